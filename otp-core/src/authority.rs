@@ -1,0 +1,75 @@
+//! Who answers "must this user give a code, and is this one good, here, now?".
+//!
+//! In a root process it is the local store; for everybody else it is the helper at the end of a pipe.
+
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::{Attempt, Typed};
+use crate::decide::{Refusal, Verdict, decide};
+use crate::error::Error;
+use crate::policy::{Place, SecondFactor, Source};
+use crate::record::{Record, Requirement};
+use crate::site::{self, Site};
+use crate::store::{FileStore, Store, update};
+use crate::time::UnixTime;
+use crate::user::Account;
+
+/// What a login must do before anything is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Demand {
+    /// Ask for a code, whether or not there is a device.
+    Code,
+    /// Ask nothing: policy says so.
+    Nothing(SecondFactor, Source),
+}
+
+/// The local store, asked about one user.
+pub struct LocalAuthority<'a> {
+    site: &'a Site,
+    store: FileStore,
+    account: Option<Account>,
+}
+
+impl<'a> LocalAuthority<'a> {
+    /// Looks a typed name up.
+    pub fn for_name(site: &'a Site, name: &str) -> Result<Self, Error> {
+        Ok(Self { site, store: site.store()?, account: site::account(name)? })
+    }
+
+    /// Speaks for an account that is known already.
+    pub fn for_account(site: &'a Site, account: Account) -> Result<Self, Error> {
+        Ok(Self { site, store: site.store()?, account: Some(account) })
+    }
+
+    /// Whether a code is asked for. Somebody unknown is asked like somebody enrolled.
+    pub fn demand(&self, place: &Place) -> Result<Demand, Error> {
+        let Some(account) = &self.account else {
+            return Ok(Demand::Code);
+        };
+        let record = self.store.load(account)?.map(|loaded| loaded.record);
+        let personal = record.as_ref().map_or(Requirement::Policy, |record| record.credentials.requirement);
+        let enrolled = record.is_some_and(|record| record.is_enrolled());
+        let member = |group: &str| site::is_member(account, group);
+        let (second_factor, source) =
+            self.site.config.policy.second_factor(account.name.as_str(), personal, place, member)?;
+        Ok(match (second_factor, enrolled) {
+            (SecondFactor::Required, _) | (SecondFactor::Optional, true) => Demand::Code,
+            (SecondFactor::Optional, false) | (SecondFactor::Skip, _) => Demand::Nothing(second_factor, source),
+        })
+    }
+
+    /// Whether an answer is good. When this returns, what it returns is durable.
+    pub fn verify(&self, typed: &Typed, now: UnixTime) -> Result<Verdict, Error> {
+        let (limits, attempt) = (self.site.config.limits(), Attempt::parse(typed));
+        match &self.account {
+            Some(account) => Ok(update(&self.store, account, |record| decide(&limits, record, &attempt, now))?),
+            None => {
+                // The work of a refusal, for nobody's sake: the time tells nothing.
+                let _ = decide(&limits, &Record::stranger(&Account::nobody()), &attempt, now);
+                self.store.rehearse();
+                Ok(Verdict::Refused(Refusal::UnknownUser))
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Everything that can keep this crate from giving an answer. A refusal is an answer and not among them.
+
+use std::fmt;
+
+use crate::config::ConfigError;
+use crate::store::StoreError;
+
+/// The absence of an answer: no login, whatever the policy says.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration cannot be used.
+    Config(ConfigError),
+    /// The records cannot be used.
+    Store(StoreError),
+    /// The name service did not answer.
+    Names {
+        /// What was asked for.
+        subject: String,
+        /// Why there was no answer.
+        errno: nix::errno::Errno,
+    },
+    /// A rule names a group that does not exist.
+    UnknownGroup(String),
+    /// The system gave no random bytes.
+    Entropy,
+}
+
+impl Error {
+    /// What to do next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "mend the file and try it with `otp-enroll admin check`",
+            Self::Store(error) => error.hint(),
+            Self::Names { .. } => "check /etc/nsswitch.conf and the services it names",
+            Self::UnknownGroup(_) => "make the group or correct the rule; `otp-enroll admin check` finds such rules",
+            Self::Entropy => "getrandom(2) failed; nothing was changed",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Names { subject, errno } => write!(f, "cannot look up {subject}: {}", errno.desc()),
+            Self::UnknownGroup(group) => write!(f, "a policy rule names the group {group}, which does not exist"),
+            Self::Entropy => f.write_str("the system gives no random bytes"),
+        }
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,224 @@
+//! Which rule decides whether a login needs a second factor. The module and the command line ask the same function.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Requirement;
+
+/// `[policy]`: rules, first match decides, and what holds where none matches.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Where no rule matches.
+    pub second_factor: SecondFactor,
+    /// In the order of the file.
+    pub rule: Vec<Rule>,
+}
+
+/// `[[policy.rule]]`: all conditions that are named must hold.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RuleTable")]
+pub struct Rule {
+    user: Option<String>,
+    group: Option<String>,
+    service: Option<String>,
+    network: Option<Network>,
+    tty: Option<String>,
+    /// What holds where the rule matches.
+    pub second_factor: SecondFactor,
+}
+
+/// What is asked of a user with a device, and of one without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondFactor {
+    /// A code; without a device the login is refused.
+    Required,
+    /// A code; without a device the user passes.
+    Optional,
+    /// Nothing.
+    Skip,
+}
+
+/// Addresses with a common prefix. IPv4 and IPv4-mapped IPv6 are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network {
+    /// As IPv6, mapped where it was IPv4.
+    base: u128,
+    mask: u128,
+}
+
+/// Where and how somebody logs in, in PAM's words.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// `PAM_SERVICE`.
+    pub service: String,
+    /// `PAM_RHOST`, as the host reported it.
+    pub rhost: Option<String>,
+    /// `PAM_TTY`, without `/dev/`.
+    pub tty: Option<String>,
+    /// The module argument `nullok`: stands for the rules on this line, `second_factor = "optional"`.
+    pub nullok: bool,
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A requirement set for this user.
+    Personal,
+    /// The module argument `nullok`.
+    Nullok,
+    /// The rule with this number, from 1.
+    Rule(usize),
+    /// `policy.second_factor`.
+    Default,
+}
+
+impl Policy {
+    /// What is asked of `user` at `place`, and what decided it.
+    ///
+    /// `member` answers whether the user is in a group, and is only asked where a rule's other conditions hold; its
+    /// error ends the evaluation: a rule that cannot be evaluated refuses, it is not skipped.
+    pub fn second_factor<E>(
+        &self,
+        user: &str,
+        personal: Requirement,
+        place: &Place,
+        mut member: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<(SecondFactor, Source), E> {
+        match personal {
+            Requirement::Required => return Ok((SecondFactor::Required, Source::Personal)),
+            Requirement::Optional => return Ok((SecondFactor::Optional, Source::Personal)),
+            Requirement::Policy => {}
+        }
+        if place.nullok {
+            return Ok((SecondFactor::Optional, Source::Nullok));
+        }
+        for (number, rule) in (1..).zip(&self.rule) {
+            if rule.matches(user, place, &mut member)? {
+                return Ok((rule.second_factor, Source::Rule(number)));
+            }
+        }
+        Ok((self.second_factor, Source::Default))
+    }
+}
+
+impl Rule {
+    fn matches<E>(
+        &self,
+        user: &str,
+        place: &Place,
+        mut member: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let is =
+            |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
+        let plain = is(&self.user, Some(user))
+            && is(&self.service, Some(&place.service))
+            && is(&self.tty, place.tty.as_deref())
+            && self.network.is_none_or(|network| network.holds(place.rhost.as_deref()));
+        match (&self.group, plain) {
+            (_, false) => Ok(false),
+            (None, true) => Ok(true),
+            (Some(group), true) => member(group),
+        }
+    }
+}
+
+impl Network {
+    /// Whether the text is an address in this network. A host name never is: no resolver is asked (CVE-2024-10963).
+    pub fn holds(&self, rhost: Option<&str>) -> bool {
+        let address = rhost.and_then(address);
+        address.is_some_and(|address| address & self.mask == self.base)
+    }
+}
+
+/// Reads an address, with the scope (`%eth0`) that link-local ones may carry.
+fn address(text: &str) -> Option<u128> {
+    let bare = text.split_once('%').map_or(text, |(bare, _)| bare);
+    bare.parse::<IpAddr>().ok().map(widened)
+}
+
+fn widened(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(four) => four.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(six) => six.to_bits(),
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let refuse = |why: &str| format!("{text:?} is not a network: {why}");
+        let (base, length) =
+            text.split_once('/').ok_or_else(|| refuse("write ADDRESS/LENGTH, like \"192.0.2.0/24\""))?;
+        let base: IpAddr = base.parse().map_err(|_| refuse("the part before / is not an IPv4 or IPv6 address"))?;
+        let most: u32 = if base.is_ipv4() { 32 } else { 128 };
+        let length: u32 = length.parse().map_err(|_| refuse("the part after / is not a number"))?;
+        let host_bits = most.checked_sub(length).ok_or_else(|| refuse("its prefix is longer than its addresses"))?;
+        let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+        let base = widened(base);
+        if base & mask == base { Ok(Self { base, mask }) } else { Err(refuse("bits beyond its prefix are set")) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTable {
+    user: Option<String>,
+    group: Option<String>,
+    service: Option<String>,
+    network: Option<Network>,
+    tty: Option<String>,
+    second_factor: SecondFactor,
+}
+
+impl TryFrom<RuleTable> for Rule {
+    type Error = &'static str;
+
+    fn try_from(table: RuleTable) -> Result<Self, Self::Error> {
+        let RuleTable { user, group, service, network, tty, second_factor } = table;
+        let named = [&user, &group, &service, &tty];
+        if named.iter().all(|name| name.is_none()) && network.is_none() {
+            return Err("a rule needs a condition: user, group, service, network or tty");
+        }
+        if named.iter().any(|name| name.as_deref() == Some("")) {
+            return Err("a rule with an empty condition can match nobody");
+        }
+        Ok(Self { user, group, service, network, tty, second_factor })
+    }
+}
+
+impl SecondFactor {
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+impl Default for Policy {
+    /// Adding the PAM line locks nobody out.
+    fn default() -> Self {
+        Self { second_factor: SecondFactor::Optional, rule: Vec::new() }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Personal => f.write_str("personal"),
+            Self::Nullok => f.write_str("nullok"),
+            Self::Rule(number) => write!(f, "rule-{number}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}

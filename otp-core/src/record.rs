@@ -1,0 +1,128 @@
+//! What is known of one user: the credentials that prove who they are, and the state that each login changes.
+
+mod credentials;
+mod state;
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+pub use credentials::{Credentials, Device, DeviceName, Kind, Requirement};
+pub use state::{Lock, SLOT_SIZE, Slot, State};
+
+use crate::user::Account;
+
+/// Credentials and the state that belongs to them.
+pub struct Record {
+    /// Changed by enrolment and administration only.
+    pub credentials: Credentials,
+    /// Changed by every login.
+    pub state: State,
+}
+
+/// Names one version of one user's credentials, 128 random bits; every change of the credentials draws a new one.
+///
+/// The state names the enrolment it belongs to, so neither a leftover of an earlier enrolment nor half of an
+/// interrupted change is ever taken for this one's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct EnrolmentId(pub [u8; 16]);
+
+/// Number of a device within one user's credentials, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DeviceId(pub u8);
+
+/// Most devices a user may have; their marks must fit a state slot.
+pub const MOST_DEVICES: usize = 8;
+
+/// What is wrong with a file that should hold credentials or state. It is damage, never "not enrolled".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// Written by a version of this program that this one does not know.
+    Version(u64),
+    /// Not there, although the other file is.
+    Missing,
+    /// Not what this program writes.
+    Malformed(String),
+    /// The record names another user or uid than the one who logs in.
+    SomebodyElse(String),
+    /// The two files contradict each other.
+    Mismatch(&'static str),
+}
+
+impl Record {
+    /// Whether both halves speak of the same enrolment and of the same devices.
+    ///
+    /// A device without a mark would be a device whose old codes work again: damage, not a fresh start.
+    pub fn new(credentials: Credentials, state: State) -> Result<Self, Damage> {
+        let marks = state.marks.keys().copied();
+        if state.enrolment != credentials.enrolment {
+            Err(Damage::Mismatch("the state belongs to another enrolment"))
+        } else if !marks.eq(credentials.devices.iter().map(|device| device.id)) {
+            Err(Damage::Mismatch("the state does not have one mark for each device"))
+        } else {
+            Ok(Self { credentials, state })
+        }
+    }
+
+    /// What is decided about when nothing is stored: no device, nothing to change, the same work.
+    pub fn stranger(account: &Account) -> Self {
+        let enrolment = EnrolmentId([0; 16]);
+        let credentials = Credentials {
+            user: account.name.clone(),
+            uid: account.uid,
+            enrolment,
+            requirement: Requirement::Policy,
+            devices: Vec::new(),
+            recovery: None,
+        };
+        Self { credentials, state: State::new(enrolment) }
+    }
+
+    /// Whether there is a device.
+    pub fn is_enrolled(&self) -> bool {
+        !self.credentials.devices.is_empty()
+    }
+
+    /// How many recovery codes still work; `None` where none were issued.
+    pub fn recovery_left(&self) -> Option<u8> {
+        self.credentials.recovery.as_ref().map(|set| self.state.unspent(set.issued()))
+    }
+}
+
+impl EnrolmentId {
+    fn parse(hex: &str) -> Option<Self> {
+        let bytes = HEXLOWER.decode(hex.as_bytes()).ok()?;
+        Some(Self(bytes.try_into().ok()?))
+    }
+}
+
+impl fmt::Display for EnrolmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for EnrolmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(found) => write!(f, "is of version {found}, and this program reads version 1"),
+            Self::Missing => f.write_str("is missing, although the user is enrolled"),
+            Self::Malformed(what) => write!(f, "cannot be read: {what}"),
+            Self::SomebodyElse(whose) => write!(f, "belongs to {whose}"),
+            Self::Mismatch(what) => write!(f, "does not fit: {what}"),
+        }
+    }
+}

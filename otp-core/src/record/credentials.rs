@@ -1,0 +1,411 @@
+//! Credentials as TOML: devices, hashed recovery codes, and what an administrator requires of this user.
+
+use std::fmt::{self, Write as _};
+
+use data_encoding::HEXLOWER;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+use zeroize::Zeroizing;
+
+use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES};
+use crate::config::line_of;
+use crate::oath::{Algorithm, Digits, Period};
+use crate::recovery::{MOST_CODES, RecoverySet};
+use crate::secret::Secret;
+use crate::time::UnixTime;
+use crate::user::{Account, UserName};
+
+/// Everything that proves who a user is. Holds seeds: wiped when dropped, and a login can only read it.
+#[derive(Debug)]
+pub struct Credentials {
+    /// Whose they are, as the name service spelled it at enrolment.
+    pub user: UserName,
+    /// The numeric id at enrolment; a later account of the same name is somebody else.
+    pub uid: u32,
+    /// Ties the state file to this version of the credentials.
+    pub enrolment: EnrolmentId,
+    /// What was required of this user alone; comes before the policy's rules.
+    pub requirement: Requirement,
+    /// In the order of their ids; none when only a requirement is kept.
+    pub devices: Vec<Device>,
+    /// Hashed recovery codes, where any were issued.
+    pub recovery: Option<RecoverySet>,
+}
+
+/// A requirement set for one user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Requirement {
+    /// A second factor must be given.
+    Required,
+    /// A second factor must be given once there is one.
+    Optional,
+    /// The policy's rules decide.
+    Policy,
+}
+
+/// One authenticator app or token.
+#[derive(Debug)]
+pub struct Device {
+    /// Unique within the credentials.
+    pub id: DeviceId,
+    /// What the user calls it.
+    pub name: DeviceName,
+    /// What moves the code on.
+    pub kind: Kind,
+    /// The seed.
+    pub secret: Secret,
+    /// The hash under the HMAC.
+    pub algorithm: Algorithm,
+    /// How long its codes are.
+    pub digits: Digits,
+    /// When it was confirmed.
+    pub created: UnixTime,
+}
+
+/// The moving factor of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Time, in steps of a period (RFC 6238).
+    Totp(Period),
+    /// A counter (RFC 4226).
+    Hotp,
+}
+
+/// What a user calls a device: 1 to 40 characters, none of them a control character.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceName(String);
+
+impl DeviceName {
+    /// Takes a name that a person chose.
+    pub fn parse(name: &str) -> Result<Self, &'static str> {
+        let fits = (1..=40).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        let name = fits.then(|| Self(name.to_owned()));
+        name.ok_or("a device name has 1 to 40 characters and no control characters")
+    }
+
+    /// The name as it was chosen.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Device {
+    /// A second copy, whose seed is wiped on its own.
+    pub fn duplicate(&self) -> Self {
+        Self { name: self.name.clone(), secret: self.secret.duplicate(), ..*self }
+    }
+}
+
+impl Requirement {
+    /// The word in records and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+            Self::Policy => "policy",
+        }
+    }
+}
+
+impl Credentials {
+    /// The file's bytes. [`Credentials::decode`] of them gives the same credentials.
+    pub fn encode(&self) -> Zeroizing<String> {
+        // Large enough that no copy of a seed is left behind by growing.
+        let mut text = Zeroizing::new(String::with_capacity(8192));
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) -> fmt::Result {
+        writeln!(text, "# Second factor of one user; written by otp-enroll, which changes it safely.")?;
+        writeln!(text, "version = 1")?;
+        writeln!(text, "user = {}", quoted(self.user.as_str()))?;
+        writeln!(text, "uid = {}", self.uid)?;
+        writeln!(text, "enrolment = \"{}\"", self.enrolment)?;
+        writeln!(text, "requirement = \"{}\"", self.requirement.name())?;
+        if let Some(set) = &self.recovery {
+            writeln!(text, "\n[recovery]\nsalt = \"{}\"\ncodes = [", HEXLOWER.encode(&set.salt))?;
+            for hash in &set.hashes {
+                writeln!(text, "  \"{}\",", HEXLOWER.encode(hash))?;
+            }
+            writeln!(text, "]")?;
+        }
+        for device in &self.devices {
+            writeln!(text, "\n[[device]]\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
+            match device.kind {
+                Kind::Totp(period) => writeln!(text, "type = \"totp\"\nperiod = {}", period.get())?,
+                Kind::Hotp => writeln!(text, "type = \"hotp\"")?,
+            }
+            writeln!(text, "algorithm = \"{}\"\ndigits = {}", device.algorithm.name(), device.digits.get())?;
+            writeln!(text, "created = {}\nsecret = \"{}\"", device.created.0, *device.secret.base32())?;
+        }
+        Ok(())
+    }
+
+    /// Reads a credentials file; anything that [`Credentials::encode`] would not write is damage.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Damage> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Damage::Malformed("it is not UTF-8".into()))?;
+        // `message()` names the key and the type; the full error would quote the line, and with it a seed.
+        let malformed = |error: toml::de::Error| {
+            Damage::Malformed(match line_of(text, &error) {
+                Some(line) => format!("line {line}: {}", error.message()),
+                None => error.message().to_owned(),
+            })
+        };
+        let version: VersionOnly = toml::from_str(text).map_err(malformed)?;
+        if version.version != 1 {
+            return Err(Damage::Version(version.version));
+        }
+        let file: CredentialsFile = toml::from_str(text).map_err(malformed)?;
+        file.check().map_err(|what| Damage::Malformed(what.into()))
+    }
+
+    /// Refuses a record that was made for another user, or for an account that no longer has its uid.
+    pub fn belongs_to(&self, account: &Account) -> Result<(), Damage> {
+        if self.user == account.name && self.uid == account.uid {
+            Ok(())
+        } else {
+            Err(Damage::SomebodyElse(format!("{} with uid {}", quoted(self.user.as_str()), self.uid)))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialsFile {
+    #[serde(rename = "version")]
+    _version: u64,
+    user: String,
+    uid: u32,
+    enrolment: String,
+    requirement: Requirement,
+    recovery: Option<RecoveryTable>,
+    #[serde(default)]
+    device: Vec<DeviceTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecoveryTable {
+    salt: String,
+    codes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceTable {
+    id: u8,
+    name: String,
+    r#type: KindName,
+    period: Option<Period>,
+    algorithm: Algorithm,
+    digits: Digits,
+    created: u64,
+    #[serde(deserialize_with = "secret")]
+    secret: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KindName {
+    Totp,
+    Hotp,
+}
+
+impl CredentialsFile {
+    fn check(self) -> Result<Credentials, &'static str> {
+        let devices = self.device.into_iter().map(DeviceTable::check).collect::<Result<Vec<_>, _>>()?;
+        let ascending = devices.is_sorted_by(|one, next| one.id < next.id);
+        if devices.len() > MOST_DEVICES || !ascending || devices.first().is_some_and(|first| first.id.0 == 0) {
+            return Err("device ids must ascend from 1, and there may be 8 devices");
+        }
+        Ok(Credentials {
+            user: UserName::parse(&self.user).map_err(|_| "user is not a user name")?,
+            uid: self.uid,
+            enrolment: EnrolmentId::parse(&self.enrolment).ok_or("enrolment is not 32 lower-case hex digits")?,
+            requirement: self.requirement,
+            devices,
+            recovery: self.recovery.map(RecoveryTable::check).transpose()?,
+        })
+    }
+}
+
+impl RecoveryTable {
+    fn check(self) -> Result<RecoverySet, &'static str> {
+        let salt = bytes(&self.salt).ok_or("recovery.salt is not 32 lower-case hex digits")?;
+        let hashes: Option<Vec<_>> = self.codes.iter().map(|code| bytes(code)).collect();
+        let hashes = hashes.ok_or("recovery.codes are not 64 lower-case hex digits each")?;
+        if hashes.len() > usize::from(MOST_CODES) {
+            return Err("recovery.codes has more than 10 codes");
+        }
+        Ok(RecoverySet { salt, hashes })
+    }
+}
+
+impl DeviceTable {
+    fn check(self) -> Result<Device, &'static str> {
+        Ok(Device {
+            id: DeviceId(self.id),
+            name: DeviceName::parse(&self.name)?,
+            kind: match (self.r#type, self.period) {
+                (KindName::Totp, Some(period)) => Kind::Totp(period),
+                (KindName::Hotp, None) => Kind::Hotp,
+                (KindName::Totp, None) => return Err("a totp device needs a period"),
+                (KindName::Hotp, Some(_)) => return Err("an hotp device has no period"),
+            },
+            secret: self.secret,
+            algorithm: self.algorithm,
+            digits: self.digits,
+            created: UnixTime(self.created),
+        })
+    }
+}
+
+fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
+    HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
+}
+
+/// Decodes a seed straight from the file's buffer, without a copy that nobody would wipe.
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    struct Base32;
+    impl Visitor<'_> for Base32 {
+        type Value = Secret;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a seed in Base32")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+            Secret::from_base32(text).map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Base32)
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len().saturating_add(2));
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            control if control.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(control))),
+            plain => quoted.push(plain),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+    fn device(id: u8, kind: Kind) -> Device {
+        Device {
+            id: DeviceId(id),
+            name: DeviceName::parse("Alice's \"phone\" №1 \\").unwrap(),
+            kind,
+            secret: Secret::from_base32(SEED).unwrap(),
+            algorithm: Algorithm::Sha1,
+            digits: Digits::SIX,
+            created: UnixTime(1_763_750_000),
+        }
+    }
+
+    fn full() -> Credentials {
+        Credentials {
+            user: UserName::parse("weird \"user\"\\\n\u{7f}é").unwrap(),
+            uid: u32::MAX,
+            enrolment: EnrolmentId([0xab; 16]),
+            requirement: Requirement::Required,
+            devices: vec![device(1, Kind::Totp(Period::THIRTY)), device(7, Kind::Hotp)],
+            recovery: Some(RecoverySet { salt: [1; 16], hashes: vec![[2; 32]; 10] }),
+        }
+    }
+
+    fn damage(text: &str) -> String {
+        Credentials::decode(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn decoding_undoes_encoding() {
+        for credentials in
+            [full(), Credentials { devices: vec![], recovery: None, requirement: Requirement::Policy, ..full() }]
+        {
+            let text = credentials.encode();
+            let back = Credentials::decode(text.as_bytes()).unwrap();
+            assert_eq!(*back.encode(), *text);
+            assert_eq!(back.user, credentials.user);
+            assert_eq!(back.recovery, credentials.recovery);
+            assert_eq!(back.devices.len(), credentials.devices.len());
+        }
+    }
+
+    #[test]
+    fn the_largest_record_is_encoded_without_growing_the_buffer() {
+        let longest = |id| Device {
+            secret: Secret::new(Zeroizing::new(vec![9; 64])).unwrap(),
+            name: DeviceName::parse(&"\u{10FFFF}".repeat(40)).unwrap(),
+            ..device(id, Kind::Totp(Period::THIRTY))
+        };
+        let user = UserName::parse(&"\n".repeat(255)).unwrap();
+        let most = Credentials { user, devices: (1..=8).map(longest).collect(), ..full() };
+        assert!(most.encode().len() <= 8192);
+    }
+
+    #[test]
+    fn what_we_would_not_write_is_damage_with_its_line() {
+        let good = full().encode();
+        let with = |from: &str, to: &str| {
+            let changed = good.replacen(from, to, 1);
+            assert_ne!(changed, *good, "{from}");
+            damage(&changed)
+        };
+        assert_eq!(with("version = 1", "version = 2"), "is of version 2, and this program reads version 1");
+        assert_eq!(
+            with("uid = ", "colour = 1\nuid = "),
+            "cannot be read: line 4: unknown field `colour`, expected one of `version`, `user`, `uid`, `enrolment`, `requirement`, `recovery`, `device`"
+        );
+        assert!(with("uid = 4294967295", "uid = -1").starts_with("cannot be read: line 4: invalid value"));
+        assert!(with("digits = 6", "digits = 9").contains("a code has 6, 7 or 8 digits"));
+        assert!(with("period = 30", "period = 0").contains("a period has 10 to 300 seconds"));
+        assert!(with("period = 30\n", "").contains("a totp device needs a period"));
+        assert!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30").contains("an hotp device has no period"));
+        assert!(with("type = \"hotp\"", "type = \"sms\"").contains("unknown variant `sms`"));
+        assert!(with("id = 7", "id = 1").contains("device ids must ascend"));
+        assert!(with("id = 1", "id = 0").contains("device ids must ascend"));
+        assert!(with("requirement = \"required\"", "requirement = \"maybe\"").contains("unknown variant `maybe`"));
+        assert!(with("salt = \"0101", "salt = \"01").contains("recovery.salt"));
+        assert!(with("enrolment = \"ab", "enrolment = \"AB").contains("enrolment is not"));
+        assert!(with("  \"0202", "  \"0X02").contains("recovery.codes"));
+        assert!(damage("").contains("missing field `version`"));
+        assert_eq!(Credentials::decode(b"\xff").unwrap_err().to_string(), "cannot be read: it is not UTF-8");
+    }
+
+    #[test]
+    fn an_error_never_quotes_a_seed() {
+        let good = full().encode();
+        for broken in [SEED.to_lowercase(), format!("{SEED}A="), format!("{SEED}\\x")] {
+            let text = damage(&good.replacen(SEED, &broken, 1));
+            assert!(!text.to_uppercase().contains("GEZD"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_uid_is_refused() {
+        let record = full();
+        let account = Account { name: record.user.clone(), uid: 1, gid: 1 };
+        assert!(matches!(record.belongs_to(&account), Err(Damage::SomebodyElse(_))));
+        assert_eq!(record.belongs_to(&Account { uid: u32::MAX, ..account }), Ok(()));
+    }
+}

@@ -1,0 +1,147 @@
+//! Bypass recovery codes: shown once, stored only as salted HMAC-SHA256, each good for one login.
+
+use std::fmt;
+
+use data_encoding::BASE32_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// Never more codes than this in one set.
+pub const MOST_CODES: u8 = 10;
+
+/// 80 random bits: nobody guesses one, so no lock protects it.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct RecoveryCode([u8; 10]);
+
+/// What is stored of a set of codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoverySet {
+    /// HMAC key, random for each set.
+    pub salt: [u8; 16],
+    /// HMAC-SHA256 of each code, in the order in which they were shown; at most [`MOST_CODES`].
+    pub hashes: Vec<[u8; 32]>,
+}
+
+impl RecoveryCode {
+    /// Takes 80 random bits as a new code.
+    pub fn new(random: [u8; 10]) -> Self {
+        Self(random)
+    }
+
+    /// Sixteen Base32 letters. Case, blanks and hyphens do not count; `0` and `1`, which Base32 lacks, are read as `O` and `I`.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut letters = Zeroizing::new([0u8; 16]);
+        let mut places = letters.iter_mut();
+        for byte in text.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != b'-') {
+            *places.next()? = match byte.to_ascii_uppercase() {
+                b'0' => b'O',
+                b'1' => b'I',
+                other => other,
+            };
+        }
+        if places.next().is_some() {
+            return None;
+        }
+        let mut code = Self([0; 10]);
+        (BASE32_NOPAD.decode_mut(letters.as_slice(), &mut code.0) == Ok(10)).then_some(code)
+    }
+
+    /// The form a person copies: `ABCD-EFGH-IJKL-MNOP`.
+    pub fn reveal(&self) -> Zeroizing<String> {
+        let letters = Zeroizing::new(BASE32_NOPAD.encode(&self.0));
+        let mut text = Zeroizing::new(String::with_capacity(19));
+        for (place, letter) in letters.chars().enumerate() {
+            if place > 0 && place.is_multiple_of(4) {
+                text.push('-');
+            }
+            text.push(letter);
+        }
+        text
+    }
+}
+
+impl RecoverySet {
+    /// Hashes a set of codes under a salt.
+    pub fn of(salt: [u8; 16], codes: &[RecoveryCode]) -> Self {
+        let hashes = codes.iter().filter_map(|code| hash(&salt, code)).collect();
+        Self { salt, hashes }
+    }
+
+    /// Which code of the set this is, counted from 0. Compares with all of them, in constant time.
+    pub fn find(&self, code: &RecoveryCode) -> Option<u8> {
+        let wanted = hash(&self.salt, code)?;
+        let (mut found, mut which) = (Choice::from(0), 0u8);
+        for (place, stored) in (0u8..).zip(&self.hashes) {
+            let equal = stored.ct_eq(&wanted);
+            which.conditional_assign(&place, equal);
+            found |= equal;
+        }
+        bool::from(found).then_some(which)
+    }
+
+    /// How many codes the set had when it was issued.
+    pub fn issued(&self) -> u8 {
+        u8::try_from(self.hashes.len()).unwrap_or(u8::MAX)
+    }
+}
+
+/// `None` cannot happen: HMAC takes keys of any length.
+fn hash(salt: &[u8; 16], code: &RecoveryCode) -> Option<[u8; 32]> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(salt).ok()?;
+    mac.update(&code.0);
+    Some(mac.finalize().into_bytes().into())
+}
+
+impl fmt::Debug for RecoveryCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecoveryCode(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> RecoveryCode {
+        RecoveryCode::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_code_reads_back_however_it_was_copied() {
+        let shown = RecoveryCode::new(*b"\x00\x44\x32\x14\xc7\x42\x54\xb6\x35\xcf").reveal();
+        assert_eq!(*shown, "ABCD-EFGH-IJKL-MNOP");
+        for copied in ["ABCD-EFGH-IJKL-MNOP", "abcdefghijklmnop", " ABCD EFGH IJKL MNOP\n", "ABCD-EFGH-1JKL-MN0P"] {
+            assert_eq!(code(copied).0, code(&shown).0, "{copied}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_sixteen_letters_is_no_code() {
+        for bad in ["", "ABCD-EFGH-IJKL-MNO", "ABCD-EFGH-IJKL-MNOPQ", "ABCD-EFGH-IJKL-MN8P", "ABCD-EFGH-IJKL-MNO\u{e9}"]
+        {
+            assert!(RecoveryCode::parse(bad.as_bytes()).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_code_of_a_set_is_found_at_its_place_and_no_other_is() {
+        let codes: Vec<_> = (0..10).map(|n| RecoveryCode::new([n; 10])).collect();
+        let set = RecoverySet::of([7; 16], &codes);
+        assert_eq!(set.issued(), 10);
+        for (place, code) in (0u8..).zip(&codes) {
+            assert_eq!(set.find(code), Some(place));
+        }
+        assert_eq!(set.find(&RecoveryCode::new([99; 10])), None);
+        assert_eq!(RecoverySet::of([7; 16], &[]).find(&codes[0]), None);
+    }
+
+    #[test]
+    fn the_hash_is_hmac_sha256_under_the_salt() {
+        // Computed with: head -c 10 /dev/zero | openssl dgst -sha256 -mac HMAC -macopt hexkey:07070707070707070707070707070707
+        let expected = "812330349626e4ee454cec5acd169250508e1f0d24a023b90e9e0f6edaad8792";
+        let hash = RecoverySet::of([7; 16], &[RecoveryCode::new([0; 10])]).hashes[0];
+        assert_eq!(data_encoding::HEXLOWER.encode(&hash), expected);
+    }
+}

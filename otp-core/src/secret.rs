@@ -1,0 +1,95 @@
+//! Bytes that must not leak: wiped when dropped, never printed, never compared with `==`.
+
+use std::fmt;
+
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use zeroize::Zeroizing;
+
+/// The shared secret of one device (RFC 4226 calls it K), 10 to 64 bytes.
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+/// Why a text is not a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotASecret {
+    /// Not upper-case Base32 without padding (RFC 4648 §6).
+    Encoding,
+    /// Fewer than 80 or more than 512 bits.
+    Length,
+}
+
+impl Secret {
+    /// Takes over the bytes of a seed. RFC 4226 §4 asks for 128 bits; 80 are accepted for enrolments made elsewhere.
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Result<Self, NotASecret> {
+        if (10..=64).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(NotASecret::Length) }
+    }
+
+    /// Reads the form in which [`Secret::base32`] writes.
+    pub fn from_base32(text: &str) -> Result<Self, NotASecret> {
+        let bytes = BASE32_NOPAD.decode(text.as_bytes()).map_err(|_| NotASecret::Encoding)?;
+        Self::new(Zeroizing::new(bytes))
+    }
+
+    /// The bytes themselves. Every use of them is found by this name.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A second copy, wiped on its own.
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// Upper-case Base32 without padding, as authenticator apps take it.
+    pub fn base32(&self) -> Zeroizing<String> {
+        Zeroizing::new(BASE32_NOPAD.encode(&self.0))
+    }
+
+    /// Lower-case hexadecimal, as hardware tokens and `oathtool` take it.
+    pub fn hex(&self) -> Zeroizing<String> {
+        Zeroizing::new(HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl fmt::Display for NotASecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Encoding => "the secret is not Base32 in capital letters without padding",
+            Self::Length => "the secret must have 80 to 512 bits",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_written_as_others_read_it() {
+        let secret = Secret::from_base32("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+        assert_eq!(secret.expose(), b"12345678901234567890");
+        assert_eq!(*secret.hex(), "3132333435363738393031323334353637383930");
+        assert_eq!(*secret.base32(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    }
+
+    #[test]
+    fn only_strict_base32_is_a_seed() {
+        for bad in ["gezdgnbvgy3tqojq", "GEZDGNBVGY3TQOJ1", "GEZDGNBVGY3TQOJQ====", "GEZDGNBVGY3TQOJQGB"] {
+            assert_eq!(Secret::from_base32(bad).unwrap_err(), NotASecret::Encoding, "{bad}");
+        }
+        for bad in ["", "GEZDGNBVGY3TQ", &"A".repeat(104)] {
+            assert_eq!(Secret::from_base32(bad).unwrap_err(), NotASecret::Length, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_seed_never_prints_itself() {
+        let secret = Secret::from_base32("GEZDGNBVGY3TQOJQ").unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+    }
+}

@@ -1,0 +1,119 @@
+//! Where records are kept, as one joint: load, compare and swap, and the rarer calls that change credentials.
+
+mod error;
+mod files;
+#[cfg(test)]
+pub(crate) mod memory;
+
+pub use error::StoreError;
+pub use files::FileStore;
+
+use crate::record::{EnrolmentId, Record, State};
+use crate::user::Account;
+
+/// A record together with the version of it that was read.
+pub struct Loaded {
+    /// What was read.
+    pub record: Record,
+    /// Hand it back when writing.
+    pub version: Version,
+}
+
+/// Which state and which credentials were read: two records differ in one of them after every change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Highest sequence number among the state's slots.
+    pub sequence: u64,
+    /// Which credentials file it was: its inode number.
+    pub credentials: u64,
+    /// Which enrolment the credentials were of.
+    pub enrolment: EnrolmentId,
+}
+
+/// How a swap went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Swap {
+    /// It is durable.
+    Done,
+    /// Somebody else wrote first; nothing was written.
+    Lost,
+}
+
+/// Keeps the records of all users. Each call is atomic and, once it answers, durable.
+pub trait Store {
+    /// The record of a user; `None` means that no credentials exist, and nothing else means that.
+    fn load(&self, account: &Account) -> Result<Option<Loaded>, StoreError>;
+
+    /// Writes the state if the record still is the version that was read.
+    fn swap(&self, account: &Account, seen: Version, state: &State) -> Result<Swap, StoreError>;
+
+    /// Writes credentials and their state, in place of the version that was read or where there was none.
+    fn replace(&self, account: &Account, seen: Option<Version>, record: &Record) -> Result<Swap, StoreError>;
+
+    /// Removes credentials and state if they still are the version that was read.
+    fn remove(&self, account: &Account, seen: Version) -> Result<Swap, StoreError>;
+
+    /// Takes as long as a swap and changes nothing, so that a refusal that writes nothing takes the time of one that does.
+    fn rehearse(&self);
+}
+
+/// What becomes of a record after a step.
+pub enum Next {
+    /// Nothing was changed.
+    Keep,
+    /// Only the state was.
+    State(State),
+    /// The credentials were, and with them the state. The record must have a new enrolment id.
+    Record(Box<Record>),
+    /// There is none any more.
+    Nothing,
+}
+
+/// More lost races than a login can meet. Each loss means that somebody else's write succeeded.
+const MOST_LOSSES: usize = 1000;
+
+/// One login's step: loads, decides, swaps, and hands out the answer only when the state it rests on is durable.
+///
+/// The step sees the record, may be run again on what the winner of a race wrote, and can return a new state and
+/// nothing else: no login can change credentials. Somebody without a record is a stranger, whose state is not kept.
+pub fn update<T>(store: &dyn Store, account: &Account, step: impl Fn(&Record) -> (State, T)) -> Result<T, StoreError> {
+    for _ in 0..MOST_LOSSES {
+        let Some(Loaded { record, version }) = store.load(account)? else {
+            store.rehearse();
+            return Ok(step(&Record::stranger(account)).1);
+        };
+        let (state, answer) = step(&record);
+        if state == record.state {
+            store.rehearse();
+            return Ok(answer);
+        }
+        if store.swap(account, version, &state)? == Swap::Done {
+            return Ok(answer);
+        }
+    }
+    Err(StoreError::Busy)
+}
+
+/// A change of credentials, under the same rule: the answer is handed out only when what it rests on is durable.
+pub fn change<T>(
+    store: &dyn Store,
+    account: &Account,
+    step: impl Fn(Option<&Record>) -> (Next, T),
+) -> Result<T, StoreError> {
+    for _ in 0..MOST_LOSSES {
+        let loaded = store.load(account)?;
+        let (next, answer) = step(loaded.as_ref().map(|loaded| &loaded.record));
+        let seen = loaded.map(|loaded| loaded.version);
+        let swap = match (next, seen) {
+            (Next::Keep, _) | (Next::Nothing | Next::State(_), None) => Swap::Done,
+            (Next::State(state), Some(seen)) => store.swap(account, seen, &state)?,
+            (Next::Record(record), seen) => store.replace(account, seen, &record)?,
+            (Next::Nothing, Some(seen)) => store.remove(account, seen)?,
+        };
+        if swap == Swap::Done {
+            return Ok(answer);
+        }
+    }
+    Err(StoreError::Busy)
+}

@@ -1,0 +1,81 @@
+//! A store in memory that can force the worst interleaving: something else happens just before a write.
+
+use std::cell::RefCell;
+
+use super::{Loaded, Store, StoreError, Swap, Version};
+use crate::record::{Credentials, Record, State};
+use crate::user::Account;
+
+type Interference = Box<dyn FnOnce(&MemoryStore)>;
+
+/// One user's record, and what interferes with the next writes.
+#[derive(Default)]
+pub(crate) struct MemoryStore {
+    record: RefCell<Option<(String, State, Version)>>,
+    before_writes: RefCell<Vec<Interference>>,
+    writes: RefCell<u64>,
+}
+
+impl MemoryStore {
+    pub(crate) fn holding(account: &Account, record: &Record) -> Self {
+        let store = Self::default();
+        assert_eq!(store.replace(account, None, record).unwrap(), Swap::Done);
+        store
+    }
+
+    /// Runs `interference` between the load and the write of whoever writes next.
+    pub(crate) fn before_next_write(&self, interference: impl FnOnce(&Self) + 'static) {
+        self.before_writes.borrow_mut().push(Box::new(interference));
+    }
+
+    /// How many writes were made durable.
+    pub(crate) fn writes(&self) -> u64 {
+        *self.writes.borrow()
+    }
+
+    fn write(&self, seen: Option<Version>, record: impl FnOnce(Version) -> Option<(String, State, Version)>) -> Swap {
+        let interference = self.before_writes.borrow_mut().pop();
+        if let Some(interference) = interference {
+            interference(self);
+        }
+        let present = self.record.borrow().as_ref().map(|(_, _, version)| *version);
+        if present != seen {
+            return Swap::Lost;
+        }
+        *self.writes.borrow_mut() += 1;
+        let writes = self.writes();
+        let enrolment = crate::record::EnrolmentId([0; 16]);
+        let version = present.unwrap_or(Version { sequence: 0, credentials: 0, enrolment });
+        *self.record.borrow_mut() = record(Version { sequence: writes, ..version });
+        Swap::Done
+    }
+}
+
+impl Store for MemoryStore {
+    fn load(&self, _: &Account) -> Result<Option<Loaded>, StoreError> {
+        let record = self.record.borrow();
+        Ok(record.as_ref().map(|(credentials, state, version)| {
+            let credentials = Credentials::decode(credentials.as_bytes()).unwrap();
+            Loaded { record: Record::new(credentials, state.clone()).unwrap(), version: *version }
+        }))
+    }
+
+    fn swap(&self, _: &Account, seen: Version, state: &State) -> Result<Swap, StoreError> {
+        let credentials = self.record.borrow().as_ref().map(|(credentials, _, _)| credentials.clone());
+        Ok(self.write(Some(seen), |version| Some((credentials.unwrap(), state.clone(), version))))
+    }
+
+    fn replace(&self, _: &Account, seen: Option<Version>, record: &Record) -> Result<Swap, StoreError> {
+        let enrolment = record.credentials.enrolment;
+        Ok(self.write(seen, |version| {
+            let version = Version { credentials: version.sequence, enrolment, ..version };
+            Some((record.credentials.encode().to_string(), record.state.clone(), version))
+        }))
+    }
+
+    fn remove(&self, _: &Account, seen: Version) -> Result<Swap, StoreError> {
+        Ok(self.write(Some(seen), |_| None))
+    }
+
+    fn rehearse(&self) {}
+}

@@ -1,0 +1,175 @@
+//! Time as a value: the one clock read of the tree, and dates and durations as people write them.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+/// Seconds since 1970-01-01T00:00:00Z, never negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UnixTime(pub u64);
+
+/// A length of time in whole seconds, written `90s`, `15m`, `24h` or `7d` in configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Seconds(pub u64);
+
+impl UnixTime {
+    /// Reads the system clock. A clock before 1970 counts as 1970: every code is then refused.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self(since.map_or(0, |elapsed| elapsed.as_secs()))
+    }
+
+    /// This time and `length` more.
+    pub fn after(self, length: Seconds) -> Self {
+        Self(self.0.saturating_add(length.0))
+    }
+
+    /// How long until `later`; `None` when it is not later.
+    pub fn until(self, later: Self) -> Option<Seconds> {
+        later.0.checked_sub(self.0).filter(|gap| *gap > 0).map(Seconds)
+    }
+}
+
+/// ISO 8601 in UTC: `2026-11-21T08:30:00Z`. Beyond the year 9999, the bare number of seconds.
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match date(self.0 / 86_400) {
+            Some((year, month, day)) => {
+                let (hour, minute, second) = (self.0 / 3600 % 24, self.0 / 60 % 60, self.0 % 60);
+                write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+            }
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// The calendar date that lies `days` after 1970-01-01 (proleptic Gregorian).
+fn date(mut days: u64) -> Option<(u64, u64, u64)> {
+    for year in 1970..=9999 {
+        for month in 1..=12 {
+            match days.checked_sub(days_in(year, month)) {
+                Some(left) => days = left,
+                None => return Some((year, month, days.saturating_add(1))),
+            }
+        }
+    }
+    None
+}
+
+fn days_in(year: u64, month: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+impl TryFrom<String> for Seconds {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parsed = text.char_indices().last().and_then(|(place, unit)| {
+            let number = text.get(..place)?;
+            let unit = match unit {
+                's' => 1,
+                'm' => 60,
+                'h' => 3600,
+                'd' => 86_400,
+                _ => return None,
+            };
+            let plain = number.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| number.parse::<u64>().ok()?.checked_mul(unit)).flatten()
+        });
+        parsed
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a duration: write a number and s, m, h or d, like \"15m\""))
+    }
+}
+
+impl From<Seconds> for String {
+    fn from(length: Seconds) -> Self {
+        format!("{}s", length.0)
+    }
+}
+
+/// The way a person says it: `15 min`, `2 h 30 min`, `3 days`; rounded up, so that a wait is never promised too short.
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = self.0.div_ceil(60);
+        match (self.0, minutes / 60, minutes % 60) {
+            (0..=60, _, _) => write!(f, "{} s", self.0),
+            (_, 0, minutes) => write!(f, "{minutes} min"),
+            (_, hours @ 1..48, 0) => write!(f, "{hours} h"),
+            (_, hours @ 1..48, minutes) => write!(f, "{hours} h {minutes} min"),
+            (_, hours, _) => write!(f, "{} days", hours.div_ceil(24)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_a_date_in_utc() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_234_567_890, "2009-02-13T23:31:30Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, "253402300800"),
+            (u64::MAX, "18446744073709551615"),
+        ] {
+            assert_eq!(UnixTime(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        let parse = |text: &str| Seconds::try_from(text.to_owned()).map(|seconds| seconds.0);
+        assert_eq!(parse("90s"), Ok(90));
+        assert_eq!(parse("15m"), Ok(900));
+        assert_eq!(parse("24h"), Ok(86_400));
+        assert_eq!(parse("7d"), Ok(604_800));
+        for bad in [
+            "",
+            "m",
+            "15",
+            "-1m",
+            "+1m",
+            "1.5h",
+            "15 m",
+            "15min",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "1é",
+        ] {
+            assert!(parse(bad).unwrap_err().contains("is not a duration"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wait_reads_like_a_person_says_it() {
+        let said = |seconds| Seconds(seconds).to_string();
+        assert_eq!(said(45), "45 s");
+        assert_eq!(said(61), "2 min");
+        assert_eq!(said(900), "15 min");
+        assert_eq!(said(3600), "1 h");
+        assert_eq!(said(9000), "2 h 30 min");
+        assert_eq!(said(86_400 * 3), "3 days");
+    }
+
+    #[test]
+    fn a_wait_that_is_over_is_none() {
+        assert_eq!(UnixTime(10).until(UnixTime(10)), None);
+        assert_eq!(UnixTime(11).until(UnixTime(10)), None);
+        assert_eq!(UnixTime(10).until(UnixTime(12)), Some(Seconds(2)));
+    }
+}

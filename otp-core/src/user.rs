@@ -1,0 +1,120 @@
+//! Who logs in: an account as the name service knows it, and its name as a safe file name.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+/// Longest stem a record's file name may have; with the longest suffix it stays under NAME_MAX (255 bytes).
+const LONGEST_STEM: usize = 200;
+
+/// A login name as the name service spells it: never empty, no NUL, at most 255 bytes (LOGIN_NAME_MAX - 1).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UserName(String);
+
+/// An account of the name service. The typed name is not enough: `Alice` and `alice` may be one account (CVE-2025-6004).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The canonical name, `pw_name`.
+    pub name: UserName,
+    /// Numeric user id.
+    pub uid: u32,
+    /// Numeric id of the primary group.
+    pub gid: u32,
+}
+
+/// Why a string cannot be a login name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAUserName;
+
+impl UserName {
+    /// Takes a name over from the name service, a request or a record.
+    pub fn parse(name: &str) -> Result<Self, NotAUserName> {
+        let fits = !name.is_empty() && name.len() <= 255 && !name.contains('\0');
+        fits.then(|| Self(name.to_owned())).ok_or(NotAUserName)
+    }
+
+    /// The name as the name service spells it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as the first part of a file name: one path component that never starts with a dot.
+    ///
+    /// Letters, digits and `_-@.` stand for themselves, every other byte is written `%XX`; two names never share a
+    /// stem. A name that would grow too long is replaced by `%-` and its SHA-256, which no encoded name can look like.
+    pub fn file_stem(&self) -> String {
+        let mut stem = String::with_capacity(self.0.len());
+        for (place, byte) in self.0.bytes().enumerate() {
+            let plain = byte.is_ascii_alphanumeric() || b"_-@".contains(&byte) || (byte == b'.' && place > 0);
+            if plain {
+                stem.push(char::from(byte));
+            } else {
+                stem.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        if stem.len() > LONGEST_STEM {
+            stem = format!("%-{}", HEXLOWER.encode(&Sha256::digest(self.0.as_bytes())));
+        }
+        stem
+    }
+}
+
+impl Account {
+    /// Stands in where there is no account.
+    pub fn nobody() -> Self {
+        Self { name: UserName("nobody".into()), uid: u32::MAX, gid: u32::MAX }
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for NotAUserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a user name: it must have 1 to 255 bytes and no NUL")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stem(name: &str) -> String {
+        UserName::parse(name).unwrap().file_stem()
+    }
+
+    #[test]
+    fn an_ordinary_name_stands_for_itself() {
+        assert_eq!(stem("alice"), "alice");
+        assert_eq!(stem("Alice.B_c-d@example.org"), "Alice.B_c-d@example.org");
+    }
+
+    #[test]
+    fn a_name_is_never_a_path() {
+        assert_eq!(stem("../victim"), "%2E.%2Fvictim");
+        assert_eq!(stem(".."), "%2E.");
+        assert_eq!(stem("DOM\\user"), "DOM%5Cuser");
+        assert_eq!(stem("a b\n"), "a%20b%0A");
+        assert_eq!(stem("é"), "%C3%A9");
+        assert_eq!(stem("100%"), "100%25");
+    }
+
+    #[test]
+    fn a_long_name_still_fits_and_keeps_to_itself() {
+        let (one, two) = ("/".repeat(254) + "a", "/".repeat(254) + "b");
+        assert!(stem(&one).len() <= LONGEST_STEM);
+        assert_ne!(stem(&one), stem(&two));
+        assert!(stem(&one).starts_with("%-"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_name_is_refused() {
+        for bad in ["", "a\0b", &"x".repeat(256)] {
+            assert_eq!(UserName::parse(bad), Err(NotAUserName));
+        }
+    }
+}
