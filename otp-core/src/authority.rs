@@ -61,7 +61,7 @@ impl<'a> LocalAuthority<'a> {
 
     /// Whether an answer is good. When this returns, what it returns is durable.
     pub fn verify(&self, typed: &Typed, now: UnixTime) -> Result<Verdict, Error> {
-        let (limits, attempt) = (self.site.config.limits(), Attempt::parse(typed));
+        let (limits, attempt) = (self.site.config.limits, Attempt::parse(typed));
         match &self.account {
             Some(account) => Ok(update(&self.store, account, |record| decide(&limits, record, &attempt, now))?),
             None => {

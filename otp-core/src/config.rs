@@ -1,39 +1,41 @@
-//! The configuration file: strict TOML, every key optional, every error with file, line and key.
+//! The configuration: what an administrator can set, what holds where nothing is set, and how it is read.
+
+mod section;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use section::{Section, Source};
 
 use crate::decide::{Limits, LockFor};
 use crate::oath::{Algorithm, Digits, Period};
-use crate::policy::Policy;
+use crate::policy::{Network, Policy, Rule, SecondFactor};
 use crate::recovery::MOST_CODES;
 use crate::time::Seconds;
 
-/// Everything an administrator can set.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// Everything an administrator can set. [`Config::default`] is the configuration of an empty file.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The name that authenticator apps show; the host name where it is not set.
-    pub issuer: Option<Issuer>,
-    /// Where the per-user files are.
-    pub state_directory: StateDirectory,
+    /// The name that authenticator apps show; the host name where it is not set. No colon: it parts issuer and user.
+    pub issuer: Option<String>,
+    /// Where the per-user files are; an absolute path.
+    pub state_directory: PathBuf,
     /// What new devices show.
     pub code: CodeConfig,
-    /// When guessing stops.
-    pub lockout: LockoutConfig,
-    /// Bypass codes.
-    pub recovery: RecoveryConfig,
+    /// How many steps are accepted, and when guessing stops.
+    pub limits: Limits,
+    /// How many recovery codes an enrolment hands out, at most [`MOST_CODES`].
+    pub recovery_codes: u8,
     /// Who is asked.
     pub policy: Policy,
-    /// What a person sees.
-    pub prompt: PromptConfig,
+    /// What asks for the code.
+    pub prompt: String,
+    /// What a person sees of every refusal.
+    pub refused: String,
 }
 
-/// `[code]`: for new devices; a device keeps what it was enrolled with. `window` holds for all.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// `[code]`: for new devices; a device keeps what it was enrolled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeConfig {
     /// 6, 7 or 8.
     pub digits: Digits,
@@ -41,181 +43,125 @@ pub struct CodeConfig {
     pub period: Period,
     /// The hash under the HMAC.
     pub algorithm: Algorithm,
-    /// Steps accepted on each side of the present one.
-    pub window: Window,
-}
-
-/// `[lockout]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LockoutConfig {
-    /// Wrong codes in a row that lock.
-    pub after: LockAfter,
-    /// How long.
-    pub r#for: LockForConfig,
-}
-
-/// `[recovery]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RecoveryConfig {
-    /// How many codes an enrolment hands out.
-    pub codes: CodeCount,
-}
-
-/// `[prompt]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PromptConfig {
-    /// What asks for the code.
-    pub code: Text,
-    /// What every refusal says.
-    pub refused: Text,
-}
-
-/// A value whose bounds are checked while it is read, so that the error knows its line.
-macro_rules! checked {
-    ($(#[$doc:meta])* $name:ident($inner:ty = $from:literal), $accepts:expr, $error:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-        #[serde(try_from = $from)]
-        pub struct $name($inner);
-
-        impl TryFrom<$inner> for $name {
-            type Error = &'static str;
-
-            fn try_from(value: $inner) -> Result<Self, Self::Error> {
-                let accepts: fn(&$inner) -> bool = $accepts;
-                if accepts(&value) { Ok(Self(value)) } else { Err($error) }
-            }
-        }
-
-        impl $name {
-            /// The checked value.
-            pub fn get(&self) -> &$inner {
-                &self.0
-            }
-        }
-    };
-}
-
-checked!(
-    /// 1 to 60 characters without `:` and control characters; the colon separates issuer and user in a URI.
-    Issuer(String = "String"),
-    |text| (1..=60).contains(&text.chars().count()) && !text.chars().any(|letter| letter == ':' || letter.is_control()),
-    "an issuer has 1 to 60 characters, no colon and no control characters"
-);
-checked!(
-    /// An absolute path.
-    StateDirectory(PathBuf = "PathBuf"),
-    |path| path.is_absolute(),
-    "state_directory must be an absolute path"
-);
-checked!(
-    /// 0 to 10 steps.
-    Window(u64 = "u64"),
-    |steps| *steps <= 10,
-    "window must be 0 to 10 steps"
-);
-checked!(
-    /// 1 to 100 wrong codes.
-    LockAfter(u32 = "u32"),
-    |codes| (1..=100).contains(codes),
-    "after must be 1 to 100 wrong codes"
-);
-checked!(
-    /// 0 to 10 recovery codes.
-    CodeCount(u8 = "u8"),
-    |codes| *codes <= MOST_CODES,
-    "codes must be 0 to 10"
-);
-checked!(
-    /// 1 to 200 characters, no control characters.
-    Text(String = "String"),
-    |text| (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control),
-    "a text has 1 to 200 characters and no control characters"
-);
-
-/// A duration or `"until-unlocked"`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct LockForConfig(pub LockFor);
-
-impl TryFrom<String> for LockForConfig {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        if text == "until-unlocked" {
-            return Ok(Self(LockFor::UntilUnlocked));
-        }
-        match Seconds::try_from(text)? {
-            Seconds(0) => Err("for must be longer than nothing".into()),
-            length => Ok(Self(LockFor::Time(length))),
-        }
-    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             issuer: None,
-            state_directory: StateDirectory(PathBuf::from("/var/lib/pam_otp")),
-            code: CodeConfig::default(),
-            lockout: LockoutConfig::default(),
-            recovery: RecoveryConfig::default(),
-            policy: Policy::default(),
-            prompt: PromptConfig::default(),
+            state_directory: PathBuf::from("/var/lib/pam_otp"),
+            code: CodeConfig { digits: Digits::SIX, period: Period::THIRTY, algorithm: Algorithm::Sha1 },
+            limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) },
+            recovery_codes: MOST_CODES,
+            // Adding the PAM line locks nobody out.
+            policy: Policy { second_factor: SecondFactor::Optional, rules: Vec::new() },
+            prompt: "Verification code: ".into(),
+            refused: "Verification failed.".into(),
         }
-    }
-}
-
-impl Default for CodeConfig {
-    fn default() -> Self {
-        Self { digits: Digits::SIX, period: Period::THIRTY, algorithm: Algorithm::Sha1, window: Window(1) }
-    }
-}
-
-impl Default for LockoutConfig {
-    fn default() -> Self {
-        Self { after: LockAfter(6), r#for: LockForConfig(LockFor::Time(Seconds(15 * 60))) }
-    }
-}
-
-impl Default for RecoveryConfig {
-    fn default() -> Self {
-        Self { codes: CodeCount(MOST_CODES) }
-    }
-}
-
-impl Default for PromptConfig {
-    fn default() -> Self {
-        Self { code: Text("Verification code: ".into()), refused: Text("Verification failed.".into()) }
     }
 }
 
 impl Config {
     /// Reads the text of a configuration file; `path` is only for errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
-            let what = error.message().replace('\n', ", ");
-            ConfigError { path: path.to_owned(), line: line_of(text, &error), what }
+        let source = Source { path, text };
+        let document = source.document()?;
+        let mut config = Self::default();
+        let mut top = source.section(&document);
+        top.set("issuer", &mut config.issuer, "a text of 1 to 60 characters without a colon", |value| {
+            value.text(60).filter(|text| !text.contains(':')).map(Some)
+        })?;
+        top.set("state_directory", &mut config.state_directory, "an absolute path", |value| {
+            value.text(4000).map(PathBuf::from).filter(|path| path.is_absolute())
+        })?;
+        top.section("code", |code| config.read_code(code))?;
+        top.section("lockout", |lockout| config.read_lockout(lockout))?;
+        top.section("recovery", |recovery| {
+            recovery.set("codes", &mut config.recovery_codes, "0 to 10", |value| {
+                value.number().filter(|codes| *codes <= MOST_CODES)
+            })
+        })?;
+        top.section("policy", |policy| config.policy.read(policy))?;
+        top.section("prompt", |prompt| {
+            prompt.set("code", &mut config.prompt, "a text of 1 to 200 characters", |value| value.text(200))?;
+            prompt.set("refused", &mut config.refused, "a text of 1 to 200 characters", |value| value.text(200))
+        })?;
+        top.end()?;
+        Ok(config)
+    }
+
+    fn read_code(&mut self, code: &mut Section<'_>) -> Result<(), ConfigError> {
+        code.set("digits", &mut self.code.digits, "6, 7 or 8", |value| Digits::try_from(value.number::<u8>()?).ok())?;
+        code.set("period", &mut self.code.period, "10 to 300 seconds", |value| {
+            Period::try_from(value.number::<u64>()?).ok()
+        })?;
+        code.set("algorithm", &mut self.code.algorithm, "\"SHA1\", \"SHA256\" or \"SHA512\"", |value| {
+            Algorithm::parse(&value.text(10)?)
+        })?;
+        code.set("window", &mut self.limits.window, "0 to 10 steps", |value| {
+            value.number().filter(|steps| *steps <= 10)
         })
     }
 
-    /// What the decision needs to know of it.
-    pub fn limits(&self) -> Limits {
-        Limits {
-            window: *self.code.window.get(),
-            lock_after: *self.lockout.after.get(),
-            lock_for: self.lockout.r#for.0,
+    fn read_lockout(&mut self, lockout: &mut Section<'_>) -> Result<(), ConfigError> {
+        lockout.set("after", &mut self.limits.lock_after, "1 to 100 wrong codes", |value| {
+            value.number().filter(|codes| (1..=100).contains(codes))
+        })?;
+        let wanted = "a number and s, m, h or d, like \"15m\", or \"until-unlocked\"";
+        lockout.set("for", &mut self.limits.lock_for, wanted, |value| LockFor::parse(&value.text(30)?))
+    }
+}
+
+const SECOND_FACTORS: &str = "\"required\", \"optional\" or \"skip\"";
+
+impl Policy {
+    fn read(&mut self, policy: &mut Section<'_>) -> Result<(), ConfigError> {
+        policy.set("second_factor", &mut self.second_factor, SECOND_FACTORS, |value| {
+            SecondFactor::parse(&value.text(30)?)
+        })?;
+        policy.sections("rule", |rule| {
+            self.rules.push(Rule::read(rule)?);
+            Ok(())
+        })
+    }
+}
+
+impl Rule {
+    /// A rule that says nothing, or holds for everybody, is an error: its author meant something else.
+    fn read(table: &mut Section<'_>) -> Result<Self, ConfigError> {
+        let mut rule = Self::default();
+        let names = [
+            ("user", &mut rule.user),
+            ("group", &mut rule.group),
+            ("service", &mut rule.service),
+            ("tty", &mut rule.tty),
+        ];
+        for (key, name) in names {
+            table.set(key, name, "a name of 1 to 255 characters", |value| value.text(255).map(Some))?;
+        }
+        let wanted = "ADDRESS/LENGTH, like \"192.0.2.0/24\" or \"2001:db8::/32\", with no bit set beyond the length";
+        table.set("network", &mut rule.network, wanted, |value| Network::parse(&value.text(60)?).map(Some))?;
+        let mut second_factor = None;
+        table.set("second_factor", &mut second_factor, SECOND_FACTORS, |value| {
+            SecondFactor::parse(&value.text(30)?).map(Some)
+        })?;
+        rule.second_factor = second_factor.ok_or_else(|| table.fault("needs second_factor"))?;
+        if rule.has_condition() {
+            Ok(rule)
+        } else {
+            Err(table.fault("needs a condition: user, group, service, network or tty"))
         }
     }
 }
 
-/// The line of a text, from 1, in which TOML's parser found an error.
-pub(crate) fn line_of(text: &str, error: &toml::de::Error) -> Option<usize> {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    before.map(|before| before.matches('\n').count().saturating_add(1))
+impl LockFor {
+    fn parse(text: &str) -> Option<Self> {
+        match Seconds::parse(text) {
+            None if text == "until-unlocked" => Some(Self::UntilUnlocked),
+            None | Some(Seconds(0)) => None,
+            Some(length) => Some(Self::Time(length)),
+        }
+    }
 }
 
 /// A configuration that cannot be used. Every login is refused until it is mended.

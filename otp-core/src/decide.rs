@@ -15,7 +15,7 @@ use crate::time::{Seconds, UnixTime};
 const LOOK_AHEAD: u64 = 10;
 
 /// What the site allows, from `[code]` and `[lockout]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// TOTP steps accepted on each side of the present one.
     pub window: u64,

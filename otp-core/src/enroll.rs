@@ -43,10 +43,10 @@ pub struct NotConfirmed {
 
 impl Pending {
     /// Offers random bytes as a seed. `None` if there are not as many as the algorithm wants.
-    pub fn new(seed: Zeroizing<Vec<u8>>, name: DeviceName, config: &CodeConfig) -> Option<Self> {
-        let CodeConfig { digits, period, algorithm, ref window } = *config;
+    pub fn new(seed: Zeroizing<Vec<u8>>, name: DeviceName, config: &CodeConfig, window: u64) -> Option<Self> {
+        let CodeConfig { digits, period, algorithm } = *config;
         let secret = Secret::new(seed).ok().filter(|secret| secret.expose().len() == algorithm.seed_length())?;
-        Some(Self { secret, name, algorithm, digits, period, window: *window.get() })
+        Some(Self { secret, name, algorithm, digits, period, window })
     }
 
     /// The seed, to be shown.

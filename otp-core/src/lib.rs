@@ -21,6 +21,7 @@ pub mod decide;
 pub mod enroll;
 pub mod error;
 pub mod oath;
+pub mod pipe;
 pub mod policy;
 pub mod record;
 pub mod recovery;

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
-use serde::Deserialize;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
@@ -13,27 +12,22 @@ use crate::secret::Secret;
 use crate::time::UnixTime;
 
 /// The hash under the HMAC (RFC 6238 §1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// What every authenticator app knows.
-    #[serde(rename = "SHA1")]
     Sha1,
     /// SHA-256; some apps ignore it and use SHA-1.
-    #[serde(rename = "SHA256")]
     Sha256,
     /// SHA-512; some apps ignore it and use SHA-1.
-    #[serde(rename = "SHA512")]
     Sha512,
 }
 
 /// How many digits a code has: 6, 7 or 8 (RFC 4226 §5.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u8")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits(u8);
 
 /// Seconds that a TOTP step lasts, 10 to 300 (RFC 6238 calls it X; 30 is its default).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(u64);
 
 /// One device's code generator.
@@ -73,6 +67,11 @@ impl Generator {
 }
 
 impl Algorithm {
+    /// Reads the name that [`Algorithm::name`] writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Sha1, Self::Sha256, Self::Sha512].into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
     /// The name in configuration, records and `otpauth://` URIs.
     pub fn name(self) -> &'static str {
         match self {

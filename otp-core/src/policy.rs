@@ -8,33 +8,37 @@ use serde::{Deserialize, Serialize};
 use crate::record::Requirement;
 
 /// `[policy]`: rules, first match decides, and what holds where none matches.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Where no rule matches.
     pub second_factor: SecondFactor,
     /// In the order of the file.
-    pub rule: Vec<Rule>,
+    pub rules: Vec<Rule>,
 }
 
 /// `[[policy.rule]]`: all conditions that are named must hold.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "RuleTable")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
-    user: Option<String>,
-    group: Option<String>,
-    service: Option<String>,
-    network: Option<Network>,
-    tty: Option<String>,
+    /// The login name, as the name service spells it.
+    pub user: Option<String>,
+    /// A group, by primary or supplementary membership.
+    pub group: Option<String>,
+    /// `PAM_SERVICE`.
+    pub service: Option<String>,
+    /// Where the connection comes from.
+    pub network: Option<Network>,
+    /// `PAM_TTY`, without `/dev/`.
+    pub tty: Option<String>,
     /// What holds where the rule matches.
     pub second_factor: SecondFactor,
 }
 
 /// What is asked of a user with a device, and of one without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecondFactor {
     /// A code; without a device the login is refused.
+    #[default]
     Required,
     /// A code; without a device the user passes.
     Optional,
@@ -43,8 +47,7 @@ pub enum SecondFactor {
 }
 
 /// Addresses with a common prefix. IPv4 and IPv4-mapped IPv6 are the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// As IPv6, mapped where it was IPv4.
     base: u128,
@@ -99,7 +102,7 @@ impl Policy {
         if place.nullok {
             return Ok((SecondFactor::Optional, Source::Nullok));
         }
-        for (number, rule) in (1..).zip(&self.rule) {
+        for (number, rule) in (1..).zip(&self.rules) {
             if rule.matches(user, place, &mut member)? {
                 return Ok((rule.second_factor, Source::Rule(number)));
             }
@@ -108,7 +111,20 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// The groups that rules name.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter_map(|rule| rule.group.as_deref())
+    }
+}
+
 impl Rule {
+    /// Whether there is anything that could tell one login from another.
+    pub fn has_condition(&self) -> bool {
+        let names = [&self.user, &self.group, &self.service, &self.tty];
+        names.iter().any(|name| name.is_some()) || self.network.is_some()
+    }
+
     fn matches<E>(
         &self,
         user: &str,
@@ -130,6 +146,17 @@ impl Rule {
 }
 
 impl Network {
+    /// Reads `ADDRESS/LENGTH`. Bits set beyond the length are an error: whoever wrote them meant something else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (base, length) = text.split_once('/')?;
+        let base: IpAddr = base.parse().ok()?;
+        let most: u32 = if base.is_ipv4() { 32 } else { 128 };
+        let digits_only = length.bytes().all(|byte| byte.is_ascii_digit());
+        let host_bits = most.checked_sub(length.parse().ok().filter(|_| digits_only)?)?;
+        let (base, mask) = (widened(base), u128::MAX.checked_shl(host_bits).unwrap_or(0));
+        (base & mask == base).then_some(Self { base, mask })
+    }
+
     /// Whether the text is an address in this network. A host name never is: no resolver is asked (CVE-2024-10963).
     pub fn holds(&self, rhost: Option<&str>) -> bool {
         let address = rhost.and_then(address);
@@ -150,51 +177,12 @@ fn widened(address: IpAddr) -> u128 {
     }
 }
 
-impl TryFrom<String> for Network {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let refuse = |why: &str| format!("{text:?} is not a network: {why}");
-        let (base, length) =
-            text.split_once('/').ok_or_else(|| refuse("write ADDRESS/LENGTH, like \"192.0.2.0/24\""))?;
-        let base: IpAddr = base.parse().map_err(|_| refuse("the part before / is not an IPv4 or IPv6 address"))?;
-        let most: u32 = if base.is_ipv4() { 32 } else { 128 };
-        let length: u32 = length.parse().map_err(|_| refuse("the part after / is not a number"))?;
-        let host_bits = most.checked_sub(length).ok_or_else(|| refuse("its prefix is longer than its addresses"))?;
-        let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
-        let base = widened(base);
-        if base & mask == base { Ok(Self { base, mask }) } else { Err(refuse("bits beyond its prefix are set")) }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleTable {
-    user: Option<String>,
-    group: Option<String>,
-    service: Option<String>,
-    network: Option<Network>,
-    tty: Option<String>,
-    second_factor: SecondFactor,
-}
-
-impl TryFrom<RuleTable> for Rule {
-    type Error = &'static str;
-
-    fn try_from(table: RuleTable) -> Result<Self, Self::Error> {
-        let RuleTable { user, group, service, network, tty, second_factor } = table;
-        let named = [&user, &group, &service, &tty];
-        if named.iter().all(|name| name.is_none()) && network.is_none() {
-            return Err("a rule needs a condition: user, group, service, network or tty");
-        }
-        if named.iter().any(|name| name.as_deref() == Some("")) {
-            return Err("a rule with an empty condition can match nobody");
-        }
-        Ok(Self { user, group, service, network, tty, second_factor })
-    }
-}
-
 impl SecondFactor {
+    /// Reads the word that [`SecondFactor::name`] writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Required, Self::Optional, Self::Skip].into_iter().find(|second_factor| second_factor.name() == name)
+    }
+
     /// The word in the configuration.
     pub fn name(self) -> &'static str {
         match self {
@@ -202,13 +190,6 @@ impl SecondFactor {
             Self::Optional => "optional",
             Self::Skip => "skip",
         }
-    }
-}
-
-impl Default for Policy {
-    /// Adding the PAM line locks nobody out.
-    fn default() -> Self {
-        Self { second_factor: SecondFactor::Optional, rule: Vec::new() }
     }
 }
 

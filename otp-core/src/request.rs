@@ -80,6 +80,37 @@ pub enum Reply {
     },
 }
 
+/// The requests of a login, as a PAM host makes them: on the pipe the same as those of [`Request`]. A type of their own
+/// keeps everything that only enrolment speaks of out of the module.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginRequest {
+    /// [`Request::Demand`].
+    Demand(Place),
+    /// [`Request::Verify`].
+    Verify {
+        /// A current code or a recovery code.
+        typed: Confidential,
+    },
+}
+
+/// The answers to [`LoginRequest`]: on the pipe the same as those of [`Reply`].
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LoginReply {
+    /// [`Reply::Demand`].
+    Demand(Demand),
+    /// [`Reply::Verdict`].
+    Verdict(Verdict),
+    /// [`Reply::Failed`].
+    Failed {
+        /// What happened.
+        error: String,
+        /// What to do next.
+        hint: String,
+    },
+}
+
 /// Why a request was not done, although the proof was no obstacle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

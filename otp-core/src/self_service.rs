@@ -93,7 +93,7 @@ impl<'a> SelfService<'a> {
         let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
         (self.entropy)(&mut seed)?;
         let name = DeviceName::parse("authenticator").map_err(|_| Error::Entropy)?;
-        let pending = Pending::new(seed, name, config).ok_or(Error::Entropy)?;
+        let pending = Pending::new(seed, name, config, self.site.config.limits.window).ok_or(Error::Entropy)?;
         let offer = Offer::of(&pending, &self.site.issuer(), &self.account);
         self.offer = Some((pending, basis));
         Ok(Reply::Offer(offer))
@@ -199,7 +199,7 @@ impl<'a> SelfService<'a> {
 
     /// Spends a proof and says of which enrolment it was.
     fn spend(&self, proof: &Confidential, now: UnixTime) -> Result<(EnrolmentId, Verdict), Error> {
-        let (limits, attempt) = (self.site.config.limits(), Attempt::parse(&proof.into_typed()));
+        let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
         let store = self.site.store()?;
         Ok(update(&store, &self.account, |record| {
             let (state, verdict) = decide(&limits, record, &attempt, now);
@@ -214,7 +214,7 @@ impl<'a> SelfService<'a> {
         now: UnixTime,
         accepted: impl Fn(&Record, State) -> Next,
     ) -> Result<Verdict, Error> {
-        let (limits, attempt) = (self.site.config.limits(), Attempt::parse(&proof.into_typed()));
+        let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
         let store = self.site.store()?;
         Ok(change(&store, &self.account, |record| {
             let Some(record) = record else {
@@ -238,7 +238,7 @@ impl<'a> SelfService<'a> {
     fn new_recovery_codes(&self) -> Result<(Vec<RecoveryCode>, Option<RecoverySet>), Error> {
         let mut salt = [0; 16];
         (self.entropy)(&mut salt)?;
-        let codes: Result<Vec<_>, Error> = (0..*self.site.config.recovery.codes.get())
+        let codes: Result<Vec<_>, Error> = (0..self.site.config.recovery_codes)
             .map(|_| {
                 let mut random = Zeroizing::new([0; 10]);
                 (self.entropy)(random.as_mut_slice())?;

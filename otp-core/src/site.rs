@@ -62,22 +62,22 @@ impl Site {
 
     /// Opens the records.
     pub fn store(&self) -> Result<FileStore, Error> {
-        Ok(FileStore::open(self.config.state_directory.get())?)
+        Ok(FileStore::open(&self.config.state_directory)?)
     }
 
     /// The name that authenticator apps show.
     pub fn issuer(&self) -> String {
         match &self.config.issuer {
-            Some(issuer) => issuer.get().clone(),
-            None => host_name().unwrap_or_else(|| "Linux".into()),
+            Some(issuer) => issuer.clone(),
+            None => host_name(),
         }
     }
 }
 
-/// Without a colon, which a URI uses to part issuer and user.
-fn host_name() -> Option<String> {
-    let name = nix::sys::utsname::uname().ok()?.nodename().to_str()?.replace(':', "-");
-    (!name.is_empty()).then_some(name)
+/// The name of this machine, without the colon that a URI uses to part issuer and user.
+pub fn host_name() -> String {
+    let name = nix::sys::utsname::uname().ok().and_then(|uname| Some(uname.nodename().to_str()?.replace(':', "-")));
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".into())
 }
 
 /// The account of a login name, as the name service spells it.

@@ -1,14 +1,12 @@
 //! Credentials as TOML: devices, hashed recovery codes, and what an administrator requires of this user.
 
 use std::fmt::{self, Write as _};
+use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
-use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
 use zeroize::Zeroizing;
 
 use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES};
-use crate::config::line_of;
 use crate::oath::{Algorithm, Digits, Period};
 use crate::recovery::{MOST_CODES, RecoverySet};
 use crate::secret::Secret;
@@ -33,8 +31,7 @@ pub struct Credentials {
 }
 
 /// A requirement set for one user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
     /// A second factor must be given.
     Required,
@@ -98,6 +95,11 @@ impl Device {
 }
 
 impl Requirement {
+    /// Reads the word that [`Requirement::name`] writes.
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Required, Self::Optional, Self::Policy].into_iter().find(|requirement| requirement.name() == name)
+    }
+
     /// The word in records and reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -144,22 +146,36 @@ impl Credentials {
         Ok(())
     }
 
-    /// Reads a credentials file; anything that [`Credentials::encode`] would not write is damage.
+    /// Reads a credentials file: the keys that [`Credentials::encode`] writes, in its order, each on a line of its own.
+    /// Blank lines and lines of comment do not count; anything else is damage.
     pub fn decode(bytes: &[u8]) -> Result<Self, Damage> {
         let text = std::str::from_utf8(bytes).map_err(|_| Damage::Malformed("it is not UTF-8".into()))?;
-        // `message()` names the key and the type; the full error would quote the line, and with it a seed.
-        let malformed = |error: toml::de::Error| {
-            Damage::Malformed(match line_of(text, &error) {
-                Some(line) => format!("line {line}: {}", error.message()),
-                None => error.message().to_owned(),
-            })
-        };
-        let version: VersionOnly = toml::from_str(text).map_err(malformed)?;
-        if version.version != 1 {
-            return Err(Damage::Version(version.version));
+        let mut lines = Lines::of(text);
+        let version = lines.value("version", number)?;
+        if version != 1 {
+            return Err(Damage::Version(version));
         }
-        let file: CredentialsFile = toml::from_str(text).map_err(malformed)?;
-        file.check().map_err(|what| Damage::Malformed(what.into()))
+        let mut credentials = Self {
+            user: lines.value("user", |text| UserName::parse(&unquoted(text)?).ok())?,
+            uid: lines.value("uid", number)?,
+            enrolment: lines.value("enrolment", |text| EnrolmentId::parse(&unquoted(text)?))?,
+            requirement: lines.value("requirement", |text| Requirement::parse(&unquoted(text)?))?,
+            recovery: None,
+            devices: Vec::new(),
+        };
+        if lines.take("[recovery]") {
+            credentials.recovery = Some(lines.recovery()?);
+        }
+        while lines.take("[[device]]") {
+            credentials.devices.push(lines.device()?);
+        }
+        lines.end()?;
+        let ids = &credentials.devices;
+        let ascending = ids.is_sorted_by(|one, next| one.id < next.id) && ids.iter().all(|device| device.id.0 > 0);
+        if ids.len() > MOST_DEVICES || !ascending {
+            return Err(Damage::Malformed("device ids must ascend from 1, and there may be 8 devices".into()));
+        }
+        Ok(credentials)
     }
 
     /// Refuses a record that was made for another user, or for an account that no longer has its uid.
@@ -172,121 +188,114 @@ impl Credentials {
     }
 }
 
-#[derive(Deserialize)]
-struct VersionOnly {
-    version: u64,
+/// The lines of a file that say something, with their numbers. TOML read by a few dozen lines of ours: what only this
+/// program writes needs no more, no copy of a seed is made on the way, and no login pays for a general parser.
+struct Lines<'a> {
+    rest: std::iter::Peekable<Box<dyn Iterator<Item = (usize, &'a str)> + 'a>>,
+    at: usize,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CredentialsFile {
-    #[serde(rename = "version")]
-    _version: u64,
-    user: String,
-    uid: u32,
-    enrolment: String,
-    requirement: Requirement,
-    recovery: Option<RecoveryTable>,
-    #[serde(default)]
-    device: Vec<DeviceTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RecoveryTable {
-    salt: String,
-    codes: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeviceTable {
-    id: u8,
-    name: String,
-    r#type: KindName,
-    period: Option<Period>,
-    algorithm: Algorithm,
-    digits: Digits,
-    created: u64,
-    #[serde(deserialize_with = "secret")]
-    secret: Secret,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KindName {
-    Totp,
-    Hotp,
-}
-
-impl CredentialsFile {
-    fn check(self) -> Result<Credentials, &'static str> {
-        let devices = self.device.into_iter().map(DeviceTable::check).collect::<Result<Vec<_>, _>>()?;
-        let ascending = devices.is_sorted_by(|one, next| one.id < next.id);
-        if devices.len() > MOST_DEVICES || !ascending || devices.first().is_some_and(|first| first.id.0 == 0) {
-            return Err("device ids must ascend from 1, and there may be 8 devices");
-        }
-        Ok(Credentials {
-            user: UserName::parse(&self.user).map_err(|_| "user is not a user name")?,
-            uid: self.uid,
-            enrolment: EnrolmentId::parse(&self.enrolment).ok_or("enrolment is not 32 lower-case hex digits")?,
-            requirement: self.requirement,
-            devices,
-            recovery: self.recovery.map(RecoveryTable::check).transpose()?,
-        })
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let says_something = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
+        let lines: Box<dyn Iterator<Item = _>> =
+            Box::new((1..).zip(text.lines().map(str::trim)).filter(says_something));
+        Self { rest: lines.peekable(), at: 0 }
     }
-}
 
-impl RecoveryTable {
-    fn check(self) -> Result<RecoverySet, &'static str> {
-        let salt = bytes(&self.salt).ok_or("recovery.salt is not 32 lower-case hex digits")?;
-        let hashes: Option<Vec<_>> = self.codes.iter().map(|code| bytes(code)).collect();
-        let hashes = hashes.ok_or("recovery.codes are not 64 lower-case hex digits each")?;
-        if hashes.len() > usize::from(MOST_CODES) {
-            return Err("recovery.codes has more than 10 codes");
+    /// The next line, if it is this one.
+    fn take(&mut self, line: &str) -> bool {
+        self.rest.next_if(|(_, found)| *found == line).is_some()
+    }
+
+    /// The value on the next line, which must be of this key.
+    fn value<T>(&mut self, key: &str, read: impl Fn(&'a str) -> Option<T>) -> Result<T, Damage> {
+        let (at, line) = self.rest.next().ok_or_else(|| Damage::Malformed(format!("{key} is missing at its end")))?;
+        self.at = at;
+        // The line is not quoted: it may hold a seed.
+        let (_, value) = line
+            .split_once(" = ")
+            .filter(|(found, _)| *found == key)
+            .ok_or_else(|| self.fault(key, "must stand here"))?;
+        read(value).ok_or_else(|| self.fault(key, "has a value that cannot be"))
+    }
+
+    fn recovery(&mut self) -> Result<RecoverySet, Damage> {
+        let salt = self.value("salt", hex)?;
+        self.value("codes", |text| (text == "[").then_some(()))?;
+        let mut hashes = Vec::with_capacity(usize::from(MOST_CODES));
+        while !self.take("]") {
+            let (at, line) = self.rest.next().ok_or_else(|| self.fault("codes", "has no end"))?;
+            self.at = at;
+            let hash = line.strip_suffix(',').and_then(hex).filter(|_| hashes.len() < usize::from(MOST_CODES));
+            hashes.push(hash.ok_or_else(|| self.fault("codes", "has a value that cannot be"))?);
         }
         Ok(RecoverySet { salt, hashes })
     }
-}
 
-impl DeviceTable {
-    fn check(self) -> Result<Device, &'static str> {
+    fn device(&mut self) -> Result<Device, Damage> {
+        let id = DeviceId(self.value("id", number)?);
+        let name = self.value("name", |text| DeviceName::parse(&unquoted(text)?).ok())?;
+        let kind = match self.value("type", unquoted)?.as_str() {
+            "totp" => Kind::Totp(self.value("period", |text| Period::try_from(number::<u64>(text)?).ok())?),
+            "hotp" => Kind::Hotp,
+            _ => return Err(self.fault("type", "has a value that cannot be")),
+        };
         Ok(Device {
-            id: DeviceId(self.id),
-            name: DeviceName::parse(&self.name)?,
-            kind: match (self.r#type, self.period) {
-                (KindName::Totp, Some(period)) => Kind::Totp(period),
-                (KindName::Hotp, None) => Kind::Hotp,
-                (KindName::Totp, None) => return Err("a totp device needs a period"),
-                (KindName::Hotp, Some(_)) => return Err("an hotp device has no period"),
-            },
-            secret: self.secret,
-            algorithm: self.algorithm,
-            digits: self.digits,
-            created: UnixTime(self.created),
+            id,
+            name,
+            kind,
+            algorithm: self.value("algorithm", |text| Algorithm::parse(&unquoted(text)?))?,
+            digits: self.value("digits", |text| Digits::try_from(number::<u8>(text)?).ok())?,
+            created: UnixTime(self.value("created", number)?),
+            secret: self.value("secret", |text| Secret::from_base32(between_quotes(text)?).ok())?,
         })
     }
-}
 
-fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
-    HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
-}
-
-/// Decodes a seed straight from the file's buffer, without a copy that nobody would wipe.
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-    struct Base32;
-    impl Visitor<'_> for Base32 {
-        type Value = Secret;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a seed in Base32")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
-            Secret::from_base32(text).map_err(E::custom)
+    fn end(&mut self) -> Result<(), Damage> {
+        match self.rest.next() {
+            Some((at, _)) => Err(Damage::Malformed(format!("line {at}: nothing may follow here"))),
+            None => Ok(()),
         }
     }
-    deserializer.deserialize_str(Base32)
+
+    fn fault(&self, key: &str, what: &str) -> Damage {
+        Damage::Malformed(format!("line {}: {key} {what}", self.at))
+    }
+}
+
+/// Decimal, without sign and without leading zeros.
+fn number<T: FromStr + ToString>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|number: &T| number.to_string() == text)
+}
+
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    HEXLOWER.decode(between_quotes(text)?.as_bytes()).ok()?.try_into().ok()
+}
+
+fn between_quotes(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// The text of a TOML basic string, as [`quoted`] writes them.
+fn unquoted(text: &str) -> Option<String> {
+    let mut letters = between_quotes(text)?.chars();
+    let mut plain = String::with_capacity(text.len());
+    while let Some(letter) = letters.next() {
+        plain.push(match letter {
+            '"' => return None,
+            '\\' => match letters.next()? {
+                escaped @ ('"' | '\\') => escaped,
+                'u' => {
+                    let code: String = letters.by_ref().take(4).collect();
+                    char::from_u32(u32::from_str_radix(&code, 16).ok().filter(|_| code.len() == 4)?)?
+                }
+                _ => return None,
+            },
+            other => other,
+        });
+    }
+    Some(plain)
 }
 
 /// A TOML basic string.

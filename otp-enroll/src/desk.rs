@@ -1,0 +1,97 @@
+//! Whoever serves our requests: the helper for a user, this process itself for root.
+
+use nix::unistd::{geteuid, getuid};
+use otp_core::audit::Event;
+use otp_core::decide::Verdict;
+use otp_core::pipe::Helper;
+use otp_core::request::{Reply, Request, Status};
+use otp_core::self_service::SelfService;
+use otp_core::site::{self, Site};
+use otp_core::time::UnixTime;
+
+use crate::cli::Common;
+use crate::problem::Problem;
+
+/// Takes a request and gives the answer.
+pub(crate) enum Desk<'a> {
+    /// We are root.
+    Here(Box<SelfService<'a>>),
+    /// We are not.
+    Helper(Helper),
+}
+
+/// Logs under our name.
+pub(crate) fn log(event: &Event<'_>) {
+    otp_helper::log("otp-enroll", event);
+}
+
+/// The configuration, for root; a user's helper reads its own.
+pub(crate) fn site(common: &Common) -> Result<Option<Site>, Problem> {
+    if geteuid().is_root() {
+        let path = common.config.as_deref().unwrap_or(site::CONFIG.as_ref());
+        Ok(Some(Site::load(path)?))
+    } else if common.config.is_some() {
+        Err(Problem::NotRoot("use another configuration"))
+    } else {
+        Ok(None)
+    }
+}
+
+impl<'a> Desk<'a> {
+    /// Finds out who serves this user.
+    pub(crate) fn open(site: Option<&'a Site>, common: &Common) -> Result<Self, Problem> {
+        match (site, &common.user) {
+            (Some(site), Some(user)) => {
+                let account = site::account(user)?.ok_or_else(|| Problem::NoSuchUser(user.clone()))?;
+                let by = getuid().as_raw();
+                Ok(Self::Here(Box::new(SelfService::new(site, account, by, otp_helper::entropy, &log))))
+            }
+            (Some(_), None) => {
+                Err(Problem::Usage("root must say whose second factor is meant: otp-enroll --user USER".into()))
+            }
+            (None, user) => {
+                let me = getuid().as_raw();
+                let other = match user {
+                    Some(user) => site::account(user)?.is_none_or(|account| account.uid != me),
+                    None => false,
+                };
+                if other {
+                    Err(Problem::NotRoot("act for another user"))
+                } else {
+                    Helper::start().map(Self::Helper).map_err(Problem::Helper)
+                }
+            }
+        }
+    }
+
+    /// Asks. What could not be answered, and a proof that was refused, are problems; what remains is what was wanted.
+    pub(crate) fn ask(&mut self, request: Request) -> Result<Reply, Problem> {
+        let reply = match self {
+            Self::Here(service) => service.answer(request, UnixTime::now()),
+            Self::Helper(helper) => helper.ask(&request).map_err(Problem::Helper)?,
+        };
+        if let Reply::Failed { error, hint } = reply {
+            Err(Problem::Reported { error, hint })
+        } else if let Reply::Declined(declined) = reply {
+            Err(Problem::Declined(declined))
+        } else if let Reply::Verdict(Verdict::Refused(why)) = reply {
+            Err(Problem::Refused(why))
+        } else {
+            Ok(reply)
+        }
+    }
+
+    /// What is stored.
+    pub(crate) fn status(&mut self) -> Result<Status, Problem> {
+        let reply = self.ask(Request::Status {})?;
+        if let Reply::Status(status) = reply { Ok(status) } else { Err(unexpected()) }
+    }
+}
+
+/// Program and helper are not of the same version.
+pub(crate) fn unexpected() -> Problem {
+    Problem::Reported {
+        error: "the helper gave an answer to another question".into(),
+        hint: "otp-enroll and otp-helper must be of the same version; install both anew".into(),
+    }
+}

@@ -1,0 +1,177 @@
+//! The guided way in: the key on the alternate screen, a first code, the recovery codes, and how to try it.
+
+use std::path::Path;
+
+use otp_core::request::{Confidential, Declined, Offer, Reply, Request};
+use otp_core::site::host_name;
+
+use crate::alternate::AlternateScreen;
+use crate::cli::PictureKind;
+use crate::desk::{Desk, unexpected};
+use crate::page::{self, page};
+use crate::picture;
+use crate::problem::{Problem, declined_text};
+use crate::qr::Qr;
+use crate::say::Voice;
+use crate::terminal::Terminal;
+
+const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
+const CODES_UNSEEN: &str = "interrupted: it is set up, but not all was shown; new recovery codes: otp-enroll recovery";
+
+/// Writes the QR code as a picture.
+pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), Problem> {
+    let qr = Qr::of(offer.uri.expose())?;
+    match kind {
+        PictureKind::Svg => picture::write_new(path, qr.svg().as_bytes())?,
+        PictureKind::Png => picture::write_new(path, &qr.png()?)?,
+    }
+    Ok(())
+}
+
+/// Leads a person from the offer to a second factor that works.
+pub(crate) fn enrol(desk: &mut Desk<'_>, offer: &Offer, save: Option<&Path>, voice: &Voice) -> Result<(), Problem> {
+    let qr = Qr::of(offer.uri.expose())?;
+    let mut note = String::new();
+    let mut terminal = Terminal::here();
+    let screen = AlternateScreen::enter(&terminal, NOTHING_CHANGED)?;
+    let codes = loop {
+        // The window may have another size by now.
+        terminal = Terminal::here();
+        screen.show(&page(&terminal, &qr, &panel(offer, &note))).map_err(Problem::Output)?;
+        let line = terminal.ask("Code that the app shows: ")?;
+        if line.expose().trim().is_empty() {
+            continue;
+        }
+        let code = Confidential::new(line.expose());
+        match screen.settle(CODES_UNSEEN, || desk.ask(Request::Confirm { code })) {
+            Ok(Reply::RecoveryCodes(codes)) => break codes,
+            Ok(_) => return Err(unexpected()),
+            Err(Problem::Declined(declined @ Declined::NotConfirmed { .. })) => note = declined_text(declined),
+            Err(problem) => return Err(problem),
+        }
+    };
+    let saved = hand_out(&screen, &codes, &offer.user, save)?;
+    screen.stage("interrupted: it is set up");
+    drop(screen);
+    voice.advise(&format!("The second factor of {} is set up.", offer.user))?;
+    voice.advise(&saved)?;
+    voice.advise(&format!(
+        "Before you close this session, try it from a second one:  ssh {}@{}",
+        offer.user,
+        host_name()
+    ))
+}
+
+/// Shows new recovery codes once.
+pub(crate) fn recovery_codes(
+    terminal: &mut Terminal,
+    codes: &[Confidential],
+    user: &str,
+    save: Option<&Path>,
+    voice: &Voice,
+) -> Result<(), Problem> {
+    let screen = AlternateScreen::enter(terminal, CODES_UNSEEN)?;
+    let saved = hand_out(&screen, codes, user, save)?;
+    drop(screen);
+    voice.advise("The old recovery codes are worth nothing now.")?;
+    voice.advise(&saved)
+}
+
+/// Shows recovery codes until they are written down or saved, and says which.
+fn hand_out(
+    screen: &AlternateScreen,
+    codes: &[Confidential],
+    user: &str,
+    save: Option<&Path>,
+) -> Result<String, Problem> {
+    if codes.is_empty() {
+        return Ok("This machine hands out no recovery codes.".into());
+    }
+    let mut note = match save {
+        Some(path) => match save_codes(path, codes, user) {
+            Ok(()) => format!("They are saved in {}.", path.display()),
+            Err(problem) => problem.to_string(),
+        },
+        None => String::new(),
+    };
+    let mut saved = save.filter(|_| note.starts_with("They")).map(Path::to_path_buf);
+    loop {
+        let mut terminal = Terminal::here();
+        screen.show(&page::text(&terminal, &sheet(codes, user, &note))).map_err(Problem::Output)?;
+        let answer = terminal.ask("Enter when you have them, or a new file to save them in: ")?;
+        let name = answer.expose().trim();
+        if name.is_empty() {
+            break;
+        }
+        note = match save_codes(Path::new(name), codes, user) {
+            Ok(()) => {
+                saved = Some(name.into());
+                format!("They are saved in {name}.")
+            }
+            Err(problem) => problem.to_string(),
+        };
+    }
+    let count = codes.len();
+    Ok(match saved {
+        Some(path) => format!("{count} recovery codes are in {}: move them off this machine.", path.display()),
+        None => format!("{count} recovery codes were shown; they are not shown again. New ones: otp-enroll recovery"),
+    })
+}
+
+/// Writes recovery codes to a new file of the user's.
+pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Result<(), Problem> {
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(1024));
+    text.push_str(&format!("Recovery codes of {user} at {}, each good for one login:\n", host_name()));
+    for code in codes {
+        text.push_str(code.expose());
+        text.push('\n');
+    }
+    Ok(picture::write_new(path, text.as_bytes())?)
+}
+
+/// The text beside the QR code.
+fn panel(offer: &Offer, note: &str) -> Vec<String> {
+    let mut lines = vec![
+        format!("Second factor of {} at {}", offer.user, offer.issuer),
+        String::new(),
+        "Scan the code with an authenticator app, or give it this key:".to_owned(),
+        String::new(),
+    ];
+    lines.extend(grouped(offer.secret.expose(), 4, 4));
+    lines.push(String::new());
+    lines.push(format!("HEX {}", offer.hex.expose()));
+    lines.push(offer.uri.expose().to_owned());
+    if (offer.algorithm.as_str(), offer.digits, offer.period) != ("SHA1", 6, 30) {
+        lines.push(format!("{}, {} digits, {} s", offer.algorithm, offer.digits, offer.period));
+    }
+    if !note.is_empty() {
+        lines.push(String::new());
+        lines.push(format!("! {note}"));
+    }
+    lines
+}
+
+/// The page with the recovery codes.
+fn sheet(codes: &[Confidential], user: &str, note: &str) -> Vec<String> {
+    let mut lines = vec![
+        format!("Recovery codes of {user}"),
+        String::new(),
+        "Each of them lets you in once when your phone is not at hand.".to_owned(),
+        "They are shown this once. Keep them where your phone is not.".to_owned(),
+        String::new(),
+    ];
+    lines.extend(codes.iter().map(|code| format!("    {}", code.expose())));
+    if !note.is_empty() {
+        lines.push(String::new());
+        lines.push(note.to_owned());
+    }
+    lines
+}
+
+/// Groups of `size` letters, `groups` of them a line.
+fn grouped(text: &str, size: usize, groups: usize) -> Vec<String> {
+    let letters: Vec<char> = text.chars().collect();
+    let groups_of =
+        |letters: &[char]| letters.chunks(size).map(|group| group.iter().collect()).collect::<Vec<String>>();
+    letters.chunks(size.saturating_mul(groups)).map(|line| format!("  {}", groups_of(line).join(" "))).collect()
+}

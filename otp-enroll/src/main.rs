@@ -1,0 +1,59 @@
+//! The terminal: guided set-up, a user's own second factor, and `admin` for the system administrator.
+
+#![forbid(unsafe_code)]
+
+mod admin;
+mod alternate;
+mod cli;
+mod desk;
+mod guide;
+mod own;
+mod page;
+mod picture;
+mod problem;
+mod qr;
+mod say;
+mod scripted;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use nix::sys::resource::{Resource, setrlimit};
+
+use crate::cli::{Cli, Command};
+use crate::desk::Desk;
+use crate::problem::Problem;
+use crate::say::Voice;
+
+fn main() -> ExitCode {
+    // A core file would hold what is on the screen.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let cli = Cli::parse();
+    let voice = Voice::new(&cli.common);
+    match run(&cli, &voice) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            voice.complain(&problem);
+            ExitCode::from(problem.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli, voice: &Voice) -> Result<(), Problem> {
+    if let Some(Command::Admin(command)) = &cli.command {
+        return admin::run(command, &cli.common, voice);
+    }
+    let site = desk::site(&cli.common)?;
+    let mut desk = Desk::open(site.as_ref(), &cli.common)?;
+    match &cli.command {
+        None => own::set_up(&mut desk, &cli.enrolment, voice),
+        Some(Command::Reset(enrolment)) => own::reset(&mut desk, enrolment, voice),
+        Some(Command::Status) => own::status(&mut desk, voice),
+        Some(Command::List) => own::list(&mut desk, voice),
+        Some(Command::Disable { yes }) => own::disable(&mut desk, *yes, voice),
+        Some(Command::Recovery { save_recovery }) => own::recovery(&mut desk, save_recovery.as_deref(), voice),
+        Some(Command::Test) => own::test(&mut desk, voice),
+        Some(Command::Admin(_)) => Ok(()), // served above, without a user of its own
+    }
+}

@@ -1,0 +1,151 @@
+//! A user's own second factor: look at it, change it, try it.
+
+use std::path::Path;
+
+use otp_core::request::{Confidential, DeviceStatus, Reply, Request, Status};
+use serde::Serialize;
+
+use crate::cli::Enrolment;
+use crate::desk::{Desk, unexpected};
+use crate::guide;
+use crate::problem::Problem;
+use crate::say::Voice;
+use crate::scripted;
+
+const PROOF: &str = "Current code or recovery code: ";
+
+/// What a change answers to a script.
+#[derive(Serialize)]
+pub(crate) struct Changed<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) changed: bool,
+}
+
+/// Sets up a second factor for somebody who has none; somebody who has one is shown it.
+pub(crate) fn set_up(desk: &mut Desk<'_>, enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
+    let status = desk.status()?;
+    if status.enrolled {
+        show(&status, voice)?;
+        return voice.advise("\nIt is set up already. A new phone? otp-enroll reset");
+    }
+    enrol(desk, enrolment, None, voice)
+}
+
+/// Replaces the device.
+pub(crate) fn reset(desk: &mut Desk<'_>, enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
+    let proof = if desk.status()?.enrolled { Some(voice.ask_code(PROOF)?) } else { None };
+    enrol(desk, enrolment, proof, voice)
+}
+
+fn enrol(
+    desk: &mut Desk<'_>,
+    enrolment: &Enrolment,
+    proof: Option<Confidential>,
+    voice: &Voice,
+) -> Result<(), Problem> {
+    let picture = enrolment.picture().map_err(Problem::Usage)?;
+    let mut terminal = voice.terminal()?;
+    let Reply::Offer(offer) = desk.ask(Request::Enrol { proof })? else { return Err(unexpected()) };
+    if let Some((kind, path)) = &picture {
+        guide::draw(*kind, path, &offer)?;
+    }
+    if voice.json || !terminal.interactive {
+        scripted::enrol(desk, &offer, enrolment.save_recovery.as_deref(), voice, &mut terminal)
+    } else {
+        guide::enrol(desk, &offer, enrolment.save_recovery.as_deref(), voice)
+    }
+}
+
+/// What is set up.
+pub(crate) fn status(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
+    show(&desk.status()?, voice)
+}
+
+pub(crate) fn show(status: &Status, voice: &Voice) -> Result<(), Problem> {
+    voice.result(status, || {
+        let mut lines = vec![format!("User             {}", status.user)];
+        lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
+        lines.extend(status.devices.iter().map(|device| format!("Device {}         {}", device.id, described(device))));
+        if status.enrolled {
+            lines.push(format!("Recovery codes   {} left", status.recovery_codes_left));
+            lines.push(format!("Last accepted    {}", status.last_accepted.as_deref().unwrap_or("never")));
+            lines.push(format!("Wrong codes      {} in a row", status.failures));
+        }
+        match status.lock.as_str() {
+            "open" => {}
+            "until-unlocked" => lines.push("Locked           until an administrator unlocks".to_owned()),
+            time => lines.push(format!("Locked           until {time}")),
+        }
+        if status.requirement != "policy" {
+            lines.push(format!("Requirement      {} (set for this user)", status.requirement));
+        }
+        lines.join("\n")
+    })
+}
+
+/// The devices, a line each.
+pub(crate) fn list(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
+    let status = desk.status()?;
+    if status.devices.is_empty() {
+        voice.advise("No second factor is set up. Set one up with: otp-enroll")?;
+    }
+    status
+        .devices
+        .iter()
+        .try_for_each(|device| voice.result(device, || format!("{}  {}", device.id, described(device))))
+}
+
+fn described(device: &DeviceStatus) -> String {
+    let DeviceStatus { name, r#type, algorithm, digits, period, created, id: _ } = device;
+    let period = period.map_or_else(String::new, |period| format!(", {period} s"));
+    format!("{name} ({type}, {algorithm}, {digits} digits{period}; since {created})")
+}
+
+/// Removes the second factor.
+pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, voice: &Voice) -> Result<(), Problem> {
+    let status = desk.status()?;
+    if !status.enrolled {
+        return voice.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
+    }
+    if !yes {
+        voice.must_mean("Remove your second factor? Where one is required you cannot log in without it.")?;
+    }
+    let proof = voice.ask_code(PROOF)?;
+    let Reply::Disabled = desk.ask(Request::Disable { proof })? else { return Err(unexpected()) };
+    voice.done(&Changed { user: &status.user, changed: true }, "The second factor was removed.")
+}
+
+/// New recovery codes.
+pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, voice: &Voice) -> Result<(), Problem> {
+    let status = desk.status()?;
+    if !status.enrolled {
+        return Err(Problem::Refused(otp_core::decide::Refusal::NotEnrolled));
+    }
+    let mut terminal = voice.terminal()?;
+    let proof = voice.ask_code(PROOF)?;
+    let Reply::RecoveryCodes(codes) = desk.ask(Request::Recovery { proof })? else { return Err(unexpected()) };
+    if voice.json || !terminal.interactive {
+        scripted::recovery_codes(&codes, &status.user, save, voice)
+    } else {
+        guide::recovery_codes(&mut terminal, &codes, &status.user, save, voice)
+    }
+}
+
+/// Says whether a code is right.
+pub(crate) fn test(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
+    #[derive(Serialize)]
+    struct Right<'a> {
+        user: &'a str,
+        right: bool,
+        recovery_codes_left: u8,
+    }
+    let status = desk.status()?;
+    if !status.enrolled {
+        return Err(Problem::Refused(otp_core::decide::Refusal::NotEnrolled));
+    }
+    let proof = voice.ask_code("Code to try: ")?;
+    desk.ask(Request::Test { proof })?;
+    let left = desk.status()?.recovery_codes_left;
+    let answer = Right { user: &status.user, right: true, recovery_codes_left: left };
+    voice.done(&answer, "That code is right. It is spent now: log in with the next one.")
+}

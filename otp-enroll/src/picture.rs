@@ -1,0 +1,147 @@
+//! A file for what is shown only once: new, private, and on the disk when we say so.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Nobody but the owner.
+const MODE: u32 = 0o600;
+
+/// Why a file was not written.
+#[derive(Debug)]
+pub(crate) enum PictureError {
+    /// Something of that name is there, were it a symbolic link to nowhere.
+    Exists(PathBuf),
+    /// The file could not be made.
+    Create(PathBuf, io::Error),
+    /// The file was made, could not be filled, and was removed.
+    Write(PathBuf, io::Error),
+    /// The file was made, could not be filled, and could not be removed either.
+    Remains(PathBuf, io::Error),
+}
+
+impl PictureError {
+    /// What to do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            PictureError::Exists(_) => "choose a name that is not taken: nothing is ever overwritten",
+            PictureError::Create(..) => "choose a folder you may write to",
+            PictureError::Write(..) => "choose a place with room for it",
+            PictureError::Remains(..) => "remove the file: it may hold a part of the secret",
+        }
+    }
+}
+
+impl fmt::Display for PictureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PictureError::Exists(path) => write!(f, "{} exists", path.display()),
+            PictureError::Create(path, error) => write!(f, "{} could not be created: {error}", path.display()),
+            PictureError::Write(path, error) => write!(f, "{} could not be written: {error}", path.display()),
+            PictureError::Remains(path, error) => {
+                write!(f, "{} could not be written, and is still there: {error}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for PictureError {}
+
+/// Writes a new file that only its owner can read; what exists is never touched, links are never followed.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
+    create(path, |file| file.write_all(bytes))
+}
+
+/// Creates a file and fills it, or leaves nothing behind.
+fn create(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), PictureError> {
+    // create_new is O_CREAT|O_EXCL, which also refuses a symbolic link in the last place (POSIX open).
+    let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
+    let mut file = opened.map_err(|error| match error.kind() == io::ErrorKind::AlreadyExists {
+        true => PictureError::Exists(path.to_owned()),
+        false => PictureError::Create(path.to_owned(), error),
+    })?;
+    // A umask can only take rights away, but with 0277 the owner could not write the file again.
+    let written = file
+        .set_permissions(Permissions::from_mode(MODE))
+        .and_then(|()| fill(&mut file))
+        .and_then(|()| file.sync_all());
+    written.map_err(|error| match fs::remove_file(path) {
+        Ok(()) => PictureError::Write(path.to_owned(), error),
+        Err(_) => PictureError::Remains(path.to_owned(), error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("qr.svg");
+        write_new(&path, b"<svg/>").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"<svg/>");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn what_exists_stays_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("qr.svg");
+        fs::write(&path, b"before").unwrap();
+        let error = write_new(&path, b"after").unwrap_err();
+        assert_eq!(error.to_string(), format!("{} exists", path.display()));
+        assert_eq!(error.hint(), "choose a name that is not taken: nothing is ever overwritten");
+        assert_eq!(fs::read(&path).unwrap(), b"before");
+    }
+
+    #[test]
+    fn a_link_is_not_followed_even_to_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, target) = (folder.path().join("qr.svg"), folder.path().join("elsewhere"));
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        assert!(matches!(write_new(&path, b"secret"), Err(PictureError::Exists(_))));
+        assert!(!target.exists());
+        assert!(path.is_symlink());
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing/qr.svg");
+        let error = write_new(&path, b"").unwrap_err();
+        let text = format!("{} could not be created: No such file or directory (os error 2)", path.display());
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.hint(), "choose a folder you may write to");
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("qr.svg");
+        let full = |file: &mut File| {
+            file.write_all(b"the first half")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        };
+        let error = create(&path, full).unwrap_err();
+        assert_eq!(error.to_string(), format!("{} could not be written: no storage space", path.display()));
+        assert_eq!(error.hint(), "choose a place with room for it");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_remainder_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("qr.svg");
+        let moved = |_: &mut File| {
+            fs::remove_file(&path)?; // so that our own removal fails
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        };
+        let error = create(&path, moved).unwrap_err();
+        let text = format!("{} could not be written, and is still there: no storage space", path.display());
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.hint(), "remove the file: it may hold a part of the secret");
+    }
+}

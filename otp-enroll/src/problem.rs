@@ -1,0 +1,183 @@
+//! What can go wrong for the person at the terminal: one sentence, what to do next, and an exit code.
+
+use std::fmt;
+use std::io;
+
+use otp_core::decide::Refusal;
+use otp_core::error::Error;
+use otp_core::request::{Declined, refusal_text};
+
+use crate::alternate::ScreenError;
+use crate::picture::PictureError;
+use crate::qr::QrError;
+use crate::terminal::AskError;
+
+/// Why a command was not done.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// A code was not accepted.
+    Refused(Refusal),
+    /// The request is not possible as things are.
+    Declined(Declined),
+    /// The command line asks for something that does not go together.
+    Usage(String),
+    /// There is no account of this name.
+    NoSuchUser(String),
+    /// Only root may do this.
+    NotRoot(&'static str),
+    /// Configuration, records or name service.
+    Core(Error),
+    /// What the helper reported.
+    Reported {
+        /// What happened.
+        error: String,
+        /// What to do next.
+        hint: String,
+    },
+    /// The helper could not be asked.
+    Helper(io::Error),
+    /// Nobody answered.
+    Ask(AskError),
+    /// The terminal cannot be used.
+    Screen(ScreenError),
+    /// A picture or a list of codes could not be written.
+    Picture(PictureError),
+    /// The URI could not be drawn.
+    Qr(QrError),
+    /// Standard output cannot be written to.
+    Output(io::Error),
+    /// A check found this many faults, each printed already.
+    Faults(usize),
+    /// The person said no.
+    Cancelled,
+}
+
+impl Problem {
+    /// The documented exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(Refusal::NotEnrolled | Refusal::UnknownUser)
+            | Self::Declined(Declined::NotEnrolled)
+            | Self::NoSuchUser(_) => 3,
+            Self::Refused(_) | Self::Declined(_) | Self::Cancelled | Self::Faults(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotRoot(_)
+            | Self::Core(_)
+            | Self::Reported { .. }
+            | Self::Helper(_)
+            | Self::Ask(_)
+            | Self::Screen(_)
+            | Self::Picture(_)
+            | Self::Qr(_)
+            | Self::Output(_) => 4,
+        }
+    }
+
+    /// What to do next.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Refused(Refusal::Locked(_)) => {
+                "use a recovery code, or ask your administrator: otp-enroll admin unlock"
+            }
+            Self::Refused(Refusal::NotEnrolled) | Self::Declined(Declined::NotEnrolled) => {
+                "set one up with: otp-enroll"
+            }
+            Self::Refused(_) => "nothing was changed; try again with the code that is shown now",
+            Self::Declined(Declined::ProofNeeded) => "give a current code or a recovery code",
+            Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
+            Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
+            Self::Declined(Declined::Required) => "to change phones use: otp-enroll reset",
+            Self::Usage(_) => "see: otp-enroll --help",
+            Self::NotRoot(_) => "become root, for example with sudo",
+            Self::Core(error) => error.hint(),
+            Self::Reported { hint, .. } => hint,
+            Self::Helper(_) => "the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)",
+            Self::Ask(AskError::Closed) => {
+                "nothing was changed; with --json or --stdin codes are read from standard input"
+            }
+            Self::Picture(error) => error.hint(),
+            Self::NoSuchUser(_)
+            | Self::Ask(AskError::Io(_))
+            | Self::Screen(_)
+            | Self::Qr(_)
+            | Self::Output(_)
+            | Self::Faults(_)
+            | Self::Cancelled => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) => f.write_str(&refusal_text(why)),
+            Self::Declined(declined) => f.write_str(&declined_text(*declined)),
+            Self::Usage(what) => f.write_str(what),
+            Self::NoSuchUser(user) => write!(f, "there is no user {user:?}"),
+            Self::NotRoot(what) => write!(f, "only root may {what}"),
+            Self::Core(error) => error.fmt(f),
+            Self::Reported { error, .. } => f.write_str(error),
+            Self::Helper(error) => write!(f, "the helper {} cannot be asked: {error}", otp_core::site::HELPER),
+            Self::Ask(error) => error.fmt(f),
+            Self::Screen(error) => error.fmt(f),
+            Self::Picture(error) => error.fmt(f),
+            Self::Qr(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Faults(1) => f.write_str("one fault was found"),
+            Self::Faults(faults) => write!(f, "{faults} faults were found"),
+            Self::Cancelled => f.write_str("cancelled: nothing was changed"),
+        }
+    }
+}
+
+/// What a person is told when a request was not done.
+pub(crate) fn declined_text(declined: Declined) -> String {
+    match declined {
+        Declined::ProofNeeded => {
+            "a second factor is set up already; changing it needs proof that you are its owner".into()
+        }
+        Declined::NotEnrolled => "no second factor is set up".into(),
+        Declined::NotConfirmed { clock_off: None } => "that code does not belong to this key".into(),
+        Declined::NotConfirmed { clock_off: Some(seconds) } => {
+            let direction = if seconds < 0 { "behind" } else { "ahead" };
+            let off = seconds.unsigned_abs();
+            format!(
+                "the clocks differ: the one of your device is about {off} s {direction}; set both to automatic time"
+            )
+        }
+        Declined::NothingOffered => "no new key was shown that could be confirmed".into(),
+        Declined::ChangedMeanwhile => "somebody else changed this second factor meanwhile".into(),
+        Declined::Required => "your administrator requires a second factor of you".into(),
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        Self::Ask(error)
+    }
+}
+
+impl From<ScreenError> for Problem {
+    fn from(error: ScreenError) -> Self {
+        Self::Screen(error)
+    }
+}
+
+impl From<PictureError> for Problem {
+    fn from(error: PictureError) -> Self {
+        Self::Picture(error)
+    }
+}
+
+impl From<QrError> for Problem {
+    fn from(error: QrError) -> Self {
+        Self::Qr(error)
+    }
+}

@@ -1,0 +1,147 @@
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
+use super::{DARK, DARK_ON_LIGHT, LIGHT, Paint, Qr, RESET};
+
+/// A text of this many bytes.
+fn text(bytes: usize) -> String {
+    let start = "otpauth://totp/host:alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=";
+    format!("{start}{}", "x".repeat(bytes - start.len()))
+}
+
+type Modules = Vec<Vec<bool>>;
+
+/// The modules as the encoder has them, `true` for dark, with a light border.
+fn modules(qr: &Qr, quiet: i32) -> Modules {
+    let side = quiet.saturating_neg()..i32::try_from(qr.size()).unwrap() + quiet;
+    side.clone().map(|y| side.clone().map(|x| qr.0.get_module(x, y)).collect()).collect()
+}
+
+/// Reads half blocks back: the last row's lower half lies outside.
+fn from_half_blocks(qr: &Qr, paint: Paint) -> Modules {
+    let rows = qr.half_blocks(paint).into_iter().flat_map(|line| {
+        let line = match paint {
+            Paint::Colour => line.strip_prefix(DARK_ON_LIGHT).unwrap().strip_suffix(RESET).unwrap().to_owned(),
+            Paint::Plain | Paint::PlainInverted => line,
+        };
+        assert!(!line.contains('\x1b'));
+        let inked = |glyphs: [char; 2]| -> Vec<bool> {
+            line.chars().map(|c| glyphs.contains(&c) != (paint == Paint::Plain)).collect()
+        };
+        [inked(['█', '▀']), inked(['█', '▄'])]
+    });
+    let mut rows: Modules = rows.collect();
+    let outside = rows.pop().unwrap();
+    assert!(outside.iter().all(|dark| !dark), "what is outside is light");
+    rows
+}
+
+fn from_ascii(qr: &Qr, paint: Paint) -> Modules {
+    let read = |line: String| match paint {
+        Paint::Colour => {
+            let line = line.strip_suffix(RESET).unwrap().replace(DARK, "D").replace(LIGHT, "L");
+            assert!(!line.contains('\x1b'));
+            let runs = line.split_inclusive("D").flat_map(|part| part.split_inclusive("L"));
+            let mut colour = 'L';
+            let mut row = Vec::new();
+            for run in runs {
+                row.extend(std::iter::repeat_n(colour == 'D', run.matches("  ").count()));
+                colour = run.chars().last().unwrap();
+            }
+            row
+        }
+        Paint::Plain | Paint::PlainInverted => {
+            let cells: Vec<char> = line.chars().collect();
+            assert!(cells.chunks(2).all(|pair| pair[0] == pair[1]));
+            cells.chunks(2).map(|pair| (pair[0] == '#') == (paint == Paint::PlainInverted)).collect()
+        }
+    };
+    qr.ascii(paint).into_iter().map(read).collect()
+}
+
+fn from_svg(qr: &Qr) -> Modules {
+    let svg = qr.svg();
+    let side = qr.size() + 8;
+    assert!(svg.contains(&format!(r#"viewBox="0 0 {side} {side}""#)));
+    let path = svg.split(r#"d=""#).nth(1).unwrap().split('"').next().unwrap();
+    let mut grid = vec![vec![false; side]; side];
+    for run in path.split('z').filter(|run| !run.is_empty()) {
+        let (place, lengths) = run.strip_prefix('M').unwrap().split_once('h').unwrap();
+        let (x, y) = place.split_once(',').unwrap();
+        let (there, back) = lengths.split_once("v1h-").unwrap();
+        assert_eq!(there, back);
+        let (x, y, length): (usize, usize, usize) = (x.parse().unwrap(), y.parse().unwrap(), there.parse().unwrap());
+        grid[y][x..x + length].fill(true);
+    }
+    grid
+}
+
+fn from_png(qr: &Qr) -> Modules {
+    let file = qr.png().unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+    let mut image = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut image).unwrap();
+    let side = qr.size() + 8;
+    assert_eq!((info.width, info.height), (info.height, u32::try_from(side * 8).unwrap()));
+    let rows: Vec<&[u8]> = image.chunks(side).collect();
+    assert!(rows.chunks(8).all(|same| same.iter().all(|row| row == &same[0])));
+    rows.iter().step_by(8).map(|row| row.iter().map(|byte| *byte == 0).collect()).collect()
+}
+
+#[test]
+fn the_smallest_version_is_taken() {
+    for (bytes, modules) in [(78, 33), (79, 37), (106, 37), (107, 41), (134, 41), (135, 45), (250, 57)] {
+        assert_eq!(Qr::of(&text(bytes)).unwrap().size(), modules, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn a_code_of_134_bytes_takes_45_columns_and_23_rows() {
+    for (bytes, columns, rows) in [(78, 37, 19), (106, 41, 21), (134, 45, 23)] {
+        let qr = Qr::of(&text(bytes)).unwrap();
+        assert_eq!(qr.half_block_space(), (columns, rows));
+        assert_eq!(qr.ascii_space(), (columns * 2, columns));
+        for paint in [Paint::Plain, Paint::PlainInverted] {
+            let lines = qr.half_blocks(paint);
+            assert_eq!(lines.len(), rows);
+            assert!(lines.iter().all(|line| line.chars().count() == columns));
+            let lines = qr.ascii(paint);
+            assert_eq!(lines.len(), columns);
+            assert!(lines.iter().all(|line| line.len() == columns * 2));
+        }
+        assert_eq!(qr.half_blocks(Paint::Colour).len(), rows);
+        assert_eq!(qr.ascii(Paint::Colour).len(), columns);
+    }
+}
+
+#[test]
+fn every_form_shows_the_same_modules() {
+    for bytes in [78, 106, 134, 250] {
+        let qr = Qr::of(&text(bytes)).unwrap();
+        for paint in [Paint::Colour, Paint::Plain, Paint::PlainInverted] {
+            assert_eq!(from_half_blocks(&qr, paint), modules(&qr, 2), "half blocks, {paint:?}");
+            assert_eq!(from_ascii(&qr, paint), modules(&qr, 2), "ascii, {paint:?}");
+        }
+        assert_eq!(from_svg(&qr), modules(&qr, 4), "svg");
+        assert_eq!(from_png(&qr), modules(&qr, 4), "png");
+    }
+}
+
+#[test]
+fn an_svg_needs_nothing_from_elsewhere() {
+    let svg = Qr::of(&text(134)).unwrap().svg();
+    assert_eq!(svg.matches("http").count(), 1, "the name space alone");
+    assert!(!svg.contains("href") && !svg.contains("url("));
+    assert_eq!(svg.matches("<path").count(), 1);
+    assert!(svg.contains(r#"role="img""#) && svg.contains("<title>QR code</title>"));
+}
+
+#[test]
+fn a_text_that_is_too_long_is_an_error_and_not_a_panic() {
+    let error = Qr::of(&"x".repeat(2954)).unwrap_err();
+    assert_eq!(error.to_string(), "2954 bytes do not fit into a QR code");
+}
+
+#[test]
+fn debug_output_does_not_show_the_code() {
+    assert_eq!(format!("{:?}", Qr::of(&text(78)).unwrap()), "Qr(..)");
+}

@@ -1,0 +1,100 @@
+//! What is said and asked, in the form the caller wants: a person's, a script's, or as little as possible.
+
+use std::io::{self, Write};
+
+use otp_core::request::Confidential;
+use serde::Serialize;
+
+use crate::cli::Common;
+use crate::problem::Problem;
+use crate::terminal::Terminal;
+
+/// How this run speaks.
+pub(crate) struct Voice {
+    /// JSON, a line each.
+    pub(crate) json: bool,
+    quiet: bool,
+    /// Standard input may be read although it is not a terminal.
+    stdin: bool,
+}
+
+impl Voice {
+    pub(crate) fn new(common: &Common) -> Self {
+        Self { json: common.json, quiet: common.quiet, stdin: common.stdin || common.json }
+    }
+
+    /// What was asked for: a line of JSON, or the text.
+    pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Problem> {
+        let line = if self.json {
+            serde_json::to_string(value).map_err(|error| Problem::Output(error.into()))?
+        } else {
+            text()
+        };
+        print(&line)
+    }
+
+    /// That something was done; a script learns it from the exit code or from JSON.
+    pub(crate) fn done(&self, value: &impl Serialize, text: &str) -> Result<(), Problem> {
+        if self.quiet && !self.json { Ok(()) } else { self.result(value, || text.to_owned()) }
+    }
+
+    /// Advice that is not part of the answer.
+    pub(crate) fn advise(&self, text: &str) -> Result<(), Problem> {
+        if self.quiet || self.json { Ok(()) } else { print(text) }
+    }
+
+    /// What went wrong and what to do next.
+    pub(crate) fn complain(&self, problem: &Problem) {
+        #[derive(Serialize)]
+        struct Complaint {
+            error: String,
+            hint: Option<String>,
+        }
+        let complaint = Complaint { error: problem.to_string(), hint: problem.hint() };
+        if self.json {
+            // Standard error still gets the text.
+            let _ = self.result(&complaint, String::new);
+        }
+        let mut text = format!("otp-enroll: {}\n", complaint.error);
+        if let Some(hint) = complaint.hint {
+            text.push_str(&format!("  {hint}\n"));
+        }
+        // There is nobody left to tell.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    /// Asks for a code: at the terminal, or where it was allowed, from standard input.
+    pub(crate) fn ask_code(&self, prompt: &str) -> Result<Confidential, Problem> {
+        let mut terminal = self.terminal()?;
+        Ok(Confidential::new(terminal.ask(prompt)?.expose()))
+    }
+
+    /// Asks whether something is meant. Where nobody can be asked, the command line must have said so.
+    pub(crate) fn must_mean(&self, question: &str) -> Result<(), Problem> {
+        let mut terminal = Terminal::here();
+        if !terminal.interactive {
+            return Err(Problem::Usage("nobody can be asked whether this is meant: say --yes".into()));
+        }
+        let answer = terminal.ask(&format!("{question} [y/N] "))?;
+        let yes = ["y", "yes"].contains(&answer.expose().trim().to_ascii_lowercase().as_str());
+        if yes { Ok(()) } else { Err(Problem::Cancelled) }
+    }
+
+    /// The terminal, where somebody may be asked something.
+    pub(crate) fn terminal(&self) -> Result<Terminal, Problem> {
+        let terminal = Terminal::here();
+        if terminal.interactive || self.stdin {
+            Ok(terminal)
+        } else {
+            Err(Problem::Usage(
+                "standard input and output are not a terminal: say --stdin or --json to read codes from standard input"
+                    .into(),
+            ))
+        }
+    }
+}
+
+fn print(line: &str) -> Result<(), Problem> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(Problem::Output)
+}

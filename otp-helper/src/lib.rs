@@ -1,0 +1,28 @@
+//! What whoever serves requests needs of the system: random bytes and the log. `otp-enroll` run by root serves them too.
+
+#![forbid(unsafe_code)]
+
+use otp_core::audit::{Event, Severity};
+use otp_core::error::Error;
+
+/// Random bytes from the kernel.
+pub fn entropy(buffer: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(buffer).map_err(|_| Error::Entropy)
+}
+
+/// Writes an audit line to authpriv under a program's name. A machine without a log still serves its users.
+pub fn log(program: &str, event: &Event<'_>) {
+    let formatter = syslog::Formatter3164 {
+        facility: syslog::Facility::LOG_AUTHPRIV,
+        hostname: None,
+        process: program.to_owned(),
+        pid: std::process::id(),
+    };
+    if let Ok(mut logger) = syslog::unix(formatter) {
+        let _ = match event.severity() {
+            Severity::Info => logger.info(event),
+            Severity::Notice => logger.notice(event),
+            Severity::Error => logger.err(event),
+        };
+    }
+}

@@ -1,0 +1,77 @@
+//! Who is asked about a user: in a root process the local store, in any other the helper at the end of a pipe.
+
+use std::path::Path;
+
+use nix::unistd::{geteuid, getuid};
+use otp_core::attempt::Typed;
+use otp_core::authority::{Demand, LocalAuthority};
+use otp_core::decide::Verdict;
+use otp_core::pipe::Helper;
+use otp_core::policy::Place;
+use otp_core::request::{Confidential, LoginReply, LoginRequest};
+use otp_core::site::{self, Site};
+use otp_core::time::UnixTime;
+
+use crate::outcome::Failure;
+
+/// Whoever knows whether a code is good.
+pub(crate) enum Authority<'a> {
+    /// We are root and look for ourselves.
+    Local(LocalAuthority<'a>),
+    /// We are not, and ask a program that may: about its caller's own account, which must be who logs in.
+    Helper,
+}
+
+impl<'a> Authority<'a> {
+    /// Whoever can answer about `user` in this process.
+    pub(crate) fn about(site: &'a Site, user: &str) -> Result<Self, Failure> {
+        if geteuid().is_root() {
+            return Ok(Self::Local(LocalAuthority::for_name(site, user)?));
+        }
+        if site.path.as_path() != Path::new(site::CONFIG) {
+            return Err(Failure::Argument("config= (this process is not root, and the helper reads its own)".into()));
+        }
+        match site::account(user)? {
+            Some(account) if account.uid == getuid().as_raw() => Ok(Self::Helper),
+            Some(_) | None => Err(Failure::Helper("answers a process that is not root about its own user only".into())),
+        }
+    }
+
+    /// Whether a code is asked for.
+    pub(crate) fn demand(&self, place: &Place) -> Result<Demand, Failure> {
+        match self {
+            Self::Local(store) => Ok(store.demand(place)?),
+            Self::Helper => {
+                let reply = exchange(&LoginRequest::Demand(place.clone()))?;
+                let LoginReply::Demand(demand) = reply else { return Err(unexpected(&reply)) };
+                Ok(demand)
+            }
+        }
+    }
+
+    /// Whether an answer is good. When this returns, what it returns is durable.
+    pub(crate) fn verify(&self, typed: &Typed) -> Result<Verdict, Failure> {
+        match self {
+            Self::Local(store) => Ok(store.verify(typed, UnixTime::now())?),
+            Self::Helper => {
+                let reply = exchange(&LoginRequest::Verify { typed: Confidential::from_typed(typed) })?;
+                let LoginReply::Verdict(verdict) = reply else { return Err(unexpected(&reply)) };
+                Ok(verdict)
+            }
+        }
+    }
+}
+
+fn unexpected(reply: &LoginReply) -> Failure {
+    Failure::Helper(if let LoginReply::Failed { error, hint } = reply {
+        format!("says: {error} ({hint})")
+    } else {
+        format!("gave an answer to another question: {reply:?}")
+    })
+}
+
+/// One request, one reply, one process: none is left waiting while a person types.
+fn exchange(request: &LoginRequest) -> Result<LoginReply, Failure> {
+    let failed = |error| Failure::Helper(format!("cannot be asked: {error}"));
+    Helper::start().map_err(failed)?.ask(request).map_err(failed)
+}

@@ -1,0 +1,138 @@
+//! The host as a login sees it: whom it names, where they are, asking, showing, logging.
+
+use libc::{LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, c_int};
+use otp_core::attempt::Typed;
+use otp_core::audit::{Event, Severity};
+use otp_core::policy::Place;
+use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_TEXT_INFO, PamMessageStyle, PamResultCode};
+use pam::conv::Conv;
+use pam::items::{RHost, Service, Tty, User};
+use pam::module::PamHandle;
+
+use crate::native;
+
+/// Microseconds that libpam waits (more or less, at its choice) before the host hears of a refusal.
+const FAIL_DELAY: u32 = 2_000_000;
+
+/// What a login needs of its host. A scripted conversation can stand in for it.
+pub(crate) trait Host {
+    /// Who logs in; asks for the name where the host has not done so.
+    fn user(&mut self) -> Result<String, Silence>;
+    /// Whether PAM_USER still is who it was: a conversation may have changed it (CVE-2024-9313).
+    fn still_names(&self, user: &str) -> bool;
+    /// PAM_SERVICE, PAM_RHOST, PAM_TTY.
+    fn place(&self) -> Place;
+    /// Asks for an answer that is not echoed.
+    fn ask(&self, prompt: &str) -> Result<Typed, Silence>;
+    /// Shows a text, if the host shows texts.
+    fn tell(&self, text: &str);
+    /// Shows that something went wrong, if the host shows texts.
+    fn warn(&self, text: &str);
+    /// Writes an audit line.
+    fn log(&self, event: &Event<'_>);
+    /// Writes a line that is only of interest where `debug` was asked for.
+    fn debug(&self, line: &str);
+    /// Makes guessing slow.
+    fn delay_failure(&mut self);
+}
+
+/// Why there was no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// The conversation failed: nobody there, nobody left, nothing typed.
+    Failed,
+    /// The host is event-driven and will call again.
+    Again,
+    /// The name that the host gave is not UTF-8, or there is none.
+    NoName,
+}
+
+/// A host behind libpam.
+pub(crate) struct PamHost<'a> {
+    handle: &'a mut PamHandle,
+    silent: bool,
+}
+
+impl<'a> PamHost<'a> {
+    /// `silent` is PAM_SILENT: no texts, only questions.
+    pub(crate) fn new(handle: &'a mut PamHandle, silent: bool) -> Self {
+        Self { handle, silent }
+    }
+
+    fn converse(&self, style: PamMessageStyle, text: &str) -> Result<Option<Typed>, Silence> {
+        let conversation = self.handle.get_item::<Conv<'_>>().ok().flatten().ok_or(Silence::Failed)?;
+        let answer = conversation.send(style, text).map_err(|code| Silence::of(&code))?;
+        Ok(answer.map(|answer| Typed::new(answer.as_bytes().to_vec())))
+    }
+
+    fn show(&self, style: PamMessageStyle, text: &str) {
+        if !self.silent {
+            // Hosts may return no reply array for a text; that and a host that shows nothing change no decision.
+            let _ = self.converse(style, text);
+        }
+    }
+}
+
+impl Host for PamHost<'_> {
+    fn user(&mut self) -> Result<String, Silence> {
+        let not_utf8 = PamResultCode::PAM_SYSTEM_ERR;
+        self.handle.get_user(None).map_err(|code| if code == not_utf8 { Silence::NoName } else { Silence::of(&code) })
+    }
+
+    fn still_names(&self, user: &str) -> bool {
+        let present = self.handle.get_item::<User<'_>>().ok().flatten();
+        present.is_some_and(|present| present.to_bytes() == user.as_bytes())
+    }
+
+    fn place(&self) -> Place {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let service = self.handle.get_item::<Service<'_>>().ok().flatten();
+        let rhost = self.handle.get_item::<RHost<'_>>().ok().flatten();
+        let tty = self.handle.get_item::<Tty<'_>>().ok().flatten();
+        let tty = tty.map(|tty| text(tty.to_bytes()));
+        Place {
+            service: service.map_or_else(String::new, |service| text(service.to_bytes())),
+            rhost: rhost.map(|rhost| text(rhost.to_bytes())).filter(|rhost| !rhost.is_empty()),
+            tty: tty.map(|tty| tty.strip_prefix("/dev/").map_or(tty.clone(), str::to_owned)),
+            nullok: false,
+        }
+    }
+
+    fn ask(&self, prompt: &str) -> Result<Typed, Silence> {
+        self.converse(PAM_PROMPT_ECHO_OFF, prompt)?.ok_or(Silence::Failed)
+    }
+
+    fn tell(&self, text: &str) {
+        self.show(PAM_TEXT_INFO, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.show(PAM_ERROR_MSG, text);
+    }
+
+    fn log(&self, event: &Event<'_>) {
+        native::syslog(self.handle, priority(event.severity()), &event.to_string());
+    }
+
+    fn debug(&self, line: &str) {
+        native::syslog(self.handle, LOG_DEBUG, line);
+    }
+
+    fn delay_failure(&mut self) {
+        native::fail_delay(self.handle, FAIL_DELAY);
+    }
+}
+
+impl Silence {
+    fn of(code: &PamResultCode) -> Self {
+        if *code == PamResultCode::PAM_CONV_AGAIN { Self::Again } else { Self::Failed }
+    }
+}
+
+fn priority(severity: Severity) -> c_int {
+    match severity {
+        Severity::Info => LOG_INFO,
+        Severity::Notice => LOG_NOTICE,
+        Severity::Error => LOG_ERR,
+    }
+}

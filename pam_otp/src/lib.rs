@@ -1,0 +1,8 @@
+//! `pam_otp.so`: PAM in, PAM out. The story of a login is told in `login`.
+
+mod arguments;
+mod authority;
+mod host;
+mod login;
+mod native;
+mod outcome;

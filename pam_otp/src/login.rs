@@ -1,0 +1,87 @@
+//! The story of a login: ask, parse, load, decide, commit, log, answer.
+
+use std::ffi::CStr;
+
+use otp_core::audit::Event;
+use otp_core::authority::Demand;
+use otp_core::decide::{Accepted, Verdict};
+use otp_core::site::Site;
+
+use crate::arguments::Arguments;
+use crate::authority::Authority;
+use crate::host::Host;
+use crate::outcome::{Failure, Outcome};
+
+/// What a person sees when it is not their fault.
+const NOT_POSSIBLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";
+
+/// Asks for a second factor and says how it went. Everything that goes wrong ends in a refusal.
+pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome {
+    let user = match host.user() {
+        Ok(user) => user,
+        Err(silence) => return failed(host, "", silence.into()),
+    };
+    match verified(host, &user, arguments) {
+        Ok(outcome) => outcome,
+        Err(failure) => failed(host, &user, failure),
+    }
+}
+
+fn verified(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Outcome, Failure> {
+    let arguments = Arguments::parse(arguments).map_err(Failure::Argument)?;
+    let site = Site::load(&arguments.config)?;
+    let authority = Authority::about(&site, user)?;
+    let mut place = host.place();
+    place.nullok = arguments.nullok;
+    let rhost = place.rhost.as_deref();
+
+    let demand = authority.demand(&place)?;
+    if arguments.debug {
+        host.debug(&format!("debug config={} demand={demand:?} place={place:?}", site.path.display()));
+    }
+    if let Demand::Nothing(..) = demand {
+        host.log(&Event::NotAsked { user, rhost, demand: &demand });
+        return Ok(Outcome::NotAsked);
+    }
+
+    // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
+    let typed = host.ask(&site.config.prompt)?;
+    if !host.still_names(user) {
+        return Err(Failure::UserChanged);
+    }
+    let verdict = authority.verify(&typed)?;
+
+    // What the verdict rests on is on disk by now: only what was done is logged.
+    host.log(&Event::Login { user, rhost, verdict: &verdict });
+    Ok(match verdict {
+        Verdict::Accepted(accepted) => {
+            remind(host, &accepted);
+            Outcome::Verified
+        }
+        Verdict::Refused(why) => {
+            host.warn(&site.config.refused);
+            host.delay_failure();
+            Outcome::Refused(why)
+        }
+    })
+}
+
+fn remind(host: &dyn Host, accepted: &Accepted) {
+    let left = match accepted.recovery_left {
+        Some(0) => "No recovery code is left.",
+        Some(1) => "Only one recovery code is left.",
+        Some(2) => "Only two recovery codes are left.",
+        Some(_) | None => return,
+    };
+    host.tell(&format!("{left} Make new ones with: otp-enroll recovery"));
+}
+
+fn failed(host: &mut dyn Host, user: &str, failure: Failure) -> Outcome {
+    let rhost = host.place().rhost;
+    host.log(&Event::Failed { user, rhost: rhost.as_deref(), error: &failure, hint: failure.hint() });
+    if !matches!(failure, Failure::Silence(_)) {
+        host.warn(NOT_POSSIBLE);
+    }
+    host.delay_failure();
+    Outcome::Failed(failure)
+}

@@ -1,0 +1,60 @@
+//! The one file with unsafe code: PAM's entry points, and the two calls that pam-bindings lacks.
+#![expect(unsafe_code, reason = "C interface; every block names the fact it rests on")]
+#![expect(unreachable_pub, reason = "pam_hooks! exports the entry points")]
+
+use std::ffi::{CStr, CString};
+use std::sync::Once;
+
+use libc::{c_char, c_int, c_uint};
+use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
+use pam::module::{PamHandle, PamHooks};
+
+use crate::host::PamHost;
+use crate::login;
+use crate::outcome::Outcome;
+
+/// The module, as pam-bindings wants to be told of it.
+pub struct PamOtp;
+pam::pam_hooks!(PamOtp);
+
+impl PamHooks for PamOtp {
+    fn sm_authenticate(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        silence_panics();
+        let mut host = PamHost::new(handle, flags & PAM_SILENT != 0);
+        login::authenticate(&mut host, &arguments).pam_code()
+    }
+
+    /// Left to the default, PAM_IGNORE, a stack in which this module stands alone would fail here after a good login.
+    fn sm_setcred(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        Outcome::SETCRED
+    }
+}
+
+/// A panic ends in PAM_ABORT at the border (pam-bindings catches it). Nothing may be printed into the host's streams on
+/// the way, and with RUST_BACKTRACE set the usual hook would leak megabytes. The hook is of this module's own copy of
+/// std: it is not the host's.
+fn silence_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+}
+
+unsafe extern "C" {
+    fn pam_syslog(handle: *const PamHandle, priority: c_int, format: *const c_char, ...);
+    fn pam_fail_delay(handle: *mut PamHandle, microseconds: c_uint) -> c_int;
+}
+
+/// Logs one line to authpriv, under the name that PAM gives modules: `pam_otp(sshd:auth): …`.
+pub(crate) fn syslog(handle: &PamHandle, priority: c_int, line: &str) {
+    // Audit lines hold no control characters, so the fallback is never used.
+    let line = CString::new(line).unwrap_or_default();
+    // SAFETY: the handle is the live one that libpam passed in; the format has one %s, and its argument is a C string
+    // that outlives the call.
+    unsafe { pam_syslog(handle, priority, c"%s".as_ptr(), line.as_ptr()) };
+}
+
+/// Asks libpam to wait before it tells the host about a failure.
+pub(crate) fn fail_delay(handle: &mut PamHandle, microseconds: c_uint) {
+    // SAFETY: the handle is the live one that libpam passed in, and nothing else is passed. The result only says whether
+    // the delay was noted; there is nothing to do if not.
+    unsafe { pam_fail_delay(handle, microseconds) };
+}

@@ -1,0 +1,108 @@
+//! How a login can end, and the one table from there to PAM's result codes.
+
+use std::fmt;
+
+use otp_core::decide::Refusal;
+use otp_core::error::Error;
+use pam::constants::PamResultCode;
+
+use crate::host::Silence;
+
+/// How a login ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// A second factor was verified.
+    Verified,
+    /// Policy asks for none.
+    NotAsked,
+    /// A second factor was asked for and not given.
+    Refused(Refusal),
+    /// It could not be found out.
+    Failed(Failure),
+}
+
+/// What kept a login from being decided.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The module's line in the PAM file has an argument that is not known, or is not possible here.
+    Argument(String),
+    /// Configuration, records or name service.
+    Core(Error),
+    /// The helper could not be asked, or did not answer.
+    Helper(String),
+    /// Nobody answered the prompt.
+    Silence(Silence),
+    /// PAM_USER changed while a person typed.
+    UserChanged,
+}
+
+impl Outcome {
+    /// What setcred says when there is nothing to object to.
+    pub(crate) const SETCRED: PamResultCode = PamResultCode::PAM_SUCCESS;
+
+    /// The table. Only policy leads to PAM_IGNORE, and only a verified second factor to PAM_SUCCESS.
+    pub(crate) fn pam_code(&self) -> PamResultCode {
+        match self {
+            Self::Verified => PamResultCode::PAM_SUCCESS,
+            Self::NotAsked => PamResultCode::PAM_IGNORE,
+            Self::Refused(Refusal::UnknownUser) => PamResultCode::PAM_USER_UNKNOWN,
+            Self::Refused(
+                Refusal::Wrong { .. }
+                | Refusal::Replayed { .. }
+                | Refusal::Spent
+                | Refusal::UnknownRecovery
+                | Refusal::Locked(_)
+                | Refusal::Malformed
+                | Refusal::NotEnrolled,
+            ) => PamResultCode::PAM_AUTH_ERR,
+            Self::Failed(Failure::Argument(_) | Failure::Core(Error::Config(_) | Error::UnknownGroup(_))) => {
+                PamResultCode::PAM_SERVICE_ERR
+            }
+            Self::Failed(
+                Failure::Core(Error::Store(_) | Error::Names { .. } | Error::Entropy) | Failure::Helper(_),
+            ) => PamResultCode::PAM_AUTHINFO_UNAVAIL,
+            Self::Failed(Failure::Silence(Silence::Failed)) => PamResultCode::PAM_CONV_ERR,
+            Self::Failed(Failure::Silence(Silence::Again)) => PamResultCode::PAM_INCOMPLETE,
+            Self::Failed(Failure::Silence(Silence::NoName)) => PamResultCode::PAM_USER_UNKNOWN,
+            Self::Failed(Failure::UserChanged) => PamResultCode::PAM_AUTH_ERR,
+        }
+    }
+}
+
+impl Failure {
+    /// What the administrator can do.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Argument(_) => "correct the module's line in the PAM file: see pam_otp(8)",
+            Self::Core(error) => error.hint(),
+            Self::Helper(_) => "check that the helper is installed, set-group-ID pam_otp, and may reach the records",
+            Self::Silence(_) => "the client went away, or cannot answer a second prompt",
+            Self::UserChanged => "the PAM application changed PAM_USER during its conversation",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument(argument) => write!(f, "the module argument {argument} cannot be honoured"),
+            Self::Core(error) => error.fmt(f),
+            Self::Helper(what) => write!(f, "the helper {} {what}", otp_core::site::HELPER),
+            Self::Silence(Silence::Failed | Silence::Again) => f.write_str("the conversation gave no answer"),
+            Self::Silence(Silence::NoName) => f.write_str("the host gave no user name that is UTF-8"),
+            Self::UserChanged => f.write_str("the user name changed while a code was typed"),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl From<Silence> for Failure {
+    fn from(silence: Silence) -> Self {
+        Self::Silence(silence)
+    }
+}

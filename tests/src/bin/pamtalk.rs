@@ -1,0 +1,248 @@
+//! `pamtalk`: a PAM application that says on standard output what the modules say, and answers from standard input.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a transcript on standard output is what it is for")]
+
+use pam_otp_tests::pam::{Call, Code, Host, Item, Transaction, open_log};
+use std::{
+    collections::VecDeque,
+    io::{self, BufRead, Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+const USAGE: &str = "\
+usage: pamtalk [OPTION]… SERVICE USER          (USER - : let the module ask for the name)
+  --confdir DIR          service files from DIR instead of /etc/pam.d
+  --rhost H --tty T --ruser U
+  --putenv NAME=VALUE    set in the PAM environment before the first call
+  --getenv NAME          print it after each call
+  --call CALL,…          authenticate (default) acct_mgmt setcred delete_cred chauthtok chauthtok_expired open_session
+                         close_session, or login: authenticate, acct_mgmt, chauthtok_expired where that wants it,
+                         setcred, up to the first failure, as sshd and login do
+  --stop                 no call after one that failed
+  --silent               PAM_SILENT with every call
+  --set-faildelay-off    print `delay MICROSECONDS` after a failure instead of sleeping
+  --wait-file F          after printing the first prompt and before answering, wait until F exists
+  --repeat N             N transactions in this process; answers are read first and used cyclically
+Each message is printed as one line: prompt-off \"…\", prompt-on \"…\", info \"…\", error \"…\"; each call as
+authenticate -> PAM_SUCCESS. Each prompt takes one line of standard input; at its end, PAM_CONV_ERR.
+Exit code: 0 when the last call succeeded, 1 when not, 2 for usage.";
+
+fn main() -> ExitCode {
+    open_log(c"pamtalk");
+    let Some(order) = Order::parse(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let answers = Arc::new(Mutex::new(Answers::new(order.repeat > 1)));
+    let mut last = Code::SUCCESS;
+    for _ in 0..order.repeat {
+        last = order.transact(&answers);
+    }
+    if last == Code::SUCCESS { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+struct Order {
+    service: String,
+    user: Option<String>,
+    confdir: Option<PathBuf>,
+    items: Vec<(Item, String)>,
+    putenv: Vec<String>,
+    getenv: Vec<String>,
+    calls: Calls,
+    stop: bool,
+    silent: bool,
+    delays: bool,
+    wait_file: Option<PathBuf>,
+    repeat: u64,
+}
+
+enum Calls {
+    Login,
+    These(Vec<Call>),
+}
+
+impl Order {
+    fn parse(mut args: impl Iterator<Item = String>) -> Option<Order> {
+        let mut order = Order {
+            service: String::new(),
+            user: None,
+            confdir: None,
+            items: Vec::new(),
+            putenv: Vec::new(),
+            getenv: Vec::new(),
+            calls: Calls::These(vec![Call::Authenticate]),
+            stop: false,
+            silent: false,
+            delays: false,
+            wait_file: None,
+            repeat: 1,
+        };
+        loop {
+            let arg = args.next()?;
+            match arg.as_str() {
+                "--confdir" => order.confdir = Some(args.next()?.into()),
+                "--rhost" => order.items.push((Item::Rhost, args.next()?)),
+                "--tty" => order.items.push((Item::Tty, args.next()?)),
+                "--ruser" => order.items.push((Item::Ruser, args.next()?)),
+                "--putenv" => order.putenv.push(args.next()?),
+                "--getenv" => order.getenv.push(args.next()?),
+                "--call" => order.calls = Calls::parse(&args.next()?)?,
+                "--stop" => order.stop = true,
+                "--silent" => order.silent = true,
+                "--set-faildelay-off" => order.delays = true,
+                "--wait-file" => order.wait_file = Some(args.next()?.into()),
+                "--repeat" => order.repeat = args.next()?.parse().ok()?,
+                option if option.starts_with("--") => return None,
+                _ => {
+                    order.service = arg;
+                    order.user = Some(args.next()?).filter(|user| user != "-");
+                    return args.next().is_none().then_some(order);
+                }
+            }
+        }
+    }
+
+    fn transact(&self, answers: &Arc<Mutex<Answers>>) -> Code {
+        let host = Terminal { answers: Arc::clone(answers), wait_file: self.wait_file.clone() };
+        let started = Transaction::start(&self.service, self.user.as_deref(), self.confdir.as_deref(), Box::new(host));
+        let mut transaction = match started {
+            Ok(transaction) => transaction,
+            Err(code) => {
+                println!("start -> {code}");
+                return code;
+            }
+        };
+        for (item, value) in &self.items {
+            transaction.set(*item, value);
+        }
+        for assignment in &self.putenv {
+            transaction.putenv(assignment);
+        }
+        if self.silent {
+            transaction.silence();
+        }
+        if self.delays {
+            transaction.take_over_delays();
+        }
+        match &self.calls {
+            Calls::Login => self.login(&mut transaction),
+            Calls::These(calls) => {
+                let mut last = Code::SUCCESS;
+                for call in calls {
+                    last = self.call(&mut transaction, *call);
+                    if self.stop && last != Code::SUCCESS {
+                        break;
+                    }
+                }
+                last
+            }
+        }
+    }
+
+    fn login(&self, transaction: &mut Transaction) -> Code {
+        let mut code = self.call(transaction, Call::Authenticate);
+        if code == Code::SUCCESS {
+            code = self.call(transaction, Call::AcctMgmt);
+        }
+        if code == Code::NEW_AUTHTOK_REQD {
+            code = self.call(transaction, Call::ChExpiredAuthTok);
+        }
+        if code == Code::SUCCESS {
+            code = self.call(transaction, Call::SetCred);
+        }
+        println!("login -> {code}");
+        code
+    }
+
+    fn call(&self, transaction: &mut Transaction, call: Call) -> Code {
+        let code = transaction.call(call);
+        println!("{} -> {code}", call.name());
+        for name in &self.getenv {
+            match transaction.getenv(name) {
+                Some(value) => println!("env {:?}", format!("{name}={value}")),
+                None => println!("env {name:?}"),
+            }
+        }
+        code
+    }
+}
+
+impl Calls {
+    fn parse(list: &str) -> Option<Calls> {
+        if list == "login" {
+            return Some(Calls::Login);
+        }
+        list.split(',').map(Call::named).collect::<Option<_>>().map(Calls::These)
+    }
+}
+
+/// Standard input, a line an answer.
+enum Answers {
+    AsTheyCome,
+    Cyclic(VecDeque<Vec<u8>>),
+}
+
+impl Answers {
+    fn new(cyclic: bool) -> Answers {
+        if !cyclic {
+            return Answers::AsTheyCome;
+        }
+        let mut all = Vec::new();
+        let complete = io::stdin().read_to_end(&mut all).is_ok();
+        let lines = all.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
+        let mut lines = if complete { lines.collect() } else { VecDeque::new() };
+        lines.pop_back(); // what follows the last newline
+        Answers::Cyclic(lines)
+    }
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Answers::AsTheyCome => {
+                let mut line = Vec::new();
+                io::stdin().lock().read_until(b'\n', &mut line).ok().filter(|read| *read > 0)?;
+                line.pop_if(|last| *last == b'\n');
+                Some(line)
+            }
+            Answers::Cyclic(lines) => {
+                lines.rotate_left(usize::from(!lines.is_empty()));
+                lines.back().cloned()
+            }
+        }
+    }
+}
+
+struct Terminal {
+    answers: Arc<Mutex<Answers>>,
+    wait_file: Option<PathBuf>,
+}
+
+impl Host for Terminal {
+    fn prompt(&mut self, echo: bool, text: &str) -> Option<Vec<u8>> {
+        say(if echo { "prompt-on" } else { "prompt-off" }, text);
+        if let Some(file) = self.wait_file.take() {
+            while !file.exists() {
+                thread::sleep(Duration::from_micros(200));
+            }
+        }
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).next()
+    }
+
+    fn tell(&mut self, error: bool, text: &str) {
+        say(if error { "error" } else { "info" }, text);
+    }
+
+    fn delay(&mut self, microseconds: u32) {
+        if microseconds > 0 {
+            println!("delay {microseconds}");
+        }
+    }
+}
+
+/// `Debug` of a `str` escapes quotes and control characters: one message, one line.
+fn say(kind: &str, text: &str) {
+    println!("{kind} {text:?}");
+    let _ = io::stdout().flush();
+}

@@ -1,0 +1,25 @@
+//! The test bench: the real module through the real libpam, sshd, su, sudo and login, as a person meets them.
+//!
+//! Whatever touches `/etc`, users or `/dev/log` runs on a throwaway copy of the machine (`tests/machine`) and refuses
+//! to run anywhere else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on stops where it is; waiting for real programs takes a real clock and a real environment"
+)]
+
+pub mod conversation;
+pub mod machine;
+pub mod pam;
+pub mod pty;
+pub mod script;
+pub mod service;
+pub mod sshd;
+pub mod syslog;
+pub mod users;

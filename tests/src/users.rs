@@ -1,0 +1,102 @@
+//! Throwaway users, on a throwaway machine.
+
+use crate::machine;
+use std::{
+    fs::{self, File},
+    io::Write,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+/// A user with a home folder and a password.
+#[derive(Clone, Debug)]
+pub struct TestUser {
+    /// The login name, unique in this run.
+    pub name: String,
+    /// The password, known to `/etc/shadow`.
+    pub password: String,
+    /// The home folder.
+    pub home: PathBuf,
+    /// The user's number.
+    pub uid: u32,
+    /// The number of the user's own group.
+    pub gid: u32,
+}
+
+impl TestUser {
+    /// `stem-PID-N`, by useradd and chpasswd.
+    ///
+    /// # Panics
+    /// Outside the machine.
+    pub fn new(stem: &str) -> TestUser {
+        machine::require("a new user");
+        let name = machine::unique(stem);
+        let password = format!("pw of {name}");
+        {
+            let _one_at_a_time = account_lock(); // useradd does not wait for its lock, it gives up
+            machine::run(Command::new("useradd").args(["--create-home", "--shell", "/bin/bash", &name]));
+            let mut chpasswd = Command::new("chpasswd").stdin(Stdio::piped()).spawn().unwrap();
+            writeln!(chpasswd.stdin.take().unwrap(), "{name}:{password}").unwrap();
+            assert!(chpasswd.wait().unwrap().success(), "chpasswd refused {name}");
+        }
+        let number =
+            |option| machine::run(Command::new("id").args([option, name.as_str()])).trim_end().parse().unwrap();
+        TestUser { uid: number("-u"), gid: number("-g"), home: PathBuf::from(format!("/home/{name}")), password, name }
+    }
+
+    /// Puts the user into a group that exists.
+    ///
+    /// # Panics
+    /// When usermod refuses.
+    pub fn join(&self, group: &str) {
+        let _one_at_a_time = account_lock();
+        machine::run(Command::new("usermod").args(["--append", "--groups", group, &self.name]));
+    }
+
+    /// `program` as this user: own ids, no other groups, in the home folder, with a login's environment.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.uid(self.uid).gid(self.gid).current_dir(&self.home).env_clear().envs(self.environment());
+        command
+    }
+
+    /// What login(1) would set.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("HOME", self.home.display().to_string()),
+            ("USER", self.name.clone()),
+            ("LOGNAME", self.name.clone()),
+            ("SHELL", "/bin/bash".to_owned()),
+            ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            ("LANG", "C.UTF-8".to_owned()),
+        ]
+    }
+
+    /// Writes a file into the home folder, owned by the user.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+        let path = self.home.join(name);
+        let dir = path.parent().unwrap();
+        if !dir.exists() {
+            fs::create_dir(dir).unwrap();
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).unwrap();
+            chown(dir, Some(self.uid), Some(self.gid)).unwrap();
+        }
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        chown(&path, Some(self.uid), Some(self.gid)).unwrap();
+        path
+    }
+}
+
+fn account_lock() -> File {
+    let lock = File::create("/run/lock/pam-otp-accounts").unwrap();
+    lock.lock().unwrap();
+    lock
+}
