@@ -427,3 +427,6 @@ impl Slots {
         places.filter(|(_, slot)| slot.state.enrolment == enrolment).max_by_key(|(_, slot)| slot.sequence)
     }
 }
+
+#[cfg(test)]
+mod tests;
