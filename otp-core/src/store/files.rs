@@ -401,7 +401,9 @@ impl Store for FileStore {
             return;
         }
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        if let Ok(file) = openat(&self.directory, REHEARSAL, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from) {
+        if let Ok(file) = openat(&self.directory, REHEARSAL, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
+            && self.trust(&file, REHEARSAL, Some(0)).is_ok()
+        {
             // Nothing rests on it: a rehearsal that fails costs only its likeness.
             let _ = self.write_slot(&file, REHEARSAL, 1, 0, &State::new(EnrolmentId([0; 16])));
         }

@@ -238,3 +238,19 @@ fn who_holds_the_lock_keeps_others_waiting_but_not_for_ever() {
     drop(holder);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
 }
+
+#[test]
+fn a_rehearsal_touches_nothing_but_its_own_file() {
+    let home = Home::enrolled();
+    let before = fs::read_to_string(home.path("alice.state")).unwrap();
+    fs::hard_link(home.path("alice.state"), home.path(REHEARSAL)).unwrap();
+    home.store.rehearse();
+    fs::remove_file(home.path(REHEARSAL)).unwrap();
+    assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
+    symlink("alice.state", home.path(REHEARSAL)).unwrap();
+    home.store.rehearse();
+    assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
+    fs::remove_file(home.path(REHEARSAL)).unwrap();
+    mkfifo(&home.path(REHEARSAL), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    home.store.rehearse();
+}
