@@ -32,6 +32,12 @@ const LARGEST_CREDENTIALS: usize = 65_536;
 /// Where the second slot starts: after [`SLOT_SIZE`] bytes.
 const SECOND_SLOT: u64 = 2048;
 
+/// Bytes of a state file.
+const STATE_SIZE: u64 = 4096;
+
+/// A state file in which nothing was written yet.
+const BLANK_STATE: [u8; SLOT_SIZE * 2] = [b' '; SLOT_SIZE * 2];
+
 /// The file that rehearsals write. No user's file name starts with a dot.
 const REHEARSAL: &str = ".rehearsal";
 
@@ -259,7 +265,7 @@ impl FileStore {
         }
         let beside = format!("{}.{}", names.state, std::process::id());
         self.unlink(&beside)?; // of a process that had our number and was killed
-        self.create(&beside, account, &[b' '; SLOT_SIZE * 2])?;
+        self.create(&beside, account, &BLANK_STATE)?;
         match renameat2(
             &self.directory,
             beside.as_str(),
@@ -284,9 +290,14 @@ impl FileStore {
     fn locked_without_credentials(&self, account: &Account, names: &Names) -> Result<Option<(File, u64)>, StoreError> {
         let file = self.open_or_create_state(account, names)?;
         self.lock(&file, &names.state)?;
-        let removed = self.trust(&file, &names.state, Some(account.uid))?.nlink() == 0;
-        if removed || self.inode(&names.credentials)?.is_some() {
+        let metadata = self.trust(&file, &names.state, Some(account.uid))?;
+        if metadata.nlink() == 0 || self.inode(&names.credentials)?.is_some() {
             return Ok(None);
+        }
+        if metadata.len() != STATE_SIZE {
+            // Nobody's state, so nothing is lost; what is written into it must be readable later.
+            file.set_len(0).map_err(|error| self.io("write", &names.state, error))?;
+            file.write_all_at(&BLANK_STATE, 0).map_err(|error| self.io("write", &names.state, error))?;
         }
         let sequence = self.read_slots(&file, &names.state)?.highest();
         Ok(Some((file, sequence)))

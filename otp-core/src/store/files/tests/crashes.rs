@@ -138,3 +138,14 @@ fn a_state_left_without_credentials_is_not_an_enrolment_and_its_sequence_goes_on
     assert_eq!(home.load().record.state, new.state);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
 }
+
+#[test]
+fn a_state_of_the_wrong_size_without_credentials_does_not_spoil_an_enrolment() {
+    for size in [0, 1, 2048, 4095, 4097, 70_000] {
+        let home = Home::empty();
+        home.store.create("alice.state", &alice(), &vec![b'x'; size]).unwrap();
+        home.enrol(&alice());
+        assert_eq!(home.login(&right()).unwrap(), by_phone(), "{size}");
+        assert_eq!(fs::metadata(home.path("alice.state")).unwrap().len(), 4096);
+    }
+}
