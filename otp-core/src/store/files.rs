@@ -257,38 +257,41 @@ impl FileStore {
         })
     }
 
-    /// Opens the permanent state file, making it first where there is none. Made beside and linked in whole, so that
-    /// nobody ever meets an empty one or one that still belongs to root.
-    fn open_or_create_state(&self, account: &Account, names: &Names) -> Result<File, StoreError> {
+    /// Opens the permanent state file, making it first where there is none; `None` if it was removed right after. Made
+    /// beside and moved in whole, so that nobody ever meets an empty one or one that still belongs to root. The enrolment
+    /// makes the name beside it unique among threads and PID namespaces, where a process id would not.
+    fn open_or_create_state(
+        &self,
+        account: &Account,
+        names: &Names,
+        enrolment: EnrolmentId,
+    ) -> Result<Option<File>, StoreError> {
         if let Some(file) = self.open_file(&names.state, OFlag::O_RDWR)? {
-            return Ok(file);
+            return Ok(Some(file));
         }
-        let beside = format!("{}.{}", names.state, std::process::id());
-        self.unlink(&beside)?; // of a process that had our number and was killed
+        let beside = format!("{}.{enrolment}", names.state);
         self.create(&beside, account, &BLANK_STATE)?;
-        match renameat2(
-            &self.directory,
-            beside.as_str(),
-            &self.directory,
-            names.state.as_str(),
-            RenameFlags::RENAME_NOREPLACE,
-        ) {
-            Ok(()) => {}
-            Err(Errno::EEXIST) => {
-                self.unlink(&beside)?;
-            }
-            Err(error) => {
-                let _ = self.unlink(&beside);
+        let (from, to) = (beside.as_str(), names.state.as_str());
+        if let Err(error) = renameat2(&self.directory, from, &self.directory, to, RenameFlags::RENAME_NOREPLACE) {
+            self.unlink(&beside)?;
+            if error != Errno::EEXIST {
                 return Err(self.failed("create", &names.state)(error));
             }
         }
-        self.open_file(&names.state, OFlag::O_RDWR)?.ok_or(StoreError::Busy)
+        self.open_file(&names.state, OFlag::O_RDWR)
     }
 
     /// Opens and locks the state of a user who has no credentials, and says how far its sequence is; `None` if there are
     /// credentials by now.
-    fn locked_without_credentials(&self, account: &Account, names: &Names) -> Result<Option<(File, u64)>, StoreError> {
-        let file = self.open_or_create_state(account, names)?;
+    fn locked_without_credentials(
+        &self,
+        account: &Account,
+        names: &Names,
+        enrolment: EnrolmentId,
+    ) -> Result<Option<(File, u64)>, StoreError> {
+        let Some(file) = self.open_or_create_state(account, names, enrolment)? else {
+            return Ok(None);
+        };
         self.lock(&file, &names.state)?;
         let metadata = self.trust(&file, &names.state, Some(account.uid))?;
         if metadata.nlink() == 0 || self.inode(&names.credentials)?.is_some() {
@@ -380,7 +383,10 @@ impl Store for FileStore {
         let names = Names::of(account);
         let locked = match seen {
             Some(seen) => self.locked(account, &names, seen)?.map(|(file, spare)| (file, spare, seen.sequence)),
-            None => self.locked_without_credentials(account, &names)?.map(|(file, sequence)| (file, 0, sequence)),
+            None => {
+                let locked = self.locked_without_credentials(account, &names, record.credentials.enrolment)?;
+                locked.map(|(file, sequence)| (file, 0, sequence))
+            }
         };
         let Some((file, spare, sequence)) = locked else {
             return Ok(Swap::Lost);

@@ -108,3 +108,17 @@ fn who_reads_while_others_enrol_and_remove_reads_one_or_the_other_whole() {
         }
     });
 }
+
+#[test]
+fn of_many_first_enrolments_exactly_one_is_made() {
+    for _ in 0..20 {
+        let home = Home::empty();
+        let swaps = together(16, |number| {
+            let record = enrolled_anew(&record(vec![phone(1)]), number);
+            home.store.replace(&alice(), None, &record).unwrap()
+        });
+        assert_eq!(swaps.iter().filter(|swap| **swap == Swap::Done).count(), 1);
+        assert_eq!(home.names(), ["alice.state", "alice.toml"]);
+        assert_eq!(home.login(&right()).unwrap(), by_phone());
+    }
+}
