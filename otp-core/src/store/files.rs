@@ -50,7 +50,11 @@ pub struct FileStore {
 /// Names of one user's files.
 struct Names {
     credentials: String,
+    /// New credentials before the rename. Root's have a name of their own: what root made and did not live to give to
+    /// its user, the user cannot remove from a sticky directory, and must not be kept from enrolling by.
     incoming: String,
+    /// What may have been left by a killed process of somebody else.
+    others_incoming: String,
     state: String,
 }
 
@@ -107,7 +111,7 @@ impl FileStore {
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {
         let names = Names::of(account);
         let mut existed = false;
-        for name in [&names.credentials, &names.incoming, &names.state] {
+        for name in [&names.credentials, &names.incoming, &names.others_incoming, &names.state] {
             existed |= self.unlink(name)?;
         }
         self.sync_directory()?;
@@ -430,7 +434,9 @@ impl Store for FileStore {
 impl Names {
     fn of(account: &Account) -> Self {
         let stem = account.name.file_stem();
-        Self { credentials: format!("{stem}.toml"), incoming: format!("{stem}.new"), state: format!("{stem}.state") }
+        let (users, roots) = (format!("{stem}.new"), format!("{stem}.new-by-root"));
+        let (incoming, others_incoming) = if geteuid().is_root() { (roots, users) } else { (users, roots) };
+        Self { credentials: format!("{stem}.toml"), incoming, others_incoming, state: format!("{stem}.state") }
     }
 }
 

@@ -305,7 +305,7 @@ fn a_rehearsal_leaves_one_file_and_changes_no_other() {
 fn purging_removes_whatever_is_there() {
     let home = Home::enrolled();
     home.enrol(&named("bob", 1001));
-    for name in ["alice.toml", "alice.state", "alice.new"] {
+    for name in ["alice.toml", "alice.state", "alice.new", "alice.new-by-root"] {
         fs::write(home.path(name), "not a record").unwrap();
     }
     assert!(home.store.purge(&alice()).unwrap());

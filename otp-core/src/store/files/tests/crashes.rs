@@ -83,7 +83,7 @@ fn an_enrolment_that_was_killed_before_its_rename_never_happened() {
     let killed = enrolled_anew(&seen.record, 2);
     let half_done = |home: &Home| {
         let file = home.store.open_file("alice.state", OFlag::O_RDWR).unwrap().unwrap();
-        home.store.create("alice.new", &alice(), killed.credentials.encode().as_bytes()).unwrap();
+        home.store.create("alice.new-by-root", &alice(), killed.credentials.encode().as_bytes()).unwrap();
         home.store.write_slot(&file, "alice.state", 0, seen.version.sequence, &killed.state).unwrap();
     };
     half_done(&home);
@@ -105,7 +105,7 @@ fn an_enrolment_that_was_killed_before_its_rename_never_happened() {
 
 #[test]
 fn a_first_enrolment_starts_over_whatever_a_killed_one_left() {
-    for leftover in ["alice.new", "alice.state"] {
+    for leftover in ["alice.new-by-root", "alice.state"] {
         let home = Home::empty();
         home.store.create(leftover, &alice(), &[b' '; SLOT_SIZE * 2]).unwrap();
         assert!(home.store.load(&alice()).unwrap().is_none(), "{leftover}");

@@ -173,7 +173,7 @@ fn an_enrolment_is_not_made_over_something_strange() {
     assert!(home.store.replace(&alice(), None, &record(vec![phone(1)])).is_err());
     let home = Home::empty();
     fs::write(home.path("victim"), "untouched").unwrap();
-    symlink("victim", home.path("alice.new")).unwrap();
+    symlink("victim", home.path("alice.new-by-root")).unwrap();
     home.enrol(&alice());
     assert_eq!(fs::read(home.path("victim")).unwrap(), b"untouched");
 }
