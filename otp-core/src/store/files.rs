@@ -107,12 +107,26 @@ impl FileStore {
         self.read_credentials(&file, size, &name)
     }
 
-    /// Removes whatever is stored for a user, readable or not, for administration.
+    /// Removes whatever is stored for a user, readable or not, for administration. A change under way is waited for, so
+    /// that no half of it stays behind.
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {
         let names = Names::of(account);
-        let mut existed = false;
-        for name in [&names.credentials, &names.incoming, &names.others_incoming, &names.state] {
-            existed |= self.unlink(name)?;
+        // A state that cannot be opened cannot be held by anybody either, and goes without waiting.
+        let state = self.open_file(&names.state, OFlag::O_RDWR);
+        let gone = match &state {
+            Ok(Some(file)) => {
+                self.lock(file, &names.state)?;
+                file.metadata().map_err(|error| self.io("examine", &names.state, error))?.nlink() == 0
+            }
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        let mut existed = self.unlink(&names.credentials)?;
+        if !gone {
+            // Where the state is gone, one that is there by now belongs to an enrolment that began after us.
+            for name in [&names.incoming, &names.others_incoming, &names.state] {
+                existed |= self.unlink(name)?;
+            }
         }
         self.sync_directory()?;
         Ok(existed)

@@ -122,3 +122,19 @@ fn of_many_first_enrolments_exactly_one_is_made() {
         assert_eq!(home.login(&right()).unwrap(), by_phone());
     }
 }
+
+#[test]
+fn purging_amid_enrolments_leaves_a_whole_record_or_none() {
+    let home = Home::empty();
+    for round in 0..40 {
+        together(3, |number| {
+            if number == 0 {
+                home.store.purge(&alice()).map(|_| ()).unwrap();
+            } else {
+                let record = enrolled_anew(&record(vec![phone(1)]), round * 3 + number);
+                let _ = home.store.replace(&alice(), None, &record).unwrap();
+            }
+        });
+        let _ = home.store.load(&alice()).unwrap();
+    }
+}
