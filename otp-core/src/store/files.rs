@@ -411,9 +411,14 @@ impl Store for FileStore {
         };
         self.unlink(&names.incoming)?; // of a process that was killed: we hold the lock, so nobody is writing it
         let incoming = self.create(&names.incoming, account, record.credentials.encode().as_bytes())?;
-        self.write_slot(&file, &names.state, spare, sequence, &record.state)?;
-        renameat(&self.directory, names.incoming.as_str(), &self.directory, names.credentials.as_str())
-            .map_err(self.failed("replace", &names.credentials))?;
+        let in_place = self.write_slot(&file, &names.state, spare, sequence, &record.state).and_then(|()| {
+            let (from, to) = (names.incoming.as_str(), names.credentials.as_str());
+            renameat(&self.directory, from, &self.directory, to).map_err(self.failed("replace", to))
+        });
+        if let Err(error) = in_place {
+            let _ = self.unlink(&names.incoming); // a seed that nobody will ever use
+            return Err(error);
+        }
         incoming.sync_all().map_err(|error| self.io("flush", &names.credentials, error))?;
         self.sync_directory()?;
         Ok(Swap::Done)

@@ -149,3 +149,17 @@ fn a_state_of_the_wrong_size_without_credentials_does_not_spoil_an_enrolment() {
         assert_eq!(fs::metadata(home.path("alice.state")).unwrap().len(), 4096);
     }
 }
+
+#[test]
+fn an_enrolment_that_fails_keeps_the_old_one_and_leaves_no_seed_behind() {
+    let home = Home::enrolled();
+    home.login(&right()).unwrap();
+    let seen = home.load();
+    let mut impossible = enrolled_anew(&seen.record, 2);
+    impossible.state.marks = (0..=200).map(|number| (DeviceId(number), u64::MAX)).collect();
+    let error = home.store.replace(&alice(), Some(seen.version), &impossible).unwrap_err();
+    assert_eq!(damage(error), "alice.state does not fit: the state does not fit its slot");
+    assert_eq!(home.names(), ["alice.state", "alice.toml"]);
+    assert_eq!(home.load().record.state, seen.record.state);
+    assert_eq!(home.login(&right()).unwrap(), REPLAYED);
+}
