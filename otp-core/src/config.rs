@@ -196,9 +196,16 @@ impl Default for PromptConfig {
 impl Config {
     /// Reads the text of a configuration file; `path` is only for errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
-            let what = error.message().replace('\n', ", ");
-            ConfigError { path: path.to_owned(), line: line_of(text, &error), what }
+        toml::from_str(text).map_err(|mut error: toml::de::Error| {
+            let line = line_of(text, &error);
+            // Without the text it would quote, the error names the key instead: "message\nin `key`".
+            error.set_input(None);
+            let message = error.to_string();
+            let what = match message.trim_end().rsplit_once("\nin `") {
+                Some((what, key)) => format!("{}: {what}", key.trim_end_matches('`')),
+                None => message.trim_end().to_owned(),
+            };
+            ConfigError { path: path.to_owned(), line, what: what.replace('\n', ", ") }
         })
     }
 
@@ -238,3 +245,6 @@ impl fmt::Display for ConfigError {
         write!(f, ": {}", self.what)
     }
 }
+
+#[cfg(test)]
+mod tests;
