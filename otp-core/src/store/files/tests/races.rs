@@ -138,3 +138,38 @@ fn purging_amid_enrolments_leaves_a_whole_record_or_none() {
         let _ = home.store.load(&alice()).unwrap();
     }
 }
+
+/// Takes the lock, waits until `other` has opened the state as well, removes the state, and lets go.
+fn remove_while_waiting<T: Send>(home: &Home, other: impl FnOnce() -> T + Send) -> T {
+    let path = home.path("alice.state");
+    let holder = File::open(&path).unwrap();
+    holder.lock().unwrap();
+    let opened = || {
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets.filter(|target| *target == path).count()
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(other);
+        while opened() < 2 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(&path).unwrap();
+        drop(holder);
+        other.join().unwrap()
+    })
+}
+
+#[test]
+fn who_waits_for_a_state_that_is_removed_meanwhile_writes_nothing_into_the_void() {
+    let home = Home::enrolled();
+    let Loaded { record: old, version } = home.load();
+    let state = State { failures: 1, ..old.state };
+    assert_eq!(remove_while_waiting(&home, || home.store.swap(&alice(), version, &state).unwrap()), Swap::Lost);
+
+    let home = Home::enrolled();
+    fs::remove_file(home.path("alice.toml")).unwrap();
+    let enrol = || home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap();
+    assert_eq!(remove_while_waiting(&home, enrol), Swap::Lost);
+    assert!(home.names().is_empty());
+}
