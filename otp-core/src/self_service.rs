@@ -314,3 +314,6 @@ impl DeviceStatus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
