@@ -23,6 +23,10 @@ fn entropy(bytes: &mut [u8]) -> Result<(), Error> {
     Ok(())
 }
 
+fn no_entropy(_: &mut [u8]) -> Result<(), Error> {
+    Err(Error::Entropy)
+}
+
 struct Desk {
     site: Site,
     log: RefCell<Vec<String>>,
@@ -72,6 +76,10 @@ impl Desk {
     }
 
     fn serve<T>(&self, requests: impl FnOnce(&mut SelfService<'_>) -> T) -> T {
+        self.serve_with(entropy, requests)
+    }
+
+    fn serve_with<T>(&self, entropy: Entropy, requests: impl FnOnce(&mut SelfService<'_>) -> T) -> T {
         let log = |event: &Event<'_>| self.log.borrow_mut().push(event.to_string());
         requests(&mut SelfService::new(&self.site, alice(), 1000, entropy, &log))
     }
@@ -521,6 +529,23 @@ fn where_the_records_cannot_be_reached_every_request_fails() {
         assert_eq!(hint, "the state directory is made by the package or by `make install`");
     }
     std::fs::create_dir(&path).unwrap(); // for its owner to remove
+}
+
+#[test]
+fn without_random_bytes_nothing_is_changed_and_nothing_spent() {
+    let desk = Desk::with_alice();
+    for request in [
+        Request::Enrol { proof: Some(code()) },
+        Request::Recovery { proof: code() },
+        Request::Disable { proof: code() },
+    ] {
+        let reply = desk.serve_with(no_entropy, |service| service.answer(request, NOW));
+        assert!(
+            matches!(&reply, Reply::Failed { error, .. } if error == "the system gives no random bytes"),
+            "{reply:?}"
+        );
+    }
+    accepted(&test(&desk, code()), TOTP, 10);
 }
 
 #[test]
