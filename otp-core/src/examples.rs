@@ -1,5 +1,10 @@
 //! Alice, her devices and her recovery codes: who and what the tests are about.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use nix::unistd::geteuid;
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::attempt::{Attempt, Code, Typed};
@@ -19,6 +24,18 @@ pub(crate) const STEP: u64 = NOW.0 / 30;
 
 /// As shipped.
 pub(crate) const LIMITS: Limits = Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) };
+
+/// The group that may enter the state directory.
+pub(crate) const GROUP: u32 = 4242;
+
+/// An empty state directory, as the package makes it.
+pub(crate) fn state_directory() -> TempDir {
+    assert!(geteuid().is_root(), "this test makes files for several users: run it as root");
+    let directory = tempfile::tempdir().unwrap();
+    chown(directory.path(), Some(0), Some(GROUP)).unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o1730)).unwrap();
+    directory
+}
 
 pub(crate) fn named(name: &str, uid: u32) -> Account {
     Account { name: UserName::parse(name).unwrap(), uid, gid: uid }

@@ -186,3 +186,64 @@ fn what_is_left_of_the_recovery_codes_is_counted() {
     record.credentials.recovery = None;
     assert_eq!(record.recovery_left(), None);
 }
+
+/// What changes here is a new version. The checksum was computed with sha256sum.
+#[test]
+fn the_files_look_as_version_1_always_did() {
+    let Record { mut credentials, mut state } = record(vec![phone(1), crate::examples::token(3)]);
+    credentials.recovery = Some(RecoverySet { salt: [7; 16], hashes: vec![[0xab; 32]] });
+    let expected = "\
+# Second factor of one user; written by otp-enroll, which changes it safely.
+version = 1
+user = \"alice\"
+uid = 1000
+enrolment = \"01010101010101010101010101010101\"
+requirement = \"policy\"
+
+[recovery]
+salt = \"07070707070707070707070707070707\"
+codes = [
+  \"abababababababababababababababababababababababababababababababab\",
+]
+
+[[device]]
+id = 1
+name = \"phone\"
+type = \"totp\"
+period = 30
+algorithm = \"SHA1\"
+digits = 6
+created = 1763663620
+secret = \"AEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIB\"
+
+[[device]]
+id = 3
+name = \"phone\"
+type = \"hotp\"
+algorithm = \"SHA1\"
+digits = 6
+created = 1763663620
+secret = \"AMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYD\"
+";
+    assert_eq!(*credentials.encode(), expected);
+
+    state.marks = [(DeviceId(1), 58_791_668), (DeviceId(3), 0)].into();
+    state = State { failures: 2, lock: Lock::Until(UnixTime(1_763_750_920)), spent: 0b101, ..state };
+    state.last_accepted = Some(UnixTime(1_763_750_020));
+    let expected = "\
+pam_otp-state 1
+sequence 00000000000000000007
+enrolment 01010101010101010101010101010101
+last-accepted 1763750020
+failures 2
+lock until 1763750920
+spent 0000000000000101
+device 1 next 58791668
+device 3 next 0
+checksum d7a8ff5bed64da300c23e5bd55d78ab55ef218b427628f673c7735768fed2f8a
+";
+    let slot = Slot { sequence: 7, state }.encode().unwrap();
+    let text = std::str::from_utf8(&slot).unwrap();
+    assert_eq!((text.len(), text.trim_end_matches([' ', '\n'])), (2048, expected.trim_end()));
+    assert!(text.ends_with(" \n"));
+}

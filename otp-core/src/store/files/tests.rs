@@ -13,13 +13,12 @@ use tempfile::TempDir;
 use super::*;
 use crate::attempt::Attempt;
 use crate::decide::{Accepted, Factor, Refusal, Verdict, decide};
-use crate::examples::{LIMITS, NOW, STEP, alice, enrolled_anew, named, phone, record, recovery, shown};
+use crate::examples::{
+    GROUP, LIMITS, NOW, STEP, alice, enrolled_anew, named, phone, record, recovery, shown, state_directory,
+};
 use crate::record::{DeviceId, Requirement};
 use crate::store::{Next, change, update};
 use crate::time::UnixTime;
-
-/// The group that may enter the state directory.
-const GROUP: u32 = 4242;
 
 struct Home {
     directory: TempDir,
@@ -27,12 +26,8 @@ struct Home {
 }
 
 impl Home {
-    /// An empty state directory, as the package makes it.
     fn empty() -> Self {
-        assert!(geteuid().is_root(), "these tests make files for several users: run them as root");
-        let directory = tempfile::tempdir().unwrap();
-        chown(directory.path(), Some(0), Some(GROUP)).unwrap();
-        fs::set_permissions(directory.path(), Permissions::from_mode(0o1730)).unwrap();
+        let directory = state_directory();
         let store = FileStore::open(directory.path()).unwrap();
         Self { directory, store }
     }

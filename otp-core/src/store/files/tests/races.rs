@@ -139,8 +139,8 @@ fn purging_amid_enrolments_leaves_a_whole_record_or_none() {
     }
 }
 
-/// Takes the lock, waits until `other` has opened the state as well, removes the state, and lets go.
-fn remove_while_waiting<T: Send>(home: &Home, other: impl FnOnce() -> T + Send) -> T {
+/// Takes the lock, waits until `other` has opened the state as well, does something to the state, and lets go.
+fn while_waiting<T: Send>(home: &Home, other: impl FnOnce() -> T + Send, meanwhile: impl FnOnce(&Path)) -> T {
     let path = home.path("alice.state");
     let holder = File::open(&path).unwrap();
     holder.lock().unwrap();
@@ -154,10 +154,15 @@ fn remove_while_waiting<T: Send>(home: &Home, other: impl FnOnce() -> T + Send) 
         while opened() < 2 {
             thread::sleep(Duration::from_millis(1));
         }
-        fs::remove_file(&path).unwrap();
+        thread::sleep(Duration::from_millis(20)); // so that it reads, too, what there is to read without the lock
+        meanwhile(&path);
         drop(holder);
         other.join().unwrap()
     })
+}
+
+fn removed(path: &Path) {
+    fs::remove_file(path).unwrap();
 }
 
 #[test]
@@ -165,11 +170,21 @@ fn who_waits_for_a_state_that_is_removed_meanwhile_writes_nothing_into_the_void(
     let home = Home::enrolled();
     let Loaded { record: old, version } = home.load();
     let state = State { failures: 1, ..old.state };
-    assert_eq!(remove_while_waiting(&home, || home.store.swap(&alice(), version, &state).unwrap()), Swap::Lost);
+    assert_eq!(while_waiting(&home, || home.store.swap(&alice(), version, &state).unwrap(), removed), Swap::Lost);
 
     let home = Home::enrolled();
     fs::remove_file(home.path("alice.toml")).unwrap();
     let enrol = || home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap();
-    assert_eq!(remove_while_waiting(&home, enrol), Swap::Lost);
+    assert_eq!(while_waiting(&home, enrol, removed), Swap::Lost);
     assert!(home.names().is_empty());
+}
+
+#[test]
+fn who_reads_amid_a_write_reads_again_when_it_is_over() {
+    let home = Home::enrolled();
+    home.login(&wrong()).unwrap();
+    let whole = fs::read(home.path("alice.state")).unwrap();
+    [0, 1].into_iter().for_each(|slot| home.garble(slot));
+    let loaded = while_waiting(&home, || home.load(), |path| fs::write(path, whole).unwrap());
+    assert_eq!(loaded.record.state.failures, 1);
 }
