@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::authority::Demand;
 use crate::decide::{Accepted, Factor, Refusal, Verdict};
+use crate::policy::Ruling;
 use crate::record::Lock;
 
 /// One line.
@@ -84,8 +85,11 @@ impl fmt::Display for Event<'_> {
             Event::Login { user, rhost, verdict: Verdict::Refused(why) } => {
                 write!(f, "refused {} {}", Who(user, *rhost), Why(*why))
             }
-            Event::NotAsked { user, rhost, demand: Demand::Nothing(second_factor, source) } => {
-                write!(f, "not-asked {} second_factor={} by={source}", Who(user, *rhost), second_factor.name())
+            Event::NotAsked { user, rhost, demand: Demand::Nothing(ruling) } => {
+                write!(f, "not-asked {}{}", Who(user, *rhost), By(ruling))
+            }
+            Event::NotAsked { user, rhost, demand: Demand::SetUp(ruling) } => {
+                write!(f, "set-up-pending {}{}", Who(user, *rhost), By(ruling))
             }
             Event::NotAsked { user, rhost, demand: Demand::Code } => write!(f, "asked {}", Who(user, *rhost)),
             Event::Failed { user, rhost, error, hint } => {
@@ -100,6 +104,7 @@ impl fmt::Display for Event<'_> {
 }
 
 struct Who<'a>(&'a str, Option<&'a str>);
+struct By<'a>(&'a Ruling);
 struct How<'a>(&'a Accepted);
 struct Why(Refusal);
 /// Text without blanks.
@@ -112,6 +117,13 @@ impl fmt::Display for Who<'_> {
         write!(f, "user={}", Value(self.0))?;
         // Hosts set PAM_RHOST to nothing where there is none.
         self.1.filter(|rhost| !rhost.is_empty()).map_or(Ok(()), |rhost| write!(f, " rhost={}", Value(rhost)))
+    }
+}
+
+impl fmt::Display for By<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " second_factor={} by={}", self.0.second_factor.name(), self.0.source)?;
+        self.0.required_from.map_or(Ok(()), |from| write!(f, " required_from={}", from.day()))
     }
 }
 
@@ -215,10 +227,16 @@ mod tests {
             assert_eq!(event.severity(), Severity::Info);
             event.to_string()
         };
-        let skipped = Demand::Nothing(SecondFactor::Skip, Source::Rule(2));
+        let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None };
+        let skipped = Demand::Nothing(ruling(SecondFactor::Skip, Source::Rule(2)));
         assert_eq!(line(skipped), "not-asked user=alice second_factor=skip by=rule-2");
-        let passed = Demand::Nothing(SecondFactor::Optional, Source::Default);
-        assert_eq!(line(passed), "not-asked user=alice second_factor=optional by=default");
+        let optional = ruling(SecondFactor::Optional, Source::Default);
+        assert_eq!(line(Demand::Nothing(optional)), "not-asked user=alice second_factor=optional by=default");
+        let warned = Ruling { required_from: UnixTime::midnight(2027, 1, 31), ..optional };
+        let expected = "not-asked user=alice second_factor=optional by=default required_from=2027-01-31";
+        assert_eq!(line(Demand::Nothing(warned)), expected);
+        let set_up = Demand::SetUp(ruling(SecondFactor::Enroll, Source::Rule(1)));
+        assert_eq!(line(set_up), "set-up-pending user=alice second_factor=enroll by=rule-1");
         assert_eq!(line(Demand::Code), "asked user=alice");
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::{Attempt, Typed};
 use crate::decide::{Refusal, Verdict, decide};
 use crate::error::Error;
-use crate::policy::{Place, SecondFactor, Source};
+use crate::policy::{Place, Ruling, SecondFactor};
 use crate::record::{Record, Requirement};
 use crate::site::{self, Site};
 use crate::store::{FileStore, Store, update};
@@ -21,7 +21,9 @@ pub enum Demand {
     /// Ask for a code, whether or not there is a device.
     Code,
     /// Ask nothing: policy says so.
-    Nothing(SecondFactor, Source),
+    Nothing(Ruling),
+    /// There is no device, and policy wants one set up before this login is let in.
+    SetUp(Ruling),
 }
 
 /// The local store, asked about one user.
@@ -43,7 +45,7 @@ impl<'a> LocalAuthority<'a> {
     }
 
     /// Whether a code is asked for. Somebody unknown is asked like somebody enrolled.
-    pub fn demand(&self, place: &Place) -> Result<Demand, Error> {
+    pub fn demand(&self, place: &Place, now: UnixTime) -> Result<Demand, Error> {
         let Some(account) = &self.account else {
             return Ok(Demand::Code);
         };
@@ -51,11 +53,11 @@ impl<'a> LocalAuthority<'a> {
         let personal = record.as_ref().map_or(Requirement::Policy, |record| record.credentials.requirement);
         let enrolled = record.is_some_and(|record| record.is_enrolled());
         let member = |group: &str| site::is_member(account, group);
-        let (second_factor, source) =
-            self.site.config.policy.second_factor(account.name.as_str(), personal, place, member)?;
-        Ok(match (second_factor, enrolled) {
-            (SecondFactor::Required, _) | (SecondFactor::Optional, true) => Demand::Code,
-            (SecondFactor::Optional, false) | (SecondFactor::Skip, _) => Demand::Nothing(second_factor, source),
+        let ruling = self.site.config.policy.ruling(account.name.as_str(), personal, place, now, member)?;
+        Ok(match (ruling.second_factor, enrolled) {
+            (SecondFactor::Skip, _) | (SecondFactor::Optional, false) => Demand::Nothing(ruling),
+            (SecondFactor::Enroll, false) => Demand::SetUp(ruling),
+            (SecondFactor::Required, _) | (SecondFactor::Optional | SecondFactor::Enroll, true) => Demand::Code,
         })
     }
 

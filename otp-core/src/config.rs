@@ -9,7 +9,7 @@ use section::{Section, Source};
 
 use crate::decide::{Limits, LockFor};
 use crate::oath::{Algorithm, Digits, Period};
-use crate::policy::{Network, Policy, Rule, SecondFactor};
+use crate::policy::{Network, Policy, Rule, SecondFactor, Terms};
 use crate::recovery::MOST_CODES;
 use crate::time::Seconds;
 
@@ -54,7 +54,10 @@ impl Default for Config {
             limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) },
             recovery_codes: MOST_CODES,
             // Adding the PAM line locks nobody out.
-            policy: Policy { second_factor: SecondFactor::Optional, rules: Vec::new() },
+            policy: Policy {
+                terms: Terms { second_factor: SecondFactor::Optional, required_from: None },
+                rules: Vec::new(),
+            },
             prompt: "Verification code: ".into(),
             refused: "Verification failed.".into(),
         }
@@ -112,24 +115,44 @@ impl Config {
     }
 }
 
-const SECOND_FACTORS: &str = "\"required\", \"optional\" or \"skip\"";
+const SECOND_FACTORS: &str = "\"required\", \"enroll\", \"optional\" or \"skip\"";
 
 impl Policy {
     fn read(&mut self, policy: &mut Section<'_>) -> Result<(), ConfigError> {
-        policy.set("second_factor", &mut self.second_factor, SECOND_FACTORS, |value| {
-            SecondFactor::parse(&value.text(30)?)
-        })?;
+        self.terms.read(policy)?;
         policy.sections("rule", |rule| {
             self.rules.push(Rule::read(rule)?);
-            Ok(())
+            match self.unreachable() {
+                None => Ok(()),
+                Some((_, earlier)) => {
+                    Err(rule.fault(&format!("is never reached: rule {earlier} matches whatever it does")))
+                }
+            }
         })
+    }
+}
+
+impl Terms {
+    /// Reads `second_factor`, in place of the default, and `required_from`.
+    fn read(&mut self, table: &mut Section<'_>) -> Result<(), ConfigError> {
+        table.set("second_factor", &mut self.second_factor, SECOND_FACTORS, |value| {
+            SecondFactor::parse(&value.text(30)?)
+        })?;
+        table
+            .set("required_from", &mut self.required_from, "a date like 2027-01-31", |value| value.date().map(Some))?;
+        match (self.second_factor, self.required_from) {
+            (SecondFactor::Optional | SecondFactor::Skip, Some(_)) => {
+                Err(table.fault("has required_from, which goes with second_factor \"required\" or \"enroll\""))
+            }
+            (_, None) | (SecondFactor::Required | SecondFactor::Enroll, Some(_)) => Ok(()),
+        }
     }
 }
 
 impl Rule {
     /// A rule that says nothing, or holds for everybody, is an error: its author meant something else.
     fn read(table: &mut Section<'_>) -> Result<Self, ConfigError> {
-        let mut rule = Self::default();
+        let mut rule = Self { line: table.line(), ..Self::default() };
         let names = [
             ("user", &mut rule.user),
             ("group", &mut rule.group),
@@ -141,15 +164,13 @@ impl Rule {
         }
         let wanted = "ADDRESS/LENGTH, like \"192.0.2.0/24\" or \"2001:db8::/32\", with no bit set beyond the length";
         table.set("network", &mut rule.network, wanted, |value| Network::parse(&value.text(60)?).map(Some))?;
-        let mut second_factor = None;
-        table.set("second_factor", &mut second_factor, SECOND_FACTORS, |value| {
-            SecondFactor::parse(&value.text(30)?).map(Some)
-        })?;
-        rule.second_factor = second_factor.ok_or_else(|| table.fault("needs second_factor"))?;
-        if rule.has_condition() {
-            Ok(rule)
-        } else {
+        rule.terms.read(table)?;
+        if !table.has("second_factor") {
+            Err(table.fault("needs second_factor"))
+        } else if !rule.has_condition() {
             Err(table.fault("needs a condition: user, group, service, network or tty"))
+        } else {
+            Ok(rule)
         }
     }
 }

@@ -6,12 +6,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use crate::record::Requirement;
+use crate::time::UnixTime;
 
 /// `[policy]`: rules, first match decides, and what holds where none matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Where no rule matches.
-    pub second_factor: SecondFactor,
+    pub terms: Terms,
     /// In the order of the file.
     pub rules: Vec<Rule>,
 }
@@ -30,7 +31,30 @@ pub struct Rule {
     /// `PAM_TTY`, without `/dev/`.
     pub tty: Option<String>,
     /// What holds where the rule matches.
+    pub terms: Terms,
+    /// The line of the file where it begins, from 1.
+    pub line: usize,
+}
+
+/// What is asked, and from when on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What is asked.
     pub second_factor: SecondFactor,
+    /// Before this time a second factor is optional.
+    pub required_from: Option<UnixTime>,
+}
+
+/// What holds for one login, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ruling {
+    /// What is asked.
+    pub second_factor: SecondFactor,
+    /// What decided.
+    pub source: Source,
+    /// When a second factor will be required, where that time has been set and has not come.
+    pub required_from: Option<UnixTime>,
 }
 
 /// What is asked of a user with a device, and of one without.
@@ -40,6 +64,8 @@ pub enum SecondFactor {
     /// A code; without a device the login is refused.
     #[default]
     Required,
+    /// A code; without a device the user is led through set-up during the login.
+    Enroll,
     /// A code; without a device the user passes.
     Optional,
     /// Nothing.
@@ -87,34 +113,50 @@ impl Policy {
     ///
     /// `member` answers whether the user is in a group, and is only asked where a rule's other conditions hold; its
     /// error ends the evaluation: a rule that cannot be evaluated refuses, it is not skipped.
-    pub fn second_factor<E>(
+    pub fn ruling<E>(
         &self,
         user: &str,
         personal: Requirement,
         place: &Place,
+        now: UnixTime,
         mut member: impl FnMut(&str) -> Result<bool, E>,
-    ) -> Result<(SecondFactor, Source), E> {
+    ) -> Result<Ruling, E> {
+        let at_once = |second_factor, source| Ok(Ruling { second_factor, source, required_from: None });
         match personal {
-            Requirement::Required => return Ok((SecondFactor::Required, Source::Personal)),
-            Requirement::Optional => return Ok((SecondFactor::Optional, Source::Personal)),
+            Requirement::Required => return at_once(SecondFactor::Required, Source::Personal),
+            Requirement::Optional => return at_once(SecondFactor::Optional, Source::Personal),
+            Requirement::Policy if place.nullok => return at_once(SecondFactor::Optional, Source::Nullok),
             Requirement::Policy => {}
-        }
-        if place.nullok {
-            return Ok((SecondFactor::Optional, Source::Nullok));
         }
         for (number, rule) in (1..).zip(&self.rules) {
             if rule.matches(user, place, &mut member)? {
-                return Ok((rule.second_factor, Source::Rule(number)));
+                return Ok(rule.terms.at(now, Source::Rule(number)));
             }
         }
-        Ok((self.second_factor, Source::Default))
+        Ok(self.terms.at(now, Source::Default))
     }
-}
 
-impl Policy {
+    /// The first rule that is never reached, with the earlier rule that matches whatever it would; both from 1.
+    pub fn unreachable(&self) -> Option<(usize, usize)> {
+        let covers = |later: usize, rule: &Rule| {
+            let earlier = self.rules.iter().take(later).position(|earlier| earlier.covers(rule))?;
+            Some((later.checked_add(1)?, earlier.checked_add(1)?))
+        };
+        self.rules.iter().enumerate().find_map(|(later, rule)| covers(later, rule))
+    }
+
     /// The groups that rules name.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().filter_map(|rule| rule.group.as_deref())
+    }
+}
+
+impl Terms {
+    fn at(self, now: UnixTime, source: Source) -> Ruling {
+        match self.required_from.filter(|from| now < *from) {
+            Some(from) => Ruling { second_factor: SecondFactor::Optional, source, required_from: Some(from) },
+            None => Ruling { second_factor: self.second_factor, source, required_from: None },
+        }
     }
 }
 
@@ -123,6 +165,22 @@ impl Rule {
     pub fn has_condition(&self) -> bool {
         let names = [&self.user, &self.group, &self.service, &self.tty];
         names.iter().any(|name| name.is_some()) || self.network.is_some()
+    }
+
+    /// Whether this rule matches every login that the other one does.
+    fn covers(&self, other: &Self) -> bool {
+        let names = [
+            (&self.user, &other.user),
+            (&self.group, &other.group),
+            (&self.service, &other.service),
+            (&self.tty, &other.tty),
+        ];
+        let network = match (self.network, other.network) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(mine), Some(its)) => mine.covers(its),
+        };
+        network && names.iter().all(|(mine, its)| mine.is_none() || mine == its)
     }
 
     fn matches<E>(
@@ -155,6 +213,12 @@ impl Network {
         let host_bits = most.checked_sub(length.parse().ok().filter(|_| digits_only)?)?;
         let (base, mask) = (widened(base), u128::MAX.checked_shl(host_bits).unwrap_or(0));
         (base & mask == base).then_some(Self { base, mask })
+    }
+
+    fn covers(self, other: Self) -> bool {
+        other.base & self.mask == self.base
+            && self.mask & other.mask == self.mask
+            && self.is_mapped() == other.is_mapped()
     }
 
     /// Whether the text is an address in this network. A host name never is: no resolver is asked (CVE-2024-10963).
@@ -190,13 +254,16 @@ fn widened(address: IpAddr) -> u128 {
 impl SecondFactor {
     /// Reads the word that [`SecondFactor::name`] writes.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Required, Self::Optional, Self::Skip].into_iter().find(|second_factor| second_factor.name() == name)
+        [Self::Required, Self::Enroll, Self::Optional, Self::Skip]
+            .into_iter()
+            .find(|second_factor| second_factor.name() == name)
     }
 
     /// The word in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Required => "required",
+            Self::Enroll => "enroll",
             Self::Optional => "optional",
             Self::Skip => "skip",
         }

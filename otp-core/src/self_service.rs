@@ -56,7 +56,7 @@ impl<'a> SelfService<'a> {
             Request::Recovery { proof } => self.renew_recovery(&proof, now),
             Request::Disable { proof } => self.disable(&proof, now),
             Request::Test { proof } => self.test(&proof, now),
-            Request::Demand(place) => self.authority().and_then(|local| local.demand(&place)).map(Reply::Demand),
+            Request::Demand(place) => self.authority().and_then(|local| local.demand(&place, now)).map(Reply::Demand),
             Request::Verify { typed } => {
                 self.authority().and_then(|local| local.verify(&typed.into_typed(), now)).map(Reply::Verdict)
             }

@@ -45,6 +45,23 @@ impl fmt::Display for UnixTime {
     }
 }
 
+impl UnixTime {
+    /// When a day of the calendar begins in UTC; none before 1970, after 9999, and for days that no month has.
+    pub fn midnight(year: u64, month: u64, day: u64) -> Option<Self> {
+        let real =
+            (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+        let months = (1970..year).flat_map(|year| (1..=12).map(move |month| (year, month)));
+        let months = months.chain((1..month).map(|month| (year, month)));
+        let days = months.map(|(year, month)| days_in(year, month)).sum::<u64>().checked_add(day.checked_sub(1)?)?;
+        Some(Self(days.checked_mul(86_400)?)).filter(|_| real)
+    }
+
+    /// The day in UTC: `2026-11-21`.
+    pub fn day(self) -> String {
+        self.to_string().split('T').next().unwrap_or_default().to_owned()
+    }
+}
+
 /// The calendar date that lies `days` after 1970-01-01 (proleptic Gregorian).
 fn date(mut days: u64) -> Option<(u64, u64, u64)> {
     for year in 1970..=9999 {
@@ -115,6 +132,20 @@ mod tests {
             (u64::MAX, "18446744073709551615"),
         ] {
             assert_eq!(UnixTime(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_date_is_the_moment_at_which_it_begins() {
+        for (date, seconds) in [((1970, 1, 1), 0), ((2000, 2, 29), 951_782_400), ((2100, 3, 1), 4_107_542_400)] {
+            let midnight = UnixTime::midnight(date.0, date.1, date.2).unwrap();
+            assert_eq!(midnight, UnixTime(seconds));
+            assert_eq!(midnight.day(), format!("{:04}-{:02}-{:02}", date.0, date.1, date.2));
+        }
+        for (year, month, day) in
+            [(1969, 12, 31), (2027, 2, 29), (2027, 13, 1), (2027, 0, 1), (2027, 4, 31), (2027, 1, 0)]
+        {
+            assert_eq!(UnixTime::midnight(year, month, day), None, "{year}-{month}-{day}");
         }
     }
 

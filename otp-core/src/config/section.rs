@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
+use crate::time::UnixTime;
 
 /// The file that is read.
 #[derive(Clone, Copy)]
@@ -39,9 +40,12 @@ impl<'t> Source<'t> {
     }
 
     fn fault(self, place: Option<Range<usize>>, what: String) -> ConfigError {
-        let before = place.and_then(|place| self.text.get(..place.start));
-        let line = before.map(|before| before.matches('\n').count().saturating_add(1));
-        ConfigError { path: self.path.to_owned(), line, what }
+        ConfigError { path: self.path.to_owned(), line: place.and_then(|place| self.line(&place)), what }
+    }
+
+    fn line(self, place: &Range<usize>) -> Option<usize> {
+        let before = self.text.get(..place.start)?;
+        Some(before.matches('\n').count().saturating_add(1))
     }
 }
 
@@ -106,6 +110,16 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// Whether a key is set.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// The line where it begins, from 1.
+    pub(super) fn line(&self) -> usize {
+        self.source.line(&self.place).unwrap_or(0)
+    }
+
     /// What is wrong with the table as a whole.
     pub(super) fn fault(&self, what: &str) -> ConfigError {
         self.source.fault(Some(self.place.clone()), format!("{} {what}", self.prefix.trim_end_matches('.')))
@@ -126,6 +140,13 @@ impl Value<'_> {
     pub(super) fn text(&self, most: usize) -> Option<String> {
         let fits = |text: &&str| (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
         self.0.as_str().filter(fits).map(str::to_owned)
+    }
+
+    /// A date without a time: the moment at which it begins in UTC.
+    pub(super) fn date(&self) -> Option<UnixTime> {
+        let moment = self.0.as_datetime().filter(|moment| moment.time.is_none() && moment.offset.is_none())?;
+        let date = moment.date?;
+        UnixTime::midnight(date.year.into(), date.month.into(), date.day.into())
     }
 
     /// A whole number that is not negative.

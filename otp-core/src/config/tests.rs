@@ -22,7 +22,7 @@ fn an_empty_file_means_the_documented_defaults() {
     let lock_for = LockFor::Time(Seconds(15 * 60));
     assert_eq!(config.limits, Limits { window: 1, lock_after: 6, lock_for });
     assert_eq!(config.recovery_codes, 10);
-    assert_eq!(config.policy.second_factor, SecondFactor::Optional);
+    assert_eq!(config.policy.terms.second_factor, SecondFactor::Optional);
     assert!(config.policy.rules.is_empty());
     assert_eq!(config.prompt, "Verification code: ");
     assert_eq!(config.refused, "Verification failed.");
@@ -67,8 +67,8 @@ fn every_key_can_be_set() {
     assert_eq!((digits.get(), period.get(), algorithm), (8, 60, Algorithm::Sha512));
     assert_eq!(config.limits, Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked });
     assert_eq!(config.recovery_codes, 0);
-    assert_eq!(config.policy.second_factor, SecondFactor::Required);
-    assert_eq!(config.policy.rules[0].second_factor, SecondFactor::Skip);
+    assert_eq!(config.policy.terms.second_factor, SecondFactor::Required);
+    assert_eq!(config.policy.rules[0].terms.second_factor, SecondFactor::Skip);
     assert_eq!((config.prompt.as_str(), config.refused.as_str()), ("Code? ", "No."));
 }
 
@@ -125,11 +125,11 @@ fn an_unknown_key_is_an_error_at_every_level() {
         ("[code]\ncolour = 1", "2: unknown key code.colour; known are digits, period, algorithm, window"),
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known are after, for"),
         ("[recovery]\ncolour = 1", "2: unknown key recovery.colour; known are codes"),
-        ("[policy]\ncolour = 1", "2: unknown key policy.colour; known are second_factor, rule"),
+        ("[policy]\ncolour = 1", "2: unknown key policy.colour; known are second_factor, required_from, rule"),
         ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known are code, refused"),
         (
             "[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\ncolour = 1",
-            "4: unknown key policy.rule.colour; known are user, group, service, tty, network, second_factor",
+            "4: unknown key policy.rule.colour; known are user, group, service, tty, network, second_factor, required_from",
         ),
     ] {
         assert_eq!(error(text), expected);
@@ -144,7 +144,7 @@ fn an_error_names_file_line_and_key() {
         ("[code]\nalgorithm = \"sha1\"", "2: code.algorithm must be \"SHA1\", \"SHA256\" or \"SHA512\""),
         (
             "[policy]\nsecond_factor = \"maybe\"",
-            "2: policy.second_factor must be \"required\", \"optional\" or \"skip\"",
+            "2: policy.second_factor must be \"required\", \"enroll\", \"optional\" or \"skip\"",
         ),
         ("[[policy.rule]]\nuser = \"a\"", "1: policy.rule needs second_factor"),
         (
@@ -186,12 +186,7 @@ fn an_error_without_a_line_names_the_file_alone() {
 /// What the manual and README may already say, and this version does not do, is refused and not ignored.
 #[test]
 fn a_setting_that_cannot_be_honoured_is_refused() {
-    for text in [
-        "enforce = false",
-        "[grace]\nfor = \"1h\"",
-        "[policy]\nrequired_from = 2026-01-01",
-        "[policy]\nsecond_factor = \"enroll\"",
-    ] {
+    for text in ["enforce = false", "[grace]\nfor = \"1h\"", "[policy]\nrequired_from = 2026-01-01"] {
         assert!(parse(text).is_err(), "{text}");
     }
 }

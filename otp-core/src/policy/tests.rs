@@ -4,7 +4,10 @@ use std::path::Path;
 use super::*;
 use crate::config::Config;
 
-use SecondFactor::{Optional, Required, Skip};
+use SecondFactor::{Enroll, Optional, Required, Skip};
+
+/// 2027-01-01.
+const NOW: UnixTime = UnixTime(1_798_761_600);
 
 fn policy(text: &str) -> Policy {
     Config::parse(Path::new("test"), text).unwrap().policy
@@ -22,7 +25,8 @@ fn ssh() -> Place {
 /// What is asked of alice, who is in the group wheel and in no other.
 fn asked(policy: &Policy, place: &Place) -> (SecondFactor, Source) {
     let member = |group: &str| Ok::<_, ()>(group == "wheel");
-    policy.second_factor("alice", Requirement::Policy, place, member).unwrap()
+    let ruling = policy.ruling("alice", Requirement::Policy, place, NOW, member).unwrap();
+    (ruling.second_factor, ruling.source)
 }
 
 const BY_DEFAULT: (SecondFactor, Source) = (Optional, Source::Default);
@@ -31,7 +35,7 @@ const BY_RULE_1: (SecondFactor, Source) = (Skip, Source::Rule(1));
 #[test]
 fn without_rules_the_default_holds() {
     assert_eq!(asked(&policy(""), &ssh()), BY_DEFAULT);
-    for (word, expected) in [("required", Required), ("optional", Optional), ("skip", Skip)] {
+    for (word, expected) in [("required", Required), ("enroll", Enroll), ("optional", Optional), ("skip", Skip)] {
         let policy = policy(&format!("[policy]\nsecond_factor = \"{word}\""));
         assert_eq!(asked(&policy, &ssh()), (expected, Source::Default));
         assert_eq!(expected.name(), word);
@@ -217,8 +221,8 @@ fn groups_are_looked_up_only_where_everything_else_holds() {
         looked_up.borrow_mut().push(group.to_owned());
         Ok::<_, ()>(group == "three")
     };
-    let (_, source) = policy.second_factor("alice", Requirement::Policy, &ssh(), member).unwrap();
-    assert_eq!(source, Source::Rule(3));
+    let ruling = policy.ruling("alice", Requirement::Policy, &ssh(), NOW, member).unwrap();
+    assert_eq!(ruling.source, Source::Rule(3));
     assert_eq!(*looked_up.borrow(), ["two", "three"]);
 }
 
@@ -229,7 +233,7 @@ fn a_group_that_cannot_be_looked_up_ends_the_evaluation() {
          [[policy.rule]]\nuser = \"alice\"\nsecond_factor = \"skip\"",
     );
     let fails = |_: &str| Err::<bool, _>("no answer");
-    assert_eq!(policy.second_factor("alice", Requirement::Policy, &ssh(), fails), Err("no answer"));
+    assert_eq!(policy.ruling("alice", Requirement::Policy, &ssh(), NOW, fails), Err("no answer"));
 }
 
 #[test]
@@ -239,8 +243,9 @@ fn what_was_required_of_the_user_comes_before_everything() {
     for nullok in [false, true] {
         let place = Place { nullok, ..ssh() };
         for (personal, expected) in [(Requirement::Required, Required), (Requirement::Optional, Optional)] {
-            let decided = policy.second_factor("alice", personal, &place, nobody_asks);
-            assert_eq!(decided, Ok((expected, Source::Personal)));
+            let decided = policy.ruling("alice", personal, &place, NOW, nobody_asks);
+            let expected = Ruling { second_factor: expected, source: Source::Personal, required_from: None };
+            assert_eq!(decided, Ok(expected));
         }
     }
 }
@@ -270,4 +275,75 @@ fn who_decided_is_said_in_a_word() {
     let said: Vec<_> =
         [Source::Personal, Source::Nullok, Source::Rule(3), Source::Default].iter().map(ToString::to_string).collect();
     assert_eq!(said, ["personal", "nullok", "rule-3", "default"]);
+}
+
+#[test]
+fn before_its_date_a_requirement_is_optional_and_says_so() {
+    let policy = policy(
+        r#"
+        [policy]
+        second_factor = "enroll"
+        required_from = 2027-02-01
+        [[policy.rule]]
+        service = "sshd"
+        second_factor = "required"
+        required_from = 2027-01-31
+        "#,
+    );
+    let login = Place { service: "login".into(), ..ssh() };
+    let holds =
+        |place: &Place, now| policy.ruling("alice", Requirement::Policy, place, now, |_| Ok::<_, ()>(false)).unwrap();
+    let (january, february) = (UnixTime::midnight(2027, 1, 31).unwrap(), UnixTime::midnight(2027, 2, 1).unwrap());
+    for (place, source, from, then) in
+        [(&ssh(), Source::Rule(1), january, Required), (&login, Source::Default, february, Enroll)]
+    {
+        let before = Ruling { second_factor: Optional, source, required_from: Some(from) };
+        let since = Ruling { second_factor: then, source, required_from: None };
+        assert_eq!(holds(place, NOW), before);
+        assert_eq!(holds(place, UnixTime(from.0 - 1)), before);
+        assert_eq!(holds(place, from), since);
+        assert_eq!(holds(place, UnixTime(u64::MAX)), since);
+    }
+}
+
+#[test]
+fn a_rule_that_is_never_reached_is_refused() {
+    let two = |one: &str, two: &str| {
+        let rule = |conditions: &str| format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\"\n");
+        Config::parse(Path::new("f"), &(rule(one) + &rule(two))).map_err(|error| error.to_string())
+    };
+    for (one, other) in [
+        ("user = \"a\"", "user = \"a\""),
+        ("user = \"a\"", "user = \"a\"\nservice = \"sshd\""),
+        ("network = \"192.0.2.0/24\"", "network = \"192.0.2.128/25\""),
+        ("network = \"0.0.0.0/0\"", "network = \"192.0.2.0/24\"\ntty = \"ssh\""),
+        ("network = \"2001:db8::/32\"", "network = \"2001:db8:1::/48\""),
+    ] {
+        let line = one.lines().count() + 3;
+        let expected = format!("f:{line}: policy.rule is never reached: rule 1 matches whatever it does");
+        assert_eq!(two(one, other), Err(expected), "{one} before {other}");
+    }
+    for (one, other) in [
+        ("user = \"a\"", "user = \"b\""),
+        ("user = \"a\"\nservice = \"sshd\"", "user = \"a\""),
+        ("user = \"a\"", "group = \"a\""),
+        ("network = \"192.0.2.128/25\"", "network = \"192.0.2.0/24\""),
+        ("network = \"192.0.2.0/24\"", "user = \"a\""),
+        ("network = \"::/0\"", "network = \"192.0.2.0/24\""),
+        ("network = \"::/0\"", "network = \"::ffff:192.0.2.0/120\""),
+    ] {
+        assert!(two(one, other).is_ok(), "{one} before {other}");
+    }
+}
+
+#[test]
+fn a_date_goes_with_a_requirement_only() {
+    let error = |text: &str| Config::parse(Path::new("f"), &format!("[policy]\n{text}")).unwrap_err().to_string();
+    let mismatch = "f:1: policy has required_from, which goes with second_factor \"required\" or \"enroll\"";
+    assert_eq!(error("required_from = 2027-01-01"), mismatch);
+    assert_eq!(error("second_factor = \"skip\"\nrequired_from = 2027-01-01"), mismatch);
+    for date in ["2027-01-01T00:00:00Z", "\"2027-01-01\"", "1969-12-31", "20270101"] {
+        let text = format!("second_factor = \"required\"\nrequired_from = {date}");
+        assert_eq!(error(&text), "f:3: policy.required_from must be a date like 2027-01-31");
+    }
 }

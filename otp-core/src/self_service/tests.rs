@@ -10,7 +10,7 @@ use super::*;
 use crate::config::Config;
 use crate::decide::{Accepted, Factor};
 use crate::examples::{NOW, STEP, alice, digits_of, named, phone, record, recovery_code, state_directory};
-use crate::policy::{Place, SecondFactor, Source};
+use crate::policy::{Place, Ruling, SecondFactor, Source};
 use crate::record::DeviceId;
 use crate::secret::Secret;
 use crate::store::Swap;
@@ -495,9 +495,10 @@ fn a_login_may_be_asked_about_and_verified() {
         demand
     };
     use crate::authority::Demand::{Code, Nothing};
-    assert_eq!(demand("sshd"), Nothing(SecondFactor::Optional, Source::Rule(1)));
+    let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None };
+    assert_eq!(demand("sshd"), Nothing(ruling(SecondFactor::Optional, Source::Rule(1))));
     desk.put(&record(vec![phone(1)]));
-    assert_eq!((demand("sshd"), demand("login")), (Code, Nothing(SecondFactor::Skip, Source::Default)));
+    assert_eq!((demand("sshd"), demand("login")), (Code, Nothing(ruling(SecondFactor::Skip, Source::Default))));
     accepted(&desk.answer(Request::Verify { typed: code() }), TOTP, 10);
     refused(&desk.answer(Request::Verify { typed: code() }), REPLAYED);
 }
