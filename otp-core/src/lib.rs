@@ -25,6 +25,7 @@ mod examples;
 pub mod oath;
 pub mod pipe;
 pub mod policy;
+pub mod qr;
 pub mod record;
 pub mod recovery;
 pub mod request;

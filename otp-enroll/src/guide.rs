@@ -8,12 +8,13 @@ use otp_core::site::host_name;
 use crate::alternate::AlternateScreen;
 use crate::cli::PictureKind;
 use crate::desk::{Desk, unexpected};
+use crate::image;
 use crate::page::{self, page};
 use crate::picture;
 use crate::problem::{Problem, declined_text};
-use crate::qr::Qr;
 use crate::say::Voice;
 use crate::terminal::Terminal;
+use otp_core::qr::Qr;
 
 const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
 const CODES_UNSEEN: &str = "interrupted: it is set up, but not all was shown; new recovery codes: otp-enroll recovery";
@@ -22,8 +23,8 @@ const CODES_UNSEEN: &str = "interrupted: it is set up, but not all was shown; ne
 pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), Problem> {
     let qr = Qr::of(offer.uri.expose())?;
     match kind {
-        PictureKind::Svg => picture::write_new(path, qr.svg().as_bytes())?,
-        PictureKind::Png => picture::write_new(path, &qr.png()?)?,
+        PictureKind::Svg => picture::write_new(path, image::svg(&qr).as_bytes())?,
+        PictureKind::Png => picture::write_new(path, &image::png(&qr)?)?,
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::{iter, slice};
 
-use crate::qr::Qr;
 use crate::terminal::Terminal;
+use otp_core::qr::Qr;
 
 /// Columns between the QR code and the text.
 const GAP: usize = 1;

@@ -5,11 +5,11 @@ use std::io;
 
 use otp_core::decide::Refusal;
 use otp_core::error::Error;
+use otp_core::qr::TooLong;
 use otp_core::request::{Declined, refusal_text};
 
 use crate::alternate::ScreenError;
 use crate::picture::PictureError;
-use crate::qr::QrError;
 use crate::terminal::AskError;
 
 /// Why a command was not done.
@@ -43,7 +43,9 @@ pub(crate) enum Problem {
     /// A picture or a list of codes could not be written.
     Picture(PictureError),
     /// The URI could not be drawn.
-    Qr(QrError),
+    Qr(TooLong),
+    /// The QR code could not be encoded as a picture.
+    Png(png::EncodingError),
     /// Standard output cannot be written to.
     Output(io::Error),
     /// A check found this many faults, each printed already.
@@ -69,6 +71,7 @@ impl Problem {
             | Self::Screen(_)
             | Self::Picture(_)
             | Self::Qr(_)
+            | Self::Png(_)
             | Self::Output(_) => 4,
         }
     }
@@ -100,6 +103,7 @@ impl Problem {
             | Self::Ask(AskError::Io(_))
             | Self::Screen(_)
             | Self::Qr(_)
+            | Self::Png(_)
             | Self::Output(_)
             | Self::Faults(_)
             | Self::Cancelled => return None,
@@ -123,6 +127,7 @@ impl fmt::Display for Problem {
             Self::Screen(error) => error.fmt(f),
             Self::Picture(error) => error.fmt(f),
             Self::Qr(error) => error.fmt(f),
+            Self::Png(error) => write!(f, "the QR code could not be encoded as PNG: {error}"),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Faults(1) => f.write_str("one fault was found"),
             Self::Faults(faults) => write!(f, "{faults} faults were found"),
@@ -176,8 +181,14 @@ impl From<PictureError> for Problem {
     }
 }
 
-impl From<QrError> for Problem {
-    fn from(error: QrError) -> Self {
+impl From<TooLong> for Problem {
+    fn from(error: TooLong) -> Self {
         Self::Qr(error)
+    }
+}
+
+impl From<png::EncodingError> for Problem {
+    fn from(error: png::EncodingError) -> Self {
+        Self::Png(error)
     }
 }

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::alternate;
-use crate::qr::Paint;
+use otp_core::qr::Paint;
 
 /// What is taken for granted where a terminal does not say: the size of a VT100.
 const USUAL_SIZE: (usize, usize) = (80, 24);
