@@ -31,6 +31,7 @@ pub mod recovery;
 pub mod request;
 pub mod secret;
 pub mod self_service;
+pub mod set_up;
 pub mod site;
 pub mod store;
 pub mod time;

@@ -2,24 +2,18 @@
 //!
 //! What must be proved is checked here, where it is stored, and not in the front end that asked.
 
-use zeroize::Zeroizing;
-
 use crate::attempt::{Attempt, Code};
 use crate::audit::Event;
 use crate::authority::LocalAuthority;
 use crate::decide::{Refusal, Verdict, decide};
-use crate::enroll::{Confirmed, NotConfirmed, Pending};
 use crate::error::Error;
-use crate::record::{Credentials, Device, DeviceName, EnrolmentId, Kind, Lock, Record, Requirement, State};
-use crate::recovery::{RecoveryCode, RecoverySet};
-use crate::request::{Confidential, Declined, DeviceStatus, Offer, Reply, Request, Status};
+use crate::record::{Credentials, Device, EnrolmentId, Kind, Lock, Record, Requirement, State};
+use crate::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
+use crate::set_up::{Basis, Entropy, NotReady, SetUp, new_enrolment, new_recovery_codes, revealed};
 use crate::site::Site;
 use crate::store::{Next, Store, change, update};
 use crate::time::UnixTime;
 use crate::user::Account;
-
-/// Where random bytes come from.
-pub type Entropy = fn(&mut [u8]) -> Result<(), Error>;
 
 /// A user's requests, from the first to the last. Holds a lock only while it answers, and an offer in between.
 pub struct SelfService<'a> {
@@ -29,16 +23,7 @@ pub struct SelfService<'a> {
     by: u32,
     entropy: Entropy,
     log: &'a dyn Fn(&Event<'_>),
-    offer: Option<(Pending, Basis)>,
-}
-
-/// The record for which an offer was made: what it replaces, when it is confirmed, must still be this.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Basis {
-    /// There was no device.
-    NotEnrolled,
-    /// There was, and a code or recovery code of it was given.
-    Proved(EnrolmentId),
+    offer: Option<SetUp<'a>>,
 }
 
 impl<'a> SelfService<'a> {
@@ -76,7 +61,8 @@ impl<'a> SelfService<'a> {
 
     fn enrol(&mut self, proof: Option<&Confidential>, now: UnixTime) -> Result<Reply, Error> {
         self.offer = None;
-        let pending = self.new_device()?; // before the proof, which is spent only for an offer that can be made
+        // Before the proof, which is spent only for an offer that can be made.
+        let set_up = SetUp::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
         let store = self.site.store()?;
         let basis = match (store.load(&self.account)?, proof) {
             (Some(loaded), Some(proof)) if loaded.record.is_enrolled() => {
@@ -90,54 +76,32 @@ impl<'a> SelfService<'a> {
             (Some(loaded), None) if loaded.record.is_enrolled() => return Ok(Reply::Declined(Declined::ProofNeeded)),
             (None | Some(_), _) => Basis::NotEnrolled,
         };
-        let offer = Offer::of(&pending, &self.site.issuer(), &self.account);
-        self.offer = Some((pending, basis));
+        let set_up = set_up.based_on(basis);
+        let offer = set_up.offer();
+        self.offer = Some(set_up);
         Ok(Reply::Offer(offer))
     }
 
     fn confirm(&mut self, code: &Confidential, now: UnixTime) -> Result<Reply, Error> {
-        let Some((pending, basis)) = self.offer.take() else {
+        let Some(set_up) = self.offer.take() else {
             return Ok(Reply::Declined(Declined::NothingOffered));
         };
-        let Some(code) = Code::parse(code.expose().as_bytes()) else {
-            self.offer = Some((pending, basis));
-            return Ok(Reply::Declined(Declined::NotConfirmed { clock_off: None }));
-        };
-        match pending.confirm(&code, now) {
-            Ok(confirmed) => self.activate(&confirmed, basis),
-            Err(NotConfirmed { pending, clock_off }) => {
-                self.offer = Some((pending, basis));
+        match set_up.check(Code::parse(code.expose().as_bytes()).as_ref(), now)? {
+            Ok(ready) if ready.activate()? => {
+                self.logged("enrolled", None);
+                Ok(Reply::RecoveryCodes(ready.recovery_codes()))
+            }
+            Ok(_) => Ok(Reply::Declined(Declined::ChangedMeanwhile)),
+            Err(NotReady { set_up, clock_off }) => {
+                self.offer = Some(set_up);
                 Ok(Reply::Declined(Declined::NotConfirmed { clock_off }))
             }
         }
     }
 
-    fn activate(&self, confirmed: &Confirmed, basis: Basis) -> Result<Reply, Error> {
-        let (codes, set) = self.new_recovery_codes()?;
-        let enrolment = self.new_enrolment()?;
-        let store = self.site.store()?;
-        let activated = change(&store, &self.account, |record| {
-            let found = match record {
-                Some(record) if record.is_enrolled() => Basis::Proved(record.credentials.enrolment),
-                Some(_) | None => Basis::NotEnrolled,
-            };
-            if found != basis {
-                return (Next::Keep, false);
-            }
-            let requirement = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
-            let record = confirmed.record(&self.account, requirement, enrolment, set.clone());
-            (Next::Record(Box::new(record)), true)
-        })?;
-        if !activated {
-            return Ok(Reply::Declined(Declined::ChangedMeanwhile));
-        }
-        self.logged("enrolled", None);
-        Ok(revealed(&codes))
-    }
-
     fn renew_recovery(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, Error> {
-        let (codes, set) = self.new_recovery_codes()?;
-        let enrolment = self.new_enrolment()?;
+        let (codes, set) = new_recovery_codes(self.site, self.entropy)?;
+        let enrolment = new_enrolment(self.entropy)?;
         let verdict = self.change_with_proof(proof, now, |record, mut state| {
             state.enrolment = enrolment;
             state.spent = 0;
@@ -155,7 +119,7 @@ impl<'a> SelfService<'a> {
         Ok(match verdict {
             Verdict::Accepted(_) => {
                 self.logged("recovery-codes-renewed", None);
-                revealed(&codes)
+                Reply::RecoveryCodes(revealed(&codes))
             }
             Verdict::Refused(why) => {
                 self.logged("recovery-codes-renewed", Some(why));
@@ -169,7 +133,7 @@ impl<'a> SelfService<'a> {
         if loaded.is_some_and(|loaded| loaded.record.credentials.requirement == Requirement::Required) {
             return Ok(Reply::Declined(Declined::Required));
         }
-        let enrolment = self.new_enrolment()?;
+        let enrolment = new_enrolment(self.entropy)?;
         let verdict = self.change_with_proof(proof, now, |record, _| record.without_devices(enrolment))?;
         Ok(match verdict {
             Verdict::Accepted(_) => {
@@ -225,58 +189,8 @@ impl<'a> SelfService<'a> {
         })?)
     }
 
-    fn new_device(&self) -> Result<Pending, Error> {
-        let config = &self.site.config.code;
-        let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
-        (self.entropy)(&mut seed)?;
-        let name = DeviceName::parse("authenticator").map_err(|_| Error::Entropy)?;
-        Pending::new(seed, name, config, self.site.config.limits.window).ok_or(Error::Entropy)
-    }
-
-    fn new_enrolment(&self) -> Result<EnrolmentId, Error> {
-        let mut id = [0; 16];
-        (self.entropy)(&mut id)?;
-        Ok(EnrolmentId(id))
-    }
-
-    fn new_recovery_codes(&self) -> Result<(Vec<RecoveryCode>, Option<RecoverySet>), Error> {
-        let mut salt = [0; 16];
-        (self.entropy)(&mut salt)?;
-        let codes: Result<Vec<_>, Error> = (0..self.site.config.recovery_codes)
-            .map(|_| {
-                let mut random = Zeroizing::new([0; 10]);
-                (self.entropy)(random.as_mut_slice())?;
-                Ok(RecoveryCode::new(*random))
-            })
-            .collect();
-        let codes = codes?;
-        let set = (!codes.is_empty()).then(|| RecoverySet::of(salt, &codes));
-        Ok((codes, set))
-    }
-
     fn logged(&self, what: &str, why: Option<Refusal>) {
         (self.log)(&Event::Change { user: self.account.name.as_str(), by: self.by, what, why });
-    }
-}
-
-fn revealed(codes: &[RecoveryCode]) -> Reply {
-    Reply::RecoveryCodes(codes.iter().map(|code| Confidential::new(&code.reveal())).collect())
-}
-
-impl Offer {
-    fn of(pending: &Pending, issuer: &str, account: &Account) -> Self {
-        let (algorithm, digits, period) = pending.shape();
-        let user = account.name.as_str();
-        Self {
-            user: user.to_owned(),
-            issuer: issuer.to_owned(),
-            secret: Confidential::new(&pending.secret().base32()),
-            hex: Confidential::new(&pending.secret().hex()),
-            uri: Confidential::new(&pending.uri(issuer, user)),
-            algorithm: algorithm.name().to_owned(),
-            digits: digits.get(),
-            period: period.get(),
-        }
     }
 }
 

@@ -80,6 +80,11 @@ pub fn host_name() -> String {
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".into())
 }
 
+/// Random bytes from the kernel.
+pub fn entropy(buffer: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(buffer).map_err(|_| Error::Entropy)
+}
+
 /// The account of a login name, as the name service spells it.
 pub fn account(name: &str) -> Result<Option<Account>, Error> {
     if UserName::parse(name).is_err() {

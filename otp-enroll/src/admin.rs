@@ -96,7 +96,7 @@ fn forget(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Next) -
 
 fn new_enrolment() -> Result<EnrolmentId, Error> {
     let mut id = [0; 16];
-    otp_helper::entropy(&mut id)?;
+    site::entropy(&mut id)?;
     Ok(EnrolmentId(id))
 }
 

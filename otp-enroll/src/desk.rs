@@ -44,7 +44,7 @@ impl<'a> Desk<'a> {
             (Some(site), Some(user)) => {
                 let account = site::account(user)?.ok_or_else(|| Problem::NoSuchUser(user.clone()))?;
                 let by = getuid().as_raw();
-                Ok(Self::Here(Box::new(SelfService::new(site, account, by, otp_helper::entropy, &log))))
+                Ok(Self::Here(Box::new(SelfService::new(site, account, by, site::entropy, &log))))
             }
             (Some(_), None) => {
                 Err(Problem::Usage("root must say whose second factor is meant: otp-enroll --user USER".into()))

@@ -1,14 +1,8 @@
-//! What whoever serves requests needs of the system: random bytes and the log. `otp-enroll` run by root serves them too.
+//! The log of whoever serves requests: the helper, and `otp-enroll` when root runs it.
 
 #![forbid(unsafe_code)]
 
 use otp_core::audit::{Event, Severity};
-use otp_core::error::Error;
-
-/// Random bytes from the kernel.
-pub fn entropy(buffer: &mut [u8]) -> Result<(), Error> {
-    getrandom::fill(buffer).map_err(|_| Error::Entropy)
-}
 
 /// Writes an audit line to authpriv under a program's name. A machine without a log still serves its users.
 pub fn log(program: &str, event: &Event<'_>) {

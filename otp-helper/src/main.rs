@@ -43,7 +43,7 @@ fn here() -> Result<(Site, Account), Error> {
 
 fn serve(site: &Site, account: Account) -> io::Result<()> {
     let log = |event: &otp_core::audit::Event<'_>| otp_helper::log("otp-helper", event);
-    let mut service = SelfService::new(site, account, getuid().as_raw(), otp_helper::entropy, &log);
+    let mut service = SelfService::new(site, account, getuid().as_raw(), site::entropy, &log);
     let (mut input, mut output) = (BufReader::new(io::stdin()), io::stdout());
     for _ in 0..MOST_REQUESTS {
         alarm::set(PATIENCE);

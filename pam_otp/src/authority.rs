@@ -40,7 +40,7 @@ impl<'a> Authority<'a> {
     /// Whether a code is asked for.
     pub(crate) fn demand(&self, place: &Place) -> Result<Demand, Failure> {
         match self {
-            Self::Local(store) => Ok(store.demand(place)?),
+            Self::Local(store) => Ok(store.demand(place, UnixTime::now())?),
             Self::Helper => {
                 let reply = exchange(&LoginRequest::Demand(place.clone()))?;
                 let LoginReply::Demand(demand) = reply else { return Err(unexpected(&reply)) };
