@@ -41,6 +41,13 @@ pub enum Event<'a> {
         /// What to do about it.
         hint: &'a str,
     },
+    /// A login was led through set-up and did not complete it.
+    SetUpRefused {
+        /// As the host named them.
+        user: &'a str,
+        /// Where from, as the host reported it.
+        rhost: Option<&'a str>,
+    },
     /// Credentials or state were changed, or a change was refused.
     Change {
         /// Whose.
@@ -70,7 +77,9 @@ impl Event<'_> {
     pub fn severity(&self) -> Severity {
         match self {
             Event::Login { verdict: Verdict::Accepted(_), .. } | Event::NotAsked { .. } => Severity::Info,
-            Event::Login { verdict: Verdict::Refused(_), .. } | Event::Change { .. } => Severity::Notice,
+            Event::Login { verdict: Verdict::Refused(_), .. } | Event::SetUpRefused { .. } | Event::Change { .. } => {
+                Severity::Notice
+            }
             Event::Failed { .. } => Severity::Error,
         }
     }
@@ -95,6 +104,7 @@ impl fmt::Display for Event<'_> {
             Event::Failed { user, rhost, error, hint } => {
                 write!(f, "error {} error=\"{}\" hint=\"{}\"", Who(user, *rhost), Line(&error.to_string()), Line(hint))
             }
+            Event::SetUpRefused { user, rhost } => write!(f, "refused {} why=set-up-incomplete", Who(user, *rhost)),
             Event::Change { user, by, what, why: None } => write!(f, "{what} user={} by_uid={by}", Value(user)),
             Event::Change { user, by, what, why: Some(why) } => {
                 write!(f, "refused user={} by_uid={by} change={what} {}", Value(user), Why(*why))

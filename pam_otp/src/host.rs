@@ -1,5 +1,7 @@
 //! The host as a login sees it: whom it names, where they are, asking, showing, logging.
 
+use std::ffi::CStr;
+
 use libc::{LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, c_int};
 use otp_core::attempt::Typed;
 use otp_core::audit::{Event, Severity};
@@ -13,6 +15,9 @@ use crate::native;
 
 /// Microseconds that libpam waits (more or less, at its choice) before the host hears of a refusal.
 const FAIL_DELAY: u32 = 2_000_000;
+
+/// The variable of the PAM environment that says that set-up is owed.
+const MARK: &CStr = c"PAM_OTP_SETUP";
 
 /// What a login needs of its host. A scripted conversation can stand in for it.
 pub(crate) trait Host {
@@ -34,6 +39,12 @@ pub(crate) trait Host {
     fn debug(&self, line: &str);
     /// Makes guessing slow.
     fn delay_failure(&mut self);
+    /// Leaves the mark that set-up is owed; `false` if it could not be left.
+    fn mark(&mut self) -> bool;
+    /// Takes the mark away.
+    fn unmark(&mut self);
+    /// Whether the mark is there.
+    fn is_marked(&self) -> bool;
 }
 
 /// Why there was no answer.
@@ -120,6 +131,18 @@ impl Host for PamHost<'_> {
 
     fn delay_failure(&mut self) {
         native::fail_delay(self.handle, FAIL_DELAY);
+    }
+
+    fn mark(&mut self) -> bool {
+        native::putenv(self.handle, c"PAM_OTP_SETUP=pending")
+    }
+
+    fn unmark(&mut self) {
+        native::putenv(self.handle, MARK);
+    }
+
+    fn is_marked(&self) -> bool {
+        native::has_env(self.handle, MARK)
     }
 }
 

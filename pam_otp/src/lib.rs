@@ -6,3 +6,4 @@ mod host;
 mod login;
 mod native;
 mod outcome;
+mod set_up;

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use otp_core::audit::Event;
 use otp_core::authority::Demand;
 use otp_core::decide::{Accepted, Verdict};
+use otp_core::policy::Ruling;
 use otp_core::site::Site;
 
 use crate::arguments::Arguments;
@@ -39,9 +40,21 @@ fn verified(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Outc
     if arguments.debug {
         host.debug(&format!("debug config={} demand={demand:?} place={place:?}", site.path.display()));
     }
-    if let Demand::Nothing(..) = demand {
-        host.log(&Event::NotAsked { user, rhost, demand: &demand });
-        return Ok(Outcome::NotAsked);
+    match demand {
+        Demand::Code => {}
+        Demand::Nothing(ruling) => {
+            host.log(&Event::NotAsked { user, rhost, demand: &demand });
+            announce(host, &ruling);
+            return Ok(Outcome::NotAsked);
+        }
+        Demand::SetUp(_) => {
+            // A mark that cannot be left would be a way in.
+            if !host.mark() {
+                return Err(Failure::NoMark);
+            }
+            host.log(&Event::NotAsked { user, rhost, demand: &demand });
+            return Ok(Outcome::NotAsked);
+        }
     }
 
     // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
@@ -66,6 +79,13 @@ fn verified(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Outc
     })
 }
 
+/// Tells a user without a device when one will be required.
+fn announce(host: &dyn Host, ruling: &Ruling) {
+    if let Some(from) = ruling.required_from {
+        host.tell(&format!("From {} on, a second factor is required here. Set one up with: otp-enroll", from.day()));
+    }
+}
+
 fn remind(host: &dyn Host, accepted: &Accepted) {
     let left = match accepted.recovery_left {
         Some(0) => "No recovery code is left.",
@@ -76,7 +96,7 @@ fn remind(host: &dyn Host, accepted: &Accepted) {
     host.tell(&format!("{left} Make new ones with: otp-enroll recovery"));
 }
 
-fn failed(host: &mut dyn Host, user: &str, failure: Failure) -> Outcome {
+pub(crate) fn failed(host: &mut dyn Host, user: &str, failure: Failure) -> Outcome {
     let rhost = host.place().rhost;
     host.log(&Event::Failed { user, rhost: rhost.as_deref(), error: &failure, hint: failure.hint() });
     if !matches!(failure, Failure::Silence(_)) {

@@ -11,7 +11,7 @@ use pam::module::{PamHandle, PamHooks};
 
 use crate::host::PamHost;
 use crate::login;
-use crate::outcome::Outcome;
+use crate::set_up;
 
 /// The module, as pam-bindings wants to be told of it.
 pub struct PamOtp;
@@ -24,9 +24,21 @@ impl PamHooks for PamOtp {
         login::authenticate(&mut host, &arguments).pam_code()
     }
 
+    fn acct_mgmt(handle: &mut PamHandle, _: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        silence_panics();
+        set_up::account(&PamHost::new(handle, flags & PAM_SILENT != 0)).pam_code()
+    }
+
+    fn sm_chauthtok(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        silence_panics();
+        let mut host = PamHost::new(handle, flags & PAM_SILENT != 0);
+        set_up::change_tokens(&mut host, &arguments, flags & PAM_PRELIM_CHECK != 0).pam_code()
+    }
+
     /// Left to the default, PAM_IGNORE, a stack in which this module stands alone would fail here after a good login.
-    fn sm_setcred(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        Outcome::SETCRED
+    fn sm_setcred(handle: &mut PamHandle, _: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        silence_panics();
+        set_up::set_credentials(&PamHost::new(handle, flags & PAM_SILENT != 0)).pam_code()
     }
 }
 
@@ -38,7 +50,12 @@ fn silence_panics() {
     ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
 }
 
+/// The phase of a change of tokens in which nothing may be changed yet (_pam_types.h); pam-bindings lacks it.
+const PAM_PRELIM_CHECK: PamFlag = 0x4000;
+
 unsafe extern "C" {
+    fn pam_putenv(handle: *mut PamHandle, name_value: *const c_char) -> c_int;
+    fn pam_getenv(handle: *mut PamHandle, name: *const c_char) -> *const c_char;
     fn pam_syslog(handle: *const PamHandle, priority: c_int, format: *const c_char, ...);
     fn pam_fail_delay(handle: *mut PamHandle, microseconds: c_uint) -> c_int;
 }
@@ -57,4 +74,21 @@ pub(crate) fn fail_delay(handle: &mut PamHandle, microseconds: c_uint) {
     // SAFETY: the handle is the live one that libpam passed in, and nothing else is passed. The result only says whether
     // the delay was noted; there is nothing to do if not.
     unsafe { pam_fail_delay(handle, microseconds) };
+}
+
+/// Sets (`NAME=value`) or removes (`NAME`) a variable of the PAM environment, which outlives the process that sshd
+/// authenticates in; data of `pam_set_data` does not.
+pub(crate) fn putenv(handle: &mut PamHandle, name_value: &CStr) -> bool {
+    // SAFETY: the handle is the live one that libpam passed in, and libpam copies the C string, which outlives the call.
+    let result = unsafe { pam_putenv(handle, name_value.as_ptr()) };
+    result == 0
+}
+
+/// Whether a variable of the PAM environment is set.
+pub(crate) fn has_env(handle: &PamHandle, name: &CStr) -> bool {
+    let handle: *const PamHandle = handle;
+    // SAFETY: the handle is the live one that libpam passed in; pam_getenv only reads it, although its type does not say
+    // so, and the C string outlives the call. What it returns is only compared with null.
+    let value = unsafe { pam_getenv(handle.cast_mut(), name.as_ptr()) };
+    !value.is_null()
 }

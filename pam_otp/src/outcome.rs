@@ -21,6 +21,37 @@ pub(crate) enum Outcome {
     Failed(Failure),
 }
 
+/// How a step around authentication ended.
+#[derive(Debug)]
+pub(crate) enum SetUpOutcome {
+    /// No set-up is owed: this step is about something else.
+    NotConcerned,
+    /// Set-up is owed and comes next.
+    Owed,
+    /// Nothing stands in the way.
+    Done,
+    /// Set-up was offered and did not succeed.
+    Refused,
+    /// Set-up was owed and the step that leads through it never came.
+    Missed,
+    /// It could not be found out, or be done.
+    Failed(Outcome),
+}
+
+impl SetUpOutcome {
+    /// The table for account, password and setcred.
+    pub(crate) fn pam_code(&self) -> PamResultCode {
+        match self {
+            Self::NotConcerned => PamResultCode::PAM_IGNORE,
+            Self::Owed => PamResultCode::PAM_NEW_AUTHTOK_REQD,
+            Self::Done => PamResultCode::PAM_SUCCESS,
+            Self::Refused => PamResultCode::PAM_AUTHTOK_ERR,
+            Self::Missed => PamResultCode::PAM_CRED_ERR,
+            Self::Failed(outcome) => outcome.pam_code(),
+        }
+    }
+}
+
 /// What kept a login from being decided.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -34,12 +65,11 @@ pub(crate) enum Failure {
     Silence(Silence),
     /// PAM_USER changed while a person typed.
     UserChanged,
+    /// The PAM environment takes no mark that set-up is owed.
+    NoMark,
 }
 
 impl Outcome {
-    /// What setcred says when there is nothing to object to.
-    pub(crate) const SETCRED: PamResultCode = PamResultCode::PAM_SUCCESS;
-
     /// The table. Only policy leads to PAM_IGNORE, and only a verified second factor to PAM_SUCCESS.
     pub(crate) fn pam_code(&self) -> PamResultCode {
         match self {
@@ -59,7 +89,9 @@ impl Outcome {
                 PamResultCode::PAM_SERVICE_ERR
             }
             Self::Failed(
-                Failure::Core(Error::Store(_) | Error::Names { .. } | Error::Entropy) | Failure::Helper(_),
+                Failure::Core(Error::Store(_) | Error::Names { .. } | Error::Entropy)
+                | Failure::Helper(_)
+                | Failure::NoMark,
             ) => PamResultCode::PAM_AUTHINFO_UNAVAIL,
             Self::Failed(Failure::Silence(Silence::Failed)) => PamResultCode::PAM_CONV_ERR,
             Self::Failed(Failure::Silence(Silence::Again)) => PamResultCode::PAM_INCOMPLETE,
@@ -77,6 +109,7 @@ impl Failure {
             Self::Core(error) => error.hint(),
             Self::Helper(_) => "check that the helper is installed, set-group-ID pam_otp, and may reach the records",
             Self::Silence(_) => "the client went away, or cannot answer a second prompt",
+            Self::NoMark => "pam_putenv failed: the host is short of memory",
             Self::UserChanged => "the PAM application changed PAM_USER during its conversation",
         }
     }
@@ -90,6 +123,7 @@ impl fmt::Display for Failure {
             Self::Helper(what) => write!(f, "the helper {} {what}", otp_core::site::HELPER),
             Self::Silence(Silence::Failed | Silence::Again) => f.write_str("the conversation gave no answer"),
             Self::Silence(Silence::NoName) => f.write_str("the host gave no user name that is UTF-8"),
+            Self::NoMark => f.write_str("the PAM environment takes no variable"),
             Self::UserChanged => f.write_str("the user name changed while a code was typed"),
         }
     }
