@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use crate::request::LONGEST_LINE;
+use crate::request::{LONGEST_LINE, Reply, Request};
 use crate::site;
 
 /// How long the helper may take for one answer; it waits for a lock at most two thirds of it.
@@ -46,9 +46,17 @@ impl Helper {
     }
 
     /// Asks and waits for the answer.
-    pub fn ask<Answer: DeserializeOwned>(&mut self, request: &impl Serialize) -> io::Result<Answer> {
+    pub fn ask(&mut self, request: &Request) -> io::Result<Reply> {
         write_line(self.socket.get_mut(), request)?;
         read_line(&mut self.socket)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Asks with a line and waits for a line.
+    pub fn ask_line(&mut self, request: &str) -> io::Result<Zeroizing<String>> {
+        self.socket.get_mut().write_all(request.as_bytes())?;
+        let mut line = Zeroizing::new(String::with_capacity(4096));
+        (&mut self.socket).take(LONGEST_LINE).read_line(&mut line)?;
+        if line.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(line) }
     }
 }
 

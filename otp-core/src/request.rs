@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::attempt::Typed;
-use crate::authority::Demand;
 use crate::decide::{Refusal, Verdict};
 use crate::policy::Place;
 
@@ -65,44 +64,13 @@ pub enum Reply {
     RecoveryCodes(Vec<Confidential>),
     /// To [`Request::Disable`].
     Disabled,
-    /// To [`Request::Demand`].
-    Demand(Demand),
-    /// To [`Request::Verify`] and [`Request::Test`], and to every request whose proof was refused.
+    /// To [`Request::Demand`] and [`Request::Verify`], in the words of [`crate::login_line`].
+    Login(String),
+    /// To [`Request::Test`], and to every request whose proof was refused.
     Verdict(Verdict),
     /// The request was understood and not done; nothing was changed by it.
     Declined(Declined),
     /// There is no answer.
-    Failed {
-        /// What happened.
-        error: String,
-        /// What to do next.
-        hint: String,
-    },
-}
-
-/// The requests of a login, as a PAM host makes them: on the pipe the same as those of [`Request`]. A type of their own
-/// keeps everything that only enrolment speaks of out of the module.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LoginRequest {
-    /// [`Request::Demand`].
-    Demand(Place),
-    /// [`Request::Verify`].
-    Verify {
-        /// A current code or a recovery code.
-        typed: Confidential,
-    },
-}
-
-/// The answers to [`LoginRequest`]: on the pipe the same as those of [`Reply`].
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum LoginReply {
-    /// [`Reply::Demand`].
-    Demand(Demand),
-    /// [`Reply::Verdict`].
-    Verdict(Verdict),
-    /// [`Reply::Failed`].
     Failed {
         /// What happened.
         error: String,
@@ -210,11 +178,6 @@ impl Confidential {
     /// The text itself. Every use of it is found by this name.
     pub fn expose(&self) -> &str {
         &self.0
-    }
-
-    /// What a person typed; what is not UTF-8 is as malformed as an empty answer, and sent as one.
-    pub fn from_typed(typed: &Typed) -> Self {
-        Self::new(std::str::from_utf8(typed.expose()).unwrap_or(""))
     }
 
     /// Back from the pipe.

@@ -41,10 +41,13 @@ impl<'a> SelfService<'a> {
             Request::Recovery { proof } => self.renew_recovery(&proof, now),
             Request::Disable { proof } => self.disable(&proof, now),
             Request::Test { proof } => self.test(&proof, now),
-            Request::Demand(place) => self.authority().and_then(|local| local.demand(&place, now)).map(Reply::Demand),
-            Request::Verify { typed } => {
-                self.authority().and_then(|local| local.verify(&typed.into_typed(), now)).map(Reply::Verdict)
+            Request::Demand(place) => {
+                self.authority().and_then(|local| local.demand(&place, now)).map(|demand| Reply::Login(demand.words()))
             }
+            Request::Verify { typed } => self
+                .authority()
+                .and_then(|local| local.verify(&typed.into_typed(), now))
+                .map(|verdict| Reply::Login(verdict.words())),
         };
         reply.unwrap_or_else(|error| Reply::Failed { error: error.to_string(), hint: error.hint().into() })
     }

@@ -6,9 +6,9 @@ use nix::unistd::{geteuid, getuid};
 use otp_core::attempt::Typed;
 use otp_core::authority::{Demand, LocalAuthority};
 use otp_core::decide::Verdict;
+use otp_core::login_line;
 use otp_core::pipe::Helper;
 use otp_core::policy::Place;
-use otp_core::request::{Confidential, LoginReply, LoginRequest};
 use otp_core::site::{self, Site};
 use otp_core::time::UnixTime;
 
@@ -41,11 +41,7 @@ impl<'a> Authority<'a> {
     pub(crate) fn demand(&self, place: &Place) -> Result<Demand, Failure> {
         match self {
             Self::Local(store) => Ok(store.demand(place, UnixTime::now())?),
-            Self::Helper => {
-                let reply = exchange(&LoginRequest::Demand(place.clone()))?;
-                let LoginReply::Demand(demand) = reply else { return Err(unexpected(&reply)) };
-                Ok(demand)
-            }
+            Self::Helper => ask(&login_line::ask_demand(place), Demand::read),
         }
     }
 
@@ -53,25 +49,14 @@ impl<'a> Authority<'a> {
     pub(crate) fn verify(&self, typed: &Typed) -> Result<Verdict, Failure> {
         match self {
             Self::Local(store) => Ok(store.verify(typed, UnixTime::now())?),
-            Self::Helper => {
-                let reply = exchange(&LoginRequest::Verify { typed: Confidential::from_typed(typed) })?;
-                let LoginReply::Verdict(verdict) = reply else { return Err(unexpected(&reply)) };
-                Ok(verdict)
-            }
+            Self::Helper => ask(&login_line::ask_verify(typed), Verdict::read),
         }
     }
 }
 
-fn unexpected(reply: &LoginReply) -> Failure {
-    Failure::Helper(if let LoginReply::Failed { error, hint } = reply {
-        format!("says: {error} ({hint})")
-    } else {
-        format!("gave an answer to another question: {reply:?}")
-    })
-}
-
-/// One request, one reply, one process: none is left waiting while a person types.
-fn exchange(request: &LoginRequest) -> Result<LoginReply, Failure> {
+/// One question, one answer, one process: none is left waiting while a person types.
+fn ask<T>(question: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {
     let failed = |error| Failure::Helper(format!("cannot be asked: {error}"));
-    Helper::start().map_err(failed)?.ask(request).map_err(failed)
+    let line = Helper::start().map_err(failed)?.ask_line(question).map_err(failed)?;
+    login_line::words(&line).and_then(read).ok_or_else(|| Failure::Helper(format!("says: {}", line.trim_end())))
 }

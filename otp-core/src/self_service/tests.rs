@@ -473,14 +473,13 @@ fn a_test_spends_the_code() {
 #[test]
 fn who_is_not_enrolled_can_change_nothing() {
     let desk = Desk::new("");
-    for request in [
-        Request::Recovery { proof: code() },
-        Request::Disable { proof: code() },
-        Request::Test { proof: code() },
-        Request::Verify { typed: code() },
-    ] {
+    for request in
+        [Request::Recovery { proof: code() }, Request::Disable { proof: code() }, Request::Test { proof: code() }]
+    {
         refused(&desk.answer(request), Refusal::NotEnrolled);
     }
+    let Reply::Login(words) = desk.answer(Request::Verify { typed: code() }) else { panic!("no answer") };
+    assert_eq!(words, "refused not-enrolled");
     assert!(desk.stored().is_none());
 }
 
@@ -491,16 +490,20 @@ fn a_login_may_be_asked_about_and_verified() {
     );
     let demand = |service: &str| {
         let place = Place { service: service.into(), ..Place::default() };
-        let Reply::Demand(demand) = desk.answer(Request::Demand(place)) else { panic!("no answer") };
-        demand
+        let Reply::Login(words) = desk.answer(Request::Demand(place)) else { panic!("no answer") };
+        Demand::read(&words).unwrap()
     };
-    use crate::authority::Demand::{Code, Nothing};
+    use crate::authority::Demand::{self, Code, Nothing};
     let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None };
     assert_eq!(demand("sshd"), Nothing(ruling(SecondFactor::Optional, Source::Rule(1))));
     desk.put(&record(vec![phone(1)]));
     assert_eq!((demand("sshd"), demand("login")), (Code, Nothing(ruling(SecondFactor::Skip, Source::Default))));
-    accepted(&desk.answer(Request::Verify { typed: code() }), TOTP, 10);
-    refused(&desk.answer(Request::Verify { typed: code() }), REPLAYED);
+    let verify = || {
+        let Reply::Login(words) = desk.answer(Request::Verify { typed: code() }) else { panic!("no answer") };
+        Verdict::read(&words).unwrap()
+    };
+    let good = Accepted { factor: TOTP, recovery_left: Some(10) };
+    assert_eq!((verify(), verify()), (Verdict::Accepted(good), Verdict::Refused(REPLAYED)));
 }
 
 #[test]
