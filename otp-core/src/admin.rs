@@ -9,6 +9,11 @@ impl Record {
         State { failures: 0, lock: Lock::Open, ..self.state.clone() }
     }
 
+    /// The state without the addresses from which no code is asked for.
+    pub fn forgetful(&self) -> State {
+        State { graces: Vec::new(), ..self.state.clone() }
+    }
+
     /// Devices and recovery codes are forgotten; a requirement set for the user stays, and where there is none, nothing.
     pub fn without_devices(&self, enrolment: EnrolmentId) -> Next {
         if self.credentials.requirement == Requirement::Policy {

@@ -20,6 +20,8 @@ pub enum Event<'a> {
         rhost: Option<&'a str>,
         /// What was decided.
         verdict: &'a Verdict,
+        /// Whether a refusal refuses: not so in a rollout.
+        enforced: bool,
     },
     /// Policy asked for nothing.
     NotAsked {
@@ -29,6 +31,8 @@ pub enum Event<'a> {
         rhost: Option<&'a str>,
         /// By which rule.
         demand: &'a Demand,
+        /// Whether it is done: not so in a rollout.
+        enforced: bool,
     },
     /// A login could not be decided.
     Failed {
@@ -40,6 +44,8 @@ pub enum Event<'a> {
         error: &'a dyn fmt::Display,
         /// What to do about it.
         hint: &'a str,
+        /// Whether it keeps anybody out: not so in a rollout.
+        enforced: bool,
     },
     /// A login was led through set-up and did not complete it.
     SetUpRefused {
@@ -88,21 +94,25 @@ impl Event<'_> {
 impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Login { user, rhost, verdict: Verdict::Accepted(accepted) } => {
+            Event::Login { user, rhost, verdict: Verdict::Accepted(accepted), enforced: _ } => {
                 write!(f, "accepted {}{}", Who(user, *rhost), How(accepted))
             }
-            Event::Login { user, rhost, verdict: Verdict::Refused(why) } => {
-                write!(f, "refused {} {}", Who(user, *rhost), Why(*why))
+            Event::Login { user, rhost, verdict: Verdict::Refused(why), enforced } => {
+                write!(f, "refused {} {}{}", Who(user, *rhost), Why(*why), Enforced(*enforced))
             }
-            Event::NotAsked { user, rhost, demand: Demand::Nothing(ruling) } => {
+            Event::NotAsked { user, rhost, demand: Demand::Nothing(ruling), enforced: _ } => {
                 write!(f, "not-asked {}{}", Who(user, *rhost), By(ruling))
             }
-            Event::NotAsked { user, rhost, demand: Demand::SetUp(ruling) } => {
-                write!(f, "set-up-pending {}{}", Who(user, *rhost), By(ruling))
+            Event::NotAsked { user, rhost, demand: Demand::SetUp(ruling), enforced } => {
+                write!(f, "set-up-pending {}{}{}", Who(user, *rhost), By(ruling), Enforced(*enforced))
             }
-            Event::NotAsked { user, rhost, demand: Demand::Code } => write!(f, "asked {}", Who(user, *rhost)),
-            Event::Failed { user, rhost, error, hint } => {
-                write!(f, "error {} error=\"{}\" hint=\"{}\"", Who(user, *rhost), Line(&error.to_string()), Line(hint))
+            Event::NotAsked { user, rhost, demand: Demand::Code | Demand::Remembered, enforced: _ } => {
+                write!(f, "asked {}", Who(user, *rhost))
+            }
+            Event::Failed { user, rhost, error, hint, enforced } => {
+                let (error, hint) = (error.to_string(), Line(hint));
+                let (error, enforced) = (Line(&error), Enforced(*enforced));
+                write!(f, "error {} error=\"{error}\" hint=\"{hint}\"{enforced}", Who(user, *rhost))
             }
             Event::SetUpRefused { user, rhost } => write!(f, "refused {} why=set-up-incomplete", Who(user, *rhost)),
             Event::Change { user, by, what, why: None } => write!(f, "{what} user={} by_uid={by}", Value(user)),
@@ -115,6 +125,7 @@ impl fmt::Display for Event<'_> {
 
 struct Who<'a>(&'a str, Option<&'a str>);
 struct By<'a>(&'a Ruling);
+struct Enforced(bool);
 struct How<'a>(&'a Accepted);
 struct Why(Refusal);
 /// Text without blanks.
@@ -137,12 +148,19 @@ impl fmt::Display for By<'_> {
     }
 }
 
+impl fmt::Display for Enforced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0 { "" } else { " enforced=no" })
+    }
+}
+
 impl fmt::Display for How<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.factor {
             Factor::Totp(device) => write!(f, " factor=totp device={device}")?,
             Factor::Hotp(device) => write!(f, " factor=hotp device={device}")?,
             Factor::Recovery => write!(f, " factor=recovery")?,
+            Factor::Grace => write!(f, " factor=grace")?,
         }
         self.0.recovery_left.map_or(Ok(()), |left| write!(f, " recovery_left={left}"))
     }
@@ -150,17 +168,34 @@ impl fmt::Display for How<'_> {
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "why={}", self.0.word())?;
         match self.0 {
-            Refusal::Wrong { failures } => write!(f, "why=wrong failures={failures}"),
-            Refusal::Replayed { clock_behind: None } => f.write_str("why=replayed"),
-            Refusal::Replayed { clock_behind: Some(gap) } => write!(f, "why=replayed clock_behind={}s", gap.0),
-            Refusal::Spent => f.write_str("why=recovery-spent"),
-            Refusal::UnknownRecovery => f.write_str("why=recovery-unknown"),
-            Refusal::Locked(Lock::Until(time)) => write!(f, "why=locked until={time}"),
-            Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => f.write_str("why=locked until=unlocked"),
-            Refusal::Malformed => f.write_str("why=malformed"),
-            Refusal::NotEnrolled => f.write_str("why=not-enrolled"),
-            Refusal::UnknownUser => f.write_str("why=unknown-user"),
+            Refusal::Wrong { failures } => write!(f, " failures={failures}"),
+            Refusal::Replayed { clock_behind: Some(gap) } => write!(f, " clock_behind={}s", gap.0),
+            Refusal::Locked(Lock::Until(time)) => write!(f, " until={time}"),
+            Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => f.write_str(" until=unlocked"),
+            Refusal::Replayed { clock_behind: None }
+            | Refusal::Spent
+            | Refusal::UnknownRecovery
+            | Refusal::Malformed
+            | Refusal::NotEnrolled
+            | Refusal::UnknownUser => Ok(()),
+        }
+    }
+}
+
+impl Refusal {
+    /// The word after `why=`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Wrong { .. } => "wrong",
+            Self::Replayed { .. } => "replayed",
+            Self::Spent => "recovery-spent",
+            Self::UnknownRecovery => "recovery-unknown",
+            Self::Locked(_) => "locked",
+            Self::Malformed => "malformed",
+            Self::NotEnrolled => "not-enrolled",
+            Self::UnknownUser => "unknown-user",
         }
     }
 }
@@ -193,7 +228,7 @@ mod tests {
     use crate::time::{Seconds, UnixTime};
 
     fn login(verdict: Verdict) -> (String, Severity) {
-        let event = Event::Login { user: "alice", rhost: Some("203.0.113.9"), verdict: &verdict };
+        let event = Event::Login { user: "alice", rhost: Some("203.0.113.9"), verdict: &verdict, enforced: true };
         (event.to_string(), event.severity())
     }
 
@@ -233,7 +268,7 @@ mod tests {
     #[test]
     fn who_was_not_asked_is_logged_with_the_rule() {
         let line = |demand: Demand| {
-            let event = Event::NotAsked { user: "alice", rhost: None, demand: &demand };
+            let event = Event::NotAsked { user: "alice", rhost: None, demand: &demand, enforced: true };
             assert_eq!(event.severity(), Severity::Info);
             event.to_string()
         };
@@ -251,9 +286,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rollout_logs_what_it_does_not_do() {
+        let (user, rhost, enforced) = ("alice", None, false);
+        let refused = Verdict::Refused(Refusal::Wrong { failures: 2 });
+        let line = Event::Login { user, rhost, verdict: &refused, enforced }.to_string();
+        assert_eq!(line, "refused user=alice why=wrong failures=2 enforced=no");
+        let accepted = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
+        let line = Event::Login { user, rhost, verdict: &accepted, enforced }.to_string();
+        assert_eq!(line, "accepted user=alice factor=grace");
+        let line = Event::Failed { user, rhost, error: &"e", hint: "h", enforced }.to_string();
+        assert_eq!(line, "error user=alice error=\"e\" hint=\"h\" enforced=no");
+    }
+
+    #[test]
     fn a_failure_is_one_line_however_many_its_error_has() {
         let error = "cannot open \"/a\\b\"\nfake=line \u{1b}[2J é";
-        let event = Event::Failed { user: "alice", rhost: Some("::1"), error: &error, hint: "say \"please\"" };
+        let event =
+            Event::Failed { user: "alice", rhost: Some("::1"), error: &error, hint: "say \"please\"", enforced: true };
         assert_eq!(
             event.to_string(),
             "error user=alice rhost=::1 error=\"cannot open '/a\\b'\\x0afake=line \\x1b[2J \\xc3\\xa9\" hint=\"say 'please'\""
@@ -288,7 +337,7 @@ mod tests {
             ("DOM;a,b'c", "DOM;a,b'c"),
         ] {
             let verdict = Verdict::Refused(Refusal::Malformed);
-            let event = Event::Login { user: hostile, rhost: Some(hostile), verdict: &verdict };
+            let event = Event::Login { user: hostile, rhost: Some(hostile), verdict: &verdict, enforced: true };
             assert_eq!(event.to_string(), format!("refused user={written} rhost={written} why=malformed"));
             let event = Event::Change { user: hostile, by: 0, what: "unlocked", why: None };
             assert_eq!(event.to_string(), format!("unlocked user={written} by_uid=0"));
@@ -298,7 +347,7 @@ mod tests {
     #[test]
     fn an_empty_remote_host_is_no_remote_host() {
         let verdict = Verdict::Refused(Refusal::Malformed);
-        let event = Event::Login { user: "alice", rhost: Some(""), verdict: &verdict };
+        let event = Event::Login { user: "alice", rhost: Some(""), verdict: &verdict, enforced: true };
         assert_eq!(event.to_string(), "refused user=alice why=malformed");
     }
 }

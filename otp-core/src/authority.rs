@@ -8,7 +8,7 @@ use crate::attempt::{Attempt, Typed};
 use crate::decide::{Refusal, Verdict, decide};
 use crate::error::Error;
 use crate::policy::{Place, Ruling, SecondFactor};
-use crate::record::{Record, Requirement};
+use crate::record::{Record, Requirement, Unenforced};
 use crate::site::{self, Site};
 use crate::store::{FileStore, Store, update};
 use crate::time::UnixTime;
@@ -20,6 +20,8 @@ use crate::user::Account;
 pub enum Demand {
     /// Ask for a code, whether or not there is a device.
     Code,
+    /// A code was given from the same address a moment ago: let in without asking.
+    Remembered,
     /// Ask nothing: policy says so.
     Nothing(Ruling),
     /// There is no device, and policy wants one set up before this login is let in.
@@ -51,24 +53,44 @@ impl<'a> LocalAuthority<'a> {
         };
         let record = self.store.load(account)?.map(|loaded| loaded.record);
         let personal = record.as_ref().map_or(Requirement::Policy, |record| record.credentials.requirement);
-        let enrolled = record.is_some_and(|record| record.is_enrolled());
+        let enrolled = record.as_ref().is_some_and(Record::is_enrolled);
         let member = |group: &str| site::is_member(account, group);
-        let ruling = self.site.config.policy.ruling(account.name.as_str(), personal, place, now, member)?;
+        let config = &self.site.config;
+        let ruling = config.policy.ruling(account.name.as_str(), personal, place, now, member)?;
+        let remembered = || Some(record.as_ref()?.state.remembers(place.address()?, config.grace?, now));
         Ok(match (ruling.second_factor, enrolled) {
             (SecondFactor::Skip, _) | (SecondFactor::Optional, false) => Demand::Nothing(ruling),
             (SecondFactor::Enroll, false) => Demand::SetUp(ruling),
-            (SecondFactor::Required, _) | (SecondFactor::Optional | SecondFactor::Enroll, true) => Demand::Code,
+            (SecondFactor::Required, false) => Demand::Code,
+            (SecondFactor::Required | SecondFactor::Optional | SecondFactor::Enroll, true) => {
+                if remembered() == Some(true) { Demand::Remembered } else { Demand::Code }
+            }
         })
     }
 
     /// Whether an answer is good. When this returns, what it returns is durable.
-    pub fn verify(&self, typed: &Typed, now: UnixTime) -> Result<Verdict, Error> {
-        let (limits, attempt) = (self.site.config.limits, Attempt::parse(typed));
+    pub fn verify(&self, place: &Place, typed: &Typed, now: UnixTime) -> Result<Verdict, Error> {
+        let (config, attempt) = (&self.site.config, Attempt::parse(typed));
+        let step = |record: &Record| {
+            let (mut state, verdict) = decide(&config.limits, record, &attempt, now);
+            match verdict {
+                Verdict::Accepted(_) => {
+                    if let (Some(_), Some(address)) = (config.grace, place.address()) {
+                        state.remember(address, now);
+                    }
+                }
+                Verdict::Refused(why) if !config.enforce && record.is_enrolled() => {
+                    state.unenforced = Some(Unenforced { at: now, why: why.word().to_owned() });
+                }
+                Verdict::Refused(_) => {}
+            }
+            (state, verdict)
+        };
         match &self.account {
-            Some(account) => Ok(update(&self.store, account, |record| decide(&limits, record, &attempt, now))?),
+            Some(account) => Ok(update(&self.store, account, step)?),
             None => {
                 // The work of a refusal, for nobody's sake: the time tells nothing.
-                let _ = decide(&limits, &Record::stranger(&Account::nobody()), &attempt, now);
+                let _ = step(&Record::stranger(&Account::nobody()));
                 self.store.rehearse();
                 Ok(Verdict::Refused(Refusal::UnknownUser))
             }

@@ -28,6 +28,10 @@ pub struct Config {
     pub recovery_codes: u8,
     /// Who is asked.
     pub policy: Policy,
+    /// For how long a success holds for the same user from the same address; not at all where it is not set.
+    pub grace: Option<Seconds>,
+    /// Whether a refusal refuses. In a rollout it is only logged.
+    pub enforce: bool,
     /// What asks for the code.
     pub prompt: String,
     /// What a person sees of every refusal.
@@ -58,6 +62,8 @@ impl Default for Config {
                 terms: Terms { second_factor: SecondFactor::Optional, required_from: None },
                 rules: Vec::new(),
             },
+            grace: None,
+            enforce: true,
             prompt: "Verification code: ".into(),
             refused: "Verification failed.".into(),
         }
@@ -77,6 +83,7 @@ impl Config {
         top.set("state_directory", &mut config.state_directory, "an absolute path", |value| {
             value.text(4000).map(PathBuf::from).filter(|path| path.is_absolute())
         })?;
+        top.set("enforce", &mut config.enforce, "true or false", |value| value.truth())?;
         top.section("code", |code| config.read_code(code))?;
         top.section("lockout", |lockout| config.read_lockout(lockout))?;
         top.section("recovery", |recovery| {
@@ -85,6 +92,13 @@ impl Config {
             })
         })?;
         top.section("policy", |policy| config.policy.read(policy))?;
+        top.section("grace", |grace| {
+            let wanted = "a duration of 1 second to 7 days, like \"12h\"";
+            grace.set("for", &mut config.grace, wanted, |value| {
+                let length = Seconds::parse(&value.text(30)?)?;
+                (1..=LONGEST_GRACE).contains(&length.0).then_some(Some(length))
+            })
+        })?;
         top.section("prompt", |prompt| {
             prompt.set("code", &mut config.prompt, "a text of 1 to 200 characters", |value| value.text(200))?;
             prompt.set("refused", &mut config.refused, "a text of 1 to 200 characters", |value| value.text(200))
@@ -114,6 +128,9 @@ impl Config {
         lockout.set("for", &mut self.limits.lock_for, wanted, |value| LockFor::parse(&value.text(30)?))
     }
 }
+
+/// Seven days.
+const LONGEST_GRACE: u64 = 7 * 86_400;
 
 const SECOND_FACTORS: &str = "\"required\", \"enroll\", \"optional\" or \"skip\"";
 

@@ -63,6 +63,8 @@ pub enum Factor {
     Hotp(DeviceId),
     /// A recovery code.
     Recovery,
+    /// None now: one was accepted from the same address a moment ago.
+    Grace,
 }
 
 /// Why an attempt was refused. Only the audit log tells; the person sees one message for all.

@@ -67,6 +67,7 @@ impl Demand {
     pub fn words(&self) -> String {
         match self {
             Self::Code => "code".into(),
+            Self::Remembered => "remembered".into(),
             Self::Nothing(ruling) => format!("nothing {}", ruling.words()),
             Self::SetUp(ruling) => format!("set-up {}", ruling.words()),
         }
@@ -75,7 +76,7 @@ impl Demand {
     /// Reads what [`Demand::words`] wrote, and nothing else.
     pub fn read(words: &str) -> Option<Self> {
         match words.split_once(' ') {
-            None => (words == "code").then_some(Self::Code),
+            None => [Self::Code, Self::Remembered].into_iter().find(|demand| demand.words() == words),
             Some(("nothing", ruling)) => Ruling::read(ruling).map(Self::Nothing),
             Some(("set-up", ruling)) => Ruling::read(ruling).map(Self::SetUp),
             Some(_) => None,
@@ -115,6 +116,7 @@ impl Verdict {
                     Factor::Totp(device) => format!("accepted totp {device}{left}"),
                     Factor::Hotp(device) => format!("accepted hotp {device}{left}"),
                     Factor::Recovery => format!("accepted recovery{left}"),
+                    Factor::Grace => format!("accepted grace{left}"),
                 }
             }
             Self::Refused(why) => match why {
@@ -149,6 +151,7 @@ impl Verdict {
             ["accepted", "totp", device, ref left @ ..] => accepted(Factor::Totp(DeviceId(device.parse().ok()?)), left),
             ["accepted", "hotp", device, ref left @ ..] => accepted(Factor::Hotp(DeviceId(device.parse().ok()?)), left),
             ["accepted", "recovery", ref left @ ..] => accepted(Factor::Recovery, left),
+            ["accepted", "grace", ref left @ ..] => accepted(Factor::Grace, left),
             ["refused", "wrong", failures] => refused(Refusal::Wrong { failures: failures.parse().ok()? }),
             ["refused", "replayed"] => refused(Refusal::Replayed { clock_behind: None }),
             ["refused", "replayed", "behind", gap] => {
@@ -192,12 +195,13 @@ mod tests {
             all.push(accepted(Factor::Totp(DeviceId(255)), left));
             all.push(accepted(Factor::Hotp(DeviceId(1)), left));
             all.push(accepted(Factor::Recovery, left));
+            all.push(accepted(Factor::Grace, left));
         }
         all
     }
 
     fn demands() -> Vec<Demand> {
-        let mut all = vec![Demand::Code];
+        let mut all = vec![Demand::Code, Demand::Remembered];
         for source in [Source::Personal, Source::Nullok, Source::Default, Source::Rule(12)] {
             for required_from in [None, Some(UnixTime(1_798_761_600))] {
                 let ruling = Ruling { second_factor: SecondFactor::Optional, source, required_from };

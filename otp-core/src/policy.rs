@@ -80,6 +80,10 @@ pub struct Network {
     mask: u128,
 }
 
+/// An address, IPv4 as the IPv6 address it is mapped to. Never a host name: no resolver is asked (CVE-2024-10963).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(u128);
+
 /// Where and how somebody logs in, in PAM's words.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +110,13 @@ pub enum Source {
     Rule(usize),
     /// `policy.second_factor`.
     Default,
+}
+
+impl Place {
+    /// The address somebody comes from, where the host reported one.
+    pub fn address(&self) -> Option<Address> {
+        self.rhost.as_deref().and_then(Address::parse)
+    }
 }
 
 impl Policy {
@@ -221,10 +232,10 @@ impl Network {
             && self.is_mapped() == other.is_mapped()
     }
 
-    /// Whether the text is an address in this network. A host name never is: no resolver is asked (CVE-2024-10963).
+    /// Whether the text is an address in this network. A host name never is.
     pub fn holds(&self, rhost: Option<&str>) -> bool {
-        let address = rhost.and_then(address);
-        address.is_some_and(|address| address & self.mask == self.base && (self.is_mapped() || !is_mapped(address)))
+        let inside = |address| address & self.mask == self.base && (self.is_mapped() || !is_mapped(address));
+        rhost.and_then(Address::parse).is_some_and(|Address(address)| inside(address))
     }
 
     /// Whether all its addresses are IPv4. In an IPv6 network as wide as `::/0` mapped ones still are none of its own.
@@ -238,10 +249,18 @@ fn is_mapped(address: u128) -> bool {
     address >> 32 == 0xffff
 }
 
-/// Reads an address, with the scope (`%eth0`) that link-local ones of IPv6 may carry.
-fn address(text: &str) -> Option<u128> {
-    let scoped = || text.split_once('%')?.0.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
-    text.parse().ok().or_else(scoped).map(widened)
+impl Address {
+    /// Reads an address, with the scope (`%eth0`) that link-local ones of IPv6 may carry.
+    pub fn parse(text: &str) -> Option<Self> {
+        let scoped = || text.split_once('%')?.0.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+        text.parse().ok().or_else(scoped).map(widened).map(Self)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ipv6Addr::from_bits(self.0).to_canonical().fmt(f)
+    }
 }
 
 fn widened(address: IpAddr) -> u128 {

@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 pub use credentials::{Credentials, Device, DeviceName, Kind, Requirement};
-pub use state::{Lock, SLOT_SIZE, Slot, State};
+pub use state::{Grace, Lock, MOST_GRACES, SLOT_SIZE, Slot, State, Unenforced};
 
 use crate::user::Account;
 

@@ -43,6 +43,8 @@ pub enum Request {
         /// A current code or a recovery code.
         proof: Confidential,
     },
+    /// Ask me for a code again, from wherever I come.
+    Forget {},
     /// Must I give a code to log in there?
     Demand(Place),
     /// Is this a good code to log in with?
@@ -64,6 +66,11 @@ pub enum Reply {
     RecoveryCodes(Vec<Confidential>),
     /// To [`Request::Disable`].
     Disabled,
+    /// To [`Request::Forget`].
+    Forgotten {
+        /// Whether there was anything to forget.
+        changed: bool,
+    },
     /// To [`Request::Demand`] and [`Request::Verify`], in the words of [`crate::login_line`].
     Login(String),
     /// To [`Request::Test`], and to every request whose proof was refused.

@@ -7,6 +7,7 @@ use crate::audit::Event;
 use crate::authority::LocalAuthority;
 use crate::decide::{Refusal, Verdict, decide};
 use crate::error::Error;
+use crate::policy::Place;
 use crate::record::{Credentials, Device, EnrolmentId, Kind, Lock, Record, Requirement, State};
 use crate::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
 use crate::set_up::{Basis, Entropy, NotReady, SetUp, new_enrolment, new_recovery_codes, revealed};
@@ -41,12 +42,13 @@ impl<'a> SelfService<'a> {
             Request::Recovery { proof } => self.renew_recovery(&proof, now),
             Request::Disable { proof } => self.disable(&proof, now),
             Request::Test { proof } => self.test(&proof, now),
+            Request::Forget {} => self.forget(),
             Request::Demand(place) => {
                 self.authority().and_then(|local| local.demand(&place, now)).map(|demand| Reply::Login(demand.words()))
             }
             Request::Verify { typed } => self
                 .authority()
-                .and_then(|local| local.verify(&typed.into_typed(), now))
+                .and_then(|local| local.verify(&Place::default(), &typed.into_typed(), now))
                 .map(|verdict| Reply::Login(verdict.words())),
         };
         reply.unwrap_or_else(|error| Reply::Failed { error: error.to_string(), hint: error.hint().into() })
@@ -108,6 +110,7 @@ impl<'a> SelfService<'a> {
         let verdict = self.change_with_proof(proof, now, |record, mut state| {
             state.enrolment = enrolment;
             state.spent = 0;
+            state.graces.clear();
             let devices = record.credentials.devices.iter().map(Device::duplicate).collect();
             let credentials = Credentials {
                 user: record.credentials.user.clone(),
@@ -158,6 +161,16 @@ impl<'a> SelfService<'a> {
         };
         self.logged("tested", why);
         Ok(Reply::Verdict(verdict))
+    }
+
+    /// Needs no proof: it only takes access away.
+    fn forget(&self) -> Result<Reply, Error> {
+        let store = self.site.store()?;
+        let forgotten = update(&store, &self.account, |record| (record.forgetful(), !record.state.graces.is_empty()))?;
+        if forgotten {
+            self.logged("forgot-addresses", None);
+        }
+        Ok(Reply::Forgotten { changed: forgotten })
     }
 
     /// Spends a proof and says of which enrolment it was.

@@ -46,9 +46,9 @@ impl<'a> Authority<'a> {
     }
 
     /// Whether an answer is good. When this returns, what it returns is durable.
-    pub(crate) fn verify(&self, typed: &Typed) -> Result<Verdict, Failure> {
+    pub(crate) fn verify(&self, place: &Place, typed: &Typed) -> Result<Verdict, Failure> {
         match self {
-            Self::Local(store) => Ok(store.verify(typed, UnixTime::now())?),
+            Self::Local(store) => Ok(store.verify(place, typed, UnixTime::now())?),
             Self::Helper => ask(&login_line::ask_verify(typed), Verdict::read),
         }
     }

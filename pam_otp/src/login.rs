@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use otp_core::audit::Event;
 use otp_core::authority::Demand;
-use otp_core::decide::{Accepted, Verdict};
+use otp_core::decide::{Accepted, Factor, Verdict};
 use otp_core::policy::Ruling;
 use otp_core::site::Site;
 
@@ -22,19 +22,26 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
         Ok(user) => user,
         Err(silence) => return failed(host, "", silence.into()),
     };
-    match verified(host, &user, arguments) {
+    let prepared = Arguments::parse(arguments).map_err(Failure::Argument);
+    let site = prepared.and_then(|arguments| Ok((Site::load(&arguments.config)?, arguments)));
+    let (site, arguments) = match site {
+        Ok(prepared) => prepared,
+        Err(failure) => return failed(host, &user, failure),
+    };
+    let outcome = match verified(host, &user, &site, &arguments) {
         Ok(outcome) => outcome,
-        Err(failure) => failed(host, &user, failure),
-    }
+        Err(failure) if site.config.enforce => failed(host, &user, failure),
+        Err(failure) => unenforced(host, &user, failure),
+    };
+    outcome.unless_rollout(site.config.enforce)
 }
 
-fn verified(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Outcome, Failure> {
-    let arguments = Arguments::parse(arguments).map_err(Failure::Argument)?;
-    let site = Site::load(&arguments.config)?;
-    let authority = Authority::about(&site, user)?;
+fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, Failure> {
+    let authority = Authority::about(site, user)?;
     let mut place = host.place();
     place.nullok = arguments.nullok;
     let rhost = place.rhost.as_deref();
+    let enforced = site.config.enforce;
 
     let demand = authority.demand(&place)?;
     if arguments.debug {
@@ -42,17 +49,22 @@ fn verified(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Outc
     }
     match demand {
         Demand::Code => {}
+        Demand::Remembered => {
+            let verdict = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
+            host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
+            return Ok(Outcome::Verified);
+        }
         Demand::Nothing(ruling) => {
-            host.log(&Event::NotAsked { user, rhost, demand: &demand });
+            host.log(&Event::NotAsked { user, rhost, demand: &demand, enforced });
             announce(host, &ruling);
             return Ok(Outcome::NotAsked);
         }
         Demand::SetUp(_) => {
-            // A mark that cannot be left would be a way in.
-            if !host.mark() {
+            // A mark that cannot be left would be a way in. In a rollout nobody is held up by set-up.
+            if enforced && !host.mark() {
                 return Err(Failure::NoMark);
             }
-            host.log(&Event::NotAsked { user, rhost, demand: &demand });
+            host.log(&Event::NotAsked { user, rhost, demand: &demand, enforced });
             return Ok(Outcome::NotAsked);
         }
     }
@@ -62,18 +74,20 @@ fn verified(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Outc
     if !host.still_names(user) {
         return Err(Failure::UserChanged);
     }
-    let verdict = authority.verify(&typed)?;
+    let verdict = authority.verify(&place, &typed)?;
 
     // What the verdict rests on is on disk by now: only what was done is logged.
-    host.log(&Event::Login { user, rhost, verdict: &verdict });
+    host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
     Ok(match verdict {
         Verdict::Accepted(accepted) => {
             remind(host, &accepted);
             Outcome::Verified
         }
         Verdict::Refused(why) => {
-            host.warn(&site.config.refused);
-            host.delay_failure();
+            if enforced {
+                host.warn(&site.config.refused);
+                host.delay_failure();
+            }
             Outcome::Refused(why)
         }
     })
@@ -98,10 +112,19 @@ fn remind(host: &dyn Host, accepted: &Accepted) {
 
 pub(crate) fn failed(host: &mut dyn Host, user: &str, failure: Failure) -> Outcome {
     let rhost = host.place().rhost;
-    host.log(&Event::Failed { user, rhost: rhost.as_deref(), error: &failure, hint: failure.hint() });
+    let (rhost, error, hint) = (rhost.as_deref(), &failure, failure.hint());
+    host.log(&Event::Failed { user, rhost, error, hint, enforced: true });
     if !matches!(failure, Failure::Silence(_)) {
         host.warn(NOT_POSSIBLE);
     }
     host.delay_failure();
+    Outcome::Failed(failure)
+}
+
+/// In a rollout what goes wrong is logged, and no more.
+fn unenforced(host: &mut dyn Host, user: &str, failure: Failure) -> Outcome {
+    let rhost = host.place().rhost;
+    let (rhost, error, hint) = (rhost.as_deref(), &failure, failure.hint());
+    host.log(&Event::Failed { user, rhost, error, hint, enforced: false });
     Outcome::Failed(failure)
 }

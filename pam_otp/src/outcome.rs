@@ -70,6 +70,19 @@ pub(crate) enum Failure {
 }
 
 impl Outcome {
+    /// What becomes of it where refusals are not enforced yet: a host that is to be called again still is, everybody
+    /// else passes as somebody who was asked for nothing.
+    pub(crate) fn unless_rollout(self, enforced: bool) -> Self {
+        match self {
+            Self::Refused(_) | Self::Failed(_) if !enforced && !self.is_incomplete() => Self::NotAsked,
+            Self::Verified | Self::NotAsked | Self::Refused(_) | Self::Failed(_) => self,
+        }
+    }
+
+    fn is_incomplete(&self) -> bool {
+        matches!(self, Self::Failed(Failure::Silence(Silence::Again)))
+    }
+
     /// The table. Only policy leads to PAM_IGNORE, and only a verified second factor to PAM_SUCCESS.
     pub(crate) fn pam_code(&self) -> PamResultCode {
         match self {

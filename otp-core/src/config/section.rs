@@ -142,6 +142,11 @@ impl Value<'_> {
         self.0.as_str().filter(fits).map(str::to_owned)
     }
 
+    /// `true` or `false`.
+    pub(super) fn truth(&self) -> Option<bool> {
+        self.0.as_bool()
+    }
+
     /// A date without a time: the moment at which it begins in UTC.
     pub(super) fn date(&self) -> Option<UnixTime> {
         let moment = self.0.as_datetime().filter(|moment| moment.time.is_none() && moment.offset.is_none())?;

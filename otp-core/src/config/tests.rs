@@ -116,11 +116,11 @@ fn an_unknown_key_is_an_error_at_every_level() {
     for (text, expected) in [
         (
             "colour = 1",
-            "1: unknown key colour; known are issuer, state_directory, code, lockout, recovery, policy, prompt",
+            "1: unknown key colour; known are issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt",
         ),
         (
             "[colour]",
-            "1: unknown key colour; known are issuer, state_directory, code, lockout, recovery, policy, prompt",
+            "1: unknown key colour; known are issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt",
         ),
         ("[code]\ncolour = 1", "2: unknown key code.colour; known are digits, period, algorithm, window"),
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known are after, for"),
@@ -183,10 +183,25 @@ fn an_error_without_a_line_names_the_file_alone() {
     assert_eq!(error.to_string(), "/etc/x: is not UTF-8");
 }
 
-/// What the manual and README may already say, and this version does not do, is refused and not ignored.
 #[test]
-fn a_setting_that_cannot_be_honoured_is_refused() {
-    for text in ["enforce = false", "[grace]\nfor = \"1h\"", "[policy]\nrequired_from = 2026-01-01"] {
-        assert!(parse(text).is_err(), "{text}");
+fn grace_and_rollout_are_off_unless_asked_for() {
+    assert_eq!((Config::default().grace, Config::default().enforce), (None, true));
+    let set = parse(
+        "enforce = false
+[grace]
+for = \"12h\"",
+    )
+    .unwrap();
+    assert_eq!((set.grace, set.enforce), (Some(Seconds(12 * 3600)), false));
+    let wanted = "2: grace.for must be a duration of 1 second to 7 days, like \"12h\"";
+    for length in ["\"0s\"", "\"8d\"", "\"until-unlocked\"", "12"] {
+        assert_eq!(
+            error(&format!(
+                "[grace]
+for = {length}"
+            )),
+            wanted
+        );
     }
+    assert_eq!(error("enforce = \"no\""), "1: enforce must be true or false");
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{DeviceId, EnrolmentId};
-use crate::time::UnixTime;
+use crate::policy::Address;
+use crate::time::{Seconds, UnixTime};
 
 /// Bytes of one slot; a state file is two of them, one block of a disk.
 pub const SLOT_SIZE: usize = 2048;
@@ -28,7 +29,32 @@ pub struct State {
     pub spent: u16,
     /// When a second factor was last accepted.
     pub last_accepted: Option<UnixTime>,
+    /// From where one was accepted lately, the latest last; at most [`MOST_GRACES`].
+    pub graces: Vec<Grace>,
+    /// The last login that would have been refused, had refusals been in force.
+    pub unenforced: Option<Unenforced>,
 }
+
+/// A second factor was accepted from an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grace {
+    /// From where.
+    pub address: Address,
+    /// When.
+    pub at: UnixTime,
+}
+
+/// A refusal that was not enforced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unenforced {
+    /// When.
+    pub at: UnixTime,
+    /// Why, in the word of the audit log.
+    pub why: String,
+}
+
+/// Addresses that are remembered of one user.
+pub const MOST_GRACES: usize = 4;
 
 /// Whether device codes are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +80,31 @@ pub struct Slot {
 impl State {
     /// A state in which nothing happened yet.
     pub fn new(enrolment: EnrolmentId) -> Self {
-        Self { enrolment, marks: BTreeMap::new(), failures: 0, lock: Lock::Open, spent: 0, last_accepted: None }
+        Self {
+            enrolment,
+            marks: BTreeMap::new(),
+            failures: 0,
+            lock: Lock::Open,
+            spent: 0,
+            last_accepted: None,
+            graces: Vec::new(),
+            unenforced: None,
+        }
+    }
+
+    /// Remembers that a second factor was accepted from an address, in place of what was remembered longest.
+    pub fn remember(&mut self, address: Address, at: UnixTime) {
+        self.graces.retain(|grace| grace.address != address);
+        self.graces.push(Grace { address, at });
+        let surplus = self.graces.len().saturating_sub(MOST_GRACES);
+        self.graces.drain(..surplus);
+    }
+
+    /// Whether one was accepted from this address, no longer than `length` ago. A time in the future grants nothing,
+    /// nor does anything while there is a lock.
+    pub fn remembers(&self, address: Address, length: Seconds, now: UnixTime) -> bool {
+        let fresh = |grace: &Grace| grace.address == address && grace.at <= now && now < grace.at.after(length);
+        self.lock == Lock::Open && self.graces.iter().any(fresh)
     }
 
     /// Whether the n-th recovery code was used.
@@ -105,6 +155,12 @@ impl Slot {
             Lock::UntilUnlocked => writeln!(text, "lock until-unlocked")?,
         }
         writeln!(text, "spent {:016b}", state.spent)?;
+        if let Some(Unenforced { at, why }) = &state.unenforced {
+            writeln!(text, "unenforced {} {why}", at.0)?;
+        }
+        for Grace { address, at } in &state.graces {
+            writeln!(text, "grace {address} {}", at.0)?;
+        }
         for (device, mark) in &state.marks {
             writeln!(text, "device {device} next {mark}")?;
         }
@@ -119,8 +175,8 @@ impl Slot {
     }
 
     fn read(text: &str) -> Option<Self> {
-        let mut lines = text.lines().map_while(|line| line.split_once(' '));
-        let mut value = |wanted| lines.next().filter(|(key, _)| *key == wanted).map(|(_, value)| value);
+        let mut lines = text.lines().map_while(|line| line.split_once(' ')).peekable();
+        let mut value = |wanted| lines.next_if(|(key, _)| *key == wanted).map(|(_, value)| value);
         value("pam_otp-state").filter(|version| *version == "1")?;
         let sequence = value("sequence")?.parse().ok()?;
         let mut state = State::new(EnrolmentId::parse(value("enrolment")?)?);
@@ -135,8 +191,13 @@ impl Slot {
             time => Lock::Until(UnixTime(time.strip_prefix("until ")?.parse().ok()?)),
         };
         state.spent = u16::from_str_radix(value("spent")?, 2).ok()?;
-        for (_, mark) in lines.take_while(|(key, _)| *key == "device") {
-            let (device, mark) = mark.split_once(" next ")?;
+        if let Some((at, why)) = value("unenforced").and_then(|value| value.split_once(' ')) {
+            state.unenforced = Some(Unenforced { at: UnixTime(at.parse().ok()?), why: why.to_owned() });
+        }
+        while let Some((address, at)) = value("grace").and_then(|value| value.split_once(' ')) {
+            state.graces.push(Grace { address: Address::parse(address)?, at: UnixTime(at.parse().ok()?) });
+        }
+        while let Some((device, mark)) = value("device").and_then(|value| value.split_once(" next ")) {
             state.marks.insert(DeviceId(device.parse().ok()?), mark.parse().ok()?);
         }
         Some(Self { sequence, state })
@@ -157,6 +218,14 @@ mod tests {
             lock: Lock::Until(UnixTime(u64::MAX)),
             spent: 0b11_1111_1111,
             last_accepted: Some(UnixTime(u64::MAX)),
+            graces: vec![
+                Grace {
+                    address: Address::parse("2001:db8:1111:2222:3333:4444:5555:6666").unwrap(),
+                    at: UnixTime(u64::MAX)
+                };
+                MOST_GRACES
+            ],
+            unenforced: Some(Unenforced { at: UnixTime(u64::MAX), why: "not-enrolled".into() }),
         };
         Slot { sequence: u64::MAX, state }
     }
@@ -194,6 +263,32 @@ mod tests {
             let torn = [&new[..cut], &old[cut..]].concat();
             assert!(torn == new || torn == old || Slot::decode(&torn).is_none(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn the_latest_addresses_are_remembered_each_once() {
+        let mut state = State::new(EnrolmentId([0; 16]));
+        let address = |n: u64| Address::parse(&format!("192.0.2.{n}")).unwrap();
+        for n in [1, 2, 3, 1, 4, 5] {
+            state.remember(address(n), UnixTime(n));
+        }
+        let remembered: Vec<_> = state.graces.iter().map(|grace| (grace.address.to_string(), grace.at.0)).collect();
+        let expected = [3, 1, 4, 5].map(|n| (format!("192.0.2.{n}"), n));
+        assert_eq!(remembered, expected);
+    }
+
+    #[test]
+    fn an_address_is_remembered_for_a_while_and_never_from_the_future_or_while_locked() {
+        let mut state = State::new(EnrolmentId([0; 16]));
+        let (here, elsewhere) = (Address::parse("192.0.2.1").unwrap(), Address::parse("192.0.2.2").unwrap());
+        state.remember(here, UnixTime(100));
+        let remembers = |state: &State, address, now| state.remembers(address, Seconds(10), UnixTime(now));
+        let times = [99, 100, 109, 110, u64::MAX];
+        assert_eq!(times.map(|now| remembers(&state, here, now)), [false, true, true, false, false]);
+        assert!(remembers(&state, Address::parse("::ffff:192.0.2.1").unwrap(), 100));
+        assert!(!remembers(&state, elsewhere, 100));
+        state.lock = Lock::Until(UnixTime(50));
+        assert!(!remembers(&state, here, 100));
     }
 
     #[test]

@@ -98,7 +98,16 @@ impl Dice {
             },
             spent: self.roll() as u16,
             last_accepted: (self.below(3) > 0).then_some(UnixTime(self.number())),
+            graces: (0..self.below(5)).map(|_| self.grace()).collect(),
+            unenforced: (self.below(3) > 0).then(|| Unenforced { at: UnixTime(self.number()), why: "wrong".into() }),
         }
+    }
+
+    fn grace(&mut self) -> Grace {
+        let six = std::net::Ipv6Addr::from_bits(u128::from(self.roll()) << 64 | u128::from(self.roll()));
+        let four = std::net::Ipv4Addr::from_bits(self.roll() as u32);
+        let text = if self.below(2) > 0 { six.to_string() } else { four.to_string() };
+        Grace { address: crate::policy::Address::parse(&text).unwrap(), at: UnixTime(self.number()) }
     }
 }
 
