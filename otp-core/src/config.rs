@@ -34,6 +34,8 @@ pub struct Config {
     pub enforce: bool,
     /// What asks for the code.
     pub prompt: String,
+    /// What asks for password and code as one.
+    pub prompt_both: String,
     /// What a person sees of every refusal.
     pub refused: String,
 }
@@ -65,6 +67,7 @@ impl Default for Config {
             grace: None,
             enforce: true,
             prompt: "Verification code: ".into(),
+            prompt_both: "Password and verification code: ".into(),
             refused: "Verification failed.".into(),
         }
     }
@@ -101,6 +104,9 @@ impl Config {
         })?;
         top.section("prompt", |prompt| {
             prompt.set("code", &mut config.prompt, "a text of 1 to 200 characters", |value| value.text(200))?;
+            prompt.set("password_and_code", &mut config.prompt_both, "a text of 1 to 200 characters", |value| {
+                value.text(200)
+            })?;
             prompt.set("refused", &mut config.refused, "a text of 1 to 200 characters", |value| value.text(200))
         })?;
         top.end()?;

@@ -15,17 +15,41 @@ pub(crate) struct Arguments {
     pub(crate) nullok: bool,
     /// `debug`: say in the log what was asked and why.
     pub(crate) debug: bool,
+    /// `try_first_pass`, `use_first_pass`: look for a code at the end of the password that a module before us asked for.
+    pub(crate) first_pass: FirstPass,
+    /// `forward_pass`: ask for password and code as one, and hand the password on to the modules after us.
+    pub(crate) forward_pass: bool,
+}
+
+/// What to do with a password that a module before us asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FirstPass {
+    /// Leave it alone.
+    Ignore,
+    /// Look there first, and ask where there is no good code.
+    Try,
+    /// Look there and nowhere else.
+    Use,
 }
 
 impl Arguments {
     /// The error is the argument that was not understood, or is not possible.
     pub(crate) fn parse(given: &[&CStr]) -> Result<Self, String> {
-        let mut arguments = Self { config: PathBuf::from(site::CONFIG), nullok: false, debug: false };
+        let mut arguments = Self {
+            config: PathBuf::from(site::CONFIG),
+            nullok: false,
+            debug: false,
+            first_pass: FirstPass::Ignore,
+            forward_pass: false,
+        };
         for argument in given {
             let argument = argument.to_str().map_err(|_| argument.to_string_lossy().into_owned())?;
             match argument.split_once('=') {
                 None if argument == "nullok" => arguments.nullok = true,
                 None if argument == "debug" => arguments.debug = true,
+                None if argument == "try_first_pass" => arguments.first_pass = FirstPass::Try,
+                None if argument == "use_first_pass" => arguments.first_pass = FirstPass::Use,
+                None if argument == "forward_pass" => arguments.forward_pass = true,
                 Some(("config", path)) if path.starts_with('/') => arguments.config = PathBuf::from(path),
                 None | Some(_) => return Err(argument.to_owned()),
             }
@@ -40,11 +64,21 @@ mod tests {
 
     #[test]
     fn every_argument_is_understood_or_named_as_wrong() {
-        let parsed = Arguments::parse(&[c"nullok", c"debug", c"config=/etc/other.toml"]);
-        assert_eq!(parsed, Ok(Arguments { config: "/etc/other.toml".into(), nullok: true, debug: true }));
-        let plain = Arguments::parse(&[]).unwrap();
-        assert_eq!(plain, Arguments { config: site::CONFIG.into(), nullok: false, debug: false });
-        for wrong in [c"nulok", c"nullok=yes", c"config", c"config=relative.toml", c"", c"use_first_pass", c"\xff"] {
+        let plain = Arguments {
+            config: site::CONFIG.into(),
+            nullok: false,
+            debug: false,
+            first_pass: FirstPass::Ignore,
+            forward_pass: false,
+        };
+        let parsed = Arguments::parse(&[c"nullok", c"debug", c"config=/etc/other.toml", c"forward_pass"]);
+        let expected =
+            Arguments { config: "/etc/other.toml".into(), nullok: true, debug: true, forward_pass: true, ..plain };
+        assert_eq!(parsed, Ok(expected));
+        assert_eq!(Arguments::parse(&[c"try_first_pass"]).unwrap().first_pass, FirstPass::Try);
+        assert_eq!(Arguments::parse(&[c"use_first_pass"]).unwrap().first_pass, FirstPass::Use);
+        assert_eq!(Arguments::parse(&[]).unwrap().first_pass, FirstPass::Ignore);
+        for wrong in [c"nulok", c"nullok=yes", c"config", c"config=relative.toml", c"", c"use_first_pass=1", c"\xff"] {
             assert_eq!(Arguments::parse(&[c"debug", wrong]), Err(wrong.to_string_lossy().into_owned()));
         }
     }

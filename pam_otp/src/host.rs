@@ -8,7 +8,7 @@ use otp_core::audit::{Event, Severity};
 use otp_core::policy::Place;
 use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_TEXT_INFO, PamMessageStyle, PamResultCode};
 use pam::conv::Conv;
-use pam::items::{RHost, Service, Tty, User};
+use pam::items::{AuthTok, RHost, Service, Tty, User};
 use pam::module::PamHandle;
 
 use crate::native;
@@ -29,6 +29,10 @@ pub(crate) trait Host {
     fn place(&self) -> Place;
     /// Asks for an answer that is not echoed.
     fn ask(&self, prompt: &str) -> Result<Typed, Silence>;
+    /// The password that a module before us asked for.
+    fn password(&self) -> Option<Typed>;
+    /// Hands a password on to the modules after us; `false` if that is not possible.
+    fn hand_on(&mut self, password: &Typed) -> bool;
     /// Shows a text, if the host shows texts.
     fn tell(&self, text: &str);
     /// Shows that something went wrong, if the host shows texts.
@@ -111,6 +115,15 @@ impl Host for PamHost<'_> {
 
     fn ask(&self, prompt: &str) -> Result<Typed, Silence> {
         self.converse(PAM_PROMPT_ECHO_OFF, prompt)?.ok_or(Silence::Failed)
+    }
+
+    fn password(&self) -> Option<Typed> {
+        let password = self.handle.get_item::<AuthTok<'_>>().ok().flatten()?;
+        Some(Typed::new(password.as_bytes().to_vec()))
+    }
+
+    fn hand_on(&mut self, password: &Typed) -> bool {
+        native::set_password(self.handle, password.expose())
     }
 
     fn tell(&self, text: &str) {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod authority;
+mod first_pass;
 mod host;
 mod login;
 mod native;

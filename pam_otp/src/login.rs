@@ -2,14 +2,16 @@
 
 use std::ffi::CStr;
 
+use otp_core::attempt::Typed;
 use otp_core::audit::Event;
 use otp_core::authority::Demand;
 use otp_core::decide::{Accepted, Factor, Verdict};
 use otp_core::policy::Ruling;
 use otp_core::site::Site;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, FirstPass};
 use crate::authority::Authority;
+use crate::first_pass::{self, Split};
 use crate::host::Host;
 use crate::outcome::{Failure, Outcome};
 
@@ -69,12 +71,25 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
         }
     }
 
-    // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
-    let typed = host.ask(&site.config.prompt)?;
-    if !host.still_names(user) {
-        return Err(Failure::UserChanged);
-    }
-    let verdict = authority.verify(&place, &typed)?;
+    let verdict = match earlier_answer(host, site, arguments)? {
+        Some(code) => Some(authority.verify(&place, &code)?),
+        None => None,
+    };
+    let verdict = match verdict {
+        Some(verdict @ Verdict::Accepted(_)) => verdict,
+        Some(verdict) if arguments.first_pass == FirstPass::Use => verdict,
+        refused => {
+            if let Some(verdict) = refused {
+                host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
+            }
+            // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
+            let typed = ask(host, site, arguments)?;
+            if !host.still_names(user) {
+                return Err(Failure::UserChanged);
+            }
+            authority.verify(&place, &typed)?
+        }
+    };
 
     // What the verdict rests on is on disk by now: only what was done is logged.
     host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
@@ -91,6 +106,31 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
             Outcome::Refused(why)
         }
     })
+}
+
+/// The code at the end of a password that was asked for before us, where we are to look there.
+fn earlier_answer(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Typed>, Failure> {
+    let password = match (arguments.first_pass, host.password()) {
+        (FirstPass::Ignore, _) | (FirstPass::Try, None) => return Ok(None),
+        (FirstPass::Use, None) => return Err(Failure::NoPassword),
+        (FirstPass::Try | FirstPass::Use, Some(password)) => password,
+    };
+    let Split { password, code } = first_pass::split(&password, site.config.code.digits);
+    if arguments.forward_pass && !host.hand_on(&password) {
+        return Err(Failure::NoPassword);
+    }
+    // A password alone is no attempt; it is one only where nobody may be asked.
+    Ok(Some(code).filter(|code| arguments.first_pass == FirstPass::Use || !code.expose().is_empty()))
+}
+
+/// Asks for a code, or with `forward_pass` for password and code as one.
+fn ask(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Typed, Failure> {
+    if !arguments.forward_pass {
+        return Ok(host.ask(&site.config.prompt)?);
+    }
+    let answer = host.ask(&site.config.prompt_both)?;
+    let Split { password, code } = first_pass::split(&answer, site.config.code.digits);
+    if host.hand_on(&password) { Ok(code) } else { Err(Failure::NoPassword) }
 }
 
 /// Tells a user without a device when one will be required.

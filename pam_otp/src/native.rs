@@ -5,9 +5,10 @@
 use std::ffi::{CStr, CString};
 use std::sync::Once;
 
-use libc::{c_char, c_int, c_uint};
+use libc::{c_char, c_int, c_uint, c_void};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
 use pam::module::{PamHandle, PamHooks};
+use zeroize::Zeroizing;
 
 use crate::host::PamHost;
 use crate::login;
@@ -50,10 +51,14 @@ fn silence_panics() {
     ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
 }
 
+/// The password (_pam_types.h).
+const PAM_AUTHTOK: c_int = 6;
+
 /// The phase of a change of tokens in which nothing may be changed yet (_pam_types.h); pam-bindings lacks it.
 const PAM_PRELIM_CHECK: PamFlag = 0x4000;
 
 unsafe extern "C" {
+    fn pam_set_item(handle: *mut PamHandle, item: c_int, value: *const c_void) -> c_int;
     fn pam_putenv(handle: *mut PamHandle, name_value: *const c_char) -> c_int;
     fn pam_getenv(handle: *mut PamHandle, name: *const c_char) -> *const c_char;
     fn pam_syslog(handle: *const PamHandle, priority: c_int, format: *const c_char, ...);
@@ -74,6 +79,15 @@ pub(crate) fn fail_delay(handle: &mut PamHandle, microseconds: c_uint) {
     // SAFETY: the handle is the live one that libpam passed in, and nothing else is passed. The result only says whether
     // the delay was noted; there is nothing to do if not.
     unsafe { pam_fail_delay(handle, microseconds) };
+}
+
+/// Hands a password on to the modules after this one. pam-bindings reads PAM_AUTHTOK and does not set it.
+pub(crate) fn set_password(handle: &mut PamHandle, password: &[u8]) -> bool {
+    let Ok(password) = CString::new(Zeroizing::new(password.to_vec()).as_slice()) else { return false };
+    // SAFETY: the handle is the live one that libpam passed in; libpam copies the C string, which outlives the call.
+    let result = unsafe { pam_set_item(handle, PAM_AUTHTOK, password.as_ptr().cast()) };
+    drop(Zeroizing::new(password.into_bytes()));
+    result == 0
 }
 
 /// Sets (`NAME=value`) or removes (`NAME`) a variable of the PAM environment, which outlives the process that sshd

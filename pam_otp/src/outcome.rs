@@ -63,6 +63,8 @@ pub(crate) enum Failure {
     Helper(String),
     /// Nobody answered the prompt.
     Silence(Silence),
+    /// A password was to be taken from the module before us, or handed on, and could not.
+    NoPassword,
     /// PAM_USER changed while a person typed.
     UserChanged,
     /// The PAM environment takes no mark that set-up is owed.
@@ -109,7 +111,7 @@ impl Outcome {
             Self::Failed(Failure::Silence(Silence::Failed)) => PamResultCode::PAM_CONV_ERR,
             Self::Failed(Failure::Silence(Silence::Again)) => PamResultCode::PAM_INCOMPLETE,
             Self::Failed(Failure::Silence(Silence::NoName)) => PamResultCode::PAM_USER_UNKNOWN,
-            Self::Failed(Failure::UserChanged) => PamResultCode::PAM_AUTH_ERR,
+            Self::Failed(Failure::UserChanged | Failure::NoPassword) => PamResultCode::PAM_AUTH_ERR,
         }
     }
 }
@@ -122,6 +124,7 @@ impl Failure {
             Self::Core(error) => error.hint(),
             Self::Helper(_) => "check that the helper is installed, set-group-ID pam_otp, and may reach the records",
             Self::Silence(_) => "the client went away, or cannot answer a second prompt",
+            Self::NoPassword => "with use_first_pass a module earlier in the stack must ask for the password",
             Self::NoMark => "pam_putenv failed: the host is short of memory",
             Self::UserChanged => "the PAM application changed PAM_USER during its conversation",
         }
@@ -136,6 +139,7 @@ impl fmt::Display for Failure {
             Self::Helper(what) => write!(f, "the helper {} {what}", otp_core::site::HELPER),
             Self::Silence(Silence::Failed | Silence::Again) => f.write_str("the conversation gave no answer"),
             Self::Silence(Silence::NoName) => f.write_str("the host gave no user name that is UTF-8"),
+            Self::NoPassword => f.write_str("there is no password to take a code from, or it cannot be handed on"),
             Self::NoMark => f.write_str("the PAM environment takes no variable"),
             Self::UserChanged => f.write_str("the user name changed while a code was typed"),
         }

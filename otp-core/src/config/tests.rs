@@ -126,7 +126,7 @@ fn an_unknown_key_is_an_error_at_every_level() {
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known are after, for"),
         ("[recovery]\ncolour = 1", "2: unknown key recovery.colour; known are codes"),
         ("[policy]\ncolour = 1", "2: unknown key policy.colour; known are second_factor, required_from, rule"),
-        ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known are code, refused"),
+        ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known are code, password_and_code, refused"),
         (
             "[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\ncolour = 1",
             "4: unknown key policy.rule.colour; known are user, group, service, tty, network, second_factor, required_from",

@@ -1,0 +1,63 @@
+//! Password and code typed as one, `<password><code>`, for clients that can ask only once.
+//!
+//! The answer is split from its end: a recovery code in groups of four, or as many digits as `code.digits` says.
+
+use otp_core::attempt::{Attempt, Typed};
+use otp_core::oath::Digits;
+
+/// Characters of a recovery code as it is shown: `ABCD-EFGH-IJKL-MNOP`.
+const RECOVERY_CODE: usize = 19;
+
+/// An answer in its two parts.
+pub(crate) struct Split {
+    /// What comes before the code: for the module that checks passwords.
+    pub(crate) password: Typed,
+    /// The code; empty, and so malformed, where the answer does not end in one.
+    pub(crate) code: Typed,
+}
+
+/// Parts an answer. What does not end in a code is a password alone.
+pub(crate) fn split(answer: &Typed, digits: Digits) -> Split {
+    let whole = answer.expose();
+    let tail = |length: usize| whole.split_at_checked(whole.len().checked_sub(length)?);
+    let recovery = tail(RECOVERY_CODE).filter(|(_, code)| is_recovery_code(code));
+    let code = tail(digits.get().into()).filter(|(_, code)| code.iter().all(u8::is_ascii_digit));
+    let (password, code) = recovery.or(code).unwrap_or((whole, b""));
+    Split { password: Typed::new(password.to_vec()), code: Typed::new(code.to_vec()) }
+}
+
+/// With its hyphens in place, so that no password is taken for one.
+fn is_recovery_code(text: &[u8]) -> bool {
+    let hyphens = text.iter().enumerate().filter(|(_, byte)| **byte == b'-').map(|(place, _)| place);
+    hyphens.eq([4, 9, 14]) && matches!(Attempt::parse(&Typed::new(text.to_vec())), Attempt::Recovery(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_parted_from_its_end() {
+        let parts = |answer: &[u8], digits: u8| {
+            let Split { password, code } = split(&Typed::new(answer.to_vec()), Digits::try_from(digits).unwrap());
+            (password.expose().to_vec(), code.expose().to_vec())
+        };
+        for (answer, digits, password, code) in [
+            ("secret123456", 6, "secret", "123456"),
+            ("secret12345678", 8, "secret", "12345678"),
+            ("secret12345678", 6, "secret12", "345678"),
+            ("123456", 6, "", "123456"),
+            ("pass word\u{e9}000000", 6, "pass word\u{e9}", "000000"),
+            ("secretABCD-EFGH-IJKL-MNOP", 6, "secret", "ABCD-EFGH-IJKL-MNOP"),
+            ("secretabcd-efgh-ijkl-mnop", 6, "secret", "abcd-efgh-ijkl-mnop"),
+            ("ABCDEFGHIJKLMNOP", 6, "ABCDEFGHIJKLMNOP", ""),
+            ("secret", 6, "secret", ""),
+            ("secret12345", 6, "secret12345", ""),
+            ("secret 12345", 6, "secret 12345", ""),
+            ("", 6, "", ""),
+        ] {
+            assert_eq!(parts(answer.as_bytes(), digits), (password.into(), code.into()), "{answer}");
+        }
+        assert_eq!(parts(b"\xff\xfe123456", 6), (b"\xff\xfe".to_vec(), b"123456".to_vec()));
+    }
+}
