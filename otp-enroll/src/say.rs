@@ -35,7 +35,10 @@ impl Voice {
 
     /// That something was done; a script learns it from the exit code or from JSON.
     pub(crate) fn done(&self, value: &impl Serialize, text: &str) -> Result<(), Problem> {
-        if self.quiet && !self.json { Ok(()) } else { self.result(value, || text.to_owned()) }
+        if self.quiet && !self.json {
+            return Ok(());
+        }
+        self.result(value, || text.to_owned()).map_err(Problem::although_done)
     }
 
     /// Advice that is not part of the answer.
