@@ -25,3 +25,41 @@ impl Record {
         Next::Record(Box::new(Record { credentials, state: State::new(enrolment) }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::examples::{NOW, phone, record, token};
+
+    #[test]
+    fn unlocking_clears_count_and_lock_and_nothing_else() {
+        let mut record = record(vec![phone(1), token(2)]);
+        record.state.marks.values_mut().for_each(|mark| *mark = 77);
+        record.state =
+            State { failures: 9, lock: Lock::UntilUnlocked, spent: 0b101, last_accepted: Some(NOW), ..record.state };
+        let expected = State { failures: 0, lock: Lock::Open, ..record.state.clone() };
+        assert_eq!(record.unlocked(), expected);
+    }
+
+    #[test]
+    fn without_devices_a_requirement_is_all_that_stays() {
+        for requirement in [Requirement::Required, Requirement::Optional] {
+            let mut record = record(vec![phone(1)]);
+            record.credentials.requirement = requirement;
+            record.state.failures = 3;
+            let Next::Record(next) = record.without_devices(EnrolmentId([5; 16])) else {
+                panic!("the requirement was lost")
+            };
+            let Credentials { user, uid, enrolment, requirement: kept, devices, recovery } = next.credentials;
+            assert_eq!((user, uid), (record.credentials.user, record.credentials.uid));
+            assert_eq!((enrolment, kept), (EnrolmentId([5; 16]), requirement));
+            assert!(devices.is_empty() && recovery.is_none());
+            assert_eq!(next.state, State::new(EnrolmentId([5; 16])));
+        }
+    }
+
+    #[test]
+    fn without_devices_and_requirement_nothing_stays() {
+        assert!(matches!(record(vec![phone(1)]).without_devices(EnrolmentId([5; 16])), Next::Nothing));
+    }
+}

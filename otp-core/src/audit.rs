@@ -1,7 +1,7 @@
 //! What the administrator reads: one line for each decision or change, in stable `key=value` form.
 //!
-//! Never a code, a seed or what was typed. Values hold no blank and no control character: what could end a value or a
-//! line is written `\xNN`.
+//! Never a code, a seed or what was typed. A value holds no blank, unless it stands between quotation marks, and no control
+//! character: what could end a value or a line is written `\xNN`.
 
 use std::fmt;
 
@@ -110,7 +110,8 @@ struct Line<'a>(&'a str);
 impl fmt::Display for Who<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user={}", Value(self.0))?;
-        self.1.map_or(Ok(()), |rhost| write!(f, " rhost={}", Value(rhost)))
+        // Hosts set PAM_RHOST to nothing where there is none.
+        self.1.filter(|rhost| !rhost.is_empty()).map_or(Ok(()), |rhost| write!(f, " rhost={}", Value(rhost)))
     }
 }
 
@@ -159,5 +160,117 @@ impl fmt::Display for Line<'_> {
             b' '..=b'~' => write!(f, "{}", char::from(byte)),
             _ => write!(f, "\\x{byte:02x}"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{SecondFactor, Source};
+    use crate::record::DeviceId;
+    use crate::time::{Seconds, UnixTime};
+
+    fn login(verdict: Verdict) -> (String, Severity) {
+        let event = Event::Login { user: "alice", rhost: Some("203.0.113.9"), verdict: &verdict };
+        (event.to_string(), event.severity())
+    }
+
+    #[test]
+    fn an_accepted_login_says_by_what() {
+        for (factor, recovery_left, expected) in [
+            (Factor::Totp(DeviceId(1)), Some(10), "factor=totp device=1 recovery_left=10"),
+            (Factor::Totp(DeviceId(8)), None, "factor=totp device=8"),
+            (Factor::Hotp(DeviceId(2)), Some(0), "factor=hotp device=2 recovery_left=0"),
+            (Factor::Recovery, Some(9), "factor=recovery recovery_left=9"),
+        ] {
+            let line = format!("accepted user=alice rhost=203.0.113.9 {expected}");
+            assert_eq!(login(Verdict::Accepted(Accepted { factor, recovery_left })), (line, Severity::Info));
+        }
+    }
+
+    #[test]
+    fn a_refused_login_says_why() {
+        let until = Lock::Until(UnixTime(1_763_750_020));
+        for (why, expected) in [
+            (Refusal::Wrong { failures: 3 }, "why=wrong failures=3"),
+            (Refusal::Replayed { clock_behind: None }, "why=replayed"),
+            (Refusal::Replayed { clock_behind: Some(Seconds(3600)) }, "why=replayed clock_behind=3600s"),
+            (Refusal::Spent, "why=recovery-spent"),
+            (Refusal::UnknownRecovery, "why=recovery-unknown"),
+            (Refusal::Locked(until), "why=locked until=2025-11-21T18:33:40Z"),
+            (Refusal::Locked(Lock::UntilUnlocked), "why=locked until=unlocked"),
+            (Refusal::Malformed, "why=malformed"),
+            (Refusal::NotEnrolled, "why=not-enrolled"),
+            (Refusal::UnknownUser, "why=unknown-user"),
+        ] {
+            let line = format!("refused user=alice rhost=203.0.113.9 {expected}");
+            assert_eq!(login(Verdict::Refused(why)), (line, Severity::Notice));
+        }
+    }
+
+    #[test]
+    fn who_was_not_asked_is_logged_with_the_rule() {
+        let line = |demand: Demand| {
+            let event = Event::NotAsked { user: "alice", rhost: None, demand: &demand };
+            assert_eq!(event.severity(), Severity::Info);
+            event.to_string()
+        };
+        let skipped = Demand::Nothing(SecondFactor::Skip, Source::Rule(2));
+        assert_eq!(line(skipped), "not-asked user=alice second_factor=skip by=rule-2");
+        let passed = Demand::Nothing(SecondFactor::Optional, Source::Default);
+        assert_eq!(line(passed), "not-asked user=alice second_factor=optional by=default");
+        assert_eq!(line(Demand::Code), "asked user=alice");
+    }
+
+    #[test]
+    fn a_failure_is_one_line_however_many_its_error_has() {
+        let error = "cannot open \"/a\\b\"\nfake=line \u{1b}[2J é";
+        let event = Event::Failed { user: "alice", rhost: Some("::1"), error: &error, hint: "say \"please\"" };
+        assert_eq!(
+            event.to_string(),
+            "error user=alice rhost=::1 error=\"cannot open '/a\\b'\\x0afake=line \\x1b[2J \\xc3\\xa9\" hint=\"say 'please'\""
+        );
+        assert_eq!(event.severity(), Severity::Error);
+    }
+
+    #[test]
+    fn a_change_says_whose_and_by_whom() {
+        let line = |why| {
+            let event = Event::Change { user: "alice", by: 1000, what: "disabled", why };
+            assert_eq!(event.severity(), Severity::Notice);
+            event.to_string()
+        };
+        assert_eq!(line(None), "disabled user=alice by_uid=1000");
+        let refused = "refused user=alice by_uid=1000 change=disabled why=wrong failures=1";
+        assert_eq!(line(Some(Refusal::Wrong { failures: 1 })), refused);
+    }
+
+    #[test]
+    fn nothing_from_outside_ends_a_value_or_a_line() {
+        for (hostile, written) in [
+            ("a b", r"a\x20b"),
+            ("a\nrefused user=bob", r"a\x0arefused\x20user\x3dbob"),
+            ("a\r\0", r"a\x0d\x00"),
+            ("\"a\"", r"\x22a\x22"),
+            ("a=b", r"a\x3db"),
+            (r"a\x0a", r"a\x5cx0a"),
+            ("\u{1b}[2J\u{7f}", r"\x1b[2J\x7f"),
+            ("é\u{202e}", r"\xc3\xa9\xe2\x80\xae"),
+            ("\u{85}\u{2028}", r"\xc2\x85\xe2\x80\xa8"),
+            ("DOM;a,b'c", "DOM;a,b'c"),
+        ] {
+            let verdict = Verdict::Refused(Refusal::Malformed);
+            let event = Event::Login { user: hostile, rhost: Some(hostile), verdict: &verdict };
+            assert_eq!(event.to_string(), format!("refused user={written} rhost={written} why=malformed"));
+            let event = Event::Change { user: hostile, by: 0, what: "unlocked", why: None };
+            assert_eq!(event.to_string(), format!("unlocked user={written} by_uid=0"));
+        }
+    }
+
+    #[test]
+    fn an_empty_remote_host_is_no_remote_host() {
+        let verdict = Verdict::Refused(Refusal::Malformed);
+        let event = Event::Login { user: "alice", rhost: Some(""), verdict: &verdict };
+        assert_eq!(event.to_string(), "refused user=alice why=malformed");
     }
 }

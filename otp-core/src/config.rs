@@ -184,3 +184,6 @@ impl fmt::Display for ConfigError {
         write!(f, ": {}", self.what)
     }
 }
+
+#[cfg(test)]
+mod tests;

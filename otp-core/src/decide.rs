@@ -224,3 +224,6 @@ fn clock_behind(limits: &Limits, record: &Record, now: UnixTime) -> Option<Secon
     });
     earliest.filter_map(|time| now.until(time)).max()
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,3 +61,35 @@ impl From<StoreError> for Error {
         Self::Store(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_says_what_happened_and_what_to_do() {
+        let config = ConfigError { path: "/etc/x".into(), line: Some(3), what: "code.digits: no".into() };
+        let names = Error::Names { subject: "the user \"alice\"".into(), errno: nix::errno::Errno::EIO };
+        for (error, text, hint) in [
+            (
+                Error::from(config),
+                "/etc/x:3: code.digits: no",
+                "mend the file and try it with `otp-enroll admin check`",
+            ),
+            (Error::from(StoreError::Busy), "the record is in use by other processes", StoreError::Busy.hint()),
+            (
+                names,
+                "cannot look up the user \"alice\": I/O error",
+                "check /etc/nsswitch.conf and the services it names",
+            ),
+            (
+                Error::UnknownGroup("staff".into()),
+                "a policy rule names the group staff, which does not exist",
+                "make the group or correct the rule; `otp-enroll admin check` finds such rules",
+            ),
+            (Error::Entropy, "the system gives no random bytes", "getrandom(2) failed; nothing was changed"),
+        ] {
+            assert_eq!((error.to_string().as_str(), error.hint()), (text, hint));
+        }
+    }
+}

@@ -20,6 +20,8 @@ pub mod config;
 pub mod decide;
 pub mod enroll;
 pub mod error;
+#[cfg(test)]
+mod examples;
 pub mod oath;
 pub mod pipe;
 pub mod policy;

@@ -1,7 +1,7 @@
 //! Which rule decides whether a login needs a second factor. The module and the command line ask the same function.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -160,14 +160,24 @@ impl Network {
     /// Whether the text is an address in this network. A host name never is: no resolver is asked (CVE-2024-10963).
     pub fn holds(&self, rhost: Option<&str>) -> bool {
         let address = rhost.and_then(address);
-        address.is_some_and(|address| address & self.mask == self.base)
+        address.is_some_and(|address| address & self.mask == self.base && (self.is_mapped() || !is_mapped(address)))
+    }
+
+    /// Whether all its addresses are IPv4. In an IPv6 network as wide as `::/0` mapped ones still are none of its own.
+    fn is_mapped(&self) -> bool {
+        is_mapped(self.base) && is_mapped(self.base | !self.mask)
     }
 }
 
-/// Reads an address, with the scope (`%eth0`) that link-local ones may carry.
+/// `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
+fn is_mapped(address: u128) -> bool {
+    address >> 32 == 0xffff
+}
+
+/// Reads an address, with the scope (`%eth0`) that link-local ones of IPv6 may carry.
 fn address(text: &str) -> Option<u128> {
-    let bare = text.split_once('%').map_or(text, |(bare, _)| bare);
-    bare.parse::<IpAddr>().ok().map(widened)
+    let scoped = || text.split_once('%')?.0.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    text.parse().ok().or_else(scoped).map(widened)
 }
 
 fn widened(address: IpAddr) -> u128 {
@@ -203,3 +213,6 @@ impl fmt::Display for Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

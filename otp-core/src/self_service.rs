@@ -76,6 +76,7 @@ impl<'a> SelfService<'a> {
 
     fn enrol(&mut self, proof: Option<&Confidential>, now: UnixTime) -> Result<Reply, Error> {
         self.offer = None;
+        let pending = self.new_device()?; // before the proof, which is spent only for an offer that can be made
         let store = self.site.store()?;
         let basis = match (store.load(&self.account)?, proof) {
             (Some(loaded), Some(proof)) if loaded.record.is_enrolled() => {
@@ -89,11 +90,6 @@ impl<'a> SelfService<'a> {
             (Some(loaded), None) if loaded.record.is_enrolled() => return Ok(Reply::Declined(Declined::ProofNeeded)),
             (None | Some(_), _) => Basis::NotEnrolled,
         };
-        let config = &self.site.config.code;
-        let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
-        (self.entropy)(&mut seed)?;
-        let name = DeviceName::parse("authenticator").map_err(|_| Error::Entropy)?;
-        let pending = Pending::new(seed, name, config, self.site.config.limits.window).ok_or(Error::Entropy)?;
         let offer = Offer::of(&pending, &self.site.issuer(), &self.account);
         self.offer = Some((pending, basis));
         Ok(Reply::Offer(offer))
@@ -229,6 +225,14 @@ impl<'a> SelfService<'a> {
         })?)
     }
 
+    fn new_device(&self) -> Result<Pending, Error> {
+        let config = &self.site.config.code;
+        let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
+        (self.entropy)(&mut seed)?;
+        let name = DeviceName::parse("authenticator").map_err(|_| Error::Entropy)?;
+        Pending::new(seed, name, config, self.site.config.limits.window).ok_or(Error::Entropy)
+    }
+
     fn new_enrolment(&self) -> Result<EnrolmentId, Error> {
         let mut id = [0; 16];
         (self.entropy)(&mut id)?;
@@ -314,3 +318,6 @@ impl DeviceStatus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,3 +117,6 @@ pub fn change<T>(
     }
     Err(StoreError::Busy)
 }
+
+#[cfg(test)]
+mod tests;

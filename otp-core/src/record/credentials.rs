@@ -380,24 +380,33 @@ mod tests {
             assert_ne!(changed, *good, "{from}");
             damage(&changed)
         };
+        let cannot = |line: u8, key: &str| format!("cannot be read: line {line}: {key} has a value that cannot be");
+        let elsewhere = |line: u8, key: &str| format!("cannot be read: line {line}: {key} must stand here");
         assert_eq!(with("version = 1", "version = 2"), "is of version 2, and this program reads version 1");
-        assert_eq!(
-            with("uid = ", "colour = 1\nuid = "),
-            "cannot be read: line 4: unknown field `colour`, expected one of `version`, `user`, `uid`, `enrolment`, `requirement`, `recovery`, `device`"
-        );
-        assert!(with("uid = 4294967295", "uid = -1").starts_with("cannot be read: line 4: invalid value"));
-        assert!(with("digits = 6", "digits = 9").contains("a code has 6, 7 or 8 digits"));
-        assert!(with("period = 30", "period = 0").contains("a period has 10 to 300 seconds"));
-        assert!(with("period = 30\n", "").contains("a totp device needs a period"));
-        assert!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30").contains("an hotp device has no period"));
-        assert!(with("type = \"hotp\"", "type = \"sms\"").contains("unknown variant `sms`"));
-        assert!(with("id = 7", "id = 1").contains("device ids must ascend"));
-        assert!(with("id = 1", "id = 0").contains("device ids must ascend"));
-        assert!(with("requirement = \"required\"", "requirement = \"maybe\"").contains("unknown variant `maybe`"));
-        assert!(with("salt = \"0101", "salt = \"01").contains("recovery.salt"));
-        assert!(with("enrolment = \"ab", "enrolment = \"AB").contains("enrolment is not"));
-        assert!(with("  \"0202", "  \"0X02").contains("recovery.codes"));
-        assert!(damage("").contains("missing field `version`"));
+        assert_eq!(with("version = 1", "version = 01"), cannot(2, "version"));
+        assert_eq!(with("uid = ", "colour = 1\nuid = "), elsewhere(4, "uid"));
+        assert_eq!(with("uid = 4294967295", "uid = -1"), cannot(4, "uid"));
+        assert_eq!(with("uid = 4294967295", "uid = +1"), cannot(4, "uid"));
+        assert_eq!(with("user = \"", "user = \"\""), cannot(3, "user"));
+        assert_eq!(with("user = \"weird", "user = \"\\u12"), cannot(3, "user"));
+        assert_eq!(with("enrolment = \"ab", "enrolment = \"AB"), cannot(5, "enrolment"));
+        assert_eq!(with("requirement = \"required\"", "requirement = \"maybe\""), cannot(6, "requirement"));
+        assert_eq!(with("salt = \"0101", "salt = \"01"), cannot(9, "salt"));
+        assert_eq!(with("  \"0202", "  \"0X02"), cannot(11, "codes"));
+        assert_eq!(with("codes = [", &format!("codes = [\n  \"{}\",", "02".repeat(32))), cannot(21, "codes"));
+        assert_eq!(with("id = 1", "id = 256"), cannot(24, "id"));
+        assert_eq!(with("type = \"totp\"", "type = \"sms\""), cannot(26, "type"));
+        assert_eq!(with("period = 30", "period = 0"), cannot(27, "period"));
+        assert_eq!(with("period = 30\n", ""), elsewhere(27, "period"));
+        assert_eq!(with("algorithm = \"SHA1\"", "algorithm = \"MD5\""), cannot(28, "algorithm"));
+        assert_eq!(with("digits = 6", "digits = 9"), cannot(29, "digits"));
+        assert_eq!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30"), elsewhere(37, "algorithm"));
+        for disorder in [("id = 7", "id = 1"), ("id = 1", "id = 0")] {
+            let text = "cannot be read: device ids must ascend from 1, and there may be 8 devices";
+            assert_eq!(with(disorder.0, disorder.1), text);
+        }
+        assert_eq!(damage(""), "cannot be read: version is missing at its end");
+        assert_eq!(damage(&format!("{}id = 3\n", *good)), "cannot be read: line 41: nothing may follow here");
         assert_eq!(Credentials::decode(b"\xff").unwrap_err().to_string(), "cannot be read: it is not UTF-8");
     }
 

@@ -47,7 +47,7 @@ impl StoreError {
                     "make room on that file system; nothing was lost"
                 }
                 io::ErrorKind::PermissionDenied => "check owner and mode, and what SELinux or AppArmor denied",
-                _ => "look for the cause in the system log; nothing was changed",
+                _ => "look for the cause in the system log; nothing was lost",
             },
             Self::Untrusted { .. } => "mend its owner, group, mode or type: see FILES in pam_otp(8)",
             Self::Damaged { .. } => {
@@ -65,6 +65,71 @@ impl fmt::Display for StoreError {
             Self::Untrusted { path, what } => write!(f, "{} {what}", path.display()),
             Self::Damaged { path, damage } => write!(f, "{} {damage}", path.display()),
             Self::Busy => f.write_str("the record is in use by other processes"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn system(kind: io::ErrorKind) -> StoreError {
+        StoreError::System { action: "open", path: "/var/lib/pam_otp/alice.toml".into(), error: kind.into() }
+    }
+
+    #[test]
+    fn every_error_names_its_file() {
+        let path = || PathBuf::from("/var/lib/pam_otp/alice.state");
+        let damaged = |damage| StoreError::Damaged { path: path(), damage };
+        for (error, text) in [
+            (system(io::ErrorKind::PermissionDenied), "cannot open /var/lib/pam_otp/alice.toml: permission denied"),
+            (
+                StoreError::Untrusted { path: path(), what: "is a symbolic link".into() },
+                "/var/lib/pam_otp/alice.state is a symbolic link",
+            ),
+            (
+                damaged(Damage::Version(2)),
+                "/var/lib/pam_otp/alice.state is of version 2, and this program reads version 1",
+            ),
+            (damaged(Damage::Missing), "/var/lib/pam_otp/alice.state is missing, although the user is enrolled"),
+            (
+                damaged(Damage::Malformed("line 4: odd".into())),
+                "/var/lib/pam_otp/alice.state cannot be read: line 4: odd",
+            ),
+            (
+                damaged(Damage::SomebodyElse("\"bob\" with uid 1".into())),
+                "/var/lib/pam_otp/alice.state belongs to \"bob\" with uid 1",
+            ),
+            (
+                damaged(Damage::Mismatch("the state belongs to another enrolment")),
+                "/var/lib/pam_otp/alice.state does not fit: the state belongs to another enrolment",
+            ),
+            (StoreError::Busy, "the record is in use by other processes"),
+        ] {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn every_error_says_what_to_do() {
+        let path = || PathBuf::from("/x");
+        for (error, hint) in [
+            (system(io::ErrorKind::NotFound), "the state directory is made by the package or by `make install`"),
+            (system(io::ErrorKind::StorageFull), "make room on that file system; nothing was lost"),
+            (system(io::ErrorKind::QuotaExceeded), "make room on that file system; nothing was lost"),
+            (system(io::ErrorKind::PermissionDenied), "check owner and mode, and what SELinux or AppArmor denied"),
+            (system(io::ErrorKind::Other), "look for the cause in the system log; nothing was lost"),
+            (
+                StoreError::Untrusted { path: path(), what: String::new() },
+                "mend its owner, group, mode or type: see FILES in pam_otp(8)",
+            ),
+            (
+                StoreError::Damaged { path: path(), damage: Damage::Missing },
+                "restore it from a backup, or `otp-enroll admin reset USER` to let the user enrol anew",
+            ),
+            (StoreError::Busy, "try again; if it stays so, look for a stopped process that holds the file (fuser)"),
+        ] {
+            assert_eq!(error.hint(), hint);
         }
     }
 }

@@ -32,6 +32,12 @@ const LARGEST_CREDENTIALS: usize = 65_536;
 /// Where the second slot starts: after [`SLOT_SIZE`] bytes.
 const SECOND_SLOT: u64 = 2048;
 
+/// Bytes of a state file.
+const STATE_SIZE: u64 = 4096;
+
+/// A state file in which nothing was written yet.
+const BLANK_STATE: [u8; SLOT_SIZE * 2] = [b' '; SLOT_SIZE * 2];
+
 /// The file that rehearsals write. No user's file name starts with a dot.
 const REHEARSAL: &str = ".rehearsal";
 
@@ -44,7 +50,11 @@ pub struct FileStore {
 /// Names of one user's files.
 struct Names {
     credentials: String,
+    /// New credentials before the rename. Root's have a name of their own: what root made and did not live to give to
+    /// its user, the user cannot remove from a sticky directory, and must not be kept from enrolling by.
     incoming: String,
+    /// What may have been left by a killed process of somebody else.
+    others_incoming: String,
     state: String,
 }
 
@@ -97,12 +107,26 @@ impl FileStore {
         self.read_credentials(&file, size, &name)
     }
 
-    /// Removes whatever is stored for a user, readable or not, for administration.
+    /// Removes whatever is stored for a user, readable or not, for administration. A change under way is waited for, so
+    /// that no half of it stays behind.
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {
         let names = Names::of(account);
-        let mut existed = false;
-        for name in [&names.credentials, &names.incoming, &names.state] {
-            existed |= self.unlink(name)?;
+        // A state that cannot be opened cannot be held by anybody either, and goes without waiting.
+        let state = self.open_file(&names.state, OFlag::O_RDWR);
+        let gone = match &state {
+            Ok(Some(file)) => {
+                self.lock(file, &names.state)?;
+                file.metadata().map_err(|error| self.io("examine", &names.state, error))?.nlink() == 0
+            }
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        let mut existed = self.unlink(&names.credentials)?;
+        if !gone {
+            // Where the state is gone, one that is there by now belongs to an enrolment that began after us.
+            for name in [&names.incoming, &names.others_incoming, &names.state] {
+                existed |= self.unlink(name)?;
+            }
         }
         self.sync_directory()?;
         Ok(existed)
@@ -251,42 +275,50 @@ impl FileStore {
         })
     }
 
-    /// Opens the permanent state file, making it first where there is none. Made beside and linked in whole, so that
-    /// nobody ever meets an empty one or one that still belongs to root.
-    fn open_or_create_state(&self, account: &Account, names: &Names) -> Result<File, StoreError> {
+    /// Opens the permanent state file, making it first where there is none; `None` if it was removed right after. Made
+    /// beside and moved in whole, so that nobody ever meets an empty one or one that still belongs to root. The enrolment
+    /// makes the name beside it unique among threads and PID namespaces, where a process id would not.
+    fn open_or_create_state(
+        &self,
+        account: &Account,
+        names: &Names,
+        enrolment: EnrolmentId,
+    ) -> Result<Option<File>, StoreError> {
         if let Some(file) = self.open_file(&names.state, OFlag::O_RDWR)? {
-            return Ok(file);
+            return Ok(Some(file));
         }
-        let beside = format!("{}.{}", names.state, std::process::id());
-        self.unlink(&beside)?; // of a process that had our number and was killed
-        self.create(&beside, account, &[b' '; SLOT_SIZE * 2])?;
-        match renameat2(
-            &self.directory,
-            beside.as_str(),
-            &self.directory,
-            names.state.as_str(),
-            RenameFlags::RENAME_NOREPLACE,
-        ) {
-            Ok(()) => {}
-            Err(Errno::EEXIST) => {
-                self.unlink(&beside)?;
-            }
-            Err(error) => {
-                let _ = self.unlink(&beside);
+        let beside = format!("{}.{enrolment}", names.state);
+        self.create(&beside, account, &BLANK_STATE)?;
+        let (from, to) = (beside.as_str(), names.state.as_str());
+        if let Err(error) = renameat2(&self.directory, from, &self.directory, to, RenameFlags::RENAME_NOREPLACE) {
+            self.unlink(&beside)?;
+            if error != Errno::EEXIST {
                 return Err(self.failed("create", &names.state)(error));
             }
         }
-        self.open_file(&names.state, OFlag::O_RDWR)?.ok_or(StoreError::Busy)
+        self.open_file(&names.state, OFlag::O_RDWR)
     }
 
     /// Opens and locks the state of a user who has no credentials, and says how far its sequence is; `None` if there are
     /// credentials by now.
-    fn locked_without_credentials(&self, account: &Account, names: &Names) -> Result<Option<(File, u64)>, StoreError> {
-        let file = self.open_or_create_state(account, names)?;
-        self.lock(&file, &names.state)?;
-        let removed = self.trust(&file, &names.state, Some(account.uid))?.nlink() == 0;
-        if removed || self.inode(&names.credentials)?.is_some() {
+    fn locked_without_credentials(
+        &self,
+        account: &Account,
+        names: &Names,
+        enrolment: EnrolmentId,
+    ) -> Result<Option<(File, u64)>, StoreError> {
+        let Some(file) = self.open_or_create_state(account, names, enrolment)? else {
             return Ok(None);
+        };
+        self.lock(&file, &names.state)?;
+        let metadata = self.trust(&file, &names.state, Some(account.uid))?;
+        if metadata.nlink() == 0 || self.inode(&names.credentials)?.is_some() {
+            return Ok(None);
+        }
+        if metadata.len() != STATE_SIZE {
+            // Nobody's state, so nothing is lost; what is written into it must be readable later.
+            file.set_len(0).map_err(|error| self.io("write", &names.state, error))?;
+            file.write_all_at(&BLANK_STATE, 0).map_err(|error| self.io("write", &names.state, error))?;
         }
         let sequence = self.read_slots(&file, &names.state)?.highest();
         Ok(Some((file, sequence)))
@@ -369,16 +401,24 @@ impl Store for FileStore {
         let names = Names::of(account);
         let locked = match seen {
             Some(seen) => self.locked(account, &names, seen)?.map(|(file, spare)| (file, spare, seen.sequence)),
-            None => self.locked_without_credentials(account, &names)?.map(|(file, sequence)| (file, 0, sequence)),
+            None => {
+                let locked = self.locked_without_credentials(account, &names, record.credentials.enrolment)?;
+                locked.map(|(file, sequence)| (file, 0, sequence))
+            }
         };
         let Some((file, spare, sequence)) = locked else {
             return Ok(Swap::Lost);
         };
         self.unlink(&names.incoming)?; // of a process that was killed: we hold the lock, so nobody is writing it
         let incoming = self.create(&names.incoming, account, record.credentials.encode().as_bytes())?;
-        self.write_slot(&file, &names.state, spare, sequence, &record.state)?;
-        renameat(&self.directory, names.incoming.as_str(), &self.directory, names.credentials.as_str())
-            .map_err(self.failed("replace", &names.credentials))?;
+        let in_place = self.write_slot(&file, &names.state, spare, sequence, &record.state).and_then(|()| {
+            let (from, to) = (names.incoming.as_str(), names.credentials.as_str());
+            renameat(&self.directory, from, &self.directory, to).map_err(self.failed("replace", to))
+        });
+        if let Err(error) = in_place {
+            let _ = self.unlink(&names.incoming); // a seed that nobody will ever use
+            return Err(error);
+        }
         incoming.sync_all().map_err(|error| self.io("flush", &names.credentials, error))?;
         self.sync_directory()?;
         Ok(Swap::Done)
@@ -401,7 +441,9 @@ impl Store for FileStore {
             return;
         }
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        if let Ok(file) = openat(&self.directory, REHEARSAL, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from) {
+        if let Ok(file) = openat(&self.directory, REHEARSAL, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
+            && self.trust(&file, REHEARSAL, Some(0)).is_ok()
+        {
             // Nothing rests on it: a rehearsal that fails costs only its likeness.
             let _ = self.write_slot(&file, REHEARSAL, 1, 0, &State::new(EnrolmentId([0; 16])));
         }
@@ -411,7 +453,9 @@ impl Store for FileStore {
 impl Names {
     fn of(account: &Account) -> Self {
         let stem = account.name.file_stem();
-        Self { credentials: format!("{stem}.toml"), incoming: format!("{stem}.new"), state: format!("{stem}.state") }
+        let (users, roots) = (format!("{stem}.new"), format!("{stem}.new-by-root"));
+        let (incoming, others_incoming) = if geteuid().is_root() { (roots, users) } else { (users, roots) };
+        Self { credentials: format!("{stem}.toml"), incoming, others_incoming, state: format!("{stem}.state") }
     }
 }
 
@@ -427,3 +471,6 @@ impl Slots {
         places.filter(|(_, slot)| slot.state.enrolment == enrolment).max_by_key(|(_, slot)| slot.sequence)
     }
 }
+
+#[cfg(test)]
+mod tests;

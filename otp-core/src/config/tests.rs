@@ -1,0 +1,197 @@
+use super::*;
+use crate::policy::SecondFactor;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(Path::new("/etc/pam_otp/pam_otp.toml"), text).map_err(|error| error.to_string())
+}
+
+/// The error without the file's name, which every one begins with.
+fn error(text: &str) -> String {
+    let error = parse(text).unwrap_err();
+    error.strip_prefix("/etc/pam_otp/pam_otp.toml:").unwrap_or_else(|| panic!("{error}")).to_owned()
+}
+
+#[test]
+fn an_empty_file_means_the_documented_defaults() {
+    let config = parse("").unwrap();
+    assert_eq!(config, Config::default());
+    assert_eq!(config.issuer, None);
+    assert_eq!(config.state_directory, Path::new("/var/lib/pam_otp"));
+    let CodeConfig { digits, period, algorithm } = config.code;
+    assert_eq!((digits.get(), period.get(), algorithm), (6, 30, Algorithm::Sha1));
+    let lock_for = LockFor::Time(Seconds(15 * 60));
+    assert_eq!(config.limits, Limits { window: 1, lock_after: 6, lock_for });
+    assert_eq!(config.recovery_codes, 10);
+    assert_eq!(config.policy.second_factor, SecondFactor::Optional);
+    assert!(config.policy.rules.is_empty());
+    assert_eq!(config.prompt, "Verification code: ");
+    assert_eq!(config.refused, "Verification failed.");
+}
+
+#[test]
+fn empty_tables_mean_the_defaults_too() {
+    let empty = parse("[code]\n[lockout]\n[recovery]\n[policy]\n[prompt]\n").unwrap();
+    assert_eq!(empty, Config::default());
+}
+
+#[test]
+fn every_key_can_be_set() {
+    let config = parse(
+        r#"
+        issuer = "Example Ltd"
+        state_directory = "/srv/otp"
+        [code]
+        digits = 8
+        period = 60
+        algorithm = "SHA512"
+        window = 3
+        [lockout]
+        after = 3
+        for = "until-unlocked"
+        [recovery]
+        codes = 0
+        [policy]
+        second_factor = "required"
+        [[policy.rule]]
+        network = "192.0.2.0/24"
+        second_factor = "skip"
+        [prompt]
+        code = "Code? "
+        refused = "No."
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.issuer.as_deref(), Some("Example Ltd"));
+    assert_eq!(config.state_directory, Path::new("/srv/otp"));
+    let CodeConfig { digits, period, algorithm } = config.code;
+    assert_eq!((digits.get(), period.get(), algorithm), (8, 60, Algorithm::Sha512));
+    assert_eq!(config.limits, Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked });
+    assert_eq!(config.recovery_codes, 0);
+    assert_eq!(config.policy.second_factor, SecondFactor::Required);
+    assert_eq!(config.policy.rules[0].second_factor, SecondFactor::Skip);
+    assert_eq!((config.prompt.as_str(), config.refused.as_str()), ("Code? ", "No."));
+}
+
+#[test]
+fn each_range_ends_where_it_says() {
+    let text = |length: usize| format!("\"{}\"", "é".repeat(length));
+    let number = |number: u64| number.to_string();
+    let word = |word: &str| format!("{word:?}");
+    let lock_for = "a number and s, m, h or d, like \"15m\", or \"until-unlocked\"";
+    for (table, key, inside, outside, wanted) in [
+        ("code", "digits", [number(6), number(8)], [number(5), number(9)], "6, 7 or 8"),
+        ("code", "period", [number(10), number(300)], [number(9), number(301)], "10 to 300 seconds"),
+        ("code", "window", [number(0), number(10)], [number(11), "-1".into()], "0 to 10 steps"),
+        ("lockout", "after", [number(1), number(100)], [number(0), number(101)], "1 to 100 wrong codes"),
+        ("lockout", "for", [word("1s"), word("365d")], [word("0m"), word("1w")], lock_for),
+        ("recovery", "codes", [number(0), number(10)], [number(11), number(256)], "0 to 10"),
+        ("prompt", "code", [text(1), text(200)], [text(0), text(201)], "a text of 1 to 200 characters"),
+        ("prompt", "refused", [text(1), text(200)], [text(0), text(201)], "a text of 1 to 200 characters"),
+        ("", "issuer", [text(1), text(60)], [text(0), text(61)], "a text of 1 to 60 characters without a colon"),
+        ("", "state_directory", [word("/"), word("/a")], [word("var"), word("")], "an absolute path"),
+    ] {
+        let (header, path) =
+            if table.is_empty() { ("#".into(), key.into()) } else { (format!("[{table}]"), format!("{table}.{key}")) };
+        for value in inside {
+            assert!(parse(&format!("{header}\n{key} = {value}")).is_ok(), "{path} = {value}");
+        }
+        for value in outside {
+            assert_eq!(error(&format!("{header}\n{key} = {value}")), format!("2: {path} must be {wanted}"));
+        }
+    }
+}
+
+#[test]
+fn a_text_has_no_character_that_could_steer_a_terminal_or_a_uri() {
+    for (key, value) in
+        [("issuer", "a:b"), ("issuer", r"a\nb"), ("prompt.code", r"a\u001bb"), ("prompt.refused", r"\u0000")]
+    {
+        let error = error(&format!("{key} = \"{value}\""));
+        assert!(error.starts_with(&format!("1: {key} must be a text of 1 to ")), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_an_error_at_every_level() {
+    for (text, expected) in [
+        (
+            "colour = 1",
+            "1: unknown key colour; known are issuer, state_directory, code, lockout, recovery, policy, prompt",
+        ),
+        (
+            "[colour]",
+            "1: unknown key colour; known are issuer, state_directory, code, lockout, recovery, policy, prompt",
+        ),
+        ("[code]\ncolour = 1", "2: unknown key code.colour; known are digits, period, algorithm, window"),
+        ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known are after, for"),
+        ("[recovery]\ncolour = 1", "2: unknown key recovery.colour; known are codes"),
+        ("[policy]\ncolour = 1", "2: unknown key policy.colour; known are second_factor, rule"),
+        ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known are code, refused"),
+        (
+            "[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\ncolour = 1",
+            "4: unknown key policy.rule.colour; known are user, group, service, tty, network, second_factor",
+        ),
+    ] {
+        assert_eq!(error(text), expected);
+    }
+}
+
+#[test]
+fn an_error_names_file_line_and_key() {
+    for (text, expected) in [
+        ("\n\n[code]\ndigits = \"6\"", "4: code.digits must be 6, 7 or 8"),
+        ("[code]\nwindow = 1.5", "2: code.window must be 0 to 10 steps"),
+        ("[code]\nalgorithm = \"sha1\"", "2: code.algorithm must be \"SHA1\", \"SHA256\" or \"SHA512\""),
+        (
+            "[policy]\nsecond_factor = \"maybe\"",
+            "2: policy.second_factor must be \"required\", \"optional\" or \"skip\"",
+        ),
+        ("[[policy.rule]]\nuser = \"a\"", "1: policy.rule needs second_factor"),
+        (
+            "[[policy.rule]]\nsecond_factor = \"skip\"",
+            "1: policy.rule needs a condition: user, group, service, network or tty",
+        ),
+        (
+            "[[policy.rule]]\nuser = \"\"\nsecond_factor = \"skip\"",
+            "2: policy.rule.user must be a name of 1 to 255 characters",
+        ),
+        (
+            "[[policy.rule]]\nnetwork = \"192.0.2.1/24\"\nsecond_factor = \"skip\"",
+            "2: policy.rule.network must be ADDRESS/LENGTH, like \"192.0.2.0/24\" or \"2001:db8::/32\", with no bit set beyond the length",
+        ),
+        ("[policy]\nrule = 1", "2: policy.rule must be written [[policy.rule]]"),
+        ("[code]\ndigits = 6\ndigits = 7", "3: duplicate key"),
+        ("[code\n", "1: unclosed table, expected `]`"),
+        ("code = 1", "1: code must be a table"),
+    ] {
+        assert_eq!(error(text), expected);
+    }
+}
+
+#[test]
+fn what_is_longer_than_a_line_stays_a_line() {
+    for text in
+        ["issuer = \"\"\"\na\nb\"\"\"", "[[policy.rule]]\nnetwork = \"a\\nb\"\nsecond_factor = \"skip\"", "a = \"\\q\""]
+    {
+        assert!(!error(text).contains('\n'), "{}", error(text));
+    }
+}
+
+#[test]
+fn an_error_without_a_line_names_the_file_alone() {
+    let error = ConfigError { path: "/etc/x".into(), line: None, what: "is not UTF-8".into() };
+    assert_eq!(error.to_string(), "/etc/x: is not UTF-8");
+}
+
+/// What the manual and README may already say, and this version does not do, is refused and not ignored.
+#[test]
+fn a_setting_that_cannot_be_honoured_is_refused() {
+    for text in [
+        "enforce = false",
+        "[grace]\nfor = \"1h\"",
+        "[policy]\nrequired_from = 2026-01-01",
+        "[policy]\nsecond_factor = \"enroll\"",
+    ] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+}

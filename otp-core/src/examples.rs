@@ -1,0 +1,121 @@
+//! Alice, her devices and her recovery codes: who and what the tests are about.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use nix::unistd::geteuid;
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use crate::attempt::{Attempt, Code, Typed};
+use crate::decide::{Limits, LockFor};
+use crate::oath::{Algorithm, Digits, Generator, Period};
+use crate::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
+use crate::recovery::{RecoveryCode, RecoverySet};
+use crate::secret::Secret;
+use crate::time::{Seconds, UnixTime};
+use crate::user::{Account, UserName};
+
+/// The tenth second of a step of thirty.
+pub(crate) const NOW: UnixTime = UnixTime(1_763_750_020);
+
+/// The step that [`NOW`] lies in.
+pub(crate) const STEP: u64 = NOW.0 / 30;
+
+/// As shipped.
+pub(crate) const LIMITS: Limits = Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) };
+
+/// The group that may enter the state directory.
+pub(crate) const GROUP: u32 = 4242;
+
+/// An empty state directory, as the package makes it.
+pub(crate) fn state_directory() -> TempDir {
+    assert!(geteuid().is_root(), "this test makes files for several users: run it as root");
+    let directory = tempfile::tempdir().unwrap();
+    chown(directory.path(), Some(0), Some(GROUP)).unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o1730)).unwrap();
+    directory
+}
+
+pub(crate) fn named(name: &str, uid: u32) -> Account {
+    Account { name: UserName::parse(name).unwrap(), uid, gid: uid }
+}
+
+pub(crate) fn alice() -> Account {
+    named("alice", 1000)
+}
+
+/// A time-based device whose seed no device with another id has.
+pub(crate) fn phone(id: u8) -> Device {
+    Device {
+        id: DeviceId(id),
+        name: DeviceName::parse("phone").unwrap(),
+        kind: Kind::Totp(Period::THIRTY),
+        secret: Secret::new(Zeroizing::new(vec![id; 20])).unwrap(),
+        algorithm: Algorithm::Sha1,
+        digits: Digits::SIX,
+        created: UnixTime(NOW.0 - 86_400),
+    }
+}
+
+/// A counter-based device.
+pub(crate) fn token(id: u8) -> Device {
+    Device { kind: Kind::Hotp, ..phone(id) }
+}
+
+/// The code that a device shows for a step or counter.
+pub(crate) fn shown(device: &Device, counter: u64) -> Attempt {
+    Attempt::Code(code_of(device, counter))
+}
+
+pub(crate) fn code_of(device: &Device, counter: u64) -> Code {
+    Generator::new(&device.secret, device.algorithm, device.digits).code(counter).unwrap()
+}
+
+/// The same as a person reads it, from the library and not from the code under test.
+pub(crate) fn digits_of(seed: &[u8], counter: u64) -> String {
+    let builder = totp_rs::Builder::new().with_secret(seed.to_vec()).with_step_duration(1);
+    builder.build_noncompliant().generate(counter).to_string()
+}
+
+pub(crate) fn typed(text: &str) -> Attempt {
+    Attempt::parse(&Typed::new(text.as_bytes().to_vec()))
+}
+
+/// The n-th of Alice's ten recovery codes; from the eleventh on, somebody else's.
+pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
+    RecoveryCode::new([n; 10])
+}
+
+pub(crate) fn recovery(n: u8) -> Attempt {
+    Attempt::Recovery(recovery_code(n))
+}
+
+pub(crate) fn ten_codes() -> RecoverySet {
+    let codes: Vec<_> = (0..10).map(recovery_code).collect();
+    RecoverySet::of([7; 16], &codes)
+}
+
+/// Alice's record: these devices, ten recovery codes, and nothing happened yet.
+pub(crate) fn record(devices: Vec<Device>) -> Record {
+    let Account { name: user, uid, .. } = alice();
+    let enrolment = EnrolmentId([1; 16]);
+    let mut state = State::new(enrolment);
+    state.marks = devices.iter().map(|device| (device.id, 0)).collect();
+    let (requirement, recovery) = (Requirement::Policy, Some(ten_codes()));
+    Record::new(Credentials { user, uid, enrolment, requirement, devices, recovery }, state).unwrap()
+}
+
+/// The same record as of another enrolment, in which nothing happened yet.
+pub(crate) fn enrolled_anew(record: &Record, number: u8) -> Record {
+    let enrolment = EnrolmentId([number; 16]);
+    let Credentials { user, uid, requirement, devices, recovery, .. } = &record.credentials;
+    let devices: Vec<_> = devices.iter().map(Device::duplicate).collect();
+    let mut state = State::new(enrolment);
+    state.marks = devices.iter().map(|device| (device.id, 0)).collect();
+    let (user, recovery) = (user.clone(), recovery.clone());
+    Record {
+        credentials: Credentials { user, uid: *uid, enrolment, requirement: *requirement, devices, recovery },
+        state,
+    }
+}

@@ -1,0 +1,273 @@
+use std::cell::RefCell;
+use std::path::Path;
+
+use super::*;
+use crate::config::Config;
+
+use SecondFactor::{Optional, Required, Skip};
+
+fn policy(text: &str) -> Policy {
+    Config::parse(Path::new("test"), text).unwrap().policy
+}
+
+/// A policy with one rule of these conditions, which skips.
+fn rule(conditions: &str) -> Policy {
+    policy(&format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\""))
+}
+
+fn ssh() -> Place {
+    Place { service: "sshd".into(), rhost: Some("192.0.2.7".into()), tty: Some("ssh".into()), nullok: false }
+}
+
+/// What is asked of alice, who is in the group wheel and in no other.
+fn asked(policy: &Policy, place: &Place) -> (SecondFactor, Source) {
+    let member = |group: &str| Ok::<_, ()>(group == "wheel");
+    policy.second_factor("alice", Requirement::Policy, place, member).unwrap()
+}
+
+const BY_DEFAULT: (SecondFactor, Source) = (Optional, Source::Default);
+const BY_RULE_1: (SecondFactor, Source) = (Skip, Source::Rule(1));
+
+#[test]
+fn without_rules_the_default_holds() {
+    assert_eq!(asked(&policy(""), &ssh()), BY_DEFAULT);
+    for (word, expected) in [("required", Required), ("optional", Optional), ("skip", Skip)] {
+        let policy = policy(&format!("[policy]\nsecond_factor = \"{word}\""));
+        assert_eq!(asked(&policy, &ssh()), (expected, Source::Default));
+        assert_eq!(expected.name(), word);
+    }
+}
+
+#[test]
+fn each_condition_matches_what_it_names_and_nothing_else() {
+    for (condition, matches) in [
+        ("user = \"alice\"", true),
+        ("user = \"Alice\"", false),
+        ("user = \"ali\"", false),
+        ("group = \"wheel\"", true),
+        ("group = \"staff\"", false),
+        ("service = \"sshd\"", true),
+        ("service = \"ssh\"", false),
+        ("network = \"192.0.2.0/24\"", true),
+        ("network = \"198.51.100.0/24\"", false),
+        ("tty = \"ssh\"", true),
+        ("tty = \"tty1\"", false),
+    ] {
+        let expected = if matches { BY_RULE_1 } else { BY_DEFAULT };
+        assert_eq!(asked(&rule(condition), &ssh()), expected, "{condition}");
+    }
+}
+
+#[test]
+fn a_condition_on_what_the_host_did_not_name_does_not_match() {
+    let nowhere = Place { service: String::new(), rhost: None, tty: None, nullok: false };
+    for condition in ["service = \"sshd\"", "network = \"0.0.0.0/0\"", "network = \"::/0\"", "tty = \"ssh\""] {
+        assert_eq!(asked(&rule(condition), &nowhere), BY_DEFAULT, "{condition}");
+    }
+}
+
+#[test]
+fn all_conditions_must_hold() {
+    let all = [
+        ("user = \"alice\"", "user = \"bob\""),
+        ("group = \"wheel\"", "group = \"staff\""),
+        ("service = \"sshd\"", "service = \"login\""),
+        ("network = \"192.0.2.0/24\"", "network = \"192.0.3.0/24\""),
+        ("tty = \"ssh\"", "tty = \"tty1\""),
+    ];
+    let rule_without = |missed: Option<usize>| {
+        let conditions = all.iter().enumerate();
+        let conditions = conditions.map(|(place, (holds, fails))| if missed == Some(place) { *fails } else { *holds });
+        rule(&conditions.collect::<Vec<_>>().join("\n"))
+    };
+    assert_eq!(asked(&rule_without(None), &ssh()), BY_RULE_1);
+    for (missed, (_, fails)) in all.iter().enumerate() {
+        assert_eq!(asked(&rule_without(Some(missed)), &ssh()), BY_DEFAULT, "{fails}");
+    }
+}
+
+#[test]
+fn the_first_rule_that_matches_decides() {
+    let policy = policy(
+        r#"
+        [policy]
+        second_factor = "required"
+        [[policy.rule]]
+        user = "bob"
+        second_factor = "skip"
+        [[policy.rule]]
+        network = "192.0.2.0/24"
+        second_factor = "optional"
+        [[policy.rule]]
+        user = "alice"
+        second_factor = "skip"
+        "#,
+    );
+    assert_eq!(asked(&policy, &ssh()), (Optional, Source::Rule(2)));
+    let elsewhere = Place { rhost: Some("203.0.113.9".into()), ..ssh() };
+    assert_eq!(asked(&policy, &elsewhere), (Skip, Source::Rule(3)));
+}
+
+#[test]
+fn an_address_is_in_its_network_however_it_is_written() {
+    for (network, address, holds) in [
+        ("192.0.2.0/24", "192.0.2.0", true),
+        ("192.0.2.0/24", "192.0.2.255", true),
+        ("192.0.2.0/24", "192.0.3.0", false),
+        ("192.0.2.0/24", "::ffff:192.0.2.7", true),
+        ("192.0.2.0/24", "::ffff:c000:207", true),
+        ("192.0.2.0/24", "::192.0.2.7", false),
+        ("::ffff:192.0.2.0/120", "192.0.2.7", true),
+        ("192.0.2.7/32", "192.0.2.7", true),
+        ("192.0.2.7/32", "192.0.2.6", false),
+        ("0.0.0.0/0", "203.0.113.9", true),
+        ("0.0.0.0/0", "::ffff:203.0.113.9", true),
+        ("0.0.0.0/0", "2001:db8::1", false),
+        ("2001:db8::/32", "2001:db8:1::1", true),
+        ("2001:db8::/32", "2001:DB8:0:0:0:0:0:1", true),
+        ("2001:db8::/32", "2001:db9::1", false),
+        ("2001:db8::1/128", "2001:db8::1", true),
+        ("2001:db8::1/128", "2001:db8::2", false),
+        ("fe80::/10", "fe80::1%eth0", true),
+        ("fe80::/10", "fe80::1%25", true),
+        ("::/0", "2001:db8::1", true),
+        // An IPv4 address is in no IPv6 network, not even in the one that holds all of IPv6.
+        ("::/0", "192.0.2.7", false),
+        ("::/0", "::ffff:192.0.2.7", false),
+        ("::/64", "192.0.2.7", false),
+        ("::ffff:0:0/96", "192.0.2.7", true),
+    ] {
+        let network = Network::parse(network).unwrap();
+        assert_eq!(network.holds(Some(address)), holds, "{address} in {network:?}");
+    }
+}
+
+#[test]
+fn what_is_not_an_address_is_in_no_network() {
+    for network in ["0.0.0.0/0", "::/0"] {
+        let network = Network::parse(network).unwrap();
+        for name in [
+            "localhost",
+            "host.example.org",
+            "192.0.2.7.example.org",
+            "",
+            " ",
+            "192.0.2",
+            "192.0.2.007",
+            "192.0.2.7 ",
+            "192.0.2.7%eth0",
+            "192.0.2.7/24",
+            "[2001:db8::1]",
+            "2001:db8::1:22:",
+            "3221225991",
+            "0xc0000207",
+        ] {
+            assert!(!network.holds(Some(name)), "{name:?} in {network:?}");
+        }
+        assert!(!network.holds(None));
+    }
+}
+
+#[test]
+fn what_is_not_a_network_is_refused() {
+    for text in [
+        "192.0.2.0",
+        "",
+        "host/24",
+        "/24",
+        "192.0.2/24",
+        "fe80::%eth0/64",
+        "192.0.2.0/",
+        "192.0.2.0/255.255.255.0",
+        "192.0.2.0/-1",
+        "192.0.2.0/+24",
+        "192.0.2.0/ 24",
+        "192.0.2.0/33",
+        "2001:db8::/129",
+        "192.0.2.1/24",
+        "192.0.2.0/0",
+        "2001:db8::1/64",
+    ] {
+        assert_eq!(Network::parse(text), None, "{text}");
+    }
+}
+
+#[test]
+fn groups_are_looked_up_only_where_everything_else_holds() {
+    let policy = policy(
+        r#"
+        [[policy.rule]]
+        group = "one"
+        service = "login"
+        second_factor = "skip"
+        [[policy.rule]]
+        group = "two"
+        service = "sshd"
+        second_factor = "skip"
+        [[policy.rule]]
+        group = "three"
+        second_factor = "skip"
+        [[policy.rule]]
+        group = "four"
+        second_factor = "skip"
+        "#,
+    );
+    let looked_up = RefCell::new(Vec::new());
+    let member = |group: &str| {
+        looked_up.borrow_mut().push(group.to_owned());
+        Ok::<_, ()>(group == "three")
+    };
+    let (_, source) = policy.second_factor("alice", Requirement::Policy, &ssh(), member).unwrap();
+    assert_eq!(source, Source::Rule(3));
+    assert_eq!(*looked_up.borrow(), ["two", "three"]);
+}
+
+#[test]
+fn a_group_that_cannot_be_looked_up_ends_the_evaluation() {
+    let policy = policy(
+        "[[policy.rule]]\ngroup = \"gone\"\nsecond_factor = \"required\"\n\
+         [[policy.rule]]\nuser = \"alice\"\nsecond_factor = \"skip\"",
+    );
+    let fails = |_: &str| Err::<bool, _>("no answer");
+    assert_eq!(policy.second_factor("alice", Requirement::Policy, &ssh(), fails), Err("no answer"));
+}
+
+#[test]
+fn what_was_required_of_the_user_comes_before_everything() {
+    let policy = policy("[[policy.rule]]\ngroup = \"gone\"\nsecond_factor = \"skip\"");
+    let nobody_asks = |_: &str| -> Result<bool, ()> { panic!("no group needs to be looked up") };
+    for nullok in [false, true] {
+        let place = Place { nullok, ..ssh() };
+        for (personal, expected) in [(Requirement::Required, Required), (Requirement::Optional, Optional)] {
+            let decided = policy.second_factor("alice", personal, &place, nobody_asks);
+            assert_eq!(decided, Ok((expected, Source::Personal)));
+        }
+    }
+}
+
+#[test]
+fn nullok_stands_for_the_rules_of_its_line() {
+    let policy =
+        policy("[policy]\nsecond_factor = \"required\"\n[[policy.rule]]\nuser = \"alice\"\nsecond_factor = \"skip\"");
+    assert_eq!(asked(&policy, &Place { nullok: true, ..ssh() }), (Optional, Source::Nullok));
+}
+
+#[test]
+fn a_rule_that_can_match_nobody_is_refused() {
+    let error = |conditions: &str| {
+        let text = format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\"");
+        Config::parse(Path::new("f"), &text).unwrap_err().to_string()
+    };
+    for key in ["user", "group", "service", "tty"] {
+        let expected = format!("f:2: policy.rule.{key} must be a name of 1 to 255 characters");
+        assert_eq!(error(&format!("{key} = \"\"")), expected);
+    }
+    assert_eq!(error(""), "f:1: policy.rule needs a condition: user, group, service, network or tty");
+}
+
+#[test]
+fn who_decided_is_said_in_a_word() {
+    let said: Vec<_> =
+        [Source::Personal, Source::Nullok, Source::Rule(3), Source::Default].iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["personal", "nullok", "rule-3", "default"]);
+}

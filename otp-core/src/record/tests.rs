@@ -1,0 +1,249 @@
+//! What is written is what is read, for records that nobody would think of.
+
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::examples::{phone, record};
+use crate::oath::{Algorithm, Digits, Period};
+use crate::recovery::RecoverySet;
+use crate::secret::Secret;
+use crate::time::UnixTime;
+use crate::user::UserName;
+
+/// Numbers that look random and are the same in every run (xorshift64*, Vigna 2016).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.roll() % end
+    }
+
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.roll() as u8)
+    }
+
+    /// Mostly the numbers that go wrong.
+    fn number(&mut self) -> u64 {
+        match self.below(5) {
+            0 => 0,
+            1 => u64::MAX,
+            2 => i64::MAX as u64,
+            3 => self.below(100),
+            _ => self.roll(),
+        }
+    }
+
+    /// Mostly the letters that go wrong in TOML.
+    fn text(&mut self, most: u64, allowed: fn(char) -> bool) -> String {
+        let length = 1 + self.below(most);
+        let odd = ['"', '\\', '\'', '\n', '\r', '\t', '\u{1}', '\u{7f}', '\u{85}', '#', '[', ']', '=', '\u{feff}', 'é'];
+        let mut letter = || match self.below(3) {
+            0 => odd[self.below(odd.len() as u64) as usize],
+            1 => char::from(b'a' + self.below(26) as u8),
+            _ => char::from_u32(self.below(0x11_0000) as u32).unwrap_or('\u{fffd}'),
+        };
+        std::iter::repeat_with(&mut letter).filter(|letter| allowed(*letter)).take(length as usize).collect()
+    }
+
+    fn device(&mut self, id: u8) -> Device {
+        let seed = std::iter::repeat_with(|| self.roll() as u8).take(64).collect::<Vec<_>>();
+        let length = 10 + self.below(55) as usize;
+        Device {
+            id: DeviceId(id),
+            name: DeviceName::parse(&self.text(40, |letter| !letter.is_control())).unwrap(),
+            kind: match self.below(2) {
+                0 => Kind::Hotp,
+                _ => Kind::Totp(Period::try_from(10 + self.below(291)).unwrap()),
+            },
+            secret: Secret::new(Zeroizing::new(seed[..length].to_vec())).unwrap(),
+            algorithm: [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][self.below(3) as usize],
+            digits: Digits::try_from(6 + self.below(3) as u8).unwrap(),
+            created: UnixTime(self.number()),
+        }
+    }
+
+    fn credentials(&mut self) -> Credentials {
+        let mut name = self.text(60, |letter| letter != '\0');
+        name.truncate(name.floor_char_boundary(255));
+        let mut ids: Vec<u8> = (0..self.below(9)).map(|_| 1 + self.below(255) as u8).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let hashes = (0..self.below(11)).map(|_| self.bytes()).collect();
+        Credentials {
+            user: UserName::parse(&name).unwrap(),
+            uid: self.number() as u32,
+            enrolment: EnrolmentId(self.bytes()),
+            requirement: [Requirement::Required, Requirement::Optional, Requirement::Policy][self.below(3) as usize],
+            devices: ids.into_iter().map(|id| self.device(id)).collect(),
+            recovery: (self.below(4) > 0).then_some(RecoverySet { salt: self.bytes(), hashes }),
+        }
+    }
+
+    fn state(&mut self, credentials: &Credentials) -> State {
+        State {
+            enrolment: credentials.enrolment,
+            marks: credentials.devices.iter().map(|device| (device.id, self.number())).collect(),
+            failures: self.number() as u32,
+            lock: match self.below(3) {
+                0 => Lock::Open,
+                1 => Lock::UntilUnlocked,
+                _ => Lock::Until(UnixTime(self.number())),
+            },
+            spent: self.roll() as u16,
+            last_accepted: (self.below(3) > 0).then_some(UnixTime(self.number())),
+        }
+    }
+}
+
+/// A number that a file holds, which TOML bounds at 2^63 - 1.
+fn fits_toml(credentials: &Credentials) -> bool {
+    credentials.devices.iter().all(|device| i64::try_from(device.created.0).is_ok())
+}
+
+#[test]
+fn whatever_is_written_is_read_as_the_same() {
+    let mut dice = Dice(1);
+    let mut whole = 0;
+    for round in 0..2000 {
+        let credentials = dice.credentials();
+        let slot = Slot { sequence: dice.number(), state: dice.state(&credentials) };
+        assert_eq!(Slot::decode(&slot.encode().unwrap()), Some(slot.clone()), "round {round}");
+        if !fits_toml(&credentials) {
+            continue;
+        }
+        whole += 1;
+        let text = credentials.encode();
+        assert!(text.len() <= 8192, "round {round}");
+        let back = Credentials::decode(text.as_bytes()).unwrap_or_else(|damage| panic!("{damage}: {}", *text));
+        // `Debug` shows everything but the seeds, which the text compares.
+        assert_eq!((format!("{back:?}"), back.encode()), (format!("{credentials:?}"), text), "round {round}");
+        assert!(Record::new(back, slot.state).is_ok(), "round {round}");
+    }
+    assert!(whole > 500, "{whole}");
+}
+
+#[test]
+fn a_file_with_a_changed_byte_is_damage_or_reads_the_same_ever_after() {
+    let mut dice = Dice(2);
+    let text = record(vec![phone(1), phone(2)]).credentials.encode();
+    for _ in 0..3000 {
+        let mut bytes = text.as_bytes().to_vec();
+        let place = dice.below(bytes.len() as u64) as usize;
+        match dice.below(3) {
+            0 => drop(bytes.remove(place)),
+            1 => bytes.insert(place, dice.roll() as u8),
+            _ => bytes[place] = dice.roll() as u8,
+        }
+        if let Ok(read) = Credentials::decode(&bytes) {
+            let text = read.encode();
+            assert_eq!(Credentials::decode(text.as_bytes()).map(|again| again.encode()), Ok(text));
+        }
+    }
+}
+
+#[test]
+fn a_record_whose_halves_do_not_fit_is_damage() {
+    let whole = || record(vec![phone(1), phone(2)]);
+    let refused = |spoil: fn(&mut State)| {
+        let Record { credentials, mut state } = whole();
+        spoil(&mut state);
+        Record::new(credentials, state).err().map(|damage| damage.to_string())
+    };
+    let marks = Some("does not fit: the state does not have one mark for each device".to_owned());
+    assert_eq!(refused(|_| ()), None);
+    assert_eq!(
+        refused(|state| {
+            state.marks.remove(&DeviceId(2));
+        }),
+        marks
+    );
+    assert_eq!(
+        refused(|state| {
+            state.marks.insert(DeviceId(3), 0);
+        }),
+        marks
+    );
+    assert_eq!(refused(|state| state.marks.clear()), marks);
+    let another = Some("does not fit: the state belongs to another enrolment".to_owned());
+    assert_eq!(refused(|state| state.enrolment = EnrolmentId([2; 16])), another);
+}
+
+#[test]
+fn what_is_left_of_the_recovery_codes_is_counted() {
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(record.recovery_left(), Some(10));
+    record.state.spent = 0b1001;
+    assert_eq!(record.recovery_left(), Some(8));
+    record.state.spent = u16::MAX;
+    assert_eq!(record.recovery_left(), Some(0));
+    record.credentials.recovery = None;
+    assert_eq!(record.recovery_left(), None);
+}
+
+/// What changes here is a new version. The checksum was computed with sha256sum.
+#[test]
+fn the_files_look_as_version_1_always_did() {
+    let Record { mut credentials, mut state } = record(vec![phone(1), crate::examples::token(3)]);
+    credentials.recovery = Some(RecoverySet { salt: [7; 16], hashes: vec![[0xab; 32]] });
+    let expected = "\
+# Second factor of one user; written by otp-enroll, which changes it safely.
+version = 1
+user = \"alice\"
+uid = 1000
+enrolment = \"01010101010101010101010101010101\"
+requirement = \"policy\"
+
+[recovery]
+salt = \"07070707070707070707070707070707\"
+codes = [
+  \"abababababababababababababababababababababababababababababababab\",
+]
+
+[[device]]
+id = 1
+name = \"phone\"
+type = \"totp\"
+period = 30
+algorithm = \"SHA1\"
+digits = 6
+created = 1763663620
+secret = \"AEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIB\"
+
+[[device]]
+id = 3
+name = \"phone\"
+type = \"hotp\"
+algorithm = \"SHA1\"
+digits = 6
+created = 1763663620
+secret = \"AMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYD\"
+";
+    assert_eq!(*credentials.encode(), expected);
+
+    state.marks = [(DeviceId(1), 58_791_668), (DeviceId(3), 0)].into();
+    state = State { failures: 2, lock: Lock::Until(UnixTime(1_763_750_920)), spent: 0b101, ..state };
+    state.last_accepted = Some(UnixTime(1_763_750_020));
+    let expected = "\
+pam_otp-state 1
+sequence 00000000000000000007
+enrolment 01010101010101010101010101010101
+last-accepted 1763750020
+failures 2
+lock until 1763750920
+spent 0000000000000101
+device 1 next 58791668
+device 3 next 0
+checksum d7a8ff5bed64da300c23e5bd55d78ab55ef218b427628f673c7735768fed2f8a
+";
+    let slot = Slot { sequence: 7, state }.encode().unwrap();
+    let text = std::str::from_utf8(&slot).unwrap();
+    assert_eq!((text.len(), text.trim_end_matches([' ', '\n'])), (2048, expected.trim_end()));
+    assert!(text.ends_with(" \n"));
+}

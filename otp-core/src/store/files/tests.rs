@@ -1,0 +1,324 @@
+//! On a real directory with the owner and mode of the real one, so they need root.
+
+mod crashes;
+mod hostile;
+mod others;
+mod races;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::attempt::Attempt;
+use crate::decide::{Accepted, Factor, Refusal, Verdict, decide};
+use crate::examples::{
+    GROUP, LIMITS, NOW, STEP, alice, enrolled_anew, named, phone, record, recovery, shown, state_directory,
+};
+use crate::record::{DeviceId, Requirement};
+use crate::store::{Next, change, update};
+use crate::time::UnixTime;
+
+struct Home {
+    directory: TempDir,
+    store: FileStore,
+}
+
+impl Home {
+    fn empty() -> Self {
+        let directory = state_directory();
+        let store = FileStore::open(directory.path()).unwrap();
+        Self { directory, store }
+    }
+
+    /// Alice has a phone and ten recovery codes.
+    fn enrolled() -> Self {
+        let home = Self::empty();
+        home.enrol(&alice());
+        home
+    }
+
+    fn enrol(&self, account: &Account) {
+        let mut record = record(vec![phone(1)]);
+        record.credentials.user = account.name.clone();
+        record.credentials.uid = account.uid;
+        assert_eq!(self.store.replace(account, None, &record).unwrap(), Swap::Done);
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What is in the directory, but for the rehearsals.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.directory.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name != REHEARSAL).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn load(&self) -> Loaded {
+        self.store.load(&alice()).unwrap().unwrap()
+    }
+
+    fn login(&self, attempt: &Attempt) -> Result<Verdict, StoreError> {
+        self.login_at(attempt, NOW)
+    }
+
+    fn login_at(&self, attempt: &Attempt, now: UnixTime) -> Result<Verdict, StoreError> {
+        update(&self.store, &alice(), |record| decide(&LIMITS, record, attempt, now))
+    }
+
+    fn garble(&self, slot: u64) {
+        let file = fs::OpenOptions::new().write(true).open(self.path("alice.state")).unwrap();
+        file.write_all_at(b"garbled", slot * SECOND_SLOT + 100).unwrap();
+    }
+}
+
+fn right() -> Attempt {
+    shown(&phone(1), STEP)
+}
+
+fn wrong() -> Attempt {
+    shown(&phone(99), STEP)
+}
+
+fn by_phone() -> Verdict {
+    Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10) })
+}
+
+const REPLAYED: Verdict = Verdict::Refused(Refusal::Replayed { clock_behind: None });
+
+fn wrong_for_the(failures: u32) -> Verdict {
+    Verdict::Refused(Refusal::Wrong { failures })
+}
+
+#[test]
+fn what_is_stored_is_what_is_loaded() {
+    let home = Home::empty();
+    assert!(home.store.load(&alice()).unwrap().is_none());
+    let stored = record(vec![phone(1), phone(2)]);
+    assert_eq!(home.store.replace(&alice(), None, &stored).unwrap(), Swap::Done);
+    let loaded = home.load().record;
+    assert_eq!(*loaded.credentials.encode(), *stored.credentials.encode());
+    assert_eq!(loaded.state, stored.state);
+    assert_eq!(home.names(), ["alice.state", "alice.toml"]);
+    assert_eq!(home.store.stems().unwrap(), ["alice"]);
+    assert_eq!(*home.store.credentials("alice").unwrap().encode(), *stored.credentials.encode());
+}
+
+#[test]
+fn a_code_works_exactly_once_across_processes_that_share_nothing_but_the_directory() {
+    let home = Home::enrolled();
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    let elsewhere = FileStore::open(home.directory.path()).unwrap();
+    let again = update(&elsewhere, &alice(), |record| decide(&LIMITS, record, &right(), NOW));
+    assert_eq!(again.unwrap(), REPLAYED);
+}
+
+#[test]
+fn each_swap_is_read_back_over_many_swaps() {
+    let home = Home::enrolled();
+    for failures in 1..=40 {
+        let Loaded { record, version } = home.load();
+        assert_eq!((version.sequence, record.state.failures), (u64::from(failures), failures - 1));
+        let state = State { failures, ..record.state };
+        assert_eq!(home.store.swap(&alice(), version, &state).unwrap(), Swap::Done);
+    }
+}
+
+#[test]
+fn a_login_writes_the_state_alone() {
+    let home = Home::enrolled();
+    let look = || {
+        let metadata = fs::metadata(home.path("alice.toml")).unwrap();
+        let (mtime, ctime) = ((metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec()));
+        (metadata.ino(), mtime, ctime, fs::read_to_string(home.path("alice.toml")).unwrap())
+    };
+    let before = look();
+    let state = fs::read_to_string(home.path("alice.state")).unwrap();
+    for attempt in [wrong(), right(), recovery(0)] {
+        home.login(&attempt).unwrap();
+    }
+    assert_eq!(look(), before);
+    assert_ne!(fs::read_to_string(home.path("alice.state")).unwrap(), state);
+    assert_eq!(home.names(), ["alice.state", "alice.toml"]);
+}
+
+#[test]
+fn the_state_is_overwritten_where_it_lies() {
+    let home = Home::enrolled();
+    let look = || {
+        let metadata = fs::metadata(home.path("alice.state")).unwrap();
+        (metadata.ino(), metadata.len(), metadata.blocks())
+    };
+    let before = look();
+    assert_eq!((before.1, before.2 > 0), (4096, true), "it is allocated whole before the first login");
+    for _ in 0..5 {
+        home.login(&wrong()).unwrap();
+        assert_eq!(look(), before);
+    }
+    home.login(&right()).unwrap();
+    assert_eq!(look(), before);
+}
+
+#[test]
+fn the_state_can_be_read_by_a_person() {
+    let home = Home::enrolled();
+    home.login(&wrong()).unwrap();
+    let text = fs::read_to_string(home.path("alice.state")).unwrap();
+    assert!(text.contains("\nfailures 1\n") && text.contains("\ndevice 1 next 0\n"), "{text}");
+}
+
+#[test]
+fn files_belong_to_their_user_with_mode_0600_though_root_made_them() {
+    let home = Home::enrolled();
+    home.login(&right()).unwrap();
+    let seen = home.load();
+    assert_eq!(home.store.replace(&alice(), Some(seen.version), &enrolled_anew(&seen.record, 2)).unwrap(), Swap::Done);
+    for name in home.names() {
+        let metadata = fs::metadata(home.path(&name)).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (1000, 1000, 0o600), "{name}");
+    }
+}
+
+#[test]
+fn a_strange_name_is_a_name_in_the_directory_and_nowhere_else() {
+    let home = Home::empty();
+    let strange = named("../victim", 1000);
+    home.enrol(&strange);
+    assert_eq!(home.names(), ["%2E.%2Fvictim.state", "%2E.%2Fvictim.toml"]);
+    assert!(home.store.load(&strange).unwrap().is_some());
+    assert!(home.store.load(&named("victim", 1000)).unwrap().is_none());
+}
+
+#[test]
+fn a_new_enrolment_takes_the_old_ones_place() {
+    let home = Home::enrolled();
+    home.login(&right()).unwrap();
+    let seen = home.load();
+    let new = enrolled_anew(&seen.record, 2);
+    assert_eq!(home.store.replace(&alice(), Some(seen.version), &new).unwrap(), Swap::Done);
+    let loaded = home.load();
+    assert_eq!((loaded.record.state, loaded.version.sequence), (new.state, seen.version.sequence + 1));
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    assert_eq!(home.login(&right()).unwrap(), REPLAYED);
+    assert_eq!(home.names(), ["alice.state", "alice.toml"]);
+}
+
+#[test]
+fn a_version_that_was_replaced_is_never_written_over() {
+    let home = Home::enrolled();
+    let old = home.load();
+    let new = enrolled_anew(&old.record, 2);
+    assert_eq!(home.store.replace(&alice(), Some(old.version), &new).unwrap(), Swap::Done);
+    assert_every_write_is_lost(&home, &old);
+    assert_eq!(home.load().record.state, new.state);
+}
+
+#[test]
+fn a_version_that_was_removed_and_made_anew_is_never_written_over() {
+    let home = Home::enrolled();
+    let old = home.load();
+    assert_eq!(home.store.remove(&alice(), old.version).unwrap(), Swap::Done);
+    assert!(home.names().is_empty());
+    assert!(home.store.load(&alice()).unwrap().is_none());
+    assert_every_write_is_lost(&home, &old);
+    assert!(home.names().is_empty());
+
+    // The same sequence number, and on many file systems the same inode number: only the enrolment tells.
+    let new = enrolled_anew(&old.record, 2);
+    assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
+    assert_eq!(home.load().version.sequence, old.version.sequence);
+    assert_every_write_is_lost(&home, &old);
+    let same_inode = Version { enrolment: old.version.enrolment, ..home.load().version };
+    assert_every_write_is_lost(&home, &Loaded { version: same_inode, ..old });
+    assert_eq!(home.load().record.state, new.state);
+}
+
+fn assert_every_write_is_lost(home: &Home, old: &Loaded) {
+    let changed = State { failures: 77, ..old.record.state.clone() };
+    assert_eq!(home.store.swap(&alice(), old.version, &changed).unwrap(), Swap::Lost);
+    let third = enrolled_anew(&old.record, 3);
+    assert_eq!(home.store.replace(&alice(), Some(old.version), &third).unwrap(), Swap::Lost);
+    assert_eq!(home.store.remove(&alice(), old.version).unwrap(), Swap::Lost);
+}
+
+#[test]
+fn a_version_whose_state_moved_on_is_never_written_over() {
+    let home = Home::enrolled();
+    let old = home.load();
+    home.login(&wrong()).unwrap();
+    assert_every_write_is_lost(&home, &old);
+    assert_eq!(home.load().record.state.failures, 1);
+}
+
+#[test]
+fn credentials_that_configuration_management_put_there_again_are_another_version() {
+    let home = Home::enrolled();
+    let old = home.load();
+    fs::copy(home.path("alice.toml"), home.path("copy")).unwrap();
+    chown(home.path("copy"), Some(1000), Some(1000)).unwrap();
+    fs::rename(home.path("copy"), home.path("alice.toml")).unwrap();
+    assert_every_write_is_lost(&home, &old);
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+}
+
+#[test]
+fn where_there_are_credentials_none_are_made() {
+    let home = Home::enrolled();
+    let other = enrolled_anew(&home.load().record, 2);
+    assert_eq!(home.store.replace(&alice(), None, &other).unwrap(), Swap::Lost);
+    assert_eq!(home.load().version.sequence, 1);
+    assert_eq!(home.names(), ["alice.state", "alice.toml"]);
+}
+
+#[test]
+fn a_requirement_alone_is_a_record_too() {
+    let home = Home::empty();
+    let mut required = record(vec![]);
+    required.credentials.requirement = Requirement::Required;
+    required.credentials.recovery = None;
+    assert_eq!(home.store.replace(&alice(), None, &required).unwrap(), Swap::Done);
+    assert!(!home.load().record.is_enrolled());
+    assert_eq!(home.login(&right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
+}
+
+#[test]
+fn a_rehearsal_leaves_one_file_and_changes_no_other() {
+    let home = Home::enrolled();
+    let before = fs::read_to_string(home.path("alice.state")).unwrap();
+    (0..3).for_each(|_| home.store.rehearse());
+    assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
+    assert_eq!(fs::metadata(home.path(REHEARSAL)).unwrap().mode() & 0o7777, 0o600);
+    assert_eq!(home.store.stems().unwrap(), ["alice"]);
+}
+
+#[test]
+fn purging_removes_whatever_is_there() {
+    let home = Home::enrolled();
+    home.enrol(&named("bob", 1001));
+    for name in ["alice.toml", "alice.state", "alice.new", "alice.new-by-root"] {
+        fs::write(home.path(name), "not a record").unwrap();
+    }
+    assert!(home.store.purge(&alice()).unwrap());
+    assert_eq!(home.names(), ["bob.state", "bob.toml"]);
+    assert!(!home.store.purge(&alice()).unwrap());
+    home.enrol(&alice());
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+}
+
+#[test]
+fn a_change_can_remove_and_a_later_one_enrol() {
+    let home = Home::enrolled();
+    change(&home.store, &alice(), |_| (Next::Nothing, ())).unwrap();
+    assert!(home.names().is_empty());
+    change(&home.store, &alice(), |found| {
+        assert!(found.is_none());
+        (Next::Record(Box::new(enrolled_anew(&record(vec![phone(1)]), 2))), ())
+    })
+    .unwrap();
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+}

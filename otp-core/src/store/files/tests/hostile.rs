@@ -1,0 +1,256 @@
+//! What must be refused, clearly and at once: anything but a plain file of the user's own.
+
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+
+use nix::sys::stat::{SFlag, makedev, mknod};
+use nix::unistd::mkfifo;
+
+use super::*;
+
+const FILES: [&str; 2] = ["alice.toml", "alice.state"];
+
+/// Makes one of Alice's files something else, and says how it is then refused.
+type Spoil = fn(&Path) -> &'static str;
+
+fn refusal(home: &Home) -> String {
+    let directory = format!("{}/", home.directory.path().display());
+    home.login(&right()).unwrap_err().to_string().replace(&directory, "")
+}
+
+fn aside(path: &Path) {
+    fs::rename(path, path.with_extension("aside")).unwrap();
+}
+
+fn owned_by_alice(path: &Path) {
+    chown(path, Some(1000), Some(1000)).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn only_a_plain_file_of_the_users_own_is_trusted() {
+    let spoils: [Spoil; 11] = [
+        |path| {
+            aside(path);
+            symlink(path.with_extension("aside"), path).unwrap();
+            "is a symbolic link"
+        },
+        |path| {
+            aside(path);
+            symlink("nowhere", path).unwrap();
+            "is a symbolic link"
+        },
+        |path| {
+            aside(path);
+            mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+            owned_by_alice(path);
+            "is not a regular file"
+        },
+        |path| {
+            aside(path);
+            fs::create_dir(path).unwrap();
+            owned_by_alice(path);
+            "is not a regular file"
+        },
+        |path| {
+            aside(path);
+            mknod(path, SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, makedev(1, 5)).unwrap();
+            owned_by_alice(path);
+            "is not a regular file"
+        },
+        |path| {
+            fs::hard_link(path, path.with_extension("other")).unwrap();
+            "has 2 hard links and must have one"
+        },
+        |path| {
+            chown(path, Some(1001), None).unwrap();
+            "belongs to uid 1001, which is not its user's"
+        },
+        |path| {
+            chown(path, Some(0), None).unwrap();
+            "belongs to uid 0, which is not its user's"
+        },
+        |path| {
+            fs::set_permissions(path, Permissions::from_mode(0o640)).unwrap();
+            "has mode 0640 and must have 0600"
+        },
+        |path| {
+            fs::set_permissions(path, Permissions::from_mode(0o601)).unwrap();
+            "has mode 0601 and must have 0600"
+        },
+        |path| {
+            fs::set_permissions(path, Permissions::from_mode(0o620)).unwrap();
+            "has mode 0620 and must have 0600"
+        },
+    ];
+    for name in FILES {
+        for spoil in spoils {
+            let home = Home::enrolled();
+            let seen = home.load();
+            let expected = spoil(&home.path(name));
+            assert_eq!(refusal(&home), format!("{name} {expected}"));
+            // And who had loaded it before writes nothing into it.
+            if name == "alice.state" {
+                let state = State { failures: 5, ..seen.record.state };
+                let swap = home.store.swap(&alice(), seen.version, &state);
+                assert!(swap.is_err(), "{expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_socket_is_refused() {
+    for name in FILES {
+        let home = Home::enrolled();
+        aside(&home.path(name));
+        let _listener = UnixListener::bind(home.path(name)).unwrap();
+        owned_by_alice(&home.path(name));
+        assert_eq!(refusal(&home), format!("cannot open {name}: No such device or address (os error 6)"));
+    }
+}
+
+#[test]
+fn a_file_that_is_not_what_we_wrote_is_damage() {
+    type Case = (&'static str, fn(&mut Vec<u8>), &'static str);
+    let cases: [Case; 12] = [
+        ("alice.toml", Vec::clear, "cannot be read: version is missing at its end"),
+        ("alice.toml", |text| text.truncate(150), "cannot be read: line 5: enrolment has a value that cannot be"),
+        ("alice.toml", |text| text.resize(70_000, b'\n'), "cannot be read: it is too large"),
+        ("alice.toml", |text| text.push(0xff), "cannot be read: it is not UTF-8"),
+        (
+            "alice.toml",
+            |text| swap(text, "version = 1", "version = 2"),
+            "is of version 2, and this program reads version 1",
+        ),
+        ("alice.toml", |text| swap(text, "\"alice\"", "\"bob\""), "belongs to \"bob\" with uid 1000"),
+        ("alice.toml", |text| swap(text, "uid = 1000", "uid = 1001"), "belongs to \"alice\" with uid 1001"),
+        ("alice.state", Vec::clear, NEITHER),
+        ("alice.state", |text| text.truncate(2048), NEITHER),
+        ("alice.state", |text| text.truncate(4095), NEITHER),
+        ("alice.state", |text| text.push(b'\n'), NEITHER),
+        ("alice.state", |text| swap(text, "pam_otp-state 1", "pam_otp-state 2"), NEITHER),
+    ];
+    for (name, spoil, expected) in cases {
+        let home = Home::enrolled();
+        let mut contents = fs::read(home.path(name)).unwrap();
+        spoil(&mut contents);
+        fs::write(home.path(name), contents).unwrap();
+        assert_eq!(refusal(&home), format!("{name} {expected}"));
+    }
+}
+
+const NEITHER: &str = "cannot be read: neither slot holds a state of this enrolment";
+
+fn swap(text: &mut Vec<u8>, from: &str, to: &str) {
+    let changed = String::from_utf8(text.clone()).unwrap().replacen(from, to, 1);
+    assert_ne!(changed.as_bytes(), text.as_slice());
+    *text = changed.into_bytes();
+}
+
+#[test]
+fn an_account_that_got_the_name_of_an_earlier_one_is_somebody_else() {
+    let home = Home::enrolled();
+    let successor = named("alice", 1001);
+    let error = home.store.load(&successor).err().unwrap().to_string();
+    assert!(error.ends_with("alice.toml belongs to uid 1000, which is not its user's"), "{error}");
+    // Not even when the files were handed to them.
+    FILES.iter().for_each(|name| chown(home.path(name), Some(1001), None).unwrap());
+    let error = home.store.load(&successor).err().unwrap().to_string();
+    assert!(error.ends_with("alice.toml belongs to \"alice\" with uid 1000"), "{error}");
+}
+
+#[test]
+fn an_enrolment_is_not_made_over_something_strange() {
+    let home = Home::empty();
+    symlink("/etc/passwd", home.path("alice.toml")).unwrap();
+    assert_eq!(home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Lost);
+    let home = Home::empty();
+    symlink("/etc/passwd", home.path("alice.state")).unwrap();
+    assert!(home.store.replace(&alice(), None, &record(vec![phone(1)])).is_err());
+    let home = Home::empty();
+    mkfifo(&home.path("alice.state"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    assert!(home.store.replace(&alice(), None, &record(vec![phone(1)])).is_err());
+    let home = Home::empty();
+    fs::write(home.path("victim"), "untouched").unwrap();
+    symlink("victim", home.path("alice.new-by-root")).unwrap();
+    home.enrol(&alice());
+    assert_eq!(fs::read(home.path("victim")).unwrap(), b"untouched");
+}
+
+#[test]
+fn purging_follows_no_link_and_waits_for_nobody() {
+    let home = Home::empty();
+    fs::write(home.path("victim"), "untouched").unwrap();
+    symlink("victim", home.path("alice.toml")).unwrap();
+    mkfifo(&home.path("alice.state"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    assert!(home.store.purge(&alice()).unwrap());
+    assert_eq!(home.names(), ["victim"]);
+    symlink("victim", home.path("alice.state")).unwrap();
+    assert!(home.store.purge(&alice()).unwrap());
+    assert_eq!(fs::read(home.path("victim")).unwrap(), b"untouched");
+}
+
+#[test]
+fn a_directory_that_others_can_change_is_refused() {
+    let home = Home::empty();
+    let path = home.directory.path();
+    let open = || FileStore::open(path).err().map(|error| error.to_string().replace(&*path.to_string_lossy(), "DIR"));
+    for mode in [0o1730, 0o0700, 0o1710, 0o0710] {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        assert_eq!(open(), None, "{mode:o}");
+    }
+    for mode in [0o0730, 0o1731, 0o1732, 0o1734, 0o1777, 0o0777, 0o0755] {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        assert_eq!(open(), Some(format!("DIR/ has mode {mode:04o} and must have 1730")));
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o1730)).unwrap();
+    chown(path, Some(1000), None).unwrap();
+    assert_eq!(open().unwrap(), "DIR/ belongs to uid 1000, not to root");
+}
+
+#[test]
+fn what_is_no_directory_is_refused() {
+    let home = Home::empty();
+    let error = |path: &str| FileStore::open(&home.path(path)).err().unwrap();
+    let missing = error("missing");
+    let text = format!("cannot open {}: No such file or directory (os error 2)", home.path("missing").display());
+    assert_eq!(missing.to_string(), text);
+    assert_eq!(missing.hint(), "the state directory is made by the package or by `make install`");
+    fs::write(home.path("file"), "").unwrap();
+    assert!(error("file").to_string().ends_with("/file: Not a directory (os error 20)"));
+    symlink(home.directory.path(), home.path("link")).unwrap();
+    assert!(error("link").to_string().ends_with("/link: Not a directory (os error 20)"));
+    mkfifo(&home.path("fifo"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    assert!(error("fifo").to_string().ends_with("/fifo: Not a directory (os error 20)"));
+}
+
+#[test]
+fn who_holds_the_lock_keeps_others_waiting_but_not_for_ever() {
+    let home = Home::enrolled();
+    let seen = home.load();
+    let holder = File::open(home.path("alice.state")).unwrap();
+    holder.lock().unwrap();
+    let unlocked = home.login(&Attempt::Malformed).unwrap();
+    assert_eq!(unlocked, Verdict::Refused(Refusal::Malformed), "who only reads needs no lock");
+    assert!(matches!(home.login(&right()), Err(StoreError::Busy)));
+    assert_eq!(home.load().version, seen.version);
+    drop(holder);
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+}
+
+#[test]
+fn a_rehearsal_touches_nothing_but_its_own_file() {
+    let home = Home::enrolled();
+    let before = fs::read_to_string(home.path("alice.state")).unwrap();
+    fs::hard_link(home.path("alice.state"), home.path(REHEARSAL)).unwrap();
+    home.store.rehearse();
+    fs::remove_file(home.path(REHEARSAL)).unwrap();
+    assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
+    symlink("alice.state", home.path(REHEARSAL)).unwrap();
+    home.store.rehearse();
+    assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
+    fs::remove_file(home.path(REHEARSAL)).unwrap();
+    mkfifo(&home.path(REHEARSAL), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    home.store.rehearse();
+}

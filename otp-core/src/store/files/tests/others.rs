@@ -1,0 +1,120 @@
+//! As another user, or under another umask: in a process of its own, since both belong to the process.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::*;
+
+/// Runs one of the ignored tests below in a new process that stands in the state directory.
+fn run(test: &str, home: &Home, uid: u32, gid: u32) {
+    // A copy that everybody may execute, wherever this was built.
+    let copy = tempfile::tempdir().unwrap();
+    fs::set_permissions(copy.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = copy.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let name = format!("store::files::tests::others::{test}");
+    let mut command = Command::new(&program);
+    command.args(["--exact", "--ignored", &name]).current_dir(home.directory.path()).uid(uid).gid(gid);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+fn here() -> FileStore {
+    FileStore::open(Path::new(".")).unwrap()
+}
+
+fn with_umask(mask: u32) {
+    nix::sys::stat::umask(Mode::from_bits_truncate(mask));
+    let home = Home::enrolled();
+    home.login(&right()).unwrap();
+    home.store.rehearse();
+    for name in ["alice.toml", "alice.state"] {
+        assert_eq!(fs::metadata(home.path(name)).unwrap().mode() & 0o7777, 0o600, "{name}");
+    }
+    assert_eq!(fs::metadata(home.path(REHEARSAL)).unwrap().mode() & 0o177, 0);
+    assert_eq!(home.login(&right()).unwrap(), REPLAYED);
+}
+
+#[test]
+fn files_have_mode_0600_whatever_the_umask() {
+    run("under_umask_0", &Home::empty(), 0, 0);
+    run("under_umask_0777", &Home::empty(), 0, 0);
+}
+
+#[test]
+#[ignore = "changes the umask of its process: run by files_have_mode_0600_whatever_the_umask"]
+fn under_umask_0() {
+    with_umask(0);
+}
+
+#[test]
+#[ignore = "changes the umask of its process: run by files_have_mode_0600_whatever_the_umask"]
+fn under_umask_0777() {
+    with_umask(0o777);
+}
+
+#[test]
+fn with_the_group_alone_alice_reaches_her_own_record() {
+    let home = Home::empty();
+    run("as_alice_enrol_log_in_and_leave", &home, 1000, GROUP);
+    assert!(home.names().is_empty());
+}
+
+#[test]
+#[ignore = "needs to be alice: run by with_the_group_alone_alice_reaches_her_own_record"]
+fn as_alice_enrol_log_in_and_leave() {
+    let store = here();
+    let login = || update(&store, &alice(), |record| decide(&LIMITS, record, &right(), NOW)).unwrap();
+    assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
+    assert_eq!((login(), login()), (by_phone(), REPLAYED));
+    let seen = store.load(&alice()).unwrap().unwrap();
+    assert_eq!(store.replace(&alice(), Some(seen.version), &enrolled_anew(&seen.record, 2)).unwrap(), Swap::Done);
+    assert_eq!((login(), login()), (by_phone(), REPLAYED));
+    let seen = store.load(&alice()).unwrap().unwrap();
+    assert_eq!(store.remove(&alice(), seen.version).unwrap(), Swap::Done);
+}
+
+#[test]
+fn with_the_group_alone_alice_reaches_nobody_elses_record() {
+    let home = Home::empty();
+    home.enrol(&named("bob", 1001));
+    let before = (fs::read(home.path("bob.toml")).unwrap(), fs::read(home.path("bob.state")).unwrap());
+    run("as_alice_try_bobs_record", &home, 1000, GROUP);
+    assert_eq!((fs::read(home.path("bob.toml")).unwrap(), fs::read(home.path("bob.state")).unwrap()), before);
+    assert_eq!(home.names(), ["bob.state", "bob.toml"]);
+}
+
+#[test]
+#[ignore = "needs to be alice: run by with_the_group_alone_alice_reaches_nobody_elses_record"]
+fn as_alice_try_bobs_record() {
+    let (store, bob) = (here(), named("bob", 1001));
+    let denied = |error: StoreError| error.to_string();
+    assert_eq!(denied(store.load(&bob).err().unwrap()), "cannot open ./bob.toml: Permission denied (os error 13)");
+    let seen = Version { sequence: 1, credentials: 1, enrolment: EnrolmentId([1; 16]) };
+    let state = State::new(seen.enrolment);
+    assert_eq!(
+        denied(store.swap(&bob, seen, &state).unwrap_err()),
+        "cannot open ./bob.state: Permission denied (os error 13)"
+    );
+    assert!(store.remove(&bob, seen).is_err());
+    assert!(store.purge(&bob).is_err());
+    assert_eq!(denied(store.stems().unwrap_err()), "cannot list .: Permission denied (os error 13)");
+}
+
+#[test]
+fn an_enrolment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
+    let home = Home::empty();
+    // Killed between making the new credentials and giving them to her.
+    fs::write(home.path(&Names::of(&alice()).incoming), "").unwrap();
+    run("as_alice_enrol", &home, 1000, GROUP);
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    assert!(home.store.purge(&alice()).unwrap());
+    assert!(home.names().is_empty());
+}
+
+#[test]
+#[ignore = "needs to be alice: run by an_enrolment_by_root_that_was_killed_does_not_keep_alice_from_enrolling"]
+fn as_alice_enrol() {
+    assert_eq!(here().replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
+}

@@ -1,0 +1,190 @@
+//! Threads stand in for processes: a lock by flock(2) belongs to the open file, and each of them opens its own.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+/// Runs `each` in as many threads, which start together, and collects what they say.
+fn together<T: Send>(threads: u8, each: impl Fn(u8) -> T + Sync) -> Vec<T> {
+    let barrier = Barrier::new(usize::from(threads));
+    let (barrier, each) = (&barrier, &each);
+    thread::scope(|scope| {
+        let start = |number| {
+            scope.spawn(move || {
+                barrier.wait();
+                each(number)
+            })
+        };
+        let running: Vec<_> = (0..threads).map(start).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn of_64_who_read_the_same_version_exactly_one_writes() {
+    let home = Home::enrolled();
+    for _ in 0..20 {
+        let loaded: Vec<_> = (0..64).map(|_| home.load()).collect();
+        let swaps = together(64, |number| {
+            let Loaded { record, version } = &loaded[usize::from(number)];
+            let state = State { failures: u32::from(number), ..record.state.clone() };
+            (home.store.swap(&alice(), *version, &state).unwrap(), state)
+        });
+        let done: Vec<_> = swaps.into_iter().filter(|(swap, _)| *swap == Swap::Done).collect();
+        assert_eq!(done.len(), 1);
+        assert_eq!(home.load().record.state, done[0].1);
+    }
+}
+
+#[test]
+fn one_code_released_to_64_sessions_lets_exactly_one_in() {
+    let home = Home::enrolled();
+    for round in 0..20 {
+        let (now, attempt) = (UnixTime(NOW.0 + 30 * round), shown(&phone(1), STEP + round));
+        let verdicts = together(64, |_| home.login_at(&attempt, now).unwrap());
+        assert_eq!(verdicts.iter().filter(|verdict| **verdict == by_phone()).count(), 1, "round {round}");
+        assert_eq!(verdicts.iter().filter(|verdict| **verdict == REPLAYED).count(), 63, "round {round}");
+    }
+}
+
+#[test]
+fn forty_wrong_guesses_at_once_are_all_counted() {
+    let home = Home::enrolled();
+    let limits = crate::decide::Limits { lock_after: 100, ..LIMITS };
+    let verdicts =
+        together(40, |_| update(&home.store, &alice(), |record| decide(&limits, record, &wrong(), NOW)).unwrap());
+    for failures in 1..=40 {
+        assert!(verdicts.contains(&wrong_for_the(failures)), "{failures}");
+    }
+    assert_eq!(home.load().record.state.failures, 40);
+}
+
+#[test]
+fn the_right_code_gets_in_among_wrong_guesses() {
+    let home = Home::enrolled();
+    let limits = crate::decide::Limits { lock_after: 100, ..LIMITS };
+    let verdicts = together(20, |number| {
+        let attempt = if number == 7 { right() } else { wrong() };
+        update(&home.store, &alice(), |record| decide(&limits, record, &attempt, NOW)).unwrap()
+    });
+    assert_eq!(verdicts[7], by_phone());
+}
+
+#[test]
+fn users_do_not_get_in_each_others_way() {
+    let home = Home::empty();
+    let accounts: Vec<_> = (0..32).map(|number| named(&format!("user{number}"), 2000 + number)).collect();
+    accounts.iter().for_each(|account| home.enrol(account));
+    let verdicts = together(32, |number| {
+        let account = &accounts[usize::from(number)];
+        update(&home.store, account, |record| decide(&LIMITS, record, &right(), NOW)).unwrap()
+    });
+    assert_eq!(verdicts, vec![by_phone(); 32]);
+}
+
+#[test]
+fn who_reads_while_others_enrol_and_remove_reads_one_or_the_other_whole() {
+    let home = Home::enrolled();
+    let over = AtomicBool::new(false);
+    together(4, |number| {
+        if number == 0 {
+            for round in 0..150 {
+                let round = u8::try_from(round).unwrap();
+                change(&home.store, &alice(), |_| {
+                    let next = Next::Record(Box::new(enrolled_anew(&record(vec![phone(1)]), round)));
+                    (if round % 5 == 4 { Next::Nothing } else { next }, ())
+                })
+                .unwrap();
+            }
+            over.store(true, Ordering::Relaxed);
+        }
+        while !over.load(Ordering::Relaxed) {
+            if number == 1 {
+                let _ = home.login(&wrong()).unwrap();
+            } else {
+                let _ = home.store.load(&alice()).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn of_many_first_enrolments_exactly_one_is_made() {
+    for _ in 0..20 {
+        let home = Home::empty();
+        let swaps = together(16, |number| {
+            let record = enrolled_anew(&record(vec![phone(1)]), number);
+            home.store.replace(&alice(), None, &record).unwrap()
+        });
+        assert_eq!(swaps.iter().filter(|swap| **swap == Swap::Done).count(), 1);
+        assert_eq!(home.names(), ["alice.state", "alice.toml"]);
+        assert_eq!(home.login(&right()).unwrap(), by_phone());
+    }
+}
+
+#[test]
+fn purging_amid_enrolments_leaves_a_whole_record_or_none() {
+    let home = Home::empty();
+    for round in 0..40 {
+        together(3, |number| {
+            if number == 0 {
+                home.store.purge(&alice()).map(|_| ()).unwrap();
+            } else {
+                let record = enrolled_anew(&record(vec![phone(1)]), round * 3 + number);
+                let _ = home.store.replace(&alice(), None, &record).unwrap();
+            }
+        });
+        let _ = home.store.load(&alice()).unwrap();
+    }
+}
+
+/// Takes the lock, waits until `other` has opened the state as well, does something to the state, and lets go.
+fn while_waiting<T: Send>(home: &Home, other: impl FnOnce() -> T + Send, meanwhile: impl FnOnce(&Path)) -> T {
+    let path = home.path("alice.state");
+    let holder = File::open(&path).unwrap();
+    holder.lock().unwrap();
+    let opened = || {
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets.filter(|target| *target == path).count()
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(other);
+        while opened() < 2 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(20)); // so that it reads, too, what there is to read without the lock
+        meanwhile(&path);
+        drop(holder);
+        other.join().unwrap()
+    })
+}
+
+fn removed(path: &Path) {
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn who_waits_for_a_state_that_is_removed_meanwhile_writes_nothing_into_the_void() {
+    let home = Home::enrolled();
+    let Loaded { record: old, version } = home.load();
+    let state = State { failures: 1, ..old.state };
+    assert_eq!(while_waiting(&home, || home.store.swap(&alice(), version, &state).unwrap(), removed), Swap::Lost);
+
+    let home = Home::enrolled();
+    fs::remove_file(home.path("alice.toml")).unwrap();
+    let enrol = || home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap();
+    assert_eq!(while_waiting(&home, enrol, removed), Swap::Lost);
+    assert!(home.names().is_empty());
+}
+
+#[test]
+fn who_reads_amid_a_write_reads_again_when_it_is_over() {
+    let home = Home::enrolled();
+    home.login(&wrong()).unwrap();
+    let whole = fs::read(home.path("alice.state")).unwrap();
+    [0, 1].into_iter().for_each(|slot| home.garble(slot));
+    let loaded = while_waiting(&home, || home.load(), |path| fs::write(path, whole).unwrap());
+    assert_eq!(loaded.record.state.failures, 1);
+}
