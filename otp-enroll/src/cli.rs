@@ -98,18 +98,19 @@ pub(crate) enum Admin {
     /// What is known of a user; never a seed
     Show {
         /// Login name
+        #[arg(id = "shown", value_name = "USER")] // an id of its own: `user` is the global option's
         user: String,
     },
     /// Accept codes again after too many wrong ones
     Unlock {
         /// Login names
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "USER")]
         users: Vec<String>,
     },
     /// Forget a user's devices and recovery codes, so that they can set up anew; what is required of them stays
     Reset {
         /// Login names
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "USER")]
         users: Vec<String>,
         /// Do not ask whether this is meant
         #[arg(long, short)]
@@ -118,7 +119,7 @@ pub(crate) enum Admin {
     /// Forget everything about a user, also what is required of them alone; the policy's rules still hold
     Disable {
         /// Login names
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "USER")]
         users: Vec<String>,
         /// Do not ask whether this is meant
         #[arg(long, short)]
