@@ -1,6 +1,7 @@
 //! For the system administrator: who has what, unlock, reset, disable, check. Never shows a seed.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::unistd::{Group, geteuid, getuid};
 use otp_core::audit::Event;
@@ -185,17 +186,24 @@ fn faults_of(site: &Site) -> Vec<String> {
     if let Err(error) = site.store() {
         faults.push(error.to_string());
     }
-    faults.extend(helper_fault());
+    faults.extend(helper_fault(&site.config.state_directory));
     faults
 }
 
 /// Without the helper root can still log in with codes; users cannot set anything up.
-fn helper_fault() -> Option<String> {
+fn helper_fault(state: &Path) -> Option<String> {
     let helper = site::HELPER;
     let metadata = match std::fs::symlink_metadata(helper) {
         Ok(metadata) => metadata,
         Err(error) => return Some(format!("{helper}: {error}")),
     };
-    let good = metadata.is_file() && metadata.uid() == 0 && metadata.mode() & 0o7777 == 0o2755;
-    if good { None } else { Some(format!("{helper}: must be a file of root:pam_otp with mode 2755")) }
+    let group = std::fs::metadata(state).map(|state| state.gid());
+    if !metadata.is_file() || metadata.uid() != 0 || metadata.mode() & 0o7777 != 0o2755 {
+        Some(format!("{helper}: must be a file of root:pam_otp with mode 2755"))
+    } else if group.is_ok_and(|group| group != metadata.gid()) {
+        // Set-group-ID to any other group, it could reach what it should not, and not what it should.
+        Some(format!("{helper}: must be of the same group as {}", state.display()))
+    } else {
+        None
+    }
 }

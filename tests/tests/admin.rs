@@ -351,6 +351,10 @@ fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
             "{outcome:?}"
         );
     }
+    chown(&file, None, Some(1)).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o2755)).unwrap();
+    let outcome = elsewhere(&format!("{} {HELPER}", file.display()), &check);
+    assert!(outcome.out.contains(&format!("{HELPER}: must be of the same group as /var/lib/pam_otp/")), "{outcome:?}");
     fs::remove_file(&file).unwrap();
     let missing = format!("{} /usr/local/libexec/pam_otp", folder.path().display());
     let outcome = elsewhere(&missing, &check);
