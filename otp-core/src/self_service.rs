@@ -36,7 +36,7 @@ impl<'a> SelfService<'a> {
     /// Answers one request. What the reply says is durable.
     pub fn answer(&mut self, request: Request, now: UnixTime) -> Reply {
         let reply = match request {
-            Request::Status {} => self.status(),
+            Request::Status {} => self.status(now),
             Request::Enrol { proof } => self.enrol(proof.as_ref(), now),
             Request::Confirm { code } => self.confirm(&code, now),
             Request::Recovery { proof } => self.renew_recovery(&proof, now),
@@ -58,10 +58,10 @@ impl<'a> SelfService<'a> {
         LocalAuthority::for_account(self.site, self.account.clone())
     }
 
-    fn status(&self) -> Result<Reply, Error> {
+    fn status(&self, now: UnixTime) -> Result<Reply, Error> {
         let loaded = self.site.store()?.load(&self.account)?;
         let record = loaded.map_or_else(|| Record::stranger(&self.account), |loaded| loaded.record);
-        Ok(Reply::Status(Status::of(&record)))
+        Ok(Reply::Status(Status::of(&record, now)))
     }
 
     fn enrol(&mut self, proof: Option<&Confidential>, now: UnixTime) -> Result<Reply, Error> {
@@ -211,8 +211,8 @@ impl<'a> SelfService<'a> {
 }
 
 impl Status {
-    /// What may be told about a record.
-    pub fn of(record: &Record) -> Self {
+    /// What may be told about a record. A lock whose time is over is none.
+    pub fn of(record: &Record, now: UnixTime) -> Self {
         let Record { credentials, state } = record;
         Self {
             user: credentials.user.as_str().to_owned(),
@@ -222,8 +222,8 @@ impl Status {
             recovery_codes_left: record.recovery_left().unwrap_or(0),
             failures: state.failures,
             lock: match state.lock {
-                Lock::Open => "open".to_owned(),
-                Lock::Until(time) => time.to_string(),
+                Lock::Until(time) if now < time => time.to_string(),
+                Lock::Open | Lock::Until(_) => "open".to_owned(),
                 Lock::UntilUnlocked => "until-unlocked".to_owned(),
             },
             last_accepted: state.last_accepted.map(|time| time.to_string()),

@@ -1,6 +1,7 @@
 //! For the system administrator: who has what, unlock, reset, disable, check. Never shows a seed.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::unistd::{Group, geteuid, getuid};
 use otp_core::audit::Event;
@@ -9,6 +10,7 @@ use otp_core::record::{EnrolmentId, Record};
 use otp_core::request::Status;
 use otp_core::site::{self, Site};
 use otp_core::store::{FileStore, Next, Store, StoreError, change};
+use otp_core::time::UnixTime;
 use otp_core::user::Account;
 use serde::Serialize;
 
@@ -33,7 +35,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         Admin::Show { user } => {
             let account = account(user)?;
             let record = store.load(&account).map_err(Error::from)?.map(|loaded| loaded.record);
-            own::show(&Status::of(&record.unwrap_or_else(|| Record::stranger(&account))), voice)
+            own::show(&Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), UnixTime::now()), voice)
         }
         Admin::Unlock { users } => each(users, voice, "unlocked", "was not locked", |account| unlock(&store, account)),
         Admin::Reset { users, yes } => {
@@ -109,32 +111,38 @@ struct Unusable<'a> {
 }
 
 fn list(store: &FileStore, voice: &Voice) -> Result<(), Problem> {
-    let mut faults = 0usize;
+    let (mut faults, now) = (0usize, UnixTime::now());
     let stems = store.stems().map_err(Error::from)?;
-    voice.advise(&format!(
-        "{:<24} {:<14} {:>8}  {:<10} {}",
-        "USER", "SECOND FACTOR", "RECOVERY", "REQUIRED", "LOCKED"
-    ))?;
+    let width = stems.iter().map(String::len).fold("USER".len(), usize::max);
+    if stems.is_empty() {
+        voice.advise("Nobody has set up a second factor.")?;
+    } else {
+        voice.advise(&format!("{:<width$}  FACTOR     RECOVERY  REQUIRED  LOCKED", "USER"))?;
+    }
     for stem in stems {
-        match listed(store, &stem) {
+        match listed(store, &stem, now) {
             Ok(status) => voice.result(&status, || {
                 let factor = status.devices.iter().map(|device| device.r#type.as_str()).collect::<Vec<_>>().join(",");
                 let factor = if factor.is_empty() { "-" } else { &factor };
-                let lock = if status.lock == "open" { "-" } else { &status.lock };
+                let lock = match status.lock.as_str() {
+                    "open" => "-".into(),
+                    "until-unlocked" => "until unlocked".into(),
+                    time => format!("until {}", own::moment(time)),
+                };
                 let (user, left, requirement) = (&status.user, status.recovery_codes_left, &status.requirement);
-                format!("{user:<24} {factor:<14} {left:>8}  {requirement:<10} {lock}")
+                format!("{user:<width$}  {factor:<9}  {left:>8}  {requirement:<8}  {lock}")
             })?,
             Err(error) => {
                 faults = faults.saturating_add(1);
                 let unusable = Unusable { file: &stem, error: error.to_string(), hint: error.hint() };
-                voice.result(&unusable, || format!("{stem:<24} unusable: {error}"))?;
+                voice.result(&unusable, || format!("{stem:<width$}  unusable: {error}"))?;
             }
         }
     }
-    if faults == 0 { Ok(()) } else { Err(Problem::Faults(faults)) }
+    if faults == 0 { Ok(()) } else { Err(Problem::Unusable(faults)) }
 }
 
-fn listed(store: &FileStore, stem: &str) -> Result<Status, Error> {
+fn listed(store: &FileStore, stem: &str, now: UnixTime) -> Result<Status, Error> {
     let credentials = store.credentials(stem)?;
     let gone = || Error::Names {
         subject: format!("the user {:?}", credentials.user.as_str()),
@@ -142,7 +150,7 @@ fn listed(store: &FileStore, stem: &str) -> Result<Status, Error> {
     };
     let account = site::account(credentials.user.as_str())?.ok_or_else(gone)?;
     let record = store.load(&account)?.map(|loaded| loaded.record);
-    Ok(Status::of(&record.unwrap_or_else(|| Record::stranger(&account))))
+    Ok(Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), now))
 }
 
 /// What `admin check` answers to a script.
@@ -178,17 +186,24 @@ fn faults_of(site: &Site) -> Vec<String> {
     if let Err(error) = site.store() {
         faults.push(error.to_string());
     }
-    faults.extend(helper_fault());
+    faults.extend(helper_fault(&site.config.state_directory));
     faults
 }
 
 /// Without the helper root can still log in with codes; users cannot set anything up.
-fn helper_fault() -> Option<String> {
+fn helper_fault(state: &Path) -> Option<String> {
     let helper = site::HELPER;
     let metadata = match std::fs::symlink_metadata(helper) {
         Ok(metadata) => metadata,
         Err(error) => return Some(format!("{helper}: {error}")),
     };
-    let good = metadata.is_file() && metadata.uid() == 0 && metadata.mode() & 0o7777 == 0o2755;
-    if good { None } else { Some(format!("{helper}: must be a file of root:pam_otp with mode 2755")) }
+    let group = std::fs::metadata(state).map(|state| state.gid());
+    if !metadata.is_file() || metadata.uid() != 0 || metadata.mode() & 0o7777 != 0o2755 {
+        Some(format!("{helper}: must be a file of root:pam_otp with mode 2755"))
+    } else if group.is_ok_and(|group| group != metadata.gid()) {
+        // Set-group-ID to any other group, it could reach what it should not, and not what it should.
+        Some(format!("{helper}: must be of the same group as {}", state.display()))
+    } else {
+        None
+    }
 }

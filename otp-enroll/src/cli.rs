@@ -13,12 +13,9 @@ pub(crate) enum PictureKind {
     Png,
 }
 
-/// Set up a second login factor (TOTP, RFC 6238), look at it, change it.
-///
-/// Without a command, this sets up a second factor: it shows a QR code for an authenticator app, asks for a first code,
-/// and hands out recovery codes. Nothing is active before the code was right.
+/// The whole command line. One text for `-h` and `--help`: both fit on a page.
 #[derive(Debug, Parser)]
-#[command(name = "otp-enroll", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "otp-enroll", version, max_term_width = 100, about = ABOUT, long_about = None, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -33,11 +30,11 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// Whose second factor; for root, who must name somebody
+    /// Whose second factor; root must say it
     #[arg(long, global = true, value_name = "USER")]
     pub(crate) user: Option<String>,
 
-    /// Write JSON, a line each; to set up, read the codes from standard input
+    /// Write JSON, a line each, and read codes from standard input
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
@@ -56,6 +53,7 @@ pub(crate) struct Common {
 
 /// Options of setting up and of `reset`.
 #[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Setting up, and reset")]
 pub(crate) struct Enrolment {
     /// Also write the QR code as a picture: a new file that only you can read
     #[arg(long, num_args = 2, value_names = ["svg|png", "FILE"])]
@@ -86,7 +84,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         save_recovery: Option<PathBuf>,
     },
-    /// Say whether a code is right; it is spent by that
+    /// Whether a code is right; it is spent by that
     Test,
     /// For the system administrator
     #[command(subcommand)]
@@ -100,18 +98,19 @@ pub(crate) enum Admin {
     /// What is known of a user; never a seed
     Show {
         /// Login name
+        #[arg(id = "shown", value_name = "USER")] // an id of its own: `user` is the global option's
         user: String,
     },
     /// Accept codes again after too many wrong ones
     Unlock {
         /// Login names
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "USER")]
         users: Vec<String>,
     },
     /// Forget a user's devices and recovery codes, so that they can set up anew; what is required of them stays
     Reset {
         /// Login names
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "USER")]
         users: Vec<String>,
         /// Do not ask whether this is meant
         #[arg(long, short)]
@@ -120,7 +119,7 @@ pub(crate) enum Admin {
     /// Forget everything about a user, also what is required of them alone; the policy's rules still hold
     Disable {
         /// Login names
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "USER")]
         users: Vec<String>,
         /// Do not ask whether this is meant
         #[arg(long, short)]
@@ -130,16 +129,45 @@ pub(crate) enum Admin {
     Check,
 }
 
+const ABOUT: &str = "\
+Set up a second login factor (TOTP, RFC 6238), look at it, change it.
+
+Without a command, this sets one up: it shows a QR code for an authenticator app, asks for a first code, and hands \
+out recovery codes. Nothing is active before the code was right.";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    refused: a code was wrong, or the change is not allowed
+  1    refused: a wrong code, a change that is not allowed; or faults were found
   2    the command line is wrong
   3    there is no such user, or no second factor is set up
   4    failed: configuration, records, helper, terminal or file
   130  interrupted
 
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
+
+impl Cli {
+    /// What was said and could not be honoured: nobody should take it for done.
+    pub(crate) fn misplaced(&self) -> Option<String> {
+        let Enrolment { qr, save_recovery } = &self.enrolment;
+        let option = match (qr, save_recovery) {
+            (Some(_), _) => "--qr",
+            (None, Some(_)) => "--save-recovery",
+            (None, None) => "",
+        };
+        match &self.command {
+            Some(Command::Admin(_)) if self.common.user.is_some() => {
+                Some("--user does not go with admin: its commands take names".into())
+            }
+            Some(Command::Reset(_)) if !option.is_empty() => Some(format!("{option} goes after reset")),
+            Some(Command::Recovery { .. }) if option == "--save-recovery" => {
+                Some(format!("{option} goes after recovery"))
+            }
+            Some(_) if !option.is_empty() => Some(format!("{option} does not go with this command")),
+            Some(_) | None => None,
+        }
+    }
+}
 
 impl Enrolment {
     /// The picture asked for by `--qr`; the error names the kind that is not known.

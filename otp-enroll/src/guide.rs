@@ -1,7 +1,9 @@
 //! The guided way in: the key on the alternate screen, a first code, the recovery codes, and how to try it.
 
-use std::path::Path;
+use std::iter;
+use std::path::{Path, PathBuf};
 
+use otp_core::qr::Qr;
 use otp_core::request::{Confidential, Declined, Offer, Reply, Request};
 use otp_core::site::host_name;
 
@@ -13,8 +15,7 @@ use crate::page::{self, page};
 use crate::picture;
 use crate::problem::{Problem, declined_text};
 use crate::say::Voice;
-use crate::terminal::Terminal;
-use otp_core::qr::Qr;
+use crate::terminal::{AskError, Terminal};
 
 const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
 const CODES_UNSEEN: &str = "interrupted: it is set up, but not all was shown; new recovery codes: otp-enroll recovery";
@@ -38,9 +39,18 @@ pub(crate) fn enrol(desk: &mut Desk<'_>, offer: &Offer, save: Option<&Path>, voi
     let codes = loop {
         // The window may have another size by now.
         terminal = Terminal::here();
-        screen.show(&page(&terminal, &qr, &panel(offer, &note))).map_err(Problem::Output)?;
+        let mut lines = page(&terminal, &qr, &panel(offer, &note));
+        if lines.len().saturating_add(2) < terminal.rows {
+            lines.push(String::new()); // sets the question off
+        }
+        screen.show(&lines).map_err(Problem::Output)?;
         let line = terminal.ask("Code that the app shows: ")?;
-        if line.expose().trim().is_empty() {
+        let typed = || line.expose().chars().filter(|c| !c.is_whitespace());
+        if typed().next().is_none() {
+            continue;
+        }
+        if !typed().all(|c| c.is_ascii_digit()) || typed().count() != usize::from(offer.digits) {
+            note = format!("a code has {} digits; blanks between them do not matter", offer.digits);
             continue;
         }
         let code = Confidential::new(line.expose());
@@ -57,7 +67,8 @@ pub(crate) fn enrol(desk: &mut Desk<'_>, offer: &Offer, save: Option<&Path>, voi
     voice.advise(&format!("The second factor of {} is set up.", offer.user))?;
     voice.advise(&saved)?;
     voice.advise(&format!(
-        "Before you close this session, try it from a second one:  ssh {}@{}",
+        "\nBefore you close this session, try it from a second one. The code you typed is\n\
+         spent: log in with the next one.\n\n    ssh {}@{}\n",
         offer.user,
         host_name()
     ))
@@ -88,35 +99,43 @@ fn hand_out(
     if codes.is_empty() {
         return Ok("This machine hands out no recovery codes.".into());
     }
-    let mut note = match save {
-        Some(path) => match save_codes(path, codes, user) {
-            Ok(()) => format!("They are saved in {}.", path.display()),
-            Err(problem) => problem.to_string(),
-        },
-        None => String::new(),
+    let (mut saved, mut note) = (None, String::new());
+    let mut keep = |path: &Path| match save_codes(path, codes, user) {
+        Ok(()) => {
+            // In full: nobody should have to look for it.
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let note = format!("They are saved in {}.", path.display());
+            saved = Some(path);
+            note
+        }
+        Err(problem) => format!("! {problem}"),
     };
-    let mut saved = save.filter(|_| note.starts_with("They")).map(Path::to_path_buf);
+    if let Some(path) = save {
+        note = keep(path);
+    }
     loop {
         let mut terminal = Terminal::here();
         screen.show(&page::text(&terminal, &sheet(codes, user, &note))).map_err(Problem::Output)?;
-        let answer = terminal.ask("Enter when you have them, or a new file to save them in: ")?;
+        let answer = match terminal.ask("File, or just Enter: ") {
+            Err(AskError::Closed) => break, // Ctrl-D on a page that was read is as good as Enter
+            answer => answer?,
+        };
         let name = answer.expose().trim();
         if name.is_empty() {
             break;
         }
-        note = match save_codes(Path::new(name), codes, user) {
-            Ok(()) => {
-                saved = Some(name.into());
-                format!("They are saved in {name}.")
-            }
-            Err(problem) => problem.to_string(),
-        };
+        note = keep(&from_home(name));
     }
-    let count = codes.len();
-    Ok(match saved {
-        Some(path) => format!("{count} recovery codes are in {}: move them off this machine.", path.display()),
-        None => format!("{count} recovery codes were shown; they are not shown again. New ones: otp-enroll recovery"),
+    Ok(match (saved, codes.len()) {
+        (Some(path), count) => format!("{count} recovery codes are in {}: move them off this machine.", path.display()),
+        (None, count) => format!("{count} recovery codes were shown, this once. New ones: otp-enroll recovery"),
     })
+}
+
+/// A name as it was typed, `~/` read as a shell would read it.
+fn from_home(name: &str) -> PathBuf {
+    let home = || Some(nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??.dir);
+    name.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest))).unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// Writes recovery codes to a new file of the user's.
@@ -135,18 +154,20 @@ fn panel(offer: &Offer, note: &str) -> Vec<String> {
     let mut lines = vec![
         format!("Second factor of {} at {}", offer.user, offer.issuer),
         String::new(),
-        "Scan the code with an authenticator app, or give it this key:".to_owned(),
+        "Scan the code with an authenticator app, or type this key into it:".to_owned(),
         String::new(),
     ];
     lines.extend(grouped(offer.secret.expose(), 4, 4));
-    lines.push(String::new());
-    lines.push(format!("HEX {}", offer.hex.expose()));
-    lines.push(offer.uri.expose().to_owned());
     if (offer.algorithm.as_str(), offer.digits, offer.period) != ("SHA1", 6, 30) {
-        lines.push(format!("{}, {} digits, {} s", offer.algorithm, offer.digits, offer.period));
+        lines.push(format!("  {}, {} digits, {} s", offer.algorithm, offer.digits, offer.period));
     }
-    if !note.is_empty() {
-        lines.push(String::new());
+    lines.push(String::new());
+    lines.extend(labelled("HEX", &grouped(offer.hex.expose(), 20, 1)));
+    lines.push(format!("URI  {}", offer.uri.expose()));
+    lines.push(String::new());
+    if note.is_empty() {
+        lines.push("Nothing is active before the first code was right. Ctrl-C ends this.".to_owned());
+    } else {
         lines.push(format!("! {note}"));
     }
     lines
@@ -162,11 +183,19 @@ fn sheet(codes: &[Confidential], user: &str, note: &str) -> Vec<String> {
         String::new(),
     ];
     lines.extend(codes.iter().map(|code| format!("    {}", code.expose())));
+    lines.push(String::new());
+    lines.push("Press Enter when you have them, or type the name of a new file for them.".to_owned());
     if !note.is_empty() {
-        lines.push(String::new());
         lines.push(note.to_owned());
     }
+    lines.push(String::new());
     lines
+}
+
+/// Lines with a label before the first of them.
+fn labelled(label: &str, lines: &[String]) -> Vec<String> {
+    let labels = iter::once(label).chain(iter::repeat(""));
+    labels.zip(lines).map(|(label, line)| format!("{label:<3}{line}")).collect()
 }
 
 /// Groups of `size` letters, `groups` of them a line.

@@ -34,13 +34,18 @@ fn main() -> ExitCode {
     match run(&cli, &voice) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            voice.complain(&problem);
+            if !problem.is_silent() {
+                voice.complain(&problem);
+            }
             ExitCode::from(problem.exit_code())
         }
     }
 }
 
 fn run(cli: &Cli, voice: &Voice) -> Result<(), Problem> {
+    if let Some(what) = cli.misplaced() {
+        return Err(Problem::Usage(what));
+    }
     if let Some(Command::Admin(command)) = &cli.command {
         return admin::run(command, &cli.common, voice);
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::Enrolment;
 use crate::desk::{Desk, unexpected};
 use crate::guide;
+use crate::picture;
 use crate::problem::Problem;
 use crate::say::Voice;
 use crate::scripted;
@@ -23,18 +24,31 @@ pub(crate) struct Changed<'a> {
 
 /// Sets up a second factor for somebody who has none; somebody who has one is shown it.
 pub(crate) fn set_up(desk: &mut Desk<'_>, enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
+    enrolment.picture().map_err(Problem::Usage)?;
     let status = desk.status()?;
     if status.enrolled {
         show(&status, voice)?;
         return voice.advise("\nIt is set up already. A new phone? otp-enroll reset");
     }
+    prepare(enrolment, voice)?;
     enrol(desk, enrolment, None, voice)
 }
 
 /// Replaces the device.
 pub(crate) fn reset(desk: &mut Desk<'_>, enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
+    prepare(enrolment, voice)?;
     let proof = if desk.status()?.enrolled { Some(voice.ask_code(PROOF)?) } else { None };
     enrol(desk, enrolment, proof, voice)
+}
+
+/// Finds out what cannot be done before a code is spent on it.
+fn prepare(enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
+    let terminal = voice.terminal()?;
+    scripted::somewhere_for_codes(enrolment.save_recovery.as_deref(), terminal.interactive)?;
+    match enrolment.picture().map_err(Problem::Usage)? {
+        Some((_, path)) => Ok(picture::can_write_new(&path)?),
+        None => Ok(()),
+    }
 }
 
 fn enrol(
@@ -65,16 +79,21 @@ pub(crate) fn show(status: &Status, voice: &Voice) -> Result<(), Problem> {
     voice.result(status, || {
         let mut lines = vec![format!("User             {}", status.user)];
         lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
-        lines.extend(status.devices.iter().map(|device| format!("Device {}         {}", device.id, described(device))));
+        lines.extend(status.devices.iter().map(|device| {
+            let DeviceStatus { id, name, created, .. } = device;
+            format!("Device {id}         {name}, {}, since {}", shape(device), day(created))
+        }));
         if status.enrolled {
             lines.push(format!("Recovery codes   {} left", status.recovery_codes_left));
-            lines.push(format!("Last accepted    {}", status.last_accepted.as_deref().unwrap_or("never")));
+            lines.push(format!("Last accepted    {}", status.last_accepted.as_deref().map_or("never".into(), moment)));
+        }
+        if status.failures > 0 {
             lines.push(format!("Wrong codes      {} in a row", status.failures));
         }
         match status.lock.as_str() {
             "open" => {}
             "until-unlocked" => lines.push("Locked           until an administrator unlocks".to_owned()),
-            time => lines.push(format!("Locked           until {time}")),
+            time => lines.push(format!("Locked           until {}", moment(time))),
         }
         if status.requirement != "policy" {
             lines.push(format!("Requirement      {} (set for this user)", status.requirement));
@@ -89,16 +108,27 @@ pub(crate) fn list(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
     if status.devices.is_empty() {
         voice.advise("No second factor is set up. Set one up with: otp-enroll")?;
     }
-    status
-        .devices
-        .iter()
-        .try_for_each(|device| voice.result(device, || format!("{}  {}", device.id, described(device))))
+    status.devices.iter().try_for_each(|device| {
+        let DeviceStatus { id, name, created, .. } = device;
+        voice.result(device, || format!("{id}  {name}, {}, since {}", shape(device), moment(created)))
+    })
 }
 
-fn described(device: &DeviceStatus) -> String {
-    let DeviceStatus { name, r#type, algorithm, digits, period, created, id: _ } = device;
+/// How a device's codes come about.
+fn shape(device: &DeviceStatus) -> String {
+    let DeviceStatus { r#type, algorithm, digits, period, .. } = device;
     let period = period.map_or_else(String::new, |period| format!(", {period} s"));
-    format!("{name} ({type}, {algorithm}, {digits} digits{period}; since {created})")
+    format!("{}, {algorithm}, {digits} digits{period}", r#type.to_ascii_uppercase())
+}
+
+/// A time of a [`Status`] as people write it; scripts get it as ISO 8601 has it.
+pub(crate) fn moment(time: &str) -> String {
+    time.replace('T', " ").replace('Z', " UTC")
+}
+
+/// Its day.
+fn day(time: &str) -> &str {
+    time.split_once('T').map_or(time, |(day, _)| day)
 }
 
 /// Removes the second factor.
@@ -108,11 +138,14 @@ pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, voice: &Voice) -> Result<(
         return voice.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
     }
     if !yes {
-        voice.must_mean("Remove your second factor? Where one is required you cannot log in without it.")?;
+        let user = &status.user;
+        voice.must_mean(&format!(
+            "Where a second factor is required, {user} cannot log in without one.\nRemove the second factor of {user}?"
+        ))?;
     }
     let proof = voice.ask_code(PROOF)?;
     let Reply::Disabled = desk.ask(Request::Disable { proof })? else { return Err(unexpected()) };
-    voice.done(&Changed { user: &status.user, changed: true }, "The second factor was removed.")
+    voice.done(&Changed { user: &status.user, changed: true }, "The second factor is removed.")
 }
 
 /// New recovery codes.
@@ -122,6 +155,7 @@ pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, voice: &Voice) 
         return Err(Problem::Refused(otp_core::decide::Refusal::NotEnrolled));
     }
     let mut terminal = voice.terminal()?;
+    scripted::somewhere_for_codes(save, terminal.interactive)?;
     let proof = voice.ask_code(PROOF)?;
     let Reply::RecoveryCodes(codes) = desk.ask(Request::Recovery { proof })? else { return Err(unexpected()) };
     if voice.json || !terminal.interactive {

@@ -125,7 +125,7 @@ fn wrapped(text: &[String], width: usize) -> Vec<String> {
 }
 
 /// Breaks a line at a blank where it has one, and anywhere where it has none: keys and URIs.
-fn wrap(line: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(line: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut current = String::new();
     for c in line.chars() {

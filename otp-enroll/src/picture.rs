@@ -54,6 +54,12 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
     create(path, |file| file.write_all(bytes))
 }
 
+/// Whether [`write_new`] could make this file now, found out by making it and taking it away again.
+pub(crate) fn can_write_new(path: &Path) -> Result<(), PictureError> {
+    create(path, |_| Ok(()))?;
+    fs::remove_file(path).map_err(|error| PictureError::Remains(path.to_owned(), error))
+}
+
 /// Creates a file and fills it, or leaves nothing behind.
 fn create(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), PictureError> {
     // create_new is O_CREAT|O_EXCL, which also refuses a symbolic link in the last place (POSIX open).

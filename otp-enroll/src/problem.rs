@@ -7,6 +7,7 @@ use otp_core::decide::Refusal;
 use otp_core::error::Error;
 use otp_core::qr::TooLong;
 use otp_core::request::{Declined, refusal_text};
+use otp_core::time::Seconds;
 
 use crate::alternate::ScreenError;
 use crate::picture::PictureError;
@@ -48,8 +49,14 @@ pub(crate) enum Problem {
     Png(png::EncodingError),
     /// Standard output cannot be written to.
     Output(io::Error),
+    /// It was done, and standard output cannot be told so.
+    Unsaid(io::Error),
+    /// New recovery codes are in force, and nobody has seen them.
+    CodesUnseen(io::Error),
     /// A check found this many faults, each printed already.
     Faults(usize),
+    /// So many records cannot be used, each printed already.
+    Unusable(usize),
     /// The person said no.
     Cancelled,
 }
@@ -61,7 +68,7 @@ impl Problem {
             Self::Refused(Refusal::NotEnrolled | Refusal::UnknownUser)
             | Self::Declined(Declined::NotEnrolled)
             | Self::NoSuchUser(_) => 3,
-            Self::Refused(_) | Self::Declined(_) | Self::Cancelled | Self::Faults(_) => 1,
+            Self::Refused(_) | Self::Declined(_) | Self::Cancelled | Self::Faults(_) | Self::Unusable(_) => 1,
             Self::Usage(_) => 2,
             Self::NotRoot(_)
             | Self::Core(_)
@@ -72,8 +79,20 @@ impl Problem {
             | Self::Picture(_)
             | Self::Qr(_)
             | Self::Png(_)
-            | Self::Output(_) => 4,
+            | Self::Output(_)
+            | Self::Unsaid(_)
+            | Self::CodesUnseen(_) => 4,
         }
+    }
+
+    /// The same, where what was asked for is done already.
+    pub(crate) fn although_done(self) -> Problem {
+        if let Self::Output(error) = self { Self::Unsaid(error) } else { self }
+    }
+
+    /// Whether there is nothing to say: who reads from us has seen enough, as `head` has, and nothing was changed.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// What to do next.
@@ -85,7 +104,10 @@ impl Problem {
             Self::Refused(Refusal::NotEnrolled) | Self::Declined(Declined::NotEnrolled) => {
                 "set one up with: otp-enroll"
             }
-            Self::Refused(_) => "nothing was changed; try again with the code that is shown now",
+            Self::Refused(Refusal::UnknownRecovery | Refusal::Spent) => {
+                "nothing was changed; try another one, or a code that the app shows"
+            }
+            Self::Refused(_) => "nothing was changed; try again with the code that the app shows now",
             Self::Declined(Declined::ProofNeeded) => "give a current code or a recovery code",
             Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
             Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
@@ -95,17 +117,20 @@ impl Problem {
             Self::Core(error) => error.hint(),
             Self::Reported { hint, .. } => hint,
             Self::Helper(_) => "the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)",
-            Self::Ask(AskError::Closed) => {
-                "nothing was changed; with --json or --stdin codes are read from standard input"
-            }
+            Self::Ask(AskError::Closed) => "nothing was changed",
             Self::Picture(error) => error.hint(),
+            Self::CodesUnseen(_) => "they are in force all the same; get others with: otp-enroll recovery",
+            Self::Faults(_) => "until they are mended, logins may be refused",
+            Self::Unusable(_) => {
+                "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER"
+            }
             Self::NoSuchUser(_)
             | Self::Ask(AskError::Io(_))
             | Self::Screen(_)
             | Self::Qr(_)
             | Self::Png(_)
             | Self::Output(_)
-            | Self::Faults(_)
+            | Self::Unsaid(_)
             | Self::Cancelled => return None,
         };
         Some(hint.to_owned())
@@ -129,6 +154,10 @@ impl fmt::Display for Problem {
             Self::Qr(error) => error.fmt(f),
             Self::Png(error) => write!(f, "the QR code could not be encoded as PNG: {error}"),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Unsaid(error) => write!(f, "it was done, but standard output cannot be told so: {error}"),
+            Self::CodesUnseen(error) => write!(f, "nobody has seen the new recovery codes: {error}"),
+            Self::Unusable(1) => f.write_str("one record cannot be used"),
+            Self::Unusable(records) => write!(f, "{records} records cannot be used"),
             Self::Faults(1) => f.write_str("one fault was found"),
             Self::Faults(faults) => write!(f, "{faults} faults were found"),
             Self::Cancelled => f.write_str("cancelled: nothing was changed"),
@@ -146,10 +175,8 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         Declined::NotConfirmed { clock_off: None } => "that code does not belong to this key".into(),
         Declined::NotConfirmed { clock_off: Some(seconds) } => {
             let direction = if seconds < 0 { "behind" } else { "ahead" };
-            let off = seconds.unsigned_abs();
-            format!(
-                "the clocks differ: the one of your device is about {off} s {direction}; set both to automatic time"
-            )
+            let off = Seconds(seconds.unsigned_abs());
+            format!("the clocks differ: the one of your device is about {off} {direction}; set both to automatic time")
         }
         Declined::NothingOffered => "no new key was shown that could be confirmed".into(),
         Declined::ChangedMeanwhile => "somebody else changed this second factor meanwhile".into(),

@@ -6,6 +6,7 @@ use otp_core::request::Confidential;
 use serde::Serialize;
 
 use crate::cli::Common;
+use crate::page;
 use crate::problem::Problem;
 use crate::terminal::Terminal;
 
@@ -35,7 +36,10 @@ impl Voice {
 
     /// That something was done; a script learns it from the exit code or from JSON.
     pub(crate) fn done(&self, value: &impl Serialize, text: &str) -> Result<(), Problem> {
-        if self.quiet && !self.json { Ok(()) } else { self.result(value, || text.to_owned()) }
+        if self.quiet && !self.json {
+            return Ok(());
+        }
+        self.result(value, || text.to_owned()).map_err(Problem::although_done)
     }
 
     /// Advice that is not part of the answer.
@@ -55,10 +59,12 @@ impl Voice {
             // Standard error still gets the text.
             let _ = self.result(&complaint, String::new);
         }
-        let mut text = format!("otp-enroll: {}\n", complaint.error);
+        let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
+        let mut lines = page::wrap(&format!("otp-enroll: {}", complaint.error), columns);
         if let Some(hint) = complaint.hint {
-            text.push_str(&format!("  {hint}\n"));
+            lines.extend(page::wrap(&hint, columns.saturating_sub(2)).iter().map(|line| format!("  {line}")));
         }
+        let text = lines.join("\n") + "\n";
         // There is nobody left to tell.
         let _ = io::stderr().write_all(text.as_bytes());
     }

@@ -1,5 +1,9 @@
 //! Set-up without a person: codes from standard input, and with `--json` a line of JSON for each step.
 
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use otp_core::request::{Confidential, Declined, Offer, Reply, Request};
@@ -7,6 +11,7 @@ use serde::Serialize;
 
 use crate::desk::{Desk, unexpected};
 use crate::guide;
+use crate::picture;
 use crate::problem::Problem;
 use crate::say::Voice;
 use crate::terminal::{AskError, Terminal};
@@ -53,10 +58,33 @@ pub(crate) fn recovery_codes(
     save: Option<&Path>,
     voice: &Voice,
 ) -> Result<(), Problem> {
-    let saved = save.map_or(Ok(()), |path| guide::save_codes(path, codes, user));
+    let saved = save.map(|path| guide::save_codes(path, codes, user));
     // The codes are written even if they could not be saved: they exist nowhere else.
-    voice.result(&Active { user, changed: true, recovery_codes: codes }, || {
+    let written = voice.result(&Active { user, changed: true, recovery_codes: codes }, || {
         codes.iter().map(Confidential::expose).collect::<Vec<_>>().join("\n")
-    })?;
-    saved
+    });
+    match (written, saved) {
+        (Ok(()), saved) => saved.unwrap_or(Ok(())),
+        (Err(Problem::Output(error)), None | Some(Err(_))) if !codes.is_empty() => Err(Problem::CodesUnseen(error)),
+        (Err(problem), _) => Err(problem.although_done()),
+    }
+}
+
+/// Refuses, while nothing is changed, what would lose recovery codes: a file for them that cannot be made, and a standard
+/// output that nobody reads. (One that was closed is /dev/null by the time we run.)
+pub(crate) fn somewhere_for_codes(save: Option<&Path>, shown: bool) -> Result<(), Problem> {
+    match save {
+        Some(path) => Ok(picture::can_write_new(path)?),
+        None if shown || !is_null(&io::stdout()) => Ok(()),
+        None => Err(Problem::Usage(
+            "standard output is closed or /dev/null, which would lose the recovery codes: say --save-recovery FILE"
+                .into(),
+        )),
+    }
+}
+
+fn is_null(output: &io::Stdout) -> bool {
+    let null = || Some(fs::metadata("/dev/null").ok()?.rdev());
+    let output = output.as_fd().try_clone_to_owned().and_then(|output| File::from(output).metadata());
+    output.is_ok_and(|output| output.file_type().is_char_device() && Some(output.rdev()) == null())
 }

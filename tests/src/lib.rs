@@ -14,10 +14,13 @@
     reason = "a test that cannot go on stops where it is; waiting for real programs takes a real clock and a real environment"
 )]
 
+pub mod app;
 pub mod conversation;
 pub mod machine;
+pub mod outcome;
 pub mod pam;
 pub mod pty;
+pub mod screen;
 pub mod script;
 pub mod service;
 pub mod sshd;

@@ -1,0 +1,126 @@
+//! The authenticator app in a user's hand, played by oathtool, and the slip of paper with the recovery codes.
+
+use crate::{
+    machine,
+    outcome::{Dialogue, Outcome},
+    users::TestUser,
+};
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+/// What an app knows after it has scanned a QR code.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The key in Base32.
+    pub secret: String,
+    /// Seconds of a step.
+    pub period: u64,
+    digits: String,
+    algorithm: String,
+}
+
+impl App {
+    /// Scans an `otpauth://totp/` URI (Key URI Format).
+    ///
+    /// # Panics
+    /// When it has no secret.
+    pub fn scan(uri: &str) -> App {
+        let query = uri.strip_prefix("otpauth://totp/").and_then(|rest| rest.split_once('?')).unwrap().1;
+        let value = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).next()
+        };
+        App {
+            secret: value("secret").unwrap(),
+            period: value("period").map_or(30, |period| period.parse().unwrap()),
+            digits: value("digits").unwrap_or_else(|| "6".into()),
+            algorithm: value("algorithm").unwrap_or_else(|| "SHA1".into()),
+        }
+    }
+
+    /// An app with this key and the usual settings.
+    pub fn of(secret: &str) -> App {
+        App::scan(&format!("otpauth://totp/x?secret={secret}"))
+    }
+
+    /// The code that it shows `steps` from now. Of a step that is about to end, the end is waited for, so that a code is
+    /// still what it was when it is looked at.
+    ///
+    /// # Panics
+    /// When oathtool fails.
+    pub fn code(&self, steps: i64) -> String {
+        let left = || self.period - SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() % self.period;
+        while left() <= 3 {
+            thread::sleep(Duration::from_millis(100));
+        }
+        self.codes(steps, 0).remove(0)
+    }
+
+    /// Digits that are no code of this app's within hours.
+    ///
+    /// # Panics
+    /// When oathtool fails.
+    pub fn wrong(&self) -> String {
+        let near = self.codes(-300, 600);
+        let width = near[0].len();
+        (0..).map(|guess: u32| format!("{guess:0width$}")).find(|guess| !near.contains(guess)).unwrap()
+    }
+
+    /// The key in HEX, by oathtool's reckoning.
+    ///
+    /// # Panics
+    /// When oathtool fails.
+    pub fn hex(&self) -> String {
+        let said = machine::run(Command::new("oathtool").args(["--totp", "--verbose", "--base32", &self.secret]));
+        said.lines().find_map(|line| line.strip_prefix("Hex secret: ")).unwrap().to_owned()
+    }
+
+    fn codes(&self, first: i64, more: u32) -> Vec<String> {
+        let seconds = first * i64::try_from(self.period).unwrap();
+        let mut oathtool = Command::new("oathtool");
+        oathtool.arg(format!("--totp={}", self.algorithm)).args(["--base32", "--digits", &self.digits]);
+        oathtool.arg(format!("--time-step-size={}", self.period)).arg(format!("--window={more}"));
+        oathtool.arg(format!("--now=now {seconds:+} seconds")).arg(&self.secret);
+        machine::run(&mut oathtool).lines().map(str::to_owned).collect()
+    }
+}
+
+/// A user with a second factor. Its confirming code was that of the step before the present one, so that those of the
+/// present step and of the next are still good.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// The app.
+    pub app: App,
+    /// The recovery codes, in the order in which they were shown.
+    pub recovery: Vec<String>,
+}
+
+impl Enrolled {
+    /// Sets a user up through the helper, as a script does it.
+    ///
+    /// # Panics
+    /// When it does not come out as it should.
+    pub fn new(user: &TestUser) -> Enrolled {
+        let mut enroll = user.command("otp-enroll");
+        Enrolled::by(enroll.arg("--json"))
+    }
+
+    /// Sets up, or resets, by this command, to which everything but the confirming code is said already.
+    ///
+    /// # Panics
+    /// When it does not come out as it should.
+    pub fn by(command: &mut Command) -> Enrolled {
+        let mut talk = Dialogue::start(command);
+        let app = App::scan(talk.json()["uri"].as_str().unwrap());
+        talk.say(&app.code(-1));
+        let codes = talk.json();
+        let codes = codes["recovery_codes"].as_array().unwrap_or_else(|| panic!("{codes}"));
+        let recovery = codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+        let Outcome { code, err, .. } = talk.end();
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        Enrolled { app, recovery }
+    }
+}

@@ -1,0 +1,367 @@
+//! `otp-enroll admin`: who has what, unlock, reset, disable, check; never a seed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops where it is"
+)]
+
+use pam_otp_tests::{app::Enrolled, machine, outcome::Outcome, pty::Pty, syslog, users::TestUser};
+use serde_json::{Value, json};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, chown, symlink},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+/// A configuration with records of its own, on the real disk.
+struct Site {
+    config: PathBuf,
+    state: PathBuf,
+}
+
+impl Site {
+    fn new(lines: &str) -> Site {
+        machine::require("a state directory");
+        let name = machine::unique("admin");
+        let site =
+            Site { config: format!("/run/{name}.toml").into(), state: format!("/var/lib/pam_otp/{name}").into() };
+        machine::run(Command::new("install").args(["-d", "-m", "1730", "-g", "pam_otp"]).arg(&site.state));
+        site.set(lines);
+        site
+    }
+
+    fn set(&self, lines: &str) {
+        fs::write(&self.config, format!("state_directory = {:?}\n{lines}", self.state)).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("otp-enroll");
+        command.arg("--config").arg(&self.config).args(arguments);
+        command
+    }
+
+    fn admin(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(self.command(&["admin"]).args(arguments), "")
+    }
+
+    fn enrol(&self, user: &TestUser) -> Enrolled {
+        Enrolled::by(&mut self.command(&["--user", &user.name, "--json"]))
+    }
+
+    fn test(&self, user: &TestUser, code: &str) -> Option<i32> {
+        Outcome::of(&mut self.command(&["--user", &user.name, "test", "--stdin"]), code).code
+    }
+
+    fn show(&self, user: &TestUser) -> Value {
+        self.admin(&["show", &user.name, "--json"]).json().remove(0)
+    }
+
+    fn file(&self, user: &TestUser, kind: &str) -> PathBuf {
+        self.state.join(format!("{}.{kind}", user.name))
+    }
+
+    fn lock(&self, user: &TestUser, set_up: &Enrolled) {
+        for _ in 0..6 {
+            assert_eq!(self.test(user, &set_up.app.wrong()), Some(1));
+        }
+    }
+}
+
+fn assert_no_seed(outcome: &Outcome, set_up: &Enrolled) {
+    let hex = set_up.app.hex();
+    for secret in [&set_up.app.secret, &hex].into_iter().chain(&set_up.recovery) {
+        assert!(!outcome.out.contains(secret) && !outcome.err.contains(secret), "{outcome:?}");
+    }
+}
+
+#[test]
+fn only_root_administers() {
+    let alice = TestUser::new("alice");
+    for arguments in [
+        &["list"][..],
+        &["show", "root"],
+        &["unlock", "root"],
+        &["reset", "-y", "root"],
+        &["disable", "-y", "root"],
+        &["check"],
+    ] {
+        let outcome = Outcome::of(alice.command("otp-enroll").arg("admin").args(arguments), "");
+        assert_eq!((outcome.code, outcome.out.as_str()), (Some(4), ""), "{arguments:?}");
+        assert!(outcome.err.contains("only root may administer second factors"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn list_and_show_say_who_has_what() {
+    let site = Site::new("");
+    assert_eq!(site.admin(&["list"]).out, "Nobody has set up a second factor.\n");
+    assert_eq!(site.admin(&["list", "--json"]).out, "");
+    let (alice, bob, carol) = (TestUser::new("alice"), TestUser::new("bob"), TestUser::new("carol"));
+    let (of_alice, of_bob) = (site.enrol(&alice), site.enrol(&bob));
+    assert_eq!(site.test(&bob, &of_bob.recovery[0]), Some(0));
+    site.lock(&alice, &of_alice);
+
+    let list = site.admin(&["list"]);
+    assert_eq!((list.code, list.err.as_str()), (Some(0), ""));
+    let words: Vec<Vec<&str>> = list.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0], ["USER", "FACTOR", "RECOVERY", "REQUIRED", "LOCKED"]);
+    assert_eq!(words[1][..5], [&alice.name, "totp", "10", "policy", "until"]);
+    assert_eq!(words[2], [&bob.name, "totp", "9", "policy", "-"]);
+    let columns: Vec<usize> = list.out.lines().map(|line| line.find("totp").or(line.find("FACTOR")).unwrap()).collect();
+    assert!(columns.iter().all(|column| *column == columns[0]), "{}", list.out);
+    assert_eq!(site.admin(&["list", "--quiet"]).out.lines().count(), 2, "no heading for scripts");
+    let json = site.admin(&["list", "--json"]).json();
+    assert_eq!((&json[0], &json[1]), (&site.show(&alice), &site.show(&bob)));
+    assert_eq!((&json[0]["failures"], &json[1]["lock"]), (&6.into(), &"open".into()));
+
+    let show = site.admin(&["show", &alice.name]);
+    for line in [
+        "Device 1         authenticator, TOTP, SHA1, 6 digits, 30 s",
+        "Wrong codes      6",
+        "Locked           until 20",
+    ] {
+        assert!(show.out.contains(line), "{line:?} is missing in\n{}", show.out);
+    }
+    assert!(site.admin(&["show", &carol.name]).out.contains("Second factor    not set up"));
+    for outcome in [list, show, site.admin(&["list", "--json"]), site.admin(&["show", "--json", &alice.name])] {
+        assert_no_seed(&outcome, &of_alice);
+    }
+    let misplaced = site.admin(&["--user", &alice.name, "list"]);
+    assert_eq!(misplaced.code, Some(2), "{misplaced:?}");
+}
+
+#[test]
+fn a_lock_whose_time_is_over_is_not_shown_as_one() {
+    let site = Site::new("[lockout]\nafter = 1\nfor = \"1s\"\n");
+    let alice = TestUser::new("alice");
+    let set_up = site.enrol(&alice);
+    assert_eq!(site.test(&alice, &set_up.app.wrong()), Some(1));
+    let open = || (site.show(&alice)["lock"] == "open").then_some(());
+    machine::wait(Duration::from_secs(30), open).unwrap_or_else(|| panic!("{}", site.show(&alice)));
+    assert_eq!(site.show(&alice)["failures"], 1, "the count stays");
+}
+
+#[test]
+fn unlock_opens_what_is_locked() {
+    let site = Site::new("[lockout]\nfor = \"until-unlocked\"\n");
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let set_up = site.enrol(&alice);
+    site.lock(&alice, &set_up);
+    assert_eq!(site.test(&alice, &set_up.app.code(0)), Some(1), "locked");
+    assert!(site.admin(&["list"]).out.contains("until unlocked"));
+    let mark = syslog::mark();
+    let outcome = site.admin(&["unlock", &alice.name, &bob.name]);
+    assert_eq!(outcome.code, Some(0));
+    assert_eq!(outcome.out, format!("{} unlocked\n{} was not locked\n", alice.name, bob.name));
+    let line = syslog::wait_for(mark, &format!("unlocked user={}", alice.name), Duration::from_secs(5)).unwrap();
+    assert!(line.contains("by_uid=0"), "{line}");
+    assert_eq!(site.test(&alice, &set_up.app.code(0)), Some(0));
+    let again = site.admin(&["unlock", "--json", &alice.name]);
+    assert_eq!(again.json(), [json!({"user": alice.name, "changed": false})]);
+}
+
+#[test]
+fn reset_and_disable_let_a_user_start_anew() {
+    let site = Site::new("");
+    let users = [TestUser::new("alice"), TestUser::new("bob")];
+    for command in ["reset", "disable"] {
+        let set_up = users.each_ref().map(|user| site.enrol(user));
+        let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
+        let asked = site.admin(&[&[command][..], &names].concat());
+        assert_eq!(asked.code, Some(2), "nobody can be asked: {asked:?}");
+        assert!(asked.err.contains("say --yes"), "{asked:?}");
+        assert_eq!(site.show(&users[0])["enrolled"], true);
+        let done = site.admin(&[&[command, "--yes", "--json"][..], &names].concat());
+        assert_eq!(done.json(), names.iter().map(|name| json!({"user": name, "changed": true})).collect::<Vec<_>>());
+        for (user, set_up) in users.iter().zip(&set_up) {
+            assert_eq!(site.show(user)["enrolled"], false);
+            assert_eq!(site.test(user, &set_up.app.code(0)), Some(3), "{command}");
+            assert_no_seed(&done, set_up);
+        }
+        let again = site.admin(&[command, "-y", names[0]]);
+        assert_eq!((again.code, again.out), (Some(0), format!("{} had no second factor\n", names[0])));
+    }
+}
+
+#[test]
+fn whether_it_is_meant_is_asked_on_a_terminal() {
+    let site = Site::new("");
+    let alice = TestUser::new("alice");
+    let _set_up = site.enrol(&alice);
+    for (answer, enrolled) in [("n", true), ("y", false)] {
+        let config = site.config.to_str().unwrap();
+        let mut terminal = Pty::new("otp-enroll").args(["--config", config, "admin", "reset", &alice.name]).start();
+        terminal.wait_for(&format!("Forget devices and recovery codes of {}? [y/N] ", alice.name));
+        terminal.send_line(answer);
+        assert_eq!(terminal.wait().code(), Some(i32::from(enrolled)));
+        assert_eq!(site.show(&alice)["enrolled"], enrolled);
+    }
+}
+
+#[test]
+fn an_unknown_user_stops_everything_before_it_begins() {
+    let site = Site::new("");
+    let alice = TestUser::new("alice");
+    let _set_up = site.enrol(&alice);
+    for command in [&["show"][..], &["unlock"], &["reset", "--yes", &alice.name], &["disable", "--yes", &alice.name]] {
+        for nobody in ["nobody-at-all", "../alice", "", "a\nb"] {
+            let outcome = site.admin(&[command, &["--", nobody]].concat());
+            assert_eq!((outcome.code, outcome.out.as_str()), (Some(3), ""), "{command:?} {nobody:?}: {outcome:?}");
+            assert!(outcome.err.starts_with(&format!("otp-enroll: there is no user {nobody:?}")), "{outcome:?}");
+        }
+    }
+    assert_eq!(site.show(&alice)["enrolled"], true);
+}
+
+#[test]
+fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
+    type Harm = fn(&Site, &TestUser);
+    let harms: [(&str, Harm); 8] = [
+        ("cannot be read", |site, user| {
+            let file = site.file(user, "toml");
+            // The line with the seed is the one that is broken.
+            let text = fs::read_to_string(&file).unwrap().replace("secret = \"", "secret = ");
+            fs::write(file, text).unwrap();
+        }),
+        ("cannot be read", |site, user| fs::write(site.file(user, "toml"), "").unwrap()),
+        ("cannot be read", |site, user| fs::write(site.file(user, "state"), vec![b'x'; 4096]).unwrap()),
+        ("is missing, although the user is enrolled", |site, user| fs::remove_file(site.file(user, "state")).unwrap()),
+        ("has mode 0644 and must have 0600", |site, user| {
+            fs::set_permissions(site.file(user, "toml"), Permissions::from_mode(0o644)).unwrap();
+        }),
+        ("belongs to uid 0", |site, user| chown(site.file(user, "toml"), Some(0), None).unwrap()),
+        ("is a symbolic link", |site, user| {
+            fs::rename(site.file(user, "toml"), site.file(user, "elsewhere")).unwrap();
+            symlink(site.file(user, "elsewhere"), site.file(user, "toml")).unwrap();
+        }),
+        ("has 2 hard links", |site, user| {
+            fs::hard_link(site.file(user, "toml"), site.file(user, "twin")).unwrap();
+        }),
+    ];
+    let (site, good) = (Site::new(""), TestUser::new("good"));
+    let of_good = site.enrol(&good);
+    for (what, harm) in harms {
+        let alice = TestUser::new("alice");
+        let set_up = site.enrol(&alice);
+        harm(&site, &alice);
+
+        let list = site.admin(&["list"]);
+        assert_eq!(list.code, Some(1), "{what}");
+        let line = list.out.lines().find(|line| line.starts_with(&alice.name)).unwrap();
+        assert!(line.contains("unusable: ") && line.contains(what), "{what}: {line}");
+        assert!(list.out.lines().any(|line| line.starts_with(&good.name) && line.contains("totp")), "{}", list.out);
+        assert!(list.err.contains("one record cannot be used") && list.err.contains("admin reset USER"), "{list:?}");
+        let json = site.admin(&["list", "--json"]);
+        assert!(json.json().iter().any(|line| line["file"] == alice.name.as_str() && line["error"].is_string()));
+        let show = site.admin(&["show", &alice.name]);
+        assert_eq!(show.code, Some(4), "{what}: {show:?}");
+        assert_eq!(site.test(&alice, &set_up.app.code(0)), Some(4), "{what}: damage is not \"not enrolled\"");
+        for outcome in [&list, &json, &show] {
+            assert_no_seed(outcome, &set_up);
+        }
+
+        let reset = site.admin(&["reset", "--yes", &alice.name]);
+        assert_eq!((reset.code, reset.out), (Some(0), format!("{} reset\n", alice.name)), "{what}: {}", reset.err);
+        assert_eq!(site.admin(&["list"]).code, Some(0));
+        let anew = site.enrol(&alice);
+        assert_eq!(site.test(&alice, &anew.app.code(0)), Some(0), "{what}");
+    }
+    assert_eq!(site.test(&good, &of_good.app.code(0)), Some(0));
+}
+
+#[test]
+fn a_record_of_somebody_who_is_gone_is_told_apart() {
+    let site = Site::new("");
+    let gone = TestUser::new("gone");
+    let _set_up = site.enrol(&gone);
+    machine::run(Command::new("userdel").arg(&gone.name));
+    let list = site.admin(&["list"]);
+    assert_eq!(list.code, Some(1), "{list:?}");
+    assert!(list.out.contains(&gone.name) && list.out.contains("unusable"), "{list:?}");
+}
+
+#[test]
+fn check_finds_what_would_refuse_a_login() {
+    let site = Site::new("");
+    let check = || site.admin(&["check"]);
+    let good = check();
+    assert_eq!((good.code, good.out, good.err.as_str()), (Some(0), format!("{}: good\n", site.config.display()), ""));
+    assert_eq!(site.admin(&["check", "--json"]).json(), [json!({"faults": []})]);
+
+    let file = site.config.display().to_string();
+    for (lines, fault) in [
+        ("[code]\ndigits = \n", format!("{file}:3: ")),
+        ("[code]\ndigits = 5\n", format!("{file}:3: code.digits")),
+        ("[code]\nperoid = 30\n", format!("{file}:3: ")),
+        ("[policy]\nsecond_factor = \"maybe\"\n", format!("{file}:3: policy.second_factor")),
+        (
+            "[[policy.rule]]\ngroup = \"no-such-group\"\nsecond_factor = \"required\"\n",
+            "names the group no-such-group, which does not exist".to_owned(),
+        ),
+    ] {
+        site.set(lines);
+        let outcome = check();
+        assert_eq!(outcome.code, Some(1), "{lines}: {outcome:?}");
+        assert!(outcome.out.contains(&fault), "{lines}: {outcome:?}");
+        assert_eq!(site.admin(&["check", "--json"]).json()[0]["faults"].as_array().unwrap().len(), 1, "{lines}");
+    }
+    site.set("[code]\nperoid = 30\n");
+    assert!(check().out.contains("peroid"), "the key is named: {}", check().out);
+    site.set("");
+
+    fs::set_permissions(&site.state, Permissions::from_mode(0o777)).unwrap();
+    assert!(check().out.contains("has mode 0777 and must have 1730"), "{:?}", check());
+    fs::set_permissions(&site.state, Permissions::from_mode(0o1730)).unwrap();
+    chown(&site.state, Some(1), None).unwrap();
+    assert!(check().out.contains("belongs to uid 1"), "{:?}", check());
+    fs::remove_dir(&site.state).unwrap();
+    let outcome = check();
+    assert!(outcome.out.contains(&format!("cannot open {}", site.state.display())), "{outcome:?}");
+
+    fs::set_permissions(&site.config, Permissions::from_mode(0o666)).unwrap();
+    let outcome = check();
+    assert!(outcome.code == Some(1) && outcome.out.contains(&file), "{outcome:?}");
+    fs::remove_file(&site.config).unwrap();
+    let outcome = check();
+    assert!(outcome.code == Some(1) && outcome.out.contains(&file), "{outcome:?}");
+}
+
+#[test]
+fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
+    const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
+    let (site, alice) = (Site::new(""), TestUser::new("alice"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("otp-helper");
+    fs::copy(HELPER, &file).unwrap();
+    // In a mount namespace of its own, so that other tests keep theirs.
+    let elsewhere = |mount: &str, command: &str| {
+        let script = format!("mount --bind {mount} && {command}");
+        Outcome::of(Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", &script]), "")
+    };
+    let check = format!("otp-enroll --config {} admin check", site.config.display());
+    for mode in [0o755, 0o4755, 0o6755, 0o2775] {
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let outcome = elsewhere(&format!("{} {HELPER}", file.display()), &check);
+        assert_eq!(outcome.code, Some(1), "{mode:o}: {outcome:?}");
+        assert!(
+            outcome.out.contains(&format!("{HELPER}: must be a file of root:pam_otp with mode 2755")),
+            "{outcome:?}"
+        );
+    }
+    chown(&file, None, Some(1)).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o2755)).unwrap();
+    let outcome = elsewhere(&format!("{} {HELPER}", file.display()), &check);
+    assert!(outcome.out.contains(&format!("{HELPER}: must be of the same group as /var/lib/pam_otp/")), "{outcome:?}");
+    fs::remove_file(&file).unwrap();
+    let missing = format!("{} /usr/local/libexec/pam_otp", folder.path().display());
+    let outcome = elsewhere(&missing, &check);
+    assert!(outcome.out.contains(&format!("{HELPER}: No such file")), "{outcome:?}");
+    let as_alice = format!("setpriv --reuid {} --regid {} --clear-groups otp-enroll status", alice.uid, alice.gid);
+    let outcome = elsewhere(&missing, &as_alice);
+    assert_eq!(outcome.code, Some(4));
+    assert!(outcome.err.contains(&format!("the helper {HELPER} cannot be asked: No such file")), "{outcome:?}");
+    assert!(outcome.err.contains("must be installed set-group-ID pam_otp"), "{outcome:?}");
+}

@@ -1,0 +1,525 @@
+//! The guided set-up and a user's own second factor, on a terminal, as a person without rights meets them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops where it is"
+)]
+
+use pam_otp_tests::{
+    app::{App, Enrolled},
+    machine,
+    outcome::Outcome,
+    pty::{Pty, Terminal},
+    screen::{self, Theme},
+    users::TestUser,
+};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::{
+        fs::{MetadataExt, symlink},
+        process::ExitStatusExt,
+    },
+    path::Path,
+    process::Command,
+};
+
+const CODE: &str = "Code that the app shows: ";
+const PROOF: &str = "Current code or recovery code: ";
+const FILE: &str = "File, or just Enter: ";
+const CTRL_C: &str = "\u{3}";
+const CTRL_D: &str = "\u{4}";
+
+fn otp_enroll(user: &TestUser, arguments: &[&str]) -> Pty {
+    Pty::new("otp-enroll").args(arguments).user(user)
+}
+
+/// The set-up up to the question for the first code, and the app after scanning the screen.
+fn at_the_key(pty: Pty) -> (Terminal, App) {
+    let terminal = pty.start();
+    terminal.wait_for_screen(CODE);
+    let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
+    let app = App::scan(&uri.unwrap_or_else(|| panic!("no QR code on\n{}", terminal.screen())));
+    (terminal, app)
+}
+
+/// The set-up up to the recovery codes.
+fn at_the_recovery_codes(user: &TestUser, arguments: &[&str]) -> (Terminal, App, Vec<String>) {
+    let (mut terminal, app) = at_the_key(otp_enroll(user, arguments));
+    terminal.send_line(&app.code(-1));
+    terminal.wait_for_screen(FILE);
+    let codes = recovery_codes(&terminal.screen());
+    (terminal, app, codes)
+}
+
+/// The lines of a page that are recovery codes.
+fn recovery_codes(page: &str) -> Vec<String> {
+    let is_code = |line: &&str| {
+        let groups: Vec<&str> = line.split('-').collect();
+        let base32 = |group: &&str| group.len() == 4 && group.chars().all(|c| matches!(c, 'A'..='Z' | '2'..='7'));
+        groups.len() == 4 && groups.iter().all(base32)
+    };
+    page.lines().map(str::trim).filter(is_code).map(str::to_owned).collect()
+}
+
+/// The text beside the QR code.
+fn panel(terminal: &Terminal) -> Vec<String> {
+    terminal.with_screen(|screen| {
+        let (_, columns) = screen.size();
+        let first = screen.rows(0, columns).next().unwrap();
+        let left = first.chars().take_while(|c| " █▀▄".contains(*c)).count().try_into().unwrap();
+        screen.rows(left, columns - left).map(|line| line.trim_end().to_owned()).collect()
+    })
+}
+
+/// What the user's own `status` says.
+fn status(user: &TestUser) -> serde_json::Value {
+    Outcome::of(user.command("otp-enroll").args(["status", "--json"]), "").json().remove(0)
+}
+
+/// Whether the user's own `test` finds a code right; it is spent by that.
+fn is_right(user: &TestUser, code: &str) -> bool {
+    let tested = Outcome::of(user.command("otp-enroll").args(["test", "--stdin"]), &format!("{code}\n"));
+    assert!(matches!(tested.code, Some(0 | 1)), "{tested:?}");
+    tested.code == Some(0)
+}
+
+/// Nothing that was shown on the alternate screen can be seen on the one that it was started from.
+fn assert_nothing_stays(terminal: &Terminal, app: &App, codes: &[String]) {
+    let (screen, alternate) = terminal.with_screen(|screen| (screen.contents(), screen.alternate_screen()));
+    assert!(!alternate, "the alternate screen was left");
+    let first = |text: &str, letters| text.chars().take(letters).collect::<String>();
+    let secrets = [first(&app.secret, 4), first(&app.hex(), 8), "otpauth".into(), "█".into(), "▀".into()];
+    for secret in secrets.iter().chain(codes) {
+        assert!(!screen.contains(secret), "{secret} stays on\n{screen}");
+    }
+}
+
+fn mode_and_owner(path: &Path) -> (u32, u32) {
+    let found = fs::metadata(path).unwrap();
+    (found.mode() & 0o7777, found.uid())
+}
+
+#[test]
+fn the_key_is_shown_in_four_forms_that_agree_and_nothing_is_cut() {
+    let host = machine::run(&mut Command::new("hostname")).trim_end().to_owned();
+    let long = TestUser::new(&"a".repeat(30 - machine::unique("").len()));
+    let short = TestUser::new("x");
+    assert!(long.name.len() >= 30);
+    for user in [short, long] {
+        let (terminal, app) = at_the_key(otp_enroll(&user, &[]));
+        assert!(terminal.with_screen(vt100::Screen::alternate_screen));
+        let uri = format!("otpauth://totp/{host}:{}?secret={}&issuer={host}", user.name, app.secret);
+        for theme in [Theme::Dark, Theme::Light] {
+            assert_eq!(terminal.with_screen(|screen| screen::qr_code(screen, theme)).as_ref(), Some(&uri), "{theme:?}");
+        }
+
+        let panel = panel(&terminal);
+        let words = panel.join(" ");
+        assert!(words.starts_with(&format!("Second factor of {} at {host}", user.name)), "{words}");
+        assert!(words.contains("Ctrl-C ends this"), "{words}");
+        let grouped = |line: &&String| line.starts_with("  ") && line.trim().split(' ').all(|group| group.len() == 4);
+        let base32: String = panel.iter().filter(grouped).flat_map(|line| line.split(' ')).collect();
+        assert_eq!(base32, app.secret);
+        let after = |label: &str| {
+            let lines = panel.iter().skip_while(|line| !line.starts_with(label));
+            let lines =
+                lines.take_while(|line| !line.is_empty() && (line.starts_with(label) || !line.starts_with("URI")));
+            lines.flat_map(|line| line.trim_start_matches(label).chars()).filter(|c| *c != ' ').collect::<String>()
+        };
+        assert_eq!(after("HEX"), app.hex());
+        assert_eq!(after("URI"), uri);
+        // The question is the last thing on the screen, and the answer has room.
+        let (row, column) = terminal.with_screen(vt100::Screen::cursor_position);
+        assert!(row < 24 && usize::from(column) == CODE.len(), "{}", terminal.screen());
+    }
+}
+
+#[test]
+fn the_qr_code_is_readable_on_every_kind_of_terminal() {
+    let alice = TestUser::new("alice");
+    let uri = |terminal: &Terminal, theme| terminal.with_screen(|screen| screen::qr_code(screen, theme));
+    let shown = |pty: Pty| {
+        let terminal = pty.start();
+        terminal.wait_for_screen(CODE);
+        terminal
+    };
+    let plain = shown(otp_enroll(&alice, &[]).env("NO_COLOR", "1"));
+    assert!(uri(&plain, Theme::Dark).is_some());
+    assert_eq!(uri(&plain, Theme::Light), None, "the pictures tell the two apart");
+    let light = shown(otp_enroll(&alice, &[]).env("NO_COLOR", "1").env("COLORFGBG", "0;15"));
+    assert!(uri(&light, Theme::Light).is_some());
+    let ascii = shown(otp_enroll(&alice, &[]).env("LANG", "C").size(140, 60));
+    assert!(ascii.screen().is_ascii(), "{}", ascii.screen());
+    for theme in [Theme::Dark, Theme::Light] {
+        assert!(uri(&ascii, theme).is_some(), "{theme:?}");
+    }
+    let dumb = shown(otp_enroll(&alice, &[]).env("TERM", "dumb"));
+    assert!(!dumb.with_screen(vt100::Screen::alternate_screen));
+    assert!(uri(&dumb, Theme::Dark).is_some());
+}
+
+#[test]
+fn a_window_that_is_too_small_says_so_and_is_looked_at_again() {
+    let alice = TestUser::new("alice");
+    let mut terminal = otp_enroll(&alice, &[]).size(70, 16).start();
+    terminal.wait_for_screen(CODE);
+    let screen = terminal.screen();
+    assert!(screen.contains("QR code: needs ") && !screen.contains('█'), "{screen}");
+    assert!(screen.contains("otpauth://totp/"), "{screen}");
+    terminal.resize(80, 24);
+    terminal.send_line("");
+    terminal.wait_for_screen("█");
+    let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
+    terminal.resize(12, 5);
+    terminal.send_line(&App::scan(&uri).code(0));
+    terminal.wait_for_screen("or just");
+    terminal.send_line("");
+    assert_eq!(terminal.wait().code(), Some(0), "{}", terminal.transcript());
+    assert_eq!(status(&alice)["enrolled"], true);
+}
+
+#[test]
+fn what_is_not_the_code_says_why_and_the_offer_stays() {
+    let alice = TestUser::new("alice");
+    let (mut terminal, app) = at_the_key(otp_enroll(&alice, &[]));
+    for (typed, answer) in [
+        ("".to_owned(), ""),
+        (app.wrong(), "! that code does not belong to"),
+        ("12345".to_owned(), "! a code has 6 digits"),
+        ("my password".to_owned(), "! a code has 6 digits"),
+        (app.code(20), "is about 10 min ahead"),
+        (app.code(-40), "is about 20 min behind"),
+    ] {
+        terminal.send_line(&typed);
+        let page = terminal.wait_for_screen(answer);
+        assert!(page.contains(CODE), "{page}");
+        let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
+        assert_eq!(uri.map(|uri| App::scan(&uri).secret).as_ref(), Some(&app.secret), "the same key");
+        assert_eq!(status(&alice)["enrolled"], false, "after {typed:?}");
+    }
+    let code = app.code(0);
+    let (head, tail) = code.split_at(3);
+    terminal.send_line(&format!(" {head} {tail}"));
+    terminal.wait_for_screen(FILE);
+    assert_eq!(status(&alice)["enrolled"], true);
+}
+
+#[test]
+fn recovery_codes_are_shown_once_and_saved_without_overwriting() {
+    let alice = TestUser::new("alice");
+    let precious = alice.write("precious", "mine", 0o644);
+    symlink("/home/nowhere", alice.home.join("dangling")).unwrap();
+    let (mut terminal, app, codes) = at_the_recovery_codes(&alice, &[]);
+    assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10, "{codes:?}");
+
+    for (name, answer) in [
+        ("precious", "! precious exists"),
+        ("dangling", "! dangling exists"),
+        ("/etc/pam_otp/codes", "could not be created"),
+        ("~/my codes", &format!("They are saved in {}/my codes.", alice.home.display())),
+    ] {
+        terminal.send_line(name);
+        let page = terminal.wait_for_screen(answer);
+        assert_eq!(recovery_codes(&page), codes, "they are still there");
+    }
+    assert_eq!(fs::read(precious).unwrap(), b"mine");
+    let saved = alice.home.join("my codes");
+    assert_eq!(mode_and_owner(&saved), (0o600, alice.uid));
+    let text = fs::read_to_string(saved).unwrap();
+    assert!(text.starts_with(&format!("Recovery codes of {}", alice.name)), "{text}");
+    assert_eq!(recovery_codes(&text), codes);
+
+    terminal.send_line("");
+    assert_eq!(terminal.wait().code(), Some(0));
+    assert_nothing_stays(&terminal, &app, &codes);
+    let screen = terminal.screen();
+    for said in [
+        &format!("The second factor of {} is set up.", alice.name),
+        &format!("10 recovery codes are in {}/my codes: move them off this machine.", alice.home.display()),
+        "try it from a second one",
+        &format!("    ssh {}@", alice.name),
+    ] {
+        assert!(screen.contains(said), "{said:?} is missing on\n{screen}");
+    }
+    assert!(!is_right(&alice, &app.code(-1)), "the confirming code is spent");
+    assert!(is_right(&alice, &app.code(0)) && is_right(&alice, &codes[9]) && !is_right(&alice, &codes[9]));
+    assert_eq!(status(&alice)["recovery_codes_left"], 9);
+}
+
+#[test]
+fn files_named_on_the_command_line_are_tried_before_anything_is_changed() {
+    let alice = TestUser::new("alice");
+    alice.write("taken", "mine", 0o600);
+    for arguments in [["--save-recovery", "taken"], ["--save-recovery", "no/such/folder"]] {
+        let mut terminal = otp_enroll(&alice, &arguments).start();
+        assert_eq!(terminal.wait().code(), Some(4), "{}", terminal.transcript());
+        assert!(!terminal.transcript().contains("otpauth"), "no key is shown for nothing");
+    }
+    assert_eq!(status(&alice)["enrolled"], false);
+    let (mut terminal, _, codes) = at_the_recovery_codes(&alice, &["--save-recovery", "new"]);
+    terminal.wait_for_screen("They are saved in ");
+    terminal.send_line("");
+    assert_eq!(terminal.wait().code(), Some(0));
+    assert_eq!(recovery_codes(&fs::read_to_string(alice.home.join("new")).unwrap()), codes);
+}
+
+#[test]
+fn pictures_carry_the_same_text_and_are_the_owners_alone() {
+    let alice = TestUser::new("alice");
+    for kind in ["svg", "png"] {
+        let file = format!("qr.{kind}");
+        let terminal = otp_enroll(&alice, &["--qr", kind, &file]).start();
+        terminal.wait_for_screen(CODE);
+        let shown = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
+        let path = alice.home.join(&file);
+        assert_eq!(mode_and_owner(&path), (0o600, alice.uid), "{kind}");
+        let picture = if kind == "png" {
+            path.clone()
+        } else {
+            let drawn = alice.home.join("drawn.png");
+            machine::run(Command::new("rsvg-convert").arg("-o").args([&drawn, &path]));
+            drawn
+        };
+        assert!(shown.is_some());
+        assert_eq!(screen::read_picture(&picture), shown, "{kind}");
+
+        let before = fs::read(&path).unwrap();
+        let mut again = otp_enroll(&alice, &["--qr", kind, &file]).start();
+        assert_eq!(again.wait().code(), Some(4));
+        assert!(again.transcript().contains(&format!("{file} exists")), "{}", again.transcript());
+        assert!(!again.transcript().contains(CODE));
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+    let mut terminal = otp_enroll(&alice, &["--qr", "gif", "qr.gif"]).start();
+    assert_eq!(terminal.wait().code(), Some(2), "{}", terminal.transcript());
+}
+
+#[test]
+fn an_interruption_leaves_the_screen_and_tells_the_truth() {
+    let alice = TestUser::new("alice");
+    let (mut terminal, app) = at_the_key(otp_enroll(&alice, &[]));
+    terminal.send(CTRL_C);
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert_nothing_stays(&terminal, &app, &[]);
+    assert_eq!(terminal.screen().trim(), "interrupted: nothing was changed");
+    assert_eq!(status(&alice)["enrolled"], false);
+
+    let (mut terminal, app, codes) = at_the_recovery_codes(&alice, &[]);
+    terminal.send(CTRL_C);
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert_nothing_stays(&terminal, &app, &codes);
+    let screen = terminal.screen().replace('\n', "");
+    assert!(screen.contains("interrupted: it is set up") && screen.contains("otp-enroll recovery"), "{screen}");
+    assert!(is_right(&alice, &codes[0]), "it is set up, as was said");
+
+    // At a question of a change: neither changed nor spent.
+    let mut terminal = otp_enroll(&alice, &["recovery"]).start();
+    terminal.wait_for_screen(PROOF);
+    terminal.send(&codes[1]);
+    terminal.send(CTRL_C);
+    let end = terminal.wait();
+    assert!(end.signal() == Some(2) || end.code() == Some(130), "{end}");
+    assert!(is_right(&alice, &codes[1]));
+}
+
+#[test]
+fn the_end_of_input_is_no_answer() {
+    let alice = TestUser::new("alice");
+    let (mut terminal, app) = at_the_key(otp_enroll(&alice, &[]));
+    terminal.send(CTRL_D);
+    assert_eq!(terminal.wait().code(), Some(4));
+    assert_nothing_stays(&terminal, &app, &[]);
+    assert!(terminal.screen().contains("nothing was changed"), "{}", terminal.screen());
+    assert_eq!(status(&alice)["enrolled"], false);
+
+    let (mut terminal, app, codes) = at_the_recovery_codes(&alice, &[]);
+    terminal.send(CTRL_D);
+    assert_eq!(terminal.wait().code(), Some(0), "the page was read: Ctrl-D is as good as Enter");
+    assert_nothing_stays(&terminal, &app, &codes);
+    assert!(!terminal.screen().contains("nothing was changed"), "{}", terminal.screen());
+}
+
+#[test]
+fn a_window_that_is_closed_leaves_no_process_behind() {
+    let alice = TestUser::new("alice");
+    let (mut terminal, app) = at_the_key(otp_enroll(&alice, &[]));
+    terminal.hang_up();
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert_nothing_stays(&terminal, &app, &[]);
+    let (mut terminal, app, codes) = at_the_recovery_codes(&alice, &[]);
+    terminal.hang_up();
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert_nothing_stays(&terminal, &app, &codes);
+    let gone = || {
+        let left = Command::new("pgrep").args(["-u", &alice.uid.to_string()]).output().unwrap();
+        left.stdout.is_empty().then_some(())
+    };
+    machine::wait(std::time::Duration::from_secs(10), gone)
+        .unwrap_or_else(|| panic!("processes of {} remain", alice.name));
+    assert_eq!(status(&alice)["enrolled"], true);
+}
+
+#[test]
+fn a_second_run_shows_what_is_there() {
+    let alice = TestUser::new("alice");
+    let _set_up = Enrolled::new(&alice);
+    let mut terminal = otp_enroll(&alice, &[]).start();
+    assert_eq!(terminal.wait().code(), Some(0));
+    let said = terminal.transcript();
+    assert!(said.contains("Second factor    set up") && said.contains("otp-enroll reset"), "{said}");
+    assert!(!said.contains("otpauth"), "{said}");
+}
+
+#[test]
+fn reset_wants_proof_and_the_old_key_works_until_the_new_one_is_confirmed() {
+    let alice = TestUser::new("alice");
+    let old = Enrolled::new(&alice);
+    let mut terminal = otp_enroll(&alice, &["reset"]).start();
+    terminal.wait_for_screen(PROOF);
+    terminal.send_line(&old.app.wrong());
+    assert_eq!(terminal.wait().code(), Some(1));
+    assert!(terminal.screen().contains("that code is wrong"), "{}", terminal.screen());
+    assert!(!terminal.transcript().contains("otpauth"));
+    assert_eq!(status(&alice)["failures"], 1, "a wrong proof is a wrong code");
+
+    let mut terminal = otp_enroll(&alice, &["reset"]).start();
+    terminal.wait_for_screen(PROOF);
+    terminal.send_line(&old.recovery[0].to_ascii_lowercase());
+    terminal.wait_for_screen(CODE);
+    let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
+    let new = App::scan(&uri);
+    assert_ne!(new.secret, old.app.secret);
+    assert!(is_right(&alice, &old.app.code(0)), "the old key is in force");
+    terminal.send_line(&new.code(-1));
+    terminal.wait_for_screen(FILE);
+    let codes = recovery_codes(&terminal.screen());
+    terminal.send_line("");
+    assert_eq!(terminal.wait().code(), Some(0));
+    assert_nothing_stays(&terminal, &new, &codes);
+
+    assert!(!is_right(&alice, &old.app.code(1)), "the old key is worth nothing now");
+    assert!(!is_right(&alice, &old.recovery[1]), "and so are its recovery codes");
+    assert!(is_right(&alice, &new.code(0)) && is_right(&alice, &codes[0]));
+}
+
+#[test]
+fn new_recovery_codes_replace_the_old_ones() {
+    let alice = TestUser::new("alice");
+    let old = Enrolled::new(&alice);
+    let recovery = |proof: &str| {
+        let mut terminal = otp_enroll(&alice, &["recovery"]).start();
+        terminal.wait_for_screen(PROOF);
+        terminal.send_line(proof);
+        terminal
+    };
+    let mut terminal = recovery(&old.app.wrong());
+    assert_eq!(terminal.wait().code(), Some(1));
+    assert!(is_right(&alice, &old.recovery[0]), "the old codes stay");
+
+    let mut terminal = recovery(&old.app.code(0));
+    terminal.wait_for_screen(FILE);
+    let new = recovery_codes(&terminal.screen());
+    assert_eq!(new.len(), 10);
+    terminal.send_line("");
+    assert_eq!(terminal.wait().code(), Some(0));
+    assert_nothing_stays(&terminal, &old.app, &new);
+    assert!(!is_right(&alice, &old.recovery[1]) && is_right(&alice, &new[0]));
+    assert!(is_right(&alice, &old.app.code(1)), "the app is the same");
+}
+
+#[test]
+fn disable_asks_whether_it_is_meant_and_then_for_proof() {
+    let alice = TestUser::new("alice");
+    let set_up = Enrolled::new(&alice);
+    let asked = || {
+        let terminal = otp_enroll(&alice, &["disable"]).start();
+        terminal.wait_for_screen(&format!("Remove the second factor of {}? [y/N] ", alice.name));
+        terminal
+    };
+    for no in ["n", "", "yeah"] {
+        let mut terminal = asked();
+        terminal.send_line(no);
+        assert_eq!(terminal.wait().code(), Some(1), "{no:?}");
+        assert!(terminal.screen().contains("cancelled: nothing was changed"), "{}", terminal.screen());
+    }
+    let mut terminal = asked();
+    terminal.send_line("y");
+    terminal.wait_for_screen(PROOF);
+    terminal.send_line(&set_up.app.wrong());
+    assert_eq!(terminal.wait().code(), Some(1));
+    assert_eq!(status(&alice)["enrolled"], true);
+    let mut terminal = asked();
+    terminal.send_line("yes");
+    terminal.wait_for_screen(PROOF);
+    terminal.send_line(&set_up.app.code(0));
+    assert_eq!(terminal.wait().code(), Some(0));
+    assert!(terminal.screen().contains("The second factor is removed."), "{}", terminal.screen());
+    assert_eq!(status(&alice)["enrolled"], false);
+}
+
+#[test]
+fn test_status_and_list_speak_to_a_person_within_80_columns() {
+    let alice = TestUser::new("alice");
+    let set_up = Enrolled::new(&alice);
+    let said = |arguments: &[&str], typed: &str| {
+        let mut terminal = otp_enroll(&alice, arguments).start();
+        if !typed.is_empty() {
+            terminal.wait_for_screen("Code to try: ");
+            terminal.send_line(typed);
+        }
+        terminal.wait();
+        let said = terminal.transcript();
+        assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+        said
+    };
+    assert!(said(&["test"], &set_up.app.code(0)).contains("That code is right. It is spent now"));
+    assert!(said(&["test"], &set_up.app.code(0)).contains("that code was used already"));
+    assert!(said(&["test"], "hunter2").contains("neither a code of 6 to 8 digits nor a recovery code"));
+    assert!(said(&["test"], "AAAA-AAAA-AAAA-AAAA").contains("none of your recovery codes"));
+    for _ in 0..6 {
+        said(&["test"], &set_up.app.wrong());
+    }
+    let answer = said(&["test"], &set_up.app.code(1));
+    assert!(answer.contains("only a recovery code is accepted until"), "{answer}");
+    assert!(answer.contains("ask your administrator"), "{answer}");
+    let answer = said(&["status"], "");
+    for line in [
+        &format!("User             {}\n", alice.name),
+        "Second factor    set up\n",
+        "Device 1         authenticator, TOTP, SHA1, 6 digits, 30 s, since 20",
+        "Recovery codes   10 left\n",
+        "Last accepted    20",
+        "Wrong codes      6 in a row\n",
+        "Locked           until 20",
+    ] {
+        assert!(answer.contains(line), "{line:?} is missing in\n{answer}");
+    }
+    assert_eq!(said(&["list"], "").lines().count(), 1);
+    assert!(said(&["test"], &set_up.recovery[0]).contains("That code is right."), "a recovery code gets in");
+    assert!(!said(&["status"], "").contains("Locked"), "and opens the lock");
+}
+
+#[test]
+fn devices_of_another_shape_say_so_on_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("pam_otp.toml");
+    fs::write(&config, "issuer = \"Big Corp & Sons\"\n[code]\ndigits = 8\nperiod = 60\nalgorithm = \"SHA256\"\n")
+        .unwrap();
+    let alice = TestUser::new("alice");
+    let arguments = ["--config", config.to_str().unwrap(), "--user", &alice.name];
+    let (mut terminal, app) =
+        at_the_key(Pty::new("otp-enroll").args(arguments).env("LANG", "C.UTF-8").env_remove("NO_COLOR").size(120, 40));
+    let page = terminal.screen();
+    assert!(page.contains(&format!("Second factor of {} at Big Corp & Sons", alice.name)), "{page}");
+    assert!(page.contains("SHA256, 8 digits, 60 s"), "{page}");
+    terminal.send_line(&app.code(0));
+    terminal.wait_for_screen(FILE);
+    terminal.send_line("");
+    assert_eq!(terminal.wait().code(), Some(0));
+    let device = &status(&alice)["devices"][0];
+    assert_eq!((&device["digits"], &device["period"], &device["algorithm"]), (&8.into(), &60.into(), &"SHA256".into()));
+    assert!(is_right(&alice, &app.code(1)));
+}
