@@ -1,6 +1,6 @@
 //! What becomes of a record in an administrator's hands, as pure functions: no seed is shown or chosen here.
 
-use crate::record::{Credentials, EnrolmentId, Lock, Record, Requirement, State};
+use crate::record::{Credentials, Device, EnrolmentId, Lock, Record, Requirement, State};
 use crate::store::Next;
 
 impl Record {
@@ -12,6 +12,29 @@ impl Record {
     /// The state without the addresses from which no code is asked for.
     pub fn forgetful(&self) -> State {
         State { graces: Vec::new(), ..self.state.clone() }
+    }
+
+    /// The same record under a new enrolment id, as every change of credentials needs one.
+    pub fn renewed(&self, enrolment: EnrolmentId) -> Self {
+        let credentials = Credentials {
+            user: self.credentials.user.clone(),
+            uid: self.credentials.uid,
+            enrolment,
+            requirement: self.credentials.requirement,
+            devices: self.credentials.devices.iter().map(Device::duplicate).collect(),
+            recovery: self.credentials.recovery.clone(),
+        };
+        Self { credentials, state: State { enrolment, ..self.state.clone() } }
+    }
+
+    /// The record with another requirement; none where neither a device nor a requirement is left to keep.
+    pub fn with_requirement(&self, requirement: Requirement, enrolment: EnrolmentId) -> Next {
+        if requirement == Requirement::Policy && !self.is_enrolled() {
+            return Next::Nothing;
+        }
+        let mut record = self.renewed(enrolment);
+        record.credentials.requirement = requirement;
+        Next::Record(Box::new(record))
     }
 
     /// Devices and recovery codes are forgotten; a requirement set for the user stays, and where there is none, nothing.

@@ -8,7 +8,7 @@ use crate::authority::LocalAuthority;
 use crate::decide::{Refusal, Verdict, decide};
 use crate::error::Error;
 use crate::policy::Place;
-use crate::record::{Credentials, Device, EnrolmentId, Kind, Lock, Record, Requirement, State};
+use crate::record::{Device, EnrolmentId, Kind, Lock, Record, Requirement, State};
 use crate::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
 use crate::set_up::{Basis, Entropy, NotReady, SetUp, new_enrolment, new_recovery_codes, revealed};
 use crate::site::Site;
@@ -107,20 +107,11 @@ impl<'a> SelfService<'a> {
     fn renew_recovery(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, Error> {
         let (codes, set) = new_recovery_codes(self.site, self.entropy)?;
         let enrolment = new_enrolment(self.entropy)?;
-        let verdict = self.change_with_proof(proof, now, |record, mut state| {
-            state.enrolment = enrolment;
-            state.spent = 0;
-            state.graces.clear();
-            let devices = record.credentials.devices.iter().map(Device::duplicate).collect();
-            let credentials = Credentials {
-                user: record.credentials.user.clone(),
-                uid: record.credentials.uid,
-                requirement: record.credentials.requirement,
-                enrolment,
-                devices,
-                recovery: set.clone(),
-            };
-            Next::Record(Box::new(Record { credentials, state }))
+        let verdict = self.change_with_proof(proof, now, |record, state| {
+            let mut record = record.renewed(enrolment);
+            record.credentials.recovery = set.clone();
+            record.state = State { enrolment, spent: 0, graces: Vec::new(), ..state };
+            Next::Record(Box::new(record))
         })?;
         Ok(match verdict {
             Verdict::Accepted(_) => {

@@ -1,20 +1,24 @@
 //! For the system administrator: who has what, unlock, reset, disable, check. Never shows a seed.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+mod check;
+mod explain;
+mod list;
+mod people;
+mod report;
+mod sessions;
 
-use nix::unistd::{Group, geteuid, getuid};
+use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
 use otp_core::error::Error;
-use otp_core::record::{EnrolmentId, Record};
+use otp_core::policy::Place;
+use otp_core::record::{EnrolmentId, Record, Requirement};
 use otp_core::request::Status;
 use otp_core::site::{self, Site};
 use otp_core::store::{FileStore, Next, Store, StoreError, change};
 use otp_core::time::UnixTime;
 use otp_core::user::Account;
-use serde::Serialize;
 
-use crate::cli::{Admin, Common};
+use crate::cli::{Admin, Common, Whom};
 use crate::desk;
 use crate::own::{self, Changed};
 use crate::problem::Problem;
@@ -26,12 +30,37 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         return Err(Problem::NotRoot("administer second factors"));
     }
     if let Admin::Check = command {
-        return check(common, voice);
+        return check::check(common, voice);
     }
     let site = Site::load(common.config.as_deref().unwrap_or(site::CONFIG.as_ref()))?;
     let store = site.store()?;
     match command {
-        Admin::List => list(&store, voice),
+        Admin::List { without_device: false, service: _ } => list::list(&store, voice),
+        Admin::List { without_device: true, service } => list::without_device(&site, service, voice),
+        Admin::Explain { explained, service, rhost, tty, nullok } => {
+            let tty = tty.as_deref().map(|tty| tty.strip_prefix("/dev/").unwrap_or(tty).to_owned());
+            let place = Place { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
+            explain::explain(&site, &account(explained)?, &place, voice)
+        }
+        Admin::Report { service } => report::report(&site, &store, service, voice),
+        Admin::Require { whom, optional, end_sessions, yes } => {
+            let requirement = if *optional { Requirement::Optional } else { Requirement::Required };
+            let accounts = accounts(whom)?;
+            let what = if *optional { "made-optional" } else { "required" };
+            let bound =
+                every(&accounts, voice, what, "was so already", |account| require(&store, account, requirement))?;
+            if *end_sessions { sessions::end(&bound, *yes, voice) } else { Ok(()) }
+        }
+        Admin::Unrequire { whom } => {
+            let nothing = "had no requirement of their own";
+            every(&accounts(whom)?, voice, "left-to-policy", nothing, |account| {
+                require(&store, account, Requirement::Policy)
+            })
+            .map(|_| ())
+        }
+        Admin::Forget { users } => {
+            each(users, voice, "forgot-addresses", "had none", |account| forget_addresses(&store, account))
+        }
         Admin::Show { user } => {
             let account = account(user)?;
             let record = store.load(&account).map_err(Error::from)?.map(|loaded| loaded.record);
@@ -61,7 +90,7 @@ fn sure(yes: bool, voice: &Voice, question: &str, users: &[String]) -> Result<()
     if yes { Ok(()) } else { voice.must_mean(&format!("{question} {}?", users.join(", "))) }
 }
 
-/// Does something to each user, logs and reports it. All names are looked up before anything is done to one of them.
+/// Does something to each user named. All names are looked up before anything is done to one of them.
 fn each(
     users: &[String],
     voice: &Voice,
@@ -70,15 +99,58 @@ fn each(
     act: impl Fn(&Account) -> Result<bool, Error>,
 ) -> Result<(), Problem> {
     let accounts = users.iter().map(|user| account(user)).collect::<Result<Vec<_>, _>>()?;
+    every(&accounts, voice, what, otherwise, act).map(|_| ())
+}
+
+/// Does something to each account, logs and reports it, and says for which it made a difference.
+fn every(
+    accounts: &[Account],
+    voice: &Voice,
+    what: &str,
+    otherwise: &str,
+    act: impl Fn(&Account) -> Result<bool, Error>,
+) -> Result<Vec<Account>, Problem> {
+    let mut affected = Vec::new();
     for account in accounts {
         let user = account.name.as_str();
-        let changed = act(&account)?;
+        let changed = act(account)?;
         if changed {
             desk::log(&Event::Change { user, by: getuid().as_raw(), what, why: None });
+            affected.push(account.clone());
         }
-        voice.done(&Changed { user, changed }, &format!("{user} {}", if changed { what } else { otherwise }))?;
+        let said = if changed { what.replace('-', " ") } else { otherwise.to_owned() };
+        voice.done(&Changed { user, changed }, &format!("{user}: {said}"))?;
     }
-    Ok(())
+    Ok(affected)
+}
+
+/// Who is meant.
+fn accounts(whom: &Whom) -> Result<Vec<Account>, Problem> {
+    match &whom.group {
+        Some(group) => people::of_group(group),
+        None if whom.all => people::all(),
+        None => whom.users.iter().map(|user| account(user)).collect(),
+    }
+}
+
+/// Sets what is required of one user, whether or not they have a device.
+fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Result<bool, Error> {
+    let enrolment = new_enrolment()?;
+    Ok(change(store, account, |record| {
+        let present = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
+        if present == requirement {
+            return (Next::Keep, false);
+        }
+        let stranger = Record::stranger(account);
+        (record.unwrap_or(&stranger).with_requirement(requirement, enrolment), true)
+    })?)
+}
+
+fn forget_addresses(store: &FileStore, account: &Account) -> Result<bool, Error> {
+    Ok(change(store, account, |record| match record.map(|record| (record, record.forgetful())) {
+        Some((record, state)) if state != record.state => (Next::State(state), true),
+        Some(_) | None => (Next::Keep, false),
+    })?)
 }
 
 fn unlock(store: &FileStore, account: &Account) -> Result<bool, Error> {
@@ -100,110 +172,4 @@ fn new_enrolment() -> Result<EnrolmentId, Error> {
     let mut id = [0; 16];
     site::entropy(&mut id)?;
     Ok(EnrolmentId(id))
-}
-
-/// A record that cannot be used, in a list of those that can.
-#[derive(Serialize)]
-struct Unusable<'a> {
-    file: &'a str,
-    error: String,
-    hint: &'a str,
-}
-
-fn list(store: &FileStore, voice: &Voice) -> Result<(), Problem> {
-    let (mut faults, now) = (0usize, UnixTime::now());
-    let stems = store.stems().map_err(Error::from)?;
-    let width = stems.iter().map(String::len).fold("USER".len(), usize::max);
-    if stems.is_empty() {
-        voice.advise("Nobody has set up a second factor.")?;
-    } else {
-        voice.advise(&format!("{:<width$}  FACTOR     RECOVERY  REQUIRED  LOCKED", "USER"))?;
-    }
-    for stem in stems {
-        match listed(store, &stem, now) {
-            Ok(status) => voice.result(&status, || {
-                let factor = status.devices.iter().map(|device| device.r#type.as_str()).collect::<Vec<_>>().join(",");
-                let factor = if factor.is_empty() { "-" } else { &factor };
-                let lock = match status.lock.as_str() {
-                    "open" => "-".into(),
-                    "until-unlocked" => "until unlocked".into(),
-                    time => format!("until {}", own::moment(time)),
-                };
-                let (user, left, requirement) = (&status.user, status.recovery_codes_left, &status.requirement);
-                format!("{user:<width$}  {factor:<9}  {left:>8}  {requirement:<8}  {lock}")
-            })?,
-            Err(error) => {
-                faults = faults.saturating_add(1);
-                let unusable = Unusable { file: &stem, error: error.to_string(), hint: error.hint() };
-                voice.result(&unusable, || format!("{stem:<width$}  unusable: {error}"))?;
-            }
-        }
-    }
-    if faults == 0 { Ok(()) } else { Err(Problem::Unusable(faults)) }
-}
-
-fn listed(store: &FileStore, stem: &str, now: UnixTime) -> Result<Status, Error> {
-    let credentials = store.credentials(stem)?;
-    let gone = || Error::Names {
-        subject: format!("the user {:?}", credentials.user.as_str()),
-        errno: nix::errno::Errno::ENOENT,
-    };
-    let account = site::account(credentials.user.as_str())?.ok_or_else(gone)?;
-    let record = store.load(&account)?.map(|loaded| loaded.record);
-    Ok(Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), now))
-}
-
-/// What `admin check` answers to a script.
-#[derive(Serialize)]
-struct Checked {
-    faults: Vec<String>,
-}
-
-fn check(common: &Common, voice: &Voice) -> Result<(), Problem> {
-    let path = common.config.as_deref().unwrap_or(site::CONFIG.as_ref());
-    let faults = match Site::load(path) {
-        Ok(site) => faults_of(&site),
-        Err(error) => vec![error.to_string()],
-    };
-    let count = faults.len();
-    let checked = Checked { faults };
-    voice.result(&checked, || match checked.faults.as_slice() {
-        [] => format!("{}: good", path.display()),
-        faults => faults.join("\n"),
-    })?;
-    if count == 0 { Ok(()) } else { Err(Problem::Faults(count)) }
-}
-
-fn faults_of(site: &Site) -> Vec<String> {
-    let mut faults: Vec<String> = Vec::new();
-    for group in site.config.policy.groups() {
-        match Group::from_name(group) {
-            Ok(Some(_)) => {}
-            Ok(None) => faults.push(format!("{}: {}", site.path.display(), Error::UnknownGroup(group.to_owned()))),
-            Err(errno) => faults.push(Error::Names { subject: format!("the group {group:?}"), errno }.to_string()),
-        }
-    }
-    if let Err(error) = site.store() {
-        faults.push(error.to_string());
-    }
-    faults.extend(helper_fault(&site.config.state_directory));
-    faults
-}
-
-/// Without the helper root can still log in with codes; users cannot set anything up.
-fn helper_fault(state: &Path) -> Option<String> {
-    let helper = site::HELPER;
-    let metadata = match std::fs::symlink_metadata(helper) {
-        Ok(metadata) => metadata,
-        Err(error) => return Some(format!("{helper}: {error}")),
-    };
-    let group = std::fs::metadata(state).map(|state| state.gid());
-    if !metadata.is_file() || metadata.uid() != 0 || metadata.mode() & 0o7777 != 0o2755 {
-        Some(format!("{helper}: must be a file of root:pam_otp with mode 2755"))
-    } else if group.is_ok_and(|group| group != metadata.gid()) {
-        // Set-group-ID to any other group, it could reach what it should not, and not what it should.
-        Some(format!("{helper}: must be of the same group as {}", state.display()))
-    } else {
-        None
-    }
 }

@@ -86,6 +86,8 @@ pub(crate) enum Command {
     },
     /// Whether a code is right; it is spent by that
     Test,
+    /// Be asked for a code again, from wherever you come (grace)
+    Forget,
     /// For the system administrator
     #[command(subcommand)]
     Admin(Admin),
@@ -93,8 +95,64 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Admin {
-    /// All users who have a record
-    List,
+    /// All users who have a record; with --without-device, all who can log in and have none
+    List {
+        /// Who has no device, and would be refused or led through set-up
+        #[arg(long)]
+        without_device: bool,
+        /// The PAM service by which they would log in
+        #[arg(long, default_value = "sshd", requires = "without_device")]
+        service: String,
+    },
+    /// Which rule decides about a login, and what that login would be
+    Explain {
+        /// Login name
+        #[arg(id = "explained", long = "user", value_name = "USER")]
+        explained: String,
+        /// PAM service: sshd, sudo, login
+        #[arg(long, default_value = "sshd")]
+        service: String,
+        /// Address the login comes from
+        #[arg(long, value_name = "ADDRESS")]
+        rhost: Option<String>,
+        /// Terminal it is on
+        #[arg(long)]
+        tty: Option<String>,
+        /// As if `nullok` stood on the line in the PAM file
+        #[arg(long)]
+        nullok: bool,
+    },
+    /// Require a second factor of users, whatever the rules say
+    Require {
+        #[command(flatten)]
+        whom: Whom,
+        /// Let them log in without one, whatever the rules say
+        #[arg(long)]
+        optional: bool,
+        /// End the present sessions of those for whom this is new, after naming them and asking
+        #[arg(long)]
+        end_sessions: bool,
+        /// Do not ask whether sessions are to be ended
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Leave users to the rules again
+    Unrequire {
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Ask users for a code again from addresses that are remembered (grace)
+    Forget {
+        /// Login names
+        #[arg(required = true, value_name = "USER")]
+        users: Vec<String>,
+    },
+    /// Who would have been refused while `enforce = false`, and who has no device
+    Report {
+        /// The PAM service by which they would log in
+        #[arg(long, default_value = "sshd")]
+        service: String,
+    },
     /// What is known of a user; never a seed
     Show {
         /// Login name
@@ -127,6 +185,21 @@ pub(crate) enum Admin {
     },
     /// Whether the configuration can be used, and what it needs is there
     Check,
+}
+
+/// Users by name, by group, or all.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Whom {
+    /// Login names
+    #[arg(value_name = "USER")]
+    pub(crate) users: Vec<String>,
+    /// Everybody in this group
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// Everybody who can log in
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 const ABOUT: &str = "\

@@ -58,6 +58,7 @@ fn run(cli: &Cli, voice: &Voice) -> Result<(), Problem> {
         Some(Command::List) => own::list(&mut desk, voice),
         Some(Command::Disable { yes }) => own::disable(&mut desk, *yes, voice),
         Some(Command::Recovery { save_recovery }) => own::recovery(&mut desk, save_recovery.as_deref(), voice),
+        Some(Command::Forget) => own::forget(&mut desk, voice),
         Some(Command::Test) => own::test(&mut desk, voice),
         Some(Command::Admin(_)) => Ok(()), // served above, without a user of its own
     }

@@ -165,6 +165,14 @@ pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, voice: &Voice) 
     }
 }
 
+/// Asks for codes again from addresses that are remembered.
+pub(crate) fn forget(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
+    let status = desk.status()?;
+    let Reply::Forgotten { changed } = desk.ask(Request::Forget {})? else { return Err(unexpected()) };
+    let text = if changed { "You will be asked for a code from everywhere." } else { "No address was remembered." };
+    voice.done(&Changed { user: &status.user, changed }, text)
+}
+
 /// Says whether a code is right.
 pub(crate) fn test(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
     #[derive(Serialize)]

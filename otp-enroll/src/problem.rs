@@ -43,6 +43,8 @@ pub(crate) enum Problem {
     Screen(ScreenError),
     /// A picture or a list of codes could not be written.
     Picture(PictureError),
+    /// A program that this one asks could not be run.
+    Tool(&'static str, io::Error),
     /// The URI could not be drawn.
     Qr(TooLong),
     /// The QR code could not be encoded as a picture.
@@ -79,6 +81,7 @@ impl Problem {
             | Self::Picture(_)
             | Self::Qr(_)
             | Self::Png(_)
+            | Self::Tool(..)
             | Self::Output(_)
             | Self::Unsaid(_)
             | Self::CodesUnseen(_) => 4,
@@ -129,6 +132,7 @@ impl Problem {
             | Self::Screen(_)
             | Self::Qr(_)
             | Self::Png(_)
+            | Self::Tool(..)
             | Self::Output(_)
             | Self::Unsaid(_)
             | Self::Cancelled => return None,
@@ -152,6 +156,7 @@ impl fmt::Display for Problem {
             Self::Screen(error) => error.fmt(f),
             Self::Picture(error) => error.fmt(f),
             Self::Qr(error) => error.fmt(f),
+            Self::Tool(tool, error) => write!(f, "{tool} cannot be asked: {error}"),
             Self::Png(error) => write!(f, "the QR code could not be encoded as PNG: {error}"),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Unsaid(error) => write!(f, "it was done, but standard output cannot be told so: {error}"),

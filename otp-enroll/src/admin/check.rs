@@ -1,0 +1,73 @@
+//! Whether the configuration can be used, and what it needs is there.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::{Group, User};
+use otp_core::site::{self, Site};
+use serde::Serialize;
+
+use crate::cli::Common;
+use crate::problem::Problem;
+use crate::say::Voice;
+
+/// What `admin check` answers to a script.
+#[derive(Serialize)]
+struct Checked {
+    faults: Vec<String>,
+}
+
+pub(super) fn check(common: &Common, voice: &Voice) -> Result<(), Problem> {
+    let path = common.config.as_deref().unwrap_or(site::CONFIG.as_ref());
+    let faults = match Site::load(path) {
+        Ok(site) => faults_of(&site),
+        Err(error) => vec![error.to_string()],
+    };
+    let count = faults.len();
+    let checked = Checked { faults };
+    voice.result(&checked, || match checked.faults.as_slice() {
+        [] => format!("{}: good", path.display()),
+        faults => faults.join("\n"),
+    })?;
+    if count == 0 { Ok(()) } else { Err(Problem::Faults(count)) }
+}
+
+fn faults_of(site: &Site) -> Vec<String> {
+    let mut faults: Vec<String> = Vec::new();
+    for rule in &site.config.policy.rules {
+        let at = |what: String| format!("{}:{}: policy.rule {what}", site.path.display(), rule.line);
+        if let Some(group) = &rule.group
+            && !matches!(Group::from_name(group), Ok(Some(_)))
+        {
+            faults.push(at(format!("names the group {group}, which does not exist: its logins are refused")));
+        }
+        if let Some(user) = &rule.user
+            && !matches!(User::from_name(user), Ok(Some(_)))
+        {
+            faults.push(at(format!("names the user {user}, who does not exist: it matches nobody")));
+        }
+    }
+    if let Err(error) = site.store() {
+        faults.push(error.to_string());
+    }
+    faults.extend(helper_fault(&site.config.state_directory));
+    faults
+}
+
+/// Without the helper root can still log in with codes; users cannot set anything up.
+fn helper_fault(state: &Path) -> Option<String> {
+    let helper = site::HELPER;
+    let metadata = match std::fs::symlink_metadata(helper) {
+        Ok(metadata) => metadata,
+        Err(error) => return Some(format!("{helper}: {error}")),
+    };
+    let group = std::fs::metadata(state).map(|state| state.gid());
+    if !metadata.is_file() || metadata.uid() != 0 || metadata.mode() & 0o7777 != 0o2755 {
+        Some(format!("{helper}: must be a file of root:pam_otp with mode 2755"))
+    } else if group.is_ok_and(|group| group != metadata.gid()) {
+        // Set-group-ID to any other group, it could reach what it should not, and not what it should.
+        Some(format!("{helper}: must be of the same group as {}", state.display()))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,37 @@
+//! What a rollout (`enforce = false`) has shown: who would have been refused, and why.
+
+use otp_core::error::Error;
+use otp_core::record::Unenforced;
+use otp_core::site::{self, Site};
+use otp_core::store::{FileStore, Store};
+use serde::Serialize;
+
+use super::list;
+use crate::own;
+use crate::problem::Problem;
+use crate::say::Voice;
+
+/// The last login of somebody that would have been refused.
+#[derive(Serialize)]
+struct WouldHaveBeenRefused<'a> {
+    user: &'a str,
+    at: String,
+    why: &'a str,
+}
+
+/// First who has a device and gave no good code, then who has none.
+pub(super) fn report(site: &Site, store: &FileStore, service: &str, voice: &Voice) -> Result<(), Problem> {
+    voice.advise("Logins that would have been refused, the last one of each user:")?;
+    for stem in store.stems().map_err(Error::from)? {
+        let credentials = store.credentials(&stem).map_err(Error::from)?;
+        let Some(account) = site::account(credentials.user.as_str())? else { continue };
+        let record = store.load(&account).map_err(Error::from)?.map(|loaded| loaded.record);
+        if let Some(Unenforced { at, why }) = record.and_then(|record| record.state.unenforced) {
+            let (user, at) = (account.name.as_str(), at.to_string());
+            let refused = WouldHaveBeenRefused { user, at, why: &why };
+            voice.result(&refused, || format!("{user:<24}  {}  {why}", own::moment(&refused.at)))?;
+        }
+    }
+    voice.advise(&format!("\nUsers without a device, and what a login through {service} would be:"))?;
+    list::without_device(site, service, voice)
+}
