@@ -17,9 +17,11 @@
 pub mod conversation;
 pub mod machine;
 pub mod pam;
+pub mod phone;
 pub mod pty;
 pub mod script;
 pub mod service;
+pub mod site;
 pub mod sshd;
 pub mod syslog;
 pub mod users;
