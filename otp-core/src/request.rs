@@ -13,6 +13,10 @@ use crate::policy::Place;
 /// Longest request and longest reply, in bytes, its newline included.
 pub const LONGEST_LINE: u64 = 16_384;
 
+/// Longest answer to a prompt that is sent on, in bytes: more than any code has, however many blanks are in it, and
+/// less than fills a line even if JSON escapes all of it.
+const LONGEST_TYPED: usize = 1000;
+
 /// What can be asked. Always about the caller's own account: no request names a user.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -212,9 +216,10 @@ impl Confidential {
         &self.0
     }
 
-    /// What a person typed; what is not UTF-8 is as malformed as an empty answer, and sent as one.
+    /// What a person typed; what is not UTF-8 or far too long is as malformed as an empty answer, and sent as one.
     pub fn from_typed(typed: &Typed) -> Self {
-        Self::new(std::str::from_utf8(typed.expose()).unwrap_or(""))
+        let bytes = Some(typed.expose()).filter(|bytes| bytes.len() <= LONGEST_TYPED);
+        Self::new(bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or(""))
     }
 
     /// Back from the pipe.
