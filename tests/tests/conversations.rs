@@ -11,7 +11,7 @@ use pam_otp_tests::{
     service::Service,
     site::Site,
     syslog,
-    users::TestUser,
+    users::{TestUser, new_group},
 };
 use std::{
     fs,
@@ -327,8 +327,7 @@ fn with_a_device_only_skip_does_not_ask() {
 #[test]
 fn the_first_rule_that_matches_decides() {
     let (alice, bob, site) = (TestUser::new("alice"), TestUser::new("bob"), Site::new(""));
-    let group = machine::unique("grp");
-    machine::run(Command::new("groupadd").arg(&group));
+    let group = new_group("grp");
     let service = Service::private(&site.auth("required", ""));
     let rules = |rules: &[(&str, &str)]| {
         let rule = |(conditions, then): &(&str, &str)| {
@@ -788,6 +787,54 @@ fn a_conversation_that_fails_spends_nothing() {
     assert_eq!(fs::read(&path).unwrap(), before);
     assert!(desk.status().contains("\"failures\":0"));
     assert_eq!(desk.talk().run(&[desk.next()]).result("authenticate"), "PAM_SUCCESS");
+}
+
+#[test]
+fn while_a_person_types_nobody_waits_and_nothing_is_decided() {
+    let desk = Desk::new("");
+    let (sooner, later) = (desk.next(), desk.next());
+    let mut slow = desk.talk().start();
+    slow.prompt();
+    assert_eq!(desk.talk().run(&[&sooner]).result("authenticate"), "PAM_SUCCESS");
+    assert_eq!(desk.talk().run(&[&desk.phone.wrong()]).result("authenticate"), "PAM_AUTH_ERR");
+    slow.answer(&later);
+    let said = slow.finish();
+    assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "others' attempts do not spoil this one: {said}");
+
+    // What is decided about is what is stored when the answer is there.
+    let mut slow = desk.talk().start();
+    slow.prompt();
+    let old = desk.next();
+    let new = renewed(&desk);
+    let mark = syslog::mark();
+    slow.answer(&old);
+    let said = slow.finish();
+    assert_eq!(said.result("authenticate"), "PAM_AUTH_ERR", "{said}");
+    assert_eq!(
+        syslog::of_module(mark, said.pid),
+        [format!("notice refused user={} why=wrong failures=1", desk.user.name)]
+    );
+    assert_eq!(desk.talk().run(&[new.next_code()]).result("authenticate"), "PAM_SUCCESS");
+}
+
+#[test]
+fn a_lock_that_is_not_given_back_is_given_up() {
+    let desk = Desk::new("");
+    let code = desk.next();
+    assert_eq!(desk.talk().run(&[&code]).result("authenticate"), "PAM_SUCCESS");
+    let state = fs::File::open(desk.site.state_file(&desk.user.name)).unwrap();
+    state.lock().unwrap();
+    // Whoever has nothing to write does not need it …
+    assert!(logged(&desk.talk(), &[&code]).1.concat().ends_with("why=replayed"));
+    // … and whoever has waits, but not for ever: about ten seconds.
+    let next = desk.next();
+    let (said, log) = logged(&desk.talk(), &[&next]);
+    assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}");
+    let line = "error=\"the record is in use by other processes\" \
+                hint=\"try again; if it stays so, look for a stopped process that holds the file (fuser)\"";
+    assert_eq!(log, [format!("err error user={} {line}", desk.user.name)]);
+    state.unlock().unwrap();
+    assert_eq!(desk.talk().run(&[&next]).result("authenticate"), "PAM_SUCCESS");
 }
 
 #[test]

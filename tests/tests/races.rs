@@ -11,7 +11,7 @@ use pam_otp_tests::{
     site::Site,
     users::TestUser,
 };
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, thread};
+use std::{collections::BTreeMap, fs, path::PathBuf, thread};
 
 /// Processes that log in at once.
 const CROWD: usize = 64;
@@ -61,17 +61,6 @@ fn site() -> (Site, Service) {
     let site = Site::new("[lockout]\nafter = 100\n");
     let service = Service::private(&site.auth("required", ""));
     (site, service)
-}
-
-/// Accounts without home folders, all by one call of newusers.
-fn accounts(count: usize) -> Vec<String> {
-    machine::require("new users");
-    let names: Vec<String> = (0..count).map(|_| machine::unique("crowd")).collect();
-    let lines: String = names.iter().map(|name| format!("{name}:x:::::/bin/false\n")).collect();
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("names"), lines).unwrap();
-    machine::run(Command::new("newusers").arg(dir.path().join("names")));
-    names
 }
 
 #[test]
@@ -148,7 +137,7 @@ fn different_codes_at_once_never_let_in_an_older_one_after_a_newer_one() {
 #[test]
 fn sixty_four_users_at_once_do_not_stand_in_each_others_way() {
     let (site, service) = site();
-    let names = accounts(CROWD);
+    let names = TestUser::many("crowd", CROWD);
     // oathtool and otp-enroll for each of them: on both cores.
     let enrol = |names: &[String]| names.iter().map(|name| Phone::enrol(&site, name)).collect::<Vec<_>>();
     let (some, others) = names.split_at(CROWD / 2);
