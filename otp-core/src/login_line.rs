@@ -14,8 +14,9 @@ use crate::policy::{Place, Ruling, SecondFactor, Source};
 use crate::record::{DeviceId, Lock};
 use crate::time::{Seconds, UnixTime};
 
-/// More bytes than any code has, blanks included. What is longer is as malformed as nothing, and sent as nothing.
-const LONGEST_CODE: usize = 200;
+/// More bytes than any code has, however many blanks are in it, and less than fills a line even if all of it is escaped.
+/// What is longer is as malformed as nothing, and sent as nothing.
+const LONGEST_CODE: usize = 1000;
 
 /// `Request::Demand` as a line.
 pub fn ask_demand(place: &Place) -> Zeroizing<String> {

@@ -55,6 +55,9 @@ fn serve(site: &Site, account: Account) -> io::Result<()> {
 
 /// Says why no request can be answered, to whoever makes one.
 fn answer_once(error: &str, hint: &str) -> ExitCode {
+    // Whatever is asked. A socket that is closed with a request unread may lose the answer on the way to the caller.
+    alarm::set(PATIENCE);
+    let _ = read_line::<Request>(&mut io::stdin().lock());
     // The caller hears it or has gone; there is nobody else to tell.
     let _ = write_line(&mut io::stdout(), &Reply::Failed { error: error.to_owned(), hint: hint.to_owned() });
     ExitCode::FAILURE

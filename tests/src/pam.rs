@@ -17,6 +17,10 @@ pub trait Host {
     fn prompt(&mut self, echo: bool, text: &str) -> Option<Vec<u8>>;
     /// A text (`error` or plain information) that wants no answer.
     fn tell(&mut self, error: bool, text: &str);
+    /// The name that PAM_USER gets while the module waits for this answer, if any.
+    fn impersonate(&mut self) -> Option<String> {
+        None
+    }
     /// The delay after a failure, in microseconds, if the host was told to take it over.
     fn delay(&mut self, _microseconds: u32) {}
 }
@@ -145,7 +149,7 @@ pub enum Item {
 pub struct Transaction {
     handle: *mut Handle,
     conversation: *mut Conversation,
-    host: *mut Box<dyn Host>,
+    stage: *mut Stage,
     last: Code,
     silent: bool,
 }
@@ -163,15 +167,17 @@ impl Transaction {
         let service = text(service).unwrap();
         let user = user.map(|user| text(user).unwrap());
         let confdir = confdir.map(|dir| text(&dir.to_string_lossy()).unwrap());
-        let host = Box::into_raw(Box::new(host));
-        let conversation = Box::into_raw(Box::new(Conversation { talk, host: host.cast() }));
+        let stage = Box::into_raw(Box::new(Stage { host, handle: ptr::null_mut() }));
+        let conversation = Box::into_raw(Box::new(Conversation { talk, stage: stage.cast() }));
         let mut handle = ptr::null_mut();
         let user = user.as_ref().map_or(ptr::null(), |user| user.as_ptr());
         let confdir = confdir.as_ref().map_or(ptr::null(), |dir| dir.as_ptr());
-        // SAFETY: all strings are NUL-terminated and outlive the call, which copies them; `conversation` and `host` live
+        // SAFETY: all strings are NUL-terminated and outlive the call, which copies them; `conversation` and `stage` live
         // until `drop`. A null confdir is what pam_start itself passes on.
         let code = Code(unsafe { pam_start_confdir(service.as_ptr(), user, conversation, confdir, &raw mut handle) });
-        let started = Transaction { handle, conversation, host, last: code, silent: false };
+        // SAFETY: made above, and no module has been called yet.
+        unsafe { (*stage).handle = handle };
+        let started = Transaction { handle, conversation, stage, last: code, silent: false };
         if code == Code::SUCCESS { Ok(started) } else { Err(code) }
     }
 
@@ -254,13 +260,13 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         // SAFETY: each pointer is from this transaction's start and is given back once. Modules may speak during
-        // pam_end, so host and conversation go after it.
+        // pam_end, so stage and conversation go after it.
         unsafe {
             if !self.handle.is_null() {
                 pam_end(self.handle, self.last.0);
             }
             drop(Box::from_raw(self.conversation));
-            drop(Box::from_raw(self.host));
+            drop(Box::from_raw(self.stage));
         }
     }
 }
@@ -286,15 +292,16 @@ extern "C" fn talk(
     count: c_int,
     messages: *const *const Message,
     replies: *mut *mut Response,
-    host: *mut c_void,
+    stage: *mut c_void,
 ) -> c_int {
     const PAM_CONV_ERR: c_int = 19;
     let Some(count) = usize::try_from(count).ok().filter(|count| (1..=32).contains(count)) else {
         return PAM_CONV_ERR;
     };
-    // SAFETY: `host` is the pointer that `start` handed over, alive until `drop`, and nobody else refers to it during a
+    // SAFETY: `stage` is the pointer that `start` handed over, alive until `drop`, and nobody else refers to it during a
     // call of libpam. Linux-PAM passes `count` pointers to messages (pam_conv(3)).
-    let (host, messages) = unsafe { (&mut *host.cast::<Box<dyn Host>>(), std::slice::from_raw_parts(messages, count)) };
+    let (stage, messages) = unsafe { (&mut *stage.cast::<Stage>(), std::slice::from_raw_parts(messages, count)) };
+    let Stage { host, handle } = stage;
     let mut answers: Vec<*mut c_char> = Vec::with_capacity(count);
     for message in messages {
         // SAFETY: each points to a message whose text is null or NUL-terminated.
@@ -315,6 +322,11 @@ extern "C" fn talk(
             }
         };
         answers.push(answer);
+        if let Some(name) = host.impersonate().and_then(|name| CString::new(name).ok()) {
+            const PAM_USER: c_int = 2;
+            // SAFETY: the handle of this very conversation; libpam copies the string.
+            unsafe { pam_set_item(*handle, PAM_USER, name.as_ptr().cast()) };
+        }
     }
     // SAFETY: calloc gives room for `count` replies; each is written within it. The caller frees array and texts.
     unsafe {
@@ -327,12 +339,18 @@ extern "C" fn talk(
     0
 }
 
-extern "C" fn delay(_status: c_int, microseconds: c_uint, host: *mut c_void) {
+extern "C" fn delay(_status: c_int, microseconds: c_uint, stage: *mut c_void) {
     // SAFETY: libpam passes the conversation's pointer, alive until `drop`, and nobody else refers to it now.
-    unsafe { &mut *host.cast::<Box<dyn Host>>() }.delay(microseconds);
+    unsafe { &mut *stage.cast::<Stage>() }.host.delay(microseconds);
 }
 
 type Delay = extern "C" fn(c_int, c_uint, *mut c_void);
+
+/// What the conversation function needs: who answers, and in which transaction.
+struct Stage {
+    host: Box<dyn Host>,
+    handle: *mut Handle,
+}
 
 #[repr(C)]
 struct Handle {
@@ -354,7 +372,7 @@ struct Response {
 #[repr(C)]
 struct Conversation {
     talk: extern "C" fn(c_int, *const *const Message, *mut *mut Response, *mut c_void) -> c_int,
-    host: *mut c_void,
+    stage: *mut c_void,
 }
 
 #[link(name = "pam")]

@@ -38,6 +38,20 @@ pub fn lines_since(mark: Mark) -> Vec<String> {
     settled()[mark.0..].lines().filter(|line| !line.contains(SETTLED)).map(str::to_owned).collect()
 }
 
+/// What `pam_otp` logged in the process with this number: `notice refused user=…`, level and message, one for each line.
+///
+/// # Panics
+/// When the collector does not answer.
+pub fn of_module(mark: Mark, pid: u32) -> Vec<String> {
+    let sign = format!("[{pid}]: pam_otp(");
+    let message = |line: &String| {
+        let (head, rest) = line.split_once(&sign)?;
+        let level = head.strip_prefix("authpriv.")?.split_once(' ')?.0;
+        Some(format!("{level} {}", rest.split_once("): ")?.1))
+    };
+    lines_since(mark).iter().filter_map(message).collect()
+}
+
 /// The first line since `mark` with `text` in it, waiting for it as long as `patience`.
 ///
 /// # Errors

@@ -48,6 +48,21 @@ impl TestUser {
         TestUser { uid: number("-u"), gid: number("-g"), home: PathBuf::from(format!("/home/{name}")), password, name }
     }
 
+    /// Login names of new users without password and home folder, all by one call of newusers.
+    ///
+    /// # Panics
+    /// Outside the machine.
+    pub fn many(stem: &str, count: usize) -> Vec<String> {
+        machine::require("new users");
+        let names: Vec<String> = (0..count).map(|_| machine::unique(stem)).collect();
+        let lines: String = names.iter().map(|name| format!("{name}:x:::::/bin/false\n")).collect();
+        let list = tempfile::NamedTempFile::new().unwrap();
+        fs::write(list.path(), lines).unwrap();
+        let _one_at_a_time = account_lock();
+        machine::run(Command::new("newusers").arg(list.path()));
+        names
+    }
+
     /// Puts the user into a group that exists.
     ///
     /// # Panics
@@ -93,6 +108,18 @@ impl TestUser {
         chown(&path, Some(self.uid), Some(self.gid)).unwrap();
         path
     }
+}
+
+/// A new group.
+///
+/// # Panics
+/// Outside the machine.
+pub fn new_group(stem: &str) -> String {
+    machine::require("a new group");
+    let name = machine::unique(stem);
+    let _one_at_a_time = account_lock();
+    machine::run(Command::new("groupadd").arg(&name));
+    name
 }
 
 fn account_lock() -> File {

@@ -24,6 +24,7 @@ usage: pamtalk [OPTION]… SERVICE USER          (USER - : let the module ask fo
   --stop                 no call after one that failed
   --silent               PAM_SILENT with every call
   --set-faildelay-off    print `delay MICROSECONDS` after a failure instead of sleeping
+  --become NAME          PAM_USER is NAME from the first prompt on, as a faulty or hostile application has it
   --wait-file F          after printing the first prompt and before answering, wait until F exists
   --repeat N             N transactions in this process; answers are read first and used cyclically
 Each message is printed as one line: prompt-off \"…\", prompt-on \"…\", info \"…\", error \"…\"; each call as
@@ -55,6 +56,7 @@ struct Order {
     stop: bool,
     silent: bool,
     delays: bool,
+    becomes: Option<String>,
     wait_file: Option<PathBuf>,
     repeat: u64,
 }
@@ -77,6 +79,7 @@ impl Order {
             stop: false,
             silent: false,
             delays: false,
+            becomes: None,
             wait_file: None,
             repeat: 1,
         };
@@ -93,6 +96,7 @@ impl Order {
                 "--stop" => order.stop = true,
                 "--silent" => order.silent = true,
                 "--set-faildelay-off" => order.delays = true,
+                "--become" => order.becomes = Some(args.next()?),
                 "--wait-file" => order.wait_file = Some(args.next()?.into()),
                 "--repeat" => order.repeat = args.next()?.parse().ok()?,
                 option if option.starts_with("--") => return None,
@@ -106,7 +110,8 @@ impl Order {
     }
 
     fn transact(&self, answers: &Arc<Mutex<Answers>>) -> Code {
-        let host = Terminal { answers: Arc::clone(answers), wait_file: self.wait_file.clone() };
+        let host =
+            Terminal { answers: Arc::clone(answers), becomes: self.becomes.clone(), wait_file: self.wait_file.clone() };
         let started = Transaction::start(&self.service, self.user.as_deref(), self.confdir.as_deref(), Box::new(host));
         let mut transaction = match started {
             Ok(transaction) => transaction,
@@ -216,6 +221,7 @@ impl Answers {
 
 struct Terminal {
     answers: Arc<Mutex<Answers>>,
+    becomes: Option<String>,
     wait_file: Option<PathBuf>,
 }
 
@@ -232,6 +238,10 @@ impl Host for Terminal {
 
     fn tell(&mut self, error: bool, text: &str) {
         say(if error { "error" } else { "info" }, text);
+    }
+
+    fn impersonate(&mut self) -> Option<String> {
+        self.becomes.clone()
     }
 
     fn delay(&mut self, microseconds: u32) {

@@ -1,0 +1,117 @@
+//! A configuration with its state directory: a test's own, or the machine's.
+
+use crate::machine;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Where the module, the helper and otp-enroll look when nobody says otherwise.
+const CONFIG: &str = "/etc/pam_otp/pam_otp.toml";
+/// The machine's records. On the real disk, and with it every state directory beneath it.
+const STATE: &str = "/var/lib/pam_otp";
+
+/// A configuration file and the records it names.
+#[derive(Clone, Debug)]
+pub struct Site {
+    config: PathBuf,
+    state: PathBuf,
+    window: i64,
+}
+
+impl Site {
+    /// A site of the test's own. It accepts ten steps on each side, so that many codes are good at once and no test
+    /// waits for the next; `lines` are tables of the configuration (`[lockout]` and so on, but for `[code]`).
+    ///
+    /// # Panics
+    /// Outside the machine, or where the product is not installed.
+    pub fn new(lines: &str) -> Site {
+        machine::require("a state directory");
+        let name = machine::unique("site");
+        let (dir, state) = (PathBuf::from("/run/pam-otp-sites").join(&name), Path::new(STATE).join(&name));
+        machine::run(Command::new("install").args(["-d", "-m", "0755"]).arg(&dir));
+        machine::run(Command::new("install").args(["-d", "-m", "1730", "-o", "root", "-g", "pam_otp"]).arg(&state));
+        let site = Site { config: dir.join("pam_otp.toml"), state, window: 10 };
+        site.set(lines);
+        site
+    }
+
+    /// The machine's own, as it was installed: the only one that the helper knows.
+    ///
+    /// # Panics
+    /// Outside the machine, or where the product is not installed.
+    pub fn of_the_machine() -> Site {
+        machine::require("an enrolment");
+        assert!(Path::new(CONFIG).exists(), "{CONFIG} is missing: install the product first (make check-inside)");
+        Site { config: CONFIG.into(), state: STATE.into(), window: 1 }
+    }
+
+    /// Other tables of the configuration from now on.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn set(&self, lines: &str) {
+        let common = format!("state_directory = \"{}\"\n[code]\nwindow = {}\n", self.state.display(), self.window);
+        self.write(&(common + lines));
+    }
+
+    /// Another configuration from now on, as a whole.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn write(&self, text: &str) {
+        fs::write(&self.config, text).unwrap();
+        fs::set_permissions(&self.config, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Steps accepted on each side of the present one.
+    pub(crate) fn window(&self) -> i64 {
+        self.window
+    }
+
+    /// A line of a PAM file that calls the module for this site: `required` and `nullok`, say.
+    pub fn auth(&self, control: &str, arguments: &str) -> String {
+        format!("auth {control} pam_otp.so config={} {arguments}\n", self.config.display())
+    }
+
+    /// The file with a user's credentials.
+    pub fn credentials(&self, user: &str) -> PathBuf {
+        self.state.join(format!("{user}.toml"))
+    }
+
+    /// The file with what the last logins left behind.
+    pub fn state_file(&self, user: &str) -> PathBuf {
+        self.state.join(format!("{user}.state"))
+    }
+
+    /// Replaces a text in a user's credentials, which stay the same file.
+    ///
+    /// # Panics
+    /// When the text is not there.
+    pub fn edit(&self, user: &str, from: &str, to: &str) {
+        let path = self.credentials(user);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from:?} is not in {}", path.display());
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// `otp-enroll admin` for this site.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn admin(&self, arguments: &[&str]) -> String {
+        machine::run(Command::new("otp-enroll").arg("--config").arg(&self.config).arg("admin").args(arguments))
+    }
+}

@@ -1,0 +1,179 @@
+//! What is installed, and the source it is made of, as an auditor looks at them first.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::machine;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Bytes of the module without symbols for debugging. The limit is 700 KB, 716,800 bytes.
+const LARGEST_MODULE: u64 = 700_000;
+const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
+
+/// The installed module, beside pam_unix.so.
+fn module() -> PathBuf {
+    machine::require("looking at what is installed");
+    let machine = machine::run(Command::new("gcc").arg("-print-multiarch"));
+    Path::new("/usr/lib").join(machine.trim()).join("security/pam_otp.so")
+}
+
+fn readelf(option: &str, file: &Path) -> String {
+    machine::run(Command::new("readelf").args(["--wide", option]).arg(file))
+}
+
+fn needed(file: &Path) -> BTreeSet<String> {
+    let libraries = readelf("--dynamic", file);
+    let name = |line: &str| Some(line.split_once("Shared library: [")?.1.trim_end_matches(']').to_owned());
+    libraries.lines().filter_map(name).collect()
+}
+
+#[test]
+fn the_module_is_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let stripped = dir.path().join("pam_otp.so");
+    machine::run(Command::new("strip").arg("-o").arg(&stripped).arg(module()));
+    let size = fs::metadata(stripped).unwrap().len();
+    assert!(size <= LARGEST_MODULE, "{size} bytes");
+}
+
+#[test]
+fn the_module_exports_what_libpam_calls_and_nothing_else() {
+    let symbols =
+        machine::run(Command::new("nm").args(["--dynamic", "--defined-only", "--format=just-symbols"]).arg(module()));
+    let symbols: Vec<_> = symbols.lines().collect();
+    let expected = ["acct_mgmt", "authenticate", "chauthtok", "close_session", "open_session", "setcred"];
+    assert_eq!(symbols, expected.map(|name| format!("pam_sm_{name}")));
+}
+
+#[test]
+fn the_module_needs_libpam_and_the_c_library() {
+    let expected = ["ld-linux-x86-64.so.2", "libc.so.6", "libgcc_s.so.1", "libpam.so.0"];
+    assert_eq!(needed(&module()), expected.map(str::to_owned).into());
+    assert_eq!(needed(Path::new(HELPER)), ["libc.so.6", "libgcc_s.so.1"].map(str::to_owned).into());
+}
+
+#[test]
+fn the_module_opens_no_connection_and_starts_no_thread() {
+    let symbols =
+        machine::run(Command::new("nm").args(["--dynamic", "--undefined-only", "--format=just-symbols"]).arg(module()));
+    let calls: BTreeSet<_> = symbols.lines().filter_map(|line| line.split('@').next()).collect();
+    assert!(calls.contains("pam_syslog") && calls.contains("fdatasync"), "{calls:?}");
+    for call in ["socket", "connect", "bind", "getaddrinfo", "pthread_create", "dlopen", "opendir", "printf", "syslog"]
+    {
+        assert!(!calls.contains(call), "{call}");
+    }
+}
+
+#[test]
+fn the_module_is_linked_the_hardened_way() {
+    for file in [module(), HELPER.into()] {
+        let dynamic = readelf("--dynamic", &file);
+        for tag in ["(TEXTREL)", "(RPATH)", "(RUNPATH)", "NODELETE"] {
+            assert!(!dynamic.contains(tag), "{tag} in {dynamic}");
+        }
+        assert!(dynamic.contains("BIND_NOW") || dynamic.contains("Flags: NOW"), "{dynamic}");
+        let segments = readelf("--segments", &file);
+        let flags = |name: &str| segments.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        assert!(flags("GNU_STACK").contains(" RW "), "a stack that is not executable: {segments}");
+        assert!(flags("GNU_RELRO").contains(" R "), "{segments}");
+        assert!(!segments.contains(" RWE "), "{segments}");
+
+        let relocations = readelf("--relocs", &file);
+        let kinds: BTreeSet<_> = relocations
+            .lines()
+            .filter_map(|line| line.split_whitespace().find(|word| word.starts_with("R_")))
+            .collect();
+        let known = ["DTPMOD64", "DTPOFF64", "GLOB_DAT", "JUMP_SLOT", "RELATIVE", "TPOFF64"];
+        let known: BTreeSet<_> = known.iter().map(|kind| format!("R_X86_64_{kind}")).collect();
+        assert!(!kinds.is_empty() && kinds.iter().all(|kind| known.contains(*kind)), "{kinds:?}");
+    }
+}
+
+#[test]
+fn the_helper_has_a_groups_right_and_not_a_users() {
+    let state = machine::run(Command::new("stat").args(["--format=%a %U:%G", HELPER, "/var/lib/pam_otp"]));
+    assert_eq!(state, "2755 root:pam_otp\n1730 root:pam_otp\n");
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The source files of a crate with their text.
+fn sources(krate: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    let mut dirs = vec![root().join(krate).join("src")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|suffix| suffix == "rs") {
+                files.push((path.clone(), fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(!files.is_empty(), "{krate}");
+    files
+}
+
+/// Uses of `word` in the code, comments left out.
+fn lines_with<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//") && line.contains(word)).collect()
+}
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    for krate in ["otp-core", "otp-enroll", "otp-helper"] {
+        for (path, text) in sources(krate) {
+            let crate_root = path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
+            assert_eq!(crate_root, text.contains("#![forbid(unsafe_code)]"), "{path:?}");
+            let used = lines_with(&text, "unsafe");
+            assert!(used.iter().all(|line| *line == "#![forbid(unsafe_code)]"), "{path:?}: {used:?}");
+        }
+    }
+    let mut islands = Vec::new();
+    for (path, text) in sources("pam_otp") {
+        if text.contains("unsafe") {
+            let blocks = lines_with(&text, "unsafe {").len();
+            assert_eq!(blocks, text.matches("// SAFETY: ").count(), "each block names the fact it rests on: {path:?}");
+            islands.push(path.strip_prefix(root()).unwrap().display().to_string());
+        }
+    }
+    assert_eq!(islands, ["pam_otp/src/native.rs"]);
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
+#[test]
+fn the_crates_that_a_login_runs_through_are_these() {
+    let tree = |krate: &str| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal,no-proc-macro",
+            "--prefix",
+            "none",
+            "--package",
+            krate,
+        ]);
+        let lines = machine::run(cargo.current_dir(root()));
+        lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let module = tree("pam_otp");
+    let expected = "base32 bitflags block-buffer cfg-if cmov const-oid constant_time_eq cpufeatures crypto-common ctutils \
+                    data-encoding digest hmac hybrid-array itoa libc memchr nix otp-core pam-bindings pam_otp serde \
+                    serde_core serde_json serde_spanned sha1 sha2 subtle toml toml_datetime toml_parser totp-rs typenum \
+                    winnow zeroize zmij";
+    assert_eq!(module.iter().map(String::as_str).collect::<Vec<_>>().join(" "), expected);
+    // The helper's own, beyond those: random bytes and the log.
+    for krate in ["clap", "qrcodegen", "png", "ctrlc", "tempfile"] {
+        assert!(!tree("otp-helper").contains(krate), "{krate}");
+    }
+}

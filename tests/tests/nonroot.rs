@@ -1,0 +1,276 @@
+//! A PAM host that is not root, as a screen locker is: it asks the helper, about its own user and nobody else.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::{
+    conversation::{Conversation, Talk, Transcript},
+    machine,
+    phone::Phone,
+    service::Service,
+    syslog,
+    users::TestUser,
+};
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
+const HINT: &str = "check that the helper is installed, set-group-ID pam_otp, and may reach the records";
+
+/// A user at the machine's own site, the only one that the helper knows, and a host that runs as this user.
+struct Desk {
+    user: TestUser,
+    service: Service,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        Desk { user: TestUser::new("alice"), service: Service::private("auth required pam_otp.so") }
+    }
+
+    fn talk(&self) -> Talk {
+        Talk::new(&self.service, &self.user.name).ids(self.user.uid, self.user.gid)
+    }
+
+    /// The host with another helper than the machine's: `mount` puts it in place, for this process alone.
+    fn start_with(&self, mount: &[&str]) -> Conversation {
+        let host = Talk::new(&self.service, &self.user.name).command();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", "mount \"$1\" \"$2\" \"$3\" && shift 3 && exec \"$@\"", "sh"]);
+        command.args(mount).args(["setpriv", "--clear-groups"]);
+        command.args([format!("--reuid={}", self.user.uid), format!("--regid={}", self.user.gid)]);
+        command.arg(host.get_program()).args(host.get_args());
+        self.talk().start_as(command)
+    }
+}
+
+fn logged(talk: &Talk, answers: &[&str]) -> (Transcript, Vec<String>) {
+    let mark = syslog::mark();
+    let said = talk.run(answers);
+    assert!(said.noise.is_empty(), "{said}");
+    let log = syslog::of_module(mark, said.pid);
+    (said, log)
+}
+
+/// Ends in PAM_AUTHINFO_UNAVAIL with a line in the log that says what the helper did.
+fn unavailable(mark: syslog::Mark, said: &Transcript, user: &TestUser, what: &str) {
+    let log = syslog::of_module(mark, said.pid);
+    assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
+    let line = format!("err error user={} error=\"the helper {HELPER} {what}\" hint=\"{HINT}\"", user.name);
+    assert_eq!(log, [line], "{said}");
+}
+
+/// A copy of the helper or something else, where set-group-ID means something.
+fn helper_like(source: &Path, owner: &str, mode: &str) -> PathBuf {
+    let path = Path::new("/usr/local/libexec").join(machine::unique("helper"));
+    machine::run(Command::new("install").args(["-o", "root", "-g", owner, "-m", mode]).arg(source).arg(&path));
+    path
+}
+
+fn script(text: &str) -> PathBuf {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("script"), format!("#!/bin/sh\n{text}\n")).unwrap();
+    helper_like(&dir.path().join("script"), "root", "0755")
+}
+
+#[test]
+fn the_helper_accepts_a_code_once() {
+    let desk = Desk::new();
+    let name = &desk.user.name;
+    let phone = Phone::enrol_self(&desk.user);
+    let code = phone.next_code();
+    for (answer, result, log) in [
+        (phone.wrong(), "PAM_AUTH_ERR", "notice refused user=NAME why=wrong failures=1"),
+        (code.clone(), "PAM_SUCCESS", "info accepted user=NAME factor=totp device=1 recovery_left=10"),
+        (code, "PAM_AUTH_ERR", "notice refused user=NAME why=replayed"),
+        (phone.recovery_code(), "PAM_SUCCESS", "info accepted user=NAME factor=recovery recovery_left=9"),
+        (phone.recovery[0].clone(), "PAM_AUTH_ERR", "notice refused user=NAME why=recovery-spent"),
+        (desk.user.password.clone(), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
+        (String::new(), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
+        ("1".repeat(10_000), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
+        ("\u{1}".repeat(10_000), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
+        ("1".repeat(100_000), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
+    ] {
+        let (said, lines) = logged(&desk.talk(), &[&answer]);
+        assert_eq!(said.result("authenticate"), result, "{said}\n{lines:#?}");
+        assert_eq!(lines, [log.replace("NAME", name)]);
+        assert_eq!(said.prompts(), ["Verification code: "]);
+    }
+    let mark = syslog::mark();
+    let said = desk.talk().run(&[b"\xff123456"]);
+    assert_eq!(syslog::of_module(mark, said.pid), [format!("notice refused user={name} why=malformed")]);
+}
+
+#[test]
+fn a_user_without_a_device_passes_where_policy_says_so() {
+    let desk = Desk::new();
+    let (said, log) = logged(&desk.talk(), &[]);
+    assert_eq!(said.result("authenticate"), "PAM_PERM_DENIED", "{said}"); // alone in its stack, PAM_IGNORE
+    assert_eq!(log, [format!("info not-asked user={} second_factor=optional by=default", desk.user.name)]);
+}
+
+#[test]
+fn nobody_but_its_own_user_is_looked_at() {
+    let (desk, bob) = (Desk::new(), TestUser::new("bob"));
+    let code = Phone::enrol_self(&bob).next_code();
+    for other in [bob.name.as_str(), "root", "nobody-of-that-name"] {
+        let (said, log) = logged(&desk.talk().user(other), &[&code]);
+        assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}");
+        assert!(said.prompts().is_empty(), "{said}");
+        let what = "answers a process that is not root about its own user only";
+        assert_eq!(log, [format!("err error user={other} error=\"the helper {HELPER} {what}\" hint=\"{HINT}\"")]);
+    }
+    // Nothing was spent by that.
+    let (said, _) = logged(&Talk::new(&desk.service, &bob.name).ids(bob.uid, bob.gid), &[&code]);
+    assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}");
+}
+
+#[test]
+fn a_configuration_that_the_helper_does_not_read_cannot_be_honoured() {
+    let desk = Desk::new();
+    let config = desk.service.path().with_file_name("pam_otp.toml");
+    fs::copy("/etc/pam_otp/pam_otp.toml", &config).unwrap();
+    desk.service.set(&format!("auth required pam_otp.so config={}", config.display()));
+    let (said, log) = logged(&desk.talk(), &["123456"]);
+    assert_eq!(said.result("authenticate"), "PAM_SERVICE_ERR", "{said}");
+    assert!(said.prompts().is_empty(), "{said}");
+    let line = "error=\"the module argument config= (this process is not root, and the helper reads its own) cannot be honoured\" \
+                hint=\"correct the module's line in the PAM file: see pam_otp(8)\"";
+    assert_eq!(log, [format!("err error user={} {line}", desk.user.name)]);
+    desk.service.set("auth required pam_otp.so config=/etc/pam_otp/pam_otp.toml");
+    assert_eq!(logged(&desk.talk(), &[]).0.result("authenticate"), "PAM_PERM_DENIED");
+}
+
+#[test]
+fn without_a_helper_nobody_passes() {
+    let desk = Desk::new();
+    let copy = |owner, mode| helper_like(Path::new(HELPER), owner, mode).display().to_string();
+    let check = |mount: &[&str], what: &str| {
+        let mark = syslog::mark();
+        unavailable(mark, &desk.start_with(mount).finish(), &desk.user, what);
+    };
+    check(
+        &["-ttmpfs", "none", "/usr/local/libexec/pam_otp"],
+        "cannot be asked: No such file or directory (os error 2)",
+    );
+    check(&["--bind", &copy("pam_otp", "2644"), HELPER], "cannot be asked: Permission denied (os error 13)");
+    let closed = "says: cannot open /var/lib/pam_otp/NAME.toml: Permission denied (os error 13) \
+                  (check owner and mode, and what SELinux or AppArmor denied)"
+        .replace("NAME", &desk.user.name);
+    check(&["--bind", &copy("pam_otp", "0755"), HELPER], &closed);
+    check(&["--bind", &copy("root", "2755"), HELPER], &closed);
+    check(
+        &["--bind", &copy("pam_otp", "6755"), HELPER],
+        "says: the helper is set-user-ID (make it root:pam_otp with mode 2755)",
+    );
+}
+
+#[test]
+fn a_helper_that_talks_nonsense_lets_nobody_in() {
+    let desk = Desk::new();
+    for (text, what) in [
+        ("exit 0", "cannot be asked: "),
+        ("read line", "cannot be asked: unexpected end of file"),
+        ("exec cat", "cannot be asked: "),
+        ("read line; echo '{\"demand\":\"no\"}'", "cannot be asked: "),
+        (
+            "read line; echo '{\"verdict\":{\"accepted\":{\"factor\":\"recovery\"}}}'",
+            "gave an answer to another question: ",
+        ),
+        ("exec yes", "cannot be asked: "),
+        ("exec cat /dev/zero", "cannot be asked: "),
+    ] {
+        let (mark, fake) = (syslog::mark(), script(text).display().to_string());
+        let said = desk.start_with(&["--bind", &fake, HELPER]).finish();
+        assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{text}: {said}");
+        let log = syslog::of_module(mark, said.pid);
+        let start = format!("err error user={} error=\"the helper {HELPER} {what}", desk.user.name);
+        assert!(log.len() == 1 && log[0].starts_with(&start), "{text}: {log:#?}");
+        assert_eq!(processes_of(&desk.user), [""; 0]);
+    }
+}
+
+#[test]
+fn a_helper_that_stops_is_given_up_and_taken_away() {
+    let desk = Desk::new();
+    let (mark, fake) = (syslog::mark(), script("kill -STOP $$").display().to_string());
+    let mut conversation = desk.start_with(&["--bind", &fake, HELPER]);
+    let stopped = machine::wait(Duration::from_secs(10), || {
+        processes_of(&desk.user).into_iter().find(|line| line.starts_with('T'))
+    });
+    assert!(stopped.is_some(), "{:#?}", processes_of(&desk.user));
+    assert!(conversation.stays_silent(Duration::from_millis(100)));
+    // The one wait for a bound: fifteen seconds.
+    unavailable(
+        mark,
+        &conversation.finish(),
+        &desk.user,
+        "cannot be asked: Resource temporarily unavailable (os error 11)",
+    );
+    assert_eq!(processes_of(&desk.user), [""; 0]);
+}
+
+#[test]
+fn a_host_that_ignores_its_children_is_served_too() {
+    let desk = Desk::new();
+    let code = Phone::enrol_self(&desk.user).next_code();
+    let host = desk.talk().command();
+    let mut command = Command::new("env");
+    command.arg("--ignore-signal=CHLD").arg(host.get_program()).args(host.get_args());
+    command.uid(desk.user.uid).gid(desk.user.gid);
+    let mut conversation = desk.talk().start_as(command);
+    conversation.prompt();
+    let status = fs::read_to_string(format!("/proc/{}/status", conversation.pid())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() >> 16 & 1, 1, "SIGCHLD should be ignored here");
+    conversation.answer(code);
+    let said = conversation.finish();
+    assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}");
+    assert_eq!(processes_of(&desk.user), [""; 0]);
+}
+
+#[test]
+fn neither_a_process_nor_a_descriptor_stays_with_the_host() {
+    let desk = Desk::new();
+    let phone = Phone::enrol_self(&desk.user);
+    let mut conversation = desk.talk().option("--repeat", "4").start();
+    let answers = [phone.wrong(), phone.next_code(), String::new(), phone.recovery_code()];
+    for answer in &answers {
+        conversation.answer(answer); // all are read ahead
+    }
+    conversation.hang_up();
+    // Nobody waits for a person: between question and answer there is no helper.
+    let mut said = desk.talk().option("--wait-file", "/nowhere").start();
+    said.prompt();
+    let host = said.pid();
+    let open = || fs::read_dir(format!("/proc/{host}/fd")).unwrap().count();
+    assert_eq!(fs::read_to_string(format!("/proc/{host}/task/{host}/children")).unwrap(), "");
+    assert!(open() <= 5, "three streams, the log, and the barrier's none: {}", open());
+    said.kill();
+
+    let said = conversation.finish();
+    let results: Vec<_> = said.results().map(|(_, result)| result).collect();
+    assert_eq!(results, ["PAM_AUTH_ERR", "PAM_SUCCESS", "PAM_AUTH_ERR", "PAM_SUCCESS"], "{said}");
+    assert_eq!(processes_of(&desk.user), [""; 0]);
+}
+
+#[test]
+fn a_host_killed_at_the_prompt_leaves_nothing() {
+    let desk = Desk::new();
+    let phone = Phone::enrol_self(&desk.user);
+    let mut conversation = desk.talk().start();
+    conversation.prompt();
+    conversation.kill();
+    assert_eq!(processes_of(&desk.user), [""; 0]);
+    assert_eq!(logged(&desk.talk(), &[&phone.next_code()]).0.result("authenticate"), "PAM_SUCCESS");
+}
+
+/// All processes of a user, zombies too: state and command line.
+fn processes_of(user: &TestUser) -> Vec<String> {
+    let ids = ["-u".to_owned(), user.uid.to_string(), "-U".to_owned(), user.uid.to_string()];
+    let output = Command::new("ps").args(ids).args(["-o", "stat=,args="]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,258 @@
+//! The second factor at a real sshd, asked for by a real ssh.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::{
+    machine,
+    phone::Phone,
+    pty::Terminal,
+    site::Site,
+    sshd::{Login, Sshd},
+    syslog::{self, Mark},
+    users::TestUser,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const PASSWORD: &str = "Password: ";
+const CODE: &str = "Verification code: ";
+
+/// A user with a phone, and a server that wants password and code.
+struct Desk {
+    user: TestUser,
+    site: Site,
+    phone: Phone,
+    sshd: Sshd,
+}
+
+impl Desk {
+    fn new(config: &str) -> Desk {
+        let (user, site) = (TestUser::new("alice"), Site::new(config));
+        let stack = site.auth("required", "");
+        let sshd = Sshd::start("pw", &around("auth requisite pam_unix.so", &stack), "Subsystem sftp internal-sftp");
+        Desk { phone: Phone::enrol(&site, &user.name), user, site, sshd }
+    }
+
+    /// A login by key and code, at a server that wants both.
+    fn with_key() -> (Desk, PathBuf) {
+        let (user, site) = (TestUser::new("alice"), Site::new(""));
+        let stack = around("", &site.auth("required", ""));
+        let sshd = Sshd::start("key", &stack, "AuthenticationMethods publickey,keyboard-interactive:pam");
+        let key = sshd.key_for(&user);
+        (Desk { phone: Phone::enrol(&site, &user.name), user, site, sshd }, key)
+    }
+
+    fn log_in(&self, password: &str, code: &str) -> Login {
+        self.sshd.ssh(&self.user.name).dialogue(&[(PASSWORD, password), (CODE, code)])
+    }
+
+    /// What the module logged about this user since `mark`, without the time and the process.
+    fn log(&self, mark: Mark) -> Vec<String> {
+        let sign = format!(" pam_otp({}:auth): ", self.sshd.service().name());
+        let lines = syslog::lines_since(mark);
+        lines.iter().filter_map(|line| Some(line.split_once(&sign)?.1.to_owned())).collect()
+    }
+
+    fn prompts(&self, prompts: &[&str]) -> Vec<String> {
+        prompts.iter().map(|prompt| format!("({}@127.0.0.1) {prompt}", self.user.name)).collect()
+    }
+}
+
+fn around(first: &str, otp: &str) -> String {
+    format!("{first}\n{otp}auth required pam_permit.so\naccount required pam_unix.so\nsession required pam_permit.so")
+}
+
+#[test]
+fn password_and_code_let_in_in_this_order() {
+    let desk = Desk::new("");
+    let mark = syslog::mark();
+    let login = desk.log_in(&desk.user.password, &desk.phone.next_code());
+    assert!(login.let_in(), "{login:#?}");
+    assert_eq!(login.prompts, desk.prompts(&[PASSWORD, CODE]));
+    let line = "rhost=127.0.0.1 factor=totp device=1 recovery_left=10";
+    assert_eq!(desk.log(mark), [format!("accepted user={} {line}", desk.user.name)]);
+}
+
+#[test]
+fn a_wrong_code_is_refused_like_a_wrong_password() {
+    let desk = Desk::new("");
+    let mark = syslog::mark();
+    let wrong = desk.phone.wrong();
+    // What modules show, this client shows from LogLevel=INFO up.
+    let ssh = desk.sshd.ssh(&desk.user.name).option("LogLevel=INFO");
+    let login = ssh.dialogue(&[(PASSWORD, &desk.user.password), (CODE, &wrong)]);
+    assert!(!login.let_in() && login.status.code() == Some(255), "{login:#?}");
+    assert!(login.transcript.contains("Verification failed.") && login.transcript.contains("Permission denied"));
+    assert!(!login.transcript.contains(&wrong), "what is typed is not shown: {login:#?}");
+    let line = "rhost=127.0.0.1 why=wrong failures=1";
+    assert_eq!(desk.log(mark), [format!("refused user={} {line}", desk.user.name)]);
+
+    // A wrong password is the other module's to judge: `requisite` ends it there, and no try is spent.
+    let login = desk.sshd.ssh(&desk.user.name).dialogue(&[(PASSWORD, "another"), (CODE, &desk.phone.next_code())]);
+    assert!(!login.let_in() && login.prompts == desk.prompts(&[PASSWORD]), "{login:#?}");
+    assert_eq!(desk.log(mark).len(), 1);
+}
+
+#[test]
+fn a_client_that_tries_again_may_get_it_right() {
+    let desk = Desk::new("");
+    let ssh = desk.sshd.ssh(&desk.user.name).option("NumberOfPasswordPrompts=3");
+    let login = ssh.dialogue(&[
+        (PASSWORD, &desk.user.password),
+        (CODE, &desk.phone.wrong()),
+        (PASSWORD, &desk.user.password),
+        (CODE, &desk.phone.next_code()),
+    ]);
+    assert!(login.let_in(), "{login:#?}");
+    assert_eq!(login.prompts, desk.prompts(&[PASSWORD, CODE, PASSWORD, CODE]));
+}
+
+#[test]
+fn a_code_and_a_recovery_code_work_once() {
+    let desk = Desk::new("");
+    for code in [desk.phone.next_code(), desk.phone.recovery_code()] {
+        let mark = syslog::mark();
+        assert!(desk.log_in(&desk.user.password, &code).let_in());
+        let login = desk.log_in(&desk.user.password, &code);
+        assert!(!login.let_in(), "{login:#?}");
+        let log = desk.log(mark);
+        assert!(log.len() == 2 && log[0].starts_with("accepted "), "{log:#?}");
+        assert!(log[1].ends_with("why=replayed") || log[1].ends_with("why=recovery-spent"), "{log:#?}");
+    }
+}
+
+#[test]
+fn the_reminder_of_the_last_recovery_codes_reaches_the_terminal() {
+    let desk = Desk::new("[recovery]\ncodes = 2\n");
+    // sshd shows it where it shows the message of the day: to a shell.
+    let mut terminal = desk.sshd.ssh(&desk.user.name).shell().start();
+    terminal.wait_for(PASSWORD);
+    terminal.send_line(&desk.user.password);
+    terminal.wait_for(CODE);
+    terminal.send_line(&desk.phone.recovery_code());
+    terminal.wait_for("Only one recovery code is left. Make new ones with: otp-enroll recovery");
+    terminal.wait_for("$ ");
+}
+
+#[test]
+fn a_key_and_a_code_let_in() {
+    let (desk, key) = Desk::with_key();
+    let mark = syslog::mark();
+    let code = desk.phone.next_code();
+    let ssh = || desk.sshd.ssh(&desk.user.name).key(&key);
+    let login = ssh().dialogue(&[(CODE, &code)]);
+    assert!(login.let_in(), "{login:#?}");
+    assert_eq!(login.prompts, desk.prompts(&[CODE]));
+    let login = ssh().dialogue(&[(CODE, &code)]);
+    assert!(!login.let_in(), "{login:#?}");
+    let login = desk.sshd.ssh(&desk.user.name).dialogue(&[(CODE, &desk.phone.next_code())]);
+    assert!(!login.let_in() && login.prompts.is_empty(), "without the key there is no prompt: {login:#?}");
+    let log = desk.log(mark);
+    assert!(log.len() == 2 && log[0].contains("factor=totp") && log[1].contains("why=replayed"), "{log:#?}");
+}
+
+#[test]
+fn a_command_runs_without_a_terminal() {
+    let desk = Desk::new("");
+    let ssh = desk.sshd.ssh(&desk.user.name).command("tty; echo LOGGED-IN");
+    let login = ssh.askpass(&[&desk.user.password, &desk.phone.next_code()]);
+    assert!(login.let_in() && login.transcript.contains("not a tty"), "{login:#?}");
+    assert_eq!(login.prompts, desk.prompts(&[PASSWORD, CODE]));
+    let login = ssh.askpass(&[&desk.user.password, &desk.phone.wrong()]);
+    assert!(!login.let_in(), "{login:#?}");
+    // Whoever cannot answer a second question is refused, and spends nothing.
+    let mark = syslog::mark();
+    let login = ssh.askpass(&[&desk.user.password]);
+    assert!(!login.let_in(), "{login:#?}");
+    assert!(desk.log(mark).iter().all(|line| !line.contains("why=wrong")), "{:#?}", desk.log(mark));
+}
+
+#[test]
+fn a_shell_is_opened_and_a_file_is_copied() {
+    let desk = Desk::new("");
+    let mut terminal = desk.sshd.ssh(&desk.user.name).shell().start();
+    terminal.wait_for(PASSWORD);
+    terminal.send_line(&desk.user.password);
+    terminal.wait_for(CODE);
+    terminal.send_line(&desk.phone.next_code());
+    terminal.wait_for("$ ");
+    terminal.send_line("exit 3");
+    assert_eq!(terminal.wait().code(), Some(3));
+
+    let (dir, file) = (tempfile::tempdir().unwrap(), desk.user.write("letter", "Dear Bob", 0o600));
+    let askpass = askpass(dir.path(), &[&desk.user.password, &desk.phone.next_code()]);
+    let copy = dir.path().join("copy");
+    let mut scp = Command::new("setsid");
+    scp.args(["--wait", "scp", "-F", "/dev/null", "-P", &desk.sshd.port().to_string()]);
+    scp.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "PubkeyAuthentication=no"]);
+    scp.arg(format!("{}@127.0.0.1:{}", desk.user.name, file.display())).arg(&copy);
+    scp.env("SSH_ASKPASS", askpass).env("SSH_ASKPASS_REQUIRE", "force").env("DISPLAY", ":none");
+    machine::run(scp.env_remove("SSH_AUTH_SOCK").stdin(Stdio::null()));
+    assert_eq!(fs::read_to_string(copy).unwrap(), "Dear Bob");
+}
+
+/// A program that gives one answer after another.
+fn askpass(dir: &Path, answers: &[&str]) -> PathBuf {
+    fs::write(dir.join("answers"), answers.join("\n") + "\n").unwrap();
+    fs::write(dir.join("script"), "#!/bin/sh\ncd \"$(dirname \"$0\")\" && head -n 1 answers && sed -i 1d answers\n")
+        .unwrap();
+    let program = dir.join("askpass");
+    machine::run(Command::new("install").args(["-m", "0700"]).args([&dir.join("script"), &program]));
+    program
+}
+
+#[test]
+fn a_client_that_vanishes_at_the_prompt_leaves_nothing_behind() {
+    let desk = Desk::new("[lockout]\nafter = 1\n");
+    let state = desk.site.state_file(&desk.user.name);
+    let before = fs::read(&state).unwrap();
+    let served = || processes_of(&desk.user.name);
+    for gone in [Signal::KILL, Signal::HUP, Signal::TERM] {
+        let mut terminal = desk.sshd.ssh(&desk.user.name).start();
+        terminal.wait_for(PASSWORD);
+        terminal.send_line(&desk.user.password);
+        terminal.wait_for(CODE);
+        assert!(!served().is_empty(), "the session should be seen while it lasts");
+        signal(&terminal, gone);
+        terminal.wait();
+        let left = machine::wait(PATIENCE, || served().is_empty().then_some(()));
+        assert!(left.is_some(), "after {gone:?}: {:#?}", served());
+    }
+    assert_eq!(fs::read(&state).unwrap(), before, "no try is spent");
+    assert!(desk.log_in(&desk.user.password, &desk.phone.next_code()).let_in());
+}
+
+fn signal(terminal: &Terminal, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(terminal.pid()).unwrap()).unwrap(), signal).unwrap();
+}
+
+/// The processes of sshd that serve this user: they say so in their titles.
+fn processes_of(user: &str) -> Vec<String> {
+    let all = machine::run(Command::new("ps").args(["-e", "-o", "pid=,args="]));
+    let serves = |line: &&str| line.contains("sshd: ") && line.split_whitespace().any(|word| word == user);
+    all.lines().filter(serves).map(str::to_owned).collect()
+}
+
+#[test]
+fn somebody_unknown_sees_what_everybody_sees() {
+    let desk = Desk::new("");
+    desk.sshd.service().set(&around("", &desk.site.auth("required", "")));
+    let ask = |user: &str, code: &str| {
+        let login = desk.sshd.ssh(user).dialogue(&[(CODE, code)]);
+        assert!(!login.let_in(), "{login:#?}");
+        login.transcript.replace(user, "USER")
+    };
+    let mark = syslog::mark();
+    let known = ask(&desk.user.name, &desk.phone.wrong());
+    assert_eq!(ask("nobody-of-that-name", "123456"), known);
+    let log = desk.log(mark);
+    assert!(
+        log.len() == 2 && log[1] == "refused user=nobody-of-that-name rhost=127.0.0.1 why=unknown-user",
+        "{log:#?}"
+    );
+}
