@@ -474,7 +474,7 @@ fn somebody_unknown_is_asked_like_everybody() {
 #[test]
 fn an_argument_that_is_not_known_is_an_error_with_its_name() {
     let desk = Desk::new("");
-    for argument in ["nulok", "nullok=yes", "config=relative.toml", "use_first_pass", "secret=${HOME}/.otp"] {
+    for argument in ["nulok", "nullok=yes", "config=relative.toml", "use_first_pass=1", "secret=${HOME}/.otp"] {
         desk.service.set(&desk.site.auth("required", &format!("debug {argument}")));
         cannot_be_asked(
             &desk.talk(),
