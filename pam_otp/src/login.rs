@@ -47,7 +47,9 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
 
     let demand = authority.demand(&place)?;
     if arguments.debug {
-        host.debug(&format!("debug config={} demand={demand:?} place={place:?}", site.path.display()));
+        let (config, tty) = (site.path.display(), place.tty.as_deref().unwrap_or_default());
+        let asked = Event::NotAsked { user, rhost, demand: &demand, enforced };
+        host.debug(&format!("debug {asked} tty={tty:?} config={config}"));
     }
     match demand {
         Demand::Code => {}
@@ -75,84 +77,69 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
         }
     }
 
-    let earlier = match earlier_answer(host, site, arguments)? {
-        Some(answer) => Some((authority.verify(&place, &answer.code)?, answer)),
-        None => None,
-    };
-    let (verdict, answer) = match earlier {
-        Some(decided @ (Verdict::Accepted(_), _)) => decided,
-        Some(decided) if arguments.first_pass == FirstPass::Use => decided,
-        refused => {
-            if let Some((verdict, _)) = refused {
-                host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
+    let mut earlier = earlier_answer(host, site, arguments)?;
+    loop {
+        // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
+        let (code, last) = match earlier.take() {
+            Some(code) => (code, arguments.first_pass == FirstPass::Use),
+            None => (ask(host, user, site, arguments)?, true),
+        };
+        let verdict = authority.verify(&place, &code)?;
+        // What the verdict rests on is on disk by now: only what was done is logged.
+        host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
+        match verdict {
+            Verdict::Accepted(accepted) => {
+                remind(host, &accepted);
+                return Ok(Outcome::Verified);
             }
-            // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
-            let answer = ask(host, user, site, arguments)?;
-            (authority.verify(&place, &answer.code)?, answer)
+            Verdict::Refused(_) if !last => {}
+            Verdict::Refused(why) => {
+                if enforced {
+                    host.warn(&site.config.refused);
+                    host.delay_failure();
+                } else if arguments.forward_pass && why == Refusal::NotEnrolled {
+                    rejoin(host, &code);
+                }
+                return Ok(Outcome::Refused(why));
+            }
         }
-    };
-    if let (Verdict::Refused(Refusal::NotEnrolled | Refusal::UnknownUser), false, Some(whole)) =
-        (&verdict, enforced, &answer.parted)
-    {
-        // This login goes on, and who has no device typed no code: digits at the end are the password's own.
-        host.hand_on(whole);
     }
-
-    // What the verdict rests on is on disk by now: only what was done is logged.
-    host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
-    Ok(match verdict {
-        Verdict::Accepted(accepted) => {
-            remind(host, &accepted);
-            Outcome::Verified
-        }
-        Verdict::Refused(why) => {
-            if enforced {
-                host.warn(&site.config.refused);
-                host.delay_failure();
-            }
-            Outcome::Refused(why)
-        }
-    })
-}
-
-/// What was typed.
-struct Answer {
-    /// What is to be verified.
-    code: Typed,
-    /// The whole, where the password before the code was handed on.
-    parted: Option<Typed>,
 }
 
 /// The code at the end of a password that was asked for before us, where we are to look there.
-fn earlier_answer(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Answer>, Failure> {
+fn earlier_answer(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Typed>, Failure> {
     let password = match (arguments.first_pass, host.password()) {
         (FirstPass::Ignore, _) | (FirstPass::Try, None) => return Ok(None),
         (FirstPass::Use, None) => return Err(Failure::NoPassword),
         (FirstPass::Try | FirstPass::Use, Some(password)) => password,
     };
-    let answer = if arguments.forward_pass {
-        part(host, site, password)?
-    } else {
-        Answer { code: first_pass::split(&password, site.config.code.digits).code, parted: None }
-    };
+    let code = part(host, site, arguments, &password)?;
     // A password alone is no attempt; it is one only where nobody may be asked.
-    Ok(Some(answer).filter(|answer| arguments.first_pass == FirstPass::Use || !answer.code.expose().is_empty()))
+    Ok(Some(code).filter(|code| arguments.first_pass == FirstPass::Use || !code.expose().is_empty()))
 }
 
 /// Asks for a code, or with `forward_pass` for password and code as one.
-fn ask(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Answer, Failure> {
+fn ask(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Typed, Failure> {
     let prompt = if arguments.forward_pass { &site.config.prompt_both } else { &site.config.prompt };
     let typed = host.ask(prompt)?;
     if !host.still_names(user) {
         return Err(Failure::UserChanged);
     }
-    if arguments.forward_pass { part(host, site, typed) } else { Ok(Answer { code: typed, parted: None }) }
+    if arguments.forward_pass { part(host, site, arguments, &typed) } else { Ok(typed) }
 }
 
-/// Parts password and code, and hands the password on.
-fn part(host: &mut dyn Host, site: &Site, whole: Typed) -> Result<Answer, Failure> {
-    let Split { password, code } = first_pass::split(&whole, site.config.code.digits);
-    if host.hand_on(&password) { Ok(Answer { code, parted: Some(whole) }) } else { Err(Failure::NoPassword) }
+/// The code at the end of an answer; with `forward_pass`, what comes before it is handed on.
+fn part(host: &mut dyn Host, site: &Site, arguments: &Arguments, answer: &Typed) -> Result<Typed, Failure> {
+    let Split { password, code } = first_pass::split(answer, site.config.code.digits);
+    if arguments.forward_pass && !host.hand_on(&password) { Err(Failure::NoPassword) } else { Ok(code) }
+}
+
+/// Hands on what was parted as a whole, for a login that goes on: whoever has no device typed no code, and digits at the
+/// end are the password's own.
+fn rejoin(host: &mut dyn Host, code: &Typed) {
+    if let Some(password) = host.password() {
+        host.hand_on(&Typed::new([password.expose(), code.expose()].concat()));
+    }
 }
 
 /// Tells a user without a device when one will be required.
