@@ -15,6 +15,7 @@
 )]
 
 pub mod conversation;
+pub mod desk;
 pub mod machine;
 pub mod pam;
 pub mod phone;

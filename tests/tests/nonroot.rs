@@ -3,6 +3,7 @@
 
 use pam_otp_tests::{
     conversation::{Conversation, Talk, Transcript},
+    desk::logged,
     machine,
     phone::Phone,
     service::Service,
@@ -45,14 +46,6 @@ impl Desk {
         command.arg(host.get_program()).args(host.get_args());
         self.talk().start_as(command)
     }
-}
-
-fn logged(talk: &Talk, answers: &[&str]) -> (Transcript, Vec<String>) {
-    let mark = syslog::mark();
-    let said = talk.run(answers);
-    assert!(said.noise.is_empty(), "{said}");
-    let log = syslog::of_module(mark, said.pid);
-    (said, log)
 }
 
 /// Ends in PAM_AUTHINFO_UNAVAIL with a line in the log that says what the helper did.
