@@ -4,8 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
-    conversation::Talk,
-    conversation::{Event, Transcript},
+    conversation::{Event, Talk, Transcript},
     desk::{Desk, PROMPT, logged},
     machine,
     service::Service,
@@ -73,7 +72,7 @@ fn what_is_no_code_spends_no_try() {
     let answers: [&[u8]; 9] = [
         b"",
         b"   ",
-        desk.user.password.as_bytes(),
+        b"correct horse",
         b"12345",
         b"123456789",
         b"12345a",
