@@ -63,6 +63,11 @@ pub fn words(line: &str) -> Option<&str> {
     words.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"- ".contains(&byte)).then_some(words)
 }
 
+/// Error and hint, from a line that says why there is no answer. Escapes stay as they are: it is for a log.
+pub fn failure(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix(r#"{"failed":{"error":""#)?.strip_suffix("\"}}\n")?.split_once(r#"","hint":""#)
+}
+
 impl Demand {
     /// The demand in words.
     pub fn words(&self) -> String {
@@ -229,6 +234,16 @@ mod tests {
             crate::pipe::write_line(&mut line, &Reply::Login(words_sent.clone())).unwrap();
             assert_eq!(words(std::str::from_utf8(&line).unwrap()), Some(words_sent.as_str()));
         }
+    }
+
+    #[test]
+    fn a_failure_arrives_with_its_hint() {
+        let mut line = Vec::new();
+        let failed = Reply::Failed { error: "cannot open /a".into(), hint: "look there".into() };
+        crate::pipe::write_line(&mut line, &failed).unwrap();
+        let line = std::str::from_utf8(&line).unwrap();
+        assert_eq!((words(line), failure(line)), (None, Some(("cannot open /a", "look there"))));
+        assert_eq!(failure("{\"login\":\"code\"}\n"), None);
     }
 
     #[test]

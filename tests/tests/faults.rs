@@ -20,7 +20,7 @@ use std::{
 #[test]
 fn an_argument_that_is_not_known_is_an_error_with_its_name() {
     let desk = Desk::new("");
-    for argument in ["nulok", "nullok=yes", "config=relative.toml", "use_first_pass", "secret=${HOME}/.otp"] {
+    for argument in ["nulok", "nullok=yes", "config=relative.toml", "use_first_pass=1", "secret=${HOME}/.otp"] {
         desk.service.set(&desk.site.auth("required", &format!("debug {argument}")));
         cannot_be_asked(
             &desk.talk(),
@@ -46,7 +46,7 @@ fn a_broken_configuration_refuses_with_the_line_at_fault() {
         ("[code]\nwindow = 11\n", ":2: code.window must be 0 to 10 steps"),
         (
             "# fine\n[policy]\nsecond_factor = \"yes\"\n",
-            ":3: policy.second_factor must be 'required', 'optional' or 'skip'",
+            ":3: policy.second_factor must be 'required', 'enroll', 'optional' or 'skip'",
         ),
         ("[[policy.rule]]\nsecond_factor = \"skip\"\n", ":1: policy.rule needs a condition"),
         ("[[policy.rule]]\nuser = \"bob\"\n", ":1: policy.rule needs second_factor"),
@@ -143,7 +143,7 @@ fn a_state_directory_that_must_not_be_trusted_is_not_entered() {
         "the state directory is made by the package or by `make install`",
     );
     symlink(&aside, state).unwrap();
-    let other = "look for the cause in the system log; nothing was changed";
+    let other = "look for the cause in the system log; nothing was lost";
     refused(&format!("cannot open {path}: Not a directory (os error 20)"), other);
     fs::remove_file(state).unwrap();
     fs::write(state, "").unwrap();
