@@ -170,7 +170,10 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "why={}", self.0.word())?;
         match self.0 {
-            Refusal::Wrong { failures } => write!(f, " failures={failures}"),
+            Refusal::Wrong { failures, clock_behind: None } => write!(f, " failures={failures}"),
+            Refusal::Wrong { failures, clock_behind: Some(gap) } => {
+                write!(f, " failures={failures} clock_behind={}s", gap.0)
+            }
             Refusal::Replayed { clock_behind: Some(gap) } => write!(f, " clock_behind={}s", gap.0),
             Refusal::Locked(Lock::Until(time)) => write!(f, " until={time}"),
             Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => f.write_str(" until=unlocked"),
@@ -249,7 +252,11 @@ mod tests {
     fn a_refused_login_says_why() {
         let until = Lock::Until(UnixTime(1_763_750_020));
         for (why, expected) in [
-            (Refusal::Wrong { failures: 3 }, "why=wrong failures=3"),
+            (Refusal::Wrong { failures: 3, clock_behind: None }, "why=wrong failures=3"),
+            (
+                Refusal::Wrong { failures: 3, clock_behind: Some(Seconds(3600)) },
+                "why=wrong failures=3 clock_behind=3600s",
+            ),
             (Refusal::Replayed { clock_behind: None }, "why=replayed"),
             (Refusal::Replayed { clock_behind: Some(Seconds(3600)) }, "why=replayed clock_behind=3600s"),
             (Refusal::Spent, "why=recovery-spent"),
@@ -288,7 +295,7 @@ mod tests {
     #[test]
     fn a_rollout_logs_what_it_does_not_do() {
         let (user, rhost, enforced) = ("alice", None, false);
-        let refused = Verdict::Refused(Refusal::Wrong { failures: 2 });
+        let refused = Verdict::Refused(Refusal::Wrong { failures: 2, clock_behind: None });
         let line = Event::Login { user, rhost, verdict: &refused, enforced }.to_string();
         assert_eq!(line, "refused user=alice why=wrong failures=2 enforced=no");
         let accepted = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
@@ -319,7 +326,7 @@ mod tests {
         };
         assert_eq!(line(None), "disabled user=alice by_uid=1000");
         let refused = "refused user=alice by_uid=1000 change=disabled why=wrong failures=1";
-        assert_eq!(line(Some(Refusal::Wrong { failures: 1 })), refused);
+        assert_eq!(line(Some(Refusal::Wrong { failures: 1, clock_behind: None })), refused);
     }
 
     #[test]

@@ -126,7 +126,10 @@ impl Verdict {
                 }
             }
             Self::Refused(why) => match why {
-                Refusal::Wrong { failures } => format!("refused wrong {failures}"),
+                Refusal::Wrong { failures, clock_behind: None } => format!("refused wrong {failures}"),
+                Refusal::Wrong { failures, clock_behind: Some(gap) } => {
+                    format!("refused wrong {failures} behind {}", gap.0)
+                }
                 Refusal::Replayed { clock_behind: None } => "refused replayed".into(),
                 Refusal::Replayed { clock_behind: Some(gap) } => format!("refused replayed behind {}", gap.0),
                 Refusal::Spent => "refused spent".into(),
@@ -158,7 +161,13 @@ impl Verdict {
             ["accepted", "hotp", device, ref left @ ..] => accepted(Factor::Hotp(DeviceId(device.parse().ok()?)), left),
             ["accepted", "recovery", ref left @ ..] => accepted(Factor::Recovery, left),
             ["accepted", "grace", ref left @ ..] => accepted(Factor::Grace, left),
-            ["refused", "wrong", failures] => refused(Refusal::Wrong { failures: failures.parse().ok()? }),
+            ["refused", "wrong", failures] => {
+                refused(Refusal::Wrong { failures: failures.parse().ok()?, clock_behind: None })
+            }
+            ["refused", "wrong", failures, "behind", gap] => {
+                let clock_behind = Some(Seconds(gap.parse().ok()?));
+                refused(Refusal::Wrong { failures: failures.parse().ok()?, clock_behind })
+            }
             ["refused", "replayed"] => refused(Refusal::Replayed { clock_behind: None }),
             ["refused", "replayed", "behind", gap] => {
                 refused(Refusal::Replayed { clock_behind: Some(Seconds(gap.parse().ok()?)) })
@@ -184,7 +193,8 @@ mod tests {
     fn verdicts() -> Vec<Verdict> {
         let accepted = |factor, recovery_left| Verdict::Accepted(Accepted { factor, recovery_left });
         let refusals = [
-            Refusal::Wrong { failures: u32::MAX },
+            Refusal::Wrong { failures: u32::MAX, clock_behind: None },
+            Refusal::Wrong { failures: 1, clock_behind: Some(Seconds(7)) },
             Refusal::Replayed { clock_behind: None },
             Refusal::Replayed { clock_behind: Some(Seconds(u64::MAX)) },
             Refusal::Spent,
