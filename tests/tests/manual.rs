@@ -101,10 +101,10 @@ fn commands_of_the_program(path: &[&str], common: &Words, found: &mut BTreeMap<S
     }
 }
 
-/// Options on a line of a page: `Fl q , Fl -quiet`.
+/// Options on a line of a page: `.It Fl q , Fl -quiet`, `.Fl -user`.
 fn options_on(line: &str) -> Words {
     let words: Vec<_> = line.split(' ').collect();
-    let options = words.windows(2).filter(|pair| matches!(pair, ["Fl", _]));
+    let options = words.windows(2).filter(|pair| matches!(pair, ["Fl" | ".Fl", _]));
     options.filter_map(|pair| Some(format!("-{}", pair.last()?))).collect()
 }
 
