@@ -25,7 +25,7 @@ use crate::host::Host;
 use crate::login::failed;
 use crate::outcome::{Failure, SetUpOutcome};
 
-/// How often a code may be wrong before the login ends.
+/// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;
 
 /// Whether set-up is still owed.
@@ -74,15 +74,14 @@ fn set_up(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<SetUpO
 
     let offering = SetUp::begin(&site, account, site::entropy, Basis::NotEnrolled)?;
     host.tell(&invitation(&offering.uri(), &offering.key()));
-    let Some(ready) = confirmed(host, offering)? else {
-        return Ok(refuse(host, user, "set-up-incomplete", "Nothing was set up. Log in again to start over."));
+    // Recovery codes are shown and answered before anything is stored: a client that goes away there leaves nothing.
+    let ready = match confirmed(host, offering)? {
+        Some(ready) if written_down(host, &ready.recovery_codes())? => ready,
+        Some(_) | None => {
+            let text = "Nothing was set up. Log in again to start over.";
+            return Ok(refuse(host, user, "set-up-incomplete", text));
+        }
     };
-    // Shown and answered before anything is stored: a client that goes away here leaves nothing.
-    let codes = ready.recovery_codes();
-    if !codes.is_empty() {
-        host.tell(&sheet(&codes));
-        host.ask("Press Enter when you have written them down: ")?;
-    }
     if !host.still_names(user) {
         return Err(Failure::UserChanged);
     }
@@ -125,6 +124,21 @@ fn confirmed<'a>(host: &dyn Host, mut offering: SetUp<'a>) -> Result<Option<Read
         }
     }
     Ok(None)
+}
+
+/// Shows recovery codes, where there are any, until they are said to be safe. Enter alone says nothing: a client sends
+/// that for a window that was closed, and sftp for Ctrl-C.
+fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, Failure> {
+    if codes.is_empty() {
+        return Ok(true);
+    }
+    host.tell(&sheet(codes));
+    for _ in 0..TRIES {
+        if host.ask("Type yes when you have written them down: ")?.expose().eq_ignore_ascii_case(b"yes") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Half blocks without escape sequences, which clients strip; the key beneath for whoever cannot scan. A client puts
