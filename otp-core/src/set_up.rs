@@ -99,15 +99,17 @@ impl<'a> SetUp<'a> {
         let Some(code) = code else {
             return Ok(Err(NotReady { set_up: self, clock_off: None }));
         };
-        let (codes, set) = new_recovery_codes(self.site, self.entropy)?;
-        let enrolment = new_enrolment(self.entropy)?;
         let Self { site, account, entropy, basis, pending } = self;
-        Ok(match pending.confirm(code, now) {
-            Ok(confirmed) => Ok(Ready { site, account, basis, confirmed, enrolment, codes, set }),
-            Err(NotConfirmed { pending, clock_off }) => {
-                Err(NotReady { set_up: Self { site, account, entropy, basis, pending }, clock_off })
+        match pending.confirm(code, now) {
+            Ok(confirmed) => {
+                let (codes, set) = new_recovery_codes(site, entropy)?;
+                let enrolment = new_enrolment(entropy)?;
+                Ok(Ok(Ready { site, account, basis, confirmed, enrolment, codes, set }))
             }
-        })
+            Err(NotConfirmed { pending, clock_off }) => {
+                Ok(Err(NotReady { set_up: Self { site, account, entropy, basis, pending }, clock_off }))
+            }
+        }
     }
 }
 

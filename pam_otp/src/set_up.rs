@@ -146,17 +146,14 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, Failure
 fn invitation(uri: &str, key: &str) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(16_384)); // no copy of the key is left behind by growing
     text.push_str("Set up a second factor: scan with an authenticator app");
-    if let Ok(qr) = Qr::of(uri) {
-        for line in qr.half_blocks(Paint::Plain) {
-            text.push('\n');
-            text.push_str(&line);
-        }
+    let picture = Qr::of(uri).map(|qr| qr.half_blocks(Paint::Plain)).unwrap_or_default();
+    for line in picture {
+        text.push('\n');
+        text.push_str(&line);
     }
-    text.push_str("\nor type this key: ");
+    text.push_str("\nor type this key:");
     for (place, letter) in key.chars().enumerate() {
-        if place > 0 && place.is_multiple_of(4) {
-            text.push(' ');
-        }
+        text.push_str(if place.is_multiple_of(4) { " " } else { "" });
         text.push(letter);
     }
     text
