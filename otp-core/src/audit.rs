@@ -47,12 +47,14 @@ pub enum Event<'a> {
         /// Whether it keeps anybody out: not so in a rollout.
         enforced: bool,
     },
-    /// A login was led through set-up and did not complete it.
-    SetUpRefused {
+    /// A login was led through set-up.
+    SetUp {
         /// As the host named them.
         user: &'a str,
         /// Where from, as the host reported it.
         rhost: Option<&'a str>,
+        /// Why there is no new device, where there is none: `set-up-incomplete`, `set-up-overtaken`.
+        why: Option<&'a str>,
     },
     /// Credentials or state were changed, or a change was refused.
     Change {
@@ -83,7 +85,7 @@ impl Event<'_> {
     pub fn severity(&self) -> Severity {
         match self {
             Event::Login { verdict: Verdict::Accepted(_), .. } | Event::NotAsked { .. } => Severity::Info,
-            Event::Login { verdict: Verdict::Refused(_), .. } | Event::SetUpRefused { .. } | Event::Change { .. } => {
+            Event::Login { verdict: Verdict::Refused(_), .. } | Event::SetUp { .. } | Event::Change { .. } => {
                 Severity::Notice
             }
             Event::Failed { .. } => Severity::Error,
@@ -114,7 +116,8 @@ impl fmt::Display for Event<'_> {
                 let (error, enforced) = (Line(&error), Enforced(*enforced));
                 write!(f, "error {} error=\"{error}\" hint=\"{hint}\"{enforced}", Who(user, *rhost))
             }
-            Event::SetUpRefused { user, rhost } => write!(f, "refused {} why=set-up-incomplete", Who(user, *rhost)),
+            Event::SetUp { user, rhost, why: None } => write!(f, "enrolled-during-login {}", Who(user, *rhost)),
+            Event::SetUp { user, rhost, why: Some(why) } => write!(f, "refused {} why={why}", Who(user, *rhost)),
             Event::Change { user, by, what, why: None } => write!(f, "{what} user={} by_uid={by}", Value(user)),
             Event::Change { user, by, what, why: Some(why) } => {
                 write!(f, "refused user={} by_uid={by} change={what} {}", Value(user), Why(*why))
@@ -327,6 +330,17 @@ mod tests {
         assert_eq!(line(None), "disabled user=alice by_uid=1000");
         let refused = "refused user=alice by_uid=1000 change=disabled why=wrong failures=1";
         assert_eq!(line(Some(Refusal::Wrong { failures: 1, clock_behind: None })), refused);
+    }
+
+    #[test]
+    fn set_up_during_a_login_says_who_and_from_where() {
+        let line = |why| {
+            let event = Event::SetUp { user: "alice", rhost: Some("::1"), why };
+            assert_eq!(event.severity(), Severity::Notice);
+            event.to_string()
+        };
+        assert_eq!(line(None), "enrolled-during-login user=alice rhost=::1");
+        assert_eq!(line(Some("set-up-overtaken")), "refused user=alice rhost=::1 why=set-up-overtaken");
     }
 
     #[test]
