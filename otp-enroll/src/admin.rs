@@ -17,6 +17,7 @@ use otp_core::site::{self, Site};
 use otp_core::store::{FileStore, Next, Store, StoreError, change};
 use otp_core::time::UnixTime;
 use otp_core::user::Account;
+use serde::Serialize;
 
 use crate::cli::{Admin, Common, Whom};
 use crate::desk;
@@ -37,26 +38,34 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, voice),
         Admin::List { without_device: true, service } => list::without_device(&site, service, voice),
-        Admin::Explain { explained, service, rhost, tty, nullok } => {
+        Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(|tty| tty.strip_prefix("/dev/").unwrap_or(tty).to_owned());
             let place = Place { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
-            explain::explain(&site, &account(explained)?, &place, voice)
+            // The command line was refused already where nobody is named.
+            let user = common.user.as_deref().unwrap_or_default();
+            explain::explain(&site, &account(user)?, &place, voice)
         }
         Admin::Report { service } => report::report(&site, &store, service, voice),
         Admin::Require { whom, optional, end_sessions, yes } => {
-            let requirement = if *optional { Requirement::Optional } else { Requirement::Required };
-            let accounts = accounts(whom)?;
-            let what = if *optional { "made-optional" } else { "required" };
-            let bound =
-                every(&accounts, voice, what, "was so already", |account| require(&store, account, requirement))?;
-            if *end_sessions { sessions::end(&bound, *yes, voice) } else { Ok(()) }
+            let (requirement, what, otherwise) = if *optional {
+                (Requirement::Optional, "made-optional", "was optional already")
+            } else {
+                (Requirement::Required, "required", "was required already")
+            };
+            if *end_sessions && !*yes {
+                voice.somebody_to_ask()?;
+            }
+            let (bound, not_done) =
+                every(&accounts(whom)?, voice, what, otherwise, |account| require(&store, account, requirement))?;
+            if *end_sessions {
+                sessions::end(&bound, *yes, voice)?;
+            }
+            not_done
         }
         Admin::Unrequire { whom } => {
             let nothing = "had no requirement of their own";
-            every(&accounts(whom)?, voice, "left-to-policy", nothing, |account| {
-                require(&store, account, Requirement::Policy)
-            })
-            .map(|_| ())
+            let leave = |account: &Account| require(&store, account, Requirement::Policy);
+            every(&accounts(whom)?, voice, "left-to-policy", nothing, leave)?.1
         }
         Admin::Forget { users } => {
             each(users, voice, "forgot-addresses", "had none", |account| forget_addresses(&store, account))
@@ -99,21 +108,31 @@ fn each(
     act: impl Fn(&Account) -> Result<bool, Error>,
 ) -> Result<(), Problem> {
     let accounts = users.iter().map(|user| account(user)).collect::<Result<Vec<_>, _>>()?;
-    every(&accounts, voice, what, otherwise, act).map(|_| ())
+    every(&accounts, voice, what, otherwise, act)?.1
 }
 
-/// Does something to each account, logs and reports it, and says for which it made a difference.
+/// Does something to each account, logs and reports it, and says for which it made a difference, and whether it could be
+/// done for all: one record that cannot be used does not keep the others from it.
 fn every(
     accounts: &[Account],
     voice: &Voice,
     what: &str,
     otherwise: &str,
     act: impl Fn(&Account) -> Result<bool, Error>,
-) -> Result<Vec<Account>, Problem> {
-    let mut affected = Vec::new();
+) -> Result<(Vec<Account>, Result<(), Problem>), Problem> {
+    let (mut affected, mut failures) = (Vec::new(), 0usize);
     for account in accounts {
         let user = account.name.as_str();
-        let changed = act(account)?;
+        let changed = match act(account) {
+            Ok(changed) => changed,
+            Err(error) if accounts.len() == 1 => return Err(error.into()),
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                let failed = NotDone { user, error: error.to_string(), hint: error.hint() };
+                voice.result(&failed, || format!("{user}: not done: {error}"))?;
+                continue;
+            }
+        };
         if changed {
             desk::log(&Event::Change { user, by: getuid().as_raw(), what, why: None });
             affected.push(account.clone());
@@ -121,7 +140,15 @@ fn every(
         let said = if changed { what.replace('-', " ") } else { otherwise.to_owned() };
         voice.done(&Changed { user, changed }, &format!("{user} {said}"))?;
     }
-    Ok(affected)
+    Ok((affected, if failures == 0 { Ok(()) } else { Err(Problem::NotDone(failures)) }))
+}
+
+/// Somebody for whom a command could not be done, among others for whom it was.
+#[derive(Serialize)]
+struct NotDone<'a> {
+    user: &'a str,
+    error: String,
+    hint: &'a str,
 }
 
 /// Who is meant.

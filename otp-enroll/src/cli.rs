@@ -15,7 +15,7 @@ pub(crate) enum PictureKind {
 
 /// The whole command line. One text for `-h` and `--help`: both fit on a page.
 #[derive(Debug, Parser)]
-#[command(name = "otp-enroll", version, max_term_width = 100, about = ABOUT, long_about = None, after_help = EXIT_CODES)]
+#[command(name = "otp-enroll", version, max_term_width = 80, about = ABOUT, long_about = None, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -95,27 +95,24 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Admin {
-    /// All users who have a record; with --without-device, all who can log in and have none
+    /// Who has a second factor, or may not log in without one
     List {
-        /// Who has no device, and would be refused or led through set-up
+        /// Who can log in and has no device, and what that login would be
         #[arg(long)]
         without_device: bool,
-        /// The PAM service by which they would log in
+        /// PAM service of that login: sshd, sudo, login
         #[arg(long, default_value = "sshd", requires = "without_device")]
         service: String,
     },
-    /// Which rule decides about a login, and what that login would be
+    /// Which rule decides about a login of --user, and what it would be
     Explain {
-        /// Login name
-        #[arg(id = "explained", long = "user", value_name = "USER")]
-        explained: String,
         /// PAM service: sshd, sudo, login
         #[arg(long, default_value = "sshd")]
         service: String,
-        /// Address the login comes from
+        /// Address the login comes from; none for one on this machine
         #[arg(long, value_name = "ADDRESS")]
         rhost: Option<String>,
-        /// Terminal it is on
+        /// Terminal it is on: tty1, pts/0; sshd says ssh
         #[arg(long)]
         tty: Option<String>,
         /// As if `nullok` stood on the line in the PAM file
@@ -129,11 +126,11 @@ pub(crate) enum Admin {
         /// Let them log in without one, whatever the rules say
         #[arg(long)]
         optional: bool,
-        /// End the present sessions of those for whom this is new, after naming them and asking
-        #[arg(long)]
+        /// End the sessions of those for whom this is new; asks first
+        #[arg(long, conflicts_with = "optional")]
         end_sessions: bool,
         /// Do not ask whether sessions are to be ended
-        #[arg(long, short)]
+        #[arg(long, short, requires = "end_sessions")]
         yes: bool,
     },
     /// Leave users to the rules again
@@ -149,7 +146,7 @@ pub(crate) enum Admin {
     },
     /// Who would have been refused while `enforce = false`, and who has no device
     Report {
-        /// The PAM service by which they would log in
+        /// PAM service of the logins of who has no device
         #[arg(long, default_value = "sshd")]
         service: String,
     },
@@ -194,10 +191,10 @@ pub(crate) struct Whom {
     /// Login names
     #[arg(value_name = "USER")]
     pub(crate) users: Vec<String>,
-    /// Everybody in this group
+    /// Everybody in this group who can log in
     #[arg(long)]
     pub(crate) group: Option<String>,
-    /// Everybody who can log in
+    /// Everybody who can log in, root too
     #[arg(long)]
     pub(crate) all: bool,
 }
@@ -228,10 +225,13 @@ impl Cli {
             (None, Some(_)) => "--save-recovery",
             (None, None) => "",
         };
+        let explains = matches!(self.command, Some(Command::Admin(Admin::Explain { .. })));
         match &self.command {
-            Some(Command::Admin(_)) if self.common.user.is_some() => {
-                Some("--user does not go with admin: its commands take names".into())
-            }
+            Some(Command::Admin(_)) if explains != self.common.user.is_some() => Some(if explains {
+                "say whose login: --user USER".into()
+            } else {
+                "--user does not go with this command of admin, which takes names".into()
+            }),
             Some(Command::Reset(_)) if !option.is_empty() => Some(format!("{option} goes after reset")),
             Some(Command::Recovery { .. }) if option == "--save-recovery" => {
                 Some(format!("{option} goes after recovery"))

@@ -24,6 +24,10 @@ pub(crate) enum Problem {
     Usage(String),
     /// There is no account of this name.
     NoSuchUser(String),
+    /// There is no group of this name.
+    NoSuchGroup(String),
+    /// Nobody of this group can log in.
+    NobodyIn(String),
     /// Only root may do this.
     NotRoot(&'static str),
     /// Configuration, records or name service.
@@ -59,6 +63,15 @@ pub(crate) enum Problem {
     Faults(usize),
     /// So many records cannot be used, each printed already.
     Unusable(usize),
+    /// It was done for others, but not for so many users, each printed already.
+    NotDone(usize),
+    /// A second factor is required from now on, but sessions that were to be ended go on.
+    SessionsGoOn {
+        /// Of whom, as far as is known.
+        users: String,
+        /// Why.
+        why: Box<Problem>,
+    },
     /// The person said no.
     Cancelled,
 }
@@ -69,7 +82,10 @@ impl Problem {
         match self {
             Self::Refused(Refusal::NotEnrolled | Refusal::UnknownUser)
             | Self::Declined(Declined::NotEnrolled)
-            | Self::NoSuchUser(_) => 3,
+            | Self::NoSuchUser(_)
+            | Self::NoSuchGroup(_)
+            | Self::NobodyIn(_) => 3,
+            Self::SessionsGoOn { why, .. } => why.exit_code(),
             Self::Refused(_) | Self::Declined(_) | Self::Cancelled | Self::Faults(_) | Self::Unusable(_) => 1,
             Self::Usage(_) => 2,
             Self::NotRoot(_)
@@ -84,6 +100,7 @@ impl Problem {
             | Self::Tool(..)
             | Self::Output(_)
             | Self::Unsaid(_)
+            | Self::NotDone(_)
             | Self::CodesUnseen(_) => 4,
         }
     }
@@ -127,7 +144,13 @@ impl Problem {
             Self::Unusable(_) => {
                 "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER"
             }
+            Self::NotDone(_) => "what was not done, and why, is said above; it can be run again without harm",
+            Self::SessionsGoOn { users, .. } => return Some(format!("end them with: loginctl terminate-user {users}")),
+            Self::NobodyIn(_) => {
+                "was the right group named? an empty group binds nobody; a rule in the configuration would"
+            }
             Self::NoSuchUser(_)
+            | Self::NoSuchGroup(_)
             | Self::Ask(AskError::Io(_))
             | Self::Screen(_)
             | Self::Qr(_)
@@ -148,6 +171,16 @@ impl fmt::Display for Problem {
             Self::Declined(declined) => f.write_str(&declined_text(*declined)),
             Self::Usage(what) => f.write_str(what),
             Self::NoSuchUser(user) => write!(f, "there is no user {user:?}"),
+            Self::NoSuchGroup(group) => write!(f, "there is no group {group:?}"),
+            Self::NobodyIn(group) => write!(f, "nobody in the group {group:?} can log in"),
+            Self::NotDone(1) => f.write_str("it could not be done for one user"),
+            Self::NotDone(users) => write!(f, "it could not be done for {users} users"),
+            Self::SessionsGoOn { why, .. } if matches!(**why, Self::Cancelled) => {
+                f.write_str("a second factor is required from now on; no session was ended")
+            }
+            Self::SessionsGoOn { why, .. } => {
+                write!(f, "a second factor is required from now on, but sessions could not be ended: {why}")
+            }
             Self::NotRoot(what) => write!(f, "only root may {what}"),
             Self::Core(error) => error.fmt(f),
             Self::Reported { error, .. } => f.write_str(error),

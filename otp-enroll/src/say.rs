@@ -77,13 +77,19 @@ impl Voice {
 
     /// Asks whether something is meant. Where nobody can be asked, the command line must have said so.
     pub(crate) fn must_mean(&self, question: &str) -> Result<(), Problem> {
-        let mut terminal = Terminal::here();
-        if !terminal.interactive {
-            return Err(Problem::Usage("nobody can be asked whether this is meant: say --yes".into()));
-        }
-        let answer = terminal.ask(&format!("{question} [y/N] "))?;
+        self.somebody_to_ask()?;
+        let answer = Terminal::here().ask(&format!("{question} [y/N] "))?;
         let yes = ["y", "yes"].contains(&answer.expose().trim().to_ascii_lowercase().as_str());
         if yes { Ok(()) } else { Err(Problem::Cancelled) }
+    }
+
+    /// Whether there is somebody at a terminal whom [`Voice::must_mean`] can ask.
+    pub(crate) fn somebody_to_ask(&self) -> Result<(), Problem> {
+        if Terminal::here().interactive {
+            Ok(())
+        } else {
+            Err(Problem::Usage("nobody can be asked whether this is meant: say --yes".into()))
+        }
     }
 
     /// The terminal, where somebody may be asked something.

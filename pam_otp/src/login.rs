@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use otp_core::attempt::Typed;
 use otp_core::audit::Event;
 use otp_core::authority::Demand;
-use otp_core::decide::{Accepted, Factor, Verdict};
+use otp_core::decide::{Accepted, Factor, Refusal, Verdict};
 use otp_core::policy::{Place, Ruling};
 use otp_core::site::Site;
 
@@ -60,6 +60,10 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
     match demand {
         Demand::Code => {}
         Demand::Remembered => {
+            // Who types password and code as one cannot know that nobody looks at the code this time.
+            if arguments.forward_pass && earlier_answer(host, site, arguments)?.is_none() && host.password().is_none() {
+                ask(host, user, site, arguments)?;
+            }
             let verdict = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
             host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
             return Ok(Outcome::Verified);
@@ -83,25 +87,28 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
         }
     }
 
-    let verdict = match earlier_answer(host, site, arguments)? {
-        Some(code) => Some(authority.verify(&place, &code)?),
+    let earlier = match earlier_answer(host, site, arguments)? {
+        Some(answer) => Some((authority.verify(&place, &answer.code)?, answer)),
         None => None,
     };
-    let verdict = match verdict {
-        Some(verdict @ Verdict::Accepted(_)) => verdict,
-        Some(verdict) if arguments.first_pass == FirstPass::Use => verdict,
+    let (verdict, answer) = match earlier {
+        Some(decided @ (Verdict::Accepted(_), _)) => decided,
+        Some(decided) if arguments.first_pass == FirstPass::Use => decided,
         refused => {
-            if let Some(verdict) = refused {
+            if let Some((verdict, _)) = refused {
                 host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
             }
             // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
-            let typed = ask(host, site, arguments)?;
-            if !host.still_names(user) {
-                return Err(Failure::UserChanged);
-            }
-            authority.verify(&place, &typed)?
+            let answer = ask(host, user, site, arguments)?;
+            (authority.verify(&place, &answer.code)?, answer)
         }
     };
+    if let (Verdict::Refused(Refusal::NotEnrolled | Refusal::UnknownUser), false, Some(whole)) =
+        (&verdict, enforced, &answer.parted)
+    {
+        // This login goes on, and who has no device typed no code: digits at the end are the password's own.
+        host.hand_on(whole);
+    }
 
     // What the verdict rests on is on disk by now: only what was done is logged.
     host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
@@ -122,29 +129,44 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
     })
 }
 
+/// What was typed.
+struct Answer {
+    /// What is to be verified.
+    code: Typed,
+    /// The whole, where the password before the code was handed on.
+    parted: Option<Typed>,
+}
+
 /// The code at the end of a password that was asked for before us, where we are to look there.
-fn earlier_answer(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Typed>, Failure> {
+fn earlier_answer(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Answer>, Failure> {
     let password = match (arguments.first_pass, host.password()) {
         (FirstPass::Ignore, _) | (FirstPass::Try, None) => return Ok(None),
         (FirstPass::Use, None) => return Err(Failure::NoPassword),
         (FirstPass::Try | FirstPass::Use, Some(password)) => password,
     };
-    let Split { password, code } = first_pass::split(&password, site.config.code.digits);
-    if arguments.forward_pass && !host.hand_on(&password) {
-        return Err(Failure::NoPassword);
-    }
+    let answer = if arguments.forward_pass {
+        part(host, site, password)?
+    } else {
+        Answer { code: first_pass::split(&password, site.config.code.digits).code, parted: None }
+    };
     // A password alone is no attempt; it is one only where nobody may be asked.
-    Ok(Some(code).filter(|code| arguments.first_pass == FirstPass::Use || !code.expose().is_empty()))
+    Ok(Some(answer).filter(|answer| arguments.first_pass == FirstPass::Use || !answer.code.expose().is_empty()))
 }
 
 /// Asks for a code, or with `forward_pass` for password and code as one.
-fn ask(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Typed, Failure> {
-    if !arguments.forward_pass {
-        return Ok(host.ask(&site.config.prompt)?);
+fn ask(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Answer, Failure> {
+    let prompt = if arguments.forward_pass { &site.config.prompt_both } else { &site.config.prompt };
+    let typed = host.ask(prompt)?;
+    if !host.still_names(user) {
+        return Err(Failure::UserChanged);
     }
-    let answer = host.ask(&site.config.prompt_both)?;
-    let Split { password, code } = first_pass::split(&answer, site.config.code.digits);
-    if host.hand_on(&password) { Ok(code) } else { Err(Failure::NoPassword) }
+    if arguments.forward_pass { part(host, site, typed) } else { Ok(Answer { code: typed, parted: None }) }
+}
+
+/// Parts password and code, and hands the password on.
+fn part(host: &mut dyn Host, site: &Site, whole: Typed) -> Result<Answer, Failure> {
+    let Split { password, code } = first_pass::split(&whole, site.config.code.digits);
+    if host.hand_on(&password) { Ok(Answer { code, parted: Some(whole) }) } else { Err(Failure::NoPassword) }
 }
 
 /// Tells a user without a device when one will be required.

@@ -106,6 +106,20 @@ impl Site {
         format!("auth {control} pam_otp.so config={} {arguments}\n", self.config.display())
     }
 
+    /// The lines of `config/examples/pam.d/NAME`, with this site's configuration where that is not the machine's.
+    ///
+    /// # Panics
+    /// When there is no such example.
+    pub fn example(&self, name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples/pam.d").join(name);
+        let lines = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        if self.config == Path::new(CONFIG) {
+            lines
+        } else {
+            lines.replace("pam_otp.so", &format!("pam_otp.so config={}", self.config.display()))
+        }
+    }
+
     /// The file with a user's credentials.
     pub fn credentials(&self, user: &str) -> PathBuf {
         self.state.join(format!("{user}.toml"))
@@ -132,7 +146,14 @@ impl Site {
     /// # Panics
     /// When it fails.
     pub fn admin(&self, arguments: &[&str]) -> String {
-        machine::run(Command::new("otp-enroll").arg("--config").arg(&self.config).arg("admin").args(arguments))
+        machine::run(self.admin_command().args(arguments))
+    }
+
+    /// The same, to be run by the test in its own way.
+    pub fn admin_command(&self) -> Command {
+        let mut command = Command::new("otp-enroll");
+        command.arg("--config").arg(&self.config).arg("admin");
+        command
     }
 }
 

@@ -1,7 +1,8 @@
-//! Which rule decides about a login, and what that login would look like: asked of the function that the module asks.
+//! Which rule decides about a login, and what that login would look like: asked of the functions that the module asks.
 
 use otp_core::authority::{Demand, LocalAuthority};
-use otp_core::policy::{Place, Source};
+use otp_core::error::Error;
+use otp_core::policy::{Place, Ruling, Source};
 use otp_core::site::Site;
 use otp_core::time::UnixTime;
 use otp_core::user::Account;
@@ -10,6 +11,55 @@ use serde::Serialize;
 use crate::problem::Problem;
 use crate::say::Voice;
 
+/// What a login would be, while refusals are enforced.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Outcome {
+    /// A code is asked for.
+    Asked,
+    /// A code is asked for, and nobody has one.
+    Refused,
+    /// Set-up during the login.
+    SetUp,
+    /// A code was given from the same address a while ago.
+    Remembered,
+    /// Nothing is asked.
+    NotAsked,
+}
+
+/// A login that has not happened.
+pub(super) struct Foreseen {
+    pub(super) ruling: Ruling,
+    pub(super) has_device: bool,
+    pub(super) outcome: Outcome,
+}
+
+/// Foresees a login.
+pub(super) fn foresee(site: &Site, account: &Account, place: &Place) -> Result<Foreseen, Error> {
+    let (authority, now) = (LocalAuthority::for_account(site, account.clone())?, UnixTime::now());
+    let (ruling, has_device) = (authority.ruling(place, now)?, authority.has_device()?);
+    let outcome = match authority.demand(place, now)? {
+        Demand::Nothing(_) => Outcome::NotAsked,
+        Demand::Remembered => Outcome::Remembered,
+        Demand::SetUp(_) => Outcome::SetUp,
+        Demand::Code if has_device => Outcome::Asked,
+        Demand::Code => Outcome::Refused,
+    };
+    Ok(Foreseen { ruling, has_device, outcome })
+}
+
+/// Names the rule that keeps a login from being decided, where it is one.
+pub(super) fn at_fault(site: &Site, error: Error) -> Problem {
+    let Error::UnknownGroup(group) = &error else { return error.into() };
+    match site.config.policy.rules.iter().find(|rule| rule.group.as_ref() == Some(group)) {
+        Some(rule) => Problem::Reported {
+            error: format!("{}:{}: {error}: its logins are refused", site.path.display(), rule.line),
+            hint: error.hint().to_owned(),
+        },
+        None => error.into(),
+    }
+}
+
 /// The answer, for a script.
 #[derive(Serialize)]
 struct Explained<'a> {
@@ -17,67 +67,73 @@ struct Explained<'a> {
     service: &'a str,
     rhost: Option<&'a str>,
     tty: Option<&'a str>,
+    has_device: bool,
     decided_by: String,
+    file: String,
     line: Option<usize>,
     second_factor: &'a str,
     required_from: Option<String>,
-    has_device: bool,
-    outcome: &'a str,
+    outcome: Outcome,
     enforced: bool,
 }
 
 /// Says what would happen.
 pub(super) fn explain(site: &Site, account: &Account, place: &Place, voice: &Voice) -> Result<(), Problem> {
-    let (authority, now) = (LocalAuthority::for_account(site, account.clone())?, UnixTime::now());
-    let ruling = authority.ruling(place, now)?;
-    let has_device = authority.has_device()?;
-    let outcome = match authority.demand(place, now)? {
-        Demand::Nothing(_) => "not asked for a code",
-        Demand::Remembered => "let in without being asked: a code was given from this address a while ago",
-        Demand::SetUp(_) => "led through set-up during the login",
-        Demand::Code if has_device => "asked for a code",
-        Demand::Code => "asked for a code, and refused: there is no device",
-    };
-    let line = match ruling.source {
+    let Foreseen { ruling, has_device, outcome } =
+        foresee(site, account, place).map_err(|error| at_fault(site, error))?;
+    let rule = match ruling.source {
         Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.policy.rules.get(place)),
         Source::Personal | Source::Nullok | Source::Default => None,
     };
-    let line = line.map(|rule| rule.line);
     let explained = Explained {
         user: account.name.as_str(),
         service: &place.service,
         rhost: place.rhost.as_deref(),
         tty: place.tty.as_deref(),
+        has_device,
         decided_by: ruling.source.to_string(),
-        line,
+        file: site.path.display().to_string(),
+        line: rule.map(|rule| rule.line),
         second_factor: ruling.second_factor.name(),
         required_from: ruling.required_from.map(|from| from.day()),
-        has_device,
         outcome,
         enforced: site.config.enforce,
     };
-    voice.result(&explained, || text(site, &explained, ruling.source))
+    voice.result(&explained, || text(&explained, ruling.source))?;
+    if place.rhost.is_some() && place.address().is_none() {
+        voice.advise("The remote host is given by name, not by address: no rule with a network matches it.")?;
+    }
+    Ok(())
 }
 
-fn text(site: &Site, explained: &Explained<'_>, source: Source) -> String {
-    let file = site.path.display();
+fn text(explained: &Explained<'_>, source: Source) -> String {
+    let Explained { user, service, file, second_factor, .. } = explained;
+    let from = explained.rhost.map_or_else(String::new, |rhost| format!(" from {rhost}"));
+    let on = explained.tty.map_or_else(String::new, |tty| format!(" on {tty}"));
     let decided = match (source, explained.line) {
-        (Source::Personal, _) => "what was required of this user alone".to_owned(),
+        (Source::Personal, _) => "what was set for this user: otp-enroll admin require".to_owned(),
         (Source::Nullok, _) => "nullok in the PAM file".to_owned(),
         (Source::Rule(number), Some(line)) => format!("rule {number}, {file}:{line}"),
         (Source::Rule(number), None) => format!("rule {number}, {file}"),
-        (Source::Default, _) => format!("policy.second_factor in {file}: no rule matches"),
+        (Source::Default, _) => format!("policy.second_factor, {file}: no rule matches"),
     };
-    let mut lines = vec![
-        format!("User           {}", explained.user),
+    let until =
+        explained.required_from.as_ref().map_or_else(String::new, |day| format!(" until it is required, from {day}"));
+    let outcome = match (explained.outcome, explained.enforced) {
+        (Outcome::NotAsked, _) => "not asked for a code",
+        (Outcome::Remembered, _) => "let in without being asked: a code was given from this address a while ago",
+        (Outcome::SetUp, true) => "led through set-up during the login",
+        (Outcome::SetUp, false) => "not asked for a code (enforce = false; it would be led through set-up)",
+        (Outcome::Asked, true) => "asked for a code",
+        (Outcome::Refused, true) => "asked for a code, and refused: there is no device",
+        (Outcome::Asked | Outcome::Refused, false) => "asked for a code, and let in without one (enforce = false)",
+    };
+    [
+        format!("Login          {user} by {service}{from}{on}"),
         format!("Device         {}", if explained.has_device { "yes" } else { "none" }),
         format!("Decided by     {decided}"),
-        format!("Second factor  {}", explained.second_factor),
-    ];
-    lines.extend(explained.required_from.as_ref().map(|from| format!("Required from  {from}")));
-    lines.push(format!("The login is   {}", explained.outcome));
-    if !explained.enforced {
-        lines.push("               (enforce = false: whatever comes of it, nobody is refused)".to_owned());
-    }
-    lines.join("\n")
+        format!("Second factor  {second_factor}{until}"),
+        format!("The login is   {outcome}"),
+    ]
+    .join("\n")
 }

@@ -1,6 +1,5 @@
 //! Who has a second factor, and who has none.
 
-use otp_core::authority::{Demand, LocalAuthority};
 use otp_core::error::Error;
 use otp_core::policy::Place;
 use otp_core::record::Record;
@@ -10,6 +9,7 @@ use otp_core::store::{FileStore, Store};
 use otp_core::time::UnixTime;
 use serde::Serialize;
 
+use super::explain::{self, Foreseen, Outcome};
 use super::people;
 use crate::own;
 use crate::problem::Problem;
@@ -71,24 +71,41 @@ fn listed(store: &FileStore, stem: &str, now: UnixTime) -> Result<Status, Error>
 struct WithoutDevice<'a> {
     user: &'a str,
     service: &'a str,
-    outcome: &'a str,
+    outcome: Outcome,
+    enforced: bool,
 }
 
 /// Everybody who can log in and has no device, and what a login through `service` from nowhere in particular would be.
 pub(super) fn without_device(site: &Site, service: &str, voice: &Voice) -> Result<(), Problem> {
-    let place = Place { service: service.to_owned(), ..Place::default() };
-    for account in people::all()? {
-        let authority = LocalAuthority::for_account(site, account.clone())?;
-        if authority.has_device()? {
-            continue;
-        }
-        let outcome = match authority.demand(&place, UnixTime::now())? {
-            Demand::Code | Demand::Remembered => "refused",
-            Demand::SetUp(_) => "led through set-up",
-            Demand::Nothing(_) => "let in without one",
-        };
+    let (place, enforced) = (Place { service: service.to_owned(), ..Place::default() }, site.config.enforce);
+    let people = people::all()?;
+    let width = people.iter().map(|account| account.name.as_str().len()).fold("USER".len(), usize::max);
+    voice.advise(&format!("{:<width$}  A LOGIN BY {service} IS", "USER"))?;
+    let mut faults = 0usize;
+    for account in people {
         let user = account.name.as_str();
-        voice.result(&WithoutDevice { user, service, outcome }, || format!("{user:<24}  {outcome}"))?;
+        match explain::foresee(site, &account, &place) {
+            Ok(Foreseen { has_device: true, .. }) => {}
+            Ok(Foreseen { outcome, .. }) => {
+                let text = match outcome {
+                    Outcome::Asked | Outcome::Remembered | Outcome::Refused if enforced => "refused",
+                    Outcome::Asked | Outcome::Remembered | Outcome::Refused => "let in (enforce = false), else refused",
+                    Outcome::SetUp if enforced => "led through set-up",
+                    Outcome::SetUp => "let in (enforce = false), else led through set-up",
+                    Outcome::NotAsked => "let in without a code",
+                };
+                let without = WithoutDevice { user, service, outcome, enforced };
+                voice.result(&without, || format!("{user:<width$}  {text}"))?;
+            }
+            Err(error @ (Error::Config(_) | Error::UnknownGroup(_) | Error::Names { .. } | Error::Entropy)) => {
+                return Err(explain::at_fault(site, error));
+            }
+            Err(error @ Error::Store(_)) => {
+                faults = faults.saturating_add(1);
+                let unusable = Unusable { file: user, error: error.to_string(), hint: error.hint() };
+                voice.result(&unusable, || format!("{user:<width$}  unusable: {error}"))?;
+            }
+        }
     }
-    Ok(())
+    if faults == 0 { Ok(()) } else { Err(Problem::Unusable(faults)) }
 }

@@ -23,9 +23,11 @@ struct WouldHaveBeenRefused<'a> {
 pub(super) fn report(site: &Site, store: &FileStore, service: &str, voice: &Voice) -> Result<(), Problem> {
     voice.advise("Logins that would have been refused, the last one of each user:")?;
     for stem in store.stems().map_err(Error::from)? {
-        let credentials = store.credentials(&stem).map_err(Error::from)?;
+        // A record that cannot be used tells nothing here; it is named below, and by `admin list`.
+        let Ok(credentials) = store.credentials(&stem) else { continue };
         let Some(account) = site::account(credentials.user.as_str())? else { continue };
-        let record = store.load(&account).map_err(Error::from)?.map(|loaded| loaded.record);
+        let Ok(loaded) = store.load(&account) else { continue };
+        let record = loaded.map(|loaded| loaded.record);
         if let Some(Unenforced { at, why }) = record.and_then(|record| record.state.unenforced) {
             let (user, at) = (account.name.as_str(), at.to_string());
             let refused = WouldHaveBeenRefused { user, at, why: &why };

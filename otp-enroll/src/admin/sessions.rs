@@ -7,22 +7,28 @@ use otp_core::user::Account;
 use crate::problem::Problem;
 use crate::say::Voice;
 
-/// Names who of them has a session, asks, and ends their sessions through logind.
+/// Names who of them has a session, asks, and ends their sessions through logind. The requirement stands, whatever comes
+/// of this.
 pub(super) fn end(accounts: &[Account], yes: bool, voice: &Voice) -> Result<(), Problem> {
-    let listing = loginctl(&["list-users", "--no-legend"])?;
+    let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+    if names.is_empty() {
+        return voice.advise("It is new for nobody: no session is ended.");
+    }
+    let go_on = |users: &[&str], why| Problem::SessionsGoOn { users: users.join(" "), why: Box::new(why) };
+    let listing = loginctl(&["list-users", "--no-legend"]).map_err(|why| go_on(&names, why))?;
     let present: Vec<&str> = listing.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    let names = accounts.iter().map(|account| account.name.as_str());
-    let concerned: Vec<&str> = names.filter(|name| present.contains(name)).collect();
+    let mut concerned: Vec<&str> = names.into_iter().filter(|name| present.contains(name)).collect();
     if concerned.is_empty() {
         return voice.advise("None of them has a session.");
     }
     voice.advise(&format!("These have sessions: {}", concerned.join(", ")))?;
     if !yes {
-        voice.must_mean("End all of their sessions now?")?;
+        voice.must_mean("End all of their sessions now?").map_err(|why| go_on(&concerned, why))?;
     }
-    for name in concerned {
-        loginctl(&["terminate-user", name])?;
-        voice.advise(&format!("{name}'s sessions were ended"))?;
+    while let Some(name) = concerned.first() {
+        loginctl(&["terminate-user", name]).map_err(|why| go_on(&concerned, why))?;
+        voice.advise(&format!("{name}: sessions ended"))?;
+        concerned.remove(0);
     }
     Ok(())
 }
@@ -32,7 +38,7 @@ fn loginctl(arguments: &[&str]) -> Result<String, Problem> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
         Err(Problem::Tool("loginctl", std::io::Error::other(said)))
     }
 }
