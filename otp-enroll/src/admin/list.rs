@@ -17,10 +17,10 @@ use crate::say::Voice;
 
 /// A record that cannot be used, in a list of those that can.
 #[derive(Serialize)]
-struct Unusable<'a> {
-    file: &'a str,
-    error: String,
-    hint: &'a str,
+pub(super) struct Unusable<'a> {
+    pub(super) file: &'a str,
+    pub(super) error: String,
+    pub(super) hint: &'a str,
 }
 
 pub(super) fn list(store: &FileStore, voice: &Voice) -> Result<(), Problem> {
@@ -79,7 +79,8 @@ pub(super) fn without_device(site: &Site, service: &str, voice: &Voice) -> Resul
     let place = Place { service: service.to_owned(), ..Place::default() };
     for account in people::all()? {
         let authority = LocalAuthority::for_account(site, account.clone())?;
-        if authority.has_device()? {
+        // A record that cannot be used is not one without a device: `list` and `report` name it.
+        if authority.has_device().unwrap_or(true) {
             continue;
         }
         let outcome = match authority.demand(&place, UnixTime::now())? {
