@@ -138,7 +138,7 @@ fn every(
             affected.push(account.clone());
         }
         let said = if changed { what.replace('-', " ") } else { otherwise.to_owned() };
-        voice.done(&Changed { user, changed }, &format!("{user} {said}"))?;
+        voice.done(&Changed { user, changed }, &format!("{user}: {said}"))?;
     }
     Ok((affected, if failures == 0 { Ok(()) } else { Err(Problem::NotDone(failures)) }))
 }

@@ -172,6 +172,15 @@ fn the_report_says_who_would_have_been_refused_and_why() {
     assert!(of(&carol).is_some(), "{report:#?}");
     let text = site.admin(&["report"]);
     assert!(text.contains(&alice.name) && text.contains("replayed") && text.contains(&carol.name), "{text}");
+    assert!(of(&carol).unwrap()["outcome"] == "refused", "{report:#?}");
+
+    // A record that cannot be used is named, and the others are there all the same.
+    fs::write(site.state_file(&alice.name), "nonsense").unwrap();
+    let mut command = Command::new("otp-enroll");
+    let output = command.arg("--config").arg(site.config()).args(["admin", "report"]).output().unwrap();
+    let damaged = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success() && damaged.contains(&format!("{:<24}  unusable: ", alice.name)), "{damaged}");
+    assert!(damaged.contains(&carol.name), "{damaged}");
     for phone in &phones {
         assert!(!text.contains(&phone.secret) && !report.iter().any(|line| line.to_string().contains(&phone.secret)));
     }

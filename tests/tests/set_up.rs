@@ -606,6 +606,22 @@ fn a_requirement_of_ones_own_is_not_led_to_set_up() {
 }
 
 #[test]
+fn a_password_that_has_expired_is_changed_at_the_login_after_set_up() {
+    let desk = Desk::new();
+    machine::run(Command::new("chage").args(["--lastday", "0", &desk.user.name]));
+    let (mut terminal, phone) = desk.at_the_recovery_codes(desk.ssh().start());
+    terminal.send_line("yes");
+    terminal.wait_for("LOGGED-IN");
+    let mut terminal = desk.ssh().start();
+    terminal.wait_for(PASSWORD);
+    terminal.send_line(&desk.user.password);
+    terminal.wait_for(CODE);
+    terminal.send_line(&phone.next_code());
+    terminal.wait_for("Current password: ");
+    terminal.hang_up();
+}
+
+#[test]
 fn su_and_login_lead_through_set_up() {
     let (alice, site) = (TestUser::new("al"), site());
     for program in ["su", "login"] {
@@ -637,6 +653,31 @@ fn su_and_login_lead_through_set_up() {
         terminal.send_line(&phone.next_code());
         terminal.wait_for("LET-IN");
     }
+}
+
+#[test]
+fn sudo_leads_its_caller_through_set_up() {
+    let (alice, site) = (TestUser::new("al"), site());
+    let rule = format!("/etc/sudoers.d/{}", alice.name);
+    fs::write(&rule, format!("{} ALL=(ALL) /bin/echo\n", alice.name)).unwrap();
+    let _sudo = Service::installed_as("sudo", &site.example_stack(STACK));
+    let sudo = || {
+        let mut terminal = Pty::new("sudo").args(["-k", "/bin/echo", "LET-IN"]).user(&alice).start();
+        terminal.wait_for("password for");
+        terminal.send_line(&alice.password);
+        terminal
+    };
+    let mut terminal = sudo();
+    let phone = Phone::with_key(&site, &alice.name, &key(&terminal.wait_for(NEW_CODE)));
+    terminal.send_line(&phone.next_code());
+    terminal.wait_for(WRITTEN_DOWN);
+    terminal.send_line("yes");
+    terminal.wait_for("LET-IN");
+    let mut terminal = sudo();
+    terminal.wait_for(CODE);
+    terminal.send_line(&phone.next_code());
+    terminal.wait_for("LET-IN");
+    fs::remove_file(rule).unwrap();
 }
 
 #[test]
