@@ -92,7 +92,7 @@ impl Desk {
     /// Whether a login with password and this code is let in, and has nothing to do with set-up.
     fn is_let_in_with(&self, code: &str) -> bool {
         let login = self.ssh().dialogue(&[(PASSWORD, &self.user.password), (CODE, code)]);
-        assert!(login.prompts.len() == 2 && login.prompts[1].ends_with(CODE), "{login:#?}");
+        assert!(login.prompts.len() == 2 && login.prompts.iter().any(|prompt| prompt.ends_with(CODE)), "{login:#?}");
         login.let_in()
     }
 }
@@ -431,16 +431,14 @@ fn talk_through(talk: &Talk, site: &Site, user: &str) -> (Transcript, Phone) {
     let mut conversation = talk.start();
     let mut phone = None;
     while let Some(event) = conversation.listen() {
-        match event {
-            Event::PromptOff(prompt) if prompt == NEW_CODE => {
-                let texts: Vec<_> = conversation.events().iter().map(ToString::to_string).collect();
-                let text = texts.concat().replace("\\n", "\n").replace('"', "\n");
-                let new = Phone::with_key(site, user, &key(&text));
-                conversation.answer(new.next_code());
-                phone = Some(new);
-            }
-            event if event.is_prompt() => conversation.answer("yes"),
-            _ => {}
+        if event == Event::PromptOff(NEW_CODE.into()) {
+            let texts: Vec<_> = conversation.events().iter().map(ToString::to_string).collect();
+            let text = texts.concat().replace("\\n", "\n").replace('"', "\n");
+            let new = Phone::with_key(site, user, &key(&text));
+            conversation.answer(new.next_code());
+            phone = Some(new);
+        } else if event.is_prompt() {
+            conversation.answer("yes");
         }
     }
     (conversation.finish(), phone.unwrap())
