@@ -47,12 +47,14 @@ pub enum Event<'a> {
         /// Whether it keeps anybody out: not so in a rollout.
         enforced: bool,
     },
-    /// A login was led through set-up and did not complete it.
-    SetUpRefused {
+    /// A login was led through set-up.
+    SetUp {
         /// As the host named them.
         user: &'a str,
         /// Where from, as the host reported it.
         rhost: Option<&'a str>,
+        /// Why there is no new device, where there is none: `set-up-incomplete`, `set-up-overtaken`.
+        why: Option<&'a str>,
     },
     /// Credentials or state were changed, or a change was refused.
     Change {
@@ -83,7 +85,7 @@ impl Event<'_> {
     pub fn severity(&self) -> Severity {
         match self {
             Event::Login { verdict: Verdict::Accepted(_), .. } | Event::NotAsked { .. } => Severity::Info,
-            Event::Login { verdict: Verdict::Refused(_), .. } | Event::SetUpRefused { .. } | Event::Change { .. } => {
+            Event::Login { verdict: Verdict::Refused(_), .. } | Event::SetUp { .. } | Event::Change { .. } => {
                 Severity::Notice
             }
             Event::Failed { .. } => Severity::Error,
@@ -114,7 +116,8 @@ impl fmt::Display for Event<'_> {
                 let (error, enforced) = (Line(&error), Enforced(*enforced));
                 write!(f, "error {} error=\"{error}\" hint=\"{hint}\"{enforced}", Who(user, *rhost))
             }
-            Event::SetUpRefused { user, rhost } => write!(f, "refused {} why=set-up-incomplete", Who(user, *rhost)),
+            Event::SetUp { user, rhost, why: None } => write!(f, "enrolled-during-login {}", Who(user, *rhost)),
+            Event::SetUp { user, rhost, why: Some(why) } => write!(f, "refused {} why={why}", Who(user, *rhost)),
             Event::Change { user, by, what, why: None } => write!(f, "{what} user={} by_uid={by}", Value(user)),
             Event::Change { user, by, what, why: Some(why) } => {
                 write!(f, "refused user={} by_uid={by} change={what} {}", Value(user), Why(*why))
@@ -170,7 +173,10 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "why={}", self.0.word())?;
         match self.0 {
-            Refusal::Wrong { failures } => write!(f, " failures={failures}"),
+            Refusal::Wrong { failures, clock_behind: None } => write!(f, " failures={failures}"),
+            Refusal::Wrong { failures, clock_behind: Some(gap) } => {
+                write!(f, " failures={failures} clock_behind={}s", gap.0)
+            }
             Refusal::Replayed { clock_behind: Some(gap) } => write!(f, " clock_behind={}s", gap.0),
             Refusal::Locked(Lock::Until(time)) => write!(f, " until={time}"),
             Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => f.write_str(" until=unlocked"),
@@ -249,7 +255,11 @@ mod tests {
     fn a_refused_login_says_why() {
         let until = Lock::Until(UnixTime(1_763_750_020));
         for (why, expected) in [
-            (Refusal::Wrong { failures: 3 }, "why=wrong failures=3"),
+            (Refusal::Wrong { failures: 3, clock_behind: None }, "why=wrong failures=3"),
+            (
+                Refusal::Wrong { failures: 3, clock_behind: Some(Seconds(3600)) },
+                "why=wrong failures=3 clock_behind=3600s",
+            ),
             (Refusal::Replayed { clock_behind: None }, "why=replayed"),
             (Refusal::Replayed { clock_behind: Some(Seconds(3600)) }, "why=replayed clock_behind=3600s"),
             (Refusal::Spent, "why=recovery-spent"),
@@ -288,7 +298,7 @@ mod tests {
     #[test]
     fn a_rollout_logs_what_it_does_not_do() {
         let (user, rhost, enforced) = ("alice", None, false);
-        let refused = Verdict::Refused(Refusal::Wrong { failures: 2 });
+        let refused = Verdict::Refused(Refusal::Wrong { failures: 2, clock_behind: None });
         let line = Event::Login { user, rhost, verdict: &refused, enforced }.to_string();
         assert_eq!(line, "refused user=alice why=wrong failures=2 enforced=no");
         let accepted = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
@@ -319,7 +329,18 @@ mod tests {
         };
         assert_eq!(line(None), "disabled user=alice by_uid=1000");
         let refused = "refused user=alice by_uid=1000 change=disabled why=wrong failures=1";
-        assert_eq!(line(Some(Refusal::Wrong { failures: 1 })), refused);
+        assert_eq!(line(Some(Refusal::Wrong { failures: 1, clock_behind: None })), refused);
+    }
+
+    #[test]
+    fn set_up_during_a_login_says_who_and_from_where() {
+        let line = |why| {
+            let event = Event::SetUp { user: "alice", rhost: Some("::1"), why };
+            assert_eq!(event.severity(), Severity::Notice);
+            event.to_string()
+        };
+        assert_eq!(line(None), "enrolled-during-login user=alice rhost=::1");
+        assert_eq!(line(Some("set-up-overtaken")), "refused user=alice rhost=::1 why=set-up-overtaken");
     }
 
     #[test]

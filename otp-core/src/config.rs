@@ -185,6 +185,8 @@ impl Rule {
         for (key, name) in names {
             table.set(key, name, "a name of 1 to 255 characters", |value| value.text(255).map(Some))?;
         }
+        // PAM_TTY is compared without the folder that some hosts write before it.
+        rule.tty = rule.tty.map(|tty| tty.strip_prefix("/dev/").map_or(tty.clone(), str::to_owned));
         let wanted = "ADDRESS/LENGTH, like \"192.0.2.0/24\" or \"2001:db8::/32\", with no bit set beyond the length";
         table.set("network", &mut rule.network, wanted, |value| Network::parse(&value.text(60)?).map(Some))?;
         rule.terms.read(table)?;

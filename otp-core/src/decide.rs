@@ -75,6 +75,8 @@ pub enum Refusal {
     Wrong {
         /// Wrong codes since the last right one, this one included.
         failures: u32,
+        /// How far the clock lies behind the last login, where it does: then right codes of a device look wrong.
+        clock_behind: Option<Seconds>,
     },
     /// A code that was right, once.
     Replayed {
@@ -123,7 +125,7 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
             } else if !found.is_empty() {
                 Verdict::Refused(Refusal::Replayed { clock_behind: clock_behind(limits, record, now) })
             } else {
-                Verdict::Refused(count_failure(&mut state, limits, now))
+                Verdict::Refused(count_failure(&mut state, limits, record, now))
             }
         }
         Attempt::Malformed => Verdict::Refused(Refusal::Malformed),
@@ -204,7 +206,7 @@ fn is_locked(lock: Lock, now: UnixTime) -> bool {
 }
 
 /// The count outlives a timed lock, so that the first wrong code after it locks again.
-fn count_failure(state: &mut State, limits: &Limits, now: UnixTime) -> Refusal {
+fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixTime) -> Refusal {
     state.failures = state.failures.saturating_add(1);
     if state.failures >= limits.lock_after {
         state.lock = match limits.lock_for {
@@ -212,7 +214,7 @@ fn count_failure(state: &mut State, limits: &Limits, now: UnixTime) -> Refusal {
             LockFor::UntilUnlocked => Lock::UntilUnlocked,
         };
     }
-    Refusal::Wrong { failures: state.failures }
+    Refusal::Wrong { failures: state.failures, clock_behind: clock_behind(limits, record, now) }
 }
 
 /// How far the clock lies before the earliest moment at which the last TOTP code can have been accepted.

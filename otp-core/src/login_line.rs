@@ -63,6 +63,11 @@ pub fn words(line: &str) -> Option<&str> {
     words.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"- ".contains(&byte)).then_some(words)
 }
 
+/// Error and hint, from a line that says why there is no answer. Escapes stay as they are: it is for a log.
+pub fn failure(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix(r#"{"failed":{"error":""#)?.strip_suffix("\"}}\n")?.split_once(r#"","hint":""#)
+}
+
 impl Demand {
     /// The demand in words.
     pub fn words(&self) -> String {
@@ -121,7 +126,10 @@ impl Verdict {
                 }
             }
             Self::Refused(why) => match why {
-                Refusal::Wrong { failures } => format!("refused wrong {failures}"),
+                Refusal::Wrong { failures, clock_behind: None } => format!("refused wrong {failures}"),
+                Refusal::Wrong { failures, clock_behind: Some(gap) } => {
+                    format!("refused wrong {failures} behind {}", gap.0)
+                }
                 Refusal::Replayed { clock_behind: None } => "refused replayed".into(),
                 Refusal::Replayed { clock_behind: Some(gap) } => format!("refused replayed behind {}", gap.0),
                 Refusal::Spent => "refused spent".into(),
@@ -153,7 +161,13 @@ impl Verdict {
             ["accepted", "hotp", device, ref left @ ..] => accepted(Factor::Hotp(DeviceId(device.parse().ok()?)), left),
             ["accepted", "recovery", ref left @ ..] => accepted(Factor::Recovery, left),
             ["accepted", "grace", ref left @ ..] => accepted(Factor::Grace, left),
-            ["refused", "wrong", failures] => refused(Refusal::Wrong { failures: failures.parse().ok()? }),
+            ["refused", "wrong", failures] => {
+                refused(Refusal::Wrong { failures: failures.parse().ok()?, clock_behind: None })
+            }
+            ["refused", "wrong", failures, "behind", gap] => {
+                let clock_behind = Some(Seconds(gap.parse().ok()?));
+                refused(Refusal::Wrong { failures: failures.parse().ok()?, clock_behind })
+            }
             ["refused", "replayed"] => refused(Refusal::Replayed { clock_behind: None }),
             ["refused", "replayed", "behind", gap] => {
                 refused(Refusal::Replayed { clock_behind: Some(Seconds(gap.parse().ok()?)) })
@@ -179,7 +193,8 @@ mod tests {
     fn verdicts() -> Vec<Verdict> {
         let accepted = |factor, recovery_left| Verdict::Accepted(Accepted { factor, recovery_left });
         let refusals = [
-            Refusal::Wrong { failures: u32::MAX },
+            Refusal::Wrong { failures: u32::MAX, clock_behind: None },
+            Refusal::Wrong { failures: 1, clock_behind: Some(Seconds(7)) },
             Refusal::Replayed { clock_behind: None },
             Refusal::Replayed { clock_behind: Some(Seconds(u64::MAX)) },
             Refusal::Spent,
@@ -229,6 +244,16 @@ mod tests {
             crate::pipe::write_line(&mut line, &Reply::Login(words_sent.clone())).unwrap();
             assert_eq!(words(std::str::from_utf8(&line).unwrap()), Some(words_sent.as_str()));
         }
+    }
+
+    #[test]
+    fn a_failure_arrives_with_its_hint() {
+        let mut line = Vec::new();
+        let failed = Reply::Failed { error: "cannot open /a".into(), hint: "look there".into() };
+        crate::pipe::write_line(&mut line, &failed).unwrap();
+        let line = std::str::from_utf8(&line).unwrap();
+        assert_eq!((words(line), failure(line)), (None, Some(("cannot open /a", "look there"))));
+        assert_eq!(failure("{\"login\":\"code\"}\n"), None);
     }
 
     #[test]

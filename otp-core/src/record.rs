@@ -5,7 +5,6 @@ mod state;
 
 use std::fmt;
 
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 pub use credentials::{Credentials, Device, DeviceName, Kind, Requirement};
@@ -92,14 +91,14 @@ impl Record {
 
 impl EnrolmentId {
     fn parse(hex: &str) -> Option<Self> {
-        let bytes = HEXLOWER.decode(hex.as_bytes()).ok()?;
+        let bytes = base16ct::lower::decode_vec(hex.as_bytes()).ok()?;
         Some(Self(bytes.try_into().ok()?))
     }
 }
 
 impl fmt::Display for EnrolmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&HEXLOWER.encode(&self.0))
+        f.write_str(&base16ct::lower::encode_string(&self.0))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use data_encoding::BASE32_NOPAD;
+use base32ct::{Base32UpperUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -45,12 +45,12 @@ impl RecoveryCode {
             return None;
         }
         let mut code = Self([0; 10]);
-        (BASE32_NOPAD.decode_mut(letters.as_slice(), &mut code.0) == Ok(10)).then_some(code)
+        Base32UpperUnpadded::decode(letters.as_slice(), &mut code.0).is_ok().then_some(code)
     }
 
     /// The form a person copies: `ABCD-EFGH-IJKL-MNOP`.
     pub fn reveal(&self) -> Zeroizing<String> {
-        let letters = Zeroizing::new(BASE32_NOPAD.encode(&self.0));
+        let letters = Zeroizing::new(Base32UpperUnpadded::encode_string(&self.0));
         let mut text = Zeroizing::new(String::with_capacity(19));
         for (place, letter) in letters.chars().enumerate() {
             if place > 0 && place.is_multiple_of(4) {
@@ -142,6 +142,6 @@ mod tests {
         // Computed with: head -c 10 /dev/zero | openssl dgst -sha256 -mac HMAC -macopt hexkey:07070707070707070707070707070707
         let expected = "812330349626e4ee454cec5acd169250508e1f0d24a023b90e9e0f6edaad8792";
         let hash = RecoverySet::of([7; 16], &[RecoveryCode::new([0; 10])]).hashes[0];
-        assert_eq!(data_encoding::HEXLOWER.encode(&hash), expected);
+        assert_eq!(base16ct::lower::encode_string(&hash), expected);
     }
 }

@@ -203,8 +203,15 @@ impl fmt::Debug for Confidential {
 pub fn refusal_text(why: &Refusal) -> String {
     use crate::record::Lock;
     match why {
-        Refusal::Wrong { failures: 1 } => "that code is wrong".into(),
-        Refusal::Wrong { failures } => format!("that code is wrong ({failures} wrong codes in a row)"),
+        Refusal::Wrong { clock_behind: Some(gap), .. } => {
+            format!(
+                "that code is wrong; this machine's clock is {gap} behind your last login, so right ones may look so"
+            )
+        }
+        Refusal::Wrong { failures: 1, clock_behind: None } => "that code is wrong".into(),
+        Refusal::Wrong { failures, clock_behind: None } => {
+            format!("that code is wrong ({failures} wrong codes in a row)")
+        }
         Refusal::Replayed { clock_behind: None } => {
             "that code was used already; wait until the app shows the next one".into()
         }

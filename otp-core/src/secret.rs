@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use base32ct::{Base32UpperUnpadded, Encoding};
 use zeroize::Zeroizing;
 
 /// The shared secret of one device (RFC 4226 calls it K), 10 to 64 bytes.
@@ -25,8 +25,10 @@ impl Secret {
 
     /// Reads the form in which [`Secret::base32`] writes.
     pub fn from_base32(text: &str) -> Result<Self, NotASecret> {
-        let bytes = BASE32_NOPAD.decode(text.as_bytes()).map_err(|_| NotASecret::Encoding)?;
-        Self::new(Zeroizing::new(bytes))
+        let bytes = Zeroizing::new(Base32UpperUnpadded::decode_vec(text).map_err(|_| NotASecret::Encoding)?);
+        let secret = Self::new(bytes)?;
+        // Bits left over at the end must be zero: one seed has one spelling.
+        if *secret.base32() == *text { Ok(secret) } else { Err(NotASecret::Encoding) }
     }
 
     /// The bytes themselves. Every use of them is found by this name.
@@ -41,12 +43,12 @@ impl Secret {
 
     /// Upper-case Base32 without padding, as authenticator apps take it.
     pub fn base32(&self) -> Zeroizing<String> {
-        Zeroizing::new(BASE32_NOPAD.encode(&self.0))
+        Zeroizing::new(Base32UpperUnpadded::encode_string(&self.0))
     }
 
     /// Lower-case hexadecimal, as hardware tokens and `oathtool` take it.
     pub fn hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(HEXLOWER.encode(&self.0))
+        Zeroizing::new(base16ct::lower::encode_string(&self.0))
     }
 }
 

@@ -69,16 +69,25 @@ impl<'a> SetUp<'a> {
         Self { basis, ..self }
     }
 
+    /// The seed in Base32.
+    pub fn key(&self) -> Zeroizing<String> {
+        self.pending.secret().base32()
+    }
+
+    /// The seed as a QR code carries it.
+    pub fn uri(&self) -> Zeroizing<String> {
+        self.pending.uri(&self.site.issuer(), self.account.name.as_str())
+    }
+
     /// The seed in every form that an app or token takes.
     pub fn offer(&self) -> Offer {
         let (algorithm, digits, period) = self.pending.shape();
-        let (issuer, user) = (self.site.issuer(), self.account.name.as_str());
         Offer {
-            user: user.to_owned(),
-            secret: Confidential::new(&self.pending.secret().base32()),
+            user: self.account.name.as_str().to_owned(),
+            secret: Confidential::new(&self.key()),
             hex: Confidential::new(&self.pending.secret().hex()),
-            uri: Confidential::new(&self.pending.uri(&issuer, user)),
-            issuer,
+            uri: Confidential::new(&self.uri()),
+            issuer: self.site.issuer(),
             algorithm: algorithm.name().to_owned(),
             digits: digits.get(),
             period: period.get(),
@@ -90,15 +99,17 @@ impl<'a> SetUp<'a> {
         let Some(code) = code else {
             return Ok(Err(NotReady { set_up: self, clock_off: None }));
         };
-        let (codes, set) = new_recovery_codes(self.site, self.entropy)?;
-        let enrolment = new_enrolment(self.entropy)?;
         let Self { site, account, entropy, basis, pending } = self;
-        Ok(match pending.confirm(code, now) {
-            Ok(confirmed) => Ok(Ready { site, account, basis, confirmed, enrolment, codes, set }),
-            Err(NotConfirmed { pending, clock_off }) => {
-                Err(NotReady { set_up: Self { site, account, entropy, basis, pending }, clock_off })
+        match pending.confirm(code, now) {
+            Ok(confirmed) => {
+                let (codes, set) = new_recovery_codes(site, entropy)?;
+                let enrolment = new_enrolment(entropy)?;
+                Ok(Ok(Ready { site, account, basis, confirmed, enrolment, codes, set }))
             }
-        })
+            Err(NotConfirmed { pending, clock_off }) => {
+                Ok(Err(NotReady { set_up: Self { site, account, entropy, basis, pending }, clock_off }))
+            }
+        }
     }
 }
 

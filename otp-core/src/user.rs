@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// Longest stem a record's file name may have; with the longest suffix it stays under NAME_MAX (255 bytes).
@@ -54,7 +53,7 @@ impl UserName {
             }
         }
         if stem.len() > LONGEST_STEM {
-            stem = format!("%-{}", HEXLOWER.encode(&Sha256::digest(self.0.as_bytes())));
+            stem = format!("%-{}", base16ct::lower::encode_string(&Sha256::digest(self.0.as_bytes())));
         }
         stem
     }

@@ -140,7 +140,7 @@ impl Problem {
             Self::Ask(AskError::Closed) => "nothing was changed",
             Self::Picture(error) => error.hint(),
             Self::CodesUnseen(_) => "they are in force all the same; get others with: otp-enroll recovery",
-            Self::Faults(_) => "until they are mended, logins may be refused",
+            Self::Faults(_) => "logins may be refused until this is mended",
             Self::Unusable(_) => {
                 "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER"
             }

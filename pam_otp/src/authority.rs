@@ -58,5 +58,11 @@ impl<'a> Authority<'a> {
 fn ask<T>(question: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {
     let failed = |error| Failure::Helper(format!("cannot be asked: {error}"));
     let line = Helper::start().map_err(failed)?.ask_line(question).map_err(failed)?;
-    login_line::words(&line).and_then(read).ok_or_else(|| Failure::Helper(format!("says: {}", line.trim_end())))
+    login_line::words(&line).and_then(read).ok_or_else(|| {
+        Failure::Helper(match login_line::failure(&line) {
+            Some((error, hint)) => format!("says: {error} ({hint})"),
+            // Not quoted: it may hold the code that was just sent.
+            None => "gave an answer that cannot be understood".into(),
+        })
+    })
 }

@@ -1,6 +1,6 @@
 //! The host as a login sees it: whom it names, where they are, asking, showing, logging.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use libc::{LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, c_int};
 use otp_core::attempt::Typed;
@@ -43,12 +43,12 @@ pub(crate) trait Host {
     fn debug(&self, line: &str);
     /// Makes guessing slow.
     fn delay_failure(&mut self);
-    /// Leaves the mark that set-up is owed; `false` if it could not be left.
-    fn mark(&mut self) -> bool;
-    /// Takes the mark away.
+    /// Leaves the mark that set-up is owed to `user`; `false` if it could not be left.
+    fn set_mark(&mut self, user: &str) -> bool;
+    /// Takes the mark away, where there is one.
     fn unmark(&mut self);
-    /// Whether the mark is there.
-    fn is_marked(&self) -> bool;
+    /// To whom set-up is owed, where there is a mark.
+    fn mark(&self) -> Option<Vec<u8>>;
 }
 
 /// Why there was no answer.
@@ -146,16 +146,20 @@ impl Host for PamHost<'_> {
         native::fail_delay(self.handle, FAIL_DELAY);
     }
 
-    fn mark(&mut self) -> bool {
-        native::putenv(self.handle, c"PAM_OTP_SETUP=pending")
+    fn set_mark(&mut self, user: &str) -> bool {
+        let mark = [MARK.to_bytes(), b"=", user.as_bytes()].concat();
+        CString::new(mark).is_ok_and(|mark| native::putenv(self.handle, &mark))
     }
 
     fn unmark(&mut self) {
-        native::putenv(self.handle, MARK);
+        // libpam complains in the log about a variable that is not there.
+        if self.mark().is_some() {
+            native::putenv(self.handle, MARK);
+        }
     }
 
-    fn is_marked(&self) -> bool {
-        native::has_env(self.handle, MARK)
+    fn mark(&self) -> Option<Vec<u8>> {
+        native::getenv(self.handle, MARK)
     }
 }
 

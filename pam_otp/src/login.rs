@@ -6,7 +6,7 @@ use otp_core::attempt::Typed;
 use otp_core::audit::Event;
 use otp_core::authority::Demand;
 use otp_core::decide::{Accepted, Factor, Refusal, Verdict};
-use otp_core::policy::Ruling;
+use otp_core::policy::{Place, Ruling};
 use otp_core::site::Site;
 
 use crate::arguments::{Arguments, FirstPass};
@@ -24,6 +24,10 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
         Ok(user) => user,
         Err(silence) => return failed(host, "", silence.into()),
     };
+    // A host may try one name after another, as login does: what the one before was led to is not this one's.
+    if host.mark().is_some_and(|whose| whose != user.as_bytes()) {
+        host.unmark();
+    }
     let prepared = Arguments::parse(arguments).map_err(Failure::Argument);
     let site = prepared.and_then(|arguments| Ok((Site::load(&arguments.config)?, arguments)));
     let (site, arguments) = match site {
@@ -47,9 +51,11 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
 
     let demand = authority.demand(&place)?;
     if arguments.debug {
-        let (config, tty) = (site.path.display(), place.tty.as_deref().unwrap_or_default());
-        let asked = Event::NotAsked { user, rhost, demand: &demand, enforced };
-        host.debug(&format!("debug {asked} tty={tty:?} config={config}"));
+        let (config, words, Place { service, tty, .. }) = (site.path.display(), demand.words(), &place);
+        host.debug(&format!(
+            "debug config={config} demand={words:?} service={service:?} rhost={rhost:?} tty={tty:?} nullok={}",
+            arguments.nullok
+        ));
     }
     match demand {
         Demand::Code => {}
@@ -68,8 +74,12 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
             return Ok(Outcome::NotAsked);
         }
         Demand::SetUp(_) => {
+            // Hosts that are not root often stop here, and never come to where set-up would be missed.
+            if matches!(authority, Authority::Helper) {
+                return Err(Failure::NoSetUp);
+            }
             // A mark that cannot be left would be a way in. In a rollout nobody is held up by set-up.
-            if enforced && !host.mark() {
+            if enforced && !host.set_mark(user) {
                 return Err(Failure::NoMark);
             }
             host.log(&Event::NotAsked { user, rhost, demand: &demand, enforced });
@@ -89,6 +99,8 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
         host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
         match verdict {
             Verdict::Accepted(accepted) => {
+                // Whoever has a device by now is owed no set-up, whatever it was at an earlier try.
+                host.unmark();
                 remind(host, &accepted);
                 return Ok(Outcome::Verified);
             }

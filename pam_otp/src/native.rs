@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString};
 use std::sync::Once;
 
 use libc::{c_char, c_int, c_uint, c_void};
-use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
+use pam::constants::{PAM_DELETE_CRED, PAM_SILENT, PamFlag, PamResultCode};
 use pam::module::{PamHandle, PamHooks};
 use zeroize::Zeroizing;
 
@@ -32,14 +32,16 @@ impl PamHooks for PamOtp {
 
     fn sm_chauthtok(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         silence_panics();
-        let mut host = PamHost::new(handle, flags & PAM_SILENT != 0);
+        // Never silent: what set-up has to show is the key that it then asks about.
+        let mut host = PamHost::new(handle, false);
         set_up::change_tokens(&mut host, &arguments, flags & PAM_PRELIM_CHECK != 0).pam_code()
     }
 
     /// Left to the default, PAM_IGNORE, a stack in which this module stands alone would fail here after a good login.
     fn sm_setcred(handle: &mut PamHandle, _: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         silence_panics();
-        set_up::set_credentials(&PamHost::new(handle, flags & PAM_SILENT != 0)).pam_code()
+        let mut host = PamHost::new(handle, flags & PAM_SILENT != 0);
+        set_up::set_credentials(&mut host, flags & PAM_DELETE_CRED != 0).pam_code()
     }
 }
 
@@ -98,11 +100,12 @@ pub(crate) fn putenv(handle: &mut PamHandle, name_value: &CStr) -> bool {
     result == 0
 }
 
-/// Whether a variable of the PAM environment is set.
-pub(crate) fn has_env(handle: &PamHandle, name: &CStr) -> bool {
+/// A variable of the PAM environment, where it is set.
+pub(crate) fn getenv(handle: &PamHandle, name: &CStr) -> Option<Vec<u8>> {
     let handle: *const PamHandle = handle;
     // SAFETY: the handle is the live one that libpam passed in; pam_getenv only reads it, although its type does not say
-    // so, and the C string outlives the call. What it returns is only compared with null.
+    // so, and the C string outlives the call.
     let value = unsafe { pam_getenv(handle.cast_mut(), name.as_ptr()) };
-    !value.is_null()
+    // SAFETY: where it is not null, it is a C string in the environment, which nobody changes before it is copied here.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes().to_vec())
 }

@@ -32,8 +32,6 @@ pub(crate) enum SetUpOutcome {
     Done,
     /// Set-up was offered and did not succeed.
     Refused,
-    /// Set-up was owed and the step that leads through it never came.
-    Missed,
     /// It could not be found out, or be done.
     Failed(Outcome),
 }
@@ -46,7 +44,6 @@ impl SetUpOutcome {
             Self::Owed => PamResultCode::PAM_NEW_AUTHTOK_REQD,
             Self::Done => PamResultCode::PAM_SUCCESS,
             Self::Refused => PamResultCode::PAM_AUTHTOK_ERR,
-            Self::Missed => PamResultCode::PAM_CRED_ERR,
             Self::Failed(outcome) => outcome.pam_code(),
         }
     }
@@ -69,6 +66,10 @@ pub(crate) enum Failure {
     UserChanged,
     /// The PAM environment takes no mark that set-up is owed.
     NoMark,
+    /// Set-up is owed, and this process may not do it.
+    NoSetUp,
+    /// Set-up was owed, and the step that leads through it never came.
+    Missed,
 }
 
 impl Outcome {
@@ -111,7 +112,8 @@ impl Outcome {
             Self::Failed(Failure::Silence(Silence::Failed)) => PamResultCode::PAM_CONV_ERR,
             Self::Failed(Failure::Silence(Silence::Again)) => PamResultCode::PAM_INCOMPLETE,
             Self::Failed(Failure::Silence(Silence::NoName)) => PamResultCode::PAM_USER_UNKNOWN,
-            Self::Failed(Failure::UserChanged | Failure::NoPassword) => PamResultCode::PAM_AUTH_ERR,
+            Self::Failed(Failure::UserChanged | Failure::NoPassword | Failure::NoSetUp) => PamResultCode::PAM_AUTH_ERR,
+            Self::Failed(Failure::Missed) => PamResultCode::PAM_CRED_ERR,
         }
     }
 }
@@ -126,6 +128,8 @@ impl Failure {
             Self::Silence(_) => "the client went away, or cannot answer a second prompt",
             Self::NoPassword => "with use_first_pass a module earlier in the stack must ask for the password",
             Self::NoMark => "pam_putenv failed: the host is short of memory",
+            Self::NoSetUp => "the user runs otp-enroll, or logs in where the host is root",
+            Self::Missed => "the PAM file wants an account and a password line with pam_otp.so too: see the examples",
             Self::UserChanged => "the PAM application changed PAM_USER during its conversation",
         }
     }
@@ -141,6 +145,8 @@ impl fmt::Display for Failure {
             Self::Silence(Silence::NoName) => f.write_str("the host gave no user name that is UTF-8"),
             Self::NoPassword => f.write_str("there is no password to take a code from, or it cannot be handed on"),
             Self::NoMark => f.write_str("the PAM environment takes no variable"),
+            Self::NoSetUp => f.write_str("a process that is not root sets up no second factor"),
+            Self::Missed => f.write_str("set-up is owed, and the login did not come through it"),
             Self::UserChanged => f.write_str("the user name changed while a code was typed"),
         }
     }

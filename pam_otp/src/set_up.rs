@@ -11,34 +11,40 @@ use std::ffi::CStr;
 use nix::unistd::geteuid;
 use otp_core::attempt::Code;
 use otp_core::audit::Event;
+use otp_core::error::Error;
 use otp_core::qr::{Paint, Qr};
-use otp_core::request::{Confidential, Offer};
+use otp_core::request::Confidential;
 use otp_core::set_up::{Basis, NotReady, Ready, SetUp};
 use otp_core::site::{self, Site};
 use otp_core::store::Store;
 use otp_core::time::UnixTime;
+use zeroize::Zeroizing;
 
 use crate::arguments::Arguments;
 use crate::host::Host;
 use crate::login::failed;
 use crate::outcome::{Failure, SetUpOutcome};
 
-/// How often a code may be wrong before the login ends.
+/// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;
 
 /// Whether set-up is still owed.
 pub(crate) fn account(host: &dyn Host) -> SetUpOutcome {
-    if host.is_marked() { SetUpOutcome::Owed } else { SetUpOutcome::NotConcerned }
+    if host.mark().is_some() { SetUpOutcome::Owed } else { SetUpOutcome::NotConcerned }
 }
 
-/// Whether this login may go on.
-pub(crate) fn set_credentials(host: &dyn Host) -> SetUpOutcome {
-    if host.is_marked() { SetUpOutcome::Missed } else { SetUpOutcome::Done }
+/// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which keeps nobody from anything.
+pub(crate) fn set_credentials(host: &mut dyn Host, leaving: bool) -> SetUpOutcome {
+    if leaving || host.mark().is_none() {
+        return SetUpOutcome::Done;
+    }
+    let user = host.user().unwrap_or_default();
+    SetUpOutcome::Failed(failed(host, &user, Failure::Missed))
 }
 
 /// Leads through set-up where it is owed. `preliminary` is PAM_PRELIM_CHECK, in which nothing may be asked yet.
 pub(crate) fn change_tokens(host: &mut dyn Host, arguments: &[&CStr], preliminary: bool) -> SetUpOutcome {
-    if !host.is_marked() {
+    if host.mark().is_none() {
         return SetUpOutcome::NotConcerned;
     }
     if preliminary {
@@ -57,59 +63,53 @@ pub(crate) fn change_tokens(host: &mut dyn Host, arguments: &[&CStr], preliminar
 fn set_up(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<SetUpOutcome, Failure> {
     let arguments = Arguments::parse(arguments).map_err(Failure::Argument)?;
     if !geteuid().is_root() {
-        return Err(Failure::Helper("sets nothing up during a login: run otp-enroll".into()));
+        return Err(Failure::NoSetUp);
     }
     let site = Site::load(&arguments.config)?;
     let account = site::account(user)?.ok_or(Failure::UserChanged)?;
-    if site
-        .store()?
-        .load(&account)
-        .map_err(otp_core::error::Error::from)?
-        .is_some_and(|found| found.record.is_enrolled())
-    {
-        // Two logins were led here at once, and the other one was quicker.
-        return refuse(
-            host,
-            user,
-            "Somebody set up a second factor for you meanwhile. Log in again, with a code of it.",
-        );
+    let found = site.store()?.load(&account).map_err(Error::from)?;
+    if found.is_some_and(|found| found.record.is_enrolled()) {
+        return Ok(overtaken(host, user));
     }
 
     let offering = SetUp::begin(&site, account, site::entropy, Basis::NotEnrolled)?;
-    let offer = offering.offer();
-    host.tell(&invitation(&offer));
-    let Some(ready) = confirmed(host, offering)? else {
-        return refuse(host, user, "Nothing was set up. Log in again to start over.");
+    host.tell(&invitation(&offering.uri(), &offering.key()));
+    // Recovery codes are shown and answered before anything is stored: a client that goes away there leaves nothing.
+    let ready = match confirmed(host, offering)? {
+        Some(ready) if written_down(host, &ready.recovery_codes())? => ready,
+        Some(_) | None => {
+            let text = "Nothing was set up. Log in again to start over.";
+            return Ok(refuse(host, user, "set-up-incomplete", text));
+        }
     };
-    // Shown and answered before anything is stored: a client that goes away here leaves nothing.
-    host.tell(&sheet(&ready.recovery_codes()));
-    host.ask("Press Enter when you have written them down: ")?;
     if !host.still_names(user) {
         return Err(Failure::UserChanged);
     }
     if !ready.activate()? {
-        return refuse(
-            host,
-            user,
-            "Somebody set up a second factor for you meanwhile. Log in again, with a code of it.",
-        );
+        return Ok(overtaken(host, user));
     }
     host.unmark();
-    host.log(&Event::Change { user, by: geteuid().as_raw(), what: "enrolled-during-login", why: None });
+    let rhost = host.place().rhost;
+    host.log(&Event::SetUp { user, rhost: rhost.as_deref(), why: None });
     Ok(SetUpOutcome::Done)
 }
 
-fn refuse(host: &mut dyn Host, user: &str, text: &str) -> Result<SetUpOutcome, Failure> {
+/// Two logins were led here at once, and the other one was quicker.
+fn overtaken(host: &mut dyn Host, user: &str) -> SetUpOutcome {
+    let text = "Somebody set up a second factor for you meanwhile. Log in again, with a code of it.";
+    refuse(host, user, "set-up-overtaken", text)
+}
+
+fn refuse(host: &mut dyn Host, user: &str, why: &str, text: &str) -> SetUpOutcome {
     let rhost = host.place().rhost;
-    host.log(&Event::SetUpRefused { user, rhost: rhost.as_deref() });
+    host.log(&Event::SetUp { user, rhost: rhost.as_deref(), why: Some(why) });
     host.warn(text);
     host.delay_failure();
-    Ok(SetUpOutcome::Refused)
+    SetUpOutcome::Refused
 }
 
 /// Asks for a code of the new device.
-fn confirmed<'a>(host: &dyn Host, offering: SetUp<'a>) -> Result<Option<Ready<'a>>, Failure> {
-    let mut offering = offering;
+fn confirmed<'a>(host: &dyn Host, mut offering: SetUp<'a>) -> Result<Option<Ready<'a>>, Failure> {
     for _ in 0..TRIES {
         let typed = host.ask("Code that the app shows: ")?;
         match offering.check(Code::parse(typed.expose()).as_ref(), UnixTime::now())? {
@@ -126,24 +126,42 @@ fn confirmed<'a>(host: &dyn Host, offering: SetUp<'a>) -> Result<Option<Ready<'a
     Ok(None)
 }
 
-/// Half blocks without escape sequences, which clients strip; the key beneath for whoever cannot scan.
-fn invitation(offer: &Offer) -> String {
-    let mut text = String::from("A second factor is required here. Scan this with an authenticator app:\n\n");
-    if let Ok(qr) = Qr::of(offer.uri.expose()) {
-        text.push_str(&qr.half_blocks(Paint::Plain).join("\n"));
+/// Shows recovery codes, where there are any, until they are said to be safe. Enter alone says nothing: a client sends
+/// that for a window that was closed, and sftp for Ctrl-C.
+fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, Failure> {
+    if codes.is_empty() {
+        return Ok(true);
     }
-    text.push_str("\nor type this key: ");
-    for (place, letter) in offer.secret.expose().chars().enumerate() {
-        if place > 0 && place.is_multiple_of(4) {
-            text.push(' ');
+    host.tell(&sheet(codes));
+    for _ in 0..TRIES {
+        if host.ask("Type yes when you have written them down: ")?.expose().eq_ignore_ascii_case(b"yes") {
+            return Ok(true);
         }
+    }
+    Ok(false)
+}
+
+/// Half blocks without escape sequences, which clients strip; the key beneath for whoever cannot scan. A client puts
+/// `(user@host) ` before the first line, and one more line after the last: a version 5 code then just fits 24 rows.
+fn invitation(uri: &str, key: &str) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(16_384)); // no copy of the key is left behind by growing
+    text.push_str("Set up a second factor: scan with an authenticator app");
+    let picture = Qr::of(uri).map(|qr| qr.half_blocks(Paint::Plain)).unwrap_or_default();
+    for line in picture {
+        text.push('\n');
+        text.push_str(&line);
+    }
+    text.push_str("\nor type this key:");
+    for (place, letter) in key.chars().enumerate() {
+        text.push_str(if place.is_multiple_of(4) { " " } else { "" });
         text.push(letter);
     }
     text
 }
 
-fn sheet(codes: &[Confidential]) -> String {
-    let mut text = String::from("That code is right. Recovery codes, each good for one login without your phone:\n");
+fn sheet(codes: &[Confidential]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(1024));
+    text.push_str("That code is right. Recovery codes, each good for one login without your phone:\n");
     for code in codes {
         text.push_str("\n    ");
         text.push_str(code.expose());

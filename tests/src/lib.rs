@@ -16,6 +16,7 @@
 
 pub mod app;
 pub mod conversation;
+pub mod desk;
 pub mod machine;
 pub mod outcome;
 pub mod pam;

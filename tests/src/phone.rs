@@ -1,6 +1,6 @@
 //! A user's authenticator app and slip of recovery codes: set up by the real otp-enroll, read with the real oathtool.
 
-use crate::{conversation::Talk, machine, script::Script, site::Site, users::TestUser};
+use crate::{app::App, conversation::Talk, machine, script::Script, site::Site, users::TestUser};
 use std::{
     cell::{Cell, RefCell},
     io::{BufRead, BufReader, Write},
@@ -43,6 +43,21 @@ impl Phone {
     /// When otp-enroll does not do it.
     pub fn enrol_self(user: &TestUser) -> Phone {
         Phone::enrol_by(user.command("otp-enroll"), &Site::of_the_machine())
+    }
+
+    /// Of a user who typed in a key that a login showed. Nothing is confirmed yet, and there are no recovery codes.
+    pub fn with_key(site: &Site, user: &str, key: &str) -> Phone {
+        Phone {
+            user: user.to_owned(),
+            secret: key.to_owned(),
+            hex: App::of(key).hex(),
+            recovery: Vec::new(),
+            digits: 6,
+            period: 30,
+            at: Cell::new(1 - site.window().max(2)),
+            last: RefCell::default(),
+            used: Cell::new(0),
+        }
     }
 
     fn enrol_by(mut command: Command, site: &Site) -> Phone {

@@ -66,6 +66,26 @@ impl Site {
         fs::set_permissions(&self.config, fs::Permissions::from_mode(0o644)).unwrap();
     }
 
+    /// The configuration in `config/examples/NAME.toml` from now on, but for this site's own keys.
+    ///
+    /// # Panics
+    /// When there is no such example.
+    pub fn set_example(&self, name: &str) {
+        let example = fs::read_to_string(examples().join(name).with_extension("toml")).unwrap();
+        let (state, window) = (self.state.display(), self.window);
+        self.write(&format!("state_directory = \"{state}\"\n{example}\n[code]\nwindow = {window}\n"));
+    }
+
+    /// The stack in `config/examples/pam.d/NAME` for this site.
+    ///
+    /// # Panics
+    /// When there is no such example.
+    pub fn example_stack(&self, name: &str) -> String {
+        let example = fs::read_to_string(examples().join("pam.d").join(name)).unwrap();
+        let line = format!("pam_otp.so config={}", self.config.display());
+        example.replace("pam_otp.so", &line) + "session required pam_permit.so\n"
+    }
+
     /// The configuration file.
     pub fn config(&self) -> &Path {
         &self.config
@@ -135,4 +155,8 @@ impl Site {
         command.arg("--config").arg(&self.config).arg("admin");
         command
     }
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples")
 }

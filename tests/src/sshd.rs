@@ -114,6 +114,16 @@ impl Drop for Sshd {
     }
 }
 
+/// The processes of sshd that serve this user: they say so in their titles.
+///
+/// # Panics
+/// When ps fails.
+pub fn serving(user: &str) -> Vec<String> {
+    let all = machine::run(Command::new("ps").args(["-e", "-o", "pid=,args="]));
+    let serves = |line: &&str| line.contains("sshd: ") && line.split_whitespace().any(|word| word == user);
+    all.lines().filter(serves).map(str::to_owned).collect()
+}
+
 fn configuration(port: u16, host_key: &Path, lines: &str) -> String {
     // sshd takes the first value of each keyword, so the test's lines come before these.
     format!(
@@ -232,7 +242,7 @@ impl Ssh<'_> {
     }
 
     fn environment(&self, pty: Pty) -> Pty {
-        pty.env_remove("SSH_AUTH_SOCK").env_remove("SSH_ASKPASS_REQUIRE").env_remove("DISPLAY")
+        pty.env("LC_ALL", "C.UTF-8").env_remove("SSH_AUTH_SOCK").env_remove("SSH_ASKPASS_REQUIRE").env_remove("DISPLAY")
     }
 
     fn arguments(&self) -> Vec<String> {

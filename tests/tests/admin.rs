@@ -155,7 +155,7 @@ fn unlock_opens_what_is_locked() {
     let mark = syslog::mark();
     let outcome = site.admin(&["unlock", &alice.name, &bob.name]);
     assert_eq!(outcome.code, Some(0));
-    assert_eq!(outcome.out, format!("{} unlocked\n{} was not locked\n", alice.name, bob.name));
+    assert_eq!(outcome.out, format!("{}: unlocked\n{}: was not locked\n", alice.name, bob.name));
     let line = syslog::wait_for(mark, &format!("unlocked user={}", alice.name), Duration::from_secs(5)).unwrap();
     assert!(line.contains("by_uid=0"), "{line}");
     assert_eq!(site.test(&alice, &set_up.app.code(0)), Some(0));
@@ -182,7 +182,7 @@ fn reset_and_disable_let_a_user_start_anew() {
             assert_no_seed(&done, set_up);
         }
         let again = site.admin(&[command, "-y", names[0]]);
-        assert_eq!((again.code, again.out), (Some(0), format!("{} had no second factor\n", names[0])));
+        assert_eq!((again.code, again.out), (Some(0), format!("{}: had no second factor\n", names[0])));
     }
 }
 
@@ -264,7 +264,7 @@ fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
         }
 
         let reset = site.admin(&["reset", "--yes", &alice.name]);
-        assert_eq!((reset.code, reset.out), (Some(0), format!("{} reset\n", alice.name)), "{what}: {}", reset.err);
+        assert_eq!((reset.code, reset.out), (Some(0), format!("{}: reset\n", alice.name)), "{what}: {}", reset.err);
         assert_eq!(site.admin(&["list"]).code, Some(0));
         let anew = site.enrol(&alice);
         assert_eq!(site.test(&alice, &anew.app.code(0)), Some(0), "{what}");
@@ -306,6 +306,8 @@ fn check_finds_what_would_refuse_a_login() {
         let outcome = check();
         assert_eq!(outcome.code, Some(1), "{lines}: {outcome:?}");
         assert!(outcome.out.contains(&fault), "{lines}: {outcome:?}");
+        let end = "otp-enroll: one fault was found\n  logins may be refused until this is mended\n";
+        assert_eq!(outcome.err, end, "{lines}");
         assert_eq!(site.admin(&["check", "--json"]).json()[0]["faults"].as_array().unwrap().len(), 1, "{lines}");
     }
     site.set("[code]\nperoid = 30\n");

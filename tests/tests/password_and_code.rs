@@ -459,7 +459,7 @@ fn neither_password_nor_code_is_ever_logged() {
         }
     }
     let lines = syslog::lines_since(mark).join("\n");
-    assert!(lines.contains("debug asked user="));
+    assert!(lines.contains("debug config="));
     for secret in [&desk.user.password, &code, &wrong, &recovery, &"x".repeat(50)] {
         assert!(!lines.contains(secret.as_str()), "in the log: {secret}");
     }

@@ -337,12 +337,13 @@ fn a_requirement_keeps_device_marks_and_spent_codes() {
     let credentials = || fs::read_to_string(desk.site.credentials(name)).unwrap();
     let seed_before = seed(&credentials());
 
-    for (failures, (command, requirement, said)) in (1..).zip([
+    let commands = [
         (&["require"][..], "required", "required"),
         (&["require", "--optional"], "optional", "made optional"),
         (&["unrequire"], "policy", "left to policy"),
         (&["require"], "required", "required"),
-    ]) {
+    ];
+    for (failures, (command, requirement, said)) in (1..).zip(commands) {
         let mark = syslog::mark();
         let outcome = desk.admin(&[command, &[name]].concat());
         assert_eq!((outcome.code, outcome.out, outcome.err.as_str()), (Some(0), format!("{name}: {said}\n"), ""));

@@ -4,13 +4,12 @@
 use pam_otp_tests::{
     machine,
     phone::Phone,
-    pty::Terminal,
     site::Site,
-    sshd::{Login, Sshd},
+    sshd::{Login, Sshd, serving},
     syslog::{self, Mark},
     users::TestUser,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -211,31 +210,20 @@ fn a_client_that_vanishes_at_the_prompt_leaves_nothing_behind() {
     let desk = Desk::new("[lockout]\nafter = 1\n");
     let state = desk.site.state_file(&desk.user.name);
     let before = fs::read(&state).unwrap();
-    let served = || processes_of(&desk.user.name);
+    let served = || serving(&desk.user.name);
     for gone in [Signal::KILL, Signal::HUP, Signal::TERM] {
         let mut terminal = desk.sshd.ssh(&desk.user.name).start();
         terminal.wait_for(PASSWORD);
         terminal.send_line(&desk.user.password);
         terminal.wait_for(CODE);
         assert!(!served().is_empty(), "the session should be seen while it lasts");
-        signal(&terminal, gone);
+        terminal.signal(gone);
         terminal.wait();
         let left = machine::wait(PATIENCE, || served().is_empty().then_some(()));
         assert!(left.is_some(), "after {gone:?}: {:#?}", served());
     }
     assert_eq!(fs::read(&state).unwrap(), before, "no try is spent");
     assert!(desk.log_in(&desk.user.password, &desk.phone.next_code()).let_in());
-}
-
-fn signal(terminal: &Terminal, signal: Signal) {
-    kill_process(Pid::from_raw(i32::try_from(terminal.pid()).unwrap()).unwrap(), signal).unwrap();
-}
-
-/// The processes of sshd that serve this user: they say so in their titles.
-fn processes_of(user: &str) -> Vec<String> {
-    let all = machine::run(Command::new("ps").args(["-e", "-o", "pid=,args="]));
-    let serves = |line: &&str| line.contains("sshd: ") && line.split_whitespace().any(|word| word == user);
-    all.lines().filter(serves).map(str::to_owned).collect()
 }
 
 #[test]

@@ -205,3 +205,25 @@ for = {length}"
     }
     assert_eq!(error("enforce = \"no\""), "1: enforce must be true or false");
 }
+
+#[test]
+fn the_shipped_file_shows_each_key_with_its_default() {
+    let shipped = include_str!("../../../config/pam_otp.toml");
+    let of_default = Config::default();
+    assert_eq!(parse(shipped).unwrap(), of_default);
+    // What has no default stands there as an example.
+    let examples = ["#issuer", "#required_from", "#for = \"12h\"", "#[[policy.rule]]"];
+    let (mut table, mut shown) = ("", 0);
+    for line in shipped.lines() {
+        if line.trim_start_matches('#').starts_with('[') {
+            table = line;
+        }
+        let key = line.strip_prefix('#').filter(|text| text.starts_with(|letter: char| letter.is_ascii_lowercase()));
+        let example = [line, table].iter().any(|text| examples.iter().any(|example| text.starts_with(example)));
+        if let (Some(key), false) = (key, example) {
+            assert_eq!(parse(&format!("{table}\n{key}\n")).as_ref(), Ok(&of_default), "{key}");
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, 13);
+}

@@ -45,7 +45,7 @@ fn hotp(id: u8) -> Verdict {
 }
 
 fn wrong_for_the(failures: u32) -> Verdict {
-    Verdict::Refused(Refusal::Wrong { failures })
+    Verdict::Refused(Refusal::Wrong { failures, clock_behind: None })
 }
 
 const REPLAYED: Refusal = Refusal::Replayed { clock_behind: None };
@@ -226,6 +226,17 @@ fn with_the_clock_set_back_a_used_code_stays_refused_and_the_gap_is_told() {
     for now in [UnixTime(soonest), at(STEP - 1), at(STEP)] {
         assert_eq!(refused_for_nothing(&record, &shown(&phone(1), STEP - 1), now), REPLAYED, "{now}");
     }
+}
+
+#[test]
+fn with_the_clock_set_back_a_code_of_the_right_time_looks_wrong_and_the_gap_is_told() {
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    // The phone keeps the right time; this machine is an hour behind.
+    let now = at(STEP - 120);
+    let clock_behind = Some(Seconds((STEP - 1) * 30 - now.0));
+    let verdict = login(&mut record, &shown(&phone(1), STEP + 1), now);
+    assert_eq!(verdict, Verdict::Refused(Refusal::Wrong { failures: 1, clock_behind }));
 }
 
 #[test]

@@ -55,6 +55,7 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
         ("network = \"192.0.2.0/24\"", true),
         ("network = \"198.51.100.0/24\"", false),
         ("tty = \"ssh\"", true),
+        ("tty = \"/dev/ssh\"", true),
         ("tty = \"tty1\"", false),
     ] {
         let expected = if matches { BY_RULE_1 } else { BY_DEFAULT };

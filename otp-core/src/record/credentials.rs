@@ -3,7 +3,6 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
-use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
 use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES};
@@ -128,9 +127,9 @@ impl Credentials {
         writeln!(text, "enrolment = \"{}\"", self.enrolment)?;
         writeln!(text, "requirement = \"{}\"", self.requirement.name())?;
         if let Some(set) = &self.recovery {
-            writeln!(text, "\n[recovery]\nsalt = \"{}\"\ncodes = [", HEXLOWER.encode(&set.salt))?;
+            writeln!(text, "\n[recovery]\nsalt = \"{}\"\ncodes = [", base16ct::lower::encode_string(&set.salt))?;
             for hash in &set.hashes {
-                writeln!(text, "  \"{}\",", HEXLOWER.encode(hash))?;
+                writeln!(text, "  \"{}\",", base16ct::lower::encode_string(hash))?;
             }
             writeln!(text, "]")?;
         }
@@ -270,7 +269,7 @@ fn number<T: FromStr + ToString>(text: &str) -> Option<T> {
 }
 
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    HEXLOWER.decode(between_quotes(text)?.as_bytes()).ok()?.try_into().ok()
+    base16ct::lower::decode_vec(between_quotes(text)?.as_bytes()).ok()?.try_into().ok()
 }
 
 fn between_quotes(text: &str) -> Option<&str> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -133,7 +132,7 @@ impl Slot {
     pub fn encode(&self) -> Option<[u8; SLOT_SIZE]> {
         let mut text = String::with_capacity(SLOT_SIZE);
         self.write(&mut text).ok()?;
-        let checksum = HEXLOWER.encode(&Sha256::digest(text.as_bytes()));
+        let checksum = base16ct::lower::encode_string(&Sha256::digest(text.as_bytes()));
         writeln!(text, "checksum {checksum}").ok()?;
         let mut slot = [b' '; SLOT_SIZE];
         slot.get_mut(..text.len())?.copy_from_slice(text.as_bytes());

@@ -254,7 +254,10 @@ fn who_is_enrolled_proves_it_before_enrolling_anew() {
     let desk = Desk::with_alice();
     desk.serve(|service| {
         declined(&service.answer(Request::Enrol { proof: None }, NOW), Declined::ProofNeeded);
-        refused(&service.answer(Request::Enrol { proof: Some(wrong()) }, NOW), Refusal::Wrong { failures: 1 });
+        refused(
+            &service.answer(Request::Enrol { proof: Some(wrong()) }, NOW),
+            Refusal::Wrong { failures: 1, clock_behind: None },
+        );
         refused(&service.answer(Request::Enrol { proof: Some(text("x")) }, NOW), Refusal::Malformed);
         declined(&service.answer(Request::Confirm { code: wrong() }, NOW), Declined::NothingOffered);
     });
@@ -273,7 +276,10 @@ fn a_refused_proof_takes_an_earlier_offer_back() {
     let desk = Desk::with_alice();
     desk.serve(|service| {
         let offer = service.answer(Request::Enrol { proof: Some(code()) }, NOW);
-        refused(&service.answer(Request::Enrol { proof: Some(wrong()) }, NOW), Refusal::Wrong { failures: 1 });
+        refused(
+            &service.answer(Request::Enrol { proof: Some(wrong()) }, NOW),
+            Refusal::Wrong { failures: 1, clock_behind: None },
+        );
         declined(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW), Declined::NothingOffered);
     });
 }
@@ -288,7 +294,7 @@ fn wrong_proofs_of_every_kind_count_together_and_lock() {
         |proof| Request::Test { proof },
     ];
     for (failures, request) in (1..=6).zip(requests.iter().cycle()) {
-        refused(&desk.answer(request(wrong())), Refusal::Wrong { failures });
+        refused(&desk.answer(request(wrong())), Refusal::Wrong { failures, clock_behind: None });
     }
     for request in requests {
         refused(&desk.answer(request(code())), Refusal::Locked(Lock::Until(UnixTime(NOW.0 + 900))));
@@ -309,10 +315,16 @@ fn the_old_seed_stays_in_force_until_the_new_one_is_confirmed() {
             );
             let reply = service.answer(Request::Test { proof: code_at(STEP + 1) }, NOW);
             assert!(matches!(reply, Reply::Verdict(Verdict::Accepted(_))), "a login meanwhile changes nothing");
-            refused(&service.answer(Request::Test { proof: code_of(&offer) }, NOW), Refusal::Wrong { failures: 1 });
+            refused(
+                &service.answer(Request::Test { proof: code_of(&offer) }, NOW),
+                Refusal::Wrong { failures: 1, clock_behind: None },
+            );
 
             let codes = shown_codes(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW));
-            refused(&service.answer(Request::Test { proof: code_at(STEP + 1) }, NOW), Refusal::Wrong { failures: 1 });
+            refused(
+                &service.answer(Request::Test { proof: code_at(STEP + 1) }, NOW),
+                Refusal::Wrong { failures: 1, clock_behind: None },
+            );
             refused(&service.answer(Request::Test { proof: recovery(5) }, NOW), Refusal::UnknownRecovery);
             accepted(&service.answer(Request::Test { proof: codes[3].clone() }, NOW), Factor::Recovery, 9);
         });
@@ -390,7 +402,7 @@ fn recovery_codes_can_be_renewed_with_the_last_of_the_old_ones() {
 #[test]
 fn a_refused_renewal_keeps_the_old_codes() {
     let desk = Desk::with_alice();
-    refused(&desk.answer(Request::Recovery { proof: wrong() }), Refusal::Wrong { failures: 1 });
+    refused(&desk.answer(Request::Recovery { proof: wrong() }), Refusal::Wrong { failures: 1, clock_behind: None });
     refused(&desk.answer(Request::Recovery { proof: recovery(10) }), Refusal::UnknownRecovery);
     assert_eq!(desk.failures(), 1);
     accepted(&test(&desk, recovery(0)), Factor::Recovery, 9);
@@ -427,7 +439,7 @@ fn who_disables_it_has_nothing_left() {
 #[test]
 fn a_refused_proof_disables_nothing() {
     let desk = Desk::with_alice();
-    refused(&desk.answer(Request::Disable { proof: wrong() }), Refusal::Wrong { failures: 1 });
+    refused(&desk.answer(Request::Disable { proof: wrong() }), Refusal::Wrong { failures: 1, clock_behind: None });
     assert!(desk.stored().unwrap().is_enrolled());
     assert_eq!(desk.failures(), 1);
     assert_eq!(desk.logged(), ["refused user=alice by_uid=1000 change=disabled why=wrong failures=1"]);
@@ -459,7 +471,7 @@ fn a_test_spends_the_code() {
     let desk = Desk::with_alice();
     accepted(&test(&desk, code()), TOTP, 10);
     refused(&test(&desk, code()), REPLAYED);
-    refused(&test(&desk, wrong()), Refusal::Wrong { failures: 1 });
+    refused(&test(&desk, wrong()), Refusal::Wrong { failures: 1, clock_behind: None });
     assert_eq!(
         desk.logged(),
         [

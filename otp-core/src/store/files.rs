@@ -50,12 +50,12 @@ pub struct FileStore {
 /// Names of one user's files.
 struct Names {
     credentials: String,
-    /// New credentials before the rename. Root's have a name of their own: what root made and did not live to give to
-    /// its user, the user cannot remove from a sticky directory, and must not be kept from enrolling by.
-    incoming: String,
-    /// What may have been left by a killed process of somebody else.
-    others_incoming: String,
     state: String,
+    /// New credentials before the rename, as a user's helper makes them.
+    incoming: String,
+    /// The same as root makes them, under a name of its own: what root made and did not live to give to its user, the
+    /// user cannot remove from a sticky directory, and must not be kept from enrolling by.
+    incoming_of_root: String,
 }
 
 /// What the two slots of a state file say.
@@ -124,7 +124,7 @@ impl FileStore {
         let mut existed = self.unlink(&names.credentials)?;
         if !gone {
             // Where the state is gone, one that is there by now belongs to an enrolment that began after us.
-            for name in [&names.incoming, &names.others_incoming, &names.state] {
+            for name in [&names.incoming, &names.incoming_of_root, &names.state] {
                 existed |= self.unlink(name)?;
             }
         }
@@ -409,14 +409,15 @@ impl Store for FileStore {
         let Some((file, spare, sequence)) = locked else {
             return Ok(Swap::Lost);
         };
-        self.unlink(&names.incoming)?; // of a process that was killed: we hold the lock, so nobody is writing it
-        let incoming = self.create(&names.incoming, account, record.credentials.encode().as_bytes())?;
+        let incoming_name = if geteuid().is_root() { &names.incoming_of_root } else { &names.incoming };
+        self.unlink(incoming_name)?; // of a process that was killed: we hold the lock, so nobody is writing it
+        let incoming = self.create(incoming_name, account, record.credentials.encode().as_bytes())?;
         let in_place = self.write_slot(&file, &names.state, spare, sequence, &record.state).and_then(|()| {
-            let (from, to) = (names.incoming.as_str(), names.credentials.as_str());
+            let (from, to) = (incoming_name.as_str(), names.credentials.as_str());
             renameat(&self.directory, from, &self.directory, to).map_err(self.failed("replace", to))
         });
         if let Err(error) = in_place {
-            let _ = self.unlink(&names.incoming); // a seed that nobody will ever use
+            let _ = self.unlink(incoming_name); // a seed that nobody will ever use
             return Err(error);
         }
         incoming.sync_all().map_err(|error| self.io("flush", &names.credentials, error))?;
@@ -453,9 +454,12 @@ impl Store for FileStore {
 impl Names {
     fn of(account: &Account) -> Self {
         let stem = account.name.file_stem();
-        let (users, roots) = (format!("{stem}.new"), format!("{stem}.new-by-root"));
-        let (incoming, others_incoming) = if geteuid().is_root() { (roots, users) } else { (users, roots) };
-        Self { credentials: format!("{stem}.toml"), incoming, others_incoming, state: format!("{stem}.state") }
+        Self {
+            credentials: format!("{stem}.toml"),
+            state: format!("{stem}.state"),
+            incoming: format!("{stem}.new"),
+            incoming_of_root: format!("{stem}.new-by-root"),
+        }
     }
 }
 

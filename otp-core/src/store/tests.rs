@@ -39,7 +39,7 @@ fn by_phone() -> Verdict {
 const REPLAYED: Verdict = Verdict::Refused(Refusal::Replayed { clock_behind: None });
 
 fn wrong_for_the(failures: u32) -> Verdict {
-    Verdict::Refused(Refusal::Wrong { failures })
+    Verdict::Refused(Refusal::Wrong { failures, clock_behind: None })
 }
 
 /// Two logins, of which the second begins and ends after the first has decided and before it writes.

@@ -106,7 +106,7 @@ fn as_alice_try_bobs_record() {
 fn an_enrolment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
     let home = Home::empty();
     // Killed between making the new credentials and giving them to her.
-    fs::write(home.path(&Names::of(&alice()).incoming), "").unwrap();
+    fs::write(home.path(&Names::of(&alice()).incoming_of_root), "").unwrap();
     run("as_alice_enrol", &home, 1000, GROUP);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert!(home.store.purge(&alice()).unwrap());
