@@ -1,8 +1,8 @@
 //! `pam_otp.so`: PAM in, PAM out. The story of a login is told in `login`.
 
+mod answer;
 mod arguments;
 mod authority;
-mod first_pass;
 mod host;
 mod login;
 mod native;

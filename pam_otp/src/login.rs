@@ -2,16 +2,15 @@
 
 use std::ffi::CStr;
 
-use otp_core::attempt::Typed;
 use otp_core::audit::Event;
 use otp_core::authority::Demand;
 use otp_core::decide::{Accepted, Factor, Refusal, Verdict};
 use otp_core::policy::{Place, Ruling};
 use otp_core::site::Site;
 
+use crate::answer;
 use crate::arguments::{Arguments, FirstPass};
 use crate::authority::Authority;
-use crate::first_pass::{self, Split};
 use crate::host::Host;
 use crate::outcome::{Failure, Outcome};
 
@@ -37,7 +36,7 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
     let outcome = match verified(host, &user, &site, &arguments) {
         Ok(outcome) => outcome,
         Err(failure) if site.config.enforce => failed(host, &user, failure),
-        Err(failure) => unenforced(host, &user, failure),
+        Err(failure) => noted(host, &user, failure, false),
     };
     outcome.unless_rollout(site.config.enforce)
 }
@@ -61,8 +60,9 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
         Demand::Code => {}
         Demand::Remembered => {
             // Who types password and code as one cannot know that nobody looks at the code this time.
-            if arguments.forward_pass && earlier_answer(host, site, arguments)?.is_none() && host.password().is_none() {
-                ask(host, user, site, arguments)?;
+            if arguments.forward_pass && answer::earlier(host, site, arguments)?.is_none() && host.password().is_none()
+            {
+                answer::ask(host, user, site, arguments)?;
             }
             let verdict = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
             host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
@@ -87,12 +87,12 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
         }
     }
 
-    let mut earlier = earlier_answer(host, site, arguments)?;
+    let mut earlier = answer::earlier(host, site, arguments)?;
     loop {
         // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
         let (code, last) = match earlier.take() {
             Some(code) => (code, arguments.first_pass == FirstPass::Use),
-            None => (ask(host, user, site, arguments)?, true),
+            None => (answer::ask(host, user, site, arguments)?, true),
         };
         let verdict = authority.verify(&place, &code)?;
         // What the verdict rests on is on disk by now: only what was done is logged.
@@ -110,47 +110,11 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
                     host.warn(&site.config.refused);
                     host.delay_failure();
                 } else if arguments.forward_pass && why == Refusal::NotEnrolled {
-                    rejoin(host, &code);
+                    answer::rejoin(host, &code);
                 }
                 return Ok(Outcome::Refused(why));
             }
         }
-    }
-}
-
-/// The code at the end of a password that was asked for before us, where we are to look there.
-fn earlier_answer(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Typed>, Failure> {
-    let password = match (arguments.first_pass, host.password()) {
-        (FirstPass::Ignore, _) | (FirstPass::Try, None) => return Ok(None),
-        (FirstPass::Use, None) => return Err(Failure::NoPassword),
-        (FirstPass::Try | FirstPass::Use, Some(password)) => password,
-    };
-    let code = part(host, site, arguments, &password)?;
-    // A password alone is no attempt; it is one only where nobody may be asked.
-    Ok(Some(code).filter(|code| arguments.first_pass == FirstPass::Use || !code.expose().is_empty()))
-}
-
-/// Asks for a code, or with `forward_pass` for password and code as one.
-fn ask(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Typed, Failure> {
-    let prompt = if arguments.forward_pass { &site.config.prompt_both } else { &site.config.prompt };
-    let typed = host.ask(prompt)?;
-    if !host.still_names(user) {
-        return Err(Failure::UserChanged);
-    }
-    if arguments.forward_pass { part(host, site, arguments, &typed) } else { Ok(typed) }
-}
-
-/// The code at the end of an answer; with `forward_pass`, what comes before it is handed on.
-fn part(host: &mut dyn Host, site: &Site, arguments: &Arguments, answer: &Typed) -> Result<Typed, Failure> {
-    let Split { password, code } = first_pass::split(answer, site.config.code.digits);
-    if arguments.forward_pass && !host.hand_on(&password) { Err(Failure::NoPassword) } else { Ok(code) }
-}
-
-/// Hands on what was parted as a whole, for a login that goes on: whoever has no device typed no code, and digits at the
-/// end are the password's own.
-fn rejoin(host: &mut dyn Host, code: &Typed) {
-    if let Some(password) = host.password() {
-        host.hand_on(&Typed::new([password.expose(), code.expose()].concat()));
     }
 }
 
@@ -171,21 +135,19 @@ fn remind(host: &dyn Host, accepted: &Accepted) {
     host.tell(&format!("{left} Make new ones with: otp-enroll recovery"));
 }
 
+/// Logs what kept a login from being decided, and tells and slows the client.
 pub(crate) fn failed(host: &mut dyn Host, user: &str, failure: Failure) -> Outcome {
-    let rhost = host.place().rhost;
-    let (rhost, error, hint) = (rhost.as_deref(), &failure, failure.hint());
-    host.log(&Event::Failed { user, rhost, error, hint, enforced: true });
     if !matches!(failure, Failure::Silence(_)) {
         host.warn(NOT_POSSIBLE);
     }
     host.delay_failure();
-    Outcome::Failed(failure)
+    noted(host, user, failure, true)
 }
 
-/// In a rollout what goes wrong is logged, and no more.
-fn unenforced(host: &mut dyn Host, user: &str, failure: Failure) -> Outcome {
+/// Logs it, and no more: all that happens in a rollout.
+fn noted(host: &dyn Host, user: &str, failure: Failure, enforced: bool) -> Outcome {
     let rhost = host.place().rhost;
     let (rhost, error, hint) = (rhost.as_deref(), &failure, failure.hint());
-    host.log(&Event::Failed { user, rhost, error, hint, enforced: false });
+    host.log(&Event::Failed { user, rhost, error, hint, enforced });
     Outcome::Failed(failure)
 }

@@ -1,23 +1,64 @@
-//! Password and code typed as one, `<password><code>`, for clients that can ask only once.
+//! What is typed: a code, or password and code as one, `<password><code>`, for clients that can ask only once.
 //!
-//! The answer is split from its end: a recovery code in groups of four, or as many digits as `code.digits` says.
+//! An answer to both is parted from its end: a recovery code in groups of four, or as many digits as `code.digits` says.
 
 use otp_core::attempt::{Attempt, Typed};
 use otp_core::oath::Digits;
+use otp_core::site::Site;
+
+use crate::arguments::{Arguments, FirstPass};
+use crate::host::Host;
+use crate::outcome::Failure;
 
 /// Characters of a recovery code as it is shown: `ABCD-EFGH-IJKL-MNOP`.
 const RECOVERY_CODE: usize = 19;
 
+/// The code at the end of a password that was asked for before us, where we are to look there.
+pub(crate) fn earlier(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Typed>, Failure> {
+    let password = match (arguments.first_pass, host.password()) {
+        (FirstPass::Ignore, _) | (FirstPass::Try, None) => return Ok(None),
+        (FirstPass::Use, None) => return Err(Failure::NoPassword),
+        (FirstPass::Try | FirstPass::Use, Some(password)) => password,
+    };
+    let code = part(host, site, arguments, &password)?;
+    // A password alone is no attempt; it is one only where nobody may be asked.
+    Ok(Some(code).filter(|code| arguments.first_pass == FirstPass::Use || !code.expose().is_empty()))
+}
+
+/// Asks for a code, or with `forward_pass` for password and code as one.
+pub(crate) fn ask(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Typed, Failure> {
+    let prompt = if arguments.forward_pass { &site.config.prompt_both } else { &site.config.prompt };
+    let typed = host.ask(prompt)?;
+    if !host.still_names(user) {
+        return Err(Failure::UserChanged);
+    }
+    if arguments.forward_pass { part(host, site, arguments, &typed) } else { Ok(typed) }
+}
+
+/// The code at the end of an answer; with `forward_pass`, what comes before it is handed on.
+fn part(host: &mut dyn Host, site: &Site, arguments: &Arguments, answer: &Typed) -> Result<Typed, Failure> {
+    let Split { password, code } = split(answer, site.config.code.digits);
+    if arguments.forward_pass && !host.hand_on(&password) { Err(Failure::NoPassword) } else { Ok(code) }
+}
+
+/// Hands on what was parted as a whole, for a login that goes on: whoever has no device typed no code, and digits at the
+/// end are the password's own.
+pub(crate) fn rejoin(host: &mut dyn Host, code: &Typed) {
+    if let Some(password) = host.password() {
+        host.hand_on(&Typed::new([password.expose(), code.expose()].concat()));
+    }
+}
+
 /// An answer in its two parts.
-pub(crate) struct Split {
+struct Split {
     /// What comes before the code: for the module that checks passwords.
-    pub(crate) password: Typed,
+    password: Typed,
     /// The code; empty, and so malformed, where the answer does not end in one.
-    pub(crate) code: Typed,
+    code: Typed,
 }
 
 /// Parts an answer. What does not end in a code is a password alone.
-pub(crate) fn split(answer: &Typed, digits: Digits) -> Split {
+fn split(answer: &Typed, digits: Digits) -> Split {
     let whole = answer.expose();
     let tail = |length: usize| whole.split_at_checked(whole.len().checked_sub(length)?);
     let recovery = tail(RECOVERY_CODE).filter(|(_, code)| is_recovery_code(code));
