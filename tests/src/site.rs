@@ -138,7 +138,7 @@ impl Site {
         let path = self.credentials(user);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{from:?} is not in {}", path.display());
-        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        overwrite(&path, text.replacen(from, to, 1));
     }
 
     /// `otp-enroll admin` for this site.
@@ -159,4 +159,11 @@ impl Site {
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples")
+}
+
+/// Writes into a file that is there, whoever it belongs to. Without O_CREAT: with that, Linux keeps even root from files
+/// of others in a sticky directory (fs.protected_regular).
+pub fn overwrite(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+    let mut file = fs::OpenOptions::new().write(true).truncate(true).open(path).unwrap();
+    std::io::Write::write_all(&mut file, content.as_ref()).unwrap();
 }

@@ -224,10 +224,10 @@ fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
             let file = site.file(user, "toml");
             // The line with the seed is the one that is broken.
             let text = fs::read_to_string(&file).unwrap().replace("secret = \"", "secret = ");
-            fs::write(file, text).unwrap();
+            pam_otp_tests::site::overwrite(file, text);
         }),
-        ("cannot be read", |site, user| fs::write(site.file(user, "toml"), "").unwrap()),
-        ("cannot be read", |site, user| fs::write(site.file(user, "state"), vec![b'x'; 4096]).unwrap()),
+        ("cannot be read", |site, user| pam_otp_tests::site::overwrite(site.file(user, "toml"), "")),
+        ("cannot be read", |site, user| pam_otp_tests::site::overwrite(site.file(user, "state"), vec![b'x'; 4096])),
         ("is missing, although the user is enrolled", |site, user| fs::remove_file(site.file(user, "state")).unwrap()),
         ("has mode 0644 and must have 0600", |site, user| {
             fs::set_permissions(site.file(user, "toml"), Permissions::from_mode(0o644)).unwrap();

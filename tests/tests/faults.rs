@@ -283,7 +283,7 @@ fn credentials_that_are_not_this_users_are_damage() {
     ] {
         desk.site.edit(name, &from, &to);
         let (said, log) = logged(&desk.talk(), &["000000"]);
-        fs::write(&path, &good).unwrap();
+        pam_otp_tests::site::overwrite(&path, &good);
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{from} -> {to}: {said}");
         let start = format!("err error user={name} error=\"{} {what}", file.display());
         assert!(log.len() == 1 && log[0].starts_with(&start), "{start}\n{log:#?}");
@@ -305,7 +305,7 @@ fn one_damaged_slot_is_survived_and_two_are_not() {
     let older = if sequence(&good[..2048]) < sequence(&good[2048..]) { 0 } else { 2048 };
     let mut damaged = good;
     damaged[older + 100] ^= 1;
-    fs::write(&path, &damaged).unwrap();
+    pam_otp_tests::site::overwrite(&path, &damaged);
     desk.script()
         .play(
             r#"
@@ -318,7 +318,7 @@ fn one_damaged_slot_is_survived_and_two_are_not() {
         .unwrap();
     damaged[100] ^= 4;
     damaged[2148] ^= 4;
-    fs::write(&path, &damaged).unwrap();
+    pam_otp_tests::site::overwrite(&path, &damaged);
     assert_eq!(desk.talk().run(&[desk.next()]).result("authenticate"), "PAM_AUTHINFO_UNAVAIL");
 }
 

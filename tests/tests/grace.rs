@@ -196,7 +196,7 @@ fn a_time_in_the_future_grants_nothing() {
     let path = desk.site.state_file(&desk.user.name);
     let text = fs::read_to_string(&path).unwrap();
     let slots: Vec<_> = text.as_bytes().chunks(2048).map(|slot| ahead(std::str::from_utf8(slot).unwrap())).collect();
-    fs::write(&path, slots.concat()).unwrap();
+    pam_otp_tests::site::overwrite(&path, slots.concat());
     assert!(!desk.passes());
 }
 

@@ -47,7 +47,7 @@ fn neither_a_code_nor_a_seed_nor_what_was_typed_is_ever_logged() {
     let path = desk.site.credentials(&desk.user.name);
     let text = fs::read_to_string(&path).unwrap();
     for broken in [text.replacen("secret = \"", "secret = \"1", 1), text.replacen("secret = ", "secret: ", 1)] {
-        fs::write(&path, broken).unwrap();
+        pam_otp_tests::site::overwrite(&path, broken);
         pids.push(desk.talk().run(&[&right]).pid);
     }
     let lines = pids.iter().flat_map(|pid| syslog::of_module(mark, *pid));

@@ -319,7 +319,7 @@ fn where_a_login_cannot_be_decided_explain_says_why() {
     assert_eq!(desk.log_in(&desk.talk(&desk.has), "000000").0, "PAM_SERVICE_ERR");
 
     desk.site.set("");
-    fs::write(desk.site.credentials(&desk.has.name), "").unwrap();
+    pam_otp_tests::site::overwrite(desk.site.credentials(&desk.has.name), "");
     refused(&explain(&desk.has.name), 4, "cannot be read");
     assert_eq!(desk.log_in(&desk.talk(&desk.has), "000000").0, "PAM_AUTHINFO_UNAVAIL");
 }
@@ -474,7 +474,7 @@ fn users_are_named_in_one_way_and_all_of_them_exist() {
 fn a_record_that_cannot_be_used_keeps_nobody_else_from_being_bound() {
     let desk = Desk::new("");
     let (broken, lacks) = (&desk.has.name, &desk.lacks.name);
-    fs::write(desk.site.credentials(broken), "").unwrap();
+    pam_otp_tests::site::overwrite(desk.site.credentials(broken), "");
     let outcome = desk.admin(&["require", broken, lacks]);
     assert_eq!(outcome.code, Some(4));
     assert!(outcome.out.starts_with(&format!("{broken}: not done: ")), "{outcome:?}");

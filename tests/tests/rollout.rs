@@ -94,7 +94,7 @@ fn a_store_that_is_broken_passes_and_is_logged_as_not_enforced() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     site.set_example("rollout");
     let (service, _phone) = (alone(&site), Phone::enrol(&site, &user.name));
-    fs::write(site.state_file(&user.name), "nonsense").unwrap();
+    pam_otp_tests::site::overwrite(site.state_file(&user.name), "nonsense");
     let (broken, log) = said(&Talk::new(&service, &user.name), &["123456"]);
     assert_eq!((broken.result("authenticate"), broken.texts().len()), ("PAM_PERM_DENIED", 0), "{broken}");
     assert!(log.len() == 1 && log[0].starts_with("err error ") && log[0].ends_with(" enforced=no"), "{log:#?}");
@@ -175,7 +175,7 @@ fn the_report_says_who_would_have_been_refused_and_why() {
     assert!(of(&carol).unwrap()["outcome"] == "refused", "{report:#?}");
 
     // A record that cannot be used is named, and the others are there all the same.
-    fs::write(site.state_file(&alice.name), "nonsense").unwrap();
+    pam_otp_tests::site::overwrite(site.state_file(&alice.name), "nonsense");
     let mut command = Command::new("otp-enroll");
     let output = command.arg("--config").arg(site.config()).args(["admin", "report"]).output().unwrap();
     let damaged = String::from_utf8(output.stdout).unwrap();

@@ -59,7 +59,7 @@ fn the_state_of_another_enrolment_is_never_taken() {
     let seen = home.load();
     assert_eq!(home.store.replace(&alice(), Some(seen.version), &enrolled_anew(&seen.record, 2)).unwrap(), Swap::Done);
     home.login(&wrong()).unwrap(); // the last trace of the first enrolment is overwritten
-    fs::write(home.path("alice.toml"), credentials).unwrap();
+    overwrite(home.path("alice.toml"), credentials);
     let expected = "alice.state cannot be read: neither slot holds a state of this enrolment";
     assert_eq!(damage(home.login(&right()).unwrap_err()), expected);
 }

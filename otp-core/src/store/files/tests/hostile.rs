@@ -135,7 +135,7 @@ fn a_file_that_is_not_what_we_wrote_is_damage() {
         let home = Home::enrolled();
         let mut contents = fs::read(home.path(name)).unwrap();
         spoil(&mut contents);
-        fs::write(home.path(name), contents).unwrap();
+        overwrite(home.path(name), contents);
         assert_eq!(refusal(&home), format!("{name} {expected}"));
     }
 }

@@ -185,6 +185,6 @@ fn who_reads_amid_a_write_reads_again_when_it_is_over() {
     home.login(&wrong()).unwrap();
     let whole = fs::read(home.path("alice.state")).unwrap();
     [0, 1].into_iter().for_each(|slot| home.garble(slot));
-    let loaded = while_waiting(&home, || home.load(), |path| fs::write(path, whole).unwrap());
+    let loaded = while_waiting(&home, || home.load(), |path| overwrite(path, whole));
     assert_eq!(loaded.record.state.failures, 1);
 }
