@@ -92,8 +92,6 @@ pub enum Reply {
 pub enum Declined {
     /// A user with a device must prove who they are.
     ProofNeeded,
-    /// There is no device to do it with.
-    NotEnrolled,
     /// The confirming code was not the new device's; the offer still stands.
     NotConfirmed {
         /// Seconds by which the device's clock is ahead (or, negative, behind), where the code shows it.

@@ -138,7 +138,7 @@ impl Ready<'_> {
 }
 
 /// A name for a new version of somebody's credentials.
-pub(crate) fn new_enrolment(entropy: Entropy) -> Result<EnrolmentId, Error> {
+pub fn new_enrolment(entropy: Entropy) -> Result<EnrolmentId, Error> {
     let mut id = [0; 16];
     entropy(&mut id)?;
     Ok(EnrolmentId(id))

@@ -11,8 +11,9 @@ use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
 use otp_core::error::Error;
 use otp_core::policy::Place;
-use otp_core::record::{EnrolmentId, Record, Requirement};
+use otp_core::record::{Record, Requirement};
 use otp_core::request::Status;
+use otp_core::set_up::new_enrolment;
 use otp_core::site::{self, Site};
 use otp_core::store::{FileStore, Next, Store, StoreError, change};
 use otp_core::time::UnixTime;
@@ -79,7 +80,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         Admin::Reset { users, yes } => {
             sure(*yes, voice, "Forget devices and recovery codes of", users)?;
             each(users, voice, "reset", "had no second factor", |account| {
-                let enrolment = new_enrolment()?;
+                let enrolment = new_enrolment(site::entropy)?;
                 forget(&store, account, |record| record.without_devices(enrolment))
             })
         }
@@ -162,7 +163,7 @@ fn accounts(whom: &Whom) -> Result<Vec<Account>, Problem> {
 
 /// Sets what is required of one user, whether or not they have a device.
 fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Result<bool, Error> {
-    let enrolment = new_enrolment()?;
+    let enrolment = new_enrolment(site::entropy)?;
     Ok(change(store, account, |record| {
         let present = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
         if present == requirement {
@@ -193,10 +194,4 @@ fn forget(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Next) -
         Err(StoreError::Damaged { .. } | StoreError::Untrusted { .. }) => Ok(store.purge(account)?),
         answer => Ok(answer?),
     }
-}
-
-fn new_enrolment() -> Result<EnrolmentId, Error> {
-    let mut id = [0; 16];
-    site::entropy(&mut id)?;
-    Ok(EnrolmentId(id))
 }

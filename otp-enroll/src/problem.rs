@@ -81,7 +81,6 @@ impl Problem {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(Refusal::NotEnrolled | Refusal::UnknownUser)
-            | Self::Declined(Declined::NotEnrolled)
             | Self::NoSuchUser(_)
             | Self::NoSuchGroup(_)
             | Self::NobodyIn(_) => 3,
@@ -121,9 +120,7 @@ impl Problem {
             Self::Refused(Refusal::Locked(_)) => {
                 "use a recovery code, or ask your administrator: otp-enroll admin unlock"
             }
-            Self::Refused(Refusal::NotEnrolled) | Self::Declined(Declined::NotEnrolled) => {
-                "set one up with: otp-enroll"
-            }
+            Self::Refused(Refusal::NotEnrolled) => "set one up with: otp-enroll",
             Self::Refused(Refusal::UnknownRecovery | Refusal::Spent) => {
                 "nothing was changed; try another one, or a code that the app shows"
             }
@@ -209,7 +206,6 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         Declined::ProofNeeded => {
             "a second factor is set up already; changing it needs proof that you are its owner".into()
         }
-        Declined::NotEnrolled => "no second factor is set up".into(),
         Declined::NotConfirmed { clock_off: None } => "that code does not belong to this key".into(),
         Declined::NotConfirmed { clock_off: Some(seconds) } => {
             let direction = if seconds < 0 { "behind" } else { "ahead" };
