@@ -8,7 +8,7 @@ use crate::attempt::{Attempt, Typed};
 use crate::decide::{Refusal, Verdict, decide};
 use crate::error::Error;
 use crate::policy::{Place, Ruling, SecondFactor};
-use crate::record::{Record, Requirement, State, Unenforced};
+use crate::record::{Credentials, Record, Requirement, Unenforced};
 use crate::site::{self, Site};
 use crate::store::{FileStore, Store, update};
 use crate::time::UnixTime;
@@ -48,42 +48,49 @@ impl<'a> LocalAuthority<'a> {
 
     /// Whether a code is asked for. Somebody unknown is asked like somebody enrolled.
     pub fn demand(&self, place: &Place, now: UnixTime) -> Result<Demand, Error> {
-        let Some((ruling, record)) = self.ruled(place, now)? else {
-            return Ok(Demand::Code);
-        };
-        let state = record.filter(Record::is_enrolled).map(|record| record.state);
-        let grace = || Some((place.address()?, self.site.config.grace?));
-        let remembered = |state: &State| grace().is_some_and(|(address, length)| state.remembers(address, length, now));
-        Ok(match (ruling.second_factor, state) {
-            (SecondFactor::Skip, _) | (SecondFactor::Optional, None) => Demand::Nothing(ruling),
-            (SecondFactor::Enroll, None) => Demand::SetUp(ruling),
-            (SecondFactor::Required, None) => Demand::Code,
-            (SecondFactor::Required | SecondFactor::Enroll | SecondFactor::Optional, Some(state)) => {
-                if remembered(&state) { Demand::Remembered } else { Demand::Code }
+        let Some(account) = &self.account else { return Ok(Demand::Code) };
+        let credentials = self.store.credentials_of(account)?;
+        let ruling = self.ruling(account, credentials.as_ref(), place, now)?;
+        let has_device = credentials.is_some_and(|credentials| credentials.has_device());
+        Ok(match (ruling.second_factor, has_device) {
+            (SecondFactor::Skip, _) | (SecondFactor::Optional, false) => Demand::Nothing(ruling),
+            (SecondFactor::Enroll, false) => Demand::SetUp(ruling),
+            (SecondFactor::Required, false) => Demand::Code,
+            (SecondFactor::Required | SecondFactor::Enroll | SecondFactor::Optional, true) => {
+                if self.remembered(account, place, now)? { Demand::Remembered } else { Demand::Code }
             }
         })
     }
 
-    /// What holds for a login, for administration.
-    pub fn ruling(&self, place: &Place, now: UnixTime) -> Result<Ruling, Error> {
+    /// What holds for a login, and whether the user has a device, for administration: an error where any of the record
+    /// cannot be used.
+    pub fn foresee(&self, place: &Place, now: UnixTime) -> Result<(Ruling, bool), Error> {
         let nobody = || Error::Names { subject: "the user".into(), errno: nix::errno::Errno::ENOENT };
-        Ok(self.ruled(place, now)?.ok_or_else(nobody)?.0)
-    }
-
-    /// Whether the user has a device, for administration.
-    pub fn has_device(&self) -> Result<bool, Error> {
-        let Some(account) = &self.account else { return Ok(false) };
-        Ok(self.store.load(account)?.is_some_and(|loaded| loaded.record.is_enrolled()))
-    }
-
-    /// What holds for a login of somebody known, and their record.
-    fn ruled(&self, place: &Place, now: UnixTime) -> Result<Option<(Ruling, Option<Record>)>, Error> {
-        let Some(account) = &self.account else { return Ok(None) };
+        let account = self.account.as_ref().ok_or_else(nobody)?;
         let record = self.store.load(account)?.map(|loaded| loaded.record);
-        let personal = record.as_ref().map_or(Requirement::Policy, |record| record.credentials.requirement);
+        let credentials = record.as_ref().map(|record| &record.credentials);
+        let ruling = self.ruling(account, credentials, place, now)?;
+        Ok((ruling, credentials.is_some_and(Credentials::has_device)))
+    }
+
+    fn ruling(
+        &self,
+        account: &Account,
+        credentials: Option<&Credentials>,
+        place: &Place,
+        now: UnixTime,
+    ) -> Result<Ruling, Error> {
+        let personal = credentials.map_or(Requirement::Policy, |credentials| credentials.requirement);
         let member = |group: &str| site::is_member(account, group);
-        let ruling = self.site.config.policy.ruling(account.name.as_str(), personal, place, now, member)?;
-        Ok(Some((ruling, record)))
+        self.site.config.policy.ruling(account.name.as_str(), personal, place, now, member)
+    }
+
+    /// Whether a code was given from the same address a moment ago.
+    fn remembered(&self, account: &Account, place: &Place, now: UnixTime) -> Result<bool, Error> {
+        let Some((address, length)) = place.address().zip(self.site.config.grace) else { return Ok(false) };
+        let loaded = self.store.load(account)?;
+        Ok(loaded
+            .is_some_and(|loaded| loaded.record.is_enrolled() && loaded.record.state.remembers(address, length, now)))
     }
 
     /// Whether an answer is good. When this returns, what it returns is durable.

@@ -80,7 +80,7 @@ impl Record {
 
     /// Whether there is a device.
     pub fn is_enrolled(&self) -> bool {
-        !self.credentials.devices.is_empty()
+        self.credentials.has_device()
     }
 
     /// How many recovery codes still work; `None` where none were issued.

@@ -231,14 +231,16 @@ fn put_back(path: &Path, user: &TestUser) {
 fn something_else_in_place_of_a_file_refuses_and_never_hangs() {
     // Without a device this user would pass: damage must not look like that.
     let mut desk = Desk::new("[policy]\nsecond_factor = \"optional\"\n");
-    for path in [desk.site.credentials(&desk.user.name), desk.site.state_file(&desk.user.name)] {
+    let (credentials, state) = (desk.site.credentials(&desk.user.name), desk.site.state_file(&desk.user.name));
+    // Whether to ask is known from the credentials; the state is looked at when the answer is there.
+    for (path, asked) in [(credentials, false), (state, true)] {
         for (kind, what) in in_place_of(&path, &desk.user) {
-            // Before anything is asked …
+            // Before anybody is asked …
             put(kind, &path, &desk.user);
             let (said, log) = logged(&desk.talk(), &["000000"]);
             put_back(&path, &desk.user);
             assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{kind} {path:?} {said}\n{log:#?}");
-            assert!(said.prompts().is_empty() && said.texts() == [UNAVAILABLE], "{said}");
+            assert!(said.prompts().is_empty() != asked && said.texts() == [UNAVAILABLE], "{said}");
             let start = format!("err error user={} error=\"{} {what}", desk.user.name, path.display());
             assert!(log.len() == 1 && log[0].starts_with(&start) && log[0].contains("\" hint=\""), "{start}\n{log:#?}");
 

@@ -50,7 +50,14 @@ const USER: &str = "
     read /etc/passwd
     close /etc/passwd
 ";
-/// Once to know whether to ask, and once more when the answer is there.
+/// To know whether to ask.
+const LOOK: &str = "
+    openat STATE/USER.toml for reading
+    statx STATE/USER.toml
+    read STATE/USER.toml
+    close STATE/USER.toml
+";
+/// When the answer is there.
 const RECORD: &str = "
     openat STATE/USER.toml for reading
     statx STATE/USER.toml
@@ -85,9 +92,9 @@ const LOG_AGAIN: &str = "
 ";
 
 /// A process's first login.
-const FIRST: [&str; 8] = [LOAD, CONFIGURATION, NAME_SERVICE, USER, RECORD, RECORD, SWAP, LOG];
+const FIRST: [&str; 8] = [LOAD, CONFIGURATION, NAME_SERVICE, USER, LOOK, RECORD, SWAP, LOG];
 /// Each further one.
-const FURTHER: [&str; 7] = [CONFIGURATION, NAME_SERVICE_AGAIN, USER, RECORD, RECORD, SWAP, LOG_AGAIN];
+const FURTHER: [&str; 7] = [CONFIGURATION, NAME_SERVICE_AGAIN, USER, LOOK, RECORD, SWAP, LOG_AGAIN];
 
 struct Desk {
     user: TestUser,

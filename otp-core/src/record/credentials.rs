@@ -110,6 +110,11 @@ impl Requirement {
 }
 
 impl Credentials {
+    /// Whether a code can be given at all.
+    pub fn has_device(&self) -> bool {
+        !self.devices.is_empty()
+    }
+
     /// The file's bytes. [`Credentials::decode`] of them gives the same credentials.
     pub fn encode(&self) -> Zeroizing<String> {
         // Large enough that no copy of a seed is left behind by growing.

@@ -58,6 +58,13 @@ struct Names {
     incoming_of_root: String,
 }
 
+/// A user's credentials, and the file that they were read from.
+struct Opened {
+    file: File,
+    inode: u64,
+    credentials: Credentials,
+}
+
 /// What the two slots of a state file say.
 struct Slots([Option<Slot>; 2]);
 
@@ -105,6 +112,11 @@ impl FileStore {
         let file = self.open_file(&name, OFlag::O_RDONLY)?.ok_or_else(|| self.failed("open", &name)(Errno::ENOENT))?;
         let size = self.trust(&file, &name, None)?.len();
         self.read_credentials(&file, size, &name)
+    }
+
+    /// A user's credentials alone: all that must be known before anybody is asked.
+    pub fn credentials_of(&self, account: &Account) -> Result<Option<Credentials>, StoreError> {
+        Ok(self.open_credentials(account, &Names::of(account))?.map(|opened| opened.credentials))
     }
 
     /// Removes whatever is stored for a user, readable or not, for administration. A change under way is waited for, so
@@ -177,6 +189,16 @@ impl FileStore {
             return Ok(metadata);
         };
         Err(self.untrusted(name, wrong))
+    }
+
+    fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Opened>, StoreError> {
+        let Some(file) = self.open_file(&names.credentials, OFlag::O_RDONLY)? else {
+            return Ok(None);
+        };
+        let metadata = self.trust(&file, &names.credentials, Some(account.uid))?;
+        let credentials = self.read_credentials(&file, metadata.len(), &names.credentials)?;
+        credentials.belongs_to(account).map_err(|damage| self.damaged(&names.credentials, damage))?;
+        Ok(Some(Opened { inode: metadata.ino(), file, credentials }))
     }
 
     fn read_credentials(&self, mut file: &File, size: u64, name: &str) -> Result<Credentials, StoreError> {
@@ -371,18 +393,14 @@ impl Store for FileStore {
         let names = Names::of(account);
         let mut tries_left = 3u8;
         loop {
-            let Some(file) = self.open_file(&names.credentials, OFlag::O_RDONLY)? else {
+            let Some(Opened { file: _open, inode, credentials }) = self.open_credentials(account, &names)? else {
                 return Ok(None);
             };
-            let metadata = self.trust(&file, &names.credentials, Some(account.uid))?;
-            let credentials = self.read_credentials(&file, metadata.len(), &names.credentials)?;
-            credentials.belongs_to(account).map_err(|damage| self.damaged(&names.credentials, damage))?;
-
-            let found = self.load_state(account, &names, credentials, metadata.ino());
-            // Between the two reads the credentials may have been replaced or removed; then both are read again. `file`
-            // is still open, so that its inode number is nobody else's.
+            let found = self.load_state(account, &names, credentials, inode);
+            // Between the two reads the credentials may have been replaced or removed; then both are read again. The
+            // file is still open, so that its inode number is nobody else's.
             tries_left = tries_left.saturating_sub(1);
-            if found.is_ok() || tries_left == 0 || self.inode(&names.credentials)? == Some(metadata.ino()) {
+            if found.is_ok() || tries_left == 0 || self.inode(&names.credentials)? == Some(inode) {
                 return found.map(Some);
             }
         }

@@ -37,7 +37,7 @@ pub(super) struct Foreseen {
 /// Foresees a login.
 pub(super) fn foresee(site: &Site, account: &Account, place: &Place) -> Result<Foreseen, Error> {
     let (authority, now) = (LocalAuthority::for_account(site, account.clone())?, UnixTime::now());
-    let (ruling, has_device) = (authority.ruling(place, now)?, authority.has_device()?);
+    let (ruling, has_device) = authority.foresee(place, now)?;
     let outcome = match authority.demand(place, now)? {
         Demand::Nothing(_) => Outcome::NotAsked,
         Demand::Remembered => Outcome::Remembered,
