@@ -13,6 +13,9 @@ use crate::time::{Seconds, UnixTime};
 /// Bytes of one slot; a state file is two of them, one block of a disk.
 pub const SLOT_SIZE: usize = 2048;
 
+/// How each slot begins, up to its sequence number of 20 digits.
+const BEGINNING: &str = "pam_otp-state 1\nsequence ";
+
 /// What the last logins left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -142,7 +145,7 @@ impl Slot {
 
     fn write(&self, text: &mut String) -> fmt::Result {
         let Self { sequence, state } = self;
-        writeln!(text, "pam_otp-state 1\nsequence {sequence:020}\nenrolment {}", state.enrolment)?;
+        writeln!(text, "{BEGINNING}{sequence:020}\nenrolment {}", state.enrolment)?;
         match state.last_accepted {
             Some(time) => writeln!(text, "last-accepted {}", time.0)?,
             None => writeln!(text, "last-accepted never")?,
@@ -164,6 +167,12 @@ impl Slot {
             writeln!(text, "device {device} next {mark}")?;
         }
         Ok(())
+    }
+
+    /// The sequence number that a slot says it has, which is true if it can be decoded; 0 where it says none.
+    pub fn claimed_sequence(bytes: &[u8]) -> u64 {
+        let digits = bytes.strip_prefix(BEGINNING.as_bytes()).and_then(|rest| rest.first_chunk::<20>());
+        digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
     }
 
     /// Reads a slot. Torn, damaged, or anything that [`Slot::encode`] would not write: `None`.
@@ -236,6 +245,7 @@ mod tests {
         for slot in [full(), locked, Slot { sequence: 1, state: State::new(EnrolmentId([1; 16])) }] {
             let bytes = slot.encode().unwrap();
             assert_eq!(Slot::decode(&bytes).as_ref(), Some(&slot));
+            assert_eq!(Slot::claimed_sequence(&bytes), slot.sequence);
         }
     }
 

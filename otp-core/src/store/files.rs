@@ -8,6 +8,8 @@
 //!   one with a state of the new enrolment, and renames. Until the rename the old slot is the present one, and from
 //!   then on the new one, without a moment between.
 
+mod slots;
+
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -22,21 +24,16 @@ use nix::sys::stat::{Mode, fchmod, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 use zeroize::Zeroizing;
 
+use self::slots::{BLANK, Present, STATE_SIZE, Slots};
 use super::{Loaded, Store, StoreError, Swap, Version};
-use crate::record::{Credentials, Damage, EnrolmentId, Record, SLOT_SIZE, Slot, State};
+use crate::record::{Credentials, Damage, EnrolmentId, Record, Slot, State};
 use crate::user::Account;
 
 /// Larger than any record this program writes.
 const LARGEST_CREDENTIALS: usize = 65_536;
 
-/// Where the second slot starts: after [`SLOT_SIZE`] bytes.
+/// Where the second slot starts.
 const SECOND_SLOT: u64 = 2048;
-
-/// Bytes of a state file.
-const STATE_SIZE: u64 = 4096;
-
-/// A state file in which nothing was written yet.
-const BLANK_STATE: [u8; SLOT_SIZE * 2] = [b' '; SLOT_SIZE * 2];
 
 /// The file that rehearsals write. No user's file name starts with a dot.
 const REHEARSAL: &str = ".rehearsal";
@@ -64,9 +61,6 @@ struct Opened {
     inode: u64,
     credentials: Credentials,
 }
-
-/// What the two slots of a state file say.
-struct Slots([Option<Slot>; 2]);
 
 impl FileStore {
     /// Opens the state directory, which must belong to root and be closed to everybody outside its group.
@@ -212,14 +206,9 @@ impl FileStore {
 
     fn read_slots(&self, file: &File, name: &str) -> Result<Slots, StoreError> {
         // One byte more than a state file has, so that a longer one is noticed.
-        let mut bytes = [0u8; SLOT_SIZE * 2 + 1];
+        let mut bytes = [0u8; STATE_SIZE + 1];
         let length = file.read_at(&mut bytes, 0).map_err(|error| self.io("read", name, error))?;
-        let whole = bytes.get(..length).filter(|_| length == SLOT_SIZE * 2);
-        let (one, two) = whole.map_or((None, None), |bytes| {
-            let (one, two) = bytes.split_at(SLOT_SIZE);
-            (Slot::decode(one), Slot::decode(two))
-        });
-        Ok(Slots([one, two]))
+        Ok(Slots::new(bytes.get(..length).unwrap_or_default()))
     }
 
     /// Waits for the lock, at most about ten seconds: a process that stops while it holds one blocks its user no longer.
@@ -246,10 +235,12 @@ impl FileStore {
         if self.trust(&file, &names.state, Some(account.uid))?.nlink() == 0 {
             return Ok(None); // removed while we waited
         }
-        let slots = self.read_slots(&file, &names.state)?;
-        let same = slots.highest() == seen.sequence && self.inode(&names.credentials)? == Some(seen.credentials);
-        let present = slots.present(seen.enrolment).filter(|_| same);
-        Ok(present.map(|(place, _)| (file, if place == 0 { 1 } else { 0 })))
+        let present = self.read_slots(&file, &names.state)?.present(seen.enrolment);
+        let Some(present) = present.filter(|present| present.highest == seen.sequence) else {
+            return Ok(None);
+        };
+        let same = self.inode(&names.credentials)? == Some(seen.credentials);
+        Ok(same.then_some((file, present.spare)))
     }
 
     fn inode(&self, name: &str) -> Result<Option<u64>, StoreError> {
@@ -310,7 +301,7 @@ impl FileStore {
             return Ok(Some(file));
         }
         let beside = format!("{}.{enrolment}", names.state);
-        self.create(&beside, account, &BLANK_STATE)?;
+        self.create(&beside, account, &BLANK)?;
         let (from, to) = (beside.as_str(), names.state.as_str());
         if let Err(error) = renameat2(&self.directory, from, &self.directory, to, RenameFlags::RENAME_NOREPLACE) {
             self.unlink(&beside)?;
@@ -337,10 +328,10 @@ impl FileStore {
         if metadata.nlink() == 0 || self.inode(&names.credentials)?.is_some() {
             return Ok(None);
         }
-        if metadata.len() != STATE_SIZE {
+        if usize::try_from(metadata.len()) != Ok(STATE_SIZE) {
             // Nobody's state, so nothing is lost; what is written into it must be readable later.
             file.set_len(0).map_err(|error| self.io("write", &names.state, error))?;
-            file.write_all_at(&BLANK_STATE, 0).map_err(|error| self.io("write", &names.state, error))?;
+            file.write_all_at(&BLANK, 0).map_err(|error| self.io("write", &names.state, error))?;
         }
         let sequence = self.read_slots(&file, &names.state)?.highest();
         Ok(Some((file, sequence)))
@@ -357,16 +348,16 @@ impl FileStore {
         let damaged = |damage| self.damaged(&names.state, damage);
         let file = self.open_file(&names.state, OFlag::O_RDONLY)?.ok_or_else(|| damaged(Damage::Missing))?;
         self.trust(&file, &names.state, Some(account.uid))?;
-        let mut slots = self.read_slots(&file, &names.state)?;
-        if slots.present(credentials.enrolment).is_none() {
+        let mut present = self.read_slots(&file, &names.state)?.present(credentials.enrolment);
+        if present.is_none() {
             // Perhaps it was read while it was written: once more, when nobody writes.
             self.lock(&file, &names.state)?;
-            slots = self.read_slots(&file, &names.state)?;
+            present = self.read_slots(&file, &names.state)?.present(credentials.enrolment);
         }
         let nothing = || damaged(Damage::Malformed("neither slot holds a state of this enrolment".into()));
-        let (_, slot) = slots.present(credentials.enrolment).ok_or_else(nothing)?;
-        let version = Version { sequence: slots.highest(), credentials: inode, enrolment: credentials.enrolment };
-        let record = Record::new(credentials, slot.state.clone()).map_err(damaged)?;
+        let Present { highest, slot, .. } = present.ok_or_else(nothing)?;
+        let version = Version { sequence: highest, credentials: inode, enrolment: credentials.enrolment };
+        let record = Record::new(credentials, slot.state).map_err(damaged)?;
         Ok(Loaded { record, version })
     }
 
@@ -478,19 +469,6 @@ impl Names {
             incoming: format!("{stem}.new"),
             incoming_of_root: format!("{stem}.new-by-root"),
         }
-    }
-}
-
-impl Slots {
-    /// The highest sequence number, whichever enrolment it is of; 0 where nothing was written yet.
-    fn highest(&self) -> u64 {
-        self.0.iter().flatten().map(|slot| slot.sequence).max().unwrap_or(0)
-    }
-
-    /// The present state of an enrolment, with its place.
-    fn present(&self, enrolment: EnrolmentId) -> Option<(usize, &Slot)> {
-        let places = self.0.iter().enumerate().filter_map(|(place, slot)| Some((place, slot.as_ref()?)));
-        places.filter(|(_, slot)| slot.state.enrolment == enrolment).max_by_key(|(_, slot)| slot.sequence)
     }
 }
 

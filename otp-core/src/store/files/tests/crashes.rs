@@ -107,7 +107,7 @@ fn an_enrolment_that_was_killed_before_its_rename_never_happened() {
 fn a_first_enrolment_starts_over_whatever_a_killed_one_left() {
     for leftover in ["alice.new-by-root", "alice.state"] {
         let home = Home::empty();
-        home.store.create(leftover, &alice(), &[b' '; SLOT_SIZE * 2]).unwrap();
+        home.store.create(leftover, &alice(), &BLANK).unwrap();
         assert!(home.store.load(&alice()).unwrap().is_none(), "{leftover}");
         assert_eq!(home.login(&right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
         home.enrol(&alice());

@@ -1,0 +1,56 @@
+//! The two slots of a state file, read as little as can be: one of them whole, as long as it can be read.
+
+use std::cmp::Reverse;
+
+use crate::record::{EnrolmentId, SLOT_SIZE, Slot};
+
+/// Bytes of a state file.
+pub(super) const STATE_SIZE: usize = SLOT_SIZE * 2;
+
+/// A state file in which nothing was written yet.
+pub(super) const BLANK: [u8; STATE_SIZE] = [b' '; STATE_SIZE];
+
+/// What a state file says.
+pub(super) struct Slots([u8; STATE_SIZE]);
+
+/// The present state of an enrolment.
+pub(super) struct Present {
+    /// Where the next one is written.
+    pub(super) spare: usize,
+    /// The highest sequence number in the file, whichever enrolment it is of.
+    pub(super) highest: u64,
+    /// What was written last for this enrolment.
+    pub(super) slot: Slot,
+}
+
+impl Slots {
+    /// A file that is shorter or longer holds nothing that can be read.
+    pub(super) fn new(contents: &[u8]) -> Self {
+        Self(contents.try_into().unwrap_or(BLANK))
+    }
+
+    /// What can be read, in the order it was written, the last first. What cannot may claim any sequence; it is passed by.
+    fn readable(&self) -> impl Iterator<Item = (usize, Slot)> {
+        let (one, two) = self.0.split_at(SLOT_SIZE);
+        let mut places = [(0, one), (1, two)];
+        places.sort_by_key(|(_, bytes)| Reverse(Slot::claimed_sequence(bytes)));
+        places.into_iter().filter_map(|(place, bytes)| Some((place, Slot::decode(bytes)?)))
+    }
+
+    /// The highest sequence number, whichever enrolment it is of; 0 where nothing was written yet.
+    pub(super) fn highest(&self) -> u64 {
+        self.readable().next().map_or(0, |(_, slot)| slot.sequence)
+    }
+
+    /// The present state of an enrolment.
+    pub(super) fn present(&self, enrolment: EnrolmentId) -> Option<Present> {
+        let mut highest = 0;
+        for (place, slot) in self.readable() {
+            highest = highest.max(slot.sequence);
+            if slot.state.enrolment == enrolment {
+                return Some(Present { spare: if place == 0 { 1 } else { 0 }, highest, slot });
+            }
+        }
+        None
+    }
+}
