@@ -111,9 +111,13 @@ pub const CHANGE_PHONES: Operation = Operation {
     ..RESET
 };
 
-/// A user's helper sets up.
+/// A user's helper sets up, under a umask that would keep even the user from what it makes.
 pub const HELPER_ENROLS: Operation = Operation {
-    program: |_| (Command::new(HELPER), true),
+    program: |_| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("umask 0777; exec {HELPER}")]);
+        (shell, true)
+    },
     begins: |scene| scene.site.config().display().to_string(),
     before: || Scene::of_user(false),
     talk: |_, talk| set_up_by_helper(talk, None),
@@ -122,6 +126,7 @@ pub const HELPER_ENROLS: Operation = Operation {
 
 /// A user's helper changes the device, on proof.
 pub const HELPER_RESETS: Operation = Operation {
+    program: |_| (Command::new(HELPER), true),
     before: || Scene::of_user(true),
     talk: |scene, talk| set_up_by_helper(talk, Some(&scene.old().recovery[0])),
     ..HELPER_ENROLS

@@ -1,6 +1,11 @@
 //! Programs that die at any of their system calls: killed before each in turn, they leave the record as it was or as it
 //! was to be, nothing that blocks the next, and no code that works twice.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on stops where it is")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on stops where it is"
+)]
 
 use pam_otp_tests::{
     fault::{Fault, Traced, points},
@@ -31,7 +36,10 @@ fn killed_at_every_call(operation: &Operation) {
         }
         missed += usize::from(!traced.was_met());
     }
-    eprintln!("killed at {} calls: {before} times the record before, {after} times after; {missed} missed", points.len());
+    eprintln!(
+        "killed at {} calls: {before} times the record before, {after} times after; {missed} missed",
+        points.len()
+    );
     assert!(before > 0 && after > 0 && missed <= points.len() / 50, "{before} {after} {missed}");
 }
 
