@@ -6,6 +6,7 @@
 use std::io::{self, BufReader};
 use std::process::ExitCode;
 
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{alarm, geteuid, getuid};
 use otp_core::error::Error;
 use otp_core::pipe::{read_line, write_line};
@@ -23,6 +24,8 @@ const MOST_REQUESTS: usize = 100;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
+    // What we make is its user's to open from the moment it is there, even if we are killed in the next one.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     if getuid() != geteuid() {
         return answer_once("the helper is set-user-ID", "make it root:pam_otp with mode 2755");
     }

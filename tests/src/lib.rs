@@ -17,7 +17,10 @@
 pub mod app;
 pub mod conversation;
 pub mod desk;
+pub mod fault;
 pub mod machine;
+pub mod operations;
+pub mod ordeal;
 pub mod outcome;
 pub mod pam;
 pub mod phone;

@@ -67,6 +67,16 @@ impl Dialogue {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
+    /// Says a line to a program that may have ended.
+    pub fn say_if_heard(&mut self, line: &str) {
+        let _ = writeln!(self.child.stdin.as_mut().unwrap(), "{line}");
+    }
+
+    /// The next line as JSON, from a program that may end before or in the middle of it.
+    pub fn object(&mut self) -> Option<Value> {
+        serde_json::from_str(&self.line()).ok()
+    }
+
     /// The next line, without its end; empty when there is none.
     ///
     /// # Panics

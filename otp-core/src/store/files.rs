@@ -8,6 +8,7 @@
 //!   one with a state of the new enrolment, and renames. Until the rename the old slot is the present one, and from
 //!   then on the new one, without a moment between.
 
+mod first_state;
 mod slots;
 
 use std::fs::{File, Metadata};
@@ -19,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 use zeroize::Zeroizing;
@@ -53,6 +54,9 @@ struct Names {
     /// The same as root makes them, under a name of its own: what root made and did not live to give to its user, the
     /// user cannot remove from a sticky directory, and must not be kept from enrolling by.
     incoming_of_root: String,
+    /// A first state before it is moved in, and the same as root makes it.
+    incoming_state: String,
+    incoming_state_of_root: String,
 }
 
 /// A user's credentials, and the file that they were read from.
@@ -130,7 +134,8 @@ impl FileStore {
         let mut existed = self.unlink(&names.credentials)?;
         if !gone {
             // Where the state is gone, one that is there by now belongs to an enrolment that began after us.
-            for name in [&names.incoming, &names.incoming_of_root, &names.state] {
+            existed |= self.unlink(&names.state)?;
+            for name in names.beside() {
                 existed |= self.unlink(name)?;
             }
         }
@@ -143,6 +148,14 @@ impl FileStore {
             Ok(()) => Ok(true),
             Err(Errno::ENOENT) => Ok(false),
             Err(error) => Err(self.failed("remove", name)(error)),
+        }
+    }
+
+    /// Removes what processes left behind that were killed. Called with the lock: nobody is writing new credentials, and
+    /// nobody needs another state. What is root's a user cannot remove; it is in nobody's way.
+    fn sweep(&self, names: &Names) {
+        for name in names.beside() {
+            let _ = self.unlink(name);
         }
     }
 
@@ -270,57 +283,36 @@ impl FileStore {
 
     /// Makes a new file that only its user can open, whatever the umask; root makes it for the user.
     fn create(&self, name: &str, account: &Account, contents: &[u8]) -> Result<File, StoreError> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let file = File::from(openat(&self.directory, name, flags, mode).map_err(self.failed("create", name))?);
+        let file = self.create_empty(name).map_err(self.failed("create", name))?;
+        self.fill(&file, name, account, contents).map(|()| file)
+    }
+
+    fn create_empty(&self, name: &str) -> Result<File, Errno> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&self.directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
+    }
+
+    /// Gives an empty file to its user, then its contents, and flushes it.
+    fn fill(&self, mut file: &File, name: &str, account: &Account, contents: &[u8]) -> Result<(), StoreError> {
         let written = (|| {
-            fchmod(&file, mode)?;
+            fchmod(file, Mode::S_IRUSR | Mode::S_IWUSR)?;
             if geteuid().is_root() {
-                fchown(&file, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?;
+                fchown(file, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?;
             }
-            (&file).write_all(contents)?;
+            file.write_all(contents)?;
             file.sync_all()
         })();
-        written.map(|()| file).map_err(|error| {
+        written.map_err(|error| {
             // Best effort: the name is cleared again before its next use in any case.
             let _ = self.unlink(name);
             self.io("write", name, error)
         })
     }
 
-    /// Opens the permanent state file, making it first where there is none; `None` if it was removed right after. Made
-    /// beside and moved in whole, so that nobody ever meets an empty one or one that still belongs to root. The enrolment
-    /// makes the name beside it unique among threads and PID namespaces, where a process id would not.
-    fn open_or_create_state(
-        &self,
-        account: &Account,
-        names: &Names,
-        enrolment: EnrolmentId,
-    ) -> Result<Option<File>, StoreError> {
-        if let Some(file) = self.open_file(&names.state, OFlag::O_RDWR)? {
-            return Ok(Some(file));
-        }
-        let beside = format!("{}.{enrolment}", names.state);
-        self.create(&beside, account, &BLANK)?;
-        let (from, to) = (beside.as_str(), names.state.as_str());
-        if let Err(error) = renameat2(&self.directory, from, &self.directory, to, RenameFlags::RENAME_NOREPLACE) {
-            self.unlink(&beside)?;
-            if error != Errno::EEXIST {
-                return Err(self.failed("create", &names.state)(error));
-            }
-        }
-        self.open_file(&names.state, OFlag::O_RDWR)
-    }
-
     /// Opens and locks the state of a user who has no credentials, and says how far its sequence is; `None` if there are
     /// credentials by now.
-    fn locked_without_credentials(
-        &self,
-        account: &Account,
-        names: &Names,
-        enrolment: EnrolmentId,
-    ) -> Result<Option<(File, u64)>, StoreError> {
-        let Some(file) = self.open_or_create_state(account, names, enrolment)? else {
+    fn locked_without_credentials(&self, account: &Account, names: &Names) -> Result<Option<(File, u64)>, StoreError> {
+        let Some(file) = self.open_or_create_state(account, names)? else {
             return Ok(None);
         };
         self.lock(&file, &names.state)?;
@@ -411,7 +403,7 @@ impl Store for FileStore {
         let locked = match seen {
             Some(seen) => self.locked(account, &names, seen)?.map(|(file, spare)| (file, spare, seen.sequence)),
             None => {
-                let locked = self.locked_without_credentials(account, &names, record.credentials.enrolment)?;
+                let locked = self.locked_without_credentials(account, &names)?;
                 locked.map(|(file, sequence)| (file, 0, sequence))
             }
         };
@@ -419,7 +411,7 @@ impl Store for FileStore {
             return Ok(Swap::Lost);
         };
         let incoming_name = if geteuid().is_root() { &names.incoming_of_root } else { &names.incoming };
-        self.unlink(incoming_name)?; // of a process that was killed: we hold the lock, so nobody is writing it
+        self.sweep(&names);
         let incoming = self.create(incoming_name, account, record.credentials.encode().as_bytes())?;
         let in_place = self.write_slot(&file, &names.state, spare, sequence, &record.state).and_then(|()| {
             let (from, to) = (incoming_name.as_str(), names.credentials.as_str());
@@ -441,6 +433,7 @@ impl Store for FileStore {
         };
         self.unlink(&names.credentials)?;
         self.unlink(&names.state)?;
+        self.sweep(&names);
         self.sync_directory()?;
         Ok(Swap::Done)
     }
@@ -468,7 +461,14 @@ impl Names {
             state: format!("{stem}.state"),
             incoming: format!("{stem}.new"),
             incoming_of_root: format!("{stem}.new-by-root"),
+            incoming_state: format!("{stem}.new-state"),
+            incoming_state_of_root: format!("{stem}.new-state-by-root"),
         }
+    }
+
+    /// What is there only while somebody enrols.
+    fn beside(&self) -> [&str; 4] {
+        [&self.incoming, &self.incoming_of_root, &self.incoming_state, &self.incoming_state_of_root].map(String::as_str)
     }
 }
 

@@ -310,7 +310,7 @@ fn purging_removes_whatever_is_there() {
     for name in ["alice.toml", "alice.state"] {
         overwrite(home.path(name), "not a record");
     }
-    for name in ["alice.new", "alice.new-by-root"] {
+    for name in Names::of(&alice()).beside() {
         fs::write(home.path(name), "not a record").unwrap();
     }
     assert!(home.store.purge(&alice()).unwrap());

@@ -117,12 +117,43 @@ fn a_first_enrolment_starts_over_whatever_a_killed_one_left() {
 }
 
 #[test]
-fn a_state_file_that_never_got_its_name_is_in_nobodys_way() {
+fn whatever_a_killed_enrolment_left_is_gone_after_the_next_one_and_after_a_removal() {
+    let litter = |home: &Home| {
+        for name in Names::of(&alice()).beside() {
+            fs::write(home.path(name), "half").unwrap();
+        }
+    };
     let home = Home::empty();
-    let leftover = format!("alice.state.{}", std::process::id());
-    home.store.create(&leftover, &alice(), b"half").unwrap();
+    litter(&home);
     home.enrol(&alice());
+    assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
+    litter(&home);
+    let seen = home.load();
+    assert_eq!(home.store.replace(&alice(), Some(seen.version), &enrolled_anew(&seen.record, 2)).unwrap(), Swap::Done);
+    assert_eq!(home.names(), ["alice.state", "alice.toml"]);
+    litter(&home);
+    assert_eq!(home.store.remove(&alice(), home.load().version).unwrap(), Swap::Done);
+    assert!(home.names().is_empty());
+}
+
+#[test]
+fn a_first_state_that_somebody_else_works_on_is_waited_for() {
+    let home = Home::empty();
+    let beside = home.path("alice.new-state-by-root");
+    fs::write(&beside, "half").unwrap();
+    fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
+    let holder = File::open(&beside).unwrap();
+    holder.lock().unwrap();
+    thread::scope(|scope| {
+        let other = scope.spawn(|| home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap());
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(fs::read_to_string(&beside).unwrap(), "half");
+        fs::rename(&beside, home.path("alice.state")).unwrap();
+        drop(holder);
+        assert_eq!(other.join().unwrap(), Swap::Lost);
+    });
+    assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), "half");
 }
 
 #[test]

@@ -179,6 +179,38 @@ fn an_enrolment_is_not_made_over_something_strange() {
 }
 
 #[test]
+fn a_first_state_goes_on_with_nothing_that_a_killed_process_cannot_have_left() {
+    let beside = "alice.new-state-by-root";
+    for kind in ["symbolic link", "hard link", "fifo", "of another user", "of mode 0666"] {
+        let home = Home::empty();
+        let (victim, beside) = (home.path("victim"), home.path(beside));
+        fs::write(&victim, "untouched").unwrap();
+        fs::set_permissions(&victim, Permissions::from_mode(0o600)).unwrap();
+        match kind {
+            "symbolic link" => symlink(&victim, &beside).unwrap(),
+            "hard link" => fs::hard_link(&victim, &beside).unwrap(),
+            "fifo" => mkfifo(&beside, Mode::S_IRUSR | Mode::S_IWUSR).unwrap(),
+            _ => drop(fs::copy(&victim, &beside).unwrap()),
+        }
+        // Held open, so that its inode number is nobody else's meanwhile.
+        let planted = (!["fifo", "symbolic link"].contains(&kind)).then(|| File::open(&beside).unwrap());
+        if kind == "of another user" {
+            chown(&beside, Some(1001), Some(1001)).unwrap();
+        }
+        if kind == "of mode 0666" {
+            fs::set_permissions(&beside, Permissions::from_mode(0o666)).unwrap();
+        }
+        let inode = fs::symlink_metadata(&beside).unwrap().ino();
+        home.enrol(&alice());
+        assert_eq!(fs::read(&victim).unwrap(), b"untouched", "{kind}");
+        assert_eq!(home.names(), ["alice.state", "alice.toml", "victim"], "{kind}");
+        let state = fs::metadata(home.path("alice.state")).unwrap();
+        assert!(planted.is_none() || state.ino() != inode, "{kind}");
+        assert_eq!(home.login(&right()).unwrap(), by_phone(), "{kind}");
+    }
+}
+
+#[test]
 fn purging_follows_no_link_and_waits_for_nobody() {
     let home = Home::empty();
     fs::write(home.path("victim"), "untouched").unwrap();
