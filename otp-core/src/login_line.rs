@@ -81,12 +81,13 @@ impl Demand {
 
     /// Reads what [`Demand::words`] wrote, and nothing else.
     pub fn read(words: &str) -> Option<Self> {
-        match words.split_once(' ') {
+        let demand = match words.split_once(' ') {
             None => [Self::Code, Self::Remembered].into_iter().find(|demand| demand.words() == words),
             Some(("nothing", ruling)) => Ruling::read(ruling).map(Self::Nothing),
             Some(("set-up", ruling)) => Ruling::read(ruling).map(Self::SetUp),
             Some(_) => None,
-        }
+        };
+        demand.filter(|demand| demand.words() == words)
     }
 }
 
@@ -146,6 +147,11 @@ impl Verdict {
 
     /// Reads what [`Verdict::words`] wrote, and nothing else.
     pub fn read(words: &str) -> Option<Self> {
+        // Saying it again must give the same words: a number has one spelling.
+        Self::meant_by(words).filter(|verdict| verdict.words() == words)
+    }
+
+    fn meant_by(words: &str) -> Option<Self> {
         let words: Vec<&str> = words.split(' ').collect();
         let accepted = |factor, left: &[&str]| {
             let recovery_left = match *left {
@@ -272,6 +278,8 @@ mod tests {
             "refused wrong -1",
             "accepted  totp 1",
             "accepted totp 256",
+            "accepted totp 01",
+            "refused wrong +1",
             "Accepted totp 1",
         ] {
             assert_eq!(Verdict::read(odd), None, "{odd}");
@@ -284,6 +292,8 @@ mod tests {
             "nothing never default",
             "code ",
             "set-up enroll rule-x",
+            "set-up enroll rule-+1",
+            "nothing skip default from 07",
         ] {
             assert_eq!(Demand::read(odd), None, "{odd}");
         }

@@ -281,7 +281,7 @@ fn between_quotes(text: &str) -> Option<&str> {
     text.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// The text of a TOML basic string, as [`quoted`] writes them.
+/// The text of a TOML basic string, in the one spelling that [`quoted`] gives it.
 fn unquoted(text: &str) -> Option<String> {
     let mut letters = between_quotes(text)?.chars();
     let mut plain = String::with_capacity(text.len());
@@ -299,7 +299,7 @@ fn unquoted(text: &str) -> Option<String> {
             other => other,
         });
     }
-    Some(plain)
+    Some(plain).filter(|plain| quoted(plain) == text)
 }
 
 /// A TOML basic string.
@@ -393,6 +393,8 @@ mod tests {
         assert_eq!(with("uid = 4294967295", "uid = +1"), cannot(4, "uid"));
         assert_eq!(with("user = \"", "user = \"\""), cannot(3, "user"));
         assert_eq!(with("user = \"weird", "user = \"\\u12"), cannot(3, "user"));
+        assert_eq!(with("user = \"weird", "user = \"\\u0077eird"), cannot(3, "user"));
+        assert_eq!(with("user = \"weird", "user = \"\u{1b}weird"), cannot(3, "user"));
         assert_eq!(with("enrolment = \"ab", "enrolment = \"AB"), cannot(5, "enrolment"));
         assert_eq!(with("requirement = \"required\"", "requirement = \"maybe\""), cannot(6, "requirement"));
         assert_eq!(with("salt = \"0101", "salt = \"01"), cannot(9, "salt"));
