@@ -33,7 +33,7 @@ TEST_THREADS ?= 4# most of a login test is waiting
 
 # Debian's names for what the build, the tests and the demo run.
 PACKAGES      := gcc libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools librsvg2-bin \
-	sudo login passwd procps util-linux strace mandoc man-db screen vlock
+	sudo login passwd procps util-linux strace valgrind libnss-extrausers mandoc man-db screen vlock
 LINT_PACKAGES := shellcheck
 SCRIPTS       := tests/machine tests/demo .ci/run
 

@@ -1,7 +1,7 @@
 //! What the administrator reads: one line for each decision or change, in stable `key=value` form.
 //!
 //! Never a code, a seed or what was typed. A value holds no blank, unless it stands between quotation marks, and no control
-//! character: what could end a value or a line is written `\xNN`.
+//! character: what could end a value or a line is written `\xNN`, and what is too long ends in `...`.
 
 use std::fmt;
 
@@ -9,6 +9,13 @@ use crate::authority::Demand;
 use crate::decide::{Accepted, Factor, Refusal, Verdict};
 use crate::policy::Ruling;
 use crate::record::Lock;
+
+/// Bytes of a value that are written: all of a login name or of a host name. A line that a client could make as long as
+/// it likes would not reach the log: syslog takes a few kilobytes, some daemons cut its end off, others all of it.
+const LONGEST_VALUE: usize = 255;
+
+/// Bytes of an error or a hint that are written.
+const LONGEST_TEXT: usize = 1000;
 
 /// One line.
 pub enum Event<'a> {
@@ -208,17 +215,18 @@ impl Refusal {
 
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes().try_for_each(|byte| match byte {
+        self.0.bytes().take(LONGEST_VALUE).try_for_each(|byte| match byte {
             b'"' | b'\\' | b'=' => write!(f, "\\x{byte:02x}"),
             b'!'..=b'~' => write!(f, "{}", char::from(byte)),
             _ => write!(f, "\\x{byte:02x}"),
-        })
+        })?;
+        f.write_str(if self.0.len() > LONGEST_VALUE { "..." } else { "" })
     }
 }
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes().try_for_each(|byte| match byte {
+        self.0.bytes().take(LONGEST_TEXT).try_for_each(|byte| match byte {
             b'"' => f.write_str("'"),
             b' '..=b'~' => write!(f, "{}", char::from(byte)),
             _ => write!(f, "\\x{byte:02x}"),
@@ -356,6 +364,8 @@ mod tests {
             ("é\u{202e}", r"\xc3\xa9\xe2\x80\xae"),
             ("\u{85}\u{2028}", r"\xc2\x85\xe2\x80\xa8"),
             ("DOM;a,b'c", "DOM;a,b'c"),
+            (&"x".repeat(255), &"x".repeat(255)),
+            (&"=".repeat(256), &(r"\x3d".repeat(255) + "...")),
         ] {
             let verdict = Verdict::Refused(Refusal::Malformed);
             let event = Event::Login { user: hostile, rhost: Some(hostile), verdict: &verdict, enforced: true };

@@ -29,6 +29,8 @@ pub enum Event {
     Error(String),
     /// The delay after a failure, in microseconds, in place of which nobody slept.
     Delay(u64),
+    /// With `--serve`, after each login: nanoseconds from the last answer to the result, and bytes in the host's heap.
+    Measured(u64, u64),
     /// A PAM environment variable after a call: `NAME=VALUE`, or `NAME` when unset.
     Env(String),
     /// A call came back: its name and its result.
@@ -51,6 +53,10 @@ impl Event {
             "error" => Event::Error(text()),
             "env" => Event::Env(text()),
             "delay" => Event::Delay(rest.parse().unwrap()),
+            "measured" => {
+                let (time, heap) = rest.split_once(' ').unwrap();
+                Event::Measured(time.parse().unwrap(), heap.parse().unwrap())
+            }
             _ => panic!("pamtalk said {line:?}"),
         }
     }
@@ -69,6 +75,7 @@ impl fmt::Display for Event {
             Event::Info(text) => write!(out, "info {text:?}"),
             Event::Error(text) => write!(out, "error {text:?}"),
             Event::Delay(microseconds) => write!(out, "delay {microseconds}"),
+            Event::Measured(time, heap) => write!(out, "measured {time} {heap}"),
             Event::Env(text) => write!(out, "env {text:?}"),
             Event::Result(call, result) => write!(out, "{call} -> {result}"),
         }
@@ -319,6 +326,11 @@ impl Conversation {
     /// No more answers: the next question, or the open one, ends in `PAM_CONV_ERR`.
     pub fn hang_up(&mut self) {
         self.input = None;
+    }
+
+    /// Forgets what was said so far, in a conversation that would grow too long.
+    pub fn forget(&mut self) {
+        self.events.clear();
     }
 
     /// What was said so far.

@@ -299,7 +299,7 @@ impl Scene {
                 Event::PromptOn(text) => Some((Kind::PromptOn, text.as_str())),
                 Event::Info(text) => Some((Kind::Info, text.as_str())),
                 Event::Error(text) => Some((Kind::Error, text.as_str())),
-                Event::Delay(_) | Event::Env(_) | Event::Result(..) => None,
+                Event::Delay(_) | Event::Measured(..) | Event::Env(_) | Event::Result(..) => None,
             })
             .collect();
         let results: Vec<&str> = if self.calls == "login" {

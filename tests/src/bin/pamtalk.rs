@@ -1,15 +1,16 @@
 //! `pamtalk`: a PAM application that says on standard output what the modules say, and answers from standard input.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a transcript on standard output is what it is for")]
+#![expect(clippy::disallowed_methods, reason = "how long a host waits for its modules is measured in real time")]
 
-use pam_otp_tests::pam::{Call, Code, Host, Item, Transaction, open_log};
+use pam_otp_tests::pam::{Call, Code, Host, Item, Transaction, heap_in_use, open_log};
 use std::{
     collections::VecDeque,
-    io::{self, BufRead, Read, Write},
+    io::{self, BufRead, Write},
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const USAGE: &str = "\
@@ -27,6 +28,9 @@ usage: pamtalk [OPTION]… SERVICE USER          (USER - : let the module ask fo
   --become NAME          PAM_USER is NAME from the first prompt on, as a faulty or hostile application has it
   --wait-file F          after printing the first prompt and before answering, wait until F exists
   --repeat N             N transactions in this process; answers are read first and used cyclically
+  --serve                transactions in this process for as long as standard input lasts: each takes a line with the
+                         name of its user, and then a line for each prompt (Ctrl-D alone: PAM_CONV_ERR); after each,
+                         `measured NANOSECONDS BYTES`: from the last answer to the end of the calls, and in the heap
 Each message is printed as one line: prompt-off \"…\", prompt-on \"…\", info \"…\", error \"…\"; each call as
 authenticate -> PAM_SUCCESS. Each prompt takes one line of standard input; at its end, PAM_CONV_ERR.
 Exit code: 0 when the last call succeeded, 1 when not, 2 for usage.";
@@ -39,8 +43,14 @@ fn main() -> ExitCode {
     };
     let answers = Arc::new(Mutex::new(Answers::new(order.repeat > 1)));
     let mut last = Code::SUCCESS;
-    for _ in 0..order.repeat {
-        last = order.transact(&answers);
+    if order.serve {
+        while let Some(user) = line() {
+            last = order.serve(&String::from_utf8_lossy(&user), &answers);
+        }
+    } else {
+        for _ in 0..order.repeat {
+            last = order.transact(order.user.as_deref(), &answers);
+        }
     }
     if last == Code::SUCCESS { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -59,6 +69,7 @@ struct Order {
     becomes: Option<String>,
     wait_file: Option<PathBuf>,
     repeat: u64,
+    serve: bool,
 }
 
 enum Calls {
@@ -82,6 +93,7 @@ impl Order {
             becomes: None,
             wait_file: None,
             repeat: 1,
+            serve: false,
         };
         loop {
             let arg = args.next()?;
@@ -98,6 +110,7 @@ impl Order {
                 "--set-faildelay-off" => order.delays = true,
                 "--become" => order.becomes = Some(args.next()?),
                 "--wait-file" => order.wait_file = Some(args.next()?.into()),
+                "--serve" => order.serve = true,
                 "--repeat" => order.repeat = args.next()?.parse().ok()?,
                 option if option.starts_with("--") => return None,
                 _ => {
@@ -109,10 +122,17 @@ impl Order {
         }
     }
 
-    fn transact(&self, answers: &Arc<Mutex<Answers>>) -> Code {
+    fn serve(&self, user: &str, answers: &Arc<Mutex<Answers>>) -> Code {
+        let code = self.transact(Some(user), answers);
+        let answered = answers.lock().unwrap_or_else(PoisonError::into_inner).last;
+        println!("measured {} {}", answered.elapsed().as_nanos(), heap_in_use());
+        code
+    }
+
+    fn transact(&self, user: Option<&str>, answers: &Arc<Mutex<Answers>>) -> Code {
         let host =
             Terminal { answers: Arc::clone(answers), becomes: self.becomes.clone(), wait_file: self.wait_file.clone() };
-        let started = Transaction::start(&self.service, self.user.as_deref(), self.confdir.as_deref(), Box::new(host));
+        let started = Transaction::start(&self.service, user, self.confdir.as_deref(), Box::new(host));
         let mut transaction = match started {
             Ok(transaction) => transaction,
             Err(code) => {
@@ -185,38 +205,40 @@ impl Calls {
 }
 
 /// Standard input, a line an answer.
-enum Answers {
-    AsTheyCome,
-    Cyclic(VecDeque<Vec<u8>>),
+struct Answers {
+    /// All of it, used cyclically; otherwise it is read as it comes.
+    cycle: Option<VecDeque<Vec<u8>>>,
+    /// When the last one was given.
+    last: Instant,
 }
 
 impl Answers {
     fn new(cyclic: bool) -> Answers {
-        if !cyclic {
-            return Answers::AsTheyCome;
+        let mut answers = Answers { cycle: None, last: Instant::now() };
+        if cyclic {
+            answers.cycle = Some(std::iter::from_fn(line).collect());
         }
-        let mut all = Vec::new();
-        let complete = io::stdin().read_to_end(&mut all).is_ok();
-        let lines = all.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
-        let mut lines = if complete { lines.collect() } else { VecDeque::new() };
-        lines.pop_back(); // what follows the last newline
-        Answers::Cyclic(lines)
+        answers
     }
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        match self {
-            Answers::AsTheyCome => {
-                let mut line = Vec::new();
-                io::stdin().lock().read_until(b'\n', &mut line).ok().filter(|read| *read > 0)?;
-                line.pop_if(|last| *last == b'\n');
-                Some(line)
-            }
-            Answers::Cyclic(lines) => {
+        let answer = match &mut self.cycle {
+            None => line(),
+            Some(lines) => {
                 lines.rotate_left(usize::from(!lines.is_empty()));
                 lines.back().cloned()
             }
-        }
+        };
+        self.last = Instant::now();
+        answer.filter(|answer| answer != b"\x04")
     }
+}
+
+fn line() -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    io::stdin().lock().read_until(b'\n', &mut line).ok().filter(|read| *read > 0)?;
+    line.pop_if(|last| *last == b'\n');
+    Some(line)
 }
 
 struct Terminal {
