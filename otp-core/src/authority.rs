@@ -67,7 +67,7 @@ impl<'a> LocalAuthority<'a> {
     pub fn foresee(&self, place: &Place, now: UnixTime) -> Result<(Ruling, bool), Error> {
         let nobody = || Error::Names { subject: "the user".into(), errno: nix::errno::Errno::ENOENT };
         let account = self.account.as_ref().ok_or_else(nobody)?;
-        let record = self.store.load(account)?.map(|loaded| loaded.record);
+        let record = self.store.read(account)?;
         let credentials = record.as_ref().map(|record| &record.credentials);
         let ruling = self.ruling(account, credentials, place, now)?;
         Ok((ruling, credentials.is_some_and(Credentials::has_device)))
@@ -88,9 +88,8 @@ impl<'a> LocalAuthority<'a> {
     /// Whether a code was given from the same address a moment ago.
     fn remembered(&self, account: &Account, place: &Place, now: UnixTime) -> Result<bool, Error> {
         let Some((address, length)) = place.address().zip(self.site.config.grace) else { return Ok(false) };
-        let loaded = self.store.load(account)?;
-        Ok(loaded
-            .is_some_and(|loaded| loaded.record.is_enrolled() && loaded.record.state.remembers(address, length, now)))
+        let record = self.store.read(account)?;
+        Ok(record.is_some_and(|record| record.is_enrolled() && record.state.remembers(address, length, now)))
     }
 
     /// Whether an answer is good. When this returns, what it returns is durable.

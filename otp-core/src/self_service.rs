@@ -12,7 +12,7 @@ use crate::record::{Device, EnrolmentId, Kind, Lock, Record, Requirement, State}
 use crate::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
 use crate::set_up::{Basis, Entropy, NotReady, SetUp, new_enrolment, new_recovery_codes, revealed};
 use crate::site::Site;
-use crate::store::{Next, Store, change, update};
+use crate::store::{Next, change, update};
 use crate::time::UnixTime;
 use crate::user::Account;
 
@@ -59,8 +59,8 @@ impl<'a> SelfService<'a> {
     }
 
     fn status(&self, now: UnixTime) -> Result<Reply, Error> {
-        let loaded = self.site.store()?.load(&self.account)?;
-        let record = loaded.map_or_else(|| Record::stranger(&self.account), |loaded| loaded.record);
+        let record = self.site.store()?.read(&self.account)?;
+        let record = record.unwrap_or_else(|| Record::stranger(&self.account));
         Ok(Reply::Status(Status::of(&record, now)))
     }
 
@@ -69,8 +69,8 @@ impl<'a> SelfService<'a> {
         // Before the proof, which is spent only for an offer that can be made.
         let set_up = SetUp::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
         let store = self.site.store()?;
-        let basis = match (store.load(&self.account)?, proof) {
-            (Some(loaded), Some(proof)) if loaded.record.is_enrolled() => {
+        let basis = match (store.read(&self.account)?, proof) {
+            (Some(record), Some(proof)) if record.is_enrolled() => {
                 let (enrolment, verdict) = self.spend(proof, now)?;
                 if let Verdict::Refused(why) = verdict {
                     self.logged("re-enrolment", Some(why));
@@ -78,7 +78,7 @@ impl<'a> SelfService<'a> {
                 }
                 Basis::Proved(enrolment)
             }
-            (Some(loaded), None) if loaded.record.is_enrolled() => return Ok(Reply::Declined(Declined::ProofNeeded)),
+            (Some(record), None) if record.is_enrolled() => return Ok(Reply::Declined(Declined::ProofNeeded)),
             (None | Some(_), _) => Basis::NotEnrolled,
         };
         let set_up = set_up.based_on(basis);
@@ -126,8 +126,8 @@ impl<'a> SelfService<'a> {
     }
 
     fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, Error> {
-        let loaded = self.site.store()?.load(&self.account)?;
-        if loaded.is_some_and(|loaded| loaded.record.credentials.requirement == Requirement::Required) {
+        let record = self.site.store()?.read(&self.account)?;
+        if record.is_some_and(|record| record.credentials.requirement == Requirement::Required) {
             return Ok(Reply::Declined(Declined::Required));
         }
         let enrolment = new_enrolment(self.entropy)?;

@@ -8,26 +8,15 @@ pub(crate) mod memory;
 pub use error::StoreError;
 pub use files::FileStore;
 
-use crate::record::{EnrolmentId, Record, State};
+use crate::record::{Record, State};
 use crate::user::Account;
 
-/// A record together with the version of it that was read.
-pub struct Loaded {
+/// A record that was loaded in order to be changed.
+pub struct Loaded<Hold> {
     /// What was read.
     pub record: Record,
     /// Hand it back when writing.
-    pub version: Version,
-}
-
-/// Which state and which credentials were read: two records differ in one of them after every change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// Highest sequence number among the state's slots.
-    pub sequence: u64,
-    /// Which credentials file it was: its inode number.
-    pub credentials: u64,
-    /// Which enrolment the credentials were of.
-    pub enrolment: EnrolmentId,
+    pub hold: Hold,
 }
 
 /// How a swap went.
@@ -42,17 +31,20 @@ pub enum Swap {
 
 /// Keeps the records of all users. Each call is atomic and, once it answers, durable.
 pub trait Store {
+    /// What ties a write to the record it rests on: a lock that is held since, or the version to compare with.
+    type Hold;
+
     /// The record of a user; `None` means that no credentials exist, and nothing else means that.
-    fn load(&self, account: &Account) -> Result<Option<Loaded>, StoreError>;
+    fn load(&self, account: &Account) -> Result<Option<Loaded<Self::Hold>>, StoreError>;
 
-    /// Writes the state if the record still is the version that was read.
-    fn swap(&self, account: &Account, seen: Version, state: &State) -> Result<Swap, StoreError>;
+    /// Writes the state if the record still is what was read.
+    fn swap(&self, account: &Account, hold: Self::Hold, state: &State) -> Result<Swap, StoreError>;
 
-    /// Writes credentials and their state, in place of the version that was read or where there was none.
-    fn replace(&self, account: &Account, seen: Option<Version>, record: &Record) -> Result<Swap, StoreError>;
+    /// Writes credentials and their state, in place of what was read or where there was none.
+    fn replace(&self, account: &Account, hold: Option<Self::Hold>, record: &Record) -> Result<Swap, StoreError>;
 
-    /// Removes credentials and state if they still are the version that was read.
-    fn remove(&self, account: &Account, seen: Version) -> Result<Swap, StoreError>;
+    /// Removes credentials and state if they still are what was read.
+    fn remove(&self, account: &Account, hold: Self::Hold) -> Result<Swap, StoreError>;
 
     /// Takes as long as a swap and changes nothing, so that a refusal that writes nothing takes the time of one that does.
     fn rehearse(&self);
@@ -77,18 +69,19 @@ const MOST_LOSSES: usize = 1000;
 ///
 /// The step sees the record, may be run again on what the winner of a race wrote, and can return a new state and
 /// nothing else: no login can change credentials. Somebody without a record is a stranger, whose state is not kept.
-pub fn update<T>(store: &dyn Store, account: &Account, step: impl Fn(&Record) -> (State, T)) -> Result<T, StoreError> {
+pub fn update<T>(store: &impl Store, account: &Account, step: impl Fn(&Record) -> (State, T)) -> Result<T, StoreError> {
     for _ in 0..MOST_LOSSES {
-        let Some(Loaded { record, version }) = store.load(account)? else {
+        let Some(Loaded { record, hold }) = store.load(account)? else {
             store.rehearse();
             return Ok(step(&Record::stranger(account)).1);
         };
         let (state, answer) = step(&record);
         if state == record.state {
+            drop(hold);
             store.rehearse();
             return Ok(answer);
         }
-        if store.swap(account, version, &state)? == Swap::Done {
+        if store.swap(account, hold, &state)? == Swap::Done {
             return Ok(answer);
         }
     }
@@ -97,19 +90,19 @@ pub fn update<T>(store: &dyn Store, account: &Account, step: impl Fn(&Record) ->
 
 /// A change of credentials, under the same rule: the answer is handed out only when what it rests on is durable.
 pub fn change<T>(
-    store: &dyn Store,
+    store: &impl Store,
     account: &Account,
     step: impl Fn(Option<&Record>) -> (Next, T),
 ) -> Result<T, StoreError> {
     for _ in 0..MOST_LOSSES {
         let loaded = store.load(account)?;
         let (next, answer) = step(loaded.as_ref().map(|loaded| &loaded.record));
-        let seen = loaded.map(|loaded| loaded.version);
-        let swap = match (next, seen) {
+        let hold = loaded.map(|loaded| loaded.hold);
+        let swap = match (next, hold) {
             (Next::Keep, _) | (Next::Nothing | Next::State(_), None) => Swap::Done,
-            (Next::State(state), Some(seen)) => store.swap(account, seen, &state)?,
-            (Next::Record(record), seen) => store.replace(account, seen, &record)?,
-            (Next::Nothing, Some(seen)) => store.remove(account, seen)?,
+            (Next::State(state), Some(hold)) => store.swap(account, hold, &state)?,
+            (Next::Record(record), hold) => store.replace(account, hold, &record)?,
+            (Next::Nothing, Some(hold)) => store.remove(account, hold)?,
         };
         if swap == Swap::Done {
             return Ok(answer);

@@ -15,7 +15,7 @@ use otp_core::record::{Record, Requirement};
 use otp_core::request::Status;
 use otp_core::set_up::new_enrolment;
 use otp_core::site::{self, Site};
-use otp_core::store::{FileStore, Next, Store, StoreError, change};
+use otp_core::store::{FileStore, Next, StoreError, change};
 use otp_core::time::UnixTime;
 use otp_core::user::Account;
 use serde::Serialize;
@@ -73,7 +73,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         }
         Admin::Show { user } => {
             let account = account(user)?;
-            let record = store.load(&account).map_err(Error::from)?.map(|loaded| loaded.record);
+            let record = store.read(&account).map_err(Error::from)?;
             own::show(&Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), UnixTime::now()), voice)
         }
         Admin::Unlock { users } => each(users, voice, "unlocked", "was not locked", |account| unlock(&store, account)),

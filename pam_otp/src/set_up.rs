@@ -16,7 +16,6 @@ use otp_core::qr::{Paint, Qr};
 use otp_core::request::Confidential;
 use otp_core::set_up::{Basis, NotReady, Ready, SetUp};
 use otp_core::site::{self, Site};
-use otp_core::store::Store;
 use otp_core::time::UnixTime;
 use zeroize::Zeroizing;
 
@@ -67,8 +66,8 @@ fn set_up(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<SetUpO
     }
     let site = Site::load(&arguments.config)?;
     let account = site::account(user)?.ok_or(Failure::UserChanged)?;
-    let found = site.store()?.load(&account).map_err(Error::from)?;
-    if found.is_some_and(|found| found.record.is_enrolled()) {
+    let record = site.store()?.read(&account).map_err(Error::from)?;
+    if record.is_some_and(|record| record.is_enrolled()) {
         return Ok(overtaken(host, user));
     }
 

@@ -57,23 +57,18 @@ const LOOK: &str = "
     read STATE/USER.toml
     close STATE/USER.toml
 ";
-/// When the answer is there.
+/// When the answer is there: the state, whose lock is held from here on, and the credentials once more.
 const RECORD: &str = "
-    openat STATE/USER.toml for reading
-    statx STATE/USER.toml
-    read STATE/USER.toml
-    openat STATE/USER.state for reading
-    statx STATE/USER.state
-    pread64 STATE/USER.state
-    close STATE/USER.state
-    close STATE/USER.toml
-";
-const SWAP: &str = "
     openat STATE/USER.state for reading and writing
     flock STATE/USER.state
     statx STATE/USER.state
+    openat STATE/USER.toml for reading
+    statx STATE/USER.toml
+    read STATE/USER.toml
+    close STATE/USER.toml
     pread64 STATE/USER.state
-    newfstatat STATE/USER.toml
+";
+const SWAP: &str = "
     pwrite64 STATE/USER.state
     fdatasync STATE/USER.state
     close STATE/USER.state

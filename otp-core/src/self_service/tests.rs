@@ -13,7 +13,7 @@ use crate::examples::{NOW, STEP, alice, digits_of, named, phone, record, recover
 use crate::policy::{Place, Ruling, SecondFactor, Source};
 use crate::record::DeviceId;
 use crate::secret::Secret;
-use crate::store::Swap;
+use crate::store::{Store, Swap};
 
 /// Never the same bytes twice.
 fn entropy(bytes: &mut [u8]) -> Result<(), Error> {
@@ -59,7 +59,7 @@ impl Desk {
     }
 
     fn stored(&self) -> Option<Record> {
-        self.site.store().unwrap().load(&alice()).unwrap().map(|loaded| loaded.record)
+        self.site.store().unwrap().read(&alice()).unwrap()
     }
 
     fn failures(&self) -> u32 {

@@ -26,7 +26,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 use zeroize::Zeroizing;
 
 use self::slots::{BLANK, Present, STATE_SIZE, Slots};
-use super::{Loaded, Store, StoreError, Swap, Version};
+use super::{Loaded, Store, StoreError, Swap};
 use crate::record::{Credentials, Damage, EnrolmentId, Record, Slot, State};
 use crate::user::Account;
 
@@ -35,6 +35,11 @@ const LARGEST_CREDENTIALS: usize = 65_536;
 
 /// Where the second slot starts.
 const SECOND_SLOT: u64 = 2048;
+
+const NO_REGULAR_FILE: &str = "is not a regular file";
+
+/// How often a record is looked for that others make and remove meanwhile.
+const MOST_TRIES: u8 = 10;
 
 /// The file that rehearsals write. No user's file name starts with a dot.
 const REHEARSAL: &str = ".rehearsal";
@@ -57,6 +62,15 @@ struct Names {
     /// A first state before it is moved in, and the same as root makes it.
     incoming_state: String,
     incoming_state_of_root: String,
+}
+
+/// The state of a record that was loaded, locked until this is dropped.
+pub struct Held {
+    state: File,
+    /// The slot that the next state goes to.
+    spare: usize,
+    /// The highest sequence number so far.
+    sequence: u64,
 }
 
 /// A user's credentials, and the file that they were read from.
@@ -115,6 +129,24 @@ impl FileStore {
     /// A user's credentials alone: all that must be known before anybody is asked.
     pub fn credentials_of(&self, account: &Account) -> Result<Option<Credentials>, StoreError> {
         Ok(self.open_credentials(account, &Names::of(account))?.map(|opened| opened.credentials))
+    }
+
+    /// A user's record to look at, and not to change: nobody is waited for.
+    pub fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {
+        let names = Names::of(account);
+        let mut tries_left = MOST_TRIES;
+        loop {
+            let Some(Opened { file: _open, inode, credentials }) = self.open_credentials(account, &names)? else {
+                return Ok(None);
+            };
+            let found = self.read_state(account, &names, credentials);
+            // Between the two reads the credentials may have been replaced or removed; then both are read again. The
+            // file is still open, so that its inode number is nobody else's.
+            tries_left = tries_left.saturating_sub(1);
+            if found.is_ok() || tries_left == 0 || self.inode(&names.credentials)? == Some(inode) {
+                return found.map(Some);
+            }
+        }
     }
 
     /// Removes whatever is stored for a user, readable or not, for administration. A change under way is waited for, so
@@ -177,6 +209,7 @@ impl FileStore {
             Ok(descriptor) => Ok(Some(File::from(descriptor))),
             Err(Errno::ENOENT) => Ok(None),
             Err(Errno::ELOOP) => Err(self.untrusted(name, "is a symbolic link".into())),
+            Err(Errno::EISDIR) => Err(self.untrusted(name, NO_REGULAR_FILE.into())),
             Err(error) => Err(self.failed("open", name)(error)),
         }
     }
@@ -185,7 +218,7 @@ impl FileStore {
     fn trust(&self, file: &File, name: &str, uid: Option<u32>) -> Result<Metadata, StoreError> {
         let metadata = file.metadata().map_err(|error| self.io("examine", name, error))?;
         let wrong = if !metadata.is_file() {
-            "is not a regular file".into()
+            NO_REGULAR_FILE.into()
         } else if uid.is_some_and(|uid| uid != metadata.uid()) {
             format!("belongs to uid {}, which is not its user's", metadata.uid())
         } else if metadata.mode() & 0o077 != 0 {
@@ -227,33 +260,15 @@ impl FileStore {
     /// Waits for the lock, at most about ten seconds: a process that stops while it holds one blocks its user no longer.
     fn lock(&self, file: &File, name: &str) -> Result<(), StoreError> {
         let mut pause = Duration::from_micros(100);
-        for _ in 0..400 {
+        for _ in 0..1000 {
             match file.try_lock() {
                 Ok(()) => return Ok(()),
                 Err(std::fs::TryLockError::WouldBlock) => thread::sleep(pause),
                 Err(std::fs::TryLockError::Error(error)) => return Err(self.io("lock", name, error)),
             }
-            pause = pause.saturating_mul(2).min(Duration::from_millis(25));
+            pause = pause.saturating_mul(2).min(Duration::from_millis(10));
         }
         Err(StoreError::Busy)
-    }
-
-    /// Opens and locks the state of a record that was read as `seen`, and says which slot may be overwritten; `None` if
-    /// it is not that version any more.
-    fn locked(&self, account: &Account, names: &Names, seen: Version) -> Result<Option<(File, usize)>, StoreError> {
-        let Some(file) = self.open_file(&names.state, OFlag::O_RDWR)? else {
-            return Ok(None);
-        };
-        self.lock(&file, &names.state)?;
-        if self.trust(&file, &names.state, Some(account.uid))?.nlink() == 0 {
-            return Ok(None); // removed while we waited
-        }
-        let present = self.read_slots(&file, &names.state)?.present(seen.enrolment);
-        let Some(present) = present.filter(|present| present.highest == seen.sequence) else {
-            return Ok(None);
-        };
-        let same = self.inode(&names.credentials)? == Some(seen.credentials);
-        Ok(same.then_some((file, present.spare)))
     }
 
     fn inode(&self, name: &str) -> Result<Option<u64>, StoreError> {
@@ -264,21 +279,14 @@ impl FileStore {
         }
     }
 
-    /// Overwrites one slot with the state that follows `sequence`, and flushes it.
-    fn write_slot(
-        &self,
-        file: &File,
-        name: &str,
-        place: usize,
-        sequence: u64,
-        state: &State,
-    ) -> Result<(), StoreError> {
-        let slot = Slot { sequence: sequence.saturating_add(1), state: state.clone() };
+    /// Overwrites the spare slot with the next state, and flushes it.
+    fn write_slot(&self, held: &Held, name: &str, state: &State) -> Result<(), StoreError> {
+        let slot = Slot { sequence: held.sequence.saturating_add(1), state: state.clone() };
         let bytes =
             slot.encode().ok_or_else(|| self.damaged(name, Damage::Mismatch("the state does not fit its slot")))?;
-        let offset = if place == 0 { 0 } else { SECOND_SLOT };
-        file.write_all_at(&bytes, offset).map_err(|error| self.io("write", name, error))?;
-        file.sync_data().map_err(|error| self.io("flush", name, error))
+        let offset = if held.spare == 0 { 0 } else { SECOND_SLOT };
+        held.state.write_all_at(&bytes, offset).map_err(|error| self.io("write", name, error))?;
+        held.state.sync_data().map_err(|error| self.io("flush", name, error))
     }
 
     /// Makes a new file that only its user can open, whatever the umask; root makes it for the user.
@@ -309,9 +317,8 @@ impl FileStore {
         })
     }
 
-    /// Opens and locks the state of a user who has no credentials, and says how far its sequence is; `None` if there are
-    /// credentials by now.
-    fn locked_without_credentials(&self, account: &Account, names: &Names) -> Result<Option<(File, u64)>, StoreError> {
+    /// Opens and locks the state of a user who has no credentials; `None` if there are credentials by now.
+    fn hold_without_credentials(&self, account: &Account, names: &Names) -> Result<Option<Held>, StoreError> {
         let Some(file) = self.open_or_create_state(account, names)? else {
             return Ok(None);
         };
@@ -326,31 +333,34 @@ impl FileStore {
             file.write_all_at(&BLANK, 0).map_err(|error| self.io("write", &names.state, error))?;
         }
         let sequence = self.read_slots(&file, &names.state)?.highest();
-        Ok(Some((file, sequence)))
+        Ok(Some(Held { state: file, spare: 0, sequence }))
     }
 
-    /// Reads the state that belongs to `credentials`.
-    fn load_state(
-        &self,
-        account: &Account,
-        names: &Names,
-        credentials: Credentials,
-        inode: u64,
-    ) -> Result<Loaded, StoreError> {
-        let damaged = |damage| self.damaged(&names.state, damage);
-        let file = self.open_file(&names.state, OFlag::O_RDONLY)?.ok_or_else(|| damaged(Damage::Missing))?;
+    /// Reads the state that belongs to `credentials`, without the lock.
+    fn read_state(&self, account: &Account, names: &Names, credentials: Credentials) -> Result<Record, StoreError> {
+        let missing = || self.damaged(&names.state, Damage::Missing);
+        let file = self.open_file(&names.state, OFlag::O_RDONLY)?.ok_or_else(missing)?;
         self.trust(&file, &names.state, Some(account.uid))?;
-        let mut present = self.read_slots(&file, &names.state)?.present(credentials.enrolment);
-        if present.is_none() {
+        let mut slots = self.read_slots(&file, &names.state)?;
+        if slots.present(credentials.enrolment).is_none() {
             // Perhaps it was read while it was written: once more, when nobody writes.
             self.lock(&file, &names.state)?;
-            present = self.read_slots(&file, &names.state)?.present(credentials.enrolment);
+            slots = self.read_slots(&file, &names.state)?;
         }
+        self.joined(names, credentials, &slots).map(|(record, _, _)| record)
+    }
+
+    /// Credentials and the present one of the states; with it the slot that may be overwritten, and the sequence so far.
+    fn joined(
+        &self,
+        names: &Names,
+        credentials: Credentials,
+        slots: &Slots,
+    ) -> Result<(Record, usize, u64), StoreError> {
+        let damaged = |damage| self.damaged(&names.state, damage);
         let nothing = || damaged(Damage::Malformed("neither slot holds a state of this enrolment".into()));
-        let Present { highest, slot, .. } = present.ok_or_else(nothing)?;
-        let version = Version { sequence: highest, credentials: inode, enrolment: credentials.enrolment };
-        let record = Record::new(credentials, slot.state).map_err(damaged)?;
-        Ok(Loaded { record, version })
+        let Present { spare, highest, slot } = slots.present(credentials.enrolment).ok_or_else(nothing)?;
+        Ok((Record::new(credentials, slot.state).map_err(damaged)?, spare, highest))
     }
 
     fn failed(&self, action: &'static str, name: &str) -> impl FnOnce(Errno) -> StoreError {
@@ -372,48 +382,49 @@ impl FileStore {
 }
 
 impl Store for FileStore {
-    fn load(&self, account: &Account) -> Result<Option<Loaded>, StoreError> {
+    type Hold = Held;
+
+    fn load(&self, account: &Account) -> Result<Option<Loaded<Held>>, StoreError> {
         let names = Names::of(account);
-        let mut tries_left = 3u8;
-        loop {
-            let Some(Opened { file: _open, inode, credentials }) = self.open_credentials(account, &names)? else {
+        for _ in 0..MOST_TRIES {
+            let Some(state) = self.open_file(&names.state, OFlag::O_RDWR)? else {
+                if self.inode(&names.credentials)?.is_none() {
+                    return Ok(None);
+                }
+                continue; // whoever enrols makes the state first: it may be there by now
+            };
+            self.lock(&state, &names.state)?;
+            if self.trust(&state, &names.state, Some(account.uid))?.nlink() == 0 {
+                continue; // removed while we waited
+            }
+            let Some(Opened { credentials, .. }) = self.open_credentials(account, &names)? else {
                 return Ok(None);
             };
-            let found = self.load_state(account, &names, credentials, inode);
-            // Between the two reads the credentials may have been replaced or removed; then both are read again. The
-            // file is still open, so that its inode number is nobody else's.
-            tries_left = tries_left.saturating_sub(1);
-            if found.is_ok() || tries_left == 0 || self.inode(&names.credentials)? == Some(inode) {
-                return found.map(Some);
-            }
+            let slots = self.read_slots(&state, &names.state)?;
+            let (record, spare, sequence) = self.joined(&names, credentials, &slots)?;
+            return Ok(Some(Loaded { record, hold: Held { state, spare, sequence } }));
         }
+        Err(self.damaged(&names.state, Damage::Missing))
     }
 
-    fn swap(&self, account: &Account, seen: Version, state: &State) -> Result<Swap, StoreError> {
-        let names = Names::of(account);
-        let Some((file, spare)) = self.locked(account, &names, seen)? else {
-            return Ok(Swap::Lost);
-        };
-        self.write_slot(&file, &names.state, spare, seen.sequence, state)?;
+    fn swap(&self, account: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {
+        self.write_slot(&held, &Names::of(account).state, state)?;
         Ok(Swap::Done)
     }
 
-    fn replace(&self, account: &Account, seen: Option<Version>, record: &Record) -> Result<Swap, StoreError> {
+    fn replace(&self, account: &Account, held: Option<Held>, record: &Record) -> Result<Swap, StoreError> {
         let names = Names::of(account);
-        let locked = match seen {
-            Some(seen) => self.locked(account, &names, seen)?.map(|(file, spare)| (file, spare, seen.sequence)),
-            None => {
-                let locked = self.locked_without_credentials(account, &names)?;
-                locked.map(|(file, sequence)| (file, 0, sequence))
-            }
-        };
-        let Some((file, spare, sequence)) = locked else {
-            return Ok(Swap::Lost);
+        let held = match held {
+            Some(held) => held,
+            None => match self.hold_without_credentials(account, &names)? {
+                Some(held) => held,
+                None => return Ok(Swap::Lost),
+            },
         };
         let incoming_name = if geteuid().is_root() { &names.incoming_of_root } else { &names.incoming };
         self.sweep(&names);
         let incoming = self.create(incoming_name, account, record.credentials.encode().as_bytes())?;
-        let in_place = self.write_slot(&file, &names.state, spare, sequence, &record.state).and_then(|()| {
+        let in_place = self.write_slot(&held, &names.state, &record.state).and_then(|()| {
             let (from, to) = (incoming_name.as_str(), names.credentials.as_str());
             renameat(&self.directory, from, &self.directory, to).map_err(self.failed("replace", to))
         });
@@ -426,11 +437,8 @@ impl Store for FileStore {
         Ok(Swap::Done)
     }
 
-    fn remove(&self, account: &Account, seen: Version) -> Result<Swap, StoreError> {
+    fn remove(&self, account: &Account, _held: Held) -> Result<Swap, StoreError> {
         let names = Names::of(account);
-        let Some((_file, _)) = self.locked(account, &names, seen)? else {
-            return Ok(Swap::Lost);
-        };
         self.unlink(&names.credentials)?;
         self.unlink(&names.state)?;
         self.sweep(&names);
@@ -448,7 +456,8 @@ impl Store for FileStore {
             && self.trust(&file, REHEARSAL, Some(0)).is_ok()
         {
             // Nothing rests on it: a rehearsal that fails costs only its likeness.
-            let _ = self.write_slot(&file, REHEARSAL, 1, 0, &State::new(EnrolmentId([0; 16])));
+            let held = Held { state: file, spare: 1, sequence: 0 };
+            let _ = self.write_slot(&held, REHEARSAL, &State::new(EnrolmentId([0; 16])));
         }
     }
 }

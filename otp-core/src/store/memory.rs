@@ -2,9 +2,13 @@
 
 use std::cell::RefCell;
 
-use super::{Loaded, Store, StoreError, Swap, Version};
+use super::{Loaded, Store, StoreError, Swap};
 use crate::record::{Credentials, Record, State};
 use crate::user::Account;
+
+/// The number of the write that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version(u64);
 
 type Interference = Box<dyn FnOnce(&MemoryStore)>;
 
@@ -43,20 +47,19 @@ impl MemoryStore {
             return Swap::Lost;
         }
         *self.writes.borrow_mut() += 1;
-        let writes = self.writes();
-        let enrolment = crate::record::EnrolmentId([0; 16]);
-        let version = present.unwrap_or(Version { sequence: 0, credentials: 0, enrolment });
-        *self.record.borrow_mut() = record(Version { sequence: writes, ..version });
+        *self.record.borrow_mut() = record(Version(self.writes()));
         Swap::Done
     }
 }
 
 impl Store for MemoryStore {
-    fn load(&self, _: &Account) -> Result<Option<Loaded>, StoreError> {
+    type Hold = Version;
+
+    fn load(&self, _: &Account) -> Result<Option<Loaded<Version>>, StoreError> {
         let record = self.record.borrow();
         Ok(record.as_ref().map(|(credentials, state, version)| {
             let credentials = Credentials::decode(credentials.as_bytes()).unwrap();
-            Loaded { record: Record::new(credentials, state.clone()).unwrap(), version: *version }
+            Loaded { record: Record::new(credentials, state.clone()).unwrap(), hold: *version }
         }))
     }
 
@@ -66,11 +69,7 @@ impl Store for MemoryStore {
     }
 
     fn replace(&self, _: &Account, seen: Option<Version>, record: &Record) -> Result<Swap, StoreError> {
-        let enrolment = record.credentials.enrolment;
-        Ok(self.write(seen, |version| {
-            let version = Version { credentials: version.sequence, enrolment, ..version };
-            Some((record.credentials.encode().to_string(), record.state.clone(), version))
-        }))
+        Ok(self.write(seen, |version| Some((record.credentials.encode().to_string(), record.state.clone(), version))))
     }
 
     fn remove(&self, _: &Account, seen: Version) -> Result<Swap, StoreError> {

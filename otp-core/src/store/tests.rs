@@ -1,22 +1,22 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::memory::MemoryStore;
+use super::memory::{MemoryStore, Version};
 use super::*;
 use crate::attempt::Attempt;
 use crate::decide::{Accepted, Factor, Limits, Refusal, Verdict, decide};
 use crate::examples::{LIMITS, NOW, STEP, alice, enrolled_anew, phone, record, recovery, shown, token};
 use crate::record::{DeviceId, Lock};
 
-fn login(store: &dyn Store, attempt: &Attempt) -> Verdict {
+fn login(store: &impl Store, attempt: &Attempt) -> Verdict {
     login_under(&LIMITS, store, attempt)
 }
 
-fn login_under(limits: &Limits, store: &dyn Store, attempt: &Attempt) -> Verdict {
+fn login_under(limits: &Limits, store: &impl Store, attempt: &Attempt) -> Verdict {
     update(store, &alice(), |record| decide(limits, record, attempt, NOW)).unwrap()
 }
 
-fn state(store: &dyn Store) -> State {
+fn state(store: &impl Store) -> State {
     store.load(&alice()).unwrap().unwrap().record.state
 }
 
@@ -181,7 +181,7 @@ fn of_two_first_enrolments_the_second_sees_the_first() {
     assert_eq!(store.writes(), 1);
 }
 
-fn unlock(store: &dyn Store) {
+fn unlock(store: &impl Store) {
     change(store, &alice(), |found| (Next::State(found.unwrap().unlocked()), ())).unwrap();
 }
 
@@ -194,7 +194,7 @@ fn unlocking_and_a_wrong_guess_take_effect_one_after_the_other() {
     assert_eq!(state(&store).failures, 0);
 
     (1..=5).for_each(|failures| assert_eq!(login(&store, &wrong()), wrong_for_the(failures)));
-    store.before_next_write(|store| unlock(store));
+    store.before_next_write(unlock);
     assert_eq!(login(&store, &wrong()), wrong_for_the(1));
     assert_eq!((state(&store).failures, state(&store).lock), (1, Lock::Open));
 }
@@ -209,7 +209,8 @@ struct Told {
 }
 
 impl Store for Told {
-    fn load(&self, account: &Account) -> Result<Option<Loaded>, StoreError> {
+    type Hold = Version;
+    fn load(&self, account: &Account) -> Result<Option<Loaded<Version>>, StoreError> {
         self.inner.load(account)
     }
     fn swap(&self, account: &Account, seen: Version, state: &State) -> Result<Swap, StoreError> {

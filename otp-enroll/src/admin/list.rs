@@ -5,7 +5,7 @@ use otp_core::policy::Place;
 use otp_core::record::Record;
 use otp_core::request::Status;
 use otp_core::site::{self, Site};
-use otp_core::store::{FileStore, Store};
+use otp_core::store::FileStore;
 use otp_core::time::UnixTime;
 use serde::Serialize;
 
@@ -62,7 +62,7 @@ fn listed(store: &FileStore, stem: &str, now: UnixTime) -> Result<Status, Error>
         errno: nix::errno::Errno::ENOENT,
     };
     let account = site::account(credentials.user.as_str())?.ok_or_else(gone)?;
-    let record = store.load(&account)?.map(|loaded| loaded.record);
+    let record = store.read(&account)?;
     Ok(Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), now))
 }
 

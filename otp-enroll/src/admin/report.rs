@@ -3,7 +3,7 @@
 use otp_core::error::Error;
 use otp_core::record::Unenforced;
 use otp_core::site::{self, Site};
-use otp_core::store::{FileStore, Store};
+use otp_core::store::FileStore;
 use serde::Serialize;
 
 use super::list;
@@ -26,8 +26,7 @@ pub(super) fn report(site: &Site, store: &FileStore, service: &str, voice: &Voic
         // A record that cannot be used tells nothing here; it is named below, and by `admin list`.
         let Ok(credentials) = store.credentials(&stem) else { continue };
         let Some(account) = site::account(credentials.user.as_str())? else { continue };
-        let Ok(loaded) = store.load(&account) else { continue };
-        let record = loaded.map(|loaded| loaded.record);
+        let Ok(record) = store.read(&account) else { continue };
         if let Some(Unenforced { at, why }) = record.and_then(|record| record.state.unenforced) {
             let (user, at) = (account.name.as_str(), at.to_string());
             let refused = WouldHaveBeenRefused { user, at, why: &why };

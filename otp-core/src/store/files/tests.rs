@@ -59,8 +59,27 @@ impl Home {
         names
     }
 
-    fn load(&self) -> Loaded {
+    fn read(&self) -> Record {
+        self.store.read(&alice()).unwrap().unwrap()
+    }
+
+    /// The record, and its lock: nobody else gets it before this is dropped.
+    fn load(&self) -> Loaded<Held> {
         self.store.load(&alice()).unwrap().unwrap()
+    }
+
+    /// A re-enrolment: the same devices under a new enrolment.
+    fn renew(&self, enrolment: u8) -> Record {
+        let Loaded { record, hold } = self.load();
+        let new = enrolled_anew(&record, enrolment);
+        assert_eq!(self.store.replace(&alice(), Some(hold), &new).unwrap(), Swap::Done);
+        new
+    }
+
+    /// The highest sequence number in the state.
+    fn sequence(&self) -> u64 {
+        let state = fs::read(self.path("alice.state")).unwrap();
+        Slots::new(&state).highest()
     }
 
     fn login(&self, attempt: &Attempt) -> Result<Verdict, StoreError> {
@@ -105,10 +124,10 @@ fn overwrite(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) {
 #[test]
 fn what_is_stored_is_what_is_loaded() {
     let home = Home::empty();
-    assert!(home.store.load(&alice()).unwrap().is_none());
+    assert!(home.store.read(&alice()).unwrap().is_none());
     let stored = record(vec![phone(1), phone(2)]);
     assert_eq!(home.store.replace(&alice(), None, &stored).unwrap(), Swap::Done);
-    let loaded = home.load().record;
+    let loaded = home.read();
     assert_eq!(*loaded.credentials.encode(), *stored.credentials.encode());
     assert_eq!(loaded.state, stored.state);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
@@ -129,10 +148,10 @@ fn a_code_works_exactly_once_across_processes_that_share_nothing_but_the_directo
 fn each_swap_is_read_back_over_many_swaps() {
     let home = Home::enrolled();
     for failures in 1..=40 {
-        let Loaded { record, version } = home.load();
-        assert_eq!((version.sequence, record.state.failures), (u64::from(failures), failures - 1));
+        let Loaded { record, hold } = home.load();
+        assert_eq!((hold.sequence, record.state.failures), (u64::from(failures), failures - 1));
         let state = State { failures, ..record.state };
-        assert_eq!(home.store.swap(&alice(), version, &state).unwrap(), Swap::Done);
+        assert_eq!(home.store.swap(&alice(), hold, &state).unwrap(), Swap::Done);
     }
 }
 
@@ -183,8 +202,7 @@ fn the_state_can_be_read_by_a_person() {
 fn files_belong_to_their_user_with_mode_0600_though_root_made_them() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
-    let seen = home.load();
-    assert_eq!(home.store.replace(&alice(), Some(seen.version), &enrolled_anew(&seen.record, 2)).unwrap(), Swap::Done);
+    home.renew(2);
     for name in home.names() {
         let metadata = fs::metadata(home.path(&name)).unwrap();
         assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (1000, 1000, 0o600), "{name}");
@@ -197,88 +215,76 @@ fn a_strange_name_is_a_name_in_the_directory_and_nowhere_else() {
     let strange = named("../victim", 1000);
     home.enrol(&strange);
     assert_eq!(home.names(), ["%2E.%2Fvictim.state", "%2E.%2Fvictim.toml"]);
-    assert!(home.store.load(&strange).unwrap().is_some());
-    assert!(home.store.load(&named("victim", 1000)).unwrap().is_none());
+    assert!(home.store.read(&strange).unwrap().is_some());
+    assert!(home.store.read(&named("victim", 1000)).unwrap().is_none());
 }
 
 #[test]
 fn a_new_enrolment_takes_the_old_ones_place() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
-    let seen = home.load();
-    let new = enrolled_anew(&seen.record, 2);
-    assert_eq!(home.store.replace(&alice(), Some(seen.version), &new).unwrap(), Swap::Done);
-    let loaded = home.load();
-    assert_eq!((loaded.record.state, loaded.version.sequence), (new.state, seen.version.sequence + 1));
+    let sequence = home.sequence();
+    let new = home.renew(2);
+    assert_eq!((home.read().state, home.sequence()), (new.state, sequence + 1));
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
 }
 
 #[test]
-fn a_version_that_was_replaced_is_never_written_over() {
+fn between_loading_and_writing_nobody_else_can_write() {
     let home = Home::enrolled();
-    let old = home.load();
-    let new = enrolled_anew(&old.record, 2);
-    assert_eq!(home.store.replace(&alice(), Some(old.version), &new).unwrap(), Swap::Done);
-    assert_every_write_is_lost(&home, &old);
-    assert_eq!(home.load().record.state, new.state);
+    let Loaded { record, hold } = home.load();
+    let other = File::open(home.path("alice.state")).unwrap();
+    assert!(other.try_lock().is_err());
+    assert_eq!(home.store.swap(&alice(), hold, &State { failures: 3, ..record.state }).unwrap(), Swap::Done);
+    assert_eq!(home.read().state.failures, 3);
+    assert!(other.try_lock().is_ok());
 }
 
 #[test]
-fn a_version_that_was_removed_and_made_anew_is_never_written_over() {
+fn what_is_read_to_be_looked_at_holds_nobody_up() {
     let home = Home::enrolled();
-    let old = home.load();
-    assert_eq!(home.store.remove(&alice(), old.version).unwrap(), Swap::Done);
-    assert!(home.names().is_empty());
-    assert!(home.store.load(&alice()).unwrap().is_none());
-    assert_every_write_is_lost(&home, &old);
-    assert!(home.names().is_empty());
-
-    // The same sequence number, and on many file systems the same inode number: only the enrolment tells.
-    let new = enrolled_anew(&old.record, 2);
-    assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
-    assert_eq!(home.load().version.sequence, old.version.sequence);
-    assert_every_write_is_lost(&home, &old);
-    let same_inode = Version { enrolment: old.version.enrolment, ..home.load().version };
-    assert_every_write_is_lost(&home, &Loaded { version: same_inode, ..old });
-    assert_eq!(home.load().record.state, new.state);
-}
-
-fn assert_every_write_is_lost(home: &Home, old: &Loaded) {
-    let changed = State { failures: 77, ..old.record.state.clone() };
-    assert_eq!(home.store.swap(&alice(), old.version, &changed).unwrap(), Swap::Lost);
-    let third = enrolled_anew(&old.record, 3);
-    assert_eq!(home.store.replace(&alice(), Some(old.version), &third).unwrap(), Swap::Lost);
-    assert_eq!(home.store.remove(&alice(), old.version).unwrap(), Swap::Lost);
+    let _record = home.read();
+    let _credentials = home.store.credentials_of(&alice()).unwrap();
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    let _held = home.load();
+    assert_eq!(home.read().state.marks[&DeviceId(1)], STEP + 1);
+    assert!(home.store.credentials_of(&alice()).unwrap().is_some());
 }
 
 #[test]
-fn a_version_whose_state_moved_on_is_never_written_over() {
+fn a_record_that_is_removed_is_gone_with_its_state() {
     let home = Home::enrolled();
-    let old = home.load();
     home.login(&wrong()).unwrap();
-    assert_every_write_is_lost(&home, &old);
-    assert_eq!(home.load().record.state.failures, 1);
+    let Loaded { record, hold } = home.load();
+    assert_eq!(home.store.remove(&alice(), hold).unwrap(), Swap::Done);
+    assert!(home.names().is_empty());
+    assert!(home.store.read(&alice()).unwrap().is_none());
+    assert!(home.store.load(&alice()).unwrap().is_none());
+    let new = enrolled_anew(&record, 2);
+    assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
+    assert_eq!((home.read().state, home.sequence()), (new.state, 1));
 }
 
 #[test]
-fn credentials_that_configuration_management_put_there_again_are_another_version() {
+fn credentials_that_configuration_management_put_there_again_go_on_with_their_state() {
     let home = Home::enrolled();
-    let old = home.load();
+    home.login(&wrong()).unwrap();
     fs::copy(home.path("alice.toml"), home.path("copy")).unwrap();
     chown(home.path("copy"), Some(1000), Some(1000)).unwrap();
     fs::rename(home.path("copy"), home.path("alice.toml")).unwrap();
-    assert_every_write_is_lost(&home, &old);
+    assert_eq!(home.read().state.failures, 1);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
+    assert_eq!(home.login(&right()).unwrap(), REPLAYED);
 }
 
 #[test]
 fn where_there_are_credentials_none_are_made() {
     let home = Home::enrolled();
-    let other = enrolled_anew(&home.load().record, 2);
+    let other = enrolled_anew(&home.read(), 2);
     assert_eq!(home.store.replace(&alice(), None, &other).unwrap(), Swap::Lost);
-    assert_eq!(home.load().version.sequence, 1);
+    assert_eq!(home.sequence(), 1);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
 }
 
@@ -289,7 +295,7 @@ fn a_requirement_alone_is_a_record_too() {
     required.credentials.requirement = Requirement::Required;
     required.credentials.recovery = None;
     assert_eq!(home.store.replace(&alice(), None, &required).unwrap(), Swap::Done);
-    assert!(!home.load().record.is_enrolled());
+    assert!(!home.read().is_enrolled());
     assert_eq!(home.login(&right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
 }
 

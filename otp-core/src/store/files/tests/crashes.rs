@@ -14,11 +14,11 @@ fn a_torn_slot_falls_back_to_the_other() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap(); // into the second slot
     home.garble(1);
-    assert_eq!(home.load().record.state.failures, 0);
+    assert_eq!(home.read().state.failures, 0);
     home.login(&wrong()).unwrap();
     home.login(&wrong()).unwrap(); // into the first
     home.garble(0);
-    assert_eq!(home.load().record.state.failures, 1);
+    assert_eq!(home.read().state.failures, 1);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
 }
@@ -30,7 +30,7 @@ fn the_slot_that_is_torn_is_the_one_that_is_written_next() {
     home.garble(0);
     home.login(&wrong()).unwrap();
     home.garble(1);
-    assert_eq!(home.load().record.state.failures, 2);
+    assert_eq!(home.read().state.failures, 2);
 }
 
 #[test]
@@ -56,8 +56,7 @@ fn a_missing_state_is_damage_and_never_a_fresh_start() {
 fn the_state_of_another_enrolment_is_never_taken() {
     let home = Home::enrolled();
     let credentials = fs::read(home.path("alice.toml")).unwrap();
-    let seen = home.load();
-    assert_eq!(home.store.replace(&alice(), Some(seen.version), &enrolled_anew(&seen.record, 2)).unwrap(), Swap::Done);
+    home.renew(2);
     home.login(&wrong()).unwrap(); // the last trace of the first enrolment is overwritten
     overwrite(home.path("alice.toml"), credentials);
     let expected = "alice.state cannot be read: neither slot holds a state of this enrolment";
@@ -67,10 +66,10 @@ fn the_state_of_another_enrolment_is_never_taken() {
 #[test]
 fn a_state_with_other_devices_than_the_credentials_is_damage() {
     let home = Home::enrolled();
-    let seen = home.load();
-    let mut state = seen.record.state;
+    let Loaded { record, hold } = home.load();
+    let mut state = record.state;
     state.marks.insert(DeviceId(2), 0);
-    assert_eq!(home.store.swap(&alice(), seen.version, &state).unwrap(), Swap::Done);
+    assert_eq!(home.store.swap(&alice(), hold, &state).unwrap(), Swap::Done);
     let expected = "alice.state does not fit: the state does not have one mark for each device";
     assert_eq!(damage(home.login(&right()).unwrap_err()), expected);
 }
@@ -79,15 +78,12 @@ fn a_state_with_other_devices_than_the_credentials_is_damage() {
 fn an_enrolment_that_was_killed_before_its_rename_never_happened() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
-    let seen = home.load();
-    let killed = enrolled_anew(&seen.record, 2);
-    let half_done = |home: &Home| {
-        let file = home.store.open_file("alice.state", OFlag::O_RDWR).unwrap().unwrap();
-        home.store.create("alice.new-by-root", &alice(), killed.credentials.encode().as_bytes()).unwrap();
-        home.store.write_slot(&file, "alice.state", 0, seen.version.sequence, &killed.state).unwrap();
-    };
-    half_done(&home);
-    assert_eq!(home.load().record.state, seen.record.state);
+    let Loaded { record, hold } = home.load();
+    let killed = enrolled_anew(&record, 2);
+    home.store.create("alice.new-by-root", &alice(), killed.credentials.encode().as_bytes()).unwrap();
+    home.store.write_slot(&hold, "alice.state", &killed.state).unwrap();
+    drop(hold);
+    assert_eq!(home.read().state, record.state);
 
     // The logins after it write above it, and never over the one slot that is theirs.
     assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(2));
@@ -96,10 +92,8 @@ fn an_enrolment_that_was_killed_before_its_rename_never_happened() {
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
 
     // The next enrolment is not in the way of what was left.
-    let seen = home.load();
-    let next = enrolled_anew(&seen.record, 3);
-    assert_eq!(home.store.replace(&alice(), Some(seen.version), &next).unwrap(), Swap::Done);
-    assert_eq!(home.load().record.state, next.state);
+    let next = home.renew(3);
+    assert_eq!(home.read().state, next.state);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
 }
 
@@ -129,11 +123,10 @@ fn whatever_a_killed_enrolment_left_is_gone_after_the_next_one_and_after_a_remov
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     litter(&home);
-    let seen = home.load();
-    assert_eq!(home.store.replace(&alice(), Some(seen.version), &enrolled_anew(&seen.record, 2)).unwrap(), Swap::Done);
+    home.renew(2);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     litter(&home);
-    assert_eq!(home.store.remove(&alice(), home.load().version).unwrap(), Swap::Done);
+    assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done);
     assert!(home.names().is_empty());
 }
 
@@ -160,13 +153,13 @@ fn a_first_state_that_somebody_else_works_on_is_waited_for() {
 fn a_state_left_without_credentials_is_not_an_enrolment_and_its_sequence_goes_on() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
-    let old = home.load();
+    let (old, sequence) = (home.read(), home.sequence());
     fs::remove_file(home.path("alice.toml")).unwrap();
     assert!(home.store.load(&alice()).unwrap().is_none());
-    let new = enrolled_anew(&old.record, 2);
+    let new = enrolled_anew(&old, 2);
     assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
-    assert_eq!(home.load().version.sequence, old.version.sequence + 1);
-    assert_eq!(home.load().record.state, new.state);
+    assert_eq!(home.sequence(), sequence + 1);
+    assert_eq!(home.read().state, new.state);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
 }
 
@@ -185,12 +178,12 @@ fn a_state_of_the_wrong_size_without_credentials_does_not_spoil_an_enrolment() {
 fn an_enrolment_that_fails_keeps_the_old_one_and_leaves_no_seed_behind() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
-    let seen = home.load();
-    let mut impossible = enrolled_anew(&seen.record, 2);
+    let Loaded { record, hold } = home.load();
+    let mut impossible = enrolled_anew(&record, 2);
     impossible.state.marks = (0..=200).map(|number| (DeviceId(number), u64::MAX)).collect();
-    let error = home.store.replace(&alice(), Some(seen.version), &impossible).unwrap_err();
+    let error = home.store.replace(&alice(), Some(hold), &impossible).unwrap_err();
     assert_eq!(damage(error), "alice.state does not fit: the state does not fit its slot");
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
-    assert_eq!(home.load().record.state, seen.record.state);
+    assert_eq!(home.read().state, record.state);
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
 }

@@ -68,11 +68,11 @@ fn as_alice_enrol_log_in_and_leave() {
     let login = || update(&store, &alice(), |record| decide(&LIMITS, record, &right(), NOW)).unwrap();
     assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
     assert_eq!((login(), login()), (by_phone(), REPLAYED));
-    let seen = store.load(&alice()).unwrap().unwrap();
-    assert_eq!(store.replace(&alice(), Some(seen.version), &enrolled_anew(&seen.record, 2)).unwrap(), Swap::Done);
+    let Loaded { record, hold } = store.load(&alice()).unwrap().unwrap();
+    assert_eq!(store.replace(&alice(), Some(hold), &enrolled_anew(&record, 2)).unwrap(), Swap::Done);
     assert_eq!((login(), login()), (by_phone(), REPLAYED));
-    let seen = store.load(&alice()).unwrap().unwrap();
-    assert_eq!(store.remove(&alice(), seen.version).unwrap(), Swap::Done);
+    let hold = store.load(&alice()).unwrap().unwrap().hold;
+    assert_eq!(store.remove(&alice(), hold).unwrap(), Swap::Done);
 }
 
 #[test]
@@ -90,14 +90,12 @@ fn with_the_group_alone_alice_reaches_nobody_elses_record() {
 fn as_alice_try_bobs_record() {
     let (store, bob) = (here(), named("bob", 1001));
     let denied = |error: StoreError| error.to_string();
-    assert_eq!(denied(store.load(&bob).err().unwrap()), "cannot open ./bob.toml: Permission denied (os error 13)");
-    let seen = Version { sequence: 1, credentials: 1, enrolment: EnrolmentId([1; 16]) };
-    let state = State::new(seen.enrolment);
-    assert_eq!(
-        denied(store.swap(&bob, seen, &state).unwrap_err()),
-        "cannot open ./bob.state: Permission denied (os error 13)"
-    );
-    assert!(store.remove(&bob, seen).is_err());
+    assert_eq!(denied(store.load(&bob).err().unwrap()), "cannot open ./bob.state: Permission denied (os error 13)");
+    assert_eq!(denied(store.read(&bob).err().unwrap()), "cannot open ./bob.toml: Permission denied (os error 13)");
+    // Not even by pretending to hold it.
+    let pretended = || Held { state: File::open("/dev/null").unwrap(), spare: 0, sequence: 1 };
+    assert!(store.replace(&bob, Some(pretended()), &record(vec![phone(1)])).is_err());
+    assert!(store.remove(&bob, pretended()).is_err());
     assert!(store.purge(&bob).is_err());
     assert_eq!(denied(store.stems().unwrap_err()), "cannot list .: Permission denied (os error 13)");
 }
