@@ -211,15 +211,6 @@ fn unlocking_does_not_bring_a_spent_code_back() {
     assert_eq!((login(&store, &right()), state(&store).spent), (REPLAYED, 1 << 4));
 }
 
-#[test]
-fn a_right_code_amid_unlocking_is_accepted() {
-    let store = enrolled();
-    assert_eq!(login(&store, &wrong()), wrong_for_the(1));
-    store.before_next_write(|store| unlock(store));
-    assert_eq!(login(&store, &right()), by_phone());
-    assert_eq!(login(&store, &right()), REPLAYED);
-}
-
 /// Passes everything on, counts rehearsals, and answers swaps as told.
 #[derive(Default)]
 struct Told {
