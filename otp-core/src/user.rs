@@ -47,7 +47,7 @@ impl UserName {
         for (place, byte) in self.0.bytes().enumerate() {
             let plain = byte.is_ascii_alphanumeric() || b"_-@".contains(&byte) || (byte == b'.' && place > 0);
             if plain {
-                stem.push(char::from(byte.to_ascii_lowercase()));
+                stem.push(char::from(byte));
             } else {
                 stem.push_str(&format!("%{byte:02X}"));
             }
