@@ -1,6 +1,7 @@
 # pam_otp: build, install, check.
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    a second factor set up and used, before your eyes
+#   make soak        100,000 logins     make timing  what the time to a refusal tells     make asan  AddressSanitizer
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -40,7 +41,8 @@ SCRIPTS       := tests/machine tests/demo .ci/run
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-.PHONY: all packages lint-packages check check-inside lint demo demo-shell install uninstall clean
+.PHONY: all packages lint-packages check check-inside soak timing asan asan-inside lint demo demo-shell install \
+	uninstall clean
 
 all:
 	$(CARGO) build $(CARGOFLAGS) --release --workspace
@@ -85,6 +87,33 @@ check-inside:
 	$(MAKE) --no-print-directory install
 	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)'
 	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)
+
+# The long forms of tests that `check` runs in short: minutes each, with their figures.
+soak timing: packages all
+	@echo 'tests/tests/$@.rs, the long form'
+	$(as_root) tests/machine bash -euc 'setsid --fork "$(release)/logd" < /dev/null
+	  $(MAKE) --no-print-directory install > /dev/null
+	  CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) -p pam-otp-tests --test $@ -- \
+	    --ignored --nocapture --skip address_sanitizer'
+
+# Rust keeps the switch for its nightly builds, and the runtime comes with every toolchain. With --target, what runs while
+# building is built without it. The host lends the module its runtime.
+host = $(shell rustc -vV | sed -n 's/^host: //p')
+asan = RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Clink-arg=-Wl,--export-dynamic' \
+	CARGO_TARGET_DIR="$(target)/asan" $(CARGO)
+
+asan: packages all
+	@$(asan) build $(CARGOFLAGS) --target $(host) -p pam_otp
+	$(asan) test $(CARGOFLAGS) --target $(host) -p pam-otp-tests --test soak --no-run
+	$(as_root) tests/machine $(MAKE) --no-print-directory asan-inside
+
+asan-inside:
+	@[ -e /run/pam_otp-machine ] || { echo 'asan-inside runs within tests/machine; you want: make asan' >&2; exit 1; }
+	setsid --fork "$(release)/logd" < /dev/null
+	$(MAKE) --no-print-directory install > /dev/null
+	install -m 0644 "$(target)/asan/$(host)/debug/libpam_otp.so" "$(pamdir)/pam_otp.so"
+	CARGO_NET_OFFLINE=true $(asan) test $(CARGOFLAGS) --target $(host) -p pam-otp-tests --test soak -- \
+	  --ignored --nocapture address_sanitizer
 
 demo: packages all
 	@$(as_root) tests/machine tests/demo

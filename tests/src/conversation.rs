@@ -333,6 +333,14 @@ impl Conversation {
         self.events.clear();
     }
 
+    /// What a process that is gone wrote to standard error.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn last_words(&mut self) -> String {
+        self.noise.take().map(|noise| noise.join().unwrap()).unwrap_or_default()
+    }
+
     /// What was said so far.
     pub fn events(&self) -> &[Event] {
         &self.events
@@ -360,7 +368,7 @@ impl Conversation {
         self.hang_up();
         while self.listen().is_some() {}
         let status = self.child.wait().unwrap();
-        let noise = self.noise.take().map(|noise| noise.join().unwrap()).unwrap_or_default();
+        let noise = self.last_words();
         Transcript { events: std::mem::take(&mut self.events), status, pid: self.child.id(), noise }
     }
 }

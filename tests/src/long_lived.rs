@@ -87,7 +87,7 @@ impl LongLived {
                 Some(Event::Measured(time, heap)) => return Served { result, time, heap },
                 Some(event) if event.is_prompt() => panic!("asked once more: {:#?}", host.events()),
                 Some(_) => {}
-                None => panic!("the host is gone: {:#?}", host.events()),
+                None => panic!("the host is gone: {}", host.last_words()),
             }
         }
     }

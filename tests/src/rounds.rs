@@ -60,12 +60,12 @@ impl Rounds {
         let usual = quantile(&first.times, 0.5);
         let compare = |kind: &Kind| {
             let differences: Vec<f64> = kind.times.iter().zip(&first.times).map(|(one, other)| one - other).collect();
-            let away: Vec<f64> =
-                differences.iter().map(|difference| difference - quantile(&differences, 0.5)).collect();
+            let median = quantile(&differences, 0.5);
+            let away: Vec<f64> = differences.iter().map(|difference| difference - median).collect();
             Difference {
                 name: kind.name.clone(),
                 longer: share(&differences, |difference| difference > 0.0),
-                size: quantile(&differences, 0.5) / usual,
+                size: median / usual,
                 visible: quantile(&away, 0.6) / 1e3,
             }
         };

@@ -94,6 +94,19 @@ fn a_configuration_that_must_not_be_trusted_is_not_read() {
     machine::run(Command::new("mkfifo").arg(path));
     refused("is not a regular file");
     fs::remove_file(path).unwrap();
+    // What root's link leads to is looked at, and not the link.
+    let theirs = desk.user.write("pam_otp.toml", &good, 0o644);
+    for (target, what) in [
+        (theirs.as_path(), alone),
+        (Path::new("/dev/zero"), "is not a regular file"),
+        (Path::new("/nowhere"), "No such file or directory (os error 2)"),
+    ] {
+        symlink(target, path).unwrap();
+        refused(what);
+        fs::remove_file(path).unwrap();
+    }
+    fs::write(path, "#".repeat((1 << 20) + 1)).unwrap();
+    refused("is too large");
     fs::write(path, b"\xff").unwrap();
     refused("is not UTF-8");
     desk.site.write(&good);
@@ -149,7 +162,29 @@ fn a_state_directory_that_must_not_be_trusted_is_not_entered() {
     fs::write(state, "").unwrap();
     refused(&format!("cannot open {path}: Not a directory (os error 20)"), other);
     fs::remove_file(state).unwrap();
+    machine::run(Command::new("mkfifo").arg(state));
+    refused(&format!("cannot open {path}: Not a directory (os error 20)"), other);
+    fs::remove_file(state).unwrap();
     fs::rename(&aside, state).unwrap();
+    assert_eq!(desk.talk().run(&[desk.next()]).result("authenticate"), "PAM_SUCCESS");
+}
+
+/// Directories above belong to root, who may have moved them.
+#[test]
+fn links_on_the_way_to_configuration_and_records_are_roots_business() {
+    let desk = Desk::new("");
+    let (moved, config) = (desk.site.state().with_extension("moved"), desk.site.config().with_extension("moved"));
+    fs::create_dir(&moved).unwrap();
+    fs::rename(desk.site.state(), moved.join("records")).unwrap();
+    let link = desk.site.state().with_extension("link");
+    symlink(&moved, &link).unwrap();
+    let good = fs::read_to_string(desk.site.config()).unwrap();
+    let through_it =
+        good.replace(&desk.site.state().display().to_string(), &link.join("records").display().to_string());
+    assert_ne!(good, through_it);
+    fs::write(&config, through_it).unwrap();
+    fs::remove_file(desk.site.config()).unwrap();
+    symlink(&config, desk.site.config()).unwrap();
     assert_eq!(desk.talk().run(&[desk.next()]).result("authenticate"), "PAM_SUCCESS");
 }
 

@@ -332,3 +332,36 @@ fn the_pages_are_good_for_both_formatters_and_found_by_apropos() {
     let files = fs::read_dir(root().join("man")).unwrap();
     assert_eq!(files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<Words>(), words(PAGES));
 }
+
+// ---- docs/security.md ----
+
+/// Every `.rs` file of the project.
+fn sources(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+        if path.is_dir() && !name.starts_with('.') && name != "target" {
+            sources(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let page = text("docs/security.md");
+    let quoted: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
+    let mut files = Vec::new();
+    sources(&root(), &mut files);
+    let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    let named: BTreeSet<&str> =
+        quoted.into_iter().filter(|word| word.contains('_') && word.chars().all(letters)).collect();
+    assert!(named.len() > 60, "{named:?}");
+    for name in named {
+        // After #[test] there may be an #[ignore] with its reason.
+        let function = format!("fn {name}() {{");
+        let is_it = |rest: &str| rest.lines().take(3).any(|line| line.trim() == function);
+        let there = files.iter().any(|file| file.split("#[test]\n").skip(1).any(is_it));
+        assert!(there, "docs/security.md names {name}, and there is no such test");
+    }
+}

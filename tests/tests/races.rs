@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
+    app::Enrolled,
     conversation::{Conversation, Talk},
     machine,
+    outcome::Dialogue,
     phone::Phone,
     service::Service,
     site::Site,
@@ -152,4 +154,25 @@ fn sixty_four_users_at_once_do_not_stand_in_each_others_way() {
         let logins = phones.iter().zip(&codes).map(|(phone, code)| (phone.user.as_str(), code.as_str()));
         assert_eq!(Crowd::gather(&service, logins).go(), counts(CROWD, 0));
     }
+}
+
+#[test]
+fn of_a_hundred_helpers_with_one_code_exactly_one_says_that_it_is_right() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let (of_alice, of_bob) = (Enrolled::new(&alice), Enrolled::new(&bob));
+    let start = |user: &TestUser| Dialogue::start(&mut user.command("/usr/local/libexec/pam_otp/otp-helper"));
+    let ask = |helper: &mut Dialogue, code: &str| helper.say(&format!("{{\"test\":{{\"proof\":\"{code}\"}}}}"));
+    let accepted = |helper: &mut Dialogue| !helper.json()["verdict"]["accepted"].is_null();
+    let mut helpers: Vec<Dialogue> = (0..100).map(|_| start(&alice)).collect();
+    let (code, mut other) = (of_alice.app.code(0), start(&bob));
+    helpers.iter_mut().for_each(|helper| ask(helper, &code));
+    ask(&mut other, &of_bob.app.code(0));
+    assert!(accepted(&mut other), "bob's record is nobody else's to wait for");
+    assert_eq!(helpers.iter_mut().filter_map(|helper| accepted(helper).then_some(())).count(), 1);
+    // Each was answered, and none of those who were refused was counted as a guess.
+    ask(&mut other, &of_bob.recovery[0]);
+    assert!(accepted(&mut other));
+    let mut last = start(&alice);
+    last.say("{\"status\":{}}");
+    assert_eq!(last.json()["status"]["failures"], 0);
 }

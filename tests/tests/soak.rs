@@ -11,6 +11,7 @@
 use pam_otp_tests::{
     conversation::Talk,
     long_lived::{LongLived, Served},
+    machine,
     phone::Phone,
     service::Service,
     site::{Site, overwrite},
@@ -187,4 +188,23 @@ fn valgrind_finds_no_leak_and_no_stray_access() {
     let report = fs::read_to_string(report).unwrap();
     assert!(report.contains("ERROR SUMMARY: 0 errors from 0 contexts"), "{report}");
     assert!(!report.contains("definitely lost") || report.contains("definitely lost: 0 bytes"), "{report}");
+}
+
+#[test]
+#[ignore = "needs host and module built with AddressSanitizer: make asan"]
+fn address_sanitizer_finds_no_leak_and_no_stray_access() {
+    let mut house = House::new();
+    let folder = machine::run(Command::new("gcc").arg("-print-multiarch"));
+    for program in [format!("/usr/lib/{}/security/pam_otp.so", folder.trim()).into(), machine::program("pamtalk")] {
+        let content = fs::read(&program).unwrap();
+        let watched = content.windows(13).any(|name| name == b"__asan_report");
+        assert!(watched, "{} is built without AddressSanitizer: make asan", program.display());
+    }
+    let mut host = LongLived::start(Talk::new(&house.service, ""));
+    for number in 0..100 {
+        house.round(number, &mut host);
+    }
+    let said = host.end();
+    assert!(said.noise.is_empty(), "{said}");
+    assert!(said.status.code().is_some_and(|code| code <= 1), "{said}");
 }

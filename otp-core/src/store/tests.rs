@@ -199,6 +199,18 @@ fn unlocking_and_a_wrong_guess_take_effect_one_after_the_other() {
     assert_eq!((state(&store).failures, state(&store).lock), (1, Lock::Open));
 }
 
+#[test]
+fn unlocking_does_not_bring_a_spent_code_back() {
+    let store = enrolled();
+    assert_eq!(login(&store, &wrong()), wrong_for_the(1));
+    store.before_next_write(|store| {
+        assert_eq!(login(store, &right()), by_phone());
+        assert_eq!(login(store, &recovery(4)), accepted_by(Factor::Recovery, 9));
+    });
+    unlock(&store);
+    assert_eq!((login(&store, &right()), state(&store).spent), (REPLAYED, 1 << 4));
+}
+
 /// Passes everything on, counts rehearsals, and answers swaps as told.
 #[derive(Default)]
 struct Told {

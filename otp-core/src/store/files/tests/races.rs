@@ -55,6 +55,62 @@ fn the_right_code_gets_in_among_wrong_guesses() {
     assert_eq!(verdicts[7], by_phone());
 }
 
+/// What the `number`-th of several is to do: one of them changes something, the others log in with the right code.
+fn all_but_one_log_in(home: &Home, change: impl Fn() + Sync) -> Vec<Verdict> {
+    let verdicts = together(17, |number| {
+        if number == 8 {
+            change();
+            None
+        } else {
+            Some(home.login(&right()).unwrap())
+        }
+    });
+    verdicts.into_iter().flatten().collect()
+}
+
+fn count(verdicts: &[Verdict], which: impl Fn(&Verdict) -> bool) -> usize {
+    verdicts.iter().filter(|verdict| which(verdict)).count()
+}
+
+#[test]
+fn a_code_released_amid_a_re_enrolment_is_good_at_most_once_and_never_for_the_new_device() {
+    for round in 0..30 {
+        let home = Home::enrolled();
+        let verdicts = all_but_one_log_in(&home, || {
+            let next = || Next::Record(Box::new(enrolled_anew(&record(vec![phone(3)]), 2 + round)));
+            change(&home.store, &alice(), |_| (next(), ())).unwrap();
+        });
+        let accepted = count(&verdicts, |verdict| *verdict == by_phone());
+        let replayed = count(&verdicts, |verdict| *verdict == REPLAYED);
+        let wrong = count(&verdicts, |verdict| matches!(verdict, Verdict::Refused(Refusal::Wrong { .. })));
+        let locked = count(&verdicts, |verdict| matches!(verdict, Verdict::Refused(Refusal::Locked(_))));
+        assert_eq!(accepted + replayed + wrong + locked, verdicts.len(), "{verdicts:?}");
+        assert!(accepted <= 1 && (accepted == 1 || replayed == 0), "{verdicts:?}");
+        // Those who came too late count against the new enrolment, and nothing else of theirs is in it.
+        let Record { credentials, state } = home.load().record;
+        assert_eq!((credentials.devices[0].id, state.marks), (DeviceId(3), [(DeviceId(3), 0)].into()));
+        assert_eq!(usize::try_from(state.failures).unwrap(), wrong);
+    }
+}
+
+#[test]
+fn a_code_released_amid_an_unlocking_is_good_at_most_once() {
+    for _ in 0..30 {
+        let home = Home::enrolled();
+        (1..=6).for_each(|failures| assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(failures)));
+        let verdicts = all_but_one_log_in(&home, || {
+            change(&home.store, &alice(), |found| (Next::State(found.unwrap().unlocked()), ())).unwrap();
+        });
+        let accepted = count(&verdicts, |verdict| *verdict == by_phone());
+        let replayed = count(&verdicts, |verdict| *verdict == REPLAYED);
+        let locked = count(&verdicts, |verdict| matches!(verdict, Verdict::Refused(Refusal::Locked(_))));
+        assert_eq!(accepted + replayed + locked, verdicts.len(), "{verdicts:?}");
+        assert!(accepted <= 1 && (accepted == 1 || replayed == 0), "{verdicts:?}");
+        let after = if accepted == 1 { REPLAYED } else { by_phone() };
+        assert_eq!(home.login(&right()).unwrap(), after);
+    }
+}
+
 #[test]
 fn users_do_not_get_in_each_others_way() {
     let home = Home::empty();
