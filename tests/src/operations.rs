@@ -35,7 +35,8 @@ pub const WRONG_CODE: Operation = Operation {
     talk: |scene, talk| {
         let told = log_in(talk, scene.old().app.wrong());
         // What is done here is the counting, and that is what a refusal stands for.
-        Told { done: told.outcome.out.contains("-> PAM_AUTH_ERR"), ..told }
+        let counted = ["Verification failed.", "-> PAM_AUTH_ERR"].iter().all(|said| told.outcome.out.contains(said));
+        Told { done: counted, ..told }
     },
     found: |scene, told| {
         for result in ["PAM_SUCCESS", "PAM_IGNORE"] {
@@ -62,7 +63,8 @@ pub const UNLOCK: Operation = Operation {
         scene.keep();
         scene
     },
-    talk: |_, talk| Told::nothing().ended(talk.end()),
+    // That it could not be flushed does not say that it is not so.
+    talk: |_, talk| Told { failed: false, ..Told::nothing().ended(talk.end()) },
     found: |scene, _| locked(scene).map(|locked| if locked { Standing::Before } else { Standing::After }),
 };
 
@@ -70,6 +72,7 @@ pub const UNLOCK: Operation = Operation {
 pub const FORGET: Operation = Operation {
     program: |scene| (scene.admin(&["reset", "--yes"]), false),
     before: LOGIN.before,
+    talk: |_, talk| Told::nothing().ended(talk.end()),
     found: disabled,
     ..UNLOCK
 };
@@ -268,8 +271,9 @@ fn set_up(mut talk: Dialogue, proof: Option<&str>) -> Told {
     if let Some(proof) = proof {
         talk.say_if_heard(proof);
     }
-    if let Some(offer) = talk.object() {
-        let app = App::scan(offer["uri"].as_str().unwrap_or_default());
+    let offer = talk.object().unwrap_or_default();
+    if let Some(uri) = offer["uri"].as_str() {
+        let app = App::scan(uri);
         talk.say_if_heard(&app.code(-1));
         let answer = talk.object().unwrap_or_default();
         told.new = Some(Enrolled { app, recovery: codes(&answer["recovery_codes"]) });
