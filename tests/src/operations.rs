@@ -56,7 +56,7 @@ pub const UNLOCK_SCREEN: Operation =
 /// Root unlocks.
 pub const UNLOCK: Operation = Operation {
     program: |scene| (scene.admin(&["unlock"]), false),
-    begins: |scene| scene.site.config().display().to_string(),
+    begins: configuration,
     before: || {
         let mut scene = Scene::of_root("[lockout]\nafter = 2\n[policy]\nsecond_factor = \"required\"\n", true);
         guess(&scene, 2);
@@ -121,7 +121,7 @@ pub const HELPER_ENROLS: Operation = Operation {
         shell.args(["-c", &format!("umask 0777; exec {HELPER}")]);
         (shell, true)
     },
-    begins: |scene| scene.site.config().display().to_string(),
+    begins: configuration,
     before: || Scene::of_user(false),
     talk: |_, talk| set_up_by_helper(talk, None),
     found: replaced,
@@ -154,8 +154,8 @@ pub const HELPER_RENEWS_RECOVERY_CODES: Operation = Operation {
         if !scene.accepts(&scene.old().app.code(1))? {
             return Err("the device is refused".into());
         }
-        match &told.new {
-            Some(new) if !scene.accepts(&new.recovery[0])? => Err("the new recovery codes are not in force".into()),
+        match told.new.as_ref().and_then(|new| new.recovery.first()) {
+            Some(new) if !scene.accepts(new)? => Err("the new recovery codes are not in force".into()),
             Some(_) | None => Ok(if paper { Standing::Before } else { Standing::After }),
         }
     },
@@ -187,6 +187,10 @@ pub const HELPER_VERIFIES: Operation = Operation {
 
 fn host(scene: &Scene) -> (Command, bool) {
     (Talk::new(&scene.service, &scene.user.name).command(), false)
+}
+
+fn configuration(scene: &Scene) -> String {
+    format!("{}\", O_RDONLY", scene.site.config().display())
 }
 
 fn service(scene: &Scene) -> String {
@@ -249,7 +253,7 @@ fn replaced(scene: &Scene, told: &Told) -> Result<Standing, String> {
         Some(_) | None => false,
     };
     if let Some(proof) = &told.given
-        && told.new.is_some()
+        && told.offered
         && scene.accepts(proof)?
     {
         return Err("the proof works once more".into());
@@ -277,6 +281,7 @@ fn set_up(mut talk: Dialogue, proof: Option<&str>) -> Told {
         talk.say_if_heard(&app.code(-1));
         let answer = talk.object().unwrap_or_default();
         told.new = Some(Enrolled { app, recovery: codes(&answer["recovery_codes"]) });
+        told.offered = true;
     }
     told.ended(talk.end())
 }
@@ -289,6 +294,7 @@ fn set_up_by_helper(mut talk: Dialogue, proof: Option<&str>) -> Told {
         let app = App::scan(uri);
         answer = ask(&mut talk, &json!({"confirm": {"code": app.code(-1)}}));
         told.new = Some(Enrolled { app, recovery: codes(&answer["recovery-codes"]) });
+        told.offered = true;
     }
     answered(told, &answer, talk)
 }

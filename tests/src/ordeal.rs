@@ -3,6 +3,7 @@
 
 use crate::{
     app::{App, Enrolled},
+    disk::Moment,
     fault::{BOUND, Fault, Point, Traced, points},
     machine,
     outcome::{Dialogue, Outcome},
@@ -55,7 +56,9 @@ pub struct Told {
     pub done: bool,
     /// That it is not, and that nothing was changed.
     pub failed: bool,
-    /// A device that was offered, with the recovery codes where they came to be shown.
+    /// That a new device was offered, which is to say that the proof was taken.
+    pub offered: bool,
+    /// The device that was offered, with the recovery codes where they came to be shown.
     pub new: Option<Enrolled>,
     /// The code that it was given.
     pub given: Option<String>,
@@ -240,7 +243,7 @@ impl Told {
     /// Nothing yet.
     pub fn nothing() -> Told {
         let outcome = Outcome { code: None, out: String::new(), err: String::new() };
-        Told { done: false, failed: false, new: None, given: None, said: String::new(), outcome }
+        Told { done: false, failed: false, offered: false, new: None, given: None, said: String::new(), outcome }
     }
 
     /// The code that it was given.
@@ -249,6 +252,17 @@ impl Told {
     /// Where there was none.
     pub fn given(&self) -> &str {
         self.given.as_deref().unwrap()
+    }
+
+    /// What of it was said by the time the power failed.
+    #[must_use]
+    pub fn up_to(&self, moment: &Moment) -> Told {
+        let mut told = Told { failed: false, offered: self.offered && moment.spoke, ..self.clone() };
+        if !moment.told {
+            told.done = false;
+            told.new = told.new.map(|new| Enrolled { recovery: Vec::new(), ..new });
+        }
+        told
     }
 
     /// How it ended: well where it did what was asked, badly where it said that it did not.
