@@ -7,6 +7,7 @@ use std::{
     env,
     ffi::OsString,
     fmt, fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -20,6 +21,15 @@ pub const BOUND: u64 = 60;
 /// True for the long form (`make proof`): every error for every call, once and from then on.
 pub fn in_full() -> bool {
     env::var_os("PAM_OTP_PROOF").is_some_and(|set| set == "1")
+}
+
+/// A line of figures that is printed even where the output of tests that pass is not.
+///
+/// # Panics
+/// When standard error is gone.
+pub fn report(figures: &str) {
+    // Not eprintln!, which the test runner takes for itself.
+    io::stderr().write_all(format!("proof: {figures}\n").as_bytes()).unwrap();
 }
 
 /// One system call of a run.

@@ -33,3 +33,4 @@ pub mod site;
 pub mod sshd;
 pub mod syslog;
 pub mod users;
+pub mod volume;

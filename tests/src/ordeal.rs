@@ -99,7 +99,11 @@ impl Scene {
         Scene::at(Site::of_the_machine(), enrolled)
     }
 
-    fn at(site: Site, enrolled: bool) -> Scene {
+    /// At this site.
+    ///
+    /// # Panics
+    /// Outside the machine.
+    pub fn at(site: Site, enrolled: bool) -> Scene {
         let user = TestUser::new("alice");
         let service = Service::private(&site.auth("required", ""));
         let mut scene = Scene { user, site, service, set_up: None, before: Files::new() };

@@ -1,9 +1,9 @@
 //! Programs that die at any of their system calls leave the record as it was or as it was to be, nothing that stays or
 //! blocks the next, and no code that works twice.
-#![allow(clippy::panic, clippy::print_stderr, reason = "a test that cannot go on stops where it is")]
+#![allow(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
-    fault::Fault,
+    fault::{Fault, report},
     operations,
     ordeal::{Operation, befall},
 };
@@ -11,7 +11,7 @@ use pam_otp_tests::{
 /// Kills the program before each of its calls has run. That is, but for the last, after each of them too.
 fn killed_at_every_call(name: &str, operation: &Operation) {
     let tally = befall(operation, |_, _| vec![Fault::Killed]);
-    eprintln!("proof: {name}: killed at {} of {} calls, with nothing lost", tally.met, tally.calls);
+    report(&format!("{name}: killed at {} of {} calls, with nothing lost", tally.met, tally.calls));
     assert!(tally.before > 0 && tally.after > 0, "killed before and after: {tally:?}");
 }
 

@@ -1,9 +1,9 @@
 //! Programs whose system calls fail, any of them, libpam's and the C library's included: they do what they are to do, or
 //! say that they did not, and then did not. Nobody is let in without a code, and no code works twice.
-#![allow(clippy::panic, clippy::print_stderr, reason = "a test that cannot go on stops where it is")]
+#![allow(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
-    fault::{ERRORS, Fault, in_full},
+    fault::{ERRORS, Fault, in_full, report},
     operations,
     ordeal::{Operation, befall},
 };
@@ -18,10 +18,10 @@ fn failed_at_every_call(name: &str, operation: &Operation) {
         ERRORS.iter().map(|error| Fault::Once(error)).chain(again).collect()
     };
     let tally = befall(operation, |number, _| if in_full() { all() } else { once(number) });
-    eprintln!(
-        "proof: {name}: {} failures in {} calls, with nothing lost; {} times done all the same",
+    report(&format!(
+        "{name}: {} failures in {} calls, with nothing lost; {} times done all the same",
         tally.met, tally.calls, tally.done
-    );
+    ));
     assert!(tally.before > 0 && tally.done > 0, "it fails, and goes on: {tally:?}");
 }
 

@@ -1,10 +1,10 @@
 //! A power cut at any moment of an operation: of what was not flushed, every combination of sectors is on the disk, and
 //! each of these disks holds the record as it was or as it was to be.
-#![allow(clippy::panic, clippy::print_stderr, reason = "a test that cannot go on stops where it is")]
+#![allow(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     disk::{Moment, moments},
-    fault::Traced,
+    fault::{Traced, report},
     operations,
     ordeal::{Operation, Standing, judge},
     outcome::Dialogue,
@@ -40,7 +40,7 @@ fn cut_off_at_every_moment(name: &str, operation: &Operation) {
             }
         }
     }
-    eprintln!("proof: {name}: {disks} disks after a power cut at {} moments, with nothing lost", moments.len());
+    report(&format!("{name}: {disks} disks after a power cut at {} moments, with nothing lost", moments.len()));
     assert!(before > 0 && after > 0, "cut off before and after: {before} {after}");
 }
 

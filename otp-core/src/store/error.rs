@@ -53,6 +53,7 @@ impl StoreError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "make room on that file system; nothing was lost"
                 }
+                io::ErrorKind::ReadOnlyFilesystem => "find out why that file system is read-only; nothing was lost",
                 io::ErrorKind::PermissionDenied => "check owner and mode, and what SELinux or AppArmor denied",
                 _ => "look for the cause in the system log; nothing was lost",
             },
@@ -140,6 +141,7 @@ mod tests {
             (system(io::ErrorKind::StorageFull), "make room on that file system; nothing was lost"),
             (system(io::ErrorKind::QuotaExceeded), "make room on that file system; nothing was lost"),
             (system(io::ErrorKind::PermissionDenied), "check owner and mode, and what SELinux or AppArmor denied"),
+            (system(io::ErrorKind::ReadOnlyFilesystem), "find out why that file system is read-only; nothing was lost"),
             (system(io::ErrorKind::Other), "look for the cause in the system log; nothing was lost"),
             (
                 StoreError::Unflushed { path: path(), error: io::ErrorKind::Other.into() },
