@@ -2,6 +2,7 @@
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    a second factor set up and used, before your eyes
 #   make soak        100,000 logins     make timing  what the time to a refusal tells     make asan  AddressSanitizer
+#   make proof       every crash and every failing system call, in full: about an hour
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -34,14 +35,14 @@ TEST_THREADS ?= 4# most of a login test is waiting
 
 # Debian's names for what the build, the tests and the demo run.
 PACKAGES      := gcc libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools librsvg2-bin \
-	sudo login passwd procps util-linux strace valgrind libnss-extrausers mandoc man-db screen vlock
+	sudo login passwd procps util-linux mount e2fsprogs strace valgrind libnss-extrausers mandoc man-db screen vlock
 LINT_PACKAGES := shellcheck
 SCRIPTS       := tests/machine tests/demo .ci/run
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-.PHONY: all packages lint-packages check check-inside soak timing asan asan-inside lint demo demo-shell install \
+.PHONY: all packages lint-packages check check-inside proof soak timing asan asan-inside lint demo demo-shell install \
 	uninstall clean
 
 all:
@@ -72,7 +73,7 @@ check: packages all
 	$(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
 	  $(MAKE) --no-print-directory check-inside 2>&1 | tee "$(target)/check.log" || result=$$?
 	printf '\n---- make check ----\n'
-	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$|^error: |^make.*\*\*\*' "$(target)/check.log" || :
+	grep -E '^ +(Running|Doc-tests) |^proof: |^test result: |^test .* FAILED$$|^error: |^make.*\*\*\*' "$(target)/check.log" || :
 	if [ "$$result" = 0 ]; then
 	  echo 'make check: passed'
 	else
@@ -114,6 +115,20 @@ asan-inside:
 	install -m 0644 "$(target)/asan/$(host)/debug/libpam_otp.so" "$(pamdir)/pam_otp.so"
 	CARGO_NET_OFFLINE=true $(asan) test $(CARGOFLAGS) --target $(host) -p pam-otp-tests --test soak -- \
 	  --ignored --nocapture address_sanitizer
+
+# The long form of what `check` does with one error for each system call: each of them with all, once and from then on.
+proof: packages all
+	$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-run
+	result=0
+	$(as_root) env PAM_OTP_PROOF=1 tests/machine bash -euc '
+	  setsid --fork "$(release)/logd" < /dev/null
+	  $(MAKE) --no-print-directory install > /dev/null
+	  CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-fail-fast \
+	    --test crashes --test failures --test power --test disks -- --nocapture --test-threads $(TEST_THREADS)
+	' 2>&1 | tee "$(target)/proof.log" || result=$$?
+	printf '\n---- make proof ----\n'
+	grep -E '^proof: |^test result: |^test .* FAILED$$' "$(target)/proof.log" || :
+	exit "$$result"
 
 demo: packages all
 	@$(as_root) tests/machine tests/demo

@@ -64,9 +64,10 @@ impl Drop for Helper {
     fn drop(&mut self) {
         // It is waiting for a request, or it is stuck: a host must not keep a child because of us. A change is durable
         // before it is answered, so nothing can be lost by this.
-        let _ = self.process.kill();
-        // Fails in a host that ignores SIGCHLD or reaps every child itself; then there is nothing to wait for.
-        let _ = self.process.wait();
+        if self.process.kill().is_ok() {
+            // Fails in a host that ignores SIGCHLD or reaps every child itself; then there is nothing to wait for.
+            let _ = self.process.wait();
+        }
     }
 }
 

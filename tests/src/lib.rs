@@ -17,6 +17,7 @@
 pub mod app;
 pub mod conversation;
 pub mod desk;
+pub mod disk;
 pub mod fault;
 pub mod long_lived;
 pub mod machine;
@@ -35,3 +36,4 @@ pub mod sshd;
 pub mod syslog;
 pub mod token;
 pub mod users;
+pub mod volume;

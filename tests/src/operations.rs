@@ -35,7 +35,8 @@ pub const WRONG_CODE: Operation = Operation {
     talk: |scene, talk| {
         let told = log_in(talk, scene.old().app.wrong());
         // What is done here is the counting, and that is what a refusal stands for.
-        Told { done: told.outcome.out.contains("-> PAM_AUTH_ERR"), ..told }
+        let counted = ["Verification failed.", "-> PAM_AUTH_ERR"].iter().all(|said| told.outcome.out.contains(said));
+        Told { done: counted, ..told }
     },
     found: |scene, told| {
         for result in ["PAM_SUCCESS", "PAM_IGNORE"] {
@@ -55,14 +56,15 @@ pub const UNLOCK_SCREEN: Operation =
 /// Root unlocks.
 pub const UNLOCK: Operation = Operation {
     program: |scene| (scene.admin(&["unlock"]), false),
-    begins: |scene| scene.site.config().display().to_string(),
+    begins: configuration,
     before: || {
         let mut scene = Scene::of_root("[lockout]\nafter = 2\n[policy]\nsecond_factor = \"required\"\n", true);
         guess(&scene, 2);
         scene.keep();
         scene
     },
-    talk: |_, talk| Told::nothing().ended(talk.end()),
+    // That it could not be flushed does not say that it is not so.
+    talk: |_, talk| Told { failed: false, ..Told::nothing().ended(talk.end()) },
     found: |scene, _| locked(scene).map(|locked| if locked { Standing::Before } else { Standing::After }),
 };
 
@@ -70,6 +72,7 @@ pub const UNLOCK: Operation = Operation {
 pub const FORGET: Operation = Operation {
     program: |scene| (scene.admin(&["reset", "--yes"]), false),
     before: LOGIN.before,
+    talk: |_, talk| Told::nothing().ended(talk.end()),
     found: disabled,
     ..UNLOCK
 };
@@ -118,7 +121,7 @@ pub const HELPER_ENROLS: Operation = Operation {
         shell.args(["-c", &format!("umask 0777; exec {HELPER}")]);
         (shell, true)
     },
-    begins: |scene| scene.site.config().display().to_string(),
+    begins: configuration,
     before: || Scene::of_user(false),
     talk: |_, talk| set_up_by_helper(talk, None),
     found: replaced,
@@ -151,8 +154,8 @@ pub const HELPER_RENEWS_RECOVERY_CODES: Operation = Operation {
         if !scene.accepts(&scene.old().app.code(1))? {
             return Err("the device is refused".into());
         }
-        match &told.new {
-            Some(new) if !scene.accepts(&new.recovery[0])? => Err("the new recovery codes are not in force".into()),
+        match told.new.as_ref().and_then(|new| new.recovery.first()) {
+            Some(new) if !scene.accepts(new)? => Err("the new recovery codes are not in force".into()),
             Some(_) | None => Ok(if paper { Standing::Before } else { Standing::After }),
         }
     },
@@ -184,6 +187,10 @@ pub const HELPER_VERIFIES: Operation = Operation {
 
 fn host(scene: &Scene) -> (Command, bool) {
     (Talk::new(&scene.service, &scene.user.name).command(), false)
+}
+
+fn configuration(scene: &Scene) -> String {
+    format!("{}\", O_RDONLY", scene.site.config().display())
 }
 
 fn service(scene: &Scene) -> String {
@@ -246,7 +253,7 @@ fn replaced(scene: &Scene, told: &Told) -> Result<Standing, String> {
         Some(_) | None => false,
     };
     if let Some(proof) = &told.given
-        && told.new.is_some()
+        && told.offered
         && scene.accepts(proof)?
     {
         return Err("the proof works once more".into());
@@ -268,11 +275,13 @@ fn set_up(mut talk: Dialogue, proof: Option<&str>) -> Told {
     if let Some(proof) = proof {
         talk.say_if_heard(proof);
     }
-    if let Some(offer) = talk.object() {
-        let app = App::scan(offer["uri"].as_str().unwrap_or_default());
+    let offer = talk.object().unwrap_or_default();
+    if let Some(uri) = offer["uri"].as_str() {
+        let app = App::scan(uri);
         talk.say_if_heard(&app.code(-1));
         let answer = talk.object().unwrap_or_default();
         told.new = Some(Enrolled { app, recovery: codes(&answer["recovery_codes"]) });
+        told.offered = true;
     }
     told.ended(talk.end())
 }
@@ -285,6 +294,7 @@ fn set_up_by_helper(mut talk: Dialogue, proof: Option<&str>) -> Told {
         let app = App::scan(uri);
         answer = ask(&mut talk, &json!({"confirm": {"code": app.code(-1)}}));
         told.new = Some(Enrolled { app, recovery: codes(&answer["recovery-codes"]) });
+        told.offered = true;
     }
     answered(told, &answer, talk)
 }

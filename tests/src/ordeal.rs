@@ -1,13 +1,16 @@
 //! What a program may leave behind whatever befalls it: the record before or the record after, never neither and never
-//! a mixture; no code that works twice; nothing that blocks the next.
+//! a mixture; no code that works twice; nothing that blocks the next, nothing that hangs, no secret where none belongs.
 
 use crate::{
     app::{App, Enrolled},
+    disk::Moment,
+    fault::{BOUND, Fault, Point, Traced, points},
     machine,
     outcome::{Dialogue, Outcome},
     pam::{Call, Host, Transaction},
     service::Service,
     site::Site,
+    syslog,
     users::TestUser,
 };
 use std::{
@@ -16,6 +19,7 @@ use std::{
     os::unix::fs::{PermissionsExt, chown},
     path::PathBuf,
     process::Command,
+    time::Instant,
 };
 
 /// Files by name, with their content.
@@ -52,7 +56,9 @@ pub struct Told {
     pub done: bool,
     /// That it is not, and that nothing was changed.
     pub failed: bool,
-    /// A device that was offered, with the recovery codes where they came to be shown.
+    /// That a new device was offered, which is to say that the proof was taken.
+    pub offered: bool,
+    /// The device that was offered, with the recovery codes where they came to be shown.
     pub new: Option<Enrolled>,
     /// The code that it was given.
     pub given: Option<String>,
@@ -93,7 +99,11 @@ impl Scene {
         Scene::at(Site::of_the_machine(), enrolled)
     }
 
-    fn at(site: Site, enrolled: bool) -> Scene {
+    /// At this site.
+    ///
+    /// # Panics
+    /// Outside the machine.
+    pub fn at(site: Site, enrolled: bool) -> Scene {
         let user = TestUser::new("alice");
         let service = Service::private(&site.auth("required", ""));
         let mut scene = Scene { user, site, service, set_up: None, before: Files::new() };
@@ -237,7 +247,7 @@ impl Told {
     /// Nothing yet.
     pub fn nothing() -> Told {
         let outcome = Outcome { code: None, out: String::new(), err: String::new() };
-        Told { done: false, failed: false, new: None, given: None, said: String::new(), outcome }
+        Told { done: false, failed: false, offered: false, new: None, given: None, said: String::new(), outcome }
     }
 
     /// The code that it was given.
@@ -248,20 +258,36 @@ impl Told {
         self.given.as_deref().unwrap()
     }
 
+    /// What of it was said by the time the power failed.
+    #[must_use]
+    pub fn up_to(&self, moment: &Moment) -> Told {
+        let mut told = Told { failed: false, offered: self.offered && moment.spoke, ..self.clone() };
+        if !moment.told {
+            told.done = false;
+            told.new = told.new.map(|new| Enrolled { recovery: Vec::new(), ..new });
+        }
+        told
+    }
+
     /// How it ended: well where it did what was asked, badly where it said that it did not.
     pub fn ended(mut self, outcome: Outcome) -> Told {
         self.done = outcome.code == Some(0);
-        self.failed = outcome.code.is_some_and(|code| code != 0) && !outcome.err.contains("in force");
+        let admitted = ["in force", "it was done"].iter().any(|words| outcome.err.contains(words));
+        self.failed = outcome.code.is_some_and(|code| code != 0) && !admitted;
         self.outcome = outcome;
         self
     }
 }
 
-/// Holds what came of an operation against what may: `None` where the program was cut off.
+/// Holds what came of an operation against what may.
 ///
 /// # Errors
 /// What is not as it must be.
 pub fn judge(operation: &Operation, scene: &Scene, told: &Told) -> Result<Standing, String> {
+    let said = format!("{}{}{}", told.outcome.out, told.outcome.err, told.said);
+    if secrets(scene.set_up.as_ref()).any(|secret| said.contains(secret)) {
+        return Err("a secret is said".into());
+    }
     let standing = (operation.found)(scene, told)?;
     let in_force = match standing {
         Standing::Before => scene.set_up.as_ref(),
@@ -273,6 +299,69 @@ pub fn judge(operation: &Operation, scene: &Scene, told: &Told) -> Result<Standi
         Standing::After if told.failed => Err("it says that it failed, and it is done".into()),
         Standing::Before | Standing::After => Ok(standing),
     }
+}
+
+fn secrets(set_up: Option<&Enrolled>) -> impl Iterator<Item = &String> {
+    set_up.into_iter().flat_map(|set_up| set_up.recovery.iter().chain([&set_up.app.secret]))
+}
+
+/// What came of many runs of an operation.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Tally {
+    /// Calls that the operation makes.
+    pub calls: usize,
+    /// Runs that met their fault.
+    pub met: usize,
+    /// Runs that did not come to it.
+    pub missed: usize,
+    /// After which the record was the one before.
+    pub before: usize,
+    /// After which it was the one that the operation makes.
+    pub after: usize,
+    /// That did what they were to do, and said so, all the same.
+    pub done: usize,
+}
+
+/// Runs an operation once undisturbed, then once for each fault that `faults` has for each of its calls, each time from
+/// the same beginning.
+///
+/// # Panics
+/// When one of the runs leaves behind what it must not.
+pub fn befall(operation: &Operation, faults: impl Fn(usize, &Point) -> Vec<Fault>) -> Tally {
+    let mark = syslog::mark();
+    let scene = (operation.before)();
+    let (program, by_user) = (operation.program)(&scene);
+    let traced = Traced::new(&program, by_user.then_some(&scene.user), &scene.trace_file());
+    let told = (operation.talk)(&scene, Dialogue::start(&mut traced.watched()));
+    let trace = traced.trace();
+    assert_eq!(judge(operation, &scene, &told), Ok(Standing::After), "undisturbed: {told:#?}");
+    assert!(told.done && !told.failed, "undisturbed: {told:#?}");
+
+    let points = points(&trace, &(operation.begins)(&scene));
+    let (mut tally, mut wrong, mut shown) = (Tally { calls: points.len(), ..Tally::default() }, Vec::new(), Vec::new());
+    for (number, point) in points.iter().enumerate() {
+        for fault in faults(number, point).into_iter().filter(|fault| fault.fits(point)) {
+            scene.put_back();
+            let start = Instant::now();
+            let told = (operation.talk)(&scene, Dialogue::start(&mut traced.meeting(fault, point)));
+            let hangs = start.elapsed().as_secs() >= BOUND;
+            match judge(operation, &scene, &told) {
+                _ if hangs => wrong.push(format!("it hangs\n{fault} {point:?}\n{told:?}")),
+                Err(what) => wrong.push(format!("{what}\n{fault} {point:?}\n{told:?}")),
+                Ok(Standing::Before) => tally.before += 1,
+                Ok(Standing::After) => tally.after += 1,
+            }
+            tally.done += usize::from(told.done);
+            *if traced.was_met() { &mut tally.met } else { &mut tally.missed } += 1;
+            shown.extend(told.new);
+        }
+    }
+    let log = syslog::lines_since(mark).join("\n");
+    let leaked = secrets(scene.set_up.as_ref()).chain(shown.iter().flat_map(|shown| secrets(Some(shown))));
+    wrong.extend(leaked.filter(|secret| log.contains(secret.as_str())).map(|_| "a secret is in the log".to_owned()));
+    assert!(wrong.is_empty(), "{} runs of {}:\n{}", wrong.len(), tally.met + tally.missed, wrong.join("\n\n"));
+    assert!(tally.missed <= tally.met / 20, "too many runs do not come to their fault: {tally:?}");
+    tally
 }
 
 /// Types one code, whatever is asked.

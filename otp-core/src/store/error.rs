@@ -18,6 +18,13 @@ pub enum StoreError {
         /// Why not.
         error: io::Error,
     },
+    /// A change of credentials is in force for everybody, but may not outlive a power cut.
+    Unflushed {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
     /// What is there must not be trusted: a symlink, somebody else's file, too wide a mode.
     Untrusted {
         /// The file or directory.
@@ -46,9 +53,13 @@ impl StoreError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "make room on that file system; nothing was lost"
                 }
+                io::ErrorKind::ReadOnlyFilesystem => "find out why that file system is read-only; nothing was lost",
                 io::ErrorKind::PermissionDenied => "check owner and mode, and what SELinux or AppArmor denied",
                 _ => "look for the cause in the system log; nothing was lost",
             },
+            Self::Unflushed { .. } => {
+                "look for the cause in the system log; recovery codes that were not shown: `otp-enroll recovery`"
+            }
             Self::Untrusted { .. } => "mend its owner, group, mode or type: see FILES in pam_otp(8)",
             Self::Damaged { .. } => {
                 "restore it from a backup, or `otp-enroll admin reset USER` to let the user enrol anew"
@@ -62,6 +73,13 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System { action, path, error } => write!(f, "cannot {action} {}: {error}", path.display()),
+            Self::Unflushed { path, error } => {
+                write!(
+                    f,
+                    "the change is in force, but a power cut may undo it: cannot flush {}: {error}",
+                    path.display()
+                )
+            }
             Self::Untrusted { path, what } => write!(f, "{} {what}", path.display()),
             Self::Damaged { path, damage } => write!(f, "{} {damage}", path.display()),
             Self::Busy => f.write_str("the record is in use by other processes"),
@@ -83,6 +101,11 @@ mod tests {
         let damaged = |damage| StoreError::Damaged { path: path(), damage };
         for (error, text) in [
             (system(io::ErrorKind::PermissionDenied), "cannot open /var/lib/pam_otp/alice.toml: permission denied"),
+            (
+                StoreError::Unflushed { path: path(), error: io::ErrorKind::PermissionDenied.into() },
+                "the change is in force, but a power cut may undo it: cannot flush /var/lib/pam_otp/alice.state: \
+                 permission denied",
+            ),
             (
                 StoreError::Untrusted { path: path(), what: "is a symbolic link".into() },
                 "/var/lib/pam_otp/alice.state is a symbolic link",
@@ -118,7 +141,12 @@ mod tests {
             (system(io::ErrorKind::StorageFull), "make room on that file system; nothing was lost"),
             (system(io::ErrorKind::QuotaExceeded), "make room on that file system; nothing was lost"),
             (system(io::ErrorKind::PermissionDenied), "check owner and mode, and what SELinux or AppArmor denied"),
+            (system(io::ErrorKind::ReadOnlyFilesystem), "find out why that file system is read-only; nothing was lost"),
             (system(io::ErrorKind::Other), "look for the cause in the system log; nothing was lost"),
+            (
+                StoreError::Unflushed { path: path(), error: io::ErrorKind::Other.into() },
+                "look for the cause in the system log; recovery codes that were not shown: `otp-enroll recovery`",
+            ),
             (
                 StoreError::Untrusted { path: path(), what: String::new() },
                 "mend its owner, group, mode or type: see FILES in pam_otp(8)",

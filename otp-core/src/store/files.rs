@@ -192,14 +192,20 @@ impl FileStore {
     }
 
     /// Makes a rename or removal durable. The helper may enter the directory but not open it for reading; it has flushed
-    /// the renamed file itself, which brings the rename to disk on the journalling file systems that Linux offers.
+    /// the file concerned, which brings what became of its name to disk on the journalling file systems that Linux offers.
     fn sync_directory(&self) -> Result<(), StoreError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         match openat(&self.directory, ".", flags, Mode::empty()) {
-            Ok(directory) => nix::unistd::fsync(&directory).map_err(self.failed("flush", "")),
+            Ok(directory) => nix::unistd::fsync(&directory),
             Err(Errno::EACCES) => Ok(()),
-            Err(error) => Err(self.failed("open", "")(error)),
+            Err(error) => Err(error),
         }
+        .map_err(|error| self.unflushed("", error.into()))
+    }
+
+    /// What is said of a change that was made and cannot be taken back.
+    fn unflushed(&self, name: &str, error: io::Error) -> StoreError {
+        StoreError::Unflushed { path: self.path.join(name), error }
     }
 
     /// Opens one file without following links and without waiting for a writer; `None` only if there is none.
@@ -432,16 +438,19 @@ impl Store for FileStore {
             let _ = self.unlink(incoming_name); // a seed that nobody will ever use
             return Err(error);
         }
-        incoming.sync_all().map_err(|error| self.io("flush", &names.credentials, error))?;
+        // From the rename on it is in force, and nothing must say that it is not.
+        incoming.sync_all().map_err(|error| self.unflushed(&names.credentials, error))?;
         self.sync_directory()?;
         Ok(Swap::Done)
     }
 
-    fn remove(&self, account: &Account, _held: Held) -> Result<Swap, StoreError> {
+    fn remove(&self, account: &Account, held: Held) -> Result<Swap, StoreError> {
         let names = Names::of(account);
         self.unlink(&names.credentials)?;
-        self.unlink(&names.state)?;
+        // Without credentials a state is nobody's, and the next enrolment's to use.
+        let _ = self.unlink(&names.state);
         self.sweep(&names);
+        held.state.sync_all().map_err(|error| self.unflushed(&names.state, error))?;
         self.sync_directory()?;
         Ok(Swap::Done)
     }

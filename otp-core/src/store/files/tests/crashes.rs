@@ -5,7 +5,10 @@ use super::*;
 fn damage(error: StoreError) -> String {
     match error {
         StoreError::Damaged { path, damage } => format!("{} {damage}", path.file_name().unwrap().display()),
-        other @ (StoreError::System { .. } | StoreError::Untrusted { .. } | StoreError::Busy) => panic!("{other}"),
+        other @ (StoreError::System { .. }
+        | StoreError::Unflushed { .. }
+        | StoreError::Untrusted { .. }
+        | StoreError::Busy) => panic!("{other}"),
     }
 }
 

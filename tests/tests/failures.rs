@@ -1,0 +1,52 @@
+//! Programs whose system calls fail, any of them, libpam's and the C library's included: they do what they are to do, or
+//! say that they did not, and then did not. Nobody is let in without a code, and no code works twice.
+#![allow(clippy::panic, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::{
+    fault::{ERRORS, Fault, in_full, report},
+    operations,
+    ordeal::{Operation, befall},
+};
+
+/// Makes each call of the program fail once, with an error in turn; in the long form with every error, once and from
+/// then on. (EINTR for ever is no failure but a request to try for ever.)
+fn failed_at_every_call(name: &str, operation: &Operation) {
+    let in_turn = |number: usize| ERRORS.iter().cycle().nth(name.len().wrapping_add(number));
+    let once = |number: usize| in_turn(number).map(|error| Fault::Once(error)).into_iter().collect();
+    let all = || {
+        let again = ERRORS.iter().filter(|error| **error != "EINTR").map(|error| Fault::FromThenOn(error));
+        ERRORS.iter().map(|error| Fault::Once(error)).chain(again).collect()
+    };
+    let tally = befall(operation, |number, _| if in_full() { all() } else { once(number) });
+    report(&format!(
+        "{name}: {} failures in {} calls, with nothing lost; {} times done all the same",
+        tally.met, tally.calls, tally.done
+    ));
+    assert!(tally.before > 0 && tally.done > 0, "it fails, and goes on: {tally:?}");
+}
+
+macro_rules! each_fails {
+    ($($sentence:ident: $operation:ident,)*) => {
+        $(#[test]
+        fn $sentence() {
+            failed_at_every_call(stringify!($sentence), &operations::$operation);
+        })*
+    };
+}
+
+each_fails! {
+    a_login: LOGIN,
+    a_login_by_recovery_code: LOGIN_BY_RECOVERY_CODE,
+    a_wrong_code: WRONG_CODE,
+    a_screen_locker: UNLOCK_SCREEN,
+    an_unlock_by_root: UNLOCK,
+    a_removal_by_root: FORGET,
+    an_enrolment_by_root: ENROL,
+    a_change_of_device_by_root: RESET,
+    the_program_in_front_of_a_helper: CHANGE_PHONES,
+    an_enrolment_by_the_helper: HELPER_ENROLS,
+    a_change_of_device_by_the_helper: HELPER_RESETS,
+    new_recovery_codes_by_the_helper: HELPER_RENEWS_RECOVERY_CODES,
+    a_removal_by_the_helper: HELPER_DISABLES,
+    a_check_by_the_helper: HELPER_VERIFIES,
+}
