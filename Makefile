@@ -1,6 +1,7 @@
 # pam_otp: build, install, check.
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    a second factor set up and used, before your eyes
+#   make bench       what a login costs, beside other modules (as root); BENCH="--help" for its options
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -34,20 +35,22 @@ TEST_THREADS ?= 4# most of a login test is waiting
 # Debian's names for what the build, the tests and the demo run.
 PACKAGES      := gcc libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools librsvg2-bin \
 	sudo login passwd procps util-linux strace mandoc man-db screen vlock
+BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db valgrind
 LINT_PACKAGES := shellcheck
 SCRIPTS       := tests/machine tests/demo .ci/run
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-.PHONY: all packages lint-packages check check-inside lint demo demo-shell install uninstall clean
+.PHONY: all packages lint-packages bench-packages check check-inside bench bench-inside lint demo demo-shell install \
+	uninstall clean
 
 all:
-	$(CARGO) build $(CARGOFLAGS) --release --workspace
+	$(CARGO) build $(CARGOFLAGS) --release --workspace --exclude pam-otp-bench
 
-packages lint-packages:
+packages lint-packages bench-packages:
 	@missing=
-	for package in $(if $(filter lint-packages,$@),$(LINT_PACKAGES),$(PACKAGES)); do
+	for package in $(if $(filter lint-packages,$@),$(LINT_PACKAGES),$(if $(filter bench-packages,$@),$(BENCH_PACKAGES),$(PACKAGES))); do
 	  case $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2> /dev/null || :) in
 	    installed*) ;;
 	    *) missing="$$missing $$package" ;;
@@ -85,6 +88,17 @@ check-inside:
 	$(MAKE) --no-print-directory install
 	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)'
 	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)
+
+# What a login costs, beside Debian's other modules; the result is docs/performance.md.
+bench: packages bench-packages all
+	$(CARGO) build $(CARGOFLAGS) --release --package pam-otp-bench
+	$(as_root) tests/machine $(MAKE) --no-print-directory bench-inside BENCH='$(BENCH)'
+
+bench-inside:
+	@[ -e /run/pam_otp-machine ] || { echo 'bench-inside runs within tests/machine; you want: make bench' >&2; exit 1; }
+	setsid --fork "$(release)/logd" < /dev/null
+	$(MAKE) --no-print-directory install > /dev/null 2>&1
+	"$(release)/login-bench" $(BENCH)
 
 demo: packages all
 	@$(as_root) tests/machine tests/demo
