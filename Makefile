@@ -34,8 +34,8 @@ TEST_THREADS ?= 4# most of a login test is waiting
 
 # Debian's names for what the build, the tests and the demo run.
 PACKAGES      := gcc libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools librsvg2-bin \
-	sudo login passwd procps util-linux strace mandoc man-db screen vlock
-BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db valgrind
+	sudo login passwd procps util-linux strace valgrind mandoc man-db screen vlock
+BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
 LINT_PACKAGES := shellcheck
 SCRIPTS       := tests/machine tests/demo .ci/run
 

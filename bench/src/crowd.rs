@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write},
     ops::Range,
-    os::unix::fs::{OpenOptionsExt, chown, fchown},
+    os::unix::fs::{OpenOptionsExt, fchown},
     path::Path,
 };
 
@@ -16,17 +16,18 @@ use otp_core::{
 use crate::{
     codes::Key,
     enrol::{self, Factor},
-    entrant::{homes_dir, oath_file, ours_dir},
-    place::{Place, make},
+    entrant::{oath_file, ours_dir},
+    place::Place,
     progress::Progress,
 };
 
 /// No account has these numbers.
 const FIRST_UID: u32 = 2_000_000;
 
-/// Enrols these others everywhere. None of them needs an account: only who logs in is looked up.
+/// Enrols these others with us and with pam_oath. The incumbent has a file in each user's own home, which nobody else's
+/// login comes near. None of them needs an account: only who logs in is looked up.
 pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
-    let (state, homes, key) = (ours_dir(place), homes_dir(place), Key::random());
+    let (state, key) = (ours_dir(place), Key::random());
     // pam_oath's file anew as a whole: who logged in stands at its end, and has gone by now.
     let mut oath = BufWriter::new(File::create(oath_file(place)).unwrap());
     for number in 0..others.end {
@@ -46,18 +47,10 @@ pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
         write(&state.join(format!("{name}.toml")), account.uid, 0o600, record.credentials.encode().as_bytes());
         let slot = Slot { sequence: 1, state: record.state }.encode().unwrap();
         write(&state.join(format!("{name}.state")), account.uid, 0o600, &[slot, [b' '; SLOT_SIZE]].concat());
-        let home = homes.join(name);
-        make(&home, 0o700);
-        chown(&home, Some(account.uid), Some(account.uid)).unwrap();
-        write(&home.join(".google_authenticator"), account.uid, 0o400, INCUMBENT);
     }
     progress.part(&format!("settling {}", place.medium), total, total);
     place.settle();
 }
-
-/// What the incumbent's tool writes.
-const INCUMBENT: &[u8] = b"4V5ZSSV4VNLZDZY5G7LOSW5RXM\n\" RATE_LIMIT 3 30\n\" WINDOW_SIZE 3\n\" DISALLOW_REUSE\n\
-    \" TOTP_AUTH\n66768726\n41013417\n27478512\n23907689\n60166588\n";
 
 /// One of the others.
 pub(crate) fn account(number: u32) -> Account {

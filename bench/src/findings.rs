@@ -11,7 +11,7 @@ use crate::{
     entrant::{self, Entrant, Who},
     figures::Median,
     fleet::{self, Fleet},
-    order::{FLEET, Order},
+    order::Order,
     place::{Medium, Place},
     progress::Progress,
     rounds::{self, How, Rounds, Typed},
@@ -46,58 +46,83 @@ pub(crate) struct Findings {
 /// Measures what the order says.
 pub(crate) fn find(order: &Order, progress: &Progress) -> Findings {
     let users = TestUser::many("bench", together::COUNTS.into_iter().max().unwrap());
-    let (mut rows, mut growth, mut fleet) = (Vec::new(), Vec::new(), None);
-    let place = |medium| {
-        let place = Place::on(medium);
-        entrant::furnish(&place);
-        place
-    };
-    let (disk, alone) = (place(Medium::Disk), place(Medium::Disk));
-    for medium in [Medium::Disk, Medium::Memory] {
-        let memory = (medium == Medium::Memory).then(|| place(Medium::Memory));
-        let place = memory.as_ref().unwrap_or(&disk);
-        let more = (order.fleet && medium == Medium::Disk).then_some(FLEET);
-        let mut enrolled = 0;
-        for count in order.users.iter().copied().chain(more) {
-            crowd::gather(place, enrolled..count - 1, progress);
+    let bench = Bench { order, progress, users };
+    let (disk, alone) = (furnished(Medium::Disk), furnished(Medium::Disk));
+    let (mut rows, mut growth) = (Vec::new(), Vec::new());
+    bench.climb(&disk, &alone, &order.users, 0, &mut rows, &mut growth);
+    let memory = furnished(Medium::Memory);
+    bench.climb(&memory, &memory, &order.users, 0, &mut rows, &mut growth);
+
+    let memory = furnished(Medium::Memory);
+    let counts = Who::FIVE.iter().zip(&bench.users).map(|(who, user)| {
+        progress.part(&format!("counting {}", who.name()), 0, 1);
+        counts::count(&Entrant::new(*who, &memory, user, Factor::Time))
+    });
+    let counts = counts.collect();
+    let stages = stages::play(&memory, &alone, &bench.users[0], order.time, progress);
+    let throughput = together::distinct(&alone, &bench.users, order.time * 2, progress);
+    let same_user = together::same_user(&alone, &bench.users[0]);
+    // The last, since it makes the whole machine look up accounts in another way.
+    let fleet = order.fleet.map(|fleet| {
+        let enrolled = order.users.last().map_or(0, |count| count - 1);
+        bench.climb(&disk, &alone, &[fleet], enrolled, &mut rows, &mut growth);
+        fleet::measure(&disk, fleet - 1, progress)
+    });
+    Findings { disk: disk.kind, rows, growth, throughput, same_user, counts, stages, fleet }
+}
+
+fn furnished(medium: Medium) -> Place {
+    let place = Place::on(medium);
+    entrant::furnish(&place);
+    place
+}
+
+/// What every scenario needs.
+struct Bench<'a> {
+    order: &'a Order,
+    progress: &'a Progress,
+    users: Vec<String>,
+}
+
+impl Bench<'_> {
+    /// The scenarios at a place that fills up, and what our login costs there beside one where nobody else is enrolled.
+    fn climb(
+        &self,
+        place: &Place,
+        alone: &Place,
+        counts: &[u32],
+        mut enrolled: u32,
+        rows: &mut Vec<Row>,
+        growth: &mut Vec<(u32, Median)>,
+    ) {
+        let first = enrolled == 0;
+        for (step, count) in counts.iter().copied().enumerate() {
+            crowd::gather(place, enrolled..count - 1, self.progress);
             enrolled = count - 1;
-            let mut play = |who: &[Who], how, typed| {
-                let entrant = |(who, user): (&Who, &String)| Entrant::new(*who, place, user, Factor::Time);
-                let entrants: Vec<Entrant> = who.iter().zip(&users).map(entrant).collect();
-                let row = Row { medium, users: count, how, typed, rounds: rounds::empty() };
-                let rounds = rounds::play(&entrants, how, typed, order.time, &row.name(), progress);
-                let row = Row { rounds, ..row };
-                progress.result(&row.summary());
-                rows.push(row);
-            };
+            let mut play = |who, how, typed| rows.push(self.play(place, count, who, how, typed));
             play(&Who::FIVE, How::Warm, Typed::Right);
-            if count == order.users[0] {
+            if first && step == 0 {
                 play(&Who::FIVE, How::Fresh, Typed::Right);
                 play(&Who::SIX, How::Warm, Typed::Wrong);
             }
-            if medium == Medium::Disk && count > 1 {
-                let both = [&alone, place].map(|place| Entrant::new(Who::Ours, place, &users[1], Factor::Time));
-                let name = format!("ours with 1 and with {count} users");
-                let rounds = rounds::play(&both, How::Warm, Typed::Right, order.time, &name, progress);
+            if place.medium == Medium::Disk && count > 1 {
+                let both = [alone, place].map(|place| Entrant::new(Who::Ours, place, &self.users[1], Factor::Time));
+                let name = format!("pam_otp with 1 and with {} users", thousands(u64::from(count)));
+                let rounds = rounds::play(&both, How::Warm, Typed::Right, self.order.time, &name, self.progress);
                 growth.push((count, Median::of(&rounds.ratios_at(1, 0)).unwrap()));
             }
         }
-        if more.is_some() {
-            let own = Entrant::new(Who::Ours, place, &users[1], Factor::Time);
-            assert!(!own.user.is_empty());
-            fleet = Some(fleet::measure(place, enrolled, progress));
-        }
     }
-    let memory = place(Medium::Memory);
-    let count = |(who, user): (&Who, &String)| {
-        progress.part(&format!("counting {}", who.name()), 0, 1);
-        counts::count(&Entrant::new(*who, &memory, user, Factor::Time))
-    };
-    let counts = Who::FIVE.iter().zip(&users).map(count).collect();
-    let stages = stages::play(&memory, &alone, &users[0], order.time, progress);
-    let throughput = together::distinct(&alone, &users, order.time * 2, progress);
-    let same_user = together::same_user(&alone, &users[0]);
-    Findings { disk: disk.kind, rows, growth, throughput, same_user, counts, stages, fleet }
+
+    fn play(&self, place: &Place, users: u32, who: &[Who], how: How, typed: Typed) -> Row {
+        let entrant = |(who, user): (&Who, &String)| Entrant::new(*who, place, user, Factor::Time);
+        let entrants: Vec<Entrant> = who.iter().zip(&self.users).map(entrant).collect();
+        let row = Row { medium: place.medium, users, how, typed, rounds: rounds::empty() };
+        let rounds = rounds::play(&entrants, how, typed, self.order.time, &row.name(), self.progress);
+        let row = Row { rounds, ..row };
+        self.progress.result(&row.summary());
+        row
+    }
 }
 
 impl Row {
