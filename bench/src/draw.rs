@@ -25,3 +25,18 @@ impl Draw {
         order
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_has_everybody_once() {
+        let mut draw = Draw::new();
+        for _ in 0..100 {
+            let mut order = draw.order(6);
+            order.sort_unstable();
+            assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+        }
+    }
+}

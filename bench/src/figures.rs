@@ -51,3 +51,26 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
     }
     sorted.get(place).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_that_were_there() {
+        let values: Vec<f64> = (0..=100).rev().map(f64::from).collect();
+        assert_eq!([0.0, 0.5, 0.99, 1.0].map(|share| quantile(&values, share)), [0.0, 50.0, 99.0, 100.0].map(Some));
+        assert_eq!(quantile(&[7.0], 0.99), Some(7.0));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn a_median_lies_within_its_interval_and_outliers_do_not_move_it() {
+        let mut values: Vec<f64> = (1..=99).map(f64::from).collect();
+        values.extend([1e9; 20]);
+        let median = Median::of(&values).unwrap();
+        assert_eq!(median.value, 60.0);
+        assert!(median.low < 60.0 && 60.0 < median.high && median.high < 80.0, "{median}");
+        assert!(Median::of(&[]).is_none());
+    }
+}

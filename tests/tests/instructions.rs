@@ -1,5 +1,10 @@
 //! How much a login computes: instructions counted by valgrind, which are the same on a busy machine as on a quiet one.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot go on stops where it is"
+)]
 
 use pam_otp_tests::{conversation::Talk, desk::Desk, service::Service};
 use std::process::Command;
