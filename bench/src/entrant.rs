@@ -27,7 +27,7 @@ pub(crate) enum Who {
     Oath,
     /// An empty transaction.
     Permit,
-    /// The cheapest lasting record of a code's use after an empty transaction: flock, pread, pwrite, fdatasync in place.
+    /// An empty transaction and the cheapest lasting record of a code's use: flock, pread, pwrite, fdatasync in place.
     Limit,
 }
 

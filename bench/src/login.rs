@@ -108,7 +108,8 @@ pub(crate) fn logins(mut arguments: impl Iterator<Item = String>) -> Option<()> 
     Some(())
 }
 
-/// Result; kilobytes resident before the first login, at its end, after it; kilobytes of those at its end that are this process's alone.
+/// A line with the result and the kilobytes resident before the login, at its end and after it; a second line with what
+/// of these is this process's alone.
 pub(crate) fn memory(mut arguments: impl Iterator<Item = String>) -> Option<()> {
     let (confdir, service, user, _) = (arguments.next()?, arguments.next()?, arguments.next()?, arguments.next()?);
     let resident = || [in_memory("Rss:"), in_memory("Private_Dirty:")];

@@ -95,8 +95,9 @@ fn growth(page: &mut String, found: &Findings) {
 fn together(page: &mut String, found: &Findings) {
     let _ = write!(
         page,
-        "\n## Many at once\n\nLogins per second, on the disk, each process with a user of its own and a counter token.\n\n\
-         | processes | pam_otp | the incumbent | ratio | right codes refused (pam_otp, incumbent) |\n|---|---|---|---|---|\n"
+        "\n## Many at once\n\nLogins per second, on the disk, each process with a user of its own and a counter \
+         token.\n\n| processes | pam_otp | the incumbent | ratio | right codes refused (pam_otp, incumbent) |\n\
+         |---|---|---|---|---|\n"
     );
     for row in &found.throughput {
         let [ours, other] = row.refused;
@@ -120,8 +121,8 @@ fn counts(page: &mut String, counts: &[Counts]) {
     let _ = write!(
         page,
         "\n## Counts\n\nA process's second login, beyond what `pam_permit` alone takes; memory is what the first login \
-         adds to its host.\n\n| | system calls | of them not for memory | flushes | page faults | instructions | resident, kB | \
-         of it private, kB | left resident after the login, kB |\n|---|---|---|---|---|---|---|---|---|\n"
+         adds to its host.\n\n| | system calls | of them not for memory | flushes | page faults | instructions | \
+         resident, kB | of it private, kB | left resident after the login, kB |\n|---|---|---|---|---|---|---|---|---|\n"
     );
     let base =
         counts.iter().find(|it| it.who == Who::Permit).map_or((0, 0, 0), |it| (it.resident, it.private, it.left));
@@ -146,8 +147,8 @@ fn counts(page: &mut String, counts: &[Counts]) {
 fn stages(page: &mut String, found: &Findings) {
     let _ = write!(
         page,
-        "\n## Where the time goes\n\nA warm login of ours, with one thing more at each line; in memory up to the last.\n\n\
-         | | microseconds more |\n|---|---|\n"
+        "\n## Where the time goes\n\nA warm login of ours, with one thing more at each line; in memory up \
+         to the last.\n\n| | microseconds more |\n|---|---|\n"
     );
     for stage in &found.stages {
         let _ = writeln!(page, "| {} | {} |", stage.what, stage.cost);
@@ -169,8 +170,8 @@ fn fleet(page: &mut String, found: &Findings) {
     let each = fleet.space / u64::from(fleet.users);
     let _ = writeln!(
         page,
-        "\n## A fleet's worth\n\n{} users: the records take {} MB on the disk, {each} bytes a user (pam_oath's file: {} MB). \
-         `otp-enroll admin list` takes {} s, `admin report` {} s; Ctrl-C ends the list within {} ms.",
+        "\n## A fleet's worth\n\n{} users: the records take {} MB on the disk, {each} bytes a user (pam_oath's \
+         file: {} MB). `otp-enroll admin list` takes {} s, `admin report` {} s; Ctrl-C ends the list within {} ms.",
         thousands(u64::from(fleet.users)),
         thousands(fleet.space / 1_000_000),
         thousands(fleet.oath / 1_000_000),

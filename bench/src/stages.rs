@@ -21,7 +21,12 @@ pub(crate) struct Stage {
 
 /// Plays the stages for about so long.
 pub(crate) fn play(memory: &Place, disk: &Place, user: &str, time: Duration, progress: &Progress) -> Vec<Stage> {
-    let entrant = |place: &Place| Entrant::new(Who::Ours, place, user, Factor::Time);
+    // pam_permit stands in every stack, so that loading it is in every stage.
+    let entrant = |place: &Place| {
+        let config = place.path.join("pam_otp.toml");
+        let stack = format!("auth required pam_otp.so config={}\nauth required pam_permit.so", config.display());
+        Entrant::new(Who::Ours, place, user, Factor::Time).before(&stack)
+    };
     let plain = |stack: &str| Entrant::new(Who::Permit, memory, user, Factor::Time).before(stack);
     let (in_memory, on_disk) = (entrant(memory), entrant(disk));
     // The shipped configuration, but nobody is asked.
@@ -35,7 +40,7 @@ pub(crate) fn play(memory: &Place, disk: &Place, user: &str, time: Duration, pro
     let stages = [
         ("PAM itself (pam_permit alone)", plain("auth required pam_permit.so")),
         ("loading and unloading the module", plain(loads)),
-        ("configuration and account", plain(&skips)),
+        ("its first steps: pages touched, configuration, account", plain(&skips)),
         ("record, codes, log line", in_memory),
         ("the flush to the disk", on_disk),
     ];
