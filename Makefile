@@ -3,6 +3,7 @@
 #   make install     as root            make demo    a second factor set up and used, before your eyes
 #   make soak        100,000 logins     make timing  what the time to a refusal tells     make asan  AddressSanitizer
 #   make proof       every crash and every failing system call, in full: about an hour
+#   make bench       what a login costs, beside other modules (as root); BENCH="--help" for its options
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -36,21 +37,23 @@ TEST_THREADS ?= 4# most of a login test is waiting
 # Debian's names for what the build, the tests and the demo run.
 PACKAGES      := gcc libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools librsvg2-bin \
 	sudo login passwd procps util-linux mount e2fsprogs strace valgrind libnss-extrausers mandoc man-db screen vlock
+BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
 LINT_PACKAGES := shellcheck
 SCRIPTS       := tests/machine tests/demo .ci/run
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-.PHONY: all packages lint-packages check check-inside proof soak timing asan asan-inside lint demo demo-shell install \
+.PHONY: all packages lint-packages bench-packages check check-inside proof soak timing asan asan-inside bench bench-inside \
+	lint demo demo-shell install \
 	uninstall clean
 
 all:
-	$(CARGO) build $(CARGOFLAGS) --release --workspace
+	$(CARGO) build $(CARGOFLAGS) --release --workspace --exclude pam-otp-bench
 
-packages lint-packages:
+packages lint-packages bench-packages:
 	@missing=
-	for package in $(if $(filter lint-packages,$@),$(LINT_PACKAGES),$(PACKAGES)); do
+	for package in $(if $(filter lint-packages,$@),$(LINT_PACKAGES),$(if $(filter bench-packages,$@),$(BENCH_PACKAGES),$(PACKAGES))); do
 	  case $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2> /dev/null || :) in
 	    installed*) ;;
 	    *) missing="$$missing $$package" ;;
@@ -129,6 +132,16 @@ proof: packages all
 	printf '\n---- make proof ----\n'
 	grep -E '^proof: |^test result: |^test .* FAILED$$' "$(target)/proof.log" || :
 	exit "$$result"
+# What a login costs, beside Debian's other modules; the result is docs/performance.md.
+bench: packages bench-packages all
+	$(CARGO) build $(CARGOFLAGS) --release --package pam-otp-bench
+	$(as_root) tests/machine $(MAKE) --no-print-directory bench-inside BENCH='$(BENCH)'
+
+bench-inside:
+	@[ -e /run/pam_otp-machine ] || { echo 'bench-inside runs within tests/machine; you want: make bench' >&2; exit 1; }
+	setsid --fork "$(release)/logd" < /dev/null
+	$(MAKE) --no-print-directory install > /dev/null 2>&1
+	"$(release)/login-bench" $(BENCH)
 
 demo: packages all
 	@$(as_root) tests/machine tests/demo

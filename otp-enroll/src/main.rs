@@ -12,6 +12,7 @@ mod own;
 mod page;
 mod picture;
 mod problem;
+mod progress;
 mod say;
 mod scripted;
 mod terminal;

@@ -14,7 +14,8 @@ use crate::terminal::Terminal;
 pub(crate) struct Voice {
     /// JSON, a line each.
     pub(crate) json: bool,
-    quiet: bool,
+    /// No advice.
+    pub(crate) quiet: bool,
     /// Standard input may be read although it is not a terminal.
     stdin: bool,
 }

@@ -48,14 +48,14 @@ impl TestUser {
         TestUser { uid: number("-u"), gid: number("-g"), home: PathBuf::from(format!("/home/{name}")), password, name }
     }
 
-    /// Login names of new users without password and home folder, all by one call of newusers.
+    /// Login names of new users without password and with / as home folder, all by one call of newusers.
     ///
     /// # Panics
     /// Outside the machine.
     pub fn many(stem: &str, count: usize) -> Vec<String> {
         machine::require("new users");
         let names: Vec<String> = (0..count).map(|_| machine::unique(stem)).collect();
-        let lines: String = names.iter().map(|name| format!("{name}:x:::::/bin/false\n")).collect();
+        let lines: String = names.iter().map(|name| format!("{name}:x::::/:/bin/false\n")).collect();
         let list = tempfile::NamedTempFile::new().unwrap();
         fs::write(list.path(), lines).unwrap();
         let _one_at_a_time = account_lock();

@@ -5,6 +5,7 @@ use pam_otp_tests::{
     conversation::{Talk, Transcript},
     machine,
     phone::Phone,
+    pty::Pty,
     service::Service,
     site::Site,
     sshd::{Login, Sshd},
@@ -46,6 +47,21 @@ fn passes(talk: &Talk, answers: &[&str], line: &str) {
 
 fn report(site: &Site) -> Vec<Value> {
     site.admin(&["report", "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_long_report_says_how_far_it_is_to_whoever_watches_and_to_nobody_else() {
+    let site = Site::new("");
+    for number in 0..600 {
+        fs::write(site.state().join(format!("other-{number}.toml")), "").unwrap();
+    }
+    let arguments = ["--config", &site.config().display().to_string(), "admin", "report"].map(str::to_owned);
+    let mut terminal = Pty::new("otp-enroll").args(&arguments).start();
+    terminal.wait();
+    assert!(terminal.transcript().contains("reading records: 42 %"), "{}", terminal.transcript());
+    assert!(!terminal.screen().contains("reading records"), "{}", terminal.screen());
+    let output = Command::new("otp-enroll").args(&arguments).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]

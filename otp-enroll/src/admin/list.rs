@@ -13,6 +13,7 @@ use super::explain::{self, Foreseen, Outcome};
 use super::people;
 use crate::own;
 use crate::problem::Problem;
+use crate::progress::Progress;
 use crate::say::Voice;
 
 /// A record that cannot be used, in a list of those that can.
@@ -32,8 +33,12 @@ pub(super) fn list(store: &FileStore, voice: &Voice) -> Result<(), Problem> {
     } else {
         voice.advise(&format!("{:<width$}  FACTOR     RECOVERY  REQUIRED  LOCKED", "USER"))?;
     }
+    let mut progress = Progress::new("reading records", stems.len(), voice);
     for stem in stems {
-        match listed(store, &stem, now) {
+        progress.step();
+        let found = listed(store, &stem, now);
+        progress.clear();
+        match found {
             Ok(status) => voice.result(&status, || {
                 let factor = status.devices.iter().map(|device| device.r#type.as_str()).collect::<Vec<_>>().join(",");
                 let factor = if factor.is_empty() { "-" } else { &factor };
@@ -82,11 +87,14 @@ pub(super) fn without_device(site: &Site, service: &str, voice: &Voice) -> Resul
     let width = people.iter().map(|account| account.name.as_str().len()).fold("USER".len(), usize::max);
     voice.advise(&format!("{:<width$}  A LOGIN BY {service} IS", "USER"))?;
     let mut faults = 0usize;
+    let mut progress = Progress::new("asking the policy", people.len(), voice);
     for account in people {
         let user = account.name.as_str();
+        progress.step();
         match explain::foresee(site, &account, &place) {
             Ok(Foreseen { has_device: true, .. }) => {}
             Ok(Foreseen { outcome, .. }) => {
+                progress.clear();
                 let text = match outcome {
                     Outcome::Asked | Outcome::Remembered | Outcome::Refused if enforced => "refused",
                     Outcome::Asked | Outcome::Remembered | Outcome::Refused => "let in (enforce = false), else refused",
@@ -101,6 +109,7 @@ pub(super) fn without_device(site: &Site, service: &str, voice: &Voice) -> Resul
                 return Err(explain::at_fault(site, error));
             }
             Err(error @ Error::Store(_)) => {
+                progress.clear();
                 faults = faults.saturating_add(1);
                 let unusable = Unusable { file: user, error: error.to_string(), hint: error.hint() };
                 voice.result(&unusable, || format!("{user:<width$}  unusable: {error}"))?;

@@ -1,0 +1,112 @@
+//! Instructions by where they are: the object, and within our module the crate.
+
+use std::collections::{BTreeMap, HashMap};
+
+/// Instructions by part.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Profile(pub(crate) BTreeMap<String, i64>);
+
+impl Profile {
+    /// Reads callgrind's own format: each function's own cost, not that of what it calls.
+    pub(crate) fn read(text: &str) -> Profile {
+        let (mut names, mut parts) = (HashMap::<String, String>::new(), BTreeMap::new());
+        let (mut object, mut function, mut of_callee) = (String::new(), String::new(), false);
+        for line in text.lines() {
+            if let Some((key, value)) = line.split_once('=') {
+                // `(7) name` defines a name, `(7)` refers to it; files, objects and functions are numbered apart.
+                let kind = match key {
+                    "ob" | "cob" => "object",
+                    "fn" | "cfn" => "function",
+                    "calls" => {
+                        of_callee = true;
+                        continue;
+                    }
+                    _ => continue,
+                };
+                let (number, name) = value.split_once(' ').unwrap_or((value, ""));
+                let name = if name.is_empty() {
+                    names.get(&format!("{kind}{number}")).cloned().unwrap_or_default()
+                } else {
+                    names.insert(format!("{kind}{number}"), name.to_owned());
+                    name.to_owned()
+                };
+                match key {
+                    "ob" => object = name,
+                    "fn" => function = name,
+                    _ => {}
+                }
+            } else if line.starts_with(|first: char| first.is_ascii_digit() || ['+', '-', '*'].contains(&first)) {
+                let cost = line.split(' ').nth(1).and_then(|cost| cost.parse::<i64>().ok());
+                if let Some(cost) = cost.filter(|_| !of_callee) {
+                    *parts.entry(part(&object, &function)).or_default() += cost;
+                }
+                of_callee = false;
+            }
+        }
+        Profile(parts)
+    }
+
+    /// What this one has more.
+    pub(crate) fn less(mut self, other: &Profile) -> Profile {
+        for (part, cost) in &other.0 {
+            *self.0.entry(part.clone()).or_default() -= cost;
+        }
+        self
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        u64::try_from(self.0.values().sum::<i64>()).unwrap_or(0)
+    }
+}
+
+fn part(object: &str, function: &str) -> String {
+    let file = object.rsplit('/').next().unwrap_or_default();
+    if file.starts_with("ld-linux") {
+        "dynamic loader".to_owned()
+    } else if file.starts_with("libc.so") {
+        "C library: memory, name service, syslog".to_owned()
+    } else if file == "pam_otp.so" {
+        format!("pam_otp.so: {}", of_crate(function))
+    } else if file.starts_with("lib") {
+        "libpam and libaudit".to_owned()
+    } else {
+        "the host itself".to_owned()
+    }
+}
+
+/// What a function's crate is there for.
+fn of_crate(function: &str) -> &'static str {
+    let first =
+        |word: &str| function.split(|symbol: char| !symbol.is_alphanumeric() && symbol != '_').any(|part| part == word);
+    let any = |words: &[&str]| words.iter().any(|word| first(word));
+    if any(&["toml", "toml_parser", "toml_datetime", "serde_spanned", "winnow", "config"]) {
+        "configuration"
+    } else if any(&["sha1", "totp_rs", "oath"]) {
+        "codes (HMAC-SHA-1)"
+    } else if any(&["sha2", "digest"]) {
+        "checksums (SHA-256)"
+    } else if any(&["base16ct", "base32ct", "record", "store", "recovery"]) {
+        "records: read, checked, written"
+    } else if any(&["core", "alloc", "std", "zeroize", "subtle"]) {
+        "text and memory"
+    } else {
+        "the rest"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_charged_for_itself_and_not_for_what_it_calls() {
+        let text = "events: Ir\nob=(1) /usr/lib/libc.so.6\nfl=(1) a.c\nfn=(1) malloc\n10 5\ncfn=(2) memset\n\
+                    calls=3 7\n+2 900\n+1 6\nob=(2) /lib/security/pam_otp.so\nfn=(3) sha1::compress\n1 40\n\
+                    fn=(1)\nob=(1)\nfn=(2)\n* 1\n";
+        let profile = Profile::read(text);
+        let part = |name: &str| profile.0.get(name).copied();
+        assert_eq!(part("C library: memory, name service, syslog"), Some(12));
+        assert_eq!(part("pam_otp.so: codes (HMAC-SHA-1)"), Some(40));
+        assert_eq!(profile.total(), 52);
+    }
+}

@@ -1,0 +1,65 @@
+//! All the others: enrolled users of whom nobody logs in, written straight to where the modules look.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write},
+    ops::Range,
+    os::unix::fs::{OpenOptionsExt, fchown},
+    path::Path,
+};
+
+use otp_core::{
+    record::{SLOT_SIZE, Slot},
+    user::{Account, UserName},
+};
+
+use crate::{
+    codes::Key,
+    enrol::{self, Factor},
+    entrant::{oath_file, ours_dir},
+    place::Place,
+    progress::Progress,
+};
+
+/// No account has these numbers.
+const FIRST_UID: u32 = 2_000_000;
+
+/// Enrols these others with us and with pam_oath. The incumbent has a file in each user's own home, which nobody else's
+/// login comes near. None of them needs an account: only who logs in is looked up.
+pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
+    let (state, key) = (ours_dir(place), Key::random());
+    // pam_oath's file anew as a whole: who logged in stands at its end, and has gone by now.
+    let mut oath = BufWriter::new(File::create(oath_file(place)).unwrap());
+    for number in 0..others.end {
+        oath.write_all(enrol::oath_line(account(number).name.as_str(), &key, Factor::Time).as_bytes()).unwrap();
+    }
+    oath.flush().unwrap();
+    let total = others.len();
+    for (done, number) in others.enumerate() {
+        if done % 1000 == 0 {
+            progress.part(&format!("enrolling others on {}", place.medium), done, total);
+        }
+        let account = account(number);
+        let name = account.name.as_str();
+        let mut enrolment = [0; 16];
+        enrolment[..4].copy_from_slice(&number.to_be_bytes());
+        let record = enrol::record(&account, &key, Factor::Time, enrolment);
+        write(&state.join(format!("{name}.toml")), account.uid, 0o600, record.credentials.encode().as_bytes());
+        let slot = Slot { sequence: 1, state: record.state }.encode().unwrap();
+        write(&state.join(format!("{name}.state")), account.uid, 0o600, &[slot, [b' '; SLOT_SIZE]].concat());
+    }
+    progress.part(&format!("settling {}", place.medium), total, total);
+    place.settle();
+}
+
+/// One of the others.
+pub(crate) fn account(number: u32) -> Account {
+    let uid = FIRST_UID + number;
+    Account { name: UserName::parse(&format!("other-{number:07}")).unwrap(), uid, gid: uid }
+}
+
+fn write(path: &Path, uid: u32, mode: u32, content: &[u8]) {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).unwrap();
+    file.write_all(content).unwrap();
+    fchown(&file, Some(uid), Some(uid)).unwrap();
+}

@@ -1,0 +1,128 @@
+//! A second factor set up in each module's own way.
+
+use std::{
+    fs::{self, File, Permissions},
+    io::Write,
+    os::unix::fs::{PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use base32ct::{Base32UpperUnpadded, Encoding};
+use otp_core::{
+    oath::{Algorithm, Digits, Period},
+    record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State},
+    recovery::{RecoveryCode, RecoverySet},
+    secret::Secret,
+    site,
+    store::{FileStore, Store, Swap},
+    time::UnixTime,
+    user::Account,
+};
+use pam_otp_tests::machine;
+use zeroize::Zeroizing;
+
+use crate::{
+    codes::Key,
+    entrant::{home, oath_file, ours_dir},
+    place::Place,
+};
+
+/// What moves the codes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Factor {
+    /// As users are set up: the time; used codes are refused, and the incumbent limits attempts as its tool proposes.
+    Time,
+    /// A counter, so that one user has as many codes as wanted; without the incumbent's limit of attempts.
+    Counter,
+}
+
+/// The configuration as it is shipped, but for the state directory, and the key.
+pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) {
+    let (key, account) = (Key::random(), site::account(user).unwrap().unwrap());
+    let record = record(&account, &key, factor, [1; 16]);
+    let store = FileStore::open(&ours_dir(place)).unwrap();
+    if let Some(loaded) = store.load(&account).unwrap() {
+        assert_eq!(store.remove(&account, loaded.version).unwrap(), Swap::Done);
+    }
+    assert_eq!(store.replace(&account, None, &record).unwrap(), Swap::Done);
+    (config(place), key)
+}
+
+/// One device and ten recovery codes, in which nothing happened yet.
+pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrolment: [u8; 16]) -> Record {
+    let device = Device {
+        id: DeviceId(1),
+        name: DeviceName::parse("phone").unwrap(),
+        kind: match factor {
+            Factor::Time => Kind::Totp(Period::THIRTY),
+            Factor::Counter => Kind::Hotp,
+        },
+        secret: Secret::new(Zeroizing::new(key.0.clone())).unwrap(),
+        algorithm: Algorithm::Sha1,
+        digits: Digits::SIX,
+        created: UnixTime(1_760_000_000),
+    };
+    let codes: Vec<_> = (0..10).map(recovery_code).collect();
+    let credentials = Credentials {
+        user: account.name.clone(),
+        uid: account.uid,
+        enrolment: EnrolmentId(enrolment),
+        requirement: Requirement::Policy,
+        devices: vec![device],
+        recovery: Some(RecoverySet::of([7; 16], &codes)),
+    };
+    let mut state = State::new(credentials.enrolment);
+    state.marks.insert(DeviceId(1), 0);
+    Record::new(credentials, state).unwrap()
+}
+
+/// The n-th recovery code of everybody's.
+pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
+    RecoveryCode::new([n; 10])
+}
+
+fn config(place: &Place) -> PathBuf {
+    let path = place.path.join("pam_otp.toml");
+    let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/pam_otp.toml")).unwrap();
+    let line = "#state_directory = \"/var/lib/pam_otp\"";
+    assert!(shipped.contains(line), "the shipped configuration has no {line}");
+    fs::write(&path, shipped.replace(line, &format!("state_directory = \"{}\"", ours_dir(place).display()))).unwrap();
+    path
+}
+
+/// By its own tool, with the options that it proposes.
+pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
+    let account = site::account(user).unwrap().unwrap();
+    let file = home(place, user, account.uid).join(".google_authenticator");
+    let _ = fs::remove_file(&file);
+    let mut tool = Command::new("google-authenticator");
+    tool.args(match factor {
+        Factor::Time => ["-t", "-d", "-f", "-r", "3", "-R", "30", "-w", "3"].as_slice(),
+        Factor::Counter => ["-c", "-f", "-u", "-w", "3", "-e", "10"].as_slice(),
+    });
+    machine::run(tool.args(["--no-confirm", "--quiet", "--qr-mode=NONE", "--secret"]).arg(&file));
+    chown(&file, Some(account.uid), Some(account.gid)).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    Key(Base32UpperUnpadded::decode_vec(text.lines().next().unwrap()).unwrap())
+}
+
+/// The key, and where the user's line begins: the last one, so that what a login appends moves nobody else's.
+pub(crate) fn oath(place: &Place, user: &str, factor: Factor) -> (Key, u64) {
+    let (key, path) = (Key::random(), oath_file(place));
+    let mut file = File::options().append(true).open(&path).unwrap();
+    let offset = file.metadata().unwrap().len();
+    file.write_all(oath_line(user, &key, factor).as_bytes()).unwrap();
+    file.sync_all().unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    (key, offset)
+}
+
+/// A line of users.oath.
+pub(crate) fn oath_line(user: &str, key: &Key, factor: Factor) -> String {
+    let kind = match factor {
+        Factor::Time => "HOTP/T30/6",
+        Factor::Counter => "HOTP/E/6",
+    };
+    format!("{kind}\t{user}\t-\t{}\n", base16ct::lower::encode_string(&key.0))
+}

@@ -1,0 +1,166 @@
+//! The whole measurement, part by part, and what was found.
+
+use std::fs;
+
+use pam_otp_tests::{machine, users::TestUser};
+
+use crate::{
+    counts::{self, Counts},
+    crowd,
+    enrol::Factor,
+    entrant::{self, Entrant, Who},
+    figures::Median,
+    fleet::{self, Fleet},
+    order::Order,
+    place::{Medium, Place},
+    progress::Progress,
+    rounds::{self, How, Rounds, Typed},
+    stages::{self, Stage},
+    together::{self, SameUser, Throughput},
+};
+
+/// One scenario.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) medium: Medium,
+    pub(crate) users: u32,
+    pub(crate) how: How,
+    pub(crate) typed: Typed,
+    pub(crate) rounds: Rounds,
+}
+
+/// Everything that the page is made of.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(crate) disk: String,
+    pub(crate) rows: Vec<Row>,
+    /// For each number of users on the disk, our login's cost there by that with one user.
+    pub(crate) growth: Vec<(u32, Median)>,
+    pub(crate) throughput: Vec<Throughput>,
+    pub(crate) same_user: SameUser,
+    pub(crate) counts: Vec<Counts>,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) fleet: Option<Fleet>,
+}
+
+/// Measures what the order says.
+pub(crate) fn find(order: &Order, progress: &Progress) -> Findings {
+    let users = TestUser::many("bench", together::COUNTS.into_iter().max().unwrap());
+    let bench = Bench { order, progress, users };
+    let (disk, alone) = (furnished(Medium::Disk), furnished(Medium::Disk));
+    let (mut rows, mut growth) = (Vec::new(), Vec::new());
+    bench.climb(&disk, &alone, &order.users, 0, &mut rows, &mut growth);
+    let memory = furnished(Medium::Memory);
+    bench.climb(&memory, &memory, &order.users, 0, &mut rows, &mut growth);
+
+    let memory = furnished(Medium::Memory);
+    let counts = Who::FIVE.iter().zip(&bench.users).map(|(who, user)| {
+        progress.part(&format!("counting {}", who.name()), 0, 1);
+        counts::count(&Entrant::new(*who, &memory, user, Factor::Time))
+    });
+    let counts = counts.collect();
+    let stages = stages::play(&memory, &alone, &bench.users[0], order.time, progress);
+    let throughput = together::distinct(&alone, &bench.users, order.time * 2, progress);
+    let same_user = together::same_user(&alone, &bench.users[0]);
+    // The last, since it makes the whole machine look up accounts in another way.
+    let fleet = order.fleet.map(|fleet| {
+        let enrolled = order.users.last().map_or(0, |count| count - 1);
+        bench.climb(&disk, &alone, &[fleet], enrolled, &mut rows, &mut growth);
+        fleet::measure(&disk, fleet - 1, progress)
+    });
+    Findings { disk: disk.kind, rows, growth, throughput, same_user, counts, stages, fleet }
+}
+
+fn furnished(medium: Medium) -> Place {
+    let place = Place::on(medium);
+    entrant::furnish(&place);
+    place
+}
+
+/// What every scenario needs.
+struct Bench<'a> {
+    order: &'a Order,
+    progress: &'a Progress,
+    users: Vec<String>,
+}
+
+impl Bench<'_> {
+    /// The scenarios at a place that fills up, and what our login costs there beside one where nobody else is enrolled.
+    fn climb(
+        &self,
+        place: &Place,
+        alone: &Place,
+        counts: &[u32],
+        mut enrolled: u32,
+        rows: &mut Vec<Row>,
+        growth: &mut Vec<(u32, Median)>,
+    ) {
+        let first = enrolled == 0;
+        for (step, count) in counts.iter().copied().enumerate() {
+            crowd::gather(place, enrolled..count - 1, self.progress);
+            enrolled = count - 1;
+            let mut play = |who, how, typed| rows.push(self.play(place, count, who, how, typed));
+            play(&Who::FIVE, How::Warm, Typed::Right);
+            if first && step == 0 {
+                play(&Who::FIVE, How::Fresh, Typed::Right);
+                play(&Who::SIX, How::Warm, Typed::Wrong);
+            }
+            if place.medium == Medium::Disk && count > 1 {
+                let both = [alone, place].map(|place| Entrant::new(Who::Ours, place, &self.users[1], Factor::Time));
+                let name = format!("pam_otp with 1 and with {} users", thousands(u64::from(count)));
+                let rounds = rounds::play(&both, How::Warm, Typed::Right, self.order.time, &name, self.progress);
+                growth.push((count, Median::of(&rounds.ratios_at(1, 0)).unwrap()));
+            }
+        }
+    }
+
+    fn play(&self, place: &Place, users: u32, who: &[Who], how: How, typed: Typed) -> Row {
+        let entrant = |(who, user): (&Who, &String)| Entrant::new(*who, place, user, Factor::Time);
+        let entrants: Vec<Entrant> = who.iter().zip(&self.users).map(entrant).collect();
+        let row = Row { medium: place.medium, users, how, typed, rounds: rounds::empty() };
+        let rounds = rounds::play(&entrants, how, typed, self.order.time, &row.name(), self.progress);
+        let row = Row { rounds, ..row };
+        self.progress.result(&row.summary());
+        row
+    }
+}
+
+impl Row {
+    pub(crate) fn name(&self) -> String {
+        let how = if self.how == How::Warm { "warm" } else { "new process each" };
+        let typed = if self.typed == Typed::Wrong { "wrong code, " } else { "" };
+        let s = if self.users == 1 { "" } else { "s" };
+        format!("{typed}{how}, {}, {} user{s}", self.medium, thousands(u64::from(self.users)))
+    }
+
+    /// Ours beside the incumbent, for who looks on.
+    pub(crate) fn summary(&self) -> String {
+        let ratio =
+            |who| Median::of(&self.rounds.ratios(who, Who::Incumbent)).map_or("–".into(), |it| it.to_string());
+        let (ours, oath, limit) = (ratio(Who::Ours), ratio(Who::Oath), ratio(Who::Limit));
+        format!("{}: pam_otp {ours}, pam_oath {oath}, limit {limit} of the incumbent", self.name())
+    }
+}
+
+/// `1,000,000`
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Processor and kernel, in a line.
+pub(crate) fn this_machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    let count = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let kernel = machine::run(std::process::Command::new("uname").arg("-r"));
+    let series: Vec<&str> = kernel.trim().split(['.', '-']).take(2).collect();
+    format!("{count} × {}, Linux {}", model.unwrap_or("unknown processor"), series.join("."))
+}

@@ -1,0 +1,145 @@
+//! One login, in this process or in a new one, with what it cost.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    os::unix::fs::FileExt,
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use nix::time::{ClockId, clock_gettime};
+use pam_otp_tests::pam::{Call, Code, Host, Transaction};
+
+use crate::entrant::Entrant;
+
+/// Nanoseconds by the clock on the wall and by the processor's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    pub(crate) wall: u64,
+    pub(crate) cpu: u64,
+}
+
+/// Whoever types the code, and does not wait after a failure.
+struct Person(Vec<u8>);
+
+impl Host for Person {
+    fn prompt(&mut self, _echo: bool, _text: &str) -> Option<Vec<u8>> {
+        Some(self.0.clone())
+    }
+
+    fn tell(&mut self, _error: bool, _text: &str) {}
+}
+
+/// `pam_start`, `pam_authenticate`, `pam_end`, and for the limit its mark.
+pub(crate) fn login(service: &str, confdir: &Path, user: &str, mark: Option<&Path>, code: &str) -> Code {
+    let (transaction, result) = authenticated(service, confdir, user, code);
+    drop(transaction);
+    if let Some(mark) = mark {
+        record(mark);
+    }
+    result
+}
+
+fn authenticated(service: &str, confdir: &Path, user: &str, code: &str) -> (Transaction, Code) {
+    let person = Box::new(Person(code.as_bytes().to_vec()));
+    let mut transaction = Transaction::start(service, Some(user), Some(confdir), person).unwrap();
+    transaction.take_over_delays();
+    let result = transaction.call(Call::Authenticate);
+    (transaction, result)
+}
+
+/// The cheapest lasting record of a code's use.
+fn record(path: &Path) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    file.lock().unwrap();
+    let mut slot = [0; 2048];
+    file.read_exact_at(&mut slot, 0).unwrap();
+    file.write_all_at(&slot, 2048).unwrap();
+    file.sync_data().unwrap();
+}
+
+/// A login in this process.
+pub(crate) fn warm(entrant: &Entrant, code: &str) -> (Code, Cost) {
+    let (service, confdir) = (entrant.service.name(), entrant.service.confdir().unwrap());
+    let (start, cpu) = (Instant::now(), cpu_time());
+    let result = login(service, confdir, &entrant.user, entrant.mark.as_deref(), code);
+    let cost = Cost { wall: nanoseconds(start), cpu: cpu_time() - cpu };
+    (result, cost)
+}
+
+/// A login in a process made for it, from its start to its end.
+pub(crate) fn fresh(entrant: &Entrant, code: &str) -> (Code, Cost) {
+    let mut command = process("logins", entrant, &[code]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let start = Instant::now();
+    let mut child = command.spawn().unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{command:?}");
+    let wall = nanoseconds(start);
+    let numbers = numbers(&said);
+    (Code(i32::try_from(numbers[0]).unwrap()), Cost { wall, cpu: numbers[1] })
+}
+
+/// This program in a process of its own: as `logins` once with each of these codes, as `memory` with one.
+pub(crate) fn process(what: &str, entrant: &Entrant, codes: &[&str]) -> Command {
+    // By its path: /proc/self/exe would be another program where strace or valgrind runs it.
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(what).arg(entrant.service.confdir().unwrap()).args([entrant.service.name(), &entrant.user]);
+    command.arg(entrant.mark.as_deref().unwrap_or(Path::new(""))).args(codes);
+    command
+}
+
+/// The numbers such a process says.
+pub(crate) fn numbers(said: &str) -> Vec<u64> {
+    said.split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+/// A line for each login: result, CPU time so far, page faults so far.
+pub(crate) fn logins(mut arguments: impl Iterator<Item = String>) -> Option<()> {
+    let (confdir, service, user) = (arguments.next()?, arguments.next()?, arguments.next()?);
+    let mark = arguments.next().filter(|mark| !mark.is_empty());
+    for code in arguments {
+        let result = login(&service, Path::new(&confdir), &user, mark.as_deref().map(Path::new), &code);
+        println!("{} {} {}", result.0, cpu_time(), page_faults());
+    }
+    Some(())
+}
+
+/// A line with the result and the kilobytes resident before the login, at its end and after it; a second line with what
+/// of these is this process's alone.
+pub(crate) fn memory(mut arguments: impl Iterator<Item = String>) -> Option<()> {
+    let (confdir, service, user, _) = (arguments.next()?, arguments.next()?, arguments.next()?, arguments.next()?);
+    let resident = || [in_memory("Rss:"), in_memory("Private_Dirty:")];
+    let before = resident();
+    let (transaction, result) = authenticated(&service, Path::new(&confdir), &user, &arguments.next()?);
+    let during = resident();
+    drop(transaction);
+    let after = resident();
+    println!("{} {} {} {}", result.0, before[0], during[0], after[0]);
+    println!("{} {} {}", before[1], during[1], after[1]);
+    Some(())
+}
+
+/// Kilobytes, as the kernel adds them up for this process.
+fn in_memory(kind: &str) -> u64 {
+    let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix(kind)).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn page_faults() -> u64 {
+    // proc(5): minflt is the tenth field; the second, the program's name, has no blank.
+    fs::read_to_string("/proc/self/stat").unwrap().split(' ').nth(9).unwrap().parse().unwrap()
+}
+
+fn cpu_time() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap();
+    u64::try_from(time.tv_sec()).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap()
+}
+
+pub(crate) fn nanoseconds(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap()
+}

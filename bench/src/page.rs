@@ -1,0 +1,191 @@
+//! The result as a page: docs/performance.md.
+
+use std::fmt::Write;
+
+use crate::{
+    counts::Counts,
+    entrant::Who,
+    figures::{Median, quantile},
+    findings::{Findings, Row, this_machine, thousands},
+    login::Cost,
+    order::Order,
+    place::Medium,
+    rounds::{How, Typed},
+    targets,
+};
+
+const HEAD: &str = include_str!("page/head.md");
+const METHOD: &str = include_str!("page/method.md");
+
+/// The whole page. Writing to a string cannot fail.
+pub(crate) fn write(found: &Findings, order: &Order) -> String {
+    let mut page = HEAD.replace("{MACHINE}", &this_machine()).replace("{DISK}", &found.disk);
+    let command =
+        if order.words.is_empty() { "make bench".into() } else { format!("make bench BENCH=\"{}\"", order.words) };
+    page = page.replace("{COMMAND}", &command);
+    let _ = write!(page, "\n## Targets\n\n| | target | found | |\n|---|---|---|---|\n");
+    for target in targets::of(found) {
+        let verdict = if target.is_reached() { "reached" } else { "**not reached**" };
+        let _ = writeln!(page, "| {} | ≤ {} | {} | {verdict} |", target.what, target.bound, target.found);
+    }
+    ratios(&mut page, found);
+    times(&mut page, &found.rows);
+    growth(&mut page, found);
+    together(&mut page, found);
+    counts(&mut page, &found.counts);
+    stages(&mut page, found);
+    fleet(&mut page, found);
+    page + "\n" + METHOD
+}
+
+fn ratios(page: &mut String, found: &Findings) {
+    let _ = write!(page, "\n## Side by side\n\nEach login's time divided by the incumbent's in the same round.\n\n| |");
+    for who in Who::SIX {
+        let _ = write!(page, " {} |", who.name());
+    }
+    let _ = write!(page, "\n|---|{}\n", "---|".repeat(Who::SIX.len()));
+    for row in &found.rows {
+        let _ = write!(page, "| {} |", row.name());
+        for who in Who::SIX {
+            let ratio = Median::of(&row.rounds.ratios(who, Who::Incumbent)).filter(|_| who != Who::Incumbent);
+            let text =
+                if who == Who::Incumbent { "1".into() } else { ratio.map_or(String::new(), |it| it.to_string()) };
+            let _ = write!(page, " {text} |");
+        }
+        page.push('\n');
+    }
+}
+
+fn times(page: &mut String, rows: &[Row]) {
+    let _ = write!(
+        page,
+        "\n## In microseconds\n\nWhat they were on this machine at that time: median, 99th percentile, and the \
+         processor's part of the median.\n\n| | | p50 | p99 | CPU | logins |\n|---|---|---|---|---|---|\n"
+    );
+    for row in rows {
+        for who in &row.rounds.who {
+            let microseconds = |measure: fn(&Cost) -> u64| -> Vec<f64> {
+                row.rounds.of(*who, measure).into_iter().map(|time| as_float(time) / 1e3).collect()
+            };
+            let (wall, cpu) = (microseconds(|cost| cost.wall), microseconds(|cost| cost.cpu));
+            let at = |times: &[f64], share| quantile(times, share).unwrap_or(0.0);
+            let (p50, p99, cpu) = (at(&wall, 0.5), at(&wall, 0.99), at(&cpu, 0.5));
+            let _ = writeln!(
+                page,
+                "| {} | {} | {p50:.0} | {p99:.0} | {cpu:.0} | {} |",
+                row.name(),
+                who.name(),
+                thousands(wall.len().try_into().unwrap_or(0))
+            );
+        }
+    }
+}
+
+fn growth(page: &mut String, found: &Findings) {
+    let _ = write!(
+        page,
+        "\n## With more users\n\n![Cost of a login against the number of users](performance.svg)\n\n\
+         | users on the disk | cost of our login, with one user = 1 |\n|---|---|\n"
+    );
+    for (users, ratio) in &found.growth {
+        let _ = writeln!(page, "| {} | {ratio} |", thousands(u64::from(*users)));
+    }
+}
+
+fn together(page: &mut String, found: &Findings) {
+    let _ = write!(
+        page,
+        "\n## Many at once\n\nLogins per second, on the disk, each process with a user of its own and a counter \
+         token.\n\n| processes | pam_otp | the incumbent | ratio | right codes refused (pam_otp, incumbent) |\n\
+         |---|---|---|---|---|\n"
+    );
+    for row in &found.throughput {
+        let [ours, other] = row.refused;
+        let _ = writeln!(
+            page,
+            "| {} | {:.0} | {:.0} | {} | {ours}, {other} |",
+            row.processes, row.ours, row.incumbent, row.ratio
+        );
+    }
+    let same = &found.same_user;
+    let _ = writeln!(
+        page,
+        "\nOne user, ten recovery codes given in ten processes at once, again and again: of {} good codes, pam_otp let \
+         in {}, the incumbent {}.",
+        same.given, same.ours, same.incumbent
+    );
+}
+
+fn counts(page: &mut String, counts: &[Counts]) {
+    let permit = |measure: fn(&Counts) -> u64| counts.iter().find(|it| it.who == Who::Permit).map_or(0, measure);
+    let _ = write!(
+        page,
+        "\n## Counts\n\nA process's second login, beyond what `pam_permit` alone takes; memory is what the first login \
+         adds to its host.\n\n| | system calls | of them not for memory | flushes | page faults | instructions | \
+         resident, kB | of it private, kB | left resident after the login, kB |\n|---|---|---|---|---|---|---|---|---|\n"
+    );
+    let base =
+        counts.iter().find(|it| it.who == Who::Permit).map_or((0, 0, 0), |it| (it.resident, it.private, it.left));
+    for it in counts.iter().filter(|it| it.who != Who::Permit) {
+        let beyond = |measure: fn(&Counts) -> u64| thousands(measure(it).saturating_sub(permit(measure)));
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            it.who.name(),
+            beyond(|it| it.calls),
+            beyond(|it| it.calls_not_for_memory),
+            beyond(|it| it.flushes),
+            beyond(|it| it.page_faults),
+            beyond(|it| it.instructions),
+            it.resident - base.0,
+            it.private - base.1,
+            it.left - base.2,
+        );
+    }
+}
+
+fn stages(page: &mut String, found: &Findings) {
+    let _ = write!(
+        page,
+        "\n## Where the time goes\n\nA warm login of ours, with one thing more at each line; in memory up \
+         to the last.\n\n| | microseconds more |\n|---|---|\n"
+    );
+    for stage in &found.stages {
+        let _ = writeln!(page, "| {} | {} |", stage.what, stage.cost);
+    }
+    let Some(ours) = found.counts.iter().find(|it| it.who == Who::Ours) else { return };
+    let _ = write!(
+        page,
+        "\nIts instructions, counted by callgrind, the loader's included:\n\n| | instructions |\n|---|---|\n"
+    );
+    let mut parts: Vec<_> = ours.profile.0.iter().filter(|(_, cost)| **cost > 0).collect();
+    parts.sort_by_key(|(_, cost)| -**cost);
+    for (part, cost) in parts {
+        let _ = writeln!(page, "| {part} | {} |", thousands(u64::try_from(*cost).unwrap_or(0)));
+    }
+}
+
+fn fleet(page: &mut String, found: &Findings) {
+    let Some(fleet) = &found.fleet else { return };
+    let each = fleet.space / u64::from(fleet.users);
+    let _ = writeln!(
+        page,
+        "\n## A fleet's worth\n\n{} users: the records take {} MB on the disk, {each} bytes a user (pam_oath's \
+         file: {} MB). `otp-enroll admin list` takes {} s, `admin report` {} s; Ctrl-C ends the list within {} ms.",
+        thousands(u64::from(fleet.users)),
+        thousands(fleet.space / 1_000_000),
+        thousands(fleet.oath / 1_000_000),
+        fleet.list.as_secs(),
+        fleet.report.as_secs(),
+        fleet.interrupted.as_millis().max(1),
+    );
+}
+
+/// The row of that kind, if it was played.
+pub(crate) fn row(rows: &[Row], medium: Medium, how: How, typed: Typed) -> Option<&Row> {
+    rows.iter().find(|row| row.medium == medium && row.how == how && row.typed == typed)
+}
+
+fn as_float(number: u64) -> f64 {
+    u32::try_from(number).map_or(f64::INFINITY, f64::from)
+}

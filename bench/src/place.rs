@@ -1,0 +1,71 @@
+//! Where records lie: a folder on a disk, or one in memory, and never one taken for the other.
+
+use std::{
+    fmt, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use pam_otp_tests::machine;
+
+/// What the records are written to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Medium {
+    /// A flush waits for a device.
+    Disk,
+    /// A flush waits for nothing.
+    Memory,
+}
+
+impl fmt::Display for Medium {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Medium::Disk => "disk",
+            Medium::Memory => "memory",
+        })
+    }
+}
+
+/// A fresh folder that belongs to root, gone with the machine.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) medium: Medium,
+    pub(crate) path: PathBuf,
+    /// The kind of file system, as the kernel names it.
+    pub(crate) kind: String,
+}
+
+impl Place {
+    /// In tests/machine, /var/lib/pam_otp is a real disk and /run is memory; here that is looked at, not believed.
+    pub(crate) fn on(medium: Medium) -> Place {
+        machine::require("a benchmark");
+        let name = machine::unique(&format!("bench-{medium}"));
+        let parent = match medium {
+            Medium::Disk => "/var/lib/pam_otp",
+            Medium::Memory => "/run",
+        };
+        let (folder, path) = (Path::new(parent).join(&name), Path::new("/srv").join(&name));
+        make(&folder, 0o755);
+        make(&path, 0o755);
+        // Nobody but root comes through /var/lib/pam_otp, and the incumbent goes to its files as the user.
+        machine::run(Command::new("mount").arg("--bind").args([&folder, &path]));
+        let kind = machine::run(Command::new("findmnt").args(["-n", "-o", "FSTYPE", "--target"]).arg(&path));
+        let kind = kind.trim().to_owned();
+        let in_memory = ["tmpfs", "ramfs"].contains(&kind.as_str());
+        assert_ne!(kind, "overlay", "{parent} is an overlay: what is written there lies who knows where");
+        assert_eq!(in_memory, medium == Medium::Memory, "{parent} is on {kind}; the rows for {medium} would be untrue");
+        Place { medium, path, kind }
+    }
+
+    /// Everything written here so far is on the medium when this returns.
+    pub(crate) fn settle(&self) {
+        machine::run(Command::new("sync").arg("--file-system").arg(&self.path));
+    }
+}
+
+/// A new folder with this mode, whatever the umask.
+pub(crate) fn make(path: &Path, mode: u32) {
+    fs::create_dir(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}

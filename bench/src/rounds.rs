@@ -1,0 +1,109 @@
+//! Rounds: in each, everybody logs in once, in an order drawn anew, so that a noisy machine is noisy for all alike.
+
+use std::time::{Duration, Instant};
+
+use pam_otp_tests::pam::Code;
+
+use crate::{
+    draw::Draw,
+    entrant::{Entrant, Who},
+    login::{self, Cost},
+    progress::Progress,
+};
+
+/// Where a login happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum How {
+    /// In a process that has logged somebody in before.
+    Warm,
+    /// In a process made for it.
+    Fresh,
+}
+
+/// What is typed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Typed {
+    Right,
+    Wrong,
+}
+
+/// One scenario's costs: for each round, what each entrant's login cost, where it took part.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    pub(crate) who: Vec<Who>,
+    pub(crate) costs: Vec<Vec<Option<Cost>>>,
+}
+
+/// `PAM_AUTH_ERR`
+const REFUSED: Code = Code(7);
+
+/// Rounds for about so long, and no fewer than twenty. Whoever is far slower than the first takes part only now and then.
+pub(crate) fn play(
+    entrants: &[Entrant],
+    how: How,
+    typed: Typed,
+    time: Duration,
+    name: &str,
+    progress: &Progress,
+) -> Rounds {
+    let once = |entrant: &Entrant| {
+        let code = if typed == Typed::Right { entrant.key.shown(0) } else { entrant.key.wrong() };
+        let (result, cost) = match how {
+            How::Warm => login::warm(entrant, &code),
+            How::Fresh => login::fresh(entrant, &code),
+        };
+        let asked = !matches!(entrant.who, Who::Permit | Who::Limit);
+        let expected = if asked && typed == Typed::Wrong { REFUSED } else { Code::SUCCESS };
+        assert_eq!(result, expected, "{}: {name}: {result} for code {code}", entrant.who.name());
+        entrant.restore();
+        cost
+    };
+    let trial = |entrant: &Entrant| (0..4).map(|_| once(entrant).wall).min().unwrap();
+    let trials: Vec<u64> = entrants.iter().map(trial).collect();
+    let every: Vec<usize> = trials.iter().map(|trial| usize::try_from(trial / (trials[0] * 8)).unwrap() + 1).collect();
+
+    let (start, mut costs, mut draw) = (Instant::now(), Vec::<Vec<Option<Cost>>>::new(), Draw::new());
+    while costs.len() < 20 || start.elapsed() < time {
+        let mut round = vec![None; entrants.len()];
+        for place in draw.order(entrants.len()) {
+            if costs.len() % every[place] == 0 {
+                round[place] = Some(once(&entrants[place]));
+            }
+        }
+        costs.push(round);
+        let percent = start.elapsed().as_millis() * 100 / time.as_millis().max(1);
+        progress.part(name, usize::try_from(percent.min(100)).unwrap(), 100);
+    }
+    Rounds { who: entrants.iter().map(|entrant| entrant.who).collect(), costs }
+}
+
+/// Nothing played yet.
+pub(crate) fn empty() -> Rounds {
+    Rounds { who: Vec::new(), costs: Vec::new() }
+}
+
+impl Rounds {
+    /// What one entrant's logins cost, by `measure`.
+    pub(crate) fn of(&self, who: Who, measure: impl Fn(&Cost) -> u64) -> Vec<u64> {
+        let place = self.who.iter().position(|entrant| *entrant == who);
+        let costs = self.costs.iter().filter_map(|round| round[place?].as_ref());
+        costs.map(measure).collect()
+    }
+
+    /// One entrant's cost divided by another's in the same round.
+    pub(crate) fn ratios(&self, who: Who, to: Who) -> Vec<f64> {
+        let place = |who| self.who.iter().position(|entrant| *entrant == who);
+        let (Some(one), Some(other)) = (place(who), place(to)) else { return Vec::new() };
+        self.ratios_at(one, other)
+    }
+
+    /// The same by place.
+    pub(crate) fn ratios_at(&self, one: usize, other: usize) -> Vec<f64> {
+        let pairs = self.costs.iter().filter_map(|round| Some((round[one]?.wall, round[other]?.wall)));
+        pairs.map(|(one, other)| number(one) / number(other)).collect()
+    }
+}
+
+fn number(count: u64) -> f64 {
+    f64::from(u32::try_from(count / 100).unwrap_or(u32::MAX))
+}

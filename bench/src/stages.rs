@@ -1,0 +1,66 @@
+//! Where the time of a login goes: the same login with one thing more each time, in paired rounds.
+
+use std::{fs, time::Duration};
+
+use crate::{
+    draw::Draw,
+    enrol::Factor,
+    entrant::{Entrant, Who},
+    figures::Median,
+    login,
+    place::Place,
+    progress::Progress,
+};
+
+/// What a stage adds to the one before it, in microseconds.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) what: &'static str,
+    pub(crate) cost: Median,
+}
+
+/// Plays the stages for about so long.
+pub(crate) fn play(memory: &Place, disk: &Place, user: &str, time: Duration, progress: &Progress) -> Vec<Stage> {
+    // pam_permit stands in every stack, so that loading it is in every stage.
+    let entrant = |place: &Place| {
+        let config = place.path.join("pam_otp.toml");
+        let stack = format!("auth required pam_otp.so config={}\nauth required pam_permit.so", config.display());
+        Entrant::new(Who::Ours, place, user, Factor::Time).before(&stack)
+    };
+    let plain = |stack: &str| Entrant::new(Who::Permit, memory, user, Factor::Time).before(stack);
+    let (in_memory, on_disk) = (entrant(memory), entrant(disk));
+    // The shipped configuration, but nobody is asked.
+    let (asks, skips) = (memory.path.join("pam_otp.toml"), memory.path.join("skip.toml"));
+    let text = fs::read_to_string(asks).unwrap();
+    assert!(text.contains("\n[policy]\n"), "the shipped configuration has no [policy]");
+    fs::write(&skips, text.replace("\n[policy]\n", "\n[policy]\nsecond_factor = \"skip\"\n")).unwrap();
+    let skips = format!("auth required pam_otp.so config={}\nauth required pam_permit.so", skips.display());
+    // libpam loads the modules of all groups of a service, whichever is called.
+    let loads = "auth required pam_permit.so\nsession required pam_otp.so";
+    let stages = [
+        ("PAM itself (pam_permit alone)", plain("auth required pam_permit.so")),
+        ("loading and unloading the module", plain(loads)),
+        ("its first steps: pages touched, configuration, account", plain(&skips)),
+        ("record, codes, log line", in_memory),
+        ("the flush to the disk", on_disk),
+    ];
+    let (start, mut draw, mut costs) = (std::time::Instant::now(), Draw::new(), Vec::<[f64; 5]>::new());
+    while costs.len() < 20 || start.elapsed() < time {
+        let mut round = [0.0; 5];
+        for place in draw.order(stages.len()) {
+            let (what, entrant) = &stages[place];
+            let (result, cost) = login::warm(entrant, &entrant.key.shown(0));
+            assert_eq!(result.0, 0, "{what}");
+            entrant.restore();
+            round[place] = f64::from(u32::try_from(cost.wall / 100).unwrap()) / 10.0;
+        }
+        costs.push(round);
+        progress.part("stages of a login", 0, 1);
+    }
+    let added = |place: usize| -> Vec<f64> {
+        costs.iter().map(|round| round[place] - place.checked_sub(1).map_or(0.0, |before| round[before])).collect()
+    };
+    let stage =
+        |(place, (what, _)): (usize, &(&'static str, Entrant))| Some(Stage { what, cost: Median::of(&added(place))? });
+    stages.iter().enumerate().filter_map(stage).collect()
+}

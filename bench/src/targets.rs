@@ -1,0 +1,66 @@
+//! What a login may cost.
+
+use crate::{
+    counts::Counts,
+    entrant::Who,
+    figures::Median,
+    findings::{Findings, thousands},
+    page::row,
+    place::Medium,
+    rounds::{How, Typed},
+};
+
+/// One promise and what came of it.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) what: String,
+    pub(crate) bound: f64,
+    pub(crate) value: f64,
+    /// The value with its spread.
+    pub(crate) found: String,
+}
+
+impl Target {
+    pub(crate) fn is_reached(&self) -> bool {
+        self.value <= self.bound
+    }
+}
+
+/// Those of which something was measured.
+pub(crate) fn of(found: &Findings) -> Vec<Target> {
+    let scenarios = [
+        ("warm, disk", Medium::Disk, How::Warm, Typed::Right, 0.50),
+        ("warm, memory file system", Medium::Memory, How::Warm, Typed::Right, 0.80),
+        ("new process each, disk", Medium::Disk, How::Fresh, Typed::Right, 0.90),
+        ("new process each, memory file system", Medium::Memory, How::Fresh, Typed::Right, 1.00),
+        ("wrong code, warm, disk", Medium::Disk, How::Warm, Typed::Wrong, 0.10),
+    ];
+    let ratio = |what: &str, bound, ratio: Median| Target {
+        what: what.to_owned(),
+        bound,
+        value: ratio.value,
+        found: ratio.to_string(),
+    };
+    let mut targets: Vec<Target> = scenarios
+        .into_iter()
+        .filter_map(|(what, medium, how, typed, bound)| {
+            let ratios = row(&found.rows, medium, how, typed)?.rounds.ratios(Who::Ours, Who::Incumbent);
+            Some(ratio(&format!("{what}, of the incumbent"), bound, Median::of(&ratios)?))
+        })
+        .collect();
+    for (users, grown) in &found.growth {
+        targets.push(ratio(&format!("1 → {} users, disk", thousands(u64::from(*users))), 1.15, *grown));
+    }
+    let counts = |who| found.counts.iter().find(|counts| counts.who == who);
+    if let (Some(ours), Some(permit)) = (counts(Who::Ours), counts(Who::Permit)) {
+        let count = |what: &str, bound: f64, measure: fn(&Counts) -> i64| {
+            let value = measure(ours) - measure(permit);
+            let number = f64::from(i32::try_from(value).unwrap_or(i32::MAX));
+            Target { what: what.to_owned(), bound, value: number, found: value.to_string() }
+        };
+        targets.push(count("system calls beyond permit", 16.0, |it| i64::try_from(it.calls).unwrap_or(i64::MAX)));
+        targets.push(count("flushes", 1.0, |it| i64::try_from(it.flushes).unwrap_or(i64::MAX)));
+        targets.push(count("kilobytes resident beyond permit", 1024.0, |it| it.resident.max(it.left)));
+    }
+    targets
+}
