@@ -32,8 +32,8 @@ target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 release      := $(target)/release
 TEST_THREADS ?= 4# most of a login test is waiting
 
-# Fuzzing with LLVM's libFuzzer, on stable Rust: how a program counts what it has run through is an ordinary flag. Address-
-# Sanitizer is none; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
+# Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
+# would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
 FUZZ_TARGETS ?=
 FUZZ_SECONDS ?= 60# for each target of `make fuzz`
 FUZZ_RUNS    ?= 50000# for each target of `make check`
@@ -43,15 +43,16 @@ coverage     := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(addpref
 	level=4 inline-8bit-counters pc-table trace-compares)
 
 # Debian's names for what the build, the tests and the demo run.
-PACKAGES      := gcc g++ libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools librsvg2-bin \
-	sudo login passwd procps util-linux strace mandoc man-db screen vlock
+PACKAGES      := gcc g++ libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools \
+	librsvg2-bin sudo login passwd procps util-linux strace mandoc man-db screen vlock
 LINT_PACKAGES := shellcheck
 SCRIPTS       := tests/machine tests/demo .ci/run fuzz/run mutants/run
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-.PHONY: all packages lint-packages check check-inside fuzz-build fuzz mutants lint demo demo-shell install uninstall clean
+.PHONY: all packages lint-packages check check-inside fuzz-build fuzz mutants lint demo demo-shell install uninstall \
+	clean
 
 all:
 	$(CARGO) build $(CARGOFLAGS) --release --workspace

@@ -1,4 +1,4 @@
-//! The helper's answer to a login, read without a general parser: it says what the general parser reads there, or nothing.
+//! The helper's answer to a login, read without a general parser: it says what that one reads there, or nothing.
 
 #![no_main]
 

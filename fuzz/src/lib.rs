@@ -3,7 +3,7 @@
 use otp_core::record::SLOT_SIZE;
 use sha2::{Digest, Sha256};
 
-/// A slot of a state file with this text and a checksum that fits it, as no mutation finds one; `None` if it is too long.
+/// A slot of a state file with this text and a checksum that fits, as no mutation finds one; `None` if it is too long.
 pub fn sealed(text: &str) -> Option<[u8; SLOT_SIZE]> {
     let checksum: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("{text}checksum {checksum}\n");
