@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::stat::{SFlag, makedev, mknod};
 use nix::unistd::mkfifo;
 
@@ -223,6 +224,18 @@ fn what_is_no_directory_is_refused() {
     assert!(error("link").to_string().ends_with("/link: Not a directory (os error 20)"));
     mkfifo(&home.path("fifo"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     assert!(error("fifo").to_string().ends_with("/fifo: Not a directory (os error 20)"));
+}
+
+#[test]
+fn nothing_is_handed_on_to_the_programs_that_a_host_starts() {
+    let Home { directory, store } = Home::enrolled();
+    let read = store.open_file("alice.toml", OFlag::O_RDONLY).unwrap().unwrap();
+    let written = store.open_file("alice.state", OFlag::O_RDWR).unwrap().unwrap();
+    let made = store.create("alice.new", &alice(), b"").unwrap();
+    for descriptor in [store.directory, read.into(), written.into(), made.into()] {
+        assert_eq!(fcntl(descriptor, FcntlArg::F_GETFD).unwrap(), FdFlag::FD_CLOEXEC.bits());
+    }
+    drop(directory);
 }
 
 #[test]
