@@ -18,7 +18,7 @@ use otp_core::time::UnixTime;
 use otp_core::user::{Account, UserName};
 
 /// Alice's credentials: two devices, and an enrolment that her state must name.
-const CREDENTIALS: &str = include_str!("../alice.toml");
+const CREDENTIALS: &str = include_str!("../corpus/credentials/alice");
 const ENROLMENT: EnrolmentId = EnrolmentId([1; 16]);
 
 fuzz_target!(|data: &[u8]| {
@@ -35,7 +35,12 @@ fuzz_target!(|data: &[u8]| {
 
         // A login goes on from there, and what it found stays on the disk until what it left behind is.
         let next = State { failures: found.failures ^ 1, ..found.clone() };
-        update(&site.store, &site.alice, |_| (next.clone(), ())).unwrap();
+        let written = update(&site.store, &site.alice, |_| (next.clone(), ()));
+        assert_eq!(written.is_ok(), file.highest() < u64::MAX, "one more is written where there is a number for it");
+        if written.is_err() {
+            assert_eq!(site.load(), found);
+            return;
+        }
         assert_eq!(site.load(), next);
         let written = fs::read(&site.state).unwrap();
         let changed: Vec<_> = (0..2).filter(|slot| half(&written, *slot) != half(&file.bytes, *slot)).collect();
@@ -58,9 +63,9 @@ struct StateFile {
 impl StateFile {
     /// Two slots, and what befell them.
     fn of(input: &mut Unstructured<'_>) -> Result<Self> {
-        let sequence = input.int_in_range(0..=u64::MAX / 2)?;
+        let sequence = if input.ratio(1, 4)? { u64::MAX - 1 } else { input.int_in_range(0..=u64::MAX / 2)? };
         let older = Slot { sequence, state: state(input)? };
-        let newer = Slot { sequence: sequence + input.int_in_range(1..=3)?, state: state(input)? };
+        let newer = Slot { sequence: sequence.saturating_add(input.int_in_range(1..=3)?), state: state(input)? };
         let slots = if input.arbitrary()? { [older, newer] } else { [newer, older] };
         let mut bytes = slots.each_ref().map(|slot| slot.encode().unwrap()).concat();
         let tear = input.int_in_range(0..=SLOT_SIZE - 2)?;
@@ -82,10 +87,19 @@ impl StateFile {
 
     /// What must be found: the later of the slots that are as they were written and of this enrolment.
     fn present(&self) -> Option<&State> {
-        let whole = |place: usize, slot: &Slot| half(&self.bytes, place) == Some(&slot.encode().unwrap()[..]);
-        let whole = self.slots.iter().enumerate().filter(|(place, slot)| whole(*place, slot)).map(|(_, slot)| slot);
-        let of_this = whole.filter(|slot| self.bytes.len() == SLOT_SIZE * 2 && slot.state.enrolment == ENROLMENT);
+        let of_this = self.whole().filter(|slot| slot.state.enrolment == ENROLMENT);
         of_this.max_by_key(|slot| slot.sequence).map(|slot| &slot.state)
+    }
+
+    /// How far the sequence is, whichever enrolment it is of.
+    fn highest(&self) -> u64 {
+        self.whole().map(|slot| slot.sequence).max().unwrap()
+    }
+
+    fn whole(&self) -> impl Iterator<Item = &Slot> {
+        let whole = |place: usize, slot: &Slot| half(&self.bytes, place) == Some(&slot.encode().unwrap()[..]);
+        let places = self.slots.iter().enumerate().filter(|_| self.bytes.len() == SLOT_SIZE * 2);
+        places.filter(move |(place, slot)| whole(*place, slot)).map(|(_, slot)| slot)
     }
 }
 
@@ -134,7 +148,7 @@ impl Site {
         fs::create_dir(&directory).unwrap();
         fs::set_permissions(&directory, Permissions::from_mode(0o1730)).unwrap();
         let store = FileStore::open(&directory).expect("root's own directory: run this as root");
-        Credentials::decode(CREDENTIALS.as_bytes()).expect("alice.toml is a credentials file");
+        Credentials::decode(CREDENTIALS.as_bytes()).expect("Alice has credentials");
         write(&directory.join("alice.toml"), CREDENTIALS.as_bytes());
         let alice = Account { name: UserName::parse("alice").unwrap(), uid: 0, gid: 0 };
         Self { state: directory.join("alice.state"), store, alice }

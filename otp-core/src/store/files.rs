@@ -247,7 +247,11 @@ impl FileStore {
         sequence: u64,
         state: &State,
     ) -> Result<(), StoreError> {
-        let slot = Slot { sequence: sequence.saturating_add(1), state: state.clone() };
+        // A slot of the same number would not be the present one, and a code could be accepted again.
+        let next = sequence
+            .checked_add(1)
+            .ok_or_else(|| self.damaged(name, Damage::Mismatch("no sequence number follows")))?;
+        let slot = Slot { sequence: next, state: state.clone() };
         let bytes =
             slot.encode().ok_or_else(|| self.damaged(name, Damage::Mismatch("the state does not fit its slot")))?;
         let offset = if place == 0 { 0 } else { SECOND_SLOT };
