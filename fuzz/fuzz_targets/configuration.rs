@@ -94,7 +94,7 @@ fn meet(policy: &Policy, rules: &[&DeTable<'_>], dice: usize) {
         let service = pick("service", turn + 5).unwrap_or_else(|| "sshd".into());
         let come = Place { service, rhost, tty, nullok: false };
         let member = |group: &str| Ok::<_, ()>(groups.iter().flatten().any(|known| known == group));
-        let holds = |rule: &&DeTable<'_>| {
+        let holds = |rule: &DeTable<'_>| {
             let said = |key: &str| rule.get(key).and_then(|value| value.get_ref().as_str());
             said("user").is_none_or(|name| name == user)
                 && said("group").is_none_or(|name| member(name) == Ok(true))
