@@ -260,10 +260,16 @@ fn a_rehearsal_touches_nothing_but_its_own_file() {
     home.store.rehearse();
     fs::remove_file(home.path(REHEARSAL)).unwrap();
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
-    symlink("alice.state", home.path(REHEARSAL)).unwrap();
-    home.store.rehearse();
+    let roots_own = home.path("roots-own");
+    fs::write(&roots_own, "precious").unwrap();
+    fs::set_permissions(&roots_own, Permissions::from_mode(0o600)).unwrap();
+    for target in ["alice.state", "roots-own"] {
+        symlink(target, home.path(REHEARSAL)).unwrap();
+        home.store.rehearse();
+        fs::remove_file(home.path(REHEARSAL)).unwrap();
+    }
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
-    fs::remove_file(home.path(REHEARSAL)).unwrap();
+    assert_eq!(fs::read_to_string(roots_own).unwrap(), "precious");
     mkfifo(&home.path(REHEARSAL), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     home.store.rehearse();
 }
