@@ -227,6 +227,19 @@ fn what_is_no_directory_is_refused() {
 }
 
 #[test]
+fn what_is_there_already_is_never_taken_for_a_new_file() {
+    let home = Home::empty();
+    fs::write(home.path("planted"), "planted").unwrap();
+    symlink("elsewhere", home.path("link")).unwrap();
+    for name in ["planted", "link"] {
+        let error = home.store.create(name, &alice(), b"a seed").unwrap_err().to_string();
+        assert!(error.ends_with(&format!("/{name}: File exists (os error 17)")), "{error}");
+    }
+    assert_eq!(fs::read_to_string(home.path("planted")).unwrap(), "planted");
+    assert_eq!(home.names(), ["link", "planted"]);
+}
+
+#[test]
 fn nothing_is_handed_on_to_the_programs_that_a_host_starts() {
     let Home { directory, store } = Home::enrolled();
     let read = store.open_file("alice.toml", OFlag::O_RDONLY).unwrap().unwrap();
