@@ -4,6 +4,7 @@
 #   make soak        100,000 logins     make timing  what the time to a refusal tells     make asan  AddressSanitizer
 #   make proof       every crash and every failing system call, in full: about an hour
 #   make bench       what a login costs, beside other modules (as root); BENCH="--help" for its options
+#   make fuzz        FUZZ_SECONDS=600 for each target        make mutants    which change would no test notice?
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -34,19 +35,29 @@ target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 release      := $(target)/release
 TEST_THREADS ?= 4# most of a login test is waiting
 
+# Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
+# would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
+FUZZ_TARGETS ?=
+FUZZ_SECONDS ?= 60# for each target of `make fuzz`
+FUZZ_RUNS    ?= 20000# for each target of `make check`
+host         := $(shell rustc -vV 2> /dev/null | sed -n 's/^host: //p')
+fuzzers      := $(target)/$(host)/release
+coverage     := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-, \
+	level=4 inline-8bit-counters pc-table trace-compares)
+
 # Debian's names for what the build, the tests and the demo run.
-PACKAGES      := gcc libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools librsvg2-bin \
-	sudo login passwd procps util-linux mount e2fsprogs strace valgrind libnss-extrausers mandoc man-db screen vlock
+PACKAGES      := gcc g++ libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools \
+	librsvg2-bin sudo login passwd procps util-linux mount e2fsprogs strace valgrind libnss-extrausers mandoc man-db \
+	screen vlock
 BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
 LINT_PACKAGES := shellcheck
-SCRIPTS       := tests/machine tests/demo .ci/run
+SCRIPTS       := tests/machine tests/demo .ci/run fuzz/run mutants/run
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-.PHONY: all packages lint-packages bench-packages check check-inside proof soak timing asan asan-inside bench bench-inside \
-	lint demo demo-shell install \
-	uninstall clean
+.PHONY: all packages lint-packages bench-packages check check-inside fuzz-build fuzz mutants proof soak timing asan \
+	asan-inside bench bench-inside lint demo demo-shell install uninstall clean
 
 all:
 	$(CARGO) build $(CARGOFLAGS) --release --workspace --exclude pam-otp-bench
@@ -68,7 +79,7 @@ packages lint-packages bench-packages:
 # Recipes are run as one script each.
 .ONESHELL:
 
-check: packages all
+check: packages all fuzz-build
 	@echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
 	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
 	rm -f "$(target)/check-auth.log"
@@ -76,7 +87,8 @@ check: packages all
 	$(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
 	  $(MAKE) --no-print-directory check-inside 2>&1 | tee "$(target)/check.log" || result=$$?
 	printf '\n---- make check ----\n'
-	grep -E '^ +(Running|Doc-tests) |^proof: |^test result: |^test .* FAILED$$|^error: |^make.*\*\*\*' "$(target)/check.log" || :
+	grep -E '^ +(Running|Doc-tests) |^proof: |^fuzz |^test result: |^test .* FAILED$$|^error: |^make.*\*\*\*' \
+	  "$(target)/check.log" || :
 	if [ "$$result" = 0 ]; then
 	  echo 'make check: passed'
 	else
@@ -89,8 +101,24 @@ check-inside:
 	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs within tests/machine; you want: make check' >&2; exit 1; }
 	setsid --fork "$(release)/logd" < /dev/null
 	$(MAKE) --no-print-directory install
+	fuzz=0
+	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || fuzz=$$?
 	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)'
 	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)
+	exit "$$fuzz"
+
+fuzz-build:
+	RUSTFLAGS='$(coverage)' $(CARGO) build $(CARGOFLAGS) --release --manifest-path fuzz/Cargo.toml --target $(host) \
+	  --target-dir "$(target)"
+
+# What a run finds out is kept in target/fuzz for the next one.
+fuzz: packages fuzz-build
+	$(as_root) tests/machine fuzz/run "$(fuzzers)" "$(target)/fuzz" -max_total_time=$(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# Does a test fail for every change of what decides and what stores? An hour or two.
+mutants: packages
+	command -v cargo-mutants > /dev/null || $(CARGO) install --locked cargo-mutants
+	$(as_root) tests/machine mutants/run "$(target)"
 
 # The long forms of tests that `check` runs in short: minutes each, with their figures.
 soak timing: packages all
@@ -102,7 +130,6 @@ soak timing: packages all
 
 # Rust keeps the switch for its nightly builds, and the runtime comes with every toolchain. With --target, what runs while
 # building is built without it. The host lends the module its runtime.
-host = $(shell rustc -vV | sed -n 's/^host: //p')
 asan = RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Clink-arg=-Wl,--export-dynamic' \
 	CARGO_TARGET_DIR="$(target)/asan" $(CARGO)
 
@@ -151,7 +178,9 @@ demo-shell: packages all
 
 lint: packages lint-packages
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(CARGOFLAGS) --manifest-path fuzz/Cargo.toml --target-dir "$(target)" -- -D warnings
 	shellcheck $(SCRIPTS)
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources

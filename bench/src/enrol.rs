@@ -43,7 +43,7 @@ pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) 
     let record = record(&account, &key, factor, [1; 16]);
     let store = FileStore::open(&ours_dir(place)).unwrap();
     if let Some(loaded) = store.load(&account).unwrap() {
-        assert_eq!(store.remove(&account, loaded.version).unwrap(), Swap::Done);
+        assert_eq!(store.remove(&account, loaded.hold).unwrap(), Swap::Done);
     }
     assert_eq!(store.replace(&account, None, &record).unwrap(), Swap::Done);
     (config(place), key)

@@ -140,11 +140,32 @@ fn an_address_is_in_its_network_however_it_is_written() {
         ("::/0", "192.0.2.7", false),
         ("::/0", "::ffff:192.0.2.7", false),
         ("::/64", "192.0.2.7", false),
+        // Nor in one whose last address is a mapped one, and whose first is not.
+        ("::/80", "192.0.2.7", false),
+        ("::fffe:0:0/95", "192.0.2.7", false),
         ("::ffff:0:0/96", "192.0.2.7", true),
     ] {
         let network = Network::parse(network).unwrap();
         assert_eq!(network.holds(Some(address)), holds, "{address} in {network:?}");
     }
+}
+
+#[test]
+fn a_place_has_an_address_where_the_host_reported_one() {
+    let from = |rhost: Option<&str>| Place { rhost: rhost.map(str::to_owned), ..ssh() }.address();
+    assert_eq!(from(Some("192.0.2.7")).map(|address| address.to_string()).as_deref(), Some("192.0.2.7"));
+    assert_eq!(from(Some("host.example.org")), None);
+    assert_eq!(from(None), None);
+}
+
+#[test]
+fn the_groups_of_a_policy_are_those_its_rules_name() {
+    let policy = policy(
+        "[[policy.rule]]\ngroup = \"one\"\nsecond_factor = \"skip\"\n\
+         [[policy.rule]]\nuser = \"alice\"\nsecond_factor = \"skip\"\n\
+         [[policy.rule]]\ngroup = \"two\"\nsecond_factor = \"skip\"",
+    );
+    assert_eq!(policy.groups().collect::<Vec<_>>(), ["one", "two"]);
 }
 
 #[test]

@@ -287,7 +287,10 @@ impl FileStore {
 
     /// Overwrites the spare slot with the next state, and flushes it.
     fn write_slot(&self, held: &Held, name: &str, state: &State) -> Result<(), StoreError> {
-        let slot = Slot { sequence: held.sequence.saturating_add(1), state: state.clone() };
+        // A slot of the same number would not be the present one, and a code could be accepted again.
+        let next = held.sequence.checked_add(1);
+        let next = next.ok_or_else(|| self.damaged(name, Damage::Mismatch("no sequence number follows")))?;
+        let slot = Slot { sequence: next, state: state.clone() };
         let bytes =
             slot.encode().ok_or_else(|| self.damaged(name, Damage::Mismatch("the state does not fit its slot")))?;
         let offset = if held.spare == 0 { 0 } else { SECOND_SLOT };

@@ -78,6 +78,19 @@ fn a_state_with_other_devices_than_the_credentials_is_damage() {
 }
 
 #[test]
+fn where_no_sequence_number_follows_nothing_is_accepted() {
+    let home = Home::enrolled();
+    let last = Slot { sequence: u64::MAX, state: home.load().record.state }.encode().unwrap();
+    for place in [0, SECOND_SLOT] {
+        overwrite(home.path("alice.state"), BLANK);
+        let file = fs::OpenOptions::new().write(true).open(home.path("alice.state")).unwrap();
+        file.write_all_at(&last, place).unwrap();
+        let expected = "alice.state does not fit: no sequence number follows";
+        assert_eq!(damage(home.login(&right()).unwrap_err()), expected, "{place}");
+    }
+}
+
+#[test]
 fn an_enrolment_that_was_killed_before_its_rename_never_happened() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();

@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::stat::{SFlag, makedev, mknod};
 use nix::unistd::mkfifo;
 
@@ -252,6 +253,31 @@ fn what_is_no_directory_is_refused() {
 }
 
 #[test]
+fn what_is_there_already_is_never_taken_for_a_new_file() {
+    let home = Home::empty();
+    fs::write(home.path("planted"), "planted").unwrap();
+    symlink("elsewhere", home.path("link")).unwrap();
+    for name in ["planted", "link"] {
+        let error = home.store.create(name, &alice(), b"a seed").unwrap_err().to_string();
+        assert!(error.ends_with(&format!("/{name}: File exists (os error 17)")), "{error}");
+    }
+    assert_eq!(fs::read_to_string(home.path("planted")).unwrap(), "planted");
+    assert_eq!(home.names(), ["link", "planted"]);
+}
+
+#[test]
+fn nothing_is_handed_on_to_the_programs_that_a_host_starts() {
+    let Home { directory, store } = Home::enrolled();
+    let read = store.open_file("alice.toml", OFlag::O_RDONLY).unwrap().unwrap();
+    let written = store.open_file("alice.state", OFlag::O_RDWR).unwrap().unwrap();
+    let made = store.create("alice.new", &alice(), b"").unwrap();
+    for descriptor in [store.directory, read.into(), written.into(), made.into()] {
+        assert_eq!(fcntl(descriptor, FcntlArg::F_GETFD).unwrap(), FdFlag::FD_CLOEXEC.bits());
+    }
+    drop(directory);
+}
+
+#[test]
 fn who_holds_the_lock_keeps_others_waiting_but_not_for_ever() {
     let home = Home::enrolled();
     let holder = File::open(home.path("alice.state")).unwrap();
@@ -270,10 +296,16 @@ fn a_rehearsal_touches_nothing_but_its_own_file() {
     home.store.rehearse();
     fs::remove_file(home.path(REHEARSAL)).unwrap();
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
-    symlink("alice.state", home.path(REHEARSAL)).unwrap();
-    home.store.rehearse();
+    let roots_own = home.path("roots-own");
+    fs::write(&roots_own, "precious").unwrap();
+    fs::set_permissions(&roots_own, Permissions::from_mode(0o600)).unwrap();
+    for target in ["alice.state", "roots-own"] {
+        symlink(target, home.path(REHEARSAL)).unwrap();
+        home.store.rehearse();
+        fs::remove_file(home.path(REHEARSAL)).unwrap();
+    }
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
-    fs::remove_file(home.path(REHEARSAL)).unwrap();
+    assert_eq!(fs::read_to_string(roots_own).unwrap(), "precious");
     mkfifo(&home.path(REHEARSAL), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     home.store.rehearse();
 }

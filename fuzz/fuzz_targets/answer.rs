@@ -1,0 +1,34 @@
+//! The helper's answer to a login, read without a general parser: it says what that one reads there, or nothing.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use otp_core::authority::Demand;
+use otp_core::decide::Verdict;
+use otp_core::login_line::{failure, words};
+use otp_core::request::Reply;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(line) = std::str::from_utf8(data) else { return };
+    let general = || serde_json::from_str::<Reply>(line);
+    let answer = words(line);
+    if let Some(answer) = answer {
+        let Ok(Reply::Login(same)) = general() else { panic!("this is no answer: {line}") };
+        assert_eq!(same, answer);
+    }
+    if failure(line).is_some() {
+        assert_eq!(answer, None);
+        assert!(!matches!(general(), Ok(reply) if !matches!(reply, Reply::Failed { .. })), "{line}");
+    }
+    // The words alone too: no mutation needs to keep the frame.
+    for words in [Some(line), answer].into_iter().flatten() {
+        let (verdict, demand) = (Verdict::read(words), Demand::read(words));
+        assert!(verdict.is_none() || demand.is_none(), "{words}: both a verdict and a demand");
+        if let Some(verdict) = verdict {
+            assert_eq!(verdict.words(), words, "this is not how it is said");
+        }
+        if let Some(demand) = demand {
+            assert_eq!(demand.words(), words, "this is not how it is said");
+        }
+    }
+});

@@ -1,0 +1,47 @@
+//! A credentials file: one meaning has one spelling, and whatever is cut off is missed.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use otp_core::record::{Credentials, EnrolmentId, Record, State};
+use pam_otp_fuzz::place;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(read) = Credentials::decode(data) else { return };
+    let text = read.encode();
+    let again = Credentials::decode(text.as_bytes()).expect("what we write ourselves is read");
+    assert_eq!(format!("{again:?}"), format!("{read:?}"));
+    assert_eq!(*again.encode(), *text);
+
+    // But for comment and blanks there is one way to say it.
+    assert_eq!(significant(std::str::from_utf8(data).unwrap()), significant(&text));
+
+    // As on disk: the state beside it knows the devices. No cut, be it between two devices, gives a record with fewer of
+    // them, without recovery codes, or without the requirement that was set.
+    let state = state_of(&read);
+    let cut = place(data, text.len());
+    let ends = text.match_indices("\n\n").map(|(end, _)| end + 1);
+    for cut in ends.chain([cut]) {
+        let Ok(less) = Credentials::decode(&text.as_bytes()[..cut]) else { continue };
+        let Ok(record) = Record::new(less, state.clone()) else { continue };
+        let less = record.credentials;
+        assert_eq!(less.devices.len(), read.devices.len(), "cut at {cut}: a device is gone");
+        assert_eq!(less.requirement, read.requirement, "cut at {cut}");
+        assert!(less.recovery == read.recovery || read.devices.is_empty(), "cut at {cut}: recovery codes are gone");
+    }
+
+    // Nor does the state of another enrolment pass for this one's.
+    let mut other = state;
+    other.enrolment = EnrolmentId(other.enrolment.0.map(|byte| !byte));
+    assert!(Record::new(read, other).is_err());
+});
+
+fn state_of(read: &Credentials) -> State {
+    let mut state = State::new(read.enrolment);
+    state.marks = read.devices.iter().map(|device| (device.id, 7)).collect();
+    state
+}
+
+fn significant(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}

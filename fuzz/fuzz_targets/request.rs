@@ -1,0 +1,59 @@
+//! A request to the helper: nothing in it is overlooked, and a login's own questions ask what the general parser reads.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use otp_core::login_line::{ask_demand, ask_verify};
+use otp_core::pipe;
+use otp_core::request::{LONGEST_LINE, Request};
+use serde_json::Value;
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = data;
+    let Ok(Some(request)) = pipe::read_line::<Request>(&mut input) else { return };
+    let used = data.len() - input.len();
+    assert!(used as u64 <= LONGEST_LINE);
+
+    let meant = serde_json::to_value(&request).unwrap();
+    let said: Value = serde_json::from_slice(&data[..used]).unwrap();
+    if !written_as_list(&said) {
+        assert_eq!(said_of(meant.clone()), said_of(said), "a word was overlooked");
+    }
+    let mut line = Vec::new();
+    pipe::write_line(&mut line, &request).unwrap();
+    let again: Request = serde_json::from_slice(&line).unwrap();
+    assert_eq!(serde_json::to_value(&again).unwrap(), meant);
+
+    // One key more is one too many.
+    let mut more = meant.clone();
+    if let Some(fields) =
+        more.as_object_mut().and_then(|kinds| kinds.values_mut().next()).and_then(Value::as_object_mut)
+    {
+        fields.insert("colour".into(), Value::Null);
+        assert!(serde_json::from_value::<Request>(more).is_err(), "an unknown key was overlooked");
+    }
+
+    let question = match &request {
+        Request::Demand(place) => ask_demand(place),
+        Request::Verify { typed } if typed.expose().len() <= 1000 => ask_verify(&typed.into_typed()),
+        _ => return,
+    };
+    assert_eq!(question.find('\n'), Some(question.len() - 1), "one line");
+    let asked: Request = serde_json::from_str(&question).expect("our own question is read");
+    assert_eq!(serde_json::to_value(&asked).unwrap(), meant);
+});
+
+/// Serde reads a list where the fields of a struct are wanted, in their order. Nothing is lost by it.
+fn written_as_list(said: &Value) -> bool {
+    said.as_object().is_some_and(|kinds| kinds.values().any(Value::is_array))
+}
+
+/// Without the keys that stand for nothing.
+fn said_of(mut value: Value) -> Value {
+    for fields in
+        value.as_object_mut().into_iter().flat_map(|kinds| kinds.values_mut()).filter_map(Value::as_object_mut)
+    {
+        fields.retain(|_, field| !field.is_null());
+    }
+    value
+}

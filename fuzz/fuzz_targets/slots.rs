@@ -1,0 +1,54 @@
+//! A slot of a state file: what is read is what stands there, word by word, or nothing.
+
+#![no_main]
+
+use std::fmt::Write as _;
+
+use libfuzzer_sys::fuzz_target;
+use otp_core::record::{Lock, Slot};
+use pam_otp_fuzz::{place, sealed};
+
+fuzz_target!(|data: &[u8]| {
+    assert_eq!(Slot::decode(data), None, "a slot without its checksum was read");
+    let Some(slot) = std::str::from_utf8(data).ok().and_then(sealed) else { return };
+    let Some(read) = Slot::decode(&slot) else { return };
+    assert_eq!(spelled(&read).as_bytes(), data, "something else was read than is written");
+    assert_eq!(read.encode(), Some(slot));
+    // Spoilt anywhere, torn anywhere: nothing.
+    let at = place(data, slot.len());
+    let mut spoilt = slot;
+    spoilt[at] ^= 1 << (at % 8);
+    assert_eq!(Slot::decode(&spoilt), None, "byte {at} was changed");
+    let torn = [&slot[..at], &[b' '; 2048][at..]].concat();
+    assert!(torn == slot || Slot::decode(&torn).is_none(), "torn at {at}");
+    assert_eq!(Slot::decode(&slot[..at]), None, "cut at {at}");
+});
+
+/// The text of a slot, from the format's description and not from the code under test.
+fn spelled(slot: &Slot) -> String {
+    let state = &slot.state;
+    let enrolment: String = state.enrolment.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut text = format!("pam_otp-state 1\nsequence {:020}\nenrolment {enrolment}\n", slot.sequence);
+    match state.last_accepted {
+        None => text += "last-accepted never\n",
+        Some(time) => writeln!(text, "last-accepted {}", time.0).unwrap(),
+    }
+    writeln!(text, "failures {}", state.failures).unwrap();
+    match state.lock {
+        Lock::Open => text += "lock open\n",
+        Lock::Until(time) => writeln!(text, "lock until {}", time.0).unwrap(),
+        Lock::UntilUnlocked => text += "lock until-unlocked\n",
+    }
+    let spent: String = (0..16).rev().map(|bit| if state.spent >> bit & 1 == 1 { '1' } else { '0' }).collect();
+    writeln!(text, "spent {spent}").unwrap();
+    if let Some(unenforced) = &state.unenforced {
+        writeln!(text, "unenforced {} {}", unenforced.at.0, unenforced.why).unwrap();
+    }
+    for grace in &state.graces {
+        writeln!(text, "grace {} {}", grace.address, grace.at.0).unwrap();
+    }
+    for (device, mark) in &state.marks {
+        writeln!(text, "device {} next {mark}", device.0).unwrap();
+    }
+    text
+}

@@ -1,0 +1,169 @@
+//! Two files of one user, damaged on the disk: the latest state that is whole, or an error; never a fresh start.
+//!
+//! Needs root, as the state directory does.
+
+#![no_main]
+
+use std::cell::RefCell;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use libfuzzer_sys::fuzz_target;
+use otp_core::policy::Address;
+use otp_core::record::{Credentials, DeviceId, EnrolmentId, Lock, SLOT_SIZE, Slot, State, Unenforced};
+use otp_core::store::{FileStore, Store as _, update};
+use otp_core::time::UnixTime;
+use otp_core::user::{Account, UserName};
+
+/// Alice's credentials: two devices, and an enrolment that her state must name.
+const CREDENTIALS: &str = include_str!("../corpus/credentials/alice");
+const ENROLMENT: EnrolmentId = EnrolmentId([1; 16]);
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(file) = StateFile::of(&mut Unstructured::new(data)) else { return };
+    SITE.with_borrow(|site| {
+        site.put(&file.bytes);
+        let expected = file.present().filter(|state| state.marks.keys().map(|id| id.0).eq([1, 2]));
+        let Some(expected) = expected else {
+            assert!(site.store.load(&site.alice).is_err(), "neither slot is whole, and that is no error");
+            return;
+        };
+        let found = site.load();
+        assert_eq!(found, *expected, "not the latest state that is whole");
+
+        // A login goes on from there, and what it found stays on the disk until what it left behind is.
+        let next = State { failures: found.failures ^ 1, ..found.clone() };
+        let written = update(&site.store, &site.alice, |_| (next.clone(), ()));
+        assert_eq!(written.is_ok(), file.highest() < u64::MAX, "one more is written where there is a number for it");
+        if written.is_err() {
+            assert_eq!(site.load(), found);
+            return;
+        }
+        assert_eq!(site.load(), next);
+        let written = fs::read(&site.state).unwrap();
+        let changed: Vec<_> = (0..2).filter(|slot| half(&written, *slot) != half(&file.bytes, *slot)).collect();
+        let [changed] = *changed else { panic!("{changed:?} were written") };
+        let mut torn = written;
+        torn[changed * SLOT_SIZE + file.tear..][..SLOT_SIZE - file.tear].fill(b'x');
+        site.put(&torn);
+        assert_eq!(site.load(), found, "a login that was cut short took another's state along");
+    });
+});
+
+/// What is on the disk.
+struct StateFile {
+    slots: [Slot; 2],
+    bytes: Vec<u8>,
+    /// Where a later write breaks off.
+    tear: usize,
+}
+
+impl StateFile {
+    /// Two slots, and what befell them.
+    fn of(input: &mut Unstructured<'_>) -> Result<Self> {
+        let sequence = if input.ratio(1, 4)? { u64::MAX - 1 } else { input.int_in_range(0..=u64::MAX / 2)? };
+        let older = Slot { sequence, state: state(input)? };
+        let newer = Slot { sequence: sequence.saturating_add(input.int_in_range(1..=3)?), state: state(input)? };
+        let slots = if input.arbitrary()? { [older, newer] } else { [newer, older] };
+        let mut bytes = slots.each_ref().map(|slot| slot.encode().unwrap()).concat();
+        let tear = input.int_in_range(0..=SLOT_SIZE - 2)?;
+        for _ in 0..input.int_in_range(0..=3)? {
+            let place = input.int_in_range(0..=SLOT_SIZE * 2 - 1)?;
+            match input.int_in_range(0..=4)? {
+                0 => bytes.truncate(place),
+                1 => bytes.push(b' '),
+                2 => bytes.iter_mut().skip(place).take(512).for_each(|byte| *byte = 0),
+                3 => bytes.iter_mut().skip(place / SLOT_SIZE * SLOT_SIZE).take(SLOT_SIZE).for_each(|byte| *byte = b' '),
+                _ => {
+                    let byte = input.arbitrary()?;
+                    bytes.iter_mut().skip(place).take(1).for_each(|spoilt| *spoilt = byte);
+                }
+            }
+        }
+        Ok(Self { slots, bytes, tear })
+    }
+
+    /// What must be found: the later of the slots that are as they were written and of this enrolment.
+    fn present(&self) -> Option<&State> {
+        let of_this = self.whole().filter(|slot| slot.state.enrolment == ENROLMENT);
+        of_this.max_by_key(|slot| slot.sequence).map(|slot| &slot.state)
+    }
+
+    /// How far the sequence is, whichever enrolment it is of.
+    fn highest(&self) -> u64 {
+        self.whole().map(|slot| slot.sequence).max().unwrap()
+    }
+
+    fn whole(&self) -> impl Iterator<Item = &Slot> {
+        let whole = |place: usize, slot: &Slot| half(&self.bytes, place) == Some(&slot.encode().unwrap()[..]);
+        let places = self.slots.iter().enumerate().filter(|_| self.bytes.len() == SLOT_SIZE * 2);
+        places.filter(move |(place, slot)| whole(*place, slot)).map(|(_, slot)| slot)
+    }
+}
+
+fn half(bytes: &[u8], place: usize) -> Option<&[u8]> {
+    bytes.get(place * SLOT_SIZE..(place + 1) * SLOT_SIZE)
+}
+
+fn state(input: &mut Unstructured<'_>) -> Result<State> {
+    let enrolment = if input.ratio(1, 8)? { EnrolmentId([2; 16]) } else { ENROLMENT };
+    let mut state = State::new(enrolment);
+    state.marks = [(DeviceId(1), input.arbitrary()?), (DeviceId(2), input.arbitrary()?)].into();
+    if input.ratio(1, 8)? {
+        state.marks.remove(&DeviceId(2));
+    }
+    state.failures = input.arbitrary()?;
+    state.lock = match input.int_in_range(0..=2)? {
+        0 => Lock::Open,
+        1 => Lock::Until(UnixTime(input.arbitrary()?)),
+        _ => Lock::UntilUnlocked,
+    };
+    state.spent = input.arbitrary()?;
+    state.last_accepted = input.arbitrary::<Option<u64>>()?.map(UnixTime);
+    for _ in 0..input.int_in_range(0..=5)? {
+        let address = std::net::Ipv6Addr::from_bits(input.arbitrary()?).to_string();
+        state.remember(Address::parse(&address).unwrap(), UnixTime(input.arbitrary()?));
+    }
+    state.unenforced = input.arbitrary::<Option<u64>>()?.map(|at| Unenforced { at: UnixTime(at), why: "wrong".into() });
+    Ok(state)
+}
+
+/// A state directory as the package makes it, with Alice's files in it.
+struct Site {
+    store: FileStore,
+    alice: Account,
+    state: PathBuf,
+}
+
+thread_local! {
+    static SITE: RefCell<Site> = RefCell::new(Site::new());
+}
+
+impl Site {
+    fn new() -> Self {
+        // fuzz/run removes it: libFuzzer ends a process without a goodbye.
+        let directory = std::env::temp_dir().join(format!("state.{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, Permissions::from_mode(0o1730)).unwrap();
+        let store = FileStore::open(&directory).expect("root's own directory: run this as root");
+        Credentials::decode(CREDENTIALS.as_bytes()).expect("Alice has credentials");
+        write(&directory.join("alice.toml"), CREDENTIALS.as_bytes());
+        let alice = Account { name: UserName::parse("alice").unwrap(), uid: 0, gid: 0 };
+        Self { state: directory.join("alice.state"), store, alice }
+    }
+
+    fn put(&self, bytes: &[u8]) {
+        write(&self.state, bytes);
+    }
+
+    fn load(&self) -> State {
+        self.store.load(&self.alice).unwrap().expect("there are credentials").record.state
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+}
