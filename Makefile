@@ -1,6 +1,7 @@
 # pam_otp: build, install, check.
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    a second factor set up and used, before your eyes
+#   make deb         the Debian package
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -32,18 +33,31 @@ release      := $(target)/release
 TEST_THREADS ?= 4# most of a login test is waiting
 
 # Debian's names for what the build, the tests and the demo run.
-PACKAGES      := gcc libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools librsvg2-bin \
-	sudo login passwd procps util-linux strace mandoc man-db screen vlock
+PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
+	zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux strace mandoc man-db screen vlock
 LINT_PACKAGES := shellcheck
-SCRIPTS       := tests/machine tests/demo .ci/run
+SCRIPTS       := tests/machine tests/person tests/demo tests/deb .ci/run debian/tests/second-factor \
+	$(addprefix debian/libpam-otp.,postinst prerm postrm)
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-.PHONY: all packages lint-packages check check-inside lint demo demo-shell install uninstall clean
+# The same programs, byte for byte, in whatever folder and by whomever they are built: these names stand in the files.
+# A target folder that several source folders share gets all of them, since other flags compile every crate anew.
+source_folders ?= $(CURDIR)
+cargo_home     := $(or $(CARGO_HOME),$(HOME)/.cargo)
+remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp) $(cargo_home)=/usr/src/cargo
+remap          := $(addprefix --remap-path-prefix=,$(remapped))
+blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# where cargo would part the flags
 
+.PHONY: all products packages lint-packages check check-inside check-deb lint demo demo-shell deb install uninstall clean
+
+# `products` leaves the test bench out.
+all products: export RUSTFLAGS := $(strip $(RUSTFLAGS) $(if $(blanks),,$(remap)))
 all:
 	$(CARGO) build $(CARGOFLAGS) --release --workspace
+products:
+	$(CARGO) build $(CARGOFLAGS) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
 
 packages lint-packages:
 	@missing=
@@ -62,15 +76,27 @@ packages lint-packages:
 # Recipes are run as one script each.
 .ONESHELL:
 
+deb: packages
+	@tests/deb build
+
+check-deb: deb
+	@tests/deb check
+	$(as_root) tests/deb live
+
 check: packages all
 	@echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
 	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
 	rm -f "$(target)/check-auth.log"
 	result=0
-	$(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
-	  $(MAKE) --no-print-directory check-inside 2>&1 | tee "$(target)/check.log" || result=$$?
+	{
+	  failed=0
+	  $(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
+	    $(MAKE) --no-print-directory check-inside || failed=$$?
+	  $(MAKE) --no-print-directory check-deb || failed=$$?
+	  exit "$$failed"
+	} 2>&1 | tee "$(target)/check.log" || result=$$?
 	printf '\n---- make check ----\n'
-	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$|^error: |^make.*\*\*\*' "$(target)/check.log" || :
+	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$|^ok: |^NOT SO: |^error: |^make.*\*\*\*' "$(target)/check.log" || :
 	if [ "$$result" = 0 ]; then
 	  echo 'make check: passed'
 	else
