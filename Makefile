@@ -37,7 +37,7 @@ PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime o
 	zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux strace mandoc man-db screen vlock
 LINT_PACKAGES := shellcheck
 SCRIPTS       := tests/machine tests/person tests/demo tests/deb .ci/run debian/tests/second-factor \
-	$(addprefix debian/libpam-otp.,postinst prerm postrm)
+	$(addprefix debian/libpam-otp.,config postinst prerm postrm)
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
