@@ -50,7 +50,8 @@ remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp)
 remap          := $(addprefix --remap-path-prefix=,$(remapped))
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# where cargo would part the flags
 
-.PHONY: all products packages lint-packages check check-inside check-deb lint demo demo-shell deb install uninstall clean
+.PHONY: all products packages lint-packages check check-inside check-deb lint demo demo-shell deb install uninstall \
+	clean
 
 # `products` leaves the test bench out.
 all products: export RUSTFLAGS := $(strip $(RUSTFLAGS) $(if $(blanks),,$(remap)))
@@ -96,7 +97,8 @@ check: packages all
 	  exit "$$failed"
 	} 2>&1 | tee "$(target)/check.log" || result=$$?
 	printf '\n---- make check ----\n'
-	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$|^ok: |^NOT SO: |^error: |^make.*\*\*\*' "$(target)/check.log" || :
+	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$|^(ok|NOT SO): |^error: |^make.*\*\*\*' \
+	  "$(target)/check.log" || :
 	if [ "$$result" = 0 ]; then
 	  echo 'make check: passed'
 	else
@@ -121,7 +123,7 @@ demo-shell: packages all
 lint: packages lint-packages
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
-	shellcheck $(SCRIPTS)
+	shellcheck --external-sources $(SCRIPTS)
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
 
