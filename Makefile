@@ -149,7 +149,9 @@ install:
 	  install -m 0644 config/pam_otp.toml "$(DESTDIR)$(sysconfdir)/pam_otp/pam_otp.toml"
 	{ set +x; } 2> /dev/null
 	for page in $(wildcard man/*.[1-8]); do
-	  install -D -m 0644 "$$page" "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"
+	  installed="$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"
+	  install -D -m 0644 "$$page" "$$installed"
+	  sed -i 's|/usr/local/libexec/pam_otp|$(libexecdir)|' "$$installed"
 	done
 
 # A PAM file that names a module which is gone refuses everybody, so that comes first. Enrolments and configuration stay.
