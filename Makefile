@@ -1,6 +1,7 @@
 # pam_otp: build, install, check.
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    a second factor set up and used, before your eyes
+#   make deb         the Debian package
 #   make soak        100,000 logins     make timing  what the time to a refusal tells     make asan  AddressSanitizer
 #   make proof       every crash and every failing system call, in full: about an hour
 #   make bench       what a login costs, beside other modules (as root); BENCH="--help" for its options
@@ -46,21 +47,34 @@ coverage     := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(addpref
 	level=4 inline-8bit-counters pc-table trace-compares)
 
 # Debian's names for what the build, the tests and the demo run.
-PACKAGES      := gcc g++ libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools \
-	librsvg2-bin sudo login passwd procps util-linux mount e2fsprogs strace valgrind libnss-extrausers mandoc man-db \
-	screen vlock
+PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
+	zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
+	libnss-extrausers mandoc man-db screen vlock
 BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
 LINT_PACKAGES := shellcheck
-SCRIPTS       := tests/machine tests/demo .ci/run fuzz/run mutants/run
+SCRIPTS       := tests/machine tests/person tests/demo tests/deb .ci/run fuzz/run mutants/run \
+	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-.PHONY: all packages lint-packages bench-packages check check-inside fuzz-build fuzz mutants proof soak timing asan \
-	asan-inside bench bench-inside lint demo demo-shell install uninstall clean
+# The same programs, byte for byte, in whatever folder and by whomever they are built: these names stand in the files.
+# A target folder that several source folders share gets all of them, since other flags compile every crate anew.
+source_folders ?= $(CURDIR)
+cargo_home     := $(or $(CARGO_HOME),$(HOME)/.cargo)
+remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp) $(cargo_home)=/usr/src/cargo
+blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# where make would part them
+remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
+
+.PHONY: all products packages lint-packages bench-packages check check-inside check-deb fuzz-build fuzz mutants proof soak \
+	timing asan asan-inside bench bench-inside lint demo demo-shell deb install uninstall clean
 
 all:
-	$(CARGO) build $(CARGOFLAGS) --release --workspace --exclude pam-otp-bench
+	$(CARGO) build $(CARGOFLAGS) $(remap) --release --workspace --exclude pam-otp-bench
+
+# Without the test bench.
+products:
+	$(CARGO) build $(CARGOFLAGS) $(remap) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
 
 packages lint-packages bench-packages:
 	@missing=
@@ -79,15 +93,27 @@ packages lint-packages bench-packages:
 # Recipes are run as one script each.
 .ONESHELL:
 
+deb: packages
+	@tests/deb build
+
+check-deb: deb
+	@tests/deb check
+	$(as_root) tests/deb live
+
 check: packages all fuzz-build
 	@echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
 	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
 	rm -f "$(target)/check-auth.log"
 	result=0
-	$(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
-	  $(MAKE) --no-print-directory check-inside 2>&1 | tee "$(target)/check.log" || result=$$?
+	{
+	  failed=0
+	  $(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
+	    $(MAKE) --no-print-directory check-inside || failed=$$?
+	  $(MAKE) --no-print-directory check-deb || failed=$$?
+	  exit "$$failed"
+	} 2>&1 | tee "$(target)/check.log" || result=$$?
 	printf '\n---- make check ----\n'
-	grep -E '^ +(Running|Doc-tests) |^proof: |^fuzz |^test result: |^test .* FAILED$$|^error: |^make.*\*\*\*' \
+	grep -E '^ +(Running|Doc-tests) |^(proof|ok|NOT SO): |^fuzz |^test result: |^test .* FAILED$$|^error: |^make.*\*\*\*' \
 	  "$(target)/check.log" || :
 	if [ "$$result" = 0 ]; then
 	  echo 'make check: passed'
@@ -161,7 +187,7 @@ proof: packages all
 	exit "$$result"
 # What a login costs, beside Debian's other modules; the result is docs/performance.md.
 bench: packages bench-packages all
-	$(CARGO) build $(CARGOFLAGS) --release --package pam-otp-bench
+	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench
 	$(as_root) tests/machine $(MAKE) --no-print-directory bench-inside BENCH='$(BENCH)'
 
 bench-inside:
@@ -181,7 +207,7 @@ lint: packages lint-packages
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
 	$(CARGO) clippy $(CARGOFLAGS) --manifest-path fuzz/Cargo.toml --target-dir "$(target)" -- -D warnings
-	shellcheck $(SCRIPTS)
+	shellcheck --external-sources $(SCRIPTS)
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
 
@@ -207,7 +233,9 @@ install:
 	  install -m 0644 config/pam_otp.toml "$(DESTDIR)$(sysconfdir)/pam_otp/pam_otp.toml"
 	{ set +x; } 2> /dev/null
 	for page in $(wildcard man/*.[1-8]); do
-	  install -D -m 0644 "$$page" "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"
+	  installed="$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"
+	  install -D -m 0644 "$$page" "$$installed"
+	  sed -i 's|/usr/local/libexec/pam_otp|$(libexecdir)|' "$$installed"
 	done
 
 # A PAM file that names a module which is gone refuses everybody, so that comes first. Enrolments and configuration stay.
