@@ -1,13 +1,20 @@
 # pam_otp: build, install, check.
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    a second factor set up and used, before your eyes
+#   make rpm         an RPM package     make pictures    docs/*.svg, drawn anew
+.DEFAULT_GOAL := all
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 prefix        ?= /usr/local
 bindir        ?= $(prefix)/bin
 libexecdir    ?= $(prefix)/libexec/pam_otp
-mandir        ?= $(prefix)/share/man
+datadir       ?= $(prefix)/share
+mandir        ?= $(datadir)/man
+docdir        ?= $(datadir)/doc/pam_otp
+bashcompdir   ?= $(datadir)/bash-completion/completions
+zshcompdir    ?= $(datadir)/zsh/$(if $(and $(filter /usr,$(prefix)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
+fishcompdir   ?= $(datadir)/fish/vendor_completions.d
 sysusersdir   ?= $(prefix)/lib/sysusers.d
 tmpfilesdir   ?= $(prefix)/lib/tmpfiles.d
 sysconfdir    ?= /etc
@@ -15,15 +22,46 @@ localstatedir ?= /var
 statedir      := $(localstatedir)/lib/pam_otp
 group         := pam_otp
 
-# Where libpam looks for modules that are named without a path: beside pam_unix.so.
+# Where libpam looks for modules that are named without a path: beside pam_unix.so, or in the libdir that was named.
 multiarch := $(shell gcc -print-multiarch 2> /dev/null || echo "$$(uname -m)-linux-gnu")
 pam_unix  := $(firstword $(wildcard $(addsuffix /security/pam_unix.so, \
 	/usr/lib/$(multiarch) /lib/$(multiarch) /usr/lib64 /lib64 /usr/lib /lib)))
-pamdir    ?= $(patsubst %/,%,$(dir $(pam_unix)))
+pamdir    ?= $(if $(libdir),$(libdir)/security,$(patsubst %/,%,$(dir $(pam_unix))))
 
 # What the programs are told at compile time, so that nothing in the environment of a login can tell them otherwise.
 export PAM_OTP_CONFIG ?= $(sysconfdir)/pam_otp/pam_otp.toml
 export PAM_OTP_HELPER ?= $(libexecdir)/otp-helper
+
+config := $(sysconfdir)/pam_otp/pam_otp.toml
+owners := $(if $(DESTDIR),,-o root -g $(group))
+
+# Whatever is put somewhere and can be taken away again: mode, target, source. The helper and the folder of the records
+# have a group, the configuration belongs to the administrator, completions come from otp-enroll: those are in `install`.
+# fail2ban and AppArmor keep an administrator's changes in files of their own (*.local, local/), so theirs are replaced.
+define files
+0755 $(bindir)/otp-enroll $(release)/otp-enroll
+0644 $(pamdir)/pam_otp.so $(release)/libpam_otp.so
+0644 $(sysusersdir)/pam_otp.conf config/sysusers.conf
+0644 $(tmpfilesdir)/pam_otp.conf config/tmpfiles.conf
+0644 $(sysconfdir)/fail2ban/filter.d/pam_otp.conf config/fail2ban/filter.d/pam_otp.conf
+0644 $(sysconfdir)/fail2ban/jail.d/pam_otp.conf config/fail2ban/jail.d/pam_otp.conf
+0644 $(sysconfdir)/apparmor.d/abstractions/pam_otp config/apparmor/abstractions/pam_otp
+$(foreach page,$(wildcard man/*.[1-8]),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))\
+$(foreach file,README.md $(wildcard docs/*),0644 $(docdir)/$(file) $(file)$(newline))\
+$(foreach file,$(wildcard config/selinux/*),0644 $(docdir)/selinux/$(notdir $(file)) $(file)$(newline))\
+$(foreach file,$(sort $(shell find config/examples -type f)),0644 $(docdir)/$(file:config/%=%) $(file)$(newline))
+endef
+define completions
+bash $(bashcompdir)/otp-enroll
+zsh $(zshcompdir)/_otp-enroll
+fish $(fishcompdir)/otp-enroll.fish
+endef
+define newline
+
+
+endef
+install uninstall: export FILES = $(files)
+install uninstall: export COMPLETIONS = $(completions)
 
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
@@ -33,14 +71,17 @@ TEST_THREADS ?= 4# most of a login test is waiting
 
 # Debian's names for what the build, the tests and the demo run.
 PACKAGES      := gcc libc6-dev libpam0g-dev libpam-runtime openssh-server openssh-client oathtool zbar-tools librsvg2-bin \
-	sudo login passwd procps util-linux strace mandoc man-db screen vlock
+	sudo login passwd procps util-linux strace mandoc man-db screen vlock \
+	bash-completion zsh fish rpm checkpolicy semodule-utils python3
+# Installing these would start a daemon, or load profiles, on the machine that is built on. They are unpacked only.
+UNPACKED      := fail2ban apparmor
 LINT_PACKAGES := shellcheck
 SCRIPTS       := tests/machine tests/demo .ci/run
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-.PHONY: all packages lint-packages check check-inside lint demo demo-shell install uninstall clean
+.PHONY: all packages lint-packages unpacked check check-inside lint demo demo-shell pictures install uninstall rpm clean
 
 all:
 	$(CARGO) build $(CARGOFLAGS) --release --workspace
@@ -62,7 +103,18 @@ packages lint-packages:
 # Recipes are run as one script each.
 .ONESHELL:
 
-check: packages all
+unpacked: $(UNPACKED:%=$(target)/unpacked/%)
+
+$(target)/unpacked/%:
+	@mkdir -p "$(@D)"
+	cd "$(@D)"
+	apt-get download -q $* || { $(as_root) apt-get update -q && apt-get download -q $*; }
+	rm -rf $*.new
+	dpkg-deb --extract $*_*.deb $*.new
+	rm $*_*.deb
+	mv $*.new $*
+
+check: packages unpacked all
 	@echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
 	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
 	rm -f "$(target)/check-auth.log"
@@ -108,21 +160,19 @@ install:
 	if [ -z "$(DESTDIR)" ]; then
 	  getent group $(group) > /dev/null || groupadd --system $(group)
 	fi
-	set -x
-	install -d "$(DESTDIR)$(pamdir)" "$(DESTDIR)$(bindir)" "$(DESTDIR)$(libexecdir)" "$(DESTDIR)$(sysconfdir)/pam_otp" \
-	  "$(DESTDIR)$(sysusersdir)" "$(DESTDIR)$(tmpfilesdir)"
-	install -d -m 1730 $(if $(DESTDIR),,-o root -g $(group)) "$(DESTDIR)$(statedir)"
-	install -m 2755 $(if $(DESTDIR),,-o root -g $(group)) "$(release)/otp-helper" "$(DESTDIR)$(libexecdir)/otp-helper"
-	install -m 0755 "$(release)/otp-enroll" "$(DESTDIR)$(bindir)/otp-enroll"
-	install -m 0644 "$(release)/libpam_otp.so" "$(DESTDIR)$(pamdir)/pam_otp.so"
-	install -m 0644 config/sysusers.conf "$(DESTDIR)$(sysusersdir)/pam_otp.conf"
-	install -m 0644 config/tmpfiles.conf "$(DESTDIR)$(tmpfilesdir)/pam_otp.conf"
-	[ -e "$(DESTDIR)$(sysconfdir)/pam_otp/pam_otp.toml" ] ||
-	  install -m 0644 config/pam_otp.toml "$(DESTDIR)$(sysconfdir)/pam_otp/pam_otp.toml"
-	{ set +x; } 2> /dev/null
-	for page in $(wildcard man/*.[1-8]); do
-	  install -D -m 0644 "$$page" "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"
-	done
+	put() { # put MODE TARGET SOURCE [OPTION…]
+	  echo "$$1 $(DESTDIR)$$2"
+	  install -D -m "$$1" "$${@:4}" "$$3" "$(DESTDIR)$$2"
+	}
+	install -d -m 1730 $(owners) "$(DESTDIR)$(statedir)"
+	put 2755 "$(libexecdir)/otp-helper" "$(release)/otp-helper" $(owners)
+	while read -r mode target source; do
+	  [ -z "$$mode" ] || put "$$mode" "$$target" "$$source"
+	done <<< "$$FILES"
+	while read -r shell target; do
+	  "$(release)/otp-enroll" completions "$$shell" | put 0644 "$$target" /dev/stdin
+	done <<< "$$COMPLETIONS"
+	[ -e "$(DESTDIR)$(config)" ] || put 0644 "$(config)" config/pam_otp.toml
 
 # A PAM file that names a module which is gone refuses everybody, so that comes first. Enrolments and configuration stay.
 uninstall:
@@ -130,13 +180,19 @@ uninstall:
 	  echo 'these still name pam_otp.so; without it nobody could log in there. Take the lines out first.' >&2
 	  exit 1
 	fi
-	rm -f "$(DESTDIR)$(pamdir)/pam_otp.so" "$(DESTDIR)$(bindir)/otp-enroll" "$(DESTDIR)$(libexecdir)/otp-helper" \
-	  "$(DESTDIR)$(sysusersdir)/pam_otp.conf" "$(DESTDIR)$(tmpfilesdir)/pam_otp.conf"
-	for page in $(notdir $(wildcard man/*.[1-8])); do
-	  rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$$page"
+	while read -r _ target _; do
+	  [ -z "$$target" ] || rm -f "$(DESTDIR)$$target"
+	done <<< "helper $(libexecdir)/otp-helper
+	$$FILES
+	$$COMPLETIONS"
+	for folder in "$(libexecdir)" "$(docdir)"; do
+	  [ ! -d "$(DESTDIR)$$folder" ] || find "$(DESTDIR)$$folder" -depth -type d -empty -delete
 	done
-	rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(libexecdir)"
 	echo 'left in place: $(DESTDIR)$(sysconfdir)/pam_otp, $(DESTDIR)$(statedir), group $(group)'
+
+# An RPM of what is built here; the tests look at it the quick way (--without build), which packs what is there already.
+rpm:
+	CARGO_TARGET_DIR="$(target)/rpm/cargo" rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' packaging/pam_otp.spec
 
 clean:
 	$(CARGO) clean
