@@ -144,6 +144,11 @@ demo: packages all
 demo-shell: packages all
 	@$(as_root) tests/machine tests/demo --shell
 
+# What the README shows, drawn from a run of the real programs.
+pictures: packages all
+	$(as_root) tests/machine bash -c 'setsid --fork "$$1/logd" < /dev/null; $(MAKE) --no-print-directory install > /dev/null
+	  exec "$$1/pictures" docs' pictures "$(release)"
+
 lint: packages lint-packages
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings

@@ -17,6 +17,7 @@
 pub mod app;
 pub mod conversation;
 pub mod desk;
+pub mod drawing;
 pub mod machine;
 pub mod outcome;
 pub mod pam;
