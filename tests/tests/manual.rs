@@ -334,3 +334,22 @@ fn the_pages_are_good_for_both_formatters_and_found_by_apropos() {
     let files = fs::read_dir(root().join("man")).unwrap();
     assert_eq!(files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<Words>(), words(PAGES));
 }
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    let mut links = 0;
+    for name in ["README.md", "docs/administration.md", "docs/ansible.md", "docs/locked-out.md"] {
+        let folder = root().join(name).parent().unwrap().to_owned();
+        for link in text(name).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { root().join(name) } else { folder.join(file) };
+            assert!(target.exists(), "{name}: {link}");
+            if !heading.is_empty() {
+                let headings = fs::read_to_string(target).unwrap().to_lowercase();
+                assert!(headings.contains(&format!("\n## {}\n", heading.replace('-', " "))), "{name}: {link}");
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 10, "{links}");
+}
