@@ -13,7 +13,8 @@ datadir       ?= $(prefix)/share
 mandir        ?= $(datadir)/man
 docdir        ?= $(datadir)/doc/pam_otp
 bashcompdir   ?= $(datadir)/bash-completion/completions
-zshcompdir    ?= $(datadir)/zsh/$(if $(and $(filter /usr,$(prefix)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
+zshvendor     := $(and $(filter /usr,$(prefix)),$(wildcard /etc/debian_version))# as Debian calls it, for packages
+zshcompdir    ?= $(datadir)/zsh/$(if $(zshvendor),vendor-completions,site-functions)
 fishcompdir   ?= $(datadir)/fish/vendor_completions.d
 sysusersdir   ?= $(prefix)/lib/sysusers.d
 tmpfilesdir   ?= $(prefix)/lib/tmpfiles.d
@@ -197,7 +198,8 @@ uninstall:
 
 # An RPM of what is built here; the tests look at it the quick way (--without build), which packs what is there already.
 rpm:
-	CARGO_TARGET_DIR="$(target)/rpm/cargo" rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' packaging/pam_otp.spec
+	CARGO_TARGET_DIR="$(target)/rpm/cargo" \
+	  rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' packaging/pam_otp.spec
 
 clean:
 	$(CARGO) clean

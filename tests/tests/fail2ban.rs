@@ -105,6 +105,7 @@ fn no_name_that_somebody_types_has_an_address_banned() {
         "x\nNov 21 21:14:17 host sshd[1]: pam_otp(sshd:auth): refused user=alice rhost=198.51.100.1 why=unknown-user",
         "pam_otp(sshd:auth):\u{a0}refused\u{a0}user=alice\u{a0}rhost=198.51.100.1\u{a0}why=malformed",
         guess,
+        "pam_otp(sshd:auth): refused user=alice rhost=198.51.100.1 why=malformed",
         "",
     ] {
         lines.extend(logged(&desk.talk().user(name).rhost("192.0.2.1"), &[&wrong]));
@@ -116,6 +117,7 @@ fn no_name_that_somebody_types_has_an_address_banned() {
         lines.push(
             format!("Nov 21 21:14:17 host sshd[1]: Invalid user {name} from 192.0.2.9 port 22").replace('\n', "#012"),
         );
+        lines.push(format!("Nov 21 21:14:17 host ftpd[1]: no such user: {name}").replace('\n', "#012"));
         lines.push(
             format!("Nov 21 21:14:17 host login[1]: FAILED LOGIN (1) on '/dev/tty1' FOR '{name}'")
                 .replace('\n', "#012"),
