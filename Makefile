@@ -30,8 +30,9 @@ pam_unix  := $(firstword $(wildcard $(addsuffix /security/pam_unix.so, \
 pamdir    ?= $(if $(libdir),$(libdir)/security,$(patsubst %/,%,$(dir $(pam_unix))))
 
 # What the programs are told at compile time, so that nothing in the environment of a login can tell them otherwise.
-export PAM_OTP_CONFIG ?= $(sysconfdir)/pam_otp/pam_otp.toml
-export PAM_OTP_HELPER ?= $(libexecdir)/otp-helper
+# Not ?=: a package's make runs beneath this one, with folders of its own.
+export PAM_OTP_CONFIG := $(sysconfdir)/pam_otp/pam_otp.toml
+export PAM_OTP_HELPER := $(libexecdir)/otp-helper
 
 config := $(sysconfdir)/pam_otp/pam_otp.toml
 owners := $(if $(DESTDIR),,-o root -g $(group))

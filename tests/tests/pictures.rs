@@ -1,5 +1,10 @@
 //! The pictures of the README are small, and what is in them is what it looks like.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot go on stops where it is"
+)]
 
 use pam_otp_tests::{app::App, machine, screen};
 use std::{
@@ -24,8 +29,10 @@ fn a_phone_reads_the_key_from_the_picture_of_the_enrolment() {
     let dir = tempfile::tempdir().unwrap();
     let pixels = dir.path().join("enrolment.png");
     machine::run(Command::new("rsvg-convert").arg(path).arg("-o").arg(&pixels));
-    let app = App::scan(&screen::read_picture(&pixels).expect("a QR code"));
-    assert!(text.contains(&app.hex()[..20]), "{}", app.hex());
+    let app = App::scan(&screen::read_picture(&pixels).unwrap_or_else(|| panic!("no QR code")));
+    let hex = app.hex();
+    let (half, rest) = hex.split_at(hex.len() / 2);
+    assert!(text.contains(half) && text.contains(rest), "{half} {rest}");
 }
 
 #[test]
