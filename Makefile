@@ -1,18 +1,22 @@
 # pam_otp: build, install, check.
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    a second factor set up and used, before your eyes
-#   make deb         the Debian package
-#   make soak        100,000 logins     make timing  what the time to a refusal tells     make asan  AddressSanitizer
-#   make proof       every crash and every failing system call, in full: about an hour
-#   make bench       what a login costs, beside other modules (as root); BENCH="--help" for its options
-#   make fuzz        FUZZ_SECONDS=600 for each target        make mutants    which change would no test notice?
+#   make deb         a Debian package   make rpm     an RPM package
+# Longer proofs, benchmark, fuzzing and pictures: see tests/long.mk.
+.DEFAULT_GOAL := all
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 prefix        ?= /usr/local
 bindir        ?= $(prefix)/bin
 libexecdir    ?= $(prefix)/libexec/pam_otp
-mandir        ?= $(prefix)/share/man
+datadir       ?= $(prefix)/share
+mandir        ?= $(datadir)/man
+docdir        ?= $(datadir)/doc/pam_otp
+bashcompdir   ?= $(datadir)/bash-completion/completions
+zshvendor     := $(and $(filter /usr,$(prefix)),$(wildcard /etc/debian_version))# as Debian calls it, for packages
+zshcompdir    ?= $(datadir)/zsh/$(if $(zshvendor),vendor-completions,site-functions)
+fishcompdir   ?= $(datadir)/fish/vendor_completions.d
 sysusersdir   ?= $(prefix)/lib/sysusers.d
 tmpfilesdir   ?= $(prefix)/lib/tmpfiles.d
 sysconfdir    ?= /etc
@@ -20,15 +24,47 @@ localstatedir ?= /var
 statedir      := $(localstatedir)/lib/pam_otp
 group         := pam_otp
 
-# Where libpam looks for modules that are named without a path: beside pam_unix.so.
+# Where libpam looks for modules that are named without a path: beside pam_unix.so, or in the libdir that was named.
 multiarch := $(shell gcc -print-multiarch 2> /dev/null || echo "$$(uname -m)-linux-gnu")
 pam_unix  := $(firstword $(wildcard $(addsuffix /security/pam_unix.so, \
 	/usr/lib/$(multiarch) /lib/$(multiarch) /usr/lib64 /lib64 /usr/lib /lib)))
-pamdir    ?= $(patsubst %/,%,$(dir $(pam_unix)))
+pamdir    ?= $(if $(libdir),$(libdir)/security,$(patsubst %/,%,$(dir $(pam_unix))))
 
 # What the programs are told at compile time, so that nothing in the environment of a login can tell them otherwise.
-export PAM_OTP_CONFIG ?= $(sysconfdir)/pam_otp/pam_otp.toml
-export PAM_OTP_HELPER ?= $(libexecdir)/otp-helper
+# Not ?=: a package's make runs beneath this one, with folders of its own.
+export PAM_OTP_CONFIG := $(sysconfdir)/pam_otp/pam_otp.toml
+export PAM_OTP_HELPER := $(libexecdir)/otp-helper
+
+config := $(sysconfdir)/pam_otp/pam_otp.toml
+owners := $(if $(DESTDIR),,-o root -g $(group))
+
+# Whatever is put somewhere and can be taken away again: mode, target, source. The helper and the folder of the records
+# have a group, the configuration belongs to the administrator, completions come from otp-enroll: those are in `install`.
+# fail2ban and AppArmor keep an administrator's changes in files of their own (*.local, local/), so theirs are replaced.
+define files
+0755 $(bindir)/otp-enroll $(release)/otp-enroll
+0644 $(pamdir)/pam_otp.so $(release)/libpam_otp.so
+0644 $(sysusersdir)/pam_otp.conf config/sysusers.conf
+0644 $(tmpfilesdir)/pam_otp.conf config/tmpfiles.conf
+0644 $(sysconfdir)/fail2ban/filter.d/pam_otp.conf config/fail2ban/filter.d/pam_otp.conf
+0644 $(sysconfdir)/fail2ban/jail.d/pam_otp.conf config/fail2ban/jail.d/pam_otp.conf
+0644 $(sysconfdir)/apparmor.d/abstractions/pam_otp config/apparmor/abstractions/pam_otp
+$(foreach page,$(wildcard man/*.[1-8]),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
+$(foreach file,README.md $(wildcard docs/*),0644 $(docdir)/$(file) $(file)$(newline))
+$(foreach file,$(wildcard config/selinux/*),0644 $(docdir)/selinux/$(notdir $(file)) $(file)$(newline))
+$(foreach file,$(sort $(shell find config/examples -type f)),0644 $(docdir)/$(file:config/%=%) $(file)$(newline))
+endef
+define completions
+bash $(bashcompdir)/otp-enroll
+zsh $(zshcompdir)/_otp-enroll
+fish $(fishcompdir)/otp-enroll.fish
+endef
+define newline
+
+
+endef
+install uninstall: export FILES = $(files)
+install uninstall: export COMPLETIONS = $(completions)
 
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
@@ -36,21 +72,12 @@ target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 release      := $(target)/release
 TEST_THREADS ?= 4# most of a login test is waiting
 
-# Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
-# would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
-FUZZ_TARGETS ?=
-FUZZ_SECONDS ?= 60# for each target of `make fuzz`
-FUZZ_RUNS    ?= 20000# for each target of `make check`
-host         := $(shell rustc -vV 2> /dev/null | sed -n 's/^host: //p')
-fuzzers      := $(target)/$(host)/release
-coverage     := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-, \
-	level=4 inline-8bit-counters pc-table trace-compares)
-
 # Debian's names for what the build, the tests and the demo run.
 PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
 	zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
-	libnss-extrausers mandoc man-db screen vlock
-BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
+	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils python3
+# Installing these would start a daemon, or load profiles, on the machine that is built on. They are unpacked only.
+UNPACKED      := fail2ban apparmor
 LINT_PACKAGES := shellcheck
 SCRIPTS       := tests/machine tests/person tests/demo tests/deb .ci/run fuzz/run mutants/run \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
@@ -66,8 +93,8 @@ remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp)
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# where make would part them
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 
-.PHONY: all products packages lint-packages bench-packages check check-inside check-deb fuzz-build fuzz mutants proof soak \
-	timing asan asan-inside bench bench-inside lint demo demo-shell deb install uninstall clean
+.PHONY: all products packages lint-packages bench-packages unpacked check check-inside check-deb lint demo demo-shell \
+	install uninstall deb rpm clean
 
 all:
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release --workspace --exclude pam-otp-bench
@@ -76,9 +103,12 @@ all:
 products:
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
 
+packages: wanted = $(PACKAGES)
+lint-packages: wanted = $(LINT_PACKAGES)
+bench-packages: wanted = $(BENCH_PACKAGES)
 packages lint-packages bench-packages:
 	@missing=
-	for package in $(if $(filter lint-packages,$@),$(LINT_PACKAGES),$(if $(filter bench-packages,$@),$(BENCH_PACKAGES),$(PACKAGES))); do
+	for package in $(wanted); do
 	  case $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2> /dev/null || :) in
 	    installed*) ;;
 	    *) missing="$$missing $$package" ;;
@@ -93,14 +123,18 @@ packages lint-packages bench-packages:
 # Recipes are run as one script each.
 .ONESHELL:
 
-deb: packages
-	@tests/deb build
+unpacked: $(UNPACKED:%=$(target)/unpacked/%)
 
-check-deb: deb
-	@tests/deb check
-	$(as_root) tests/deb live
+$(target)/unpacked/%:
+	@mkdir -p "$(@D)"
+	cd "$(@D)"
+	apt-get download -q $* || { $(as_root) apt-get update -q && apt-get download -q $*; }
+	rm -rf $*.new
+	dpkg-deb --extract $*_*.deb $*.new
+	rm $*_*.deb
+	mv $*.new $*
 
-check: packages all fuzz-build
+check: packages unpacked all fuzz-build
 	@echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
 	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
 	rm -f "$(target)/check-auth.log"
@@ -133,68 +167,9 @@ check-inside:
 	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)
 	exit "$$fuzz"
 
-fuzz-build:
-	RUSTFLAGS='$(coverage)' $(CARGO) build $(CARGOFLAGS) --release --manifest-path fuzz/Cargo.toml --target $(host) \
-	  --target-dir "$(target)"
-
-# What a run finds out is kept in target/fuzz for the next one.
-fuzz: packages fuzz-build
-	$(as_root) tests/machine fuzz/run "$(fuzzers)" "$(target)/fuzz" -max_total_time=$(FUZZ_SECONDS) $(FUZZ_TARGETS)
-
-# Does a test fail for every change of what decides and what stores? An hour or two.
-mutants: packages
-	command -v cargo-mutants > /dev/null || $(CARGO) install --locked cargo-mutants
-	$(as_root) tests/machine mutants/run "$(target)"
-
-# The long forms of tests that `check` runs in short: minutes each, with their figures.
-soak timing: packages all
-	@echo 'tests/tests/$@.rs, the long form'
-	$(as_root) tests/machine bash -euc 'setsid --fork "$(release)/logd" < /dev/null
-	  $(MAKE) --no-print-directory install > /dev/null
-	  CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) -p pam-otp-tests --test $@ -- \
-	    --ignored --nocapture --skip address_sanitizer'
-
-# Rust keeps the switch for its nightly builds, and the runtime comes with every toolchain. With --target, what runs while
-# building is built without it. The host lends the module its runtime.
-asan = RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Clink-arg=-Wl,--export-dynamic' \
-	CARGO_TARGET_DIR="$(target)/asan" $(CARGO)
-
-asan: packages all
-	@$(asan) build $(CARGOFLAGS) --target $(host) -p pam_otp
-	$(asan) test $(CARGOFLAGS) --target $(host) -p pam-otp-tests --test soak --no-run
-	$(as_root) tests/machine $(MAKE) --no-print-directory asan-inside
-
-asan-inside:
-	@[ -e /run/pam_otp-machine ] || { echo 'asan-inside runs within tests/machine; you want: make asan' >&2; exit 1; }
-	setsid --fork "$(release)/logd" < /dev/null
-	$(MAKE) --no-print-directory install > /dev/null
-	install -m 0644 "$(target)/asan/$(host)/debug/libpam_otp.so" "$(pamdir)/pam_otp.so"
-	CARGO_NET_OFFLINE=true $(asan) test $(CARGOFLAGS) --target $(host) -p pam-otp-tests --test soak -- \
-	  --ignored --nocapture address_sanitizer
-
-# The long form of what `check` does with one error for each system call: each of them with all, once and from then on.
-proof: packages all
-	$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-run
-	result=0
-	$(as_root) env PAM_OTP_PROOF=1 tests/machine bash -euc '
-	  setsid --fork "$(release)/logd" < /dev/null
-	  $(MAKE) --no-print-directory install > /dev/null
-	  CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-fail-fast \
-	    --test crashes --test failures --test power --test disks -- --nocapture --test-threads $(TEST_THREADS)
-	' 2>&1 | tee "$(target)/proof.log" || result=$$?
-	printf '\n---- make proof ----\n'
-	grep -E '^proof: |^test result: |^test .* FAILED$$' "$(target)/proof.log" || :
-	exit "$$result"
-# What a login costs, beside Debian's other modules; the result is docs/performance.md.
-bench: packages bench-packages all
-	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench
-	$(as_root) tests/machine $(MAKE) --no-print-directory bench-inside BENCH='$(BENCH)'
-
-bench-inside:
-	@[ -e /run/pam_otp-machine ] || { echo 'bench-inside runs within tests/machine; you want: make bench' >&2; exit 1; }
-	setsid --fork "$(release)/logd" < /dev/null
-	$(MAKE) --no-print-directory install > /dev/null 2>&1
-	"$(release)/login-bench" $(BENCH)
+check-deb: deb
+	@tests/deb check
+	$(as_root) tests/deb live
 
 demo: packages all
 	@$(as_root) tests/machine tests/demo
@@ -220,23 +195,23 @@ install:
 	if [ -z "$(DESTDIR)" ]; then
 	  getent group $(group) > /dev/null || groupadd --system $(group)
 	fi
-	set -x
-	install -d "$(DESTDIR)$(pamdir)" "$(DESTDIR)$(bindir)" "$(DESTDIR)$(libexecdir)" "$(DESTDIR)$(sysconfdir)/pam_otp" \
-	  "$(DESTDIR)$(sysusersdir)" "$(DESTDIR)$(tmpfilesdir)"
-	install -d -m 1730 $(if $(DESTDIR),,-o root -g $(group)) "$(DESTDIR)$(statedir)"
-	install -m 2755 $(if $(DESTDIR),,-o root -g $(group)) "$(release)/otp-helper" "$(DESTDIR)$(libexecdir)/otp-helper"
-	install -m 0755 "$(release)/otp-enroll" "$(DESTDIR)$(bindir)/otp-enroll"
-	install -m 0644 "$(release)/libpam_otp.so" "$(DESTDIR)$(pamdir)/pam_otp.so"
-	install -m 0644 config/sysusers.conf "$(DESTDIR)$(sysusersdir)/pam_otp.conf"
-	install -m 0644 config/tmpfiles.conf "$(DESTDIR)$(tmpfilesdir)/pam_otp.conf"
-	[ -e "$(DESTDIR)$(sysconfdir)/pam_otp/pam_otp.toml" ] ||
-	  install -m 0644 config/pam_otp.toml "$(DESTDIR)$(sysconfdir)/pam_otp/pam_otp.toml"
-	{ set +x; } 2> /dev/null
-	for page in $(wildcard man/*.[1-8]); do
-	  installed="$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"
-	  install -D -m 0644 "$$page" "$$installed"
-	  sed -i 's|/usr/local/libexec/pam_otp|$(libexecdir)|' "$$installed"
-	done
+	put() { # put MODE TARGET SOURCE [OPTION…]
+	  echo "$$1 $(DESTDIR)$$2"
+	  install -D -m "$$1" "$${@:4}" "$$3" "$(DESTDIR)$$2"
+	}
+	install -d -m 1730 $(owners) "$(DESTDIR)$(statedir)"
+	put 2755 "$(libexecdir)/otp-helper" "$(release)/otp-helper" $(owners)
+	while read -r mode target source; do
+	  case $$source in
+	    '') ;;
+	    man/*) sed 's|/usr/local/libexec/pam_otp|$(libexecdir)|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
+	    *) put "$$mode" "$$target" "$$source" ;;
+	  esac
+	done <<< "$$FILES"
+	while read -r shell target; do
+	  "$(release)/otp-enroll" completions "$$shell" | put 0644 "$$target" /dev/stdin
+	done <<< "$$COMPLETIONS"
+	[ -e "$(DESTDIR)$(config)" ] || put 0644 "$(config)" config/pam_otp.toml
 
 # A PAM file that names a module which is gone refuses everybody, so that comes first. Enrolments and configuration stay.
 uninstall:
@@ -244,13 +219,25 @@ uninstall:
 	  echo 'these still name pam_otp.so; without it nobody could log in there. Take the lines out first.' >&2
 	  exit 1
 	fi
-	rm -f "$(DESTDIR)$(pamdir)/pam_otp.so" "$(DESTDIR)$(bindir)/otp-enroll" "$(DESTDIR)$(libexecdir)/otp-helper" \
-	  "$(DESTDIR)$(sysusersdir)/pam_otp.conf" "$(DESTDIR)$(tmpfilesdir)/pam_otp.conf"
-	for page in $(notdir $(wildcard man/*.[1-8])); do
-	  rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$$page"
+	while read -r _ target _; do
+	  [ -z "$$target" ] || rm -f "$(DESTDIR)$$target"
+	done <<< "helper $(libexecdir)/otp-helper
+	$$FILES
+	$$COMPLETIONS"
+	for folder in "$(libexecdir)" "$(docdir)"; do
+	  [ ! -d "$(DESTDIR)$$folder" ] || find "$(DESTDIR)$$folder" -depth -type d -empty -delete
 	done
-	rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(libexecdir)"
 	echo 'left in place: $(DESTDIR)$(sysconfdir)/pam_otp, $(DESTDIR)$(statedir), group $(group)'
+
+deb: packages
+	@tests/deb build
+
+# An RPM of what is built here; the tests look at it the quick way (--without build), which packs what is there already.
+rpm:
+	CARGO_TARGET_DIR="$(target)/rpm/cargo" \
+	  rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' packaging/pam_otp.spec
 
 clean:
 	$(CARGO) clean
+
+include tests/long.mk

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -11,6 +11,14 @@ pub(crate) enum PictureKind {
     Svg,
     /// Portable network graphics.
     Png,
+}
+
+/// Shells that packages ship completions for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// The whole command line. One text for `-h` and `--help`: both fit on a page.
@@ -31,7 +39,7 @@ pub(crate) struct Cli {
 #[derive(Args, Debug)]
 pub(crate) struct Common {
     /// Whose second factor; root must say it
-    #[arg(long, global = true, value_name = "USER")]
+    #[arg(long, global = true, value_name = "USER", value_hint = ValueHint::Username)]
     pub(crate) user: Option<String>,
 
     /// Write JSON, a line each, and read codes from standard input
@@ -47,7 +55,7 @@ pub(crate) struct Common {
     pub(crate) quiet: bool,
 
     /// Another configuration file; for root
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -91,6 +99,12 @@ pub(crate) enum Command {
     /// For the system administrator
     #[command(subcommand)]
     Admin(Admin),
+    /// What a shell needs to complete this command line; `make install` puts it where shells look
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -141,7 +155,7 @@ pub(crate) enum Admin {
     /// Ask users for a code again from addresses that are remembered (grace)
     Forget {
         /// Login names
-        #[arg(required = true, value_name = "USER")]
+        #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
     },
     /// Who would have been refused while `enforce = false`, and who has no device
@@ -153,19 +167,20 @@ pub(crate) enum Admin {
     /// What is known of a user; never a seed
     Show {
         /// Login name
-        #[arg(id = "shown", value_name = "USER")] // an id of its own: `user` is the global option's
+        #[arg(id = "shown", value_name = "USER", value_hint = ValueHint::Username)]
+        // an id of its own: `user` is the global option's
         user: String,
     },
     /// Accept codes again after too many wrong ones
     Unlock {
         /// Login names
-        #[arg(required = true, value_name = "USER")]
+        #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
     },
     /// Forget a user's devices and recovery codes, so that they can set up anew; what is required of them stays
     Reset {
         /// Login names
-        #[arg(required = true, value_name = "USER")]
+        #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
         /// Do not ask whether this is meant
         #[arg(long, short)]
@@ -174,7 +189,7 @@ pub(crate) enum Admin {
     /// Forget everything about a user, also what is required of them alone; the policy's rules still hold
     Disable {
         /// Login names
-        #[arg(required = true, value_name = "USER")]
+        #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
         /// Do not ask whether this is meant
         #[arg(long, short)]
@@ -189,7 +204,7 @@ pub(crate) enum Admin {
 #[group(required = true, multiple = false)]
 pub(crate) struct Whom {
     /// Login names
-    #[arg(value_name = "USER")]
+    #[arg(value_name = "USER", value_hint = ValueHint::Username)]
     pub(crate) users: Vec<String>,
     /// Everybody in this group who can log in
     #[arg(long)]
@@ -239,6 +254,20 @@ impl Cli {
             Some(_) if !option.is_empty() => Some(format!("{option} does not go with this command")),
             Some(_) | None => None,
         }
+    }
+}
+
+impl Shell {
+    /// Completions of the whole command line.
+    pub(crate) fn completions(self) -> String {
+        let shell = match self {
+            Self::Bash => clap_complete::Shell::Bash,
+            Self::Zsh => clap_complete::Shell::Zsh,
+            Self::Fish => clap_complete::Shell::Fish,
+        };
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "otp-enroll", &mut script);
+        String::from_utf8_lossy(&script).trim_end().to_owned()
     }
 }
 

@@ -47,6 +47,9 @@ fn run(cli: &Cli, voice: &Voice) -> Result<(), Problem> {
     if let Some(what) = cli.misplaced() {
         return Err(Problem::Usage(what));
     }
+    if let Some(Command::Completions { shell }) = &cli.command {
+        return say::print(&shell.completions());
+    }
     if let Some(Command::Admin(command)) = &cli.command {
         return admin::run(command, &cli.common, voice);
     }
@@ -61,6 +64,6 @@ fn run(cli: &Cli, voice: &Voice) -> Result<(), Problem> {
         Some(Command::Recovery { save_recovery }) => own::recovery(&mut desk, save_recovery.as_deref(), voice),
         Some(Command::Forget) => own::forget(&mut desk, voice),
         Some(Command::Test) => own::test(&mut desk, voice),
-        Some(Command::Admin(_)) => Ok(()), // served above, without a user of its own
+        Some(Command::Admin(_) | Command::Completions { .. }) => Ok(()), // served above, without a user of their own
     }
 }

@@ -107,7 +107,7 @@ impl Voice {
     }
 }
 
-fn print(line: &str) -> Result<(), Problem> {
+pub(crate) fn print(line: &str) -> Result<(), Problem> {
     let mut output = io::stdout().lock();
     writeln!(output, "{line}").and_then(|()| output.flush()).map_err(Problem::Output)
 }

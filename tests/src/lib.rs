@@ -18,6 +18,7 @@ pub mod app;
 pub mod conversation;
 pub mod desk;
 pub mod disk;
+pub mod drawing;
 pub mod fault;
 pub mod long_lived;
 pub mod machine;

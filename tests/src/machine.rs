@@ -57,6 +57,17 @@ pub fn program(name: &str) -> PathBuf {
     target
 }
 
+/// A Debian package that is unpacked in cargo's target folder and not installed: see `unpacked` in the Makefile.
+///
+/// # Panics
+/// When it is not there.
+pub fn unpacked(package: &str) -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let folder = env::var_os("CARGO_TARGET_DIR").map_or(beside, PathBuf::from).join("unpacked").join(package);
+    assert!(folder.exists(), "{} is missing: make unpacked", folder.display());
+    folder
+}
+
 /// `stem-PID-N`: a name that no other test of this run has, fit for users, services and files.
 pub fn unique(stem: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -83,6 +83,14 @@ impl Sshd {
         self.port
     }
 
+    /// Its line of a client's known_hosts.
+    ///
+    /// # Panics
+    /// When its folder is gone.
+    pub fn known_hosts(&self) -> String {
+        fs::read_to_string(self.dir.path().join("known_hosts")).unwrap()
+    }
+
     /// Its PAM service, as in the log's `pam_otp(SERVICE:auth)`; [`Service::set`] changes the stack for the next login.
     pub fn service(&self) -> &Service {
         &self.service

@@ -33,8 +33,16 @@ impl TestUser {
     /// # Panics
     /// Outside the machine.
     pub fn new(stem: &str) -> TestUser {
+        TestUser::named(&machine::unique(stem))
+    }
+
+    /// The same with this very name, for pictures.
+    ///
+    /// # Panics
+    /// Outside the machine, or where there is a user of that name.
+    pub fn named(name: &str) -> TestUser {
         machine::require("a new user");
-        let name = machine::unique(stem);
+        let name = name.to_owned();
         let password = format!("pw of {name}");
         {
             let _one_at_a_time = account_lock(); // useradd does not wait for its lock, it gives up

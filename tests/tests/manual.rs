@@ -296,6 +296,8 @@ fn every_reason_of_a_refusal_is_in_the_manual_and_no_other() {
     );
     // Nor is there another one in an example.
     assert_eq!(words_after(&page, "why=", hyphenated), log);
+    // Whoever is locked out finds each of them too.
+    assert_eq!(words_after(&text("docs/locked-out.md"), "why=", hyphenated), log);
 }
 
 #[test]
@@ -364,4 +366,23 @@ fn every_test_that_the_security_page_names_exists() {
         let there = files.iter().any(|file| file.split("#[test]\n").skip(1).any(is_it));
         assert!(there, "docs/security.md names {name}, and there is no such test");
     }
+}
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    let mut links = 0;
+    for name in ["README.md", "docs/administration.md", "docs/ansible.md", "docs/locked-out.md"] {
+        let folder = root().join(name).parent().unwrap().to_owned();
+        for link in text(name).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { root().join(name) } else { folder.join(file) };
+            assert!(target.exists(), "{name}: {link}");
+            if !heading.is_empty() {
+                let headings = fs::read_to_string(target).unwrap().to_lowercase();
+                assert!(headings.contains(&format!("\n## {}\n", heading.replace('-', " "))), "{name}: {link}");
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 10, "{links}");
 }

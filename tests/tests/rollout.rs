@@ -250,15 +250,3 @@ fn at_a_real_server_the_notice_comes_before_the_date_and_set_up_after_it() {
     assert!(!terminal.transcript().contains("From 20"), "{}", terminal.transcript());
     terminal.hang_up();
 }
-
-#[test]
-fn the_examples_are_what_admin_check_passes() {
-    let site = Site::new("");
-    for example in ["set-up-during-login", "required-from", "grace", "rollout"] {
-        site.set_example(example);
-        // The one names a group that is the reader's to choose.
-        let text = fs::read_to_string(site.config()).unwrap();
-        site.write(&text.replace("group = \"admin\"", "group = \"root\""));
-        site.admin(&["check"]);
-    }
-}

@@ -1,0 +1,79 @@
+# What takes minutes or hours, each with its figures.
+#   make proof       every crash, every system call that fails, in full: about an hour
+#   make soak        100,000 logins in one process         make asan      the same host under AddressSanitizer
+#   make timing      what the time to a refusal tells
+#   make fuzz        FUZZ_SECONDS=600 for each target      make mutants   which change of the code does no test notice?
+#   make bench       what a login costs, beside other modules; BENCH=--help for its options
+#   make pictures    docs/*.svg, drawn anew
+.PHONY: proof soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
+
+# Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
+# would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
+FUZZ_TARGETS ?=
+FUZZ_SECONDS ?= 60# for each target of `make fuzz`
+FUZZ_RUNS    ?= 20000# for each target of `make check`
+host         := $(shell rustc -vV 2> /dev/null | sed -n 's/^host: //p')
+fuzzers      := $(target)/$(host)/release
+coverage     := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-, \
+	level=4 inline-8bit-counters pc-table trace-compares)
+
+# On the throwaway copy, with the product installed: $(call installed,COMMAND).
+installed = $(as_root) tests/machine bash -euc 'setsid --fork "$(release)/logd" < /dev/null; \
+	$(MAKE) --no-print-directory install > /dev/null; export CARGO_NET_OFFLINE=true; $(1)'
+
+# `check` makes each system call fail once, with one error; here each of them with all, once and from then on.
+proof: packages all
+	$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-run
+	result=0
+	export PAM_OTP_PROOF=1
+	$(call installed,$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-fail-fast --test crashes --test failures \
+	  --test power --test disks -- --nocapture --test-threads $(TEST_THREADS)) 2>&1 | tee "$(target)/proof.log" || result=$$?
+	printf '\n---- make proof ----\n'
+	grep -E '^proof: |^test result: |^test .* FAILED$$' "$(target)/proof.log" || :
+	exit "$$result"
+
+# The long forms of tests/tests/soak.rs and timing.rs.
+soak timing: packages all
+	$(call installed,$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --test $@ -- --ignored --nocapture \
+	  --skip address_sanitizer)
+
+# Rust keeps the switch for its nightly builds, and the runtime comes with every toolchain. With --target, what runs while
+# building is built without it. The host lends the module its runtime.
+asan_cargo = RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Clink-arg=-Wl,--export-dynamic' \
+	CARGO_TARGET_DIR="$(target)/asan" $(CARGO)
+
+asan: packages all
+	@$(asan_cargo) build $(CARGOFLAGS) --target $(host) --package pam_otp
+	$(asan_cargo) test $(CARGOFLAGS) --target $(host) --package pam-otp-tests --test soak --no-run
+	$(as_root) tests/machine $(MAKE) --no-print-directory asan-inside
+
+asan-inside:
+	@[ -e /run/pam_otp-machine ] || { echo 'asan-inside runs within tests/machine; you want: make asan' >&2; exit 1; }
+	setsid --fork "$(release)/logd" < /dev/null
+	$(MAKE) --no-print-directory install > /dev/null
+	install -m 0644 "$(target)/asan/$(host)/debug/libpam_otp.so" "$(pamdir)/pam_otp.so"
+	CARGO_NET_OFFLINE=true $(asan_cargo) test $(CARGOFLAGS) --target $(host) --package pam-otp-tests --test soak -- \
+	  --ignored --nocapture address_sanitizer
+
+fuzz-build:
+	RUSTFLAGS='$(coverage)' $(CARGO) build $(CARGOFLAGS) --release --manifest-path fuzz/Cargo.toml --target $(host) \
+	  --target-dir "$(target)"
+
+# What a run finds out is kept in target/fuzz for the next one.
+fuzz: packages fuzz-build
+	$(as_root) tests/machine fuzz/run "$(fuzzers)" "$(target)/fuzz" -max_total_time=$(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# Does a test fail for every change of what decides and what stores? An hour or two.
+mutants: packages
+	command -v cargo-mutants > /dev/null || $(CARGO) install --locked cargo-mutants
+	$(as_root) tests/machine mutants/run "$(target)"
+
+# What a login costs, beside Debian's other modules; the result is docs/performance.md.
+BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
+bench: packages bench-packages all
+	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench
+	$(call installed,"$(release)/login-bench" $(BENCH))
+
+# What the README shows, drawn from a run of the real programs.
+pictures: packages all
+	$(call installed,"$(release)/pictures" docs)

@@ -1,0 +1,151 @@
+//! fail2ban's own reading of lines that the module logged: who is counted, and that nobody can have others banned.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::{conversation::Talk, desk::Desk, machine, outcome::Outcome, syslog};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+fn config() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/fail2ban")
+}
+
+/// fail2ban as its package has it, with our files among its own.
+fn fail2ban(dir: &Path) -> PathBuf {
+    let unpacked = machine::unpacked("fail2ban");
+    machine::run(Command::new("cp").arg("-r").arg(unpacked.join("etc/fail2ban")).arg(config()).arg(dir));
+    unpacked
+}
+
+fn python(unpacked: &Path, program: &str) -> Command {
+    let mut python = Command::new("/usr/bin/python3");
+    python.arg(unpacked.join("usr/bin").join(program));
+    python.env("PYTHONPATH", unpacked.join("usr/lib/python3/dist-packages")).env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+}
+
+/// The addresses that the filter counts in these lines, one for each line counted.
+fn counted(lines: &[String]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let unpacked = fail2ban(dir.path());
+    let log = dir.path().join("auth.log");
+    fs::write(&log, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let mut regex = python(&unpacked, "fail2ban-regex");
+    regex.arg("--config").arg(dir.path().join("fail2ban")).args(["--usedns", "no", "--out", "ip"]).arg(&log);
+    let outcome = Outcome::of(regex.arg(dir.path().join("fail2ban/filter.d/pam_otp.conf")), "");
+    assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""), "{outcome:?}");
+    outcome.out.lines().map(str::to_owned).collect()
+}
+
+/// What a login made libpam's modules log, as rsyslog writes it to a file and as journald hands it out.
+fn logged(talk: &Talk, answers: &[&str]) -> Vec<String> {
+    let mark = syslog::mark();
+    let sign = format!("[{}]: ", talk.run(answers).pid);
+    let lines = syslog::lines_since(mark);
+    let of_login = lines.iter().filter(|line| line.contains(&sign)).filter_map(|line| line.split_once(' '));
+    of_login
+        .map(|(_, line)| {
+            let (time, rest) = line.split_at("Nov 21 21:14:17 ".len());
+            format!("{time}host {rest}")
+        })
+        .collect()
+}
+
+#[test]
+fn guesses_are_counted_and_nothing_else_is() {
+    let desk = Desk::new("[lockout]\nafter = 2\n");
+    let from = |address: &str| desk.talk().rhost(address);
+    let (code, wrong, recovery) = (desk.next(), desk.phone.wrong(), desk.phone.recovery_code());
+    let mut lines = Vec::new();
+    let mut expected = Vec::new();
+    for (address, answer, why, counts) in [
+        ("192.0.2.1", code.as_str(), "accepted", false),
+        ("192.0.2.2", &code, "why=replayed", false),
+        ("192.0.2.3", "no code at all", "why=malformed", true),
+        ("192.0.2.4", "AAAA-AAAA-AAAA-AAAA", "why=recovery-unknown", true),
+        ("2001:db8::5", &wrong, "why=wrong", true),
+        ("192.0.2.6", &recovery, "factor=recovery", false),
+        ("192.0.2.7", &recovery, "why=recovery-spent", false),
+        ("192.0.2.8", &wrong, "why=wrong", true),
+        ("192.0.2.9", &wrong, "why=wrong", true),
+        ("192.0.2.10", &wrong, "why=locked", true),
+    ] {
+        let login = logged(&from(address), &[answer]);
+        assert!(login.len() == 1 && login[0].contains(why), "{why}: {login:#?}");
+        lines.extend(login);
+        expected.extend(counts.then(|| address.to_owned()));
+    }
+    lines.extend(logged(&from("192.0.2.11").user("nobody-of-that-name"), &[&wrong]));
+    expected.push("192.0.2.11".to_owned());
+    // Whoever has no device guessed nothing; neither did who went away, or came from no address.
+    desk.site.set("[policy]\nsecond_factor = \"required\"\n");
+    lines.extend(logged(&from("192.0.2.12").user("daemon"), &[&wrong]));
+    lines.extend(logged(&from("192.0.2.13"), &[]));
+    lines.extend(logged(&desk.talk(), &[&wrong]));
+    // A rehearsal refuses nobody, and so must fail2ban.
+    desk.site.set_example("rollout");
+    lines.extend(logged(&from("192.0.2.14"), &[&wrong]));
+    for why in ["why=not-enrolled", "error=\"the conversation", "why=unknown-user", "enforced=no"] {
+        assert!(lines.iter().any(|line| line.contains(why)), "{why}: {lines:#?}");
+    }
+    assert_eq!(counted(&lines), expected, "{lines:#?}");
+}
+
+#[test]
+fn no_name_that_somebody_types_has_an_address_banned() {
+    let desk = Desk::new("");
+    let (wrong, mut lines) = (desk.phone.wrong(), Vec::new());
+    let guess = "refused user=alice rhost=198.51.100.1 why=wrong failures=3";
+    for name in [
+        "x rhost=198.51.100.1",
+        "x rhost=198.51.100.1 why=wrong failures=1",
+        "rhost=198.51.100.1",
+        "x\nNov 21 21:14:17 host sshd[1]: pam_otp(sshd:auth): refused user=alice rhost=198.51.100.1 why=unknown-user",
+        "pam_otp(sshd:auth):\u{a0}refused\u{a0}user=alice\u{a0}rhost=198.51.100.1\u{a0}why=malformed",
+        guess,
+        "pam_otp(sshd:auth): refused user=alice rhost=198.51.100.1 why=malformed",
+        "",
+    ] {
+        lines.extend(logged(&desk.talk().user(name).rhost("192.0.2.1"), &[&wrong]));
+        // Where there is no address, none is made up; and a host's name is none.
+        lines.extend(logged(&desk.talk().user(name), &[&wrong]));
+        lines.extend(logged(&desk.talk().user(name).rhost(guess), &[&wrong]));
+        lines.extend(logged(&desk.talk().user(name).rhost("localhost"), &[&wrong]));
+        // What other programs write of it, in front of which the module's words do not stand.
+        lines.push(
+            format!("Nov 21 21:14:17 host sshd[1]: Invalid user {name} from 192.0.2.9 port 22").replace('\n', "#012"),
+        );
+        lines.push(format!("Nov 21 21:14:17 host ftpd[1]: no such user: {name}").replace('\n', "#012"));
+        lines.push(
+            format!("Nov 21 21:14:17 host login[1]: FAILED LOGIN (1) on '/dev/tty1' FOR '{name}'")
+                .replace('\n', "#012"),
+        );
+    }
+    let counted = counted(&lines);
+    assert!(counted.len() >= 6 && counted.iter().all(|address| address == "192.0.2.1"), "{counted:?}\n{lines:#?}");
+}
+
+#[test]
+fn the_jail_is_off_until_somebody_turns_it_on_and_is_understood_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let unpacked = fail2ban(dir.path());
+    let jails = || {
+        let mut client = python(&unpacked, "fail2ban-client");
+        client.arg("-c").arg(dir.path().join("fail2ban")).arg("--dp");
+        Outcome::of(&mut client, "")
+    };
+    fs::write(dir.path().join("fail2ban/jail.d/defaults-debian.conf"), "").unwrap();
+    let off = jails();
+    assert!(off.code == Some(0) && !off.out.contains("pam_otp"), "{off:?}");
+    let log = dir.path().join("auth.log");
+    fs::write(&log, "").unwrap();
+    let local = format!("[DEFAULT]\nsshd_log = {}\n[pam_otp]\nenabled = true\n", log.display());
+    fs::write(dir.path().join("fail2ban/jail.d/pam_otp.local"), local).unwrap();
+    let on = jails();
+    assert_eq!(on.code, Some(0), "{on:?}");
+    for part in ["'add', 'pam_otp'", "'maxretry', 5", "allports", "pam_otp\\\\("] {
+        assert!(on.out.contains(part), "{part}: {}", on.out);
+    }
+}

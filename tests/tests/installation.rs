@@ -1,0 +1,128 @@
+//! What `make install` puts where, what `make uninstall` takes away again, and the RPM that is made of it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::machine;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+type Lines = BTreeSet<String>;
+
+/// As a package says it.
+const PLACES: [&str; 4] = [
+    "prefix=/usr",
+    "libdir=/usr/lib64",
+    "docdir=/usr/share/doc/libpam-otp",
+    "zshcompdir=/usr/share/zsh/site-functions",
+];
+
+/// What there is then, but for documentation: the mode and the place.
+const INSTALLED: [&str; 16] = [
+    "644 /etc/apparmor.d/abstractions/pam_otp",
+    "644 /etc/fail2ban/filter.d/pam_otp.conf",
+    "644 /etc/fail2ban/jail.d/pam_otp.conf",
+    "644 /etc/pam_otp/pam_otp.toml",
+    "755 /usr/bin/otp-enroll",
+    "644 /usr/lib/sysusers.d/pam_otp.conf",
+    "644 /usr/lib/tmpfiles.d/pam_otp.conf",
+    "644 /usr/lib64/security/pam_otp.so",
+    "2755 /usr/libexec/pam_otp/otp-helper",
+    "644 /usr/share/bash-completion/completions/otp-enroll",
+    "644 /usr/share/fish/vendor_completions.d/otp-enroll.fish",
+    "644 /usr/share/man/man1/otp-enroll.1",
+    "644 /usr/share/man/man5/pam_otp.toml.5",
+    "644 /usr/share/man/man8/pam_otp.8",
+    "644 /usr/share/zsh/site-functions/_otp-enroll",
+    "1730 /var/lib/pam_otp",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn make(target: &str, destination: &Path) {
+    let mut make = Command::new("make");
+    make.arg("-C").arg(root()).arg("--no-print-directory").arg(target).args(PLACES);
+    machine::run(make.arg(format!("DESTDIR={}", destination.display())).env_remove("MAKEFLAGS"));
+}
+
+/// Files, and the folder of the records, with their modes.
+fn files(destination: &Path) -> Lines {
+    let mut find = Command::new("find");
+    find.arg(destination).args([
+        "-type",
+        "f",
+        "-printf",
+        "%m /%P\n",
+        "-o",
+        "-path",
+        "*/var/lib/*",
+        "-printf",
+        "%m /%P\n",
+    ]);
+    machine::run(&mut find).lines().map(str::to_owned).collect()
+}
+
+fn documentation(line: &str) -> bool {
+    line.contains(" /usr/share/doc/") || line.contains(" /usr/share/licenses")
+}
+
+#[test]
+fn what_is_installed_is_taken_away_again_but_for_configuration_and_records() {
+    let dir = tempfile::tempdir().unwrap();
+    make("install", dir.path());
+    let (documents, others): (Lines, Lines) = files(dir.path()).into_iter().partition(|line| documentation(line));
+    assert_eq!(others, INSTALLED.map(str::to_owned).into());
+    for document in ["README.md", "docs/locked-out.md", "selinux/pam_otp.te", "examples/pam.d/screen-locker"] {
+        let line = format!("644 /usr/share/doc/libpam-otp/{document}");
+        assert!(documents.contains(&line), "{line}: {documents:#?}");
+    }
+    make("uninstall", dir.path());
+    let left: Lines = ["644 /etc/pam_otp/pam_otp.toml", "1730 /var/lib/pam_otp"].map(str::to_owned).into();
+    assert_eq!(files(dir.path()), left);
+    for folder in ["usr/libexec/pam_otp", "usr/share/doc/libpam-otp"] {
+        assert!(!dir.path().join(folder).exists(), "{folder}");
+    }
+}
+
+/// Mode, owner and group, flags of configuration, place: for everything in the package.
+fn packed(rpm: &Path) -> Vec<(u32, String, String, String)> {
+    let format = "[%{FILEMODES:octal} %{FILEUSERNAME}:%{FILEGROUPNAME} -%{FILEFLAGS:fflags} %{FILENAMES}\\n]";
+    let listed = machine::run(Command::new("rpm").args(["-qp", "--qf", format]).arg(rpm));
+    let entry = |line: &str| {
+        let [mode, owners, flags, path] = line.splitn(4, ' ').collect::<Vec<_>>().try_into().unwrap();
+        (u32::from_str_radix(mode, 8).unwrap(), owners.to_owned(), flags.to_owned(), path.to_owned())
+    };
+    listed.lines().map(entry).collect()
+}
+
+#[test]
+fn the_rpm_holds_the_same_with_owners_and_keeps_an_administrators_changes() {
+    machine::require("packing what is built, with the names of an installed system");
+    let dir = tempfile::tempdir().unwrap();
+    let mut build = Command::new("rpmbuild");
+    build.args(["-bb", "--build-in-place", "--nodeps", "--without", "build", "--quiet"]).current_dir(root());
+    build.args(["--define", &format!("_topdir {}", dir.path().display()), "--define", "_libdir /usr/lib64"]);
+    machine::run(build.arg("packaging/pam_otp.spec").env_remove("MAKEFLAGS"));
+    let found = machine::run(Command::new("find").arg(dir.path().join("RPMS")).args(["-name", "*.rpm"]));
+    let [rpm] = found.lines().collect::<Vec<_>>().try_into().unwrap();
+
+    let mut listed = Lines::new();
+    for (mode, owners, flags, path) in packed(Path::new(rpm)) {
+        let ours = ["/var/lib/pam_otp", "/usr/libexec/pam_otp/otp-helper"].contains(&path.as_str());
+        assert_eq!(owners, if ours { "root:pam_otp" } else { "root:root" }, "{path}");
+        let (is_file, configuration) = (mode & 0o170_000 == 0o100_000, path.starts_with("/etc/"));
+        assert_eq!(flags.contains("cn"), is_file && configuration, "{path}: config(noreplace)");
+        let line = format!("{:o} {}", mode & 0o7777, path.trim_end_matches(".gz"));
+        if (is_file || ours) && !documentation(&line) {
+            listed.insert(line);
+        }
+    }
+    assert_eq!(listed, INSTALLED.map(str::to_owned).into());
+    let scripts = machine::run(Command::new("rpm").args(["-qp", "--scripts", rpm]));
+    for line in ["groupadd --system pam_otp", "systemd-tmpfiles --create /usr/lib/tmpfiles.d/pam_otp.conf"] {
+        assert!(scripts.contains(line), "{line}: {scripts}");
+    }
+}
