@@ -1,7 +1,7 @@
 # pam_otp: build, install, check.
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    a second factor set up and used, before your eyes
-#   make proof       every crash and every failing system call, in full: about an hour
+#   make proof       every crash and every failing system call, in full: hours
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
