@@ -1,5 +1,5 @@
 # What takes minutes or hours, each with its figures.
-#   make proof       every crash, every system call that fails, in full: about an hour
+#   make proof       every crash, every system call that fails, in full: hours
 #   make soak        100,000 logins in one process         make asan      the same host under AddressSanitizer
 #   make timing      what the time to a refusal tells
 #   make fuzz        FUZZ_SECONDS=600 for each target      make mutants   which change of the code does no test notice?
