@@ -51,7 +51,12 @@ impl<'a> LocalAuthority<'a> {
         let Some(account) = &self.account else { return Ok(Demand::Code) };
         let credentials = self.store.credentials_of(account)?;
         let ruling = self.ruling(account, credentials.as_ref(), place, now)?;
-        let has_device = credentials.is_some_and(|credentials| credentials.has_device());
+        let has_device = match credentials {
+            None => false,
+            Some(credentials) if credentials.has_device() => true,
+            // What was cut off its end has no device either: its state knows how many there were.
+            Some(_) => self.store.read(account)?.is_some_and(|record| record.is_enrolled()),
+        };
         Ok(match (ruling.second_factor, has_device) {
             (SecondFactor::Skip, _) | (SecondFactor::Optional, false) => Demand::Nothing(ruling),
             (SecondFactor::Enroll, false) => Demand::SetUp(ruling),

@@ -330,6 +330,22 @@ fn credentials_that_are_not_this_users_are_damage() {
 }
 
 #[test]
+fn credentials_that_were_cut_off_before_the_device_are_not_those_of_somebody_without_one() {
+    let desk = Desk::new("[policy]\nsecond_factor = \"optional\"\n");
+    let path = desk.site.credentials(&desk.user.name);
+    let whole = fs::read_to_string(&path).unwrap();
+    let ends = ["\n[recovery]", "\n[[device]]"].map(|part| whole.split_once(part).unwrap().0);
+    for rest in ends {
+        pam_otp_tests::site::overwrite(&path, format!("{rest}\n"));
+        let (said, log) = logged(&desk.talk(), &["000000"]);
+        assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{rest}\n{said}");
+        assert!(log.concat().contains("does not fit"), "{log:?}");
+    }
+    pam_otp_tests::site::overwrite(&path, whole);
+    assert_eq!(desk.talk().run(&[desk.next()]).result("authenticate"), "PAM_SUCCESS");
+}
+
+#[test]
 fn one_damaged_slot_is_survived_and_two_are_not() {
     let desk = Desk::new("");
     let path = desk.site.state_file(&desk.user.name);
