@@ -316,3 +316,33 @@ fn answered(told: Told, answer: &Value, talk: Dialogue) -> Told {
 fn codes(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(|code| code.as_str().map(str::to_owned)).collect()
 }
+
+/// A test of each operation, or of each one named, that calls a function with its name and itself.
+#[macro_export]
+macro_rules! each_operation {
+    ($run:ident) => {
+        $crate::each_operation! {
+            $run:
+            a_login LOGIN,
+            a_login_by_recovery_code LOGIN_BY_RECOVERY_CODE,
+            a_wrong_code WRONG_CODE,
+            a_screen_locker UNLOCK_SCREEN,
+            an_unlock_by_root UNLOCK,
+            a_removal_by_root FORGET,
+            an_enrolment_by_root ENROL,
+            a_change_of_device_by_root RESET,
+            the_program_in_front_of_a_helper CHANGE_PHONES,
+            an_enrolment_by_the_helper HELPER_ENROLS,
+            a_change_of_device_by_the_helper HELPER_RESETS,
+            new_recovery_codes_by_the_helper HELPER_RENEWS_RECOVERY_CODES,
+            a_removal_by_the_helper HELPER_DISABLES,
+            a_check_by_the_helper HELPER_VERIFIES,
+        }
+    };
+    ($run:ident: $($sentence:ident $operation:ident,)*) => {
+        $(#[test]
+        fn $sentence() {
+            $run(stringify!($sentence), &$crate::operations::$operation);
+        })*
+    };
+}

@@ -5,7 +5,6 @@
 use pam_otp_tests::{
     disk::{Moment, moments},
     fault::{Traced, report},
-    operations,
     ordeal::{Operation, Standing, judge},
     outcome::Dialogue,
 };
@@ -44,26 +43,19 @@ fn cut_off_at_every_moment(name: &str, operation: &Operation) {
     assert!(before > 0 && after > 0, "cut off before and after: {before} {after}");
 }
 
-macro_rules! each_is_cut_off {
-    ($($sentence:ident: $operation:ident,)*) => {
-        $(#[test]
-        fn $sentence() {
-            cut_off_at_every_moment(stringify!($sentence), &operations::$operation);
-        })*
-    };
-}
-
-each_is_cut_off! {
-    a_login: LOGIN,
-    a_login_by_recovery_code: LOGIN_BY_RECOVERY_CODE,
-    a_wrong_code: WRONG_CODE,
-    an_unlock_by_root: UNLOCK,
-    a_removal_by_root: FORGET,
-    an_enrolment_by_root: ENROL,
-    a_change_of_device_by_root: RESET,
-    an_enrolment_by_the_helper: HELPER_ENROLS,
-    a_change_of_device_by_the_helper: HELPER_RESETS,
-    new_recovery_codes_by_the_helper: HELPER_RENEWS_RECOVERY_CODES,
-    a_removal_by_the_helper: HELPER_DISABLES,
-    a_check_by_the_helper: HELPER_VERIFIES,
+// The screen locker and otp-enroll write nothing themselves.
+pam_otp_tests::each_operation! {
+    cut_off_at_every_moment:
+    a_login LOGIN,
+    a_login_by_recovery_code LOGIN_BY_RECOVERY_CODE,
+    a_wrong_code WRONG_CODE,
+    an_unlock_by_root UNLOCK,
+    a_removal_by_root FORGET,
+    an_enrolment_by_root ENROL,
+    a_change_of_device_by_root RESET,
+    an_enrolment_by_the_helper HELPER_ENROLS,
+    a_change_of_device_by_the_helper HELPER_RESETS,
+    new_recovery_codes_by_the_helper HELPER_RENEWS_RECOVERY_CODES,
+    a_removal_by_the_helper HELPER_DISABLES,
+    a_check_by_the_helper HELPER_VERIFIES,
 }
