@@ -180,21 +180,26 @@ fn purging_amid_enrolments_leaves_a_whole_record_or_none() {
     }
 }
 
+/// Waits until somebody else has opened a file that we have open, or `other` is over.
+fn until_opened_twice<T>(path: &Path, other: &thread::ScopedJoinHandle<'_, T>) {
+    let opened = || {
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets.filter(|target| target == path).count()
+    };
+    while opened() < 2 && !other.is_finished() {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Takes the lock, waits until `other` has opened the state as well, does something to the state, and lets go.
 fn while_waiting<T: Send>(home: &Home, other: impl FnOnce() -> T + Send, meanwhile: impl FnOnce(&Path)) -> T {
     let path = home.path("alice.state");
     let holder = File::open(&path).unwrap();
     holder.lock().unwrap();
-    let opened = || {
-        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
-        let targets = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
-        targets.filter(|target| *target == path).count()
-    };
     thread::scope(|scope| {
         let other = scope.spawn(other);
-        while opened() < 2 && !other.is_finished() {
-            thread::sleep(Duration::from_millis(1));
-        }
+        until_opened_twice(&path, &other);
         thread::sleep(Duration::from_millis(20)); // so that it reads, too, what there is to read without the lock
         meanwhile(&path);
         drop(holder);
@@ -232,4 +237,36 @@ fn who_reads_amid_a_write_reads_again_when_it_is_over() {
     [0, 1].into_iter().for_each(|slot| home.garble(slot));
     let record = while_waiting(&home, || home.read(), |path| overwrite(path, whole));
     assert_eq!(record.state.failures, 1);
+}
+
+#[test]
+fn who_reads_what_others_never_leave_alone_gives_up() {
+    let home = Home::enrolled();
+    [0, 1].into_iter().for_each(|slot| home.garble(slot));
+    // The same again in a new file, which is locked before anybody can open it.
+    let renew = |name: &str| {
+        fs::copy(home.path(name), home.path("copy")).unwrap();
+        chown(home.path("copy"), Some(1000), Some(1000)).unwrap();
+        let file = File::open(home.path("copy")).unwrap();
+        file.lock().unwrap();
+        fs::rename(home.path("copy"), home.path(name)).unwrap();
+        file
+    };
+    let mut holder = renew("alice.state");
+    let mut rounds = 0;
+    let found = thread::scope(|scope| {
+        let reader = scope.spawn(|| home.store.read(&alice()));
+        while !reader.is_finished() && rounds < 2 * MOST_TRIES {
+            until_opened_twice(&home.path("alice.state"), &reader);
+            if !reader.is_finished() {
+                renew("alice.toml");
+                holder = renew("alice.state"); // the one before is let go
+                rounds += 1;
+            }
+        }
+        drop(holder);
+        reader.join().unwrap()
+    });
+    assert!(matches!(found, Err(StoreError::Damaged { .. })));
+    assert_eq!(rounds, MOST_TRIES);
 }
