@@ -123,12 +123,22 @@ fn users_do_not_get_in_each_others_way() {
     assert_eq!(verdicts, vec![by_phone(); 32]);
 }
 
+/// Sets it when dropped, be it by a failure: else the others would go on for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn who_reads_while_others_enrol_and_remove_reads_one_or_the_other_whole() {
     let home = Home::enrolled();
     let over = AtomicBool::new(false);
     together(4, |number| {
         if number == 0 {
+            let _over = Over(&over);
             for round in 0..150 {
                 let round = u8::try_from(round).unwrap();
                 change(&home.store, &alice(), |_| {
@@ -138,7 +148,6 @@ fn who_reads_while_others_enrol_and_remove_reads_one_or_the_other_whole() {
                 .unwrap();
                 thread::sleep(Duration::from_millis(1)); // a lock is polled for: let the others have a turn
             }
-            over.store(true, Ordering::Relaxed);
         }
         while !over.load(Ordering::Relaxed) {
             if number == 1 {
