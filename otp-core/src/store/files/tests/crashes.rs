@@ -146,7 +146,7 @@ fn whatever_a_killed_enrolment_left_is_gone_after_the_next_one_and_after_a_remov
     assert!(home.names().is_empty());
 }
 
-/// Enrols Alice while somebody else works on the first state that she is to have, and does `meanwhile` before letting go.
+/// Enrols Alice while somebody else works on her first state, and does `meanwhile` before that one lets go.
 fn enrolled_while_another_makes_the_state(home: &Home, meanwhile: impl FnOnce(&Path)) -> Swap {
     let beside = home.path("alice.new-state-by-root");
     fs::write(&beside, "half").unwrap();
