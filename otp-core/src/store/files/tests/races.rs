@@ -239,6 +239,25 @@ fn who_waits_for_a_state_that_is_removed_meanwhile_writes_nothing_into_the_void(
 }
 
 #[test]
+fn purging_takes_nothing_from_an_enrolment_that_began_meanwhile() {
+    let home = Home::empty();
+    let names = Names::of(&alice());
+    fs::write(home.path(&names.incoming_state), "half").unwrap();
+    assert!(!home.store.purge(&alice()).unwrap());
+    assert_eq!(home.names(), [names.incoming_state]);
+
+    let home = Home::enrolled();
+    let begun_anew = |state: &Path| {
+        fs::remove_file(state.with_extension("toml")).unwrap();
+        removed(state);
+        fs::write(state, "another").unwrap();
+        fs::write(home.path(&names.incoming), "half").unwrap();
+    };
+    assert!(!while_waiting(&home, || home.store.purge(&alice()).unwrap(), begun_anew));
+    assert_eq!(home.names(), [names.incoming.as_str(), names.state.as_str()]);
+}
+
+#[test]
 fn who_reads_amid_a_write_reads_again_when_it_is_over() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
