@@ -3,6 +3,8 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
 use super::*;
 
 /// Runs `each` in as many threads, which start together, and collects what they say.
@@ -255,6 +257,25 @@ fn purging_takes_nothing_from_an_enrolment_that_began_meanwhile() {
     };
     assert!(!while_waiting(&home, || home.store.purge(&alice()).unwrap(), begun_anew));
     assert_eq!(home.names(), [names.incoming.as_str(), names.state.as_str()]);
+}
+
+#[test]
+fn the_state_is_removed_last_since_its_lock_guards_the_rest() {
+    let removals: [fn(&Home); 2] = [
+        |home| assert!(home.store.purge(&alice()).unwrap()),
+        |home| assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done),
+    ];
+    for remove in removals {
+        let home = Home::enrolled();
+        for name in Names::of(&alice()).beside() {
+            fs::write(home.path(name), "half").unwrap();
+        }
+        let kernel = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+        kernel.add_watch(home.directory.path(), AddWatchFlags::IN_DELETE).unwrap();
+        remove(&home);
+        let removed: Vec<_> = kernel.read_events().unwrap().into_iter().filter_map(|event| event.name).collect();
+        assert_eq!((removed.len(), removed.last().unwrap().to_str()), (6, Some("alice.state")), "{removed:?}");
+    }
 }
 
 #[test]
