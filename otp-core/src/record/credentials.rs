@@ -417,6 +417,16 @@ mod tests {
     }
 
     #[test]
+    fn a_device_name_is_short_and_cannot_steer_a_terminal() {
+        for name in ["a", " ", &"\u{10FFFF}".repeat(40)] {
+            assert_eq!(DeviceName::parse(name).unwrap().as_str(), name);
+        }
+        for name in ["", &"a".repeat(41), "a\nb", "\u{1b}[2J", "\u{7f}", "\u{9b}2J"] {
+            assert!(DeviceName::parse(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
     fn an_error_never_quotes_a_seed() {
         let good = full().encode();
         for broken in [SEED.to_lowercase(), format!("{SEED}A="), format!("{SEED}\\x")] {

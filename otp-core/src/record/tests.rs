@@ -185,6 +185,16 @@ fn a_record_whose_halves_do_not_fit_is_damage() {
 }
 
 #[test]
+fn an_enrolment_shows_itself_in_one_spelling_wherever_it_is_printed() {
+    let (enrolment, spelling) = (EnrolmentId([0xab; 16]), "ab".repeat(16));
+    assert_eq!((enrolment.to_string(), format!("{enrolment:?}")), (spelling.clone(), spelling.clone()));
+    assert_eq!(EnrolmentId::parse(&spelling), Some(enrolment));
+    for other in [spelling.to_uppercase(), spelling[2..].to_owned(), format!("{spelling}ab")] {
+        assert_eq!(EnrolmentId::parse(&other), None, "{other}");
+    }
+}
+
+#[test]
 fn what_is_left_of_the_recovery_codes_is_counted() {
     let mut record = record(vec![phone(1)]);
     assert_eq!(record.recovery_left(), Some(10));

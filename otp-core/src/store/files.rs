@@ -165,11 +165,12 @@ impl FileStore {
         };
         let mut existed = self.unlink(&names.credentials)?;
         if !gone {
-            // Where the state is gone, one that is there by now belongs to an enrolment that began after us.
-            existed |= self.unlink(&names.state)?;
+            // Where the state is gone, one that is there by now belongs to an enrolment that began after us. It goes last:
+            // without it there is no lock, and what lies beside may be the next enrolment's.
             for name in names.beside() {
                 existed |= self.unlink(name)?;
             }
+            existed |= self.unlink(&names.state)?;
         }
         self.sync_directory()?;
         Ok(existed)
@@ -450,9 +451,9 @@ impl Store for FileStore {
     fn remove(&self, account: &Account, held: Held) -> Result<Swap, StoreError> {
         let names = Names::of(account);
         self.unlink(&names.credentials)?;
-        // Without credentials a state is nobody's, and the next enrolment's to use.
-        let _ = self.unlink(&names.state);
         self.sweep(&names);
+        // Without credentials a state is nobody's, and the next enrolment's to use. With it goes the lock, so it goes last.
+        let _ = self.unlink(&names.state);
         held.state.sync_all().map_err(|error| self.unflushed(&names.state, error))?;
         self.sync_directory()?;
         Ok(Swap::Done)

@@ -146,9 +146,8 @@ fn whatever_a_killed_enrolment_left_is_gone_after_the_next_one_and_after_a_remov
     assert!(home.names().is_empty());
 }
 
-#[test]
-fn a_first_state_that_somebody_else_works_on_is_waited_for() {
-    let home = Home::empty();
+/// Enrols Alice while somebody else works on her first state, and does `meanwhile` before that one lets go.
+fn enrolled_while_another_makes_the_state(home: &Home, meanwhile: impl FnOnce(&Path)) -> Swap {
     let beside = home.path("alice.new-state-by-root");
     fs::write(&beside, "half").unwrap();
     fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
@@ -158,11 +157,27 @@ fn a_first_state_that_somebody_else_works_on_is_waited_for() {
         let other = scope.spawn(|| home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap());
         thread::sleep(Duration::from_millis(50));
         assert_eq!(fs::read_to_string(&beside).unwrap(), "half");
-        fs::rename(&beside, home.path("alice.state")).unwrap();
+        meanwhile(&beside);
         drop(holder);
-        assert_eq!(other.join().unwrap(), Swap::Lost);
-    });
+        other.join().unwrap()
+    })
+}
+
+#[test]
+fn a_first_state_that_somebody_else_works_on_is_waited_for() {
+    let home = Home::empty();
+    let moved_in = |beside: &Path| fs::rename(beside, home.path("alice.state")).unwrap();
+    assert_eq!(enrolled_while_another_makes_the_state(&home, moved_in), Swap::Lost);
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), "half");
+}
+
+#[test]
+fn a_first_state_that_comes_too_late_takes_nobodys_place_and_leaves_nothing() {
+    let home = Home::empty();
+    let overtaken = |_: &Path| fs::write(home.path("alice.state"), "another").unwrap();
+    assert_eq!(enrolled_while_another_makes_the_state(&home, overtaken), Swap::Lost);
+    assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), "another");
+    assert_eq!(home.names(), ["alice.state"]);
 }
 
 #[test]

@@ -174,6 +174,15 @@ fn an_enrolment_is_not_made_over_something_strange() {
 }
 
 #[test]
+fn a_state_that_somebody_else_could_write_is_nobodys_first() {
+    let home = Home::empty();
+    home.store.create("alice.state", &named("bob", 1001), &BLANK).unwrap();
+    let error = home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap_err().to_string();
+    assert!(error.ends_with("alice.state belongs to uid 1001, which is not its user's"), "{error}");
+    assert_eq!(home.names(), ["alice.state"]);
+}
+
+#[test]
 fn a_first_state_goes_on_with_nothing_that_a_killed_process_cannot_have_left() {
     let beside = "alice.new-state-by-root";
     for kind in ["symbolic link", "hard link", "fifo", "of another user", "of mode 0666"] {

@@ -3,6 +3,8 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
 use super::*;
 
 /// Runs `each` in as many threads, which start together, and collects what they say.
@@ -123,12 +125,22 @@ fn users_do_not_get_in_each_others_way() {
     assert_eq!(verdicts, vec![by_phone(); 32]);
 }
 
+/// Sets it when dropped, be it by a failure: else the others would go on for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn who_reads_while_others_enrol_and_remove_reads_one_or_the_other_whole() {
     let home = Home::enrolled();
     let over = AtomicBool::new(false);
     together(4, |number| {
         if number == 0 {
+            let _over = Over(&over);
             for round in 0..150 {
                 let round = u8::try_from(round).unwrap();
                 change(&home.store, &alice(), |_| {
@@ -138,7 +150,6 @@ fn who_reads_while_others_enrol_and_remove_reads_one_or_the_other_whole() {
                 .unwrap();
                 thread::sleep(Duration::from_millis(1)); // a lock is polled for: let the others have a turn
             }
-            over.store(true, Ordering::Relaxed);
         }
         while !over.load(Ordering::Relaxed) {
             if number == 1 {
@@ -180,21 +191,26 @@ fn purging_amid_enrolments_leaves_a_whole_record_or_none() {
     }
 }
 
+/// Waits until somebody else has opened a file that we have open, or `other` is over.
+fn until_opened_twice<T>(path: &Path, other: &thread::ScopedJoinHandle<'_, T>) {
+    let opened = || {
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets.filter(|target| target == path).count()
+    };
+    while opened() < 2 && !other.is_finished() {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Takes the lock, waits until `other` has opened the state as well, does something to the state, and lets go.
 fn while_waiting<T: Send>(home: &Home, other: impl FnOnce() -> T + Send, meanwhile: impl FnOnce(&Path)) -> T {
     let path = home.path("alice.state");
     let holder = File::open(&path).unwrap();
     holder.lock().unwrap();
-    let opened = || {
-        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
-        let targets = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
-        targets.filter(|target| *target == path).count()
-    };
     thread::scope(|scope| {
         let other = scope.spawn(other);
-        while opened() < 2 && !other.is_finished() {
-            thread::sleep(Duration::from_millis(1));
-        }
+        until_opened_twice(&path, &other);
         thread::sleep(Duration::from_millis(20)); // so that it reads, too, what there is to read without the lock
         meanwhile(&path);
         drop(holder);
@@ -225,6 +241,44 @@ fn who_waits_for_a_state_that_is_removed_meanwhile_writes_nothing_into_the_void(
 }
 
 #[test]
+fn purging_takes_nothing_from_an_enrolment_that_began_meanwhile() {
+    let home = Home::empty();
+    let names = Names::of(&alice());
+    fs::write(home.path(&names.incoming_state), "half").unwrap();
+    assert!(!home.store.purge(&alice()).unwrap());
+    assert_eq!(home.names(), [names.incoming_state]);
+
+    let home = Home::enrolled();
+    let begun_anew = |state: &Path| {
+        fs::remove_file(state.with_extension("toml")).unwrap();
+        removed(state);
+        fs::write(state, "another").unwrap();
+        fs::write(home.path(&names.incoming), "half").unwrap();
+    };
+    assert!(!while_waiting(&home, || home.store.purge(&alice()).unwrap(), begun_anew));
+    assert_eq!(home.names(), [names.incoming.as_str(), names.state.as_str()]);
+}
+
+#[test]
+fn the_state_is_removed_last_since_its_lock_guards_the_rest() {
+    let removals: [fn(&Home); 2] = [
+        |home| assert!(home.store.purge(&alice()).unwrap()),
+        |home| assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done),
+    ];
+    for remove in removals {
+        let home = Home::enrolled();
+        for name in Names::of(&alice()).beside() {
+            fs::write(home.path(name), "half").unwrap();
+        }
+        let kernel = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+        kernel.add_watch(home.directory.path(), AddWatchFlags::IN_DELETE).unwrap();
+        remove(&home);
+        let removed: Vec<_> = kernel.read_events().unwrap().into_iter().filter_map(|event| event.name).collect();
+        assert_eq!((removed.len(), removed.last().unwrap().to_str()), (6, Some("alice.state")), "{removed:?}");
+    }
+}
+
+#[test]
 fn who_reads_amid_a_write_reads_again_when_it_is_over() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
@@ -232,4 +286,36 @@ fn who_reads_amid_a_write_reads_again_when_it_is_over() {
     [0, 1].into_iter().for_each(|slot| home.garble(slot));
     let record = while_waiting(&home, || home.read(), |path| overwrite(path, whole));
     assert_eq!(record.state.failures, 1);
+}
+
+#[test]
+fn who_reads_what_others_never_leave_alone_gives_up() {
+    let home = Home::enrolled();
+    [0, 1].into_iter().for_each(|slot| home.garble(slot));
+    // The same again in a new file, which is locked before anybody can open it.
+    let renew = |name: &str| {
+        fs::copy(home.path(name), home.path("copy")).unwrap();
+        chown(home.path("copy"), Some(1000), Some(1000)).unwrap();
+        let file = File::open(home.path("copy")).unwrap();
+        file.lock().unwrap();
+        fs::rename(home.path("copy"), home.path(name)).unwrap();
+        file
+    };
+    let mut holder = renew("alice.state");
+    let mut rounds = 0;
+    let found = thread::scope(|scope| {
+        let reader = scope.spawn(|| home.store.read(&alice()));
+        while !reader.is_finished() && rounds < 2 * MOST_TRIES {
+            until_opened_twice(&home.path("alice.state"), &reader);
+            if !reader.is_finished() {
+                renew("alice.toml");
+                holder = renew("alice.state"); // the one before is let go
+                rounds += 1;
+            }
+        }
+        drop(holder);
+        reader.join().unwrap()
+    });
+    assert!(matches!(found, Err(StoreError::Damaged { .. })));
+    assert_eq!(rounds, MOST_TRIES);
 }
