@@ -189,7 +189,7 @@ fn an_enrolment_shows_itself_in_one_spelling_wherever_it_is_printed() {
     let (enrolment, spelling) = (EnrolmentId([0xab; 16]), "ab".repeat(16));
     assert_eq!((enrolment.to_string(), format!("{enrolment:?}")), (spelling.clone(), spelling.clone()));
     assert_eq!(EnrolmentId::parse(&spelling), Some(enrolment));
-    for other in [spelling.to_uppercase(), spelling[2..].to_owned(), format!("{spelling}ab")] {
+    for other in [spelling.to_uppercase(), "ab".repeat(15), format!("{spelling}ab")] {
         assert_eq!(EnrolmentId::parse(&other), None, "{other}");
     }
 }
