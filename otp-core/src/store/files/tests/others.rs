@@ -11,7 +11,9 @@ fn run(test: &str, home: &Home, uid: u32, gid: u32) {
     let copy = tempfile::tempdir().unwrap();
     fs::set_permissions(copy.path(), Permissions::from_mode(0o755)).unwrap();
     let program = copy.path().join("tests");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another process: what one of ours has open for writing, a child that another test starts just then has open too,
+    // and Linux runs no such file.
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap().success());
     let name = format!("store::files::tests::others::{test}");
     let mut command = Command::new(&program);
     command.args(["--exact", "--ignored", &name]).current_dir(home.directory.path()).uid(uid).gid(gid);
