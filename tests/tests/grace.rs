@@ -2,44 +2,33 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
-    conversation::Talk, machine, phone::Phone, script::Script, service::Service, site::Site, sshd::Sshd, syslog,
-    users::TestUser,
+    conversation::Talk, desk::Desk, machine, phone::Phone, site::Site, sshd::Sshd, syslog, users::TestUser,
 };
 use std::{fs, process::Command};
 
 const HERE: &str = "203.0.113.9";
 const GRACE: &str = "[grace]\nfor = \"12h\"\n";
 
-/// A user with a phone, at a site with grace, before a service that asks for nothing but a code.
-struct Desk {
-    user: TestUser,
-    site: Site,
-    service: Service,
-    phone: Phone,
+/// Logins from here, of a user at a desk.
+trait FromHere {
+    /// A login from here, which asks and is let in.
+    fn let_in_with_a_code(&self);
+    /// Whether a login from here passes without a code. One that asks is hung up on and costs nothing.
+    fn passes(&self) -> bool;
+    /// `otp-enroll` as root for this user, with proof on standard input.
+    fn otp_enroll(&self, arguments: &[&str], proof: &str) -> String;
 }
 
-impl Desk {
-    fn new(config: &str) -> Desk {
-        let (user, site) = (TestUser::new("alice"), Site::new(config));
-        let service = Service::private(&site.auth("required", ""));
-        Desk { phone: Phone::enrol(&site, &user.name), user, site, service }
-    }
-
-    fn script(&self) -> Script<'_> {
-        self.phone.script(Talk::new(&self.service, &self.user.name))
-    }
-
-    /// A login from here, which asks and is let in.
+impl FromHere for Desk {
     fn let_in_with_a_code(&self) {
-        let talk = Talk::new(&self.service, &self.user.name).rhost(HERE);
-        let said = talk.run(&[self.phone.next_code()]);
+        let talk = self.talk().rhost(HERE);
+        let said = talk.run(&[self.next()]);
         assert_eq!((said.result("authenticate"), said.prompts().len()), ("PAM_SUCCESS", 1), "{said}");
     }
 
-    /// Whether a login from here passes without a code. One that asks is hung up on and costs nothing.
     fn passes(&self) -> bool {
         let mark = syslog::mark();
-        let said = Talk::new(&self.service, &self.user.name).rhost(HERE).run::<&str>(&[]);
+        let said = self.talk().rhost(HERE).run::<&str>(&[]);
         let passes = said.result("authenticate") == "PAM_SUCCESS";
         let log = syslog::of_module(mark, said.pid);
         let line = format!("info accepted user={} rhost={HERE} factor=grace", self.user.name);
@@ -47,7 +36,6 @@ impl Desk {
         passes
     }
 
-    /// `otp-enroll` as root for this user, with proof on standard input.
     fn otp_enroll(&self, arguments: &[&str], proof: &str) -> String {
         let mut command = Command::new("sh");
         command.args(["-c", "proof=$1; shift; printf '%s\\n' \"$proof\" | otp-enroll \"$@\"", "sh", proof, "--config"]);
