@@ -4,7 +4,7 @@
 //! Left out are the calls for memory, and the host's own reading and writing of its three streams.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::{conversation::Talk, machine, phone::Phone, service::Service, site::Site, users::TestUser};
+use pam_otp_tests::{conversation::Talk, desk::Desk, machine, users::TestUser};
 use std::{fs, process::Command};
 
 /// libpam loads the module. It stays until the process ends.
@@ -91,22 +91,18 @@ const FIRST: [&str; 8] = [LOAD, CONFIGURATION, NAME_SERVICE, USER, LOOK, RECORD,
 /// Each further one.
 const FURTHER: [&str; 7] = [CONFIGURATION, NAME_SERVICE_AGAIN, USER, LOOK, RECORD, SWAP, LOG_AGAIN];
 
-struct Desk {
-    user: TestUser,
-    site: Site,
-    service: Service,
-    phone: Phone,
-}
-
-impl Desk {
-    fn new() -> Desk {
-        let (user, site) = (TestUser::new("alice"), Site::new(""));
-        let phone = Phone::enrol(&site, &user.name);
-        Desk { service: Service::private(""), user, site, phone }
-    }
-
+/// What the logins of a user at a desk ask of the kernel.
+trait Traced {
     /// The calls of logins with these answers, one process, one login for each answer; without the module where there
     /// are none to give.
+    fn trace(&self, user: &str, answers: &[&str], logins: usize) -> Vec<Vec<String>>;
+    /// Names in place of what is different in each run.
+    fn named(&self, call: &str) -> String;
+    /// What the module adds to each of so many logins of one process.
+    fn added(&self, user: &str, answers: &[&str]) -> Vec<Vec<String>>;
+}
+
+impl Traced for Desk {
     fn trace(&self, user: &str, answers: &[&str], logins: usize) -> Vec<Vec<String>> {
         let otp = if answers.is_empty() { String::new() } else { self.site.auth("required", "") };
         self.service.set(&format!("{otp}auth required pam_permit.so"));
@@ -130,7 +126,6 @@ impl Desk {
         starts.iter().zip(ends).map(|(start, end)| calls.get(*start..end).unwrap().to_vec()).collect()
     }
 
-    /// Names in place of what is different in each run.
     fn named(&self, call: &str) -> String {
         let replace = |text: String, (from, to): (String, &str)| text.replace(&from, to);
         let path = |path: &std::path::Path| path.display().to_string();
@@ -147,7 +142,6 @@ impl Desk {
         .fold(call.to_owned(), replace)
     }
 
-    /// What the module adds to each of so many logins of one process.
     fn added(&self, user: &str, answers: &[&str]) -> Vec<Vec<String>> {
         let (with, without) = (self.trace(user, answers, answers.len()), self.trace(user, &[], answers.len()));
         with.iter().zip(&without).map(|(with, without)| beyond(with, without)).collect()
@@ -226,7 +220,7 @@ fn show(calls: &[String]) -> String {
 
 #[test]
 fn a_login_makes_these_calls_and_no_others() {
-    let desk = Desk::new();
+    let desk = Desk::new("");
     let codes = [desk.phone.next_code(), desk.phone.next_code()];
     let added = desk.added(&desk.user.name, &[&codes[0], &codes[1]]);
     let [first, further] = added.as_slice() else { panic!("{added:#?}") };
@@ -236,7 +230,7 @@ fn a_login_makes_these_calls_and_no_others() {
 
 #[test]
 fn a_login_costs_the_same_among_two_thousand_others() {
-    let desk = Desk::new();
+    let desk = Desk::new("");
     for file in [desk.site.credentials(&desk.user.name), desk.site.state_file(&desk.user.name)] {
         let (content, suffix) = (fs::read(&file).unwrap(), file.extension().unwrap().to_owned());
         for number in 0..2000 {
@@ -250,7 +244,7 @@ fn a_login_costs_the_same_among_two_thousand_others() {
 
 #[test]
 fn every_answer_costs_one_write_and_one_flush_whatever_it_is() {
-    let (desk, bob) = (Desk::new(), TestUser::new("bob"));
+    let (desk, bob) = (Desk::new(""), TestUser::new("bob"));
     desk.site.set("[lockout]\nafter = 3\n[policy]\nsecond_factor = \"required\"\n");
     let (wrong, right) = (desk.phone.wrong(), desk.phone.next_code());
     let (recovery, other) = (desk.phone.recovery_code(), "ABCD-EFGH-IJKL-MNOP".to_owned());
@@ -286,7 +280,7 @@ fn every_answer_costs_one_write_and_one_flush_whatever_it_is() {
 
 #[test]
 fn who_is_not_asked_costs_no_write() {
-    let (desk, bob) = (Desk::new(), TestUser::new("bob"));
+    let (desk, bob) = (Desk::new(""), TestUser::new("bob"));
     let calls = desk.trace(&bob.name, &["never asked for"], 1).concat();
     let asked = |word: &str| calls.iter().any(|call| call.contains(word));
     assert!(asked("openat STATE as a place") && !asked("write") && !asked("sync") && !asked("flock"), "{calls:#?}");
