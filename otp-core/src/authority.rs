@@ -8,7 +8,7 @@ use crate::attempt::{Attempt, Typed};
 use crate::decide::{Refusal, Verdict, decide};
 use crate::error::Error;
 use crate::policy::{Place, Ruling, SecondFactor};
-use crate::record::{Credentials, Record, Requirement, Unenforced};
+use crate::record::{Outline, Record, Requirement, Unenforced};
 use crate::site::{self, Site};
 use crate::store::{FileStore, Store, update};
 use crate::time::UnixTime;
@@ -49,13 +49,16 @@ impl<'a> LocalAuthority<'a> {
     /// Whether a code is asked for. Somebody unknown is asked like somebody enrolled.
     pub fn demand(&self, place: &Place, now: UnixTime) -> Result<Demand, Error> {
         let Some(account) = &self.account else { return Ok(Demand::Code) };
-        let credentials = self.store.credentials_of(account)?;
-        let ruling = self.ruling(account, credentials.as_ref(), place, now)?;
-        let has_device = match credentials {
+        let outline = self.store.outline(account)?;
+        let personal = outline.as_ref().map_or(Requirement::Policy, |outline| outline.requirement);
+        let ruling = self.ruling(account, personal, place, now)?;
+        let has_device = match outline {
             None => false,
-            Some(credentials) if credentials.has_device() => true,
+            Some(Outline { has_device: true, .. }) => true,
             // What was cut off its end has no device either: its state knows how many there were.
-            Some(_) => self.store.read(account)?.is_some_and(|record| record.is_enrolled()),
+            Some(Outline { has_device: false, .. }) => {
+                self.store.read(account)?.is_some_and(|record| record.is_enrolled())
+            }
         };
         Ok(match (ruling.second_factor, has_device) {
             (SecondFactor::Skip, _) | (SecondFactor::Optional, false) => Demand::Nothing(ruling),
@@ -73,19 +76,12 @@ impl<'a> LocalAuthority<'a> {
         let nobody = || Error::Names { subject: "the user".into(), errno: nix::errno::Errno::ENOENT };
         let account = self.account.as_ref().ok_or_else(nobody)?;
         let record = self.store.read(account)?;
-        let credentials = record.as_ref().map(|record| &record.credentials);
-        let ruling = self.ruling(account, credentials, place, now)?;
-        Ok((ruling, credentials.is_some_and(Credentials::has_device)))
+        let personal = record.as_ref().map_or(Requirement::Policy, |record| record.credentials.requirement);
+        let ruling = self.ruling(account, personal, place, now)?;
+        Ok((ruling, record.is_some_and(|record| record.is_enrolled())))
     }
 
-    fn ruling(
-        &self,
-        account: &Account,
-        credentials: Option<&Credentials>,
-        place: &Place,
-        now: UnixTime,
-    ) -> Result<Ruling, Error> {
-        let personal = credentials.map_or(Requirement::Policy, |credentials| credentials.requirement);
+    fn ruling(&self, account: &Account, personal: Requirement, place: &Place, now: UnixTime) -> Result<Ruling, Error> {
         let member = |group: &str| site::is_member(account, group);
         self.site.config.policy.ruling(account.name.as_str(), personal, place, now, member)
     }

@@ -2,6 +2,7 @@
 
 mod section;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,8 @@ impl Default for Config {
 impl Config {
     /// Reads the text of a configuration file; `path` is only for errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let source = Source { path, text };
+        let text = without_comments(text);
+        let source = Source { path, text: &text };
         let document = source.document()?;
         let mut config = Self::default();
         let mut top = source.section(&document);
@@ -133,6 +135,35 @@ impl Config {
         let wanted = "a number and s, m, h or d, like \"15m\", or \"until-unlocked\"";
         lockout.set("for", &mut self.limits.lock_for, wanted, |value| LockFor::parse(&value.text(30)?))
     }
+}
+
+/// The same text with blank lines for its lines of comment, which are most of a configuration: a login need not parse them.
+///
+/// A line that begins with `#` is a comment unless it stands within a text of several lines; where there is one, all stays.
+/// What TOML does not allow in a comment stays too, and is an error.
+fn without_comments(text: &str) -> Cow<'_, str> {
+    let (mut said, mut rest) = (String::with_capacity(text.len().saturating_add(1)), text);
+    while !rest.is_empty() {
+        rest = if let Some(after) = after_comment(rest) {
+            after
+        } else {
+            let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+            if line.contains("\"\"\"") || line.contains("'''") {
+                return Cow::Borrowed(text);
+            }
+            said.push_str(line);
+            after
+        };
+        said.push('\n');
+    }
+    Cow::Owned(said)
+}
+
+/// What follows a line of comment, where the text begins with one.
+fn after_comment(text: &str) -> Option<&str> {
+    let comment = text.strip_prefix('#')?;
+    let end = comment.bytes().position(|byte| byte.is_ascii_control())?;
+    comment.get(end..)?.strip_prefix('\n')
 }
 
 /// Seven days.

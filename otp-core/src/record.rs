@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use credentials::{Credentials, Device, DeviceName, Kind, Requirement};
+pub use credentials::{Credentials, Device, DeviceName, Kind, Outline, Requirement};
 pub use state::{Grace, Lock, MOST_GRACES, SLOT_SIZE, Slot, State, Unenforced};
 
 use crate::user::Account;
@@ -90,9 +90,25 @@ impl Record {
 }
 
 impl EnrolmentId {
-    fn parse(hex: &str) -> Option<Self> {
-        let bytes = base16ct::lower::decode_vec(hex.as_bytes()).ok()?;
-        Some(Self(bytes.try_into().ok()?))
+    fn parse(text: &str) -> Option<Self> {
+        hex(text).map(Self)
+    }
+}
+
+/// Ids, salts and hashes in lower-case HEX. None of them is a secret, so this need not take constant time.
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = pair.iter().try_fold(0u8, |high, digit| Some(high.wrapping_mul(16) | hex_digit(*digit)?))?;
+    }
+    (text.len() == N.saturating_mul(2)).then_some(bytes)
+}
+
+fn hex_digit(letter: u8) -> Option<u8> {
+    match letter {
+        b'0'..=b'9' => Some(letter.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(letter.wrapping_sub(b'a').wrapping_add(10)),
+        _ => None,
     }
 }
 

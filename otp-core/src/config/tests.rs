@@ -178,6 +178,30 @@ fn what_is_longer_than_a_line_stays_a_line() {
 }
 
 #[test]
+fn what_looks_like_a_comment_within_a_text_is_text() {
+    for quotes in ["\"\"\"", "'''"] {
+        let backslash = if quotes.starts_with('"') { "\\" } else { "" };
+        let text = format!("# what people see\n[prompt]\ncode = {quotes}\n#1 Code: {backslash}\n{quotes}\n# end\n");
+        // In the literal kind the end of the line is part of the text, which a prompt must not have.
+        let expected = if backslash.is_empty() {
+            Err("/etc/pam_otp/pam_otp.toml:3: prompt.code must be a text of 1 to 200 characters".to_owned())
+        } else {
+            Ok("#1 Code: ".to_owned())
+        };
+        assert_eq!(parse(&text).map(|config| config.prompt), expected);
+    }
+    assert_eq!(parse("[prompt]\ncode = '''\n#1 Code: '''").unwrap().prompt, "#1 Code: ");
+}
+
+#[test]
+fn a_comment_is_looked_at_for_what_toml_does_not_allow_in_it() {
+    assert!(parse("# a\tb\n# ä\r\n#\n# end").is_ok());
+    for bad in ["# \u{7f}\n", "# \0\n", "#\r#\n"] {
+        assert!(error(&format!("# first\n{bad}")).starts_with("2: "), "{bad:?}");
+    }
+}
+
+#[test]
 fn an_error_without_a_line_names_the_file_alone() {
     let error = ConfigError { path: "/etc/x".into(), line: None, what: "is not UTF-8".into() };
     assert_eq!(error.to_string(), "/etc/x: is not UTF-8");

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES};
+use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES, hex};
 use crate::oath::{Algorithm, Digits, Period};
 use crate::recovery::{MOST_CODES, RecoverySet};
 use crate::secret::Secret;
@@ -28,6 +28,17 @@ pub struct Credentials {
     /// Hashed recovery codes, where any were issued.
     pub recovery: Option<RecoverySet>,
 }
+
+/// What a login must know of credentials before anybody is asked: no seed is read out for it.
+pub struct Outline {
+    /// What was required of this user alone.
+    pub requirement: Requirement,
+    /// Whether a code can be given at all.
+    pub has_device: bool,
+}
+
+/// Begins each device.
+const DEVICE: &str = "[[device]]";
 
 /// A requirement set for one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +150,7 @@ impl Credentials {
             writeln!(text, "]")?;
         }
         for device in &self.devices {
-            writeln!(text, "\n[[device]]\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
+            writeln!(text, "\n{DEVICE}\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
             match device.kind {
                 Kind::Totp(period) => writeln!(text, "type = \"totp\"\nperiod = {}", period.get())?,
                 Kind::Hotp => writeln!(text, "type = \"hotp\"")?,
@@ -153,24 +164,12 @@ impl Credentials {
     /// Reads a credentials file: the keys that [`Credentials::encode`] writes, in its order, each on a line of its own.
     /// Blank lines and lines of comment do not count; anything else is damage.
     pub fn decode(bytes: &[u8]) -> Result<Self, Damage> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Damage::Malformed("it is not UTF-8".into()))?;
-        let mut lines = Lines::of(text);
-        let version = lines.value("version", number)?;
-        if version != 1 {
-            return Err(Damage::Version(version));
-        }
-        let mut credentials = Self {
-            user: lines.value("user", |text| UserName::parse(&unquoted(text)?).ok())?,
-            uid: lines.value("uid", number)?,
-            enrolment: lines.value("enrolment", |text| EnrolmentId::parse(&unquoted(text)?))?,
-            requirement: lines.value("requirement", |text| Requirement::parse(&unquoted(text)?))?,
-            recovery: None,
-            devices: Vec::new(),
-        };
+        let mut lines = Lines::of(utf8(bytes)?);
+        let mut credentials = lines.head()?;
         if lines.take("[recovery]") {
             credentials.recovery = Some(lines.recovery()?);
         }
-        while lines.take("[[device]]") {
+        while lines.take(DEVICE) {
             credentials.devices.push(lines.device()?);
         }
         lines.end()?;
@@ -182,8 +181,15 @@ impl Credentials {
         Ok(credentials)
     }
 
+    /// The same, of a user who is known.
+    pub fn decode_of(bytes: &[u8], account: &Account) -> Result<Self, Damage> {
+        let credentials = Self::decode(bytes)?;
+        credentials.belongs_to(account)?;
+        Ok(credentials)
+    }
+
     /// Refuses a record that was made for another user, or for an account that no longer has its uid.
-    pub fn belongs_to(&self, account: &Account) -> Result<(), Damage> {
+    fn belongs_to(&self, account: &Account) -> Result<(), Damage> {
         if self.user == account.name && self.uid == account.uid {
             Ok(())
         } else {
@@ -192,46 +198,92 @@ impl Credentials {
     }
 }
 
+impl Outline {
+    /// Reads what is above the seeds, and whether there are any. Whether they can be used is not looked at.
+    pub fn decode(bytes: &[u8], account: &Account) -> Result<Self, Damage> {
+        let mut lines = Lines::of(utf8(bytes)?);
+        let head = lines.head()?;
+        head.belongs_to(account)?;
+        let has_device = std::iter::from_fn(|| lines.next()).any(|line| line == DEVICE);
+        Ok(Self { requirement: head.requirement, has_device })
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Damage> {
+    std::str::from_utf8(bytes).map_err(|_| Damage::Malformed("it is not UTF-8".into()))
+}
+
 /// The lines of a file that say something, with their numbers. TOML read by a few dozen lines of ours: what only this
 /// program writes needs no more, no copy of a seed is made on the way, and no login pays for a general parser.
+#[derive(Clone)]
 struct Lines<'a> {
-    rest: std::iter::Peekable<Box<dyn Iterator<Item = (usize, &'a str)> + 'a>>,
+    rest: std::str::Lines<'a>,
+    /// The line that was read last, from 1.
     at: usize,
 }
 
 impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Self {
-        let says_something = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
-        let lines: Box<dyn Iterator<Item = _>> =
-            Box::new((1..).zip(text.lines().map(str::trim)).filter(says_something));
-        Self { rest: lines.peekable(), at: 0 }
+        Self { rest: text.lines(), at: 0 }
+    }
+
+    /// The next line that says something.
+    fn next(&mut self) -> Option<&'a str> {
+        loop {
+            let line = self.rest.next()?.trim_ascii();
+            self.at = self.at.saturating_add(1);
+            if !line.is_empty() && !line.starts_with('#') {
+                return Some(line);
+            }
+        }
     }
 
     /// The next line, if it is this one.
     fn take(&mut self, line: &str) -> bool {
-        self.rest.next_if(|(_, found)| *found == line).is_some()
+        let mut ahead = self.clone();
+        let found = ahead.next() == Some(line);
+        if found {
+            *self = ahead;
+        }
+        found
     }
 
     /// The value on the next line, which must be of this key.
     fn value<T>(&mut self, key: &str, read: impl Fn(&'a str) -> Option<T>) -> Result<T, Damage> {
-        let (at, line) = self.rest.next().ok_or_else(|| Damage::Malformed(format!("{key} is missing at its end")))?;
-        self.at = at;
+        let line = self.next().ok_or_else(|| Damage::Malformed(format!("{key} is missing at its end")))?;
         // The line is not quoted: it may hold a seed.
-        let (_, value) = line
-            .split_once(" = ")
-            .filter(|(found, _)| *found == key)
-            .ok_or_else(|| self.fault(key, "must stand here"))?;
-        read(value).ok_or_else(|| self.fault(key, "has a value that cannot be"))
+        let value = line.strip_prefix(key).and_then(|rest| rest.strip_prefix(" = "));
+        read(value.ok_or_else(|| self.fault(key, "must stand here"))?)
+            .ok_or_else(|| self.fault(key, "has a value that cannot be"))
+    }
+
+    /// The keys before the first table.
+    fn head(&mut self) -> Result<Credentials, Damage> {
+        let version = self.value("version", number)?;
+        if version != 1 {
+            return Err(Damage::Version(version));
+        }
+        Ok(Credentials {
+            user: self.value("user", |text| UserName::parse(&unquoted(text)?).ok())?,
+            uid: self.value("uid", number)?,
+            enrolment: self.value("enrolment", |text| EnrolmentId::parse(between_quotes(text)?))?,
+            requirement: self.value("requirement", |text| Requirement::parse(between_quotes(text)?))?,
+            recovery: None,
+            devices: Vec::new(),
+        })
     }
 
     fn recovery(&mut self) -> Result<RecoverySet, Damage> {
-        let salt = self.value("salt", hex)?;
+        let salt = self.value("salt", |text| hex(between_quotes(text)?))?;
         self.value("codes", |text| (text == "[").then_some(()))?;
         let mut hashes = Vec::with_capacity(usize::from(MOST_CODES));
         while !self.take("]") {
-            let (at, line) = self.rest.next().ok_or_else(|| self.fault("codes", "has no end"))?;
-            self.at = at;
-            let hash = line.strip_suffix(',').and_then(hex).filter(|_| hashes.len() < usize::from(MOST_CODES));
+            let line = self.next().ok_or_else(|| self.fault("codes", "has no end"))?;
+            let hash = line
+                .strip_suffix(',')
+                .and_then(between_quotes)
+                .and_then(hex)
+                .filter(|_| hashes.len() < usize::from(MOST_CODES));
             hashes.push(hash.ok_or_else(|| self.fault("codes", "has a value that cannot be"))?);
         }
         Ok(RecoverySet { salt, hashes })
@@ -240,7 +292,7 @@ impl<'a> Lines<'a> {
     fn device(&mut self) -> Result<Device, Damage> {
         let id = DeviceId(self.value("id", number)?);
         let name = self.value("name", |text| DeviceName::parse(&unquoted(text)?).ok())?;
-        let kind = match self.value("type", unquoted)?.as_str() {
+        let kind = match self.value("type", between_quotes)? {
             "totp" => Kind::Totp(self.value("period", |text| Period::try_from(number::<u64>(text)?).ok())?),
             "hotp" => Kind::Hotp,
             _ => return Err(self.fault("type", "has a value that cannot be")),
@@ -249,7 +301,7 @@ impl<'a> Lines<'a> {
             id,
             name,
             kind,
-            algorithm: self.value("algorithm", |text| Algorithm::parse(&unquoted(text)?))?,
+            algorithm: self.value("algorithm", |text| Algorithm::parse(between_quotes(text)?))?,
             digits: self.value("digits", |text| Digits::try_from(number::<u8>(text)?).ok())?,
             created: UnixTime(self.value("created", number)?),
             secret: self.value("secret", |text| Secret::from_base32(between_quotes(text)?).ok())?,
@@ -257,8 +309,8 @@ impl<'a> Lines<'a> {
     }
 
     fn end(&mut self) -> Result<(), Damage> {
-        match self.rest.next() {
-            Some((at, _)) => Err(Damage::Malformed(format!("line {at}: nothing may follow here"))),
+        match self.next() {
+            Some(_) => Err(Damage::Malformed(format!("line {}: nothing may follow here", self.at))),
             None => Ok(()),
         }
     }
@@ -269,12 +321,9 @@ impl<'a> Lines<'a> {
 }
 
 /// Decimal, without sign and without leading zeros.
-fn number<T: FromStr + ToString>(text: &str) -> Option<T> {
-    text.parse().ok().filter(|number: &T| number.to_string() == text)
-}
-
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    base16ct::lower::decode_vec(between_quotes(text)?.as_bytes()).ok()?.try_into().ok()
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| plain)
 }
 
 fn between_quotes(text: &str) -> Option<&str> {
@@ -283,7 +332,11 @@ fn between_quotes(text: &str) -> Option<&str> {
 
 /// The text of a TOML basic string, in the one spelling that [`quoted`] gives it.
 fn unquoted(text: &str) -> Option<String> {
-    let mut letters = between_quotes(text)?.chars();
+    let between = between_quotes(text)?;
+    if between.bytes().all(is_plain) {
+        return Some(between.to_owned());
+    }
+    let mut letters = between.chars();
     let mut plain = String::with_capacity(text.len());
     while let Some(letter) = letters.next() {
         plain.push(match letter {
@@ -300,6 +353,11 @@ fn unquoted(text: &str) -> Option<String> {
         });
     }
     Some(plain).filter(|plain| quoted(plain) == text)
+}
+
+/// Whether a byte stands for itself in a TOML basic string, without a look at its neighbours.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
 /// A TOML basic string.
@@ -362,6 +420,24 @@ mod tests {
             assert_eq!(back.recovery, credentials.recovery);
             assert_eq!(back.devices.len(), credentials.devices.len());
         }
+    }
+
+    #[test]
+    fn the_outline_is_what_stands_above_the_seeds() {
+        let account = Account { name: full().user, uid: u32::MAX, gid: 0 };
+        let outline = |text: &str| Outline::decode(text.as_bytes(), &account).map_err(|damage| damage.to_string());
+        for (devices, has_device) in [(full().devices, true), (vec![], false)] {
+            let text = Credentials { devices, ..full() }.encode();
+            let outline = outline(&text).unwrap();
+            assert_eq!((outline.requirement, outline.has_device), (Requirement::Required, has_device));
+        }
+        // A seed that cannot be used is found when a code is looked at; what is above it, at once.
+        let good = full().encode();
+        assert!(outline(&good.replace(SEED, "A")).unwrap().has_device);
+        assert_eq!(outline(&good.replace("= 1", "= 2")).err().unwrap(), Damage::Version(2).to_string());
+        assert!(outline(&good.replace("required", "require")).err().unwrap().contains("line 6: requirement"));
+        let other = Account { uid: 7, ..account.clone() };
+        assert!(matches!(Outline::decode(good.as_bytes(), &other), Err(Damage::SomebodyElse(_))));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //!   then on the new one, without a moment between.
 
 mod first_state;
+mod names;
 mod slots;
 
 use std::fs::{File, Metadata};
@@ -25,9 +26,10 @@ use nix::sys::stat::{Mode, fchmod, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 use zeroize::Zeroizing;
 
+use self::names::Names;
 use self::slots::{BLANK, Present, STATE_SIZE, Slots};
 use super::{Loaded, Store, StoreError, Swap};
-use crate::record::{Credentials, Damage, EnrolmentId, Record, Slot, State};
+use crate::record::{Credentials, Damage, EnrolmentId, Outline, Record, Slot, State};
 use crate::user::Account;
 
 /// Larger than any record this program writes.
@@ -50,34 +52,22 @@ pub struct FileStore {
     directory: OwnedFd,
 }
 
-/// Names of one user's files.
-struct Names {
-    credentials: String,
-    state: String,
-    /// New credentials before the rename, as a user's helper makes them.
-    incoming: String,
-    /// The same as root makes them, under a name of its own: what root made and did not live to give to its user, the
-    /// user cannot remove from a sticky directory, and must not be kept from enrolling by.
-    incoming_of_root: String,
-    /// A first state before it is moved in, and the same as root makes it.
-    incoming_state: String,
-    incoming_state_of_root: String,
-}
-
 /// The state of a record that was loaded, locked until this is dropped.
 pub struct Held {
     state: File,
+    /// What the file is called.
+    name: String,
     /// The slot that the next state goes to.
     spare: usize,
     /// The highest sequence number so far.
     sequence: u64,
 }
 
-/// A user's credentials, and the file that they were read from.
-struct Opened {
+/// What was read of a user's credentials, and the file that it was read from.
+struct Opened<T> {
     file: File,
     inode: u64,
-    credentials: Credentials,
+    contents: T,
 }
 
 impl FileStore {
@@ -123,12 +113,13 @@ impl FileStore {
         let name = format!("{stem}.toml");
         let file = self.open_file(&name, OFlag::O_RDONLY)?.ok_or_else(|| self.failed("open", &name)(Errno::ENOENT))?;
         let size = self.trust(&file, &name, None)?.len();
-        self.read_credentials(&file, size, &name)
+        self.read_credentials(&file, size, &name, Credentials::decode)
     }
 
-    /// A user's credentials alone: all that must be known before anybody is asked.
-    pub fn credentials_of(&self, account: &Account) -> Result<Option<Credentials>, StoreError> {
-        Ok(self.open_credentials(account, &Names::of(account))?.map(|opened| opened.credentials))
+    /// What must be known of a user's credentials before anybody is asked.
+    pub fn outline(&self, account: &Account) -> Result<Option<Outline>, StoreError> {
+        let outline = |bytes: &[u8]| Outline::decode(bytes, account);
+        Ok(self.open_credentials(account, &Names::of(account), outline)?.map(|opened| opened.contents))
     }
 
     /// A user's record to look at, and not to change: nobody is waited for.
@@ -136,10 +127,11 @@ impl FileStore {
         let names = Names::of(account);
         let mut tries_left = MOST_TRIES;
         loop {
-            let Some(Opened { file: _open, inode, credentials }) = self.open_credentials(account, &names)? else {
+            let opened = self.open_credentials(account, &names, |bytes| Credentials::decode_of(bytes, account))?;
+            let Some(Opened { file: _open, inode, contents }) = opened else {
                 return Ok(None);
             };
-            let found = self.read_state(account, &names, credentials);
+            let found = self.read_state(account, &names, contents);
             // Between the two reads the credentials may have been replaced or removed; then both are read again. The
             // file is still open, so that its inode number is nobody else's.
             tries_left = tries_left.saturating_sub(1);
@@ -168,7 +160,7 @@ impl FileStore {
             // Where the state is gone, one that is there by now belongs to an enrolment that began after us. It goes last:
             // without it there is no lock, and what lies beside may be the next enrolment's.
             for name in names.beside() {
-                self.unlink(name)?; // not asked about: the state is there anyhow
+                self.unlink(&name)?; // not asked about: the state is there anyhow
             }
             existed |= self.unlink(&names.state)?;
         }
@@ -188,7 +180,7 @@ impl FileStore {
     /// nobody needs another state. What is root's a user cannot remove; it is in nobody's way.
     fn sweep(&self, names: &Names) {
         for name in names.beside() {
-            let _ = self.unlink(name);
+            let _ = self.unlink(&name);
         }
     }
 
@@ -238,23 +230,33 @@ impl FileStore {
         Err(self.untrusted(name, wrong))
     }
 
-    fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Opened>, StoreError> {
+    fn open_credentials<T>(
+        &self,
+        account: &Account,
+        names: &Names,
+        decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
+    ) -> Result<Option<Opened<T>>, StoreError> {
         let Some(file) = self.open_file(&names.credentials, OFlag::O_RDONLY)? else {
             return Ok(None);
         };
         let metadata = self.trust(&file, &names.credentials, Some(account.uid))?;
-        let credentials = self.read_credentials(&file, metadata.len(), &names.credentials)?;
-        credentials.belongs_to(account).map_err(|damage| self.damaged(&names.credentials, damage))?;
-        Ok(Some(Opened { inode: metadata.ino(), file, credentials }))
+        let contents = self.read_credentials(&file, metadata.len(), &names.credentials, decode)?;
+        Ok(Some(Opened { inode: metadata.ino(), file, contents }))
     }
 
-    fn read_credentials(&self, mut file: &File, size: u64, name: &str) -> Result<Credentials, StoreError> {
+    fn read_credentials<T>(
+        &self,
+        mut file: &File,
+        size: u64,
+        name: &str,
+        decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
+    ) -> Result<T, StoreError> {
         let damaged = |damage| self.damaged(name, damage);
         let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
         let size = size.ok_or_else(|| damaged(Damage::Malformed("it is too large".into())))?;
         let mut bytes = Zeroizing::new(vec![0; size]);
         file.read_exact(&mut bytes).map_err(|error| self.io("read", name, error))?;
-        Credentials::decode(&bytes).map_err(damaged)
+        decode(&bytes).map_err(damaged)
     }
 
     fn read_slots(&self, file: &File, name: &str) -> Result<Slots, StoreError> {
@@ -287,7 +289,8 @@ impl FileStore {
     }
 
     /// Overwrites the spare slot with the next state, and flushes it.
-    fn write_slot(&self, held: &Held, name: &str, state: &State) -> Result<(), StoreError> {
+    fn write_slot(&self, held: &Held, state: &State) -> Result<(), StoreError> {
+        let name = held.name.as_str();
         // A slot of the same number would not be the present one, and a code could be accepted again.
         let next = held.sequence.checked_add(1);
         let next = next.ok_or_else(|| self.damaged(name, Damage::Mismatch("no sequence number follows")))?;
@@ -343,7 +346,7 @@ impl FileStore {
             file.write_all_at(&BLANK, 0).map_err(|error| self.io("write", &names.state, error))?;
         }
         let sequence = self.read_slots(&file, &names.state)?.highest();
-        Ok(Some(Held { state: file, spare: 0, sequence }))
+        Ok(Some(Held { state: file, name: names.state.clone(), spare: 0, sequence }))
     }
 
     /// Reads the state that belongs to `credentials`, without the lock.
@@ -407,18 +410,19 @@ impl Store for FileStore {
             if self.trust(&state, &names.state, Some(account.uid))?.nlink() == 0 {
                 continue; // removed while we waited
             }
-            let Some(Opened { credentials, .. }) = self.open_credentials(account, &names)? else {
+            let opened = self.open_credentials(account, &names, |bytes| Credentials::decode_of(bytes, account))?;
+            let Some(credentials) = opened.map(|opened| opened.contents) else {
                 return Ok(None);
             };
             let slots = self.read_slots(&state, &names.state)?;
             let (record, spare, sequence) = self.joined(&names, credentials, &slots)?;
-            return Ok(Some(Loaded { record, hold: Held { state, spare, sequence } }));
+            return Ok(Some(Loaded { record, hold: Held { state, name: names.state, spare, sequence } }));
         }
         Err(self.damaged(&names.state, Damage::Missing))
     }
 
-    fn swap(&self, account: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {
-        self.write_slot(&held, &Names::of(account).state, state)?;
+    fn swap(&self, _: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {
+        self.write_slot(&held, state)?;
         Ok(Swap::Done)
     }
 
@@ -431,15 +435,15 @@ impl Store for FileStore {
                 None => return Ok(Swap::Lost),
             },
         };
-        let incoming_name = if geteuid().is_root() { &names.incoming_of_root } else { &names.incoming };
+        let incoming_name = names.incoming(geteuid().is_root());
         self.sweep(&names);
-        let incoming = self.create(incoming_name, account, record.credentials.encode().as_bytes())?;
-        let in_place = self.write_slot(&held, &names.state, &record.state).and_then(|()| {
+        let incoming = self.create(&incoming_name, account, record.credentials.encode().as_bytes())?;
+        let in_place = self.write_slot(&held, &record.state).and_then(|()| {
             let (from, to) = (incoming_name.as_str(), names.credentials.as_str());
             renameat(&self.directory, from, &self.directory, to).map_err(self.failed("replace", to))
         });
         if let Err(error) = in_place {
-            let _ = self.unlink(incoming_name); // a seed that nobody will ever use
+            let _ = self.unlink(&incoming_name); // a seed that nobody will ever use
             return Err(error);
         }
         // From the rename on it is in force, and nothing must say that it is not.
@@ -469,28 +473,9 @@ impl Store for FileStore {
             && self.trust(&file, REHEARSAL, Some(0)).is_ok()
         {
             // Nothing rests on it: a rehearsal that fails costs only its likeness.
-            let held = Held { state: file, spare: 1, sequence: 0 };
-            let _ = self.write_slot(&held, REHEARSAL, &State::new(EnrolmentId([0; 16])));
+            let held = Held { state: file, name: REHEARSAL.into(), spare: 1, sequence: 0 };
+            let _ = self.write_slot(&held, &State::new(EnrolmentId([0; 16])));
         }
-    }
-}
-
-impl Names {
-    fn of(account: &Account) -> Self {
-        let stem = account.name.file_stem();
-        Self {
-            credentials: format!("{stem}.toml"),
-            state: format!("{stem}.state"),
-            incoming: format!("{stem}.new"),
-            incoming_of_root: format!("{stem}.new-by-root"),
-            incoming_state: format!("{stem}.new-state"),
-            incoming_state_of_root: format!("{stem}.new-state-by-root"),
-        }
-    }
-
-    /// What is there only while somebody enrols.
-    fn beside(&self) -> [&str; 4] {
-        [&self.incoming, &self.incoming_of_root, &self.incoming_state, &self.incoming_state_of_root].map(String::as_str)
     }
 }
 

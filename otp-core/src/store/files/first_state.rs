@@ -21,7 +21,7 @@ impl FileStore {
         if let Some(file) = self.open_file(&names.state, OFlag::O_RDWR)? {
             return Ok(Some(file));
         }
-        let beside = if geteuid().is_root() { &names.incoming_state_of_root } else { &names.incoming_state };
+        let beside = &names.incoming_state(geteuid().is_root());
         let file = match self.left_behind(account, beside)? {
             Some(file) => file,
             None => match self.create_empty(beside) {

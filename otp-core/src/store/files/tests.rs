@@ -246,11 +246,11 @@ fn between_loading_and_writing_nobody_else_can_write() {
 fn what_is_read_to_be_looked_at_holds_nobody_up() {
     let home = Home::enrolled();
     let _record = home.read();
-    let _credentials = home.store.credentials_of(&alice()).unwrap();
+    let _outline = home.store.outline(&alice()).unwrap();
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     let _held = home.load();
     assert_eq!(home.read().state.marks[&DeviceId(1)], STEP + 1);
-    assert!(home.store.credentials_of(&alice()).unwrap().is_some());
+    assert!(home.store.outline(&alice()).unwrap().is_some());
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn purging_removes_whatever_is_there() {
         overwrite(home.path(name), "not a record");
     }
     for name in Names::of(&alice()).beside() {
-        fs::write(home.path(name), "not a record").unwrap();
+        fs::write(home.path(&name), "not a record").unwrap();
     }
     assert!(home.store.purge(&alice()).unwrap());
     assert_eq!(home.names(), ["bob.state", "bob.toml"]);

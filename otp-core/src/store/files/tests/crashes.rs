@@ -97,7 +97,7 @@ fn an_enrolment_that_was_killed_before_its_rename_never_happened() {
     let Loaded { record, hold } = home.load();
     let killed = enrolled_anew(&record, 2);
     home.store.create("alice.new-by-root", &alice(), killed.credentials.encode().as_bytes()).unwrap();
-    home.store.write_slot(&hold, "alice.state", &killed.state).unwrap();
+    home.store.write_slot(&hold, &killed.state).unwrap();
     drop(hold);
     assert_eq!(home.read().state, record.state);
 
@@ -130,7 +130,7 @@ fn a_first_enrolment_starts_over_whatever_a_killed_one_left() {
 fn whatever_a_killed_enrolment_left_is_gone_after_the_next_one_and_after_a_removal() {
     let litter = |home: &Home| {
         for name in Names::of(&alice()).beside() {
-            fs::write(home.path(name), "half").unwrap();
+            fs::write(home.path(&name), "half").unwrap();
         }
     };
     let home = Home::empty();

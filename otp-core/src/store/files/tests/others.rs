@@ -95,7 +95,8 @@ fn as_alice_try_bobs_record() {
     assert_eq!(denied(store.load(&bob).err().unwrap()), "cannot open ./bob.state: Permission denied (os error 13)");
     assert_eq!(denied(store.read(&bob).err().unwrap()), "cannot open ./bob.toml: Permission denied (os error 13)");
     // Not even by pretending to hold it.
-    let pretended = || Held { state: File::open("/dev/null").unwrap(), spare: 0, sequence: 1 };
+    let pretended =
+        || Held { state: File::open("/dev/null").unwrap(), name: "bob.state".into(), spare: 0, sequence: 1 };
     assert!(store.replace(&bob, Some(pretended()), &record(vec![phone(1)])).is_err());
     assert!(store.remove(&bob, pretended()).is_err());
     assert!(store.purge(&bob).is_err());
@@ -106,7 +107,7 @@ fn as_alice_try_bobs_record() {
 fn an_enrolment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
     let home = Home::empty();
     // Killed between making the new credentials and giving them to her.
-    fs::write(home.path(&Names::of(&alice()).incoming_of_root), "").unwrap();
+    fs::write(home.path(&Names::of(&alice()).incoming(true)), "").unwrap();
     run("as_alice_enrol", &home, 1000, GROUP);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert!(home.store.purge(&alice()).unwrap());
@@ -131,8 +132,8 @@ fn what_alice_was_killed_in_the_midst_of_making_does_not_keep_her_from_enrolling
 #[ignore = "needs to be alice: run by what_alice_was_killed_in_the_midst_of_making_does_not_keep_her_from_enrolling"]
 fn as_alice_make_half_of_it_and_enrol() {
     let (store, names) = (here(), Names::of(&alice()));
-    for name in [&names.incoming, &names.incoming_state] {
-        store.create_empty(name).unwrap();
+    for name in [names.incoming(false), names.incoming_state(false)] {
+        store.create_empty(&name).unwrap();
     }
     assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
 }

@@ -244,19 +244,19 @@ fn who_waits_for_a_state_that_is_removed_meanwhile_writes_nothing_into_the_void(
 fn purging_takes_nothing_from_an_enrolment_that_began_meanwhile() {
     let home = Home::empty();
     let names = Names::of(&alice());
-    fs::write(home.path(&names.incoming_state), "half").unwrap();
+    fs::write(home.path(&names.incoming_state(false)), "half").unwrap();
     assert!(!home.store.purge(&alice()).unwrap());
-    assert_eq!(home.names(), [names.incoming_state]);
+    assert_eq!(home.names(), [names.incoming_state(false)]);
 
     let home = Home::enrolled();
     let begun_anew = |state: &Path| {
         fs::remove_file(state.with_extension("toml")).unwrap();
         removed(state);
         fs::write(state, "another").unwrap();
-        fs::write(home.path(&names.incoming), "half").unwrap();
+        fs::write(home.path(&names.incoming(false)), "half").unwrap();
     };
     assert!(!while_waiting(&home, || home.store.purge(&alice()).unwrap(), begun_anew));
-    assert_eq!(home.names(), [names.incoming.as_str(), names.state.as_str()]);
+    assert_eq!(home.names(), [names.incoming(false), names.state]);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn the_state_is_removed_last_since_its_lock_guards_the_rest() {
     for remove in removals {
         let home = Home::enrolled();
         for name in Names::of(&alice()).beside() {
-            fs::write(home.path(name), "half").unwrap();
+            fs::write(home.path(&name), "half").unwrap();
         }
         let kernel = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
         kernel.add_watch(home.directory.path(), AddWatchFlags::IN_DELETE).unwrap();
