@@ -139,31 +139,18 @@ impl Config {
 
 /// The same text with blank lines for its lines of comment, which are most of a configuration: a login need not parse them.
 ///
-/// A line that begins with `#` is a comment unless it stands within a text of several lines; where there is one, all stays.
-/// What TOML does not allow in a comment stays too, and is an error.
+/// A line that begins with `#` is a comment unless it stands within a text of several lines, and a carriage return ends a line
+/// for some editors but not for TOML: where there is either, all stays.
 fn without_comments(text: &str) -> Cow<'_, str> {
-    let (mut said, mut rest) = (String::with_capacity(text.len().saturating_add(1)), text);
-    while !rest.is_empty() {
-        rest = if let Some(after) = after_comment(rest) {
-            after
-        } else {
-            let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
-            if line.contains("\"\"\"") || line.contains("'''") {
-                return Cow::Borrowed(text);
-            }
+    let mut said = String::with_capacity(text.len().saturating_add(1));
+    for line in text.split('\n') {
+        if !line.starts_with('#') {
             said.push_str(line);
-            after
-        };
+        }
         said.push('\n');
     }
-    Cow::Owned(said)
-}
-
-/// What follows a line of comment, where the text begins with one.
-fn after_comment(text: &str) -> Option<&str> {
-    let comment = text.strip_prefix('#')?;
-    let end = comment.bytes().position(|byte| byte.is_ascii_control())?;
-    comment.get(end..)?.strip_prefix('\n')
+    let all = said.contains("\"\"\"") || said.contains("'''") || text.contains('\r');
+    if all { Cow::Borrowed(text) } else { Cow::Owned(said) }
 }
 
 /// Seven days.

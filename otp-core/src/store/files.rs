@@ -261,9 +261,10 @@ impl FileStore {
 
     fn read_slots(&self, file: &File, name: &str) -> Result<Slots, StoreError> {
         // One byte more than a state file has, so that a longer one is noticed.
-        let mut bytes = [0u8; STATE_SIZE + 1];
+        let mut bytes = vec![0; STATE_SIZE.saturating_add(1)];
         let length = file.read_at(&mut bytes, 0).map_err(|error| self.io("read", name, error))?;
-        Ok(Slots::new(bytes.get(..length).unwrap_or_default()))
+        bytes.truncate(length);
+        Ok(Slots::new(bytes))
     }
 
     /// Waits for the lock, at most about ten seconds: a process that stops while it holds one blocks its user no longer.

@@ -10,8 +10,8 @@ pub(super) const STATE_SIZE: usize = SLOT_SIZE * 2;
 /// A state file in which nothing was written yet.
 pub(super) const BLANK: [u8; STATE_SIZE] = [b' '; STATE_SIZE];
 
-/// What a state file says.
-pub(super) struct Slots([u8; STATE_SIZE]);
+/// What a state file says: both slots, or nothing.
+pub(super) struct Slots(Vec<u8>);
 
 /// The present state of an enrolment.
 pub(super) struct Present {
@@ -25,14 +25,16 @@ pub(super) struct Present {
 
 impl Slots {
     /// A file that is shorter or longer holds nothing that can be read.
-    pub(super) fn new(contents: &[u8]) -> Self {
-        Self(contents.try_into().unwrap_or(BLANK))
+    pub(super) fn new(mut contents: Vec<u8>) -> Self {
+        if contents.len() != STATE_SIZE {
+            contents.clear();
+        }
+        Self(contents)
     }
 
     /// What can be read, in the order it was written, the last first. What cannot may claim any sequence; it is passed by.
     fn readable(&self) -> impl Iterator<Item = (usize, Slot)> {
-        let (one, two) = self.0.split_at(SLOT_SIZE);
-        let mut places = [(0, one), (1, two)];
+        let mut places: Vec<_> = self.0.chunks(SLOT_SIZE).enumerate().collect();
         places.sort_by_key(|(_, bytes)| Reverse(Slot::claimed_sequence(bytes)));
         places.into_iter().filter_map(|(place, bytes)| Some((place, Slot::decode(bytes)?)))
     }

@@ -79,7 +79,7 @@ impl Home {
     /// The highest sequence number in the state.
     fn sequence(&self) -> u64 {
         let state = fs::read(self.path("alice.state")).unwrap();
-        Slots::new(&state).highest()
+        Slots::new(state).highest()
     }
 
     fn login(&self, attempt: &Attempt) -> Result<Verdict, StoreError> {
