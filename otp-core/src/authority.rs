@@ -2,6 +2,8 @@
 //!
 //! In a root process it is the local store; for everybody else it is the helper at the end of a pipe.
 
+use std::cell::OnceCell;
+
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, Typed};
@@ -10,7 +12,7 @@ use crate::error::Error;
 use crate::policy::{Place, Ruling, SecondFactor};
 use crate::record::{Outline, Record, Requirement, Unenforced};
 use crate::site::{self, Site};
-use crate::store::{FileStore, Store, update};
+use crate::store::{FileStore, Following, Seen, Store, update};
 use crate::time::UnixTime;
 use crate::user::Account;
 
@@ -33,31 +35,37 @@ pub struct LocalAuthority<'a> {
     site: &'a Site,
     store: FileStore,
     account: Option<Account>,
+    /// What was seen when it was asked whether a code is demanded.
+    seen: OnceCell<Seen>,
 }
 
 impl<'a> LocalAuthority<'a> {
     /// Looks a typed name up.
     pub fn for_name(site: &'a Site, name: &str) -> Result<Self, Error> {
-        Ok(Self { site, store: site.store()?, account: site::account(name)? })
+        Ok(Self { site, store: site.store()?, account: site::account(name)?, seen: OnceCell::new() })
     }
 
     /// Speaks for an account that is known already.
     pub fn for_account(site: &'a Site, account: Account) -> Result<Self, Error> {
-        Ok(Self { site, store: site.store()?, account: Some(account) })
+        Ok(Self { site, store: site.store()?, account: Some(account), seen: OnceCell::new() })
     }
 
     /// Whether a code is asked for. Somebody unknown is asked like somebody enrolled.
     pub fn demand(&self, place: &Place, now: UnixTime) -> Result<Demand, Error> {
         let Some(account) = &self.account else { return Ok(Demand::Code) };
-        let outline = self.store.outline(account)?;
-        let personal = outline.as_ref().map_or(Requirement::Policy, |outline| outline.requirement);
+        let seen = self.store.see(account)?;
+        let personal = seen.as_ref().map_or(Requirement::Policy, |seen| seen.outline.requirement);
         let ruling = self.ruling(account, personal, place, now)?;
-        let has_device = match outline {
+        let has_device = match seen {
             None => false,
-            Some(Outline { has_device: true, .. }) => true,
             // What was cut off its end has no device either: its state knows how many there were.
-            Some(Outline { has_device: false, .. }) => {
+            Some(Seen { outline: Outline { has_device: false, .. }, .. }) => {
                 self.store.read(account)?.is_some_and(|record| record.is_enrolled())
+            }
+            Some(seen) => {
+                // The first look is as good as a later one.
+                let _ = self.seen.set(seen);
+                true
             }
         };
         Ok(match (ruling.second_factor, has_device) {
@@ -112,7 +120,10 @@ impl<'a> LocalAuthority<'a> {
             (state, verdict)
         };
         match &self.account {
-            Some(account) => Ok(update(&self.store, account, step)?),
+            Some(account) => Ok(match self.seen.get() {
+                Some(seen) => update(&Following { store: &self.store, seen }, account, step)?,
+                None => update(&self.store, account, step)?,
+            }),
             None => {
                 // The work of a refusal, for nobody's sake: the time tells nothing.
                 let _ = step(&Record::stranger(&Account::nobody()));

@@ -6,7 +6,7 @@ mod files;
 pub(crate) mod memory;
 
 pub use error::StoreError;
-pub use files::FileStore;
+pub use files::{FileStore, Following, Seen};
 
 use crate::record::{Record, State};
 use crate::user::Account;

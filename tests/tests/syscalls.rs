@@ -54,18 +54,15 @@ const USER: &str = "
 const LOOK: &str = "
     openat STATE/USER.toml for reading
     statx STATE/USER.toml
-    read STATE/USER.toml
-    close STATE/USER.toml
+    pread64 STATE/USER.toml
 ";
-/// When the answer is there: the state, whose lock is held from here on, and the credentials once more.
+/// When the answer is there: the state, whose lock is held from here on, and whether the credentials are still these.
 const RECORD: &str = "
     openat STATE/USER.state for reading and writing
     flock STATE/USER.state
     statx STATE/USER.state
-    openat STATE/USER.toml for reading
-    statx STATE/USER.toml
-    read STATE/USER.toml
-    close STATE/USER.toml
+    newfstatat STATE/USER.toml
+    pread64 STATE/USER.toml
     pread64 STATE/USER.state
 ";
 const SWAP: &str = "
@@ -79,11 +76,13 @@ const LOG: &str = "
     connect /dev/log
     sendto socket
     close STATE
+    close STATE/USER.toml
 ";
 const LOG_AGAIN: &str = "
     getpid
     sendto socket
     close STATE
+    close STATE/USER.toml
 ";
 
 /// A process's first login.

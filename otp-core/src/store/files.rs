@@ -10,10 +10,11 @@
 
 mod first_state;
 mod names;
+mod seen;
 mod slots;
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -27,9 +28,10 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 use zeroize::Zeroizing;
 
 use self::names::Names;
+pub use self::seen::{Following, Seen};
 use self::slots::{BLANK, Present, STATE_SIZE, Slots};
 use super::{Loaded, Store, StoreError, Swap};
-use crate::record::{Credentials, Damage, EnrolmentId, Outline, Record, Slot, State};
+use crate::record::{Credentials, Damage, EnrolmentId, Record, Slot, State};
 use crate::user::Account;
 
 /// Larger than any record this program writes.
@@ -63,11 +65,11 @@ pub struct Held {
     sequence: u64,
 }
 
-/// What was read of a user's credentials, and the file that it was read from.
-struct Opened<T> {
+/// A user's credentials, and the file that they were read from.
+struct Opened {
     file: File,
     inode: u64,
-    contents: T,
+    credentials: Credentials,
 }
 
 impl FileStore {
@@ -112,14 +114,8 @@ impl FileStore {
     pub fn credentials(&self, stem: &str) -> Result<Credentials, StoreError> {
         let name = format!("{stem}.toml");
         let file = self.open_file(&name, OFlag::O_RDONLY)?.ok_or_else(|| self.failed("open", &name)(Errno::ENOENT))?;
-        let size = self.trust(&file, &name, None)?.len();
-        self.read_credentials(&file, size, &name, Credentials::decode)
-    }
-
-    /// What must be known of a user's credentials before anybody is asked.
-    pub fn outline(&self, account: &Account) -> Result<Option<Outline>, StoreError> {
-        let outline = |bytes: &[u8]| Outline::decode(bytes, account);
-        Ok(self.open_credentials(account, &Names::of(account), outline)?.map(|opened| opened.contents))
+        let metadata = self.trust(&file, &name, None)?;
+        self.read_credentials(&file, &metadata, &name, Credentials::decode)
     }
 
     /// A user's record to look at, and not to change: nobody is waited for.
@@ -127,11 +123,10 @@ impl FileStore {
         let names = Names::of(account);
         let mut tries_left = MOST_TRIES;
         loop {
-            let opened = self.open_credentials(account, &names, |bytes| Credentials::decode_of(bytes, account))?;
-            let Some(Opened { file: _open, inode, contents }) = opened else {
+            let Some(Opened { file: _open, inode, credentials }) = self.open_credentials(account, &names)? else {
                 return Ok(None);
             };
-            let found = self.read_state(account, &names, contents);
+            let found = self.read_state(account, &names, credentials);
             // Between the two reads the credentials may have been replaced or removed; then both are read again. The
             // file is still open, so that its inode number is nobody else's.
             tries_left = tries_left.saturating_sub(1);
@@ -230,32 +225,29 @@ impl FileStore {
         Err(self.untrusted(name, wrong))
     }
 
-    fn open_credentials<T>(
-        &self,
-        account: &Account,
-        names: &Names,
-        decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
-    ) -> Result<Option<Opened<T>>, StoreError> {
-        let Some(file) = self.open_file(&names.credentials, OFlag::O_RDONLY)? else {
+    fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Opened>, StoreError> {
+        let name = &names.credentials;
+        let Some(file) = self.open_file(name, OFlag::O_RDONLY)? else {
             return Ok(None);
         };
-        let metadata = self.trust(&file, &names.credentials, Some(account.uid))?;
-        let contents = self.read_credentials(&file, metadata.len(), &names.credentials, decode)?;
-        Ok(Some(Opened { inode: metadata.ino(), file, contents }))
+        let metadata = self.trust(&file, name, Some(account.uid))?;
+        let decode = |bytes: &[u8]| Credentials::decode_of(bytes, account);
+        let credentials = self.read_credentials(&file, &metadata, name, decode)?;
+        Ok(Some(Opened { inode: metadata.ino(), file, credentials }))
     }
 
     fn read_credentials<T>(
         &self,
-        mut file: &File,
-        size: u64,
+        file: &File,
+        metadata: &Metadata,
         name: &str,
         decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
     ) -> Result<T, StoreError> {
         let damaged = |damage| self.damaged(name, damage);
-        let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
+        let size = usize::try_from(metadata.len()).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
         let size = size.ok_or_else(|| damaged(Damage::Malformed("it is too large".into())))?;
         let mut bytes = Zeroizing::new(vec![0; size]);
-        file.read_exact(&mut bytes).map_err(|error| self.io("read", name, error))?;
+        file.read_exact_at(&mut bytes, 0).map_err(|error| self.io("read", name, error))?;
         decode(&bytes).map_err(damaged)
     }
 
@@ -350,6 +342,34 @@ impl FileStore {
         Ok(Some(Held { state: file, name: names.state.clone(), spare: 0, sequence }))
     }
 
+    /// Loads the record of somebody whose credentials may have been seen before.
+    fn load_after(&self, account: &Account, seen: Option<&Seen>) -> Result<Option<Loaded<Held>>, StoreError> {
+        let names = Names::of(account);
+        for _ in 0..MOST_TRIES {
+            let Some(state) = self.open_file(&names.state, OFlag::O_RDWR)? else {
+                if self.inode(&names.credentials)?.is_none() {
+                    return Ok(None);
+                }
+                continue; // whoever enrols makes the state first: it may be there by now
+            };
+            self.lock(&state, &names.state)?;
+            if self.trust(&state, &names.state, Some(account.uid))?.nlink() == 0 {
+                continue; // removed while we waited
+            }
+            let credentials = match seen {
+                Some(seen) => self.see_again(seen, account, &names)?,
+                None => self.open_credentials(account, &names)?.map(|opened| opened.credentials),
+            };
+            let Some(credentials) = credentials else {
+                return Ok(None);
+            };
+            let slots = self.read_slots(&state, &names.state)?;
+            let (record, spare, sequence) = self.joined(&names, credentials, &slots)?;
+            return Ok(Some(Loaded { record, hold: Held { state, name: names.state, spare, sequence } }));
+        }
+        Err(self.damaged(&names.state, Damage::Missing))
+    }
+
     /// Reads the state that belongs to `credentials`, without the lock.
     fn read_state(&self, account: &Account, names: &Names, credentials: Credentials) -> Result<Record, StoreError> {
         let missing = || self.damaged(&names.state, Damage::Missing);
@@ -399,27 +419,7 @@ impl Store for FileStore {
     type Hold = Held;
 
     fn load(&self, account: &Account) -> Result<Option<Loaded<Held>>, StoreError> {
-        let names = Names::of(account);
-        for _ in 0..MOST_TRIES {
-            let Some(state) = self.open_file(&names.state, OFlag::O_RDWR)? else {
-                if self.inode(&names.credentials)?.is_none() {
-                    return Ok(None);
-                }
-                continue; // whoever enrols makes the state first: it may be there by now
-            };
-            self.lock(&state, &names.state)?;
-            if self.trust(&state, &names.state, Some(account.uid))?.nlink() == 0 {
-                continue; // removed while we waited
-            }
-            let opened = self.open_credentials(account, &names, |bytes| Credentials::decode_of(bytes, account))?;
-            let Some(credentials) = opened.map(|opened| opened.contents) else {
-                return Ok(None);
-            };
-            let slots = self.read_slots(&state, &names.state)?;
-            let (record, spare, sequence) = self.joined(&names, credentials, &slots)?;
-            return Ok(Some(Loaded { record, hold: Held { state, name: names.state, spare, sequence } }));
-        }
-        Err(self.damaged(&names.state, Damage::Missing))
+        self.load_after(account, None)
     }
 
     fn swap(&self, _: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {

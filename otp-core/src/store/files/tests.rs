@@ -2,6 +2,7 @@
 
 mod crashes;
 mod hostile;
+mod looks;
 mod others;
 mod races;
 
@@ -246,11 +247,11 @@ fn between_loading_and_writing_nobody_else_can_write() {
 fn what_is_read_to_be_looked_at_holds_nobody_up() {
     let home = Home::enrolled();
     let _record = home.read();
-    let _outline = home.store.outline(&alice()).unwrap();
+    let _seen = home.store.see(&alice()).unwrap();
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     let _held = home.load();
     assert_eq!(home.read().state.marks[&DeviceId(1)], STEP + 1);
-    assert!(home.store.outline(&alice()).unwrap().is_some());
+    assert!(home.store.see(&alice()).unwrap().is_some());
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! What happens to credentials between a login's two looks at them.
+
+use super::*;
+
+impl Home {
+    fn see(&self) -> Seen {
+        self.store.see(&alice()).unwrap().unwrap()
+    }
+
+    /// A login of somebody who was asked when `seen` was seen.
+    fn login_after(&self, seen: &Seen, attempt: &Attempt) -> Result<Verdict, StoreError> {
+        let following = Following { store: &self.store, seen };
+        update(&following, &alice(), |record| decide(&LIMITS, record, attempt, NOW))
+    }
+}
+
+#[test]
+fn what_was_seen_decides_as_long_as_nothing_changes() {
+    let home = Home::enrolled();
+    let seen = home.see();
+    assert!(seen.outline.has_device);
+    assert_eq!(home.login_after(&seen, &wrong()).unwrap(), wrong_for_the(1));
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
+}
+
+#[test]
+fn what_was_replaced_since_it_was_seen_is_over() {
+    let home = Home::enrolled();
+    let seen = home.see();
+    let Loaded { record: old, hold } = home.load();
+    let mut new = enrolled_anew(&old, 2);
+    new.credentials.devices = vec![phone(2)];
+    new.state.marks = [(DeviceId(2), 0)].into();
+    assert_eq!(home.store.replace(&alice(), Some(hold), &new).unwrap(), Swap::Done);
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
+    assert!(matches!(home.login_after(&seen, &shown(&phone(2), STEP)).unwrap(), Verdict::Accepted(_)));
+}
+
+#[test]
+fn what_was_removed_since_it_was_seen_is_gone() {
+    let home = Home::enrolled();
+    let seen = home.see();
+    assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done);
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
+    // Nor does it come back with the next enrolment, whose state is another one.
+    let mut new = enrolled_anew(&record(vec![phone(2)]), 2);
+    new.state.marks = [(DeviceId(2), 0)].into();
+    assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
+}
+
+#[test]
+fn what_a_killed_change_was_to_replace_is_in_force() {
+    let home = Home::enrolled();
+    let seen = home.see();
+    let Loaded { record, hold } = home.load();
+    home.store.write_slot(&hold, &enrolled_anew(&record, 2).state).unwrap();
+    drop(hold);
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
+}
+
+#[test]
+fn what_was_damaged_since_it_was_seen_is_damage() {
+    let home = Home::enrolled();
+    for contents in
+        [String::new(), "version = 1\n".into(), "#".repeat(fs::read(home.path("alice.toml")).unwrap().len())]
+    {
+        let seen = home.see();
+        let good = fs::read(home.path("alice.toml")).unwrap();
+        overwrite(home.path("alice.toml"), &contents);
+        assert!(matches!(home.login_after(&seen, &right()), Err(StoreError::Damaged { .. })), "{contents:?}");
+        overwrite(home.path("alice.toml"), good);
+    }
+    assert_eq!(home.login_after(&home.see(), &right()).unwrap(), by_phone());
+}
