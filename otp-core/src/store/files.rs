@@ -8,6 +8,7 @@
 //!   one with a state of the new enrolment, and renames. Until the rename the old slot is the present one, and from
 //!   then on the new one, without a moment between.
 
+mod everybody;
 mod first_state;
 mod slots;
 
@@ -99,31 +100,6 @@ impl FileStore {
         } else {
             Ok(store)
         }
-    }
-
-    /// The stems of all records, for administration. The only place that lists the directory.
-    pub fn stems(&self) -> Result<Vec<String>, StoreError> {
-        let entries = std::fs::read_dir(&self.path).map_err(|error| StoreError::System {
-            action: "list",
-            path: self.path.clone(),
-            error,
-        })?;
-        let mut stems = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| StoreError::System { action: "list", path: self.path.clone(), error })?;
-            let name = entry.file_name();
-            stems.extend(name.to_str().and_then(|name| name.strip_suffix(".toml")).map(str::to_owned));
-        }
-        stems.sort_unstable();
-        Ok(stems)
-    }
-
-    /// Reads the credentials of any user, for administration.
-    pub fn credentials(&self, stem: &str) -> Result<Credentials, StoreError> {
-        let name = format!("{stem}.toml");
-        let file = self.open_file(&name, OFlag::O_RDONLY)?.ok_or_else(|| self.failed("open", &name)(Errno::ENOENT))?;
-        let size = self.trust(&file, &name, None)?.len();
-        self.read_credentials(&file, size, &name)
     }
 
     /// A user's credentials alone: all that must be known before anybody is asked.
