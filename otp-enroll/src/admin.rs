@@ -2,7 +2,6 @@
 
 mod check;
 mod explain;
-mod in_order;
 mod list;
 mod people;
 mod report;
@@ -21,6 +20,7 @@ use otp_core::time::UnixTime;
 use otp_core::user::Account;
 use serde::Serialize;
 
+use self::people::Names;
 use crate::cli::{Admin, Common, Whom};
 use crate::desk;
 use crate::own::{self, Changed};
@@ -39,7 +39,9 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
     let store = site.store()?;
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, voice),
-        Admin::List { without_device: true, service } => list::without_device(&site, &store, service, &[], voice),
+        Admin::List { without_device: true, service } => {
+            list::without_device(&site, &store, service, Names::ask()?, &[], voice)
+        }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(|tty| tty.strip_prefix("/dev/").unwrap_or(tty).to_owned());
             let place = Place { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };

@@ -11,7 +11,7 @@ use otp_core::user::{Account, UserName};
 use serde::Serialize;
 
 use super::explain::{self, Outcome};
-use super::{in_order, people};
+use super::people::{self, Names};
 use crate::listing::Listing;
 use crate::own;
 use crate::problem::Problem;
@@ -38,21 +38,21 @@ pub(super) fn list(store: &FileStore, voice: &Voice) -> Result<(), Problem> {
             listing.advise(&format!("{:<width$}  FACTOR     RECOVERY  REQUIRED  LOCKED", "USER"))?;
         }
         let mut progress = Progress::new("reading records", stems.len(), voice);
-        let status = |stem: &String| {
-            let (account, record) = read_of(store, stem)?;
-            Ok(Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), now))
-        };
-        in_order::each(&stems, status, |stem, found: Result<Status, Error>| {
+        for stem in &stems {
             progress.step();
-            match found {
-                Ok(status) => listing.result(&mut progress, &status, || line(&status, width)),
+            match read_of(store, stem) {
+                Ok((account, record)) => {
+                    let status = Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), now);
+                    listing.result(&mut progress, &status, || line(&status, width))?;
+                }
                 Err(error) => {
                     faults = faults.saturating_add(1);
                     let unusable = Unusable { file: stem, error: error.to_string(), hint: error.hint() };
-                    listing.result(&mut progress, &unusable, || format!("{stem:<width$}  unusable: {error}"))
+                    listing.result(&mut progress, &unusable, || format!("{stem:<width$}  unusable: {error}"))?;
                 }
             }
-        })
+        }
+        Ok(())
     })?;
     if faults == 0 { Ok(()) } else { Err(Problem::Unusable(faults)) }
 }
@@ -103,47 +103,44 @@ pub(super) fn without_device(
     site: &Site,
     store: &FileStore,
     service: &str,
+    names: Names,
     seen: &[String],
     voice: &Voice,
 ) -> Result<(), Problem> {
-    let (place, now, enforced) =
-        (Place { service: service.to_owned(), ..Place::default() }, UnixTime::now(), site.config.enforce);
-    let names = people::names(voice)?;
+    let (place, enforced) = (Place { service: service.to_owned(), ..Place::default() }, site.config.enforce);
+    let now = UnixTime::now();
+    let names = names.answer(voice)?;
     let width = widest(&names);
     let mut faults = 0usize;
     Listing::of(voice, |listing| {
         listing.advise(&format!("{:<width$}  A LOGIN BY {service} IS", "USER"))?;
         let mut progress = Progress::new("asking the policy", names.len(), voice);
-        let foresee = |name: &String| {
+        for name in &names {
+            progress.step();
             let stem = UserName::parse(name).map(|name| name.file_stem());
             if stem.is_ok_and(|stem| seen.binary_search(&stem).is_ok()) {
-                return Ok(None);
+                continue;
             }
-            let Some(account) = people::person(name)? else { return Ok(None) };
-            Ok(Some((outcome(site, store, &account, &place, now), account)))
-        };
-        in_order::each(&names, foresee, |_, found: Result<_, Error>| {
-            progress.step();
-            let Some((outcome, account)) = found? else { return Ok(()) };
+            let Some(account) = people::person(name)? else { continue };
             let user = account.name.as_str();
-            match outcome {
-                Ok(None) => Ok(()),
+            match outcome(site, store, &account, &place, now) {
+                Ok(None) => {}
                 Ok(Some(outcome)) => {
                     let without = WithoutDevice { user, service, outcome, enforced };
-                    listing.result(&mut progress, &without, || {
-                        format!("{user:<width$}  {}", outcome_text(outcome, enforced))
-                    })
+                    let text = outcome_text(outcome, enforced);
+                    listing.result(&mut progress, &without, || format!("{user:<width$}  {text}"))?;
                 }
                 Err(error @ (Error::Config(_) | Error::UnknownGroup(_) | Error::Names { .. } | Error::Entropy)) => {
-                    Err(explain::at_fault(site, error))
+                    return Err(explain::at_fault(site, error));
                 }
                 Err(error @ Error::Store(_)) => {
                     faults = faults.saturating_add(1);
                     let unusable = Unusable { file: user, error: error.to_string(), hint: error.hint() };
-                    listing.result(&mut progress, &unusable, || format!("{user:<width$}  unusable: {error}"))
+                    listing.result(&mut progress, &unusable, || format!("{user:<width$}  unusable: {error}"))?;
                 }
             }
-        })
+        }
+        Ok(())
     })?;
     if faults == 0 { Ok(()) } else { Err(Problem::Unusable(faults)) }
 }

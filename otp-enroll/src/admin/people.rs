@@ -1,8 +1,11 @@
 //! Everybody who can log in, as the name service lists them.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Error as IoError};
+use std::io::{self, BufRead, BufReader};
+use std::panic::resume_unwind;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
 
 use nix::unistd::{Group, User};
 use otp_core::error::Error;
@@ -17,32 +20,75 @@ use crate::say::Voice;
 const FIRST_PERSON: u32 = 1000;
 const NOBODY: u32 = 65_534;
 
-/// Everybody who can log in. A domain may not list its users to everybody who asks: who is not listed is not among them.
-pub(super) fn all(voice: &Voice) -> Result<Vec<Account>, Problem> {
-    Ok(names(voice)?.iter().map(|name| person(name)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+/// Names that are handed on together.
+const BATCH: usize = 256;
+
+/// The names of all accounts that may be people's, on their way here.
+pub(super) struct Names {
+    batches: Receiver<Vec<String>>,
+    asking: JoinHandle<io::Result<()>>,
 }
 
-/// The names of all accounts, each once. Whether it is a [`person`], and which account it means, is not taken from a
-/// listing, whose lines hold what users say of themselves.
-pub(super) fn names(voice: &Voice) -> Result<Vec<String>, Problem> {
-    let mut progress = Progress::counting("asking for the names of users", voice);
+impl Names {
+    /// Begins to ask, which may take as long as all else that is to be done meanwhile. A domain may not list its users to
+    /// everybody who asks: who is not listed is not among them.
+    pub(super) fn ask() -> Result<Self, Problem> {
+        let (sender, batches) = mpsc::channel();
+        let asking = thread::Builder::new().spawn(move || listed(&sender)).map_err(not_asked)?;
+        Ok(Self { batches, asking })
+    }
+
+    /// Each name once. Whether it is a [`person`], and which account it means, is not taken from a listing, whose lines
+    /// hold what users say of themselves.
+    pub(super) fn answer(self, voice: &Voice) -> Result<Vec<String>, Problem> {
+        let mut progress = Progress::counting("waiting for the names of users", voice);
+        let mut names = Vec::new();
+        for name in self.batches.into_iter().flatten() {
+            progress.step();
+            names.push(name);
+        }
+        self.asking.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(not_asked)?;
+        let mut seen = HashSet::with_capacity(names.len());
+        Ok(names.iter().filter(|name| seen.insert(name.as_str())).cloned().collect())
+    }
+}
+
+fn not_asked(error: io::Error) -> Problem {
+    Problem::Tool("getent", error)
+}
+
+fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {
     // glibc's own tool: it asks every source that nsswitch.conf names, and there is no safe call for that.
-    let failed = |error| Problem::Tool("getent", error);
-    let mut getent = Command::new("getent");
-    let mut getent = getent.arg("passwd").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(failed)?;
-    let mut listing = getent.stdout.take().map(BufReader::new).ok_or_else(|| failed(IoError::other("no output")))?;
-    let (mut names, mut line) = (Vec::new(), Vec::new());
-    while listing.read_until(b'\n', &mut line).map_err(failed)? > 0 {
-        progress.step();
-        names.extend(String::from_utf8_lossy(&line).split([':', '\n']).next().map(str::to_owned));
+    let mut getent = Command::new("getent")
+        .arg("passwd")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut listing = BufReader::new(getent.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
+    let (mut batch, mut line) = (Vec::new(), Vec::new());
+    while listing.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        let mut fields = text.split(':');
+        let (name, uid) = (fields.next(), fields.nth(1));
+        // What is no person's by its number need not be asked about.
+        let is_perhaps = uid.and_then(|uid| uid.parse().ok()).is_none_or(is_person);
+        batch.extend(name.filter(|_| is_perhaps).map(|name| name.trim_end().to_owned()));
         line.clear();
+        if batch.len() == BATCH && sender.send(std::mem::take(&mut batch)).is_err() {
+            break; // nobody wants to know any more
+        }
     }
-    let status = getent.wait().map_err(failed)?;
-    if !status.success() {
-        return Err(failed(IoError::other(status.to_string())));
-    }
-    let mut seen = HashSet::with_capacity(names.len());
-    Ok(names.iter().filter(|name| seen.insert(name.as_str())).cloned().collect())
+    let _ = sender.send(batch);
+    drop(listing);
+    let status = getent.wait()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) }
+}
+
+/// Everybody who can log in.
+pub(super) fn all(voice: &Voice) -> Result<Vec<Account>, Problem> {
+    let names = Names::ask()?.answer(voice)?;
+    Ok(names.iter().map(|name| person(name)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// Those who are in a group: by its own list, which names users of a domain too, and by what is said of each user.
@@ -66,8 +112,11 @@ pub(super) fn of_group(name: &str, voice: &Voice) -> Result<Vec<Account>, Proble
 /// The account of a name, if somebody can log in with it: root's or a person's, unless its shell lets nobody in.
 pub(super) fn person(name: &str) -> Result<Option<Account>, Error> {
     site::account_if(name, |user: &User| {
-        let uid = user.uid.as_raw();
         let shell = user.shell.file_name().unwrap_or_default();
-        (uid == 0 || (uid >= FIRST_PERSON && uid != NOBODY)) && shell != "nologin" && shell != "false"
+        is_person(user.uid.as_raw()) && shell != "nologin" && shell != "false"
     })
+}
+
+fn is_person(uid: u32) -> bool {
+    uid == 0 || (uid >= FIRST_PERSON && uid != NOBODY)
 }

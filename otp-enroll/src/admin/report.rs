@@ -8,7 +8,8 @@ use otp_core::store::FileStore;
 use otp_core::user::Account;
 use serde::Serialize;
 
-use super::{in_order, list};
+use super::list;
+use super::people::Names;
 use crate::listing::Listing;
 use crate::own;
 use crate::problem::Problem;
@@ -33,31 +34,28 @@ struct Told {
 
 /// First who has a device and gave no good code, then who has none.
 pub(super) fn report(site: &Site, store: &FileStore, service: &str, voice: &Voice) -> Result<(), Problem> {
-    let mut stems = list::stems(store, voice)?;
-    let mut have_device = Vec::with_capacity(stems.len());
+    let names = Names::ask()?;
+    let mut with_device = Vec::new();
     Listing::of(voice, |listing| {
         listing.advise("Logins that would have been refused, the last one of each user:")?;
+        let stems = list::stems(store, voice)?;
         let mut progress = Progress::new("reading records", stems.len(), voice);
-        in_order::each(
-            &stems,
-            |stem: &String| told(store, stem),
-            |_, told| {
-                progress.step();
-                let Told { has_device, unenforced } = told?;
-                have_device.push(has_device);
-                let Some((account, Unenforced { at, why })) = unenforced else { return Ok(()) };
+        for stem in stems {
+            progress.step();
+            let Told { has_device, unenforced } = told(store, &stem)?;
+            if let Some((account, Unenforced { at, why })) = unenforced {
                 let (user, at) = (account.name.as_str(), at.to_string());
                 let refused = WouldHaveBeenRefused { user, at, why: &why };
-                listing.result(&mut progress, &refused, || format!("{user:<24}  {}  {why}", own::moment(&refused.at)))
-            },
-        )?;
-        drop(progress);
+                listing
+                    .result(&mut progress, &refused, || format!("{user:<24}  {}  {why}", own::moment(&refused.at)))?;
+            }
+            if has_device {
+                with_device.push(stem);
+            }
+        }
         listing.advise(&format!("\nUsers without a device, and what a login through {service} would be:"))
     })?;
-    // Nobody's record is read twice, of whom nothing more is to be said.
-    let mut have_device = have_device.into_iter();
-    stems.retain(|_| have_device.next().unwrap_or(false));
-    list::without_device(site, store, service, &stems, voice)
+    list::without_device(site, store, service, names, &with_device, voice)
 }
 
 fn told(store: &FileStore, stem: &str) -> Result<Told, Error> {
