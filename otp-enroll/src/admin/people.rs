@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::panic::resume_unwind;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -64,6 +65,7 @@ fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        .process_group(0) // Ctrl-C is for us: what it says when that ends it would be one more error to tell
         .spawn()?;
     let mut listing = BufReader::new(getent.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
     let (mut batch, mut line) = (Vec::new(), Vec::new());
