@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{BufWriter, Seek, Write},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -12,6 +12,7 @@ use pam_otp_tests::machine;
 use crate::{
     crowd,
     entrant::{oath_file, ours_dir},
+    findings::thousands,
     place::Place,
     progress::Progress,
 };
@@ -24,15 +25,19 @@ pub(crate) struct Fleet {
     pub(crate) space: u64,
     /// Bytes of pam_oath's one file.
     pub(crate) oath: u64,
-    /// `otp-enroll admin list`, `admin report`: how long.
-    pub(crate) list: Duration,
-    pub(crate) report: Duration,
+    /// What the administrator's commands took: `otp-enroll admin list`, the same `--without-device`, `admin report`.
+    pub(crate) commands: Vec<(&'static str, Duration)>,
+    /// Looking all of them up, one by one, in one process: `getent passwd NAME…`.
+    pub(crate) looked_up: Duration,
     /// How soon `admin list` has ended after Ctrl-C in its midst.
     pub(crate) interrupted: Duration,
 }
 
+const COMMANDS: [&str; 3] = ["list", "list --without-device", "report"];
+
 /// Measures at a place where `others` are enrolled besides those who log in.
 pub(crate) fn measure(place: &Place, others: u32, progress: &Progress) -> Fleet {
+    let users = others + 1;
     progress.part("space on the disk", 0, 1);
     let space = machine::run(Command::new("du").args(["--block-size=1", "--summarize"]).arg(ours_dir(place)));
     let space = space.split_whitespace().next().unwrap().parse().unwrap();
@@ -40,24 +45,54 @@ pub(crate) fn measure(place: &Place, others: u32, progress: &Progress) -> Fleet 
     know_all(others);
     let admin = |command: &str| {
         let mut admin = Command::new("otp-enroll");
-        admin.arg("--config").arg(place.path.join("pam_otp.toml")).args(["admin", command]);
+        admin.arg("--config").arg(place.path.join("pam_otp.toml")).arg("admin").args(command.split(' '));
         admin.stdout(Stdio::null()).stdin(Stdio::null());
         admin
     };
-    let timed = |command: &str| {
-        progress.part(&format!("otp-enroll admin {command}"), 0, 1);
-        let start = Instant::now();
-        assert!(admin(command).status().unwrap().success(), "otp-enroll admin {command}");
-        start.elapsed()
-    };
-    let (list, report) = (timed("list"), timed("report"));
-    let mut child = admin("list").spawn().unwrap();
-    std::thread::sleep(list / 3);
+    let commands = COMMANDS.map(|command| {
+        let took = timed(&format!("otp-enroll admin {command}"), &mut admin(command), users, progress);
+        (command, took)
+    });
+    let mut names = Command::new("xargs");
+    names.args(["getent", "passwd"]).stdin(names_of(others)).stdout(Stdio::null());
+    let looked_up = timed("looking all of them up", &mut names, users, progress);
+    let mut child = admin(COMMANDS[0]).spawn().unwrap();
+    std::thread::sleep(commands[0].1 / 3);
     let start = Instant::now();
     machine::run(Command::new("kill").args(["-INT", &child.id().to_string()]));
     assert!(!child.wait().unwrap().success(), "admin list was to be interrupted");
     let interrupted = start.elapsed();
-    Fleet { users: others + 1, space, oath: oath_file(place).metadata().unwrap().len(), list, report, interrupted }
+    let oath = oath_file(place).metadata().unwrap().len();
+    Fleet { users, space, oath, commands: commands.to_vec(), looked_up, interrupted }
+}
+
+/// How long a command takes that is to succeed.
+fn timed(what: &str, command: &mut Command, users: u32, progress: &Progress) -> Duration {
+    progress.part(what, 0, 1);
+    let start = Instant::now();
+    assert!(command.status().unwrap().success(), "{what}");
+    let took = start.elapsed();
+    progress.result(&format!("{what}: {:.1} s, {} users a second", took.as_secs_f64(), each_second(users, took)));
+    took
+}
+
+/// `10,400`
+pub(crate) fn each_second(users: u32, took: Duration) -> String {
+    let hundreds = u128::from(users) * 10 / took.as_millis().max(1);
+    thousands(u64::try_from(hundreds * 100).unwrap())
+}
+
+/// A file with the names of all the others.
+fn names_of(others: u32) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut out = BufWriter::new(&file);
+    for number in 0..others {
+        writeln!(out, "{}", crowd::account(number).name.as_str()).unwrap();
+    }
+    out.flush().unwrap();
+    drop(out);
+    file.rewind().unwrap();
+    file
 }
 
 /// Accounts for all the others, from here on: in a database with an index (Debian's libnss-db), as a directory service

@@ -1,12 +1,13 @@
 //! The result as a page: docs/performance.md.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use crate::{
     counts::Counts,
     entrant::Who,
     figures::{Median, quantile},
     findings::{Findings, Row, this_machine, thousands},
+    fleet,
     login::Cost,
     order::Order,
     place::Medium,
@@ -34,7 +35,7 @@ pub(crate) fn write(found: &Findings, order: &Order) -> String {
     together(&mut page, found);
     counts(&mut page, &found.counts);
     stages(&mut page, found);
-    fleet(&mut page, found);
+    a_fleet(&mut page, found);
     page + "\n" + METHOD
 }
 
@@ -165,19 +166,27 @@ fn stages(page: &mut String, found: &Findings) {
     }
 }
 
-fn fleet(page: &mut String, found: &Findings) {
+fn a_fleet(page: &mut String, found: &Findings) {
     let Some(fleet) = &found.fleet else { return };
     let each = fleet.space / u64::from(fleet.users);
     let _ = writeln!(
         page,
         "\n## A fleet's worth\n\n{} users: the records take {} MB on the disk, {each} bytes a user (pam_oath's \
-         file: {} MB). `otp-enroll admin list` takes {} s, `admin report` {} s; Ctrl-C ends the list within {} ms.",
+         file: {} MB). Ctrl-C ends `otp-enroll admin list` within {} ms.\n\n| | seconds | users a second |\n|---|---|---|",
         thousands(u64::from(fleet.users)),
         thousands(fleet.space / 1_000_000),
         thousands(fleet.oath / 1_000_000),
-        fleet.list.as_secs(),
-        fleet.report.as_secs(),
         fleet.interrupted.as_millis().max(1),
+    );
+    let mut line = |what: &str, took: Duration| {
+        let _ = writeln!(page, "| {what} | {:.1} | {} |", took.as_secs_f64(), fleet::each_second(fleet.users, took));
+    };
+    for (command, took) in &fleet.commands {
+        line(&format!("`otp-enroll admin {command}`"), *took);
+    }
+    line(
+        "for comparison: `getent passwd` with all their names, as each command looks each of them up",
+        fleet.looked_up,
     );
 }
 

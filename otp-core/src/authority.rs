@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::{Attempt, Typed};
 use crate::decide::{Refusal, Verdict, decide};
 use crate::error::Error;
-use crate::policy::{Place, Ruling, SecondFactor};
+use crate::policy::{Address, Place, Ruling, SecondFactor};
 use crate::record::{Outline, Record, Requirement, Unenforced};
 use crate::site::{self, Site};
 use crate::store::{FileStore, Following, Seen, Store, update};
-use crate::time::UnixTime;
+use crate::time::{Seconds, UnixTime};
 use crate::user::Account;
 
 /// What a login must do before anything is decided.
@@ -55,7 +55,7 @@ impl<'a> LocalAuthority<'a> {
         let Some(account) = &self.account else { return Ok(Demand::Code) };
         let seen = self.store.see(account)?;
         let personal = seen.as_ref().map_or(Requirement::Policy, |seen| seen.outline.requirement);
-        let ruling = self.ruling(account, personal, place, now)?;
+        let ruling = rule(self.site, account, personal, place, now)?;
         let has_device = match seen {
             None => false,
             // What was cut off its end has no device either: its state knows how many there were.
@@ -68,37 +68,9 @@ impl<'a> LocalAuthority<'a> {
                 true
             }
         };
-        Ok(match (ruling.second_factor, has_device) {
-            (SecondFactor::Skip, _) | (SecondFactor::Optional, false) => Demand::Nothing(ruling),
-            (SecondFactor::Enroll, false) => Demand::SetUp(ruling),
-            (SecondFactor::Required, false) => Demand::Code,
-            (SecondFactor::Required | SecondFactor::Enroll | SecondFactor::Optional, true) => {
-                if self.remembered(account, place, now)? { Demand::Remembered } else { Demand::Code }
-            }
+        demanded(self.site, place, ruling, has_device, |address, length| {
+            Ok(self.store.read(account)?.is_some_and(|record| remembers(&record, address, length, now)))
         })
-    }
-
-    /// What holds for a login, and whether the user has a device, for administration: an error where any of the record
-    /// cannot be used.
-    pub fn foresee(&self, place: &Place, now: UnixTime) -> Result<(Ruling, bool), Error> {
-        let nobody = || Error::Names { subject: "the user".into(), errno: nix::errno::Errno::ENOENT };
-        let account = self.account.as_ref().ok_or_else(nobody)?;
-        let record = self.store.read(account)?;
-        let personal = record.as_ref().map_or(Requirement::Policy, |record| record.credentials.requirement);
-        let ruling = self.ruling(account, personal, place, now)?;
-        Ok((ruling, record.is_some_and(|record| record.is_enrolled())))
-    }
-
-    fn ruling(&self, account: &Account, personal: Requirement, place: &Place, now: UnixTime) -> Result<Ruling, Error> {
-        let member = |group: &str| site::is_member(account, group);
-        self.site.config.policy.ruling(account.name.as_str(), personal, place, now, member)
-    }
-
-    /// Whether a code was given from the same address a moment ago.
-    fn remembered(&self, account: &Account, place: &Place, now: UnixTime) -> Result<bool, Error> {
-        let Some((address, length)) = place.address().zip(self.site.config.grace) else { return Ok(false) };
-        let record = self.store.read(account)?;
-        Ok(record.is_some_and(|record| record.is_enrolled() && record.state.remembers(address, length, now)))
     }
 
     /// Whether an answer is good. When this returns, what it returns is durable.
@@ -132,4 +104,51 @@ impl<'a> LocalAuthority<'a> {
             }
         }
     }
+}
+
+/// What a login would be, for administration, which has read the user's record already.
+pub fn foresee(
+    site: &Site,
+    account: &Account,
+    record: Option<&Record>,
+    place: &Place,
+    now: UnixTime,
+) -> Result<(Ruling, Demand), Error> {
+    let personal = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
+    let ruling = rule(site, account, personal, place, now)?;
+    let has_device = record.is_some_and(Record::is_enrolled);
+    let demand = demanded(site, place, ruling, has_device, |address, length| {
+        Ok(record.is_some_and(|record| remembers(record, address, length, now)))
+    })?;
+    Ok((ruling, demand))
+}
+
+fn rule(site: &Site, account: &Account, personal: Requirement, place: &Place, now: UnixTime) -> Result<Ruling, Error> {
+    let member = |group: &str| site::is_member(account, group);
+    site.config.policy.ruling(account.name.as_str(), personal, place, now, member)
+}
+
+/// What must be done, where `remembered` says whether a code was given from this address in that time.
+fn demanded(
+    site: &Site,
+    place: &Place,
+    ruling: Ruling,
+    has_device: bool,
+    remembered: impl FnOnce(Address, Seconds) -> Result<bool, Error>,
+) -> Result<Demand, Error> {
+    Ok(match (ruling.second_factor, has_device) {
+        (SecondFactor::Skip, _) | (SecondFactor::Optional, false) => Demand::Nothing(ruling),
+        (SecondFactor::Enroll, false) => Demand::SetUp(ruling),
+        (SecondFactor::Required, false) => Demand::Code,
+        (SecondFactor::Required | SecondFactor::Enroll | SecondFactor::Optional, true) => {
+            match place.address().zip(site.config.grace) {
+                Some((address, length)) if remembered(address, length)? => Demand::Remembered,
+                Some(_) | None => Demand::Code,
+            }
+        }
+    })
+}
+
+fn remembers(record: &Record, address: Address, length: Seconds, now: UnixTime) -> bool {
+    record.is_enrolled() && record.state.remembers(address, length, now)
 }

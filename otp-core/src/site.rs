@@ -87,10 +87,16 @@ pub fn entropy(buffer: &mut [u8]) -> Result<(), Error> {
 
 /// The account of a login name, as the name service spells it.
 pub fn account(name: &str) -> Result<Option<Account>, Error> {
+    account_if(name, |_| true)
+}
+
+/// The same, if what else the name service says of it is as wanted.
+pub fn account_if(name: &str, wanted: impl FnOnce(&User) -> bool) -> Result<Option<Account>, Error> {
     if UserName::parse(name).is_err() {
         return Ok(None);
     }
-    found(User::from_name(name), || format!("the user {name:?}"))
+    let answer = User::from_name(name).map(|user| user.filter(wanted));
+    found(answer, || format!("the user {name:?}"))
 }
 
 /// The account of a numeric user id.

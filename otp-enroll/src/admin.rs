@@ -20,6 +20,7 @@ use otp_core::time::UnixTime;
 use otp_core::user::Account;
 use serde::Serialize;
 
+use self::people::Names;
 use crate::cli::{Admin, Common, Whom};
 use crate::desk;
 use crate::own::{self, Changed};
@@ -38,13 +39,15 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
     let store = site.store()?;
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, voice),
-        Admin::List { without_device: true, service } => list::without_device(&site, service, voice),
+        Admin::List { without_device: true, service } => {
+            list::without_device(&site, &store, service, Names::ask()?, &[], voice)
+        }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(|tty| tty.strip_prefix("/dev/").unwrap_or(tty).to_owned());
             let place = Place { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
             // The command line was refused already where nobody is named.
             let user = common.user.as_deref().unwrap_or_default();
-            explain::explain(&site, &account(user)?, &place, voice)
+            explain::explain(&site, &store, &account(user)?, &place, voice)
         }
         Admin::Report { service } => report::report(&site, &store, service, voice),
         Admin::Require { whom, optional, end_sessions, yes } => {
@@ -56,8 +59,9 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
             if *end_sessions && !*yes {
                 voice.somebody_to_ask()?;
             }
-            let (bound, not_done) =
-                every(&accounts(whom)?, voice, what, otherwise, |account| require(&store, account, requirement))?;
+            let (bound, not_done) = every(&accounts(whom, voice)?, voice, what, otherwise, |account| {
+                require(&store, account, requirement)
+            })?;
             if *end_sessions {
                 sessions::end(&bound, *yes, voice)?;
             }
@@ -66,7 +70,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         Admin::Unrequire { whom } => {
             let nothing = "had no requirement of their own";
             let leave = |account: &Account| require(&store, account, Requirement::Policy);
-            every(&accounts(whom)?, voice, "left-to-policy", nothing, leave)?.1
+            every(&accounts(whom, voice)?, voice, "left-to-policy", nothing, leave)?.1
         }
         Admin::Forget { users } => {
             each(users, voice, "forgot-addresses", "had none", |account| forget_addresses(&store, account))
@@ -153,10 +157,10 @@ struct NotDone<'a> {
 }
 
 /// Who is meant.
-fn accounts(whom: &Whom) -> Result<Vec<Account>, Problem> {
+fn accounts(whom: &Whom, voice: &Voice) -> Result<Vec<Account>, Problem> {
     match &whom.group {
-        Some(group) => people::of_group(group),
-        None if whom.all => people::all(),
+        Some(group) => people::of_group(group, voice),
+        None if whom.all => people::all(voice),
         None => whom.users.iter().map(|user| account(user)).collect(),
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::terminal::Terminal;
 
 /// Exit code of a program that was interrupted: 128 and the number of SIGINT, as a shell reports it.
-const INTERRUPTED: i32 = 130;
+pub(crate) const INTERRUPTED: i32 = 130;
 
 /// Clears a screen that holds nothing of ours.
 const CLEAR: &str = "\x1b[2J\x1b[H";

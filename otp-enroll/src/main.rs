@@ -8,6 +8,7 @@ mod cli;
 mod desk;
 mod guide;
 mod image;
+mod listing;
 mod own;
 mod page;
 mod picture;

@@ -1,59 +1,119 @@
 //! How far a long piece of work is: a line on standard error that makes way for every result, where somebody watches.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::alternate::INTERRUPTED;
 use crate::say::Voice;
 
 /// One piece of work, in steps of about the same length.
 pub(crate) struct Progress {
     what: &'static str,
     done: usize,
-    of: usize,
-    /// Columns of the line that stands there.
-    width: usize,
+    /// How many steps there are, where that is known.
+    of: Option<usize>,
     watched: bool,
     /// Whether the results go to the same place.
     shared: bool,
 }
 
-/// Work of fewer steps than this is over before anybody wonders.
+/// The one line of this process, which the thread that waits for signals needs too.
+static LINE: Mutex<Line> = Mutex::new(Line { width: 0, guarded: false });
+
+struct Line {
+    /// Columns of what stands there.
+    width: usize,
+    /// Whether an interruption clears it.
+    guarded: bool,
+}
+
+/// Shown after so many steps, which for a fleet pass in a wink, and for whoever waits for a slow directory, do not.
 const NOTICEABLE: usize = 256;
+const AT_FIRST: usize = 16;
+
+/// What a terminal writes behind the line for Ctrl-C.
+const ECHO: &str = "^C";
 
 impl Progress {
     pub(crate) fn new(what: &'static str, of: usize, voice: &Voice) -> Self {
+        Self::begin(what, Some(of), voice)
+    }
+
+    /// Work of which nobody knows how much it is. Its first step may be long in coming.
+    pub(crate) fn counting(what: &'static str, voice: &Voice) -> Self {
+        let progress = Self::begin(what, None, voice);
+        progress.show(what);
+        progress
+    }
+
+    fn begin(what: &'static str, of: Option<usize>, voice: &Voice) -> Self {
         let watched = !voice.quiet && io::stderr().is_terminal();
-        Self { what, done: 0, of, width: 0, watched, shared: io::stdout().is_terminal() }
+        let mut line = lock();
+        if watched && !line.guarded {
+            // Who watches elsewhere is ended by the signal itself, and is not if told to ignore it (nohup).
+            line.guarded = ctrlc::set_handler(interrupt).is_ok();
+        }
+        Self { what, done: 0, of, watched, shared: io::stdout().is_terminal() }
     }
 
     /// One step more is done.
     pub(crate) fn step(&mut self) {
         self.done = self.done.saturating_add(1);
-        if self.watched && self.done.is_multiple_of(NOTICEABLE) {
-            let percent = self.done.saturating_mul(100).checked_div(self.of).unwrap_or(100);
-            let line = format!("{}: {percent} %", self.what);
-            self.width = line.len();
+        let pace = if self.done < NOTICEABLE { AT_FIRST } else { NOTICEABLE };
+        if self.watched && self.done.is_multiple_of(pace) {
+            let Self { what, done, of, .. } = &*self;
+            self.show(&match of {
+                Some(of) => {
+                    let percent = done.saturating_mul(100).checked_div(*of).unwrap_or(100);
+                    format!("{what}: {percent} % ({done} of {of})")
+                }
+                None => format!("{what}: {done}"),
+            });
+        }
+    }
+
+    fn show(&self, text: &str) {
+        if self.watched {
+            let mut line = lock();
+            line.width = text.len();
             // Nobody is worse off when it cannot be shown.
-            let _ = write!(io::stderr(), "\r{line}");
+            let _ = write!(io::stderr(), "\r{text}");
         }
     }
 
     /// Makes way for a result.
     pub(crate) fn clear(&mut self) {
         if self.shared {
-            self.erase();
-        }
-    }
-
-    fn erase(&mut self) {
-        if self.width > 0 {
-            let _ = write!(io::stderr(), "\r{:1$}\r", "", self.width);
-            self.width = 0;
+            lock().erase(0);
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.erase();
+        lock().erase(0);
     }
+}
+
+impl Line {
+    /// Clears what stands there, and so many columns behind it.
+    fn erase(&mut self, behind: usize) {
+        let columns = self.width.saturating_add(behind);
+        if columns > 0 {
+            let _ = write!(io::stderr(), "\r{:columns$}\r", "");
+            self.width = 0;
+        }
+    }
+}
+
+/// Runs in a thread of its own, so that everything is allowed here that a signal handler must not do.
+fn interrupt() {
+    let mut line = lock(); // until the end: nobody may draw any more
+    line.erase(ECHO.len());
+    std::process::exit(INTERRUPTED);
+}
+
+/// A panic elsewhere is no reason to leave the line.
+fn lock() -> MutexGuard<'static, Line> {
+    LINE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,12 +27,12 @@ impl Voice {
 
     /// What was asked for: a line of JSON, or the text.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Problem> {
-        let line = if self.json {
-            serde_json::to_string(value).map_err(|error| Problem::Output(error.into()))?
-        } else {
-            text()
-        };
-        print(&line)
+        print(&self.line(value, text)?)
+    }
+
+    /// The same, for whoever writes it.
+    pub(crate) fn line(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<String, Problem> {
+        if self.json { serde_json::to_string(value).map_err(|error| Problem::Output(error.into())) } else { Ok(text()) }
     }
 
     /// That something was done; a script learns it from the exit code or from JSON.
@@ -45,7 +45,12 @@ impl Voice {
 
     /// Advice that is not part of the answer.
     pub(crate) fn advise(&self, text: &str) -> Result<(), Problem> {
-        if self.quiet || self.json { Ok(()) } else { print(text) }
+        if self.is_advising() { print(text) } else { Ok(()) }
+    }
+
+    /// Whether anybody wants advice.
+    pub(crate) fn is_advising(&self) -> bool {
+        !self.quiet && !self.json
     }
 
     /// What went wrong and what to do next.

@@ -189,7 +189,7 @@ impl Credentials {
     }
 
     /// Refuses a record that was made for another user, or for an account that no longer has its uid.
-    fn belongs_to(&self, account: &Account) -> Result<(), Damage> {
+    pub fn belongs_to(&self, account: &Account) -> Result<(), Damage> {
         if self.user == account.name && self.uid == account.uid {
             Ok(())
         } else {

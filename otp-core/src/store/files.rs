@@ -8,6 +8,7 @@
 //!   one with a state of the new enrolment, and renames. Until the rename the old slot is the present one, and from
 //!   then on the new one, without a moment between.
 
+mod everybody;
 mod first_state;
 mod names;
 mod seen;
@@ -91,31 +92,6 @@ impl FileStore {
         } else {
             Ok(store)
         }
-    }
-
-    /// The stems of all records, for administration. The only place that lists the directory.
-    pub fn stems(&self) -> Result<Vec<String>, StoreError> {
-        let entries = std::fs::read_dir(&self.path).map_err(|error| StoreError::System {
-            action: "list",
-            path: self.path.clone(),
-            error,
-        })?;
-        let mut stems = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| StoreError::System { action: "list", path: self.path.clone(), error })?;
-            let name = entry.file_name();
-            stems.extend(name.to_str().and_then(|name| name.strip_suffix(".toml")).map(str::to_owned));
-        }
-        stems.sort_unstable();
-        Ok(stems)
-    }
-
-    /// Reads the credentials of any user, for administration.
-    pub fn credentials(&self, stem: &str) -> Result<Credentials, StoreError> {
-        let name = format!("{stem}.toml");
-        let file = self.open_file(&name, OFlag::O_RDONLY)?.ok_or_else(|| self.failed("open", &name)(Errno::ENOENT))?;
-        let metadata = self.trust(&file, &name, None)?;
-        self.read_credentials(&file, &metadata, &name, Credentials::decode)
     }
 
     /// A user's record to look at, and not to change: nobody is waited for.
@@ -232,19 +208,19 @@ impl FileStore {
         };
         let metadata = self.trust(&file, name, Some(account.uid))?;
         let decode = |bytes: &[u8]| Credentials::decode_of(bytes, account);
-        let credentials = self.read_credentials(&file, &metadata, name, decode)?;
+        let credentials = self.read_credentials(&file, metadata.len(), name, decode)?;
         Ok(Some(Opened { inode: metadata.ino(), file, credentials }))
     }
 
     fn read_credentials<T>(
         &self,
         file: &File,
-        metadata: &Metadata,
+        size: u64,
         name: &str,
         decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
     ) -> Result<T, StoreError> {
         let damaged = |damage| self.damaged(name, damage);
-        let size = usize::try_from(metadata.len()).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
+        let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
         let size = size.ok_or_else(|| damaged(Damage::Malformed("it is too large".into())))?;
         let mut bytes = Zeroizing::new(vec![0; size]);
         file.read_exact_at(&mut bytes, 0).map_err(|error| self.io("read", name, error))?;

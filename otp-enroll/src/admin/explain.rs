@@ -1,9 +1,11 @@
 //! Which rule decides about a login, and what that login would look like: asked of the functions that the module asks.
 
-use otp_core::authority::{Demand, LocalAuthority};
+use otp_core::authority::{self, Demand};
 use otp_core::error::Error;
 use otp_core::policy::{Place, Ruling, Source};
+use otp_core::record::Record;
 use otp_core::site::Site;
+use otp_core::store::FileStore;
 use otp_core::time::UnixTime;
 use otp_core::user::Account;
 use serde::Serialize;
@@ -34,11 +36,17 @@ pub(super) struct Foreseen {
     pub(super) outcome: Outcome,
 }
 
-/// Foresees a login.
-pub(super) fn foresee(site: &Site, account: &Account, place: &Place) -> Result<Foreseen, Error> {
-    let (authority, now) = (LocalAuthority::for_account(site, account.clone())?, UnixTime::now());
-    let (ruling, has_device) = authority.foresee(place, now)?;
-    let outcome = match authority.demand(place, now)? {
+/// Foresees a login of somebody whose record is this.
+pub(super) fn foresee(
+    site: &Site,
+    account: &Account,
+    record: Option<&Record>,
+    place: &Place,
+    now: UnixTime,
+) -> Result<Foreseen, Error> {
+    let (ruling, demand) = authority::foresee(site, account, record, place, now)?;
+    let has_device = record.is_some_and(Record::is_enrolled);
+    let outcome = match demand {
         Demand::Nothing(_) => Outcome::NotAsked,
         Demand::Remembered => Outcome::Remembered,
         Demand::SetUp(_) => Outcome::SetUp,
@@ -78,9 +86,16 @@ struct Explained<'a> {
 }
 
 /// Says what would happen.
-pub(super) fn explain(site: &Site, account: &Account, place: &Place, voice: &Voice) -> Result<(), Problem> {
-    let Foreseen { ruling, has_device, outcome } =
-        foresee(site, account, place).map_err(|error| at_fault(site, error))?;
+pub(super) fn explain(
+    site: &Site,
+    store: &FileStore,
+    account: &Account,
+    place: &Place,
+    voice: &Voice,
+) -> Result<(), Problem> {
+    let record = store.read(account).map_err(Error::from)?;
+    let foreseen = foresee(site, account, record.as_ref(), place, UnixTime::now());
+    let Foreseen { ruling, has_device, outcome } = foreseen.map_err(|error| at_fault(site, error))?;
     let rule = match ruling.source {
         Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.policy.rules.get(place)),
         Source::Personal | Source::Nullok | Source::Default => None,

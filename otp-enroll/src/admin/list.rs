@@ -7,10 +7,12 @@ use otp_core::request::Status;
 use otp_core::site::{self, Site};
 use otp_core::store::FileStore;
 use otp_core::time::UnixTime;
+use otp_core::user::{Account, UserName};
 use serde::Serialize;
 
-use super::explain::{self, Foreseen, Outcome};
-use super::people;
+use super::explain::{self, Outcome};
+use super::people::{self, Names};
+use crate::listing::Listing;
 use crate::own;
 use crate::problem::Problem;
 use crate::progress::Progress;
@@ -25,50 +27,65 @@ struct Unusable<'a> {
 }
 
 pub(super) fn list(store: &FileStore, voice: &Voice) -> Result<(), Problem> {
-    let (mut faults, now) = (0usize, UnixTime::now());
-    let stems = store.stems().map_err(Error::from)?;
-    let width = stems.iter().map(String::len).fold("USER".len(), usize::max);
-    if stems.is_empty() {
-        voice.advise("Nobody has set up a second factor.")?;
-    } else {
-        voice.advise(&format!("{:<width$}  FACTOR     RECOVERY  REQUIRED  LOCKED", "USER"))?;
-    }
-    let mut progress = Progress::new("reading records", stems.len(), voice);
-    for stem in stems {
-        progress.step();
-        let found = listed(store, &stem, now);
-        progress.clear();
-        match found {
-            Ok(status) => voice.result(&status, || {
-                let factor = status.devices.iter().map(|device| device.r#type.as_str()).collect::<Vec<_>>().join(",");
-                let factor = if factor.is_empty() { "-" } else { &factor };
-                let lock = match status.lock.as_str() {
-                    "open" => "-".into(),
-                    "until-unlocked" => "until unlocked".into(),
-                    time => format!("until {}", own::moment(time)),
-                };
-                let (user, left, requirement) = (&status.user, status.recovery_codes_left, &status.requirement);
-                format!("{user:<width$}  {factor:<9}  {left:>8}  {requirement:<8}  {lock}")
-            })?,
-            Err(error) => {
-                faults = faults.saturating_add(1);
-                let unusable = Unusable { file: &stem, error: error.to_string(), hint: error.hint() };
-                voice.result(&unusable, || format!("{stem:<width$}  unusable: {error}"))?;
+    let now = UnixTime::now();
+    let stems = stems(store, voice)?;
+    let width = widest(&stems);
+    let mut faults = 0usize;
+    Listing::of(voice, |listing| {
+        if stems.is_empty() {
+            listing.advise("Nobody has set up a second factor.")?;
+        } else {
+            listing.advise(&format!("{:<width$}  FACTOR     RECOVERY  REQUIRED  LOCKED", "USER"))?;
+        }
+        let mut progress = Progress::new("reading records", stems.len(), voice);
+        for stem in &stems {
+            progress.step();
+            match read_of(store, stem) {
+                Ok((account, record)) => {
+                    let status = Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), now);
+                    listing.result(&mut progress, &status, || line(&status, width))?;
+                }
+                Err(error) => {
+                    faults = faults.saturating_add(1);
+                    let unusable = Unusable { file: stem, error: error.to_string(), hint: error.hint() };
+                    listing.result(&mut progress, &unusable, || format!("{stem:<width$}  unusable: {error}"))?;
+                }
             }
         }
-    }
+        Ok(())
+    })?;
     if faults == 0 { Ok(()) } else { Err(Problem::Unusable(faults)) }
 }
 
-fn listed(store: &FileStore, stem: &str, now: UnixTime) -> Result<Status, Error> {
-    let credentials = store.credentials(stem)?;
-    let gone = || Error::Names {
-        subject: format!("the user {:?}", credentials.user.as_str()),
-        errno: nix::errno::Errno::ENOENT,
+fn line(status: &Status, width: usize) -> String {
+    let factor = status.devices.iter().map(|device| device.r#type.as_str()).collect::<Vec<_>>().join(",");
+    let factor = if factor.is_empty() { "-" } else { &factor };
+    let lock = match status.lock.as_str() {
+        "open" => "-".into(),
+        "until-unlocked" => "until unlocked".into(),
+        time => format!("until {}", own::moment(time)),
     };
-    let account = site::account(credentials.user.as_str())?.ok_or_else(gone)?;
-    let record = store.read(&account)?;
-    Ok(Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), now))
+    let (user, left, requirement) = (&status.user, status.recovery_codes_left, &status.requirement);
+    format!("{user:<width$}  {factor:<9}  {left:>8}  {requirement:<8}  {lock}")
+}
+
+/// The stems of all records, in order.
+pub(super) fn stems(store: &FileStore, voice: &Voice) -> Result<Vec<String>, Problem> {
+    let mut progress = Progress::counting("looking for records", voice);
+    Ok(store.stems(|| progress.step()).map_err(Error::from)?)
+}
+
+/// A record and whose it is. Somebody who is gone is an error as the name service would put it.
+pub(super) fn read_of(store: &FileStore, stem: &str) -> Result<(Account, Option<Record>), Error> {
+    store.read_of(stem, |user| {
+        let gone =
+            || Error::Names { subject: format!("the user {:?}", user.as_str()), errno: nix::errno::Errno::ENOENT };
+        site::account(user.as_str())?.ok_or_else(gone)
+    })
+}
+
+fn widest(names: &[String]) -> usize {
+    names.iter().map(String::len).fold("USER".len(), usize::max)
 }
 
 /// Somebody without a device, and what their next login would be.
@@ -81,40 +98,74 @@ struct WithoutDevice<'a> {
 }
 
 /// Everybody who can log in and has no device, and what a login through `service` from nowhere in particular would be.
-pub(super) fn without_device(site: &Site, service: &str, voice: &Voice) -> Result<(), Problem> {
+/// Those in `seen`, stems in order, are known to have one.
+pub(super) fn without_device(
+    site: &Site,
+    store: &FileStore,
+    service: &str,
+    names: Names,
+    seen: &[String],
+    voice: &Voice,
+) -> Result<(), Problem> {
     let (place, enforced) = (Place { service: service.to_owned(), ..Place::default() }, site.config.enforce);
-    let people = people::all()?;
-    let width = people.iter().map(|account| account.name.as_str().len()).fold("USER".len(), usize::max);
-    voice.advise(&format!("{:<width$}  A LOGIN BY {service} IS", "USER"))?;
+    let now = UnixTime::now();
+    let names = names.answer(voice)?;
+    let width = widest(&names);
     let mut faults = 0usize;
-    let mut progress = Progress::new("asking the policy", people.len(), voice);
-    for account in people {
-        let user = account.name.as_str();
-        progress.step();
-        match explain::foresee(site, &account, &place) {
-            Ok(Foreseen { has_device: true, .. }) => {}
-            Ok(Foreseen { outcome, .. }) => {
-                progress.clear();
-                let text = match outcome {
-                    Outcome::Asked | Outcome::Remembered | Outcome::Refused if enforced => "refused",
-                    Outcome::Asked | Outcome::Remembered | Outcome::Refused => "let in (enforce = false), else refused",
-                    Outcome::SetUp if enforced => "led through set-up",
-                    Outcome::SetUp => "let in (enforce = false), else led through set-up",
-                    Outcome::NotAsked => "let in without a code",
-                };
-                let without = WithoutDevice { user, service, outcome, enforced };
-                voice.result(&without, || format!("{user:<width$}  {text}"))?;
+    Listing::of(voice, |listing| {
+        listing.advise(&format!("{:<width$}  A LOGIN BY {service} IS", "USER"))?;
+        let mut progress = Progress::new("asking the policy", names.len(), voice);
+        for name in &names {
+            progress.step();
+            let stem = UserName::parse(name).map(|name| name.file_stem());
+            if stem.is_ok_and(|stem| seen.binary_search(&stem).is_ok()) {
+                continue;
             }
-            Err(error @ (Error::Config(_) | Error::UnknownGroup(_) | Error::Names { .. } | Error::Entropy)) => {
-                return Err(explain::at_fault(site, error));
-            }
-            Err(error @ Error::Store(_)) => {
-                progress.clear();
-                faults = faults.saturating_add(1);
-                let unusable = Unusable { file: user, error: error.to_string(), hint: error.hint() };
-                voice.result(&unusable, || format!("{user:<width$}  unusable: {error}"))?;
+            let Some(account) = people::person(name)? else { continue };
+            let user = account.name.as_str();
+            match outcome(site, store, &account, &place, now) {
+                Ok(None) => {}
+                Ok(Some(outcome)) => {
+                    let without = WithoutDevice { user, service, outcome, enforced };
+                    let text = outcome_text(outcome, enforced);
+                    listing.result(&mut progress, &without, || format!("{user:<width$}  {text}"))?;
+                }
+                Err(error @ (Error::Config(_) | Error::UnknownGroup(_) | Error::Names { .. } | Error::Entropy)) => {
+                    return Err(explain::at_fault(site, error));
+                }
+                Err(error @ Error::Store(_)) => {
+                    faults = faults.saturating_add(1);
+                    let unusable = Unusable { file: user, error: error.to_string(), hint: error.hint() };
+                    listing.result(&mut progress, &unusable, || format!("{user:<width$}  unusable: {error}"))?;
+                }
             }
         }
-    }
+        Ok(())
+    })?;
     if faults == 0 { Ok(()) } else { Err(Problem::Unusable(faults)) }
+}
+
+/// What a login would be of somebody who has no device.
+fn outcome(
+    site: &Site,
+    store: &FileStore,
+    account: &Account,
+    place: &Place,
+    now: UnixTime,
+) -> Result<Option<Outcome>, Error> {
+    let record = store.read(account)?;
+    if record.as_ref().is_some_and(Record::is_enrolled) {
+        return Ok(None);
+    }
+    Ok(Some(explain::foresee(site, account, record.as_ref(), place, now)?.outcome))
+}
+
+fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
+    match outcome {
+        Outcome::Asked | Outcome::Remembered | Outcome::Refused if enforced => "refused",
+        Outcome::Asked | Outcome::Remembered | Outcome::Refused => "let in (enforce = false), else refused",
+        Outcome::SetUp if enforced => "led through set-up",
+        Outcome::SetUp => "let in (enforce = false), else led through set-up",
+        Outcome::NotAsked => "let in without a code",
+    }
 }

@@ -1,7 +1,12 @@
 //! Everybody who can log in, as the name service lists them.
 
-use std::collections::BTreeSet;
-use std::process::Command;
+use std::collections::HashSet;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::panic::resume_unwind;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
 
 use nix::unistd::{Group, User};
 use otp_core::error::Error;
@@ -9,33 +14,92 @@ use otp_core::site;
 use otp_core::user::Account;
 
 use crate::problem::Problem;
+use crate::progress::Progress;
+use crate::say::Voice;
 
 /// Numeric ids from here on are people's (UID_MIN in login.defs), but for `nobody`; those of a domain are far above.
 const FIRST_PERSON: u32 = 1000;
 const NOBODY: u32 = 65_534;
 
-/// Root and the people, except who has a shell that lets nobody in. A domain may not list its users to everybody who
-/// asks: who is not listed is not among them.
-pub(super) fn all() -> Result<Vec<Account>, Problem> {
-    // glibc's own tool: it asks every source that nsswitch.conf names, and there is no safe call for that.
-    let failed = |error| Problem::Tool("getent", error);
-    let listing = Command::new("getent").arg("passwd").output().map_err(failed)?;
-    if !listing.status.success() {
-        return Err(failed(std::io::Error::other(listing.status.to_string())));
+/// Names that are handed on together.
+const BATCH: usize = 256;
+
+/// The names of all accounts that may be people's, on their way here.
+pub(super) struct Names {
+    batches: Receiver<Vec<String>>,
+    asking: JoinHandle<io::Result<()>>,
+}
+
+impl Names {
+    /// Begins to ask, which may take as long as all else that is to be done meanwhile. A domain may not list its users to
+    /// everybody who asks: who is not listed is not among them.
+    pub(super) fn ask() -> Result<Self, Problem> {
+        let (sender, batches) = mpsc::channel();
+        let asking = thread::Builder::new().spawn(move || listed(&sender)).map_err(not_asked)?;
+        Ok(Self { batches, asking })
     }
-    let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
-    let mut seen = BTreeSet::new();
-    let names = listing.lines().filter_map(|line| line.split(':').next()).filter(|name| seen.insert(*name));
-    Ok(names.map(person).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+
+    /// Each name once. Whether it is a [`person`], and which account it means, is not taken from a listing, whose lines
+    /// hold what users say of themselves.
+    pub(super) fn answer(self, voice: &Voice) -> Result<Vec<String>, Problem> {
+        let mut progress = Progress::counting("waiting for the names of users", voice);
+        let mut names = Vec::new();
+        for name in self.batches.into_iter().flatten() {
+            progress.step();
+            names.push(name);
+        }
+        self.asking.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(not_asked)?;
+        let mut seen = HashSet::with_capacity(names.len());
+        Ok(names.iter().filter(|name| seen.insert(name.as_str())).cloned().collect())
+    }
+}
+
+fn not_asked(error: io::Error) -> Problem {
+    Problem::Tool("getent", error)
+}
+
+fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {
+    // glibc's own tool: it asks every source that nsswitch.conf names, and there is no safe call for that.
+    let mut getent = Command::new("getent")
+        .arg("passwd")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0) // Ctrl-C is for us: what it says when that ends it would be one more error to tell
+        .spawn()?;
+    let mut listing = BufReader::new(getent.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
+    let (mut batch, mut line) = (Vec::new(), Vec::new());
+    while listing.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        let mut fields = text.split(':');
+        let (name, uid) = (fields.next(), fields.nth(1));
+        // What is no person's by its number need not be asked about.
+        let is_perhaps = uid.and_then(|uid| uid.parse().ok()).is_none_or(is_person);
+        batch.extend(name.filter(|_| is_perhaps).map(|name| name.trim_end().to_owned()));
+        line.clear();
+        if batch.len() == BATCH && sender.send(std::mem::take(&mut batch)).is_err() {
+            break; // nobody wants to know any more
+        }
+    }
+    let _ = sender.send(batch);
+    drop(listing);
+    let status = getent.wait()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) }
+}
+
+/// Everybody who can log in.
+pub(super) fn all(voice: &Voice) -> Result<Vec<Account>, Problem> {
+    let names = Names::ask()?.answer(voice)?;
+    Ok(names.iter().map(|name| person(name)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// Those who are in a group: by its own list, which names users of a domain too, and by what is said of each user.
-pub(super) fn of_group(name: &str) -> Result<Vec<Account>, Problem> {
+pub(super) fn of_group(name: &str, voice: &Voice) -> Result<Vec<Account>, Problem> {
     let group =
         Group::from_name(name).map_err(|errno| Error::Names { subject: format!("the group {name:?}"), errno })?;
     let group = group.ok_or_else(|| Problem::NoSuchGroup(name.to_owned()))?;
     let mut members: Vec<Account> = Vec::new();
-    for account in all()? {
+    for account in all(voice)? {
         if site::is_member(&account, name)? {
             members.push(account);
         }
@@ -47,13 +111,14 @@ pub(super) fn of_group(name: &str) -> Result<Vec<Account>, Problem> {
     if members.is_empty() { Err(Problem::NobodyIn(name.to_owned())) } else { Ok(members) }
 }
 
-/// The account of a name, if somebody can log in with it.
-fn person(name: &str) -> Result<Option<Account>, Error> {
-    let refuse = |errno| Error::Names { subject: format!("the user {name:?}"), errno };
-    let can_log_in = User::from_name(name).map_err(refuse)?.is_some_and(|user| {
-        let uid = user.uid.as_raw();
+/// The account of a name, if somebody can log in with it: root's or a person's, unless its shell lets nobody in.
+pub(super) fn person(name: &str) -> Result<Option<Account>, Error> {
+    site::account_if(name, |user: &User| {
         let shell = user.shell.file_name().unwrap_or_default();
-        (uid == 0 || (uid >= FIRST_PERSON && uid != NOBODY)) && shell != "nologin" && shell != "false"
-    });
-    if can_log_in { site::account(name) } else { Ok(None) }
+        is_person(user.uid.as_raw()) && shell != "nologin" && shell != "false"
+    })
+}
+
+fn is_person(uid: u32) -> bool {
+    uid == 0 || (uid >= FIRST_PERSON && uid != NOBODY)
 }

@@ -1,12 +1,16 @@
 //! What a rollout (`enforce = false`) has shown: who would have been refused, and why.
 
+use nix::errno::Errno;
 use otp_core::error::Error;
-use otp_core::record::Unenforced;
-use otp_core::site::{self, Site};
+use otp_core::record::{Record, Unenforced};
+use otp_core::site::Site;
 use otp_core::store::FileStore;
+use otp_core::user::Account;
 use serde::Serialize;
 
 use super::list;
+use super::people::Names;
+use crate::listing::Listing;
 use crate::own;
 use crate::problem::Problem;
 use crate::progress::Progress;
@@ -20,25 +24,48 @@ struct WouldHaveBeenRefused<'a> {
     why: &'a str,
 }
 
+/// What a record tells.
+#[derive(Default)]
+struct Told {
+    /// It has a device, and is the record of the user after whom it is called.
+    has_device: bool,
+    unenforced: Option<(Account, Unenforced)>,
+}
+
 /// First who has a device and gave no good code, then who has none.
 pub(super) fn report(site: &Site, store: &FileStore, service: &str, voice: &Voice) -> Result<(), Problem> {
-    voice.advise("Logins that would have been refused, the last one of each user:")?;
-    let stems = store.stems().map_err(Error::from)?;
-    let mut progress = Progress::new("reading records", stems.len(), voice);
-    for stem in stems {
-        progress.step();
-        // A record that cannot be used tells nothing here; it is named below, and by `admin list`.
-        let Ok(credentials) = store.credentials(&stem) else { continue };
-        let Some(account) = site::account(credentials.user.as_str())? else { continue };
-        let Ok(record) = store.read(&account) else { continue };
-        if let Some(Unenforced { at, why }) = record.and_then(|record| record.state.unenforced) {
-            let (user, at) = (account.name.as_str(), at.to_string());
-            let refused = WouldHaveBeenRefused { user, at, why: &why };
-            progress.clear();
-            voice.result(&refused, || format!("{user:<24}  {}  {why}", own::moment(&refused.at)))?;
+    let names = Names::ask()?;
+    let mut with_device = Vec::new();
+    Listing::of(voice, |listing| {
+        listing.advise("Logins that would have been refused, the last one of each user:")?;
+        let stems = list::stems(store, voice)?;
+        let mut progress = Progress::new("reading records", stems.len(), voice);
+        for stem in stems {
+            progress.step();
+            let Told { has_device, unenforced } = told(store, &stem)?;
+            if let Some((account, Unenforced { at, why })) = unenforced {
+                let (user, at) = (account.name.as_str(), at.to_string());
+                let refused = WouldHaveBeenRefused { user, at, why: &why };
+                listing
+                    .result(&mut progress, &refused, || format!("{user:<24}  {}  {why}", own::moment(&refused.at)))?;
+            }
+            if has_device {
+                with_device.push(stem);
+            }
         }
+        listing.advise(&format!("\nUsers without a device, and what a login through {service} would be:"))
+    })?;
+    list::without_device(site, store, service, names, &with_device, voice)
+}
+
+fn told(store: &FileStore, stem: &str) -> Result<Told, Error> {
+    match list::read_of(store, stem) {
+        Ok((account, Some(Record { credentials, state }))) => Ok(Told {
+            has_device: credentials.has_device() && account.name.file_stem() == stem,
+            unenforced: state.unenforced.map(|unenforced| (account, unenforced)),
+        }),
+        Err(error @ Error::Names { errno, .. }) if errno != Errno::ENOENT => Err(error),
+        // A record that cannot be used tells nothing here; it is named below, and by `admin list`.
+        Ok((_, None)) | Err(_) => Ok(Told::default()),
     }
-    drop(progress);
-    voice.advise(&format!("\nUsers without a device, and what a login through {service} would be:"))?;
-    list::without_device(site, service, voice)
 }

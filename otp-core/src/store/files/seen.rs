@@ -3,7 +3,7 @@
 //! In between the file stays open and its contents do not stay: they hold seeds. While a person types, others may replace,
 //! remove or damage the file; so the second look asks first, under the lock, whether it is still the one that has the name.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::{AtFlags, OFlag};
@@ -20,7 +20,11 @@ pub struct Seen {
     /// All that must be known before anybody is asked.
     pub outline: Outline,
     file: File,
-    metadata: Metadata,
+    size: u64,
+    /// Device, inode and number of names.
+    identity: [u64; 3],
+    /// Mode and owner.
+    rights: [u32; 2],
 }
 
 /// The store, asked about somebody whose credentials were seen.
@@ -39,8 +43,10 @@ impl FileStore {
             return Ok(None);
         };
         let metadata = self.trust(&file, &name, Some(account.uid))?;
-        let outline = self.read_credentials(&file, &metadata, &name, |bytes| Outline::decode(bytes, account))?;
-        Ok(Some(Seen { outline, file, metadata }))
+        let outline = self.read_credentials(&file, metadata.len(), &name, |bytes| Outline::decode(bytes, account))?;
+        let identity = [metadata.dev(), metadata.ino(), metadata.nlink()];
+        let rights = [metadata.mode(), metadata.uid()];
+        Ok(Some(Seen { outline, file, size: metadata.len(), identity, rights }))
     }
 
     /// The credentials as they are by now: those that were seen, if nothing about their file has changed since.
@@ -54,7 +60,7 @@ impl FileStore {
         let now = fstatat(&self.directory, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
         if now.is_ok_and(|now| seen.is(&now)) {
             let decode = |bytes: &[u8]| Credentials::decode_of(bytes, account);
-            return self.read_credentials(&seen.file, &seen.metadata, name, decode).map(Some);
+            return self.read_credentials(&seen.file, seen.size, name, decode).map(Some);
         }
         Ok(self.open_credentials(account, names)?.map(|opened| opened.credentials))
     }
@@ -63,11 +69,16 @@ impl FileStore {
 impl Seen {
     /// Whether this is the same file, as it was: trusted then, and with nothing changed since.
     fn is(&self, now: &FileStat) -> bool {
-        let then = &self.metadata;
-        let same_file = (now.st_dev, now.st_ino) == (then.dev(), then.ino());
-        let same_rights = (now.st_mode, now.st_uid, now.st_nlink) == (then.mode(), then.uid(), then.nlink());
-        same_file && same_rights && u64::try_from(now.st_size) == Ok(then.len())
+        let identity = [number(now.st_dev), number(now.st_ino), number(now.st_nlink)];
+        identity == self.identity.map(Some)
+            && [now.st_mode, now.st_uid] == self.rights
+            && number(now.st_size) == Some(self.size)
     }
+}
+
+/// What is of another width on each architecture.
+fn number(field: impl TryInto<u64>) -> Option<u64> {
+    field.try_into().ok()
 }
 
 impl Store for Following<'_> {

@@ -20,6 +20,7 @@ use crate::examples::{
 use crate::record::{DeviceId, Requirement};
 use crate::store::{Next, change, update};
 use crate::time::UnixTime;
+use crate::user::UserName;
 
 struct Home {
     directory: TempDir,
@@ -132,8 +133,10 @@ fn what_is_stored_is_what_is_loaded() {
     assert_eq!(*loaded.credentials.encode(), *stored.credentials.encode());
     assert_eq!(loaded.state, stored.state);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
-    assert_eq!(home.store.stems().unwrap(), ["alice"]);
-    assert_eq!(*home.store.credentials("alice").unwrap().encode(), *stored.credentials.encode());
+    assert_eq!(home.store.stems(|| ()).unwrap(), ["alice"]);
+    let named = |name: &UserName| if *name == alice().name { Ok(alice()) } else { Err(StoreError::Busy) };
+    let (account, read) = home.store.read_of("alice", named).unwrap();
+    assert_eq!((account, *read.unwrap().credentials.encode() == *stored.credentials.encode()), (alice(), true));
 }
 
 #[test]
@@ -307,7 +310,7 @@ fn a_rehearsal_leaves_one_file_and_changes_no_other() {
     (0..3).for_each(|_| home.store.rehearse());
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
     assert_eq!(fs::metadata(home.path(REHEARSAL)).unwrap().mode() & 0o7777, 0o600);
-    assert_eq!(home.store.stems().unwrap(), ["alice"]);
+    assert_eq!(home.store.stems(|| ()).unwrap(), ["alice"]);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn as_alice_try_bobs_record() {
     assert!(store.replace(&bob, Some(pretended()), &record(vec![phone(1)])).is_err());
     assert!(store.remove(&bob, pretended()).is_err());
     assert!(store.purge(&bob).is_err());
-    assert_eq!(denied(store.stems().unwrap_err()), "cannot list .: Permission denied (os error 13)");
+    assert_eq!(denied(store.stems(|| ()).unwrap_err()), "cannot list .: Permission denied (os error 13)");
 }
 
 #[test]

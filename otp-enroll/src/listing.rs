@@ -1,0 +1,64 @@
+//! A long answer: result after result, at once for whoever reads along, in whole lines for a file or a pipe.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::problem::Problem;
+use crate::progress::Progress;
+use crate::say::Voice;
+
+/// A pipe takes as much whole or not at all (PIPE_BUF), so that whoever reads from it never sees a part of a line,
+/// however this ends.
+const WHOLE: usize = 4096;
+
+/// Results on their way to standard output.
+pub(crate) struct Listing<'a> {
+    pub(crate) voice: &'a Voice,
+    /// Whole lines that are not written yet.
+    pending: String,
+    /// Whether somebody reads along.
+    watched: bool,
+}
+
+impl<'a> Listing<'a> {
+    /// Everything that `tell` found is written when this returns, also where it could not go on.
+    pub(crate) fn of(voice: &'a Voice, tell: impl FnOnce(&mut Self) -> Result<(), Problem>) -> Result<(), Problem> {
+        let mut listing = Self { voice, pending: String::new(), watched: io::stdout().is_terminal() };
+        let told = tell(&mut listing);
+        let written = listing.write();
+        told.and(written)
+    }
+
+    /// One result; how far the work is makes way for it.
+    pub(crate) fn result(
+        &mut self,
+        progress: &mut Progress,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Problem> {
+        let line = self.voice.line(value, text)?;
+        progress.clear();
+        self.add(&line)
+    }
+
+    /// Advice that is not part of the answer.
+    pub(crate) fn advise(&mut self, text: &str) -> Result<(), Problem> {
+        if self.voice.is_advising() { self.add(text) } else { Ok(()) }
+    }
+
+    fn add(&mut self, line: &str) -> Result<(), Problem> {
+        if self.pending.len().saturating_add(line.len()) >= WHOLE {
+            self.write()?;
+        }
+        self.pending.push_str(line);
+        self.pending.push('\n');
+        if self.watched { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), Problem> {
+        let lines = std::mem::take(&mut self.pending);
+        let mut output = io::stdout().lock();
+        output.write_all(lines.as_bytes()).and_then(|()| output.flush()).map_err(Problem::Output)
+    }
+}
