@@ -34,7 +34,7 @@ pub struct Imported {
     pub last: Option<Code>,
 }
 
-/// One user's devices, as many as a record may have, on their way into it.
+/// One user's devices on their way into a record.
 pub struct Import {
     devices: Vec<Imported>,
     replace: bool,
@@ -54,16 +54,21 @@ pub enum Outcome {
     Already,
     /// There are others, which stay.
     HasOthers,
+    /// There is no device to import, or more than a record may have.
+    Unfit,
 }
 
 impl Import {
-    /// None where there is no device, or more than a record may have.
-    pub fn new(devices: Vec<Imported>, replace: bool, now: UnixTime) -> Option<Self> {
-        (1..=MOST_DEVICES).contains(&devices.len()).then_some(Self { devices, replace, now })
+    /// With `replace`, also in place of others.
+    pub fn new(devices: Vec<Imported>, replace: bool, now: UnixTime) -> Self {
+        Self { devices, replace, now }
     }
 
     /// The step of a change. A requirement set for the user stays; there are no recovery codes, since nobody sees them.
     pub fn into_record(&self, account: &Account, record: Option<&Record>, enrolment: EnrolmentId) -> (Next, Outcome) {
+        if !(1..=MOST_DEVICES).contains(&self.devices.len()) {
+            return (Next::Keep, Outcome::Unfit);
+        }
         match record.filter(|record| record.is_enrolled()) {
             Some(record) if self.is_in(record) => {
                 let state = self.caught_up(record);

@@ -16,11 +16,11 @@ fn with_last(device: &Device, step: u64) -> Imported {
 }
 
 fn import(devices: Vec<Imported>) -> Import {
-    Import::new(devices, false, NOW).unwrap()
+    Import::new(devices, false, NOW)
 }
 
 fn replacing(devices: Vec<Imported>) -> Import {
-    Import::new(devices, true, NOW).unwrap()
+    Import::new(devices, true, NOW)
 }
 
 /// The record that an import into this one makes.
@@ -104,30 +104,28 @@ fn a_requirement_stays_and_a_record_without_a_device_is_no_obstacle() {
 
 #[test]
 fn whoever_has_other_devices_keeps_them() {
-    let longer = Device { digits: Digits::try_from(8).unwrap(), ..phone(1) };
+    let eight = Digits::try_from(8).unwrap();
+    let minute = Kind::Totp(Period::try_from(60).unwrap());
     for devices in [
         vec![phone(2)],
         vec![token(1)],
-        vec![longer],
+        vec![Device { digits: eight, ..phone(1) }],
+        vec![Device { kind: minute, ..phone(1) }],
         vec![Device { algorithm: Algorithm::Sha512, ..phone(1) }],
         vec![phone(1), phone(2)],
-        vec![],
     ] {
-        let before = record(vec![phone(1), phone(7)][..devices.len().max(1)].iter().map(Device::duplicate).collect());
-        let imported: Vec<_> = devices.iter().map(|device| told(device, 9)).collect();
-        let Some(import) = Import::new(imported, false, NOW) else {
-            assert!(devices.is_empty());
-            continue;
-        };
-        let (next, outcome) = import.into_record(&alice(), Some(&before), NEW);
-        assert!(matches!(next, Next::Keep));
-        assert_eq!(outcome, Outcome::HasOthers);
+        let import = import(devices.iter().map(|device| told(device, 9)).collect());
+        for before in [record(vec![phone(1)]), record(vec![phone(1), phone(7)])] {
+            let (next, outcome) = import.into_record(&alice(), Some(&before), NEW);
+            assert!(matches!(next, Next::Keep));
+            assert_eq!(outcome, Outcome::HasOthers);
+        }
     }
 }
 
 #[test]
 fn what_was_imported_stays_as_it_is_also_where_others_would_be_replaced() {
-    let import = |replace| Import::new(vec![told(&token(1), 7), told(&phone(2), 0)], replace, NOW).unwrap();
+    let import = |replace| Import::new(vec![told(&token(1), 7), told(&phone(2), 0)], replace, NOW);
     let mut before = made(&import(false), None, Outcome::Imported);
     for replace in [false, true] {
         let (next, outcome) = import(replace).into_record(&alice(), Some(&before), NEW);
@@ -165,8 +163,11 @@ fn replacing_forgets_what_there_was_but_no_code_that_was_used() {
 
 #[test]
 fn a_record_has_one_to_eight_devices() {
-    for (count, fits) in [(0, false), (1, true), (8, true), (9, false)] {
-        let devices = (0..count).map(|id| told(&phone(id), 0)).collect();
-        assert_eq!(Import::new(devices, false, NOW).is_some(), fits, "{count}");
+    for (count, expected) in [(0, Outcome::Unfit), (1, Outcome::Imported), (8, Outcome::Imported), (9, Outcome::Unfit)]
+    {
+        let import = import((0..count).map(|id| told(&phone(id), 0)).collect());
+        let (next, outcome) = import.into_record(&alice(), None, NEW);
+        assert_eq!(outcome, expected, "{count}");
+        assert_eq!(matches!(next, Next::Keep), expected == Outcome::Unfit, "{count}");
     }
 }
