@@ -202,8 +202,8 @@ impl Tally {
         voice
             .advise(&format!(
                 "\n{imported} imported, {already} were already, {not_done} not done.\n\
-                 The next code of each is good; after a code that changes with time, that is the one after the present.\n\
-                 Nobody has recovery codes from this: each user gets them with `otp-enroll recovery`.\n\
+                 Counters go on behind the last code that was accepted; codes that change with time are good from the\n\
+                 next one on. Nobody has recovery codes from this: users get them with `otp-enroll recovery`.\n\
                  Import once more when PAM asks pam_otp instead: codes used until then are spent by that. Then remove\n\
                  {file} and its copies: whoever has it can make every code."
             ))
