@@ -66,12 +66,14 @@ pub(crate) enum Problem {
     Unreadable(PathBuf, io::Error),
     /// It has this many faults, each printed already.
     FaultyFile(usize),
-    /// An interruption ended an import between two users.
+    /// An import ended between two users.
     Interrupted {
         /// So many were seen to.
         done: usize,
         /// Of so many.
         of: usize,
+        /// What ended it, where it was no signal.
+        why: Option<Box<Problem>>,
     },
     /// So many records cannot be used, each printed already.
     Unusable(usize),
@@ -103,7 +105,7 @@ impl Problem {
             | Self::Faults(_)
             | Self::FaultyFile(_)
             | Self::Unusable(_) => 1,
-            Self::Interrupted { .. } => 130,
+            Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
             Self::Usage(_) => 2,
             Self::NotRoot(_)
             | Self::Core(_)
@@ -218,7 +220,10 @@ impl fmt::Display for Problem {
             Self::Unusable(1) => f.write_str("one record cannot be used"),
             Self::Unusable(records) => write!(f, "{records} records cannot be used"),
             Self::Unreadable(file, error) => write!(f, "cannot read {}: {error}", file.display()),
-            Self::Interrupted { done, of } => write!(f, "interrupted: {done} of {of} users were seen to"),
+            Self::Interrupted { done, of, why } => {
+                write!(f, "interrupted: {done} of {of} users were seen to")?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, "; {why}"))
+            }
             Self::FaultyFile(1) => f.write_str("one fault was found in the file"),
             Self::FaultyFile(faults) => write!(f, "{faults} faults were found in the file"),
             Self::Faults(1) => f.write_str("one fault was found"),

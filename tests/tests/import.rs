@@ -175,9 +175,11 @@ fn a_counter_that_was_never_used_begins_with_its_first_code() {
 
 #[test]
 fn no_time_based_code_that_pam_oath_accepted_is_good_again_not_even_one_ahead_of_the_clock() {
-    let (mut moving, alice, bob) = (Move::new(), TestUser::new("alice"), TestUser::new("bob"));
-    let (of_alice, of_bob) = (moving.seed(), moving.seed());
-    moving.write(&format!("HOTP/T30/6 {} - {of_alice}\nHOTP/T30 {} - {of_bob}\n", alice.name, bob.name));
+    let mut moving = Move::new();
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(TestUser::new);
+    let [of_alice, of_bob, of_carol] = [(); 3].map(|()| moving.seed());
+    let (a, b, c) = (&alice.name, &bob.name, &carol.name);
+    moving.write(&format!("HOTP/T30/6 {a} - {of_alice}\nHOTP/T30 {b} - {of_bob}\nHOTP/T30 {c} - {of_carol}\n"));
     let step = present();
     assert_eq!(moving.their_login(&alice, &totp(&of_alice, step)), ACCEPTED);
     assert_eq!(moving.their_login(&bob, &totp(&of_bob, step + 3)), ACCEPTED);
@@ -191,6 +193,9 @@ fn no_time_based_code_that_pam_oath_accepted_is_good_again_not_even_one_ahead_of
         assert_eq!(moving.our_login(&bob, &totp(&of_bob, used)), "replayed");
     }
     assert_eq!(moving.our_login(&bob, &totp(&of_bob, step + 4)), "accepted");
+    // Nobody knows what somebody used before the file was last written anew by hand.
+    assert_eq!(moving.our_login(&carol, &totp(&of_carol, step)), "replayed");
+    assert_eq!(moving.our_login(&carol, &totp(&of_carol, step + 2)), "accepted");
 }
 
 #[test]
@@ -358,6 +363,30 @@ fn standard_input_will_do_and_a_file_that_others_can_read_is_worth_a_warning() {
             format!("otp-enroll: warning: {file} holds seeds and is open to others than its owner (mode {mode:04o})\n");
         assert_eq!((warned.code, warned.err), (Some(0), warning));
     }
+}
+
+#[test]
+fn a_long_import_says_how_far_it_is_to_whoever_watches() {
+    let mut moving = Move::new();
+    let seed = moving.seed();
+    moving.write(&(0..600).map(|number| format!("HOTP nobody-at-all-{number} - {seed}\n")).collect::<String>());
+    let (config, file) = (moving.site.config().to_str().unwrap(), moving.file.to_str().unwrap());
+    let arguments = ["--config", config, "admin", "import", "oath", file, "--dry-run"];
+    let mut terminal = Pty::new("otp-enroll").args(arguments).start();
+    assert_eq!(terminal.wait().code(), Some(4));
+    assert!(terminal.transcript().contains("importing: 42 %"), "{}", terminal.transcript());
+    assert!(!terminal.screen().contains("importing:"), "{}", terminal.screen());
+    assert!(!moving.import(&["--dry-run"]).err.contains("importing:"), "nobody watches");
+}
+
+#[test]
+fn an_import_ends_when_nobody_listens_any_more() {
+    let mut moving = Move::new();
+    let seed = moving.seed();
+    moving.write(&(0..2000).map(|number| format!("HOTP nobody-at-all-{number} - {seed}\n")).collect::<String>());
+    let end = moving.checked(Dialogue::start(&mut moving.command(&["--dry-run"])).turn_away().end());
+    assert_eq!(end.code, Some(4), "{end:?}");
+    assert!(end.err.contains(" of 2000 users were seen to; cannot write to standard output: "), "{end:?}");
 }
 
 #[test]

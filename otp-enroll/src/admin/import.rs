@@ -100,16 +100,22 @@ fn enrol(people: &impl People, asked: &Asked<'_>, store: &FileStore, voice: &Voi
     let (count, mut tally) = (people.count(), Tally::default());
     let mut progress = Progress::new("importing", count, voice);
     let act = |place| one(people, place, asked, store).unwrap_or_else(Answer::Failed);
+    let mut untold = None;
     crowd::each(count, &STOP, act, |place, answer| {
-        progress.step();
         progress.clear();
-        tally.report(people.name(place), &answer, asked.dry_run, voice)
-    })?;
+        if let Err(problem) = tally.report(people.name(place), &answer, asked.dry_run, voice) {
+            // Nobody listens any more: as good as an interruption.
+            STOP.store(true, Ordering::Relaxed);
+            untold.get_or_insert(problem);
+        }
+        progress.step();
+    });
     drop(progress);
     let done = tally.seen_to();
     if done < count {
-        return Err(Problem::Interrupted { done, of: count });
+        return Err(Problem::Interrupted { done, of: count, why: untold.map(Box::new) });
     }
+    untold.map_or(Ok(()), Err)?;
     tally.close(asked, voice)?;
     if tally.not_done == 0 { Ok(()) } else { Err(Problem::NotDone(tally.not_done)) }
 }
