@@ -91,8 +91,8 @@ impl Import {
             && self.devices.iter().all(|imported| devices.iter().any(|device| imported.is(device)))
     }
 
-    /// The state in which no code is good any more that the other module has accepted as far as is known now. Marks only
-    /// ever rise: the file may be older than the last login here.
+    /// The state in which no code is good any more that the other module has accepted, as far as is known now. Marks
+    /// only ever rise: the file may be older than the last login here.
     fn caught_up(&self, record: &Record) -> State {
         let mut state = record.state.clone();
         for imported in &self.devices {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-/// How many are seen to at a time. One alone takes several times as long, and with twice as many it goes no faster.
+/// How many are seen to at a time. One alone takes more than twice as long; with twice as many it goes no faster.
 const WORKERS: usize = 16;
 
 /// Does something for each place from 0 below `count`, until `stop` says that it is enough, and gives the answers to

@@ -13,8 +13,8 @@ use otp_core::user::UserName;
 
 use super::{Fault, People};
 
-/// A code that was accepted longer ago than this lies behind every clock. TIMESTAMP is local time of a zone that it does
-/// not name, and is read as UTC: a day for that, and one for a device whose clock is ahead.
+/// A code that was accepted longer ago than this lies behind every clock. TIMESTAMP is local time of a zone that it
+/// does not name, and is read as UTC: a day for that, and one for a device whose clock is ahead.
 const LATELY: Seconds = Seconds(2 * 86_400);
 
 /// The lines in which somebody is, in the order of the names.
