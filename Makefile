@@ -74,7 +74,7 @@ TEST_THREADS ?= 4# most of a login test is waiting
 
 # Debian's names for what the build, the tests and the demo run.
 PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
-	zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
+	libpam-oath zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils python3
 # Installing these would start a daemon, or load profiles, on the machine that is built on. They are unpacked only.
 UNPACKED      := fail2ban apparmor

@@ -22,6 +22,7 @@ pub mod enroll;
 pub mod error;
 #[cfg(test)]
 mod examples;
+pub mod import;
 pub mod login_line;
 pub mod oath;
 pub mod pipe;

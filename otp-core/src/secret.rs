@@ -31,6 +31,11 @@ impl Secret {
         if *secret.base32() == *text { Ok(secret) } else { Err(NotASecret::Encoding) }
     }
 
+    /// Reads hexadecimal, in capitals or not, as tokens and other programs write it.
+    pub fn from_hex(text: &str) -> Result<Self, NotASecret> {
+        Self::new(Zeroizing::new(base16ct::mixed::decode_vec(text).map_err(|_| NotASecret::Encoding)?))
+    }
+
     /// The bytes themselves. Every use of them is found by this name.
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -86,6 +91,19 @@ mod tests {
         }
         for bad in ["", "GEZDGNBVGY3TQ", &"A".repeat(104)] {
             assert_eq!(Secret::from_base32(bad).unwrap_err(), NotASecret::Length, "{bad}");
+        }
+    }
+
+    #[test]
+    fn hexadecimal_is_read_in_capitals_or_not_and_nothing_else_is() {
+        let read = |text: &str| Secret::from_hex(text).map(|secret| secret.expose().to_vec());
+        assert_eq!(read("00fF00ff00FF00ff00ff"), Ok([0, 255].repeat(5)));
+        assert_eq!(read(&"aB".repeat(64)), Ok(vec![0xab; 64]));
+        for bad in ["00ff00ff00ff00ff00f", "0x00ff00ff00ff00ff00ff", "00 ff00ff00ff00ff00ff", "gg00ff00ff00ff00ff00"] {
+            assert_eq!(read(bad), Err(NotASecret::Encoding), "{bad}");
+        }
+        for bad in ["", "00", &"00".repeat(9), &"00".repeat(65)] {
+            assert_eq!(read(bad), Err(NotASecret::Length), "{bad}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod import;
 mod list;
 mod people;
 mod report;
@@ -91,6 +92,10 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         Admin::Disable { users, yes } => {
             sure(*yes, voice, "Forget everything about the second factor of", users)?;
             each(users, voice, "disabled", "had no second factor", |account| forget(&store, account, |_| Next::Nothing))
+        }
+        Admin::Import { format, file, dry_run, replace, yes } => {
+            let asked = import::Asked { format: *format, file, dry_run: *dry_run, replace: *replace, yes: *yes };
+            import::import(&asked, &store, voice)
         }
         Admin::Check => Ok(()), // served above, since it must also run where the configuration cannot be read
     }

@@ -21,6 +21,13 @@ pub(crate) enum Shell {
     Fish,
 }
 
+/// Files of other modules that `admin import` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ForeignFile {
+    /// The users file of pam_oath, /etc/users.oath
+    Oath,
+}
+
 /// The whole command line. One text for `-h` and `--help`: both fit on a page.
 #[derive(Debug, Parser)]
 #[command(name = "otp-enroll", version, max_term_width = 80, about = ABOUT, long_about = None, after_help = EXIT_CODES)]
@@ -193,6 +200,24 @@ pub(crate) enum Admin {
         users: Vec<String>,
         /// Do not ask whether this is meant
         #[arg(long, short)]
+        yes: bool,
+    },
+    /// Enrol the users of another module's file with the devices that they have there
+    Import {
+        /// Whose file it is
+        #[arg(value_enum)]
+        format: ForeignFile,
+        /// The file; - for standard input
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Say what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Also users who have other devices: they lose these, and their recovery codes; asks first
+        #[arg(long)]
+        replace: bool,
+        /// Do not ask whether this is meant
+        #[arg(long, short, requires = "replace")]
         yes: bool,
     },
     /// Whether the configuration can be used, and what it needs is there

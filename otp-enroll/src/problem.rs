@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use otp_core::decide::Refusal;
 use otp_core::error::Error;
@@ -61,6 +62,19 @@ pub(crate) enum Problem {
     CodesUnseen(io::Error),
     /// A check found this many faults, each printed already.
     Faults(usize),
+    /// A file that was to be imported cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// It has this many faults, each printed already.
+    FaultyFile(usize),
+    /// An import ended between two users.
+    Interrupted {
+        /// So many were seen to.
+        done: usize,
+        /// Of so many.
+        of: usize,
+        /// What ended it, where it was no signal.
+        why: Option<Box<Problem>>,
+    },
     /// So many records cannot be used, each printed already.
     Unusable(usize),
     /// It was done for others, but not for so many users, each printed already.
@@ -85,7 +99,13 @@ impl Problem {
             | Self::NoSuchGroup(_)
             | Self::NobodyIn(_) => 3,
             Self::SessionsGoOn { why, .. } => why.exit_code(),
-            Self::Refused(_) | Self::Declined(_) | Self::Cancelled | Self::Faults(_) | Self::Unusable(_) => 1,
+            Self::Refused(_)
+            | Self::Declined(_)
+            | Self::Cancelled
+            | Self::Faults(_)
+            | Self::FaultyFile(_)
+            | Self::Unusable(_) => 1,
+            Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
             Self::Usage(_) => 2,
             Self::NotRoot(_)
             | Self::Core(_)
@@ -100,6 +120,7 @@ impl Problem {
             | Self::Output(_)
             | Self::Unsaid(_)
             | Self::NotDone(_)
+            | Self::Unreadable(..)
             | Self::CodesUnseen(_) => 4,
         }
     }
@@ -143,6 +164,10 @@ impl Problem {
             }
             Self::NotDone(_) => "what was not done, and why, is said above; it can be run again without harm",
             Self::SessionsGoOn { users, .. } => return Some(format!("end them with: loginctl terminate-user {users}")),
+            Self::FaultyFile(_) => "nothing was imported; mend the file, or a copy of it, and try again",
+            Self::Interrupted { .. } => {
+                "every user is enrolled whole or not at all; the same command goes on from here"
+            }
             Self::NobodyIn(_) => {
                 "was the right group named? an empty group binds nobody; a rule in the configuration would"
             }
@@ -155,6 +180,7 @@ impl Problem {
             | Self::Tool(..)
             | Self::Output(_)
             | Self::Unsaid(_)
+            | Self::Unreadable(..)
             | Self::Cancelled => return None,
         };
         Some(hint.to_owned())
@@ -193,6 +219,13 @@ impl fmt::Display for Problem {
             Self::CodesUnseen(error) => write!(f, "nobody has seen the new recovery codes: {error}"),
             Self::Unusable(1) => f.write_str("one record cannot be used"),
             Self::Unusable(records) => write!(f, "{records} records cannot be used"),
+            Self::Unreadable(file, error) => write!(f, "cannot read {}: {error}", file.display()),
+            Self::Interrupted { done, of, why } => {
+                write!(f, "interrupted: {done} of {of} users were seen to")?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, "; {why}"))
+            }
+            Self::FaultyFile(1) => f.write_str("one fault was found in the file"),
+            Self::FaultyFile(faults) => write!(f, "{faults} faults were found in the file"),
             Self::Faults(1) => f.write_str("one fault was found"),
             Self::Faults(faults) => write!(f, "{faults} faults were found"),
             Self::Cancelled => f.write_str("cancelled: nothing was changed"),

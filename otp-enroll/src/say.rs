@@ -53,6 +53,14 @@ impl Voice {
         !self.quiet && !self.json
     }
 
+    /// What somebody should know although nothing went wrong; it is not part of the answer.
+    pub(crate) fn warn(&self, text: &str) {
+        if !self.quiet {
+            // There is nobody left to tell.
+            let _ = writeln!(io::stderr(), "otp-enroll: warning: {text}");
+        }
+    }
+
     /// What went wrong and what to do next.
     pub(crate) fn complain(&self, problem: &Problem) {
         #[derive(Serialize)]

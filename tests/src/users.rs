@@ -118,6 +118,50 @@ impl TestUser {
     }
 }
 
+/// Users who are in /etc/passwd and nowhere else, as many as a test wants. The lines go when this goes.
+#[derive(Debug)]
+pub struct Crowd {
+    /// Login names.
+    pub names: Vec<String>,
+    stem: String,
+}
+
+impl Crowd {
+    /// So many, whom nothing lets in.
+    ///
+    /// # Panics
+    /// Outside the machine.
+    pub fn new(count: usize) -> Crowd {
+        machine::require("new users");
+        let stem = machine::unique("crowd") + "-";
+        let names: Vec<String> = (0..count).map(|number| format!("{stem}{number}")).collect();
+        // useradd gives nobody a number like these.
+        let line = |(uid, name): (u32, &String)| format!("{name}:x:{uid}:{uid}::/:/bin/false\n");
+        let lines: String = (1_000_000..).zip(&names).map(line).collect();
+        let _one_at_a_time = account_lock();
+        replace_accounts(&(fs::read_to_string(ACCOUNTS).unwrap() + &lines));
+        Crowd { names, stem }
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        let _one_at_a_time = account_lock();
+        let others = fs::read_to_string(ACCOUNTS).unwrap();
+        let others = others.split_inclusive('\n').filter(|line| !line.starts_with(&self.stem));
+        replace_accounts(&others.collect::<String>());
+    }
+}
+
+const ACCOUNTS: &str = "/etc/passwd";
+
+/// By renaming: who looks somebody up meanwhile finds the one list or the other.
+fn replace_accounts(text: &str) {
+    let beside = format!("{ACCOUNTS}.new");
+    fs::write(&beside, text).unwrap();
+    fs::rename(beside, ACCOUNTS).unwrap();
+}
+
 /// A new group.
 ///
 /// # Panics

@@ -86,6 +86,7 @@ fn only_root_administers() {
         &["unlock", "root"],
         &["reset", "-y", "root"],
         &["disable", "-y", "root"],
+        &["import", "oath", "/etc/passwd"],
         &["check"],
     ] {
         let outcome = Outcome::of(alice.command("otp-enroll").arg("admin").args(arguments), "");

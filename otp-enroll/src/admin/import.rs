@@ -1,0 +1,218 @@
+//! Enrols many users at once, with the devices that they have in another module's file.
+
+mod crowd;
+mod file;
+mod oath;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::unistd::getuid;
+use otp_core::audit::Event;
+use otp_core::error::Error;
+use otp_core::import::{Import, Imported, Outcome};
+use otp_core::set_up::new_enrolment;
+use otp_core::site;
+use otp_core::store::{FileStore, change};
+use otp_core::time::UnixTime;
+use serde::Serialize;
+
+use super::NotDone;
+use crate::alternate::ScreenError;
+use crate::cli::ForeignFile;
+use crate::desk;
+use crate::own::Changed;
+use crate::problem::Problem;
+use crate::progress::Progress;
+use crate::say::Voice;
+
+/// What is to be imported, and how.
+pub(super) struct Asked<'a> {
+    pub(super) format: ForeignFile,
+    pub(super) file: &'a Path,
+    pub(super) dry_run: bool,
+    pub(super) replace: bool,
+    pub(super) yes: bool,
+}
+
+/// The users of a file in which no fault was found. Devices are made when it is their user's turn, so that the seeds of
+/// a million lie in one place, which is wiped. All that a format has to say; nothing beyond this knows any.
+trait People: Sync {
+    /// How many.
+    fn count(&self) -> usize;
+    /// What one of them is called there, below [`People::count`].
+    fn name(&self, place: usize) -> &str;
+    /// What they have there: at least one device, and no more than a record may have.
+    fn devices(&self, place: usize) -> Vec<Imported>;
+}
+
+/// What keeps a file from being imported. It never says what stands there.
+#[derive(Debug, Serialize)]
+struct Fault {
+    line: usize,
+    #[serde(rename = "fault")]
+    what: String,
+}
+
+/// What came of one user.
+enum Answer {
+    Done(Outcome),
+    NoSuchUser,
+    Failed(Error),
+}
+
+/// What would be done for one user.
+#[derive(Serialize)]
+struct WouldChange<'a> {
+    user: &'a str,
+    would_change: bool,
+}
+
+/// An interruption ends an import between two users.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Looks at the whole file first, and does nothing where there is a fault in it.
+pub(super) fn import(asked: &Asked<'_>, store: &FileStore, voice: &Voice) -> Result<(), Problem> {
+    if asked.replace && !asked.yes && !asked.dry_run {
+        voice.somebody_to_ask()?;
+    }
+    let text = file::read(asked.file, voice)?;
+    let found = match asked.format {
+        ForeignFile::Oath => oath::read(&text, UnixTime::now()),
+    };
+    let people = found.or_else(|faults| refuse(&faults, asked.file, voice))?;
+    if asked.replace && !asked.yes && !asked.dry_run {
+        voice.must_mean("Replace devices and recovery codes of those who have others than in this file?")?;
+    }
+    let watched = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
+    watched.map_err(|error| Problem::Screen(ScreenError::Signals(error)))?;
+    enrol(&people, asked, store, voice)
+}
+
+fn refuse<T>(faults: &[Fault], file: &Path, voice: &Voice) -> Result<T, Problem> {
+    for fault in faults {
+        voice.result(fault, || format!("{}:{}: {}", file.display(), fault.line, fault.what))?;
+    }
+    Err(Problem::FaultyFile(faults.len()))
+}
+
+fn enrol(people: &impl People, asked: &Asked<'_>, store: &FileStore, voice: &Voice) -> Result<(), Problem> {
+    let (count, mut tally) = (people.count(), Tally::default());
+    let mut progress = Progress::new("importing", count, voice);
+    let act = |place| one(people, place, asked, store).unwrap_or_else(Answer::Failed);
+    let mut untold = None;
+    crowd::each(count, &STOP, act, |place, answer| {
+        progress.clear();
+        if let Err(problem) = tally.report(people.name(place), &answer, asked.dry_run, voice) {
+            // Nobody listens any more: as good as an interruption.
+            STOP.store(true, Ordering::Relaxed);
+            untold.get_or_insert(problem);
+        }
+        progress.step();
+    });
+    drop(progress);
+    let done = tally.seen_to();
+    if done < count {
+        return Err(Problem::Interrupted { done, of: count, why: untold.map(Box::new) });
+    }
+    untold.map_or(Ok(()), Err)?;
+    tally.close(asked, voice)?;
+    if tally.not_done == 0 { Ok(()) } else { Err(Problem::NotDone(tally.not_done)) }
+}
+
+/// Enrols one user, whole or not at all.
+fn one(people: &impl People, place: usize, asked: &Asked<'_>, store: &FileStore) -> Result<Answer, Error> {
+    let Some(account) = site::account(people.name(place))? else { return Ok(Answer::NoSuchUser) };
+    let import = Import::new(people.devices(place), asked.replace, UnixTime::now());
+    let enrolment = new_enrolment(site::entropy)?;
+    if asked.dry_run {
+        let record = store.read(&account)?;
+        return Ok(Answer::Done(import.into_record(&account, record.as_ref(), enrolment).1));
+    }
+    let outcome = change(store, &account, |record| import.into_record(&account, record, enrolment))?;
+    let what = match outcome {
+        Outcome::Imported | Outcome::Replaced => Some("imported"),
+        Outcome::CaughtUp => Some("caught-up"),
+        Outcome::Already | Outcome::HasOthers | Outcome::Unfit => None,
+    };
+    if let Some(what) = what {
+        desk::log(&Event::Change { user: account.name.as_str(), by: getuid().as_raw(), what, why: None });
+    }
+    Ok(Answer::Done(outcome))
+}
+
+const CAUGHT_UP: [&str; 2] = [
+    "was imported already; codes used since then are spent",
+    "was imported already; codes used since then would be spent",
+];
+
+/// How many there were of each kind.
+#[derive(Default)]
+struct Tally {
+    imported: usize,
+    already: usize,
+    not_done: usize,
+}
+
+impl Tally {
+    fn report(&mut self, user: &str, answer: &Answer, dry_run: bool, voice: &Voice) -> Result<(), Problem> {
+        let (place, changed, [done, would_be]) = match answer {
+            Answer::Done(Outcome::Imported) => (&mut self.imported, true, ["imported", "would be imported"]),
+            Answer::Done(Outcome::Replaced) => (&mut self.imported, true, ["replaced", "would be replaced"]),
+            Answer::Done(Outcome::CaughtUp) => (&mut self.already, true, CAUGHT_UP),
+            Answer::Done(Outcome::Already) => (&mut self.already, false, ["was imported already"; 2]),
+            Answer::Done(Outcome::HasOthers) => {
+                let hint = "to put what the file says in its place: --replace";
+                return self.not_done(user, "has a second factor already".into(), hint, voice);
+            }
+            Answer::Done(Outcome::Unfit) => {
+                return self.not_done(user, "has no device in the file, or too many".into(), "mend the file", voice);
+            }
+            Answer::NoSuchUser => {
+                return self.not_done(
+                    user,
+                    "there is no such user".into(),
+                    "make the account, and import again",
+                    voice,
+                );
+            }
+            Answer::Failed(error) => return self.not_done(user, error.to_string(), error.hint(), voice),
+        };
+        *place = place.saturating_add(1);
+        if dry_run {
+            voice.done(&WouldChange { user, would_change: changed }, &format!("{user}: {would_be}"))
+        } else {
+            voice.done(&Changed { user, changed }, &format!("{user}: {done}"))
+        }
+    }
+
+    fn not_done(&mut self, user: &str, error: String, hint: &str, voice: &Voice) -> Result<(), Problem> {
+        self.not_done = self.not_done.saturating_add(1);
+        let not_done = NotDone { user, error, hint };
+        voice.result(&not_done, || format!("{user}: not done: {}", not_done.error))
+    }
+
+    fn seen_to(&self) -> usize {
+        self.imported.saturating_add(self.already).saturating_add(self.not_done)
+    }
+
+    /// What is left for people to do.
+    fn close(&self, asked: &Asked<'_>, voice: &Voice) -> Result<(), Problem> {
+        let Self { imported, already, not_done } = self;
+        if asked.dry_run {
+            return voice.advise(&format!(
+                "\n{imported} would be imported, {already} were already, {not_done} could not be; nothing was changed."
+            ));
+        }
+        let file = asked.file.display();
+        voice
+            .advise(&format!(
+                "\n{imported} imported, {already} were already, {not_done} not done.\n\
+                 Counters go on behind the last code that was accepted; codes that change with time are good from the\n\
+                 next one on. Nobody has recovery codes from this: users get them with `otp-enroll recovery`.\n\
+                 Import once more when PAM asks pam_otp instead: codes used until then are spent by that. Then remove\n\
+                 {file} and its copies: whoever has it can make every code."
+            ))
+            .map_err(Problem::although_done)
+    }
+}

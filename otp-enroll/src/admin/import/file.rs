@@ -1,0 +1,84 @@
+//! The file with everybody's seeds: read whole, and no copy of it stays in memory.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::problem::Problem;
+use crate::say::Voice;
+
+/// Far more than ten million users.
+const LARGEST: usize = 1 << 30;
+
+/// To begin with, where nobody knows how long it is.
+const SOME: usize = 1 << 16;
+
+/// Reads a file, or standard input where it is called `-`. A file that others can open is worth a warning.
+pub(super) fn read(path: &Path, voice: &Voice) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let failed = |error| Problem::Unreadable(path.to_owned(), error);
+    // Not std's standard input, whose buffer would keep what it read.
+    let file = if path.as_os_str() == "-" {
+        io::stdin().as_fd().try_clone_to_owned().map(File::from)
+    } else {
+        File::open(path)
+    };
+    let file = file.map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let others = metadata.mode() & 0o077;
+    if metadata.is_file() && others != 0 {
+        let (file, mode) = (path.display(), metadata.mode() & 0o7777);
+        voice.warn(&format!("{file} holds seeds and is open to others than its owner (mode {mode:04o})"));
+    }
+    let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    // One byte more, so that the end is seen without growing.
+    whole(file, length.saturating_add(1).clamp(SOME, LARGEST), LARGEST).map_err(failed)
+}
+
+fn whole(mut source: impl Read, expected: usize, largest: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let (mut text, mut length) = (Zeroizing::new(vec![0; expected]), 0usize);
+    loop {
+        match source.read(text.get_mut(length..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(more) => length = length.saturating_add(more),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if length == text.len() {
+            if length >= largest {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            // Growing in place would leave the old copy behind, unwiped.
+            let mut larger = Zeroizing::new(vec![0; length.saturating_mul(2)]);
+            if let Some(beginning) = larger.get_mut(..length) {
+                beginning.copy_from_slice(&text);
+            }
+            text = larger;
+        }
+    }
+    text.truncate(length);
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_read_however_it_comes() {
+        let content: Vec<u8> = (0..=255).cycle().take(5000).collect();
+        for expected in [1, 4999, 5000, 5001, 9000] {
+            let (one, two) = content.split_at(1234);
+            assert_eq!(*whole(one.chain(two), expected, LARGEST).unwrap(), content, "{expected}");
+        }
+        assert_eq!(*whole(io::empty(), 1, LARGEST).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_never_ends_is_refused() {
+        assert_eq!(whole(io::repeat(b'x'), 1, 5000).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+}
