@@ -135,7 +135,7 @@ impl FileStore {
             }
             existed |= self.unlink(&names.state)?;
         }
-        self.sync_directory()?;
+        self.settle("", None)?;
         Ok(existed)
     }
 
@@ -155,16 +155,15 @@ impl FileStore {
         }
     }
 
-    /// Makes a rename or removal durable. The helper may enter the directory but not open it for reading; it has flushed
-    /// the file concerned, which brings what became of its name to disk on the journalling file systems that Linux offers.
-    fn sync_directory(&self) -> Result<(), StoreError> {
+    /// Makes what became of a file's name durable. The helper may enter the directory but not open it for reading; it
+    /// flushes the file, which brings that to disk too on the journalling file systems that Linux offers.
+    fn settle(&self, name: &str, file: Option<&File>) -> Result<(), StoreError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        match openat(&self.directory, ".", flags, Mode::empty()) {
-            Ok(directory) => nix::unistd::fsync(&directory),
-            Err(Errno::EACCES) => Ok(()),
-            Err(error) => Err(error),
+        match (openat(&self.directory, ".", flags, Mode::empty()).map(File::from), file) {
+            (Ok(directory), _) => directory.sync_all().map_err(|error| self.unflushed("", error)),
+            (Err(Errno::EACCES), Some(file)) => file.sync_all().map_err(|error| self.unflushed(name, error)),
+            (Err(error), _) => Err(self.unflushed("", error.into())),
         }
-        .map_err(|error| self.unflushed("", error.into()))
     }
 
     /// What is said of a change that was made and cannot be taken back.
@@ -424,8 +423,7 @@ impl Store for FileStore {
             return Err(error);
         }
         // From the rename on it is in force, and nothing must say that it is not.
-        incoming.sync_all().map_err(|error| self.unflushed(&names.credentials, error))?;
-        self.sync_directory()?;
+        self.settle(&names.credentials, Some(&incoming))?;
         Ok(Swap::Done)
     }
 
@@ -435,8 +433,7 @@ impl Store for FileStore {
         self.sweep(&names);
         // Without credentials a state is nobody's, and the next enrolment's to use. With it goes the lock, so it goes last.
         let _ = self.unlink(&names.state);
-        held.state.sync_all().map_err(|error| self.unflushed(&names.state, error))?;
-        self.sync_directory()?;
+        self.settle(&names.state, Some(&held.state))?;
         Ok(Swap::Done)
     }
 
