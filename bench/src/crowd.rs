@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write},
     ops::Range,
-    os::unix::fs::{OpenOptionsExt, fchown},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown},
     path::Path,
 };
 
@@ -28,12 +28,7 @@ const FIRST_UID: u32 = 2_000_000;
 /// login comes near. None of them needs an account: only who logs in is looked up.
 pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
     let (state, key) = (ours_dir(place), Key::random());
-    // pam_oath's file anew as a whole: who logged in stands at its end, and has gone by now.
-    let mut oath = BufWriter::new(File::create(oath_file(place)).unwrap());
-    for number in 0..others.end {
-        oath.write_all(enrol::oath_line(account(number).name.as_str(), &key, Factor::Time).as_bytes()).unwrap();
-    }
-    oath.flush().unwrap();
+    list(place, others.end);
     let total = others.len();
     for (done, number) in others.enumerate() {
         if done % 1000 == 0 {
@@ -50,6 +45,16 @@ pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
     }
     progress.part(&format!("settling {}", place.medium), total, total);
     place.settle();
+}
+
+/// Enrols so many with pam_oath alone: its file anew, as a whole. Who logged in stands at its end, and has gone by now.
+pub(crate) fn list(place: &Place, others: u32) {
+    let (mut oath, key) = (BufWriter::new(File::create(oath_file(place)).unwrap()), Key::random());
+    for number in 0..others {
+        oath.write_all(enrol::oath_line(account(number).name.as_str(), &key, Factor::Time).as_bytes()).unwrap();
+    }
+    oath.flush().unwrap();
+    fs::set_permissions(oath_file(place), fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// One of the others.

@@ -82,7 +82,8 @@ pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
     RecoveryCode::new([n; 10])
 }
 
-fn config(place: &Place) -> PathBuf {
+/// The configuration as it is shipped, but for the state directory.
+pub(crate) fn config(place: &Place) -> PathBuf {
     let path = place.path.join("pam_otp.toml");
     let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/pam_otp.toml")).unwrap();
     let line = "#state_directory = \"/var/lib/pam_otp\"";

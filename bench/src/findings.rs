@@ -49,9 +49,9 @@ pub(crate) fn find(order: &Order, progress: &Progress) -> Findings {
     let bench = Bench { order, progress, users };
     let (disk, alone) = (furnished(Medium::Disk), furnished(Medium::Disk));
     let (mut rows, mut growth) = (Vec::new(), Vec::new());
-    bench.climb(&disk, &alone, &order.users, 0, &mut rows, &mut growth);
+    bench.climb(&disk, &alone, &mut rows, &mut growth);
     let memory = furnished(Medium::Memory);
-    bench.climb(&memory, &memory, &order.users, 0, &mut rows, &mut growth);
+    bench.climb(&memory, &memory, &mut rows, &mut growth);
 
     let memory = furnished(Medium::Memory);
     let counts = Who::FIVE.iter().zip(&bench.users).map(|(who, user)| {
@@ -62,11 +62,11 @@ pub(crate) fn find(order: &Order, progress: &Progress) -> Findings {
     let stages = stages::play(&memory, &alone, &bench.users[0], order.time, progress);
     let throughput = together::distinct(&alone, &bench.users, order.time * 2, progress);
     let same_user = together::same_user(&alone, &bench.users[0]);
-    // The last, since it makes the whole machine look up accounts in another way.
-    let fleet = order.fleet.map(|fleet| {
-        let enrolled = order.users.last().map_or(0, |count| count - 1);
-        bench.climb(&disk, &alone, &[fleet], enrolled, &mut rows, &mut growth);
-        fleet::measure(&disk, fleet - 1, progress)
+    let fleet = order.fleet.map(|users| {
+        let place = furnished(Medium::Disk);
+        let import = fleet::import(&place, users - 1, progress);
+        bench.among(&place, &alone, users, &mut rows, &mut growth);
+        fleet::measure(&place, users - 1, import, progress)
     });
     Findings { disk: disk.kind, rows, growth, throughput, same_user, counts, stages, fleet }
 }
@@ -85,32 +85,28 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// The scenarios at a place that fills up, and what our login costs there beside one where nobody else is enrolled.
-    fn climb(
-        &self,
-        place: &Place,
-        alone: &Place,
-        counts: &[u32],
-        mut enrolled: u32,
-        rows: &mut Vec<Row>,
-        growth: &mut Vec<(u32, Median)>,
-    ) {
-        let first = enrolled == 0;
-        for (step, count) in counts.iter().copied().enumerate() {
+    /// The scenarios at a place that fills up.
+    fn climb(&self, place: &Place, alone: &Place, rows: &mut Vec<Row>, growth: &mut Vec<(u32, Median)>) {
+        let mut enrolled = 0;
+        for (step, count) in self.order.users.iter().copied().enumerate() {
             crowd::gather(place, enrolled..count - 1, self.progress);
             enrolled = count - 1;
-            let mut play = |who, how, typed| rows.push(self.play(place, count, who, how, typed));
-            play(&Who::FIVE, How::Warm, Typed::Right);
-            if first && step == 0 {
-                play(&Who::FIVE, How::Fresh, Typed::Right);
-                play(&Who::SIX, How::Warm, Typed::Wrong);
+            self.among(place, alone, count, rows, growth);
+            if step == 0 {
+                rows.push(self.play(place, count, &Who::FIVE, How::Fresh, Typed::Right));
+                rows.push(self.play(place, count, &Who::SIX, How::Warm, Typed::Wrong));
             }
-            if place.medium == Medium::Disk && count > 1 {
-                let both = [alone, place].map(|place| Entrant::new(Who::Ours, place, &self.users[1], Factor::Time));
-                let name = format!("pam_otp with 1 and with {} users", thousands(u64::from(count)));
-                let rounds = rounds::play(&both, How::Warm, Typed::Right, self.order.time, &name, self.progress);
-                growth.push((count, Median::of(&rounds.ratios_at(1, 0)).unwrap()));
-            }
+        }
+    }
+
+    /// A login where so many are enrolled, and what ours costs there beside one where nobody else is.
+    fn among(&self, place: &Place, alone: &Place, count: u32, rows: &mut Vec<Row>, growth: &mut Vec<(u32, Median)>) {
+        rows.push(self.play(place, count, &Who::FIVE, How::Warm, Typed::Right));
+        if place.medium == Medium::Disk && count > 1 {
+            let both = [alone, place].map(|place| Entrant::new(Who::Ours, place, &self.users[1], Factor::Time));
+            let name = format!("pam_otp with 1 and with {} users", thousands(u64::from(count)));
+            let rounds = rounds::play(&both, How::Warm, Typed::Right, self.order.time, &name, self.progress);
+            growth.push((count, Median::of(&rounds.ratios_at(1, 0)).unwrap()));
         }
     }
 

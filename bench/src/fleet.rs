@@ -1,8 +1,9 @@
-//! A fleet's worth of users: the space that they take, and what an administrator waits for.
+//! A fleet's worth of users: how they come in, the space that they take, and what an administrator waits for.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{BufWriter, Seek, Write},
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use std::{
 use pam_otp_tests::machine;
 
 use crate::{
-    crowd,
+    crowd, enrol,
     entrant::{oath_file, ours_dir},
     findings::thousands,
     place::Place,
@@ -21,6 +22,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) users: u32,
+    /// `otp-enroll admin import` of pam_oath's file with all of them.
+    pub(crate) import: Duration,
     /// Bytes that our records take on the disk.
     pub(crate) space: u64,
     /// Bytes of pam_oath's one file.
@@ -35,35 +38,47 @@ pub(crate) struct Fleet {
 
 const COMMANDS: [&str; 3] = ["list", "list --without-device", "report"];
 
-/// Measures at a place where `others` are enrolled besides those who log in.
-pub(crate) fn measure(place: &Place, others: u32, progress: &Progress) -> Fleet {
-    let users = others + 1;
+/// Enrols so many at a place where nobody is, from pam_oath's file.
+pub(crate) fn import(place: &Place, others: u32, progress: &Progress) -> Duration {
+    crowd::list(place, others);
+    among_known(others, progress, || {
+        let mut import = admin(place, "import oath");
+        let took = timed("otp-enroll admin import", import.arg(oath_file(place)), others, progress);
+        progress.part(&format!("settling {}", place.medium), 0, 1);
+        place.settle();
+        took
+    })
+}
+
+/// Measures there, besides whoever logs in.
+pub(crate) fn measure(place: &Place, others: u32, import: Duration, progress: &Progress) -> Fleet {
     progress.part("space on the disk", 0, 1);
     let space = machine::run(Command::new("du").args(["--block-size=1", "--summarize"]).arg(ours_dir(place)));
     let space = space.split_whitespace().next().unwrap().parse().unwrap();
-    progress.part("accounts for all, in a database", 0, 1);
-    know_all(others);
-    let admin = |command: &str| {
-        let mut admin = Command::new("otp-enroll");
-        admin.arg("--config").arg(place.path.join("pam_otp.toml")).arg("admin").args(command.split(' '));
-        admin.stdout(Stdio::null()).stdin(Stdio::null());
-        admin
-    };
-    let commands = COMMANDS.map(|command| {
-        let took = timed(&format!("otp-enroll admin {command}"), &mut admin(command), users, progress);
-        (command, took)
-    });
-    let mut names = Command::new("xargs");
-    names.args(["getent", "passwd"]).stdin(names_of(others)).stdout(Stdio::null());
-    let looked_up = timed("looking all of them up", &mut names, users, progress);
-    let mut child = admin(COMMANDS[0]).spawn().unwrap();
-    std::thread::sleep(commands[0].1 / 3);
-    let start = Instant::now();
-    machine::run(Command::new("kill").args(["-INT", &child.id().to_string()]));
-    assert!(!child.wait().unwrap().success(), "admin list was to be interrupted");
-    let interrupted = start.elapsed();
     let oath = oath_file(place).metadata().unwrap().len();
-    Fleet { users, space, oath, commands: commands.to_vec(), looked_up, interrupted }
+    among_known(others, progress, || {
+        let commands = COMMANDS.map(|command| {
+            let what = format!("otp-enroll admin {command}");
+            (command, timed(&what, &mut admin(place, command), others, progress))
+        });
+        let mut names = Command::new("xargs");
+        names.args(["getent", "passwd"]).stdin(names_of(others)).stdout(Stdio::null());
+        let looked_up = timed("looking all of them up", &mut names, others, progress);
+        let mut child = admin(place, COMMANDS[0]).spawn().unwrap();
+        std::thread::sleep(commands[0].1 / 3);
+        let start = Instant::now();
+        machine::run(Command::new("kill").args(["-INT", &child.id().to_string()]));
+        assert!(!child.wait().unwrap().success(), "admin list was to be interrupted");
+        let interrupted = start.elapsed();
+        Fleet { users: others + 1, import, space, oath, commands: commands.to_vec(), looked_up, interrupted }
+    })
+}
+
+fn admin(place: &Place, command: &str) -> Command {
+    let mut admin = Command::new("otp-enroll");
+    admin.arg("--config").arg(enrol::config(place)).arg("admin").args(command.split(' '));
+    admin.stdout(Stdio::null()).stdin(Stdio::null());
+    admin
 }
 
 /// How long a command takes that is to succeed.
@@ -95,9 +110,10 @@ fn names_of(others: u32) -> File {
     file
 }
 
-/// Accounts for all the others, from here on: in a database with an index (Debian's libnss-db), as a directory service
-/// has one. /etc/passwd is read from its beginning at each look-up, so nobody has a million there.
-fn know_all(others: u32) {
+/// Does something while all the others have accounts: in a database with an index (Debian's libnss-db), as a directory
+/// service has one. /etc/passwd is read from its beginning at each look-up, so nobody has a million there.
+fn among_known<T>(others: u32, progress: &Progress, work: impl FnOnce() -> T) -> T {
+    progress.part("accounts for all, in a database", 0, 1);
     let list = tempfile::NamedTempFile::new().unwrap();
     let mut out = BufWriter::new(File::create(list.path()).unwrap());
     for number in 0..others {
@@ -108,8 +124,14 @@ fn know_all(others: u32) {
     }
     out.flush().unwrap();
     machine::run(Command::new("makedb").args(["-o", "/var/lib/misc/passwd.db"]).arg(list.path()));
-    machine::run(Command::new("sed").args(["-i", "s/^passwd:.*/passwd: db files/", "/etc/nsswitch.conf"]));
+    let switch = Path::new("/etc/nsswitch.conf");
+    let before = fs::read_to_string(switch).unwrap();
+    machine::run(Command::new("sed").args(["-i", "s/^passwd:.*/passwd: db files/"]).arg(switch));
     let last = crowd::account(others - 1);
     let found = machine::run(Command::new("getent").args(["passwd", last.name.as_str()]));
     assert!(found.contains(&last.uid.to_string()), "{found}");
+    let done = work();
+    // Who logs in is looked up as everywhere else in this bench.
+    fs::write(switch, before).unwrap();
+    done
 }

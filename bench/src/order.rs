@@ -6,7 +6,7 @@ pub(crate) const USAGE: &str = "\
 usage: login-bench [OPTION]…                   (as root, within tests/machine; `make bench` does that)
   --seconds N        how long each scenario plays (20)
   --users N,N,…      how many are enrolled, in rising order (1,1000,100000)
-  --fleet N          so many as well on the disk (1000000), and the administrator's commands there
+  --fleet N          so many as well on the disk (1000000), imported, and the administrator's commands there
   --output DIR       where performance.md and performance.svg go (docs)";
 
 /// An order for measurements.

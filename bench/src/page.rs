@@ -181,6 +181,7 @@ fn a_fleet(page: &mut String, found: &Findings) {
     let mut line = |what: &str, took: Duration| {
         let _ = writeln!(page, "| {what} | {:.1} | {} |", took.as_secs_f64(), fleet::each_second(fleet.users, took));
     };
+    line("`otp-enroll admin import oath`", fleet.import);
     for (command, took) in &fleet.commands {
         line(&format!("`otp-enroll admin {command}`"), *took);
     }
