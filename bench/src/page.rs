@@ -148,11 +148,11 @@ fn counts(page: &mut String, counts: &[Counts]) {
 fn stages(page: &mut String, found: &Findings) {
     let _ = write!(
         page,
-        "\n## Where the time goes\n\nA warm login of ours, with one thing more at each line; in memory up \
-         to the last.\n\n| | microseconds more |\n|---|---|\n"
+        "\n## Where the time goes\n\nA login of ours in microseconds, with one thing more at each line; in memory up \
+         to the last.\n\n| | warm | new process |\n|---|---|---|\n"
     );
     for stage in &found.stages {
-        let _ = writeln!(page, "| {} | {} |", stage.what, stage.cost);
+        let _ = writeln!(page, "| {} | {} | {} |", stage.what, stage.warm, stage.fresh);
     }
     let Some(ours) = found.counts.iter().find(|it| it.who == Who::Ours) else { return };
     let _ = write!(

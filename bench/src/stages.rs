@@ -2,12 +2,14 @@
 
 use std::{fs, time::Duration};
 
+use pam_otp_tests::pam::Code;
+
 use crate::{
     draw::Draw,
     enrol::Factor,
     entrant::{Entrant, Who},
     figures::Median,
-    login,
+    login::{self, Cost},
     place::Place,
     progress::Progress,
 };
@@ -16,7 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) what: &'static str,
-    pub(crate) cost: Median,
+    pub(crate) warm: Median,
+    pub(crate) fresh: Median,
 }
 
 /// Plays the stages for about so long.
@@ -44,12 +47,28 @@ pub(crate) fn play(memory: &Place, disk: &Place, user: &str, time: Duration, pro
         ("record, codes, log line", in_memory),
         ("the flush to the disk", on_disk),
     ];
+    let (warm, fresh) =
+        (added(&stages, login::warm, time / 2, progress), added(&stages, login::fresh, time / 2, progress));
+    stages
+        .iter()
+        .zip(warm.into_iter().zip(fresh))
+        .map(|((what, _), (warm, fresh))| Stage { what, warm, fresh })
+        .collect()
+}
+
+/// What each stage adds to the one before it, with logins of one kind.
+fn added(
+    stages: &[(&str, Entrant); 5],
+    log_in: fn(&Entrant, &str) -> (Code, Cost),
+    time: Duration,
+    progress: &Progress,
+) -> Vec<Median> {
     let (start, mut draw, mut costs) = (std::time::Instant::now(), Draw::new(), Vec::<[f64; 5]>::new());
     while costs.len() < 20 || start.elapsed() < time {
         let mut round = [0.0; 5];
         for place in draw.order(stages.len()) {
             let (what, entrant) = &stages[place];
-            let (result, cost) = login::warm(entrant, &entrant.key.shown(0));
+            let (result, cost) = log_in(entrant, &entrant.key.shown(0));
             assert_eq!(result.0, 0, "{what}");
             entrant.restore();
             round[place] = f64::from(u32::try_from(cost.wall / 100).unwrap()) / 10.0;
@@ -60,7 +79,5 @@ pub(crate) fn play(memory: &Place, disk: &Place, user: &str, time: Duration, pro
     let added = |place: usize| -> Vec<f64> {
         costs.iter().map(|round| round[place] - place.checked_sub(1).map_or(0.0, |before| round[before])).collect()
     };
-    let stage =
-        |(place, (what, _)): (usize, &(&'static str, Entrant))| Some(Stage { what, cost: Median::of(&added(place))? });
-    stages.iter().enumerate().filter_map(stage).collect()
+    (0..stages.len()).map(|place| Median::of(&added(place)).unwrap()).collect()
 }
