@@ -194,10 +194,14 @@ fn what_is_not_the_code_says_why_and_the_offer_stays() {
         (app.code(-40), "is about 20 min behind"),
     ] {
         terminal.send_line(&typed);
-        let page = terminal.wait_for_screen(answer);
-        assert!(page.contains(CODE), "{page}");
-        let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
-        assert_eq!(uri.map(|uri| App::scan(&uri).secret).as_ref(), Some(&app.secret), "the same key");
+        // The page is drawn anew, line by line.
+        let offered = || {
+            let page = terminal.screen();
+            let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark))?;
+            (page.contains(answer) && page.contains(CODE)).then_some(App::scan(&uri).secret)
+        };
+        let offered = machine::wait(std::time::Duration::from_secs(20), offered);
+        assert_eq!(offered.as_ref(), Some(&app.secret), "the same key, after {typed:?}: {}", terminal.screen());
         assert_eq!(status(&alice)["enrolled"], false, "after {typed:?}");
     }
     let code = app.code(0);
