@@ -139,8 +139,8 @@ impl Config {
 
 /// The same text with blank lines for its lines of comment, which are most of a configuration: a login need not parse them.
 ///
-/// A line that begins with `#` is a comment unless it stands within a text of several lines, and a carriage return ends a line
-/// for some editors but not for TOML: where there is either, all stays.
+/// A line that begins with `#` is a comment unless it stands within a text of several lines, and TOML allows no control
+/// characters in it: where there is either, all stays.
 fn without_comments(text: &str) -> Cow<'_, str> {
     let mut said = String::with_capacity(text.len().saturating_add(1));
     for line in text.split('\n') {
@@ -149,7 +149,10 @@ fn without_comments(text: &str) -> Cow<'_, str> {
         }
         said.push('\n');
     }
-    let all = said.contains("\"\"\"") || said.contains("'''") || text.contains('\r');
+    said.pop(); // the last line has none, or is empty
+    let all = said.contains("\"\"\"")
+        || said.contains("'''")
+        || text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\n');
     if all { Cow::Borrowed(text) } else { Cow::Owned(said) }
 }
 

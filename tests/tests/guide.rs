@@ -171,8 +171,9 @@ fn a_window_that_is_too_small_says_so_and_is_looked_at_again() {
     assert!(screen.contains("otpauth://totp/"), "{screen}");
     terminal.resize(80, 24);
     terminal.send_line("");
-    terminal.wait_for_screen("█");
-    let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
+    // The page is drawn anew, line by line.
+    let drawn = || terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
+    let uri = machine::wait(std::time::Duration::from_secs(20), drawn).unwrap();
     terminal.resize(12, 5);
     terminal.send_line(&App::scan(&uri).code(0));
     terminal.wait_for_screen("or just");

@@ -194,10 +194,17 @@ fn what_looks_like_a_comment_within_a_text_is_text() {
 }
 
 #[test]
-fn a_line_of_comment_ends_where_toml_ends_it() {
-    assert!(parse("# one\r\n# two\n#\r\n# end").is_ok());
+fn a_comment_is_what_toml_takes_for_one() {
+    assert!(parse("# one\r\n# two\tä\n#\r\n# end").is_ok());
     // All of a file from an editor that ends lines so would be a comment, and its policy nobody's.
     assert!(error("# first\n# policy\r[policy]\rsecond_factor = \"required\"\r").starts_with("2: "));
+    for bad in ["# \u{7f}\n", "# \0\n", "#\u{1}"] {
+        assert!(error(&format!("# first\n{bad}")).starts_with("2: "), "{bad:?}");
+    }
+    // The lines of comment count, and none is added.
+    for (text, line) in [("# first\na", "2: "), ("a", "1: "), ("#\n#\n[code]\nx = 1", "4: ")] {
+        assert!(error(text).starts_with(line), "{text:?}: {}", error(text));
+    }
 }
 
 #[test]
