@@ -92,10 +92,10 @@ impl<'a> LocalAuthority<'a> {
             (state, verdict)
         };
         match &self.account {
-            Some(account) => Ok(match self.seen.get() {
-                Some(seen) => update(&Following { store: &self.store, seen }, account, step)?,
-                None => update(&self.store, account, step)?,
-            }),
+            Some(account) => {
+                let store = Following { store: &self.store, seen: self.seen.get() };
+                Ok(update(&store, account, step)?)
+            }
             None => {
                 // The work of a refusal, for nobody's sake: the time tells nothing.
                 let _ = step(&Record::stranger(&Account::nobody()));

@@ -138,8 +138,7 @@ fn every(
             Err(error) if accounts.len() == 1 => return Err(error.into()),
             Err(error) => {
                 failures = failures.saturating_add(1);
-                let failed = NotDone { user, error: error.to_string(), hint: error.hint() };
-                voice.result(&failed, || format!("{user}: not done: {error}"))?;
+                NotDone { user, error: error.to_string(), hint: error.hint() }.tell(voice)?;
                 continue;
             }
         };
@@ -159,6 +158,12 @@ struct NotDone<'a> {
     user: &'a str,
     error: String,
     hint: &'a str,
+}
+
+impl NotDone<'_> {
+    fn tell(&self, voice: &Voice) -> Result<(), Problem> {
+        voice.result(self, || format!("{}: not done: {}", self.user, self.error))
+    }
 }
 
 /// Who is meant.

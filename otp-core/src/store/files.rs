@@ -200,12 +200,20 @@ impl FileStore {
         Err(self.untrusted(name, wrong))
     }
 
-    fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Opened>, StoreError> {
-        let name = &names.credentials;
+    /// Opens a file for reading and trusts it; `None` only if there is none.
+    fn open_trusted(&self, name: &str, uid: Option<u32>) -> Result<Option<(File, Metadata)>, StoreError> {
         let Some(file) = self.open_file(name, OFlag::O_RDONLY)? else {
             return Ok(None);
         };
-        let metadata = self.trust(&file, name, Some(account.uid))?;
+        let metadata = self.trust(&file, name, uid)?;
+        Ok(Some((file, metadata)))
+    }
+
+    fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Opened>, StoreError> {
+        let name = &names.credentials;
+        let Some((file, metadata)) = self.open_trusted(name, Some(account.uid))? else {
+            return Ok(None);
+        };
         let decode = |bytes: &[u8]| Credentials::decode_of(bytes, account);
         let credentials = self.read_credentials(&file, metadata.len(), name, decode)?;
         Ok(Some(Opened { inode: metadata.ino(), file, credentials }))
@@ -348,8 +356,7 @@ impl FileStore {
     /// Reads the state that belongs to `credentials`, without the lock.
     fn read_state(&self, account: &Account, names: &Names, credentials: Credentials) -> Result<Record, StoreError> {
         let missing = || self.damaged(&names.state, Damage::Missing);
-        let file = self.open_file(&names.state, OFlag::O_RDONLY)?.ok_or_else(missing)?;
-        self.trust(&file, &names.state, Some(account.uid))?;
+        let (file, _) = self.open_trusted(&names.state, Some(account.uid))?.ok_or_else(missing)?;
         let mut slots = self.read_slots(&file, &names.state)?;
         if slots.present(credentials.enrolment).is_none() {
             // Perhaps it was read while it was written: once more, when nobody writes.

@@ -73,7 +73,8 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Looks at the whole file first, and does nothing where there is a fault in it.
 pub(super) fn import(asked: &Asked<'_>, store: &FileStore, voice: &Voice) -> Result<(), Problem> {
-    if asked.replace && !asked.yes && !asked.dry_run {
+    let is_to_be_meant = asked.replace && !asked.yes && !asked.dry_run;
+    if is_to_be_meant {
         voice.somebody_to_ask()?;
     }
     let text = file::read(asked.file, voice)?;
@@ -81,7 +82,7 @@ pub(super) fn import(asked: &Asked<'_>, store: &FileStore, voice: &Voice) -> Res
         ForeignFile::Oath => oath::read(&text, UnixTime::now()),
     };
     let people = found.or_else(|faults| refuse(&faults, asked.file, voice))?;
-    if asked.replace && !asked.yes && !asked.dry_run {
+    if is_to_be_meant {
         voice.must_mean("Replace devices and recovery codes of those who have others than in this file?")?;
     }
     let watched = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
@@ -188,8 +189,7 @@ impl Tally {
 
     fn not_done(&mut self, user: &str, error: String, hint: &str, voice: &Voice) -> Result<(), Problem> {
         self.not_done = self.not_done.saturating_add(1);
-        let not_done = NotDone { user, error, hint };
-        voice.result(&not_done, || format!("{user}: not done: {}", not_done.error))
+        NotDone { user, error, hint }.tell(voice)
     }
 
     fn seen_to(&self) -> usize {

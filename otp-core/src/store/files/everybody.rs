@@ -1,7 +1,8 @@
 //! Everybody's records, for administration.
 
+use std::os::unix::fs::MetadataExt;
+
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 
 use super::{FileStore, Names};
 use crate::record::{Credentials, Record};
@@ -31,14 +32,13 @@ impl FileStore {
         account: impl FnOnce(&UserName) -> Result<Account, E>,
     ) -> Result<(Account, Option<Record>), E> {
         let name = format!("{stem}.toml");
-        let file = self.open_file(&name, OFlag::O_RDONLY)?.ok_or_else(|| self.failed("open", &name)(Errno::ENOENT))?;
-        let metadata = self.trust(&file, &name, None)?;
+        let gone = || self.failed("open", &name)(Errno::ENOENT);
+        let (file, metadata) = self.open_trusted(&name, None)?.ok_or_else(gone)?;
         let credentials = self.read_credentials(&file, metadata.len(), &name, Credentials::decode)?;
         let account = account(&credentials.user)?;
         let names = Names::of(&account);
-        let is_theirs = std::os::unix::fs::MetadataExt::uid(&metadata) == account.uid;
         if names.credentials == name
-            && is_theirs
+            && metadata.uid() == account.uid
             && credentials.belongs_to(&account).is_ok()
             && let Ok(record) = self.read_state(&account, &names, credentials)
         {

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstatat};
 
 use super::names::Names;
@@ -27,22 +27,21 @@ pub struct Seen {
     rights: [u32; 2],
 }
 
-/// The store, asked about somebody whose credentials were seen.
+/// The store, asked about somebody whose credentials may have been seen.
 pub struct Following<'a> {
     /// The same store.
     pub store: &'a FileStore,
-    /// What was seen in it.
-    pub seen: &'a Seen,
+    /// What was seen in it, if it was.
+    pub seen: Option<&'a Seen>,
 }
 
 impl FileStore {
     /// What must be known of a user's credentials before anybody is asked.
     pub fn see(&self, account: &Account) -> Result<Option<Seen>, StoreError> {
         let name = Names::of(account).credentials;
-        let Some(file) = self.open_file(&name, OFlag::O_RDONLY)? else {
+        let Some((file, metadata)) = self.open_trusted(&name, Some(account.uid))? else {
             return Ok(None);
         };
-        let metadata = self.trust(&file, &name, Some(account.uid))?;
         let outline = self.read_credentials(&file, metadata.len(), &name, |bytes| Outline::decode(bytes, account))?;
         let identity = [metadata.dev(), metadata.ino(), metadata.nlink()];
         let rights = [metadata.mode(), metadata.uid()];
@@ -85,7 +84,7 @@ impl Store for Following<'_> {
     type Hold = Held;
 
     fn load(&self, account: &Account) -> Result<Option<Loaded<Held>>, StoreError> {
-        self.store.load_after(account, Some(self.seen))
+        self.store.load_after(account, self.seen)
     }
 
     fn swap(&self, account: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {

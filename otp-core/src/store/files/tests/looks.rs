@@ -9,7 +9,7 @@ impl Home {
 
     /// A login of somebody who was asked when `seen` was seen.
     fn login_after(&self, seen: &Seen, attempt: &Attempt) -> Result<Verdict, StoreError> {
-        let following = Following { store: &self.store, seen };
+        let following = Following { store: &self.store, seen: Some(seen) };
         update(&following, &alice(), |record| decide(&LIMITS, record, attempt, NOW))
     }
 }
