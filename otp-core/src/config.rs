@@ -142,18 +142,20 @@ impl Config {
 /// A line that begins with `#` is a comment unless it stands within a text of several lines, and TOML allows no control
 /// characters in it: where there is either, all stays.
 fn without_comments(text: &str) -> Cow<'_, str> {
-    let mut said = String::with_capacity(text.len().saturating_add(1));
-    for line in text.split('\n') {
+    let (mut said, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(end) = rest.bytes().position(|byte| byte.is_ascii_control()) {
+        let (line, newline) = rest.split_at(end);
+        let Some(next) = newline.strip_prefix('\n') else { return Cow::Borrowed(text) };
         if !line.starts_with('#') {
             said.push_str(line);
         }
         said.push('\n');
+        rest = next;
     }
-    said.pop(); // the last line has none, or is empty
-    let all = said.contains("\"\"\"")
-        || said.contains("'''")
-        || text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\n');
-    if all { Cow::Borrowed(text) } else { Cow::Owned(said) }
+    if !rest.starts_with('#') {
+        said.push_str(rest);
+    }
+    if said.contains("\"\"\"") || said.contains("'''") { Cow::Borrowed(text) } else { Cow::Owned(said) }
 }
 
 /// Seven days.
