@@ -86,9 +86,10 @@ impl Pending {
         let within = |steps| present.saturating_sub(steps)..=present.saturating_add(steps);
         match generator.find(code, within(self.window)) {
             // The confirming code is spent too: the mark starts above it.
-            Some(step) => Ok(Confirmed { next: step.saturating_add(1), at: now, pending: self }),
+            Some(steps) => Ok(Confirmed { next: steps.end().saturating_add(1), at: now, pending: self }),
             None => {
-                let steps = generator.find(code, within(SEARCH)).and_then(|step| step.checked_signed_diff(present));
+                let found = generator.find(code, within(SEARCH));
+                let steps = found.and_then(|steps| steps.end().checked_signed_diff(present));
                 let period = i64::try_from(self.period.get()).ok();
                 let clock_off = steps.zip(period).map(|(steps, period)| steps.saturating_mul(period));
                 Err(NotConfirmed { pending: self, clock_off })

@@ -149,7 +149,7 @@ impl Imported {
             let window = present.saturating_sub(BEHIND)..=present.saturating_add(AHEAD);
             Generator::new(&self.secret, self.algorithm, self.digits).find(last, window)
         });
-        found.map_or(0, |step| step.saturating_add(1)).max(self.next)
+        found.map_or(0, |steps| steps.end().saturating_add(1)).max(self.next)
     }
 
     /// The file may know the last code only, and of that no more than its digits: all steps up to the present one count

@@ -320,6 +320,32 @@ fn a_token_code_that_was_used_or_skipped_is_replayed() {
 }
 
 #[test]
+fn of_two_equal_codes_of_a_token_one_is_good_and_so_are_those_between() {
+    let (first, second) = (98_831, 98_838);
+    assert_eq!(digits_of(&[1; 20], first), digits_of(&[1; 20], second));
+    let mut record = record(vec![token(1)]);
+    record.state.marks.insert(DeviceId(1), first);
+    assert_eq!(login(&mut record, &shown(&token(1), first), NOW), hotp(1));
+    for counter in first + 1..second {
+        assert_eq!(refused_for_nothing(&record, &shown(&token(1), second), NOW), REPLAYED, "{counter}");
+        assert_eq!(login(&mut record, &shown(&token(1), counter), NOW), hotp(1), "{counter}");
+    }
+    assert_eq!(refused_for_nothing(&record, &shown(&token(1), second), NOW), REPLAYED);
+    assert_eq!(login(&mut record, &shown(&token(1), second + 1), NOW), hotp(1));
+}
+
+#[test]
+fn of_two_equal_codes_in_the_window_of_a_phone_one_is_good() {
+    let (first, second) = (888_811, 888_813);
+    assert_eq!(digits_of(&[1; 20], first), digits_of(&[1; 20], second));
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login(&mut record, &shown(&phone(1), first), at(first + 1)), totp(1));
+    for now in first + 1..=second + 1 {
+        assert_eq!(refused_for_nothing(&record, &shown(&phone(1), second), at(now)), REPLAYED, "{now}");
+    }
+}
+
+#[test]
 fn the_clock_means_nothing_to_a_token() {
     let mut record = record(vec![token(1)]);
     for (counter, now) in [(0, u64::MAX), (1, 0), (2, NOW.0)] {
