@@ -19,6 +19,8 @@ pub enum Error {
         /// Why there was no answer.
         errno: nix::errno::Errno,
     },
+    /// There is a record, and nobody whose it is.
+    NoAccount(String),
     /// A rule names a group that does not exist.
     UnknownGroup(String),
     /// The system gave no random bytes.
@@ -32,6 +34,7 @@ impl Error {
             Self::Config(_) => "mend the file and try it with `otp-enroll admin check`",
             Self::Store(error) => error.hint(),
             Self::Names { .. } => "check /etc/nsswitch.conf and the services it names",
+            Self::NoAccount(_) => "whoever is gone for good, `otp-enroll admin disable USER` removes the record",
             Self::UnknownGroup(_) => "make the group or correct the rule; `otp-enroll admin check` finds such rules",
             Self::Entropy => "getrandom(2) failed; nothing was changed",
         }
@@ -44,6 +47,7 @@ impl fmt::Display for Error {
             Self::Config(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Names { subject, errno } => write!(f, "cannot look up {subject}: {}", errno.desc()),
+            Self::NoAccount(user) => write!(f, "there is no user {user:?} any more"),
             Self::UnknownGroup(group) => write!(f, "a policy rule names the group {group}, which does not exist"),
             Self::Entropy => f.write_str("the system gives no random bytes"),
         }
@@ -81,6 +85,11 @@ mod tests {
                 names,
                 "cannot look up the user \"alice\": I/O error",
                 "check /etc/nsswitch.conf and the services it names",
+            ),
+            (
+                Error::NoAccount("alice".into()),
+                "there is no user \"alice\" any more",
+                "whoever is gone for good, `otp-enroll admin disable USER` removes the record",
             ),
             (
                 Error::UnknownGroup("staff".into()),

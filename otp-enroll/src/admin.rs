@@ -18,7 +18,7 @@ use otp_core::set_up::new_enrolment;
 use otp_core::site::{self, Site};
 use otp_core::store::{FileStore, Next, StoreError, change};
 use otp_core::time::UnixTime;
-use otp_core::user::Account;
+use otp_core::user::{Account, UserName};
 use serde::Serialize;
 
 use self::people::Names;
@@ -91,7 +91,9 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         }
         Admin::Disable { users, yes } => {
             sure(*yes, voice, "Forget everything about the second factor of", users)?;
-            each(users, voice, "disabled", "had no second factor", |account| forget(&store, account, |_| Next::Nothing))
+            let accounts = users.iter().map(|user| account_or_record(&store, user)).collect::<Result<Vec<_>, _>>()?;
+            let forget = |account: &Account| forget(&store, account, |_| Next::Nothing);
+            every(&accounts, voice, "disabled", "had no second factor", forget)?.1
         }
         Admin::Import { format, file, dry_run, replace, yes } => {
             let asked = import::Asked { format: *format, file, dry_run: *dry_run, replace: *replace, yes: *yes };
@@ -103,6 +105,17 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
 
 fn account(user: &str) -> Result<Account, Problem> {
     site::account(user)?.ok_or_else(|| Problem::NoSuchUser(user.to_owned()))
+}
+
+/// An account, or what is left of one: its record, which is nobody's to use.
+fn account_or_record(store: &FileStore, user: &str) -> Result<Account, Problem> {
+    match (account(user), UserName::parse(user)) {
+        (Err(gone @ Problem::NoSuchUser(_)), Ok(name)) => {
+            let remains = Account { name, ..Account::nobody() };
+            if store.holds(&remains).map_err(Error::from)? { Ok(remains) } else { Err(gone) }
+        }
+        (found, _) => found,
+    }
 }
 
 fn sure(yes: bool, voice: &Voice, question: &str, users: &[String]) -> Result<(), Problem> {

@@ -160,7 +160,8 @@ impl Problem {
             Self::CodesUnseen(_) => "they are in force all the same; get others with: otp-enroll recovery",
             Self::Faults(_) => "logins may be refused until this is mended",
             Self::Unusable(_) => {
-                "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER"
+                "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER; \
+                 to remove the record of one who is gone: otp-enroll admin disable USER"
             }
             Self::NotDone(_) => "what was not done, and why, is said above; it can be run again without harm",
             Self::SessionsGoOn { users, .. } => return Some(format!("end them with: loginctl terminate-user {users}")),

@@ -105,7 +105,7 @@ impl Outcome {
                 PamResultCode::PAM_SERVICE_ERR
             }
             Self::Failed(
-                Failure::Core(Error::Store(_) | Error::Names { .. } | Error::Entropy)
+                Failure::Core(Error::Store(_) | Error::Names { .. } | Error::NoAccount(_) | Error::Entropy)
                 | Failure::Helper(_)
                 | Failure::NoMark,
             ) => PamResultCode::PAM_AUTHINFO_UNAVAIL,

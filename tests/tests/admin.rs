@@ -274,14 +274,33 @@ fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
 }
 
 #[test]
-fn a_record_of_somebody_who_is_gone_is_told_apart() {
+fn a_record_of_somebody_who_is_gone_is_told_apart_and_can_be_removed() {
     let site = Site::new("");
     let gone = TestUser::new("gone");
-    let _set_up = site.enrol(&gone);
+    let set_up = site.enrol(&gone);
     machine::run(Command::new("userdel").arg(&gone.name));
     let list = site.admin(&["list"]);
     assert_eq!(list.code, Some(1), "{list:?}");
-    assert!(list.out.contains(&gone.name) && list.out.contains("unusable"), "{list:?}");
+    let line = format!("{}  unusable: there is no user {:?} any more\n", gone.name, gone.name);
+    assert!(list.out.contains(&line) && list.err.contains("otp-enroll admin disable USER"), "{list:?}");
+    assert_no_seed(&list, &set_up);
+
+    // The account may only be out of reach: what was required of it stays.
+    for command in ["reset", "unlock", "require", "forget"] {
+        let yes = if command == "reset" { &["--yes"][..] } else { &[] };
+        let outcome = site.admin(&[&[command, gone.name.as_str()], yes].concat());
+        assert_eq!(outcome.code, Some(3), "{command}: {outcome:?}");
+        assert!(site.file(&gone, "toml").exists(), "{command}");
+    }
+    let mark = syslog::mark();
+    let disable = || site.admin(&["disable", "--yes", &gone.name]);
+    assert_eq!((disable().code, disable().code), (Some(0), Some(3)), "and then there is nothing of that name");
+    for kind in ["toml", "state"] {
+        assert!(!site.file(&gone, kind).exists(), "{kind}");
+    }
+    let line = syslog::wait_for(mark, &format!("disabled user={}", gone.name), Duration::from_secs(5)).unwrap();
+    assert!(line.contains("by_uid=0"), "{line}");
+    assert_eq!(site.admin(&["list"]).code, Some(0));
 }
 
 #[test]

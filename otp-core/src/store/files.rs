@@ -112,6 +112,11 @@ impl FileStore {
         }
     }
 
+    /// Whether there is anything in a user's name, whoever owns it.
+    pub fn holds(&self, account: &Account) -> Result<bool, StoreError> {
+        Ok(self.inode(&Names::of(account).credentials)?.is_some())
+    }
+
     /// Removes whatever is stored for a user, readable or not, for administration. A change under way is waited for, so
     /// that no half of it stays behind.
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {

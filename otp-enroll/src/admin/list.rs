@@ -75,13 +75,9 @@ pub(super) fn stems(store: &FileStore, voice: &Voice) -> Result<Vec<String>, Pro
     Ok(store.stems(|| progress.step()).map_err(Error::from)?)
 }
 
-/// A record and whose it is. Somebody who is gone is an error as the name service would put it.
+/// A record and whose it is.
 pub(super) fn read_of(store: &FileStore, stem: &str) -> Result<(Account, Option<Record>), Error> {
-    store.read_of(stem, |user| {
-        let gone =
-            || Error::Names { subject: format!("the user {:?}", user.as_str()), errno: nix::errno::Errno::ENOENT };
-        site::account(user.as_str())?.ok_or_else(gone)
-    })
+    store.read_of(stem, |user| site::account(user.as_str())?.ok_or_else(|| Error::NoAccount(user.to_string())))
 }
 
 fn widest(names: &[String]) -> usize {
@@ -133,7 +129,7 @@ pub(super) fn without_device(
                 Err(error @ (Error::Config(_) | Error::UnknownGroup(_) | Error::Names { .. } | Error::Entropy)) => {
                     return Err(explain::at_fault(site, error));
                 }
-                Err(error @ Error::Store(_)) => {
+                Err(error @ (Error::Store(_) | Error::NoAccount(_))) => {
                     faults = faults.saturating_add(1);
                     let unusable = Unusable { file: user, error: error.to_string(), hint: error.hint() };
                     listing.result(&mut progress, &unusable, || format!("{user:<width$}  unusable: {error}"))?;
