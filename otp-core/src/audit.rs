@@ -41,7 +41,7 @@ pub enum Event<'a> {
         /// Whether it is done: not so in a rollout.
         enforced: bool,
     },
-    /// A login could not be decided.
+    /// A login could not be decided, or a request not be served.
     Failed {
         /// As the host named them.
         user: &'a str,

@@ -35,6 +35,8 @@ impl<'a> SelfService<'a> {
 
     /// Answers one request. What the reply says is durable.
     pub fn answer(&mut self, request: Request, now: UnixTime) -> Reply {
+        // What comes of a login is logged by the host that asks, which knows where it comes from.
+        let is_login = matches!(request, Request::Demand(_) | Request::Verify { .. });
         let reply = match request {
             Request::Status {} => self.status(now),
             Request::Enrol { proof } => self.enrol(proof.as_ref(), now),
@@ -51,7 +53,13 @@ impl<'a> SelfService<'a> {
                 .and_then(|local| local.verify(&Place::default(), &typed.into_typed(), now))
                 .map(|verdict| Reply::Login(verdict.words())),
         };
-        reply.unwrap_or_else(|error| Reply::Failed { error: error.to_string(), hint: error.hint().into() })
+        reply.unwrap_or_else(|error| {
+            if !is_login {
+                let (user, hint) = (self.account.name.as_str(), error.hint());
+                (self.log)(&Event::Failed { user, rhost: None, error: &error, hint, enforced: true });
+            }
+            Reply::Failed { error: error.to_string(), hint: error.hint().into() }
+        })
     }
 
     fn authority(&self) -> Result<LocalAuthority<'a>, Error> {

@@ -531,18 +531,22 @@ fn where_the_records_cannot_be_reached_every_request_fails() {
     let desk = Desk::with_alice();
     let path = desk.site.config.state_directory.clone();
     std::fs::remove_dir_all(&path).unwrap();
-    for request in [
-        Request::Status {},
-        Request::Enrol { proof: None },
-        Request::Recovery { proof: code() },
-        Request::Disable { proof: code() },
-        Request::Test { proof: code() },
-        Request::Demand(Place::default()),
-        Request::Verify { typed: code() },
+    for (request, is_logged) in [
+        (Request::Status {}, true),
+        (Request::Enrol { proof: None }, true),
+        (Request::Recovery { proof: code() }, true),
+        (Request::Disable { proof: code() }, true),
+        (Request::Test { proof: code() }, true),
+        (Request::Forget {}, true),
+        // The host logs them.
+        (Request::Demand(Place::default()), false),
+        (Request::Verify { typed: code() }, false),
     ] {
         let Reply::Failed { error, hint } = desk.answer(request) else { panic!("an answer") };
         assert_eq!(error, format!("cannot open {}: No such file or directory (os error 2)", path.display()));
         assert_eq!(hint, "the state directory is made by the package or by `make install`");
+        let line = format!("error user=alice error=\"{error}\" hint=\"{hint}\"");
+        assert_eq!(desk.logged(), if is_logged { vec![line] } else { vec![] });
     }
     std::fs::create_dir(&path).unwrap(); // for its owner to remove
 }
