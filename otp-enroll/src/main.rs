@@ -18,6 +18,7 @@ mod say;
 mod scripted;
 mod terminal;
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,7 +32,7 @@ use crate::say::Voice;
 fn main() -> ExitCode {
     // A core file would hold what is on the screen.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| misread(&error));
     let voice = Voice::new(&cli.common);
     match run(&cli, &voice) {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,6 +43,17 @@ fn main() -> ExitCode {
             ExitCode::from(problem.exit_code())
         }
     }
+}
+
+/// Ends with what is wrong in the command line, or with the help that was asked for.
+fn misread(error: &clap::Error) -> ! {
+    // What was meant is not known, but whoever says --json reads JSON.
+    if error.use_stderr() && env::args_os().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let what: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        say::complain_in_json(&Problem::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
+    }
+    error.exit()
 }
 
 fn run(cli: &Cli, voice: &Voice) -> Result<(), Problem> {

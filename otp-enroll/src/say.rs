@@ -63,19 +63,13 @@ impl Voice {
 
     /// What went wrong and what to do next.
     pub(crate) fn complain(&self, problem: &Problem) {
-        #[derive(Serialize)]
-        struct Complaint {
-            error: String,
-            hint: Option<String>,
-        }
-        let complaint = Complaint { error: problem.to_string(), hint: problem.hint() };
         if self.json {
             // Standard error still gets the text.
-            let _ = self.result(&complaint, String::new);
+            complain_in_json(problem);
         }
         let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
-        let mut lines = page::wrap(&format!("otp-enroll: {}", complaint.error), columns);
-        if let Some(hint) = complaint.hint {
+        let mut lines = page::wrap(&format!("otp-enroll: {problem}"), columns);
+        if let Some(hint) = problem.hint() {
             lines.extend(page::wrap(&hint, columns.saturating_sub(2)).iter().map(|line| format!("  {line}")));
         }
         let text = lines.join("\n") + "\n";
@@ -117,6 +111,18 @@ impl Voice {
                     .into(),
             ))
         }
+    }
+}
+
+/// What went wrong, as an answer like others. There may be nobody left to tell.
+pub(crate) fn complain_in_json(problem: &Problem) {
+    #[derive(Serialize)]
+    struct Complaint {
+        error: String,
+        hint: Option<String>,
+    }
+    if let Ok(line) = serde_json::to_string(&Complaint { error: problem.to_string(), hint: problem.hint() }) {
+        let _ = print(&line);
     }
 }
 

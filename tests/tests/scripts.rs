@@ -229,6 +229,24 @@ fn every_reading_command_speaks_json() {
 }
 
 #[test]
+fn a_command_line_that_cannot_be_read_is_told_in_json_too() {
+    for (arguments, error) in [
+        (&["--json", "--no-such"][..], "unexpected argument '--no-such' found"),
+        (&["admin", "unlock", "--json"], "the following required arguments were not provided: <USER>..."),
+        (&["--json", "no-such"], "unrecognized subcommand 'no-such'"),
+    ] {
+        let outcome = root(arguments, "");
+        assert_eq!(outcome.code, Some(2), "{outcome:?}");
+        assert_eq!(outcome.json(), [json!({"error": error, "hint": "see: otp-enroll --help"})]);
+        assert!(outcome.err.contains("Usage: otp-enroll"), "{outcome:?}");
+    }
+    let text = root(&["--no-such"], "");
+    assert_eq!((text.code, text.out.as_str()), (Some(2), ""));
+    let help = root(&["--json", "--help"], "");
+    assert!(help.code == Some(0) && !help.out.contains('{') && help.err.is_empty(), "{help:?}");
+}
+
+#[test]
 fn root_says_whose_second_factor_is_meant() {
     let alice = TestUser::new("alice");
     let outcome = root(&["--json"], "");
