@@ -16,6 +16,7 @@ use crate::{
 };
 
 const HEAD: &str = include_str!("page/head.md");
+const DONE: &str = include_str!("page/done.md");
 const METHOD: &str = include_str!("page/method.md");
 
 /// The whole page. Writing to a string cannot fail.
@@ -24,10 +25,14 @@ pub(crate) fn write(found: &Findings, order: &Order) -> String {
     let command =
         if order.words.is_empty() { "make bench".into() } else { format!("make bench BENCH=\"{}\"", order.words) };
     page = page.replace("{COMMAND}", &command);
-    let _ = write!(page, "\n## Targets\n\n| | target | found | |\n|---|---|---|---|\n");
+    let _ = write!(page, "\n## Targets\n\n| | target | found | limit, here | |\n|---|---|---|---|---|\n");
     for target in targets::of(found) {
         let verdict = if target.is_reached() { "reached" } else { "**not reached**" };
-        let _ = writeln!(page, "| {} | ≤ {} | {} | {verdict} |", target.what, target.bound, target.found);
+        let _ = writeln!(
+            page,
+            "| {} | ≤ {} | {} | {} | {verdict} |",
+            target.what, target.bound, target.found, target.limit
+        );
     }
     ratios(&mut page, found);
     times(&mut page, &found.rows);
@@ -164,6 +169,7 @@ fn stages(page: &mut String, found: &Findings) {
     for (part, cost) in parts {
         let _ = writeln!(page, "| {part} | {} |", thousands(u64::try_from(*cost).unwrap_or(0)));
     }
+    page.push_str(DONE);
 }
 
 fn a_fleet(page: &mut String, found: &Findings) {

@@ -18,6 +18,8 @@ pub(crate) struct Target {
     pub(crate) value: f64,
     /// The value with its spread.
     pub(crate) found: String,
+    /// What the cheapest lasting record costs here, where that is the same measure.
+    pub(crate) limit: String,
 }
 
 impl Target {
@@ -35,28 +37,30 @@ pub(crate) fn of(found: &Findings) -> Vec<Target> {
         ("new process each, memory file system", Medium::Memory, How::Fresh, Typed::Right, 1.00),
         ("wrong code, warm, disk", Medium::Disk, How::Warm, Typed::Wrong, 0.10),
     ];
-    let ratio = |what: &str, bound, ratio: Median| Target {
+    let ratio = |what: &str, bound, ratio: Median, limit: Option<Median>| Target {
         what: what.to_owned(),
         bound,
         value: ratio.value,
         found: ratio.to_string(),
+        limit: limit.map_or(String::new(), |limit| format!("{:.2}", limit.value)),
     };
     let mut targets: Vec<Target> = scenarios
         .into_iter()
         .filter_map(|(what, medium, how, typed, bound)| {
-            let ratios = row(&found.rows, medium, how, typed)?.rounds.ratios(Who::Ours, Who::Incumbent);
-            Some(ratio(&format!("{what}, of the incumbent"), bound, Median::of(&ratios)?))
+            let rounds = &row(&found.rows, medium, how, typed)?.rounds;
+            let of = |who| Median::of(&rounds.ratios(who, Who::Incumbent));
+            Some(ratio(&format!("{what}, of the incumbent"), bound, of(Who::Ours)?, of(Who::Limit)))
         })
         .collect();
     for (users, grown) in &found.growth {
-        targets.push(ratio(&format!("1 → {} users, disk", thousands(u64::from(*users))), 1.15, *grown));
+        targets.push(ratio(&format!("1 → {} users, disk", thousands(u64::from(*users))), 1.15, *grown, None));
     }
     let counts = |who| found.counts.iter().find(|counts| counts.who == who);
     if let (Some(ours), Some(permit)) = (counts(Who::Ours), counts(Who::Permit)) {
         let count = |what: &str, bound: f64, measure: fn(&Counts) -> i64| {
             let value = measure(ours) - measure(permit);
             let number = f64::from(i32::try_from(value).unwrap_or(i32::MAX));
-            Target { what: what.to_owned(), bound, value: number, found: value.to_string() }
+            Target { what: what.to_owned(), bound, value: number, found: value.to_string(), limit: String::new() }
         };
         targets.push(count("system calls beyond permit", 16.0, |it| i64::try_from(it.calls).unwrap_or(i64::MAX)));
         targets.push(count("flushes", 1.0, |it| i64::try_from(it.flushes).unwrap_or(i64::MAX)));
