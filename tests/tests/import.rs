@@ -422,3 +422,43 @@ fn an_interrupted_import_has_each_user_whole_or_not_at_all_and_goes_on_when_it_i
     let list = Outcome::of(moving.site.admin_command().args(["list", "--json"]), "");
     assert_eq!((list.code, list.json().len()), (Some(0), COUNT));
 }
+
+#[test]
+fn an_import_that_is_killed_again_and_again_has_each_user_whole_or_not_at_all() {
+    const COUNT: usize = 400;
+    let (mut moving, crowd) = (Move::new(), Crowd::new(COUNT));
+    let seed = moving.seed();
+    moving.write(&crowd.names.iter().map(|name| format!("HOTP/T30 {name} - {seed}\n")).collect::<String>());
+    let (mut told, mut killed) = (BTreeSet::new(), 0);
+    loop {
+        let mut import = Dialogue::start(&mut moving.command(&["--json"]));
+        let before = told.len();
+        while told.len() < before + 10
+            && let Some(line) = import.object()
+        {
+            told.insert(line["user"].as_str().unwrap().to_owned());
+        }
+        let is_over = told.len() < before + 10;
+        import.kill();
+        moving.checked(import.end());
+
+        // Whoever was told is there, and whoever is there is whole.
+        let list = Outcome::of(moving.site.admin_command().args(["list", "--json"]), "");
+        assert_eq!(list.code, Some(0), "after {killed} kills: {}{}", list.out, list.err);
+        let enrolled: BTreeSet<_> = list.json().iter().map(|line| line["user"].as_str().unwrap().to_owned()).collect();
+        assert!(told.is_subset(&enrolled), "{:?}", told.difference(&enrolled));
+        assert!(list.json().iter().all(|line| line["enrolled"] == true));
+        told = enrolled;
+        if is_over {
+            break;
+        }
+        killed += 1;
+    }
+    assert!(killed >= 5 && told.len() == COUNT, "{killed} kills, {} users", told.len());
+    let mut whole: Vec<_> =
+        crowd.names.iter().flat_map(|name| ["state", "toml"].map(|kind| format!("{name}.{kind}"))).collect();
+    let mut records = moving.records();
+    whole.sort();
+    records.sort();
+    assert_eq!(records, whole, "nothing else stays");
+}
