@@ -1,4 +1,8 @@
 use super::*;
+use otp_core::import::{Import, Outcome};
+use otp_core::record::{Credentials, EnrolmentId, Record};
+use otp_core::store::Next;
+use otp_core::user::Account;
 
 const SEED: &str = "3132333435363738393031323334353637383930";
 const OTHER: &str = "4142434445464748494A4b4c4d4e4f5051525354";
@@ -161,4 +165,61 @@ fn nobody_has_a_seed_twice_or_too_many() {
     let lines = |count: usize| (0..count).map(|n| format!("HOTP alice - {n:020}\n")).collect::<String>();
     assert_eq!(people(&lines(8)).devices(0).len(), 8);
     assert_eq!(faults(lines(9).as_bytes()), [(9, "the user has more than 8 devices".to_owned())]);
+}
+
+#[test]
+fn whatever_stands_in_a_file_is_told_or_makes_records_that_can_be_read() {
+    const LONG: &str = "ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00";
+    let words: [&[&str]; 7] = [
+        &["HOTP", "HOTP/E/6", "HOTP/E/8", "HOTP/T30", "HOTP/T300/7", "HOTP/T0", "MOTP", "#", ""],
+        &["alice", "bob", "carol", "..", "é", "a\u{7f}", ""],
+        &["-", "+", "pass", ""],
+        &[SEED, OTHER, LONG, "0123456789abcdef0123", "00", "xyz", ""],
+        &["0", "7", "18446744073709551614", "18446744073709551615", "18446744073709551616", "-1", ""],
+        &["123456", "1234567", "12345678", "12345", "١٢٣٤٥٦", ""],
+        &["2026-11-22T02:59:59L", "2026-02-30T00:00:00L", "9999-12-31T23:59:60L", "2026-11-22", "L", ""],
+    ];
+    // Numbers that look random and are the same in every run (xorshift64, Marsaglia 2003).
+    let mut state = 1u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(bound).unwrap()).unwrap()
+    };
+    let (mut faulty, mut read_well) = (0, 0);
+    for _ in 0..20_000 {
+        let mut text = Vec::new();
+        for _ in 0..=below(3) {
+            let least = if below(8) == 0 { 0 } else { 4 };
+            for choice in &words[..least + below(words.len() + 1 - least)] {
+                // The first ones are good.
+                let places = if below(16) == 0 { choice.len() } else { 2 };
+                text.extend([choice[below(places)], [" ", "\t", "  "][below(3)]].concat().bytes());
+            }
+            text.push(b'\n');
+        }
+        if below(4) == 0 {
+            let place = below(text.len());
+            text[place] = below(256).try_into().unwrap();
+        }
+        let Ok(file) = read(&text, NOW) else {
+            faulty += 1;
+            continue;
+        };
+        for place in 0..file.count() {
+            let account = Account { name: UserName::parse(file.name(place)).unwrap(), uid: 1000, gid: 1000 };
+            let import = Import::new(file.devices(place), false, NOW);
+            let (Next::Record(record), Outcome::Imported) = import.into_record(&account, None, EnrolmentId([1; 16]))
+            else {
+                panic!("{}", String::from_utf8_lossy(&text));
+            };
+            let credentials = Credentials::decode_of(record.credentials.encode().as_bytes(), &account);
+            let again = Record::new(credentials.unwrap(), record.state.clone()).unwrap();
+            // The same devices, and nothing that was used is good again.
+            assert!(matches!(import.into_record(&account, Some(&again), EnrolmentId([2; 16])).1, Outcome::Already));
+            read_well += 1;
+        }
+    }
+    assert!(faulty > 2_000 && read_well > 2_000, "{faulty} with faults, {read_well} users");
 }
