@@ -10,7 +10,7 @@ use crate::attempt::{Attempt, Typed};
 use crate::decide::{Refusal, Verdict, decide};
 use crate::error::Error;
 use crate::policy::{Address, Place, Ruling, SecondFactor};
-use crate::record::{Outline, Record, Requirement, Unenforced};
+use crate::record::{Record, Requirement, Unenforced};
 use crate::site::{self, Site};
 use crate::store::{FileStore, Following, Seen, Store, update};
 use crate::time::{Seconds, UnixTime};
@@ -56,18 +56,11 @@ impl<'a> LocalAuthority<'a> {
         let seen = self.store.see(account)?;
         let personal = seen.as_ref().map_or(Requirement::Policy, |seen| seen.outline.requirement);
         let ruling = rule(self.site, account, personal, place, now)?;
-        let has_device = match seen {
-            None => false,
-            // What was cut off its end has no device either: its state knows how many there were.
-            Some(Seen { outline: Outline { has_device: false, .. }, .. }) => {
-                self.store.read(account)?.is_some_and(|record| record.is_enrolled())
-            }
-            Some(seen) => {
-                // The first look is as good as a later one.
-                let _ = self.seen.set(seen);
-                true
-            }
-        };
+        let has_device = seen.as_ref().is_some_and(|seen| seen.outline.has_device);
+        if let Some(seen) = seen {
+            // The first look is as good as a later one.
+            let _ = self.seen.set(seen);
+        }
         demanded(self.site, place, ruling, has_device, |address, length| {
             Ok(self.store.read(account)?.is_some_and(|record| remembers(&record, address, length, now)))
         })

@@ -309,7 +309,7 @@ fn credentials_that_are_not_this_users_are_damage() {
     for (from, to, file, what) in [
         (format!("uid = {uid}"), "uid = 4242".to_owned(), &path, format!("belongs to '{name}' with uid 4242")),
         (format!("user = \"{name}\""), "user = \"bob\"".to_owned(), &path, format!("belongs to 'bob' with uid {uid}")),
-        ("version = 1".into(), "version = 2".into(), &path, "is of version 2, and this program reads version 1".into()),
+        ("version = 2".into(), "version = 1".into(), &path, "is of version 1, and this program reads version 2".into()),
         (
             enrolment.to_owned(),
             format!("\"{}\"", "0".repeat(32)),
@@ -330,7 +330,7 @@ fn credentials_that_are_not_this_users_are_damage() {
 }
 
 #[test]
-fn credentials_that_were_cut_off_before_the_device_are_not_those_of_somebody_without_one() {
+fn credentials_that_were_cut_off_before_a_device_are_not_those_of_somebody_without_one() {
     let desk = Desk::new("[policy]\nsecond_factor = \"optional\"\n");
     let path = desk.site.credentials(&desk.user.name);
     let whole = fs::read_to_string(&path).unwrap();
@@ -339,7 +339,7 @@ fn credentials_that_were_cut_off_before_the_device_are_not_those_of_somebody_wit
         pam_otp_tests::site::overwrite(&path, format!("{rest}\n"));
         let (said, log) = logged(&desk.talk(), &["000000"]);
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{rest}\n{said}");
-        assert!(log.concat().contains("does not fit"), "{log:?}");
+        assert!(log.concat().contains("not as many recovery codes and devices as it says"), "{log:?}");
     }
     pam_otp_tests::site::overwrite(&path, whole);
     assert_eq!(desk.talk().run(&[desk.next()]).result("authenticate"), "PAM_SUCCESS");

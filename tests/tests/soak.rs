@@ -49,7 +49,7 @@ impl House {
         let [alice, bob, carol, dave] = ["alice", "bob", "carol", "dave"].map(|name| TestUser::new(name).name);
         let [alice, carol] = [alice, carol].map(|name| Phone::enrol(&site, &name));
         Phone::enrol(&site, &dave);
-        overwrite(site.credentials(&dave), "version = 1\nuser = nonsense\n");
+        overwrite(site.credentials(&dave), "version = 2\nuser = nonsense\n");
         let service = Service::private(&site.auth("required", ""));
         let wrong = carol.wrong();
         for _ in 0..6 {

@@ -29,7 +29,7 @@ pub struct Credentials {
     pub recovery: Option<RecoverySet>,
 }
 
-/// What a login must know of credentials before anybody is asked: no seed is read out for it.
+/// What a login must know of credentials before anybody is asked: all of it stands above the seeds.
 pub struct Outline {
     /// What was required of this user alone.
     pub requirement: Requirement,
@@ -37,8 +37,15 @@ pub struct Outline {
     pub has_device: bool,
 }
 
-/// Begins each device.
-const DEVICE: &str = "[[device]]";
+/// How much must follow, so that whatever is cut off is missed.
+#[derive(PartialEq, Eq)]
+struct Counts {
+    recovery_codes: usize,
+    devices: usize,
+}
+
+/// Version 1 had no counts.
+const VERSION: u64 = 2;
 
 /// A requirement set for one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,11 +144,13 @@ impl Credentials {
 
     fn write(&self, text: &mut String) -> fmt::Result {
         writeln!(text, "# Second factor of one user; written by otp-enroll, which changes it safely.")?;
-        writeln!(text, "version = 1")?;
+        writeln!(text, "version = {VERSION}")?;
         writeln!(text, "user = {}", quoted(self.user.as_str()))?;
         writeln!(text, "uid = {}", self.uid)?;
         writeln!(text, "enrolment = \"{}\"", self.enrolment)?;
         writeln!(text, "requirement = \"{}\"", self.requirement.name())?;
+        let Counts { recovery_codes, devices } = Counts::of(self);
+        writeln!(text, "recovery_codes = {recovery_codes}\ndevices = {devices}")?;
         if let Some(set) = &self.recovery {
             writeln!(text, "\n[recovery]\nsalt = \"{}\"\ncodes = [", base16ct::lower::encode_string(&set.salt))?;
             for hash in &set.hashes {
@@ -150,7 +159,7 @@ impl Credentials {
             writeln!(text, "]")?;
         }
         for device in &self.devices {
-            writeln!(text, "\n{DEVICE}\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
+            writeln!(text, "\n[[device]]\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
             match device.kind {
                 Kind::Totp(period) => writeln!(text, "type = \"totp\"\nperiod = {}", period.get())?,
                 Kind::Hotp => writeln!(text, "type = \"hotp\"")?,
@@ -165,14 +174,17 @@ impl Credentials {
     /// Blank lines and lines of comment do not count; anything else is damage.
     pub fn decode(bytes: &[u8]) -> Result<Self, Damage> {
         let mut lines = Lines::of(utf8(bytes)?);
-        let mut credentials = lines.head()?;
+        let (mut credentials, counts) = lines.head()?;
         if lines.take("[recovery]") {
             credentials.recovery = Some(lines.recovery()?);
         }
-        while lines.take(DEVICE) {
+        while lines.take("[[device]]") {
             credentials.devices.push(lines.device()?);
         }
         lines.end()?;
+        if Counts::of(&credentials) != counts {
+            return Err(Damage::Malformed("it has not as many recovery codes and devices as it says".into()));
+        }
         let ids = &credentials.devices;
         let ascending = ids.is_sorted_by(|one, next| one.id < next.id) && ids.iter().all(|device| device.id.0 > 0);
         if ids.len() > MOST_DEVICES || !ascending {
@@ -199,13 +211,18 @@ impl Credentials {
 }
 
 impl Outline {
-    /// Reads what is above the seeds, and whether there are any. Whether they can be used is not looked at.
+    /// Reads what is above the seeds. Whether what follows can be used is not looked at.
     pub fn decode(bytes: &[u8], account: &Account) -> Result<Self, Damage> {
-        let mut lines = Lines::of(utf8(bytes)?);
-        let head = lines.head()?;
+        let (head, counts) = Lines::of(utf8(bytes)?).head()?;
         head.belongs_to(account)?;
-        let has_device = std::iter::from_fn(|| lines.next()).any(|line| line == DEVICE);
-        Ok(Self { requirement: head.requirement, has_device })
+        Ok(Self { requirement: head.requirement, has_device: counts.devices > 0 })
+    }
+}
+
+impl Counts {
+    fn of(credentials: &Credentials) -> Self {
+        let recovery_codes = credentials.recovery.as_ref().map_or(0, |set| set.hashes.len());
+        Self { recovery_codes, devices: credentials.devices.len() }
     }
 }
 
@@ -258,19 +275,22 @@ impl<'a> Lines<'a> {
     }
 
     /// The keys before the first table.
-    fn head(&mut self) -> Result<Credentials, Damage> {
+    fn head(&mut self) -> Result<(Credentials, Counts), Damage> {
         let version = self.value("version", number)?;
-        if version != 1 {
+        if version != VERSION {
             return Err(Damage::Version(version));
         }
-        Ok(Credentials {
+        let credentials = Credentials {
             user: self.value("user", |text| UserName::parse(&unquoted(text)?).ok())?,
             uid: self.value("uid", number)?,
             enrolment: self.value("enrolment", |text| EnrolmentId::parse(between_quotes(text)?))?,
             requirement: self.value("requirement", |text| Requirement::parse(between_quotes(text)?))?,
             recovery: None,
             devices: Vec::new(),
-        })
+        };
+        let counts =
+            Counts { recovery_codes: self.value("recovery_codes", number)?, devices: self.value("devices", number)? };
+        Ok((credentials, counts))
     }
 
     fn recovery(&mut self) -> Result<RecoverySet, Damage> {
@@ -286,7 +306,7 @@ impl<'a> Lines<'a> {
                 .filter(|_| hashes.len() < usize::from(MOST_CODES));
             hashes.push(hash.ok_or_else(|| self.fault("codes", "has a value that cannot be"))?);
         }
-        Ok(RecoverySet { salt, hashes })
+        if hashes.is_empty() { Err(self.fault("codes", "has none")) } else { Ok(RecoverySet { salt, hashes }) }
     }
 
     fn device(&mut self) -> Result<Device, Damage> {
@@ -434,7 +454,7 @@ mod tests {
         // A seed that cannot be used is found when a code is looked at; what is above it, at once.
         let good = full().encode();
         assert!(outline(&good.replace(SEED, "A")).unwrap().has_device);
-        assert_eq!(outline(&good.replace("= 1", "= 2")).err().unwrap(), Damage::Version(2).to_string());
+        assert_eq!(outline(&good.replace("= 2", "= 1")).err().unwrap(), Damage::Version(1).to_string());
         assert!(outline(&good.replace("required", "require")).err().unwrap().contains("line 6: requirement"));
         let other = Account { uid: 7, ..account.clone() };
         assert!(matches!(Outline::decode(good.as_bytes(), &other), Err(Damage::SomebodyElse(_))));
@@ -462,8 +482,8 @@ mod tests {
         };
         let cannot = |line: u8, key: &str| format!("cannot be read: line {line}: {key} has a value that cannot be");
         let elsewhere = |line: u8, key: &str| format!("cannot be read: line {line}: {key} must stand here");
-        assert_eq!(with("version = 1", "version = 2"), "is of version 2, and this program reads version 1");
-        assert_eq!(with("version = 1", "version = 01"), cannot(2, "version"));
+        assert_eq!(with("version = 2", "version = 3"), "is of version 3, and this program reads version 2");
+        assert_eq!(with("version = 2", "version = 02"), cannot(2, "version"));
         assert_eq!(with("uid = ", "colour = 1\nuid = "), elsewhere(4, "uid"));
         assert_eq!(with("uid = 4294967295", "uid = -1"), cannot(4, "uid"));
         assert_eq!(with("uid = 4294967295", "uid = +1"), cannot(4, "uid"));
@@ -473,22 +493,27 @@ mod tests {
         assert_eq!(with("user = \"weird", "user = \"\u{1b}weird"), cannot(3, "user"));
         assert_eq!(with("enrolment = \"ab", "enrolment = \"AB"), cannot(5, "enrolment"));
         assert_eq!(with("requirement = \"required\"", "requirement = \"maybe\""), cannot(6, "requirement"));
-        assert_eq!(with("salt = \"0101", "salt = \"01"), cannot(9, "salt"));
-        assert_eq!(with("  \"0202", "  \"0X02"), cannot(11, "codes"));
-        assert_eq!(with("codes = [", &format!("codes = [\n  \"{}\",", "02".repeat(32))), cannot(21, "codes"));
-        assert_eq!(with("id = 1", "id = 256"), cannot(24, "id"));
-        assert_eq!(with("type = \"totp\"", "type = \"sms\""), cannot(26, "type"));
-        assert_eq!(with("period = 30", "period = 0"), cannot(27, "period"));
-        assert_eq!(with("period = 30\n", ""), elsewhere(27, "period"));
-        assert_eq!(with("algorithm = \"SHA1\"", "algorithm = \"MD5\""), cannot(28, "algorithm"));
-        assert_eq!(with("digits = 6", "digits = 9"), cannot(29, "digits"));
-        assert_eq!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30"), elsewhere(37, "algorithm"));
+        assert_eq!(with("devices = 2", "devices = two"), cannot(8, "devices"));
+        for miscount in [("devices = 2", "devices = 3"), ("recovery_codes = 10", "recovery_codes = 9")] {
+            let text = "cannot be read: it has not as many recovery codes and devices as it says";
+            assert_eq!(with(miscount.0, miscount.1), text);
+        }
+        assert_eq!(with("salt = \"0101", "salt = \"01"), cannot(11, "salt"));
+        assert_eq!(with("  \"0202", "  \"0X02"), cannot(13, "codes"));
+        assert_eq!(with("codes = [", &format!("codes = [\n  \"{}\",", "02".repeat(32))), cannot(23, "codes"));
+        assert_eq!(with("id = 1", "id = 256"), cannot(26, "id"));
+        assert_eq!(with("type = \"totp\"", "type = \"sms\""), cannot(28, "type"));
+        assert_eq!(with("period = 30", "period = 0"), cannot(29, "period"));
+        assert_eq!(with("period = 30\n", ""), elsewhere(29, "period"));
+        assert_eq!(with("algorithm = \"SHA1\"", "algorithm = \"MD5\""), cannot(30, "algorithm"));
+        assert_eq!(with("digits = 6", "digits = 9"), cannot(31, "digits"));
+        assert_eq!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30"), elsewhere(39, "algorithm"));
         for disorder in [("id = 7", "id = 1"), ("id = 1", "id = 0")] {
             let text = "cannot be read: device ids must ascend from 1, and there may be 8 devices";
             assert_eq!(with(disorder.0, disorder.1), text);
         }
         assert_eq!(damage(""), "cannot be read: version is missing at its end");
-        assert_eq!(damage(&format!("{}id = 3\n", *good)), "cannot be read: line 41: nothing may follow here");
+        assert_eq!(damage(&format!("{}id = 3\n", *good)), "cannot be read: line 43: nothing may follow here");
         assert_eq!(Credentials::decode(b"\xff").unwrap_err().to_string(), "cannot be read: it is not UTF-8");
     }
 

@@ -75,7 +75,7 @@ impl Dice {
         let mut ids: Vec<u8> = (0..self.below(9)).map(|_| 1 + self.below(255) as u8).collect();
         ids.sort_unstable();
         ids.dedup();
-        let hashes = (0..self.below(11)).map(|_| self.bytes()).collect();
+        let hashes = (0..=self.below(10)).map(|_| self.bytes()).collect();
         Credentials {
             user: UserName::parse(&name).unwrap(),
             uid: self.number() as u32,
@@ -208,16 +208,18 @@ fn what_is_left_of_the_recovery_codes_is_counted() {
 
 /// What changes here is a new version. The checksum was computed with sha256sum.
 #[test]
-fn the_files_look_as_version_1_always_did() {
+fn the_files_look_as_version_2_always_did() {
     let Record { mut credentials, mut state } = record(vec![phone(1), crate::examples::token(3)]);
     credentials.recovery = Some(RecoverySet { salt: [7; 16], hashes: vec![[0xab; 32]] });
     let expected = "\
 # Second factor of one user; written by otp-enroll, which changes it safely.
-version = 1
+version = 2
 user = \"alice\"
 uid = 1000
 enrolment = \"01010101010101010101010101010101\"
 requirement = \"policy\"
+recovery_codes = 1
+devices = 2
 
 [recovery]
 salt = \"07070707070707070707070707070707\"
