@@ -13,35 +13,30 @@ mod first_state;
 mod names;
 mod seen;
 mod slots;
+mod trusted;
+mod written;
 
-use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, fchmod, fstatat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
 use self::names::Names;
 pub use self::seen::{Following, Seen};
 use self::slots::{BLANK, Present, STATE_SIZE, Slots};
 use super::{Loaded, Store, StoreError, Swap};
-use crate::record::{Credentials, Damage, EnrolmentId, Record, Slot, State};
+use crate::record::{Credentials, Damage, EnrolmentId, Record, State};
 use crate::user::Account;
 
 /// Larger than any record this program writes.
 const LARGEST_CREDENTIALS: usize = 65_536;
-
-/// Where the second slot starts.
-const SECOND_SLOT: u64 = 2048;
-
-const NO_REGULAR_FILE: &str = "is not a regular file";
 
 /// How often a record is looked for that others make and remove meanwhile.
 const MOST_TRIES: u8 = 10;
@@ -144,76 +139,6 @@ impl FileStore {
         Ok(existed)
     }
 
-    fn unlink(&self, name: &str) -> Result<bool, StoreError> {
-        match unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir) {
-            Ok(()) => Ok(true),
-            Err(Errno::ENOENT) => Ok(false),
-            Err(error) => Err(self.failed("remove", name)(error)),
-        }
-    }
-
-    /// Removes what processes left behind that were killed. Called with the lock: nobody is writing new credentials, and
-    /// nobody needs another state. What is root's a user cannot remove; it is in nobody's way.
-    fn sweep(&self, names: &Names) {
-        for name in names.beside() {
-            let _ = self.unlink(&name);
-        }
-    }
-
-    /// Makes what became of a file's name durable. The helper may enter the directory but not open it for reading; it
-    /// flushes the file, which brings that to disk too on the journalling file systems that Linux offers.
-    fn settle(&self, name: &str, file: Option<&File>) -> Result<(), StoreError> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        match (openat(&self.directory, ".", flags, Mode::empty()).map(File::from), file) {
-            (Ok(directory), _) => directory.sync_all().map_err(|error| self.unflushed("", error)),
-            (Err(Errno::EACCES), Some(file)) => file.sync_all().map_err(|error| self.unflushed(name, error)),
-            (Err(error), _) => Err(self.unflushed("", error.into())),
-        }
-    }
-
-    /// What is said of a change that was made and cannot be taken back.
-    fn unflushed(&self, name: &str, error: io::Error) -> StoreError {
-        StoreError::Unflushed { path: self.path.join(name), error }
-    }
-
-    /// Opens one file without following links and without waiting for a writer; `None` only if there is none.
-    fn open_file(&self, name: &str, access: OFlag) -> Result<Option<File>, StoreError> {
-        let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        match openat(&self.directory, name, flags, Mode::empty()) {
-            Ok(descriptor) => Ok(Some(File::from(descriptor))),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(Errno::ELOOP) => Err(self.untrusted(name, "is a symbolic link".into())),
-            Err(Errno::EISDIR) => Err(self.untrusted(name, NO_REGULAR_FILE.into())),
-            Err(error) => Err(self.failed("open", name)(error)),
-        }
-    }
-
-    /// Trusts an open file only if it is a plain one with this owner, closed to everybody else, with no other name.
-    fn trust(&self, file: &File, name: &str, uid: Option<u32>) -> Result<Metadata, StoreError> {
-        let metadata = file.metadata().map_err(|error| self.io("examine", name, error))?;
-        let wrong = if !metadata.is_file() {
-            NO_REGULAR_FILE.into()
-        } else if uid.is_some_and(|uid| uid != metadata.uid()) {
-            format!("belongs to uid {}, which is not its user's", metadata.uid())
-        } else if metadata.mode() & 0o077 != 0 {
-            format!("has mode {:04o} and must have 0600", metadata.mode() & 0o7777)
-        } else if metadata.nlink() > 1 {
-            format!("has {} hard links and must have one", metadata.nlink())
-        } else {
-            return Ok(metadata);
-        };
-        Err(self.untrusted(name, wrong))
-    }
-
-    /// Opens a file for reading and trusts it; `None` only if there is none.
-    fn open_trusted(&self, name: &str, uid: Option<u32>) -> Result<Option<(File, Metadata)>, StoreError> {
-        let Some(file) = self.open_file(name, OFlag::O_RDONLY)? else {
-            return Ok(None);
-        };
-        let metadata = self.trust(&file, name, uid)?;
-        Ok(Some((file, metadata)))
-    }
-
     fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Opened>, StoreError> {
         let name = &names.credentials;
         let Some((file, metadata)) = self.open_trusted(name, Some(account.uid))? else {
@@ -245,70 +170,6 @@ impl FileStore {
         let length = file.read_at(&mut bytes, 0).map_err(|error| self.io("read", name, error))?;
         bytes.truncate(length);
         Ok(Slots::new(bytes))
-    }
-
-    /// Waits for the lock, at most about ten seconds: a process that stops while it holds one blocks its user no longer.
-    fn lock(&self, file: &File, name: &str) -> Result<(), StoreError> {
-        let mut pause = Duration::from_micros(100);
-        for _ in 0..1000 {
-            match file.try_lock() {
-                Ok(()) => return Ok(()),
-                Err(std::fs::TryLockError::WouldBlock) => thread::sleep(pause),
-                Err(std::fs::TryLockError::Error(error)) => return Err(self.io("lock", name, error)),
-            }
-            pause = pause.saturating_mul(2).min(Duration::from_millis(10));
-        }
-        Err(StoreError::Busy)
-    }
-
-    fn inode(&self, name: &str) -> Result<Option<u64>, StoreError> {
-        match fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat.st_ino)),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(error) => Err(self.failed("examine", name)(error)),
-        }
-    }
-
-    /// Overwrites the spare slot with the next state, and flushes it.
-    fn write_slot(&self, held: &Held, state: &State) -> Result<(), StoreError> {
-        let name = held.name.as_str();
-        // A slot of the same number would not be the present one, and a code could be accepted again.
-        let next = held.sequence.checked_add(1);
-        let next = next.ok_or_else(|| self.damaged(name, Damage::Mismatch("no sequence number follows")))?;
-        let slot = Slot { sequence: next, state: state.clone() };
-        let bytes =
-            slot.encode().ok_or_else(|| self.damaged(name, Damage::Mismatch("the state does not fit its slot")))?;
-        let offset = if held.spare == 0 { 0 } else { SECOND_SLOT };
-        held.state.write_all_at(&bytes, offset).map_err(|error| self.io("write", name, error))?;
-        held.state.sync_data().map_err(|error| self.io("flush", name, error))
-    }
-
-    /// Makes a new file that only its user can open, whatever the umask; root makes it for the user.
-    fn create(&self, name: &str, account: &Account, contents: &[u8]) -> Result<File, StoreError> {
-        let file = self.create_empty(name).map_err(self.failed("create", name))?;
-        self.fill(&file, name, account, contents).map(|()| file)
-    }
-
-    fn create_empty(&self, name: &str) -> Result<File, Errno> {
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(&self.directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
-    }
-
-    /// Gives an empty file to its user, then its contents, and flushes it.
-    fn fill(&self, mut file: &File, name: &str, account: &Account, contents: &[u8]) -> Result<(), StoreError> {
-        let written = (|| {
-            fchmod(file, Mode::S_IRUSR | Mode::S_IWUSR)?;
-            if geteuid().is_root() {
-                fchown(file, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?;
-            }
-            file.write_all(contents)?;
-            file.sync_all()
-        })();
-        written.map_err(|error| {
-            // Best effort: the name is cleared again before its next use in any case.
-            let _ = self.unlink(name);
-            self.io("write", name, error)
-        })
     }
 
     /// Opens and locks the state of a user who has no credentials; `None` if there are credentials by now.
@@ -391,6 +252,11 @@ impl FileStore {
 
     fn io(&self, action: &'static str, name: &str, error: io::Error) -> StoreError {
         StoreError::System { action, path: self.path.join(name), error }
+    }
+
+    /// What is said of a change that was made and cannot be taken back.
+    fn unflushed(&self, name: &str, error: io::Error) -> StoreError {
+        StoreError::Unflushed { path: self.path.join(name), error }
     }
 
     fn untrusted(&self, name: &str, what: String) -> StoreError {

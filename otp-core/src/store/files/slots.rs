@@ -7,6 +7,9 @@ use crate::record::{EnrolmentId, SLOT_SIZE, Slot};
 /// Bytes of a state file.
 pub(super) const STATE_SIZE: usize = SLOT_SIZE * 2;
 
+/// Where the second slot starts.
+pub(super) const SECOND_SLOT: u64 = 2048;
+
 /// A state file in which nothing was written yet.
 pub(super) const BLANK: [u8; STATE_SIZE] = [b' '; STATE_SIZE];
 

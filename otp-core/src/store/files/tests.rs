@@ -8,16 +8,19 @@ mod races;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::slots::SECOND_SLOT;
 use super::*;
 use crate::attempt::Attempt;
 use crate::decide::{Accepted, Factor, Refusal, Verdict, decide};
 use crate::examples::{
     GROUP, LIMITS, NOW, STEP, alice, enrolled_anew, named, phone, record, recovery, shown, state_directory,
 };
-use crate::record::{DeviceId, Requirement};
+use crate::record::{DeviceId, Requirement, Slot};
 use crate::store::{Next, change, update};
 use crate::time::UnixTime;
 use crate::user::UserName;
