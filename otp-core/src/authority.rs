@@ -145,3 +145,6 @@ fn demanded(
 fn remembers(record: &Record, address: Address, length: Seconds, now: UnixTime) -> bool {
     record.is_enrolled() && record.state.remembers(address, length, now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,7 @@ fn every_key_can_be_set() {
     assert_eq!(config.recovery_codes, 0);
     assert_eq!(config.policy.terms.second_factor, SecondFactor::Required);
     assert_eq!(config.policy.rules[0].terms.second_factor, SecondFactor::Skip);
+    assert_eq!(config.policy.rules[0].line, 16, "for whoever asks which rule decided");
     assert_eq!((config.prompt.as_str(), config.refused.as_str()), ("Code? ", "No."));
 }
 
@@ -224,7 +225,8 @@ for = \"12h\"",
     .unwrap();
     assert_eq!((set.grace, set.enforce), (Some(Seconds(12 * 3600)), false));
     let wanted = "2: grace.for must be a duration of 1 second to 7 days, like \"12h\"";
-    for length in ["\"0s\"", "\"8d\"", "\"until-unlocked\"", "12"] {
+    assert_eq!(parse("[grace]\nfor = \"7d\"").unwrap().grace, Some(Seconds(7 * 86_400)));
+    for length in ["\"0s\"", "\"604801s\"", "\"8d\"", "\"until-unlocked\"", "12"] {
         assert_eq!(
             error(&format!(
                 "[grace]
