@@ -13,8 +13,12 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(format!("{again:?}"), format!("{read:?}"));
     assert_eq!(*again.encode(), *text);
 
-    // But for comment and blanks there is one way to say it.
-    assert_eq!(significant(std::str::from_utf8(data).unwrap()), significant(&text));
+    // But for comment and blanks there is one way to say it, and another in version 1.
+    let (given, written) = (std::str::from_utf8(data).unwrap(), significant(&text));
+    match significant(given) {
+        given if given[0] == "version = 1" => assert_eq!(given[1..5], written[1..5]),
+        given => assert_eq!(given, written),
+    }
 
     // No cut, be it between two devices, gives a record with fewer of them, without recovery codes, or without the
     // requirement that was set.

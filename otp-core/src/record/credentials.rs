@@ -33,8 +33,8 @@ pub struct Credentials {
 pub struct Outline {
     /// What was required of this user alone.
     pub requirement: Requirement,
-    /// Whether a code can be given at all.
-    pub has_device: bool,
+    /// Whether a code can be given at all, where the file says so.
+    pub has_device: Option<bool>,
 }
 
 /// How much must follow, so that whatever is cut off is missed.
@@ -44,7 +44,7 @@ struct Counts {
     devices: usize,
 }
 
-/// Version 1 had no counts.
+/// What is written. Version 1, which had no counts, stays readable: what is missing from such a file only its state tells.
 const VERSION: u64 = 2;
 
 /// A requirement set for one user.
@@ -182,7 +182,7 @@ impl Credentials {
             credentials.devices.push(lines.device()?);
         }
         lines.end()?;
-        if Counts::of(&credentials) != counts {
+        if counts.is_some_and(|counts| counts != Counts::of(&credentials)) {
             return Err(Damage::Malformed("it has not as many recovery codes and devices as it says".into()));
         }
         let ids = &credentials.devices;
@@ -215,7 +215,7 @@ impl Outline {
     pub fn decode(bytes: &[u8], account: &Account) -> Result<Self, Damage> {
         let (head, counts) = Lines::of(utf8(bytes)?).head()?;
         head.belongs_to(account)?;
-        Ok(Self { requirement: head.requirement, has_device: counts.devices > 0 })
+        Ok(Self { requirement: head.requirement, has_device: counts.map(|counts| counts.devices > 0) })
     }
 }
 
@@ -275,9 +275,9 @@ impl<'a> Lines<'a> {
     }
 
     /// The keys before the first table.
-    fn head(&mut self) -> Result<(Credentials, Counts), Damage> {
+    fn head(&mut self) -> Result<(Credentials, Option<Counts>), Damage> {
         let version = self.value("version", number)?;
-        if version != VERSION {
+        if ![1, VERSION].contains(&version) {
             return Err(Damage::Version(version));
         }
         let credentials = Credentials {
@@ -288,9 +288,12 @@ impl<'a> Lines<'a> {
             recovery: None,
             devices: Vec::new(),
         };
+        if version == 1 {
+            return Ok((credentials, None));
+        }
         let counts =
             Counts { recovery_codes: self.value("recovery_codes", number)?, devices: self.value("devices", number)? };
-        Ok((credentials, counts))
+        Ok((credentials, Some(counts)))
     }
 
     fn recovery(&mut self) -> Result<RecoverySet, Damage> {
@@ -442,6 +445,20 @@ mod tests {
         }
     }
 
+    fn of_version_1(text: &str) -> String {
+        let new = ["recovery_codes = ", "devices = "];
+        let lines = text.lines().filter(|line| !new.iter().any(|key| line.starts_with(key)));
+        lines.map(|line| format!("{line}\n")).collect::<String>().replacen("version = 2", "version = 1", 1)
+    }
+
+    #[test]
+    fn version_1_stays_readable_and_becomes_version_2_when_it_is_written() {
+        let text = full().encode();
+        let old = of_version_1(&text);
+        assert!(old.contains("version = 1\n") && old.lines().count() == text.lines().count() - 2);
+        assert_eq!(*Credentials::decode(old.as_bytes()).unwrap().encode(), *text);
+    }
+
     #[test]
     fn the_outline_is_what_stands_above_the_seeds() {
         let account = Account { name: full().user, uid: u32::MAX, gid: 0 };
@@ -449,12 +466,13 @@ mod tests {
         for (devices, has_device) in [(full().devices, true), (vec![], false)] {
             let text = Credentials { devices, ..full() }.encode();
             let outline = outline(&text).unwrap();
-            assert_eq!((outline.requirement, outline.has_device), (Requirement::Required, has_device));
+            assert_eq!((outline.requirement, outline.has_device), (Requirement::Required, Some(has_device)));
         }
         // A seed that cannot be used is found when a code is looked at; what is above it, at once.
         let good = full().encode();
-        assert!(outline(&good.replace(SEED, "A")).unwrap().has_device);
-        assert_eq!(outline(&good.replace("= 2", "= 1")).err().unwrap(), Damage::Version(1).to_string());
+        assert_eq!(outline(&good.replace(SEED, "A")).unwrap().has_device, Some(true));
+        assert_eq!(outline(&of_version_1(&good)).unwrap().has_device, None);
+        assert_eq!(outline(&good.replace("= 2", "= 3")).err().unwrap(), Damage::Version(3).to_string());
         assert!(outline(&good.replace("required", "require")).err().unwrap().contains("line 6: requirement"));
         let other = Account { uid: 7, ..account.clone() };
         assert!(matches!(Outline::decode(good.as_bytes(), &other), Err(Damage::SomebodyElse(_))));
@@ -482,8 +500,9 @@ mod tests {
         };
         let cannot = |line: u8, key: &str| format!("cannot be read: line {line}: {key} has a value that cannot be");
         let elsewhere = |line: u8, key: &str| format!("cannot be read: line {line}: {key} must stand here");
-        assert_eq!(with("version = 2", "version = 3"), "is of version 3, and this program reads version 2");
+        assert_eq!(with("version = 2", "version = 3"), "is of version 3, and this program reads versions 1 and 2");
         assert_eq!(with("version = 2", "version = 02"), cannot(2, "version"));
+        assert_eq!(with("version = 2", "version = 1"), "cannot be read: line 7: nothing may follow here");
         assert_eq!(with("uid = ", "colour = 1\nuid = "), elsewhere(4, "uid"));
         assert_eq!(with("uid = 4294967295", "uid = -1"), cannot(4, "uid"));
         assert_eq!(with("uid = 4294967295", "uid = +1"), cannot(4, "uid"));

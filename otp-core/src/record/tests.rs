@@ -208,7 +208,7 @@ fn what_is_left_of_the_recovery_codes_is_counted() {
 
 /// What changes here is a new version. The checksum was computed with sha256sum.
 #[test]
-fn the_files_look_as_version_2_always_did() {
+fn the_files_look_as_version_2_and_1_always_did() {
     let Record { mut credentials, mut state } = record(vec![phone(1), crate::examples::token(3)]);
     credentials.recovery = Some(RecoverySet { salt: [7; 16], hashes: vec![[0xab; 32]] });
     let expected = "\
@@ -247,6 +247,9 @@ created = 1763663620
 secret = \"AMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYD\"
 ";
     assert_eq!(*credentials.encode(), expected);
+    let old = expected.replacen("version = 2", "version = 1", 1).replacen("recovery_codes = 1\ndevices = 2\n", "", 1);
+    assert_eq!(old.len(), expected.len() - 31);
+    assert_eq!(*Credentials::decode(old.as_bytes()).unwrap().encode(), expected);
 
     state.marks = [(DeviceId(1), 58_791_668), (DeviceId(3), 0)].into();
     state = State { failures: 2, lock: Lock::Until(UnixTime(1_763_750_920)), spent: 0b101, ..state };

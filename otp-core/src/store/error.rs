@@ -111,8 +111,8 @@ mod tests {
                 "/var/lib/pam_otp/alice.state is a symbolic link",
             ),
             (
-                damaged(Damage::Version(1)),
-                "/var/lib/pam_otp/alice.state is of version 1, and this program reads version 2",
+                damaged(Damage::Version(3)),
+                "/var/lib/pam_otp/alice.state is of version 3, and this program reads versions 1 and 2",
             ),
             (damaged(Damage::Missing), "/var/lib/pam_otp/alice.state is missing, although the user is enrolled"),
             (

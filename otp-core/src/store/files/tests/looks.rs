@@ -18,7 +18,7 @@ impl Home {
 fn what_was_seen_decides_as_long_as_nothing_changes() {
     let home = Home::enrolled();
     let seen = home.see();
-    assert!(seen.outline.has_device);
+    assert_eq!(seen.outline.has_device, Some(true));
     assert_eq!(home.login_after(&seen, &wrong()).unwrap(), wrong_for_the(1));
     assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());
     assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
