@@ -2,9 +2,10 @@
 
 use crate::{
     app::{App, Enrolled},
-    conversation::Talk,
+    conversation::{Talk, unquote},
     ordeal::{Operation, Scene, Standing, Told, guess},
     outcome::Dialogue,
+    phone::{key, recovery_codes},
 };
 use serde_json::{Value, json};
 use std::process::Command;
@@ -52,6 +53,34 @@ pub const WRONG_CODE: Operation = Operation {
 /// A screen locker, as the user, asks the helper.
 pub const UNLOCK_SCREEN: Operation =
     Operation { program: |scene| (host(scene).0, true), before: || Scene::of_user(true), ..LOGIN };
+
+/// A PAM host of root's sets a user up in the middle of a login.
+pub const SET_UP_BY_LOGIN: Operation = Operation {
+    program: |scene| (Talk::new(&scene.service, &scene.user.name).calls("login").command(), false),
+    before: || {
+        let scene = Scene::of_root("[policy]\nsecond_factor = \"enroll\"\n", false);
+        let ours = |group: &str| scene.site.auth("required", "").replacen("auth", group, 1);
+        // Where it steps aside, somebody else must say yes.
+        let lines = ["auth", "account"].map(|group| format!("{}{group} required pam_permit.so\n", ours(group)));
+        scene.service.set(&(lines.concat() + &ours("password")));
+        scene
+    },
+    talk: |_, mut talk| {
+        let mut told = Told::nothing();
+        if let Some(invitation) = asked(&mut talk).filter(|said| said.contains("or type this key: ")) {
+            let app = App::of(&key(&invitation));
+            talk.say_if_heard(&app.code(-1));
+            let recovery = asked(&mut talk).map(|sheet| recovery_codes(&sheet)).unwrap_or_default();
+            talk.say_if_heard("yes");
+            told.new = Some(Enrolled { app, recovery });
+        }
+        let told = told.ended(talk.end());
+        // A refusal does not say what became of the set-up.
+        Told { done: told.outcome.out.contains("login -> PAM_SUCCESS"), failed: false, ..told }
+    },
+    found: replaced,
+    ..LOGIN
+};
 
 /// Root unlocks.
 pub const UNLOCK: Operation = Operation {
@@ -206,6 +235,20 @@ fn log_in(mut talk: Dialogue, code: String) -> Told {
     told
 }
 
+/// What is said up to the next question; `None` where the program ends before.
+fn asked(talk: &mut Dialogue) -> Option<String> {
+    let mut said = String::new();
+    loop {
+        let line = talk.line();
+        let (kind, quoted) = line.split_once(' ')?;
+        let text = unquote(quoted).map(|(text, _)| text).unwrap_or_default();
+        if kind == "prompt-off" {
+            return Some(said);
+        }
+        said.push_str(&text);
+    }
+}
+
 /// A code that was given once and is tried again, and the next one.
 fn let_in(scene: &Scene, told: &Told) -> Result<Standing, String> {
     if told.outcome.out.contains("PAM_IGNORE") {
@@ -327,6 +370,7 @@ macro_rules! each_operation {
             a_login_by_recovery_code LOGIN_BY_RECOVERY_CODE,
             a_wrong_code WRONG_CODE,
             a_screen_locker UNLOCK_SCREEN,
+            a_login_that_sets_up SET_UP_BY_LOGIN,
             an_unlock_by_root UNLOCK,
             a_removal_by_root FORGET,
             an_enrolment_by_root ENROL,

@@ -151,3 +151,25 @@ impl Phone {
             .word_from("used", |_| self.recovery[self.used.get() - 1].clone())
     }
 }
+
+/// The key that a person without a camera types in, from what a login shows.
+///
+/// # Panics
+/// When there is none, or it is not one.
+pub fn key(seen: &str) -> String {
+    let line = seen.lines().find_map(|line| line.trim_end().strip_prefix("or type this key: "));
+    let key = line.unwrap_or_else(|| panic!("no key in {seen}")).replace(' ', "");
+    assert!(key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte)));
+    key
+}
+
+/// The recovery codes that a login shows.
+///
+/// # Panics
+/// When one of them is too short or too long.
+pub fn recovery_codes(seen: &str) -> Vec<String> {
+    let codes = seen.lines().filter_map(|line| line.trim_end().strip_prefix("    ").map(str::to_owned));
+    let codes: Vec<_> = codes.collect();
+    assert!(codes.iter().all(|code| code.len() == 19), "{seen}");
+    codes
+}

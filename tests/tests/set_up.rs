@@ -4,7 +4,7 @@
 use pam_otp_tests::{
     conversation::{Event, Talk, Transcript},
     machine,
-    phone::Phone,
+    phone::{Phone, key, recovery_codes},
     pty::{PATIENCE, Pty, Terminal},
     screen::{self, Theme},
     service::Service,
@@ -101,21 +101,6 @@ fn logged(mark: Mark, service: &str) -> Vec<String> {
     let sign = format!(" pam_otp({service}:");
     let lines = syslog::lines_since(mark);
     lines.iter().filter_map(|line| Some(line.split_once(&sign)?.1.replacen("):", ":", 1))).collect()
-}
-
-/// The key that a person without a camera types in.
-fn key(seen: &str) -> String {
-    let line = seen.lines().find_map(|line| line.trim_end().strip_prefix("or type this key: "));
-    let key = line.unwrap_or_else(|| panic!("no key in {seen}")).replace(' ', "");
-    assert!(key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte)));
-    key
-}
-
-fn recovery_codes(seen: &str) -> Vec<String> {
-    let codes = seen.lines().filter_map(|line| line.trim_end().strip_prefix("    ").map(str::to_owned));
-    let codes: Vec<_> = codes.collect();
-    assert!(codes.iter().all(|code| code.len() == 19), "{seen}");
-    codes
 }
 
 #[test]
