@@ -307,6 +307,13 @@ fn a_requirement_alone_is_a_record_too() {
 }
 
 #[test]
+fn there_is_a_record_whoever_owns_it() {
+    let home = Home::enrolled();
+    let ghost = |name| Account { uid: u32::MAX, ..named(name, 1) };
+    assert_eq!(["alice", "bob"].map(|name| home.store.holds(&ghost(name)).unwrap()), [true, false]);
+}
+
+#[test]
 fn a_rehearsal_leaves_one_file_and_changes_no_other() {
     let home = Home::enrolled();
     let before = fs::read_to_string(home.path("alice.state")).unwrap();

@@ -75,3 +75,29 @@ fn what_was_damaged_since_it_was_seen_is_damage() {
     }
     assert_eq!(home.login_after(&home.see(), &right()).unwrap(), by_phone());
 }
+
+#[test]
+fn what_others_may_read_or_own_since_it_was_seen_is_not_trusted() {
+    let home = Home::enrolled();
+    let credentials = home.path("alice.toml");
+    type Change<'a> = &'a dyn Fn(u32, u32);
+    let chmod: Change<'_> = &|mode, _| fs::set_permissions(&credentials, Permissions::from_mode(mode)).unwrap();
+    let give: Change<'_> = &|_, uid| chown(&credentials, Some(uid), None).unwrap();
+    for change in [chmod, give] {
+        let seen = home.see();
+        change(0o644, 1001);
+        assert!(matches!(home.login_after(&seen, &right()), Err(StoreError::Untrusted { .. })));
+        change(0o600, 1000);
+    }
+    assert_eq!(home.login_after(&home.see(), &right()).unwrap(), by_phone());
+}
+
+#[test]
+fn a_refusal_of_somebody_who_was_seen_is_rehearsed_too() {
+    let home = Home::enrolled();
+    let seen = home.see();
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());
+    assert!(!home.path(REHEARSAL).exists());
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
+    assert!(home.path(REHEARSAL).exists());
+}
