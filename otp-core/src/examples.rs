@@ -2,17 +2,20 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
 
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::attempt::{Attempt, Code, Typed};
+use crate::config::Config;
 use crate::decide::{Limits, LockFor};
 use crate::oath::{Algorithm, Digits, Generator, Period};
 use crate::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
 use crate::recovery::{RecoveryCode, RecoverySet};
 use crate::secret::Secret;
+use crate::site::Site;
 use crate::time::{Seconds, UnixTime};
 use crate::user::{Account, UserName};
 
@@ -35,6 +38,14 @@ pub(crate) fn state_directory() -> TempDir {
     chown(directory.path(), Some(0), Some(GROUP)).unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o1730)).unwrap();
     directory
+}
+
+/// A site with these lines in its configuration, and its records in a directory that goes with the second.
+pub(crate) fn site(lines: &str) -> (Site, TempDir) {
+    let directory = state_directory();
+    let text = format!("issuer = \"Example\"\nstate_directory = {:?}\n{lines}", directory.path());
+    let path = Path::new("/etc/pam_otp/pam_otp.toml");
+    (Site { config: Config::parse(path, &text).unwrap(), path: path.to_owned() }, directory)
 }
 
 pub(crate) fn named(name: &str, uid: u32) -> Account {

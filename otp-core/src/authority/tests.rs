@@ -1,13 +1,11 @@
 //! What is kept of a login beyond the decision: an address, and what would have been refused.
 
 use std::fs;
-use std::path::Path;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Config;
-use crate::examples::{NOW, STEP, alice, digits_of, phone, record, state_directory};
+use crate::examples::{NOW, STEP, alice, digits_of, phone, record, site};
 use crate::store::Swap;
 
 /// A site where alice has these devices.
@@ -18,10 +16,7 @@ struct Here {
 
 impl Here {
     fn new(config: &str, devices: u8) -> Self {
-        let directory = state_directory();
-        let text = format!("state_directory = {:?}\n{config}", directory.path());
-        let path = Path::new("/etc/pam_otp/pam_otp.toml");
-        let site = Site { config: Config::parse(path, &text).unwrap(), path: path.to_owned() };
+        let (site, directory) = site(config);
         let record = record((1..=devices).map(phone).collect());
         assert_eq!(site.store().unwrap().replace(&alice(), None, &record).unwrap(), Swap::Done);
         Self { site, _directory: directory }

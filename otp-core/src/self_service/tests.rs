@@ -1,15 +1,13 @@
 //! With a real directory of files, and a site built by hand.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Config;
 use crate::decide::{Accepted, Factor};
-use crate::examples::{NOW, STEP, alice, digits_of, named, phone, record, recovery_code, state_directory};
+use crate::examples::{NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
 use crate::policy::{Place, Ruling, SecondFactor, Source};
 use crate::record::DeviceId;
 use crate::secret::Secret;
@@ -35,10 +33,7 @@ struct Desk {
 
 impl Desk {
     fn new(config: &str) -> Self {
-        let directory = state_directory();
-        let text = format!("issuer = \"Example\"\nstate_directory = {:?}\n{config}", directory.path());
-        let path = Path::new("/etc/pam_otp/pam_otp.toml");
-        let site = Site { config: Config::parse(path, &text).unwrap(), path: path.to_owned() };
+        let (site, directory) = site(config);
         Self { site, log: RefCell::default(), _directory: directory }
     }
 
