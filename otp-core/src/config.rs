@@ -143,17 +143,18 @@ impl Config {
 /// characters in it: where there is either, all stays.
 fn without_comments(text: &str) -> Cow<'_, str> {
     let (mut said, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(end) = rest.bytes().position(|byte| byte.is_ascii_control()) {
-        let (line, newline) = rest.split_at(end);
-        let Some(next) = newline.strip_prefix('\n') else { return Cow::Borrowed(text) };
+    loop {
+        let end = rest.bytes().position(|byte| byte.is_ascii_control());
+        let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
         if !line.starts_with('#') {
             said.push_str(line);
         }
+        if after.is_empty() {
+            break;
+        }
+        let Some(next) = after.strip_prefix('\n') else { return Cow::Borrowed(text) };
         said.push('\n');
         rest = next;
-    }
-    if !rest.starts_with('#') {
-        said.push_str(rest);
     }
     if said.contains("\"\"\"") || said.contains("'''") { Cow::Borrowed(text) } else { Cow::Owned(said) }
 }

@@ -160,22 +160,21 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     let mut found = Vec::with_capacity(devices.len());
     for device in devices {
         let mark = record.state.marks.get(&device.id).copied().unwrap_or(u64::MAX);
-        let generator = Generator::new(&device.secret, device.algorithm, device.digits);
-        let within = |window| generator.find(code, window);
-        // By chance two places in a window have the same digits, which may still be accepted only once. Of two steps it is
-        // the later, since the window leaves the earlier behind. Of two counters it is the earlier, which stays in the
-        // window for as long as the later is to come: so the codes between stay good.
-        let (counter, factor) = match device.kind {
-            Kind::Totp(period) => {
-                let steps = within(around(period.step_at(now), limits.window));
-                (steps.map(|steps| *steps.end()), Factor::Totp(device.id))
-            }
-            Kind::Hotp => {
-                let counters = within(around(mark, LOOK_AHEAD));
-                (counters.map(|counters| *counters.start()), Factor::Hotp(device.id))
-            }
+        let window = match device.kind {
+            Kind::Totp(period) => around(period.step_at(now), limits.window),
+            Kind::Hotp => around(mark, LOOK_AHEAD),
         };
-        found.extend(counter.map(|counter| Found { device: device.id, factor, counter }));
+        let generator = Generator::new(&device.secret, device.algorithm, device.digits);
+        if let Some(places) = generator.find(code, window) {
+            // By chance two places in a window have the same digits, which may still be accepted only once. Of two steps
+            // it is the later, since the window leaves the earlier behind. Of two counters it is the earlier, which stays
+            // in the window for as long as the later is to come: so the codes between stay good.
+            let (counter, factor) = match device.kind {
+                Kind::Totp(_) => (*places.end(), Factor::Totp(device.id)),
+                Kind::Hotp => (*places.start(), Factor::Hotp(device.id)),
+            };
+            found.push(Found { device: device.id, factor, counter });
+        }
     }
     found
 }

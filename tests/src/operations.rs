@@ -59,10 +59,7 @@ pub const SET_UP_BY_LOGIN: Operation = Operation {
     program: |scene| (Talk::new(&scene.service, &scene.user.name).calls("login").command(), false),
     before: || {
         let scene = Scene::of_root("[policy]\nsecond_factor = \"enroll\"\n", false);
-        let ours = |group: &str| scene.site.auth("required", "").replacen("auth", group, 1);
-        // Where it steps aside, somebody else must say yes.
-        let lines = ["auth", "account"].map(|group| format!("{}{group} required pam_permit.so\n", ours(group)));
-        scene.service.set(&(lines.concat() + &ours("password")));
+        scene.service.set(&scene.site.set_up_stack());
         scene
     },
     talk: |_, mut talk| {

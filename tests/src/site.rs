@@ -106,6 +106,17 @@ impl Site {
         format!("auth {control} pam_otp.so config={} {arguments}\n", self.config.display())
     }
 
+    /// Lines for all groups that set-up during a login needs, and others for where the module steps aside: everybody's
+    /// password is right.
+    pub fn set_up_stack(&self) -> String {
+        let config = self.config.display();
+        format!(
+            "auth required pam_otp.so config={config}\nauth required pam_permit.so\n\
+             account required pam_otp.so config={config}\naccount required pam_permit.so\n\
+             password [success=done ignore=ignore default=die] pam_otp.so config={config}\npassword required pam_deny.so\n"
+        )
+    }
+
     /// The lines of `config/examples/pam.d/NAME`, with this site's configuration where that is not the machine's.
     ///
     /// # Panics

@@ -429,14 +429,9 @@ fn talk_through(talk: &Talk, site: &Site, user: &str) -> (Transcript, Phone) {
     (conversation.finish(), phone.unwrap())
 }
 
-/// All four groups, and a password that is always right.
+/// A service with all groups that set-up needs.
 fn service(site: &Site) -> Service {
-    let config = site.config().display();
-    Service::private(&format!(
-        "auth required pam_otp.so config={config}\nauth required pam_permit.so\n\
-         account required pam_otp.so config={config}\naccount required pam_permit.so\n\
-         password [success=done ignore=ignore default=die] pam_otp.so config={config}\npassword required pam_deny.so\n"
-    ))
+    Service::private(&site.set_up_stack())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::examples::{NOW, STEP, alice, digits_of, phone, record, site};
+use crate::examples::{NOW, STEP, alice, digits_of, of_version_1, phone, record, site};
 use crate::store::Swap;
 
 /// A site where alice has these devices.
@@ -119,8 +119,7 @@ fn who_has_no_device_is_met_as_the_policy_says() {
 fn of_version_1_the_state_tells_whether_there_was_a_device() {
     let here = Here::new("[policy]\nsecond_factor = \"optional\"", 1);
     let file = here.site.config.state_directory.join("alice.toml");
-    let text = fs::read_to_string(&file).unwrap().replace("version = 2", "version = 1");
-    let text = text.replace("recovery_codes = 10\ndevices = 1\n", "");
+    let text = of_version_1(&fs::read_to_string(&file).unwrap());
     fs::write(&file, &text).unwrap();
     assert_eq!(here.demand(HOME, NOW), Demand::Code);
     fs::write(&file, text.split_once("\n[[device]]").unwrap().0).unwrap();

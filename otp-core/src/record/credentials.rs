@@ -401,6 +401,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::examples::of_version_1;
 
     const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
@@ -443,12 +444,6 @@ mod tests {
             assert_eq!(back.recovery, credentials.recovery);
             assert_eq!(back.devices.len(), credentials.devices.len());
         }
-    }
-
-    fn of_version_1(text: &str) -> String {
-        let new = ["recovery_codes = ", "devices = "];
-        let lines = text.lines().filter(|line| !new.iter().any(|key| line.starts_with(key)));
-        lines.map(|line| format!("{line}\n")).collect::<String>().replacen("version = 2", "version = 1", 1)
     }
 
     #[test]

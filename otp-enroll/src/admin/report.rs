@@ -1,6 +1,5 @@
 //! What a rollout (`enforce = false`) has shown: who would have been refused, and why.
 
-use nix::errno::Errno;
 use otp_core::error::Error;
 use otp_core::record::{Record, Unenforced};
 use otp_core::site::Site;
@@ -64,7 +63,7 @@ fn told(store: &FileStore, stem: &str) -> Result<Told, Error> {
             has_device: credentials.has_device() && account.name.file_stem() == stem,
             unenforced: state.unenforced.map(|unenforced| (account, unenforced)),
         }),
-        Err(error @ Error::Names { errno, .. }) if errno != Errno::ENOENT => Err(error),
+        Err(error @ Error::Names { .. }) => Err(error),
         // A record that cannot be used tells nothing here; it is named below, and by `admin list`.
         Ok((_, None)) | Err(_) => Ok(Told::default()),
     }
