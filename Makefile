@@ -198,7 +198,8 @@ install:
 	done
 	[ -n "$(pamdir)" ] || { echo 'no folder of PAM modules found: say pamdir=…' >&2; exit 1; }
 	if [ -z "$(DESTDIR)" ]; then
-	  getent group $(group) > /dev/null || groupadd --system $(group)
+	  [ "$$(id -u)" = 0 ] || { echo 'make install gives files to root: run it as root, or say DESTDIR=…' >&2; exit 1; }
+	  getent group $(group) > /dev/null || PATH=$$PATH:/usr/sbin:/sbin groupadd --system $(group)
 	fi
 	put() { # put MODE TARGET SOURCE [OPTION…]
 	  echo "$$1 $(DESTDIR)$$2"

@@ -176,7 +176,7 @@ struct NotDone<'a> {
 
 impl NotDone<'_> {
     fn tell(&self, voice: &Voice) -> Result<(), Problem> {
-        voice.result(self, || format!("{}: not done: {}", self.user, self.error))
+        voice.result(self, || format!("{}: not done: {}; {}", self.user, self.error, self.hint))
     }
 }
 
