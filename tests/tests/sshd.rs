@@ -161,6 +161,28 @@ fn at_no_step_from_the_password_to_key_and_code_is_one_let_in_with_neither() {
 }
 
 #[test]
+fn root_answers_where_permit_root_login_lets_root() {
+    let site = Site::new("");
+    let phone = Phone::enrol(&site, "root");
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+    for (permitted, let_in) in [("prohibit-password", false), ("yes", true)] {
+        let config = format!(
+            "AuthenticationMethods publickey,keyboard-interactive:pam\nPermitRootLogin {permitted}\nStrictModes no\n\
+             AuthorizedKeysFile {}",
+            key.with_extension("pub").display()
+        );
+        let sshd = Sshd::start("root", &around("", &site.auth("required", "")), &config);
+        let mark = syslog::mark();
+        let login = sshd.ssh("root").key(&key).dialogue(&[(CODE, &phone.next_code())]);
+        assert_eq!(login.let_in(), let_in, "{permitted}: {login:#?}");
+        let why = if let_in { "accepted user=root" } else { "refused user=root rhost=127.0.0.1 why=malformed" };
+        assert!(syslog::lines_since(mark).iter().any(|line| line.contains(why)), "{permitted}: no {why}");
+    }
+}
+
+#[test]
 fn a_client_that_tries_again_may_get_it_right() {
     let desk = Desk::new("");
     let ssh = desk.sshd.ssh(&desk.user.name).option("NumberOfPasswordPrompts=3");
