@@ -93,8 +93,8 @@ remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp)
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# where make would part them
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 
-.PHONY: all products packages lint-packages bench-packages unpacked check check-inside check-deb check-rootless lint demo \
-	demo-shell install uninstall deb rpm clean
+.PHONY: all products packages lint-packages bench-packages unpacked check check-inside check-deb check-rootless lint \
+	demo demo-shell install uninstall deb rpm clean
 
 all:
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release --workspace --exclude pam-otp-bench
@@ -171,7 +171,7 @@ check-deb: deb
 	@tests/deb check
 	$(as_root) tests/deb live
 
-# The decisions, for whoever builds a package, who is seldom root. Left out are the tests that make files of several users.
+# The decisions, for whoever builds a package, who is seldom root. Left out are tests that make files of several users.
 check-rootless:
 	$(CARGO) test $(CARGOFLAGS) --package otp-core -- --skip authority::tests \
 	  --skip self_service::tests --skip store::files::tests
