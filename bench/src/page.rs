@@ -127,7 +127,8 @@ fn counts(page: &mut String, counts: &[Counts]) {
     let _ = write!(
         page,
         "\n## Counts\n\nA process's second login, beyond what `pam_permit` alone takes; memory is what the first login \
-         adds to its host.\n\n| | system calls | of them not for memory | flushes | page faults | instructions | \
+         adds to its host. Whoever asks for memory less often than `pam_permit` alone has more calls without those \
+         for memory than with them.\n\n| | system calls | without those for memory | flushes | page faults | instructions | \
          resident, kB | of it private, kB | left resident after the login, kB |\n|---|---|---|---|---|---|---|---|---|\n"
     );
     let base =

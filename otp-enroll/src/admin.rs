@@ -135,7 +135,7 @@ fn each(
 }
 
 /// Does something to each account, logs and reports it, and says for which it made a difference, and whether it could be
-/// done for all: one record that cannot be used does not keep the others from it.
+/// done for all: neither one record that cannot be used nor an output that takes no more keeps the others from it.
 fn every(
     accounts: &[Account],
     voice: &Voice,
@@ -143,26 +143,27 @@ fn every(
     otherwise: &str,
     act: impl Fn(&Account) -> Result<bool, Error>,
 ) -> Result<(Vec<Account>, Result<(), Problem>), Problem> {
-    let (mut affected, mut failures) = (Vec::new(), 0usize);
+    let (mut affected, mut failures, mut told) = (Vec::new(), 0usize, Ok(()));
     for account in accounts {
         let user = account.name.as_str();
-        let changed = match act(account) {
-            Ok(changed) => changed,
+        let telling = match act(account) {
+            Ok(changed) => {
+                if changed {
+                    desk::log(&Event::Change { user, by: getuid().as_raw(), what, why: None });
+                    affected.push(account.clone());
+                }
+                let said = if changed { what.replace('-', " ") } else { otherwise.to_owned() };
+                voice.done(&Changed { user, changed }, &format!("{user}: {said}"))
+            }
             Err(error) if accounts.len() == 1 => return Err(error.into()),
             Err(error) => {
                 failures = failures.saturating_add(1);
-                NotDone { user, error: error.to_string(), hint: error.hint() }.tell(voice)?;
-                continue;
+                NotDone { user, error: error.to_string(), hint: error.hint() }.tell(voice)
             }
         };
-        if changed {
-            desk::log(&Event::Change { user, by: getuid().as_raw(), what, why: None });
-            affected.push(account.clone());
-        }
-        let said = if changed { what.replace('-', " ") } else { otherwise.to_owned() };
-        voice.done(&Changed { user, changed }, &format!("{user}: {said}"))?;
+        told = told.and(telling);
     }
-    Ok((affected, if failures == 0 { Ok(()) } else { Err(Problem::NotDone(failures)) }))
+    Ok((affected, if failures == 0 { told } else { Err(Problem::NotDone(failures)) }))
 }
 
 /// Somebody for whom a command could not be done, among others for whom it was.
@@ -175,7 +176,7 @@ struct NotDone<'a> {
 
 impl NotDone<'_> {
     fn tell(&self, voice: &Voice) -> Result<(), Problem> {
-        voice.result(self, || format!("{}: not done: {}", self.user, self.error))
+        voice.result(self, || format!("{}: not done: {}; {}", self.user, self.error, self.hint))
     }
 }
 

@@ -10,7 +10,7 @@ use pam_otp_tests::{app::Enrolled, machine, outcome::Outcome, pty::Pty, syslog, 
 use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, chown, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::PathBuf,
     process::Command,
     time::Duration,
@@ -377,6 +377,12 @@ fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
     fs::set_permissions(&file, Permissions::from_mode(0o2755)).unwrap();
     let outcome = elsewhere(&format!("{} {HELPER}", file.display()), &check);
     assert!(outcome.out.contains(&format!("{HELPER}: must be of the same group as /var/lib/pam_otp/")), "{outcome:?}");
+    // As whoever copies what `make install DESTDIR=…` has put somewhere.
+    chown(&file, None, Some(0)).unwrap();
+    chown(&site.state, None, Some(0)).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o2755)).unwrap();
+    let outcome = elsewhere(&format!("{} {HELPER}", file.display()), &check);
+    assert!(outcome.out.contains(&format!("{HELPER}: must be a file of root:pam_otp")), "{outcome:?}");
     fs::remove_file(&file).unwrap();
     let missing = format!("{} /usr/local/libexec/pam_otp", folder.path().display());
     let outcome = elsewhere(&missing, &check);
@@ -386,4 +392,41 @@ fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
     assert_eq!(outcome.code, Some(4));
     assert!(outcome.err.contains(&format!("the helper {HELPER} cannot be asked: No such file")), "{outcome:?}");
     assert!(outcome.err.contains("must be installed set-group-ID pam_otp"), "{outcome:?}");
+}
+
+#[test]
+fn check_finds_what_root_can_use_and_the_helper_cannot() {
+    let (site, alice) = (Site::new(""), TestUser::new("alice"));
+    let check = || site.admin(&["check"]);
+    for mode in [0o700, 0o710, 0o1770] {
+        fs::set_permissions(&site.state, Permissions::from_mode(mode)).unwrap();
+        let fault = format!("has mode {mode:04o} and must have 1730, for the helper\n");
+        assert_eq!((check().code, check().out.ends_with(&fault)), (Some(1), true), "{:?}", check());
+    }
+
+    // The configuration of the machine, in a mount namespace of its own: the helper reads no other.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pam_otp.toml");
+    fs::write(&file, "").unwrap();
+    let ours = |command: &str| {
+        let script = format!("mount --bind {} /etc/pam_otp && {command}", folder.path().display());
+        Outcome::of(Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", &script]), "")
+    };
+    let status = format!("setpriv --reuid {} --regid {} --clear-groups otp-enroll status", alice.uid, alice.gid);
+    let group = fs::metadata(&site.state).unwrap().gid();
+    for (of_folder, of_file, group, fault) in [
+        (0o755, 0o644, 0, None),
+        (0o755, 0o600, 0, Some("/etc/pam_otp/pam_otp.toml has mode 0600 and must have 0644, for the helper\n")),
+        (0o755, 0o640, 0, Some("/etc/pam_otp/pam_otp.toml has mode 0640 and must have 0644, for the helper\n")),
+        (0o700, 0o644, 0, Some("/etc/pam_otp has mode 0700 and must have 0755, for the helper\n")),
+        (0o710, 0o640, group, None),
+    ] {
+        for (path, mode) in [(folder.path(), of_folder), (&*file, of_file)] {
+            chown(path, None, Some(group)).unwrap();
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        let (checked, used) = (ours("otp-enroll admin check"), ours(&status));
+        assert_eq!(used.code, Some(if fault.is_some() { 4 } else { 0 }), "{of_folder:o} {of_file:o}: {used:?}");
+        assert_eq!(checked.out, fault.unwrap_or("/etc/pam_otp/pam_otp.toml: good\n"), "{of_folder:o} {of_file:o}");
+    }
 }

@@ -92,6 +92,27 @@ fn sudo_asks_for_the_callers_code() {
     fs::remove_file(rule).unwrap();
 }
 
+#[test]
+fn by_the_example_for_becoming_root_a_login_shell_asks_too() {
+    let (alice, site) = (TestUser::new("alice"), Site::new(""));
+    let phone = Phone::enrol(&site, &alice.name);
+    site.set_example("sudo-only");
+    let rule = format!("/etc/sudoers.d/{}", alice.name);
+    fs::write(&rule, format!("{} ALL=(ALL) ALL\n", alice.name)).unwrap();
+    let _services = ["su", "su-l", "sudo", "sudo-i"].map(|name| Service::installed_as(name, &stack(&site)));
+    let other = TestUser::new("bob");
+    for program in [
+        Pty::new("sudo").args(["-k", "echo", "LET-IN"]).user(&alice),
+        Pty::new("sudo").args(["-k", "-i", "echo", "LET-IN"]).user(&alice),
+        Pty::new("su").args(["-c", "echo LET-IN", &alice.name]).user(&other),
+        Pty::new("su").args(["-", "-c", "echo LET-IN", &alice.name]).user(&other),
+    ] {
+        let (let_in, text) = ask(program, &alice.password, &phone.recovery_code());
+        assert!(let_in, "{text}");
+    }
+    fs::remove_file(rule).unwrap();
+}
+
 /// login starts anew after a refusal, so it has to be hung up on.
 fn refused_by_login(user: &TestUser, code: &str) {
     let mut terminal = Pty::new("login").args(["-p", &user.name]).start();

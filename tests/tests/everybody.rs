@@ -94,6 +94,26 @@ fn what_was_found_before_an_error_is_said_before_it() {
 }
 
 #[test]
+fn what_is_done_to_many_is_done_to_all_of_them_though_nobody_can_be_told() {
+    let site = Site::new("");
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let required = |user: &TestUser| site.admin(&["show", "--json", &user.name]).contains("\"required\"");
+    for (option, text) in [
+        ("--json", "it was done, but standard output cannot be told so: "),
+        ("", "it was done, but standard output cannot be told so: "),
+        ("--end-sessions --yes", "a second factor is required from now on, but sessions could not be ended: "),
+    ] {
+        site.admin(&["unrequire", &alice.name, &bob.name]);
+        let config = site.config().display();
+        let command = format!("otp-enroll --config {config} admin require {option} {} {}", alice.name, bob.name);
+        let outcome = Outcome::of(Command::new("bash").args(["-c", &format!("{command} > /dev/full")]), "");
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        assert!(outcome.err.starts_with(&format!("otp-enroll: {text}")), "{outcome:?}");
+        assert!(required(&alice) && required(&bob), "{option}: {outcome:?}");
+    }
+}
+
+#[test]
 fn ctrl_c_ends_it_at_once_and_leaves_nothing_on_the_line() {
     let (site, names) = (Site::new(""), endless_names(600));
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", names.path().display());

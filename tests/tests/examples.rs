@@ -52,7 +52,14 @@ fn a_network_is_exempt_and_only_sudo_asks() {
     }
     assert_eq!(demanded(&[]), "required", "from no address");
     site.set_example("sudo-only");
-    for (service, expected) in [("sudo", "required"), ("su", "required"), ("sshd", "skip"), ("login", "skip")] {
+    for (service, expected) in [
+        ("sudo", "required"),
+        ("sudo-i", "required"),
+        ("su", "required"),
+        ("su-l", "required"),
+        ("sshd", "skip"),
+        ("login", "skip"),
+    ] {
         assert_eq!(demanded(&["--service", service]), expected, "{service}");
     }
 }

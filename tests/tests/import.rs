@@ -280,8 +280,11 @@ fn who_cannot_be_imported_keeps_nobody_else_from_it_and_what_there_was_stays() {
     assert_eq!(import.code, Some(4), "{import:?}");
     let lines: BTreeSet<&str> = import.out.lines().take(3).collect();
     let expected = [
-        format!("{nobody}: not done: there is no such user"),
-        format!("{}: not done: has a second factor already", alice.name),
+        format!("{nobody}: not done: there is no such user; make the account, and import again"),
+        format!(
+            "{}: not done: has a second factor already; to put what the file says in its place: --replace",
+            alice.name
+        ),
         format!("{}: imported", bob.name),
     ];
     assert_eq!(lines, expected.iter().map(String::as_str).collect());

@@ -1,7 +1,7 @@
 //! What `make install` puts where, what `make uninstall` takes away again, and the RPM that is made of it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::machine;
+use pam_otp_tests::{machine, outcome::Outcome, users::TestUser};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -85,6 +85,33 @@ fn what_is_installed_is_taken_away_again_but_for_configuration_and_records() {
     for folder in ["usr/libexec/pam_otp", "usr/share/doc/libpam-otp"] {
         assert!(!dir.path().join(folder).exists(), "{folder}");
     }
+}
+
+#[test]
+fn whoever_is_not_root_installs_below_a_destination_and_nowhere_else() {
+    let (dir, user) = (tempfile::tempdir().unwrap(), TestUser::new("builder"));
+    std::os::unix::fs::chown(dir.path(), Some(user.uid), Some(user.gid)).unwrap();
+    // The tree may lie in a folder that this user cannot enter: the capability opens it, and makes nobody root.
+    let as_user = |arguments: &[String]| {
+        let mut make = Command::new("setpriv");
+        make.args(["--reuid", &user.uid.to_string(), "--regid", &user.gid.to_string(), "--clear-groups"]);
+        make.args(["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search", "make", "-C"]);
+        Outcome::of(
+            make.arg(root()).args(["--no-print-directory", "install"]).args(arguments).env_remove("MAKEFLAGS"),
+            "",
+        )
+    };
+    let outcome = as_user(&[format!("prefix={}", dir.path().display())]);
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    let said = "make install gives files to root: run it as root, or say DESTDIR=…\n";
+    assert!(outcome.err.starts_with(said), "{outcome:?}");
+    assert_eq!(files(dir.path()), Lines::new());
+
+    let outcome =
+        as_user(&[PLACES.map(str::to_owned).to_vec(), vec![format!("DESTDIR={}", dir.path().display())]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let others: Lines = files(dir.path()).into_iter().filter(|line| !documentation(line)).collect();
+    assert_eq!(others, INSTALLED.map(str::to_owned).into());
 }
 
 /// Mode, owner and group, flags of configuration, place: for everything in the package.

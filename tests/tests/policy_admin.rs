@@ -478,6 +478,7 @@ fn a_record_that_cannot_be_used_keeps_nobody_else_from_being_bound() {
     let outcome = desk.admin(&["require", broken, lacks]);
     assert_eq!(outcome.code, Some(4));
     assert!(outcome.out.starts_with(&format!("{broken}: not done: ")), "{outcome:?}");
+    assert!(outcome.out.contains("; restore it from a backup, or `otp-enroll admin reset USER`"), "{outcome:?}");
     assert!(outcome.out.ends_with(&format!("{lacks}: required\n")), "{outcome:?}");
     assert!(outcome.err.contains("it could not be done for one user"), "{outcome:?}");
     assert_eq!(desk.show(&desk.lacks)["requirement"], "required");

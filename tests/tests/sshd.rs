@@ -7,7 +7,7 @@ use pam_otp_tests::{
     site::Site,
     sshd::{Login, Sshd, serving},
     syslog::{self, Mark},
-    users::TestUser,
+    users::{TestUser, new_group},
 };
 use rustix::process::Signal;
 use std::{
@@ -95,6 +95,91 @@ fn a_wrong_code_is_refused_like_a_wrong_password() {
     let login = desk.sshd.ssh(&desk.user.name).dialogue(&[(PASSWORD, "another"), (CODE, &desk.phone.next_code())]);
     assert!(!login.let_in() && login.prompts == desk.prompts(&[PASSWORD]), "{login:#?}");
     assert_eq!(desk.log(mark).len(), 1);
+}
+
+#[test]
+fn by_the_example_for_exceptions_nobody_gets_in_with_neither_key_nor_password() {
+    let (site, group) = (Site::new(""), new_group("no-key"));
+    let example = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples").join(name);
+        fs::read_to_string(path).unwrap().replace("no-key", &group)
+    };
+    let drop_in = tempfile::NamedTempFile::new().unwrap();
+    fs::write(drop_in.path(), example("sshd_config.d/match.conf")).unwrap();
+    let lines = site.example("key-or-password-and-code").replace("no-key", &group);
+    let stack = format!("{lines}account required pam_unix.so\nsession required pam_permit.so\n");
+    let sshd = Sshd::start("match", &stack, &format!("Include {}", drop_in.path().display()));
+    let (without_key, with_key) = (TestUser::new("alice"), TestUser::new("bob"));
+    without_key.join(&group);
+    let key = sshd.key_for(&with_key);
+    let log_in = |user: &TestUser, key: Option<&PathBuf>, steps: &[(&str, &str)]| {
+        let ssh = sshd.ssh(&user.name);
+        key.map_or(ssh, |key| sshd.ssh(&user.name).key(key)).dialogue(steps)
+    };
+
+    // Without a device, which policy lets pass.
+    assert!(!log_in(&without_key, None, &[(PASSWORD, "another")]).let_in());
+    assert!(log_in(&without_key, None, &[(PASSWORD, &without_key.password)]).let_in());
+    assert!(!log_in(&with_key, None, &[(PASSWORD, &with_key.password)]).let_in());
+    assert!(log_in(&with_key, Some(&key), &[]).let_in());
+
+    for (user, key, first) in
+        [(&without_key, None, vec![(PASSWORD, &*without_key.password)]), (&with_key, Some(&key), Vec::new())]
+    {
+        let phone = Phone::enrol(&site, &user.name);
+        for (code, let_in) in [(phone.wrong(), false), (phone.next_code(), true)] {
+            let steps = [first.clone(), vec![(CODE, &*code)]].concat();
+            let login = log_in(user, key, &steps);
+            assert_eq!((login.let_in(), login.prompts.len()), (let_in, steps.len()), "{login:#?}");
+        }
+    }
+}
+
+#[test]
+fn at_no_step_from_the_password_to_key_and_code_is_one_let_in_with_neither() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let way = readme.split("\n### Key and code\n").nth(1).unwrap().split("\n4. ").next().unwrap();
+    let (site, bob) = (Site::new(""), TestUser::new("bob"));
+    // As Debian has them; without a device, which policy lets pass.
+    let mut config = "PasswordAuthentication yes\nKbdInteractiveAuthentication no\n".to_owned();
+    let mut stack = "auth required pam_unix.so\n".to_owned();
+    let (mut sees_to_the_key, mut trusts_it) = (false, false);
+    for step in way.split("\n\n").filter(|step| step.starts_with("    ")) {
+        if step.contains("pam_otp.so") {
+            trusts_it = true;
+            stack = step.replace("pam_otp.so", &format!("pam_otp.so config={}", site.config().display()));
+        } else if step.contains("UsePAM") {
+            sees_to_the_key = true;
+            config = step.to_owned();
+        }
+        let around = "\naccount required pam_unix.so\nsession required pam_permit.so";
+        let sshd = Sshd::start("steps", &format!("{stack}{around}"), &config);
+        let login = sshd.ssh(&bob.name).askpass(&["another"]);
+        assert!(!login.let_in(), "after\n{step}\n{login:#?}");
+    }
+    assert!(sees_to_the_key && trusts_it, "{way}");
+}
+
+#[test]
+fn root_answers_where_permit_root_login_lets_root() {
+    let site = Site::new("");
+    let phone = Phone::enrol(&site, "root");
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+    for (permitted, let_in) in [("prohibit-password", false), ("yes", true)] {
+        let config = format!(
+            "AuthenticationMethods publickey,keyboard-interactive:pam\nPermitRootLogin {permitted}\nStrictModes no\n\
+             AuthorizedKeysFile {}",
+            key.with_extension("pub").display()
+        );
+        let sshd = Sshd::start("root", &around("", &site.auth("required", "")), &config);
+        let mark = syslog::mark();
+        let login = sshd.ssh("root").key(&key).dialogue(&[(CODE, &phone.next_code())]);
+        assert_eq!(login.let_in(), let_in, "{permitted}: {login:#?}");
+        let why = if let_in { "accepted user=root" } else { "refused user=root rhost=127.0.0.1 why=malformed" };
+        assert!(syslog::lines_since(mark).iter().any(|line| line.contains(why)), "{permitted}: no {why}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Whether the configuration can be used, and what it needs is there.
 
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -47,22 +48,51 @@ fn faults_of(site: &Site) -> Vec<String> {
             faults.push(at(format!("names the user {user}, who does not exist: it matches nobody")));
         }
     }
-    if let Err(error) = site.store() {
-        faults.push(error.to_string());
+    match (site.store(), fs::metadata(&site.config.state_directory)) {
+        (Err(error), _) => faults.push(error.to_string()),
+        (Ok(_), Ok(state)) => faults.extend(out_of_reach(site, &state)),
+        (Ok(_), Err(error)) => faults.push(format!("{}: {error}", site.config.state_directory.display())),
     }
     faults.extend(helper_fault(&site.config.state_directory));
+    faults
+}
+
+/// What root can use and the helper, who is not root, cannot reach: then users can set nothing up.
+fn out_of_reach(site: &Site, state: &Metadata) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut wrong = |place: &Path, metadata: &Metadata, wanted: u32| {
+        let (place, mode) = (place.display(), metadata.mode() & 0o7777);
+        faults.push(format!("{place} has mode {mode:04o} and must have {wanted:04o}, for the helper"));
+    };
+    if state.mode() & 0o7777 != 0o1730 {
+        wrong(&site.config.state_directory, state, 0o1730);
+    }
+    // The helper reads no other configuration than this one.
+    let configuration = fs::canonicalize(&site.path).ok().filter(|_| site.path == Path::new(site::CONFIG));
+    for (place, everybody, group, wanted) in [
+        (configuration.as_deref().and_then(Path::parent), 0o001, 0o010, 0o0755),
+        (configuration.as_deref(), 0o004, 0o040, 0o0644),
+    ] {
+        let Some((place, metadata)) = place.and_then(|place| Some((place, fs::metadata(place).ok()?))) else {
+            continue;
+        };
+        let allowed = if metadata.gid() == state.gid() { group } else { everybody };
+        if metadata.mode() & allowed == 0 {
+            wrong(place, &metadata, wanted);
+        }
+    }
     faults
 }
 
 /// Without the helper root can still log in with codes; users cannot set anything up.
 fn helper_fault(state: &Path) -> Option<String> {
     let helper = site::HELPER;
-    let metadata = match std::fs::symlink_metadata(helper) {
+    let metadata = match fs::symlink_metadata(helper) {
         Ok(metadata) => metadata,
         Err(error) => return Some(format!("{helper}: {error}")),
     };
-    let group = std::fs::metadata(state).map(|state| state.gid());
-    if !metadata.is_file() || metadata.uid() != 0 || metadata.mode() & 0o7777 != 0o2755 {
+    let group = fs::metadata(state).map(|state| state.gid());
+    if !metadata.is_file() || metadata.uid() != 0 || metadata.gid() == 0 || metadata.mode() & 0o7777 != 0o2755 {
         Some(format!("{helper}: must be a file of root:pam_otp with mode 2755"))
     } else if group.is_ok_and(|group| group != metadata.gid()) {
         // Set-group-ID to any other group, it could reach what it should not, and not what it should.

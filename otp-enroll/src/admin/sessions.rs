@@ -19,18 +19,19 @@ pub(super) fn end(accounts: &[Account], yes: bool, voice: &Voice) -> Result<(), 
     let present: Vec<&str> = listing.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     let mut concerned: Vec<&str> = names.into_iter().filter(|name| present.contains(name)).collect();
     if concerned.is_empty() {
-        return voice.advise("None of them has a session.");
+        return voice.advise("None of them has a session.").map_err(Problem::although_done);
     }
-    voice.advise(&format!("These have sessions: {}", concerned.join(", ")))?;
+    voice.advise(&format!("These have sessions: {}", concerned.join(", "))).map_err(|why| go_on(&concerned, why))?;
     if !yes {
         voice.must_mean("End all of their sessions now?").map_err(|why| go_on(&concerned, why))?;
     }
+    let mut told = Ok(());
     while let Some(name) = concerned.first() {
         loginctl(&["terminate-user", name]).map_err(|why| go_on(&concerned, why))?;
-        voice.advise(&format!("{name}: sessions ended"))?;
+        told = told.and(voice.advise(&format!("{name}: sessions ended")).map_err(Problem::although_done));
         concerned.remove(0);
     }
-    Ok(())
+    told
 }
 
 fn loginctl(arguments: &[&str]) -> Result<String, Problem> {
