@@ -167,14 +167,15 @@ const SECOND_FACTORS: &str = "\"required\", \"enroll\", \"optional\" or \"skip\"
 impl Policy {
     fn read(&mut self, policy: &mut Section<'_>) -> Result<(), ConfigError> {
         self.terms.read(policy)?;
-        policy.sections("rule", |rule| {
-            self.rules.push(Rule::read(rule)?);
-            match self.unreachable() {
-                None => Ok(()),
-                Some((_, earlier)) => {
-                    Err(rule.fault(&format!("is never reached: rule {earlier} matches whatever it does")))
+        policy.sections("rule", |table, line| {
+            let rule = Rule::read(table, line)?;
+            match self.covering(&rule) {
+                None => self.rules.push(rule),
+                Some(earlier) => {
+                    return Err(table.fault(&format!("is never reached: rule {earlier} matches whatever it does")));
                 }
             }
+            Ok(())
         })
     }
 }
@@ -198,8 +199,8 @@ impl Terms {
 
 impl Rule {
     /// A rule that says nothing, or holds for everybody, is an error: its author meant something else.
-    fn read(table: &mut Section<'_>) -> Result<Self, ConfigError> {
-        let mut rule = Self { line: table.line(), ..Self::default() };
+    fn read(table: &mut Section<'_>, line: usize) -> Result<Self, ConfigError> {
+        let mut rule = Self { line, ..Self::default() };
         let names = [
             ("user", &mut rule.user),
             ("group", &mut rule.group),

@@ -147,13 +147,9 @@ impl Policy {
         Ok(self.terms.at(now, Source::Default))
     }
 
-    /// The first rule that is never reached, with the earlier rule that matches whatever it would; both from 1.
-    pub fn unreachable(&self) -> Option<(usize, usize)> {
-        let covers = |later: usize, rule: &Rule| {
-            let earlier = self.rules.iter().take(later).position(|earlier| earlier.covers(rule))?;
-            Some((later.checked_add(1)?, earlier.checked_add(1)?))
-        };
-        self.rules.iter().enumerate().find_map(|(later, rule)| covers(later, rule))
+    /// The first rule, from 1, that matches whatever a later one would, which then is never reached.
+    pub fn covering(&self, later: &Rule) -> Option<usize> {
+        (1..).zip(&self.rules).find_map(|(number, rule)| rule.covers(later).then_some(number))
     }
 
     /// The groups that rules name.

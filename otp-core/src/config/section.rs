@@ -73,16 +73,24 @@ impl<'t> Section<'t> {
         self.get(key).map_or(Ok(()), |found| self.read_table(key, found, read))
     }
 
-    /// Reads the tables of an array of tables, in their order.
+    /// Reads the tables of an array of tables, in their order, each with the line where it begins, from 1.
     pub(super) fn sections(
         &mut self,
         key: &'static str,
-        mut read: impl FnMut(&mut Section<'t>) -> Result<(), ConfigError>,
+        mut read: impl FnMut(&mut Section<'t>, usize) -> Result<(), ConfigError>,
     ) -> Result<(), ConfigError> {
         let Some(found) = self.get(key) else { return Ok(()) };
         let unfit = || self.unfit(key, found, &format!("written [[{}{key}]]", self.prefix));
         let tables = found.get_ref().as_array().ok_or_else(unfit)?;
-        tables.iter().try_for_each(|table| self.read_table(key, table, &mut read))
+        // Counted on from one table to the next: there may be thousands, and every login reads them.
+        let (mut counted, mut line) = (0, 1usize);
+        tables.iter().try_for_each(|table| {
+            let start = table.span().start;
+            let between = self.source.text.get(counted..start).unwrap_or_default();
+            line = line.saturating_add(between.matches('\n').count());
+            counted = start;
+            self.read_table(key, table, |section| read(section, line))
+        })
     }
 
     fn read_table(
@@ -113,11 +121,6 @@ impl<'t> Section<'t> {
     /// Whether a key is set.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
-    }
-
-    /// The line where it begins, from 1.
-    pub(super) fn line(&self) -> usize {
-        self.source.line(&self.place).unwrap_or(0)
     }
 
     /// What is wrong with the table as a whole.
