@@ -113,7 +113,10 @@ impl Outcome {
             Self::Failed(Failure::Silence(Silence::Again)) => PamResultCode::PAM_INCOMPLETE,
             Self::Failed(Failure::Silence(Silence::NoName)) => PamResultCode::PAM_USER_UNKNOWN,
             Self::Failed(Failure::UserChanged | Failure::NoPassword | Failure::NoSetUp) => PamResultCode::PAM_AUTH_ERR,
-            Self::Failed(Failure::Missed) => PamResultCode::PAM_CRED_ERR,
+            // In a process that has authenticated, libpam gives a result of setcred the weight that authenticate's had, and
+            // nothing is heard of an error after PAM_IGNORE. This one it hands to the host whatever that was, and then
+            // it opens no session either.
+            Self::Failed(Failure::Missed) => PamResultCode::PAM_INCOMPLETE,
         }
     }
 }

@@ -34,11 +34,11 @@ pub(crate) fn account(host: &dyn Host) -> SetUpOutcome {
 
 /// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which keeps nobody from anything.
 pub(crate) fn set_credentials(host: &mut dyn Host, leaving: bool) -> SetUpOutcome {
-    if leaving || host.mark().is_none() {
-        return SetUpOutcome::Done;
+    match host.mark() {
+        // Not PAM_USER: in sudo that is by now whom its caller becomes.
+        Some(owed) if !leaving => SetUpOutcome::Failed(failed(host, &String::from_utf8_lossy(&owed), Failure::Missed)),
+        Some(_) | None => SetUpOutcome::Done,
     }
-    let user = host.user().unwrap_or_default();
-    SetUpOutcome::Failed(failed(host, &user, Failure::Missed))
 }
 
 /// Leads through set-up where it is owed. `preliminary` is PAM_PRELIM_CHECK, in which nothing may be asked yet.
