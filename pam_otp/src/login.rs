@@ -33,12 +33,19 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
         Ok(prepared) => prepared,
         Err(failure) => return failed(host, &user, failure),
     };
-    let outcome = match verified(host, &user, &site, &arguments) {
+    let outcome = verified(host, &user, &site, &arguments);
+    let outcome = match outcome.and_then(|outcome| of_the_same(host, &user, outcome)) {
         Ok(outcome) => outcome,
         Err(failure) if site.config.enforce => failed(host, &user, failure),
         Err(failure) => noted(host, &user, failure, false),
     };
     outcome.unless_rollout(site.config.enforce)
+}
+
+/// Who passes is who came: the conversation that shows a text may change the name as well as the one that asks.
+fn of_the_same(host: &dyn Host, user: &str, outcome: Outcome) -> Result<Outcome, Failure> {
+    let passes = matches!(outcome, Outcome::Verified | Outcome::NotAsked);
+    if passes && !host.still_names(user) { Err(Failure::UserChanged) } else { Ok(outcome) }
 }
 
 fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, Failure> {

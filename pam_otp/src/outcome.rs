@@ -62,7 +62,7 @@ pub(crate) enum Failure {
     Silence(Silence),
     /// A password was to be taken from the module before us, or handed on, and could not.
     NoPassword,
-    /// PAM_USER changed while a person typed.
+    /// PAM_USER changed while a person typed or read.
     UserChanged,
     /// The PAM environment takes no mark that set-up is owed.
     NoMark,
@@ -150,7 +150,7 @@ impl fmt::Display for Failure {
             Self::NoMark => f.write_str("the PAM environment takes no variable"),
             Self::NoSetUp => f.write_str("a process that is not root sets up no second factor"),
             Self::Missed => f.write_str("set-up is owed, and the login did not come through it"),
-            Self::UserChanged => f.write_str("the user name changed while a code was typed"),
+            Self::UserChanged => f.write_str("the user name changed during the conversation"),
         }
     }
 }

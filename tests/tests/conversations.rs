@@ -291,7 +291,7 @@ fn the_user_at_the_end_is_the_one_from_the_beginning() {
     let (said, log) = logged(&desk.talk().option("--become", &bob.name), &[&code]);
     assert_eq!(said.result("authenticate"), "PAM_AUTH_ERR", "{said}");
     let line = format!(
-        "err error user={} error=\"the user name changed while a code was typed\" \
+        "err error user={} error=\"the user name changed during the conversation\" \
          hint=\"the PAM application changed PAM_USER during its conversation\"",
         desk.user.name
     );
@@ -299,6 +299,16 @@ fn the_user_at_the_end_is_the_one_from_the_beginning() {
     assert_eq!(fs::read(desk.site.state_file(&desk.user.name)).unwrap(), before);
     let (said, _) = logged(&desk.talk().option("--become", &desk.user.name), &[&code]);
     assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}");
+
+    // A text is enough to change it, for somebody who is asked nothing.
+    desk.site.set("[policy]\nsecond_factor = \"required\"\nrequired_from = 9999-01-01\n");
+    desk.service.set(&(desk.site.auth("required", "") + "auth required pam_permit.so"));
+    for (becomes, result, errors) in [(&bob.name, "PAM_SUCCESS", 0), (&desk.user.name, "PAM_AUTH_ERR", 1)] {
+        let (said, log) = logged(&desk.talk().user(&bob.name).option("--become", becomes), &[]);
+        assert_eq!((said.result("authenticate"), said.prompts().len()), (result, 0), "{said}");
+        assert!(said.texts().first().is_some_and(|text| text.starts_with("From 9999-01-01 on")), "{said}");
+        assert_eq!(log.iter().filter(|line| line.starts_with("err ")).count(), errors, "{log:#?}");
+    }
 }
 
 #[test]
