@@ -13,6 +13,7 @@ use otp_core::site::{self, Site};
 use otp_core::time::UnixTime;
 
 use crate::outcome::Failure;
+use crate::unstopped::unstopped;
 
 /// Whoever knows whether a code is good.
 pub(crate) enum Authority<'a> {
@@ -48,7 +49,7 @@ impl<'a> Authority<'a> {
     /// Whether an answer is good. When this returns, what it returns is durable.
     pub(crate) fn verify(&self, place: &Place, typed: &Typed) -> Result<Verdict, Failure> {
         match self {
-            Self::Local(store) => Ok(store.verify(place, typed, UnixTime::now())?),
+            Self::Local(store) => unstopped(|| Ok(store.verify(place, typed, UnixTime::now())?)),
             Self::Helper => ask(&login_line::ask_verify(typed), Verdict::read),
         }
     }

@@ -8,3 +8,4 @@ mod login;
 mod native;
 mod outcome;
 mod set_up;
+mod unstopped;

@@ -64,6 +64,8 @@ pub(crate) enum Failure {
     NoPassword,
     /// PAM_USER changed while a person typed or read.
     UserChanged,
+    /// The real user id, which was put aside for a moment, did not come back.
+    Caller,
     /// The PAM environment takes no mark that set-up is owed.
     NoMark,
     /// Set-up is owed, and this process may not do it.
@@ -112,6 +114,7 @@ impl Outcome {
             Self::Failed(Failure::Silence(Silence::Failed)) => PamResultCode::PAM_CONV_ERR,
             Self::Failed(Failure::Silence(Silence::Again)) => PamResultCode::PAM_INCOMPLETE,
             Self::Failed(Failure::Silence(Silence::NoName)) => PamResultCode::PAM_USER_UNKNOWN,
+            Self::Failed(Failure::Caller) => PamResultCode::PAM_ABORT,
             Self::Failed(Failure::UserChanged | Failure::NoPassword | Failure::NoSetUp) => PamResultCode::PAM_AUTH_ERR,
             // In a process that has authenticated, libpam gives a result of setcred the weight that authenticate's had, and
             // nothing is heard of an error after PAM_IGNORE. This one it hands to the host whatever that was, and then
@@ -133,6 +136,7 @@ impl Failure {
             Self::NoMark => "pam_putenv failed: the host is short of memory",
             Self::NoSetUp => "the user runs otp-enroll, or logs in where the host is root",
             Self::Missed => "the PAM file wants an account and a password line with pam_otp.so too: see the examples",
+            Self::Caller => "setresuid(2) failed: look for a seccomp filter, and for what SELinux or AppArmor denied",
             Self::UserChanged => "the PAM application changed PAM_USER during its conversation",
         }
     }
@@ -150,6 +154,7 @@ impl fmt::Display for Failure {
             Self::NoMark => f.write_str("the PAM environment takes no variable"),
             Self::NoSetUp => f.write_str("a process that is not root sets up no second factor"),
             Self::Missed => f.write_str("set-up is owed, and the login did not come through it"),
+            Self::Caller => f.write_str("the process cannot go back to its caller's user id"),
             Self::UserChanged => f.write_str("the user name changed during the conversation"),
         }
     }

@@ -23,6 +23,7 @@ use crate::arguments::Arguments;
 use crate::host::Host;
 use crate::login::failed;
 use crate::outcome::{Failure, SetUpOutcome};
+use crate::unstopped::unstopped;
 
 /// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;
@@ -84,7 +85,7 @@ fn set_up(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<SetUpO
     if !host.still_names(user) {
         return Err(Failure::UserChanged);
     }
-    if !ready.activate()? {
+    if !unstopped(|| Ok(ready.activate()?))? {
         return Ok(overtaken(host, user));
     }
     host.unmark();
