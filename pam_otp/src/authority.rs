@@ -32,9 +32,12 @@ impl<'a> Authority<'a> {
         if site.path.as_path() != Path::new(site::CONFIG) {
             return Err(Failure::Argument("config= (this process is not root, and the helper reads its own)".into()));
         }
-        match site::account(user)? {
-            Some(account) if account.uid == getuid().as_raw() => Ok(Self::Helper),
-            Some(_) | None => Err(Failure::Helper("answers a process that is not root about its own user only".into())),
+        let account = site::account(user)?;
+        // By name too: of several names with one number the helper knows the first, and answers about that one.
+        if account.is_some() && account == site::account_of(getuid().as_raw())? {
+            Ok(Self::Helper)
+        } else {
+            Err(Failure::Helper("answers a process that is not root about its own user only".into()))
         }
     }
 

@@ -56,6 +56,26 @@ impl TestUser {
         TestUser { uid: number("-u"), gid: number("-g"), home: PathBuf::from(format!("/home/{name}")), password, name }
     }
 
+    /// Another login name for the same number, as some machines have for root.
+    ///
+    /// # Panics
+    /// When useradd refuses.
+    pub fn another_name(&self) -> String {
+        let name = machine::unique("another");
+        let (uid, gid) = (self.uid.to_string(), self.gid.to_string());
+        let _one_at_a_time = account_lock();
+        machine::run(Command::new("useradd").args([
+            "--non-unique",
+            "--uid",
+            &uid,
+            "--gid",
+            &gid,
+            "--no-create-home",
+            &name,
+        ]));
+        name
+    }
+
     /// Login names of new users without password and with / as home folder, all by one call of newusers.
     ///
     /// # Panics

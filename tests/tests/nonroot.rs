@@ -122,6 +122,18 @@ fn nobody_but_its_own_user_is_looked_at() {
 }
 
 #[test]
+fn of_two_names_with_one_number_each_has_a_second_factor_of_its_own() {
+    let desk = Desk::new();
+    let other = desk.user.another_name();
+    let code = Phone::enrol_self(&desk.user).next_code();
+    let (said, log) = logged(&desk.talk().user(&other), &[&code]);
+    assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
+    assert!(said.prompts().is_empty() && log.len() == 1, "{said}\n{log:#?}");
+    let (said, _) = logged(&desk.talk(), &[&code]);
+    assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}");
+}
+
+#[test]
 fn a_configuration_that_the_helper_does_not_read_cannot_be_honoured() {
     let desk = Desk::new();
     let config = desk.service.path().with_file_name("pam_otp.toml");
