@@ -72,6 +72,7 @@ const RECORD: &str = "
 const SWAP: &str = "
     pwrite64 STATE/USER.state
     fdatasync STATE/USER.state
+    flock STATE/USER.state
     close STATE/USER.state
 ";
 const LOG: &str = "

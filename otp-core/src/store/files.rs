@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 use self::names::Names;
 pub use self::seen::{Following, Seen};
 use self::slots::{BLANK, Present, STATE_SIZE, Slots};
+use self::trusted::Releasing;
 use super::{Loaded, Store, StoreError, Swap};
 use crate::record::{Credentials, Damage, EnrolmentId, Record, State};
 use crate::user::Account;
@@ -52,7 +53,7 @@ pub struct FileStore {
 
 /// The state of a record that was loaded, locked until this is dropped.
 pub struct Held {
-    state: File,
+    state: Releasing,
     /// What the file is called.
     name: String,
     /// The slot that the next state goes to.
@@ -117,12 +118,12 @@ impl FileStore {
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {
         let names = Names::of(account);
         // A state that cannot be opened cannot be held by anybody either, and goes without waiting.
-        let state = self.open_file(&names.state, OFlag::O_RDWR);
+        let state = match self.open_file(&names.state, OFlag::O_RDWR) {
+            Ok(Some(file)) => Ok(Some(self.lock(file, &names.state)?)),
+            other => other.map(|_| None),
+        };
         let gone = match &state {
-            Ok(Some(file)) => {
-                self.lock(file, &names.state)?;
-                file.metadata().map_err(|error| self.io("examine", &names.state, error))?.nlink() == 0
-            }
+            Ok(Some(file)) => file.metadata().map_err(|error| self.io("examine", &names.state, error))?.nlink() == 0,
             Ok(None) => true,
             Err(_) => false,
         };
@@ -177,7 +178,6 @@ impl FileStore {
         let Some(file) = self.open_or_create_state(account, names)? else {
             return Ok(None);
         };
-        self.lock(&file, &names.state)?;
         let metadata = self.trust(&file, &names.state, Some(account.uid))?;
         if metadata.nlink() == 0 || self.inode(&names.credentials)?.is_some() {
             return Ok(None);
@@ -201,7 +201,7 @@ impl FileStore {
                 }
                 continue; // whoever enrols makes the state first: it may be there by now
             };
-            self.lock(&state, &names.state)?;
+            let state = self.lock(state, &names.state)?;
             if self.trust(&state, &names.state, Some(account.uid))?.nlink() == 0 {
                 continue; // removed while we waited
             }
@@ -226,7 +226,7 @@ impl FileStore {
         let mut slots = self.read_slots(&file, &names.state)?;
         if slots.present(credentials.enrolment).is_none() {
             // Perhaps it was read while it was written: once more, when nobody writes.
-            self.lock(&file, &names.state)?;
+            let file = self.lock(file, &names.state)?;
             slots = self.read_slots(&file, &names.state)?;
         }
         self.joined(names, credentials, &slots).map(|(record, _, _)| record)
@@ -325,7 +325,7 @@ impl Store for FileStore {
             && self.trust(&file, REHEARSAL, Some(0)).is_ok()
         {
             // Nothing rests on it: a rehearsal that fails costs only its likeness.
-            let held = Held { state: file, name: REHEARSAL.into(), spare: 1, sequence: 0 };
+            let held = Held { state: file.into(), name: REHEARSAL.into(), spare: 1, sequence: 0 };
             let _ = self.write_slot(&held, &State::new(EnrolmentId([0; 16])));
         }
     }

@@ -8,18 +8,24 @@ use nix::fcntl::{OFlag, RenameFlags, renameat2};
 use nix::unistd::geteuid;
 
 use super::slots::BLANK;
+use super::trusted::Releasing;
 use super::{FileStore, Names, StoreError};
 use crate::user::Account;
 
 impl FileStore {
-    /// Opens the permanent state file, making it first where there is none; `None` if somebody else came in between.
+    /// Opens and locks the permanent state file, making it first where there is none; `None` if somebody else came in
+    /// between.
     ///
     /// It is made beside and moved in whole, so that nobody ever meets an empty one or one that still belongs to root.
     /// There is one name for it beside, so that what a killed process left is what the next one goes on with; and
     /// whoever works on it holds its lock, which stays theirs when it has moved in.
-    pub(super) fn open_or_create_state(&self, account: &Account, names: &Names) -> Result<Option<File>, StoreError> {
+    pub(super) fn open_or_create_state(
+        &self,
+        account: &Account,
+        names: &Names,
+    ) -> Result<Option<Releasing>, StoreError> {
         if let Some(file) = self.open_file(&names.state, OFlag::O_RDWR)? {
-            return Ok(Some(file));
+            return self.lock(file, &names.state).map(Some);
         }
         let beside = &names.incoming_state(geteuid().is_root());
         let file = match self.left_behind(account, beside)? {
@@ -29,7 +35,7 @@ impl FileStore {
                 created => created.map_err(self.failed("create", beside))?,
             },
         };
-        self.lock(&file, beside)?;
+        let file = self.lock(file, beside)?;
         let metadata = file.metadata().map_err(|error| self.io("examine", beside, error))?;
         if self.inode(beside)? != Some(metadata.ino()) {
             return Ok(None); // moved in or removed while we waited

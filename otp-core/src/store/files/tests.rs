@@ -250,6 +250,15 @@ fn between_loading_and_writing_nobody_else_can_write() {
 }
 
 #[test]
+fn a_lock_is_given_back_although_a_process_that_was_forked_meanwhile_has_the_file_open() {
+    let home = Home::enrolled();
+    let loaded = home.load();
+    let _in_the_child = loaded.hold.state.try_clone().unwrap(); // what fork(2) leaves there
+    drop(loaded);
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+}
+
+#[test]
 fn what_is_read_to_be_looked_at_holds_nobody_up() {
     let home = Home::enrolled();
     let _record = home.read();

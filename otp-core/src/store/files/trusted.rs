@@ -1,6 +1,7 @@
-//! Opening what can be trusted, and waiting for the lock.
+//! Opening what can be trusted, waiting for the lock, and giving it back.
 
 use std::fs::{File, Metadata, TryLockError};
+use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,31 @@ use super::FileStore;
 use crate::store::StoreError;
 
 const NO_REGULAR_FILE: &str = "is not a regular file";
+
+/// An open file whose lock is given back when this is dropped. To close it is not enough: what the host has forked in
+/// the meantime, from another thread, has it open too, and would keep the lock for as long as it runs.
+pub(super) struct Releasing(File);
+
+impl From<File> for Releasing {
+    fn from(file: File) -> Self {
+        Self(file)
+    }
+}
+
+impl Deref for Releasing {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Releasing {
+    fn drop(&mut self) {
+        // It cannot fail, and closing comes next.
+        let _ = self.0.unlock();
+    }
+}
 
 impl FileStore {
     /// Opens one file without following links and without waiting for a writer; `None` only if there is none.
@@ -62,11 +88,11 @@ impl FileStore {
     }
 
     /// Waits for the lock, at most about ten seconds: a process that stops while it holds one blocks its user no longer.
-    pub(super) fn lock(&self, file: &File, name: &str) -> Result<(), StoreError> {
+    pub(super) fn lock(&self, file: File, name: &str) -> Result<Releasing, StoreError> {
         let mut pause = Duration::from_micros(100);
         for _ in 0..1000 {
             match file.try_lock() {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(file.into()),
                 Err(TryLockError::WouldBlock) => thread::sleep(pause),
                 Err(TryLockError::Error(error)) => return Err(self.io("lock", name, error)),
             }

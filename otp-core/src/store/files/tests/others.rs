@@ -96,7 +96,7 @@ fn as_alice_try_bobs_record() {
     assert_eq!(denied(store.read(&bob).err().unwrap()), "cannot open ./bob.toml: Permission denied (os error 13)");
     // Not even by pretending to hold it.
     let pretended =
-        || Held { state: File::open("/dev/null").unwrap(), name: "bob.state".into(), spare: 0, sequence: 1 };
+        || Held { state: File::open("/dev/null").unwrap().into(), name: "bob.state".into(), spare: 0, sequence: 1 };
     assert!(store.replace(&bob, Some(pretended()), &record(vec![phone(1)])).is_err());
     assert!(store.remove(&bob, pretended()).is_err());
     assert!(store.purge(&bob).is_err());
