@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nix::unistd::{geteuid, getuid};
+use nix::unistd::getuid;
 use otp_core::attempt::Typed;
 use otp_core::authority::{Demand, LocalAuthority};
 use otp_core::decide::Verdict;
@@ -12,13 +12,13 @@ use otp_core::policy::Place;
 use otp_core::site::{self, Site};
 use otp_core::time::UnixTime;
 
+use crate::caller::Caller;
 use crate::outcome::Failure;
-use crate::unstopped::unstopped;
 
 /// Whoever knows whether a code is good.
 pub(crate) enum Authority<'a> {
     /// We are root and look for ourselves.
-    Local(LocalAuthority<'a>),
+    Local(LocalAuthority<'a>, Caller),
     /// We are not, and ask a program that may: about its caller's own account, which must be who logs in.
     Helper,
 }
@@ -26,8 +26,9 @@ pub(crate) enum Authority<'a> {
 impl<'a> Authority<'a> {
     /// Whoever can answer about `user` in this process.
     pub(crate) fn about(site: &'a Site, user: &str) -> Result<Self, Failure> {
-        if geteuid().is_root() {
-            return Ok(Self::Local(LocalAuthority::for_name(site, user)?));
+        let caller = Caller::of_this_process();
+        if caller.acts_as_root() {
+            return Ok(Self::Local(LocalAuthority::for_name(site, user)?, caller));
         }
         if site.path.as_path() != Path::new(site::CONFIG) {
             return Err(Failure::Argument("config= (this process is not root, and the helper reads its own)".into()));
@@ -44,7 +45,7 @@ impl<'a> Authority<'a> {
     /// Whether a code is asked for.
     pub(crate) fn demand(&self, place: &Place) -> Result<Demand, Failure> {
         match self {
-            Self::Local(store) => Ok(store.demand(place, UnixTime::now())?),
+            Self::Local(store, _) => Ok(store.demand(place, UnixTime::now())?),
             Self::Helper => ask(&login_line::ask_demand(place), Demand::read),
         }
     }
@@ -52,7 +53,7 @@ impl<'a> Authority<'a> {
     /// Whether an answer is good. When this returns, what it returns is durable.
     pub(crate) fn verify(&self, place: &Place, typed: &Typed) -> Result<Verdict, Failure> {
         match self {
-            Self::Local(store) => unstopped(|| Ok(store.verify(place, typed, UnixTime::now())?)),
+            Self::Local(store, caller) => caller.kept_off(|| Ok(store.verify(place, typed, UnixTime::now())?)),
             Self::Helper => ask(&login_line::ask_verify(typed), Verdict::read),
         }
     }

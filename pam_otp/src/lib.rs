@@ -3,9 +3,9 @@
 mod answer;
 mod arguments;
 mod authority;
+mod caller;
 mod host;
 mod login;
 mod native;
 mod outcome;
 mod set_up;
-mod unstopped;

@@ -20,10 +20,10 @@ use otp_core::time::UnixTime;
 use zeroize::Zeroizing;
 
 use crate::arguments::Arguments;
+use crate::caller::Caller;
 use crate::host::Host;
 use crate::login::failed;
 use crate::outcome::{Failure, SetUpOutcome};
-use crate::unstopped::unstopped;
 
 /// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;
@@ -85,7 +85,7 @@ fn set_up(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<SetUpO
     if !host.still_names(user) {
         return Err(Failure::UserChanged);
     }
-    if !unstopped(|| Ok(ready.activate()?))? {
+    if !Caller::of_this_process().kept_off(|| Ok(ready.activate()?))? {
         return Ok(overtaken(host, user));
     }
     host.unmark();

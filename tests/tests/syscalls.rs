@@ -19,7 +19,7 @@ const CONFIGURATION: &str = "
     statx CONFIG
     read CONFIG
     close CONFIG
-    geteuid
+    getresuid
     openat STATE as a place
     newfstatat STATE
 ";
@@ -56,10 +56,6 @@ const LOOK: &str = "
     statx STATE/USER.toml
     pread64 STATE/USER.toml
 ";
-/// Whether this is a program like su, which somebody else could stop while it holds the lock.
-const CALLER: &str = "
-    getresuid
-";
 /// When the answer is there: the state, whose lock is held from here on, and whether the credentials are still these.
 const RECORD: &str = "
     openat STATE/USER.state for reading and writing
@@ -91,9 +87,9 @@ const LOG_AGAIN: &str = "
 ";
 
 /// A process's first login.
-const FIRST: [&str; 9] = [LOAD, CONFIGURATION, NAME_SERVICE, USER, LOOK, CALLER, RECORD, SWAP, LOG];
+const FIRST: [&str; 8] = [LOAD, CONFIGURATION, NAME_SERVICE, USER, LOOK, RECORD, SWAP, LOG];
 /// Each further one.
-const FURTHER: [&str; 8] = [CONFIGURATION, NAME_SERVICE_AGAIN, USER, LOOK, CALLER, RECORD, SWAP, LOG_AGAIN];
+const FURTHER: [&str; 7] = [CONFIGURATION, NAME_SERVICE_AGAIN, USER, LOOK, RECORD, SWAP, LOG_AGAIN];
 
 /// What the logins of a user at a desk ask of the kernel.
 trait Traced {
