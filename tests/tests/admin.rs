@@ -1,10 +1,5 @@
 //! `otp-enroll admin`: who has what, unlock, reset, disable, check; never a seed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{app::Enrolled, machine, outcome::Outcome, pty::Pty, syslog, users::TestUser};
 use serde_json::{Value, json};

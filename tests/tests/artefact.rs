@@ -1,5 +1,5 @@
 //! What is installed, and the source it is made of, as an auditor looks at them first.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::machine;
 use std::{

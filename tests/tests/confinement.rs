@@ -1,5 +1,4 @@
 //! What is shipped for SELinux and AppArmor is what their own compilers take. No kernel here enforces it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{machine, outcome::Outcome};
 use std::{

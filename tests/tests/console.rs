@@ -1,5 +1,5 @@
 //! The second factor on a terminal: su, sudo and login.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{phone::Phone, pty::Pty, service::Service, site::Site, syslog, users::TestUser};
 use std::fs;

@@ -1,5 +1,5 @@
 //! Every file in `config/examples` is taken by the program that it is for: otp-enroll, libpam, sshd.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{conversation::Talk, machine, phone::Phone, service::Service, site::Site, syslog, users::TestUser};
 use std::{

@@ -1,5 +1,5 @@
 //! fail2ban's own reading of lines that the module logged: who is counted, and that nobody can have others banned.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{conversation::Talk, desk::Desk, machine, outcome::Outcome, syslog};
 use std::{

@@ -1,5 +1,5 @@
 //! What is broken, missing or not to be trusted refuses, says why in the log, and never hangs.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::Talk,

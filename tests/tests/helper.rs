@@ -1,12 +1,6 @@
 //! The set-group-ID helper in the hands of somebody who means it ill: whatever it is sent and however it is run, a user
 //! reaches their own record, by the helper's rules, and nobody else's.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     app::{App, Enrolled},

@@ -1,5 +1,5 @@
 //! What `make install` puts where, what `make uninstall` takes away again, and the RPM that is made of it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::machine;
 use std::{

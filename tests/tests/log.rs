@@ -1,5 +1,4 @@
 //! The lines of the log: whole, whatever is in them, and silent about what is secret.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     desk::{Desk, logged},

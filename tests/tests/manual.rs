@@ -1,5 +1,5 @@
 //! The manual pages and the shipped configuration say what the programs do: not less, and not more.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{machine, outcome::Outcome};
 use std::{

@@ -1,5 +1,5 @@
 //! A PAM host that is not root, as a screen locker is: it asks the helper, about its own user and nobody else.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Conversation, Talk, Transcript},

@@ -1,6 +1,6 @@
 //! Password and code typed as one, `<password><code>`: with pam_unix before and after the module, and through a real sshd
 //! whose client can ask only once.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Talk, Transcript},

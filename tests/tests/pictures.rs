@@ -1,10 +1,5 @@
 //! The pictures of the README are small, and what is in them is what it looks like.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{app::App, machine, screen};
 use std::{

@@ -1,5 +1,5 @@
 //! Who must have a second factor, as an administrator sets it, asks about it and is told of it.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -1,7 +1,7 @@
 //! Many logins at once: what is good once is accepted once, and what is counted is counted whole.
 //!
 //! The processes wait at their prompt until all are there, and are let go together.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     app::Enrolled,

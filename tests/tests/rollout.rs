@@ -1,5 +1,5 @@
 //! A rollout: `enforce = false` rehearses and refuses nobody; `required_from` says from when on it is meant.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Talk, Transcript},

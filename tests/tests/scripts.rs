@@ -1,10 +1,4 @@
 //! `otp-enroll` without a terminal, as scripts and provisioning meet it: JSON, exit codes, and outputs that fail.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on stops where it is"
-)]
 
 use pam_otp_tests::{
     app::{App, Enrolled},

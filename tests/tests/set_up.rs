@@ -1,5 +1,5 @@
 //! Set-up in the middle of a login: at a real sshd, su and login, with the stacks of `config/examples`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Event, Talk, Transcript},

@@ -1,5 +1,5 @@
 //! The second factor at a real sshd, asked for by a real ssh.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     machine,
