@@ -68,6 +68,11 @@ impl Generator {
     }
 }
 
+/// The moving factors from `behind` before this one to `ahead` after it, as far as there are any.
+pub(crate) fn around(factor: u64, behind: u64, ahead: u64) -> RangeInclusive<u64> {
+    factor.saturating_sub(behind)..=factor.saturating_add(ahead)
+}
+
 impl Algorithm {
     /// Reads the name that [`Algorithm::name`] writes.
     pub fn parse(name: &str) -> Option<Self> {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES, hex};
+use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES, State, hex};
 use crate::oath::{Algorithm, Digits, Period};
 use crate::recovery::{MOST_CODES, RecoverySet};
 use crate::secret::Secret;
@@ -131,6 +131,11 @@ impl Credentials {
     /// Whether a code can be given at all.
     pub fn has_device(&self) -> bool {
         !self.devices.is_empty()
+    }
+
+    /// How many recovery codes still work in this state; `None` where none were issued.
+    pub fn recovery_left(&self, state: &State) -> Option<u8> {
+        self.recovery.as_ref().map(|set| state.unspent(set.issued()))
     }
 
     /// The file's bytes. [`Credentials::decode`] of them gives the same credentials.

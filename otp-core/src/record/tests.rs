@@ -196,14 +196,13 @@ fn an_enrolment_shows_itself_in_one_spelling_wherever_it_is_printed() {
 
 #[test]
 fn what_is_left_of_the_recovery_codes_is_counted() {
-    let mut record = record(vec![phone(1)]);
-    assert_eq!(record.recovery_left(), Some(10));
-    record.state.spent = 0b1001;
-    assert_eq!(record.recovery_left(), Some(8));
-    record.state.spent = u16::MAX;
-    assert_eq!(record.recovery_left(), Some(0));
-    record.credentials.recovery = None;
-    assert_eq!(record.recovery_left(), None);
+    let Record { mut credentials, mut state } = record(vec![phone(1)]);
+    for (spent, left) in [(0, 10), (0b1001, 8), (u16::MAX, 0)] {
+        state.spent = spent;
+        assert_eq!(credentials.recovery_left(&state), Some(left));
+    }
+    credentials.recovery = None;
+    assert_eq!(credentials.recovery_left(&state), None);
 }
 
 /// What changes here is a new version. The checksum was computed with sha256sum.
