@@ -113,6 +113,11 @@ pub enum Source {
 }
 
 impl Place {
+    /// A terminal's name as [`Place::tty`] holds it: some hosts say its folder, `/dev/`, with it.
+    pub fn terminal(name: &str) -> String {
+        name.strip_prefix("/dev/").unwrap_or(name).to_owned()
+    }
+
     /// The address somebody comes from, where the host reported one.
     pub fn address(&self) -> Option<Address> {
         self.rhost.as_deref().and_then(Address::parse)

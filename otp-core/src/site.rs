@@ -67,10 +67,7 @@ impl Site {
 
     /// The name that authenticator apps show.
     pub fn issuer(&self) -> String {
-        match &self.config.issuer {
-            Some(issuer) => issuer.clone(),
-            None => host_name(),
-        }
+        self.config.issuer.clone().unwrap_or_else(host_name)
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
             list::without_device(&site, &store, service, Names::ask()?, &[], voice)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
-            let tty = tty.as_deref().map(|tty| tty.strip_prefix("/dev/").unwrap_or(tty).to_owned());
+            let tty = tty.as_deref().map(Place::terminal);
             let place = Place { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
             // The command line was refused already where nobody is named.
             let user = common.user.as_deref().unwrap_or_default();
