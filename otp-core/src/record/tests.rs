@@ -111,23 +111,13 @@ impl Dice {
     }
 }
 
-/// A number that a file holds, which TOML bounds at 2^63 - 1.
-fn fits_toml(credentials: &Credentials) -> bool {
-    credentials.devices.iter().all(|device| i64::try_from(device.created.0).is_ok())
-}
-
 #[test]
 fn whatever_is_written_is_read_as_the_same() {
     let mut dice = Dice(1);
-    let mut whole = 0;
     for round in 0..2000 {
         let credentials = dice.credentials();
         let slot = Slot { sequence: dice.number(), state: dice.state(&credentials) };
         assert_eq!(Slot::decode(&slot.encode().unwrap()), Some(slot.clone()), "round {round}");
-        if !fits_toml(&credentials) {
-            continue;
-        }
-        whole += 1;
         let text = credentials.encode();
         assert!(text.len() <= 8192, "round {round}");
         let back = Credentials::decode(text.as_bytes()).unwrap_or_else(|damage| panic!("{damage}: {}", *text));
@@ -135,7 +125,6 @@ fn whatever_is_written_is_read_as_the_same() {
         assert_eq!((format!("{back:?}"), back.encode()), (format!("{credentials:?}"), text), "round {round}");
         assert!(Record::new(back, slot.state).is_ok(), "round {round}");
     }
-    assert!(whole > 500, "{whole}");
 }
 
 #[test]
