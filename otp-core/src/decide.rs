@@ -181,7 +181,7 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
 fn decoy() -> Option<Device> {
     Some(Device {
         id: DeviceId(0),
-        name: DeviceName::parse("decoy").ok()?,
+        name: DeviceName::parse("decoy")?,
         kind: Kind::Totp(Period::THIRTY),
         secret: Secret::new(Zeroizing::new(vec![0; 20])).ok()?,
         algorithm: Algorithm::Sha1,

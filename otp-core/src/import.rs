@@ -108,7 +108,7 @@ impl Import {
         let (mut devices, mut state) = (Vec::with_capacity(self.devices.len()), State::new(enrolment));
         for (number, imported) in (1..).zip(&self.devices) {
             let name = if number == 1 { "imported".to_owned() } else { format!("imported {number}") };
-            let Ok(name) = DeviceName::parse(&name) else { continue }; // so short that it always is one
+            let Some(name) = DeviceName::parse(&name) else { continue }; // so short that it always is one
             let id = DeviceId(number);
             let Imported { kind, ref secret, algorithm, digits, .. } = *imported;
             let secret = secret.duplicate();

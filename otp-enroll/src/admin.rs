@@ -108,7 +108,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
 /// An account, or what is left of one: its record, which is nobody's to use.
 fn account_or_record(store: &FileStore, user: &str) -> Result<Account, Problem> {
     match (account(user), UserName::parse(user)) {
-        (Err(gone @ Problem::NoSuchUser(_)), Ok(name)) => {
+        (Err(gone @ Problem::NoSuchUser(_)), Some(name)) => {
             let remains = Account { name, ..Account::nobody() };
             if store.holds(&remains).map_err(Error::from)? { Ok(remains) } else { Err(gone) }
         }
