@@ -184,6 +184,19 @@ fn a_helper_that_talks_nonsense_lets_nobody_in() {
 }
 
 #[test]
+fn nothing_of_the_host_reaches_the_helper_but_the_question() {
+    let desk = Desk::new();
+    let seen = desk.user.home.join("seen");
+    let text = "cat /proc/$$/environ > SEEN; pwd >> SEEN; readlink /proc/$$/fd/2 >> SEEN\n\
+                [ \"$(cut -d ' ' -f 5 /proc/$$/stat)\" = $$ ] && echo 'a group of its own' >> SEEN\n\
+                read line; echo '{\"login\":\"nothing optional default\"}'";
+    let fake = script(&text.replace("SEEN", seen.to_str().unwrap())).display().to_string();
+    let said = desk.start_with(&["--bind", &fake, HELPER]).finish();
+    assert_eq!(said.result("authenticate"), "PAM_PERM_DENIED", "{said}");
+    assert_eq!(fs::read_to_string(seen).unwrap(), "/\n/dev/null\na group of its own\n");
+}
+
+#[test]
 fn a_helper_that_stops_is_given_up_and_taken_away() {
     let desk = Desk::new();
     let (mark, fake) = (syslog::mark(), script("kill -STOP $$").display().to_string());
