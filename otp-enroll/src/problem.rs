@@ -320,3 +320,6 @@ impl From<png::EncodingError> for Problem {
         Self::Png(error)
     }
 }
+
+#[cfg(test)]
+mod tests;
