@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn in_a_rollout_everybody_passes_but_whom_the_host_is_to_ask_again() {
-        let cases: [(fn() -> Outcome, PamResultCode, PamResultCode); 5] = [
+        type Case = (fn() -> Outcome, PamResultCode, PamResultCode);
+        let cases: [Case; 5] = [
             (|| Outcome::Verified, PamResultCode::PAM_SUCCESS, PamResultCode::PAM_SUCCESS),
             (|| Outcome::NotAsked, PamResultCode::PAM_IGNORE, PamResultCode::PAM_IGNORE),
             (|| Outcome::Refused(Refusal::Malformed), PamResultCode::PAM_AUTH_ERR, PamResultCode::PAM_IGNORE),
