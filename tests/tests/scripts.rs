@@ -241,6 +241,19 @@ fn a_command_line_that_cannot_be_read_is_told_in_json_too() {
 }
 
 #[test]
+fn a_crash_would_leave_no_core_file_with_the_key() {
+    let alice = TestUser::new("alice");
+    let mut command = Command::new("prlimit");
+    command.args(["--core=unlimited", "--", "otp-enroll", "--user", &alice.name, "--json"]);
+    let mut enroll = Dialogue::start(&mut command);
+    assert!(enroll.json()["secret"].is_string());
+    let limits = fs::read_to_string(format!("/proc/{}/limits", enroll.pid())).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "{limits}");
+    assert_eq!(enroll.end().code, Some(4), "it ended before the code");
+}
+
+#[test]
 fn root_says_whose_second_factor_is_meant() {
     let alice = TestUser::new("alice");
     let outcome = root(&["--json"], "");
