@@ -6,11 +6,10 @@ use crate::{
     ordeal::{Operation, Scene, Standing, Told, guess},
     outcome::Dialogue,
     phone::{key, recovery_codes},
+    site::HELPER,
 };
 use serde_json::{Value, json};
 use std::process::Command;
-
-const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
 
 /// A PAM host of root's lets somebody in by a code of the device.
 pub const LOGIN: Operation = Operation {

@@ -8,14 +8,16 @@ use std::{
     process::Command,
 };
 
-fn config() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/fail2ban")
-}
-
 /// fail2ban as its package has it, with our files among its own.
 fn fail2ban(dir: &Path) -> PathBuf {
     let unpacked = machine::unpacked("fail2ban");
-    machine::run(Command::new("cp").arg("-r").arg(unpacked.join("etc/fail2ban")).arg(config()).arg(dir));
+    machine::run(
+        Command::new("cp")
+            .arg("-r")
+            .arg(unpacked.join("etc/fail2ban"))
+            .arg(machine::source("config/fail2ban"))
+            .arg(dir),
+    );
     unpacked
 }
 

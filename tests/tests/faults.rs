@@ -3,7 +3,7 @@
 
 use pam_otp_tests::{
     conversation::Talk,
-    desk::{Desk, PROMPT, UNAVAILABLE, cannot_be_asked, logged},
+    desk::{CODE, Desk, UNAVAILABLE, cannot_be_asked, logged},
     machine,
     service::Service,
     site::Site,
@@ -282,7 +282,7 @@ fn something_else_in_place_of_a_file_refuses_and_never_hangs() {
             // … and while a person types.
             let (code, mark) = (desk.next(), syslog::mark());
             let mut conversation = desk.talk().start();
-            assert_eq!(conversation.prompt(), PROMPT);
+            assert_eq!(conversation.prompt(), CODE);
             put(kind, &path, &desk.user);
             conversation.answer(&code);
             let said = conversation.finish();

@@ -7,6 +7,7 @@ use pam_otp_tests::{
     fault::Traced,
     machine,
     outcome::{Dialogue, Outcome},
+    site::{HELPER, STATE},
     users::TestUser,
 };
 use serde_json::{Value, json};
@@ -19,9 +20,6 @@ use std::{
     thread,
     time::Duration,
 };
-
-const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
-const STATE: &str = "/var/lib/pam_otp";
 
 fn start(user: &TestUser) -> Dialogue {
     Dialogue::start(&mut user.command(HELPER))

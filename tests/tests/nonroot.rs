@@ -7,6 +7,7 @@ use pam_otp_tests::{
     machine,
     phone::Phone,
     service::Service,
+    site::HELPER,
     syslog,
     users::TestUser,
 };
@@ -18,7 +19,6 @@ use std::{
     time::Duration,
 };
 
-const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
 const HINT: &str = "check that the helper is installed, set-group-ID pam_otp, and may reach the records";
 
 /// A user at the machine's own site, the only one that the helper knows, and a host that runs as this user.

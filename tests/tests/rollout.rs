@@ -3,6 +3,7 @@
 
 use pam_otp_tests::{
     conversation::{Talk, Transcript},
+    desk::{CODE, PASSWORD},
     machine,
     phone::Phone,
     pty::Pty,
@@ -15,8 +16,6 @@ use pam_otp_tests::{
 use serde_json::Value;
 use std::{fs, process::Command};
 
-const PASSWORD: &str = "Password: ";
-const CODE: &str = "Verification code: ";
 const STACK: &str = "password-and-code-with-set-up";
 
 /// A service whose result is the module's own: what it says to `authenticate`, but that PAM_IGNORE, where nobody else has

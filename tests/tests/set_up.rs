@@ -3,6 +3,7 @@
 
 use pam_otp_tests::{
     conversation::{Event, Talk, Transcript},
+    desk::{CODE, PASSWORD, UNAVAILABLE},
     machine,
     phone::{Phone, key, recovery_codes},
     pty::{PATIENCE, Pty, Terminal},
@@ -21,13 +22,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-const PASSWORD: &str = "Password: ";
-const CODE: &str = "Verification code: ";
 const NEW_CODE: &str = "Code that the app shows: ";
 const WRITTEN_DOWN: &str = "Type yes when you have written them down: ";
 const NOT_THIS_KEYS: &str = "That code does not belong to this key.";
 const OVERTAKEN: &str = "Somebody set up a second factor for you meanwhile. Log in again, with a code of it.";
-const UNAVAILABLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";
 const MISSED: &str = "error=\"set-up is owed, and the login did not come through it\" \
     hint=\"the PAM file wants an account and a password line with pam_otp.so too: see the examples\"";
 const STACK: &str = "password-and-code-with-set-up";
