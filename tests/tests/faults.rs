@@ -329,7 +329,7 @@ fn credentials_that_are_not_this_users_are_damage() {
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{from} -> {to}: {said}");
         let start = format!("err error user={name} error=\"{} {what}", file.display());
         assert!(log.len() == 1 && log[0].starts_with(&start), "{start}\n{log:#?}");
-        assert!(!log[0].contains(&desk.phone.secret), "{log:#?}");
+        assert!(!log[0].contains(&desk.phone.app.secret), "{log:#?}");
     }
     assert_eq!(desk.talk().run(&[desk.next()]).result("authenticate"), "PAM_SUCCESS");
 }

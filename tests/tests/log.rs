@@ -54,7 +54,7 @@ fn neither_a_code_nor_a_seed_nor_what_was_typed_is_ever_logged() {
         lines.chain(syslog::lines_since(mark).into_iter().filter(|line| line.contains("otp-enroll"))).collect();
     assert!(lines.iter().any(|line| line.starts_with("debug ")) && lines.len() > typed.len(), "{lines:#?}");
     let phone = &desk.phone;
-    let mut secrets = vec![phone.secret.clone(), phone.hex.clone(), right, wrong, password];
+    let mut secrets = vec![phone.app.secret.clone(), phone.hex.clone(), right, wrong, password];
     secrets.extend(phone.recovery.clone());
     secrets.extend(phone.recovery.iter().map(|code| code.replace('-', "")));
     for secret in &secrets {

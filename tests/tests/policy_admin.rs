@@ -741,7 +741,7 @@ fn none_of_it_shows_a_seed() {
         &["forget", name],
     ] {
         let Outcome { out, err, .. } = desk.admin(arguments);
-        for secret in [&desk.phone.secret, &desk.phone.hex].into_iter().chain(&desk.phone.recovery) {
+        for secret in [&desk.phone.app.secret, &desk.phone.hex].into_iter().chain(&desk.phone.recovery) {
             assert!(!out.contains(secret) && !err.contains(secret), "{arguments:?}");
         }
     }

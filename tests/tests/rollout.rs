@@ -198,7 +198,10 @@ fn the_report_says_who_would_have_been_refused_and_why() {
     assert!(!output.status.success() && damaged.lines().any(named), "{damaged}");
     assert!(damaged.contains(&carol.name), "{damaged}");
     for phone in &phones {
-        assert!(!text.contains(&phone.secret) && !report.iter().any(|line| line.to_string().contains(&phone.secret)));
+        assert!(
+            !text.contains(&phone.app.secret)
+                && !report.iter().any(|line| line.to_string().contains(&phone.app.secret))
+        );
     }
 }
 

@@ -112,7 +112,7 @@ fn a_user_without_a_device_is_led_to_one_and_asked_for_a_code_from_then_on() {
     let rows = terminal.screen();
     assert!(rows.lines().next().unwrap().ends_with("Set up a second factor: scan with an authenticator app"), "{rows}");
     assert!(rows.contains("or type this key: ") && rows.trim_end().ends_with(NEW_CODE.trim_end()), "{rows}");
-    let uri = format!("otpauth://totp/web-01.local:{user}?secret={}&issuer=web-01.local", phone.secret);
+    let uri = format!("otpauth://totp/web-01.local:{user}?secret={}&issuer=web-01.local", phone.app.secret);
     assert_eq!(terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)), Some(uri));
     assert!(desk.nothing_is_stored());
 
@@ -136,7 +136,7 @@ fn a_user_without_a_device_is_led_to_one_and_asked_for_a_code_from_then_on() {
         assert!(desk.is_let_in_with(&code) && !desk.is_let_in_with(&code));
     }
     let all = syslog::lines_since(mark).concat();
-    for secret in [&code, &phone.secret, &phone.hex, &phone.recovery[0], &phone.recovery[9], &desk.user.password] {
+    for secret in [&code, &phone.app.secret, &phone.hex, &phone.recovery[0], &phone.recovery[9], &desk.user.password] {
         assert!(!all.contains(secret.as_str()), "a secret is in the log");
     }
 }
@@ -613,7 +613,7 @@ fn su_and_login_lead_through_set_up() {
         terminal.send_line(&bob.password);
         let phone = Phone::with_key(&site, &bob.name, &key(&terminal.wait_for(NEW_CODE)));
         let seen = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
-        assert!(seen.is_some_and(|uri| uri.contains(&phone.secret)), "{program}: {}", terminal.screen());
+        assert!(seen.is_some_and(|uri| uri.contains(&phone.app.secret)), "{program}: {}", terminal.screen());
         terminal.send_line(&phone.next_code());
         assert_eq!(recovery_codes(&terminal.wait_for(WRITTEN_DOWN)).len(), 10);
         terminal.send_line("yes");
