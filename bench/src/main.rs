@@ -13,7 +13,6 @@ mod callgrind;
 mod codes;
 mod counts;
 mod crowd;
-mod draw;
 mod enrol;
 mod entrant;
 mod figures;

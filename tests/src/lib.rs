@@ -17,6 +17,7 @@ pub mod app;
 pub mod conversation;
 pub mod desk;
 pub mod disk;
+pub mod draw;
 pub mod drawing;
 pub mod fault;
 pub mod long_lived;
