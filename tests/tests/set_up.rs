@@ -451,6 +451,33 @@ fn the_mark_is_there_between_authentication_and_set_up_only() {
     assert!(said.prompts() == [CODE] && said.events.iter().all(|event| *event != set), "{said}");
 }
 
+/// The step that leads through set-up, and no other, for somebody to whom it is owed.
+fn owed(service: &Service, user: &TestUser) -> Talk {
+    Talk::new(service, &user.name)
+        .option("--putenv", &format!("PAM_OTP_SETUP={}", user.name))
+        .calls("chauthtok_expired")
+}
+
+#[test]
+fn who_has_a_device_by_now_or_is_served_by_no_root_is_shown_no_key() {
+    let (user, site) = (TestUser::new("al"), site());
+    let service = service(&site);
+    let said = owed(&service, &user).ids(user.uid, user.gid).run::<&str>(&[]);
+    assert_eq!((said.result("chauthtok_expired"), said.texts()), ("PAM_AUTH_ERR", vec![UNAVAILABLE]), "{said}");
+    Phone::enrol(&site, &user.name);
+    let said = owed(&service, &user).run::<&str>(&[]);
+    assert_eq!((said.result("chauthtok_expired"), said.texts()), ("PAM_AUTHTOK_ERR", vec![OVERTAKEN]), "{said}");
+}
+
+#[test]
+fn who_turns_into_somebody_else_at_a_question_sets_nothing_up() {
+    let (user, other, site) = (TestUser::new("al"), TestUser::new("bob"), site());
+    let service = service(&site);
+    let (said, _) = talk_through(&owed(&service, &user).option("--become", &other.name), &site, &user.name);
+    assert_eq!((said.result("chauthtok_expired"), said.texts().pop()), ("PAM_AUTH_ERR", Some(UNAVAILABLE)), "{said}");
+    assert_eq!(fs::read_dir(site.state()).unwrap().count(), 0);
+}
+
 #[test]
 fn without_recovery_codes_there_is_nothing_to_write_down() {
     let (user, site) = (TestUser::new("al"), site());
