@@ -67,8 +67,8 @@ impl Phone {
     }
 
     fn new(site: &Site, user: &str, hex: String, app: App) -> Phone {
-        // An old code comes first where old ones are accepted: all later ones are still unused then. Not the oldest, since
-        // the clock may go on meanwhile.
+        // An old code comes first where old ones are accepted: all later ones are still unused then. Not the oldest,
+        // since the clock may go on meanwhile.
         let at = Cell::new(1 - site.window().max(2));
         let (recovery, last, used) = (Vec::new(), RefCell::default(), Cell::new(0));
         Phone { user: user.to_owned(), app, hex, recovery, at, last, used }
