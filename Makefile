@@ -35,7 +35,6 @@ pamdir    ?= $(if $(libdir),$(libdir)/security,$(patsubst %/,%,$(dir $(pam_unix)
 export PAM_OTP_CONFIG := $(sysconfdir)/pam_otp/pam_otp.toml
 export PAM_OTP_HELPER := $(libexecdir)/otp-helper
 
-config := $(sysconfdir)/pam_otp/pam_otp.toml
 owners := $(if $(DESTDIR),,-o root -g $(group))
 
 # Whatever is put somewhere and can be taken away again: mode, target, source. The helper and the folder of the records
@@ -206,7 +205,7 @@ install:
 	  install -D -m "$$1" "$${@:4}" "$$3" "$(DESTDIR)$$2"
 	}
 	install -d -m 1730 $(owners) "$(DESTDIR)$(statedir)"
-	put 2755 "$(libexecdir)/otp-helper" "$(release)/otp-helper" $(owners)
+	put 2755 "$(PAM_OTP_HELPER)" "$(release)/otp-helper" $(owners)
 	while read -r mode target source; do
 	  case $$source in
 	    '') ;;
@@ -217,7 +216,7 @@ install:
 	while read -r shell target; do
 	  "$(release)/otp-enroll" completions "$$shell" | put 0644 "$$target" /dev/stdin
 	done <<< "$$COMPLETIONS"
-	[ -e "$(DESTDIR)$(config)" ] || put 0644 "$(config)" config/pam_otp.toml
+	[ -e "$(DESTDIR)$(PAM_OTP_CONFIG)" ] || put 0644 "$(PAM_OTP_CONFIG)" config/pam_otp.toml
 
 # A PAM file that names a module which is gone refuses everybody, so that comes first. Enrolments and configuration stay.
 uninstall:
@@ -227,7 +226,7 @@ uninstall:
 	fi
 	while read -r _ target _; do
 	  [ -z "$$target" ] || rm -f "$(DESTDIR)$$target"
-	done <<< "helper $(libexecdir)/otp-helper
+	done <<< "helper $(PAM_OTP_HELPER)
 	$$FILES
 	$$COMPLETIONS"
 	for folder in "$(libexecdir)" "$(docdir)"; do

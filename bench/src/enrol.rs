@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, Permissions},
     io::Write,
     os::unix::fs::{PermissionsExt, chown},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
@@ -85,7 +85,7 @@ pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
 /// The configuration as it is shipped, but for the state directory.
 pub(crate) fn config(place: &Place) -> PathBuf {
     let path = place.path.join("pam_otp.toml");
-    let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/pam_otp.toml")).unwrap();
+    let shipped = fs::read_to_string(machine::source("config/pam_otp.toml")).unwrap();
     let line = "#state_directory = \"/var/lib/pam_otp\"";
     assert!(shipped.contains(line), "the shipped configuration has no {line}");
     fs::write(&path, shipped.replace(line, &format!("state_directory = \"{}\"", ours_dir(place).display()))).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::draw::Draw;
+use pam_otp_tests::draw::Draw;
 
 /// A median with its 95 % bootstrap interval.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,7 @@ const DRAWS: usize = 500;
 impl Median {
     /// `None` of nothing.
     pub(crate) fn of(values: &[f64]) -> Option<Median> {
-        let mut draw = Draw::new();
+        let mut draw = Draw::default();
         let mut again = || {
             let sample: Vec<f64> = values.iter().map(|_| values[draw.below(values.len())]).collect();
             quantile(&sample, 0.5)

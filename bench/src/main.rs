@@ -1,10 +1,7 @@
 //! `make bench`: what a login costs with this module, with its peers, and at least.
-#![allow(
+#![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
-    clippy::string_slice,
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
     clippy::print_stderr,
@@ -16,7 +13,6 @@ mod callgrind;
 mod codes;
 mod counts;
 mod crowd;
-mod draw;
 mod enrol;
 mod entrant;
 mod figures;

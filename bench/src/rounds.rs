@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use pam_otp_tests::pam::Code;
+use pam_otp_tests::{draw::Draw, pam::Code};
 
 use crate::{
-    draw::Draw,
     entrant::{Entrant, Who},
     login::{self, Cost},
     progress::Progress,
@@ -62,7 +61,7 @@ pub(crate) fn play(
     let trials: Vec<u64> = entrants.iter().map(trial).collect();
     let every: Vec<usize> = trials.iter().map(|trial| usize::try_from(trial / (trials[0] * 8)).unwrap() + 1).collect();
 
-    let (start, mut costs, mut draw) = (Instant::now(), Vec::<Vec<Option<Cost>>>::new(), Draw::new());
+    let (start, mut costs, mut draw) = (Instant::now(), Vec::<Vec<Option<Cost>>>::new(), Draw::default());
     while costs.len() < 20 || start.elapsed() < time {
         let mut round = vec![None; entrants.len()];
         for place in draw.order(entrants.len()) {

@@ -2,10 +2,9 @@
 
 use std::{fs, time::Duration};
 
-use pam_otp_tests::pam::Code;
+use pam_otp_tests::{draw::Draw, pam::Code};
 
 use crate::{
-    draw::Draw,
     enrol::Factor,
     entrant::{Entrant, Who},
     figures::Median,
@@ -63,7 +62,7 @@ fn added(
     time: Duration,
     progress: &Progress,
 ) -> Vec<Median> {
-    let (start, mut draw, mut costs) = (std::time::Instant::now(), Draw::new(), Vec::<[f64; 5]>::new());
+    let (start, mut draw, mut costs) = (std::time::Instant::now(), Draw::default(), Vec::<[f64; 5]>::new());
     while costs.len() < 20 || start.elapsed() < time {
         let mut round = [0.0; 5];
         for place in draw.order(stages.len()) {

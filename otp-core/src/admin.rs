@@ -42,14 +42,8 @@ impl Record {
         if self.credentials.requirement == Requirement::Policy {
             return Next::Nothing;
         }
-        let credentials = Credentials {
-            user: self.credentials.user.clone(),
-            uid: self.credentials.uid,
-            enrolment,
-            requirement: self.credentials.requirement,
-            devices: Vec::new(),
-            recovery: None,
-        };
+        let credentials = self.renewed(enrolment).credentials;
+        let credentials = Credentials { devices: Vec::new(), recovery: None, ..credentials };
         Next::Record(Box::new(Record { credentials, state: State::new(enrolment) }))
     }
 }

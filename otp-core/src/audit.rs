@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use crate::authority::Demand;
 use crate::decide::{Accepted, Factor, Refusal, Verdict};
 use crate::policy::Ruling;
 use crate::record::Lock;
@@ -37,7 +36,16 @@ pub enum Event<'a> {
         /// Where from, as the host reported it.
         rhost: Option<&'a str>,
         /// By which rule.
-        demand: &'a Demand,
+        ruling: &'a Ruling,
+    },
+    /// Policy wants a device set up before this login is let in.
+    SetUpPending {
+        /// As the host named them.
+        user: &'a str,
+        /// Where from, as the host reported it.
+        rhost: Option<&'a str>,
+        /// By which rule.
+        ruling: &'a Ruling,
         /// Whether it is done: not so in a rollout.
         enforced: bool,
     },
@@ -47,7 +55,7 @@ pub enum Event<'a> {
         user: &'a str,
         /// Where from, as the host reported it.
         rhost: Option<&'a str>,
-        /// What kept it from being decided, and what to do.
+        /// What kept it from being decided.
         error: &'a dyn fmt::Display,
         /// What to do about it.
         hint: &'a str,
@@ -91,7 +99,9 @@ impl Event<'_> {
     /// How much it matters.
     pub fn severity(&self) -> Severity {
         match self {
-            Event::Login { verdict: Verdict::Accepted(_), .. } | Event::NotAsked { .. } => Severity::Info,
+            Event::Login { verdict: Verdict::Accepted(_), .. }
+            | Event::NotAsked { .. }
+            | Event::SetUpPending { .. } => Severity::Info,
             Event::Login { verdict: Verdict::Refused(_), .. } | Event::SetUp { .. } | Event::Change { .. } => {
                 Severity::Notice
             }
@@ -109,14 +119,9 @@ impl fmt::Display for Event<'_> {
             Event::Login { user, rhost, verdict: Verdict::Refused(why), enforced } => {
                 write!(f, "refused {} {}{}", Who(user, *rhost), Why(*why), Enforced(*enforced))
             }
-            Event::NotAsked { user, rhost, demand: Demand::Nothing(ruling), enforced: _ } => {
-                write!(f, "not-asked {}{}", Who(user, *rhost), By(ruling))
-            }
-            Event::NotAsked { user, rhost, demand: Demand::SetUp(ruling), enforced } => {
+            Event::NotAsked { user, rhost, ruling } => write!(f, "not-asked {}{}", Who(user, *rhost), By(ruling)),
+            Event::SetUpPending { user, rhost, ruling, enforced } => {
                 write!(f, "set-up-pending {}{}{}", Who(user, *rhost), By(ruling), Enforced(*enforced))
-            }
-            Event::NotAsked { user, rhost, demand: Demand::Code | Demand::Remembered, enforced: _ } => {
-                write!(f, "asked {}", Who(user, *rhost))
             }
             Event::Failed { user, rhost, error, hint, enforced } => {
                 let (error, hint) = (error.to_string(), Line(hint));
@@ -285,22 +290,24 @@ mod tests {
 
     #[test]
     fn who_was_not_asked_is_logged_with_the_rule() {
-        let line = |demand: Demand| {
-            let event = Event::NotAsked { user: "alice", rhost: None, demand: &demand, enforced: true };
+        let line = |event: Event<'_>| {
             assert_eq!(event.severity(), Severity::Info);
             event.to_string()
         };
+        let not_asked = |ruling: &Ruling| line(Event::NotAsked { user: "alice", rhost: None, ruling });
         let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None };
-        let skipped = Demand::Nothing(ruling(SecondFactor::Skip, Source::Rule(2)));
-        assert_eq!(line(skipped), "not-asked user=alice second_factor=skip by=rule-2");
+        let skipped = ruling(SecondFactor::Skip, Source::Rule(2));
+        assert_eq!(not_asked(&skipped), "not-asked user=alice second_factor=skip by=rule-2");
         let optional = ruling(SecondFactor::Optional, Source::Default);
-        assert_eq!(line(Demand::Nothing(optional)), "not-asked user=alice second_factor=optional by=default");
+        assert_eq!(not_asked(&optional), "not-asked user=alice second_factor=optional by=default");
         let warned = Ruling { required_from: UnixTime::midnight(2027, 1, 31), ..optional };
         let expected = "not-asked user=alice second_factor=optional by=default required_from=2027-01-31";
-        assert_eq!(line(Demand::Nothing(warned)), expected);
-        let set_up = Demand::SetUp(ruling(SecondFactor::Enroll, Source::Rule(1)));
-        assert_eq!(line(set_up), "set-up-pending user=alice second_factor=enroll by=rule-1");
-        assert_eq!(line(Demand::Code), "asked user=alice");
+        assert_eq!(not_asked(&warned), expected);
+        let (user, rhost, ruling) = ("alice", Some("::1"), &ruling(SecondFactor::Enroll, Source::Rule(1)));
+        for (enforced, end) in [(true, ""), (false, " enforced=no")] {
+            let pending = line(Event::SetUpPending { user, rhost, ruling, enforced });
+            assert_eq!(pending, format!("set-up-pending user=alice rhost=::1 second_factor=enroll by=rule-1{end}"));
+        }
     }
 
     #[test]

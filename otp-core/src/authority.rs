@@ -4,8 +4,6 @@
 
 use std::cell::OnceCell;
 
-use serde::{Deserialize, Serialize};
-
 use crate::attempt::{Attempt, Typed};
 use crate::decide::{Refusal, Verdict, decide};
 use crate::error::Error;
@@ -17,8 +15,7 @@ use crate::time::{Seconds, UnixTime};
 use crate::user::Account;
 
 /// What a login must do before anything is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// Ask for a code, whether or not there is a device.
     Code,

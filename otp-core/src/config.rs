@@ -10,7 +10,7 @@ use section::{Section, Source};
 
 use crate::decide::{Limits, LockFor};
 use crate::oath::{Algorithm, Digits, Period};
-use crate::policy::{Network, Policy, Rule, SecondFactor, Terms};
+use crate::policy::{Network, Place, Policy, Rule, SecondFactor, Terms};
 use crate::recovery::MOST_CODES;
 use crate::time::Seconds;
 
@@ -105,11 +105,14 @@ impl Config {
             })
         })?;
         top.section("prompt", |prompt| {
-            prompt.set("code", &mut config.prompt, "a text of 1 to 200 characters", |value| value.text(200))?;
-            prompt.set("password_and_code", &mut config.prompt_both, "a text of 1 to 200 characters", |value| {
-                value.text(200)
-            })?;
-            prompt.set("refused", &mut config.refused, "a text of 1 to 200 characters", |value| value.text(200))
+            let texts = [
+                ("code", &mut config.prompt),
+                ("password_and_code", &mut config.prompt_both),
+                ("refused", &mut config.refused),
+            ];
+            texts.into_iter().try_for_each(|(key, text)| {
+                prompt.set(key, text, "a text of 1 to 200 characters", |value| value.text(200))
+            })
         })?;
         top.end()?;
         Ok(config)
@@ -210,8 +213,7 @@ impl Rule {
         for (key, name) in names {
             table.set(key, name, "a name of 1 to 255 characters", |value| value.text(255).map(Some))?;
         }
-        // PAM_TTY is compared without the folder that some hosts write before it.
-        rule.tty = rule.tty.map(|tty| tty.strip_prefix("/dev/").map_or(tty.clone(), str::to_owned));
+        rule.tty = rule.tty.as_deref().map(Place::terminal);
         let wanted = "ADDRESS/LENGTH, like \"192.0.2.0/24\" or \"2001:db8::/32\", with no bit set beyond the length";
         table.set("network", &mut rule.network, wanted, |value| Network::parse(&value.text(60)?).map(Some))?;
         rule.terms.read(table)?;

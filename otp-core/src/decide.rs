@@ -1,12 +1,10 @@
 //! The decision about one attempt, as a pure function: no clock, no file, no log.
 
-use std::ops::RangeInclusive;
-
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::attempt::{Attempt, Code};
-use crate::oath::{Algorithm, Digits, Generator, Period};
+use crate::oath::{Algorithm, Digits, Generator, Period, around};
 use crate::record::{Device, DeviceId, DeviceName, Kind, Lock, Record, State};
 use crate::secret::Secret;
 use crate::time::{Seconds, UnixTime};
@@ -110,13 +108,13 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
             }
             Some(Some(_)) => Verdict::Refused(Refusal::Spent),
             Some(None) => Verdict::Refused(Refusal::UnknownRecovery),
-            None if record.credentials.devices.is_empty() => Verdict::Refused(Refusal::NotEnrolled),
+            None if !record.is_enrolled() => Verdict::Refused(Refusal::NotEnrolled),
             None => Verdict::Refused(Refusal::UnknownRecovery),
         },
         Attempt::Code(code) => {
             // The same HMACs are computed for everybody, enrolled or not, locked or not, right or wrong.
             let found = find(limits, record, code, now);
-            if record.credentials.devices.is_empty() {
+            if !record.is_enrolled() {
                 Verdict::Refused(Refusal::NotEnrolled)
             } else if is_locked(state.lock, now) {
                 Verdict::Refused(Refusal::Locked(state.lock))
@@ -161,8 +159,8 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     for device in devices {
         let mark = record.state.marks.get(&device.id).copied().unwrap_or(u64::MAX);
         let window = match device.kind {
-            Kind::Totp(period) => around(period.step_at(now), limits.window),
-            Kind::Hotp => around(mark, LOOK_AHEAD),
+            Kind::Totp(period) => around(period.step_at(now), limits.window, limits.window),
+            Kind::Hotp => around(mark, LOOK_AHEAD, LOOK_AHEAD),
         };
         let generator = Generator::new(&device.secret, device.algorithm, device.digits);
         if let Some(places) = generator.find(code, window) {
@@ -179,15 +177,11 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     found
 }
 
-fn around(middle: u64, distance: u64) -> RangeInclusive<u64> {
-    middle.saturating_sub(distance)..=middle.saturating_add(distance)
-}
-
 /// Stands in where there is no device, so that the work is the same. Nothing it finds can be accepted.
 fn decoy() -> Option<Device> {
     Some(Device {
         id: DeviceId(0),
-        name: DeviceName::parse("decoy").ok()?,
+        name: DeviceName::parse("decoy")?,
         kind: Kind::Totp(Period::THIRTY),
         secret: Secret::new(Zeroizing::new(vec![0; 20])).ok()?,
         algorithm: Algorithm::Sha1,
@@ -200,7 +194,7 @@ fn accept(state: &mut State, record: &Record, factor: Factor, now: UnixTime) -> 
     state.failures = 0;
     state.lock = Lock::Open;
     state.last_accepted = Some(now);
-    let recovery_left = record.credentials.recovery.as_ref().map(|set| state.unspent(set.issued()));
+    let recovery_left = record.credentials.recovery_left(state);
     Verdict::Accepted(Accepted { factor, recovery_left })
 }
 

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::attempt::Code;
 use crate::config::CodeConfig;
-use crate::oath::{Algorithm, Digits, Generator, Period};
+use crate::oath::{Algorithm, Digits, Generator, Period, around};
 use crate::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
 use crate::recovery::RecoverySet;
 use crate::secret::Secret;
@@ -83,12 +83,11 @@ impl Pending {
     pub fn confirm(self, code: &Code, now: UnixTime) -> Result<Confirmed, NotConfirmed> {
         let generator = Generator::new(&self.secret, self.algorithm, self.digits);
         let present = self.period.step_at(now);
-        let within = |steps| present.saturating_sub(steps)..=present.saturating_add(steps);
-        match generator.find(code, within(self.window)) {
+        match generator.find(code, around(present, self.window, self.window)) {
             // The confirming code is spent too: the mark starts above it.
             Some(steps) => Ok(Confirmed { next: steps.end().saturating_add(1), at: now, pending: self }),
             None => {
-                let found = generator.find(code, within(SEARCH));
+                let found = generator.find(code, around(present, SEARCH, SEARCH));
                 let steps = found.and_then(|steps| steps.end().checked_signed_diff(present));
                 let period = i64::try_from(self.period.get()).ok();
                 let clock_off = steps.zip(period).map(|(steps, period)| steps.saturating_mul(period));

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::attempt::{Attempt, Code, Typed};
 use crate::config::Config;
-use crate::decide::{Limits, LockFor};
+use crate::decide::{Accepted, Factor, Limits, LockFor, Refusal, Verdict};
 use crate::oath::{Algorithm, Digits, Generator, Period};
 use crate::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
 use crate::recovery::{RecoveryCode, RecoverySet};
@@ -69,6 +69,9 @@ pub(crate) fn phone(id: u8) -> Device {
     }
 }
 
+/// Two counters, within reach of one look, at which the first device shows the same digits.
+pub(crate) const EQUAL_CODES: (u64, u64) = (98_831, 98_838);
+
 /// A counter-based device.
 pub(crate) fn token(id: u8) -> Device {
     Device { kind: Kind::Hotp, ..phone(id) }
@@ -81,6 +84,29 @@ pub(crate) fn shown(device: &Device, counter: u64) -> Attempt {
 
 pub(crate) fn code_of(device: &Device, counter: u64) -> Code {
     Generator::new(&device.secret, device.algorithm, device.digits).code(counter).unwrap()
+}
+
+/// What alice types when all is well.
+pub(crate) fn right() -> Attempt {
+    shown(&phone(1), STEP)
+}
+
+/// The code of a device that none of the records has.
+pub(crate) fn wrong() -> Attempt {
+    shown(&phone(99), STEP)
+}
+
+/// What comes of the right code.
+pub(crate) fn by_phone() -> Verdict {
+    Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10) })
+}
+
+/// What comes of it once more.
+pub(crate) const REPLAYED: Verdict = Verdict::Refused(Refusal::Replayed { clock_behind: None });
+
+/// What comes of so many wrong codes in a row.
+pub(crate) fn wrong_for_the(failures: u32) -> Verdict {
+    Verdict::Refused(Refusal::Wrong { failures, clock_behind: None })
 }
 
 /// The same as a person reads it, from the library and not from the code under test.

@@ -3,7 +3,7 @@
 use subtle::ConstantTimeEq;
 
 use crate::attempt::Code;
-use crate::oath::{Algorithm, Digits, Generator};
+use crate::oath::{Algorithm, Digits, Generator, around};
 use crate::record::{
     Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, MOST_DEVICES, Record, Requirement, State,
 };
@@ -108,7 +108,7 @@ impl Import {
         let (mut devices, mut state) = (Vec::with_capacity(self.devices.len()), State::new(enrolment));
         for (number, imported) in (1..).zip(&self.devices) {
             let name = if number == 1 { "imported".to_owned() } else { format!("imported {number}") };
-            let Ok(name) = DeviceName::parse(&name) else { continue }; // so short that it always is one
+            let Some(name) = DeviceName::parse(&name) else { continue }; // so short that it always is one
             let id = DeviceId(number);
             let Imported { kind, ref secret, algorithm, digits, .. } = *imported;
             let secret = secret.duplicate();
@@ -144,10 +144,9 @@ impl Imported {
     /// Below this, the other module has accepted codes, as far as its file tells.
     fn used_below(&self, now: UnixTime) -> u64 {
         let Kind::Totp(period) = self.kind else { return self.next };
-        let present = period.step_at(now);
         let found = self.last.as_ref().and_then(|last| {
-            let window = present.saturating_sub(BEHIND)..=present.saturating_add(AHEAD);
-            Generator::new(&self.secret, self.algorithm, self.digits).find(last, window)
+            let generator = Generator::new(&self.secret, self.algorithm, self.digits);
+            generator.find(last, around(period.step_at(now), BEHIND, AHEAD))
         });
         found.map_or(0, |steps| steps.end().saturating_add(1)).max(self.next)
     }

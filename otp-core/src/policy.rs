@@ -46,8 +46,7 @@ pub struct Terms {
 }
 
 /// What holds for one login, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ruling {
     /// What is asked.
     pub second_factor: SecondFactor,
@@ -58,8 +57,7 @@ pub struct Ruling {
 }
 
 /// What is asked of a user with a device, and of one without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecondFactor {
     /// A code; without a device the login is refused.
     #[default]
@@ -99,8 +97,7 @@ pub struct Place {
 }
 
 /// What decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A requirement set for this user.
     Personal,
@@ -113,6 +110,11 @@ pub enum Source {
 }
 
 impl Place {
+    /// A terminal's name as [`Place::tty`] holds it: some hosts say its folder, `/dev/`, with it.
+    pub fn terminal(name: &str) -> String {
+        name.strip_prefix("/dev/").unwrap_or(name).to_owned()
+    }
+
     /// The address somebody comes from, where the host reported one.
     pub fn address(&self) -> Option<Address> {
         self.rhost.as_deref().and_then(Address::parse)

@@ -82,11 +82,6 @@ impl Record {
     pub fn is_enrolled(&self) -> bool {
         self.credentials.has_device()
     }
-
-    /// How many recovery codes still work; `None` where none were issued.
-    pub fn recovery_left(&self) -> Option<u8> {
-        self.credentials.recovery.as_ref().map(|set| self.state.unspent(set.issued()))
-    }
 }
 
 impl EnrolmentId {

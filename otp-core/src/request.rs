@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::attempt::Typed;
-use crate::decide::{Refusal, Verdict};
+use crate::decide::Verdict;
 use crate::policy::Place;
 
 /// Longest request and longest reply, in bytes, its newline included.
@@ -194,38 +194,5 @@ impl Confidential {
 impl fmt::Debug for Confidential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Confidential(..)")
-    }
-}
-
-/// What a person is told about a refusal in their own terminal, where they have already logged in.
-pub fn refusal_text(why: &Refusal) -> String {
-    use crate::record::Lock;
-    match why {
-        Refusal::Wrong { clock_behind: Some(gap), .. } => {
-            format!(
-                "that code is wrong; this machine's clock is {gap} behind your last login, so right ones may look so"
-            )
-        }
-        Refusal::Wrong { failures: 1, clock_behind: None } => "that code is wrong".into(),
-        Refusal::Wrong { failures, clock_behind: None } => {
-            format!("that code is wrong ({failures} wrong codes in a row)")
-        }
-        Refusal::Replayed { clock_behind: None } => {
-            "that code was used already; wait until the app shows the next one".into()
-        }
-        Refusal::Replayed { clock_behind: Some(gap) } => {
-            format!("that code was used already, and this machine's clock is {gap} behind your last login")
-        }
-        Refusal::Spent => "that recovery code was used already".into(),
-        Refusal::UnknownRecovery => "that is none of your recovery codes".into(),
-        Refusal::Locked(Lock::Until(time)) => {
-            format!("too many wrong codes: only a recovery code is accepted until {time}")
-        }
-        Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => {
-            "too many wrong codes: only a recovery code is accepted until an administrator unlocks".into()
-        }
-        Refusal::Malformed => "that is neither a code of 6 to 8 digits nor a recovery code".into(),
-        Refusal::NotEnrolled => "no second factor is set up".into(),
-        Refusal::UnknownUser => "there is no such account".into(),
     }
 }

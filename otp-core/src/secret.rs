@@ -11,7 +11,7 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 /// Why a text is not a seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotASecret {
-    /// Not upper-case Base32 without padding (RFC 4648 §6).
+    /// Not upper-case Base32 without padding (RFC 4648 §6), or not HEX.
     Encoding,
     /// Fewer than 80 or more than 512 bits.
     Length,
@@ -60,15 +60,6 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
-    }
-}
-
-impl fmt::Display for NotASecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Encoding => "the secret is not Base32 in capital letters without padding",
-            Self::Length => "the secret must have 80 to 512 bits",
-        })
     }
 }
 

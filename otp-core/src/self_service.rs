@@ -121,16 +121,7 @@ impl<'a> SelfService<'a> {
             record.state = State { enrolment, spent: 0, graces: Vec::new(), ..state };
             Next::Record(Box::new(record))
         })?;
-        Ok(match verdict {
-            Verdict::Accepted(_) => {
-                self.logged("recovery-codes-renewed", None);
-                Reply::RecoveryCodes(revealed(&codes))
-            }
-            Verdict::Refused(why) => {
-                self.logged("recovery-codes-renewed", Some(why));
-                Reply::Verdict(verdict)
-            }
-        })
+        Ok(self.proved(verdict, "recovery-codes-renewed", Reply::RecoveryCodes(revealed(&codes))))
     }
 
     fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, Error> {
@@ -140,26 +131,12 @@ impl<'a> SelfService<'a> {
         }
         let enrolment = new_enrolment(self.entropy)?;
         let verdict = self.change_with_proof(proof, now, |record, _| record.without_devices(enrolment))?;
-        Ok(match verdict {
-            Verdict::Accepted(_) => {
-                self.logged("disabled", None);
-                Reply::Disabled
-            }
-            Verdict::Refused(why) => {
-                self.logged("disabled", Some(why));
-                Reply::Verdict(verdict)
-            }
-        })
+        Ok(self.proved(verdict, "disabled", Reply::Disabled))
     }
 
     fn test(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, Error> {
         let (_, verdict) = self.spend(proof, now)?;
-        let why = match verdict {
-            Verdict::Accepted(_) => None,
-            Verdict::Refused(why) => Some(why),
-        };
-        self.logged("tested", why);
-        Ok(Reply::Verdict(verdict))
+        Ok(self.proved(verdict, "tested", Reply::Verdict(verdict)))
     }
 
     /// Needs no proof: it only takes access away.
@@ -204,6 +181,20 @@ impl<'a> SelfService<'a> {
         })?)
     }
 
+    /// Logs what a proof was given for, done or refused, and picks the reply: `done`, or why it was refused.
+    fn proved(&self, verdict: Verdict, what: &str, done: Reply) -> Reply {
+        match verdict {
+            Verdict::Accepted(_) => {
+                self.logged(what, None);
+                done
+            }
+            Verdict::Refused(why) => {
+                self.logged(what, Some(why));
+                Reply::Verdict(verdict)
+            }
+        }
+    }
+
     fn logged(&self, what: &str, why: Option<Refusal>) {
         (self.log)(&Event::Change { user: self.account.name.as_str(), by: self.by, what, why });
     }
@@ -218,7 +209,7 @@ impl Status {
             enrolled: record.is_enrolled(),
             requirement: credentials.requirement.name().to_owned(),
             devices: credentials.devices.iter().map(DeviceStatus::of).collect(),
-            recovery_codes_left: record.recovery_left().unwrap_or(0),
+            recovery_codes_left: credentials.recovery_left(state).unwrap_or(0),
             failures: state.failures,
             lock: match state.lock {
                 Lock::Until(time) if now < time => time.to_string(),

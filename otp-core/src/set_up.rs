@@ -59,7 +59,7 @@ impl<'a> SetUp<'a> {
         let config = &site.config.code;
         let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
         entropy(&mut seed)?;
-        let name = DeviceName::parse("authenticator").map_err(|_| Error::Entropy)?;
+        let name = DeviceName::parse("authenticator").ok_or(Error::Entropy)?;
         let pending = Pending::new(seed, name, config, site.config.limits.window).ok_or(Error::Entropy)?;
         Ok(Self { site, account, entropy, basis, pending })
     }

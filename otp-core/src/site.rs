@@ -67,10 +67,7 @@ impl Site {
 
     /// The name that authenticator apps show.
     pub fn issuer(&self) -> String {
-        match &self.config.issuer {
-            Some(issuer) => issuer.clone(),
-            None => host_name(),
-        }
+        self.config.issuer.clone().unwrap_or_else(host_name)
     }
 }
 
@@ -92,7 +89,7 @@ pub fn account(name: &str) -> Result<Option<Account>, Error> {
 
 /// The same, if what else the name service says of it is as wanted.
 pub fn account_if(name: &str, wanted: impl FnOnce(&User) -> bool) -> Result<Option<Account>, Error> {
-    if UserName::parse(name).is_err() {
+    if UserName::parse(name).is_none() {
         return Ok(None);
     }
     let answer = User::from_name(name).map(|user| user.filter(wanted));
@@ -107,8 +104,8 @@ pub fn account_of(uid: u32) -> Result<Option<Account>, Error> {
 fn found(answer: nix::Result<Option<User>>, subject: impl Fn() -> String) -> Result<Option<Account>, Error> {
     let user = answer.map_err(|errno| Error::Names { subject: subject(), errno })?;
     user.map(|user| match UserName::parse(&user.name) {
-        Ok(name) => Ok(Account { name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }),
-        Err(_) => Err(Error::Names { subject: subject(), errno: nix::errno::Errno::EINVAL }),
+        Some(name) => Ok(Account { name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }),
+        None => Err(Error::Names { subject: subject(), errno: nix::errno::Errno::EINVAL }),
     })
     .transpose()
 }

@@ -12,7 +12,7 @@ use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
 use otp_core::error::Error;
 use otp_core::policy::Place;
-use otp_core::record::{Record, Requirement};
+use otp_core::record::{Record, Requirement, State};
 use otp_core::request::Status;
 use otp_core::set_up::new_enrolment;
 use otp_core::site::{self, Site};
@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use self::people::Names;
 use crate::cli::{Admin, Common, Whom};
-use crate::desk;
+use crate::desk::{self, account};
 use crate::own::{self, Changed};
 use crate::problem::Problem;
 use crate::say::Voice;
@@ -36,7 +36,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
     if let Admin::Check = command {
         return check::check(common, voice);
     }
-    let site = Site::load(common.config.as_deref().unwrap_or(site::CONFIG.as_ref()))?;
+    let site = Site::load(common.config())?;
     let store = site.store()?;
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, voice),
@@ -44,7 +44,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
             list::without_device(&site, &store, service, Names::ask()?, &[], voice)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
-            let tty = tty.as_deref().map(|tty| tty.strip_prefix("/dev/").unwrap_or(tty).to_owned());
+            let tty = tty.as_deref().map(Place::terminal);
             let place = Place { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
             // The command line was refused already where nobody is named.
             let user = common.user.as_deref().unwrap_or_default();
@@ -74,14 +74,16 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
             every(&accounts(whom, voice)?, voice, "left-to-policy", nothing, leave)?.1
         }
         Admin::Forget { users } => {
-            each(users, voice, "forgot-addresses", "had none", |account| forget_addresses(&store, account))
+            each(users, voice, "forgot-addresses", "had none", |account| restate(&store, account, Record::forgetful))
         }
         Admin::Show { user } => {
             let account = account(user)?;
             let record = store.read(&account).map_err(Error::from)?;
             own::show(&Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), UnixTime::now()), voice)
         }
-        Admin::Unlock { users } => each(users, voice, "unlocked", "was not locked", |account| unlock(&store, account)),
+        Admin::Unlock { users } => {
+            each(users, voice, "unlocked", "was not locked", |account| restate(&store, account, Record::unlocked))
+        }
         Admin::Reset { users, yes } => {
             sure(*yes, voice, "Forget devices and recovery codes of", users)?;
             each(users, voice, "reset", "had no second factor", |account| {
@@ -103,14 +105,10 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
     }
 }
 
-fn account(user: &str) -> Result<Account, Problem> {
-    site::account(user)?.ok_or_else(|| Problem::NoSuchUser(user.to_owned()))
-}
-
 /// An account, or what is left of one: its record, which is nobody's to use.
 fn account_or_record(store: &FileStore, user: &str) -> Result<Account, Problem> {
     match (account(user), UserName::parse(user)) {
-        (Err(gone @ Problem::NoSuchUser(_)), Ok(name)) => {
+        (Err(gone @ Problem::NoSuchUser(_)), Some(name)) => {
             let remains = Account { name, ..Account::nobody() };
             if store.holds(&remains).map_err(Error::from)? { Ok(remains) } else { Err(gone) }
         }
@@ -202,15 +200,9 @@ fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Re
     })?)
 }
 
-fn forget_addresses(store: &FileStore, account: &Account) -> Result<bool, Error> {
-    Ok(change(store, account, |record| match record.map(|record| (record, record.forgetful())) {
-        Some((record, state)) if state != record.state => (Next::State(state), true),
-        Some(_) | None => (Next::Keep, false),
-    })?)
-}
-
-fn unlock(store: &FileStore, account: &Account) -> Result<bool, Error> {
-    Ok(change(store, account, |record| match record.map(|record| (record, record.unlocked())) {
+/// Changes the state of a record, where there is one that is not so already.
+fn restate(store: &FileStore, account: &Account, how: impl Fn(&Record) -> State) -> Result<bool, Error> {
+    Ok(change(store, account, |record| match record.map(|record| (record, how(record))) {
         Some((record, state)) if state != record.state => (Next::State(state), true),
         Some(_) | None => (Next::Keep, false),
     })?)

@@ -51,8 +51,6 @@ impl fmt::Display for ScreenError {
     }
 }
 
-impl std::error::Error for ScreenError {}
-
 /// While one is alive the alternate screen is shown; with the last one it is wiped and left.
 #[derive(Debug)]
 #[must_use = "the alternate screen is left at once"]

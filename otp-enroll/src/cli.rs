@@ -1,8 +1,9 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use otp_core::site;
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -255,6 +256,13 @@ Exit codes:
   130  interrupted
 
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
+
+impl Common {
+    /// The configuration file.
+    pub(crate) fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or(site::CONFIG.as_ref())
+    }
+}
 
 impl Cli {
     /// What was said and could not be honoured: nobody should take it for done.

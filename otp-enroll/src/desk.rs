@@ -8,6 +8,7 @@ use otp_core::request::{Reply, Request, Status};
 use otp_core::self_service::SelfService;
 use otp_core::site::{self, Site};
 use otp_core::time::UnixTime;
+use otp_core::user::Account;
 
 use crate::cli::Common;
 use crate::problem::Problem;
@@ -28,8 +29,7 @@ pub(crate) fn log(event: &Event<'_>) {
 /// The configuration, for root; a user's helper reads its own.
 pub(crate) fn site(common: &Common) -> Result<Option<Site>, Problem> {
     if geteuid().is_root() {
-        let path = common.config.as_deref().unwrap_or(site::CONFIG.as_ref());
-        Ok(Some(Site::load(path)?))
+        Ok(Some(Site::load(common.config())?))
     } else if common.config.is_some() {
         Err(Problem::NotRoot("use another configuration"))
     } else {
@@ -37,14 +37,18 @@ pub(crate) fn site(common: &Common) -> Result<Option<Site>, Problem> {
     }
 }
 
+/// The account of a name that somebody gave.
+pub(crate) fn account(user: &str) -> Result<Account, Problem> {
+    site::account(user)?.ok_or_else(|| Problem::NoSuchUser(user.to_owned()))
+}
+
 impl<'a> Desk<'a> {
     /// Finds out who serves this user.
     pub(crate) fn open(site: Option<&'a Site>, common: &Common) -> Result<Self, Problem> {
         match (site, &common.user) {
             (Some(site), Some(user)) => {
-                let account = site::account(user)?.ok_or_else(|| Problem::NoSuchUser(user.clone()))?;
                 let by = getuid().as_raw();
-                Ok(Self::Here(Box::new(SelfService::new(site, account, by, site::entropy, &log))))
+                Ok(Self::Here(Box::new(SelfService::new(site, account(user)?, by, site::entropy, &log))))
             }
             (Some(_), None) => {
                 Err(Problem::Usage("root must say whose second factor is meant: otp-enroll --user USER".into()))

@@ -11,8 +11,8 @@ use crate::alternate::AlternateScreen;
 use crate::cli::PictureKind;
 use crate::desk::{Desk, unexpected};
 use crate::image;
+use crate::new_file;
 use crate::page::{self, page};
-use crate::picture;
 use crate::problem::{Problem, declined_text};
 use crate::say::Voice;
 use crate::terminal::{AskError, Terminal};
@@ -24,8 +24,8 @@ const CODES_UNSEEN: &str = "interrupted: it is set up, but not all was shown; ne
 pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), Problem> {
     let qr = Qr::of(offer.uri.expose())?;
     match kind {
-        PictureKind::Svg => picture::write_new(path, image::svg(&qr).as_bytes())?,
-        PictureKind::Png => picture::write_new(path, &image::png(&qr)?)?,
+        PictureKind::Svg => new_file::write(path, image::svg(&qr).as_bytes())?,
+        PictureKind::Png => new_file::write(path, &image::png(&qr)?)?,
     }
     Ok(())
 }
@@ -146,7 +146,7 @@ pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Res
         text.push_str(code.expose());
         text.push('\n');
     }
-    Ok(picture::write_new(path, text.as_bytes())?)
+    Ok(new_file::write(path, text.as_bytes())?)
 }
 
 /// The text beside the QR code.

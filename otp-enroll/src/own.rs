@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use otp_core::decide::Refusal;
 use otp_core::request::{Confidential, DeviceStatus, Reply, Request, Status};
 use serde::Serialize;
 
 use crate::cli::Enrolment;
 use crate::desk::{Desk, unexpected};
 use crate::guide;
-use crate::picture;
+use crate::new_file;
 use crate::problem::Problem;
 use crate::say::Voice;
 use crate::scripted;
@@ -46,7 +47,7 @@ fn prepare(enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
     let terminal = voice.terminal()?;
     scripted::somewhere_for_codes(enrolment.save_recovery.as_deref(), terminal.interactive)?;
     match enrolment.picture().map_err(Problem::Usage)? {
-        Some((_, path)) => Ok(picture::can_write_new(&path)?),
+        Some((_, path)) => Ok(new_file::can_be_written(&path)?),
         None => Ok(()),
     }
 }
@@ -150,10 +151,7 @@ pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, voice: &Voice) -> Result<(
 
 /// New recovery codes.
 pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, voice: &Voice) -> Result<(), Problem> {
-    let status = desk.status()?;
-    if !status.enrolled {
-        return Err(Problem::Refused(otp_core::decide::Refusal::NotEnrolled));
-    }
+    let status = enrolled(desk)?;
     let mut terminal = voice.terminal()?;
     scripted::somewhere_for_codes(save, terminal.interactive)?;
     let proof = voice.ask_code(PROOF)?;
@@ -163,6 +161,12 @@ pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, voice: &Voice) 
     } else {
         guide::recovery_codes(&mut terminal, &codes, &status.user, save, voice)
     }
+}
+
+/// What is set up, for what is done with that alone.
+fn enrolled(desk: &mut Desk<'_>) -> Result<Status, Problem> {
+    let status = desk.status()?;
+    if status.enrolled { Ok(status) } else { Err(Problem::Refused(Refusal::NotEnrolled)) }
 }
 
 /// Asks for codes again from addresses that are remembered.
@@ -181,10 +185,7 @@ pub(crate) fn test(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
         right: bool,
         recovery_codes_left: u8,
     }
-    let status = desk.status()?;
-    if !status.enrolled {
-        return Err(Problem::Refused(otp_core::decide::Refusal::NotEnrolled));
-    }
+    let status = enrolled(desk)?;
     let proof = voice.ask_code("Code to try: ")?;
     desk.ask(Request::Test { proof })?;
     let left = desk.status()?.recovery_codes_left;

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use otp_core::decide::Refusal;
 use otp_core::error::Error;
 use otp_core::qr::TooLong;
-use otp_core::request::{Declined, refusal_text};
+use otp_core::record::Lock;
+use otp_core::request::Declined;
 use otp_core::time::Seconds;
 
 use crate::alternate::ScreenError;
-use crate::picture::PictureError;
+use crate::new_file::FileError;
 use crate::terminal::AskError;
 
 /// Why a command was not done.
@@ -47,7 +48,7 @@ pub(crate) enum Problem {
     /// The terminal cannot be used.
     Screen(ScreenError),
     /// A picture or a list of codes could not be written.
-    Picture(PictureError),
+    File(FileError),
     /// A program that this one asks could not be run.
     Tool(&'static str, io::Error),
     /// The URI could not be drawn.
@@ -113,7 +114,7 @@ impl Problem {
             | Self::Helper(_)
             | Self::Ask(_)
             | Self::Screen(_)
-            | Self::Picture(_)
+            | Self::File(_)
             | Self::Qr(_)
             | Self::Png(_)
             | Self::Tool(..)
@@ -156,7 +157,7 @@ impl Problem {
             Self::Reported { hint, .. } => hint,
             Self::Helper(_) => "the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)",
             Self::Ask(AskError::Closed) => "nothing was changed",
-            Self::Picture(error) => error.hint(),
+            Self::File(error) => error.hint(),
             Self::CodesUnseen(_) => "they are in force all the same; get others with: otp-enroll recovery",
             Self::Faults(_) => "logins may be refused until this is mended",
             Self::Unusable(_) => {
@@ -191,7 +192,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(why) => f.write_str(&refusal_text(why)),
+            Self::Refused(why) => f.write_str(&refusal_text(*why)),
             Self::Declined(declined) => f.write_str(&declined_text(*declined)),
             Self::Usage(what) => f.write_str(what),
             Self::NoSuchUser(user) => write!(f, "there is no user {user:?}"),
@@ -211,7 +212,7 @@ impl fmt::Display for Problem {
             Self::Helper(error) => write!(f, "the helper {} cannot be asked: {error}", otp_core::site::HELPER),
             Self::Ask(error) => error.fmt(f),
             Self::Screen(error) => error.fmt(f),
-            Self::Picture(error) => error.fmt(f),
+            Self::File(error) => error.fmt(f),
             Self::Qr(error) => error.fmt(f),
             Self::Tool(tool, error) => write!(f, "{tool} cannot be asked: {error}"),
             Self::Png(error) => write!(f, "the QR code could not be encoded as PNG: {error}"),
@@ -231,6 +232,38 @@ impl fmt::Display for Problem {
             Self::Faults(faults) => write!(f, "{faults} faults were found"),
             Self::Cancelled => f.write_str("cancelled: nothing was changed"),
         }
+    }
+}
+
+/// What a person is told about a refusal in their own terminal, where they have already logged in.
+fn refusal_text(why: Refusal) -> String {
+    match why {
+        Refusal::Wrong { clock_behind: Some(gap), .. } => {
+            format!(
+                "that code is wrong; this machine's clock is {gap} behind your last login, so right ones may look so"
+            )
+        }
+        Refusal::Wrong { failures: 1, clock_behind: None } => "that code is wrong".into(),
+        Refusal::Wrong { failures, clock_behind: None } => {
+            format!("that code is wrong ({failures} wrong codes in a row)")
+        }
+        Refusal::Replayed { clock_behind: None } => {
+            "that code was used already; wait until the app shows the next one".into()
+        }
+        Refusal::Replayed { clock_behind: Some(gap) } => {
+            format!("that code was used already, and this machine's clock is {gap} behind your last login")
+        }
+        Refusal::Spent => "that recovery code was used already".into(),
+        Refusal::UnknownRecovery => "that is none of your recovery codes".into(),
+        Refusal::Locked(Lock::Until(time)) => {
+            format!("too many wrong codes: only a recovery code is accepted until {time}")
+        }
+        Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => {
+            "too many wrong codes: only a recovery code is accepted until an administrator unlocks".into()
+        }
+        Refusal::Malformed => "that is neither a code of 6 to 8 digits nor a recovery code".into(),
+        Refusal::NotEnrolled => "no second factor is set up".into(),
+        Refusal::UnknownUser => "there is no such account".into(),
     }
 }
 
@@ -270,9 +303,9 @@ impl From<ScreenError> for Problem {
     }
 }
 
-impl From<PictureError> for Problem {
-    fn from(error: PictureError) -> Self {
-        Self::Picture(error)
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
     }
 }
 
@@ -287,3 +320,6 @@ impl From<png::EncodingError> for Problem {
         Self::Png(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::desk::{Desk, unexpected};
 use crate::guide;
-use crate::picture;
+use crate::new_file;
 use crate::problem::Problem;
 use crate::say::Voice;
 use crate::terminal::{AskError, Terminal};
@@ -74,7 +74,7 @@ pub(crate) fn recovery_codes(
 /// output that nobody reads. (One that was closed is /dev/null by the time we run.)
 pub(crate) fn somewhere_for_codes(save: Option<&Path>, shown: bool) -> Result<(), Problem> {
     match save {
-        Some(path) => Ok(picture::can_write_new(path)?),
+        Some(path) => Ok(new_file::can_be_written(path)?),
         None if shown || !is_null(&io::stdout()) => Ok(()),
         None => Err(Problem::Usage(
             "standard output is closed or /dev/null, which would lose the recovery codes: say --save-recovery FILE"

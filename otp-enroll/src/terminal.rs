@@ -138,8 +138,6 @@ impl fmt::Display for AskError {
     }
 }
 
-impl std::error::Error for AskError {}
-
 impl From<io::Error> for AskError {
     fn from(error: io::Error) -> Self {
         AskError::Io(error)

@@ -8,7 +8,7 @@ use otp_core::audit::{Event, Severity};
 use otp_core::policy::Place;
 use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_TEXT_INFO, PamMessageStyle, PamResultCode};
 use pam::conv::Conv;
-use pam::items::{AuthTok, RHost, Service, Tty, User};
+use pam::items::{AuthTok, Item, RHost, Service, Tty, User};
 use pam::module::PamHandle;
 
 use crate::native;
@@ -74,8 +74,12 @@ impl<'a> PamHost<'a> {
         Self { handle, silent }
     }
 
+    fn item<'b, T: Item<'b>>(&'b self) -> Option<T> {
+        self.handle.get_item().ok().flatten()
+    }
+
     fn converse(&self, style: PamMessageStyle, text: &str) -> Result<Option<Typed>, Silence> {
-        let conversation = self.handle.get_item::<Conv<'_>>().ok().flatten().ok_or(Silence::Failed)?;
+        let conversation: Conv<'_> = self.item().ok_or(Silence::Failed)?;
         let answer = conversation.send(style, text).map_err(|code| Silence::of(&code))?;
         Ok(answer.map(|answer| Typed::new(answer.as_bytes().to_vec())))
     }
@@ -95,20 +99,16 @@ impl Host for PamHost<'_> {
     }
 
     fn still_names(&self, user: &str) -> bool {
-        let present = self.handle.get_item::<User<'_>>().ok().flatten();
-        present.is_some_and(|present| present.to_bytes() == user.as_bytes())
+        self.item().is_some_and(|present: User<'_>| present.to_bytes() == user.as_bytes())
     }
 
     fn place(&self) -> Place {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let service = self.handle.get_item::<Service<'_>>().ok().flatten();
-        let rhost = self.handle.get_item::<RHost<'_>>().ok().flatten();
-        let tty = self.handle.get_item::<Tty<'_>>().ok().flatten();
-        let tty = tty.map(|tty| text(tty.to_bytes()));
+        let text = |item: &CStr| item.to_string_lossy().into_owned();
+        let rhost = self.item().map(|rhost: RHost<'_>| text(&rhost));
         Place {
-            service: service.map_or_else(String::new, |service| text(service.to_bytes())),
-            rhost: rhost.map(|rhost| text(rhost.to_bytes())).filter(|rhost| !rhost.is_empty()),
-            tty: tty.map(|tty| tty.strip_prefix("/dev/").map_or(tty.clone(), str::to_owned)),
+            service: self.item().map_or_else(String::new, |service: Service<'_>| text(&service)),
+            rhost: rhost.filter(|rhost| !rhost.is_empty()),
+            tty: self.item().map(|tty: Tty<'_>| Place::terminal(&text(&tty))),
             nullok: false,
         }
     }
@@ -118,8 +118,7 @@ impl Host for PamHost<'_> {
     }
 
     fn password(&self) -> Option<Typed> {
-        let password = self.handle.get_item::<AuthTok<'_>>().ok().flatten()?;
-        Some(Typed::new(password.as_bytes().to_vec()))
+        self.item().map(|password: AuthTok<'_>| Typed::new(password.as_bytes().to_vec()))
     }
 
     fn hand_on(&mut self, password: &Typed) -> bool {

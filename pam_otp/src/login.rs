@@ -76,11 +76,11 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
             return Ok(Outcome::Verified);
         }
         Demand::Nothing(ruling) => {
-            host.log(&Event::NotAsked { user, rhost, demand: &demand, enforced });
+            host.log(&Event::NotAsked { user, rhost, ruling: &ruling });
             announce(host, &ruling);
             return Ok(Outcome::NotAsked);
         }
-        Demand::SetUp(_) => {
+        Demand::SetUp(ruling) => {
             // Hosts that are not root often stop here, and never come to where set-up would be missed.
             if matches!(authority, Authority::Helper) {
                 return Err(Failure::NoSetUp);
@@ -89,7 +89,7 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
             if enforced && !host.set_mark(user) {
                 return Err(Failure::NoMark);
             }
-            host.log(&Event::NotAsked { user, rhost, demand: &demand, enforced });
+            host.log(&Event::SetUpPending { user, rhost, ruling: &ruling, enforced });
             return Ok(Outcome::NotAsked);
         }
     }

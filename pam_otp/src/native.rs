@@ -1,4 +1,4 @@
-//! The one file with unsafe code: PAM's entry points, and the two calls that pam-bindings lacks.
+//! The one file with unsafe code: PAM's entry points, and the calls that pam-bindings lacks.
 #![expect(unsafe_code, reason = "C interface; every block names the fact it rests on")]
 #![expect(unreachable_pub, reason = "pam_hooks! exports the entry points")]
 

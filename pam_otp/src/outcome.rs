@@ -171,3 +171,102 @@ impl From<Silence> for Failure {
         Self::Silence(silence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_says_what_happened_and_what_to_do_and_lets_nobody_in() {
+        let went_away = "the client went away, or cannot answer a second prompt";
+        for (failure, text, hint, code) in [
+            (
+                Failure::Argument("nulok".into()),
+                "the module argument nulok cannot be honoured",
+                "correct the module's line in the PAM file: see pam_otp(8)",
+                PamResultCode::PAM_SERVICE_ERR,
+            ),
+            (
+                Failure::from(Error::UnknownGroup("staff".into())),
+                "a policy rule names the group staff, which does not exist",
+                "make the group or correct the rule; `otp-enroll admin check` finds such rules",
+                PamResultCode::PAM_SERVICE_ERR,
+            ),
+            (
+                Failure::from(Error::Entropy),
+                "the system gives no random bytes",
+                "getrandom(2) failed; nothing was changed",
+                PamResultCode::PAM_AUTHINFO_UNAVAIL,
+            ),
+            (
+                Failure::Helper("is mute".into()),
+                "the helper HELPER is mute",
+                "check that the helper is installed, set-group-ID pam_otp, and may reach the records",
+                PamResultCode::PAM_AUTHINFO_UNAVAIL,
+            ),
+            (Failure::from(Silence::Failed), "the conversation gave no answer", went_away, PamResultCode::PAM_CONV_ERR),
+            (
+                Failure::from(Silence::Again),
+                "the conversation gave no answer",
+                went_away,
+                PamResultCode::PAM_INCOMPLETE,
+            ),
+            (
+                Failure::from(Silence::NoName),
+                "the host gave no user name that is UTF-8",
+                went_away,
+                PamResultCode::PAM_USER_UNKNOWN,
+            ),
+            (
+                Failure::NoPassword,
+                "there is no password to take a code from, or it cannot be handed on",
+                "with use_first_pass a module earlier in the stack must ask for the password",
+                PamResultCode::PAM_AUTH_ERR,
+            ),
+            (
+                Failure::UserChanged,
+                "the user name changed while a code was typed",
+                "the PAM application changed PAM_USER during its conversation",
+                PamResultCode::PAM_AUTH_ERR,
+            ),
+            (
+                Failure::NoMark,
+                "the PAM environment takes no variable",
+                "pam_putenv failed: the host is short of memory",
+                PamResultCode::PAM_AUTHINFO_UNAVAIL,
+            ),
+            (
+                Failure::NoSetUp,
+                "a process that is not root sets up no second factor",
+                "the user runs otp-enroll, or logs in where the host is root",
+                PamResultCode::PAM_AUTH_ERR,
+            ),
+            (
+                Failure::Missed,
+                "set-up is owed, and the login did not come through it",
+                "the PAM file wants an account and a password line with pam_otp.so too: see the examples",
+                PamResultCode::PAM_CRED_ERR,
+            ),
+        ] {
+            assert_eq!(failure.to_string(), text.replace("HELPER", otp_core::site::HELPER));
+            assert_eq!(failure.hint(), hint, "{text}");
+            assert_eq!(Outcome::Failed(failure).pam_code(), code, "{text}");
+        }
+    }
+
+    #[test]
+    fn in_a_rollout_everybody_passes_but_whom_the_host_is_to_ask_again() {
+        type Case = (fn() -> Outcome, PamResultCode, PamResultCode);
+        let cases: [Case; 5] = [
+            (|| Outcome::Verified, PamResultCode::PAM_SUCCESS, PamResultCode::PAM_SUCCESS),
+            (|| Outcome::NotAsked, PamResultCode::PAM_IGNORE, PamResultCode::PAM_IGNORE),
+            (|| Outcome::Refused(Refusal::Malformed), PamResultCode::PAM_AUTH_ERR, PamResultCode::PAM_IGNORE),
+            (|| Outcome::Failed(Silence::Failed.into()), PamResultCode::PAM_CONV_ERR, PamResultCode::PAM_IGNORE),
+            (|| Outcome::Failed(Silence::Again.into()), PamResultCode::PAM_INCOMPLETE, PamResultCode::PAM_INCOMPLETE),
+        ];
+        for (outcome, enforced, in_rollout) in cases {
+            assert_eq!(outcome().unless_rollout(true).pam_code(), enforced);
+            assert_eq!(outcome().unless_rollout(false).pam_code(), in_rollout);
+        }
+    }
+}

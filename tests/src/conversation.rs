@@ -6,7 +6,6 @@ use std::{
     fmt,
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver},
     thread::{self, JoinHandle},
@@ -119,23 +118,17 @@ pub struct Talk {
 impl Talk {
     /// `pam_authenticate` for `user`, as this process's user, with the delay after a failure told instead of slept.
     pub fn new(service: &Service, user: &str) -> Talk {
-        let confdir = service.confdir().map(Path::to_owned);
-        let mut talk = Talk::with(service.name(), user);
-        if let Some(dir) = confdir {
+        let mut talk = Talk {
+            options: vec!["--set-faildelay-off".into()],
+            calls: "authenticate".to_owned(),
+            service: service.name().to_owned(),
+            user: user.to_owned(),
+            ids: None,
+        };
+        if let Some(dir) = service.confdir() {
             talk.options.extend(["--confdir".into(), dir.into()]);
         }
         talk
-    }
-
-    /// The same with a service of the machine, by name.
-    pub fn with(service: &str, user: &str) -> Talk {
-        Talk {
-            options: vec!["--set-faildelay-off".into()],
-            calls: "authenticate".to_owned(),
-            service: service.to_owned(),
-            user: user.to_owned(),
-            ids: None,
-        }
     }
 
     /// Another user's name in place of the one given first; `-` lets the module ask.
@@ -180,7 +173,7 @@ impl Talk {
 
     /// The command line, for a test that starts it in its own way (under strace, with limits).
     pub fn command(&self) -> Command {
-        let mut command = Command::new(self.program());
+        let mut command = Command::new(machine::program("pamtalk"));
         command.args(&self.options).args(["--call", &self.calls, &self.service, &self.user]);
         if let Some((uid, gid)) = self.ids {
             command.uid(uid).gid(gid);
@@ -255,10 +248,6 @@ impl Talk {
         conversation.hang_up();
         while conversation.listen().is_some() {}
         conversation.finish()
-    }
-
-    fn program(&self) -> PathBuf {
-        machine::program("pamtalk")
     }
 }
 

@@ -10,8 +10,12 @@ use crate::{
     users::TestUser,
 };
 
+/// What pam_unix asks for.
+pub const PASSWORD: &str = "Password: ";
 /// What asks for a code, where the configuration says nothing else.
-pub const PROMPT: &str = "Verification code: ";
+pub const CODE: &str = "Verification code: ";
+/// What asks for both as one, likewise.
+pub const BOTH: &str = "Password and verification code: ";
 /// What a person sees when it is not their fault.
 pub const UNAVAILABLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";
 

@@ -2,14 +2,13 @@
 //!
 //! Whatever touches `/etc`, users or `/dev/log` runs on a throwaway copy of the machine (`tests/machine`) and refuses
 //! to run anywhere else.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::arithmetic_side_effects,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test that cannot go on stops where it is; waiting for real programs takes a real clock and a real environment"
 )]
@@ -18,6 +17,7 @@ pub mod app;
 pub mod conversation;
 pub mod desk;
 pub mod disk;
+pub mod draw;
 pub mod drawing;
 pub mod fault;
 pub mod long_lived;

@@ -57,13 +57,18 @@ pub fn program(name: &str) -> PathBuf {
     target
 }
 
+/// A file or folder of the tree that this was built from.
+pub fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
+}
+
 /// A Debian package that is unpacked in cargo's target folder and not installed: see `unpacked` in the Makefile.
 ///
 /// # Panics
 /// When it is not there.
 pub fn unpacked(package: &str) -> PathBuf {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let folder = env::var_os("CARGO_TARGET_DIR").map_or(beside, PathBuf::from).join("unpacked").join(package);
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| source("target"), PathBuf::from);
+    let folder = target.join("unpacked").join(package);
     assert!(folder.exists(), "{} is missing: make unpacked", folder.display());
     folder
 }

@@ -1,16 +1,15 @@
 //! What programs do to a record: each operation as a value, to be cut off, failed, or robbed of its unflushed writes.
 
 use crate::{
-    app::{App, Enrolled},
+    app::{App, Enrolled, codes},
     conversation::{Talk, unquote},
     ordeal::{Operation, Scene, Standing, Told, guess},
     outcome::Dialogue,
     phone::{key, recovery_codes},
+    site::HELPER,
 };
 use serde_json::{Value, json};
 use std::process::Command;
-
-const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
 
 /// A PAM host of root's lets somebody in by a code of the device.
 pub const LOGIN: Operation = Operation {
@@ -351,10 +350,6 @@ fn answered(told: Told, answer: &Value, talk: Dialogue) -> Told {
     let failed = error.is_some_and(|error| !error.contains("in force")) || !answer["declined"].is_null();
     let ended = told.ended(talk.end());
     Told { done, failed, said: answer.to_string(), ..ended }
-}
-
-fn codes(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(|code| code.as_str().map(str::to_owned)).collect()
 }
 
 /// A test of each operation, or of each one named, that calls a function with its name and itself.

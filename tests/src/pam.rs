@@ -81,7 +81,7 @@ const NAMES: [&str; 32] = [
     "INCOMPLETE",
 ];
 
-/// One of the six things an application asks of PAM.
+/// What an application asks of PAM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {
     /// `pam_authenticate`
@@ -141,8 +141,6 @@ pub enum Item {
     Tty,
     /// `PAM_RHOST`
     Rhost,
-    /// `PAM_RUSER`
-    Ruser,
 }
 
 /// One transaction, from `pam_start` to `pam_end`.
@@ -194,7 +192,6 @@ impl Transaction {
         let number = match item {
             Item::Tty => 3,
             Item::Rhost => 4,
-            Item::Ruser => 8,
         };
         let value = text(value).unwrap();
         // SAFETY: the handle is live; libpam copies the string.
@@ -230,13 +227,7 @@ impl Transaction {
         unsafe { owned(pam_getenv(self.handle, name.as_ptr())) }
     }
 
-    /// `pam_strerror`.
-    pub fn explain(&self, code: Code) -> String {
-        // SAFETY: the answer is a constant of libpam.
-        unsafe { owned(pam_strerror(self.handle, code.0)) }.unwrap_or_default()
-    }
-
-    /// One of the six calls; modules speak to the [`Host`] meanwhile.
+    /// One of the calls; modules speak to the [`Host`] meanwhile.
     pub fn call(&mut self, call: Call) -> Code {
         const PAM_SILENT: c_int = 0x8000;
         let silent = if self.silent { PAM_SILENT } else { 0 };
@@ -394,7 +385,6 @@ unsafe extern "C" {
     fn pam_set_item(handle: *mut Handle, item: c_int, value: *const c_void) -> c_int;
     fn pam_putenv(handle: *mut Handle, assignment: *const c_char) -> c_int;
     fn pam_getenv(handle: *mut Handle, name: *const c_char) -> *const c_char;
-    fn pam_strerror(handle: *mut Handle, code: c_int) -> *const c_char;
     fn pam_authenticate(handle: *mut Handle, flags: c_int) -> c_int;
     fn pam_acct_mgmt(handle: *mut Handle, flags: c_int) -> c_int;
     fn pam_setcred(handle: *mut Handle, flags: c_int) -> c_int;

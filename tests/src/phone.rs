@@ -1,10 +1,16 @@
 //! A user's authenticator app and slip of recovery codes: set up by the real otp-enroll, read with the real oathtool.
 
-use crate::{app::App, conversation::Talk, machine, script::Script, site::Site, users::TestUser};
+use crate::{
+    app::{App, codes},
+    conversation::Talk,
+    outcome::Dialogue,
+    script::Script,
+    site::Site,
+    users::TestUser,
+};
 use std::{
     cell::{Cell, RefCell},
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 /// What a person has after setting up. The code that confirmed it is spent.
@@ -12,14 +18,12 @@ use std::{
 pub struct Phone {
     /// Whose it is.
     pub user: String,
-    /// The key, in Base32.
-    pub secret: String,
+    /// The app on it.
+    pub app: App,
     /// The key, in HEX.
     pub hex: String,
     /// The recovery codes, in the order in which they were handed out.
     pub recovery: Vec<String>,
-    digits: u64,
-    period: i64,
     /// Steps from the time at which the last code was handed out to its own.
     at: Cell<i64>,
     last: RefCell<String>,
@@ -47,46 +51,27 @@ impl Phone {
 
     /// Of a user who typed in a key that a login showed. Nothing is confirmed yet, and there are no recovery codes.
     pub fn with_key(site: &Site, user: &str, key: &str) -> Phone {
-        Phone {
-            user: user.to_owned(),
-            secret: key.to_owned(),
-            hex: App::of(key).hex(),
-            recovery: Vec::new(),
-            digits: 6,
-            period: 30,
-            at: Cell::new(1 - site.window().max(2)),
-            last: RefCell::default(),
-            used: Cell::new(0),
-        }
+        let app = App::of(key);
+        Phone::new(site, user, app.hex(), app)
     }
 
     fn enrol_by(mut command: Command, site: &Site) -> Phone {
-        let mut enroll = command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(enroll.stdout.take().unwrap()).lines();
-        let mut line = || {
-            let line = lines.next().unwrap_or_else(|| panic!("otp-enroll says nothing more")).unwrap();
-            serde_json::from_str::<serde_json::Value>(&line).unwrap()
-        };
-        let offer = line();
-        let text = |key: &str| offer[key].as_str().unwrap_or_else(|| panic!("no {key} in {offer}")).to_owned();
-        let mut phone = Phone {
-            user: text("user"),
-            secret: text("secret"),
-            hex: text("hex"),
-            recovery: Vec::new(),
-            digits: offer["digits"].as_u64().unwrap(),
-            period: offer["period"].as_i64().unwrap(),
-            // With an old code where old ones are accepted: all later ones are still unused then. Not with the oldest,
-            // since the clock may go on meanwhile.
-            at: Cell::new(1 - site.window().max(2)),
-            last: RefCell::default(),
-            used: Cell::new(0),
-        };
-        writeln!(enroll.stdin.take().unwrap(), "{}", phone.next_code()).unwrap();
-        let codes = line()["recovery_codes"].clone();
-        phone.recovery = codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();
-        assert!(enroll.wait().unwrap().success());
+        let mut enroll = Dialogue::start(command.arg("--json"));
+        let offer = enroll.json();
+        let text = |key: &str| offer[key].as_str().unwrap_or_else(|| panic!("no {key} in {offer}"));
+        let mut phone = Phone::new(site, text("user"), text("hex").to_owned(), App::scan(text("uri")));
+        enroll.say(&phone.next_code());
+        phone.recovery = codes(&enroll.json()["recovery_codes"]);
+        assert_eq!(enroll.end().code, Some(0));
         phone
+    }
+
+    fn new(site: &Site, user: &str, hex: String, app: App) -> Phone {
+        // An old code comes first where old ones are accepted: all later ones are still unused then. Not the oldest,
+        // since the clock may go on meanwhile.
+        let at = Cell::new(1 - site.window().max(2));
+        let (recovery, last, used) = (Vec::new(), RefCell::default(), Cell::new(0));
+        Phone { user: user.to_owned(), app, hex, recovery, at, last, used }
     }
 
     /// The code that is shown `steps` from now.
@@ -94,7 +79,7 @@ impl Phone {
     /// # Panics
     /// When oathtool fails.
     pub fn code(&self, steps: i64) -> String {
-        self.codes(steps, 0).remove(0)
+        self.app.codes(steps, 0).remove(0)
     }
 
     /// The next code that was not handed out yet: shown now, earlier or later, and accepted where the window is wide
@@ -113,13 +98,12 @@ impl Phone {
         self.last.borrow().clone()
     }
 
-    /// Six digits that are no code within an hour.
+    /// As [`App::wrong`].
     ///
     /// # Panics
     /// When oathtool fails.
     pub fn wrong(&self) -> String {
-        let near = self.codes(-3600 / self.period, 7200 / self.period);
-        (0..).map(|guess| format!("{guess:06}")).find(|guess| !near.contains(guess)).unwrap_or_default()
+        self.app.wrong()
     }
 
     /// The next unused recovery code.
@@ -129,14 +113,6 @@ impl Phone {
     pub fn recovery_code(&self) -> String {
         self.used.set(self.used.get() + 1);
         self.recovery[self.used.get() - 1].clone()
-    }
-
-    fn codes(&self, first: i64, more: i64) -> Vec<String> {
-        let mut oathtool = Command::new("oathtool");
-        oathtool.args(["--totp", "--base32", &format!("--digits={}", self.digits)]);
-        oathtool.arg(format!("--time-step-size={}s", self.period)).arg(format!("--window={more}"));
-        oathtool.arg(format!("--now=now {:+} seconds", first * self.period)).arg(&self.secret);
-        machine::run(&mut oathtool).lines().map(str::to_owned).collect()
     }
 
     /// A script in which this phone is at hand: `%user`; `%next` is a fresh code and `%last` the same once more; `%wrong`;

@@ -5,6 +5,7 @@
 //! rounds in which one took longer has a known spread whatever the noise is (binomial: half of 1/√rounds), a bound of
 //! several such spreads is not met by chance, and nothing has to be tried again.
 
+use crate::draw::Draw;
 use std::fmt;
 
 /// One kind of login.
@@ -19,7 +20,7 @@ struct Kind {
 #[derive(Debug)]
 pub struct Rounds {
     kinds: Vec<Kind>,
-    lot: u64,
+    lot: Draw,
 }
 
 /// How one kind differs from the first.
@@ -39,16 +40,12 @@ impl Rounds {
     /// These kinds, not measured yet.
     pub fn of<S: Into<String>>(kinds: impl IntoIterator<Item = S>) -> Rounds {
         let kind = |name: S| Kind { name: name.into(), times: Vec::new() };
-        Rounds { kinds: kinds.into_iter().map(kind).collect(), lot: 0x9E37_79B9_7F4A_7C15 }
+        Rounds { kinds: kinds.into_iter().map(kind).collect(), lot: Draw::default() }
     }
 
     /// One round: `login` is called with the number of each kind, and says how many nanoseconds it took.
     pub fn round(&mut self, mut login: impl FnMut(usize) -> u64) {
-        let mut order: Vec<usize> = (0..self.kinds.len()).collect();
-        for last in (1..order.len()).rev() {
-            order.swap(last, self.draw(last + 1));
-        }
-        for kind in order {
+        for kind in self.lot.order(self.kinds.len()) {
             #[expect(clippy::as_conversions, reason = "nanoseconds of minutes fit")]
             self.kinds[kind].times.push(login(kind) as f64);
         }
@@ -70,14 +67,6 @@ impl Rounds {
             }
         };
         others.iter().map(compare).collect()
-    }
-
-    /// xorshift64: an order that nobody chose, and the same in each run.
-    fn draw(&mut self, below: usize) -> usize {
-        self.lot ^= self.lot << 13;
-        self.lot ^= self.lot >> 7;
-        self.lot ^= self.lot << 17;
-        usize::try_from(self.lot % u64::try_from(below).unwrap()).unwrap()
     }
 }
 

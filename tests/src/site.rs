@@ -11,7 +11,9 @@ use std::{
 /// Where the module, the helper and otp-enroll look when nobody says otherwise.
 const CONFIG: &str = "/etc/pam_otp/pam_otp.toml";
 /// The machine's records. On the real disk, and with it every state directory beneath it.
-const STATE: &str = "/var/lib/pam_otp";
+pub const STATE: &str = "/var/lib/pam_otp";
+/// The helper that `make install` installs.
+pub const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
 
 /// A configuration file and the records it names.
 #[derive(Clone, Debug)]
@@ -71,19 +73,9 @@ impl Site {
     /// # Panics
     /// When there is no such example.
     pub fn set_example(&self, name: &str) {
-        let example = fs::read_to_string(examples().join(name).with_extension("toml")).unwrap();
+        let example = example(&format!("{name}.toml"));
         let (state, window) = (self.state.display(), self.window);
         self.write(&format!("state_directory = \"{state}\"\n{example}\n[code]\nwindow = {window}\n"));
-    }
-
-    /// The stack in `config/examples/pam.d/NAME` for this site.
-    ///
-    /// # Panics
-    /// When there is no such example.
-    pub fn example_stack(&self, name: &str) -> String {
-        let example = fs::read_to_string(examples().join("pam.d").join(name)).unwrap();
-        let line = format!("pam_otp.so config={}", self.config.display());
-        example.replace("pam_otp.so", &line) + "session required pam_permit.so\n"
     }
 
     /// The configuration file.
@@ -122,13 +114,20 @@ impl Site {
     /// # Panics
     /// When there is no such example.
     pub fn example(&self, name: &str) -> String {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples/pam.d").join(name);
-        let lines = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let lines = example(&format!("pam.d/{name}"));
         if self.config == Path::new(CONFIG) {
             lines
         } else {
             lines.replace("pam_otp.so", &format!("pam_otp.so config={}", self.config.display()))
         }
+    }
+
+    /// The same as a whole stack, whose session is everybody's.
+    ///
+    /// # Panics
+    /// When there is no such example.
+    pub fn example_stack(&self, name: &str) -> String {
+        self.example(name) + "session required pam_permit.so\n"
     }
 
     /// The file with a user's credentials.
@@ -168,8 +167,9 @@ impl Site {
     }
 }
 
-fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples")
+fn example(name: &str) -> String {
+    let path = machine::source("config/examples").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
 
 /// Writes into a file that is there, whoever it belongs to. Without O_CREAT: with that, Linux keeps even root from files

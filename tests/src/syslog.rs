@@ -52,6 +52,15 @@ pub fn of_module(mark: Mark, pid: u32) -> Vec<String> {
     lines_since(mark).iter().filter_map(message).collect()
 }
 
+/// What `pam_otp` logged at logins to this service: `refused user=…`, one for each line.
+///
+/// # Panics
+/// When the collector does not answer.
+pub fn of_logins(mark: Mark, service: &str) -> Vec<String> {
+    let sign = format!(" pam_otp({service}:auth): ");
+    lines_since(mark).iter().filter_map(|line| Some(line.split_once(&sign)?.1.to_owned())).collect()
+}
+
 /// The first line since `mark` with `text` in it, waiting for it as long as `patience`.
 ///
 /// # Errors

@@ -35,10 +35,7 @@ impl Token {
     }
 
     /// The next code and those after it, which stay unused.
-    ///
-    /// # Panics
-    /// When oathtool fails.
-    pub fn coming(&mut self, count: usize) -> Vec<String> {
+    fn coming(&mut self, count: usize) -> Vec<String> {
         if self.codes.len() < count {
             let mut oathtool = Command::new("oathtool");
             oathtool.arg("--hotp").arg(format!("--counter={}", self.counter)).args(["--window=1999", &self.hex]);

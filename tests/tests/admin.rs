@@ -1,12 +1,15 @@
 //! `otp-enroll admin`: who has what, unlock, reset, disable, check; never a seed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::{app::Enrolled, machine, outcome::Outcome, pty::Pty, syslog, users::TestUser};
+use pam_otp_tests::{
+    app::Enrolled,
+    machine,
+    outcome::Outcome,
+    pty::Pty,
+    site::{HELPER, overwrite},
+    syslog,
+    users::TestUser,
+};
 use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
@@ -225,10 +228,10 @@ fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
             let file = site.file(user, "toml");
             // The line with the seed is the one that is broken.
             let text = fs::read_to_string(&file).unwrap().replace("secret = \"", "secret = ");
-            pam_otp_tests::site::overwrite(file, text);
+            overwrite(file, text);
         }),
-        ("cannot be read", |site, user| pam_otp_tests::site::overwrite(site.file(user, "toml"), "")),
-        ("cannot be read", |site, user| pam_otp_tests::site::overwrite(site.file(user, "state"), vec![b'x'; 4096])),
+        ("cannot be read", |site, user| overwrite(site.file(user, "toml"), "")),
+        ("cannot be read", |site, user| overwrite(site.file(user, "state"), vec![b'x'; 4096])),
         ("is missing, although the user is enrolled", |site, user| fs::remove_file(site.file(user, "state")).unwrap()),
         ("has mode 0644 and must have 0600", |site, user| {
             fs::set_permissions(site.file(user, "toml"), Permissions::from_mode(0o644)).unwrap();
@@ -353,7 +356,6 @@ fn check_finds_what_would_refuse_a_login() {
 
 #[test]
 fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
-    const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
     let (site, alice) = (Site::new(""), TestUser::new("alice"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("otp-helper");

@@ -1,7 +1,7 @@
 //! What is installed, and the source it is made of, as an auditor looks at them first.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::machine;
+use pam_otp_tests::{machine, site::HELPER};
 use std::{
     collections::BTreeSet,
     fs,
@@ -11,7 +11,6 @@ use std::{
 
 /// Bytes of the module without symbols for debugging. The limit is 700 KB, 716,800 bytes.
 const LARGEST_MODULE: u64 = 700_000;
-const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
 
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {
@@ -104,14 +103,10 @@ fn the_helper_has_a_groups_right_and_not_a_users() {
     assert_eq!(state, "2755 root:pam_otp\n1730 root:pam_otp\n");
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
 /// The source files of a crate with their text.
 fn sources(krate: &str) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
-    let mut dirs = vec![root().join(krate).join("src")];
+    let mut dirs = vec![machine::source(krate).join("src")];
     while let Some(dir) = dirs.pop() {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
@@ -146,11 +141,11 @@ fn unsafe_code_is_in_one_file() {
         if text.contains("unsafe") {
             let blocks = lines_with(&text, "unsafe {").len();
             assert_eq!(blocks, text.matches("// SAFETY: ").count(), "each block names the fact it rests on: {path:?}");
-            islands.push(path.strip_prefix(root()).unwrap().display().to_string());
+            islands.push(path.strip_prefix(machine::source("")).unwrap().display().to_string());
         }
     }
     assert_eq!(islands, ["pam_otp/src/native.rs"]);
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(machine::source("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
 
@@ -169,7 +164,7 @@ fn the_crates_that_a_login_runs_through_are_these() {
             "--package",
             krate,
         ]);
-        let lines = machine::run(cargo.current_dir(root()));
+        let lines = machine::run(cargo.current_dir(machine::source("")));
         lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let module = tree("pam_otp");

@@ -1,5 +1,4 @@
 //! Completions of otp-enroll, in the shells that people type into, found where `make install` has put them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{machine, outcome::Outcome, pty::Pty};
 use std::process::Command;

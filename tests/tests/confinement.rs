@@ -1,20 +1,11 @@
 //! What is shipped for SELinux and AppArmor is what their own compilers take. No kernel here enforces it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{machine, outcome::Outcome};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
-
-fn config() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config")
-}
+use std::{fs, process::Command};
 
 #[test]
 fn the_selinux_module_compiles_and_is_packed_with_its_contexts() {
-    let (dir, sources) = (tempfile::tempdir().unwrap(), config().join("selinux"));
+    let (dir, sources) = (tempfile::tempdir().unwrap(), machine::source("config/selinux"));
     let (module, package) = (dir.path().join("pam_otp.mod"), dir.path().join("pam_otp.pp"));
     machine::run(Command::new("checkmodule").args(["-M", "-m", "-o"]).arg(&module).arg(sources.join("pam_otp.te")));
     let mut pack = Command::new("semodule_package");
@@ -43,7 +34,7 @@ fn the_apparmor_abstraction_parses_in_a_profile() {
     let parse = |options: &[&str]| {
         let mut parse = Command::new(unpacked.join("sbin/apparmor_parser"));
         parse.args(["--skip-kernel-load", "--skip-cache", "--config-file", "/dev/null"]).args(options);
-        parse.arg("--base").arg(unpacked.join("etc/apparmor.d")).arg("-I").arg(config().join("apparmor"));
+        parse.arg("--base").arg(unpacked.join("etc/apparmor.d")).arg("-I").arg(machine::source("config/apparmor"));
         let outcome = Outcome::of(parse.arg(&profile), "");
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         outcome.out

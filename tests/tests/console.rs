@@ -1,10 +1,8 @@
 //! The second factor on a terminal: su, sudo and login.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::{phone::Phone, pty::Pty, service::Service, site::Site, syslog, users::TestUser};
+use pam_otp_tests::{desk::CODE, phone::Phone, pty::Pty, service::Service, site::Site, syslog, users::TestUser};
 use std::fs;
-
-const CODE: &str = "Verification code: ";
 
 /// Password, code, and nothing else.
 fn stack(site: &Site) -> String {
@@ -32,12 +30,10 @@ fn ask(program: Pty, password: &str, code: &str) -> (bool, String) {
 
 /// The only line that the module wrote for this user and service.
 fn logged(mark: syslog::Mark, service: &str, user: &str) -> String {
-    let sign = format!(" pam_otp({service}:auth): ");
-    let lines = syslog::lines_since(mark);
-    let lines: Vec<_> = lines.iter().filter_map(|line| Some(line.split_once(&sign)?.1)).collect();
+    let lines = syslog::of_logins(mark, service);
     let of_user: Vec<_> = lines.iter().filter(|line| line.contains(&format!("user={user} "))).collect();
     let [line] = of_user.as_slice() else { panic!("one line, not {lines:#?}") };
-    (**line).to_owned()
+    (*line).clone()
 }
 
 #[test]

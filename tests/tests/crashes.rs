@@ -1,6 +1,5 @@
 //! Programs that die at any of their system calls leave the record as it was or as it was to be, nothing that stays or
 //! blocks the next, and no code that works twice.
-#![allow(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     fault::{Fault, report},

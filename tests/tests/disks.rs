@@ -1,11 +1,6 @@
 //! Disks that are full or read-only, real ones: a right code logs in, once, or is refused with the reason in the log; an
 //! enrolment that does not fit leaves the old one as it is, and says what to do.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     app::{App, Enrolled},

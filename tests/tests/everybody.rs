@@ -1,5 +1,5 @@
 //! What names everybody: how often it reads and writes, in what order it speaks, and how it is interrupted.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{desk::Desk, machine, outcome::Outcome, pty::Pty, site::Site, users::TestUser};
 use std::{fs, process::Command};

@@ -1,5 +1,5 @@
 //! Every file in `config/examples` is taken by the program that it is for: otp-enroll, libpam, sshd.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{conversation::Talk, machine, phone::Phone, service::Service, site::Site, syslog, users::TestUser};
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 /// The files of one folder of the examples that end so.
 fn files(folder: &str, suffix: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples").join(folder);
+    let folder = machine::source("config/examples").join(folder);
     let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     let files: Vec<_> = files.into_iter().filter(|path| path.is_file()).collect();
     assert!(!files.is_empty() && files.iter().all(|path| path.to_str().unwrap().ends_with(suffix)), "{files:?}");

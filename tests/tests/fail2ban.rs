@@ -1,5 +1,5 @@
 //! fail2ban's own reading of lines that the module logged: who is counted, and that nobody can have others banned.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{conversation::Talk, desk::Desk, machine, outcome::Outcome, syslog};
 use std::{
@@ -8,14 +8,16 @@ use std::{
     process::Command,
 };
 
-fn config() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/fail2ban")
-}
-
 /// fail2ban as its package has it, with our files among its own.
 fn fail2ban(dir: &Path) -> PathBuf {
     let unpacked = machine::unpacked("fail2ban");
-    machine::run(Command::new("cp").arg("-r").arg(unpacked.join("etc/fail2ban")).arg(config()).arg(dir));
+    machine::run(
+        Command::new("cp")
+            .arg("-r")
+            .arg(unpacked.join("etc/fail2ban"))
+            .arg(machine::source("config/fail2ban"))
+            .arg(dir),
+    );
     unpacked
 }
 

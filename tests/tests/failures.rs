@@ -1,6 +1,5 @@
 //! Programs whose system calls fail, any of them, libpam's and the C library's included: they do what they are to do, or
 //! say that they did not, and then did not. Nobody is let in without a code, and no code works twice.
-#![allow(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     fault::{ERRORS, Fault, in_full, report},

@@ -1,9 +1,9 @@
 //! What is broken, missing or not to be trusted refuses, says why in the log, and never hangs.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::Talk,
-    desk::{Desk, PROMPT, UNAVAILABLE, cannot_be_asked, logged},
+    desk::{CODE, Desk, UNAVAILABLE, cannot_be_asked, logged},
     machine,
     service::Service,
     site::Site,
@@ -282,7 +282,7 @@ fn something_else_in_place_of_a_file_refuses_and_never_hangs() {
             // … and while a person types.
             let (code, mark) = (desk.next(), syslog::mark());
             let mut conversation = desk.talk().start();
-            assert_eq!(conversation.prompt(), PROMPT);
+            assert_eq!(conversation.prompt(), CODE);
             put(kind, &path, &desk.user);
             conversation.answer(&code);
             let said = conversation.finish();
@@ -329,7 +329,7 @@ fn credentials_that_are_not_this_users_are_damage() {
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{from} -> {to}: {said}");
         let start = format!("err error user={name} error=\"{} {what}", file.display());
         assert!(log.len() == 1 && log[0].starts_with(&start), "{start}\n{log:#?}");
-        assert!(!log[0].contains(&desk.phone.secret), "{log:#?}");
+        assert!(!log[0].contains(&desk.phone.app.secret), "{log:#?}");
     }
     assert_eq!(desk.talk().run(&[desk.next()]).result("authenticate"), "PAM_SUCCESS");
 }

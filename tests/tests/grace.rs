@@ -1,5 +1,5 @@
 //! Grace: after a success the same user is not asked again from the same address for a while.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::Talk, desk::Desk, machine, phone::Phone, site::Site, sshd::Sshd, syslog, users::TestUser,

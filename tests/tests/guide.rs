@@ -1,9 +1,8 @@
 //! The guided set-up and a user's own second factor, on a terminal, as a person without rights meets them.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
     reason = "a test that cannot go on stops where it is"
 )]
 

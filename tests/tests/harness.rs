@@ -1,5 +1,4 @@
 //! The bench tested on modules whose behaviour is known.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Event, Talk},

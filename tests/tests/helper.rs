@@ -1,17 +1,13 @@
 //! The set-group-ID helper in the hands of somebody who means it ill: whatever it is sent and however it is run, a user
 //! reaches their own record, by the helper's rules, and nobody else's.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     app::{App, Enrolled},
+    fault::Traced,
     machine,
     outcome::{Dialogue, Outcome},
+    site::{HELPER, STATE},
     users::TestUser,
 };
 use serde_json::{Value, json};
@@ -24,9 +20,6 @@ use std::{
     thread,
     time::Duration,
 };
-
-const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
-const STATE: &str = "/var/lib/pam_otp";
 
 fn start(user: &TestUser) -> Dialogue {
     Dialogue::start(&mut user.command(HELPER))
@@ -215,6 +208,17 @@ fn a_helper_answers_a_hundred_requests_and_no_more() {
 }
 
 #[test]
+fn a_caller_who_says_nothing_more_is_not_waited_for_for_ever() {
+    let (alice, folder) = (TestUser::new("alice"), tempfile::tempdir().unwrap());
+    let traced = Traced::new(&Command::new(HELPER), Some(&alice), &folder.path().join("trace"));
+    let outcome = Outcome::of(&mut traced.watched(), &"{\"status\":{}}\n".repeat(2));
+    assert_eq!(outcome.json().len(), 2, "{outcome:?}");
+    // For each request and for the one that did not come; nobody catches the signal.
+    let trace = traced.trace();
+    assert_eq!((trace.matches("\nalarm(900)").count(), trace.matches("SIGALRM").count()), (3, 0), "{trace}");
+}
+
+#[test]
 fn changes_want_proof_and_an_offer() {
     let alice = TestUser::new("alice");
     assert_eq!(asked(&alice, &confirm("123456")), json!({"declined": "nothing-offered"}));
@@ -292,13 +296,18 @@ fn of_two_enrolments_at_once_exactly_one_is_in_force() {
 #[test]
 fn a_set_user_id_helper_refuses_to_run() {
     machine::require("a program");
-    let alice = TestUser::new("alice");
+    let (alice, folder) = (TestUser::new("alice"), tempfile::tempdir().unwrap());
     for mode in ["4755", "6755"] {
         let copy = format!("/usr/local/libexec/{}", machine::unique("suid"));
         machine::run(Command::new("install").args(["-o", "root", "-g", "pam_otp", "-m", mode, HELPER, &copy]));
         let outcome = Outcome::of(&mut alice.command(&copy), "{\"status\":{}}\n");
         assert_eq!(outcome.code, Some(1), "{mode}: {outcome:?}");
         assert_eq!(outcome.json()[0]["failed"]["error"], "the helper is set-user-ID", "{mode}");
+        // Only then: who asks must not find the pipe closed.
+        let traced = Traced::new(&Command::new(&copy), Some(&alice), &folder.path().join("trace"));
+        Outcome::of(&mut traced.watched(), "{\"status\":{}}\n");
+        let (heard, said) = (traced.trace().find("\nread(0<"), traced.trace().find("\nwrite(1<"));
+        assert!(heard.is_some() && heard < said, "{}", traced.trace());
         fs::remove_file(copy).unwrap();
     }
     let copy = format!("/usr/local/libexec/{}", machine::unique("plain"));

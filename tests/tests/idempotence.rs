@@ -1,5 +1,4 @@
 //! What configuration management relies on: a command that is run again changes nothing, and says so.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     phone::Phone,

@@ -1,10 +1,8 @@
 //! `otp-enroll admin import`: users who had pam_oath, whose codes are good here from the next one on.
-#![allow(
+#![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    clippy::disallowed_methods,
     reason = "a test that cannot go on stops where it is; codes are of a real clock"
 )]
 

@@ -1,12 +1,8 @@
 //! What `make install` puts where, what `make uninstall` takes away again, and the RPM that is made of it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{machine, outcome::Outcome, users::TestUser};
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 type Lines = BTreeSet<String>;
 
@@ -38,13 +34,9 @@ const INSTALLED: [&str; 16] = [
     "1730 /var/lib/pam_otp",
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
 fn make(target: &str, destination: &Path) {
     let mut make = Command::new("make");
-    make.arg("-C").arg(root()).arg("--no-print-directory").arg(target).args(PLACES);
+    make.arg("-C").arg(machine::source("")).arg("--no-print-directory").arg(target).args(PLACES);
     machine::run(make.arg(format!("DESTDIR={}", destination.display())).env_remove("MAKEFLAGS"));
 }
 
@@ -97,7 +89,10 @@ fn whoever_is_not_root_installs_below_a_destination_and_nowhere_else() {
         make.args(["--reuid", &user.uid.to_string(), "--regid", &user.gid.to_string(), "--clear-groups"]);
         make.args(["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search", "make", "-C"]);
         Outcome::of(
-            make.arg(root()).args(["--no-print-directory", "install"]).args(arguments).env_remove("MAKEFLAGS"),
+            make.arg(machine::source(""))
+                .args(["--no-print-directory", "install"])
+                .args(arguments)
+                .env_remove("MAKEFLAGS"),
             "",
         )
     };
@@ -130,7 +125,9 @@ fn the_rpm_holds_the_same_with_owners_and_keeps_an_administrators_changes() {
     machine::require("packing what is built, with the names of an installed system");
     let dir = tempfile::tempdir().unwrap();
     let mut build = Command::new("rpmbuild");
-    build.args(["-bb", "--build-in-place", "--nodeps", "--without", "build", "--quiet"]).current_dir(root());
+    build
+        .args(["-bb", "--build-in-place", "--nodeps", "--without", "build", "--quiet"])
+        .current_dir(machine::source(""));
     build.args(["--define", &format!("_topdir {}", dir.path().display()), "--define", "_libdir /usr/lib64"]);
     machine::run(build.arg("packaging/pam_otp.spec").env_remove("MAKEFLAGS"));
     let found = machine::run(Command::new("find").arg(dir.path().join("RPMS")).args(["-name", "*.rpm"]));

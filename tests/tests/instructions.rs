@@ -1,5 +1,5 @@
 //! How much a login computes: instructions counted by valgrind, which are the same on a busy machine as on a quiet one.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::arithmetic_side_effects,

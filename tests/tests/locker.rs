@@ -1,8 +1,9 @@
 //! Screen lockers, as people lock a terminal with them: `screen`, which runs as its user and asks the helper, and `vlock`,
 //! which is set-user-ID root.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
+    desk::BOTH,
     machine,
     phone::Phone,
     pty::{Pty, Terminal},
@@ -13,18 +14,10 @@ use pam_otp_tests::{
 };
 use std::{process::Command, time::Duration};
 
-const BOTH: &str = "Password and verification code: ";
-
 /// What `sign` names as its own in the log, since `mark`.
 fn logged(mark: Mark, service: &str, user: &TestUser) -> Vec<String> {
-    let (sign, name) = (format!(" pam_otp({service}:auth): "), format!(" user={} ", user.name));
-    let lines = syslog::lines_since(mark);
-    lines
-        .iter()
-        .filter_map(|line| Some(line.split_once(&sign)?.1))
-        .filter(|line| line.contains(&name))
-        .map(str::to_owned)
-        .collect()
+    let name = format!(" user={} ", user.name);
+    syslog::of_logins(mark, service).into_iter().filter(|line| line.contains(&name)).collect()
 }
 
 /// Waits for what the module says next of this user, and gives it.

@@ -1,5 +1,5 @@
 //! The manual pages and the shipped configuration say what the programs do: not less, and not more.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{machine, outcome::Outcome};
 use std::{
@@ -13,12 +13,8 @@ const PAGES: [&str; 3] = ["otp-enroll.1", "pam_otp.8", "pam_otp.toml.5"];
 
 type Words = BTreeSet<String>;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
 fn text(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(machine::source(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// A source file without its tests.
@@ -315,7 +311,7 @@ fn every_result_is_in_the_manual_and_no_other() {
 #[test]
 fn the_pages_are_good_for_both_formatters_and_found_by_apropos() {
     for name in PAGES {
-        let path = root().join("man").join(name);
+        let path = machine::source("man").join(name);
         let lint = Outcome::of(Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&path), "");
         assert_eq!((lint.code, lint.out.as_str(), lint.err.as_str()), (Some(0), "", ""));
         let mut man = Command::new("man");
@@ -331,7 +327,7 @@ fn the_pages_are_good_for_both_formatters_and_found_by_apropos() {
         let installed = fs::read_to_string(format!("/usr/local/share/man/man{number}/{name}")).unwrap();
         assert!(installed == page(name), "{name} is installed as it is");
     }
-    let files = fs::read_dir(root().join("man")).unwrap();
+    let files = fs::read_dir(machine::source("man")).unwrap();
     assert_eq!(files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<Words>(), words(PAGES));
 }
 
@@ -354,7 +350,7 @@ fn every_test_that_the_security_page_names_exists() {
     let page = text("docs/security.md");
     let quoted: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
     let mut files = Vec::new();
-    sources(&root(), &mut files);
+    sources(&machine::source(""), &mut files);
     let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
     let named: BTreeSet<&str> =
         quoted.into_iter().filter(|word| word.contains('_') && word.chars().all(letters)).collect();
@@ -372,10 +368,10 @@ fn every_test_that_the_security_page_names_exists() {
 fn every_link_between_the_documents_leads_somewhere() {
     let mut links = 0;
     for name in ["README.md", "docs/administration.md", "docs/ansible.md", "docs/locked-out.md"] {
-        let folder = root().join(name).parent().unwrap().to_owned();
+        let folder = machine::source(name).parent().unwrap().to_owned();
         for link in text(name).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() { root().join(name) } else { folder.join(file) };
+            let target = if file.is_empty() { machine::source(name) } else { folder.join(file) };
             assert!(target.exists(), "{name}: {link}");
             if !heading.is_empty() {
                 let headings = fs::read_to_string(target).unwrap().to_lowercase();

@@ -1,6 +1,6 @@
 //! Login names as directories, mail systems and jokers make them: each is one account with files of its own, and none is
 //! a path. They come from a name service beside /etc/passwd (libnss-extrausers), as those of LDAP and AD do.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{app::Enrolled, conversation::Talk, machine, service::Service, site::Site, syslog};
 use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::PathBuf, process::Command};

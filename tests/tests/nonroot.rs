@@ -1,5 +1,5 @@
 //! A PAM host that is not root, as a screen locker is: it asks the helper, about its own user and nobody else.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Conversation, Talk, Transcript},
@@ -7,6 +7,7 @@ use pam_otp_tests::{
     machine,
     phone::Phone,
     service::Service,
+    site::HELPER,
     syslog,
     users::TestUser,
 };
@@ -18,7 +19,6 @@ use std::{
     time::Duration,
 };
 
-const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
 const HINT: &str = "check that the helper is installed, set-group-ID pam_otp, and may reach the records";
 
 /// A user at the machine's own site, the only one that the helper knows, and a host that runs as this user.
@@ -193,6 +193,19 @@ fn a_helper_that_talks_nonsense_lets_nobody_in() {
         assert!(log.len() == 1 && log[0].starts_with(&start), "{text}: {log:#?}");
         assert_eq!(processes_of(&desk.user), [""; 0]);
     }
+}
+
+#[test]
+fn nothing_of_the_host_reaches_the_helper_but_the_question() {
+    let desk = Desk::new();
+    let seen = desk.user.home.join("seen");
+    let text = "cat /proc/$$/environ > SEEN; pwd >> SEEN; readlink /proc/$$/fd/2 >> SEEN\n\
+                [ \"$(cut -d ' ' -f 5 /proc/$$/stat)\" = $$ ] && echo 'a group of its own' >> SEEN\n\
+                read line; echo '{\"login\":\"nothing optional default\"}'";
+    let fake = script(&text.replace("SEEN", seen.to_str().unwrap())).display().to_string();
+    let said = desk.start_with(&["--bind", &fake, HELPER]).finish();
+    assert_eq!(said.result("authenticate"), "PAM_PERM_DENIED", "{said}");
+    assert_eq!(fs::read_to_string(seen).unwrap(), "/\n/dev/null\na group of its own\n");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Password and code typed as one, `<password><code>`: with pam_unix before and after the module, and through a real sshd
 //! whose client can ask only once.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Talk, Transcript},
+    desk::BOTH,
+    machine,
     phone::Phone,
     script::Script,
     service::Service,
@@ -14,11 +16,8 @@ use pam_otp_tests::{
 };
 use std::{
     io::Write,
-    path::Path,
     process::{Command, Stdio},
 };
-
-const BOTH: &str = "Password and verification code: ";
 
 /// Prints the password that it is handed, as the next module would get it; asks for one where there is none.
 const NEXT: &str = "auth optional pam_exec.so quiet expose_authtok stdout /usr/bin/tr -d \\000\n";
@@ -407,7 +406,7 @@ fn log_in(sshd: &Sshd, user: &TestUser, answer: &str) -> Login {
 #[test]
 fn an_ssh_that_can_ask_only_once_lets_in_with_both() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples/sshd_config.d");
+    let examples = machine::source("config/examples/sshd_config.d");
     let config = std::fs::read_to_string(examples.join("password-and-code-as-one.conf")).unwrap();
     let stack =
         site.example("password-and-code-as-one") + "account required pam_unix.so\nsession required pam_permit.so\n";
@@ -441,7 +440,7 @@ fn an_ssh_that_can_ask_only_once_lets_in_with_both() {
     assert!(!log_in(&sshd, &bob, "wrong").let_in());
 
     let lines = syslog::lines_since(mark).join("\n");
-    for secret in [password, &code, &wrong, &recovery, &phone.last_code(), &phone.secret, &bob.password] {
+    for secret in [password, &code, &wrong, &recovery, &phone.last_code(), &phone.app.secret, &bob.password] {
         assert!(!lines.contains(secret), "in the log: {secret}");
     }
 }

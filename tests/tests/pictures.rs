@@ -1,23 +1,14 @@
 //! The pictures of the README are small, and what is in them is what it looks like.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{app::App, machine, screen};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 /// Bytes.
 const LARGEST: usize = 60_000;
 
 fn picture(name: &str) -> (PathBuf, String) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    let path = machine::source("docs").join(name);
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.len() <= LARGEST, "{name}: {}", text.len());
     (path, text)

@@ -1,7 +1,6 @@
 //! Who is asked: the policy, its rules, what is required of one user, and `nullok`.
 //!
 //! The module stands alone in its stack, where PAM_IGNORE reads PAM_PERM_DENIED: libpam found nobody with an opinion.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::Talk,

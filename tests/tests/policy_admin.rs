@@ -1,5 +1,5 @@
 //! Who must have a second factor, as an administrator sets it, asks about it and is told of it.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
@@ -266,11 +266,16 @@ fn explain_names_the_file_and_the_line_for_a_person() {
     let named = explain(&["--rhost", "host.example.org"]);
     assert!(named.contains("policy.second_factor") && named.contains("by name, not by address"), "{named}");
     assert!(!explain(&["--rhost", "fe80::1%eth0"]).contains("by name"));
+    let nullok = explain(&["--nullok"]);
+    assert!(nullok.contains("Decided by     nullok in the PAM file\nSecond factor  optional\n"), "{nullok}");
     desk.admin(&["require", user]);
     let personal = explain(&[]);
     assert!(personal.contains("Decided by     what was set for this user: otp-enroll admin require\n"), "{personal}");
     assert!(personal.contains("The login is   asked for a code, and refused: there is no device\n"), "{personal}");
     assert!(explain(&["--nullok"]).contains("what was set for this user"));
+    desk.admin(&["unrequire", user]);
+    desk.site.set("[policy]\nsecond_factor = \"enroll\"\n");
+    assert!(explain(&[]).ends_with("The login is   led through set-up during the login\n"), "{}", explain(&[]));
 }
 
 #[test]
@@ -281,6 +286,8 @@ fn explain_knows_who_is_remembered() {
     let talk = desk.talk(&desk.has).rhost("192.0.2.1");
     assert_eq!(desk.log_in(&talk, &desk.phone.next_code()).0, "PAM_SUCCESS");
     assert_eq!(desk.foreseen(&desk.has, at("192.0.2.1")), "optional by default - remembered");
+    let line = "let in without being asked: a code was given from this address a while ago\n";
+    assert!(desk.admin(&["explain", "--user", &desk.has.name, "--rhost", "192.0.2.1"]).out.ends_with(line));
     assert_eq!(desk.foreseen(&desk.has, at("192.0.2.2")), "optional by default - asked");
     assert_eq!(desk.foreseen(&desk.has, at("")), "optional by default - asked");
 
@@ -636,7 +643,7 @@ fn a_rollout_reports_who_would_have_been_refused() {
     assert_eq!(desk.log_in(&desk.talk(&desk.lacks), "000000").0, "PAM_PERM_DENIED");
     let outcome = report();
     assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""), "{outcome:?}");
-    assert!(line(&outcome, &desk.has.name).ends_with("  wrong"), "{outcome:?}");
+    assert!(line(&outcome, &desk.has.name).ends_with(" UTC  wrong"), "{outcome:?}");
     assert!(line(&outcome, &desk.lacks.name).ends_with("let in (enforce = false), else refused"), "{outcome:?}");
     assert!(!desk.has_files(&desk.lacks), "nothing is kept of who has no record");
     let json = desk.admin(&["report", "--json"]).json();
@@ -644,6 +651,11 @@ fn a_rollout_reports_who_would_have_been_refused() {
     assert_eq!(of(&desk.has.name)["why"], "wrong");
     assert!(of(&desk.has.name)["at"].as_str().unwrap().ends_with('Z'));
     assert_eq!(of(&desk.lacks.name)["outcome"], "refused");
+
+    // A device in another one's file is not theirs.
+    fs::copy(desk.site.credentials(&desk.has.name), desk.site.credentials(&desk.lacks.name)).unwrap();
+    let outcome = report();
+    assert!(outcome.code == Some(1) && line(&outcome, &desk.lacks.name).contains("  unusable: "), "{outcome:?}");
 }
 
 #[test]
@@ -702,10 +714,10 @@ fn check_names_file_and_line_of_every_rule_at_fault() {
 
 #[test]
 fn every_help_fits_eighty_columns() {
-    let commands =
-        ["list", "explain", "require", "unrequire", "forget", "report", "show", "unlock", "reset", "disable"];
-    let helps = commands.iter().chain(&["check"]).map(|command| vec!["admin", command]).chain([vec!["admin"], vec![]]);
-    for words in helps {
+    let admin = "list explain require unrequire forget report show unlock reset disable import check";
+    let own = "status list reset disable recovery test forget admin completions";
+    let admin = admin.split(' ').map(|command| vec!["admin", command]);
+    for words in admin.chain(own.split(' ').map(|command| vec![command])).chain([vec![]]) {
         let help = Outcome::of(Command::new("otp-enroll").args(&words).arg("--help"), "");
         assert_eq!(help.code, Some(0), "{words:?}");
         for line in help.out.lines() {
@@ -730,7 +742,7 @@ fn none_of_it_shows_a_seed() {
         &["forget", name],
     ] {
         let Outcome { out, err, .. } = desk.admin(arguments);
-        for secret in [&desk.phone.secret, &desk.phone.hex].into_iter().chain(&desk.phone.recovery) {
+        for secret in [&desk.phone.app.secret, &desk.phone.hex].into_iter().chain(&desk.phone.recovery) {
             assert!(!out.contains(secret) && !err.contains(secret), "{arguments:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! A power cut at any moment of an operation: of what was not flushed, every combination of sectors is on the disk, and
 //! each of these disks holds the record as it was or as it was to be.
-#![allow(clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     disk::{Moment, moments},

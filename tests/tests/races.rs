@@ -1,7 +1,7 @@
 //! Many logins at once: what is good once is accepted once, and what is counted is counted whole.
 //!
 //! The processes wait at their prompt until all are there, and are let go together.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     app::Enrolled,
@@ -10,7 +10,7 @@ use pam_otp_tests::{
     outcome::Dialogue,
     phone::Phone,
     service::Service,
-    site::Site,
+    site::{HELPER, Site},
     users::TestUser,
 };
 use std::{collections::BTreeMap, fs, path::PathBuf, thread};
@@ -160,7 +160,7 @@ fn sixty_four_users_at_once_do_not_stand_in_each_others_way() {
 fn of_a_hundred_helpers_with_one_code_exactly_one_says_that_it_is_right() {
     let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
     let (of_alice, of_bob) = (Enrolled::new(&alice), Enrolled::new(&bob));
-    let start = |user: &TestUser| Dialogue::start(&mut user.command("/usr/local/libexec/pam_otp/otp-helper"));
+    let start = |user: &TestUser| Dialogue::start(&mut user.command(HELPER));
     let ask = |helper: &mut Dialogue, code: &str| helper.say(&format!("{{\"test\":{{\"proof\":\"{code}\"}}}}"));
     let accepted = |helper: &mut Dialogue| !helper.json()["verdict"]["accepted"].is_null();
     let mut helpers: Vec<Dialogue> = (0..100).map(|_| start(&alice)).collect();

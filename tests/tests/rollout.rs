@@ -1,8 +1,9 @@
 //! A rollout: `enforce = false` rehearses and refuses nobody; `required_from` says from when on it is meant.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Talk, Transcript},
+    desk::{CODE, PASSWORD},
     machine,
     phone::Phone,
     pty::Pty,
@@ -15,8 +16,6 @@ use pam_otp_tests::{
 use serde_json::Value;
 use std::{fs, process::Command};
 
-const PASSWORD: &str = "Password: ";
-const CODE: &str = "Verification code: ";
 const STACK: &str = "password-and-code-with-set-up";
 
 /// A service whose result is the module's own: what it says to `authenticate`, but that PAM_IGNORE, where nobody else has
@@ -199,7 +198,10 @@ fn the_report_says_who_would_have_been_refused_and_why() {
     assert!(!output.status.success() && damaged.lines().any(named), "{damaged}");
     assert!(damaged.contains(&carol.name), "{damaged}");
     for phone in &phones {
-        assert!(!text.contains(&phone.secret) && !report.iter().any(|line| line.to_string().contains(&phone.secret)));
+        assert!(
+            !text.contains(&phone.app.secret)
+                && !report.iter().any(|line| line.to_string().contains(&phone.app.secret))
+        );
     }
 }
 

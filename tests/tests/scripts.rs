@@ -1,10 +1,4 @@
 //! `otp-enroll` without a terminal, as scripts and provisioning meet it: JSON, exit codes, and outputs that fail.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on stops where it is"
-)]
 
 use pam_otp_tests::{
     app::{App, Enrolled},
@@ -244,6 +238,19 @@ fn a_command_line_that_cannot_be_read_is_told_in_json_too() {
     assert_eq!((text.code, text.out.as_str()), (Some(2), ""));
     let help = root(&["--json", "--help"], "");
     assert!(help.code == Some(0) && !help.out.contains('{') && help.err.is_empty(), "{help:?}");
+}
+
+#[test]
+fn a_crash_would_leave_no_core_file_with_the_key() {
+    let alice = TestUser::new("alice");
+    let mut command = Command::new("prlimit");
+    command.args(["--core=unlimited", "--", "otp-enroll", "--user", &alice.name, "--json"]);
+    let mut enroll = Dialogue::start(&mut command);
+    assert!(enroll.json()["secret"].is_string());
+    let limits = fs::read_to_string(format!("/proc/{}/limits", enroll.pid())).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "{limits}");
+    assert_eq!(enroll.end().code, Some(4), "it ended before the code");
 }
 
 #[test]

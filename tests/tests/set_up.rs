@@ -1,8 +1,9 @@
 //! Set-up in the middle of a login: at a real sshd, su and login, with the stacks of `config/examples`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Event, Talk, Transcript},
+    desk::{CODE, PASSWORD, UNAVAILABLE},
     machine,
     phone::{Phone, key, recovery_codes},
     pty::{PATIENCE, Pty, Terminal},
@@ -21,13 +22,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-const PASSWORD: &str = "Password: ";
-const CODE: &str = "Verification code: ";
 const NEW_CODE: &str = "Code that the app shows: ";
 const WRITTEN_DOWN: &str = "Type yes when you have written them down: ";
 const NOT_THIS_KEYS: &str = "That code does not belong to this key.";
 const OVERTAKEN: &str = "Somebody set up a second factor for you meanwhile. Log in again, with a code of it.";
-const UNAVAILABLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";
 const MISSED: &str = "error=\"set-up is owed, and the login did not come through it\" \
     hint=\"the PAM file wants an account and a password line with pam_otp.so too: see the examples\"";
 const STACK: &str = "password-and-code-with-set-up";
@@ -114,7 +112,7 @@ fn a_user_without_a_device_is_led_to_one_and_asked_for_a_code_from_then_on() {
     let rows = terminal.screen();
     assert!(rows.lines().next().unwrap().ends_with("Set up a second factor: scan with an authenticator app"), "{rows}");
     assert!(rows.contains("or type this key: ") && rows.trim_end().ends_with(NEW_CODE.trim_end()), "{rows}");
-    let uri = format!("otpauth://totp/web-01.local:{user}?secret={}&issuer=web-01.local", phone.secret);
+    let uri = format!("otpauth://totp/web-01.local:{user}?secret={}&issuer=web-01.local", phone.app.secret);
     assert_eq!(terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)), Some(uri));
     assert!(desk.nothing_is_stored());
 
@@ -138,7 +136,7 @@ fn a_user_without_a_device_is_led_to_one_and_asked_for_a_code_from_then_on() {
         assert!(desk.is_let_in_with(&code) && !desk.is_let_in_with(&code));
     }
     let all = syslog::lines_since(mark).concat();
-    for secret in [&code, &phone.secret, &phone.hex, &phone.recovery[0], &phone.recovery[9], &desk.user.password] {
+    for secret in [&code, &phone.app.secret, &phone.hex, &phone.recovery[0], &phone.recovery[9], &desk.user.password] {
         assert!(!all.contains(secret.as_str()), "a secret is in the log");
     }
 }
@@ -453,6 +451,33 @@ fn the_mark_is_there_between_authentication_and_set_up_only() {
     assert!(said.prompts() == [CODE] && said.events.iter().all(|event| *event != set), "{said}");
 }
 
+/// The step that leads through set-up, and no other, for somebody to whom it is owed.
+fn owed(service: &Service, user: &TestUser) -> Talk {
+    Talk::new(service, &user.name)
+        .option("--putenv", &format!("PAM_OTP_SETUP={}", user.name))
+        .calls("chauthtok_expired")
+}
+
+#[test]
+fn who_has_a_device_by_now_or_is_served_by_no_root_is_shown_no_key() {
+    let (user, site) = (TestUser::new("al"), site());
+    let service = service(&site);
+    let said = owed(&service, &user).ids(user.uid, user.gid).run::<&str>(&[]);
+    assert_eq!((said.result("chauthtok_expired"), said.texts()), ("PAM_AUTH_ERR", vec![UNAVAILABLE]), "{said}");
+    Phone::enrol(&site, &user.name);
+    let said = owed(&service, &user).run::<&str>(&[]);
+    assert_eq!((said.result("chauthtok_expired"), said.texts()), ("PAM_AUTHTOK_ERR", vec![OVERTAKEN]), "{said}");
+}
+
+#[test]
+fn who_turns_into_somebody_else_at_a_question_sets_nothing_up() {
+    let (user, other, site) = (TestUser::new("al"), TestUser::new("bob"), site());
+    let service = service(&site);
+    let (said, _) = talk_through(&owed(&service, &user).option("--become", &other.name), &site, &user.name);
+    assert_eq!((said.result("chauthtok_expired"), said.texts().pop()), ("PAM_AUTH_ERR", Some(UNAVAILABLE)), "{said}");
+    assert_eq!(fs::read_dir(site.state()).unwrap().count(), 0);
+}
+
 #[test]
 fn without_recovery_codes_there_is_nothing_to_write_down() {
     let (user, site) = (TestUser::new("al"), site());
@@ -615,7 +640,7 @@ fn su_and_login_lead_through_set_up() {
         terminal.send_line(&bob.password);
         let phone = Phone::with_key(&site, &bob.name, &key(&terminal.wait_for(NEW_CODE)));
         let seen = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
-        assert!(seen.is_some_and(|uri| uri.contains(&phone.secret)), "{program}: {}", terminal.screen());
+        assert!(seen.is_some_and(|uri| uri.contains(&phone.app.secret)), "{program}: {}", terminal.screen());
         terminal.send_line(&phone.next_code());
         assert_eq!(recovery_codes(&terminal.wait_for(WRITTEN_DOWN)).len(), 10);
         terminal.send_line("yes");

@@ -1,5 +1,5 @@
 //! A host that lives long: login after login in one process, and nothing of any of them stays behind.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::arithmetic_side_effects,

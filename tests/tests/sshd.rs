@@ -1,7 +1,8 @@
 //! The second factor at a real sshd, asked for by a real ssh.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
+    desk::{CODE, PASSWORD},
     machine,
     phone::Phone,
     site::Site,
@@ -18,8 +19,6 @@ use std::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const PASSWORD: &str = "Password: ";
-const CODE: &str = "Verification code: ";
 
 /// A user with a phone, and a server that wants password and code.
 struct Desk {
@@ -52,9 +51,7 @@ impl Desk {
 
     /// What the module logged about this user since `mark`, without the time and the process.
     fn log(&self, mark: Mark) -> Vec<String> {
-        let sign = format!(" pam_otp({}:auth): ", self.sshd.service().name());
-        let lines = syslog::lines_since(mark);
-        lines.iter().filter_map(|line| Some(line.split_once(&sign)?.1.to_owned())).collect()
+        syslog::of_logins(mark, self.sshd.service().name())
     }
 
     fn prompts(&self, prompts: &[&str]) -> Vec<String> {

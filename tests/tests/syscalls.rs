@@ -2,7 +2,7 @@
 //!
 //! Compared is a stack with the module before pam_permit with the same stack without it; what is listed is the difference.
 //! Left out are the calls for memory, and the host's own reading and writing of its three streams.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{conversation::Talk, desk::Desk, machine, users::TestUser};
 use std::{fs, process::Command};

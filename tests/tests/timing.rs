@@ -1,9 +1,6 @@
 //! The time from an answer to its refusal tells nothing: not who has a device, who is locked or who exists, and not how
 //! much of a wrong code is right. How that is measured is told in `pam_otp_tests::rounds`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
+#![expect(
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a test that cannot go on stops where it is; the figures are for whoever asked for them"

@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::SecondFactor;
+use crate::time::UnixTime;
 
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse(Path::new("/etc/pam_otp/pam_otp.toml"), text).map_err(|error| error.to_string())
@@ -13,25 +13,27 @@ fn error(text: &str) -> String {
 
 #[test]
 fn an_empty_file_means_the_documented_defaults() {
-    let config = parse("").unwrap();
-    assert_eq!(config, Config::default());
-    assert_eq!(config.issuer, None);
-    assert_eq!(config.state_directory, Path::new("/var/lib/pam_otp"));
-    let CodeConfig { digits, period, algorithm } = config.code;
-    assert_eq!((digits.get(), period.get(), algorithm), (6, 30, Algorithm::Sha1));
-    let lock_for = LockFor::Time(Seconds(15 * 60));
-    assert_eq!(config.limits, Limits { window: 1, lock_after: 6, lock_for });
-    assert_eq!(config.recovery_codes, 10);
-    assert_eq!(config.policy.terms.second_factor, SecondFactor::Optional);
-    assert!(config.policy.rules.is_empty());
-    assert_eq!(config.prompt, "Verification code: ");
-    assert_eq!(config.refused, "Verification failed.");
+    let expected = Config {
+        issuer: None,
+        state_directory: "/var/lib/pam_otp".into(),
+        code: shape(6, 30, Algorithm::Sha1),
+        limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) },
+        recovery_codes: 10,
+        policy: Policy { terms: Terms { second_factor: SecondFactor::Optional, required_from: None }, rules: vec![] },
+        grace: None,
+        enforce: true,
+        prompt: "Verification code: ".into(),
+        prompt_both: "Password and verification code: ".into(),
+        refused: "Verification failed.".into(),
+    };
+    assert_eq!(Config::default(), expected);
+    for empty in ["", "[code]\n[lockout]\n[recovery]\n[policy]\n[grace]\n[prompt]\n"] {
+        assert_eq!(parse(empty).as_ref(), Ok(&expected), "{empty:?}");
+    }
 }
 
-#[test]
-fn empty_tables_mean_the_defaults_too() {
-    let empty = parse("[code]\n[lockout]\n[recovery]\n[policy]\n[prompt]\n").unwrap();
-    assert_eq!(empty, Config::default());
+fn shape(digits: u8, period: u64, algorithm: Algorithm) -> CodeConfig {
+    CodeConfig { digits: Digits::try_from(digits).unwrap(), period: Period::try_from(period).unwrap(), algorithm }
 }
 
 #[test]
@@ -40,6 +42,7 @@ fn every_key_can_be_set() {
         r#"
         issuer = "Example Ltd"
         state_directory = "/srv/otp"
+        enforce = false
         [code]
         digits = 8
         period = 60
@@ -52,25 +55,47 @@ fn every_key_can_be_set() {
         codes = 0
         [policy]
         second_factor = "required"
+        required_from = 2027-02-01
         [[policy.rule]]
+        user = "alice"
+        group = "staff"
+        service = "sshd"
+        tty = "/dev/tty1"
         network = "192.0.2.0/24"
-        second_factor = "skip"
+        second_factor = "enroll"
+        required_from = 2027-03-01
+        [grace]
+        for = "12h"
         [prompt]
         code = "Code? "
+        password_and_code = "Both? "
         refused = "No."
         "#,
-    )
-    .unwrap();
-    assert_eq!(config.issuer.as_deref(), Some("Example Ltd"));
-    assert_eq!(config.state_directory, Path::new("/srv/otp"));
-    let CodeConfig { digits, period, algorithm } = config.code;
-    assert_eq!((digits.get(), period.get(), algorithm), (8, 60, Algorithm::Sha512));
-    assert_eq!(config.limits, Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked });
-    assert_eq!(config.recovery_codes, 0);
-    assert_eq!(config.policy.terms.second_factor, SecondFactor::Required);
-    assert_eq!(config.policy.rules[0].terms.second_factor, SecondFactor::Skip);
-    assert_eq!(config.policy.rules[0].line, 16, "for whoever asks which rule decided");
-    assert_eq!((config.prompt.as_str(), config.refused.as_str()), ("Code? ", "No."));
+    );
+    let rule = Rule {
+        user: Some("alice".into()),
+        group: Some("staff".into()),
+        service: Some("sshd".into()),
+        network: Network::parse("192.0.2.0/24"),
+        tty: Some("tty1".into()),
+        terms: Terms { second_factor: SecondFactor::Enroll, required_from: UnixTime::midnight(2027, 3, 1) },
+        line: 18, // for whoever asks which rule decided
+    };
+    let terms = Terms { second_factor: SecondFactor::Required, required_from: UnixTime::midnight(2027, 2, 1) };
+    let expected = Config {
+        issuer: Some("Example Ltd".into()),
+        state_directory: "/srv/otp".into(),
+        code: shape(8, 60, Algorithm::Sha512),
+        limits: Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked },
+        recovery_codes: 0,
+        policy: Policy { terms, rules: vec![rule] },
+        grace: Some(Seconds(12 * 3600)),
+        enforce: false,
+        prompt: "Code? ".into(),
+        prompt_both: "Both? ".into(),
+        refused: "No.".into(),
+    };
+    assert_eq!(config, Ok(expected));
 }
 
 #[test]
@@ -79,6 +104,7 @@ fn each_range_ends_where_it_says() {
     let number = |number: u64| number.to_string();
     let word = |word: &str| format!("{word:?}");
     let lock_for = "a number and s, m, h or d, like \"15m\", or \"until-unlocked\"";
+    let grace = "a duration of 1 second to 7 days, like \"12h\"";
     for (table, key, inside, outside, wanted) in [
         ("code", "digits", [number(6), number(8)], [number(5), number(9)], "6, 7 or 8"),
         ("code", "period", [number(10), number(300)], [number(9), number(301)], "10 to 300 seconds"),
@@ -87,6 +113,8 @@ fn each_range_ends_where_it_says() {
         ("lockout", "for", [word("1s"), word("365d")], [word("0m"), word("1w")], lock_for),
         ("recovery", "codes", [number(0), number(10)], [number(11), number(256)], "0 to 10"),
         ("prompt", "code", [text(1), text(200)], [text(0), text(201)], "a text of 1 to 200 characters"),
+        ("grace", "for", [word("1s"), word("7d")], [word("0s"), word("604801s")], grace),
+        ("prompt", "password_and_code", [text(1), text(200)], [text(0), text(201)], "a text of 1 to 200 characters"),
         ("prompt", "refused", [text(1), text(200)], [text(0), text(201)], "a text of 1 to 200 characters"),
         ("", "issuer", [text(1), text(60)], [text(0), text(61)], "a text of 1 to 60 characters without a colon"),
         ("", "state_directory", [word("/"), word("/a")], [word("var"), word("")], "an absolute path"),
@@ -127,6 +155,7 @@ fn an_unknown_key_is_an_error_at_every_level() {
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known are after, for"),
         ("[recovery]\ncolour = 1", "2: unknown key recovery.colour; known are codes"),
         ("[policy]\ncolour = 1", "2: unknown key policy.colour; known are second_factor, required_from, rule"),
+        ("[grace]\ncolour = 1", "2: unknown key grace.colour; known are for"),
         ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known are code, password_and_code, refused"),
         (
             "[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\ncolour = 1",
@@ -141,6 +170,8 @@ fn an_unknown_key_is_an_error_at_every_level() {
 fn an_error_names_file_line_and_key() {
     for (text, expected) in [
         ("\n\n[code]\ndigits = \"6\"", "4: code.digits must be 6, 7 or 8"),
+        ("enforce = \"no\"", "1: enforce must be true or false"),
+        ("[grace]\nfor = 12", "2: grace.for must be a duration of 1 second to 7 days, like \"12h\""),
         ("[code]\nwindow = 1.5", "2: code.window must be 0 to 10 steps"),
         ("[code]\nalgorithm = \"sha1\"", "2: code.algorithm must be \"SHA1\", \"SHA256\" or \"SHA512\""),
         (
@@ -212,30 +243,6 @@ fn a_comment_is_what_toml_takes_for_one() {
 fn an_error_without_a_line_names_the_file_alone() {
     let error = ConfigError { path: "/etc/x".into(), line: None, what: "is not UTF-8".into() };
     assert_eq!(error.to_string(), "/etc/x: is not UTF-8");
-}
-
-#[test]
-fn grace_and_rollout_are_off_unless_asked_for() {
-    assert_eq!((Config::default().grace, Config::default().enforce), (None, true));
-    let set = parse(
-        "enforce = false
-[grace]
-for = \"12h\"",
-    )
-    .unwrap();
-    assert_eq!((set.grace, set.enforce), (Some(Seconds(12 * 3600)), false));
-    let wanted = "2: grace.for must be a duration of 1 second to 7 days, like \"12h\"";
-    assert_eq!(parse("[grace]\nfor = \"7d\"").unwrap().grace, Some(Seconds(7 * 86_400)));
-    for length in ["\"0s\"", "\"604801s\"", "\"8d\"", "\"until-unlocked\"", "12"] {
-        assert_eq!(
-            error(&format!(
-                "[grace]
-for = {length}"
-            )),
-            wanted
-        );
-    }
-    assert_eq!(error("enforce = \"no\""), "1: enforce must be true or false");
 }
 
 #[test]

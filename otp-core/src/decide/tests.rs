@@ -1,11 +1,9 @@
 use super::*;
-use crate::examples::{LIMITS, NOW, STEP, code_of, digits_of, phone, record, recovery, shown, ten_codes, token, typed};
+use crate::examples::{
+    EQUAL_CODES, LIMITS, NOW, STEP, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token, typed,
+    wrong, wrong_for_the,
+};
 use crate::record::{Credentials, Requirement};
-
-/// The code of a device none of the records has.
-fn wrong() -> Attempt {
-    shown(&phone(99), STEP)
-}
 
 fn at(step: u64) -> UnixTime {
     UnixTime(step * 30 + 10)
@@ -42,10 +40,6 @@ fn totp(id: u8) -> Verdict {
 
 fn hotp(id: u8) -> Verdict {
     accepted_by(Factor::Hotp(DeviceId(id)))
-}
-
-fn wrong_for_the(failures: u32) -> Verdict {
-    Verdict::Refused(Refusal::Wrong { failures, clock_behind: None })
 }
 
 const REPLAYED: Refusal = Refusal::Replayed { clock_behind: None };
@@ -321,7 +315,7 @@ fn a_token_code_that_was_used_or_skipped_is_replayed() {
 
 #[test]
 fn of_two_equal_codes_of_a_token_one_is_good_and_so_are_those_between() {
-    let (first, second) = (98_831, 98_838);
+    let (first, second) = EQUAL_CODES;
     assert_eq!(digits_of(&[1; 20], first), digits_of(&[1; 20], second));
     let mut record = record(vec![token(1)]);
     record.state.marks.insert(DeviceId(1), first);
@@ -356,7 +350,7 @@ fn the_clock_means_nothing_to_a_token() {
 
 #[test]
 fn who_is_not_enrolled_is_refused_whatever_they_type() {
-    let stranger = Record::stranger(&crate::examples::alice());
+    let stranger = Record::stranger(&alice());
     let decoy = decoy().unwrap();
     for attempt in [wrong(), shown(&decoy, STEP), recovery(0)] {
         assert_eq!(refused_for_nothing(&stranger, &attempt, NOW), Refusal::NotEnrolled);

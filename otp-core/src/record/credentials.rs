@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES, hex};
+use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES, State, hex};
 use crate::oath::{Algorithm, Digits, Period};
 use crate::recovery::{MOST_CODES, RecoverySet};
 use crate::secret::Secret;
@@ -92,10 +92,9 @@ pub struct DeviceName(String);
 
 impl DeviceName {
     /// Takes a name that a person chose.
-    pub fn parse(name: &str) -> Result<Self, &'static str> {
+    pub fn parse(name: &str) -> Option<Self> {
         let fits = (1..=40).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-        let name = fits.then(|| Self(name.to_owned()));
-        name.ok_or("a device name has 1 to 40 characters and no control characters")
+        fits.then(|| Self(name.to_owned()))
     }
 
     /// The name as it was chosen.
@@ -131,6 +130,11 @@ impl Credentials {
     /// Whether a code can be given at all.
     pub fn has_device(&self) -> bool {
         !self.devices.is_empty()
+    }
+
+    /// How many recovery codes still work in this state; `None` where none were issued.
+    pub fn recovery_left(&self, state: &State) -> Option<u8> {
+        self.recovery.as_ref().map(|set| state.unspent(set.issued()))
     }
 
     /// The file's bytes. [`Credentials::decode`] of them gives the same credentials.
@@ -281,7 +285,7 @@ impl<'a> Lines<'a> {
             return Err(Damage::Version(version));
         }
         let credentials = Credentials {
-            user: self.value("user", |text| UserName::parse(&unquoted(text)?).ok())?,
+            user: self.value("user", |text| UserName::parse(&unquoted(text)?))?,
             uid: self.value("uid", number)?,
             enrolment: self.value("enrolment", |text| EnrolmentId::parse(between_quotes(text)?))?,
             requirement: self.value("requirement", |text| Requirement::parse(between_quotes(text)?))?,
@@ -314,7 +318,7 @@ impl<'a> Lines<'a> {
 
     fn device(&mut self) -> Result<Device, Damage> {
         let id = DeviceId(self.value("id", number)?);
-        let name = self.value("name", |text| DeviceName::parse(&unquoted(text)?).ok())?;
+        let name = self.value("name", |text| DeviceName::parse(&unquoted(text)?))?;
         let kind = match self.value("type", between_quotes)? {
             "totp" => Kind::Totp(self.value("period", |text| Period::try_from(number::<u64>(text)?).ok())?),
             "hotp" => Kind::Hotp,
@@ -516,6 +520,9 @@ mod tests {
         assert_eq!(with("  \"0202", "  \"0X02"), cannot(13, "codes"));
         assert_eq!(with("codes = [", &format!("codes = [\n  \"{}\",", "02".repeat(32))), cannot(23, "codes"));
         assert_eq!(with("id = 1", "id = 256"), cannot(26, "id"));
+        let (before_codes, _) = good.split_once("  \"").unwrap();
+        assert_eq!(damage(&format!("{before_codes}]\n")), "cannot be read: line 13: codes has none");
+        assert_eq!(damage(before_codes), "cannot be read: line 12: codes has no end");
         assert_eq!(with("type = \"totp\"", "type = \"sms\""), cannot(28, "type"));
         assert_eq!(with("period = 30", "period = 0"), cannot(29, "period"));
         assert_eq!(with("period = 30\n", ""), elsewhere(29, "period"));
@@ -537,7 +544,7 @@ mod tests {
             assert_eq!(DeviceName::parse(name).unwrap().as_str(), name);
         }
         for name in ["", &"a".repeat(41), "a\nb", "\u{1b}[2J", "\u{7f}", "\u{9b}2J"] {
-            assert!(DeviceName::parse(name).is_err(), "{name:?}");
+            assert!(DeviceName::parse(name).is_none(), "{name:?}");
         }
     }
 

@@ -111,23 +111,13 @@ impl Dice {
     }
 }
 
-/// A number that a file holds, which TOML bounds at 2^63 - 1.
-fn fits_toml(credentials: &Credentials) -> bool {
-    credentials.devices.iter().all(|device| i64::try_from(device.created.0).is_ok())
-}
-
 #[test]
 fn whatever_is_written_is_read_as_the_same() {
     let mut dice = Dice(1);
-    let mut whole = 0;
     for round in 0..2000 {
         let credentials = dice.credentials();
         let slot = Slot { sequence: dice.number(), state: dice.state(&credentials) };
         assert_eq!(Slot::decode(&slot.encode().unwrap()), Some(slot.clone()), "round {round}");
-        if !fits_toml(&credentials) {
-            continue;
-        }
-        whole += 1;
         let text = credentials.encode();
         assert!(text.len() <= 8192, "round {round}");
         let back = Credentials::decode(text.as_bytes()).unwrap_or_else(|damage| panic!("{damage}: {}", *text));
@@ -135,7 +125,6 @@ fn whatever_is_written_is_read_as_the_same() {
         assert_eq!((format!("{back:?}"), back.encode()), (format!("{credentials:?}"), text), "round {round}");
         assert!(Record::new(back, slot.state).is_ok(), "round {round}");
     }
-    assert!(whole > 500, "{whole}");
 }
 
 #[test]
@@ -196,14 +185,13 @@ fn an_enrolment_shows_itself_in_one_spelling_wherever_it_is_printed() {
 
 #[test]
 fn what_is_left_of_the_recovery_codes_is_counted() {
-    let mut record = record(vec![phone(1)]);
-    assert_eq!(record.recovery_left(), Some(10));
-    record.state.spent = 0b1001;
-    assert_eq!(record.recovery_left(), Some(8));
-    record.state.spent = u16::MAX;
-    assert_eq!(record.recovery_left(), Some(0));
-    record.credentials.recovery = None;
-    assert_eq!(record.recovery_left(), None);
+    let Record { mut credentials, mut state } = record(vec![phone(1)]);
+    for (spent, left) in [(0, 10), (0b1001, 8), (u16::MAX, 0)] {
+        state.spent = spent;
+        assert_eq!(credentials.recovery_left(&state), Some(left));
+    }
+    credentials.recovery = None;
+    assert_eq!(credentials.recovery_left(&state), None);
 }
 
 /// What changes here is a new version. The checksum was computed with sha256sum.

@@ -417,7 +417,7 @@ fn where_the_site_hands_out_no_recovery_codes_there_are_none() {
         let offer = service.answer(Request::Enrol { proof: None }, NOW);
         assert!(shown_codes(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW)).is_empty());
     });
-    assert_eq!(desk.stored().unwrap().recovery_left(), None);
+    assert_eq!(desk.stored().unwrap().credentials.recovery, None);
 }
 
 #[test]

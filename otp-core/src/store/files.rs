@@ -22,7 +22,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
@@ -79,7 +78,7 @@ impl FileStore {
             error: error.into(),
         })?;
         let store = Self { path: path.to_owned(), directory };
-        let stat = nix::sys::stat::fstat(&store.directory).map_err(store.failed("examine", ""))?;
+        let stat = nix::sys::stat::fstat(&store.directory).map_err(|error| store.failed("examine", "", error))?;
         let group_writes_unprotected = stat.st_mode & 0o1020 == 0o020;
         if stat.st_uid != 0 {
             Err(store.untrusted("", format!("belongs to uid {}, not to root", stat.st_uid)))
@@ -123,7 +122,9 @@ impl FileStore {
             other => other.map(|_| None),
         };
         let gone = match &state {
-            Ok(Some(file)) => file.metadata().map_err(|error| self.io("examine", &names.state, error))?.nlink() == 0,
+            Ok(Some(file)) => {
+                file.metadata().map_err(|error| self.failed("examine", &names.state, error))?.nlink() == 0
+            }
             Ok(None) => true,
             Err(_) => false,
         };
@@ -161,14 +162,14 @@ impl FileStore {
         let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
         let size = size.ok_or_else(|| damaged(Damage::Malformed("it is too large".into())))?;
         let mut bytes = Zeroizing::new(vec![0; size]);
-        file.read_exact_at(&mut bytes, 0).map_err(|error| self.io("read", name, error))?;
+        file.read_exact_at(&mut bytes, 0).map_err(|error| self.failed("read", name, error))?;
         decode(&bytes).map_err(damaged)
     }
 
     fn read_slots(&self, file: &File, name: &str) -> Result<Slots, StoreError> {
         // One byte more than a state file has, so that a longer one is noticed.
         let mut bytes = vec![0; STATE_SIZE.saturating_add(1)];
-        let length = file.read_at(&mut bytes, 0).map_err(|error| self.io("read", name, error))?;
+        let length = file.read_at(&mut bytes, 0).map_err(|error| self.failed("read", name, error))?;
         bytes.truncate(length);
         Ok(Slots::new(bytes))
     }
@@ -184,8 +185,8 @@ impl FileStore {
         }
         if usize::try_from(metadata.len()) != Ok(STATE_SIZE) {
             // Nobody's state, so nothing is lost; what is written into it must be readable later.
-            file.set_len(0).map_err(|error| self.io("write", &names.state, error))?;
-            file.write_all_at(&BLANK, 0).map_err(|error| self.io("write", &names.state, error))?;
+            file.set_len(0).map_err(|error| self.failed("write", &names.state, error))?;
+            file.write_all_at(&BLANK, 0).map_err(|error| self.failed("write", &names.state, error))?;
         }
         let sequence = self.read_slots(&file, &names.state)?.highest();
         Ok(Some(Held { state: file, name: names.state.clone(), spare: 0, sequence }))
@@ -245,13 +246,8 @@ impl FileStore {
         Ok((Record::new(credentials, slot.state).map_err(damaged)?, spare, highest))
     }
 
-    fn failed(&self, action: &'static str, name: &str) -> impl FnOnce(Errno) -> StoreError {
-        let path = self.path.join(name);
-        move |error| StoreError::System { action, path, error: error.into() }
-    }
-
-    fn io(&self, action: &'static str, name: &str, error: io::Error) -> StoreError {
-        StoreError::System { action, path: self.path.join(name), error }
+    fn failed(&self, action: &'static str, name: &str, error: impl Into<io::Error>) -> StoreError {
+        StoreError::System { action, path: self.path.join(name), error: error.into() }
     }
 
     /// What is said of a change that was made and cannot be taken back.
@@ -294,7 +290,7 @@ impl Store for FileStore {
         let incoming = self.create(&incoming_name, account, record.credentials.encode().as_bytes())?;
         let in_place = self.write_slot(&held, &record.state).and_then(|()| {
             let (from, to) = (incoming_name.as_str(), names.credentials.as_str());
-            renameat(&self.directory, from, &self.directory, to).map_err(self.failed("replace", to))
+            renameat(&self.directory, from, &self.directory, to).map_err(|error| self.failed("replace", to, error))
         });
         if let Err(error) = in_place {
             let _ = self.unlink(&incoming_name); // a seed that nobody will ever use

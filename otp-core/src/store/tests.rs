@@ -5,7 +5,10 @@ use super::memory::{MemoryStore, Version};
 use super::*;
 use crate::attempt::Attempt;
 use crate::decide::{Accepted, Factor, Limits, Refusal, Verdict, decide};
-use crate::examples::{LIMITS, NOW, STEP, alice, enrolled_anew, phone, record, recovery, shown, token};
+use crate::examples::{
+    LIMITS, NOW, REPLAYED, STEP, alice, by_phone, enrolled_anew, phone, record, recovery, right, shown, token, wrong,
+    wrong_for_the,
+};
 use crate::record::{DeviceId, Lock};
 
 fn login(store: &impl Store, attempt: &Attempt) -> Verdict {
@@ -20,26 +23,8 @@ fn state(store: &impl Store) -> State {
     store.load(&alice()).unwrap().unwrap().record.state
 }
 
-fn right() -> Attempt {
-    shown(&phone(1), STEP)
-}
-
-fn wrong() -> Attempt {
-    shown(&phone(99), STEP)
-}
-
 fn accepted_by(factor: Factor, left: u8) -> Verdict {
     Verdict::Accepted(Accepted { factor, recovery_left: Some(left) })
-}
-
-fn by_phone() -> Verdict {
-    accepted_by(Factor::Totp(DeviceId(1)), 10)
-}
-
-const REPLAYED: Verdict = Verdict::Refused(Refusal::Replayed { clock_behind: None });
-
-fn wrong_for_the(failures: u32) -> Verdict {
-    Verdict::Refused(Refusal::Wrong { failures, clock_behind: None })
 }
 
 /// Two logins, of which the second begins and ends after the first has decided and before it writes.

@@ -19,7 +19,7 @@ struct Checked {
 }
 
 pub(super) fn check(common: &Common, voice: &Voice) -> Result<(), Problem> {
-    let path = common.config.as_deref().unwrap_or(site::CONFIG.as_ref());
+    let path = common.config();
     let faults = match Site::load(path) {
         Ok(site) => faults_of(&site),
         Err(error) => vec![error.to_string()],

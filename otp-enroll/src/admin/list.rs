@@ -114,7 +114,7 @@ pub(super) fn without_device(
         for name in &names {
             progress.step();
             let stem = UserName::parse(name).map(|name| name.file_stem());
-            if stem.is_ok_and(|stem| seen.binary_search(&stem).is_ok()) {
+            if stem.is_some_and(|stem| seen.binary_search(&stem).is_ok()) {
                 continue;
             }
             let Some(account) = people::person(name)? else { continue };

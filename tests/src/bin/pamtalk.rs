@@ -16,7 +16,7 @@ use std::{
 const USAGE: &str = "\
 usage: pamtalk [OPTION]… SERVICE USER          (USER - : let the module ask for the name)
   --confdir DIR          service files from DIR instead of /etc/pam.d
-  --rhost H --tty T --ruser U
+  --rhost H --tty T
   --putenv NAME=VALUE    set in the PAM environment before the first call
   --getenv NAME          print it after each call
   --call CALL,…          authenticate (default) acct_mgmt setcred delete_cred chauthtok chauthtok_expired open_session
@@ -101,7 +101,6 @@ impl Order {
                 "--confdir" => order.confdir = Some(args.next()?.into()),
                 "--rhost" => order.items.push((Item::Rhost, args.next()?)),
                 "--tty" => order.items.push((Item::Tty, args.next()?)),
-                "--ruser" => order.items.push((Item::Ruser, args.next()?)),
                 "--putenv" => order.putenv.push(args.next()?),
                 "--getenv" => order.getenv.push(args.next()?),
                 "--call" => order.calls = Calls::parse(&args.next()?)?,

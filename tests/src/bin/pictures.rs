@@ -1,11 +1,6 @@
 //! `pictures FOLDER`: draws enrolment.svg and login.svg from what the installed programs show on a terminal; `make pictures`.
 //! The keys and codes in them are those of a user who is gone when the throwaway machine is.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a run that comes out otherwise makes no picture"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a run that comes out otherwise makes no picture")]
 
 use pam_otp_tests::{
     app::App,

@@ -32,7 +32,7 @@ impl FileStore {
         account: impl FnOnce(&UserName) -> Result<Account, E>,
     ) -> Result<(Account, Option<Record>), E> {
         let name = format!("{stem}.toml");
-        let gone = || self.failed("open", &name)(Errno::ENOENT);
+        let gone = || self.failed("open", &name, Errno::ENOENT);
         let (file, metadata) = self.open_trusted(&name, None)?.ok_or_else(gone)?;
         let credentials = self.read_credentials(&file, metadata.len(), &name, Credentials::decode)?;
         let account = account(&credentials.user)?;

@@ -32,15 +32,15 @@ impl FileStore {
             Some(file) => file,
             None => match self.create_empty(beside) {
                 Err(Errno::EEXIST) => return Ok(None),
-                created => created.map_err(self.failed("create", beside))?,
+                created => created.map_err(|error| self.failed("create", beside, error))?,
             },
         };
         let file = self.lock(file, beside)?;
-        let metadata = file.metadata().map_err(|error| self.io("examine", beside, error))?;
+        let metadata = file.metadata().map_err(|error| self.failed("examine", beside, error))?;
         if self.inode(beside)? != Some(metadata.ino()) {
             return Ok(None); // moved in or removed while we waited
         }
-        file.set_len(0).map_err(|error| self.io("write", beside, error))?;
+        file.set_len(0).map_err(|error| self.failed("write", beside, error))?;
         self.fill(&file, beside, account, &BLANK)?;
         let (from, to) = (beside.as_str(), names.state.as_str());
         match renameat2(&self.directory, from, &self.directory, to, RenameFlags::RENAME_NOREPLACE) {
@@ -48,7 +48,7 @@ impl FileStore {
             Err(error) => {
                 self.unlink(beside)?;
                 let overtaken = [Errno::EEXIST, Errno::ENOENT].contains(&error);
-                if overtaken { Ok(None) } else { Err(self.failed("create", to)(error)) }
+                if overtaken { Ok(None) } else { Err(self.failed("create", to, error)) }
             }
         }
     }

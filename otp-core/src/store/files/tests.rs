@@ -16,9 +16,10 @@ use tempfile::TempDir;
 use super::slots::SECOND_SLOT;
 use super::*;
 use crate::attempt::Attempt;
-use crate::decide::{Accepted, Factor, Refusal, Verdict, decide};
+use crate::decide::{Refusal, Verdict, decide};
 use crate::examples::{
-    GROUP, LIMITS, NOW, STEP, alice, enrolled_anew, named, phone, record, recovery, shown, state_directory,
+    GROUP, LIMITS, NOW, REPLAYED, STEP, alice, by_phone, enrolled_anew, named, phone, record, recovery, right, shown,
+    state_directory, wrong, wrong_for_the,
 };
 use crate::record::{DeviceId, Requirement, Slot};
 use crate::store::{Next, change, update};
@@ -99,24 +100,6 @@ impl Home {
         let file = fs::OpenOptions::new().write(true).open(self.path("alice.state")).unwrap();
         file.write_all_at(b"garbled", slot * SECOND_SLOT + 100).unwrap();
     }
-}
-
-fn right() -> Attempt {
-    shown(&phone(1), STEP)
-}
-
-fn wrong() -> Attempt {
-    shown(&phone(99), STEP)
-}
-
-fn by_phone() -> Verdict {
-    Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10) })
-}
-
-const REPLAYED: Verdict = Verdict::Refused(Refusal::Replayed { clock_behind: None });
-
-fn wrong_for_the(failures: u32) -> Verdict {
-    Verdict::Refused(Refusal::Wrong { failures, clock_behind: None })
 }
 
 /// Writes into a file that is there, whoever it belongs to. Without O_CREAT: with that, Linux keeps even root from files

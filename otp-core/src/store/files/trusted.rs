@@ -49,13 +49,13 @@ impl FileStore {
             Err(Errno::ENOENT) => Ok(None),
             Err(Errno::ELOOP) => Err(self.untrusted(name, "is a symbolic link".into())),
             Err(Errno::EISDIR) => Err(self.untrusted(name, NO_REGULAR_FILE.into())),
-            Err(error) => Err(self.failed("open", name)(error)),
+            Err(error) => Err(self.failed("open", name, error)),
         }
     }
 
     /// Trusts an open file only if it is a plain one with this owner, closed to everybody else, with no other name.
     pub(super) fn trust(&self, file: &File, name: &str, uid: Option<u32>) -> Result<Metadata, StoreError> {
-        let metadata = file.metadata().map_err(|error| self.io("examine", name, error))?;
+        let metadata = file.metadata().map_err(|error| self.failed("examine", name, error))?;
         let wrong = if !metadata.is_file() {
             NO_REGULAR_FILE.into()
         } else if uid.is_some_and(|uid| uid != metadata.uid()) {
@@ -83,7 +83,7 @@ impl FileStore {
         match fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat.st_ino)),
             Err(Errno::ENOENT) => Ok(None),
-            Err(error) => Err(self.failed("examine", name)(error)),
+            Err(error) => Err(self.failed("examine", name, error)),
         }
     }
 
@@ -94,7 +94,7 @@ impl FileStore {
             match file.try_lock() {
                 Ok(()) => return Ok(file.into()),
                 Err(TryLockError::WouldBlock) => thread::sleep(pause),
-                Err(TryLockError::Error(error)) => return Err(self.io("lock", name, error)),
+                Err(TryLockError::Error(error)) => return Err(self.failed("lock", name, error)),
             }
             pause = pause.saturating_mul(2).min(Duration::from_millis(10));
         }

@@ -27,13 +27,13 @@ impl FileStore {
         let bytes =
             slot.encode().ok_or_else(|| self.damaged(name, Damage::Mismatch("the state does not fit its slot")))?;
         let offset = if held.spare == 0 { 0 } else { SECOND_SLOT };
-        held.state.write_all_at(&bytes, offset).map_err(|error| self.io("write", name, error))?;
-        held.state.sync_data().map_err(|error| self.io("flush", name, error))
+        held.state.write_all_at(&bytes, offset).map_err(|error| self.failed("write", name, error))?;
+        held.state.sync_data().map_err(|error| self.failed("flush", name, error))
     }
 
     /// Makes a new file that only its user can open, whatever the umask; root makes it for the user.
     pub(super) fn create(&self, name: &str, account: &Account, contents: &[u8]) -> Result<File, StoreError> {
-        let file = self.create_empty(name).map_err(self.failed("create", name))?;
+        let file = self.create_empty(name).map_err(|error| self.failed("create", name, error))?;
         self.fill(&file, name, account, contents).map(|()| file)
     }
 
@@ -61,7 +61,7 @@ impl FileStore {
         written.map_err(|error| {
             // Best effort: the name is cleared again before its next use in any case.
             let _ = self.unlink(name);
-            self.io("write", name, error)
+            self.failed("write", name, error)
         })
     }
 
@@ -80,7 +80,7 @@ impl FileStore {
         match unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) => Ok(true),
             Err(Errno::ENOENT) => Ok(false),
-            Err(error) => Err(self.failed("remove", name)(error)),
+            Err(error) => Err(self.failed("remove", name, error)),
         }
     }
 

@@ -105,7 +105,7 @@ fn entry(line: &str, now: UnixTime) -> Result<Option<(&str, Imported)>, &'static
     let (kind, digits) = device_type(kind)?;
 
     let user = words.next().ok_or("there is no user name")?;
-    if UserName::parse(user).is_err() || user.chars().any(char::is_control) {
+    if UserName::parse(user).is_none() || user.chars().any(char::is_control) {
         return Err("the user name cannot be one");
     }
     // `-`: nothing is typed before the code; `+`: a password that another module looks at.

@@ -1,15 +1,21 @@
 //! Drawing by lot, the same in every run: Marsaglia's xorshift.
 
 /// Where the sequence is.
-pub(crate) struct Draw(u64);
+#[derive(Debug)]
+pub struct Draw(u64);
 
-impl Draw {
-    pub(crate) fn new() -> Draw {
+impl Default for Draw {
+    fn default() -> Draw {
         Draw(0x2545_f491_4f6c_dd1d)
     }
+}
 
+impl Draw {
     /// A number below `end`.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -17,7 +23,7 @@ impl Draw {
     }
 
     /// The numbers below `end`, each once.
-    pub(crate) fn order(&mut self, end: usize) -> Vec<usize> {
+    pub fn order(&mut self, end: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..end).collect();
         for place in (1..end).rev() {
             order.swap(place, self.below(place + 1));
@@ -32,7 +38,7 @@ mod tests {
 
     #[test]
     fn an_order_has_everybody_once() {
-        let mut draw = Draw::new();
+        let mut draw = Draw::default();
         for _ in 0..100 {
             let mut order = draw.order(6);
             order.sort_unstable();

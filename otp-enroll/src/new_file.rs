@@ -11,7 +11,7 @@ const MODE: u32 = 0o600;
 
 /// Why a file was not written.
 #[derive(Debug)]
-pub(crate) enum PictureError {
+pub(crate) enum FileError {
     /// Something of that name is there, were it a symbolic link to nowhere.
     Exists(PathBuf),
     /// The file could not be made.
@@ -22,51 +22,49 @@ pub(crate) enum PictureError {
     Remains(PathBuf, io::Error),
 }
 
-impl PictureError {
+impl FileError {
     /// What to do next.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            PictureError::Exists(_) => "choose a name that is not taken: nothing is ever overwritten",
-            PictureError::Create(..) => "choose a folder you may write to",
-            PictureError::Write(..) => "choose a place with room for it",
-            PictureError::Remains(..) => "remove the file: it may hold a part of the secret",
+            FileError::Exists(_) => "choose a name that is not taken: nothing is ever overwritten",
+            FileError::Create(..) => "choose a folder you may write to",
+            FileError::Write(..) => "choose a place with room for it",
+            FileError::Remains(..) => "remove the file: it may hold a part of the secret",
         }
     }
 }
 
-impl fmt::Display for PictureError {
+impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PictureError::Exists(path) => write!(f, "{} exists", path.display()),
-            PictureError::Create(path, error) => write!(f, "{} could not be created: {error}", path.display()),
-            PictureError::Write(path, error) => write!(f, "{} could not be written: {error}", path.display()),
-            PictureError::Remains(path, error) => {
+            FileError::Exists(path) => write!(f, "{} exists", path.display()),
+            FileError::Create(path, error) => write!(f, "{} could not be created: {error}", path.display()),
+            FileError::Write(path, error) => write!(f, "{} could not be written: {error}", path.display()),
+            FileError::Remains(path, error) => {
                 write!(f, "{} could not be written, and is still there: {error}", path.display())
             }
         }
     }
 }
 
-impl std::error::Error for PictureError {}
-
 /// Writes a new file that only its owner can read; what exists is never touched, links are never followed.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     create(path, |file| file.write_all(bytes))
 }
 
-/// Whether [`write_new`] could make this file now, found out by making it and taking it away again.
-pub(crate) fn can_write_new(path: &Path) -> Result<(), PictureError> {
+/// Whether [`write`] could make this file now, found out by making it and taking it away again.
+pub(crate) fn can_be_written(path: &Path) -> Result<(), FileError> {
     create(path, |_| Ok(()))?;
-    fs::remove_file(path).map_err(|error| PictureError::Remains(path.to_owned(), error))
+    fs::remove_file(path).map_err(|error| FileError::Remains(path.to_owned(), error))
 }
 
 /// Creates a file and fills it, or leaves nothing behind.
-fn create(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), PictureError> {
+fn create(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), FileError> {
     // create_new is O_CREAT|O_EXCL, which also refuses a symbolic link in the last place (POSIX open).
     let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
     let mut file = opened.map_err(|error| match error.kind() == io::ErrorKind::AlreadyExists {
-        true => PictureError::Exists(path.to_owned()),
-        false => PictureError::Create(path.to_owned(), error),
+        true => FileError::Exists(path.to_owned()),
+        false => FileError::Create(path.to_owned(), error),
     })?;
     // A umask can only take rights away, but with 0277 the owner could not write the file again.
     let written = file
@@ -74,8 +72,8 @@ fn create(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result
         .and_then(|()| fill(&mut file))
         .and_then(|()| file.sync_all());
     written.map_err(|error| match fs::remove_file(path) {
-        Ok(()) => PictureError::Write(path.to_owned(), error),
-        Err(_) => PictureError::Remains(path.to_owned(), error),
+        Ok(()) => FileError::Write(path.to_owned(), error),
+        Err(_) => FileError::Remains(path.to_owned(), error),
     })
 }
 
@@ -87,7 +85,7 @@ mod tests {
     fn a_new_file_is_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("qr.svg");
-        write_new(&path, b"<svg/>").unwrap();
+        write(&path, b"<svg/>").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"<svg/>");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
     }
@@ -97,7 +95,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("qr.svg");
         fs::write(&path, b"before").unwrap();
-        let error = write_new(&path, b"after").unwrap_err();
+        let error = write(&path, b"after").unwrap_err();
         assert_eq!(error.to_string(), format!("{} exists", path.display()));
         assert_eq!(error.hint(), "choose a name that is not taken: nothing is ever overwritten");
         assert_eq!(fs::read(&path).unwrap(), b"before");
@@ -108,7 +106,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, target) = (folder.path().join("qr.svg"), folder.path().join("elsewhere"));
         std::os::unix::fs::symlink(&target, &path).unwrap();
-        assert!(matches!(write_new(&path, b"secret"), Err(PictureError::Exists(_))));
+        assert!(matches!(write(&path, b"secret"), Err(FileError::Exists(_))));
         assert!(!target.exists());
         assert!(path.is_symlink());
     }
@@ -117,7 +115,7 @@ mod tests {
     fn a_folder_that_is_missing_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing/qr.svg");
-        let error = write_new(&path, b"").unwrap_err();
+        let error = write(&path, b"").unwrap_err();
         let text = format!("{} could not be created: No such file or directory (os error 2)", path.display());
         assert_eq!(error.to_string(), text);
         assert_eq!(error.hint(), "choose a folder you may write to");

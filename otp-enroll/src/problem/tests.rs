@@ -1,0 +1,215 @@
+use otp_core::time::UnixTime;
+
+use super::*;
+
+const NOT_ALLOWED: &str = "permission denied";
+
+fn not_allowed() -> io::Error {
+    io::ErrorKind::PermissionDenied.into()
+}
+
+/// A problem, what it says, what to do next, and the exit code.
+type Told = (Problem, &'static str, Option<&'static str>, u8);
+
+#[track_caller]
+fn assert_told<const N: usize>(problems: [Told; N]) {
+    for (problem, text, hint, code) in problems {
+        let text = text.replace("WHY", NOT_ALLOWED).replace("HELPER", otp_core::site::HELPER);
+        assert_eq!((problem.to_string(), problem.hint().as_deref()), (text, hint));
+        assert_eq!(problem.exit_code(), code, "{problem}");
+    }
+}
+
+#[test]
+fn a_refusal_is_told_with_its_reason() {
+    let again = Some("nothing was changed; try again with the code that the app shows now");
+    let another = Some("nothing was changed; try another one, or a code that the app shows");
+    let unlock = Some("use a recovery code, or ask your administrator: otp-enroll admin unlock");
+    let (none, gap) = (None, Some(Seconds(7200)));
+    assert_told(
+        [
+            (Refusal::Wrong { failures: 1, clock_behind: none }, "that code is wrong", again, 1),
+            (
+                Refusal::Wrong { failures: 3, clock_behind: none },
+                "that code is wrong (3 wrong codes in a row)",
+                again,
+                1,
+            ),
+            (
+                Refusal::Wrong { failures: 3, clock_behind: gap },
+                "that code is wrong; this machine's clock is 2 h behind your last login, so right ones may look so",
+                again,
+                1,
+            ),
+            (
+                Refusal::Replayed { clock_behind: none },
+                "that code was used already; wait until the app shows the next one",
+                again,
+                1,
+            ),
+            (
+                Refusal::Replayed { clock_behind: gap },
+                "that code was used already, and this machine's clock is 2 h behind your last login",
+                again,
+                1,
+            ),
+            (Refusal::Spent, "that recovery code was used already", another, 1),
+            (Refusal::UnknownRecovery, "that is none of your recovery codes", another, 1),
+            (
+                Refusal::Locked(Lock::Until(UnixTime(1_763_750_020))),
+                "too many wrong codes: only a recovery code is accepted until 2025-11-21T18:33:40Z",
+                unlock,
+                1,
+            ),
+            (
+                Refusal::Locked(Lock::UntilUnlocked),
+                "too many wrong codes: only a recovery code is accepted until an administrator unlocks",
+                unlock,
+                1,
+            ),
+            (Refusal::Malformed, "that is neither a code of 6 to 8 digits nor a recovery code", again, 1),
+            (Refusal::NotEnrolled, "no second factor is set up", Some("set one up with: otp-enroll"), 3),
+            (Refusal::UnknownUser, "there is no such account", again, 3),
+        ]
+        .map(|(why, text, hint, code)| (Problem::Refused(why), text, hint, code)),
+    );
+}
+
+#[test]
+fn a_request_that_was_not_done_is_told_with_what_to_do() {
+    let anew = Some("nothing was changed; start again with: otp-enroll");
+    let not_confirmed = |clock_off| Declined::NotConfirmed { clock_off };
+    assert_told(
+        [
+            (
+                Declined::ProofNeeded,
+                "a second factor is set up already; changing it needs proof that you are its owner",
+                Some("give a current code or a recovery code"),
+            ),
+            (not_confirmed(None), "that code does not belong to this key", anew),
+            (
+                not_confirmed(Some(90)),
+                "the clocks differ: the one of your device is about 2 min ahead; set both to automatic time",
+                anew,
+            ),
+            (
+                not_confirmed(Some(-3600)),
+                "the clocks differ: the one of your device is about 1 h behind; set both to automatic time",
+                anew,
+            ),
+            (Declined::NothingOffered, "no new key was shown that could be confirmed", Some("start again")),
+            (Declined::ChangedMeanwhile, "somebody else changed this second factor meanwhile", Some("start again")),
+            (
+                Declined::Required,
+                "your administrator requires a second factor of you",
+                Some("to change phones use: otp-enroll reset"),
+            ),
+        ]
+        .map(|(declined, text, hint)| (Problem::Declined(declined), text, hint, 1)),
+    );
+}
+
+#[test]
+fn what_could_not_be_done_is_told_with_the_reason() {
+    let goes_on = |why| Problem::SessionsGoOn { users: "alice bob".into(), why: Box::new(why) };
+    let end_them = Some("end them with: loginctl terminate-user alice bob");
+    let interrupted = |why| Problem::Interrupted { done: 2, of: 7, why };
+    let go_on = Some("every user is enrolled whole or not at all; the same command goes on from here");
+    assert_told([
+        (Problem::Usage("say so".into()), "say so", Some("see: otp-enroll --help"), 2),
+        (Problem::NotRoot("do this"), "only root may do this", Some("become root, for example with sudo"), 4),
+        (Problem::Core(Error::Entropy), "the system gives no random bytes", Some(Error::Entropy.hint()), 4),
+        (Problem::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
+        (
+            Problem::Helper(not_allowed()),
+            "the helper HELPER cannot be asked: WHY",
+            Some("the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)"),
+            4,
+        ),
+        (
+            Problem::Ask(AskError::Closed),
+            "the input ended before the question was answered",
+            Some("nothing was changed"),
+            4,
+        ),
+        (Problem::Ask(AskError::Io(not_allowed())), "the terminal cannot be used: WHY", None, 4),
+        (Problem::Screen(ScreenError::Io(not_allowed())), "the terminal cannot be used: WHY", None, 4),
+        (
+            Problem::File(FileError::Exists("codes".into())),
+            "codes exists",
+            Some("choose a name that is not taken: nothing is ever overwritten"),
+            4,
+        ),
+        (Problem::Qr(TooLong { bytes: 3000 }), "3000 bytes do not fit into a QR code", None, 4),
+        (
+            Problem::Png(png::EncodingError::IoError(not_allowed())),
+            "the QR code could not be encoded as PNG: WHY",
+            None,
+            4,
+        ),
+        (Problem::Tool("getent", not_allowed()), "getent cannot be asked: WHY", None, 4),
+        (Problem::Output(not_allowed()), "cannot write to standard output: WHY", None, 4),
+        (
+            Problem::Output(not_allowed()).although_done(),
+            "it was done, but standard output cannot be told so: WHY",
+            None,
+            4,
+        ),
+        (
+            Problem::CodesUnseen(not_allowed()),
+            "nobody has seen the new recovery codes: WHY",
+            Some("they are in force all the same; get others with: otp-enroll recovery"),
+            4,
+        ),
+        (Problem::Unreadable("users.oath".into(), not_allowed()), "cannot read users.oath: WHY", None, 4),
+        (interrupted(None), "interrupted: 2 of 7 users were seen to", go_on, 130),
+        (
+            interrupted(Some(Box::new(Problem::Cancelled))),
+            "interrupted: 2 of 7 users were seen to; cancelled: nothing was changed",
+            go_on,
+            1,
+        ),
+        (
+            goes_on(Problem::Tool("loginctl", not_allowed())),
+            "a second factor is required from now on, but sessions could not be ended: loginctl cannot be asked: WHY",
+            end_them,
+            4,
+        ),
+        (goes_on(Problem::Cancelled), "a second factor is required from now on; no session was ended", end_them, 1),
+        (Problem::Cancelled, "cancelled: nothing was changed", None, 1),
+    ]);
+}
+
+#[test]
+fn who_is_not_there_and_how_many_there_are_is_told() {
+    let group = Some("was the right group named? an empty group binds nobody; a rule in the configuration would");
+    let mended = Some("logins may be refused until this is mended");
+    let file = Some("nothing was imported; mend the file, or a copy of it, and try again");
+    let above = Some("what was not done, and why, is said above; it can be run again without harm");
+    let unusable = Some(
+        "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER; \
+         to remove the record of one who is gone: otp-enroll admin disable USER",
+    );
+    assert_told([
+        (Problem::NoSuchUser("al ice".into()), "there is no user \"al ice\"", None, 3),
+        (Problem::NoSuchGroup("staff".into()), "there is no group \"staff\"", None, 3),
+        (Problem::NobodyIn("staff".into()), "nobody in the group \"staff\" can log in", group, 3),
+        (Problem::Faults(1), "one fault was found", mended, 1),
+        (Problem::Faults(2), "2 faults were found", mended, 1),
+        (Problem::FaultyFile(1), "one fault was found in the file", file, 1),
+        (Problem::FaultyFile(2), "2 faults were found in the file", file, 1),
+        (Problem::Unusable(1), "one record cannot be used", unusable, 1),
+        (Problem::Unusable(2), "2 records cannot be used", unusable, 1),
+        (Problem::NotDone(1), "it could not be done for one user", above, 4),
+        (Problem::NotDone(2), "it could not be done for 2 users", above, 4),
+    ]);
+}
+
+#[test]
+fn only_a_reader_who_has_seen_enough_needs_no_word() {
+    let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+    assert!(Problem::Output(broken()).is_silent());
+    for said in [Problem::Output(not_allowed()), Problem::Output(broken()).although_done(), Problem::Helper(broken())] {
+        assert!(!said.is_silent(), "{said}");
+    }
+}
