@@ -81,13 +81,13 @@ impl Terminal {
     /// Asks for a line. Without a terminal the question is not shown, and the answer is read all the same.
     pub(crate) fn ask(&mut self, prompt: &str) -> Result<Line, AskError> {
         if self.interactive {
-            alternate::say(prompt)?;
+            alternate::ask(prompt)?;
         }
         // Not std's standard input: its buffer would keep what was typed, and take more than this line.
         let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let answer = read_line(input);
-        if self.interactive && matches!(answer, Err(AskError::Closed)) {
-            alternate::say("\n")?; // Ctrl-D leaves the cursor behind the question
+        if self.interactive {
+            alternate::answered(!matches!(answer, Err(AskError::Closed)))?; // Ctrl-D is none
         }
         answer
     }
