@@ -22,7 +22,7 @@ pub(crate) fn page(terminal: &Terminal, qr: &Qr, panel: &[String]) -> Vec<String
     let (roomy, tight) = (roomy(terminal, panel), tight(terminal, panel));
 
     with_qr(&roomy).or_else(|| with_qr(&tight)).unwrap_or_else(|| {
-        let notice = format!("QR code: needs {}, or --qr svg FILE.", drawing.space_needed(&tight));
+        let notice = format!("QR code: needs {}, then Enter; or --qr svg FILE.", drawing.space_needed(&tight));
         text(terminal, &[slice::from_ref(&notice), panel].concat())
     })
 }
