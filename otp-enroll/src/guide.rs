@@ -17,8 +17,11 @@ use crate::problem::{Problem, declined_text};
 use crate::say::Voice;
 use crate::terminal::{AskError, Terminal};
 
-const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
-const CODES_UNSEEN: &str = "interrupted: it is set up, but not all was shown; new recovery codes: otp-enroll recovery";
+/// What an interruption says to whoever had no second factor before, and to whoever proved that the old one is theirs.
+pub(crate) const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
+pub(crate) const OLD_STAYS: &str = "interrupted: the old second factor stays; the code you gave for it is spent";
+const CODES_UNSEEN: &str =
+    "interrupted: it is set up, but not all was shown\n  new recovery codes: otp-enroll recovery";
 
 /// Writes the QR code as a picture.
 pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), Problem> {
@@ -31,11 +34,17 @@ pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), 
 }
 
 /// Leads a person from the offer to a second factor that works.
-pub(crate) fn enrol(desk: &mut Desk<'_>, offer: &Offer, save: Option<&Path>, voice: &Voice) -> Result<(), Problem> {
+pub(crate) fn enrol(
+    desk: &mut Desk<'_>,
+    offer: &Offer,
+    if_interrupted: &str,
+    save: Option<&Path>,
+    voice: &Voice,
+) -> Result<(), Problem> {
     let qr = Qr::of(offer.uri.expose())?;
     let mut note = String::new();
     let mut terminal = Terminal::here();
-    let screen = AlternateScreen::enter(&terminal, NOTHING_CHANGED)?;
+    let screen = AlternateScreen::enter(&terminal, if_interrupted)?;
     let codes = loop {
         // The window may have another size by now.
         terminal = Terminal::here();
@@ -99,13 +108,14 @@ fn hand_out(
     if codes.is_empty() {
         return Ok("This machine hands out no recovery codes.".into());
     }
-    let (mut saved, mut note) = (None, String::new());
+    let (mut saved, mut note) = (Vec::new(), String::new());
     let mut keep = |path: &Path| match save_codes(path, codes, user) {
         Ok(()) => {
             // In full: nobody should have to look for it.
             let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            let note = format!("They are saved in {}.", path.display());
-            saved = Some(path);
+            let path = path.display().to_string();
+            let note = format!("They are saved in {path}.");
+            saved.push(path);
             note
         }
         Err(problem) => format!("! {problem}"),
@@ -126,16 +136,23 @@ fn hand_out(
         }
         note = keep(&from_home(name));
     }
-    Ok(match (saved, codes.len()) {
-        (Some(path), count) => format!("{count} recovery codes are in {}: move them off this machine.", path.display()),
-        (None, count) => format!("{count} recovery codes were shown, this once. New ones: otp-enroll recovery"),
+    Ok(match (saved.join(" and "), codes.len()) {
+        (none, count) if none.is_empty() => {
+            format!("{count} recovery codes were shown, this once. New ones: otp-enroll recovery")
+        }
+        (files, count) => format!("{count} recovery codes are in {files}: move them off this machine."),
     })
 }
 
-/// A name as it was typed, `~/` read as a shell would read it.
+/// A name as it was typed, `~` and `~/` read as a shell would read them.
 fn from_home(name: &str) -> PathBuf {
     let home = || Some(nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??.dir);
-    name.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest))).unwrap_or_else(|| PathBuf::from(name))
+    match name.strip_prefix("~/") {
+        Some(rest) => home().map(|home| home.join(rest)),
+        None if name == "~" => home(),
+        None => None,
+    }
+    .unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// Writes recovery codes to a new file of the user's.

@@ -1,17 +1,22 @@
-//! The guided set-up when its user stops it and goes on, as shells let them.
+//! A second factor and somebody without patience, who stops, gives up, or comes back too late.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
-    app::App,
+    app::{App, Enrolled},
     machine,
     outcome::Outcome,
     pty::{PATIENCE, Pty, Terminal},
     screen::{self, Theme},
     users::TestUser,
 };
+use std::process::Command;
 
 const CODE: &str = "Code that the app shows: ";
+const PROOF: &str = "Current code or recovery code: ";
 const FILE: &str = "File, or just Enter: ";
+const CTRL_C: &str = "\u{3}";
+const CTRL_D: &str = "\u{4}";
+const CTRL_BACKSLASH: &str = "\u{1c}";
 const CTRL_Z: &str = "\u{1a}";
 
 /// A shell with job control, and in it the set-up at the question for a first code.
@@ -46,9 +51,17 @@ fn shown(terminal: &Terminal) -> String {
         .unwrap_or_else(|| panic!("no QR code on\n{}", terminal.screen()))
 }
 
+fn status(user: &TestUser) -> serde_json::Value {
+    Outcome::of(user.command("otp-enroll").args(["status", "--json"]), "").json().remove(0)
+}
+
 fn enrolled(user: &TestUser) -> bool {
-    let status = Outcome::of(user.command("otp-enroll").args(["status", "--json"]), "").json().remove(0);
-    status["enrolled"] == true
+    status(user)["enrolled"] == true
+}
+
+/// As after a quarter of an hour: its alarm ends the helper.
+fn wait_too_long(user: &TestUser) {
+    machine::run(Command::new("pkill").args(["-ALRM", "-x", "otp-helper", "-U", &user.uid.to_string()]));
 }
 
 #[test]
@@ -89,9 +102,10 @@ fn in_the_background_it_shows_nothing_and_ends_without_a_trace() {
     terminal.wait_for(CODE);
     assert_eq!(shown(&terminal), uri);
     stop(&mut terminal);
-    terminal.send_line("echo still here; kill %1; wait %1; echo ''ended $?");
+    // More than once: it may stop at reading before it comes to ending.
+    terminal.send_line("echo still here; while kill %1 2> /dev/null; do sleep 0.1; done; echo no' 'more");
     terminal.wait_for("interrupted: nothing was changed");
-    terminal.wait_for("ended 130");
+    terminal.wait_for("no more");
     let screen = terminal.screen();
     assert!(screen.contains("still here") && !has_key(&terminal), "nothing of the shell's was wiped:\n{screen}");
     assert!(!enrolled(&alice));
@@ -106,7 +120,7 @@ fn without_an_alternate_screen_it_asks_again() {
     terminal.wait_for(CODE);
     terminal.send_line(&App::scan(&uri).code(0));
     terminal.wait_for(FILE);
-    terminal.send("\u{3}");
+    terminal.send(CTRL_C);
     terminal.wait_for("\r\ninterrupted: it is set up");
 }
 
@@ -120,8 +134,62 @@ fn where_nobody_could_continue_it_it_does_not_stop() {
     terminal.send(CTRL_Z);
     terminal.wait_for(CODE);
     assert_eq!(shown(&terminal), uri);
-    terminal.send("\u{1c}");
+    terminal.send(CTRL_BACKSLASH);
     assert_eq!(terminal.wait().code(), Some(130), "{}", terminal.transcript());
     assert!(!is_alternate(&terminal) && !has_key(&terminal), "{}", terminal.screen());
     assert_eq!(terminal.screen().trim(), "interrupted: nothing was changed");
+}
+
+#[test]
+fn whoever_gives_up_a_reset_is_told_what_it_has_cost() {
+    let alice = TestUser::new("alice");
+    let set_up = Enrolled::new(&alice);
+    let spent = "the old second factor stays; the code you gave for it is spent";
+    for (place, (key, code, said)) in [
+        (CTRL_C, 130, format!("interrupted: {spent}\n")),
+        (CTRL_D, 4, format!("otp-enroll: the input ended before the question was answered\n  {spent}\n")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut terminal = Pty::new("otp-enroll").args(["reset"]).user(&alice).start();
+        terminal.wait_for(PROOF);
+        terminal.send_line(&set_up.recovery[place]);
+        terminal.wait_for(CODE);
+        terminal.send(key);
+        assert_eq!(terminal.wait().code(), Some(code));
+        assert!(terminal.transcript().ends_with(&said), "{}", terminal.transcript());
+        assert_eq!(status(&alice)["recovery_codes_left"], 9 - place);
+    }
+    // The same without a person.
+    let tried = [&set_up.recovery[2], "000000", ""].join("\n");
+    let outcome = Outcome::of(alice.command("otp-enroll").args(["reset", "--json"]), &tried);
+    assert_eq!((outcome.code, &outcome.json()[1]["hint"]), (Some(1), &spent.into()), "{outcome:?}");
+}
+
+#[test]
+fn whoever_comes_back_too_late_is_told_so() {
+    let alice = TestUser::new("alice");
+    let late = "otp-enroll: the helper has ended: it waits 15 minutes for an answer\n";
+    let mut terminal = Pty::new("otp-enroll").user(&alice).start();
+    terminal.wait_for(CODE);
+    let uri = shown(&terminal);
+    wait_too_long(&alice);
+    terminal.send_line(&App::scan(&uri).code(0));
+    assert_eq!(terminal.wait().code(), Some(4));
+    let said = terminal.transcript();
+    assert!(said.ends_with(&format!("{late}  nothing was changed; start again\n")), "{said}");
+    assert!(!enrolled(&alice));
+}
+
+#[test]
+fn nobody_is_asked_in_vain() {
+    let alice = TestUser::new("alice");
+    let _set_up = Enrolled::new(&alice);
+    machine::run(Command::new("otp-enroll").args(["admin", "require", &alice.name]));
+    let mut terminal = Pty::new("otp-enroll").args(["disable"]).user(&alice).start();
+    assert_eq!(terminal.wait().code(), Some(1), "{}", terminal.transcript());
+    let said =
+        "otp-enroll: your administrator requires a second factor of you\n  to change phones use: otp-enroll reset\n";
+    assert_eq!(terminal.transcript(), said);
 }
