@@ -123,9 +123,14 @@ fn hand_out(
     if let Some(path) = save {
         note = keep(path);
     }
+    let mut seen = false;
     loop {
         let mut terminal = Terminal::here();
         screen.show(&page::text(&terminal, &sheet(codes, user, &note))).map_err(Problem::Output)?;
+        if !seen {
+            terminal.forget_what_is_typed(); // Enter was pressed twice, or pasted: nobody has read this page yet
+            seen = true;
+        }
         let answer = match terminal.ask("File, or just Enter: ") {
             Err(AskError::Closed) => break, // Ctrl-D on a page that was read is as good as Enter
             answer => answer?,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 
+use nix::sys::termios::{FlushArg, tcflush};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::alternate;
@@ -75,6 +76,13 @@ impl Terminal {
             (true, _) => Paint::Colour,
             (false, true) => Paint::PlainInverted,
             (false, false) => Paint::Plain,
+        }
+    }
+
+    /// Forgets what was typed before it was asked for.
+    pub(crate) fn forget_what_is_typed(&self) {
+        if self.interactive {
+            let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH); // a terminal that is gone is found out by asking
         }
     }
 

@@ -1,5 +1,10 @@
 //! A second factor and somebody without patience, who stops, gives up, or comes back too late.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops where it is"
+)]
 
 use pam_otp_tests::{
     app::{App, Enrolled},
@@ -9,7 +14,7 @@ use pam_otp_tests::{
     screen::{self, Theme},
     users::TestUser,
 };
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 const CODE: &str = "Code that the app shows: ";
 const PROOF: &str = "Current code or recovery code: ";
@@ -192,4 +197,21 @@ fn nobody_is_asked_in_vain() {
     let said =
         "otp-enroll: your administrator requires a second factor of you\n  to change phones use: otp-enroll reset\n";
     assert_eq!(terminal.transcript(), said);
+}
+
+#[test]
+fn enter_pressed_twice_does_not_turn_the_page_with_the_recovery_codes() {
+    let alice = TestUser::new("alice");
+    for typed_ahead in ["\r", "\r\rcodes\r"] {
+        let mut terminal = Pty::new("otp-enroll").user(&alice).start();
+        terminal.wait_for(CODE);
+        let uri = shown(&terminal);
+        terminal.send(App::scan(&uri).code(0) + "\r" + typed_ahead);
+        terminal.wait_for(FILE);
+        assert_eq!(terminal.look_for("recovery codes were shown", Duration::from_millis(500)), None);
+        terminal.send_line("");
+        terminal.wait_for("10 recovery codes were shown");
+        machine::run(Command::new("otp-enroll").args(["admin", "disable", "--yes", &alice.name]));
+    }
+    assert!(!alice.home.join("codes").exists());
 }
