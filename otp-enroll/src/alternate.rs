@@ -39,7 +39,7 @@ struct Screen {
     /// How many [`AlternateScreen`] are alive.
     depth: usize,
     escapes: bool,
-    /// The program was stopped, and the terminal is somebody else's.
+    /// The program was stopped or began in the background, and the terminal is somebody else's.
     away: bool,
     watched: bool,
     /// What is shown, for whoever comes back to it.
@@ -89,7 +89,8 @@ impl AlternateScreen {
             screen.wipe().map_err(ScreenError::Io)?;
         } else if terminal.escapes {
             screen.escapes = true;
-            put(&format!("{ENTER}{CLEAR}")).map_err(ScreenError::Io)?;
+            screen.away = screen.watched && !is_in_front();
+            screen.draw(&format!("{ENTER}{CLEAR}")).map_err(ScreenError::Io)?;
         }
         screen.depth = screen.depth.saturating_add(1);
         Ok(AlternateScreen(()))
@@ -219,10 +220,15 @@ fn stop() {
 /// Comes back to the screen, unless somebody else has the terminal (`bg`): then reading stops us, until `fg`.
 fn go_on() {
     let mut screen = lock();
-    if screen.away && tcgetpgrp(io::stdin()) == Ok(getpgrp()) {
+    if screen.away && is_in_front() {
         screen.away = false;
         let _ = screen.come_back(); // a terminal that is gone shows nothing either
     }
+}
+
+/// Whether the terminal is ours, as far as its shell is concerned.
+fn is_in_front() -> bool {
+    tcgetpgrp(io::stdin()) == Ok(getpgrp())
 }
 
 /// A panic elsewhere is no reason to leave the secret on the screen.

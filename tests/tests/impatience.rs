@@ -24,11 +24,17 @@ const CTRL_D: &str = "\u{4}";
 const CTRL_BACKSLASH: &str = "\u{1c}";
 const CTRL_Z: &str = "\u{1a}";
 
-/// A shell with job control, and in it the set-up at the question for a first code.
-fn at_the_key(user: &TestUser, environment: &str) -> (Terminal, String) {
+/// A shell with job control.
+fn at_the_shell(user: &TestUser) -> Terminal {
     user.write(".bashrc", "PS1='ready$ '\n", 0o644);
     let mut terminal = Pty::new("bash").user(user).start();
     terminal.wait_for("ready$ ");
+    terminal
+}
+
+/// The same, and in it the set-up at the question for a first code.
+fn at_the_key(user: &TestUser, environment: &str) -> (Terminal, String) {
+    let mut terminal = at_the_shell(user);
     terminal.send_line(&format!("{environment} otp-enroll"));
     terminal.wait_for(CODE);
     let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
@@ -114,6 +120,21 @@ fn in_the_background_it_shows_nothing_and_ends_without_a_trace() {
     let screen = terminal.screen();
     assert!(screen.contains("still here") && !has_key(&terminal), "nothing of the shell's was wiped:\n{screen}");
     assert!(!enrolled(&alice));
+}
+
+#[test]
+fn what_begins_in_the_background_shows_nothing_until_it_is_in_front() {
+    let alice = TestUser::new("alice");
+    let mut terminal = at_the_shell(&alice);
+    terminal.send_line("otp-enroll & until jobs -s | grep otp; do sleep 0.1; done; echo it' 'stays");
+    terminal.wait_for("it stays");
+    assert!(!is_alternate(&terminal) && !has_key(&terminal), "{}", terminal.screen());
+    terminal.send_line("fg");
+    terminal.wait_for(CODE);
+    shown(&terminal);
+    terminal.send(CTRL_C);
+    terminal.wait_for("interrupted: nothing was changed");
+    assert!(terminal.screen().contains("it stays") && !has_key(&terminal), "{}", terminal.screen());
 }
 
 #[test]
