@@ -108,45 +108,51 @@ fn hand_out(
     if codes.is_empty() {
         return Ok("This machine hands out no recovery codes.".into());
     }
-    let (mut saved, mut note) = (Vec::new(), String::new());
-    let mut keep = |path: &Path| match save_codes(path, codes, user) {
-        Ok(()) => {
-            // In full: nobody should have to look for it.
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            let path = path.display().to_string();
-            let note = format!("They are saved in {path}.");
-            saved.push(path);
-            note
-        }
-        Err(problem) => format!("! {problem}"),
-    };
+    let (mut saved, mut note, mut shown) = (Vec::new(), String::new(), false);
     if let Some(path) = save {
-        note = keep(path);
+        note = keep(path, codes, user, &mut saved);
     }
-    let mut seen = false;
     loop {
         let mut terminal = Terminal::here();
-        screen.show(&page::text(&terminal, &sheet(codes, user, &note))).map_err(Problem::Output)?;
-        if !seen {
+        let page = page::whole(&terminal, &sheet(codes, user, &note));
+        let is_first = page.is_ok() && !shown;
+        let page = page.unwrap_or_else(|rows| page::text(&terminal, &wants_room(codes.len(), rows, &note)));
+        screen.show(&page).map_err(Problem::Output)?;
+        if is_first {
             terminal.forget_what_is_typed(); // Enter was pressed twice, or pasted: nobody has read this page yet
-            seen = true;
+            shown = true;
         }
         let answer = match terminal.ask("File, or just Enter: ") {
             Err(AskError::Closed) => break, // Ctrl-D on a page that was read is as good as Enter
             answer => answer?,
         };
         let name = answer.expose().trim();
-        if name.is_empty() {
+        if !name.is_empty() {
+            note = keep(&from_home(name), codes, user, &mut saved);
+        } else if shown || !saved.is_empty() {
             break;
         }
-        note = keep(&from_home(name));
     }
-    Ok(match (saved.join(" and "), codes.len()) {
-        (none, count) if none.is_empty() => {
-            format!("{count} recovery codes were shown, this once. New ones: otp-enroll recovery")
-        }
-        (files, count) => format!("{count} recovery codes are in {files}: move them off this machine."),
+    let count = codes.len();
+    Ok(match saved.join(" and ") {
+        files if !files.is_empty() => format!("{count} recovery codes are in {files}: move them off this machine."),
+        _ if shown => format!("{count} recovery codes were shown, this once. New ones: otp-enroll recovery"),
+        _ => format!("{count} recovery codes were not shown. New ones: otp-enroll recovery"),
     })
+}
+
+/// Saves recovery codes if it can, and says so.
+fn keep(path: &Path, codes: &[Confidential], user: &str, saved: &mut Vec<String>) -> String {
+    match save_codes(path, codes, user) {
+        Ok(()) => {
+            // In full: nobody should have to look for it.
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+            let note = format!("They are saved in {path}.");
+            saved.push(path);
+            note
+        }
+        Err(problem) => format!("! {problem}"),
+    }
 }
 
 /// A name as it was typed, `~` and `~/` read as a shell would read them.
@@ -212,6 +218,12 @@ fn sheet(codes: &[Confidential], user: &str, note: &str) -> Vec<String> {
     }
     lines.push(String::new());
     lines
+}
+
+/// Stands in its place where it does not fit: half of the codes would pass for all.
+fn wants_room(codes: usize, rows: usize, note: &str) -> Vec<String> {
+    let text = "Enlarge the window and press Enter, or type the name of a new file for them.";
+    vec![format!("{codes} recovery codes need {rows} rows."), text.to_owned(), note.to_owned()]
 }
 
 /// Lines with a label before the first of them.

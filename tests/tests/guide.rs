@@ -176,7 +176,21 @@ fn a_window_that_is_too_small_says_so_and_is_looked_at_again() {
     let uri = machine::wait(std::time::Duration::from_secs(20), drawn).unwrap();
     terminal.resize(12, 5);
     terminal.send_line(&App::scan(&uri).code(0));
-    terminal.wait_for_screen("or just");
+    terminal.wait_for("or just");
+    terminal.send_line("");
+    terminal.wait_for("or just"); // again: no page is turned that nobody could read
+    terminal.resize(80, 14);
+    terminal.send_line("");
+    let page = terminal.wait_for_screen("10 recovery codes need 15 rows.");
+    assert!(recovery_codes(&page).is_empty(), "half of them would pass for all:\n{page}");
+    terminal.send_line("/etc/hosts");
+    terminal.wait_for_screen("! /etc/hosts exists");
+    terminal.resize(80, 16);
+    terminal.send_line("");
+    machine::wait(std::time::Duration::from_secs(20), || {
+        (recovery_codes(&terminal.screen()).len() == 10).then_some(())
+    })
+    .unwrap_or_else(|| panic!("{}", terminal.screen()));
     terminal.send_line("");
     assert_eq!(terminal.wait().code(), Some(0), "{}", terminal.transcript());
     assert_eq!(status(&alice)["enrolled"], true);
