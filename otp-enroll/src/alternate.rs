@@ -158,9 +158,9 @@ impl Screen {
 
     /// Shows again what was left. Without an alternate screen the page stands above whatever came in between.
     fn come_back(&self) -> io::Result<()> {
-        if let (true, Some(page)) = (self.escapes, &self.page) {
+        if self.escapes {
             put(&format!("{ENTER}{CLEAR}"))?;
-            put(page)?;
+            put(self.page.as_ref().map_or("", |page| page.as_str()))?;
         }
         put(&self.question)
     }
