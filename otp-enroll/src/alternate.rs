@@ -1,11 +1,14 @@
-//! The alternate screen: what is shown there is gone afterwards, however the program ends.
+//! The alternate screen: what is shown there is gone afterwards, however the program ends, and while it is stopped.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
+use nix::sys::signal::{SigSet, Signal, raise};
+use nix::unistd::{getpgrp, tcgetpgrp};
 use zeroize::Zeroizing;
 
 use crate::terminal::Terminal;
@@ -22,14 +25,27 @@ const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
 
 /// The one terminal of this process, which the thread that waits for signals needs too.
-static SCREEN: Mutex<Screen> =
-    Mutex::new(Screen { depth: 0, escapes: false, watched: false, if_interrupted: String::new() });
+static SCREEN: Mutex<Screen> = Mutex::new(Screen {
+    depth: 0,
+    escapes: false,
+    away: false,
+    watched: false,
+    page: None,
+    question: String::new(),
+    if_interrupted: String::new(),
+});
 
 struct Screen {
     /// How many [`AlternateScreen`] are alive.
     depth: usize,
     escapes: bool,
+    /// The program was stopped or began in the background, and the terminal is somebody else's.
+    away: bool,
     watched: bool,
+    /// What is shown, for whoever comes back to it.
+    page: Option<Zeroizing<String>>,
+    /// What is asked below it and has no answer yet.
+    question: String,
     if_interrupted: String,
 }
 
@@ -57,12 +73,13 @@ impl fmt::Display for ScreenError {
 pub(crate) struct AlternateScreen(());
 
 impl AlternateScreen {
-    /// Enters the alternate screen, or wipes it if it is shown already. SIGINT, SIGTERM and SIGHUP leave it from now
-    /// on, print `if_interrupted` on a line of its own to standard error, and end the program with exit code 130.
+    /// Enters the alternate screen, or wipes it if it is shown already. SIGINT, SIGTERM, SIGHUP and SIGQUIT leave it from
+    /// now on, print `if_interrupted` on a line of its own to standard error, and end the program with exit code 130.
+    /// SIGTSTP leaves it until the program goes on.
     pub(crate) fn enter(terminal: &Terminal, if_interrupted: &str) -> Result<AlternateScreen, ScreenError> {
         let mut screen = lock();
         if terminal.interactive && !screen.watched {
-            ctrlc::set_handler(interrupt).map_err(ScreenError::Signals)?;
+            watch().map_err(ScreenError::Signals)?;
             screen.watched = true;
         }
         if_interrupted.clone_into(&mut screen.if_interrupted);
@@ -70,7 +87,8 @@ impl AlternateScreen {
             screen.wipe().map_err(ScreenError::Io)?;
         } else if terminal.escapes {
             screen.escapes = true;
-            put(&format!("{ENTER}{CLEAR}")).map_err(ScreenError::Io)?;
+            screen.away = screen.watched && !is_in_front();
+            screen.draw(&format!("{ENTER}{CLEAR}")).map_err(ScreenError::Io)?;
         }
         screen.depth = screen.depth.saturating_add(1);
         Ok(AlternateScreen(()))
@@ -78,13 +96,15 @@ impl AlternateScreen {
 
     /// Shows a page in place of the one before; the cursor is on the row below it.
     pub(crate) fn show(&self, page: &[String]) -> io::Result<()> {
-        let screen = lock();
+        let mut screen = lock();
         screen.wipe()?;
         let mut text = Zeroizing::new(page.join("\n"));
         if !page.is_empty() {
             text.push('\n');
         }
-        put(&text)
+        screen.draw(&text)?;
+        screen.page = Some(text);
+        Ok(())
     }
 
     /// Says what an interruption means from now on.
@@ -108,35 +128,105 @@ impl Drop for AlternateScreen {
         screen.depth = screen.depth.saturating_sub(1);
         if screen.depth == 0 {
             screen.leave();
+            screen.escapes = false;
+            screen.page = None;
         }
     }
 }
 
 impl Screen {
+    /// Writes, where nobody else has the terminal: what they miss is drawn when we come back.
+    fn draw(&self, text: &str) -> io::Result<()> {
+        if self.escapes && self.away { Ok(()) } else { put(text) }
+    }
+
     fn wipe(&self) -> io::Result<()> {
-        if self.escapes { put(WIPE) } else { Ok(()) }
+        if self.escapes { self.draw(WIPE) } else { Ok(()) }
     }
 
-    fn leave(&mut self) {
+    /// Whatever is said next stands at the beginning of a line.
+    fn leave(&self) {
+        // A terminal that is gone shows nothing either.
+        let _ = match (self.escapes, self.question.as_str()) {
+            (true, _) => self.draw(&format!("{WIPE}{LEAVE}")),
+            (false, "") => Ok(()),
+            (false, _) => put("\n"), // an answer was begun, or ^C stands there
+        };
+    }
+
+    /// Shows again what was left. Without an alternate screen the page stands above whatever came in between.
+    fn come_back(&self) -> io::Result<()> {
         if self.escapes {
-            self.escapes = false;
-            let _ = put(&format!("{WIPE}{LEAVE}")); // a terminal that is gone shows nothing either
+            put(&format!("{ENTER}{CLEAR}"))?;
+            put(self.page.as_ref().map_or("", |page| page.as_str()))?;
         }
+        put(&self.question)
     }
 }
 
-/// Writes on the terminal, unless an interruption is about to end the program.
-pub(crate) fn say(text: &str) -> io::Result<()> {
-    let _screen = lock();
-    put(text)
+/// Asks on the terminal, unless an interruption is about to end the program.
+pub(crate) fn ask(question: &str) -> io::Result<()> {
+    let mut screen = lock();
+    question.clone_into(&mut screen.question);
+    screen.draw(question)
 }
 
-/// Runs in a thread of its own, so that everything is allowed here that a signal handler must not do.
+/// There is an answer to the question, or will be none: then the cursor stands behind it still.
+pub(crate) fn answered(answer: bool) -> io::Result<()> {
+    let mut screen = lock();
+    screen.question.clear();
+    if answer { Ok(()) } else { screen.draw("\n") }
+}
+
+/// Waits in threads of their own, so that everything is allowed there that a signal handler must not do.
+fn watch() -> Result<(), ctrlc::Error> {
+    let signals: SigSet = [Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGCONT].into_iter().collect();
+    // Before there is another thread, which will inherit this: a signal goes to any thread that does not block it.
+    signals.thread_block()?;
+    ctrlc::set_handler(interrupt)?;
+    let waiting = thread::Builder::new().spawn(move || {
+        while let Ok(signal) = signals.wait() {
+            if signal == Signal::SIGQUIT {
+                interrupt();
+            }
+            if signal == Signal::SIGTSTP {
+                stop();
+            }
+            go_on();
+        }
+    });
+    waiting.map(drop).map_err(ctrlc::Error::System)
+}
+
 fn interrupt() {
-    let mut screen = lock(); // until the end: nobody may draw on the screen that was left
+    let screen = lock(); // until the end: nobody may draw on the screen that was left
     screen.leave();
     let _ = writeln!(io::stderr(), "{}", screen.if_interrupted);
     std::process::exit(INTERRUPTED);
+}
+
+/// Leaves the screen to somebody else, as the signal has it that we wait for. It stops nobody where nobody could make them
+/// go on: in an orphaned process group, as `ssh -t host otp-enroll` is.
+fn stop() {
+    let mut screen = lock();
+    screen.leave();
+    screen.away = true;
+    let stopping = SigSet::from(Signal::SIGTSTP);
+    let _ = stopping.thread_unblock().and_then(|()| raise(Signal::SIGTSTP)).and_then(|()| stopping.thread_block());
+}
+
+/// Comes back to the screen, unless somebody else has the terminal (`bg`): then reading stops us, until `fg`.
+fn go_on() {
+    let mut screen = lock();
+    if screen.away && is_in_front() {
+        screen.away = false;
+        let _ = screen.come_back(); // a terminal that is gone shows nothing either
+    }
+}
+
+/// Whether the terminal is ours, as far as its shell is concerned.
+fn is_in_front() -> bool {
+    tcgetpgrp(io::stdin()) == Ok(getpgrp())
 }
 
 /// A panic elsewhere is no reason to leave the secret on the screen.

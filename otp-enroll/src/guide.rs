@@ -17,8 +17,11 @@ use crate::problem::{Problem, declined_text};
 use crate::say::Voice;
 use crate::terminal::{AskError, Terminal};
 
-const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
-const CODES_UNSEEN: &str = "interrupted: it is set up, but not all was shown; new recovery codes: otp-enroll recovery";
+/// What an interruption says to whoever had no second factor before, and to whoever proved that the old one is theirs.
+pub(crate) const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
+pub(crate) const OLD_STAYS: &str = "interrupted: the old second factor stays; the code you gave for it is spent";
+const CODES_UNSEEN: &str =
+    "interrupted: it is set up, but not all was shown\n  new recovery codes: otp-enroll recovery";
 
 /// Writes the QR code as a picture.
 pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), Problem> {
@@ -31,11 +34,17 @@ pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), 
 }
 
 /// Leads a person from the offer to a second factor that works.
-pub(crate) fn enrol(desk: &mut Desk<'_>, offer: &Offer, save: Option<&Path>, voice: &Voice) -> Result<(), Problem> {
+pub(crate) fn enrol(
+    desk: &mut Desk<'_>,
+    offer: &Offer,
+    if_interrupted: &str,
+    save: Option<&Path>,
+    voice: &Voice,
+) -> Result<(), Problem> {
     let qr = Qr::of(offer.uri.expose())?;
     let mut note = String::new();
     let mut terminal = Terminal::here();
-    let screen = AlternateScreen::enter(&terminal, NOTHING_CHANGED)?;
+    let screen = AlternateScreen::enter(&terminal, if_interrupted)?;
     let codes = loop {
         // The window may have another size by now.
         terminal = Terminal::here();
@@ -99,43 +108,62 @@ fn hand_out(
     if codes.is_empty() {
         return Ok("This machine hands out no recovery codes.".into());
     }
-    let (mut saved, mut note) = (None, String::new());
-    let mut keep = |path: &Path| match save_codes(path, codes, user) {
-        Ok(()) => {
-            // In full: nobody should have to look for it.
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            let note = format!("They are saved in {}.", path.display());
-            saved = Some(path);
-            note
-        }
-        Err(problem) => format!("! {problem}"),
-    };
+    let (mut saved, mut note, mut shown) = (Vec::new(), String::new(), false);
     if let Some(path) = save {
-        note = keep(path);
+        note = keep(path, codes, user, &mut saved);
     }
     loop {
         let mut terminal = Terminal::here();
-        screen.show(&page::text(&terminal, &sheet(codes, user, &note))).map_err(Problem::Output)?;
+        let page = page::whole(&terminal, &sheet(codes, user, &note));
+        let is_first = page.is_ok() && !shown;
+        let page = page.unwrap_or_else(|rows| page::text(&terminal, &wants_room(codes.len(), rows, &note)));
+        screen.show(&page).map_err(Problem::Output)?;
+        if is_first {
+            terminal.forget_what_is_typed(); // Enter was pressed twice, or pasted: nobody has read this page yet
+            shown = true;
+        }
         let answer = match terminal.ask("File, or just Enter: ") {
             Err(AskError::Closed) => break, // Ctrl-D on a page that was read is as good as Enter
             answer => answer?,
         };
         let name = answer.expose().trim();
-        if name.is_empty() {
+        if !name.is_empty() {
+            note = keep(&from_home(name), codes, user, &mut saved);
+        } else if shown || !saved.is_empty() {
             break;
         }
-        note = keep(&from_home(name));
     }
-    Ok(match (saved, codes.len()) {
-        (Some(path), count) => format!("{count} recovery codes are in {}: move them off this machine.", path.display()),
-        (None, count) => format!("{count} recovery codes were shown, this once. New ones: otp-enroll recovery"),
+    let count = codes.len();
+    Ok(match saved.join(" and ") {
+        files if !files.is_empty() => format!("{count} recovery codes are in {files}: move them off this machine."),
+        _ if shown => format!("{count} recovery codes were shown, this once. New ones: otp-enroll recovery"),
+        _ => format!("{count} recovery codes were not shown. New ones: otp-enroll recovery"),
     })
 }
 
-/// A name as it was typed, `~/` read as a shell would read it.
+/// Saves recovery codes if it can, and says so.
+fn keep(path: &Path, codes: &[Confidential], user: &str, saved: &mut Vec<String>) -> String {
+    match save_codes(path, codes, user) {
+        Ok(()) => {
+            // In full: nobody should have to look for it.
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+            let note = format!("They are saved in {path}.");
+            saved.push(path);
+            note
+        }
+        Err(problem) => format!("! {problem}"),
+    }
+}
+
+/// A name as it was typed, `~` and `~/` read as a shell would read them.
 fn from_home(name: &str) -> PathBuf {
     let home = || Some(nix::unistd::User::from_uid(nix::unistd::getuid()).ok()??.dir);
-    name.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest))).unwrap_or_else(|| PathBuf::from(name))
+    match name.strip_prefix("~/") {
+        Some(rest) => home().map(|home| home.join(rest)),
+        None if name == "~" => home(),
+        None => None,
+    }
+    .unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// Writes recovery codes to a new file of the user's.
@@ -190,6 +218,12 @@ fn sheet(codes: &[Confidential], user: &str, note: &str) -> Vec<String> {
     }
     lines.push(String::new());
     lines
+}
+
+/// Stands in its place where it does not fit: half of the codes would pass for all.
+fn wants_room(codes: usize, rows: usize, note: &str) -> Vec<String> {
+    let text = "Enlarge the window and press Enter, or type the name of a new file for them.";
+    vec![format!("{codes} recovery codes need {rows} rows."), text.to_owned(), note.to_owned()]
 }
 
 /// Lines with a label before the first of them.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use otp_core::decide::Refusal;
-use otp_core::request::{Confidential, DeviceStatus, Reply, Request, Status};
+use otp_core::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
 use serde::Serialize;
 
 use crate::cli::Enrolment;
@@ -60,15 +60,19 @@ fn enrol(
 ) -> Result<(), Problem> {
     let picture = enrolment.picture().map_err(Problem::Usage)?;
     let mut terminal = voice.terminal()?;
+    let proved = proof.is_some();
     let Reply::Offer(offer) = desk.ask(Request::Enrol { proof })? else { return Err(unexpected()) };
     if let Some((kind, path)) = &picture {
         guide::draw(*kind, path, &offer)?;
     }
-    if voice.json || !terminal.interactive {
-        scripted::enrol(desk, &offer, enrolment.save_recovery.as_deref(), voice, &mut terminal)
+    let save = enrolment.save_recovery.as_deref();
+    let enrolled = if voice.json || !terminal.interactive {
+        scripted::enrol(desk, &offer, save, voice, &mut terminal)
     } else {
-        guide::enrol(desk, &offer, enrolment.save_recovery.as_deref(), voice)
-    }
+        let if_interrupted = if proved { guide::OLD_STAYS } else { guide::NOTHING_CHANGED };
+        guide::enrol(desk, &offer, if_interrupted, save, voice)
+    };
+    enrolled.map_err(|problem| if proved { problem.although_proved() } else { problem })
 }
 
 /// What is set up.
@@ -137,6 +141,9 @@ pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, voice: &Voice) -> Result<(
     let status = desk.status()?;
     if !status.enrolled {
         return voice.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
+    }
+    if status.requirement == "required" {
+        return Err(Problem::Declined(Declined::Required)); // nobody is asked for what would be in vain
     }
     if !yes {
         let user = &status.user;

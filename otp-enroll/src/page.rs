@@ -22,19 +22,23 @@ pub(crate) fn page(terminal: &Terminal, qr: &Qr, panel: &[String]) -> Vec<String
     let (roomy, tight) = (roomy(terminal, panel), tight(terminal, panel));
 
     with_qr(&roomy).or_else(|| with_qr(&tight)).unwrap_or_else(|| {
-        let notice = format!("QR code: needs {}, or --qr svg FILE.", drawing.space_needed(&tight));
+        let notice = format!("QR code: needs {}, then Enter; or --qr svg FILE.", drawing.space_needed(&tight));
         text(terminal, &[slice::from_ref(&notice), panel].concat())
     })
 }
 
 /// Lays out a page without a QR code, under the same rule.
 pub(crate) fn text(terminal: &Terminal, lines: &[String]) -> Vec<String> {
-    let page = wrapped(&roomy(terminal, lines), terminal.columns);
-    if page.len() <= page_rows(terminal) {
-        page
-    } else {
-        cut(wrapped(&tight(terminal, lines), terminal.columns), terminal)
-    }
+    whole(terminal, lines).unwrap_or_else(|_| cut(wrapped(&tight(terminal, lines), terminal.columns), terminal))
+}
+
+/// The same where all of it fits, else the rows that it needs on so many columns, a line for the question included.
+pub(crate) fn whole(terminal: &Terminal, lines: &[String]) -> Result<Vec<String>, usize> {
+    let fits = |page: &Vec<String>| page.len() <= page_rows(terminal);
+    let roomy = wrapped(&roomy(terminal, lines), terminal.columns);
+    let tight = wrapped(&tight(terminal, lines), terminal.columns);
+    let rows = tight.len().saturating_add(1);
+    Some(roomy).filter(fits).or_else(|| Some(tight).filter(fits)).ok_or(rows)
 }
 
 fn roomy(terminal: &Terminal, text: &[String]) -> Vec<String> {

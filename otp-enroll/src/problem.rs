@@ -87,6 +87,8 @@ pub(crate) enum Problem {
         /// Why.
         why: Box<Problem>,
     },
+    /// A new device was not confirmed, after a code of the old one was spent on it.
+    OldStays(Box<Problem>),
     /// The person said no.
     Cancelled,
 }
@@ -99,7 +101,7 @@ impl Problem {
             | Self::NoSuchUser(_)
             | Self::NoSuchGroup(_)
             | Self::NobodyIn(_) => 3,
-            Self::SessionsGoOn { why, .. } => why.exit_code(),
+            Self::SessionsGoOn { why, .. } | Self::OldStays(why) => why.exit_code(),
             Self::Refused(_)
             | Self::Declined(_)
             | Self::Cancelled
@@ -131,6 +133,13 @@ impl Problem {
         if let Self::Output(error) = self { Self::Unsaid(error) } else { self }
     }
 
+    /// The same, where a code of the old device was spent to get here.
+    pub(crate) fn although_proved(self) -> Problem {
+        let late = matches!(&self, Self::Helper(error) if has_ended(error));
+        let unconfirmed = matches!(self, Self::Ask(_) | Self::Declined(Declined::NotConfirmed { .. }));
+        if late || unconfirmed { Self::OldStays(Box::new(self)) } else { self }
+    }
+
     /// Whether there is nothing to say: who reads from us has seen enough, as `head` has, and nothing was changed.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -146,15 +155,18 @@ impl Problem {
             Self::Refused(Refusal::UnknownRecovery | Refusal::Spent) => {
                 "nothing was changed; try another one, or a code that the app shows"
             }
+            Self::Refused(Refusal::Replayed { .. }) => "nothing was changed",
             Self::Refused(_) => "nothing was changed; try again with the code that the app shows now",
             Self::Declined(Declined::ProofNeeded) => "give a current code or a recovery code",
             Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
+            Self::OldStays(_) => "the old second factor stays; the code you gave for it is spent",
             Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
             Self::Declined(Declined::Required) => "to change phones use: otp-enroll reset",
             Self::Usage(_) => "see: otp-enroll --help",
             Self::NotRoot(_) => "become root, for example with sudo",
             Self::Core(error) => error.hint(),
             Self::Reported { hint, .. } => hint,
+            Self::Helper(error) if has_ended(error) => "nothing was changed; start again",
             Self::Helper(_) => "the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)",
             Self::Ask(AskError::Closed) => "nothing was changed",
             Self::File(error) => error.hint(),
@@ -209,6 +221,9 @@ impl fmt::Display for Problem {
             Self::NotRoot(what) => write!(f, "only root may {what}"),
             Self::Core(error) => error.fmt(f),
             Self::Reported { error, .. } => f.write_str(error),
+            Self::Helper(error) if has_ended(error) => {
+                f.write_str("the helper has ended: it waits 15 minutes for an answer")
+            }
             Self::Helper(error) => write!(f, "the helper {} cannot be asked: {error}", otp_core::site::HELPER),
             Self::Ask(error) => error.fmt(f),
             Self::Screen(error) => error.fmt(f),
@@ -230,9 +245,15 @@ impl fmt::Display for Problem {
             Self::FaultyFile(faults) => write!(f, "{faults} faults were found in the file"),
             Self::Faults(1) => f.write_str("one fault was found"),
             Self::Faults(faults) => write!(f, "{faults} faults were found"),
+            Self::OldStays(why) => why.fmt(f),
             Self::Cancelled => f.write_str("cancelled: nothing was changed"),
         }
     }
+}
+
+/// Whether the helper was gone before it was asked: it waits so long for a request, and no longer.
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 /// What a person is told about a refusal in their own terminal, where they have already logged in.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 
+use nix::sys::termios::{FlushArg, tcflush};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::alternate;
@@ -78,16 +79,23 @@ impl Terminal {
         }
     }
 
+    /// Forgets what was typed before it was asked for.
+    pub(crate) fn forget_what_is_typed(&self) {
+        if self.interactive {
+            let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH); // a terminal that is gone is found out by asking
+        }
+    }
+
     /// Asks for a line. Without a terminal the question is not shown, and the answer is read all the same.
     pub(crate) fn ask(&mut self, prompt: &str) -> Result<Line, AskError> {
         if self.interactive {
-            alternate::say(prompt)?;
+            alternate::ask(prompt)?;
         }
         // Not std's standard input: its buffer would keep what was typed, and take more than this line.
         let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let answer = read_line(input);
-        if self.interactive && matches!(answer, Err(AskError::Closed)) {
-            alternate::say("\n")?; // Ctrl-D leaves the cursor behind the question
+        if self.interactive {
+            alternate::answered(!matches!(answer, Err(AskError::Closed)))?; // Ctrl-D is none
         }
         answer
     }

@@ -118,7 +118,7 @@ fn confirmed<'a>(host: &dyn Host, mut offering: SetUp<'a>) -> Result<Option<Read
                 offering = set_up;
                 host.warn(match clock_off {
                     None => "That code does not belong to this key.",
-                    Some(_) => "The clocks of your device and of this machine differ: set both to automatic time.",
+                    Some(_) => "The clocks of your device and of this machine differ:\nset both to automatic time.",
                 });
             }
         }
@@ -142,7 +142,8 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, Failure
 }
 
 /// Half blocks without escape sequences, which clients strip; the key beneath for whoever cannot scan. A client puts
-/// `(user@host) ` before the first line, and one more line after the last: a version 5 code then just fits 24 rows.
+/// `(user@host) ` before the first line, which is therefore short in every text here, and one more line after the last: a
+/// version 5 code then just fits 24 rows.
 fn invitation(uri: &str, key: &str) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(16_384)); // no copy of the key is left behind by growing
     text.push_str("Set up a second factor: scan with an authenticator app");
@@ -161,7 +162,7 @@ fn invitation(uri: &str, key: &str) -> Zeroizing<String> {
 
 fn sheet(codes: &[Confidential]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(1024));
-    text.push_str("That code is right. Recovery codes, each good for one login without your phone:\n");
+    text.push_str("That code is right.\nRecovery codes, each good for one login without your phone:\n");
     for code in codes {
         text.push_str("\n    ");
         text.push_str(code.expose());

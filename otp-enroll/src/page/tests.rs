@@ -59,7 +59,7 @@ fn a_narrow_terminal_that_is_tall_has_the_text_below() {
 #[test]
 fn a_short_terminal_has_the_text_and_is_told_what_the_code_needs() {
     let page = seen_page(&terminal(80, 20), 134);
-    assert_eq!(page[0], "QR code: needs 80 columns and 24 rows, or --qr svg FILE.");
+    assert_eq!(page[0], "QR code: needs 80 columns and 24 rows, then Enter; or --qr svg FILE.");
     assert!(text(&page).contains(&uri(134)));
     assert!(!page.concat().contains('█'));
 }

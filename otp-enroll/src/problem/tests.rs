@@ -3,6 +3,7 @@ use otp_core::time::UnixTime;
 use super::*;
 
 const NOT_ALLOWED: &str = "permission denied";
+const CHANGED: &str = "somebody else changed this second factor meanwhile";
 
 fn not_allowed() -> io::Error {
     io::ErrorKind::PermissionDenied.into()
@@ -23,6 +24,7 @@ fn assert_told<const N: usize>(problems: [Told; N]) {
 #[test]
 fn a_refusal_is_told_with_its_reason() {
     let again = Some("nothing was changed; try again with the code that the app shows now");
+    let unchanged = Some("nothing was changed");
     let another = Some("nothing was changed; try another one, or a code that the app shows");
     let unlock = Some("use a recovery code, or ask your administrator: otp-enroll admin unlock");
     let (none, gap) = (None, Some(Seconds(7200)));
@@ -44,13 +46,13 @@ fn a_refusal_is_told_with_its_reason() {
             (
                 Refusal::Replayed { clock_behind: none },
                 "that code was used already; wait until the app shows the next one",
-                again,
+                unchanged,
                 1,
             ),
             (
                 Refusal::Replayed { clock_behind: gap },
                 "that code was used already, and this machine's clock is 2 h behind your last login",
-                again,
+                unchanged,
                 1,
             ),
             (Refusal::Spent, "that recovery code was used already", another, 1),
@@ -98,7 +100,7 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
                 anew,
             ),
             (Declined::NothingOffered, "no new key was shown that could be confirmed", Some("start again")),
-            (Declined::ChangedMeanwhile, "somebody else changed this second factor meanwhile", Some("start again")),
+            (Declined::ChangedMeanwhile, CHANGED, Some("start again")),
             (
                 Declined::Required,
                 "your administrator requires a second factor of you",
@@ -107,6 +109,24 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
         ]
         .map(|(declined, text, hint)| (Problem::Declined(declined), text, hint, 1)),
     );
+}
+
+#[test]
+fn whoever_gave_a_code_of_the_old_device_for_nothing_is_told_that_it_is_spent() {
+    let spent = Some("the old second factor stays; the code you gave for it is spent");
+    let ended = || Problem::Helper(io::ErrorKind::BrokenPipe.into());
+    let not_confirmed = || Problem::Declined(Declined::NotConfirmed { clock_off: None });
+    assert_told([
+        (not_confirmed().although_proved(), "that code does not belong to this key", spent, 1),
+        (
+            Problem::Ask(AskError::Closed).although_proved(),
+            "the input ended before the question was answered",
+            spent,
+            4,
+        ),
+        (ended().although_proved(), "the helper has ended: it waits 15 minutes for an answer", spent, 4),
+        (Problem::Declined(Declined::ChangedMeanwhile).although_proved(), CHANGED, Some("start again"), 1),
+    ]);
 }
 
 #[test]
@@ -124,6 +144,12 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             Problem::Helper(not_allowed()),
             "the helper HELPER cannot be asked: WHY",
             Some("the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)"),
+            4,
+        ),
+        (
+            Problem::Helper(io::ErrorKind::BrokenPipe.into()),
+            "the helper has ended: it waits 15 minutes for an answer",
+            Some("nothing was changed; start again"),
             4,
         ),
         (
