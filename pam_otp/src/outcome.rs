@@ -225,9 +225,15 @@ mod tests {
             ),
             (
                 Failure::UserChanged,
-                "the user name changed while a code was typed",
+                "the user name changed during the conversation",
                 "the PAM application changed PAM_USER during its conversation",
                 PamResultCode::PAM_AUTH_ERR,
+            ),
+            (
+                Failure::Caller,
+                "the process cannot go back to its caller's user id",
+                "setresuid(2) failed: look for a seccomp filter, and for what SELinux or AppArmor denied",
+                PamResultCode::PAM_ABORT,
             ),
             (
                 Failure::NoMark,
@@ -245,7 +251,7 @@ mod tests {
                 Failure::Missed,
                 "set-up is owed, and the login did not come through it",
                 "the PAM file wants an account and a password line with pam_otp.so too: see the examples",
-                PamResultCode::PAM_CRED_ERR,
+                PamResultCode::PAM_INCOMPLETE,
             ),
         ] {
             assert_eq!(failure.to_string(), text.replace("HELPER", otp_core::site::HELPER));

@@ -88,8 +88,15 @@ impl Phone {
     /// # Panics
     /// When oathtool fails.
     pub fn next_code(&self) -> String {
-        self.at.set(self.at.get() + 1);
-        self.last.replace(self.code(self.at.get()));
+        // Digits that are shown again within the window are taken for the later step's, and would use up those between.
+        let mut codes = loop {
+            self.at.set(self.at.get() + 1);
+            let codes = self.app.codes(self.at.get(), 20);
+            if !codes[1..].contains(&codes[0]) {
+                break codes;
+            }
+        };
+        self.last.replace(codes.remove(0));
         self.last_code()
     }
 
