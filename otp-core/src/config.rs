@@ -172,12 +172,10 @@ impl Policy {
         self.terms.read(policy)?;
         policy.sections("rule", |table, line| {
             let rule = Rule::read(table, line)?;
-            match self.covering(&rule) {
-                None => self.rules.push(rule),
-                Some(earlier) => {
-                    return Err(table.fault(&format!("is never reached: rule {earlier} matches whatever it does")));
-                }
+            if let Some(earlier) = self.covering(&rule) {
+                return Err(table.fault(&format!("is never reached: rule {earlier} matches whatever it does")));
             }
+            self.rules.push(rule);
             Ok(())
         })
     }

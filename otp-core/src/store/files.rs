@@ -116,17 +116,15 @@ impl FileStore {
     /// that no half of it stays behind.
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {
         let names = Names::of(account);
-        // A state that cannot be opened cannot be held by anybody either, and goes without waiting.
-        let state = match self.open_file(&names.state, OFlag::O_RDWR) {
-            Ok(Some(file)) => Ok(Some(self.lock(file, &names.state)?)),
-            other => other.map(|_| None),
-        };
-        let gone = match &state {
+        let (_held, gone) = match self.open_file(&names.state, OFlag::O_RDWR) {
             Ok(Some(file)) => {
-                file.metadata().map_err(|error| self.failed("examine", &names.state, error))?.nlink() == 0
+                let file = self.lock(file, &names.state)?;
+                let metadata = file.metadata().map_err(|error| self.failed("examine", &names.state, error))?;
+                (Some(file), metadata.nlink() == 0)
             }
-            Ok(None) => true,
-            Err(_) => false,
+            Ok(None) => (None, true),
+            // A state that cannot be opened cannot be held by anybody either, and goes without waiting.
+            Err(_) => (None, false),
         };
         let mut existed = self.unlink(&names.credentials)?;
         if !gone {

@@ -48,12 +48,13 @@ fn faults_of(site: &Site) -> Vec<String> {
             faults.push(at(format!("names the user {user}, who does not exist: it matches nobody")));
         }
     }
-    match (site.store(), fs::metadata(&site.config.state_directory)) {
+    let state = fs::metadata(&site.config.state_directory);
+    match (site.store(), &state) {
         (Err(error), _) => faults.push(error.to_string()),
-        (Ok(_), Ok(state)) => faults.extend(out_of_reach(site, &state)),
+        (Ok(_), Ok(state)) => faults.extend(out_of_reach(site, state)),
         (Ok(_), Err(error)) => faults.push(format!("{}: {error}", site.config.state_directory.display())),
     }
-    faults.extend(helper_fault(&site.config.state_directory));
+    faults.extend(helper_fault(&site.config.state_directory, state.ok().as_ref()));
     faults
 }
 
@@ -85,18 +86,17 @@ fn out_of_reach(site: &Site, state: &Metadata) -> Vec<String> {
 }
 
 /// Without the helper root can still log in with codes; users cannot set anything up.
-fn helper_fault(state: &Path) -> Option<String> {
+fn helper_fault(records: &Path, state: Option<&Metadata>) -> Option<String> {
     let helper = site::HELPER;
     let metadata = match fs::symlink_metadata(helper) {
         Ok(metadata) => metadata,
         Err(error) => return Some(format!("{helper}: {error}")),
     };
-    let group = fs::metadata(state).map(|state| state.gid());
     if !metadata.is_file() || metadata.uid() != 0 || metadata.gid() == 0 || metadata.mode() & 0o7777 != 0o2755 {
         Some(format!("{helper}: must be a file of root:pam_otp with mode 2755"))
-    } else if group.is_ok_and(|group| group != metadata.gid()) {
+    } else if state.is_some_and(|state| state.gid() != metadata.gid()) {
         // Set-group-ID to any other group, it could reach what it should not, and not what it should.
-        Some(format!("{helper}: must be of the same group as {}", state.display()))
+        Some(format!("{helper}: must be of the same group as {}", records.display()))
     } else {
         None
     }
