@@ -14,9 +14,9 @@ fuzz_target!(|data: &[u8]| {
     let line = Event::Login { user, rhost: Some(rhost), verdict: &verdict, enforced: true }.to_string();
     let mut words = line.split(' ');
     assert_eq!(words.next(), Some("refused"));
-    assert_eq!(words.next().and_then(|word| value(word, "user=")).as_deref(), Some(user.as_bytes()), "{line}");
+    assert_eq!(words.next().and_then(|word| value(word, "user=")), Some(kept(user)), "{line}");
     if !rhost.is_empty() {
-        assert_eq!(words.next().and_then(|word| value(word, "rhost=")).as_deref(), Some(rhost.as_bytes()), "{line}");
+        assert_eq!(words.next().and_then(|word| value(word, "rhost=")), Some(kept(rhost)), "{line}");
     }
     assert_eq!(words.collect::<Vec<_>>(), ["why=wrong", "failures=3"], "{line}");
 
@@ -25,6 +25,14 @@ fuzz_target!(|data: &[u8]| {
     let ["error user=alice error=", error, " hint=", hint, ""] = *quoted else { panic!("{line}") };
     assert!([error, hint].concat().bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
 });
+
+/// What is written of a text: all of it, or its first 255 bytes and three dots.
+fn kept(text: &str) -> Vec<u8> {
+    match text.as_bytes().get(..255) {
+        Some(first) if text.len() > 255 => [first, b"..."].concat(),
+        Some(_) | None => text.into(),
+    }
+}
 
 /// The bytes that a value stands for; `None` if anything in it could be taken for more than a value.
 fn value(word: &str, key: &str) -> Option<Vec<u8>> {

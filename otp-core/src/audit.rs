@@ -235,7 +235,8 @@ impl fmt::Display for Line<'_> {
             b'"' => f.write_str("'"),
             b' '..=b'~' => write!(f, "{}", char::from(byte)),
             _ => write!(f, "\\x{byte:02x}"),
-        })
+        })?;
+        f.write_str(if self.0.len() > LONGEST_TEXT { "..." } else { "" })
     }
 }
 
@@ -333,6 +334,11 @@ mod tests {
             "error user=alice rhost=::1 error=\"cannot open '/a\\b'\\x0afake=line \\x1b[2J \\xc3\\xa9\" hint=\"say 'please'\""
         );
         assert_eq!(event.severity(), Severity::Error);
+
+        let (whole, long) = ("x".repeat(1000), "\n".repeat(1001));
+        let event = Event::Failed { user: "alice", rhost: None, error: &whole, hint: &long, enforced: true };
+        let written = r"\x0a".repeat(1000);
+        assert_eq!(event.to_string(), format!("error user=alice error=\"{whole}\" hint=\"{written}...\""));
     }
 
     #[test]
