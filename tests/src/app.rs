@@ -48,7 +48,7 @@ impl App {
     }
 
     /// The code that it shows `steps` from now. Of a step that is about to end, the end is waited for, so that a code is
-    /// still what it was when it is looked at.
+    /// still what it was when it is looked at. Asked again, it may be the next step's: keep what is to be given twice.
     ///
     /// # Panics
     /// When oathtool fails.

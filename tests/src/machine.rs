@@ -73,10 +73,11 @@ pub fn unpacked(package: &str) -> PathBuf {
     folder
 }
 
-/// `stem-PID-N`: a name that no other test of this run has, fit for users, services and files.
+/// `stem-PID-NNNN`: a name that no other test of this run has, nor any that begins like it, fit for users, services and
+/// files.
 pub fn unique(stem: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("{stem}-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!("{stem}-{}-{:04}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Runs `command` to its end and gives what it wrote to standard output.

@@ -28,7 +28,7 @@ pub struct TestUser {
 }
 
 impl TestUser {
-    /// `stem-PID-N`, by useradd and chpasswd.
+    /// `stem-PID-NNNN`, by useradd and chpasswd.
     ///
     /// # Panics
     /// Outside the machine.

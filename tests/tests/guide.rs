@@ -47,10 +47,14 @@ fn at_the_key(pty: Pty) -> (Terminal, App) {
 /// The set-up up to the recovery codes.
 fn at_the_recovery_codes(user: &TestUser, arguments: &[&str]) -> (Terminal, App, Vec<String>) {
     let (mut terminal, app) = at_the_key(otp_enroll(user, arguments));
-    terminal.send_line(&app.code(-1));
-    terminal.wait_for_screen(FILE);
-    let codes = recovery_codes(&terminal.screen());
+    let codes = confirm(&mut terminal, &app.code(-1));
     (terminal, app, codes)
+}
+
+/// The recovery codes that are shown for the first code.
+fn confirm(terminal: &mut Terminal, code: &str) -> Vec<String> {
+    terminal.send_line(code);
+    recovery_codes(&terminal.wait_for_screen(FILE))
 }
 
 /// The lines of a page that are recovery codes.
@@ -230,7 +234,9 @@ fn recovery_codes_are_shown_once_and_saved_without_overwriting() {
     let alice = TestUser::new("alice");
     let precious = alice.write("precious", "mine", 0o644);
     symlink("/home/nowhere", alice.home.join("dangling")).unwrap();
-    let (mut terminal, app, codes) = at_the_recovery_codes(&alice, &[]);
+    let (mut terminal, app) = at_the_key(otp_enroll(&alice, &[]));
+    let confirming = app.code(-1);
+    let codes = confirm(&mut terminal, &confirming);
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10, "{codes:?}");
 
     for (name, answer) in [
@@ -265,7 +271,7 @@ fn recovery_codes_are_shown_once_and_saved_without_overwriting() {
     ] {
         assert!(screen.contains(said), "{said:?} is missing on\n{screen}");
     }
-    assert!(!is_right(&alice, &app.code(-1)), "the confirming code is spent");
+    assert!(!is_right(&alice, &confirming), "the confirming code is spent");
     assert!(is_right(&alice, &app.code(0)) && is_right(&alice, &codes[9]) && !is_right(&alice, &codes[9]));
     assert_eq!(status(&alice)["recovery_codes_left"], 9);
 }
@@ -414,9 +420,7 @@ fn reset_wants_proof_and_the_old_key_works_until_the_new_one_is_confirmed() {
     let new = App::scan(&uri);
     assert_ne!(new.secret, old.app.secret);
     assert!(is_right(&alice, &old.app.code(0)), "the old key is in force");
-    terminal.send_line(&new.code(-1));
-    terminal.wait_for_screen(FILE);
-    let codes = recovery_codes(&terminal.screen());
+    let codes = confirm(&mut terminal, &new.code(-1));
     terminal.send_line("");
     assert_eq!(terminal.wait().code(), Some(0));
     assert_nothing_stays(&terminal, &new, &codes);
@@ -496,8 +500,9 @@ fn test_status_and_list_speak_to_a_person_within_80_columns() {
         assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
         said
     };
-    assert!(said(&["test"], &set_up.app.code(0)).contains("That code is right. It is spent now"));
-    assert!(said(&["test"], &set_up.app.code(0)).contains("that code was used already"));
+    let code = set_up.app.code(0);
+    assert!(said(&["test"], &code).contains("That code is right. It is spent now"));
+    assert!(said(&["test"], &code).contains("that code was used already"));
     assert!(said(&["test"], "hunter2").contains("neither a code of 6 to 8 digits nor a recovery code"));
     assert!(said(&["test"], "AAAA-AAAA-AAAA-AAAA").contains("none of your recovery codes"));
     for _ in 0..6 {
