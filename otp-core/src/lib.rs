@@ -13,6 +13,7 @@
 )]
 
 pub mod admin;
+pub mod arguments;
 pub mod attempt;
 pub mod audit;
 pub mod authority;

@@ -6,9 +6,9 @@ use otp_core::attempt::{Attempt, Typed};
 use otp_core::oath::Digits;
 use otp_core::site::Site;
 
-use crate::arguments::{Arguments, FirstPass};
 use crate::host::Host;
 use crate::outcome::Failure;
+use otp_core::arguments::{Arguments, FirstPass};
 
 /// Characters of a recovery code as it is shown: `ABCD-EFGH-IJKL-MNOP`.
 const RECOVERY_CODE: usize = 19;

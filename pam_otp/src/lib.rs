@@ -1,7 +1,6 @@
 //! `pam_otp.so`: PAM in, PAM out. The story of a login is told in `login`.
 
 mod answer;
-mod arguments;
 mod authority;
 mod caller;
 mod host;

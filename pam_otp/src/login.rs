@@ -9,10 +9,10 @@ use otp_core::policy::{Place, Ruling};
 use otp_core::site::Site;
 
 use crate::answer;
-use crate::arguments::{Arguments, FirstPass};
 use crate::authority::Authority;
 use crate::host::Host;
 use crate::outcome::{Failure, Outcome};
+use otp_core::arguments::{Arguments, FirstPass};
 
 /// What a person sees when it is not their fault.
 const NOT_POSSIBLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";

@@ -19,11 +19,11 @@ use otp_core::site::{self, Site};
 use otp_core::time::UnixTime;
 use zeroize::Zeroizing;
 
-use crate::arguments::Arguments;
 use crate::caller::Caller;
 use crate::host::Host;
 use crate::login::failed;
 use crate::outcome::{Failure, SetUpOutcome};
+use otp_core::arguments::Arguments;
 
 /// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;

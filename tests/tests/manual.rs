@@ -261,7 +261,7 @@ fn a_default_is_the_same_in_the_manual_and_in_the_shipped_file() {
 
 #[test]
 fn every_argument_of_the_module_is_in_the_manual_and_no_other() {
-    let source = source("pam_otp/src/arguments.rs");
+    let source = source("otp-core/src/arguments.rs");
     let module = &words_after(&source, "argument == \"", named) | &words_after(&source, "Some((\"", named);
     assert!(module.contains("config") && module.contains("nullok"), "{module:?}");
     let page = page("pam_otp.8");

@@ -4,26 +4,26 @@
 use std::ffi::CStr;
 use std::path::PathBuf;
 
-use otp_core::site;
+use crate::site;
 
 /// What the line asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// `config=PATH`.
-    pub(crate) config: PathBuf,
+    pub config: PathBuf,
     /// `nullok`: on this line, a user without a device passes.
-    pub(crate) nullok: bool,
+    pub nullok: bool,
     /// `debug`: say in the log what was asked and why.
-    pub(crate) debug: bool,
+    pub debug: bool,
     /// `try_first_pass`, `use_first_pass`: look for a code at the end of the password that a module before us asked for.
-    pub(crate) first_pass: FirstPass,
+    pub first_pass: FirstPass,
     /// `forward_pass`: ask for password and code as one, and hand the password on to the modules after us.
-    pub(crate) forward_pass: bool,
+    pub forward_pass: bool,
 }
 
 /// What to do with a password that a module before us asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FirstPass {
+pub enum FirstPass {
     /// Leave it alone.
     Ignore,
     /// Look there first, and ask where there is no good code.
@@ -34,7 +34,7 @@ pub(crate) enum FirstPass {
 
 impl Arguments {
     /// The error is the argument that was not understood, or is not possible.
-    pub(crate) fn parse(given: &[&CStr]) -> Result<Self, String> {
+    pub fn parse(given: &[&CStr]) -> Result<Self, String> {
         let mut arguments = Self {
             config: PathBuf::from(site::CONFIG),
             nullok: false,
