@@ -1,6 +1,7 @@
 //! For the system administrator: who has what, unlock, reset, disable, check. Never shows a seed.
 
 mod check;
+mod doctor;
 mod explain;
 mod import;
 mod list;
@@ -35,6 +36,9 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
     }
     if let Admin::Check = command {
         return check::check(common, voice);
+    }
+    if let Admin::Doctor { pam, sshd } = command {
+        return doctor::doctor(common, pam.as_deref(), sshd.as_deref(), voice);
     }
     let site = Site::load(common.config())?;
     let store = site.store()?;
@@ -101,7 +105,8 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
             let asked = import::Asked { format: *format, file, dry_run: *dry_run, replace: *replace, yes: *yes };
             import::import(&asked, &store, voice)
         }
-        Admin::Check => Ok(()), // served above, since it must also run where the configuration cannot be read
+        // Served above, since they must also run where the configuration cannot be read.
+        Admin::Check | Admin::Doctor { .. } => Ok(()),
     }
 }
 

@@ -223,6 +223,15 @@ pub(crate) enum Admin {
     },
     /// Whether the configuration can be used, and what it needs is there
     Check,
+    /// Whom PAM files, sshd, configuration and clock would lock out, or let in against policy, and how to mend it
+    Doctor {
+        /// Look at the PAM files in this folder, before they go to /etc/pam.d
+        #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+        pam: Option<PathBuf>,
+        /// Look at this sshd_config, before it is sshd's
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        sshd: Option<PathBuf>,
+    },
 }
 
 /// Users by name, by group, or all.

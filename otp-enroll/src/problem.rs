@@ -171,7 +171,7 @@ impl Problem {
             Self::Ask(AskError::Closed) => "nothing was changed",
             Self::File(error) => error.hint(),
             Self::CodesUnseen(_) => "they are in force all the same; get others with: otp-enroll recovery",
-            Self::Faults(_) => "logins may be refused until this is mended",
+            Self::Faults(_) => "until this is mended, people may be locked out, or let in without a code",
             Self::Unusable(_) => {
                 "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER; \
                  to remove the record of one who is gone: otp-enroll admin disable USER"

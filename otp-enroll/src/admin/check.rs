@@ -20,10 +20,7 @@ struct Checked {
 
 pub(super) fn check(common: &Common, voice: &Voice) -> Result<(), Problem> {
     let path = common.config();
-    let faults = match Site::load(path) {
-        Ok(site) => faults_of(&site),
-        Err(error) => vec![error.to_string()],
-    };
+    let faults = faults(path);
     let count = faults.len();
     let checked = Checked { faults };
     voice.result(&checked, || match checked.faults.as_slice() {
@@ -31,6 +28,14 @@ pub(super) fn check(common: &Common, voice: &Voice) -> Result<(), Problem> {
         faults => faults.join("\n"),
     })?;
     if count == 0 { Ok(()) } else { Err(Problem::Faults(count)) }
+}
+
+/// What keeps a configuration from being used.
+pub(super) fn faults(path: &Path) -> Vec<String> {
+    match Site::load(path) {
+        Ok(site) => faults_of(&site),
+        Err(error) => vec![error.to_string()],
+    }
 }
 
 fn faults_of(site: &Site) -> Vec<String> {

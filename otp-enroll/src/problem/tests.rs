@@ -209,7 +209,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
 #[test]
 fn who_is_not_there_and_how_many_there_are_is_told() {
     let group = Some("was the right group named? an empty group binds nobody; a rule in the configuration would");
-    let mended = Some("logins may be refused until this is mended");
+    let mended = Some("until this is mended, people may be locked out, or let in without a code");
     let file = Some("nothing was imported; mend the file, or a copy of it, and try again");
     let above = Some("what was not done, and why, is said above; it can be run again without harm");
     let unusable = Some(

@@ -1,0 +1,208 @@
+//! Where a stack may lead, whatever its modules answer: libpam's dispatcher (`libpam/pam_dispatch.c`) with every answer
+//! tried. What is asked here is "can it happen?", so two ways that lead to the same state are one.
+
+use std::collections::BTreeSet;
+
+use super::stack::{Action, Entry, Module, Stack, What};
+
+/// What a module, or a whole stack, answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Answer {
+    Success,
+    NewAuthtokReqd,
+    Ignore,
+    AuthErr,
+    UserUnknown,
+    AuthinfoUnavail,
+    ServiceErr,
+    /// PAM_PERM_DENIED: nobody said anything.
+    Nobody,
+}
+
+impl Answer {
+    /// Its name between brackets.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::NewAuthtokReqd => "new_authtok_reqd",
+            Self::Ignore => "ignore",
+            Self::AuthErr => "auth_err",
+            Self::UserUnknown => "user_unknown",
+            Self::AuthinfoUnavail => "authinfo_unavail",
+            Self::ServiceErr => "service_err",
+            Self::Nobody => "perm_denied",
+        }
+    }
+}
+
+/// What a module's yes is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Ours: the second factor.
+    SecondFactor,
+    /// It says who somebody is: a password, a ticket, a card. So does whatever is not known.
+    Proof,
+    /// It says something about the login, by which an administrator makes a difference on purpose.
+    Condition,
+    /// It does something, and its yes means nothing.
+    Silent,
+    /// It always says yes.
+    Permit,
+    /// It always says no.
+    Deny,
+}
+
+/// A way through a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Way {
+    /// What the application is told.
+    pub(super) answer: Answer,
+    /// The second factor was asked for.
+    pub(super) asked: bool,
+    /// Another module said who it is.
+    pub(super) proved: bool,
+    /// A condition was met.
+    pub(super) on_condition: bool,
+    /// The entry that led past the second factor.
+    pub(super) passed_by: Option<usize>,
+}
+
+/// All ways there are. `answers` are those that a module may give.
+pub(super) fn ways(
+    stack: &Stack,
+    role: impl Fn(&Module) -> Role,
+    answers: impl Fn(&Module) -> Vec<Answer>,
+) -> BTreeSet<Way> {
+    let begin = State {
+        next: 0,
+        standing: Standing { impression: Impression::Undefined, status: Answer::Nobody },
+        outside: Vec::new(),
+        way: Way { answer: Answer::Nobody, asked: false, proved: false, on_condition: false, passed_by: None },
+    };
+    let (mut seen, mut open, mut found) = (BTreeSet::new(), vec![begin], BTreeSet::new());
+    while let Some(state) = open.pop() {
+        if !seen.insert(state.clone()) {
+            continue;
+        }
+        let Some(entry) = stack.entries.get(state.next) else {
+            found.insert(state.end());
+            continue;
+        };
+        match &entry.what {
+            What::Substack => open.push(state.enter(entry)),
+            What::Broken(control) => {
+                let action = control.action(Answer::Nobody.name());
+                open.push(state.leave(entry).act(stack, entry, action, Answer::Nobody));
+            }
+            What::Module(module) => {
+                for answer in answers(module) {
+                    let mut state = state.clone().leave(entry);
+                    match role(module) {
+                        Role::SecondFactor => state.way.asked = true,
+                        Role::Proof => state.way.proved |= answer == Answer::Success,
+                        Role::Condition => state.way.on_condition |= answer == Answer::Success,
+                        Role::Silent | Role::Permit | Role::Deny => {}
+                    }
+                    let at = state.next;
+                    let mut state = state.act(stack, entry, module.control.action(answer.name()), answer);
+                    let passed = stack.entries.get(at.saturating_add(1)..state.next).unwrap_or_default();
+                    let is_second = |entry: &Entry| matches!(&entry.what, What::Module(module) if role(module) == Role::SecondFactor);
+                    if state.way.passed_by.is_none() && passed.iter().any(is_second) {
+                        state.way.passed_by = Some(at);
+                    }
+                    open.push(state);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What libpam thinks so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Impression {
+    Undefined,
+    Positive,
+    Negative,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Standing {
+    impression: Impression,
+    status: Answer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct State {
+    next: usize,
+    standing: Standing,
+    /// What it was at the beginning of each substack that goes on, for `reset`.
+    outside: Vec<Standing>,
+    way: Way,
+}
+
+impl State {
+    fn enter(mut self, entry: &Entry) -> Self {
+        self.outside.truncate(entry.level);
+        self.outside.push(self.standing);
+        self.next = self.next.saturating_add(1);
+        self
+    }
+
+    /// Substacks that ended before this entry are behind it.
+    fn leave(mut self, entry: &Entry) -> Self {
+        self.outside.truncate(entry.level);
+        self
+    }
+
+    fn act(mut self, stack: &Stack, entry: &Entry, action: Action, answer: Answer) -> Self {
+        let Standing { impression, status } = &mut self.standing;
+        let mut skipped = 0;
+        match action {
+            Action::Ignore => {}
+            Action::Ok | Action::Done => {
+                let so_far_good = *impression == Impression::Positive && *status == Answer::Success;
+                if so_far_good || *impression == Impression::Undefined {
+                    (*impression, *status) = (Impression::Positive, answer);
+                }
+                if action == Action::Done && *impression == Impression::Positive {
+                    skipped = usize::MAX;
+                }
+            }
+            Action::Bad | Action::Die => {
+                if *impression != Impression::Negative {
+                    *impression = Impression::Negative;
+                    *status = if answer == Answer::Ignore { Answer::Nobody } else { answer };
+                }
+                if action == Action::Die {
+                    skipped = usize::MAX;
+                }
+            }
+            Action::Reset => {
+                let nothing = Standing { impression: Impression::Undefined, status: Answer::Nobody };
+                self.standing = self.outside.last().copied().unwrap_or(nothing);
+            }
+            Action::Jump(modules) => skipped = modules,
+        }
+        self.next = self.next.saturating_add(1);
+        // A whole substack counts as one; none is left by a jump.
+        let is_in = |next: usize| stack.entries.get(next).is_some_and(|next| next.level >= entry.level);
+        while skipped > 0 && is_in(self.next) {
+            self.next = self.next.saturating_add(1);
+            while stack.entries.get(self.next).is_some_and(|next| next.level > entry.level) {
+                self.next = self.next.saturating_add(1);
+            }
+            skipped = skipped.saturating_sub(1);
+        }
+        if matches!(action, Action::Jump(_)) && skipped > 0 {
+            self.standing = Standing { impression: Impression::Negative, status: Answer::Nobody };
+        }
+        self
+    }
+
+    fn end(self) -> Way {
+        let Standing { impression, status } = self.standing;
+        let hollow = status == Answer::Success && impression != Impression::Positive;
+        Way { answer: if hollow { Answer::Nobody } else { status }, ..self.way }
+    }
+}

@@ -1,0 +1,183 @@
+//! What sshd makes of PAM: `sshd -T`, its configuration as it is in force.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+
+use super::Finding;
+use super::service::Guarded;
+
+/// The service that sshd logs in by.
+pub(super) const SERVICE: &str = "sshd";
+
+const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive:pam";
+
+/// Somebody of no account in particular from nowhere in particular (RFC 5737), for whom Match blocks are asked.
+const ANYBODY: &str = "user=nobody,host=host.invalid,addr=192.0.2.1";
+
+/// sshd wants to be started by its whole path.
+const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
+
+/// Looks at the configuration that is in force, or at another one.
+pub(super) fn look_at(guarded: &Guarded, configuration: Option<&Path>, findings: &mut Vec<Finding>) {
+    match settings(configuration) {
+        Ok(settings) => judge(guarded, &settings, findings),
+        Err(why) => findings.push(Finding::warning(
+            SERVICE,
+            format!("its configuration could not be looked at: {why}"),
+            "sshd -t says what is wrong",
+        )),
+    }
+}
+
+/// Key words in lower case with their values.
+type Settings = HashMap<String, String>;
+
+fn settings(configuration: Option<&Path>) -> Result<Settings, String> {
+    let program = PROGRAMS.iter().find(|path| Path::new(path).exists()).ok_or("there is no sshd in /usr/sbin")?;
+    let mut sshd = Command::new(program);
+    sshd.args(["-T", "-C", ANYBODY]);
+    if let Some(file) = configuration {
+        sshd.arg("-f").arg(file);
+    }
+    let output = sshd.output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key.into(), value.into())).collect())
+}
+
+fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {
+    let setting = |key: &str| settings.get(key).map_or("", String::as_str);
+    let is_on = |key: &str| setting(key) == "yes";
+    if !is_on("usepam") {
+        let what = "UsePAM is off: PAM is not asked, and nobody needs a code";
+        findings.push(Finding::fault(SERVICE, what.into(), "UsePAM yes"));
+        return;
+    }
+    // The method `password` answers whatever PAM asks with the password.
+    let as_one = is_on("passwordauthentication") && guarded.lines.iter().any(|(_, said)| said.forward_pass);
+    if !(is_on("kbdinteractiveauthentication") || as_one) {
+        let what = "KbdInteractiveAuthentication is off: nobody can type a code, and who must give one is refused";
+        findings.push(Finding::fault(SERVICE, what.into(), "KbdInteractiveAuthentication yes"));
+    }
+
+    let methods = methods(settings);
+    let alone = |methods: &Vec<String>| methods.iter().all(|method| asks_pam(method));
+    let without = |methods: &Vec<String>| !methods.iter().any(|method| asks_pam(method));
+    if methods.iter().any(alone) && guarded.by_nothing {
+        findings.push(Finding::fault(
+            SERVICE,
+            format!("{}: whoever is asked for no code is let in without password or key", guarded.place()),
+            &format!("{KEY_AND_CODE}, or have the password asked for: @include common-auth before that line"),
+        ));
+    } else if methods.iter().any(alone) && guarded.by_code_alone {
+        findings.push(Finding::warning(
+            SERVICE,
+            format!("{}: a code lets in without password or key", guarded.place()),
+            &format!("if that is not meant: {KEY_AND_CODE}, or @include common-auth before that line"),
+        ));
+    }
+    let mut keys: Vec<String> = methods.iter().filter(|methods| without(methods)).map(|with| with.join(",")).collect();
+    keys.dedup();
+    if !keys.is_empty() {
+        findings.push(Finding::note(
+            SERVICE,
+            format!("{} lets in without a code: sshd does not ask PAM then", keys.join(" or ")),
+            &format!("if that is not meant: {KEY_AND_CODE}"),
+        ));
+    }
+    let root = setting("permitrootlogin");
+    if matches!(root, "prohibit-password" | "without-password") && !methods.iter().any(without) {
+        findings.push(Finding::warning(
+            SERVICE,
+            format!("PermitRootLogin is {root}: root can answer no question, and is refused"),
+            "PermitRootLogin yes: key and code are wanted of root as of everybody",
+        ));
+    }
+}
+
+/// The lists of methods of which one is enough.
+fn methods(settings: &Settings) -> Vec<Vec<String>> {
+    let is_on = |key: &str| settings.get(key).is_some_and(|value| value == "yes");
+    match settings.get("authenticationmethods").map(String::as_str) {
+        None | Some("any") => [
+            ("publickey", "pubkeyauthentication"),
+            ("hostbased", "hostbasedauthentication"),
+            ("gssapi-with-mic", "gssapiauthentication"),
+            ("keyboard-interactive", "kbdinteractiveauthentication"),
+            ("password", "passwordauthentication"),
+        ]
+        .into_iter()
+        .filter(|(_, key)| is_on(key))
+        .map(|(method, _)| vec![method.to_owned()])
+        .collect(),
+        Some(lists) => {
+            let list = |list: &str| list.split(',').map(str::to_owned).collect();
+            lists.split_whitespace().map(list).collect()
+        }
+    }
+}
+
+fn asks_pam(method: &str) -> bool {
+    matches!(method.split(':').next(), Some("keyboard-interactive" | "password"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use otp_core::arguments::Arguments;
+
+    const USUAL: &str = "usepam yes\nkbdinteractiveauthentication yes\npubkeyauthentication yes\n\
+                         passwordauthentication no\npermitrootlogin prohibit-password\n";
+
+    /// What is found, as `severity: first words`.
+    fn found(settings: &str, by_code_alone: bool, by_nothing: bool) -> Vec<String> {
+        let settings = (USUAL.to_owned() + settings)
+            .lines()
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect();
+        let place = super::super::stack::Place { file: "/etc/pam.d/sshd".into(), line: 4 };
+        let lines = vec![(place, Arguments::parse(&[]).unwrap())];
+        let guarded = Guarded { name: "sshd".into(), lines, by_code_alone, by_nothing };
+        let mut findings = Vec::new();
+        judge(&guarded, &settings, &mut findings);
+        findings.iter().map(|finding| format!("{}: {}", finding.severity.name(), finding.what)).collect()
+    }
+
+    #[test]
+    fn a_key_alone_is_noted_and_both_are_not() {
+        assert_eq!(found("", false, false), ["note: publickey lets in without a code: sshd does not ask PAM then"]);
+        let both = "authenticationmethods publickey,keyboard-interactive:pam\npermitrootlogin yes\n";
+        assert!(found(both, true, true).is_empty());
+        let either = "authenticationmethods publickey,keyboard-interactive hostbased\n";
+        assert_eq!(found(either, true, true), ["note: hostbased lets in without a code: sshd does not ask PAM then"]);
+    }
+
+    #[test]
+    fn questions_that_nobody_can_answer_are_faults() {
+        assert_eq!(
+            found("usepam no\n", true, true),
+            ["fault: UsePAM is off: PAM is not asked, and nobody needs a code"]
+        );
+        let off = found("kbdinteractiveauthentication no\n", false, false);
+        assert!(off[0].starts_with("fault: KbdInteractiveAuthentication is off"), "{off:?}");
+        let root = found("authenticationmethods publickey,keyboard-interactive:pam\n", false, false);
+        assert_eq!(
+            root,
+            ["warning: PermitRootLogin is prohibit-password: root can answer no question, and is refused"]
+        );
+    }
+
+    #[test]
+    fn a_stack_without_a_password_wants_a_key_before_it() {
+        let nothing = found("", true, true);
+        assert_eq!(
+            nothing[0],
+            "fault: /etc/pam.d/sshd:4: whoever is asked for no code is let in without password or key"
+        );
+        assert_eq!(found("", true, false)[0], "warning: /etc/pam.d/sshd:4: a code lets in without password or key");
+    }
+}

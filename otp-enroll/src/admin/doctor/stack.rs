@@ -1,0 +1,345 @@
+//! A service's modules in the order in which libpam would come to them: files, lines, includes. See pam.conf(5).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where libpam has its files, as distributions build it.
+const PAM_FOLDERS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+
+/// libpam's own bound (PAM_SUBSTACK_MAX_LEVEL).
+const DEEPEST: usize = 16;
+
+/// The four groups of a PAM file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    Auth,
+    Account,
+    Password,
+    Session,
+}
+
+/// One group of a service, includes and all.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Stack {
+    pub(super) entries: Vec<Entry>,
+}
+
+/// A step of a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// How many substacks it is in.
+    pub(super) level: usize,
+    pub(super) what: What,
+    pub(super) place: Place,
+}
+
+/// What is done at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// A module is called.
+    Module(Module),
+    /// A substack begins.
+    Substack,
+    /// libpam makes nothing of the line, and takes it for a module that refuses.
+    Broken(Control),
+}
+
+/// A module as a line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Module {
+    /// Path or file name, as it is written.
+    pub(super) path: String,
+    pub(super) control: Control,
+    pub(super) arguments: Vec<String>,
+}
+
+/// A line of a file, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) file: PathBuf,
+    pub(super) line: usize,
+}
+
+/// What a module's result leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Ok,
+    Done,
+    Bad,
+    Die,
+    Ignore,
+    Reset,
+    /// So many of the next modules are passed over.
+    Jump(usize),
+}
+
+/// The second column of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Control {
+    named: Vec<(String, Action)>,
+    otherwise: Action,
+}
+
+/// A file that cannot be read: then libpam refuses every login by the service.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    pub(super) file: PathBuf,
+    pub(super) error: io::Error,
+    /// The line that includes it.
+    pub(super) from: Option<Place>,
+}
+
+/// Where the files are; one that comes first hides another one of its name.
+pub(super) struct Folders {
+    all: Vec<PathBuf>,
+    /// So many of them, from the first, hold the services to be looked at.
+    looked_at: usize,
+}
+
+impl Group {
+    /// By the first column of a line. A dash before it says that the module may be missing, which is not logged then.
+    fn named(kind: &str) -> Option<Self> {
+        match kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase().as_str() {
+            "auth" => Some(Self::Auth),
+            "account" => Some(Self::Account),
+            "password" => Some(Self::Password),
+            "session" => Some(Self::Session),
+            _ => None,
+        }
+    }
+}
+
+impl Module {
+    /// The file's name alone.
+    pub(super) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+impl Control {
+    /// What a result leads to, by the name that it has between brackets: `auth_err`.
+    pub(super) fn action(&self, result: &str) -> Action {
+        self.named.iter().rev().find(|(name, _)| name == result).map_or(self.otherwise, |(_, action)| *action)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let of = |good, ignored, otherwise| {
+            let named = [("success", good), ("new_authtok_reqd", good), ("ignore", ignored)];
+            Self { named: named.map(|(name, action)| (name.to_owned(), action)).to_vec(), otherwise }
+        };
+        let Some(pairs) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+            return match text.to_ascii_lowercase().as_str() {
+                "required" => Some(of(Action::Ok, Action::Ignore, Action::Bad)),
+                "requisite" => Some(of(Action::Ok, Action::Ignore, Action::Die)),
+                "sufficient" => Some(of(Action::Done, Action::Ignore, Action::Ignore)),
+                "optional" => Some(of(Action::Ok, Action::Ignore, Action::Ignore)),
+                _ => None,
+            };
+        };
+        let mut control = Self { named: Vec::new(), otherwise: Action::Bad };
+        for pair in pairs.split_whitespace() {
+            let (name, action) = pair.split_once('=')?;
+            let action = Action::parse(action)?;
+            if name == "default" {
+                control.otherwise = action;
+            } else {
+                control.named.push((name.to_owned(), action));
+            }
+        }
+        Some(control)
+    }
+}
+
+impl Action {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "ok" => Self::Ok,
+            "done" => Self::Done,
+            "bad" => Self::Bad,
+            "die" => Self::Die,
+            "ignore" => Self::Ignore,
+            "reset" => Self::Reset,
+            number => Self::Jump(number.parse().ok().filter(|number| *number > 0)?),
+        })
+    }
+}
+
+impl Folders {
+    /// Where libpam looks. Files of a folder of drafts come first, and are then looked at alone.
+    pub(super) fn new(drafts: Option<&Path>) -> Self {
+        let all: Vec<PathBuf> = drafts.into_iter().chain(PAM_FOLDERS.map(Path::new)).map(Path::to_owned).collect();
+        Self { looked_at: if drafts.is_some() { 1 } else { all.len() }, all }
+    }
+
+    /// The names of all services that have a file of their own, in order. A file that others include is none, unless it is
+    /// that of their elder twin: sudo-i may include sudo.
+    pub(super) fn services(&self) -> io::Result<BTreeSet<String>> {
+        let (mut names, mut included) = (BTreeSet::new(), BTreeSet::new());
+        for folder in self.all.iter().take(self.looked_at) {
+            let entries = match fs::read_dir(folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.looked_at > 1 => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                let name = entry.file_name().into_string().ok().filter(|name| !is_leftover(name));
+                let Some(name) = name.filter(|_| entry.path().is_file()) else { continue };
+                for (_, words) in lines(&self.text(&name)) {
+                    included.extend(
+                        match words.as_slice() {
+                            [kind, part, ..] if kind == "@include" => Some(part.clone()),
+                            [_, control, part, ..] if is_include(control) || is_substack(control) => Some(part.clone()),
+                            _ => None,
+                        }
+                        .filter(|part| !name.starts_with(part.as_str())),
+                    );
+                }
+                names.insert(name);
+            }
+        }
+        Ok(names.difference(&included).cloned().collect())
+    }
+
+    /// A file's text; nothing where it cannot be read: whoever reads it as a stack says why.
+    pub(super) fn text(&self, name: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.find(name)).unwrap_or_default()).into_owned()
+    }
+
+    fn find(&self, name: &str) -> PathBuf {
+        let mut places = self.all.iter().map(|folder| folder.join(name));
+        places.clone().find(|path| path.exists()).or_else(|| places.next()).unwrap_or_default()
+    }
+}
+
+impl Stack {
+    /// One group of a service. Where its file has no line of it, that of the service `other` stands for it; but who has
+    /// no line for authentication mostly asks for none.
+    pub(super) fn read(folders: &Folders, service: &str, group: Group) -> Result<Self, Unreadable> {
+        let mut stack = Self::default();
+        stack.add(folders, service, group, 0, &mut Vec::new())?;
+        if stack.entries.is_empty() && group != Group::Auth && folders.find("other").exists() {
+            stack.add(folders, "other", group, 0, &mut Vec::new())?;
+        }
+        Ok(stack)
+    }
+
+    /// The lines that call a module of this file name.
+    pub(super) fn lines_of(&self, name: &str) -> impl Iterator<Item = (&Module, &Place)> {
+        self.entries.iter().filter_map(move |entry| match &entry.what {
+            What::Module(module) if module.name() == name => Some((module, &entry.place)),
+            What::Module(_) | What::Substack | What::Broken(_) => None,
+        })
+    }
+
+    /// Adds what a file says. `from` are the lines that led here, each included by the one before.
+    fn add(
+        &mut self,
+        folders: &Folders,
+        name: &str,
+        group: Group,
+        level: usize,
+        from: &mut Vec<Place>,
+    ) -> Result<(), Unreadable> {
+        let file = folders.find(name);
+        let unreadable = |error| Unreadable { file: file.clone(), error, from: from.last().cloned() };
+        if from.len() >= DEEPEST {
+            return Err(unreadable(io::Error::other("it is included without end")));
+        }
+        let text = fs::read(&file).map_err(unreadable)?;
+        for (line, words) in lines(&String::from_utf8_lossy(&text)) {
+            let place = Place { file: file.clone(), line };
+            let mut words = words.iter().map(String::as_str);
+            let kind = words.next().unwrap_or_default();
+            let (control, path) = if kind == "@include" {
+                ("include", words.next().unwrap_or_default())
+            } else if Group::named(kind).unwrap_or(Group::Auth) == group {
+                (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+            } else {
+                continue;
+            };
+            if is_include(control) || is_substack(control) {
+                let mut inner = level;
+                if is_substack(control) {
+                    self.entries.push(Entry { level, what: What::Substack, place: place.clone() });
+                    inner = level.saturating_add(1);
+                }
+                from.push(place);
+                self.add(folders, path, group, inner, from)?;
+                from.pop();
+                continue;
+            }
+            let control = Control::parse(control).unwrap_or(Control { named: Vec::new(), otherwise: Action::Bad });
+            let what = if path.is_empty() || Group::named(kind).is_none() {
+                What::Broken(control)
+            } else {
+                What::Module(Module { path: path.to_owned(), control, arguments: words.map(str::to_owned).collect() })
+            };
+            self.entries.push(Entry { level, what, place });
+        }
+        Ok(())
+    }
+}
+
+/// What editors and package managers leave beside a file.
+fn is_leftover(name: &str) -> bool {
+    name.starts_with('.')
+        || name.ends_with('~')
+        || [".dpkg-", ".pam-old", ".rpm"].iter().any(|mark| name.contains(mark))
+}
+
+fn is_include(control: &str) -> bool {
+    control.eq_ignore_ascii_case("include")
+}
+
+fn is_substack(control: &str) -> bool {
+    control.eq_ignore_ascii_case("substack")
+}
+
+/// The words of each line that has any, with its number. A line goes on behind a backslash at its end; `#` begins a comment.
+fn lines(text: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    let (mut begun, mut whole) = (None, String::new());
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.split('#').next().unwrap_or_default().trim_end();
+        let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
+        let first = *begun.get_or_insert(number);
+        whole.push_str(line);
+        whole.push(' ');
+        if !goes_on {
+            let words = words(&whole);
+            if !words.is_empty() {
+                found.push((first, words));
+            }
+            (begun, whole) = (None, String::new());
+        }
+    }
+    found
+}
+
+/// Words between blanks; what stands between brackets is one, `\]` within it is a bracket.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() {
+        let end = if rest.starts_with('[') {
+            let closing =
+                rest.match_indices(']').find(|(at, _)| !rest.get(..*at).is_some_and(|head| head.ends_with('\\')));
+            closing.map(|(at, _)| at.saturating_add(1))
+        } else {
+            rest.find(char::is_whitespace)
+        };
+        let (word, tail) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
+        words.push(word.replace("\\]", "]"));
+        rest = tail.trim_start();
+    }
+    words
+}

@@ -1,0 +1,418 @@
+//! What `otp-enroll admin doctor` says of PAM files and sshd, beside what libpam and sshd do.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot go on stops where it is"
+)]
+
+use pam_otp_tests::{
+    conversation::Talk, machine, outcome::Outcome, phone::Phone, service::Service, site::Site, users::TestUser,
+};
+use serde_json::Value;
+use std::{fs, path::Path, process::Command};
+use tempfile::TempDir;
+
+/// A folder of PAM files, and what doctor says of it.
+struct Clinic {
+    site: Site,
+    folder: TempDir,
+}
+
+impl Clinic {
+    fn new(config: &str) -> Clinic {
+        let clinic = Clinic { site: Site::new(config), folder: tempfile::tempdir().unwrap() };
+        for name in ["common-auth", "common-account", "common-password", "other"] {
+            fs::copy(Path::new("/etc/pam.d").join(name), clinic.folder.path().join(name)).unwrap();
+        }
+        clinic
+    }
+
+    /// With this site's configuration where a line names the module.
+    fn write(&self, name: &str, text: &str) {
+        let config = format!("pam_otp.so config={}", self.site.config().display());
+        fs::write(self.folder.path().join(name), text.replace("pam_otp.so", &config)).unwrap();
+    }
+
+    fn ask(&self, more: &[&str]) -> Outcome {
+        let folder = self.folder.path().to_str().unwrap();
+        Outcome::of(self.site.admin_command().args(["doctor", "--pam", folder]).args(more), "")
+    }
+
+    /// `severity subject: what` of all that is found, but for the clock's, places without their folder.
+    fn findings(&self, more: &[&str]) -> Vec<String> {
+        let outcome = self.ask(&[&["--json"], more].concat());
+        let diagnosis = &outcome.json()[0];
+        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+        let folder = format!("{}/", self.folder.path().display());
+        let findings = diagnosis["findings"].as_array().unwrap().iter();
+        let findings: Vec<_> = findings
+            .filter(|finding| finding["subjects"][0] != "clock")
+            .inspect(|finding| assert!(!text(finding, "mend").is_empty()))
+            .map(|finding| {
+                let what = text(finding, "what").replace(&folder, "");
+                let subjects: Vec<_> =
+                    finding["subjects"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+                format!("{} {}: {what}", text(finding, "severity"), subjects.join(", "))
+            })
+            .collect();
+        let is_faulty = findings.iter().any(|finding| finding.starts_with("fault "));
+        assert_eq!(outcome.code, Some(i32::from(is_faulty)), "{outcome:?}");
+        findings
+    }
+}
+
+/// Numbers that are the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+
+    fn one_of<'a>(&mut self, choice: &[&'a str]) -> &'a str {
+        choice[self.roll(choice.len())]
+    }
+}
+
+const CONTROLS: [&str; 14] = [
+    "required",
+    "requisite",
+    "sufficient",
+    "optional",
+    "[success=1 default=ignore]",
+    "[success=2 default=ignore]",
+    "[success=done default=die]",
+    "[success=ok default=1]",
+    "[success=ok default=reset]",
+    "[success=ok ignore=ignore default=ignore]",
+    "[success=1 ignore=ignore default=bad]",
+    "[default=ok]",
+    "[success=reset default=bad]",
+    "[success=ok auth_err=2 default=die]",
+];
+
+/// What a module that is not ours answers in a stack: always the same, or whatever the next bit says.
+const OTHERS: [&str; 6] = ["pam_permit.so", "pam_deny.so", "ANY", "ANY", "ANY", "ANY"];
+
+/// A stack with one line of ours, in a file and perhaps a substack.
+fn any_stack(dice: &mut Dice) -> (String, String) {
+    let lines = 2 + dice.roll(4);
+    let (ours, nested) = (dice.roll(lines), dice.roll(3) == 0);
+    let (mut outer, mut inner) = (String::new(), String::new());
+    let from = dice.roll(lines);
+    for number in 0..lines {
+        let control = dice.one_of(&CONTROLS);
+        let module = if number == ours { "OURS" } else { dice.one_of(&OTHERS) };
+        let line = format!("auth {control} {module}\n");
+        if nested && (from..from + 2).contains(&number) {
+            if inner.is_empty() {
+                outer += &format!("auth {} INNER\n", dice.one_of(&["substack", "include"]));
+            }
+            inner += &line;
+        } else {
+            outer += &line;
+        }
+    }
+    (outer, inner)
+}
+
+/// What libpam does with a stack when our module gives an answer, for all answers of the others: whether some login
+/// succeeds in which a code was asked for, and one in which none was.
+fn by_libpam(service: &Service, stack: &(String, String), ours: &str, talk: &Talk) -> (bool, bool) {
+    let free = stack.0.matches("ANY").count() + stack.1.matches("ANY").count();
+    let inner = service.path().with_file_name("inner");
+    let (mut with, mut without) = (false, false);
+    for answers in 0..1_u32 << free {
+        let mut bits = (0..).map(|bit| answers >> bit & 1);
+        let mut fill = |text: &str| {
+            let mut parts = text.split("ANY");
+            let mut filled = parts.next().unwrap().to_owned();
+            for part in parts {
+                let answer = if bits.next().unwrap() == 1 { "success" } else { "auth_err" };
+                filled += &format!("pam_debug.so auth={answer}{part}");
+            }
+            filled.replace("OURS", ours).replace("INNER", inner.to_str().unwrap())
+        };
+        service.set(&fill(&stack.0));
+        fs::write(&inner, fill(&stack.1)).unwrap();
+        let said = talk.run(&["000000"]);
+        if said.result("authenticate") == "PAM_SUCCESS" {
+            if said.prompts().is_empty() { without = true } else { with = true }
+        }
+    }
+    (with, without)
+}
+
+#[test]
+fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let required = "[policy]\nsecond_factor = \"required\"\n";
+    let (refusing, ignoring) = (Site::new(required), Site::new("[policy]\nsecond_factor = \"skip\"\n"));
+    let accepting = Site::new("[grace]\nfor = \"1h\"\n");
+    let service = Service::private("");
+    let at = |user: &TestUser| Talk::new(&service, &user.name).rhost("192.0.2.1");
+    let phone = Phone::enrol(&accepting, &alice.name);
+    service.set(&accepting.auth("required", ""));
+    assert_eq!(at(&alice).run(&[phone.next_code()]).result("authenticate"), "PAM_SUCCESS");
+
+    let module = |site: &Site| format!("pam_otp.so config={}", site.config().display());
+    let (mut seen, mut dice) = (Vec::new(), Dice(1));
+    for number in 0..100 {
+        let stack = any_stack(&mut dice);
+        let (a_wrong_code_is_good, ours_is_passed_by) = by_libpam(&service, &stack, &module(&refusing), &at(&bob));
+        let (accepted, passed) = by_libpam(&service, &stack, &module(&accepting), &at(&alice));
+        let (ignored, passed_too) = by_libpam(&service, &stack, &module(&ignoring), &at(&bob));
+        let expected = [
+            ("a wrong code does not keep anybody out", a_wrong_code_is_good),
+            ("the login is over before pam_otp.so is asked", ours_is_passed_by),
+            ("nobody gets in", !(accepted || passed)),
+            ("whoever is asked for no code is refused", (accepted || passed) && !(ignored || passed_too)),
+        ];
+
+        let fill = |text: &str| {
+            text.replace("OURS", &module(&refusing)).replace("ANY", "pam_debug.so").replace("INNER", "inner")
+        };
+        service.set(&fill(&stack.0));
+        fs::write(service.path().with_file_name("inner"), fill(&stack.1)).unwrap();
+        let folder = service.confdir().unwrap().to_str().unwrap();
+        let mut doctor = refusing.admin_command();
+        let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam", folder]), "");
+        let findings = outcome.json()[0]["findings"].to_string();
+        for (text, holds) in expected {
+            assert_eq!(findings.contains(text), holds, "stack {number}: {text}\n{stack:?}\n{findings}");
+            if holds {
+                seen.push(text);
+            }
+        }
+    }
+    for (text, least) in [
+        ("a wrong code does not keep anybody out", 5),
+        ("the login is over before pam_otp.so is asked", 5),
+        ("nobody gets in", 5),
+        ("whoever is asked for no code is refused", 3),
+    ] {
+        let times = seen.iter().filter(|found| **found == text).count();
+        assert!(times >= least, "{text}: only {times} times among these stacks");
+    }
+}
+
+#[test]
+fn each_mistake_is_named_with_its_line() {
+    let clinic = Clinic::new("");
+    let included = "@include common-auth\nauth required pam_otp.so\n";
+    for (stack, expected) in [
+        (included, &[][..]),
+        ("auth required pam_unix.so\n", &[]),
+        (
+            "auth sufficient pam_unix.so\nauth required pam_otp.so\n",
+            &[
+                "fault vpn: vpn:1: when pam_unix.so says yes, the login is over before pam_otp.so is asked",
+                "note vpn: vpn:2: a code lets in without a password",
+            ],
+        ),
+        (
+            "auth sufficient pam_rootok.so\n@include common-auth\nauth required pam_otp.so\n",
+            &["note vpn: vpn:1: whom pam_rootok.so says yes to is not asked for a code"],
+        ),
+        (
+            "@include common-auth\nauth optional pam_otp.so\n",
+            &["fault vpn: vpn:2: a wrong code does not keep anybody out"],
+        ),
+        (
+            "auth required pam_unix.so\nauth [authinfo_unavail=ignore default=die success=ok ignore=ignore] \\\n pam_otp.so\n",
+            &["warning vpn: vpn:2: while configuration or records cannot be read, logins need no code"],
+        ),
+        (
+            "auth required pam_otp.so\n",
+            &[
+                "fault vpn: vpn:1: whoever is asked for no code is refused, since no other module says yes",
+                "note vpn: vpn:1: a code lets in without a password",
+            ],
+        ),
+        (
+            "auth required pam_otp.so\nauth required pam_permit.so\n",
+            &["fault vpn: vpn:1: whoever is asked for no code is let in with nothing at all"],
+        ),
+        (
+            "auth required pam_unix.so\nauth required pam_otp.so\nauth requisite pam_deny.so\n",
+            &["fault vpn: vpn:2: nobody gets in, whatever code they give"],
+        ),
+        (
+            "auth required pam_unix.so\nauth required pam_otp.so nulok\n",
+            &["fault vpn: vpn:2: the module knows no argument \"nulok\": every login is refused"],
+        ),
+        (
+            "auth required pam_unix.so\nauth required /nowhere/pam_otp.so\n",
+            &[
+                "fault vpn: vpn:2: /nowhere/pam_otp.so cannot be loaded (No such file or directory (os error 2)): every \
+               login is refused",
+            ],
+        ),
+        (
+            "auth required pam_unix.so\nauth include gone\nauth required pam_otp.so\n",
+            &["fault vpn: vpn:2: gone cannot be read"],
+        ),
+        (
+            "@include vpn\nauth required pam_otp.so\n",
+            &["fault vpn: vpn:1: vpn cannot be read: it is included without end: its logins are refused"],
+        ),
+    ] {
+        clinic.write("vpn", stack);
+        let findings = clinic.findings(&[]);
+        assert_eq!(findings.len(), expected.len(), "{stack}{findings:#?}");
+        for (finding, expected) in findings.iter().zip(expected) {
+            assert!(finding.starts_with(expected), "{stack}{findings:#?}");
+        }
+    }
+
+    // As on Fedora: `done` ends what includes it, and of what has it as a substack only that.
+    clinic.write("password-auth", "auth required pam_env.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n");
+    clinic.write("vpn", "auth substack password-auth\nauth required pam_otp.so\n");
+    assert!(clinic.findings(&[]).is_empty());
+    clinic.write("vpn", "auth include password-auth\nauth required pam_otp.so\n");
+    clinic.write("vpn2", "auth include password-auth\nauth required pam_otp.so\n");
+    let fault = "when pam_unix.so says yes, the login is over before pam_otp.so is asked";
+    assert_eq!(clinic.findings(&[]), [format!("fault vpn, vpn2: password-auth:2: {fault}")]);
+    fs::remove_file(clinic.folder.path().join("vpn2")).unwrap();
+
+    // What is left of another file, and what is broken and not ours.
+    clinic.write("vpn~", "auth optional pam_otp.so\n");
+    clinic.write("foreign", "auth include gone\n");
+    clinic.write("vpn", included);
+    clinic.write("sudo", included);
+    clinic.write("sudo-i", "auth include vpn\n");
+    assert!(clinic.findings(&[]).is_empty());
+    clinic.write("sudo-i", "@include common-auth\n");
+    let findings = clinic.findings(&[]);
+    assert_eq!(findings, ["warning sudo: `sudo -i` goes by the service sudo-i, which asks for no code"]);
+}
+
+#[test]
+fn set_up_during_a_login_needs_its_lines() {
+    let clinic = Clinic::new(
+        "[policy]\nsecond_factor = \"enroll\"\n[[policy.rule]]\nservice = \"cron\"\nsecond_factor = \"skip\"\n",
+    );
+    let auth = "@include common-auth\nauth required pam_otp.so\n";
+    let account = "account required pam_otp.so\n@include common-account\n";
+    let password = "password [success=done ignore=ignore default=die] pam_otp.so\n@include common-password\n";
+    let (no_account, no_password) =
+        ("the account group has no line of pam_otp.so", "the password group has no line of pam_otp.so");
+    for (stack, expected) in [
+        (format!("{auth}{account}{password}"), &[][..]),
+        (format!("{auth}@include common-account\n{password}"), &[no_account]),
+        (format!("{auth}{account}@include common-password\n"), &[no_password]),
+        (format!("{auth}@include common-account\n@include common-password\n"), &[no_account, no_password]),
+        (
+            format!("{auth}account sufficient pam_permit.so\n{account}{password}"),
+            &["su:4: the application is not told that a device is to be set up"],
+        ),
+        (
+            format!("{auth}{account}password required pam_otp.so\n@include common-password\n"),
+            &["su:5: other modules ask for a new password when a device is set up"],
+        ),
+        (
+            format!("{auth}{account}password [success=done default=die] pam_otp.so\n@include common-password\n"),
+            &["su:5: passwords cannot be changed"],
+        ),
+    ] {
+        clinic.write("su", &stack);
+        let findings = clinic.findings(&[]);
+        assert_eq!(findings.len(), expected.len(), "{stack}{findings:#?}");
+        for (finding, expected) in findings.iter().zip(expected) {
+            assert!(finding.starts_with(&format!("fault su: {expected}")), "{stack}{findings:#?}");
+        }
+    }
+    fs::remove_file(clinic.folder.path().join("su")).unwrap();
+    clinic.write("cron", auth);
+    assert!(clinic.findings(&[]).is_empty(), "nobody is asked there");
+}
+
+#[test]
+fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
+    let clinic = Clinic::new("");
+    let keys = tempfile::tempdir().unwrap();
+    let (key, config) = (keys.path().join("host_key"), keys.path().join("sshd_config"));
+    machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+    let ask = |lines: &str| {
+        fs::write(&config, format!("HostKey {}\n{lines}", key.display())).unwrap();
+        clinic.findings(&["--sshd", config.to_str().unwrap()])
+    };
+    let of =
+        |example: &str| fs::read_to_string(machine::source("config/examples/sshd_config.d").join(example)).unwrap();
+    let by_key = "note sshd: publickey lets in without a code: sshd does not ask PAM then";
+    let root = "warning sshd: PermitRootLogin is without-password: root can answer no question, and is refused";
+    for (stack, sshd, expected) in [
+        ("password-and-code", "password-and-code.conf", by_key),
+        ("password-and-code-with-set-up", "password-and-code.conf", by_key),
+        ("password-and-code-as-one", "password-and-code-as-one.conf", by_key),
+        ("key-and-code", "key-and-code.conf", root),
+        ("key-and-code-with-set-up", "key-and-code.conf", root),
+        ("key-or-password-and-code", "match.conf", root),
+    ] {
+        fs::write(clinic.folder.path().join("sshd"), clinic.site.example_stack(stack)).unwrap();
+        assert_eq!(ask(&of(sshd)), [expected], "{stack}");
+        let plain = ask("UsePAM yes\n");
+        let is_open = plain.iter().any(|finding| finding.contains("let in without password or key"));
+        assert_eq!(is_open, stack.starts_with("key-and"), "{stack}: {plain:#?}");
+        let off = ask("UsePAM no\n");
+        assert_eq!(off, ["fault sshd: UsePAM is off: PAM is not asked, and nobody needs a code"], "{stack}");
+    }
+    let broken = ask("UsePAM perhaps\n");
+    assert!(broken[0].starts_with("warning sshd: its configuration could not be looked at: "), "{broken:?}");
+}
+
+#[test]
+fn whoever_policy_refuses_is_named_and_what_cannot_be_read_too() {
+    let (clinic, alice) = (Clinic::new("[policy]\nsecond_factor = \"required\"\n"), TestUser::new("alice"));
+    clinic.write("vpn", "@include common-auth\nauth required pam_otp.so\n");
+    let findings = clinic.findings(&[]);
+    let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
+    assert!(
+        finding.starts_with("warning vpn: root, ") && finding.contains(" can log in and will be refused"),
+        "{finding}"
+    );
+    let rollout = format!("state_directory = {:?}\nenforce = false\n", clinic.site.state());
+    clinic.site.write(&(rollout + "[policy]\nsecond_factor = \"required\"\n"));
+    assert!(clinic.findings(&[]).is_empty(), "nobody is refused in a rollout");
+    clinic.site.set("[policy]\nsecond_factor = \"optional\"\n");
+    assert!(clinic.findings(&[]).is_empty());
+    Phone::enrol(&clinic.site, &alice.name);
+    clinic.site.edit(&alice.name, "version", "vision");
+    let findings = clinic.findings(&[]);
+    assert!(
+        findings.len() == 1 && findings[0].starts_with(&format!("warning records: {}: ", alice.name)),
+        "{findings:#?}"
+    );
+    clinic.site.write("nonsense = 1\n");
+    let findings = clinic.findings(&[]);
+    assert!(findings.len() == 1 && findings[0].starts_with("fault configuration: "), "{findings:#?}");
+}
+
+#[test]
+fn a_person_reads_a_summary_and_how_to_mend_it() {
+    let clinic = Clinic::new("");
+    let outcome = clinic.ask(&[]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""));
+    assert!(outcome.out.starts_with("No PAM file names pam_otp.so: nobody is asked for a code.\n"), "{}", outcome.out);
+    assert!(outcome.out.ends_with("\nNo fault was found.\n"), "{}", outcome.out);
+
+    clinic.write("vpn", "@include common-auth\nauth optional pam_otp.so\n");
+    let outcome = clinic.ask(&[]);
+    let said = format!(
+        "A code is asked for by: vpn\n\
+         fault    vpn: {}/vpn:2: a wrong code does not keep anybody out\n\
+         {:9}-> write `required` in the second column of that line, and let no jump lead past its refusal\n",
+        clinic.folder.path().display(),
+        ""
+    );
+    assert!(outcome.out.starts_with(&said), "{}", outcome.out);
+    let end =
+        "otp-enroll: one fault was found\n  until this is mended, people may be locked out, or let in without a code\n";
+    assert_eq!((outcome.code, outcome.err.as_str()), (Some(1), end));
+
+    let nowhere = Outcome::of(clinic.site.admin_command().args(["doctor", "--pam", "/nowhere"]), "");
+    assert_eq!(nowhere.code, Some(4), "{nowhere:?}");
+    assert!(nowhere.err.contains("/nowhere"), "{nowhere:?}");
+}
