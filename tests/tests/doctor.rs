@@ -76,7 +76,7 @@ impl Dice {
     }
 }
 
-const CONTROLS: [&str; 14] = [
+const CONTROLS: [&str; 16] = [
     "required",
     "requisite",
     "sufficient",
@@ -91,52 +91,77 @@ const CONTROLS: [&str; 14] = [
     "[default=ok]",
     "[success=reset default=bad]",
     "[success=ok auth_err=2 default=die]",
+    "[success=bad default=ignore]",
+    "[success=ignore default=done]",
 ];
 
 /// What a module that is not ours answers in a stack: always the same, or whatever the next bit says.
 const OTHERS: [&str; 6] = ["pam_permit.so", "pam_deny.so", "ANY", "ANY", "ANY", "ANY"];
 
-/// A stack with one line of ours, in a file and perhaps a substack.
-fn any_stack(dice: &mut Dice) -> (String, String) {
-    let lines = 2 + dice.roll(4);
-    let (ours, nested) = (dice.roll(lines), dice.roll(3) == 0);
-    let (mut outer, mut inner) = (String::new(), String::new());
-    let from = dice.roll(lines);
+/// What is rarely met: `reset` two substacks deep, and `done` where something has refused before and is forgiven after.
+const ODD: [[&str; 3]; 2] = [
+    [
+        "auth substack FILE1\n",
+        "auth required pam_deny.so\nauth substack FILE2\n",
+        "auth [default=reset] pam_permit.so\nauth optional OURS\nauth required pam_permit.so\n",
+    ],
+    [
+        "auth substack FILE1\n",
+        "auth required pam_deny.so\nauth sufficient pam_permit.so\nauth [default=reset] OURS\n\
+         auth required pam_permit.so\n",
+        "",
+    ],
+];
+
+/// A stack with one line of ours: a file, and perhaps one that it includes, and one more.
+type Files = [String; 3];
+
+fn any_stack(dice: &mut Dice) -> Files {
+    let lines = 2 + dice.roll(5);
+    let (ours, from, deepest) = (dice.roll(lines), dice.roll(lines), dice.roll(3));
+    let mut files = Files::default();
     for number in 0..lines {
-        let control = dice.one_of(&CONTROLS);
-        let module = if number == ours { "OURS" } else { dice.one_of(&OTHERS) };
-        let line = format!("auth {control} {module}\n");
-        if nested && (from..from + 2).contains(&number) {
-            if inner.is_empty() {
-                outer += &format!("auth {} INNER\n", dice.one_of(&["substack", "include"]));
+        let depth = number.checked_sub(from).filter(|after| *after < 3).map_or(0, |after| deepest.min(after + 1));
+        for inner in 1..=depth {
+            if files[inner].is_empty() {
+                files[inner - 1] += &format!("auth {} FILE{inner}\n", dice.one_of(&["substack", "include"]));
             }
-            inner += &line;
+        }
+        let module = if number == ours { "OURS" } else { dice.one_of(&OTHERS) };
+        files[depth] += &format!("auth {} {module}\n", dice.one_of(&CONTROLS));
+    }
+    files
+}
+
+/// The file of the service, and those beside it.
+fn write(service: &Service, files: &Files, ours: &str, mut others: impl FnMut() -> &'static str) {
+    for (number, text) in files.iter().enumerate() {
+        let mut text = text.replace("OURS", ours);
+        while text.contains("ANY") {
+            text = text.replacen("ANY", others(), 1);
+        }
+        // Debian's libpam looks for what is included in /etc/pam.d, wherever the service's file is.
+        let folder = service.confdir().unwrap().display().to_string();
+        let text = text.replace("FILE", &format!("{folder}/included-"));
+        if number == 0 {
+            service.set(&text);
         } else {
-            outer += &line;
+            fs::write(format!("{folder}/included-{number}"), text).unwrap();
         }
     }
-    (outer, inner)
 }
 
 /// What libpam does with a stack when our module gives an answer, for all answers of the others: whether some login
 /// succeeds in which a code was asked for, and one in which none was.
-fn by_libpam(service: &Service, stack: &(String, String), ours: &str, talk: &Talk) -> (bool, bool) {
-    let free = stack.0.matches("ANY").count() + stack.1.matches("ANY").count();
-    let inner = service.path().with_file_name("inner");
+fn by_libpam(service: &Service, files: &Files, ours: &str, talk: &Talk) -> (bool, bool) {
+    let free: usize = files.iter().map(|text| text.matches("ANY").count()).sum();
     let (mut with, mut without) = (false, false);
     for answers in 0..1_u32 << free {
         let mut bits = (0..).map(|bit| answers >> bit & 1);
-        let mut fill = |text: &str| {
-            let mut parts = text.split("ANY");
-            let mut filled = parts.next().unwrap().to_owned();
-            for part in parts {
-                let answer = if bits.next().unwrap() == 1 { "success" } else { "auth_err" };
-                filled += &format!("pam_debug.so auth={answer}{part}");
-            }
-            filled.replace("OURS", ours).replace("INNER", inner.to_str().unwrap())
-        };
-        service.set(&fill(&stack.0));
-        fs::write(&inner, fill(&stack.1)).unwrap();
+        write(service, files, ours, || match bits.next() {
+            Some(1) => "pam_debug.so auth=success",
+            _ => "pam_debug.so auth=auth_err",
+        });
         let said = talk.run(&["000000"]);
         if said.result("authenticate") == "PAM_SUCCESS" {
             if said.prompts().is_empty() { without = true } else { with = true }
@@ -159,8 +184,8 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
 
     let module = |site: &Site| format!("pam_otp.so config={}", site.config().display());
     let (mut seen, mut dice) = (Vec::new(), Dice(1));
-    for number in 0..100 {
-        let stack = any_stack(&mut dice);
+    let odd = ODD.map(|files| files.map(str::to_owned));
+    for (number, stack) in odd.into_iter().chain((0..100).map(|_| any_stack(&mut dice))).enumerate() {
         let (a_wrong_code_is_good, ours_is_passed_by) = by_libpam(&service, &stack, &module(&refusing), &at(&bob));
         let (accepted, passed) = by_libpam(&service, &stack, &module(&accepting), &at(&alice));
         let (ignored, passed_too) = by_libpam(&service, &stack, &module(&ignoring), &at(&bob));
@@ -171,11 +196,7 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
             ("whoever is asked for no code is refused", (accepted || passed) && !(ignored || passed_too)),
         ];
 
-        let fill = |text: &str| {
-            text.replace("OURS", &module(&refusing)).replace("ANY", "pam_debug.so").replace("INNER", "inner")
-        };
-        service.set(&fill(&stack.0));
-        fs::write(service.path().with_file_name("inner"), fill(&stack.1)).unwrap();
+        write(&service, &stack, &module(&refusing), || "pam_debug.so");
         let folder = service.confdir().unwrap().to_str().unwrap();
         let mut doctor = refusing.admin_command();
         let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam", folder]), "");
@@ -359,6 +380,10 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
         let off = ask("UsePAM no\n");
         assert_eq!(off, ["fault sshd: UsePAM is off: PAM is not asked, and nobody needs a code"], "{stack}");
     }
+    let matching = "Match User nobody LocalPort 22 LocalAddress 192.0.2.2\nPubkeyAuthentication no\n";
+    clinic.write("sshd", "@include common-auth\nauth required pam_otp.so\n");
+    let lines = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
+    assert_eq!(ask(&format!("{lines}{matching}")), [root]);
     let broken = ask("UsePAM perhaps\n");
     assert!(broken[0].starts_with("warning sshd: its configuration could not be looked at: "), "{broken:?}");
 }

@@ -171,8 +171,7 @@ impl State {
             }
             Action::Bad | Action::Die => {
                 if *impression != Impression::Negative {
-                    *impression = Impression::Negative;
-                    *status = if answer == Answer::Ignore { Answer::Nobody } else { answer };
+                    (*impression, *status) = (Impression::Negative, answer);
                 }
                 if action == Action::Die {
                     skipped = usize::MAX;

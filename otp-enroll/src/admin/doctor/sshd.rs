@@ -13,7 +13,7 @@ pub(super) const SERVICE: &str = "sshd";
 const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive:pam";
 
 /// Somebody of no account in particular from nowhere in particular (RFC 5737), for whom Match blocks are asked.
-const ANYBODY: &str = "user=nobody,host=host.invalid,addr=192.0.2.1";
+const ANYBODY: &str = "user=nobody,host=host.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22";
 
 /// sshd wants to be started by its whole path.
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];

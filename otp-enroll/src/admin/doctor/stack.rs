@@ -194,14 +194,15 @@ impl Folders {
                 let name = entry.file_name().into_string().ok().filter(|name| !is_leftover(name));
                 let Some(name) = name.filter(|_| entry.path().is_file()) else { continue };
                 for (_, words) in lines(&self.text(&name)) {
-                    included.extend(
-                        match words.as_slice() {
-                            [kind, part, ..] if kind == "@include" => Some(part.clone()),
-                            [_, control, part, ..] if is_include(control) || is_substack(control) => Some(part.clone()),
-                            _ => None,
-                        }
-                        .filter(|part| !name.starts_with(part.as_str())),
-                    );
+                    let part = match words.as_slice() {
+                        [kind, part, ..] if kind == "@include" => part,
+                        [_, control, part, ..] if is_include(control) || is_substack(control) => part,
+                        _ => continue,
+                    };
+                    let part = part.rsplit('/').next().unwrap_or_default();
+                    if !name.starts_with(part) {
+                        included.insert(part.to_owned());
+                    }
                 }
                 names.insert(name);
             }
