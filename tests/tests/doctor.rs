@@ -199,6 +199,46 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
 }
 
 #[test]
+fn a_line_is_read_as_libpam_reads_it_however_it_is_spelt() {
+    let bob = TestUser::new("bob");
+    let (refusing, ignoring) = ("[policy]\nsecond_factor = \"required\"\n", "[policy]\nsecond_factor = \"skip\"\n");
+    let (refusing, ignoring) = (Site::new(refusing), Site::new(ignoring));
+    let service = Service::private("");
+    let folder = service.confdir().unwrap().to_str().unwrap();
+    let talk = Talk::new(&service, &bob.name);
+    let (mut good, mut bad) = (0, 0);
+    for stack in [
+        "auth [success = ok  default = die] YES\nauth [ success=ok ignore= ignore default =die ] OURS\n",
+        "-AUTH\tRequired\tYES\nAuth\tREQUISITE\tOURS",
+        "auth required YES # nullok\nauth required OURS # \\\nauth required pam_permit.so",
+        "auth required \\\n# nobody\n\n YES\nauth optional \\  \n OURS\n",
+        "auth [required] YES\nauth success=ok YES\nauth [required] OURS\n",
+        "auth required YES\nauth [success=ok default=ignore default=die] OURS\n",
+        "auth required YES\nauth [success=ok ignore=ignore default=die default=ignore] OURS\n",
+        "auth required YES\nauth [succes=ok default=ignore] OURS\n",
+        "auth required YES\nauth [success=ok default=] OURS\n",
+        "auth required YES\nauth requird OURS\n",
+        "atuh required YES\nauth required OURS\n",
+        "auth required YES\nauth required\nauth required OURS\n",
+        "auth required YES\r\nauth required OURS\r\n",
+        "# by hand\r\nauth required YES\n\r\nauth required OURS\n",
+    ] {
+        let is_let_in = |site: &Site| {
+            let ours = format!("pam_otp.so config={}", site.config().display());
+            service.set(&stack.replace("OURS", &ours).replace("YES", "pam_debug.so auth=success"));
+            talk.run(&["000000"]).result("authenticate") == "PAM_SUCCESS"
+        };
+        let (a_wrong_code_is_good, nobody_gets_in) = (is_let_in(&refusing), !is_let_in(&ignoring));
+        let outcome = Outcome::of(ignoring.admin_command().args(["doctor", "--json", "--pam", folder]), "");
+        let findings = outcome.json()[0]["findings"].to_string();
+        assert_eq!(findings.contains("a wrong code does not keep"), a_wrong_code_is_good, "{stack:?}\n{findings}");
+        assert_eq!(findings.contains("libpam makes nothing of this line"), nobody_gets_in, "{stack:?}\n{findings}");
+        if nobody_gets_in { bad += 1 } else { good += 1 }
+    }
+    assert_eq!((good, bad), (7, 7));
+}
+
+#[test]
 fn each_mistake_is_named_with_its_line() {
     let clinic = Clinic::new("");
     let included = "@include common-auth\nauth required pam_otp.so\n";

@@ -102,6 +102,13 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
         }
     };
     let first = auth.lines_of(MODULE).next()?.1.clone();
+    for place in &auth.garbled {
+        findings.push(Finding::fault(
+            name,
+            format!("{place}: libpam makes nothing of this line: whoever comes to it is refused"),
+            "write it as in pam.conf(5): group, control, module, arguments, and no CR at its end",
+        ));
+    }
     let mut lines = Vec::new();
     for (module, place) in auth.lines_of(MODULE) {
         findings.extend(module_fault(name, module, place));

@@ -9,6 +9,45 @@ use std::path::{Path, PathBuf};
 /// Where libpam has its files, as distributions build it.
 const PAM_FOLDERS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 
+/// What a module may answer, as it is written between brackets.
+const RESULTS: [&str; 32] = [
+    "abort",
+    "acct_expired",
+    "auth_err",
+    "authinfo_unavail",
+    "authtok_disable_aging",
+    "authtok_err",
+    "authtok_expired",
+    "authtok_lock_busy",
+    "authtok_recover_err",
+    "bad_item",
+    "buf_err",
+    "conv_again",
+    "conv_err",
+    "cred_err",
+    "cred_expired",
+    "cred_insufficient",
+    "cred_unavail",
+    "ignore",
+    "incomplete",
+    "maxtries",
+    "module_unknown",
+    "new_authtok_reqd",
+    "no_module_data",
+    "open_err",
+    "perm_denied",
+    "service_err",
+    "session_err",
+    "success",
+    "symbol_err",
+    "system_err",
+    "try_again",
+    "user_unknown",
+];
+
+/// What parts words.
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// libpam's own bound (PAM_SUBSTACK_MAX_LEVEL).
 const DEEPEST: usize = 16;
 
@@ -25,6 +64,8 @@ pub(super) enum Group {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stack {
     pub(super) entries: Vec<Entry>,
+    /// Lines that libpam makes nothing of, so that whoever comes to them is refused.
+    pub(super) garbled: Vec<Place>,
 }
 
 /// A step of a stack.
@@ -136,26 +177,29 @@ impl Control {
             let named = [("success", good), ("new_authtok_reqd", good), ("ignore", ignored)];
             Self { named: named.map(|(name, action)| (name.to_owned(), action)).to_vec(), otherwise }
         };
-        let Some(pairs) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
-            return match text.to_ascii_lowercase().as_str() {
-                "required" => Some(of(Action::Ok, Action::Ignore, Action::Bad)),
-                "requisite" => Some(of(Action::Ok, Action::Ignore, Action::Die)),
-                "sufficient" => Some(of(Action::Done, Action::Ignore, Action::Ignore)),
-                "optional" => Some(of(Action::Ok, Action::Ignore, Action::Ignore)),
-                _ => None,
-            };
-        };
-        let mut control = Self { named: Vec::new(), otherwise: Action::Bad };
-        for pair in pairs.split_whitespace() {
-            let (name, action) = pair.split_once('=')?;
-            let action = Action::parse(action)?;
-            if name == "default" {
-                control.otherwise = action;
-            } else {
-                control.named.push((name.to_owned(), action));
+        match text.to_ascii_lowercase().as_str() {
+            "required" => Some(of(Action::Ok, Action::Ignore, Action::Bad)),
+            "requisite" => Some(of(Action::Ok, Action::Ignore, Action::Die)),
+            "sufficient" => Some(of(Action::Done, Action::Ignore, Action::Ignore)),
+            "optional" => Some(of(Action::Ok, Action::Ignore, Action::Ignore)),
+            _ => Self::parse_pairs(text),
+        }
+    }
+
+    /// `success=ok default = die`. One name that there is not spoils all of it; of two defaults the first one counts.
+    fn parse_pairs(text: &str) -> Option<Self> {
+        let (mut named, mut otherwise) = (Vec::new(), None);
+        let text = text.replace('=', " = ");
+        let mut words = text.split_whitespace();
+        while let Some(name) = words.next() {
+            let action = words.next().filter(|sign| *sign == "=").and_then(|_| Action::parse(words.next()?))?;
+            match name {
+                "default" => otherwise = otherwise.or(Some(action)),
+                name if RESULTS.contains(&name) => named.push((name.to_owned(), action)),
+                _ => return None,
             }
         }
-        Some(control)
+        Some(Self { named, otherwise: otherwise.unwrap_or(Action::Bad) })
     }
 }
 
@@ -255,8 +299,10 @@ impl Stack {
             return Err(unreadable(io::Error::other("it is included without end")));
         }
         let text = fs::read(&file).map_err(unreadable)?;
-        for (line, words) in lines(&String::from_utf8_lossy(&text)) {
+        for (line, mut words) in lines(&String::from_utf8_lossy(&text)) {
             let place = Place { file: file.clone(), line };
+            // CR is no blank to libpam: it takes it for a part of the last word.
+            let ends_in_cr = words.last_mut().is_some_and(|last| last.ends_with('\r') && last.pop().is_some());
             let mut words = words.iter().map(String::as_str);
             let kind = words.next().unwrap_or_default();
             let (control, path) = if kind == "@include" {
@@ -277,8 +323,13 @@ impl Stack {
                 from.pop();
                 continue;
             }
-            let control = Control::parse(control).unwrap_or(Control { named: Vec::new(), otherwise: Action::Bad });
-            let what = if path.is_empty() || Group::named(kind).is_none() {
+            let understood = Control::parse(control);
+            let is_broken = path.is_empty() || Group::named(kind).is_none();
+            if is_broken || understood.is_none() || ends_in_cr {
+                self.garbled.push(place.clone());
+            }
+            let control = understood.unwrap_or(Control { named: Vec::new(), otherwise: Action::Bad });
+            let what = if is_broken {
                 What::Broken(control)
             } else {
                 What::Module(Module { path: path.to_owned(), control, arguments: words.map(str::to_owned).collect() })
@@ -305,11 +356,15 @@ fn is_substack(control: &str) -> bool {
 }
 
 /// The words of each line that has any, with its number. A line goes on behind a backslash at its end; `#` begins a comment.
+/// What has nothing else does not end a line that goes on.
 fn lines(text: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     let (mut begun, mut whole) = (None, String::new());
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.split('#').next().unwrap_or_default().trim_end();
+    for (number, line) in (1..).zip(text.split('\n')) {
+        let line = line.split('#').next().unwrap_or_default().trim_end_matches(BLANKS);
+        if line.is_empty() {
+            continue;
+        }
         let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
         let first = *begun.get_or_insert(number);
         whole.push_str(line);
@@ -325,21 +380,25 @@ fn lines(text: &str) -> Vec<(usize, Vec<String>)> {
     found
 }
 
-/// Words between blanks; what stands between brackets is one, `\]` within it is a bracket.
+/// Words between blanks; what stands between brackets is one, without them, and `\]` within it is a bracket.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
-    let mut rest = line.trim();
+    let mut rest = line.trim_matches(BLANKS);
     while !rest.is_empty() {
-        let end = if rest.starts_with('[') {
-            let closing =
-                rest.match_indices(']').find(|(at, _)| !rest.get(..*at).is_some_and(|head| head.ends_with('\\')));
-            closing.map(|(at, _)| at.saturating_add(1))
-        } else {
-            rest.find(char::is_whitespace)
+        let (word, tail) = match rest.strip_prefix('[') {
+            Some(inner) => {
+                let is_escaped = |at: usize| inner.get(..at).is_some_and(|head| head.ends_with('\\'));
+                let closing = inner.match_indices(']').map(|(at, _)| at).find(|at| !is_escaped(*at));
+                let (word, tail) = closing.and_then(|at| inner.split_at_checked(at)).unwrap_or((inner, ""));
+                (word.replace("\\]", "]"), tail.strip_prefix(']').unwrap_or(tail))
+            }
+            None => {
+                let (word, tail) = rest.split_once(BLANKS).unwrap_or((rest, ""));
+                (word.to_owned(), tail)
+            }
         };
-        let (word, tail) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
-        words.push(word.replace("\\]", "]"));
-        rest = tail.trim_start();
+        words.push(word);
+        rest = tail.trim_start_matches(BLANKS);
     }
     words
 }
