@@ -399,6 +399,16 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
         let off = ask("UsePAM no\n");
         assert_eq!(off, ["fault sshd: UsePAM is off: PAM is not asked, and nobody needs a code"], "{stack}");
     }
+    let keys_alone = "UsePAM yes\nKbdInteractiveAuthentication no\nPasswordAuthentication no\n";
+    assert_eq!(ask(keys_alone), [by_key], "PAM is not asked, so nobody is refused for want of a code");
+    let typed_as_password = "UsePAM yes\nKbdInteractiveAuthentication yes\nPermitRootLogin yes\n\
+                             AuthenticationMethods publickey,password\n";
+    let refused = ask(typed_as_password);
+    assert!(
+        refused.len() == 1
+            && refused[0].starts_with("fault sshd: AuthenticationMethods has PAM asked by `password` alone"),
+        "{refused:#?}"
+    );
     let broken = ask("UsePAM perhaps\n");
     assert!(broken[0].starts_with("warning sshd: its configuration could not be looked at: "), "{broken:?}");
 }

@@ -56,16 +56,23 @@ fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {
         findings.push(Finding::fault(SERVICE, what.into(), "UsePAM yes"));
         return;
     }
-    // The method `password` answers whatever PAM asks with the password.
-    let as_one = is_on("passwordauthentication") && guarded.lines.iter().any(|(_, said)| said.forward_pass);
-    if !(is_on("kbdinteractiveauthentication") || as_one) {
-        let what = "KbdInteractiveAuthentication is off: nobody can type a code, and who must give one is refused";
-        findings.push(Finding::fault(SERVICE, what.into(), "KbdInteractiveAuthentication yes"));
-    }
-
     let methods = methods(settings);
     let alone = |methods: &Vec<String>| methods.iter().all(|method| asks_pam(method));
     let without = |methods: &Vec<String>| !methods.iter().any(|method| asks_pam(method));
+    // The method `password` answers whatever PAM asks with the password.
+    let as_one = is_on("passwordauthentication") && guarded.lines.iter().any(|(_, said)| said.forward_pass);
+    let asking: Vec<&String> = methods.iter().flatten().filter(|method| asks_pam(method)).collect();
+    if !asking.is_empty() && !as_one {
+        if !is_on("kbdinteractiveauthentication") {
+            let what = "KbdInteractiveAuthentication is off: nobody can type a code, and who must give one is refused";
+            findings.push(Finding::fault(SERVICE, what.into(), "KbdInteractiveAuthentication yes"));
+        } else if asking.iter().all(|method| *method == "password") {
+            let what = "AuthenticationMethods has PAM asked by `password` alone, which answers whatever PAM asks with the \
+                        password: who must give a code is refused";
+            let mend = "write keyboard-interactive:pam in place of password in AuthenticationMethods";
+            findings.push(Finding::fault(SERVICE, what.into(), mend));
+        }
+    }
     if methods.iter().any(alone) && guarded.by_nothing {
         findings.push(Finding::fault(
             SERVICE,
