@@ -295,6 +295,37 @@ fn each_mistake_is_named_with_its_line() {
             &["fault vpn: vpn:2: gone cannot be read"],
         ),
         (
+            "auth required pam_unix.so\nauth required pam_otp.so\naccount include gone\n",
+            &["fault vpn: vpn:3: gone cannot be read"],
+        ),
+        (
+            "auth required pam_unix.so\n-auth required pam_nowhere.so\nauth required pam_otp.so\n",
+            &["fault vpn: vpn:3: nobody gets in, whatever code they give"],
+        ),
+        ("auth required pam_unix.so\n-auth optional pam_nowhere.so\nauth required pam_otp.so\n", &[]),
+        (
+            "auth required pam_unix.so\nauth required pam_otp.so\nauth optional pam_otp.so\n",
+            &["warning vpn: vpn:2: a code is asked for twice in one login, and no code is taken twice"],
+        ),
+        (
+            "auth [default=1 success=ok] pam_localuser.so\nauth required pam_otp.so\nauth required pam_unix.so\n",
+            &["note vpn: vpn:1: whom pam_localuser.so says no to is not asked for a code"],
+        ),
+        (
+            "auth requisite pam_succeed_if.so user ingroup vpn\nauth required pam_otp.so\nauth required pam_permit.so\n",
+            &["fault vpn: vpn:2: whoever is asked for no code is let in with nothing at all"],
+        ),
+        (
+            "auth [success=1 default=ignore] pam_succeed_if.so user ingroup trusted\nauth required pam_unix.so\n\
+             auth required pam_otp.so\nauth required pam_permit.so\n",
+            &[],
+        ),
+        ("auth required pam_exec.so expose_authtok /usr/local/bin/verify\nauth required pam_otp.so\n", &[]),
+        (
+            "auth [success=ok user_unknown=ignore default=die] pam_unix.so\nauth required pam_otp.so\n",
+            &["note vpn: vpn:2: a code lets in without a password"],
+        ),
+        (
             "@include vpn\nauth required pam_otp.so\n",
             &["fault vpn: vpn:1: vpn cannot be read: it is included without end: its logins are refused"],
         ),
@@ -319,6 +350,7 @@ fn each_mistake_is_named_with_its_line() {
 
     // What is left of another file, and what is broken and not ours.
     clinic.write("vpn~", "auth optional pam_otp.so\n");
+    clinic.write("vpn.bak", "auth optional pam_otp.so\n");
     clinic.write("foreign", "auth include gone\n");
     clinic.write("vpn", included);
     clinic.write("sudo", included);
@@ -327,6 +359,26 @@ fn each_mistake_is_named_with_its_line() {
     clinic.write("sudo-i", "@include common-auth\n");
     let findings = clinic.findings(&[]);
     assert_eq!(findings, ["warning sudo: `sudo -i` goes by the service sudo-i, which asks for no code"]);
+}
+
+#[test]
+fn a_stack_that_asks_twice_takes_no_code_twice() {
+    let (site, alice) = (Site::new(""), TestUser::new("alice"));
+    let phone = Phone::enrol(&site, &alice.name);
+    let line = |control: &str| format!("auth {control} pam_otp.so config={}\n", site.config().display());
+    let service = Service::private(&(line("required") + &line("required")));
+    let findings = || {
+        let folder = service.confdir().unwrap().to_str().unwrap();
+        Outcome::of(site.admin_command().args(["doctor", "--json", "--pam", folder]), "").json()[0]["findings"]
+            .to_string()
+    };
+    let code = phone.next_code();
+    let said = Talk::new(&service, &alice.name).run(&[&code, &code]);
+    assert_eq!((said.prompts().len(), said.result("authenticate")), (2, "PAM_AUTH_ERR"));
+    assert!(findings().contains("no code is taken twice"), "{}", findings());
+    service.set(&(line("[success=1 ignore=ignore default=die]") + &line("required") + "auth required pam_permit.so\n"));
+    let said = Talk::new(&service, &alice.name).run(&[&phone.next_code()]);
+    assert_eq!((said.prompts().len(), said.result("authenticate")), (1, "PAM_SUCCESS"));
 }
 
 #[test]

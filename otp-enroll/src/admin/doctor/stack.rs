@@ -93,6 +93,9 @@ pub(super) enum What {
 pub(super) struct Module {
     /// Path or file name, as it is written.
     pub(super) path: String,
+    /// From where libpam loads it.
+    pub(super) file: PathBuf,
+    pub(super) is_there: bool,
     pub(super) control: Control,
     pub(super) arguments: Vec<String>,
 }
@@ -138,6 +141,8 @@ pub(super) struct Folders {
     all: Vec<PathBuf>,
     /// So many of them, from the first, hold the services to be looked at.
     looked_at: usize,
+    /// Those of modules.
+    modules: Vec<PathBuf>,
 }
 
 impl Group {
@@ -149,6 +154,15 @@ impl Group {
             "password" => Some(Self::Password),
             "session" => Some(Self::Session),
             _ => None,
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn module(&self) -> Option<&Module> {
+        match &self.what {
+            What::Module(module) => Some(module),
+            What::Substack | What::Broken(_) => None,
         }
     }
 }
@@ -221,7 +235,7 @@ impl Folders {
     /// Where libpam looks. Files of a folder of drafts come first, and are then looked at alone.
     pub(super) fn new(drafts: Option<&Path>) -> Self {
         let all: Vec<PathBuf> = drafts.into_iter().chain(PAM_FOLDERS.map(Path::new)).map(Path::to_owned).collect();
-        Self { looked_at: if drafts.is_some() { 1 } else { all.len() }, all }
+        Self { looked_at: if drafts.is_some() { 1 } else { all.len() }, all, modules: module_folders() }
     }
 
     /// The names of all services that have a file of their own, in order. A file that others include is none, unless it is
@@ -258,6 +272,12 @@ impl Folders {
         String::from_utf8_lossy(&fs::read(self.find(name)).unwrap_or_default()).into_owned()
     }
 
+    /// A module's file; an absolute path stays what it is.
+    fn module(&self, path: &str) -> PathBuf {
+        let mut files = self.modules.iter().map(|folder| folder.join(path));
+        files.clone().find(|file| file.exists()).or_else(|| files.next()).unwrap_or_else(|| path.into())
+    }
+
     fn find(&self, name: &str) -> PathBuf {
         let mut places = self.all.iter().map(|folder| folder.join(name));
         places.clone().find(|path| path.exists()).or_else(|| places.next()).unwrap_or_default()
@@ -278,10 +298,11 @@ impl Stack {
 
     /// The lines that call a module of this file name.
     pub(super) fn lines_of(&self, name: &str) -> impl Iterator<Item = (&Module, &Place)> {
-        self.entries.iter().filter_map(move |entry| match &entry.what {
-            What::Module(module) if module.name() == name => Some((module, &entry.place)),
-            What::Module(_) | What::Substack | What::Broken(_) => None,
-        })
+        self.modules().filter(move |(module, _)| module.name() == name)
+    }
+
+    pub(super) fn modules(&self) -> impl Iterator<Item = (&Module, &Place)> {
+        self.entries.iter().filter_map(|entry| Some((entry.module()?, &entry.place)))
     }
 
     /// Adds what a file says. `from` are the lines that led here, each included by the one before.
@@ -332,7 +353,9 @@ impl Stack {
             let what = if is_broken {
                 What::Broken(control)
             } else {
-                What::Module(Module { path: path.to_owned(), control, arguments: words.map(str::to_owned).collect() })
+                let (path, file) = (path.to_owned(), folders.module(path));
+                let is_there = file.exists();
+                What::Module(Module { path, file, is_there, control, arguments: words.map(str::to_owned).collect() })
             };
             self.entries.push(Entry { level, what, place });
         }
@@ -340,11 +363,19 @@ impl Stack {
     }
 }
 
-/// What editors and package managers leave beside a file.
+/// Where libpam has its modules: known by the one that every libpam brings.
+fn module_folders() -> Vec<PathBuf> {
+    let below = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let roots = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+    let folders = roots.iter().flat_map(|root| below(root).chain([PathBuf::from(root)]));
+    folders.map(|folder| folder.join("security")).filter(|folder| folder.join("pam_permit.so").exists()).collect()
+}
+
+/// What editors, package managers and careful people leave beside a file.
 fn is_leftover(name: &str) -> bool {
     name.starts_with('.')
-        || name.ends_with('~')
-        || [".dpkg-", ".pam-old", ".rpm"].iter().any(|mark| name.contains(mark))
+        || [".bak", ".old", ".orig", ".save", "~"].iter().any(|end| name.ends_with(end))
+        || [".dpkg-", ".pam-old", ".rpm", ".ucf-"].iter().any(|mark| name.contains(mark))
 }
 
 fn is_include(control: &str) -> bool {
