@@ -251,7 +251,7 @@ impl Folders {
                 let entry = entry?;
                 let name = entry.file_name().into_string().ok().filter(|name| !is_leftover(name));
                 let Some(name) = name.filter(|_| entry.path().is_file()) else { continue };
-                for (_, words) in lines(&self.text(&name)) {
+                for Line { words, .. } in lines(&self.text(&name)) {
                     included.extend(
                         match words.as_slice() {
                             [kind, part, ..] if kind == "@include" => Some(part.clone()),
@@ -320,8 +320,11 @@ impl Stack {
             return Err(unreadable(io::Error::other("it is included without end")));
         }
         let text = fs::read(&file).map_err(unreadable)?;
-        for (line, mut words) in lines(&String::from_utf8_lossy(&text)) {
-            let place = Place { file: file.clone(), line };
+        for Line { number, mut words, is_whole } in lines(&String::from_utf8_lossy(&text)) {
+            let place = Place { file: file.clone(), line: number };
+            if !is_whole {
+                self.garbled.push(place.clone()); // whichever group it is of: libpam gives up the whole service
+            }
             // CR is no blank to libpam: it takes it for a part of the last word.
             let ends_in_cr = words.last_mut().is_some_and(|last| last.ends_with('\r') && last.pop().is_some());
             let mut words = words.iter().map(String::as_str);
@@ -386,9 +389,17 @@ fn is_substack(control: &str) -> bool {
     control.eq_ignore_ascii_case("substack")
 }
 
+struct Line {
+    /// From 1.
+    number: usize,
+    words: Vec<String>,
+    /// Not so where the file ends behind a backslash.
+    is_whole: bool,
+}
+
 /// The words of each line that has any, with its number. A line goes on behind a backslash at its end; `#` begins a comment.
 /// What has nothing else does not end a line that goes on.
-fn lines(text: &str) -> Vec<(usize, Vec<String>)> {
+fn lines(text: &str) -> Vec<Line> {
     let mut found = Vec::new();
     let (mut begun, mut whole) = (None, String::new());
     for (number, line) in (1..).zip(text.split('\n')) {
@@ -401,13 +412,11 @@ fn lines(text: &str) -> Vec<(usize, Vec<String>)> {
         whole.push_str(line);
         whole.push(' ');
         if !goes_on {
-            let words = words(&whole);
-            if !words.is_empty() {
-                found.push((first, words));
-            }
+            found.push(Line { number: first, words: words(&whole), is_whole: true });
             (begun, whole) = (None, String::new());
         }
     }
+    found.extend(begun.map(|number| Line { number, words: words(&whole), is_whole: false }));
     found
 }
 
