@@ -339,6 +339,19 @@ fn each_mistake_is_named_with_its_line() {
         }
     }
 
+    // The mend is a line that asks for a password as this distribution does, and mends it.
+    let alone = "auth required pam_otp.so\nauth required pam_permit.so\n";
+    for file in ["common-auth", "password-auth"] {
+        fs::rename(clinic.folder.path().join("common-auth"), clinic.folder.path().join(file)).unwrap();
+        clinic.write("vpn", alone);
+        let mend = clinic.ask(&["--json"]).json()[0]["findings"][0]["mend"].as_str().unwrap().to_owned();
+        let line = mend.rsplit(": ").next().unwrap();
+        assert_eq!(line, format!("auth substack {file}"), "{mend}");
+        clinic.write("vpn", &format!("{line}\n{alone}"));
+        assert!(clinic.findings(&[]).is_empty());
+    }
+    fs::copy("/etc/pam.d/common-auth", clinic.folder.path().join("common-auth")).unwrap();
+
     // As on Fedora: `done` ends what includes it, and of what has it as a substack only that.
     clinic.write("password-auth", "auth required pam_env.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n");
     clinic.write("vpn", "auth substack password-auth\nauth required pam_otp.so\n");

@@ -81,6 +81,8 @@ pub(super) struct Guarded {
     pub(super) by_code_alone: bool,
     /// Whoever policy asks for no code is let in without anything else.
     pub(super) by_nothing: bool,
+    /// The line that would ask for a password.
+    pub(super) password_line: String,
 }
 
 impl Guarded {
@@ -133,16 +135,18 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
     found.judge(findings);
     let alone = |answer| found.lets_in(&[answer]).iter().any(|way| way.asked && !way.proved && !way.on_condition);
     let (by_code_alone, by_nothing) = (alone(Answer::Success), alone(Answer::Ignore));
+    let password_line = folders.password_line();
     if name != sshd::SERVICE {
-        let mend = "unless that program has asked for a password or key itself, put before it: @include common-auth";
+        let mend =
+            format!("unless that program has asked for a password or key itself, put before it: {password_line}");
         if by_nothing {
             let what = format!("{first}: whoever is asked for no code is let in with nothing at all");
-            findings.push(Finding::fault(name, what, mend));
+            findings.push(Finding::fault(name, what, &mend));
         } else if by_code_alone {
-            findings.push(Finding::note(name, format!("{first}: a code lets in without a password"), mend));
+            findings.push(Finding::note(name, format!("{first}: a code lets in without a password"), &mend));
         }
     }
-    Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing })
+    Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing, password_line })
 }
 
 fn refused_for_want_of(unreadable: &Unreadable, service: &str) -> Finding {

@@ -77,13 +77,13 @@ fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {
         findings.push(Finding::fault(
             SERVICE,
             format!("{}: whoever is asked for no code is let in without password or key", guarded.place()),
-            &format!("{KEY_AND_CODE}, or have the password asked for: @include common-auth before that line"),
+            &format!("{KEY_AND_CODE}, or have the password asked for before that line: {}", guarded.password_line),
         ));
     } else if methods.iter().any(alone) && guarded.by_code_alone {
         findings.push(Finding::warning(
             SERVICE,
             format!("{}: a code lets in without password or key", guarded.place()),
-            &format!("if that is not meant: {KEY_AND_CODE}, or @include common-auth before that line"),
+            &format!("if that is not meant: {KEY_AND_CODE}, or before that line: {}", guarded.password_line),
         ));
     }
     let mut keys: Vec<String> = methods.iter().filter(|methods| without(methods)).map(|with| with.join(",")).collect();
@@ -148,7 +148,8 @@ mod tests {
             .collect();
         let place = super::super::stack::Place { file: "/etc/pam.d/sshd".into(), line: 4 };
         let lines = vec![(place, Arguments::parse(&[]).unwrap())];
-        let guarded = Guarded { name: "sshd".into(), lines, by_code_alone, by_nothing };
+        let (name, password_line) = ("sshd".into(), String::new());
+        let guarded = Guarded { name, lines, by_code_alone, by_nothing, password_line };
         let mut findings = Vec::new();
         judge(&guarded, &settings, &mut findings);
         findings.iter().map(|finding| format!("{}: {}", finding.severity.name(), finding.what)).collect()

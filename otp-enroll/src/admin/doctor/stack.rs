@@ -48,6 +48,9 @@ const RESULTS: [&str; 32] = [
 /// What parts words.
 const BLANKS: [char; 2] = [' ', '\t'];
 
+/// What services include to ask for a password: of Debian and SUSE, of Fedora, of Arch.
+const PASSWORD_FILES: [&str; 3] = ["common-auth", "password-auth", "system-auth"];
+
 /// libpam's own bound (PAM_SUBSTACK_MAX_LEVEL).
 const DEEPEST: usize = 16;
 
@@ -270,6 +273,13 @@ impl Folders {
     /// A file's text; nothing where it cannot be read: whoever reads it as a stack says why.
     pub(super) fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.find(name)).unwrap_or_default()).into_owned()
+    }
+
+    /// The line that asks for a password as this distribution does.
+    pub(super) fn password_line(&self) -> String {
+        let here = |folder: &PathBuf| PASSWORD_FILES.into_iter().find(|name| folder.join(name).exists());
+        let file = self.all.iter().find_map(here);
+        file.map_or_else(|| "auth required pam_unix.so".to_owned(), |file| format!("auth substack {file}"))
     }
 
     /// A module's file; an absolute path stays what it is.
