@@ -468,15 +468,23 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
     let keys_alone = "UsePAM yes\nKbdInteractiveAuthentication no\nPasswordAuthentication no\n";
     assert_eq!(ask(keys_alone), [by_key], "PAM is not asked, so nobody is refused for want of a code");
     let typed_as_password = "UsePAM yes\nKbdInteractiveAuthentication yes\nPermitRootLogin yes\n\
-                             AuthenticationMethods publickey,password\n";
+                             PasswordAuthentication yes\nAuthenticationMethods publickey,password\n";
     let refused = ask(typed_as_password);
     assert!(
         refused.len() == 1
             && refused[0].starts_with("fault sshd: AuthenticationMethods has PAM asked by `password` alone"),
         "{refused:#?}"
     );
-    let broken = ask("UsePAM perhaps\n");
-    assert!(broken[0].starts_with("warning sshd: its configuration could not be looked at: "), "{broken:?}");
+    // A list with a method that is switched off is left out, and where none is left sshd does not start.
+    let one_left = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nPermitRootLogin yes\n\
+                    AuthenticationMethods publickey,keyboard-interactive:pam publickey,password\n";
+    assert!(ask(one_left).is_empty(), "{:#?}", ask(one_left));
+    let none_left = "PubkeyAuthentication no\nAuthenticationMethods publickey,keyboard-interactive:pam\n";
+    for refused in ["UsePAM perhaps\n", none_left] {
+        let findings = ask(refused);
+        let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
+        assert!(finding.starts_with("fault sshd: sshd refuses its configuration, "), "{finding}");
+    }
 }
 
 #[test]

@@ -15,6 +15,15 @@ const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive
 /// Somebody of no account in particular from nowhere in particular (RFC 5737), for whom Match blocks are asked.
 const ANYBODY: &str = "user=nobody,host=host.invalid,addr=192.0.2.1";
 
+/// Methods, and what switches them.
+const METHODS: [(&str, &str); 5] = [
+    ("publickey", "pubkeyauthentication"),
+    ("hostbased", "hostbasedauthentication"),
+    ("gssapi-with-mic", "gssapiauthentication"),
+    ("keyboard-interactive", "kbdinteractiveauthentication"),
+    ("password", "passwordauthentication"),
+];
+
 /// sshd wants to be started by its whole path.
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
 
@@ -22,10 +31,15 @@ const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/ss
 pub(super) fn look_at(guarded: &Guarded, configuration: Option<&Path>, findings: &mut Vec<Finding>) {
     match settings(configuration) {
         Ok(settings) => judge(guarded, &settings, findings),
-        Err(why) => findings.push(Finding::warning(
+        Err(Unknown::Refused(why)) => findings.push(Finding::fault(
+            SERVICE,
+            format!("sshd refuses its configuration, and when it is started again nobody gets in by it: {why}"),
+            "correct it until sshd -t is silent",
+        )),
+        Err(Unknown::NotAsked(why)) => findings.push(Finding::warning(
             SERVICE,
             format!("its configuration could not be looked at: {why}"),
-            "sshd -t says what is wrong",
+            "if there is an sshd, start it, and ask again",
         )),
     }
 }
@@ -33,16 +47,26 @@ pub(super) fn look_at(guarded: &Guarded, configuration: Option<&Path>, findings:
 /// Key words in lower case with their values.
 type Settings = HashMap<String, String>;
 
-fn settings(configuration: Option<&Path>) -> Result<Settings, String> {
-    let program = PROGRAMS.iter().find(|path| Path::new(path).exists()).ok_or("there is no sshd in /usr/sbin")?;
+/// Why settings are not known.
+enum Unknown {
+    Refused(String),
+    NotAsked(String),
+}
+
+fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
+    let program = PROGRAMS.iter().find(|path| Path::new(path).exists());
+    let program = program.ok_or_else(|| Unknown::NotAsked("there is no sshd in /usr/sbin".to_owned()))?;
     let mut sshd = Command::new(program);
     sshd.args(["-T", "-C", ANYBODY]);
     if let Some(file) = configuration {
         sshd.arg("-f").arg(file);
     }
-    let output = sshd.output().map_err(|error| error.to_string())?;
+    let output = sshd.output().map_err(|error| Unknown::NotAsked(error.to_string()))?;
     if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "));
+        let why = String::from_utf8_lossy(&output.stderr).trim().replace("\r\n", "; ").replace('\n', "; ");
+        // /run/sshd is made when sshd is started, which a socket may put off.
+        let is_off = why.starts_with("Missing privilege separation directory");
+        return Err(if is_off { Unknown::NotAsked(why) } else { Unknown::Refused(why) });
     }
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key.into(), value.into())).collect())
@@ -100,31 +124,23 @@ fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {
         findings.push(Finding::warning(
             SERVICE,
             format!("PermitRootLogin is {root}: root can answer no question, and is refused"),
-            "PermitRootLogin yes: key and code are wanted of root as of everybody",
+            "PermitRootLogin yes, and the same is wanted of root as of everybody; or no, if root is not to log in",
         ));
     }
 }
 
-/// The lists of methods of which one is enough.
+/// The lists of methods of which one is enough. sshd leaves out those with a method that is switched off.
 fn methods(settings: &Settings) -> Vec<Vec<String>> {
     let is_on = |key: &str| settings.get(key).is_some_and(|value| value == "yes");
-    match settings.get("authenticationmethods").map(String::as_str) {
-        None | Some("any") => [
-            ("publickey", "pubkeyauthentication"),
-            ("hostbased", "hostbasedauthentication"),
-            ("gssapi-with-mic", "gssapiauthentication"),
-            ("keyboard-interactive", "kbdinteractiveauthentication"),
-            ("password", "passwordauthentication"),
-        ]
-        .into_iter()
-        .filter(|(_, key)| is_on(key))
-        .map(|(method, _)| vec![method.to_owned()])
-        .collect(),
-        Some(lists) => {
-            let list = |list: &str| list.split(',').map(str::to_owned).collect();
-            lists.split_whitespace().map(list).collect()
-        }
-    }
+    let is_off = |method: &String| {
+        let name = method.split(':').next();
+        METHODS.iter().any(|(method, key)| Some(*method) == name && !is_on(key))
+    };
+    let lists: Vec<Vec<String>> = match settings.get("authenticationmethods").map(String::as_str) {
+        None | Some("any") => METHODS.iter().map(|(method, _)| vec![(*method).to_owned()]).collect(),
+        Some(lists) => lists.split_whitespace().map(|list| list.split(',').map(str::to_owned).collect()).collect(),
+    };
+    lists.into_iter().filter(|list| !list.iter().any(is_off)).collect()
 }
 
 fn asks_pam(method: &str) -> bool {
@@ -160,7 +176,7 @@ mod tests {
         assert_eq!(found("", false, false), ["note: publickey lets in without a code: sshd does not ask PAM then"]);
         let both = "authenticationmethods publickey,keyboard-interactive:pam\npermitrootlogin yes\n";
         assert!(found(both, true, true).is_empty());
-        let either = "authenticationmethods publickey,keyboard-interactive hostbased\n";
+        let either = "authenticationmethods publickey,keyboard-interactive hostbased\nhostbasedauthentication yes\n";
         assert_eq!(found(either, true, true), ["note: hostbased lets in without a code: sshd does not ask PAM then"]);
     }
 
@@ -170,7 +186,7 @@ mod tests {
             found("usepam no\n", true, true),
             ["fault: UsePAM is off: PAM is not asked, and nobody needs a code"]
         );
-        let off = found("kbdinteractiveauthentication no\n", false, false);
+        let off = found("kbdinteractiveauthentication no\npasswordauthentication yes\n", false, false);
         assert!(off[0].starts_with("fault: KbdInteractiveAuthentication is off"), "{off:?}");
         let root = found("authenticationmethods publickey,keyboard-interactive:pam\n", false, false);
         assert_eq!(
