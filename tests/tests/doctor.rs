@@ -313,7 +313,7 @@ fn each_mistake_is_named_with_its_line() {
             &["note vpn: vpn:1: whom pam_localuser.so says no to is not asked for a code"],
         ),
         (
-            "auth requisite pam_succeed_if.so user ingroup vpn\nauth required pam_otp.so\nauth required pam_permit.so\n",
+            "auth requisite pam_succeed_if.so user = bob\nauth required pam_otp.so\nauth required pam_permit.so\n",
             &["fault vpn: vpn:2: whoever is asked for no code is let in with nothing at all"],
         ),
         (

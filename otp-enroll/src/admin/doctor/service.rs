@@ -116,7 +116,7 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
         findings.push(Finding::fault(
             name,
             format!("{place}: libpam makes nothing of this line: whoever comes to it is refused"),
-            "write it as in pam.conf(5): group, control, module, arguments; no CR at its end, no backslash at that of the file",
+            "write it as in pam.conf(5): group, control, module, arguments; no CR at its end, no backslash at the file's",
         ));
     }
     let mut lines = Vec::new();

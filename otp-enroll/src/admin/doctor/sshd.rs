@@ -91,8 +91,8 @@ fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {
             let what = "KbdInteractiveAuthentication is off: nobody can type a code, and who must give one is refused";
             findings.push(Finding::fault(SERVICE, what.into(), "KbdInteractiveAuthentication yes"));
         } else if asking.iter().all(|method| *method == "password") {
-            let what = "AuthenticationMethods has PAM asked by `password` alone, which answers whatever PAM asks with the \
-                        password: who must give a code is refused";
+            let what = "AuthenticationMethods has PAM asked by `password` alone, which answers all that PAM asks with \
+                        the password: who must give a code is refused";
             let mend = "write keyboard-interactive:pam in place of password in AuthenticationMethods";
             findings.push(Finding::fault(SERVICE, what.into(), mend));
         }
