@@ -220,6 +220,47 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
 }
 
 #[test]
+fn a_line_is_read_as_libpam_reads_it_however_it_is_spelt() {
+    let bob = TestUser::new("bob");
+    let (refusing, ignoring) = ("[policy]\nsecond_factor = \"required\"\n", "[policy]\nsecond_factor = \"skip\"\n");
+    let (refusing, ignoring) = (Site::new(refusing), Site::new(ignoring));
+    let service = Service::private("");
+    let folder = service.confdir().unwrap().to_str().unwrap();
+    let talk = Talk::new(&service, &bob.name);
+    let (mut good, mut bad) = (0, 0);
+    for stack in [
+        "auth [success = ok  default = die] YES\nauth [ success=ok ignore= ignore default =die ] OURS\n",
+        "-AUTH\tRequired\tYES\nAuth\tREQUISITE\tOURS",
+        "auth required YES # nullok\nauth required OURS # \\\nauth required pam_permit.so",
+        "auth required \\\n# nobody\n\n YES\nauth optional \\  \n OURS\n",
+        "auth [required] YES\nauth success=ok YES\nauth [required] OURS\n",
+        "auth required YES\nauth [success=ok default=ignore default=die] OURS\n",
+        "auth required YES\nauth [success=ok ignore=ignore default=die default=ignore] OURS\n",
+        "auth required YES\nauth [succes=ok default=ignore] OURS\n",
+        "auth required YES\nauth [success=ok default=] OURS\n",
+        "auth required YES\nauth requird OURS\n",
+        "atuh required YES\nauth required OURS\n",
+        "auth required YES\nauth required\nauth required OURS\n",
+        "auth required YES\r\nauth required OURS\r\n",
+        "auth required YES\nauth required OURS\naccount required YES \\\n",
+        "# by hand\r\nauth required YES\n\r\nauth required OURS\n",
+    ] {
+        let is_let_in = |site: &Site| {
+            let ours = format!("pam_otp.so config={}", site.config().display());
+            service.set(&stack.replace("OURS", &ours).replace("YES", "pam_debug.so auth=success"));
+            talk.run(&["000000"]).results().any(|result| result == ("authenticate", "PAM_SUCCESS"))
+        };
+        let (a_wrong_code_is_good, nobody_gets_in) = (is_let_in(&refusing), !is_let_in(&ignoring));
+        let outcome = Outcome::of(ignoring.admin_command().args(["doctor", "--json", "--pam", folder]), "");
+        let findings = outcome.json()[0]["findings"].to_string();
+        assert_eq!(findings.contains("a wrong code does not keep"), a_wrong_code_is_good, "{stack:?}\n{findings}");
+        assert_eq!(findings.contains("libpam makes nothing of this line"), nobody_gets_in, "{stack:?}\n{findings}");
+        if nobody_gets_in { bad += 1 } else { good += 1 }
+    }
+    assert_eq!((good, bad), (7, 8));
+}
+
+#[test]
 fn each_mistake_is_named_with_its_line() {
     let clinic = Clinic::new("");
     let included = "@include common-auth\nauth required pam_otp.so\n";
@@ -276,6 +317,37 @@ fn each_mistake_is_named_with_its_line() {
             &["fault vpn: vpn:2: gone cannot be read"],
         ),
         (
+            "auth required pam_unix.so\nauth required pam_otp.so\naccount include gone\n",
+            &["fault vpn: vpn:3: gone cannot be read"],
+        ),
+        (
+            "auth required pam_unix.so\n-auth required pam_nowhere.so\nauth required pam_otp.so\n",
+            &["fault vpn: vpn:3: nobody gets in, whatever code they give"],
+        ),
+        ("auth required pam_unix.so\n-auth optional pam_nowhere.so\nauth required pam_otp.so\n", &[]),
+        (
+            "auth required pam_unix.so\nauth required pam_otp.so\nauth optional pam_otp.so\n",
+            &["warning vpn: vpn:2: a code is asked for twice in one login, and no code is taken twice"],
+        ),
+        (
+            "auth [default=1 success=ok] pam_localuser.so\nauth required pam_otp.so\nauth required pam_unix.so\n",
+            &["note vpn: vpn:1: whom pam_localuser.so says no to is not asked for a code"],
+        ),
+        (
+            "auth requisite pam_succeed_if.so user = bob\nauth required pam_otp.so\nauth required pam_permit.so\n",
+            &["fault vpn: vpn:2: whoever is asked for no code is let in with nothing at all"],
+        ),
+        (
+            "auth [success=1 default=ignore] pam_succeed_if.so user ingroup trusted\nauth required pam_unix.so\n\
+             auth required pam_otp.so\nauth required pam_permit.so\n",
+            &[],
+        ),
+        ("auth required pam_exec.so expose_authtok /usr/local/bin/verify\nauth required pam_otp.so\n", &[]),
+        (
+            "auth [success=ok user_unknown=ignore default=die] pam_unix.so\nauth required pam_otp.so\n",
+            &["note vpn: vpn:2: a code lets in without a password"],
+        ),
+        (
             "@include vpn\nauth required pam_otp.so\n",
             &["fault vpn: vpn:1: vpn cannot be read: it is included without end: its logins are refused"],
         ),
@@ -287,6 +359,19 @@ fn each_mistake_is_named_with_its_line() {
             assert!(finding.starts_with(expected), "{stack}{findings:#?}");
         }
     }
+
+    // The mend is a line that asks for a password as this distribution does, and mends it.
+    let alone = "auth required pam_otp.so\nauth required pam_permit.so\n";
+    for file in ["common-auth", "password-auth"] {
+        fs::rename(clinic.folder.path().join("common-auth"), clinic.folder.path().join(file)).unwrap();
+        clinic.write("vpn", alone);
+        let mend = clinic.ask(&["--json"]).json()[0]["findings"][0]["mend"].as_str().unwrap().to_owned();
+        let line = mend.rsplit(": ").next().unwrap();
+        assert_eq!(line, format!("auth substack {file}"), "{mend}");
+        clinic.write("vpn", &format!("{line}\n{alone}"));
+        assert!(clinic.findings(&[]).is_empty());
+    }
+    fs::copy("/etc/pam.d/common-auth", clinic.folder.path().join("common-auth")).unwrap();
 
     // As on Fedora: `done` ends what includes it, and of what has it as a substack only that.
     clinic.write("password-auth", "auth required pam_env.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n");
@@ -300,6 +385,7 @@ fn each_mistake_is_named_with_its_line() {
 
     // What is left of another file, and what is broken and not ours.
     clinic.write("vpn~", "auth optional pam_otp.so\n");
+    clinic.write("vpn.bak", "auth optional pam_otp.so\n");
     clinic.write("foreign", "auth include gone\n");
     clinic.write("vpn", included);
     clinic.write("sudo", included);
@@ -308,6 +394,26 @@ fn each_mistake_is_named_with_its_line() {
     clinic.write("sudo-i", "@include common-auth\n");
     let findings = clinic.findings(&[]);
     assert_eq!(findings, ["warning sudo: `sudo -i` goes by the service sudo-i, which asks for no code"]);
+}
+
+#[test]
+fn a_stack_that_asks_twice_takes_no_code_twice() {
+    let (site, alice) = (Site::new(""), TestUser::new("alice"));
+    let phone = Phone::enrol(&site, &alice.name);
+    let line = |control: &str| format!("auth {control} pam_otp.so config={}\n", site.config().display());
+    let service = Service::private(&(line("required") + &line("required")));
+    let findings = || {
+        let folder = service.confdir().unwrap().to_str().unwrap();
+        Outcome::of(site.admin_command().args(["doctor", "--json", "--pam", folder]), "").json()[0]["findings"]
+            .to_string()
+    };
+    let code = phone.next_code();
+    let said = Talk::new(&service, &alice.name).run(&[&code, &code]);
+    assert_eq!((said.prompts().len(), said.result("authenticate")), (2, "PAM_AUTH_ERR"));
+    assert!(findings().contains("no code is taken twice"), "{}", findings());
+    service.set(&(line("[success=1 ignore=ignore default=die]") + &line("required") + "auth required pam_permit.so\n"));
+    let said = Talk::new(&service, &alice.name).run(&[&phone.next_code()]);
+    assert_eq!((said.prompts().len(), said.result("authenticate")), (1, "PAM_SUCCESS"));
 }
 
 #[test]
@@ -380,12 +486,30 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
         let off = ask("UsePAM no\n");
         assert_eq!(off, ["fault sshd: UsePAM is off: PAM is not asked, and nobody needs a code"], "{stack}");
     }
+    let keys_alone = "UsePAM yes\nKbdInteractiveAuthentication no\nPasswordAuthentication no\n";
+    assert_eq!(ask(keys_alone), [by_key], "PAM is not asked, so nobody is refused for want of a code");
+    let typed_as_password = "UsePAM yes\nKbdInteractiveAuthentication yes\nPermitRootLogin yes\n\
+                             PasswordAuthentication yes\nAuthenticationMethods publickey,password\n";
+    let refused = ask(typed_as_password);
+    assert!(
+        refused.len() == 1
+            && refused[0].starts_with("fault sshd: AuthenticationMethods has PAM asked by `password` alone"),
+        "{refused:#?}"
+    );
+    // A list with a method that is switched off is left out, and where none is left sshd does not start.
+    let one_left = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nPermitRootLogin yes\n\
+                    AuthenticationMethods publickey,keyboard-interactive:pam publickey,password\n";
+    assert!(ask(one_left).is_empty(), "{:#?}", ask(one_left));
+    let none_left = "PubkeyAuthentication no\nAuthenticationMethods publickey,keyboard-interactive:pam\n";
+    for refused in ["UsePAM perhaps\n", none_left] {
+        let findings = ask(refused);
+        let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
+        assert!(finding.starts_with("fault sshd: sshd refuses its configuration, "), "{finding}");
+    }
     let matching = "Match User nobody LocalPort 22 LocalAddress 192.0.2.2\nPubkeyAuthentication no\n";
     clinic.write("sshd", "@include common-auth\nauth required pam_otp.so\n");
     let lines = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
     assert_eq!(ask(&format!("{lines}{matching}")), [root]);
-    let broken = ask("UsePAM perhaps\n");
-    assert!(broken[0].starts_with("warning sshd: its configuration could not be looked at: "), "{broken:?}");
 }
 
 #[test]

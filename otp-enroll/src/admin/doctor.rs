@@ -91,8 +91,9 @@ impl Finding {
 
     fn text(&self, columns: usize) -> String {
         let head = format!("{:<8} {}: {}", self.severity.name(), self.subjects.join(", "), self.what);
-        let indented = |text: &str| page::wrap(text, columns.saturating_sub(9)).join("\n         ");
-        format!("{}\n         -> {}", indented(&head), indented(&self.mend).replace("\n", "\n   "))
+        let lines = |text: &str, indent: usize| page::wrap(text, columns.saturating_sub(indent));
+        let (head, mend) = (lines(&head, 9).join("\n         "), lines(&self.mend, 12).join("\n            "));
+        format!("{head}\n         -> {mend}")
     }
 }
 
@@ -259,5 +260,20 @@ fn clock() -> Option<Finding> {
             "it is not known whether anything keeps it right: timedatectl gives no answer".to_owned(),
             "compare it with a watch: codes of a clock that is off by more than a step are refused",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let text = "one two three four five six seven eight nine ten eleven twelve ".repeat(3);
+        let finding = Finding::fault("sshd", text.clone(), &text);
+        for columns in 30..100 {
+            let told = finding.text(columns);
+            assert!(told.lines().all(|line| line.chars().count() <= columns), "{columns}\n{told}");
+        }
     }
 }

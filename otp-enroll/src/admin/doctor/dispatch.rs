@@ -15,6 +15,8 @@ pub(super) enum Answer {
     UserUnknown,
     AuthinfoUnavail,
     ServiceErr,
+    /// There is no such module.
+    ModuleUnknown,
     /// PAM_PERM_DENIED: nobody said anything.
     Nobody,
 }
@@ -30,6 +32,7 @@ impl Answer {
             Self::UserUnknown => "user_unknown",
             Self::AuthinfoUnavail => "authinfo_unavail",
             Self::ServiceErr => "service_err",
+            Self::ModuleUnknown => "module_unknown",
             Self::Nobody => "perm_denied",
         }
     }
@@ -44,12 +47,16 @@ pub(super) enum Role {
     Proof,
     /// It says something about the login, by which an administrator makes a difference on purpose.
     Condition,
+    /// A program that somebody wrote: it may be either.
+    Program,
     /// It does something, and its yes means nothing.
     Silent,
     /// It always says yes.
     Permit,
     /// It always says no.
     Deny,
+    /// Its file is not there.
+    Missing,
 }
 
 /// A way through a stack.
@@ -61,10 +68,12 @@ pub(super) struct Way {
     pub(super) asked: bool,
     /// Another module said who it is.
     pub(super) proved: bool,
-    /// A condition was met.
+    /// The second factor was asked for once more.
+    pub(super) asked_again: bool,
+    /// A condition led past another module that would have asked who it is.
     pub(super) on_condition: bool,
-    /// The entry that led past the second factor.
-    pub(super) passed_by: Option<usize>,
+    /// The entry that led past the second factor, and whether by a yes.
+    pub(super) passed_by: Option<(usize, bool)>,
 }
 
 /// All ways there are. `answers` are those that a module may give.
@@ -77,8 +86,20 @@ pub(super) fn ways(
         next: 0,
         standing: Standing { impression: Impression::Undefined, status: Answer::Nobody },
         outside: Vec::new(),
-        way: Way { answer: Answer::Nobody, asked: false, proved: false, on_condition: false, passed_by: None },
+        way: Way {
+            answer: Answer::Nobody,
+            asked: false,
+            asked_again: false,
+            proved: false,
+            on_condition: false,
+            passed_by: None,
+        },
     };
+    let roles: Vec<Option<Role>> = stack.entries.iter().map(|entry| entry.module().map(&role)).collect();
+    let all_of = |wanted| -> Vec<usize> {
+        roles.iter().enumerate().filter(|(_, role)| **role == Some(wanted)).map(|(at, _)| at).collect()
+    };
+    let (ours, proofs) = (all_of(Role::SecondFactor), all_of(Role::Proof));
     let (mut seen, mut open, mut found) = (BTreeSet::new(), vec![begin], BTreeSet::new());
     while let Some(state) = open.pop() {
         if !seen.insert(state.clone()) {
@@ -97,18 +118,21 @@ pub(super) fn ways(
             What::Module(module) => {
                 for answer in answers(module) {
                     let mut state = state.clone().leave(entry);
-                    match role(module) {
-                        Role::SecondFactor => state.way.asked = true,
-                        Role::Proof => state.way.proved |= answer == Answer::Success,
-                        Role::Condition => state.way.on_condition |= answer == Answer::Success,
-                        Role::Silent | Role::Permit | Role::Deny => {}
+                    let role = role(module);
+                    match role {
+                        Role::SecondFactor => {
+                            state.way.asked_again = state.way.asked;
+                            state.way.asked = true;
+                        }
+                        Role::Proof | Role::Program => state.way.proved |= answer == Answer::Success,
+                        Role::Condition | Role::Silent | Role::Permit | Role::Deny | Role::Missing => {}
                     }
                     let at = state.next;
                     let mut state = state.act(stack, entry, module.control.action(answer.name()), answer);
-                    let passed = stack.entries.get(at.saturating_add(1)..state.next).unwrap_or_default();
-                    let is_second = |entry: &Entry| matches!(&entry.what, What::Module(module) if role(module) == Role::SecondFactor);
-                    if state.way.passed_by.is_none() && passed.iter().any(is_second) {
-                        state.way.passed_by = Some(at);
+                    let passes = |some: &[usize]| some.iter().any(|entry| at < *entry && *entry < state.next);
+                    state.way.on_condition |= role == Role::Condition && passes(&proofs);
+                    if state.way.passed_by.is_none() && passes(&ours) {
+                        state.way.passed_by = Some((at, answer == Answer::Success));
                     }
                     open.push(state);
                 }

@@ -1,15 +1,16 @@
 //! A service that calls the module: whom its stacks would lock out, and whom they would let in against policy.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use otp_core::arguments::Arguments;
 use otp_core::policy::{Policy, Rule, SecondFactor};
 
 use super::dispatch::{Answer, Role, Way, ways};
-use super::stack::{Folders, Group, Module, Place, Stack, What};
+use super::stack::{Folders, Group, Module, Place, Stack, Unreadable};
 use super::{Finding, sshd};
 
 /// The module's file.
@@ -19,14 +20,12 @@ const SET_UP_ACCOUNT: &str = "account required pam_otp.so";
 const SET_UP_PASSWORD: &str = "password [success=done ignore=ignore default=die] pam_otp.so";
 
 /// Modules whose yes is a condition that somebody set on purpose.
-const CONDITIONS: [&str; 13] = [
+const CONDITIONS: [&str; 11] = [
     "access",
     "console",
-    "exec",
     "listfile",
     "localuser",
     "rootok",
-    "script",
     "sepermit",
     "succeed_if",
     "time",
@@ -35,14 +34,20 @@ const CONDITIONS: [&str; 13] = [
     "wheel",
 ];
 
+/// Modules that run a program of the administrator's.
+const PROGRAMS: [&str; 2] = ["exec", "script"];
+
 /// Modules whose yes says nothing about who it is.
-const SILENT: [&str; 27] = [
+const SILENT: [&str; 31] = [
     "cap",
+    "cifscreds",
     "ecryptfs",
     "echo",
     "env",
     "faildelay",
     "faillock",
+    "fscrypt",
+    "gdm",
     "gnome_keyring",
     "group",
     "issue",
@@ -61,6 +66,7 @@ const SILENT: [&str; 27] = [
     "selinux",
     "shells",
     "systemd",
+    "tally",
     "tally2",
     "umask",
     "warn",
@@ -75,6 +81,8 @@ pub(super) struct Guarded {
     pub(super) by_code_alone: bool,
     /// Whoever policy asks for no code is let in without anything else.
     pub(super) by_nothing: bool,
+    /// The line that would ask for a password.
+    pub(super) password_line: String,
 }
 
 impl Guarded {
@@ -95,13 +103,22 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
         Ok(stack) => stack,
         Err(_) if !folders.text(name).contains(MODULE) => return None, // it may be broken, and is not ours
         Err(unreadable) => {
-            let from = unreadable.from.map_or_else(String::new, |place| format!("{place}: "));
-            let what = format!("{from}{} cannot be read: {}", unreadable.file.display(), unreadable.error);
-            findings.push(Finding::fault(name, format!("{what}: its logins are refused"), "name a file that is there"));
+            findings.push(refused_for_want_of(&unreadable, name));
             return None;
         }
     };
     let first = auth.lines_of(MODULE).next()?.1.clone();
+    for group in [Group::Account, Group::Session] {
+        findings
+            .extend(Stack::read(folders, name, group).err().map(|unreadable| refused_for_want_of(&unreadable, name)));
+    }
+    for place in &auth.garbled {
+        findings.push(Finding::fault(
+            name,
+            format!("{place}: libpam makes nothing of this line: whoever comes to it is refused"),
+            "write it as in pam.conf(5): group, control, module, arguments; no CR at its end, no backslash at the file's",
+        ));
+    }
     let mut lines = Vec::new();
     for (module, place) in auth.lines_of(MODULE) {
         findings.extend(module_fault(name, module, place));
@@ -118,16 +135,24 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
     found.judge(findings);
     let alone = |answer| found.lets_in(&[answer]).iter().any(|way| way.asked && !way.proved && !way.on_condition);
     let (by_code_alone, by_nothing) = (alone(Answer::Success), alone(Answer::Ignore));
+    let password_line = folders.password_line();
     if name != sshd::SERVICE {
-        let mend = "unless that program has asked for a password or key itself, put before it: @include common-auth";
+        let mend =
+            format!("unless that program has asked for a password or key itself, put before it: {password_line}");
         if by_nothing {
             let what = format!("{first}: whoever is asked for no code is let in with nothing at all");
-            findings.push(Finding::fault(name, what, mend));
+            findings.push(Finding::fault(name, what, &mend));
         } else if by_code_alone {
-            findings.push(Finding::note(name, format!("{first}: a code lets in without a password"), mend));
+            findings.push(Finding::note(name, format!("{first}: a code lets in without a password"), &mend));
         }
     }
-    Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing })
+    Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing, password_line })
+}
+
+fn refused_for_want_of(unreadable: &Unreadable, service: &str) -> Finding {
+    let from = unreadable.from.as_ref().map_or_else(String::new, |place| format!("{place}: "));
+    let what = format!("{from}{} cannot be read: {}", unreadable.file.display(), unreadable.error);
+    Finding::fault(service, format!("{what}: its logins are refused"), "name a file that is there")
 }
 
 /// Whether set-up during a login would work, where the policy has it.
@@ -214,29 +239,40 @@ impl Auth<'_> {
             ));
         }
         let unasked: Vec<Way> = self.lets_in(&[Answer::Success]).into_iter().filter(|way| !way.asked).collect();
-        let mut passed_by: Vec<usize> = unasked.iter().filter_map(|way| way.passed_by).collect();
-        passed_by.sort_unstable();
-        passed_by.dedup();
-        for entry in passed_by.iter().filter_map(|at| self.stack.entries.get(*at)) {
-            let What::Module(module) = &entry.what else { continue };
-            let (name, place) = (module.name(), &entry.place);
-            findings.push(if role(module) == Role::Condition {
-                let what = format!("{place}: whom {name} says yes to is not asked for a code");
+        let passed_by: BTreeSet<(usize, bool)> = unasked.iter().filter_map(|way| way.passed_by).collect();
+        for (at, by_yes) in passed_by {
+            let Some(entry) = self.stack.entries.get(at) else { continue };
+            let Some(module) = entry.module() else { continue };
+            let (name, place, says) = (module.name(), &entry.place, if by_yes { "yes" } else { "no" });
+            findings.push(if matches!(role(module), Role::Condition | Role::Program) {
+                let what = format!("{place}: whom {name} says {says} to is not asked for a code");
                 Finding::note(service, what, "if that is not meant, put the line of pam_otp.so before it")
             } else {
-                Finding::fault(
-                    service,
-                    format!("{place}: when {name} says yes, the login is over before pam_otp.so is asked"),
-                    "write `required` in its second column, or put the line of pam_otp.so before it",
-                )
+                let mend = if place.file == line.file {
+                    "put the line of pam_otp.so before it, and count anew the jumps that lead over both"
+                } else {
+                    "put the line of pam_otp.so before the one that includes this file, or let that one begin with \
+                     `auth substack` in place of `auth include` or `@include`"
+                };
+                let what = format!("{place}: when {name} says {says}, the login is over before pam_otp.so is asked");
+                Finding::fault(service, what, mend)
             });
         }
-        if self.lets_in(&[Answer::Success]).is_empty() {
-            findings.push(Finding::fault(
+        if self.lets_in(&[Answer::Success]).iter().any(|way| way.asked_again) {
+            findings.push(Finding::warning(
                 service,
-                format!("{line}: nobody gets in, whatever code they give"),
-                "look for a module in that group that always refuses",
+                format!("{line}: a code is asked for twice in one login, and no code is taken twice"),
+                "leave one line of pam_otp.so in that group, and in what it includes",
             ));
+        }
+        if self.lets_in(&[Answer::Success]).is_empty() {
+            let missing = self.stack.modules().find(|(module, _)| role(module) == Role::Missing);
+            let mend = match missing {
+                Some((module, place)) => format!("install {}, or take the line out: {place}", module.file.display()),
+                None => "look for a module in that group that always refuses".to_owned(),
+            };
+            let what = format!("{line}: nobody gets in, whatever code they give");
+            findings.push(Finding::fault(service, what, &mend));
         } else if self.lets_in(&[Answer::Ignore]).is_empty() {
             findings.push(Finding::fault(
                 service,
@@ -258,9 +294,11 @@ fn walk(stack: &Stack, ours: &[Answer], others_agree: bool) -> Vec<Way> {
         Role::SecondFactor => ours.to_vec(),
         Role::Permit => vec![Answer::Success],
         Role::Deny => vec![Answer::AuthErr],
-        Role::Proof | Role::Condition | Role::Silent if others_agree => vec![Answer::Success],
+        Role::Missing => vec![Answer::ModuleUnknown],
+        Role::Proof | Role::Condition | Role::Program | Role::Silent if others_agree => vec![Answer::Success],
         Role::Silent => vec![Answer::Success, Answer::Ignore, Answer::AuthErr],
-        Role::Proof | Role::Condition => vec![Answer::Success, Answer::AuthErr],
+        Role::Condition | Role::Program => vec![Answer::Success, Answer::AuthErr],
+        Role::Proof => vec![Answer::Success, Answer::AuthErr, Answer::UserUnknown, Answer::AuthinfoUnavail],
     };
     ways(stack, role, answers).into_iter().collect()
 }
@@ -269,9 +307,11 @@ fn role(module: &Module) -> Role {
     let name = module.name();
     match name.strip_prefix("pam_").and_then(|rest| rest.strip_suffix(".so")) {
         Some("otp") => Role::SecondFactor,
+        _ if !module.is_there => Role::Missing,
         Some("permit") => Role::Permit,
         Some("deny") => Role::Deny,
         Some(name) if CONDITIONS.contains(&name) => Role::Condition,
+        Some(name) if PROGRAMS.contains(&name) => Role::Program,
         Some(name) if SILENT.contains(&name) => Role::Silent,
         Some(_) | None => Role::Proof,
     }
@@ -285,12 +325,10 @@ fn arguments(module: &Module) -> Result<Arguments, String> {
 
 /// Without its file every login is refused; a file that others can change is theirs.
 fn module_fault(service: &str, module: &Module, place: &Place) -> Option<Finding> {
-    let folders = module_folders();
-    let files = || folders.iter().map(|folder| folder.join(&module.path)); // an absolute path stays what it is
-    let file = files().find(|file| file.exists()).or_else(|| files().next())?;
+    let file = &module.file;
     let fault =
         |what: &str, mend: &str| Some(Finding::fault(service, format!("{place}: {} {what}", file.display()), mend));
-    match fs::metadata(&file) {
+    match fs::metadata(file) {
         Err(error) => fault(
             &format!("cannot be loaded ({error}): every login is refused"),
             "install the module there, or take the line out",
@@ -300,12 +338,4 @@ fn module_fault(service: &str, module: &Module, place: &Place) -> Option<Finding
         }
         Ok(_) => None,
     }
-}
-
-/// Where libpam has its modules: known by the one that every libpam brings.
-fn module_folders() -> Vec<PathBuf> {
-    let below = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let roots = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
-    let folders = roots.iter().flat_map(|root| below(root).chain([PathBuf::from(root)]));
-    folders.map(|folder| folder.join("security")).filter(|folder| folder.join("pam_permit.so").exists()).collect()
 }

@@ -15,6 +15,15 @@ const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive
 /// Somebody of no account in particular from nowhere in particular (RFC 5737), for whom Match blocks are asked.
 const ANYBODY: &str = "user=nobody,host=host.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22";
 
+/// Methods, and what switches them.
+const METHODS: [(&str, &str); 5] = [
+    ("publickey", "pubkeyauthentication"),
+    ("hostbased", "hostbasedauthentication"),
+    ("gssapi-with-mic", "gssapiauthentication"),
+    ("keyboard-interactive", "kbdinteractiveauthentication"),
+    ("password", "passwordauthentication"),
+];
+
 /// sshd wants to be started by its whole path.
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
 
@@ -22,10 +31,15 @@ const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/ss
 pub(super) fn look_at(guarded: &Guarded, configuration: Option<&Path>, findings: &mut Vec<Finding>) {
     match settings(configuration) {
         Ok(settings) => judge(guarded, &settings, findings),
-        Err(why) => findings.push(Finding::warning(
+        Err(Unknown::Refused(why)) => findings.push(Finding::fault(
+            SERVICE,
+            format!("sshd refuses its configuration, and when it is started again nobody gets in by it: {why}"),
+            "correct it until sshd -t is silent",
+        )),
+        Err(Unknown::NotAsked(why)) => findings.push(Finding::warning(
             SERVICE,
             format!("its configuration could not be looked at: {why}"),
-            "sshd -t says what is wrong",
+            "if there is an sshd, start it, and ask again",
         )),
     }
 }
@@ -33,16 +47,26 @@ pub(super) fn look_at(guarded: &Guarded, configuration: Option<&Path>, findings:
 /// Key words in lower case with their values.
 type Settings = HashMap<String, String>;
 
-fn settings(configuration: Option<&Path>) -> Result<Settings, String> {
-    let program = PROGRAMS.iter().find(|path| Path::new(path).exists()).ok_or("there is no sshd in /usr/sbin")?;
+/// Why settings are not known.
+enum Unknown {
+    Refused(String),
+    NotAsked(String),
+}
+
+fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
+    let program = PROGRAMS.iter().find(|path| Path::new(path).exists());
+    let program = program.ok_or_else(|| Unknown::NotAsked("there is no sshd in /usr/sbin".to_owned()))?;
     let mut sshd = Command::new(program);
     sshd.args(["-T", "-C", ANYBODY]);
     if let Some(file) = configuration {
         sshd.arg("-f").arg(file);
     }
-    let output = sshd.output().map_err(|error| error.to_string())?;
+    let output = sshd.output().map_err(|error| Unknown::NotAsked(error.to_string()))?;
     if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "));
+        let why = String::from_utf8_lossy(&output.stderr).trim().replace("\r\n", "; ").replace('\n', "; ");
+        // /run/sshd is made when sshd is started, which a socket may put off.
+        let is_off = why.starts_with("Missing privilege separation directory");
+        return Err(if is_off { Unknown::NotAsked(why) } else { Unknown::Refused(why) });
     }
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key.into(), value.into())).collect())
@@ -56,27 +80,34 @@ fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {
         findings.push(Finding::fault(SERVICE, what.into(), "UsePAM yes"));
         return;
     }
-    // The method `password` answers whatever PAM asks with the password.
-    let as_one = is_on("passwordauthentication") && guarded.lines.iter().any(|(_, said)| said.forward_pass);
-    if !(is_on("kbdinteractiveauthentication") || as_one) {
-        let what = "KbdInteractiveAuthentication is off: nobody can type a code, and who must give one is refused";
-        findings.push(Finding::fault(SERVICE, what.into(), "KbdInteractiveAuthentication yes"));
-    }
-
     let methods = methods(settings);
     let alone = |methods: &Vec<String>| methods.iter().all(|method| asks_pam(method));
     let without = |methods: &Vec<String>| !methods.iter().any(|method| asks_pam(method));
+    // The method `password` answers whatever PAM asks with the password.
+    let as_one = is_on("passwordauthentication") && guarded.lines.iter().any(|(_, said)| said.forward_pass);
+    let asking: Vec<&String> = methods.iter().flatten().filter(|method| asks_pam(method)).collect();
+    if !asking.is_empty() && !as_one {
+        if !is_on("kbdinteractiveauthentication") {
+            let what = "KbdInteractiveAuthentication is off: nobody can type a code, and who must give one is refused";
+            findings.push(Finding::fault(SERVICE, what.into(), "KbdInteractiveAuthentication yes"));
+        } else if asking.iter().all(|method| *method == "password") {
+            let what = "AuthenticationMethods has PAM asked by `password` alone, which answers all that PAM asks with \
+                        the password: who must give a code is refused";
+            let mend = "write keyboard-interactive:pam in place of password in AuthenticationMethods";
+            findings.push(Finding::fault(SERVICE, what.into(), mend));
+        }
+    }
     if methods.iter().any(alone) && guarded.by_nothing {
         findings.push(Finding::fault(
             SERVICE,
             format!("{}: whoever is asked for no code is let in without password or key", guarded.place()),
-            &format!("{KEY_AND_CODE}, or have the password asked for: @include common-auth before that line"),
+            &format!("{KEY_AND_CODE}, or have the password asked for before that line: {}", guarded.password_line),
         ));
     } else if methods.iter().any(alone) && guarded.by_code_alone {
         findings.push(Finding::warning(
             SERVICE,
             format!("{}: a code lets in without password or key", guarded.place()),
-            &format!("if that is not meant: {KEY_AND_CODE}, or @include common-auth before that line"),
+            &format!("if that is not meant: {KEY_AND_CODE}, or before that line: {}", guarded.password_line),
         ));
     }
     let mut keys: Vec<String> = methods.iter().filter(|methods| without(methods)).map(|with| with.join(",")).collect();
@@ -93,31 +124,23 @@ fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {
         findings.push(Finding::warning(
             SERVICE,
             format!("PermitRootLogin is {root}: root can answer no question, and is refused"),
-            "PermitRootLogin yes: key and code are wanted of root as of everybody",
+            "PermitRootLogin yes, and the same is wanted of root as of everybody; or no, if root is not to log in",
         ));
     }
 }
 
-/// The lists of methods of which one is enough.
+/// The lists of methods of which one is enough. sshd leaves out those with a method that is switched off.
 fn methods(settings: &Settings) -> Vec<Vec<String>> {
     let is_on = |key: &str| settings.get(key).is_some_and(|value| value == "yes");
-    match settings.get("authenticationmethods").map(String::as_str) {
-        None | Some("any") => [
-            ("publickey", "pubkeyauthentication"),
-            ("hostbased", "hostbasedauthentication"),
-            ("gssapi-with-mic", "gssapiauthentication"),
-            ("keyboard-interactive", "kbdinteractiveauthentication"),
-            ("password", "passwordauthentication"),
-        ]
-        .into_iter()
-        .filter(|(_, key)| is_on(key))
-        .map(|(method, _)| vec![method.to_owned()])
-        .collect(),
-        Some(lists) => {
-            let list = |list: &str| list.split(',').map(str::to_owned).collect();
-            lists.split_whitespace().map(list).collect()
-        }
-    }
+    let is_off = |method: &String| {
+        let name = method.split(':').next();
+        METHODS.iter().any(|(method, key)| Some(*method) == name && !is_on(key))
+    };
+    let lists: Vec<Vec<String>> = match settings.get("authenticationmethods").map(String::as_str) {
+        None | Some("any") => METHODS.iter().map(|(method, _)| vec![(*method).to_owned()]).collect(),
+        Some(lists) => lists.split_whitespace().map(|list| list.split(',').map(str::to_owned).collect()).collect(),
+    };
+    lists.into_iter().filter(|list| !list.iter().any(is_off)).collect()
 }
 
 fn asks_pam(method: &str) -> bool {
@@ -141,7 +164,8 @@ mod tests {
             .collect();
         let place = super::super::stack::Place { file: "/etc/pam.d/sshd".into(), line: 4 };
         let lines = vec![(place, Arguments::parse(&[]).unwrap())];
-        let guarded = Guarded { name: "sshd".into(), lines, by_code_alone, by_nothing };
+        let (name, password_line) = ("sshd".into(), String::new());
+        let guarded = Guarded { name, lines, by_code_alone, by_nothing, password_line };
         let mut findings = Vec::new();
         judge(&guarded, &settings, &mut findings);
         findings.iter().map(|finding| format!("{}: {}", finding.severity.name(), finding.what)).collect()
@@ -152,7 +176,7 @@ mod tests {
         assert_eq!(found("", false, false), ["note: publickey lets in without a code: sshd does not ask PAM then"]);
         let both = "authenticationmethods publickey,keyboard-interactive:pam\npermitrootlogin yes\n";
         assert!(found(both, true, true).is_empty());
-        let either = "authenticationmethods publickey,keyboard-interactive hostbased\n";
+        let either = "authenticationmethods publickey,keyboard-interactive hostbased\nhostbasedauthentication yes\n";
         assert_eq!(found(either, true, true), ["note: hostbased lets in without a code: sshd does not ask PAM then"]);
     }
 
@@ -162,7 +186,7 @@ mod tests {
             found("usepam no\n", true, true),
             ["fault: UsePAM is off: PAM is not asked, and nobody needs a code"]
         );
-        let off = found("kbdinteractiveauthentication no\n", false, false);
+        let off = found("kbdinteractiveauthentication no\npasswordauthentication yes\n", false, false);
         assert!(off[0].starts_with("fault: KbdInteractiveAuthentication is off"), "{off:?}");
         let root = found("authenticationmethods publickey,keyboard-interactive:pam\n", false, false);
         assert_eq!(

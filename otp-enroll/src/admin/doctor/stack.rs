@@ -9,6 +9,48 @@ use std::path::{Path, PathBuf};
 /// Where libpam has its files, as distributions build it.
 const PAM_FOLDERS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 
+/// What a module may answer, as it is written between brackets.
+const RESULTS: [&str; 32] = [
+    "abort",
+    "acct_expired",
+    "auth_err",
+    "authinfo_unavail",
+    "authtok_disable_aging",
+    "authtok_err",
+    "authtok_expired",
+    "authtok_lock_busy",
+    "authtok_recover_err",
+    "bad_item",
+    "buf_err",
+    "conv_again",
+    "conv_err",
+    "cred_err",
+    "cred_expired",
+    "cred_insufficient",
+    "cred_unavail",
+    "ignore",
+    "incomplete",
+    "maxtries",
+    "module_unknown",
+    "new_authtok_reqd",
+    "no_module_data",
+    "open_err",
+    "perm_denied",
+    "service_err",
+    "session_err",
+    "success",
+    "symbol_err",
+    "system_err",
+    "try_again",
+    "user_unknown",
+];
+
+/// What parts words.
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// What services include to ask for a password: of Debian and SUSE, of Fedora, of Arch.
+const PASSWORD_FILES: [&str; 3] = ["common-auth", "password-auth", "system-auth"];
+
 /// libpam's own bound (PAM_SUBSTACK_MAX_LEVEL).
 const DEEPEST: usize = 16;
 
@@ -25,6 +67,8 @@ pub(super) enum Group {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stack {
     pub(super) entries: Vec<Entry>,
+    /// Lines that libpam makes nothing of, so that whoever comes to them is refused.
+    pub(super) garbled: Vec<Place>,
 }
 
 /// A step of a stack.
@@ -52,6 +96,9 @@ pub(super) enum What {
 pub(super) struct Module {
     /// Path or file name, as it is written.
     pub(super) path: String,
+    /// From where libpam loads it.
+    pub(super) file: PathBuf,
+    pub(super) is_there: bool,
     pub(super) control: Control,
     pub(super) arguments: Vec<String>,
 }
@@ -97,6 +144,8 @@ pub(super) struct Folders {
     all: Vec<PathBuf>,
     /// So many of them, from the first, hold the services to be looked at.
     looked_at: usize,
+    /// Those of modules.
+    modules: Vec<PathBuf>,
 }
 
 impl Group {
@@ -108,6 +157,15 @@ impl Group {
             "password" => Some(Self::Password),
             "session" => Some(Self::Session),
             _ => None,
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn module(&self) -> Option<&Module> {
+        match &self.what {
+            What::Module(module) => Some(module),
+            What::Substack | What::Broken(_) => None,
         }
     }
 }
@@ -136,26 +194,29 @@ impl Control {
             let named = [("success", good), ("new_authtok_reqd", good), ("ignore", ignored)];
             Self { named: named.map(|(name, action)| (name.to_owned(), action)).to_vec(), otherwise }
         };
-        let Some(pairs) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
-            return match text.to_ascii_lowercase().as_str() {
-                "required" => Some(of(Action::Ok, Action::Ignore, Action::Bad)),
-                "requisite" => Some(of(Action::Ok, Action::Ignore, Action::Die)),
-                "sufficient" => Some(of(Action::Done, Action::Ignore, Action::Ignore)),
-                "optional" => Some(of(Action::Ok, Action::Ignore, Action::Ignore)),
-                _ => None,
-            };
-        };
-        let mut control = Self { named: Vec::new(), otherwise: Action::Bad };
-        for pair in pairs.split_whitespace() {
-            let (name, action) = pair.split_once('=')?;
-            let action = Action::parse(action)?;
-            if name == "default" {
-                control.otherwise = action;
-            } else {
-                control.named.push((name.to_owned(), action));
+        match text.to_ascii_lowercase().as_str() {
+            "required" => Some(of(Action::Ok, Action::Ignore, Action::Bad)),
+            "requisite" => Some(of(Action::Ok, Action::Ignore, Action::Die)),
+            "sufficient" => Some(of(Action::Done, Action::Ignore, Action::Ignore)),
+            "optional" => Some(of(Action::Ok, Action::Ignore, Action::Ignore)),
+            _ => Self::parse_pairs(text),
+        }
+    }
+
+    /// `success=ok default = die`. One name that there is not spoils all of it; of two defaults the first one counts.
+    fn parse_pairs(text: &str) -> Option<Self> {
+        let (mut named, mut otherwise) = (Vec::new(), None);
+        let text = text.replace('=', " = ");
+        let mut words = text.split_whitespace();
+        while let Some(name) = words.next() {
+            let action = words.next().filter(|sign| *sign == "=").and_then(|_| Action::parse(words.next()?))?;
+            match name {
+                "default" => otherwise = otherwise.or(Some(action)),
+                name if RESULTS.contains(&name) => named.push((name.to_owned(), action)),
+                _ => return None,
             }
         }
-        Some(control)
+        Some(Self { named, otherwise: otherwise.unwrap_or(Action::Bad) })
     }
 }
 
@@ -177,7 +238,7 @@ impl Folders {
     /// Where libpam looks. Files of a folder of drafts come first, and are then looked at alone.
     pub(super) fn new(drafts: Option<&Path>) -> Self {
         let all: Vec<PathBuf> = drafts.into_iter().chain(PAM_FOLDERS.map(Path::new)).map(Path::to_owned).collect();
-        Self { looked_at: if drafts.is_some() { 1 } else { all.len() }, all }
+        Self { looked_at: if drafts.is_some() { 1 } else { all.len() }, all, modules: module_folders() }
     }
 
     /// The names of all services that have a file of their own, in order. A file that others include is none, unless it is
@@ -193,7 +254,7 @@ impl Folders {
                 let entry = entry?;
                 let name = entry.file_name().into_string().ok().filter(|name| !is_leftover(name));
                 let Some(name) = name.filter(|_| entry.path().is_file()) else { continue };
-                for (_, words) in lines(&self.text(&name)) {
+                for Line { words, .. } in lines(&self.text(&name)) {
                     let part = match words.as_slice() {
                         [kind, part, ..] if kind == "@include" => part,
                         [_, control, part, ..] if is_include(control) || is_substack(control) => part,
@@ -213,6 +274,19 @@ impl Folders {
     /// A file's text; nothing where it cannot be read: whoever reads it as a stack says why.
     pub(super) fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.find(name)).unwrap_or_default()).into_owned()
+    }
+
+    /// The line that asks for a password as this distribution does.
+    pub(super) fn password_line(&self) -> String {
+        let here = |folder: &PathBuf| PASSWORD_FILES.into_iter().find(|name| folder.join(name).exists());
+        let file = self.all.iter().find_map(here);
+        file.map_or_else(|| "auth required pam_unix.so".to_owned(), |file| format!("auth substack {file}"))
+    }
+
+    /// A module's file; an absolute path stays what it is.
+    fn module(&self, path: &str) -> PathBuf {
+        let mut files = self.modules.iter().map(|folder| folder.join(path));
+        files.clone().find(|file| file.exists()).or_else(|| files.next()).unwrap_or_else(|| path.into())
     }
 
     fn find(&self, name: &str) -> PathBuf {
@@ -235,10 +309,11 @@ impl Stack {
 
     /// The lines that call a module of this file name.
     pub(super) fn lines_of(&self, name: &str) -> impl Iterator<Item = (&Module, &Place)> {
-        self.entries.iter().filter_map(move |entry| match &entry.what {
-            What::Module(module) if module.name() == name => Some((module, &entry.place)),
-            What::Module(_) | What::Substack | What::Broken(_) => None,
-        })
+        self.modules().filter(move |(module, _)| module.name() == name)
+    }
+
+    pub(super) fn modules(&self) -> impl Iterator<Item = (&Module, &Place)> {
+        self.entries.iter().filter_map(|entry| Some((entry.module()?, &entry.place)))
     }
 
     /// Adds what a file says. `from` are the lines that led here, each included by the one before.
@@ -256,8 +331,13 @@ impl Stack {
             return Err(unreadable(io::Error::other("it is included without end")));
         }
         let text = fs::read(&file).map_err(unreadable)?;
-        for (line, words) in lines(&String::from_utf8_lossy(&text)) {
-            let place = Place { file: file.clone(), line };
+        for Line { number, mut words, is_whole } in lines(&String::from_utf8_lossy(&text)) {
+            let place = Place { file: file.clone(), line: number };
+            if !is_whole {
+                self.garbled.push(place.clone()); // whichever group it is of: libpam gives up the whole service
+            }
+            // CR is no blank to libpam: it takes it for a part of the last word.
+            let ends_in_cr = words.last_mut().is_some_and(|last| last.ends_with('\r') && last.pop().is_some());
             let mut words = words.iter().map(String::as_str);
             let kind = words.next().unwrap_or_default();
             let (control, path) = if kind == "@include" {
@@ -278,11 +358,18 @@ impl Stack {
                 from.pop();
                 continue;
             }
-            let control = Control::parse(control).unwrap_or(Control { named: Vec::new(), otherwise: Action::Bad });
-            let what = if path.is_empty() || Group::named(kind).is_none() {
+            let understood = Control::parse(control);
+            let is_broken = path.is_empty() || Group::named(kind).is_none();
+            if is_broken || understood.is_none() || ends_in_cr {
+                self.garbled.push(place.clone());
+            }
+            let control = understood.unwrap_or(Control { named: Vec::new(), otherwise: Action::Bad });
+            let what = if is_broken {
                 What::Broken(control)
             } else {
-                What::Module(Module { path: path.to_owned(), control, arguments: words.map(str::to_owned).collect() })
+                let (path, file) = (path.to_owned(), folders.module(path));
+                let is_there = file.exists();
+                What::Module(Module { path, file, is_there, control, arguments: words.map(str::to_owned).collect() })
             };
             self.entries.push(Entry { level, what, place });
         }
@@ -290,11 +377,19 @@ impl Stack {
     }
 }
 
-/// What editors and package managers leave beside a file.
+/// Where libpam has its modules: known by the one that every libpam brings.
+fn module_folders() -> Vec<PathBuf> {
+    let below = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let roots = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+    let folders = roots.iter().flat_map(|root| below(root).chain([PathBuf::from(root)]));
+    folders.map(|folder| folder.join("security")).filter(|folder| folder.join("pam_permit.so").exists()).collect()
+}
+
+/// What editors, package managers and careful people leave beside a file.
 fn is_leftover(name: &str) -> bool {
     name.starts_with('.')
-        || name.ends_with('~')
-        || [".dpkg-", ".pam-old", ".rpm"].iter().any(|mark| name.contains(mark))
+        || [".bak", ".old", ".orig", ".save", "~"].iter().any(|end| name.ends_with(end))
+        || [".dpkg-", ".pam-old", ".rpm", ".ucf-"].iter().any(|mark| name.contains(mark))
 }
 
 fn is_include(control: &str) -> bool {
@@ -305,42 +400,56 @@ fn is_substack(control: &str) -> bool {
     control.eq_ignore_ascii_case("substack")
 }
 
+struct Line {
+    /// From 1.
+    number: usize,
+    words: Vec<String>,
+    /// Not so where the file ends behind a backslash.
+    is_whole: bool,
+}
+
 /// The words of each line that has any, with its number. A line goes on behind a backslash at its end; `#` begins a comment.
-fn lines(text: &str) -> Vec<(usize, Vec<String>)> {
+/// What has nothing else does not end a line that goes on.
+fn lines(text: &str) -> Vec<Line> {
     let mut found = Vec::new();
     let (mut begun, mut whole) = (None, String::new());
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.split('#').next().unwrap_or_default().trim_end();
+    for (number, line) in (1..).zip(text.split('\n')) {
+        let line = line.split('#').next().unwrap_or_default().trim_end_matches(BLANKS);
+        if line.is_empty() {
+            continue;
+        }
         let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
         let first = *begun.get_or_insert(number);
         whole.push_str(line);
         whole.push(' ');
         if !goes_on {
-            let words = words(&whole);
-            if !words.is_empty() {
-                found.push((first, words));
-            }
+            found.push(Line { number: first, words: words(&whole), is_whole: true });
             (begun, whole) = (None, String::new());
         }
     }
+    found.extend(begun.map(|number| Line { number, words: words(&whole), is_whole: false }));
     found
 }
 
-/// Words between blanks; what stands between brackets is one, `\]` within it is a bracket.
+/// Words between blanks; what stands between brackets is one, without them, and `\]` within it is a bracket.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
-    let mut rest = line.trim();
+    let mut rest = line.trim_matches(BLANKS);
     while !rest.is_empty() {
-        let end = if rest.starts_with('[') {
-            let closing =
-                rest.match_indices(']').find(|(at, _)| !rest.get(..*at).is_some_and(|head| head.ends_with('\\')));
-            closing.map(|(at, _)| at.saturating_add(1))
-        } else {
-            rest.find(char::is_whitespace)
+        let (word, tail) = match rest.strip_prefix('[') {
+            Some(inner) => {
+                let is_escaped = |at: usize| inner.get(..at).is_some_and(|head| head.ends_with('\\'));
+                let closing = inner.match_indices(']').map(|(at, _)| at).find(|at| !is_escaped(*at));
+                let (word, tail) = closing.and_then(|at| inner.split_at_checked(at)).unwrap_or((inner, ""));
+                (word.replace("\\]", "]"), tail.strip_prefix(']').unwrap_or(tail))
+            }
+            None => {
+                let (word, tail) = rest.split_once(BLANKS).unwrap_or((rest, ""));
+                (word.to_owned(), tail)
+            }
         };
-        let (word, tail) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
-        words.push(word.replace("\\]", "]"));
-        rest = tail.trim_start();
+        words.push(word);
+        rest = tail.trim_start_matches(BLANKS);
     }
     words
 }
