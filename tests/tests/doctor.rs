@@ -1,10 +1,5 @@
 //! What `otp-enroll admin doctor` says of PAM files and sshd, beside what libpam and sshd do.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::Talk, machine, outcome::Outcome, phone::Phone, service::Service, site::Site, users::TestUser,
@@ -60,204 +55,6 @@ impl Clinic {
         assert_eq!(outcome.code, Some(i32::from(is_faulty)), "{outcome:?}");
         findings
     }
-}
-
-/// Numbers that are the same in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-
-    fn one_of<'a>(&mut self, choice: &[&'a str]) -> &'a str {
-        choice[self.roll(choice.len())]
-    }
-}
-
-const CONTROLS: [&str; 16] = [
-    "required",
-    "requisite",
-    "sufficient",
-    "optional",
-    "[success=1 default=ignore]",
-    "[success=2 default=ignore]",
-    "[success=done default=die]",
-    "[success=ok default=1]",
-    "[success=ok default=reset]",
-    "[success=ok ignore=ignore default=ignore]",
-    "[success=1 ignore=ignore default=bad]",
-    "[default=ok]",
-    "[success=reset default=bad]",
-    "[success=ok auth_err=2 default=die]",
-    "[success=bad default=ignore]",
-    "[success=ignore default=done]",
-];
-
-/// What a module that is not ours answers in a stack: always the same, or whatever the next bit says.
-const OTHERS: [&str; 6] = ["pam_permit.so", "pam_deny.so", "ANY", "ANY", "ANY", "ANY"];
-
-/// What is rarely met: `reset` two substacks deep, and `done` where something has refused before and is forgiven after.
-const ODD: [[&str; 3]; 2] = [
-    [
-        "auth substack FILE1\n",
-        "auth required pam_deny.so\nauth substack FILE2\n",
-        "auth [default=reset] pam_permit.so\nauth optional OURS\nauth required pam_permit.so\n",
-    ],
-    [
-        "auth substack FILE1\n",
-        "auth required pam_deny.so\nauth sufficient pam_permit.so\nauth [default=reset] OURS\n\
-         auth required pam_permit.so\n",
-        "",
-    ],
-];
-
-/// A stack with one line of ours: a file, and perhaps one that it includes, and one more.
-type Files = [String; 3];
-
-fn any_stack(dice: &mut Dice) -> Files {
-    let lines = 2 + dice.roll(5);
-    let (ours, from, deepest) = (dice.roll(lines), dice.roll(lines), dice.roll(3));
-    let mut files = Files::default();
-    for number in 0..lines {
-        let depth = number.checked_sub(from).filter(|after| *after < 3).map_or(0, |after| deepest.min(after + 1));
-        for inner in 1..=depth {
-            if files[inner].is_empty() {
-                files[inner - 1] += &format!("auth {} FILE{inner}\n", dice.one_of(&["substack", "include"]));
-            }
-        }
-        let module = if number == ours { "OURS" } else { dice.one_of(&OTHERS) };
-        files[depth] += &format!("auth {} {module}\n", dice.one_of(&CONTROLS));
-    }
-    files
-}
-
-/// The file of the service, and those beside it.
-fn write(service: &Service, files: &Files, ours: &str, mut others: impl FnMut() -> &'static str) {
-    for (number, text) in files.iter().enumerate() {
-        let mut text = text.replace("OURS", ours);
-        while text.contains("ANY") {
-            text = text.replacen("ANY", others(), 1);
-        }
-        // Debian's libpam looks for what is included in /etc/pam.d, wherever the service's file is.
-        let folder = service.confdir().unwrap().display().to_string();
-        let text = text.replace("FILE", &format!("{folder}/included-"));
-        if number == 0 {
-            service.set(&text);
-        } else {
-            fs::write(format!("{folder}/included-{number}"), text).unwrap();
-        }
-    }
-}
-
-/// What libpam does with a stack when our module gives an answer, for all answers of the others: whether some login
-/// succeeds in which a code was asked for, and one in which none was.
-fn by_libpam(service: &Service, files: &Files, ours: &str, talk: &Talk) -> (bool, bool) {
-    let free: usize = files.iter().map(|text| text.matches("ANY").count()).sum();
-    let (mut with, mut without) = (false, false);
-    for answers in 0..1_u32 << free {
-        let mut bits = (0..).map(|bit| answers >> bit & 1);
-        write(service, files, ours, || match bits.next() {
-            Some(1) => "pam_debug.so auth=success",
-            _ => "pam_debug.so auth=auth_err",
-        });
-        let said = talk.run(&["000000"]);
-        if said.result("authenticate") == "PAM_SUCCESS" {
-            if said.prompts().is_empty() { without = true } else { with = true }
-        }
-    }
-    (with, without)
-}
-
-#[test]
-fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
-    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
-    let required = "[policy]\nsecond_factor = \"required\"\n";
-    let (refusing, ignoring) = (Site::new(required), Site::new("[policy]\nsecond_factor = \"skip\"\n"));
-    let accepting = Site::new("[grace]\nfor = \"1h\"\n");
-    let service = Service::private("");
-    let at = |user: &TestUser| Talk::new(&service, &user.name).rhost("192.0.2.1");
-    let phone = Phone::enrol(&accepting, &alice.name);
-    service.set(&accepting.auth("required", ""));
-    assert_eq!(at(&alice).run(&[phone.next_code()]).result("authenticate"), "PAM_SUCCESS");
-
-    let module = |site: &Site| format!("pam_otp.so config={}", site.config().display());
-    let (mut seen, mut dice) = (Vec::new(), Dice(1));
-    let odd = ODD.map(|files| files.map(str::to_owned));
-    for (number, stack) in odd.into_iter().chain((0..100).map(|_| any_stack(&mut dice))).enumerate() {
-        let (a_wrong_code_is_good, ours_is_passed_by) = by_libpam(&service, &stack, &module(&refusing), &at(&bob));
-        let (accepted, passed) = by_libpam(&service, &stack, &module(&accepting), &at(&alice));
-        let (ignored, passed_too) = by_libpam(&service, &stack, &module(&ignoring), &at(&bob));
-        let expected = [
-            ("a wrong code does not keep anybody out", a_wrong_code_is_good),
-            ("the login is over before pam_otp.so is asked", ours_is_passed_by),
-            ("nobody gets in", !(accepted || passed)),
-            ("whoever is asked for no code is refused", (accepted || passed) && !(ignored || passed_too)),
-        ];
-
-        write(&service, &stack, &module(&refusing), || "pam_debug.so");
-        let folder = service.confdir().unwrap().to_str().unwrap();
-        let mut doctor = refusing.admin_command();
-        let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam", folder]), "");
-        let findings = outcome.json()[0]["findings"].to_string();
-        for (text, holds) in expected {
-            assert_eq!(findings.contains(text), holds, "stack {number}: {text}\n{stack:?}\n{findings}");
-            if holds {
-                seen.push(text);
-            }
-        }
-    }
-    for (text, least) in [
-        ("a wrong code does not keep anybody out", 5),
-        ("the login is over before pam_otp.so is asked", 5),
-        ("nobody gets in", 5),
-        ("whoever is asked for no code is refused", 3),
-    ] {
-        let times = seen.iter().filter(|found| **found == text).count();
-        assert!(times >= least, "{text}: only {times} times among these stacks");
-    }
-}
-
-#[test]
-fn a_line_is_read_as_libpam_reads_it_however_it_is_spelt() {
-    let bob = TestUser::new("bob");
-    let (refusing, ignoring) = ("[policy]\nsecond_factor = \"required\"\n", "[policy]\nsecond_factor = \"skip\"\n");
-    let (refusing, ignoring) = (Site::new(refusing), Site::new(ignoring));
-    let service = Service::private("");
-    let folder = service.confdir().unwrap().to_str().unwrap();
-    let talk = Talk::new(&service, &bob.name);
-    let (mut good, mut bad) = (0, 0);
-    for stack in [
-        "auth [success = ok  default = die] YES\nauth [ success=ok ignore= ignore default =die ] OURS\n",
-        "-AUTH\tRequired\tYES\nAuth\tREQUISITE\tOURS",
-        "auth required YES # nullok\nauth required OURS # \\\nauth required pam_permit.so",
-        "auth required \\\n# nobody\n\n YES\nauth optional \\  \n OURS\n",
-        "auth [required] YES\nauth success=ok YES\nauth [required] OURS\n",
-        "auth required YES\nauth [success=ok default=ignore default=die] OURS\n",
-        "auth required YES\nauth [success=ok ignore=ignore default=die default=ignore] OURS\n",
-        "auth required YES\nauth [succes=ok default=ignore] OURS\n",
-        "auth required YES\nauth [success=ok default=] OURS\n",
-        "auth required YES\nauth requird OURS\n",
-        "atuh required YES\nauth required OURS\n",
-        "auth required YES\nauth required\nauth required OURS\n",
-        "auth required YES\r\nauth required OURS\r\n",
-        "auth required YES\nauth required OURS\naccount required YES \\\n",
-        "# by hand\r\nauth required YES\n\r\nauth required OURS\n",
-    ] {
-        let is_let_in = |site: &Site| {
-            let ours = format!("pam_otp.so config={}", site.config().display());
-            service.set(&stack.replace("OURS", &ours).replace("YES", "pam_debug.so auth=success"));
-            talk.run(&["000000"]).results().any(|result| result == ("authenticate", "PAM_SUCCESS"))
-        };
-        let (a_wrong_code_is_good, nobody_gets_in) = (is_let_in(&refusing), !is_let_in(&ignoring));
-        let outcome = Outcome::of(ignoring.admin_command().args(["doctor", "--json", "--pam", folder]), "");
-        let findings = outcome.json()[0]["findings"].to_string();
-        assert_eq!(findings.contains("a wrong code does not keep"), a_wrong_code_is_good, "{stack:?}\n{findings}");
-        assert_eq!(findings.contains("libpam makes nothing of this line"), nobody_gets_in, "{stack:?}\n{findings}");
-        if nobody_gets_in { bad += 1 } else { good += 1 }
-    }
-    assert_eq!((good, bad), (7, 8));
 }
 
 #[test]
@@ -470,6 +267,8 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
         |example: &str| fs::read_to_string(machine::source("config/examples/sshd_config.d").join(example)).unwrap();
     let by_key = "note sshd: publickey lets in without a code: sshd does not ask PAM then";
     let root = "warning sshd: PermitRootLogin is without-password: root can answer no question, and is refused";
+    let by_whom = "note sshd: its Match blocks may have it otherwise for some: what is said here holds for nobody in \
+                   particular";
     for (stack, sshd, expected) in [
         ("password-and-code", "password-and-code.conf", by_key),
         ("password-and-code-with-set-up", "password-and-code.conf", by_key),
@@ -479,7 +278,11 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
         ("key-or-password-and-code", "match.conf", root),
     ] {
         fs::write(clinic.folder.path().join("sshd"), clinic.site.example_stack(stack)).unwrap();
-        assert_eq!(ask(&of(sshd)), [expected], "{stack}");
+        let mut found = ask(&of(sshd));
+        if sshd == "match.conf" {
+            assert_eq!(found.pop().as_deref(), Some(by_whom), "{stack}");
+        }
+        assert_eq!(found, [expected], "{stack}");
         let plain = ask("UsePAM yes\n");
         let is_open = plain.iter().any(|finding| finding.contains("let in without password or key"));
         assert_eq!(is_open, stack.starts_with("key-and"), "{stack}: {plain:#?}");
@@ -509,7 +312,7 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
     let matching = "Match User nobody LocalPort 22 LocalAddress 192.0.2.2\nPubkeyAuthentication no\n";
     clinic.write("sshd", "@include common-auth\nauth required pam_otp.so\n");
     let lines = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
-    assert_eq!(ask(&format!("{lines}{matching}")), [root]);
+    assert_eq!(ask(&format!("{lines}{matching}")), [root, by_whom]);
 }
 
 #[test]
@@ -544,7 +347,7 @@ fn a_person_reads_a_summary_and_how_to_mend_it() {
     let clinic = Clinic::new("");
     let outcome = clinic.ask(&[]);
     assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""));
-    assert!(outcome.out.starts_with("No PAM file names pam_otp.so: nobody is asked for a code.\n"), "{}", outcome.out);
+    assert!(outcome.out.starts_with("No service asks for a code.\n"), "{}", outcome.out);
     assert!(outcome.out.ends_with("\nNo fault was found.\n"), "{}", outcome.out);
 
     clinic.write("vpn", "@include common-auth\nauth optional pam_otp.so\n");

@@ -1,6 +1,7 @@
 //! Who would be locked out, and who let in against policy, before anybody tries: PAM files, sshd, configuration, clock.
 
 mod dispatch;
+mod line;
 mod service;
 mod sshd;
 mod stack;
@@ -151,7 +152,7 @@ fn tell(guarded: &[Guarded], findings: Vec<Finding>, voice: &Voice) -> Result<()
     let faults = findings.iter().filter(|finding| finding.severity == Severity::Fault).count();
     let services: Vec<&str> = guarded.iter().map(|guarded| guarded.name.as_str()).collect();
     let asked = match services.as_slice() {
-        [] => "No PAM file names pam_otp.so: nobody is asked for a code.".to_owned(),
+        [] => "No service asks for a code.".to_owned(),
         services => format!("A code is asked for by: {}", services.join(", ")),
     };
     let diagnosis = Diagnosis { services, findings };

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::stack::{Action, Entry, Module, Stack, What};
+use super::line::Action;
+use super::stack::{Entry, Module, Stack, What};
 
 /// What a module, or a whole stack, answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

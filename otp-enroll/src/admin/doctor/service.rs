@@ -10,7 +10,8 @@ use otp_core::arguments::Arguments;
 use otp_core::policy::{Policy, Rule, SecondFactor};
 
 use super::dispatch::{Answer, Role, Way, ways};
-use super::stack::{Folders, Group, Module, Place, Stack, Unreadable};
+use super::line::Group;
+use super::stack::{Folders, Module, Place, Stack, Unreadable};
 use super::{Finding, sshd};
 
 /// The module's file.

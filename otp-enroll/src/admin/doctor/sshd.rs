@@ -1,7 +1,8 @@
 //! What sshd makes of PAM: `sshd -T`, its configuration as it is in force.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Finding;
@@ -24,13 +25,27 @@ const METHODS: [(&str, &str); 5] = [
     ("password", "passwordauthentication"),
 ];
 
+/// Where sshd's configuration is, and what Debian and Fedora include there.
+const CONFIGURATION: &str = "/etc/ssh/sshd_config";
+const CONFIGURATIONS: &str = "/etc/ssh/sshd_config.d";
+
 /// sshd wants to be started by its whole path.
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
 
 /// Looks at the configuration that is in force, or at another one.
 pub(super) fn look_at(guarded: &Guarded, configuration: Option<&Path>, findings: &mut Vec<Finding>) {
     match settings(configuration) {
-        Ok(settings) => judge(guarded, &settings, findings),
+        Ok(settings) => {
+            judge(guarded, &settings, findings);
+            if has_match_blocks(configuration) {
+                findings.push(Finding::note(
+                    SERVICE,
+                    "its Match blocks may have it otherwise for some: what is said here holds for nobody in particular"
+                        .to_owned(),
+                    "sshd -T -C user=alice,host=h,addr=192.0.2.7 says what holds for alice",
+                ));
+            }
+        }
         Err(Unknown::Refused(why)) => findings.push(Finding::fault(
             SERVICE,
             format!("sshd refuses its configuration, and when it is started again nobody gets in by it: {why}"),
@@ -70,6 +85,19 @@ fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key.into(), value.into())).collect())
+}
+
+/// Whether the answer depends on who asks. Files that are included from elsewhere are not looked for.
+fn has_match_blocks(configuration: Option<&Path>) -> bool {
+    let files = match configuration {
+        Some(file) => vec![file.to_owned()],
+        None => {
+            let more = fs::read_dir(CONFIGURATIONS).into_iter().flatten().flatten().map(|entry| entry.path());
+            more.chain([PathBuf::from(CONFIGURATION)]).collect()
+        }
+    };
+    let is_match = |line: &str| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("match"));
+    files.iter().filter_map(|file| fs::read_to_string(file).ok()).any(|text| text.lines().any(is_match))
 }
 
 fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {

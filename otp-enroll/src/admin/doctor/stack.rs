@@ -1,4 +1,4 @@
-//! A service's modules in the order in which libpam would come to them: files, lines, includes. See pam.conf(5).
+//! A service's modules in the order in which libpam would come to them, includes and all.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,62 +6,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::line::{Control, Group, Line, is_include, is_substack, lines};
+
 /// Where libpam has its files, as distributions build it.
 const PAM_FOLDERS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
-
-/// What a module may answer, as it is written between brackets.
-const RESULTS: [&str; 32] = [
-    "abort",
-    "acct_expired",
-    "auth_err",
-    "authinfo_unavail",
-    "authtok_disable_aging",
-    "authtok_err",
-    "authtok_expired",
-    "authtok_lock_busy",
-    "authtok_recover_err",
-    "bad_item",
-    "buf_err",
-    "conv_again",
-    "conv_err",
-    "cred_err",
-    "cred_expired",
-    "cred_insufficient",
-    "cred_unavail",
-    "ignore",
-    "incomplete",
-    "maxtries",
-    "module_unknown",
-    "new_authtok_reqd",
-    "no_module_data",
-    "open_err",
-    "perm_denied",
-    "service_err",
-    "session_err",
-    "success",
-    "symbol_err",
-    "system_err",
-    "try_again",
-    "user_unknown",
-];
-
-/// What parts words.
-const BLANKS: [char; 2] = [' ', '\t'];
 
 /// What services include to ask for a password: of Debian and SUSE, of Fedora, of Arch.
 const PASSWORD_FILES: [&str; 3] = ["common-auth", "password-auth", "system-auth"];
 
 /// libpam's own bound (PAM_SUBSTACK_MAX_LEVEL).
 const DEEPEST: usize = 16;
-
-/// The four groups of a PAM file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
-    Auth,
-    Account,
-    Password,
-    Session,
-}
 
 /// One group of a service, includes and all.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -110,26 +64,6 @@ pub(super) struct Place {
     pub(super) line: usize,
 }
 
-/// What a module's result leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    Ok,
-    Done,
-    Bad,
-    Die,
-    Ignore,
-    Reset,
-    /// So many of the next modules are passed over.
-    Jump(usize),
-}
-
-/// The second column of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Control {
-    named: Vec<(String, Action)>,
-    otherwise: Action,
-}
-
 /// A file that cannot be read: then libpam refuses every login by the service.
 #[derive(Debug)]
 pub(super) struct Unreadable {
@@ -146,19 +80,6 @@ pub(super) struct Folders {
     looked_at: usize,
     /// Those of modules.
     modules: Vec<PathBuf>,
-}
-
-impl Group {
-    /// By the first column of a line. A dash before it says that the module may be missing, which is not logged then.
-    fn named(kind: &str) -> Option<Self> {
-        match kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase().as_str() {
-            "auth" => Some(Self::Auth),
-            "account" => Some(Self::Account),
-            "password" => Some(Self::Password),
-            "session" => Some(Self::Session),
-            _ => None,
-        }
-    }
 }
 
 impl Entry {
@@ -180,57 +101,6 @@ impl Module {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file.display(), self.line)
-    }
-}
-
-impl Control {
-    /// What a result leads to, by the name that it has between brackets: `auth_err`.
-    pub(super) fn action(&self, result: &str) -> Action {
-        self.named.iter().rev().find(|(name, _)| name == result).map_or(self.otherwise, |(_, action)| *action)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let of = |good, ignored, otherwise| {
-            let named = [("success", good), ("new_authtok_reqd", good), ("ignore", ignored)];
-            Self { named: named.map(|(name, action)| (name.to_owned(), action)).to_vec(), otherwise }
-        };
-        match text.to_ascii_lowercase().as_str() {
-            "required" => Some(of(Action::Ok, Action::Ignore, Action::Bad)),
-            "requisite" => Some(of(Action::Ok, Action::Ignore, Action::Die)),
-            "sufficient" => Some(of(Action::Done, Action::Ignore, Action::Ignore)),
-            "optional" => Some(of(Action::Ok, Action::Ignore, Action::Ignore)),
-            _ => Self::parse_pairs(text),
-        }
-    }
-
-    /// `success=ok default = die`. One name that there is not spoils all of it; of two defaults the first one counts.
-    fn parse_pairs(text: &str) -> Option<Self> {
-        let (mut named, mut otherwise) = (Vec::new(), None);
-        let text = text.replace('=', " = ");
-        let mut words = text.split_whitespace();
-        while let Some(name) = words.next() {
-            let action = words.next().filter(|sign| *sign == "=").and_then(|_| Action::parse(words.next()?))?;
-            match name {
-                "default" => otherwise = otherwise.or(Some(action)),
-                name if RESULTS.contains(&name) => named.push((name.to_owned(), action)),
-                _ => return None,
-            }
-        }
-        Some(Self { named, otherwise: otherwise.unwrap_or(Action::Bad) })
-    }
-}
-
-impl Action {
-    fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "ok" => Self::Ok,
-            "done" => Self::Done,
-            "bad" => Self::Bad,
-            "die" => Self::Die,
-            "ignore" => Self::Ignore,
-            "reset" => Self::Reset,
-            number => Self::Jump(number.parse().ok().filter(|number| *number > 0)?),
-        })
     }
 }
 
@@ -363,7 +233,7 @@ impl Stack {
             if is_broken || understood.is_none() || ends_in_cr {
                 self.garbled.push(place.clone());
             }
-            let control = understood.unwrap_or(Control { named: Vec::new(), otherwise: Action::Bad });
+            let control = understood.unwrap_or_else(Control::refusing);
             let what = if is_broken {
                 What::Broken(control)
             } else {
@@ -390,66 +260,4 @@ fn is_leftover(name: &str) -> bool {
     name.starts_with('.')
         || [".bak", ".old", ".orig", ".save", "~"].iter().any(|end| name.ends_with(end))
         || [".dpkg-", ".pam-old", ".rpm", ".ucf-"].iter().any(|mark| name.contains(mark))
-}
-
-fn is_include(control: &str) -> bool {
-    control.eq_ignore_ascii_case("include")
-}
-
-fn is_substack(control: &str) -> bool {
-    control.eq_ignore_ascii_case("substack")
-}
-
-struct Line {
-    /// From 1.
-    number: usize,
-    words: Vec<String>,
-    /// Not so where the file ends behind a backslash.
-    is_whole: bool,
-}
-
-/// The words of each line that has any, with its number. A line goes on behind a backslash at its end; `#` begins a comment.
-/// What has nothing else does not end a line that goes on.
-fn lines(text: &str) -> Vec<Line> {
-    let mut found = Vec::new();
-    let (mut begun, mut whole) = (None, String::new());
-    for (number, line) in (1..).zip(text.split('\n')) {
-        let line = line.split('#').next().unwrap_or_default().trim_end_matches(BLANKS);
-        if line.is_empty() {
-            continue;
-        }
-        let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
-        let first = *begun.get_or_insert(number);
-        whole.push_str(line);
-        whole.push(' ');
-        if !goes_on {
-            found.push(Line { number: first, words: words(&whole), is_whole: true });
-            (begun, whole) = (None, String::new());
-        }
-    }
-    found.extend(begun.map(|number| Line { number, words: words(&whole), is_whole: false }));
-    found
-}
-
-/// Words between blanks; what stands between brackets is one, without them, and `\]` within it is a bracket.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_matches(BLANKS);
-    while !rest.is_empty() {
-        let (word, tail) = match rest.strip_prefix('[') {
-            Some(inner) => {
-                let is_escaped = |at: usize| inner.get(..at).is_some_and(|head| head.ends_with('\\'));
-                let closing = inner.match_indices(']').map(|(at, _)| at).find(|at| !is_escaped(*at));
-                let (word, tail) = closing.and_then(|at| inner.split_at_checked(at)).unwrap_or((inner, ""));
-                (word.replace("\\]", "]"), tail.strip_prefix(']').unwrap_or(tail))
-            }
-            None => {
-                let (word, tail) = rest.split_once(BLANKS).unwrap_or((rest, ""));
-                (word.to_owned(), tail)
-            }
-        };
-        words.push(word);
-        rest = tail.trim_start_matches(BLANKS);
-    }
-    words
 }
