@@ -91,10 +91,11 @@ impl Finding {
     }
 
     fn text(&self, columns: usize) -> String {
-        let head = format!("{:<8} {}: {}", self.severity.name(), self.subjects.join(", "), self.what);
-        let lines = |text: &str, indent: usize| page::wrap(text, columns.saturating_sub(indent));
-        let (head, mend) = (lines(&head, 9).join("\n         "), lines(&self.mend, 12).join("\n            "));
-        format!("{head}\n         -> {mend}")
+        let told = format!("{}: {}", self.subjects.join(", "), self.what);
+        let lines = |text: &str, indent: usize| {
+            page::wrap(text, columns.saturating_sub(indent)).join(&format!("\n{:indent$}", ""))
+        };
+        format!("{:<8} {}\n{:9}-> {}", self.severity.name(), lines(&told, 9), "", lines(&self.mend, 12))
     }
 }
 
