@@ -425,7 +425,8 @@ fn a_group_is_who_is_in_it_and_can_log_in() {
         name
     };
     let primary = useradd(&["--shell", "/bin/sh", "--no-user-group", "--gid", &group]);
-    let distant = useradd(&["--shell", "/bin/sh", "--uid", "1234567", "--groups", &group]);
+    let far_above = format!("1{:07}", std::process::id());
+    let distant = useradd(&["--shell", "/bin/sh", "--uid", &far_above, "--groups", &group]);
     let closed = useradd(&["--shell", "/usr/sbin/nologin", "--groups", &group]);
     let system = useradd(&["--shell", "/bin/sh", "--system", "--groups", &group]);
     desk.has.join(&group);
