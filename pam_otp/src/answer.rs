@@ -2,13 +2,13 @@
 //!
 //! An answer to both is parted from its end: a recovery code in groups of four, or as many digits as `code.digits` says.
 
+use otp_core::arguments::{Arguments, FirstPass};
 use otp_core::attempt::{Attempt, Typed};
 use otp_core::oath::Digits;
 use otp_core::site::Site;
 
 use crate::host::Host;
 use crate::outcome::Failure;
-use otp_core::arguments::{Arguments, FirstPass};
 
 /// Characters of a recovery code as it is shown: `ABCD-EFGH-IJKL-MNOP`.
 const RECOVERY_CODE: usize = 19;

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use otp_core::arguments::{Arguments, FirstPass};
 use otp_core::audit::Event;
 use otp_core::authority::Demand;
 use otp_core::decide::{Accepted, Factor, Refusal, Verdict};
@@ -12,7 +13,6 @@ use crate::answer;
 use crate::authority::Authority;
 use crate::host::Host;
 use crate::outcome::{Failure, Outcome};
-use otp_core::arguments::{Arguments, FirstPass};
 
 /// What a person sees when it is not their fault.
 const NOT_POSSIBLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";

@@ -9,6 +9,7 @@
 use std::ffi::CStr;
 
 use nix::unistd::geteuid;
+use otp_core::arguments::Arguments;
 use otp_core::attempt::Code;
 use otp_core::audit::Event;
 use otp_core::error::Error;
@@ -23,7 +24,6 @@ use crate::caller::Caller;
 use crate::host::Host;
 use crate::login::failed;
 use crate::outcome::{Failure, SetUpOutcome};
-use otp_core::arguments::Arguments;
 
 /// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;

@@ -20,7 +20,10 @@ struct Checked {
 
 pub(super) fn check(common: &Common, voice: &Voice) -> Result<(), Problem> {
     let path = common.config();
-    let faults = faults(path);
+    let faults = match Site::load(path) {
+        Ok(site) => faults_of(&site),
+        Err(error) => vec![error.to_string()],
+    };
     let count = faults.len();
     let checked = Checked { faults };
     voice.result(&checked, || match checked.faults.as_slice() {
@@ -30,15 +33,8 @@ pub(super) fn check(common: &Common, voice: &Voice) -> Result<(), Problem> {
     if count == 0 { Ok(()) } else { Err(Problem::Faults(count)) }
 }
 
-/// What keeps a configuration from being used.
-pub(super) fn faults(path: &Path) -> Vec<String> {
-    match Site::load(path) {
-        Ok(site) => faults_of(&site),
-        Err(error) => vec![error.to_string()],
-    }
-}
-
-fn faults_of(site: &Site) -> Vec<String> {
+/// What keeps a configuration that can be read from being used.
+pub(super) fn faults_of(site: &Site) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
     for rule in &site.config.policy.rules {
         let at = |what: String| format!("{}:{}: policy.rule {what}", site.path.display(), rule.line);

@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod line;
+mod role;
 mod service;
 mod sshd;
 mod stack;
@@ -9,11 +10,11 @@ mod stack;
 use std::path::Path;
 use std::process::Command;
 
+use otp_core::error::Error;
 use otp_core::policy::Place;
 use otp_core::site::Site;
 use otp_core::store::FileStore;
 use otp_core::time::UnixTime;
-use otp_core::user::Account;
 use serde::Serialize;
 
 use self::service::Guarded;
@@ -36,7 +37,7 @@ const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "s
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Severity {
+enum Severity {
     /// Somebody is locked out, or let in against policy, by mistake.
     Fault,
     /// Somebody may be, unless it is meant.
@@ -124,7 +125,7 @@ pub(super) fn doctor(
         }
     }
     if let Some(guarded) = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE) {
-        sshd::look_at(guarded, sshd_config, &mut findings);
+        sshd::look_at(guarded, sshd_config, &folders.password_line(), &mut findings);
     }
 
     let mut sites = vec![common.config()];
@@ -133,15 +134,20 @@ pub(super) fn doctor(
     sites.dedup();
     for path in sites {
         let mend = "logins that need it are refused until then; pam_otp.toml(5) has every key";
-        findings.extend(check::faults(path).into_iter().map(|what| Finding::fault("configuration", what, mend)));
-        if let Ok(site) = Site::load(path) {
-            let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.goes_by(path)).collect();
-            for guarded in &here {
-                service::look_at_set_up(&folders, guarded, &site.config.policy, &mut findings);
+        let site = match Site::load(path) {
+            Ok(site) => site,
+            Err(error) => {
+                findings.push(Finding::fault("configuration", error.to_string(), mend));
+                continue;
             }
-            if let Ok(store) = site.store() {
-                refused(&site, &store, &here, voice, &mut findings)?;
-            }
+        };
+        findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, mend)));
+        let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.goes_by(path)).collect();
+        for guarded in &here {
+            service::look_at_set_up(&folders, guarded, &site.config.policy, &mut findings);
+        }
+        if let Ok(store) = site.store() {
+            refused(&site, &store, &here, voice, &mut findings)?;
         }
     }
     findings.extend(clock());
@@ -193,17 +199,27 @@ fn refused(
     findings: &mut Vec<Finding>,
 ) -> Result<(), Problem> {
     let now = UnixTime::now();
-    let mut refused: Vec<Vec<String>> = guarded.iter().map(|_| Vec::new()).collect();
+    let places: Vec<Place> = guarded.iter().map(|guarded| guarded.login()).collect();
+    let mut refused: Vec<Vec<String>> = places.iter().map(|_| Vec::new()).collect();
     let mut unusable = Vec::new();
     let names = if guarded.is_empty() { Vec::new() } else { Names::ask()?.answer(voice)? };
     let mut progress = Progress::new("asking the policy", names.len(), voice);
     for name in names {
         progress.step();
         let Some(account) = super::people::person(&name)? else { continue };
-        for (guarded, refused) in guarded.iter().zip(&mut refused) {
-            match is_refused(site, store, &account, guarded, now) {
-                Ok(true) => refused.push(name.clone()),
-                Ok(false) => {}
+        let record = match store.read(&account).map_err(Error::from) {
+            Ok(record) => record,
+            Err(error) => {
+                unusable.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        for (place, refused) in places.iter().zip(&mut refused) {
+            match explain::foresee(site, &account, record.as_ref(), place, now) {
+                Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
+                    refused.push(name.clone());
+                }
+                Ok(_) => {}
                 Err(error) => unusable.push(format!("{name}: {error}")),
             }
         }
@@ -222,20 +238,6 @@ fn refused(
     let mend = "otp-enroll admin reset USER lets them set up anew";
     findings.extend(unusable.into_iter().map(|what| Finding::warning("records", what, mend)));
     Ok(())
-}
-
-fn is_refused(
-    site: &Site,
-    store: &FileStore,
-    account: &Account,
-    guarded: &Guarded,
-    now: UnixTime,
-) -> Result<bool, otp_core::error::Error> {
-    let nullok = guarded.lines.iter().any(|(_, arguments)| arguments.nullok);
-    let place = Place { service: guarded.name.clone(), nullok, ..Place::default() };
-    let record = store.read(account)?;
-    let foreseen = explain::foresee(site, account, record.as_ref(), &place, now)?;
-    Ok(foreseen.outcome == Outcome::Refused && site.config.enforce)
 }
 
 fn some(names: &[String]) -> String {

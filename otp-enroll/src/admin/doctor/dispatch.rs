@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::line::Action;
-use super::stack::{Entry, Module, Stack, What};
+use super::role::Role;
+use super::stack::{Entry, Stack, What};
 
 /// What a module, or a whole stack, answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,27 +40,6 @@ impl Answer {
     }
 }
 
-/// What a module's yes is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Ours: the second factor.
-    SecondFactor,
-    /// It says who somebody is: a password, a ticket, a card. So does whatever is not known.
-    Proof,
-    /// It says something about the login, by which an administrator makes a difference on purpose.
-    Condition,
-    /// A program that somebody wrote: it may be either.
-    Program,
-    /// It does something, and its yes means nothing.
-    Silent,
-    /// It always says yes.
-    Permit,
-    /// It always says no.
-    Deny,
-    /// Its file is not there.
-    Missing,
-}
-
 /// A way through a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Way {
@@ -77,12 +57,8 @@ pub(super) struct Way {
     pub(super) passed_by: Option<(usize, bool)>,
 }
 
-/// All ways there are. `answers` are those that a module may give.
-pub(super) fn ways(
-    stack: &Stack,
-    role: impl Fn(&Module) -> Role,
-    answers: impl Fn(&Module) -> Vec<Answer>,
-) -> BTreeSet<Way> {
+/// All ways there are. `answers` are those that a module in this role may give.
+pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTreeSet<Way> {
     let begin = State {
         next: 0,
         standing: Standing { impression: Impression::Undefined, status: Answer::Nobody },
@@ -96,9 +72,9 @@ pub(super) fn ways(
             passed_by: None,
         },
     };
-    let roles: Vec<Option<Role>> = stack.entries.iter().map(|entry| entry.module().map(&role)).collect();
-    let all_of = |wanted| -> Vec<usize> {
-        roles.iter().enumerate().filter(|(_, role)| **role == Some(wanted)).map(|(at, _)| at).collect()
+    let all_of = |role| -> Vec<usize> {
+        let is_one = |entry: &Entry| entry.module().map(Role::of) == Some(role);
+        stack.entries.iter().enumerate().filter(|(_, entry)| is_one(entry)).map(|(at, _)| at).collect()
     };
     let (ours, proofs) = (all_of(Role::SecondFactor), all_of(Role::Proof));
     let (mut seen, mut open, mut found) = (BTreeSet::new(), vec![begin], BTreeSet::new());
@@ -117,9 +93,9 @@ pub(super) fn ways(
                 open.push(state.leave(entry).act(stack, entry, action, Answer::Nobody));
             }
             What::Module(module) => {
-                for answer in answers(module) {
+                let role = Role::of(module);
+                for answer in answers(role) {
                     let mut state = state.clone().leave(entry);
-                    let role = role(module);
                     match role {
                         Role::SecondFactor => {
                             state.way.asked_again = state.way.asked;

@@ -7,10 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use otp_core::arguments::Arguments;
-use otp_core::policy::{Policy, Rule, SecondFactor};
+use otp_core::policy::{self, Policy, Rule, SecondFactor};
 
-use super::dispatch::{Answer, Role, Way, ways};
+use super::dispatch::{Answer, Way, ways};
 use super::line::Group;
+use super::role::Role;
 use super::stack::{Folders, Module, Place, Stack, Unreadable};
 use super::{Finding, sshd};
 
@@ -19,59 +20,6 @@ const MODULE: &str = "pam_otp.so";
 
 const SET_UP_ACCOUNT: &str = "account required pam_otp.so";
 const SET_UP_PASSWORD: &str = "password [success=done ignore=ignore default=die] pam_otp.so";
-
-/// Modules whose yes is a condition that somebody set on purpose.
-const CONDITIONS: [&str; 11] = [
-    "access",
-    "console",
-    "listfile",
-    "localuser",
-    "rootok",
-    "sepermit",
-    "succeed_if",
-    "time",
-    "timestamp",
-    "usertype",
-    "wheel",
-];
-
-/// Modules that run a program of the administrator's.
-const PROGRAMS: [&str; 2] = ["exec", "script"];
-
-/// Modules whose yes says nothing about who it is.
-const SILENT: [&str; 31] = [
-    "cap",
-    "cifscreds",
-    "ecryptfs",
-    "echo",
-    "env",
-    "faildelay",
-    "faillock",
-    "fscrypt",
-    "gdm",
-    "gnome_keyring",
-    "group",
-    "issue",
-    "keyinit",
-    "kwallet",
-    "kwallet5",
-    "lastlog",
-    "limits",
-    "loginuid",
-    "mail",
-    "motd",
-    "mount",
-    "namespace",
-    "nologin",
-    "securetty",
-    "selinux",
-    "shells",
-    "systemd",
-    "tally",
-    "tally2",
-    "umask",
-    "warn",
-];
 
 /// A service whose `auth` group calls the module.
 pub(super) struct Guarded {
@@ -82,14 +30,18 @@ pub(super) struct Guarded {
     pub(super) by_code_alone: bool,
     /// Whoever policy asks for no code is let in without anything else.
     pub(super) by_nothing: bool,
-    /// The line that would ask for a password.
-    pub(super) password_line: String,
 }
 
 impl Guarded {
     /// The first of its lines.
     pub(super) fn place(&self) -> String {
         self.lines.first().map_or_else(String::new, |(place, _)| place.to_string())
+    }
+
+    /// A login by it, from nowhere in particular.
+    pub(super) fn login(&self) -> policy::Place {
+        let nullok = self.lines.iter().any(|(_, said)| said.nullok);
+        policy::Place { service: self.name.clone(), nullok, ..policy::Place::default() }
     }
 
     /// Whether one of its lines goes by this configuration.
@@ -132,14 +84,21 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
             )),
         }
     }
-    let found = Auth { stack: &auth, service: name, line: &first };
+    let found = Auth {
+        accepted: ways_in(&auth, &[Answer::Success]),
+        unasked: ways_in(&auth, &[Answer::Ignore]),
+        stack: &auth,
+        service: name,
+        line: &first,
+    };
     found.judge(findings);
-    let alone = |answer| found.lets_in(&[answer]).iter().any(|way| way.asked && !way.proved && !way.on_condition);
-    let (by_code_alone, by_nothing) = (alone(Answer::Success), alone(Answer::Ignore));
-    let password_line = folders.password_line();
+    let alone = |ways: &[Way]| ways.iter().any(|way| way.asked && !way.proved && !way.on_condition);
+    let (by_code_alone, by_nothing) = (alone(&found.accepted), alone(&found.unasked));
     if name != sshd::SERVICE {
-        let mend =
-            format!("unless that program has asked for a password or key itself, put before it: {password_line}");
+        let mend = format!(
+            "unless that program has asked for a password or key itself, put before it: {}",
+            folders.password_line()
+        );
         if by_nothing {
             let what = format!("{first}: whoever is asked for no code is let in with nothing at all");
             findings.push(Finding::fault(name, what, &mend));
@@ -147,7 +106,7 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
             findings.push(Finding::note(name, format!("{first}: a code lets in without a password"), &mend));
         }
     }
-    Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing, password_line })
+    Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing })
 }
 
 fn refused_for_want_of(unreadable: &Unreadable, service: &str) -> Finding {
@@ -220,12 +179,16 @@ struct Auth<'a> {
     service: &'a str,
     /// The first line that calls the module.
     line: &'a Place,
+    /// The ways in for whoever gives a right code.
+    accepted: Vec<Way>,
+    /// Those for whoever policy asks for no code.
+    unasked: Vec<Way>,
 }
 
 impl Auth<'_> {
     fn judge(&self, findings: &mut Vec<Finding>) {
         let Self { service, line, .. } = self;
-        let after_the_module = |answers: &[Answer]| self.lets_in(answers).iter().any(|way| way.asked);
+        let after_the_module = |answers: &[Answer]| ways_in(self.stack, answers).iter().any(|way| way.asked);
         if after_the_module(&[Answer::AuthErr, Answer::UserUnknown]) {
             findings.push(Finding::fault(
                 service,
@@ -239,13 +202,13 @@ impl Auth<'_> {
                 "if that is not meant, write `required` in the second column",
             ));
         }
-        let unasked: Vec<Way> = self.lets_in(&[Answer::Success]).into_iter().filter(|way| !way.asked).collect();
-        let passed_by: BTreeSet<(usize, bool)> = unasked.iter().filter_map(|way| way.passed_by).collect();
+        let passing = self.accepted.iter().filter(|way| !way.asked);
+        let passed_by: BTreeSet<(usize, bool)> = passing.filter_map(|way| way.passed_by).collect();
         for (at, by_yes) in passed_by {
             let Some(entry) = self.stack.entries.get(at) else { continue };
             let Some(module) = entry.module() else { continue };
             let (name, place, says) = (module.name(), &entry.place, if by_yes { "yes" } else { "no" });
-            findings.push(if matches!(role(module), Role::Condition | Role::Program) {
+            findings.push(if matches!(Role::of(module), Role::Condition | Role::Program) {
                 let what = format!("{place}: whom {name} says {says} to is not asked for a code");
                 Finding::note(service, what, "if that is not meant, put the line of pam_otp.so before it")
             } else {
@@ -259,22 +222,22 @@ impl Auth<'_> {
                 Finding::fault(service, what, mend)
             });
         }
-        if self.lets_in(&[Answer::Success]).iter().any(|way| way.asked_again) {
+        if self.accepted.iter().any(|way| way.asked_again) {
             findings.push(Finding::warning(
                 service,
                 format!("{line}: a code is asked for twice in one login, and no code is taken twice"),
                 "leave one line of pam_otp.so in that group, and in what it includes",
             ));
         }
-        if self.lets_in(&[Answer::Success]).is_empty() {
-            let missing = self.stack.modules().find(|(module, _)| role(module) == Role::Missing);
+        if self.accepted.is_empty() {
+            let missing = self.stack.modules().find(|(module, _)| Role::of(module) == Role::Missing);
             let mend = match missing {
                 Some((module, place)) => format!("install {}, or take the line out: {place}", module.file.display()),
                 None => "look for a module in that group that always refuses".to_owned(),
             };
             let what = format!("{line}: nobody gets in, whatever code they give");
             findings.push(Finding::fault(service, what, &mend));
-        } else if self.lets_in(&[Answer::Ignore]).is_empty() {
+        } else if self.unasked.is_empty() {
             findings.push(Finding::fault(
                 service,
                 format!("{line}: whoever is asked for no code is refused, since no other module says yes"),
@@ -282,16 +245,16 @@ impl Auth<'_> {
             ));
         }
     }
+}
 
-    /// The ways in, where the module may give these answers.
-    fn lets_in(&self, answers: &[Answer]) -> Vec<Way> {
-        walk(self.stack, answers, false).into_iter().filter(|way| way.answer == Answer::Success).collect()
-    }
+/// The ways in, where the module may give these answers.
+fn ways_in(stack: &Stack, answers: &[Answer]) -> Vec<Way> {
+    walk(stack, answers, false).into_iter().filter(|way| way.answer == Answer::Success).collect()
 }
 
 /// All ways through a stack where ours gives these answers; others say yes, or whatever they can.
-fn walk(stack: &Stack, ours: &[Answer], others_agree: bool) -> Vec<Way> {
-    let answers = |module: &Module| match role(module) {
+fn walk(stack: &Stack, ours: &[Answer], others_agree: bool) -> BTreeSet<Way> {
+    ways(stack, |role| match role {
         Role::SecondFactor => ours.to_vec(),
         Role::Permit => vec![Answer::Success],
         Role::Deny => vec![Answer::AuthErr],
@@ -300,22 +263,7 @@ fn walk(stack: &Stack, ours: &[Answer], others_agree: bool) -> Vec<Way> {
         Role::Silent => vec![Answer::Success, Answer::Ignore, Answer::AuthErr],
         Role::Condition | Role::Program => vec![Answer::Success, Answer::AuthErr],
         Role::Proof => vec![Answer::Success, Answer::AuthErr, Answer::UserUnknown, Answer::AuthinfoUnavail],
-    };
-    ways(stack, role, answers).into_iter().collect()
-}
-
-fn role(module: &Module) -> Role {
-    let name = module.name();
-    match name.strip_prefix("pam_").and_then(|rest| rest.strip_suffix(".so")) {
-        Some("otp") => Role::SecondFactor,
-        _ if !module.is_there => Role::Missing,
-        Some("permit") => Role::Permit,
-        Some("deny") => Role::Deny,
-        Some(name) if CONDITIONS.contains(&name) => Role::Condition,
-        Some(name) if PROGRAMS.contains(&name) => Role::Program,
-        Some(name) if SILENT.contains(&name) => Role::Silent,
-        Some(_) | None => Role::Proof,
-    }
+    })
 }
 
 /// What the line says; the error is the argument that the module refuses.

@@ -33,10 +33,15 @@ const CONFIGURATIONS: &str = "/etc/ssh/sshd_config.d";
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
 
 /// Looks at the configuration that is in force, or at another one.
-pub(super) fn look_at(guarded: &Guarded, configuration: Option<&Path>, findings: &mut Vec<Finding>) {
+pub(super) fn look_at(
+    guarded: &Guarded,
+    configuration: Option<&Path>,
+    password_line: &str,
+    findings: &mut Vec<Finding>,
+) {
     match settings(configuration) {
         Ok(settings) => {
-            judge(guarded, &settings, findings);
+            judge(guarded, &settings, password_line, findings);
             if has_match_blocks(configuration) {
                 findings.push(Finding::note(
                     SERVICE,
@@ -100,7 +105,8 @@ fn has_match_blocks(configuration: Option<&Path>) -> bool {
     files.iter().filter_map(|file| fs::read_to_string(file).ok()).any(|text| text.lines().any(is_match))
 }
 
-fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {
+/// `password_line` is the one that would ask for a password.
+fn judge(guarded: &Guarded, settings: &Settings, password_line: &str, findings: &mut Vec<Finding>) {
     let setting = |key: &str| settings.get(key).map_or("", String::as_str);
     let is_on = |key: &str| setting(key) == "yes";
     if !is_on("usepam") {
@@ -129,13 +135,13 @@ fn judge(guarded: &Guarded, settings: &Settings, findings: &mut Vec<Finding>) {
         findings.push(Finding::fault(
             SERVICE,
             format!("{}: whoever is asked for no code is let in without password or key", guarded.place()),
-            &format!("{KEY_AND_CODE}, or have the password asked for before that line: {}", guarded.password_line),
+            &format!("{KEY_AND_CODE}, or have the password asked for before that line: {password_line}"),
         ));
     } else if methods.iter().any(alone) && guarded.by_code_alone {
         findings.push(Finding::warning(
             SERVICE,
             format!("{}: a code lets in without password or key", guarded.place()),
-            &format!("if that is not meant: {KEY_AND_CODE}, or before that line: {}", guarded.password_line),
+            &format!("if that is not meant: {KEY_AND_CODE}, or before that line: {password_line}"),
         ));
     }
     let mut keys: Vec<String> = methods.iter().filter(|methods| without(methods)).map(|with| with.join(",")).collect();
@@ -192,10 +198,9 @@ mod tests {
             .collect();
         let place = super::super::stack::Place { file: "/etc/pam.d/sshd".into(), line: 4 };
         let lines = vec![(place, Arguments::parse(&[]).unwrap())];
-        let (name, password_line) = ("sshd".into(), String::new());
-        let guarded = Guarded { name, lines, by_code_alone, by_nothing, password_line };
+        let guarded = Guarded { name: "sshd".into(), lines, by_code_alone, by_nothing };
         let mut findings = Vec::new();
-        judge(&guarded, &settings, &mut findings);
+        judge(&guarded, &settings, "", &mut findings);
         findings.iter().map(|finding| format!("{}: {}", finding.severity.name(), finding.what)).collect()
     }
 

@@ -48,8 +48,6 @@ pub(super) enum What {
 /// A module as a line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Module {
-    /// Path or file name, as it is written.
-    pub(super) path: String,
     /// From where libpam loads it.
     pub(super) file: PathBuf,
     pub(super) is_there: bool,
@@ -94,7 +92,7 @@ impl Entry {
 impl Module {
     /// The file's name alone.
     pub(super) fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
+        self.file.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 }
 
@@ -237,9 +235,9 @@ impl Stack {
             let what = if is_broken {
                 What::Broken(control)
             } else {
-                let (path, file) = (path.to_owned(), folders.module(path));
+                let file = folders.module(path);
                 let is_there = file.exists();
-                What::Module(Module { path, file, is_there, control, arguments: words.map(str::to_owned).collect() })
+                What::Module(Module { file, is_there, control, arguments: words.map(str::to_owned).collect() })
             };
             self.entries.push(Entry { level, what, place });
         }
