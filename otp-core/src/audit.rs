@@ -3,7 +3,7 @@
 //! Never a code, a seed or what was typed. A value holds no blank, unless it stands between quotation marks, and no control
 //! character: what could end a value or a line is written `\xNN`, and what is too long ends in `...`.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use crate::decide::{Accepted, Factor, Refusal, Verdict};
 use crate::policy::Ruling;
@@ -220,24 +220,31 @@ impl Refusal {
 
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes().take(LONGEST_VALUE).try_for_each(|byte| match byte {
-            b'"' | b'\\' | b'=' => write!(f, "\\x{byte:02x}"),
-            b'!'..=b'~' => write!(f, "{}", char::from(byte)),
-            _ => write!(f, "\\x{byte:02x}"),
-        })?;
-        f.write_str(if self.0.len() > LONGEST_VALUE { "..." } else { "" })
+        escape(f, self.0, LONGEST_VALUE, |byte| match byte {
+            b'"' | b'\\' | b'=' => None,
+            b'!'..=b'~' => Some(char::from(byte)),
+            _ => None,
+        })
     }
 }
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes().take(LONGEST_TEXT).try_for_each(|byte| match byte {
-            b'"' => f.write_str("'"),
-            b' '..=b'~' => write!(f, "{}", char::from(byte)),
-            _ => write!(f, "\\x{byte:02x}"),
-        })?;
-        f.write_str(if self.0.len() > LONGEST_TEXT { "..." } else { "" })
+        escape(f, self.0, LONGEST_TEXT, |byte| match byte {
+            b'"' => Some('\''),
+            b' '..=b'~' => Some(char::from(byte)),
+            _ => None,
+        })
     }
+}
+
+/// Writes so many bytes of a text: what `letter` makes of each, and `\xNN` where that is nothing.
+fn escape(f: &mut fmt::Formatter<'_>, text: &str, longest: usize, letter: impl Fn(u8) -> Option<char>) -> fmt::Result {
+    text.bytes().take(longest).try_for_each(|byte| match letter(byte) {
+        Some(letter) => f.write_char(letter),
+        None => write!(f, "\\x{byte:02x}"),
+    })?;
+    f.write_str(if text.len() > longest { "..." } else { "" })
 }
 
 #[cfg(test)]
