@@ -93,19 +93,24 @@ impl Site {
         self.window
     }
 
-    /// A line of a PAM file that calls the module for this site: `required` and `nullok`, say.
+    /// The module for this site, as a line of a PAM file names it.
+    pub fn module(&self) -> String {
+        format!("pam_otp.so config={}", self.config.display())
+    }
+
+    /// A line of a PAM file that calls it: `required` and `nullok`, say.
     pub fn auth(&self, control: &str, arguments: &str) -> String {
-        format!("auth {control} pam_otp.so config={} {arguments}\n", self.config.display())
+        format!("auth {control} {} {arguments}\n", self.module())
     }
 
     /// Lines for all groups that set-up during a login needs, and others for where the module steps aside: everybody's
     /// password is right.
     pub fn set_up_stack(&self) -> String {
-        let config = self.config.display();
+        let module = self.module();
         format!(
-            "auth required pam_otp.so config={config}\nauth required pam_permit.so\n\
-             account required pam_otp.so config={config}\naccount required pam_permit.so\n\
-             password [success=done ignore=ignore default=die] pam_otp.so config={config}\npassword required pam_deny.so\n"
+            "auth required {module}\nauth required pam_permit.so\n\
+             account required {module}\naccount required pam_permit.so\n\
+             password [success=done ignore=ignore default=die] {module}\npassword required pam_deny.so\n"
         )
     }
 
@@ -115,11 +120,7 @@ impl Site {
     /// When there is no such example.
     pub fn example(&self, name: &str) -> String {
         let lines = example(&format!("pam.d/{name}"));
-        if self.config == Path::new(CONFIG) {
-            lines
-        } else {
-            lines.replace("pam_otp.so", &format!("pam_otp.so config={}", self.config.display()))
-        }
+        if self.config == Path::new(CONFIG) { lines } else { lines.replace("pam_otp.so", &self.module()) }
     }
 
     /// The same as a whole stack, whose session is everybody's.

@@ -25,8 +25,7 @@ impl Clinic {
 
     /// With this site's configuration where a line names the module.
     fn write(&self, name: &str, text: &str) {
-        let config = format!("pam_otp.so config={}", self.site.config().display());
-        fs::write(self.folder.path().join(name), text.replace("pam_otp.so", &config)).unwrap();
+        fs::write(self.folder.path().join(name), text.replace("pam_otp.so", &self.site.module())).unwrap();
     }
 
     fn ask(&self, more: &[&str]) -> Outcome {
@@ -197,7 +196,7 @@ fn each_mistake_is_named_with_its_line() {
 fn a_stack_that_asks_twice_takes_no_code_twice() {
     let (site, alice) = (Site::new(""), TestUser::new("alice"));
     let phone = Phone::enrol(&site, &alice.name);
-    let line = |control: &str| format!("auth {control} pam_otp.so config={}\n", site.config().display());
+    let line = |control| site.auth(control, "");
     let service = Service::private(&(line("required") + &line("required")));
     let findings = || {
         let folder = service.confdir().unwrap().to_str().unwrap();

@@ -144,7 +144,7 @@ fn at_no_step_from_the_password_to_key_and_code_is_one_let_in_with_neither() {
     for step in way.split("\n\n").filter(|step| step.starts_with("    ")) {
         if step.contains("pam_otp.so") {
             trusts_it = true;
-            stack = step.replace("pam_otp.so", &format!("pam_otp.so config={}", site.config().display()));
+            stack = step.replace("pam_otp.so", &site.module());
         } else if step.contains("UsePAM") {
             sees_to_the_key = true;
             config = step.to_owned();

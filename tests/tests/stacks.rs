@@ -131,13 +131,12 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
     service.set(&accepting.auth("required", ""));
     assert_eq!(at(&alice).run(&[phone.next_code()]).result("authenticate"), "PAM_SUCCESS");
 
-    let module = |site: &Site| format!("pam_otp.so config={}", site.config().display());
     let (mut seen, mut dice) = (Vec::new(), Dice(1));
     let odd = ODD.map(|files| files.map(str::to_owned));
     for (number, stack) in odd.into_iter().chain((0..100).map(|_| any_stack(&mut dice))).enumerate() {
-        let (a_wrong_code_is_good, ours_is_passed_by) = by_libpam(&service, &stack, &module(&refusing), &at(&bob));
-        let (accepted, passed) = by_libpam(&service, &stack, &module(&accepting), &at(&alice));
-        let (ignored, passed_too) = by_libpam(&service, &stack, &module(&ignoring), &at(&bob));
+        let (a_wrong_code_is_good, ours_is_passed_by) = by_libpam(&service, &stack, &refusing.module(), &at(&bob));
+        let (accepted, passed) = by_libpam(&service, &stack, &accepting.module(), &at(&alice));
+        let (ignored, passed_too) = by_libpam(&service, &stack, &ignoring.module(), &at(&bob));
         let expected = [
             ("a wrong code does not keep anybody out", a_wrong_code_is_good),
             ("the login is over before pam_otp.so is asked", ours_is_passed_by),
@@ -145,7 +144,7 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
             ("whoever is asked for no code is refused", (accepted || passed) && !(ignored || passed_too)),
         ];
 
-        write(&service, &stack, &module(&refusing), || "pam_debug.so");
+        write(&service, &stack, &refusing.module(), || "pam_debug.so");
         let folder = service.confdir().unwrap().to_str().unwrap();
         let mut doctor = refusing.admin_command();
         let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam", folder]), "");
@@ -195,8 +194,7 @@ fn a_line_is_read_as_libpam_reads_it_however_it_is_spelt() {
         "# by hand\r\nauth required YES\n\r\nauth required OURS\n",
     ] {
         let is_let_in = |site: &Site| {
-            let ours = format!("pam_otp.so config={}", site.config().display());
-            service.set(&stack.replace("OURS", &ours).replace("YES", "pam_debug.so auth=success"));
+            service.set(&stack.replace("OURS", &site.module()).replace("YES", "pam_debug.so auth=success"));
             talk.run(&["000000"]).results().any(|result| result == ("authenticate", "PAM_SUCCESS"))
         };
         let (a_wrong_code_is_good, nobody_gets_in) = (is_let_in(&refusing), !is_let_in(&ignoring));
