@@ -172,8 +172,8 @@ check-deb: deb
 
 # The decisions, for whoever builds a package, who is seldom root. Left out are tests that make files of several users.
 check-rootless:
-	$(CARGO) test $(CARGOFLAGS) --package otp-core -- --skip authority::tests \
-	  --skip self_service::tests --skip store::files::tests
+	$(CARGO) test $(CARGOFLAGS) --package otp-core -- --skip service::authority::tests \
+	  --skip service::self_service::tests --skip store::files::tests
 
 demo: packages all
 	@$(as_root) tests/machine tests/demo

@@ -9,11 +9,9 @@ use std::{
 
 use pam_otp_tests::machine;
 
-use crate::{
-    callgrind::Profile,
-    entrant::{Entrant, Who},
-    login::{numbers, process},
-};
+use crate::callgrind::Profile;
+use crate::entrant::{Entrant, Who};
+use crate::login::{numbers, process};
 
 /// One login's counts: those of a process's second login, and its memory.
 #[derive(Debug)]

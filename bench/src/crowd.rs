@@ -8,18 +8,14 @@ use std::{
     path::Path,
 };
 
-use otp_core::{
-    record::{SLOT_SIZE, Slot},
-    user::{Account, UserName},
-};
+use otp_core::record::{SLOT_SIZE, Slot};
+use otp_core::value::user::{Account, UserName};
 
-use crate::{
-    codes::Key,
-    enrol::{self, Factor},
-    entrant::{oath_file, ours_dir},
-    place::Place,
-    progress::Progress,
-};
+use crate::codes::Key;
+use crate::enrol::{self, Factor};
+use crate::entrant::{oath_file, ours_dir};
+use crate::place::Place;
+use crate::progress::Progress;
 
 /// No account has these numbers.
 const FIRST_UID: u32 = 2_000_000;

@@ -9,24 +9,20 @@ use std::{
 };
 
 use base32ct::{Base32UpperUnpadded, Encoding};
-use otp_core::{
-    oath::{Algorithm, Digits, Period},
-    record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State},
-    recovery::{RecoveryCode, RecoverySet},
-    secret::Secret,
-    site,
-    store::{FileStore, Store, Swap},
-    time::UnixTime,
-    user::Account,
-};
+use otp_core::codes::hotp_totp::{Algorithm, Digits, Period};
+use otp_core::codes::recovery::{RecoveryCode, RecoverySet};
+use otp_core::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
+use otp_core::store::{FileStore, Store, Swap};
+use otp_core::system::config_file;
+use otp_core::value::secret::Secret;
+use otp_core::value::time::UnixTime;
+use otp_core::value::user::Account;
 use pam_otp_tests::machine;
 use zeroize::Zeroizing;
 
-use crate::{
-    codes::Key,
-    entrant::{home, oath_file, ours_dir},
-    place::Place,
-};
+use crate::codes::Key;
+use crate::entrant::{home, oath_file, ours_dir};
+use crate::place::Place;
 
 /// What moves the codes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +35,7 @@ pub(crate) enum Factor {
 
 /// The configuration as it is shipped, but for the state directory, and the key.
 pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) {
-    let (key, account) = (Key::random(), site::account(user).unwrap().unwrap());
+    let (key, account) = (Key::random(), config_file::account(user).unwrap().unwrap());
     let record = record(&account, &key, factor, [1; 16]);
     let store = FileStore::open(&ours_dir(place)).unwrap();
     if let Some(loaded) = store.load(&account).unwrap() {
@@ -94,7 +90,7 @@ pub(crate) fn config(place: &Place) -> PathBuf {
 
 /// By its own tool, with the options that it proposes.
 pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
-    let account = site::account(user).unwrap().unwrap();
+    let account = config_file::account(user).unwrap().unwrap();
     let file = home(place, user, account.uid).join(".google_authenticator");
     let _ = fs::remove_file(&file);
     let mut tool = Command::new("google-authenticator");

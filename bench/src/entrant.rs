@@ -9,11 +9,9 @@ use std::{
 
 use pam_otp_tests::{machine, service::Service};
 
-use crate::{
-    codes::Key,
-    enrol::{self, Factor},
-    place::{Place, make},
-};
+use crate::codes::Key;
+use crate::enrol::{self, Factor};
+use crate::place::{Place, make};
 
 /// A module, or what stands beside the modules for comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,20 +4,18 @@ use std::fs;
 
 use pam_otp_tests::{machine, users::TestUser};
 
-use crate::{
-    counts::{self, Counts},
-    crowd,
-    enrol::Factor,
-    entrant::{self, Entrant, Who},
-    figures::Median,
-    fleet::{self, Fleet},
-    order::Order,
-    place::{Medium, Place},
-    progress::Progress,
-    rounds::{self, How, Rounds, Typed},
-    stages::{self, Stage},
-    together::{self, SameUser, Throughput},
-};
+use crate::counts::{self, Counts};
+use crate::crowd;
+use crate::enrol::Factor;
+use crate::entrant::{self, Entrant, Who};
+use crate::figures::Median;
+use crate::fleet::{self, Fleet};
+use crate::order::Order;
+use crate::place::{Medium, Place};
+use crate::progress::Progress;
+use crate::rounds::{self, How, Rounds, Typed};
+use crate::stages::{self, Stage};
+use crate::together::{self, SameUser, Throughput};
 
 /// One scenario.
 #[derive(Debug)]

@@ -10,13 +10,12 @@ use std::{
 
 use pam_otp_tests::machine;
 
-use crate::{
-    crowd, enrol,
-    entrant::{oath_file, ours_dir},
-    findings::thousands,
-    place::Place,
-    progress::Progress,
-};
+use crate::crowd;
+use crate::enrol;
+use crate::entrant::{oath_file, ours_dir};
+use crate::findings::thousands;
+use crate::place::Place;
+use crate::progress::Progress;
 
 /// What was found with so many.
 #[derive(Debug)]

@@ -2,18 +2,16 @@
 
 use std::{fmt::Write, time::Duration};
 
-use crate::{
-    counts::Counts,
-    entrant::Who,
-    figures::{Median, quantile},
-    findings::{Findings, Row, this_machine, thousands},
-    fleet,
-    login::Cost,
-    order::Order,
-    place::Medium,
-    rounds::{How, Typed},
-    targets,
-};
+use crate::counts::Counts;
+use crate::entrant::Who;
+use crate::figures::{Median, quantile};
+use crate::findings::{Findings, Row, this_machine, thousands};
+use crate::fleet;
+use crate::login::Cost;
+use crate::order::Order;
+use crate::place::Medium;
+use crate::rounds::{How, Typed};
+use crate::targets;
 
 const HEAD: &str = include_str!("page/head.md");
 const DONE: &str = include_str!("page/done.md");

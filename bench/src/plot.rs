@@ -2,13 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::{
-    entrant::Who,
-    figures::quantile,
-    findings::{Row, thousands},
-    place::Medium,
-    rounds::{How, Typed},
-};
+use crate::entrant::Who;
+use crate::figures::quantile;
+use crate::findings::{Row, thousands};
+use crate::place::Medium;
+use crate::rounds::{How, Typed};
 
 /// Pixels of one of the two panels.
 const WIDTH: f64 = 400.0;

@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use pam_otp_tests::{draw::Draw, pam::Code};
 
-use crate::{
-    entrant::{Entrant, Who},
-    login::{self, Cost},
-    progress::Progress,
-};
+use crate::entrant::{Entrant, Who};
+use crate::login::{self, Cost};
+use crate::progress::Progress;
 
 /// Where a login happens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

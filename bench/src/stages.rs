@@ -4,14 +4,12 @@ use std::{fs, time::Duration};
 
 use pam_otp_tests::{draw::Draw, pam::Code};
 
-use crate::{
-    enrol::Factor,
-    entrant::{Entrant, Who},
-    figures::Median,
-    login::{self, Cost},
-    place::Place,
-    progress::Progress,
-};
+use crate::enrol::Factor;
+use crate::entrant::{Entrant, Who};
+use crate::figures::Median;
+use crate::login::{self, Cost};
+use crate::place::Place;
+use crate::progress::Progress;
 
 /// What a stage adds to the one before it, in microseconds.
 #[derive(Debug)]

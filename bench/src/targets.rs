@@ -1,14 +1,12 @@
 //! What a login may cost.
 
-use crate::{
-    counts::Counts,
-    entrant::Who,
-    figures::Median,
-    findings::{Findings, thousands},
-    page::row,
-    place::Medium,
-    rounds::{How, Typed},
-};
+use crate::counts::Counts;
+use crate::entrant::Who;
+use crate::figures::Median;
+use crate::findings::{Findings, thousands};
+use crate::page::row;
+use crate::place::Medium;
+use crate::rounds::{How, Typed};
 
 /// One promise and what came of it.
 #[derive(Debug)]

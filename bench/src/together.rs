@@ -8,15 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    codes::Key,
-    enrol::{self, Factor},
-    entrant::{Entrant, Who, homes_dir},
-    figures::Median,
-    login::{self, nanoseconds},
-    place::Place,
-    progress::Progress,
-};
+use crate::codes::Key;
+use crate::enrol::{self, Factor};
+use crate::entrant::{Entrant, Who, homes_dir};
+use crate::figures::Median;
+use crate::login::{self, nanoseconds};
+use crate::place::Place;
+use crate::progress::Progress;
 
 /// Processes at once.
 pub(crate) const COUNTS: [usize; 6] = [2, 4, 8, 16, 32, 64];

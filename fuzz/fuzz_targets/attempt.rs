@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otp_core::attempt::{Attempt, Code, Typed};
+use otp_core::codes::attempt::{Attempt, Code, Typed};
 use pam_otp_fuzz::place;
 use subtle::ConstantTimeEq as _;
 

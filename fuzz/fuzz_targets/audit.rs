@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use otp_core::audit::Event;
-use otp_core::decide::{Refusal, Verdict};
+use otp_core::decision::verify::{Refusal, Verdict};
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);

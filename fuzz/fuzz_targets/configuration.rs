@@ -9,10 +9,10 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use otp_core::config::Config;
-use otp_core::decide::LockFor;
-use otp_core::policy::{Place, Policy, Source, Terms};
+use otp_core::decision::policy::{Place, Policy, Source, Terms};
+use otp_core::decision::verify::LockFor;
 use otp_core::record::Requirement;
-use otp_core::time::UnixTime;
+use otp_core::value::time::UnixTime;
 use pam_otp_fuzz::place;
 use toml::de::{DeTable, DeValue};
 

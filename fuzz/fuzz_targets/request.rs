@@ -3,14 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otp_core::login_line::{ask_demand, ask_verify};
-use otp_core::pipe;
-use otp_core::request::{LONGEST_LINE, Request};
+use otp_core::protocol::helper_process;
+use otp_core::protocol::login_messages::{ask_demand, ask_verify};
+use otp_core::protocol::request::{LONGEST_LINE, Request};
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
     let mut input = data;
-    let Ok(Some(request)) = pipe::read_line::<Request>(&mut input) else { return };
+    let Ok(Some(request)) = helper_process::read_line::<Request>(&mut input) else { return };
     let used = data.len() - input.len();
     assert!(used as u64 <= LONGEST_LINE);
 
@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(said_of(meant.clone()), said_of(said), "a word was overlooked");
     }
     let mut line = Vec::new();
-    pipe::write_line(&mut line, &request).unwrap();
+    helper_process::write_line(&mut line, &request).unwrap();
     let again: Request = serde_json::from_slice(&line).unwrap();
     assert_eq!(serde_json::to_value(&again).unwrap(), meant);
 

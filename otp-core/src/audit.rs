@@ -5,8 +5,8 @@
 
 use std::fmt::{self, Write};
 
-use crate::decide::{Accepted, Factor, Refusal, Verdict};
-use crate::policy::Ruling;
+use crate::decision::policy::Ruling;
+use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use crate::record::Lock;
 
 /// Bytes of a value that are written: all of a login name or of a host name. A line that a client could make as long as
@@ -250,9 +250,9 @@ fn escape(f: &mut fmt::Formatter<'_>, text: &str, longest: usize, letter: impl F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{SecondFactor, Source};
+    use crate::decision::policy::{SecondFactor, Source};
     use crate::record::DeviceId;
-    use crate::time::{Seconds, UnixTime};
+    use crate::value::time::{Seconds, UnixTime};
 
     fn login(verdict: Verdict) -> (String, Severity) {
         let event = Event::Login { user: "alice", rhost: Some("203.0.113.9"), verdict: &verdict, enforced: true };

@@ -1,18 +1,19 @@
 //! The configuration: what an administrator can set, what holds where nothing is set, and how it is read.
 
-mod section;
+pub mod module_arguments;
+mod table;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use section::{Section, Source};
+use table::{Section, Source};
 
-use crate::decide::{Limits, LockFor};
-use crate::oath::{Algorithm, Digits, Period};
-use crate::policy::{Network, Place, Policy, Rule, SecondFactor, Terms};
-use crate::recovery::MOST_CODES;
-use crate::time::Seconds;
+use crate::codes::hotp_totp::{Algorithm, Digits, Period};
+use crate::codes::recovery::MOST_CODES;
+use crate::decision::policy::{Network, Place, Policy, Rule, SecondFactor, Terms};
+use crate::decision::verify::{Limits, LockFor};
+use crate::value::time::Seconds;
 
 /// Everything an administrator can set. [`Config::default`] is the configuration of an empty file.
 #[derive(Clone, Debug, PartialEq, Eq)]

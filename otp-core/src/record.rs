@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use credentials::{Credentials, Device, DeviceName, Kind, Outline, Requirement};
 pub use state::{Grace, Lock, MOST_GRACES, SLOT_SIZE, Slot, State, Unenforced};
 
-use crate::user::Account;
+use crate::value::user::Account;
 
 /// Credentials and the state that belongs to them.
 pub struct Record {

@@ -9,7 +9,7 @@ pub use error::StoreError;
 pub use files::{FileStore, Following, Seen};
 
 use crate::record::{Record, State};
-use crate::user::Account;
+use crate::value::user::Account;
 
 /// A record that was loaded in order to be changed.
 pub struct Loaded<Hold> {

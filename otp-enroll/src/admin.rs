@@ -11,15 +11,15 @@ mod sessions;
 
 use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
+use otp_core::decision::policy::Place;
 use otp_core::error::Error;
-use otp_core::policy::Place;
+use otp_core::protocol::request::Status;
 use otp_core::record::{Record, Requirement, State};
-use otp_core::request::Status;
-use otp_core::set_up::new_enrolment;
-use otp_core::site::{self, Site};
+use otp_core::service::enrollment::new_enrolment;
 use otp_core::store::{FileStore, Next, StoreError, change};
-use otp_core::time::UnixTime;
-use otp_core::user::{Account, UserName};
+use otp_core::system::config_file::{self, Site};
+use otp_core::value::time::UnixTime;
+use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
 use self::people::Names;
@@ -91,7 +91,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         Admin::Reset { users, yes } => {
             sure(*yes, voice, "Forget devices and recovery codes of", users)?;
             each(users, voice, "reset", "had no second factor", |account| {
-                let enrolment = new_enrolment(site::entropy)?;
+                let enrolment = new_enrolment(config_file::entropy)?;
                 forget(&store, account, |record| record.without_devices(enrolment))
             })
         }
@@ -194,7 +194,7 @@ fn accounts(whom: &Whom, voice: &Voice) -> Result<Vec<Account>, Problem> {
 
 /// Sets what is required of one user, whether or not they have a device.
 fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Result<bool, Error> {
-    let enrolment = new_enrolment(site::entropy)?;
+    let enrolment = new_enrolment(config_file::entropy)?;
     Ok(change(store, account, |record| {
         let present = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
         if present == requirement {

@@ -3,9 +3,9 @@
 use std::iter;
 use std::path::{Path, PathBuf};
 
+use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
 use otp_core::qr::Qr;
-use otp_core::request::{Confidential, Declined, Offer, Reply, Request};
-use otp_core::site::host_name;
+use otp_core::system::config_file::host_name;
 
 use crate::alternate::AlternateScreen;
 use crate::cli::PictureKind;

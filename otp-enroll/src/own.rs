@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use otp_core::decide::Refusal;
-use otp_core::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
+use otp_core::decision::verify::Refusal;
+use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
 use serde::Serialize;
 
 use crate::cli::Enrolment;

@@ -4,12 +4,12 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use otp_core::decide::Refusal;
+use otp_core::decision::verify::Refusal;
 use otp_core::error::Error;
+use otp_core::protocol::request::Declined;
 use otp_core::qr::TooLong;
 use otp_core::record::Lock;
-use otp_core::request::Declined;
-use otp_core::time::Seconds;
+use otp_core::value::time::Seconds;
 
 use crate::alternate::ScreenError;
 use crate::new_file::FileError;
@@ -224,7 +224,9 @@ impl fmt::Display for Problem {
             Self::Helper(error) if has_ended(error) => {
                 f.write_str("the helper has ended: it waits 15 minutes for an answer")
             }
-            Self::Helper(error) => write!(f, "the helper {} cannot be asked: {error}", otp_core::site::HELPER),
+            Self::Helper(error) => {
+                write!(f, "the helper {} cannot be asked: {error}", otp_core::system::config_file::HELPER)
+            }
             Self::Ask(error) => error.fmt(f),
             Self::Screen(error) => error.fmt(f),
             Self::File(error) => error.fmt(f),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use otp_core::request::Confidential;
+use otp_core::protocol::request::Confidential;
 use serde::Serialize;
 
 use crate::cli::Common;

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use otp_core::request::{Confidential, Declined, Offer, Reply, Request};
+use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
 use serde::Serialize;
 
 use crate::desk::{Desk, unexpected};

@@ -2,10 +2,10 @@
 //!
 //! An answer to both is parted from its end: a recovery code in groups of four, or as many digits as `code.digits` says.
 
-use otp_core::arguments::{Arguments, FirstPass};
-use otp_core::attempt::{Attempt, Typed};
-use otp_core::oath::Digits;
-use otp_core::site::Site;
+use otp_core::codes::attempt::{Attempt, Typed};
+use otp_core::codes::hotp_totp::Digits;
+use otp_core::config::module_arguments::{Arguments, FirstPass};
+use otp_core::system::config_file::Site;
 
 use crate::host::Host;
 use crate::outcome::Failure;

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use nix::unistd::getuid;
-use otp_core::attempt::Typed;
-use otp_core::authority::{Demand, LocalAuthority};
-use otp_core::decide::Verdict;
-use otp_core::login_line;
-use otp_core::pipe::Helper;
-use otp_core::policy::Place;
-use otp_core::site::{self, Site};
-use otp_core::time::UnixTime;
+use otp_core::codes::attempt::Typed;
+use otp_core::decision::policy::Place;
+use otp_core::decision::verify::Verdict;
+use otp_core::protocol::helper_process::Helper;
+use otp_core::protocol::login_messages;
+use otp_core::service::authority::{Demand, LocalAuthority};
+use otp_core::system::config_file::{self, Site};
+use otp_core::value::time::UnixTime;
 
 use crate::caller::Caller;
 use crate::outcome::Failure;
@@ -30,12 +30,12 @@ impl<'a> Authority<'a> {
         if caller.acts_as_root() {
             return Ok(Self::Local(LocalAuthority::for_name(site, user)?, caller));
         }
-        if site.path.as_path() != Path::new(site::CONFIG) {
+        if site.path.as_path() != Path::new(config_file::CONFIG) {
             return Err(Failure::Argument("config= (this process is not root, and the helper reads its own)".into()));
         }
-        let account = site::account(user)?;
+        let account = config_file::account(user)?;
         // By name too: of several names with one number the helper knows the first, and answers about that one.
-        if account.is_some() && account == site::account_of(getuid().as_raw())? {
+        if account.is_some() && account == config_file::account_of(getuid().as_raw())? {
             Ok(Self::Helper)
         } else {
             Err(Failure::Helper("answers a process that is not root about its own user only".into()))
@@ -46,7 +46,7 @@ impl<'a> Authority<'a> {
     pub(crate) fn demand(&self, place: &Place) -> Result<Demand, Failure> {
         match self {
             Self::Local(store, _) => Ok(store.demand(place, UnixTime::now())?),
-            Self::Helper => ask(&login_line::ask_demand(place), Demand::read),
+            Self::Helper => ask(&login_messages::ask_demand(place), Demand::read),
         }
     }
 
@@ -54,7 +54,7 @@ impl<'a> Authority<'a> {
     pub(crate) fn verify(&self, place: &Place, typed: &Typed) -> Result<Verdict, Failure> {
         match self {
             Self::Local(store, caller) => caller.kept_off(|| Ok(store.verify(place, typed, UnixTime::now())?)),
-            Self::Helper => ask(&login_line::ask_verify(typed), Verdict::read),
+            Self::Helper => ask(&login_messages::ask_verify(typed), Verdict::read),
         }
     }
 }
@@ -63,8 +63,8 @@ impl<'a> Authority<'a> {
 fn ask<T>(question: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {
     let failed = |error| Failure::Helper(format!("cannot be asked: {error}"));
     let line = Helper::start().map_err(failed)?.ask_line(question).map_err(failed)?;
-    login_line::words(&line).and_then(read).ok_or_else(|| {
-        Failure::Helper(match login_line::failure(&line) {
+    login_messages::words(&line).and_then(read).ok_or_else(|| {
+        Failure::Helper(match login_messages::failure(&line) {
             Some((error, hint)) => format!("says: {error} ({hint})"),
             // Not quoted: it may hold the code that was just sent.
             None => "gave an answer that cannot be understood".into(),

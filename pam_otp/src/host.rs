@@ -3,9 +3,9 @@
 use std::ffi::{CStr, CString};
 
 use libc::{LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, c_int};
-use otp_core::attempt::Typed;
 use otp_core::audit::{Event, Severity};
-use otp_core::policy::Place;
+use otp_core::codes::attempt::Typed;
+use otp_core::decision::policy::Place;
 use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_TEXT_INFO, PamMessageStyle, PamResultCode};
 use pam::conv::Conv;
 use pam::items::{AuthTok, Item, RHost, Service, Tty, User};

@@ -2,12 +2,12 @@
 
 use std::ffi::CStr;
 
-use otp_core::arguments::{Arguments, FirstPass};
 use otp_core::audit::Event;
-use otp_core::authority::Demand;
-use otp_core::decide::{Accepted, Factor, Refusal, Verdict};
-use otp_core::policy::{Place, Ruling};
-use otp_core::site::Site;
+use otp_core::config::module_arguments::{Arguments, FirstPass};
+use otp_core::decision::policy::{Place, Ruling};
+use otp_core::decision::verify::{Accepted, Factor, Refusal, Verdict};
+use otp_core::service::authority::Demand;
+use otp_core::system::config_file::Site;
 
 use crate::answer;
 use crate::authority::Authority;

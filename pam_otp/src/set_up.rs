@@ -9,15 +9,15 @@
 use std::ffi::CStr;
 
 use nix::unistd::geteuid;
-use otp_core::arguments::Arguments;
-use otp_core::attempt::Code;
 use otp_core::audit::Event;
+use otp_core::codes::attempt::Code;
+use otp_core::config::module_arguments::Arguments;
 use otp_core::error::Error;
+use otp_core::protocol::request::Confidential;
 use otp_core::qr::{Paint, Qr};
-use otp_core::request::Confidential;
-use otp_core::set_up::{Basis, NotReady, Ready, SetUp};
-use otp_core::site::{self, Site};
-use otp_core::time::UnixTime;
+use otp_core::service::enrollment::{Basis, NotReady, Ready, SetUp};
+use otp_core::system::config_file::{self, Site};
+use otp_core::value::time::UnixTime;
 use zeroize::Zeroizing;
 
 use crate::caller::Caller;
@@ -66,13 +66,13 @@ fn set_up(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<SetUpO
         return Err(Failure::NoSetUp);
     }
     let site = Site::load(&arguments.config)?;
-    let account = site::account(user)?.ok_or(Failure::UserChanged)?;
+    let account = config_file::account(user)?.ok_or(Failure::UserChanged)?;
     let record = site.store()?.read(&account).map_err(Error::from)?;
     if record.is_some_and(|record| record.is_enrolled()) {
         return Ok(overtaken(host, user));
     }
 
-    let offering = SetUp::begin(&site, account, site::entropy, Basis::NotEnrolled)?;
+    let offering = SetUp::begin(&site, account, config_file::entropy, Basis::NotEnrolled)?;
     host.tell(&invitation(&offering.uri(), &offering.key()));
     // Recovery codes are shown and answered before anything is stored: a client that goes away there leaves nothing.
     let ready = match confirmed(host, offering)? {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::time::UnixTime;
+use crate::value::time::UnixTime;
 
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse(Path::new("/etc/pam_otp/pam_otp.toml"), text).map_err(|error| error.to_string())

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use zeroize::Zeroizing;
 
 use super::{Damage, DeviceId, EnrolmentId, MOST_DEVICES, State, hex};
-use crate::oath::{Algorithm, Digits, Period};
-use crate::recovery::{MOST_CODES, RecoverySet};
-use crate::secret::Secret;
-use crate::time::UnixTime;
-use crate::user::{Account, UserName};
+use crate::codes::hotp_totp::{Algorithm, Digits, Period};
+use crate::codes::recovery::{MOST_CODES, RecoverySet};
+use crate::value::secret::Secret;
+use crate::value::time::UnixTime;
+use crate::value::user::{Account, UserName};
 
 /// Everything that proves who a user is. Holds seeds: wiped when dropped, and a login can only read it.
 #[derive(Debug)]
@@ -405,7 +405,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::examples::of_version_1;
+    use crate::testing::fixtures::of_version_1;
 
     const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{DeviceId, EnrolmentId};
-use crate::policy::Address;
-use crate::time::{Seconds, UnixTime};
+use crate::decision::policy::Address;
+use crate::value::time::{Seconds, UnixTime};
 
 /// Bytes of one slot; a state file is two of them, one block of a disk.
 pub const SLOT_SIZE: usize = 2048;

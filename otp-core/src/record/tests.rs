@@ -3,12 +3,12 @@
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::examples::{phone, record};
-use crate::oath::{Algorithm, Digits, Period};
-use crate::recovery::RecoverySet;
-use crate::secret::Secret;
-use crate::time::UnixTime;
-use crate::user::UserName;
+use crate::codes::hotp_totp::{Algorithm, Digits, Period};
+use crate::codes::recovery::RecoverySet;
+use crate::testing::fixtures::{phone, record};
+use crate::value::secret::Secret;
+use crate::value::time::UnixTime;
+use crate::value::user::UserName;
 
 /// Numbers that look random and are the same in every run (xorshift64*, Vigna 2016).
 struct Dice(u64);
@@ -107,7 +107,7 @@ impl Dice {
         let six = std::net::Ipv6Addr::from_bits(u128::from(self.roll()) << 64 | u128::from(self.roll()));
         let four = std::net::Ipv4Addr::from_bits(self.roll() as u32);
         let text = if self.below(2) > 0 { six.to_string() } else { four.to_string() };
-        Grace { address: crate::policy::Address::parse(&text).unwrap(), at: UnixTime(self.number()) }
+        Grace { address: crate::decision::policy::Address::parse(&text).unwrap(), at: UnixTime(self.number()) }
     }
 }
 
@@ -197,7 +197,7 @@ fn what_is_left_of_the_recovery_codes_is_counted() {
 /// What changes here is a new version. The checksum was computed with sha256sum.
 #[test]
 fn the_files_look_as_version_2_and_1_always_did() {
-    let Record { mut credentials, mut state } = record(vec![phone(1), crate::examples::token(3)]);
+    let Record { mut credentials, mut state } = record(vec![phone(1), crate::testing::fixtures::token(3)]);
     credentials.recovery = Some(RecoverySet { salt: [7; 16], hashes: vec![[0xab; 32]] });
     let expected = "\
 # Second factor of one user; written by otp-enroll, which changes it safely.
@@ -235,7 +235,7 @@ created = 1763663620
 secret = \"AMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYD\"
 ";
     assert_eq!(*credentials.encode(), expected);
-    let old = crate::examples::of_version_1(expected);
+    let old = crate::testing::fixtures::of_version_1(expected);
     assert_eq!(old.len(), expected.len() - 31);
     assert_eq!(*Credentials::decode(old.as_bytes()).unwrap().encode(), expected);
 

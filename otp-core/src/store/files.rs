@@ -8,13 +8,13 @@
 //!   one with a state of the new enrolment, and renames. Until the rename the old slot is the present one, and from
 //!   then on the new one, without a moment between.
 
-mod everybody;
-mod first_state;
-mod names;
-mod seen;
+mod create_state;
+mod file_names;
+mod list;
+mod open;
+mod reread;
 mod slots;
-mod trusted;
-mod written;
+mod write;
 
 use std::fs::File;
 use std::io;
@@ -27,13 +27,13 @@ use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
-use self::names::Names;
-pub use self::seen::{Following, Seen};
+use self::file_names::Names;
+use self::open::Releasing;
+pub use self::reread::{Following, Seen};
 use self::slots::{BLANK, Present, STATE_SIZE, Slots};
-use self::trusted::Releasing;
 use super::{Loaded, Store, StoreError, Swap};
 use crate::record::{Credentials, Damage, EnrolmentId, Record, State};
-use crate::user::Account;
+use crate::value::user::Account;
 
 /// Larger than any record this program writes.
 const LARGEST_CREDENTIALS: usize = 65_536;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::{Loaded, Store, StoreError, Swap};
 use crate::record::{Credentials, Record, State};
-use crate::user::Account;
+use crate::value::user::Account;
 
 /// The number of the write that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,13 +3,13 @@ use std::rc::Rc;
 
 use super::memory::{MemoryStore, Version};
 use super::*;
-use crate::attempt::Attempt;
-use crate::decide::{Accepted, Factor, Limits, Refusal, Verdict, decide};
-use crate::examples::{
+use crate::codes::attempt::Attempt;
+use crate::decision::verify::{Accepted, Factor, Limits, Refusal, Verdict, decide};
+use crate::record::{DeviceId, Lock};
+use crate::testing::fixtures::{
     LIMITS, NOW, REPLAYED, STEP, alice, by_phone, enrolled_anew, phone, record, recovery, right, shown, token, wrong,
     wrong_for_the,
 };
-use crate::record::{DeviceId, Lock};
 
 fn login(store: &impl Store, attempt: &Attempt) -> Verdict {
     login_under(&LIMITS, store, attempt)

@@ -10,11 +10,11 @@ mod stack;
 use std::path::Path;
 use std::process::Command;
 
+use otp_core::decision::policy::Place;
 use otp_core::error::Error;
-use otp_core::policy::Place;
-use otp_core::site::Site;
 use otp_core::store::FileStore;
-use otp_core::time::UnixTime;
+use otp_core::system::config_file::Site;
+use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use self::service::Guarded;

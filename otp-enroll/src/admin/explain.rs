@@ -1,13 +1,13 @@
 //! Which rule decides about a login, and what that login would look like: asked of the functions that the module asks.
 
-use otp_core::authority::{self, Demand};
+use otp_core::decision::policy::{Place, Ruling, Source};
 use otp_core::error::Error;
-use otp_core::policy::{Place, Ruling, Source};
 use otp_core::record::Record;
-use otp_core::site::Site;
+use otp_core::service::authority::{self, Demand};
 use otp_core::store::FileStore;
-use otp_core::time::UnixTime;
-use otp_core::user::Account;
+use otp_core::system::config_file::Site;
+use otp_core::value::time::UnixTime;
+use otp_core::value::user::Account;
 use serde::Serialize;
 
 use crate::problem::Problem;

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::unistd::getuid;
 use otp_core::audit::Event;
+use otp_core::decision::import::{Import, Imported, Outcome};
 use otp_core::error::Error;
-use otp_core::import::{Import, Imported, Outcome};
-use otp_core::set_up::new_enrolment;
-use otp_core::site;
+use otp_core::service::enrollment::new_enrolment;
 use otp_core::store::{FileStore, change};
-use otp_core::time::UnixTime;
+use otp_core::system::config_file;
+use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use super::NotDone;
@@ -123,9 +123,9 @@ fn enrol(people: &impl People, asked: &Asked<'_>, store: &FileStore, voice: &Voi
 
 /// Enrols one user, whole or not at all.
 fn one(people: &impl People, place: usize, asked: &Asked<'_>, store: &FileStore) -> Result<Answer, Error> {
-    let Some(account) = site::account(people.name(place))? else { return Ok(Answer::NoSuchUser) };
+    let Some(account) = config_file::account(people.name(place))? else { return Ok(Answer::NoSuchUser) };
     let import = Import::new(people.devices(place), asked.replace, UnixTime::now());
-    let enrolment = new_enrolment(site::entropy)?;
+    let enrolment = new_enrolment(config_file::entropy)?;
     if asked.dry_run {
         let record = store.read(&account)?;
         return Ok(Answer::Done(import.into_record(&account, record.as_ref(), enrolment).1));

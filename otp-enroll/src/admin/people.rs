@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 
 use nix::unistd::{Group, User};
 use otp_core::error::Error;
-use otp_core::site;
-use otp_core::user::Account;
+use otp_core::system::config_file;
+use otp_core::value::user::Account;
 
 use crate::problem::Problem;
 use crate::progress::Progress;
@@ -100,7 +100,7 @@ pub(super) fn of_group(name: &str, voice: &Voice) -> Result<Vec<Account>, Proble
     let group = group.ok_or_else(|| Problem::NoSuchGroup(name.to_owned()))?;
     let mut members: Vec<Account> = Vec::new();
     for account in all(voice)? {
-        if site::is_member(&account, name)? {
+        if config_file::is_member(&account, name)? {
             members.push(account);
         }
     }
@@ -113,7 +113,7 @@ pub(super) fn of_group(name: &str, voice: &Voice) -> Result<Vec<Account>, Proble
 
 /// The account of a name, if somebody can log in with it: root's or a person's, unless its shell lets nobody in.
 pub(super) fn person(name: &str) -> Result<Option<Account>, Error> {
-    site::account_if(name, |user: &User| {
+    config_file::account_if(name, |user: &User| {
         let shell = user.shell.file_name().unwrap_or_default();
         is_person(user.uid.as_raw()) && shell != "nologin" && shell != "false"
     })

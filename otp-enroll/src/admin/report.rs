@@ -2,9 +2,9 @@
 
 use otp_core::error::Error;
 use otp_core::record::{Record, Unenforced};
-use otp_core::site::Site;
 use otp_core::store::FileStore;
-use otp_core::user::Account;
+use otp_core::system::config_file::Site;
+use otp_core::value::user::Account;
 use serde::Serialize;
 
 use super::list;

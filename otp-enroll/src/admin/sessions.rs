@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use otp_core::user::Account;
+use otp_core::value::user::Account;
 
 use crate::problem::Problem;
 use crate::say::Voice;

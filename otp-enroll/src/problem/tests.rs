@@ -1,4 +1,4 @@
-use otp_core::time::UnixTime;
+use otp_core::value::time::UnixTime;
 
 use super::*;
 
@@ -15,7 +15,7 @@ type Told = (Problem, &'static str, Option<&'static str>, u8);
 #[track_caller]
 fn assert_told<const N: usize>(problems: [Told; N]) {
     for (problem, text, hint, code) in problems {
-        let text = text.replace("WHY", NOT_ALLOWED).replace("HELPER", otp_core::site::HELPER);
+        let text = text.replace("WHY", NOT_ALLOWED).replace("HELPER", otp_core::system::config_file::HELPER);
         assert_eq!((problem.to_string(), problem.hint().as_deref()), (text, hint));
         assert_eq!(problem.exit_code(), code, "{problem}");
     }

@@ -15,16 +15,16 @@ use tempfile::TempDir;
 
 use super::slots::SECOND_SLOT;
 use super::*;
-use crate::attempt::Attempt;
-use crate::decide::{Refusal, Verdict, decide};
-use crate::examples::{
+use crate::codes::attempt::Attempt;
+use crate::decision::verify::{Refusal, Verdict, decide};
+use crate::record::{DeviceId, Requirement, Slot};
+use crate::store::{Next, change, update};
+use crate::testing::fixtures::{
     GROUP, LIMITS, NOW, REPLAYED, STEP, alice, by_phone, enrolled_anew, named, phone, record, recovery, right, shown,
     state_directory, wrong, wrong_for_the,
 };
-use crate::record::{DeviceId, Requirement, Slot};
-use crate::store::{Next, change, update};
-use crate::time::UnixTime;
-use crate::user::UserName;
+use crate::value::time::UnixTime;
+use crate::value::user::UserName;
 
 struct Home {
     directory: TempDir,

@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use otp_core::arguments::Arguments;
-use otp_core::policy::{self, Policy, Rule, SecondFactor};
+use otp_core::config::module_arguments::Arguments;
+use otp_core::decision::policy::{self, Policy, Rule, SecondFactor};
 
 use super::dispatch::{Answer, Way, ways};
 use super::line::Group;

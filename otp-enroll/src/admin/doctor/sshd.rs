@@ -184,7 +184,7 @@ fn asks_pam(method: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use otp_core::arguments::Arguments;
+    use otp_core::config::module_arguments::Arguments;
 
     const USUAL: &str = "usepam yes\nkbdinteractiveauthentication yes\npubkeyauthentication yes\n\
                          passwordauthentication no\npermitrootlogin prohibit-password\n";

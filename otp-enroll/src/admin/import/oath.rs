@@ -3,13 +3,13 @@
 
 use std::ops::Range;
 
-use otp_core::attempt::Code;
-use otp_core::import::Imported;
-use otp_core::oath::{Algorithm, Digits, Period};
+use otp_core::codes::attempt::Code;
+use otp_core::codes::hotp_totp::{Algorithm, Digits, Period};
+use otp_core::decision::import::Imported;
 use otp_core::record::{Kind, MOST_DEVICES};
-use otp_core::secret::{NotASecret, Secret};
-use otp_core::time::{Seconds, UnixTime};
-use otp_core::user::UserName;
+use otp_core::value::secret::{NotASecret, Secret};
+use otp_core::value::time::{Seconds, UnixTime};
+use otp_core::value::user::UserName;
 
 use super::{Fault, People};
 

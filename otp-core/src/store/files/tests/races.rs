@@ -37,7 +37,7 @@ fn one_code_released_to_64_sessions_lets_exactly_one_in() {
 #[test]
 fn forty_wrong_guesses_at_once_are_all_counted() {
     let home = Home::enrolled();
-    let limits = crate::decide::Limits { lock_after: 100, ..LIMITS };
+    let limits = crate::decision::verify::Limits { lock_after: 100, ..LIMITS };
     let verdicts =
         together(40, |_| update(&home.store, &alice(), |record| decide(&limits, record, &wrong(), NOW)).unwrap());
     for failures in 1..=40 {
@@ -49,7 +49,7 @@ fn forty_wrong_guesses_at_once_are_all_counted() {
 #[test]
 fn the_right_code_gets_in_among_wrong_guesses() {
     let home = Home::enrolled();
-    let limits = crate::decide::Limits { lock_after: 100, ..LIMITS };
+    let limits = crate::decision::verify::Limits { lock_after: 100, ..LIMITS };
     let verdicts = together(20, |number| {
         let attempt = if number == 7 { right() } else { wrong() };
         update(&home.store, &alice(), |record| decide(&limits, record, &attempt, NOW)).unwrap()

@@ -1,8 +1,8 @@
 use super::*;
-use otp_core::import::{Import, Outcome};
+use otp_core::decision::import::{Import, Outcome};
 use otp_core::record::{Credentials, EnrolmentId, Record};
 use otp_core::store::Next;
-use otp_core::user::Account;
+use otp_core::value::user::Account;
 
 const SEED: &str = "3132333435363738393031323334353637383930";
 const OTHER: &str = "4142434445464748494A4b4c4d4e4f5051525354";

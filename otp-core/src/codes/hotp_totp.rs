@@ -1,0 +1,208 @@
+//! OATH codes: HOTP (RFC 4226) and TOTP (RFC 6238), and where in a window a typed code stands.
+
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use totp_rs::{Builder, Totp};
+use zeroize::Zeroizing;
+
+use crate::codes::attempt::Code;
+use crate::value::secret::Secret;
+use crate::value::time::UnixTime;
+
+/// The hash under the HMAC (RFC 6238 §1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// What every authenticator app knows.
+    Sha1,
+    /// SHA-256; some apps ignore it and use SHA-1.
+    Sha256,
+    /// SHA-512; some apps ignore it and use SHA-1.
+    Sha512,
+}
+
+/// How many digits a code has: 6, 7 or 8 (RFC 4226 §5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digits(u8);
+
+/// Seconds that a TOTP step lasts, 10 to 300 (RFC 6238 calls it X; 30 is its default).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period(u64);
+
+/// One device's code generator.
+pub struct Generator(Totp);
+
+impl Generator {
+    /// The seed is copied into the generator, which wipes it when dropped.
+    pub fn new(secret: &Secret, algorithm: Algorithm, digits: Digits) -> Self {
+        let algorithm = match algorithm {
+            Algorithm::Sha1 => totp_rs::Algorithm::SHA1,
+            Algorithm::Sha256 => totp_rs::Algorithm::SHA256,
+            Algorithm::Sha512 => totp_rs::Algorithm::SHA512,
+        };
+        // A step of one second makes the library's "time" our counter, for HOTP and TOTP alike. `build` would refuse
+        // 80-bit seeds from elsewhere; what it checks besides, our types have checked.
+        let builder = Builder::new().with_secret(secret.expose().to_vec()).with_algorithm(algorithm);
+        Self(builder.with_digits(digits.0).with_step_duration(1).build_noncompliant())
+    }
+
+    /// The code for a moving factor: an HOTP counter or a TOTP step.
+    pub fn code(&self, counter: u64) -> Option<Code> {
+        let mut text = Zeroizing::new(String::with_capacity(8));
+        write!(text, "{}", self.0.generate(counter)).ok()?;
+        Code::parse(text.as_bytes())
+    }
+
+    /// From the lowest to the highest counter in `window` whose code is `typed`: about one in a million codes of six
+    /// digits is also another's. Computes and compares all of them, whatever it finds.
+    pub fn find(&self, typed: &Code, window: RangeInclusive<u64>) -> Option<RangeInclusive<u64>> {
+        let (mut found, mut lowest, mut highest) = (Choice::from(0), 0u64, 0u64);
+        for counter in window {
+            let equal = self.code(counter)?.ct_eq(typed);
+            lowest.conditional_assign(&counter, equal & !found);
+            highest.conditional_assign(&counter, equal);
+            found |= equal;
+        }
+        bool::from(found).then_some(lowest..=highest)
+    }
+}
+
+/// The moving factors from `behind` before this one to `ahead` after it, as far as there are any.
+pub(crate) fn around(factor: u64, behind: u64, ahead: u64) -> RangeInclusive<u64> {
+    factor.saturating_sub(behind)..=factor.saturating_add(ahead)
+}
+
+impl Algorithm {
+    /// Reads the name that [`Algorithm::name`] writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Sha1, Self::Sha256, Self::Sha512].into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// The name in configuration, records and `otpauth://` URIs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        }
+    }
+
+    /// Bytes a new seed has: the length of the hash (RFC 6238 §5.1 by way of RFC 4226 §4).
+    pub fn seed_length(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+impl Digits {
+    /// What every authenticator app shows.
+    pub const SIX: Self = Self(6);
+
+    /// The number of digits.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Period {
+    /// RFC 6238 §5.2 recommends it.
+    pub const THIRTY: Self = Self(30);
+
+    /// The number of seconds.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The step that `time` lies in (RFC 6238 §4.2 calls it T).
+    pub fn step_at(self, time: UnixTime) -> u64 {
+        time.0.checked_div(self.0).unwrap_or(0)
+    }
+}
+
+impl TryFrom<u8> for Digits {
+    type Error = &'static str;
+
+    fn try_from(digits: u8) -> Result<Self, Self::Error> {
+        if (6..=8).contains(&digits) { Ok(Self(digits)) } else { Err("a code has 6, 7 or 8 digits") }
+    }
+}
+
+impl TryFrom<u64> for Period {
+    type Error = &'static str;
+
+    fn try_from(seconds: u64) -> Result<Self, Self::Error> {
+        if (10..=300).contains(&seconds) { Ok(Self(seconds)) } else { Err("a period has 10 to 300 seconds") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures::EQUAL_CODES;
+
+    fn generator(seed: &[u8], algorithm: Algorithm, digits: u8) -> Generator {
+        let secret = Secret::new(Zeroizing::new(seed.to_vec())).unwrap();
+        Generator::new(&secret, algorithm, Digits::try_from(digits).unwrap())
+    }
+
+    fn is(generator: &Generator, counter: u64, expected: &str) -> bool {
+        let expected = Code::parse(expected.as_bytes()).unwrap();
+        generator.code(counter).unwrap().ct_eq(&expected).into()
+    }
+
+    #[test]
+    fn rfc_4226_appendix_d() {
+        let hotp = generator(b"12345678901234567890", Algorithm::Sha1, 6);
+        let codes =
+            ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+        for (counter, code) in (0..).zip(codes) {
+            assert!(is(&hotp, counter, code), "counter {counter}");
+        }
+    }
+
+    #[test]
+    fn rfc_6238_appendix_b() {
+        let digits = b"1234567890".repeat(7);
+        let sha1 = generator(&digits[..20], Algorithm::Sha1, 8);
+        let sha256 = generator(&digits[..32], Algorithm::Sha256, 8);
+        let sha512 = generator(&digits[..64], Algorithm::Sha512, 8);
+        for (time, one, two, three) in [
+            (59, "94287082", "46119246", "90693936"),
+            (1_111_111_109, "07081804", "68084774", "25091201"),
+            (1_111_111_111, "14050471", "67062674", "99943326"),
+            (1_234_567_890, "89005924", "91819424", "93441116"),
+            (2_000_000_000, "69279037", "90698825", "38618901"),
+            (20_000_000_000, "65353130", "77737706", "47863826"),
+        ] {
+            let step = time / 30;
+            assert!(is(&sha1, step, one), "SHA-1 at {time}");
+            assert!(is(&sha256, step, two), "SHA-256 at {time}");
+            assert!(is(&sha512, step, three), "SHA-512 at {time}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_found_where_it_stands_in_the_window() {
+        let hotp = generator(b"12345678901234567890", Algorithm::Sha1, 6);
+        let third = Code::parse(b"969429").unwrap();
+        assert_eq!(hotp.find(&third, 0..=9), Some(3..=3));
+        assert_eq!(hotp.find(&third, 3..=3), Some(3..=3));
+        assert_eq!(hotp.find(&third, 4..=9), None);
+        assert_eq!(hotp.find(&third, 0..=2), None);
+    }
+
+    #[test]
+    fn of_equal_codes_the_first_and_the_last_are_found() {
+        let hotp = generator(&[1; 20], Algorithm::Sha1, 6);
+        let (first, second) = EQUAL_CODES;
+        assert!(is(&hotp, first, "137461") && is(&hotp, second, "137461"));
+        let code = hotp.code(first).unwrap();
+        assert_eq!(hotp.find(&code, first - 10..=second + 10), Some(first..=second));
+        assert_eq!(hotp.find(&code, first + 1..=second), Some(second..=second));
+        assert_eq!(hotp.find(&code, first..=second - 1), Some(first..=first));
+    }
+}

@@ -1,0 +1,173 @@
+use super::*;
+use crate::codes::hotp_totp::Period;
+use crate::decision::verify::{Limits, Refusal, Verdict, decide};
+use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, token};
+
+const NEW: EnrolmentId = EnrolmentId([8; 16]);
+
+/// The device with this id in [`phone`] or [`token`], as a file tells of it.
+fn told(device: &Device, next: u64) -> Imported {
+    let Device { kind, ref secret, algorithm, digits, .. } = *device;
+    Imported { kind, secret: secret.duplicate(), algorithm, digits, next, last: None }
+}
+
+fn with_last(device: &Device, step: u64) -> Imported {
+    Imported { last: Some(code_of(device, step)), ..told(device, 0) }
+}
+
+fn import(devices: Vec<Imported>) -> Import {
+    Import::new(devices, false, NOW)
+}
+
+fn replacing(devices: Vec<Imported>) -> Import {
+    Import::new(devices, true, NOW)
+}
+
+/// The record that an import into this one makes.
+fn made(import: &Import, before: Option<&Record>, expected: Outcome) -> Record {
+    let (Next::Record(made), outcome) = import.into_record(&alice(), before, NEW) else { panic!("no record") };
+    assert_eq!(outcome, expected);
+    assert_eq!((made.credentials.enrolment, made.state.enrolment), (NEW, NEW));
+    Record::new(made.credentials, made.state).unwrap()
+}
+
+/// What the attempt with a device's code comes to when that step is the present one, or now for a counter.
+fn verdict(record: &Record, device: &Device, counter: u64) -> Verdict {
+    let now = match device.kind {
+        Kind::Totp(period) => UnixTime(counter * period.get()),
+        Kind::Hotp => NOW,
+    };
+    decide(&Limits { window: 0, ..LIMITS }, record, &shown(device, counter), now).1
+}
+
+fn replayed(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Refused(Refusal::Replayed { .. }))
+}
+
+fn accepted(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Accepted(_))
+}
+
+#[test]
+fn each_device_keeps_what_it_was_enrolled_with() {
+    let odd =
+        Device { digits: Digits::try_from(8).unwrap(), kind: Kind::Totp(Period::try_from(60).unwrap()), ..phone(2) };
+    let sha = Device { algorithm: Algorithm::Sha256, ..token(3) };
+    let devices = [phone(1), odd, sha];
+    let made = made(&import(devices.iter().map(|device| told(device, 5)).collect()), None, Outcome::Imported);
+    let Credentials { user, uid, requirement, devices: imported, recovery, .. } = made.credentials;
+    assert_eq!((user, uid, requirement, recovery), (alice().name, alice().uid, Requirement::Policy, None));
+    let names: Vec<_> = imported.iter().map(|device| device.name.as_str()).collect();
+    assert_eq!(names, ["imported", "imported 2", "imported 3"]);
+    for (number, (before, after)) in devices.iter().zip(&imported).enumerate() {
+        assert!(told(before, 0).is(after), "{number}");
+        assert_eq!((usize::from(after.id.0), after.created), (number + 1, NOW));
+    }
+    let as_enrolled = State::new(NEW);
+    assert_eq!(made.state, State { marks: made.state.marks.clone(), ..as_enrolled });
+}
+
+#[test]
+fn a_counter_goes_on_where_the_other_module_stopped() {
+    let made = made(&import(vec![told(&token(1), 7)]), None, Outcome::Imported);
+    assert!(replayed(verdict(&made, &token(1), 6)));
+    assert!(accepted(verdict(&made, &token(1), 7)));
+}
+
+#[test]
+fn no_step_up_to_the_present_one_is_good_and_the_next_one_is() {
+    for imported in [told(&phone(1), 0), with_last(&phone(1), STEP), with_last(&phone(1), STEP - 3)] {
+        let made = made(&import(vec![imported]), None, Outcome::Imported);
+        for used in [STEP - 1, STEP] {
+            assert!(replayed(verdict(&made, &phone(1), used)), "{used}");
+        }
+        assert!(accepted(verdict(&made, &phone(1), STEP + 1)));
+    }
+}
+
+#[test]
+fn a_last_code_ahead_of_the_clock_is_spent_too() {
+    for ahead in [1, 2, 120] {
+        let made = made(&import(vec![with_last(&phone(1), STEP + ahead)]), None, Outcome::Imported);
+        assert!(replayed(verdict(&made, &phone(1), STEP + ahead)), "{ahead}");
+        assert!(accepted(verdict(&made, &phone(1), STEP + ahead + 1)), "{ahead}");
+    }
+}
+
+#[test]
+fn a_requirement_stays_and_a_record_without_a_device_is_no_obstacle() {
+    let mut before = record(vec![]);
+    before.credentials.requirement = Requirement::Required;
+    let made = made(&import(vec![told(&phone(1), 0)]), Some(&before), Outcome::Imported);
+    assert_eq!(made.credentials.requirement, Requirement::Required);
+}
+
+#[test]
+fn whoever_has_other_devices_keeps_them() {
+    let eight = Digits::try_from(8).unwrap();
+    let minute = Kind::Totp(Period::try_from(60).unwrap());
+    for devices in [
+        vec![phone(2)],
+        vec![token(1)],
+        vec![Device { digits: eight, ..phone(1) }],
+        vec![Device { kind: minute, ..phone(1) }],
+        vec![Device { algorithm: Algorithm::Sha512, ..phone(1) }],
+        vec![phone(1), phone(2)],
+    ] {
+        let import = import(devices.iter().map(|device| told(device, 9)).collect());
+        for before in [record(vec![phone(1)]), record(vec![phone(1), phone(7)])] {
+            let (next, outcome) = import.into_record(&alice(), Some(&before), NEW);
+            assert!(matches!(next, Next::Keep));
+            assert_eq!(outcome, Outcome::HasOthers);
+        }
+    }
+}
+
+#[test]
+fn what_was_imported_stays_as_it_is_also_where_others_would_be_replaced() {
+    let import = |replace| Import::new(vec![told(&token(1), 7), told(&phone(2), 0)], replace, NOW);
+    let mut before = made(&import(false), None, Outcome::Imported);
+    for replace in [false, true] {
+        let (next, outcome) = import(replace).into_record(&alice(), Some(&before), NEW);
+        assert!(matches!(next, Next::Keep));
+        assert_eq!(outcome, Outcome::Already);
+    }
+    // Here it has gone further than the file.
+    before.state.marks.values_mut().for_each(|mark| *mark += 1000);
+    assert_eq!(import(true).into_record(&alice(), Some(&before), NEW).1, Outcome::Already);
+}
+
+#[test]
+fn codes_that_the_other_module_has_accepted_since_are_spent_by_importing_again() {
+    let again = import(vec![told(&token(1), 9), with_last(&phone(2), STEP + 3)]);
+    let mut before = made(&import(vec![told(&token(1), 7), told(&phone(2), 0)]), None, Outcome::Imported);
+    before.state.failures = 2;
+    let (Next::State(state), Outcome::CaughtUp) = again.into_record(&alice(), Some(&before), NEW) else {
+        panic!("not caught up")
+    };
+    assert_eq!(state.marks, [(DeviceId(1), 9), (DeviceId(2), STEP + 4)].into());
+    assert_eq!(state, State { marks: state.marks.clone(), ..before.state });
+}
+
+#[test]
+fn replacing_forgets_what_there_was_but_no_code_that_was_used() {
+    let mut before = record(vec![phone(1), token(2)]);
+    before.credentials.requirement = Requirement::Optional;
+    before.state.marks = [(DeviceId(1), STEP + 2), (DeviceId(2), 50)].into();
+    before.state.failures = 3;
+    let made = made(&replacing(vec![told(&token(2), 7), told(&phone(3), 0)]), Some(&before), Outcome::Replaced);
+    assert_eq!(made.state.marks, [(DeviceId(1), 50), (DeviceId(2), STEP + 1)].into());
+    assert_eq!((made.credentials.recovery, made.state.failures), (None, 0));
+    assert_eq!(made.credentials.requirement, Requirement::Optional);
+}
+
+#[test]
+fn a_record_has_one_to_eight_devices() {
+    for (count, expected) in [(0, Outcome::Unfit), (1, Outcome::Imported), (8, Outcome::Imported), (9, Outcome::Unfit)]
+    {
+        let import = import((0..count).map(|id| told(&phone(id), 0)).collect());
+        let (next, outcome) = import.into_record(&alice(), None, NEW);
+        assert_eq!(outcome, expected, "{count}");
+        assert_eq!(matches!(next, Next::Keep), expected == Outcome::Unfit, "{count}");
+    }
+}

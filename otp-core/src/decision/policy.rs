@@ -1,0 +1,302 @@
+//! Which rule decides whether a login needs a second factor. The module and the command line ask the same function.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Requirement;
+use crate::value::time::UnixTime;
+
+/// `[policy]`: rules, first match decides, and what holds where none matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Where no rule matches.
+    pub terms: Terms,
+    /// In the order of the file.
+    pub rules: Vec<Rule>,
+}
+
+/// `[[policy.rule]]`: all conditions that are named must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// The login name, as the name service spells it.
+    pub user: Option<String>,
+    /// A group, by primary or supplementary membership.
+    pub group: Option<String>,
+    /// `PAM_SERVICE`.
+    pub service: Option<String>,
+    /// Where the connection comes from.
+    pub network: Option<Network>,
+    /// `PAM_TTY`, without `/dev/`.
+    pub tty: Option<String>,
+    /// What holds where the rule matches.
+    pub terms: Terms,
+    /// The line of the file where it begins, from 1.
+    pub line: usize,
+}
+
+/// What is asked, and from when on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What is asked.
+    pub second_factor: SecondFactor,
+    /// Before this time a second factor is optional.
+    pub required_from: Option<UnixTime>,
+}
+
+/// What holds for one login, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// What is asked.
+    pub second_factor: SecondFactor,
+    /// What decided.
+    pub source: Source,
+    /// When a second factor will be required, where that time has been set and has not come.
+    pub required_from: Option<UnixTime>,
+}
+
+/// What is asked of a user with a device, and of one without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecondFactor {
+    /// A code; without a device the login is refused.
+    #[default]
+    Required,
+    /// A code; without a device the user is led through set-up during the login.
+    Enroll,
+    /// A code; without a device the user passes.
+    Optional,
+    /// Nothing.
+    Skip,
+}
+
+/// Addresses with a common prefix. IPv4 and IPv4-mapped IPv6 are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// As IPv6, mapped where it was IPv4.
+    base: u128,
+    mask: u128,
+}
+
+/// An address, IPv4 as the IPv6 address it is mapped to. Never a host name: no resolver is asked (CVE-2024-10963).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(u128);
+
+/// Where and how somebody logs in, in PAM's words.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// `PAM_SERVICE`.
+    pub service: String,
+    /// `PAM_RHOST`, as the host reported it.
+    pub rhost: Option<String>,
+    /// `PAM_TTY`, without `/dev/`.
+    pub tty: Option<String>,
+    /// The module argument `nullok`: stands for the rules on this line, `second_factor = "optional"`.
+    pub nullok: bool,
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A requirement set for this user.
+    Personal,
+    /// The module argument `nullok`.
+    Nullok,
+    /// The rule with this number, from 1.
+    Rule(usize),
+    /// `policy.second_factor`.
+    Default,
+}
+
+impl Place {
+    /// A terminal's name as [`Place::tty`] holds it: some hosts say its folder, `/dev/`, with it.
+    pub fn terminal(name: &str) -> String {
+        name.strip_prefix("/dev/").unwrap_or(name).to_owned()
+    }
+
+    /// The address somebody comes from, where the host reported one.
+    pub fn address(&self) -> Option<Address> {
+        self.rhost.as_deref().and_then(Address::parse)
+    }
+}
+
+impl Policy {
+    /// What is asked of `user` at `place`, and what decided it.
+    ///
+    /// `member` answers whether the user is in a group, and is only asked where a rule's other conditions hold; its
+    /// error ends the evaluation: a rule that cannot be evaluated refuses, it is not skipped.
+    pub fn ruling<E>(
+        &self,
+        user: &str,
+        personal: Requirement,
+        place: &Place,
+        now: UnixTime,
+        mut member: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<Ruling, E> {
+        let at_once = |second_factor, source| Ok(Ruling { second_factor, source, required_from: None });
+        match personal {
+            Requirement::Required => return at_once(SecondFactor::Required, Source::Personal),
+            Requirement::Optional => return at_once(SecondFactor::Optional, Source::Personal),
+            Requirement::Policy if place.nullok => return at_once(SecondFactor::Optional, Source::Nullok),
+            Requirement::Policy => {}
+        }
+        for (number, rule) in (1..).zip(&self.rules) {
+            if rule.matches(user, place, &mut member)? {
+                return Ok(rule.terms.at(now, Source::Rule(number)));
+            }
+        }
+        Ok(self.terms.at(now, Source::Default))
+    }
+
+    /// The first rule, from 1, that matches whatever a later one would, which then is never reached.
+    pub fn covering(&self, later: &Rule) -> Option<usize> {
+        (1..).zip(&self.rules).find_map(|(number, rule)| rule.covers(later).then_some(number))
+    }
+
+    /// The groups that rules name.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter_map(|rule| rule.group.as_deref())
+    }
+}
+
+impl Terms {
+    fn at(self, now: UnixTime, source: Source) -> Ruling {
+        match self.required_from.filter(|from| now < *from) {
+            Some(from) => Ruling { second_factor: SecondFactor::Optional, source, required_from: Some(from) },
+            None => Ruling { second_factor: self.second_factor, source, required_from: None },
+        }
+    }
+}
+
+impl Rule {
+    /// Whether there is anything that could tell one login from another.
+    pub fn has_condition(&self) -> bool {
+        let names = [&self.user, &self.group, &self.service, &self.tty];
+        names.iter().any(|name| name.is_some()) || self.network.is_some()
+    }
+
+    /// Whether this rule matches every login that the other one does.
+    fn covers(&self, other: &Self) -> bool {
+        let names = [
+            (&self.user, &other.user),
+            (&self.group, &other.group),
+            (&self.service, &other.service),
+            (&self.tty, &other.tty),
+        ];
+        let network = match (self.network, other.network) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(mine), Some(its)) => mine.covers(its),
+        };
+        network && names.iter().all(|(mine, its)| mine.is_none() || mine == its)
+    }
+
+    fn matches<E>(
+        &self,
+        user: &str,
+        place: &Place,
+        mut member: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let is =
+            |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
+        let plain = is(&self.user, Some(user))
+            && is(&self.service, Some(&place.service))
+            && is(&self.tty, place.tty.as_deref())
+            && self.network.is_none_or(|network| network.holds(place.rhost.as_deref()));
+        match (&self.group, plain) {
+            (_, false) => Ok(false),
+            (None, true) => Ok(true),
+            (Some(group), true) => member(group),
+        }
+    }
+}
+
+impl Network {
+    /// Reads `ADDRESS/LENGTH`. Bits set beyond the length are an error: whoever wrote them meant something else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (base, length) = text.split_once('/')?;
+        let base: IpAddr = base.parse().ok()?;
+        let most: u32 = if base.is_ipv4() { 32 } else { 128 };
+        let digits_only = length.bytes().all(|byte| byte.is_ascii_digit());
+        let host_bits = most.checked_sub(length.parse().ok().filter(|_| digits_only)?)?;
+        let (base, mask) = (widened(base), u128::MAX.checked_shl(host_bits).unwrap_or(0));
+        (base & mask == base).then_some(Self { base, mask })
+    }
+
+    fn covers(self, other: Self) -> bool {
+        other.base & self.mask == self.base
+            && self.mask & other.mask == self.mask
+            && self.is_mapped() == other.is_mapped()
+    }
+
+    /// Whether the text is an address in this network. A host name never is.
+    pub fn holds(&self, rhost: Option<&str>) -> bool {
+        let inside = |address| address & self.mask == self.base && (self.is_mapped() || !is_mapped(address));
+        rhost.and_then(Address::parse).is_some_and(|Address(address)| inside(address))
+    }
+
+    /// Whether all its addresses are IPv4. In an IPv6 network as wide as `::/0` mapped ones still are none of its own.
+    fn is_mapped(&self) -> bool {
+        is_mapped(self.base) && is_mapped(self.base | !self.mask)
+    }
+}
+
+/// `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
+fn is_mapped(address: u128) -> bool {
+    address >> 32 == 0xffff
+}
+
+impl Address {
+    /// Reads an address, with the scope (`%eth0`) that link-local ones of IPv6 may carry.
+    pub fn parse(text: &str) -> Option<Self> {
+        let scoped = || text.split_once('%')?.0.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+        text.parse().ok().or_else(scoped).map(widened).map(Self)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ipv6Addr::from_bits(self.0).to_canonical().fmt(f)
+    }
+}
+
+fn widened(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(four) => four.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(six) => six.to_bits(),
+    }
+}
+
+impl SecondFactor {
+    /// Reads the word that [`SecondFactor::name`] writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Required, Self::Enroll, Self::Optional, Self::Skip]
+            .into_iter()
+            .find(|second_factor| second_factor.name() == name)
+    }
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Enroll => "enroll",
+            Self::Optional => "optional",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Personal => f.write_str("personal"),
+            Self::Nullok => f.write_str("nullok"),
+            Self::Rule(number) => write!(f, "rule-{number}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

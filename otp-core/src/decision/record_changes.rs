@@ -1,0 +1,87 @@
+//! What becomes of a record in an administrator's hands, as pure functions: no seed is shown or chosen here.
+
+use crate::record::{Credentials, Device, EnrolmentId, Lock, Record, Requirement, State};
+use crate::store::Next;
+
+impl Record {
+    /// The state with the count cleared and the lock open; replay marks and spent codes stay.
+    pub fn unlocked(&self) -> State {
+        State { failures: 0, lock: Lock::Open, ..self.state.clone() }
+    }
+
+    /// The state without the addresses from which no code is asked for.
+    pub fn forgetful(&self) -> State {
+        State { graces: Vec::new(), ..self.state.clone() }
+    }
+
+    /// The same record under a new enrolment id, as every change of credentials needs one.
+    pub fn renewed(&self, enrolment: EnrolmentId) -> Self {
+        let credentials = Credentials {
+            user: self.credentials.user.clone(),
+            uid: self.credentials.uid,
+            enrolment,
+            requirement: self.credentials.requirement,
+            devices: self.credentials.devices.iter().map(Device::duplicate).collect(),
+            recovery: self.credentials.recovery.clone(),
+        };
+        Self { credentials, state: State { enrolment, ..self.state.clone() } }
+    }
+
+    /// The record with another requirement; none where neither a device nor a requirement is left to keep.
+    pub fn with_requirement(&self, requirement: Requirement, enrolment: EnrolmentId) -> Next {
+        if requirement == Requirement::Policy && !self.is_enrolled() {
+            return Next::Nothing;
+        }
+        let mut record = self.renewed(enrolment);
+        record.credentials.requirement = requirement;
+        Next::Record(Box::new(record))
+    }
+
+    /// Devices and recovery codes are forgotten; a requirement set for the user stays, and where there is none, nothing.
+    pub fn without_devices(&self, enrolment: EnrolmentId) -> Next {
+        if self.credentials.requirement == Requirement::Policy {
+            return Next::Nothing;
+        }
+        let credentials = self.renewed(enrolment).credentials;
+        let credentials = Credentials { devices: Vec::new(), recovery: None, ..credentials };
+        Next::Record(Box::new(Record { credentials, state: State::new(enrolment) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures::{NOW, phone, record, token};
+
+    #[test]
+    fn unlocking_clears_count_and_lock_and_nothing_else() {
+        let mut record = record(vec![phone(1), token(2)]);
+        record.state.marks.values_mut().for_each(|mark| *mark = 77);
+        record.state =
+            State { failures: 9, lock: Lock::UntilUnlocked, spent: 0b101, last_accepted: Some(NOW), ..record.state };
+        let expected = State { failures: 0, lock: Lock::Open, ..record.state.clone() };
+        assert_eq!(record.unlocked(), expected);
+    }
+
+    #[test]
+    fn without_devices_a_requirement_is_all_that_stays() {
+        for requirement in [Requirement::Required, Requirement::Optional] {
+            let mut record = record(vec![phone(1)]);
+            record.credentials.requirement = requirement;
+            record.state.failures = 3;
+            let Next::Record(next) = record.without_devices(EnrolmentId([5; 16])) else {
+                panic!("the requirement was lost")
+            };
+            let Credentials { user, uid, enrolment, requirement: kept, devices, recovery } = next.credentials;
+            assert_eq!((user, uid), (record.credentials.user, record.credentials.uid));
+            assert_eq!((enrolment, kept), (EnrolmentId([5; 16]), requirement));
+            assert!(devices.is_empty() && recovery.is_none());
+            assert_eq!(next.state, State::new(EnrolmentId([5; 16])));
+        }
+    }
+
+    #[test]
+    fn without_devices_and_requirement_nothing_stays() {
+        assert!(matches!(record(vec![phone(1)]).without_devices(EnrolmentId([5; 16])), Next::Nothing));
+    }
+}

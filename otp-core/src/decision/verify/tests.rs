@@ -1,0 +1,451 @@
+use super::*;
+use crate::record::{Credentials, Requirement};
+use crate::testing::fixtures::{
+    EQUAL_CODES, LIMITS, NOW, STEP, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token, typed,
+    wrong, wrong_for_the,
+};
+
+fn at(step: u64) -> UnixTime {
+    UnixTime(step * 30 + 10)
+}
+
+/// Decides, keeps the state in the record and hands out the verdict, as a store does.
+fn login(record: &mut Record, attempt: &Attempt, now: UnixTime) -> Verdict {
+    login_under(&LIMITS, record, attempt, now)
+}
+
+fn login_under(limits: &Limits, record: &mut Record, attempt: &Attempt, now: UnixTime) -> Verdict {
+    let (state, verdict) = decide(limits, record, attempt, now);
+    record.state = state;
+    verdict
+}
+
+/// Decides and insists that the state stays as it is.
+fn refused_for_nothing(record: &Record, attempt: &Attempt, now: UnixTime) -> Refusal {
+    let (state, verdict) = decide(&LIMITS, record, attempt, now);
+    assert_eq!(state, record.state);
+    match verdict {
+        Verdict::Refused(why) => why,
+        Verdict::Accepted(accepted) => panic!("accepted by {:?}", accepted.factor),
+    }
+}
+
+fn accepted_by(factor: Factor) -> Verdict {
+    Verdict::Accepted(Accepted { factor, recovery_left: Some(10) })
+}
+
+fn totp(id: u8) -> Verdict {
+    accepted_by(Factor::Totp(DeviceId(id)))
+}
+
+fn hotp(id: u8) -> Verdict {
+    accepted_by(Factor::Hotp(DeviceId(id)))
+}
+
+const REPLAYED: Refusal = Refusal::Replayed { clock_behind: None };
+
+#[test]
+fn the_right_code_is_accepted_and_leaves_its_mark() {
+    let mut record = record(vec![phone(1)]);
+    let before = record.state.clone();
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    let marks = [(DeviceId(1), STEP + 1)].into();
+    assert_eq!(record.state, State { marks, last_accepted: Some(NOW), ..before });
+}
+
+#[test]
+fn a_code_is_accepted_as_it_is_typed() {
+    let text = digits_of(&[1; 20], STEP);
+    let spaced: String = text.chars().flat_map(|digit| [' ', digit]).collect();
+    for text in [&text, &format!(" {text}\n"), &spaced] {
+        assert_eq!(login(&mut record(vec![phone(1)]), &typed(text), NOW), totp(1), "{text:?}");
+    }
+}
+
+#[test]
+fn every_step_of_the_window_is_accepted_and_none_beyond() {
+    for window in [0, 1, 3, 10] {
+        for offset in 0..=window + 2 {
+            for step in [STEP - offset, STEP + offset] {
+                let mut record = record(vec![phone(1)]);
+                let verdict = login_under(&Limits { window, ..LIMITS }, &mut record, &shown(&phone(1), step), NOW);
+                let expected = if offset <= window { totp(1) } else { wrong_for_the(1) };
+                assert_eq!(verdict, expected, "window {window}, offset {offset}");
+                let mark = if offset <= window { step + 1 } else { 0 };
+                assert_eq!(record.state.marks[&DeviceId(1)], mark, "window {window}, offset {offset}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_begins_and_ends_on_the_second() {
+    let (first, last) = (UnixTime(STEP * 30), UnixTime(STEP * 30 + 29));
+    let limits = Limits { window: 0, ..LIMITS };
+    for (now, step, accepted) in
+        [(first, STEP, true), (last, STEP, true), (first, STEP - 1, false), (last, STEP + 1, false)]
+    {
+        let verdict = login_under(&limits, &mut record(vec![phone(1)]), &shown(&phone(1), step), now);
+        assert_eq!(verdict == totp(1), accepted, "step {step} at {now}");
+    }
+}
+
+#[test]
+fn a_code_works_exactly_once_however_it_is_typed_again() {
+    let mut record = record(vec![phone(1)]);
+    let text = digits_of(&[1; 20], STEP);
+    assert_eq!(login(&mut record, &typed(&text), NOW), totp(1));
+    for again in [text.clone(), format!(" {text}"), format!("{text} \t\n"), text.replace("", " ")] {
+        assert_eq!(refused_for_nothing(&record, &typed(&again), NOW), REPLAYED, "{again:?}");
+        assert_eq!(refused_for_nothing(&record, &typed(&again), at(STEP + 1)), REPLAYED, "{again:?}");
+    }
+}
+
+#[test]
+fn every_step_at_or_below_the_mark_is_replayed_and_costs_no_try() {
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP + 1), NOW), totp(1));
+    for step in [STEP - 1, STEP, STEP + 1] {
+        assert_eq!(refused_for_nothing(&record, &shown(&phone(1), step), NOW), REPLAYED, "{step}");
+    }
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP + 2), at(STEP + 1)), totp(1));
+}
+
+#[test]
+fn wrong_codes_are_counted_and_the_right_one_clears_the_count() {
+    let mut record = record(vec![phone(1)]);
+    for failures in 1..=5 {
+        assert_eq!(login(&mut record, &wrong(), NOW), wrong_for_the(failures));
+        assert_eq!(record.state.lock, Lock::Open);
+    }
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    assert_eq!(record.state.failures, 0);
+    assert_eq!(login(&mut record, &wrong(), NOW), wrong_for_the(1));
+}
+
+#[test]
+fn a_wrong_code_changes_the_count_alone() {
+    let record = record(vec![phone(1), token(2)]);
+    let (state, _) = decide(&LIMITS, &record, &wrong(), NOW);
+    assert_eq!(state, State { failures: 1, ..record.state });
+}
+
+#[test]
+fn the_last_allowed_wrong_code_locks() {
+    for after in [1, 2, 6] {
+        let limits = Limits { lock_after: after, ..LIMITS };
+        let mut record = record(vec![phone(1)]);
+        for failures in 1..=after {
+            assert_eq!(record.state.lock, Lock::Open);
+            assert_eq!(login_under(&limits, &mut record, &wrong(), NOW), wrong_for_the(failures));
+        }
+        assert_eq!(record.state.lock, Lock::Until(UnixTime(NOW.0 + 900)));
+    }
+}
+
+fn locked(lock: Lock) -> Record {
+    let mut record = record(vec![phone(1), token(2)]);
+    record.state = State { failures: 6, lock, ..record.state };
+    record
+}
+
+#[test]
+fn while_locked_nothing_changes_and_the_right_code_looks_like_any_other() {
+    for lock in [Lock::Until(UnixTime(NOW.0 + 1)), Lock::UntilUnlocked] {
+        let mut record = locked(lock);
+        record.state.marks.insert(DeviceId(1), STEP);
+        let (right, used) = (shown(&phone(1), STEP), shown(&phone(1), STEP - 1));
+        for attempt in [right, used, shown(&token(2), 0), wrong()] {
+            assert_eq!(refused_for_nothing(&record, &attempt, NOW), Refusal::Locked(lock));
+        }
+        assert_eq!(refused_for_nothing(&record, &Attempt::Malformed, NOW), Refusal::Malformed);
+        assert_eq!(refused_for_nothing(&record, &recovery(10), NOW), Refusal::UnknownRecovery);
+    }
+}
+
+#[test]
+fn a_recovery_code_opens_the_lock() {
+    for lock in [Lock::Until(UnixTime(u64::MAX)), Lock::UntilUnlocked] {
+        let mut record = locked(lock);
+        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(9) };
+        assert_eq!(login(&mut record, &recovery(0), NOW), Verdict::Accepted(expected));
+        assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
+        assert_eq!(record.state.last_accepted, Some(NOW));
+    }
+}
+
+#[test]
+fn when_a_timed_lock_ends_one_more_wrong_code_locks_again() {
+    let mut record = locked(Lock::Until(NOW));
+    assert_eq!(login(&mut record, &wrong(), NOW), wrong_for_the(7));
+    assert_eq!(record.state.lock, Lock::Until(UnixTime(NOW.0 + 900)));
+    let later = UnixTime(NOW.0 + 900);
+    assert_eq!(login(&mut record, &wrong(), later), wrong_for_the(8));
+    assert_eq!(record.state.lock, Lock::Until(UnixTime(later.0 + 900)));
+}
+
+#[test]
+fn when_a_timed_lock_ends_the_right_code_clears_the_count() {
+    let mut record = locked(Lock::Until(NOW));
+    let (second_before, right) = (UnixTime(NOW.0 - 1), shown(&phone(1), STEP));
+    assert_eq!(refused_for_nothing(&record, &right, second_before), Refusal::Locked(Lock::Until(NOW)));
+    assert_eq!(login(&mut record, &right, NOW), totp(1));
+    assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
+}
+
+#[test]
+fn a_lock_until_unlocked_never_ends_by_itself() {
+    let limits = Limits { lock_after: 1, lock_for: LockFor::UntilUnlocked, ..LIMITS };
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login_under(&limits, &mut record, &wrong(), NOW), wrong_for_the(1));
+    assert_eq!(record.state.lock, Lock::UntilUnlocked);
+    let end = UnixTime(u64::MAX);
+    let right = shown(&phone(1), end.0 / 30);
+    assert_eq!(refused_for_nothing(&record, &right, end), Refusal::Locked(Lock::UntilUnlocked));
+}
+
+#[test]
+fn with_the_clock_set_back_a_used_code_stays_refused_and_the_gap_is_told() {
+    let mut record = record(vec![phone(1)]);
+    for step in STEP - 3..=STEP {
+        assert_eq!(login(&mut record, &shown(&phone(1), step), at(step)), totp(1));
+    }
+    // The code of STEP can have been accepted one step early at the soonest.
+    let soonest = (STEP - 1) * 30;
+    for step in [STEP - 100, STEP - 3] {
+        let clock_behind = Some(Seconds(soonest - at(step).0));
+        let why = refused_for_nothing(&record, &shown(&phone(1), step), at(step));
+        assert_eq!(why, Refusal::Replayed { clock_behind }, "{step}");
+    }
+    for now in [UnixTime(soonest), at(STEP - 1), at(STEP)] {
+        assert_eq!(refused_for_nothing(&record, &shown(&phone(1), STEP - 1), now), REPLAYED, "{now}");
+    }
+}
+
+#[test]
+fn with_the_clock_set_back_a_code_of_the_right_time_looks_wrong_and_the_gap_is_told() {
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    // The phone keeps the right time; this machine is an hour behind.
+    let now = at(STEP - 120);
+    let clock_behind = Some(Seconds((STEP - 1) * 30 - now.0));
+    let verdict = login(&mut record, &shown(&phone(1), STEP + 1), now);
+    assert_eq!(verdict, Verdict::Refused(Refusal::Wrong { failures: 1, clock_behind }));
+}
+
+#[test]
+fn each_device_is_asked_and_named() {
+    let devices = || vec![phone(1), phone(2), token(5)];
+    for (attempt, verdict) in
+        [(shown(&phone(1), STEP), totp(1)), (shown(&phone(2), STEP), totp(2)), (shown(&token(5), 4), hotp(5))]
+    {
+        let mut record = record(devices());
+        assert_eq!(login(&mut record, &attempt, NOW), verdict);
+        let raised: Vec<_> = record.state.marks.values().filter(|mark| **mark > 0).collect();
+        assert_eq!(raised.len(), 1);
+    }
+}
+
+#[test]
+fn a_code_that_two_devices_show_is_spent_for_both() {
+    let twin = Device { id: DeviceId(2), ..phone(1) };
+    let mut record = record(vec![phone(1), twin]);
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    assert_eq!(record.state.marks, [(DeviceId(1), STEP + 1), (DeviceId(2), STEP + 1)].into());
+    assert_eq!(refused_for_nothing(&record, &shown(&phone(1), STEP), NOW), REPLAYED);
+}
+
+#[test]
+fn a_code_used_with_one_device_may_still_be_good_for_its_twin() {
+    // Two seeds can show the same code by chance as well: what counts is each device's own mark.
+    let twin = Device { id: DeviceId(2), ..phone(1) };
+    let mut record = record(vec![phone(1), twin]);
+    record.state.marks = [(DeviceId(1), STEP + 1), (DeviceId(2), STEP)].into();
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(2));
+    assert_eq!(record.state.marks, [(DeviceId(1), STEP + 1), (DeviceId(2), STEP + 1)].into());
+}
+
+#[test]
+fn a_device_keeps_the_digits_period_and_hash_it_was_enrolled_with() {
+    let device = Device {
+        kind: Kind::Totp(Period::try_from(60).unwrap()),
+        algorithm: Algorithm::Sha512,
+        digits: Digits::try_from(8).unwrap(),
+        ..phone(1)
+    };
+    let step = NOW.0 / 60;
+    assert_eq!(login(&mut record(vec![device.duplicate()]), &shown(&device, step), NOW), totp(1));
+    assert_eq!(login(&mut record(vec![device.duplicate()]), &shown(&device, step + 2), NOW), wrong_for_the(1));
+}
+
+#[test]
+fn a_code_with_other_digits_than_the_devices_counts_as_wrong() {
+    let eight = Device { digits: Digits::try_from(8).unwrap(), ..phone(1) };
+    let long = code_of(&eight, STEP);
+    let six = digits_of(&[1; 20], STEP);
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login(&mut record, &Attempt::Code(long), NOW), wrong_for_the(1));
+    assert_eq!(login(&mut record, &typed(&format!("0{six}")), NOW), wrong_for_the(2));
+    assert_eq!(login(&mut record, &typed(&format!("{six}0")), NOW), wrong_for_the(3));
+}
+
+#[test]
+fn a_token_may_have_shown_ten_codes_that_nobody_typed() {
+    for ahead in 0..=12 {
+        let mut record = record(vec![token(1)]);
+        record.state.marks.insert(DeviceId(1), 500);
+        let verdict = login(&mut record, &shown(&token(1), 500 + ahead), NOW);
+        let (expected, mark) = if ahead <= 10 { (hotp(1), 501 + ahead) } else { (wrong_for_the(1), 500) };
+        assert_eq!(verdict, expected, "{ahead}");
+        assert_eq!(record.state.marks[&DeviceId(1)], mark, "{ahead}");
+    }
+}
+
+#[test]
+fn a_token_code_that_was_used_or_skipped_is_replayed() {
+    let mut record = record(vec![token(1)]);
+    assert_eq!(login(&mut record, &shown(&token(1), 7), NOW), hotp(1));
+    for counter in 0..=7 {
+        assert_eq!(refused_for_nothing(&record, &shown(&token(1), counter), NOW), REPLAYED, "{counter}");
+    }
+    assert_eq!(login(&mut record, &shown(&token(1), 18), NOW), hotp(1));
+    // Further back than we look it is as wrong as any other.
+    assert_eq!(login(&mut record, &shown(&token(1), 8), NOW), wrong_for_the(1));
+}
+
+#[test]
+fn of_two_equal_codes_of_a_token_one_is_good_and_so_are_those_between() {
+    let (first, second) = EQUAL_CODES;
+    assert_eq!(digits_of(&[1; 20], first), digits_of(&[1; 20], second));
+    let mut record = record(vec![token(1)]);
+    record.state.marks.insert(DeviceId(1), first);
+    assert_eq!(login(&mut record, &shown(&token(1), first), NOW), hotp(1));
+    for counter in first + 1..second {
+        assert_eq!(refused_for_nothing(&record, &shown(&token(1), second), NOW), REPLAYED, "{counter}");
+        assert_eq!(login(&mut record, &shown(&token(1), counter), NOW), hotp(1), "{counter}");
+    }
+    assert_eq!(refused_for_nothing(&record, &shown(&token(1), second), NOW), REPLAYED);
+    assert_eq!(login(&mut record, &shown(&token(1), second + 1), NOW), hotp(1));
+}
+
+#[test]
+fn of_two_equal_codes_in_the_window_of_a_phone_one_is_good() {
+    let (first, second) = (888_811, 888_813);
+    assert_eq!(digits_of(&[1; 20], first), digits_of(&[1; 20], second));
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login(&mut record, &shown(&phone(1), first), at(first + 1)), totp(1));
+    for now in first + 1..=second + 1 {
+        assert_eq!(refused_for_nothing(&record, &shown(&phone(1), second), at(now)), REPLAYED, "{now}");
+    }
+}
+
+#[test]
+fn the_clock_means_nothing_to_a_token() {
+    let mut record = record(vec![token(1)]);
+    for (counter, now) in [(0, u64::MAX), (1, 0), (2, NOW.0)] {
+        assert_eq!(login(&mut record, &shown(&token(1), counter), UnixTime(now)), hotp(1), "{counter}");
+    }
+    assert_eq!(refused_for_nothing(&record, &shown(&token(1), 2), UnixTime(0)), REPLAYED);
+}
+
+#[test]
+fn who_is_not_enrolled_is_refused_whatever_they_type() {
+    let stranger = Record::stranger(&alice());
+    let decoy = decoy().unwrap();
+    for attempt in [wrong(), shown(&decoy, STEP), recovery(0)] {
+        assert_eq!(refused_for_nothing(&stranger, &attempt, NOW), Refusal::NotEnrolled);
+    }
+    assert_eq!(refused_for_nothing(&stranger, &Attempt::Malformed, NOW), Refusal::Malformed);
+}
+
+#[test]
+fn a_requirement_without_a_device_is_no_enrolment() {
+    let full = record(vec![]);
+    let credentials = Credentials { requirement: Requirement::Required, recovery: None, ..full.credentials };
+    let record = Record { credentials, state: full.state };
+    for attempt in [wrong(), recovery(0)] {
+        assert_eq!(refused_for_nothing(&record, &attempt, NOW), Refusal::NotEnrolled);
+    }
+}
+
+#[test]
+fn what_is_malformed_spends_nothing() {
+    let record = record(vec![phone(1)]);
+    for text in ["", " ", "12345", "123456789", "hunter2", "ABCD-EFGH-IJKL-MNO"] {
+        assert_eq!(refused_for_nothing(&record, &typed(text), NOW), Refusal::Malformed, "{text:?}");
+    }
+}
+
+#[test]
+fn each_recovery_code_works_once_and_the_rest_are_counted() {
+    let mut record = record(vec![phone(1)]);
+    for (left, n) in (0..10).rev().zip([3, 0, 9, 1, 2, 4, 5, 6, 7, 8]) {
+        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(left) };
+        assert_eq!(login(&mut record, &recovery(n), NOW), Verdict::Accepted(expected), "{n}");
+        assert_eq!(refused_for_nothing(&record, &recovery(n), NOW), Refusal::Spent, "{n}");
+    }
+    assert_eq!(record.state.marks, [(DeviceId(1), 0)].into());
+    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(0) };
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), Verdict::Accepted(expected));
+}
+
+#[test]
+fn an_unknown_recovery_code_costs_no_try() {
+    let with = record(vec![phone(1)]);
+    assert_eq!(refused_for_nothing(&with, &recovery(10), NOW), Refusal::UnknownRecovery);
+    let without = Record { credentials: Credentials { recovery: None, ..with.credentials }, state: with.state };
+    assert_eq!(refused_for_nothing(&without, &recovery(0), NOW), Refusal::UnknownRecovery);
+}
+
+#[test]
+fn where_no_recovery_codes_were_issued_none_are_counted() {
+    let with = record(vec![phone(1)]);
+    let mut without = Record { credentials: Credentials { recovery: None, ..with.credentials }, state: with.state };
+    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None };
+    assert_eq!(login(&mut without, &shown(&phone(1), STEP), NOW), Verdict::Accepted(expected));
+}
+
+#[test]
+fn recovery_codes_of_an_earlier_set_are_unknown() {
+    let mut record = record(vec![phone(1)]);
+    record.credentials.recovery = Some(crate::codes::recovery::RecoverySet { salt: [8; 16], ..ten_codes() });
+    assert_eq!(refused_for_nothing(&record, &recovery(0), NOW), Refusal::UnknownRecovery);
+}
+
+#[test]
+fn a_device_without_a_mark_accepts_nothing() {
+    for device in [phone(1), token(1)] {
+        let mut record = record(vec![device.duplicate()]);
+        record.state.marks.clear();
+        for counter in [0, STEP] {
+            let (state, verdict) = decide(&LIMITS, &record, &shown(&device, counter), NOW);
+            assert!(matches!(verdict, Verdict::Refused(_)));
+            assert!(state.marks.is_empty());
+        }
+    }
+}
+
+#[test]
+fn at_the_ends_of_time_nothing_overflows() {
+    for (now, step) in [(0, 0), (0, 10), (29, 0), (u64::MAX, u64::MAX / 30), (u64::MAX, u64::MAX / 30 - 10)] {
+        let limits = Limits { window: 10, ..LIMITS };
+        let (mut record, now) = (record(vec![phone(1)]), UnixTime(now));
+        assert_eq!(login_under(&limits, &mut record, &shown(&phone(1), step), now), totp(1), "{step}");
+        let again = decide(&limits, &record, &shown(&phone(1), step), now).1;
+        assert_eq!(again, Verdict::Refused(REPLAYED), "{step}");
+    }
+    let mut record = record(vec![phone(1)]);
+    record.state.failures = u32::MAX;
+    assert_eq!(login(&mut record, &wrong(), UnixTime(u64::MAX)), wrong_for_the(u32::MAX));
+    assert_eq!(record.state.lock, Lock::Until(UnixTime(u64::MAX)));
+}
+
+#[test]
+fn a_token_at_the_last_counter_is_used_up() {
+    let mut record = record(vec![token(1)]);
+    record.state.marks.insert(DeviceId(1), u64::MAX);
+    assert_eq!(refused_for_nothing(&record, &shown(&token(1), u64::MAX), NOW), REPLAYED);
+    record.state.marks.insert(DeviceId(1), u64::MAX - 1);
+    assert_eq!(login(&mut record, &shown(&token(1), u64::MAX - 1), NOW), hotp(1));
+    assert_eq!(record.state.marks[&DeviceId(1)], u64::MAX);
+}

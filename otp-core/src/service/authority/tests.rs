@@ -1,0 +1,128 @@
+//! What is kept of a login beyond the decision: an address, and what would have been refused.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::Swap;
+use crate::testing::fixtures::{NOW, STEP, alice, digits_of, of_version_1, phone, record, site};
+
+/// A site where alice has these devices.
+struct Here {
+    site: Site,
+    _directory: TempDir,
+}
+
+impl Here {
+    fn new(config: &str, devices: u8) -> Self {
+        let (site, directory) = site(config);
+        let record = record((1..=devices).map(phone).collect());
+        assert_eq!(site.store().unwrap().replace(&alice(), None, &record).unwrap(), Swap::Done);
+        Self { site, _directory: directory }
+    }
+
+    fn demand(&self, rhost: Option<&str>, now: UnixTime) -> Demand {
+        LocalAuthority::for_account(&self.site, alice()).unwrap().demand(&from(rhost), now).unwrap()
+    }
+
+    fn verify(&self, rhost: Option<&str>, code: &str) -> Verdict {
+        let typed = Typed::new(code.as_bytes().to_vec());
+        LocalAuthority::for_account(&self.site, alice()).unwrap().verify(&from(rhost), &typed, NOW).unwrap()
+    }
+
+    fn stored(&self) -> Record {
+        self.site.store().unwrap().read(&alice()).unwrap().unwrap()
+    }
+}
+
+fn from(rhost: Option<&str>) -> Place {
+    Place { rhost: rhost.map(str::to_owned), ..Place::default() }
+}
+
+fn right() -> String {
+    digits_of(&[1; 20], STEP)
+}
+
+fn wrong() -> String {
+    digits_of(&[99; 20], STEP)
+}
+
+const HOME: Option<&str> = Some("192.0.2.1");
+
+#[test]
+fn an_address_is_remembered_for_as_long_as_the_site_says_and_no_other_is() {
+    let here = Here::new("[grace]\nfor = \"1h\"", 1);
+    let after = |seconds| NOW.after(Seconds(seconds));
+    assert_eq!(here.demand(HOME, NOW), Demand::Code);
+    assert!(matches!(here.verify(HOME, &wrong()), Verdict::Refused(_)));
+    assert_eq!(here.demand(HOME, NOW), Demand::Code, "a refusal is nothing to remember");
+    assert!(matches!(here.verify(HOME, &right()), Verdict::Accepted(_)));
+    assert_eq!([NOW, after(3599)].map(|now| here.demand(HOME, now)), [Demand::Remembered, Demand::Remembered]);
+    assert_eq!(here.demand(HOME, after(3601)), Demand::Code);
+    assert_eq!(here.demand(HOME, UnixTime(NOW.0 - 1)), Demand::Code, "a success in the future is none");
+    for elsewhere in [Some("192.0.2.2"), Some("host.example.org"), None] {
+        assert_eq!(here.demand(elsewhere, NOW), Demand::Code, "{elsewhere:?}");
+    }
+}
+
+#[test]
+fn without_grace_or_an_address_nothing_is_remembered() {
+    for (config, rhost) in [("", HOME), ("[grace]\nfor = \"1h\"", None)] {
+        let here = Here::new(config, 1);
+        assert!(matches!(here.verify(rhost, &right()), Verdict::Accepted(_)));
+        assert!(here.stored().state.graces.is_empty(), "{config}");
+        assert_eq!(here.demand(rhost, NOW), Demand::Code);
+    }
+}
+
+#[test]
+fn an_address_means_nothing_once_the_device_is_gone() {
+    let here = Here::new("[policy]\nsecond_factor = \"required\"\n[grace]\nfor = \"1h\"", 0);
+    let mut state = here.stored().state;
+    state.remember(Address::parse("192.0.2.1").unwrap(), NOW);
+    let ended = Record { state, ..here.stored() };
+    assert!(!remembers(&ended, Address::parse("192.0.2.1").unwrap(), Seconds(3600), NOW));
+    assert_eq!(here.demand(HOME, NOW), Demand::Code);
+}
+
+#[test]
+fn in_a_rollout_what_would_have_been_refused_is_noted() {
+    for (config, devices, noted) in [("enforce = false", 1, true), ("", 1, false), ("enforce = false", 0, false)] {
+        let here = Here::new(config, devices);
+        assert!(matches!(here.verify(HOME, &wrong()), Verdict::Refused(_)));
+        let unenforced = here.stored().state.unenforced;
+        assert_eq!(unenforced.map(|it| (it.at, it.why)), noted.then(|| (NOW, "wrong".into())), "{config:?} {devices}");
+    }
+    let here = Here::new("enforce = false", 1);
+    assert!(matches!(here.verify(HOME, &right()), Verdict::Accepted(_)));
+    assert!(here.stored().state.unenforced.is_none());
+}
+
+#[test]
+fn who_has_no_device_is_met_as_the_policy_says() {
+    let met = |second_factor: &str, devices| {
+        let config = format!("[policy]\nsecond_factor = \"{second_factor}\"");
+        match Here::new(&config, devices).demand(HOME, NOW) {
+            Demand::Nothing(_) => "let in",
+            Demand::SetUp(_) => "set up",
+            Demand::Code => "asked",
+            Demand::Remembered => "remembered",
+        }
+    };
+    let policies = ["required", "enroll", "optional", "skip"];
+    assert_eq!(policies.map(|policy| met(policy, 0)), ["asked", "set up", "let in", "let in"]);
+    assert_eq!(policies.map(|policy| met(policy, 1)), ["asked", "asked", "asked", "let in"]);
+}
+
+#[test]
+fn of_version_1_the_state_tells_whether_there_was_a_device() {
+    let here = Here::new("[policy]\nsecond_factor = \"optional\"", 1);
+    let file = here.site.config.state_directory.join("alice.toml");
+    let text = of_version_1(&fs::read_to_string(&file).unwrap());
+    fs::write(&file, &text).unwrap();
+    assert_eq!(here.demand(HOME, NOW), Demand::Code);
+    fs::write(&file, text.split_once("\n[[device]]").unwrap().0).unwrap();
+    let alice = LocalAuthority::for_account(&here.site, alice()).unwrap();
+    assert!(matches!(alice.demand(&from(HOME), NOW), Err(Error::Store(_))));
+}

@@ -1,0 +1,169 @@
+//! Setting up a device, in steps that cannot be skipped: an offer, a right code, recovery codes, and only then a record.
+
+use zeroize::Zeroizing;
+
+use crate::codes::attempt::Code;
+use crate::codes::recovery::{RecoveryCode, RecoverySet};
+use crate::decision::enrollment::{Confirmed, NotConfirmed, Pending};
+use crate::error::Error;
+use crate::protocol::request::{Confidential, Offer};
+use crate::record::{DeviceName, EnrolmentId, Record, Requirement};
+use crate::store::{Next, change};
+use crate::system::config_file::Site;
+use crate::value::time::UnixTime;
+use crate::value::user::Account;
+
+/// Where random bytes come from.
+pub type Entropy = fn(&mut [u8]) -> Result<(), Error>;
+
+/// The record for which an offer was made: what it replaces, when it is activated, must still be this.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// There was no device.
+    NotEnrolled,
+    /// There was, and a code or recovery code of it was given.
+    Proved(EnrolmentId),
+}
+
+/// A new device that was offered and has not shown a code.
+pub struct SetUp<'a> {
+    site: &'a Site,
+    account: Account,
+    entropy: Entropy,
+    basis: Basis,
+    pending: Pending,
+}
+
+/// A new device that has shown a right code, with its recovery codes. Nothing is stored yet.
+pub struct Ready<'a> {
+    site: &'a Site,
+    account: Account,
+    basis: Basis,
+    confirmed: Confirmed,
+    enrolment: EnrolmentId,
+    codes: Vec<RecoveryCode>,
+    set: Option<RecoverySet>,
+}
+
+/// The code was not the new device's; the offer still stands.
+pub struct NotReady<'a> {
+    /// The same offer.
+    pub set_up: SetUp<'a>,
+    /// Seconds by which the device's clock is ahead (or, negative, behind), where the code shows it.
+    pub clock_off: Option<i64>,
+}
+
+impl<'a> SetUp<'a> {
+    /// Draws a seed.
+    pub fn begin(site: &'a Site, account: Account, entropy: Entropy, basis: Basis) -> Result<Self, Error> {
+        let config = &site.config.code;
+        let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
+        entropy(&mut seed)?;
+        let name = DeviceName::parse("authenticator").ok_or(Error::Entropy)?;
+        let pending = Pending::new(seed, name, config, site.config.limits.window).ok_or(Error::Entropy)?;
+        Ok(Self { site, account, entropy, basis, pending })
+    }
+
+    /// The same offer, made for what the record is by now.
+    pub fn based_on(self, basis: Basis) -> Self {
+        Self { basis, ..self }
+    }
+
+    /// The seed in Base32.
+    pub fn key(&self) -> Zeroizing<String> {
+        self.pending.secret().base32()
+    }
+
+    /// The seed as a QR code carries it.
+    pub fn uri(&self) -> Zeroizing<String> {
+        self.pending.uri(&self.site.issuer(), self.account.name.as_str())
+    }
+
+    /// The seed in every form that an app or token takes.
+    pub fn offer(&self) -> Offer {
+        let (algorithm, digits, period) = self.pending.shape();
+        Offer {
+            user: self.account.name.as_str().to_owned(),
+            secret: Confidential::new(&self.key()),
+            hex: Confidential::new(&self.pending.secret().hex()),
+            uri: Confidential::new(&self.uri()),
+            issuer: self.site.issuer(),
+            algorithm: algorithm.name().to_owned(),
+            digits: digits.get(),
+            period: period.get(),
+        }
+    }
+
+    /// Takes a code as proof that the seed arrived, and draws recovery codes.
+    pub fn check(self, code: Option<&Code>, now: UnixTime) -> Result<Result<Ready<'a>, NotReady<'a>>, Error> {
+        let Some(code) = code else {
+            return Ok(Err(NotReady { set_up: self, clock_off: None }));
+        };
+        let Self { site, account, entropy, basis, pending } = self;
+        match pending.confirm(code, now) {
+            Ok(confirmed) => {
+                let (codes, set) = new_recovery_codes(site, entropy)?;
+                let enrolment = new_enrolment(entropy)?;
+                Ok(Ok(Ready { site, account, basis, confirmed, enrolment, codes, set }))
+            }
+            Err(NotConfirmed { pending, clock_off }) => {
+                Ok(Err(NotReady { set_up: Self { site, account, entropy, basis, pending }, clock_off }))
+            }
+        }
+    }
+}
+
+impl Ready<'_> {
+    /// To be shown once.
+    pub fn recovery_codes(&self) -> Vec<Confidential> {
+        revealed(&self.codes)
+    }
+
+    /// Puts the device in force; `false` if the record is not what the offer was made for any more.
+    pub fn activate(&self) -> Result<bool, Error> {
+        let store = self.site.store()?;
+        Ok(change(&store, &self.account, |record| {
+            let found = match record {
+                Some(record) if record.is_enrolled() => Basis::Proved(record.credentials.enrolment),
+                Some(_) | None => Basis::NotEnrolled,
+            };
+            if found != self.basis {
+                return (Next::Keep, false);
+            }
+            let requirement = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
+            let new: Record = self.confirmed.record(&self.account, requirement, self.enrolment, self.set.clone());
+            (Next::Record(Box::new(new)), true)
+        })?)
+    }
+}
+
+/// A name for a new version of somebody's credentials.
+pub fn new_enrolment(entropy: Entropy) -> Result<EnrolmentId, Error> {
+    let mut id = [0; 16];
+    entropy(&mut id)?;
+    Ok(EnrolmentId(id))
+}
+
+/// As many recovery codes as the site hands out, and what is stored of them.
+pub(crate) fn new_recovery_codes(
+    site: &Site,
+    entropy: Entropy,
+) -> Result<(Vec<RecoveryCode>, Option<RecoverySet>), Error> {
+    let mut salt = [0; 16];
+    entropy(&mut salt)?;
+    let codes: Result<Vec<_>, Error> = (0..site.config.recovery_codes)
+        .map(|_| {
+            let mut random = Zeroizing::new([0; 10]);
+            entropy(random.as_mut_slice())?;
+            Ok(RecoveryCode::new(*random))
+        })
+        .collect();
+    let codes = codes?;
+    let set = (!codes.is_empty()).then(|| RecoverySet::of(salt, &codes));
+    Ok((codes, set))
+}
+
+/// Recovery codes on their way to whoever shows them.
+pub(crate) fn revealed(codes: &[RecoveryCode]) -> Vec<Confidential> {
+    codes.iter().map(|code| Confidential::new(&code.reveal())).collect()
+}

@@ -1,0 +1,51 @@
+//! Everybody's records, for administration.
+
+use std::os::unix::fs::MetadataExt;
+
+use nix::errno::Errno;
+
+use super::{FileStore, Names};
+use crate::record::{Credentials, Record};
+use crate::store::StoreError;
+use crate::value::user::{Account, UserName};
+
+impl FileStore {
+    /// The stems of all records, and a call for each file that was come by on the way, of which there may be millions.
+    /// The only place that lists the directory.
+    pub fn stems(&self, mut step: impl FnMut()) -> Result<Vec<String>, StoreError> {
+        let failed = |error| StoreError::System { action: "list", path: self.path.clone(), error };
+        let mut stems = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            step();
+            stems.extend(name.to_str().and_then(|name| name.strip_suffix(".toml")).map(str::to_owned));
+        }
+        stems.sort_unstable();
+        Ok(stems)
+    }
+
+    /// The record behind a stem, with the account that its credentials name. Each file is read once, unless there is
+    /// something wrong with it.
+    pub fn read_of<E: From<StoreError>>(
+        &self,
+        stem: &str,
+        account: impl FnOnce(&UserName) -> Result<Account, E>,
+    ) -> Result<(Account, Option<Record>), E> {
+        let name = format!("{stem}.toml");
+        let gone = || self.failed("open", &name, Errno::ENOENT);
+        let (file, metadata) = self.open_trusted(&name, None)?.ok_or_else(gone)?;
+        let credentials = self.read_credentials(&file, metadata.len(), &name, Credentials::decode)?;
+        let account = account(&credentials.user)?;
+        let names = Names::of(&account);
+        if names.credentials == name
+            && metadata.uid() == account.uid
+            && credentials.belongs_to(&account).is_ok()
+            && let Ok(record) = self.read_state(&account, &names, credentials)
+        {
+            return Ok((account, Some(record)));
+        }
+        // What is wrong, and whether it still is, is found as for everybody who asks about this account.
+        let record = self.read(&account)?;
+        Ok((account, record))
+    }
+}

@@ -1,0 +1,94 @@
+//! What is written, made durable and taken away.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
+
+use super::file_names::Names;
+use super::slots::SECOND_SLOT;
+use super::{FileStore, Held};
+use crate::record::{Damage, Slot, State};
+use crate::store::StoreError;
+use crate::value::user::Account;
+
+impl FileStore {
+    /// Overwrites the spare slot with the next state, and flushes it.
+    pub(super) fn write_slot(&self, held: &Held, state: &State) -> Result<(), StoreError> {
+        let name = held.name.as_str();
+        // A slot of the same number would not be the present one, and a code could be accepted again.
+        let next = held.sequence.checked_add(1);
+        let next = next.ok_or_else(|| self.damaged(name, Damage::Mismatch("no sequence number follows")))?;
+        let slot = Slot { sequence: next, state: state.clone() };
+        let bytes =
+            slot.encode().ok_or_else(|| self.damaged(name, Damage::Mismatch("the state does not fit its slot")))?;
+        let offset = if held.spare == 0 { 0 } else { SECOND_SLOT };
+        held.state.write_all_at(&bytes, offset).map_err(|error| self.failed("write", name, error))?;
+        held.state.sync_data().map_err(|error| self.failed("flush", name, error))
+    }
+
+    /// Makes a new file that only its user can open, whatever the umask; root makes it for the user.
+    pub(super) fn create(&self, name: &str, account: &Account, contents: &[u8]) -> Result<File, StoreError> {
+        let file = self.create_empty(name).map_err(|error| self.failed("create", name, error))?;
+        self.fill(&file, name, account, contents).map(|()| file)
+    }
+
+    pub(super) fn create_empty(&self, name: &str) -> Result<File, Errno> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&self.directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
+    }
+
+    /// Gives an empty file to its user, then its contents, and flushes it.
+    pub(super) fn fill(
+        &self,
+        mut file: &File,
+        name: &str,
+        account: &Account,
+        contents: &[u8],
+    ) -> Result<(), StoreError> {
+        let written = (|| {
+            fchmod(file, Mode::S_IRUSR | Mode::S_IWUSR)?;
+            if geteuid().is_root() {
+                fchown(file, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?;
+            }
+            file.write_all(contents)?;
+            file.sync_all()
+        })();
+        written.map_err(|error| {
+            // Best effort: the name is cleared again before its next use in any case.
+            let _ = self.unlink(name);
+            self.failed("write", name, error)
+        })
+    }
+
+    /// Makes what became of a file's name durable. The helper may enter the directory but not open it for reading; it
+    /// flushes the file, which brings that to disk too on the journalling file systems that Linux offers.
+    pub(super) fn settle(&self, name: &str, file: Option<&File>) -> Result<(), StoreError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        match (openat(&self.directory, ".", flags, Mode::empty()).map(File::from), file) {
+            (Ok(directory), _) => directory.sync_all().map_err(|error| self.unflushed("", error)),
+            (Err(Errno::EACCES), Some(file)) => file.sync_all().map_err(|error| self.unflushed(name, error)),
+            (Err(error), _) => Err(self.unflushed("", error.into())),
+        }
+    }
+
+    pub(super) fn unlink(&self, name: &str) -> Result<bool, StoreError> {
+        match unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(error) => Err(self.failed("remove", name, error)),
+        }
+    }
+
+    /// Removes what processes left behind that were killed. Called with the lock: nobody is writing new credentials, and
+    /// nobody needs another state. What is root's a user cannot remove; it is in nobody's way.
+    pub(super) fn sweep(&self, names: &Names) {
+        for name in names.beside() {
+            let _ = self.unlink(&name);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Alice, her devices and her recovery codes: who and what the tests are about.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+
+use nix::unistd::geteuid;
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use crate::codes::attempt::{Attempt, Code, Typed};
+use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period};
+use crate::codes::recovery::{RecoveryCode, RecoverySet};
+use crate::config::Config;
+use crate::decision::verify::{Accepted, Factor, Limits, LockFor, Refusal, Verdict};
+use crate::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
+use crate::system::config_file::Site;
+use crate::value::secret::Secret;
+use crate::value::time::{Seconds, UnixTime};
+use crate::value::user::{Account, UserName};
+
+/// The tenth second of a step of thirty.
+pub(crate) const NOW: UnixTime = UnixTime(1_763_750_020);
+
+/// The step that [`NOW`] lies in.
+pub(crate) const STEP: u64 = NOW.0 / 30;
+
+/// As shipped.
+pub(crate) const LIMITS: Limits = Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) };
+
+/// The group that may enter the state directory.
+pub(crate) const GROUP: u32 = 4242;
+
+/// An empty state directory, as the package makes it.
+pub(crate) fn state_directory() -> TempDir {
+    assert!(geteuid().is_root(), "this test makes files for several users: run it as root");
+    let directory = tempfile::tempdir().unwrap();
+    chown(directory.path(), Some(0), Some(GROUP)).unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o1730)).unwrap();
+    directory
+}
+
+/// A site with these lines in its configuration, and its records in a directory that goes with the second.
+pub(crate) fn site(lines: &str) -> (Site, TempDir) {
+    let directory = state_directory();
+    let text = format!("issuer = \"Example\"\nstate_directory = {:?}\n{lines}", directory.path());
+    let path = Path::new("/etc/pam_otp/pam_otp.toml");
+    (Site { config: Config::parse(path, &text).unwrap(), path: path.to_owned() }, directory)
+}
+
+pub(crate) fn named(name: &str, uid: u32) -> Account {
+    Account { name: UserName::parse(name).unwrap(), uid, gid: uid }
+}
+
+pub(crate) fn alice() -> Account {
+    named("alice", 1000)
+}
+
+/// A time-based device whose seed no device with another id has.
+pub(crate) fn phone(id: u8) -> Device {
+    Device {
+        id: DeviceId(id),
+        name: DeviceName::parse("phone").unwrap(),
+        kind: Kind::Totp(Period::THIRTY),
+        secret: Secret::new(Zeroizing::new(vec![id; 20])).unwrap(),
+        algorithm: Algorithm::Sha1,
+        digits: Digits::SIX,
+        created: UnixTime(NOW.0 - 86_400),
+    }
+}
+
+/// Two counters, within reach of one look, at which the first device shows the same digits.
+pub(crate) const EQUAL_CODES: (u64, u64) = (98_831, 98_838);
+
+/// A counter-based device.
+pub(crate) fn token(id: u8) -> Device {
+    Device { kind: Kind::Hotp, ..phone(id) }
+}
+
+/// The code that a device shows for a step or counter.
+pub(crate) fn shown(device: &Device, counter: u64) -> Attempt {
+    Attempt::Code(code_of(device, counter))
+}
+
+pub(crate) fn code_of(device: &Device, counter: u64) -> Code {
+    Generator::new(&device.secret, device.algorithm, device.digits).code(counter).unwrap()
+}
+
+/// What alice types when all is well.
+pub(crate) fn right() -> Attempt {
+    shown(&phone(1), STEP)
+}
+
+/// The code of a device that none of the records has.
+pub(crate) fn wrong() -> Attempt {
+    shown(&phone(99), STEP)
+}
+
+/// What comes of the right code.
+pub(crate) fn by_phone() -> Verdict {
+    Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10) })
+}
+
+/// What comes of it once more.
+pub(crate) const REPLAYED: Verdict = Verdict::Refused(Refusal::Replayed { clock_behind: None });
+
+/// What comes of so many wrong codes in a row.
+pub(crate) fn wrong_for_the(failures: u32) -> Verdict {
+    Verdict::Refused(Refusal::Wrong { failures, clock_behind: None })
+}
+
+/// The same as a person reads it, from the library and not from the code under test.
+pub(crate) fn digits_of(seed: &[u8], counter: u64) -> String {
+    let builder = totp_rs::Builder::new().with_secret(seed.to_vec()).with_step_duration(1);
+    builder.build_noncompliant().generate(counter).to_string()
+}
+
+pub(crate) fn typed(text: &str) -> Attempt {
+    Attempt::parse(&Typed::new(text.as_bytes().to_vec()))
+}
+
+/// The n-th of Alice's ten recovery codes; from the eleventh on, somebody else's.
+pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
+    RecoveryCode::new([n; 10])
+}
+
+pub(crate) fn recovery(n: u8) -> Attempt {
+    Attempt::Recovery(recovery_code(n))
+}
+
+pub(crate) fn ten_codes() -> RecoverySet {
+    let codes: Vec<_> = (0..10).map(recovery_code).collect();
+    RecoverySet::of([7; 16], &codes)
+}
+
+/// Alice's record: these devices, ten recovery codes, and nothing happened yet.
+pub(crate) fn record(devices: Vec<Device>) -> Record {
+    let Account { name: user, uid, .. } = alice();
+    let enrolment = EnrolmentId([1; 16]);
+    let mut state = State::new(enrolment);
+    state.marks = devices.iter().map(|device| (device.id, 0)).collect();
+    let (requirement, recovery) = (Requirement::Policy, Some(ten_codes()));
+    Record::new(Credentials { user, uid, enrolment, requirement, devices, recovery }, state).unwrap()
+}
+
+/// The file of somebody's credentials as the first version wrote it, which had no counts.
+pub(crate) fn of_version_1(text: &str) -> String {
+    let new = ["recovery_codes = ", "devices = "];
+    let lines = text.lines().filter(|line| !new.iter().any(|key| line.starts_with(key)));
+    lines.map(|line| format!("{line}\n")).collect::<String>().replacen("version = 2", "version = 1", 1)
+}
+
+/// The same record as of another enrolment, in which nothing happened yet.
+pub(crate) fn enrolled_anew(record: &Record, number: u8) -> Record {
+    let enrolment = EnrolmentId([number; 16]);
+    let Credentials { user, uid, requirement, devices, recovery, .. } = &record.credentials;
+    let devices: Vec<_> = devices.iter().map(Device::duplicate).collect();
+    let mut state = State::new(enrolment);
+    state.marks = devices.iter().map(|device| (device.id, 0)).collect();
+    let (user, recovery) = (user.clone(), recovery.clone());
+    Record {
+        credentials: Credentials { user, uid: *uid, enrolment, requirement: *requirement, devices, recovery },
+        state,
+    }
+}
