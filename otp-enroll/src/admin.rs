@@ -1,11 +1,11 @@
 //! For the system administrator: who has what, unlock, reset, disable, check. Never shows a seed.
 
+mod accounts;
 mod check;
 mod doctor;
 mod explain;
 mod import;
 mod list;
-mod people;
 mod report;
 mod sessions;
 
@@ -22,12 +22,12 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
-use self::people::Names;
+use self::accounts::Names;
 use crate::cli::{Admin, Common, Whom};
-use crate::desk::{self, account};
-use crate::own::{self, Changed};
-use crate::problem::Problem;
-use crate::say::Voice;
+use crate::client::{self, account};
+use crate::error::Problem;
+use crate::ui::output::Voice;
+use crate::user::commands::{self, Changed};
 
 /// Runs one command.
 pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(), Problem> {
@@ -83,7 +83,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         Admin::Show { user } => {
             let account = account(user)?;
             let record = store.read(&account).map_err(Error::from)?;
-            own::show(&Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), UnixTime::now()), voice)
+            commands::show(&Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), UnixTime::now()), voice)
         }
         Admin::Unlock { users } => {
             each(users, voice, "unlocked", "was not locked", |account| restate(&store, account, Record::unlocked))
@@ -152,7 +152,7 @@ fn every(
         let telling = match act(account) {
             Ok(changed) => {
                 if changed {
-                    desk::log(&Event::Change { user, by: getuid().as_raw(), what, why: None });
+                    client::log(&Event::Change { user, by: getuid().as_raw(), what, why: None });
                     affected.push(account.clone());
                 }
                 let said = if changed { what.replace('-', " ") } else { otherwise.to_owned() };
@@ -186,8 +186,8 @@ impl NotDone<'_> {
 /// Who is meant.
 fn accounts(whom: &Whom, voice: &Voice) -> Result<Vec<Account>, Problem> {
     match &whom.group {
-        Some(group) => people::of_group(group, voice),
-        None if whom.all => people::all(voice),
+        Some(group) => accounts::of_group(group, voice),
+        None if whom.all => accounts::all(voice),
         None => whom.users.iter().map(|user| account(user)).collect(),
     }
 }

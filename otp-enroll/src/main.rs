@@ -3,20 +3,26 @@
 #![forbid(unsafe_code)]
 
 mod admin;
-mod alternate;
 mod cli;
-mod desk;
-mod guide;
-mod image;
-mod listing;
-mod new_file;
-mod own;
-mod page;
-mod problem;
-mod progress;
-mod say;
-mod scripted;
-mod terminal;
+mod client;
+mod error;
+mod private_file;
+mod ui {
+    //! The terminal: what is printed, asked and shown.
+    pub(crate) mod alternate_screen;
+    pub(crate) mod layout;
+    pub(crate) mod listing;
+    pub(crate) mod output;
+    pub(crate) mod progress;
+    pub(crate) mod terminal;
+}
+mod user {
+    //! The commands for one's own second factor.
+    pub(crate) mod commands;
+    pub(crate) mod interactive;
+    pub(crate) mod qr_image;
+    pub(crate) mod scripted;
+}
 
 use std::env;
 use std::process::ExitCode;
@@ -25,9 +31,10 @@ use clap::Parser;
 use nix::sys::resource::{Resource, setrlimit};
 
 use crate::cli::{Cli, Command};
-use crate::desk::Desk;
-use crate::problem::Problem;
-use crate::say::Voice;
+use crate::client::Desk;
+use crate::error::Problem;
+use crate::ui::output::{self, Voice};
+use crate::user::commands;
 
 fn main() -> ExitCode {
     // A core file would hold what is on the screen.
@@ -51,7 +58,7 @@ fn misread(error: &clap::Error) -> ! {
     if error.use_stderr() && env::args_os().any(|argument| argument == "--json") {
         let text = error.render().to_string();
         let what: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-        say::complain_in_json(&Problem::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
+        output::complain_in_json(&Problem::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
     }
     error.exit()
 }
@@ -61,22 +68,22 @@ fn run(cli: &Cli, voice: &Voice) -> Result<(), Problem> {
         return Err(Problem::Usage(what));
     }
     if let Some(Command::Completions { shell }) = &cli.command {
-        return say::print(&shell.completions());
+        return output::print(&shell.completions());
     }
     if let Some(Command::Admin(command)) = &cli.command {
         return admin::run(command, &cli.common, voice);
     }
-    let site = desk::site(&cli.common)?;
+    let site = client::site(&cli.common)?;
     let mut desk = Desk::open(site.as_ref(), &cli.common)?;
     match &cli.command {
-        None => own::set_up(&mut desk, &cli.enrolment, voice),
-        Some(Command::Reset(enrolment)) => own::reset(&mut desk, enrolment, voice),
-        Some(Command::Status) => own::status(&mut desk, voice),
-        Some(Command::List) => own::list(&mut desk, voice),
-        Some(Command::Disable { yes }) => own::disable(&mut desk, *yes, voice),
-        Some(Command::Recovery { save_recovery }) => own::recovery(&mut desk, save_recovery.as_deref(), voice),
-        Some(Command::Forget) => own::forget(&mut desk, voice),
-        Some(Command::Test) => own::test(&mut desk, voice),
+        None => commands::set_up(&mut desk, &cli.enrolment, voice),
+        Some(Command::Reset(enrolment)) => commands::reset(&mut desk, enrolment, voice),
+        Some(Command::Status) => commands::status(&mut desk, voice),
+        Some(Command::List) => commands::list(&mut desk, voice),
+        Some(Command::Disable { yes }) => commands::disable(&mut desk, *yes, voice),
+        Some(Command::Recovery { save_recovery }) => commands::recovery(&mut desk, save_recovery.as_deref(), voice),
+        Some(Command::Forget) => commands::forget(&mut desk, voice),
+        Some(Command::Test) => commands::test(&mut desk, voice),
         Some(Command::Admin(_) | Command::Completions { .. }) => Ok(()), // served above, without a user of their own
     }
 }

@@ -9,8 +9,8 @@ use otp_core::system::config_file::{self, Site};
 use serde::Serialize;
 
 use crate::cli::Common;
-use crate::problem::Problem;
-use crate::say::Voice;
+use crate::error::Problem;
+use crate::ui::output::Voice;
 
 /// What `admin check` answers to a script.
 #[derive(Serialize)]

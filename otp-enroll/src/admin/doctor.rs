@@ -1,9 +1,9 @@
 //! Who would be locked out, and who let in against policy, before anybody tries: PAM files, sshd, configuration, clock.
 
-mod dispatch;
-mod line;
-mod role;
+mod module_kind;
+mod pam_conf;
 mod service;
+mod simulate;
 mod sshd;
 mod stack;
 
@@ -19,14 +19,14 @@ use serde::Serialize;
 
 use self::service::Guarded;
 use self::stack::Folders;
+use super::accounts::Names;
 use super::check;
 use super::explain::{self, Outcome};
-use super::people::Names;
 use crate::cli::Common;
-use crate::page;
-use crate::problem::Problem;
-use crate::progress::Progress;
-use crate::say::Voice;
+use crate::error::Problem;
+use crate::ui::layout;
+use crate::ui::output::Voice;
+use crate::ui::progress::Progress;
 
 /// Names that are given; more are counted.
 const NAMED: usize = 5;
@@ -94,7 +94,7 @@ impl Finding {
     fn text(&self, columns: usize) -> String {
         let told = format!("{}: {}", self.subjects.join(", "), self.what);
         let lines = |text: &str, indent: usize| {
-            page::wrap(text, columns.saturating_sub(indent)).join(&format!("\n{:indent$}", ""))
+            layout::wrap(text, columns.saturating_sub(indent)).join(&format!("\n{:indent$}", ""))
         };
         format!("{:<8} {}\n{:9}-> {}", self.severity.name(), lines(&told, 9), "", lines(&self.mend, 12))
     }
@@ -165,7 +165,7 @@ fn tell(guarded: &[Guarded], findings: Vec<Finding>, voice: &Voice) -> Result<()
     let diagnosis = Diagnosis { services, findings };
     voice.result(&diagnosis, || {
         let columns = terminal_size::terminal_size().map_or(usize::MAX, |(columns, _)| columns.0.into());
-        let mut lines = page::wrap(&asked, columns);
+        let mut lines = layout::wrap(&asked, columns);
         lines.extend(diagnosis.findings.iter().map(|finding| finding.text(columns)));
         if faults == 0 {
             lines.push("No fault was found.".to_owned());
@@ -206,7 +206,7 @@ fn refused(
     let mut progress = Progress::new("asking the policy", names.len(), voice);
     for name in names {
         progress.step();
-        let Some(account) = super::people::person(&name)? else { continue };
+        let Some(account) = super::accounts::person(&name)? else { continue };
         let record = match store.read(&account).map_err(Error::from) {
             Ok(record) => record,
             Err(error) => {

@@ -10,8 +10,8 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 use serde::Serialize;
 
-use crate::problem::Problem;
-use crate::say::Voice;
+use crate::error::Problem;
+use crate::ui::output::Voice;
 
 /// What a login would be, while refusals are enforced.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]

@@ -1,8 +1,8 @@
 //! Enrols many users at once, with the devices that they have in another module's file.
 
-mod crowd;
-mod file;
-mod oath;
+mod pam_oath;
+mod seed_file;
+mod workers;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,13 +18,13 @@ use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use super::NotDone;
-use crate::alternate::ScreenError;
 use crate::cli::ForeignFile;
-use crate::desk;
-use crate::own::Changed;
-use crate::problem::Problem;
-use crate::progress::Progress;
-use crate::say::Voice;
+use crate::client;
+use crate::error::Problem;
+use crate::ui::alternate_screen::ScreenError;
+use crate::ui::output::Voice;
+use crate::ui::progress::Progress;
+use crate::user::commands::Changed;
 
 /// What is to be imported, and how.
 pub(super) struct Asked<'a> {
@@ -77,9 +77,9 @@ pub(super) fn import(asked: &Asked<'_>, store: &FileStore, voice: &Voice) -> Res
     if is_to_be_meant {
         voice.somebody_to_ask()?;
     }
-    let text = file::read(asked.file, voice)?;
+    let text = seed_file::read(asked.file, voice)?;
     let found = match asked.format {
-        ForeignFile::Oath => oath::read(&text, UnixTime::now()),
+        ForeignFile::Oath => pam_oath::read(&text, UnixTime::now()),
     };
     let people = found.or_else(|faults| refuse(&faults, asked.file, voice))?;
     if is_to_be_meant {
@@ -102,7 +102,7 @@ fn enrol(people: &impl People, asked: &Asked<'_>, store: &FileStore, voice: &Voi
     let mut progress = Progress::new("importing", count, voice);
     let act = |place| one(people, place, asked, store).unwrap_or_else(Answer::Failed);
     let mut untold = None;
-    crowd::each(count, &STOP, act, |place, answer| {
+    workers::each(count, &STOP, act, |place, answer| {
         progress.clear();
         if let Err(problem) = tally.report(people.name(place), &answer, asked.dry_run, voice) {
             // Nobody listens any more: as good as an interruption.
@@ -137,7 +137,7 @@ fn one(people: &impl People, place: usize, asked: &Asked<'_>, store: &FileStore)
         Outcome::Already | Outcome::HasOthers | Outcome::Unfit => None,
     };
     if let Some(what) = what {
-        desk::log(&Event::Change { user: account.name.as_str(), by: getuid().as_raw(), what, why: None });
+        client::log(&Event::Change { user: account.name.as_str(), by: getuid().as_raw(), what, why: None });
     }
     Ok(Answer::Done(outcome))
 }

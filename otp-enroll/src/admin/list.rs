@@ -10,13 +10,13 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
+use super::accounts::{self, Names};
 use super::explain::{self, Outcome};
-use super::people::{self, Names};
-use crate::listing::Listing;
-use crate::own;
-use crate::problem::Problem;
-use crate::progress::Progress;
-use crate::say::Voice;
+use crate::error::Problem;
+use crate::ui::listing::Listing;
+use crate::ui::output::Voice;
+use crate::ui::progress::Progress;
+use crate::user::commands;
 
 /// A record that cannot be used, in a list of those that can.
 #[derive(Serialize)]
@@ -63,7 +63,7 @@ fn line(status: &Status, width: usize) -> String {
     let lock = match status.lock.as_str() {
         "open" => "-".into(),
         "until-unlocked" => "until unlocked".into(),
-        time => format!("until {}", own::moment(time)),
+        time => format!("until {}", commands::moment(time)),
     };
     let (user, left, requirement) = (&status.user, status.recovery_codes_left, &status.requirement);
     format!("{user:<width$}  {factor:<9}  {left:>8}  {requirement:<8}  {lock}")
@@ -117,7 +117,7 @@ pub(super) fn without_device(
             if stem.is_some_and(|stem| seen.binary_search(&stem).is_ok()) {
                 continue;
             }
-            let Some(account) = people::person(name)? else { continue };
+            let Some(account) = accounts::person(name)? else { continue };
             let user = account.name.as_str();
             match outcome(site, store, &account, &place, now) {
                 Ok(None) => {}

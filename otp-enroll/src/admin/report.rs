@@ -7,13 +7,13 @@ use otp_core::system::config_file::Site;
 use otp_core::value::user::Account;
 use serde::Serialize;
 
+use super::accounts::Names;
 use super::list;
-use super::people::Names;
-use crate::listing::Listing;
-use crate::own;
-use crate::problem::Problem;
-use crate::progress::Progress;
-use crate::say::Voice;
+use crate::error::Problem;
+use crate::ui::listing::Listing;
+use crate::ui::output::Voice;
+use crate::ui::progress::Progress;
+use crate::user::commands;
 
 /// The last login of somebody that would have been refused.
 #[derive(Serialize)]
@@ -45,8 +45,9 @@ pub(super) fn report(site: &Site, store: &FileStore, service: &str, voice: &Voic
             if let Some((account, Unenforced { at, why })) = unenforced {
                 let (user, at) = (account.name.as_str(), at.to_string());
                 let refused = WouldHaveBeenRefused { user, at, why: &why };
-                listing
-                    .result(&mut progress, &refused, || format!("{user:<24}  {}  {why}", own::moment(&refused.at)))?;
+                listing.result(&mut progress, &refused, || {
+                    format!("{user:<24}  {}  {why}", commands::moment(&refused.at))
+                })?;
             }
             if has_device {
                 with_device.push(stem);

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use otp_core::value::user::Account;
 
-use crate::problem::Problem;
-use crate::say::Voice;
+use crate::error::Problem;
+use crate::ui::output::Voice;
 
 /// Names who of them has a session, asks, and ends their sessions through logind. The requirement stands, whatever comes
 /// of this.

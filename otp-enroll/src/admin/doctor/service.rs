@@ -9,9 +9,9 @@ use std::path::Path;
 use otp_core::config::module_arguments::Arguments;
 use otp_core::decision::policy::{self, Policy, Rule, SecondFactor};
 
-use super::dispatch::{Answer, Way, ways};
-use super::line::Group;
-use super::role::Role;
+use super::module_kind::Role;
+use super::pam_conf::Group;
+use super::simulate::{Answer, Way, ways};
 use super::stack::{Folders, Module, Place, Stack, Unreadable};
 use super::{Finding, sshd};
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::line::{Control, Group, Line, is_include, is_substack, lines};
+use super::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
 
 /// Where libpam has its files, as distributions build it.
 const PAM_FOLDERS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];

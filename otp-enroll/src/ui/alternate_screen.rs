@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use nix::unistd::{getpgrp, tcgetpgrp};
 use zeroize::Zeroizing;
 
-use crate::terminal::Terminal;
+use crate::ui::terminal::Terminal;
 
 /// Exit code of a program that was interrupted: 128 and the number of SIGINT, as a shell reports it.
 pub(crate) const INTERRUPTED: i32 = 130;

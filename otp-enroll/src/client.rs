@@ -11,7 +11,7 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
 use crate::cli::Common;
-use crate::problem::Problem;
+use crate::error::Problem;
 
 /// Takes a request and gives the answer.
 pub(crate) enum Desk<'a> {

@@ -11,9 +11,9 @@ use otp_core::qr::TooLong;
 use otp_core::record::Lock;
 use otp_core::value::time::Seconds;
 
-use crate::alternate::ScreenError;
-use crate::new_file::FileError;
-use crate::terminal::AskError;
+use crate::private_file::FileError;
+use crate::ui::alternate_screen::ScreenError;
+use crate::ui::terminal::AskError;
 
 /// Why a command was not done.
 #[derive(Debug)]

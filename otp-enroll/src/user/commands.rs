@@ -7,12 +7,12 @@ use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Reply, R
 use serde::Serialize;
 
 use crate::cli::Enrolment;
-use crate::desk::{Desk, unexpected};
-use crate::guide;
-use crate::new_file;
-use crate::problem::Problem;
-use crate::say::Voice;
-use crate::scripted;
+use crate::client::{Desk, unexpected};
+use crate::error::Problem;
+use crate::private_file;
+use crate::ui::output::Voice;
+use crate::user::interactive;
+use crate::user::scripted;
 
 const PROOF: &str = "Current code or recovery code: ";
 
@@ -47,7 +47,7 @@ fn prepare(enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
     let terminal = voice.terminal()?;
     scripted::somewhere_for_codes(enrolment.save_recovery.as_deref(), terminal.interactive)?;
     match enrolment.picture().map_err(Problem::Usage)? {
-        Some((_, path)) => Ok(new_file::can_be_written(&path)?),
+        Some((_, path)) => Ok(private_file::can_be_written(&path)?),
         None => Ok(()),
     }
 }
@@ -63,14 +63,14 @@ fn enrol(
     let proved = proof.is_some();
     let Reply::Offer(offer) = desk.ask(Request::Enrol { proof })? else { return Err(unexpected()) };
     if let Some((kind, path)) = &picture {
-        guide::draw(*kind, path, &offer)?;
+        interactive::draw(*kind, path, &offer)?;
     }
     let save = enrolment.save_recovery.as_deref();
     let enrolled = if voice.json || !terminal.interactive {
         scripted::enrol(desk, &offer, save, voice, &mut terminal)
     } else {
-        let if_interrupted = if proved { guide::OLD_STAYS } else { guide::NOTHING_CHANGED };
-        guide::enrol(desk, &offer, if_interrupted, save, voice)
+        let if_interrupted = if proved { interactive::OLD_STAYS } else { interactive::NOTHING_CHANGED };
+        interactive::enrol(desk, &offer, if_interrupted, save, voice)
     };
     enrolled.map_err(|problem| if proved { problem.although_proved() } else { problem })
 }
@@ -166,7 +166,7 @@ pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, voice: &Voice) 
     if voice.json || !terminal.interactive {
         scripted::recovery_codes(&codes, &status.user, save, voice)
     } else {
-        guide::recovery_codes(&mut terminal, &codes, &status.user, save, voice)
+        interactive::recovery_codes(&mut terminal, &codes, &status.user, save, voice)
     }
 }
 

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::problem::Problem;
-use crate::say::Voice;
+use crate::error::Problem;
+use crate::ui::output::Voice;
 
 /// Far more than ten million users.
 const LARGEST: usize = 1 << 30;

@@ -7,15 +7,15 @@ use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request}
 use otp_core::qr::Qr;
 use otp_core::system::config_file::host_name;
 
-use crate::alternate::AlternateScreen;
 use crate::cli::PictureKind;
-use crate::desk::{Desk, unexpected};
-use crate::image;
-use crate::new_file;
-use crate::page::{self, page};
-use crate::problem::{Problem, declined_text};
-use crate::say::Voice;
-use crate::terminal::{AskError, Terminal};
+use crate::client::{Desk, unexpected};
+use crate::error::{Problem, declined_text};
+use crate::private_file;
+use crate::ui::alternate_screen::AlternateScreen;
+use crate::ui::layout::{self, page};
+use crate::ui::output::Voice;
+use crate::ui::terminal::{AskError, Terminal};
+use crate::user::qr_image;
 
 /// What an interruption says to whoever had no second factor before, and to whoever proved that the old one is theirs.
 pub(crate) const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
@@ -27,8 +27,8 @@ const CODES_UNSEEN: &str =
 pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), Problem> {
     let qr = Qr::of(offer.uri.expose())?;
     match kind {
-        PictureKind::Svg => new_file::write(path, image::svg(&qr).as_bytes())?,
-        PictureKind::Png => new_file::write(path, &image::png(&qr)?)?,
+        PictureKind::Svg => private_file::write(path, qr_image::svg(&qr).as_bytes())?,
+        PictureKind::Png => private_file::write(path, &qr_image::png(&qr)?)?,
     }
     Ok(())
 }
@@ -114,9 +114,9 @@ fn hand_out(
     }
     loop {
         let mut terminal = Terminal::here();
-        let page = page::whole(&terminal, &sheet(codes, user, &note));
+        let page = layout::whole(&terminal, &sheet(codes, user, &note));
         let is_first = page.is_ok() && !shown;
-        let page = page.unwrap_or_else(|rows| page::text(&terminal, &wants_room(codes.len(), rows, &note)));
+        let page = page.unwrap_or_else(|rows| layout::text(&terminal, &wants_room(codes.len(), rows, &note)));
         screen.show(&page).map_err(Problem::Output)?;
         if is_first {
             terminal.forget_what_is_typed(); // Enter was pressed twice, or pasted: nobody has read this page yet
@@ -174,7 +174,7 @@ pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Res
         text.push_str(code.expose());
         text.push('\n');
     }
-    Ok(new_file::write(path, text.as_bytes())?)
+    Ok(private_file::write(path, text.as_bytes())?)
 }
 
 /// The text beside the QR code.

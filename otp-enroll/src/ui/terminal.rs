@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use nix::sys::termios::{FlushArg, tcflush};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::alternate;
+use crate::ui::alternate_screen;
 use otp_core::qr::Paint;
 
 /// What is taken for granted where a terminal does not say: the size of a VT100.
@@ -89,13 +89,13 @@ impl Terminal {
     /// Asks for a line. Without a terminal the question is not shown, and the answer is read all the same.
     pub(crate) fn ask(&mut self, prompt: &str) -> Result<Line, AskError> {
         if self.interactive {
-            alternate::ask(prompt)?;
+            alternate_screen::ask(prompt)?;
         }
         // Not std's standard input: its buffer would keep what was typed, and take more than this line.
         let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let answer = read_line(input);
         if self.interactive {
-            alternate::answered(!matches!(answer, Err(AskError::Closed)))?; // Ctrl-D is none
+            alternate_screen::answered(!matches!(answer, Err(AskError::Closed)))?; // Ctrl-D is none
         }
         answer
     }

@@ -6,9 +6,9 @@ use otp_core::protocol::request::Confidential;
 use serde::Serialize;
 
 use crate::cli::Common;
-use crate::page;
-use crate::problem::Problem;
-use crate::terminal::Terminal;
+use crate::error::Problem;
+use crate::ui::layout;
+use crate::ui::terminal::Terminal;
 
 /// How this run speaks.
 pub(crate) struct Voice {
@@ -68,9 +68,9 @@ impl Voice {
             complain_in_json(problem);
         }
         let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
-        let mut lines = page::wrap(&format!("otp-enroll: {problem}"), columns);
+        let mut lines = layout::wrap(&format!("otp-enroll: {problem}"), columns);
         if let Some(hint) = problem.hint() {
-            lines.extend(page::wrap(&hint, columns.saturating_sub(2)).iter().map(|line| format!("  {line}")));
+            lines.extend(layout::wrap(&hint, columns.saturating_sub(2)).iter().map(|line| format!("  {line}")));
         }
         let text = lines.join("\n") + "\n";
         // There is nobody left to tell.

@@ -2,7 +2,7 @@
 
 use std::{iter, slice};
 
-use crate::terminal::Terminal;
+use crate::ui::terminal::Terminal;
 use otp_core::qr::Qr;
 
 /// Columns between the QR code and the text.

@@ -4,9 +4,9 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::problem::Problem;
-use crate::progress::Progress;
-use crate::say::Voice;
+use crate::error::Problem;
+use crate::ui::output::Voice;
+use crate::ui::progress::Progress;
 
 /// A pipe takes as much whole or not at all (PIPE_BUF), so that whoever reads from it never sees a part of a line,
 /// however this ends.

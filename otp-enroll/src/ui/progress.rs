@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::alternate::INTERRUPTED;
-use crate::say::Voice;
+use crate::ui::alternate_screen::INTERRUPTED;
+use crate::ui::output::Voice;
 
 /// One piece of work, in steps of about the same length.
 pub(crate) struct Progress {

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::line::Action;
-use super::role::Role;
+use super::module_kind::Role;
+use super::pam_conf::Action;
 use super::stack::{Entry, Stack, What};
 
 /// What a module, or a whole stack, answers.

@@ -9,12 +9,12 @@ use std::path::Path;
 use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
 use serde::Serialize;
 
-use crate::desk::{Desk, unexpected};
-use crate::guide;
-use crate::new_file;
-use crate::problem::Problem;
-use crate::say::Voice;
-use crate::terminal::{AskError, Terminal};
+use crate::client::{Desk, unexpected};
+use crate::error::Problem;
+use crate::private_file;
+use crate::ui::output::Voice;
+use crate::ui::terminal::{AskError, Terminal};
+use crate::user::interactive;
 
 /// The last line of a set-up.
 #[derive(Serialize)]
@@ -58,7 +58,7 @@ pub(crate) fn recovery_codes(
     save: Option<&Path>,
     voice: &Voice,
 ) -> Result<(), Problem> {
-    let saved = save.map(|path| guide::save_codes(path, codes, user));
+    let saved = save.map(|path| interactive::save_codes(path, codes, user));
     // The codes are written even if they could not be saved: they exist nowhere else.
     let written = voice.result(&Active { user, changed: true, recovery_codes: codes }, || {
         codes.iter().map(Confidential::expose).collect::<Vec<_>>().join("\n")
@@ -74,7 +74,7 @@ pub(crate) fn recovery_codes(
 /// output that nobody reads. (One that was closed is /dev/null by the time we run.)
 pub(crate) fn somewhere_for_codes(save: Option<&Path>, shown: bool) -> Result<(), Problem> {
     match save {
-        Some(path) => Ok(new_file::can_be_written(path)?),
+        Some(path) => Ok(private_file::can_be_written(path)?),
         None if shown || !is_null(&io::stdout()) => Ok(()),
         None => Err(Problem::Usage(
             "standard output is closed or /dev/null, which would lose the recovery codes: say --save-recovery FILE"

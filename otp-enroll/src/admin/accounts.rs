@@ -13,9 +13,9 @@ use otp_core::error::Error;
 use otp_core::system::config_file;
 use otp_core::value::user::Account;
 
-use crate::problem::Problem;
-use crate::progress::Progress;
-use crate::say::Voice;
+use crate::error::Problem;
+use crate::ui::output::Voice;
+use crate::ui::progress::Progress;
 
 /// Numeric ids from here on are people's (UID_MIN in login.defs), but for `nobody`; those of a domain are far above.
 const FIRST_PERSON: u32 = 1000;
