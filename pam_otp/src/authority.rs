@@ -12,8 +12,8 @@ use otp_core::service::authority::{Demand, LocalAuthority};
 use otp_core::system::config_file::{self, Site};
 use otp_core::value::time::UnixTime;
 
-use crate::caller::Caller;
 use crate::outcome::Failure;
+use crate::privileges::Caller;
 
 /// Whoever knows whether a code is good.
 pub(crate) enum Authority<'a> {

@@ -11,7 +11,7 @@ use pam::conv::Conv;
 use pam::items::{AuthTok, Item, RHost, Service, Tty, User};
 use pam::module::PamHandle;
 
-use crate::native;
+use crate::ffi;
 
 /// Microseconds that libpam waits (more or less, at its choice) before the host hears of a refusal.
 const FAIL_DELAY: u32 = 2_000_000;
@@ -122,7 +122,7 @@ impl Host for PamHost<'_> {
     }
 
     fn hand_on(&mut self, password: &Typed) -> bool {
-        native::set_password(self.handle, password.expose())
+        ffi::set_password(self.handle, password.expose())
     }
 
     fn tell(&self, text: &str) {
@@ -134,31 +134,31 @@ impl Host for PamHost<'_> {
     }
 
     fn log(&self, event: &Event<'_>) {
-        native::syslog(self.handle, priority(event.severity()), &event.to_string());
+        ffi::syslog(self.handle, priority(event.severity()), &event.to_string());
     }
 
     fn debug(&self, line: &str) {
-        native::syslog(self.handle, LOG_DEBUG, line);
+        ffi::syslog(self.handle, LOG_DEBUG, line);
     }
 
     fn delay_failure(&mut self) {
-        native::fail_delay(self.handle, FAIL_DELAY);
+        ffi::fail_delay(self.handle, FAIL_DELAY);
     }
 
     fn set_mark(&mut self, user: &str) -> bool {
         let mark = [MARK.to_bytes(), b"=", user.as_bytes()].concat();
-        CString::new(mark).is_ok_and(|mark| native::putenv(self.handle, &mark))
+        CString::new(mark).is_ok_and(|mark| ffi::putenv(self.handle, &mark))
     }
 
     fn unmark(&mut self) {
         // libpam complains in the log about a variable that is not there.
         if self.mark().is_some() {
-            native::putenv(self.handle, MARK);
+            ffi::putenv(self.handle, MARK);
         }
     }
 
     fn mark(&self) -> Option<Vec<u8>> {
-        native::getenv(self.handle, MARK)
+        ffi::getenv(self.handle, MARK)
     }
 }
 

@@ -1,10 +1,10 @@
 //! `pam_otp.so`: PAM in, PAM out. The story of a login is told in `login`.
 
-mod answer;
 mod authority;
-mod caller;
+mod enrollment;
+mod ffi;
 mod host;
 mod login;
-mod native;
 mod outcome;
-mod set_up;
+mod password_and_code;
+mod privileges;

@@ -9,10 +9,10 @@ use otp_core::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use otp_core::service::authority::Demand;
 use otp_core::system::config_file::Site;
 
-use crate::answer;
 use crate::authority::Authority;
 use crate::host::Host;
 use crate::outcome::{Failure, Outcome};
+use crate::password_and_code;
 
 /// What a person sees when it is not their fault.
 const NOT_POSSIBLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";
@@ -67,9 +67,11 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
         Demand::Code => {}
         Demand::Remembered => {
             // Who types password and code as one cannot know that nobody looks at the code this time.
-            if arguments.forward_pass && answer::earlier(host, site, arguments)?.is_none() && host.password().is_none()
+            if arguments.forward_pass
+                && password_and_code::earlier(host, site, arguments)?.is_none()
+                && host.password().is_none()
             {
-                answer::ask(host, user, site, arguments)?;
+                password_and_code::ask(host, user, site, arguments)?;
             }
             let verdict = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
             host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
@@ -94,12 +96,12 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
         }
     }
 
-    let mut earlier = answer::earlier(host, site, arguments)?;
+    let mut earlier = password_and_code::earlier(host, site, arguments)?;
     loop {
         // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
         let (code, last) = match earlier.take() {
             Some(code) => (code, arguments.first_pass == FirstPass::Use),
-            None => (answer::ask(host, user, site, arguments)?, true),
+            None => (password_and_code::ask(host, user, site, arguments)?, true),
         };
         let verdict = authority.verify(&place, &code)?;
         // What the verdict rests on is on disk by now: only what was done is logged.
@@ -117,7 +119,7 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
                     host.warn(&site.config.refused);
                     host.delay_failure();
                 } else if arguments.forward_pass && why == Refusal::NotEnrolled {
-                    answer::rejoin(host, &code);
+                    password_and_code::rejoin(host, &code);
                 }
                 return Ok(Outcome::Refused(why));
             }

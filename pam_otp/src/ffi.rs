@@ -10,9 +10,9 @@ use pam::constants::{PAM_DELETE_CRED, PAM_SILENT, PamFlag, PamResultCode};
 use pam::module::{PamHandle, PamHooks};
 use zeroize::Zeroizing;
 
+use crate::enrollment;
 use crate::host::PamHost;
 use crate::login;
-use crate::set_up;
 
 /// The module, as pam-bindings wants to be told of it.
 pub struct PamOtp;
@@ -27,21 +27,21 @@ impl PamHooks for PamOtp {
 
     fn acct_mgmt(handle: &mut PamHandle, _: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         silence_panics();
-        set_up::account(&PamHost::new(handle, flags & PAM_SILENT != 0)).pam_code()
+        enrollment::account(&PamHost::new(handle, flags & PAM_SILENT != 0)).pam_code()
     }
 
     fn sm_chauthtok(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         silence_panics();
         // Never silent: what set-up has to show is the key that it then asks about.
         let mut host = PamHost::new(handle, false);
-        set_up::change_tokens(&mut host, &arguments, flags & PAM_PRELIM_CHECK != 0).pam_code()
+        enrollment::change_tokens(&mut host, &arguments, flags & PAM_PRELIM_CHECK != 0).pam_code()
     }
 
     /// Left to the default, PAM_IGNORE, a stack in which this module stands alone would fail here after a good login.
     fn sm_setcred(handle: &mut PamHandle, _: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         silence_panics();
         let mut host = PamHost::new(handle, flags & PAM_SILENT != 0);
-        set_up::set_credentials(&mut host, flags & PAM_DELETE_CRED != 0).pam_code()
+        enrollment::set_credentials(&mut host, flags & PAM_DELETE_CRED != 0).pam_code()
     }
 }
 

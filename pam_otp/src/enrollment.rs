@@ -20,10 +20,10 @@ use otp_core::system::config_file::{self, Site};
 use otp_core::value::time::UnixTime;
 use zeroize::Zeroizing;
 
-use crate::caller::Caller;
 use crate::host::Host;
 use crate::login::failed;
 use crate::outcome::{Failure, SetUpOutcome};
+use crate::privileges::Caller;
 
 /// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;
