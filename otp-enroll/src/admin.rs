@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod import;
 mod list;
+mod not_done;
 mod report;
 mod sessions;
 
@@ -20,9 +21,9 @@ use otp_core::store::{FileStore, Next, StoreError, change};
 use otp_core::system::config_file::{self, Site};
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
-use serde::Serialize;
 
 use self::accounts::Names;
+use self::not_done::NotDone;
 use crate::cli::{Admin, Common, Whom};
 use crate::client::{self, account};
 use crate::error::Problem;
@@ -167,20 +168,6 @@ fn every(
         told = told.and(telling);
     }
     Ok((affected, if failures == 0 { told } else { Err(Problem::NotDone(failures)) }))
-}
-
-/// Somebody for whom a command could not be done, among others for whom it was.
-#[derive(Serialize)]
-struct NotDone<'a> {
-    user: &'a str,
-    error: String,
-    hint: &'a str,
-}
-
-impl NotDone<'_> {
-    fn tell(&self, voice: &Voice) -> Result<(), Problem> {
-        voice.result(self, || format!("{}: not done: {}; {}", self.user, self.error, self.hint))
-    }
 }
 
 /// Who is meant.

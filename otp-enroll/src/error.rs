@@ -11,10 +11,6 @@ use otp_core::qr::TooLong;
 use otp_core::record::Lock;
 use otp_core::value::time::Seconds;
 
-use crate::private_file::FileError;
-use crate::ui::alternate_screen::ScreenError;
-use crate::ui::terminal::AskError;
-
 /// Why a command was not done.
 #[derive(Debug)]
 pub(crate) enum Problem {
@@ -341,6 +337,86 @@ impl From<TooLong> for Problem {
 impl From<png::EncodingError> for Problem {
     fn from(error: png::EncodingError) -> Self {
         Self::Png(error)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum AskError {
+    /// The input has ended: there will be no answer.
+    Closed,
+    /// The terminal failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AskError::Closed => f.write_str("the input ended before the question was answered"),
+            AskError::Io(error) => write!(f, "the terminal cannot be used: {error}"),
+        }
+    }
+}
+
+impl From<io::Error> for AskError {
+    fn from(error: io::Error) -> Self {
+        AskError::Io(error)
+    }
+}
+
+/// Why the alternate screen could not be entered.
+#[derive(Debug)]
+pub(crate) enum ScreenError {
+    /// The terminal failed.
+    Io(io::Error),
+    /// Signals cannot be watched.
+    Signals(ctrlc::Error),
+}
+
+impl fmt::Display for ScreenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ScreenError::Io(error) => write!(f, "the terminal cannot be used: {error}"),
+            ScreenError::Signals(error) => write!(f, "interruptions cannot be watched for: {error}"),
+        }
+    }
+}
+
+/// Why a file was not written.
+#[derive(Debug)]
+pub(crate) enum FileError {
+    /// Something of that name is there, were it a symbolic link to nowhere.
+    Exists(PathBuf),
+    /// The file could not be made.
+    Create(PathBuf, io::Error),
+    /// The file was made, could not be filled, and was removed.
+    Write(PathBuf, io::Error),
+    /// The file was made, could not be filled, and could not be removed either.
+    Remains(PathBuf, io::Error),
+}
+
+impl FileError {
+    /// What to do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            FileError::Exists(_) => "choose a name that is not taken: nothing is ever overwritten",
+            FileError::Create(..) => "choose a folder you may write to",
+            FileError::Write(..) => "choose a place with room for it",
+            FileError::Remains(..) => "remove the file: it may hold a part of the secret",
+        }
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileError::Exists(path) => write!(f, "{} exists", path.display()),
+            FileError::Create(path, error) => write!(f, "{} could not be created: {error}", path.display()),
+            FileError::Write(path, error) => write!(f, "{} could not be written: {error}", path.display()),
+            FileError::Remains(path, error) => {
+                write!(f, "{} could not be written, and is still there: {error}", path.display())
+            }
+        }
     }
 }
 

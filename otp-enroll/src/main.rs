@@ -14,6 +14,7 @@ mod ui {
     pub(crate) mod listing;
     pub(crate) mod output;
     pub(crate) mod progress;
+    pub(crate) mod prompt;
     pub(crate) mod terminal;
 }
 mod user {

@@ -1,51 +1,14 @@
 //! A file for what is shown only once: new, private, and on the disk when we say so.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::error::FileError;
 
 /// Nobody but the owner.
 const MODE: u32 = 0o600;
-
-/// Why a file was not written.
-#[derive(Debug)]
-pub(crate) enum FileError {
-    /// Something of that name is there, were it a symbolic link to nowhere.
-    Exists(PathBuf),
-    /// The file could not be made.
-    Create(PathBuf, io::Error),
-    /// The file was made, could not be filled, and was removed.
-    Write(PathBuf, io::Error),
-    /// The file was made, could not be filled, and could not be removed either.
-    Remains(PathBuf, io::Error),
-}
-
-impl FileError {
-    /// What to do next.
-    pub(crate) fn hint(&self) -> &'static str {
-        match self {
-            FileError::Exists(_) => "choose a name that is not taken: nothing is ever overwritten",
-            FileError::Create(..) => "choose a folder you may write to",
-            FileError::Write(..) => "choose a place with room for it",
-            FileError::Remains(..) => "remove the file: it may hold a part of the secret",
-        }
-    }
-}
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FileError::Exists(path) => write!(f, "{} exists", path.display()),
-            FileError::Create(path, error) => write!(f, "{} could not be created: {error}", path.display()),
-            FileError::Write(path, error) => write!(f, "{} could not be written: {error}", path.display()),
-            FileError::Remains(path, error) => {
-                write!(f, "{} could not be written, and is still there: {error}", path.display())
-            }
-        }
-    }
-}
 
 /// Writes a new file that only its owner can read; what exists is never touched, links are never followed.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {

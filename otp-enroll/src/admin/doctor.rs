@@ -1,5 +1,7 @@
 //! Who would be locked out, and who let in against policy, before anybody tries: PAM files, sshd, configuration, clock.
 
+mod finding;
+mod guarded;
 mod module_kind;
 mod pam_conf;
 mod service;
@@ -17,9 +19,10 @@ use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
-use self::service::Guarded;
+use self::finding::{Finding, Severity};
+use self::guarded::Guarded;
 use self::stack::Folders;
-use super::accounts::Names;
+use super::accounts::{self, Names};
 use super::check;
 use super::explain::{self, Outcome};
 use crate::cli::Common;
@@ -34,70 +37,12 @@ const NAMED: usize = 5;
 /// Services that are another one's twin, and the command that goes by the twin.
 const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Severity {
-    /// Somebody is locked out, or let in against policy, by mistake.
-    Fault,
-    /// Somebody may be, unless it is meant.
-    Warning,
-    /// Worth knowing.
-    Note,
-}
-
-/// What was found, and how to mend it.
-#[derive(Debug, Serialize)]
-struct Finding {
-    severity: Severity,
-    /// Services, or `configuration`, `records`, `clock`.
-    subjects: Vec<String>,
-    what: String,
-    mend: String,
-}
-
 /// What `admin doctor` answers to a script.
 #[derive(Serialize)]
 struct Diagnosis<'a> {
     /// Services that ask for a code.
     services: Vec<&'a str>,
     findings: Vec<Finding>,
-}
-
-impl Severity {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Fault => "fault",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
-}
-
-impl Finding {
-    fn new(severity: Severity, subject: &str, what: String, mend: &str) -> Self {
-        Self { severity, subjects: vec![subject.to_owned()], what, mend: mend.to_owned() }
-    }
-
-    fn fault(subject: &str, what: String, mend: &str) -> Self {
-        Self::new(Severity::Fault, subject, what, mend)
-    }
-
-    fn warning(subject: &str, what: String, mend: &str) -> Self {
-        Self::new(Severity::Warning, subject, what, mend)
-    }
-
-    fn note(subject: &str, what: String, mend: &str) -> Self {
-        Self::new(Severity::Note, subject, what, mend)
-    }
-
-    fn text(&self, columns: usize) -> String {
-        let told = format!("{}: {}", self.subjects.join(", "), self.what);
-        let lines = |text: &str, indent: usize| {
-            layout::wrap(text, columns.saturating_sub(indent)).join(&format!("\n{:indent$}", ""))
-        };
-        format!("{:<8} {}\n{:9}-> {}", self.severity.name(), lines(&told, 9), "", lines(&self.mend, 12))
-    }
 }
 
 /// Looks at all of it. The PAM files and sshd's configuration may be others than those in force: those that will be.
@@ -206,7 +151,7 @@ fn refused(
     let mut progress = Progress::new("asking the policy", names.len(), voice);
     for name in names {
         progress.step();
-        let Some(account) = super::accounts::person(&name)? else { continue };
+        let Some(account) = accounts::person(&name)? else { continue };
         let record = match store.read(&account).map_err(Error::from) {
             Ok(record) => record,
             Err(error) => {
@@ -264,20 +209,5 @@ fn clock() -> Option<Finding> {
             "it is not known whether anything keeps it right: timedatectl gives no answer".to_owned(),
             "compare it with a watch: codes of a clock that is off by more than a step are refused",
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_line_is_wider_than_the_terminal() {
-        let text = "one two three four five six seven eight nine ten eleven twelve ".repeat(3);
-        let finding = Finding::fault("sshd", text.clone(), &text);
-        for columns in 30..100 {
-            let told = finding.text(columns);
-            assert!(told.lines().all(|line| line.chars().count() <= columns), "{columns}\n{told}");
-        }
     }
 }

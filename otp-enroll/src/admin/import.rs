@@ -2,6 +2,7 @@
 
 mod pam_oath;
 mod seed_file;
+mod source;
 mod workers;
 
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::unistd::getuid;
 use otp_core::audit::Event;
-use otp_core::decision::import::{Import, Imported, Outcome};
+use otp_core::decision::import::{Import, Outcome};
 use otp_core::error::Error;
 use otp_core::service::enrollment::new_enrolment;
 use otp_core::store::{FileStore, change};
@@ -17,11 +18,11 @@ use otp_core::system::config_file;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
-use super::NotDone;
+use self::source::{Fault, People};
+use super::not_done::NotDone;
 use crate::cli::ForeignFile;
 use crate::client;
-use crate::error::Problem;
-use crate::ui::alternate_screen::ScreenError;
+use crate::error::{Problem, ScreenError};
 use crate::ui::output::Voice;
 use crate::ui::progress::Progress;
 use crate::user::commands::Changed;
@@ -33,25 +34,6 @@ pub(super) struct Asked<'a> {
     pub(super) dry_run: bool,
     pub(super) replace: bool,
     pub(super) yes: bool,
-}
-
-/// The users of a file in which no fault was found. Devices are made when it is their user's turn, so that the seeds of
-/// a million lie in one place, which is wiped. All that a format has to say; nothing beyond this knows any.
-trait People: Sync {
-    /// How many.
-    fn count(&self) -> usize;
-    /// What one of them is called there, below [`People::count`].
-    fn name(&self, place: usize) -> &str;
-    /// What they have there: at least one device, and no more than a record may have.
-    fn devices(&self, place: usize) -> Vec<Imported>;
-}
-
-/// What keeps a file from being imported. It never says what stands there.
-#[derive(Debug, Serialize)]
-struct Fault {
-    line: usize,
-    #[serde(rename = "fault")]
-    what: String,
 }
 
 /// What came of one user.

@@ -1,6 +1,5 @@
 //! The alternate screen: what is shown there is gone afterwards, however the program ends, and while it is stopped.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -11,6 +10,7 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use nix::unistd::{getpgrp, tcgetpgrp};
 use zeroize::Zeroizing;
 
+use crate::error::ScreenError;
 use crate::ui::terminal::Terminal;
 
 /// Exit code of a program that was interrupted: 128 and the number of SIGINT, as a shell reports it.
@@ -47,24 +47,6 @@ struct Screen {
     /// What is asked below it and has no answer yet.
     question: String,
     if_interrupted: String,
-}
-
-/// Why the alternate screen could not be entered.
-#[derive(Debug)]
-pub(crate) enum ScreenError {
-    /// The terminal failed.
-    Io(io::Error),
-    /// Signals cannot be watched.
-    Signals(ctrlc::Error),
-}
-
-impl fmt::Display for ScreenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ScreenError::Io(error) => write!(f, "the terminal cannot be used: {error}"),
-            ScreenError::Signals(error) => write!(f, "interruptions cannot be watched for: {error}"),
-        }
-    }
 }
 
 /// While one is alive the alternate screen is shown; with the last one it is wiped and left.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::Common;
 use crate::error::Problem;
 use crate::ui::layout;
+use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
 
 /// How this run speaks.
@@ -79,14 +80,14 @@ impl Voice {
 
     /// Asks for a code: at the terminal, or where it was allowed, from standard input.
     pub(crate) fn ask_code(&self, prompt: &str) -> Result<Confidential, Problem> {
-        let mut terminal = self.terminal()?;
-        Ok(Confidential::new(terminal.ask(prompt)?.expose()))
+        let terminal = self.terminal()?;
+        Ok(Confidential::new(prompt::ask(&terminal, prompt)?.expose()))
     }
 
     /// Asks whether something is meant. Where nobody can be asked, the command line must have said so.
     pub(crate) fn must_mean(&self, question: &str) -> Result<(), Problem> {
         self.somebody_to_ask()?;
-        let answer = Terminal::here().ask(&format!("{question} [y/N] "))?;
+        let answer = prompt::ask(&Terminal::here(), &format!("{question} [y/N] "))?;
         let yes = ["y", "yes"].contains(&answer.expose().trim().to_ascii_lowercase().as_str());
         if yes { Ok(()) } else { Err(Problem::Cancelled) }
     }

@@ -1,20 +1,11 @@
-//! The terminal: what it can show, and the questions asked on it.
+//! What the terminal can show.
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read};
-use std::os::fd::AsFd;
+use std::io::{self, IsTerminal};
 
-use nix::sys::termios::{FlushArg, tcflush};
-use zeroize::{Zeroize, Zeroizing};
-
-use crate::ui::alternate_screen;
 use otp_core::qr::Paint;
 
 /// What is taken for granted where a terminal does not say: the size of a VT100.
 const USUAL_SIZE: (usize, usize) = (80, 24);
-/// Bytes of an answer that are kept.
-const LONGEST_LINE: usize = 256;
 
 /// What the terminal can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,27 +69,6 @@ impl Terminal {
             (false, false) => Paint::Plain,
         }
     }
-
-    /// Forgets what was typed before it was asked for.
-    pub(crate) fn forget_what_is_typed(&self) {
-        if self.interactive {
-            let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH); // a terminal that is gone is found out by asking
-        }
-    }
-
-    /// Asks for a line. Without a terminal the question is not shown, and the answer is read all the same.
-    pub(crate) fn ask(&mut self, prompt: &str) -> Result<Line, AskError> {
-        if self.interactive {
-            alternate_screen::ask(prompt)?;
-        }
-        // Not std's standard input: its buffer would keep what was typed, and take more than this line.
-        let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let answer = read_line(input);
-        if self.interactive {
-            alternate_screen::answered(!matches!(answer, Err(AskError::Closed)))?; // Ctrl-D is none
-        }
-        answer
-    }
 }
 
 /// Whether this is one of the DEC terminals that show no colours and take `38;5;16` for blinking.
@@ -110,76 +80,6 @@ fn is_monochrome(kind: &str) -> bool {
 fn has_light_background(colours: &str) -> bool {
     let background = colours.rsplit(';').next().and_then(|last| last.parse::<u8>().ok());
     background.is_some_and(|colour| colour == 7 || (9..16).contains(&colour))
-}
-
-/// What somebody typed, without the line's end; wiped on drop.
-pub(crate) struct Line(Zeroizing<String>);
-
-impl Line {
-    /// The text. What was not UTF-8 is one replacement character, which is right in no answer.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Line(..)")
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(crate) enum AskError {
-    /// The input has ended: there will be no answer.
-    Closed,
-    /// The terminal failed.
-    Io(io::Error),
-}
-
-impl fmt::Display for AskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AskError::Closed => f.write_str("the input ended before the question was answered"),
-            AskError::Io(error) => write!(f, "the terminal cannot be used: {error}"),
-        }
-    }
-}
-
-impl From<io::Error> for AskError {
-    fn from(error: io::Error) -> Self {
-        AskError::Io(error)
-    }
-}
-
-/// Reads to the end of the line and no further; of a line that is too long the beginning is kept.
-fn read_line(mut input: impl Read) -> Result<Line, AskError> {
-    let mut kept = Zeroizing::new(Vec::with_capacity(LONGEST_LINE)); // never grows: growing leaves a copy behind
-    let mut byte = Zeroizing::new([0]);
-    let mut ended = true;
-    loop {
-        match input.read(&mut *byte) {
-            Ok(0) if ended => return Err(AskError::Closed),
-            Ok(0) => break,
-            Ok(_) if *byte == *b"\n" => break,
-            Ok(_) => {
-                ended = false;
-                if kept.len() < LONGEST_LINE {
-                    kept.extend_from_slice(&*byte);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(AskError::Io(error)),
-        }
-    }
-    if kept.last() == Some(&b'\r') {
-        kept.pop();
-    }
-    let text = String::from_utf8(std::mem::take(&mut *kept)).unwrap_or_else(|error| {
-        error.into_bytes().zeroize();
-        char::REPLACEMENT_CHARACTER.to_string()
-    });
-    Ok(Line(Zeroizing::new(text)))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ fn enrol(
     voice: &Voice,
 ) -> Result<(), Problem> {
     let picture = enrolment.picture().map_err(Problem::Usage)?;
-    let mut terminal = voice.terminal()?;
+    let terminal = voice.terminal()?;
     let proved = proof.is_some();
     let Reply::Offer(offer) = desk.ask(Request::Enrol { proof })? else { return Err(unexpected()) };
     if let Some((kind, path)) = &picture {
@@ -67,7 +67,7 @@ fn enrol(
     }
     let save = enrolment.save_recovery.as_deref();
     let enrolled = if voice.json || !terminal.interactive {
-        scripted::enrol(desk, &offer, save, voice, &mut terminal)
+        scripted::enrol(desk, &offer, save, voice, &terminal)
     } else {
         let if_interrupted = if proved { interactive::OLD_STAYS } else { interactive::NOTHING_CHANGED };
         interactive::enrol(desk, &offer, if_interrupted, save, voice)
@@ -159,14 +159,14 @@ pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, voice: &Voice) -> Result<(
 /// New recovery codes.
 pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, voice: &Voice) -> Result<(), Problem> {
     let status = enrolled(desk)?;
-    let mut terminal = voice.terminal()?;
+    let terminal = voice.terminal()?;
     scripted::somewhere_for_codes(save, terminal.interactive)?;
     let proof = voice.ask_code(PROOF)?;
     let Reply::RecoveryCodes(codes) = desk.ask(Request::Recovery { proof })? else { return Err(unexpected()) };
     if voice.json || !terminal.interactive {
         scripted::recovery_codes(&codes, &status.user, save, voice)
     } else {
-        interactive::recovery_codes(&mut terminal, &codes, &status.user, save, voice)
+        interactive::recovery_codes(&terminal, &codes, &status.user, save, voice)
     }
 }
 

@@ -9,12 +9,13 @@ use otp_core::system::config_file::host_name;
 
 use crate::cli::PictureKind;
 use crate::client::{Desk, unexpected};
-use crate::error::{Problem, declined_text};
+use crate::error::{AskError, Problem, declined_text};
 use crate::private_file;
 use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::layout::{self, page};
 use crate::ui::output::Voice;
-use crate::ui::terminal::{AskError, Terminal};
+use crate::ui::prompt;
+use crate::ui::terminal::Terminal;
 use crate::user::qr_image;
 
 /// What an interruption says to whoever had no second factor before, and to whoever proved that the old one is theirs.
@@ -53,7 +54,7 @@ pub(crate) fn enrol(
             lines.push(String::new()); // sets the question off
         }
         screen.show(&lines).map_err(Problem::Output)?;
-        let line = terminal.ask("Code that the app shows: ")?;
+        let line = prompt::ask(&terminal, "Code that the app shows: ")?;
         let typed = || line.expose().chars().filter(|c| !c.is_whitespace());
         if typed().next().is_none() {
             continue;
@@ -85,7 +86,7 @@ pub(crate) fn enrol(
 
 /// Shows new recovery codes once.
 pub(crate) fn recovery_codes(
-    terminal: &mut Terminal,
+    terminal: &Terminal,
     codes: &[Confidential],
     user: &str,
     save: Option<&Path>,
@@ -113,16 +114,16 @@ fn hand_out(
         note = keep(path, codes, user, &mut saved);
     }
     loop {
-        let mut terminal = Terminal::here();
+        let terminal = Terminal::here();
         let page = layout::whole(&terminal, &sheet(codes, user, &note));
         let is_first = page.is_ok() && !shown;
         let page = page.unwrap_or_else(|rows| layout::text(&terminal, &wants_room(codes.len(), rows, &note)));
         screen.show(&page).map_err(Problem::Output)?;
         if is_first {
-            terminal.forget_what_is_typed(); // Enter was pressed twice, or pasted: nobody has read this page yet
+            prompt::forget_what_is_typed(&terminal); // Enter was pressed twice, or pasted: nobody has read this page yet
             shown = true;
         }
-        let answer = match terminal.ask("File, or just Enter: ") {
+        let answer = match prompt::ask(&terminal, "File, or just Enter: ") {
             Err(AskError::Closed) => break, // Ctrl-D on a page that was read is as good as Enter
             answer => answer?,
         };

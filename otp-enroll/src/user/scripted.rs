@@ -10,10 +10,11 @@ use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request}
 use serde::Serialize;
 
 use crate::client::{Desk, unexpected};
-use crate::error::Problem;
+use crate::error::{AskError, Problem};
 use crate::private_file;
 use crate::ui::output::Voice;
-use crate::ui::terminal::{AskError, Terminal};
+use crate::ui::prompt;
+use crate::ui::terminal::Terminal;
 use crate::user::interactive;
 
 /// The last line of a set-up.
@@ -30,14 +31,14 @@ pub(crate) fn enrol(
     offer: &Offer,
     save: Option<&Path>,
     voice: &Voice,
-    terminal: &mut Terminal,
+    terminal: &Terminal,
 ) -> Result<(), Problem> {
     voice.result(offer, || {
         format!("Key  {}\nHEX  {}\nURI  {}", offer.secret.expose(), offer.hex.expose(), offer.uri.expose())
     })?;
     let mut last = Problem::Ask(AskError::Closed);
     loop {
-        let code = match terminal.ask("Code that the app shows: ") {
+        let code = match prompt::ask(terminal, "Code that the app shows: ") {
             Ok(line) => Confidential::new(line.expose()),
             Err(AskError::Closed) => return Err(last),
             Err(error) => return Err(error.into()),

@@ -4,51 +4,23 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use otp_core::config::module_arguments::Arguments;
-use otp_core::decision::policy::{self, Policy, Rule, SecondFactor};
+use otp_core::decision::policy::{Policy, Rule, SecondFactor};
 
+use super::finding::Finding;
+use super::guarded::Guarded;
 use super::module_kind::Role;
 use super::pam_conf::Group;
 use super::simulate::{Answer, Way, ways};
+use super::sshd;
 use super::stack::{Folders, Module, Place, Stack, Unreadable};
-use super::{Finding, sshd};
 
 /// The module's file.
 const MODULE: &str = "pam_otp.so";
 
 const SET_UP_ACCOUNT: &str = "account required pam_otp.so";
 const SET_UP_PASSWORD: &str = "password [success=done ignore=ignore default=die] pam_otp.so";
-
-/// A service whose `auth` group calls the module.
-pub(super) struct Guarded {
-    pub(super) name: String,
-    /// The lines that call it, and what they say, as far as the module understands them.
-    pub(super) lines: Vec<(Place, Arguments)>,
-    /// A right code lets in without anything else.
-    pub(super) by_code_alone: bool,
-    /// Whoever policy asks for no code is let in without anything else.
-    pub(super) by_nothing: bool,
-}
-
-impl Guarded {
-    /// The first of its lines.
-    pub(super) fn place(&self) -> String {
-        self.lines.first().map_or_else(String::new, |(place, _)| place.to_string())
-    }
-
-    /// A login by it, from nowhere in particular.
-    pub(super) fn login(&self) -> policy::Place {
-        let nullok = self.lines.iter().any(|(_, said)| said.nullok);
-        policy::Place { service: self.name.clone(), nullok, ..policy::Place::default() }
-    }
-
-    /// Whether one of its lines goes by this configuration.
-    pub(super) fn goes_by(&self, path: &Path) -> bool {
-        self.lines.iter().any(|(_, said)| said.config == path)
-    }
-}
 
 /// Looks at a service, if it calls the module.
 pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>) -> Option<Guarded> {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Finding;
-use super::service::Guarded;
+use super::finding::Finding;
+use super::guarded::Guarded;
 
 /// The service that sshd logs in by.
 pub(super) const SERVICE: &str = "sshd";

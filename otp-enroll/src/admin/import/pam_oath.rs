@@ -11,7 +11,7 @@ use otp_core::value::secret::{NotASecret, Secret};
 use otp_core::value::time::{Seconds, UnixTime};
 use otp_core::value::user::UserName;
 
-use super::{Fault, People};
+use super::source::{Fault, People};
 
 /// A code that was accepted longer ago than this lies behind every clock. TIMESTAMP is local time of a zone that it
 /// does not name, and is read as UTC: a day for that, and one for a device whose clock is ahead.

@@ -1,0 +1,78 @@
+//! What doctor reports: a fault, a warning or a note, with a fix.
+
+use serde::Serialize;
+
+use crate::ui::layout;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Severity {
+    /// Somebody is locked out, or let in against policy, by mistake.
+    Fault,
+    /// Somebody may be, unless it is meant.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// What was found, and how to mend it.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    pub(super) severity: Severity,
+    /// Services, or `configuration`, `records`, `clock`.
+    pub(super) subjects: Vec<String>,
+    pub(super) what: String,
+    pub(super) mend: String,
+}
+
+impl Severity {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Fault => "fault",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+impl Finding {
+    fn new(severity: Severity, subject: &str, what: String, mend: &str) -> Self {
+        Self { severity, subjects: vec![subject.to_owned()], what, mend: mend.to_owned() }
+    }
+
+    pub(super) fn fault(subject: &str, what: String, mend: &str) -> Self {
+        Self::new(Severity::Fault, subject, what, mend)
+    }
+
+    pub(super) fn warning(subject: &str, what: String, mend: &str) -> Self {
+        Self::new(Severity::Warning, subject, what, mend)
+    }
+
+    pub(super) fn note(subject: &str, what: String, mend: &str) -> Self {
+        Self::new(Severity::Note, subject, what, mend)
+    }
+
+    pub(super) fn text(&self, columns: usize) -> String {
+        let told = format!("{}: {}", self.subjects.join(", "), self.what);
+        let lines = |text: &str, indent: usize| {
+            layout::wrap(text, columns.saturating_sub(indent)).join(&format!("\n{:indent$}", ""))
+        };
+        format!("{:<8} {}\n{:9}-> {}", self.severity.name(), lines(&told, 9), "", lines(&self.mend, 12))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let text = "one two three four five six seven eight nine ten eleven twelve ".repeat(3);
+        let finding = Finding::fault("sshd", text.clone(), &text);
+        for columns in 30..100 {
+            let told = finding.text(columns);
+            assert!(told.lines().all(|line| line.chars().count() <= columns), "{columns}\n{told}");
+        }
+    }
+}
