@@ -370,7 +370,7 @@ pub(crate) enum ScreenError {
     /// The terminal failed.
     Io(io::Error),
     /// Signals cannot be watched.
-    Signals(ctrlc::Error),
+    Signals(io::Error),
 }
 
 impl fmt::Display for ScreenError {

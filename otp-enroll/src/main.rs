@@ -15,6 +15,7 @@ mod ui {
     pub(crate) mod output;
     pub(crate) mod progress;
     pub(crate) mod prompt;
+    pub(crate) mod signals;
     pub(crate) mod terminal;
 }
 mod user {

@@ -25,6 +25,7 @@ use crate::client;
 use crate::error::{Problem, ScreenError};
 use crate::ui::output::Voice;
 use crate::ui::progress::Progress;
+use crate::ui::signals;
 use crate::user::commands::Changed;
 
 /// What is to be imported, and how.
@@ -67,7 +68,7 @@ pub(super) fn import(asked: &Asked<'_>, store: &FileStore, voice: &Voice) -> Res
     if is_to_be_meant {
         voice.must_mean("Replace devices and recovery codes of those who have others than in this file?")?;
     }
-    let watched = ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed));
+    let watched = signals::on_interruption(|| STOP.store(true, Ordering::Relaxed));
     watched.map_err(|error| Problem::Screen(ScreenError::Signals(error)))?;
     enrol(&people, asked, store, voice)
 }

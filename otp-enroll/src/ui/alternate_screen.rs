@@ -4,17 +4,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 
-use nix::sys::signal::{SigSet, Signal, raise};
-use nix::unistd::{getpgrp, tcgetpgrp};
 use zeroize::Zeroizing;
 
 use crate::error::ScreenError;
+use crate::ui::signals::{self, INTERRUPTED, is_in_front};
 use crate::ui::terminal::Terminal;
-
-/// Exit code of a program that was interrupted: 128 and the number of SIGINT, as a shell reports it.
-pub(crate) const INTERRUPTED: i32 = 130;
 
 /// Clears a screen that holds nothing of ours.
 const CLEAR: &str = "\x1b[2J\x1b[H";
@@ -61,7 +56,7 @@ impl AlternateScreen {
     pub(crate) fn enter(terminal: &Terminal, if_interrupted: &str) -> Result<AlternateScreen, ScreenError> {
         let mut screen = lock();
         if terminal.interactive && !screen.watched {
-            watch().map_err(ScreenError::Signals)?;
+            signals::on_terminal(interrupt, stop, go_on).map_err(ScreenError::Signals)?;
             screen.watched = true;
         }
         if_interrupted.clone_into(&mut screen.if_interrupted);
@@ -160,26 +155,6 @@ pub(crate) fn answered(answer: bool) -> io::Result<()> {
     if answer { Ok(()) } else { screen.draw("\n") }
 }
 
-/// Waits in threads of their own, so that everything is allowed there that a signal handler must not do.
-fn watch() -> Result<(), ctrlc::Error> {
-    let signals: SigSet = [Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGCONT].into_iter().collect();
-    // Before there is another thread, which will inherit this: a signal goes to any thread that does not block it.
-    signals.thread_block()?;
-    ctrlc::set_handler(interrupt)?;
-    let waiting = thread::Builder::new().spawn(move || {
-        while let Ok(signal) = signals.wait() {
-            if signal == Signal::SIGQUIT {
-                interrupt();
-            }
-            if signal == Signal::SIGTSTP {
-                stop();
-            }
-            go_on();
-        }
-    });
-    waiting.map(drop).map_err(ctrlc::Error::System)
-}
-
 fn interrupt() {
     let screen = lock(); // until the end: nobody may draw on the screen that was left
     screen.leave();
@@ -187,28 +162,21 @@ fn interrupt() {
     std::process::exit(INTERRUPTED);
 }
 
-/// Leaves the screen to somebody else, as the signal has it that we wait for. It stops nobody where nobody could make them
-/// go on: in an orphaned process group, as `ssh -t host otp-enroll` is.
+/// Leaves the screen to another program.
 fn stop() {
     let mut screen = lock();
     screen.leave();
     screen.away = true;
-    let stopping = SigSet::from(Signal::SIGTSTP);
-    let _ = stopping.thread_unblock().and_then(|()| raise(Signal::SIGTSTP)).and_then(|()| stopping.thread_block());
+    signals::suspend();
 }
 
-/// Comes back to the screen, unless somebody else has the terminal (`bg`): then reading stops us, until `fg`.
+/// Comes back to the screen, unless another program has the terminal (`bg`): then reading stops us, until `fg`.
 fn go_on() {
     let mut screen = lock();
     if screen.away && is_in_front() {
         screen.away = false;
         let _ = screen.come_back(); // a terminal that is gone shows nothing either
     }
-}
-
-/// Whether the terminal is ours, as far as its shell is concerned.
-fn is_in_front() -> bool {
-    tcgetpgrp(io::stdin()) == Ok(getpgrp())
 }
 
 /// A panic elsewhere is no reason to leave the secret on the screen.

@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::ui::alternate_screen::INTERRUPTED;
 use crate::ui::output::Voice;
+use crate::ui::signals::{self, INTERRUPTED};
 
 /// One piece of work, in steps of about the same length.
 pub(crate) struct Progress {
@@ -51,7 +51,7 @@ impl Progress {
         let mut line = lock();
         if watched && !line.guarded {
             // Who watches elsewhere is ended by the signal itself, and is not if told to ignore it (nohup).
-            line.guarded = ctrlc::set_handler(interrupt).is_ok();
+            line.guarded = signals::on_interruption(interrupt).is_ok();
         }
         Self { what, done: 0, of, watched, shared: io::stdout().is_terminal() }
     }
@@ -106,7 +106,6 @@ impl Line {
     }
 }
 
-/// Runs in a thread of its own, so that everything is allowed here that a signal handler must not do.
 fn interrupt() {
     let mut line = lock(); // until the end: nobody may draw any more
     line.erase(ECHO.len());

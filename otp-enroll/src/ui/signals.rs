@@ -1,0 +1,78 @@
+//! The one owner of signals. They are answered in threads of their own, so that everything is allowed there that a signal
+//! handler must not do.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use nix::sys::signal::{SigSet, Signal, raise};
+use nix::unistd::{getpgrp, tcgetpgrp};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Exit code of a program that was interrupted: 128 and the number of SIGINT, as a shell reports it.
+pub(crate) const INTERRUPTED: i32 = 130;
+
+/// Whether interruptions are answered already.
+static IS_WATCHED: Mutex<bool> = Mutex::new(false);
+
+/// Calls `interrupt` for each SIGINT, SIGTERM and SIGHUP from now on, also where the program was told to ignore them.
+///
+/// # Errors
+///
+/// `AlreadyExists` if interruptions are answered already: the first answer stays.
+pub(crate) fn on_interruption(interrupt: fn()) -> io::Result<()> {
+    watch(&[SIGINT, SIGTERM, SIGHUP], interrupt)
+}
+
+/// The same with SIGQUIT, and for SIGTSTP and SIGCONT: `stop` is called for the first of the two and must call
+/// [`suspend`], `go_on` for the second and after `stop`.
+pub(crate) fn on_terminal(interrupt: fn(), stop: fn(), go_on: fn()) -> io::Result<()> {
+    let suspensions: SigSet = [Signal::SIGTSTP, Signal::SIGCONT].into_iter().collect();
+    // Before there is another thread, which will inherit this: a signal goes to any thread that does not block it.
+    suspensions.thread_block()?;
+    watch(&[SIGINT, SIGTERM, SIGHUP, SIGQUIT], interrupt)?;
+    let waiting = thread::Builder::new().spawn(move || {
+        while let Ok(signal) = suspensions.wait() {
+            if signal == Signal::SIGTSTP {
+                stop();
+            }
+            go_on();
+        }
+    });
+    waiting.map(drop)
+}
+
+fn watch(signals: &[i32], interrupt: fn()) -> io::Result<()> {
+    let mut is_watched = IS_WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *is_watched {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let mut signals = Signals::new(signals)?;
+    thread::Builder::new().spawn(move || signals.forever().for_each(|_| interrupt()))?;
+    *is_watched = true;
+    Ok(())
+}
+
+/// Stops the program as SIGTSTP would have. It does not stop where no shell could continue it: in an orphaned process
+/// group, as `ssh -t host otp-enroll` is. (signal-hook's emulation sends SIGSTOP, which stops there too.)
+pub(crate) fn suspend() {
+    let stopping = SigSet::from(Signal::SIGTSTP);
+    let _ = stopping.thread_unblock().and_then(|()| raise(Signal::SIGTSTP)).and_then(|()| stopping.thread_block());
+}
+
+/// Whether the terminal is ours, as far as its shell is concerned.
+pub(crate) fn is_in_front() -> bool {
+    tcgetpgrp(io::stdin()) == Ok(getpgrp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_answer_to_an_interruption_stays() {
+        on_interruption(|| ()).unwrap();
+        assert_eq!(on_interruption(|| ()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+}
