@@ -26,36 +26,36 @@ use self::accounts::Names;
 use self::not_done::NotDone;
 use crate::cli::{Admin, Common, Whom};
 use crate::client::{self, account};
-use crate::error::Problem;
-use crate::ui::output::Voice;
+use crate::error::CliError;
+use crate::ui::output::Output;
 use crate::user::commands::{self, Changed};
 
 /// Runs one command.
-pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(), Problem> {
+pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(), CliError> {
     if !geteuid().is_root() {
-        return Err(Problem::NotRoot("administer second factors"));
+        return Err(CliError::NotRoot("administer second factors"));
     }
     if let Admin::Check = command {
-        return check::check(common, voice);
+        return check::check(common, output);
     }
     if let Admin::Doctor { pam, sshd } = command {
-        return doctor::doctor(common, pam.as_deref(), sshd.as_deref(), voice);
+        return doctor::doctor(common, pam.as_deref(), sshd.as_deref(), output);
     }
     let site = Site::load(common.config())?;
     let store = site.store()?;
     match command {
-        Admin::List { without_device: false, service: _ } => list::list(&store, voice),
+        Admin::List { without_device: false, service: _ } => list::list(&store, output),
         Admin::List { without_device: true, service } => {
-            list::without_device(&site, &store, service, Names::ask()?, &[], voice)
+            list::without_device(&site, &store, service, Names::ask()?, &[], output)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(Place::terminal);
             let place = Place { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
             // The command line was refused already where nobody is named.
             let user = common.user.as_deref().unwrap_or_default();
-            explain::explain(&site, &store, &account(user)?, &place, voice)
+            explain::explain(&site, &store, &account(user)?, &place, output)
         }
-        Admin::Report { service } => report::report(&site, &store, service, voice),
+        Admin::Report { service } => report::report(&site, &store, service, output),
         Admin::Require { whom, optional, end_sessions, yes } => {
             let (requirement, what, otherwise) = if *optional {
                 (Requirement::Optional, "made-optional", "was optional already")
@@ -63,48 +63,48 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
                 (Requirement::Required, "required", "was required already")
             };
             if *end_sessions && !*yes {
-                voice.somebody_to_ask()?;
+                output.somebody_to_ask()?;
             }
-            let (bound, not_done) = every(&accounts(whom, voice)?, voice, what, otherwise, |account| {
+            let (bound, not_done) = every(&accounts(whom, output)?, output, what, otherwise, |account| {
                 require(&store, account, requirement)
             })?;
             if *end_sessions {
-                sessions::end(&bound, *yes, voice)?;
+                sessions::end(&bound, *yes, output)?;
             }
             not_done
         }
         Admin::Unrequire { whom } => {
             let nothing = "had no requirement of their own";
             let leave = |account: &Account| require(&store, account, Requirement::Policy);
-            every(&accounts(whom, voice)?, voice, "left-to-policy", nothing, leave)?.1
+            every(&accounts(whom, output)?, output, "left-to-policy", nothing, leave)?.1
         }
         Admin::Forget { users } => {
-            each(users, voice, "forgot-addresses", "had none", |account| restate(&store, account, Record::forgetful))
+            each(users, output, "forgot-addresses", "had none", |account| restate(&store, account, Record::forgetful))
         }
         Admin::Show { user } => {
             let account = account(user)?;
             let record = store.read(&account).map_err(Error::from)?;
-            commands::show(&Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), UnixTime::now()), voice)
+            commands::show(&Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), UnixTime::now()), output)
         }
         Admin::Unlock { users } => {
-            each(users, voice, "unlocked", "was not locked", |account| restate(&store, account, Record::unlocked))
+            each(users, output, "unlocked", "was not locked", |account| restate(&store, account, Record::unlocked))
         }
         Admin::Reset { users, yes } => {
-            sure(*yes, voice, "Forget devices and recovery codes of", users)?;
-            each(users, voice, "reset", "had no second factor", |account| {
-                let enrolment = new_enrolment(config_file::entropy)?;
-                forget(&store, account, |record| record.without_devices(enrolment))
+            sure(*yes, output, "Forget devices and recovery codes of", users)?;
+            each(users, output, "reset", "had no second factor", |account| {
+                let enrollment = new_enrolment(config_file::entropy)?;
+                forget(&store, account, |record| record.without_devices(enrollment))
             })
         }
         Admin::Disable { users, yes } => {
-            sure(*yes, voice, "Forget everything about the second factor of", users)?;
+            sure(*yes, output, "Forget everything about the second factor of", users)?;
             let accounts = users.iter().map(|user| account_or_record(&store, user)).collect::<Result<Vec<_>, _>>()?;
             let forget = |account: &Account| forget(&store, account, |_| Next::Nothing);
-            every(&accounts, voice, "disabled", "had no second factor", forget)?.1
+            every(&accounts, output, "disabled", "had no second factor", forget)?.1
         }
         Admin::Import { format, file, dry_run, replace, yes } => {
             let asked = import::Asked { format: *format, file, dry_run: *dry_run, replace: *replace, yes: *yes };
-            import::import(&asked, &store, voice)
+            import::import(&asked, &store, output)
         }
         // Served above, since they must also run where the configuration cannot be read.
         Admin::Check | Admin::Doctor { .. } => Ok(()),
@@ -112,9 +112,9 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
 }
 
 /// An account, or what is left of one: its record, which is nobody's to use.
-fn account_or_record(store: &FileStore, user: &str) -> Result<Account, Problem> {
+fn account_or_record(store: &FileStore, user: &str) -> Result<Account, CliError> {
     match (account(user), UserName::parse(user)) {
-        (Err(gone @ Problem::NoSuchUser(_)), Some(name)) => {
+        (Err(gone @ CliError::NoSuchUser(_)), Some(name)) => {
             let remains = Account { name, ..Account::nobody() };
             if store.holds(&remains).map_err(Error::from)? { Ok(remains) } else { Err(gone) }
         }
@@ -122,31 +122,31 @@ fn account_or_record(store: &FileStore, user: &str) -> Result<Account, Problem> 
     }
 }
 
-fn sure(yes: bool, voice: &Voice, question: &str, users: &[String]) -> Result<(), Problem> {
-    if yes { Ok(()) } else { voice.must_mean(&format!("{question} {}?", users.join(", "))) }
+fn sure(yes: bool, output: &Output, question: &str, users: &[String]) -> Result<(), CliError> {
+    if yes { Ok(()) } else { output.must_mean(&format!("{question} {}?", users.join(", "))) }
 }
 
 /// Does something to each user named. All names are looked up before anything is done to one of them.
 fn each(
     users: &[String],
-    voice: &Voice,
+    output: &Output,
     what: &str,
     otherwise: &str,
     act: impl Fn(&Account) -> Result<bool, Error>,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let accounts = users.iter().map(|user| account(user)).collect::<Result<Vec<_>, _>>()?;
-    every(&accounts, voice, what, otherwise, act)?.1
+    every(&accounts, output, what, otherwise, act)?.1
 }
 
 /// Does something to each account, logs and reports it, and says for which it made a difference, and whether it could be
 /// done for all: neither one record that cannot be used nor an output that takes no more keeps the others from it.
 fn every(
     accounts: &[Account],
-    voice: &Voice,
+    output: &Output,
     what: &str,
     otherwise: &str,
     act: impl Fn(&Account) -> Result<bool, Error>,
-) -> Result<(Vec<Account>, Result<(), Problem>), Problem> {
+) -> Result<(Vec<Account>, Result<(), CliError>), CliError> {
     let (mut affected, mut failures, mut told) = (Vec::new(), 0usize, Ok(()));
     for account in accounts {
         let user = account.name.as_str();
@@ -157,38 +157,38 @@ fn every(
                     affected.push(account.clone());
                 }
                 let said = if changed { what.replace('-', " ") } else { otherwise.to_owned() };
-                voice.done(&Changed { user, changed }, &format!("{user}: {said}"))
+                output.done(&Changed { user, changed }, &format!("{user}: {said}"))
             }
             Err(error) if accounts.len() == 1 => return Err(error.into()),
             Err(error) => {
                 failures = failures.saturating_add(1);
-                NotDone { user, error: error.to_string(), hint: error.hint() }.tell(voice)
+                NotDone { user, error: error.to_string(), hint: error.hint() }.tell(output)
             }
         };
         told = told.and(telling);
     }
-    Ok((affected, if failures == 0 { told } else { Err(Problem::NotDone(failures)) }))
+    Ok((affected, if failures == 0 { told } else { Err(CliError::NotDone(failures)) }))
 }
 
 /// Who is meant.
-fn accounts(whom: &Whom, voice: &Voice) -> Result<Vec<Account>, Problem> {
+fn accounts(whom: &Whom, output: &Output) -> Result<Vec<Account>, CliError> {
     match &whom.group {
-        Some(group) => accounts::of_group(group, voice),
-        None if whom.all => accounts::all(voice),
+        Some(group) => accounts::of_group(group, output),
+        None if whom.all => accounts::all(output),
         None => whom.users.iter().map(|user| account(user)).collect(),
     }
 }
 
 /// Sets what is required of one user, whether or not they have a device.
 fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Result<bool, Error> {
-    let enrolment = new_enrolment(config_file::entropy)?;
+    let enrollment = new_enrolment(config_file::entropy)?;
     Ok(change(store, account, |record| {
         let present = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
         if present == requirement {
             return (Next::Keep, false);
         }
         let stranger = Record::stranger(account);
-        (record.unwrap_or(&stranger).with_requirement(requirement, enrolment), true)
+        (record.unwrap_or(&stranger).with_requirement(requirement, enrollment), true)
     })?)
 }
 

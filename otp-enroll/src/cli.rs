@@ -40,7 +40,7 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
 
     #[command(flatten)]
-    pub(crate) enrolment: Enrolment,
+    pub(crate) enrollment: Enrollment,
 }
 
 /// Options of every command.
@@ -70,7 +70,7 @@ pub(crate) struct Common {
 /// Options of setting up and of `reset`.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Setting up, and reset")]
-pub(crate) struct Enrolment {
+pub(crate) struct Enrollment {
     /// Also write the QR code as a picture: a new file that only you can read
     #[arg(long, num_args = 2, value_names = ["svg|png", "FILE"])]
     pub(crate) qr: Option<Vec<String>>,
@@ -87,7 +87,7 @@ pub(crate) enum Command {
     /// The devices, a line each
     List,
     /// Replace the device: new seed, new recovery codes; the old ones work until the new one is confirmed
-    Reset(Enrolment),
+    Reset(Enrollment),
     /// Remove the second factor
     Disable {
         /// Do not ask whether this is meant
@@ -203,7 +203,7 @@ pub(crate) enum Admin {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Enrol the users of another module's file with the devices that they have there
+    /// Enroll the users of another module's file with the devices that they have there
     Import {
         /// Whose file it is
         #[arg(value_enum)]
@@ -223,7 +223,7 @@ pub(crate) enum Admin {
     },
     /// Whether the configuration can be used, and what it needs is there
     Check,
-    /// Whom PAM files, sshd, configuration and clock would lock out, or let in against policy, and how to mend it
+    /// Whom PAM files, sshd, configuration and clock would lock out, or let in against policy, and how to fix it
     Doctor {
         /// Look at the PAM files in this folder, before they go to /etc/pam.d
         #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
@@ -276,7 +276,7 @@ impl Common {
 impl Cli {
     /// What was said and could not be honoured: nobody should take it for done.
     pub(crate) fn misplaced(&self) -> Option<String> {
-        let Enrolment { qr, save_recovery } = &self.enrolment;
+        let Enrollment { qr, save_recovery } = &self.enrollment;
         let option = match (qr, save_recovery) {
             (Some(_), _) => "--qr",
             (None, Some(_)) => "--save-recovery",
@@ -313,7 +313,7 @@ impl Shell {
     }
 }
 
-impl Enrolment {
+impl Enrollment {
     /// The picture asked for by `--qr`; the error names the kind that is not known.
     pub(crate) fn picture(&self) -> Result<Option<(PictureKind, PathBuf)>, String> {
         match self.qr.as_deref() {

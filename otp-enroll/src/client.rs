@@ -11,7 +11,7 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
 use crate::cli::Common;
-use crate::error::Problem;
+use crate::error::CliError;
 
 /// Takes a request and gives the answer.
 pub(crate) enum Desk<'a> {
@@ -27,31 +27,31 @@ pub(crate) fn log(event: &Event<'_>) {
 }
 
 /// The configuration, for root; a user's helper reads its own.
-pub(crate) fn site(common: &Common) -> Result<Option<Site>, Problem> {
+pub(crate) fn site(common: &Common) -> Result<Option<Site>, CliError> {
     if geteuid().is_root() {
         Ok(Some(Site::load(common.config())?))
     } else if common.config.is_some() {
-        Err(Problem::NotRoot("use another configuration"))
+        Err(CliError::NotRoot("use another configuration"))
     } else {
         Ok(None)
     }
 }
 
 /// The account of a name that somebody gave.
-pub(crate) fn account(user: &str) -> Result<Account, Problem> {
-    config_file::account(user)?.ok_or_else(|| Problem::NoSuchUser(user.to_owned()))
+pub(crate) fn account(user: &str) -> Result<Account, CliError> {
+    config_file::account(user)?.ok_or_else(|| CliError::NoSuchUser(user.to_owned()))
 }
 
 impl<'a> Desk<'a> {
     /// Finds out who serves this user.
-    pub(crate) fn open(site: Option<&'a Site>, common: &Common) -> Result<Self, Problem> {
+    pub(crate) fn open(site: Option<&'a Site>, common: &Common) -> Result<Self, CliError> {
         match (site, &common.user) {
             (Some(site), Some(user)) => {
                 let by = getuid().as_raw();
                 Ok(Self::Here(Box::new(SelfService::new(site, account(user)?, by, config_file::entropy, &log))))
             }
             (Some(_), None) => {
-                Err(Problem::Usage("root must say whose second factor is meant: otp-enroll --user USER".into()))
+                Err(CliError::Usage("root must say whose second factor is meant: otp-enroll --user USER".into()))
             }
             (None, user) => {
                 let me = getuid().as_raw();
@@ -60,41 +60,41 @@ impl<'a> Desk<'a> {
                     None => false,
                 };
                 if other {
-                    Err(Problem::NotRoot("act for another user"))
+                    Err(CliError::NotRoot("act for another user"))
                 } else {
-                    Helper::start().map(Self::Helper).map_err(Problem::Helper)
+                    Helper::start().map(Self::Helper).map_err(CliError::Helper)
                 }
             }
         }
     }
 
-    /// Asks. What could not be answered, and a proof that was refused, are problems; what remains is what was wanted.
-    pub(crate) fn ask(&mut self, request: Request) -> Result<Reply, Problem> {
+    /// Asks. What could not be answered, and a proof that was refused, are errors; what remains is what was wanted.
+    pub(crate) fn ask(&mut self, request: Request) -> Result<Reply, CliError> {
         let reply = match self {
             Self::Here(service) => service.answer(request, UnixTime::now()),
-            Self::Helper(helper) => helper.ask(&request).map_err(Problem::Helper)?,
+            Self::Helper(helper) => helper.ask(&request).map_err(CliError::Helper)?,
         };
         if let Reply::Failed { error, hint } = reply {
-            Err(Problem::Reported { error, hint })
+            Err(CliError::Reported { error, hint })
         } else if let Reply::Declined(declined) = reply {
-            Err(Problem::Declined(declined))
+            Err(CliError::Declined(declined))
         } else if let Reply::Verdict(Verdict::Refused(why)) = reply {
-            Err(Problem::Refused(why))
+            Err(CliError::Refused(why))
         } else {
             Ok(reply)
         }
     }
 
     /// What is stored.
-    pub(crate) fn status(&mut self) -> Result<Status, Problem> {
+    pub(crate) fn status(&mut self) -> Result<Status, CliError> {
         let reply = self.ask(Request::Status {})?;
         if let Reply::Status(status) = reply { Ok(status) } else { Err(unexpected()) }
     }
 }
 
 /// Program and helper are not of the same version.
-pub(crate) fn unexpected() -> Problem {
-    Problem::Reported {
+pub(crate) fn unexpected() -> CliError {
+    CliError::Reported {
         error: "the helper gave an answer to another question".into(),
         hint: "otp-enroll and otp-helper must be of the same version; install both anew".into(),
     }

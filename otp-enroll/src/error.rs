@@ -13,7 +13,7 @@ use otp_core::value::time::Seconds;
 
 /// Why a command was not done.
 #[derive(Debug)]
-pub(crate) enum Problem {
+pub(crate) enum CliError {
     /// A code was not accepted.
     Refused(Refusal),
     /// The request is not possible as things are.
@@ -70,7 +70,7 @@ pub(crate) enum Problem {
         /// Of so many.
         of: usize,
         /// What ended it, where it was no signal.
-        why: Option<Box<Problem>>,
+        why: Option<Box<CliError>>,
     },
     /// So many records cannot be used, each printed already.
     Unusable(usize),
@@ -81,15 +81,15 @@ pub(crate) enum Problem {
         /// Of whom, as far as is known.
         users: String,
         /// Why.
-        why: Box<Problem>,
+        why: Box<CliError>,
     },
     /// A new device was not confirmed, after a code of the old one was spent on it.
-    OldStays(Box<Problem>),
+    OldStays(Box<CliError>),
     /// The person said no.
     Cancelled,
 }
 
-impl Problem {
+impl CliError {
     /// The documented exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -125,12 +125,12 @@ impl Problem {
     }
 
     /// The same, where what was asked for is done already.
-    pub(crate) fn although_done(self) -> Problem {
+    pub(crate) fn although_done(self) -> CliError {
         if let Self::Output(error) = self { Self::Unsaid(error) } else { self }
     }
 
     /// The same, where a code of the old device was spent to get here.
-    pub(crate) fn although_proved(self) -> Problem {
+    pub(crate) fn although_proved(self) -> CliError {
         let late = matches!(&self, Self::Helper(error) if has_ended(error));
         let unconfirmed = matches!(self, Self::Ask(_) | Self::Declined(Declined::NotConfirmed { .. }));
         if late || unconfirmed { Self::OldStays(Box::new(self)) } else { self }
@@ -174,7 +174,7 @@ impl Problem {
             }
             Self::NotDone(_) => "what was not done, and why, is said above; it can be run again without harm",
             Self::SessionsGoOn { users, .. } => return Some(format!("end them with: loginctl terminate-user {users}")),
-            Self::FaultyFile(_) => "nothing was imported; mend the file, or a copy of it, and try again",
+            Self::FaultyFile(_) => "nothing was imported; fix the file, or a copy of it, and try again",
             Self::Interrupted { .. } => {
                 "every user is enrolled whole or not at all; the same command goes on from here"
             }
@@ -197,7 +197,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(why) => f.write_str(&refusal_text(*why)),
@@ -304,37 +304,37 @@ pub(crate) fn declined_text(declined: Declined) -> String {
     }
 }
 
-impl From<Error> for Problem {
+impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         Self::Core(error)
     }
 }
 
-impl From<AskError> for Problem {
+impl From<AskError> for CliError {
     fn from(error: AskError) -> Self {
         Self::Ask(error)
     }
 }
 
-impl From<ScreenError> for Problem {
+impl From<ScreenError> for CliError {
     fn from(error: ScreenError) -> Self {
         Self::Screen(error)
     }
 }
 
-impl From<FileError> for Problem {
+impl From<FileError> for CliError {
     fn from(error: FileError) -> Self {
         Self::File(error)
     }
 }
 
-impl From<TooLong> for Problem {
+impl From<TooLong> for CliError {
     fn from(error: TooLong) -> Self {
         Self::Qr(error)
     }
 }
 
-impl From<png::EncodingError> for Problem {
+impl From<png::EncodingError> for CliError {
     fn from(error: png::EncodingError) -> Self {
         Self::Png(error)
     }

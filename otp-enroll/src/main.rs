@@ -34,22 +34,22 @@ use nix::sys::resource::{Resource, setrlimit};
 
 use crate::cli::{Cli, Command};
 use crate::client::Desk;
-use crate::error::Problem;
-use crate::ui::output::{self, Voice};
+use crate::error::CliError;
+use crate::ui::output::{self, Output};
 use crate::user::commands;
 
 fn main() -> ExitCode {
     // A core file would hold what is on the screen.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let cli = Cli::try_parse().unwrap_or_else(|error| misread(&error));
-    let voice = Voice::new(&cli.common);
-    match run(&cli, &voice) {
+    let output = Output::new(&cli.common);
+    match run(&cli, &output) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            if !problem.is_silent() {
-                voice.complain(&problem);
+        Err(error) => {
+            if !error.is_silent() {
+                output.complain(&error);
             }
-            ExitCode::from(problem.exit_code())
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -60,32 +60,32 @@ fn misread(error: &clap::Error) -> ! {
     if error.use_stderr() && env::args_os().any(|argument| argument == "--json") {
         let text = error.render().to_string();
         let what: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-        output::complain_in_json(&Problem::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
+        output::complain_in_json(&CliError::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
     }
     error.exit()
 }
 
-fn run(cli: &Cli, voice: &Voice) -> Result<(), Problem> {
+fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {
     if let Some(what) = cli.misplaced() {
-        return Err(Problem::Usage(what));
+        return Err(CliError::Usage(what));
     }
     if let Some(Command::Completions { shell }) = &cli.command {
         return output::print(&shell.completions());
     }
     if let Some(Command::Admin(command)) = &cli.command {
-        return admin::run(command, &cli.common, voice);
+        return admin::run(command, &cli.common, output);
     }
     let site = client::site(&cli.common)?;
     let mut desk = Desk::open(site.as_ref(), &cli.common)?;
     match &cli.command {
-        None => commands::set_up(&mut desk, &cli.enrolment, voice),
-        Some(Command::Reset(enrolment)) => commands::reset(&mut desk, enrolment, voice),
-        Some(Command::Status) => commands::status(&mut desk, voice),
-        Some(Command::List) => commands::list(&mut desk, voice),
-        Some(Command::Disable { yes }) => commands::disable(&mut desk, *yes, voice),
-        Some(Command::Recovery { save_recovery }) => commands::recovery(&mut desk, save_recovery.as_deref(), voice),
-        Some(Command::Forget) => commands::forget(&mut desk, voice),
-        Some(Command::Test) => commands::test(&mut desk, voice),
+        None => commands::set_up(&mut desk, &cli.enrollment, output),
+        Some(Command::Reset(enrollment)) => commands::reset(&mut desk, enrollment, output),
+        Some(Command::Status) => commands::status(&mut desk, output),
+        Some(Command::List) => commands::list(&mut desk, output),
+        Some(Command::Disable { yes }) => commands::disable(&mut desk, *yes, output),
+        Some(Command::Recovery { save_recovery }) => commands::recovery(&mut desk, save_recovery.as_deref(), output),
+        Some(Command::Forget) => commands::forget(&mut desk, output),
+        Some(Command::Test) => commands::test(&mut desk, output),
         Some(Command::Admin(_) | Command::Completions { .. }) => Ok(()), // served above, without a user of their own
     }
 }

@@ -13,8 +13,8 @@ use otp_core::error::Error;
 use otp_core::system::config_file;
 use otp_core::value::user::Account;
 
-use crate::error::Problem;
-use crate::ui::output::Voice;
+use crate::error::CliError;
+use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
 /// Numeric ids from here on are people's (UID_MIN in login.defs), but for `nobody`; those of a domain are far above.
@@ -33,7 +33,7 @@ pub(super) struct Names {
 impl Names {
     /// Begins to ask, which may take as long as all else that is to be done meanwhile. A domain may not list its users to
     /// everybody who asks: who is not listed is not among them.
-    pub(super) fn ask() -> Result<Self, Problem> {
+    pub(super) fn ask() -> Result<Self, CliError> {
         let (sender, batches) = mpsc::channel();
         let asking = thread::Builder::new().spawn(move || listed(&sender)).map_err(not_asked)?;
         Ok(Self { batches, asking })
@@ -41,8 +41,8 @@ impl Names {
 
     /// Each name once. Whether it is a [`person`], and which account it means, is not taken from a listing, whose lines
     /// hold what users say of themselves.
-    pub(super) fn answer(self, voice: &Voice) -> Result<Vec<String>, Problem> {
-        let mut progress = Progress::counting("waiting for the names of users", voice);
+    pub(super) fn answer(self, output: &Output) -> Result<Vec<String>, CliError> {
+        let mut progress = Progress::counting("waiting for the names of users", output);
         let mut names = Vec::new();
         for name in self.batches.into_iter().flatten() {
             progress.step();
@@ -54,8 +54,8 @@ impl Names {
     }
 }
 
-fn not_asked(error: io::Error) -> Problem {
-    Problem::Tool("getent", error)
+fn not_asked(error: io::Error) -> CliError {
+    CliError::Tool("getent", error)
 }
 
 fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {
@@ -88,18 +88,18 @@ fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {
 }
 
 /// Everybody who can log in.
-pub(super) fn all(voice: &Voice) -> Result<Vec<Account>, Problem> {
-    let names = Names::ask()?.answer(voice)?;
+pub(super) fn all(output: &Output) -> Result<Vec<Account>, CliError> {
+    let names = Names::ask()?.answer(output)?;
     Ok(names.iter().map(|name| person(name)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// Those who are in a group: by its own list, which names users of a domain too, and by what is said of each user.
-pub(super) fn of_group(name: &str, voice: &Voice) -> Result<Vec<Account>, Problem> {
+pub(super) fn of_group(name: &str, output: &Output) -> Result<Vec<Account>, CliError> {
     let group =
         Group::from_name(name).map_err(|errno| Error::Names { subject: format!("the group {name:?}"), errno })?;
-    let group = group.ok_or_else(|| Problem::NoSuchGroup(name.to_owned()))?;
+    let group = group.ok_or_else(|| CliError::NoSuchGroup(name.to_owned()))?;
     let mut members: Vec<Account> = Vec::new();
-    for account in all(voice)? {
+    for account in all(output)? {
         if config_file::is_member(&account, name)? {
             members.push(account);
         }
@@ -108,7 +108,7 @@ pub(super) fn of_group(name: &str, voice: &Voice) -> Result<Vec<Account>, Proble
         let more = person(listed)?.filter(|person| members.iter().all(|member| member.name != person.name));
         members.extend(more);
     }
-    if members.is_empty() { Err(Problem::NobodyIn(name.to_owned())) } else { Ok(members) }
+    if members.is_empty() { Err(CliError::NobodyIn(name.to_owned())) } else { Ok(members) }
 }
 
 /// The account of a name, if somebody can log in with it: root's or a person's, unless its shell lets nobody in.

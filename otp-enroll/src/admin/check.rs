@@ -9,8 +9,8 @@ use otp_core::system::config_file::{self, Site};
 use serde::Serialize;
 
 use crate::cli::Common;
-use crate::error::Problem;
-use crate::ui::output::Voice;
+use crate::error::CliError;
+use crate::ui::output::Output;
 
 /// What `admin check` answers to a script.
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct Checked {
     faults: Vec<String>,
 }
 
-pub(super) fn check(common: &Common, voice: &Voice) -> Result<(), Problem> {
+pub(super) fn check(common: &Common, output: &Output) -> Result<(), CliError> {
     let path = common.config();
     let faults = match Site::load(path) {
         Ok(site) => faults_of(&site),
@@ -26,11 +26,11 @@ pub(super) fn check(common: &Common, voice: &Voice) -> Result<(), Problem> {
     };
     let count = faults.len();
     let checked = Checked { faults };
-    voice.result(&checked, || match checked.faults.as_slice() {
+    output.result(&checked, || match checked.faults.as_slice() {
         [] => format!("{}: good", path.display()),
         faults => faults.join("\n"),
     })?;
-    if count == 0 { Ok(()) } else { Err(Problem::Faults(count)) }
+    if count == 0 { Ok(()) } else { Err(CliError::Faults(count)) }
 }
 
 /// What keeps a configuration that can be read from being used.

@@ -26,9 +26,9 @@ use super::accounts::{self, Names};
 use super::check;
 use super::explain::{self, Outcome};
 use crate::cli::Common;
-use crate::error::Problem;
+use crate::error::CliError;
 use crate::ui::layout;
-use crate::ui::output::Voice;
+use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
 /// Names that are given; more are counted.
@@ -50,13 +50,13 @@ pub(super) fn doctor(
     common: &Common,
     pam: Option<&Path>,
     sshd_config: Option<&Path>,
-    voice: &Voice,
-) -> Result<(), Problem> {
+    output: &Output,
+) -> Result<(), CliError> {
     let folders = Folders::new(pam);
     let mut findings = Vec::new();
     let services = folders
         .services()
-        .map_err(|error| Problem::Unreadable(pam.unwrap_or(Path::new("/etc/pam.d")).to_owned(), error))?;
+        .map_err(|error| CliError::Unreadable(pam.unwrap_or(Path::new("/etc/pam.d")).to_owned(), error))?;
     let guarded: Vec<Guarded> =
         services.iter().filter_map(|name| service::look_at(&folders, name, &mut findings)).collect();
     for (name, twin, command) in TWINS {
@@ -78,28 +78,28 @@ pub(super) fn doctor(
     sites.sort_unstable();
     sites.dedup();
     for path in sites {
-        let mend = "logins that need it are refused until then; pam_otp.toml(5) has every key";
+        let fix = "logins that need it are refused until then; pam_otp.toml(5) has every key";
         let site = match Site::load(path) {
             Ok(site) => site,
             Err(error) => {
-                findings.push(Finding::fault("configuration", error.to_string(), mend));
+                findings.push(Finding::fault("configuration", error.to_string(), fix));
                 continue;
             }
         };
-        findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, mend)));
+        findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, fix)));
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.goes_by(path)).collect();
         for guarded in &here {
             service::look_at_set_up(&folders, guarded, &site.config.policy, &mut findings);
         }
         if let Ok(store) = site.store() {
-            refused(&site, &store, &here, voice, &mut findings)?;
+            refused(&site, &store, &here, output, &mut findings)?;
         }
     }
     findings.extend(clock());
-    tell(&guarded, findings, voice)
+    tell(&guarded, findings, output)
 }
 
-fn tell(guarded: &[Guarded], findings: Vec<Finding>, voice: &Voice) -> Result<(), Problem> {
+fn tell(guarded: &[Guarded], findings: Vec<Finding>, output: &Output) -> Result<(), CliError> {
     let findings = in_order(findings);
     let faults = findings.iter().filter(|finding| finding.severity == Severity::Fault).count();
     let services: Vec<&str> = guarded.iter().map(|guarded| guarded.name.as_str()).collect();
@@ -108,7 +108,7 @@ fn tell(guarded: &[Guarded], findings: Vec<Finding>, voice: &Voice) -> Result<()
         services => format!("A code is asked for by: {}", services.join(", ")),
     };
     let diagnosis = Diagnosis { services, findings };
-    voice.result(&diagnosis, || {
+    output.result(&diagnosis, || {
         let columns = terminal_size::terminal_size().map_or(usize::MAX, |(columns, _)| columns.0.into());
         let mut lines = layout::wrap(&asked, columns);
         lines.extend(diagnosis.findings.iter().map(|finding| finding.text(columns)));
@@ -117,15 +117,15 @@ fn tell(guarded: &[Guarded], findings: Vec<Finding>, voice: &Voice) -> Result<()
         }
         lines.join("\n")
     })?;
-    if faults == 0 { Ok(()) } else { Err(Problem::Faults(faults)) }
+    if faults == 0 { Ok(()) } else { Err(CliError::Faults(faults)) }
 }
 
 /// The worst first, and what is wrong with several services once: they may include the same line.
 fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
     let mut told: Vec<Finding> = Vec::new();
     for finding in findings {
-        let Finding { severity, what, mend, subjects } = &finding;
-        let same = told.iter_mut().find(|told| (told.severity, &told.what, &told.mend) == (*severity, what, mend));
+        let Finding { severity, what, fix, subjects } = &finding;
+        let same = told.iter_mut().find(|told| (told.severity, &told.what, &told.fix) == (*severity, what, fix));
         match same {
             Some(told) => told.subjects.extend(subjects.iter().cloned()),
             None => told.push(finding),
@@ -140,15 +140,15 @@ fn refused(
     site: &Site,
     store: &FileStore,
     guarded: &[&Guarded],
-    voice: &Voice,
+    output: &Output,
     findings: &mut Vec<Finding>,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let now = UnixTime::now();
     let places: Vec<Place> = guarded.iter().map(|guarded| guarded.login()).collect();
     let mut refused: Vec<Vec<String>> = places.iter().map(|_| Vec::new()).collect();
     let mut unusable = Vec::new();
-    let names = if guarded.is_empty() { Vec::new() } else { Names::ask()?.answer(voice)? };
-    let mut progress = Progress::new("asking the policy", names.len(), voice);
+    let names = if guarded.is_empty() { Vec::new() } else { Names::ask()?.answer(output)? };
+    let mut progress = Progress::new("asking the policy", names.len(), output);
     for name in names {
         progress.step();
         let Some(account) = accounts::person(&name)? else { continue };
@@ -174,14 +174,14 @@ fn refused(
         if !names.is_empty() {
             let what =
                 format!("{} can log in and will be refused: they have no device, and policy wants one", some(names));
-            let mend = "have them run otp-enroll first, or let policy say `enroll`; otp-enroll admin list \
+            let fix = "have them run otp-enroll first, or let policy say `enroll`; otp-enroll admin list \
                         --without-device --service NAME lists all of them";
-            findings.push(Finding::warning(&guarded.name, what, mend));
+            findings.push(Finding::warning(&guarded.name, what, fix));
         }
     }
     unusable.dedup();
-    let mend = "otp-enroll admin reset USER lets them set up anew";
-    findings.extend(unusable.into_iter().map(|what| Finding::warning("records", what, mend)));
+    let fix = "otp-enroll admin reset USER lets them set up anew";
+    findings.extend(unusable.into_iter().map(|what| Finding::warning("records", what, fix)));
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 use serde::Serialize;
 
-use crate::error::Problem;
-use crate::ui::output::Voice;
+use crate::error::CliError;
+use crate::ui::output::Output;
 
 /// What a login would be, while refusals are enforced.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,10 +57,10 @@ pub(super) fn foresee(
 }
 
 /// Names the rule that keeps a login from being decided, where it is one.
-pub(super) fn at_fault(site: &Site, error: Error) -> Problem {
+pub(super) fn at_fault(site: &Site, error: Error) -> CliError {
     let Error::UnknownGroup(group) = &error else { return error.into() };
     match site.config.policy.rules.iter().find(|rule| rule.group.as_ref() == Some(group)) {
-        Some(rule) => Problem::Reported {
+        Some(rule) => CliError::Reported {
             error: format!("{}:{}: {error}: its logins are refused", site.path.display(), rule.line),
             hint: error.hint().to_owned(),
         },
@@ -91,8 +91,8 @@ pub(super) fn explain(
     store: &FileStore,
     account: &Account,
     place: &Place,
-    voice: &Voice,
-) -> Result<(), Problem> {
+    output: &Output,
+) -> Result<(), CliError> {
     let record = store.read(account).map_err(Error::from)?;
     let foreseen = foresee(site, account, record.as_ref(), place, UnixTime::now());
     let Foreseen { ruling, has_device, outcome } = foreseen.map_err(|error| at_fault(site, error))?;
@@ -114,9 +114,9 @@ pub(super) fn explain(
         outcome,
         enforced: site.config.enforce,
     };
-    voice.result(&explained, || text(&explained, ruling.source))?;
+    output.result(&explained, || text(&explained, ruling.source))?;
     if place.rhost.is_some() && place.address().is_none() {
-        voice.advise("The remote host is given by name, not by address: no rule with a network matches it.")?;
+        output.advise("The remote host is given by name, not by address: no rule with a network matches it.")?;
     }
     Ok(())
 }

@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use super::accounts::{self, Names};
 use super::explain::{self, Outcome};
-use crate::error::Problem;
+use crate::error::CliError;
 use crate::ui::listing::Listing;
-use crate::ui::output::Voice;
+use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 use crate::user::commands;
 
@@ -26,18 +26,18 @@ struct Unusable<'a> {
     hint: &'a str,
 }
 
-pub(super) fn list(store: &FileStore, voice: &Voice) -> Result<(), Problem> {
+pub(super) fn list(store: &FileStore, output: &Output) -> Result<(), CliError> {
     let now = UnixTime::now();
-    let stems = stems(store, voice)?;
+    let stems = stems(store, output)?;
     let width = widest(&stems);
     let mut faults = 0usize;
-    Listing::of(voice, |listing| {
+    Listing::of(output, |listing| {
         if stems.is_empty() {
             listing.advise("Nobody has set up a second factor.")?;
         } else {
             listing.advise(&format!("{:<width$}  FACTOR     RECOVERY  REQUIRED  LOCKED", "USER"))?;
         }
-        let mut progress = Progress::new("reading records", stems.len(), voice);
+        let mut progress = Progress::new("reading records", stems.len(), output);
         for stem in &stems {
             progress.step();
             match read_of(store, stem) {
@@ -54,7 +54,7 @@ pub(super) fn list(store: &FileStore, voice: &Voice) -> Result<(), Problem> {
         }
         Ok(())
     })?;
-    if faults == 0 { Ok(()) } else { Err(Problem::Unusable(faults)) }
+    if faults == 0 { Ok(()) } else { Err(CliError::Unusable(faults)) }
 }
 
 fn line(status: &Status, width: usize) -> String {
@@ -70,8 +70,8 @@ fn line(status: &Status, width: usize) -> String {
 }
 
 /// The stems of all records, in order.
-pub(super) fn stems(store: &FileStore, voice: &Voice) -> Result<Vec<String>, Problem> {
-    let mut progress = Progress::counting("looking for records", voice);
+pub(super) fn stems(store: &FileStore, output: &Output) -> Result<Vec<String>, CliError> {
+    let mut progress = Progress::counting("looking for records", output);
     Ok(store.stems(|| progress.step()).map_err(Error::from)?)
 }
 
@@ -101,16 +101,16 @@ pub(super) fn without_device(
     service: &str,
     names: Names,
     seen: &[String],
-    voice: &Voice,
-) -> Result<(), Problem> {
+    output: &Output,
+) -> Result<(), CliError> {
     let (place, enforced) = (Place { service: service.to_owned(), ..Place::default() }, site.config.enforce);
     let now = UnixTime::now();
-    let names = names.answer(voice)?;
+    let names = names.answer(output)?;
     let width = widest(&names);
     let mut faults = 0usize;
-    Listing::of(voice, |listing| {
+    Listing::of(output, |listing| {
         listing.advise(&format!("{:<width$}  A LOGIN BY {service} IS", "USER"))?;
-        let mut progress = Progress::new("asking the policy", names.len(), voice);
+        let mut progress = Progress::new("asking the policy", names.len(), output);
         for name in &names {
             progress.step();
             let stem = UserName::parse(name).map(|name| name.file_stem());
@@ -138,7 +138,7 @@ pub(super) fn without_device(
         }
         Ok(())
     })?;
-    if faults == 0 { Ok(()) } else { Err(Problem::Unusable(faults)) }
+    if faults == 0 { Ok(()) } else { Err(CliError::Unusable(faults)) }
 }
 
 /// What a login would be of somebody who has no device.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::error::Problem;
-use crate::ui::output::Voice;
+use crate::error::CliError;
+use crate::ui::output::Output;
 
 /// Somebody for whom a command could not be done, among others for whom it was.
 #[derive(Serialize)]
@@ -14,7 +14,7 @@ pub(super) struct NotDone<'a> {
 }
 
 impl NotDone<'_> {
-    pub(super) fn tell(&self, voice: &Voice) -> Result<(), Problem> {
-        voice.result(self, || format!("{}: not done: {}; {}", self.user, self.error, self.hint))
+    pub(super) fn tell(&self, output: &Output) -> Result<(), CliError> {
+        output.result(self, || format!("{}: not done: {}; {}", self.user, self.error, self.hint))
     }
 }

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::accounts::Names;
 use super::list;
-use crate::error::Problem;
+use crate::error::CliError;
 use crate::ui::listing::Listing;
-use crate::ui::output::Voice;
+use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 use crate::user::commands;
 
@@ -32,13 +32,13 @@ struct Told {
 }
 
 /// First who has a device and gave no good code, then who has none.
-pub(super) fn report(site: &Site, store: &FileStore, service: &str, voice: &Voice) -> Result<(), Problem> {
+pub(super) fn report(site: &Site, store: &FileStore, service: &str, output: &Output) -> Result<(), CliError> {
     let names = Names::ask()?;
     let mut with_device = Vec::new();
-    Listing::of(voice, |listing| {
+    Listing::of(output, |listing| {
         listing.advise("Logins that would have been refused, the last one of each user:")?;
-        let stems = list::stems(store, voice)?;
-        let mut progress = Progress::new("reading records", stems.len(), voice);
+        let stems = list::stems(store, output)?;
+        let mut progress = Progress::new("reading records", stems.len(), output);
         for stem in stems {
             progress.step();
             let Told { has_device, unenforced } = told(store, &stem)?;
@@ -55,7 +55,7 @@ pub(super) fn report(site: &Site, store: &FileStore, service: &str, voice: &Voic
         }
         listing.advise(&format!("\nUsers without a device, and what a login through {service} would be:"))
     })?;
-    list::without_device(site, store, service, names, &with_device, voice)
+    list::without_device(site, store, service, names, &with_device, output)
 }
 
 fn told(store: &FileStore, stem: &str) -> Result<Told, Error> {

@@ -9,15 +9,15 @@ fn not_allowed() -> io::Error {
     io::ErrorKind::PermissionDenied.into()
 }
 
-/// A problem, what it says, what to do next, and the exit code.
-type Told = (Problem, &'static str, Option<&'static str>, u8);
+/// A error, what it says, what to do next, and the exit code.
+type Told = (CliError, &'static str, Option<&'static str>, u8);
 
 #[track_caller]
-fn assert_told<const N: usize>(problems: [Told; N]) {
-    for (problem, text, hint, code) in problems {
+fn assert_told<const N: usize>(errors: [Told; N]) {
+    for (error, text, hint, code) in errors {
         let text = text.replace("WHY", NOT_ALLOWED).replace("HELPER", otp_core::system::config_file::HELPER);
-        assert_eq!((problem.to_string(), problem.hint().as_deref()), (text, hint));
-        assert_eq!(problem.exit_code(), code, "{problem}");
+        assert_eq!((error.to_string(), error.hint().as_deref()), (text, hint));
+        assert_eq!(error.exit_code(), code, "{error}");
     }
 }
 
@@ -73,7 +73,7 @@ fn a_refusal_is_told_with_its_reason() {
             (Refusal::NotEnrolled, "no second factor is set up", Some("set one up with: otp-enroll"), 3),
             (Refusal::UnknownUser, "there is no such account", again, 3),
         ]
-        .map(|(why, text, hint, code)| (Problem::Refused(why), text, hint, code)),
+        .map(|(why, text, hint, code)| (CliError::Refused(why), text, hint, code)),
     );
 }
 
@@ -107,102 +107,102 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
                 Some("to change phones use: otp-enroll reset"),
             ),
         ]
-        .map(|(declined, text, hint)| (Problem::Declined(declined), text, hint, 1)),
+        .map(|(declined, text, hint)| (CliError::Declined(declined), text, hint, 1)),
     );
 }
 
 #[test]
 fn whoever_gave_a_code_of_the_old_device_for_nothing_is_told_that_it_is_spent() {
     let spent = Some("the old second factor stays; the code you gave for it is spent");
-    let ended = || Problem::Helper(io::ErrorKind::BrokenPipe.into());
-    let not_confirmed = || Problem::Declined(Declined::NotConfirmed { clock_off: None });
+    let ended = || CliError::Helper(io::ErrorKind::BrokenPipe.into());
+    let not_confirmed = || CliError::Declined(Declined::NotConfirmed { clock_off: None });
     assert_told([
         (not_confirmed().although_proved(), "that code does not belong to this key", spent, 1),
         (
-            Problem::Ask(AskError::Closed).although_proved(),
+            CliError::Ask(AskError::Closed).although_proved(),
             "the input ended before the question was answered",
             spent,
             4,
         ),
         (ended().although_proved(), "the helper has ended: it waits 15 minutes for an answer", spent, 4),
-        (Problem::Declined(Declined::ChangedMeanwhile).although_proved(), CHANGED, Some("start again"), 1),
+        (CliError::Declined(Declined::ChangedMeanwhile).although_proved(), CHANGED, Some("start again"), 1),
     ]);
 }
 
 #[test]
 fn what_could_not_be_done_is_told_with_the_reason() {
-    let goes_on = |why| Problem::SessionsGoOn { users: "alice bob".into(), why: Box::new(why) };
+    let goes_on = |why| CliError::SessionsGoOn { users: "alice bob".into(), why: Box::new(why) };
     let end_them = Some("end them with: loginctl terminate-user alice bob");
-    let interrupted = |why| Problem::Interrupted { done: 2, of: 7, why };
+    let interrupted = |why| CliError::Interrupted { done: 2, of: 7, why };
     let go_on = Some("every user is enrolled whole or not at all; the same command goes on from here");
     assert_told([
-        (Problem::Usage("say so".into()), "say so", Some("see: otp-enroll --help"), 2),
-        (Problem::NotRoot("do this"), "only root may do this", Some("become root, for example with sudo"), 4),
-        (Problem::Core(Error::Entropy), "the system gives no random bytes", Some(Error::Entropy.hint()), 4),
-        (Problem::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
+        (CliError::Usage("say so".into()), "say so", Some("see: otp-enroll --help"), 2),
+        (CliError::NotRoot("do this"), "only root may do this", Some("become root, for example with sudo"), 4),
+        (CliError::Core(Error::Entropy), "the system gives no random bytes", Some(Error::Entropy.hint()), 4),
+        (CliError::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
         (
-            Problem::Helper(not_allowed()),
+            CliError::Helper(not_allowed()),
             "the helper HELPER cannot be asked: WHY",
             Some("the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)"),
             4,
         ),
         (
-            Problem::Helper(io::ErrorKind::BrokenPipe.into()),
+            CliError::Helper(io::ErrorKind::BrokenPipe.into()),
             "the helper has ended: it waits 15 minutes for an answer",
             Some("nothing was changed; start again"),
             4,
         ),
         (
-            Problem::Ask(AskError::Closed),
+            CliError::Ask(AskError::Closed),
             "the input ended before the question was answered",
             Some("nothing was changed"),
             4,
         ),
-        (Problem::Ask(AskError::Io(not_allowed())), "the terminal cannot be used: WHY", None, 4),
-        (Problem::Screen(ScreenError::Io(not_allowed())), "the terminal cannot be used: WHY", None, 4),
+        (CliError::Ask(AskError::Io(not_allowed())), "the terminal cannot be used: WHY", None, 4),
+        (CliError::Screen(ScreenError::Io(not_allowed())), "the terminal cannot be used: WHY", None, 4),
         (
-            Problem::File(FileError::Exists("codes".into())),
+            CliError::File(FileError::Exists("codes".into())),
             "codes exists",
             Some("choose a name that is not taken: nothing is ever overwritten"),
             4,
         ),
-        (Problem::Qr(TooLong { bytes: 3000 }), "3000 bytes do not fit into a QR code", None, 4),
+        (CliError::Qr(TooLong { bytes: 3000 }), "3000 bytes do not fit into a QR code", None, 4),
         (
-            Problem::Png(png::EncodingError::IoError(not_allowed())),
+            CliError::Png(png::EncodingError::IoError(not_allowed())),
             "the QR code could not be encoded as PNG: WHY",
             None,
             4,
         ),
-        (Problem::Tool("getent", not_allowed()), "getent cannot be asked: WHY", None, 4),
-        (Problem::Output(not_allowed()), "cannot write to standard output: WHY", None, 4),
+        (CliError::Tool("getent", not_allowed()), "getent cannot be asked: WHY", None, 4),
+        (CliError::Output(not_allowed()), "cannot write to standard output: WHY", None, 4),
         (
-            Problem::Output(not_allowed()).although_done(),
+            CliError::Output(not_allowed()).although_done(),
             "it was done, but standard output cannot be told so: WHY",
             None,
             4,
         ),
         (
-            Problem::CodesUnseen(not_allowed()),
+            CliError::CodesUnseen(not_allowed()),
             "nobody has seen the new recovery codes: WHY",
             Some("they are in force all the same; get others with: otp-enroll recovery"),
             4,
         ),
-        (Problem::Unreadable("users.oath".into(), not_allowed()), "cannot read users.oath: WHY", None, 4),
+        (CliError::Unreadable("users.oath".into(), not_allowed()), "cannot read users.oath: WHY", None, 4),
         (interrupted(None), "interrupted: 2 of 7 users were seen to", go_on, 130),
         (
-            interrupted(Some(Box::new(Problem::Cancelled))),
+            interrupted(Some(Box::new(CliError::Cancelled))),
             "interrupted: 2 of 7 users were seen to; cancelled: nothing was changed",
             go_on,
             1,
         ),
         (
-            goes_on(Problem::Tool("loginctl", not_allowed())),
+            goes_on(CliError::Tool("loginctl", not_allowed())),
             "a second factor is required from now on, but sessions could not be ended: loginctl cannot be asked: WHY",
             end_them,
             4,
         ),
-        (goes_on(Problem::Cancelled), "a second factor is required from now on; no session was ended", end_them, 1),
-        (Problem::Cancelled, "cancelled: nothing was changed", None, 1),
+        (goes_on(CliError::Cancelled), "a second factor is required from now on; no session was ended", end_them, 1),
+        (CliError::Cancelled, "cancelled: nothing was changed", None, 1),
     ]);
 }
 
@@ -210,32 +210,34 @@ fn what_could_not_be_done_is_told_with_the_reason() {
 fn who_is_not_there_and_how_many_there_are_is_told() {
     let group = Some("was the right group named? an empty group binds nobody; a rule in the configuration would");
     let mended = Some("until this is mended, people may be locked out, or let in without a code");
-    let file = Some("nothing was imported; mend the file, or a copy of it, and try again");
+    let file = Some("nothing was imported; fix the file, or a copy of it, and try again");
     let above = Some("what was not done, and why, is said above; it can be run again without harm");
     let unusable = Some(
         "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER; \
          to remove the record of one who is gone: otp-enroll admin disable USER",
     );
     assert_told([
-        (Problem::NoSuchUser("al ice".into()), "there is no user \"al ice\"", None, 3),
-        (Problem::NoSuchGroup("staff".into()), "there is no group \"staff\"", None, 3),
-        (Problem::NobodyIn("staff".into()), "nobody in the group \"staff\" can log in", group, 3),
-        (Problem::Faults(1), "one fault was found", mended, 1),
-        (Problem::Faults(2), "2 faults were found", mended, 1),
-        (Problem::FaultyFile(1), "one fault was found in the file", file, 1),
-        (Problem::FaultyFile(2), "2 faults were found in the file", file, 1),
-        (Problem::Unusable(1), "one record cannot be used", unusable, 1),
-        (Problem::Unusable(2), "2 records cannot be used", unusable, 1),
-        (Problem::NotDone(1), "it could not be done for one user", above, 4),
-        (Problem::NotDone(2), "it could not be done for 2 users", above, 4),
+        (CliError::NoSuchUser("al ice".into()), "there is no user \"al ice\"", None, 3),
+        (CliError::NoSuchGroup("staff".into()), "there is no group \"staff\"", None, 3),
+        (CliError::NobodyIn("staff".into()), "nobody in the group \"staff\" can log in", group, 3),
+        (CliError::Faults(1), "one fault was found", mended, 1),
+        (CliError::Faults(2), "2 faults were found", mended, 1),
+        (CliError::FaultyFile(1), "one fault was found in the file", file, 1),
+        (CliError::FaultyFile(2), "2 faults were found in the file", file, 1),
+        (CliError::Unusable(1), "one record cannot be used", unusable, 1),
+        (CliError::Unusable(2), "2 records cannot be used", unusable, 1),
+        (CliError::NotDone(1), "it could not be done for one user", above, 4),
+        (CliError::NotDone(2), "it could not be done for 2 users", above, 4),
     ]);
 }
 
 #[test]
 fn only_a_reader_who_has_seen_enough_needs_no_word() {
     let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
-    assert!(Problem::Output(broken()).is_silent());
-    for said in [Problem::Output(not_allowed()), Problem::Output(broken()).although_done(), Problem::Helper(broken())] {
+    assert!(CliError::Output(broken()).is_silent());
+    for said in
+        [CliError::Output(not_allowed()), CliError::Output(broken()).although_done(), CliError::Helper(broken())]
+    {
         assert!(!said.is_silent(), "{said}");
     }
 }

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::error::Problem;
-use crate::ui::output::Voice;
+use crate::error::CliError;
+use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
 /// A pipe takes as much whole or not at all (PIPE_BUF), so that whoever reads from it never sees a part of a line,
@@ -14,7 +14,7 @@ const WHOLE: usize = 4096;
 
 /// Results on their way to standard output.
 pub(crate) struct Listing<'a> {
-    pub(crate) voice: &'a Voice,
+    pub(crate) output: &'a Output,
     /// Whole lines that are not written yet.
     pending: String,
     /// Whether somebody reads along.
@@ -23,8 +23,8 @@ pub(crate) struct Listing<'a> {
 
 impl<'a> Listing<'a> {
     /// Everything that `tell` found is written when this returns, also where it could not go on.
-    pub(crate) fn of(voice: &'a Voice, tell: impl FnOnce(&mut Self) -> Result<(), Problem>) -> Result<(), Problem> {
-        let mut listing = Self { voice, pending: String::new(), watched: io::stdout().is_terminal() };
+    pub(crate) fn of(output: &'a Output, tell: impl FnOnce(&mut Self) -> Result<(), CliError>) -> Result<(), CliError> {
+        let mut listing = Self { output, pending: String::new(), watched: io::stdout().is_terminal() };
         let told = tell(&mut listing);
         let written = listing.write();
         told.and(written)
@@ -36,18 +36,18 @@ impl<'a> Listing<'a> {
         progress: &mut Progress,
         value: &impl Serialize,
         text: impl FnOnce() -> String,
-    ) -> Result<(), Problem> {
-        let line = self.voice.line(value, text)?;
+    ) -> Result<(), CliError> {
+        let line = self.output.line(value, text)?;
         progress.clear();
         self.add(&line)
     }
 
     /// Advice that is not part of the answer.
-    pub(crate) fn advise(&mut self, text: &str) -> Result<(), Problem> {
-        if self.voice.is_advising() { self.add(text) } else { Ok(()) }
+    pub(crate) fn advise(&mut self, text: &str) -> Result<(), CliError> {
+        if self.output.is_advising() { self.add(text) } else { Ok(()) }
     }
 
-    fn add(&mut self, line: &str) -> Result<(), Problem> {
+    fn add(&mut self, line: &str) -> Result<(), CliError> {
         if self.pending.len().saturating_add(line.len()) >= WHOLE {
             self.write()?;
         }
@@ -56,9 +56,9 @@ impl<'a> Listing<'a> {
         if self.watched { self.write() } else { Ok(()) }
     }
 
-    fn write(&mut self) -> Result<(), Problem> {
+    fn write(&mut self) -> Result<(), CliError> {
         let lines = std::mem::take(&mut self.pending);
         let mut output = io::stdout().lock();
-        output.write_all(lines.as_bytes()).and_then(|()| output.flush()).map_err(Problem::Output)
+        output.write_all(lines.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
     }
 }

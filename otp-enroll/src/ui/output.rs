@@ -6,13 +6,13 @@ use otp_core::protocol::request::Confidential;
 use serde::Serialize;
 
 use crate::cli::Common;
-use crate::error::Problem;
+use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
 
 /// How this run speaks.
-pub(crate) struct Voice {
+pub(crate) struct Output {
     /// JSON, a line each.
     pub(crate) json: bool,
     /// No advice.
@@ -21,31 +21,35 @@ pub(crate) struct Voice {
     stdin: bool,
 }
 
-impl Voice {
+impl Output {
     pub(crate) fn new(common: &Common) -> Self {
         Self { json: common.json, quiet: common.quiet, stdin: common.stdin || common.json }
     }
 
     /// What was asked for: a line of JSON, or the text.
-    pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Problem> {
+    pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
         print(&self.line(value, text)?)
     }
 
     /// The same, for whoever writes it.
-    pub(crate) fn line(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<String, Problem> {
-        if self.json { serde_json::to_string(value).map_err(|error| Problem::Output(error.into())) } else { Ok(text()) }
+    pub(crate) fn line(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<String, CliError> {
+        if self.json {
+            serde_json::to_string(value).map_err(|error| CliError::Output(error.into()))
+        } else {
+            Ok(text())
+        }
     }
 
     /// That something was done; a script learns it from the exit code or from JSON.
-    pub(crate) fn done(&self, value: &impl Serialize, text: &str) -> Result<(), Problem> {
+    pub(crate) fn done(&self, value: &impl Serialize, text: &str) -> Result<(), CliError> {
         if self.quiet && !self.json {
             return Ok(());
         }
-        self.result(value, || text.to_owned()).map_err(Problem::although_done)
+        self.result(value, || text.to_owned()).map_err(CliError::although_done)
     }
 
     /// Advice that is not part of the answer.
-    pub(crate) fn advise(&self, text: &str) -> Result<(), Problem> {
+    pub(crate) fn advise(&self, text: &str) -> Result<(), CliError> {
         if self.is_advising() { print(text) } else { Ok(()) }
     }
 
@@ -63,14 +67,14 @@ impl Voice {
     }
 
     /// What went wrong and what to do next.
-    pub(crate) fn complain(&self, problem: &Problem) {
+    pub(crate) fn complain(&self, error: &CliError) {
         if self.json {
             // Standard error still gets the text.
-            complain_in_json(problem);
+            complain_in_json(error);
         }
         let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
-        let mut lines = layout::wrap(&format!("otp-enroll: {problem}"), columns);
-        if let Some(hint) = problem.hint() {
+        let mut lines = layout::wrap(&format!("otp-enroll: {error}"), columns);
+        if let Some(hint) = error.hint() {
             lines.extend(layout::wrap(&hint, columns.saturating_sub(2)).iter().map(|line| format!("  {line}")));
         }
         let text = lines.join("\n") + "\n";
@@ -79,35 +83,35 @@ impl Voice {
     }
 
     /// Asks for a code: at the terminal, or where it was allowed, from standard input.
-    pub(crate) fn ask_code(&self, prompt: &str) -> Result<Confidential, Problem> {
+    pub(crate) fn ask_code(&self, prompt: &str) -> Result<Confidential, CliError> {
         let terminal = self.terminal()?;
         Ok(Confidential::new(prompt::ask(&terminal, prompt)?.expose()))
     }
 
     /// Asks whether something is meant. Where nobody can be asked, the command line must have said so.
-    pub(crate) fn must_mean(&self, question: &str) -> Result<(), Problem> {
+    pub(crate) fn must_mean(&self, question: &str) -> Result<(), CliError> {
         self.somebody_to_ask()?;
         let answer = prompt::ask(&Terminal::here(), &format!("{question} [y/N] "))?;
         let yes = ["y", "yes"].contains(&answer.expose().trim().to_ascii_lowercase().as_str());
-        if yes { Ok(()) } else { Err(Problem::Cancelled) }
+        if yes { Ok(()) } else { Err(CliError::Cancelled) }
     }
 
-    /// Whether there is somebody at a terminal whom [`Voice::must_mean`] can ask.
-    pub(crate) fn somebody_to_ask(&self) -> Result<(), Problem> {
+    /// Whether there is somebody at a terminal whom [`Output::must_mean`] can ask.
+    pub(crate) fn somebody_to_ask(&self) -> Result<(), CliError> {
         if Terminal::here().interactive {
             Ok(())
         } else {
-            Err(Problem::Usage("nobody can be asked whether this is meant: say --yes".into()))
+            Err(CliError::Usage("nobody can be asked whether this is meant: say --yes".into()))
         }
     }
 
     /// The terminal, where somebody may be asked something.
-    pub(crate) fn terminal(&self) -> Result<Terminal, Problem> {
+    pub(crate) fn terminal(&self) -> Result<Terminal, CliError> {
         let terminal = Terminal::here();
         if terminal.interactive || self.stdin {
             Ok(terminal)
         } else {
-            Err(Problem::Usage(
+            Err(CliError::Usage(
                 "standard input and output are not a terminal: say --stdin or --json to read codes from standard input"
                     .into(),
             ))
@@ -116,18 +120,18 @@ impl Voice {
 }
 
 /// What went wrong, as an answer like others. There may be nobody left to tell.
-pub(crate) fn complain_in_json(problem: &Problem) {
+pub(crate) fn complain_in_json(error: &CliError) {
     #[derive(Serialize)]
     struct Complaint {
         error: String,
         hint: Option<String>,
     }
-    if let Ok(line) = serde_json::to_string(&Complaint { error: problem.to_string(), hint: problem.hint() }) {
+    if let Ok(line) = serde_json::to_string(&Complaint { error: error.to_string(), hint: error.hint() }) {
         let _ = print(&line);
     }
 }
 
-pub(crate) fn print(line: &str) -> Result<(), Problem> {
+pub(crate) fn print(line: &str) -> Result<(), CliError> {
     let mut output = io::stdout().lock();
-    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(Problem::Output)
+    writeln!(output, "{line}").and_then(|()| output.flush()).map_err(CliError::Output)
 }

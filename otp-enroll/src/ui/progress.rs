@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::ui::output::Voice;
+use crate::ui::output::Output;
 use crate::ui::signals::{self, INTERRUPTED};
 
 /// One piece of work, in steps of about the same length.
@@ -35,19 +35,19 @@ const AT_FIRST: usize = 16;
 const ECHO: &str = "^C";
 
 impl Progress {
-    pub(crate) fn new(what: &'static str, of: usize, voice: &Voice) -> Self {
-        Self::begin(what, Some(of), voice)
+    pub(crate) fn new(what: &'static str, of: usize, output: &Output) -> Self {
+        Self::begin(what, Some(of), output)
     }
 
     /// Work of which nobody knows how much it is. Its first step may be long in coming.
-    pub(crate) fn counting(what: &'static str, voice: &Voice) -> Self {
-        let progress = Self::begin(what, None, voice);
+    pub(crate) fn counting(what: &'static str, output: &Output) -> Self {
+        let progress = Self::begin(what, None, output);
         progress.show(what);
         progress
     }
 
-    fn begin(what: &'static str, of: Option<usize>, voice: &Voice) -> Self {
-        let watched = !voice.quiet && io::stderr().is_terminal();
+    fn begin(what: &'static str, of: Option<usize>, output: &Output) -> Self {
+        let watched = !output.quiet && io::stderr().is_terminal();
         let mut line = lock();
         if watched && !line.guarded {
             // Who watches elsewhere is ended by the signal itself, and is not if told to ignore it (nohup).

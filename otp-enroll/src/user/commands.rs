@@ -6,11 +6,11 @@ use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
 use serde::Serialize;
 
-use crate::cli::Enrolment;
+use crate::cli::Enrollment;
 use crate::client::{Desk, unexpected};
-use crate::error::Problem;
+use crate::error::CliError;
 use crate::private_file;
-use crate::ui::output::Voice;
+use crate::ui::output::Output;
 use crate::user::interactive;
 use crate::user::scripted;
 
@@ -24,64 +24,64 @@ pub(crate) struct Changed<'a> {
 }
 
 /// Sets up a second factor for somebody who has none; somebody who has one is shown it.
-pub(crate) fn set_up(desk: &mut Desk<'_>, enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
-    enrolment.picture().map_err(Problem::Usage)?;
+pub(crate) fn set_up(desk: &mut Desk<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
+    enrollment.picture().map_err(CliError::Usage)?;
     let status = desk.status()?;
     if status.enrolled {
-        show(&status, voice)?;
-        return voice.advise("\nIt is set up already. A new phone? otp-enroll reset");
+        show(&status, output)?;
+        return output.advise("\nIt is set up already. A new phone? otp-enroll reset");
     }
-    prepare(enrolment, voice)?;
-    enrol(desk, enrolment, None, voice)
+    prepare(enrollment, output)?;
+    enroll(desk, enrollment, None, output)
 }
 
 /// Replaces the device.
-pub(crate) fn reset(desk: &mut Desk<'_>, enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
-    prepare(enrolment, voice)?;
-    let proof = if desk.status()?.enrolled { Some(voice.ask_code(PROOF)?) } else { None };
-    enrol(desk, enrolment, proof, voice)
+pub(crate) fn reset(desk: &mut Desk<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
+    prepare(enrollment, output)?;
+    let proof = if desk.status()?.enrolled { Some(output.ask_code(PROOF)?) } else { None };
+    enroll(desk, enrollment, proof, output)
 }
 
 /// Finds out what cannot be done before a code is spent on it.
-fn prepare(enrolment: &Enrolment, voice: &Voice) -> Result<(), Problem> {
-    let terminal = voice.terminal()?;
-    scripted::somewhere_for_codes(enrolment.save_recovery.as_deref(), terminal.interactive)?;
-    match enrolment.picture().map_err(Problem::Usage)? {
+fn prepare(enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
+    let terminal = output.terminal()?;
+    scripted::somewhere_for_codes(enrollment.save_recovery.as_deref(), terminal.interactive)?;
+    match enrollment.picture().map_err(CliError::Usage)? {
         Some((_, path)) => Ok(private_file::can_be_written(&path)?),
         None => Ok(()),
     }
 }
 
-fn enrol(
+fn enroll(
     desk: &mut Desk<'_>,
-    enrolment: &Enrolment,
+    enrollment: &Enrollment,
     proof: Option<Confidential>,
-    voice: &Voice,
-) -> Result<(), Problem> {
-    let picture = enrolment.picture().map_err(Problem::Usage)?;
-    let terminal = voice.terminal()?;
+    output: &Output,
+) -> Result<(), CliError> {
+    let picture = enrollment.picture().map_err(CliError::Usage)?;
+    let terminal = output.terminal()?;
     let proved = proof.is_some();
     let Reply::Offer(offer) = desk.ask(Request::Enrol { proof })? else { return Err(unexpected()) };
     if let Some((kind, path)) = &picture {
         interactive::draw(*kind, path, &offer)?;
     }
-    let save = enrolment.save_recovery.as_deref();
-    let enrolled = if voice.json || !terminal.interactive {
-        scripted::enrol(desk, &offer, save, voice, &terminal)
+    let save = enrollment.save_recovery.as_deref();
+    let enrolled = if output.json || !terminal.interactive {
+        scripted::enroll(desk, &offer, save, output, &terminal)
     } else {
         let if_interrupted = if proved { interactive::OLD_STAYS } else { interactive::NOTHING_CHANGED };
-        interactive::enrol(desk, &offer, if_interrupted, save, voice)
+        interactive::enroll(desk, &offer, if_interrupted, save, output)
     };
-    enrolled.map_err(|problem| if proved { problem.although_proved() } else { problem })
+    enrolled.map_err(|error| if proved { error.although_proved() } else { error })
 }
 
 /// What is set up.
-pub(crate) fn status(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
-    show(&desk.status()?, voice)
+pub(crate) fn status(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
+    show(&desk.status()?, output)
 }
 
-pub(crate) fn show(status: &Status, voice: &Voice) -> Result<(), Problem> {
-    voice.result(status, || {
+pub(crate) fn show(status: &Status, output: &Output) -> Result<(), CliError> {
+    output.result(status, || {
         let mut lines = vec![format!("User             {}", status.user)];
         lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
         lines.extend(status.devices.iter().map(|device| {
@@ -108,14 +108,14 @@ pub(crate) fn show(status: &Status, voice: &Voice) -> Result<(), Problem> {
 }
 
 /// The devices, a line each.
-pub(crate) fn list(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
+pub(crate) fn list(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
     let status = desk.status()?;
     if status.devices.is_empty() {
-        voice.advise("No second factor is set up. Set one up with: otp-enroll")?;
+        output.advise("No second factor is set up. Set one up with: otp-enroll")?;
     }
     status.devices.iter().try_for_each(|device| {
         let DeviceStatus { id, name, created, .. } = device;
-        voice.result(device, || format!("{id}  {name}, {}, since {}", shape(device), moment(created)))
+        output.result(device, || format!("{id}  {name}, {}, since {}", shape(device), moment(created)))
     })
 }
 
@@ -137,55 +137,55 @@ fn day(time: &str) -> &str {
 }
 
 /// Removes the second factor.
-pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, voice: &Voice) -> Result<(), Problem> {
+pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, output: &Output) -> Result<(), CliError> {
     let status = desk.status()?;
     if !status.enrolled {
-        return voice.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
+        return output.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
     }
     if status.requirement == "required" {
-        return Err(Problem::Declined(Declined::Required)); // nobody is asked for what would be in vain
+        return Err(CliError::Declined(Declined::Required)); // nobody is asked for what would be in vain
     }
     if !yes {
         let user = &status.user;
-        voice.must_mean(&format!(
+        output.must_mean(&format!(
             "Where a second factor is required, {user} cannot log in without one.\nRemove the second factor of {user}?"
         ))?;
     }
-    let proof = voice.ask_code(PROOF)?;
+    let proof = output.ask_code(PROOF)?;
     let Reply::Disabled = desk.ask(Request::Disable { proof })? else { return Err(unexpected()) };
-    voice.done(&Changed { user: &status.user, changed: true }, "The second factor is removed.")
+    output.done(&Changed { user: &status.user, changed: true }, "The second factor is removed.")
 }
 
 /// New recovery codes.
-pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, voice: &Voice) -> Result<(), Problem> {
+pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, output: &Output) -> Result<(), CliError> {
     let status = enrolled(desk)?;
-    let terminal = voice.terminal()?;
+    let terminal = output.terminal()?;
     scripted::somewhere_for_codes(save, terminal.interactive)?;
-    let proof = voice.ask_code(PROOF)?;
+    let proof = output.ask_code(PROOF)?;
     let Reply::RecoveryCodes(codes) = desk.ask(Request::Recovery { proof })? else { return Err(unexpected()) };
-    if voice.json || !terminal.interactive {
-        scripted::recovery_codes(&codes, &status.user, save, voice)
+    if output.json || !terminal.interactive {
+        scripted::recovery_codes(&codes, &status.user, save, output)
     } else {
-        interactive::recovery_codes(&terminal, &codes, &status.user, save, voice)
+        interactive::recovery_codes(&terminal, &codes, &status.user, save, output)
     }
 }
 
 /// What is set up, for what is done with that alone.
-fn enrolled(desk: &mut Desk<'_>) -> Result<Status, Problem> {
+fn enrolled(desk: &mut Desk<'_>) -> Result<Status, CliError> {
     let status = desk.status()?;
-    if status.enrolled { Ok(status) } else { Err(Problem::Refused(Refusal::NotEnrolled)) }
+    if status.enrolled { Ok(status) } else { Err(CliError::Refused(Refusal::NotEnrolled)) }
 }
 
 /// Asks for codes again from addresses that are remembered.
-pub(crate) fn forget(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
+pub(crate) fn forget(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
     let status = desk.status()?;
     let Reply::Forgotten { changed } = desk.ask(Request::Forget {})? else { return Err(unexpected()) };
     let text = if changed { "You will be asked for a code from everywhere." } else { "No address was remembered." };
-    voice.done(&Changed { user: &status.user, changed }, text)
+    output.done(&Changed { user: &status.user, changed }, text)
 }
 
 /// Says whether a code is right.
-pub(crate) fn test(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
+pub(crate) fn test(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
     #[derive(Serialize)]
     struct Right<'a> {
         user: &'a str,
@@ -193,9 +193,9 @@ pub(crate) fn test(desk: &mut Desk<'_>, voice: &Voice) -> Result<(), Problem> {
         recovery_codes_left: u8,
     }
     let status = enrolled(desk)?;
-    let proof = voice.ask_code("Code to try: ")?;
+    let proof = output.ask_code("Code to try: ")?;
     desk.ask(Request::Test { proof })?;
     let left = desk.status()?.recovery_codes_left;
     let answer = Right { user: &status.user, right: true, recovery_codes_left: left };
-    voice.done(&answer, "That code is right. It is spent now: log in with the next one.")
+    output.done(&answer, "That code is right. It is spent now: log in with the next one.")
 }

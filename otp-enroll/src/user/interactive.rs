@@ -9,11 +9,11 @@ use otp_core::system::config_file::host_name;
 
 use crate::cli::PictureKind;
 use crate::client::{Desk, unexpected};
-use crate::error::{AskError, Problem, declined_text};
+use crate::error::{AskError, CliError, declined_text};
 use crate::private_file;
 use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::layout::{self, page};
-use crate::ui::output::Voice;
+use crate::ui::output::Output;
 use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
 use crate::user::qr_image;
@@ -25,7 +25,7 @@ const CODES_UNSEEN: &str =
     "interrupted: it is set up, but not all was shown\n  new recovery codes: otp-enroll recovery";
 
 /// Writes the QR code as a picture.
-pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), Problem> {
+pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), CliError> {
     let qr = Qr::of(offer.uri.expose())?;
     match kind {
         PictureKind::Svg => private_file::write(path, qr_image::svg(&qr).as_bytes())?,
@@ -35,13 +35,13 @@ pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), 
 }
 
 /// Leads a person from the offer to a second factor that works.
-pub(crate) fn enrol(
+pub(crate) fn enroll(
     desk: &mut Desk<'_>,
     offer: &Offer,
     if_interrupted: &str,
     save: Option<&Path>,
-    voice: &Voice,
-) -> Result<(), Problem> {
+    output: &Output,
+) -> Result<(), CliError> {
     let qr = Qr::of(offer.uri.expose())?;
     let mut note = String::new();
     let mut terminal = Terminal::here();
@@ -53,7 +53,7 @@ pub(crate) fn enrol(
         if lines.len().saturating_add(2) < terminal.rows {
             lines.push(String::new()); // sets the question off
         }
-        screen.show(&lines).map_err(Problem::Output)?;
+        screen.show(&lines).map_err(CliError::Output)?;
         let line = prompt::ask(&terminal, "Code that the app shows: ")?;
         let typed = || line.expose().chars().filter(|c| !c.is_whitespace());
         if typed().next().is_none() {
@@ -67,16 +67,16 @@ pub(crate) fn enrol(
         match screen.settle(CODES_UNSEEN, || desk.ask(Request::Confirm { code })) {
             Ok(Reply::RecoveryCodes(codes)) => break codes,
             Ok(_) => return Err(unexpected()),
-            Err(Problem::Declined(declined @ Declined::NotConfirmed { .. })) => note = declined_text(declined),
-            Err(problem) => return Err(problem),
+            Err(CliError::Declined(declined @ Declined::NotConfirmed { .. })) => note = declined_text(declined),
+            Err(error) => return Err(error),
         }
     };
     let saved = hand_out(&screen, &codes, &offer.user, save)?;
     screen.stage("interrupted: it is set up");
     drop(screen);
-    voice.advise(&format!("The second factor of {} is set up.", offer.user))?;
-    voice.advise(&saved)?;
-    voice.advise(&format!(
+    output.advise(&format!("The second factor of {} is set up.", offer.user))?;
+    output.advise(&saved)?;
+    output.advise(&format!(
         "\nBefore you close this session, try it from a second one. The code you typed is\n\
          spent: log in with the next one.\n\n    ssh {}@{}\n",
         offer.user,
@@ -90,13 +90,13 @@ pub(crate) fn recovery_codes(
     codes: &[Confidential],
     user: &str,
     save: Option<&Path>,
-    voice: &Voice,
-) -> Result<(), Problem> {
+    output: &Output,
+) -> Result<(), CliError> {
     let screen = AlternateScreen::enter(terminal, CODES_UNSEEN)?;
     let saved = hand_out(&screen, codes, user, save)?;
     drop(screen);
-    voice.advise("The old recovery codes are worth nothing now.")?;
-    voice.advise(&saved)
+    output.advise("The old recovery codes are worth nothing now.")?;
+    output.advise(&saved)
 }
 
 /// Shows recovery codes until they are written down or saved, and says which.
@@ -105,7 +105,7 @@ fn hand_out(
     codes: &[Confidential],
     user: &str,
     save: Option<&Path>,
-) -> Result<String, Problem> {
+) -> Result<String, CliError> {
     if codes.is_empty() {
         return Ok("This machine hands out no recovery codes.".into());
     }
@@ -118,7 +118,7 @@ fn hand_out(
         let page = layout::whole(&terminal, &sheet(codes, user, &note));
         let is_first = page.is_ok() && !shown;
         let page = page.unwrap_or_else(|rows| layout::text(&terminal, &wants_room(codes.len(), rows, &note)));
-        screen.show(&page).map_err(Problem::Output)?;
+        screen.show(&page).map_err(CliError::Output)?;
         if is_first {
             prompt::forget_what_is_typed(&terminal); // Enter was pressed twice, or pasted: nobody has read this page yet
             shown = true;
@@ -152,7 +152,7 @@ fn keep(path: &Path, codes: &[Confidential], user: &str, saved: &mut Vec<String>
             saved.push(path);
             note
         }
-        Err(problem) => format!("! {problem}"),
+        Err(error) => format!("! {error}"),
     }
 }
 
@@ -168,7 +168,7 @@ fn from_home(name: &str) -> PathBuf {
 }
 
 /// Writes recovery codes to a new file of the user's.
-pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Result<(), Problem> {
+pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Result<(), CliError> {
     let mut text = zeroize::Zeroizing::new(String::with_capacity(1024));
     text.push_str(&format!("Recovery codes of {user} at {}, each good for one login:\n", host_name()));
     for code in codes {

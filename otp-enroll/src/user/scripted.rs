@@ -10,9 +10,9 @@ use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request}
 use serde::Serialize;
 
 use crate::client::{Desk, unexpected};
-use crate::error::{AskError, Problem};
+use crate::error::{AskError, CliError};
 use crate::private_file;
-use crate::ui::output::Voice;
+use crate::ui::output::Output;
 use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
 use crate::user::interactive;
@@ -26,17 +26,17 @@ struct Active<'a> {
 }
 
 /// Writes the offer, then reads codes, a line each, until one is right or the input ends. Nothing is active before.
-pub(crate) fn enrol(
+pub(crate) fn enroll(
     desk: &mut Desk<'_>,
     offer: &Offer,
     save: Option<&Path>,
-    voice: &Voice,
+    output: &Output,
     terminal: &Terminal,
-) -> Result<(), Problem> {
-    voice.result(offer, || {
+) -> Result<(), CliError> {
+    output.result(offer, || {
         format!("Key  {}\nHEX  {}\nURI  {}", offer.secret.expose(), offer.hex.expose(), offer.uri.expose())
     })?;
-    let mut last = Problem::Ask(AskError::Closed);
+    let mut last = CliError::Ask(AskError::Closed);
     loop {
         let code = match prompt::ask(terminal, "Code that the app shows: ") {
             Ok(line) => Confidential::new(line.expose()),
@@ -44,10 +44,10 @@ pub(crate) fn enrol(
             Err(error) => return Err(error.into()),
         };
         match desk.ask(Request::Confirm { code }) {
-            Ok(Reply::RecoveryCodes(codes)) => return recovery_codes(&codes, &offer.user, save, voice),
+            Ok(Reply::RecoveryCodes(codes)) => return recovery_codes(&codes, &offer.user, save, output),
             Ok(_) => return Err(unexpected()),
-            Err(problem @ Problem::Declined(Declined::NotConfirmed { .. })) => last = problem,
-            Err(problem) => return Err(problem),
+            Err(error @ CliError::Declined(Declined::NotConfirmed { .. })) => last = error,
+            Err(error) => return Err(error),
         }
     }
 }
@@ -57,27 +57,27 @@ pub(crate) fn recovery_codes(
     codes: &[Confidential],
     user: &str,
     save: Option<&Path>,
-    voice: &Voice,
-) -> Result<(), Problem> {
+    output: &Output,
+) -> Result<(), CliError> {
     let saved = save.map(|path| interactive::save_codes(path, codes, user));
     // The codes are written even if they could not be saved: they exist nowhere else.
-    let written = voice.result(&Active { user, changed: true, recovery_codes: codes }, || {
+    let written = output.result(&Active { user, changed: true, recovery_codes: codes }, || {
         codes.iter().map(Confidential::expose).collect::<Vec<_>>().join("\n")
     });
     match (written, saved) {
         (Ok(()), saved) => saved.unwrap_or(Ok(())),
-        (Err(Problem::Output(error)), None | Some(Err(_))) if !codes.is_empty() => Err(Problem::CodesUnseen(error)),
-        (Err(problem), _) => Err(problem.although_done()),
+        (Err(CliError::Output(error)), None | Some(Err(_))) if !codes.is_empty() => Err(CliError::CodesUnseen(error)),
+        (Err(error), _) => Err(error.although_done()),
     }
 }
 
 /// Refuses, while nothing is changed, what would lose recovery codes: a file for them that cannot be made, and a standard
 /// output that nobody reads. (One that was closed is /dev/null by the time we run.)
-pub(crate) fn somewhere_for_codes(save: Option<&Path>, shown: bool) -> Result<(), Problem> {
+pub(crate) fn somewhere_for_codes(save: Option<&Path>, shown: bool) -> Result<(), CliError> {
     match save {
         Some(path) => Ok(private_file::can_be_written(path)?),
         None if shown || !is_null(&io::stdout()) => Ok(()),
-        None => Err(Problem::Usage(
+        None => Err(CliError::Usage(
             "standard output is closed or /dev/null, which would lose the recovery codes: say --save-recovery FILE"
                 .into(),
         )),

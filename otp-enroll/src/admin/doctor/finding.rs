@@ -16,14 +16,14 @@ pub(super) enum Severity {
     Note,
 }
 
-/// What was found, and how to mend it.
+/// What was found, and how to fix it.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
     /// Services, or `configuration`, `records`, `clock`.
     pub(super) subjects: Vec<String>,
     pub(super) what: String,
-    pub(super) mend: String,
+    pub(super) fix: String,
 }
 
 impl Severity {
@@ -37,20 +37,20 @@ impl Severity {
 }
 
 impl Finding {
-    fn new(severity: Severity, subject: &str, what: String, mend: &str) -> Self {
-        Self { severity, subjects: vec![subject.to_owned()], what, mend: mend.to_owned() }
+    fn new(severity: Severity, subject: &str, what: String, fix: &str) -> Self {
+        Self { severity, subjects: vec![subject.to_owned()], what, fix: fix.to_owned() }
     }
 
-    pub(super) fn fault(subject: &str, what: String, mend: &str) -> Self {
-        Self::new(Severity::Fault, subject, what, mend)
+    pub(super) fn fault(subject: &str, what: String, fix: &str) -> Self {
+        Self::new(Severity::Fault, subject, what, fix)
     }
 
-    pub(super) fn warning(subject: &str, what: String, mend: &str) -> Self {
-        Self::new(Severity::Warning, subject, what, mend)
+    pub(super) fn warning(subject: &str, what: String, fix: &str) -> Self {
+        Self::new(Severity::Warning, subject, what, fix)
     }
 
-    pub(super) fn note(subject: &str, what: String, mend: &str) -> Self {
-        Self::new(Severity::Note, subject, what, mend)
+    pub(super) fn note(subject: &str, what: String, fix: &str) -> Self {
+        Self::new(Severity::Note, subject, what, fix)
     }
 
     pub(super) fn text(&self, columns: usize) -> String {
@@ -58,7 +58,7 @@ impl Finding {
         let lines = |text: &str, indent: usize| {
             layout::wrap(text, columns.saturating_sub(indent)).join(&format!("\n{:indent$}", ""))
         };
-        format!("{:<8} {}\n{:9}-> {}", self.severity.name(), lines(&told, 9), "", lines(&self.mend, 12))
+        format!("{:<8} {}\n{:9}-> {}", self.severity.name(), lines(&told, 9), "", lines(&self.fix, 12))
     }
 }
 

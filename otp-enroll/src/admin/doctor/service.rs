@@ -67,15 +67,15 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
     let alone = |ways: &[Way]| ways.iter().any(|way| way.asked && !way.proved && !way.on_condition);
     let (by_code_alone, by_nothing) = (alone(&found.accepted), alone(&found.unasked));
     if name != sshd::SERVICE {
-        let mend = format!(
+        let fix = format!(
             "unless that program has asked for a password or key itself, put before it: {}",
             folders.password_line()
         );
         if by_nothing {
             let what = format!("{first}: whoever is asked for no code is let in with nothing at all");
-            findings.push(Finding::fault(name, what, &mend));
+            findings.push(Finding::fault(name, what, &fix));
         } else if by_code_alone {
-            findings.push(Finding::note(name, format!("{first}: a code lets in without a password"), &mend));
+            findings.push(Finding::note(name, format!("{first}: a code lets in without a password"), &fix));
         }
     }
     Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing })
@@ -184,14 +184,14 @@ impl Auth<'_> {
                 let what = format!("{place}: whom {name} says {says} to is not asked for a code");
                 Finding::note(service, what, "if that is not meant, put the line of pam_otp.so before it")
             } else {
-                let mend = if place.file == line.file {
+                let fix = if place.file == line.file {
                     "put the line of pam_otp.so before it, and count anew the jumps that lead over both"
                 } else {
                     "put the line of pam_otp.so before the one that includes this file, or let that one begin with \
                      `auth substack` in place of `auth include` or `@include`"
                 };
                 let what = format!("{place}: when {name} says {says}, the login is over before pam_otp.so is asked");
-                Finding::fault(service, what, mend)
+                Finding::fault(service, what, fix)
             });
         }
         if self.accepted.iter().any(|way| way.asked_again) {
@@ -203,12 +203,12 @@ impl Auth<'_> {
         }
         if self.accepted.is_empty() {
             let missing = self.stack.modules().find(|(module, _)| Role::of(module) == Role::Missing);
-            let mend = match missing {
+            let fix = match missing {
                 Some((module, place)) => format!("install {}, or take the line out: {place}", module.file.display()),
                 None => "look for a module in that group that always refuses".to_owned(),
             };
             let what = format!("{line}: nobody gets in, whatever code they give");
-            findings.push(Finding::fault(service, what, &mend));
+            findings.push(Finding::fault(service, what, &fix));
         } else if self.unasked.is_empty() {
             findings.push(Finding::fault(
                 service,
@@ -248,7 +248,7 @@ fn arguments(module: &Module) -> Result<Arguments, String> {
 fn module_fault(service: &str, module: &Module, place: &Place) -> Option<Finding> {
     let file = &module.file;
     let fault =
-        |what: &str, mend: &str| Some(Finding::fault(service, format!("{place}: {} {what}", file.display()), mend));
+        |what: &str, fix: &str| Some(Finding::fault(service, format!("{place}: {} {what}", file.display()), fix));
     match fs::metadata(file) {
         Err(error) => fault(
             &format!("cannot be loaded ({error}): every login is refused"),

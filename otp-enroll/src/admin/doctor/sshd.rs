@@ -127,8 +127,8 @@ fn judge(guarded: &Guarded, settings: &Settings, password_line: &str, findings: 
         } else if asking.iter().all(|method| *method == "password") {
             let what = "AuthenticationMethods has PAM asked by `password` alone, which answers all that PAM asks with \
                         the password: who must give a code is refused";
-            let mend = "write keyboard-interactive:pam in place of password in AuthenticationMethods";
-            findings.push(Finding::fault(SERVICE, what.into(), mend));
+            let fix = "write keyboard-interactive:pam in place of password in AuthenticationMethods";
+            findings.push(Finding::fault(SERVICE, what.into(), fix));
         }
     }
     if methods.iter().any(alone) && guarded.by_nothing {

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::error::Problem;
-use crate::ui::output::Voice;
+use crate::error::CliError;
+use crate::ui::output::Output;
 
 /// Far more than ten million users.
 const LARGEST: usize = 1 << 30;
@@ -18,8 +18,8 @@ const LARGEST: usize = 1 << 30;
 const SOME: usize = 1 << 16;
 
 /// Reads a file, or standard input where it is called `-`. A file that others can open is worth a warning.
-pub(super) fn read(path: &Path, voice: &Voice) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    let failed = |error| Problem::Unreadable(path.to_owned(), error);
+pub(super) fn read(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    let failed = |error| CliError::Unreadable(path.to_owned(), error);
     // Not std's standard input, whose buffer would keep what it read.
     let file = if path.as_os_str() == "-" {
         io::stdin().as_fd().try_clone_to_owned().map(File::from)
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path, voice: &Voice) -> Result<Zeroizing<Vec<u8>>, Pro
     let others = metadata.mode() & 0o077;
     if metadata.is_file() && others != 0 {
         let (file, mode) = (path.display(), metadata.mode() & 0o7777);
-        voice.warn(&format!("{file} holds seeds and is open to others than its owner (mode {mode:04o})"));
+        output.warn(&format!("{file} holds seeds and is open to others than its owner (mode {mode:04o})"));
     }
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     // One byte more, so that the end is seen without growing.
