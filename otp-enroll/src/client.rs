@@ -62,7 +62,7 @@ impl<'a> Desk<'a> {
                 if other {
                     Err(CliError::NotRoot("act for another user"))
                 } else {
-                    Helper::start().map(Self::Helper).map_err(CliError::Helper)
+                    Helper::start().map(Self::Helper).map_err(CliError::helper)
                 }
             }
         }
@@ -72,7 +72,7 @@ impl<'a> Desk<'a> {
     pub(crate) fn ask(&mut self, request: Request) -> Result<Reply, CliError> {
         let reply = match self {
             Self::Here(service) => service.answer(request, UnixTime::now()),
-            Self::Helper(helper) => helper.ask(&request).map_err(CliError::Helper)?,
+            Self::Helper(helper) => helper.ask(&request).map_err(CliError::helper)?,
         };
         if let Reply::Failed { error, hint } = reply {
             Err(CliError::Reported { error, hint })

@@ -1,6 +1,5 @@
 //! What can go wrong for the person at the terminal: one sentence, what to do next, and an exit code.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,83 +8,109 @@ use otp_core::error::Error;
 use otp_core::protocol::request::Declined;
 use otp_core::qr::TooLong;
 use otp_core::record::Lock;
+use otp_core::system::config_file::HELPER;
 use otp_core::value::time::Seconds;
+use thiserror::Error as ThisError;
 
 /// Why a command was not done.
-#[derive(Debug)]
+#[derive(Debug, ThisError)]
 pub(crate) enum CliError {
     /// A code was not accepted.
+    #[error("{}", refusal_text(*.0))]
     Refused(Refusal),
     /// The request is not possible as things are.
+    #[error("{}", declined_text(*.0))]
     Declined(Declined),
     /// The command line asks for something that does not go together.
+    #[error("{0}")]
     Usage(String),
-    /// There is no account of this name.
+    #[error("there is no user {0:?}")]
     NoSuchUser(String),
-    /// There is no group of this name.
+    #[error("there is no group {0:?}")]
     NoSuchGroup(String),
-    /// Nobody of this group can log in.
+    /// No member of this group can log in.
+    #[error("nobody in the group {0:?} can log in")]
     NobodyIn(String),
-    /// Only root may do this.
+    #[error("only root may {0}")]
     NotRoot(&'static str),
     /// Configuration, records or name service.
+    #[error("{0}")]
     Core(Error),
     /// What the helper reported.
-    Reported {
-        /// What happened.
-        error: String,
-        /// What to do next.
-        hint: String,
-    },
-    /// The helper could not be asked.
-    Helper(io::Error),
-    /// Nobody answered.
-    Ask(AskError),
-    /// The terminal cannot be used.
-    Screen(ScreenError),
-    /// A picture or a list of codes could not be written.
-    File(FileError),
-    /// A program that this one asks could not be run.
-    Tool(&'static str, io::Error),
-    /// The URI could not be drawn.
+    #[error("{error}")]
+    Reported { error: String, hint: String },
+    /// The helper was gone before it was asked: it waits so long for a request, and no longer.
+    #[error("the helper has ended: it waits 15 minutes for an answer")]
+    HelperEnded(#[source] io::Error),
+    #[error("the helper {HELPER} cannot be asked: {0}")]
+    Helper(#[source] io::Error),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error(transparent)]
+    Screen(#[from] ScreenError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Another program could not be run.
+    #[error("{0} cannot be asked: {1}")]
+    Tool(&'static str, #[source] io::Error),
+    #[error("{0}")]
     Qr(TooLong),
-    /// The QR code could not be encoded as a picture.
-    Png(png::EncodingError),
-    /// Standard output cannot be written to.
-    Output(io::Error),
-    /// It was done, and standard output cannot be told so.
-    Unsaid(io::Error),
-    /// New recovery codes are in force, and nobody has seen them.
-    CodesUnseen(io::Error),
+    #[error("the QR code could not be encoded as PNG: {0}")]
+    Png(#[from] png::EncodingError),
+    #[error("cannot write to standard output: {0}")]
+    Output(#[source] io::Error),
+    /// Standard output failed after the change was made.
+    #[error("it was done, but standard output cannot be told so: {0}")]
+    Unsaid(#[source] io::Error),
+    /// New recovery codes are in force and were not shown.
+    #[error("nobody has seen the new recovery codes: {0}")]
+    CodesUnseen(#[source] io::Error),
     /// A check found this many faults, each printed already.
+    #[error("{}", counted(*.0, "one fault was found", "faults were found"))]
     Faults(usize),
-    /// A file that was to be imported cannot be read.
-    Unreadable(PathBuf, io::Error),
+    /// A file to import.
+    #[error("cannot read {}: {error}", .path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
     /// It has this many faults, each printed already.
+    #[error("{}", counted(*.0, "one fault was found in the file", "faults were found in the file"))]
     FaultyFile(usize),
-    /// An import ended between two users.
+    /// An import ended between two users. `why` is what ended it, where it was no signal.
+    #[error(
+        "interrupted: {done} of {of} users were seen to{}",
+        .why.as_ref().map_or_else(String::new, |why| format!("; {why}"))
+    )]
     Interrupted {
-        /// So many were seen to.
         done: usize,
-        /// Of so many.
         of: usize,
-        /// What ended it, where it was no signal.
+        #[source]
         why: Option<Box<CliError>>,
     },
     /// So many records cannot be used, each printed already.
+    #[error("{}", counted(*.0, "one record cannot be used", "records cannot be used"))]
     Unusable(usize),
-    /// It was done for others, but not for so many users, each printed already.
+    /// It failed for so many of several users, each printed already.
+    #[error("it could not be done for {}", counted(*.0, "one user", "users"))]
     NotDone(usize),
-    /// A second factor is required from now on, but sessions that were to be ended go on.
+    /// A second factor is required from now on, but sessions of these users go on.
+    #[error(
+        "a second factor is required from now on{}",
+        if matches!(**why, CliError::Cancelled) { "; no session was ended".to_owned() }
+        else { format!(", but sessions could not be ended: {why}") }
+    )]
     SessionsGoOn {
-        /// Of whom, as far as is known.
         users: String,
-        /// Why.
+        #[source]
         why: Box<CliError>,
     },
-    /// A new device was not confirmed, after a code of the old one was spent on it.
+    /// A new device was not confirmed, after a code of the old one was used on it.
+    #[error(transparent)]
     OldStays(Box<CliError>),
-    /// The person said no.
+    /// The answer was no.
+    #[error("cancelled: nothing was changed")]
     Cancelled,
 }
 
@@ -109,6 +134,7 @@ impl CliError {
             Self::NotRoot(_)
             | Self::Core(_)
             | Self::Reported { .. }
+            | Self::HelperEnded(_)
             | Self::Helper(_)
             | Self::Ask(_)
             | Self::Screen(_)
@@ -119,9 +145,14 @@ impl CliError {
             | Self::Output(_)
             | Self::Unsaid(_)
             | Self::NotDone(_)
-            | Self::Unreadable(..)
+            | Self::Unreadable { .. }
             | Self::CodesUnseen(_) => 4,
         }
+    }
+
+    /// Of an attempt to ask the helper.
+    pub(crate) fn helper(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::HelperEnded(error) } else { Self::Helper(error) }
     }
 
     /// The same, where what was asked for is done already.
@@ -131,9 +162,9 @@ impl CliError {
 
     /// The same, where a code of the old device was spent to get here.
     pub(crate) fn although_proved(self) -> CliError {
-        let late = matches!(&self, Self::Helper(error) if has_ended(error));
-        let unconfirmed = matches!(self, Self::Ask(_) | Self::Declined(Declined::NotConfirmed { .. }));
-        if late || unconfirmed { Self::OldStays(Box::new(self)) } else { self }
+        let in_vain =
+            matches!(self, Self::HelperEnded(_) | Self::Ask(_) | Self::Declined(Declined::NotConfirmed { .. }));
+        if in_vain { Self::OldStays(Box::new(self)) } else { self }
     }
 
     /// Whether there is nothing to say: who reads from us has seen enough, as `head` has, and nothing was changed.
@@ -162,7 +193,7 @@ impl CliError {
             Self::NotRoot(_) => "become root, for example with sudo",
             Self::Core(error) => error.hint(),
             Self::Reported { hint, .. } => hint,
-            Self::Helper(error) if has_ended(error) => "nothing was changed; start again",
+            Self::HelperEnded(_) => "nothing was changed; start again",
             Self::Helper(_) => "the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)",
             Self::Ask(AskError::Closed) => "nothing was changed",
             Self::File(error) => error.hint(),
@@ -190,68 +221,27 @@ impl CliError {
             | Self::Tool(..)
             | Self::Output(_)
             | Self::Unsaid(_)
-            | Self::Unreadable(..)
+            | Self::Unreadable { .. }
             | Self::Cancelled => return None,
         };
         Some(hint.to_owned())
     }
 }
 
-impl fmt::Display for CliError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(why) => f.write_str(&refusal_text(*why)),
-            Self::Declined(declined) => f.write_str(&declined_text(*declined)),
-            Self::Usage(what) => f.write_str(what),
-            Self::NoSuchUser(user) => write!(f, "there is no user {user:?}"),
-            Self::NoSuchGroup(group) => write!(f, "there is no group {group:?}"),
-            Self::NobodyIn(group) => write!(f, "nobody in the group {group:?} can log in"),
-            Self::NotDone(1) => f.write_str("it could not be done for one user"),
-            Self::NotDone(users) => write!(f, "it could not be done for {users} users"),
-            Self::SessionsGoOn { why, .. } if matches!(**why, Self::Cancelled) => {
-                f.write_str("a second factor is required from now on; no session was ended")
-            }
-            Self::SessionsGoOn { why, .. } => {
-                write!(f, "a second factor is required from now on, but sessions could not be ended: {why}")
-            }
-            Self::NotRoot(what) => write!(f, "only root may {what}"),
-            Self::Core(error) => error.fmt(f),
-            Self::Reported { error, .. } => f.write_str(error),
-            Self::Helper(error) if has_ended(error) => {
-                f.write_str("the helper has ended: it waits 15 minutes for an answer")
-            }
-            Self::Helper(error) => {
-                write!(f, "the helper {} cannot be asked: {error}", otp_core::system::config_file::HELPER)
-            }
-            Self::Ask(error) => error.fmt(f),
-            Self::Screen(error) => error.fmt(f),
-            Self::File(error) => error.fmt(f),
-            Self::Qr(error) => error.fmt(f),
-            Self::Tool(tool, error) => write!(f, "{tool} cannot be asked: {error}"),
-            Self::Png(error) => write!(f, "the QR code could not be encoded as PNG: {error}"),
-            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
-            Self::Unsaid(error) => write!(f, "it was done, but standard output cannot be told so: {error}"),
-            Self::CodesUnseen(error) => write!(f, "nobody has seen the new recovery codes: {error}"),
-            Self::Unusable(1) => f.write_str("one record cannot be used"),
-            Self::Unusable(records) => write!(f, "{records} records cannot be used"),
-            Self::Unreadable(file, error) => write!(f, "cannot read {}: {error}", file.display()),
-            Self::Interrupted { done, of, why } => {
-                write!(f, "interrupted: {done} of {of} users were seen to")?;
-                why.as_ref().map_or(Ok(()), |why| write!(f, "; {why}"))
-            }
-            Self::FaultyFile(1) => f.write_str("one fault was found in the file"),
-            Self::FaultyFile(faults) => write!(f, "{faults} faults were found in the file"),
-            Self::Faults(1) => f.write_str("one fault was found"),
-            Self::Faults(faults) => write!(f, "{faults} faults were found"),
-            Self::OldStays(why) => why.fmt(f),
-            Self::Cancelled => f.write_str("cancelled: nothing was changed"),
-        }
+fn counted(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { one.to_owned() } else { format!("{number} {many}") }
+}
+
+impl From<Error> for CliError {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
     }
 }
 
-/// Whether the helper was gone before it was asked: it waits so long for a request, and no longer.
-fn has_ended(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
+impl From<TooLong> for CliError {
+    fn from(error: TooLong) -> Self {
+        Self::Qr(error)
+    }
 }
 
 /// What a person is told about a refusal in their own terminal, where they have already logged in.
@@ -304,95 +294,51 @@ pub(crate) fn declined_text(declined: Declined) -> String {
     }
 }
 
-impl From<Error> for CliError {
-    fn from(error: Error) -> Self {
-        Self::Core(error)
-    }
-}
-
-impl From<AskError> for CliError {
-    fn from(error: AskError) -> Self {
-        Self::Ask(error)
-    }
-}
-
-impl From<ScreenError> for CliError {
-    fn from(error: ScreenError) -> Self {
-        Self::Screen(error)
-    }
-}
-
-impl From<FileError> for CliError {
-    fn from(error: FileError) -> Self {
-        Self::File(error)
-    }
-}
-
-impl From<TooLong> for CliError {
-    fn from(error: TooLong) -> Self {
-        Self::Qr(error)
-    }
-}
-
-impl From<png::EncodingError> for CliError {
-    fn from(error: png::EncodingError) -> Self {
-        Self::Png(error)
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
+/// Why a question has no answer.
+#[derive(Debug, ThisError)]
 pub(crate) enum AskError {
     /// The input has ended: there will be no answer.
+    #[error("the input ended before the question was answered")]
     Closed,
-    /// The terminal failed.
-    Io(io::Error),
-}
-
-impl fmt::Display for AskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AskError::Closed => f.write_str("the input ended before the question was answered"),
-            AskError::Io(error) => write!(f, "the terminal cannot be used: {error}"),
-        }
-    }
-}
-
-impl From<io::Error> for AskError {
-    fn from(error: io::Error) -> Self {
-        AskError::Io(error)
-    }
+    #[error("the terminal cannot be used: {0}")]
+    Io(#[from] io::Error),
 }
 
 /// Why the alternate screen could not be entered.
-#[derive(Debug)]
+#[derive(Debug, ThisError)]
 pub(crate) enum ScreenError {
-    /// The terminal failed.
-    Io(io::Error),
-    /// Signals cannot be watched.
-    Signals(io::Error),
-}
-
-impl fmt::Display for ScreenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ScreenError::Io(error) => write!(f, "the terminal cannot be used: {error}"),
-            ScreenError::Signals(error) => write!(f, "interruptions cannot be watched for: {error}"),
-        }
-    }
+    #[error("the terminal cannot be used: {0}")]
+    Io(#[source] io::Error),
+    #[error("interruptions cannot be watched for: {0}")]
+    Signals(#[source] io::Error),
 }
 
 /// Why a file was not written.
-#[derive(Debug)]
+#[derive(Debug, ThisError)]
 pub(crate) enum FileError {
     /// Something of that name is there, were it a symbolic link to nowhere.
+    #[error("{} exists", .0.display())]
     Exists(PathBuf),
-    /// The file could not be made.
-    Create(PathBuf, io::Error),
+    #[error("{} could not be created: {error}", .path.display())]
+    Create {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
     /// The file was made, could not be filled, and was removed.
-    Write(PathBuf, io::Error),
+    #[error("{} could not be written: {error}", .path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
     /// The file was made, could not be filled, and could not be removed either.
-    Remains(PathBuf, io::Error),
+    #[error("{} could not be written, and is still there: {error}", .path.display())]
+    Remains {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
 }
 
 impl FileError {
@@ -400,22 +346,9 @@ impl FileError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             FileError::Exists(_) => "choose a name that is not taken: nothing is ever overwritten",
-            FileError::Create(..) => "choose a folder you may write to",
-            FileError::Write(..) => "choose a place with room for it",
-            FileError::Remains(..) => "remove the file: it may hold a part of the secret",
-        }
-    }
-}
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FileError::Exists(path) => write!(f, "{} exists", path.display()),
-            FileError::Create(path, error) => write!(f, "{} could not be created: {error}", path.display()),
-            FileError::Write(path, error) => write!(f, "{} could not be written: {error}", path.display()),
-            FileError::Remains(path, error) => {
-                write!(f, "{} could not be written, and is still there: {error}", path.display())
-            }
+            FileError::Create { .. } => "choose a folder you may write to",
+            FileError::Write { .. } => "choose a place with room for it",
+            FileError::Remains { .. } => "remove the file: it may hold a part of the secret",
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// Whether [`write`] could make this file now, found out by making it and taking it away again.
 pub(crate) fn can_be_written(path: &Path) -> Result<(), FileError> {
     create(path, |_| Ok(()))?;
-    fs::remove_file(path).map_err(|error| FileError::Remains(path.to_owned(), error))
+    fs::remove_file(path).map_err(|error| FileError::Remains { path: path.to_owned(), error })
 }
 
 /// Creates a file and fills it, or leaves nothing behind.
@@ -27,7 +27,7 @@ fn create(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result
     let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
     let mut file = opened.map_err(|error| match error.kind() == io::ErrorKind::AlreadyExists {
         true => FileError::Exists(path.to_owned()),
-        false => FileError::Create(path.to_owned(), error),
+        false => FileError::Create { path: path.to_owned(), error },
     })?;
     // A umask can only take rights away, but with 0277 the owner could not write the file again.
     let written = file
@@ -35,8 +35,8 @@ fn create(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result
         .and_then(|()| fill(&mut file))
         .and_then(|()| file.sync_all());
     written.map_err(|error| match fs::remove_file(path) {
-        Ok(()) => FileError::Write(path.to_owned(), error),
-        Err(_) => FileError::Remains(path.to_owned(), error),
+        Ok(()) => FileError::Write { path: path.to_owned(), error },
+        Err(_) => FileError::Remains { path: path.to_owned(), error },
     })
 }
 

@@ -56,7 +56,7 @@ pub(super) fn doctor(
     let mut findings = Vec::new();
     let services = folders
         .services()
-        .map_err(|error| CliError::Unreadable(pam.unwrap_or(Path::new("/etc/pam.d")).to_owned(), error))?;
+        .map_err(|error| CliError::Unreadable { path: pam.unwrap_or(Path::new("/etc/pam.d")).to_owned(), error })?;
     let guarded: Vec<Guarded> =
         services.iter().filter_map(|name| service::look_at(&folders, name, &mut findings)).collect();
     for (name, twin, command) in TWINS {

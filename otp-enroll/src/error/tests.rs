@@ -114,7 +114,7 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
 #[test]
 fn whoever_gave_a_code_of_the_old_device_for_nothing_is_told_that_it_is_spent() {
     let spent = Some("the old second factor stays; the code you gave for it is spent");
-    let ended = || CliError::Helper(io::ErrorKind::BrokenPipe.into());
+    let ended = || CliError::helper(io::ErrorKind::BrokenPipe.into());
     let not_confirmed = || CliError::Declined(Declined::NotConfirmed { clock_off: None });
     assert_told([
         (not_confirmed().although_proved(), "that code does not belong to this key", spent, 1),
@@ -141,13 +141,13 @@ fn what_could_not_be_done_is_told_with_the_reason() {
         (CliError::Core(Error::Entropy), "the system gives no random bytes", Some(Error::Entropy.hint()), 4),
         (CliError::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
         (
-            CliError::Helper(not_allowed()),
+            CliError::helper(not_allowed()),
             "the helper HELPER cannot be asked: WHY",
             Some("the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)"),
             4,
         ),
         (
-            CliError::Helper(io::ErrorKind::BrokenPipe.into()),
+            CliError::helper(io::ErrorKind::BrokenPipe.into()),
             "the helper has ended: it waits 15 minutes for an answer",
             Some("nothing was changed; start again"),
             4,
@@ -187,7 +187,12 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             Some("they are in force all the same; get others with: otp-enroll recovery"),
             4,
         ),
-        (CliError::Unreadable("users.oath".into(), not_allowed()), "cannot read users.oath: WHY", None, 4),
+        (
+            CliError::Unreadable { path: "users.oath".into(), error: not_allowed() },
+            "cannot read users.oath: WHY",
+            None,
+            4,
+        ),
         (interrupted(None), "interrupted: 2 of 7 users were seen to", go_on, 130),
         (
             interrupted(Some(Box::new(CliError::Cancelled))),
@@ -236,8 +241,22 @@ fn only_a_reader_who_has_seen_enough_needs_no_word() {
     let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
     assert!(CliError::Output(broken()).is_silent());
     for said in
-        [CliError::Output(not_allowed()), CliError::Output(broken()).although_done(), CliError::Helper(broken())]
+        [CliError::Output(not_allowed()), CliError::Output(broken()).although_done(), CliError::helper(broken())]
     {
         assert!(!said.is_silent(), "{said}");
     }
+}
+
+#[test]
+fn an_error_names_the_one_behind_it_as_its_source() {
+    use std::error::Error as _;
+    let source = |error: CliError| error.source().map(ToString::to_string);
+    let (why, path) = (|| Some(NOT_ALLOWED.to_owned()), || "f".into());
+    assert_eq!(source(CliError::Output(not_allowed())), why());
+    assert_eq!(source(CliError::File(FileError::Write { path: path(), error: not_allowed() })), why());
+    assert_eq!(source(CliError::Ask(AskError::Io(not_allowed()))), why());
+    assert_eq!(source(CliError::Unreadable { path: path(), error: not_allowed() }), why());
+    let goes_on = CliError::SessionsGoOn { users: "alice".into(), why: Box::new(CliError::Faults(2)) };
+    assert_eq!(source(goes_on).as_deref(), Some("2 faults were found"));
+    assert_eq!(source(CliError::Cancelled), None);
 }

@@ -19,7 +19,7 @@ const SOME: usize = 1 << 16;
 
 /// Reads a file, or standard input where it is called `-`. A file that others can open is worth a warning.
 pub(super) fn read(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    let failed = |error| CliError::Unreadable(path.to_owned(), error);
+    let failed = |error| CliError::Unreadable { path: path.to_owned(), error };
     // Not std's standard input, whose buffer would keep what it read.
     let file = if path.as_os_str() == "-" {
         io::stdin().as_fd().try_clone_to_owned().map(File::from)
