@@ -12,9 +12,12 @@ mod ui {
     pub(crate) mod alternate_screen;
     pub(crate) mod layout;
     pub(crate) mod listing;
+    #[cfg(test)]
+    pub(crate) mod memory;
     pub(crate) mod output;
     pub(crate) mod progress;
     pub(crate) mod prompt;
+    pub(crate) mod secret_lines;
     pub(crate) mod signals;
     pub(crate) mod terminal;
 }

@@ -1,13 +1,10 @@
 //! The alternate screen: what is shown there is gone afterwards, however the program ends, and while it is stopped.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use zeroize::Zeroizing;
-
 use crate::error::ScreenError;
+use crate::ui::secret_lines::{SecretLines, put};
 use crate::ui::signals::{self, INTERRUPTED, is_in_front};
 use crate::ui::terminal::Terminal;
 
@@ -38,7 +35,7 @@ struct Screen {
     away: bool,
     watched: bool,
     /// What is shown, for whoever comes back to it.
-    page: Option<Zeroizing<String>>,
+    page: Option<SecretLines>,
     /// What is asked below it and has no answer yet.
     question: String,
     if_interrupted: String,
@@ -72,15 +69,11 @@ impl AlternateScreen {
     }
 
     /// Shows a page in place of the one before; the cursor is on the row below it.
-    pub(crate) fn show(&self, page: &[String]) -> io::Result<()> {
+    pub(crate) fn show(&self, page: SecretLines) -> io::Result<()> {
         let mut screen = lock();
         screen.wipe()?;
-        let mut text = Zeroizing::new(page.join("\n"));
-        if !page.is_empty() {
-            text.push('\n');
-        }
-        screen.draw(&text)?;
-        screen.page = Some(text);
+        screen.draw(page.text())?;
+        screen.page = Some(page);
         Ok(())
     }
 
@@ -135,7 +128,7 @@ impl Screen {
     fn come_back(&self) -> io::Result<()> {
         if self.escapes {
             put(&format!("{ENTER}{CLEAR}"))?;
-            put(self.page.as_ref().map_or("", |page| page.as_str()))?;
+            put(self.page.as_ref().map_or("", SecretLines::text))?;
         }
         put(&self.question)
     }
@@ -182,11 +175,6 @@ fn go_on() {
 /// A panic elsewhere is no reason to leave the secret on the screen.
 fn lock() -> MutexGuard<'static, Screen> {
     SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Writes past std's buffer, which keeps what was written, and whose lock an interrupted write may hold.
-fn put(text: &str) -> io::Result<()> {
-    File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! A page: the QR code with the text beside it or below it, never larger than the terminal.
 
-use std::{iter, slice};
+use std::fmt::{self, Write as _};
+use std::iter;
 
-use crate::ui::terminal::Terminal;
 use otp_core::qr::Qr;
+use zeroize::Zeroizing;
+
+use crate::ui::secret_lines::SecretLines;
+use crate::ui::terminal::Terminal;
 
 /// Columns between the QR code and the text.
 const GAP: usize = 1;
@@ -16,42 +20,50 @@ const CUT: &str = "(more text than rows)";
 
 /// Lays out a page. One row is left for a question. Where room is short, first the panel's empty lines go, then the
 /// QR code, and a line says which size it needs.
-pub(crate) fn page(terminal: &Terminal, qr: &Qr, panel: &[String]) -> Vec<String> {
+pub(crate) fn page(terminal: &Terminal, qr: &Qr, panel: &SecretLines) -> SecretLines {
     let drawing = Drawing::of(qr, terminal);
-    let with_qr = |text: &[String]| beside(&drawing, text, terminal).or_else(|| below(&drawing, text, terminal));
-    let (roomy, tight) = (roomy(terminal, panel), tight(terminal, panel));
+    let panel = printable(panel, terminal.utf8);
+    let (roomy, tight) = (roomy(&panel), tight(&panel));
+    let with_qr = |text: &[&str]| beside(&drawing, text, terminal).or_else(|| below(&drawing, text, terminal));
 
     with_qr(&roomy).or_else(|| with_qr(&tight)).unwrap_or_else(|| {
         let notice = format!("QR code: needs {}, then Enter; or --qr svg FILE.", drawing.space_needed(&tight));
-        text(terminal, &[slice::from_ref(&notice), panel].concat())
+        let mut all = SecretLines::new();
+        iter::once(notice.as_str()).chain(roomy).for_each(|line| all.add(format_args!("{line}")));
+        text(terminal, &all)
     })
 }
 
 /// Lays out a page without a QR code, under the same rule.
-pub(crate) fn text(terminal: &Terminal, lines: &[String]) -> Vec<String> {
-    whole(terminal, lines).unwrap_or_else(|_| cut(wrapped(&tight(terminal, lines), terminal.columns), terminal))
+pub(crate) fn text(terminal: &Terminal, lines: &SecretLines) -> SecretLines {
+    whole(terminal, lines).unwrap_or_else(|_| {
+        let lines = printable(lines, terminal.utf8);
+        cut(wrapped(&tight(&lines), terminal.columns), terminal).into_iter().collect()
+    })
 }
 
 /// The same where all of it fits, else the rows that it needs on so many columns, a line for the question included.
-pub(crate) fn whole(terminal: &Terminal, lines: &[String]) -> Result<Vec<String>, usize> {
-    let fits = |page: &Vec<String>| page.len() <= page_rows(terminal);
-    let roomy = wrapped(&roomy(terminal, lines), terminal.columns);
-    let tight = wrapped(&tight(terminal, lines), terminal.columns);
+pub(crate) fn whole(terminal: &Terminal, lines: &SecretLines) -> Result<SecretLines, usize> {
+    let lines = printable(lines, terminal.utf8);
+    let fits = |page: &Vec<&str>| page.len() <= page_rows(terminal);
+    let roomy = wrapped(&roomy(&lines), terminal.columns);
+    let tight = wrapped(&tight(&lines), terminal.columns);
     let rows = tight.len().saturating_add(1);
-    Some(roomy).filter(fits).or_else(|| Some(tight).filter(fits)).ok_or(rows)
+    let page = Some(roomy).filter(fits).or_else(|| Some(tight).filter(fits)).ok_or(rows)?;
+    Ok(page.into_iter().collect())
 }
 
-fn roomy(terminal: &Terminal, text: &[String]) -> Vec<String> {
-    text.iter().map(|line| printable(line, terminal.utf8)).collect()
+fn roomy(text: &SecretLines) -> Vec<&str> {
+    text.iter().collect()
 }
 
-fn tight(terminal: &Terminal, text: &[String]) -> Vec<String> {
-    roomy(terminal, text).into_iter().filter(|line| !line.is_empty()).collect()
+fn tight(text: &SecretLines) -> Vec<&str> {
+    text.iter().filter(|line| !line.is_empty()).collect()
 }
 
 /// The QR code as this terminal shows it.
 struct Drawing {
-    lines: Vec<String>,
+    lines: Vec<Zeroizing<String>>,
     columns: usize,
 }
 
@@ -61,7 +73,7 @@ impl Drawing {
             true => (qr.half_blocks(terminal.paint()), qr.half_block_space()),
             false => (qr.ascii(terminal.paint()), qr.ascii_space()),
         };
-        Drawing { lines, columns }
+        Drawing { lines: lines.into_iter().map(Zeroizing::new).collect(), columns }
     }
 
     /// Columns left beside it.
@@ -70,7 +82,7 @@ impl Drawing {
     }
 
     /// The size of a terminal that has room for it and the text, a line for the question included.
-    fn space_needed(&self, text: &[String]) -> String {
+    fn space_needed(&self, text: &[&str]) -> String {
         let columns = self.columns.saturating_add(GAP).saturating_add(USUAL_PANEL);
         let rows = self.lines.len().max(wrapped(text, USUAL_PANEL).len()).saturating_add(1);
         format!("{columns} columns and {rows} rows")
@@ -81,42 +93,60 @@ fn page_rows(terminal: &Terminal) -> usize {
     terminal.rows.saturating_sub(1)
 }
 
-fn beside(drawing: &Drawing, text: &[String], terminal: &Terminal) -> Option<Vec<String>> {
+fn beside(drawing: &Drawing, text: &[&str], terminal: &Terminal) -> Option<SecretLines> {
     let width = drawing.beside(terminal);
     let panel = wrapped(text, width);
     let rows = drawing.lines.len().max(panel.len());
     if width < NARROWEST_PANEL || rows > page_rows(terminal) {
         return None;
     }
-    let blank = " ".repeat(drawing.columns);
-    let left = drawing.lines.iter().chain(iter::repeat(&blank));
-    let right = panel.iter().map(String::as_str).chain(iter::repeat(""));
-    let join = |(left, right): (&String, &str)| match (right, left == &blank) {
-        ("", true) => String::new(),
-        ("", false) => left.clone(),
-        _ => format!("{left}{}{right}", " ".repeat(GAP)),
-    };
-    Some(left.zip(right).take(rows).map(join).collect())
+    let mut page = SecretLines::new();
+    let left = drawing.lines.iter().map(|line| line.as_str()).chain(iter::repeat(""));
+    let right = panel.into_iter().chain(iter::repeat(""));
+    for (left, right) in left.zip(right).take(rows) {
+        match (left, right) {
+            (left, "") => page.add(format_args!("{left}")),
+            ("", right) => page.add(format_args!("{:1$}{right}", "", drawing.columns.saturating_add(GAP))),
+            (left, right) => page.add(format_args!("{left}{:GAP$}{right}", "")),
+        }
+    }
+    Some(page)
 }
 
-fn below(drawing: &Drawing, text: &[String], terminal: &Terminal) -> Option<Vec<String>> {
-    let page = [drawing.lines.clone(), wrapped(text, terminal.columns)].concat();
-    (drawing.columns <= terminal.columns && page.len() <= page_rows(terminal)).then_some(page)
+fn below(drawing: &Drawing, text: &[&str], terminal: &Terminal) -> Option<SecretLines> {
+    let text = wrapped(text, terminal.columns);
+    let rows = drawing.lines.len().saturating_add(text.len());
+    let page = || drawing.lines.iter().map(|line| line.as_str()).chain(text).collect();
+    (drawing.columns <= terminal.columns && rows <= page_rows(terminal)).then(page)
 }
 
-fn cut(mut page: Vec<String>, terminal: &Terminal) -> Vec<String> {
+fn cut<'t>(mut page: Vec<&'t str>, terminal: &Terminal) -> Vec<&'t str> {
     let rows = page_rows(terminal);
     if page.len() > rows {
         page.truncate(rows.saturating_sub(1));
-        page.extend(wrapped(&[CUT.to_owned()], terminal.columns));
+        page.extend(wrap(CUT, terminal.columns));
         page.truncate(rows);
     }
     page
 }
 
-/// The line without what could move the cursor or has no place in the terminal's encoding.
-fn printable(line: &str, utf8: bool) -> String {
-    line.chars().map(|c| if c.is_control() || !(utf8 || c.is_ascii()) { '?' } else { c }).collect()
+/// The lines without what could move the cursor or has no place in the terminal's encoding.
+fn printable(text: &SecretLines, utf8: bool) -> SecretLines {
+    let mut all = SecretLines::new();
+    text.iter().for_each(|line| all.add(format_args!("{}", Printable { line, utf8 })));
+    all
+}
+
+struct Printable<'t> {
+    line: &'t str,
+    utf8: bool,
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |c: char| if c.is_control() || !(self.utf8 || c.is_ascii()) { '?' } else { c };
+        self.line.chars().map(shown).try_for_each(|c| f.write_char(c))
+    }
 }
 
 /// Columns of a character: a guess that is never too small. Text that is ours is ASCII.
@@ -124,29 +154,28 @@ fn columns(c: char) -> usize {
     if c.is_ascii() { 1 } else { 2 }
 }
 
-fn wrapped(text: &[String], width: usize) -> Vec<String> {
+fn wrapped<'t>(text: &[&'t str], width: usize) -> Vec<&'t str> {
     text.iter().flat_map(|line| wrap(line, width)).collect()
 }
 
 /// Breaks a line at a blank where it has one, and anywhere where it has none: keys and URIs.
-pub(crate) fn wrap(line: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut current = String::new();
-    for c in line.chars() {
+pub(crate) fn wrap(line: &str, width: usize) -> Vec<&str> {
+    let part = |from: usize, to: usize| line.get(from..to).unwrap_or_default();
+    let (mut lines, mut start) = (Vec::new(), 0);
+    for (at, c) in line.char_indices() {
+        let current = part(start, at);
         let used: usize = current.chars().map(columns).sum();
         if used.saturating_add(columns(c)) > width.max(columns(c)) {
-            let break_at_blank = current.rsplit_once(' ').filter(|(head, _)| c != ' ' && !head.trim().is_empty());
-            let (head, tail) = break_at_blank.unwrap_or((&current, ""));
-            let (head, tail) = (head.trim_end().to_owned(), tail.to_owned());
-            lines.push(head);
-            current = tail;
-            if c == ' ' {
-                continue; // the break stands for it
-            }
+            let heads = current.rsplit_once(' ').filter(|(head, _)| c != ' ' && !head.trim().is_empty());
+            let (head, tail) = heads.unwrap_or((current, ""));
+            lines.push(head.trim_end());
+            start = match c {
+                ' ' => at.saturating_add(1), // the break stands for it
+                _ => at.saturating_sub(tail.len()),
+            };
         }
-        current.push(c);
     }
-    lines.push(current);
+    lines.push(part(start, line.len()));
     lines
 }
 

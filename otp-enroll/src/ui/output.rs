@@ -9,6 +9,7 @@ use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::prompt;
+use crate::ui::secret_lines::{SecretLines, put};
 use crate::ui::terminal::Terminal;
 
 /// How this run speaks.
@@ -38,6 +39,18 @@ impl Output {
         } else {
             Ok(text())
         }
+    }
+
+    /// The same, where the answer holds a key or recovery codes.
+    pub(crate) fn secret(&self, value: &impl Serialize, text: impl FnOnce(&mut SecretLines)) -> Result<(), CliError> {
+        let lines = if self.json {
+            SecretLines::json(value).map_err(|error| CliError::Output(error.into()))?
+        } else {
+            let mut lines = SecretLines::new();
+            text(&mut lines);
+            lines
+        };
+        put(lines.text()).map_err(CliError::Output)
     }
 
     /// That something was done; a script learns it from the exit code or from JSON.
@@ -73,11 +86,10 @@ impl Output {
             complain_in_json(error);
         }
         let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
-        let mut lines = layout::wrap(&format!("otp-enroll: {error}"), columns);
+        let mut text = layout::wrap(&format!("otp-enroll: {error}"), columns).join("\n") + "\n";
         if let Some(hint) = error.hint() {
-            lines.extend(layout::wrap(&hint, columns.saturating_sub(2)).iter().map(|line| format!("  {line}")));
+            layout::wrap(&hint, columns.saturating_sub(2)).iter().for_each(|line| text += &format!("  {line}\n"));
         }
-        let text = lines.join("\n") + "\n";
         // There is nobody left to tell.
         let _ = io::stderr().write_all(text.as_bytes());
     }

@@ -1,5 +1,6 @@
 //! The guided way in: the key on the alternate screen, a first code, the recovery codes, and how to try it.
 
+use std::fmt;
 use std::iter;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::layout::{self, page};
 use crate::ui::output::Output;
 use crate::ui::prompt;
+use crate::ui::secret_lines::SecretLines;
 use crate::ui::terminal::Terminal;
 use crate::user::qr_image;
 
@@ -28,7 +30,7 @@ const CODES_UNSEEN: &str =
 pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), CliError> {
     let qr = Qr::of(offer.uri.expose())?;
     match kind {
-        PictureKind::Svg => private_file::write(path, qr_image::svg(&qr).as_bytes())?,
+        PictureKind::Svg => private_file::write(path, qr_image::svg(&qr).text().as_bytes())?,
         PictureKind::Png => private_file::write(path, &qr_image::png(&qr)?)?,
     }
     Ok(())
@@ -51,9 +53,9 @@ pub(crate) fn enroll(
         terminal = Terminal::here();
         let mut lines = page(&terminal, &qr, &panel(offer, &note));
         if lines.len().saturating_add(2) < terminal.rows {
-            lines.push(String::new()); // sets the question off
+            lines.add_blank(); // sets the question off
         }
-        screen.show(&lines).map_err(CliError::Output)?;
+        screen.show(lines).map_err(CliError::Output)?;
         let line = prompt::ask(&terminal, "Code that the app shows: ")?;
         let typed = || line.expose().chars().filter(|c| !c.is_whitespace());
         if typed().next().is_none() {
@@ -118,7 +120,7 @@ fn hand_out(
         let page = layout::whole(&terminal, &sheet(codes, user, &note));
         let is_first = page.is_ok() && !shown;
         let page = page.unwrap_or_else(|rows| layout::text(&terminal, &wants_room(codes.len(), rows, &note)));
-        screen.show(&page).map_err(CliError::Output)?;
+        screen.show(page).map_err(CliError::Output)?;
         if is_first {
             prompt::forget_what_is_typed(&terminal); // Enter was pressed twice, or pasted: nobody has read this page yet
             shown = true;
@@ -169,74 +171,72 @@ fn from_home(name: &str) -> PathBuf {
 
 /// Writes recovery codes to a new file of the user's.
 pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Result<(), CliError> {
-    let mut text = zeroize::Zeroizing::new(String::with_capacity(1024));
-    text.push_str(&format!("Recovery codes of {user} at {}, each good for one login:\n", host_name()));
-    for code in codes {
-        text.push_str(code.expose());
-        text.push('\n');
-    }
-    Ok(private_file::write(path, text.as_bytes())?)
+    let mut lines = SecretLines::new();
+    lines.add(format_args!("Recovery codes of {user} at {}, each good for one login:", host_name()));
+    codes.iter().for_each(|code| lines.add(format_args!("{}", code.expose())));
+    Ok(private_file::write(path, lines.text().as_bytes())?)
 }
 
 /// The text beside the QR code.
-fn panel(offer: &Offer, note: &str) -> Vec<String> {
-    let mut lines = vec![
-        format!("Second factor of {} at {}", offer.user, offer.issuer),
-        String::new(),
-        "Scan the code with an authenticator app, or type this key into it:".to_owned(),
-        String::new(),
-    ];
-    lines.extend(grouped(offer.secret.expose(), 4, 4));
+fn panel(offer: &Offer, note: &str) -> SecretLines {
+    let mut lines = SecretLines::new();
+    lines.add(format_args!("Second factor of {} at {}", offer.user, offer.issuer));
+    lines.add_blank();
+    lines.add(format_args!("Scan the code with an authenticator app, or type this key into it:"));
+    lines.add_blank();
+    offer.secret.expose().as_bytes().chunks(16).for_each(|letters| lines.add(format_args!("  {}", InFours(letters))));
     if (offer.algorithm.as_str(), offer.digits, offer.period) != ("SHA1", 6, 30) {
-        lines.push(format!("  {}, {} digits, {} s", offer.algorithm, offer.digits, offer.period));
+        lines.add(format_args!("  {}, {} digits, {} s", offer.algorithm, offer.digits, offer.period));
     }
-    lines.push(String::new());
-    lines.extend(labelled("HEX", &grouped(offer.hex.expose(), 20, 1)));
-    lines.push(format!("URI  {}", offer.uri.expose()));
-    lines.push(String::new());
+    lines.add_blank();
+    for (label, hex) in iter::once("HEX").chain(iter::repeat("")).zip(offer.hex.expose().as_bytes().chunks(20)) {
+        lines.add(format_args!("{label:<3}  {}", str::from_utf8(hex).unwrap_or_default()));
+    }
+    lines.add(format_args!("URI  {}", offer.uri.expose()));
+    lines.add_blank();
     if note.is_empty() {
-        lines.push("Nothing is active before the first code was right. Ctrl-C ends this.".to_owned());
+        lines.add(format_args!("Nothing is active before the first code was right. Ctrl-C ends this."));
     } else {
-        lines.push(format!("! {note}"));
+        lines.add(format_args!("! {note}"));
     }
     lines
 }
 
 /// The page with the recovery codes.
-fn sheet(codes: &[Confidential], user: &str, note: &str) -> Vec<String> {
-    let mut lines = vec![
-        format!("Recovery codes of {user}"),
-        String::new(),
-        "Each of them lets you in once when your phone is not at hand.".to_owned(),
-        "They are shown this once. Keep them where your phone is not.".to_owned(),
-        String::new(),
-    ];
-    lines.extend(codes.iter().map(|code| format!("    {}", code.expose())));
-    lines.push(String::new());
-    lines.push("Press Enter when you have them, or type the name of a new file for them.".to_owned());
+fn sheet(codes: &[Confidential], user: &str, note: &str) -> SecretLines {
+    let mut lines = SecretLines::new();
+    lines.add(format_args!("Recovery codes of {user}"));
+    lines.add_blank();
+    lines.add(format_args!("Each of them lets you in once when your phone is not at hand."));
+    lines.add(format_args!("They are shown this once. Keep them where your phone is not."));
+    lines.add_blank();
+    codes.iter().for_each(|code| lines.add(format_args!("    {}", code.expose())));
+    lines.add_blank();
+    lines.add(format_args!("Press Enter when you have them, or type the name of a new file for them."));
     if !note.is_empty() {
-        lines.push(note.to_owned());
+        lines.add(format_args!("{note}"));
     }
-    lines.push(String::new());
+    lines.add_blank();
     lines
 }
 
 /// Stands in its place where it does not fit: half of the codes would pass for all.
-fn wants_room(codes: usize, rows: usize, note: &str) -> Vec<String> {
-    let text = "Enlarge the window and press Enter, or type the name of a new file for them.";
-    vec![format!("{codes} recovery codes need {rows} rows."), text.to_owned(), note.to_owned()]
+fn wants_room(codes: usize, rows: usize, note: &str) -> SecretLines {
+    let mut lines = SecretLines::new();
+    lines.add(format_args!("{codes} recovery codes need {rows} rows."));
+    lines.add(format_args!("Enlarge the window and press Enter, or type the name of a new file for them."));
+    lines.add(format_args!("{note}"));
+    lines
 }
 
-/// Lines with a label before the first of them.
-fn labelled(label: &str, lines: &[String]) -> Vec<String> {
-    let labels = iter::once(label).chain(iter::repeat(""));
-    labels.zip(lines).map(|(label, line)| format!("{label:<3}{line}")).collect()
-}
+/// Letters of a key in groups of four.
+struct InFours<'k>(&'k [u8]);
 
-/// Groups of `size` letters, `groups` of them a line.
-fn grouped(text: &str, size: usize, groups: usize) -> Vec<String> {
-    let letters: Vec<char> = text.chars().collect();
-    let groups_of =
-        |letters: &[char]| letters.chunks(size).map(|group| group.iter().collect()).collect::<Vec<String>>();
-    letters.chunks(size.saturating_mul(groups)).map(|line| format!("  {}", groups_of(line).join(" "))).collect()
+impl fmt::Display for InFours<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chunks(4).enumerate().try_for_each(|(place, four)| {
+            f.write_str(if place == 0 { "" } else { " " })?;
+            f.write_str(str::from_utf8(four).unwrap_or_default())
+        })
+    }
 }

@@ -1,46 +1,69 @@
 //! A QR code as a picture: SVG and PNG.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use otp_core::qr::Qr;
+use zeroize::Zeroizing;
+
+use crate::ui::secret_lines::SecretLines;
 
 /// Modules of light border in a picture (ISO/IEC 18004 §5.3.8).
 const QUIET_IN_PICTURE: i32 = 4;
 /// Pixels a module takes in a picture. Eight one-bit pixels are one byte of PNG, so a module is a byte.
 const SCALE: usize = 8;
+/// More than what a PNG file has beside its pixels.
+const HEADERS: usize = 1024;
 
 /// An SVG document.
-pub(crate) fn svg(qr: &Qr) -> String {
+pub(crate) fn svg(qr: &Qr) -> SecretLines {
     let side = qr.across(QUIET_IN_PICTURE).count();
     let pixels = side.saturating_mul(SCALE);
-    let mut path = String::new();
-    for y in 0..qr.size() {
-        for (x, length) in dark_runs(qr, y) {
-            let (left, top) = (x.saturating_add(QUIET_IN_PICTURE), y.saturating_add(QUIET_IN_PICTURE));
-            let _ = write!(path, "M{left},{top}h{length}v1h-{length}z"); // a String takes every write
-        }
-    }
-    format!(
+    let mut document = SecretLines::new();
+    document.add(format_args!(
         concat!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{0}" height="{0}" "#,
             r#"viewBox="0 0 {1} {1}" shape-rendering="crispEdges"><title>QR code</title>"#,
             r##"<rect width="{1}" height="{1}" fill="#fff"/><path fill="#000" d="{2}"/></svg>"##,
-            "\n"
         ),
-        pixels, side, path
-    )
+        pixels,
+        side,
+        DarkPath(qr)
+    ));
+    document
 }
 
-/// A PNG image of one bit a pixel.
-pub(crate) fn png(qr: &Qr) -> Result<Vec<u8>, png::EncodingError> {
+/// The dark modules as the data of an SVG path, a rectangle for each run.
+struct DarkPath<'q>(&'q Qr);
+
+impl fmt::Display for DarkPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for y in 0..self.0.size() {
+            for (x, length) in dark_runs(self.0, y) {
+                let (left, top) = (x.saturating_add(QUIET_IN_PICTURE), y.saturating_add(QUIET_IN_PICTURE));
+                write!(f, "M{left},{top}h{length}v1h-{length}z")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A PNG image of one bit a pixel. What the encoder keeps of it meanwhile is not wiped: it has no hook for that.
+pub(crate) fn png(qr: &Qr) -> Result<Zeroizing<Vec<u8>>, png::EncodingError> {
     let side = qr.across(QUIET_IN_PICTURE).count();
     let pixels = u32::try_from(side.saturating_mul(SCALE)).map_err(|_| png::EncodingError::LimitsExceeded)?;
-    let row =
-        |y: i32| -> Vec<u8> { qr.across(QUIET_IN_PICTURE).map(|x| if qr.dark(x, y) { 0x00 } else { 0xff }).collect() };
-    let image: Vec<u8> = qr.across(QUIET_IN_PICTURE).flat_map(|y| row(y).repeat(SCALE)).collect();
+    // Neither grows: growing leaves a copy behind.
+    let size = side.saturating_mul(side).saturating_mul(SCALE);
+    let mut image = Zeroizing::new(Vec::with_capacity(size));
+    for y in qr.across(QUIET_IN_PICTURE) {
+        let row = image.len();
+        image.extend(qr.across(QUIET_IN_PICTURE).map(|x| if qr.dark(x, y) { 0x00 } else { 0xff }));
+        for _ in 1..SCALE {
+            image.extend_from_within(row..row.saturating_add(side));
+        }
+    }
 
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, pixels, pixels);
+    let mut file = Zeroizing::new(Vec::with_capacity(size.saturating_add(HEADERS)));
+    let mut encoder = png::Encoder::new(&mut *file, pixels, pixels);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::One);
     let mut writer = encoder.write_header()?;

@@ -33,8 +33,10 @@ pub(crate) fn enroll(
     output: &Output,
     terminal: &Terminal,
 ) -> Result<(), CliError> {
-    output.result(offer, || {
-        format!("Key  {}\nHEX  {}\nURI  {}", offer.secret.expose(), offer.hex.expose(), offer.uri.expose())
+    output.secret(offer, |lines| {
+        for (label, text) in [("Key", &offer.secret), ("HEX", &offer.hex), ("URI", &offer.uri)] {
+            lines.add(format_args!("{label}  {}", text.expose()));
+        }
     })?;
     let mut last = CliError::Ask(AskError::Closed);
     loop {
@@ -61,8 +63,11 @@ pub(crate) fn recovery_codes(
 ) -> Result<(), CliError> {
     let saved = save.map(|path| interactive::save_codes(path, codes, user));
     // The codes are written even if they could not be saved: they exist nowhere else.
-    let written = output.result(&Active { user, changed: true, recovery_codes: codes }, || {
-        codes.iter().map(Confidential::expose).collect::<Vec<_>>().join("\n")
+    let written = output.secret(&Active { user, changed: true, recovery_codes: codes }, |lines| {
+        codes.iter().for_each(|code| lines.add(format_args!("{}", code.expose())));
+        if codes.is_empty() {
+            lines.add_blank();
+        }
     });
     match (written, saved) {
         (Ok(()), saved) => saved.unwrap_or(Ok(())),

@@ -1,6 +1,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
 use super::*;
+use crate::ui::memory::{Needle, copies};
 
 const KEY: &str = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP";
 
@@ -9,10 +10,10 @@ fn uri(bytes: usize) -> String {
     format!("{start}{}", "x".repeat(bytes - start.len()))
 }
 
-fn panel(uri: &str) -> Vec<String> {
+fn panel(uri: &str) -> SecretLines {
     let hex = "48656c6c6f21deadbeef48656c6c6f21deadbeef";
     let texts = ["Scan the code, or type the key:", "", KEY, "", "HEX", hex, "", "URI", uri, "", "Then type the code."];
-    texts.map(str::to_owned).to_vec()
+    texts.into_iter().collect()
 }
 
 fn terminal(columns: usize, rows: usize) -> Terminal {
@@ -28,7 +29,7 @@ fn seen(line: &str) -> String {
 
 fn seen_page(terminal: &Terminal, bytes: usize) -> Vec<String> {
     let uri = uri(bytes);
-    page(terminal, &Qr::of(&uri).unwrap(), &panel(&uri)).iter().map(|line| seen(line)).collect()
+    page(terminal, &Qr::of(&uri).unwrap(), &panel(&uri)).iter().map(seen).collect()
 }
 
 fn text(page: &[String]) -> String {
@@ -86,7 +87,7 @@ fn the_size_that_is_asked_for_is_enough() {
 fn without_utf8_a_page_is_ascii() {
     let narrow = Terminal { utf8: false, ..terminal(80, 24) };
     let wide = Terminal { utf8: false, colour: false, ..terminal(130, 50) };
-    let name = ["Für Zoë \x1b[2J".to_owned()];
+    let name = SecretLines::from_iter(["Für Zoë \x1b[2J"]);
     let qr = Qr::of(&uri(134)).unwrap();
     for terminal in [narrow, wide] {
         assert!(page(&terminal, &qr, &name).iter().all(|line| line.is_ascii()));
@@ -97,16 +98,16 @@ fn without_utf8_a_page_is_ascii() {
 fn a_name_cannot_move_the_cursor() {
     let qr = Qr::of(&uri(78)).unwrap();
     let plain = Terminal { colour: false, ..terminal(80, 24) };
-    let all = page(&plain, &qr, &["\x1b]0;title\x07\u{9b}2J\ralice\n".to_owned()]).concat();
-    assert!(all.contains("?]0;title??2J?alice?"));
-    assert!(!all.contains(char::is_control));
+    let all = page(&plain, &qr, &SecretLines::from_iter(["\x1b]0;title\x07\u{9b}2J\ralice\n"]));
+    assert!(all.text().contains("?]0;title??2J?alice?"));
+    assert!(!all.iter().any(|line| line.contains(char::is_control)));
 }
 
 #[test]
 fn no_page_is_larger_than_its_terminal() {
     let uri = uri(134);
     let mut text = panel(&uri);
-    text.push("名前 ".repeat(30));
+    text.add(format_args!("{}", "名前 ".repeat(30)));
     for (bytes, utf8, colour) in [(78, true, true), (134, true, false), (134, false, true), (250, true, true)] {
         let qr = Qr::of(&self::uri(bytes)).unwrap();
         for columns in (2..=140).step_by(6) {
@@ -136,4 +137,19 @@ fn lines_break_at_blanks_and_keys_anywhere() {
     assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
     assert_eq!(wrap("  indented text", 10), ["  indented", "text"]);
     assert_eq!(wrap("", 5), [""]);
+}
+
+#[test]
+fn a_page_leaves_no_copy_of_what_was_on_it() {
+    let needle = Needle::new(2);
+    let qr = Qr::of("x").unwrap();
+    for (columns, rows) in [(80, 24), (50, 60), (60, 12)] {
+        let mut text = SecretLines::new();
+        needle.spell(|secret| (0..4).for_each(|_| text.add(format_args!("    {secret}"))));
+        drop(page(&terminal(columns, rows), &qr, &text));
+        drop(whole(&terminal(columns, rows), &text));
+        assert_eq!(copies(&needle), 4, "{columns}x{rows}: in the text alone");
+        drop(text);
+        assert_eq!(copies(&needle), 0, "{columns}x{rows}");
+    }
 }
