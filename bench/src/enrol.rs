@@ -1,5 +1,6 @@
 //! A second factor set up in each module's own way.
 
+use otp_core::system::accounts;
 use std::{
     fs::{self, File, Permissions},
     io::Write,
@@ -13,7 +14,6 @@ use otp_core::codes::hotp_totp::{Algorithm, Digits, Period};
 use otp_core::codes::recovery::{RecoveryCode, RecoverySet};
 use otp_core::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
 use otp_core::store::{FileStore, Store, Swap};
-use otp_core::system::config_file;
 use otp_core::value::secret::Secret;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
@@ -35,7 +35,7 @@ pub(crate) enum Factor {
 
 /// The configuration as it is shipped, but for the state directory, and the key.
 pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) {
-    let (key, account) = (Key::random(), config_file::account(user).unwrap().unwrap());
+    let (key, account) = (Key::random(), accounts::account(user).unwrap().unwrap());
     let record = record(&account, &key, factor, [1; 16]);
     let store = FileStore::open(&ours_dir(place)).unwrap();
     if let Some(loaded) = store.load(&account).unwrap() {
@@ -90,7 +90,7 @@ pub(crate) fn config(place: &Place) -> PathBuf {
 
 /// By its own tool, with the options that it proposes.
 pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
-    let account = config_file::account(user).unwrap().unwrap();
+    let account = accounts::account(user).unwrap().unwrap();
     let file = home(place, user, account.uid).join(".google_authenticator");
     let _ = fs::remove_file(&file);
     let mut tool = Command::new("google-authenticator");

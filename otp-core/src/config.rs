@@ -1,6 +1,7 @@
 //! The configuration: what an administrator can set, what holds where nothing is set, and how it is read.
 
 pub mod module_arguments;
+pub mod paths;
 mod table;
 
 use std::borrow::Cow;

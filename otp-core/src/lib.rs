@@ -48,7 +48,9 @@ pub mod error;
 
 pub mod system {
     //! The kernel, the name service and the configuration file.
+    pub mod accounts;
     pub mod config_file;
+    pub mod random;
 }
 
 pub mod protocol {

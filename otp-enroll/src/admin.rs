@@ -17,7 +17,8 @@ use otp_core::protocol::request::Status;
 use otp_core::record::{Record, Requirement, State};
 use otp_core::service::enrollment::new_enrolment;
 use otp_core::store::{FileStore, Next, StoreError, change};
-use otp_core::system::config_file::{self, Site};
+use otp_core::system::config_file::Site;
+use otp_core::system::random;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
@@ -91,7 +92,7 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
         Admin::Reset { users, yes } => {
             sure(*yes, voice, "Forget devices and recovery codes of", users)?;
             each(users, voice, "reset", "had no second factor", |account| {
-                let enrolment = new_enrolment(config_file::entropy)?;
+                let enrolment = new_enrolment(random::entropy)?;
                 forget(&store, account, |record| record.without_devices(enrolment))
             })
         }
@@ -194,7 +195,7 @@ fn accounts(whom: &Whom, voice: &Voice) -> Result<Vec<Account>, Problem> {
 
 /// Sets what is required of one user, whether or not they have a device.
 fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Result<bool, Error> {
-    let enrolment = new_enrolment(config_file::entropy)?;
+    let enrolment = new_enrolment(random::entropy)?;
     Ok(change(store, account, |record| {
         let present = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
         if present == requirement {

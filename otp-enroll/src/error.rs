@@ -1,5 +1,6 @@
 //! What can go wrong for the person at the terminal: one sentence, what to do next, and an exit code.
 
+use otp_core::config::paths;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -225,7 +226,7 @@ impl fmt::Display for Problem {
                 f.write_str("the helper has ended: it waits 15 minutes for an answer")
             }
             Self::Helper(error) => {
-                write!(f, "the helper {} cannot be asked: {error}", otp_core::system::config_file::HELPER)
+                write!(f, "the helper {} cannot be asked: {error}", paths::HELPER)
             }
             Self::Ask(error) => error.fmt(f),
             Self::Screen(error) => error.fmt(f),

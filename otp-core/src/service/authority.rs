@@ -2,6 +2,7 @@
 //!
 //! In a root process it is the local store; for everybody else it is the helper at the end of a pipe.
 
+use crate::system::accounts;
 use std::cell::OnceCell;
 
 use crate::codes::attempt::{Attempt, Typed};
@@ -10,7 +11,7 @@ use crate::decision::verify::{Refusal, Verdict, decide};
 use crate::error::Error;
 use crate::record::{Record, Requirement, Unenforced};
 use crate::store::{FileStore, Following, Seen, Store, update};
-use crate::system::config_file::{self, Site};
+use crate::system::config_file::Site;
 use crate::value::time::{Seconds, UnixTime};
 use crate::value::user::Account;
 
@@ -39,7 +40,7 @@ pub struct LocalAuthority<'a> {
 impl<'a> LocalAuthority<'a> {
     /// Looks a typed name up.
     pub fn for_name(site: &'a Site, name: &str) -> Result<Self, Error> {
-        Ok(Self { site, store: site.store()?, account: config_file::account(name)?, seen: OnceCell::new() })
+        Ok(Self { site, store: site.store()?, account: accounts::account(name)?, seen: OnceCell::new() })
     }
 
     /// Speaks for an account that is known already.
@@ -119,7 +120,7 @@ pub fn foresee(
 }
 
 fn rule(site: &Site, account: &Account, personal: Requirement, place: &Place, now: UnixTime) -> Result<Ruling, Error> {
-    let member = |group: &str| config_file::is_member(account, group);
+    let member = |group: &str| accounts::is_member(account, group);
     site.config.policy.ruling(account.name.as_str(), personal, place, now, member)
 }
 

@@ -4,6 +4,8 @@ mod pam_oath;
 mod seed_file;
 mod workers;
 
+use otp_core::system::accounts::account;
+use otp_core::system::random;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +15,6 @@ use otp_core::decision::import::{Import, Imported, Outcome};
 use otp_core::error::Error;
 use otp_core::service::enrollment::new_enrolment;
 use otp_core::store::{FileStore, change};
-use otp_core::system::config_file;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
@@ -123,9 +124,9 @@ fn enrol(people: &impl People, asked: &Asked<'_>, store: &FileStore, voice: &Voi
 
 /// Enrols one user, whole or not at all.
 fn one(people: &impl People, place: usize, asked: &Asked<'_>, store: &FileStore) -> Result<Answer, Error> {
-    let Some(account) = config_file::account(people.name(place))? else { return Ok(Answer::NoSuchUser) };
+    let Some(account) = account(people.name(place))? else { return Ok(Answer::NoSuchUser) };
     let import = Import::new(people.devices(place), asked.replace, UnixTime::now());
-    let enrolment = new_enrolment(config_file::entropy)?;
+    let enrolment = new_enrolment(random::entropy)?;
     if asked.dry_run {
         let record = store.read(&account)?;
         return Ok(Answer::Done(import.into_record(&account, record.as_ref(), enrolment).1));

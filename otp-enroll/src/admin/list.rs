@@ -5,7 +5,8 @@ use otp_core::error::Error;
 use otp_core::protocol::request::Status;
 use otp_core::record::Record;
 use otp_core::store::FileStore;
-use otp_core::system::config_file::{self, Site};
+use otp_core::system::accounts::account;
+use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
@@ -77,7 +78,7 @@ pub(super) fn stems(store: &FileStore, voice: &Voice) -> Result<Vec<String>, Pro
 
 /// A record and whose it is.
 pub(super) fn read_of(store: &FileStore, stem: &str) -> Result<(Account, Option<Record>), Error> {
-    store.read_of(stem, |user| config_file::account(user.as_str())?.ok_or_else(|| Error::NoAccount(user.to_string())))
+    store.read_of(stem, |user| account(user.as_str())?.ok_or_else(|| Error::NoAccount(user.to_string())))
 }
 
 fn widest(names: &[String]) -> usize {

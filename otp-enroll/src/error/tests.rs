@@ -1,6 +1,7 @@
 use otp_core::value::time::UnixTime;
 
 use super::*;
+use otp_core::config::paths;
 
 const NOT_ALLOWED: &str = "permission denied";
 const CHANGED: &str = "somebody else changed this second factor meanwhile";
@@ -15,7 +16,7 @@ type Told = (Problem, &'static str, Option<&'static str>, u8);
 #[track_caller]
 fn assert_told<const N: usize>(problems: [Told; N]) {
     for (problem, text, hint, code) in problems {
-        let text = text.replace("WHY", NOT_ALLOWED).replace("HELPER", otp_core::system::config_file::HELPER);
+        let text = text.replace("WHY", NOT_ALLOWED).replace("HELPER", paths::HELPER);
         assert_eq!((problem.to_string(), problem.hint().as_deref()), (text, hint));
         assert_eq!(problem.exit_code(), code, "{problem}");
     }
