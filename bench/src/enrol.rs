@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::codes::Key;
 use crate::entrant::{home, oath_file, ours_dir};
-use crate::place::Place;
+use crate::place::LoginContext;
 
 /// What moves the codes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +34,7 @@ pub(crate) enum Factor {
 }
 
 /// The configuration as it is shipped, but for the state directory, and the key.
-pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) {
+pub(crate) fn ours(place: &LoginContext, user: &str, factor: Factor) -> (PathBuf, Key) {
     let (key, account) = (Key::random(), accounts::account(user).unwrap().unwrap());
     let record = record(&account, &key, factor, [1; 16]);
     let store = FileStore::open(&ours_dir(place)).unwrap();
@@ -79,7 +79,7 @@ pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
 }
 
 /// The configuration as it is shipped, but for the state directory.
-pub(crate) fn config(place: &Place) -> PathBuf {
+pub(crate) fn config(place: &LoginContext) -> PathBuf {
     let path = place.path.join("pam_otp.toml");
     let shipped = fs::read_to_string(machine::source("config/pam_otp.toml")).unwrap();
     let line = "#state_directory = \"/var/lib/pam_otp\"";
@@ -89,7 +89,7 @@ pub(crate) fn config(place: &Place) -> PathBuf {
 }
 
 /// By its own tool, with the options that it proposes.
-pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
+pub(crate) fn incumbent(place: &LoginContext, user: &str, factor: Factor) -> Key {
     let account = accounts::account(user).unwrap().unwrap();
     let file = home(place, user, account.uid).join(".google_authenticator");
     let _ = fs::remove_file(&file);
@@ -105,7 +105,7 @@ pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
 }
 
 /// The key, and where the user's line begins: the last one, so that what a login appends moves nobody else's.
-pub(crate) fn oath(place: &Place, user: &str, factor: Factor) -> (Key, u64) {
+pub(crate) fn oath(place: &LoginContext, user: &str, factor: Factor) -> (Key, u64) {
     let (key, path) = (Key::random(), oath_file(place));
     let mut file = File::options().append(true).open(&path).unwrap();
     let offset = file.metadata().unwrap().len();

@@ -16,6 +16,8 @@
 
 pub mod value {
     //! Values that cannot be wrong once they exist.
+    pub mod login_context;
+    pub mod network;
     pub mod secret;
     pub mod time;
     pub mod user;

@@ -11,7 +11,6 @@ mod sessions;
 
 use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
-use otp_core::decision::policy::Place;
 use otp_core::error::Error;
 use otp_core::protocol::request::Status;
 use otp_core::record::{Record, Requirement, State};
@@ -19,6 +18,7 @@ use otp_core::service::enrollment::new_enrolment;
 use otp_core::store::{FileStore, Next, StoreError, change};
 use otp_core::system::config_file::Site;
 use otp_core::system::random;
+use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
@@ -49,8 +49,8 @@ pub(crate) fn run(command: &Admin, common: &Common, voice: &Voice) -> Result<(),
             list::without_device(&site, &store, service, Names::ask()?, &[], voice)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
-            let tty = tty.as_deref().map(Place::terminal);
-            let place = Place { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
+            let tty = tty.as_deref().map(LoginContext::terminal);
+            let place = LoginContext { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
             // The command line was refused already where nobody is named.
             let user = common.user.as_deref().unwrap_or_default();
             explain::explain(&site, &store, &account(user)?, &place, voice)

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use nix::unistd::getuid;
 use otp_core::codes::attempt::Typed;
-use otp_core::decision::policy::Place;
 use otp_core::decision::verify::Verdict;
 use otp_core::protocol::helper_process::Helper;
 use otp_core::protocol::login_messages;
 use otp_core::service::authority::{Demand, LocalAuthority};
 use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 
 use crate::outcome::Failure;
@@ -45,7 +45,7 @@ impl<'a> Authority<'a> {
     }
 
     /// Whether a code is asked for.
-    pub(crate) fn demand(&self, place: &Place) -> Result<Demand, Failure> {
+    pub(crate) fn demand(&self, place: &LoginContext) -> Result<Demand, Failure> {
         match self {
             Self::Local(store, _) => Ok(store.demand(place, UnixTime::now())?),
             Self::Helper => ask(&login_messages::ask_demand(place), Demand::read),
@@ -53,7 +53,7 @@ impl<'a> Authority<'a> {
     }
 
     /// Whether an answer is good. When this returns, what it returns is durable.
-    pub(crate) fn verify(&self, place: &Place, typed: &Typed) -> Result<Verdict, Failure> {
+    pub(crate) fn verify(&self, place: &LoginContext, typed: &Typed) -> Result<Verdict, Failure> {
         match self {
             Self::Local(store, caller) => caller.kept_off(|| Ok(store.verify(place, typed, UnixTime::now())?)),
             Self::Helper => ask(&login_messages::ask_verify(typed), Verdict::read),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{DeviceId, EnrolmentId};
-use crate::decision::policy::Address;
+use crate::value::network::Address;
 use crate::value::time::{Seconds, UnixTime};
 
 /// Bytes of one slot; a state file is two of them, one block of a disk.

@@ -107,7 +107,7 @@ impl Dice {
         let six = std::net::Ipv6Addr::from_bits(u128::from(self.roll()) << 64 | u128::from(self.roll()));
         let four = std::net::Ipv4Addr::from_bits(self.roll() as u32);
         let text = if self.below(2) > 0 { six.to_string() } else { four.to_string() };
-        Grace { address: crate::decision::policy::Address::parse(&text).unwrap(), at: UnixTime(self.number()) }
+        Grace { address: crate::value::network::Address::parse(&text).unwrap(), at: UnixTime(self.number()) }
     }
 }
 

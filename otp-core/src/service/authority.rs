@@ -6,12 +6,14 @@ use crate::system::accounts;
 use std::cell::OnceCell;
 
 use crate::codes::attempt::{Attempt, Typed};
-use crate::decision::policy::{Address, Place, Ruling, SecondFactor};
+use crate::decision::policy::{Ruling, SecondFactor};
 use crate::decision::verify::{Refusal, Verdict, decide};
 use crate::error::Error;
 use crate::record::{Record, Requirement, Unenforced};
 use crate::store::{FileStore, Following, Seen, Store, update};
 use crate::system::config_file::Site;
+use crate::value::login_context::LoginContext;
+use crate::value::network::Address;
 use crate::value::time::{Seconds, UnixTime};
 use crate::value::user::Account;
 
@@ -49,7 +51,7 @@ impl<'a> LocalAuthority<'a> {
     }
 
     /// Whether a code is asked for. Somebody unknown is asked like somebody enrolled.
-    pub fn demand(&self, place: &Place, now: UnixTime) -> Result<Demand, Error> {
+    pub fn demand(&self, place: &LoginContext, now: UnixTime) -> Result<Demand, Error> {
         let Some(account) = &self.account else { return Ok(Demand::Code) };
         let seen = self.store.see(account)?;
         let personal = seen.as_ref().map_or(Requirement::Policy, |seen| seen.outline.requirement);
@@ -70,7 +72,7 @@ impl<'a> LocalAuthority<'a> {
     }
 
     /// Whether an answer is good. When this returns, what it returns is durable.
-    pub fn verify(&self, place: &Place, typed: &Typed, now: UnixTime) -> Result<Verdict, Error> {
+    pub fn verify(&self, place: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, Error> {
         let (config, attempt) = (&self.site.config, Attempt::parse(typed));
         let step = |record: &Record| {
             let (mut state, verdict) = decide(&config.limits, record, &attempt, now);
@@ -107,7 +109,7 @@ pub fn foresee(
     site: &Site,
     account: &Account,
     record: Option<&Record>,
-    place: &Place,
+    place: &LoginContext,
     now: UnixTime,
 ) -> Result<(Ruling, Demand), Error> {
     let personal = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
@@ -119,7 +121,13 @@ pub fn foresee(
     Ok((ruling, demand))
 }
 
-fn rule(site: &Site, account: &Account, personal: Requirement, place: &Place, now: UnixTime) -> Result<Ruling, Error> {
+fn rule(
+    site: &Site,
+    account: &Account,
+    personal: Requirement,
+    place: &LoginContext,
+    now: UnixTime,
+) -> Result<Ruling, Error> {
     let member = |group: &str| accounts::is_member(account, group);
     site.config.policy.ruling(account.name.as_str(), personal, place, now, member)
 }
@@ -127,7 +135,7 @@ fn rule(site: &Site, account: &Account, personal: Requirement, place: &Place, no
 /// What must be done, where `remembered` says whether a code was given from this address in that time.
 fn demanded(
     site: &Site,
-    place: &Place,
+    place: &LoginContext,
     ruling: Ruling,
     has_device: bool,
     remembered: impl FnOnce(Address, Seconds) -> Result<bool, Error>,

@@ -4,7 +4,6 @@
 
 use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Code};
-use crate::decision::policy::Place;
 use crate::decision::verify::{Refusal, Verdict, decide};
 use crate::error::Error;
 use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
@@ -13,6 +12,7 @@ use crate::service::authority::LocalAuthority;
 use crate::service::enrollment::{Basis, Entropy, NotReady, SetUp, new_enrolment, new_recovery_codes, revealed};
 use crate::store::{Next, change, update};
 use crate::system::config_file::Site;
+use crate::value::login_context::LoginContext;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
@@ -50,7 +50,7 @@ impl<'a> SelfService<'a> {
             }
             Request::Verify { typed } => self
                 .authority()
-                .and_then(|local| local.verify(&Place::default(), &typed.into_typed(), now))
+                .and_then(|local| local.verify(&LoginContext::default(), &typed.into_typed(), now))
                 .map(|verdict| Reply::Login(verdict.words())),
         };
         reply.unwrap_or_else(|error| {

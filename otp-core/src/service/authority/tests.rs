@@ -36,8 +36,8 @@ impl Here {
     }
 }
 
-fn from(rhost: Option<&str>) -> Place {
-    Place { rhost: rhost.map(str::to_owned), ..Place::default() }
+fn from(rhost: Option<&str>) -> LoginContext {
+    LoginContext { rhost: rhost.map(str::to_owned), ..LoginContext::default() }
 }
 
 fn right() -> String {
