@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use otp_core::record::{SLOT_SIZE, Slot};
+use otp_core::record::state_slot::{SLOT_SIZE, Slot};
 use otp_core::value::user::{Account, UserName};
 
 use crate::codes::Key;

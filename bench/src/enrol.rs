@@ -12,8 +12,12 @@ use std::{
 use base32ct::{Base32UpperUnpadded, Encoding};
 use otp_core::codes::hotp_totp::{Algorithm, Digits, Period};
 use otp_core::codes::recovery::{RecoveryCode, RecoverySet};
-use otp_core::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
-use otp_core::store::{FileStore, Store, Swap};
+use otp_core::record::Record;
+use otp_core::record::credentials::{Credentials, Device, DeviceName, Kind, Requirement};
+use otp_core::record::id::{DeviceId, EnrolmentId};
+use otp_core::record::state::State;
+use otp_core::store::files::open::FileStore;
+use otp_core::store::{Store, Swap};
 use otp_core::value::secret::Secret;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;

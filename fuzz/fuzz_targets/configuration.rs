@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use otp_core::config::Config;
 use otp_core::decision::policy::{Policy, Source, Terms};
 use otp_core::decision::verify::LockFor;
-use otp_core::record::Requirement;
+use otp_core::record::credentials::Requirement;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use pam_otp_fuzz::place;

@@ -3,7 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otp_core::record::{Credentials, EnrolmentId, Record, State};
+use otp_core::record::Record;
+use otp_core::record::credentials::Credentials;
+use otp_core::record::id::EnrolmentId;
+use otp_core::record::state::State;
 use pam_otp_fuzz::place;
 
 fuzz_target!(|data: &[u8]| {

@@ -11,8 +11,12 @@ use std::path::{Path, PathBuf};
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use otp_core::record::{Credentials, DeviceId, EnrolmentId, Lock, SLOT_SIZE, Slot, State, Unenforced};
-use otp_core::store::{FileStore, Store as _, update};
+use otp_core::record::credentials::Credentials;
+use otp_core::record::id::{DeviceId, EnrolmentId};
+use otp_core::record::state::{Lock, State, Unenforced};
+use otp_core::record::state_slot::{SLOT_SIZE, Slot};
+use otp_core::store::files::open::FileStore;
+use otp_core::store::{Store as _, update};
 use otp_core::value::network::Address;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};

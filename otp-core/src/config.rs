@@ -1,17 +1,17 @@
 //! The configuration: what an administrator can set, what holds where nothing is set, and how it is read.
 
+pub mod error;
 pub mod module_arguments;
 pub mod paths;
 mod table;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::{Path, PathBuf};
-
-use table::{Section, Source};
 
 use crate::codes::hotp_totp::{Algorithm, CodeConfig, Digits, Period};
 use crate::codes::recovery::MOST_CODES;
+use crate::config::error::ConfigError;
+use crate::config::table::{Section, Source};
 use crate::decision::policy::{Policy, Rule, SecondFactor, Terms};
 use crate::decision::verify::{Limits, LockFor};
 use crate::value::login_context::LoginContext;
@@ -225,27 +225,6 @@ impl LockFor {
             None | Some(Seconds(0)) => None,
             Some(length) => Some(Self::Time(length)),
         }
-    }
-}
-
-/// A configuration that cannot be used. Every login is refused until it is mended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The file.
-    pub path: PathBuf,
-    /// The line at fault, from 1, where there is one.
-    pub line: Option<usize>,
-    /// What is wrong, with the key.
-    pub what: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, ": {}", self.what)
     }
 }
 

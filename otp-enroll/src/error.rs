@@ -9,7 +9,7 @@ use otp_core::decision::verify::Refusal;
 use otp_core::error::Error;
 use otp_core::protocol::request::Declined;
 use otp_core::qr::TooLong;
-use otp_core::record::Lock;
+use otp_core::record::state::Lock;
 use otp_core::value::time::Seconds;
 
 use crate::private_file::FileError;

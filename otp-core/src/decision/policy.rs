@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::record::Requirement;
+use crate::record::credentials::Requirement;
 use crate::value::login_context::LoginContext;
 use crate::value::network::Network;
 use crate::value::time::UnixTime;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::record::Damage;
+use crate::record::error::Damage;
 
 /// The absence of an answer. Every one of them refuses a login.
 #[derive(Debug)]

@@ -2,8 +2,11 @@
 
 use std::cell::RefCell;
 
-use super::{Loaded, Store, StoreError, Swap};
-use crate::record::{Credentials, Record, State};
+use crate::record::Record;
+use crate::record::credentials::Credentials;
+use crate::record::state::State;
+use crate::store::error::StoreError;
+use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
 
 /// The number of the write that made it.

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
+use crate::config::error::ConfigError;
 use crate::error::Error;
-use crate::store::FileStore;
+use crate::store::files::open::FileStore;
 
 /// Larger than any configuration a person writes.
 const LARGEST_CONFIG: u64 = 1 << 20;

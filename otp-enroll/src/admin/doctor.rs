@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use otp_core::error::Error;
-use otp_core::store::FileStore;
+use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;

@@ -4,7 +4,7 @@ use otp_core::decision::policy::{Ruling, Source};
 use otp_core::error::Error;
 use otp_core::record::Record;
 use otp_core::service::authority::{self, Demand};
-use otp_core::store::FileStore;
+use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;

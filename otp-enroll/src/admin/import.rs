@@ -14,7 +14,8 @@ use otp_core::audit::Event;
 use otp_core::decision::import::{Import, Imported, Outcome};
 use otp_core::error::Error;
 use otp_core::service::enrollment::new_enrolment;
-use otp_core::store::{FileStore, change};
+use otp_core::store::change;
+use otp_core::store::files::open::FileStore;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 

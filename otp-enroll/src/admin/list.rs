@@ -3,7 +3,7 @@
 use otp_core::error::Error;
 use otp_core::protocol::request::Status;
 use otp_core::record::Record;
-use otp_core::store::FileStore;
+use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts::account;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor};
-use crate::record::DeviceId;
+use crate::record::id::DeviceId;
 use crate::store::{Store, Swap};
 use crate::testing::fixtures::{NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
 use crate::value::login_context::LoginContext;
@@ -50,7 +50,7 @@ impl Desk {
     }
 
     /// Changes what is stored, as somebody else may.
-    fn meanwhile(&self, change_it: impl Fn(Option<&Record>) -> Next) {
+    fn meanwhile(&self, change_it: impl Fn(Option<&Record>) -> Change) {
         change(&self.site.store().unwrap(), &alice(), |record| (change_it(record), ())).unwrap();
     }
 
@@ -347,7 +347,7 @@ fn a_requirement_outlives_every_enrolment() {
 
 #[test]
 fn an_offer_is_void_once_somebody_else_changed_the_credentials() {
-    let enrolled_by_somebody = |_: Option<&Record>| Next::Record(Box::new(record(vec![phone(7)])));
+    let enrolled_by_somebody = |_: Option<&Record>| Change::Record(Box::new(record(vec![phone(7)])));
     let desk = Desk::new("");
     desk.serve(|service| {
         let offer = service.answer(Request::Enrol { proof: None }, NOW);
@@ -358,10 +358,10 @@ fn an_offer_is_void_once_somebody_else_changed_the_credentials() {
     assert_eq!(desk.stored().unwrap().credentials.devices[0].id, DeviceId(7));
 
     let renewed =
-        |record: Option<&Record>| Next::Record(Box::new(crate::testing::fixtures::enrolled_anew(record.unwrap(), 9)));
-    let removed = |_: Option<&Record>| Next::Nothing;
-    type Change = fn(Option<&Record>) -> Next;
-    for changed in [renewed as Change, removed] {
+        |record: Option<&Record>| Change::Record(Box::new(crate::testing::fixtures::enrolled_anew(record.unwrap(), 9)));
+    let removed = |_: Option<&Record>| Change::Nothing;
+    type Step = fn(Option<&Record>) -> Change;
+    for changed in [renewed as Step, removed] {
         let desk = Desk::with_alice();
         desk.serve(|service| {
             let offer = service.answer(Request::Enrol { proof: Some(code()) }, NOW);

@@ -4,9 +4,11 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 
-use super::{FileStore, Names};
-use crate::record::{Credentials, Record};
-use crate::store::StoreError;
+use crate::record::Record;
+use crate::record::credentials::Credentials;
+use crate::store::error::StoreError;
+use crate::store::files::file_names::Names;
+use crate::store::files::open::FileStore;
 use crate::value::user::{Account, UserName};
 
 impl FileStore {

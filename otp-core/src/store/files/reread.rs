@@ -9,10 +9,14 @@ use std::os::unix::fs::MetadataExt;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstatat};
 
-use super::file_names::Names;
-use super::{FileStore, Held};
-use crate::record::{Credentials, Outline, Record, State};
-use crate::store::{Loaded, Store, StoreError, Swap};
+use crate::record::Record;
+use crate::record::credentials::{Credentials, Outline};
+use crate::record::state::State;
+use crate::store::error::StoreError;
+use crate::store::files::file_names::Names;
+use crate::store::files::open::FileStore;
+use crate::store::files::write::Held;
+use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
 
 /// What was seen of a user's credentials, and their file.

@@ -1,7 +1,9 @@
 use super::*;
 use otp_core::decision::import::{Import, Outcome};
-use otp_core::record::{Credentials, EnrolmentId, Record};
-use otp_core::store::Next;
+use otp_core::record::Record;
+use otp_core::record::change::Change;
+use otp_core::record::credentials::Credentials;
+use otp_core::record::id::EnrolmentId;
 use otp_core::value::user::Account;
 
 const SEED: &str = "3132333435363738393031323334353637383930";
@@ -210,7 +212,7 @@ fn whatever_stands_in_a_file_is_told_or_makes_records_that_can_be_read() {
         for place in 0..file.count() {
             let account = Account { name: UserName::parse(file.name(place)).unwrap(), uid: 1000, gid: 1000 };
             let import = Import::new(file.devices(place), false, NOW);
-            let (Next::Record(record), Outcome::Imported) = import.into_record(&account, None, EnrolmentId([1; 16]))
+            let (Change::Record(record), Outcome::Imported) = import.into_record(&account, None, EnrolmentId([1; 16]))
             else {
                 panic!("{}", String::from_utf8_lossy(&text));
             };
