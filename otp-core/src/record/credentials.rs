@@ -29,8 +29,8 @@ pub struct Credentials {
 pub struct Outline {
     /// What was required of this user alone.
     pub requirement: Requirement,
-    /// Whether a code can be given at all, where the file says so.
-    pub has_device: Option<bool>,
+    /// Whether a code can be given at all.
+    pub has_device: bool,
 }
 
 /// A requirement set for one user.

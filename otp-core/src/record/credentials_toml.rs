@@ -21,8 +21,15 @@ struct Counts {
     devices: usize,
 }
 
-/// What is written. Version 1, which had no counts, stays readable: what is missing from such a file only its state tells.
-const VERSION: u64 = 2;
+/// The format that is written, and the only one that is read.
+pub const VERSION: u64 = 1;
+
+/// What reading a record takes besides its bytes. What opens a sealed seed has its place here.
+#[derive(Clone, Copy)]
+pub struct ReadContext<'a> {
+    /// Whose record it must be; unknown to who lists all of them.
+    pub account: Option<&'a Account>,
+}
 
 impl Credentials {
     /// The file's bytes. [`Credentials::decode`] of them gives the same credentials.
@@ -64,7 +71,7 @@ impl Credentials {
 
     /// Reads a credentials file: the keys that [`Credentials::encode`] writes, in its order, each on a line of its own.
     /// Blank lines and lines of comment do not count; anything else is damage.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Damage> {
+    pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, Damage> {
         let mut lines = Lines::of(utf8(bytes)?);
         let (mut credentials, counts) = lines.head()?;
         if lines.take("[recovery]") {
@@ -74,7 +81,7 @@ impl Credentials {
             credentials.devices.push(lines.device()?);
         }
         lines.end()?;
-        if counts.is_some_and(|counts| counts != Counts::of(&credentials)) {
+        if counts != Counts::of(&credentials) {
             return Err(Damage::Malformed("it has not as many recovery codes and devices as it says".into()));
         }
         let ids = &credentials.devices;
@@ -82,13 +89,7 @@ impl Credentials {
         if ids.len() > MOST_DEVICES || !ascending {
             return Err(Damage::Malformed("device ids must ascend from 1, and there may be 8 devices".into()));
         }
-        Ok(credentials)
-    }
-
-    /// The same, of a user who is known.
-    pub fn decode_of(bytes: &[u8], account: &Account) -> Result<Self, Damage> {
-        let credentials = Self::decode(bytes)?;
-        credentials.belongs_to(account)?;
+        context.admits(&credentials)?;
         Ok(credentials)
     }
 
@@ -102,12 +103,26 @@ impl Credentials {
     }
 }
 
+impl<'a> ReadContext<'a> {
+    /// Whoever's it is.
+    pub const ANYONE: Self = Self { account: None };
+
+    /// A record that must be of this account.
+    pub fn of(account: &'a Account) -> Self {
+        Self { account: Some(account) }
+    }
+
+    fn admits(self, credentials: &Credentials) -> Result<(), Damage> {
+        self.account.map_or(Ok(()), |account| credentials.belongs_to(account))
+    }
+}
+
 impl Outline {
     /// Reads what is above the seeds. Whether what follows can be used is not looked at.
-    pub fn decode(bytes: &[u8], account: &Account) -> Result<Self, Damage> {
+    pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, Damage> {
         let (head, counts) = Lines::of(utf8(bytes)?).head()?;
-        head.belongs_to(account)?;
-        Ok(Self { requirement: head.requirement, has_device: counts.map(|counts| counts.devices > 0) })
+        context.admits(&head)?;
+        Ok(Self { requirement: head.requirement, has_device: counts.devices > 0 })
     }
 }
 
@@ -167,9 +182,9 @@ impl<'a> Lines<'a> {
     }
 
     /// The keys before the first table.
-    fn head(&mut self) -> Result<(Credentials, Option<Counts>), Damage> {
+    fn head(&mut self) -> Result<(Credentials, Counts), Damage> {
         let version = self.value("version", number)?;
-        if ![1, VERSION].contains(&version) {
+        if version != VERSION {
             return Err(Damage::Version(version));
         }
         let credentials = Credentials {
@@ -180,12 +195,9 @@ impl<'a> Lines<'a> {
             recovery: None,
             devices: Vec::new(),
         };
-        if version == 1 {
-            return Ok((credentials, None));
-        }
         let counts =
             Counts { recovery_codes: self.value("recovery_codes", number)?, devices: self.value("devices", number)? };
-        Ok((credentials, Some(counts)))
+        Ok((credentials, counts))
     }
 
     fn recovery(&mut self) -> Result<RecoverySet, Damage> {
@@ -293,7 +305,6 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::fixtures::of_version_1;
 
     const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
@@ -321,7 +332,7 @@ mod tests {
     }
 
     fn damage(text: &str) -> String {
-        Credentials::decode(text.as_bytes()).unwrap_err().to_string()
+        Credentials::decode(text.as_bytes(), ReadContext::ANYONE).unwrap_err().to_string()
     }
 
     #[test]
@@ -330,7 +341,7 @@ mod tests {
             [full(), Credentials { devices: vec![], recovery: None, requirement: Requirement::Policy, ..full() }]
         {
             let text = credentials.encode();
-            let back = Credentials::decode(text.as_bytes()).unwrap();
+            let back = Credentials::decode(text.as_bytes(), ReadContext::ANYONE).unwrap();
             assert_eq!(*back.encode(), *text);
             assert_eq!(back.user, credentials.user);
             assert_eq!(back.recovery, credentials.recovery);
@@ -339,30 +350,23 @@ mod tests {
     }
 
     #[test]
-    fn version_1_stays_readable_and_becomes_version_2_when_it_is_written() {
-        let text = full().encode();
-        let old = of_version_1(&text);
-        assert!(old.contains("version = 1\n") && old.lines().count() == text.lines().count() - 2);
-        assert_eq!(*Credentials::decode(old.as_bytes()).unwrap().encode(), *text);
-    }
-
-    #[test]
     fn the_outline_is_what_stands_above_the_seeds() {
         let account = Account { name: full().user, uid: u32::MAX, gid: 0 };
-        let outline = |text: &str| Outline::decode(text.as_bytes(), &account).map_err(|damage| damage.to_string());
+        let outline = |text: &str| {
+            Outline::decode(text.as_bytes(), ReadContext::of(&account)).map_err(|damage| damage.to_string())
+        };
         for (devices, has_device) in [(full().devices, true), (vec![], false)] {
             let text = Credentials { devices, ..full() }.encode();
             let outline = outline(&text).unwrap();
-            assert_eq!((outline.requirement, outline.has_device), (Requirement::Required, Some(has_device)));
+            assert_eq!((outline.requirement, outline.has_device), (Requirement::Required, has_device));
         }
         // A seed that cannot be used is found when a code is looked at; what is above it, at once.
         let good = full().encode();
-        assert_eq!(outline(&good.replace(SEED, "A")).unwrap().has_device, Some(true));
-        assert_eq!(outline(&of_version_1(&good)).unwrap().has_device, None);
-        assert_eq!(outline(&good.replace("= 2", "= 3")).err().unwrap(), Damage::Version(3).to_string());
+        assert!(outline(&good.replace(SEED, "A")).unwrap().has_device);
+        assert_eq!(outline(&good.replace("version = 1", "version = 2")).err().unwrap(), Damage::Version(2).to_string());
         assert!(outline(&good.replace("required", "require")).err().unwrap().contains("line 6: requirement"));
         let other = Account { uid: 7, ..account.clone() };
-        assert!(matches!(Outline::decode(good.as_bytes(), &other), Err(Damage::SomebodyElse(_))));
+        assert!(matches!(Outline::decode(good.as_bytes(), ReadContext::of(&other)), Err(Damage::SomebodyElse(_))));
     }
 
     #[test]
@@ -387,9 +391,8 @@ mod tests {
         };
         let cannot = |line: u8, key: &str| format!("cannot be read: line {line}: {key} has a value that cannot be");
         let elsewhere = |line: u8, key: &str| format!("cannot be read: line {line}: {key} must stand here");
-        assert_eq!(with("version = 2", "version = 3"), "is of version 3, and this program reads versions 1 and 2");
-        assert_eq!(with("version = 2", "version = 02"), cannot(2, "version"));
-        assert_eq!(with("version = 2", "version = 1"), "cannot be read: line 7: nothing may follow here");
+        assert_eq!(with("version = 1", "version = 2"), "is of version 2, and this program reads version 1");
+        assert_eq!(with("version = 1", "version = 01"), cannot(2, "version"));
         assert_eq!(with("uid = ", "colour = 1\nuid = "), elsewhere(4, "uid"));
         assert_eq!(with("uid = 4294967295", "uid = -1"), cannot(4, "uid"));
         assert_eq!(with("uid = 4294967295", "uid = +1"), cannot(4, "uid"));
@@ -423,7 +426,10 @@ mod tests {
         }
         assert_eq!(damage(""), "cannot be read: version is missing at its end");
         assert_eq!(damage(&format!("{}id = 3\n", *good)), "cannot be read: line 43: nothing may follow here");
-        assert_eq!(Credentials::decode(b"\xff").unwrap_err().to_string(), "cannot be read: it is not UTF-8");
+        assert_eq!(
+            Credentials::decode(b"\xff", ReadContext::ANYONE).unwrap_err().to_string(),
+            "cannot be read: it is not UTF-8"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum Damage {
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version(found) => write!(f, "is of version {found}, and this program reads versions 1 and 2"),
+            Self::Version(found) => write!(f, "is of version {found}, and this program reads version 1"),
             Self::Missing => f.write_str("is missing, although the user is enrolled"),
             Self::Malformed(what) => write!(f, "cannot be read: {what}"),
             Self::SomebodyElse(whose) => write!(f, "belongs to {whose}"),

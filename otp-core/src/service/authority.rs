@@ -60,12 +60,7 @@ impl<'a> LocalAuthority<'a> {
         let seen = self.store.see(account)?;
         let personal = seen.as_ref().map_or(Requirement::Policy, |seen| seen.outline.requirement);
         let ruling = rule(self.site, account, personal, place, now)?;
-        let has_device = match seen.as_ref().map(|seen| seen.outline.has_device) {
-            None => false,
-            Some(Some(has_device)) => has_device,
-            // Devices that were cut off its end are missed by the state alone.
-            Some(None) => self.store.read(account)?.is_some_and(|record| record.is_enrolled()),
-        };
+        let has_device = seen.as_ref().is_some_and(|seen| seen.outline.has_device);
         if let Some(seen) = seen {
             // The first look is as good as a later one.
             let _ = self.seen.set(seen);

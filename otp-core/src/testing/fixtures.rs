@@ -146,13 +146,6 @@ pub(crate) fn record(devices: Vec<Device>) -> Record {
     Record::new(Credentials { user, uid, enrolment, requirement, devices, recovery }, state).unwrap()
 }
 
-/// The file of somebody's credentials as the first version wrote it, which had no counts.
-pub(crate) fn of_version_1(text: &str) -> String {
-    let new = ["recovery_codes = ", "devices = "];
-    let lines = text.lines().filter(|line| !new.iter().any(|key| line.starts_with(key)));
-    lines.map(|line| format!("{line}\n")).collect::<String>().replacen("version = 2", "version = 1", 1)
-}
-
 /// The same record as of another enrolment, in which nothing happened yet.
 pub(crate) fn enrolled_anew(record: &Record, number: u8) -> Record {
     let enrolment = EnrolmentId([number; 16]);

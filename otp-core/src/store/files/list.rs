@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use crate::record::Record;
 use crate::record::credentials::Credentials;
+use crate::record::credentials_toml::ReadContext;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
@@ -36,7 +37,8 @@ impl FileStore {
         let name = format!("{stem}.toml");
         let gone = || self.failed("open", &name, Errno::ENOENT);
         let (file, metadata) = self.open_trusted(&name, None)?.ok_or_else(gone)?;
-        let credentials = self.read_credentials(&file, metadata.len(), &name, Credentials::decode)?;
+        let decode = |bytes: &[u8]| Credentials::decode(bytes, ReadContext::ANYONE);
+        let credentials = self.read_credentials(&file, metadata.len(), &name, decode)?;
         let account = account(&credentials.user)?;
         let names = Names::of(&account);
         if names.credentials == name

@@ -14,6 +14,7 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 
 use crate::record::credentials::Credentials;
+use crate::record::credentials_toml::ReadContext;
 use crate::record::error::Damage;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
@@ -149,7 +150,7 @@ impl FileStore {
         let Some((file, metadata)) = self.open_trusted(name, Some(account.uid))? else {
             return Ok(None);
         };
-        let decode = |bytes: &[u8]| Credentials::decode_of(bytes, account);
+        let decode = |bytes: &[u8]| Credentials::decode(bytes, ReadContext::of(account));
         let credentials = self.read_credentials(&file, metadata.len(), name, decode)?;
         Ok(Some(Opened { inode: metadata.ino(), file, credentials }))
     }

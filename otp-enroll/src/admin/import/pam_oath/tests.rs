@@ -3,6 +3,7 @@ use otp_core::decision::import::{Import, Outcome};
 use otp_core::record::Record;
 use otp_core::record::change::Change;
 use otp_core::record::credentials::Credentials;
+use otp_core::record::credentials_toml::ReadContext;
 use otp_core::record::id::EnrolmentId;
 use otp_core::value::user::Account;
 
@@ -216,7 +217,7 @@ fn whatever_stands_in_a_file_is_told_or_makes_records_that_can_be_read() {
             else {
                 panic!("{}", String::from_utf8_lossy(&text));
             };
-            let credentials = Credentials::decode_of(record.credentials.encode().as_bytes(), &account);
+            let credentials = Credentials::decode(record.credentials.encode().as_bytes(), ReadContext::of(&account));
             let again = Record::new(credentials.unwrap(), record.state.clone()).unwrap();
             // The same devices, and nothing that was used is good again.
             assert!(matches!(import.into_record(&account, Some(&again), EnrolmentId([2; 16])).1, Outcome::Already));
