@@ -1,5 +1,6 @@
 //! A second factor set up in each module's own way.
 
+use otp_core::system::accounts;
 use std::{
     fs::{self, File, Permissions},
     io::Write,
@@ -11,9 +12,12 @@ use std::{
 use base32ct::{Base32UpperUnpadded, Encoding};
 use otp_core::codes::hotp_totp::{Algorithm, Digits, Period};
 use otp_core::codes::recovery::{RecoveryCode, RecoverySet};
-use otp_core::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
-use otp_core::store::{FileStore, Store, Swap};
-use otp_core::system::config_file;
+use otp_core::record::Record;
+use otp_core::record::credentials::{Credentials, Device, DeviceName, Kind, Requirement};
+use otp_core::record::id::{DeviceId, EnrolmentId};
+use otp_core::record::state::State;
+use otp_core::store::files::open::FileStore;
+use otp_core::store::{Store, Swap};
 use otp_core::value::secret::Secret;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
@@ -22,7 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::codes::Key;
 use crate::entrant::{home, oath_file, ours_dir};
-use crate::place::Place;
+use crate::place::LoginContext;
 
 /// What moves the codes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,8 +38,8 @@ pub(crate) enum Factor {
 }
 
 /// The configuration as it is shipped, but for the state directory, and the key.
-pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) {
-    let (key, account) = (Key::random(), config_file::account(user).unwrap().unwrap());
+pub(crate) fn ours(place: &LoginContext, user: &str, factor: Factor) -> (PathBuf, Key) {
+    let (key, account) = (Key::random(), accounts::account(user).unwrap().unwrap());
     let record = record(&account, &key, factor, [1; 16]);
     let store = FileStore::open(&ours_dir(place)).unwrap();
     if let Some(loaded) = store.load(&account).unwrap() {
@@ -79,7 +83,7 @@ pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
 }
 
 /// The configuration as it is shipped, but for the state directory.
-pub(crate) fn config(place: &Place) -> PathBuf {
+pub(crate) fn config(place: &LoginContext) -> PathBuf {
     let path = place.path.join("pam_otp.toml");
     let shipped = fs::read_to_string(machine::source("config/pam_otp.toml")).unwrap();
     let line = "#state_directory = \"/var/lib/pam_otp\"";
@@ -89,8 +93,8 @@ pub(crate) fn config(place: &Place) -> PathBuf {
 }
 
 /// By its own tool, with the options that it proposes.
-pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
-    let account = config_file::account(user).unwrap().unwrap();
+pub(crate) fn incumbent(place: &LoginContext, user: &str, factor: Factor) -> Key {
+    let account = accounts::account(user).unwrap().unwrap();
     let file = home(place, user, account.uid).join(".google_authenticator");
     let _ = fs::remove_file(&file);
     let mut tool = Command::new("google-authenticator");
@@ -105,7 +109,7 @@ pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
 }
 
 /// The key, and where the user's line begins: the last one, so that what a login appends moves nobody else's.
-pub(crate) fn oath(place: &Place, user: &str, factor: Factor) -> (Key, u64) {
+pub(crate) fn oath(place: &LoginContext, user: &str, factor: Factor) -> (Key, u64) {
     let (key, path) = (Key::random(), oath_file(place));
     let mut file = File::options().append(true).open(&path).unwrap();
     let offset = file.metadata().unwrap().len();

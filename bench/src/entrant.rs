@@ -11,7 +11,7 @@ use pam_otp_tests::{machine, service::Service};
 
 use crate::codes::Key;
 use crate::enrol::{self, Factor};
-use crate::place::{Place, make};
+use crate::place::{LoginContext, make};
 
 /// A module, or what stands beside the modules for comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ struct Before {
 
 impl Entrant {
     /// Enrols `user` in this module's own way.
-    pub(crate) fn new(who: Who, place: &Place, user: &str, factor: Factor) -> Entrant {
+    pub(crate) fn new(who: Who, place: &LoginContext, user: &str, factor: Factor) -> Entrant {
         let mut mark = None;
         let (stack, key, written) = match who {
             Who::Ours => {
@@ -130,22 +130,22 @@ impl Before {
 }
 
 /// Our state directory.
-pub(crate) fn ours_dir(place: &Place) -> PathBuf {
+pub(crate) fn ours_dir(place: &LoginContext) -> PathBuf {
     place.path.join("state")
 }
 
 /// The homes, in which the incumbent keeps its files.
-pub(crate) fn homes_dir(place: &Place) -> PathBuf {
+pub(crate) fn homes_dir(place: &LoginContext) -> PathBuf {
     place.path.join("homes")
 }
 
 /// pam_oath's one file.
-pub(crate) fn oath_file(place: &Place) -> PathBuf {
+pub(crate) fn oath_file(place: &LoginContext) -> PathBuf {
     place.path.join("oath/users.oath")
 }
 
 /// The folders and files in which nobody is enrolled yet.
-pub(crate) fn furnish(place: &Place) {
+pub(crate) fn furnish(place: &LoginContext) {
     let state = ours_dir(place);
     machine::run(Command::new("install").args(["-d", "-m", "1730", "-o", "root", "-g", "pam_otp"]).arg(&state));
     make(&homes_dir(place), 0o755);
@@ -156,7 +156,7 @@ pub(crate) fn furnish(place: &Place) {
 }
 
 /// A home that belongs to its user.
-pub(crate) fn home(place: &Place, user: &str, uid: u32) -> PathBuf {
+pub(crate) fn home(place: &LoginContext, user: &str, uid: u32) -> PathBuf {
     let path = homes_dir(place).join(user);
     if !path.exists() {
         make(&path, 0o700);

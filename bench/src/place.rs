@@ -29,16 +29,16 @@ impl fmt::Display for Medium {
 
 /// A fresh folder that belongs to root, gone with the machine.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct LoginContext {
     pub(crate) medium: Medium,
     pub(crate) path: PathBuf,
     /// The kind of file system, as the kernel names it.
     pub(crate) kind: String,
 }
 
-impl Place {
+impl LoginContext {
     /// In tests/machine, /var/lib/pam_otp is a real disk and /run is memory; here that is looked at, not believed.
-    pub(crate) fn on(medium: Medium) -> Place {
+    pub(crate) fn on(medium: Medium) -> LoginContext {
         machine::require("a benchmark");
         let name = machine::unique(&format!("bench-{medium}"));
         let parent = match medium {
@@ -55,7 +55,7 @@ impl Place {
         let in_memory = ["tmpfs", "ramfs"].contains(&kind.as_str());
         assert_ne!(kind, "overlay", "{parent} is an overlay: what is written there lies who knows where");
         assert_eq!(in_memory, medium == Medium::Memory, "{parent} is on {kind}; the rows for {medium} would be untrue");
-        Place { medium, path, kind }
+        LoginContext { medium, path, kind }
     }
 
     /// Everything written here so far is on the medium when this returns.

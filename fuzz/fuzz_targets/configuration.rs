@@ -9,9 +9,10 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use otp_core::config::Config;
-use otp_core::decision::policy::{Place, Policy, Source, Terms};
+use otp_core::decision::policy::{Policy, Source, Terms};
 use otp_core::decision::verify::LockFor;
-use otp_core::record::Requirement;
+use otp_core::record::credentials::Requirement;
+use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use pam_otp_fuzz::place;
 use toml::de::{DeTable, DeValue};
@@ -92,7 +93,7 @@ fn meet(policy: &Policy, rules: &[&DeTable<'_>], dice: usize) {
         let rhost = pick("network", turn + 1).map(|network| network.split('/').next().unwrap_or("").to_owned());
         let tty = pick("tty", turn + 2).map(|tty| tty.strip_prefix("/dev/").map_or(tty.clone(), str::to_owned));
         let service = pick("service", turn + 5).unwrap_or_else(|| "sshd".into());
-        let come = Place { service, rhost, tty, nullok: false };
+        let come = LoginContext { service, rhost, tty, nullok: false };
         let member = |group: &str| Ok::<_, ()>(groups.iter().flatten().any(|known| known == group));
         let holds = |rule: &DeTable<'_>| {
             let said = |key: &str| rule.get(key).and_then(|value| value.get_ref().as_str());

@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 
 use libfuzzer_sys::fuzz_target;
-use otp_core::record::{Lock, Slot};
+use otp_core::record::state::Lock;
+use otp_core::record::state_slot::Slot;
 use pam_otp_fuzz::{place, sealed};
 
 fuzz_target!(|data: &[u8]| {

@@ -11,9 +11,14 @@ use std::path::{Path, PathBuf};
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use otp_core::decision::policy::Address;
-use otp_core::record::{Credentials, DeviceId, EnrolmentId, Lock, SLOT_SIZE, Slot, State, Unenforced};
-use otp_core::store::{FileStore, Store as _, update};
+use otp_core::record::credentials::Credentials;
+use otp_core::record::credentials_toml::ReadContext;
+use otp_core::record::id::{DeviceId, EnrolmentId};
+use otp_core::record::state::{Lock, State, Unenforced};
+use otp_core::record::state_slot::{SLOT_SIZE, Slot};
+use otp_core::store::files::open::FileStore;
+use otp_core::store::{Store as _, update};
+use otp_core::value::network::Address;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 
@@ -148,7 +153,7 @@ impl Site {
         fs::create_dir(&directory).unwrap();
         fs::set_permissions(&directory, Permissions::from_mode(0o1730)).unwrap();
         let store = FileStore::open(&directory).expect("root's own directory: run this as root");
-        Credentials::decode(CREDENTIALS.as_bytes()).expect("Alice has credentials");
+        Credentials::decode(CREDENTIALS.as_bytes(), ReadContext::ANYONE).expect("Alice has credentials");
         write(&directory.join("alice.toml"), CREDENTIALS.as_bytes());
         let alice = Account { name: UserName::parse("alice").unwrap(), uid: 0, gid: 0 };
         Self { state: directory.join("alice.state"), store, alice }

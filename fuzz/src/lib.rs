@@ -1,6 +1,6 @@
 //! What more than one fuzz target needs.
 
-use otp_core::record::SLOT_SIZE;
+use otp_core::record::state_slot::SLOT_SIZE;
 use sha2::{Digest, Sha256};
 
 /// A slot of a state file with this text and a checksum that fits, as no mutation finds one; `None` if it is too long.

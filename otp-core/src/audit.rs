@@ -7,7 +7,7 @@ use std::fmt::{self, Write};
 
 use crate::decision::policy::Ruling;
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
-use crate::record::Lock;
+use crate::record::state::Lock;
 
 /// Bytes of a value that are written: all of a login name or of a host name. A line that a client could make as long as
 /// it likes would not reach the log: syslog takes a few kilobytes, some daemons cut its end off, others all of it.
@@ -251,7 +251,7 @@ fn escape(f: &mut fmt::Formatter<'_>, text: &str, longest: usize, letter: impl F
 mod tests {
     use super::*;
     use crate::decision::policy::{SecondFactor, Source};
-    use crate::record::DeviceId;
+    use crate::record::id::DeviceId;
     use crate::value::time::{Seconds, UnixTime};
 
     fn login(verdict: Verdict) -> (String, Severity) {

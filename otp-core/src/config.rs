@@ -1,18 +1,21 @@
 //! The configuration: what an administrator can set, what holds where nothing is set, and how it is read.
 
+pub mod error;
 pub mod module_arguments;
+pub mod paths;
 mod table;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use table::{Section, Source};
-
-use crate::codes::hotp_totp::{Algorithm, Digits, Period};
+use crate::codes::hotp_totp::{Algorithm, CodeConfig, Digits, Period};
 use crate::codes::recovery::MOST_CODES;
-use crate::decision::policy::{Network, Place, Policy, Rule, SecondFactor, Terms};
+use crate::config::error::ConfigError;
+use crate::config::table::{Section, Source};
+use crate::decision::policy::{Policy, Rule, SecondFactor, Terms};
 use crate::decision::verify::{Limits, LockFor};
+use crate::value::login_context::LoginContext;
+use crate::value::network::Network;
 use crate::value::time::Seconds;
 
 /// Everything an administrator can set. [`Config::default`] is the configuration of an empty file.
@@ -40,17 +43,6 @@ pub struct Config {
     pub prompt_both: String,
     /// What a person sees of every refusal.
     pub refused: String,
-}
-
-/// `[code]`: for new devices; a device keeps what it was enrolled with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodeConfig {
-    /// 6, 7 or 8.
-    pub digits: Digits,
-    /// Seconds of a step.
-    pub period: Period,
-    /// The hash under the HMAC.
-    pub algorithm: Algorithm,
 }
 
 impl Default for Config {
@@ -212,7 +204,7 @@ impl Rule {
         for (key, name) in names {
             table.set(key, name, "a name of 1 to 255 characters", |value| value.text(255).map(Some))?;
         }
-        rule.tty = rule.tty.as_deref().map(Place::terminal);
+        rule.tty = rule.tty.as_deref().map(LoginContext::terminal);
         let wanted = "ADDRESS/LENGTH, like \"192.0.2.0/24\" or \"2001:db8::/32\", with no bit set beyond the length";
         table.set("network", &mut rule.network, wanted, |value| Network::parse(&value.text(60)?).map(Some))?;
         rule.terms.read(table)?;
@@ -233,27 +225,6 @@ impl LockFor {
             None | Some(Seconds(0)) => None,
             Some(length) => Some(Self::Time(length)),
         }
-    }
-}
-
-/// A configuration that cannot be used. Every login is refused until it is mended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The file.
-    pub path: PathBuf,
-    /// The line at fault, from 1, where there is one.
-    pub line: Option<usize>,
-    /// What is wrong, with the key.
-    pub what: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, ": {}", self.what)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::config::ConfigError;
-use crate::store::StoreError;
+use crate::config::error::ConfigError;
+use crate::store::error::StoreError;
 
 /// The absence of an answer: no login, whatever the policy says.
 #[derive(Debug)]

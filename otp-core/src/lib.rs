@@ -16,6 +16,8 @@
 
 pub mod value {
     //! Values that cannot be wrong once they exist.
+    pub mod login_context;
+    pub mod network;
     pub mod secret;
     pub mod time;
     pub mod user;
@@ -48,7 +50,9 @@ pub mod error;
 
 pub mod system {
     //! The kernel, the name service and the configuration file.
+    pub mod accounts;
     pub mod config_file;
+    pub mod random;
 }
 
 pub mod protocol {

@@ -1,14 +1,14 @@
 //! Where records are kept, as one joint: load, compare and swap, and the rarer calls that change credentials.
 
-mod error;
-mod files;
+pub mod error;
+pub mod files;
 #[cfg(test)]
 pub(crate) mod memory;
 
-pub use error::StoreError;
-pub use files::{FileStore, Following, Seen};
-
-use crate::record::{Record, State};
+use crate::record::Record;
+use crate::record::change::Change;
+use crate::record::state::State;
+use crate::store::error::StoreError;
 use crate::value::user::Account;
 
 /// A record that was loaded in order to be changed.
@@ -50,18 +50,6 @@ pub trait Store {
     fn rehearse(&self);
 }
 
-/// What becomes of a record after a step.
-pub enum Next {
-    /// Nothing was changed.
-    Keep,
-    /// Only the state was.
-    State(State),
-    /// The credentials were, and with them the state. The record must have a new enrolment id.
-    Record(Box<Record>),
-    /// There is none any more.
-    Nothing,
-}
-
 /// More lost races than a login can meet. Each loss means that somebody else's write succeeded.
 const MOST_LOSSES: usize = 1000;
 
@@ -92,17 +80,17 @@ pub fn update<T>(store: &impl Store, account: &Account, step: impl Fn(&Record) -
 pub fn change<T>(
     store: &impl Store,
     account: &Account,
-    step: impl Fn(Option<&Record>) -> (Next, T),
+    step: impl Fn(Option<&Record>) -> (Change, T),
 ) -> Result<T, StoreError> {
     for _ in 0..MOST_LOSSES {
         let loaded = store.load(account)?;
         let (next, answer) = step(loaded.as_ref().map(|loaded| &loaded.record));
         let hold = loaded.map(|loaded| loaded.hold);
         let swap = match (next, hold) {
-            (Next::Keep, _) | (Next::Nothing | Next::State(_), None) => Swap::Done,
-            (Next::State(state), Some(hold)) => store.swap(account, hold, &state)?,
-            (Next::Record(record), hold) => store.replace(account, hold, &record)?,
-            (Next::Nothing, Some(hold)) => store.remove(account, hold)?,
+            (Change::Keep, _) | (Change::Nothing | Change::State(_), None) => Swap::Done,
+            (Change::State(state), Some(hold)) => store.swap(account, hold, &state)?,
+            (Change::Record(record), hold) => store.replace(account, hold, &record)?,
+            (Change::Nothing, Some(hold)) => store.remove(account, hold)?,
         };
         if swap == Swap::Done {
             return Ok(answer);

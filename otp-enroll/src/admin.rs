@@ -12,13 +12,19 @@ mod sessions;
 
 use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
-use otp_core::decision::policy::Place;
 use otp_core::error::Error;
 use otp_core::protocol::request::Status;
-use otp_core::record::{Record, Requirement, State};
+use otp_core::record::Record;
+use otp_core::record::change::Change;
+use otp_core::record::credentials::Requirement;
+use otp_core::record::state::State;
 use otp_core::service::enrollment::new_enrolment;
-use otp_core::store::{FileStore, Next, StoreError, change};
-use otp_core::system::config_file::{self, Site};
+use otp_core::store::change;
+use otp_core::store::error::StoreError;
+use otp_core::store::files::open::FileStore;
+use otp_core::system::config_file::Site;
+use otp_core::system::random;
+use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 
@@ -49,8 +55,8 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             list::without_device(&site, &store, service, Names::ask()?, &[], output)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
-            let tty = tty.as_deref().map(Place::terminal);
-            let place = Place { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
+            let tty = tty.as_deref().map(LoginContext::terminal);
+            let place = LoginContext { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
             // The command line was refused already where nobody is named.
             let user = common.user.as_deref().unwrap_or_default();
             explain::explain(&site, &store, &account(user)?, &place, output)
@@ -92,14 +98,14 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         Admin::Reset { users, yes } => {
             sure(*yes, output, "Forget devices and recovery codes of", users)?;
             each(users, output, "reset", "had no second factor", |account| {
-                let enrollment = new_enrolment(config_file::entropy)?;
+                let enrollment = new_enrolment(random::entropy)?;
                 forget(&store, account, |record| record.without_devices(enrollment))
             })
         }
         Admin::Disable { users, yes } => {
             sure(*yes, output, "Forget everything about the second factor of", users)?;
             let accounts = users.iter().map(|user| account_or_record(&store, user)).collect::<Result<Vec<_>, _>>()?;
-            let forget = |account: &Account| forget(&store, account, |_| Next::Nothing);
+            let forget = |account: &Account| forget(&store, account, |_| Change::Nothing);
             every(&accounts, output, "disabled", "had no second factor", forget)?.1
         }
         Admin::Import { format, file, dry_run, replace, yes } => {
@@ -181,11 +187,11 @@ fn accounts(whom: &Whom, output: &Output) -> Result<Vec<Account>, CliError> {
 
 /// Sets what is required of one user, whether or not they have a device.
 fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Result<bool, Error> {
-    let enrollment = new_enrolment(config_file::entropy)?;
+    let enrollment = new_enrolment(random::entropy)?;
     Ok(change(store, account, |record| {
         let present = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
         if present == requirement {
-            return (Next::Keep, false);
+            return (Change::Keep, false);
         }
         let stranger = Record::stranger(account);
         (record.unwrap_or(&stranger).with_requirement(requirement, enrollment), true)
@@ -195,14 +201,14 @@ fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Re
 /// Changes the state of a record, where there is one that is not so already.
 fn restate(store: &FileStore, account: &Account, how: impl Fn(&Record) -> State) -> Result<bool, Error> {
     Ok(change(store, account, |record| match record.map(|record| (record, how(record))) {
-        Some((record, state)) if state != record.state => (Next::State(state), true),
-        Some(_) | None => (Next::Keep, false),
+        Some((record, state)) if state != record.state => (Change::State(state), true),
+        Some(_) | None => (Change::Keep, false),
     })?)
 }
 
 /// Removes what `how` says from a record; a record that cannot be read is removed whole.
-fn forget(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Next) -> Result<bool, Error> {
-    match change(store, account, |record| record.map_or((Next::Keep, false), |record| (how(record), true))) {
+fn forget(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Change) -> Result<bool, Error> {
+    match change(store, account, |record| record.map_or((Change::Keep, false), |record| (how(record), true))) {
         Err(StoreError::Damaged { .. } | StoreError::Untrusted { .. }) => Ok(store.purge(account)?),
         answer => Ok(answer?),
     }

@@ -1,9 +1,9 @@
 //! The command line.
 
+use otp_core::config::paths;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
-use otp_core::system::config_file;
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -269,7 +269,7 @@ Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp
 impl Common {
     /// The configuration file.
     pub(crate) fn config(&self) -> &Path {
-        self.config.as_deref().unwrap_or(config_file::CONFIG.as_ref())
+        self.config.as_deref().unwrap_or(paths::CONFIG.as_ref())
     }
 }
 

@@ -6,7 +6,9 @@ use otp_core::decision::verify::Verdict;
 use otp_core::protocol::helper_process::Helper;
 use otp_core::protocol::request::{Reply, Request, Status};
 use otp_core::service::self_service::SelfService;
-use otp_core::system::config_file::{self, Site};
+use otp_core::system::accounts;
+use otp_core::system::config_file::Site;
+use otp_core::system::random;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
@@ -39,7 +41,7 @@ pub(crate) fn site(common: &Common) -> Result<Option<Site>, CliError> {
 
 /// The account of a name that somebody gave.
 pub(crate) fn account(user: &str) -> Result<Account, CliError> {
-    config_file::account(user)?.ok_or_else(|| CliError::NoSuchUser(user.to_owned()))
+    accounts::account(user)?.ok_or_else(|| CliError::NoSuchUser(user.to_owned()))
 }
 
 impl<'a> Desk<'a> {
@@ -48,7 +50,7 @@ impl<'a> Desk<'a> {
         match (site, &common.user) {
             (Some(site), Some(user)) => {
                 let by = getuid().as_raw();
-                Ok(Self::Here(Box::new(SelfService::new(site, account(user)?, by, config_file::entropy, &log))))
+                Ok(Self::Here(Box::new(SelfService::new(site, account(user)?, by, random::entropy, &log))))
             }
             (Some(_), None) => {
                 Err(CliError::Usage("root must say whose second factor is meant: otp-enroll --user USER".into()))
@@ -56,7 +58,7 @@ impl<'a> Desk<'a> {
             (None, user) => {
                 let me = getuid().as_raw();
                 let other = match user {
-                    Some(user) => config_file::account(user)?.is_none_or(|account| account.uid != me),
+                    Some(user) => accounts::account(user)?.is_none_or(|account| account.uid != me),
                     None => false,
                 };
                 if other {

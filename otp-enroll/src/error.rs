@@ -3,12 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use otp_core::config::paths::HELPER;
 use otp_core::decision::verify::Refusal;
 use otp_core::error::Error;
 use otp_core::protocol::request::Declined;
 use otp_core::qr::TooLong;
-use otp_core::record::Lock;
-use otp_core::system::config_file::HELPER;
+use otp_core::record::state::Lock;
 use otp_core::value::time::Seconds;
 use thiserror::Error as ThisError;
 

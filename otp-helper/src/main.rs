@@ -3,6 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+use otp_core::config::paths;
+use otp_core::system::accounts;
+use otp_core::system::random;
 use std::io::{self, BufReader};
 use std::process::ExitCode;
 
@@ -12,7 +15,7 @@ use otp_core::error::Error;
 use otp_core::protocol::helper_process::{read_line, write_line};
 use otp_core::protocol::request::{Reply, Request};
 use otp_core::service::self_service::SelfService;
-use otp_core::system::config_file::{self, Site};
+use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
@@ -37,16 +40,16 @@ fn main() -> ExitCode {
 
 /// The configuration, and whose request this is: the real uid is the one thing a caller cannot choose.
 fn here() -> Result<(Site, Account), Error> {
-    let site = Site::load(config_file::CONFIG.as_ref())?;
+    let site = Site::load(paths::CONFIG.as_ref())?;
     let uid = getuid().as_raw();
-    let account = config_file::account_of(uid)?;
+    let account = accounts::account_of(uid)?;
     let nobody = || Error::Names { subject: format!("the user id {uid}"), errno: nix::errno::Errno::ENOENT };
     Ok((site, account.ok_or_else(nobody)?))
 }
 
 fn serve(site: &Site, account: Account) -> io::Result<()> {
     let log = |event: &otp_core::audit::Event<'_>| otp_helper::log("otp-helper", event);
-    let mut service = SelfService::new(site, account, getuid().as_raw(), config_file::entropy, &log);
+    let mut service = SelfService::new(site, account, getuid().as_raw(), random::entropy, &log);
     let (mut input, mut output) = (BufReader::new(io::stdin()), io::stdout());
     for _ in 0..MOST_REQUESTS {
         alarm::set(PATIENCE);

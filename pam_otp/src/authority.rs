@@ -1,15 +1,17 @@
 //! Who is asked about a user: in a root process the local store, in any other the helper at the end of a pipe.
 
+use otp_core::config::paths;
+use otp_core::system::accounts;
 use std::path::Path;
 
 use nix::unistd::getuid;
 use otp_core::codes::attempt::Typed;
-use otp_core::decision::policy::Place;
 use otp_core::decision::verify::Verdict;
 use otp_core::protocol::helper_process::Helper;
 use otp_core::protocol::login_messages;
 use otp_core::service::authority::{Demand, LocalAuthority};
-use otp_core::system::config_file::{self, Site};
+use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 
 use crate::outcome::Failure;
@@ -30,12 +32,12 @@ impl<'a> Authority<'a> {
         if caller.acts_as_root() {
             return Ok(Self::Local(LocalAuthority::for_name(site, user)?, caller));
         }
-        if site.path.as_path() != Path::new(config_file::CONFIG) {
+        if site.path.as_path() != Path::new(paths::CONFIG) {
             return Err(Failure::Argument("config= (this process is not root, and the helper reads its own)".into()));
         }
-        let account = config_file::account(user)?;
+        let account = accounts::account(user)?;
         // By name too: of several names with one number the helper knows the first, and answers about that one.
-        if account.is_some() && account == config_file::account_of(getuid().as_raw())? {
+        if account.is_some() && account == accounts::account_of(getuid().as_raw())? {
             Ok(Self::Helper)
         } else {
             Err(Failure::Helper("answers a process that is not root about its own user only".into()))
@@ -43,7 +45,7 @@ impl<'a> Authority<'a> {
     }
 
     /// Whether a code is asked for.
-    pub(crate) fn demand(&self, place: &Place) -> Result<Demand, Failure> {
+    pub(crate) fn demand(&self, place: &LoginContext) -> Result<Demand, Failure> {
         match self {
             Self::Local(store, _) => Ok(store.demand(place, UnixTime::now())?),
             Self::Helper => ask(&login_messages::ask_demand(place), Demand::read),
@@ -51,7 +53,7 @@ impl<'a> Authority<'a> {
     }
 
     /// Whether an answer is good. When this returns, what it returns is durable.
-    pub(crate) fn verify(&self, place: &Place, typed: &Typed) -> Result<Verdict, Failure> {
+    pub(crate) fn verify(&self, place: &LoginContext, typed: &Typed) -> Result<Verdict, Failure> {
         match self {
             Self::Local(store, caller) => caller.kept_off(|| Ok(store.verify(place, typed, UnixTime::now())?)),
             Self::Helper => ask(&login_messages::ask_verify(typed), Verdict::read),

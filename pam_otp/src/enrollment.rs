@@ -6,6 +6,8 @@
 //! authentication as a whole has succeeded. `password` leads through set-up and takes the mark away. `setcred` refuses
 //! while it is there: an administrator who forgot one of the lines gets a refusal, not a way in.
 
+use otp_core::system::accounts;
+use otp_core::system::random;
 use std::ffi::CStr;
 
 use nix::unistd::geteuid;
@@ -16,7 +18,7 @@ use otp_core::error::Error;
 use otp_core::protocol::request::Confidential;
 use otp_core::qr::{Paint, Qr};
 use otp_core::service::enrollment::{Basis, NotReady, Ready, SetUp};
-use otp_core::system::config_file::{self, Site};
+use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
 use zeroize::Zeroizing;
 
@@ -66,13 +68,13 @@ fn set_up(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<SetUpO
         return Err(Failure::NoSetUp);
     }
     let site = Site::load(&arguments.config)?;
-    let account = config_file::account(user)?.ok_or(Failure::UserChanged)?;
+    let account = accounts::account(user)?.ok_or(Failure::UserChanged)?;
     let record = site.store()?.read(&account).map_err(Error::from)?;
     if record.is_some_and(|record| record.is_enrolled()) {
         return Ok(overtaken(host, user));
     }
 
-    let offering = SetUp::begin(&site, account, config_file::entropy, Basis::NotEnrolled)?;
+    let offering = SetUp::begin(&site, account, random::entropy, Basis::NotEnrolled)?;
     host.tell(&invitation(&offering.uri(), &offering.key()));
     // Recovery codes are shown and answered before anything is stored: a client that goes away there leaves nothing.
     let ready = match confirmed(host, offering)? {

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use libc::{LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, c_int};
 use otp_core::audit::{Event, Severity};
 use otp_core::codes::attempt::Typed;
-use otp_core::decision::policy::Place;
+use otp_core::value::login_context::LoginContext;
 use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_TEXT_INFO, PamMessageStyle, PamResultCode};
 use pam::conv::Conv;
 use pam::items::{AuthTok, Item, RHost, Service, Tty, User};
@@ -26,7 +26,7 @@ pub(crate) trait Host {
     /// Whether PAM_USER still is who it was: a conversation may have changed it (CVE-2024-9313).
     fn still_names(&self, user: &str) -> bool;
     /// PAM_SERVICE, PAM_RHOST, PAM_TTY.
-    fn place(&self) -> Place;
+    fn place(&self) -> LoginContext;
     /// Asks for an answer that is not echoed.
     fn ask(&self, prompt: &str) -> Result<Typed, Silence>;
     /// The password that a module before us asked for.
@@ -102,13 +102,13 @@ impl Host for PamHost<'_> {
         self.item().is_some_and(|present: User<'_>| present.to_bytes() == user.as_bytes())
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> LoginContext {
         let text = |item: &CStr| item.to_string_lossy().into_owned();
         let rhost = self.item().map(|rhost: RHost<'_>| text(&rhost));
-        Place {
+        LoginContext {
             service: self.item().map_or_else(String::new, |service: Service<'_>| text(&service)),
             rhost: rhost.filter(|rhost| !rhost.is_empty()),
-            tty: self.item().map(|tty: Tty<'_>| Place::terminal(&text(&tty))),
+            tty: self.item().map(|tty: Tty<'_>| LoginContext::terminal(&text(&tty))),
             nullok: false,
         }
     }

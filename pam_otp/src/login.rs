@@ -4,10 +4,11 @@ use std::ffi::CStr;
 
 use otp_core::audit::Event;
 use otp_core::config::module_arguments::{Arguments, FirstPass};
-use otp_core::decision::policy::{Place, Ruling};
+use otp_core::decision::policy::Ruling;
 use otp_core::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use otp_core::service::authority::Demand;
 use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
 
 use crate::authority::Authority;
 use crate::host::Host;
@@ -57,7 +58,7 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
 
     let demand = authority.demand(&place)?;
     if arguments.debug {
-        let (config, words, Place { service, tty, .. }) = (site.path.display(), demand.words(), &place);
+        let (config, words, LoginContext { service, tty, .. }) = (site.path.display(), demand.words(), &place);
         host.debug(&format!(
             "debug config={config} demand={words:?} service={service:?} rhost={rhost:?} tty={tty:?} nullok={}",
             arguments.nullok

@@ -1,5 +1,6 @@
 //! How a login can end, and the one table from there to PAM's result codes.
 
+use otp_core::config::paths;
 use std::fmt;
 
 use otp_core::decision::verify::Refusal;
@@ -147,7 +148,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Argument(argument) => write!(f, "the module argument {argument} cannot be honoured"),
             Self::Core(error) => error.fmt(f),
-            Self::Helper(what) => write!(f, "the helper {} {what}", otp_core::system::config_file::HELPER),
+            Self::Helper(what) => write!(f, "the helper {} {what}", paths::HELPER),
             Self::Silence(Silence::Failed | Silence::Again) => f.write_str("the conversation gave no answer"),
             Self::Silence(Silence::NoName) => f.write_str("the host gave no user name that is UTF-8"),
             Self::NoPassword => f.write_str("there is no password to take a code from, or it cannot be handed on"),
@@ -254,7 +255,7 @@ mod tests {
                 PamResultCode::PAM_INCOMPLETE,
             ),
         ] {
-            assert_eq!(failure.to_string(), text.replace("HELPER", otp_core::system::config_file::HELPER));
+            assert_eq!(failure.to_string(), text.replace("HELPER", paths::HELPER));
             assert_eq!(failure.hint(), hint, "{text}");
             assert_eq!(Outcome::Failed(failure).pam_code(), code, "{text}");
         }

@@ -30,6 +30,17 @@ pub struct Digits(u8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(u64);
 
+/// `[code]`: for new devices; a device keeps what it was enrolled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeConfig {
+    /// 6, 7 or 8.
+    pub digits: Digits,
+    /// Seconds of a step.
+    pub period: Period,
+    /// The hash under the HMAC.
+    pub algorithm: Algorithm,
+}
+
 /// One device's code generator.
 pub struct Generator(Totp);
 

@@ -1,10 +1,9 @@
 //! The arguments on the module's line in the PAM file. What is not known is an error: a typing mistake must not quietly
 //! mean "as if it were not there".
 
+use crate::config::paths;
 use std::ffi::CStr;
 use std::path::PathBuf;
-
-use crate::system::config_file;
 
 /// What the line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +35,7 @@ impl Arguments {
     /// The error is the argument that was not understood, or is not possible.
     pub fn parse(given: &[&CStr]) -> Result<Self, String> {
         let mut arguments = Self {
-            config: PathBuf::from(config_file::CONFIG),
+            config: PathBuf::from(paths::CONFIG),
             nullok: false,
             debug: false,
             first_pass: FirstPass::Ignore,
@@ -65,7 +64,7 @@ mod tests {
     #[test]
     fn every_argument_is_understood_or_named_as_wrong() {
         let plain = Arguments {
-            config: config_file::CONFIG.into(),
+            config: paths::CONFIG.into(),
             nullok: false,
             debug: false,
             first_pass: FirstPass::Ignore,

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
+use crate::config::error::ConfigError;
 use crate::value::time::UnixTime;
 
 /// The file that is read.

@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::Code;
+use crate::codes::hotp_totp::CodeConfig;
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period, around};
 use crate::codes::recovery::RecoverySet;
-use crate::config::CodeConfig;
-use crate::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
+use crate::record::Record;
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Requirement};
+use crate::record::id::{DeviceId, EnrolmentId};
+use crate::record::state::State;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;

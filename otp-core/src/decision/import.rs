@@ -4,10 +4,11 @@ use subtle::ConstantTimeEq;
 
 use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, around};
-use crate::record::{
-    Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, MOST_DEVICES, Record, Requirement, State,
-};
-use crate::store::Next;
+use crate::record::Record;
+use crate::record::change::Change;
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Requirement};
+use crate::record::id::{DeviceId, EnrolmentId, MOST_DEVICES};
+use crate::record::state::State;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -65,20 +66,20 @@ impl Import {
     }
 
     /// The step of a change. A requirement set for the user stays; there are no recovery codes, since nobody sees them.
-    pub fn into_record(&self, account: &Account, record: Option<&Record>, enrolment: EnrolmentId) -> (Next, Outcome) {
+    pub fn into_record(&self, account: &Account, record: Option<&Record>, enrolment: EnrolmentId) -> (Change, Outcome) {
         if !(1..=MOST_DEVICES).contains(&self.devices.len()) {
-            return (Next::Keep, Outcome::Unfit);
+            return (Change::Keep, Outcome::Unfit);
         }
         match record.filter(|record| record.is_enrolled()) {
             Some(record) if self.is_in(record) => {
                 let state = self.caught_up(record);
                 if state == record.state {
-                    (Next::Keep, Outcome::Already)
+                    (Change::Keep, Outcome::Already)
                 } else {
-                    (Next::State(state), Outcome::CaughtUp)
+                    (Change::State(state), Outcome::CaughtUp)
                 }
             }
-            Some(_) if !self.replace => (Next::Keep, Outcome::HasOthers),
+            Some(_) if !self.replace => (Change::Keep, Outcome::HasOthers),
             Some(_) => (self.anew(account, record, enrolment), Outcome::Replaced),
             None => (self.anew(account, record, enrolment), Outcome::Imported),
         }
@@ -104,7 +105,7 @@ impl Import {
         state
     }
 
-    fn anew(&self, account: &Account, before: Option<&Record>, enrolment: EnrolmentId) -> Next {
+    fn anew(&self, account: &Account, before: Option<&Record>, enrolment: EnrolmentId) -> Change {
         let (mut devices, mut state) = (Vec::with_capacity(self.devices.len()), State::new(enrolment));
         for (number, imported) in (1..).zip(&self.devices) {
             let name = if number == 1 { "imported".to_owned() } else { format!("imported {number}") };
@@ -128,7 +129,7 @@ impl Import {
             devices,
             recovery: None,
         };
-        Next::Record(Box::new(Record { credentials, state }))
+        Change::Record(Box::new(Record { credentials, state }))
     }
 }
 

@@ -1,11 +1,10 @@
 //! Which rule decides whether a login needs a second factor. The module and the command line ask the same function.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 
-use serde::{Deserialize, Serialize};
-
-use crate::record::Requirement;
+use crate::record::credentials::Requirement;
+use crate::value::login_context::LoginContext;
+use crate::value::network::Network;
 use crate::value::time::UnixTime;
 
 /// `[policy]`: rules, first match decides, and what holds where none matches.
@@ -70,32 +69,6 @@ pub enum SecondFactor {
     Skip,
 }
 
-/// Addresses with a common prefix. IPv4 and IPv4-mapped IPv6 are the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// As IPv6, mapped where it was IPv4.
-    base: u128,
-    mask: u128,
-}
-
-/// An address, IPv4 as the IPv6 address it is mapped to. Never a host name: no resolver is asked (CVE-2024-10963).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Address(u128);
-
-/// Where and how somebody logs in, in PAM's words.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Place {
-    /// `PAM_SERVICE`.
-    pub service: String,
-    /// `PAM_RHOST`, as the host reported it.
-    pub rhost: Option<String>,
-    /// `PAM_TTY`, without `/dev/`.
-    pub tty: Option<String>,
-    /// The module argument `nullok`: stands for the rules on this line, `second_factor = "optional"`.
-    pub nullok: bool,
-}
-
 /// What decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -109,18 +82,6 @@ pub enum Source {
     Default,
 }
 
-impl Place {
-    /// A terminal's name as [`Place::tty`] holds it: some hosts say its folder, `/dev/`, with it.
-    pub fn terminal(name: &str) -> String {
-        name.strip_prefix("/dev/").unwrap_or(name).to_owned()
-    }
-
-    /// The address somebody comes from, where the host reported one.
-    pub fn address(&self) -> Option<Address> {
-        self.rhost.as_deref().and_then(Address::parse)
-    }
-}
-
 impl Policy {
     /// What is asked of `user` at `place`, and what decided it.
     ///
@@ -130,7 +91,7 @@ impl Policy {
         &self,
         user: &str,
         personal: Requirement,
-        place: &Place,
+        place: &LoginContext,
         now: UnixTime,
         mut member: impl FnMut(&str) -> Result<bool, E>,
     ) -> Result<Ruling, E> {
@@ -195,7 +156,7 @@ impl Rule {
     fn matches<E>(
         &self,
         user: &str,
-        place: &Place,
+        place: &LoginContext,
         mut member: impl FnMut(&str) -> Result<bool, E>,
     ) -> Result<bool, E> {
         let is =
@@ -209,62 +170,6 @@ impl Rule {
             (None, true) => Ok(true),
             (Some(group), true) => member(group),
         }
-    }
-}
-
-impl Network {
-    /// Reads `ADDRESS/LENGTH`. Bits set beyond the length are an error: whoever wrote them meant something else.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (base, length) = text.split_once('/')?;
-        let base: IpAddr = base.parse().ok()?;
-        let most: u32 = if base.is_ipv4() { 32 } else { 128 };
-        let digits_only = length.bytes().all(|byte| byte.is_ascii_digit());
-        let host_bits = most.checked_sub(length.parse().ok().filter(|_| digits_only)?)?;
-        let (base, mask) = (widened(base), u128::MAX.checked_shl(host_bits).unwrap_or(0));
-        (base & mask == base).then_some(Self { base, mask })
-    }
-
-    fn covers(self, other: Self) -> bool {
-        other.base & self.mask == self.base
-            && self.mask & other.mask == self.mask
-            && self.is_mapped() == other.is_mapped()
-    }
-
-    /// Whether the text is an address in this network. A host name never is.
-    pub fn holds(&self, rhost: Option<&str>) -> bool {
-        let inside = |address| address & self.mask == self.base && (self.is_mapped() || !is_mapped(address));
-        rhost.and_then(Address::parse).is_some_and(|Address(address)| inside(address))
-    }
-
-    /// Whether all its addresses are IPv4. In an IPv6 network as wide as `::/0` mapped ones still are none of its own.
-    fn is_mapped(&self) -> bool {
-        is_mapped(self.base) && is_mapped(self.base | !self.mask)
-    }
-}
-
-/// `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
-fn is_mapped(address: u128) -> bool {
-    address >> 32 == 0xffff
-}
-
-impl Address {
-    /// Reads an address, with the scope (`%eth0`) that link-local ones of IPv6 may carry.
-    pub fn parse(text: &str) -> Option<Self> {
-        let scoped = || text.split_once('%')?.0.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
-        text.parse().ok().or_else(scoped).map(widened).map(Self)
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ipv6Addr::from_bits(self.0).to_canonical().fmt(f)
-    }
-}
-
-fn widened(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(four) => four.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(six) => six.to_bits(),
     }
 }
 

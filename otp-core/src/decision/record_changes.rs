@@ -1,7 +1,10 @@
 //! What becomes of a record in an administrator's hands, as pure functions: no seed is shown or chosen here.
 
-use crate::record::{Credentials, Device, EnrolmentId, Lock, Record, Requirement, State};
-use crate::store::Next;
+use crate::record::Record;
+use crate::record::change::Change;
+use crate::record::credentials::{Credentials, Device, Requirement};
+use crate::record::id::EnrolmentId;
+use crate::record::state::{Lock, State};
 
 impl Record {
     /// The state with the count cleared and the lock open; replay marks and spent codes stay.
@@ -28,23 +31,23 @@ impl Record {
     }
 
     /// The record with another requirement; none where neither a device nor a requirement is left to keep.
-    pub fn with_requirement(&self, requirement: Requirement, enrolment: EnrolmentId) -> Next {
+    pub fn with_requirement(&self, requirement: Requirement, enrolment: EnrolmentId) -> Change {
         if requirement == Requirement::Policy && !self.is_enrolled() {
-            return Next::Nothing;
+            return Change::Nothing;
         }
         let mut record = self.renewed(enrolment);
         record.credentials.requirement = requirement;
-        Next::Record(Box::new(record))
+        Change::Record(Box::new(record))
     }
 
     /// Devices and recovery codes are forgotten; a requirement set for the user stays, and where there is none, nothing.
-    pub fn without_devices(&self, enrolment: EnrolmentId) -> Next {
+    pub fn without_devices(&self, enrolment: EnrolmentId) -> Change {
         if self.credentials.requirement == Requirement::Policy {
-            return Next::Nothing;
+            return Change::Nothing;
         }
         let credentials = self.renewed(enrolment).credentials;
         let credentials = Credentials { devices: Vec::new(), recovery: None, ..credentials };
-        Next::Record(Box::new(Record { credentials, state: State::new(enrolment) }))
+        Change::Record(Box::new(Record { credentials, state: State::new(enrolment) }))
     }
 }
 
@@ -69,7 +72,7 @@ mod tests {
             let mut record = record(vec![phone(1)]);
             record.credentials.requirement = requirement;
             record.state.failures = 3;
-            let Next::Record(next) = record.without_devices(EnrolmentId([5; 16])) else {
+            let Change::Record(next) = record.without_devices(EnrolmentId([5; 16])) else {
                 panic!("the requirement was lost")
             };
             let Credentials { user, uid, enrolment, requirement: kept, devices, recovery } = next.credentials;
@@ -82,6 +85,6 @@ mod tests {
 
     #[test]
     fn without_devices_and_requirement_nothing_stays() {
-        assert!(matches!(record(vec![phone(1)]).without_devices(EnrolmentId([5; 16])), Next::Nothing));
+        assert!(matches!(record(vec![phone(1)]).without_devices(EnrolmentId([5; 16])), Change::Nothing));
     }
 }

@@ -5,7 +5,10 @@ use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code};
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period, around};
-use crate::record::{Device, DeviceId, DeviceName, Kind, Lock, Record, State};
+use crate::record::Record;
+use crate::record::credentials::{Device, DeviceName, Kind};
+use crate::record::id::DeviceId;
+use crate::record::state::{Lock, State};
 use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
 

@@ -3,6 +3,7 @@
 //! It is a socket pair: writing to one raises no SIGPIPE in a PAM host, and reading from it can have a deadline without
 //! a thread.
 
+use crate::config::paths;
 use std::io::{self, BufRead, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -15,7 +16,6 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::protocol::request::{LONGEST_LINE, Reply, Request};
-use crate::system::config_file;
 
 /// How long the helper may take for one answer; it waits for a lock at most two thirds of it.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -33,7 +33,7 @@ impl Helper {
         ours.set_read_timeout(Some(PATIENCE))?;
         ours.set_write_timeout(Some(PATIENCE))?;
         let (input, output) = (OwnedFd::from(theirs.try_clone()?), OwnedFd::from(theirs));
-        let mut helper = Command::new(config_file::HELPER);
+        let mut helper = Command::new(paths::HELPER);
         // A group of its own: Ctrl-C is for the program in front, which decides what becomes of a change under way.
         helper
             .process_group(0)

@@ -8,10 +8,12 @@ use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::Typed;
-use crate::decision::policy::{Place, Ruling, SecondFactor, Source};
+use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
-use crate::record::{DeviceId, Lock};
+use crate::record::id::DeviceId;
+use crate::record::state::Lock;
 use crate::service::authority::Demand;
+use crate::value::login_context::LoginContext;
 use crate::value::time::{Seconds, UnixTime};
 
 /// More bytes than any code has, however many blanks are in it, and less than fills a line even if all of it is escaped.
@@ -19,8 +21,8 @@ use crate::value::time::{Seconds, UnixTime};
 const LONGEST_CODE: usize = 1000;
 
 /// `Request::Demand` as a line.
-pub fn ask_demand(place: &Place) -> Zeroizing<String> {
-    let Place { service, rhost, tty, nullok } = place;
+pub fn ask_demand(place: &LoginContext) -> Zeroizing<String> {
+    let LoginContext { service, rhost, tty, nullok } = place;
     let text = |text: &Option<String>| text.as_deref().map_or_else(|| Zeroizing::new("null".into()), quoted);
     let (service, rhost, tty) = (quoted(service), text(rhost), text(tty));
     let (service, rhost, tty) = (service.as_str(), rhost.as_str(), tty.as_str());
@@ -313,7 +315,7 @@ mod tests {
     fn a_question_is_what_the_helper_reads() {
         let hostile = "a\"b\\c\n\u{1}\u{7f}é\u{2028}";
         for (rhost, tty, nullok) in [(None, None, false), (Some(hostile.to_owned()), Some(String::new()), true)] {
-            let place = Place { service: hostile.into(), rhost, tty, nullok };
+            let place = LoginContext { service: hostile.into(), rhost, tty, nullok };
             let line = ask_demand(&place);
             let Request::Demand(read) = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap() else {
                 panic!("{}", *line)

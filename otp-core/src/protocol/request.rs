@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::codes::attempt::Typed;
-use crate::decision::policy::Place;
 use crate::decision::verify::Verdict;
+use crate::value::login_context::LoginContext;
 
 /// Longest request and longest reply, in bytes, its newline included.
 pub const LONGEST_LINE: u64 = 16_384;
@@ -46,7 +46,7 @@ pub enum Request {
     /// Ask me for a code again, from wherever I come.
     Forget {},
     /// Must I give a code to log in there?
-    Demand(Place),
+    Demand(LoginContext),
     /// Is this a good code to log in with?
     Verify {
         /// A current code or a recovery code.

@@ -2,15 +2,22 @@
 //!
 //! In a root process it is the local store; for everybody else it is the helper at the end of a pipe.
 
+use crate::system::accounts;
 use std::cell::OnceCell;
 
 use crate::codes::attempt::{Attempt, Typed};
-use crate::decision::policy::{Address, Place, Ruling, SecondFactor};
+use crate::decision::policy::{Ruling, SecondFactor};
 use crate::decision::verify::{Refusal, Verdict, decide};
 use crate::error::Error;
-use crate::record::{Record, Requirement, Unenforced};
-use crate::store::{FileStore, Following, Seen, Store, update};
-use crate::system::config_file::{self, Site};
+use crate::record::Record;
+use crate::record::credentials::Requirement;
+use crate::record::state::Unenforced;
+use crate::store::files::open::FileStore;
+use crate::store::files::reread::{Following, Seen};
+use crate::store::{Store, update};
+use crate::system::config_file::Site;
+use crate::value::login_context::LoginContext;
+use crate::value::network::Address;
 use crate::value::time::{Seconds, UnixTime};
 use crate::value::user::Account;
 
@@ -39,7 +46,7 @@ pub struct LocalAuthority<'a> {
 impl<'a> LocalAuthority<'a> {
     /// Looks a typed name up.
     pub fn for_name(site: &'a Site, name: &str) -> Result<Self, Error> {
-        Ok(Self { site, store: site.store()?, account: config_file::account(name)?, seen: OnceCell::new() })
+        Ok(Self { site, store: site.store()?, account: accounts::account(name)?, seen: OnceCell::new() })
     }
 
     /// Speaks for an account that is known already.
@@ -48,17 +55,12 @@ impl<'a> LocalAuthority<'a> {
     }
 
     /// Whether a code is asked for. Somebody unknown is asked like somebody enrolled.
-    pub fn demand(&self, place: &Place, now: UnixTime) -> Result<Demand, Error> {
+    pub fn demand(&self, place: &LoginContext, now: UnixTime) -> Result<Demand, Error> {
         let Some(account) = &self.account else { return Ok(Demand::Code) };
         let seen = self.store.see(account)?;
         let personal = seen.as_ref().map_or(Requirement::Policy, |seen| seen.outline.requirement);
         let ruling = rule(self.site, account, personal, place, now)?;
-        let has_device = match seen.as_ref().map(|seen| seen.outline.has_device) {
-            None => false,
-            Some(Some(has_device)) => has_device,
-            // Devices that were cut off its end are missed by the state alone.
-            Some(None) => self.store.read(account)?.is_some_and(|record| record.is_enrolled()),
-        };
+        let has_device = seen.as_ref().is_some_and(|seen| seen.outline.has_device);
         if let Some(seen) = seen {
             // The first look is as good as a later one.
             let _ = self.seen.set(seen);
@@ -69,7 +71,7 @@ impl<'a> LocalAuthority<'a> {
     }
 
     /// Whether an answer is good. When this returns, what it returns is durable.
-    pub fn verify(&self, place: &Place, typed: &Typed, now: UnixTime) -> Result<Verdict, Error> {
+    pub fn verify(&self, place: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, Error> {
         let (config, attempt) = (&self.site.config, Attempt::parse(typed));
         let step = |record: &Record| {
             let (mut state, verdict) = decide(&config.limits, record, &attempt, now);
@@ -106,7 +108,7 @@ pub fn foresee(
     site: &Site,
     account: &Account,
     record: Option<&Record>,
-    place: &Place,
+    place: &LoginContext,
     now: UnixTime,
 ) -> Result<(Ruling, Demand), Error> {
     let personal = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
@@ -118,15 +120,21 @@ pub fn foresee(
     Ok((ruling, demand))
 }
 
-fn rule(site: &Site, account: &Account, personal: Requirement, place: &Place, now: UnixTime) -> Result<Ruling, Error> {
-    let member = |group: &str| config_file::is_member(account, group);
+fn rule(
+    site: &Site,
+    account: &Account,
+    personal: Requirement,
+    place: &LoginContext,
+    now: UnixTime,
+) -> Result<Ruling, Error> {
+    let member = |group: &str| accounts::is_member(account, group);
     site.config.policy.ruling(account.name.as_str(), personal, place, now, member)
 }
 
 /// What must be done, where `remembered` says whether a code was given from this address in that time.
 fn demanded(
     site: &Site,
-    place: &Place,
+    place: &LoginContext,
     ruling: Ruling,
     has_device: bool,
     remembered: impl FnOnce(Address, Seconds) -> Result<bool, Error>,

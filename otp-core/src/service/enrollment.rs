@@ -7,8 +7,11 @@ use crate::codes::recovery::{RecoveryCode, RecoverySet};
 use crate::decision::enrollment::{Confirmed, NotConfirmed, Pending};
 use crate::error::Error;
 use crate::protocol::request::{Confidential, Offer};
-use crate::record::{DeviceName, EnrolmentId, Record, Requirement};
-use crate::store::{Next, change};
+use crate::record::Record;
+use crate::record::change::Change;
+use crate::record::credentials::{DeviceName, Requirement};
+use crate::record::id::EnrolmentId;
+use crate::store::change;
 use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -128,11 +131,11 @@ impl Ready<'_> {
                 Some(_) | None => Basis::NotEnrolled,
             };
             if found != self.basis {
-                return (Next::Keep, false);
+                return (Change::Keep, false);
             }
             let requirement = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
             let new: Record = self.confirmed.record(&self.account, requirement, self.enrolment, self.set.clone());
-            (Next::Record(Box::new(new)), true)
+            (Change::Record(Box::new(new)), true)
         })?)
     }
 }

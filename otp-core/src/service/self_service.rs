@@ -4,15 +4,19 @@
 
 use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Code};
-use crate::decision::policy::Place;
 use crate::decision::verify::{Refusal, Verdict, decide};
 use crate::error::Error;
 use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
-use crate::record::{Device, EnrolmentId, Kind, Lock, Record, Requirement, State};
+use crate::record::Record;
+use crate::record::change::Change;
+use crate::record::credentials::{Device, Kind, Requirement};
+use crate::record::id::EnrolmentId;
+use crate::record::state::{Lock, State};
 use crate::service::authority::LocalAuthority;
 use crate::service::enrollment::{Basis, Entropy, NotReady, SetUp, new_enrolment, new_recovery_codes, revealed};
-use crate::store::{Next, change, update};
+use crate::store::{change, update};
 use crate::system::config_file::Site;
+use crate::value::login_context::LoginContext;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
@@ -50,7 +54,7 @@ impl<'a> SelfService<'a> {
             }
             Request::Verify { typed } => self
                 .authority()
-                .and_then(|local| local.verify(&Place::default(), &typed.into_typed(), now))
+                .and_then(|local| local.verify(&LoginContext::default(), &typed.into_typed(), now))
                 .map(|verdict| Reply::Login(verdict.words())),
         };
         reply.unwrap_or_else(|error| {
@@ -119,7 +123,7 @@ impl<'a> SelfService<'a> {
             let mut record = record.renewed(enrolment);
             record.credentials.recovery = set.clone();
             record.state = State { enrolment, spent: 0, graces: Vec::new(), ..state };
-            Next::Record(Box::new(record))
+            Change::Record(Box::new(record))
         })?;
         Ok(self.proved(verdict, "recovery-codes-renewed", Reply::RecoveryCodes(revealed(&codes))))
     }
@@ -164,19 +168,19 @@ impl<'a> SelfService<'a> {
         &self,
         proof: &Confidential,
         now: UnixTime,
-        accepted: impl Fn(&Record, State) -> Next,
+        accepted: impl Fn(&Record, State) -> Change,
     ) -> Result<Verdict, Error> {
         let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
         let store = self.site.store()?;
         Ok(change(&store, &self.account, |record| {
             let Some(record) = record else {
-                return (Next::Keep, Verdict::Refused(Refusal::NotEnrolled));
+                return (Change::Keep, Verdict::Refused(Refusal::NotEnrolled));
             };
             let (state, verdict) = decide(&limits, record, &attempt, now);
             match verdict {
                 Verdict::Accepted(_) => (accepted(record, state), verdict),
-                Verdict::Refused(_) if state == record.state => (Next::Keep, verdict),
-                Verdict::Refused(_) => (Next::State(state), verdict),
+                Verdict::Refused(_) if state == record.state => (Change::Keep, verdict),
+                Verdict::Refused(_) => (Change::State(state), verdict),
             }
         })?)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::record::Damage;
+use crate::record::error::Damage;
 
 /// The absence of an answer. Every one of them refuses a login.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ mod tests {
             ),
             (
                 damaged(Damage::Version(3)),
-                "/var/lib/pam_otp/alice.state is of version 3, and this program reads versions 1 and 2",
+                "/var/lib/pam_otp/alice.state is of version 3, and this program reads version 1",
             ),
             (damaged(Damage::Missing), "/var/lib/pam_otp/alice.state is missing, although the user is enrolled"),
             (

@@ -11,32 +11,31 @@
 mod create_state;
 mod file_names;
 mod list;
-mod open;
-mod reread;
+pub mod open;
+pub mod reread;
 mod slots;
 mod write;
 
 use std::fs::File;
-use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
-use zeroize::Zeroizing;
 
-use self::file_names::Names;
-use self::open::Releasing;
-pub use self::reread::{Following, Seen};
-use self::slots::{BLANK, Present, STATE_SIZE, Slots};
-use super::{Loaded, Store, StoreError, Swap};
-use crate::record::{Credentials, Damage, EnrolmentId, Record, State};
+use crate::record::Record;
+use crate::record::credentials::Credentials;
+use crate::record::error::Damage;
+use crate::record::id::EnrolmentId;
+use crate::record::state::State;
+use crate::store::error::StoreError;
+use crate::store::files::file_names::Names;
+use crate::store::files::open::{FileStore, Opened};
+use crate::store::files::reread::Seen;
+use crate::store::files::slots::{BLANK, Present, STATE_SIZE, Slots};
+use crate::store::files::write::Held;
+use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
-
-/// Larger than any record this program writes.
-const LARGEST_CREDENTIALS: usize = 65_536;
 
 /// How often a record is looked for that others make and remove meanwhile.
 const MOST_TRIES: u8 = 10;
@@ -44,51 +43,7 @@ const MOST_TRIES: u8 = 10;
 /// The file that rehearsals write. No user's file name starts with a dot.
 const REHEARSAL: &str = ".rehearsal";
 
-/// The state directory, open.
-pub struct FileStore {
-    path: PathBuf,
-    directory: OwnedFd,
-}
-
-/// The state of a record that was loaded, locked until this is dropped.
-pub struct Held {
-    state: Releasing,
-    /// What the file is called.
-    name: String,
-    /// The slot that the next state goes to.
-    spare: usize,
-    /// The highest sequence number so far.
-    sequence: u64,
-}
-
-/// A user's credentials, and the file that they were read from.
-struct Opened {
-    file: File,
-    inode: u64,
-    credentials: Credentials,
-}
-
 impl FileStore {
-    /// Opens the state directory, which must belong to root and be closed to everybody outside its group.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let directory = nix::fcntl::open(path, flags, Mode::empty()).map_err(|error| StoreError::System {
-            action: "open",
-            path: path.to_owned(),
-            error: error.into(),
-        })?;
-        let store = Self { path: path.to_owned(), directory };
-        let stat = nix::sys::stat::fstat(&store.directory).map_err(|error| store.failed("examine", "", error))?;
-        let group_writes_unprotected = stat.st_mode & 0o1020 == 0o020;
-        if stat.st_uid != 0 {
-            Err(store.untrusted("", format!("belongs to uid {}, not to root", stat.st_uid)))
-        } else if stat.st_mode & 0o007 != 0 || group_writes_unprotected {
-            Err(store.untrusted("", format!("has mode {:04o} and must have 1730", stat.st_mode & 0o7777)))
-        } else {
-            Ok(store)
-        }
-    }
-
     /// A user's record to look at, and not to change: nobody is waited for.
     pub fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {
         let names = Names::of(account);
@@ -137,31 +92,6 @@ impl FileStore {
         }
         self.settle("", None)?;
         Ok(existed)
-    }
-
-    fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Opened>, StoreError> {
-        let name = &names.credentials;
-        let Some((file, metadata)) = self.open_trusted(name, Some(account.uid))? else {
-            return Ok(None);
-        };
-        let decode = |bytes: &[u8]| Credentials::decode_of(bytes, account);
-        let credentials = self.read_credentials(&file, metadata.len(), name, decode)?;
-        Ok(Some(Opened { inode: metadata.ino(), file, credentials }))
-    }
-
-    fn read_credentials<T>(
-        &self,
-        file: &File,
-        size: u64,
-        name: &str,
-        decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
-    ) -> Result<T, StoreError> {
-        let damaged = |damage| self.damaged(name, damage);
-        let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
-        let size = size.ok_or_else(|| damaged(Damage::Malformed("it is too large".into())))?;
-        let mut bytes = Zeroizing::new(vec![0; size]);
-        file.read_exact_at(&mut bytes, 0).map_err(|error| self.failed("read", name, error))?;
-        decode(&bytes).map_err(damaged)
     }
 
     fn read_slots(&self, file: &File, name: &str) -> Result<Slots, StoreError> {
@@ -242,23 +172,6 @@ impl FileStore {
         let nothing = || damaged(Damage::Malformed("neither slot holds a state of this enrolment".into()));
         let Present { spare, highest, slot } = slots.present(credentials.enrolment).ok_or_else(nothing)?;
         Ok((Record::new(credentials, slot.state).map_err(damaged)?, spare, highest))
-    }
-
-    fn failed(&self, action: &'static str, name: &str, error: impl Into<io::Error>) -> StoreError {
-        StoreError::System { action, path: self.path.join(name), error: error.into() }
-    }
-
-    /// What is said of a change that was made and cannot be taken back.
-    fn unflushed(&self, name: &str, error: io::Error) -> StoreError {
-        StoreError::Unflushed { path: self.path.join(name), error }
-    }
-
-    fn untrusted(&self, name: &str, what: String) -> StoreError {
-        StoreError::Untrusted { path: self.path.join(name), what }
-    }
-
-    fn damaged(&self, name: &str, damage: Damage) -> StoreError {
-        StoreError::Damaged { path: self.path.join(name), damage }
     }
 }
 

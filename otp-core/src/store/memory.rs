@@ -2,8 +2,12 @@
 
 use std::cell::RefCell;
 
-use super::{Loaded, Store, StoreError, Swap};
-use crate::record::{Credentials, Record, State};
+use crate::record::Record;
+use crate::record::credentials::Credentials;
+use crate::record::credentials_toml::ReadContext;
+use crate::record::state::State;
+use crate::store::error::StoreError;
+use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
 
 /// The number of the write that made it.
@@ -58,7 +62,7 @@ impl Store for MemoryStore {
     fn load(&self, _: &Account) -> Result<Option<Loaded<Version>>, StoreError> {
         let record = self.record.borrow();
         Ok(record.as_ref().map(|(credentials, state, version)| {
-            let credentials = Credentials::decode(credentials.as_bytes()).unwrap();
+            let credentials = Credentials::decode(credentials.as_bytes(), ReadContext::ANYONE).unwrap();
             Loaded { record: Record::new(credentials, state.clone()).unwrap(), hold: *version }
         }))
     }

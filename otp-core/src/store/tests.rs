@@ -5,7 +5,8 @@ use super::memory::{MemoryStore, Version};
 use super::*;
 use crate::codes::attempt::Attempt;
 use crate::decision::verify::{Accepted, Factor, Limits, Refusal, Verdict, decide};
-use crate::record::{DeviceId, Lock};
+use crate::record::id::DeviceId;
+use crate::record::state::Lock;
 use crate::testing::fixtures::{
     LIMITS, NOW, REPLAYED, STEP, alice, by_phone, enrolled_anew, phone, record, recovery, right, shown, token, wrong,
     wrong_for_the,
@@ -118,10 +119,10 @@ fn a_code_of_the_old_seed_is_wrong_once_the_new_one_is_in_force() {
     store.before_next_write(|store| {
         change(store, &alice(), |old| {
             let new = enrolled_anew(old.unwrap(), 2);
-            let credentials = crate::record::Credentials { devices: vec![phone(3)], ..new.credentials };
+            let credentials = crate::record::credentials::Credentials { devices: vec![phone(3)], ..new.credentials };
             let mut state = State::new(credentials.enrolment);
             state.marks.insert(DeviceId(3), 0);
-            (Next::Record(Box::new(Record { credentials, state })), ())
+            (Change::Record(Box::new(Record { credentials, state })), ())
         })
         .unwrap();
     });
@@ -132,7 +133,7 @@ fn a_code_of_the_old_seed_is_wrong_once_the_new_one_is_in_force() {
 #[test]
 fn a_code_is_worth_nothing_once_the_record_is_removed() {
     let store = enrolled();
-    store.before_next_write(|store| change(store, &alice(), |_| (Next::Nothing, ())).unwrap());
+    store.before_next_write(|store| change(store, &alice(), |_| (Change::Nothing, ())).unwrap());
     assert_eq!(login(&store, &right()), Verdict::Refused(Refusal::NotEnrolled));
     assert!(store.load(&alice()).unwrap().is_none());
 }
@@ -145,7 +146,7 @@ fn a_change_of_credentials_keeps_what_a_login_wrote_meanwhile() {
         let old = old.unwrap();
         let mut new = enrolled_anew(old, 2);
         new.state.marks.clone_from(&old.state.marks);
-        (Next::Record(Box::new(new)), old.state.marks[&DeviceId(1)])
+        (Change::Record(Box::new(new)), old.state.marks[&DeviceId(1)])
     });
     assert_eq!(marks.unwrap(), STEP + 1);
     assert_eq!(login(&store, &right()), REPLAYED);
@@ -156,8 +157,8 @@ fn of_two_first_enrolments_the_second_sees_the_first() {
     let store = MemoryStore::default();
     let enrol = |store: &MemoryStore| {
         change(store, &alice(), |found| match found {
-            Some(_) => (Next::Keep, false),
-            None => (Next::Record(Box::new(record(vec![phone(1)]))), true),
+            Some(_) => (Change::Keep, false),
+            None => (Change::Record(Box::new(record(vec![phone(1)]))), true),
         })
         .unwrap()
     };
@@ -167,7 +168,7 @@ fn of_two_first_enrolments_the_second_sees_the_first() {
 }
 
 fn unlock(store: &impl Store) {
-    change(store, &alice(), |found| (Next::State(found.unwrap().unlocked()), ())).unwrap();
+    change(store, &alice(), |found| (Change::State(found.unwrap().unlocked()), ())).unwrap();
 }
 
 #[test]
@@ -249,7 +250,7 @@ fn no_answer_is_handed_out_before_it_is_durable() {
     let answer = update(&store, &alice(), |record| decide(&LIMITS, record, &right(), NOW));
     assert!(matches!(answer, Err(StoreError::Busy)));
     assert_eq!(store.swaps.get(), 1);
-    let answer = change(&store, &alice(), |found| (Next::State(found.unwrap().unlocked()), "unlocked"));
+    let answer = change(&store, &alice(), |found| (Change::State(found.unwrap().unlocked()), "unlocked"));
     assert!(matches!(answer, Err(StoreError::Busy)));
 }
 
@@ -264,8 +265,8 @@ fn who_loses_every_race_gives_up_without_an_answer() {
 #[test]
 fn a_change_of_nothing_changes_nothing() {
     let store = enrolled();
-    assert_eq!(change(&store, &alice(), |_| (Next::Keep, 1)).unwrap(), 1);
+    assert_eq!(change(&store, &alice(), |_| (Change::Keep, 1)).unwrap(), 1);
     let nobody = MemoryStore::default();
-    assert_eq!(change(&nobody, &alice(), |_| (Next::Nothing, 2)).unwrap(), 2);
+    assert_eq!(change(&nobody, &alice(), |_| (Change::Nothing, 2)).unwrap(), 2);
     assert_eq!((store.writes(), nobody.writes()), (1, 0));
 }

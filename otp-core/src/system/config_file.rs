@@ -1,4 +1,4 @@
-//! This machine: where its configuration is, who its users are, where their records lie.
+//! The configuration file: trusted, read, and what follows from it.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -6,24 +6,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use nix::unistd::{Gid, Group, Uid, User};
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
+use crate::config::error::ConfigError;
 use crate::error::Error;
-use crate::store::FileStore;
-use crate::value::user::{Account, UserName};
-
-/// Where the configuration is. The helper reads no other.
-pub const CONFIG: &str = match option_env!("PAM_OTP_CONFIG") {
-    Some(path) => path,
-    None => "/etc/pam_otp/pam_otp.toml",
-};
-
-/// Where the set-group-ID helper is.
-pub const HELPER: &str = match option_env!("PAM_OTP_HELPER") {
-    Some(path) => path,
-    None => "/usr/local/libexec/pam_otp/otp-helper",
-};
+use crate::store::files::open::FileStore;
 
 /// Larger than any configuration a person writes.
 const LARGEST_CONFIG: u64 = 1 << 20;
@@ -75,51 +62,4 @@ impl Site {
 pub fn host_name() -> String {
     let name = nix::sys::utsname::uname().ok().and_then(|uname| Some(uname.nodename().to_str()?.replace(':', "-")));
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".into())
-}
-
-/// Random bytes from the kernel.
-pub fn entropy(buffer: &mut [u8]) -> Result<(), Error> {
-    getrandom::fill(buffer).map_err(|_| Error::Entropy)
-}
-
-/// The account of a login name, as the name service spells it.
-pub fn account(name: &str) -> Result<Option<Account>, Error> {
-    account_if(name, |_| true)
-}
-
-/// The same, if what else the name service says of it is as wanted.
-pub fn account_if(name: &str, wanted: impl FnOnce(&User) -> bool) -> Result<Option<Account>, Error> {
-    if UserName::parse(name).is_none() {
-        return Ok(None);
-    }
-    let answer = User::from_name(name).map(|user| user.filter(wanted));
-    found(answer, || format!("the user {name:?}"))
-}
-
-/// The account of a numeric user id.
-pub fn account_of(uid: u32) -> Result<Option<Account>, Error> {
-    found(User::from_uid(Uid::from_raw(uid)), || format!("the user id {uid}"))
-}
-
-fn found(answer: nix::Result<Option<User>>, subject: impl Fn() -> String) -> Result<Option<Account>, Error> {
-    let user = answer.map_err(|errno| Error::Names { subject: subject(), errno })?;
-    user.map(|user| match UserName::parse(&user.name) {
-        Some(name) => Ok(Account { name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }),
-        None => Err(Error::Names { subject: subject(), errno: nix::errno::Errno::EINVAL }),
-    })
-    .transpose()
-}
-
-/// Whether an account is in a group, by primary or supplementary membership.
-pub fn is_member(account: &Account, group: &str) -> Result<bool, Error> {
-    let subject = || format!("the group {group:?}");
-    let found = Group::from_name(group).map_err(|errno| Error::Names { subject: subject(), errno })?;
-    let wanted = found.ok_or_else(|| Error::UnknownGroup(group.to_owned()))?.gid;
-    if wanted == Gid::from_raw(account.gid) {
-        return Ok(true);
-    }
-    let refuse = |errno| Error::Names { subject: format!("the groups of {:?}", account.name.as_str()), errno };
-    let name = std::ffi::CString::new(account.name.as_str()).map_err(|_| refuse(nix::errno::Errno::EINVAL))?;
-    let groups = nix::unistd::getgrouplist(&name, Gid::from_raw(account.gid)).map_err(refuse)?;
-    Ok(groups.contains(&wanted))
 }

@@ -13,7 +13,10 @@ use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period};
 use crate::codes::recovery::{RecoveryCode, RecoverySet};
 use crate::config::Config;
 use crate::decision::verify::{Accepted, Factor, Limits, LockFor, Refusal, Verdict};
-use crate::record::{Credentials, Device, DeviceId, DeviceName, EnrolmentId, Kind, Record, Requirement, State};
+use crate::record::Record;
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Requirement};
+use crate::record::id::{DeviceId, EnrolmentId};
+use crate::record::state::State;
 use crate::system::config_file::Site;
 use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
@@ -141,13 +144,6 @@ pub(crate) fn record(devices: Vec<Device>) -> Record {
     state.marks = devices.iter().map(|device| (device.id, 0)).collect();
     let (requirement, recovery) = (Requirement::Policy, Some(ten_codes()));
     Record::new(Credentials { user, uid, enrolment, requirement, devices, recovery }, state).unwrap()
-}
-
-/// The file of somebody's credentials as the first version wrote it, which had no counts.
-pub(crate) fn of_version_1(text: &str) -> String {
-    let new = ["recovery_codes = ", "devices = "];
-    let lines = text.lines().filter(|line| !new.iter().any(|key| line.starts_with(key)));
-    lines.map(|line| format!("{line}\n")).collect::<String>().replacen("version = 2", "version = 1", 1)
 }
 
 /// The same record as of another enrolment, in which nothing happened yet.

@@ -1,5 +1,6 @@
 //! Everybody who can log in, as the name service lists them.
 
+use otp_core::system::accounts::{account_if, is_member};
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -10,7 +11,6 @@ use std::thread::{self, JoinHandle};
 
 use nix::unistd::{Group, User};
 use otp_core::error::Error;
-use otp_core::system::config_file;
 use otp_core::value::user::Account;
 
 use crate::error::CliError;
@@ -100,7 +100,7 @@ pub(super) fn of_group(name: &str, output: &Output) -> Result<Vec<Account>, CliE
     let group = group.ok_or_else(|| CliError::NoSuchGroup(name.to_owned()))?;
     let mut members: Vec<Account> = Vec::new();
     for account in all(output)? {
-        if config_file::is_member(&account, name)? {
+        if is_member(&account, name)? {
             members.push(account);
         }
     }
@@ -113,7 +113,7 @@ pub(super) fn of_group(name: &str, output: &Output) -> Result<Vec<Account>, CliE
 
 /// The account of a name, if somebody can log in with it: root's or a person's, unless its shell lets nobody in.
 pub(super) fn person(name: &str) -> Result<Option<Account>, Error> {
-    config_file::account_if(name, |user: &User| {
+    account_if(name, |user: &User| {
         let shell = user.shell.file_name().unwrap_or_default();
         is_person(user.uid.as_raw()) && shell != "nologin" && shell != "false"
     })

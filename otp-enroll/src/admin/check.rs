@@ -1,11 +1,12 @@
 //! Whether the configuration can be used, and what it needs is there.
 
+use otp_core::config::paths;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::{Group, User};
-use otp_core::system::config_file::{self, Site};
+use otp_core::system::config_file::Site;
 use serde::Serialize;
 
 use crate::cli::Common;
@@ -70,7 +71,7 @@ fn out_of_reach(site: &Site, state: &Metadata) -> Vec<String> {
         wrong(&site.config.state_directory, state, 0o1730);
     }
     // The helper reads no other configuration than this one.
-    let configuration = fs::canonicalize(&site.path).ok().filter(|_| site.path == Path::new(config_file::CONFIG));
+    let configuration = fs::canonicalize(&site.path).ok().filter(|_| site.path == Path::new(paths::CONFIG));
     for (place, everybody, group, wanted) in [
         (configuration.as_deref().and_then(Path::parent), 0o001, 0o010, 0o0755),
         (configuration.as_deref(), 0o004, 0o040, 0o0644),
@@ -88,7 +89,7 @@ fn out_of_reach(site: &Site, state: &Metadata) -> Vec<String> {
 
 /// Without the helper root can still log in with codes; users cannot set anything up.
 fn helper_fault(records: &Path, state: Option<&Metadata>) -> Option<String> {
-    let helper = config_file::HELPER;
+    let helper = paths::HELPER;
     let metadata = match fs::symlink_metadata(helper) {
         Ok(metadata) => metadata,
         Err(error) => return Some(format!("{helper}: {error}")),

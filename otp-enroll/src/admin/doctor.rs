@@ -12,10 +12,10 @@ mod stack;
 use std::path::Path;
 use std::process::Command;
 
-use otp_core::decision::policy::Place;
 use otp_core::error::Error;
-use otp_core::store::FileStore;
+use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
@@ -144,7 +144,7 @@ fn refused(
     findings: &mut Vec<Finding>,
 ) -> Result<(), CliError> {
     let now = UnixTime::now();
-    let places: Vec<Place> = guarded.iter().map(|guarded| guarded.login()).collect();
+    let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
     let mut refused: Vec<Vec<String>> = places.iter().map(|_| Vec::new()).collect();
     let mut unusable = Vec::new();
     let names = if guarded.is_empty() { Vec::new() } else { Names::ask()?.answer(output)? };

@@ -1,11 +1,12 @@
 //! Which rule decides about a login, and what that login would look like: asked of the functions that the module asks.
 
-use otp_core::decision::policy::{Place, Ruling, Source};
+use otp_core::decision::policy::{Ruling, Source};
 use otp_core::error::Error;
 use otp_core::record::Record;
 use otp_core::service::authority::{self, Demand};
-use otp_core::store::FileStore;
+use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 use serde::Serialize;
@@ -41,7 +42,7 @@ pub(super) fn foresee(
     site: &Site,
     account: &Account,
     record: Option<&Record>,
-    place: &Place,
+    place: &LoginContext,
     now: UnixTime,
 ) -> Result<Foreseen, Error> {
     let (ruling, demand) = authority::foresee(site, account, record, place, now)?;
@@ -90,7 +91,7 @@ pub(super) fn explain(
     site: &Site,
     store: &FileStore,
     account: &Account,
-    place: &Place,
+    place: &LoginContext,
     output: &Output,
 ) -> Result<(), CliError> {
     let record = store.read(account).map_err(Error::from)?;

@@ -5,6 +5,8 @@ mod seed_file;
 mod source;
 mod workers;
 
+use otp_core::system::accounts::account;
+use otp_core::system::random;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,8 +15,8 @@ use otp_core::audit::Event;
 use otp_core::decision::import::{Import, Outcome};
 use otp_core::error::Error;
 use otp_core::service::enrollment::new_enrolment;
-use otp_core::store::{FileStore, change};
-use otp_core::system::config_file;
+use otp_core::store::change;
+use otp_core::store::files::open::FileStore;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
@@ -106,9 +108,9 @@ fn enroll(people: &impl People, asked: &Asked<'_>, store: &FileStore, output: &O
 
 /// Enrolls one user, whole or not at all.
 fn one(people: &impl People, place: usize, asked: &Asked<'_>, store: &FileStore) -> Result<Answer, Error> {
-    let Some(account) = config_file::account(people.name(place))? else { return Ok(Answer::NoSuchUser) };
+    let Some(account) = account(people.name(place))? else { return Ok(Answer::NoSuchUser) };
     let import = Import::new(people.devices(place), asked.replace, UnixTime::now());
-    let enrollment = new_enrolment(config_file::entropy)?;
+    let enrollment = new_enrolment(random::entropy)?;
     if asked.dry_run {
         let record = store.read(&account)?;
         return Ok(Answer::Done(import.into_record(&account, record.as_ref(), enrollment).1));

@@ -1,11 +1,12 @@
 //! Who has a second factor, and who has none.
 
-use otp_core::decision::policy::Place;
 use otp_core::error::Error;
 use otp_core::protocol::request::Status;
 use otp_core::record::Record;
-use otp_core::store::FileStore;
-use otp_core::system::config_file::{self, Site};
+use otp_core::store::files::open::FileStore;
+use otp_core::system::accounts::account;
+use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
@@ -77,7 +78,7 @@ pub(super) fn stems(store: &FileStore, output: &Output) -> Result<Vec<String>, C
 
 /// A record and whose it is.
 pub(super) fn read_of(store: &FileStore, stem: &str) -> Result<(Account, Option<Record>), Error> {
-    store.read_of(stem, |user| config_file::account(user.as_str())?.ok_or_else(|| Error::NoAccount(user.to_string())))
+    store.read_of(stem, |user| account(user.as_str())?.ok_or_else(|| Error::NoAccount(user.to_string())))
 }
 
 fn widest(names: &[String]) -> usize {
@@ -103,7 +104,8 @@ pub(super) fn without_device(
     seen: &[String],
     output: &Output,
 ) -> Result<(), CliError> {
-    let (place, enforced) = (Place { service: service.to_owned(), ..Place::default() }, site.config.enforce);
+    let (place, enforced) =
+        (LoginContext { service: service.to_owned(), ..LoginContext::default() }, site.config.enforce);
     let now = UnixTime::now();
     let names = names.answer(output)?;
     let width = widest(&names);
@@ -146,7 +148,7 @@ fn outcome(
     site: &Site,
     store: &FileStore,
     account: &Account,
-    place: &Place,
+    place: &LoginContext,
     now: UnixTime,
 ) -> Result<Option<Outcome>, Error> {
     let record = store.read(account)?;

@@ -1,8 +1,9 @@
 //! What a rollout (`enforce = false`) has shown: who would have been refused, and why.
 
 use otp_core::error::Error;
-use otp_core::record::{Record, Unenforced};
-use otp_core::store::FileStore;
+use otp_core::record::Record;
+use otp_core::record::state::Unenforced;
+use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::user::Account;
 use serde::Serialize;

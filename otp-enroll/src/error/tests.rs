@@ -1,6 +1,7 @@
 use otp_core::value::time::UnixTime;
 
 use super::*;
+use otp_core::config::paths;
 
 const NOT_ALLOWED: &str = "permission denied";
 const CHANGED: &str = "somebody else changed this second factor meanwhile";
@@ -15,7 +16,7 @@ type Told = (CliError, &'static str, Option<&'static str>, u8);
 #[track_caller]
 fn assert_told<const N: usize>(errors: [Told; N]) {
     for (error, text, hint, code) in errors {
-        let text = text.replace("WHY", NOT_ALLOWED).replace("HELPER", otp_core::system::config_file::HELPER);
+        let text = text.replace("WHY", NOT_ALLOWED).replace("HELPER", paths::HELPER);
         assert_eq!((error.to_string(), error.hint().as_deref()), (text, hint));
         assert_eq!(error.exit_code(), code, "{error}");
     }

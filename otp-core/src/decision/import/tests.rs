@@ -25,7 +25,7 @@ fn replacing(devices: Vec<Imported>) -> Import {
 
 /// The record that an import into this one makes.
 fn made(import: &Import, before: Option<&Record>, expected: Outcome) -> Record {
-    let (Next::Record(made), outcome) = import.into_record(&alice(), before, NEW) else { panic!("no record") };
+    let (Change::Record(made), outcome) = import.into_record(&alice(), before, NEW) else { panic!("no record") };
     assert_eq!(outcome, expected);
     assert_eq!((made.credentials.enrolment, made.state.enrolment), (NEW, NEW));
     Record::new(made.credentials, made.state).unwrap()
@@ -117,7 +117,7 @@ fn whoever_has_other_devices_keeps_them() {
         let import = import(devices.iter().map(|device| told(device, 9)).collect());
         for before in [record(vec![phone(1)]), record(vec![phone(1), phone(7)])] {
             let (next, outcome) = import.into_record(&alice(), Some(&before), NEW);
-            assert!(matches!(next, Next::Keep));
+            assert!(matches!(next, Change::Keep));
             assert_eq!(outcome, Outcome::HasOthers);
         }
     }
@@ -129,7 +129,7 @@ fn what_was_imported_stays_as_it_is_also_where_others_would_be_replaced() {
     let mut before = made(&import(false), None, Outcome::Imported);
     for replace in [false, true] {
         let (next, outcome) = import(replace).into_record(&alice(), Some(&before), NEW);
-        assert!(matches!(next, Next::Keep));
+        assert!(matches!(next, Change::Keep));
         assert_eq!(outcome, Outcome::Already);
     }
     // Here it has gone further than the file.
@@ -142,7 +142,7 @@ fn codes_that_the_other_module_has_accepted_since_are_spent_by_importing_again()
     let again = import(vec![told(&token(1), 9), with_last(&phone(2), STEP + 3)]);
     let mut before = made(&import(vec![told(&token(1), 7), told(&phone(2), 0)]), None, Outcome::Imported);
     before.state.failures = 2;
-    let (Next::State(state), Outcome::CaughtUp) = again.into_record(&alice(), Some(&before), NEW) else {
+    let (Change::State(state), Outcome::CaughtUp) = again.into_record(&alice(), Some(&before), NEW) else {
         panic!("not caught up")
     };
     assert_eq!(state.marks, [(DeviceId(1), 9), (DeviceId(2), STEP + 4)].into());
@@ -168,6 +168,6 @@ fn a_record_has_one_to_eight_devices() {
         let import = import((0..count).map(|id| told(&phone(id), 0)).collect());
         let (next, outcome) = import.into_record(&alice(), None, NEW);
         assert_eq!(outcome, expected, "{count}");
-        assert_eq!(matches!(next, Next::Keep), expected == Outcome::Unfit, "{count}");
+        assert_eq!(matches!(next, Change::Keep), expected == Outcome::Unfit, "{count}");
     }
 }

@@ -18,12 +18,12 @@ fn rule(conditions: &str) -> Policy {
     policy(&format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\""))
 }
 
-fn ssh() -> Place {
-    Place { service: "sshd".into(), rhost: Some("192.0.2.7".into()), tty: Some("ssh".into()), nullok: false }
+fn ssh() -> LoginContext {
+    LoginContext { service: "sshd".into(), rhost: Some("192.0.2.7".into()), tty: Some("ssh".into()), nullok: false }
 }
 
 /// What is asked of alice, who is in the group wheel and in no other.
-fn asked(policy: &Policy, place: &Place) -> (SecondFactor, Source) {
+fn asked(policy: &Policy, place: &LoginContext) -> (SecondFactor, Source) {
     let member = |group: &str| Ok::<_, ()>(group == "wheel");
     let ruling = policy.ruling("alice", Requirement::Policy, place, NOW, member).unwrap();
     (ruling.second_factor, ruling.source)
@@ -65,7 +65,7 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
 
 #[test]
 fn a_condition_on_what_the_host_did_not_name_does_not_match() {
-    let nowhere = Place { service: String::new(), rhost: None, tty: None, nullok: false };
+    let nowhere = LoginContext { service: String::new(), rhost: None, tty: None, nullok: false };
     for condition in ["service = \"sshd\"", "network = \"0.0.0.0/0\"", "network = \"::/0\"", "tty = \"ssh\""] {
         assert_eq!(asked(&rule(condition), &nowhere), BY_DEFAULT, "{condition}");
     }
@@ -109,7 +109,7 @@ fn the_first_rule_that_matches_decides() {
         "#,
     );
     assert_eq!(asked(&policy, &ssh()), (Optional, Source::Rule(2)));
-    let elsewhere = Place { rhost: Some("203.0.113.9".into()), ..ssh() };
+    let elsewhere = LoginContext { rhost: Some("203.0.113.9".into()), ..ssh() };
     assert_eq!(asked(&policy, &elsewhere), (Skip, Source::Rule(3)));
 }
 
@@ -152,7 +152,7 @@ fn an_address_is_in_its_network_however_it_is_written() {
 
 #[test]
 fn a_place_has_an_address_where_the_host_reported_one() {
-    let from = |rhost: Option<&str>| Place { rhost: rhost.map(str::to_owned), ..ssh() }.address();
+    let from = |rhost: Option<&str>| LoginContext { rhost: rhost.map(str::to_owned), ..ssh() }.address();
     assert_eq!(from(Some("192.0.2.7")).map(|address| address.to_string()).as_deref(), Some("192.0.2.7"));
     assert_eq!(from(Some("host.example.org")), None);
     assert_eq!(from(None), None);
@@ -263,7 +263,7 @@ fn what_was_required_of_the_user_comes_before_everything() {
     let policy = policy("[[policy.rule]]\ngroup = \"gone\"\nsecond_factor = \"skip\"");
     let nobody_asks = |_: &str| -> Result<bool, ()> { panic!("no group needs to be looked up") };
     for nullok in [false, true] {
-        let place = Place { nullok, ..ssh() };
+        let place = LoginContext { nullok, ..ssh() };
         for (personal, expected) in [(Requirement::Required, Required), (Requirement::Optional, Optional)] {
             let decided = policy.ruling("alice", personal, &place, NOW, nobody_asks);
             let expected = Ruling { second_factor: expected, source: Source::Personal, required_from: None };
@@ -276,7 +276,7 @@ fn what_was_required_of_the_user_comes_before_everything() {
 fn nullok_stands_for_the_rules_of_its_line() {
     let policy =
         policy("[policy]\nsecond_factor = \"required\"\n[[policy.rule]]\nuser = \"alice\"\nsecond_factor = \"skip\"");
-    assert_eq!(asked(&policy, &Place { nullok: true, ..ssh() }), (Optional, Source::Nullok));
+    assert_eq!(asked(&policy, &LoginContext { nullok: true, ..ssh() }), (Optional, Source::Nullok));
 }
 
 #[test]
@@ -312,9 +312,10 @@ fn before_its_date_a_requirement_is_optional_and_says_so() {
         required_from = 2027-01-31
         "#,
     );
-    let login = Place { service: "login".into(), ..ssh() };
-    let holds =
-        |place: &Place, now| policy.ruling("alice", Requirement::Policy, place, now, |_| Ok::<_, ()>(false)).unwrap();
+    let login = LoginContext { service: "login".into(), ..ssh() };
+    let holds = |place: &LoginContext, now| {
+        policy.ruling("alice", Requirement::Policy, place, now, |_| Ok::<_, ()>(false)).unwrap()
+    };
     let (january, february) = (UnixTime::midnight(2027, 1, 31).unwrap(), UnixTime::midnight(2027, 2, 1).unwrap());
     for (place, source, from, then) in
         [(&ssh(), Source::Rule(1), january, Required), (&login, Source::Default, february, Enroll)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::{Credentials, Requirement};
+use crate::record::credentials::{Credentials, Requirement};
 use crate::testing::fixtures::{
     EQUAL_CODES, LIMITS, NOW, STEP, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token, typed,
     wrong, wrong_for_the,

@@ -1,12 +1,11 @@
 //! What is kept of a login beyond the decision: an address, and what would have been refused.
 
-use std::fs;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::store::Swap;
-use crate::testing::fixtures::{NOW, STEP, alice, digits_of, of_version_1, phone, record, site};
+use crate::testing::fixtures::{NOW, STEP, alice, digits_of, phone, record, site};
 
 /// A site where alice has these devices.
 struct Here {
@@ -36,8 +35,8 @@ impl Here {
     }
 }
 
-fn from(rhost: Option<&str>) -> Place {
-    Place { rhost: rhost.map(str::to_owned), ..Place::default() }
+fn from(rhost: Option<&str>) -> LoginContext {
+    LoginContext { rhost: rhost.map(str::to_owned), ..LoginContext::default() }
 }
 
 fn right() -> String {
@@ -113,16 +112,4 @@ fn who_has_no_device_is_met_as_the_policy_says() {
     let policies = ["required", "enroll", "optional", "skip"];
     assert_eq!(policies.map(|policy| met(policy, 0)), ["asked", "set up", "let in", "let in"]);
     assert_eq!(policies.map(|policy| met(policy, 1)), ["asked", "asked", "asked", "let in"]);
-}
-
-#[test]
-fn of_version_1_the_state_tells_whether_there_was_a_device() {
-    let here = Here::new("[policy]\nsecond_factor = \"optional\"", 1);
-    let file = here.site.config.state_directory.join("alice.toml");
-    let text = of_version_1(&fs::read_to_string(&file).unwrap());
-    fs::write(&file, &text).unwrap();
-    assert_eq!(here.demand(HOME, NOW), Demand::Code);
-    fs::write(&file, text.split_once("\n[[device]]").unwrap().0).unwrap();
-    let alice = LocalAuthority::for_account(&here.site, alice()).unwrap();
-    assert!(matches!(alice.demand(&from(HOME), NOW), Err(Error::Store(_))));
 }

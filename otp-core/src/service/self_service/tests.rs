@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 
 use super::*;
-use crate::decision::policy::{Place, Ruling, SecondFactor, Source};
+use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor};
-use crate::record::DeviceId;
+use crate::record::id::DeviceId;
 use crate::store::{Store, Swap};
 use crate::testing::fixtures::{NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
+use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
 
 /// Never the same bytes twice.
@@ -49,7 +50,7 @@ impl Desk {
     }
 
     /// Changes what is stored, as somebody else may.
-    fn meanwhile(&self, change_it: impl Fn(Option<&Record>) -> Next) {
+    fn meanwhile(&self, change_it: impl Fn(Option<&Record>) -> Change) {
         change(&self.site.store().unwrap(), &alice(), |record| (change_it(record), ())).unwrap();
     }
 
@@ -346,7 +347,7 @@ fn a_requirement_outlives_every_enrolment() {
 
 #[test]
 fn an_offer_is_void_once_somebody_else_changed_the_credentials() {
-    let enrolled_by_somebody = |_: Option<&Record>| Next::Record(Box::new(record(vec![phone(7)])));
+    let enrolled_by_somebody = |_: Option<&Record>| Change::Record(Box::new(record(vec![phone(7)])));
     let desk = Desk::new("");
     desk.serve(|service| {
         let offer = service.answer(Request::Enrol { proof: None }, NOW);
@@ -357,10 +358,10 @@ fn an_offer_is_void_once_somebody_else_changed_the_credentials() {
     assert_eq!(desk.stored().unwrap().credentials.devices[0].id, DeviceId(7));
 
     let renewed =
-        |record: Option<&Record>| Next::Record(Box::new(crate::testing::fixtures::enrolled_anew(record.unwrap(), 9)));
-    let removed = |_: Option<&Record>| Next::Nothing;
-    type Change = fn(Option<&Record>) -> Next;
-    for changed in [renewed as Change, removed] {
+        |record: Option<&Record>| Change::Record(Box::new(crate::testing::fixtures::enrolled_anew(record.unwrap(), 9)));
+    let removed = |_: Option<&Record>| Change::Nothing;
+    type Step = fn(Option<&Record>) -> Change;
+    for changed in [renewed as Step, removed] {
         let desk = Desk::with_alice();
         desk.serve(|service| {
             let offer = service.answer(Request::Enrol { proof: Some(code()) }, NOW);
@@ -497,7 +498,7 @@ fn a_login_may_be_asked_about_and_verified() {
         "[policy]\nsecond_factor = \"skip\"\n[[policy.rule]]\nservice = \"sshd\"\nsecond_factor = \"optional\"",
     );
     let demand = |service: &str| {
-        let place = Place { service: service.into(), ..Place::default() };
+        let place = LoginContext { service: service.into(), ..LoginContext::default() };
         let Reply::Login(words) = desk.answer(Request::Demand(place)) else { panic!("no answer") };
         Demand::read(&words).unwrap()
     };
@@ -517,7 +518,9 @@ fn a_login_may_be_asked_about_and_verified() {
 #[test]
 fn a_rule_whose_group_does_not_exist_is_a_failure_and_not_a_way_in() {
     let desk = Desk::new("[[policy.rule]]\ngroup = \"no-such-group\"\nsecond_factor = \"required\"");
-    let Reply::Failed { error, hint } = desk.answer(Request::Demand(Place::default())) else { panic!("an answer") };
+    let Reply::Failed { error, hint } = desk.answer(Request::Demand(LoginContext::default())) else {
+        panic!("an answer")
+    };
     assert_eq!(error, "a policy rule names the group no-such-group, which does not exist");
     assert_eq!(hint, "make the group or correct the rule; `otp-enroll admin check` finds such rules");
 }
@@ -535,7 +538,7 @@ fn where_the_records_cannot_be_reached_every_request_fails() {
         (Request::Test { proof: code() }, true),
         (Request::Forget {}, true),
         // The host logs them.
-        (Request::Demand(Place::default()), false),
+        (Request::Demand(LoginContext::default()), false),
         (Request::Verify { typed: code() }, false),
     ] {
         let Reply::Failed { error, hint } = desk.answer(request) else { panic!("an answer") };

@@ -7,9 +7,10 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, RenameFlags, renameat2};
 use nix::unistd::geteuid;
 
-use super::open::Releasing;
-use super::slots::BLANK;
-use super::{FileStore, Names, StoreError};
+use crate::store::error::StoreError;
+use crate::store::files::file_names::Names;
+use crate::store::files::open::{FileStore, Releasing};
+use crate::store::files::slots::BLANK;
 use crate::value::user::Account;
 
 impl FileStore {

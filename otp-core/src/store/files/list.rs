@@ -4,9 +4,12 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 
-use super::{FileStore, Names};
-use crate::record::{Credentials, Record};
-use crate::store::StoreError;
+use crate::record::Record;
+use crate::record::credentials::Credentials;
+use crate::record::credentials_toml::ReadContext;
+use crate::store::error::StoreError;
+use crate::store::files::file_names::Names;
+use crate::store::files::open::FileStore;
 use crate::value::user::{Account, UserName};
 
 impl FileStore {
@@ -34,7 +37,8 @@ impl FileStore {
         let name = format!("{stem}.toml");
         let gone = || self.failed("open", &name, Errno::ENOENT);
         let (file, metadata) = self.open_trusted(&name, None)?.ok_or_else(gone)?;
-        let credentials = self.read_credentials(&file, metadata.len(), &name, Credentials::decode)?;
+        let decode = |bytes: &[u8]| Credentials::decode(bytes, ReadContext::ANYONE);
+        let credentials = self.read_credentials(&file, metadata.len(), &name, decode)?;
         let account = account(&credentials.user)?;
         let names = Names::of(&account);
         if names.credentials == name

@@ -1,8 +1,11 @@
-//! Opening what can be trusted, waiting for the lock, and giving it back.
+//! The state directory: opening what can be trusted, waiting for the lock, and giving it back.
 
 use std::fs::{File, Metadata, TryLockError};
+use std::io;
 use std::ops::Deref;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -10,8 +13,13 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 
-use super::FileStore;
-use crate::store::StoreError;
+use crate::record::credentials::Credentials;
+use crate::record::credentials_toml::ReadContext;
+use crate::record::error::Damage;
+use crate::store::error::StoreError;
+use crate::store::files::file_names::Names;
+use crate::value::user::Account;
+use zeroize::Zeroizing;
 
 const NO_REGULAR_FILE: &str = "is not a regular file";
 
@@ -40,7 +48,43 @@ impl Drop for Releasing {
     }
 }
 
+/// Larger than any record this program writes.
+const LARGEST_CREDENTIALS: usize = 65_536;
+
+/// The state directory, open.
+pub struct FileStore {
+    pub(super) path: PathBuf,
+    pub(super) directory: OwnedFd,
+}
+
+/// A user's credentials, and the file that they were read from.
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) inode: u64,
+    pub(super) credentials: Credentials,
+}
+
 impl FileStore {
+    /// Opens the state directory, which must belong to root and be closed to everybody outside its group.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let directory = nix::fcntl::open(path, flags, Mode::empty()).map_err(|error| StoreError::System {
+            action: "open",
+            path: path.to_owned(),
+            error: error.into(),
+        })?;
+        let store = Self { path: path.to_owned(), directory };
+        let stat = nix::sys::stat::fstat(&store.directory).map_err(|error| store.failed("examine", "", error))?;
+        let group_writes_unprotected = stat.st_mode & 0o1020 == 0o020;
+        if stat.st_uid != 0 {
+            Err(store.untrusted("", format!("belongs to uid {}, not to root", stat.st_uid)))
+        } else if stat.st_mode & 0o007 != 0 || group_writes_unprotected {
+            Err(store.untrusted("", format!("has mode {:04o} and must have 1730", stat.st_mode & 0o7777)))
+        } else {
+            Ok(store)
+        }
+    }
+
     /// Opens one file without following links and without waiting for a writer; `None` only if there is none.
     pub(super) fn open_file(&self, name: &str, access: OFlag) -> Result<Option<File>, StoreError> {
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -99,5 +143,47 @@ impl FileStore {
             pause = pause.saturating_mul(2).min(Duration::from_millis(10));
         }
         Err(StoreError::Busy)
+    }
+
+    pub(super) fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Opened>, StoreError> {
+        let name = &names.credentials;
+        let Some((file, metadata)) = self.open_trusted(name, Some(account.uid))? else {
+            return Ok(None);
+        };
+        let decode = |bytes: &[u8]| Credentials::decode(bytes, ReadContext::of(account));
+        let credentials = self.read_credentials(&file, metadata.len(), name, decode)?;
+        Ok(Some(Opened { inode: metadata.ino(), file, credentials }))
+    }
+
+    pub(super) fn read_credentials<T>(
+        &self,
+        file: &File,
+        size: u64,
+        name: &str,
+        decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
+    ) -> Result<T, StoreError> {
+        let damaged = |damage| self.damaged(name, damage);
+        let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
+        let size = size.ok_or_else(|| damaged(Damage::Malformed("it is too large".into())))?;
+        let mut bytes = Zeroizing::new(vec![0; size]);
+        file.read_exact_at(&mut bytes, 0).map_err(|error| self.failed("read", name, error))?;
+        decode(&bytes).map_err(damaged)
+    }
+
+    pub(super) fn failed(&self, action: &'static str, name: &str, error: impl Into<io::Error>) -> StoreError {
+        StoreError::System { action, path: self.path.join(name), error: error.into() }
+    }
+
+    /// What is said of a change that was made and cannot be taken back.
+    pub(super) fn unflushed(&self, name: &str, error: io::Error) -> StoreError {
+        StoreError::Unflushed { path: self.path.join(name), error }
+    }
+
+    pub(super) fn untrusted(&self, name: &str, what: String) -> StoreError {
+        StoreError::Untrusted { path: self.path.join(name), what }
+    }
+
+    pub(super) fn damaged(&self, name: &str, damage: Damage) -> StoreError {
+        StoreError::Damaged { path: self.path.join(name), damage }
     }
 }

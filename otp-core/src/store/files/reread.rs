@@ -9,10 +9,15 @@ use std::os::unix::fs::MetadataExt;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstatat};
 
-use super::file_names::Names;
-use super::{FileStore, Held};
-use crate::record::{Credentials, Outline, Record, State};
-use crate::store::{Loaded, Store, StoreError, Swap};
+use crate::record::Record;
+use crate::record::credentials::{Credentials, Outline};
+use crate::record::credentials_toml::ReadContext;
+use crate::record::state::State;
+use crate::store::error::StoreError;
+use crate::store::files::file_names::Names;
+use crate::store::files::open::FileStore;
+use crate::store::files::write::Held;
+use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
 
 /// What was seen of a user's credentials, and their file.
@@ -42,7 +47,8 @@ impl FileStore {
         let Some((file, metadata)) = self.open_trusted(&name, Some(account.uid))? else {
             return Ok(None);
         };
-        let outline = self.read_credentials(&file, metadata.len(), &name, |bytes| Outline::decode(bytes, account))?;
+        let outline = self
+            .read_credentials(&file, metadata.len(), &name, |bytes| Outline::decode(bytes, ReadContext::of(account)))?;
         let identity = [metadata.dev(), metadata.ino(), metadata.nlink()];
         let rights = [metadata.mode(), metadata.uid()];
         Ok(Some(Seen { outline, file, size: metadata.len(), identity, rights }))
@@ -58,7 +64,7 @@ impl FileStore {
         let name = &names.credentials;
         let now = fstatat(&self.directory, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
         if now.is_ok_and(|now| seen.is(&now)) {
-            let decode = |bytes: &[u8]| Credentials::decode_of(bytes, account);
+            let decode = |bytes: &[u8]| Credentials::decode(bytes, ReadContext::of(account));
             return self.read_credentials(&seen.file, seen.size, name, decode).map(Some);
         }
         Ok(self.open_credentials(account, names)?.map(|opened| opened.credentials))

@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use crate::record::{EnrolmentId, SLOT_SIZE, Slot};
+use crate::record::id::EnrolmentId;
+use crate::record::state_slot::{SLOT_SIZE, Slot};
 
 /// Bytes of a state file.
 pub(super) const STATE_SIZE: usize = SLOT_SIZE * 2;

@@ -8,6 +8,7 @@ mod races;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -17,8 +18,12 @@ use super::slots::SECOND_SLOT;
 use super::*;
 use crate::codes::attempt::Attempt;
 use crate::decision::verify::{Refusal, Verdict, decide};
-use crate::record::{DeviceId, Requirement, Slot};
-use crate::store::{Next, change, update};
+use crate::record::change::Change;
+use crate::record::credentials::Requirement;
+use crate::record::id::DeviceId;
+use crate::record::state_slot::Slot;
+use crate::store::files::reread::Following;
+use crate::store::{change, update};
 use crate::testing::fixtures::{
     GROUP, LIMITS, NOW, REPLAYED, STEP, alice, by_phone, enrolled_anew, named, phone, record, recovery, right, shown,
     state_directory, wrong, wrong_for_the,
@@ -335,11 +340,11 @@ fn purging_removes_whatever_is_there() {
 #[test]
 fn a_change_can_remove_and_a_later_one_enrol() {
     let home = Home::enrolled();
-    change(&home.store, &alice(), |_| (Next::Nothing, ())).unwrap();
+    change(&home.store, &alice(), |_| (Change::Nothing, ())).unwrap();
     assert!(home.names().is_empty());
     change(&home.store, &alice(), |found| {
         assert!(found.is_none());
-        (Next::Record(Box::new(enrolled_anew(&record(vec![phone(1)]), 2))), ())
+        (Change::Record(Box::new(enrolled_anew(&record(vec![phone(1)]), 2))), ())
     })
     .unwrap();
     assert_eq!(home.login(&right()).unwrap(), by_phone());

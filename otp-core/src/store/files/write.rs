@@ -9,12 +9,25 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 
-use super::file_names::Names;
-use super::slots::SECOND_SLOT;
-use super::{FileStore, Held};
-use crate::record::{Damage, Slot, State};
-use crate::store::StoreError;
+use crate::record::error::Damage;
+use crate::record::state::State;
+use crate::record::state_slot::Slot;
+use crate::store::error::StoreError;
+use crate::store::files::file_names::Names;
+use crate::store::files::open::{FileStore, Releasing};
+use crate::store::files::slots::SECOND_SLOT;
 use crate::value::user::Account;
+
+/// The state of a record that was loaded, locked until this is dropped.
+pub struct Held {
+    pub(super) state: Releasing,
+    /// What the file is called.
+    pub(super) name: String,
+    /// The slot that the next state goes to.
+    pub(super) spare: usize,
+    /// The highest sequence number so far.
+    pub(super) sequence: u64,
+}
 
 impl FileStore {
     /// Overwrites the spare slot with the next state, and flushes it.

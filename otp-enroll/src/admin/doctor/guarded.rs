@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use otp_core::config::module_arguments::Arguments;
-use otp_core::decision::policy;
+use otp_core::value::login_context::LoginContext;
 
 use super::stack::Place;
 
@@ -25,9 +25,9 @@ impl Guarded {
     }
 
     /// A login by it, from nowhere in particular.
-    pub(super) fn login(&self) -> policy::Place {
+    pub(super) fn login(&self) -> LoginContext {
         let nullok = self.lines.iter().any(|(_, said)| said.nullok);
-        policy::Place { service: self.name.clone(), nullok, ..policy::Place::default() }
+        LoginContext { service: self.name.clone(), nullok, ..LoginContext::default() }
     }
 
     /// Whether one of its lines goes by this configuration.

@@ -79,7 +79,7 @@ fn a_code_released_amid_a_re_enrolment_is_good_at_most_once_and_never_for_the_ne
     for round in 0..30 {
         let home = Home::enrolled();
         let verdicts = all_but_one_log_in(&home, || {
-            let next = || Next::Record(Box::new(enrolled_anew(&record(vec![phone(3)]), 2 + round)));
+            let next = || Change::Record(Box::new(enrolled_anew(&record(vec![phone(3)]), 2 + round)));
             change(&home.store, &alice(), |_| (next(), ())).unwrap();
         });
         let accepted = count(&verdicts, |verdict| *verdict == by_phone());
@@ -101,7 +101,7 @@ fn a_code_released_amid_an_unlocking_is_good_at_most_once() {
         let home = Home::enrolled();
         (1..=6).for_each(|failures| assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(failures)));
         let verdicts = all_but_one_log_in(&home, || {
-            change(&home.store, &alice(), |found| (Next::State(found.unwrap().unlocked()), ())).unwrap();
+            change(&home.store, &alice(), |found| (Change::State(found.unwrap().unlocked()), ())).unwrap();
         });
         let accepted = count(&verdicts, |verdict| *verdict == by_phone());
         let replayed = count(&verdicts, |verdict| *verdict == REPLAYED);
@@ -144,8 +144,8 @@ fn who_reads_while_others_enrol_and_remove_reads_one_or_the_other_whole() {
             for round in 0..150 {
                 let round = u8::try_from(round).unwrap();
                 change(&home.store, &alice(), |_| {
-                    let next = Next::Record(Box::new(enrolled_anew(&record(vec![phone(1)]), round)));
-                    (if round % 5 == 4 { Next::Nothing } else { next }, ())
+                    let next = Change::Record(Box::new(enrolled_anew(&record(vec![phone(1)]), round)));
+                    (if round % 5 == 4 { Change::Nothing } else { next }, ())
                 })
                 .unwrap();
                 thread::sleep(Duration::from_millis(1)); // a lock is polled for: let the others have a turn

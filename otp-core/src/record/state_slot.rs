@@ -1,0 +1,171 @@
+//! State as text in a slot of fixed size, overwritten in place.
+
+use std::fmt::{self, Write as _};
+
+use sha2::{Digest, Sha256};
+
+use crate::record::id::{DeviceId, EnrolmentId};
+use crate::record::state::{Grace, Lock, State, Unenforced};
+use crate::value::network::Address;
+use crate::value::time::UnixTime;
+
+/// Bytes of one slot; a state file is two of them, one block of a disk.
+pub const SLOT_SIZE: usize = 2048;
+
+/// How each slot begins, up to its sequence number of 20 digits.
+const BEGINNING: &str = "pam_otp-state 1\nsequence ";
+
+/// A state with its place in the sequence of all states written for a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// One more than the slot before it.
+    pub sequence: u64,
+    /// What was written.
+    pub state: State,
+}
+
+impl Slot {
+    /// The slot as text, padded to [`SLOT_SIZE`]; `None` if it did not fit, which eight devices cannot make happen.
+    pub fn encode(&self) -> Option<[u8; SLOT_SIZE]> {
+        let mut text = String::with_capacity(SLOT_SIZE);
+        self.write(&mut text).ok()?;
+        let checksum = base16ct::lower::encode_string(&Sha256::digest(text.as_bytes()));
+        writeln!(text, "checksum {checksum}").ok()?;
+        let mut slot = [b' '; SLOT_SIZE];
+        slot.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        *slot.last_mut()? = b'\n';
+        Some(slot)
+    }
+
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let Self { sequence, state } = self;
+        writeln!(text, "{BEGINNING}{sequence:020}\nenrolment {}", state.enrolment)?;
+        match state.last_accepted {
+            Some(time) => writeln!(text, "last-accepted {}", time.0)?,
+            None => writeln!(text, "last-accepted never")?,
+        }
+        writeln!(text, "failures {}", state.failures)?;
+        match state.lock {
+            Lock::Open => writeln!(text, "lock open")?,
+            Lock::Until(time) => writeln!(text, "lock until {}", time.0)?,
+            Lock::UntilUnlocked => writeln!(text, "lock until-unlocked")?,
+        }
+        writeln!(text, "spent {:016b}", state.spent)?;
+        if let Some(Unenforced { at, why }) = &state.unenforced {
+            writeln!(text, "unenforced {} {why}", at.0)?;
+        }
+        for Grace { address, at } in &state.graces {
+            writeln!(text, "grace {address} {}", at.0)?;
+        }
+        for (device, mark) in &state.marks {
+            writeln!(text, "device {device} next {mark}")?;
+        }
+        Ok(())
+    }
+
+    /// The sequence number that a slot says it has, which is true if it can be decoded; 0 where it says none.
+    pub fn claimed_sequence(bytes: &[u8]) -> u64 {
+        let digits = bytes.strip_prefix(BEGINNING.as_bytes()).and_then(|rest| rest.first_chunk::<20>());
+        digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Reads a slot. Torn, damaged, or anything that [`Slot::encode`] would not write: `None`.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let slot = Self::read(std::str::from_utf8(bytes).ok()?)?;
+        // Writing it again must give the same bytes: that checks the checksum, the padding and every spelling at once.
+        (slot.encode()?.as_slice() == bytes).then_some(slot)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut lines = text.lines().map_while(|line| line.split_once(' ')).peekable();
+        let mut value = |wanted| lines.next_if(|(key, _)| *key == wanted).map(|(_, value)| value);
+        value("pam_otp-state").filter(|version| *version == "1")?;
+        let sequence = value("sequence")?.parse().ok()?;
+        let mut state = State::new(EnrolmentId::parse(value("enrolment")?)?);
+        state.last_accepted = match value("last-accepted")? {
+            "never" => None,
+            time => Some(UnixTime(time.parse().ok()?)),
+        };
+        state.failures = value("failures")?.parse().ok()?;
+        state.lock = match value("lock")? {
+            "open" => Lock::Open,
+            "until-unlocked" => Lock::UntilUnlocked,
+            time => Lock::Until(UnixTime(time.strip_prefix("until ")?.parse().ok()?)),
+        };
+        state.spent = u16::from_str_radix(value("spent")?, 2).ok()?;
+        if let Some((at, why)) = value("unenforced").and_then(|value| value.split_once(' ')) {
+            state.unenforced = Some(Unenforced { at: UnixTime(at.parse().ok()?), why: why.to_owned() });
+        }
+        while let Some((address, at)) = value("grace").and_then(|value| value.split_once(' ')) {
+            state.graces.push(Grace { address: Address::parse(address)?, at: UnixTime(at.parse().ok()?) });
+        }
+        while let Some((device, mark)) = value("device").and_then(|value| value.split_once(" next ")) {
+            state.marks.insert(DeviceId(device.parse().ok()?), mark.parse().ok()?);
+        }
+        Some(Self { sequence, state })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::id::MOST_DEVICES;
+    use crate::record::state::MOST_GRACES;
+
+    fn full() -> Slot {
+        let marks = (0..MOST_DEVICES).map(|n| (DeviceId(u8::MAX - u8::try_from(n).unwrap()), u64::MAX)).collect();
+        let state = State {
+            enrolment: EnrolmentId([0xcd; 16]),
+            marks,
+            failures: u32::MAX,
+            lock: Lock::Until(UnixTime(u64::MAX)),
+            spent: 0b11_1111_1111,
+            last_accepted: Some(UnixTime(u64::MAX)),
+            graces: vec![
+                Grace {
+                    address: Address::parse("2001:db8:1111:2222:3333:4444:5555:6666").unwrap(),
+                    at: UnixTime(u64::MAX)
+                };
+                MOST_GRACES
+            ],
+            unenforced: Some(Unenforced { at: UnixTime(u64::MAX), why: "not-enrolled".into() }),
+        };
+        Slot { sequence: u64::MAX, state }
+    }
+
+    #[test]
+    fn decoding_undoes_encoding_even_of_the_largest_state() {
+        let fresh = Slot { sequence: 1, state: State::new(EnrolmentId([1; 16])) };
+        let locked = Slot { state: State { lock: Lock::UntilUnlocked, ..fresh.state.clone() }, ..fresh };
+        for slot in [full(), locked, Slot { sequence: 1, state: State::new(EnrolmentId([1; 16])) }] {
+            let bytes = slot.encode().unwrap();
+            assert_eq!(Slot::decode(&bytes).as_ref(), Some(&slot));
+            assert_eq!(Slot::claimed_sequence(&bytes), slot.sequence);
+        }
+    }
+
+    #[test]
+    fn one_changed_byte_anywhere_makes_a_slot_unreadable() {
+        let good = full().encode().unwrap();
+        for place in 0..SLOT_SIZE {
+            let mut bad = good;
+            bad[place] ^= 1;
+            assert_eq!(Slot::decode(&bad), None, "byte {place}");
+        }
+        assert_eq!(Slot::decode(&good[..SLOT_SIZE - 1]), None);
+        assert_eq!(Slot::decode(&[]), None);
+    }
+
+    #[test]
+    fn a_slot_torn_between_two_states_is_unreadable() {
+        let old = full().encode().unwrap();
+        let mut newer = full();
+        newer.state.failures = 3;
+        newer.sequence = 7;
+        let new = newer.encode().unwrap();
+        for cut in 1..SLOT_SIZE {
+            let torn = [&new[..cut], &old[cut..]].concat();
+            assert!(torn == new || torn == old || Slot::decode(&torn).is_none(), "cut at {cut}");
+        }
+    }
+}

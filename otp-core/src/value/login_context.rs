@@ -1,0 +1,31 @@
+//! Where a login comes from and through which service, in PAM's words.
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::network::Address;
+
+/// The PAM items of one login. They grant nothing by themselves: a caller that is not root chooses its own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginContext {
+    /// `PAM_SERVICE`.
+    pub service: String,
+    /// `PAM_RHOST`, as the host reported it.
+    pub rhost: Option<String>,
+    /// `PAM_TTY`, without `/dev/`.
+    pub tty: Option<String>,
+    /// The module argument `nullok`: stands for the rules on this line, `second_factor = "optional"`.
+    pub nullok: bool,
+}
+
+impl LoginContext {
+    /// A terminal's name as [`LoginContext::tty`] holds it: some hosts say its folder, `/dev/`, with it.
+    pub fn terminal(name: &str) -> String {
+        name.strip_prefix("/dev/").unwrap_or(name).to_owned()
+    }
+
+    /// The address somebody comes from, where the host reported one.
+    pub fn address(&self) -> Option<Address> {
+        self.rhost.as_deref().and_then(Address::parse)
+    }
+}

@@ -1,0 +1,73 @@
+//! Addresses and networks. No resolver is asked: what is not an address is in no network.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Addresses with a common prefix. IPv4 and IPv4-mapped IPv6 are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// As IPv6, mapped where it was IPv4.
+    base: u128,
+    mask: u128,
+}
+
+/// An address, IPv4 as the IPv6 address it is mapped to. Never a host name: no resolver is asked (CVE-2024-10963).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(u128);
+
+impl Network {
+    /// Reads `ADDRESS/LENGTH`. Bits set beyond the length are an error: whoever wrote them meant something else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (base, length) = text.split_once('/')?;
+        let base: IpAddr = base.parse().ok()?;
+        let most: u32 = if base.is_ipv4() { 32 } else { 128 };
+        let digits_only = length.bytes().all(|byte| byte.is_ascii_digit());
+        let host_bits = most.checked_sub(length.parse().ok().filter(|_| digits_only)?)?;
+        let (base, mask) = (widened(base), u128::MAX.checked_shl(host_bits).unwrap_or(0));
+        (base & mask == base).then_some(Self { base, mask })
+    }
+
+    /// Whether every address of the other network is in this one.
+    pub fn covers(self, other: Self) -> bool {
+        other.base & self.mask == self.base
+            && self.mask & other.mask == self.mask
+            && self.is_mapped() == other.is_mapped()
+    }
+
+    /// Whether the text is an address in this network. A host name never is.
+    pub fn holds(&self, rhost: Option<&str>) -> bool {
+        let inside = |address| address & self.mask == self.base && (self.is_mapped() || !is_mapped(address));
+        rhost.and_then(Address::parse).is_some_and(|Address(address)| inside(address))
+    }
+
+    /// Whether all its addresses are IPv4. In an IPv6 network as wide as `::/0` mapped ones still are none of its own.
+    fn is_mapped(&self) -> bool {
+        is_mapped(self.base) && is_mapped(self.base | !self.mask)
+    }
+}
+
+/// `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
+fn is_mapped(address: u128) -> bool {
+    address >> 32 == 0xffff
+}
+
+impl Address {
+    /// Reads an address, with the scope (`%eth0`) that link-local ones of IPv6 may carry.
+    pub fn parse(text: &str) -> Option<Self> {
+        let scoped = || text.split_once('%')?.0.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+        text.parse().ok().or_else(scoped).map(widened).map(Self)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ipv6Addr::from_bits(self.0).to_canonical().fmt(f)
+    }
+}
+
+fn widened(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(four) => four.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(six) => six.to_bits(),
+    }
+}
