@@ -1,4 +1,4 @@
-//! For the system administrator: who has what, unlock, reset, disable, check. Never shows a seed.
+//! The commands of the system administrator. They never show a seed.
 
 mod accounts;
 mod check;
@@ -30,7 +30,7 @@ use otp_core::value::user::{Account, UserName};
 
 use self::accounts::Names;
 use self::not_done::NotDone;
-use crate::cli::{Admin, Common, Whom};
+use crate::cli::{Admin, Common, Users};
 use crate::client::{self, account};
 use crate::error::CliError;
 use crate::ui::output::Output;
@@ -57,35 +57,36 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
             let place = LoginContext { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
-            // The command line was refused already where nobody is named.
+            // A command line without a user was refused already.
             let user = common.user.as_deref().unwrap_or_default();
             explain::explain(&site, &store, &account(user)?, &place, output)
         }
         Admin::Report { service } => report::report(&site, &store, service, output),
-        Admin::Require { whom, optional, end_sessions, yes } => {
-            let (requirement, what, otherwise) = if *optional {
-                (Requirement::Optional, "made-optional", "was optional already")
-            } else {
-                (Requirement::Required, "required", "was required already")
-            };
+        Admin::Require { who, end_sessions, yes } => {
             if *end_sessions && !*yes {
-                output.somebody_to_ask()?;
+                output.can_confirm()?;
             }
-            let (bound, not_done) = every(&accounts(whom, output)?, output, what, otherwise, |account| {
-                require(&store, account, requirement)
-            })?;
+            let require = |account: &Account| require(&store, account, Requirement::Required);
+            let accounts = accounts(who, output)?;
+            let (bound, not_done) = every(&accounts, output, "required", "was required already", require)?;
             if *end_sessions {
                 sessions::end(&bound, *yes, output)?;
             }
             not_done
         }
-        Admin::Unrequire { whom } => {
-            let nothing = "had no requirement of their own";
-            let leave = |account: &Account| require(&store, account, Requirement::Policy);
-            every(&accounts(whom, output)?, output, "left-to-policy", nothing, leave)?.1
+        Admin::Exempt { who } => {
+            let exempt = |account: &Account| require(&store, account, Requirement::Optional);
+            every(&accounts(who, output)?, output, "exempted", "was exempt already", exempt)?.1
         }
-        Admin::Forget { users } => {
-            each(users, output, "forgot-addresses", "had none", |account| restate(&store, account, Record::forgetful))
+        Admin::Unrequire { who } => {
+            let nothing = "had no override";
+            let leave = |account: &Account| require(&store, account, Requirement::Policy);
+            every(&accounts(who, output)?, output, "left-to-policy", nothing, leave)?.1
+        }
+        Admin::ForgetAddresses { users } => {
+            each(users, output, "forgot-addresses", "had no remembered addresses", |account| {
+                restate(&store, account, Record::forgetful)
+            })
         }
         Admin::Show { user } => {
             let account = account(user)?;
@@ -96,14 +97,14 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             each(users, output, "unlocked", "was not locked", |account| restate(&store, account, Record::unlocked))
         }
         Admin::Reset { users, yes } => {
-            sure(*yes, output, "Forget devices and recovery codes of", users)?;
+            confirm(*yes, output, "Remove devices and recovery codes of", users)?;
             each(users, output, "reset", "had no second factor", |account| {
                 let enrollment = new_enrolment(random::entropy)?;
                 forget(&store, account, |record| record.without_devices(enrollment))
             })
         }
         Admin::Disable { users, yes } => {
-            sure(*yes, output, "Forget everything about the second factor of", users)?;
+            confirm(*yes, output, "Remove the records of", users)?;
             let accounts = users.iter().map(|user| account_or_record(&store, user)).collect::<Result<Vec<_>, _>>()?;
             let forget = |account: &Account| forget(&store, account, |_| Change::Nothing);
             every(&accounts, output, "disabled", "had no second factor", forget)?.1
@@ -117,7 +118,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     }
 }
 
-/// An account, or what is left of one: its record, which is nobody's to use.
+/// An account, or a deleted one whose record is left.
 fn account_or_record(store: &FileStore, user: &str) -> Result<Account, CliError> {
     match (account(user), UserName::parse(user)) {
         (Err(gone @ CliError::NoSuchUser(_)), Some(name)) => {
@@ -128,11 +129,11 @@ fn account_or_record(store: &FileStore, user: &str) -> Result<Account, CliError>
     }
 }
 
-fn sure(yes: bool, output: &Output, question: &str, users: &[String]) -> Result<(), CliError> {
-    if yes { Ok(()) } else { output.must_mean(&format!("{question} {}?", users.join(", "))) }
+fn confirm(yes: bool, output: &Output, question: &str, users: &[String]) -> Result<(), CliError> {
+    if yes { Ok(()) } else { output.confirm(&format!("{question} {}?", users.join(", "))) }
 }
 
-/// Does something to each user named. All names are looked up before anything is done to one of them.
+/// Applies `act` to each user. All names are looked up before anything is changed.
 fn each(
     users: &[String],
     output: &Output,
@@ -144,8 +145,7 @@ fn each(
     every(&accounts, output, what, otherwise, act)?.1
 }
 
-/// Does something to each account, logs and reports it, and says for which it made a difference, and whether it could be
-/// done for all: neither one record that cannot be used nor an output that takes no more keeps the others from it.
+/// Applies `act` to all accounts, continuing after failures. Returns the changed accounts and the first failure.
 fn every(
     accounts: &[Account],
     output: &Output,
@@ -176,16 +176,15 @@ fn every(
     Ok((affected, if failures == 0 { told } else { Err(CliError::NotDone(failures)) }))
 }
 
-/// Who is meant.
-fn accounts(whom: &Whom, output: &Output) -> Result<Vec<Account>, CliError> {
-    match &whom.group {
+fn accounts(who: &Users, output: &Output) -> Result<Vec<Account>, CliError> {
+    match &who.group {
         Some(group) => accounts::of_group(group, output),
-        None if whom.all => accounts::all(output),
-        None => whom.users.iter().map(|user| account(user)).collect(),
+        None if who.all => accounts::all(output),
+        None => who.users.iter().map(|user| account(user)).collect(),
     }
 }
 
-/// Sets what is required of one user, whether or not they have a device.
+/// Sets the override of one user, with or without a device.
 fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Result<bool, Error> {
     let enrollment = new_enrolment(random::entropy)?;
     Ok(change(store, account, |record| {

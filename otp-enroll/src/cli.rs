@@ -46,70 +46,70 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// Whose second factor; root must say it
+    /// User to act for (root only; required when run as root)
     #[arg(long, global = true, value_name = "USER", value_hint = ValueHint::Username)]
     pub(crate) user: Option<String>,
 
-    /// Write JSON, a line each, and read codes from standard input
+    /// Write JSON, one line per answer, and read codes from standard input
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Read codes from standard input although it is not a terminal
+    /// Read codes from standard input even if it is not a terminal
     #[arg(long, global = true)]
     pub(crate) stdin: bool,
 
-    /// Say nothing but what was asked for, and errors
+    /// Print only results and errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 
-    /// Another configuration file; for root
+    /// Use another configuration file (root only)
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 }
 
 /// Options of setting up and of `reset`.
 #[derive(Args, Debug, Default)]
-#[command(next_help_heading = "Setting up, and reset")]
+#[command(next_help_heading = "Setting up and reset")]
 pub(crate) struct Enrollment {
-    /// Also write the QR code as a picture: a new file that only you can read
+    /// Also write the QR code to a new picture file that only you can read
     #[arg(long, num_args = 2, value_names = ["svg|png", "FILE"])]
     pub(crate) qr: Option<Vec<String>>,
 
-    /// Also save the recovery codes: a new file that only you can read
+    /// Also save the recovery codes to a new file that only you can read
     #[arg(long, value_name = "FILE")]
     pub(crate) save_recovery: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// What is set up, and whether it is locked
+    /// Show the second factor: devices, recovery codes left, lock
     Status,
-    /// The devices, a line each
+    /// List the devices, one per line
     List,
-    /// Replace the device: new seed, new recovery codes; the old ones work until the new one is confirmed
+    /// Replace the device: new key, new recovery codes; the old ones work until the new one is confirmed
     Reset(Enrollment),
     /// Remove the second factor
     Disable {
-        /// Do not ask whether this is meant
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
-    /// New recovery codes; the old ones stop working
+    /// Get new recovery codes; the old ones stop working
     Recovery {
-        /// Also save them: a new file that only you can read
+        /// Also save them to a new file that only you can read
         #[arg(long, value_name = "FILE")]
         save_recovery: Option<PathBuf>,
     },
-    /// Whether a code is right; it is spent by that
+    /// Check a code without logging in (this uses it up)
     Test,
-    /// Be asked for a code again, from wherever you come (grace)
-    Forget,
-    /// For the system administrator
+    /// Forget remembered addresses: ask for a code at every next login
+    ForgetAddresses,
+    /// Commands for the system administrator
     #[command(subcommand)]
     Admin(Admin),
-    /// What a shell needs to complete this command line; `make install` puts it where shells look
+    /// Print the completions of this command line for a shell; `make install` installs them
     Completions {
-        /// Which shell
+        /// Shell to complete for
         #[arg(value_enum)]
         shell: Shell,
     },
@@ -117,62 +117,64 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Admin {
-    /// Who has a second factor, or may not log in without one
+    /// List users and their second factors
     List {
-        /// Who can log in and has no device, and what that login would be
+        /// List users without a device instead, and the result of a login of theirs
         #[arg(long)]
         without_device: bool,
-        /// PAM service of that login: sshd, sudo, login
+        /// PAM service to assume for that login: sshd, sudo, login
         #[arg(long, default_value = "sshd", requires = "without_device")]
         service: String,
     },
-    /// Which rule decides about a login of --user, and what it would be
+    /// Show which rule decides about a login of --user, and its result
     Explain {
         /// PAM service: sshd, sudo, login
         #[arg(long, default_value = "sshd")]
         service: String,
-        /// Address the login comes from; none for one on this machine
+        /// Address the login comes from; without it, a login on this machine
         #[arg(long, value_name = "ADDRESS")]
         rhost: Option<String>,
-        /// Terminal it is on: tty1, pts/0; sshd says ssh
+        /// Terminal of the login: tty1, pts/0; sshd reports ssh
         #[arg(long)]
         tty: Option<String>,
-        /// As if `nullok` stood on the line in the PAM file
+        /// Assume `nullok` on the module's line in the PAM file
         #[arg(long)]
         nullok: bool,
     },
     /// Require a second factor of users, whatever the rules say
     Require {
         #[command(flatten)]
-        whom: Whom,
-        /// Let them log in without one, whatever the rules say
+        who: Users,
+        /// End the sessions of users for whom this is new; asks first
         #[arg(long)]
-        optional: bool,
-        /// End the sessions of those for whom this is new; asks first
-        #[arg(long, conflicts_with = "optional")]
         end_sessions: bool,
-        /// Do not ask whether sessions are to be ended
+        /// End sessions without asking
         #[arg(long, short, requires = "end_sessions")]
         yes: bool,
     },
-    /// Leave users to the rules again
+    /// Let users log in without a second factor, whatever the rules say
+    Exempt {
+        #[command(flatten)]
+        who: Users,
+    },
+    /// Remove the override of users: the rules apply to them again
     Unrequire {
         #[command(flatten)]
-        whom: Whom,
+        who: Users,
     },
-    /// Ask users for a code again from addresses that are remembered (grace)
-    Forget {
+    /// Forget remembered addresses of users: ask for a code at every next login
+    ForgetAddresses {
         /// Login names
         #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
     },
-    /// Who would have been refused while `enforce = false`, and who has no device
+    /// List users who would have been refused while `enforce = false`, and users without a device
     Report {
-        /// PAM service of the logins of who has no device
+        /// PAM service to assume for users without a device
         #[arg(long, default_value = "sshd")]
         service: String,
     },
-    /// What is known of a user; never a seed
+    /// Show the second factor of a user; never a seed
     Show {
         /// Login name
         #[arg(id = "shown", value_name = "USER", value_hint = ValueHint::Username)]
@@ -185,66 +187,65 @@ pub(crate) enum Admin {
         #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
     },
-    /// Forget a user's devices and recovery codes, so that they can set up anew; what is required of them stays
+    /// Remove devices and recovery codes of users, so that they can set up again; overrides stay
     Reset {
         /// Login names
         #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
-        /// Do not ask whether this is meant
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
-    /// Forget everything about a user, also what is required of them alone; the policy's rules still hold
+    /// Remove the records of users, overrides too; the policy's rules still apply
     Disable {
         /// Login names
         #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
-        /// Do not ask whether this is meant
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
-    /// Enroll the users of another module's file with the devices that they have there
+    /// Enroll the users of another module's file with their devices there
     Import {
-        /// Whose file it is
+        /// Format of the file
         #[arg(value_enum)]
         format: ForeignFile,
-        /// The file; - for standard input
+        /// File to import; - for standard input
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
-        /// Say what would be done, and do nothing
+        /// Report what would be done, and change nothing
         #[arg(long)]
         dry_run: bool,
-        /// Also users who have other devices: they lose these, and their recovery codes; asks first
+        /// Also replace other devices of users, and their recovery codes; asks first
         #[arg(long)]
         replace: bool,
-        /// Do not ask whether this is meant
+        /// Do not ask for confirmation
         #[arg(long, short, requires = "replace")]
         yes: bool,
     },
-    /// Whether the configuration can be used, and what it needs is there
+    /// Check the configuration, and that everything it needs is there
     Check,
-    /// Whom PAM files, sshd, configuration and clock would lock out, or let in against policy, and how to fix it
+    /// Find what would lock users out or let them in against policy: PAM files, sshd, configuration, clock
     Doctor {
-        /// Look at the PAM files in this folder, before they go to /etc/pam.d
+        /// Check the PAM files in this folder, before they go to /etc/pam.d
         #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
         pam: Option<PathBuf>,
-        /// Look at this sshd_config, before it is sshd's
+        /// Check this sshd_config, before sshd uses it
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         sshd: Option<PathBuf>,
     },
 }
 
-/// Users by name, by group, or all.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
-pub(crate) struct Whom {
+pub(crate) struct Users {
     /// Login names
     #[arg(value_name = "USER", value_hint = ValueHint::Username)]
     pub(crate) users: Vec<String>,
-    /// Everybody in this group who can log in
+    /// All users in this group who can log in
     #[arg(long)]
     pub(crate) group: Option<String>,
-    /// Everybody who can log in, root too
+    /// All users who can log in, root too
     #[arg(long)]
     pub(crate) all: bool,
 }
@@ -252,8 +253,8 @@ pub(crate) struct Whom {
 const ABOUT: &str = "\
 Set up a second login factor (TOTP, RFC 6238), look at it, change it.
 
-Without a command, this sets one up: it shows a QR code for an authenticator app, asks for a first code, and hands \
-out recovery codes. Nothing is active before the code was right.";
+Without a command, this sets one up: it shows a QR code for an authenticator app, asks for a code, and shows \
+recovery codes. The second factor becomes active after a correct code.";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -274,7 +275,7 @@ impl Common {
 }
 
 impl Cli {
-    /// What was said and could not be honoured: nobody should take it for done.
+    /// Options that were given and would be ignored.
     pub(crate) fn misplaced(&self) -> Option<String> {
         let Enrollment { qr, save_recovery } = &self.enrollment;
         let option = match (qr, save_recovery) {
@@ -285,9 +286,9 @@ impl Cli {
         let explains = matches!(self.command, Some(Command::Admin(Admin::Explain { .. })));
         match &self.command {
             Some(Command::Admin(_)) if explains != self.common.user.is_some() => Some(if explains {
-                "say whose login: --user USER".into()
+                "name the user whose login to explain: --user USER".into()
             } else {
-                "--user does not go with this command of admin, which takes names".into()
+                "--user does not go with this admin command".into()
             }),
             Some(Command::Reset(_)) if !option.is_empty() => Some(format!("{option} goes after reset")),
             Some(Command::Recovery { .. }) if option == "--save-recovery" => {

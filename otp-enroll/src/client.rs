@@ -1,4 +1,4 @@
-//! Whoever serves our requests: the helper for a user, this process itself for root.
+//! Client of SelfService: in-process for root, through the helper otherwise.
 
 use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
@@ -15,7 +15,7 @@ use otp_core::value::user::Account;
 use crate::cli::Common;
 use crate::error::CliError;
 
-/// Takes a request and gives the answer.
+/// Client of SelfService.
 pub(crate) enum Desk<'a> {
     /// We are root.
     Here(Box<SelfService<'a>>),
@@ -39,7 +39,7 @@ pub(crate) fn site(common: &Common) -> Result<Option<Site>, CliError> {
     }
 }
 
-/// The account of a name that somebody gave.
+/// The account of a name on the command line.
 pub(crate) fn account(user: &str) -> Result<Account, CliError> {
     accounts::account(user)?.ok_or_else(|| CliError::NoSuchUser(user.to_owned()))
 }
@@ -53,7 +53,7 @@ impl<'a> Desk<'a> {
                 Ok(Self::Here(Box::new(SelfService::new(site, account(user)?, by, random::entropy, &log))))
             }
             (Some(_), None) => {
-                Err(CliError::Usage("root must say whose second factor is meant: otp-enroll --user USER".into()))
+                Err(CliError::Usage("root must name the user to act for: otp-enroll --user USER".into()))
             }
             (None, user) => {
                 let me = getuid().as_raw();
@@ -97,7 +97,7 @@ impl<'a> Desk<'a> {
 /// Program and helper are not of the same version.
 pub(crate) fn unexpected() -> CliError {
     CliError::Reported {
-        error: "the helper gave an answer to another question".into(),
-        hint: "otp-enroll and otp-helper must be of the same version; install both anew".into(),
+        error: "the helper answered another request".into(),
+        hint: "otp-enroll and otp-helper must be of the same version; install both again".into(),
     }
 }

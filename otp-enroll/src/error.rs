@@ -1,4 +1,4 @@
-//! What can go wrong for the person at the terminal: one sentence, what to do next, and an exit code.
+//! The errors of this program: each has one sentence, a hint what to do next, and an exit code.
 
 use std::io;
 use std::path::PathBuf;
@@ -29,8 +29,8 @@ pub(crate) enum CliError {
     #[error("there is no group {0:?}")]
     NoSuchGroup(String),
     /// No member of this group can log in.
-    #[error("nobody in the group {0:?} can log in")]
-    NobodyIn(String),
+    #[error("no user in the group {0:?} can log in")]
+    EmptyGroup(String),
     #[error("only root may {0}")]
     NotRoot(&'static str),
     /// Configuration, records or name service.
@@ -40,9 +40,9 @@ pub(crate) enum CliError {
     #[error("{error}")]
     Reported { error: String, hint: String },
     /// The helper was gone before it was asked: it waits so long for a request, and no longer.
-    #[error("the helper has ended: it waits 15 minutes for an answer")]
+    #[error("the helper has ended: it waits 15 minutes for each answer")]
     HelperEnded(#[source] io::Error),
-    #[error("the helper {HELPER} cannot be asked: {0}")]
+    #[error("the helper {HELPER} cannot be used: {0}")]
     Helper(#[source] io::Error),
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -51,7 +51,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Another program could not be run.
-    #[error("{0} cannot be asked: {1}")]
+    #[error("{0} failed: {1}")]
     Tool(&'static str, #[source] io::Error),
     #[error("{0}")]
     Qr(TooLong),
@@ -60,10 +60,10 @@ pub(crate) enum CliError {
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
     /// Standard output failed after the change was made.
-    #[error("it was done, but standard output cannot be told so: {0}")]
+    #[error("done, but writing to standard output failed: {0}")]
     Unsaid(#[source] io::Error),
     /// New recovery codes are in force and were not shown.
-    #[error("nobody has seen the new recovery codes: {0}")]
+    #[error("the new recovery codes could not be shown: {0}")]
     CodesUnseen(#[source] io::Error),
     /// A check found this many faults, each printed already.
     #[error("{}", counted(*.0, "one fault was found", "faults were found"))]
@@ -80,7 +80,7 @@ pub(crate) enum CliError {
     FaultyFile(usize),
     /// An import ended between two users. `why` is what ended it, where it was no signal.
     #[error(
-        "interrupted: {done} of {of} users were seen to{}",
+        "interrupted: {done} of {of} users were processed{}",
         .why.as_ref().map_or_else(String::new, |why| format!("; {why}"))
     )]
     Interrupted {
@@ -93,7 +93,7 @@ pub(crate) enum CliError {
     #[error("{}", counted(*.0, "one record cannot be used", "records cannot be used"))]
     Unusable(usize),
     /// It failed for so many of several users, each printed already.
-    #[error("it could not be done for {}", counted(*.0, "one user", "users"))]
+    #[error("failed for {}", counted(*.0, "one user", "users"))]
     NotDone(usize),
     /// A second factor is required from now on, but sessions of these users go on.
     #[error(
@@ -121,7 +121,7 @@ impl CliError {
             Self::Refused(Refusal::NotEnrolled | Refusal::UnknownUser)
             | Self::NoSuchUser(_)
             | Self::NoSuchGroup(_)
-            | Self::NobodyIn(_) => 3,
+            | Self::EmptyGroup(_) => 3,
             Self::SessionsGoOn { why, .. } | Self::OldStays(why) => why.exit_code(),
             Self::Refused(_)
             | Self::Declined(_)
@@ -160,14 +160,14 @@ impl CliError {
         if let Self::Output(error) = self { Self::Unsaid(error) } else { self }
     }
 
-    /// The same, where a code of the old device was spent to get here.
+    /// The same, after a code of the old device was used to get here.
     pub(crate) fn although_proved(self) -> CliError {
         let in_vain =
             matches!(self, Self::HelperEnded(_) | Self::Ask(_) | Self::Declined(Declined::NotConfirmed { .. }));
         if in_vain { Self::OldStays(Box::new(self)) } else { self }
     }
 
-    /// Whether there is nothing to say: who reads from us has seen enough, as `head` has, and nothing was changed.
+    /// Whether nothing is printed: the reader of our output has closed it, as `head` does, and nothing was changed.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -186,7 +186,7 @@ impl CliError {
             Self::Refused(_) => "nothing was changed; try again with the code that the app shows now",
             Self::Declined(Declined::ProofNeeded) => "give a current code or a recovery code",
             Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
-            Self::OldStays(_) => "the old second factor stays; the code you gave for it is spent",
+            Self::OldStays(_) => "the old second factor still works; the code you gave for it is used up",
             Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
             Self::Declined(Declined::Required) => "to change phones use: otp-enroll reset",
             Self::Usage(_) => "see: otp-enroll --help",
@@ -197,20 +197,20 @@ impl CliError {
             Self::Helper(_) => "the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)",
             Self::Ask(AskError::Closed) => "nothing was changed",
             Self::File(error) => error.hint(),
-            Self::CodesUnseen(_) => "they are in force all the same; get others with: otp-enroll recovery",
-            Self::Faults(_) => "until this is mended, people may be locked out, or let in without a code",
+            Self::CodesUnseen(_) => "they are active all the same; get new ones with: otp-enroll recovery",
+            Self::Faults(_) => "until this is fixed, users may be locked out, or let in without a code",
             Self::Unusable(_) => {
-                "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER; \
-                 to remove the record of one who is gone: otp-enroll admin disable USER"
+                "their users cannot log in with a code; to let a user set up again: otp-enroll admin reset USER; \
+                 to remove the record of a deleted user: otp-enroll admin disable USER"
             }
-            Self::NotDone(_) => "what was not done, and why, is said above; it can be run again without harm",
+            Self::NotDone(_) => "the reasons are above; the command can be run again without harm",
             Self::SessionsGoOn { users, .. } => return Some(format!("end them with: loginctl terminate-user {users}")),
             Self::FaultyFile(_) => "nothing was imported; fix the file, or a copy of it, and try again",
             Self::Interrupted { .. } => {
-                "every user is enrolled whole or not at all; the same command goes on from here"
+                "each user is enrolled completely or not at all; to continue, run the same command again"
             }
-            Self::NobodyIn(_) => {
-                "was the right group named? an empty group binds nobody; a rule in the configuration would"
+            Self::EmptyGroup(_) => {
+                "check the group's name; to require a second factor of future members, add a rule to the configuration"
             }
             Self::NoSuchUser(_)
             | Self::NoSuchGroup(_)
@@ -244,12 +244,12 @@ impl From<TooLong> for CliError {
     }
 }
 
-/// What a person is told about a refusal in their own terminal, where they have already logged in.
+/// The text of a refusal in the user's own terminal, after the login.
 fn refusal_text(why: Refusal) -> String {
     match why {
         Refusal::Wrong { clock_behind: Some(gap), .. } => {
             format!(
-                "that code is wrong; this machine's clock is {gap} behind your last login, so right ones may look so"
+                "that code is wrong; this machine's clock is {gap} behind your last login, so correct codes may be refused"
             )
         }
         Refusal::Wrong { failures: 1, clock_behind: None } => "that code is wrong".into(),
@@ -263,7 +263,7 @@ fn refusal_text(why: Refusal) -> String {
             format!("that code was used already, and this machine's clock is {gap} behind your last login")
         }
         Refusal::Spent => "that recovery code was used already".into(),
-        Refusal::UnknownRecovery => "that is none of your recovery codes".into(),
+        Refusal::UnknownRecovery => "that is not one of your recovery codes".into(),
         Refusal::Locked(Lock::Until(time)) => {
             format!("too many wrong codes: only a recovery code is accepted until {time}")
         }
@@ -276,21 +276,22 @@ fn refusal_text(why: Refusal) -> String {
     }
 }
 
-/// What a person is told when a request was not done.
+/// The text of a request that was not done.
 pub(crate) fn declined_text(declined: Declined) -> String {
     match declined {
         Declined::ProofNeeded => {
-            "a second factor is set up already; changing it needs proof that you are its owner".into()
+            "a second factor is set up already; to change it, prove that it is yours".into()
         }
-        Declined::NotConfirmed { clock_off: None } => "that code does not belong to this key".into(),
+        Declined::NotConfirmed { clock_off: None } => "that code is not correct. Wait for the next one; if it happens again, scan the picture again: an old entry \
+             of the app may be showing".into(),
         Declined::NotConfirmed { clock_off: Some(seconds) } => {
             let direction = if seconds < 0 { "behind" } else { "ahead" };
             let off = Seconds(seconds.unsigned_abs());
             format!("the clocks differ: the one of your device is about {off} {direction}; set both to automatic time")
         }
-        Declined::NothingOffered => "no new key was shown that could be confirmed".into(),
-        Declined::ChangedMeanwhile => "somebody else changed this second factor meanwhile".into(),
-        Declined::Required => "your administrator requires a second factor of you".into(),
+        Declined::NothingOffered => "there is no new key to confirm".into(),
+        Declined::ChangedMeanwhile => "this second factor was changed by another command in the meantime".into(),
+        Declined::Required => "your administrator requires a second factor for this account".into(),
     }
 }
 
@@ -309,7 +310,7 @@ pub(crate) enum AskError {
 pub(crate) enum ScreenError {
     #[error("the terminal cannot be used: {0}")]
     Io(#[source] io::Error),
-    #[error("interruptions cannot be watched for: {0}")]
+    #[error("signals cannot be handled: {0}")]
     Signals(#[source] io::Error),
 }
 
@@ -345,10 +346,10 @@ impl FileError {
     /// What to do next.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            FileError::Exists(_) => "choose a name that is not taken: nothing is ever overwritten",
+            FileError::Exists(_) => "choose another name: existing files are never overwritten",
             FileError::Create { .. } => "choose a folder you may write to",
-            FileError::Write { .. } => "choose a place with room for it",
-            FileError::Remains { .. } => "remove the file: it may hold a part of the secret",
+            FileError::Write { .. } => "choose a folder on a disk with free space",
+            FileError::Remains { .. } => "remove the file: it may contain a part of the secret",
         }
     }
 }

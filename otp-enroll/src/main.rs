@@ -1,4 +1,4 @@
-//! The terminal: guided set-up, a user's own second factor, and `admin` for the system administrator.
+//! The command line program: guided enrollment, a user's own second factor, and `admin` for the system administrator.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,7 @@ mod ui {
     pub(crate) mod terminal;
 }
 mod user {
-    //! The commands for one's own second factor.
+    //! The commands for a user's own second factor.
     pub(crate) mod commands;
     pub(crate) mod interactive;
     pub(crate) mod qr_image;
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.is_silent() {
-                output.complain(&error);
+                output.error(&error);
             }
             ExitCode::from(error.exit_code())
         }
@@ -59,11 +59,11 @@ fn main() -> ExitCode {
 
 /// Ends with what is wrong in the command line, or with the help that was asked for.
 fn misread(error: &clap::Error) -> ! {
-    // What was meant is not known, but whoever says --json reads JSON.
+    // The command line was not understood, but with --json the caller reads JSON.
     if error.use_stderr() && env::args_os().any(|argument| argument == "--json") {
         let text = error.render().to_string();
         let what: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-        output::complain_in_json(&CliError::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
+        output::json_error(&CliError::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
     }
     error.exit()
 }
@@ -81,13 +81,13 @@ fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {
     let site = client::site(&cli.common)?;
     let mut desk = Desk::open(site.as_ref(), &cli.common)?;
     match &cli.command {
-        None => commands::set_up(&mut desk, &cli.enrollment, output),
+        None => commands::enroll(&mut desk, &cli.enrollment, output),
         Some(Command::Reset(enrollment)) => commands::reset(&mut desk, enrollment, output),
         Some(Command::Status) => commands::status(&mut desk, output),
         Some(Command::List) => commands::list(&mut desk, output),
         Some(Command::Disable { yes }) => commands::disable(&mut desk, *yes, output),
         Some(Command::Recovery { save_recovery }) => commands::recovery(&mut desk, save_recovery.as_deref(), output),
-        Some(Command::Forget) => commands::forget(&mut desk, output),
+        Some(Command::ForgetAddresses) => commands::forget_addresses(&mut desk, output),
         Some(Command::Test) => commands::test(&mut desk, output),
         Some(Command::Admin(_) | Command::Completions { .. }) => Ok(()), // served above, without a user of their own
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::error::FileError;
 
-/// Nobody but the owner.
+/// Readable and writable by the owner only.
 const MODE: u32 = 0o600;
 
 /// Writes a new file that only its owner can read; what exists is never touched, links are never followed.
@@ -21,7 +21,7 @@ pub(crate) fn can_be_written(path: &Path) -> Result<(), FileError> {
     fs::remove_file(path).map_err(|error| FileError::Remains { path: path.to_owned(), error })
 }
 
-/// Creates a file and fills it, or leaves nothing behind.
+/// Creates a file and fills it, or leaves no file.
 fn create(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), FileError> {
     // create_new is O_CREAT|O_EXCL, which also refuses a symbolic link in the last place (POSIX open).
     let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
@@ -60,7 +60,7 @@ mod tests {
         fs::write(&path, b"before").unwrap();
         let error = write(&path, b"after").unwrap_err();
         assert_eq!(error.to_string(), format!("{} exists", path.display()));
-        assert_eq!(error.hint(), "choose a name that is not taken: nothing is ever overwritten");
+        assert_eq!(error.hint(), "choose another name: existing files are never overwritten");
         assert_eq!(fs::read(&path).unwrap(), b"before");
     }
 
@@ -94,12 +94,12 @@ mod tests {
         };
         let error = create(&path, full).unwrap_err();
         assert_eq!(error.to_string(), format!("{} could not be written: no storage space", path.display()));
-        assert_eq!(error.hint(), "choose a place with room for it");
+        assert_eq!(error.hint(), "choose a folder on a disk with free space");
         assert!(!path.exists());
     }
 
     #[test]
-    fn a_remainder_is_told_of() {
+    fn a_file_that_remains_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("qr.svg");
         let moved = |_: &mut File| {
@@ -109,6 +109,6 @@ mod tests {
         let error = create(&path, moved).unwrap_err();
         let text = format!("{} could not be written, and is still there: no storage space", path.display());
         assert_eq!(error.to_string(), text);
-        assert_eq!(error.hint(), "remove the file: it may hold a part of the secret");
+        assert_eq!(error.hint(), "remove the file: it may contain a part of the secret");
     }
 }

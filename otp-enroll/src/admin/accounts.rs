@@ -1,4 +1,4 @@
-//! Everybody who can log in, as the name service lists them.
+//! The users who can log in, as the name service lists them.
 
 use otp_core::system::accounts::{account_if, is_member};
 use std::collections::HashSet;
@@ -17,22 +17,21 @@ use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
-/// Numeric ids from here on are people's (UID_MIN in login.defs), but for `nobody`; those of a domain are far above.
+/// Numeric ids of people begin here (UID_MIN in login.defs), except `nobody`; those of a domain are far above.
 const FIRST_PERSON: u32 = 1000;
 const NOBODY: u32 = 65_534;
 
-/// Names that are handed on together.
+/// Names sent at a time.
 const BATCH: usize = 256;
 
-/// The names of all accounts that may be people's, on their way here.
+/// The names of all accounts that may be people's, still being listed.
 pub(super) struct Names {
     batches: Receiver<Vec<String>>,
     asking: JoinHandle<io::Result<()>>,
 }
 
 impl Names {
-    /// Begins to ask, which may take as long as all else that is to be done meanwhile. A domain may not list its users to
-    /// everybody who asks: who is not listed is not among them.
+    /// Begins to ask in the background: it may take long. Users that a domain does not list are missing.
     pub(super) fn ask() -> Result<Self, CliError> {
         let (sender, batches) = mpsc::channel();
         let asking = thread::Builder::new().spawn(move || listed(&sender)).map_err(not_asked)?;
@@ -65,7 +64,7 @@ fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .process_group(0) // Ctrl-C is for us: what it says when that ends it would be one more error to tell
+        .process_group(0) // Ctrl-C is for us, not one more error message of getent
         .spawn()?;
     let mut listing = BufReader::new(getent.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
     let (mut batch, mut line) = (Vec::new(), Vec::new());
@@ -73,12 +72,12 @@ fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {
         let text = String::from_utf8_lossy(&line);
         let mut fields = text.split(':');
         let (name, uid) = (fields.next(), fields.nth(1));
-        // What is no person's by its number need not be asked about.
+        // An account that is not a person's by its number need not be looked up.
         let is_perhaps = uid.and_then(|uid| uid.parse().ok()).is_none_or(is_person);
         batch.extend(name.filter(|_| is_perhaps).map(|name| name.trim_end().to_owned()));
         line.clear();
         if batch.len() == BATCH && sender.send(std::mem::take(&mut batch)).is_err() {
-            break; // nobody wants to know any more
+            break; // the receiver is gone
         }
     }
     let _ = sender.send(batch);
@@ -87,13 +86,13 @@ fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) }
 }
 
-/// Everybody who can log in.
+/// All users who can log in.
 pub(super) fn all(output: &Output) -> Result<Vec<Account>, CliError> {
     let names = Names::ask()?.answer(output)?;
     Ok(names.iter().map(|name| person(name)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-/// Those who are in a group: by its own list, which names users of a domain too, and by what is said of each user.
+/// The members of a group: by its own list, which contains users of a domain too, and by the groups of each user.
 pub(super) fn of_group(name: &str, output: &Output) -> Result<Vec<Account>, CliError> {
     let group =
         Group::from_name(name).map_err(|errno| Error::Names { subject: format!("the group {name:?}"), errno })?;
@@ -108,10 +107,10 @@ pub(super) fn of_group(name: &str, output: &Output) -> Result<Vec<Account>, CliE
         let more = person(listed)?.filter(|person| members.iter().all(|member| member.name != person.name));
         members.extend(more);
     }
-    if members.is_empty() { Err(CliError::NobodyIn(name.to_owned())) } else { Ok(members) }
+    if members.is_empty() { Err(CliError::EmptyGroup(name.to_owned())) } else { Ok(members) }
 }
 
-/// The account of a name, if somebody can log in with it: root's or a person's, unless its shell lets nobody in.
+/// The account of a name, if a login with it is possible: root or a person, and not with the shell nologin or false.
 pub(super) fn person(name: &str) -> Result<Option<Account>, Error> {
     account_if(name, |user: &User| {
         let shell = user.shell.file_name().unwrap_or_default();

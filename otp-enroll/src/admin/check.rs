@@ -1,4 +1,4 @@
-//! Whether the configuration can be used, and what it needs is there.
+//! Checks the configuration, and that everything it needs is there.
 
 use otp_core::config::paths;
 use std::fs::{self, Metadata};
@@ -13,7 +13,7 @@ use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::output::Output;
 
-/// What `admin check` answers to a script.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct Checked {
     faults: Vec<String>,
@@ -34,7 +34,7 @@ pub(super) fn check(common: &Common, output: &Output) -> Result<(), CliError> {
     if count == 0 { Ok(()) } else { Err(CliError::Faults(count)) }
 }
 
-/// What keeps a configuration that can be read from being used.
+/// Why a configuration that can be read cannot be used.
 pub(super) fn faults_of(site: &Site) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
     for rule in &site.config.policy.rules {
@@ -42,12 +42,14 @@ pub(super) fn faults_of(site: &Site) -> Vec<String> {
         if let Some(group) = &rule.group
             && !matches!(Group::from_name(group), Ok(Some(_)))
         {
-            faults.push(at(format!("names the group {group}, which does not exist: its logins are refused")));
+            faults.push(at(format!(
+                "names the group {group}, which does not exist: logins that reach this rule are refused"
+            )));
         }
         if let Some(user) = &rule.user
             && !matches!(User::from_name(user), Ok(Some(_)))
         {
-            faults.push(at(format!("names the user {user}, who does not exist: it matches nobody")));
+            faults.push(at(format!("names the user {user}, who does not exist: the rule never matches")));
         }
     }
     let state = fs::metadata(&site.config.state_directory);
@@ -60,26 +62,26 @@ pub(super) fn faults_of(site: &Site) -> Vec<String> {
     faults
 }
 
-/// What root can use and the helper, who is not root, cannot reach: then users can set nothing up.
+/// Files that root can use and the helper, which is not root, cannot reach: users could not enroll.
 fn out_of_reach(site: &Site, state: &Metadata) -> Vec<String> {
     let mut faults = Vec::new();
     let mut wrong = |place: &Path, metadata: &Metadata, wanted: u32| {
         let (place, mode) = (place.display(), metadata.mode() & 0o7777);
-        faults.push(format!("{place} has mode {mode:04o} and must have {wanted:04o}, for the helper"));
+        faults.push(format!("{place} has mode {mode:04o} and must have {wanted:04o}: the helper cannot reach it"));
     };
     if state.mode() & 0o7777 != 0o1730 {
         wrong(&site.config.state_directory, state, 0o1730);
     }
     // The helper reads no other configuration than this one.
     let configuration = fs::canonicalize(&site.path).ok().filter(|_| site.path == Path::new(paths::CONFIG));
-    for (place, everybody, group, wanted) in [
+    for (place, others, group, wanted) in [
         (configuration.as_deref().and_then(Path::parent), 0o001, 0o010, 0o0755),
         (configuration.as_deref(), 0o004, 0o040, 0o0644),
     ] {
         let Some((place, metadata)) = place.and_then(|place| Some((place, fs::metadata(place).ok()?))) else {
             continue;
         };
-        let allowed = if metadata.gid() == state.gid() { group } else { everybody };
+        let allowed = if metadata.gid() == state.gid() { group } else { others };
         if metadata.mode() & allowed == 0 {
             wrong(place, &metadata, wanted);
         }
@@ -87,7 +89,7 @@ fn out_of_reach(site: &Site, state: &Metadata) -> Vec<String> {
     faults
 }
 
-/// Without the helper root can still log in with codes; users cannot set anything up.
+/// Without the helper root can still log in with codes; users cannot enroll.
 fn helper_fault(records: &Path, state: Option<&Metadata>) -> Option<String> {
     let helper = paths::HELPER;
     let metadata = match fs::symlink_metadata(helper) {

@@ -1,4 +1,4 @@
-//! Who would be locked out, and who let in against policy, before anybody tries: PAM files, sshd, configuration, clock.
+//! What would lock users out or let them in against policy: PAM files, sshd, configuration, records, clock.
 
 mod finding;
 mod guarded;
@@ -31,13 +31,13 @@ use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
-/// Names that are given; more are counted.
+/// Names listed in a finding; further ones are counted.
 const NAMED: usize = 5;
 
-/// Services that are another one's twin, and the command that goes by the twin.
+/// Services with a second service for another form of the command, and that command.
 const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
 
-/// What `admin doctor` answers to a script.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct Diagnosis<'a> {
     /// Services that ask for a code.
@@ -45,7 +45,7 @@ struct Diagnosis<'a> {
     findings: Vec<Finding>,
 }
 
-/// Looks at all of it. The PAM files and sshd's configuration may be others than those in force: those that will be.
+/// Checks everything. `pam` and `sshd_config` name files that are not in use yet.
 pub(super) fn doctor(
     common: &Common,
     pam: Option<&Path>,
@@ -64,8 +64,8 @@ pub(super) fn doctor(
         if is_guarded(name) && services.contains(twin) && !is_guarded(twin) {
             findings.push(Finding::warning(
                 name,
-                format!("`{command}` goes by the service {twin}, which asks for no code"),
-                &format!("write the same lines into the file {twin}"),
+                format!("`{command}` uses the service {twin}, which asks for no code"),
+                &format!("put the same lines into the file {twin}"),
             ));
         }
     }
@@ -78,7 +78,7 @@ pub(super) fn doctor(
     sites.sort_unstable();
     sites.dedup();
     for path in sites {
-        let fix = "logins that need it are refused until then; pam_otp.toml(5) has every key";
+        let fix = "logins that need it are refused until it is fixed; pam_otp.toml(5) describes every key";
         let site = match Site::load(path) {
             Ok(site) => site,
             Err(error) => {
@@ -87,9 +87,9 @@ pub(super) fn doctor(
             }
         };
         findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, fix)));
-        let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.goes_by(path)).collect();
+        let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {
-            service::look_at_set_up(&folders, guarded, &site.config.policy, &mut findings);
+            service::check_enrollment(&folders, guarded, &site.config.policy, &mut findings);
         }
         if let Ok(store) = site.store() {
             refused(&site, &store, &here, output, &mut findings)?;
@@ -105,7 +105,7 @@ fn tell(guarded: &[Guarded], findings: Vec<Finding>, output: &Output) -> Result<
     let services: Vec<&str> = guarded.iter().map(|guarded| guarded.name.as_str()).collect();
     let asked = match services.as_slice() {
         [] => "No service asks for a code.".to_owned(),
-        services => format!("A code is asked for by: {}", services.join(", ")),
+        services => format!("Services that ask for a code: {}", services.join(", ")),
     };
     let diagnosis = Diagnosis { services, findings };
     output.result(&diagnosis, || {
@@ -120,7 +120,7 @@ fn tell(guarded: &[Guarded], findings: Vec<Finding>, output: &Output) -> Result<
     if faults == 0 { Ok(()) } else { Err(CliError::Faults(faults)) }
 }
 
-/// The worst first, and what is wrong with several services once: they may include the same line.
+/// The worst first; the same finding of several services, which may include the same line, once.
 fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
     let mut told: Vec<Finding> = Vec::new();
     for finding in findings {
@@ -135,7 +135,7 @@ fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
     told
 }
 
-/// Who can log in and is refused by policy, service by service, and whose record cannot be used.
+/// Users who can log in and are refused by policy, for each service, and users whose record cannot be used.
 fn refused(
     site: &Site,
     store: &FileStore,
@@ -173,14 +173,14 @@ fn refused(
     for (guarded, names) in guarded.iter().zip(&refused) {
         if !names.is_empty() {
             let what =
-                format!("{} can log in and will be refused: they have no device, and policy wants one", some(names));
-            let fix = "have them run otp-enroll first, or let policy say `enroll`; otp-enroll admin list \
-                        --without-device --service NAME lists all of them";
+                format!("{} will be refused: policy requires a second factor, and they have no device", some(names));
+            let fix = "have them run otp-enroll first, or set the policy to `enroll`; to list all of them: \
+                       otp-enroll admin list --without-device --service NAME";
             findings.push(Finding::warning(&guarded.name, what, fix));
         }
     }
     unusable.dedup();
-    let fix = "otp-enroll admin reset USER lets them set up anew";
+    let fix = "to let a user set up again: otp-enroll admin reset USER";
     findings.extend(unusable.into_iter().map(|what| Finding::warning("records", what, fix)));
     Ok(())
 }
@@ -193,7 +193,7 @@ fn some(names: &[String]) -> String {
     }
 }
 
-/// Whether the clock is kept right. timedatectl asks the kernel, whichever program keeps it.
+/// Whether the clock is synchronized. timedatectl asks the kernel, whichever program adjusts it.
 fn clock() -> Option<Finding> {
     let said = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output();
     let said = said.ok().filter(|output| output.status.success());
@@ -201,13 +201,13 @@ fn clock() -> Option<Finding> {
         Some(b"yes") => None,
         Some(_) => Some(Finding::warning(
             "clock",
-            "nothing keeps it right: when it is off by more than a step, codes are refused".to_owned(),
-            "run a time service, such as systemd-timesyncd or chrony",
+            "it is not synchronized: if it is more than 30 s off, codes are refused".to_owned(),
+            "run a time service such as systemd-timesyncd or chrony",
         )),
         None => Some(Finding::note(
             "clock",
-            "it is not known whether anything keeps it right: timedatectl gives no answer".to_owned(),
-            "compare it with a watch: codes of a clock that is off by more than a step are refused",
+            "could not tell whether it is synchronized: timedatectl gave no answer".to_owned(),
+            "if it is more than 30 s off, codes are refused; compare it with: date -u",
         )),
     }
 }

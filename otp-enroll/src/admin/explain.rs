@@ -1,4 +1,4 @@
-//! Which rule decides about a login, and what that login would look like: asked of the functions that the module asks.
+//! Which rule decides about a login, and its result, by the functions that the module uses.
 
 use otp_core::decision::policy::{Ruling, Source};
 use otp_core::error::Error;
@@ -14,30 +14,30 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::ui::output::Output;
 
-/// What a login would be, while refusals are enforced.
+/// The result of a login while refusals are enforced.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Outcome {
     /// A code is asked for.
     Asked,
-    /// A code is asked for, and nobody has one.
+    /// A code is asked for, and the user has no device.
     Refused,
-    /// Set-up during the login.
-    SetUp,
-    /// A code was given from the same address a while ago.
-    Remembered,
+    /// Enrollment during the login.
+    Enroll,
+    /// Grace: a code was accepted from the same address a while ago.
+    Grace,
     /// Nothing is asked.
     NotAsked,
 }
 
-/// A login that has not happened.
+/// The result of a login that has not happened.
 pub(super) struct Foreseen {
     pub(super) ruling: Ruling,
     pub(super) has_device: bool,
     pub(super) outcome: Outcome,
 }
 
-/// Foresees a login of somebody whose record is this.
+/// Predicts a login of a user with this record.
 pub(super) fn foresee(
     site: &Site,
     account: &Account,
@@ -49,15 +49,15 @@ pub(super) fn foresee(
     let has_device = record.is_some_and(Record::is_enrolled);
     let outcome = match demand {
         Demand::Nothing(_) => Outcome::NotAsked,
-        Demand::Remembered => Outcome::Remembered,
-        Demand::SetUp(_) => Outcome::SetUp,
+        Demand::Remembered => Outcome::Grace,
+        Demand::SetUp(_) => Outcome::Enroll,
         Demand::Code if has_device => Outcome::Asked,
         Demand::Code => Outcome::Refused,
     };
     Ok(Foreseen { ruling, has_device, outcome })
 }
 
-/// Names the rule that keeps a login from being decided, where it is one.
+/// Names the rule that makes the decision impossible, if it is one.
 pub(super) fn at_fault(site: &Site, error: Error) -> CliError {
     let Error::UnknownGroup(group) = &error else { return error.into() };
     match site.config.policy.rules.iter().find(|rule| rule.group.as_ref() == Some(group)) {
@@ -69,7 +69,7 @@ pub(super) fn at_fault(site: &Site, error: Error) -> CliError {
     }
 }
 
-/// The answer, for a script.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct Explained<'a> {
     user: &'a str,
@@ -86,7 +86,6 @@ struct Explained<'a> {
     enforced: bool,
 }
 
-/// Says what would happen.
 pub(super) fn explain(
     site: &Site,
     store: &FileStore,
@@ -117,7 +116,7 @@ pub(super) fn explain(
     };
     output.result(&explained, || text(&explained, ruling.source))?;
     if place.rhost.is_some() && place.address().is_none() {
-        output.advise("The remote host is given by name, not by address: no rule with a network matches it.")?;
+        output.advise("The remote host is a name, not an address: rules with a network do not match it.")?;
     }
     Ok(())
 }
@@ -127,7 +126,7 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
     let from = explained.rhost.map_or_else(String::new, |rhost| format!(" from {rhost}"));
     let on = explained.tty.map_or_else(String::new, |tty| format!(" on {tty}"));
     let decided = match (source, explained.line) {
-        (Source::Personal, _) => "what was set for this user: otp-enroll admin require".to_owned(),
+        (Source::Personal, _) => "the override of this user (otp-enroll admin require, exempt)".to_owned(),
         (Source::Nullok, _) => "nullok in the PAM file".to_owned(),
         (Source::Rule(number), Some(line)) => format!("rule {number}, {file}:{line}"),
         (Source::Rule(number), None) => format!("rule {number}, {file}"),
@@ -137,15 +136,15 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
         explained.required_from.as_ref().map_or_else(String::new, |day| format!(" until it is required, from {day}"));
     let outcome = match (explained.outcome, explained.enforced) {
         (Outcome::NotAsked, _) => "not asked for a code",
-        (Outcome::Remembered, _) => "let in without being asked: a code was given from this address a while ago",
-        (Outcome::SetUp, true) => "led through set-up during the login",
-        (Outcome::SetUp, false) => "not asked for a code (enforce = false; it would be led through set-up)",
+        (Outcome::Grace, _) => "let in without being asked: this address is remembered (grace)",
+        (Outcome::Enroll, true) => "led through enrollment during the login",
+        (Outcome::Enroll, false) => "not asked for a code (enforce = false; it would be led through enrollment)",
         (Outcome::Asked, true) => "asked for a code",
-        (Outcome::Refused, true) => "asked for a code, and refused: there is no device",
+        (Outcome::Refused, true) => "asked for a code and refused: the user has no device",
         (Outcome::Asked | Outcome::Refused, false) => "asked for a code, and let in without one (enforce = false)",
     };
     [
-        format!("Login          {user} by {service}{from}{on}"),
+        format!("Login          {user} through {service}{from}{on}"),
         format!("Device         {}", if explained.has_device { "yes" } else { "none" }),
         format!("Decided by     {decided}"),
         format!("Second factor  {second_factor}{until}"),

@@ -1,4 +1,4 @@
-//! Enrolls many users at once, with the devices that they have in another module's file.
+//! Enrolls many users at once, with their devices from another module's file.
 
 mod pam_oath;
 mod seed_file;
@@ -20,7 +20,7 @@ use otp_core::store::files::open::FileStore;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
-use self::source::{Fault, People};
+use self::source::{Fault, ImportSource};
 use super::not_done::NotDone;
 use crate::cli::ForeignFile;
 use crate::client;
@@ -30,7 +30,6 @@ use crate::ui::progress::Progress;
 use crate::ui::signals;
 use crate::user::commands::Changed;
 
-/// What is to be imported, and how.
 pub(super) struct Asked<'a> {
     pub(super) format: ForeignFile,
     pub(super) file: &'a Path,
@@ -39,14 +38,13 @@ pub(super) struct Asked<'a> {
     pub(super) yes: bool,
 }
 
-/// What came of one user.
+/// The result for one user.
 enum Answer {
     Done(Outcome),
     NoSuchUser,
     Failed(Error),
 }
 
-/// What would be done for one user.
 #[derive(Serialize)]
 struct WouldChange<'a> {
     user: &'a str,
@@ -56,23 +54,23 @@ struct WouldChange<'a> {
 /// An interruption ends an import between two users.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Looks at the whole file first, and does nothing where there is a fault in it.
+/// Reads the whole file first, and imports nothing if it has a fault.
 pub(super) fn import(asked: &Asked<'_>, store: &FileStore, output: &Output) -> Result<(), CliError> {
-    let is_to_be_meant = asked.replace && !asked.yes && !asked.dry_run;
-    if is_to_be_meant {
-        output.somebody_to_ask()?;
+    let asks_first = asked.replace && !asked.yes && !asked.dry_run;
+    if asks_first {
+        output.can_confirm()?;
     }
     let text = seed_file::read(asked.file, output)?;
     let found = match asked.format {
         ForeignFile::Oath => pam_oath::read(&text, UnixTime::now()),
     };
-    let people = found.or_else(|faults| refuse(&faults, asked.file, output))?;
-    if is_to_be_meant {
-        output.must_mean("Replace devices and recovery codes of those who have others than in this file?")?;
+    let users = found.or_else(|faults| refuse(&faults, asked.file, output))?;
+    if asks_first {
+        output.confirm("Replace the devices and recovery codes of users who have other devices than in this file?")?;
     }
     let watched = signals::on_interruption(|| STOP.store(true, Ordering::Relaxed));
     watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
-    enroll(&people, asked, store, output)
+    enroll(&users, asked, store, output)
 }
 
 fn refuse<T>(faults: &[Fault], file: &Path, output: &Output) -> Result<T, CliError> {
@@ -82,22 +80,22 @@ fn refuse<T>(faults: &[Fault], file: &Path, output: &Output) -> Result<T, CliErr
     Err(CliError::FaultyFile(faults.len()))
 }
 
-fn enroll(people: &impl People, asked: &Asked<'_>, store: &FileStore, output: &Output) -> Result<(), CliError> {
-    let (count, mut tally) = (people.count(), Tally::default());
+fn enroll(users: &impl ImportSource, asked: &Asked<'_>, store: &FileStore, output: &Output) -> Result<(), CliError> {
+    let (count, mut tally) = (users.count(), Tally::default());
     let mut progress = Progress::new("importing", count, output);
-    let act = |place| one(people, place, asked, store).unwrap_or_else(Answer::Failed);
+    let act = |place| one(users, place, asked, store).unwrap_or_else(Answer::Failed);
     let mut untold = None;
     workers::each(count, &STOP, act, |place, answer| {
         progress.clear();
-        if let Err(error) = tally.report(people.name(place), &answer, asked.dry_run, output) {
-            // Nobody listens any more: as good as an interruption.
+        if let Err(error) = tally.report(users.name(place), &answer, asked.dry_run, output) {
+            // The output is closed: the same as an interruption.
             STOP.store(true, Ordering::Relaxed);
             untold.get_or_insert(error);
         }
         progress.step();
     });
     drop(progress);
-    let done = tally.seen_to();
+    let done = tally.processed();
     if done < count {
         return Err(CliError::Interrupted { done, of: count, why: untold.map(Box::new) });
     }
@@ -107,9 +105,9 @@ fn enroll(people: &impl People, asked: &Asked<'_>, store: &FileStore, output: &O
 }
 
 /// Enrolls one user, whole or not at all.
-fn one(people: &impl People, place: usize, asked: &Asked<'_>, store: &FileStore) -> Result<Answer, Error> {
-    let Some(account) = account(people.name(place))? else { return Ok(Answer::NoSuchUser) };
-    let import = Import::new(people.devices(place), asked.replace, UnixTime::now());
+fn one(users: &impl ImportSource, place: usize, asked: &Asked<'_>, store: &FileStore) -> Result<Answer, Error> {
+    let Some(account) = account(users.name(place))? else { return Ok(Answer::NoSuchUser) };
+    let import = Import::new(users.devices(place), asked.replace, UnixTime::now());
     let enrollment = new_enrolment(random::entropy)?;
     if asked.dry_run {
         let record = store.read(&account)?;
@@ -128,11 +126,11 @@ fn one(people: &impl People, place: usize, asked: &Asked<'_>, store: &FileStore)
 }
 
 const CAUGHT_UP: [&str; 2] = [
-    "was imported already; codes used since then are spent",
-    "was imported already; codes used since then would be spent",
+    "was imported already; codes used since then are used up here too",
+    "was imported already; codes used since then would be used up here too",
 ];
 
-/// How many there were of each kind.
+/// Numbers of results.
 #[derive(Default)]
 struct Tally {
     imported: usize,
@@ -148,7 +146,7 @@ impl Tally {
             Answer::Done(Outcome::CaughtUp) => (&mut self.already, true, CAUGHT_UP),
             Answer::Done(Outcome::Already) => (&mut self.already, false, ["was imported already"; 2]),
             Answer::Done(Outcome::HasOthers) => {
-                let hint = "to put what the file says in its place: --replace";
+                let hint = "to replace it by the devices in the file: --replace";
                 return self.not_done(user, "has a second factor already".into(), hint, output);
             }
             Answer::Done(Outcome::Unfit) => {
@@ -158,7 +156,7 @@ impl Tally {
                 return self.not_done(
                     user,
                     "there is no such user".into(),
-                    "make the account, and import again",
+                    "create the account, and import again",
                     output,
                 );
             }
@@ -177,26 +175,26 @@ impl Tally {
         NotDone { user, error, hint }.tell(output)
     }
 
-    fn seen_to(&self) -> usize {
+    fn processed(&self) -> usize {
         self.imported.saturating_add(self.already).saturating_add(self.not_done)
     }
 
-    /// What is left for people to do.
+    /// Totals, and what the administrator does next.
     fn close(&self, asked: &Asked<'_>, output: &Output) -> Result<(), CliError> {
         let Self { imported, already, not_done } = self;
         if asked.dry_run {
             return output.advise(&format!(
-                "\n{imported} would be imported, {already} were already, {not_done} could not be; nothing was changed."
+                "\n{imported} would be imported, {already} were imported already, {not_done} would fail; nothing was changed."
             ));
         }
         let file = asked.file.display();
         output
             .advise(&format!(
-                "\n{imported} imported, {already} were already, {not_done} not done.\n\
-                 Counters go on behind the last code that was accepted; codes that change with time are good from the\n\
-                 next one on. Nobody has recovery codes from this: users get them with `otp-enroll recovery`.\n\
-                 Import once more when PAM asks pam_otp instead: codes used until then are spent by that. Then remove\n\
-                 {file} and its copies: whoever has it can make every code."
+                "\n{imported} imported, {already} were imported already, {not_done} failed.\n\
+                 Users can log in with the next code their device shows. An import brings no recovery codes: users get\n\
+                 them with `otp-enroll recovery`. After you have switched PAM to pam_otp, run this command again, so\n\
+                 that codes used in between cannot be used twice. Then delete {file} and its copies: they\n\
+                 contain every user's key."
             ))
             .map_err(CliError::although_done)
     }

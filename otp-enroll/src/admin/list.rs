@@ -1,4 +1,4 @@
-//! Who has a second factor, and who has none.
+//! Users with and without a second factor.
 
 use otp_core::error::Error;
 use otp_core::protocol::request::Status;
@@ -19,7 +19,7 @@ use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 use crate::user::commands;
 
-/// A record that cannot be used, in a list of those that can.
+/// A record that cannot be used.
 #[derive(Serialize)]
 struct Unusable<'a> {
     file: &'a str,
@@ -34,9 +34,9 @@ pub(super) fn list(store: &FileStore, output: &Output) -> Result<(), CliError> {
     let mut faults = 0usize;
     Listing::of(output, |listing| {
         if stems.is_empty() {
-            listing.advise("Nobody has set up a second factor.")?;
+            listing.advise("No user has set up a second factor.")?;
         } else {
-            listing.advise(&format!("{:<width$}  FACTOR     RECOVERY  REQUIRED  LOCKED", "USER"))?;
+            listing.advise(&format!("{:<width$}  FACTOR     RECOVERY  OVERRIDE  LOCKED", "USER"))?;
         }
         let mut progress = Progress::new("reading records", stems.len(), output);
         for stem in &stems {
@@ -76,7 +76,7 @@ pub(super) fn stems(store: &FileStore, output: &Output) -> Result<Vec<String>, C
     Ok(store.stems(|| progress.step()).map_err(Error::from)?)
 }
 
-/// A record and whose it is.
+/// A record and its account.
 pub(super) fn read_of(store: &FileStore, stem: &str) -> Result<(Account, Option<Record>), Error> {
     store.read_of(stem, |user| account(user.as_str())?.ok_or_else(|| Error::NoAccount(user.to_string())))
 }
@@ -85,7 +85,7 @@ fn widest(names: &[String]) -> usize {
     names.iter().map(String::len).fold("USER".len(), usize::max)
 }
 
-/// Somebody without a device, and what their next login would be.
+/// A user without a device, and the result of a login of theirs.
 #[derive(Serialize)]
 struct WithoutDevice<'a> {
     user: &'a str,
@@ -94,8 +94,8 @@ struct WithoutDevice<'a> {
     enforced: bool,
 }
 
-/// Everybody who can log in and has no device, and what a login through `service` from nowhere in particular would be.
-/// Those in `seen`, stems in order, are known to have one.
+/// Lists users who can log in and have no device, with the result of a login through `service` without address and
+/// terminal. Users in `seen` (stems in order) are known to have a device.
 pub(super) fn without_device(
     site: &Site,
     store: &FileStore,
@@ -111,7 +111,7 @@ pub(super) fn without_device(
     let width = widest(&names);
     let mut faults = 0usize;
     Listing::of(output, |listing| {
-        listing.advise(&format!("{:<width$}  A LOGIN BY {service} IS", "USER"))?;
+        listing.advise(&format!("{:<width$}  A LOGIN THROUGH {service} IS", "USER"))?;
         let mut progress = Progress::new("asking the policy", names.len(), output);
         for name in &names {
             progress.step();
@@ -143,7 +143,7 @@ pub(super) fn without_device(
     if faults == 0 { Ok(()) } else { Err(CliError::Unusable(faults)) }
 }
 
-/// What a login would be of somebody who has no device.
+/// The result of a login; none for a user with a device.
 fn outcome(
     site: &Site,
     store: &FileStore,
@@ -160,10 +160,10 @@ fn outcome(
 
 fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
     match outcome {
-        Outcome::Asked | Outcome::Remembered | Outcome::Refused if enforced => "refused",
-        Outcome::Asked | Outcome::Remembered | Outcome::Refused => "let in (enforce = false), else refused",
-        Outcome::SetUp if enforced => "led through set-up",
-        Outcome::SetUp => "let in (enforce = false), else led through set-up",
+        Outcome::Asked | Outcome::Grace | Outcome::Refused if enforced => "refused",
+        Outcome::Asked | Outcome::Grace | Outcome::Refused => "let in (enforce = false), else refused",
+        Outcome::Enroll if enforced => "led through enrollment",
+        Outcome::Enroll => "let in (enforce = false), else led through enrollment",
         Outcome::NotAsked => "let in without a code",
     }
 }

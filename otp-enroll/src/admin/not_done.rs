@@ -5,7 +5,6 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::ui::output::Output;
 
-/// Somebody for whom a command could not be done, among others for whom it was.
 #[derive(Serialize)]
 pub(super) struct NotDone<'a> {
     pub(super) user: &'a str,
@@ -15,6 +14,6 @@ pub(super) struct NotDone<'a> {
 
 impl NotDone<'_> {
     pub(super) fn tell(&self, output: &Output) -> Result<(), CliError> {
-        output.result(self, || format!("{}: not done: {}; {}", self.user, self.error, self.hint))
+        output.result(self, || format!("{}: failed: {}; {}", self.user, self.error, self.hint))
     }
 }

@@ -1,4 +1,4 @@
-//! What a rollout (`enforce = false`) has shown: who would have been refused, and why.
+//! The results of a rollout (`enforce = false`): users who would have been refused, and why.
 
 use otp_core::error::Error;
 use otp_core::record::Record;
@@ -16,7 +16,7 @@ use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 use crate::user::commands;
 
-/// The last login of somebody that would have been refused.
+/// A user's last login that would have been refused.
 #[derive(Serialize)]
 struct WouldHaveBeenRefused<'a> {
     user: &'a str,
@@ -24,15 +24,14 @@ struct WouldHaveBeenRefused<'a> {
     why: &'a str,
 }
 
-/// What a record tells.
 #[derive(Default)]
 struct Told {
-    /// It has a device, and is the record of the user after whom it is called.
+    /// It has a device, and its file name is the user's.
     has_device: bool,
     unenforced: Option<(Account, Unenforced)>,
 }
 
-/// First who has a device and gave no good code, then who has none.
+/// Lists users whose last login would have been refused, then users without a device.
 pub(super) fn report(site: &Site, store: &FileStore, service: &str, output: &Output) -> Result<(), CliError> {
     let names = Names::ask()?;
     let mut with_device = Vec::new();
@@ -66,7 +65,7 @@ fn told(store: &FileStore, stem: &str) -> Result<Told, Error> {
             unenforced: state.unenforced.map(|unenforced| (account, unenforced)),
         }),
         Err(error @ Error::Names { .. }) => Err(error),
-        // A record that cannot be used tells nothing here; it is named below, and by `admin list`.
+        // A record that cannot be used is listed below, and by `admin list`.
         Ok((_, None)) | Err(_) => Ok(Told::default()),
     }
 }

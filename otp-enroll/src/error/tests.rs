@@ -4,7 +4,7 @@ use super::*;
 use otp_core::config::paths;
 
 const NOT_ALLOWED: &str = "permission denied";
-const CHANGED: &str = "somebody else changed this second factor meanwhile";
+const CHANGED: &str = "this second factor was changed by another command in the meantime";
 
 fn not_allowed() -> io::Error {
     io::ErrorKind::PermissionDenied.into()
@@ -40,7 +40,7 @@ fn a_refusal_is_told_with_its_reason() {
             ),
             (
                 Refusal::Wrong { failures: 3, clock_behind: gap },
-                "that code is wrong; this machine's clock is 2 h behind your last login, so right ones may look so",
+                "that code is wrong; this machine's clock is 2 h behind your last login, so correct codes may be refused",
                 again,
                 1,
             ),
@@ -57,7 +57,7 @@ fn a_refusal_is_told_with_its_reason() {
                 1,
             ),
             (Refusal::Spent, "that recovery code was used already", another, 1),
-            (Refusal::UnknownRecovery, "that is none of your recovery codes", another, 1),
+            (Refusal::UnknownRecovery, "that is not one of your recovery codes", another, 1),
             (
                 Refusal::Locked(Lock::Until(UnixTime(1_763_750_020))),
                 "too many wrong codes: only a recovery code is accepted until 2025-11-21T18:33:40Z",
@@ -80,31 +80,32 @@ fn a_refusal_is_told_with_its_reason() {
 
 #[test]
 fn a_request_that_was_not_done_is_told_with_what_to_do() {
-    let anew = Some("nothing was changed; start again with: otp-enroll");
+    let again = Some("nothing was changed; start again with: otp-enroll");
     let not_confirmed = |clock_off| Declined::NotConfirmed { clock_off };
     assert_told(
         [
             (
                 Declined::ProofNeeded,
-                "a second factor is set up already; changing it needs proof that you are its owner",
+                "a second factor is set up already; to change it, prove that it is yours",
                 Some("give a current code or a recovery code"),
             ),
-            (not_confirmed(None), "that code does not belong to this key", anew),
+            (not_confirmed(None), "that code is not correct. Wait for the next one; if it happens again, scan the picture again: an old entry \
+             of the app may be showing", again),
             (
                 not_confirmed(Some(90)),
                 "the clocks differ: the one of your device is about 2 min ahead; set both to automatic time",
-                anew,
+                again,
             ),
             (
                 not_confirmed(Some(-3600)),
                 "the clocks differ: the one of your device is about 1 h behind; set both to automatic time",
-                anew,
+                again,
             ),
-            (Declined::NothingOffered, "no new key was shown that could be confirmed", Some("start again")),
+            (Declined::NothingOffered, "there is no new key to confirm", Some("start again")),
             (Declined::ChangedMeanwhile, CHANGED, Some("start again")),
             (
                 Declined::Required,
-                "your administrator requires a second factor of you",
+                "your administrator requires a second factor for this account",
                 Some("to change phones use: otp-enroll reset"),
             ),
         ]
@@ -113,19 +114,25 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
 }
 
 #[test]
-fn whoever_gave_a_code_of_the_old_device_for_nothing_is_told_that_it_is_spent() {
-    let spent = Some("the old second factor stays; the code you gave for it is spent");
+fn a_code_of_the_old_device_that_led_to_nothing_is_reported_as_used_up() {
+    let used_up = Some("the old second factor still works; the code you gave for it is used up");
     let ended = || CliError::helper(io::ErrorKind::BrokenPipe.into());
     let not_confirmed = || CliError::Declined(Declined::NotConfirmed { clock_off: None });
     assert_told([
-        (not_confirmed().although_proved(), "that code does not belong to this key", spent, 1),
+        (
+            not_confirmed().although_proved(),
+            "that code is not correct. Wait for the next one; if it happens again, scan the picture again: an old entry \
+             of the app may be showing",
+            used_up,
+            1,
+        ),
         (
             CliError::Ask(AskError::Closed).although_proved(),
             "the input ended before the question was answered",
-            spent,
+            used_up,
             4,
         ),
-        (ended().although_proved(), "the helper has ended: it waits 15 minutes for an answer", spent, 4),
+        (ended().although_proved(), "the helper has ended: it waits 15 minutes for each answer", used_up, 4),
         (CliError::Declined(Declined::ChangedMeanwhile).although_proved(), CHANGED, Some("start again"), 1),
     ]);
 }
@@ -135,7 +142,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
     let goes_on = |why| CliError::SessionsGoOn { users: "alice bob".into(), why: Box::new(why) };
     let end_them = Some("end them with: loginctl terminate-user alice bob");
     let interrupted = |why| CliError::Interrupted { done: 2, of: 7, why };
-    let go_on = Some("every user is enrolled whole or not at all; the same command goes on from here");
+    let go_on = Some("each user is enrolled completely or not at all; to continue, run the same command again");
     assert_told([
         (CliError::Usage("say so".into()), "say so", Some("see: otp-enroll --help"), 2),
         (CliError::NotRoot("do this"), "only root may do this", Some("become root, for example with sudo"), 4),
@@ -143,13 +150,13 @@ fn what_could_not_be_done_is_told_with_the_reason() {
         (CliError::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
         (
             CliError::helper(not_allowed()),
-            "the helper HELPER cannot be asked: WHY",
+            "the helper HELPER cannot be used: WHY",
             Some("the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)"),
             4,
         ),
         (
             CliError::helper(io::ErrorKind::BrokenPipe.into()),
-            "the helper has ended: it waits 15 minutes for an answer",
+            "the helper has ended: it waits 15 minutes for each answer",
             Some("nothing was changed; start again"),
             4,
         ),
@@ -164,7 +171,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
         (
             CliError::File(FileError::Exists("codes".into())),
             "codes exists",
-            Some("choose a name that is not taken: nothing is ever overwritten"),
+            Some("choose another name: existing files are never overwritten"),
             4,
         ),
         (CliError::Qr(TooLong { bytes: 3000 }), "3000 bytes do not fit into a QR code", None, 4),
@@ -174,18 +181,13 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             None,
             4,
         ),
-        (CliError::Tool("getent", not_allowed()), "getent cannot be asked: WHY", None, 4),
+        (CliError::Tool("getent", not_allowed()), "getent failed: WHY", None, 4),
         (CliError::Output(not_allowed()), "cannot write to standard output: WHY", None, 4),
-        (
-            CliError::Output(not_allowed()).although_done(),
-            "it was done, but standard output cannot be told so: WHY",
-            None,
-            4,
-        ),
+        (CliError::Output(not_allowed()).although_done(), "done, but writing to standard output failed: WHY", None, 4),
         (
             CliError::CodesUnseen(not_allowed()),
-            "nobody has seen the new recovery codes: WHY",
-            Some("they are in force all the same; get others with: otp-enroll recovery"),
+            "the new recovery codes could not be shown: WHY",
+            Some("they are active all the same; get new ones with: otp-enroll recovery"),
             4,
         ),
         (
@@ -194,16 +196,16 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             None,
             4,
         ),
-        (interrupted(None), "interrupted: 2 of 7 users were seen to", go_on, 130),
+        (interrupted(None), "interrupted: 2 of 7 users were processed", go_on, 130),
         (
             interrupted(Some(Box::new(CliError::Cancelled))),
-            "interrupted: 2 of 7 users were seen to; cancelled: nothing was changed",
+            "interrupted: 2 of 7 users were processed; cancelled: nothing was changed",
             go_on,
             1,
         ),
         (
             goes_on(CliError::Tool("loginctl", not_allowed())),
-            "a second factor is required from now on, but sessions could not be ended: loginctl cannot be asked: WHY",
+            "a second factor is required from now on, but sessions could not be ended: loginctl failed: WHY",
             end_them,
             4,
         ),
@@ -213,27 +215,28 @@ fn what_could_not_be_done_is_told_with_the_reason() {
 }
 
 #[test]
-fn who_is_not_there_and_how_many_there_are_is_told() {
-    let group = Some("was the right group named? an empty group binds nobody; a rule in the configuration would");
-    let mended = Some("until this is mended, people may be locked out, or let in without a code");
+fn unknown_users_and_counts_are_reported() {
+    let group =
+        Some("check the group's name; to require a second factor of future members, add a rule to the configuration");
+    let fixed = Some("until this is fixed, users may be locked out, or let in without a code");
     let file = Some("nothing was imported; fix the file, or a copy of it, and try again");
-    let above = Some("what was not done, and why, is said above; it can be run again without harm");
+    let above = Some("the reasons are above; the command can be run again without harm");
     let unusable = Some(
-        "their users cannot log in with a code; to let one set up anew: otp-enroll admin reset USER; \
-         to remove the record of one who is gone: otp-enroll admin disable USER",
+        "their users cannot log in with a code; to let a user set up again: otp-enroll admin reset USER; \
+         to remove the record of a deleted user: otp-enroll admin disable USER",
     );
     assert_told([
         (CliError::NoSuchUser("al ice".into()), "there is no user \"al ice\"", None, 3),
         (CliError::NoSuchGroup("staff".into()), "there is no group \"staff\"", None, 3),
-        (CliError::NobodyIn("staff".into()), "nobody in the group \"staff\" can log in", group, 3),
-        (CliError::Faults(1), "one fault was found", mended, 1),
-        (CliError::Faults(2), "2 faults were found", mended, 1),
+        (CliError::EmptyGroup("staff".into()), "no user in the group \"staff\" can log in", group, 3),
+        (CliError::Faults(1), "one fault was found", fixed, 1),
+        (CliError::Faults(2), "2 faults were found", fixed, 1),
         (CliError::FaultyFile(1), "one fault was found in the file", file, 1),
         (CliError::FaultyFile(2), "2 faults were found in the file", file, 1),
         (CliError::Unusable(1), "one record cannot be used", unusable, 1),
         (CliError::Unusable(2), "2 records cannot be used", unusable, 1),
-        (CliError::NotDone(1), "it could not be done for one user", above, 4),
-        (CliError::NotDone(2), "it could not be done for 2 users", above, 4),
+        (CliError::NotDone(1), "failed for one user", above, 4),
+        (CliError::NotDone(2), "failed for 2 users", above, 4),
     ]);
 }
 

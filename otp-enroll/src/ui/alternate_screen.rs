@@ -1,4 +1,4 @@
-//! The alternate screen: what is shown there is gone afterwards, however the program ends, and while it is stopped.
+//! The alternate screen: its content is wiped when the program ends in any way, and while it is stopped.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,10 +31,10 @@ struct Screen {
     /// How many [`AlternateScreen`] are alive.
     depth: usize,
     escapes: bool,
-    /// The program was stopped or began in the background, and the terminal is somebody else's.
+    /// The program was stopped or began in the background: another program has the terminal.
     away: bool,
     watched: bool,
-    /// What is shown, for whoever comes back to it.
+    /// The page shown, to draw it again after a stop.
     page: Option<SecretLines>,
     /// What is asked below it and has no answer yet.
     question: String,
@@ -77,13 +77,13 @@ impl AlternateScreen {
         Ok(())
     }
 
-    /// Says what an interruption means from now on.
+    /// Sets the text of an interruption from now on.
     pub(crate) fn stage(&self, if_interrupted: &str) {
         if_interrupted.clone_into(&mut lock().if_interrupted);
     }
 
-    /// Does what must not be interrupted half-way. An interruption waits for its end, and says `if_interrupted` after
-    /// a success, so that what it says is true. The work must end by itself and must not use the terminal.
+    /// Runs `work` without interruption: an interruption waits for its end, and after a success prints `if_interrupted`, so
+    /// that its text is true. The work must end by itself and must not use the terminal.
     pub(crate) fn settle<T, E>(&self, if_interrupted: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let mut screen = lock();
         let done = work()?;
@@ -105,7 +105,7 @@ impl Drop for AlternateScreen {
 }
 
 impl Screen {
-    /// Writes, where nobody else has the terminal: what they miss is drawn when we come back.
+    /// Writes, unless another program has the terminal: [`Screen::come_back`] draws what is missing.
     fn draw(&self, text: &str) -> io::Result<()> {
         if self.escapes && self.away { Ok(()) } else { put(text) }
     }
@@ -141,7 +141,7 @@ pub(crate) fn ask(question: &str) -> io::Result<()> {
     screen.draw(question)
 }
 
-/// There is an answer to the question, or will be none: then the cursor stands behind it still.
+/// The question has an answer, or will have none: then the cursor is still after the question.
 pub(crate) fn answered(answer: bool) -> io::Result<()> {
     let mut screen = lock();
     screen.question.clear();
@@ -149,7 +149,7 @@ pub(crate) fn answered(answer: bool) -> io::Result<()> {
 }
 
 fn interrupt() {
-    let screen = lock(); // until the end: nobody may draw on the screen that was left
+    let screen = lock(); // until the end: no thread may draw on the screen that was left
     screen.leave();
     let _ = writeln!(io::stderr(), "{}", screen.if_interrupted);
     std::process::exit(INTERRUPTED);

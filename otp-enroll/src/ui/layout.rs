@@ -1,4 +1,4 @@
-//! A page: the QR code with the text beside it or below it, never larger than the terminal.
+//! A page: the QR code with the text next to it or below it, never larger than the terminal.
 
 use std::fmt::{self, Write as _};
 use std::iter;
@@ -11,11 +11,11 @@ use crate::ui::terminal::Terminal;
 
 /// Columns between the QR code and the text.
 const GAP: usize = 1;
-/// Columns of text that are worth having beside the QR code.
+/// The fewest columns of text next to the QR code.
 const NARROWEST_PANEL: usize = 24;
-/// Columns of text beside a version 6 code on 80 columns: what a page is designed for.
+/// Columns of text next to a version 6 code on 80 columns: what a page is designed for.
 const USUAL_PANEL: usize = 34;
-/// Ends a page whose text does not fit; nobody should take the text before it for all of it.
+/// Ends a page whose text does not fit; so that the text before it does not pass for all of it.
 const CUT: &str = "(more text than rows)";
 
 /// Lays out a page. One row is left for a question. Where room is short, first the panel's empty lines go, then the
@@ -24,7 +24,7 @@ pub(crate) fn page(terminal: &Terminal, qr: &Qr, panel: &SecretLines) -> SecretL
     let drawing = Drawing::of(qr, terminal);
     let panel = printable(panel, terminal.utf8);
     let (roomy, tight) = (roomy(&panel), tight(&panel));
-    let with_qr = |text: &[&str]| beside(&drawing, text, terminal).or_else(|| below(&drawing, text, terminal));
+    let with_qr = |text: &[&str]| side_by_side(&drawing, text, terminal).or_else(|| below(&drawing, text, terminal));
 
     with_qr(&roomy).or_else(|| with_qr(&tight)).unwrap_or_else(|| {
         let notice = format!("QR code: needs {}, then Enter; or --qr svg FILE.", drawing.space_needed(&tight));
@@ -76,8 +76,8 @@ impl Drawing {
         Drawing { lines: lines.into_iter().map(Zeroizing::new).collect(), columns }
     }
 
-    /// Columns left beside it.
-    fn beside(&self, terminal: &Terminal) -> usize {
+    /// Columns left next to it.
+    fn columns_left(&self, terminal: &Terminal) -> usize {
         terminal.columns.saturating_sub(self.columns).saturating_sub(GAP)
     }
 
@@ -93,8 +93,8 @@ fn page_rows(terminal: &Terminal) -> usize {
     terminal.rows.saturating_sub(1)
 }
 
-fn beside(drawing: &Drawing, text: &[&str], terminal: &Terminal) -> Option<SecretLines> {
-    let width = drawing.beside(terminal);
+fn side_by_side(drawing: &Drawing, text: &[&str], terminal: &Terminal) -> Option<SecretLines> {
+    let width = drawing.columns_left(terminal);
     let panel = wrapped(text, width);
     let rows = drawing.lines.len().max(panel.len());
     if width < NARROWEST_PANEL || rows > page_rows(terminal) {

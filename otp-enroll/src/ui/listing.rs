@@ -1,4 +1,4 @@
-//! A long answer: result after result, at once for whoever reads along, in whole lines for a file or a pipe.
+//! A long answer: each result at once on a terminal, in blocks of whole lines to a file or a pipe.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -8,8 +8,7 @@ use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
-/// A pipe takes as much whole or not at all (PIPE_BUF), so that whoever reads from it never sees a part of a line,
-/// however this ends.
+/// A pipe takes this many bytes atomically (PIPE_BUF): its reader never sees a part of a line, however this ends.
 const WHOLE: usize = 4096;
 
 /// Results on their way to standard output.
@@ -17,7 +16,7 @@ pub(crate) struct Listing<'a> {
     pub(crate) output: &'a Output,
     /// Whole lines that are not written yet.
     pending: String,
-    /// Whether somebody reads along.
+    /// Standard output is a terminal.
     watched: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What is said and asked, in the form the caller wants: a person's, a script's, or as little as possible.
+//! Answers and questions, in the form the caller wants: text, JSON, or results only.
 
 use std::io::{self, Write};
 
@@ -12,11 +12,10 @@ use crate::ui::prompt;
 use crate::ui::secret_lines::{SecretLines, put};
 use crate::ui::terminal::Terminal;
 
-/// How this run speaks.
 pub(crate) struct Output {
-    /// JSON, a line each.
+    /// JSON, one line per answer.
     pub(crate) json: bool,
-    /// No advice.
+    /// Results and errors only.
     pub(crate) quiet: bool,
     /// Standard input may be read although it is not a terminal.
     stdin: bool,
@@ -27,12 +26,12 @@ impl Output {
         Self { json: common.json, quiet: common.quiet, stdin: common.stdin || common.json }
     }
 
-    /// What was asked for: a line of JSON, or the text.
+    /// An answer: a line of JSON, or the text.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
         print(&self.line(value, text)?)
     }
 
-    /// The same, for whoever writes it.
+    /// The same, not written yet.
     pub(crate) fn line(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<String, CliError> {
         if self.json {
             serde_json::to_string(value).map_err(|error| CliError::Output(error.into()))
@@ -53,7 +52,7 @@ impl Output {
         put(lines.text()).map_err(CliError::Output)
     }
 
-    /// That something was done; a script learns it from the exit code or from JSON.
+    /// A change that was made; not printed if quiet.
     pub(crate) fn done(&self, value: &impl Serialize, text: &str) -> Result<(), CliError> {
         if self.quiet && !self.json {
             return Ok(());
@@ -66,31 +65,31 @@ impl Output {
         if self.is_advising() { print(text) } else { Ok(()) }
     }
 
-    /// Whether anybody wants advice.
+    /// Whether advice is wanted.
     pub(crate) fn is_advising(&self) -> bool {
         !self.quiet && !self.json
     }
 
-    /// What somebody should know although nothing went wrong; it is not part of the answer.
+    /// A warning on standard error; not part of the answer.
     pub(crate) fn warn(&self, text: &str) {
         if !self.quiet {
-            // There is nobody left to tell.
+            // If standard error fails, there is no place to report it.
             let _ = writeln!(io::stderr(), "otp-enroll: warning: {text}");
         }
     }
 
-    /// What went wrong and what to do next.
-    pub(crate) fn complain(&self, error: &CliError) {
+    /// The error and its hint, on standard error.
+    pub(crate) fn error(&self, error: &CliError) {
         if self.json {
             // Standard error still gets the text.
-            complain_in_json(error);
+            json_error(error);
         }
         let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
         let mut text = layout::wrap(&format!("otp-enroll: {error}"), columns).join("\n") + "\n";
         if let Some(hint) = error.hint() {
             layout::wrap(&hint, columns.saturating_sub(2)).iter().for_each(|line| text += &format!("  {line}\n"));
         }
-        // There is nobody left to tell.
+        // If standard error fails, there is no place to report it.
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
@@ -100,45 +99,45 @@ impl Output {
         Ok(Confidential::new(prompt::ask(&terminal, prompt)?.expose()))
     }
 
-    /// Asks whether something is meant. Where nobody can be asked, the command line must have said so.
-    pub(crate) fn must_mean(&self, question: &str) -> Result<(), CliError> {
-        self.somebody_to_ask()?;
+    /// Asks for confirmation at the terminal; without one, `--yes` must have been given.
+    pub(crate) fn confirm(&self, question: &str) -> Result<(), CliError> {
+        self.can_confirm()?;
         let answer = prompt::ask(&Terminal::here(), &format!("{question} [y/N] "))?;
         let yes = ["y", "yes"].contains(&answer.expose().trim().to_ascii_lowercase().as_str());
         if yes { Ok(()) } else { Err(CliError::Cancelled) }
     }
 
-    /// Whether there is somebody at a terminal whom [`Output::must_mean`] can ask.
-    pub(crate) fn somebody_to_ask(&self) -> Result<(), CliError> {
+    /// Whether [`Output::confirm`] has a terminal to ask at.
+    pub(crate) fn can_confirm(&self) -> Result<(), CliError> {
         if Terminal::here().interactive {
             Ok(())
         } else {
-            Err(CliError::Usage("nobody can be asked whether this is meant: say --yes".into()))
+            Err(CliError::Usage("not a terminal, so I cannot ask for confirmation; add --yes".into()))
         }
     }
 
-    /// The terminal, where somebody may be asked something.
+    /// The terminal, if questions are allowed.
     pub(crate) fn terminal(&self) -> Result<Terminal, CliError> {
         let terminal = Terminal::here();
         if terminal.interactive || self.stdin {
             Ok(terminal)
         } else {
             Err(CliError::Usage(
-                "standard input and output are not a terminal: say --stdin or --json to read codes from standard input"
+                "standard input and output are not a terminal; to read codes from standard input, add --stdin or --json"
                     .into(),
             ))
         }
     }
 }
 
-/// What went wrong, as an answer like others. There may be nobody left to tell.
-pub(crate) fn complain_in_json(error: &CliError) {
+/// The error as a line of JSON on standard output, which may be closed.
+pub(crate) fn json_error(error: &CliError) {
     #[derive(Serialize)]
-    struct Complaint {
+    struct JsonError {
         error: String,
         hint: Option<String>,
     }
-    if let Ok(line) = serde_json::to_string(&Complaint { error: error.to_string(), hint: error.hint() }) {
+    if let Ok(line) = serde_json::to_string(&JsonError { error: error.to_string(), hint: error.hint() }) {
         let _ = print(&line);
     }
 }

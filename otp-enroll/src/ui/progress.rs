@@ -1,4 +1,4 @@
-//! How far a long piece of work is: a line on standard error that makes way for every result, where somebody watches.
+//! The progress of long work: a line on standard error, if it is a terminal, that makes way for every result.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,11 +27,11 @@ struct Line {
     guarded: bool,
 }
 
-/// Shown after so many steps, which for a fleet pass in a wink, and for whoever waits for a slow directory, do not.
+/// Redraw every 16 steps at first, every 256 later.
 const NOTICEABLE: usize = 256;
 const AT_FIRST: usize = 16;
 
-/// What a terminal writes behind the line for Ctrl-C.
+/// What a terminal writes after the line for Ctrl-C.
 const ECHO: &str = "^C";
 
 impl Progress {
@@ -39,7 +39,7 @@ impl Progress {
         Self::begin(what, Some(of), output)
     }
 
-    /// Work of which nobody knows how much it is. Its first step may be long in coming.
+    /// Work of unknown size. Its first step may take long.
     pub(crate) fn counting(what: &'static str, output: &Output) -> Self {
         let progress = Self::begin(what, None, output);
         progress.show(what);
@@ -76,7 +76,7 @@ impl Progress {
         if self.watched {
             let mut line = lock();
             line.width = text.len();
-            // Nobody is worse off when it cannot be shown.
+            // If it cannot be shown, the work goes on all the same.
             let _ = write!(io::stderr(), "\r{text}");
         }
     }
@@ -96,9 +96,9 @@ impl Drop for Progress {
 }
 
 impl Line {
-    /// Clears what stands there, and so many columns behind it.
-    fn erase(&mut self, behind: usize) {
-        let columns = self.width.saturating_add(behind);
+    /// Clears the line, and this many columns after it.
+    fn erase(&mut self, after: usize) {
+        let columns = self.width.saturating_add(after);
         if columns > 0 {
             let _ = write!(io::stderr(), "\r{:columns$}\r", "");
             self.width = 0;
@@ -107,7 +107,7 @@ impl Line {
 }
 
 fn interrupt() {
-    let mut line = lock(); // until the end: nobody may draw any more
+    let mut line = lock(); // until the end: no thread may draw any more
     line.erase(ECHO.len());
     std::process::exit(INTERRUPTED);
 }

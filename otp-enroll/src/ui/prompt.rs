@@ -36,7 +36,7 @@ pub(crate) fn forget_what_is_typed(terminal: &Terminal) {
     }
 }
 
-/// What somebody typed, without the line's end; wiped on drop.
+/// A typed line, without its end; wiped on drop.
 pub(crate) struct Line(Zeroizing<String>);
 
 impl Line {

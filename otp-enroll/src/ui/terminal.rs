@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use otp_core::qr::Paint;
 
-/// What is taken for granted where a terminal does not say: the size of a VT100.
+/// The assumed size if the terminal does not report one: a VT100.
 const USUAL_SIZE: (usize, usize) = (80, 24);
 
 /// What the terminal can do.
@@ -22,7 +22,7 @@ pub(crate) struct Terminal {
     pub(crate) light: bool,
     /// Escape sequences that move the cursor and switch the screen may be sent.
     pub(crate) escapes: bool,
-    /// Somebody reads and types here: standard input and output are both terminals.
+    /// A person reads and types here: standard input and output are both terminals.
     pub(crate) interactive: bool,
 }
 

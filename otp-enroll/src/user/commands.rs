@@ -1,4 +1,4 @@
-//! A user's own second factor: look at it, change it, try it.
+//! The commands for a user's own second factor.
 
 use std::path::Path;
 
@@ -16,33 +16,33 @@ use crate::user::scripted;
 
 const PROOF: &str = "Current code or recovery code: ";
 
-/// What a change answers to a script.
+/// The answer of a change as JSON.
 #[derive(Serialize)]
 pub(crate) struct Changed<'a> {
     pub(crate) user: &'a str,
     pub(crate) changed: bool,
 }
 
-/// Sets up a second factor for somebody who has none; somebody who has one is shown it.
-pub(crate) fn set_up(desk: &mut Desk<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
+/// Enrolls a user without a device; shows the status of a user with one.
+pub(crate) fn enroll(desk: &mut Desk<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     enrollment.picture().map_err(CliError::Usage)?;
     let status = desk.status()?;
     if status.enrolled {
         show(&status, output)?;
-        return output.advise("\nIt is set up already. A new phone? otp-enroll reset");
+        return output.advise("\nIt is set up already. For a new phone: otp-enroll reset");
     }
     prepare(enrollment, output)?;
-    enroll(desk, enrollment, None, output)
+    begin_and_confirm(desk, enrollment, None, output)
 }
 
 /// Replaces the device.
 pub(crate) fn reset(desk: &mut Desk<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     prepare(enrollment, output)?;
     let proof = if desk.status()?.enrolled { Some(output.ask_code(PROOF)?) } else { None };
-    enroll(desk, enrollment, proof, output)
+    begin_and_confirm(desk, enrollment, proof, output)
 }
 
-/// Finds out what cannot be done before a code is spent on it.
+/// Finds out what will fail before a code is used up.
 fn prepare(enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     let terminal = output.terminal()?;
     scripted::somewhere_for_codes(enrollment.save_recovery.as_deref(), terminal.interactive)?;
@@ -52,7 +52,7 @@ fn prepare(enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     }
 }
 
-fn enroll(
+fn begin_and_confirm(
     desk: &mut Desk<'_>,
     enrollment: &Enrollment,
     proof: Option<Confidential>,
@@ -75,7 +75,6 @@ fn enroll(
     enrolled.map_err(|error| if proved { error.although_proved() } else { error })
 }
 
-/// What is set up.
 pub(crate) fn status(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
     show(&desk.status()?, output)
 }
@@ -101,13 +100,13 @@ pub(crate) fn show(status: &Status, output: &Output) -> Result<(), CliError> {
             time => lines.push(format!("Locked           until {}", moment(time))),
         }
         if status.requirement != "policy" {
-            lines.push(format!("Requirement      {} (set for this user)", status.requirement));
+            lines.push(format!("Override         {} (set for this user)", status.requirement));
         }
         lines.join("\n")
     })
 }
 
-/// The devices, a line each.
+/// The devices, one per line.
 pub(crate) fn list(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
     let status = desk.status()?;
     if status.devices.is_empty() {
@@ -119,19 +118,18 @@ pub(crate) fn list(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError>
     })
 }
 
-/// How a device's codes come about.
+/// A device's type, algorithm, digits and period.
 fn shape(device: &DeviceStatus) -> String {
     let DeviceStatus { r#type, algorithm, digits, period, .. } = device;
     let period = period.map_or_else(String::new, |period| format!(", {period} s"));
     format!("{}, {algorithm}, {digits} digits{period}", r#type.to_ascii_uppercase())
 }
 
-/// A time of a [`Status`] as people write it; scripts get it as ISO 8601 has it.
+/// A time of a [`Status`] for people; scripts get it as ISO 8601.
 pub(crate) fn moment(time: &str) -> String {
     time.replace('T', " ").replace('Z', " UTC")
 }
 
-/// Its day.
 fn day(time: &str) -> &str {
     time.split_once('T').map_or(time, |(day, _)| day)
 }
@@ -143,12 +141,12 @@ pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, output: &Output) -> Result
         return output.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
     }
     if status.requirement == "required" {
-        return Err(CliError::Declined(Declined::Required)); // nobody is asked for what would be in vain
+        return Err(CliError::Declined(Declined::Required)); // do not ask for a code in vain
     }
     if !yes {
         let user = &status.user;
-        output.must_mean(&format!(
-            "Where a second factor is required, {user} cannot log in without one.\nRemove the second factor of {user}?"
+        output.confirm(&format!(
+            "{user} will have no second factor, and cannot log in where one is required. Continue?"
         ))?;
     }
     let proof = output.ask_code(PROOF)?;
@@ -170,21 +168,21 @@ pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, output: &Output
     }
 }
 
-/// What is set up, for what is done with that alone.
+/// The status of a user with a device; an error for one without.
 fn enrolled(desk: &mut Desk<'_>) -> Result<Status, CliError> {
     let status = desk.status()?;
     if status.enrolled { Ok(status) } else { Err(CliError::Refused(Refusal::NotEnrolled)) }
 }
 
-/// Asks for codes again from addresses that are remembered.
-pub(crate) fn forget(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
+/// Forgets remembered addresses (grace).
+pub(crate) fn forget_addresses(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
     let status = desk.status()?;
     let Reply::Forgotten { changed } = desk.ask(Request::Forget {})? else { return Err(unexpected()) };
-    let text = if changed { "You will be asked for a code from everywhere." } else { "No address was remembered." };
+    let text = if changed { "You will be asked for a code at every next login." } else { "No address was remembered." };
     output.done(&Changed { user: &status.user, changed }, text)
 }
 
-/// Says whether a code is right.
+/// Checks a code, and uses it up.
 pub(crate) fn test(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
     #[derive(Serialize)]
     struct Right<'a> {
@@ -197,5 +195,5 @@ pub(crate) fn test(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError>
     desk.ask(Request::Test { proof })?;
     let left = desk.status()?.recovery_codes_left;
     let answer = Right { user: &status.user, right: true, recovery_codes_left: left };
-    output.done(&answer, "That code is right. It is spent now: log in with the next one.")
+    output.done(&answer, "That code is correct. It is used up now: log in with the next one.")
 }

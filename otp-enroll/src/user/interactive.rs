@@ -1,4 +1,4 @@
-//! The guided way in: the key on the alternate screen, a first code, the recovery codes, and how to try it.
+//! Guided enrollment: the key on the alternate screen, a code, the recovery codes, and how to try it.
 
 use std::fmt;
 use std::iter;
@@ -20,11 +20,11 @@ use crate::ui::secret_lines::SecretLines;
 use crate::ui::terminal::Terminal;
 use crate::user::qr_image;
 
-/// What an interruption says to whoever had no second factor before, and to whoever proved that the old one is theirs.
+/// Texts of an interruption: without an old second factor, and after a code of the old one was used.
 pub(crate) const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
-pub(crate) const OLD_STAYS: &str = "interrupted: the old second factor stays; the code you gave for it is spent";
-const CODES_UNSEEN: &str =
-    "interrupted: it is set up, but not all was shown\n  new recovery codes: otp-enroll recovery";
+pub(crate) const OLD_STAYS: &str =
+    "interrupted: the old second factor still works; the code you gave for it is used up";
+const CODES_UNSEEN: &str = "interrupted: the second factor is set up, but you may not have seen all recovery codes\n  new ones: otp-enroll recovery";
 
 /// Writes the QR code as a picture.
 pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), CliError> {
@@ -36,7 +36,7 @@ pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), 
     Ok(())
 }
 
-/// Leads a person from the offer to a second factor that works.
+/// Guides a user from the offer to a second factor that works.
 pub(crate) fn enroll(
     desk: &mut Desk<'_>,
     offer: &Offer,
@@ -62,7 +62,7 @@ pub(crate) fn enroll(
             continue;
         }
         if !typed().all(|c| c.is_ascii_digit()) || typed().count() != usize::from(offer.digits) {
-            note = format!("a code has {} digits; blanks between them do not matter", offer.digits);
+            note = format!("a code has {} digits; blanks do not matter", offer.digits);
             continue;
         }
         let code = Confidential::new(line.expose());
@@ -74,13 +74,13 @@ pub(crate) fn enroll(
         }
     };
     let saved = hand_out(&screen, &codes, &offer.user, save)?;
-    screen.stage("interrupted: it is set up");
+    screen.stage("interrupted: the second factor is set up");
     drop(screen);
     output.advise(&format!("The second factor of {} is set up.", offer.user))?;
     output.advise(&saved)?;
     output.advise(&format!(
         "\nBefore you close this session, try it from a second one. The code you typed is\n\
-         spent: log in with the next one.\n\n    ssh {}@{}\n",
+         used up: log in with the next one.\n\n    ssh {}@{}\n",
         offer.user,
         host_name()
     ))
@@ -97,11 +97,11 @@ pub(crate) fn recovery_codes(
     let screen = AlternateScreen::enter(terminal, CODES_UNSEEN)?;
     let saved = hand_out(&screen, codes, user, save)?;
     drop(screen);
-    output.advise("The old recovery codes are worth nothing now.")?;
+    output.advise("The old recovery codes no longer work.")?;
     output.advise(&saved)
 }
 
-/// Shows recovery codes until they are written down or saved, and says which.
+/// Shows recovery codes until the user has them, and returns what became of them.
 fn hand_out(
     screen: &AlternateScreen,
     codes: &[Confidential],
@@ -109,7 +109,7 @@ fn hand_out(
     save: Option<&Path>,
 ) -> Result<String, CliError> {
     if codes.is_empty() {
-        return Ok("This machine hands out no recovery codes.".into());
+        return Ok("This machine issues no recovery codes.".into());
     }
     let (mut saved, mut note, mut shown) = (Vec::new(), String::new(), false);
     if let Some(path) = save {
@@ -122,10 +122,10 @@ fn hand_out(
         let page = page.unwrap_or_else(|rows| layout::text(&terminal, &wants_room(codes.len(), rows, &note)));
         screen.show(page).map_err(CliError::Output)?;
         if is_first {
-            prompt::forget_what_is_typed(&terminal); // Enter was pressed twice, or pasted: nobody has read this page yet
+            prompt::forget_what_is_typed(&terminal); // Enter was pressed twice, or pasted, before this page was shown
             shown = true;
         }
-        let answer = match prompt::ask(&terminal, "File, or just Enter: ") {
+        let answer = match prompt::ask(&terminal, "Save to file (or just press Enter): ") {
             Err(AskError::Closed) => break, // Ctrl-D on a page that was read is as good as Enter
             answer => answer?,
         };
@@ -139,16 +139,18 @@ fn hand_out(
     let count = codes.len();
     Ok(match saved.join(" and ") {
         files if !files.is_empty() => format!("{count} recovery codes are in {files}: move them off this machine."),
-        _ if shown => format!("{count} recovery codes were shown, this once. New ones: otp-enroll recovery"),
+        _ if shown => {
+            format!("{count} recovery codes were shown; they cannot be shown again. New ones: otp-enroll recovery")
+        }
         _ => format!("{count} recovery codes were not shown. New ones: otp-enroll recovery"),
     })
 }
 
-/// Saves recovery codes if it can, and says so.
+/// Saves recovery codes, and returns the note for the page.
 fn keep(path: &Path, codes: &[Confidential], user: &str, saved: &mut Vec<String>) -> String {
     match save_codes(path, codes, user) {
         Ok(()) => {
-            // In full: nobody should have to look for it.
+            // The absolute path, so that the user finds it.
             let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
             let note = format!("They are saved in {path}.");
             saved.push(path);
@@ -172,15 +174,15 @@ fn from_home(name: &str) -> PathBuf {
 /// Writes recovery codes to a new file of the user's.
 pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Result<(), CliError> {
     let mut lines = SecretLines::new();
-    lines.add(format_args!("Recovery codes of {user} at {}, each good for one login:", host_name()));
+    lines.add(format_args!("Recovery codes of {user} on {}, each good for one login:", host_name()));
     codes.iter().for_each(|code| lines.add(format_args!("{}", code.expose())));
     Ok(private_file::write(path, lines.text().as_bytes())?)
 }
 
-/// The text beside the QR code.
+/// The text next to the QR code.
 fn panel(offer: &Offer, note: &str) -> SecretLines {
     let mut lines = SecretLines::new();
-    lines.add(format_args!("Second factor of {} at {}", offer.user, offer.issuer));
+    lines.add(format_args!("Second factor of {} on {}", offer.user, offer.issuer));
     lines.add_blank();
     lines.add(format_args!("Scan the code with an authenticator app, or type this key into it:"));
     lines.add_blank();
@@ -195,7 +197,7 @@ fn panel(offer: &Offer, note: &str) -> SecretLines {
     lines.add(format_args!("URI  {}", offer.uri.expose()));
     lines.add_blank();
     if note.is_empty() {
-        lines.add(format_args!("Nothing is active before the first code was right. Ctrl-C ends this."));
+        lines.add(format_args!("Your second factor becomes active after you type a correct code. Ctrl-C cancels."));
     } else {
         lines.add(format_args!("! {note}"));
     }
@@ -207,12 +209,12 @@ fn sheet(codes: &[Confidential], user: &str, note: &str) -> SecretLines {
     let mut lines = SecretLines::new();
     lines.add(format_args!("Recovery codes of {user}"));
     lines.add_blank();
-    lines.add(format_args!("Each of them lets you in once when your phone is not at hand."));
-    lines.add(format_args!("They are shown this once. Keep them where your phone is not."));
+    lines.add(format_args!("Each of them lets you log in once without your phone."));
+    lines.add(format_args!("They are shown only now and cannot be shown again. Do not keep them on your phone."));
     lines.add_blank();
     codes.iter().for_each(|code| lines.add(format_args!("    {}", code.expose())));
     lines.add_blank();
-    lines.add(format_args!("Press Enter when you have them, or type the name of a new file for them."));
+    lines.add(format_args!("Press Enter when you have them, or type the name of a new file to save them."));
     if !note.is_empty() {
         lines.add(format_args!("{note}"));
     }
@@ -220,11 +222,11 @@ fn sheet(codes: &[Confidential], user: &str, note: &str) -> SecretLines {
     lines
 }
 
-/// Stands in its place where it does not fit: half of the codes would pass for all.
+/// The page in its place if the window is too small: half of the codes would pass for all.
 fn wants_room(codes: usize, rows: usize, note: &str) -> SecretLines {
     let mut lines = SecretLines::new();
     lines.add(format_args!("{codes} recovery codes need {rows} rows."));
-    lines.add(format_args!("Enlarge the window and press Enter, or type the name of a new file for them."));
+    lines.add(format_args!("Enlarge the window and press Enter, or type the name of a new file to save them."));
     lines.add(format_args!("{note}"));
     lines
 }

@@ -11,7 +11,7 @@ use crate::ui::secret_lines::SecretLines;
 const QUIET_IN_PICTURE: i32 = 4;
 /// Pixels a module takes in a picture. Eight one-bit pixels are one byte of PNG, so a module is a byte.
 const SCALE: usize = 8;
-/// More than what a PNG file has beside its pixels.
+/// More bytes than a PNG file has besides its pixels.
 const HEADERS: usize = 1024;
 
 /// An SVG document.
@@ -51,7 +51,7 @@ impl fmt::Display for DarkPath<'_> {
 pub(crate) fn png(qr: &Qr) -> Result<Zeroizing<Vec<u8>>, png::EncodingError> {
     let side = qr.across(QUIET_IN_PICTURE).count();
     let pixels = u32::try_from(side.saturating_mul(SCALE)).map_err(|_| png::EncodingError::LimitsExceeded)?;
-    // Neither grows: growing leaves a copy behind.
+    // Neither buffer grows: growing would leave a copy.
     let size = side.saturating_mul(side).saturating_mul(SCALE);
     let mut image = Zeroizing::new(Vec::with_capacity(size));
     for y in qr.across(QUIET_IN_PICTURE) {
@@ -72,7 +72,7 @@ pub(crate) fn png(qr: &Qr) -> Result<Zeroizing<Vec<u8>>, png::EncodingError> {
     Ok(file)
 }
 
-/// Where each run of dark modules starts in a row, and how long it is.
+/// Start and length of each run of dark modules in a row.
 fn dark_runs(qr: &Qr, y: i32) -> Vec<(i32, i32)> {
     let mut runs: Vec<(i32, i32)> = Vec::new();
     for x in (0..qr.size()).filter(|&x| qr.dark(x, y)) {

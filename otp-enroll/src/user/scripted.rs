@@ -1,4 +1,4 @@
-//! Set-up without a person: codes from standard input, and with `--json` a line of JSON for each step.
+//! Enrollment without a person: codes from standard input, and with `--json` a line of JSON for each step.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,7 +17,7 @@ use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
 use crate::user::interactive;
 
-/// The last line of a set-up.
+/// The last line of an enrollment.
 #[derive(Serialize)]
 struct Active<'a> {
     user: &'a str,
@@ -76,14 +76,14 @@ pub(crate) fn recovery_codes(
     }
 }
 
-/// Refuses, while nothing is changed, what would lose recovery codes: a file for them that cannot be made, and a standard
-/// output that nobody reads. (One that was closed is /dev/null by the time we run.)
+/// Refuses, while nothing is changed, what would lose recovery codes: a file for them that cannot be made, or /dev/null as
+/// standard output. (A closed one is /dev/null by the time we run.)
 pub(crate) fn somewhere_for_codes(save: Option<&Path>, shown: bool) -> Result<(), CliError> {
     match save {
         Some(path) => Ok(private_file::can_be_written(path)?),
         None if shown || !is_null(&io::stdout()) => Ok(()),
         None => Err(CliError::Usage(
-            "standard output is closed or /dev/null, which would lose the recovery codes: say --save-recovery FILE"
+            "standard output is closed or /dev/null, so the recovery codes would be lost; add --save-recovery FILE"
                 .into(),
         )),
     }

@@ -4,19 +4,17 @@ use serde::Serialize;
 
 use crate::ui::layout;
 
-/// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Severity {
-    /// Somebody is locked out, or let in against policy, by mistake.
+    /// Users are locked out, or let in against policy, by mistake.
     Fault,
-    /// Somebody may be, unless it is meant.
+    /// The same, unless it is intended.
     Warning,
     /// Worth knowing.
     Note,
 }
 
-/// What was found, and how to fix it.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) severity: Severity,

@@ -1,4 +1,4 @@
-//! A service that asks for a code, as its PAM file has it.
+//! A service whose PAM file calls the module.
 
 use std::path::Path;
 
@@ -7,14 +7,13 @@ use otp_core::value::login_context::LoginContext;
 
 use super::stack::Place;
 
-/// A service whose `auth` group calls the module.
 pub(super) struct Guarded {
     pub(super) name: String,
-    /// The lines that call it, and what they say, as far as the module understands them.
+    /// The lines that call the module, and their arguments; without lines whose arguments it rejects.
     pub(super) lines: Vec<(Place, Arguments)>,
-    /// A right code lets in without anything else.
+    /// A correct code is enough to get in.
     pub(super) by_code_alone: bool,
-    /// Whoever policy asks for no code is let in without anything else.
+    /// Users who need no code get in without any check.
     pub(super) by_nothing: bool,
 }
 
@@ -24,14 +23,14 @@ impl Guarded {
         self.lines.first().map_or_else(String::new, |(place, _)| place.to_string())
     }
 
-    /// A login by it, from nowhere in particular.
+    /// A login through it, without address and terminal.
     pub(super) fn login(&self) -> LoginContext {
         let nullok = self.lines.iter().any(|(_, said)| said.nullok);
         LoginContext { service: self.name.clone(), nullok, ..LoginContext::default() }
     }
 
-    /// Whether one of its lines goes by this configuration.
-    pub(super) fn goes_by(&self, path: &Path) -> bool {
+    /// Whether one of its lines uses this configuration.
+    pub(super) fn uses(&self, path: &Path) -> bool {
         self.lines.iter().any(|(_, said)| said.config == path)
     }
 }

@@ -1,8 +1,8 @@
-//! What a module has to do with who somebody is, known by its name.
+//! What a module proves, known by its name.
 
 use super::stack::Module;
 
-/// Modules whose yes is a condition that somebody set on purpose.
+/// Modules that check a condition which an administrator set on purpose.
 const CONDITIONS: [&str; 11] = [
     "access",
     "console",
@@ -17,10 +17,10 @@ const CONDITIONS: [&str; 11] = [
     "wheel",
 ];
 
-/// Modules that run a program of the administrator's.
+/// Modules that run a program of the administrator.
 const PROGRAMS: [&str; 2] = ["exec", "script"];
 
-/// Modules whose yes says nothing about who it is.
+/// Modules whose PAM_SUCCESS does not prove who the user is.
 const SILENT: [&str; 31] = [
     "cap",
     "cifscreds",
@@ -55,24 +55,24 @@ const SILENT: [&str; 31] = [
     "warn",
 ];
 
-/// What a module's yes is worth.
+/// What PAM_SUCCESS of a module proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Ours: the second factor.
+    /// pam_otp.so.
     SecondFactor,
-    /// It says who somebody is: a password, a ticket, a card. So does whatever is not known.
+    /// The user's identity, by password, ticket or card; assumed of unknown modules.
     Proof,
-    /// It says something about the login, by which an administrator makes a difference on purpose.
+    /// A condition of the login that an administrator set on purpose.
     Condition,
-    /// A program that somebody wrote: it may be either.
+    /// An administrator's program: an identity or a condition.
     Program,
-    /// It does something, and its yes means nothing.
+    /// Nothing.
     Silent,
-    /// It always says yes.
+    /// Nothing: it always succeeds.
     Permit,
-    /// It always says no.
+    /// It always fails.
     Deny,
-    /// Its file is not there.
+    /// Its file does not exist.
     Missing,
 }
 

@@ -1,6 +1,6 @@
-//! A line of a PAM file, read as libpam reads it: its words, and what the first two of them mean. See pam.conf(5).
+//! A line of a PAM file, parsed as libpam parses it: its words, and the meaning of the first two. See pam.conf(5).
 
-/// What a module may answer, as it is written between brackets.
+/// The results of a module, as written in brackets.
 const RESULTS: [&str; 32] = [
     "abort",
     "acct_expired",
@@ -36,7 +36,7 @@ const RESULTS: [&str; 32] = [
     "user_unknown",
 ];
 
-/// What parts words.
+/// Separators of words.
 const BLANKS: [char; 2] = [' ', '\t'];
 
 /// The four groups of a PAM file.
@@ -48,7 +48,7 @@ pub(super) enum Group {
     Session,
 }
 
-/// What a module's result leads to.
+/// The action for a module's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Ok,
@@ -57,7 +57,7 @@ pub(super) enum Action {
     Die,
     Ignore,
     Reset,
-    /// So many of the next modules are passed over.
+    /// Skip this many modules.
     Jump(usize),
 }
 
@@ -70,15 +70,15 @@ pub(super) struct Control {
 
 /// A line that has words.
 pub(super) struct Line {
-    /// From 1.
+    /// Counted from 1.
     pub(super) number: usize,
     pub(super) words: Vec<String>,
-    /// Not so where the file ends behind a backslash.
+    /// False if the file ends after a backslash.
     pub(super) is_whole: bool,
 }
 
 impl Group {
-    /// By the first column of a line. A dash before it says that the module may be missing, which is not logged then.
+    /// By the first column of a line. With a leading dash libpam does not log a missing module.
     pub(super) fn named(kind: &str) -> Option<Self> {
         match kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase().as_str() {
             "auth" => Some(Self::Auth),
@@ -91,12 +91,12 @@ impl Group {
 }
 
 impl Control {
-    /// What a result leads to, by the name that it has between brackets: `auth_err`.
+    /// The action for a result, named as in brackets: `auth_err`.
     pub(super) fn action(&self, result: &str) -> Action {
         self.named.iter().rev().find(|(name, _)| name == result).map_or(self.otherwise, |(_, action)| *action)
     }
 
-    /// Of a word that libpam does not know: whatever the module says is a refusal.
+    /// For a word that libpam does not know: every result of the module is a refusal.
     pub(super) fn refusing() -> Self {
         Self { named: Vec::new(), otherwise: Action::Bad }
     }
@@ -115,7 +115,7 @@ impl Control {
         }
     }
 
-    /// `success=ok default = die`. One name that there is not spoils all of it; of two defaults the first one counts.
+    /// `success=ok default = die`. One unknown name invalidates all of it; the first of two defaults counts.
     fn parse_pairs(text: &str) -> Option<Self> {
         let (mut named, mut otherwise) = (Vec::new(), None);
         let text = text.replace('=', " = ");
@@ -146,8 +146,8 @@ impl Action {
     }
 }
 
-/// The words of each line that has any, with its number. A line goes on behind a backslash at its end; `#` begins a comment.
-/// What has nothing else does not end a line that goes on.
+/// The words of each line that has words, with its number. A backslash at the end continues a line; `#` begins a comment.
+/// A line with only a comment does not end a continued line.
 pub(super) fn lines(text: &str) -> Vec<Line> {
     let mut found = Vec::new();
     let (mut begun, mut whole) = (None, String::new());
@@ -169,7 +169,7 @@ pub(super) fn lines(text: &str) -> Vec<Line> {
     found
 }
 
-/// Words between blanks; what stands between brackets is one, without them, and `\]` within it is a bracket.
+/// Words between blanks; text in brackets is one word, without the brackets, and `\]` in it is a bracket.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim_matches(BLANKS);

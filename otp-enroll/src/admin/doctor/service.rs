@@ -1,4 +1,4 @@
-//! A service that calls the module: whom its stacks would lock out, and whom they would let in against policy.
+//! Checks a service that calls the module: users whom its stacks lock out, or let in against policy.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -19,14 +19,14 @@ use super::stack::{Folders, Module, Place, Stack, Unreadable};
 /// The module's file.
 const MODULE: &str = "pam_otp.so";
 
-const SET_UP_ACCOUNT: &str = "account required pam_otp.so";
-const SET_UP_PASSWORD: &str = "password [success=done ignore=ignore default=die] pam_otp.so";
+const ENROLLMENT_ACCOUNT: &str = "account required pam_otp.so";
+const ENROLLMENT_PASSWORD: &str = "password [success=done ignore=ignore default=die] pam_otp.so";
 
-/// Looks at a service, if it calls the module.
+/// Checks a service, if it calls the module.
 pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>) -> Option<Guarded> {
     let auth = match Stack::read(folders, name, Group::Auth) {
         Ok(stack) => stack,
-        Err(_) if !folders.text(name).contains(MODULE) => return None, // it may be broken, and is not ours
+        Err(_) if !folders.text(name).contains(MODULE) => return None, // broken, but it does not call the module
         Err(unreadable) => {
             findings.push(refused_for_want_of(&unreadable, name));
             return None;
@@ -40,7 +40,7 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
     for place in &auth.garbled {
         findings.push(Finding::fault(
             name,
-            format!("{place}: libpam makes nothing of this line: whoever comes to it is refused"),
+            format!("{place}: libpam cannot parse this line and refuses every login that reaches it"),
             "write it as in pam.conf(5): group, control, module, arguments; no CR at its end, no backslash at the file's",
         ));
     }
@@ -51,8 +51,8 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
             Ok(arguments) => lines.push((place.clone(), arguments)),
             Err(argument) => findings.push(Finding::fault(
                 name,
-                format!("{place}: the module knows no argument {argument:?}: every login is refused"),
-                "correct it; pam_otp(8) names all arguments",
+                format!("{place}: the module has no argument {argument:?}: every login is refused"),
+                "correct it; pam_otp(8) lists all arguments",
             )),
         }
     }
@@ -67,15 +67,13 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
     let alone = |ways: &[Way]| ways.iter().any(|way| way.asked && !way.proved && !way.on_condition);
     let (by_code_alone, by_nothing) = (alone(&found.accepted), alone(&found.unasked));
     if name != sshd::SERVICE {
-        let fix = format!(
-            "unless that program has asked for a password or key itself, put before it: {}",
-            folders.password_line()
-        );
+        let fix =
+            format!("unless that program checks a password or key itself, put before it: {}", folders.password_line());
         if by_nothing {
-            let what = format!("{first}: whoever is asked for no code is let in with nothing at all");
+            let what = format!("{first}: users who need no code get in without any check");
             findings.push(Finding::fault(name, what, &fix));
         } else if by_code_alone {
-            findings.push(Finding::note(name, format!("{first}: a code lets in without a password"), &fix));
+            findings.push(Finding::note(name, format!("{first}: a code alone, without a password, is enough"), &fix));
         }
     }
     Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing })
@@ -84,13 +82,13 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
 fn refused_for_want_of(unreadable: &Unreadable, service: &str) -> Finding {
     let from = unreadable.from.as_ref().map_or_else(String::new, |place| format!("{place}: "));
     let what = format!("{from}{} cannot be read: {}", unreadable.file.display(), unreadable.error);
-    Finding::fault(service, format!("{what}: its logins are refused"), "name a file that is there")
+    Finding::fault(service, format!("{what}: logins through this service are refused"), "name a file that exists")
 }
 
-/// Whether set-up during a login would work, where the policy has it.
-pub(super) fn look_at_set_up(folders: &Folders, guarded: &Guarded, policy: &Policy, findings: &mut Vec<Finding>) {
+/// Checks that enrollment during a login works, if the policy uses it.
+pub(super) fn check_enrollment(folders: &Folders, guarded: &Guarded, policy: &Policy, findings: &mut Vec<Finding>) {
     let name = &guarded.name;
-    if !may_ask_for_set_up(policy, name) {
+    if !may_demand_enrollment(policy, name) {
         return;
     }
     let mut fault = |what: String, line: &str| {
@@ -100,46 +98,47 @@ pub(super) fn look_at_set_up(folders: &Folders, guarded: &Guarded, policy: &Poli
         let told = walk(&account, &[Answer::NewAuthtokReqd], true);
         match account.lines_of(MODULE).next() {
             None => fault(
-                "the account group has no line of pam_otp.so: whoever is to set up a device during the login is refused"
+                "the account group has no line of pam_otp.so: users who must set up a device during the login are refused"
                     .to_owned(),
-                SET_UP_ACCOUNT,
+                ENROLLMENT_ACCOUNT,
             ),
             Some((_, place)) if told.iter().any(|way| way.answer != Answer::NewAuthtokReqd) => fault(
-                format!("{place}: the application is not told that a device is to be set up"),
-                SET_UP_ACCOUNT,
+                format!("{place}: the application does not learn that a device must be set up"),
+                ENROLLMENT_ACCOUNT,
             ),
             Some(_) => {}
         }
     }
     if let Ok(password) = Stack::read(folders, name, Group::Password) {
-        let (set_up, changed) = (walk(&password, &[Answer::Success], true), walk(&password, &[Answer::Ignore], true));
+        let (enrollment, changed) =
+            (walk(&password, &[Answer::Success], true), walk(&password, &[Answer::Ignore], true));
         match password.lines_of(MODULE).next() {
             None => fault(
-                "the password group has no line of pam_otp.so: nobody is led through set-up, and a new password is asked \
-                 for in place of it"
+                "the password group has no line of pam_otp.so: users who must set up a device are asked for a new password \
+                 instead"
                     .to_owned(),
-                SET_UP_PASSWORD,
+                ENROLLMENT_PASSWORD,
             ),
-            Some((_, place)) if set_up.iter().any(|way| way.answer != Answer::Success || way.proved) => {
-                fault(format!("{place}: other modules ask for a new password when a device is set up"), SET_UP_PASSWORD);
+            Some((_, place)) if enrollment.iter().any(|way| way.answer != Answer::Success || way.proved) => {
+                fault(format!("{place}: other modules ask for a new password when a device is set up"), ENROLLMENT_PASSWORD);
             }
             Some((_, place)) if changed.iter().all(|way| way.answer != Answer::Success) => {
-                fault(format!("{place}: passwords cannot be changed"), SET_UP_PASSWORD);
+                fault(format!("{place}: passwords cannot be changed"), ENROLLMENT_PASSWORD);
             }
             Some(_) => {}
         }
     }
 }
 
-/// Whether some login by a service may be led through set-up.
-fn may_ask_for_set_up(policy: &Policy, service: &str) -> bool {
+/// Whether the policy may demand enrollment of a login through the service.
+fn may_demand_enrollment(policy: &Policy, service: &str) -> bool {
     for rule in policy.rules.iter().filter(|rule| rule.service.as_ref().is_none_or(|name| name == service)) {
         let Rule { user, group, service: _, network, tty, terms, line: _ } = rule;
         if terms.second_factor == SecondFactor::Enroll {
             return true;
         }
         if user.is_none() && group.is_none() && network.is_none() && tty.is_none() {
-            return false; // it decides for everybody
+            return false; // it applies to all users
         }
     }
     policy.terms.second_factor == SecondFactor::Enroll
@@ -151,9 +150,9 @@ struct Auth<'a> {
     service: &'a str,
     /// The first line that calls the module.
     line: &'a Place,
-    /// The ways in for whoever gives a right code.
+    /// Ways that end in a login when the code is correct.
     accepted: Vec<Way>,
-    /// Those for whoever policy asks for no code.
+    /// Ways that end in a login for users who need no code.
     unasked: Vec<Way>,
 }
 
@@ -164,14 +163,14 @@ impl Auth<'_> {
         if after_the_module(&[Answer::AuthErr, Answer::UserUnknown]) {
             findings.push(Finding::fault(
                 service,
-                format!("{line}: a wrong code does not keep anybody out"),
-                "write `required` in the second column of that line, and let no jump lead past its refusal",
+                format!("{line}: a wrong code does not prevent the login"),
+                "set the second column of that line to `required`, and let no jump skip its refusal",
             ));
         } else if after_the_module(&[Answer::AuthinfoUnavail, Answer::ServiceErr]) {
             findings.push(Finding::warning(
                 service,
-                format!("{line}: while configuration or records cannot be read, logins need no code"),
-                "if that is not meant, write `required` in the second column",
+                format!("{line}: logins need no code while configuration or records cannot be read"),
+                "if this is not intended, set the second column to `required`",
             ));
         }
         let passing = self.accepted.iter().filter(|way| !way.asked);
@@ -179,52 +178,57 @@ impl Auth<'_> {
         for (at, by_yes) in passed_by {
             let Some(entry) = self.stack.entries.get(at) else { continue };
             let Some(module) = entry.module() else { continue };
-            let (name, place, says) = (module.name(), &entry.place, if by_yes { "yes" } else { "no" });
+            let (name, place, result) = (module.name(), &entry.place, if by_yes { "success" } else { "failure" });
             findings.push(if matches!(Role::of(module), Role::Condition | Role::Program) {
-                let what = format!("{place}: whom {name} says {says} to is not asked for a code");
-                Finding::note(service, what, "if that is not meant, put the line of pam_otp.so before it")
+                let (who, fix) = match (name, by_yes) {
+                    ("pam_rootok.so", true) => ("root needs".to_owned(), "normal; to change it, "),
+                    _ => (format!("users for whom {name} returns {result} need"), "if this is not intended, "),
+                };
+                let what = format!("{place}: {who} no code ({name} comes first)");
+                Finding::note(service, what, &format!("{fix}move the line of pam_otp.so above it"))
             } else {
                 let fix = if place.file == line.file {
-                    "put the line of pam_otp.so before it, and count anew the jumps that lead over both"
+                    "move the line of pam_otp.so above it, and correct the numbers of jumps over both"
                 } else {
-                    "put the line of pam_otp.so before the one that includes this file, or let that one begin with \
-                     `auth substack` in place of `auth include` or `@include`"
+                    "move the line of pam_otp.so above the one that includes this file, or change that one to \
+                     `auth substack` instead of `auth include` or `@include`"
                 };
-                let what = format!("{place}: when {name} says {says}, the login is over before pam_otp.so is asked");
+                let what = format!("{place}: when {name} returns {result}, the login ends before pam_otp.so runs");
                 Finding::fault(service, what, fix)
             });
         }
         if self.accepted.iter().any(|way| way.asked_again) {
             findings.push(Finding::warning(
                 service,
-                format!("{line}: a code is asked for twice in one login, and no code is taken twice"),
-                "leave one line of pam_otp.so in that group, and in what it includes",
+                format!("{line}: a login asks for a code twice, and no code is accepted twice"),
+                "keep only one line of pam_otp.so in that group and in the files it includes",
             ));
         }
         if self.accepted.is_empty() {
             let missing = self.stack.modules().find(|(module, _)| Role::of(module) == Role::Missing);
             let fix = match missing {
-                Some((module, place)) => format!("install {}, or take the line out: {place}", module.file.display()),
-                None => "look for a module in that group that always refuses".to_owned(),
+                Some((module, place)) => format!("install {}, or remove the line {place}", module.file.display()),
+                None => "find the module in that group that always refuses".to_owned(),
             };
-            let what = format!("{line}: nobody gets in, whatever code they give");
+            let what = format!("{line}: no user can log in, even with a correct code");
             findings.push(Finding::fault(service, what, &fix));
         } else if self.unasked.is_empty() {
             findings.push(Finding::fault(
                 service,
-                format!("{line}: whoever is asked for no code is refused, since no other module says yes"),
-                "add behind it: auth required pam_permit.so",
+                format!("{line}: users who need no code are refused, because no other module returns success"),
+                "add after it: auth required pam_permit.so",
             ));
         }
     }
 }
 
-/// The ways in, where the module may give these answers.
+/// Ways that end in a login when the module returns one of these results.
 fn ways_in(stack: &Stack, answers: &[Answer]) -> Vec<Way> {
     walk(stack, answers, false).into_iter().filter(|way| way.answer == Answer::Success).collect()
 }
 
-/// All ways through a stack where ours gives these answers; others say yes, or whatever they can.
+/// All ways through a stack when the module returns one of these results. Other modules return success if
+/// `others_agree`, else every result they may return.
 fn walk(stack: &Stack, ours: &[Answer], others_agree: bool) -> BTreeSet<Way> {
     ways(stack, |role| match role {
         Role::SecondFactor => ours.to_vec(),
@@ -238,13 +242,13 @@ fn walk(stack: &Stack, ours: &[Answer], others_agree: bool) -> BTreeSet<Way> {
     })
 }
 
-/// What the line says; the error is the argument that the module refuses.
+/// The line's arguments; the error is the one that the module rejects.
 fn arguments(module: &Module) -> Result<Arguments, String> {
     let given: Vec<CString> = module.arguments.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect();
     Arguments::parse(&given.iter().map(CString::as_c_str).collect::<Vec<_>>())
 }
 
-/// Without its file every login is refused; a file that others can change is theirs.
+/// Checks the module's file: it must exist, and only root may change it.
 fn module_fault(service: &str, module: &Module, place: &Place) -> Option<Finding> {
     let file = &module.file;
     let fault =
@@ -252,10 +256,10 @@ fn module_fault(service: &str, module: &Module, place: &Place) -> Option<Finding
     match fs::metadata(file) {
         Err(error) => fault(
             &format!("cannot be loaded ({error}): every login is refused"),
-            "install the module there, or take the line out",
+            "install the module there, or remove the line",
         ),
         Ok(found) if found.uid() != 0 || found.mode() & 0o022 != 0 => {
-            fault("can be changed by others than root", "it must belong to root and be writable by root alone")
+            fault("can be changed by users other than root", "make root its owner, and writable by root only")
         }
         Ok(_) => None,
     }

@@ -1,5 +1,5 @@
-//! Where a stack may lead, whatever its modules answer: libpam's dispatcher (`libpam/pam_dispatch.c`) with every answer
-//! tried. What is asked here is "can it happen?", so two ways that lead to the same state are one.
+//! All results of a stack: libpam's dispatcher (`libpam/pam_dispatch.c`), run with every result of every module. The
+//! question is "can it happen?", so two ways that lead to the same state are one.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::module_kind::Role;
 use super::pam_conf::Action;
 use super::stack::{Entry, Stack, What};
 
-/// What a module, or a whole stack, answers.
+/// The result of a module or a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Answer {
     Success,
@@ -17,14 +17,14 @@ pub(super) enum Answer {
     UserUnknown,
     AuthinfoUnavail,
     ServiceErr,
-    /// There is no such module.
+    /// The module does not exist.
     ModuleUnknown,
-    /// PAM_PERM_DENIED: nobody said anything.
-    Nobody,
+    /// PAM_PERM_DENIED: no module decided.
+    NoDecision,
 }
 
 impl Answer {
-    /// Its name between brackets.
+    /// Its name in brackets.
     fn name(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -35,7 +35,7 @@ impl Answer {
             Self::AuthinfoUnavail => "authinfo_unavail",
             Self::ServiceErr => "service_err",
             Self::ModuleUnknown => "module_unknown",
-            Self::Nobody => "perm_denied",
+            Self::NoDecision => "perm_denied",
         }
     }
 }
@@ -43,28 +43,28 @@ impl Answer {
 /// A way through a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Way {
-    /// What the application is told.
+    /// The result for the application.
     pub(super) answer: Answer,
     /// The second factor was asked for.
     pub(super) asked: bool,
-    /// Another module said who it is.
+    /// Another module proved who the user is.
     pub(super) proved: bool,
     /// The second factor was asked for once more.
     pub(super) asked_again: bool,
-    /// A condition led past another module that would have asked who it is.
+    /// A condition skipped another module that would have proved it.
     pub(super) on_condition: bool,
-    /// The entry that led past the second factor, and whether by a yes.
+    /// Entry that skipped pam_otp, and whether it returned PAM_SUCCESS.
     pub(super) passed_by: Option<(usize, bool)>,
 }
 
-/// All ways there are. `answers` are those that a module in this role may give.
+/// All ways through the stack. `answers` are the results to try for a module of this role.
 pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTreeSet<Way> {
     let begin = State {
         next: 0,
-        standing: Standing { impression: Impression::Undefined, status: Answer::Nobody },
+        standing: Standing { impression: Impression::Undefined, status: Answer::NoDecision },
         outside: Vec::new(),
         way: Way {
-            answer: Answer::Nobody,
+            answer: Answer::NoDecision,
             asked: false,
             asked_again: false,
             proved: false,
@@ -89,8 +89,8 @@ pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTre
         match &entry.what {
             What::Substack => open.push(state.enter(entry)),
             What::Broken(control) => {
-                let action = control.action(Answer::Nobody.name());
-                open.push(state.leave(entry).act(stack, entry, action, Answer::Nobody));
+                let action = control.action(Answer::NoDecision.name());
+                open.push(state.leave(entry).act(stack, entry, action, Answer::NoDecision));
             }
             What::Module(module) => {
                 let role = Role::of(module);
@@ -119,7 +119,7 @@ pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTre
     found
 }
 
-/// What libpam thinks so far.
+/// libpam's `impression` so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Impression {
     Undefined,
@@ -137,7 +137,7 @@ struct Standing {
 struct State {
     next: usize,
     standing: Standing,
-    /// What it was at the beginning of each substack that goes on, for `reset`.
+    /// The standing at the beginning of each open substack, for `reset`.
     outside: Vec<Standing>,
     way: Way,
 }
@@ -150,7 +150,7 @@ impl State {
         self
     }
 
-    /// Substacks that ended before this entry are behind it.
+    /// Leaves the substacks that ended before this entry.
     fn leave(mut self, entry: &Entry) -> Self {
         self.outside.truncate(entry.level);
         self
@@ -179,7 +179,7 @@ impl State {
                 }
             }
             Action::Reset => {
-                let nothing = Standing { impression: Impression::Undefined, status: Answer::Nobody };
+                let nothing = Standing { impression: Impression::Undefined, status: Answer::NoDecision };
                 self.standing = self.outside.last().copied().unwrap_or(nothing);
             }
             Action::Jump(modules) => skipped = modules,
@@ -195,7 +195,7 @@ impl State {
             skipped = skipped.saturating_sub(1);
         }
         if matches!(action, Action::Jump(_)) && skipped > 0 {
-            self.standing = Standing { impression: Impression::Negative, status: Answer::Nobody };
+            self.standing = Standing { impression: Impression::Negative, status: Answer::NoDecision };
         }
         self
     }
@@ -203,6 +203,6 @@ impl State {
     fn end(self) -> Way {
         let Standing { impression, status } = self.standing;
         let hollow = status == Answer::Success && impression != Impression::Positive;
-        Way { answer: if hollow { Answer::Nobody } else { status }, ..self.way }
+        Way { answer: if hollow { Answer::NoDecision } else { status }, ..self.way }
     }
 }

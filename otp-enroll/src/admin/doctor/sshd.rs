@@ -1,4 +1,4 @@
-//! What sshd makes of PAM: `sshd -T`, its configuration as it is in force.
+//! How sshd uses PAM, by its effective configuration: `sshd -T`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,15 +8,15 @@ use std::process::Command;
 use super::finding::Finding;
 use super::guarded::Guarded;
 
-/// The service that sshd logs in by.
+/// The PAM service of sshd.
 pub(super) const SERVICE: &str = "sshd";
 
 const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive:pam";
 
-/// Somebody of no account in particular from nowhere in particular (RFC 5737), for whom Match blocks are asked.
-const ANYBODY: &str = "user=nobody,host=host.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22";
+/// A generic user and address (RFC 5737) to evaluate Match blocks for.
+const GENERIC: &str = "user=nobody,host=host.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22";
 
-/// Methods, and what switches them.
+/// Methods and the options that enable them.
 const METHODS: [(&str, &str); 5] = [
     ("publickey", "pubkeyauthentication"),
     ("hostbased", "hostbasedauthentication"),
@@ -29,10 +29,10 @@ const METHODS: [(&str, &str); 5] = [
 const CONFIGURATION: &str = "/etc/ssh/sshd_config";
 const CONFIGURATIONS: &str = "/etc/ssh/sshd_config.d";
 
-/// sshd wants to be started by its whole path.
+/// sshd must be started by its absolute path.
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
 
-/// Looks at the configuration that is in force, or at another one.
+/// Checks the effective configuration, or another file.
 pub(super) fn look_at(
     guarded: &Guarded,
     configuration: Option<&Path>,
@@ -45,29 +45,29 @@ pub(super) fn look_at(
             if has_match_blocks(configuration) {
                 findings.push(Finding::note(
                     SERVICE,
-                    "its Match blocks may have it otherwise for some: what is said here holds for nobody in particular"
+                    "its Match blocks may change this for some users: only a generic user and address were checked"
                         .to_owned(),
-                    "sshd -T -C user=alice,host=h,addr=192.0.2.7 says what holds for alice",
+                    "to check for alice: sshd -T -C user=alice,host=h,addr=192.0.2.7",
                 ));
             }
         }
         Err(Unknown::Refused(why)) => findings.push(Finding::fault(
             SERVICE,
-            format!("sshd refuses its configuration, and when it is started again nobody gets in by it: {why}"),
-            "correct it until sshd -t is silent",
+            format!("sshd rejects its configuration; after its next start no user can log in through it: {why}"),
+            "correct it until sshd -t prints nothing",
         )),
         Err(Unknown::NotAsked(why)) => findings.push(Finding::warning(
             SERVICE,
-            format!("its configuration could not be looked at: {why}"),
-            "if there is an sshd, start it, and ask again",
+            format!("its configuration could not be checked: {why}"),
+            "if sshd is installed, start it, and run doctor again",
         )),
     }
 }
 
-/// Key words in lower case with their values.
+/// Option names in lower case, and values.
 type Settings = HashMap<String, String>;
 
-/// Why settings are not known.
+/// Why the settings are unknown.
 enum Unknown {
     Refused(String),
     NotAsked(String),
@@ -77,7 +77,7 @@ fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
     let program = PROGRAMS.iter().find(|path| Path::new(path).exists());
     let program = program.ok_or_else(|| Unknown::NotAsked("there is no sshd in /usr/sbin".to_owned()))?;
     let mut sshd = Command::new(program);
-    sshd.args(["-T", "-C", ANYBODY]);
+    sshd.args(["-T", "-C", GENERIC]);
     if let Some(file) = configuration {
         sshd.arg("-f").arg(file);
     }
@@ -92,7 +92,7 @@ fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
     Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key.into(), value.into())).collect())
 }
 
-/// Whether the answer depends on who asks. Files that are included from elsewhere are not looked for.
+/// Whether settings depend on user or address. Files included from other folders are not searched.
 fn has_match_blocks(configuration: Option<&Path>) -> bool {
     let files = match configuration {
         Some(file) => vec![file.to_owned()],
@@ -105,43 +105,44 @@ fn has_match_blocks(configuration: Option<&Path>) -> bool {
     files.iter().filter_map(|file| fs::read_to_string(file).ok()).any(|text| text.lines().any(is_match))
 }
 
-/// `password_line` is the one that would ask for a password.
+/// `password_line` is the PAM line that would ask for a password.
 fn judge(guarded: &Guarded, settings: &Settings, password_line: &str, findings: &mut Vec<Finding>) {
     let setting = |key: &str| settings.get(key).map_or("", String::as_str);
     let is_on = |key: &str| setting(key) == "yes";
     if !is_on("usepam") {
-        let what = "UsePAM is off: PAM is not asked, and nobody needs a code";
+        let what = "UsePAM is off: sshd does not ask PAM, and users need no code";
         findings.push(Finding::fault(SERVICE, what.into(), "UsePAM yes"));
         return;
     }
     let methods = methods(settings);
     let alone = |methods: &Vec<String>| methods.iter().all(|method| asks_pam(method));
     let without = |methods: &Vec<String>| !methods.iter().any(|method| asks_pam(method));
-    // The method `password` answers whatever PAM asks with the password.
+    // The method `password` answers every question of PAM with the password.
     let as_one = is_on("passwordauthentication") && guarded.lines.iter().any(|(_, said)| said.forward_pass);
     let asking: Vec<&String> = methods.iter().flatten().filter(|method| asks_pam(method)).collect();
     if !asking.is_empty() && !as_one {
         if !is_on("kbdinteractiveauthentication") {
-            let what = "KbdInteractiveAuthentication is off: nobody can type a code, and who must give one is refused";
+            let what = "KbdInteractiveAuthentication is off: users with a device cannot log in with a password (sshd cannot ask for \
+                        the code)";
             findings.push(Finding::fault(SERVICE, what.into(), "KbdInteractiveAuthentication yes"));
         } else if asking.iter().all(|method| *method == "password") {
-            let what = "AuthenticationMethods has PAM asked by `password` alone, which answers all that PAM asks with \
-                        the password: who must give a code is refused";
-            let fix = "write keyboard-interactive:pam in place of password in AuthenticationMethods";
+            let what = "AuthenticationMethods uses PAM through `password` only, which answers every question of PAM with \
+                        the password: users who must give a code are refused";
+            let fix = "replace password by keyboard-interactive:pam in AuthenticationMethods";
             findings.push(Finding::fault(SERVICE, what.into(), fix));
         }
     }
     if methods.iter().any(alone) && guarded.by_nothing {
         findings.push(Finding::fault(
             SERVICE,
-            format!("{}: whoever is asked for no code is let in without password or key", guarded.place()),
-            &format!("{KEY_AND_CODE}, or have the password asked for before that line: {password_line}"),
+            format!("{}: users who need no code get in without a password or key", guarded.place()),
+            &format!("{KEY_AND_CODE}, or ask for the password before that line: {password_line}"),
         ));
     } else if methods.iter().any(alone) && guarded.by_code_alone {
         findings.push(Finding::warning(
             SERVICE,
-            format!("{}: a code lets in without password or key", guarded.place()),
-            &format!("if that is not meant: {KEY_AND_CODE}, or before that line: {password_line}"),
+            format!("{}: a code alone, without a password or key, is enough", guarded.place()),
+            &format!("if this is not intended: {KEY_AND_CODE}, or before that line: {password_line}"),
         ));
     }
     let mut keys: Vec<String> = methods.iter().filter(|methods| without(methods)).map(|with| with.join(",")).collect();
@@ -149,21 +150,21 @@ fn judge(guarded: &Guarded, settings: &Settings, password_line: &str, findings: 
     if !keys.is_empty() {
         findings.push(Finding::note(
             SERVICE,
-            format!("{} lets in without a code: sshd does not ask PAM then", keys.join(" or ")),
-            &format!("if that is not meant: {KEY_AND_CODE}"),
+            format!("{} logs users in without a code: sshd does not ask PAM then", keys.join(" or ")),
+            &format!("if this is not intended: {KEY_AND_CODE}"),
         ));
     }
     let root = setting("permitrootlogin");
     if matches!(root, "prohibit-password" | "without-password") && !methods.iter().any(without) {
         findings.push(Finding::warning(
             SERVICE,
-            format!("PermitRootLogin is {root}: root can answer no question, and is refused"),
-            "PermitRootLogin yes, and the same is wanted of root as of everybody; or no, if root is not to log in",
+            format!("PermitRootLogin is {root}: sshd refuses root's code"),
+            "set PermitRootLogin yes (root then needs what other users need), or no",
         ));
     }
 }
 
-/// The lists of methods of which one is enough. sshd leaves out those with a method that is switched off.
+/// The alternative lists of methods. sshd ignores lists with a disabled method.
 fn methods(settings: &Settings) -> Vec<Vec<String>> {
     let is_on = |key: &str| settings.get(key).is_some_and(|value| value == "yes");
     let is_off = |method: &String| {
@@ -206,35 +207,38 @@ mod tests {
 
     #[test]
     fn a_key_alone_is_noted_and_both_are_not() {
-        assert_eq!(found("", false, false), ["note: publickey lets in without a code: sshd does not ask PAM then"]);
+        assert_eq!(
+            found("", false, false),
+            ["note: publickey logs users in without a code: sshd does not ask PAM then"]
+        );
         let both = "authenticationmethods publickey,keyboard-interactive:pam\npermitrootlogin yes\n";
         assert!(found(both, true, true).is_empty());
         let either = "authenticationmethods publickey,keyboard-interactive hostbased\nhostbasedauthentication yes\n";
-        assert_eq!(found(either, true, true), ["note: hostbased lets in without a code: sshd does not ask PAM then"]);
+        assert_eq!(
+            found(either, true, true),
+            ["note: hostbased logs users in without a code: sshd does not ask PAM then"]
+        );
     }
 
     #[test]
-    fn questions_that_nobody_can_answer_are_faults() {
+    fn questions_without_a_possible_answer_are_faults() {
         assert_eq!(
             found("usepam no\n", true, true),
-            ["fault: UsePAM is off: PAM is not asked, and nobody needs a code"]
+            ["fault: UsePAM is off: sshd does not ask PAM, and users need no code"]
         );
         let off = found("kbdinteractiveauthentication no\npasswordauthentication yes\n", false, false);
         assert!(off[0].starts_with("fault: KbdInteractiveAuthentication is off"), "{off:?}");
         let root = found("authenticationmethods publickey,keyboard-interactive:pam\n", false, false);
-        assert_eq!(
-            root,
-            ["warning: PermitRootLogin is prohibit-password: root can answer no question, and is refused"]
-        );
+        assert_eq!(root, ["warning: PermitRootLogin is prohibit-password: sshd refuses root's code"]);
     }
 
     #[test]
     fn a_stack_without_a_password_wants_a_key_before_it() {
         let nothing = found("", true, true);
+        assert_eq!(nothing[0], "fault: /etc/pam.d/sshd:4: users who need no code get in without a password or key");
         assert_eq!(
-            nothing[0],
-            "fault: /etc/pam.d/sshd:4: whoever is asked for no code is let in without password or key"
+            found("", true, false)[0],
+            "warning: /etc/pam.d/sshd:4: a code alone, without a password or key, is enough"
         );
-        assert_eq!(found("", true, false)[0], "warning: /etc/pam.d/sshd:4: a code lets in without password or key");
     }
 }

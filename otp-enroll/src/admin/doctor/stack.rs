@@ -1,4 +1,4 @@
-//! A service's modules in the order in which libpam would come to them, includes and all.
+//! A service's modules in the order in which libpam calls them, with all includes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,47 +8,46 @@ use std::path::{Path, PathBuf};
 
 use super::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
 
-/// Where libpam has its files, as distributions build it.
+/// The folders of PAM files.
 const PAM_FOLDERS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 
-/// What services include to ask for a password: of Debian and SUSE, of Fedora, of Arch.
+/// The files that services include to ask for a password: Debian and SUSE, Fedora, Arch.
 const PASSWORD_FILES: [&str; 3] = ["common-auth", "password-auth", "system-auth"];
 
 /// libpam's own bound (PAM_SUBSTACK_MAX_LEVEL).
 const DEEPEST: usize = 16;
 
-/// One group of a service, includes and all.
+/// One group of a service, with all includes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stack {
     pub(super) entries: Vec<Entry>,
-    /// Lines that libpam makes nothing of, so that whoever comes to them is refused.
+    /// Lines that libpam cannot parse: it refuses logins that reach them.
     pub(super) garbled: Vec<Place>,
 }
 
 /// A step of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// How many substacks it is in.
+    /// Number of substacks around it.
     pub(super) level: usize,
     pub(super) what: What,
     pub(super) place: Place,
 }
 
-/// What is done at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// A module is called.
     Module(Module),
     /// A substack begins.
     Substack,
-    /// libpam makes nothing of the line, and takes it for a module that refuses.
+    /// libpam cannot parse the line and treats it as a module that refuses.
     Broken(Control),
 }
 
 /// A module as a line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Module {
-    /// From where libpam loads it.
+    /// The path that libpam loads.
     pub(super) file: PathBuf,
     pub(super) is_there: bool,
     pub(super) control: Control,
@@ -62,7 +61,7 @@ pub(super) struct Place {
     pub(super) line: usize,
 }
 
-/// A file that cannot be read: then libpam refuses every login by the service.
+/// A file that cannot be read: libpam then refuses every login through the service.
 #[derive(Debug)]
 pub(super) struct Unreadable {
     pub(super) file: PathBuf,
@@ -71,12 +70,12 @@ pub(super) struct Unreadable {
     pub(super) from: Option<Place>,
 }
 
-/// Where the files are; one that comes first hides another one of its name.
+/// The folders of PAM files; a file in an earlier one hides a file of that name in a later one.
 pub(super) struct Folders {
     all: Vec<PathBuf>,
-    /// So many of them, from the first, hold the services to be looked at.
+    /// The number of them, from the first, whose services are checked.
     looked_at: usize,
-    /// Those of modules.
+    /// The folders of modules.
     modules: Vec<PathBuf>,
 }
 
@@ -90,7 +89,7 @@ impl Entry {
 }
 
 impl Module {
-    /// The file's name alone.
+    /// The file name without folder.
     pub(super) fn name(&self) -> &str {
         self.file.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
@@ -103,14 +102,14 @@ impl fmt::Display for Place {
 }
 
 impl Folders {
-    /// Where libpam looks. Files of a folder of drafts come first, and are then looked at alone.
+    /// The folders that libpam reads. With a folder of drafts only its services are checked.
     pub(super) fn new(drafts: Option<&Path>) -> Self {
         let all: Vec<PathBuf> = drafts.into_iter().chain(PAM_FOLDERS.map(Path::new)).map(Path::to_owned).collect();
         Self { looked_at: if drafts.is_some() { 1 } else { all.len() }, all, modules: module_folders() }
     }
 
-    /// The names of all services that have a file of their own, in order. A file that others include is none, unless it is
-    /// that of their elder twin: sudo-i may include sudo.
+    /// The names of all services, in order. A file that others include is not a service, unless the name of the other
+    /// begins with its name: sudo-i may include sudo.
     pub(super) fn services(&self) -> io::Result<BTreeSet<String>> {
         let (mut names, mut included) = (BTreeSet::new(), BTreeSet::new());
         for folder in self.all.iter().take(self.looked_at) {
@@ -139,19 +138,19 @@ impl Folders {
         Ok(names.difference(&included).cloned().collect())
     }
 
-    /// A file's text; nothing where it cannot be read: whoever reads it as a stack says why.
+    /// A file's text; empty if it cannot be read ([`Stack::read`] reports why).
     pub(super) fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.find(name)).unwrap_or_default()).into_owned()
     }
 
-    /// The line that asks for a password as this distribution does.
+    /// This distribution's line that asks for a password.
     pub(super) fn password_line(&self) -> String {
         let here = |folder: &PathBuf| PASSWORD_FILES.into_iter().find(|name| folder.join(name).exists());
         let file = self.all.iter().find_map(here);
         file.map_or_else(|| "auth required pam_unix.so".to_owned(), |file| format!("auth substack {file}"))
     }
 
-    /// A module's file; an absolute path stays what it is.
+    /// A module's file; an absolute path is kept.
     fn module(&self, path: &str) -> PathBuf {
         let mut files = self.modules.iter().map(|folder| folder.join(path));
         files.clone().find(|file| file.exists()).or_else(|| files.next()).unwrap_or_else(|| path.into())
@@ -164,8 +163,8 @@ impl Folders {
 }
 
 impl Stack {
-    /// One group of a service. Where its file has no line of it, that of the service `other` stands for it; but who has
-    /// no line for authentication mostly asks for none.
+    /// One group of a service. If its file has no line of the group, the service `other` applies; not for auth, since a
+    /// service without auth lines usually does not authenticate.
     pub(super) fn read(folders: &Folders, service: &str, group: Group) -> Result<Self, Unreadable> {
         let mut stack = Self::default();
         stack.add(folders, service, group, 0, &mut Vec::new())?;
@@ -184,7 +183,7 @@ impl Stack {
         self.entries.iter().filter_map(|entry| Some((entry.module()?, &entry.place)))
     }
 
-    /// Adds what a file says. `from` are the lines that led here, each included by the one before.
+    /// Adds the lines of a file. `from` are the include lines that led here, outermost first.
     fn add(
         &mut self,
         folders: &Folders,
@@ -202,9 +201,9 @@ impl Stack {
         for Line { number, mut words, is_whole } in lines(&String::from_utf8_lossy(&text)) {
             let place = Place { file: file.clone(), line: number };
             if !is_whole {
-                self.garbled.push(place.clone()); // whichever group it is of: libpam gives up the whole service
+                self.garbled.push(place.clone()); // of any group: libpam gives up the whole service
             }
-            // CR is no blank to libpam: it takes it for a part of the last word.
+            // To libpam CR is not a blank but a part of the last word.
             let ends_in_cr = words.last_mut().is_some_and(|last| last.ends_with('\r') && last.pop().is_some());
             let mut words = words.iter().map(String::as_str);
             let kind = words.next().unwrap_or_default();
@@ -245,7 +244,7 @@ impl Stack {
     }
 }
 
-/// Where libpam has its modules: known by the one that every libpam brings.
+/// The folders of modules: those with pam_permit.so, which every libpam has.
 fn module_folders() -> Vec<PathBuf> {
     let below = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let roots = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
@@ -253,7 +252,7 @@ fn module_folders() -> Vec<PathBuf> {
     folders.map(|folder| folder.join("security")).filter(|folder| folder.join("pam_permit.so").exists()).collect()
 }
 
-/// What editors, package managers and careful people leave beside a file.
+/// Backup copies of editors, package managers and administrators.
 fn is_leftover(name: &str) -> bool {
     name.starts_with('.')
         || [".bak", ".old", ".orig", ".save", "~"].iter().any(|end| name.ends_with(end))

@@ -12,17 +12,17 @@ use otp_core::value::secret::{NotASecret, Secret};
 use otp_core::value::time::{Seconds, UnixTime};
 use otp_core::value::user::UserName;
 
-use super::source::{Fault, People};
+use super::source::{Fault, ImportSource};
 
-/// A code that was accepted longer ago than this lies behind every clock. TIMESTAMP is local time of a zone that it
+/// A code accepted longer ago than this is in the past by every clock. TIMESTAMP is local time of a zone that it
 /// does not name, and is read as UTC: a day for that, and one for a device whose clock is ahead.
 const LATELY: Seconds = Seconds(2 * 86_400);
 
-/// The lines in which somebody is, in the order of the names.
+/// The lines with users, ordered by name.
 pub(super) struct UsersFile<'t> {
     lines: Vec<Line<'t>>,
     /// Each user's lines, in the order in which users first appear.
-    people: Vec<Range<usize>>,
+    users: Vec<Range<usize>>,
     now: UnixTime,
 }
 
@@ -33,7 +33,7 @@ struct Line<'t> {
     text: &'t str,
 }
 
-/// Looks at all of a file. What is wrong is told with its line, and nothing of what stands there: it may be a seed.
+/// Parses a whole file. A fault is reported with its line number, without the line's text: it may be a seed.
 pub(super) fn read(text: &[u8], now: UnixTime) -> Result<UsersFile<'_>, Vec<Fault>> {
     let (mut lines, mut faults) = (Vec::new(), Vec::new());
     for (number, bytes) in (1..).zip(text.split(|byte| *byte == b'\n')) {
@@ -45,18 +45,18 @@ pub(super) fn read(text: &[u8], now: UnixTime) -> Result<UsersFile<'_>, Vec<Faul
         }
     }
     lines.sort_unstable_by(|one, other| (one.user, one.number).cmp(&(other.user, other.number)));
-    let mut people = Vec::new();
+    let mut users = Vec::new();
     for of_one in lines.chunk_by(|one, other| one.user == other.user) {
-        let start = people.last().map_or(0, |before: &Range<usize>| before.end);
-        people.push(start..start.saturating_add(of_one.len()));
+        let start = users.last().map_or(0, |before: &Range<usize>| before.end);
+        users.push(start..start.saturating_add(of_one.len()));
         faults.extend(faults_together(of_one, now));
     }
-    people.sort_unstable_by_key(|range| lines.get(range.start).map(|line| line.number));
+    users.sort_unstable_by_key(|range| lines.get(range.start).map(|line| line.number));
     faults.sort_unstable_by_key(|fault| fault.line);
-    if faults.is_empty() { Ok(UsersFile { lines, people, now }) } else { Err(faults) }
+    if faults.is_empty() { Ok(UsersFile { lines, users, now }) } else { Err(faults) }
 }
 
-/// What is wrong with the lines of one user beside each other.
+/// Faults between the lines of one user.
 fn faults_together(lines: &[Line<'_>], now: UnixTime) -> Vec<Fault> {
     let (mut faults, mut seen): (Vec<Fault>, Vec<(usize, Secret)>) = (Vec::new(), Vec::new());
     if lines.len() == 1 {
@@ -77,9 +77,9 @@ fn faults_together(lines: &[Line<'_>], now: UnixTime) -> Vec<Fault> {
     faults
 }
 
-impl People for UsersFile<'_> {
+impl ImportSource for UsersFile<'_> {
     fn count(&self) -> usize {
-        self.people.len()
+        self.users.len()
     }
 
     fn name(&self, place: usize) -> &str {
@@ -94,11 +94,11 @@ impl People for UsersFile<'_> {
 
 impl<'t> UsersFile<'t> {
     fn lines(&self, place: usize) -> &[Line<'t>] {
-        self.people.get(place).and_then(|range| self.lines.get(range.clone())).unwrap_or_default()
+        self.users.get(place).and_then(|range| self.lines.get(range.clone())).unwrap_or_default()
     }
 }
 
-/// Who is in a line, with what; nobody in a comment or a blank line.
+/// The user and device of a line; none for a comment or a blank line.
 fn entry(line: &str, now: UnixTime) -> Result<Option<(&str, Imported)>, &'static str> {
     // Only these part words for liboath.
     let mut words = line.split([' ', '\t', '\r']).filter(|word| !word.is_empty());
@@ -107,12 +107,12 @@ fn entry(line: &str, now: UnixTime) -> Result<Option<(&str, Imported)>, &'static
 
     let user = words.next().ok_or("there is no user name")?;
     if UserName::parse(user).is_none() || user.chars().any(char::is_control) {
-        return Err("the user name cannot be one");
+        return Err("the user name is not valid");
     }
     // `-`: nothing is typed before the code; `+`: a password that another module looks at.
     match words.next().ok_or("there is no password field")? {
         "-" | "+" => {}
-        _ => return Err("there is a password, which cannot be taken over: write - or + in its place"),
+        _ => return Err("there is a password, which cannot be imported: write - or + in its place"),
     }
     let secret = Secret::from_hex(words.next().ok_or("there is no seed")?).map_err(|why| match why {
         NotASecret::Encoding => "the seed is not HEX",
@@ -123,10 +123,10 @@ fn entry(line: &str, now: UnixTime) -> Result<Option<(&str, Imported)>, &'static
     let last =
         words.next().map(|word| Code::parse(word.as_bytes()).filter(|_| word.len() == usize::from(digits.get())));
     let last =
-        last.map(|code| code.ok_or("the last code does not have as many digits as the type says")).transpose()?;
+        last.map(|code| code.ok_or("the last code does not have the number of digits of the type")).transpose()?;
     let at = words.next().map(|word| moment(word).ok_or("the time of the last code cannot be read")).transpose()?;
     if words.next().is_some() {
-        return Err("nothing may stand behind the time of the last code");
+        return Err("there is text after the time of the last code");
     }
 
     let (next, last) = match kind {

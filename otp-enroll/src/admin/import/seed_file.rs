@@ -1,4 +1,4 @@
-//! The file with everybody's seeds: read whole, and no copy of it stays in memory.
+//! The file with all seeds: read whole, and no copy of it stays in memory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 use crate::error::CliError;
 use crate::ui::output::Output;
 
-/// Far more than ten million users.
+/// Enough for more than ten million users.
 const LARGEST: usize = 1 << 30;
 
-/// To begin with, where nobody knows how long it is.
+/// Initial size if the length is unknown.
 const SOME: usize = 1 << 16;
 
-/// Reads a file, or standard input where it is called `-`. A file that others can open is worth a warning.
+/// Reads a file, or standard input for `-`. Warns of a file that other users can open.
 pub(super) fn read(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let failed = |error| CliError::Unreadable { path: path.to_owned(), error };
     // Not std's standard input, whose buffer would keep what it read.
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, C
     let others = metadata.mode() & 0o077;
     if metadata.is_file() && others != 0 {
         let (file, mode) = (path.display(), metadata.mode() & 0o7777);
-        output.warn(&format!("{file} holds seeds and is open to others than its owner (mode {mode:04o})"));
+        output.warn(&format!("{file} holds seeds and users other than its owner can open it (mode {mode:04o})"));
     }
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     // One byte more, so that the end is seen without growing.

@@ -1,20 +1,19 @@
-//! What every format of a file with users' seeds has to say; nothing else knows a format.
+//! The interface of a file format: its users, their devices, and its faults.
 
 use otp_core::decision::import::Imported;
 use serde::Serialize;
 
-/// The users of a file in which no fault was found. Devices are made when it is their user's turn, so that the seeds of
-/// a million lie in one place, which is wiped. All that a format has to say; nothing beyond this knows any.
-pub(super) trait People: Sync {
-    /// How many.
+/// The users of a file without faults. Devices are made one user at a time, so that all seeds stay in one buffer, which is
+/// wiped.
+pub(super) trait ImportSource: Sync {
     fn count(&self) -> usize;
-    /// What one of them is called there, below [`People::count`].
+    /// The user's name, for places below [`ImportSource::count`].
     fn name(&self, place: usize) -> &str;
-    /// What they have there: at least one device, and no more than a record may have.
+    /// The user's devices: at least one, and no more than a record may have.
     fn devices(&self, place: usize) -> Vec<Imported>;
 }
 
-/// What keeps a file from being imported. It never says what stands there.
+/// Why a file cannot be imported. It never quotes the line, which may contain a seed.
 #[derive(Debug, Serialize)]
 pub(super) struct Fault {
     pub(super) line: usize,

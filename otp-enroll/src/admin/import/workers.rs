@@ -1,14 +1,14 @@
-//! The same for many users, several at a time: each waits for the disk, whose journal commits for all who wait.
+//! Runs the import on 16 threads: one journal commit then serves many fsyncs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-/// How many are seen to at a time. One alone takes more than twice as long; with twice as many it goes no faster.
+/// Threads. One takes more than twice as long; twice as many are not faster.
 const WORKERS: usize = 16;
 
-/// Does something for each place from 0 below `count`, until `stop` says that it is enough, and gives the answers to
-/// `report`, in this thread, as they come. What was begun is finished, and told.
+/// Calls `act` for each place from 0 below `count`, until `stop` is set, and `report` with each answer, in this thread, as
+/// they come. A place that was begun is finished and reported.
 pub(super) fn each<T: Send>(
     count: usize,
     stop: &AtomicBool,

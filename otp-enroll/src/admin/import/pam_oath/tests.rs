@@ -52,7 +52,7 @@ fn the_type_says_what_moves_the_code_on_and_how_long_it_is() {
 }
 
 #[test]
-fn words_are_parted_as_liboath_parts_them_and_comments_are_nobody() {
+fn words_are_parted_as_liboath_parts_them_and_comments_are_no_users() {
     let text = format!(
         "# users\n\n  \t\nHOTP/T30\tbob\t+\t{SEED}\t0\t123456\t2026-11-22T02:59:59L\r\n\
          #HOTP alice - {SEED}\n  HOTP  alice \t - {OTHER}"
@@ -104,8 +104,8 @@ fn every_line_that_cannot_be_taken_over_is_told_with_its_number_and_without_what
     let not_a_type = "the type is not HOTP, HOTP/E, HOTP/T30 or one of these with /6, /7 or /8";
     let digits = "a code has 6, 7 or 8 digits";
     let period = "a period has 10 to 300 seconds";
-    let password = "there is a password, which cannot be taken over: write - or + in its place";
-    let length = "the last code does not have as many digits as the type says";
+    let password = "there is a password, which cannot be imported: write - or + in its place";
+    let length = "the last code does not have the number of digits of the type";
     let time = "the time of the last code cannot be read";
     for (line, what) in [
         (format!("MOTP alice 1234 {SEED}"), "the type is MOTP, which is not supported"),
@@ -123,8 +123,8 @@ fn every_line_that_cannot_be_taken_over_is_told_with_its_number_and_without_what
         (format!("HOTP/T30/9 alice - {SEED}"), digits),
         (format!("HOTP/T30/262 alice - {SEED}"), digits),
         ("HOTP".into(), "there is no user name"),
-        (format!("HOTP al\u{1b}ice - {SEED}"), "the user name cannot be one"),
-        (format!("HOTP {} - {SEED}", "a".repeat(256)), "the user name cannot be one"),
+        (format!("HOTP al\u{1b}ice - {SEED}"), "the user name is not valid"),
+        (format!("HOTP {} - {SEED}", "a".repeat(256)), "the user name is not valid"),
         ("HOTP alice".into(), "there is no password field"),
         (format!("HOTP alice 1234 {SEED}"), password),
         (format!("HOTP alice {SEED}"), password),
@@ -144,7 +144,7 @@ fn every_line_that_cannot_be_taken_over_is_told_with_its_number_and_without_what
         (format!("HOTP alice - {SEED} 1 123456 2026-11-22T24:00:00L"), time),
         (
             format!("HOTP alice - {SEED} 1 123456 2026-11-22T03:00:00L more"),
-            "nothing may stand behind the time of the last code",
+            "there is text after the time of the last code",
         ),
     ] {
         let found = faults(format!("# first\n{line}\nHOTP bob - {SEED}\n").as_bytes());
@@ -162,7 +162,7 @@ fn all_faults_are_found_and_told_in_the_order_of_the_file() {
 }
 
 #[test]
-fn nobody_has_a_seed_twice_or_too_many() {
+fn no_user_has_a_seed_twice_or_too_many_devices() {
     let twice = format!("HOTP alice - {SEED}\nHOTP bob - {SEED}\nHOTP/T30 alice - {SEED}\n");
     assert_eq!(faults(twice.as_bytes()), [(3, "the seed is the one of line 1, of the same user".to_owned())]);
     let lines = |count: usize| (0..count).map(|n| format!("HOTP alice - {n:020}\n")).collect::<String>();
