@@ -92,11 +92,15 @@ remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp)
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# where make would part them
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 
-.PHONY: all products packages lint-packages bench-packages unpacked check check-inside check-deb check-rootless lint \
+.PHONY: all manual products packages lint-packages bench-packages unpacked check check-inside check-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm clean
 
 all:
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release --workspace --exclude pam-otp-bench
+
+# The list of options in otp-enroll(1), from the definitions of the command line.
+manual:
+	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
 
 # Without the test bench.
 products:
