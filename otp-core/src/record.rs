@@ -48,10 +48,13 @@ impl Record {
         recovery: Option<RecoverySet>,
     ) -> Self {
         let mut state = State::new(enrollment);
-        state.next = devices.iter().map(|(device, next)| (device.id, *next)).collect();
-        let devices = devices.into_iter().map(|(device, _)| device).collect();
+        let mut known = Vec::with_capacity(devices.len());
+        for (device, next) in devices {
+            state.next.insert(device.id, next);
+            known.push(device);
+        }
         let (user, uid) = (account.name.clone(), account.uid);
-        Self { credentials: Credentials { user, uid, enrollment, user_override, devices, recovery }, state }
+        Self { credentials: Credentials { user, uid, enrollment, user_override, devices: known, recovery }, state }
     }
 
     /// What is decided about when nothing is stored: no device, nothing to change, the same work.

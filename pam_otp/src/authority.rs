@@ -56,7 +56,7 @@ impl Authority for Privileged<'_> {
     }
 
     fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
-        self.privileges.shielded(|| self.files.request(request))
+        self.privileges.shielded(|| self.files.enroll_during_login(request))
     }
 }
 

@@ -104,10 +104,12 @@ impl Demand {
 
     /// Reads what [`Demand::words`] wrote, and nothing else.
     pub fn read(words: &str) -> Option<Self> {
-        let (_, rest) = words.split_once(' ').unwrap_or_default();
-        let ruled = Ruling::read(rest).into_iter().flat_map(|ruling| [Self::Nothing(ruling), Self::Enroll(ruling)]);
-        let plain = [Self::Code { challenge: false }, Self::Code { challenge: true }, Self::Grace];
-        plain.into_iter().chain(ruled).find(|demand| demand.words() == words)
+        let (word, ruling) = words.split_once(' ').unwrap_or((words, ""));
+        let mut demands = [Self::Code { challenge: false }, Self::Code { challenge: true }, Self::Grace].to_vec();
+        if let Some(ruling) = Ruling::read(ruling) {
+            demands.extend([Self::Nothing(ruling), Self::Enroll(ruling)]);
+        }
+        demands.into_iter().find(|demand| demand.word() == word).filter(|demand| demand.words() == words)
     }
 }
 
@@ -196,21 +198,28 @@ impl Verdict {
     /// Reads what [`Verdict::words`] wrote, and nothing else: the one verdict that would be written so.
     pub fn read(words: &str) -> Option<Self> {
         let parts: Vec<&str> = words.split(' ').collect();
+        let (answer, word) = (*parts.first()?, *parts.get(1)?);
         let Details { device, left, failures, behind, lock } = Details::read(parts.get(2..)?)?;
-        let factors = device.into_iter().flat_map(|device| [Factor::Totp(device), Factor::Hotp(device)]);
-        let accepted = factors.chain([Factor::Recovery, Factor::Grace]);
-        let accepted = accepted.map(|factor| Self::Accepted(Accepted { factor, recovery_left: left }));
-        let refused = [
-            Refusal::Wrong { failures: failures.unwrap_or_default(), clock_behind: behind },
-            Refusal::Replayed { clock_behind: behind },
-            Refusal::RecoveryUsed,
-            Refusal::RecoveryUnknown,
-            Refusal::Locked(lock.unwrap_or(Lock::Open)),
-            Refusal::Malformed,
-            Refusal::NotEnrolled,
-            Refusal::UnknownUser,
-        ];
-        accepted.chain(refused.map(Self::Refused)).find(|verdict| verdict.words() == words)
+        let device = device.unwrap_or(DeviceId(0));
+        let verdict = if answer == "accepted" {
+            let factors = [Factor::Totp(device), Factor::Hotp(device), Factor::Recovery, Factor::Grace];
+            let factor = factors.into_iter().find(|factor| factor.word() == word)?;
+            Self::Accepted(Accepted { factor, recovery_left: left })
+        } else {
+            let refusals = [
+                Refusal::Wrong { failures: failures.unwrap_or_default(), clock_behind: behind },
+                Refusal::Replayed { clock_behind: behind },
+                Refusal::RecoveryUsed,
+                Refusal::RecoveryUnknown,
+                Refusal::Locked(lock.unwrap_or(Lock::Open)),
+                Refusal::Malformed,
+                Refusal::NotEnrolled,
+                Refusal::UnknownUser,
+            ];
+            Self::Refused(refusals.into_iter().find(|why| why.word() == word)?)
+        };
+        // What stands there without belonging there, or in another spelling, is not said again.
+        Some(verdict).filter(|verdict| verdict.words() == words)
     }
 }
 

@@ -135,6 +135,26 @@ impl<'a> LocalAuthority<'a> {
         }
     }
 
+    /// Serves the requests of an enrollment during a login, and declines all others: what a login never asks for is not
+    /// linked into its host.
+    pub fn enroll_during_login(&mut self, request: Request) -> Result<Reply, CoreError> {
+        let Some(service) = &mut self.service else { return Ok(UNKNOWN_USER) };
+        match request {
+            Request::Enroll { proof: None } => service.enroll(),
+            Request::Confirm { code } => service.confirm(&code, UnixTime::now()),
+            Request::Activate {} => service.activate(),
+            Request::Status {}
+            | Request::Enroll { proof: Some(_) }
+            | Request::Recovery { .. }
+            | Request::Disable { .. }
+            | Request::Test { .. }
+            | Request::ForgetAddresses {}
+            | Request::Demand(_)
+            | Request::Verify { .. }
+            | Request::Administer(_) => Ok(Reply::Declined(Declined::NotPermitted)),
+        }
+    }
+
     fn administer(&self, order: Order) -> Result<Reply, CoreError> {
         let Some(account) = &self.account else { return Ok(UNKNOWN_USER) };
         if !self.caller.is_trusted {

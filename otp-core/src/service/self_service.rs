@@ -49,7 +49,8 @@ impl<'a> SelfService<'a> {
     pub fn answer(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         let reply = match request {
             Request::Status {} => self.status(now),
-            Request::Enroll { proof } => self.enroll(proof.as_ref(), now),
+            Request::Enroll { proof: None } => self.enroll(),
+            Request::Enroll { proof: Some(proof) } => self.enroll_again(&proof, now),
             Request::Confirm { code } => self.confirm(&code, now),
             Request::Activate {} => self.activate(),
             Request::Recovery { proof } => self.renew_recovery(&proof, now),
@@ -72,30 +73,40 @@ impl<'a> SelfService<'a> {
         Ok(Reply::Status(Status::of(&record, now)))
     }
 
-    fn enroll(&mut self, proof: Option<&Confidential>, now: UnixTime) -> Result<Reply, CoreError> {
+    /// Offers a device to a user who has none.
+    pub(crate) fn enroll(&mut self) -> Result<Reply, CoreError> {
+        self.enrollment = Stage::None;
+        let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
+        if self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
+            return Ok(Reply::Declined(Declined::ProofNeeded));
+        }
+        Ok(self.offer(offered))
+    }
+
+    /// Offers a device in place of those that there are, for a code of one of them.
+    fn enroll_again(&mut self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
         // Before the proof, which is used up only for an offer that can be made.
         let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
-        let store = self.site.store()?;
-        let basis = match (store.read(&self.account)?, proof) {
-            (Some(record), Some(proof)) if record.is_enrolled() => {
-                let (enrollment, verdict) = self.use_up(proof, now)?;
-                if let Verdict::Refused(why) = verdict {
-                    self.logged("re-enrollment", Some(why));
-                    return Ok(Reply::Verdict(verdict));
-                }
-                Basis::Proved(enrollment)
-            }
-            (Some(record), None) if record.is_enrolled() => return Ok(Reply::Declined(Declined::ProofNeeded)),
-            (None | Some(_), _) => Basis::NotEnrolled,
-        };
-        let offered = offered.based_on(basis);
-        let offer = offered.offer();
-        self.enrollment = Stage::Offered(offered);
-        Ok(Reply::Offer(offer))
+        if !self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
+            return Ok(self.offer(offered));
+        }
+        let (enrollment, verdict) = self.use_up(proof, now)?;
+        if let Verdict::Refused(why) = verdict {
+            self.logged("re-enrollment", Some(why));
+            return Ok(Reply::Verdict(verdict));
+        }
+        Ok(self.offer(offered.based_on(Basis::Proved(enrollment))))
     }
 
-    fn confirm(&mut self, code: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
+    fn offer(&mut self, offered: Offered<'a>) -> Reply {
+        let offer = offered.offer();
+        self.enrollment = Stage::Offered(offered);
+        Reply::Offer(offer)
+    }
+
+    /// Takes a code of the device that was offered as proof that its seed arrived.
+    pub(crate) fn confirm(&mut self, code: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
         let Stage::Offered(offered) = mem::replace(&mut self.enrollment, Stage::None) else {
             return Ok(Reply::Declined(Declined::NothingOffered));
         };
@@ -112,7 +123,8 @@ impl<'a> SelfService<'a> {
         }
     }
 
-    fn activate(&mut self) -> Result<Reply, CoreError> {
+    /// Puts the confirmed device in force.
+    pub(crate) fn activate(&mut self) -> Result<Reply, CoreError> {
         let Stage::Accepted(accepted) = mem::replace(&mut self.enrollment, Stage::None) else {
             return Ok(Reply::Declined(Declined::NothingOffered));
         };
