@@ -37,6 +37,9 @@ export PAM_OTP_HELPER := $(libexecdir)/otp-helper
 
 owners := $(if $(DESTDIR),,-o root -g $(group))
 
+# Documents for users. Those for developers (CONTRIBUTING.md, docs/architecture.md, docs/decisions) stay in the source tree.
+documents := README.md SECURITY.md $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*.svg))
+
 # Whatever is put somewhere and can be taken away again: mode, target, source. The helper and the folder of the records
 # have a group, the configuration belongs to the administrator, completions come from otp-enroll: those are in `install`.
 # fail2ban and AppArmor keep an administrator's changes in files of their own (*.local, local/), so theirs are replaced.
@@ -49,7 +52,7 @@ define files
 0644 $(sysconfdir)/fail2ban/jail.d/pam_otp.conf config/fail2ban/jail.d/pam_otp.conf
 0644 $(sysconfdir)/apparmor.d/abstractions/pam_otp config/apparmor/abstractions/pam_otp
 $(foreach page,$(wildcard man/*.[1-8]),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
-$(foreach file,README.md $(wildcard docs/*),0644 $(docdir)/$(file) $(file)$(newline))
+$(foreach file,$(documents),0644 $(docdir)/$(file) $(file)$(newline))
 $(foreach file,$(wildcard config/selinux/*),0644 $(docdir)/selinux/$(notdir $(file)) $(file)$(newline))
 $(foreach file,$(sort $(shell find config/examples -type f)),0644 $(docdir)/$(file:config/%=%) $(file)$(newline))
 endef
