@@ -12,7 +12,7 @@ use otp_core::record::state_slot::{SLOT_SIZE, Slot};
 use otp_core::value::user::{Account, UserName};
 
 use crate::codes::Key;
-use crate::enrol::{self, Factor};
+use crate::enroll::{self, Factor};
 use crate::entrant::{oath_file, ours_dir};
 use crate::place::LoginContext;
 use crate::progress::Progress;
@@ -20,7 +20,7 @@ use crate::progress::Progress;
 /// No account has these numbers.
 const FIRST_UID: u32 = 2_000_000;
 
-/// Enrols these others with us and with pam_oath. The incumbent has a file in each user's own home, which nobody else's
+/// Enrolls these others with us and with pam_oath. The incumbent has a file in each user's own home, which nobody else's
 /// login comes near. None of them needs an account: only who logs in is looked up.
 pub(crate) fn gather(place: &LoginContext, others: Range<u32>, progress: &Progress) {
     let (state, key) = (ours_dir(place), Key::random());
@@ -32,9 +32,9 @@ pub(crate) fn gather(place: &LoginContext, others: Range<u32>, progress: &Progre
         }
         let account = account(number);
         let name = account.name.as_str();
-        let mut enrolment = [0; 16];
-        enrolment[..4].copy_from_slice(&number.to_be_bytes());
-        let record = enrol::record(&account, &key, Factor::Time, enrolment);
+        let mut enrollment = [0; 16];
+        enrollment[..4].copy_from_slice(&number.to_be_bytes());
+        let record = enroll::record(&account, &key, Factor::Time, enrollment);
         write(&state.join(format!("{name}.toml")), account.uid, 0o600, record.credentials.encode().as_bytes());
         let slot = Slot { sequence: 1, state: record.state }.encode().unwrap();
         write(&state.join(format!("{name}.state")), account.uid, 0o600, &[slot, [b' '; SLOT_SIZE]].concat());
@@ -43,11 +43,11 @@ pub(crate) fn gather(place: &LoginContext, others: Range<u32>, progress: &Progre
     place.settle();
 }
 
-/// Enrols so many with pam_oath alone: its file anew, as a whole. Who logged in stands at its end, and has gone by now.
+/// Enrolls so many with pam_oath alone: its file anew, as a whole. Who logged in stands at its end, and has gone by now.
 pub(crate) fn list(place: &LoginContext, others: u32) {
     let (mut oath, key) = (BufWriter::new(File::create(oath_file(place)).unwrap()), Key::random());
     for number in 0..others {
-        oath.write_all(enrol::oath_line(account(number).name.as_str(), &key, Factor::Time).as_bytes()).unwrap();
+        oath.write_all(enroll::oath_line(account(number).name.as_str(), &key, Factor::Time).as_bytes()).unwrap();
     }
     oath.flush().unwrap();
     fs::set_permissions(oath_file(place), fs::Permissions::from_mode(0o600)).unwrap();

@@ -10,7 +10,7 @@ use std::{
 use pam_otp_tests::{machine, service::Service};
 
 use crate::codes::Key;
-use crate::enrol::{self, Factor};
+use crate::enroll::{self, Factor};
 use crate::place::{LoginContext, make};
 
 /// A module, or what stands beside the modules for comparison.
@@ -67,17 +67,17 @@ struct Before {
 }
 
 impl Entrant {
-    /// Enrols `user` in this module's own way.
+    /// Enrolls `user` in this module's own way.
     pub(crate) fn new(who: Who, place: &LoginContext, user: &str, factor: Factor) -> Entrant {
         let mut mark = None;
         let (stack, key, written) = match who {
             Who::Ours => {
-                let (config, key) = enrol::ours(place, user, factor);
+                let (config, key) = enroll::ours(place, user, factor);
                 let state = Before::whole(&ours_dir(place).join(format!("{user}.state")));
                 (format!("auth required pam_otp.so config={}", config.display()), key, vec![state])
             }
             Who::Incumbent | Who::IncumbentUnskewed => {
-                let key = enrol::incumbent(place, user, factor);
+                let key = enroll::incumbent(place, user, factor);
                 let homes = homes_dir(place);
                 let option = if who == Who::IncumbentUnskewed { " noskewadj" } else { "" };
                 let file = format!("{}/${{USER}}/.google_authenticator", homes.display());
@@ -85,7 +85,7 @@ impl Entrant {
                 (line, key, vec![Before::whole(&homes.join(user).join(".google_authenticator"))])
             }
             Who::Oath => {
-                let (key, offset) = enrol::oath(place, user, factor);
+                let (key, offset) = enroll::oath(place, user, factor);
                 let path = oath_file(place);
                 let tail = fs::read(&path).unwrap().split_off(usize::try_from(offset).unwrap());
                 let line = format!("auth required pam_oath.so usersfile={} window=1 digits=6", path.display());

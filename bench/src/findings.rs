@@ -6,7 +6,7 @@ use pam_otp_tests::{machine, users::TestUser};
 
 use crate::counts::{self, Counts};
 use crate::crowd;
-use crate::enrol::Factor;
+use crate::enroll::Factor;
 use crate::entrant::{self, Entrant, Who};
 use crate::figures::Median;
 use crate::fleet::{self, Fleet};

@@ -11,7 +11,7 @@ use std::{
 use pam_otp_tests::machine;
 
 use crate::crowd;
-use crate::enrol;
+use crate::enroll;
 use crate::entrant::{oath_file, ours_dir};
 use crate::findings::thousands;
 use crate::place::LoginContext;
@@ -37,7 +37,7 @@ pub(crate) struct Fleet {
 
 const COMMANDS: [&str; 3] = ["list", "list --without-device", "report"];
 
-/// Enrols so many at a place where nobody is, from pam_oath's file.
+/// Enrolls so many at a place where nobody is, from pam_oath's file.
 pub(crate) fn import(place: &LoginContext, others: u32, progress: &Progress) -> Duration {
     crowd::list(place, others);
     among_known(others, progress, || {
@@ -75,7 +75,7 @@ pub(crate) fn measure(place: &LoginContext, others: u32, import: Duration, progr
 
 fn admin(place: &LoginContext, command: &str) -> Command {
     let mut admin = Command::new("otp-enroll");
-    admin.arg("--config").arg(enrol::config(place)).arg("admin").args(command.split(' '));
+    admin.arg("--config").arg(enroll::config(place)).arg("admin").args(command.split(' '));
     admin.stdout(Stdio::null()).stdin(Stdio::null());
     admin
 }

@@ -13,7 +13,7 @@ mod callgrind;
 mod codes;
 mod counts;
 mod crowd;
-mod enrol;
+mod enroll;
 mod entrant;
 mod figures;
 mod findings;

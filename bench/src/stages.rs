@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use pam_otp_tests::{draw::Draw, pam::Code};
 
-use crate::enrol::Factor;
+use crate::enroll::Factor;
 use crate::entrant::{Entrant, Who};
 use crate::figures::Median;
 use crate::login::{self, Cost};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::codes::Key;
-use crate::enrol::{self, Factor};
+use crate::enroll::{self, Factor};
 use crate::entrant::{Entrant, Who, homes_dir};
 use crate::figures::Median;
 use crate::login::{self, nanoseconds};
@@ -104,7 +104,7 @@ pub(crate) fn same_user(place: &LoginContext, user: &str) -> SameUser {
     let incumbent = Entrant::new(Who::Incumbent, place, user, Factor::Counter);
     let file = fs::read_to_string(homes_dir(place).join(user).join(".google_authenticator")).unwrap();
     let scratch: Vec<String> = file.lines().filter(|line| line.len() == 8).map(str::to_owned).collect();
-    let recovery: Vec<String> = (0..10).map(|n| enrol::recovery_code(n).reveal().to_string()).collect();
+    let recovery: Vec<String> = (0..10).map(|n| enroll::recovery_code(n).reveal().to_string()).collect();
     assert_eq!((scratch.len(), recovery.len()), (ONE_TIME_CODES, ONE_TIME_CODES));
     let rounds = 10;
     let mut let_in = [0, 0];

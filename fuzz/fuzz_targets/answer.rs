@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::Verdict;
 use otp_core::protocol::login_messages::{failure, words};
 use otp_core::protocol::request::Reply;
-use otp_core::service::authority::Demand;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(line) = std::str::from_utf8(data) else { return };

@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use otp_core::config::Config;
 use otp_core::decision::policy::{Policy, Source, Terms};
 use otp_core::decision::verify::LockFor;
-use otp_core::record::credentials::Requirement;
+use otp_core::record::credentials::Override;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use pam_otp_fuzz::place;
@@ -106,7 +106,7 @@ fn meet(policy: &Policy, rules: &[&DeTable<'_>], dice: usize) {
         };
         let decides = rules.iter().position(|rule| holds(rule));
         for now in [UnixTime(0), UnixTime(1_800_000_000), UnixTime(u64::MAX)] {
-            let ruling = policy.ruling(&user, Requirement::Policy, &come, now, member).unwrap();
+            let ruling = policy.ruling(&user, Override::None, &come, now, member).unwrap();
             assert_eq!(ruling.source, decides.map_or(Source::Default, |rule| Source::Rule(rule + 1)), "{come:?}");
             let terms = decides.map_or(policy.terms, |rule| policy.rules[rule].terms);
             let early = terms.required_from.is_some_and(|from| now < from);
@@ -114,7 +114,7 @@ fn meet(policy: &Policy, rules: &[&DeTable<'_>], dice: usize) {
             assert_eq!((ruling.second_factor.name(), ruling.required_from.is_some()), (name, early));
         }
         // What was required of a user alone is never made less of by a rule.
-        let personal = policy.ruling(&user, Requirement::Required, &come, UnixTime(0), member).unwrap();
+        let personal = policy.ruling(&user, Override::Required, &come, UnixTime(0), member).unwrap();
         assert_eq!(personal.second_factor.name(), "required");
     }
 }

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use otp_core::record::Record;
 use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
-use otp_core::record::id::EnrolmentId;
+use otp_core::record::id::EnrollmentId;
 use otp_core::record::state::State;
 use pam_otp_fuzz::place;
 
@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(significant(std::str::from_utf8(data).unwrap()), significant(&text));
 
     // No cut, be it between two devices, gives a record with fewer of them, without recovery codes, or without the
-    // requirement that was set.
+    // override that was set.
     let cut = place(data, text.len());
     let ends = text.match_indices("\n\n").map(|(end, _)| end + 1);
     for cut in ends.chain([cut]) {
@@ -29,17 +29,17 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(*less.encode(), *text, "cut at {cut}");
     }
 
-    // As on disk: the state beside it knows the devices, and that of another enrolment does not pass for this one's.
+    // As on disk: the state beside it knows the devices, and that of another enrollment does not pass for this one's.
     let state = state_of(&read);
     assert!(Record::new(again, state.clone()).is_ok());
     let mut other = state;
-    other.enrolment = EnrolmentId(other.enrolment.0.map(|byte| !byte));
+    other.enrollment = EnrollmentId(other.enrollment.0.map(|byte| !byte));
     assert!(Record::new(read, other).is_err());
 });
 
 fn state_of(read: &Credentials) -> State {
-    let mut state = State::new(read.enrolment);
-    state.marks = read.devices.iter().map(|device| (device.id, 7)).collect();
+    let mut state = State::new(read.enrollment);
+    state.next = read.devices.iter().map(|device| (device.id, 7)).collect();
     state
 }
 

@@ -28,8 +28,8 @@ fuzz_target!(|data: &[u8]| {
 /// The text of a slot, from the format's description and not from the code under test.
 fn spelled(slot: &Slot) -> String {
     let state = &slot.state;
-    let enrolment: String = state.enrolment.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut text = format!("pam_otp-state 1\nsequence {:020}\nenrolment {enrolment}\n", slot.sequence);
+    let enrollment: String = state.enrollment.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut text = format!("pam_otp-state 1\nsequence {:020}\nenrollment {enrollment}\n", slot.sequence);
     match state.last_accepted {
         None => text += "last-accepted never\n",
         Some(time) => writeln!(text, "last-accepted {}", time.0).unwrap(),
@@ -40,7 +40,7 @@ fn spelled(slot: &Slot) -> String {
         Lock::Until(time) => writeln!(text, "lock until {}", time.0).unwrap(),
         Lock::UntilUnlocked => text += "lock until-unlocked\n",
     }
-    let spent: String = (0..16).rev().map(|bit| if state.spent >> bit & 1 == 1 { '1' } else { '0' }).collect();
+    let spent: String = (0..16).rev().map(|bit| if state.used >> bit & 1 == 1 { '1' } else { '0' }).collect();
     writeln!(text, "spent {spent}").unwrap();
     if let Some(unenforced) = &state.unenforced {
         writeln!(text, "unenforced {} {}", unenforced.at.0, unenforced.why).unwrap();
@@ -48,7 +48,7 @@ fn spelled(slot: &Slot) -> String {
     for grace in &state.graces {
         writeln!(text, "grace {} {}", grace.address, grace.at.0).unwrap();
     }
-    for (device, mark) in &state.marks {
+    for (device, mark) in &state.next {
         writeln!(text, "device {} next {mark}", device.0).unwrap();
     }
     text

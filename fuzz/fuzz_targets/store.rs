@@ -13,7 +13,7 @@ use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
-use otp_core::record::id::{DeviceId, EnrolmentId};
+use otp_core::record::id::{DeviceId, EnrollmentId};
 use otp_core::record::state::{Lock, State, Unenforced};
 use otp_core::record::state_slot::{SLOT_SIZE, Slot};
 use otp_core::store::files::open::FileStore;
@@ -22,15 +22,15 @@ use otp_core::value::network::Address;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 
-/// Alice's credentials: two devices, and an enrolment that her state must name.
+/// Alice's credentials: two devices, and an enrollment that her state must name.
 const CREDENTIALS: &str = include_str!("../corpus/credentials/alice");
-const ENROLMENT: EnrolmentId = EnrolmentId([1; 16]);
+const ENROLLMENT: EnrollmentId = EnrollmentId([1; 16]);
 
 fuzz_target!(|data: &[u8]| {
     let Ok(file) = StateFile::of(&mut Unstructured::new(data)) else { return };
     SITE.with_borrow(|site| {
         site.put(&file.bytes);
-        let expected = file.present().filter(|state| state.marks.keys().map(|id| id.0).eq([1, 2]));
+        let expected = file.present().filter(|state| state.next.keys().map(|id| id.0).eq([1, 2]));
         let Some(expected) = expected else {
             assert!(site.store.load(&site.alice).is_err(), "neither slot is whole, and that is no error");
             return;
@@ -90,13 +90,13 @@ impl StateFile {
         Ok(Self { slots, bytes, tear })
     }
 
-    /// What must be found: the later of the slots that are as they were written and of this enrolment.
+    /// What must be found: the later of the slots that are as they were written and of this enrollment.
     fn present(&self) -> Option<&State> {
-        let of_this = self.whole().filter(|slot| slot.state.enrolment == ENROLMENT);
+        let of_this = self.whole().filter(|slot| slot.state.enrollment == ENROLLMENT);
         of_this.max_by_key(|slot| slot.sequence).map(|slot| &slot.state)
     }
 
-    /// How far the sequence is, whichever enrolment it is of.
+    /// How far the sequence is, whichever enrollment it is of.
     fn highest(&self) -> u64 {
         self.whole().map(|slot| slot.sequence).max().unwrap()
     }
@@ -113,11 +113,11 @@ fn half(bytes: &[u8], place: usize) -> Option<&[u8]> {
 }
 
 fn state(input: &mut Unstructured<'_>) -> Result<State> {
-    let enrolment = if input.ratio(1, 8)? { EnrolmentId([2; 16]) } else { ENROLMENT };
-    let mut state = State::new(enrolment);
-    state.marks = [(DeviceId(1), input.arbitrary()?), (DeviceId(2), input.arbitrary()?)].into();
+    let enrollment = if input.ratio(1, 8)? { EnrollmentId([2; 16]) } else { ENROLLMENT };
+    let mut state = State::new(enrollment);
+    state.next = [(DeviceId(1), input.arbitrary()?), (DeviceId(2), input.arbitrary()?)].into();
     if input.ratio(1, 8)? {
-        state.marks.remove(&DeviceId(2));
+        state.next.remove(&DeviceId(2));
     }
     state.failures = input.arbitrary()?;
     state.lock = match input.int_in_range(0..=2)? {
@@ -125,11 +125,11 @@ fn state(input: &mut Unstructured<'_>) -> Result<State> {
         1 => Lock::Until(UnixTime(input.arbitrary()?)),
         _ => Lock::UntilUnlocked,
     };
-    state.spent = input.arbitrary()?;
+    state.used = input.arbitrary()?;
     state.last_accepted = input.arbitrary::<Option<u64>>()?.map(UnixTime);
     for _ in 0..input.int_in_range(0..=5)? {
         let address = std::net::Ipv6Addr::from_bits(input.arbitrary()?).to_string();
-        state.remember(Address::parse(&address).unwrap(), UnixTime(input.arbitrary()?));
+        state.begin_grace(Address::parse(&address).unwrap(), UnixTime(input.arbitrary()?));
     }
     state.unenforced = input.arbitrary::<Option<u64>>()?.map(|at| Unenforced { at: UnixTime(at), why: "wrong".into() });
     Ok(state)

@@ -6,12 +6,12 @@
 use std::fmt::{self, Write};
 
 use crate::decision::policy::Ruling;
-use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
+use crate::decision::verify::{Accepted, Refusal, Verdict};
 use crate::record::state::Lock;
 
 /// Bytes of a value that are written: all of a login name or of a host name. A line that a client could make as long as
 /// it likes would not reach the log: syslog takes a few kilobytes, some daemons cut its end off, others all of it.
-const LONGEST_VALUE: usize = 255;
+pub const LONGEST_VALUE: usize = 255;
 
 /// Bytes of an error or a hint that are written.
 const LONGEST_TEXT: usize = 1000;
@@ -39,7 +39,7 @@ pub enum Event<'a> {
         ruling: &'a Ruling,
     },
     /// Policy wants a device set up before this login is let in.
-    SetUpPending {
+    EnrollmentPending {
         /// As the host named them.
         user: &'a str,
         /// Where from, as the host reported it.
@@ -62,13 +62,13 @@ pub enum Event<'a> {
         /// Whether it keeps anybody out: not so in a rollout.
         enforced: bool,
     },
-    /// A login was led through set-up.
-    SetUp {
+    /// A login was led through enrollment.
+    EnrollmentDuringLogin {
         /// As the host named them.
         user: &'a str,
         /// Where from, as the host reported it.
         rhost: Option<&'a str>,
-        /// Why there is no new device, where there is none: `set-up-incomplete`, `set-up-overtaken`.
+        /// Why there is no new device, where there is none: `enrollment-incomplete`, `enrollment-overtaken`.
         why: Option<&'a str>,
     },
     /// Credentials or state were changed, or a change was refused.
@@ -101,10 +101,10 @@ impl Event<'_> {
         match self {
             Event::Login { verdict: Verdict::Accepted(_), .. }
             | Event::NotAsked { .. }
-            | Event::SetUpPending { .. } => Severity::Info,
-            Event::Login { verdict: Verdict::Refused(_), .. } | Event::SetUp { .. } | Event::Change { .. } => {
-                Severity::Notice
-            }
+            | Event::EnrollmentPending { .. } => Severity::Info,
+            Event::Login { verdict: Verdict::Refused(_), .. }
+            | Event::EnrollmentDuringLogin { .. }
+            | Event::Change { .. } => Severity::Notice,
             Event::Failed { .. } => Severity::Error,
         }
     }
@@ -120,16 +120,20 @@ impl fmt::Display for Event<'_> {
                 write!(f, "refused {} {}{}", Who(user, *rhost), Why(*why), Enforced(*enforced))
             }
             Event::NotAsked { user, rhost, ruling } => write!(f, "not-asked {}{}", Who(user, *rhost), By(ruling)),
-            Event::SetUpPending { user, rhost, ruling, enforced } => {
-                write!(f, "set-up-pending {}{}{}", Who(user, *rhost), By(ruling), Enforced(*enforced))
+            Event::EnrollmentPending { user, rhost, ruling, enforced } => {
+                write!(f, "enrollment-pending {}{}{}", Who(user, *rhost), By(ruling), Enforced(*enforced))
             }
             Event::Failed { user, rhost, error, hint, enforced } => {
                 let (error, hint) = (error.to_string(), Line(hint));
                 let (error, enforced) = (Line(&error), Enforced(*enforced));
                 write!(f, "error {} error=\"{error}\" hint=\"{hint}\"{enforced}", Who(user, *rhost))
             }
-            Event::SetUp { user, rhost, why: None } => write!(f, "enrolled-during-login {}", Who(user, *rhost)),
-            Event::SetUp { user, rhost, why: Some(why) } => write!(f, "refused {} why={why}", Who(user, *rhost)),
+            Event::EnrollmentDuringLogin { user, rhost, why: None } => {
+                write!(f, "enrolled-during-login {}", Who(user, *rhost))
+            }
+            Event::EnrollmentDuringLogin { user, rhost, why: Some(why) } => {
+                write!(f, "refused {} why={why}", Who(user, *rhost))
+            }
             Event::Change { user, by, what, why: None } => write!(f, "{what} user={} by_uid={by}", Value(user)),
             Event::Change { user, by, what, why: Some(why) } => {
                 write!(f, "refused user={} by_uid={by} change={what} {}", Value(user), Why(*why))
@@ -171,12 +175,8 @@ impl fmt::Display for Enforced {
 
 impl fmt::Display for How<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.factor {
-            Factor::Totp(device) => write!(f, " factor=totp device={device}")?,
-            Factor::Hotp(device) => write!(f, " factor=hotp device={device}")?,
-            Factor::Recovery => write!(f, " factor=recovery")?,
-            Factor::Grace => write!(f, " factor=grace")?,
-        }
+        write!(f, " factor={}", self.0.factor.word())?;
+        self.0.factor.device().map_or(Ok(()), |device| write!(f, " device={device}"))?;
         self.0.recovery_left.map_or(Ok(()), |left| write!(f, " recovery_left={left}"))
     }
 }
@@ -193,27 +193,11 @@ impl fmt::Display for Why {
             Refusal::Locked(Lock::Until(time)) => write!(f, " until={time}"),
             Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => f.write_str(" until=unlocked"),
             Refusal::Replayed { clock_behind: None }
-            | Refusal::Spent
-            | Refusal::UnknownRecovery
+            | Refusal::RecoveryUsed
+            | Refusal::RecoveryUnknown
             | Refusal::Malformed
             | Refusal::NotEnrolled
             | Refusal::UnknownUser => Ok(()),
-        }
-    }
-}
-
-impl Refusal {
-    /// The word after `why=`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Wrong { .. } => "wrong",
-            Self::Replayed { .. } => "replayed",
-            Self::Spent => "recovery-spent",
-            Self::UnknownRecovery => "recovery-unknown",
-            Self::Locked(_) => "locked",
-            Self::Malformed => "malformed",
-            Self::NotEnrolled => "not-enrolled",
-            Self::UnknownUser => "unknown-user",
         }
     }
 }
@@ -251,6 +235,7 @@ fn escape(f: &mut fmt::Formatter<'_>, text: &str, longest: usize, letter: impl F
 mod tests {
     use super::*;
     use crate::decision::policy::{SecondFactor, Source};
+    use crate::decision::verify::Factor;
     use crate::record::id::DeviceId;
     use crate::value::time::{Seconds, UnixTime};
 
@@ -283,8 +268,8 @@ mod tests {
             ),
             (Refusal::Replayed { clock_behind: None }, "why=replayed"),
             (Refusal::Replayed { clock_behind: Some(Seconds(3600)) }, "why=replayed clock_behind=3600s"),
-            (Refusal::Spent, "why=recovery-spent"),
-            (Refusal::UnknownRecovery, "why=recovery-unknown"),
+            (Refusal::RecoveryUsed, "why=recovery-used"),
+            (Refusal::RecoveryUnknown, "why=recovery-unknown"),
             (Refusal::Locked(until), "why=locked until=2025-11-21T18:33:40Z"),
             (Refusal::Locked(Lock::UntilUnlocked), "why=locked until=unlocked"),
             (Refusal::Malformed, "why=malformed"),
@@ -313,8 +298,8 @@ mod tests {
         assert_eq!(not_asked(&warned), expected);
         let (user, rhost, ruling) = ("alice", Some("::1"), &ruling(SecondFactor::Enroll, Source::Rule(1)));
         for (enforced, end) in [(true, ""), (false, " enforced=no")] {
-            let pending = line(Event::SetUpPending { user, rhost, ruling, enforced });
-            assert_eq!(pending, format!("set-up-pending user=alice rhost=::1 second_factor=enroll by=rule-1{end}"));
+            let pending = line(Event::EnrollmentPending { user, rhost, ruling, enforced });
+            assert_eq!(pending, format!("enrollment-pending user=alice rhost=::1 second_factor=enroll by=rule-1{end}"));
         }
     }
 
@@ -363,7 +348,7 @@ mod tests {
     #[test]
     fn set_up_during_a_login_says_who_and_from_where() {
         let line = |why| {
-            let event = Event::SetUp { user: "alice", rhost: Some("::1"), why };
+            let event = Event::EnrollmentDuringLogin { user: "alice", rhost: Some("::1"), why };
             assert_eq!(event.severity(), Severity::Notice);
             event.to_string()
         };

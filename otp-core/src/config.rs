@@ -29,7 +29,7 @@ pub struct Config {
     pub code: CodeConfig,
     /// How many steps are accepted, and when guessing stops.
     pub limits: Limits,
-    /// How many recovery codes an enrolment hands out, at most [`MOST_CODES`].
+    /// How many recovery codes an enrollment hands out, at most [`MOST_CODES`].
     pub recovery_codes: u8,
     /// Who is asked.
     pub policy: Policy,

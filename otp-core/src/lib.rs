@@ -26,6 +26,7 @@ pub mod value {
 pub mod codes {
     //! Codes, and what was typed.
     pub mod attempt;
+    pub mod challenge;
     pub mod hotp_totp;
     pub mod recovery;
 }
@@ -34,6 +35,7 @@ pub mod record;
 
 pub mod decision {
     //! Pure functions: no file, no clock, no random bytes, no log.
+    pub mod demand;
     pub mod enrollment;
     pub mod import;
     pub mod policy;
@@ -64,8 +66,12 @@ pub mod protocol {
 
 pub mod service {
     //! Transactions: each loads, decides, and answers only when what the answer rests on is durable.
+    pub mod administration;
     pub mod authority;
+    pub mod caller;
     pub mod enrollment;
+    pub mod helper_authority;
+    pub mod local_authority;
     pub mod self_service;
 }
 

@@ -10,28 +10,19 @@ mod not_done;
 mod report;
 mod sessions;
 
-use nix::unistd::{geteuid, getuid};
-use otp_core::audit::Event;
-use otp_core::error::Error;
-use otp_core::protocol::request::Status;
-use otp_core::record::Record;
-use otp_core::record::change::Change;
-use otp_core::record::credentials::Requirement;
-use otp_core::record::state::State;
-use otp_core::service::enrollment::new_enrolment;
-use otp_core::store::change;
-use otp_core::store::error::StoreError;
+use nix::unistd::geteuid;
+use otp_core::error::CoreError;
+use otp_core::protocol::request::Order;
+use otp_core::record::credentials::Override;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
-use otp_core::system::random;
 use otp_core::value::login_context::LoginContext;
-use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 
 use self::accounts::Names;
 use self::not_done::NotDone;
 use crate::cli::{Admin, Common, Users};
-use crate::client::{self, account};
+use crate::client::{Client, account};
 use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::user::commands::{self, Changed};
@@ -66,48 +57,25 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             if *end_sessions && !*yes {
                 output.can_confirm()?;
             }
-            let require = |account: &Account| require(&store, account, Requirement::Required);
-            let accounts = accounts(who, output)?;
-            let (bound, not_done) = every(&accounts, output, "required", "was required already", require)?;
+            let (bound, not_done) = every(&site, &accounts(who, output)?, output, Order::Override(Override::Required))?;
             if *end_sessions {
                 sessions::end(&bound, *yes, output)?;
             }
             not_done
         }
-        Admin::Exempt { who } => {
-            let exempt = |account: &Account| require(&store, account, Requirement::Optional);
-            every(&accounts(who, output)?, output, "exempted", "was exempt already", exempt)?.1
-        }
-        Admin::Unrequire { who } => {
-            let nothing = "had no override";
-            let leave = |account: &Account| require(&store, account, Requirement::Policy);
-            every(&accounts(who, output)?, output, "left-to-policy", nothing, leave)?.1
-        }
-        Admin::ForgetAddresses { users } => {
-            each(users, output, "forgot-addresses", "had no remembered addresses", |account| {
-                restate(&store, account, Record::forgetful)
-            })
-        }
-        Admin::Show { user } => {
-            let account = account(user)?;
-            let record = store.read(&account).map_err(Error::from)?;
-            commands::show(&Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), UnixTime::now()), output)
-        }
-        Admin::Unlock { users } => {
-            each(users, output, "unlocked", "was not locked", |account| restate(&store, account, Record::unlocked))
-        }
+        Admin::Exempt { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::Exempt))?.1,
+        Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
+        Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
+        Admin::Show { user } => commands::status(&mut Client::of_root(&site, account(user)?), output),
+        Admin::Unlock { users } => every(&site, &named(users)?, output, Order::Unlock)?.1,
         Admin::Reset { users, yes } => {
             confirm(*yes, output, "Remove devices and recovery codes of", users)?;
-            each(users, output, "reset", "had no second factor", |account| {
-                let enrollment = new_enrolment(random::entropy)?;
-                forget(&store, account, |record| record.without_devices(enrollment))
-            })
+            every(&site, &named(users)?, output, Order::Reset)?.1
         }
         Admin::Disable { users, yes } => {
             confirm(*yes, output, "Remove the records of", users)?;
             let accounts = users.iter().map(|user| account_or_record(&store, user)).collect::<Result<Vec<_>, _>>()?;
-            let forget = |account: &Account| forget(&store, account, |_| Change::Nothing);
-            every(&accounts, output, "disabled", "had no second factor", forget)?.1
+            every(&site, &accounts, output, Order::Disable)?.1
         }
         Admin::Import { format, file, dry_run, replace, yes } => {
             let asked = import::Asked { format: *format, file, dry_run: *dry_run, replace: *replace, yes: *yes };
@@ -123,7 +91,7 @@ fn account_or_record(store: &FileStore, user: &str) -> Result<Account, CliError>
     match (account(user), UserName::parse(user)) {
         (Err(gone @ CliError::NoSuchUser(_)), Some(name)) => {
             let remains = Account { name, ..Account::nobody() };
-            if store.holds(&remains).map_err(Error::from)? { Ok(remains) } else { Err(gone) }
+            if store.holds(&remains).map_err(CoreError::from)? { Ok(remains) } else { Err(gone) }
         }
         (found, _) => found,
     }
@@ -133,42 +101,45 @@ fn confirm(yes: bool, output: &Output, question: &str, users: &[String]) -> Resu
     if yes { Ok(()) } else { output.confirm(&format!("{question} {}?", users.join(", "))) }
 }
 
-/// Applies `act` to each user. All names are looked up before anything is changed.
-fn each(
-    users: &[String],
-    output: &Output,
-    what: &str,
-    otherwise: &str,
-    act: impl Fn(&Account) -> Result<bool, Error>,
-) -> Result<(), CliError> {
-    let accounts = users.iter().map(|user| account(user)).collect::<Result<Vec<_>, _>>()?;
-    every(&accounts, output, what, otherwise, act)?.1
+/// All names are looked up before anything is changed.
+fn named(users: &[String]) -> Result<Vec<Account>, CliError> {
+    users.iter().map(|user| account(user)).collect()
 }
 
-/// Applies `act` to all accounts, continuing after failures. Returns the changed accounts and the first failure.
+/// What is said of an account for which nothing had to be changed.
+fn was_so(order: Order) -> &'static str {
+    match order {
+        Order::Override(Override::Required) => "was required already",
+        Order::Override(Override::Exempt) => "was exempt already",
+        Order::Override(Override::None) => "had no override",
+        Order::ForgetAddresses => "had no remembered addresses",
+        Order::Unlock => "was not locked",
+        Order::Reset | Order::Disable => "had no second factor",
+    }
+}
+
+/// Carries out an order for all accounts, continuing after failures. Returns the changed accounts and the first failure.
 fn every(
+    site: &Site,
     accounts: &[Account],
     output: &Output,
-    what: &str,
-    otherwise: &str,
-    act: impl Fn(&Account) -> Result<bool, Error>,
+    order: Order,
 ) -> Result<(Vec<Account>, Result<(), CliError>), CliError> {
     let (mut affected, mut failures, mut told) = (Vec::new(), 0usize, Ok(()));
     for account in accounts {
         let user = account.name.as_str();
-        let telling = match act(account) {
+        let telling = match Client::of_root(site, account.clone()).administer(order) {
             Ok(changed) => {
                 if changed {
-                    client::log(&Event::Change { user, by: getuid().as_raw(), what, why: None });
                     affected.push(account.clone());
                 }
-                let said = if changed { what.replace('-', " ") } else { otherwise.to_owned() };
+                let said = if changed { order.word().replace('-', " ") } else { was_so(order).to_owned() };
                 output.done(&Changed { user, changed }, &format!("{user}: {said}"))
             }
-            Err(error) if accounts.len() == 1 => return Err(error.into()),
+            Err(error) if accounts.len() == 1 => return Err(error),
             Err(error) => {
                 failures = failures.saturating_add(1);
-                NotDone { user, error: error.to_string(), hint: error.hint() }.tell(output)
+                NotDone { user, error: error.to_string(), hint: &error.hint().unwrap_or_default() }.tell(output)
             }
         };
         told = told.and(telling);
@@ -181,34 +152,5 @@ fn accounts(who: &Users, output: &Output) -> Result<Vec<Account>, CliError> {
         Some(group) => accounts::of_group(group, output),
         None if who.all => accounts::all(output),
         None => who.users.iter().map(|user| account(user)).collect(),
-    }
-}
-
-/// Sets the override of one user, with or without a device.
-fn require(store: &FileStore, account: &Account, requirement: Requirement) -> Result<bool, Error> {
-    let enrollment = new_enrolment(random::entropy)?;
-    Ok(change(store, account, |record| {
-        let present = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
-        if present == requirement {
-            return (Change::Keep, false);
-        }
-        let stranger = Record::stranger(account);
-        (record.unwrap_or(&stranger).with_requirement(requirement, enrollment), true)
-    })?)
-}
-
-/// Changes the state of a record, where there is one that is not so already.
-fn restate(store: &FileStore, account: &Account, how: impl Fn(&Record) -> State) -> Result<bool, Error> {
-    Ok(change(store, account, |record| match record.map(|record| (record, how(record))) {
-        Some((record, state)) if state != record.state => (Change::State(state), true),
-        Some(_) | None => (Change::Keep, false),
-    })?)
-}
-
-/// Removes what `how` says from a record; a record that cannot be read is removed whole.
-fn forget(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Change) -> Result<bool, Error> {
-    match change(store, account, |record| record.map_or((Change::Keep, false), |record| (how(record), true))) {
-        Err(StoreError::Damaged { .. } | StoreError::Untrusted { .. }) => Ok(store.purge(account)?),
-        answer => Ok(answer?),
     }
 }

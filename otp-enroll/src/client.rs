@@ -1,27 +1,22 @@
-//! Client of SelfService: in-process for root, through the helper otherwise.
+//! The authority of this program, and what its replies mean on the command line.
 
 use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
 use otp_core::decision::verify::Verdict;
-use otp_core::protocol::helper_process::Helper;
-use otp_core::protocol::request::{Reply, Request, Status};
-use otp_core::service::self_service::SelfService;
+use otp_core::protocol::request::{Confidential, Order, Reply, Request, Status};
+use otp_core::service::authority::Authority;
+use otp_core::service::caller::Caller;
+use otp_core::service::helper_authority::HelperAuthority;
+use otp_core::service::local_authority::LocalAuthority;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
-use otp_core::system::random;
-use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
 use crate::cli::Common;
 use crate::error::CliError;
 
-/// Client of SelfService.
-pub(crate) enum Desk<'a> {
-    /// We are root.
-    Here(Box<SelfService<'a>>),
-    /// We are not.
-    Helper(Helper),
-}
+/// Asks an authority about one account.
+pub(crate) struct Client<'a>(Box<dyn Authority + 'a>);
 
 /// Logs under our name.
 pub(crate) fn log(event: &Event<'_>) {
@@ -44,14 +39,11 @@ pub(crate) fn account(user: &str) -> Result<Account, CliError> {
     accounts::account(user)?.ok_or_else(|| CliError::NoSuchUser(user.to_owned()))
 }
 
-impl<'a> Desk<'a> {
-    /// Finds out who serves this user.
+impl<'a> Client<'a> {
+    /// The authority for the user of the command line.
     pub(crate) fn open(site: Option<&'a Site>, common: &Common) -> Result<Self, CliError> {
         match (site, &common.user) {
-            (Some(site), Some(user)) => {
-                let by = getuid().as_raw();
-                Ok(Self::Here(Box::new(SelfService::new(site, account(user)?, by, random::entropy, &log))))
-            }
+            (Some(site), Some(user)) => Ok(Self::of_root(site, account(user)?)),
             (Some(_), None) => {
                 Err(CliError::Usage("root must name the user to act for: otp-enroll --user USER".into()))
             }
@@ -64,18 +56,21 @@ impl<'a> Desk<'a> {
                 if other {
                     Err(CliError::NotRoot("act for another user"))
                 } else {
-                    Helper::start().map(Self::Helper).map_err(CliError::helper)
+                    Ok(Self(Box::<HelperAuthority>::default()))
                 }
             }
         }
     }
 
+    /// Root's authority over an account.
+    pub(crate) fn of_root(site: &'a Site, account: Account) -> Self {
+        let caller = Caller { uid: getuid().as_raw(), is_trusted: true, log: &log };
+        Self(Box::new(LocalAuthority::for_account(site, account, caller)))
+    }
+
     /// Asks. What could not be answered, and a proof that was refused, are errors; what remains is what was wanted.
     pub(crate) fn ask(&mut self, request: Request) -> Result<Reply, CliError> {
-        let reply = match self {
-            Self::Here(service) => service.answer(request, UnixTime::now()),
-            Self::Helper(helper) => helper.ask(&request).map_err(CliError::helper)?,
-        };
+        let reply = self.0.request(request)?;
         if let Reply::Failed { error, hint } = reply {
             Err(CliError::Reported { error, hint })
         } else if let Reply::Declined(declined) = reply {
@@ -87,10 +82,28 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// What is stored.
+    /// The status of the record.
     pub(crate) fn status(&mut self) -> Result<Status, CliError> {
         let reply = self.ask(Request::Status {})?;
         if let Reply::Status(status) = reply { Ok(status) } else { Err(unexpected()) }
+    }
+
+    /// Confirms the device that was offered and puts it in force; returns its recovery codes.
+    pub(crate) fn confirm(&mut self, code: Confidential) -> Result<Vec<Confidential>, CliError> {
+        let Reply::RecoveryCodes(codes) = self.ask(Request::Confirm { code })? else { return Err(unexpected()) };
+        self.change(Request::Activate {})?;
+        Ok(codes)
+    }
+
+    /// Carries out an administrator's order; `false` if nothing had to be changed for it.
+    pub(crate) fn administer(&mut self, order: Order) -> Result<bool, CliError> {
+        self.change(Request::Administer(order))
+    }
+
+    /// A request whose reply says whether anything was changed.
+    pub(crate) fn change(&mut self, request: Request) -> Result<bool, CliError> {
+        let reply = self.ask(request)?;
+        if let Reply::Changed(changed) = reply { Ok(changed) } else { Err(unexpected()) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use otp_core::config::paths::HELPER;
 use otp_core::decision::verify::Refusal;
-use otp_core::error::Error;
+use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::Declined;
 use otp_core::qr::TooLong;
 use otp_core::record::state::Lock;
@@ -34,8 +34,8 @@ pub(crate) enum CliError {
     #[error("only root may {0}")]
     NotRoot(&'static str),
     /// Configuration, records or name service.
-    #[error("{0}")]
-    Core(Error),
+    #[error(transparent)]
+    Core(CoreError),
     /// What the helper reported.
     #[error("{error}")]
     Reported { error: String, hint: String },
@@ -154,11 +154,6 @@ impl CliError {
         }
     }
 
-    /// Of an attempt to ask the helper.
-    pub(crate) fn helper(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::HelperEnded(error) } else { Self::Helper(error) }
-    }
-
     /// The same, where what was asked for is done already.
     pub(crate) fn although_done(self) -> CliError {
         if let Self::Output(error) = self { Self::Unsaid(error) } else { self }
@@ -183,7 +178,7 @@ impl CliError {
                 "use a recovery code, or ask your administrator: otp-enroll admin unlock"
             }
             Self::Refused(Refusal::NotEnrolled) => "set one up with: otp-enroll",
-            Self::Refused(Refusal::UnknownRecovery | Refusal::Spent) => {
+            Self::Refused(Refusal::RecoveryUnknown | Refusal::RecoveryUsed) => {
                 "nothing was changed; try another one, or a code that the app shows"
             }
             Self::Refused(Refusal::Replayed { .. }) => "nothing was changed",
@@ -192,6 +187,7 @@ impl CliError {
             Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
             Self::OldStays(_) => "the old second factor still works; the code you gave for it is used up",
             Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
+            Self::Declined(Declined::NotPermitted) => "become root, for example with sudo",
             Self::Declined(Declined::Required) => "to change phones use: otp-enroll reset",
             Self::Usage(_) => "see: otp-enroll --help",
             Self::NotRoot(_) => "become root, for example with sudo",
@@ -243,9 +239,11 @@ fn counted(number: usize, one: &str, many: &str) -> String {
     if number == 1 { one.to_owned() } else { format!("{number} {many}") }
 }
 
-impl From<Error> for CliError {
-    fn from(error: Error) -> Self {
-        Self::Core(error)
+impl From<CoreError> for CliError {
+    fn from(error: CoreError) -> Self {
+        // The helper waits a limited time for each request, and is gone afterwards.
+        let CoreError::Helper(HelperError::Io(error)) = error else { return Self::Core(error) };
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::HelperEnded(error) } else { Self::Helper(error) }
     }
 }
 
@@ -273,8 +271,8 @@ fn refusal_text(why: Refusal) -> String {
         Refusal::Replayed { clock_behind: Some(gap) } => {
             format!("that code was used already, and this machine's clock is {gap} behind your last login")
         }
-        Refusal::Spent => "that recovery code was used already".into(),
-        Refusal::UnknownRecovery => "that is not one of your recovery codes".into(),
+        Refusal::RecoveryUsed => "that recovery code was used already".into(),
+        Refusal::RecoveryUnknown => "that is not one of your recovery codes".into(),
         Refusal::Locked(Lock::Until(time)) => {
             format!("too many wrong codes: only a recovery code is accepted until {time}")
         }
@@ -302,6 +300,7 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         }
         Declined::NothingOffered => "there is no new key to confirm".into(),
         Declined::ChangedMeanwhile => "this second factor was changed by another command in the meantime".into(),
+        Declined::NotPermitted => "only an administrator may do this".into(),
         Declined::Required => "your administrator requires a second factor for this account".into(),
     }
 }

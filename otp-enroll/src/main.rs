@@ -36,7 +36,7 @@ use clap::Parser;
 use nix::sys::resource::{Resource, setrlimit};
 
 use crate::cli::{Cli, Command};
-use crate::client::Desk;
+use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::output::{self, Output};
 use crate::user::commands;
@@ -79,16 +79,16 @@ fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {
         return admin::run(command, &cli.common, output);
     }
     let site = client::site(&cli.common)?;
-    let mut desk = Desk::open(site.as_ref(), &cli.common)?;
+    let mut client = Client::open(site.as_ref(), &cli.common)?;
     match &cli.command {
-        None => commands::enroll(&mut desk, &cli.enrollment, output),
-        Some(Command::Reset(enrollment)) => commands::reset(&mut desk, enrollment, output),
-        Some(Command::Status) => commands::status(&mut desk, output),
-        Some(Command::List) => commands::list(&mut desk, output),
-        Some(Command::Disable { yes }) => commands::disable(&mut desk, *yes, output),
-        Some(Command::Recovery { save_recovery }) => commands::recovery(&mut desk, save_recovery.as_deref(), output),
-        Some(Command::ForgetAddresses) => commands::forget_addresses(&mut desk, output),
-        Some(Command::Test) => commands::test(&mut desk, output),
+        None => commands::enroll(&mut client, &cli.enrollment, output),
+        Some(Command::Reset(enrollment)) => commands::reset(&mut client, enrollment, output),
+        Some(Command::Status) => commands::status(&mut client, output),
+        Some(Command::List) => commands::list(&mut client, output),
+        Some(Command::Disable { yes }) => commands::disable(&mut client, *yes, output),
+        Some(Command::Recovery { save_recovery }) => commands::recovery(&mut client, save_recovery.as_deref(), output),
+        Some(Command::ForgetAddresses) => commands::forget_addresses(&mut client, output),
+        Some(Command::Test) => commands::test(&mut client, output),
         Some(Command::Admin(_) | Command::Completions { .. }) => Ok(()), // served above, without a user of their own
     }
 }

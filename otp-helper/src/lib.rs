@@ -1,4 +1,4 @@
-//! The log of whoever serves requests: the helper, and `otp-enroll` when root runs it.
+//! The log of the programs that serve requests: the helper, and `otp-enroll` when root runs it.
 
 #![forbid(unsafe_code)]
 

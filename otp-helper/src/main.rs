@@ -1,22 +1,24 @@
 //! Set-group-ID `pam_otp`, never set-user-ID: run by alice it can reach the records and open alice's files, and no one
-//! else's, whatever is wrong with it. It reads requests from standard input and answers on standard output.
+//! else's, whatever bug it has. It reads requests from standard input and answers on standard output.
 
 #![forbid(unsafe_code)]
 
-use otp_core::config::paths;
-use otp_core::system::accounts;
-use otp_core::system::random;
 use std::io::{self, BufReader};
 use std::process::ExitCode;
 
+use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{alarm, geteuid, getuid};
-use otp_core::error::Error;
+use otp_core::audit::Event;
+use otp_core::config::paths;
+use otp_core::error::CoreError;
 use otp_core::protocol::helper_process::{read_line, write_line};
 use otp_core::protocol::request::{Reply, Request};
-use otp_core::service::self_service::SelfService;
+use otp_core::service::authority::Authority;
+use otp_core::service::caller::Caller;
+use otp_core::service::local_authority::LocalAuthority;
+use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
-use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
 /// Seconds that a caller may take from one request to the next; then SIGALRM ends us. Long enough to find a phone.
@@ -27,7 +29,7 @@ const MOST_REQUESTS: usize = 100;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
-    // What we make is its user's to open from the moment it is there, even if we are killed in the next one.
+    // A new file is open to its user alone from its first moment, even if the helper is killed in the next.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     if getuid() != geteuid() {
         return answer_once("the helper is set-user-ID", "make it root:pam_otp with mode 2755");
@@ -39,32 +41,38 @@ fn main() -> ExitCode {
 }
 
 /// The configuration, and whose request this is: the real uid is the one thing a caller cannot choose.
-fn here() -> Result<(Site, Account), Error> {
+fn here() -> Result<(Site, Account), CoreError> {
     let site = Site::load(paths::CONFIG.as_ref())?;
     let uid = getuid().as_raw();
     let account = accounts::account_of(uid)?;
-    let nobody = || Error::Names { subject: format!("the user id {uid}"), errno: nix::errno::Errno::ENOENT };
-    Ok((site, account.ok_or_else(nobody)?))
+    let unknown = || CoreError::Names { subject: format!("the user id {uid}"), errno: Errno::ENOENT };
+    Ok((site, account.ok_or_else(unknown)?))
 }
 
 fn serve(site: &Site, account: Account) -> io::Result<()> {
-    let log = |event: &otp_core::audit::Event<'_>| otp_helper::log("otp-helper", event);
-    let mut service = SelfService::new(site, account, getuid().as_raw(), random::entropy, &log);
+    let log = |event: &Event<'_>| otp_helper::log("otp-helper", event);
+    let caller = Caller { uid: getuid().as_raw(), is_trusted: false, log: &log };
+    let mut authority = LocalAuthority::for_account(site, account, caller);
     let (mut input, mut output) = (BufReader::new(io::stdin()), io::stdout());
     for _ in 0..MOST_REQUESTS {
         alarm::set(PATIENCE);
         let Some(request) = read_line::<Request>(&mut input)? else { break };
-        write_line(&mut output, &service.answer(request, UnixTime::now()))?;
+        let reply = authority.request(request);
+        write_line(&mut output, &reply.unwrap_or_else(|error| failed(&error.to_string(), error.hint())))?;
     }
     Ok(())
 }
 
-/// Says why no request can be answered, to whoever makes one.
+fn failed(error: &str, hint: &str) -> Reply {
+    Reply::Failed { error: error.to_owned(), hint: hint.to_owned() }
+}
+
+/// Says why no request can be answered, to the first one.
 fn answer_once(error: &str, hint: &str) -> ExitCode {
-    // Whatever is asked. A socket that is closed with a request unread may lose the answer on the way to the caller.
+    // A socket that is closed with a request unread may lose the answer on the way to the caller.
     alarm::set(PATIENCE);
     let _ = read_line::<Request>(&mut io::stdin().lock());
-    // The caller hears it or has gone; there is nobody else to tell.
-    let _ = write_line(&mut io::stdout(), &Reply::Failed { error: error.to_owned(), hint: hint.to_owned() });
+    // The caller reads it or has gone.
+    let _ = write_line(&mut io::stdout(), &failed(error, hint));
     ExitCode::FAILURE
 }

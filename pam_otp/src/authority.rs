@@ -1,75 +1,78 @@
-//! Who is asked about a user: in a root process the local store, in any other the helper at the end of a pipe.
+//! Whom this process asks about a user: the files where it is root, the helper where it is not.
 
-use otp_core::config::paths;
-use otp_core::system::accounts;
 use std::path::Path;
 
 use nix::unistd::getuid;
 use otp_core::codes::attempt::Typed;
+use otp_core::config::paths;
+use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::Verdict;
-use otp_core::protocol::helper_process::Helper;
-use otp_core::protocol::login_messages;
-use otp_core::service::authority::{Demand, LocalAuthority};
+use otp_core::error::{CoreError, HelperError};
+use otp_core::protocol::request::{Reply, Request};
+use otp_core::service::authority::Authority;
+use otp_core::service::caller::Caller;
+use otp_core::service::helper_authority::HelperAuthority;
+use otp_core::service::local_authority::LocalAuthority;
+use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
-use otp_core::value::time::UnixTime;
 
-use crate::outcome::Failure;
-use crate::privileges::Caller;
+use crate::outcome::ModuleError;
+use crate::privileges::Privileges;
 
-/// Whoever knows whether a code is good.
-pub(crate) enum Authority<'a> {
-    /// We are root and look for ourselves.
-    Local(LocalAuthority<'a>, Caller),
-    /// We are not, and ask a program that may: about its caller's own account, which must be who logs in.
-    Helper,
-}
-
-impl<'a> Authority<'a> {
-    /// Whoever can answer about `user` in this process.
-    pub(crate) fn about(site: &'a Site, user: &str) -> Result<Self, Failure> {
-        let caller = Caller::of_this_process();
-        if caller.acts_as_root() {
-            return Ok(Self::Local(LocalAuthority::for_name(site, user)?, caller));
-        }
-        if site.path.as_path() != Path::new(paths::CONFIG) {
-            return Err(Failure::Argument("config= (this process is not root, and the helper reads its own)".into()));
-        }
-        let account = accounts::account(user)?;
-        // By name too: of several names with one number the helper knows the first, and answers about that one.
-        if account.is_some() && account == accounts::account_of(getuid().as_raw())? {
-            Ok(Self::Helper)
-        } else {
-            Err(Failure::Helper("answers a process that is not root about its own user only".into()))
-        }
+/// The authority that can answer about `user` in this process.
+pub(crate) fn about<'a>(site: &'a Site, user: &str) -> Result<Box<dyn Authority + 'a>, ModuleError> {
+    let privileges = Privileges::of_this_process();
+    if privileges.are_of_root() {
+        // What comes of a login is logged by the stories themselves.
+        let caller = Caller { uid: getuid().as_raw(), is_trusted: true, log: &|_| {} };
+        return Ok(Box::new(Privileged { files: LocalAuthority::for_name(site, user, caller)?, privileges }));
     }
-
-    /// Whether a code is asked for.
-    pub(crate) fn demand(&self, place: &LoginContext) -> Result<Demand, Failure> {
-        match self {
-            Self::Local(store, _) => Ok(store.demand(place, UnixTime::now())?),
-            Self::Helper => ask(&login_messages::ask_demand(place), Demand::read),
-        }
+    if site.path.as_path() != Path::new(paths::CONFIG) {
+        return Err(ModuleError::Argument("config= (this process is not root, and the helper reads its own)".into()));
     }
-
-    /// Whether an answer is good. When this returns, what it returns is durable.
-    pub(crate) fn verify(&self, place: &LoginContext, typed: &Typed) -> Result<Verdict, Failure> {
-        match self {
-            Self::Local(store, caller) => caller.kept_off(|| Ok(store.verify(place, typed, UnixTime::now())?)),
-            Self::Helper => ask(&login_messages::ask_verify(typed), Verdict::read),
-        }
+    let account = accounts::account(user)?;
+    // By name too: of several names with one number the helper knows the first, and answers about that one.
+    if account.is_some() && account == accounts::account_of(getuid().as_raw())? {
+        Ok(Box::new(Unprivileged(HelperAuthority::default())))
+    } else {
+        Err(CoreError::from(HelperError::OtherUser).into())
     }
 }
 
-/// One question, one answer, one process: none is left waiting while a person types.
-fn ask<T>(question: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Failure> {
-    let failed = |error| Failure::Helper(format!("cannot be asked: {error}"));
-    let line = Helper::start().map_err(failed)?.ask_line(question).map_err(failed)?;
-    login_messages::words(&line).and_then(read).ok_or_else(|| {
-        Failure::Helper(match login_messages::failure(&line) {
-            Some((error, hint)) => format!("says: {error} ({hint})"),
-            // Not quoted: it may hold the code that was just sent.
-            None => "gave an answer that cannot be understood".into(),
-        })
-    })
+/// The files, opened by root. While their lock is held, only root can stop this process.
+struct Privileged<'a> {
+    files: LocalAuthority<'a>,
+    privileges: Privileges,
+}
+
+impl Authority for Privileged<'_> {
+    fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
+        self.files.demand(login)
+    }
+
+    fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
+        self.privileges.shielded(|| self.files.verify(login, typed))
+    }
+
+    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
+        self.privileges.shielded(|| self.files.request(request))
+    }
+}
+
+/// The helper, for logins: what it could do besides would link a parser into every PAM host.
+struct Unprivileged(HelperAuthority);
+
+impl Authority for Unprivileged {
+    fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
+        self.0.demand(login)
+    }
+
+    fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
+        self.0.verify(login, typed)
+    }
+
+    fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
 }

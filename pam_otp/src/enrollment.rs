@@ -1,136 +1,149 @@
-//! Set-up in the middle of a login, for a user without a device where policy says `enroll`.
+//! The story of an enrollment in the middle of a login, for a user without a device where policy says `enroll`.
 //!
 //! `authenticate` cannot know whether the password before it was right: a `required` module may have failed already and
-//! will say so only at the end of the stack. So it shows nothing, leaves a mark in the PAM environment and steps aside.
-//! `account` finds the mark and asks the host for a change of authentication tokens, which hosts make only after
-//! authentication as a whole has succeeded. `password` leads through set-up and takes the mark away. `setcred` refuses
-//! while it is there: an administrator who forgot one of the lines gets a refusal, not a way in.
+//! will say so only at the end of the stack. So it shows nothing, notes a pending enrollment in the PAM environment and
+//! steps aside. `account` finds the note and asks the host for a change of authentication tokens, which hosts make only
+//! after authentication as a whole has succeeded. `password` leads through the enrollment and removes the note. `setcred`
+//! refuses while it is there: an administrator who forgot one of the lines gets a refusal, not a way in.
 
-use otp_core::system::accounts;
-use otp_core::system::random;
 use std::ffi::CStr;
 
 use nix::unistd::geteuid;
 use otp_core::audit::Event;
-use otp_core::codes::attempt::Code;
+use otp_core::codes::attempt::Typed;
 use otp_core::config::module_arguments::Arguments;
-use otp_core::error::Error;
-use otp_core::protocol::request::Confidential;
+use otp_core::error::{CoreError, HelperError};
+use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
 use otp_core::qr::{Paint, Qr};
-use otp_core::service::enrollment::{Basis, NotReady, Ready, SetUp};
+use otp_core::service::authority::Authority;
 use otp_core::system::config_file::Site;
-use otp_core::value::time::UnixTime;
 use zeroize::Zeroizing;
 
+use crate::authority;
 use crate::host::Host;
-use crate::login::failed;
-use crate::outcome::{Failure, SetUpOutcome};
-use crate::privileges::Caller;
+use crate::outcome::{EnrollmentOutcome, ModuleError};
+use crate::report::failed;
 
 /// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;
 
-/// Whether set-up is still owed.
-pub(crate) fn account(host: &dyn Host) -> SetUpOutcome {
-    if host.mark().is_some() { SetUpOutcome::Owed } else { SetUpOutcome::NotConcerned }
+/// Whether an enrollment is still pending.
+pub(crate) fn account(host: &dyn Host) -> EnrollmentOutcome {
+    if host.pending_enrollment().is_some() { EnrollmentOutcome::Pending } else { EnrollmentOutcome::NotConcerned }
 }
 
-/// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which keeps nobody from anything.
-pub(crate) fn set_credentials(host: &mut dyn Host, leaving: bool) -> SetUpOutcome {
-    match host.mark() {
-        // Not PAM_USER: in sudo that is by now whom its caller becomes.
-        Some(owed) if !leaving => SetUpOutcome::Failed(failed(host, &String::from_utf8_lossy(&owed), Failure::Missed)),
-        Some(_) | None => SetUpOutcome::Done,
+/// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which refuses no one.
+pub(crate) fn set_credentials(host: &mut dyn Host, leaving: bool) -> EnrollmentOutcome {
+    match host.pending_enrollment() {
+        // Not PAM_USER: in sudo that is by now the user whom its caller becomes.
+        Some(user) if !leaving => {
+            EnrollmentOutcome::Failed(failed(host, &String::from_utf8_lossy(&user), ModuleError::EnrollmentMissed))
+        }
+        Some(_) | None => EnrollmentOutcome::Done,
     }
 }
 
-/// Leads through set-up where it is owed. `preliminary` is PAM_PRELIM_CHECK, in which nothing may be asked yet.
-pub(crate) fn change_tokens(host: &mut dyn Host, arguments: &[&CStr], preliminary: bool) -> SetUpOutcome {
-    if host.mark().is_none() {
-        return SetUpOutcome::NotConcerned;
+/// Leads through an enrollment that is pending. `preliminary` is PAM_PRELIM_CHECK, in which nothing may be asked yet.
+pub(crate) fn change_tokens(host: &mut dyn Host, arguments: &[&CStr], preliminary: bool) -> EnrollmentOutcome {
+    if host.pending_enrollment().is_none() {
+        return EnrollmentOutcome::NotConcerned;
     }
     if preliminary {
-        return SetUpOutcome::Done;
+        return EnrollmentOutcome::Done;
     }
     let user = match host.user() {
         Ok(user) => user,
-        Err(silence) => return SetUpOutcome::Failed(failed(host, "", silence.into())),
+        Err(error) => return EnrollmentOutcome::Failed(failed(host, "", error.into())),
     };
-    match set_up(host, &user, arguments) {
+    match prepared(host, &user, arguments) {
         Ok(outcome) => outcome,
-        Err(failure) => SetUpOutcome::Failed(failed(host, &user, failure)),
+        Err(error) => EnrollmentOutcome::Failed(failed(host, &user, error)),
     }
 }
 
-fn set_up(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<SetUpOutcome, Failure> {
-    let arguments = Arguments::parse(arguments).map_err(Failure::Argument)?;
+fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<EnrollmentOutcome, ModuleError> {
+    let arguments = Arguments::parse(arguments).map_err(ModuleError::Argument)?;
     if !geteuid().is_root() {
-        return Err(Failure::NoSetUp);
+        return Err(CoreError::NoEnrollmentHere.into());
     }
     let site = Site::load(&arguments.config)?;
-    let account = accounts::account(user)?.ok_or(Failure::UserChanged)?;
-    let record = site.store()?.read(&account).map_err(Error::from)?;
-    if record.is_some_and(|record| record.is_enrolled()) {
-        return Ok(overtaken(host, user));
-    }
+    enrolled(host, user, authority::about(&site, user)?.as_mut())
+}
 
-    let offering = SetUp::begin(&site, account, random::entropy, Basis::NotEnrolled)?;
-    host.tell(&invitation(&offering.uri(), &offering.key()));
-    // Recovery codes are shown and answered before anything is stored: a client that goes away there leaves nothing.
-    let ready = match confirmed(host, offering)? {
-        Some(ready) if written_down(host, &ready.recovery_codes())? => ready,
+fn enrolled(host: &mut dyn Host, user: &str, authority: &mut dyn Authority) -> Result<EnrollmentOutcome, ModuleError> {
+    let reply = authority.request(Request::Enroll { proof: None })?;
+    let offer = if let Reply::Offer(offer) = reply {
+        offer
+    } else if let Reply::Declined(Declined::ProofNeeded) = reply {
+        return Ok(overtaken(host, user));
+    } else if let Reply::Verdict(_) = reply {
+        return Err(ModuleError::UserChanged); // the account was there when this login began
+    } else {
+        return Err(unexpected());
+    };
+    host.tell(&invitation(&offer));
+    // Recovery codes are shown and answered before anything is in force: a client that goes away there leaves nothing.
+    match confirmed(host, authority)? {
+        Some(codes) if written_down(host, &codes)? => {}
         Some(_) | None => {
             let text = "Nothing was set up. Log in again to start over.";
-            return Ok(refuse(host, user, "set-up-incomplete", text));
+            return Ok(refuse(host, user, "enrollment-incomplete", text));
         }
-    };
+    }
     if !host.still_names(user) {
-        return Err(Failure::UserChanged);
+        return Err(ModuleError::UserChanged);
     }
-    if !Caller::of_this_process().kept_off(|| Ok(ready.activate()?))? {
+    let reply = authority.request(Request::Activate {})?;
+    if let Reply::Declined(_) = reply {
         return Ok(overtaken(host, user));
+    } else if !matches!(reply, Reply::Changed(true)) {
+        return Err(unexpected());
     }
-    host.unmark();
-    let rhost = host.place().rhost;
-    host.log(&Event::SetUp { user, rhost: rhost.as_deref(), why: None });
-    Ok(SetUpOutcome::Done)
+    host.clear_pending_enrollment();
+    let rhost = host.login_context().rhost;
+    host.log(&Event::EnrollmentDuringLogin { user, rhost: rhost.as_deref(), why: None });
+    Ok(EnrollmentOutcome::Done)
+}
+
+/// An authority that answers another question than it was asked.
+fn unexpected() -> ModuleError {
+    CoreError::from(HelperError::Unintelligible).into()
 }
 
 /// Two logins were led here at once, and the other one was quicker.
-fn overtaken(host: &mut dyn Host, user: &str) -> SetUpOutcome {
-    let text = "Somebody set up a second factor for you meanwhile. Log in again, with a code of it.";
-    refuse(host, user, "set-up-overtaken", text)
+fn overtaken(host: &mut dyn Host, user: &str) -> EnrollmentOutcome {
+    let text = "A second factor was set up for you meanwhile. Log in again, with a code of it.";
+    refuse(host, user, "enrollment-overtaken", text)
 }
 
-fn refuse(host: &mut dyn Host, user: &str, why: &str, text: &str) -> SetUpOutcome {
-    let rhost = host.place().rhost;
-    host.log(&Event::SetUp { user, rhost: rhost.as_deref(), why: Some(why) });
+fn refuse(host: &mut dyn Host, user: &str, why: &str, text: &str) -> EnrollmentOutcome {
+    let rhost = host.login_context().rhost;
+    host.log(&Event::EnrollmentDuringLogin { user, rhost: rhost.as_deref(), why: Some(why) });
     host.warn(text);
     host.delay_failure();
-    SetUpOutcome::Refused
+    EnrollmentOutcome::Refused
 }
 
-/// Asks for a code of the new device.
-fn confirmed<'a>(host: &dyn Host, mut offering: SetUp<'a>) -> Result<Option<Ready<'a>>, Failure> {
+/// Asks for a code of the new device; its recovery codes, once the code was right.
+fn confirmed(host: &dyn Host, authority: &mut dyn Authority) -> Result<Option<Vec<Confidential>>, ModuleError> {
     for _ in 0..TRIES {
-        let typed = host.ask("Code that the app shows: ")?;
-        match offering.check(Code::parse(typed.expose()).as_ref(), UnixTime::now())? {
-            Ok(ready) => return Ok(Some(ready)),
-            Err(NotReady { set_up, clock_off }) => {
-                offering = set_up;
-                host.warn(match clock_off {
-                    None => "That code does not belong to this key.",
-                    Some(_) => "The clocks of your device and of this machine differ:\nset both to automatic time.",
-                });
-            }
+        let typed: Typed = host.ask("Code that the app shows: ")?;
+        let reply = authority.request(Request::Confirm { code: (&typed).into() })?;
+        if let Reply::RecoveryCodes(codes) = reply {
+            return Ok(Some(codes));
         }
+        let Reply::Declined(Declined::NotConfirmed { clock_off }) = reply else { return Err(unexpected()) };
+        host.warn(match clock_off {
+            None => "That code is not correct. Wait for the next one;\nif it happens again, scan the picture again.",
+            Some(_) => "The clocks of your device and of this machine differ:\nset both to automatic time.",
+        });
     }
     Ok(None)
 }
 
-/// Shows recovery codes, where there are any, until they are said to be safe. Enter alone says nothing: a client sends
-/// that for a window that was closed, and sftp for Ctrl-C.
-fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, Failure> {
+/// Shows recovery codes, where there are any, until the user says that they are safe. Enter alone says nothing: a client
+/// sends that for a window that was closed, and sftp for Ctrl-C.
+fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, ModuleError> {
     if codes.is_empty() {
         return Ok(true);
     }
@@ -143,19 +156,19 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, Failure
     Ok(false)
 }
 
-/// Half blocks without escape sequences, which clients strip; the key beneath for whoever cannot scan. A client puts
+/// Half blocks without escape sequences, which clients strip; the key beneath for users who cannot scan. A client puts
 /// `(user@host) ` before the first line, which is therefore short in every text here, and one more line after the last: a
 /// version 5 code then just fits 24 rows.
-fn invitation(uri: &str, key: &str) -> Zeroizing<String> {
+fn invitation(offer: &Offer) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(16_384)); // no copy of the key is left behind by growing
     text.push_str("Set up a second factor: scan with an authenticator app");
-    let picture = Qr::of(uri).map(|qr| qr.half_blocks(Paint::Plain)).unwrap_or_default();
+    let picture = Qr::of(offer.uri.expose()).map(|qr| qr.half_blocks(Paint::Plain)).unwrap_or_default();
     for line in picture {
         text.push('\n');
         text.push_str(&line);
     }
     text.push_str("\nor type this key:");
-    for (place, letter) in key.chars().enumerate() {
+    for (place, letter) in offer.secret.expose().chars().enumerate() {
         text.push_str(if place.is_multiple_of(4) { " " } else { "" });
         text.push(letter);
     }
@@ -169,6 +182,6 @@ fn sheet(codes: &[Confidential]) -> Zeroizing<String> {
         text.push_str("\n    ");
         text.push_str(code.expose());
     }
-    text.push_str("\n\nThey are shown this once.");
+    text.push_str("\n\nThey are shown only now.");
     text
 }

@@ -16,19 +16,19 @@ use crate::ffi;
 /// Microseconds that libpam waits (more or less, at its choice) before the host hears of a refusal.
 const FAIL_DELAY: u32 = 2_000_000;
 
-/// The variable of the PAM environment that says that set-up is owed.
-const MARK: &CStr = c"PAM_OTP_SETUP";
+/// The variable of the PAM environment that names the user whose enrollment is pending.
+const PENDING_ENROLLMENT: &CStr = c"PAM_OTP_ENROLLMENT";
 
 /// What a login needs of its host. A scripted conversation can stand in for it.
 pub(crate) trait Host {
-    /// Who logs in; asks for the name where the host has not done so.
-    fn user(&mut self) -> Result<String, Silence>;
+    /// The user who logs in; asks for the name where the host has not done so.
+    fn user(&mut self) -> Result<String, ConversationError>;
     /// Whether PAM_USER still is who it was: a conversation may have changed it (CVE-2024-9313).
     fn still_names(&self, user: &str) -> bool;
     /// PAM_SERVICE, PAM_RHOST, PAM_TTY.
-    fn place(&self) -> LoginContext;
+    fn login_context(&self) -> LoginContext;
     /// Asks for an answer that is not echoed.
-    fn ask(&self, prompt: &str) -> Result<Typed, Silence>;
+    fn ask(&self, prompt: &str) -> Result<Typed, ConversationError>;
     /// The password that a module before us asked for.
     fn password(&self) -> Option<Typed>;
     /// Hands a password on to the modules after us; `false` if that is not possible.
@@ -43,18 +43,18 @@ pub(crate) trait Host {
     fn debug(&self, line: &str);
     /// Makes guessing slow.
     fn delay_failure(&mut self);
-    /// Leaves the mark that set-up is owed to `user`; `false` if it could not be left.
-    fn set_mark(&mut self, user: &str) -> bool;
-    /// Takes the mark away, where there is one.
-    fn unmark(&mut self);
-    /// To whom set-up is owed, where there is a mark.
-    fn mark(&self) -> Option<Vec<u8>>;
+    /// Notes in the PAM transaction that `user` must enroll; `false` if it could not be noted.
+    fn set_pending_enrollment(&mut self, user: &str) -> bool;
+    /// Removes that note, where there is one.
+    fn clear_pending_enrollment(&mut self);
+    /// The user who must enroll, where there is one.
+    fn pending_enrollment(&self) -> Option<Vec<u8>>;
 }
 
-/// Why there was no answer.
+/// Why the conversation gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Silence {
-    /// The conversation failed: nobody there, nobody left, nothing typed.
+pub(crate) enum ConversationError {
+    /// It failed: there is no client, it went away, or it typed nothing.
     Failed,
     /// The host is event-driven and will call again.
     Again,
@@ -78,9 +78,9 @@ impl<'a> PamHost<'a> {
         self.handle.get_item().ok().flatten()
     }
 
-    fn converse(&self, style: PamMessageStyle, text: &str) -> Result<Option<Typed>, Silence> {
-        let conversation: Conv<'_> = self.item().ok_or(Silence::Failed)?;
-        let answer = conversation.send(style, text).map_err(|code| Silence::of(&code))?;
+    fn converse(&self, style: PamMessageStyle, text: &str) -> Result<Option<Typed>, ConversationError> {
+        let conversation: Conv<'_> = self.item().ok_or(ConversationError::Failed)?;
+        let answer = conversation.send(style, text).map_err(|code| ConversationError::of(&code))?;
         Ok(answer.map(|answer| Typed::new(answer.as_bytes().to_vec())))
     }
 
@@ -93,16 +93,18 @@ impl<'a> PamHost<'a> {
 }
 
 impl Host for PamHost<'_> {
-    fn user(&mut self) -> Result<String, Silence> {
+    fn user(&mut self) -> Result<String, ConversationError> {
         let not_utf8 = PamResultCode::PAM_SYSTEM_ERR;
-        self.handle.get_user(None).map_err(|code| if code == not_utf8 { Silence::NoName } else { Silence::of(&code) })
+        self.handle
+            .get_user(None)
+            .map_err(|code| if code == not_utf8 { ConversationError::NoName } else { ConversationError::of(&code) })
     }
 
     fn still_names(&self, user: &str) -> bool {
         self.item().is_some_and(|present: User<'_>| present.to_bytes() == user.as_bytes())
     }
 
-    fn place(&self) -> LoginContext {
+    fn login_context(&self) -> LoginContext {
         let text = |item: &CStr| item.to_string_lossy().into_owned();
         let rhost = self.item().map(|rhost: RHost<'_>| text(&rhost));
         LoginContext {
@@ -113,8 +115,8 @@ impl Host for PamHost<'_> {
         }
     }
 
-    fn ask(&self, prompt: &str) -> Result<Typed, Silence> {
-        self.converse(PAM_PROMPT_ECHO_OFF, prompt)?.ok_or(Silence::Failed)
+    fn ask(&self, prompt: &str) -> Result<Typed, ConversationError> {
+        self.converse(PAM_PROMPT_ECHO_OFF, prompt)?.ok_or(ConversationError::Failed)
     }
 
     fn password(&self) -> Option<Typed> {
@@ -145,24 +147,24 @@ impl Host for PamHost<'_> {
         ffi::fail_delay(self.handle, FAIL_DELAY);
     }
 
-    fn set_mark(&mut self, user: &str) -> bool {
-        let mark = [MARK.to_bytes(), b"=", user.as_bytes()].concat();
-        CString::new(mark).is_ok_and(|mark| ffi::putenv(self.handle, &mark))
+    fn set_pending_enrollment(&mut self, user: &str) -> bool {
+        let variable = [PENDING_ENROLLMENT.to_bytes(), b"=", user.as_bytes()].concat();
+        CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable))
     }
 
-    fn unmark(&mut self) {
+    fn clear_pending_enrollment(&mut self) {
         // libpam complains in the log about a variable that is not there.
-        if self.mark().is_some() {
-            ffi::putenv(self.handle, MARK);
+        if self.pending_enrollment().is_some() {
+            ffi::putenv(self.handle, PENDING_ENROLLMENT);
         }
     }
 
-    fn mark(&self) -> Option<Vec<u8>> {
-        ffi::getenv(self.handle, MARK)
+    fn pending_enrollment(&self) -> Option<Vec<u8>> {
+        ffi::getenv(self.handle, PENDING_ENROLLMENT)
     }
 }
 
-impl Silence {
+impl ConversationError {
     fn of(code: &PamResultCode) -> Self {
         if *code == PamResultCode::PAM_CONV_AGAIN { Self::Again } else { Self::Failed }
     }

@@ -1,10 +1,12 @@
-//! `pam_otp.so`: PAM in, PAM out. The story of a login is told in `login`.
+//! `pam_otp.so`: PAM in, PAM out. The story of a login is told in `login`, that of an enrollment in `enrollment`.
 
 mod authority;
 mod enrollment;
+mod entry;
 mod ffi;
 mod host;
 mod login;
 mod outcome;
 mod password_and_code;
 mod privileges;
+mod report;

@@ -1,130 +1,182 @@
-//! The story of a login: ask, parse, load, decide, commit, log, answer.
+//! The story of a login: ask the authority what is demanded, show the challenge, ask the user, verify, log, answer.
 
 use std::ffi::CStr;
 
 use otp_core::audit::Event;
+use otp_core::codes::challenge::Challenge;
 use otp_core::config::module_arguments::{Arguments, FirstPass};
+use otp_core::decision::demand::Demand;
 use otp_core::decision::policy::Ruling;
 use otp_core::decision::verify::{Accepted, Factor, Refusal, Verdict};
-use otp_core::service::authority::Demand;
+use otp_core::service::authority::Authority;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 
-use crate::authority::Authority;
+use crate::authority;
 use crate::host::Host;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{ModuleError, Outcome};
 use crate::password_and_code;
+use crate::report::{failed, noted};
 
-/// What a person sees when it is not their fault.
-const NOT_POSSIBLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";
+/// Questions of one login: the first, and one more for each device that is named in place of a code.
+const MOST_QUESTIONS: u8 = 3;
 
 /// Asks for a second factor and says how it went. Everything that goes wrong ends in a refusal.
 pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome {
     let user = match host.user() {
         Ok(user) => user,
-        Err(silence) => return failed(host, "", silence.into()),
+        Err(error) => return failed(host, "", error.into()),
     };
-    // A host may try one name after another, as login does: what the one before was led to is not this one's.
-    if host.mark().is_some_and(|whose| whose != user.as_bytes()) {
-        host.unmark();
+    // A host may try one name after another, as login does: a pending enrollment of the name before is not this one's.
+    if host.pending_enrollment().is_some_and(|pending| pending != user.as_bytes()) {
+        host.clear_pending_enrollment();
     }
-    let prepared = Arguments::parse(arguments).map_err(Failure::Argument);
+    let prepared = Arguments::parse(arguments).map_err(ModuleError::Argument);
     let site = prepared.and_then(|arguments| Ok((Site::load(&arguments.config)?, arguments)));
     let (site, arguments) = match site {
         Ok(prepared) => prepared,
-        Err(failure) => return failed(host, &user, failure),
+        Err(error) => return failed(host, &user, error),
     };
     let outcome = verified(host, &user, &site, &arguments);
     let outcome = match outcome.and_then(|outcome| of_the_same(host, &user, outcome)) {
         Ok(outcome) => outcome,
-        Err(failure) if site.config.enforce => failed(host, &user, failure),
-        Err(failure) => noted(host, &user, failure, false),
+        Err(error) if site.config.enforce => failed(host, &user, error),
+        Err(error) => noted(host, &user, error, false),
     };
     outcome.unless_rollout(site.config.enforce)
 }
 
-/// Who passes is who came: the conversation that shows a text may change the name as well as the one that asks.
-fn of_the_same(host: &dyn Host, user: &str, outcome: Outcome) -> Result<Outcome, Failure> {
+/// The user who passes is the user who came: the conversation that shows a text may change the name as well as the one
+/// that asks.
+fn of_the_same(host: &dyn Host, user: &str, outcome: Outcome) -> Result<Outcome, ModuleError> {
     let passes = matches!(outcome, Outcome::Verified | Outcome::NotAsked);
-    if passes && !host.still_names(user) { Err(Failure::UserChanged) } else { Ok(outcome) }
+    if passes && !host.still_names(user) { Err(ModuleError::UserChanged) } else { Ok(outcome) }
 }
 
-fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, Failure> {
-    let authority = Authority::about(site, user)?;
-    let mut place = host.place();
-    place.nullok = arguments.nullok;
-    let rhost = place.rhost.as_deref();
-    let enforced = site.config.enforce;
+fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, ModuleError> {
+    let mut login = host.login_context();
+    login.nullok = arguments.nullok;
+    let authority = authority::about(site, user)?;
+    let login = Login { user, site, arguments, context: &login, authority: authority.as_ref() };
 
-    let demand = authority.demand(&place)?;
-    if arguments.debug {
-        let (config, words, LoginContext { service, tty, .. }) = (site.path.display(), demand.words(), &place);
-        host.debug(&format!(
-            "debug config={config} demand={words:?} service={service:?} rhost={rhost:?} tty={tty:?} nullok={}",
-            arguments.nullok
-        ));
-    }
+    let demand = login.authority.demand(login.context)?;
+    login.debug(host, &demand);
     match demand {
-        Demand::Code => {}
-        Demand::Remembered => {
-            // Who types password and code as one cannot know that nobody looks at the code this time.
-            if arguments.forward_pass
-                && password_and_code::earlier(host, site, arguments)?.is_none()
-                && host.password().is_none()
-            {
-                password_and_code::ask(host, user, site, arguments)?;
-            }
-            let verdict = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
-            host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
-            return Ok(Outcome::Verified);
+        Demand::Code { challenge } => login.ask_and_verify(host, challenge),
+        Demand::Grace => login.let_in_by_grace(host),
+        Demand::Nothing(ruling) => Ok(login.let_pass(host, &ruling)),
+        Demand::Enroll(ruling) => login.leave_to_enrollment(host, &ruling),
+    }
+}
+
+/// What stays the same while one login is decided.
+struct Login<'a> {
+    user: &'a str,
+    site: &'a Site,
+    arguments: &'a Arguments,
+    context: &'a LoginContext,
+    authority: &'a dyn Authority,
+}
+
+impl Login<'_> {
+    fn ask_and_verify(&self, host: &mut dyn Host, challenge: bool) -> Result<Outcome, ModuleError> {
+        if challenge {
+            show(host, &self.authority.challenge(self.context, None)?);
         }
-        Demand::Nothing(ruling) => {
-            host.log(&Event::NotAsked { user, rhost, ruling: &ruling });
-            announce(host, &ruling);
-            return Ok(Outcome::NotAsked);
-        }
-        Demand::SetUp(ruling) => {
-            // Hosts that are not root often stop here, and never come to where set-up would be missed.
-            if matches!(authority, Authority::Helper) {
-                return Err(Failure::NoSetUp);
+        let mut earlier = password_and_code::earlier(host, self.site, self.arguments)?;
+        let mut questions = 0u8;
+        loop {
+            // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
+            let (code, last) = match earlier.take() {
+                Some(code) => (code, self.arguments.first_pass == FirstPass::Use),
+                None => {
+                    questions = questions.saturating_add(1);
+                    (password_and_code::ask(host, self.user, self.site, self.arguments)?, true)
+                }
+            };
+            if challenge && questions < MOST_QUESTIONS {
+                // A device that is named in place of a code is asked for one.
+                match self.authority.challenge(self.context, Some(&code))? {
+                    Challenge::NoSuchDevice => {}
+                    challenge @ (Challenge::None | Challenge::Shown { .. }) => {
+                        show(host, &challenge);
+                        continue;
+                    }
+                }
             }
-            // A mark that cannot be left would be a way in. In a rollout nobody is held up by set-up.
-            if enforced && !host.set_mark(user) {
-                return Err(Failure::NoMark);
+            let verdict = self.authority.verify(self.context, &code)?;
+            // What the verdict rests on is on disk by now: only what was done is logged.
+            self.log(host, &verdict);
+            match verdict {
+                Verdict::Accepted(accepted) => {
+                    // A user who has a device by now need not enroll, whatever an earlier try found.
+                    host.clear_pending_enrollment();
+                    remind(host, &accepted);
+                    return Ok(Outcome::Verified);
+                }
+                Verdict::Refused(_) if !last => {}
+                Verdict::Refused(why) => {
+                    if self.site.config.enforce {
+                        host.warn(&self.site.config.refused);
+                        host.delay_failure();
+                    } else if self.arguments.forward_pass && why == Refusal::NotEnrolled {
+                        password_and_code::rejoin(host, &code);
+                    }
+                    return Ok(Outcome::Refused(why));
+                }
             }
-            host.log(&Event::SetUpPending { user, rhost, ruling: &ruling, enforced });
-            return Ok(Outcome::NotAsked);
         }
     }
 
-    let mut earlier = password_and_code::earlier(host, site, arguments)?;
-    loop {
-        // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
-        let (code, last) = match earlier.take() {
-            Some(code) => (code, arguments.first_pass == FirstPass::Use),
-            None => (password_and_code::ask(host, user, site, arguments)?, true),
-        };
-        let verdict = authority.verify(&place, &code)?;
-        // What the verdict rests on is on disk by now: only what was done is logged.
-        host.log(&Event::Login { user, rhost, verdict: &verdict, enforced });
-        match verdict {
-            Verdict::Accepted(accepted) => {
-                // Whoever has a device by now is owed no set-up, whatever it was at an earlier try.
-                host.unmark();
-                remind(host, &accepted);
-                return Ok(Outcome::Verified);
-            }
-            Verdict::Refused(_) if !last => {}
-            Verdict::Refused(why) => {
-                if enforced {
-                    host.warn(&site.config.refused);
-                    host.delay_failure();
-                } else if arguments.forward_pass && why == Refusal::NotEnrolled {
-                    password_and_code::rejoin(host, &code);
-                }
-                return Ok(Outcome::Refused(why));
-            }
+    fn let_in_by_grace(&self, host: &mut dyn Host) -> Result<Outcome, ModuleError> {
+        let (site, arguments) = (self.site, self.arguments);
+        // A user who types password and code as one cannot know that the code is not looked at this time.
+        if arguments.forward_pass
+            && password_and_code::earlier(host, site, arguments)?.is_none()
+            && host.password().is_none()
+        {
+            password_and_code::ask(host, self.user, site, arguments)?;
         }
+        self.log(host, &Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None }));
+        Ok(Outcome::Verified)
+    }
+
+    fn let_pass(&self, host: &mut dyn Host, ruling: &Ruling) -> Outcome {
+        host.log(&Event::NotAsked { user: self.user, rhost: self.context.rhost.as_deref(), ruling });
+        announce(host, ruling);
+        Outcome::NotAsked
+    }
+
+    fn leave_to_enrollment(&self, host: &mut dyn Host, ruling: &Ruling) -> Result<Outcome, ModuleError> {
+        let (user, rhost, enforced) = (self.user, self.context.rhost.as_deref(), self.site.config.enforce);
+        // An enrollment that is not noted would be a way in. In a rollout no login is held up by one.
+        if enforced && !host.set_pending_enrollment(user) {
+            return Err(ModuleError::NoPendingEnrollment);
+        }
+        host.log(&Event::EnrollmentPending { user, rhost, ruling, enforced });
+        Ok(Outcome::NotAsked)
+    }
+
+    fn log(&self, host: &dyn Host, verdict: &Verdict) {
+        let (user, rhost, enforced) = (self.user, self.context.rhost.as_deref(), self.site.config.enforce);
+        host.log(&Event::Login { user, rhost, verdict, enforced });
+    }
+
+    fn debug(&self, host: &dyn Host, demand: &Demand) {
+        if self.arguments.debug {
+            let LoginContext { service, rhost, tty, nullok } = self.context;
+            let (config, words, rhost) = (self.site.path.display(), demand.words(), rhost.as_deref());
+            host.debug(&format!(
+                "debug config={config} demand={words:?} service={service:?} rhost={rhost:?} tty={tty:?} nullok={nullok}"
+            ));
+        }
+    }
+}
+
+/// Shows what an authority has to show before the question.
+fn show(host: &dyn Host, challenge: &Challenge) {
+    if let Challenge::Shown { text } = challenge {
+        host.tell(text);
     }
 }
 
@@ -143,21 +195,4 @@ fn remind(host: &dyn Host, accepted: &Accepted) {
         Some(_) | None => return,
     };
     host.tell(&format!("{left} Make new ones with: otp-enroll recovery"));
-}
-
-/// Logs what kept a login from being decided, and tells and slows the client.
-pub(crate) fn failed(host: &mut dyn Host, user: &str, failure: Failure) -> Outcome {
-    if !matches!(failure, Failure::Silence(_)) {
-        host.warn(NOT_POSSIBLE);
-    }
-    host.delay_failure();
-    noted(host, user, failure, true)
-}
-
-/// Logs it, and no more: all that happens in a rollout.
-fn noted(host: &dyn Host, user: &str, failure: Failure, enforced: bool) -> Outcome {
-    let rhost = host.place().rhost;
-    let (rhost, error, hint) = (rhost.as_deref(), &failure, failure.hint());
-    host.log(&Event::Failed { user, rhost, error, hint, enforced });
-    Outcome::Failed(failure)
 }

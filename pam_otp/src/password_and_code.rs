@@ -8,16 +8,16 @@ use otp_core::config::module_arguments::{Arguments, FirstPass};
 use otp_core::system::config_file::Site;
 
 use crate::host::Host;
-use crate::outcome::Failure;
+use crate::outcome::ModuleError;
 
 /// Characters of a recovery code as it is shown: `ABCD-EFGH-IJKL-MNOP`.
 const RECOVERY_CODE: usize = 19;
 
 /// The code at the end of a password that was asked for before us, where we are to look there.
-pub(crate) fn earlier(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Typed>, Failure> {
+pub(crate) fn earlier(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Typed>, ModuleError> {
     let password = match (arguments.first_pass, host.password()) {
         (FirstPass::Ignore, _) | (FirstPass::Try, None) => return Ok(None),
-        (FirstPass::Use, None) => return Err(Failure::NoPassword),
+        (FirstPass::Use, None) => return Err(ModuleError::NoPassword),
         (FirstPass::Try | FirstPass::Use, Some(password)) => password,
     };
     let code = part(host, site, arguments, &password)?;
@@ -26,19 +26,19 @@ pub(crate) fn earlier(host: &mut dyn Host, site: &Site, arguments: &Arguments) -
 }
 
 /// Asks for a code, or with `forward_pass` for password and code as one.
-pub(crate) fn ask(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Typed, Failure> {
+pub(crate) fn ask(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Typed, ModuleError> {
     let prompt = if arguments.forward_pass { &site.config.prompt_both } else { &site.config.prompt };
     let typed = host.ask(prompt)?;
     if !host.still_names(user) {
-        return Err(Failure::UserChanged);
+        return Err(ModuleError::UserChanged);
     }
     if arguments.forward_pass { part(host, site, arguments, &typed) } else { Ok(typed) }
 }
 
 /// The code at the end of an answer; with `forward_pass`, what comes before it is handed on.
-fn part(host: &mut dyn Host, site: &Site, arguments: &Arguments, answer: &Typed) -> Result<Typed, Failure> {
+fn part(host: &mut dyn Host, site: &Site, arguments: &Arguments, answer: &Typed) -> Result<Typed, ModuleError> {
     let Split { password, code } = split(answer, site.config.code.digits);
-    if arguments.forward_pass && !host.hand_on(&password) { Err(Failure::NoPassword) } else { Ok(code) }
+    if arguments.forward_pass && !host.hand_on(&password) { Err(ModuleError::NoPassword) } else { Ok(code) }
 }
 
 /// Hands on what was parted as a whole, for a login that goes on: whoever has no device typed no code, and digits at the

@@ -1,17 +1,16 @@
-//! Whoever started this program, as others start `su`, and may send it signals: its real user id is theirs.
+//! While a record is locked, runs with real uid 0, so that the user who started a set-user-ID host (`su`, `sudo`) cannot
+//! stop the process.
 //!
-//! Stopped in the moment in which it holds a user's lock, it would keep the user it is about from logging in, with
-//! whatever code, for as long as it is left so.
+//! A process that is stopped while it holds a user's lock keeps that user from logging in for as long as it is stopped.
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{ResUid, Uid, geteuid, getresuid, getuid, setresuid};
+use otp_core::error::CoreError;
 
-use crate::outcome::Failure;
+/// The user ids of this process.
+pub(crate) struct Privileges(ResUid);
 
-/// Whose process this is, and as whom it acts.
-pub(crate) struct Caller(ResUid);
-
-impl Caller {
+impl Privileges {
     /// Asks the kernel.
     pub(crate) fn of_this_process() -> Self {
         let known = || ResUid { real: getuid(), effective: geteuid(), saved: geteuid() };
@@ -19,20 +18,20 @@ impl Caller {
     }
 
     /// Whether the process may do what root may.
-    pub(crate) fn acts_as_root(&self) -> bool {
+    pub(crate) fn are_of_root(&self) -> bool {
         self.0.effective.is_root()
     }
 
-    /// Takes a step in which nobody but root can stop this process: not by kill(2), and not by Ctrl-Z.
-    pub(crate) fn kept_off<T>(&self, step: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-        let shield = if self.has_power() { Shield::raise() } else { None };
+    /// Takes a step in which only root can stop this process: not its caller by kill(2) or Ctrl-Z.
+    pub(crate) fn shielded<T>(&self, step: impl FnOnce() -> Result<T, CoreError>) -> Result<T, CoreError> {
+        let shield = if self.caller_is_not_root() { Shield::raise() } else { None };
         let answer = step();
         shield.map_or(Ok(()), Shield::lower)?;
         answer
     }
 
-    fn has_power(&self) -> bool {
-        self.acts_as_root() && !(self.0.real.is_root() && self.0.saved.is_root())
+    fn caller_is_not_root(&self) -> bool {
+        self.are_of_root() && !(self.0.real.is_root() && self.0.saved.is_root())
     }
 }
 
@@ -53,8 +52,8 @@ impl Shield {
     }
 
     /// A host that took its caller for root from here on would be worse than a login that fails.
-    fn lower(self) -> Result<(), Failure> {
-        self.restore().map_err(|_| Failure::Caller)
+    fn lower(self) -> Result<(), CoreError> {
+        self.restore().map_err(|_| CoreError::Privileges)
     }
 
     fn restore(&self) -> nix::Result<()> {

@@ -1,4 +1,4 @@
-//! Enrolment as steps that cannot be skipped: an offer, a confirmed device, a record.
+//! Enrollment as steps that cannot be skipped: an offer, a confirmed device, a record.
 
 use std::fmt::Write as _;
 
@@ -9,8 +9,8 @@ use crate::codes::hotp_totp::CodeConfig;
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period, around};
 use crate::codes::recovery::RecoverySet;
 use crate::record::Record;
-use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Requirement};
-use crate::record::id::{DeviceId, EnrolmentId};
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
+use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::State;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -101,12 +101,12 @@ impl Pending {
 }
 
 impl Confirmed {
-    /// The record with this as the only device and these recovery codes. A requirement set for the user stays.
+    /// The record with this as the only device and these recovery codes. An override set for the user stays.
     pub fn record(
         &self,
         account: &Account,
-        requirement: Requirement,
-        enrolment: EnrolmentId,
+        user_override: Override,
+        enrollment: EnrollmentId,
         recovery: Option<RecoverySet>,
     ) -> Record {
         let Pending { secret, name, algorithm, digits, period, window: _ } = &self.pending;
@@ -119,13 +119,13 @@ impl Confirmed {
             digits: *digits,
             created: self.at,
         };
-        let mut state = State::new(enrolment);
-        state.marks.insert(device.id, self.next);
+        let mut state = State::new(enrollment);
+        state.next.insert(device.id, self.next);
         let credentials = Credentials {
             user: account.name.clone(),
             uid: account.uid,
-            enrolment,
-            requirement,
+            enrollment,
+            user_override,
             devices: vec![device],
             recovery,
         };
@@ -232,18 +232,18 @@ mod tests {
     fn the_confirming_code_is_spent() {
         for step in [STEP - 1, STEP, STEP + 1] {
             let confirmed = offered(&config("")).confirm(&its_code(step), NOW).ok().unwrap();
-            let (enrolment, set) = (EnrolmentId([9; 16]), ten_codes());
-            let record = confirmed.record(&alice(), Requirement::Required, enrolment, Some(set.clone()));
-            assert_eq!(record.state.marks, [(DeviceId(1), step + 1)].into());
+            let (enrollment, set) = (EnrollmentId([9; 16]), ten_codes());
+            let record = confirmed.record(&alice(), Override::Required, enrollment, Some(set.clone()));
+            assert_eq!(record.state.next, [(DeviceId(1), step + 1)].into());
             for used in STEP - 1..=step {
                 let (_, verdict) = decide(&LIMITS, &record, &shown(&phone(1), used), NOW);
                 assert_eq!(verdict, Verdict::Refused(Refusal::Replayed { clock_behind: None }));
             }
-            let Credentials { user, uid, enrolment, requirement, devices, recovery } = record.credentials;
-            assert_eq!((user, uid, enrolment), (alice().name, 1000, EnrolmentId([9; 16])));
-            assert_eq!((requirement, recovery), (Requirement::Required, Some(set)));
+            let Credentials { user, uid, enrollment, user_override, devices, recovery } = record.credentials;
+            assert_eq!((user, uid, enrollment), (alice().name, 1000, EnrollmentId([9; 16])));
+            assert_eq!((user_override, recovery), (Override::Required, Some(set)));
             assert_eq!((devices.len(), devices[0].created, devices[0].kind), (1, NOW, Kind::Totp(Period::THIRTY)));
-            assert_eq!(record.state, State { marks: record.state.marks.clone(), ..State::new(enrolment) });
+            assert_eq!(record.state, State { next: record.state.next.clone(), ..State::new(enrollment) });
         }
     }
 

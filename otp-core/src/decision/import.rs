@@ -6,8 +6,8 @@ use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, around};
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Requirement};
-use crate::record::id::{DeviceId, EnrolmentId, MOST_DEVICES};
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
+use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES};
 use crate::record::state::State;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -65,8 +65,13 @@ impl Import {
         Self { devices, replace, now }
     }
 
-    /// The step of a change. A requirement set for the user stays; there are no recovery codes, since nobody sees them.
-    pub fn into_record(&self, account: &Account, record: Option<&Record>, enrolment: EnrolmentId) -> (Change, Outcome) {
+    /// The step of a change. An override set for the user stays; there are no recovery codes, since nobody sees them.
+    pub fn into_record(
+        &self,
+        account: &Account,
+        record: Option<&Record>,
+        enrollment: EnrollmentId,
+    ) -> (Change, Outcome) {
         if !(1..=MOST_DEVICES).contains(&self.devices.len()) {
             return (Change::Keep, Outcome::Unfit);
         }
@@ -80,8 +85,8 @@ impl Import {
                 }
             }
             Some(_) if !self.replace => (Change::Keep, Outcome::HasOthers),
-            Some(_) => (self.anew(account, record, enrolment), Outcome::Replaced),
-            None => (self.anew(account, record, enrolment), Outcome::Imported),
+            Some(_) => (self.anew(account, record, enrollment), Outcome::Replaced),
+            None => (self.anew(account, record, enrollment), Outcome::Imported),
         }
     }
 
@@ -99,14 +104,14 @@ impl Import {
         for imported in &self.devices {
             for device in record.credentials.devices.iter().filter(|device| imported.is(device)) {
                 let used = imported.used_below(self.now);
-                state.marks.entry(device.id).and_modify(|mark| *mark = used.max(*mark));
+                state.next.entry(device.id).and_modify(|mark| *mark = used.max(*mark));
             }
         }
         state
     }
 
-    fn anew(&self, account: &Account, before: Option<&Record>, enrolment: EnrolmentId) -> Change {
-        let (mut devices, mut state) = (Vec::with_capacity(self.devices.len()), State::new(enrolment));
+    fn anew(&self, account: &Account, before: Option<&Record>, enrollment: EnrollmentId) -> Change {
+        let (mut devices, mut state) = (Vec::with_capacity(self.devices.len()), State::new(enrollment));
         for (number, imported) in (1..).zip(&self.devices) {
             let name = if number == 1 { "imported".to_owned() } else { format!("imported {number}") };
             let Some(name) = DeviceName::parse(&name) else { continue }; // so short that it always is one
@@ -117,15 +122,15 @@ impl Import {
             // What this very device was used for here must not be forgotten because something beside it changed.
             let mark_before = before.and_then(|record| {
                 let device = record.credentials.devices.iter().find(|device| imported.is(device))?;
-                record.state.marks.get(&device.id).copied()
+                record.state.next.get(&device.id).copied()
             });
-            state.marks.insert(id, imported.first_mark(self.now).max(mark_before.unwrap_or(0)));
+            state.next.insert(id, imported.first_mark(self.now).max(mark_before.unwrap_or(0)));
         }
         let credentials = Credentials {
             user: account.name.clone(),
             uid: account.uid,
-            enrolment,
-            requirement: before.map_or(Requirement::Policy, |record| record.credentials.requirement),
+            enrollment,
+            user_override: before.map_or(Override::None, |record| record.credentials.user_override),
             devices,
             recovery: None,
         };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::record::credentials::Requirement;
+use crate::record::credentials::Override;
 use crate::value::login_context::LoginContext;
 use crate::value::network::Network;
 use crate::value::time::UnixTime;
@@ -72,8 +72,8 @@ pub enum SecondFactor {
 /// What decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A requirement set for this user.
-    Personal,
+    /// An override set for this user.
+    Override,
     /// The module argument `nullok`.
     Nullok,
     /// The rule with this number, from 1.
@@ -90,17 +90,17 @@ impl Policy {
     pub fn ruling<E>(
         &self,
         user: &str,
-        personal: Requirement,
+        personal: Override,
         place: &LoginContext,
         now: UnixTime,
         mut member: impl FnMut(&str) -> Result<bool, E>,
     ) -> Result<Ruling, E> {
         let at_once = |second_factor, source| Ok(Ruling { second_factor, source, required_from: None });
         match personal {
-            Requirement::Required => return at_once(SecondFactor::Required, Source::Personal),
-            Requirement::Optional => return at_once(SecondFactor::Optional, Source::Personal),
-            Requirement::Policy if place.nullok => return at_once(SecondFactor::Optional, Source::Nullok),
-            Requirement::Policy => {}
+            Override::Required => return at_once(SecondFactor::Required, Source::Override),
+            Override::Exempt => return at_once(SecondFactor::Optional, Source::Override),
+            Override::None if place.nullok => return at_once(SecondFactor::Optional, Source::Nullok),
+            Override::None => {}
         }
         for (number, rule) in (1..).zip(&self.rules) {
             if rule.matches(user, place, &mut member)? {
@@ -195,7 +195,7 @@ impl SecondFactor {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Personal => f.write_str("personal"),
+            Self::Override => f.write_str("override"),
             Self::Nullok => f.write_str("nullok"),
             Self::Rule(number) => write!(f, "rule-{number}"),
             Self::Default => f.write_str("default"),

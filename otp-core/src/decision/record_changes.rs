@@ -2,8 +2,8 @@
 
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Credentials, Device, Requirement};
-use crate::record::id::EnrolmentId;
+use crate::record::credentials::{Credentials, Device, Override};
+use crate::record::id::EnrollmentId;
 use crate::record::state::{Lock, State};
 
 impl Record {
@@ -13,41 +13,41 @@ impl Record {
     }
 
     /// The state without the addresses from which no code is asked for.
-    pub fn forgetful(&self) -> State {
+    pub fn without_graces(&self) -> State {
         State { graces: Vec::new(), ..self.state.clone() }
     }
 
-    /// The same record under a new enrolment id, as every change of credentials needs one.
-    pub fn renewed(&self, enrolment: EnrolmentId) -> Self {
+    /// The same record under a new enrollment id, as every change of credentials needs one.
+    pub fn renewed(&self, enrollment: EnrollmentId) -> Self {
         let credentials = Credentials {
             user: self.credentials.user.clone(),
             uid: self.credentials.uid,
-            enrolment,
-            requirement: self.credentials.requirement,
+            enrollment,
+            user_override: self.credentials.user_override,
             devices: self.credentials.devices.iter().map(Device::duplicate).collect(),
             recovery: self.credentials.recovery.clone(),
         };
-        Self { credentials, state: State { enrolment, ..self.state.clone() } }
+        Self { credentials, state: State { enrollment, ..self.state.clone() } }
     }
 
-    /// The record with another requirement; none where neither a device nor a requirement is left to keep.
-    pub fn with_requirement(&self, requirement: Requirement, enrolment: EnrolmentId) -> Change {
-        if requirement == Requirement::Policy && !self.is_enrolled() {
+    /// The record with another override; none where neither a device nor an override is left to keep.
+    pub fn with_override(&self, user_override: Override, enrollment: EnrollmentId) -> Change {
+        if user_override == Override::None && !self.is_enrolled() {
             return Change::Nothing;
         }
-        let mut record = self.renewed(enrolment);
-        record.credentials.requirement = requirement;
+        let mut record = self.renewed(enrollment);
+        record.credentials.user_override = user_override;
         Change::Record(Box::new(record))
     }
 
-    /// Devices and recovery codes are forgotten; a requirement set for the user stays, and where there is none, nothing.
-    pub fn without_devices(&self, enrolment: EnrolmentId) -> Change {
-        if self.credentials.requirement == Requirement::Policy {
+    /// Devices and recovery codes are forgotten; an override set for the user stays, and where there is none, nothing.
+    pub fn without_devices(&self, enrollment: EnrollmentId) -> Change {
+        if self.credentials.user_override == Override::None {
             return Change::Nothing;
         }
-        let credentials = self.renewed(enrolment).credentials;
+        let credentials = self.renewed(enrollment).credentials;
         let credentials = Credentials { devices: Vec::new(), recovery: None, ..credentials };
-        Change::Record(Box::new(Record { credentials, state: State::new(enrolment) }))
+        Change::Record(Box::new(Record { credentials, state: State::new(enrollment) }))
     }
 }
 
@@ -59,32 +59,32 @@ mod tests {
     #[test]
     fn unlocking_clears_count_and_lock_and_nothing_else() {
         let mut record = record(vec![phone(1), token(2)]);
-        record.state.marks.values_mut().for_each(|mark| *mark = 77);
+        record.state.next.values_mut().for_each(|mark| *mark = 77);
         record.state =
-            State { failures: 9, lock: Lock::UntilUnlocked, spent: 0b101, last_accepted: Some(NOW), ..record.state };
+            State { failures: 9, lock: Lock::UntilUnlocked, used: 0b101, last_accepted: Some(NOW), ..record.state };
         let expected = State { failures: 0, lock: Lock::Open, ..record.state.clone() };
         assert_eq!(record.unlocked(), expected);
     }
 
     #[test]
     fn without_devices_a_requirement_is_all_that_stays() {
-        for requirement in [Requirement::Required, Requirement::Optional] {
+        for user_override in [Override::Required, Override::Exempt] {
             let mut record = record(vec![phone(1)]);
-            record.credentials.requirement = requirement;
+            record.credentials.user_override = user_override;
             record.state.failures = 3;
-            let Change::Record(next) = record.without_devices(EnrolmentId([5; 16])) else {
-                panic!("the requirement was lost")
+            let Change::Record(next) = record.without_devices(EnrollmentId([5; 16])) else {
+                panic!("the override was lost")
             };
-            let Credentials { user, uid, enrolment, requirement: kept, devices, recovery } = next.credentials;
+            let Credentials { user, uid, enrollment, user_override: kept, devices, recovery } = next.credentials;
             assert_eq!((user, uid), (record.credentials.user, record.credentials.uid));
-            assert_eq!((enrolment, kept), (EnrolmentId([5; 16]), requirement));
+            assert_eq!((enrollment, kept), (EnrollmentId([5; 16]), user_override));
             assert!(devices.is_empty() && recovery.is_none());
-            assert_eq!(next.state, State::new(EnrolmentId([5; 16])));
+            assert_eq!(next.state, State::new(EnrollmentId([5; 16])));
         }
     }
 
     #[test]
     fn without_devices_and_requirement_nothing_stays() {
-        assert!(matches!(record(vec![phone(1)]).without_devices(EnrolmentId([5; 16])), Change::Nothing));
+        assert!(matches!(record(vec![phone(1)]).without_devices(EnrollmentId([5; 16])), Change::Nothing));
     }
 }

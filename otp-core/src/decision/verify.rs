@@ -1,6 +1,5 @@
 //! The decision about one attempt, as a pure function: no clock, no file, no log.
 
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code};
@@ -36,8 +35,7 @@ pub enum LockFor {
 }
 
 /// The answer to one attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// A second factor was verified.
     Accepted(Accepted),
@@ -46,7 +44,7 @@ pub enum Verdict {
 }
 
 /// How a second factor was verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// By what.
     pub factor: Factor,
@@ -55,8 +53,7 @@ pub struct Accepted {
 }
 
 /// What verified it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Factor {
     /// A time-based code of this device.
     Totp(DeviceId),
@@ -69,25 +66,24 @@ pub enum Factor {
 }
 
 /// Why an attempt was refused. Only the audit log tells; the person sees one message for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A code that no device shows; so many in a row by now.
+    /// Matches no device.
     Wrong {
         /// Wrong codes since the last right one, this one included.
         failures: u32,
         /// How far the clock lies behind the last login, where it does: then right codes of a device look wrong.
         clock_behind: Option<Seconds>,
     },
-    /// A code that was right, once.
+    /// Already used: at or below the device's last accepted step or counter.
     Replayed {
         /// How far the clock lies behind the last login, where it does.
         clock_behind: Option<Seconds>,
     },
-    /// A recovery code that was right, once.
-    Spent,
-    /// A recovery code that never was right. Costs no try: nobody guesses 80 bits.
-    UnknownRecovery,
+    /// A recovery code that was used before.
+    RecoveryUsed,
+    /// A recovery code that is not in the user's list. It does not count as a failure: 80 bits cannot be guessed.
+    RecoveryUnknown,
     /// Too many wrong codes; whether this one was right is not said.
     Locked(Lock),
     /// Not understood as a code.
@@ -98,6 +94,42 @@ pub enum Refusal {
     UnknownUser,
 }
 
+impl Factor {
+    /// The word in log and pipe.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Totp(_) => "totp",
+            Self::Hotp(_) => "hotp",
+            Self::Recovery => "recovery",
+            Self::Grace => "grace",
+        }
+    }
+
+    /// The device whose code it was.
+    pub fn device(self) -> Option<DeviceId> {
+        match self {
+            Self::Totp(device) | Self::Hotp(device) => Some(device),
+            Self::Recovery | Self::Grace => None,
+        }
+    }
+}
+
+impl Refusal {
+    /// The word in log (`why=`), pipe, state and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Wrong { .. } => "wrong",
+            Self::Replayed { .. } => "replayed",
+            Self::RecoveryUsed => "recovery-used",
+            Self::RecoveryUnknown => "recovery-unknown",
+            Self::Locked(_) => "locked",
+            Self::Malformed => "malformed",
+            Self::NotEnrolled => "not-enrolled",
+            Self::UnknownUser => "unknown-user",
+        }
+    }
+}
+
 /// What to do with an attempt at `now`: the state to keep and the answer to give.
 ///
 /// The state returned is the record's own, unchanged, unless a right code was spent or a wrong one counted.
@@ -105,14 +137,14 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
     let mut state = record.state.clone();
     let verdict = match attempt {
         Attempt::Recovery(code) => match record.credentials.recovery.as_ref().map(|set| set.find(code)) {
-            Some(Some(place)) if !state.is_spent(place) => {
-                state.spend(place);
+            Some(Some(place)) if !state.is_used(place) => {
+                state.use_up(place);
                 accept(&mut state, record, Factor::Recovery, now)
             }
-            Some(Some(_)) => Verdict::Refused(Refusal::Spent),
-            Some(None) => Verdict::Refused(Refusal::UnknownRecovery),
+            Some(Some(_)) => Verdict::Refused(Refusal::RecoveryUsed),
+            Some(None) => Verdict::Refused(Refusal::RecoveryUnknown),
             None if !record.is_enrolled() => Verdict::Refused(Refusal::NotEnrolled),
-            None => Verdict::Refused(Refusal::UnknownRecovery),
+            None => Verdict::Refused(Refusal::RecoveryUnknown),
         },
         Attempt::Code(code) => {
             // The same HMACs are computed for everybody, enrolled or not, locked or not, right or wrong.
@@ -145,7 +177,7 @@ struct Found {
 fn spend(found: &[Found], state: &mut State) -> Option<Factor> {
     let mut factor = None;
     for Found { device, counter, factor: this } in found {
-        if let Some(mark) = state.marks.get_mut(device).filter(|mark| **mark <= *counter) {
+        if let Some(mark) = state.next.get_mut(device).filter(|mark| **mark <= *counter) {
             *mark = counter.checked_add(1)?;
             factor = factor.or(Some(*this));
         }
@@ -160,7 +192,7 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     let devices = if devices.is_empty() { decoy.as_slice() } else { devices.as_slice() };
     let mut found = Vec::with_capacity(devices.len());
     for device in devices {
-        let mark = record.state.marks.get(&device.id).copied().unwrap_or(u64::MAX);
+        let mark = record.state.next.get(&device.id).copied().unwrap_or(u64::MAX);
         let window = match device.kind {
             Kind::Totp(period) => around(period.step_at(now), limits.window, limits.window),
             Kind::Hotp => around(mark, LOOK_AHEAD, LOOK_AHEAD),
@@ -225,7 +257,7 @@ fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixT
 fn clock_behind(limits: &Limits, record: &Record, now: UnixTime) -> Option<Seconds> {
     let earliest = record.credentials.devices.iter().filter_map(|device| match device.kind {
         Kind::Totp(period) => {
-            let last = record.state.marks.get(&device.id)?.saturating_sub(1);
+            let last = record.state.next.get(&device.id)?.saturating_sub(1);
             Some(UnixTime(last.saturating_sub(limits.window).saturating_mul(period.get())))
         }
         Kind::Hotp => None,

@@ -7,38 +7,61 @@ use std::fmt::Write as _;
 
 use zeroize::Zeroizing;
 
+use crate::audit::LONGEST_VALUE;
 use crate::codes::attempt::Typed;
+use crate::decision::demand::Demand;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use crate::record::id::DeviceId;
 use crate::record::state::Lock;
-use crate::service::authority::Demand;
 use crate::value::login_context::LoginContext;
 use crate::value::time::{Seconds, UnixTime};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// More bytes than any code has, however many blanks are in it, and less than fills a line even if all of it is escaped.
 /// What is longer is as malformed as nothing, and sent as nothing.
 const LONGEST_CODE: usize = 1000;
 
 /// `Request::Demand` as a line.
-pub fn ask_demand(place: &LoginContext) -> Zeroizing<String> {
-    let LoginContext { service, rhost, tty, nullok } = place;
-    let text = |text: &Option<String>| text.as_deref().map_or_else(|| Zeroizing::new("null".into()), quoted);
-    let (service, rhost, tty) = (quoted(service), text(rhost), text(tty));
-    let (service, rhost, tty) = (service.as_str(), rhost.as_str(), tty.as_str());
-    let line = format!(r#"{{"demand":{{"service":{service},"rhost":{rhost},"tty":{tty},"nullok":{nullok}}}}}"#);
-    Zeroizing::new(line + "\n")
+pub fn ask_demand(login: &LoginContext) -> Zeroizing<String> {
+    let mut line = Zeroizing::new(String::with_capacity(2048));
+    line.push_str(r#"{"demand":"#);
+    push_context(&mut line, login);
+    line.push_str("}\n");
+    line
 }
 
 /// `Request::Verify` as a line.
-pub fn ask_verify(typed: &Typed) -> Zeroizing<String> {
+pub fn ask_verify(login: &LoginContext, typed: &Typed) -> Zeroizing<String> {
     let text = Some(typed.expose()).filter(|bytes| bytes.len() <= LONGEST_CODE);
     let text = text.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("");
-    let mut line = Zeroizing::new(String::with_capacity(2048));
+    // Large enough for the longest code, escaped: no copy of it is left behind by growing.
+    let mut line = Zeroizing::new(String::with_capacity(8192));
     line.push_str(r#"{"verify":{"typed":"#);
     line.push_str(&quoted(text));
+    line.push_str(r#","login":"#);
+    // For the log alone, which cuts it too: a long one must not keep a code from being judged.
+    let cut = |text: &str| text.get(..text.floor_char_boundary(LONGEST_VALUE)).unwrap_or_default().to_owned();
+    let LoginContext { service, rhost, tty, nullok } = login;
+    let (rhost, tty) = (rhost.as_deref().map(cut), tty.as_deref().map(cut));
+    push_context(&mut line, &LoginContext { service: cut(service), rhost, tty, nullok: *nullok });
     line.push_str("}}\n");
     line
+}
+
+fn push_context(line: &mut String, login: &LoginContext) {
+    let LoginContext { service, rhost, tty, nullok } = login;
+    let text = |text: &Option<String>| text.as_deref().map_or_else(|| Zeroizing::new("null".into()), quoted);
+    let (service, rhost, tty) = (quoted(service), text(rhost), text(tty));
+    // Writing to a string cannot fail.
+    let _ = write!(
+        line,
+        r#"{{"service":{},"rhost":{},"tty":{},"nullok":{nullok}}}"#,
+        service.as_str(),
+        rhost.as_str(),
+        tty.as_str()
+    );
 }
 
 /// A JSON string.
@@ -74,22 +97,17 @@ impl Demand {
     /// The demand in words.
     pub fn words(&self) -> String {
         match self {
-            Self::Code => "code".into(),
-            Self::Remembered => "remembered".into(),
-            Self::Nothing(ruling) => format!("nothing {}", ruling.words()),
-            Self::SetUp(ruling) => format!("set-up {}", ruling.words()),
+            Self::Code { .. } | Self::Grace => self.word().into(),
+            Self::Nothing(ruling) | Self::Enroll(ruling) => format!("{} {}", self.word(), ruling.words()),
         }
     }
 
     /// Reads what [`Demand::words`] wrote, and nothing else.
     pub fn read(words: &str) -> Option<Self> {
-        let demand = match words.split_once(' ') {
-            None => [Self::Code, Self::Remembered].into_iter().find(|demand| demand.words() == words),
-            Some(("nothing", ruling)) => Ruling::read(ruling).map(Self::Nothing),
-            Some(("set-up", ruling)) => Ruling::read(ruling).map(Self::SetUp),
-            Some(_) => None,
-        };
-        demand.filter(|demand| demand.words() == words)
+        let (_, rest) = words.split_once(' ').unwrap_or_default();
+        let ruled = Ruling::read(rest).into_iter().flat_map(|ruling| [Self::Nothing(ruling), Self::Enroll(ruling)]);
+        let plain = [Self::Code { challenge: false }, Self::Code { challenge: true }, Self::Grace];
+        plain.into_iter().chain(ruled).find(|demand| demand.words() == words)
     }
 }
 
@@ -108,88 +126,104 @@ impl Ruling {
         let source = match source.strip_prefix("rule-") {
             Some(number) => Source::Rule(number.parse().ok()?),
             None => {
-                [Source::Personal, Source::Nullok, Source::Default].into_iter().find(|it| it.to_string() == source)?
+                [Source::Override, Source::Nullok, Source::Default].into_iter().find(|it| it.to_string() == source)?
             }
         };
         Some(Self { second_factor: SecondFactor::parse(second_factor)?, source, required_from })
     }
 }
 
+/// What may follow the word of a verdict: a device, and numbers under their names.
+#[derive(Default)]
+struct Details {
+    device: Option<DeviceId>,
+    left: Option<u8>,
+    failures: Option<u32>,
+    behind: Option<Seconds>,
+    lock: Option<Lock>,
+}
+
+impl Details {
+    fn read(mut words: &[&str]) -> Option<Self> {
+        let mut details = Self::default();
+        while let Some((word, rest)) = words.split_first() {
+            let value = rest.first().copied();
+            match (*word, value) {
+                ("device", Some(number)) => details.device = Some(DeviceId(number.parse().ok()?)),
+                ("left", Some(number)) => details.left = Some(number.parse().ok()?),
+                ("failures", Some(number)) => details.failures = Some(number.parse().ok()?),
+                ("behind", Some(number)) => details.behind = Some(Seconds(number.parse().ok()?)),
+                ("until", Some(time)) => details.lock = Some(Lock::Until(UnixTime(time.parse().ok()?))),
+                (word, _) => {
+                    details.lock = Some(Lock::parse(word)?);
+                    words = rest;
+                    continue;
+                }
+            }
+            words = rest.get(1..)?;
+        }
+        Some(details)
+    }
+}
+
 impl Verdict {
-    /// The verdict in words.
+    /// The verdict in words: the word of its factor or refusal, and what belongs to it.
     pub fn words(&self) -> String {
+        let number = |name: &str, number: Option<u64>| number.map_or_else(String::new, |it| format!(" {name} {it}"));
         match self {
             Self::Accepted(Accepted { factor, recovery_left }) => {
-                let left = recovery_left.map_or_else(String::new, |left| format!(" left {left}"));
-                match factor {
-                    Factor::Totp(device) => format!("accepted totp {device}{left}"),
-                    Factor::Hotp(device) => format!("accepted hotp {device}{left}"),
-                    Factor::Recovery => format!("accepted recovery{left}"),
-                    Factor::Grace => format!("accepted grace{left}"),
-                }
+                let device = number("device", factor.device().map(|device| device.0.into()));
+                format!("accepted {}{device}{}", factor.word(), number("left", recovery_left.map(u64::from)))
             }
-            Self::Refused(why) => match why {
-                Refusal::Wrong { failures, clock_behind: None } => format!("refused wrong {failures}"),
-                Refusal::Wrong { failures, clock_behind: Some(gap) } => {
-                    format!("refused wrong {failures} behind {}", gap.0)
-                }
-                Refusal::Replayed { clock_behind: None } => "refused replayed".into(),
-                Refusal::Replayed { clock_behind: Some(gap) } => format!("refused replayed behind {}", gap.0),
-                Refusal::Spent => "refused spent".into(),
-                Refusal::UnknownRecovery => "refused unknown-recovery".into(),
-                Refusal::Locked(Lock::Open) => "refused locked open".into(),
-                Refusal::Locked(Lock::Until(time)) => format!("refused locked until {}", time.0),
-                Refusal::Locked(Lock::UntilUnlocked) => "refused locked until-unlocked".into(),
-                Refusal::Malformed => "refused malformed".into(),
-                Refusal::NotEnrolled => "refused not-enrolled".into(),
-                Refusal::UnknownUser => "refused unknown-user".into(),
-            },
+            Self::Refused(why) => {
+                let details = match why {
+                    Refusal::Wrong { failures, clock_behind } => {
+                        format!(" failures {failures}{}", number("behind", clock_behind.map(|gap| gap.0)))
+                    }
+                    Refusal::Replayed { clock_behind } => number("behind", clock_behind.map(|gap| gap.0)),
+                    Refusal::Locked(lock) => format!(" {lock}"),
+                    Refusal::RecoveryUsed
+                    | Refusal::RecoveryUnknown
+                    | Refusal::Malformed
+                    | Refusal::NotEnrolled
+                    | Refusal::UnknownUser => String::new(),
+                };
+                format!("refused {}{details}", why.word())
+            }
         }
     }
 
-    /// Reads what [`Verdict::words`] wrote, and nothing else.
+    /// Reads what [`Verdict::words`] wrote, and nothing else: the one verdict that would be written so.
     pub fn read(words: &str) -> Option<Self> {
-        // Saying it again must give the same words: a number has one spelling.
-        Self::meant_by(words).filter(|verdict| verdict.words() == words)
+        let parts: Vec<&str> = words.split(' ').collect();
+        let Details { device, left, failures, behind, lock } = Details::read(parts.get(2..)?)?;
+        let factors = device.into_iter().flat_map(|device| [Factor::Totp(device), Factor::Hotp(device)]);
+        let accepted = factors.chain([Factor::Recovery, Factor::Grace]);
+        let accepted = accepted.map(|factor| Self::Accepted(Accepted { factor, recovery_left: left }));
+        let refused = [
+            Refusal::Wrong { failures: failures.unwrap_or_default(), clock_behind: behind },
+            Refusal::Replayed { clock_behind: behind },
+            Refusal::RecoveryUsed,
+            Refusal::RecoveryUnknown,
+            Refusal::Locked(lock.unwrap_or(Lock::Open)),
+            Refusal::Malformed,
+            Refusal::NotEnrolled,
+            Refusal::UnknownUser,
+        ];
+        accepted.chain(refused.map(Self::Refused)).find(|verdict| verdict.words() == words)
     }
+}
 
-    fn meant_by(words: &str) -> Option<Self> {
-        let words: Vec<&str> = words.split(' ').collect();
-        let accepted = |factor, left: &[&str]| {
-            let recovery_left = match *left {
-                [] => None,
-                ["left", left] => Some(left.parse().ok()?),
-                _ => return None,
-            };
-            Some(Self::Accepted(Accepted { factor, recovery_left }))
-        };
-        let refused = |why| Some(Self::Refused(why));
-        match *words {
-            ["accepted", "totp", device, ref left @ ..] => accepted(Factor::Totp(DeviceId(device.parse().ok()?)), left),
-            ["accepted", "hotp", device, ref left @ ..] => accepted(Factor::Hotp(DeviceId(device.parse().ok()?)), left),
-            ["accepted", "recovery", ref left @ ..] => accepted(Factor::Recovery, left),
-            ["accepted", "grace", ref left @ ..] => accepted(Factor::Grace, left),
-            ["refused", "wrong", failures] => {
-                refused(Refusal::Wrong { failures: failures.parse().ok()?, clock_behind: None })
-            }
-            ["refused", "wrong", failures, "behind", gap] => {
-                let clock_behind = Some(Seconds(gap.parse().ok()?));
-                refused(Refusal::Wrong { failures: failures.parse().ok()?, clock_behind })
-            }
-            ["refused", "replayed"] => refused(Refusal::Replayed { clock_behind: None }),
-            ["refused", "replayed", "behind", gap] => {
-                refused(Refusal::Replayed { clock_behind: Some(Seconds(gap.parse().ok()?)) })
-            }
-            ["refused", "spent"] => refused(Refusal::Spent),
-            ["refused", "unknown-recovery"] => refused(Refusal::UnknownRecovery),
-            ["refused", "locked", "open"] => refused(Refusal::Locked(Lock::Open)),
-            ["refused", "locked", "until", time] => refused(Refusal::Locked(Lock::Until(UnixTime(time.parse().ok()?)))),
-            ["refused", "locked", "until-unlocked"] => refused(Refusal::Locked(Lock::UntilUnlocked)),
-            ["refused", "malformed"] => refused(Refusal::Malformed),
-            ["refused", "not-enrolled"] => refused(Refusal::NotEnrolled),
-            ["refused", "unknown-user"] => refused(Refusal::UnknownUser),
-            _ => None,
-        }
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.words())
+    }
+}
+
+impl<'de> Deserialize<'de> for Verdict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = String::deserialize(deserializer)?;
+        Self::read(&words).ok_or_else(|| D::Error::custom("not a verdict"))
     }
 }
 
@@ -205,8 +239,8 @@ mod tests {
             Refusal::Wrong { failures: 1, clock_behind: Some(Seconds(7)) },
             Refusal::Replayed { clock_behind: None },
             Refusal::Replayed { clock_behind: Some(Seconds(u64::MAX)) },
-            Refusal::Spent,
-            Refusal::UnknownRecovery,
+            Refusal::RecoveryUsed,
+            Refusal::RecoveryUnknown,
             Refusal::Locked(Lock::Open),
             Refusal::Locked(Lock::Until(UnixTime(7))),
             Refusal::Locked(Lock::UntilUnlocked),
@@ -225,11 +259,11 @@ mod tests {
     }
 
     fn demands() -> Vec<Demand> {
-        let mut all = vec![Demand::Code, Demand::Remembered];
-        for source in [Source::Personal, Source::Nullok, Source::Default, Source::Rule(12)] {
+        let mut all = vec![Demand::Code { challenge: false }, Demand::Code { challenge: true }, Demand::Grace];
+        for source in [Source::Override, Source::Nullok, Source::Default, Source::Rule(12)] {
             for required_from in [None, Some(UnixTime(1_798_761_600))] {
                 let ruling = Ruling { second_factor: SecondFactor::Optional, source, required_from };
-                all.extend([Demand::Nothing(ruling), Demand::SetUp(ruling)]);
+                all.extend([Demand::Nothing(ruling), Demand::Enroll(ruling)]);
             }
         }
         all
@@ -324,10 +358,15 @@ mod tests {
             assert_eq!(line.matches('\n').count(), 1);
         }
         let verify = |typed: &[u8]| {
-            let line = ask_verify(&Typed::new(typed.to_vec()));
-            let Request::Verify { typed } = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap() else {
+            let login =
+                LoginContext { service: hostile.into(), rhost: Some(hostile.into()), ..LoginContext::default() };
+            let line = ask_verify(&login, &Typed::new(typed.to_vec()));
+            let Request::Verify { login: read, typed } =
+                serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap()
+            else {
                 panic!("{}", *line)
             };
+            assert_eq!(format!("{read:?}"), format!("{login:?}"));
             typed.expose().to_owned()
         };
         assert_eq!(verify(b"123 456"), "123 456");

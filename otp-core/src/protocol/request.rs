@@ -7,6 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::codes::attempt::Typed;
 use crate::decision::verify::Verdict;
+use crate::record::credentials::Override;
 use crate::value::login_context::LoginContext;
 
 /// Longest request and longest reply, in bytes, its newline included.
@@ -18,40 +19,77 @@ pub const LONGEST_LINE: u64 = 16_384;
 pub enum Request {
     /// What is stored about me?
     Status {},
-    /// Offer a new seed. A user with a device proves with a code that they are the one.
-    Enrol {
+    /// Offer a new seed. A user with a device proves with a code that they are its owner.
+    Enroll {
         /// A current code or a recovery code.
         proof: Option<Confidential>,
     },
-    /// This code shows that the seed arrived: make it mine. Only after an offer.
+    /// This code of the new device shows that the seed arrived. Only after an offer.
     Confirm {
         /// The new device's code.
         code: Confidential,
     },
+    /// Put the confirmed device in force, with the recovery codes that came with its confirmation.
+    Activate {},
     /// New recovery codes for old ones.
     Recovery {
         /// A current code or a recovery code.
         proof: Confidential,
     },
-    /// Forget my devices and recovery codes.
+    /// Remove my devices and recovery codes.
     Disable {
         /// A current code or a recovery code.
         proof: Confidential,
     },
-    /// Is this code right? It is spent.
+    /// Is this code right? This uses it up.
     Test {
         /// A current code or a recovery code.
         proof: Confidential,
     },
-    /// Ask me for a code again, from wherever I come.
-    Forget {},
-    /// Must I give a code to log in there?
+    /// Forget remembered addresses: ask for a code at every next login.
+    ForgetAddresses {},
+    /// Must I give a code at this login?
     Demand(LoginContext),
     /// Is this a good code to log in with?
     Verify {
+        /// For the log.
+        login: LoginContext,
         /// A current code or a recovery code.
         typed: Confidential,
     },
+    /// For administrators, about any account; it never crosses the pipe.
+    #[serde(skip)]
+    Administer(Order),
+}
+
+/// What an administrator asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Set the user's override.
+    Override(Override),
+    /// Ask for a code at every next login.
+    ForgetAddresses,
+    /// Accept codes again after too many wrong ones.
+    Unlock,
+    /// Remove devices and recovery codes; the override stays.
+    Reset,
+    /// Remove everything.
+    Disable,
+}
+
+impl Order {
+    /// What it did, as the log names it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Override(Override::Required) => "required",
+            Self::Override(Override::Exempt) => "exempted",
+            Self::Override(Override::None) => "left-to-policy",
+            Self::ForgetAddresses => "forgot-addresses",
+            Self::Unlock => "unlocked",
+            Self::Reset => "reset",
+            Self::Disable => "disabled",
+        }
+    }
 }
 
 /// What is answered.
@@ -60,17 +98,13 @@ pub enum Request {
 pub enum Reply {
     /// To [`Request::Status`].
     Status(Status),
-    /// To [`Request::Enrol`]: a seed, not yet in force.
+    /// To [`Request::Enroll`]: a seed, not yet in force.
     Offer(Offer),
-    /// To [`Request::Confirm`] and [`Request::Recovery`]: in force; the codes are shown this once.
+    /// To [`Request::Confirm`]: the recovery codes of the new device, which is not in force yet. To [`Request::Recovery`]:
+    /// those that are in force now. They are shown this once.
     RecoveryCodes(Vec<Confidential>),
-    /// To [`Request::Disable`].
-    Disabled,
-    /// To [`Request::Forget`].
-    Forgotten {
-        /// Whether there was anything to forget.
-        changed: bool,
-    },
+    /// To [`Request::Activate`], [`Request::Disable`], [`Request::ForgetAddresses`] and [`Request::Administer`].
+    Changed(bool),
     /// To [`Request::Demand`] and [`Request::Verify`], in the words of [`crate::protocol::login_messages`].
     Login(String),
     /// To [`Request::Test`], and to every request whose proof was refused.
@@ -99,10 +133,12 @@ pub enum Declined {
     },
     /// There was no offer that could be confirmed.
     NothingOffered,
-    /// Somebody else changed the record since the offer; start again.
+    /// The record was changed since the offer; start again.
     ChangedMeanwhile,
     /// An administrator requires a second factor of this user.
     Required,
+    /// Only an administrator may ask for this.
+    NotPermitted,
 }
 
 /// A seed in every form that an app or token takes.
@@ -135,8 +171,9 @@ pub struct Status {
     pub user: String,
     /// Whether a second factor is set up.
     pub enrolled: bool,
-    /// `required`, `optional` or `policy`.
-    pub requirement: String,
+    /// `required`, `exempt` or `none`.
+    #[serde(rename = "override")]
+    pub user_override: String,
     /// In the order in which they were added.
     pub devices: Vec<DeviceStatus>,
     /// Recovery codes that still work.
@@ -188,6 +225,13 @@ impl Confidential {
     /// Back from the pipe.
     pub fn into_typed(&self) -> Typed {
         Typed::new(self.0.as_bytes().to_vec())
+    }
+}
+
+/// What is not UTF-8 is no code, and becomes nothing.
+impl From<&Typed> for Confidential {
+    fn from(typed: &Typed) -> Self {
+        Self::new(std::str::from_utf8(typed.expose()).unwrap_or_default())
     }
 }
 

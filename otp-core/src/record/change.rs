@@ -9,7 +9,7 @@ pub enum Change {
     Keep,
     /// Only the state was.
     State(State),
-    /// The credentials were, and with them the state. The record must have a new enrolment id.
+    /// The credentials were, and with them the state. The record must have a new enrollment id.
     Record(Box<Record>),
     /// There is none any more.
     Nothing,

@@ -2,7 +2,7 @@
 
 use crate::codes::hotp_totp::{Algorithm, Digits, Period};
 use crate::codes::recovery::RecoverySet;
-use crate::record::id::{DeviceId, EnrolmentId};
+use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::State;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -11,15 +11,15 @@ use crate::value::user::UserName;
 /// Everything that proves who a user is. Holds seeds: wiped when dropped, and a login can only read it.
 #[derive(Debug)]
 pub struct Credentials {
-    /// Whose they are, as the name service spelled it at enrolment.
+    /// Whose they are, as the name service spelled it at enrollment.
     pub user: UserName,
-    /// The numeric id at enrolment; a later account of the same name is somebody else.
+    /// The numeric id at enrollment; a later account of the same name is somebody else.
     pub uid: u32,
     /// Ties the state file to this version of the credentials.
-    pub enrolment: EnrolmentId,
+    pub enrollment: EnrollmentId,
     /// What was required of this user alone; comes before the policy's rules.
-    pub requirement: Requirement,
-    /// In the order of their ids; none when only a requirement is kept.
+    pub user_override: Override,
+    /// In the order of their ids; none when only an override is kept.
     pub devices: Vec<Device>,
     /// Hashed recovery codes, where any were issued.
     pub recovery: Option<RecoverySet>,
@@ -28,20 +28,20 @@ pub struct Credentials {
 /// What a login must know of credentials before anybody is asked: all of it stands above the seeds.
 pub struct Outline {
     /// What was required of this user alone.
-    pub requirement: Requirement,
-    /// Whether a code can be given at all.
-    pub has_device: bool,
+    pub user_override: Override,
+    /// How many devices there are.
+    pub devices: usize,
 }
 
-/// A requirement set for one user.
+/// An override set for one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Requirement {
+pub enum Override {
     /// A second factor must be given.
     Required,
-    /// A second factor must be given once there is one.
-    Optional,
-    /// The policy's rules decide.
-    Policy,
+    /// Like `second_factor = "optional"`: without a device the user logs in without a code.
+    Exempt,
+    /// There is none: the policy's rules decide.
+    None,
 }
 
 /// One authenticator app or token.
@@ -76,6 +76,16 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceName(String);
 
+impl Kind {
+    /// The word in records, log, JSON and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Totp(_) => "totp",
+            Self::Hotp => "hotp",
+        }
+    }
+}
+
 impl DeviceName {
     /// Takes a name that a person chose.
     pub fn parse(name: &str) -> Option<Self> {
@@ -96,18 +106,18 @@ impl Device {
     }
 }
 
-impl Requirement {
-    /// Reads the word that [`Requirement::name`] writes.
+impl Override {
+    /// Reads the word that [`Override::name`] writes.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Required, Self::Optional, Self::Policy].into_iter().find(|requirement| requirement.name() == name)
+        [Self::Required, Self::Exempt, Self::None].into_iter().find(|user_override| user_override.name() == name)
     }
 
     /// The word in records and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Required => "required",
-            Self::Optional => "optional",
-            Self::Policy => "policy",
+            Self::Exempt => "exempt",
+            Self::None => "none",
         }
     }
 }
@@ -120,7 +130,7 @@ impl Credentials {
 
     /// How many recovery codes still work in this state; `None` where none were issued.
     pub fn recovery_left(&self, state: &State) -> Option<u8> {
-        self.recovery.as_ref().map(|set| state.unspent(set.issued()))
+        self.recovery.as_ref().map(|set| state.unused_of(set.issued()))
     }
 }
 

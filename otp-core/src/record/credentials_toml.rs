@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::codes::hotp_totp::{Algorithm, Digits, Period};
 use crate::codes::recovery::{MOST_CODES, RecoverySet};
-use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Outline, Requirement};
-use crate::record::error::Damage;
-use crate::record::id::{DeviceId, EnrolmentId, MOST_DEVICES, from_hex};
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Outline, Override};
+use crate::record::error::RecordError;
+use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES, from_hex};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::{Account, UserName};
@@ -46,8 +46,8 @@ impl Credentials {
         writeln!(text, "version = {VERSION}")?;
         writeln!(text, "user = {}", quoted(self.user.as_str()))?;
         writeln!(text, "uid = {}", self.uid)?;
-        writeln!(text, "enrolment = \"{}\"", self.enrolment)?;
-        writeln!(text, "requirement = \"{}\"", self.requirement.name())?;
+        writeln!(text, "enrollment = \"{}\"", self.enrollment)?;
+        writeln!(text, "override = \"{}\"", self.user_override.name())?;
         let Counts { recovery_codes, devices } = Counts::of(self);
         writeln!(text, "recovery_codes = {recovery_codes}\ndevices = {devices}")?;
         if let Some(set) = &self.recovery {
@@ -71,7 +71,7 @@ impl Credentials {
 
     /// Reads a credentials file: the keys that [`Credentials::encode`] writes, in its order, each on a line of its own.
     /// Blank lines and lines of comment do not count; anything else is damage.
-    pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, Damage> {
+    pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, RecordError> {
         let mut lines = Lines::of(utf8(bytes)?);
         let (mut credentials, counts) = lines.head()?;
         if lines.take("[recovery]") {
@@ -82,23 +82,23 @@ impl Credentials {
         }
         lines.end()?;
         if counts != Counts::of(&credentials) {
-            return Err(Damage::Malformed("it has not as many recovery codes and devices as it says".into()));
+            return Err(RecordError::Malformed("it has not as many recovery codes and devices as it says".into()));
         }
         let ids = &credentials.devices;
         let ascending = ids.is_sorted_by(|one, next| one.id < next.id) && ids.iter().all(|device| device.id.0 > 0);
         if ids.len() > MOST_DEVICES || !ascending {
-            return Err(Damage::Malformed("device ids must ascend from 1, and there may be 8 devices".into()));
+            return Err(RecordError::Malformed("device ids must ascend from 1, and there may be 8 devices".into()));
         }
         context.admits(&credentials)?;
         Ok(credentials)
     }
 
     /// Refuses a record that was made for another user, or for an account that no longer has its uid.
-    pub fn belongs_to(&self, account: &Account) -> Result<(), Damage> {
+    pub fn belongs_to(&self, account: &Account) -> Result<(), RecordError> {
         if self.user == account.name && self.uid == account.uid {
             Ok(())
         } else {
-            Err(Damage::SomebodyElse(format!("{} with uid {}", quoted(self.user.as_str()), self.uid)))
+            Err(RecordError::OtherAccount(format!("{} with uid {}", quoted(self.user.as_str()), self.uid)))
         }
     }
 }
@@ -112,17 +112,17 @@ impl<'a> ReadContext<'a> {
         Self { account: Some(account) }
     }
 
-    fn admits(self, credentials: &Credentials) -> Result<(), Damage> {
+    fn admits(self, credentials: &Credentials) -> Result<(), RecordError> {
         self.account.map_or(Ok(()), |account| credentials.belongs_to(account))
     }
 }
 
 impl Outline {
     /// Reads what is above the seeds. Whether what follows can be used is not looked at.
-    pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, Damage> {
+    pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, RecordError> {
         let (head, counts) = Lines::of(utf8(bytes)?).head()?;
         context.admits(&head)?;
-        Ok(Self { requirement: head.requirement, has_device: counts.devices > 0 })
+        Ok(Self { user_override: head.user_override, devices: counts.devices })
     }
 }
 
@@ -133,8 +133,8 @@ impl Counts {
     }
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, Damage> {
-    std::str::from_utf8(bytes).map_err(|_| Damage::Malformed("it is not UTF-8".into()))
+fn utf8(bytes: &[u8]) -> Result<&str, RecordError> {
+    std::str::from_utf8(bytes).map_err(|_| RecordError::Malformed("it is not UTF-8".into()))
 }
 
 /// The lines of a file that say something, with their numbers. TOML read by a few dozen lines of ours: what only this
@@ -173,8 +173,8 @@ impl<'a> Lines<'a> {
     }
 
     /// The value on the next line, which must be of this key.
-    fn value<T>(&mut self, key: &str, read: impl Fn(&'a str) -> Option<T>) -> Result<T, Damage> {
-        let line = self.next().ok_or_else(|| Damage::Malformed(format!("{key} is missing at its end")))?;
+    fn value<T>(&mut self, key: &str, read: impl Fn(&'a str) -> Option<T>) -> Result<T, RecordError> {
+        let line = self.next().ok_or_else(|| RecordError::Malformed(format!("{key} is missing at its end")))?;
         // The line is not quoted: it may hold a seed.
         let value = line.strip_prefix(key).and_then(|rest| rest.strip_prefix(" = "));
         read(value.ok_or_else(|| self.fault(key, "must stand here"))?)
@@ -182,16 +182,16 @@ impl<'a> Lines<'a> {
     }
 
     /// The keys before the first table.
-    fn head(&mut self) -> Result<(Credentials, Counts), Damage> {
+    fn head(&mut self) -> Result<(Credentials, Counts), RecordError> {
         let version = self.value("version", number)?;
         if version != VERSION {
-            return Err(Damage::Version(version));
+            return Err(RecordError::Version(version));
         }
         let credentials = Credentials {
             user: self.value("user", |text| UserName::parse(&unquoted(text)?))?,
             uid: self.value("uid", number)?,
-            enrolment: self.value("enrolment", |text| EnrolmentId::parse(between_quotes(text)?))?,
-            requirement: self.value("requirement", |text| Requirement::parse(between_quotes(text)?))?,
+            enrollment: self.value("enrollment", |text| EnrollmentId::parse(between_quotes(text)?))?,
+            user_override: self.value("override", |text| Override::parse(between_quotes(text)?))?,
             recovery: None,
             devices: Vec::new(),
         };
@@ -200,7 +200,7 @@ impl<'a> Lines<'a> {
         Ok((credentials, counts))
     }
 
-    fn recovery(&mut self) -> Result<RecoverySet, Damage> {
+    fn recovery(&mut self) -> Result<RecoverySet, RecordError> {
         let salt = self.value("salt", |text| from_hex(between_quotes(text)?))?;
         self.value("codes", |text| (text == "[").then_some(()))?;
         let mut hashes = Vec::with_capacity(usize::from(MOST_CODES));
@@ -216,7 +216,7 @@ impl<'a> Lines<'a> {
         if hashes.is_empty() { Err(self.fault("codes", "has none")) } else { Ok(RecoverySet { salt, hashes }) }
     }
 
-    fn device(&mut self) -> Result<Device, Damage> {
+    fn device(&mut self) -> Result<Device, RecordError> {
         let id = DeviceId(self.value("id", number)?);
         let name = self.value("name", |text| DeviceName::parse(&unquoted(text)?))?;
         let kind = match self.value("type", between_quotes)? {
@@ -235,15 +235,15 @@ impl<'a> Lines<'a> {
         })
     }
 
-    fn end(&mut self) -> Result<(), Damage> {
+    fn end(&mut self) -> Result<(), RecordError> {
         match self.next() {
-            Some(_) => Err(Damage::Malformed(format!("line {}: nothing may follow here", self.at))),
+            Some(_) => Err(RecordError::Malformed(format!("line {}: nothing may follow here", self.at))),
             None => Ok(()),
         }
     }
 
-    fn fault(&self, key: &str, what: &str) -> Damage {
-        Damage::Malformed(format!("line {}: {key} {what}", self.at))
+    fn fault(&self, key: &str, what: &str) -> RecordError {
+        RecordError::Malformed(format!("line {}: {key} {what}", self.at))
     }
 }
 
@@ -324,21 +324,21 @@ mod tests {
         Credentials {
             user: UserName::parse("weird \"user\"\\\n\u{7f}é").unwrap(),
             uid: u32::MAX,
-            enrolment: EnrolmentId([0xab; 16]),
-            requirement: Requirement::Required,
+            enrollment: EnrollmentId([0xab; 16]),
+            user_override: Override::Required,
             devices: vec![device(1, Kind::Totp(Period::THIRTY)), device(7, Kind::Hotp)],
             recovery: Some(RecoverySet { salt: [1; 16], hashes: vec![[2; 32]; 10] }),
         }
     }
 
-    fn damage(text: &str) -> String {
+    fn error_of(text: &str) -> String {
         Credentials::decode(text.as_bytes(), ReadContext::ANYONE).unwrap_err().to_string()
     }
 
     #[test]
     fn decoding_undoes_encoding() {
         for credentials in
-            [full(), Credentials { devices: vec![], recovery: None, requirement: Requirement::Policy, ..full() }]
+            [full(), Credentials { devices: vec![], recovery: None, user_override: Override::None, ..full() }]
         {
             let text = credentials.encode();
             let back = Credentials::decode(text.as_bytes(), ReadContext::ANYONE).unwrap();
@@ -352,21 +352,23 @@ mod tests {
     #[test]
     fn the_outline_is_what_stands_above_the_seeds() {
         let account = Account { name: full().user, uid: u32::MAX, gid: 0 };
-        let outline = |text: &str| {
-            Outline::decode(text.as_bytes(), ReadContext::of(&account)).map_err(|damage| damage.to_string())
-        };
-        for (devices, has_device) in [(full().devices, true), (vec![], false)] {
+        let outline =
+            |text: &str| Outline::decode(text.as_bytes(), ReadContext::of(&account)).map_err(|error| error.to_string());
+        for (devices, count) in [(full().devices, 2), (vec![], 0)] {
             let text = Credentials { devices, ..full() }.encode();
             let outline = outline(&text).unwrap();
-            assert_eq!((outline.requirement, outline.has_device), (Requirement::Required, has_device));
+            assert_eq!((outline.user_override, outline.devices), (Override::Required, count));
         }
         // A seed that cannot be used is found when a code is looked at; what is above it, at once.
         let good = full().encode();
-        assert!(outline(&good.replace(SEED, "A")).unwrap().has_device);
-        assert_eq!(outline(&good.replace("version = 1", "version = 2")).err().unwrap(), Damage::Version(2).to_string());
-        assert!(outline(&good.replace("required", "require")).err().unwrap().contains("line 6: requirement"));
+        assert_eq!(outline(&good.replace(SEED, "A")).unwrap().devices, 2);
+        assert_eq!(
+            outline(&good.replace("version = 1", "version = 2")).err().unwrap(),
+            RecordError::Version(2).to_string()
+        );
+        assert!(outline(&good.replace("required", "require")).err().unwrap().contains("line 6: override"));
         let other = Account { uid: 7, ..account.clone() };
-        assert!(matches!(Outline::decode(good.as_bytes(), ReadContext::of(&other)), Err(Damage::SomebodyElse(_))));
+        assert!(matches!(Outline::decode(good.as_bytes(), ReadContext::of(&other)), Err(RecordError::OtherAccount(_))));
     }
 
     #[test]
@@ -382,12 +384,12 @@ mod tests {
     }
 
     #[test]
-    fn what_we_would_not_write_is_damage_with_its_line() {
+    fn what_we_would_not_write_is_an_error_with_its_line() {
         let good = full().encode();
         let with = |from: &str, to: &str| {
             let changed = good.replacen(from, to, 1);
             assert_ne!(changed, *good, "{from}");
-            damage(&changed)
+            error_of(&changed)
         };
         let cannot = |line: u8, key: &str| format!("cannot be read: line {line}: {key} has a value that cannot be");
         let elsewhere = |line: u8, key: &str| format!("cannot be read: line {line}: {key} must stand here");
@@ -400,8 +402,8 @@ mod tests {
         assert_eq!(with("user = \"weird", "user = \"\\u12"), cannot(3, "user"));
         assert_eq!(with("user = \"weird", "user = \"\\u0077eird"), cannot(3, "user"));
         assert_eq!(with("user = \"weird", "user = \"\u{1b}weird"), cannot(3, "user"));
-        assert_eq!(with("enrolment = \"ab", "enrolment = \"AB"), cannot(5, "enrolment"));
-        assert_eq!(with("requirement = \"required\"", "requirement = \"maybe\""), cannot(6, "requirement"));
+        assert_eq!(with("enrollment = \"ab", "enrollment = \"AB"), cannot(5, "enrollment"));
+        assert_eq!(with("override = \"required\"", "override = \"maybe\""), cannot(6, "override"));
         assert_eq!(with("devices = 2", "devices = two"), cannot(8, "devices"));
         for miscount in [("devices = 2", "devices = 3"), ("recovery_codes = 10", "recovery_codes = 9")] {
             let text = "cannot be read: it has not as many recovery codes and devices as it says";
@@ -412,8 +414,8 @@ mod tests {
         assert_eq!(with("codes = [", &format!("codes = [\n  \"{}\",", "02".repeat(32))), cannot(23, "codes"));
         assert_eq!(with("id = 1", "id = 256"), cannot(26, "id"));
         let (before_codes, _) = good.split_once("  \"").unwrap();
-        assert_eq!(damage(&format!("{before_codes}]\n")), "cannot be read: line 13: codes has none");
-        assert_eq!(damage(before_codes), "cannot be read: line 12: codes has no end");
+        assert_eq!(error_of(&format!("{before_codes}]\n")), "cannot be read: line 13: codes has none");
+        assert_eq!(error_of(before_codes), "cannot be read: line 12: codes has no end");
         assert_eq!(with("type = \"totp\"", "type = \"sms\""), cannot(28, "type"));
         assert_eq!(with("period = 30", "period = 0"), cannot(29, "period"));
         assert_eq!(with("period = 30\n", ""), elsewhere(29, "period"));
@@ -424,8 +426,8 @@ mod tests {
             let text = "cannot be read: device ids must ascend from 1, and there may be 8 devices";
             assert_eq!(with(disorder.0, disorder.1), text);
         }
-        assert_eq!(damage(""), "cannot be read: version is missing at its end");
-        assert_eq!(damage(&format!("{}id = 3\n", *good)), "cannot be read: line 43: nothing may follow here");
+        assert_eq!(error_of(""), "cannot be read: version is missing at its end");
+        assert_eq!(error_of(&format!("{}id = 3\n", *good)), "cannot be read: line 43: nothing may follow here");
         assert_eq!(
             Credentials::decode(b"\xff", ReadContext::ANYONE).unwrap_err().to_string(),
             "cannot be read: it is not UTF-8"
@@ -436,7 +438,7 @@ mod tests {
     fn an_error_never_quotes_a_seed() {
         let good = full().encode();
         for broken in [SEED.to_lowercase(), format!("{SEED}A="), format!("{SEED}\\x")] {
-            let text = damage(&good.replacen(SEED, &broken, 1));
+            let text = error_of(&good.replacen(SEED, &broken, 1));
             assert!(!text.to_uppercase().contains("GEZD"), "{text}");
         }
     }
@@ -445,7 +447,7 @@ mod tests {
     fn a_record_of_another_uid_is_refused() {
         let record = full();
         let account = Account { name: record.user.clone(), uid: 1, gid: 1 };
-        assert!(matches!(record.belongs_to(&account), Err(Damage::SomebodyElse(_))));
+        assert!(matches!(record.belongs_to(&account), Err(RecordError::OtherAccount(_))));
         assert_eq!(record.belongs_to(&Account { uid: u32::MAX, ..account }), Ok(()));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What is wrong with a file that should hold credentials or state. It is damage, never "not enrolled".
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Damage {
+pub enum RecordError {
     /// Written by a version of this program that this one does not know.
     Version(u64),
     /// Not there, although the other file is.
@@ -12,18 +12,18 @@ pub enum Damage {
     /// Not what this program writes.
     Malformed(String),
     /// The record names another user or uid than the one who logs in.
-    SomebodyElse(String),
+    OtherAccount(String),
     /// The two files contradict each other.
     Mismatch(&'static str),
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version(found) => write!(f, "is of version {found}, and this program reads version 1"),
             Self::Missing => f.write_str("is missing, although the user is enrolled"),
             Self::Malformed(what) => write!(f, "cannot be read: {what}"),
-            Self::SomebodyElse(whose) => write!(f, "belongs to {whose}"),
+            Self::OtherAccount(whose) => write!(f, "belongs to {whose}"),
             Self::Mismatch(what) => write!(f, "does not fit: {what}"),
         }
     }

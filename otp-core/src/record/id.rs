@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// Names one version of one user's credentials, 128 random bits; every change of the credentials draws a new one.
 ///
-/// The state names the enrolment it belongs to, so neither a leftover of an earlier enrolment nor half of an
+/// The state names the enrollment it belongs to, so neither a leftover of an earlier enrollment nor half of an
 /// interrupted change is ever taken for this one's.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct EnrolmentId(pub [u8; 16]);
+pub struct EnrollmentId(pub [u8; 16]);
 
 /// Number of a device within one user's credentials, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct DeviceId(pub u8);
 /// Most devices a user may have; their marks must fit a state slot.
 pub const MOST_DEVICES: usize = 8;
 
-impl EnrolmentId {
+impl EnrollmentId {
     /// Reads what `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         from_hex(text).map(Self)
@@ -32,13 +32,13 @@ pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     (length == N).then_some(bytes)
 }
 
-impl fmt::Display for EnrolmentId {
+impl fmt::Display for EnrollmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&base16ct::lower::encode_string(&self.0))
     }
 }
 
-impl fmt::Debug for EnrolmentId {
+impl fmt::Debug for EnrollmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use sha2::{Digest, Sha256};
 
-use crate::record::id::{DeviceId, EnrolmentId};
+use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::{Grace, Lock, State, Unenforced};
 use crate::value::network::Address;
 use crate::value::time::UnixTime;
@@ -39,25 +39,21 @@ impl Slot {
 
     fn write(&self, text: &mut String) -> fmt::Result {
         let Self { sequence, state } = self;
-        writeln!(text, "{BEGINNING}{sequence:020}\nenrolment {}", state.enrolment)?;
+        writeln!(text, "{BEGINNING}{sequence:020}\nenrollment {}", state.enrollment)?;
         match state.last_accepted {
             Some(time) => writeln!(text, "last-accepted {}", time.0)?,
             None => writeln!(text, "last-accepted never")?,
         }
         writeln!(text, "failures {}", state.failures)?;
-        match state.lock {
-            Lock::Open => writeln!(text, "lock open")?,
-            Lock::Until(time) => writeln!(text, "lock until {}", time.0)?,
-            Lock::UntilUnlocked => writeln!(text, "lock until-unlocked")?,
-        }
-        writeln!(text, "spent {:016b}", state.spent)?;
+        writeln!(text, "lock {}", state.lock)?;
+        writeln!(text, "used {:016b}", state.used)?;
         if let Some(Unenforced { at, why }) = &state.unenforced {
             writeln!(text, "unenforced {} {why}", at.0)?;
         }
         for Grace { address, at } in &state.graces {
             writeln!(text, "grace {address} {}", at.0)?;
         }
-        for (device, mark) in &state.marks {
+        for (device, mark) in &state.next {
             writeln!(text, "device {device} next {mark}")?;
         }
         Ok(())
@@ -81,18 +77,14 @@ impl Slot {
         let mut value = |wanted| lines.next_if(|(key, _)| *key == wanted).map(|(_, value)| value);
         value("pam_otp-state").filter(|version| *version == "1")?;
         let sequence = value("sequence")?.parse().ok()?;
-        let mut state = State::new(EnrolmentId::parse(value("enrolment")?)?);
+        let mut state = State::new(EnrollmentId::parse(value("enrollment")?)?);
         state.last_accepted = match value("last-accepted")? {
             "never" => None,
             time => Some(UnixTime(time.parse().ok()?)),
         };
         state.failures = value("failures")?.parse().ok()?;
-        state.lock = match value("lock")? {
-            "open" => Lock::Open,
-            "until-unlocked" => Lock::UntilUnlocked,
-            time => Lock::Until(UnixTime(time.strip_prefix("until ")?.parse().ok()?)),
-        };
-        state.spent = u16::from_str_radix(value("spent")?, 2).ok()?;
+        state.lock = Lock::parse(value("lock")?)?;
+        state.used = u16::from_str_radix(value("used")?, 2).ok()?;
         if let Some((at, why)) = value("unenforced").and_then(|value| value.split_once(' ')) {
             state.unenforced = Some(Unenforced { at: UnixTime(at.parse().ok()?), why: why.to_owned() });
         }
@@ -100,7 +92,7 @@ impl Slot {
             state.graces.push(Grace { address: Address::parse(address)?, at: UnixTime(at.parse().ok()?) });
         }
         while let Some((device, mark)) = value("device").and_then(|value| value.split_once(" next ")) {
-            state.marks.insert(DeviceId(device.parse().ok()?), mark.parse().ok()?);
+            state.next.insert(DeviceId(device.parse().ok()?), mark.parse().ok()?);
         }
         Some(Self { sequence, state })
     }
@@ -115,11 +107,11 @@ mod tests {
     fn full() -> Slot {
         let marks = (0..MOST_DEVICES).map(|n| (DeviceId(u8::MAX - u8::try_from(n).unwrap()), u64::MAX)).collect();
         let state = State {
-            enrolment: EnrolmentId([0xcd; 16]),
-            marks,
+            enrollment: EnrollmentId([0xcd; 16]),
+            next: marks,
             failures: u32::MAX,
             lock: Lock::Until(UnixTime(u64::MAX)),
-            spent: 0b11_1111_1111,
+            used: 0b11_1111_1111,
             last_accepted: Some(UnixTime(u64::MAX)),
             graces: vec![
                 Grace {
@@ -135,9 +127,9 @@ mod tests {
 
     #[test]
     fn decoding_undoes_encoding_even_of_the_largest_state() {
-        let fresh = Slot { sequence: 1, state: State::new(EnrolmentId([1; 16])) };
+        let fresh = Slot { sequence: 1, state: State::new(EnrollmentId([1; 16])) };
         let locked = Slot { state: State { lock: Lock::UntilUnlocked, ..fresh.state.clone() }, ..fresh };
-        for slot in [full(), locked, Slot { sequence: 1, state: State::new(EnrolmentId([1; 16])) }] {
+        for slot in [full(), locked, Slot { sequence: 1, state: State::new(EnrollmentId([1; 16])) }] {
             let bytes = slot.encode().unwrap();
             assert_eq!(Slot::decode(&bytes).as_ref(), Some(&slot));
             assert_eq!(Slot::claimed_sequence(&bytes), slot.sequence);

@@ -84,8 +84,8 @@ impl Dice {
         Credentials {
             user: UserName::parse(&name).unwrap(),
             uid: self.number() as u32,
-            enrolment: EnrolmentId(self.bytes()),
-            requirement: [Requirement::Required, Requirement::Optional, Requirement::Policy][self.below(3) as usize],
+            enrollment: EnrollmentId(self.bytes()),
+            user_override: [Override::Required, Override::Exempt, Override::None][self.below(3) as usize],
             devices: ids.into_iter().map(|id| self.device(id)).collect(),
             recovery: (self.below(4) > 0).then_some(RecoverySet { salt: self.bytes(), hashes }),
         }
@@ -93,15 +93,15 @@ impl Dice {
 
     fn state(&mut self, credentials: &Credentials) -> State {
         State {
-            enrolment: credentials.enrolment,
-            marks: credentials.devices.iter().map(|device| (device.id, self.number())).collect(),
+            enrollment: credentials.enrollment,
+            next: credentials.devices.iter().map(|device| (device.id, self.number())).collect(),
             failures: self.number() as u32,
             lock: match self.below(3) {
                 0 => Lock::Open,
                 1 => Lock::UntilUnlocked,
                 _ => Lock::Until(UnixTime(self.number())),
             },
-            spent: self.roll() as u16,
+            used: self.roll() as u16,
             last_accepted: (self.below(3) > 0).then_some(UnixTime(self.number())),
             graces: (0..self.below(5)).map(|_| self.grace()).collect(),
             unenforced: (self.below(3) > 0).then(|| Unenforced { at: UnixTime(self.number()), why: "wrong".into() }),
@@ -126,7 +126,7 @@ fn whatever_is_written_is_read_as_the_same() {
         let text = credentials.encode();
         assert!(text.len() <= 8192, "round {round}");
         let back = Credentials::decode(text.as_bytes(), ReadContext::ANYONE)
-            .unwrap_or_else(|damage| panic!("{damage}: {}", *text));
+            .unwrap_or_else(|error| panic!("{error}: {}", *text));
         // `Debug` shows everything but the seeds, which the text compares.
         assert_eq!((format!("{back:?}"), back.encode()), (format!("{credentials:?}"), text), "round {round}");
         assert!(Record::new(back, slot.state).is_ok(), "round {round}");
@@ -134,7 +134,7 @@ fn whatever_is_written_is_read_as_the_same() {
 }
 
 #[test]
-fn a_file_with_a_changed_byte_is_damage_or_reads_the_same_ever_after() {
+fn a_file_with_a_changed_byte_is_an_error_or_reads_the_same_ever_after() {
     let mut dice = Dice(2);
     let text = record(vec![phone(1), phone(2)]).credentials.encode();
     for _ in 0..3000 {
@@ -153,39 +153,39 @@ fn a_file_with_a_changed_byte_is_damage_or_reads_the_same_ever_after() {
 }
 
 #[test]
-fn a_record_whose_halves_do_not_fit_is_damage() {
+fn a_record_whose_halves_do_not_fit_is_an_error() {
     let whole = || record(vec![phone(1), phone(2)]);
     let refused = |spoil: fn(&mut State)| {
         let Record { credentials, mut state } = whole();
         spoil(&mut state);
-        Record::new(credentials, state).err().map(|damage| damage.to_string())
+        Record::new(credentials, state).err().map(|error| error.to_string())
     };
     let marks = Some("does not fit: the state does not have one mark for each device".to_owned());
     assert_eq!(refused(|_| ()), None);
     assert_eq!(
         refused(|state| {
-            state.marks.remove(&DeviceId(2));
+            state.next.remove(&DeviceId(2));
         }),
         marks
     );
     assert_eq!(
         refused(|state| {
-            state.marks.insert(DeviceId(3), 0);
+            state.next.insert(DeviceId(3), 0);
         }),
         marks
     );
-    assert_eq!(refused(|state| state.marks.clear()), marks);
-    let another = Some("does not fit: the state belongs to another enrolment".to_owned());
-    assert_eq!(refused(|state| state.enrolment = EnrolmentId([2; 16])), another);
+    assert_eq!(refused(|state| state.next.clear()), marks);
+    let another = Some("does not fit: the state belongs to another enrollment".to_owned());
+    assert_eq!(refused(|state| state.enrollment = EnrollmentId([2; 16])), another);
 }
 
 #[test]
-fn an_enrolment_shows_itself_in_one_spelling_wherever_it_is_printed() {
-    let (enrolment, spelling) = (EnrolmentId([0xab; 16]), "ab".repeat(16));
-    assert_eq!((enrolment.to_string(), format!("{enrolment:?}")), (spelling.clone(), spelling.clone()));
-    assert_eq!(EnrolmentId::parse(&spelling), Some(enrolment));
+fn an_enrollment_shows_itself_in_one_spelling_wherever_it_is_printed() {
+    let (enrollment, spelling) = (EnrollmentId([0xab; 16]), "ab".repeat(16));
+    assert_eq!((enrollment.to_string(), format!("{enrollment:?}")), (spelling.clone(), spelling.clone()));
+    assert_eq!(EnrollmentId::parse(&spelling), Some(enrollment));
     for other in [spelling.to_uppercase(), "ab".repeat(15), format!("{spelling}ab")] {
-        assert_eq!(EnrolmentId::parse(&other), None, "{other}");
+        assert_eq!(EnrollmentId::parse(&other), None, "{other}");
     }
 }
 
@@ -193,7 +193,7 @@ fn an_enrolment_shows_itself_in_one_spelling_wherever_it_is_printed() {
 fn what_is_left_of_the_recovery_codes_is_counted() {
     let Record { mut credentials, mut state } = record(vec![phone(1)]);
     for (spent, left) in [(0, 10), (0b1001, 8), (u16::MAX, 0)] {
-        state.spent = spent;
+        state.used = spent;
         assert_eq!(credentials.recovery_left(&state), Some(left));
     }
     credentials.recovery = None;
@@ -210,8 +210,8 @@ fn the_files_look_as_version_1_does() {
 version = 1
 user = \"alice\"
 uid = 1000
-enrolment = \"01010101010101010101010101010101\"
-requirement = \"policy\"
+enrollment = \"01010101010101010101010101010101\"
+override = \"none\"
 recovery_codes = 1
 devices = 2
 
@@ -242,20 +242,20 @@ secret = \"AMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYD\"
 ";
     assert_eq!(*credentials.encode(), expected);
 
-    state.marks = [(DeviceId(1), 58_791_668), (DeviceId(3), 0)].into();
-    state = State { failures: 2, lock: Lock::Until(UnixTime(1_763_750_920)), spent: 0b101, ..state };
+    state.next = [(DeviceId(1), 58_791_668), (DeviceId(3), 0)].into();
+    state = State { failures: 2, lock: Lock::Until(UnixTime(1_763_750_920)), used: 0b101, ..state };
     state.last_accepted = Some(UnixTime(1_763_750_020));
     let expected = "\
 pam_otp-state 1
 sequence 00000000000000000007
-enrolment 01010101010101010101010101010101
+enrollment 01010101010101010101010101010101
 last-accepted 1763750020
 failures 2
 lock until 1763750920
-spent 0000000000000101
+used 0000000000000101
 device 1 next 58791668
 device 3 next 0
-checksum d7a8ff5bed64da300c23e5bd55d78ab55ef218b427628f673c7735768fed2f8a
+checksum 8e22d97e0c0353b2704f9426990786c74dfd8613e97bdc9f5d7d1296328691c7
 ";
     let slot = Slot { sequence: 7, state }.encode().unwrap();
     let text = std::str::from_utf8(&slot).unwrap();

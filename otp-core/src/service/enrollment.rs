@@ -1,23 +1,23 @@
-//! Setting up a device, in steps that cannot be skipped: an offer, a right code, recovery codes, and only then a record.
+//! Enrolling a device, in steps that cannot be skipped: an offer, a right code, recovery codes, and only then a record.
 
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::Code;
 use crate::codes::recovery::{RecoveryCode, RecoverySet};
 use crate::decision::enrollment::{Confirmed, NotConfirmed, Pending};
-use crate::error::Error;
+use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Offer};
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{DeviceName, Requirement};
-use crate::record::id::EnrolmentId;
+use crate::record::credentials::{DeviceName, Override};
+use crate::record::id::EnrollmentId;
 use crate::store::change;
 use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
 /// Where random bytes come from.
-pub type Entropy = fn(&mut [u8]) -> Result<(), Error>;
+pub type Entropy = fn(&mut [u8]) -> Result<(), CoreError>;
 
 /// The record for which an offer was made: what it replaces, when it is activated, must still be this.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,11 +25,11 @@ pub enum Basis {
     /// There was no device.
     NotEnrolled,
     /// There was, and a code or recovery code of it was given.
-    Proved(EnrolmentId),
+    Proved(EnrollmentId),
 }
 
 /// A new device that was offered and has not shown a code.
-pub struct SetUp<'a> {
+pub struct Offered<'a> {
     site: &'a Site,
     account: Account,
     entropy: Entropy,
@@ -38,32 +38,32 @@ pub struct SetUp<'a> {
 }
 
 /// A new device that has shown a right code, with its recovery codes. Nothing is stored yet.
-pub struct Ready<'a> {
+pub struct Accepted<'a> {
     site: &'a Site,
     account: Account,
     basis: Basis,
     confirmed: Confirmed,
-    enrolment: EnrolmentId,
+    enrollment: EnrollmentId,
     codes: Vec<RecoveryCode>,
     set: Option<RecoverySet>,
 }
 
 /// The code was not the new device's; the offer still stands.
-pub struct NotReady<'a> {
+pub struct NotAccepted<'a> {
     /// The same offer.
-    pub set_up: SetUp<'a>,
+    pub offered: Offered<'a>,
     /// Seconds by which the device's clock is ahead (or, negative, behind), where the code shows it.
     pub clock_off: Option<i64>,
 }
 
-impl<'a> SetUp<'a> {
+impl<'a> Offered<'a> {
     /// Draws a seed.
-    pub fn begin(site: &'a Site, account: Account, entropy: Entropy, basis: Basis) -> Result<Self, Error> {
+    pub fn begin(site: &'a Site, account: Account, entropy: Entropy, basis: Basis) -> Result<Self, CoreError> {
         let config = &site.config.code;
         let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
         entropy(&mut seed)?;
-        let name = DeviceName::parse("authenticator").ok_or(Error::Entropy)?;
-        let pending = Pending::new(seed, name, config, site.config.limits.window).ok_or(Error::Entropy)?;
+        let name = DeviceName::parse("authenticator").ok_or(CoreError::Entropy)?;
+        let pending = Pending::new(seed, name, config, site.config.limits.window).ok_or(CoreError::Entropy)?;
         Ok(Self { site, account, entropy, basis, pending })
     }
 
@@ -98,63 +98,63 @@ impl<'a> SetUp<'a> {
     }
 
     /// Takes a code as proof that the seed arrived, and draws recovery codes.
-    pub fn check(self, code: Option<&Code>, now: UnixTime) -> Result<Result<Ready<'a>, NotReady<'a>>, Error> {
+    pub fn check(self, code: Option<&Code>, now: UnixTime) -> Result<Result<Accepted<'a>, NotAccepted<'a>>, CoreError> {
         let Some(code) = code else {
-            return Ok(Err(NotReady { set_up: self, clock_off: None }));
+            return Ok(Err(NotAccepted { offered: self, clock_off: None }));
         };
         let Self { site, account, entropy, basis, pending } = self;
         match pending.confirm(code, now) {
             Ok(confirmed) => {
                 let (codes, set) = new_recovery_codes(site, entropy)?;
-                let enrolment = new_enrolment(entropy)?;
-                Ok(Ok(Ready { site, account, basis, confirmed, enrolment, codes, set }))
+                let enrollment = new_enrollment(entropy)?;
+                Ok(Ok(Accepted { site, account, basis, confirmed, enrollment, codes, set }))
             }
             Err(NotConfirmed { pending, clock_off }) => {
-                Ok(Err(NotReady { set_up: Self { site, account, entropy, basis, pending }, clock_off }))
+                Ok(Err(NotAccepted { offered: Self { site, account, entropy, basis, pending }, clock_off }))
             }
         }
     }
 }
 
-impl Ready<'_> {
+impl Accepted<'_> {
     /// To be shown once.
     pub fn recovery_codes(&self) -> Vec<Confidential> {
         revealed(&self.codes)
     }
 
     /// Puts the device in force; `false` if the record is not what the offer was made for any more.
-    pub fn activate(&self) -> Result<bool, Error> {
+    pub fn activate(&self) -> Result<bool, CoreError> {
         let store = self.site.store()?;
         Ok(change(&store, &self.account, |record| {
             let found = match record {
-                Some(record) if record.is_enrolled() => Basis::Proved(record.credentials.enrolment),
+                Some(record) if record.is_enrolled() => Basis::Proved(record.credentials.enrollment),
                 Some(_) | None => Basis::NotEnrolled,
             };
             if found != self.basis {
                 return (Change::Keep, false);
             }
-            let requirement = record.map_or(Requirement::Policy, |record| record.credentials.requirement);
-            let new: Record = self.confirmed.record(&self.account, requirement, self.enrolment, self.set.clone());
+            let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
+            let new: Record = self.confirmed.record(&self.account, user_override, self.enrollment, self.set.clone());
             (Change::Record(Box::new(new)), true)
         })?)
     }
 }
 
 /// A name for a new version of somebody's credentials.
-pub fn new_enrolment(entropy: Entropy) -> Result<EnrolmentId, Error> {
+pub fn new_enrollment(entropy: Entropy) -> Result<EnrollmentId, CoreError> {
     let mut id = [0; 16];
     entropy(&mut id)?;
-    Ok(EnrolmentId(id))
+    Ok(EnrollmentId(id))
 }
 
 /// As many recovery codes as the site hands out, and what is stored of them.
 pub(crate) fn new_recovery_codes(
     site: &Site,
     entropy: Entropy,
-) -> Result<(Vec<RecoveryCode>, Option<RecoverySet>), Error> {
+) -> Result<(Vec<RecoveryCode>, Option<RecoverySet>), CoreError> {
     let mut salt = [0; 16];
     entropy(&mut salt)?;
-    let codes: Result<Vec<_>, Error> = (0..site.config.recovery_codes)
+    let codes: Result<Vec<_>, CoreError> = (0..site.config.recovery_codes)
         .map(|_| {
             let mut random = Zeroizing::new([0; 10]);
             entropy(random.as_mut_slice())?;

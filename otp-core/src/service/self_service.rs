@@ -1,22 +1,25 @@
-//! Serves one user's requests about their own account: in the helper for everybody, in the same process for root.
+//! Serves one user's requests about their own account: in the helper for every user, in the same process for root.
 //!
 //! What must be proved is checked here, where it is stored, and not in the front end that asked.
 
 use crate::audit::Event;
+use std::mem;
+
 use crate::codes::attempt::{Attempt, Code};
 use crate::decision::verify::{Refusal, Verdict, decide};
-use crate::error::Error;
+use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Device, Kind, Requirement};
-use crate::record::id::EnrolmentId;
+use crate::record::credentials::{Device, Kind, Override};
+use crate::record::id::EnrollmentId;
 use crate::record::state::{Lock, State};
-use crate::service::authority::LocalAuthority;
-use crate::service::enrollment::{Basis, Entropy, NotReady, SetUp, new_enrolment, new_recovery_codes, revealed};
+use crate::service::caller::Caller;
+use crate::service::enrollment::{
+    Accepted, Basis, Entropy, NotAccepted, Offered, new_enrollment, new_recovery_codes, revealed,
+};
 use crate::store::{change, update};
 use crate::system::config_file::Site;
-use crate::value::login_context::LoginContext;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
@@ -24,152 +27,157 @@ use crate::value::user::Account;
 pub struct SelfService<'a> {
     site: &'a Site,
     account: Account,
-    /// The uid on whose behalf, for the log.
-    by: u32,
     entropy: Entropy,
-    log: &'a dyn Fn(&Event<'_>),
-    offer: Option<SetUp<'a>>,
+    caller: Caller<'a>,
+    enrollment: Stage<'a>,
+}
+
+/// How far an enrollment is.
+enum Stage<'a> {
+    None,
+    Offered(Offered<'a>),
+    Accepted(Accepted<'a>),
 }
 
 impl<'a> SelfService<'a> {
     /// Serves `account`.
-    pub fn new(site: &'a Site, account: Account, by: u32, entropy: Entropy, log: &'a dyn Fn(&Event<'_>)) -> Self {
-        Self { site, account, by, entropy, log, offer: None }
+    pub fn new(site: &'a Site, account: Account, entropy: Entropy, caller: Caller<'a>) -> Self {
+        Self { site, account, entropy, caller, enrollment: Stage::None }
     }
 
-    /// Answers one request. What the reply says is durable.
-    pub fn answer(&mut self, request: Request, now: UnixTime) -> Reply {
-        // What comes of a login is logged by the host that asks, which knows where it comes from.
-        let is_login = matches!(request, Request::Demand(_) | Request::Verify { .. });
+    /// Answers one request, other than those of a login and of an administrator. What the reply says is durable.
+    pub fn answer(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         let reply = match request {
             Request::Status {} => self.status(now),
-            Request::Enrol { proof } => self.enrol(proof.as_ref(), now),
+            Request::Enroll { proof } => self.enroll(proof.as_ref(), now),
             Request::Confirm { code } => self.confirm(&code, now),
+            Request::Activate {} => self.activate(),
             Request::Recovery { proof } => self.renew_recovery(&proof, now),
             Request::Disable { proof } => self.disable(&proof, now),
             Request::Test { proof } => self.test(&proof, now),
-            Request::Forget {} => self.forget(),
-            Request::Demand(place) => {
-                self.authority().and_then(|local| local.demand(&place, now)).map(|demand| Reply::Login(demand.words()))
+            Request::ForgetAddresses {} => self.forget_addresses(),
+            Request::Demand(_) | Request::Verify { .. } | Request::Administer(_) => {
+                Ok(Reply::Declined(Declined::NotPermitted))
             }
-            Request::Verify { typed } => self
-                .authority()
-                .and_then(|local| local.verify(&LoginContext::default(), &typed.into_typed(), now))
-                .map(|verdict| Reply::Login(verdict.words())),
         };
-        reply.unwrap_or_else(|error| {
-            if !is_login {
-                let (user, hint) = (self.account.name.as_str(), error.hint());
-                (self.log)(&Event::Failed { user, rhost: None, error: &error, hint, enforced: true });
-            }
-            Reply::Failed { error: error.to_string(), hint: error.hint().into() }
+        reply.inspect_err(|error| {
+            let (user, hint) = (self.account.name.as_str(), error.hint());
+            (self.caller.log)(&Event::Failed { user, rhost: None, error, hint, enforced: true });
         })
     }
 
-    fn authority(&self) -> Result<LocalAuthority<'a>, Error> {
-        LocalAuthority::for_account(self.site, self.account.clone())
-    }
-
-    fn status(&self, now: UnixTime) -> Result<Reply, Error> {
+    fn status(&self, now: UnixTime) -> Result<Reply, CoreError> {
         let record = self.site.store()?.read(&self.account)?;
         let record = record.unwrap_or_else(|| Record::stranger(&self.account));
         Ok(Reply::Status(Status::of(&record, now)))
     }
 
-    fn enrol(&mut self, proof: Option<&Confidential>, now: UnixTime) -> Result<Reply, Error> {
-        self.offer = None;
-        // Before the proof, which is spent only for an offer that can be made.
-        let set_up = SetUp::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
+    fn enroll(&mut self, proof: Option<&Confidential>, now: UnixTime) -> Result<Reply, CoreError> {
+        self.enrollment = Stage::None;
+        // Before the proof, which is used up only for an offer that can be made.
+        let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
         let store = self.site.store()?;
         let basis = match (store.read(&self.account)?, proof) {
             (Some(record), Some(proof)) if record.is_enrolled() => {
-                let (enrolment, verdict) = self.spend(proof, now)?;
+                let (enrollment, verdict) = self.use_up(proof, now)?;
                 if let Verdict::Refused(why) = verdict {
-                    self.logged("re-enrolment", Some(why));
+                    self.logged("re-enrollment", Some(why));
                     return Ok(Reply::Verdict(verdict));
                 }
-                Basis::Proved(enrolment)
+                Basis::Proved(enrollment)
             }
             (Some(record), None) if record.is_enrolled() => return Ok(Reply::Declined(Declined::ProofNeeded)),
             (None | Some(_), _) => Basis::NotEnrolled,
         };
-        let set_up = set_up.based_on(basis);
-        let offer = set_up.offer();
-        self.offer = Some(set_up);
+        let offered = offered.based_on(basis);
+        let offer = offered.offer();
+        self.enrollment = Stage::Offered(offered);
         Ok(Reply::Offer(offer))
     }
 
-    fn confirm(&mut self, code: &Confidential, now: UnixTime) -> Result<Reply, Error> {
-        let Some(set_up) = self.offer.take() else {
+    fn confirm(&mut self, code: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
+        let Stage::Offered(offered) = mem::replace(&mut self.enrollment, Stage::None) else {
             return Ok(Reply::Declined(Declined::NothingOffered));
         };
-        match set_up.check(Code::parse(code.expose().as_bytes()).as_ref(), now)? {
-            Ok(ready) if ready.activate()? => {
-                self.logged("enrolled", None);
-                Ok(Reply::RecoveryCodes(ready.recovery_codes()))
+        match offered.check(Code::parse(code.expose().as_bytes()).as_ref(), now)? {
+            Ok(accepted) => {
+                let codes = accepted.recovery_codes();
+                self.enrollment = Stage::Accepted(accepted);
+                Ok(Reply::RecoveryCodes(codes))
             }
-            Ok(_) => Ok(Reply::Declined(Declined::ChangedMeanwhile)),
-            Err(NotReady { set_up, clock_off }) => {
-                self.offer = Some(set_up);
+            Err(NotAccepted { offered, clock_off }) => {
+                self.enrollment = Stage::Offered(offered);
                 Ok(Reply::Declined(Declined::NotConfirmed { clock_off }))
             }
         }
     }
 
-    fn renew_recovery(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, Error> {
+    fn activate(&mut self) -> Result<Reply, CoreError> {
+        let Stage::Accepted(accepted) = mem::replace(&mut self.enrollment, Stage::None) else {
+            return Ok(Reply::Declined(Declined::NothingOffered));
+        };
+        if !accepted.activate()? {
+            return Ok(Reply::Declined(Declined::ChangedMeanwhile));
+        }
+        self.logged("enrolled", None);
+        Ok(Reply::Changed(true))
+    }
+
+    fn renew_recovery(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
         let (codes, set) = new_recovery_codes(self.site, self.entropy)?;
-        let enrolment = new_enrolment(self.entropy)?;
+        let enrollment = new_enrollment(self.entropy)?;
         let verdict = self.change_with_proof(proof, now, |record, state| {
-            let mut record = record.renewed(enrolment);
+            let mut record = record.renewed(enrollment);
             record.credentials.recovery = set.clone();
-            record.state = State { enrolment, spent: 0, graces: Vec::new(), ..state };
+            record.state = State { enrollment, used: 0, graces: Vec::new(), ..state };
             Change::Record(Box::new(record))
         })?;
         Ok(self.proved(verdict, "recovery-codes-renewed", Reply::RecoveryCodes(revealed(&codes))))
     }
 
-    fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, Error> {
+    fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
         let record = self.site.store()?.read(&self.account)?;
-        if record.is_some_and(|record| record.credentials.requirement == Requirement::Required) {
+        if record.is_some_and(|record| record.credentials.user_override == Override::Required) {
             return Ok(Reply::Declined(Declined::Required));
         }
-        let enrolment = new_enrolment(self.entropy)?;
-        let verdict = self.change_with_proof(proof, now, |record, _| record.without_devices(enrolment))?;
-        Ok(self.proved(verdict, "disabled", Reply::Disabled))
+        let enrollment = new_enrollment(self.entropy)?;
+        let verdict = self.change_with_proof(proof, now, |record, _| record.without_devices(enrollment))?;
+        Ok(self.proved(verdict, "disabled", Reply::Changed(true)))
     }
 
-    fn test(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, Error> {
-        let (_, verdict) = self.spend(proof, now)?;
+    fn test(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
+        let (_, verdict) = self.use_up(proof, now)?;
         Ok(self.proved(verdict, "tested", Reply::Verdict(verdict)))
     }
 
     /// Needs no proof: it only takes access away.
-    fn forget(&self) -> Result<Reply, Error> {
+    fn forget_addresses(&self) -> Result<Reply, CoreError> {
         let store = self.site.store()?;
-        let forgotten = update(&store, &self.account, |record| (record.forgetful(), !record.state.graces.is_empty()))?;
+        let forgotten =
+            update(&store, &self.account, |record| (record.without_graces(), !record.state.graces.is_empty()))?;
         if forgotten {
             self.logged("forgot-addresses", None);
         }
-        Ok(Reply::Forgotten { changed: forgotten })
+        Ok(Reply::Changed(forgotten))
     }
 
-    /// Spends a proof and says of which enrolment it was.
-    fn spend(&self, proof: &Confidential, now: UnixTime) -> Result<(EnrolmentId, Verdict), Error> {
+    /// Uses a proof up and says of which enrollment it was.
+    fn use_up(&self, proof: &Confidential, now: UnixTime) -> Result<(EnrollmentId, Verdict), CoreError> {
         let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
         let store = self.site.store()?;
         Ok(update(&store, &self.account, |record| {
             let (state, verdict) = decide(&limits, record, &attempt, now);
-            (state, (record.credentials.enrolment, verdict))
+            (state, (record.credentials.enrollment, verdict))
         })?)
     }
 
-    /// Spends a proof and, if it is good, changes the record, in one step: never one without the other.
+    /// Uses a proof up and, if it is good, changes the record, in one step: never one without the other.
     fn change_with_proof(
         &self,
         proof: &Confidential,
         now: UnixTime,
         accepted: impl Fn(&Record, State) -> Change,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Verdict, CoreError> {
         let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
         let store = self.site.store()?;
         Ok(change(&store, &self.account, |record| {
@@ -200,7 +208,7 @@ impl<'a> SelfService<'a> {
     }
 
     fn logged(&self, what: &str, why: Option<Refusal>) {
-        (self.log)(&Event::Change { user: self.account.name.as_str(), by: self.by, what, why });
+        (self.caller.log)(&Event::Change { user: self.account.name.as_str(), by: self.caller.uid, what, why });
     }
 }
 
@@ -211,14 +219,14 @@ impl Status {
         Self {
             user: credentials.user.as_str().to_owned(),
             enrolled: record.is_enrolled(),
-            requirement: credentials.requirement.name().to_owned(),
+            user_override: credentials.user_override.name().to_owned(),
             devices: credentials.devices.iter().map(DeviceStatus::of).collect(),
             recovery_codes_left: credentials.recovery_left(state).unwrap_or(0),
             failures: state.failures,
             lock: match state.lock {
                 Lock::Until(time) if now < time => time.to_string(),
-                Lock::Open | Lock::Until(_) => "open".to_owned(),
-                Lock::UntilUnlocked => "until-unlocked".to_owned(),
+                Lock::Until(_) => Lock::Open.word().to_owned(),
+                Lock::Open | Lock::UntilUnlocked => state.lock.word().to_owned(),
             },
             last_accepted: state.last_accepted.map(|time| time.to_string()),
         }
@@ -227,14 +235,14 @@ impl Status {
 
 impl DeviceStatus {
     fn of(device: &Device) -> Self {
-        let (r#type, period) = match device.kind {
-            Kind::Totp(period) => ("totp", Some(period.get())),
-            Kind::Hotp => ("hotp", None),
+        let period = match device.kind {
+            Kind::Totp(period) => Some(period.get()),
+            Kind::Hotp => None,
         };
         Self {
             id: device.id.0,
             name: device.name.as_str().to_owned(),
-            r#type: r#type.to_owned(),
+            r#type: device.kind.word().to_owned(),
             algorithm: device.algorithm.name().to_owned(),
             digits: device.digits.get(),
             period,

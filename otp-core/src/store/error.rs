@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::record::error::Damage;
+use crate::record::error::RecordError;
 
 /// The absence of an answer. Every one of them refuses a login.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ pub enum StoreError {
         what: String,
     },
     /// What is there is not a record of this user.
-    Damaged {
+    Record {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        damage: Damage,
+        error: RecordError,
     },
     /// Somebody holds the lock, or wins every race, for longer than a login may wait.
     Busy,
@@ -61,8 +61,8 @@ impl StoreError {
                 "look for the cause in the system log; recovery codes that were not shown: `otp-enroll recovery`"
             }
             Self::Untrusted { .. } => "mend its owner, group, mode or type: see FILES in pam_otp(8)",
-            Self::Damaged { .. } => {
-                "restore it from a backup, or `otp-enroll admin reset USER` to let the user enrol anew"
+            Self::Record { .. } => {
+                "restore it from a backup, or `otp-enroll admin reset USER` to let the user enroll anew"
             }
             Self::Busy => "try again; if it stays so, look for a stopped process that holds the file (fuser)",
         }
@@ -81,7 +81,7 @@ impl fmt::Display for StoreError {
                 )
             }
             Self::Untrusted { path, what } => write!(f, "{} {what}", path.display()),
-            Self::Damaged { path, damage } => write!(f, "{} {damage}", path.display()),
+            Self::Record { path, error } => write!(f, "{} {error}", path.display()),
             Self::Busy => f.write_str("the record is in use by other processes"),
         }
     }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn every_error_names_its_file() {
         let path = || PathBuf::from("/var/lib/pam_otp/alice.state");
-        let damaged = |damage| StoreError::Damaged { path: path(), damage };
+        let unreadable = |error| StoreError::Record { path: path(), error };
         for (error, text) in [
             (system(io::ErrorKind::PermissionDenied), "cannot open /var/lib/pam_otp/alice.toml: permission denied"),
             (
@@ -111,21 +111,24 @@ mod tests {
                 "/var/lib/pam_otp/alice.state is a symbolic link",
             ),
             (
-                damaged(Damage::Version(3)),
+                unreadable(RecordError::Version(3)),
                 "/var/lib/pam_otp/alice.state is of version 3, and this program reads version 1",
             ),
-            (damaged(Damage::Missing), "/var/lib/pam_otp/alice.state is missing, although the user is enrolled"),
             (
-                damaged(Damage::Malformed("line 4: odd".into())),
+                unreadable(RecordError::Missing),
+                "/var/lib/pam_otp/alice.state is missing, although the user is enrolled",
+            ),
+            (
+                unreadable(RecordError::Malformed("line 4: odd".into())),
                 "/var/lib/pam_otp/alice.state cannot be read: line 4: odd",
             ),
             (
-                damaged(Damage::SomebodyElse("\"bob\" with uid 1".into())),
+                unreadable(RecordError::OtherAccount("\"bob\" with uid 1".into())),
                 "/var/lib/pam_otp/alice.state belongs to \"bob\" with uid 1",
             ),
             (
-                damaged(Damage::Mismatch("the state belongs to another enrolment")),
-                "/var/lib/pam_otp/alice.state does not fit: the state belongs to another enrolment",
+                unreadable(RecordError::Mismatch("the state belongs to another enrollment")),
+                "/var/lib/pam_otp/alice.state does not fit: the state belongs to another enrollment",
             ),
             (StoreError::Busy, "the record is in use by other processes"),
         ] {
@@ -152,8 +155,8 @@ mod tests {
                 "mend its owner, group, mode or type: see FILES in pam_otp(8)",
             ),
             (
-                StoreError::Damaged { path: path(), damage: Damage::Missing },
-                "restore it from a backup, or `otp-enroll admin reset USER` to let the user enrol anew",
+                StoreError::Record { path: path(), error: RecordError::Missing },
+                "restore it from a backup, or `otp-enroll admin reset USER` to let the user enroll anew",
             ),
             (StoreError::Busy, "try again; if it stays so, look for a stopped process that holds the file (fuser)"),
         ] {

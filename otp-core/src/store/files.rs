@@ -1,11 +1,11 @@
 //! A directory of files: `<user>.toml` replaced by rename, `<user>.state` overwritten in place, one lock.
 //!
-//! The state file is the lock (flock) and holds two slots. A state belongs to the credentials whose enrolment id it
+//! The state file is the lock (flock) and holds two slots. A state belongs to the credentials whose enrollment id it
 //! names; among the readable slots that do, the highest sequence is the present one. Both kinds of change keep it:
 //!
 //! - a login overwrites the slot that is not the present one;
 //! - a change of credentials writes the new credentials beside the old, overwrites the slot that is not the present
-//!   one with a state of the new enrolment, and renames. Until the rename the old slot is the present one, and from
+//!   one with a state of the new enrollment, and renames. Until the rename the old slot is the present one, and from
 //!   then on the new one, without a moment between.
 
 mod create_state;
@@ -25,8 +25,8 @@ use nix::unistd::geteuid;
 
 use crate::record::Record;
 use crate::record::credentials::Credentials;
-use crate::record::error::Damage;
-use crate::record::id::EnrolmentId;
+use crate::record::error::RecordError;
+use crate::record::id::EnrollmentId;
 use crate::record::state::State;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
@@ -83,8 +83,8 @@ impl FileStore {
         };
         let mut existed = self.unlink(&names.credentials)?;
         if !gone {
-            // Where the state is gone, one that is there by now belongs to an enrolment that began after us. It goes last:
-            // without it there is no lock, and what lies beside may be the next enrolment's.
+            // Where the state is gone, one that is there by now belongs to an enrollment that began after us. It goes last:
+            // without it there is no lock, and what lies beside may be the next enrollment's.
             for name in names.beside() {
                 self.unlink(&name)?; // not asked about: the state is there anyhow
             }
@@ -128,7 +128,7 @@ impl FileStore {
                 if self.inode(&names.credentials)?.is_none() {
                     return Ok(None);
                 }
-                continue; // whoever enrols makes the state first: it may be there by now
+                continue; // whoever enrolls makes the state first: it may be there by now
             };
             let state = self.lock(state, &names.state)?;
             if self.trust(&state, &names.state, Some(account.uid))?.nlink() == 0 {
@@ -145,15 +145,15 @@ impl FileStore {
             let (record, spare, sequence) = self.joined(&names, credentials, &slots)?;
             return Ok(Some(Loaded { record, hold: Held { state, name: names.state, spare, sequence } }));
         }
-        Err(self.damaged(&names.state, Damage::Missing))
+        Err(self.unreadable(&names.state, RecordError::Missing))
     }
 
     /// Reads the state that belongs to `credentials`, without the lock.
     fn read_state(&self, account: &Account, names: &Names, credentials: Credentials) -> Result<Record, StoreError> {
-        let missing = || self.damaged(&names.state, Damage::Missing);
+        let missing = || self.unreadable(&names.state, RecordError::Missing);
         let (file, _) = self.open_trusted(&names.state, Some(account.uid))?.ok_or_else(missing)?;
         let mut slots = self.read_slots(&file, &names.state)?;
-        if slots.present(credentials.enrolment).is_none() {
+        if slots.present(credentials.enrollment).is_none() {
             // Perhaps it was read while it was written: once more, when nobody writes.
             let file = self.lock(file, &names.state)?;
             slots = self.read_slots(&file, &names.state)?;
@@ -168,10 +168,10 @@ impl FileStore {
         credentials: Credentials,
         slots: &Slots,
     ) -> Result<(Record, usize, u64), StoreError> {
-        let damaged = |damage| self.damaged(&names.state, damage);
-        let nothing = || damaged(Damage::Malformed("neither slot holds a state of this enrolment".into()));
-        let Present { spare, highest, slot } = slots.present(credentials.enrolment).ok_or_else(nothing)?;
-        Ok((Record::new(credentials, slot.state).map_err(damaged)?, spare, highest))
+        let unreadable = |error| self.unreadable(&names.state, error);
+        let nothing = || unreadable(RecordError::Malformed("neither slot holds a state of this enrollment".into()));
+        let Present { spare, highest, slot } = slots.present(credentials.enrollment).ok_or_else(nothing)?;
+        Ok((Record::new(credentials, slot.state).map_err(unreadable)?, spare, highest))
     }
 }
 
@@ -216,7 +216,7 @@ impl Store for FileStore {
         let names = Names::of(account);
         self.unlink(&names.credentials)?;
         self.sweep(&names);
-        // Without credentials a state is nobody's, and the next enrolment's to use. With it goes the lock, so it goes last.
+        // Without credentials a state is nobody's, and the next enrollment's to use. With it goes the lock, so it goes last.
         let _ = self.unlink(&names.state);
         self.settle(&names.state, Some(&held.state))?;
         Ok(Swap::Done)
@@ -233,7 +233,7 @@ impl Store for FileStore {
         {
             // Nothing rests on it: a rehearsal that fails costs only its likeness.
             let held = Held { state: file.into(), name: REHEARSAL.into(), spare: 1, sequence: 0 };
-            let _ = self.write_slot(&held, &State::new(EnrolmentId([0; 16])));
+            let _ = self.write_slot(&held, &State::new(EnrollmentId([0; 16])));
         }
     }
 }

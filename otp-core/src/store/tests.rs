@@ -52,10 +52,10 @@ fn of_two_logins_with_one_code_exactly_one_is_accepted() {
 
 #[test]
 fn of_two_logins_with_one_recovery_code_exactly_one_is_accepted() {
-    let spent = Verdict::Refused(Refusal::Spent);
+    let spent = Verdict::Refused(Refusal::RecoveryUsed);
     let store = enrolled();
     assert_eq!(overtaken(&store, &recovery(4), recovery(4)), (spent, accepted_by(Factor::Recovery, 9)));
-    assert_eq!(state(&store).spent, 1 << 4);
+    assert_eq!(state(&store).used, 1 << 4);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn two_recovery_codes_at_once_are_both_accepted_and_both_spent() {
     let store = enrolled();
     let both = (accepted_by(Factor::Recovery, 8), accepted_by(Factor::Recovery, 9));
     assert_eq!(overtaken(&store, &recovery(4), recovery(5)), both);
-    assert_eq!(state(&store).spent, 0b11_0000);
+    assert_eq!(state(&store).used, 0b11_0000);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_wrong_guess_of_somebody_else_does_not_make_the_right_code_fail() {
 fn a_wrong_guess_does_not_take_back_what_the_right_code_wrote() {
     let store = enrolled();
     assert_eq!(overtaken(&store, &wrong(), right()), (wrong_for_the(1), by_phone()));
-    assert_eq!(state(&store).marks[&DeviceId(1)], STEP + 1);
+    assert_eq!(state(&store).next[&DeviceId(1)], STEP + 1);
     assert_eq!(login(&store, &right()), REPLAYED);
 }
 
@@ -120,14 +120,14 @@ fn a_code_of_the_old_seed_is_wrong_once_the_new_one_is_in_force() {
         change(store, &alice(), |old| {
             let new = enrolled_anew(old.unwrap(), 2);
             let credentials = crate::record::credentials::Credentials { devices: vec![phone(3)], ..new.credentials };
-            let mut state = State::new(credentials.enrolment);
-            state.marks.insert(DeviceId(3), 0);
+            let mut state = State::new(credentials.enrollment);
+            state.next.insert(DeviceId(3), 0);
             (Change::Record(Box::new(Record { credentials, state })), ())
         })
         .unwrap();
     });
     assert_eq!(login(&store, &right()), wrong_for_the(1));
-    assert_eq!(state(&store).marks, [(DeviceId(3), 0)].into());
+    assert_eq!(state(&store).next, [(DeviceId(3), 0)].into());
 }
 
 #[test]
@@ -145,25 +145,25 @@ fn a_change_of_credentials_keeps_what_a_login_wrote_meanwhile() {
     let marks = change(&store, &alice(), |old| {
         let old = old.unwrap();
         let mut new = enrolled_anew(old, 2);
-        new.state.marks.clone_from(&old.state.marks);
-        (Change::Record(Box::new(new)), old.state.marks[&DeviceId(1)])
+        new.state.next.clone_from(&old.state.next);
+        (Change::Record(Box::new(new)), old.state.next[&DeviceId(1)])
     });
     assert_eq!(marks.unwrap(), STEP + 1);
     assert_eq!(login(&store, &right()), REPLAYED);
 }
 
 #[test]
-fn of_two_first_enrolments_the_second_sees_the_first() {
+fn of_two_first_enrollments_the_second_sees_the_first() {
     let store = MemoryStore::default();
-    let enrol = |store: &MemoryStore| {
+    let enroll = |store: &MemoryStore| {
         change(store, &alice(), |found| match found {
             Some(_) => (Change::Keep, false),
             None => (Change::Record(Box::new(record(vec![phone(1)]))), true),
         })
         .unwrap()
     };
-    store.before_next_write(move |store| assert!(enrol(store)));
-    assert!(!enrol(&store));
+    store.before_next_write(move |store| assert!(enroll(store)));
+    assert!(!enroll(&store));
     assert_eq!(store.writes(), 1);
 }
 
@@ -194,7 +194,7 @@ fn unlocking_does_not_bring_a_spent_code_back() {
         assert_eq!(login(store, &recovery(4)), accepted_by(Factor::Recovery, 9));
     });
     unlock(&store);
-    assert_eq!((login(&store, &right()), state(&store).spent), (REPLAYED, 1 << 4));
+    assert_eq!((login(&store, &right()), state(&store).used), (REPLAYED, 1 << 4));
 }
 
 /// Passes everything on, counts rehearsals, and answers swaps as told.

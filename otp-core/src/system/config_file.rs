@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 
 use crate::config::Config;
 use crate::config::error::ConfigError;
-use crate::error::Error;
+use crate::error::CoreError;
 use crate::store::files::open::FileStore;
 
 /// Larger than any configuration a person writes.
@@ -27,7 +27,7 @@ pub struct Site {
 impl Site {
     /// Reads the configuration. It must be root's and writable by nobody else; a missing file is an error like any
     /// other, since without it nobody knows what was required.
-    pub fn load(path: &Path) -> Result<Self, Error> {
+    pub fn load(path: &Path) -> Result<Self, CoreError> {
         let refuse = |what: String| ConfigError { path: path.to_owned(), line: None, what };
         let system = |error: io::Error| refuse(error.to_string());
         // A symbolic link is fine here: everything on the way belongs to root. A FIFO is not, and must not block.
@@ -48,7 +48,7 @@ impl Site {
     }
 
     /// Opens the records.
-    pub fn store(&self) -> Result<FileStore, Error> {
+    pub fn store(&self) -> Result<FileStore, CoreError> {
         Ok(FileStore::open(&self.config.state_directory)?)
     }
 

@@ -1,8 +1,8 @@
 //! Random bytes for seeds, salts, ids and recovery codes.
 
-use crate::error::Error;
+use crate::error::CoreError;
 
 /// Random bytes from the kernel.
-pub fn entropy(buffer: &mut [u8]) -> Result<(), Error> {
-    getrandom::fill(buffer).map_err(|_| Error::Entropy)
+pub fn entropy(buffer: &mut [u8]) -> Result<(), CoreError> {
+    getrandom::fill(buffer).map_err(|_| CoreError::Entropy)
 }

@@ -14,8 +14,8 @@ use crate::codes::recovery::{RecoveryCode, RecoverySet};
 use crate::config::Config;
 use crate::decision::verify::{Accepted, Factor, Limits, LockFor, Refusal, Verdict};
 use crate::record::Record;
-use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Requirement};
-use crate::record::id::{DeviceId, EnrolmentId};
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
+use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::State;
 use crate::system::config_file::Site;
 use crate::value::secret::Secret;
@@ -139,23 +139,23 @@ pub(crate) fn ten_codes() -> RecoverySet {
 /// Alice's record: these devices, ten recovery codes, and nothing happened yet.
 pub(crate) fn record(devices: Vec<Device>) -> Record {
     let Account { name: user, uid, .. } = alice();
-    let enrolment = EnrolmentId([1; 16]);
-    let mut state = State::new(enrolment);
-    state.marks = devices.iter().map(|device| (device.id, 0)).collect();
-    let (requirement, recovery) = (Requirement::Policy, Some(ten_codes()));
-    Record::new(Credentials { user, uid, enrolment, requirement, devices, recovery }, state).unwrap()
+    let enrollment = EnrollmentId([1; 16]);
+    let mut state = State::new(enrollment);
+    state.next = devices.iter().map(|device| (device.id, 0)).collect();
+    let (user_override, recovery) = (Override::None, Some(ten_codes()));
+    Record::new(Credentials { user, uid, enrollment, user_override, devices, recovery }, state).unwrap()
 }
 
-/// The same record as of another enrolment, in which nothing happened yet.
+/// The same record as of another enrollment, in which nothing happened yet.
 pub(crate) fn enrolled_anew(record: &Record, number: u8) -> Record {
-    let enrolment = EnrolmentId([number; 16]);
-    let Credentials { user, uid, requirement, devices, recovery, .. } = &record.credentials;
+    let enrollment = EnrollmentId([number; 16]);
+    let Credentials { user, uid, user_override, devices, recovery, .. } = &record.credentials;
     let devices: Vec<_> = devices.iter().map(Device::duplicate).collect();
-    let mut state = State::new(enrolment);
-    state.marks = devices.iter().map(|device| (device.id, 0)).collect();
+    let mut state = State::new(enrollment);
+    state.next = devices.iter().map(|device| (device.id, 0)).collect();
     let (user, recovery) = (user.clone(), recovery.clone());
     Record {
-        credentials: Credentials { user, uid: *uid, enrolment, requirement: *requirement, devices, recovery },
+        credentials: Credentials { user, uid: *uid, enrollment, user_override: *user_override, devices, recovery },
         state,
     }
 }

@@ -18,7 +18,7 @@ pub enum NotASecret {
 }
 
 impl Secret {
-    /// Takes over the bytes of a seed. RFC 4226 §4 asks for 128 bits; 80 are accepted for enrolments made elsewhere.
+    /// Takes over the bytes of a seed. RFC 4226 §4 asks for 128 bits; 80 are accepted for enrollments made elsewhere.
     pub fn new(bytes: Zeroizing<Vec<u8>>) -> Result<Self, NotASecret> {
         if (10..=64).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(NotASecret::Length) }
     }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use nix::unistd::{Group, User};
-use otp_core::error::Error;
+use otp_core::error::CoreError;
 use otp_core::value::user::Account;
 
 use crate::error::CliError;
@@ -95,7 +95,7 @@ pub(super) fn all(output: &Output) -> Result<Vec<Account>, CliError> {
 /// The members of a group: by its own list, which contains users of a domain too, and by the groups of each user.
 pub(super) fn of_group(name: &str, output: &Output) -> Result<Vec<Account>, CliError> {
     let group =
-        Group::from_name(name).map_err(|errno| Error::Names { subject: format!("the group {name:?}"), errno })?;
+        Group::from_name(name).map_err(|errno| CoreError::Names { subject: format!("the group {name:?}"), errno })?;
     let group = group.ok_or_else(|| CliError::NoSuchGroup(name.to_owned()))?;
     let mut members: Vec<Account> = Vec::new();
     for account in all(output)? {
@@ -111,7 +111,7 @@ pub(super) fn of_group(name: &str, output: &Output) -> Result<Vec<Account>, CliE
 }
 
 /// The account of a name, if a login with it is possible: root or a person, and not with the shell nologin or false.
-pub(super) fn person(name: &str) -> Result<Option<Account>, Error> {
+pub(super) fn person(name: &str) -> Result<Option<Account>, CoreError> {
     account_if(name, |user: &User| {
         let shell = user.shell.file_name().unwrap_or_default();
         is_person(user.uid.as_raw()) && shell != "nologin" && shell != "false"

@@ -12,7 +12,7 @@ mod stack;
 use std::path::Path;
 use std::process::Command;
 
-use otp_core::error::Error;
+use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -152,7 +152,7 @@ fn refused(
     for name in names {
         progress.step();
         let Some(account) = accounts::person(&name)? else { continue };
-        let record = match store.read(&account).map_err(Error::from) {
+        let record = match store.read(&account).map_err(CoreError::from) {
             Ok(record) => record,
             Err(error) => {
                 unusable.push(format!("{name}: {error}"));

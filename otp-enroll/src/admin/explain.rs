@@ -1,9 +1,10 @@
 //! Which rule decides about a login, and its result, by the functions that the module uses.
 
+use otp_core::decision::demand::Demand;
 use otp_core::decision::policy::{Ruling, Source};
-use otp_core::error::Error;
+use otp_core::error::CoreError;
 use otp_core::record::Record;
-use otp_core::service::authority::{self, Demand};
+use otp_core::service::local_authority;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -44,22 +45,22 @@ pub(super) fn foresee(
     record: Option<&Record>,
     place: &LoginContext,
     now: UnixTime,
-) -> Result<Foreseen, Error> {
-    let (ruling, demand) = authority::foresee(site, account, record, place, now)?;
+) -> Result<Foreseen, CoreError> {
+    let (ruling, demand) = local_authority::foresee(site, account, record, place, now)?;
     let has_device = record.is_some_and(Record::is_enrolled);
     let outcome = match demand {
         Demand::Nothing(_) => Outcome::NotAsked,
-        Demand::Remembered => Outcome::Grace,
-        Demand::SetUp(_) => Outcome::Enroll,
-        Demand::Code if has_device => Outcome::Asked,
-        Demand::Code => Outcome::Refused,
+        Demand::Grace => Outcome::Grace,
+        Demand::Enroll(_) => Outcome::Enroll,
+        Demand::Code { .. } if has_device => Outcome::Asked,
+        Demand::Code { .. } => Outcome::Refused,
     };
     Ok(Foreseen { ruling, has_device, outcome })
 }
 
 /// Names the rule that makes the decision impossible, if it is one.
-pub(super) fn at_fault(site: &Site, error: Error) -> CliError {
-    let Error::UnknownGroup(group) = &error else { return error.into() };
+pub(super) fn at_fault(site: &Site, error: CoreError) -> CliError {
+    let CoreError::UnknownGroup(group) = &error else { return error.into() };
     match site.config.policy.rules.iter().find(|rule| rule.group.as_ref() == Some(group)) {
         Some(rule) => CliError::Reported {
             error: format!("{}:{}: {error}: its logins are refused", site.path.display(), rule.line),
@@ -93,12 +94,12 @@ pub(super) fn explain(
     place: &LoginContext,
     output: &Output,
 ) -> Result<(), CliError> {
-    let record = store.read(account).map_err(Error::from)?;
+    let record = store.read(account).map_err(CoreError::from)?;
     let foreseen = foresee(site, account, record.as_ref(), place, UnixTime::now());
     let Foreseen { ruling, has_device, outcome } = foreseen.map_err(|error| at_fault(site, error))?;
     let rule = match ruling.source {
         Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.policy.rules.get(place)),
-        Source::Personal | Source::Nullok | Source::Default => None,
+        Source::Override | Source::Nullok | Source::Default => None,
     };
     let explained = Explained {
         user: account.name.as_str(),
@@ -126,7 +127,7 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
     let from = explained.rhost.map_or_else(String::new, |rhost| format!(" from {rhost}"));
     let on = explained.tty.map_or_else(String::new, |tty| format!(" on {tty}"));
     let decided = match (source, explained.line) {
-        (Source::Personal, _) => "the override of this user (otp-enroll admin require, exempt)".to_owned(),
+        (Source::Override, _) => "the override of this user (otp-enroll admin require, exempt)".to_owned(),
         (Source::Nullok, _) => "nullok in the PAM file".to_owned(),
         (Source::Rule(number), Some(line)) => format!("rule {number}, {file}:{line}"),
         (Source::Rule(number), None) => format!("rule {number}, {file}"),

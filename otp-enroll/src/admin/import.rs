@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::unistd::getuid;
 use otp_core::audit::Event;
 use otp_core::decision::import::{Import, Outcome};
-use otp_core::error::Error;
-use otp_core::service::enrollment::new_enrolment;
+use otp_core::error::CoreError;
+use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
 use otp_core::store::files::open::FileStore;
 use otp_core::value::time::UnixTime;
@@ -42,7 +42,7 @@ pub(super) struct Asked<'a> {
 enum Answer {
     Done(Outcome),
     NoSuchUser,
-    Failed(Error),
+    Failed(CoreError),
 }
 
 #[derive(Serialize)]
@@ -105,10 +105,10 @@ fn enroll(users: &impl ImportSource, asked: &Asked<'_>, store: &FileStore, outpu
 }
 
 /// Enrolls one user, whole or not at all.
-fn one(users: &impl ImportSource, place: usize, asked: &Asked<'_>, store: &FileStore) -> Result<Answer, Error> {
+fn one(users: &impl ImportSource, place: usize, asked: &Asked<'_>, store: &FileStore) -> Result<Answer, CoreError> {
     let Some(account) = account(users.name(place))? else { return Ok(Answer::NoSuchUser) };
     let import = Import::new(users.devices(place), asked.replace, UnixTime::now());
-    let enrollment = new_enrolment(random::entropy)?;
+    let enrollment = new_enrollment(random::entropy)?;
     if asked.dry_run {
         let record = store.read(&account)?;
         return Ok(Answer::Done(import.into_record(&account, record.as_ref(), enrollment).1));

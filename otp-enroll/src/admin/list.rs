@@ -1,6 +1,6 @@
 //! Users with and without a second factor.
 
-use otp_core::error::Error;
+use otp_core::error::CoreError;
 use otp_core::protocol::request::Status;
 use otp_core::record::Record;
 use otp_core::store::files::open::FileStore;
@@ -66,19 +66,19 @@ fn line(status: &Status, width: usize) -> String {
         "until-unlocked" => "until unlocked".into(),
         time => format!("until {}", commands::moment(time)),
     };
-    let (user, left, requirement) = (&status.user, status.recovery_codes_left, &status.requirement);
-    format!("{user:<width$}  {factor:<9}  {left:>8}  {requirement:<8}  {lock}")
+    let (user, left, user_override) = (&status.user, status.recovery_codes_left, &status.user_override);
+    format!("{user:<width$}  {factor:<9}  {left:>8}  {user_override:<8}  {lock}")
 }
 
 /// The stems of all records, in order.
 pub(super) fn stems(store: &FileStore, output: &Output) -> Result<Vec<String>, CliError> {
     let mut progress = Progress::counting("looking for records", output);
-    Ok(store.stems(|| progress.step()).map_err(Error::from)?)
+    Ok(store.stems(|| progress.step()).map_err(CoreError::from)?)
 }
 
 /// A record and its account.
-pub(super) fn read_of(store: &FileStore, stem: &str) -> Result<(Account, Option<Record>), Error> {
-    store.read_of(stem, |user| account(user.as_str())?.ok_or_else(|| Error::NoAccount(user.to_string())))
+pub(super) fn read_of(store: &FileStore, stem: &str) -> Result<(Account, Option<Record>), CoreError> {
+    store.read_of(stem, |user| account(user.as_str())?.ok_or_else(|| CoreError::NoAccount(user.to_string())))
 }
 
 fn widest(names: &[String]) -> usize {
@@ -128,10 +128,18 @@ pub(super) fn without_device(
                     let text = outcome_text(outcome, enforced);
                     listing.result(&mut progress, &without, || format!("{user:<width$}  {text}"))?;
                 }
-                Err(error @ (Error::Config(_) | Error::UnknownGroup(_) | Error::Names { .. } | Error::Entropy)) => {
+                Err(
+                    error @ (CoreError::Config(_)
+                    | CoreError::UnknownGroup(_)
+                    | CoreError::Names { .. }
+                    | CoreError::Entropy
+                    | CoreError::Helper(_)
+                    | CoreError::Privileges
+                    | CoreError::NoEnrollmentHere),
+                ) => {
                     return Err(explain::at_fault(site, error));
                 }
-                Err(error @ (Error::Store(_) | Error::NoAccount(_))) => {
+                Err(error @ (CoreError::Store(_) | CoreError::NoAccount(_))) => {
                     faults = faults.saturating_add(1);
                     let unusable = Unusable { file: user, error: error.to_string(), hint: error.hint() };
                     listing.result(&mut progress, &unusable, || format!("{user:<width$}  unusable: {error}"))?;
@@ -150,7 +158,7 @@ fn outcome(
     account: &Account,
     place: &LoginContext,
     now: UnixTime,
-) -> Result<Option<Outcome>, Error> {
+) -> Result<Option<Outcome>, CoreError> {
     let record = store.read(account)?;
     if record.as_ref().is_some_and(Record::is_enrolled) {
         return Ok(None);

@@ -1,6 +1,6 @@
 //! The results of a rollout (`enforce = false`): users who would have been refused, and why.
 
-use otp_core::error::Error;
+use otp_core::error::CoreError;
 use otp_core::record::Record;
 use otp_core::record::state::Unenforced;
 use otp_core::store::files::open::FileStore;
@@ -59,13 +59,13 @@ pub(super) fn report(site: &Site, store: &FileStore, service: &str, output: &Out
     list::without_device(site, store, service, names, &with_device, output)
 }
 
-fn told(store: &FileStore, stem: &str) -> Result<Told, Error> {
+fn told(store: &FileStore, stem: &str) -> Result<Told, CoreError> {
     match list::read_of(store, stem) {
         Ok((account, Some(Record { credentials, state }))) => Ok(Told {
             has_device: credentials.has_device() && account.name.file_stem() == stem,
             unenforced: state.unenforced.map(|unenforced| (account, unenforced)),
         }),
-        Err(error @ Error::Names { .. }) => Err(error),
+        Err(error @ CoreError::Names { .. }) => Err(error),
         // A record that cannot be used is listed below, and by `admin list`.
         Ok((_, None)) | Err(_) => Ok(Told::default()),
     }

@@ -1,16 +1,21 @@
+use otp_core::config::paths;
 use otp_core::value::time::UnixTime;
 
 use super::*;
-use otp_core::config::paths;
 
 const NOT_ALLOWED: &str = "permission denied";
 const CHANGED: &str = "this second factor was changed by another command in the meantime";
+
+/// What a failing pipe to the helper becomes.
+fn helper(error: io::Error) -> CliError {
+    CoreError::from(error).into()
+}
 
 fn not_allowed() -> io::Error {
     io::ErrorKind::PermissionDenied.into()
 }
 
-/// A error, what it says, what to do next, and the exit code.
+/// An error, what it says, what to do next, and the exit code.
 type Told = (CliError, &'static str, Option<&'static str>, u8);
 
 #[track_caller]
@@ -56,8 +61,8 @@ fn a_refusal_is_told_with_its_reason() {
                 unchanged,
                 1,
             ),
-            (Refusal::Spent, "that recovery code was used already", another, 1),
-            (Refusal::UnknownRecovery, "that is not one of your recovery codes", another, 1),
+            (Refusal::RecoveryUsed, "that recovery code was used already", another, 1),
+            (Refusal::RecoveryUnknown, "that is not one of your recovery codes", another, 1),
             (
                 Refusal::Locked(Lock::Until(UnixTime(1_763_750_020))),
                 "too many wrong codes: only a recovery code is accepted until 2025-11-21T18:33:40Z",
@@ -116,7 +121,7 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
 #[test]
 fn a_code_of_the_old_device_that_led_to_nothing_is_reported_as_used_up() {
     let used_up = Some("the old second factor still works; the code you gave for it is used up");
-    let ended = || CliError::helper(io::ErrorKind::BrokenPipe.into());
+    let ended = || helper(io::ErrorKind::BrokenPipe.into());
     let not_confirmed = || CliError::Declined(Declined::NotConfirmed { clock_off: None });
     assert_told([
         (
@@ -146,16 +151,16 @@ fn what_could_not_be_done_is_told_with_the_reason() {
     assert_told([
         (CliError::Usage("say so".into()), "say so", Some("see: otp-enroll --help"), 2),
         (CliError::NotRoot("do this"), "only root may do this", Some("become root, for example with sudo"), 4),
-        (CliError::Core(Error::Entropy), "the system gives no random bytes", Some(Error::Entropy.hint()), 4),
+        (CliError::Core(CoreError::Entropy), "the system gives no random bytes", Some(CoreError::Entropy.hint()), 4),
         (CliError::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
         (
-            CliError::helper(not_allowed()),
+            helper(not_allowed()),
             "the helper HELPER cannot be asked: WHY",
             Some("the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)"),
             4,
         ),
         (
-            CliError::helper(io::ErrorKind::BrokenPipe.into()),
+            helper(io::ErrorKind::BrokenPipe.into()),
             "the helper has ended: it waits 15 minutes for each answer",
             Some("nothing was changed; start again"),
             4,
@@ -244,9 +249,7 @@ fn unknown_users_and_counts_are_reported() {
 fn only_a_reader_who_has_seen_enough_needs_no_word() {
     let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
     assert!(CliError::Output(broken()).is_silent());
-    for said in
-        [CliError::Output(not_allowed()), CliError::Output(broken()).although_done(), CliError::helper(broken())]
-    {
+    for said in [CliError::Output(not_allowed()), CliError::Output(broken()).although_done(), helper(broken())] {
         assert!(!said.is_silent(), "{said}");
     }
 }

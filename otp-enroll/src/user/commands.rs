@@ -4,10 +4,11 @@ use std::path::Path;
 
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
+use otp_core::record::credentials::Override;
 use serde::Serialize;
 
 use crate::cli::Enrollment;
-use crate::client::{Desk, unexpected};
+use crate::client::{Client, unexpected};
 use crate::error::CliError;
 use crate::private_file;
 use crate::ui::output::Output;
@@ -24,22 +25,22 @@ pub(crate) struct Changed<'a> {
 }
 
 /// Enrolls a user without a device; shows the status of a user with one.
-pub(crate) fn enroll(desk: &mut Desk<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
+pub(crate) fn enroll(client: &mut Client<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     enrollment.picture().map_err(CliError::Usage)?;
-    let status = desk.status()?;
+    let status = client.status()?;
     if status.enrolled {
         show(&status, output)?;
         return output.advise("\nIt is set up already. For a new phone: otp-enroll reset");
     }
     prepare(enrollment, output)?;
-    begin_and_confirm(desk, enrollment, None, output)
+    begin_and_confirm(client, enrollment, None, output)
 }
 
 /// Replaces the device.
-pub(crate) fn reset(desk: &mut Desk<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
+pub(crate) fn reset(client: &mut Client<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     prepare(enrollment, output)?;
-    let proof = if desk.status()?.enrolled { Some(output.ask_code(PROOF)?) } else { None };
-    begin_and_confirm(desk, enrollment, proof, output)
+    let proof = if client.status()?.enrolled { Some(output.ask_code(PROOF)?) } else { None };
+    begin_and_confirm(client, enrollment, proof, output)
 }
 
 /// Finds out what will fail before a code is used up.
@@ -53,7 +54,7 @@ fn prepare(enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
 }
 
 fn begin_and_confirm(
-    desk: &mut Desk<'_>,
+    client: &mut Client<'_>,
     enrollment: &Enrollment,
     proof: Option<Confidential>,
     output: &Output,
@@ -61,22 +62,22 @@ fn begin_and_confirm(
     let picture = enrollment.picture().map_err(CliError::Usage)?;
     let terminal = output.terminal()?;
     let proved = proof.is_some();
-    let Reply::Offer(offer) = desk.ask(Request::Enrol { proof })? else { return Err(unexpected()) };
+    let Reply::Offer(offer) = client.ask(Request::Enroll { proof })? else { return Err(unexpected()) };
     if let Some((kind, path)) = &picture {
         interactive::draw(*kind, path, &offer)?;
     }
     let save = enrollment.save_recovery.as_deref();
     let enrolled = if output.json || !terminal.interactive {
-        scripted::enroll(desk, &offer, save, output, &terminal)
+        scripted::enroll(client, &offer, save, output, &terminal)
     } else {
         let if_interrupted = if proved { interactive::OLD_STAYS } else { interactive::NOTHING_CHANGED };
-        interactive::enroll(desk, &offer, if_interrupted, save, output)
+        interactive::enroll(client, &offer, if_interrupted, save, output)
     };
     enrolled.map_err(|error| if proved { error.although_proved() } else { error })
 }
 
-pub(crate) fn status(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
-    show(&desk.status()?, output)
+pub(crate) fn status(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
+    show(&client.status()?, output)
 }
 
 pub(crate) fn show(status: &Status, output: &Output) -> Result<(), CliError> {
@@ -99,16 +100,16 @@ pub(crate) fn show(status: &Status, output: &Output) -> Result<(), CliError> {
             "until-unlocked" => lines.push("Locked           until an administrator unlocks".to_owned()),
             time => lines.push(format!("Locked           until {}", moment(time))),
         }
-        if status.requirement != "policy" {
-            lines.push(format!("Override         {} (set for this user)", status.requirement));
+        if status.user_override != Override::None.name() {
+            lines.push(format!("Override         {} (set for this user)", status.user_override));
         }
         lines.join("\n")
     })
 }
 
 /// The devices, one per line.
-pub(crate) fn list(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
-    let status = desk.status()?;
+pub(crate) fn list(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
+    let status = client.status()?;
     if status.devices.is_empty() {
         output.advise("No second factor is set up. Set one up with: otp-enroll")?;
     }
@@ -135,12 +136,12 @@ fn day(time: &str) -> &str {
 }
 
 /// Removes the second factor.
-pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, output: &Output) -> Result<(), CliError> {
-    let status = desk.status()?;
+pub(crate) fn disable(client: &mut Client<'_>, yes: bool, output: &Output) -> Result<(), CliError> {
+    let status = client.status()?;
     if !status.enrolled {
         return output.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
     }
-    if status.requirement == "required" {
+    if status.user_override == Override::Required.name() {
         return Err(CliError::Declined(Declined::Required)); // do not ask for a code in vain
     }
     if !yes {
@@ -150,17 +151,17 @@ pub(crate) fn disable(desk: &mut Desk<'_>, yes: bool, output: &Output) -> Result
         ))?;
     }
     let proof = output.ask_code(PROOF)?;
-    let Reply::Disabled = desk.ask(Request::Disable { proof })? else { return Err(unexpected()) };
+    client.change(Request::Disable { proof })?;
     output.done(&Changed { user: &status.user, changed: true }, "The second factor is removed.")
 }
 
 /// New recovery codes.
-pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, output: &Output) -> Result<(), CliError> {
-    let status = enrolled(desk)?;
+pub(crate) fn recovery(client: &mut Client<'_>, save: Option<&Path>, output: &Output) -> Result<(), CliError> {
+    let status = enrolled(client)?;
     let terminal = output.terminal()?;
     scripted::somewhere_for_codes(save, terminal.interactive)?;
     let proof = output.ask_code(PROOF)?;
-    let Reply::RecoveryCodes(codes) = desk.ask(Request::Recovery { proof })? else { return Err(unexpected()) };
+    let Reply::RecoveryCodes(codes) = client.ask(Request::Recovery { proof })? else { return Err(unexpected()) };
     if output.json || !terminal.interactive {
         scripted::recovery_codes(&codes, &status.user, save, output)
     } else {
@@ -169,31 +170,31 @@ pub(crate) fn recovery(desk: &mut Desk<'_>, save: Option<&Path>, output: &Output
 }
 
 /// The status of a user with a device; an error for one without.
-fn enrolled(desk: &mut Desk<'_>) -> Result<Status, CliError> {
-    let status = desk.status()?;
+fn enrolled(client: &mut Client<'_>) -> Result<Status, CliError> {
+    let status = client.status()?;
     if status.enrolled { Ok(status) } else { Err(CliError::Refused(Refusal::NotEnrolled)) }
 }
 
 /// Forgets remembered addresses (grace).
-pub(crate) fn forget_addresses(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
-    let status = desk.status()?;
-    let Reply::Forgotten { changed } = desk.ask(Request::Forget {})? else { return Err(unexpected()) };
+pub(crate) fn forget_addresses(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
+    let status = client.status()?;
+    let changed = client.change(Request::ForgetAddresses {})?;
     let text = if changed { "You will be asked for a code at every next login." } else { "No address was remembered." };
     output.done(&Changed { user: &status.user, changed }, text)
 }
 
 /// Checks a code, and uses it up.
-pub(crate) fn test(desk: &mut Desk<'_>, output: &Output) -> Result<(), CliError> {
+pub(crate) fn test(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
     #[derive(Serialize)]
     struct Right<'a> {
         user: &'a str,
         right: bool,
         recovery_codes_left: u8,
     }
-    let status = enrolled(desk)?;
+    let status = enrolled(client)?;
     let proof = output.ask_code("Code to try: ")?;
-    desk.ask(Request::Test { proof })?;
-    let left = desk.status()?.recovery_codes_left;
+    client.ask(Request::Test { proof })?;
+    let left = client.status()?.recovery_codes_left;
     let answer = Right { user: &status.user, right: true, recovery_codes_left: left };
     output.done(&answer, "That code is correct. It is used up now: log in with the next one.")
 }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::iter;
 use std::path::{Path, PathBuf};
 
-use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
+use otp_core::protocol::request::{Confidential, Declined, Offer};
 use otp_core::qr::Qr;
 use otp_core::system::config_file::host_name;
 
 use crate::cli::PictureKind;
-use crate::client::{Desk, unexpected};
+use crate::client::Client;
 use crate::error::{AskError, CliError, declined_text};
 use crate::private_file;
 use crate::ui::alternate_screen::AlternateScreen;
@@ -38,7 +38,7 @@ pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), 
 
 /// Guides a user from the offer to a second factor that works.
 pub(crate) fn enroll(
-    desk: &mut Desk<'_>,
+    client: &mut Client<'_>,
     offer: &Offer,
     if_interrupted: &str,
     save: Option<&Path>,
@@ -66,9 +66,8 @@ pub(crate) fn enroll(
             continue;
         }
         let code = Confidential::new(line.expose());
-        match screen.settle(CODES_UNSEEN, || desk.ask(Request::Confirm { code })) {
-            Ok(Reply::RecoveryCodes(codes)) => break codes,
-            Ok(_) => return Err(unexpected()),
+        match screen.settle(CODES_UNSEEN, || client.confirm(code)) {
+            Ok(codes) => break codes,
             Err(CliError::Declined(declined @ Declined::NotConfirmed { .. })) => note = declined_text(declined),
             Err(error) => return Err(error),
         }

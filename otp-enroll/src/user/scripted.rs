@@ -6,10 +6,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
+use otp_core::protocol::request::{Confidential, Declined, Offer};
 use serde::Serialize;
 
-use crate::client::{Desk, unexpected};
+use crate::client::Client;
 use crate::error::{AskError, CliError};
 use crate::private_file;
 use crate::ui::output::Output;
@@ -27,7 +27,7 @@ struct Active<'a> {
 
 /// Writes the offer, then reads codes, a line each, until one is right or the input ends. Nothing is active before.
 pub(crate) fn enroll(
-    desk: &mut Desk<'_>,
+    client: &mut Client<'_>,
     offer: &Offer,
     save: Option<&Path>,
     output: &Output,
@@ -45,9 +45,8 @@ pub(crate) fn enroll(
             Err(AskError::Closed) => return Err(last),
             Err(error) => return Err(error.into()),
         };
-        match desk.ask(Request::Confirm { code }) {
-            Ok(Reply::RecoveryCodes(codes)) => return recovery_codes(&codes, &offer.user, save, output),
-            Ok(_) => return Err(unexpected()),
+        match client.confirm(code) {
+            Ok(codes) => return recovery_codes(&codes, &offer.user, save, output),
             Err(error @ CliError::Declined(Declined::NotConfirmed { .. })) => last = error,
             Err(error) => return Err(error),
         }

@@ -3,7 +3,7 @@ use crate::codes::hotp_totp::Period;
 use crate::decision::verify::{Limits, Refusal, Verdict, decide};
 use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, token};
 
-const NEW: EnrolmentId = EnrolmentId([8; 16]);
+const NEW: EnrollmentId = EnrollmentId([8; 16]);
 
 /// The device with this id in [`phone`] or [`token`], as a file tells of it.
 fn told(device: &Device, next: u64) -> Imported {
@@ -27,7 +27,7 @@ fn replacing(devices: Vec<Imported>) -> Import {
 fn made(import: &Import, before: Option<&Record>, expected: Outcome) -> Record {
     let (Change::Record(made), outcome) = import.into_record(&alice(), before, NEW) else { panic!("no record") };
     assert_eq!(outcome, expected);
-    assert_eq!((made.credentials.enrolment, made.state.enrolment), (NEW, NEW));
+    assert_eq!((made.credentials.enrollment, made.state.enrollment), (NEW, NEW));
     Record::new(made.credentials, made.state).unwrap()
 }
 
@@ -55,8 +55,8 @@ fn each_device_keeps_what_it_was_enrolled_with() {
     let sha = Device { algorithm: Algorithm::Sha256, ..token(3) };
     let devices = [phone(1), odd, sha];
     let made = made(&import(devices.iter().map(|device| told(device, 5)).collect()), None, Outcome::Imported);
-    let Credentials { user, uid, requirement, devices: imported, recovery, .. } = made.credentials;
-    assert_eq!((user, uid, requirement, recovery), (alice().name, alice().uid, Requirement::Policy, None));
+    let Credentials { user, uid, user_override, devices: imported, recovery, .. } = made.credentials;
+    assert_eq!((user, uid, user_override, recovery), (alice().name, alice().uid, Override::None, None));
     let names: Vec<_> = imported.iter().map(|device| device.name.as_str()).collect();
     assert_eq!(names, ["imported", "imported 2", "imported 3"]);
     for (number, (before, after)) in devices.iter().zip(&imported).enumerate() {
@@ -64,7 +64,7 @@ fn each_device_keeps_what_it_was_enrolled_with() {
         assert_eq!((usize::from(after.id.0), after.created), (number + 1, NOW));
     }
     let as_enrolled = State::new(NEW);
-    assert_eq!(made.state, State { marks: made.state.marks.clone(), ..as_enrolled });
+    assert_eq!(made.state, State { next: made.state.next.clone(), ..as_enrolled });
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn a_last_code_ahead_of_the_clock_is_spent_too() {
 #[test]
 fn a_requirement_stays_and_a_record_without_a_device_is_no_obstacle() {
     let mut before = record(vec![]);
-    before.credentials.requirement = Requirement::Required;
+    before.credentials.user_override = Override::Required;
     let made = made(&import(vec![told(&phone(1), 0)]), Some(&before), Outcome::Imported);
-    assert_eq!(made.credentials.requirement, Requirement::Required);
+    assert_eq!(made.credentials.user_override, Override::Required);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn what_was_imported_stays_as_it_is_also_where_others_would_be_replaced() {
         assert_eq!(outcome, Outcome::Already);
     }
     // Here it has gone further than the file.
-    before.state.marks.values_mut().for_each(|mark| *mark += 1000);
+    before.state.next.values_mut().for_each(|mark| *mark += 1000);
     assert_eq!(import(true).into_record(&alice(), Some(&before), NEW).1, Outcome::Already);
 }
 
@@ -145,20 +145,20 @@ fn codes_that_the_other_module_has_accepted_since_are_spent_by_importing_again()
     let (Change::State(state), Outcome::CaughtUp) = again.into_record(&alice(), Some(&before), NEW) else {
         panic!("not caught up")
     };
-    assert_eq!(state.marks, [(DeviceId(1), 9), (DeviceId(2), STEP + 4)].into());
-    assert_eq!(state, State { marks: state.marks.clone(), ..before.state });
+    assert_eq!(state.next, [(DeviceId(1), 9), (DeviceId(2), STEP + 4)].into());
+    assert_eq!(state, State { next: state.next.clone(), ..before.state });
 }
 
 #[test]
 fn replacing_forgets_what_there_was_but_no_code_that_was_used() {
     let mut before = record(vec![phone(1), token(2)]);
-    before.credentials.requirement = Requirement::Optional;
-    before.state.marks = [(DeviceId(1), STEP + 2), (DeviceId(2), 50)].into();
+    before.credentials.user_override = Override::Exempt;
+    before.state.next = [(DeviceId(1), STEP + 2), (DeviceId(2), 50)].into();
     before.state.failures = 3;
     let made = made(&replacing(vec![told(&token(2), 7), told(&phone(3), 0)]), Some(&before), Outcome::Replaced);
-    assert_eq!(made.state.marks, [(DeviceId(1), 50), (DeviceId(2), STEP + 1)].into());
+    assert_eq!(made.state.next, [(DeviceId(1), 50), (DeviceId(2), STEP + 1)].into());
     assert_eq!((made.credentials.recovery, made.state.failures), (None, 0));
-    assert_eq!(made.credentials.requirement, Requirement::Optional);
+    assert_eq!(made.credentials.user_override, Override::Exempt);
 }
 
 #[test]

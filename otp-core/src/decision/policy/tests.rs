@@ -25,7 +25,7 @@ fn ssh() -> LoginContext {
 /// What is asked of alice, who is in the group wheel and in no other.
 fn asked(policy: &Policy, place: &LoginContext) -> (SecondFactor, Source) {
     let member = |group: &str| Ok::<_, ()>(group == "wheel");
-    let ruling = policy.ruling("alice", Requirement::Policy, place, NOW, member).unwrap();
+    let ruling = policy.ruling("alice", Override::None, place, NOW, member).unwrap();
     (ruling.second_factor, ruling.source)
 }
 
@@ -243,7 +243,7 @@ fn groups_are_looked_up_only_where_everything_else_holds() {
         looked_up.borrow_mut().push(group.to_owned());
         Ok::<_, ()>(group == "three")
     };
-    let ruling = policy.ruling("alice", Requirement::Policy, &ssh(), NOW, member).unwrap();
+    let ruling = policy.ruling("alice", Override::None, &ssh(), NOW, member).unwrap();
     assert_eq!(ruling.source, Source::Rule(3));
     assert_eq!(*looked_up.borrow(), ["two", "three"]);
 }
@@ -255,7 +255,7 @@ fn a_group_that_cannot_be_looked_up_ends_the_evaluation() {
          [[policy.rule]]\nuser = \"alice\"\nsecond_factor = \"skip\"",
     );
     let fails = |_: &str| Err::<bool, _>("no answer");
-    assert_eq!(policy.ruling("alice", Requirement::Policy, &ssh(), NOW, fails), Err("no answer"));
+    assert_eq!(policy.ruling("alice", Override::None, &ssh(), NOW, fails), Err("no answer"));
 }
 
 #[test]
@@ -264,9 +264,9 @@ fn what_was_required_of_the_user_comes_before_everything() {
     let nobody_asks = |_: &str| -> Result<bool, ()> { panic!("no group needs to be looked up") };
     for nullok in [false, true] {
         let place = LoginContext { nullok, ..ssh() };
-        for (personal, expected) in [(Requirement::Required, Required), (Requirement::Optional, Optional)] {
+        for (personal, expected) in [(Override::Required, Required), (Override::Exempt, Optional)] {
             let decided = policy.ruling("alice", personal, &place, NOW, nobody_asks);
-            let expected = Ruling { second_factor: expected, source: Source::Personal, required_from: None };
+            let expected = Ruling { second_factor: expected, source: Source::Override, required_from: None };
             assert_eq!(decided, Ok(expected));
         }
     }
@@ -295,8 +295,8 @@ fn a_rule_that_can_match_nobody_is_refused() {
 #[test]
 fn who_decided_is_said_in_a_word() {
     let said: Vec<_> =
-        [Source::Personal, Source::Nullok, Source::Rule(3), Source::Default].iter().map(ToString::to_string).collect();
-    assert_eq!(said, ["personal", "nullok", "rule-3", "default"]);
+        [Source::Override, Source::Nullok, Source::Rule(3), Source::Default].iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["override", "nullok", "rule-3", "default"]);
 }
 
 #[test]
@@ -313,9 +313,8 @@ fn before_its_date_a_requirement_is_optional_and_says_so() {
         "#,
     );
     let login = LoginContext { service: "login".into(), ..ssh() };
-    let holds = |place: &LoginContext, now| {
-        policy.ruling("alice", Requirement::Policy, place, now, |_| Ok::<_, ()>(false)).unwrap()
-    };
+    let holds =
+        |place: &LoginContext, now| policy.ruling("alice", Override::None, place, now, |_| Ok::<_, ()>(false)).unwrap();
     let (january, february) = (UnixTime::midnight(2027, 1, 31).unwrap(), UnixTime::midnight(2027, 2, 1).unwrap());
     for (place, source, from, then) in
         [(&ssh(), Source::Rule(1), january, Required), (&login, Source::Default, february, Enroll)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::credentials::{Credentials, Requirement};
+use crate::record::credentials::{Credentials, Override};
 use crate::testing::fixtures::{
     EQUAL_CODES, LIMITS, NOW, STEP, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token, typed,
     wrong, wrong_for_the,
@@ -50,7 +50,7 @@ fn the_right_code_is_accepted_and_leaves_its_mark() {
     let before = record.state.clone();
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
     let marks = [(DeviceId(1), STEP + 1)].into();
-    assert_eq!(record.state, State { marks, last_accepted: Some(NOW), ..before });
+    assert_eq!(record.state, State { next: marks, last_accepted: Some(NOW), ..before });
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn every_step_of_the_window_is_accepted_and_none_beyond() {
                 let expected = if offset <= window { totp(1) } else { wrong_for_the(1) };
                 assert_eq!(verdict, expected, "window {window}, offset {offset}");
                 let mark = if offset <= window { step + 1 } else { 0 };
-                assert_eq!(record.state.marks[&DeviceId(1)], mark, "window {window}, offset {offset}");
+                assert_eq!(record.state.next[&DeviceId(1)], mark, "window {window}, offset {offset}");
             }
         }
     }
@@ -153,13 +153,13 @@ fn locked(lock: Lock) -> Record {
 fn while_locked_nothing_changes_and_the_right_code_looks_like_any_other() {
     for lock in [Lock::Until(UnixTime(NOW.0 + 1)), Lock::UntilUnlocked] {
         let mut record = locked(lock);
-        record.state.marks.insert(DeviceId(1), STEP);
+        record.state.next.insert(DeviceId(1), STEP);
         let (right, used) = (shown(&phone(1), STEP), shown(&phone(1), STEP - 1));
         for attempt in [right, used, shown(&token(2), 0), wrong()] {
             assert_eq!(refused_for_nothing(&record, &attempt, NOW), Refusal::Locked(lock));
         }
         assert_eq!(refused_for_nothing(&record, &Attempt::Malformed, NOW), Refusal::Malformed);
-        assert_eq!(refused_for_nothing(&record, &recovery(10), NOW), Refusal::UnknownRecovery);
+        assert_eq!(refused_for_nothing(&record, &recovery(10), NOW), Refusal::RecoveryUnknown);
     }
 }
 
@@ -241,7 +241,7 @@ fn each_device_is_asked_and_named() {
     {
         let mut record = record(devices());
         assert_eq!(login(&mut record, &attempt, NOW), verdict);
-        let raised: Vec<_> = record.state.marks.values().filter(|mark| **mark > 0).collect();
+        let raised: Vec<_> = record.state.next.values().filter(|mark| **mark > 0).collect();
         assert_eq!(raised.len(), 1);
     }
 }
@@ -251,7 +251,7 @@ fn a_code_that_two_devices_show_is_spent_for_both() {
     let twin = Device { id: DeviceId(2), ..phone(1) };
     let mut record = record(vec![phone(1), twin]);
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
-    assert_eq!(record.state.marks, [(DeviceId(1), STEP + 1), (DeviceId(2), STEP + 1)].into());
+    assert_eq!(record.state.next, [(DeviceId(1), STEP + 1), (DeviceId(2), STEP + 1)].into());
     assert_eq!(refused_for_nothing(&record, &shown(&phone(1), STEP), NOW), REPLAYED);
 }
 
@@ -260,9 +260,9 @@ fn a_code_used_with_one_device_may_still_be_good_for_its_twin() {
     // Two seeds can show the same code by chance as well: what counts is each device's own mark.
     let twin = Device { id: DeviceId(2), ..phone(1) };
     let mut record = record(vec![phone(1), twin]);
-    record.state.marks = [(DeviceId(1), STEP + 1), (DeviceId(2), STEP)].into();
+    record.state.next = [(DeviceId(1), STEP + 1), (DeviceId(2), STEP)].into();
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(2));
-    assert_eq!(record.state.marks, [(DeviceId(1), STEP + 1), (DeviceId(2), STEP + 1)].into());
+    assert_eq!(record.state.next, [(DeviceId(1), STEP + 1), (DeviceId(2), STEP + 1)].into());
 }
 
 #[test]
@@ -293,11 +293,11 @@ fn a_code_with_other_digits_than_the_devices_counts_as_wrong() {
 fn a_token_may_have_shown_ten_codes_that_nobody_typed() {
     for ahead in 0..=12 {
         let mut record = record(vec![token(1)]);
-        record.state.marks.insert(DeviceId(1), 500);
+        record.state.next.insert(DeviceId(1), 500);
         let verdict = login(&mut record, &shown(&token(1), 500 + ahead), NOW);
         let (expected, mark) = if ahead <= 10 { (hotp(1), 501 + ahead) } else { (wrong_for_the(1), 500) };
         assert_eq!(verdict, expected, "{ahead}");
-        assert_eq!(record.state.marks[&DeviceId(1)], mark, "{ahead}");
+        assert_eq!(record.state.next[&DeviceId(1)], mark, "{ahead}");
     }
 }
 
@@ -318,7 +318,7 @@ fn of_two_equal_codes_of_a_token_one_is_good_and_so_are_those_between() {
     let (first, second) = EQUAL_CODES;
     assert_eq!(digits_of(&[1; 20], first), digits_of(&[1; 20], second));
     let mut record = record(vec![token(1)]);
-    record.state.marks.insert(DeviceId(1), first);
+    record.state.next.insert(DeviceId(1), first);
     assert_eq!(login(&mut record, &shown(&token(1), first), NOW), hotp(1));
     for counter in first + 1..second {
         assert_eq!(refused_for_nothing(&record, &shown(&token(1), second), NOW), REPLAYED, "{counter}");
@@ -359,9 +359,9 @@ fn who_is_not_enrolled_is_refused_whatever_they_type() {
 }
 
 #[test]
-fn a_requirement_without_a_device_is_no_enrolment() {
+fn a_requirement_without_a_device_is_no_enrollment() {
     let full = record(vec![]);
-    let credentials = Credentials { requirement: Requirement::Required, recovery: None, ..full.credentials };
+    let credentials = Credentials { user_override: Override::Required, recovery: None, ..full.credentials };
     let record = Record { credentials, state: full.state };
     for attempt in [wrong(), recovery(0)] {
         assert_eq!(refused_for_nothing(&record, &attempt, NOW), Refusal::NotEnrolled);
@@ -382,9 +382,9 @@ fn each_recovery_code_works_once_and_the_rest_are_counted() {
     for (left, n) in (0..10).rev().zip([3, 0, 9, 1, 2, 4, 5, 6, 7, 8]) {
         let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(left) };
         assert_eq!(login(&mut record, &recovery(n), NOW), Verdict::Accepted(expected), "{n}");
-        assert_eq!(refused_for_nothing(&record, &recovery(n), NOW), Refusal::Spent, "{n}");
+        assert_eq!(refused_for_nothing(&record, &recovery(n), NOW), Refusal::RecoveryUsed, "{n}");
     }
-    assert_eq!(record.state.marks, [(DeviceId(1), 0)].into());
+    assert_eq!(record.state.next, [(DeviceId(1), 0)].into());
     let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(0) };
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), Verdict::Accepted(expected));
 }
@@ -392,9 +392,9 @@ fn each_recovery_code_works_once_and_the_rest_are_counted() {
 #[test]
 fn an_unknown_recovery_code_costs_no_try() {
     let with = record(vec![phone(1)]);
-    assert_eq!(refused_for_nothing(&with, &recovery(10), NOW), Refusal::UnknownRecovery);
+    assert_eq!(refused_for_nothing(&with, &recovery(10), NOW), Refusal::RecoveryUnknown);
     let without = Record { credentials: Credentials { recovery: None, ..with.credentials }, state: with.state };
-    assert_eq!(refused_for_nothing(&without, &recovery(0), NOW), Refusal::UnknownRecovery);
+    assert_eq!(refused_for_nothing(&without, &recovery(0), NOW), Refusal::RecoveryUnknown);
 }
 
 #[test]
@@ -409,18 +409,18 @@ fn where_no_recovery_codes_were_issued_none_are_counted() {
 fn recovery_codes_of_an_earlier_set_are_unknown() {
     let mut record = record(vec![phone(1)]);
     record.credentials.recovery = Some(crate::codes::recovery::RecoverySet { salt: [8; 16], ..ten_codes() });
-    assert_eq!(refused_for_nothing(&record, &recovery(0), NOW), Refusal::UnknownRecovery);
+    assert_eq!(refused_for_nothing(&record, &recovery(0), NOW), Refusal::RecoveryUnknown);
 }
 
 #[test]
 fn a_device_without_a_mark_accepts_nothing() {
     for device in [phone(1), token(1)] {
         let mut record = record(vec![device.duplicate()]);
-        record.state.marks.clear();
+        record.state.next.clear();
         for counter in [0, STEP] {
             let (state, verdict) = decide(&LIMITS, &record, &shown(&device, counter), NOW);
             assert!(matches!(verdict, Verdict::Refused(_)));
-            assert!(state.marks.is_empty());
+            assert!(state.next.is_empty());
         }
     }
 }
@@ -443,9 +443,9 @@ fn at_the_ends_of_time_nothing_overflows() {
 #[test]
 fn a_token_at_the_last_counter_is_used_up() {
     let mut record = record(vec![token(1)]);
-    record.state.marks.insert(DeviceId(1), u64::MAX);
+    record.state.next.insert(DeviceId(1), u64::MAX);
     assert_eq!(refused_for_nothing(&record, &shown(&token(1), u64::MAX), NOW), REPLAYED);
-    record.state.marks.insert(DeviceId(1), u64::MAX - 1);
+    record.state.next.insert(DeviceId(1), u64::MAX - 1);
     assert_eq!(login(&mut record, &shown(&token(1), u64::MAX - 1), NOW), hotp(1));
-    assert_eq!(record.state.marks[&DeviceId(1)], u64::MAX);
+    assert_eq!(record.state.next[&DeviceId(1)], u64::MAX);
 }

@@ -9,21 +9,22 @@ use super::*;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor};
 use crate::record::id::DeviceId;
+use crate::service::local_authority::LocalAuthority;
 use crate::store::{Store, Swap};
 use crate::testing::fixtures::{NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
 use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
 
 /// Never the same bytes twice.
-fn entropy(bytes: &mut [u8]) -> Result<(), Error> {
+fn entropy(bytes: &mut [u8]) -> Result<(), CoreError> {
     static DRAWN: AtomicU64 = AtomicU64::new(1);
     let drawn = DRAWN.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bytes.iter_mut().zip(drawn.to_be_bytes().into_iter().cycle()).for_each(|(byte, drawn)| *byte = drawn);
     Ok(())
 }
 
-fn no_entropy(_: &mut [u8]) -> Result<(), Error> {
-    Err(Error::Entropy)
+fn no_entropy(_: &mut [u8]) -> Result<(), CoreError> {
+    Err(CoreError::Entropy)
 }
 
 struct Desk {
@@ -71,13 +72,39 @@ impl Desk {
         self.serve(|service| service.answer(request, NOW))
     }
 
-    fn serve<T>(&self, requests: impl FnOnce(&mut SelfService<'_>) -> T) -> T {
+    fn serve<T>(&self, requests: impl FnOnce(&mut Served<'_>) -> T) -> T {
         self.serve_with(entropy, requests)
     }
 
-    fn serve_with<T>(&self, entropy: Entropy, requests: impl FnOnce(&mut SelfService<'_>) -> T) -> T {
+    fn serve_with<T>(&self, entropy: Entropy, requests: impl FnOnce(&mut Served<'_>) -> T) -> T {
         let log = |event: &Event<'_>| self.log.borrow_mut().push(event.to_string());
-        requests(&mut SelfService::new(&self.site, alice(), 1000, entropy, &log))
+        requests(&mut Served::of(&self.site, alice(), entropy, &log))
+    }
+}
+
+/// An authority as the helper has it, with its errors as the replies that they become.
+struct Served<'a>(LocalAuthority<'a>);
+
+impl<'a> Served<'a> {
+    fn of(site: &'a Site, account: Account, entropy: Entropy, log: &'a dyn Fn(&Event<'_>)) -> Self {
+        let caller = Caller { uid: account.uid, is_trusted: false, log };
+        Self(LocalAuthority::new(site, Some(account), caller, entropy))
+    }
+
+    fn answer(&mut self, request: Request, now: UnixTime) -> Reply {
+        self.0
+            .request_at(request, now)
+            .unwrap_or_else(|error| Reply::Failed { error: error.to_string(), hint: error.hint().into() })
+    }
+
+    /// Confirms and activates; the reply is the one with the recovery codes, or why there is none.
+    fn confirm(&mut self, code: Confidential) -> Reply {
+        let codes = self.answer(Request::Confirm { code }, NOW);
+        if !matches!(codes, Reply::RecoveryCodes(_)) {
+            return codes;
+        }
+        let activated = self.answer(Request::Activate {}, NOW);
+        if matches!(activated, Reply::Changed(true)) { codes } else { activated }
     }
 }
 
@@ -143,7 +170,7 @@ fn status_tells_everything_but_secrets() {
     let desk = Desk::new("");
     let Reply::Status(status) = desk.answer(Request::Status {}) else { panic!("no status") };
     assert!(!status.enrolled && status.devices.is_empty() && status.last_accepted.is_none());
-    assert_eq!((status.requirement.as_str(), status.lock.as_str(), status.recovery_codes_left), ("policy", "open", 0));
+    assert_eq!((status.user_override.as_str(), status.lock.as_str(), status.recovery_codes_left), ("none", "open", 0));
 
     let desk = Desk::with_alice();
     accepted(&test(&desk, recovery(0)), Factor::Recovery, 9);
@@ -161,7 +188,7 @@ fn status_tells_everything_but_secrets() {
     let expected = Status {
         user: "alice".into(),
         enrolled: true,
-        requirement: "policy".into(),
+        user_override: "none".into(),
         devices: vec![device],
         recovery_codes_left: 9,
         failures: 6,
@@ -172,19 +199,19 @@ fn status_tells_everything_but_secrets() {
 }
 
 #[test]
-fn a_first_enrolment_is_in_force_once_its_code_was_shown_and_not_before() {
+fn a_first_enrollment_is_in_force_once_its_code_was_shown_and_not_before() {
     let desk = Desk::new("");
     desk.serve(|service| {
-        let offer = service.answer(Request::Enrol { proof: None }, NOW);
+        let offer = service.answer(Request::Enroll { proof: None }, NOW);
         assert!(desk.stored().is_none());
-        let codes = shown_codes(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW));
+        let codes = shown_codes(&service.confirm(code_of(&offer)));
         assert_eq!(codes.len(), 10);
         assert!(desk.stored().unwrap().is_enrolled());
         refused(&service.answer(Request::Test { proof: code_of(&offer) }, NOW), REPLAYED);
         for (left, code) in (0..10).rev().zip(codes) {
             accepted(&service.answer(Request::Test { proof: code }, NOW), Factor::Recovery, left);
         }
-        declined(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW), Declined::NothingOffered);
+        declined(&service.confirm(code_of(&offer)), Declined::NothingOffered);
     });
     assert_eq!(
         desk.logged()[..2],
@@ -195,7 +222,7 @@ fn a_first_enrolment_is_in_force_once_its_code_was_shown_and_not_before() {
 #[test]
 fn an_offer_says_the_same_in_every_form() {
     let desk = Desk::new("[code]\ndigits = 8\nperiod = 60\nalgorithm = \"SHA256\"");
-    let Reply::Offer(offer) = desk.answer(Request::Enrol { proof: None }) else { panic!("no offer") };
+    let Reply::Offer(offer) = desk.answer(Request::Enroll { proof: None }) else { panic!("no offer") };
     let secret = Secret::from_base32(offer.secret.expose()).unwrap();
     assert_eq!(*secret.hex(), offer.hex.expose());
     assert_eq!(secret.expose().len(), 32);
@@ -212,7 +239,7 @@ fn an_offer_says_the_same_in_every_form() {
 fn a_code_that_does_not_confirm_leaves_the_offer_standing() {
     let desk = Desk::new("");
     desk.serve(|service| {
-        let offer = service.answer(Request::Enrol { proof: None }, NOW);
+        let offer = service.answer(Request::Enroll { proof: None }, NOW);
         for code in [wrong(), text("hunter2"), text(""), recovery(0)] {
             let reply = service.answer(Request::Confirm { code }, NOW);
             declined(&reply, Declined::NotConfirmed { clock_off: None });
@@ -221,7 +248,7 @@ fn a_code_that_does_not_confirm_leaves_the_offer_standing() {
         let reply = service.answer(Request::Confirm { code: code_of(&offer) }, later);
         declined(&reply, Declined::NotConfirmed { clock_off: Some(-600) });
         assert!(desk.stored().is_none());
-        shown_codes(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW));
+        shown_codes(&service.confirm(code_of(&offer)));
     });
     assert_eq!(desk.logged(), ["enrolled user=alice by_uid=1000"]);
 }
@@ -229,7 +256,7 @@ fn a_code_that_does_not_confirm_leaves_the_offer_standing() {
 #[test]
 fn without_an_offer_there_is_nothing_to_confirm() {
     let desk = Desk::with_alice();
-    declined(&desk.answer(Request::Confirm { code: code() }), Declined::NothingOffered);
+    declined(&desk.serve(|service| service.confirm(code())), Declined::NothingOffered);
     accepted(&test(&desk, code()), TOTP, 10);
 }
 
@@ -237,11 +264,11 @@ fn without_an_offer_there_is_nothing_to_confirm() {
 fn a_new_offer_takes_the_place_of_the_one_before() {
     let desk = Desk::new("");
     desk.serve(|service| {
-        let old = service.answer(Request::Enrol { proof: None }, NOW);
-        let new = service.answer(Request::Enrol { proof: None }, NOW);
-        let reply = service.answer(Request::Confirm { code: code_of(&old) }, NOW);
+        let old = service.answer(Request::Enroll { proof: None }, NOW);
+        let new = service.answer(Request::Enroll { proof: None }, NOW);
+        let reply = service.confirm(code_of(&old));
         declined(&reply, Declined::NotConfirmed { clock_off: None });
-        shown_codes(&service.answer(Request::Confirm { code: code_of(&new) }, NOW));
+        shown_codes(&service.confirm(code_of(&new)));
     });
 }
 
@@ -249,20 +276,20 @@ fn a_new_offer_takes_the_place_of_the_one_before() {
 fn who_is_enrolled_proves_it_before_enrolling_anew() {
     let desk = Desk::with_alice();
     desk.serve(|service| {
-        declined(&service.answer(Request::Enrol { proof: None }, NOW), Declined::ProofNeeded);
+        declined(&service.answer(Request::Enroll { proof: None }, NOW), Declined::ProofNeeded);
         refused(
-            &service.answer(Request::Enrol { proof: Some(wrong()) }, NOW),
+            &service.answer(Request::Enroll { proof: Some(wrong()) }, NOW),
             Refusal::Wrong { failures: 1, clock_behind: None },
         );
-        refused(&service.answer(Request::Enrol { proof: Some(text("x")) }, NOW), Refusal::Malformed);
-        declined(&service.answer(Request::Confirm { code: wrong() }, NOW), Declined::NothingOffered);
+        refused(&service.answer(Request::Enroll { proof: Some(text("x")) }, NOW), Refusal::Malformed);
+        declined(&service.confirm(wrong()), Declined::NothingOffered);
     });
     assert_eq!(desk.failures(), 1);
     assert_eq!(
         desk.logged(),
         [
-            "refused user=alice by_uid=1000 change=re-enrolment why=wrong failures=1",
-            "refused user=alice by_uid=1000 change=re-enrolment why=malformed"
+            "refused user=alice by_uid=1000 change=re-enrollment why=wrong failures=1",
+            "refused user=alice by_uid=1000 change=re-enrollment why=malformed"
         ]
     );
 }
@@ -271,12 +298,12 @@ fn who_is_enrolled_proves_it_before_enrolling_anew() {
 fn a_refused_proof_takes_an_earlier_offer_back() {
     let desk = Desk::with_alice();
     desk.serve(|service| {
-        let offer = service.answer(Request::Enrol { proof: Some(code()) }, NOW);
+        let offer = service.answer(Request::Enroll { proof: Some(code()) }, NOW);
         refused(
-            &service.answer(Request::Enrol { proof: Some(wrong()) }, NOW),
+            &service.answer(Request::Enroll { proof: Some(wrong()) }, NOW),
             Refusal::Wrong { failures: 1, clock_behind: None },
         );
-        declined(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW), Declined::NothingOffered);
+        declined(&service.confirm(code_of(&offer)), Declined::NothingOffered);
     });
 }
 
@@ -284,7 +311,7 @@ fn a_refused_proof_takes_an_earlier_offer_back() {
 fn wrong_proofs_of_every_kind_count_together_and_lock() {
     let desk = Desk::with_alice();
     let requests: [fn(Confidential) -> Request; 4] = [
-        |proof| Request::Enrol { proof: Some(proof) },
+        |proof| Request::Enroll { proof: Some(proof) },
         |proof| Request::Recovery { proof },
         |proof| Request::Disable { proof },
         |proof| Request::Test { proof },
@@ -304,11 +331,8 @@ fn the_old_seed_stays_in_force_until_the_new_one_is_confirmed() {
     for proof in [code(), recovery(0)] {
         let desk = Desk::with_alice();
         desk.serve(|service| {
-            let offer = service.answer(Request::Enrol { proof: Some(proof) }, NOW);
-            declined(
-                &service.answer(Request::Confirm { code: wrong() }, NOW),
-                Declined::NotConfirmed { clock_off: None },
-            );
+            let offer = service.answer(Request::Enroll { proof: Some(proof) }, NOW);
+            declined(&service.confirm(wrong()), Declined::NotConfirmed { clock_off: None });
             let reply = service.answer(Request::Test { proof: code_at(STEP + 1) }, NOW);
             assert!(matches!(reply, Reply::Verdict(Verdict::Accepted(_))), "a login meanwhile changes nothing");
             refused(
@@ -316,30 +340,30 @@ fn the_old_seed_stays_in_force_until_the_new_one_is_confirmed() {
                 Refusal::Wrong { failures: 1, clock_behind: None },
             );
 
-            let codes = shown_codes(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW));
+            let codes = shown_codes(&service.confirm(code_of(&offer)));
             refused(
                 &service.answer(Request::Test { proof: code_at(STEP + 1) }, NOW),
                 Refusal::Wrong { failures: 1, clock_behind: None },
             );
-            refused(&service.answer(Request::Test { proof: recovery(5) }, NOW), Refusal::UnknownRecovery);
+            refused(&service.answer(Request::Test { proof: recovery(5) }, NOW), Refusal::RecoveryUnknown);
             accepted(&service.answer(Request::Test { proof: codes[3].clone() }, NOW), Factor::Recovery, 9);
         });
     }
 }
 
 #[test]
-fn a_requirement_outlives_every_enrolment() {
+fn a_requirement_outlives_every_enrollment() {
     let desk = Desk::new("");
     let mut required = record(vec![]);
-    required.credentials.requirement = Requirement::Required;
+    required.credentials.user_override = Override::Required;
     required.credentials.recovery = None;
     desk.put(&required);
     desk.serve(|service| {
         let mut proof = None;
         for _ in 0..2 {
-            let offer = service.answer(Request::Enrol { proof }, NOW);
-            let codes = shown_codes(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW));
-            assert_eq!(desk.stored().unwrap().credentials.requirement, Requirement::Required);
+            let offer = service.answer(Request::Enroll { proof }, NOW);
+            let codes = shown_codes(&service.confirm(code_of(&offer)));
+            assert_eq!(desk.stored().unwrap().credentials.user_override, Override::Required);
             proof = codes.first().cloned();
         }
     });
@@ -350,10 +374,10 @@ fn an_offer_is_void_once_somebody_else_changed_the_credentials() {
     let enrolled_by_somebody = |_: Option<&Record>| Change::Record(Box::new(record(vec![phone(7)])));
     let desk = Desk::new("");
     desk.serve(|service| {
-        let offer = service.answer(Request::Enrol { proof: None }, NOW);
+        let offer = service.answer(Request::Enroll { proof: None }, NOW);
         desk.meanwhile(enrolled_by_somebody);
-        declined(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW), Declined::ChangedMeanwhile);
-        declined(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW), Declined::NothingOffered);
+        declined(&service.confirm(code_of(&offer)), Declined::ChangedMeanwhile);
+        declined(&service.confirm(code_of(&offer)), Declined::NothingOffered);
     });
     assert_eq!(desk.stored().unwrap().credentials.devices[0].id, DeviceId(7));
 
@@ -364,9 +388,9 @@ fn an_offer_is_void_once_somebody_else_changed_the_credentials() {
     for changed in [renewed as Step, removed] {
         let desk = Desk::with_alice();
         desk.serve(|service| {
-            let offer = service.answer(Request::Enrol { proof: Some(code()) }, NOW);
+            let offer = service.answer(Request::Enroll { proof: Some(code()) }, NOW);
             desk.meanwhile(changed);
-            declined(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW), Declined::ChangedMeanwhile);
+            declined(&service.confirm(code_of(&offer)), Declined::ChangedMeanwhile);
         });
         assert!(desk.logged().is_empty());
     }
@@ -379,10 +403,10 @@ fn new_recovery_codes_kill_the_old_ones_and_their_marks() {
     let codes = shown_codes(&desk.answer(Request::Recovery { proof: code() }));
     assert_eq!(codes.len(), 10);
     for n in 0..10 {
-        refused(&test(&desk, recovery(n)), Refusal::UnknownRecovery);
+        refused(&test(&desk, recovery(n)), Refusal::RecoveryUnknown);
     }
     accepted(&test(&desk, codes[0].clone()), Factor::Recovery, 9);
-    refused(&test(&desk, codes[0].clone()), Refusal::Spent);
+    refused(&test(&desk, codes[0].clone()), Refusal::RecoveryUsed);
     refused(&test(&desk, code()), REPLAYED);
     accepted(&test(&desk, code_at(STEP + 1)), TOTP, 9);
     assert_eq!(desk.logged()[1], "recovery-codes-renewed user=alice by_uid=1000");
@@ -400,7 +424,7 @@ fn recovery_codes_can_be_renewed_with_the_last_of_the_old_ones() {
 fn a_refused_renewal_keeps_the_old_codes() {
     let desk = Desk::with_alice();
     refused(&desk.answer(Request::Recovery { proof: wrong() }), Refusal::Wrong { failures: 1, clock_behind: None });
-    refused(&desk.answer(Request::Recovery { proof: recovery(10) }), Refusal::UnknownRecovery);
+    refused(&desk.answer(Request::Recovery { proof: recovery(10) }), Refusal::RecoveryUnknown);
     assert_eq!(desk.failures(), 1);
     accepted(&test(&desk, recovery(0)), Factor::Recovery, 9);
     assert_eq!(
@@ -416,8 +440,8 @@ fn a_refused_renewal_keeps_the_old_codes() {
 fn where_the_site_hands_out_no_recovery_codes_there_are_none() {
     let desk = Desk::new("[recovery]\ncodes = 0");
     desk.serve(|service| {
-        let offer = service.answer(Request::Enrol { proof: None }, NOW);
-        assert!(shown_codes(&service.answer(Request::Confirm { code: code_of(&offer) }, NOW)).is_empty());
+        let offer = service.answer(Request::Enroll { proof: None }, NOW);
+        assert!(shown_codes(&service.confirm(code_of(&offer))).is_empty());
     });
     assert_eq!(desk.stored().unwrap().credentials.recovery, None);
 }
@@ -426,7 +450,7 @@ fn where_the_site_hands_out_no_recovery_codes_there_are_none() {
 fn who_disables_it_has_nothing_left() {
     for proof in [code(), recovery(0)] {
         let desk = Desk::with_alice();
-        assert!(matches!(desk.answer(Request::Disable { proof }), Reply::Disabled));
+        assert!(matches!(desk.answer(Request::Disable { proof }), Reply::Changed(true)));
         assert!(desk.stored().is_none());
         refused(&test(&desk, code_at(STEP + 1)), Refusal::NotEnrolled);
         assert_eq!(desk.logged()[0], "disabled user=alice by_uid=1000");
@@ -446,7 +470,7 @@ fn a_refused_proof_disables_nothing() {
 fn who_is_required_to_have_it_cannot_disable_it_and_spends_nothing() {
     let desk = Desk::new("");
     let mut required = record(vec![phone(1)]);
-    required.credentials.requirement = Requirement::Required;
+    required.credentials.user_override = Override::Required;
     desk.put(&required);
     declined(&desk.answer(Request::Disable { proof: code() }), Declined::Required);
     accepted(&test(&desk, code()), TOTP, 10);
@@ -456,11 +480,11 @@ fn who_is_required_to_have_it_cannot_disable_it_and_spends_nothing() {
 fn an_optional_requirement_stays_when_the_devices_go() {
     let desk = Desk::new("");
     let mut optional = record(vec![phone(1)]);
-    optional.credentials.requirement = Requirement::Optional;
+    optional.credentials.user_override = Override::Exempt;
     desk.put(&optional);
-    assert!(matches!(desk.answer(Request::Disable { proof: code() }), Reply::Disabled));
+    assert!(matches!(desk.answer(Request::Disable { proof: code() }), Reply::Changed(true)));
     let left = desk.stored().unwrap();
-    assert!(!left.is_enrolled() && left.credentials.requirement == Requirement::Optional);
+    assert!(!left.is_enrolled() && left.credentials.user_override == Override::Exempt);
 }
 
 #[test]
@@ -487,7 +511,9 @@ fn who_is_not_enrolled_can_change_nothing() {
     {
         refused(&desk.answer(request), Refusal::NotEnrolled);
     }
-    let Reply::Login(words) = desk.answer(Request::Verify { typed: code() }) else { panic!("no answer") };
+    let Reply::Login(words) = desk.answer(Request::Verify { login: LoginContext::default(), typed: code() }) else {
+        panic!("no answer")
+    };
     assert_eq!(words, "refused not-enrolled");
     assert!(desk.stored().is_none());
 }
@@ -502,13 +528,16 @@ fn a_login_may_be_asked_about_and_verified() {
         let Reply::Login(words) = desk.answer(Request::Demand(place)) else { panic!("no answer") };
         Demand::read(&words).unwrap()
     };
-    use crate::service::authority::Demand::{self, Code, Nothing};
+    use crate::decision::demand::Demand::{self, Nothing};
     let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None };
     assert_eq!(demand("sshd"), Nothing(ruling(SecondFactor::Optional, Source::Rule(1))));
     desk.put(&record(vec![phone(1)]));
-    assert_eq!((demand("sshd"), demand("login")), (Code, Nothing(ruling(SecondFactor::Skip, Source::Default))));
+    let asked = Demand::Code { challenge: false };
+    assert_eq!((demand("sshd"), demand("login")), (asked, Nothing(ruling(SecondFactor::Skip, Source::Default))));
     let verify = || {
-        let Reply::Login(words) = desk.answer(Request::Verify { typed: code() }) else { panic!("no answer") };
+        let Reply::Login(words) = desk.answer(Request::Verify { login: LoginContext::default(), typed: code() }) else {
+            panic!("no answer")
+        };
         Verdict::read(&words).unwrap()
     };
     let good = Accepted { factor: TOTP, recovery_left: Some(10) };
@@ -532,14 +561,14 @@ fn where_the_records_cannot_be_reached_every_request_fails() {
     std::fs::remove_dir_all(&path).unwrap();
     for (request, is_logged) in [
         (Request::Status {}, true),
-        (Request::Enrol { proof: None }, true),
+        (Request::Enroll { proof: None }, true),
         (Request::Recovery { proof: code() }, true),
         (Request::Disable { proof: code() }, true),
         (Request::Test { proof: code() }, true),
-        (Request::Forget {}, true),
+        (Request::ForgetAddresses {}, true),
         // The host logs them.
         (Request::Demand(LoginContext::default()), false),
-        (Request::Verify { typed: code() }, false),
+        (Request::Verify { login: LoginContext::default(), typed: code() }, false),
     ] {
         let Reply::Failed { error, hint } = desk.answer(request) else { panic!("an answer") };
         assert_eq!(error, format!("cannot open {}: No such file or directory (os error 2)", path.display()));
@@ -554,7 +583,7 @@ fn where_the_records_cannot_be_reached_every_request_fails() {
 fn without_random_bytes_nothing_is_changed_and_nothing_spent() {
     let desk = Desk::with_alice();
     for request in [
-        Request::Enrol { proof: Some(code()) },
+        Request::Enroll { proof: Some(code()) },
         Request::Recovery { proof: code() },
         Request::Disable { proof: code() },
     ] {
@@ -571,7 +600,7 @@ fn without_random_bytes_nothing_is_changed_and_nothing_spent() {
 fn everybody_is_served_their_own_record() {
     let desk = Desk::with_alice();
     let log = |_: &Event<'_>| ();
-    let mut bob = SelfService::new(&desk.site, named("bob", 1001), 1001, entropy, &log);
+    let mut bob = Served::of(&desk.site, named("bob", 1001), entropy, &log);
     let Reply::Status(status) = bob.answer(Request::Status {}, NOW) else { panic!("no status") };
     assert_eq!((status.user.as_str(), status.enrolled), ("bob", false));
     refused(&bob.answer(Request::Test { proof: code() }, NOW), Refusal::NotEnrolled);

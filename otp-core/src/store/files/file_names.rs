@@ -2,7 +2,7 @@
 
 use crate::value::user::Account;
 
-/// The two that stay, and those that are there only while somebody enrols.
+/// The two that stay, and those that are there only while somebody enrolls.
 pub(super) struct Names {
     stem: String,
     pub(super) credentials: String,
@@ -29,7 +29,7 @@ impl Names {
         [self.stem.as_str(), if by_root { ".new-state-by-root" } else { ".new-state" }].concat()
     }
 
-    /// What is there only while somebody enrols.
+    /// What is there only while somebody enrolls.
     pub(super) fn beside(&self) -> [String; 4] {
         let [user, root] = [false, true];
         [self.incoming(user), self.incoming(root), self.incoming_state(user), self.incoming_state(root)]

@@ -15,7 +15,7 @@ use nix::sys::stat::{Mode, fstatat};
 
 use crate::record::credentials::Credentials;
 use crate::record::credentials_toml::ReadContext;
-use crate::record::error::Damage;
+use crate::record::error::RecordError;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::value::user::Account;
@@ -160,14 +160,14 @@ impl FileStore {
         file: &File,
         size: u64,
         name: &str,
-        decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
+        decode: impl FnOnce(&[u8]) -> Result<T, RecordError>,
     ) -> Result<T, StoreError> {
-        let damaged = |damage| self.damaged(name, damage);
+        let unreadable = |error| self.unreadable(name, error);
         let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
-        let size = size.ok_or_else(|| damaged(Damage::Malformed("it is too large".into())))?;
+        let size = size.ok_or_else(|| unreadable(RecordError::Malformed("it is too large".into())))?;
         let mut bytes = Zeroizing::new(vec![0; size]);
         file.read_exact_at(&mut bytes, 0).map_err(|error| self.failed("read", name, error))?;
-        decode(&bytes).map_err(damaged)
+        decode(&bytes).map_err(unreadable)
     }
 
     pub(super) fn failed(&self, action: &'static str, name: &str, error: impl Into<io::Error>) -> StoreError {
@@ -183,7 +183,7 @@ impl FileStore {
         StoreError::Untrusted { path: self.path.join(name), what }
     }
 
-    pub(super) fn damaged(&self, name: &str, damage: Damage) -> StoreError {
-        StoreError::Damaged { path: self.path.join(name), damage }
+    pub(super) fn unreadable(&self, name: &str, error: RecordError) -> StoreError {
+        StoreError::Record { path: self.path.join(name), error }
     }
 }

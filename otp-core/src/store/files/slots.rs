@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::record::id::EnrolmentId;
+use crate::record::id::EnrollmentId;
 use crate::record::state_slot::{SLOT_SIZE, Slot};
 
 /// Bytes of a state file.
@@ -17,13 +17,13 @@ pub(super) const BLANK: [u8; STATE_SIZE] = [b' '; STATE_SIZE];
 /// What a state file says: both slots, or nothing.
 pub(super) struct Slots(Vec<u8>);
 
-/// The present state of an enrolment.
+/// The present state of an enrollment.
 pub(super) struct Present {
     /// Where the next one is written.
     pub(super) spare: usize,
-    /// The highest sequence number in the file, whichever enrolment it is of.
+    /// The highest sequence number in the file, whichever enrollment it is of.
     pub(super) highest: u64,
-    /// What was written last for this enrolment.
+    /// What was written last for this enrollment.
     pub(super) slot: Slot,
 }
 
@@ -43,17 +43,17 @@ impl Slots {
         places.into_iter().filter_map(|(place, bytes)| Some((place, Slot::decode(bytes)?)))
     }
 
-    /// The highest sequence number, whichever enrolment it is of; 0 where nothing was written yet.
+    /// The highest sequence number, whichever enrollment it is of; 0 where nothing was written yet.
     pub(super) fn highest(&self) -> u64 {
         self.readable().next().map_or(0, |(_, slot)| slot.sequence)
     }
 
-    /// The present state of an enrolment.
-    pub(super) fn present(&self, enrolment: EnrolmentId) -> Option<Present> {
+    /// The present state of an enrollment.
+    pub(super) fn present(&self, enrollment: EnrollmentId) -> Option<Present> {
         let mut highest = 0;
         for (place, slot) in self.readable() {
             highest = highest.max(slot.sequence);
-            if slot.state.enrolment == enrolment {
+            if slot.state.enrollment == enrollment {
                 return Some(Present { spare: if place == 0 { 1 } else { 0 }, highest, slot });
             }
         }

@@ -19,7 +19,7 @@ use super::*;
 use crate::codes::attempt::Attempt;
 use crate::decision::verify::{Refusal, Verdict, decide};
 use crate::record::change::Change;
-use crate::record::credentials::Requirement;
+use crate::record::credentials::Override;
 use crate::record::id::DeviceId;
 use crate::record::state_slot::Slot;
 use crate::store::files::reread::Following;
@@ -46,11 +46,11 @@ impl Home {
     /// Alice has a phone and ten recovery codes.
     fn enrolled() -> Self {
         let home = Self::empty();
-        home.enrol(&alice());
+        home.enroll(&alice());
         home
     }
 
-    fn enrol(&self, account: &Account) {
+    fn enroll(&self, account: &Account) {
         let mut record = record(vec![phone(1)]);
         record.credentials.user = account.name.clone();
         record.credentials.uid = account.uid;
@@ -79,10 +79,10 @@ impl Home {
         self.store.load(&alice()).unwrap().unwrap()
     }
 
-    /// A re-enrolment: the same devices under a new enrolment.
-    fn renew(&self, enrolment: u8) -> Record {
+    /// A re-enrollment: the same devices under a new enrollment.
+    fn renew(&self, enrollment: u8) -> Record {
         let Loaded { record, hold } = self.load();
-        let new = enrolled_anew(&record, enrolment);
+        let new = enrolled_anew(&record, enrollment);
         assert_eq!(self.store.replace(&alice(), Some(hold), &new).unwrap(), Swap::Done);
         new
     }
@@ -208,14 +208,14 @@ fn files_belong_to_their_user_with_mode_0600_though_root_made_them() {
 fn a_strange_name_is_a_name_in_the_directory_and_nowhere_else() {
     let home = Home::empty();
     let strange = named("../victim", 1000);
-    home.enrol(&strange);
+    home.enroll(&strange);
     assert_eq!(home.names(), ["%2E.%2Fvictim.state", "%2E.%2Fvictim.toml"]);
     assert!(home.store.read(&strange).unwrap().is_some());
     assert!(home.store.read(&named("victim", 1000)).unwrap().is_none());
 }
 
 #[test]
-fn a_new_enrolment_takes_the_old_ones_place() {
+fn a_new_enrollment_takes_the_old_ones_place() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
     let sequence = home.sequence();
@@ -253,7 +253,7 @@ fn what_is_read_to_be_looked_at_holds_nobody_up() {
     let _seen = home.store.see(&alice()).unwrap();
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     let _held = home.load();
-    assert_eq!(home.read().state.marks[&DeviceId(1)], STEP + 1);
+    assert_eq!(home.read().state.next[&DeviceId(1)], STEP + 1);
     assert!(home.store.see(&alice()).unwrap().is_some());
 }
 
@@ -296,7 +296,7 @@ fn where_there_are_credentials_none_are_made() {
 fn a_requirement_alone_is_a_record_too() {
     let home = Home::empty();
     let mut required = record(vec![]);
-    required.credentials.requirement = Requirement::Required;
+    required.credentials.user_override = Override::Required;
     required.credentials.recovery = None;
     assert_eq!(home.store.replace(&alice(), None, &required).unwrap(), Swap::Done);
     assert!(!home.read().is_enrolled());
@@ -323,7 +323,7 @@ fn a_rehearsal_leaves_one_file_and_changes_no_other() {
 #[test]
 fn purging_removes_whatever_is_there() {
     let home = Home::enrolled();
-    home.enrol(&named("bob", 1001));
+    home.enroll(&named("bob", 1001));
     for name in ["alice.toml", "alice.state"] {
         overwrite(home.path(name), "not a record");
     }
@@ -333,12 +333,12 @@ fn purging_removes_whatever_is_there() {
     assert!(home.store.purge(&alice()).unwrap());
     assert_eq!(home.names(), ["bob.state", "bob.toml"]);
     assert!(!home.store.purge(&alice()).unwrap());
-    home.enrol(&alice());
+    home.enroll(&alice());
     assert_eq!(home.login(&right()).unwrap(), by_phone());
 }
 
 #[test]
-fn a_change_can_remove_and_a_later_one_enrol() {
+fn a_change_can_remove_and_a_later_one_enroll() {
     let home = Home::enrolled();
     change(&home.store, &alice(), |_| (Change::Nothing, ())).unwrap();
     assert!(home.names().is_empty());

@@ -9,7 +9,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 
-use crate::record::error::Damage;
+use crate::record::error::RecordError;
 use crate::record::state::State;
 use crate::record::state_slot::Slot;
 use crate::store::error::StoreError;
@@ -35,10 +35,11 @@ impl FileStore {
         let name = held.name.as_str();
         // A slot of the same number would not be the present one, and a code could be accepted again.
         let next = held.sequence.checked_add(1);
-        let next = next.ok_or_else(|| self.damaged(name, Damage::Mismatch("no sequence number follows")))?;
+        let next = next.ok_or_else(|| self.unreadable(name, RecordError::Mismatch("no sequence number follows")))?;
         let slot = Slot { sequence: next, state: state.clone() };
-        let bytes =
-            slot.encode().ok_or_else(|| self.damaged(name, Damage::Mismatch("the state does not fit its slot")))?;
+        let bytes = slot
+            .encode()
+            .ok_or_else(|| self.unreadable(name, RecordError::Mismatch("the state does not fit its slot")))?;
         let offset = if held.spare == 0 { 0 } else { SECOND_SLOT };
         held.state.write_all_at(&bytes, offset).map_err(|error| self.failed("write", name, error))?;
         held.state.sync_data().map_err(|error| self.failed("flush", name, error))

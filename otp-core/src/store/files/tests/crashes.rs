@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn damage(error: StoreError) -> String {
+fn error_of(error: StoreError) -> String {
     match error {
-        StoreError::Damaged { path, damage } => format!("{} {damage}", path.file_name().unwrap().display()),
+        StoreError::Record { path, error } => format!("{} {error}", path.file_name().unwrap().display()),
         other @ (StoreError::System { .. }
         | StoreError::Unflushed { .. }
         | StoreError::Untrusted { .. }
@@ -37,44 +37,44 @@ fn the_slot_that_is_torn_is_the_one_that_is_written_next() {
 }
 
 #[test]
-fn two_unreadable_slots_are_damage_and_never_a_fresh_start() {
+fn two_unreadable_slots_are_an_error_and_never_a_fresh_start() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
     [0, 1].into_iter().for_each(|slot| home.garble(slot));
-    let expected = "alice.state cannot be read: neither slot holds a state of this enrolment";
-    assert_eq!(damage(home.login(&right()).unwrap_err()), expected);
+    let expected = "alice.state cannot be read: neither slot holds a state of this enrollment";
+    assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
 }
 
 #[test]
-fn a_missing_state_is_damage_and_never_a_fresh_start() {
+fn a_missing_state_is_an_error_and_never_a_fresh_start() {
     let home = Home::enrolled();
     fs::remove_file(home.path("alice.state")).unwrap();
     let expected = "alice.state is missing, although the user is enrolled";
-    assert_eq!(damage(home.login(&right()).unwrap_err()), expected);
+    assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
     assert_eq!(home.names(), ["alice.toml"]);
 }
 
 #[test]
-fn the_state_of_another_enrolment_is_never_taken() {
+fn the_state_of_another_enrollment_is_never_taken() {
     let home = Home::enrolled();
     let credentials = fs::read(home.path("alice.toml")).unwrap();
     home.renew(2);
-    home.login(&wrong()).unwrap(); // the last trace of the first enrolment is overwritten
+    home.login(&wrong()).unwrap(); // the last trace of the first enrollment is overwritten
     overwrite(home.path("alice.toml"), credentials);
-    let expected = "alice.state cannot be read: neither slot holds a state of this enrolment";
-    assert_eq!(damage(home.login(&right()).unwrap_err()), expected);
+    let expected = "alice.state cannot be read: neither slot holds a state of this enrollment";
+    assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
 }
 
 #[test]
-fn a_state_with_other_devices_than_the_credentials_is_damage() {
+fn a_state_with_other_devices_than_the_credentials_is_an_error() {
     let home = Home::enrolled();
     let Loaded { record, hold } = home.load();
     let mut state = record.state;
-    state.marks.insert(DeviceId(2), 0);
+    state.next.insert(DeviceId(2), 0);
     assert_eq!(home.store.swap(&alice(), hold, &state).unwrap(), Swap::Done);
     let expected = "alice.state does not fit: the state does not have one mark for each device";
-    assert_eq!(damage(home.login(&right()).unwrap_err()), expected);
+    assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
 }
 
 #[test]
@@ -86,12 +86,12 @@ fn where_no_sequence_number_follows_nothing_is_accepted() {
         let file = fs::OpenOptions::new().write(true).open(home.path("alice.state")).unwrap();
         file.write_all_at(&last, place).unwrap();
         let expected = "alice.state does not fit: no sequence number follows";
-        assert_eq!(damage(home.login(&right()).unwrap_err()), expected, "{place}");
+        assert_eq!(error_of(home.login(&right()).unwrap_err()), expected, "{place}");
     }
 }
 
 #[test]
-fn an_enrolment_that_was_killed_before_its_rename_never_happened() {
+fn an_enrollment_that_was_killed_before_its_rename_never_happened() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
     let Loaded { record, hold } = home.load();
@@ -107,27 +107,27 @@ fn an_enrolment_that_was_killed_before_its_rename_never_happened() {
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
 
-    // The next enrolment is not in the way of what was left.
+    // The next enrollment is not in the way of what was left.
     let next = home.renew(3);
     assert_eq!(home.read().state, next.state);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
 }
 
 #[test]
-fn a_first_enrolment_starts_over_whatever_a_killed_one_left() {
+fn a_first_enrollment_starts_over_whatever_a_killed_one_left() {
     for leftover in ["alice.new-by-root", "alice.state"] {
         let home = Home::empty();
         home.store.create(leftover, &alice(), &BLANK).unwrap();
         assert!(home.store.load(&alice()).unwrap().is_none(), "{leftover}");
         assert_eq!(home.login(&right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
-        home.enrol(&alice());
+        home.enroll(&alice());
         assert_eq!(home.names(), ["alice.state", "alice.toml"], "{leftover}");
         assert_eq!(home.login(&right()).unwrap(), by_phone(), "{leftover}");
     }
 }
 
 #[test]
-fn whatever_a_killed_enrolment_left_is_gone_after_the_next_one_and_after_a_removal() {
+fn whatever_a_killed_enrollment_left_is_gone_after_the_next_one_and_after_a_removal() {
     let litter = |home: &Home| {
         for name in Names::of(&alice()).beside() {
             fs::write(home.path(&name), "half").unwrap();
@@ -135,7 +135,7 @@ fn whatever_a_killed_enrolment_left_is_gone_after_the_next_one_and_after_a_remov
     };
     let home = Home::empty();
     litter(&home);
-    home.enrol(&alice());
+    home.enroll(&alice());
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     litter(&home);
@@ -146,7 +146,7 @@ fn whatever_a_killed_enrolment_left_is_gone_after_the_next_one_and_after_a_remov
     assert!(home.names().is_empty());
 }
 
-/// Enrols Alice while somebody else works on her first state, and does `meanwhile` before that one lets go.
+/// Enrolls Alice while somebody else works on her first state, and does `meanwhile` before that one lets go.
 fn enrolled_while_another_makes_the_state(home: &Home, meanwhile: impl FnOnce(&Path)) -> Swap {
     let beside = home.path("alice.new-state-by-root");
     fs::write(&beside, "half").unwrap();
@@ -181,7 +181,7 @@ fn a_first_state_that_comes_too_late_takes_nobodys_place_and_leaves_nothing() {
 }
 
 #[test]
-fn a_state_left_without_credentials_is_not_an_enrolment_and_its_sequence_goes_on() {
+fn a_state_left_without_credentials_is_not_an_enrollment_and_its_sequence_goes_on() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
     let (old, sequence) = (home.read(), home.sequence());
@@ -195,25 +195,25 @@ fn a_state_left_without_credentials_is_not_an_enrolment_and_its_sequence_goes_on
 }
 
 #[test]
-fn a_state_of_the_wrong_size_without_credentials_does_not_spoil_an_enrolment() {
+fn a_state_of_the_wrong_size_without_credentials_does_not_spoil_an_enrollment() {
     for size in [0, 1, 2048, 4095, 4097, 70_000] {
         let home = Home::empty();
         home.store.create("alice.state", &alice(), &vec![b'x'; size]).unwrap();
-        home.enrol(&alice());
+        home.enroll(&alice());
         assert_eq!(home.login(&right()).unwrap(), by_phone(), "{size}");
         assert_eq!(fs::metadata(home.path("alice.state")).unwrap().len(), 4096);
     }
 }
 
 #[test]
-fn an_enrolment_that_fails_keeps_the_old_one_and_leaves_no_seed_behind() {
+fn an_enrollment_that_fails_keeps_the_old_one_and_leaves_no_seed_behind() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
     let Loaded { record, hold } = home.load();
     let mut impossible = enrolled_anew(&record, 2);
-    impossible.state.marks = (0..=200).map(|number| (DeviceId(number), u64::MAX)).collect();
+    impossible.state.next = (0..=200).map(|number| (DeviceId(number), u64::MAX)).collect();
     let error = home.store.replace(&alice(), Some(hold), &impossible).unwrap_err();
-    assert_eq!(damage(error), "alice.state does not fit: the state does not fit its slot");
+    assert_eq!(error_of(error), "alice.state does not fit: the state does not fit its slot");
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     assert_eq!(home.read().state, record.state);
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);

@@ -106,11 +106,11 @@ fn a_socket_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_not_what_we_wrote_is_damage() {
+fn a_file_that_is_not_what_we_wrote_is_an_error() {
     type Case = (&'static str, fn(&mut Vec<u8>), &'static str);
     let cases: [Case; 12] = [
         ("alice.toml", Vec::clear, "cannot be read: version is missing at its end"),
-        ("alice.toml", |text| text.truncate(150), "cannot be read: line 5: enrolment has a value that cannot be"),
+        ("alice.toml", |text| text.truncate(150), "cannot be read: line 5: enrollment has a value that cannot be"),
         ("alice.toml", |text| text.resize(70_000, b'\n'), "cannot be read: it is too large"),
         ("alice.toml", |text| text.push(0xff), "cannot be read: it is not UTF-8"),
         (
@@ -135,7 +135,7 @@ fn a_file_that_is_not_what_we_wrote_is_damage() {
     }
 }
 
-const NEITHER: &str = "cannot be read: neither slot holds a state of this enrolment";
+const NEITHER: &str = "cannot be read: neither slot holds a state of this enrollment";
 
 fn swap(text: &mut Vec<u8>, from: &str, to: &str) {
     let changed = String::from_utf8(text.clone()).unwrap().replacen(from, to, 1);
@@ -156,7 +156,7 @@ fn an_account_that_got_the_name_of_an_earlier_one_is_somebody_else() {
 }
 
 #[test]
-fn an_enrolment_is_not_made_over_something_strange() {
+fn an_enrollment_is_not_made_over_something_strange() {
     let home = Home::empty();
     symlink("/etc/passwd", home.path("alice.toml")).unwrap();
     assert_eq!(home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Lost);
@@ -169,7 +169,7 @@ fn an_enrolment_is_not_made_over_something_strange() {
     let home = Home::empty();
     fs::write(home.path("victim"), "untouched").unwrap();
     symlink("victim", home.path("alice.new-by-root")).unwrap();
-    home.enrol(&alice());
+    home.enroll(&alice());
     assert_eq!(fs::read(home.path("victim")).unwrap(), b"untouched");
 }
 
@@ -205,7 +205,7 @@ fn a_first_state_goes_on_with_nothing_that_a_killed_process_cannot_have_left() {
             fs::set_permissions(&beside, Permissions::from_mode(0o666)).unwrap();
         }
         let inode = fs::symlink_metadata(&beside).unwrap().ino();
-        home.enrol(&alice());
+        home.enroll(&alice());
         assert_eq!(fs::read(&victim).unwrap(), b"untouched", "{kind}");
         assert_eq!(home.names(), ["alice.state", "alice.toml", "victim"], "{kind}");
         let state = fs::metadata(home.path("alice.state")).unwrap();

@@ -18,7 +18,7 @@ impl Home {
 fn what_was_seen_decides_as_long_as_nothing_changes() {
     let home = Home::enrolled();
     let seen = home.see();
-    assert!(seen.outline.has_device);
+    assert_eq!(seen.outline.devices, 1);
     assert_eq!(home.login_after(&seen, &wrong()).unwrap(), wrong_for_the(1));
     assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());
     assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
@@ -31,7 +31,7 @@ fn what_was_replaced_since_it_was_seen_is_over() {
     let Loaded { record: old, hold } = home.load();
     let mut new = enrolled_anew(&old, 2);
     new.credentials.devices = vec![phone(2)];
-    new.state.marks = [(DeviceId(2), 0)].into();
+    new.state.next = [(DeviceId(2), 0)].into();
     assert_eq!(home.store.replace(&alice(), Some(hold), &new).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
     assert!(matches!(home.login_after(&seen, &shown(&phone(2), STEP)).unwrap(), Verdict::Accepted(_)));
@@ -43,9 +43,9 @@ fn what_was_removed_since_it_was_seen_is_gone() {
     let seen = home.see();
     assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
-    // Nor does it come back with the next enrolment, whose state is another one.
+    // Nor does it come back with the next enrollment, whose state is another one.
     let mut new = enrolled_anew(&record(vec![phone(2)]), 2);
-    new.state.marks = [(DeviceId(2), 0)].into();
+    new.state.next = [(DeviceId(2), 0)].into();
     assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
 }
@@ -62,7 +62,7 @@ fn what_a_killed_change_was_to_replace_is_in_force() {
 }
 
 #[test]
-fn what_was_damaged_since_it_was_seen_is_damage() {
+fn what_was_damaged_since_it_was_seen_is_an_error() {
     let home = Home::enrolled();
     for contents in
         [String::new(), "version = 1\n".into(), "#".repeat(fs::read(home.path("alice.toml")).unwrap().len())]
@@ -70,7 +70,7 @@ fn what_was_damaged_since_it_was_seen_is_damage() {
         let seen = home.see();
         let good = fs::read(home.path("alice.toml")).unwrap();
         overwrite(home.path("alice.toml"), &contents);
-        assert!(matches!(home.login_after(&seen, &right()), Err(StoreError::Damaged { .. })), "{contents:?}");
+        assert!(matches!(home.login_after(&seen, &right()), Err(StoreError::Record { .. })), "{contents:?}");
         overwrite(home.path("alice.toml"), good);
     }
     assert_eq!(home.login_after(&home.see(), &right()).unwrap(), by_phone());

@@ -59,13 +59,13 @@ fn under_umask_0777() {
 #[test]
 fn with_the_group_alone_alice_reaches_her_own_record() {
     let home = Home::empty();
-    run("as_alice_enrol_log_in_and_leave", &home, 1000, GROUP);
+    run("as_alice_enroll_log_in_and_leave", &home, 1000, GROUP);
     assert!(home.names().is_empty());
 }
 
 #[test]
 #[ignore = "needs to be alice: run by with_the_group_alone_alice_reaches_her_own_record"]
-fn as_alice_enrol_log_in_and_leave() {
+fn as_alice_enroll_log_in_and_leave() {
     let store = here();
     let login = || update(&store, &alice(), |record| decide(&LIMITS, record, &right(), NOW)).unwrap();
     assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
@@ -80,7 +80,7 @@ fn as_alice_enrol_log_in_and_leave() {
 #[test]
 fn with_the_group_alone_alice_reaches_nobody_elses_record() {
     let home = Home::empty();
-    home.enrol(&named("bob", 1001));
+    home.enroll(&named("bob", 1001));
     let before = (fs::read(home.path("bob.toml")).unwrap(), fs::read(home.path("bob.state")).unwrap());
     run("as_alice_try_bobs_record", &home, 1000, GROUP);
     assert_eq!((fs::read(home.path("bob.toml")).unwrap(), fs::read(home.path("bob.state")).unwrap()), before);
@@ -104,33 +104,33 @@ fn as_alice_try_bobs_record() {
 }
 
 #[test]
-fn an_enrolment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
+fn an_enrollment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
     let home = Home::empty();
     // Killed between making the new credentials and giving them to her.
     fs::write(home.path(&Names::of(&alice()).incoming(true)), "").unwrap();
-    run("as_alice_enrol", &home, 1000, GROUP);
+    run("as_alice_enroll", &home, 1000, GROUP);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert!(home.store.purge(&alice()).unwrap());
     assert!(home.names().is_empty());
 }
 
 #[test]
-#[ignore = "needs to be alice: run by an_enrolment_by_root_that_was_killed_does_not_keep_alice_from_enrolling"]
-fn as_alice_enrol() {
+#[ignore = "needs to be alice: run by an_enrollment_by_root_that_was_killed_does_not_keep_alice_from_enrolling"]
+fn as_alice_enroll() {
     assert_eq!(here().replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
 }
 
 #[test]
 fn what_alice_was_killed_in_the_midst_of_making_does_not_keep_her_from_enrolling() {
     let home = Home::empty();
-    run("as_alice_make_half_of_it_and_enrol", &home, 1000, GROUP);
+    run("as_alice_make_half_of_it_and_enroll", &home, 1000, GROUP);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
 }
 
 #[test]
 #[ignore = "needs to be alice: run by what_alice_was_killed_in_the_midst_of_making_does_not_keep_her_from_enrolling"]
-fn as_alice_make_half_of_it_and_enrol() {
+fn as_alice_make_half_of_it_and_enroll() {
     let (store, names) = (here(), Names::of(&alice()));
     for name in [names.incoming(false), names.incoming_state(false)] {
         store.create_empty(&name).unwrap();

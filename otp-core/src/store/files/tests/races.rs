@@ -75,7 +75,7 @@ fn count(verdicts: &[Verdict], which: impl Fn(&Verdict) -> bool) -> usize {
 }
 
 #[test]
-fn a_code_released_amid_a_re_enrolment_is_good_at_most_once_and_never_for_the_new_device() {
+fn a_code_released_amid_a_re_enrollment_is_good_at_most_once_and_never_for_the_new_device() {
     for round in 0..30 {
         let home = Home::enrolled();
         let verdicts = all_but_one_log_in(&home, || {
@@ -88,9 +88,9 @@ fn a_code_released_amid_a_re_enrolment_is_good_at_most_once_and_never_for_the_ne
         let locked = count(&verdicts, |verdict| matches!(verdict, Verdict::Refused(Refusal::Locked(_))));
         assert_eq!(accepted + replayed + wrong + locked, verdicts.len(), "{verdicts:?}");
         assert!(accepted <= 1 && (accepted == 1 || replayed == 0), "{verdicts:?}");
-        // Those who came too late count against the new enrolment, and nothing else of theirs is in it.
+        // Those who came too late count against the new enrollment, and nothing else of theirs is in it.
         let Record { credentials, state } = home.load().record;
-        assert_eq!((credentials.devices[0].id, state.marks), (DeviceId(3), [(DeviceId(3), 0)].into()));
+        assert_eq!((credentials.devices[0].id, state.next), (DeviceId(3), [(DeviceId(3), 0)].into()));
         assert_eq!(usize::try_from(state.failures).unwrap(), wrong);
     }
 }
@@ -117,7 +117,7 @@ fn a_code_released_amid_an_unlocking_is_good_at_most_once() {
 fn users_do_not_get_in_each_others_way() {
     let home = Home::empty();
     let accounts: Vec<_> = (0..32).map(|number| named(&format!("user{number}"), 2000 + number)).collect();
-    accounts.iter().for_each(|account| home.enrol(account));
+    accounts.iter().for_each(|account| home.enroll(account));
     let verdicts = together(32, |number| {
         let account = &accounts[usize::from(number)];
         update(&home.store, account, |record| decide(&LIMITS, record, &right(), NOW)).unwrap()
@@ -135,7 +135,7 @@ impl Drop for Over<'_> {
 }
 
 #[test]
-fn who_reads_while_others_enrol_and_remove_reads_one_or_the_other_whole() {
+fn who_reads_while_others_enroll_and_remove_reads_one_or_the_other_whole() {
     let home = Home::enrolled();
     let over = AtomicBool::new(false);
     together(4, |number| {
@@ -162,7 +162,7 @@ fn who_reads_while_others_enrol_and_remove_reads_one_or_the_other_whole() {
 }
 
 #[test]
-fn of_many_first_enrolments_exactly_one_is_made() {
+fn of_many_first_enrollments_exactly_one_is_made() {
     for _ in 0..20 {
         let home = Home::empty();
         let swaps = together(16, |number| {
@@ -176,7 +176,7 @@ fn of_many_first_enrolments_exactly_one_is_made() {
 }
 
 #[test]
-fn purging_amid_enrolments_leaves_a_whole_record_or_none() {
+fn purging_amid_enrollments_leaves_a_whole_record_or_none() {
     let home = Home::empty();
     for round in 0..40 {
         together(3, |number| {
@@ -235,13 +235,13 @@ fn who_waits_for_a_state_that_is_removed_meanwhile_writes_nothing_into_the_void(
 
     let home = Home::enrolled();
     fs::remove_file(home.path("alice.toml")).unwrap();
-    let enrol = || home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap();
-    assert_eq!(while_waiting(&home, enrol, removed), Swap::Lost);
+    let enroll = || home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap();
+    assert_eq!(while_waiting(&home, enroll, removed), Swap::Lost);
     assert!(home.names().is_empty());
 }
 
 #[test]
-fn purging_takes_nothing_from_an_enrolment_that_began_meanwhile() {
+fn purging_takes_nothing_from_an_enrollment_that_began_meanwhile() {
     let home = Home::empty();
     let names = Names::of(&alice());
     fs::write(home.path(&names.incoming_state(false)), "half").unwrap();
@@ -316,6 +316,6 @@ fn who_reads_what_others_never_leave_alone_gives_up() {
         drop(holder);
         reader.join().unwrap()
     });
-    assert!(matches!(found, Err(StoreError::Damaged { .. })));
+    assert!(matches!(found, Err(StoreError::Record { .. })));
     assert_eq!(rounds, MOST_TRIES);
 }

@@ -4,7 +4,7 @@ use otp_core::record::Record;
 use otp_core::record::change::Change;
 use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
-use otp_core::record::id::EnrolmentId;
+use otp_core::record::id::EnrollmentId;
 use otp_core::value::user::Account;
 
 const SEED: &str = "3132333435363738393031323334353637383930";
@@ -213,14 +213,14 @@ fn whatever_stands_in_a_file_is_told_or_makes_records_that_can_be_read() {
         for place in 0..file.count() {
             let account = Account { name: UserName::parse(file.name(place)).unwrap(), uid: 1000, gid: 1000 };
             let import = Import::new(file.devices(place), false, NOW);
-            let (Change::Record(record), Outcome::Imported) = import.into_record(&account, None, EnrolmentId([1; 16]))
+            let (Change::Record(record), Outcome::Imported) = import.into_record(&account, None, EnrollmentId([1; 16]))
             else {
                 panic!("{}", String::from_utf8_lossy(&text));
             };
             let credentials = Credentials::decode(record.credentials.encode().as_bytes(), ReadContext::of(&account));
             let again = Record::new(credentials.unwrap(), record.state.clone()).unwrap();
             // The same devices, and nothing that was used is good again.
-            assert!(matches!(import.into_record(&account, Some(&again), EnrolmentId([2; 16])).1, Outcome::Already));
+            assert!(matches!(import.into_record(&account, Some(&again), EnrollmentId([2; 16])).1, Outcome::Already));
             read_well += 1;
         }
     }

@@ -13,8 +13,8 @@ use base32ct::{Base32UpperUnpadded, Encoding};
 use otp_core::codes::hotp_totp::{Algorithm, Digits, Period};
 use otp_core::codes::recovery::{RecoveryCode, RecoverySet};
 use otp_core::record::Record;
-use otp_core::record::credentials::{Credentials, Device, DeviceName, Kind, Requirement};
-use otp_core::record::id::{DeviceId, EnrolmentId};
+use otp_core::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
+use otp_core::record::id::{DeviceId, EnrollmentId};
 use otp_core::record::state::State;
 use otp_core::store::files::open::FileStore;
 use otp_core::store::{Store, Swap};
@@ -50,7 +50,7 @@ pub(crate) fn ours(place: &LoginContext, user: &str, factor: Factor) -> (PathBuf
 }
 
 /// One device and ten recovery codes, in which nothing happened yet.
-pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrolment: [u8; 16]) -> Record {
+pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrollment: [u8; 16]) -> Record {
     let device = Device {
         id: DeviceId(1),
         name: DeviceName::parse("phone").unwrap(),
@@ -67,13 +67,13 @@ pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrolment: [u
     let credentials = Credentials {
         user: account.name.clone(),
         uid: account.uid,
-        enrolment: EnrolmentId(enrolment),
-        requirement: Requirement::Policy,
+        enrollment: EnrollmentId(enrollment),
+        user_override: Override::None,
         devices: vec![device],
         recovery: Some(RecoverySet::of([7; 16], &codes)),
     };
-    let mut state = State::new(credentials.enrolment);
-    state.marks.insert(DeviceId(1), 0);
+    let mut state = State::new(credentials.enrollment);
+    state.next.insert(DeviceId(1), 0);
     Record::new(credentials, state).unwrap()
 }
 

@@ -1,0 +1,75 @@
+//! What an administrator does to one account. Never shows or chooses a seed.
+
+use crate::audit::Event;
+use crate::error::CoreError;
+use crate::protocol::request::Order;
+use crate::record::Record;
+use crate::record::change::Change;
+use crate::record::credentials::Override;
+use crate::record::state::State;
+use crate::service::caller::Caller;
+use crate::service::enrollment::{Entropy, new_enrollment};
+use crate::store::change;
+use crate::store::error::StoreError;
+use crate::store::files::open::FileStore;
+use crate::system::config_file::Site;
+use crate::value::user::Account;
+
+/// Carries an order out; `false` if nothing had to be changed for it.
+pub(crate) fn carry_out(
+    site: &Site,
+    account: &Account,
+    order: Order,
+    entropy: Entropy,
+    caller: Caller<'_>,
+) -> Result<bool, CoreError> {
+    let store = site.store()?;
+    let changed = match order {
+        Order::Override(user_override) => set_override(&store, account, user_override, entropy)?,
+        Order::ForgetAddresses => restate(&store, account, Record::without_graces)?,
+        Order::Unlock => restate(&store, account, Record::unlocked)?,
+        Order::Reset => {
+            let enrollment = new_enrollment(entropy)?;
+            remove(&store, account, |record| record.without_devices(enrollment))?
+        }
+        Order::Disable => remove(&store, account, |_| Change::Nothing)?,
+    };
+    if changed {
+        (caller.log)(&Event::Change { user: account.name.as_str(), by: caller.uid, what: order.word(), why: None });
+    }
+    Ok(changed)
+}
+
+/// Sets the override of one user, whether or not they have a device.
+fn set_override(
+    store: &FileStore,
+    account: &Account,
+    user_override: Override,
+    entropy: Entropy,
+) -> Result<bool, CoreError> {
+    let enrollment = new_enrollment(entropy)?;
+    Ok(change(store, account, |record| {
+        let present = record.map_or(Override::None, |record| record.credentials.user_override);
+        if present == user_override {
+            return (Change::Keep, false);
+        }
+        let stranger = Record::stranger(account);
+        (record.unwrap_or(&stranger).with_override(user_override, enrollment), true)
+    })?)
+}
+
+/// Changes the state of a record that is not so already.
+fn restate(store: &FileStore, account: &Account, how: impl Fn(&Record) -> State) -> Result<bool, CoreError> {
+    Ok(change(store, account, |record| match record.map(|record| (record, how(record))) {
+        Some((record, state)) if state != record.state => (Change::State(state), true),
+        Some(_) | None => (Change::Keep, false),
+    })?)
+}
+
+/// Removes what `how` says from a record; a record that cannot be read is removed whole.
+fn remove(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Change) -> Result<bool, CoreError> {
+    match change(store, account, |record| record.map_or((Change::Keep, false), |record| (how(record), true))) {
+        Err(StoreError::Record { .. } | StoreError::Untrusted { .. }) => Ok(store.purge(account)?),
+        answer => Ok(answer?),
+    }
+}

@@ -1,0 +1,51 @@
+//! The authority of a process that may not open the records: the set-group-ID helper, about the caller's own account.
+
+use crate::codes::attempt::Typed;
+use crate::decision::demand::Demand;
+use crate::decision::verify::Verdict;
+use crate::error::{CoreError, HelperError};
+use crate::protocol::helper_process::Helper;
+use crate::protocol::login_messages;
+use crate::protocol::request::{Reply, Request};
+use crate::service::authority::Authority;
+use crate::value::login_context::LoginContext;
+
+/// The installed helper.
+#[derive(Default)]
+pub struct HelperAuthority {
+    /// Serves requests from the first to the last: enrollment takes several.
+    conversation: Option<Helper>,
+}
+
+impl Authority for HelperAuthority {
+    fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
+        match ask(&login_messages::ask_demand(login), Demand::read)? {
+            // Programs that are not root often only authenticate, and never come to where a pending enrollment is missed.
+            Demand::Enroll(_) => Err(CoreError::NoEnrollmentHere),
+            demand @ (Demand::Code { .. } | Demand::Grace | Demand::Nothing(_)) => Ok(demand),
+        }
+    }
+
+    fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
+        ask(&login_messages::ask_verify(login, typed), Verdict::read)
+    }
+
+    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
+        let helper = match &mut self.conversation {
+            Some(helper) => helper,
+            none => none.insert(Helper::start()?),
+        };
+        Ok(helper.ask(&request)?)
+    }
+}
+
+/// One question, one answer, one process: none is left waiting while a person types.
+fn ask<T>(question: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, CoreError> {
+    let line = Helper::start()?.ask_line(question)?;
+    let answer = login_messages::words(&line).and_then(read);
+    Ok(answer.ok_or_else(|| match login_messages::failure(&line) {
+        Some((error, hint)) => HelperError::Reports { error: error.to_owned(), hint: hint.to_owned() },
+        // Not quoted: it may hold the code that was just sent.
+        None => HelperError::Unintelligible,
+    })?)
+}

@@ -1,0 +1,191 @@
+//! The authority of a process that may open the records itself: the files, in this process.
+
+use std::cell::OnceCell;
+
+use crate::codes::attempt::{Attempt, Typed};
+use crate::decision::demand::{Demand, Devices, is_in_grace};
+use crate::decision::policy::Ruling;
+use crate::decision::verify::{Refusal, Verdict, decide};
+use crate::error::CoreError;
+use crate::protocol::request::{Declined, Order, Reply, Request};
+use crate::record::Record;
+use crate::record::credentials::Override;
+use crate::record::state::Unenforced;
+use crate::service::administration;
+use crate::service::authority::Authority;
+use crate::service::caller::Caller;
+use crate::service::enrollment::Entropy;
+use crate::service::self_service::SelfService;
+use crate::store::files::open::FileStore;
+use crate::store::files::reread::{Following, Seen};
+use crate::store::{Store, update};
+use crate::system::accounts;
+use crate::system::config_file::Site;
+use crate::system::random;
+use crate::value::login_context::LoginContext;
+use crate::value::time::UnixTime;
+use crate::value::user::Account;
+
+/// The files, asked about one account.
+pub struct LocalAuthority<'a> {
+    site: &'a Site,
+    account: Option<Account>,
+    caller: Caller<'a>,
+    entropy: Entropy,
+    store: OnceCell<FileStore>,
+    /// The credentials file as it was when it was asked what is demanded.
+    seen: OnceCell<Seen>,
+    /// Enrollment and changes; none for an unknown account.
+    service: Option<SelfService<'a>>,
+}
+
+impl<'a> LocalAuthority<'a> {
+    /// Looks a typed name up. An unknown user is answered like a user with a device.
+    pub fn for_name(site: &'a Site, name: &str, caller: Caller<'a>) -> Result<Self, CoreError> {
+        Ok(Self::new(site, accounts::account(name)?, caller, random::entropy))
+    }
+
+    /// Speaks for an account that is known already.
+    pub fn for_account(site: &'a Site, account: Account, caller: Caller<'a>) -> Self {
+        Self::new(site, Some(account), caller, random::entropy)
+    }
+
+    pub(crate) fn new(site: &'a Site, account: Option<Account>, caller: Caller<'a>, entropy: Entropy) -> Self {
+        let service = account.clone().map(|account| SelfService::new(site, account, entropy, caller));
+        Self { site, account, caller, entropy, store: OnceCell::new(), seen: OnceCell::new(), service }
+    }
+
+    /// The records, opened once for question and answer.
+    fn store(&self) -> Result<&FileStore, CoreError> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = self.site.store()?;
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    fn demand_at(&self, login: &LoginContext, now: UnixTime) -> Result<Demand, CoreError> {
+        let store = self.store()?;
+        let Some(account) = &self.account else { return Ok(Demand::OF_THE_UNKNOWN) };
+        let seen = store.see(account)?;
+        let user_override = seen.as_ref().map_or(Override::None, |seen| seen.outline.user_override);
+        let ruling = ruling(self.site, account, user_override, login, now)?;
+        let devices = Devices::numbering(seen.as_ref().map_or(0, |seen| seen.outline.devices));
+        if let Some(seen) = seen {
+            // Already set: keep the first.
+            let _ = self.seen.set(seen);
+        }
+        let Some((address, length)) = login.address().zip(self.site.config.grace) else {
+            return Demand::of(ruling, devices, || Ok(false));
+        };
+        Demand::of(ruling, devices, || {
+            Ok(store.read(account)?.is_some_and(|record| is_in_grace(&record, address, length, now)))
+        })
+    }
+
+    fn verify_at(&self, login: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, CoreError> {
+        let (store, config, attempt) = (self.store()?, &self.site.config, Attempt::parse(typed));
+        // An address that an untrusted caller made up must not be asked less.
+        let address = login.address().filter(|_| self.caller.is_trusted);
+        let step = |record: &Record| {
+            let (mut state, verdict) = decide(&config.limits, record, &attempt, now);
+            match verdict {
+                Verdict::Accepted(_) => {
+                    if let (Some(_), Some(address)) = (config.grace, address) {
+                        state.begin_grace(address, now);
+                    }
+                }
+                Verdict::Refused(why) if !config.enforce && record.is_enrolled() => {
+                    state.unenforced = Some(Unenforced { at: now, why: why.word().to_owned() });
+                }
+                Verdict::Refused(_) => {}
+            }
+            (state, verdict)
+        };
+        match &self.account {
+            Some(account) => Ok(update(&Following { store, seen: self.seen.get() }, account, step)?),
+            None => {
+                // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
+                let _ = step(&Record::stranger(&Account::nobody()));
+                store.rehearse();
+                Ok(Verdict::Refused(Refusal::UnknownUser))
+            }
+        }
+    }
+
+    /// Serves a request at this time.
+    pub(crate) fn request_at(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
+        match request {
+            Request::Demand(login) => Ok(Reply::Login(self.demand_at(&login, now)?.words())),
+            Request::Verify { login, typed } => {
+                Ok(Reply::Login(self.verify_at(&login, &typed.into_typed(), now)?.words()))
+            }
+            Request::Administer(order) => self.administer(order),
+            Request::Status {}
+            | Request::Enroll { .. }
+            | Request::Confirm { .. }
+            | Request::Activate {}
+            | Request::Recovery { .. }
+            | Request::Disable { .. }
+            | Request::Test { .. }
+            | Request::ForgetAddresses {} => match &mut self.service {
+                Some(service) => service.answer(request, now),
+                None => Ok(UNKNOWN_USER),
+            },
+        }
+    }
+
+    fn administer(&self, order: Order) -> Result<Reply, CoreError> {
+        let Some(account) = &self.account else { return Ok(UNKNOWN_USER) };
+        if !self.caller.is_trusted {
+            return Ok(Reply::Declined(Declined::NotPermitted));
+        }
+        administration::carry_out(self.site, account, order, self.entropy, self.caller).map(Reply::Changed)
+    }
+}
+
+const UNKNOWN_USER: Reply = Reply::Verdict(Verdict::Refused(Refusal::UnknownUser));
+
+impl Authority for LocalAuthority<'_> {
+    fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
+        self.demand_at(login, UnixTime::now())
+    }
+
+    fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
+        self.verify_at(login, typed, UnixTime::now())
+    }
+
+    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
+        self.request_at(request, UnixTime::now())
+    }
+}
+
+/// What a login would be, for administration, which has read the user's record already.
+pub fn foresee(
+    site: &Site,
+    account: &Account,
+    record: Option<&Record>,
+    login: &LoginContext,
+    now: UnixTime,
+) -> Result<(Ruling, Demand), CoreError> {
+    let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
+    let ruling = ruling(site, account, user_override, login, now)?;
+    let devices = Devices::numbering(record.map_or(0, |record| record.credentials.devices.len()));
+    let grace = login.address().zip(site.config.grace);
+    let in_grace = record.zip(grace).is_some_and(|(record, (from, length))| is_in_grace(record, from, length, now));
+    Ok((ruling, Demand::of(ruling, devices, || Ok::<_, CoreError>(in_grace))?))
+}
+
+fn ruling(
+    site: &Site,
+    account: &Account,
+    user_override: Override,
+    login: &LoginContext,
+    now: UnixTime,
+) -> Result<Ruling, CoreError> {
+    let member = |group: &str| accounts::is_member(account, group);
+    site.config.policy.ruling(account.name.as_str(), user_override, login, now, member)
+}
+
+#[cfg(test)]
+mod tests;
