@@ -34,7 +34,7 @@ pub(crate) enum CliError {
     #[error("only root may {0}")]
     NotRoot(&'static str),
     /// Configuration, records or name service.
-    #[error("{0}")]
+    #[error(transparent)]
     Core(CoreError),
     /// What the helper reported.
     #[error("{error}")]
@@ -42,7 +42,7 @@ pub(crate) enum CliError {
     /// The helper was gone before it was asked: it waits so long for a request, and no longer.
     #[error("the helper has ended: it waits 15 minutes for each answer")]
     HelperEnded(#[source] io::Error),
-    #[error("the helper {HELPER} cannot be used: {0}")]
+    #[error("the helper {HELPER} cannot be asked: {}", plain(.0))]
     Helper(#[source] io::Error),
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -51,25 +51,29 @@ pub(crate) enum CliError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Another program could not be run.
-    #[error("{0} failed: {1}")]
-    Tool(&'static str, #[source] io::Error),
+    #[error("{program} failed: {}", plain(.error))]
+    Tool {
+        program: &'static str,
+        #[source]
+        error: io::Error,
+    },
     #[error("{0}")]
     Qr(TooLong),
     #[error("the QR code could not be encoded as PNG: {0}")]
     Png(#[from] png::EncodingError),
-    #[error("cannot write to standard output: {0}")]
+    #[error("cannot write to standard output: {}", plain(.0))]
     Output(#[source] io::Error),
     /// Standard output failed after the change was made.
-    #[error("done, but writing to standard output failed: {0}")]
+    #[error("done, but writing to standard output failed: {}", plain(.0))]
     Unsaid(#[source] io::Error),
     /// New recovery codes are in force and were not shown.
-    #[error("the new recovery codes could not be shown: {0}")]
+    #[error("the new recovery codes could not be shown: {}", plain(.0))]
     CodesUnseen(#[source] io::Error),
     /// A check found this many faults, each printed already.
     #[error("{}", counted(*.0, "one fault was found", "faults were found"))]
     Faults(usize),
     /// A file to import.
-    #[error("cannot read {}: {error}", .path.display())]
+    #[error("cannot read {}: {}", .path.display(), plain(.error))]
     Unreadable {
         path: PathBuf,
         #[source]
@@ -141,7 +145,7 @@ impl CliError {
             | Self::File(_)
             | Self::Qr(_)
             | Self::Png(_)
-            | Self::Tool(..)
+            | Self::Tool { .. }
             | Self::Output(_)
             | Self::Unsaid(_)
             | Self::NotDone(_)
@@ -214,7 +218,7 @@ impl CliError {
             | Self::Screen(_)
             | Self::Qr(_)
             | Self::Png(_)
-            | Self::Tool(..)
+            | Self::Tool { .. }
             | Self::Output(_)
             | Self::Unsaid(_)
             | Self::Unreadable { .. }
@@ -222,6 +226,13 @@ impl CliError {
         };
         Some(hint.to_owned())
     }
+}
+
+/// The error's text, without the number that std adds: "No such file or directory (os error 2)".
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let is_numbered = error.raw_os_error().is_some();
+    text.rsplit_once(" (os error ").filter(|_| is_numbered).map_or(text.clone(), |(text, _)| text.to_owned())
 }
 
 fn counted(number: usize, one: &str, many: &str) -> String {
@@ -300,16 +311,16 @@ pub(crate) enum AskError {
     /// The input has ended: there will be no answer.
     #[error("the input ended before the question was answered")]
     Closed,
-    #[error("the terminal cannot be used: {0}")]
+    #[error("the terminal cannot be used: {}", plain(.0))]
     Io(#[from] io::Error),
 }
 
 /// Why the alternate screen could not be entered.
 #[derive(Debug, ThisError)]
 pub(crate) enum ScreenError {
-    #[error("the terminal cannot be used: {0}")]
+    #[error("the terminal cannot be used: {}", plain(.0))]
     Io(#[source] io::Error),
-    #[error("signals cannot be handled: {0}")]
+    #[error("signals cannot be handled: {}", plain(.0))]
     Signals(#[source] io::Error),
 }
 
@@ -319,21 +330,21 @@ pub(crate) enum FileError {
     /// Something of that name is there, were it a symbolic link to nowhere.
     #[error("{} exists", .0.display())]
     Exists(PathBuf),
-    #[error("{} could not be created: {error}", .path.display())]
+    #[error("{} could not be created: {}", .path.display(), plain(.error))]
     Create {
         path: PathBuf,
         #[source]
         error: io::Error,
     },
     /// The file was made, could not be filled, and was removed.
-    #[error("{} could not be written: {error}", .path.display())]
+    #[error("{} could not be written: {}", .path.display(), plain(.error))]
     Write {
         path: PathBuf,
         #[source]
         error: io::Error,
     },
     /// The file was made, could not be filled, and could not be removed either.
-    #[error("{} could not be written, and is still there: {error}", .path.display())]
+    #[error("{} could not be written, and is still there: {}", .path.display(), plain(.error))]
     Remains {
         path: PathBuf,
         #[source]

@@ -79,7 +79,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing/qr.svg");
         let error = write(&path, b"").unwrap_err();
-        let text = format!("{} could not be created: No such file or directory (os error 2)", path.display());
+        let text = format!("{} could not be created: No such file or directory", path.display());
         assert_eq!(error.to_string(), text);
         assert_eq!(error.hint(), "choose a folder you may write to");
     }

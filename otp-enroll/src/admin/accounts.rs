@@ -54,7 +54,7 @@ impl Names {
 }
 
 fn not_asked(error: io::Error) -> CliError {
-    CliError::Tool("getent", error)
+    CliError::Tool { program: "getent", error }
 }
 
 fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {

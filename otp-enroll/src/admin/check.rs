@@ -10,7 +10,7 @@ use otp_core::system::config_file::Site;
 use serde::Serialize;
 
 use crate::cli::Common;
-use crate::error::CliError;
+use crate::error::{CliError, plain};
 use crate::ui::output::Output;
 
 /// The answer as JSON.
@@ -56,7 +56,7 @@ pub(super) fn faults_of(site: &Site) -> Vec<String> {
     match (site.store(), &state) {
         (Err(error), _) => faults.push(error.to_string()),
         (Ok(_), Ok(state)) => faults.extend(out_of_reach(site, state)),
-        (Ok(_), Err(error)) => faults.push(format!("{}: {error}", site.config.state_directory.display())),
+        (Ok(_), Err(error)) => faults.push(format!("{}: {}", site.config.state_directory.display(), plain(error))),
     }
     faults.extend(helper_fault(&site.config.state_directory, state.ok().as_ref()));
     faults
@@ -94,7 +94,7 @@ fn helper_fault(records: &Path, state: Option<&Metadata>) -> Option<String> {
     let helper = paths::HELPER;
     let metadata = match fs::symlink_metadata(helper) {
         Ok(metadata) => metadata,
-        Err(error) => return Some(format!("{helper}: {error}")),
+        Err(error) => return Some(format!("{helper}: {}", plain(&error))),
     };
     if !metadata.is_file() || metadata.uid() != 0 || metadata.gid() == 0 || metadata.mode() & 0o7777 != 0o2755 {
         Some(format!("{helper}: must be a file of root:pam_otp with mode 2755"))

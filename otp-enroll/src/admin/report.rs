@@ -53,6 +53,7 @@ pub(super) fn report(site: &Site, store: &FileStore, service: &str, output: &Out
                 with_device.push(stem);
             }
         }
+        drop(progress); // the next line begins a new one
         listing.advise(&format!("\nUsers without a device, and what a login through {service} would be:"))
     })?;
     list::without_device(site, store, service, names, &with_device, output)

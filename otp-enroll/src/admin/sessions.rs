@@ -34,12 +34,14 @@ pub(super) fn end(accounts: &[Account], yes: bool, output: &Output) -> Result<()
 }
 
 fn loginctl(arguments: &[&str]) -> Result<String, CliError> {
-    let output =
-        Command::new("loginctl").args(arguments).output().map_err(|error| CliError::Tool("loginctl", error))?;
+    let output = Command::new("loginctl")
+        .args(arguments)
+        .output()
+        .map_err(|error| CliError::Tool { program: "loginctl", error })?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-        Err(CliError::Tool("loginctl", std::io::Error::other(said)))
+        Err(CliError::Tool { program: "loginctl", error: std::io::Error::other(said) })
     }
 }

@@ -155,7 +155,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
         (CliError::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
         (
             helper(not_allowed()),
-            "the helper HELPER cannot be used: WHY",
+            "the helper HELPER cannot be asked: WHY",
             Some("the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)"),
             4,
         ),
@@ -186,7 +186,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             None,
             4,
         ),
-        (CliError::Tool("getent", not_allowed()), "getent failed: WHY", None, 4),
+        (CliError::Tool { program: "getent", error: not_allowed() }, "getent failed: WHY", None, 4),
         (CliError::Output(not_allowed()), "cannot write to standard output: WHY", None, 4),
         (CliError::Output(not_allowed()).although_done(), "done, but writing to standard output failed: WHY", None, 4),
         (
@@ -209,7 +209,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             1,
         ),
         (
-            goes_on(CliError::Tool("loginctl", not_allowed())),
+            goes_on(CliError::Tool { program: "loginctl", error: not_allowed() }),
             "a second factor is required from now on, but sessions could not be ended: loginctl failed: WHY",
             end_them,
             4,
@@ -266,4 +266,13 @@ fn an_error_names_the_one_behind_it_as_its_source() {
     let goes_on = CliError::SessionsGoOn { users: "alice".into(), why: Box::new(CliError::Faults(2)) };
     assert_eq!(source(goes_on).as_deref(), Some("2 faults were found"));
     assert_eq!(source(CliError::Cancelled), None);
+}
+
+#[test]
+fn the_text_of_a_system_error_has_no_number() {
+    let error = io::Error::from_raw_os_error(2);
+    assert_eq!(error.to_string(), "No such file or directory (os error 2)");
+    assert_eq!(CliError::Output(error).to_string(), "cannot write to standard output: No such file or directory");
+    let other = io::Error::other("a text (os error 2)");
+    assert_eq!(plain(&other), "a text (os error 2)");
 }

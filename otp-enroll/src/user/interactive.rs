@@ -209,7 +209,7 @@ fn sheet(codes: &[Confidential], user: &str, note: &str) -> SecretLines {
     lines.add(format_args!("Recovery codes of {user}"));
     lines.add_blank();
     lines.add(format_args!("Each of them lets you log in once without your phone."));
-    lines.add(format_args!("They are shown only now and cannot be shown again. Do not keep them on your phone."));
+    lines.add(format_args!("They are shown only now and cannot be shown again. Keep them off your phone."));
     lines.add_blank();
     codes.iter().for_each(|code| lines.add(format_args!("    {}", code.expose())));
     lines.add_blank();

@@ -15,6 +15,7 @@ use super::pam_conf::Group;
 use super::simulate::{Answer, Way, ways};
 use super::sshd;
 use super::stack::{Folders, Module, Place, Stack, Unreadable};
+use crate::error::plain;
 
 /// The module's file.
 const MODULE: &str = "pam_otp.so";
@@ -81,7 +82,7 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
 
 fn refused_for_want_of(unreadable: &Unreadable, service: &str) -> Finding {
     let from = unreadable.from.as_ref().map_or_else(String::new, |place| format!("{place}: "));
-    let what = format!("{from}{} cannot be read: {}", unreadable.file.display(), unreadable.error);
+    let what = format!("{from}{} cannot be read: {}", unreadable.file.display(), plain(&unreadable.error));
     Finding::fault(service, format!("{what}: logins through this service are refused"), "name a file that exists")
 }
 
@@ -255,7 +256,7 @@ fn module_fault(service: &str, module: &Module, place: &Place) -> Option<Finding
         |what: &str, fix: &str| Some(Finding::fault(service, format!("{place}: {} {what}", file.display()), fix));
     match fs::metadata(file) {
         Err(error) => fault(
-            &format!("cannot be loaded ({error}): every login is refused"),
+            &format!("cannot be loaded ({}): every login is refused", plain(&error)),
             "install the module there, or remove the line",
         ),
         Ok(found) if found.uid() != 0 || found.mode() & 0o022 != 0 => {

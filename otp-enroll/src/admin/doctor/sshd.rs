@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::finding::Finding;
 use super::guarded::Guarded;
+use crate::error::plain;
 
 /// The PAM service of sshd.
 pub(super) const SERVICE: &str = "sshd";
@@ -81,7 +82,7 @@ fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
     if let Some(file) = configuration {
         sshd.arg("-f").arg(file);
     }
-    let output = sshd.output().map_err(|error| Unknown::NotAsked(error.to_string()))?;
+    let output = sshd.output().map_err(|error| Unknown::NotAsked(plain(&error)))?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr).trim().replace("\r\n", "; ").replace('\n', "; ");
         // /run/sshd is made when sshd is started, which a socket may put off.
