@@ -78,7 +78,7 @@ PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime o
 # Installing these would start a daemon, or load profiles, on the machine that is built on. They are unpacked only.
 UNPACKED      := fail2ban apparmor
 LINT_PACKAGES := shellcheck
-SCRIPTS       := tests/machine tests/person tests/demo tests/deb .ci/run fuzz/run mutants/run \
+SCRIPTS       := tests/machine tests/only tests/person tests/demo tests/deb .ci/run fuzz/run mutants/run \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.

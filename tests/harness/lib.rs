@@ -14,19 +14,19 @@
 )]
 
 pub mod app;
+pub mod before_or_after;
 pub mod conversation;
 pub mod desk;
-pub mod disk;
 pub mod draw;
 pub mod drawing;
-pub mod fault;
+pub mod injection;
 pub mod long_lived;
 pub mod machine;
 pub mod operations;
-pub mod ordeal;
 pub mod outcome;
 pub mod pam;
 pub mod phone;
+pub mod power_cut;
 pub mod pty;
 pub mod rounds;
 pub mod screen;

@@ -4,10 +4,10 @@
 
 use pam_otp_tests::{
     app::{App, Enrolled},
+    before_or_after::Scene,
     conversation::Talk,
     desk::{UNAVAILABLE, logged},
-    fault::report,
-    ordeal::Scene,
+    injection::report,
     outcome::{Dialogue, Outcome},
     site::Site,
     volume::{Kind, Volume},

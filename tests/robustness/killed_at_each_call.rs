@@ -2,8 +2,8 @@
 //! blocks the next, and no code that works twice.
 
 use pam_otp_tests::{
-    fault::{Fault, report},
-    ordeal::{Operation, befall},
+    before_or_after::{Operation, befall},
+    injection::{Fault, report},
 };
 
 /// Kills the program before each of its calls has run. That is, but for the last, after each of them too.

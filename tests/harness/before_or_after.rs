@@ -3,11 +3,11 @@
 
 use crate::{
     app::{App, Enrolled},
-    disk::Moment,
-    fault::{BOUND, Fault, Point, Traced, points},
+    injection::{BOUND, Fault, Point, Traced, points},
     machine,
     outcome::{Dialogue, Outcome},
     pam::{Call, Host, Transaction},
+    power_cut::Moment,
     service::Service,
     site::Site,
     syslog,

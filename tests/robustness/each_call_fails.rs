@@ -2,8 +2,8 @@
 //! say that they did not, and then did not. Nobody is let in without a code, and no code works twice.
 
 use pam_otp_tests::{
-    fault::{ERRORS, Fault, in_full, report},
-    ordeal::{Operation, befall},
+    before_or_after::{Operation, befall},
+    injection::{ERRORS, Fault, in_full, report},
 };
 
 /// Makes each call of the program fail once, with an error in turn; in the long form with every error, once and from

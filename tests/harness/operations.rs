@@ -2,8 +2,8 @@
 
 use crate::{
     app::{App, Enrolled, codes},
+    before_or_after::{Operation, Scene, Standing, Told, guess},
     conversation::{Talk, unquote},
-    ordeal::{Operation, Scene, Standing, Told, guess},
     outcome::Dialogue,
     phone::{key, recovery_codes},
     site::HELPER,

@@ -4,7 +4,7 @@
 
 use pam_otp_tests::{
     app::{App, Enrolled},
-    fault::Traced,
+    injection::Traced,
     machine,
     outcome::{Dialogue, Outcome},
     site::{HELPER, STATE},

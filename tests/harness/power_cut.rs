@@ -4,7 +4,7 @@
 //! sector for itself. Changes of names happen in order, and the last ones may not have happened; flushing a file
 //! (fsync, not fdatasync) or the directory makes those before it last.
 
-use crate::{conversation::unquote, ordeal::Files};
+use crate::{before_or_after::Files, conversation::unquote};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,

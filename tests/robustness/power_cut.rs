@@ -3,10 +3,10 @@
 #![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
-    disk::{Moment, moments},
-    fault::{Traced, report},
-    ordeal::{Operation, Standing, judge},
+    before_or_after::{Operation, Standing, judge},
+    injection::{Traced, report},
     outcome::Dialogue,
+    power_cut::{Moment, moments},
 };
 
 /// Takes the power away at every moment of an operation.
