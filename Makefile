@@ -78,7 +78,7 @@ PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime o
 # Installing these would start a daemon, or load profiles, on the machine that is built on. They are unpacked only.
 UNPACKED      := fail2ban apparmor
 LINT_PACKAGES := shellcheck
-SCRIPTS       := tests/machine tests/only tests/person tests/demo tests/deb .ci/run fuzz/run mutants/run \
+SCRIPTS       := tests/machine tests/machine-check tests/only tests/person tests/demo tests/deb .ci/run fuzz/run mutants/run \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
@@ -142,6 +142,7 @@ check: packages unpacked all fuzz-build
 	  failed=0
 	  $(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
 	    $(MAKE) --no-print-directory check-inside || failed=$$?
+	  $(as_root) tests/machine-check || failed=$$?
 	  $(MAKE) --no-print-directory check-deb || failed=$$?
 	  exit "$$failed"
 	} 2>&1 | tee "$(target)/check.log" || result=$$?

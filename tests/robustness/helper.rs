@@ -4,7 +4,7 @@
 
 use pam_otp_tests::{
     app::{App, Enrolled},
-    injection::Traced,
+    injection::{Traced, report},
     machine,
     outcome::{Dialogue, Outcome},
     site::{HELPER, STATE},
@@ -96,6 +96,60 @@ fn even_with_the_helpers_rights_a_user_reaches_their_own_files_only() {
     }
     let _ = fs::remove_file(format!("{STATE}/link"));
     assert_eq!(contents(&alice), before);
+}
+
+/// Root in a user namespace of the user's own, with mounts of its own.
+fn as_a_root_of_their_own(user: &TestUser, line: &str) -> Outcome {
+    let unshare = ["--user", "--map-root-user", "--mount", "bash", "-c", line];
+    Outcome::of(user.command("unshare").args(unshare), "{\"status\":{}}\n")
+}
+
+#[test]
+fn a_user_who_is_root_in_a_user_namespace_has_none_of_the_helpers_rights() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let (_of_alice, _of_bob) = (Enrolled::new(&alice), Enrolled::new(&bob));
+    let before = contents(&alice);
+    let id = as_a_root_of_their_own(&bob, "id -u");
+    if id.err.contains("unshare failed: Operation not permitted") && !user_namespaces_are_permitted() {
+        report("NOT in a user namespace: this machine permits none to its users");
+        return;
+    }
+    assert_eq!((id.code, id.out.as_str()), (Some(0), "0\n"), "{id:?}");
+
+    let theirs = format!("{STATE}/{}.toml", alice.name);
+    for line in [
+        format!("ls {STATE}"),
+        format!("cat {theirs}"),
+        format!("echo >> {theirs}"),
+        format!("rm -f {theirs}"),
+        format!("chown 0 {theirs}"),
+        format!("setpriv --regid=pam_otp --clear-groups cat {theirs}"),
+        format!("touch {STATE}/x"),
+    ] {
+        assert_ne!(as_a_root_of_their_own(&bob, &line).code, Some(0), "{line}");
+    }
+    // The caller's number is 0 there, files of root's are nobody's, and a mount says who has which number.
+    let passwd = bob.write("passwd", format!("{}:x:0:0::/:/bin/sh\n", alice.name), 0o644);
+    let config = bob.write("etc/pam_otp.toml", format!("state_directory = \"{STATE}\"\n"), 0o644);
+    let passwd = format!("mount --bind {} /etc/passwd", passwd.display());
+    let config = format!("mount --bind {} /etc/pam_otp", config.parent().unwrap().display());
+    for (mounts, answer) in [
+        ("true".to_owned(), "must belong to root"),
+        (passwd.clone(), "must belong to root"),
+        (config.clone(), "belongs to uid 65534, not to root"),
+        (format!("{passwd} && {config}"), "belongs to uid 65534, not to root"),
+    ] {
+        let outcome = as_a_root_of_their_own(&bob, &format!("{mounts} && exec {HELPER}"));
+        let error = outcome.json().remove(0)["failed"]["error"].clone();
+        assert!(error.as_str().is_some_and(|error| error.contains(answer)), "{mounts}: {outcome:?}");
+    }
+    assert_eq!(contents(&alice), before);
+}
+
+/// What the kernel says of users who are not root.
+fn user_namespaces_are_permitted() -> bool {
+    let is_zero = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).is_ok_and(|text| text.trim() == "0");
+    !is_zero("user/max_user_namespaces") && !is_zero("kernel/unprivileged_userns_clone")
 }
 
 #[test]
