@@ -82,9 +82,10 @@ impl Pty {
         let path = Path::new(OsStr::from_bytes(name.as_bytes()));
         let slave = File::options().read(true).write(true).open(path).unwrap();
 
-        // setsid(1) does what would take `unsafe` here, and execs: the child is the program itself.
-        let mut command = Command::new("setsid");
-        command.arg("--ctty");
+        // env(1) gives back the signals that whoever started the tests ignores (nohup), setsid(1) makes the session: what
+        // would take `unsafe` here, or a crate. Both exec: the child is the program itself.
+        let mut command = Command::new("env");
+        command.args(["--default-signal", "setsid", "--ctty"]);
         if let Some(user) = &self.user {
             chown(path, Some(user.uid), None).unwrap();
             let ids = [format!("--reuid={}", user.uid), format!("--regid={}", user.gid)];

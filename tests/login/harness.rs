@@ -316,13 +316,27 @@ fn the_screen_is_what_a_person_sees() {
 
 #[test]
 fn a_program_on_a_terminal_can_be_interrupted_and_hung_up() {
-    let mut terminal = Pty::new("sleep").args(["100"]).start();
-    std::thread::sleep(Duration::from_millis(200));
+    let sleeping = || {
+        let mut terminal = Pty::new("sh").args(["-c", "echo ready; exec sleep 100"]).start();
+        terminal.wait_for("ready"); // before it is the program that was asked for, it may ignore the signal
+        terminal
+    };
+    let mut terminal = sleeping();
     terminal.send("\u{3}");
     assert!(!terminal.wait().success());
-    let mut terminal = Pty::new("sleep").args(["100"]).start();
+    let mut terminal = sleeping();
     terminal.hang_up();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&terminal.wait()), Some(1));
+}
+
+#[test]
+fn a_program_on_a_terminal_ignores_no_signal_that_the_tests_ignore() {
+    let mut terminal = Pty::new("cat").args(["/proc/self/status"]).start();
+    assert!(terminal.wait().success());
+    let status = terminal.transcript();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    // Signals 1 to 31; the next two are the C library's own.
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 0x7fff_ffff, 0, "{status}");
 }
 
 #[test]
