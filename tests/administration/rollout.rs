@@ -206,25 +206,6 @@ fn the_report_says_who_would_have_been_refused_and_why() {
 }
 
 #[test]
-fn before_the_date_who_has_no_device_is_told_and_nobody_else_is() {
-    let (alice, bob, site) = (TestUser::new("alice"), TestUser::new("bob"), Site::new(""));
-    site.set("[policy]\nsecond_factor = \"required\"\nrequired_from = 2100-02-01\n");
-    let (service, phone) = (alone(&site), Phone::enrol(&site, &alice.name));
-    let (told, log) = said(&Talk::new(&service, &bob.name), &[]);
-    let notice = "From 2100-02-01 on, a second factor is required here. Set one up with: otp-enroll";
-    assert_eq!((told.result("authenticate"), told.texts()), ("PAM_PERM_DENIED", vec![notice]), "{told}");
-    let line = format!("info not-asked user={} second_factor=optional by=default required_from=2100-02-01", bob.name);
-    assert_eq!(log, [line]);
-    let (asked, _) = said(&Talk::new(&service, &alice.name), &[&phone.next_code()]);
-    assert_eq!((asked.result("authenticate"), asked.prompts(), asked.texts().len()), ("PAM_SUCCESS", vec![CODE], 0));
-
-    site.set("[policy]\nsecond_factor = \"required\"\nrequired_from = 2020-02-01\n");
-    let (refused, log) = said(&Talk::new(&service, &bob.name), &["123456"]);
-    assert_eq!((refused.result("authenticate"), refused.texts()), ("PAM_AUTH_ERR", vec!["Verification failed."]));
-    assert_eq!(log, [format!("notice refused user={} why=not-enrolled", bob.name)]);
-}
-
-#[test]
 fn at_a_real_server_the_notice_comes_before_the_date_and_set_up_after_it() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     // The example with other dates: this test outlives its own.

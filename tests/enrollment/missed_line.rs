@@ -1,8 +1,8 @@
-//! Set-up that is owed and never comes, because a line was forgotten, where one process does the whole login. There
-//! libpam weighs what setcred says as it weighed what authenticate said, and that was "ignore".
+//! Set-up that is owed and never comes, because a line was forgotten, where one process does the whole login; by which
+//! control the module is called is in `tests/conversations/enrollment.talk`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::{conversation::Talk, machine, pty::Pty, service::Service, site::Site, syslog, users::TestUser};
+use pam_otp_tests::{machine, pty::Pty, service::Service, site::Site, syslog, users::TestUser};
 use std::{fs, time::Duration};
 
 const MISSED: &str = "error=\"set-up is owed, and the login did not come through it\" \
@@ -17,23 +17,6 @@ fn without(group: &str, site: &Site) -> String {
     let whole = site.example_stack("password-and-code-with-set-up");
     let forgotten = |line: &&str| line.starts_with(group) && line.contains("pam_otp.so");
     whole.split_inclusive('\n').filter(|line| !forgotten(line)).collect()
-}
-
-#[test]
-fn who_forgot_the_account_line_refuses_whatever_the_auth_line_says() {
-    let (user, site) = (TestUser::new("al"), site());
-    for control in ["required", "requisite", "sufficient", "optional", "[success=ok default=ignore]"] {
-        let others = "auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so";
-        let service = Service::private(&(site.auth(control, "") + others));
-        let mark = syslog::mark();
-        let said =
-            Talk::new(&service, &user.name).calls("authenticate,acct_mgmt,setcred,open_session,delete_cred").run(&[""]);
-        let results: Vec<_> = said.results().map(|(_, result)| result).collect();
-        let expected = ["PAM_SUCCESS", "PAM_SUCCESS", "PAM_INCOMPLETE", "PAM_ABORT", "PAM_SUCCESS"];
-        assert_eq!(results, expected, "{control}: {said}");
-        let log = syslog::of_module(mark, said.pid);
-        assert_eq!(log.get(1..), Some(&[format!("err error user={} {MISSED}", user.name)][..]), "{control}");
-    }
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::{
     conversation::{Talk, Transcript},
     phone::Phone,
-    script::Script,
     service::Service,
     site::Site,
     syslog,
@@ -47,11 +46,6 @@ impl Desk {
     /// A login of this user.
     pub fn talk(&self) -> Talk {
         Talk::new(&self.service, &self.user.name)
-    }
-
-    /// Logins of this user, with the phone at hand.
-    pub fn script(&self) -> Script<'_> {
-        self.phone.script(self.talk())
     }
 
     /// A fresh code.

@@ -2,9 +2,7 @@
 
 use crate::{
     app::{App, codes},
-    conversation::Talk,
     outcome::Dialogue,
-    script::Script,
     site::Site,
     users::TestUser,
 };
@@ -122,16 +120,12 @@ impl Phone {
         self.recovery[self.used.get() - 1].clone()
     }
 
-    /// A script in which this phone is at hand: `%user`; `%next` is a fresh code and `%last` the same once more; `%wrong`;
-    /// `%recovery` is a fresh recovery code and `%used` the same once more.
-    pub fn script(&self, talk: Talk) -> Script<'_> {
-        Script::new(talk)
-            .word("user", &self.user)
-            .word_from("next", |_| self.next_code())
-            .word_from("last", |_| self.last_code())
-            .word_from("wrong", |_| self.wrong())
-            .word_from("recovery", |_| self.recovery_code())
-            .word_from("used", |_| self.recovery[self.used.get() - 1].clone())
+    /// The recovery code that was handed out last.
+    ///
+    /// # Panics
+    /// When there was none.
+    pub fn last_recovery_code(&self) -> String {
+        self.recovery[self.used.get() - 1].clone()
     }
 }
 

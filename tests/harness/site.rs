@@ -59,6 +59,21 @@ impl Site {
         self.write(&(common + lines));
     }
 
+    /// Another configuration from now on, which may have settings before its tables, and a table `[code]`: this site's own
+    /// keys are put in their places.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn set_with_table(&self, lines: &str) {
+        let window = format!("[code]\nwindow = {}\n", self.window);
+        let lines = if lines.contains("[code]") {
+            lines.replacen("[code]\n", &window, 1)
+        } else {
+            lines.to_owned() + "\n" + &window
+        };
+        self.write(&format!("state_directory = \"{}\"\n{lines}\n", self.state.display()));
+    }
+
     /// Another configuration from now on, as a whole.
     ///
     /// # Panics

@@ -56,6 +56,18 @@ impl TestUser {
         TestUser { uid: number("-u"), gid: number("-g"), home: PathBuf::from(format!("/home/{name}")), password, name }
     }
 
+    /// Another password.
+    ///
+    /// # Panics
+    /// When chpasswd refuses it.
+    pub fn set_password(&mut self, password: &str) {
+        let _one_at_a_time = account_lock();
+        let mut chpasswd = Command::new("chpasswd").stdin(Stdio::piped()).spawn().unwrap();
+        writeln!(chpasswd.stdin.take().unwrap(), "{}:{password}", self.name).unwrap();
+        assert!(chpasswd.wait().unwrap().success(), "chpasswd refused {}", self.name);
+        password.clone_into(&mut self.password);
+    }
+
     /// Another login name for the same number, as some machines have for root.
     ///
     /// # Panics

@@ -8,6 +8,6 @@ mod log;
 mod names;
 mod nonroot;
 mod password_and_code;
-mod policy;
 mod screen_locker;
 mod sshd;
+mod talk;

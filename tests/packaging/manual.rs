@@ -351,6 +351,13 @@ fn every_test_that_the_security_page_names_exists() {
     let quoted: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
     let mut files = Vec::new();
     sources(&machine::source(""), &mut files);
+    let told: Vec<&str> = quoted.iter().copied().filter(|word| word.contains(".talk: ")).collect();
+    assert!(told.len() >= 4, "{told:?}");
+    for story in told {
+        let (file, title) = story.split_once(": ").unwrap();
+        let there = text(&format!("tests/conversations/{file}")).lines().any(|line| line == format!("== {title}"));
+        assert!(there, "docs/security.md names the story {story}, and there is no such one");
+    }
     let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
     let named: BTreeSet<&str> =
         quoted.into_iter().filter(|word| word.contains('_') && word.chars().all(letters)).collect();
