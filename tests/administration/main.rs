@@ -6,3 +6,4 @@ mod idempotence;
 mod import;
 mod policy;
 mod rollout;
+mod texts;

@@ -232,53 +232,6 @@ fn in_a_rollout_explain_says_that_nobody_is_refused() {
 }
 
 #[test]
-fn explain_names_the_file_and_the_line_for_a_person() {
-    let desk = Desk::new(
-        "[[policy.rule]]\nnetwork = \"192.0.2.0/24\"\nservice = \"sshd\"\n\
-         second_factor = \"required\"\nrequired_from = 2099-01-31\n",
-    );
-    let (user, file) = (&desk.lacks.name, desk.site.config().display());
-    let explain = |more: &[&str]| {
-        let said = desk.admin(&[&["explain", "--user", user], more].concat());
-        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
-        said.out
-    };
-    assert_eq!(
-        explain(&["--rhost", "192.0.2.7", "--tty", "/dev/pts/1"]),
-        format!(
-            "Login          {user} by sshd from 192.0.2.7 on pts/1\n\
-             Device         none\n\
-             Decided by     rule 1, {file}:4\n\
-             Second factor  optional until it is required, from 2099-01-31\n\
-             The login is   not asked for a code\n"
-        )
-    );
-    assert_eq!(
-        explain(&["--service", "sudo"]),
-        format!(
-            "Login          {user} by sudo\n\
-             Device         none\n\
-             Decided by     policy.second_factor, {file}: no rule matches\n\
-             Second factor  optional\n\
-             The login is   not asked for a code\n"
-        )
-    );
-    let named = explain(&["--rhost", "host.example.org"]);
-    assert!(named.contains("policy.second_factor") && named.contains("by name, not by address"), "{named}");
-    assert!(!explain(&["--rhost", "fe80::1%eth0"]).contains("by name"));
-    let nullok = explain(&["--nullok"]);
-    assert!(nullok.contains("Decided by     nullok in the PAM file\nSecond factor  optional\n"), "{nullok}");
-    desk.admin(&["require", user]);
-    let personal = explain(&[]);
-    assert!(personal.contains("Decided by     what was set for this user: otp-enroll admin require\n"), "{personal}");
-    assert!(personal.contains("The login is   asked for a code, and refused: there is no device\n"), "{personal}");
-    assert!(explain(&["--nullok"]).contains("what was set for this user"));
-    desk.admin(&["unrequire", user]);
-    desk.site.set("[policy]\nsecond_factor = \"enroll\"\n");
-    assert!(explain(&[]).ends_with("The login is   led through set-up during the login\n"), "{}", explain(&[]));
-}
-
-#[test]
 fn explain_knows_who_is_remembered() {
     let desk = Desk::new("[grace]\nfor = \"1h\"\n");
     let at = |rhost| From { rhost, ..From::default() };
@@ -711,21 +664,6 @@ fn check_names_file_and_line_of_every_rule_at_fault() {
     desk.site
         .set(&(staff + &rule("network = \"192.0.2.0/24\"\nsecond_factor = \"enroll\"\nrequired_from = 2027-01-31")));
     assert_eq!(desk.admin(&["check"]).code, Some(0), "{:?}", desk.admin(&["check"]));
-}
-
-#[test]
-fn every_help_fits_eighty_columns() {
-    let admin = "list explain require unrequire forget report show unlock reset disable import check";
-    let own = "status list reset disable recovery test forget admin completions";
-    let admin = admin.split(' ').map(|command| vec!["admin", command]);
-    for words in admin.chain(own.split(' ').map(|command| vec![command])).chain([vec![]]) {
-        let help = Outcome::of(Command::new("otp-enroll").args(&words).arg("--help"), "");
-        assert_eq!(help.code, Some(0), "{words:?}");
-        for line in help.out.lines() {
-            assert!(line.chars().count() <= 80, "{words:?}: {line}");
-        }
-        assert_eq!(help.out.matches("--user <USER>").count(), usize::from(help.out.contains("--user")), "{}", help.out);
-    }
 }
 
 #[test]

@@ -340,30 +340,3 @@ fn whoever_policy_refuses_is_named_and_what_cannot_be_read_too() {
     let findings = clinic.findings(&[]);
     assert!(findings.len() == 1 && findings[0].starts_with("fault configuration: "), "{findings:#?}");
 }
-
-#[test]
-fn a_person_reads_a_summary_and_how_to_mend_it() {
-    let clinic = Clinic::new("");
-    let outcome = clinic.ask(&[]);
-    assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""));
-    assert!(outcome.out.starts_with("No service asks for a code.\n"), "{}", outcome.out);
-    assert!(outcome.out.ends_with("\nNo fault was found.\n"), "{}", outcome.out);
-
-    clinic.write("vpn", "@include common-auth\nauth optional pam_otp.so\n");
-    let outcome = clinic.ask(&[]);
-    let said = format!(
-        "A code is asked for by: vpn\n\
-         fault    vpn: {}/vpn:2: a wrong code does not keep anybody out\n\
-         {:9}-> write `required` in the second column of that line, and let no jump lead past its refusal\n",
-        clinic.folder.path().display(),
-        ""
-    );
-    assert!(outcome.out.starts_with(&said), "{}", outcome.out);
-    let end =
-        "otp-enroll: one fault was found\n  until this is mended, people may be locked out, or let in without a code\n";
-    assert_eq!((outcome.code, outcome.err.as_str()), (Some(1), end));
-
-    let nowhere = Outcome::of(clinic.site.admin_command().args(["doctor", "--pam", "/nowhere"]), "");
-    assert_eq!(nowhere.code, Some(4), "{nowhere:?}");
-    assert!(nowhere.err.contains("/nowhere"), "{nowhere:?}");
-}

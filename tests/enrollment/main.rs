@@ -5,3 +5,4 @@ mod guide;
 mod impatience;
 mod missed_line;
 mod scripts;
+mod texts;

@@ -107,62 +107,6 @@ fn every_exit_code_is_seen() {
 }
 
 #[test]
-fn every_exit_code_is_documented() {
-    let help = root(&["--help"], "").out;
-    for line in [
-        "  0    done",
-        "  1    refused",
-        "  2    the command line",
-        "  3    there is no",
-        "  4    failed",
-        "  130  interr",
-    ] {
-        assert!(help.contains(line), "{line:?} is missing in\n{help}");
-    }
-    assert!(help.lines().all(|line| line.len() <= 100), "{help}");
-    assert_eq!(help, root(&["-h"], "").out);
-}
-
-#[test]
-fn errors_are_a_sentence_and_a_hint_on_standard_error() {
-    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
-    let set_up = Enrolled::new(&alice);
-    let wrong = set_up.app.wrong();
-    let again = "nothing was changed; try again with the code that the app shows now";
-    assert_complains(&said(&alice, &["test", "--stdin"], &wrong), 1, "that code is wrong", again);
-    assert_complains(
-        &said(&alice, &["test", "--stdin"], "hello\n"),
-        1,
-        "that is neither a code of 6 to 8 digits nor a recovery code",
-        again,
-    );
-    let code = format!("{}\n", set_up.app.code(0));
-    assert_eq!(said(&alice, &["test", "--stdin"], &code).code, Some(0));
-    assert_complains(
-        &said(&alice, &["test", "--stdin"], &code),
-        1,
-        "that code was used already; wait until the app shows the next one",
-        "nothing was changed",
-    );
-    assert_complains(
-        &said(&bob, &["recovery", "--stdin"], ""),
-        3,
-        "no second factor is set up",
-        "set one up with: otp-enroll",
-    );
-    let foreign = said(&bob, &["--user", &alice.name, "status"], "");
-    assert_complains(&foreign, 4, "only root may act for another user", "become root, for example with sudo");
-    let config = said(&bob, &["--config", "/etc/pam_otp/pam_otp.toml", "status"], "");
-    assert_complains(&config, 4, "only root may use another configuration", "become root, for example with sudo");
-
-    let outcome = said(&alice, &["test", "--json"], &wrong);
-    let complaint = &outcome.json()[0];
-    assert_eq!(complaint, &json!({"error": "that code is wrong", "hint": again}));
-    assert!(outcome.err.starts_with("otp-enroll: that code is wrong"), "{outcome:?}");
-    assert_eq!(said(&alice, &["status", "--user", &alice.name], "").code, Some(0), "one's own name is no other user");
-}
-
-#[test]
 fn nobody_is_asked_who_is_not_there() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);

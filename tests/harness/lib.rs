@@ -31,6 +31,7 @@ pub mod pty;
 pub mod rounds;
 pub mod screen;
 pub mod service;
+pub mod session;
 pub mod site;
 pub mod sshd;
 pub mod stage;

@@ -194,6 +194,52 @@ fn replace_accounts(text: &str) {
     fs::rename(beside, ACCOUNTS).unwrap();
 }
 
+/// An /etc of its own for some commands, in whose list of users there are few: no other test makes or removes any there.
+///
+/// The whole folder, since a file that is mounted over /etc/passwd is gone when another test replaces that.
+#[derive(Debug)]
+pub struct FewUsers {
+    etc: tempfile::TempDir,
+    names: Vec<String>,
+}
+
+impl FewUsers {
+    /// Root and these.
+    ///
+    /// # Panics
+    /// Outside the machine.
+    pub fn new(names: &[&str]) -> FewUsers {
+        machine::require("a list of users");
+        let etc = tempfile::tempdir().unwrap();
+        {
+            let _one_at_a_time = account_lock();
+            // Its exit code says whether everything was copied: a file of another test may go meanwhile.
+            Command::new("cp").arg("-a").arg("/etc/.").arg(etc.path()).stderr(Stdio::null()).status().unwrap();
+        }
+        assert!(etc.path().join("passwd").exists() && etc.path().join("nsswitch.conf").exists(), "/etc is not copied");
+        FewUsers { etc, names: names.iter().map(|name| (*name).to_owned()).collect() }
+    }
+
+    /// A command among them.
+    ///
+    /// # Panics
+    /// When the list cannot be written.
+    pub fn among(&self, command: &Command) -> Command {
+        let is_one = |line: &&str| {
+            let name = line.split(':').next();
+            name == Some("root") || self.names.iter().any(|known| name == Some(known))
+        };
+        let all = fs::read_to_string(ACCOUNTS).unwrap();
+        let few: String = all.split_inclusive('\n').filter(is_one).collect();
+        fs::write(self.etc.path().join("passwd"), few).unwrap();
+        let mut among = Command::new("unshare");
+        let script = "mount --bind \"$1\" /etc && shift && exec \"$@\"";
+        among.args(["--mount", "sh", "-c", script, "sh"]).arg(self.etc.path());
+        among.arg(command.get_program()).args(command.get_args());
+        among
+    }
+}
+
 /// A new group.
 ///
 /// # Panics

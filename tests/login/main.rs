@@ -11,3 +11,4 @@ mod password_and_code;
 mod screen_locker;
 mod sshd;
 mod talk;
+mod texts;

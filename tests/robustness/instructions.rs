@@ -6,32 +6,24 @@
     reason = "a test that cannot go on stops where it is"
 )]
 
-use pam_otp_tests::{conversation::Talk, desk::Desk, service::Service};
-use std::{fs, process::Command};
+use pam_otp_tests::{conversation::Talk, desk::Desk, service::Service, users::FewUsers};
+use std::process::Command;
 
 /// Of one further login in a process, beyond what pam_permit alone takes there: 307,000, and a quarter more than that.
 const MOST: u64 = 385_000;
-
-/// The C library reads /etc/passwd line by line: without this one, what is counted would be the users of all other tests.
-/// Mounted for one process alone.
-const ALONE: &str = "mount --bind \"$1\" /etc/passwd && shift && exec \"$@\"";
 
 /// Instructions of so many logins in one process, right answers and all.
 fn instructions(service: &Service, user: &str, answers: &[String]) -> u64 {
     let logins = answers.len();
     let talk = Talk::new(service, user).option("--repeat", &logins.to_string());
     let host = talk.command();
-    let passwd = service.path().with_file_name("passwd");
-    let own = format!("{user}:");
-    let is_own = |line: &&str| line.starts_with("root:") || line.starts_with(&own);
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    fs::write(&passwd, users.split_inclusive('\n').filter(is_own).collect::<String>()).unwrap();
-    let mut valgrind = Command::new("unshare");
-    valgrind.args(["--mount", "sh", "-c", ALONE, "sh"]).arg(passwd).arg("valgrind");
+    let mut valgrind = Command::new("valgrind");
     // The sum goes to standard error, and the details nowhere.
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
     valgrind.arg(host.get_program()).args(host.get_args());
-    let mut conversation = talk.start_as(valgrind);
+    // The C library reads /etc/passwd line by line: the users of all other tests would count too.
+    let few = FewUsers::new(&[user]);
+    let mut conversation = talk.start_as(few.among(&valgrind));
     answers.iter().for_each(|answer| conversation.answer(answer));
     let said = conversation.finish();
     let results: Vec<_> = said.results().collect();
