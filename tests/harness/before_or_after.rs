@@ -1,9 +1,10 @@
-//! What a program may leave behind whatever befalls it: the record before or the record after, never neither and never
-//! a mixture; no code that works twice; nothing that blocks the next, nothing that hangs, no secret where none belongs.
+//! What a program may leave behind when it is killed, when one of its calls fails and when the power is cut: the record
+//! before or the record after, never neither and never a mixture; no code that works twice; nothing that blocks the next,
+//! nothing that hangs, no secret where none belongs.
 
 use crate::{
     app::{App, Enrolled},
-    injection::{BOUND, Fault, Point, Traced, points},
+    injection::{BOUND, Injection, Point, Traced, points},
     machine,
     outcome::{Dialogue, Outcome},
     pam::{Call, Host, Transaction},
@@ -310,7 +311,7 @@ fn secrets(set_up: Option<&Enrolled>) -> impl Iterator<Item = &String> {
 pub struct Tally {
     /// Calls that the operation makes.
     pub calls: usize,
-    /// Runs that met their fault.
+    /// Runs that met their injection.
     pub met: usize,
     /// Runs that did not come to it.
     pub missed: usize,
@@ -322,12 +323,12 @@ pub struct Tally {
     pub done: usize,
 }
 
-/// Runs an operation once undisturbed, then once for each fault that `faults` has for each of its calls, each time from
+/// Runs an operation once undisturbed, then once for each injection that `injections` has for each of its calls, each time from
 /// the same beginning.
 ///
 /// # Panics
 /// When one of the runs leaves behind what it must not.
-pub fn befall(operation: &Operation, faults: impl Fn(usize, &Point) -> Vec<Fault>) -> Tally {
+pub fn inject_at_each_call(operation: &Operation, injections: impl Fn(usize, &Point) -> Vec<Injection>) -> Tally {
     let mark = syslog::mark();
     let scene = (operation.before)();
     let (program, by_user) = (operation.program)(&scene);
@@ -340,14 +341,14 @@ pub fn befall(operation: &Operation, faults: impl Fn(usize, &Point) -> Vec<Fault
     let points = points(&trace, &(operation.begins)(&scene));
     let (mut tally, mut wrong, mut shown) = (Tally { calls: points.len(), ..Tally::default() }, Vec::new(), Vec::new());
     for (number, point) in points.iter().enumerate() {
-        for fault in faults(number, point).into_iter().filter(|fault| fault.fits(point)) {
+        for injection in injections(number, point).into_iter().filter(|injection| injection.fits(point)) {
             scene.put_back();
             let start = Instant::now();
-            let told = (operation.talk)(&scene, Dialogue::start(&mut traced.meeting(fault, point)));
+            let told = (operation.talk)(&scene, Dialogue::start(&mut traced.meeting(injection, point)));
             let hangs = start.elapsed().as_secs() >= BOUND;
             match judge(operation, &scene, &told) {
-                _ if hangs => wrong.push(format!("it hangs\n{fault} {point:?}\n{told:?}")),
-                Err(what) => wrong.push(format!("{what}\n{fault} {point:?}\n{told:?}")),
+                _ if hangs => wrong.push(format!("it hangs\n{injection} {point:?}\n{told:?}")),
+                Err(what) => wrong.push(format!("{what}\n{injection} {point:?}\n{told:?}")),
                 Ok(Standing::Before) => tally.before += 1,
                 Ok(Standing::After) => tally.after += 1,
             }
@@ -360,7 +361,7 @@ pub fn befall(operation: &Operation, faults: impl Fn(usize, &Point) -> Vec<Fault
     let leaked = secrets(scene.set_up.as_ref()).chain(shown.iter().flat_map(|shown| secrets(Some(shown))));
     wrong.extend(leaked.filter(|secret| log.contains(secret.as_str())).map(|_| "a secret is in the log".to_owned()));
     assert!(wrong.is_empty(), "{} runs of {}:\n{}", wrong.len(), tally.met + tally.missed, wrong.join("\n\n"));
-    assert!(tally.missed <= tally.met / 20, "too many runs do not come to their fault: {tally:?}");
+    assert!(tally.missed <= tally.met / 20, "too many runs do not come to their injection: {tally:?}");
     tally
 }
 

@@ -43,9 +43,9 @@ pub struct Point {
     pub line: String,
 }
 
-/// What befalls a program at a [`Point`].
+/// What is done to a program at a [`Point`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Injection {
     /// It dies before the call has run, which is to say after the one before it.
     Killed,
     /// The call does nothing and answers this error.
@@ -54,22 +54,22 @@ pub enum Fault {
     FromThenOn(&'static str),
 }
 
-impl Fault {
-    /// Whether this can befall this call. A program's beginning and end do not fail, nor do those that have no error.
+impl Injection {
+    /// Whether this can inject_at_each_call this call. A program's beginning and end do not fail, nor do those that have no error.
     pub fn fits(self, point: &Point) -> bool {
         let call = point.call.as_str();
         let infallible = ["execve", "exit_group", "exit", "rt_sigreturn", "umask", "alarm"].contains(&call)
             || (call.starts_with("get") && call.ends_with("id"));
-        self == Fault::Killed || !infallible
+        self == Injection::Killed || !infallible
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Injection {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Killed => out.write_str("killed at"),
-            Fault::Once(error) => write!(out, "{error} from"),
-            Fault::FromThenOn(error) => write!(out, "{error} from all after"),
+            Injection::Killed => out.write_str("killed at"),
+            Injection::Once(error) => write!(out, "{error} from"),
+            Injection::FromThenOn(error) => write!(out, "{error} from all after"),
         }
     }
 }
@@ -95,13 +95,13 @@ impl<'a> Traced<'a> {
         self.strace(&["--decode-fds=path", "--string-limit=70000"])
     }
 
-    /// It meets a fault.
-    pub fn meeting(&self, fault: Fault, point: &Point) -> Command {
+    /// It meets an injection.
+    pub fn meeting(&self, injection: Injection, point: &Point) -> Command {
         let Point { call, nth, .. } = point;
-        let inject = match fault {
-            Fault::Killed => format!("inject={call}:signal=KILL:when={nth}"),
-            Fault::Once(error) => format!("inject={call}:error={error}:when={nth}"),
-            Fault::FromThenOn(error) => format!("inject={call}:error={error}:when={nth}+"),
+        let inject = match injection {
+            Injection::Killed => format!("inject={call}:signal=KILL:when={nth}"),
+            Injection::Once(error) => format!("inject={call}:error={error}:when={nth}"),
+            Injection::FromThenOn(error) => format!("inject={call}:error={error}:when={nth}+"),
         };
         self.strace(&["-e", &format!("trace={call}"), "-e", &inject])
     }
@@ -114,7 +114,7 @@ impl<'a> Traced<'a> {
         String::from_utf8_lossy(&fs::read(&self.trace).unwrap()).into_owned()
     }
 
-    /// Whether the fault was met: another run may make another number of calls.
+    /// Whether the injection was met: another run may make another number of calls.
     pub fn was_met(&self) -> bool {
         let trace = self.trace();
         trace.contains("(INJECTED)") || trace.contains("+++ killed by SIGKILL +++")

@@ -127,7 +127,7 @@ pub const RESET: Operation = Operation {
     ..ENROL
 };
 
-/// A user changes phones; the program in front is what it befalls.
+/// A user changes phones; the program in front is killed, or its calls fail.
 pub const CHANGE_PHONES: Operation = Operation {
     program: |scene| {
         let mut enroll = scene.user.command("otp-enroll");

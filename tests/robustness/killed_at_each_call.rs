@@ -2,13 +2,13 @@
 //! blocks the next, and no code that works twice.
 
 use pam_otp_tests::{
-    before_or_after::{Operation, befall},
-    injection::{Fault, report},
+    before_or_after::{Operation, inject_at_each_call},
+    injection::{Injection, report},
 };
 
 /// Kills the program before each of its calls has run. That is, but for the last, after each of them too.
 fn killed_at_every_call(name: &str, operation: &Operation) {
-    let tally = befall(operation, |_, _| vec![Fault::Killed]);
+    let tally = inject_at_each_call(operation, |_, _| vec![Injection::Killed]);
     report(&format!("{name}: killed at {} of {} calls, with nothing lost", tally.met, tally.calls));
     assert!(tally.before > 0 && tally.after > 0, "killed before and after: {tally:?}");
 }
