@@ -81,7 +81,7 @@ PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime o
 # Installing these would start a daemon, or load profiles, on the machine that is built on. They are unpacked only.
 UNPACKED      := fail2ban apparmor
 LINT_PACKAGES := shellcheck
-SCRIPTS       := tests/machine tests/person tests/demo tests/deb .ci/run fuzz/run mutants/run \
+SCRIPTS       := $(addprefix tests/,machine machine-check only person demo deb) .ci/run fuzz/run mutants/run \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
 
 # The throwaway copy takes root. Cargo's own variables and PATH go along.
@@ -149,6 +149,7 @@ check: packages unpacked all fuzz-build
 	  failed=0
 	  $(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
 	    $(MAKE) --no-print-directory check-inside || failed=$$?
+	  $(as_root) tests/machine-check || failed=$$?
 	  $(MAKE) --no-print-directory check-deb || failed=$$?
 	  exit "$$failed"
 	} 2>&1 | tee "$(target)/check.log" || result=$$?
@@ -162,7 +163,9 @@ check: packages unpacked all fuzz-build
 	fi
 	exit "$$result"
 
-# What `check` runs, within the copy: the product as an administrator installs it, then every test against that.
+# What `check` runs, within the copy: the product as an administrator installs it, then every test against that. A text
+# that differs from its snapshot fails; `INSTA_UPDATE=always tests/only …` takes it over.
+check-inside: export INSTA_UPDATE := no
 check-inside:
 	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs within tests/machine; you want: make check' >&2; exit 1; }
 	setsid --fork "$(release)/logd" < /dev/null

@@ -21,30 +21,33 @@ coverage     := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(addpref
 installed = $(as_root) tests/machine bash -euc 'setsid --fork "$(release)/logd" < /dev/null; \
 	$(MAKE) --no-print-directory install > /dev/null; export CARGO_NET_OFFLINE=true; $(1)'
 
+# Modules of a group of tests, of which each must have some: within `installed`.
+only = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" tests/only
+
 # `check` makes each system call fail once, with one error; here each of them with all, once and from then on.
 proof: packages all
 	$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-run
 	result=0
 	export PAM_OTP_PROOF=1
-	$(call installed,$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --no-fail-fast --test crashes --test failures \
-	  --test power --test disks -- --nocapture --test-threads $(TEST_THREADS)) 2>&1 | tee "$(target)/proof.log" || result=$$?
+	$(call installed,$(only) robustness killed_at_each_call each_call_fails power_cut full_disk -- \
+	  --nocapture --test-threads $(TEST_THREADS)) 2>&1 | tee "$(target)/proof.log" || result=$$?
 	printf '\n---- make proof ----\n'
 	grep -E '^proof: |^test result: |^test .* FAILED$$' "$(target)/proof.log" || :
 	exit "$$result"
 
-# The long forms of tests/tests/soak.rs and timing.rs.
+# The long forms of tests/robustness/soak.rs and timing.rs.
 soak timing: packages all
-	$(call installed,$(CARGO) test $(CARGOFLAGS) --package pam-otp-tests --test $@ -- --ignored --nocapture \
-	  --skip address_sanitizer)
+	$(call installed,$(only) robustness $@ -- --ignored --nocapture --skip address_sanitizer)
 
 # Rust keeps the switch for its nightly builds, and the runtime comes with every toolchain. With --target, what runs while
 # building is built without it. The host lends the module its runtime.
-asan_cargo = RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Clink-arg=-Wl,--export-dynamic' \
-	CARGO_TARGET_DIR="$(target)/asan" $(CARGO)
+asan_env   = RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Clink-arg=-Wl,--export-dynamic' \
+	CARGO_TARGET_DIR="$(target)/asan"
+asan_cargo = $(asan_env) $(CARGO)
 
 asan: packages all
 	@$(asan_cargo) build $(CARGOFLAGS) --target $(host) --package pam_otp
-	$(asan_cargo) test $(CARGOFLAGS) --target $(host) --package pam-otp-tests --test soak --no-run
+	$(asan_cargo) test $(CARGOFLAGS) --target $(host) --package pam-otp-tests --test robustness --no-run
 	$(as_root) tests/machine $(MAKE) --no-print-directory asan-inside
 
 asan-inside:
@@ -52,8 +55,8 @@ asan-inside:
 	setsid --fork "$(release)/logd" < /dev/null
 	$(MAKE) --no-print-directory install > /dev/null
 	install -m 0644 "$(target)/asan/$(host)/debug/libpam_otp.so" "$(pamdir)/pam_otp.so"
-	CARGO_NET_OFFLINE=true $(asan_cargo) test $(CARGOFLAGS) --target $(host) --package pam-otp-tests --test soak -- \
-	  --ignored --nocapture address_sanitizer
+	CARGO_NET_OFFLINE=true CARGO='$(CARGO)' CARGOFLAGS='$(CARGOFLAGS) --target $(host)' $(asan_env) tests/only robustness \
+	  soak -- --ignored --nocapture --skip a_hundred_thousand
 
 fuzz-build:
 	RUSTFLAGS='$(coverage)' $(CARGO) build $(CARGOFLAGS) --release --manifest-path fuzz/Cargo.toml --target $(host) \

@@ -1,0 +1,9 @@
+//! What administrators do: users, policy, imports and rollouts.
+
+mod admin;
+mod all_users;
+mod idempotence;
+mod import;
+mod policy;
+mod rollout;
+mod texts;

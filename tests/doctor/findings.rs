@@ -1,0 +1,342 @@
+//! What `otp-enroll admin doctor` says of PAM files and sshd, beside what libpam and sshd do.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::{
+    conversation::Talk, machine, outcome::Outcome, phone::Phone, service::Service, site::Site, users::TestUser,
+};
+use serde_json::Value;
+use std::{fs, path::Path, process::Command};
+use tempfile::TempDir;
+
+/// A folder of PAM files, and what doctor says of it.
+struct Clinic {
+    site: Site,
+    folder: TempDir,
+}
+
+impl Clinic {
+    fn new(config: &str) -> Clinic {
+        let clinic = Clinic { site: Site::new(config), folder: tempfile::tempdir().unwrap() };
+        for name in ["common-auth", "common-account", "common-password", "other"] {
+            fs::copy(Path::new("/etc/pam.d").join(name), clinic.folder.path().join(name)).unwrap();
+        }
+        clinic
+    }
+
+    /// With this site's configuration where a line names the module.
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text.replace("pam_otp.so", &self.site.module())).unwrap();
+    }
+
+    fn ask(&self, more: &[&str]) -> Outcome {
+        let folder = self.folder.path().to_str().unwrap();
+        Outcome::of(self.site.admin_command().args(["doctor", "--pam", folder]).args(more), "")
+    }
+
+    /// `severity subject: what` of all that is found, but for the clock's, places without their folder.
+    fn findings(&self, more: &[&str]) -> Vec<String> {
+        let outcome = self.ask(&[&["--json"], more].concat());
+        let diagnosis = &outcome.json()[0];
+        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+        let folder = format!("{}/", self.folder.path().display());
+        let findings = diagnosis["findings"].as_array().unwrap().iter();
+        let findings: Vec<_> = findings
+            .filter(|finding| finding["subjects"][0] != "clock")
+            .inspect(|finding| assert!(!text(finding, "mend").is_empty()))
+            .map(|finding| {
+                let what = text(finding, "what").replace(&folder, "");
+                let subjects: Vec<_> =
+                    finding["subjects"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+                format!("{} {}: {what}", text(finding, "severity"), subjects.join(", "))
+            })
+            .collect();
+        let is_faulty = findings.iter().any(|finding| finding.starts_with("fault "));
+        assert_eq!(outcome.code, Some(i32::from(is_faulty)), "{outcome:?}");
+        findings
+    }
+}
+
+#[test]
+fn each_mistake_is_named_with_its_line() {
+    let clinic = Clinic::new("");
+    let included = "@include common-auth\nauth required pam_otp.so\n";
+    for (stack, expected) in [
+        (included, &[][..]),
+        ("auth required pam_unix.so\n", &[]),
+        (
+            "auth sufficient pam_unix.so\nauth required pam_otp.so\n",
+            &[
+                "fault vpn: vpn:1: when pam_unix.so says yes, the login is over before pam_otp.so is asked",
+                "note vpn: vpn:2: a code lets in without a password",
+            ],
+        ),
+        (
+            "auth sufficient pam_rootok.so\n@include common-auth\nauth required pam_otp.so\n",
+            &["note vpn: vpn:1: whom pam_rootok.so says yes to is not asked for a code"],
+        ),
+        (
+            "@include common-auth\nauth optional pam_otp.so\n",
+            &["fault vpn: vpn:2: a wrong code does not keep anybody out"],
+        ),
+        (
+            "auth required pam_unix.so\nauth [authinfo_unavail=ignore default=die success=ok ignore=ignore] \\\n pam_otp.so\n",
+            &["warning vpn: vpn:2: while configuration or records cannot be read, logins need no code"],
+        ),
+        (
+            "auth required pam_otp.so\n",
+            &[
+                "fault vpn: vpn:1: whoever is asked for no code is refused, since no other module says yes",
+                "note vpn: vpn:1: a code lets in without a password",
+            ],
+        ),
+        (
+            "auth required pam_otp.so\nauth required pam_permit.so\n",
+            &["fault vpn: vpn:1: whoever is asked for no code is let in with nothing at all"],
+        ),
+        (
+            "auth required pam_unix.so\nauth required pam_otp.so\nauth requisite pam_deny.so\n",
+            &["fault vpn: vpn:2: nobody gets in, whatever code they give"],
+        ),
+        (
+            "auth required pam_unix.so\nauth required pam_otp.so nulok\n",
+            &["fault vpn: vpn:2: the module knows no argument \"nulok\": every login is refused"],
+        ),
+        (
+            "auth required pam_unix.so\nauth required /nowhere/pam_otp.so\n",
+            &[
+                "fault vpn: vpn:2: /nowhere/pam_otp.so cannot be loaded (No such file or directory (os error 2)): every \
+               login is refused",
+            ],
+        ),
+        (
+            "auth required pam_unix.so\nauth include gone\nauth required pam_otp.so\n",
+            &["fault vpn: vpn:2: gone cannot be read"],
+        ),
+        (
+            "auth required pam_unix.so\nauth required pam_otp.so\naccount include gone\n",
+            &["fault vpn: vpn:3: gone cannot be read"],
+        ),
+        (
+            "auth required pam_unix.so\n-auth required pam_nowhere.so\nauth required pam_otp.so\n",
+            &["fault vpn: vpn:3: nobody gets in, whatever code they give"],
+        ),
+        ("auth required pam_unix.so\n-auth optional pam_nowhere.so\nauth required pam_otp.so\n", &[]),
+        (
+            "auth required pam_unix.so\nauth required pam_otp.so\nauth optional pam_otp.so\n",
+            &["warning vpn: vpn:2: a code is asked for twice in one login, and no code is taken twice"],
+        ),
+        (
+            "auth [default=1 success=ok] pam_localuser.so\nauth required pam_otp.so\nauth required pam_unix.so\n",
+            &["note vpn: vpn:1: whom pam_localuser.so says no to is not asked for a code"],
+        ),
+        (
+            "auth requisite pam_succeed_if.so user = bob\nauth required pam_otp.so\nauth required pam_permit.so\n",
+            &["fault vpn: vpn:2: whoever is asked for no code is let in with nothing at all"],
+        ),
+        (
+            "auth [success=1 default=ignore] pam_succeed_if.so user ingroup trusted\nauth required pam_unix.so\n\
+             auth required pam_otp.so\nauth required pam_permit.so\n",
+            &[],
+        ),
+        ("auth required pam_exec.so expose_authtok /usr/local/bin/verify\nauth required pam_otp.so\n", &[]),
+        (
+            "auth [success=ok user_unknown=ignore default=die] pam_unix.so\nauth required pam_otp.so\n",
+            &["note vpn: vpn:2: a code lets in without a password"],
+        ),
+        (
+            "@include vpn\nauth required pam_otp.so\n",
+            &["fault vpn: vpn:1: vpn cannot be read: it is included without end: its logins are refused"],
+        ),
+    ] {
+        clinic.write("vpn", stack);
+        let findings = clinic.findings(&[]);
+        assert_eq!(findings.len(), expected.len(), "{stack}{findings:#?}");
+        for (finding, expected) in findings.iter().zip(expected) {
+            assert!(finding.starts_with(expected), "{stack}{findings:#?}");
+        }
+    }
+
+    // The mend is a line that asks for a password as this distribution does, and mends it.
+    let alone = "auth required pam_otp.so\nauth required pam_permit.so\n";
+    for file in ["common-auth", "password-auth"] {
+        fs::rename(clinic.folder.path().join("common-auth"), clinic.folder.path().join(file)).unwrap();
+        clinic.write("vpn", alone);
+        let mend = clinic.ask(&["--json"]).json()[0]["findings"][0]["mend"].as_str().unwrap().to_owned();
+        let line = mend.rsplit(": ").next().unwrap();
+        assert_eq!(line, format!("auth substack {file}"), "{mend}");
+        clinic.write("vpn", &format!("{line}\n{alone}"));
+        assert!(clinic.findings(&[]).is_empty());
+    }
+    fs::copy("/etc/pam.d/common-auth", clinic.folder.path().join("common-auth")).unwrap();
+
+    // As on Fedora: `done` ends what includes it, and of what has it as a substack only that.
+    clinic.write("password-auth", "auth required pam_env.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n");
+    clinic.write("vpn", "auth substack password-auth\nauth required pam_otp.so\n");
+    assert!(clinic.findings(&[]).is_empty());
+    clinic.write("vpn", "auth include password-auth\nauth required pam_otp.so\n");
+    clinic.write("vpn2", "auth include password-auth\nauth required pam_otp.so\n");
+    let fault = "when pam_unix.so says yes, the login is over before pam_otp.so is asked";
+    assert_eq!(clinic.findings(&[]), [format!("fault vpn, vpn2: password-auth:2: {fault}")]);
+    fs::remove_file(clinic.folder.path().join("vpn2")).unwrap();
+
+    // What is left of another file, and what is broken and not ours.
+    clinic.write("vpn~", "auth optional pam_otp.so\n");
+    clinic.write("vpn.bak", "auth optional pam_otp.so\n");
+    clinic.write("foreign", "auth include gone\n");
+    clinic.write("vpn", included);
+    clinic.write("sudo", included);
+    clinic.write("sudo-i", "auth include vpn\n");
+    assert!(clinic.findings(&[]).is_empty());
+    clinic.write("sudo-i", "@include common-auth\n");
+    let findings = clinic.findings(&[]);
+    assert_eq!(findings, ["warning sudo: `sudo -i` goes by the service sudo-i, which asks for no code"]);
+}
+
+#[test]
+fn a_stack_that_asks_twice_takes_no_code_twice() {
+    let (site, alice) = (Site::new(""), TestUser::new("alice"));
+    let phone = Phone::enrol(&site, &alice.name);
+    let line = |control| site.auth(control, "");
+    let service = Service::private(&(line("required") + &line("required")));
+    let findings = || {
+        let folder = service.confdir().unwrap().to_str().unwrap();
+        Outcome::of(site.admin_command().args(["doctor", "--json", "--pam", folder]), "").json()[0]["findings"]
+            .to_string()
+    };
+    let code = phone.next_code();
+    let said = Talk::new(&service, &alice.name).run(&[&code, &code]);
+    assert_eq!((said.prompts().len(), said.result("authenticate")), (2, "PAM_AUTH_ERR"));
+    assert!(findings().contains("no code is taken twice"), "{}", findings());
+    service.set(&(line("[success=1 ignore=ignore default=die]") + &line("required") + "auth required pam_permit.so\n"));
+    let said = Talk::new(&service, &alice.name).run(&[&phone.next_code()]);
+    assert_eq!((said.prompts().len(), said.result("authenticate")), (1, "PAM_SUCCESS"));
+}
+
+#[test]
+fn set_up_during_a_login_needs_its_lines() {
+    let clinic = Clinic::new(
+        "[policy]\nsecond_factor = \"enroll\"\n[[policy.rule]]\nservice = \"cron\"\nsecond_factor = \"skip\"\n",
+    );
+    let auth = "@include common-auth\nauth required pam_otp.so\n";
+    let account = "account required pam_otp.so\n@include common-account\n";
+    let password = "password [success=done ignore=ignore default=die] pam_otp.so\n@include common-password\n";
+    let (no_account, no_password) =
+        ("the account group has no line of pam_otp.so", "the password group has no line of pam_otp.so");
+    for (stack, expected) in [
+        (format!("{auth}{account}{password}"), &[][..]),
+        (format!("{auth}@include common-account\n{password}"), &[no_account]),
+        (format!("{auth}{account}@include common-password\n"), &[no_password]),
+        (format!("{auth}@include common-account\n@include common-password\n"), &[no_account, no_password]),
+        (
+            format!("{auth}account sufficient pam_permit.so\n{account}{password}"),
+            &["su:4: the application is not told that a device is to be set up"],
+        ),
+        (
+            format!("{auth}{account}password required pam_otp.so\n@include common-password\n"),
+            &["su:5: other modules ask for a new password when a device is set up"],
+        ),
+        (
+            format!("{auth}{account}password [success=done default=die] pam_otp.so\n@include common-password\n"),
+            &["su:5: passwords cannot be changed"],
+        ),
+    ] {
+        clinic.write("su", &stack);
+        let findings = clinic.findings(&[]);
+        assert_eq!(findings.len(), expected.len(), "{stack}{findings:#?}");
+        for (finding, expected) in findings.iter().zip(expected) {
+            assert!(finding.starts_with(&format!("fault su: {expected}")), "{stack}{findings:#?}");
+        }
+    }
+    fs::remove_file(clinic.folder.path().join("su")).unwrap();
+    clinic.write("cron", auth);
+    assert!(clinic.findings(&[]).is_empty(), "nobody is asked there");
+}
+
+#[test]
+fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
+    let clinic = Clinic::new("");
+    let keys = tempfile::tempdir().unwrap();
+    let (key, config) = (keys.path().join("host_key"), keys.path().join("sshd_config"));
+    machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+    let ask = |lines: &str| {
+        fs::write(&config, format!("HostKey {}\n{lines}", key.display())).unwrap();
+        clinic.findings(&["--sshd", config.to_str().unwrap()])
+    };
+    let of =
+        |example: &str| fs::read_to_string(machine::source("config/examples/sshd_config.d").join(example)).unwrap();
+    let by_key = "note sshd: publickey lets in without a code: sshd does not ask PAM then";
+    let root = "warning sshd: PermitRootLogin is without-password: root can answer no question, and is refused";
+    let by_whom = "note sshd: its Match blocks may have it otherwise for some: what is said here holds for nobody in \
+                   particular";
+    for (stack, sshd, expected) in [
+        ("password-and-code", "password-and-code.conf", by_key),
+        ("password-and-code-with-set-up", "password-and-code.conf", by_key),
+        ("password-and-code-as-one", "password-and-code-as-one.conf", by_key),
+        ("key-and-code", "key-and-code.conf", root),
+        ("key-and-code-with-set-up", "key-and-code.conf", root),
+        ("key-or-password-and-code", "match.conf", root),
+    ] {
+        fs::write(clinic.folder.path().join("sshd"), clinic.site.example_stack(stack)).unwrap();
+        let mut found = ask(&of(sshd));
+        if sshd == "match.conf" {
+            assert_eq!(found.pop().as_deref(), Some(by_whom), "{stack}");
+        }
+        assert_eq!(found, [expected], "{stack}");
+        let plain = ask("UsePAM yes\n");
+        let is_open = plain.iter().any(|finding| finding.contains("let in without password or key"));
+        assert_eq!(is_open, stack.starts_with("key-and"), "{stack}: {plain:#?}");
+        let off = ask("UsePAM no\n");
+        assert_eq!(off, ["fault sshd: UsePAM is off: PAM is not asked, and nobody needs a code"], "{stack}");
+    }
+    let keys_alone = "UsePAM yes\nKbdInteractiveAuthentication no\nPasswordAuthentication no\n";
+    assert_eq!(ask(keys_alone), [by_key], "PAM is not asked, so nobody is refused for want of a code");
+    let typed_as_password = "UsePAM yes\nKbdInteractiveAuthentication yes\nPermitRootLogin yes\n\
+                             PasswordAuthentication yes\nAuthenticationMethods publickey,password\n";
+    let refused = ask(typed_as_password);
+    assert!(
+        refused.len() == 1
+            && refused[0].starts_with("fault sshd: AuthenticationMethods has PAM asked by `password` alone"),
+        "{refused:#?}"
+    );
+    // A list with a method that is switched off is left out, and where none is left sshd does not start.
+    let one_left = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nPermitRootLogin yes\n\
+                    AuthenticationMethods publickey,keyboard-interactive:pam publickey,password\n";
+    assert!(ask(one_left).is_empty(), "{:#?}", ask(one_left));
+    let none_left = "PubkeyAuthentication no\nAuthenticationMethods publickey,keyboard-interactive:pam\n";
+    for refused in ["UsePAM perhaps\n", none_left] {
+        let findings = ask(refused);
+        let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
+        assert!(finding.starts_with("fault sshd: sshd refuses its configuration, "), "{finding}");
+    }
+    let matching = "Match User nobody LocalPort 22 LocalAddress 192.0.2.2\nPubkeyAuthentication no\n";
+    clinic.write("sshd", "@include common-auth\nauth required pam_otp.so\n");
+    let lines = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
+    assert_eq!(ask(&format!("{lines}{matching}")), [root, by_whom]);
+}
+
+#[test]
+fn whoever_policy_refuses_is_named_and_what_cannot_be_read_too() {
+    let (clinic, alice) = (Clinic::new("[policy]\nsecond_factor = \"required\"\n"), TestUser::new("alice"));
+    clinic.write("vpn", "@include common-auth\nauth required pam_otp.so\n");
+    let findings = clinic.findings(&[]);
+    let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
+    assert!(
+        finding.starts_with("warning vpn: root, ") && finding.contains(" can log in and will be refused"),
+        "{finding}"
+    );
+    let rollout = format!("state_directory = {:?}\nenforce = false\n", clinic.site.state());
+    clinic.site.write(&(rollout + "[policy]\nsecond_factor = \"required\"\n"));
+    assert!(clinic.findings(&[]).is_empty(), "nobody is refused in a rollout");
+    clinic.site.set("[policy]\nsecond_factor = \"optional\"\n");
+    assert!(clinic.findings(&[]).is_empty());
+    Phone::enrol(&clinic.site, &alice.name);
+    clinic.site.edit(&alice.name, "version", "vision");
+    let findings = clinic.findings(&[]);
+    assert!(
+        findings.len() == 1 && findings[0].starts_with(&format!("warning records: {}: ", alice.name)),
+        "{findings:#?}"
+    );
+    clinic.site.write("nonsense = 1\n");
+    let findings = clinic.findings(&[]);
+    assert!(findings.len() == 1 && findings[0].starts_with("fault configuration: "), "{findings:#?}");
+}

@@ -1,0 +1,5 @@
+//! What `otp-enroll admin doctor` finds, beside what libpam and sshd do.
+
+mod findings;
+mod stacks;
+mod texts;

@@ -1,0 +1,8 @@
+//! Enrollment by users: on a terminal, in scripts, and in the middle of a login.
+
+mod during_login;
+mod guide;
+mod impatience;
+mod missed_line;
+mod scripts;
+mod texts;

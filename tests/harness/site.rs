@@ -1,0 +1,196 @@
+//! A configuration with its state directory: a test's own, or the machine's.
+
+use crate::machine;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Where the module, the helper and otp-enroll look when nobody says otherwise.
+const CONFIG: &str = "/etc/pam_otp/pam_otp.toml";
+/// The machine's records. On the real disk, and with it every state directory beneath it.
+pub const STATE: &str = "/var/lib/pam_otp";
+/// The helper that `make install` installs.
+pub const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
+
+/// A configuration file and the records it names.
+#[derive(Clone, Debug)]
+pub struct Site {
+    config: PathBuf,
+    state: PathBuf,
+    window: i64,
+}
+
+impl Site {
+    /// A site of the test's own. It accepts ten steps on each side, so that many codes are good at once and no test
+    /// waits for the next; `lines` are tables of the configuration (`[lockout]` and so on, but for `[code]`).
+    ///
+    /// # Panics
+    /// Outside the machine, or where the product is not installed.
+    pub fn new(lines: &str) -> Site {
+        machine::require("a state directory");
+        let name = machine::unique("site");
+        let (dir, state) = (PathBuf::from("/run/pam-otp-sites").join(&name), Path::new(STATE).join(&name));
+        machine::run(Command::new("install").args(["-d", "-m", "0755"]).arg(&dir));
+        machine::run(Command::new("install").args(["-d", "-m", "1730", "-o", "root", "-g", "pam_otp"]).arg(&state));
+        let site = Site { config: dir.join("pam_otp.toml"), state, window: 10 };
+        site.set(lines);
+        site
+    }
+
+    /// The machine's own, as it was installed: the only one that the helper knows.
+    ///
+    /// # Panics
+    /// Outside the machine, or where the product is not installed.
+    pub fn of_the_machine() -> Site {
+        machine::require("an enrolment");
+        assert!(Path::new(CONFIG).exists(), "{CONFIG} is missing: install the product first (make check-inside)");
+        Site { config: CONFIG.into(), state: STATE.into(), window: 1 }
+    }
+
+    /// Other tables of the configuration from now on.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn set(&self, lines: &str) {
+        let common = format!("state_directory = \"{}\"\n[code]\nwindow = {}\n", self.state.display(), self.window);
+        self.write(&(common + lines));
+    }
+
+    /// Another configuration from now on, which may have settings before its tables, and a table `[code]`: this site's own
+    /// keys are put in their places.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn set_with_table(&self, lines: &str) {
+        let window = format!("[code]\nwindow = {}\n", self.window);
+        let lines = if lines.contains("[code]") {
+            lines.replacen("[code]\n", &window, 1)
+        } else {
+            lines.to_owned() + "\n" + &window
+        };
+        self.write(&format!("state_directory = \"{}\"\n{lines}\n", self.state.display()));
+    }
+
+    /// Another configuration from now on, as a whole.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn write(&self, text: &str) {
+        fs::write(&self.config, text).unwrap();
+        fs::set_permissions(&self.config, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// The configuration in `config/examples/NAME.toml` from now on, but for this site's own keys.
+    ///
+    /// # Panics
+    /// When there is no such example.
+    pub fn set_example(&self, name: &str) {
+        let example = example(&format!("{name}.toml"));
+        let (state, window) = (self.state.display(), self.window);
+        self.write(&format!("state_directory = \"{state}\"\n{example}\n[code]\nwindow = {window}\n"));
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Steps accepted on each side of the present one.
+    pub(crate) fn window(&self) -> i64 {
+        self.window
+    }
+
+    /// The module for this site, as a line of a PAM file names it.
+    pub fn module(&self) -> String {
+        format!("pam_otp.so config={}", self.config.display())
+    }
+
+    /// A line of a PAM file that calls it: `required` and `nullok`, say.
+    pub fn auth(&self, control: &str, arguments: &str) -> String {
+        format!("auth {control} {} {arguments}\n", self.module())
+    }
+
+    /// Lines for all groups that set-up during a login needs, and others for where the module steps aside: everybody's
+    /// password is right.
+    pub fn set_up_stack(&self) -> String {
+        let module = self.module();
+        format!(
+            "auth required {module}\nauth required pam_permit.so\n\
+             account required {module}\naccount required pam_permit.so\n\
+             password [success=done ignore=ignore default=die] {module}\npassword required pam_deny.so\n"
+        )
+    }
+
+    /// The lines of `config/examples/pam.d/NAME`, with this site's configuration where that is not the machine's.
+    ///
+    /// # Panics
+    /// When there is no such example.
+    pub fn example(&self, name: &str) -> String {
+        let lines = example(&format!("pam.d/{name}"));
+        if self.config == Path::new(CONFIG) { lines } else { lines.replace("pam_otp.so", &self.module()) }
+    }
+
+    /// The same as a whole stack, whose session is everybody's.
+    ///
+    /// # Panics
+    /// When there is no such example.
+    pub fn example_stack(&self, name: &str) -> String {
+        self.example(name) + "session required pam_permit.so\n"
+    }
+
+    /// The file with a user's credentials.
+    pub fn credentials(&self, user: &str) -> PathBuf {
+        self.state.join(format!("{user}.toml"))
+    }
+
+    /// The file with what the last logins left behind.
+    pub fn state_file(&self, user: &str) -> PathBuf {
+        self.state.join(format!("{user}.state"))
+    }
+
+    /// Replaces a text in a user's credentials, which stay the same file.
+    ///
+    /// # Panics
+    /// When the text is not there.
+    pub fn edit(&self, user: &str, from: &str, to: &str) {
+        let path = self.credentials(user);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from:?} is not in {}", path.display());
+        overwrite(&path, text.replacen(from, to, 1));
+    }
+
+    /// `otp-enroll admin` for this site.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn admin(&self, arguments: &[&str]) -> String {
+        machine::run(self.admin_command().args(arguments))
+    }
+
+    /// The same, to be run by the test in its own way.
+    pub fn admin_command(&self) -> Command {
+        let mut command = Command::new("otp-enroll");
+        command.arg("--config").arg(&self.config).arg("admin");
+        command
+    }
+}
+
+fn example(name: &str) -> String {
+    let path = machine::source("config/examples").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+}
+
+/// Writes into a file that is there, whoever it belongs to. Without O_CREAT: with that, Linux keeps even root from files
+/// of others in a sticky directory (fs.protected_regular).
+pub fn overwrite(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+    let mut file = fs::OpenOptions::new().write(true).truncate(true).open(path).unwrap();
+    std::io::Write::write_all(&mut file, content.as_ref()).unwrap();
+}

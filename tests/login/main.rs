@@ -1,0 +1,14 @@
+//! Logins: what is asked, what is answered, how it ends and what the log says.
+
+mod console;
+mod conversations;
+mod grace;
+mod harness;
+mod log;
+mod names;
+mod nonroot;
+mod password_and_code;
+mod screen_locker;
+mod sshd;
+mod talk;
+mod texts;

@@ -1,0 +1,10 @@
+//! What is installed: files, manual, examples, completions, confinement and pictures.
+
+mod artefact;
+mod completions;
+mod confinement;
+mod examples;
+mod fail2ban;
+mod installation;
+mod manual;
+mod pictures;

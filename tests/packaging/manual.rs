@@ -1,0 +1,391 @@
+//! The manual pages and the shipped configuration say what the programs do: not less, and not more.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::{machine, outcome::Outcome};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const PAGES: [&str; 3] = ["otp-enroll.1", "pam_otp.8", "pam_otp.toml.5"];
+
+type Words = BTreeSet<String>;
+
+fn text(path: &str) -> String {
+    fs::read_to_string(machine::source(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A source file without its tests.
+fn source(path: &str) -> String {
+    text(path).split("#[cfg(test)]").next().unwrap().to_owned()
+}
+
+fn page(name: &str) -> String {
+    text(&format!("man/{name}"))
+}
+
+/// The lines of one section of a page.
+fn section(page: &str, name: &str) -> String {
+    let start = format!("\n.Sh {name}\n");
+    let (_, rest) = page.split_once(&start).unwrap_or_else(|| panic!("no section {name}"));
+    rest.split("\n.Sh ").next().unwrap().to_owned()
+}
+
+/// What stands after `macros` on the lines that begin with them.
+fn items<'a>(page: &'a str, macros: &'a str) -> impl Iterator<Item = &'a str> {
+    page.lines().filter_map(move |line| line.strip_prefix(macros)?.strip_prefix(' '))
+}
+
+/// Each word of these letters that follows `start` somewhere.
+fn words_after(text: &str, start: &str, letters: fn(char) -> bool) -> Words {
+    let word = |rest: &str| rest.split(|letter| !letters(letter)).next().unwrap().to_owned();
+    text.split(start).skip(1).map(word).filter(|word| !word.is_empty()).collect()
+}
+
+fn hyphenated(letter: char) -> bool {
+    letter.is_ascii_lowercase() || letter == '-'
+}
+
+fn named(letter: char) -> bool {
+    letter.is_ascii_alphabetic() || letter == '_'
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Words {
+    words.map(str::to_owned).into()
+}
+
+fn without(words: &Words, others: &Words) -> Words {
+    words.difference(others).cloned().collect()
+}
+
+// ---- otp-enroll(1) ----
+
+/// What the real program says of a command.
+fn help(command: &[&str]) -> String {
+    machine::require("asking what is installed");
+    machine::run(Command::new("otp-enroll").args(command).arg("--help"))
+}
+
+/// Options at the beginning of a line, `-q, --quiet`; text that was wrapped stands further to the right.
+fn options_of(help: &str) -> Words {
+    let begins = |line: &&str| !line.starts_with("       ");
+    let spelled = |line: &str| {
+        let words = line.split_whitespace().take_while(|word| word.starts_with('-'));
+        words.map(|word| word.trim_end_matches(',').to_owned()).collect::<Vec<_>>()
+    };
+    help.lines().filter(begins).flat_map(spelled).collect()
+}
+
+fn commands_of(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = lines.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+    names.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+}
+
+/// Every command with the options that are its own.
+fn commands_of_the_program(path: &[&str], common: &Words, found: &mut BTreeMap<String, Words>) {
+    for name in commands_of(&help(path)) {
+        let path = [path, &[&name]].concat();
+        if name == "help" {
+            found.insert(path.join(" "), Words::new());
+        } else {
+            found.insert(path.join(" "), without(&options_of(&help(&path)), common));
+            commands_of_the_program(&path, common, found);
+        }
+    }
+}
+
+/// Options on a line of a page: `.It Fl q , Fl -quiet`, `.Fl -user`.
+fn options_on(line: &str) -> Words {
+    let words: Vec<_> = line.split(' ').collect();
+    let options = words.windows(2).filter(|pair| matches!(pair, ["Fl" | ".Fl", _]));
+    options.filter_map(|pair| Some(format!("-{}", pair.last()?))).collect()
+}
+
+#[test]
+fn every_command_and_option_is_in_the_manual_and_no_other() {
+    let page = page("otp-enroll.1");
+    let common = options_of(&help(&["status"]));
+    let mut program = BTreeMap::new();
+    commands_of_the_program(&[], &common, &mut program);
+    assert!(program.len() > 20 && program.contains_key("admin reset"), "{program:?}");
+
+    let explained = section(&page, "COMMANDS") + &section(&page, "ADMINISTRATION");
+    let manual: BTreeMap<String, Words> = items(&explained, ".It Cm")
+        .map(|line| {
+            let name = line.split(' ').take_while(|word| word.chars().all(hyphenated));
+            (name.collect::<Vec<_>>().join(" "), without(&options_on(line), &common))
+        })
+        .collect();
+    assert_eq!(manual, program);
+
+    let general: Words = items(&section(&page, "OPTIONS"), ".It").flat_map(options_on).collect();
+    assert_eq!(general, options_of(&help(&[])));
+}
+
+#[test]
+fn what_the_manual_tells_people_to_type_exists() {
+    let common = options_of(&help(&[]));
+    let mut program = BTreeMap::new();
+    commands_of_the_program(&[], &Words::new(), &mut program);
+    let options: Words = program.values().chain([&common]).flatten().cloned().collect();
+    for name in PAGES {
+        let page = page(name);
+        for line in page.lines() {
+            let spelled: Words = line.split(' ').filter(|word| word.starts_with("--")).map(str::to_owned).collect();
+            let unknown = without(&(&options_on(line) | &spelled), &options);
+            assert!(unknown.is_empty(), "{name}: {unknown:?}");
+        }
+        for typed in page.split("otp-enroll ").skip(1) {
+            let line = typed.lines().next().unwrap().split(' ');
+            let typed: Vec<_> = line.take_while(|word| !word.is_empty() && word.chars().all(hyphenated)).collect();
+            let command = match *typed {
+                ["admin", command, ..] => format!("admin {command}"),
+                [command, ..] if !command.starts_with('-') => command.to_owned(),
+                _ => continue,
+            };
+            assert!(program.contains_key(&command), "{name}: otp-enroll {command}");
+        }
+    }
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_manual() {
+    let help = help(&[]);
+    let lines = help.lines().skip_while(|line| *line != "Exit codes:").skip(1).take_while(|line| !line.is_empty());
+    let program: Vec<_> = lines.map(|line| line.trim().split_once(' ').unwrap()).collect();
+    let program: Vec<_> = program.into_iter().map(|(code, text)| (code, text.trim())).collect();
+    let section = section(&page("otp-enroll.1"), "EXIT STATUS");
+    let manual: Vec<_> = section.split(".It ").skip(1).map(|item| item.split_once('\n').unwrap()).collect();
+    let manual: Vec<_> = manual.into_iter().map(|(code, text)| (code, text.trim_end_matches(".El").trim())).collect();
+    assert!(program.len() >= 6, "{program:?}");
+    assert_eq!(manual, program);
+}
+
+#[test]
+fn the_environment_is_that_of_the_manual() {
+    let page = page("otp-enroll.1");
+    let listed = section(&page, "ENVIRONMENT");
+    let listed: Words = items(&listed, ".It Ev").flat_map(|line| line.split(" , ")).map(str::to_owned).collect();
+    let read = words_after(&source("otp-enroll/src/terminal.rs"), "set(\"", named);
+    assert!(read.contains("NO_COLOR"), "{read:?}");
+    // By PATH the system finds what `admin` runs.
+    assert_eq!(listed, &read | &words(["PATH"]));
+}
+
+// ---- pam_otp.toml(5) and the shipped file ----
+
+/// What is wrong with a configuration.
+fn fault(text: &str) -> String {
+    machine::require("checking a configuration");
+    let file = PathBuf::from(format!("/run/{}.toml", machine::unique("manual")));
+    fs::write(&file, text).unwrap();
+    let outcome = Outcome::of(Command::new("otp-enroll").args(["--json", "admin", "check", "--config"]).arg(&file), "");
+    fs::remove_file(file).unwrap();
+    let faults = outcome.json().remove(0);
+    faults.pointer("/faults/0").and_then(|fault| fault.as_str()).unwrap_or_else(|| panic!("{text}: good")).to_owned()
+}
+
+/// The keys that the reader knows in the table that `start` opens, and in those beneath it.
+fn keys_of_the_reader(prefix: &str, start: &str, found: &mut Words) {
+    let fault_of = |start: &str| fault(&format!("{start}\nno_such_key = 1\n"));
+    let unknown = fault_of(start);
+    let (_, known) = unknown.split_once("no_such_key; known are ").unwrap_or_else(|| panic!("{start}: {unknown}"));
+    for key in known.split(", ").map(|key| format!("{prefix}{key}")) {
+        let as_table = fault_of(&format!("[{key}]"));
+        if as_table.contains(&format!("unknown key {key}.no_such_key")) {
+            keys_of_the_reader(&format!("{key}."), &format!("[{key}]"), found);
+        } else if as_table.contains(&format!("must be written [[{key}]]")) {
+            // A rule must say so much before anything else is looked at.
+            let start = format!("[[{key}]]\nuser = \"alice\"\nsecond_factor = \"skip\"");
+            keys_of_the_reader(&format!("{key}."), &start, found);
+        } else {
+            assert!(as_table.contains(" must be "), "{key}: {as_table}");
+            found.insert(key);
+        }
+    }
+}
+
+/// The keys of the page, each with its default where it has one.
+fn keys_of_the_manual() -> BTreeMap<String, Option<String>> {
+    let page = page("pam_otp.toml.5");
+    let item = |line: &str| match line.strip_prefix('"') {
+        Some(pair) => {
+            let pair = pair.trim_end_matches('"').replace("\\(dq", "\"");
+            let (key, value) = pair.split_once(" = ").unwrap_or_else(|| panic!("{line}"));
+            (key.to_owned(), Some(value.to_owned()))
+        }
+        None => (line.split(' ').next().unwrap().to_owned(), None),
+    };
+    items(&page, ".It Cm").map(item).collect()
+}
+
+/// The keys of the shipped file with their values; all of them are commented out.
+fn keys_that_are_shipped() -> BTreeMap<String, String> {
+    let (mut table, mut keys) = (String::new(), BTreeMap::new());
+    for line in text("config/pam_otp.toml").lines() {
+        let bare = line.trim_start_matches('#');
+        if bare.starts_with('[') {
+            table = bare.trim_matches(['[', ']']).to_owned() + ".";
+        } else if let Some((key, value)) = bare.split_once(" = ").filter(|(key, _)| key.chars().all(named)) {
+            assert!(line.starts_with('#'), "not commented out: {line}");
+            let value = value.split(" #").next().unwrap().trim_end();
+            keys.insert(format!("{table}{key}"), value.to_owned());
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_is_in_the_manual_and_in_the_shipped_file_and_no_other() {
+    let mut reader = Words::new();
+    keys_of_the_reader("", "", &mut reader);
+    assert!(reader.contains("code.digits") && reader.contains("policy.rule.network"), "{reader:?}");
+    assert_eq!(keys_of_the_manual().into_keys().collect::<Words>(), reader, "man/pam_otp.toml.5");
+    assert_eq!(keys_that_are_shipped().into_keys().collect::<Words>(), reader, "config/pam_otp.toml");
+}
+
+#[test]
+fn a_default_is_the_same_in_the_manual_and_in_the_shipped_file() {
+    let shipped = keys_that_are_shipped();
+    for (key, default) in keys_of_the_manual() {
+        if default.is_some() {
+            assert_eq!(shipped.get(&key), default.as_ref(), "{key}");
+        }
+    }
+}
+
+// ---- pam_otp(8) ----
+
+#[test]
+fn every_argument_of_the_module_is_in_the_manual_and_no_other() {
+    let source = source("otp-core/src/arguments.rs");
+    let module = &words_after(&source, "argument == \"", named) | &words_after(&source, "Some((\"", named);
+    assert!(module.contains("config") && module.contains("nullok"), "{module:?}");
+    let page = page("pam_otp.8");
+    let explained: Words =
+        items(&section(&page, "ARGUMENTS"), ".It Cm").map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(explained, module);
+    let synopsis = section(&page, "SYNOPSIS");
+    let lower = |word: &&str| word.len() > 1 && word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+    let synopsis: Words =
+        items(&synopsis, ".Op Cm").flat_map(|line| line.split(' ')).filter(lower).map(str::to_owned).collect();
+    assert_eq!(synopsis, module);
+}
+
+#[test]
+fn every_reason_of_a_refusal_is_in_the_manual_and_no_other() {
+    let audit = source("otp-core/src/audit.rs");
+    let (_, of_refusals) = audit.split_once("pub fn word(self)").unwrap();
+    let of_refusals = of_refusals.split("\n    }\n").next().unwrap();
+    let of_set_up = words_after(&source("pam_otp/src/set_up.rs"), "\"set-up-", hyphenated);
+    let of_set_up: Words = of_set_up.iter().map(|word| format!("set-up-{word}")).collect();
+    let log = &(&words_after(of_refusals, "=> \"", hyphenated) | &words_after(&audit, "why=", hyphenated)) | &of_set_up;
+    assert!(log.contains("wrong") && log.contains("set-up-incomplete"), "{log:?}");
+
+    let page = page("pam_otp.8");
+    assert_eq!(
+        items(&page, ".It Li").filter_map(|line| Some(line.strip_prefix("why=")?.to_owned())).collect::<Words>(),
+        log
+    );
+    // Nor is there another one in an example.
+    assert_eq!(words_after(&page, "why=", hyphenated), log);
+    // Whoever is locked out finds each of them too.
+    assert_eq!(words_after(&text("docs/locked-out.md"), "why=", hyphenated), log);
+}
+
+#[test]
+fn every_result_is_in_the_manual_and_no_other() {
+    let table = words_after(&source("pam_otp/src/outcome.rs"), "PamResultCode::", named);
+    assert!(table.contains("PAM_SUCCESS") && table.contains("PAM_AUTH_ERR"), "{table:?}");
+    let page = page("pam_otp.8");
+    let explained: Words = items(&section(&page, "RESULTS"), ".It Dv").map(str::to_owned).collect();
+    // A panic has no place in the table: pam-bindings turns it into this.
+    assert_eq!(explained, &table | &words(["PAM_ABORT"]));
+}
+
+// ---- all pages ----
+
+#[test]
+fn the_pages_are_good_for_both_formatters_and_found_by_apropos() {
+    for name in PAGES {
+        let path = machine::source("man").join(name);
+        let lint = Outcome::of(Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&path), "");
+        assert_eq!((lint.code, lint.out.as_str(), lint.err.as_str()), (Some(0), "", ""));
+        let mut man = Command::new("man");
+        man.args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]).arg(&path);
+        let man = Outcome::of(man.env("LC_ALL", "C.UTF-8").env("MANWIDTH", "80"), "");
+        assert_eq!((man.code, man.err.as_str()), (Some(0), ""));
+        assert!(!man.out.is_empty());
+
+        let (title, number) = name.rsplit_once('.').unwrap();
+        let found = machine::run(Command::new("lexgrog").arg(&path));
+        assert!(found.trim_end().ends_with('"') && found.contains(&format!("\"{title} - ")), "{found}");
+        machine::require("looking at what is installed");
+        let installed = fs::read_to_string(format!("/usr/local/share/man/man{number}/{name}")).unwrap();
+        assert!(installed == page(name), "{name} is installed as it is");
+    }
+    let files = fs::read_dir(machine::source("man")).unwrap();
+    assert_eq!(files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<Words>(), words(PAGES));
+}
+
+// ---- docs/security.md ----
+
+/// Every `.rs` file of the project.
+fn sources(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+        if path.is_dir() && !name.starts_with('.') && name != "target" {
+            sources(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let page = text("docs/security.md");
+    let quoted: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
+    let mut files = Vec::new();
+    sources(&machine::source(""), &mut files);
+    let told: Vec<&str> = quoted.iter().copied().filter(|word| word.contains(".talk: ")).collect();
+    assert!(told.len() >= 4, "{told:?}");
+    for story in told {
+        let (file, title) = story.split_once(": ").unwrap();
+        let there = text(&format!("tests/conversations/{file}")).lines().any(|line| line == format!("== {title}"));
+        assert!(there, "docs/security.md names the story {story}, and there is no such one");
+    }
+    let letters = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    let named: BTreeSet<&str> =
+        quoted.into_iter().filter(|word| word.contains('_') && word.chars().all(letters)).collect();
+    assert!(named.len() > 60, "{named:?}");
+    for name in named {
+        // After #[test] there may be an #[ignore] with its reason.
+        let function = format!("fn {name}() {{");
+        let is_it = |rest: &str| rest.lines().take(3).any(|line| line.trim() == function);
+        let there = files.iter().any(|file| file.split("#[test]\n").skip(1).any(is_it));
+        assert!(there, "docs/security.md names {name}, and there is no such test");
+    }
+}
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    let mut links = 0;
+    for name in ["README.md", "docs/administration.md", "docs/ansible.md", "docs/locked-out.md"] {
+        let folder = machine::source(name).parent().unwrap().to_owned();
+        for link in text(name).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { machine::source(name) } else { folder.join(file) };
+            assert!(target.exists(), "{name}: {link}");
+            if !heading.is_empty() {
+                let headings = fs::read_to_string(target).unwrap().to_lowercase();
+                assert!(headings.contains(&format!("\n## {}\n", heading.replace('-', " "))), "{name}: {link}");
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 10, "{links}");
+}

@@ -1,0 +1,522 @@
+//! The set-group-ID helper in the hands of somebody who means it ill: whatever it is sent and however it is run, a user
+//! reaches their own record, by the helper's rules, and nobody else's.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::{
+    app::{App, Enrolled},
+    injection::{Traced, report},
+    machine,
+    outcome::{Dialogue, Outcome},
+    site::{HELPER, STATE},
+    users::TestUser,
+};
+use serde_json::{Value, json};
+use std::{
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{Arc, Barrier},
+    thread,
+    time::Duration,
+};
+
+fn start(user: &TestUser) -> Dialogue {
+    Dialogue::start(&mut user.command(HELPER))
+}
+
+fn ask(helper: &mut Dialogue, request: &Value) -> Value {
+    helper.say(&request.to_string());
+    helper.json()
+}
+
+/// One request to a helper of its own.
+fn asked(user: &TestUser, request: &Value) -> Value {
+    ask(&mut start(user), request)
+}
+
+fn enrol(proof: Option<&str>) -> Value {
+    json!({"enrol": {"proof": proof}})
+}
+
+fn confirm(code: &str) -> Value {
+    json!({"confirm": {"code": code}})
+}
+
+fn test(code: &str) -> Value {
+    json!({"test": {"proof": code}})
+}
+
+fn status(user: &TestUser) -> Value {
+    asked(user, &json!({"status": {}}))["status"].clone()
+}
+
+fn is_right(user: &TestUser, code: &str) -> bool {
+    !asked(user, &test(code))["verdict"]["accepted"].is_null()
+}
+
+fn files(user: &TestUser) -> [PathBuf; 2] {
+    ["toml", "state"].map(|kind| format!("{STATE}/{}.{kind}", user.name).into())
+}
+
+fn contents(user: &TestUser) -> [Vec<u8>; 2] {
+    files(user).map(|file| fs::read(file).unwrap())
+}
+
+/// A shell of the user's with more rights than they have: those of the helper.
+fn with_the_helpers_group(user: &TestUser, line: &str) -> Outcome {
+    let ids = [format!("--reuid={}", user.uid), "--regid=pam_otp".into(), "--clear-groups".into()];
+    Outcome::of(Command::new("setpriv").args(ids).args(["--", "bash", "-c", line]), "")
+}
+
+#[test]
+fn even_with_the_helpers_rights_a_user_reaches_their_own_files_only() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let (_of_alice, _of_bob) = (Enrolled::new(&alice), Enrolled::new(&bob));
+    let before = contents(&alice);
+    let theirs = format!("{STATE}/{}.toml", alice.name);
+    let own = format!("{STATE}/{}.toml", bob.name);
+    let shell = |line: &str| Outcome::of(bob.command("bash").args(["-c", line]), "");
+    for line in [format!("ls {STATE}"), format!("cat {own}"), format!("cd {STATE}"), format!("touch {STATE}/x")] {
+        assert_ne!(shell(&line).code, Some(0), "without the helper: {line}");
+    }
+    assert_eq!(with_the_helpers_group(&bob, &format!("cat {own}")).code, Some(0), "the shell has the helper's rights");
+    for line in [
+        format!("ls {STATE}"),
+        format!("cat {theirs}"),
+        format!("echo >> {theirs}"),
+        format!("rm -f {theirs}"),
+        format!("mv {own} {theirs}"),
+        // Where fs.protected_hardlinks is 0 the name itself can be made. It opens nothing.
+        format!("ln {theirs} {STATE}/link; cat {STATE}/link"),
+        format!("chmod 666 {theirs}"),
+        format!("rm -rf {STATE}"),
+    ] {
+        assert_ne!(with_the_helpers_group(&bob, &line).code, Some(0), "{line}");
+    }
+    let _ = fs::remove_file(format!("{STATE}/link"));
+    assert_eq!(contents(&alice), before);
+}
+
+/// Root in a user namespace of the user's own, with mounts of its own.
+fn as_a_root_of_their_own(user: &TestUser, line: &str) -> Outcome {
+    let unshare = ["--user", "--map-root-user", "--mount", "bash", "-c", line];
+    Outcome::of(user.command("unshare").args(unshare), "{\"status\":{}}\n")
+}
+
+#[test]
+fn a_user_who_is_root_in_a_user_namespace_has_none_of_the_helpers_rights() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let (_of_alice, _of_bob) = (Enrolled::new(&alice), Enrolled::new(&bob));
+    let before = contents(&alice);
+    let id = as_a_root_of_their_own(&bob, "id -u");
+    if id.err.contains("unshare failed: Operation not permitted") && !user_namespaces_are_permitted() {
+        report("NOT in a user namespace: this machine permits none to its users");
+        return;
+    }
+    assert_eq!((id.code, id.out.as_str()), (Some(0), "0\n"), "{id:?}");
+
+    let theirs = format!("{STATE}/{}.toml", alice.name);
+    for line in [
+        format!("ls {STATE}"),
+        format!("cat {theirs}"),
+        format!("echo >> {theirs}"),
+        format!("rm -f {theirs}"),
+        format!("chown 0 {theirs}"),
+        format!("setpriv --regid=pam_otp --clear-groups cat {theirs}"),
+        format!("touch {STATE}/x"),
+    ] {
+        assert_ne!(as_a_root_of_their_own(&bob, &line).code, Some(0), "{line}");
+    }
+    // The caller's number is 0 there, files of root's are nobody's, and a mount says who has which number.
+    let passwd = bob.write("passwd", format!("{}:x:0:0::/:/bin/sh\n", alice.name), 0o644);
+    let config = bob.write("etc/pam_otp.toml", format!("state_directory = \"{STATE}\"\n"), 0o644);
+    let passwd = format!("mount --bind {} /etc/passwd", passwd.display());
+    let config = format!("mount --bind {} /etc/pam_otp", config.parent().unwrap().display());
+    for (mounts, answer) in [
+        ("true".to_owned(), "must belong to root"),
+        (passwd.clone(), "must belong to root"),
+        (config.clone(), "belongs to uid 65534, not to root"),
+        (format!("{passwd} && {config}"), "belongs to uid 65534, not to root"),
+    ] {
+        let outcome = as_a_root_of_their_own(&bob, &format!("{mounts} && exec {HELPER}"));
+        let error = outcome.json().remove(0)["failed"]["error"].clone();
+        assert!(error.as_str().is_some_and(|error| error.contains(answer)), "{mounts}: {outcome:?}");
+    }
+    assert_eq!(contents(&alice), before);
+}
+
+/// What the kernel says of users who are not root.
+fn user_namespaces_are_permitted() -> bool {
+    let is_zero = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).is_ok_and(|text| text.trim() == "0");
+    !is_zero("user/max_user_namespaces") && !is_zero("kernel/unprivileged_userns_clone")
+}
+
+#[test]
+fn files_are_the_users_alone_whatever_umask_and_environment() {
+    for umask in ["0000", "0777", "0277"] {
+        let alice = TestUser::new("alice");
+        let line = format!(
+            "umask {umask}; export LD_PRELOAD=/tmp/x.so LD_AUDIT=/tmp/x.so GCONV_PATH=/tmp LANG=xx TMPDIR=/nowhere \
+             RUST_BACKTRACE=full PAM_OTP_CONFIG=/tmp/x HOME=/root USER=root LOGNAME=root PATH=/nowhere; exec {HELPER}"
+        );
+        let mut helper = Dialogue::start(alice.command("bash").args(["-c", &line]));
+        let offer = ask(&mut helper, &enrol(None));
+        let app = App::of(offer["offer"]["secret"].as_str().unwrap());
+        assert_eq!(offer["offer"]["user"], alice.name.as_str());
+        let codes = ask(&mut helper, &confirm(&app.code(-1)));
+        let codes = codes["recovery-codes"].as_array().unwrap();
+        assert!(!ask(&mut helper, &json!({"recovery": {"proof": codes[0]}}))["recovery-codes"].is_null());
+        for file in files(&alice) {
+            let found = fs::metadata(&file).unwrap();
+            assert_eq!((found.mode() & 0o7777, found.uid(), found.nlink()), (0o600, alice.uid, 1), "{umask} {file:?}");
+        }
+        assert!(is_right(&alice, &app.code(0)), "{umask}");
+    }
+    let directory = fs::metadata(STATE).unwrap();
+    assert_eq!((directory.mode() & 0o7777, directory.uid()), (0o1730, 0));
+}
+
+#[test]
+fn no_request_reads_the_seed_back() {
+    let alice = TestUser::new("alice");
+    let set_up = Enrolled::new(&alice);
+    let mut helper = start(&alice);
+    let place = json!({"service": "sshd", "rhost": null, "tty": null, "nullok": false});
+    let mut said = String::new();
+    for request in [
+        json!({"status": {}}),
+        json!({"demand": place}),
+        enrol(None),
+        confirm("123456"),
+        test(&set_up.app.code(0)),
+        json!({"verify": {"typed": set_up.app.code(1)}}),
+        json!({"verify": {"typed": "hello"}}),
+        json!({"recovery": {"proof": set_up.recovery[1]}}),
+    ] {
+        helper.say(&request.to_string());
+        let line = helper.line();
+        assert!(!line.is_empty(), "{request}");
+        said.push_str(&line);
+    }
+    said.push_str(&helper.end().out);
+    let mut again = start(&alice);
+    let codes = set_up.recovery.iter();
+    let offer = ask(&mut again, &enrol(Some(&set_up.app.code(1))));
+    said.push_str(&offer.to_string());
+    let hex = set_up.app.hex();
+    for secret in codes.chain([&set_up.app.secret, &hex]) {
+        assert!(!said.contains(secret), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_request_ends_the_conversation_and_nothing_else() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let (_of_alice, _of_bob) = (Enrolled::new(&alice), Enrolled::new(&bob));
+    let before = (contents(&alice), contents(&bob));
+    let name = &alice.name;
+    let long = "x".repeat(1 << 20);
+    for input in [
+        "nonsense\n".to_owned(),
+        "{\"status\":{}".to_owned(),
+        "{\"stat".to_owned(),
+        "\n".to_owned(),
+        "\0\0\0\0\n".to_owned(),
+        "\u{feff}{\"status\":{}}\n".to_owned(),
+        "null\n[]\n1e999\n".to_owned(),
+        "[".repeat(16_000) + "\n",
+        long.clone() + "\n",
+        long.clone(),
+        format!("{{\"test\":{{\"proof\":\"{long}\"}}}}\n"),
+        "{\"shutdown\":{}}\n".to_owned(),
+        "{\"status\":{},\"enrol\":{\"proof\":null}}\n".to_owned(),
+        format!("{{\"status\":{{\"user\":\"{name}\"}}}}\n"),
+        format!("{{\"enrol\":{{\"proof\":null,\"user\":\"{name}\"}}}}\n"),
+        format!("{{\"enrol\":{{\"proof\":null}},\"uid\":{}}}\n", alice.uid),
+        "{\"enrol\":{\"proof\":null,\"proof\":null}}\n".to_owned(),
+        "{\"test\":{\"proof\":[1,2,3]}}\n".to_owned(),
+        "{\"test\":{}}\n".to_owned(),
+    ] {
+        let outcome = Outcome::of(&mut bob.command(HELPER), &input);
+        let start: String = input.chars().take(60).collect();
+        assert_eq!(outcome, Outcome { code: Some(1), out: String::new(), err: String::new() }, "{start:?}");
+    }
+    let nothing = Outcome::of(&mut bob.command(HELPER), "");
+    assert_eq!(nothing, Outcome { code: Some(0), out: String::new(), err: String::new() });
+    // Arguments are none of its business.
+    let outcome = Outcome::of(bob.command(HELPER).args(["--user", name]), "{\"status\":{}}\n");
+    assert_eq!(outcome.json()[0]["status"]["user"], bob.name.as_str());
+    assert_eq!((contents(&alice), contents(&bob)), before);
+}
+
+#[test]
+fn a_helper_answers_a_hundred_requests_and_no_more() {
+    let alice = TestUser::new("alice");
+    let outcome = Outcome::of(&mut alice.command(HELPER), &"{\"status\":{}}\n".repeat(200));
+    assert_eq!((outcome.code, outcome.json().len()), (Some(0), 100));
+    let _set_up = Enrolled::new(&alice);
+    let outcome = Outcome::of(&mut alice.command(HELPER), &format!("{}\n", test("000000")).repeat(50));
+    let locked = outcome.json().iter().filter(|answer| !answer["verdict"]["refused"]["locked"].is_null()).count();
+    assert!(locked >= 43, "guessing ends after six in one run too: {locked}");
+}
+
+#[test]
+fn a_caller_who_says_nothing_more_is_not_waited_for_for_ever() {
+    let (alice, folder) = (TestUser::new("alice"), tempfile::tempdir().unwrap());
+    let traced = Traced::new(&Command::new(HELPER), Some(&alice), &folder.path().join("trace"));
+    let outcome = Outcome::of(&mut traced.watched(), &"{\"status\":{}}\n".repeat(2));
+    assert_eq!(outcome.json().len(), 2, "{outcome:?}");
+    // For each request and for the one that did not come; nobody catches the signal.
+    let trace = traced.trace();
+    assert_eq!((trace.matches("\nalarm(900)").count(), trace.matches("SIGALRM").count()), (3, 0), "{trace}");
+}
+
+#[test]
+fn changes_want_proof_and_an_offer() {
+    let alice = TestUser::new("alice");
+    assert_eq!(asked(&alice, &confirm("123456")), json!({"declined": "nothing-offered"}));
+    assert_eq!(asked(&alice, &test("123456")), json!({"verdict": {"refused": "not-enrolled"}}));
+    let set_up = Enrolled::new(&alice);
+    let before = contents(&alice);
+    assert_eq!(asked(&alice, &enrol(None)), json!({"declined": "proof-needed"}));
+    assert_eq!(asked(&alice, &confirm(&set_up.app.code(0))), json!({"declined": "nothing-offered"}));
+    for proof in ["", "hello", "123"] {
+        let malformed = json!({"verdict": {"refused": "malformed"}});
+        assert_eq!(asked(&alice, &enrol(Some(proof))), malformed);
+        assert_eq!(asked(&alice, &json!({"disable": {"proof": proof}})), malformed);
+        assert_eq!(asked(&alice, &json!({"recovery": {"proof": proof}})), malformed);
+    }
+    assert_eq!(contents(&alice), before);
+    // A refused proof takes an earlier offer back.
+    let mut helper = start(&alice);
+    let offer = ask(&mut helper, &enrol(Some(&set_up.recovery[0])));
+    let new = App::of(offer["offer"]["secret"].as_str().unwrap());
+    assert!(!ask(&mut helper, &enrol(Some(&set_up.app.wrong())))["verdict"]["refused"]["wrong"].is_null());
+    assert_eq!(ask(&mut helper, &confirm(&new.code(0))), json!({"declined": "nothing-offered"}));
+    assert!(is_right(&alice, &set_up.app.code(0)));
+}
+
+#[test]
+fn a_proof_of_another_enrolment_is_none() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let (old, of_bob) = (Enrolled::new(&alice), Enrolled::new(&bob));
+    let mut slow = start(&alice);
+    let offer = ask(&mut slow, &enrol(Some(&old.recovery[0])));
+    let offered = App::of(offer["offer"]["secret"].as_str().unwrap());
+    machine::run(Command::new("otp-enroll").args(["admin", "reset", "--yes", &alice.name]));
+    assert_eq!(ask(&mut slow, &confirm(&offered.code(0))), json!({"declined": "changed-meanwhile"}));
+    assert_eq!(status(&alice)["enrolled"], false);
+
+    let mut slow = start(&alice);
+    let offer = ask(&mut slow, &enrol(None));
+    let offered = App::of(offer["offer"]["secret"].as_str().unwrap());
+    let new = Enrolled::new(&alice);
+    assert_eq!(ask(&mut slow, &confirm(&offered.code(0))), json!({"declined": "changed-meanwhile"}));
+    for proof in [&old.recovery[1], &of_bob.recovery[0]] {
+        assert_eq!(asked(&alice, &enrol(Some(proof))), json!({"verdict": {"refused": "unknown-recovery"}}));
+    }
+    assert!(!is_right(&alice, &old.app.code(0)) && !is_right(&alice, &of_bob.app.code(0)));
+    assert!(is_right(&alice, &new.app.code(0)));
+}
+
+#[test]
+fn of_two_enrolments_at_once_exactly_one_is_in_force() {
+    for _ in 0..20 {
+        let alice = TestUser::new("alice");
+        let barrier = Arc::new(Barrier::new(2));
+        let confirmed: Vec<_> = (0..2)
+            .map(|_| {
+                let (alice, barrier) = (alice.clone(), Arc::clone(&barrier));
+                thread::spawn(move || {
+                    let mut helper = start(&alice);
+                    let offer = ask(&mut helper, &enrol(None));
+                    let app = App::of(offer["offer"]["secret"].as_str().unwrap());
+                    let code = app.code(-1);
+                    barrier.wait(); // both hold an offer
+                    (app, ask(&mut helper, &confirm(&code)))
+                })
+            })
+            .collect();
+        let confirmed: Vec<(App, Value)> = confirmed.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let (winners, others): (Vec<_>, Vec<_>) =
+            confirmed.iter().partition(|(_, answer)| !answer["recovery-codes"].is_null());
+        assert_eq!((winners.len(), others.len()), (1, 1), "{confirmed:?}");
+        assert_eq!(others[0].1, json!({"declined": "changed-meanwhile"}));
+        assert!(!is_right(&alice, &others[0].0.code(0)) && is_right(&alice, &winners[0].0.code(0)));
+    }
+}
+
+#[test]
+fn a_set_user_id_helper_refuses_to_run() {
+    machine::require("a program");
+    let (alice, folder) = (TestUser::new("alice"), tempfile::tempdir().unwrap());
+    for mode in ["4755", "6755"] {
+        let copy = format!("/usr/local/libexec/{}", machine::unique("suid"));
+        machine::run(Command::new("install").args(["-o", "root", "-g", "pam_otp", "-m", mode, HELPER, &copy]));
+        let outcome = Outcome::of(&mut alice.command(&copy), "{\"status\":{}}\n");
+        assert_eq!(outcome.code, Some(1), "{mode}: {outcome:?}");
+        assert_eq!(outcome.json()[0]["failed"]["error"], "the helper is set-user-ID", "{mode}");
+        // Only then: who asks must not find the pipe closed.
+        let traced = Traced::new(&Command::new(&copy), Some(&alice), &folder.path().join("trace"));
+        Outcome::of(&mut traced.watched(), "{\"status\":{}}\n");
+        let (heard, said) = (traced.trace().find("\nread(0<"), traced.trace().find("\nwrite(1<"));
+        assert!(heard.is_some() && heard < said, "{}", traced.trace());
+        fs::remove_file(copy).unwrap();
+    }
+    let copy = format!("/usr/local/libexec/{}", machine::unique("plain"));
+    machine::run(Command::new("install").args(["-m", "0755", HELPER, &copy]));
+    let outcome = Outcome::of(&mut alice.command(&copy), "{\"status\":{}}\n");
+    let error = outcome.json()[0]["failed"]["error"].clone();
+    assert!(error.as_str().unwrap().contains("Permission denied"), "without its group it reaches nothing: {error}");
+}
+
+#[test]
+fn its_memory_is_not_for_the_user_who_runs_it() {
+    let alice = TestUser::new("alice");
+    let mut helper = start(&alice);
+    ask(&mut helper, &enrol(None)); // a seed is in its memory
+    let mut control = Dialogue::start(&mut alice.command("cat"));
+    control.say("ready");
+    assert_eq!(control.line(), "ready");
+    let read = |pid: u32, file: &str| {
+        Outcome::of(alice.command("head").args(["-c", "1", &format!("/proc/{pid}/{file}")]), "").code == Some(0)
+    };
+    assert!(read(control.pid(), "environ"), "alice may look into her own processes");
+    for file in ["environ", "maps", "mem", "auxv"] {
+        assert!(!read(helper.pid(), file), "{file}");
+    }
+    for tracer in [&["strace", "-p"][..], &["gdb", "--batch", "-p"]] {
+        if Command::new("which").arg(tracer[0]).stdout(Stdio::null()).status().unwrap().success() {
+            let outcome = Outcome::of(alice.command(tracer[0]).args(&tracer[1..]).arg(helper.pid().to_string()), "");
+            let said = outcome.out.clone() + &outcome.err;
+            assert!(said.contains("not permitted"), "{tracer:?}: {outcome:?}");
+        }
+    }
+    assert_eq!(ask(&mut helper, &json!({"status": {}}))["status"]["enrolled"], false, "it lives");
+}
+
+#[test]
+fn closed_streams_harm_nobody() {
+    let alice = TestUser::new("alice");
+    let set_up = Enrolled::new(&alice);
+    for (line, input) in [
+        ("<&-", ""),
+        (">&-", "{\"status\":{}}\n"),
+        ("2>&-", "{\"status\":{}}\n"),
+        ("<&- >&- 2>&-", ""),
+        ("> /dev/full", "{\"status\":{}}\n"),
+        ("< /", ""),
+    ] {
+        let outcome = Outcome::of(alice.command("bash").args(["-c", &format!("exec {HELPER} {line}")]), input);
+        assert!(matches!(outcome.code, Some(0 | 1)), "{line}: {outcome:?}");
+    }
+    // Nobody hears the answer: the code is spent all the same, and works once.
+    let recovery = &set_up.recovery[0];
+    let line = format!("exec {HELPER} > /dev/full");
+    Outcome::of(alice.command("bash").args(["-c", &line]), &format!("{}\n", test(recovery)));
+    assert!(!is_right(&alice, recovery));
+    assert!(is_right(&alice, &set_up.app.code(0)));
+}
+
+#[test]
+fn tiny_limits_cost_the_caller_an_answer_and_nobody_a_record() {
+    let alice = TestUser::new("alice");
+    let set_up = Enrolled::new(&alice);
+    let limited = |user: &TestUser, limit: &str, input: &str| {
+        Outcome::of(user.command("prlimit").arg(limit).args(["--", HELPER]), input)
+    };
+    let wrong = format!("{}\n", test(&set_up.app.wrong()));
+    let mut unanswered = 0;
+    for limit in [
+        "--nofile=0",
+        "--nofile=3",
+        "--nofile=4",
+        "--nofile=5",
+        "--nofile=6",
+        "--fsize=0",
+        "--fsize=1",
+        "--fsize=100",
+        "--fsize=2048",
+        "--fsize=2049",
+        "--fsize=3000",
+        "--fsize=4095",
+        "--as=100000",
+        "--as=3000000",
+        "--as=5000000",
+        "--stack=8192",
+        "--data=0",
+        "--nproc=0",
+    ] {
+        let failures = status(&alice)["failures"].as_u64().unwrap();
+        let outcome = limited(&alice, limit, &wrong);
+        let counted = status(&alice)["failures"].as_u64().unwrap() > failures;
+        let locked = outcome.out.contains("locked");
+        let told = outcome.out.contains("wrong");
+        assert!(!told || counted, "{limit}: a guess is told wrong only when it is counted: {outcome:?}");
+        assert!(!outcome.out.contains("accepted"), "{limit}: {outcome:?}");
+        unanswered += usize::from(!told && !locked);
+        if status(&alice)["lock"] != "open" {
+            machine::run(Command::new("otp-enroll").args(["admin", "unlock", &alice.name]));
+        }
+    }
+    assert!(unanswered >= 5, "the limits bite: {unanswered}");
+    assert!(is_right(&alice, &set_up.app.code(0)), "the record is whole");
+
+    // Setting up under a limit: all of it or nothing, and nothing that blocks the next.
+    for size in [0, 1, 100, 500, 2048, 3000, 4095, 4096] {
+        let bob = TestUser::new("bob");
+        let limit = format!("--fsize={size}");
+        let mut helper = Dialogue::start(bob.command("prlimit").arg(limit).args(["--", HELPER]));
+        let offer = ask(&mut helper, &enrol(None));
+        let app = App::of(offer["offer"]["secret"].as_str().unwrap());
+        helper.say(&confirm(&app.code(-1)).to_string());
+        let answer = helper.line();
+        assert_eq!(answer.contains("recovery-codes"), status(&bob)["enrolled"] == true, "{size}: {answer}");
+        if status(&bob)["enrolled"] == false {
+            let set_up = Enrolled::new(&bob);
+            assert!(is_right(&bob, &set_up.app.code(0)), "{size}");
+        }
+    }
+}
+
+#[test]
+fn a_helper_stopped_with_the_lock_in_its_hand_delays_its_user_and_nobody_else() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let (of_alice, of_bob) = (Enrolled::new(&alice), Enrolled::new(&bob));
+    let inject = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:signal=SIGSTOP:when=1"];
+    let pid = alice.home.join("pid");
+    let script = format!("echo $$ > {}; exec {HELPER}", pid.display());
+    let mut strace = Command::new("strace");
+    strace.args(["-o", "/dev/null", "-u", &alice.name]).args(inject).args(["sh", "-c", &script]);
+    let mut stopped = Dialogue::start(&mut strace);
+    stopped.say(&test(&of_alice.app.wrong()).to_string());
+    let helper = machine::wait(Duration::from_secs(20), || {
+        let pid = fs::read_to_string(&pid).ok()?.trim().to_owned();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        status.contains("(stopped)").then_some(()).or_else(|| status.contains("(tracing stop)").then_some(()))?;
+        // It has the lock when nobody else can take it.
+        let locked = File::open(&files(&alice)[1]).unwrap().try_lock().is_err();
+        locked.then_some(pid)
+    })
+    .unwrap_or_else(|| panic!("the helper does not stop at its flush"));
+
+    // Root, as a login would: refused with a reason when the wait is over; meanwhile others come and go.
+    let mut login = Command::new("otp-enroll");
+    let mut login = Dialogue::start(login.args(["--user", &alice.name, "test", "--stdin"]));
+    login.say(&of_alice.app.code(0));
+    for _ in 0..3 {
+        let admin = Command::new("otp-enroll").args(["--user", &bob.name, "status"]).output().unwrap();
+        assert!(admin.status.success());
+    }
+    assert!(is_right(&bob, &of_bob.app.code(0)) && is_right(&bob, &of_bob.recovery[0]));
+    let outcome = login.end();
+    assert_eq!(outcome.code, Some(4), "{outcome:?}");
+    assert!(outcome.err.contains("the record is in use by other processes"), "{outcome:?}");
+
+    machine::run(Command::new("kill").args(["-CONT", &helper]));
+    assert!(stopped.line().contains("wrong"), "it goes on where it was");
+    drop(stopped.end());
+    assert_eq!(status(&alice)["failures"], 1);
+    assert!(is_right(&alice, &of_alice.app.code(0)), "and its user's code was not spent by the login that gave up");
+}

@@ -1,0 +1,55 @@
+//! How much a login computes: instructions counted by valgrind, which are the same on a busy machine as on a quiet one.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot go on stops where it is"
+)]
+
+use pam_otp_tests::{conversation::Talk, desk::Desk, service::Service, users::FewUsers};
+use std::process::Command;
+
+/// Of one further login in a process, beyond what pam_permit alone takes there: 307,000, and a quarter more than that.
+const MOST: u64 = 385_000;
+
+/// Instructions of so many logins in one process, right answers and all.
+fn instructions(service: &Service, user: &str, answers: &[String]) -> u64 {
+    let logins = answers.len();
+    let talk = Talk::new(service, user).option("--repeat", &logins.to_string());
+    let host = talk.command();
+    let mut valgrind = Command::new("valgrind");
+    // The sum goes to standard error, and the details nowhere.
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    valgrind.arg(host.get_program()).args(host.get_args());
+    // The C library reads /etc/passwd line by line: the users of all other tests would count too.
+    let few = FewUsers::new(&[user]);
+    let mut conversation = talk.start_as(few.among(&valgrind));
+    answers.iter().for_each(|answer| conversation.answer(answer));
+    let said = conversation.finish();
+    let results: Vec<_> = said.results().collect();
+    assert_eq!(results.len(), logins, "{said}");
+    assert!(results.iter().all(|(_, result)| *result == "PAM_SUCCESS"), "{said}");
+    let sum = said.noise.lines().find_map(|line| line.split_once("Collected : ")).unwrap_or_else(|| panic!("{said}")).1;
+    sum.trim().parse().unwrap()
+}
+
+/// Those of one login after the first.
+fn further(service: &Service, user: &str, answers: &[String]) -> u64 {
+    let (one, more) = (
+        instructions(service, user, answers.get(..1).unwrap()),
+        instructions(service, user, answers.get(1..).unwrap()),
+    );
+    more.saturating_sub(one) / u64::try_from(answers.len() - 2).unwrap()
+}
+
+#[test]
+fn a_login_computes_no_more_than_it_has_to() {
+    let desk = Desk::new("");
+    let codes: Vec<String> = (0..4).map(|_| desk.next()).collect();
+    let with = further(&desk.service, &desk.user.name, &codes);
+    desk.service.set("auth required pam_permit.so");
+    let without = further(&desk.service, &desk.user.name, &codes);
+    assert!(without < with, "{without} instructions without the module, {with} with it");
+    let beyond = with - without;
+    assert!(beyond <= MOST, "{beyond} instructions beyond pam_permit; at most {MOST}");
+}

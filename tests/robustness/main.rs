@@ -1,0 +1,14 @@
+//! Crashes, failing system calls, full disks, races, attacks and long lives: no record is lost and no code works twice.
+
+mod broken_files;
+mod each_call_fails;
+mod full_disk;
+mod helper;
+mod instructions;
+mod killed_at_each_call;
+mod power_cut;
+mod races;
+mod soak;
+mod stopped;
+mod system_calls;
+mod timing;
