@@ -196,3 +196,6 @@ fn remind(host: &dyn Host, accepted: &Accepted) {
     };
     host.tell(&format!("{left} Make new ones with: otp-enroll recovery"));
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! A host and an authority that follow a script: what no device of today takes, a challenge, is asked for in order.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use otp_core::codes::attempt::Typed;
+use otp_core::config::Config;
+use otp_core::error::CoreError;
+use otp_core::protocol::request::{Reply, Request};
+use otp_core::record::id::DeviceId;
+
+use super::*;
+use crate::host::ConversationError;
+
+/// What the person sees and types, in order.
+#[derive(Default)]
+struct Person {
+    types: RefCell<VecDeque<&'static str>>,
+    seen: RefCell<Vec<String>>,
+}
+
+impl Person {
+    fn who_types(answers: &[&'static str]) -> Self {
+        Self { types: RefCell::new(answers.iter().copied().collect()), ..Self::default() }
+    }
+
+    fn sees(&self, text: &str) {
+        self.seen.borrow_mut().push(text.to_owned());
+    }
+}
+
+impl Host for Person {
+    fn user(&mut self) -> Result<String, ConversationError> {
+        Ok("alice".into())
+    }
+    fn still_names(&self, user: &str) -> bool {
+        user == "alice"
+    }
+    fn login_context(&self) -> LoginContext {
+        LoginContext::default()
+    }
+    fn ask(&self, prompt: &str) -> Result<Typed, ConversationError> {
+        let answer = self.types.borrow_mut().pop_front().ok_or(ConversationError::Failed)?;
+        self.sees(&format!("{prompt}{answer}"));
+        Ok(Typed::new(answer.as_bytes().to_vec()))
+    }
+    fn password(&self) -> Option<Typed> {
+        None
+    }
+    fn hand_on(&mut self, _: &Typed) -> bool {
+        false
+    }
+    fn tell(&self, text: &str) {
+        self.sees(text);
+    }
+    fn warn(&self, text: &str) {
+        self.sees(text);
+    }
+    fn log(&self, event: &Event<'_>) {
+        self.sees(&format!("log: {event}"));
+    }
+    fn debug(&self, _: &str) {}
+    fn delay_failure(&mut self) {}
+    fn set_pending_enrollment(&mut self, _: &str) -> bool {
+        true
+    }
+    fn clear_pending_enrollment(&mut self) {}
+    fn pending_enrollment(&self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// Sends codes to two devices, and accepts what was sent last.
+#[derive(Default)]
+struct Sender {
+    sent: RefCell<Option<&'static str>>,
+}
+
+impl Authority for Sender {
+    fn demand(&self, _: &LoginContext) -> Result<Demand, CoreError> {
+        Ok(Demand::Code { challenge: true })
+    }
+
+    fn challenge(&self, _: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        let (code, place) = match named.map(Typed::expose) {
+            None => ("111111", "your tablet"),
+            Some(b"sms") => ("222222", "the number that ends in 42"),
+            Some(_) => return Ok(Challenge::NoSuchDevice),
+        };
+        self.sent.replace(Some(code));
+        Ok(Challenge::Shown { text: format!("A code was sent to {place}.") })
+    }
+
+    fn verify(&self, _: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
+        Ok(if self.sent.borrow().is_some_and(|sent| sent.as_bytes() == typed.expose()) {
+            Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None })
+        } else {
+            Verdict::Refused(Refusal::Malformed)
+        })
+    }
+
+    fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+}
+
+/// What a login shows to a person who types this.
+fn shown_to(answers: &[&'static str], challenge: bool) -> Vec<String> {
+    let site = Site { config: Config::default(), path: PathBuf::from("/etc/pam_otp/pam_otp.toml") };
+    let arguments = Arguments::parse(&[]).unwrap();
+    let (context, sender, mut person) = (LoginContext::default(), Sender::default(), Person::who_types(answers));
+    let login =
+        Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &sender };
+    let outcome = login.ask_and_verify(&mut person, challenge);
+    if outcome.is_err() {
+        person.sees("no answer");
+    }
+    person.seen.into_inner()
+}
+
+const ACCEPTED: &str = "log: accepted user=alice factor=totp device=1";
+const REFUSED: [&str; 2] = ["log: refused user=alice why=malformed", "Verification failed."];
+
+#[test]
+fn a_challenge_is_shown_before_the_question() {
+    let expected = ["A code was sent to your tablet.", "Verification code: 111111", ACCEPTED];
+    assert_eq!(shown_to(&["111111"], true), expected);
+}
+
+#[test]
+fn a_device_that_is_named_is_challenged_and_the_question_asked_again() {
+    let expected = [
+        "A code was sent to your tablet.",
+        "Verification code: sms",
+        "A code was sent to the number that ends in 42.",
+        "Verification code: 222222",
+        ACCEPTED,
+    ];
+    assert_eq!(shown_to(&["sms", "222222"], true), expected);
+}
+
+#[test]
+fn a_login_asks_at_most_three_times() {
+    let shown = shown_to(&["sms", "sms", "sms", "222222"], true);
+    assert_eq!(shown.iter().filter(|line| line.starts_with("Verification code")).count(), 3);
+    assert!(shown.ends_with(&REFUSED.map(str::to_owned)), "{shown:#?}");
+}
+
+#[test]
+fn what_names_no_device_is_judged_as_a_code() {
+    let expected = ["A code was sent to your tablet.", "Verification code: 999999", REFUSED[0], REFUSED[1]];
+    assert_eq!(shown_to(&["999999"], true), expected);
+}
+
+#[test]
+fn without_a_challenge_the_authority_is_not_asked_for_one() {
+    assert_eq!(shown_to(&["sms"], false), ["Verification code: sms", REFUSED[0], REFUSED[1]]);
+}
