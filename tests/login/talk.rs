@@ -3,9 +3,9 @@
 
 use pam_otp_tests::{
     machine, stage,
-    talk_file::{parse, read_folder},
+    talk_file::{Story, parse, read_folder},
 };
-use std::{sync::Mutex, thread};
+use std::{fs, sync::Mutex, thread};
 
 /// Stories that are played at once: most of a login is waiting.
 const AT_ONCE: usize = 4;
@@ -37,7 +37,19 @@ fn every_conversation_goes_as_its_file_says() {
     assert!(wrong.is_empty(), "{} stories came out otherwise\n\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// A story that comes out otherwise says how.
+#[test]
+fn the_example_of_the_readme_is_true() {
+    let readme = fs::read_to_string(machine::source("tests/conversations/README.md")).unwrap();
+    let example = readme.split("```\n").nth(1).unwrap();
+    let stories = parse("README.md", example).unwrap();
+    assert_eq!(played(&stories), Ok(2));
+}
+
+/// The number of transactions of all.
+fn played(stories: &[Story]) -> Result<usize, String> {
+    stories.iter().map(stage::play).sum()
+}
+
 #[test]
 fn a_conversation_that_goes_otherwise_is_told_with_its_file_and_line() {
     let complaint = |text: &str| {
