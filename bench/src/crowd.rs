@@ -13,8 +13,7 @@ use otp_core::value::user::{Account, UserName};
 
 use crate::codes::Key;
 use crate::enroll::{self, Factor};
-use crate::entrant::{oath_file, ours_dir};
-use crate::place::LoginContext;
+use crate::place::{Place, oath_file, ours_dir};
 use crate::progress::Progress;
 
 /// No account has these numbers.
@@ -22,7 +21,7 @@ const FIRST_UID: u32 = 2_000_000;
 
 /// Enrolls these others with us and with pam_oath. The incumbent has a file in each user's own home, which nobody else's
 /// login comes near. None of them needs an account: only who logs in is looked up.
-pub(crate) fn gather(place: &LoginContext, others: Range<u32>, progress: &Progress) {
+pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
     let (state, key) = (ours_dir(place), Key::random());
     list(place, others.end);
     let total = others.len();
@@ -44,7 +43,7 @@ pub(crate) fn gather(place: &LoginContext, others: Range<u32>, progress: &Progre
 }
 
 /// Enrolls so many with pam_oath alone: its file anew, as a whole. Who logged in stands at its end, and has gone by now.
-pub(crate) fn list(place: &LoginContext, others: u32) {
+pub(crate) fn list(place: &Place, others: u32) {
     let (mut oath, key) = (BufWriter::new(File::create(oath_file(place)).unwrap()), Key::random());
     for number in 0..others {
         oath.write_all(enroll::oath_line(account(number).name.as_str(), &key, Factor::Time).as_bytes()).unwrap();

@@ -25,8 +25,7 @@ use pam_otp_tests::machine;
 use zeroize::Zeroizing;
 
 use crate::codes::Key;
-use crate::entrant::{home, oath_file, ours_dir};
-use crate::place::LoginContext;
+use crate::place::{Place, home, oath_file, ours_dir};
 
 /// What moves the codes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +37,7 @@ pub(crate) enum Factor {
 }
 
 /// The configuration as it is shipped, but for the state directory, and the key.
-pub(crate) fn ours(place: &LoginContext, user: &str, factor: Factor) -> (PathBuf, Key) {
+pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) {
     let (key, account) = (Key::random(), accounts::account(user).unwrap().unwrap());
     let record = record(&account, &key, factor, [1; 16]);
     let store = FileStore::open(&ours_dir(place)).unwrap();
@@ -83,7 +82,7 @@ pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
 }
 
 /// The configuration as it is shipped, but for the state directory.
-pub(crate) fn config(place: &LoginContext) -> PathBuf {
+pub(crate) fn config(place: &Place) -> PathBuf {
     let path = place.path.join("pam_otp.toml");
     let shipped = fs::read_to_string(machine::source("config/pam_otp.toml")).unwrap();
     let line = "#state_directory = \"/var/lib/pam_otp\"";
@@ -93,7 +92,7 @@ pub(crate) fn config(place: &LoginContext) -> PathBuf {
 }
 
 /// By its own tool, with the options that it proposes.
-pub(crate) fn incumbent(place: &LoginContext, user: &str, factor: Factor) -> Key {
+pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
     let account = accounts::account(user).unwrap().unwrap();
     let file = home(place, user, account.uid).join(".google_authenticator");
     let _ = fs::remove_file(&file);
@@ -109,7 +108,7 @@ pub(crate) fn incumbent(place: &LoginContext, user: &str, factor: Factor) -> Key
 }
 
 /// The key, and where the user's line begins: the last one, so that what a login appends moves nobody else's.
-pub(crate) fn oath(place: &LoginContext, user: &str, factor: Factor) -> (Key, u64) {
+pub(crate) fn oath(place: &Place, user: &str, factor: Factor) -> (Key, u64) {
     let (key, path) = (Key::random(), oath_file(place));
     let mut file = File::options().append(true).open(&path).unwrap();
     let offset = file.metadata().unwrap().len();

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, Permissions},
-    os::unix::fs::{FileExt, PermissionsExt, chown},
+    os::unix::fs::{FileExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -11,7 +11,7 @@ use pam_otp_tests::{machine, service::Service};
 
 use crate::codes::Key;
 use crate::enroll::{self, Factor};
-use crate::place::{LoginContext, make};
+use crate::place::{Place, homes_dir, make, oath_file, ours_dir};
 
 /// A module, or what stands beside the modules for comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ struct Before {
 
 impl Entrant {
     /// Enrolls `user` in this module's own way.
-    pub(crate) fn new(who: Who, place: &LoginContext, user: &str, factor: Factor) -> Entrant {
+    pub(crate) fn new(who: Who, place: &Place, user: &str, factor: Factor) -> Entrant {
         let mut mark = None;
         let (stack, key, written) = match who {
             Who::Ours => {
@@ -129,23 +129,8 @@ impl Before {
     }
 }
 
-/// Our state directory.
-pub(crate) fn ours_dir(place: &LoginContext) -> PathBuf {
-    place.path.join("state")
-}
-
-/// The homes, in which the incumbent keeps its files.
-pub(crate) fn homes_dir(place: &LoginContext) -> PathBuf {
-    place.path.join("homes")
-}
-
-/// pam_oath's one file.
-pub(crate) fn oath_file(place: &LoginContext) -> PathBuf {
-    place.path.join("oath/users.oath")
-}
-
 /// The folders and files in which nobody is enrolled yet.
-pub(crate) fn furnish(place: &LoginContext) {
+pub(crate) fn furnish(place: &Place) {
     let state = ours_dir(place);
     machine::run(Command::new("install").args(["-d", "-m", "1730", "-o", "root", "-g", "pam_otp"]).arg(&state));
     make(&homes_dir(place), 0o755);
@@ -153,14 +138,4 @@ pub(crate) fn furnish(place: &LoginContext) {
     make(oath.parent().unwrap(), 0o700);
     fs::write(&oath, "").unwrap();
     fs::set_permissions(&oath, Permissions::from_mode(0o600)).unwrap();
-}
-
-/// A home that belongs to its user.
-pub(crate) fn home(place: &LoginContext, user: &str, uid: u32) -> PathBuf {
-    let path = homes_dir(place).join(user);
-    if !path.exists() {
-        make(&path, 0o700);
-        chown(&path, Some(uid), Some(uid)).unwrap();
-    }
-    path
 }

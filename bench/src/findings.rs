@@ -8,10 +8,10 @@ use crate::counts::{self, Counts};
 use crate::crowd;
 use crate::enroll::Factor;
 use crate::entrant::{self, Entrant, Who};
-use crate::figures::Median;
+use crate::figures::{Median, thousands};
 use crate::fleet::{self, Fleet};
 use crate::order::Order;
-use crate::place::{LoginContext, Medium};
+use crate::place::{Medium, Place};
 use crate::progress::Progress;
 use crate::rounds::{self, How, Rounds, Typed};
 use crate::stages::{self, Stage};
@@ -69,8 +69,8 @@ pub(crate) fn find(order: &Order, progress: &Progress) -> Findings {
     Findings { disk: disk.kind, rows, growth, throughput, same_user, counts, stages, fleet }
 }
 
-fn furnished(medium: Medium) -> LoginContext {
-    let place = LoginContext::on(medium);
+fn furnished(medium: Medium) -> Place {
+    let place = Place::on(medium);
     entrant::furnish(&place);
     place
 }
@@ -84,7 +84,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// The scenarios at a place that fills up.
-    fn climb(&self, place: &LoginContext, alone: &LoginContext, rows: &mut Vec<Row>, growth: &mut Vec<(u32, Median)>) {
+    fn climb(&self, place: &Place, alone: &Place, rows: &mut Vec<Row>, growth: &mut Vec<(u32, Median)>) {
         let mut enrolled = 0;
         for (step, count) in self.order.users.iter().copied().enumerate() {
             crowd::gather(place, enrolled..count - 1, self.progress);
@@ -98,14 +98,7 @@ impl Bench<'_> {
     }
 
     /// A login where so many are enrolled, and what ours costs there beside one where nobody else is.
-    fn among(
-        &self,
-        place: &LoginContext,
-        alone: &LoginContext,
-        count: u32,
-        rows: &mut Vec<Row>,
-        growth: &mut Vec<(u32, Median)>,
-    ) {
+    fn among(&self, place: &Place, alone: &Place, count: u32, rows: &mut Vec<Row>, growth: &mut Vec<(u32, Median)>) {
         rows.push(self.play(place, count, &Who::FIVE, How::Warm, Typed::Right));
         if place.medium == Medium::Disk && count > 1 {
             let both = [alone, place].map(|place| Entrant::new(Who::Ours, place, &self.users[1], Factor::Time));
@@ -115,7 +108,7 @@ impl Bench<'_> {
         }
     }
 
-    fn play(&self, place: &LoginContext, users: u32, who: &[Who], how: How, typed: Typed) -> Row {
+    fn play(&self, place: &Place, users: u32, who: &[Who], how: How, typed: Typed) -> Row {
         let entrant = |(who, user): (&Who, &String)| Entrant::new(*who, place, user, Factor::Time);
         let entrants: Vec<Entrant> = who.iter().zip(&self.users).map(entrant).collect();
         let row = Row { medium: place.medium, users, how, typed, rounds: rounds::empty() };
@@ -143,17 +136,9 @@ impl Row {
     }
 }
 
-/// `1,000,000`
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+/// The row of that kind, if it was played.
+pub(crate) fn row(rows: &[Row], medium: Medium, how: How, typed: Typed) -> Option<&Row> {
+    rows.iter().find(|row| row.medium == medium && row.how == how && row.typed == typed)
 }
 
 /// Processor and kernel, in a line.

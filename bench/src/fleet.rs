@@ -12,9 +12,8 @@ use pam_otp_tests::machine;
 
 use crate::crowd;
 use crate::enroll;
-use crate::entrant::{oath_file, ours_dir};
-use crate::findings::thousands;
-use crate::place::LoginContext;
+use crate::figures::thousands;
+use crate::place::{Place, oath_file, ours_dir};
 use crate::progress::Progress;
 
 /// What was found with so many.
@@ -38,7 +37,7 @@ pub(crate) struct Fleet {
 const COMMANDS: [&str; 3] = ["list", "list --without-device", "report"];
 
 /// Enrolls so many at a place where nobody is, from pam_oath's file.
-pub(crate) fn import(place: &LoginContext, others: u32, progress: &Progress) -> Duration {
+pub(crate) fn import(place: &Place, others: u32, progress: &Progress) -> Duration {
     crowd::list(place, others);
     among_known(others, progress, || {
         let mut import = admin(place, "import oath");
@@ -50,7 +49,7 @@ pub(crate) fn import(place: &LoginContext, others: u32, progress: &Progress) -> 
 }
 
 /// Measures there, besides whoever logs in.
-pub(crate) fn measure(place: &LoginContext, others: u32, import: Duration, progress: &Progress) -> Fleet {
+pub(crate) fn measure(place: &Place, others: u32, import: Duration, progress: &Progress) -> Fleet {
     progress.part("space on the disk", 0, 1);
     let space = machine::run(Command::new("du").args(["--block-size=1", "--summarize"]).arg(ours_dir(place)));
     let space = space.split_whitespace().next().unwrap().parse().unwrap();
@@ -73,7 +72,7 @@ pub(crate) fn measure(place: &LoginContext, others: u32, import: Duration, progr
     })
 }
 
-fn admin(place: &LoginContext, command: &str) -> Command {
+fn admin(place: &Place, command: &str) -> Command {
     let mut admin = Command::new("otp-enroll");
     admin.arg("--config").arg(enroll::config(place)).arg("admin").args(command.split(' '));
     admin.stdout(Stdio::null()).stdin(Stdio::null());

@@ -4,13 +4,11 @@ use std::{fmt::Write, time::Duration};
 
 use crate::counts::Counts;
 use crate::entrant::Who;
-use crate::figures::{Median, quantile};
-use crate::findings::{Findings, Row, this_machine, thousands};
+use crate::figures::{Median, quantile, thousands};
+use crate::findings::{Findings, Row, this_machine};
 use crate::fleet;
 use crate::login::Cost;
 use crate::order::Order;
-use crate::place::Medium;
-use crate::rounds::{How, Typed};
 use crate::targets;
 
 const HEAD: &str = include_str!("page/head.md");
@@ -194,11 +192,6 @@ fn a_fleet(page: &mut String, found: &Findings) {
         "for comparison: `getent passwd` with all their names, as each command looks each of them up",
         fleet.looked_up,
     );
-}
-
-/// The row of that kind, if it was played.
-pub(crate) fn row(rows: &[Row], medium: Medium, how: How, typed: Typed) -> Option<&Row> {
-    rows.iter().find(|row| row.medium == medium && row.how == how && row.typed == typed)
 }
 
 fn as_float(number: u64) -> f64 {

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -29,16 +29,16 @@ impl fmt::Display for Medium {
 
 /// A fresh folder that belongs to root, gone with the machine.
 #[derive(Debug)]
-pub(crate) struct LoginContext {
+pub(crate) struct Place {
     pub(crate) medium: Medium,
     pub(crate) path: PathBuf,
     /// The kind of file system, as the kernel names it.
     pub(crate) kind: String,
 }
 
-impl LoginContext {
+impl Place {
     /// In tests/machine, /var/lib/pam_otp is a real disk and /run is memory; here that is looked at, not believed.
-    pub(crate) fn on(medium: Medium) -> LoginContext {
+    pub(crate) fn on(medium: Medium) -> Place {
         machine::require("a benchmark");
         let name = machine::unique(&format!("bench-{medium}"));
         let parent = match medium {
@@ -55,7 +55,7 @@ impl LoginContext {
         let in_memory = ["tmpfs", "ramfs"].contains(&kind.as_str());
         assert_ne!(kind, "overlay", "{parent} is an overlay: what is written there lies who knows where");
         assert_eq!(in_memory, medium == Medium::Memory, "{parent} is on {kind}; the rows for {medium} would be untrue");
-        LoginContext { medium, path, kind }
+        Place { medium, path, kind }
     }
 
     /// Everything written here so far is on the medium when this returns.
@@ -68,4 +68,29 @@ impl LoginContext {
 pub(crate) fn make(path: &Path, mode: u32) {
     fs::create_dir(path).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Our state directory.
+pub(crate) fn ours_dir(place: &Place) -> PathBuf {
+    place.path.join("state")
+}
+
+/// The homes, in which the incumbent keeps its files.
+pub(crate) fn homes_dir(place: &Place) -> PathBuf {
+    place.path.join("homes")
+}
+
+/// pam_oath's one file.
+pub(crate) fn oath_file(place: &Place) -> PathBuf {
+    place.path.join("oath/users.oath")
+}
+
+/// A home that belongs to its user.
+pub(crate) fn home(place: &Place, user: &str, uid: u32) -> PathBuf {
+    let path = homes_dir(place).join(user);
+    if !path.exists() {
+        make(&path, 0o700);
+        chown(&path, Some(uid), Some(uid)).unwrap();
+    }
+    path
 }

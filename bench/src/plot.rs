@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::entrant::Who;
-use crate::figures::quantile;
-use crate::findings::{Row, thousands};
+use crate::figures::{quantile, thousands};
+use crate::findings::Row;
 use crate::place::Medium;
 use crate::rounds::{How, Typed};
 

@@ -8,7 +8,7 @@ use crate::enroll::Factor;
 use crate::entrant::{Entrant, Who};
 use crate::figures::Median;
 use crate::login::{self, Cost};
-use crate::place::LoginContext;
+use crate::place::Place;
 use crate::progress::Progress;
 
 /// What a stage adds to the one before it, in microseconds.
@@ -20,15 +20,9 @@ pub(crate) struct Stage {
 }
 
 /// Plays the stages for about so long.
-pub(crate) fn play(
-    memory: &LoginContext,
-    disk: &LoginContext,
-    user: &str,
-    time: Duration,
-    progress: &Progress,
-) -> Vec<Stage> {
+pub(crate) fn play(memory: &Place, disk: &Place, user: &str, time: Duration, progress: &Progress) -> Vec<Stage> {
     // pam_permit stands in every stack, so that loading it is in every stage.
-    let entrant = |place: &LoginContext| {
+    let entrant = |place: &Place| {
         let config = place.path.join("pam_otp.toml");
         let stack = format!("auth required pam_otp.so config={}\nauth required pam_permit.so", config.display());
         Entrant::new(Who::Ours, place, user, Factor::Time).before(&stack)

@@ -2,9 +2,8 @@
 
 use crate::counts::Counts;
 use crate::entrant::Who;
-use crate::figures::Median;
-use crate::findings::{Findings, thousands};
-use crate::page::row;
+use crate::figures::{Median, thousands};
+use crate::findings::{Findings, row};
 use crate::place::Medium;
 use crate::rounds::{How, Typed};
 

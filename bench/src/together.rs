@@ -10,10 +10,10 @@ use std::{
 
 use crate::codes::Key;
 use crate::enroll::{self, Factor};
-use crate::entrant::{Entrant, Who, homes_dir};
+use crate::entrant::{Entrant, Who};
 use crate::figures::Median;
 use crate::login::{self, nanoseconds};
-use crate::place::LoginContext;
+use crate::place::{Place, homes_dir};
 use crate::progress::Progress;
 
 /// Processes at once.
@@ -51,7 +51,7 @@ struct Holder {
 }
 
 /// Ours and the incumbent in turns, at every number of processes, for about so long in all.
-pub(crate) fn distinct(place: &LoginContext, users: &[String], time: Duration, progress: &Progress) -> Vec<Throughput> {
+pub(crate) fn distinct(place: &Place, users: &[String], time: Duration, progress: &Progress) -> Vec<Throughput> {
     let holders = |who, first| -> Vec<Holder> {
         let holder =
             |user: &String| Holder { entrant: Entrant::new(who, place, user, Factor::Counter), counter: first };
@@ -99,7 +99,7 @@ fn at_once(holders: &mut [Holder], time: Duration) -> (f64, u64) {
 
 /// One user, distinct codes, some rounds of it. Recovery codes: of two codes by time, the later one rightly ends the
 /// earlier one's life, but these are all good in any order.
-pub(crate) fn same_user(place: &LoginContext, user: &str) -> SameUser {
+pub(crate) fn same_user(place: &Place, user: &str) -> SameUser {
     let ours = Entrant::new(Who::Ours, place, user, Factor::Time);
     let incumbent = Entrant::new(Who::Incumbent, place, user, Factor::Counter);
     let file = fs::read_to_string(homes_dir(place).join(user).join(".google_authenticator")).unwrap();

@@ -110,8 +110,7 @@ fn shown_to(answers: &[&'static str], challenge: bool) -> Vec<String> {
     let site = Site { config: Config::default(), path: PathBuf::from("/etc/pam_otp/pam_otp.toml") };
     let arguments = Arguments::parse(&[]).unwrap();
     let (context, sender, mut person) = (LoginContext::default(), Sender::default(), Person::who_types(answers));
-    let login =
-        Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &sender };
+    let login = Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &sender };
     let outcome = login.ask_and_verify(&mut person, challenge);
     if outcome.is_err() {
         person.sees("no answer");
