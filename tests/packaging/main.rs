@@ -6,5 +6,6 @@ mod confinement;
 mod examples;
 mod fail2ban;
 mod installation;
+mod layers;
 mod manual;
 mod pictures;

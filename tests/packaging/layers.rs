@@ -1,0 +1,242 @@
+//! The house keeps its order: in each crate a file imports from its own room and from the rooms before it, and no files
+//! import each other in a circle. Read from the `use` lines and paths of the code, tests aside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms of each crate, from the one that knows nothing to the one that knows all. A room is a module with all that
+/// is in it.
+const HOUSE: [(&str, &[&str]); 4] = [
+    (
+        "otp-core",
+        &[
+            "value", "codes", "record", "decision", "qr", "audit", "config", "store", "error", "system", "protocol",
+            "service",
+        ],
+    ),
+    (
+        "pam_otp",
+        &[
+            "ffi",
+            "host",
+            "outcome",
+            "privileges",
+            "authority",
+            "report",
+            "password_and_code",
+            "enrollment",
+            "login",
+            "entry",
+        ],
+    ),
+    ("otp-enroll", &["cli", "error", "private_file", "ui", "client", "user", "admin"]),
+    (
+        "bench",
+        &[
+            "codes",
+            "callgrind",
+            "figures",
+            "order",
+            "progress",
+            "place",
+            "enroll",
+            "entrant",
+            "crowd",
+            "login",
+            "rounds",
+            "stages",
+            "together",
+            "counts",
+            "fleet",
+            "findings",
+            "plot",
+            "targets",
+            "page",
+        ],
+    ),
+];
+
+/// Which file imports from which, by their modules: `record::state`. The root of a crate is the empty module.
+type Arrows = BTreeMap<String, BTreeSet<String>>;
+
+#[test]
+fn no_import_runs_up_and_none_in_a_circle() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut wrong = Vec::new();
+    for (name, rooms) in HOUSE {
+        let source = repository.join(name).join("src");
+        let arrows = arrows_of(&source);
+        assert!(arrows.values().map(BTreeSet::len).sum::<usize>() > 10, "hardly an import was read in {name}");
+        wrong.extend(arrows_that_run_up(&arrows, rooms).into_iter().map(|arrow| format!("{name}: {arrow}")));
+        wrong.extend(circles(&arrows).into_iter().map(|circle| format!("{name}: a circle of {circle}")));
+    }
+    assert!(wrong.is_empty(), "the order of the house is in docs/architecture.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_way_to_name_a_file_is_read() {
+    let modules: BTreeSet<String> = ["", "a", "a::b", "a::c", "d"].map(str::to_owned).into();
+    for (text, expected) in [
+        ("use crate::a::b::Thing;", vec!["a::b"]),
+        ("use crate::{d, a::{b::{self, Thing}, c::*}};", vec!["a::b", "a::c", "d"]),
+        ("use super::c::Thing;\n", vec!["a::c"]),
+        ("    let x = crate::d::f(1);", vec!["d"]),
+        ("pub(crate) use crate::a::Thing as Other;", vec!["a"]),
+        ("// use crate::d;\n/// [`crate::d::X`]\n", vec![]),
+        ("use std::fmt;\n#[cfg(test)]\nmod tests {\n    use crate::d;\n}\n", vec![]),
+    ] {
+        assert_eq!(
+            imports(text, "a::b", &modules, "a::b"),
+            expected.into_iter().map(str::to_owned).filter(|it| it != "a::b").collect(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn arrows_that_run_up_and_circles_are_found() {
+    let arrows: Arrows =
+        [("low", "high"), ("high", "low"), ("high::x", "high::y"), ("high::y", "high::z"), ("high::z", "high::x")]
+            .map(|(from, to)| (from.to_owned(), BTreeSet::from([to.to_owned()])))
+            .into();
+    assert_eq!(arrows_that_run_up(&arrows, &["low", "high"]), ["low imports from high"]);
+    assert_eq!(circles(&arrows), ["high, low", "high::x, high::y, high::z"]);
+    assert_eq!(arrows_that_run_up(&arrows, &["low"]).len(), 5, "a file without a room");
+}
+
+fn arrows_that_run_up(arrows: &Arrows, rooms: &[&str]) -> Vec<String> {
+    let floor = |module: &str| match module.split("::").next() {
+        Some("") | None => Some(rooms.len()), // the root of the crate sees all
+        Some(room) => rooms.iter().position(|it| *it == room),
+    };
+    let mut wrong = Vec::new();
+    for (from, to) in arrows.iter().flat_map(|(from, all)| all.iter().map(move |to| (from, to))) {
+        match (floor(from), floor(to)) {
+            (Some(from), Some(to)) if to <= from => {}
+            (Some(_), Some(_)) => wrong.push(format!("{from} imports from {to}")),
+            (None, _) => wrong.push(format!("{from} is in no room")),
+            (_, None) => wrong.push(format!("{to} is in no room")),
+        }
+    }
+    wrong
+}
+
+/// Sets of files each of which leads to all others of its set.
+fn circles(arrows: &Arrows) -> Vec<String> {
+    let reachable = |start: &String| {
+        let (mut found, mut open) = (BTreeSet::new(), vec![start]);
+        while let Some(next) = open.pop() {
+            for to in arrows.get(next).into_iter().flatten() {
+                if found.insert(to) {
+                    open.push(to);
+                }
+            }
+        }
+        found
+    };
+    let from: BTreeMap<_, _> = arrows.keys().map(|file| (file, reachable(file))).collect();
+    let circle_of = |file: &String| {
+        let others = from[file].iter().filter(|other| from.get(*other).is_some_and(|back| back.contains(file)));
+        others.map(|other| other.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let circles: BTreeSet<String> = from.keys().map(|file| circle_of(file)).filter(|it| !it.is_empty()).collect();
+    circles.into_iter().collect()
+}
+
+/// All imports of a crate's files, tests and what only tests use aside.
+fn arrows_of(source: &Path) -> Arrows {
+    let mut files = Vec::new();
+    collect(source, &mut files);
+    let files: Vec<(String, PathBuf)> = files.into_iter().map(|file| (module_of(&file, source), file)).collect();
+    let modules: BTreeSet<String> = files.iter().map(|(module, _)| module.clone()).collect();
+    files
+        .into_iter()
+        .map(|(module, file)| {
+            let text = fs::read_to_string(&file).unwrap();
+            let here = module.clone();
+            (module, imports(&text, &here, &modules, &here))
+        })
+        .collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        match (path.is_dir(), name.as_str()) {
+            (_, "tests" | "testing" | "memory") => {}
+            (true, _) => collect(&path, files),
+            (false, _) if path.extension().is_some_and(|it| it == "rs") => files.push(path),
+            (false, _) => {}
+        }
+    }
+}
+
+/// `src/record/state.rs` is `record::state`; `src/lib.rs` and `src/main.rs` are the root.
+fn module_of(file: &Path, source: &Path) -> String {
+    let module = file.strip_prefix(source).unwrap().with_extension("").to_str().unwrap().replace('/', "::");
+    if ["lib", "main"].contains(&module.as_str()) { String::new() } else { module }
+}
+
+/// The files that a text names, but for the one that it stands in.
+fn imports(text: &str, module: &str, modules: &BTreeSet<String>, here: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let code: String = code.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for (root, base) in
+        [("crate::", ""), ("super::", module.rsplit_once("::").map_or("", |(parent, _)| parent)), ("self::", module)]
+    {
+        for (place, _) in code.match_indices(root) {
+            if code[..place].ends_with(|before: char| before.is_alphanumeric() || before == ':' || before == '_') {
+                continue; // `otp_core::…` and what is not at the beginning of a path
+            }
+            for path in paths(&code[place + root.len()..]) {
+                let whole = if base.is_empty() { path } else { format!("{base}::{path}") };
+                found.extend(file_of(&whole, modules));
+            }
+        }
+    }
+    found.remove(here);
+    found
+}
+
+/// The paths at the beginning of a text, each group taken apart: `a::{b, c::D}` is `a::b` and `a::c::D`.
+fn paths(text: &str) -> Vec<String> {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(text.len());
+    let (head, rest) = text.split_at(end);
+    let head = head.trim_end_matches("::");
+    let Some(group) = rest.strip_prefix('{').filter(|_| text[..end].ends_with("::") || end == 0) else {
+        return vec![head.to_owned()];
+    };
+    let (mut depth, mut parts, mut part) = (1, Vec::new(), String::new());
+    for letter in group.chars() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+        if letter == ',' && depth == 1 {
+            parts.push(std::mem::take(&mut part));
+        } else if !letter.is_whitespace() {
+            part.push(letter);
+        }
+    }
+    parts.push(part);
+    let parts = parts.iter().filter(|part| !part.is_empty()).flat_map(|part| paths(part));
+    parts.map(|part| if head.is_empty() { part } else { format!("{head}::{part}") }).collect()
+}
+
+/// The longest beginning of a path that is a file.
+fn file_of(path: &str, modules: &BTreeSet<String>) -> Option<String> {
+    let mut path = path;
+    loop {
+        if modules.contains(path) && !path.is_empty() {
+            return Some(path.to_owned());
+        }
+        path = path.rsplit_once("::")?.0;
+    }
+}
