@@ -104,7 +104,19 @@ impl fmt::Display for HelperError {
     }
 }
 
-impl std::error::Error for CoreError {}
+impl std::error::Error for CoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Helper(error) => Some(error),
+            Self::Names { errno, .. } => Some(errno),
+            Self::NoAccount(_) | Self::UnknownGroup(_) | Self::Entropy | Self::Privileges | Self::NoEnrollmentHere => {
+                None
+            }
+        }
+    }
+}
 
 impl std::error::Error for HelperError {}
 

@@ -48,6 +48,8 @@ impl fmt::Display for TooLong {
     }
 }
 
+impl std::error::Error for TooLong {}
+
 /// A QR code of the smallest version that holds its text, with error correction L.
 pub struct Qr(QrCode);
 

@@ -22,3 +22,5 @@ impl fmt::Display for ConfigError {
         write!(f, ": {}", self.what)
     }
 }
+
+impl std::error::Error for ConfigError {}

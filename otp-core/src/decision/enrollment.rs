@@ -9,9 +9,8 @@ use crate::codes::hotp_totp::CodeConfig;
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period, around};
 use crate::codes::recovery::RecoverySet;
 use crate::record::Record;
-use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
+use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::state::State;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -118,17 +117,7 @@ impl Confirmed {
             digits: *digits,
             created: self.at,
         };
-        let mut state = State::new(enrollment);
-        state.next.insert(device.id, self.next);
-        let credentials = Credentials {
-            user: account.name.clone(),
-            uid: account.uid,
-            enrollment,
-            user_override,
-            devices: vec![device],
-            recovery,
-        };
-        Record { credentials, state }
+        Record::begin(account, enrollment, user_override, vec![(device, self.next)], recovery)
     }
 }
 
@@ -150,6 +139,8 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::decision::verify::{Refusal, Verdict, decide};
+    use crate::record::credentials::Credentials;
+    use crate::record::state::State;
     use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, shown, ten_codes};
 
     fn config(text: &str) -> Config {

@@ -6,7 +6,7 @@ use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, around};
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
+use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES};
 use crate::record::state::State;
 use crate::value::secret::Secret;
@@ -107,30 +107,23 @@ impl Import {
     }
 
     fn new_record(&self, account: &Account, before: Option<&Record>, enrollment: EnrollmentId) -> Change {
-        let (mut devices, mut state) = (Vec::with_capacity(self.devices.len()), State::new(enrollment));
+        let mut devices = Vec::with_capacity(self.devices.len());
         for (number, imported) in (1..).zip(&self.devices) {
             let name = if number == 1 { "imported".to_owned() } else { format!("imported {number}") };
             let Some(name) = DeviceName::parse(&name) else { continue }; // never: such a name is valid
             let id = DeviceId(number);
             let Imported { kind, ref secret, algorithm, digits, .. } = *imported;
             let secret = secret.duplicate();
-            devices.push(Device { id, name, kind, secret, algorithm, digits, created: self.now });
+            let device = Device { id, name, kind, secret, algorithm, digits, created: self.now };
             // Codes that this device has used here stay used, even if another device changed.
             let next_before = before.and_then(|record| {
                 let device = record.credentials.devices.iter().find(|device| imported.is(device))?;
                 record.state.next.get(&device.id).copied()
             });
-            state.next.insert(id, imported.first_next(self.now).max(next_before.unwrap_or(0)));
+            devices.push((device, imported.first_next(self.now).max(next_before.unwrap_or(0))));
         }
-        let credentials = Credentials {
-            user: account.name.clone(),
-            uid: account.uid,
-            enrollment,
-            user_override: before.map_or(Override::None, |record| record.credentials.user_override),
-            devices,
-            recovery: None,
-        };
-        Change::Record(Box::new(Record { credentials, state }))
+        let user_override = before.map_or(Override::None, |record| record.credentials.user_override);
+        Change::Record(Box::new(Record::begin(account, enrollment, user_override, devices, None)))
     }
 }
 

@@ -47,3 +47,5 @@ impl fmt::Display for RecordError {
         }
     }
 }
+
+impl std::error::Error for RecordError {}

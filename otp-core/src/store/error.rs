@@ -75,6 +75,16 @@ impl fmt::Display for StoreError {
     }
 }
 
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::System { error, .. } | Self::Unflushed { error, .. } => Some(error),
+            Self::Record { error, .. } => Some(error),
+            Self::Untrusted { .. } | Self::Busy => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::codes::hotp_totp::Period;
 use crate::decision::verify::{Limits, Refusal, Verdict, decide};
+use crate::record::credentials::Credentials;
 use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, token};
 
 const NEW: EnrollmentId = EnrollmentId([8; 16]);
