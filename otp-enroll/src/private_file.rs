@@ -25,11 +25,12 @@ pub(crate) fn can_be_written(path: &Path) -> Result<(), FileError> {
     fs::remove_file(path).map_err(|error| FileError::Remains { path: path.to_owned(), error })
 }
 
-/// Creates a file and fills it, or leaves no file. The file gets its name when it is whole: an interruption, SIGKILL and
-/// a power cut before that leave nothing. (`persist_noclobber` renames a hidden file, which they would leave.)
+/// Creates a file and fills it, or leaves no file. The file gets its name when it is whole: an interruption and SIGKILL
+/// before that leave nothing. (`persist_noclobber` renames a hidden file, which they would leave.)
 fn create(path: &Path, fill: impl Fn(&mut File) -> io::Result<()>) -> Result<(), FileError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // O_TMPFILE. Where there is none, tempfile makes a file and unlinks it, which then cannot get a name again.
+    // O_TMPFILE. Where there is none, tempfile makes a file and unlinks it. NFS and FUSE keep such a file under a hidden
+    // name until it is closed, also by SIGKILL, and give it another name; other file systems cannot.
     if let Ok(mut file) = tempfile::tempfile_in(folder) {
         fill_private(&mut file, &fill).map_err(|error| FileError::Write { path: path.to_owned(), error })?;
         if name(&file, path).is_ok() {
@@ -39,8 +40,8 @@ fn create(path: &Path, fill: impl Fn(&mut File) -> io::Result<()>) -> Result<(),
     create_named(path, &fill)
 }
 
-/// The same on a file system that has no files without a name (FAT, NFS, most of FUSE), or without /proc; and the error
-/// where no file can be created. SIGKILL and an interruption while it is written leave a part of it, under its own name.
+/// The same on a file system that has no files without a name (FAT), or without /proc; and the error where no file can
+/// be created. SIGKILL and an interruption while it is written leave a part of it, under its own name.
 fn create_named(path: &Path, fill: impl Fn(&mut File) -> io::Result<()>) -> Result<(), FileError> {
     // create_new is O_CREAT|O_EXCL, which also refuses a symbolic link in the last place (POSIX open).
     let opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
