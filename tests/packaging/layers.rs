@@ -75,6 +75,29 @@ fn no_import_runs_up_and_none_in_a_circle() {
 }
 
 #[test]
+fn the_page_on_architecture_names_each_file_of_core_and_module_and_no_other() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(repository.join("docs/architecture.md")).unwrap();
+    for name in ["otp-core", "pam_otp"] {
+        let source = repository.join(name).join("src");
+        let mut files = Vec::new();
+        collect(&source, &mut files);
+        let there: BTreeSet<String> = files
+            .iter()
+            .map(|file| file.strip_prefix(&source).unwrap().to_str().unwrap().to_owned())
+            .filter(|file| file != "lib.rs")
+            .collect();
+        let section = page.split(&format!("### {name}/src")).nth(1).unwrap().split("\n### ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+        let named: BTreeSet<String> = rows
+            .flat_map(|row| row.split('`').filter(|part| part.ends_with(".rs")).map(str::to_owned).collect::<Vec<_>>())
+            .filter(|file| !file.starts_with("testing/") && !file.ends_with("memory.rs"))
+            .collect();
+        assert_eq!(named, there, "{name}: docs/architecture.md (left) and the files that there are");
+    }
+}
+
+#[test]
 fn each_way_to_name_a_file_is_read() {
     let modules: BTreeSet<String> = ["", "a", "a::b", "a::c", "d"].map(str::to_owned).into();
     for (text, expected) in [
