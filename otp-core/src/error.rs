@@ -82,7 +82,9 @@ impl fmt::Display for CoreError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
-            Self::Names { subject, errno } => write!(f, "cannot look up {subject}: {}", errno.desc()),
+            Self::Names { subject, errno } => {
+                write!(f, "cannot look up {subject}: {}", described(&(*errno).into()))
+            }
             Self::NoAccount(user) => write!(f, "the user {user:?} does not exist any more"),
             Self::UnknownGroup(group) => write!(f, "a policy rule names the group {group}, which does not exist"),
             Self::Entropy => f.write_str("the kernel gave no random bytes"),
@@ -161,7 +163,7 @@ mod tests {
             (CoreError::from(StoreError::Busy), "the record is in use by other processes", StoreError::Busy.hint()),
             (
                 names,
-                "cannot look up the user \"alice\": I/O error",
+                "cannot look up the user \"alice\": Input/output error",
                 "check /etc/nsswitch.conf and the services it names",
             ),
             (

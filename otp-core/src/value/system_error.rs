@@ -2,15 +2,19 @@
 
 use std::io;
 
-use nix::errno::Errno;
-
 /// The description of an error without its number: `Permission denied`, not `Permission denied (os error 13)`.
 pub fn described(error: &io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::from_raw(number).desc().to_owned())
+    let mut text = error.to_string();
+    if let (Some(_), Some(end)) = (error.raw_os_error(), text.rfind(" (os error ")) {
+        text.truncate(end);
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]
@@ -18,6 +22,6 @@ mod tests {
         assert_eq!(described(&io::Error::from_raw_os_error(13)), "Permission denied");
         assert_eq!(described(&Errno::ENOTDIR.into()), "Not a directory");
         assert_eq!(described(&io::ErrorKind::UnexpectedEof.into()), "unexpected end of file");
-        assert_eq!(described(&io::Error::other("odd")), "odd");
+        assert_eq!(described(&io::Error::other("odd (os error 5)")), "odd (os error 5)");
     }
 }
