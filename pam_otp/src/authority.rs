@@ -1,4 +1,4 @@
-//! Whom this process asks about a user: the files where it is root, the helper where it is not.
+//! The authority of this process: the files if it is root, the helper if it is not.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ use crate::privileges::Privileges;
 pub(crate) fn about<'a>(site: &'a Site, user: &str) -> Result<Box<dyn Authority + 'a>, ModuleError> {
     let privileges = Privileges::of_this_process();
     if privileges.are_of_root() {
-        // What comes of a login is logged by the stories themselves.
+        // `login` and `enrollment` log the results: they know where a login comes from.
         let caller = Caller { uid: getuid().as_raw(), is_trusted: true, log: &|_| {} };
         return Ok(Box::new(Privileged { files: LocalAuthority::for_name(site, user, caller)?, privileges }));
     }

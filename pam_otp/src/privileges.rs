@@ -44,7 +44,7 @@ struct Shield {
 impl Shield {
     /// None where it is not permitted: then the step is taken without.
     fn raise() -> Option<Self> {
-        // Asked anew: time has passed while a person typed.
+        // Asked again: time has passed while a person typed.
         let ids = getresuid().ok()?;
         setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).ok()?;
         let stops = SigSet::from_iter([Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU]);
