@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use nix::unistd::getuid;
 use otp_core::codes::attempt::Typed;
 use otp_core::config::paths;
 use otp_core::decision::demand::Demand;
@@ -25,7 +24,7 @@ pub(crate) fn about<'a>(site: &'a Site, user: &str) -> Result<Box<dyn Authority 
     let privileges = Privileges::of_this_process();
     if privileges.are_of_root() {
         // `login` and `enrollment` log the results: they know where a login comes from.
-        let caller = Caller { uid: getuid().as_raw(), is_trusted: true, log: &|_| {} };
+        let caller = Caller { uid: privileges.real_uid(), is_trusted: true, log: &|_| {} };
         return Ok(Box::new(Privileged { files: LocalAuthority::for_name(site, user, caller)?, privileges }));
     }
     if site.path.as_path() != Path::new(paths::CONFIG) {
@@ -33,7 +32,7 @@ pub(crate) fn about<'a>(site: &'a Site, user: &str) -> Result<Box<dyn Authority 
     }
     let account = accounts::account(user)?;
     // By name too: of several names with one number the helper knows the first, and answers about that one.
-    if account.is_some() && account == accounts::account_of(getuid().as_raw())? {
+    if account.is_some() && account == accounts::account_of(privileges.real_uid())? {
         Ok(Box::new(Unprivileged(HelperAuthority::default())))
     } else {
         Err(CoreError::from(HelperError::OtherUser).into())

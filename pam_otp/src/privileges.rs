@@ -22,6 +22,11 @@ impl Privileges {
         self.0.effective.is_root()
     }
 
+    /// Who started this process.
+    pub(crate) fn real_uid(&self) -> u32 {
+        self.0.real.as_raw()
+    }
+
     /// Takes a step in which only root can stop this process: not its caller by kill(2) or Ctrl-Z.
     pub(crate) fn shielded<T>(&self, step: impl FnOnce() -> Result<T, CoreError>) -> Result<T, CoreError> {
         let shield = if self.caller_is_not_root() { Shield::raise() } else { None };

@@ -42,7 +42,8 @@ pub struct LocalAuthority<'a> {
 impl<'a> LocalAuthority<'a> {
     /// Looks a typed name up. An unknown user is answered like a user with a device.
     pub fn for_name(site: &'a Site, name: &str, caller: Caller<'a>) -> Result<Self, CoreError> {
-        Ok(Self::new(site, accounts::account(name)?, caller, random::entropy))
+        let store = site.store()?;
+        Ok(Self { store: OnceCell::from(store), ..Self::new(site, accounts::account(name)?, caller, random::entropy) })
     }
 
     /// Speaks for an account that is known already.
