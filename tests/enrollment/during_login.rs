@@ -24,10 +24,10 @@ use std::{
 
 const NEW_CODE: &str = "Code that the app shows: ";
 const WRITTEN_DOWN: &str = "Type yes when you have written them down: ";
-const NOT_THIS_KEYS: &str = "That code does not belong to this key.";
-const OVERTAKEN: &str = "Somebody set up a second factor for you meanwhile. Log in again, with a code of it.";
-const MISSED: &str = "error=\"set-up is owed, and the login did not come through it\" \
-    hint=\"the PAM file wants an account and a password line with pam_otp.so too: see the examples\"";
+const NOT_CORRECT: &str = "That code is not correct. Wait for the next one;";
+const OVERTAKEN: &str = "A second factor was set up for you meanwhile. Log in again, with a code of it.";
+const MISSED: &str = "error=\"an enrollment is pending, and the login did not come through it\" \
+    hint=\"the PAM file needs an account and a password line with pam_otp.so too: see the examples\"";
 const STACK: &str = "password-and-code-with-set-up";
 
 /// Twelve characters, as many as host names often have.
@@ -55,7 +55,7 @@ impl Desk {
     }
 
     fn with(stack: &str, site: Site, config: &str) -> Desk {
-        Desk { user: TestUser::new("al"), sshd: Sshd::start("set-up", stack, config), site }
+        Desk { user: TestUser::new("al"), sshd: Sshd::start("enroll", stack, config), site }
     }
 
     fn ssh(&self) -> Ssh<'_> {
@@ -131,7 +131,7 @@ fn a_user_without_a_device_is_led_to_one_and_asked_for_a_code_from_then_on() {
     let said = terminal.transcript();
     assert!(!said.contains("PAM_OTP"), "the session knows nothing of it: {said}");
     assert!(!said.contains(&code), "what is typed is not shown: {said}");
-    let pending = format!("auth: set-up-pending user={user} rhost=127.0.0.1 second_factor=enroll by=default");
+    let pending = format!("auth: enrollment-pending user={user} rhost=127.0.0.1 second_factor=enroll by=default");
     let done = format!("chauthtok: enrolled-during-login user={user} rhost=127.0.0.1");
     assert_eq!(desk.log(mark), [pending, done]);
 
@@ -301,7 +301,7 @@ fn a_wrong_password_never_sees_a_key() {
         assert!(!said.contains('█') && !said.contains("this key"), "{first}: {said}");
         assert!(desk.nothing_is_stored());
         let log = desk.log(mark);
-        assert!(log.iter().all(|line| line.starts_with("auth: set-up-pending ")), "{log:#?}");
+        assert!(log.iter().all(|line| line.starts_with("auth: enrollment-pending ")), "{log:#?}");
 
         // What a wrong try left behind keeps nobody from getting it right on the same connection.
         let mut terminal = desk.ssh().option("NumberOfPasswordPrompts=3").start();
@@ -320,14 +320,14 @@ fn three_wrong_codes_end_it_and_nothing_is_stored() {
     let (mut terminal, phone) = desk.at_the_key(desk.ssh().option("LogLevel=INFO").start());
     for wrong in [phone.wrong(), "nonsense".into()] {
         terminal.send_line(&wrong);
-        terminal.wait_for(NOT_THIS_KEYS);
+        terminal.wait_for(NOT_CORRECT);
         terminal.wait_for(NEW_CODE);
     }
     terminal.send_line(&phone.wrong());
     terminal.wait_for("Nothing was set up. Log in again to start over.");
     assert_eq!(terminal.wait().code(), Some(255), "{}", terminal.transcript());
     assert!(desk.nothing_is_stored());
-    let line = format!("chauthtok: refused user={} rhost=127.0.0.1 why=set-up-incomplete", desk.user.name);
+    let line = format!("chauthtok: refused user={} rhost=127.0.0.1 why=enrollment-incomplete", desk.user.name);
     assert_eq!(desk.log(mark)[1..], [line]);
 }
 
@@ -342,7 +342,7 @@ fn who_does_not_say_that_the_recovery_codes_are_safe_has_set_up_nothing() {
     }
     terminal.send_line("");
     assert!(terminal.wait().code() == Some(255) && desk.nothing_is_stored(), "{}", terminal.transcript());
-    assert!(desk.log(mark)[1].ends_with(" why=set-up-incomplete"));
+    assert!(desk.log(mark)[1].ends_with(" why=enrollment-incomplete"));
 }
 
 #[test]
@@ -407,7 +407,7 @@ fn of_two_set_ups_at_once_one_is_in_force_and_the_other_is_told() {
     third.wait_for(OVERTAKEN);
     assert!(first.wait().code() == Some(255) && third.wait().code() == Some(255));
     let user = &desk.user.name;
-    let refused = format!("chauthtok: refused user={user} rhost=127.0.0.1 why=set-up-overtaken");
+    let refused = format!("chauthtok: refused user={user} rhost=127.0.0.1 why=enrollment-overtaken");
     let done = format!("chauthtok: enrolled-during-login user={user} rhost=127.0.0.1");
     assert_eq!(desk.log(mark), [done, refused.clone(), refused]);
     assert!(desk.is_let_in_with(&other.next_code()));
@@ -441,14 +441,14 @@ fn service(site: &Site) -> Service {
 fn the_mark_is_there_between_authentication_and_set_up_only() {
     let (user, site) = (TestUser::new("al"), site());
     let service = service(&site);
-    let talk = Talk::new(&service, &user.name).option("--getenv", "PAM_OTP_SETUP");
+    let talk = Talk::new(&service, &user.name).option("--getenv", "PAM_OTP_ENROLLMENT");
     let (said, phone) = talk_through(&talk.clone().calls("login"), &site, &user.name);
     assert_eq!(said.result("login"), "PAM_SUCCESS", "{said}");
     let results: Vec<_> = said.results().map(|(call, result)| format!("{call} {result}")).collect();
     assert_eq!(results[1], "acct_mgmt PAM_NEW_AUTHTOK_REQD", "{said}");
     let marks: Vec<_> = said.events.iter().filter(|event| matches!(event, Event::Env(_))).collect();
-    let set = Event::Env(format!("PAM_OTP_SETUP={}", user.name));
-    let unset = Event::Env("PAM_OTP_SETUP".into());
+    let set = Event::Env(format!("PAM_OTP_ENROLLMENT={}", user.name));
+    let unset = Event::Env("PAM_OTP_ENROLLMENT".into());
     assert_eq!(marks, [&set, &set, &unset, &unset], "{said}");
 
     let said = talk.calls("login").run(&[phone.next_code()]);
@@ -459,7 +459,7 @@ fn the_mark_is_there_between_authentication_and_set_up_only() {
 /// The step that leads through set-up, and no other, for somebody to whom it is owed.
 fn owed(service: &Service, user: &TestUser) -> Talk {
     Talk::new(service, &user.name)
-        .option("--putenv", &format!("PAM_OTP_SETUP={}", user.name))
+        .option("--putenv", &format!("PAM_OTP_ENROLLMENT={}", user.name))
         .calls("chauthtok_expired")
 }
 
@@ -469,7 +469,7 @@ fn who_has_a_device_by_now_or_is_served_by_no_root_is_shown_no_key() {
     let service = service(&site);
     let said = owed(&service, &user).ids(user.uid, user.gid).run::<&str>(&[]);
     assert_eq!((said.result("chauthtok_expired"), said.texts()), ("PAM_AUTH_ERR", vec![UNAVAILABLE]), "{said}");
-    Phone::enrol(&site, &user.name);
+    Phone::enroll(&site, &user.name);
     let said = owed(&service, &user).run::<&str>(&[]);
     assert_eq!((said.result("chauthtok_expired"), said.texts()), ("PAM_AUTHTOK_ERR", vec![OVERTAKEN]), "{said}");
 }
@@ -718,7 +718,7 @@ fn whoever_set_up_between_two_tries_is_asked_for_a_code_and_no_more() {
     assert_eq!(conversation.prompt(), PASSWORD);
     conversation.answer("another");
     assert_eq!(conversation.prompt(), PASSWORD);
-    let phone = Phone::enrol(&site, &user.name);
+    let phone = Phone::enroll(&site, &user.name);
     conversation.answer(&user.password);
     assert_eq!(conversation.prompt(), CODE);
     conversation.answer(phone.next_code());
@@ -748,7 +748,7 @@ fn what_the_users_own_environment_says_is_no_mark() {
     let desk = Desk::new();
     let service = service(&desk.site);
     let mut command = Talk::new(&service, &desk.user.name).calls("acct_mgmt,setcred").command();
-    command.env("PAM_OTP_SETUP", &desk.user.name).process_group(0);
+    command.env("PAM_OTP_ENROLLMENT", &desk.user.name).process_group(0);
     let said = Talk::new(&service, &desk.user.name).start_as(command).finish();
     assert!(said.results().all(|(_, result)| result == "PAM_SUCCESS"), "{said}");
 }

@@ -18,7 +18,7 @@ use std::{process::Command, time::Duration};
 
 const CODE: &str = "Code that the app shows: ";
 const PROOF: &str = "Current code or recovery code: ";
-const FILE: &str = "File, or just Enter: ";
+const FILE: &str = "Save to file (or just press Enter): ";
 const CTRL_C: &str = "\u{3}";
 const CTRL_D: &str = "\u{4}";
 const CTRL_BACKSLASH: &str = "\u{1c}";
@@ -147,7 +147,7 @@ fn without_an_alternate_screen_it_asks_again() {
     terminal.send_line(&App::scan(&uri).code(0));
     terminal.wait_for(FILE);
     terminal.send(CTRL_C);
-    terminal.wait_for("\r\ninterrupted: it is set up");
+    terminal.wait_for("\r\ninterrupted: the second factor is set up");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn where_nobody_could_continue_it_it_does_not_stop() {
 fn whoever_gives_up_a_reset_is_told_what_it_has_cost() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
-    let spent = "the old second factor stays; the code you gave for it is spent";
+    let spent = "the old second factor still works; the code you gave for it is used up";
     for (place, (key, code, said)) in [
         (CTRL_C, 130, format!("interrupted: {spent}\n")),
         (CTRL_D, 4, format!("otp-enroll: the input ended before the question was answered\n  {spent}\n")),
@@ -196,7 +196,7 @@ fn whoever_gives_up_a_reset_is_told_what_it_has_cost() {
 #[test]
 fn whoever_comes_back_too_late_is_told_so() {
     let alice = TestUser::new("alice");
-    let late = "otp-enroll: the helper has ended: it waits 15 minutes for an answer\n";
+    let late = "otp-enroll: the helper has ended: it waits 15 minutes for each answer\n";
     let mut terminal = Pty::new("otp-enroll").user(&alice).start();
     terminal.wait_for(CODE);
     let uri = shown(&terminal);
@@ -215,8 +215,7 @@ fn nobody_is_asked_in_vain() {
     machine::run(Command::new("otp-enroll").args(["admin", "require", &alice.name]));
     let mut terminal = Pty::new("otp-enroll").args(["disable"]).user(&alice).start();
     assert_eq!(terminal.wait().code(), Some(1), "{}", terminal.transcript());
-    let said =
-        "otp-enroll: your administrator requires a second factor of you\n  to change phones use: otp-enroll reset\n";
+    let said = "otp-enroll: your administrator requires a second factor for this account\n  to change phones use: otp-enroll reset\n";
     assert_eq!(terminal.transcript(), said);
 }
 

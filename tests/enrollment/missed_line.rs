@@ -5,8 +5,8 @@
 use pam_otp_tests::{machine, pty::Pty, service::Service, site::Site, syslog, users::TestUser};
 use std::{fs, time::Duration};
 
-const MISSED: &str = "error=\"set-up is owed, and the login did not come through it\" \
-    hint=\"the PAM file wants an account and a password line with pam_otp.so too: see the examples\"";
+const MISSED: &str = "error=\"an enrollment is pending, and the login did not come through it\" \
+    hint=\"the PAM file needs an account and a password line with pam_otp.so too: see the examples\"";
 
 fn site() -> Site {
     Site::new("[policy]\nsecond_factor = \"enroll\"\n")

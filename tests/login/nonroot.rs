@@ -73,14 +73,14 @@ fn script(text: &str) -> PathBuf {
 fn the_helper_accepts_a_code_once() {
     let desk = Desk::new();
     let name = &desk.user.name;
-    let phone = Phone::enrol_self(&desk.user);
+    let phone = Phone::enroll_self(&desk.user);
     let code = phone.next_code();
     for (answer, result, log) in [
         (phone.wrong(), "PAM_AUTH_ERR", "notice refused user=NAME why=wrong failures=1"),
         (code.clone(), "PAM_SUCCESS", "info accepted user=NAME factor=totp device=1 recovery_left=10"),
         (code, "PAM_AUTH_ERR", "notice refused user=NAME why=replayed"),
         (phone.recovery_code(), "PAM_SUCCESS", "info accepted user=NAME factor=recovery recovery_left=9"),
-        (phone.recovery[0].clone(), "PAM_AUTH_ERR", "notice refused user=NAME why=recovery-spent"),
+        (phone.recovery[0].clone(), "PAM_AUTH_ERR", "notice refused user=NAME why=recovery-used"),
         ("correct horse".to_owned(), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
         (String::new(), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
         ("1".repeat(10_000), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
@@ -108,7 +108,7 @@ fn a_user_without_a_device_passes_where_policy_says_so() {
 #[test]
 fn nobody_but_its_own_user_is_looked_at() {
     let (desk, bob) = (Desk::new(), TestUser::new("bob"));
-    let code = Phone::enrol_self(&bob).next_code();
+    let code = Phone::enroll_self(&bob).next_code();
     for other in [bob.name.as_str(), "root", "nobody-of-that-name"] {
         let (said, log) = logged(&desk.talk().user(other), &[&code]);
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}");
@@ -125,7 +125,7 @@ fn nobody_but_its_own_user_is_looked_at() {
 fn of_two_names_with_one_number_each_has_a_second_factor_of_its_own() {
     let desk = Desk::new();
     let other = desk.user.another_name();
-    let code = Phone::enrol_self(&desk.user).next_code();
+    let code = Phone::enroll_self(&desk.user).next_code();
     let (said, log) = logged(&desk.talk().user(&other), &[&code]);
     assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
     assert!(said.prompts().is_empty() && log.len() == 1, "{said}\n{log:#?}");
@@ -231,7 +231,7 @@ fn a_helper_that_stops_is_given_up_and_taken_away() {
 #[test]
 fn a_host_that_ignores_its_children_is_served_too() {
     let desk = Desk::new();
-    let code = Phone::enrol_self(&desk.user).next_code();
+    let code = Phone::enroll_self(&desk.user).next_code();
     let host = desk.talk().command();
     let mut command = Command::new("env");
     command.arg("--ignore-signal=CHLD").arg(host.get_program()).args(host.get_args());
@@ -250,7 +250,7 @@ fn a_host_that_ignores_its_children_is_served_too() {
 #[test]
 fn neither_a_process_nor_a_descriptor_stays_with_the_host() {
     let desk = Desk::new();
-    let phone = Phone::enrol_self(&desk.user);
+    let phone = Phone::enroll_self(&desk.user);
     let mut conversation = desk.talk().option("--repeat", "4").start();
     let answers = [phone.wrong(), phone.next_code(), String::new(), phone.recovery_code()];
     for answer in &answers {
@@ -275,7 +275,7 @@ fn neither_a_process_nor_a_descriptor_stays_with_the_host() {
 #[test]
 fn a_host_killed_at_the_prompt_leaves_nothing() {
     let desk = Desk::new();
-    let phone = Phone::enrol_self(&desk.user);
+    let phone = Phone::enroll_self(&desk.user);
     let mut conversation = desk.talk().start();
     conversation.prompt();
     conversation.kill();

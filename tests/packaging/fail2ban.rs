@@ -69,7 +69,7 @@ fn guesses_are_counted_and_nothing_else_is() {
         ("192.0.2.4", "AAAA-AAAA-AAAA-AAAA", "why=recovery-unknown", true),
         ("2001:db8::5", &wrong, "why=wrong", true),
         ("192.0.2.6", &recovery, "factor=recovery", false),
-        ("192.0.2.7", &recovery, "why=recovery-spent", false),
+        ("192.0.2.7", &recovery, "why=recovery-used", false),
         ("192.0.2.8", &wrong, "why=wrong", true),
         ("192.0.2.9", &wrong, "why=wrong", true),
         ("192.0.2.10", &wrong, "why=locked", true),
