@@ -1,6 +1,6 @@
 # pam_otp: build, install, check.
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
-#   make install     as root            make demo    a second factor set up and used, before your eyes
+#   make install     as root            make demo    enrolls a device and logs in, step by step
 #   make deb         a Debian package   make rpm     an RPM package
 # Longer proofs, benchmark, fuzzing and pictures: see tests/long.mk.
 .DEFAULT_GOAL := all
@@ -14,7 +14,7 @@ datadir       ?= $(prefix)/share
 mandir        ?= $(datadir)/man
 docdir        ?= $(datadir)/doc/pam_otp
 bashcompdir   ?= $(datadir)/bash-completion/completions
-zshvendor     := $(and $(filter /usr,$(prefix)),$(wildcard /etc/debian_version))# as Debian calls it, for packages
+zshvendor     := $(and $(filter /usr,$(prefix)),$(wildcard /etc/debian_version))# Debian's name, for packages
 zshcompdir    ?= $(datadir)/zsh/$(if $(zshvendor),vendor-completions,site-functions)
 fishcompdir   ?= $(datadir)/fish/vendor_completions.d
 sysusersdir   ?= $(prefix)/lib/sysusers.d
@@ -24,14 +24,14 @@ localstatedir ?= /var
 statedir      := $(localstatedir)/lib/pam_otp
 group         := pam_otp
 
-# Where libpam looks for modules that are named without a path: beside pam_unix.so, or in the libdir that was named.
+# The folder in which libpam looks for modules without a path: that of pam_unix.so, or below the libdir that was set.
 multiarch := $(shell gcc -print-multiarch 2> /dev/null || echo "$$(uname -m)-linux-gnu")
 pam_unix  := $(firstword $(wildcard $(addsuffix /security/pam_unix.so, \
 	/usr/lib/$(multiarch) /lib/$(multiarch) /usr/lib64 /lib64 /usr/lib /lib)))
 pamdir    ?= $(if $(libdir),$(libdir)/security,$(patsubst %/,%,$(dir $(pam_unix))))
 
-# What the programs are told at compile time, so that nothing in the environment of a login can tell them otherwise.
-# Not ?=: a package's make runs beneath this one, with folders of its own.
+# Paths that the programs get at compile time, so that no environment of a login can change them. Not ?=: a package's make
+# runs below this one, with its own folders.
 export PAM_OTP_CONFIG := $(sysconfdir)/pam_otp/pam_otp.toml
 export PAM_OTP_HELPER := $(libexecdir)/otp-helper
 
@@ -40,9 +40,9 @@ owners := $(if $(DESTDIR),,-o root -g $(group))
 # Documents for users. Those for developers (CONTRIBUTING.md, docs/architecture.md, docs/decisions) stay in the source tree.
 documents := README.md SECURITY.md $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*.svg))
 
-# Whatever is put somewhere and can be taken away again: mode, target, source. The helper and the folder of the records
-# have a group, the configuration belongs to the administrator, completions come from otp-enroll: those are in `install`.
-# fail2ban and AppArmor keep an administrator's changes in files of their own (*.local, local/), so theirs are replaced.
+# Files to install and uninstall: mode, target, source. `install` itself handles the rest: the helper and the state
+# directory, which have a group; the configuration, which belongs to the administrator; completions, which otp-enroll
+# prints. fail2ban and AppArmor keep an administrator's changes in other files (*.local, local/), so ours are replaced.
 define files
 0755 $(bindir)/otp-enroll $(release)/otp-enroll
 0644 $(pamdir)/pam_otp.so $(release)/libpam_otp.so
@@ -72,27 +72,27 @@ CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
 target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 release      := $(target)/release
-TEST_THREADS ?= 4# most of a login test is waiting
+TEST_THREADS ?= 4# login tests mostly wait
 
-# Debian's names for what the build, the tests and the demo run.
+# Debian packages that the build, the tests and the demo need.
 PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
 	libpam-oath zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils python3
-# Installing these would start a daemon, or load profiles, on the machine that is built on. They are unpacked only.
+# Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
 UNPACKED      := fail2ban apparmor
 LINT_PACKAGES := shellcheck
 SCRIPTS       := $(addprefix tests/,machine machine-check only person demo deb) .ci/run fuzz/run mutants/run \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
 
-# The throwaway copy takes root. Cargo's own variables and PATH go along.
+# The throwaway copy needs root. Cargo's variables and PATH are kept.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
 
-# The same programs, byte for byte, in whatever folder and by whomever they are built: these names stand in the files.
-# A target folder that several source folders share gets all of them, since other flags compile every crate anew.
+# Builds are reproducible, byte for byte, in any folder and by any user: the programs hold these names instead of paths. A
+# target folder that several source folders share needs all of them, since other flags compile every crate again.
 source_folders ?= $(CURDIR)
 cargo_home     := $(or $(CARGO_HOME),$(HOME)/.cargo)
 remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp) $(cargo_home)=/usr/src/cargo
-blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# where make would part them
+blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split there
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 
 .PHONY: all manual products packages lint-packages bench-packages unpacked check check-inside check-deb check-rootless lint \
@@ -101,7 +101,7 @@ remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(rem
 all:
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release --workspace --exclude pam-otp-bench
 
-# The list of options in otp-enroll(1), from the definitions of the command line.
+# Writes the list of options in otp-enroll(1), from the definitions of the command line.
 manual:
 	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
 
@@ -126,7 +126,7 @@ packages lint-packages bench-packages:
 	  $(as_root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing
 	fi
 
-# Recipes are run as one script each.
+# Each recipe runs as one script.
 .ONESHELL:
 
 unpacked: $(UNPACKED:%=$(target)/unpacked/%)
@@ -163,11 +163,11 @@ check: packages unpacked all fuzz-build
 	fi
 	exit "$$result"
 
-# What `check` runs, within the copy: the product as an administrator installs it, then every test against that. A text
-# that differs from its snapshot fails; `INSTA_UPDATE=always tests/only …` takes it over.
+# The part of `check` that runs in the copy: installs the product as an administrator does, then runs every test against
+# it. A text that differs from its snapshot fails; `INSTA_UPDATE=always tests/only …` accepts it.
 check-inside: export INSTA_UPDATE := no
 check-inside:
-	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs within tests/machine; you want: make check' >&2; exit 1; }
+	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs only inside tests/machine; run: make check' >&2; exit 1; }
 	setsid --fork "$(release)/logd" < /dev/null
 	$(MAKE) --no-print-directory install
 	fuzz=0
@@ -180,9 +180,9 @@ check-deb: deb
 	@tests/deb check
 	$(as_root) tests/deb live
 
-# The decisions, for whoever builds a package, who is seldom root. Left out are tests that make files of several users.
+# The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
-	$(CARGO) test $(CARGOFLAGS) --package otp-core -- --skip service::authority::tests \
+	$(CARGO) test $(CARGOFLAGS) --package otp-core -- --skip service::local_authority::tests \
 	  --skip service::self_service::tests --skip store::files::tests
 
 demo: packages all
@@ -200,14 +200,14 @@ lint: packages lint-packages
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
 
-# With DESTDIR (packagers) files are only copied; group and owners are then for sysusers.d, tmpfiles.d or the package.
+# With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners.
 install:
 	@for file in libpam_otp.so otp-enroll otp-helper; do
 	  [ -e "$(release)/$$file" ] || { echo "$(release)/$$file is not built: run make first" >&2; exit 1; }
 	done
-	[ -n "$(pamdir)" ] || { echo 'no folder of PAM modules found: say pamdir=…' >&2; exit 1; }
+	[ -n "$(pamdir)" ] || { echo 'no folder of PAM modules found: set pamdir=…' >&2; exit 1; }
 	if [ -z "$(DESTDIR)" ]; then
-	  [ "$$(id -u)" = 0 ] || { echo 'make install gives files to root: run it as root, or say DESTDIR=…' >&2; exit 1; }
+	  [ "$$(id -u)" = 0 ] || { echo 'make install gives files to root: run it as root, or set DESTDIR=…' >&2; exit 1; }
 	  getent group $(group) > /dev/null || PATH=$$PATH:/usr/sbin:/sbin groupadd --system $(group)
 	fi
 	put() { # put MODE TARGET SOURCE [OPTION…]
@@ -228,10 +228,10 @@ install:
 	done <<< "$$COMPLETIONS"
 	[ -e "$(DESTDIR)$(PAM_OTP_CONFIG)" ] || put 0644 "$(PAM_OTP_CONFIG)" config/pam_otp.toml
 
-# A PAM file that names a module which is gone refuses everybody, so that comes first. Enrolments and configuration stay.
+# A PAM file that names a missing module refuses every login, so that is checked first. Records and configuration stay.
 uninstall:
 	@if [ -z "$(DESTDIR)" ] && grep -Eln '^[^#]*pam_otp\.so' $(sysconfdir)/pam.d/* $(sysconfdir)/pam.conf 2> /dev/null; then
-	  echo 'these still name pam_otp.so; without it nobody could log in there. Take the lines out first.' >&2
+	  echo 'these files still name pam_otp.so; without it no user could log in there. Remove the lines first.' >&2
 	  exit 1
 	fi
 	while read -r _ target _; do
@@ -247,7 +247,7 @@ uninstall:
 deb: packages
 	@tests/deb build
 
-# An RPM of what is built here; the tests look at it the quick way (--without build), which packs what is there already.
+# An RPM, compiled from this source tree. The tests use the quick way (--without build), which packs what is built already.
 rpm:
 	CARGO_TARGET_DIR="$(target)/rpm/cargo" \
 	  rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' packaging/pam_otp.spec

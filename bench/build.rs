@@ -1,5 +1,5 @@
-//! The bench stands in for sshd, su and sudo, which have no libgcc_s: what a module written in Rust needs of it, it must
-//! not find there already. Linked statically, the unwinder keeps the library out.
+//! Links the unwinder statically. The bench plays sshd, su and sudo, which do not load libgcc_s: a module written in Rust
+//! must not find that library loaded already.
 
 use std::process::Command;
 

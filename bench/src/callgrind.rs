@@ -1,4 +1,4 @@
-//! Instructions by where they are: the object, and within our module the crate.
+//! Instructions by object, and in our module by crate.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 pub(crate) struct Profile(pub(crate) BTreeMap<String, i64>);
 
 impl Profile {
-    /// Reads callgrind's own format: each function's own cost, not that of what it calls.
+    /// Reads callgrind's format. Counts a function's own cost, without the functions that it calls.
     pub(crate) fn read(text: &str) -> Profile {
         let (mut names, mut parts) = (HashMap::<String, String>::new(), BTreeMap::new());
         let (mut object, mut function, mut of_callee) = (String::new(), String::new(), false);
         for line in text.lines() {
             if let Some((key, value)) = line.split_once('=') {
-                // `(7) name` defines a name, `(7)` refers to it; files, objects and functions are numbered apart.
+                // `(7) name` defines a name, `(7)` refers to it. Files, objects and functions have separate numbers.
                 let kind = match key {
                     "ob" | "cob" => "object",
                     "fn" | "cfn" => "function",
@@ -46,7 +46,7 @@ impl Profile {
         Profile(parts)
     }
 
-    /// What this one has more.
+    /// The difference to another count.
     pub(crate) fn less(mut self, other: &Profile) -> Profile {
         for (part, cost) in &other.0 {
             *self.0.entry(part.clone()).or_default() -= cost;
@@ -74,7 +74,7 @@ fn part(object: &str, function: &str) -> String {
     }
 }
 
-/// What a function's crate is there for.
+/// The purpose of a function's crate.
 fn of_crate(function: &str) -> &'static str {
     let first =
         |word: &str| function.split(|symbol: char| !symbol.is_alphanumeric() && symbol != '_').any(|part| part == word);

@@ -1,4 +1,4 @@
-//! The codes of a key, as an authenticator app shows them; made here and by none of the modules under test.
+//! The codes of a key, as an authenticator app shows them. No module under test computes them.
 
 use std::{
     fs::File,
@@ -22,17 +22,17 @@ impl Key {
 
     /// The code for a moving factor: a step or a counter.
     pub(crate) fn code(&self, factor: u64) -> String {
-        // A step of one second makes the library's time our moving factor.
+        // With a step of one second, the library's time is our moving factor.
         let builder = totp_rs::Builder::new().with_secret(self.0.clone()).with_step_duration(1);
         builder.build_noncompliant().generate(factor).to_string()
     }
 
-    /// What the app shows so many steps from now.
+    /// The code that the app shows this many steps from now.
     pub(crate) fn shown(&self, steps: i64) -> String {
         self.code(step().saturating_add_signed(steps))
     }
 
-    /// A code that it shows neither now nor a minute before or after.
+    /// A code that the app does not show within a minute before or after now.
     pub(crate) fn wrong(&self) -> String {
         let near: Vec<String> = (-2..=2).map(|steps| self.shown(steps)).collect();
         (100_000..).map(|number: u32| number.to_string()).find(|code| !near.contains(code)).unwrap()

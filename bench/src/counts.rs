@@ -1,4 +1,4 @@
-//! What does not depend on the machine's mood: system calls, flushes, page faults, memory, instructions.
+//! Costs that do not vary between runs: system calls, flushes, page faults, memory, instructions.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use crate::callgrind::Profile;
 use crate::entrant::{Entrant, Who};
 use crate::login::{numbers, process};
 
-/// One login's counts: those of a process's second login, and its memory.
+/// One login's counts: those of a process's second login, and the memory of its first.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) who: Who,
@@ -23,10 +23,10 @@ pub(crate) struct Counts {
     pub(crate) flushes: u64,
     pub(crate) page_faults: u64,
     pub(crate) instructions: u64,
-    /// Kilobytes that the first login adds to its host while it lasts, and of those what is not shared.
+    /// Kilobytes that the first login adds to its host while it runs, and the private part of them.
     pub(crate) resident: i64,
     pub(crate) private: i64,
-    /// What stays when it is over.
+    /// Kilobytes that stay after the login.
     pub(crate) left: i64,
     pub(crate) profile: Profile,
 }
@@ -59,7 +59,7 @@ pub(crate) fn count(entrant: &Entrant) -> Counts {
     }
 }
 
-/// System calls by name. The write of the process's own line is in both logins, and in permit's.
+/// System calls by name. The process's write of its line is in both logins, and in permit's.
 fn trace(entrant: &Entrant, logins: usize, dir: &Path) -> BTreeMap<String, u64> {
     let file = dir.join("strace");
     let mut strace = Command::new("strace");
@@ -83,10 +83,10 @@ fn instructions(entrant: &Entrant, logins: usize, dir: &Path) -> Profile {
     Profile::read(&fs::read_to_string(file).unwrap())
 }
 
-/// Runs so many logins in one process under a tool; each must have been let in.
+/// Runs logins in one process under a tool. Each must be let in.
 fn said(entrant: &Entrant, mut tool: Command, logins: usize, what: &str) -> String {
     entrant.restore();
-    // This step's code and the next one's: both are still good should a step end meanwhile.
+    // The codes of this step and the next one: both are still accepted if a step ends meanwhile.
     let codes = [entrant.key.shown(0), entrant.key.shown(1)];
     let codes: Vec<&str> = codes.iter().map(String::as_str).take(logins).collect();
     let host = process(what, entrant, &codes);

@@ -1,4 +1,4 @@
-//! All the others: enrolled users of whom nobody logs in, written straight to where the modules look.
+//! The other users: enrolled users who do not log in, written directly into the modules' files.
 
 use std::{
     fs::{self, File},
@@ -16,11 +16,11 @@ use crate::enroll::{self, Factor};
 use crate::place::{Place, oath_file, ours_dir};
 use crate::progress::Progress;
 
-/// No account has these numbers.
+/// No account has these user ids.
 const FIRST_UID: u32 = 2_000_000;
 
-/// Enrolls these others with us and with pam_oath. The incumbent has a file in each user's own home, which nobody else's
-/// login comes near. None of them needs an account: only who logs in is looked up.
+/// Enrolls other users with us and with pam_oath. The incumbent keeps a file in each user's own home, which no other user's
+/// login reads. They need no accounts: only the user who logs in is looked up.
 pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
     let (state, key) = (ours_dir(place), Key::random());
     list(place, others.end);
@@ -42,7 +42,7 @@ pub(crate) fn gather(place: &Place, others: Range<u32>, progress: &Progress) {
     place.settle();
 }
 
-/// Enrolls so many with pam_oath alone: its file anew, as a whole. Who logged in stands at its end, and has gone by now.
+/// Enrolls users with pam_oath alone, in a new file. Users who logged in before are at the end of the old one, and removed.
 pub(crate) fn list(place: &Place, others: u32) {
     let (mut oath, key) = (BufWriter::new(File::create(oath_file(place)).unwrap()), Key::random());
     for number in 0..others {
@@ -52,7 +52,7 @@ pub(crate) fn list(place: &Place, others: u32) {
     fs::set_permissions(oath_file(place), fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// One of the others.
+/// The account of one of the other users.
 pub(crate) fn account(number: u32) -> Account {
     let uid = FIRST_UID + number;
     Account { name: UserName::parse(&format!("other-{number:07}")).unwrap(), uid, gid: uid }

@@ -1,4 +1,4 @@
-//! A second factor set up in each module's own way.
+//! Enrollment in each module's own way.
 
 use otp_core::system::accounts;
 use std::{
@@ -27,16 +27,16 @@ use zeroize::Zeroizing;
 use crate::codes::Key;
 use crate::place::{Place, home, oath_file, ours_dir};
 
-/// What moves the codes on.
+/// The moving factor of the codes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Factor {
-    /// As users are set up: the time; used codes are refused, and the incumbent limits attempts as its tool proposes.
+    /// Time, as users are usually enrolled: used codes are refused, and the incumbent limits attempts as its tool proposes.
     Time,
-    /// A counter, so that one user has as many codes as wanted; without the incumbent's limit of attempts.
+    /// A counter, so that one user has any number of codes; without the incumbent's limit of attempts.
     Counter,
 }
 
-/// The configuration as it is shipped, but for the state directory, and the key.
+/// The shipped configuration with another state directory, and the user's key.
 pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) {
     let (key, account) = (Key::random(), accounts::account(user).unwrap().unwrap());
     let record = record(&account, &key, factor, [1; 16]);
@@ -48,7 +48,7 @@ pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) 
     (config(place), key)
 }
 
-/// One device and ten recovery codes, in which nothing happened yet.
+/// A record before the first login: one device and ten recovery codes.
 pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrollment: [u8; 16]) -> Record {
     let device = Device {
         id: DeviceId(1),
@@ -76,12 +76,12 @@ pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrollment: [
     Record::new(credentials, state).unwrap()
 }
 
-/// The n-th recovery code of everybody's.
+/// The n-th recovery code of every user.
 pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
     RecoveryCode::new([n; 10])
 }
 
-/// The configuration as it is shipped, but for the state directory.
+/// The shipped configuration with another state directory.
 pub(crate) fn config(place: &Place) -> PathBuf {
     let path = place.path.join("pam_otp.toml");
     let shipped = fs::read_to_string(machine::source("config/pam_otp.toml")).unwrap();
@@ -91,7 +91,7 @@ pub(crate) fn config(place: &Place) -> PathBuf {
     path
 }
 
-/// By its own tool, with the options that it proposes.
+/// Enrolls with the incumbent's own tool and the options that it proposes.
 pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
     let account = accounts::account(user).unwrap().unwrap();
     let file = home(place, user, account.uid).join(".google_authenticator");
@@ -107,7 +107,7 @@ pub(crate) fn incumbent(place: &Place, user: &str, factor: Factor) -> Key {
     Key(Base32UpperUnpadded::decode_vec(text.lines().next().unwrap()).unwrap())
 }
 
-/// The key, and where the user's line begins: the last one, so that what a login appends moves nobody else's.
+/// The key, and the offset of the user's line. It is the last one, so that what a login appends moves no other line.
 pub(crate) fn oath(place: &Place, user: &str, factor: Factor) -> (Key, u64) {
     let (key, path) = (Key::random(), oath_file(place));
     let mut file = File::options().append(true).open(&path).unwrap();

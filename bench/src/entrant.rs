@@ -1,4 +1,4 @@
-//! Who takes part: a PAM stack with a user in it, the user's codes, and the way back to before a login.
+//! The entrants: a PAM stack with a user, the user's codes, and the files to restore after a login.
 
 use std::{
     fs::{self, File, Permissions},
@@ -13,19 +13,19 @@ use crate::codes::Key;
 use crate::enroll::{self, Factor};
 use crate::place::{Place, homes_dir, make, oath_file, ours_dir};
 
-/// A module, or what stands beside the modules for comparison.
+/// A module, or a stack for comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Who {
     Ours,
     /// Debian's libpam-google-authenticator.
     Incumbent,
-    /// The same with `noskewadj`.
+    /// Debian's libpam-google-authenticator with `noskewadj`.
     IncumbentUnskewed,
     /// Debian's libpam-oath.
     Oath,
     /// An empty transaction.
     Permit,
-    /// An empty transaction and the cheapest lasting record of a code's use: flock, pread, pwrite, fdatasync in place.
+    /// An empty transaction and the cheapest durable record of a code's use: flock, pread, pwrite, fdatasync in place.
     Limit,
 }
 
@@ -46,19 +46,19 @@ impl Who {
     }
 }
 
-/// A user before a login service of their own.
+/// A user with a login service of their own.
 #[derive(Debug)]
 pub(crate) struct Entrant {
     pub(crate) who: Who,
     pub(crate) user: String,
     pub(crate) service: Service,
     pub(crate) key: Key,
-    /// What [`Who::Limit`] writes.
+    /// The file that [`Who::Limit`] writes.
     pub(crate) mark: Option<PathBuf>,
     written: Vec<Before>,
 }
 
-/// The end of a file as it was before any login.
+/// The end of a file, as it was before any login.
 #[derive(Debug)]
 struct Before {
     path: PathBuf,
@@ -102,16 +102,16 @@ impl Entrant {
         Entrant { who, user: user.to_owned(), service: Service::private(&stack), key, mark, written }
     }
 
-    /// The same user before another stack.
+    /// This user with another stack.
     pub(crate) fn before(self, stack: &str) -> Entrant {
         self.service.set(stack);
         self
     }
 
-    /// Undoes what a login wrote, durably, so that the next one may use the same code and finds the disk at rest.
+    /// Restores the files that a login wrote, durably, so that the next one can use this code and finds the disk idle.
     pub(crate) fn restore(&self) {
         for Before { path, offset, tail } in &self.written {
-            // Without O_CREAT, which Linux may deny even root for files of others in a sticky directory.
+            // Without O_CREAT: Linux may deny it even to root for other users' files in a sticky directory.
             let file = File::options().write(true).open(path).unwrap();
             let end = offset + u64::try_from(tail.len()).unwrap();
             if file.metadata().unwrap().len() != end {
@@ -129,7 +129,7 @@ impl Before {
     }
 }
 
-/// The folders and files in which nobody is enrolled yet.
+/// The folders and files of all modules, without users.
 pub(crate) fn furnish(place: &Place) {
     let state = ours_dir(place);
     machine::run(Command::new("install").args(["-d", "-m", "1730", "-o", "root", "-g", "pam_otp"]).arg(&state));

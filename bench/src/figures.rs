@@ -1,4 +1,4 @@
-//! Quantiles, and how far a median may be off.
+//! Quantiles, and the confidence interval of a median.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ pub(crate) struct Median {
     pub(crate) high: f64,
 }
 
-/// How many times the values are drawn anew.
+/// The number of bootstrap samples.
 const DRAWS: usize = 500;
 
 impl Median {
-    /// `None` of nothing.
+    /// `None` without values.
     pub(crate) fn of(values: &[f64]) -> Option<Median> {
         let mut draw = Draw::default();
         let mut again = || {
@@ -37,12 +37,12 @@ impl fmt::Display for Median {
     }
 }
 
-/// The value below which `share` of them lie; `None` of nothing.
+/// The value below which `share` of the values lie; `None` without values.
 pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (mut left, last) = (share, sorted.len().checked_sub(1)?);
-    // The place between 0 and `last`, found without casting.
+    // The position between 0 and `last`, found without casting.
     let step = 1.0 / f64::from(u32::try_from(last.max(1)).ok()?);
     let mut place = 0;
     while left > step / 2.0 && place < last {

@@ -1,4 +1,4 @@
-//! The whole measurement, part by part, and what was found.
+//! The whole measurement, part by part, and its findings.
 
 use std::fs;
 
@@ -27,12 +27,12 @@ pub(crate) struct Row {
     pub(crate) rounds: Rounds,
 }
 
-/// Everything that the page is made of.
+/// All findings on the page.
 #[derive(Debug)]
 pub(crate) struct Findings {
     pub(crate) disk: String,
     pub(crate) rows: Vec<Row>,
-    /// For each number of users on the disk, our login's cost there by that with one user.
+    /// For each number of users on the disk, the cost of our login divided by that with one user.
     pub(crate) growth: Vec<(u32, Median)>,
     pub(crate) throughput: Vec<Throughput>,
     pub(crate) same_user: SameUser,
@@ -41,7 +41,7 @@ pub(crate) struct Findings {
     pub(crate) fleet: Option<Fleet>,
 }
 
-/// Measures what the order says.
+/// Measures what was ordered.
 pub(crate) fn find(order: &Order, progress: &Progress) -> Findings {
     let users = TestUser::many("bench", together::COUNTS.into_iter().max().unwrap());
     let bench = Bench { order, progress, users };
@@ -75,7 +75,7 @@ fn furnished(medium: Medium) -> Place {
     place
 }
 
-/// What every scenario needs.
+/// The data that every scenario needs.
 struct Bench<'a> {
     order: &'a Order,
     progress: &'a Progress,
@@ -83,7 +83,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// The scenarios at a place that fills up.
+    /// The scenarios at one place, with more and more users.
     fn climb(&self, place: &Place, alone: &Place, rows: &mut Vec<Row>, growth: &mut Vec<(u32, Median)>) {
         let mut enrolled = 0;
         for (step, count) in self.order.users.iter().copied().enumerate() {
@@ -97,7 +97,7 @@ impl Bench<'_> {
         }
     }
 
-    /// A login where so many are enrolled, and what ours costs there beside one where nobody else is.
+    /// A login among `count` users, and the cost of ours compared with that of a single user.
     fn among(&self, place: &Place, alone: &Place, count: u32, rows: &mut Vec<Row>, growth: &mut Vec<(u32, Median)>) {
         rows.push(self.play(place, count, &Who::FIVE, How::Warm, Typed::Right));
         if place.medium == Medium::Disk && count > 1 {
@@ -127,7 +127,7 @@ impl Row {
         format!("{typed}{how}, {}, {} user{s}", self.medium, thousands(u64::from(self.users)))
     }
 
-    /// Ours beside the incumbent, for who looks on.
+    /// Our result compared with the incumbent's, for the terminal.
     pub(crate) fn summary(&self) -> String {
         let ratio =
             |who| Median::of(&self.rounds.ratios(who, Who::Incumbent)).map_or("–".into(), |it| it.to_string());
@@ -136,12 +136,12 @@ impl Row {
     }
 }
 
-/// The row of that kind, if it was played.
+/// The row of that kind, if it was measured.
 pub(crate) fn row(rows: &[Row], medium: Medium, how: How, typed: Typed) -> Option<&Row> {
     rows.iter().find(|row| row.medium == medium && row.how == how && row.typed == typed)
 }
 
-/// Processor and kernel, in a line.
+/// Processor and kernel, in one line.
 pub(crate) fn this_machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);

@@ -1,4 +1,4 @@
-//! A fleet's worth of users: how they come in, the space that they take, and what an administrator waits for.
+//! A fleet of users: the time to import them, their space on the disk, and the time of administrators' commands.
 
 use std::{
     fs::{self, File},
@@ -16,27 +16,27 @@ use crate::figures::thousands;
 use crate::place::{Place, oath_file, ours_dir};
 use crate::progress::Progress;
 
-/// What was found with so many.
+/// The findings for a fleet.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) users: u32,
-    /// `otp-enroll admin import` of pam_oath's file with all of them.
+    /// The time of `otp-enroll admin import` of pam_oath's file with all users.
     pub(crate) import: Duration,
-    /// Bytes that our records take on the disk.
+    /// Bytes of our records on the disk.
     pub(crate) space: u64,
     /// Bytes of pam_oath's one file.
     pub(crate) oath: u64,
-    /// What the administrator's commands took: `otp-enroll admin list`, the same `--without-device`, `admin report`.
+    /// The times of `otp-enroll admin list`, `admin list --without-device` and `admin report`.
     pub(crate) commands: Vec<(&'static str, Duration)>,
-    /// Looking all of them up, one by one, in one process: `getent passwd NAME…`.
+    /// The time to look up all users, one by one, in one process: `getent passwd NAME…`.
     pub(crate) looked_up: Duration,
-    /// How soon `admin list` has ended after Ctrl-C in its midst.
+    /// The time from Ctrl-C to the end of `admin list`.
     pub(crate) interrupted: Duration,
 }
 
 const COMMANDS: [&str; 3] = ["list", "list --without-device", "report"];
 
-/// Enrolls so many at a place where nobody is, from pam_oath's file.
+/// Imports a fleet from pam_oath's file, at a place without users.
 pub(crate) fn import(place: &Place, others: u32, progress: &Progress) -> Duration {
     crowd::list(place, others);
     among_known(others, progress, || {
@@ -48,7 +48,7 @@ pub(crate) fn import(place: &Place, others: u32, progress: &Progress) -> Duratio
     })
 }
 
-/// Measures there, besides whoever logs in.
+/// Measures the commands with all these users.
 pub(crate) fn measure(place: &Place, others: u32, import: Duration, progress: &Progress) -> Fleet {
     progress.part("space on the disk", 0, 1);
     let space = machine::run(Command::new("du").args(["--block-size=1", "--summarize"]).arg(ours_dir(place)));
@@ -79,7 +79,7 @@ fn admin(place: &Place, command: &str) -> Command {
     admin
 }
 
-/// How long a command takes that is to succeed.
+/// The time of a command, which must succeed.
 fn timed(what: &str, command: &mut Command, users: u32, progress: &Progress) -> Duration {
     progress.part(what, 0, 1);
     let start = Instant::now();
@@ -95,7 +95,7 @@ pub(crate) fn each_second(users: u32, took: Duration) -> String {
     thousands(u64::try_from(hundreds * 100).unwrap())
 }
 
-/// A file with the names of all the others.
+/// A file with the names of all other users.
 fn names_of(others: u32) -> File {
     let mut file = tempfile::tempfile().unwrap();
     let mut out = BufWriter::new(&file);
@@ -108,8 +108,8 @@ fn names_of(others: u32) -> File {
     file
 }
 
-/// Does something while all the others have accounts: in a database with an index (Debian's libnss-db), as a directory
-/// service has one. /etc/passwd is read from its beginning at each look-up, so nobody has a million there.
+/// Runs a closure while all other users have accounts, in a database with an index (Debian's libnss-db), such as a directory
+/// service has. /etc/passwd is read from its beginning at each look-up, so no site has a million users there.
 fn among_known<T>(others: u32, progress: &Progress, work: impl FnOnce() -> T) -> T {
     progress.part("accounts for all, in a database", 0, 1);
     let list = tempfile::NamedTempFile::new().unwrap();
@@ -129,7 +129,7 @@ fn among_known<T>(others: u32, progress: &Progress, work: impl FnOnce() -> T) ->
     let found = machine::run(Command::new("getent").args(["passwd", last.name.as_str()]));
     assert!(found.contains(&last.uid.to_string()), "{found}");
     let done = work();
-    // Who logs in is looked up as everywhere else in this bench.
+    // The user who logs in is in /etc/passwd, as in the rest of this bench.
     fs::write(switch, before).unwrap();
     done
 }

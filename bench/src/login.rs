@@ -1,4 +1,4 @@
-//! One login, in this process or in a new one, with what it cost.
+//! One login, in this process or in a new one, and its cost.
 
 use std::{
     fs::{self, File},
@@ -14,14 +14,14 @@ use pam_otp_tests::pam::{Call, Code, Host, Transaction};
 
 use crate::entrant::Entrant;
 
-/// Nanoseconds by the clock on the wall and by the processor's.
+/// Nanoseconds of wall-clock time and of CPU time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) wall: u64,
     pub(crate) cpu: u64,
 }
 
-/// Whoever types the code, and does not wait after a failure.
+/// Answers PAM's question with the code, and skips the delay after a failure.
 struct Person(Vec<u8>);
 
 impl Host for Person {
@@ -32,7 +32,7 @@ impl Host for Person {
     fn tell(&mut self, _error: bool, _text: &str) {}
 }
 
-/// `pam_start`, `pam_authenticate`, `pam_end`, and for the limit its mark.
+/// `pam_start`, `pam_authenticate`, `pam_end`, and for the limit the record of the code's use.
 pub(crate) fn login(service: &str, confdir: &Path, user: &str, mark: Option<&Path>, code: &str) -> Code {
     let (transaction, result) = authenticated(service, confdir, user, code);
     drop(transaction);
@@ -50,7 +50,7 @@ fn authenticated(service: &str, confdir: &Path, user: &str, code: &str) -> (Tran
     (transaction, result)
 }
 
-/// The cheapest lasting record of a code's use.
+/// The cheapest durable record of a code's use.
 fn record(path: &Path) {
     let file = File::options().read(true).write(true).open(path).unwrap();
     file.lock().unwrap();
@@ -69,7 +69,7 @@ pub(crate) fn warm(entrant: &Entrant, code: &str) -> (Code, Cost) {
     (result, cost)
 }
 
-/// A login in a process made for it, from its start to its end.
+/// A login in a new process, from the process's start to its end.
 pub(crate) fn fresh(entrant: &Entrant, code: &str) -> (Code, Cost) {
     let mut command = process("logins", entrant, &[code]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -83,16 +83,16 @@ pub(crate) fn fresh(entrant: &Entrant, code: &str) -> (Code, Cost) {
     (Code(i32::try_from(numbers[0]).unwrap()), Cost { wall, cpu: numbers[1] })
 }
 
-/// This program in a process of its own: as `logins` once with each of these codes, as `memory` with one.
+/// This program in a new process: `logins` logs in once with each code, `memory` with one.
 pub(crate) fn process(what: &str, entrant: &Entrant, codes: &[&str]) -> Command {
-    // By its path: /proc/self/exe would be another program where strace or valgrind runs it.
+    // By its path: under strace or valgrind, /proc/self/exe is another program.
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(what).arg(entrant.service.confdir().unwrap()).args([entrant.service.name(), &entrant.user]);
     command.arg(entrant.mark.as_deref().unwrap_or(Path::new(""))).args(codes);
     command
 }
 
-/// The numbers such a process says.
+/// The numbers that such a process prints.
 pub(crate) fn numbers(said: &str) -> Vec<u64> {
     said.split_whitespace().map(|number| number.parse().unwrap()).collect()
 }
@@ -108,8 +108,8 @@ pub(crate) fn logins(mut arguments: impl Iterator<Item = String>) -> Option<()> 
     Some(())
 }
 
-/// A line with the result and the kilobytes resident before the login, at its end and after it; a second line with what
-/// of these is this process's alone.
+/// A line with the result and the kilobytes resident before the login, at its end and after it; a second line with the
+/// private kilobytes.
 pub(crate) fn memory(mut arguments: impl Iterator<Item = String>) -> Option<()> {
     let (confdir, service, user, _) = (arguments.next()?, arguments.next()?, arguments.next()?, arguments.next()?);
     let resident = || [in_memory("Rss:"), in_memory("Private_Dirty:")];
@@ -123,7 +123,7 @@ pub(crate) fn memory(mut arguments: impl Iterator<Item = String>) -> Option<()> 
     Some(())
 }
 
-/// Kilobytes, as the kernel adds them up for this process.
+/// Kilobytes of this process, as the kernel counts them.
 fn in_memory(kind: &str) -> u64 {
     let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
     let line = rollup.lines().find_map(|line| line.strip_prefix(kind)).unwrap();

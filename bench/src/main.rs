@@ -1,4 +1,4 @@
-//! `make bench`: what a login costs with this module, with its peers, and at least.
+//! `make bench`: the cost of a login with this module, with other modules, and at least.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -6,7 +6,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a benchmark that cannot go on stops where it is, and it is about time"
+    reason = "a benchmark that cannot continue stops at once, and it reads the clock"
 )]
 
 mod callgrind;
@@ -36,7 +36,7 @@ use progress::Progress;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
-    // As a process of a run, which is no business of whoever typed a command.
+    // A process of a run, started by this program itself.
     let part = arguments.next_if(|word| ["logins", "logins-together", "memory", "work"].contains(&word.as_str()));
     let done = match part.as_deref() {
         Some("memory") => login::memory(arguments),

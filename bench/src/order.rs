@@ -1,4 +1,4 @@
-//! What is to be measured, from the command line.
+//! The order on the command line: what to measure.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,10 +14,10 @@ usage: login-bench [OPTION]…                   (as root, within tests/machine;
 pub(crate) struct Order {
     pub(crate) time: Duration,
     pub(crate) users: Vec<u32>,
-    /// Users of a fleet, where one is wanted.
+    /// Users of a fleet, if one was ordered.
     pub(crate) fleet: Option<u32>,
     pub(crate) output: PathBuf,
-    /// As it was given, for the page.
+    /// The words of the command line, for the page.
     pub(crate) words: String,
 }
 

@@ -1,4 +1,4 @@
-//! The result as a page: docs/performance.md.
+//! The page docs/performance.md.
 
 use std::{fmt::Write, time::Duration};
 
@@ -61,7 +61,7 @@ fn ratios(page: &mut String, found: &Findings) {
 fn times(page: &mut String, rows: &[Row]) {
     let _ = write!(
         page,
-        "\n## In microseconds\n\nWhat they were on this machine at that time: median, 99th percentile, and the \
+        "\n## In microseconds\n\nOn this machine, at the time of the measurement: median, 99th percentile, and the \
          processor's part of the median.\n\n| | | p50 | p99 | CPU | logins |\n|---|---|---|---|---|---|\n"
     );
     for row in rows {
@@ -112,8 +112,8 @@ fn together(page: &mut String, found: &Findings) {
     let same = &found.same_user;
     let _ = writeln!(
         page,
-        "\nOne user, ten recovery codes given in ten processes at once, again and again: of {} good codes, pam_otp let \
-         in {}, the incumbent {}.",
+        "\nOne user, ten recovery codes given in ten processes at once, again and again: of {} valid codes, pam_otp \
+         accepted {}, the incumbent {}.",
         same.given, same.ours, same.incumbent
     );
 }
@@ -122,9 +122,9 @@ fn counts(page: &mut String, counts: &[Counts]) {
     let permit = |measure: fn(&Counts) -> u64| counts.iter().find(|it| it.who == Who::Permit).map_or(0, measure);
     let _ = write!(
         page,
-        "\n## Counts\n\nA process's second login, beyond what `pam_permit` alone takes; memory is what the first login \
-         adds to its host. Whoever asks for memory less often than `pam_permit` alone has more calls without those \
-         for memory than with them.\n\n| | system calls | without those for memory | flushes | page faults | instructions | \
+        "\n## Counts\n\nA process's second login, minus that of `pam_permit` alone; memory is what the first login \
+         adds to its host. A module that asks for memory less often than `pam_permit` alone has more calls without \
+         those for memory than with them.\n\n| | system calls | without those for memory | flushes | page faults | instructions | \
          resident, kB | of it private, kB | left resident after the login, kB |\n|---|---|---|---|---|---|---|---|---|\n"
     );
     let base =
@@ -150,8 +150,8 @@ fn counts(page: &mut String, counts: &[Counts]) {
 fn stages(page: &mut String, found: &Findings) {
     let _ = write!(
         page,
-        "\n## Where the time goes\n\nA login of ours in microseconds, with one thing more at each line; in memory up \
-         to the last.\n\n| | warm | new process |\n|---|---|---|\n"
+        "\n## Where the time goes\n\nA login of ours in microseconds; each line adds one thing. Only the last line is on \
+         the disk, all others are in memory.\n\n| | warm | new process |\n|---|---|---|\n"
     );
     for stage in &found.stages {
         let _ = writeln!(page, "| {} | {} | {} |", stage.what, stage.warm, stage.fresh);

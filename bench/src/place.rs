@@ -1,4 +1,4 @@
-//! Where records lie: a folder on a disk, or one in memory, and never one taken for the other.
+//! The place of the records: a folder on a disk or in memory. Which of the two it is, is checked.
 
 use std::{
     fmt, fs,
@@ -9,12 +9,12 @@ use std::{
 
 use pam_otp_tests::machine;
 
-/// What the records are written to.
+/// The medium that records are written to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Medium {
     /// A flush waits for a device.
     Disk,
-    /// A flush waits for nothing.
+    /// A flush does not wait.
     Memory,
 }
 
@@ -27,17 +27,17 @@ impl fmt::Display for Medium {
     }
 }
 
-/// A fresh folder that belongs to root, gone with the machine.
+/// A new folder of root's, which is removed with the throwaway machine.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) medium: Medium,
     pub(crate) path: PathBuf,
-    /// The kind of file system, as the kernel names it.
+    /// The kernel's name of the file system.
     pub(crate) kind: String,
 }
 
 impl Place {
-    /// In tests/machine, /var/lib/pam_otp is a real disk and /run is memory; here that is looked at, not believed.
+    /// In tests/machine, /var/lib/pam_otp is on a real disk and /run is in memory. This checks that.
     pub(crate) fn on(medium: Medium) -> Place {
         machine::require("a benchmark");
         let name = machine::unique(&format!("bench-{medium}"));
@@ -48,17 +48,17 @@ impl Place {
         let (folder, path) = (Path::new(parent).join(&name), Path::new("/srv").join(&name));
         make(&folder, 0o755);
         make(&path, 0o755);
-        // Nobody but root comes through /var/lib/pam_otp, and the incumbent goes to its files as the user.
+        // Only root can enter /var/lib/pam_otp, and the incumbent opens its files as the user.
         machine::run(Command::new("mount").arg("--bind").args([&folder, &path]));
         let kind = machine::run(Command::new("findmnt").args(["-n", "-o", "FSTYPE", "--target"]).arg(&path));
         let kind = kind.trim().to_owned();
         let in_memory = ["tmpfs", "ramfs"].contains(&kind.as_str());
-        assert_ne!(kind, "overlay", "{parent} is an overlay: what is written there lies who knows where");
+        assert_ne!(kind, "overlay", "{parent} is an overlay: its files may be on any medium");
         assert_eq!(in_memory, medium == Medium::Memory, "{parent} is on {kind}; the rows for {medium} would be untrue");
         Place { medium, path, kind }
     }
 
-    /// Everything written here so far is on the medium when this returns.
+    /// Flushes everything written here so far to the medium.
     pub(crate) fn settle(&self) {
         machine::run(Command::new("sync").arg("--file-system").arg(&self.path));
     }
@@ -75,7 +75,7 @@ pub(crate) fn ours_dir(place: &Place) -> PathBuf {
     place.path.join("state")
 }
 
-/// The homes, in which the incumbent keeps its files.
+/// The home directories, where the incumbent keeps its files.
 pub(crate) fn homes_dir(place: &Place) -> PathBuf {
     place.path.join("homes")
 }

@@ -1,4 +1,4 @@
-//! Cost against number of users, as a picture: docs/performance.svg.
+//! The picture docs/performance.svg: cost against number of users.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use crate::findings::Row;
 use crate::place::Medium;
 use crate::rounds::{How, Typed};
 
-/// Pixels of one of the two panels.
+/// Size of each of the two panels, in pixels.
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 70.0;
 const TOP: f64 = 40.0;
 
-/// Whose lines are drawn, and how.
+/// The entrants that are drawn, with colour and dashes.
 const LINES: [(Who, &str, &str); 4] = [
     (Who::Oath, "#b35806", "6 3"),
     (Who::Incumbent, "#542788", "2 3"),

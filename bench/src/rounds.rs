@@ -1,4 +1,4 @@
-//! Rounds: in each, everybody logs in once, in an order drawn anew, so that a noisy machine is noisy for all alike.
+//! Rounds: in each round every entrant logs in once, in a new random order, so that noise of the machine hits all alike.
 
 use std::time::{Duration, Instant};
 
@@ -8,23 +8,23 @@ use crate::entrant::{Entrant, Who};
 use crate::login::{self, Cost};
 use crate::progress::Progress;
 
-/// Where a login happens.
+/// The process of a login.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum How {
-    /// In a process that has logged somebody in before.
+    /// A process that has handled logins before.
     Warm,
-    /// In a process made for it.
+    /// A new process.
     Fresh,
 }
 
-/// What is typed.
+/// Whether the typed code is right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Typed {
     Right,
     Wrong,
 }
 
-/// One scenario's costs: for each round, what each entrant's login cost, where it took part.
+/// The costs of one scenario: for each round, the cost of each entrant's login, if it took part.
 #[derive(Debug)]
 pub(crate) struct Rounds {
     pub(crate) who: Vec<Who>,
@@ -34,7 +34,7 @@ pub(crate) struct Rounds {
 /// `PAM_AUTH_ERR`
 const REFUSED: Code = Code(7);
 
-/// Rounds for about so long, and no fewer than twenty. Whoever is far slower than the first takes part only now and then.
+/// Runs rounds for about this time, but at least twenty. An entrant that is far slower than the first takes part rarely.
 pub(crate) fn play(
     entrants: &[Entrant],
     how: How,
@@ -74,27 +74,27 @@ pub(crate) fn play(
     Rounds { who: entrants.iter().map(|entrant| entrant.who).collect(), costs }
 }
 
-/// Nothing played yet.
+/// No round was run yet.
 pub(crate) fn empty() -> Rounds {
     Rounds { who: Vec::new(), costs: Vec::new() }
 }
 
 impl Rounds {
-    /// What one entrant's logins cost, by `measure`.
+    /// The costs of one entrant's logins, by `measure`.
     pub(crate) fn of(&self, who: Who, measure: impl Fn(&Cost) -> u64) -> Vec<u64> {
         let place = self.who.iter().position(|entrant| *entrant == who);
         let costs = self.costs.iter().filter_map(|round| round[place?].as_ref());
         costs.map(measure).collect()
     }
 
-    /// One entrant's cost divided by another's in the same round.
+    /// One entrant's cost divided by another's of that round.
     pub(crate) fn ratios(&self, who: Who, to: Who) -> Vec<f64> {
         let place = |who| self.who.iter().position(|entrant| *entrant == who);
         let (Some(one), Some(other)) = (place(who), place(to)) else { return Vec::new() };
         self.ratios_at(one, other)
     }
 
-    /// The same by place.
+    /// The ratios of two entrants, by position.
     pub(crate) fn ratios_at(&self, one: usize, other: usize) -> Vec<f64> {
         let pairs = self.costs.iter().filter_map(|round| Some((round[one]?.wall, round[other]?.wall)));
         pairs.map(|(one, other)| number(one) / number(other)).collect()

@@ -1,4 +1,4 @@
-//! Where the time of a login goes: the same login with one thing more each time, in paired rounds.
+//! The stages of a login: logins that do one thing more each time, in paired rounds.
 
 use std::{fs, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::login::{self, Cost};
 use crate::place::Place;
 use crate::progress::Progress;
 
-/// What a stage adds to the one before it, in microseconds.
+/// The cost that a stage adds to the one before it, in microseconds.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) what: &'static str,
@@ -19,9 +19,9 @@ pub(crate) struct Stage {
     pub(crate) fresh: Median,
 }
 
-/// Plays the stages for about so long.
+/// Measures the stages for about this time.
 pub(crate) fn play(memory: &Place, disk: &Place, user: &str, time: Duration, progress: &Progress) -> Vec<Stage> {
-    // pam_permit stands in every stack, so that loading it is in every stage.
+    // Every stack has pam_permit, so that every stage includes loading it.
     let entrant = |place: &Place| {
         let config = place.path.join("pam_otp.toml");
         let stack = format!("auth required pam_otp.so config={}\nauth required pam_permit.so", config.display());
@@ -29,13 +29,13 @@ pub(crate) fn play(memory: &Place, disk: &Place, user: &str, time: Duration, pro
     };
     let plain = |stack: &str| Entrant::new(Who::Permit, memory, user, Factor::Time).before(stack);
     let (in_memory, on_disk) = (entrant(memory), entrant(disk));
-    // The shipped configuration, but nobody is asked.
+    // The shipped configuration, but no user is asked for a code.
     let (asks, skips) = (memory.path.join("pam_otp.toml"), memory.path.join("skip.toml"));
     let text = fs::read_to_string(asks).unwrap();
     assert!(text.contains("\n[policy]\n"), "the shipped configuration has no [policy]");
     fs::write(&skips, text.replace("\n[policy]\n", "\n[policy]\nsecond_factor = \"skip\"\n")).unwrap();
     let skips = format!("auth required pam_otp.so config={}\nauth required pam_permit.so", skips.display());
-    // libpam loads the modules of all groups of a service, whichever is called.
+    // libpam loads the modules of all groups of a service, even if only one is called.
     let loads = "auth required pam_permit.so\nsession required pam_otp.so";
     let stages = [
         ("PAM itself (pam_permit alone)", plain("auth required pam_permit.so")),
@@ -53,7 +53,7 @@ pub(crate) fn play(memory: &Place, disk: &Place, user: &str, time: Duration, pro
         .collect()
 }
 
-/// What each stage adds to the one before it, with logins of one kind.
+/// The cost that each stage adds to the one before it, with logins of one kind.
 fn added(
     stages: &[(&str, Entrant); 5],
     log_in: fn(&Entrant, &str) -> (Code, Cost),

@@ -1,4 +1,4 @@
-//! What a login may cost.
+//! Targets for the cost of a login.
 
 use crate::counts::Counts;
 use crate::entrant::Who;
@@ -7,7 +7,7 @@ use crate::findings::{Findings, row};
 use crate::place::Medium;
 use crate::rounds::{How, Typed};
 
-/// One promise and what came of it.
+/// One target and its measured value.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) what: String,
@@ -15,7 +15,7 @@ pub(crate) struct Target {
     pub(crate) value: f64,
     /// The value with its spread.
     pub(crate) found: String,
-    /// What the cheapest lasting record costs here, where that is the same measure.
+    /// The cost of the cheapest durable record, if it can be compared.
     pub(crate) limit: String,
 }
 
@@ -25,7 +25,7 @@ impl Target {
     }
 }
 
-/// Those of which something was measured.
+/// The targets that were measured.
 pub(crate) fn of(found: &Findings) -> Vec<Target> {
     let scenarios = [
         ("warm, disk", Medium::Disk, How::Warm, Typed::Right, 0.50),

@@ -1,4 +1,4 @@
-//! Many at once: processes that log in one after another for a while, and one user from many sides.
+//! Many at once: several processes that log in again and again, and one user in many processes.
 
 use std::{
     fs,
@@ -16,16 +16,16 @@ use crate::login::{self, nanoseconds};
 use crate::place::{Place, homes_dir};
 use crate::progress::Progress;
 
-/// Processes at once.
+/// Numbers of processes at once.
 pub(crate) const COUNTS: [usize; 6] = [2, 4, 8, 16, 32, 64];
 
-/// How often each number is played.
+/// How often each number is measured.
 const TURNS: usize = 3;
 
-/// Codes that one user has for one use each: as many as the two modules hand out alike.
+/// One-time recovery codes of a user: the number that both modules can issue.
 const ONE_TIME_CODES: usize = 10;
 
-/// Logins per second of so many processes, each with a user of its own.
+/// Logins per second of several processes, each with a user of its own.
 #[derive(Debug)]
 pub(crate) struct Throughput {
     pub(crate) processes: usize,
@@ -36,7 +36,7 @@ pub(crate) struct Throughput {
     pub(crate) refused: [u64; 2],
 }
 
-/// One user's ten codes for one use, given at once in ten processes: how many of all were let in.
+/// One user's ten recovery codes, given at once in ten processes: how many were accepted.
 #[derive(Debug)]
 pub(crate) struct SameUser {
     pub(crate) given: usize,
@@ -44,13 +44,13 @@ pub(crate) struct SameUser {
     pub(crate) incumbent: usize,
 }
 
-/// Who logs in, and the next counter of their token.
+/// A user who logs in, and the next counter of the user's token.
 struct Holder {
     entrant: Entrant,
     counter: u64,
 }
 
-/// Ours and the incumbent in turns, at every number of processes, for about so long in all.
+/// Measures ours and the incumbent in turns, with every number of processes, for about this time in all.
 pub(crate) fn distinct(place: &Place, users: &[String], time: Duration, progress: &Progress) -> Vec<Throughput> {
     let holders = |who, first| -> Vec<Holder> {
         let holder =
@@ -97,8 +97,8 @@ fn at_once(holders: &mut [Holder], time: Duration) -> (f64, u64) {
     (rate, refused)
 }
 
-/// One user, distinct codes, some rounds of it. Recovery codes: of two codes by time, the later one rightly ends the
-/// earlier one's life, but these are all good in any order.
+/// One user with distinct codes, for some rounds. Recovery codes are accepted in any order, while a later TOTP code rightly
+/// makes the earlier ones invalid.
 pub(crate) fn same_user(place: &Place, user: &str) -> SameUser {
     let ours = Entrant::new(Who::Ours, place, user, Factor::Time);
     let incumbent = Entrant::new(Who::Incumbent, place, user, Factor::Counter);
@@ -118,7 +118,7 @@ pub(crate) fn same_user(place: &Place, user: &str) -> SameUser {
     SameUser { given: rounds * ONE_TIME_CODES, ours: let_in[0], incumbent: let_in[1] }
 }
 
-/// Starts these processes, lets them go at the same time, and gives what each said.
+/// Starts these processes, releases them at one moment, and returns what each printed.
 fn together(commands: impl Iterator<Item = Command>) -> Vec<String> {
     let start = |mut command: Command| -> (Child, BufReader<ChildStdout>) {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -143,15 +143,15 @@ fn together(commands: impl Iterator<Item = Command>) -> Vec<String> {
     children.into_iter().map(end).collect()
 }
 
-/// In such a process: waits until it may go.
+/// In such a process: waits for the release.
 pub(crate) fn wait() {
     println!("ready");
     let mut go = String::new();
     std::io::stdin().read_line(&mut go).unwrap();
 }
 
-/// In such a process: logs in with one code of a token after another, for so many milliseconds. Says how many it gave,
-/// how many of them were refused, and how many nanoseconds it took.
+/// In such a process: logs in with one code of a token after another, for a number of milliseconds. Prints how many codes
+/// it gave, how many were refused, and the nanoseconds that it took.
 pub(crate) fn work(mut arguments: impl Iterator<Item = String>) -> Option<()> {
     let (confdir, service, user, _) = (arguments.next()?, arguments.next()?, arguments.next()?, arguments.next()?);
     let key = Key(base16ct::lower::decode_vec(arguments.next()?).ok()?);

@@ -1,4 +1,4 @@
-//! What a person typed: the same attempt however it is spaced, told apart as the manual says.
+//! What the user typed: an attempt with any spacing, parsed as the manual says.
 
 #![no_main]
 
@@ -11,7 +11,7 @@ fuzz_target!(|data: &[u8]| {
     let wanted = Meaning::of(data);
     check(data, &wanted);
 
-    // A blank more, or all of them less, changes nothing.
+    // Neither another blank nor the removal of all blanks changes the meaning.
     let mut spaced = data.to_vec();
     spaced.insert(place(data, data.len() + 1), b" \t\n\r\x0c"[place(data, 5)]);
     check(&spaced, &wanted);
@@ -22,10 +22,10 @@ fuzz_target!(|data: &[u8]| {
             let mut other = digits.clone();
             let at = place(data, other.len());
             other[at] = if other[at] == b'9' { b'0' } else { other[at] + 1 };
-            assert!(!same(&digits, &other), "two codes are one");
-            assert!(!same(&digits, &[&digits[..], b"0"].concat()), "a longer code is the same");
+            assert!(!same(&digits, &other), "two different codes are equal");
+            assert!(!same(&digits, &[&digits[..], b"0"].concat()), "a longer code is equal");
         }
-        // Case and hyphens do not count in a recovery code.
+        // Case and hyphens in a recovery code are ignored.
         Meaning::Recovery(_) => {
             check(&data.to_ascii_uppercase(), &wanted);
             check(&data.to_ascii_lowercase(), &wanted);
@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// What the manual says that a text means.
+/// The meaning of a text according to the manual.
 enum Meaning {
     Code(Vec<u8>),
     Recovery(Vec<u8>),

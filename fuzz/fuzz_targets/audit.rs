@@ -1,4 +1,4 @@
-//! An audit line: what comes from outside ends neither its value nor the line, and can be read back.
+//! An audit line: a text from outside ends neither its value nor the line, and can be read back.
 
 #![no_main]
 
@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
     assert!([error, hint].concat().bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
 });
 
-/// What is written of a text: all of it, or its first 255 bytes and three dots.
+/// The written part of a text: all of it, or its first 255 bytes and three dots.
 fn kept(text: &str) -> Vec<u8> {
     match text.as_bytes().get(..255) {
         Some(first) if text.len() > 255 => [first, b"..."].concat(),
@@ -34,7 +34,7 @@ fn kept(text: &str) -> Vec<u8> {
     }
 }
 
-/// The bytes that a value stands for; `None` if anything in it could be taken for more than a value.
+/// The bytes that a value stands for; `None` if anything in it could end the value.
 fn value(word: &str, key: &str) -> Option<Vec<u8>> {
     let mut letters = word.strip_prefix(key)?.bytes();
     let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
-//! The configuration: every word of it counts for what it says, and what it does not say is the default.
+//! The configuration: every value of the document is found, and all others have their default.
 //!
-//! The words are read a second time here, from the TOML document, by other means.
+//! This target reads the values a second time, from the TOML document, in another way.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ use otp_core::value::time::UnixTime;
 use pam_otp_fuzz::place;
 use toml::de::{DeTable, DeValue};
 
-/// Rules whose meetings with each other are tried; a hostile file of thousands proves nothing more.
+/// Rules that are tried against each other. A hostile file of thousands proves no more.
 const RULES: usize = 8;
 
 fuzz_target!(|data: &[u8]| {
@@ -25,16 +25,19 @@ fuzz_target!(|data: &[u8]| {
     let config = match Config::parse(Path::new("f"), text) {
         Ok(config) => config,
         Err(error) => {
-            let said = error.to_string();
-            assert!(!said.contains(char::is_control), "an error of more than a line: {said:?}");
-            assert!(error.line.is_none_or(|line| (1..=text.matches('\n').count() + 1).contains(&line)), "{said}");
+            let text_of_error = error.to_string();
+            assert!(!text_of_error.contains(char::is_control), "an error of more than a line: {text_of_error:?}");
+            assert!(
+                error.line.is_none_or(|line| (1..=text.matches('\n').count() + 1).contains(&line)),
+                "{text_of_error}"
+            );
             return;
         }
     };
     let document = DeTable::parse(text).expect("what was read is TOML");
     let document = document.get_ref();
 
-    let mut words = Words { document, unheard: leaves(document) };
+    let mut words = Words { document, unread: leaves(document) };
     words.compare("", "issuer", config.issuer.as_deref(), None);
     words.compare("", "state_directory", config.state_directory.to_str(), Some("/var/lib/pam_otp"));
     words.compare("", "enforce", Some(config.enforce), Some(true));
@@ -56,31 +59,31 @@ fuzz_target!(|data: &[u8]| {
     words.compare("prompt", "refused", Some(&*config.refused), Some("Verification failed."));
     words.compare("policy", "second_factor", Some(config.policy.terms.second_factor.name()), Some("optional"));
     words.compare("policy", "required_from", config.policy.terms.required_from.map(Day), None);
-    assert_eq!(words.unheard, 0, "a key was overlooked");
+    assert_eq!(words.unread, 0, "a key was overlooked");
 
     let rules = rules(document);
     assert_eq!(rules.len(), config.policy.rules.len(), "a rule was overlooked");
     for (rule, read) in rules.iter().zip(&config.policy.rules) {
-        let mut words = Words { document: rule, unheard: leaves(rule) };
+        let mut words = Words { document: rule, unread: leaves(rule) };
         for (key, name) in [("user", &read.user), ("group", &read.group), ("service", &read.service)] {
             words.compare("", key, name.as_deref(), None);
         }
         words.compare("", "tty", read.tty.as_deref().map(Terminal), None);
         words.compare("", "second_factor", Some(read.terms.second_factor.name()), None);
         words.compare("", "required_from", read.terms.required_from.map(Day), None);
-        let unheard = words.unheard - usize::from(rule.contains_key("network"));
-        assert_eq!((unheard, read.network.is_some()), (0, rule.contains_key("network")), "a condition was overlooked");
+        let unread = words.unread - usize::from(rule.contains_key("network"));
+        assert_eq!((unread, read.network.is_some()), (0, rule.contains_key("network")), "a condition was overlooked");
         assert!(read.has_condition());
     }
     let strict = |terms: &Terms| terms.second_factor.name() == "required" || terms.second_factor.name() == "enroll";
     for terms in config.policy.rules.iter().map(|rule| &rule.terms).chain([&config.policy.terms]) {
         assert!(terms.required_from.is_none() || strict(terms), "a date for nothing");
     }
-    meet(&config.policy, &rules, place(data, usize::MAX));
+    logins(&config.policy, &rules, place(data, usize::MAX));
 });
 
-/// Somebody comes whom some of the rules were written for: who decides is the first whose words all hold.
-fn meet(policy: &Policy, rules: &[&DeTable<'_>], dice: usize) {
+/// Logins that some of the rules match: the first rule whose conditions all hold decides.
+fn logins(policy: &Policy, rules: &[&DeTable<'_>], dice: usize) {
     let few: Vec<&DeTable<'_>> = rules.iter().copied().take(RULES).collect();
     let pick = |key: &str, turn: usize| -> Option<String> {
         let said: Vec<&str> = few.iter().filter_map(|rule| rule.get(key)?.get_ref().as_str()).collect();
@@ -93,33 +96,34 @@ fn meet(policy: &Policy, rules: &[&DeTable<'_>], dice: usize) {
         let rhost = pick("network", turn + 1).map(|network| network.split('/').next().unwrap_or("").to_owned());
         let tty = pick("tty", turn + 2).map(|tty| tty.strip_prefix("/dev/").map_or(tty.clone(), str::to_owned));
         let service = pick("service", turn + 5).unwrap_or_else(|| "sshd".into());
-        let come = LoginContext { service, rhost, tty, nullok: false };
+        let login = LoginContext { service, rhost, tty, nullok: false };
         let member = |group: &str| Ok::<_, ()>(groups.iter().flatten().any(|known| known == group));
         let holds = |rule: &DeTable<'_>| {
             let said = |key: &str| rule.get(key).and_then(|value| value.get_ref().as_str());
             said("user").is_none_or(|name| name == user)
                 && said("group").is_none_or(|name| member(name) == Ok(true))
-                && said("service").is_none_or(|name| name == come.service)
+                && said("service").is_none_or(|name| name == login.service)
                 && said("tty")
-                    .is_none_or(|name| Some(name.strip_prefix("/dev/").unwrap_or(name)) == come.tty.as_deref())
-                && said("network").is_none_or(|network| come.rhost.as_deref().is_some_and(|from| inside(network, from)))
+                    .is_none_or(|name| Some(name.strip_prefix("/dev/").unwrap_or(name)) == login.tty.as_deref())
+                && said("network")
+                    .is_none_or(|network| login.rhost.as_deref().is_some_and(|from| inside(network, from)))
         };
         let decides = rules.iter().position(|rule| holds(rule));
         for now in [UnixTime(0), UnixTime(1_800_000_000), UnixTime(u64::MAX)] {
-            let ruling = policy.ruling(&user, Override::None, &come, now, member).unwrap();
-            assert_eq!(ruling.source, decides.map_or(Source::Default, |rule| Source::Rule(rule + 1)), "{come:?}");
+            let ruling = policy.ruling(&user, Override::None, &login, now, member).unwrap();
+            assert_eq!(ruling.source, decides.map_or(Source::Default, |rule| Source::Rule(rule + 1)), "{login:?}");
             let terms = decides.map_or(policy.terms, |rule| policy.rules[rule].terms);
             let early = terms.required_from.is_some_and(|from| now < from);
             let name = if early { "optional" } else { terms.second_factor.name() };
             assert_eq!((ruling.second_factor.name(), ruling.required_from.is_some()), (name, early));
         }
-        // What was required of a user alone is never made less of by a rule.
-        let personal = policy.ruling(&user, Override::Required, &come, UnixTime(0), member).unwrap();
-        assert_eq!(personal.second_factor.name(), "required");
+        // No rule weakens an override.
+        let ruling = policy.ruling(&user, Override::Required, &login, UnixTime(0), member).unwrap();
+        assert_eq!(ruling.second_factor.name(), "required");
     }
 }
 
-/// Whether an address is in a network, octet by octet. IPv4 is IPv4 also where it is written as IPv6.
+/// Whether an address is in a network, octet by octet. An IPv4 address that is written as IPv6 is IPv4.
 fn inside(network: &str, from: &str) -> bool {
     let (base, length) = network.split_once('/').expect("what was read is a network");
     let (base, length): (IpAddr, usize) = (base.parse().unwrap(), length.parse().unwrap());
@@ -146,7 +150,7 @@ fn rules<'t>(document: &'t DeTable<'t>) -> Vec<&'t DeTable<'t>> {
     rules.into_iter().flat_map(|rules| rules.iter()).map(|rule| rule.get_ref().as_table().expect("a table")).collect()
 }
 
-/// How many keys there are with a plain value; rules are counted on their own.
+/// The number of keys with a plain value. Rules are counted on their own.
 fn leaves(table: &DeTable<'_>) -> usize {
     let plain = |value: &DeValue<'_>| value.as_table().map_or(usize::from(value.as_array().is_none()), leaves);
     table.values().map(|value| plain(value.get_ref())).sum()
@@ -155,11 +159,11 @@ fn leaves(table: &DeTable<'_>) -> usize {
 struct Words<'t> {
     document: &'t DeTable<'t>,
     /// Keys that were not compared yet.
-    unheard: usize,
+    unread: usize,
 }
 
 impl Words<'_> {
-    /// The key says what was read, or it is not there and the default was.
+    /// The value that was read is that of the key, or the default if the key is not set.
     fn compare<T: Said + std::fmt::Debug + PartialEq>(
         &mut self,
         table: &str,
@@ -174,14 +178,14 @@ impl Words<'_> {
         match table.and_then(|table| table.get(key)) {
             None => assert_eq!(read, default, "{key}"),
             Some(said) => {
-                self.unheard -= 1;
+                self.unread -= 1;
                 assert!(read.as_ref().is_some_and(|read| read.said(said.get_ref())), "{key}: {read:?} of {said:?}");
             }
         }
     }
 }
 
-/// Whether a value of the document says this.
+/// Whether a value of the document means this.
 trait Said {
     fn said(&self, value: &DeValue<'_>) -> bool;
 }

@@ -1,4 +1,4 @@
-//! A credentials file: one meaning has one spelling, and whatever is cut off is missed.
+//! A credentials file: one meaning has one spelling, and a truncated file is an error.
 
 #![no_main]
 
@@ -13,15 +13,15 @@ use pam_otp_fuzz::place;
 fuzz_target!(|data: &[u8]| {
     let Ok(read) = Credentials::decode(data, ReadContext::ANYONE) else { return };
     let text = read.encode();
-    let again = Credentials::decode(text.as_bytes(), ReadContext::ANYONE).expect("what we write ourselves is read");
+    let again = Credentials::decode(text.as_bytes(), ReadContext::ANYONE).expect("our own encoding can be read");
     assert_eq!(format!("{again:?}"), format!("{read:?}"));
     assert_eq!(*again.encode(), *text);
 
-    // But for comment and blanks there is one way to say it.
+    // There is one spelling, except for comments and blanks.
     assert_eq!(significant(std::str::from_utf8(data).unwrap()), significant(&text));
 
-    // No cut, be it between two devices, gives a record with fewer of them, without recovery codes, or without the
-    // override that was set.
+    // No truncated file, even if it is cut between two devices, is a record with fewer devices, without recovery codes or
+    // without its override.
     let cut = place(data, text.len());
     let ends = text.match_indices("\n\n").map(|(end, _)| end + 1);
     for cut in ends.chain([cut]) {
@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(*less.encode(), *text, "cut at {cut}");
     }
 
-    // As on disk: the state beside it knows the devices, and that of another enrollment does not pass for this one's.
+    // As on disk: the state names the devices, and a state of another enrollment is rejected.
     let state = state_of(&read);
     assert!(Record::new(again, state.clone()).is_ok());
     let mut other = state;

@@ -1,4 +1,4 @@
-//! A request to the helper: nothing in it is overlooked, and a login's own questions ask what the general parser reads.
+//! A request to the helper: no word in it is ignored, and a login's questions mean what the general parser reads.
 
 #![no_main]
 
@@ -18,20 +18,20 @@ fuzz_target!(|data: &[u8]| {
     let meant = serde_json::to_value(&request).unwrap();
     let said: Value = serde_json::from_slice(&data[..used]).unwrap();
     if !written_as_list(&said) {
-        assert_eq!(said_of(meant.clone()), said_of(said), "a word was overlooked");
+        assert_eq!(said_of(meant.clone()), said_of(said), "a word was ignored");
     }
     let mut line = Vec::new();
     helper_process::write_line(&mut line, &request).unwrap();
     let again: Request = serde_json::from_slice(&line).unwrap();
     assert_eq!(serde_json::to_value(&again).unwrap(), meant);
 
-    // One key more is one too many.
+    // An unknown key is an error.
     let mut more = meant.clone();
     if let Some(fields) =
         more.as_object_mut().and_then(|kinds| kinds.values_mut().next()).and_then(Value::as_object_mut)
     {
         fields.insert("colour".into(), Value::Null);
-        assert!(serde_json::from_value::<Request>(more).is_err(), "an unknown key was overlooked");
+        assert!(serde_json::from_value::<Request>(more).is_err(), "an unknown key was ignored");
     }
 
     let question = match &request {
@@ -42,21 +42,21 @@ fuzz_target!(|data: &[u8]| {
         _ => return,
     };
     assert_eq!(question.find('\n'), Some(question.len() - 1), "one line");
-    let asked: Request = serde_json::from_str(&question).expect("our own question is read");
+    let asked: Request = serde_json::from_str(&question).expect("our own question can be read");
     assert_eq!(serde_json::to_value(&asked).unwrap(), meant);
 });
 
-/// With a code, a context is sent for the log alone, and cut as the log cuts it.
+/// A context that is sent with a code is only for the log, and cut as the log cuts it.
 fn is_whole(login: &LoginContext) -> bool {
     [Some(&login.service), login.rhost.as_ref(), login.tty.as_ref()].into_iter().flatten().all(|it| it.len() <= 255)
 }
 
-/// Serde reads a list where the fields of a struct are wanted, in their order. Nothing is lost by it.
+/// Serde reads a list in place of the fields of a struct, in their order. That loses nothing.
 fn written_as_list(said: &Value) -> bool {
     said.is_array() || said.as_object().is_some_and(|fields| fields.values().any(written_as_list))
 }
 
-/// Without the keys that stand for nothing.
+/// Without the keys whose value is null.
 fn said_of(mut value: Value) -> Value {
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|_, field| !field.is_null());

@@ -1,4 +1,4 @@
-//! A slot of a state file: what is read is what stands there, word by word, or nothing.
+//! A slot of a state file: it is read as it was written, word by word, or rejected.
 
 #![no_main]
 
@@ -13,9 +13,9 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(Slot::decode(data), None, "a slot without its checksum was read");
     let Some(slot) = std::str::from_utf8(data).ok().and_then(sealed) else { return };
     let Some(read) = Slot::decode(&slot) else { return };
-    assert_eq!(spelled(&read).as_bytes(), data, "something else was read than is written");
+    assert_eq!(spelled(&read).as_bytes(), data, "another spelling was read");
     assert_eq!(read.encode(), Some(slot));
-    // Spoilt anywhere, torn anywhere: nothing.
+    // A slot that is spoilt, torn or cut anywhere is rejected.
     let at = place(data, slot.len());
     let mut spoilt = slot;
     spoilt[at] ^= 1 << (at % 8);
@@ -40,16 +40,16 @@ fn spelled(slot: &Slot) -> String {
         Lock::Until(time) => writeln!(text, "lock until {}", time.0).unwrap(),
         Lock::UntilUnlocked => text += "lock until-unlocked\n",
     }
-    let spent: String = (0..16).rev().map(|bit| if state.used >> bit & 1 == 1 { '1' } else { '0' }).collect();
-    writeln!(text, "spent {spent}").unwrap();
+    let used: String = (0..16).rev().map(|bit| if state.used >> bit & 1 == 1 { '1' } else { '0' }).collect();
+    writeln!(text, "used {used}").unwrap();
     if let Some(unenforced) = &state.unenforced {
         writeln!(text, "unenforced {} {}", unenforced.at.0, unenforced.why).unwrap();
     }
     for grace in &state.graces {
         writeln!(text, "grace {} {}", grace.address, grace.at.0).unwrap();
     }
-    for (device, mark) in &state.next {
-        writeln!(text, "device {} next {mark}", device.0).unwrap();
+    for (device, next) in &state.next {
+        writeln!(text, "device {} next {next}", device.0).unwrap();
     }
     text
 }

@@ -1,6 +1,6 @@
-//! Two files of one user, damaged on the disk: the latest state that is whole, or an error; never a fresh start.
+//! Two files of one user, damaged on the disk: the store loads the latest intact state, or fails; it never starts afresh.
 //!
-//! Needs root, as the state directory does.
+//! Needs root, since the state directory does.
 
 #![no_main]
 
@@ -32,16 +32,16 @@ fuzz_target!(|data: &[u8]| {
         site.put(&file.bytes);
         let expected = file.present().filter(|state| state.next.keys().map(|id| id.0).eq([1, 2]));
         let Some(expected) = expected else {
-            assert!(site.store.load(&site.alice).is_err(), "neither slot is whole, and that is no error");
+            assert!(site.store.load(&site.alice).is_err(), "neither slot is intact, and that was no error");
             return;
         };
         let found = site.load();
-        assert_eq!(found, *expected, "not the latest state that is whole");
+        assert_eq!(found, *expected, "not the latest intact state");
 
-        // A login goes on from there, and what it found stays on the disk until what it left behind is.
+        // A login continues from there. The state that it found stays on the disk until the next one is durable.
         let next = State { failures: found.failures ^ 1, ..found.clone() };
         let written = update(&site.store, &site.alice, |_| (next.clone(), ()));
-        assert_eq!(written.is_ok(), file.highest() < u64::MAX, "one more is written where there is a number for it");
+        assert_eq!(written.is_ok(), file.highest() < u64::MAX, "a state is written if a sequence number is left");
         if written.is_err() {
             assert_eq!(site.load(), found);
             return;
@@ -53,20 +53,20 @@ fuzz_target!(|data: &[u8]| {
         let mut torn = written;
         torn[changed * SLOT_SIZE + file.tear..][..SLOT_SIZE - file.tear].fill(b'x');
         site.put(&torn);
-        assert_eq!(site.load(), found, "a login that was cut short took another's state along");
+        assert_eq!(site.load(), found, "an interrupted login destroyed the state before it");
     });
 });
 
-/// What is on the disk.
+/// The contents of the disk.
 struct StateFile {
     slots: [Slot; 2],
     bytes: Vec<u8>,
-    /// Where a later write breaks off.
+    /// The offset at which a later write is interrupted.
     tear: usize,
 }
 
 impl StateFile {
-    /// Two slots, and what befell them.
+    /// Two slots and their damage.
     fn of(input: &mut Unstructured<'_>) -> Result<Self> {
         let sequence = if input.ratio(1, 4)? { u64::MAX - 1 } else { input.int_in_range(0..=u64::MAX / 2)? };
         let older = Slot { sequence, state: state(input)? };
@@ -90,26 +90,26 @@ impl StateFile {
         Ok(Self { slots, bytes, tear })
     }
 
-    /// What must be found: the later of the slots that are as they were written and of this enrollment.
+    /// The state that must be loaded: the later one of the intact slots of this enrollment.
     fn present(&self) -> Option<&State> {
-        let of_this = self.whole().filter(|slot| slot.state.enrollment == ENROLLMENT);
+        let of_this = self.intact().filter(|slot| slot.state.enrollment == ENROLLMENT);
         of_this.max_by_key(|slot| slot.sequence).map(|slot| &slot.state)
     }
 
-    /// How far the sequence is, whichever enrollment it is of.
+    /// The highest sequence number, of any enrollment.
     fn highest(&self) -> u64 {
-        self.whole().map(|slot| slot.sequence).max().unwrap()
+        self.intact().map(|slot| slot.sequence).max().unwrap()
     }
 
-    fn whole(&self) -> impl Iterator<Item = &Slot> {
-        let whole = |place: usize, slot: &Slot| half(&self.bytes, place) == Some(&slot.encode().unwrap()[..]);
-        let places = self.slots.iter().enumerate().filter(|_| self.bytes.len() == SLOT_SIZE * 2);
-        places.filter(move |(place, slot)| whole(*place, slot)).map(|(_, slot)| slot)
+    fn intact(&self) -> impl Iterator<Item = &Slot> {
+        let intact = |position: usize, slot: &Slot| half(&self.bytes, position) == Some(&slot.encode().unwrap()[..]);
+        let slots = self.slots.iter().enumerate().filter(|_| self.bytes.len() == SLOT_SIZE * 2);
+        slots.filter(move |(position, slot)| intact(*position, slot)).map(|(_, slot)| slot)
     }
 }
 
-fn half(bytes: &[u8], place: usize) -> Option<&[u8]> {
-    bytes.get(place * SLOT_SIZE..(place + 1) * SLOT_SIZE)
+fn half(bytes: &[u8], position: usize) -> Option<&[u8]> {
+    bytes.get(position * SLOT_SIZE..(position + 1) * SLOT_SIZE)
 }
 
 fn state(input: &mut Unstructured<'_>) -> Result<State> {
@@ -148,7 +148,7 @@ thread_local! {
 
 impl Site {
     fn new() -> Self {
-        // fuzz/run removes it: libFuzzer ends a process without a goodbye.
+        // fuzz/run removes it: libFuzzer ends the process without running destructors.
         let directory = std::env::temp_dir().join(format!("state.{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
         fs::set_permissions(&directory, Permissions::from_mode(0o1730)).unwrap();

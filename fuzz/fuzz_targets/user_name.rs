@@ -1,4 +1,4 @@
-//! A login name as a file name: one component, never hidden, and nobody else's.
+//! A login name as a file name: one component, not hidden, and different for every name.
 
 #![no_main]
 
@@ -16,14 +16,14 @@ fuzz_target!(|data: &[u8]| {
     assert!((1..=200).contains(&stem.len()), "{} bytes", stem.len());
     assert!(stem.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-@.%".contains(&byte)), "{stem}");
     assert!(!stem.starts_with('.'), "{stem}");
-    // What can be read back is nobody else's.
+    // A stem that can be decoded belongs to one name only.
     match stem.strip_prefix("%-") {
         Some(hash) => assert!(hash.len() == 64 && text.len() > 200 / 3, "{stem}"),
         None => assert_eq!(decoded(&stem).as_deref(), Some(data), "{stem}"),
     }
 });
 
-/// Undoes the encoding: `%XX`, in upper case, only where it is needed.
+/// Undoes the encoding: `%XX`, in upper case.
 fn decoded(stem: &str) -> Option<Vec<u8>> {
     let mut bytes = stem.bytes();
     let mut name = Vec::new();

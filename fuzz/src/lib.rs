@@ -1,9 +1,9 @@
-//! What more than one fuzz target needs.
+//! Helpers of several fuzz targets.
 
 use otp_core::record::state_slot::SLOT_SIZE;
 use sha2::{Digest, Sha256};
 
-/// A slot of a state file with this text and a checksum that fits, as no mutation finds one; `None` if it is too long.
+/// A slot of a state file with this text and its checksum, which no mutation finds; `None` if the text is too long.
 pub fn sealed(text: &str) -> Option<[u8; SLOT_SIZE]> {
     let checksum: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("{text}checksum {checksum}\n");
@@ -13,7 +13,7 @@ pub fn sealed(text: &str) -> Option<[u8; SLOT_SIZE]> {
     Some(slot)
 }
 
-/// A number below `end` that every byte of the input has a say in: where to cut, which byte to spoil.
+/// A number below `end` that depends on every byte of the input: where to cut, which byte to spoil.
 pub fn place(data: &[u8], end: usize) -> usize {
     let sum =
         data.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));

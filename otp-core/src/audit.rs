@@ -1,7 +1,7 @@
-//! What the administrator reads: one line for each decision or change, in stable `key=value` form.
+//! The audit log: one line for each verdict or change, in stable `key=value` form.
 //!
-//! Never a code, a seed or what was typed. A value holds no blank, unless it stands between quotation marks, and no control
-//! character: what could end a value or a line is written `\xNN`, and what is too long ends in `...`.
+//! No line holds a code, a seed or the user's text. A value has no control character, and no blank unless it is quoted: a
+//! character that could end a value or a line becomes `\xNN`, and a text that is too long ends in `...`.
 
 use std::fmt::{self, Write};
 
@@ -9,94 +9,73 @@ use crate::decision::policy::Ruling;
 use crate::decision::verify::{Accepted, Refusal, Verdict};
 use crate::record::state::Lock;
 
-/// Bytes of a value that are written: all of a login name or of a host name. A line that a client could make as long as
-/// it likes would not reach the log: syslog takes a few kilobytes, some daemons cut its end off, others all of it.
+/// Most bytes of a value: a whole login name or host name. A client must not choose the length of a line: syslog takes a
+/// few kilobytes, and daemons cut a longer line or drop it.
 pub const LONGEST_VALUE: usize = 255;
 
-/// Bytes of an error or a hint that are written.
+/// Most bytes of an error or a hint.
 const LONGEST_TEXT: usize = 1000;
 
-/// One line.
+/// One line of the audit log. `user` and `rhost` are as the host reported them.
 pub enum Event<'a> {
-    /// A login was decided.
+    /// A verdict on a login.
     Login {
-        /// As the host named them.
         user: &'a str,
-        /// Where from, as the host reported it.
         rhost: Option<&'a str>,
-        /// What was decided.
         verdict: &'a Verdict,
-        /// Whether a refusal refuses: not so in a rollout.
+        /// Whether the refusal is enforced, which it is not during a rollout.
         enforced: bool,
     },
-    /// Policy asked for nothing.
-    NotAsked {
-        /// As the host named them.
-        user: &'a str,
-        /// Where from, as the host reported it.
-        rhost: Option<&'a str>,
-        /// By which rule.
-        ruling: &'a Ruling,
-    },
-    /// Policy wants a device set up before this login is let in.
+    /// The policy demanded no code.
+    NotAsked { user: &'a str, rhost: Option<&'a str>, ruling: &'a Ruling },
+    /// The policy requires an enrollment before this login is let in.
     EnrollmentPending {
-        /// As the host named them.
         user: &'a str,
-        /// Where from, as the host reported it.
         rhost: Option<&'a str>,
-        /// By which rule.
         ruling: &'a Ruling,
-        /// Whether it is done: not so in a rollout.
+        /// Whether the enrollment is enforced, which it is not during a rollout.
         enforced: bool,
     },
-    /// A login could not be decided, or a request not be served.
+    /// A login or request got no answer.
     Failed {
-        /// As the host named them.
         user: &'a str,
-        /// Where from, as the host reported it.
         rhost: Option<&'a str>,
-        /// What kept it from being decided.
         error: &'a dyn fmt::Display,
-        /// What to do about it.
         hint: &'a str,
-        /// Whether it keeps anybody out: not so in a rollout.
+        /// Whether the error refuses the login, which it does not during a rollout.
         enforced: bool,
     },
-    /// A login was led through enrollment.
+    /// A login led through an enrollment.
     EnrollmentDuringLogin {
-        /// As the host named them.
         user: &'a str,
-        /// Where from, as the host reported it.
         rhost: Option<&'a str>,
-        /// Why there is no new device, where there is none: `enrollment-incomplete`, `enrollment-overtaken`.
+        /// Why no device was enrolled: `enrollment-incomplete`, `enrollment-overtaken`; `None` if one was.
         why: Option<&'a str>,
     },
     /// Credentials or state were changed, or a change was refused.
     Change {
-        /// Whose.
         user: &'a str,
-        /// By whom.
+        /// The real user id of the caller.
         by: u32,
-        /// What: `enrolled`, `unlocked`.
+        /// The change: `enrolled`, `unlocked`.
         what: &'a str,
-        /// Why it was refused, where it was.
+        /// Why the change was refused; `None` if it was made.
         why: Option<Refusal>,
     },
 }
 
-/// How much it matters, in syslog's words.
+/// The severity of a line, in syslog's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// As it should be.
+    /// A login as it should be.
     Info,
-    /// Somebody was refused, or something was changed.
+    /// A refusal or a change.
     Notice,
-    /// Nobody gets in until an administrator acts.
+    /// Logins are refused until an administrator acts.
     Error,
 }
 
 impl Event<'_> {
-    /// How much it matters.
     pub fn severity(&self) -> Severity {
         match self {
             Event::Login { verdict: Verdict::Accepted(_), .. }
@@ -147,15 +126,15 @@ struct By<'a>(&'a Ruling);
 struct Enforced(bool);
 struct How<'a>(&'a Accepted);
 struct Why(Refusal);
-/// Text without blanks.
+/// A text without blanks.
 struct Value<'a>(&'a str);
-/// Text with blanks, between quotation marks.
+/// A text with blanks, inside quotation marks.
 struct Line<'a>(&'a str);
 
 impl fmt::Display for Who<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user={}", Value(self.0))?;
-        // Hosts set PAM_RHOST to nothing where there is none.
+        // Some hosts set PAM_RHOST to an empty text for a local login.
         self.1.filter(|rhost| !rhost.is_empty()).map_or(Ok(()), |rhost| write!(f, " rhost={}", Value(rhost)))
     }
 }
@@ -222,7 +201,7 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// Writes so many bytes of a text: what `letter` makes of each, and `\xNN` where that is nothing.
+/// Writes at most `longest` bytes of a text: the result of `letter` for each, or `\xNN` if that is `None`.
 fn escape(f: &mut fmt::Formatter<'_>, text: &str, longest: usize, letter: impl Fn(u8) -> Option<char>) -> fmt::Result {
     text.bytes().take(longest).try_for_each(|byte| match letter(byte) {
         Some(letter) => f.write_char(letter),
@@ -245,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accepted_login_says_by_what() {
+    fn an_accepted_login_is_logged_with_its_factor() {
         for (factor, recovery_left, expected) in [
             (Factor::Totp(DeviceId(1)), Some(10), "factor=totp device=1 recovery_left=10"),
             (Factor::Totp(DeviceId(8)), None, "factor=totp device=8"),
@@ -258,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_login_says_why() {
+    fn a_refused_login_is_logged_with_its_reason() {
         let until = Lock::Until(UnixTime(1_763_750_020));
         for (why, expected) in [
             (Refusal::Wrong { failures: 3, clock_behind: None }, "why=wrong failures=3"),
@@ -282,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_not_asked_is_logged_with_the_rule() {
+    fn a_login_without_a_question_is_logged_with_the_rule() {
         let line = |event: Event<'_>| {
             assert_eq!(event.severity(), Severity::Info);
             event.to_string()
@@ -304,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_logs_what_it_does_not_do() {
+    fn a_rollout_logs_what_is_not_enforced() {
         let (user, rhost, enforced) = ("alice", None, false);
         let refused = Verdict::Refused(Refusal::Wrong { failures: 2, clock_behind: None });
         let line = Event::Login { user, rhost, verdict: &refused, enforced }.to_string();
@@ -317,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_one_line_however_many_its_error_has() {
+    fn an_error_of_several_lines_is_logged_as_one_line() {
         let error = "cannot open \"/a\\b\"\nfake=line \u{1b}[2J é";
         let event =
             Event::Failed { user: "alice", rhost: Some("::1"), error: &error, hint: "say \"please\"", enforced: true };
@@ -334,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_says_whose_and_by_whom() {
+    fn a_change_is_logged_with_user_and_caller() {
         let line = |why| {
             let event = Event::Change { user: "alice", by: 1000, what: "disabled", why };
             assert_eq!(event.severity(), Severity::Notice);
@@ -346,18 +325,18 @@ mod tests {
     }
 
     #[test]
-    fn set_up_during_a_login_says_who_and_from_where() {
+    fn an_enrollment_during_a_login_is_logged_with_user_and_address() {
         let line = |why| {
             let event = Event::EnrollmentDuringLogin { user: "alice", rhost: Some("::1"), why };
             assert_eq!(event.severity(), Severity::Notice);
             event.to_string()
         };
         assert_eq!(line(None), "enrolled-during-login user=alice rhost=::1");
-        assert_eq!(line(Some("set-up-overtaken")), "refused user=alice rhost=::1 why=set-up-overtaken");
+        assert_eq!(line(Some("enrollment-overtaken")), "refused user=alice rhost=::1 why=enrollment-overtaken");
     }
 
     #[test]
-    fn nothing_from_outside_ends_a_value_or_a_line() {
+    fn no_text_from_outside_ends_a_value_or_a_line() {
         for (hostile, written) in [
             ("a b", r"a\x20b"),
             ("a\nrefused user=bob", r"a\x0arefused\x20user\x3dbob"),
@@ -381,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_remote_host_is_no_remote_host() {
+    fn an_empty_remote_host_is_not_logged() {
         let verdict = Verdict::Refused(Refusal::Malformed);
         let event = Event::Login { user: "alice", rhost: Some(""), verdict: &verdict, enforced: true };
         assert_eq!(event.to_string(), "refused user=alice why=malformed");

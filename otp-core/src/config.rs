@@ -1,4 +1,4 @@
-//! The configuration: what an administrator can set, what holds where nothing is set, and how it is read.
+//! The configuration: what an administrator can set, the defaults, and how the file is read.
 
 pub mod error;
 pub mod module_arguments;
@@ -18,30 +18,30 @@ use crate::value::login_context::LoginContext;
 use crate::value::network::Network;
 use crate::value::time::Seconds;
 
-/// Everything an administrator can set. [`Config::default`] is the configuration of an empty file.
+/// Everything that an administrator can set. [`Config::default`] is the configuration of an empty file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The name that authenticator apps show; the host name where it is not set. No colon: it parts issuer and user.
+    /// The name that authenticator apps show; by default the host name. No colon: it separates issuer and user in a URI.
     pub issuer: Option<String>,
-    /// Where the per-user files are; an absolute path.
+    /// The directory of the records; an absolute path.
     pub state_directory: PathBuf,
-    /// What new devices show.
+    /// The codes of new devices.
     pub code: CodeConfig,
-    /// How many steps are accepted, and when guessing stops.
+    /// The window and the lockout.
     pub limits: Limits,
-    /// How many recovery codes an enrollment hands out, at most [`MOST_CODES`].
+    /// Number of recovery codes of an enrollment, at most [`MOST_CODES`].
     pub recovery_codes: u8,
-    /// Who is asked.
+    /// Which logins need a second factor.
     pub policy: Policy,
-    /// For how long a success holds for the same user from the same address; not at all where it is not set.
+    /// How long a user is not asked again from an address; `None` for no grace.
     pub grace: Option<Seconds>,
-    /// Whether a refusal refuses. In a rollout it is only logged.
+    /// Whether refusals are enforced. During a rollout they are only logged.
     pub enforce: bool,
-    /// What asks for the code.
+    /// The question for the code.
     pub prompt: String,
-    /// What asks for password and code as one.
+    /// The question for password and code in one.
     pub prompt_both: String,
-    /// What a person sees of every refusal.
+    /// The message that the user sees for every refusal.
     pub refused: String,
 }
 
@@ -53,7 +53,7 @@ impl Default for Config {
             code: CodeConfig { digits: Digits::SIX, period: Period::THIRTY, algorithm: Algorithm::Sha1 },
             limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) },
             recovery_codes: MOST_CODES,
-            // Adding the PAM line locks nobody out.
+            // Adding the PAM line locks no user out.
             policy: Policy {
                 terms: Terms { second_factor: SecondFactor::Optional, required_from: None },
                 rules: Vec::new(),
@@ -68,7 +68,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the text of a configuration file; `path` is only for errors.
+    /// Reads the text of a configuration file; only errors use `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let text = without_comments(text);
         let source = Source { path, text: &text };
@@ -133,29 +133,29 @@ impl Config {
     }
 }
 
-/// The same text with blank lines for its lines of comment, which are most of a configuration: a login need not parse them.
+/// Empties comment lines, which are most of a configuration, so that a login does not parse them.
 ///
-/// A line that begins with `#` is a comment unless it stands within a text of several lines, and TOML allows no control
-/// characters in it: where there is either, all stays.
+/// A line that begins with `#` is a comment unless it is inside a multi-line string, and TOML allows no control characters
+/// in a comment. A text with either is returned unchanged.
 fn without_comments(text: &str) -> Cow<'_, str> {
-    let (mut said, mut rest) = (String::with_capacity(text.len()), text);
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
     loop {
         let end = rest.bytes().position(|byte| byte.is_ascii_control());
         let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
         if !line.starts_with('#') {
-            said.push_str(line);
+            kept.push_str(line);
         }
         if after.is_empty() {
             break;
         }
         let Some(next) = after.strip_prefix('\n') else { return Cow::Borrowed(text) };
-        said.push('\n');
+        kept.push('\n');
         rest = next;
     }
-    if said.contains("\"\"\"") || said.contains("'''") { Cow::Borrowed(text) } else { Cow::Owned(said) }
+    if kept.contains("\"\"\"") || kept.contains("'''") { Cow::Borrowed(text) } else { Cow::Owned(kept) }
 }
 
-/// Seven days.
+/// Seven days, in seconds.
 const LONGEST_GRACE: u64 = 7 * 86_400;
 
 const SECOND_FACTORS: &str = "\"required\", \"enroll\", \"optional\" or \"skip\"";
@@ -166,7 +166,9 @@ impl Policy {
         policy.sections("rule", |table, line| {
             let rule = Rule::read(table, line)?;
             if let Some(earlier) = self.covering(&rule) {
-                return Err(table.fault(&format!("is never reached: rule {earlier} matches whatever it does")));
+                return Err(
+                    table.error(&format!("is never reached: rule {earlier} matches every login that it matches"))
+                );
             }
             self.rules.push(rule);
             Ok(())
@@ -175,7 +177,7 @@ impl Policy {
 }
 
 impl Terms {
-    /// Reads `second_factor`, in place of the default, and `required_from`.
+    /// Reads `second_factor` and `required_from`.
     fn read(&mut self, table: &mut Section<'_>) -> Result<(), ConfigError> {
         table.set("second_factor", &mut self.second_factor, SECOND_FACTORS, |value| {
             SecondFactor::parse(&value.text(30)?)
@@ -184,7 +186,7 @@ impl Terms {
             .set("required_from", &mut self.required_from, "a date like 2027-01-31", |value| value.date().map(Some))?;
         match (self.second_factor, self.required_from) {
             (SecondFactor::Optional | SecondFactor::Skip, Some(_)) => {
-                Err(table.fault("has required_from, which goes with second_factor \"required\" or \"enroll\""))
+                Err(table.error("has required_from, which needs second_factor \"required\" or \"enroll\""))
             }
             (_, None) | (SecondFactor::Required | SecondFactor::Enroll, Some(_)) => Ok(()),
         }
@@ -192,7 +194,7 @@ impl Terms {
 }
 
 impl Rule {
-    /// A rule that says nothing, or holds for everybody, is an error: its author meant something else.
+    /// A rule without `second_factor` or without a condition is an error: the administrator meant something else.
     fn read(table: &mut Section<'_>, line: usize) -> Result<Self, ConfigError> {
         let mut rule = Self { line, ..Self::default() };
         let names = [
@@ -209,9 +211,9 @@ impl Rule {
         table.set("network", &mut rule.network, wanted, |value| Network::parse(&value.text(60)?).map(Some))?;
         rule.terms.read(table)?;
         if !table.has("second_factor") {
-            Err(table.fault("needs second_factor"))
+            Err(table.error("needs second_factor"))
         } else if !rule.has_condition() {
-            Err(table.fault("needs a condition: user, group, service, network or tty"))
+            Err(table.error("needs a condition: user, group, service, network or tty"))
         } else {
             Ok(rule)
         }

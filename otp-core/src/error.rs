@@ -1,4 +1,4 @@
-//! Everything that can keep this crate from giving an answer. A refusal is an answer and not among them.
+//! Errors: why this crate gave no answer. A refusal is an answer, not an error.
 
 use std::fmt;
 use std::io;
@@ -6,50 +6,45 @@ use std::io;
 use crate::config::error::ConfigError;
 use crate::config::paths;
 use crate::store::error::StoreError;
+use crate::value::system_error::described;
 
-/// The absence of an answer: no login, whatever the policy says.
+/// No answer could be given. Every error refuses the login.
 #[derive(Debug)]
 pub enum CoreError {
     /// The configuration cannot be used.
     Config(ConfigError),
-    /// The records cannot be used.
+    /// A record cannot be used.
     Store(StoreError),
     /// The name service did not answer.
     Names {
-        /// What was asked for.
+        /// What was looked up: `the user "alice"`.
         subject: String,
-        /// Why there was no answer.
         errno: nix::errno::Errno,
     },
-    /// There is a record, and nobody whose it is.
+    /// A record exists whose account does not.
     NoAccount(String),
-    /// A rule names a group that does not exist.
+    /// A policy rule names a group that does not exist.
     UnknownGroup(String),
-    /// The system gave no random bytes.
+    /// The kernel gave no random bytes.
     Entropy,
-    /// The helper could not be asked, or did not answer.
+    /// The helper gave no answer.
     Helper(HelperError),
-    /// The real user id, which was set aside while a record was locked, did not come back.
+    /// The real user id, which was changed while a record was locked, could not be restored.
     Privileges,
-    /// This login would have to enroll a device, and this authority cannot.
+    /// The login must enroll a device, and this authority cannot.
     NoEnrollmentHere,
 }
 
 /// Why the helper gave no answer.
 #[derive(Debug)]
 pub enum HelperError {
-    /// It could not be started, or the pipe to it broke.
+    /// The helper could not be started, or the pipe to it broke.
     Io(io::Error),
-    /// It says why.
-    Reports {
-        /// What happened.
-        error: String,
-        /// What to do next.
-        hint: String,
-    },
-    /// Program and helper are not of the same version.
+    /// The helper reported an error of its own.
+    Reports { error: String, hint: String },
+    /// The answer cannot be parsed: program and helper have different versions.
     Unintelligible,
-    /// It answers about its caller's own account, and that is not whose login this is.
+    /// The helper answers about its caller's own account, and the login is for another one.
     OtherUser,
 }
 
@@ -57,17 +52,27 @@ impl CoreError {
     /// What to do next.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Config(_) => "mend the file and try it with `otp-enroll admin check`",
+            Self::Config(_) => "fix the file, then check it with `otp-enroll admin check`",
             Self::Store(error) => error.hint(),
             Self::Names { .. } => "check /etc/nsswitch.conf and the services it names",
-            Self::NoAccount(_) => "whoever is gone for good, `otp-enroll admin disable USER` removes the record",
-            Self::UnknownGroup(_) => "make the group or correct the rule; `otp-enroll admin check` finds such rules",
-            Self::Entropy => "getrandom(2) failed; nothing was changed",
-            Self::Helper(_) => "check that the helper is installed, set-group-ID pam_otp, and may reach the records",
+            Self::NoAccount(_) => {
+                "if the account was removed for good, `otp-enroll admin disable USER` removes its record; otherwise check \
+                 the name service (`getent passwd USER`)"
+            }
+            Self::UnknownGroup(_) => {
+                "create the group or correct the rule; `otp-enroll admin check` reports such rules"
+            }
+            Self::Entropy => "nothing was changed; look for a seccomp filter that denies getrandom(2)",
+            Self::Helper(_) => {
+                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach \
+                 the records"
+            }
             Self::Privileges => {
                 "setresuid(2) failed: look for a seccomp filter, and for what SELinux or AppArmor denied"
             }
-            Self::NoEnrollmentHere => "the user runs otp-enroll, or logs in where the host is root",
+            Self::NoEnrollmentHere => {
+                "the user can run otp-enroll, or log in through a service that runs as root (such as sshd)"
+            }
         }
     }
 }
@@ -77,13 +82,15 @@ impl fmt::Display for CoreError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
-            Self::Names { subject, errno } => write!(f, "cannot look up {subject}: {}", errno.desc()),
-            Self::NoAccount(user) => write!(f, "there is no user {user:?} any more"),
+            Self::Names { subject, errno } => {
+                write!(f, "cannot look up {subject}: {}", described(&(*errno).into()))
+            }
+            Self::NoAccount(user) => write!(f, "the user {user:?} does not exist any more"),
             Self::UnknownGroup(group) => write!(f, "a policy rule names the group {group}, which does not exist"),
-            Self::Entropy => f.write_str("the system gives no random bytes"),
+            Self::Entropy => f.write_str("the kernel gave no random bytes"),
             Self::Helper(error) => write!(f, "the helper {} {error}", paths::HELPER),
-            Self::Privileges => f.write_str("the process cannot go back to its caller's user id"),
-            Self::NoEnrollmentHere => f.write_str("a process that is not root sets up no second factor"),
+            Self::Privileges => f.write_str("the process cannot return to its caller's user id"),
+            Self::NoEnrollmentHere => f.write_str("a process that is not root cannot enroll a device during a login"),
         }
     }
 }
@@ -91,10 +98,10 @@ impl fmt::Display for CoreError {
 impl fmt::Display for HelperError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => write!(f, "cannot be asked: {error}"),
-            Self::Reports { error, hint } => write!(f, "says: {error} ({hint})"),
-            Self::Unintelligible => f.write_str("gave an answer that cannot be understood"),
-            Self::OtherUser => f.write_str("answers a process that is not root about its own user only"),
+            Self::Io(error) => write!(f, "cannot be reached: {}", described(error)),
+            Self::Reports { error, hint } => write!(f, "reports: {error} ({hint})"),
+            Self::Unintelligible => f.write_str("gave an answer that cannot be parsed (is it of another version?)"),
+            Self::OtherUser => f.write_str("answers a process that is not root only about its own user"),
         }
     }
 }
@@ -139,27 +146,61 @@ mod tests {
             (
                 CoreError::from(config),
                 "/etc/x:3: code.digits: no",
-                "mend the file and try it with `otp-enroll admin check`",
+                "fix the file, then check it with `otp-enroll admin check`",
             ),
             (CoreError::from(StoreError::Busy), "the record is in use by other processes", StoreError::Busy.hint()),
             (
                 names,
-                "cannot look up the user \"alice\": I/O error",
+                "cannot look up the user \"alice\": Input/output error",
                 "check /etc/nsswitch.conf and the services it names",
             ),
             (
                 CoreError::NoAccount("alice".into()),
-                "there is no user \"alice\" any more",
-                "whoever is gone for good, `otp-enroll admin disable USER` removes the record",
+                "the user \"alice\" does not exist any more",
+                "if the account was removed for good, `otp-enroll admin disable USER` removes its record; otherwise check \
+                 the name service (`getent passwd USER`)",
             ),
             (
                 CoreError::UnknownGroup("staff".into()),
                 "a policy rule names the group staff, which does not exist",
-                "make the group or correct the rule; `otp-enroll admin check` finds such rules",
+                "create the group or correct the rule; `otp-enroll admin check` reports such rules",
             ),
-            (CoreError::Entropy, "the system gives no random bytes", "getrandom(2) failed; nothing was changed"),
+            (
+                CoreError::Entropy,
+                "the kernel gave no random bytes",
+                "nothing was changed; look for a seccomp filter that denies getrandom(2)",
+            ),
+            (
+                CoreError::Privileges,
+                "the process cannot return to its caller's user id",
+                "setresuid(2) failed: look for a seccomp filter, and for what SELinux or AppArmor denied",
+            ),
+            (
+                CoreError::NoEnrollmentHere,
+                "a process that is not root cannot enroll a device during a login",
+                "the user can run otp-enroll, or log in through a service that runs as root (such as sshd)",
+            ),
         ] {
             assert_eq!((error.to_string().as_str(), error.hint()), (text, hint));
+        }
+    }
+
+    #[test]
+    fn every_error_of_the_helper_names_the_helper() {
+        let reported = HelperError::Reports { error: "cannot open /a".into(), hint: "look there".into() };
+        for (error, text) in [
+            (HelperError::Io(nix::errno::Errno::ENOENT.into()), "cannot be reached: No such file or directory"),
+            (reported, "reports: cannot open /a (look there)"),
+            (HelperError::Unintelligible, "gave an answer that cannot be parsed (is it of another version?)"),
+            (HelperError::OtherUser, "answers a process that is not root only about its own user"),
+        ] {
+            let error = CoreError::from(error);
+            assert_eq!(error.to_string(), format!("the helper {} {text}", paths::HELPER));
+            assert_eq!(
+                error.hint(),
+                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach \
+                 the records"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What is true of a second factor without PAM and without a terminal.
+//! The second factor without PAM and without a terminal.
 //!
 //! One login in one sentence: ask the authority what is demanded, show the challenge, ask the user, load, decide, commit,
-//! log, answer. The folders below are the rooms of that sentence, from what knows nothing to what knows all: a file imports
-//! from its own folder and from those above it in this list, never from below.
+//! log, answer. Each folder below has its part in that sentence. A file imports from its own folder and from those above
+//! it in this list, never from below.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -10,21 +10,22 @@
     expect(
         clippy::arithmetic_side_effects,
         clippy::as_conversions,
-        reason = "a test that overflows fails, as it should"
+        reason = "a test that overflows panics, and so fails"
     )
 )]
 
 pub mod value {
-    //! Values that cannot be wrong once they exist.
+    //! Values that are valid once they exist.
     pub mod login_context;
     pub mod network;
     pub mod secret;
+    pub mod system_error;
     pub mod time;
     pub mod user;
 }
 
 pub mod codes {
-    //! Codes, and what was typed.
+    //! Codes, and what the user typed.
     pub mod attempt;
     pub mod challenge;
     pub mod hotp_totp;
@@ -58,14 +59,14 @@ pub mod system {
 }
 
 pub mod protocol {
-    //! One line out, one line back: how a program that may not open the records asks one that may.
+    //! One line out, one line back: how a program without access to the records asks the helper.
     pub mod helper_process;
     pub mod login_messages;
     pub mod request;
 }
 
 pub mod service {
-    //! Transactions: each loads, decides, and answers only when what the answer rests on is durable.
+    //! Transactions: load, decide, make the result durable, and only then answer.
     pub mod administration;
     pub mod authority;
     pub mod caller;

@@ -1,21 +1,21 @@
-//! A text as a QR code (ISO/IEC 18004), drawn for a terminal.
+//! QR codes (ISO/IEC 18004), drawn for a terminal.
 
 use std::fmt;
 use std::ops::Range;
 
 use qrcodegen::{QrCode, QrCodeEcc, QrSegment, Version};
 
-/// Modules of light border on a terminal: the standard asks for 4, which would not leave a version 6 code in 24 rows.
+/// Modules of light border on a terminal. The standard asks for 4, with which a version 6 code would not fit 24 rows.
 const QUIET_ON_TERMINAL: i32 = 2;
 
-// The first sequence is what a terminal of 8 or 16 colours understands; its black and white belong to the user's
-// theme. The second names entries of the 6x6x6 cube, which no theme changes: 16 is #000000, 231 is #ffffff.
+// The first sequence is for terminals of 8 or 16 colours, whose black and white depend on the user's theme. The second
+// names entries of the 6x6x6 cube, which no theme changes: 16 is #000000, 231 is #ffffff.
 const DARK_ON_LIGHT: &str = "\x1b[0;30;47m\x1b[38;5;16;48;5;231m";
 const DARK: &str = "\x1b[0;40m\x1b[48;5;16m";
 const LIGHT: &str = "\x1b[0;47m\x1b[48;5;231m";
 const RESET: &str = "\x1b[0m";
 
-/// How dark and light come about on a terminal.
+/// How dark and light modules are drawn on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
     /// Black on white by escape sequences, right on any background.
@@ -39,7 +39,6 @@ impl Paint {
 /// The text has more bytes than the largest QR code holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong {
-    /// Bytes in the text.
     pub bytes: usize,
 }
 
@@ -54,21 +53,21 @@ pub struct Qr(QrCode);
 
 impl fmt::Debug for Qr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Qr(..)") // its modules are the secret
+        f.write_str("Qr(..)") // its modules encode the seed
     }
 }
 
 impl Qr {
     /// The QR code of a text of up to 2953 bytes.
     pub fn of(text: &str) -> Result<Qr, TooLong> {
-        // A screen gets no scratches: error correction L keeps the code small enough for 24 rows.
+        // A screen has no scratches: error correction L is enough, and keeps the code small enough for 24 rows.
         let segment = QrSegment::make_bytes(text.as_bytes());
         QrCode::encode_segments_advanced(&[segment], QrCodeEcc::Low, Version::MIN, Version::MAX, None, false)
             .map(Qr)
             .map_err(|_| TooLong { bytes: text.len() })
     }
 
-    /// Modules along a side, without border.
+    /// Modules on a side, without the border.
     pub fn size(&self) -> i32 {
         self.0.size()
     }
@@ -85,7 +84,7 @@ impl Qr {
         (side.saturating_mul(2), side)
     }
 
-    /// Lines of Unicode half blocks, one column a module and two modules a row.
+    /// Lines of Unicode half blocks: a module takes one column and half a row.
     pub fn half_blocks(&self, paint: Paint) -> Vec<String> {
         let line = |y: i32| {
             let cells = self.across(QUIET_ON_TERMINAL).map(|x| {
@@ -105,7 +104,7 @@ impl Qr {
         self.across(QUIET_ON_TERMINAL).step_by(2).map(line).collect()
     }
 
-    /// Lines for a terminal without Unicode, two columns a module and one row.
+    /// Lines for a terminal without Unicode: a module takes two columns and one row.
     pub fn ascii(&self, paint: Paint) -> Vec<String> {
         let line = |y: i32| {
             let modules = self.across(QUIET_ON_TERMINAL).map(|x| self.dark(x, y));
@@ -119,18 +118,18 @@ impl Qr {
         self.across(QUIET_ON_TERMINAL).map(line).collect()
     }
 
-    /// The coordinates along a side, with a border of `quiet` modules.
+    /// The coordinates on a side, with a border of `quiet` modules.
     pub fn across(&self, quiet: i32) -> Range<i32> {
         quiet.saturating_neg()..self.0.size().saturating_add(quiet)
     }
 
-    /// Whether a module is dark; everything outside is light.
+    /// Whether a module is dark. All modules outside are light.
     pub fn dark(&self, x: i32, y: i32) -> bool {
         self.0.get_module(x, y)
     }
 }
 
-/// Modules as blanks on a coloured background; a sequence only where the colour changes.
+/// Modules as blanks on a coloured background. A sequence is written only where the colour changes.
 fn coloured(modules: impl Iterator<Item = bool>) -> String {
     let mut line = String::new();
     let mut current = None;

@@ -1,4 +1,4 @@
-//! What is known of one user: the credentials that prove who they are, and the state that each login changes.
+//! One user's data: credentials, which prove who the user is, and the state, which each login changes.
 
 pub mod change;
 pub mod credentials;
@@ -24,22 +24,21 @@ pub struct Record {
 }
 
 impl Record {
-    /// Whether both halves speak of the same enrollment and of the same devices.
+    /// Joins credentials and state, which must name the same enrollment and the same devices.
     ///
-    /// A device without a mark would be a device whose old codes work again: damage, not a fresh start.
+    /// A device without a next step or counter is an error: its used codes would work again.
     pub fn new(credentials: Credentials, state: State) -> Result<Self, RecordError> {
-        let marks = state.next.keys().copied();
+        let known = state.next.keys().copied();
         if state.enrollment != credentials.enrollment {
             Err(RecordError::Mismatch("the state belongs to another enrollment"))
-        } else if !marks.eq(credentials.devices.iter().map(|device| device.id)) {
-            Err(RecordError::Mismatch("the state does not have one mark for each device"))
+        } else if !known.eq(credentials.devices.iter().map(|device| device.id)) {
+            Err(RecordError::Mismatch("state and credentials name different devices"))
         } else {
             Ok(Self { credentials, state })
         }
     }
 
-    /// A record as it begins, each device with the lowest step or counter that it may still show. Devices are in the order
-    /// of their ids.
+    /// A new record. Each device comes with the lowest step or counter that is still accepted, in the order of the ids.
     pub fn begin(
         account: &Account,
         enrollment: EnrollmentId,
@@ -48,21 +47,20 @@ impl Record {
         recovery: Option<RecoverySet>,
     ) -> Self {
         let mut state = State::new(enrollment);
-        let mut known = Vec::with_capacity(devices.len());
+        let mut all = Vec::with_capacity(devices.len());
         for (device, next) in devices {
             state.next.insert(device.id, next);
-            known.push(device);
+            all.push(device);
         }
         let (user, uid) = (account.name.clone(), account.uid);
-        Self { credentials: Credentials { user, uid, enrollment, user_override, devices: known, recovery }, state }
+        Self { credentials: Credentials { user, uid, enrollment, user_override, devices: all, recovery }, state }
     }
 
-    /// What is decided about when nothing is stored: no device, nothing to change, the same work.
+    /// Stands for a user without a record, so that a decision does the same work: no device, nothing to change.
     pub fn stranger(account: &Account) -> Self {
         Self::begin(account, EnrollmentId([0; 16]), Override::None, Vec::new(), None)
     }
 
-    /// Whether there is a device.
     pub fn is_enrolled(&self) -> bool {
         self.credentials.has_device()
     }

@@ -1,4 +1,4 @@
-//! Where records are kept, as one joint: load, compare and swap, and the rarer calls that change credentials.
+//! The storage interface: load, compare-and-swap the state, replace or remove credentials.
 
 pub mod error;
 pub mod files;
@@ -13,50 +13,49 @@ use crate::value::user::Account;
 
 /// A record that was loaded in order to be changed.
 pub struct Loaded<Hold> {
-    /// What was read.
     pub record: Record,
-    /// Hand it back when writing.
+    /// The lock or version that the write must present.
     pub hold: Hold,
 }
 
-/// How a swap went.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Swap {
-    /// It is durable.
+    /// The write is durable.
     Done,
-    /// Somebody else wrote first; nothing was written.
+    /// Another process wrote first; nothing was written.
     Lost,
 }
 
-/// Keeps the records of all users. Each call is atomic and, once it answers, durable.
+/// Holds the records of all users. Each call is atomic, and durable when it returns.
 pub trait Store {
-    /// What ties a write to the record it rests on: a lock that is held since, or the version to compare with.
+    /// Ties a write to the record that was loaded: a lock held since then, or the version to compare with.
     type Hold;
 
-    /// The record of a user; `None` means that no credentials exist, and nothing else means that.
+    /// The record of a user. `None` means that no credentials exist; any other trouble is an error.
     fn load(&self, account: &Account) -> Result<Option<Loaded<Self::Hold>>, StoreError>;
 
-    /// Writes the state if the record still is what was read.
+    /// Writes the state if the record has not changed since it was loaded.
     fn swap(&self, account: &Account, hold: Self::Hold, state: &State) -> Result<Swap, StoreError>;
 
-    /// Writes credentials and their state, in place of what was read or where there was none.
+    /// Writes credentials and their state over the record that was loaded, or as a first record.
     fn replace(&self, account: &Account, hold: Option<Self::Hold>, record: &Record) -> Result<Swap, StoreError>;
 
-    /// Removes credentials and state if they still are what was read.
+    /// Removes credentials and state if they have not changed since they were loaded.
     fn remove(&self, account: &Account, hold: Self::Hold) -> Result<Swap, StoreError>;
 
-    /// Takes as long as a swap and changes nothing, so that a refusal that writes nothing takes the time of one that does.
+    /// Takes as long as a swap and changes nothing. So a refusal that writes nothing takes as long as one that does.
     fn rehearse(&self);
 }
 
-/// More lost races than a login can meet. Each loss means that somebody else's write succeeded.
+/// More lost races than a login can meet: each lost race means that another write succeeded.
 const MOST_LOSSES: usize = 1000;
 
-/// One login's step: loads, decides, swaps, and hands out the answer only when the state it rests on is durable.
+/// One login: loads the record, runs the step, swaps the state, and returns the answer only when that state is durable.
 ///
-/// The step sees the record, may be run again on what the winner of a race wrote, and can return a new state and
-/// nothing else: no login can change credentials. Somebody without a record is a stranger, whose state is not kept.
+/// The step may run again, on what the winner of a race wrote. It can return a new state and nothing else: no login can
+/// change credentials. For a user without a record the step sees a stranger, whose state is not written.
 pub fn update<T>(store: &impl Store, account: &Account, step: impl Fn(&Record) -> (State, T)) -> Result<T, StoreError> {
     for _ in 0..MOST_LOSSES {
         let Some(Loaded { record, hold }) = store.load(account)? else {
@@ -76,7 +75,7 @@ pub fn update<T>(store: &impl Store, account: &Account, step: impl Fn(&Record) -
     Err(StoreError::Busy)
 }
 
-/// A change of credentials, under the same rule: the answer is handed out only when what it rests on is durable.
+/// One change of credentials: loads the record, runs the step, writes, and returns the answer only when it is durable.
 pub fn change<T>(
     store: &impl Store,
     account: &Account,

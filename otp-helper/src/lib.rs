@@ -1,10 +1,11 @@
-//! The log of the programs that serve requests: the helper, and `otp-enroll` when root runs it.
+//! The audit log of the programs that serve requests: the helper, and `otp-enroll` run by root.
 
 #![forbid(unsafe_code)]
 
 use otp_core::audit::{Event, Severity};
 
-/// Writes an audit line to authpriv under a program's name. A machine without a log still serves its users.
+/// Writes an audit line to authpriv under a program's name. A machine without a log still serves its users, so errors are
+/// ignored.
 pub fn log(program: &str, event: &Event<'_>) {
     let formatter = syslog::Formatter3164 {
         facility: syslog::Facility::LOG_AUTHPRIV,

@@ -1,5 +1,5 @@
-//! Set-group-ID `pam_otp`, never set-user-ID: run by alice it can reach the records and open alice's files, and no one
-//! else's, whatever bug it has. It reads requests from standard input and answers on standard output.
+//! The helper: set-group-ID `pam_otp`, never set-user-ID. Run by alice, it can open alice's files and no other user's,
+//! whatever bug it has. It reads requests from standard input and answers on standard output.
 
 #![forbid(unsafe_code)]
 
@@ -21,18 +21,18 @@ use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::user::Account;
 
-/// Seconds that a caller may take from one request to the next; then SIGALRM ends us. Long enough to find a phone.
+/// Seconds that a caller may take between two requests, enough to find a phone. After that SIGALRM ends the helper.
 const PATIENCE: u32 = 900;
 
-/// More requests than any front end makes in one run.
+/// More requests than any program sends in one run.
 const MOST_REQUESTS: usize = 100;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
-    // A new file is open to its user alone from its first moment, even if the helper is killed in the next.
+    // A new file is accessible only to its user from the start, even if the helper is killed right after.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     if getuid() != geteuid() {
-        return answer_once("the helper is set-user-ID", "make it root:pam_otp with mode 2755");
+        return answer_once("the helper is set-user-ID", "set its owner to root:pam_otp and its mode to 2755");
     }
     match here() {
         Ok((site, account)) => serve(&site, account).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The configuration, and whose request this is: the real uid is the one thing a caller cannot choose.
+/// The configuration, and the account of the caller: a caller cannot choose its real user id.
 fn here() -> Result<(Site, Account), CoreError> {
     let site = Site::load(paths::CONFIG.as_ref())?;
     let uid = getuid().as_raw();
@@ -67,12 +67,12 @@ fn failed(error: &str, hint: &str) -> Reply {
     Reply::Failed { error: error.to_owned(), hint: hint.to_owned() }
 }
 
-/// Says why no request can be answered, to the first one.
+/// Answers the first request with an error that holds for all.
 fn answer_once(error: &str, hint: &str) -> ExitCode {
-    // A socket that is closed with a request unread may lose the answer on the way to the caller.
+    // A socket that is closed with an unread request may lose the answer.
     alarm::set(PATIENCE);
     let _ = read_line::<Request>(&mut io::stdin().lock());
-    // The caller reads it or has gone.
+    // Fails only if the caller has gone.
     let _ = write_line(&mut io::stdout(), &failed(error, hint));
     ExitCode::FAILURE
 }

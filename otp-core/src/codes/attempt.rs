@@ -1,4 +1,4 @@
-//! What a person typed, parsed once at the edge; after this nobody looks at the characters again.
+//! What the user typed, parsed once: no other code looks at the characters.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use crate::codes::recovery::RecoveryCode;
 /// The raw answer to a prompt. Wiped when dropped.
 pub struct Typed(Zeroizing<Vec<u8>>);
 
-/// An answer that was understood, or not. Only a [`Attempt::Code`] can spend a try.
+/// A parsed answer. Only [`Attempt::Code`] counts as a failed try.
 #[derive(Debug)]
 pub enum Attempt {
     /// Six to eight digits.
     Code(Code),
-    /// A bypass code from the recovery list.
+    /// A recovery code.
     Recovery(RecoveryCode),
-    /// Neither: empty, the password by mistake, not UTF-8, far too long.
+    /// Neither: empty, the password by mistake, not UTF-8, too long.
     Malformed,
 }
 
@@ -29,19 +29,19 @@ pub struct Code {
 }
 
 impl Typed {
-    /// Takes over what the conversation returned.
+    /// Wraps what the PAM conversation or the terminal returned.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The bytes themselves. Every use of them is found by this name.
+    /// The bytes themselves. A search for this name finds every use.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl Attempt {
-    /// Blanks do not count (`123 456`), nor do case and hyphens in a recovery code.
+    /// Ignores blanks (`123 456`), and case and hyphens in a recovery code.
     pub fn parse(typed: &Typed) -> Self {
         let code = Code::parse(typed.expose()).map(Self::Code);
         code.or_else(|| RecoveryCode::parse(typed.expose()).map(Self::Recovery)).unwrap_or(Self::Malformed)
@@ -49,12 +49,12 @@ impl Attempt {
 }
 
 impl Code {
-    /// Six to eight digits with blanks anywhere; anything else is none.
+    /// Reads six to eight digits with blanks anywhere.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut code = Self { digits: [b'-'; 8], length: 0 };
         for byte in text.iter().filter(|byte| !byte.is_ascii_whitespace()) {
-            let place = code.digits.get_mut(usize::from(code.length))?;
-            *place = byte.is_ascii_digit().then_some(*byte)?;
+            let digit = code.digits.get_mut(usize::from(code.length))?;
+            *digit = byte.is_ascii_digit().then_some(*byte)?;
             code.length = code.length.checked_add(1)?;
         }
         (code.length >= 6).then_some(code)
@@ -62,7 +62,7 @@ impl Code {
 }
 
 impl ConstantTimeEq for Code {
-    /// Unused places hold the same mark in every code, so codes of different lengths differ there.
+    /// Unused positions hold a hyphen, so codes of different lengths differ there.
     fn ct_eq(&self, other: &Self) -> Choice {
         self.digits.ct_eq(&other.digits)
     }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_a_code_wherever_the_blanks_are() {
+    fn six_to_eight_digits_are_a_code_wherever_the_blanks_are() {
         for text in ["123456", "123 456", " 1 2\t3456\n", "1234567", "12345678"] {
             assert!(matches!(parse(text.as_bytes()), Attempt::Code(_)), "{text}");
         }
@@ -105,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn a_recovery_code_is_told_apart() {
+    fn sixteen_letters_are_a_recovery_code() {
         for text in ["ABCD-EFGH-IJKL-MNOP", "abcdefghijklmnop", "abcd efgh ijkl mnop"] {
             assert!(matches!(parse(text.as_bytes()), Attempt::Recovery(_)), "{text}");
         }
     }
 
     #[test]
-    fn everything_else_is_malformed_and_spends_nothing() {
+    fn everything_else_is_malformed() {
         let long = vec![b'1'; 10_000];
         let odd: [&[u8]; 9] = [
             b"",

@@ -1,16 +1,16 @@
-//! Something shown before the question: where a code was sent, a number to type into a token.
+//! What is shown before the question: where a code was sent, or a number to type into a token.
 
-/// What an authority has to show before a code is asked for. It is durable, and sent where it is to be sent, when the
-/// authority hands it out.
+/// What the module shows before it asks for a code. When the authority returns it, the challenge is durable, and the code
+/// or message that belongs to it has been sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// The device shows its codes by itself: ask at once.
+    /// The device shows codes without a challenge: ask at once.
     None,
     /// Show this text, then ask.
     Shown {
-        /// One or more lines, without control characters but for line feeds.
+        /// One or more lines; line feeds are the only control characters.
         text: String,
     },
-    /// What was typed names no device that takes a challenge: judge it as a code.
+    /// The user's text names no device that takes a challenge: verify it as a code.
     NoSuchDevice,
 }

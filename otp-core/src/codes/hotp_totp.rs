@@ -1,4 +1,4 @@
-//! OATH codes: HOTP (RFC 4226) and TOTP (RFC 6238), and where in a window a typed code stands.
+//! OATH codes: HOTP (RFC 4226), TOTP (RFC 6238), and the search for a typed code in a window.
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ use crate::value::time::UnixTime;
 /// The hash under the HMAC (RFC 6238 §1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// What every authenticator app knows.
+    /// SHA-1; every authenticator app supports it.
     Sha1,
     /// SHA-256; some apps ignore it and use SHA-1.
     Sha256,
@@ -30,14 +30,11 @@ pub struct Digits(u8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(u64);
 
-/// `[code]`: for new devices; a device keeps what it was enrolled with.
+/// `[code]` in the configuration: for new devices. A device keeps the values of its enrollment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeConfig {
-    /// 6, 7 or 8.
     pub digits: Digits,
-    /// Seconds of a step.
     pub period: Period,
-    /// The hash under the HMAC.
     pub algorithm: Algorithm,
 }
 
@@ -45,15 +42,15 @@ pub struct CodeConfig {
 pub struct Generator(Totp);
 
 impl Generator {
-    /// The seed is copied into the generator, which wipes it when dropped.
+    /// Copies the seed into the generator, which wipes it when dropped.
     pub fn new(secret: &Secret, algorithm: Algorithm, digits: Digits) -> Self {
         let algorithm = match algorithm {
             Algorithm::Sha1 => totp_rs::Algorithm::SHA1,
             Algorithm::Sha256 => totp_rs::Algorithm::SHA256,
             Algorithm::Sha512 => totp_rs::Algorithm::SHA512,
         };
-        // A step of one second makes the library's "time" our counter, for HOTP and TOTP alike. `build` would refuse
-        // 80-bit seeds from elsewhere; what it checks besides, our types have checked.
+        // With a step of one second the library's "time" is our counter, for HOTP and TOTP alike. `build` would refuse
+        // 80-bit seeds, which other programs make; our types have done its other checks.
         let builder = Builder::new().with_secret(secret.expose().to_vec()).with_algorithm(algorithm);
         Self(builder.with_digits(digits.0).with_step_duration(1).build_noncompliant())
     }
@@ -65,8 +62,8 @@ impl Generator {
         Code::parse(text.as_bytes())
     }
 
-    /// From the lowest to the highest counter in `window` whose code is `typed`: about one in a million codes of six
-    /// digits is also another's. Computes and compares all of them, whatever it finds.
+    /// The lowest and the highest counter in `window` whose code is `typed`. They can differ: two counters have the same
+    /// six digits by chance (1 in 10⁶). Computes and compares all codes of the window in any case.
     pub fn find(&self, typed: &Code, window: RangeInclusive<u64>) -> Option<RangeInclusive<u64>> {
         let (mut found, mut lowest, mut highest) = (Choice::from(0), 0u64, 0u64);
         for counter in window {
@@ -79,7 +76,7 @@ impl Generator {
     }
 }
 
-/// The moving factors from `behind` before this one to `ahead` after it, as far as there are any.
+/// The moving factors from `factor - behind` to `factor + ahead`, cut at 0 and `u64::MAX`.
 pub(crate) fn around(factor: u64, behind: u64, ahead: u64) -> RangeInclusive<u64> {
     factor.saturating_sub(behind)..=factor.saturating_add(ahead)
 }
@@ -99,7 +96,7 @@ impl Algorithm {
         }
     }
 
-    /// Bytes a new seed has: the length of the hash (RFC 6238 §5.1 by way of RFC 4226 §4).
+    /// Bytes of a new seed: the length of the hash (RFC 6238 §5.1, RFC 4226 §4).
     pub fn seed_length(self) -> usize {
         match self {
             Self::Sha1 => 20,
@@ -110,25 +107,23 @@ impl Algorithm {
 }
 
 impl Digits {
-    /// What every authenticator app shows.
+    /// Every authenticator app supports six digits.
     pub const SIX: Self = Self(6);
 
-    /// The number of digits.
     pub fn get(self) -> u8 {
         self.0
     }
 }
 
 impl Period {
-    /// RFC 6238 §5.2 recommends it.
+    /// The step that RFC 6238 §5.2 recommends.
     pub const THIRTY: Self = Self(30);
 
-    /// The number of seconds.
     pub fn get(self) -> u64 {
         self.0
     }
 
-    /// The step that `time` lies in (RFC 6238 §4.2 calls it T).
+    /// The step at `time` (RFC 6238 §4.2 calls it T).
     pub fn step_at(self, time: UnixTime) -> u64 {
         time.0.checked_div(self.0).unwrap_or(0)
     }
@@ -197,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_found_where_it_stands_in_the_window() {
+    fn a_code_is_found_at_its_counter_in_the_window() {
         let hotp = generator(b"12345678901234567890", Algorithm::Sha1, 6);
         let third = Code::parse(b"969429").unwrap();
         assert_eq!(hotp.find(&third, 0..=9), Some(3..=3));
@@ -207,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_codes_the_first_and_the_last_are_found() {
+    fn the_first_and_the_last_of_two_equal_codes_are_found() {
         let hotp = generator(&[1; 20], Algorithm::Sha1, 6);
         let (first, second) = EQUAL_CODES;
         assert!(is(&hotp, first, "137461") && is(&hotp, second, "137461"));

@@ -1,4 +1,4 @@
-//! Bypass recovery codes: shown once, stored only as salted HMAC-SHA256, each good for one login.
+//! Recovery codes: shown once, stored only as salted HMAC-SHA256, each accepted once.
 
 use std::fmt;
 
@@ -8,52 +8,52 @@ use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-/// Never more codes than this in one set.
+/// Most codes of one set.
 pub const MOST_CODES: u8 = 10;
 
-/// 80 random bits: nobody guesses one, so no lock protects it.
+/// A recovery code: 80 random bits. No lock protects it, because it cannot be guessed.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct RecoveryCode([u8; 10]);
 
-/// What is stored of a set of codes.
+/// The stored form of a set of codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoverySet {
     /// HMAC key, random for each set.
     pub salt: [u8; 16],
-    /// HMAC-SHA256 of each code, in the order in which they were shown; at most [`MOST_CODES`].
+    /// HMAC-SHA256 of each code, in the order in which the user saw them; at most [`MOST_CODES`].
     pub hashes: Vec<[u8; 32]>,
 }
 
 impl RecoveryCode {
-    /// Takes 80 random bits as a new code.
+    /// Makes a code of 80 random bits.
     pub fn new(random: [u8; 10]) -> Self {
         Self(random)
     }
 
-    /// Sixteen Base32 letters. Case, blanks and hyphens do not count; `0` and `1`, which Base32 lacks, are read as `O` and `I`.
+    /// Reads sixteen Base32 letters. Ignores case, blanks and hyphens; reads `0` and `1`, which Base32 lacks, as `O` and `I`.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut letters = Zeroizing::new([0u8; 16]);
-        let mut places = letters.iter_mut();
+        let mut positions = letters.iter_mut();
         for byte in text.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != b'-') {
-            *places.next()? = match byte.to_ascii_uppercase() {
+            *positions.next()? = match byte.to_ascii_uppercase() {
                 b'0' => b'O',
                 b'1' => b'I',
                 other => other,
             };
         }
-        if places.next().is_some() {
+        if positions.next().is_some() {
             return None;
         }
         let mut code = Self([0; 10]);
         Base32UpperUnpadded::decode(letters.as_slice(), &mut code.0).is_ok().then_some(code)
     }
 
-    /// The form a person copies: `ABCD-EFGH-IJKL-MNOP`.
+    /// The form that the user copies: `ABCD-EFGH-IJKL-MNOP`.
     pub fn reveal(&self) -> Zeroizing<String> {
         let letters = Zeroizing::new(Base32UpperUnpadded::encode_string(&self.0));
         let mut text = Zeroizing::new(String::with_capacity(19));
-        for (place, letter) in letters.chars().enumerate() {
-            if place > 0 && place.is_multiple_of(4) {
+        for (position, letter) in letters.chars().enumerate() {
+            if position > 0 && position.is_multiple_of(4) {
                 text.push('-');
             }
             text.push(letter);
@@ -69,25 +69,25 @@ impl RecoverySet {
         Self { salt, hashes }
     }
 
-    /// Which code of the set this is, counted from 0. Compares with all of them, in constant time.
+    /// The position of this code in the set, from 0. Compares with all of them, in constant time.
     pub fn find(&self, code: &RecoveryCode) -> Option<u8> {
         let wanted = hash(&self.salt, code)?;
-        let (mut found, mut which) = (Choice::from(0), 0u8);
-        for (place, stored) in (0u8..).zip(&self.hashes) {
+        let (mut found, mut position) = (Choice::from(0), 0u8);
+        for (this, stored) in (0u8..).zip(&self.hashes) {
             let equal = stored.ct_eq(&wanted);
-            which.conditional_assign(&place, equal);
+            position.conditional_assign(&this, equal);
             found |= equal;
         }
-        bool::from(found).then_some(which)
+        bool::from(found).then_some(position)
     }
 
-    /// How many codes the set had when it was issued.
+    /// Number of codes in the set, used ones included.
     pub fn issued(&self) -> u8 {
         u8::try_from(self.hashes.len()).unwrap_or(u8::MAX)
     }
 }
 
-/// `None` cannot happen: HMAC takes keys of any length.
+/// Never `None`: HMAC takes keys of any length.
 fn hash(salt: &[u8; 16], code: &RecoveryCode) -> Option<[u8; 32]> {
     let mut mac = Hmac::<Sha256>::new_from_slice(salt).ok()?;
     mac.update(&code.0);
@@ -126,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn each_code_of_a_set_is_found_at_its_place_and_no_other_is() {
+    fn each_code_of_a_set_is_found_at_its_position_and_no_other_is() {
         let codes: Vec<_> = (0..10).map(|n| RecoveryCode::new([n; 10])).collect();
         let set = RecoverySet::of([7; 16], &codes);
         assert_eq!(set.issued(), 10);
-        for (place, code) in (0u8..).zip(&codes) {
-            assert_eq!(set.find(code), Some(place));
+        for (position, code) in (0u8..).zip(&codes) {
+            assert_eq!(set.find(code), Some(position));
         }
         assert_eq!(set.find(&RecoveryCode::new([99; 10])), None);
         assert_eq!(RecoverySet::of([7; 16], &[]).find(&codes[0]), None);

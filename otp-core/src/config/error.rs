@@ -1,14 +1,13 @@
-//! A configuration that cannot be used.
+//! The error of a configuration: file, line and key.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// A configuration that cannot be used. Every login is refused until it is mended.
+/// A configuration that cannot be used. Every login is refused until an administrator fixes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The file.
     pub path: PathBuf,
-    /// The line at fault, from 1, where there is one.
+    /// The line of the error, from 1; `None` if the error is of the whole file.
     pub line: Option<usize>,
     /// What is wrong, with the key.
     pub what: String,

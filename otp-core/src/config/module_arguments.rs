@@ -1,38 +1,38 @@
-//! The arguments on the module's line in the PAM file. What is not known is an error: a typing mistake must not quietly
-//! mean "as if it were not there".
+//! The module arguments on a PAM line. An unknown argument is an error: no typing mistake may be ignored quietly.
 
-use crate::config::paths;
 use std::ffi::CStr;
 use std::path::PathBuf;
 
-/// What the line asks for.
+use crate::config::paths;
+
+/// The arguments of one PAM line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
     /// `config=PATH`.
     pub config: PathBuf,
-    /// `nullok`: on this line, a user without a device passes.
+    /// `nullok`: through this line, a user without a device logs in without a code.
     pub nullok: bool,
-    /// `debug`: say in the log what was asked and why.
+    /// `debug`: log what was demanded and why.
     pub debug: bool,
-    /// `try_first_pass`, `use_first_pass`: look for a code at the end of the password that a module before us asked for.
+    /// `try_first_pass`, `use_first_pass`: look for a code at the end of the password that an earlier module asked for.
     pub first_pass: FirstPass,
-    /// `forward_pass`: ask for password and code as one, and hand the password on to the modules after us.
+    /// `forward_pass`: ask for password and code in one question, and pass the password to later modules.
     pub forward_pass: bool,
 }
 
-/// What to do with a password that a module before us asked for.
+/// What to do with a password that an earlier module asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstPass {
-    /// Leave it alone.
+    /// Ignore it.
     Ignore,
-    /// Look there first, and ask where there is no good code.
+    /// Look for a code in it; ask if it holds no right one.
     Try,
-    /// Look there and nowhere else.
+    /// Look for a code in it; never ask.
     Use,
 }
 
 impl Arguments {
-    /// The error is the argument that was not understood, or is not possible.
+    /// The error is the first argument that is unknown or has an invalid value.
     pub fn parse(given: &[&CStr]) -> Result<Self, String> {
         let mut arguments = Self {
             config: PathBuf::from(paths::CONFIG),
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_argument_is_understood_or_named_as_wrong() {
+    fn every_argument_is_parsed_or_named_in_the_error() {
         let plain = Arguments {
             config: paths::CONFIG.into(),
             nullok: false,

@@ -1,4 +1,4 @@
-//! One table of a TOML file, read key by key, so that every error names file, line and key, and no key is overlooked.
+//! One table of a TOML file, read key by key: every error names file, line and key, and every unknown key is an error.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,48 +9,49 @@ use toml::de::{DeTable, DeValue};
 use crate::config::error::ConfigError;
 use crate::value::time::UnixTime;
 
-/// The file that is read.
+/// The configuration file.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'t> {
     pub(super) path: &'t Path,
     pub(super) text: &'t str,
 }
 
-/// A table, and which of its keys were asked for.
+/// A table, and the keys that the program knows in it.
 pub(super) struct Section<'t> {
     source: Source<'t>,
     /// The name of the table and a dot; empty at the top.
     prefix: String,
-    place: Range<usize>,
+    span: Range<usize>,
     table: &'t DeTable<'t>,
     known: Vec<&'static str>,
 }
 
-/// A value, read as what a key wants.
+/// The value of a key.
 pub(super) struct Value<'t>(&'t DeValue<'t>);
 
 impl<'t> Source<'t> {
     pub(super) fn document(self) -> Result<Spanned<DeTable<'t>>, ConfigError> {
-        DeTable::parse(self.text).map_err(|error| self.fault(error.span(), error.message().replace('\n', ", ")))
+        DeTable::parse(self.text).map_err(|error| self.error(error.span(), error.message().replace('\n', ", ")))
     }
 
     pub(super) fn section(self, document: &'t Spanned<DeTable<'t>>) -> Section<'t> {
-        let (prefix, place, table) = (String::new(), document.span(), document.get_ref());
-        Section { source: self, prefix, place, table, known: Vec::new() }
+        let (prefix, span, table) = (String::new(), document.span(), document.get_ref());
+        Section { source: self, prefix, span, table, known: Vec::new() }
     }
 
-    fn fault(self, place: Option<Range<usize>>, what: String) -> ConfigError {
-        ConfigError { path: self.path.to_owned(), line: place.and_then(|place| self.line(&place)), what }
+    fn error(self, span: Option<Range<usize>>, what: String) -> ConfigError {
+        ConfigError { path: self.path.to_owned(), line: span.and_then(|span| self.line(&span)), what }
     }
 
-    fn line(self, place: &Range<usize>) -> Option<usize> {
-        let before = self.text.get(..place.start)?;
+    fn line(self, span: &Range<usize>) -> Option<usize> {
+        let before = self.text.get(..span.start)?;
         Some(before.matches('\n').count().saturating_add(1))
     }
 }
 
 impl<'t> Section<'t> {
-    /// Puts a key's value, where there is one, in place of the default. `wanted` ends the sentence "KEY must be".
+    /// Sets a field, which holds the default, to the value of a key, if the key is set. `wanted` ends the sentence
+    /// "KEY must be".
     pub(super) fn set<T>(
         &mut self,
         key: &'static str,
@@ -59,12 +60,12 @@ impl<'t> Section<'t> {
         read: impl FnOnce(Value<'t>) -> Option<T>,
     ) -> Result<(), ConfigError> {
         if let Some(found) = self.get(key) {
-            *field = read(Value(found.get_ref())).ok_or_else(|| self.unfit(key, found, wanted))?;
+            *field = read(Value(found.get_ref())).ok_or_else(|| self.wrong_value(key, found, wanted))?;
         }
         Ok(())
     }
 
-    /// Reads the table under a key, where there is one.
+    /// Reads the table under a key, if the key is set.
     pub(super) fn section(
         &mut self,
         key: &'static str,
@@ -73,16 +74,16 @@ impl<'t> Section<'t> {
         self.get(key).map_or(Ok(()), |found| self.read_table(key, found, read))
     }
 
-    /// Reads the tables of an array of tables, in their order, each with the line where it begins, from 1.
+    /// Reads the tables of an array of tables in their order, each with the number of its first line, from 1.
     pub(super) fn sections(
         &mut self,
         key: &'static str,
         mut read: impl FnMut(&mut Section<'t>, usize) -> Result<(), ConfigError>,
     ) -> Result<(), ConfigError> {
         let Some(found) = self.get(key) else { return Ok(()) };
-        let unfit = || self.unfit(key, found, &format!("written [[{}{key}]]", self.prefix));
-        let tables = found.get_ref().as_array().ok_or_else(unfit)?;
-        // Counted on from one table to the next: there may be thousands, and every login reads them.
+        let wrong = || self.wrong_value(key, found, &format!("written [[{}{key}]]", self.prefix));
+        let tables = found.get_ref().as_array().ok_or_else(wrong)?;
+        // Lines are counted from one table to the next: there may be thousands of tables, and every login reads them.
         let (mut counted, mut line) = (0, 1usize);
         tables.iter().try_for_each(|table| {
             let start = table.span().start;
@@ -99,33 +100,32 @@ impl<'t> Section<'t> {
         found: &'t Spanned<DeValue<'t>>,
         read: impl FnOnce(&mut Section<'t>) -> Result<(), ConfigError>,
     ) -> Result<(), ConfigError> {
-        let table = found.get_ref().as_table().ok_or_else(|| self.unfit(key, found, "a table"))?;
+        let table = found.get_ref().as_table().ok_or_else(|| self.wrong_value(key, found, "a table"))?;
         let prefix = format!("{}{key}.", self.prefix);
-        let mut section = Section { source: self.source, prefix, place: found.span(), table, known: Vec::new() };
+        let mut section = Section { source: self.source, prefix, span: found.span(), table, known: Vec::new() };
         read(&mut section)?;
         section.end()
     }
 
-    /// Refuses keys that nobody asked for.
+    /// Fails for keys that the program does not know.
     pub(super) fn end(&self) -> Result<(), ConfigError> {
         match self.table.keys().find(|key| !self.known.contains(&key.get_ref().as_ref())) {
             None => Ok(()),
             Some(key) => {
                 let known = self.known.join(", ");
-                let what = format!("unknown key {}{}; known are {known}", self.prefix, key.get_ref().escape_debug());
-                Err(self.source.fault(Some(key.span()), what))
+                let what = format!("unknown key {}{}; known keys: {known}", self.prefix, key.get_ref().escape_debug());
+                Err(self.source.error(Some(key.span()), what))
             }
         }
     }
 
-    /// Whether a key is set.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// What is wrong with the table as a whole.
-    pub(super) fn fault(&self, what: &str) -> ConfigError {
-        self.source.fault(Some(self.place.clone()), format!("{} {what}", self.prefix.trim_end_matches('.')))
+    /// An error of the table as a whole.
+    pub(super) fn error(&self, what: &str) -> ConfigError {
+        self.source.error(Some(self.span.clone()), format!("{} {what}", self.prefix.trim_end_matches('.')))
     }
 
     fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
@@ -133,8 +133,8 @@ impl<'t> Section<'t> {
         self.table.get(key)
     }
 
-    fn unfit(&self, key: &str, found: &Spanned<DeValue<'_>>, wanted: &str) -> ConfigError {
-        self.source.fault(Some(found.span()), format!("{}{key} must be {wanted}", self.prefix))
+    fn wrong_value(&self, key: &str, found: &Spanned<DeValue<'_>>, wanted: &str) -> ConfigError {
+        self.source.error(Some(found.span()), format!("{}{key} must be {wanted}", self.prefix))
     }
 }
 
@@ -145,12 +145,11 @@ impl Value<'_> {
         self.0.as_str().filter(fits).map(str::to_owned)
     }
 
-    /// `true` or `false`.
     pub(super) fn truth(&self) -> Option<bool> {
         self.0.as_bool()
     }
 
-    /// A date without a time: the moment at which it begins in UTC.
+    /// A date without a time, as the moment at which it begins in UTC.
     pub(super) fn date(&self) -> Option<UnixTime> {
         let moment = self.0.as_datetime().filter(|moment| moment.time.is_none() && moment.offset.is_none())?;
         let date = moment.date?;

@@ -5,7 +5,7 @@ fn parse(text: &str) -> Result<Config, String> {
     Config::parse(Path::new("/etc/pam_otp/pam_otp.toml"), text).map_err(|error| error.to_string())
 }
 
-/// The error without the file's name, which every one begins with.
+/// The error without the file's name, with which every error begins.
 fn error(text: &str) -> String {
     let error = parse(text).unwrap_err();
     error.strip_prefix("/etc/pam_otp/pam_otp.toml:").unwrap_or_else(|| panic!("{error}")).to_owned()
@@ -79,7 +79,7 @@ fn every_key_can_be_set() {
         network: Network::parse("192.0.2.0/24"),
         tty: Some("tty1".into()),
         terms: Terms { second_factor: SecondFactor::Enroll, required_from: UnixTime::midnight(2027, 3, 1) },
-        line: 18, // for whoever asks which rule decided
+        line: 18, // `otp-enroll admin explain` shows it
     };
     let terms = Terms { second_factor: SecondFactor::Required, required_from: UnixTime::midnight(2027, 2, 1) };
     let expected = Config {
@@ -99,7 +99,7 @@ fn every_key_can_be_set() {
 }
 
 #[test]
-fn each_range_ends_where_it_says() {
+fn each_range_ends_where_its_error_says() {
     let text = |length: usize| format!("\"{}\"", "é".repeat(length));
     let number = |number: u64| number.to_string();
     let word = |word: &str| format!("{word:?}");
@@ -145,21 +145,21 @@ fn an_unknown_key_is_an_error_at_every_level() {
     for (text, expected) in [
         (
             "colour = 1",
-            "1: unknown key colour; known are issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt",
+            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt",
         ),
         (
             "[colour]",
-            "1: unknown key colour; known are issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt",
+            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt",
         ),
-        ("[code]\ncolour = 1", "2: unknown key code.colour; known are digits, period, algorithm, window"),
-        ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known are after, for"),
-        ("[recovery]\ncolour = 1", "2: unknown key recovery.colour; known are codes"),
-        ("[policy]\ncolour = 1", "2: unknown key policy.colour; known are second_factor, required_from, rule"),
-        ("[grace]\ncolour = 1", "2: unknown key grace.colour; known are for"),
-        ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known are code, password_and_code, refused"),
+        ("[code]\ncolour = 1", "2: unknown key code.colour; known keys: digits, period, algorithm, window"),
+        ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known keys: after, for"),
+        ("[recovery]\ncolour = 1", "2: unknown key recovery.colour; known keys: codes"),
+        ("[policy]\ncolour = 1", "2: unknown key policy.colour; known keys: second_factor, required_from, rule"),
+        ("[grace]\ncolour = 1", "2: unknown key grace.colour; known keys: for"),
+        ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known keys: code, password_and_code, refused"),
         (
             "[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\ncolour = 1",
-            "4: unknown key policy.rule.colour; known are user, group, service, tty, network, second_factor, required_from",
+            "4: unknown key policy.rule.colour; known keys: user, group, service, tty, network, second_factor, required_from",
         ),
     ] {
         assert_eq!(error(text), expected);
@@ -201,7 +201,7 @@ fn an_error_names_file_line_and_key() {
 }
 
 #[test]
-fn what_is_longer_than_a_line_stays_a_line() {
+fn an_error_is_one_line_even_for_a_value_of_several() {
     for text in
         ["issuer = \"\"\"\na\nb\"\"\"", "[[policy.rule]]\nnetwork = \"a\\nb\"\nsecond_factor = \"skip\"", "a = \"\\q\""]
     {
@@ -210,11 +210,11 @@ fn what_is_longer_than_a_line_stays_a_line() {
 }
 
 #[test]
-fn what_looks_like_a_comment_within_a_text_is_text() {
+fn a_line_that_looks_like_a_comment_inside_a_string_is_part_of_it() {
     for quotes in ["\"\"\"", "'''"] {
         let backslash = if quotes.starts_with('"') { "\\" } else { "" };
-        let text = format!("# what people see\n[prompt]\ncode = {quotes}\n#1 Code: {backslash}\n{quotes}\n# end\n");
-        // In the literal kind the end of the line is part of the text, which a prompt must not have.
+        let text = format!("# shown to users\n[prompt]\ncode = {quotes}\n#1 Code: {backslash}\n{quotes}\n# end\n");
+        // In a literal string the line end is part of the text, and a prompt must not have one.
         let expected = if backslash.is_empty() {
             Err("/etc/pam_otp/pam_otp.toml:3: prompt.code must be a text of 1 to 200 characters".to_owned())
         } else {
@@ -226,21 +226,21 @@ fn what_looks_like_a_comment_within_a_text_is_text() {
 }
 
 #[test]
-fn a_comment_is_what_toml_takes_for_one() {
+fn comments_follow_the_rules_of_toml() {
     assert!(parse("# one\r\n# two\tä\n#\r\n# end").is_ok());
-    // All of a file from an editor that ends lines so would be a comment, and its policy nobody's.
+    // If a lone carriage return ended lines, the whole file would be one comment and its policy would be lost.
     assert!(error("# first\n# policy\r[policy]\rsecond_factor = \"required\"\r").starts_with("2: "));
     for bad in ["# \u{7f}\n", "# \0\n", "#\u{1}"] {
         assert!(error(&format!("# first\n{bad}")).starts_with("2: "), "{bad:?}");
     }
-    // The lines of comment count, and none is added.
+    // Comment lines count as lines, and no line is added.
     for (text, line) in [("# first\na", "2: "), ("a", "1: "), ("#\n#\n[code]\nx = 1", "4: ")] {
         assert!(error(text).starts_with(line), "{text:?}: {}", error(text));
     }
 }
 
 #[test]
-fn an_error_without_a_line_names_the_file_alone() {
+fn an_error_without_a_line_names_only_the_file() {
     let error = ConfigError { path: "/etc/x".into(), line: None, what: "is not UTF-8".into() };
     assert_eq!(error.to_string(), "/etc/x: is not UTF-8");
 }
@@ -250,7 +250,7 @@ fn the_shipped_file_shows_each_key_with_its_default() {
     let shipped = include_str!("../../../config/pam_otp.toml");
     let of_default = Config::default();
     assert_eq!(parse(shipped).unwrap(), of_default);
-    // What has no default stands there as an example.
+    // Keys without a default are shown with an example.
     let examples = ["#issuer", "#required_from", "#for = \"12h\"", "#[[policy.rule]]"];
     let (mut table, mut shown) = ("", 0);
     for line in shipped.lines() {
@@ -267,8 +267,8 @@ fn the_shipped_file_shows_each_key_with_its_default() {
     assert_eq!(shown, 13);
 }
 
-/// The shortest of three readings, since others use this machine too.
-#[expect(clippy::disallowed_methods, reason = "how long it takes is what is compared")]
+/// The shortest of three readings: other processes use this machine too.
+#[expect(clippy::disallowed_methods, reason = "the test compares durations")]
 fn time_to_read(rules: usize) -> f64 {
     let rule = |n: usize| format!("[[policy.rule]]\nuser = \"u{n}\"\nsecond_factor = \"skip\"\n");
     let text: String = (0..rules).map(rule).collect();
@@ -281,8 +281,8 @@ fn time_to_read(rules: usize) -> f64 {
 }
 
 #[test]
-fn a_rule_for_each_of_many_users_does_not_hold_up_every_login() {
-    // Each rule is compared with those before it: four times as many take sixteen times as long at most, not 64 times.
+fn reading_a_rule_for_each_of_many_users_stays_fast() {
+    // Each rule is compared with all earlier ones: four times as many rules take at most 16 times as long, not 64 times.
     let (few, many) = (time_to_read(300), time_to_read(1200));
     assert!(many < 32.0 * few, "{few} s for 300 rules, {many} s for 1200");
 }

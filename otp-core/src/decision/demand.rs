@@ -1,44 +1,44 @@
-//! What must be done at a login.
+//! The demand: what must be done at a login.
 
 use crate::decision::policy::{Ruling, SecondFactor};
 use crate::record::Record;
 use crate::value::network::Address;
 use crate::value::time::{Seconds, UnixTime};
 
-/// What a login must do before anything is decided.
+/// What must be done at a login before it is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
-    /// Ask for a code, whether or not there is a device.
+    /// Ask for a code, even if the user has no device.
     Code {
-        /// Whether the default device shows a code only after a challenge.
+        /// Whether the default device needs a challenge before it shows a code.
         challenge: bool,
     },
-    /// A code was given from the same address within the grace period: let in without asking.
+    /// A code was accepted from this address within the grace period: let the user in without asking.
     Grace,
-    /// Ask nothing: policy says so.
+    /// Do not ask: the policy says so.
     Nothing(Ruling),
-    /// There is no device, and policy wants one enrolled before this login is let in.
+    /// The user has no device, and the policy requires enrollment before this login is let in.
     Enroll(Ruling),
 }
 
-/// What is known of a user's devices before anything is asked.
+/// What is known of a user's devices before the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Devices {
-    /// There is none.
+    /// The user has no device.
     None,
-    /// There is at least one.
+    /// The user has at least one device.
     Some {
-        /// Whether the default device shows a code only after a challenge.
+        /// Whether the default device needs a challenge before it shows a code.
         challenge: bool,
     },
 }
 
 impl Demand {
-    /// What is asked of a user who is unknown: the same as of a user with a device.
+    /// The demand for an unknown user: that for a user with a device, so that it does not reveal which accounts exist.
     pub const OF_THE_UNKNOWN: Self = Self::Code { challenge: false };
 
-    /// What a ruling means for a user with these devices. `in_grace` says whether a code was accepted from the login's
-    /// address a short while ago; its error ends the evaluation.
+    /// What a ruling demands of a user with these devices. `in_grace` tells whether a code was accepted from the login's
+    /// address within the grace period; its error ends the evaluation.
     pub fn of<E>(ruling: Ruling, devices: Devices, in_grace: impl FnOnce() -> Result<bool, E>) -> Result<Self, E> {
         Ok(match (ruling.second_factor, devices) {
             (SecondFactor::Skip, _) | (SecondFactor::Optional, Devices::None) => Self::Nothing(ruling),
@@ -67,13 +67,13 @@ impl Demand {
 }
 
 impl Devices {
-    /// So many, of the kinds that there are: none of them takes a challenge.
+    /// No kind of device needs a challenge yet.
     pub fn numbering(devices: usize) -> Self {
         if devices == 0 { Self::None } else { Self::Some { challenge: false } }
     }
 }
 
-/// Whether a device of this record was accepted from an address no longer than `length` ago.
+/// Whether a second factor of this record was accepted from an address no longer than `length` ago.
 pub fn is_in_grace(record: &Record, address: Address, length: Seconds, now: UnixTime) -> bool {
     record.is_enrolled() && record.state.is_in_grace(address, length, now)
 }

@@ -1,4 +1,4 @@
-//! Enrollment as steps that cannot be skipped: an offer, a confirmed device, a record.
+//! Enrollment in steps that cannot be skipped: a pending device, a confirmed device, a record.
 
 use std::fmt::Write as _;
 
@@ -16,10 +16,10 @@ use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// How far off a phone's clock may be for us to say so, in steps on each side.
+/// Steps on each side in which a code is searched to tell the user how far off the phone's clock is.
 const SEARCH: u64 = 120;
 
-/// A seed that was shown and not yet proved to have arrived. It cannot be stored.
+/// A device whose seed was shown and that has not shown a right code yet. It cannot be stored.
 pub struct Pending {
     secret: Secret,
     name: DeviceName,
@@ -29,38 +29,37 @@ pub struct Pending {
     window: u64,
 }
 
-/// A device that has shown a right code, which is spent by that.
+/// A device that has shown a right code. That code is used up.
 pub struct Confirmed {
     pending: Pending,
     at: UnixTime,
     next: u64,
 }
 
-/// The code was not this device's; the seed may be tried again.
+/// The code was not this device's. The user may try again.
 pub struct NotConfirmed {
-    /// The same offer.
+    /// The device, still pending.
     pub pending: Pending,
-    /// Seconds by which the device's clock is ahead (or, negative, behind), where the code shows it.
+    /// Seconds by which the device's clock is ahead (negative: behind), if the code shows it.
     pub clock_off: Option<i64>,
 }
 
 impl Pending {
-    /// Offers random bytes as a seed. `None` if there are not as many as the algorithm wants.
+    /// Makes a device of random bytes; `None` if their number is not the seed length of the algorithm.
     pub fn new(seed: Zeroizing<Vec<u8>>, name: DeviceName, config: &CodeConfig, window: u64) -> Option<Self> {
         let CodeConfig { digits, period, algorithm } = *config;
         let secret = Secret::new(seed).ok().filter(|secret| secret.expose().len() == algorithm.seed_length())?;
         Some(Self { secret, name, algorithm, digits, period, window })
     }
 
-    /// The seed, to be shown.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
 
-    /// What a QR code carries: the Key URI Format of authenticator apps. Parameters that have their default are left
-    /// out, which keeps the QR code small enough for a terminal.
+    /// The text of the QR code: the Key URI Format of authenticator apps. Parameters with their default are left out, so
+    /// that the QR code fits a terminal.
     pub fn uri(&self, issuer: &str, user: &str) -> Zeroizing<String> {
-        // Large enough for the longest issuer and user, so that no copy of the seed is left behind by growing.
+        // Large enough for the longest issuer and user: a buffer that grows leaves copies of the seed behind.
         let mut uri = Zeroizing::new(String::with_capacity(4096));
         let (issuer, user, secret) = (percent_encoded(issuer), percent_encoded(user), self.secret.base32());
         // Writing to a string cannot fail.
@@ -77,7 +76,7 @@ impl Pending {
         uri
     }
 
-    /// How the codes look: hash, digits, seconds of a step.
+    /// Hash, digits and period of the codes.
     pub fn shape(&self) -> (Algorithm, Digits, Period) {
         (self.algorithm, self.digits, self.period)
     }
@@ -87,7 +86,7 @@ impl Pending {
         let generator = Generator::new(&self.secret, self.algorithm, self.digits);
         let present = self.period.step_at(now);
         match generator.find(code, around(present, self.window, self.window)) {
-            // The confirming code is spent too: the mark starts above it.
+            // The confirming code is used up too: the next step is above it.
             Some(steps) => Ok(Confirmed { next: steps.end().saturating_add(1), at: now, pending: self }),
             None => {
                 let found = generator.find(code, around(present, SEARCH, SEARCH));
@@ -101,7 +100,7 @@ impl Pending {
 }
 
 impl Confirmed {
-    /// The record with this as the only device and these recovery codes. An override set for the user stays.
+    /// The record with this device alone and these recovery codes. The user's override is kept.
     pub fn record(
         &self,
         account: &Account,
@@ -133,7 +132,7 @@ impl Confirmed {
     }
 }
 
-/// RFC 3986 §2.3: everything but unreserved characters is `%XX`.
+/// RFC 3986 §2.3: every byte becomes `%XX`, except unreserved characters.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -157,41 +156,41 @@ mod tests {
         Config::parse(std::path::Path::new("test"), &format!("[code]\n{text}")).unwrap()
     }
 
-    fn offered(config: &Config) -> Pending {
+    fn pending(config: &Config) -> Pending {
         let seed = Zeroizing::new(vec![1; config.code.algorithm.seed_length()]);
         Pending::new(seed, DeviceName::parse("phone").unwrap(), &config.code, config.limits.window).unwrap()
     }
 
-    /// The code that the new device shows for a step.
+    /// The code of the new device for a step.
     fn its_code(step: u64) -> Code {
         code_of(&phone(1), step)
     }
 
     #[test]
-    fn the_uri_is_what_an_app_reads() {
-        let base32 = offered(&config("")).secret().base32();
+    fn the_uri_has_the_format_that_apps_read() {
+        let base32 = pending(&config("")).secret().base32();
         assert_eq!(
-            *offered(&config("")).uri("Example", "alice"),
+            *pending(&config("")).uri("Example", "alice"),
             format!("otpauth://totp/Example:alice?secret={}&issuer=Example", *base32)
         );
     }
 
     #[test]
-    fn the_uri_names_what_is_not_the_default() {
+    fn the_uri_names_what_differs_from_the_default() {
         for (text, expected) in [
             ("algorithm = \"SHA256\"", "&algorithm=SHA256"),
             ("digits = 8", "&digits=8"),
             ("period = 60", "&period=60"),
             ("algorithm = \"SHA512\"\ndigits = 7\nperiod = 10", "&algorithm=SHA512&digits=7&period=10"),
         ] {
-            let uri = offered(&config(text)).uri("E", "a");
+            let uri = pending(&config(text)).uri("E", "a");
             assert!(uri.ends_with(&format!("&issuer=E{expected}")), "{text}");
         }
     }
 
     #[test]
     fn no_name_can_break_out_of_the_uri() {
-        let uri = offered(&config("")).uri("A & B/ü?#%", "DOM\\a b@c:d");
+        let uri = pending(&config("")).uri("A & B/ü?#%", "DOM\\a b@c:d");
         let issuer = "A%20%26%20B%2F%C3%BC%3F%23%25";
         let start = format!("otpauth://totp/{issuer}:DOM%5Ca%20b%40c%3Ad?secret=");
         assert!(uri.starts_with(&start) && uri.ends_with(&format!("&issuer={issuer}")), "{}", *uri);
@@ -201,37 +200,37 @@ mod tests {
     #[test]
     fn the_longest_uri_is_written_without_growing_the_buffer() {
         let longest = config("algorithm = \"SHA512\"\ndigits = 8\nperiod = 300");
-        let short = offered(&longest).uri("", "");
-        let long = offered(&longest).uri(&"\u{10FFFF}".repeat(60), &"\n".repeat(255));
+        let short = pending(&longest).uri("", "");
+        let long = pending(&longest).uri(&"\u{10FFFF}".repeat(60), &"\n".repeat(255));
         assert_eq!(long.capacity(), short.capacity());
     }
 
     #[test]
-    fn a_seed_of_the_wrong_length_is_not_offered() {
+    fn a_seed_of_the_wrong_length_is_rejected() {
         for (algorithm, length) in [("SHA1", 20), ("SHA256", 32), ("SHA512", 64)] {
             let config = config(&format!("algorithm = \"{algorithm}\""));
             for (wrong, fits) in [(length - 1, false), (length, true), (length + 1, false), (0, false)] {
                 let name = DeviceName::parse("phone").unwrap();
-                let offer = Pending::new(Zeroizing::new(vec![1; wrong]), name, &config.code, 1);
-                assert_eq!(offer.is_some(), fits, "{algorithm} with {wrong} bytes");
+                let pending = Pending::new(Zeroizing::new(vec![1; wrong]), name, &config.code, 1);
+                assert_eq!(pending.is_some(), fits, "{algorithm} with {wrong} bytes");
             }
         }
     }
 
     #[test]
-    fn a_code_of_the_window_confirms_and_none_beyond() {
+    fn a_code_inside_the_window_confirms_and_none_outside() {
         for (window, offset, confirms) in [(0, 0, true), (0, 1, false), (1, 1, true), (1, 2, false), (3, 3, true)] {
             for step in [STEP - offset, STEP + offset] {
-                let confirmed = offered(&config(&format!("window = {window}"))).confirm(&its_code(step), NOW);
+                let confirmed = pending(&config(&format!("window = {window}"))).confirm(&its_code(step), NOW);
                 assert_eq!(confirmed.is_ok(), confirms, "window {window}, step {step}");
             }
         }
     }
 
     #[test]
-    fn the_confirming_code_is_spent() {
+    fn the_confirming_code_is_used_up() {
         for step in [STEP - 1, STEP, STEP + 1] {
-            let confirmed = offered(&config("")).confirm(&its_code(step), NOW).ok().unwrap();
+            let confirmed = pending(&config("")).confirm(&its_code(step), NOW).ok().unwrap();
             let (enrollment, set) = (EnrollmentId([9; 16]), ten_codes());
             let record = confirmed.record(&alice(), Override::Required, enrollment, Some(set.clone()));
             assert_eq!(record.state.next, [(DeviceId(1), step + 1)].into());
@@ -248,8 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_code_leaves_the_offer_standing() {
-        let Err(NotConfirmed { pending, clock_off }) = offered(&config("")).confirm(&code_of(&phone(99), STEP), NOW)
+    fn after_a_wrong_code_the_right_one_still_confirms() {
+        let Err(NotConfirmed { pending, clock_off }) = pending(&config("")).confirm(&code_of(&phone(99), STEP), NOW)
         else {
             panic!("confirmed by a wrong code")
         };
@@ -258,29 +257,29 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_off_is_told_by_how_much_and_in_which_direction() {
+    fn the_user_learns_by_how_much_and_in_which_direction_the_clock_is_off() {
         for (offset, expected) in [(2, Some(60)), (-2, Some(-60)), (120, Some(3600)), (-120, Some(-3600)), (121, None)]
         {
             let code = its_code(STEP.checked_add_signed(offset).unwrap());
-            let clock_off = offered(&config("")).confirm(&code, NOW).err().unwrap().clock_off;
+            let clock_off = pending(&config("")).confirm(&code, NOW).err().unwrap().clock_off;
             assert_eq!(clock_off, expected, "{offset} steps");
         }
         let slow = config("period = 60");
-        let clock_off = offered(&slow).confirm(&its_code(NOW.0 / 60 + 5), NOW).err().unwrap().clock_off;
+        let clock_off = pending(&slow).confirm(&its_code(NOW.0 / 60 + 5), NOW).err().unwrap().clock_off;
         assert_eq!(clock_off, Some(300));
     }
 
     #[test]
-    fn an_offer_at_the_ends_of_time_confirms_without_overflow() {
+    fn a_device_confirms_at_the_ends_of_time_without_overflow() {
         for (now, step) in [(UnixTime(0), 0), (UnixTime(u64::MAX), u64::MAX / 30)] {
-            assert!(offered(&config("")).confirm(&its_code(step), now).is_ok());
-            assert!(offered(&config("")).confirm(&code_of(&phone(99), 0), now).is_err());
+            assert!(pending(&config("")).confirm(&its_code(step), now).is_ok());
+            assert!(pending(&config("")).confirm(&code_of(&phone(99), 0), now).is_err());
         }
     }
 
     #[test]
-    fn what_is_shown_of_an_offer_is_its_seed_and_shape() {
-        let pending = offered(&config("digits = 7\nperiod = 60"));
+    fn a_pending_device_shows_its_seed_and_the_shape_of_its_codes() {
+        let pending = pending(&config("digits = 7\nperiod = 60"));
         assert_eq!(pending.secret().expose(), [1; 20]);
         let (algorithm, digits, period) = pending.shape();
         assert_eq!((algorithm, digits.get(), period.get()), (Algorithm::Sha1, 7, 60));

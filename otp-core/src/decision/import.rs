@@ -1,4 +1,4 @@
-//! What becomes of a record when its user's devices come from another module's file, as a pure function.
+//! The import of a user's devices from another module's file, as a pure function.
 
 use subtle::ConstantTimeEq;
 
@@ -13,59 +13,55 @@ use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// How far ahead of the clock, in steps, a code may lie that another module has accepted; an hour for most devices.
+/// Steps ahead of the clock at which another module may have accepted a code: an hour for most devices.
 const AHEAD: u64 = 120;
 
-/// How far behind it our own window may be set to reach.
+/// Steps behind the clock: the largest window that can be configured.
 const BEHIND: u64 = 10;
 
-/// A device as another module's file tells of it.
+/// A device in another module's file.
 pub struct Imported {
-    /// What moves the code on.
     pub kind: Kind,
-    /// The seed.
     pub secret: Secret,
-    /// The hash under the HMAC.
     pub algorithm: Algorithm,
-    /// How long its codes are.
     pub digits: Digits,
-    /// The lowest moving factor that the other module is not known to have accepted.
+    /// The lowest step or counter that the other module is not known to have accepted.
     pub next: u64,
-    /// A code of a time-based device that it has accepted lately, where it did not note which step that was.
+    /// The last code of a time-based device that the other module accepted, if the file does not hold its step.
     pub last: Option<Code>,
 }
 
-/// One user's devices on their way into a record.
+/// An import of one user's devices.
 pub struct Import {
     devices: Vec<Imported>,
     replace: bool,
     now: UnixTime,
 }
 
-/// What an import made of a user.
+/// The result of an import for one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There was no device; now there are these.
+    /// The user had no device and now has these.
     Imported,
-    /// There were others; now there are these.
+    /// The user had other devices and now has these.
     Replaced,
-    /// They were there already. What the other module has accepted since is spent here too.
+    /// The user had these devices. Codes that the other module has accepted since the last import are now used here too.
     CaughtUp,
-    /// They were there already.
+    /// The user had these devices, and nothing changed.
     Already,
-    /// There are others, which stay.
+    /// The user has other devices, and keeps them.
     HasOthers,
-    /// There is no device to import, or more than a record may have.
+    /// The file holds no device, or more than a record may have.
     Unfit,
 }
 
 impl Import {
-    /// With `replace`, also in place of others.
+    /// With `replace`, the import replaces other devices of the user.
     pub fn new(devices: Vec<Imported>, replace: bool, now: UnixTime) -> Self {
         Self { devices, replace, now }
     }
 
-    /// The step of a change. An override set for the user stays; there are no recovery codes, since nobody sees them.
+    /// The step of a change. The user's override is kept. No recovery codes are made, since no user would see them.
     pub fn into_record(
         &self,
         account: &Account,
@@ -85,8 +81,8 @@ impl Import {
                 }
             }
             Some(_) if !self.replace => (Change::Keep, Outcome::HasOthers),
-            Some(_) => (self.anew(account, record, enrollment), Outcome::Replaced),
-            None => (self.anew(account, record, enrollment), Outcome::Imported),
+            Some(_) => (self.new_record(account, record, enrollment), Outcome::Replaced),
+            None => (self.new_record(account, record, enrollment), Outcome::Imported),
         }
     }
 
@@ -97,34 +93,34 @@ impl Import {
             && self.devices.iter().all(|imported| devices.iter().any(|device| imported.is(device)))
     }
 
-    /// The state in which no code is good any more that the other module has accepted, as far as is known now. Marks
-    /// only ever rise: the file may be older than the last login here.
+    /// The state in which every code that the other module is known to have accepted is used. The next step or counter
+    /// only rises: the file may be older than the last login here.
     fn caught_up(&self, record: &Record) -> State {
         let mut state = record.state.clone();
         for imported in &self.devices {
             for device in record.credentials.devices.iter().filter(|device| imported.is(device)) {
                 let used = imported.used_below(self.now);
-                state.next.entry(device.id).and_modify(|mark| *mark = used.max(*mark));
+                state.next.entry(device.id).and_modify(|next| *next = used.max(*next));
             }
         }
         state
     }
 
-    fn anew(&self, account: &Account, before: Option<&Record>, enrollment: EnrollmentId) -> Change {
+    fn new_record(&self, account: &Account, before: Option<&Record>, enrollment: EnrollmentId) -> Change {
         let (mut devices, mut state) = (Vec::with_capacity(self.devices.len()), State::new(enrollment));
         for (number, imported) in (1..).zip(&self.devices) {
             let name = if number == 1 { "imported".to_owned() } else { format!("imported {number}") };
-            let Some(name) = DeviceName::parse(&name) else { continue }; // so short that it always is one
+            let Some(name) = DeviceName::parse(&name) else { continue }; // never: such a name is valid
             let id = DeviceId(number);
             let Imported { kind, ref secret, algorithm, digits, .. } = *imported;
             let secret = secret.duplicate();
             devices.push(Device { id, name, kind, secret, algorithm, digits, created: self.now });
-            // What this very device was used for here must not be forgotten because something beside it changed.
-            let mark_before = before.and_then(|record| {
+            // Codes that this device has used here stay used, even if another device changed.
+            let next_before = before.and_then(|record| {
                 let device = record.credentials.devices.iter().find(|device| imported.is(device))?;
                 record.state.next.get(&device.id).copied()
             });
-            state.next.insert(id, imported.first_mark(self.now).max(mark_before.unwrap_or(0)));
+            state.next.insert(id, imported.first_next(self.now).max(next_before.unwrap_or(0)));
         }
         let credentials = Credentials {
             user: account.name.clone(),
@@ -139,7 +135,7 @@ impl Import {
 }
 
 impl Imported {
-    /// Whether they are the same: whatever code one shows, the other one does.
+    /// Whether this is the device: both show equal codes.
     pub fn is(&self, device: &Device) -> bool {
         self.kind == device.kind
             && self.algorithm == device.algorithm
@@ -147,7 +143,7 @@ impl Imported {
             && bool::from(self.secret.expose().ct_eq(device.secret.expose()))
     }
 
-    /// Below this, the other module has accepted codes, as far as its file tells.
+    /// The lowest step or counter above all that the other module is known to have accepted.
     fn used_below(&self, now: UnixTime) -> u64 {
         let Kind::Totp(period) = self.kind else { return self.next };
         let found = self.last.as_ref().and_then(|last| {
@@ -157,9 +153,9 @@ impl Imported {
         found.map_or(0, |steps| steps.end().saturating_add(1)).max(self.next)
     }
 
-    /// The file may know the last code only, and of that no more than its digits: all steps up to the present one count
-    /// as used.
-    fn first_mark(&self, now: UnixTime) -> u64 {
+    /// The lowest step or counter that is accepted here. A file may hold only the digits of the last code, so all steps up
+    /// to the present one count as used.
+    fn first_next(&self, now: UnixTime) -> u64 {
         let used = self.used_below(now);
         match self.kind {
             Kind::Totp(period) => used.max(period.step_at(now).saturating_add(1)),

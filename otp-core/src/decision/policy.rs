@@ -1,4 +1,4 @@
-//! Which rule decides whether a login needs a second factor. The module and the command line ask the same function.
+//! The policy: which rule decides whether a login needs a second factor. The module and `otp-enroll` call one function.
 
 use std::fmt;
 
@@ -7,115 +7,112 @@ use crate::value::login_context::LoginContext;
 use crate::value::network::Network;
 use crate::value::time::UnixTime;
 
-/// `[policy]`: rules, first match decides, and what holds where none matches.
+/// `[policy]`: the first rule that matches decides; the terms of the table itself hold if none does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Where no rule matches.
+    /// Hold if no rule matches.
     pub terms: Terms,
     /// In the order of the file.
     pub rules: Vec<Rule>,
 }
 
-/// `[[policy.rule]]`: all conditions that are named must hold.
+/// `[[policy.rule]]`: matches if all conditions hold that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
-    /// The login name, as the name service spells it.
+    /// The account's name, as the name service spells it.
     pub user: Option<String>,
     /// A group, by primary or supplementary membership.
     pub group: Option<String>,
     /// `PAM_SERVICE`.
     pub service: Option<String>,
-    /// Where the connection comes from.
+    /// Holds `PAM_RHOST`.
     pub network: Option<Network>,
     /// `PAM_TTY`, without `/dev/`.
     pub tty: Option<String>,
-    /// What holds where the rule matches.
     pub terms: Terms,
-    /// The line of the file where it begins, from 1.
+    /// The line of the file where the rule begins, from 1.
     pub line: usize,
 }
 
-/// What is asked, and from when on.
+/// What is demanded, and from when on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// What is asked.
     pub second_factor: SecondFactor,
     /// Before this time a second factor is optional.
     pub required_from: Option<UnixTime>,
 }
 
-/// What holds for one login, and why.
+/// What the policy says for one login, and which rule decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ruling {
-    /// What is asked.
     pub second_factor: SecondFactor,
-    /// What decided.
     pub source: Source,
-    /// When a second factor will be required, where that time has been set and has not come.
+    /// The time from which a second factor is required, if it is set and in the future.
     pub required_from: Option<UnixTime>,
 }
 
-/// What is asked of a user with a device, and of one without.
+/// What is demanded of users with and without a device. `Skip` demands nothing; all others ask users with a device for a
+/// code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecondFactor {
-    /// A code; without a device the login is refused.
+    /// A user without a device is refused.
     #[default]
     Required,
-    /// A code; without a device the user is led through set-up during the login.
+    /// A user without a device enrolls one during the login.
     Enroll,
-    /// A code; without a device the user passes.
+    /// A user without a device logs in without a code.
     Optional,
-    /// Nothing.
+    /// No user is asked for a code.
     Skip,
 }
 
-/// What decided.
+/// What decided a ruling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// An override set for this user.
+    /// The user's override.
     Override,
     /// The module argument `nullok`.
     Nullok,
-    /// The rule with this number, from 1.
+    /// The rule at this position, from 1.
     Rule(usize),
     /// `policy.second_factor`.
     Default,
 }
 
 impl Policy {
-    /// What is asked of `user` at `place`, and what decided it.
+    /// The ruling for a login of `user`.
     ///
-    /// `member` answers whether the user is in a group, and is only asked where a rule's other conditions hold; its
-    /// error ends the evaluation: a rule that cannot be evaluated refuses, it is not skipped.
+    /// `member` tells whether the user is in a group. It is called only if a rule's other conditions hold. Its error ends
+    /// the evaluation: a rule that cannot be evaluated refuses the login and is not skipped.
     pub fn ruling<E>(
         &self,
         user: &str,
-        personal: Override,
-        place: &LoginContext,
+        user_override: Override,
+        login: &LoginContext,
         now: UnixTime,
         mut member: impl FnMut(&str) -> Result<bool, E>,
     ) -> Result<Ruling, E> {
         let at_once = |second_factor, source| Ok(Ruling { second_factor, source, required_from: None });
-        match personal {
+        match user_override {
             Override::Required => return at_once(SecondFactor::Required, Source::Override),
             Override::Exempt => return at_once(SecondFactor::Optional, Source::Override),
-            Override::None if place.nullok => return at_once(SecondFactor::Optional, Source::Nullok),
+            Override::None if login.nullok => return at_once(SecondFactor::Optional, Source::Nullok),
             Override::None => {}
         }
         for (number, rule) in (1..).zip(&self.rules) {
-            if rule.matches(user, place, &mut member)? {
+            if rule.matches(user, login, &mut member)? {
                 return Ok(rule.terms.at(now, Source::Rule(number)));
             }
         }
         Ok(self.terms.at(now, Source::Default))
     }
 
-    /// The first rule, from 1, that matches whatever a later one would, which then is never reached.
+    /// The position, from 1, of the first rule that matches every login of a later rule, which then is never reached.
     pub fn covering(&self, later: &Rule) -> Option<usize> {
         (1..).zip(&self.rules).find_map(|(number, rule)| rule.covers(later).then_some(number))
     }
 
-    /// The groups that rules name.
+    /// The groups that the rules name.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().filter_map(|rule| rule.group.as_deref())
     }
@@ -131,13 +128,13 @@ impl Terms {
 }
 
 impl Rule {
-    /// Whether there is anything that could tell one login from another.
+    /// Whether any condition is set.
     pub fn has_condition(&self) -> bool {
         let names = [&self.user, &self.group, &self.service, &self.tty];
         names.iter().any(|name| name.is_some()) || self.network.is_some()
     }
 
-    /// Whether this rule matches every login that the other one does.
+    /// Whether this rule matches every login that the other one matches.
     fn covers(&self, other: &Self) -> bool {
         let names = [
             (&self.user, &other.user),
@@ -156,16 +153,16 @@ impl Rule {
     fn matches<E>(
         &self,
         user: &str,
-        place: &LoginContext,
+        login: &LoginContext,
         mut member: impl FnMut(&str) -> Result<bool, E>,
     ) -> Result<bool, E> {
         let is =
             |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
-        let plain = is(&self.user, Some(user))
-            && is(&self.service, Some(&place.service))
-            && is(&self.tty, place.tty.as_deref())
-            && self.network.is_none_or(|network| network.holds(place.rhost.as_deref()));
-        match (&self.group, plain) {
+        let others_hold = is(&self.user, Some(user))
+            && is(&self.service, Some(&login.service))
+            && is(&self.tty, login.tty.as_deref())
+            && self.network.is_none_or(|network| network.holds(login.rhost.as_deref()));
+        match (&self.group, others_hold) {
             (_, false) => Ok(false),
             (None, true) => Ok(true),
             (Some(group), true) => member(group),

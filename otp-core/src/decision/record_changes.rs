@@ -1,4 +1,4 @@
-//! What becomes of a record in an administrator's hands, as pure functions: no seed is shown or chosen here.
+//! Changes of a record by administration, as pure functions. None of them shows or chooses a seed.
 
 use crate::record::Record;
 use crate::record::change::Change;
@@ -7,17 +7,17 @@ use crate::record::id::EnrollmentId;
 use crate::record::state::{Lock, State};
 
 impl Record {
-    /// The state with the count cleared and the lock open; replay marks and spent codes stay.
+    /// The state with the count cleared and the lock open. Used codes stay used.
     pub fn unlocked(&self) -> State {
         State { failures: 0, lock: Lock::Open, ..self.state.clone() }
     }
 
-    /// The state without the addresses from which no code is asked for.
+    /// The state without grace, so that every next login asks for a code.
     pub fn without_graces(&self) -> State {
         State { graces: Vec::new(), ..self.state.clone() }
     }
 
-    /// The same record under a new enrollment id, as every change of credentials needs one.
+    /// This record under a new enrollment id: every change of credentials needs one.
     pub fn renewed(&self, enrollment: EnrollmentId) -> Self {
         let credentials = Credentials {
             user: self.credentials.user.clone(),
@@ -30,7 +30,7 @@ impl Record {
         Self { credentials, state: State { enrollment, ..self.state.clone() } }
     }
 
-    /// The record with another override; none where neither a device nor an override is left to keep.
+    /// The record with another override; no record if neither a device nor an override is left.
     pub fn with_override(&self, user_override: Override, enrollment: EnrollmentId) -> Change {
         if user_override == Override::None && !self.is_enrolled() {
             return Change::Nothing;
@@ -40,7 +40,7 @@ impl Record {
         Change::Record(Box::new(record))
     }
 
-    /// Devices and recovery codes are forgotten; an override set for the user stays, and where there is none, nothing.
+    /// The record without devices and recovery codes; no record if the user has no override.
     pub fn without_devices(&self, enrollment: EnrollmentId) -> Change {
         if self.credentials.user_override == Override::None {
             return Change::Nothing;
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn unlocking_clears_count_and_lock_and_nothing_else() {
         let mut record = record(vec![phone(1), token(2)]);
-        record.state.next.values_mut().for_each(|mark| *mark = 77);
+        record.state.next.values_mut().for_each(|next| *next = 77);
         record.state =
             State { failures: 9, lock: Lock::UntilUnlocked, used: 0b101, last_accepted: Some(NOW), ..record.state };
         let expected = State { failures: 0, lock: Lock::Open, ..record.state.clone() };
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn without_devices_a_requirement_is_all_that_stays() {
+    fn without_devices_only_the_override_stays() {
         for user_override in [Override::Required, Override::Exempt] {
             let mut record = record(vec![phone(1)]);
             record.credentials.user_override = user_override;
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn without_devices_and_requirement_nothing_stays() {
+    fn without_devices_and_override_nothing_stays() {
         assert!(matches!(record(vec![phone(1)]).without_devices(EnrollmentId([5; 16])), Change::Nothing));
     }
 }

@@ -1,4 +1,4 @@
-//! The decision about one attempt, as a pure function: no clock, no file, no log.
+//! The verdict on one attempt, as a pure function: no clock, no file, no log.
 
 use zeroize::Zeroizing;
 
@@ -11,48 +11,46 @@ use crate::record::state::{Lock, State};
 use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
 
-/// How many HOTP codes may have been shown and not used since the last login (RFC 4226 §7.4 calls it s).
+/// How many unused HOTP codes the device may have shown since the last login (RFC 4226 §7.4 calls it s).
 const LOOK_AHEAD: u64 = 10;
 
-/// What the site allows, from `[code]` and `[lockout]`.
+/// The limits from `[code]` and `[lockout]` of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// TOTP steps accepted on each side of the present one.
     pub window: u64,
-    /// Wrong codes in a row that lock.
+    /// Number of wrong codes in a row that locks.
     pub lock_after: u32,
-    /// How long the lock stays.
     pub lock_for: LockFor,
 }
 
 /// How long a lock stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockFor {
-    /// It opens by itself; one more wrong code closes it again.
+    /// The lock ends by itself; after that, one more wrong code locks again.
     Time(Seconds),
-    /// An administrator opens it.
+    /// Only an administrator ends it.
     UntilUnlocked,
 }
 
-/// The answer to one attempt.
+/// The result for one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// A second factor was verified.
     Accepted(Accepted),
-    /// None was. An answer, not an error.
+    /// No second factor was verified. This is an answer, not an error.
     Refused(Refusal),
 }
 
 /// How a second factor was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// By what.
     pub factor: Factor,
-    /// Recovery codes that still work; `None` where none were ever issued.
+    /// Unused recovery codes; `None` if none were issued.
     pub recovery_left: Option<u8>,
 }
 
-/// What verified it.
+/// What was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Factor {
     /// A time-based code of this device.
@@ -61,36 +59,36 @@ pub enum Factor {
     Hotp(DeviceId),
     /// A recovery code.
     Recovery,
-    /// None now: one was accepted from the same address a moment ago.
+    /// Nothing now: a second factor was accepted from this address within the grace period.
     Grace,
 }
 
-/// Why an attempt was refused. Only the audit log tells; the person sees one message for all.
+/// Why an attempt was refused. Only the audit log tells: the user sees one message for all refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Matches no device.
+    /// The code matches no device.
     Wrong {
         /// Wrong codes since the last right one, this one included.
         failures: u32,
-        /// How far the clock lies behind the last login, where it does: then right codes of a device look wrong.
+        /// How far the clock is behind the last login, if it is: right codes then look wrong.
         clock_behind: Option<Seconds>,
     },
-    /// Already used: at or below the device's last accepted step or counter.
+    /// The code was used already: it is at or below the device's last accepted step or counter.
     Replayed {
-        /// How far the clock lies behind the last login, where it does.
+        /// How far the clock is behind the last login, if it is.
         clock_behind: Option<Seconds>,
     },
-    /// A recovery code that was used before.
+    /// The recovery code was used already.
     RecoveryUsed,
-    /// A recovery code that is not in the user's list. It does not count as a failure: 80 bits cannot be guessed.
+    /// The recovery code is not in the user's list. It does not count as a wrong code: 80 bits cannot be guessed.
     RecoveryUnknown,
-    /// Too many wrong codes; whether this one was right is not said.
+    /// The record is locked after too many wrong codes. The refusal does not tell whether this code was right.
     Locked(Lock),
-    /// Not understood as a code.
+    /// The text is no code.
     Malformed,
-    /// There is no device.
+    /// The user has no device.
     NotEnrolled,
-    /// There is no such account.
+    /// The account does not exist.
     UnknownUser,
 }
 
@@ -130,15 +128,15 @@ impl Refusal {
     }
 }
 
-/// What to do with an attempt at `now`: the state to keep and the answer to give.
+/// Decides on an attempt at `now`: the state to write and the verdict.
 ///
-/// The state returned is the record's own, unchanged, unless a right code was spent or a wrong one counted.
+/// The state is unchanged unless a right code was used up or a wrong one counted.
 pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime) -> (State, Verdict) {
     let mut state = record.state.clone();
     let verdict = match attempt {
         Attempt::Recovery(code) => match record.credentials.recovery.as_ref().map(|set| set.find(code)) {
-            Some(Some(place)) if !state.is_used(place) => {
-                state.use_up(place);
+            Some(Some(position)) if !state.is_used(position) => {
+                state.use_up(position);
                 accept(&mut state, record, Factor::Recovery, now)
             }
             Some(Some(_)) => Verdict::Refused(Refusal::RecoveryUsed),
@@ -147,13 +145,13 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
             None => Verdict::Refused(Refusal::RecoveryUnknown),
         },
         Attempt::Code(code) => {
-            // The same HMACs are computed for everybody, enrolled or not, locked or not, right or wrong.
+            // The HMACs are computed for every user, enrolled or not, locked or not, so that timing reveals neither.
             let found = find(limits, record, code, now);
             if !record.is_enrolled() {
                 Verdict::Refused(Refusal::NotEnrolled)
             } else if is_locked(state.lock, now) {
                 Verdict::Refused(Refusal::Locked(state.lock))
-            } else if let Some(factor) = spend(&found, &mut state) {
+            } else if let Some(factor) = use_up(&found, &mut state) {
                 accept(&mut state, record, factor, now)
             } else if !found.is_empty() {
                 Verdict::Refused(Refusal::Replayed { clock_behind: clock_behind(limits, record, now) })
@@ -166,45 +164,46 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
     (state, verdict)
 }
 
-/// A place in a device's window whose code was typed.
+/// A step or counter in a device's window whose code was typed.
 struct Found {
     device: DeviceId,
     factor: Factor,
     counter: u64,
 }
 
-/// Raises each device's mark above the code it showed. The first device whose mark was not above it already is the factor.
-fn spend(found: &[Found], state: &mut State) -> Option<Factor> {
+/// Marks the matched step or counter of every device as used. Returns the first device for which it was unused, `None` on
+/// replay.
+fn use_up(found: &[Found], state: &mut State) -> Option<Factor> {
     let mut factor = None;
     for Found { device, counter, factor: this } in found {
-        if let Some(mark) = state.next.get_mut(device).filter(|mark| **mark <= *counter) {
-            *mark = counter.checked_add(1)?;
+        if let Some(next) = state.next.get_mut(device).filter(|next| **next <= *counter) {
+            *next = counter.checked_add(1)?;
             factor = factor.or(Some(*this));
         }
     }
     factor
 }
 
-/// Every device that shows the code somewhere in its window. Looks at all of them, whatever it finds.
+/// Every device that has the code in its window. Computes the codes of all devices in any case.
 fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Found> {
     let decoy = decoy();
     let devices = &record.credentials.devices;
     let devices = if devices.is_empty() { decoy.as_slice() } else { devices.as_slice() };
     let mut found = Vec::with_capacity(devices.len());
     for device in devices {
-        let mark = record.state.next.get(&device.id).copied().unwrap_or(u64::MAX);
+        let next = record.state.next.get(&device.id).copied().unwrap_or(u64::MAX);
         let window = match device.kind {
             Kind::Totp(period) => around(period.step_at(now), limits.window, limits.window),
-            Kind::Hotp => around(mark, LOOK_AHEAD, LOOK_AHEAD),
+            Kind::Hotp => around(next, LOOK_AHEAD, LOOK_AHEAD),
         };
         let generator = Generator::new(&device.secret, device.algorithm, device.digits);
-        if let Some(places) = generator.find(code, window) {
-            // By chance two places in a window have the same digits, which may still be accepted only once. Of two steps
-            // it is the later, since the window leaves the earlier behind. Of two counters it is the earlier, which stays
-            // in the window for as long as the later is to come: so the codes between stay good.
+        if let Some(counters) = generator.find(code, window) {
+            // Two steps in a window can give equal digits (1 in 10⁶), which must be accepted only once. TOTP: take the
+            // later step, so that the code is not accepted again once the window has moved. HOTP: take the earlier
+            // counter, so that unused codes between the two stay valid; it stays in the window until the later one is used.
             let (counter, factor) = match device.kind {
-                Kind::Totp(_) => (*places.end(), Factor::Totp(device.id)),
-                Kind::Hotp => (*places.start(), Factor::Hotp(device.id)),
+                Kind::Totp(_) => (*counters.end(), Factor::Totp(device.id)),
+                Kind::Hotp => (*counters.start(), Factor::Hotp(device.id)),
             };
             found.push(Found { device: device.id, factor, counter });
         }
@@ -212,7 +211,7 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     found
 }
 
-/// Stands in where there is no device, so that the work is the same. Nothing it finds can be accepted.
+/// Takes the place of a device for users without one, so that the work is equal. Its codes are never accepted.
 fn decoy() -> Option<Device> {
     Some(Device {
         id: DeviceId(0),
@@ -241,7 +240,7 @@ fn is_locked(lock: Lock, now: UnixTime) -> bool {
     }
 }
 
-/// The count outlives a timed lock, so that the first wrong code after it locks again.
+/// A timed lock does not clear the count, so that the first wrong code after it locks again.
 fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixTime) -> Refusal {
     state.failures = state.failures.saturating_add(1);
     if state.failures >= limits.lock_after {
@@ -253,7 +252,7 @@ fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixT
     Refusal::Wrong { failures: state.failures, clock_behind: clock_behind(limits, record, now) }
 }
 
-/// How far the clock lies before the earliest moment at which the last TOTP code can have been accepted.
+/// How far the clock is behind the earliest moment at which the last TOTP code can have been accepted.
 fn clock_behind(limits: &Limits, record: &Record, now: UnixTime) -> Option<Seconds> {
     let earliest = record.credentials.devices.iter().filter_map(|device| match device.kind {
         Kind::Totp(period) => {

@@ -1,10 +1,12 @@
-//! A login's questions and answers on the pipe, written and read without a general parser.
+//! The messages of a login on the pipe, written and read without a general parser.
 //!
-//! They are lines of JSON like all others, `{"login":"accepted totp 1 left 9"}`, in a form so narrow that a few words are
-//! all there is to read: what runs inside every PAM host stays small.
+//! They are lines of JSON like all others, such as `{"login":"accepted totp device 1 left 9"}`, in a form so narrow that
+//! reading them takes little code: the code that runs inside every PAM host stays small.
 
 use std::fmt::Write as _;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::audit::LONGEST_VALUE;
@@ -16,11 +18,9 @@ use crate::record::id::DeviceId;
 use crate::record::state::Lock;
 use crate::value::login_context::LoginContext;
 use crate::value::time::{Seconds, UnixTime};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// More bytes than any code has, however many blanks are in it, and less than fills a line even if all of it is escaped.
-/// What is longer is as malformed as nothing, and sent as nothing.
+/// More bytes than any code with blanks has, and few enough to fit a line even if every byte is escaped. A longer text is
+/// as malformed as an empty one, and sent as an empty one.
 const LONGEST_CODE: usize = 1000;
 
 /// `Request::Demand` as a line.
@@ -36,12 +36,12 @@ pub fn ask_demand(login: &LoginContext) -> Zeroizing<String> {
 pub fn ask_verify(login: &LoginContext, typed: &Typed) -> Zeroizing<String> {
     let text = Some(typed.expose()).filter(|bytes| bytes.len() <= LONGEST_CODE);
     let text = text.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("");
-    // Large enough for the longest code, escaped: no copy of it is left behind by growing.
+    // Large enough for the longest code, escaped: a buffer that grows leaves copies of it behind.
     let mut line = Zeroizing::new(String::with_capacity(8192));
     line.push_str(r#"{"verify":{"typed":"#);
     line.push_str(&quoted(text));
     line.push_str(r#","login":"#);
-    // For the log alone, which cuts it too: a long one must not keep a code from being judged.
+    // The context is only for the log, which cuts it too: a long one must not keep a code from being verified.
     let cut = |text: &str| text.get(..text.floor_char_boundary(LONGEST_VALUE)).unwrap_or_default().to_owned();
     let LoginContext { service, rhost, tty, nullok } = login;
     let (rhost, tty) = (rhost.as_deref().map(cut), tty.as_deref().map(cut));
@@ -82,14 +82,14 @@ fn quoted(text: &str) -> Zeroizing<String> {
     quoted
 }
 
-/// The words of an answer, from a line that holds one.
+/// The words in a line that holds an answer.
 pub fn words(line: &str) -> Option<&str> {
     let words = line.strip_prefix(r#"{"login":""#)?.strip_suffix("\"}\n")?;
     words.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"- ".contains(&byte)).then_some(words)
 }
 
-/// Error and hint, from a line that says why there is no answer. Escapes stay as they are: it is for a log.
-pub fn failure(line: &str) -> Option<(&str, &str)> {
+/// Error and hint in a line that reports an error. Escapes are kept: the texts are for a log.
+pub fn error_and_hint(line: &str) -> Option<(&str, &str)> {
     line.strip_prefix(r#"{"failed":{"error":""#)?.strip_suffix("\"}}\n")?.split_once(r#"","hint":""#)
 }
 
@@ -102,7 +102,7 @@ impl Demand {
         }
     }
 
-    /// Reads what [`Demand::words`] wrote, and nothing else.
+    /// Reads only what [`Demand::words`] writes.
     pub fn read(words: &str) -> Option<Self> {
         let (word, ruling) = words.split_once(' ').unwrap_or((words, ""));
         let mut demands = [Self::Code { challenge: false }, Self::Code { challenge: true }, Self::Grace].to_vec();
@@ -135,7 +135,7 @@ impl Ruling {
     }
 }
 
-/// What may follow the word of a verdict: a device, and numbers under their names.
+/// What follows the word of a verdict: names, each with a number, and a lock.
 #[derive(Default)]
 struct Details {
     device: Option<DeviceId>,
@@ -169,7 +169,7 @@ impl Details {
 }
 
 impl Verdict {
-    /// The verdict in words: the word of its factor or refusal, and what belongs to it.
+    /// The verdict in words: the word of its factor or refusal, and its details.
     pub fn words(&self) -> String {
         let number = |name: &str, number: Option<u64>| number.map_or_else(String::new, |it| format!(" {name} {it}"));
         match self {
@@ -195,7 +195,7 @@ impl Verdict {
         }
     }
 
-    /// Reads what [`Verdict::words`] wrote, and nothing else: the one verdict that would be written so.
+    /// Reads only what [`Verdict::words`] writes.
     pub fn read(words: &str) -> Option<Self> {
         let parts: Vec<&str> = words.split(' ').collect();
         let (answer, word) = (*parts.first()?, *parts.get(1)?);
@@ -218,7 +218,7 @@ impl Verdict {
             ];
             Self::Refused(refusals.into_iter().find(|why| why.word() == word)?)
         };
-        // What stands there without belonging there, or in another spelling, is not said again.
+        // A detail that does not belong to this verdict, or another spelling, would not be written again.
         Some(verdict).filter(|verdict| verdict.words() == words)
     }
 }
@@ -298,17 +298,17 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_arrives_with_its_hint() {
+    fn an_error_arrives_with_its_hint() {
         let mut line = Vec::new();
         let failed = Reply::Failed { error: "cannot open /a".into(), hint: "look there".into() };
         crate::protocol::helper_process::write_line(&mut line, &failed).unwrap();
         let line = std::str::from_utf8(&line).unwrap();
-        assert_eq!((words(line), failure(line)), (None, Some(("cannot open /a", "look there"))));
-        assert_eq!(failure("{\"login\":\"code\"}\n"), None);
+        assert_eq!((words(line), error_and_hint(line)), (None, Some(("cannot open /a", "look there"))));
+        assert_eq!(error_and_hint("{\"login\":\"code\"}\n"), None);
     }
 
     #[test]
-    fn what_was_not_written_here_is_no_answer() {
+    fn a_text_that_this_program_would_not_write_is_no_answer() {
         for odd in [
             "",
             "accepted",
@@ -336,8 +336,8 @@ mod tests {
             "nothing skip nobody",
             "nothing never default",
             "code ",
-            "set-up enroll rule-x",
-            "set-up enroll rule-+1",
+            "enroll enroll rule-x",
+            "enroll enroll rule-+1",
             "nothing skip default from 07",
         ] {
             assert_eq!(Demand::read(odd), None, "{odd}");
@@ -355,15 +355,15 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_what_the_helper_reads() {
+    fn the_helper_reads_every_question_as_it_was_meant() {
         let hostile = "a\"b\\c\n\u{1}\u{7f}é\u{2028}";
         for (rhost, tty, nullok) in [(None, None, false), (Some(hostile.to_owned()), Some(String::new()), true)] {
-            let place = LoginContext { service: hostile.into(), rhost, tty, nullok };
-            let line = ask_demand(&place);
+            let login = LoginContext { service: hostile.into(), rhost, tty, nullok };
+            let line = ask_demand(&login);
             let Request::Demand(read) = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap() else {
                 panic!("{}", *line)
             };
-            assert_eq!(format!("{read:?}"), format!("{place:?}"));
+            assert_eq!(format!("{read:?}"), format!("{login:?}"));
             assert_eq!(line.matches('\n').count(), 1);
         }
         let verify = |typed: &[u8]| {

@@ -1,4 +1,4 @@
-//! The language between a front end and whoever serves it: one request and one reply, a line of JSON each.
+//! Requests and replies between a program and an authority: a line of JSON each.
 
 use std::fmt;
 
@@ -10,59 +10,59 @@ use crate::decision::verify::Verdict;
 use crate::record::credentials::Override;
 use crate::value::login_context::LoginContext;
 
-/// Longest request and longest reply, in bytes, its newline included.
+/// Most bytes of a request or reply, its newline included.
 pub const LONGEST_LINE: u64 = 16_384;
 
-/// What can be asked. Always about the caller's own account: no request names a user.
+/// A request. It is always about one account: no request names a user.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    /// What is stored about me?
+    /// What is stored about the user?
     Status {},
-    /// Offer a new seed. A user with a device proves with a code that they are its owner.
+    /// Offer a new seed. A user with a device proves it with a code.
     Enroll {
         /// A current code or a recovery code.
         proof: Option<Confidential>,
     },
-    /// This code of the new device shows that the seed arrived. Only after an offer.
+    /// A code of the new device as proof that the seed arrived. Only after an offer.
     Confirm {
         /// The new device's code.
         code: Confidential,
     },
-    /// Put the confirmed device in force, with the recovery codes that came with its confirmation.
+    /// Put the confirmed device and its recovery codes in force.
     Activate {},
-    /// New recovery codes for old ones.
+    /// Replace the recovery codes by new ones.
     Recovery {
         /// A current code or a recovery code.
         proof: Confidential,
     },
-    /// Remove my devices and recovery codes.
+    /// Remove the user's devices and recovery codes.
     Disable {
         /// A current code or a recovery code.
         proof: Confidential,
     },
-    /// Is this code right? This uses it up.
+    /// Check a code. This uses it up.
     Test {
         /// A current code or a recovery code.
         proof: Confidential,
     },
     /// Forget remembered addresses: ask for a code at every next login.
     ForgetAddresses {},
-    /// Must I give a code at this login?
+    /// Must the user give a code at this login?
     Demand(LoginContext),
-    /// Is this a good code to log in with?
+    /// Verify a code for a login.
     Verify {
         /// For the log.
         login: LoginContext,
         /// A current code or a recovery code.
         typed: Confidential,
     },
-    /// For administrators, about any account; it never crosses the pipe.
+    /// Administration. Such a request never crosses the pipe.
     #[serde(skip)]
     Administer(Order),
 }
 
-/// What an administrator asks for.
+/// An administrator's order for one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Set the user's override.
@@ -71,14 +71,14 @@ pub enum Order {
     ForgetAddresses,
     /// Accept codes again after too many wrong ones.
     Unlock,
-    /// Remove devices and recovery codes; the override stays.
+    /// Remove devices and recovery codes; keep the override.
     Reset,
     /// Remove everything.
     Disable,
 }
 
 impl Order {
-    /// What it did, as the log names it.
+    /// The word in the log for what was done.
     pub fn word(self) -> &'static str {
         match self {
             Self::Override(Override::Required) => "required",
@@ -92,7 +92,7 @@ impl Order {
     }
 }
 
-/// What is answered.
+/// A reply.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Reply {
@@ -101,39 +101,35 @@ pub enum Reply {
     /// To [`Request::Enroll`]: a seed, not yet in force.
     Offer(Offer),
     /// To [`Request::Confirm`]: the recovery codes of the new device, which is not in force yet. To [`Request::Recovery`]:
-    /// those that are in force now. They are shown this once.
+    /// the codes that are in force now. They are shown only once.
     RecoveryCodes(Vec<Confidential>),
-    /// To [`Request::Activate`], [`Request::Disable`], [`Request::ForgetAddresses`] and [`Request::Administer`].
+    /// To [`Request::Activate`], [`Request::Disable`], [`Request::ForgetAddresses`] and [`Request::Administer`]: whether
+    /// anything was changed.
     Changed(bool),
-    /// To [`Request::Demand`] and [`Request::Verify`], in the words of [`crate::protocol::login_messages`].
+    /// To [`Request::Demand`] and [`Request::Verify`]: the words of [`crate::protocol::login_messages`].
     Login(String),
     /// To [`Request::Test`], and to every request whose proof was refused.
     Verdict(Verdict),
-    /// The request was understood and not done; nothing was changed by it.
+    /// The request was not done, and changed nothing.
     Declined(Declined),
-    /// There is no answer.
-    Failed {
-        /// What happened.
-        error: String,
-        /// What to do next.
-        hint: String,
-    },
+    /// No answer could be given.
+    Failed { error: String, hint: String },
 }
 
-/// Why a request was not done, although the proof was no obstacle.
+/// Why a request was not done, if not because of its proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Declined {
-    /// A user with a device must prove who they are.
+    /// A user with a device must give a code.
     ProofNeeded,
-    /// The confirming code was not the new device's; the offer still stands.
+    /// The confirming code was not the new device's. The offer is still valid.
     NotConfirmed {
-        /// Seconds by which the device's clock is ahead (or, negative, behind), where the code shows it.
+        /// Seconds by which the device's clock is ahead (negative: behind), if the code shows it.
         clock_off: Option<i64>,
     },
-    /// There was no offer that could be confirmed.
+    /// No offer was made that could be confirmed.
     NothingOffered,
-    /// The record was changed since the offer; start again.
+    /// The record has changed since the offer: the user must start again.
     ChangedMeanwhile,
     /// An administrator requires a second factor of this user.
     Required,
@@ -141,13 +137,11 @@ pub enum Declined {
     NotPermitted,
 }
 
-/// A seed in every form that an app or token takes.
+/// A seed in every form that apps and tokens take.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
-    /// Who the codes are for.
     pub user: String,
-    /// What apps show beside them.
     pub issuer: String,
     /// Upper-case Base32.
     pub secret: Confidential,
@@ -155,7 +149,7 @@ pub struct Offer {
     pub hex: Confidential,
     /// `otpauth://totp/…`.
     pub uri: Confidential,
-    /// SHA1, SHA256, SHA512.
+    /// `SHA1`, `SHA256` or `SHA512`.
     pub algorithm: String,
     /// 6, 7 or 8.
     pub digits: u8,
@@ -163,26 +157,25 @@ pub struct Offer {
     pub period: u64,
 }
 
-/// What may be told about a record: everything but what is secret.
+/// What a record holds, without its secrets.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
-    /// The account.
     pub user: String,
-    /// Whether a second factor is set up.
+    /// Whether the user has a device.
     pub enrolled: bool,
     /// `required`, `exempt` or `none`.
     #[serde(rename = "override")]
     pub user_override: String,
-    /// In the order in which they were added.
+    /// In the order of their ids.
     pub devices: Vec<DeviceStatus>,
-    /// Recovery codes that still work.
+    /// Unused recovery codes.
     pub recovery_codes_left: u8,
     /// Wrong codes since the last right one.
     pub failures: u32,
     /// `open`, `until-unlocked`, or the UTC time until which only recovery codes are accepted.
     pub lock: String,
-    /// When a code was last accepted, in UTC.
+    /// When a second factor was accepted last, in UTC.
     pub last_accepted: Option<String>,
 }
 
@@ -190,45 +183,42 @@ pub struct Status {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceStatus {
-    /// Number within the record.
     pub id: u8,
-    /// What the user calls it.
     pub name: String,
     /// `totp` or `hotp`.
     pub r#type: String,
-    /// SHA1, SHA256, SHA512.
+    /// `SHA1`, `SHA256` or `SHA512`.
     pub algorithm: String,
     /// 6, 7 or 8.
     pub digits: u8,
-    /// Seconds of a step; none for `hotp`.
+    /// Seconds of a step; `None` for `hotp`.
     pub period: Option<u64>,
-    /// When it was confirmed, in UTC.
+    /// When the device was confirmed, in UTC.
     pub created: String,
 }
 
-/// A text on its way through the pipe that must not stay behind. Wiped when dropped, never printed.
+/// A secret text in a request or reply. Wiped when dropped, never printed.
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct Confidential(String);
 
 impl Confidential {
-    /// Takes a text over.
     pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The text itself. Every use of it is found by this name.
+    /// The text itself. A search for this name finds every use.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Back from the pipe.
+    /// The text as what a user typed.
     pub fn into_typed(&self) -> Typed {
         Typed::new(self.0.as_bytes().to_vec())
     }
 }
 
-/// What is not UTF-8 is no code, and becomes nothing.
+/// A text that is not UTF-8 is no code, and becomes an empty text.
 impl From<&Typed> for Confidential {
     fn from(typed: &Typed) -> Self {
         Self::new(std::str::from_utf8(typed.expose()).unwrap_or_default())

@@ -1,19 +1,19 @@
 use super::{DARK, DARK_ON_LIGHT, LIGHT, Paint, Qr, RESET};
 
-/// The code of a text of this many bytes.
+/// The QR code of a text of this many bytes.
 fn code(bytes: usize) -> Qr {
     Qr::of(&"x".repeat(bytes)).unwrap()
 }
 
 type Modules = Vec<Vec<bool>>;
 
-/// The modules as the encoder has them, `true` for dark, with a light border.
+/// The modules of the encoder, `true` for dark, with a light border.
 fn modules(qr: &Qr, quiet: i32) -> Modules {
     let side = quiet.saturating_neg()..qr.size() + quiet;
     side.clone().map(|y| side.clone().map(|x| qr.0.get_module(x, y)).collect()).collect()
 }
 
-/// Reads half blocks back: the last row's lower half lies outside.
+/// Reads half blocks back. The lower half of the last row is outside the code.
 fn from_half_blocks(qr: &Qr, paint: Paint) -> Modules {
     let rows = qr.half_blocks(paint).into_iter().flat_map(|line| {
         let line = match paint {
@@ -28,7 +28,7 @@ fn from_half_blocks(qr: &Qr, paint: Paint) -> Modules {
     });
     let mut rows: Modules = rows.collect();
     let outside = rows.pop().unwrap();
-    assert!(outside.iter().all(|dark| !dark), "what is outside is light");
+    assert!(outside.iter().all(|dark| !dark), "modules outside are light");
     rows
 }
 
@@ -56,7 +56,7 @@ fn from_ascii(qr: &Qr, paint: Paint) -> Modules {
 }
 
 #[test]
-fn the_smallest_version_is_taken() {
+fn the_smallest_version_that_fits_is_used() {
     for (bytes, modules) in [(78, 33), (79, 37), (106, 37), (107, 41), (134, 41), (135, 45), (250, 57)] {
         assert_eq!(code(bytes).size(), modules, "{bytes} bytes");
     }

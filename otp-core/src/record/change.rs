@@ -1,16 +1,16 @@
-//! What a decision asks of the store.
+//! What a decision tells the store to write.
 
 use crate::record::Record;
 use crate::record::state::State;
 
-/// What becomes of a record after a step.
+/// What the store does with a record after a step.
 pub enum Change {
-    /// Nothing was changed.
+    /// Keep everything.
     Keep,
-    /// Only the state was.
+    /// Write this state.
     State(State),
-    /// The credentials were, and with them the state. The record must have a new enrollment id.
+    /// Write these credentials and their state. The record must have a new enrollment id.
     Record(Box<Record>),
-    /// There is none any more.
+    /// Remove the record.
     Nothing,
 }

@@ -1,4 +1,4 @@
-//! Credentials: devices, hashed recovery codes, and what an administrator requires of this user.
+//! Credentials: devices, hashed recovery codes and the override of one user.
 
 use crate::codes::hotp_totp::{Algorithm, Digits, Period};
 use crate::codes::recovery::RecoverySet;
@@ -8,39 +8,38 @@ use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::UserName;
 
-/// Everything that proves who a user is. Holds seeds: wiped when dropped, and a login can only read it.
+/// Everything that proves who a user is. Seeds are wiped when dropped. A login only reads credentials.
 #[derive(Debug)]
 pub struct Credentials {
-    /// Whose they are, as the name service spelled it at enrollment.
+    /// The user's name, as the name service spelled it at enrollment.
     pub user: UserName,
-    /// The numeric id at enrollment; a later account of the same name is somebody else.
+    /// The user id at enrollment. A later account with the same name is another user.
     pub uid: u32,
-    /// Ties the state file to this version of the credentials.
+    /// The state file must name this id too.
     pub enrollment: EnrollmentId,
-    /// What was required of this user alone; comes before the policy's rules.
+    /// Comes before the policy's rules.
     pub user_override: Override,
-    /// In the order of their ids; none when only an override is kept.
+    /// In the order of their ids; empty if the record holds only an override.
     pub devices: Vec<Device>,
-    /// Hashed recovery codes, where any were issued.
+    /// `None` if no recovery codes were issued.
     pub recovery: Option<RecoverySet>,
 }
 
-/// What a login must know of credentials before anybody is asked: all of it stands above the seeds.
+/// The part of credentials that a login needs before it asks for a code. The file holds it above the seeds.
 pub struct Outline {
-    /// What was required of this user alone.
     pub user_override: Override,
-    /// How many devices there are.
+    /// The number of devices.
     pub devices: usize,
 }
 
-/// An override set for one user.
+/// What an administrator set for one user. It replaces the policy for that user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Override {
-    /// A second factor must be given.
+    /// The user must give a second factor.
     Required,
-    /// Like `second_factor = "optional"`: without a device the user logs in without a code.
+    /// Like `second_factor = "optional"`: without a device, the user logs in without a code.
     Exempt,
-    /// There is none: the policy's rules decide.
+    /// No override: the policy decides.
     None,
 }
 
@@ -49,17 +48,12 @@ pub enum Override {
 pub struct Device {
     /// Unique within the credentials.
     pub id: DeviceId,
-    /// What the user calls it.
     pub name: DeviceName,
-    /// What moves the code on.
     pub kind: Kind,
-    /// The seed.
     pub secret: Secret,
-    /// The hash under the HMAC.
     pub algorithm: Algorithm,
-    /// How long its codes are.
     pub digits: Digits,
-    /// When it was confirmed.
+    /// When the device was confirmed.
     pub created: UnixTime,
 }
 
@@ -72,7 +66,7 @@ pub enum Kind {
     Hotp,
 }
 
-/// What a user calls a device: 1 to 40 characters, none of them a control character.
+/// A device's name: 1 to 40 characters, none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceName(String);
 
@@ -87,13 +81,11 @@ impl Kind {
 }
 
 impl DeviceName {
-    /// Takes a name that a person chose.
     pub fn parse(name: &str) -> Option<Self> {
         let fits = (1..=40).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         fits.then(|| Self(name.to_owned()))
     }
 
-    /// The name as it was chosen.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -112,7 +104,7 @@ impl Override {
         [Self::Required, Self::Exempt, Self::None].into_iter().find(|user_override| user_override.name() == name)
     }
 
-    /// The word in records and reports.
+    /// The word in records, JSON and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -123,12 +115,11 @@ impl Override {
 }
 
 impl Credentials {
-    /// Whether a code can be given at all.
     pub fn has_device(&self) -> bool {
         !self.devices.is_empty()
     }
 
-    /// How many recovery codes still work in this state; `None` where none were issued.
+    /// Unused recovery codes in this state; `None` if none were issued.
     pub fn recovery_left(&self, state: &State) -> Option<u8> {
         self.recovery.as_ref().map(|set| state.unused_of(set.issued()))
     }

@@ -1,4 +1,4 @@
-//! Credentials as TOML: the file's bytes, and what they must be.
+//! Credentials as TOML: how the file is written and read.
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -14,27 +14,20 @@ use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::{Account, UserName};
 
-/// How much must follow, so that whatever is cut off is missed.
-#[derive(PartialEq, Eq)]
-struct Counts {
-    recovery_codes: usize,
-    devices: usize,
-}
-
-/// The format that is written, and the only one that is read.
+/// The format that this program writes, and the only one it reads.
 pub const VERSION: u64 = 1;
 
-/// What reading a record takes besides its bytes. What opens a sealed seed has its place here.
+/// What reading credentials needs besides the bytes. A key that opens sealed seeds belongs here.
 #[derive(Clone, Copy)]
 pub struct ReadContext<'a> {
-    /// Whose record it must be; unknown to who lists all of them.
+    /// The account that the record must belong to; `None` in a list of all records.
     pub account: Option<&'a Account>,
 }
 
 impl Credentials {
-    /// The file's bytes. [`Credentials::decode`] of them gives the same credentials.
+    /// The contents of the file. [`Credentials::decode`] reads them back.
     pub fn encode(&self) -> Zeroizing<String> {
-        // Large enough that no copy of a seed is left behind by growing.
+        // Large enough for every record: a buffer that grows leaves copies of seeds behind.
         let mut text = Zeroizing::new(String::with_capacity(8192));
         // Writing to a string cannot fail.
         let _ = self.write(&mut text);
@@ -69,8 +62,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// Reads a credentials file: the keys that [`Credentials::encode`] writes, in its order, each on a line of its own.
-    /// Blank lines and lines of comment do not count; anything else is damage.
+    /// Reads a credentials file: the keys that [`Credentials::encode`] writes, in its order, each on its own line.
+    /// Blank lines and comment lines are skipped; anything else is an error.
     pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, RecordError> {
         let mut lines = Lines::of(utf8(bytes)?);
         let (mut credentials, counts) = lines.head()?;
@@ -82,18 +75,20 @@ impl Credentials {
         }
         lines.end()?;
         if counts != Counts::of(&credentials) {
-            return Err(RecordError::Malformed("it has not as many recovery codes and devices as it says".into()));
+            return Err(RecordError::Malformed(
+                "the counts at its top do not match its recovery codes and devices".into(),
+            ));
         }
         let ids = &credentials.devices;
         let ascending = ids.is_sorted_by(|one, next| one.id < next.id) && ids.iter().all(|device| device.id.0 > 0);
         if ids.len() > MOST_DEVICES || !ascending {
-            return Err(RecordError::Malformed("device ids must ascend from 1, and there may be 8 devices".into()));
+            return Err(RecordError::Malformed("device ids must ascend from 1, with at most 8 devices".into()));
         }
-        context.admits(&credentials)?;
+        context.check(&credentials)?;
         Ok(credentials)
     }
 
-    /// Refuses a record that was made for another user, or for an account that no longer has its uid.
+    /// Fails for a record of another user, and for an account whose user id is not that of its enrollment.
     pub fn belongs_to(&self, account: &Account) -> Result<(), RecordError> {
         if self.user == account.name && self.uid == account.uid {
             Ok(())
@@ -104,26 +99,33 @@ impl Credentials {
 }
 
 impl<'a> ReadContext<'a> {
-    /// Whoever's it is.
+    /// A record of any account.
     pub const ANYONE: Self = Self { account: None };
 
-    /// A record that must be of this account.
+    /// A record that must belong to this account.
     pub fn of(account: &'a Account) -> Self {
         Self { account: Some(account) }
     }
 
-    fn admits(self, credentials: &Credentials) -> Result<(), RecordError> {
+    fn check(self, credentials: &Credentials) -> Result<(), RecordError> {
         self.account.map_or(Ok(()), |account| credentials.belongs_to(account))
     }
 }
 
 impl Outline {
-    /// Reads what is above the seeds. Whether what follows can be used is not looked at.
+    /// Reads the part above the seeds. Does not check the part below.
     pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, RecordError> {
         let (head, counts) = Lines::of(utf8(bytes)?).head()?;
-        context.admits(&head)?;
+        context.check(&head)?;
         Ok(Self { user_override: head.user_override, devices: counts.devices })
     }
+}
+
+/// Counts announced in the header; a mismatch means a truncated file.
+#[derive(PartialEq, Eq)]
+struct Counts {
+    recovery_codes: usize,
+    devices: usize,
 }
 
 impl Counts {
@@ -137,32 +139,31 @@ fn utf8(bytes: &[u8]) -> Result<&str, RecordError> {
     std::str::from_utf8(bytes).map_err(|_| RecordError::Malformed("it is not UTF-8".into()))
 }
 
-/// The lines of a file that say something, with their numbers. TOML read by a few dozen lines of ours: what only this
-/// program writes needs no more, no copy of a seed is made on the way, and no login pays for a general parser.
+/// The lines of a file that are neither blank nor comments, with their numbers. Reads TOML in a few dozen lines: a file
+/// that only this program writes needs no more, no copy of a seed is made, and no login pays for a general parser.
 #[derive(Clone)]
 struct Lines<'a> {
     rest: std::str::Lines<'a>,
-    /// The line that was read last, from 1.
-    at: usize,
+    /// Number of the line that was read last, from 1.
+    number: usize,
 }
 
 impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Self {
-        Self { rest: text.lines(), at: 0 }
+        Self { rest: text.lines(), number: 0 }
     }
 
-    /// The next line that says something.
     fn next(&mut self) -> Option<&'a str> {
         loop {
             let line = self.rest.next()?.trim_ascii();
-            self.at = self.at.saturating_add(1);
+            self.number = self.number.saturating_add(1);
             if !line.is_empty() && !line.starts_with('#') {
                 return Some(line);
             }
         }
     }
 
-    /// The next line, if it is this one.
+    /// Takes the next line if it equals `line`.
     fn take(&mut self, line: &str) -> bool {
         let mut ahead = self.clone();
         let found = ahead.next() == Some(line);
@@ -172,13 +173,13 @@ impl<'a> Lines<'a> {
         found
     }
 
-    /// The value on the next line, which must be of this key.
+    /// The value on the next line, which must have this key.
     fn value<T>(&mut self, key: &str, read: impl Fn(&'a str) -> Option<T>) -> Result<T, RecordError> {
-        let line = self.next().ok_or_else(|| RecordError::Malformed(format!("{key} is missing at its end")))?;
-        // The line is not quoted: it may hold a seed.
+        let line = self.next().ok_or_else(|| RecordError::Malformed(format!("it ends before {key}")))?;
+        // No error quotes the line: it may hold a seed.
         let value = line.strip_prefix(key).and_then(|rest| rest.strip_prefix(" = "));
-        read(value.ok_or_else(|| self.fault(key, "must stand here"))?)
-            .ok_or_else(|| self.fault(key, "has a value that cannot be"))
+        read(value.ok_or_else(|| self.error(key, "is expected here"))?)
+            .ok_or_else(|| self.error(key, "has an invalid value"))
     }
 
     /// The keys before the first table.
@@ -205,15 +206,15 @@ impl<'a> Lines<'a> {
         self.value("codes", |text| (text == "[").then_some(()))?;
         let mut hashes = Vec::with_capacity(usize::from(MOST_CODES));
         while !self.take("]") {
-            let line = self.next().ok_or_else(|| self.fault("codes", "has no end"))?;
+            let line = self.next().ok_or_else(|| self.error("codes", "is not closed"))?;
             let hash = line
                 .strip_suffix(',')
                 .and_then(between_quotes)
                 .and_then(from_hex)
                 .filter(|_| hashes.len() < usize::from(MOST_CODES));
-            hashes.push(hash.ok_or_else(|| self.fault("codes", "has a value that cannot be"))?);
+            hashes.push(hash.ok_or_else(|| self.error("codes", "has an invalid value"))?);
         }
-        if hashes.is_empty() { Err(self.fault("codes", "has none")) } else { Ok(RecoverySet { salt, hashes }) }
+        if hashes.is_empty() { Err(self.error("codes", "is empty")) } else { Ok(RecoverySet { salt, hashes }) }
     }
 
     fn device(&mut self) -> Result<Device, RecordError> {
@@ -222,7 +223,7 @@ impl<'a> Lines<'a> {
         let kind = match self.value("type", between_quotes)? {
             "totp" => Kind::Totp(self.value("period", |text| Period::try_from(number::<u64>(text)?).ok())?),
             "hotp" => Kind::Hotp,
-            _ => return Err(self.fault("type", "has a value that cannot be")),
+            _ => return Err(self.error("type", "has an invalid value")),
         };
         Ok(Device {
             id,
@@ -237,13 +238,13 @@ impl<'a> Lines<'a> {
 
     fn end(&mut self) -> Result<(), RecordError> {
         match self.next() {
-            Some(_) => Err(RecordError::Malformed(format!("line {}: nothing may follow here", self.at))),
+            Some(_) => Err(RecordError::Malformed(format!("line {}: no line is expected here", self.number))),
             None => Ok(()),
         }
     }
 
-    fn fault(&self, key: &str, what: &str) -> RecordError {
-        RecordError::Malformed(format!("line {}: {key} {what}", self.at))
+    fn error(&self, key: &str, what: &str) -> RecordError {
+        RecordError::Malformed(format!("line {}: {key} {what}", self.number))
     }
 }
 
@@ -282,7 +283,7 @@ fn unquoted(text: &str) -> Option<String> {
     Some(plain).filter(|plain| quoted(plain) == text)
 }
 
-/// Whether a byte stands for itself in a TOML basic string, without a look at its neighbours.
+/// Whether a byte stands for itself in a TOML basic string, whatever its neighbours are.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outline_is_what_stands_above_the_seeds() {
+    fn the_outline_is_the_part_above_the_seeds() {
         let account = Account { name: full().user, uid: u32::MAX, gid: 0 };
         let outline =
             |text: &str| Outline::decode(text.as_bytes(), ReadContext::of(&account)).map_err(|error| error.to_string());
@@ -359,7 +360,7 @@ mod tests {
             let outline = outline(&text).unwrap();
             assert_eq!((outline.user_override, outline.devices), (Override::Required, count));
         }
-        // A seed that cannot be used is found when a code is looked at; what is above it, at once.
+        // An invalid seed is reported when a code is verified; an error above it is reported at once.
         let good = full().encode();
         assert_eq!(outline(&good.replace(SEED, "A")).unwrap().devices, 2);
         assert_eq!(
@@ -384,50 +385,50 @@ mod tests {
     }
 
     #[test]
-    fn what_we_would_not_write_is_an_error_with_its_line() {
+    fn what_this_program_would_not_write_is_an_error_with_its_line() {
         let good = full().encode();
         let with = |from: &str, to: &str| {
             let changed = good.replacen(from, to, 1);
             assert_ne!(changed, *good, "{from}");
             error_of(&changed)
         };
-        let cannot = |line: u8, key: &str| format!("cannot be read: line {line}: {key} has a value that cannot be");
-        let elsewhere = |line: u8, key: &str| format!("cannot be read: line {line}: {key} must stand here");
-        assert_eq!(with("version = 1", "version = 2"), "is of version 2, and this program reads version 1");
-        assert_eq!(with("version = 1", "version = 01"), cannot(2, "version"));
-        assert_eq!(with("uid = ", "colour = 1\nuid = "), elsewhere(4, "uid"));
-        assert_eq!(with("uid = 4294967295", "uid = -1"), cannot(4, "uid"));
-        assert_eq!(with("uid = 4294967295", "uid = +1"), cannot(4, "uid"));
-        assert_eq!(with("user = \"", "user = \"\""), cannot(3, "user"));
-        assert_eq!(with("user = \"weird", "user = \"\\u12"), cannot(3, "user"));
-        assert_eq!(with("user = \"weird", "user = \"\\u0077eird"), cannot(3, "user"));
-        assert_eq!(with("user = \"weird", "user = \"\u{1b}weird"), cannot(3, "user"));
-        assert_eq!(with("enrollment = \"ab", "enrollment = \"AB"), cannot(5, "enrollment"));
-        assert_eq!(with("override = \"required\"", "override = \"maybe\""), cannot(6, "override"));
-        assert_eq!(with("devices = 2", "devices = two"), cannot(8, "devices"));
+        let invalid = |line: u8, key: &str| format!("cannot be read: line {line}: {key} has an invalid value");
+        let expected = |line: u8, key: &str| format!("cannot be read: line {line}: {key} is expected here");
+        assert_eq!(with("version = 1", "version = 2"), "has version 2; this program reads version 1");
+        assert_eq!(with("version = 1", "version = 01"), invalid(2, "version"));
+        assert_eq!(with("uid = ", "colour = 1\nuid = "), expected(4, "uid"));
+        assert_eq!(with("uid = 4294967295", "uid = -1"), invalid(4, "uid"));
+        assert_eq!(with("uid = 4294967295", "uid = +1"), invalid(4, "uid"));
+        assert_eq!(with("user = \"", "user = \"\""), invalid(3, "user"));
+        assert_eq!(with("user = \"weird", "user = \"\\u12"), invalid(3, "user"));
+        assert_eq!(with("user = \"weird", "user = \"\\u0077eird"), invalid(3, "user"));
+        assert_eq!(with("user = \"weird", "user = \"\u{1b}weird"), invalid(3, "user"));
+        assert_eq!(with("enrollment = \"ab", "enrollment = \"AB"), invalid(5, "enrollment"));
+        assert_eq!(with("override = \"required\"", "override = \"maybe\""), invalid(6, "override"));
+        assert_eq!(with("devices = 2", "devices = two"), invalid(8, "devices"));
         for miscount in [("devices = 2", "devices = 3"), ("recovery_codes = 10", "recovery_codes = 9")] {
-            let text = "cannot be read: it has not as many recovery codes and devices as it says";
+            let text = "cannot be read: the counts at its top do not match its recovery codes and devices";
             assert_eq!(with(miscount.0, miscount.1), text);
         }
-        assert_eq!(with("salt = \"0101", "salt = \"01"), cannot(11, "salt"));
-        assert_eq!(with("  \"0202", "  \"0X02"), cannot(13, "codes"));
-        assert_eq!(with("codes = [", &format!("codes = [\n  \"{}\",", "02".repeat(32))), cannot(23, "codes"));
-        assert_eq!(with("id = 1", "id = 256"), cannot(26, "id"));
+        assert_eq!(with("salt = \"0101", "salt = \"01"), invalid(11, "salt"));
+        assert_eq!(with("  \"0202", "  \"0X02"), invalid(13, "codes"));
+        assert_eq!(with("codes = [", &format!("codes = [\n  \"{}\",", "02".repeat(32))), invalid(23, "codes"));
+        assert_eq!(with("id = 1", "id = 256"), invalid(26, "id"));
         let (before_codes, _) = good.split_once("  \"").unwrap();
-        assert_eq!(error_of(&format!("{before_codes}]\n")), "cannot be read: line 13: codes has none");
-        assert_eq!(error_of(before_codes), "cannot be read: line 12: codes has no end");
-        assert_eq!(with("type = \"totp\"", "type = \"sms\""), cannot(28, "type"));
-        assert_eq!(with("period = 30", "period = 0"), cannot(29, "period"));
-        assert_eq!(with("period = 30\n", ""), elsewhere(29, "period"));
-        assert_eq!(with("algorithm = \"SHA1\"", "algorithm = \"MD5\""), cannot(30, "algorithm"));
-        assert_eq!(with("digits = 6", "digits = 9"), cannot(31, "digits"));
-        assert_eq!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30"), elsewhere(39, "algorithm"));
+        assert_eq!(error_of(&format!("{before_codes}]\n")), "cannot be read: line 13: codes is empty");
+        assert_eq!(error_of(before_codes), "cannot be read: line 12: codes is not closed");
+        assert_eq!(with("type = \"totp\"", "type = \"sms\""), invalid(28, "type"));
+        assert_eq!(with("period = 30", "period = 0"), invalid(29, "period"));
+        assert_eq!(with("period = 30\n", ""), expected(29, "period"));
+        assert_eq!(with("algorithm = \"SHA1\"", "algorithm = \"MD5\""), invalid(30, "algorithm"));
+        assert_eq!(with("digits = 6", "digits = 9"), invalid(31, "digits"));
+        assert_eq!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30"), expected(39, "algorithm"));
         for disorder in [("id = 7", "id = 1"), ("id = 1", "id = 0")] {
-            let text = "cannot be read: device ids must ascend from 1, and there may be 8 devices";
+            let text = "cannot be read: device ids must ascend from 1, with at most 8 devices";
             assert_eq!(with(disorder.0, disorder.1), text);
         }
-        assert_eq!(error_of(""), "cannot be read: version is missing at its end");
-        assert_eq!(error_of(&format!("{}id = 3\n", *good)), "cannot be read: line 43: nothing may follow here");
+        assert_eq!(error_of(""), "cannot be read: it ends before version");
+        assert_eq!(error_of(&format!("{}id = 3\n", *good)), "cannot be read: line 43: no line is expected here");
         assert_eq!(
             Credentials::decode(b"\xff", ReadContext::ANYONE).unwrap_err().to_string(),
             "cannot be read: it is not UTF-8"

@@ -1,30 +1,49 @@
-//! What keeps a file from being a record.
+//! Errors of a file that should hold credentials or state.
 
 use std::fmt;
 
-/// What is wrong with a file that should hold credentials or state. It is damage, never "not enrolled".
+/// What is wrong with a file that should hold credentials or state. It is an error, never "not enrolled".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordError {
-    /// Written by a version of this program that this one does not know.
+    /// Another version of this program wrote the file.
     Version(u64),
-    /// Not there, although the other file is.
+    /// The file is missing, although the other one exists.
     Missing,
-    /// Not what this program writes.
+    /// This program would not write such a file.
     Malformed(String),
-    /// The record names another user or uid than the one who logs in.
+    /// The record names another user or user id: `"bob" with uid 1`.
     OtherAccount(String),
     /// The two files contradict each other.
     Mismatch(&'static str),
 }
 
+impl RecordError {
+    /// What to do next. Removing the record is no advice for an error that is not in it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Version(_) => {
+                "install the version of pam_otp that wrote the record: nothing is wrong with the record itself"
+            }
+            Self::Missing | Self::Malformed(_) | Self::Mismatch(_) => {
+                "restore both files of the user from a backup, or run `otp-enroll admin reset USER` so that the user can \
+                 enroll again"
+            }
+            Self::OtherAccount(_) => {
+                "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; \
+                 otherwise correct the account's name or user id"
+            }
+        }
+    }
+}
+
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version(found) => write!(f, "is of version {found}, and this program reads version 1"),
+            Self::Version(found) => write!(f, "has version {found}; this program reads version 1"),
             Self::Missing => f.write_str("is missing, although the user is enrolled"),
             Self::Malformed(what) => write!(f, "cannot be read: {what}"),
-            Self::OtherAccount(whose) => write!(f, "belongs to {whose}"),
-            Self::Mismatch(what) => write!(f, "does not fit: {what}"),
+            Self::OtherAccount(whose) => write!(f, "was made for {whose}"),
+            Self::Mismatch(what) => write!(f, "is inconsistent: {what}"),
         }
     }
 }

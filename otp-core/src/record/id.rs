@@ -1,13 +1,13 @@
-//! Names of what is in a record: of a version of its credentials, and of a device.
+//! The ids in a record: of a version of the credentials, and of a device.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Names one version of one user's credentials, 128 random bits; every change of the credentials draws a new one.
+/// Id of one version of one user's credentials: 128 random bits, new with every change of the credentials.
 ///
-/// The state names the enrollment it belongs to, so neither a leftover of an earlier enrollment nor half of an
-/// interrupted change is ever taken for this one's.
+/// The state names the enrollment that it belongs to. So neither a leftover of an earlier enrollment nor half of an
+/// interrupted change is used with other credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EnrollmentId(pub [u8; 16]);
 
@@ -15,7 +15,7 @@ pub struct EnrollmentId(pub [u8; 16]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DeviceId(pub u8);
 
-/// Most devices a user may have; their marks must fit a state slot.
+/// Most devices of a user. The next step or counter of each must fit into a state slot.
 pub const MOST_DEVICES: usize = 8;
 
 impl EnrollmentId {
@@ -25,7 +25,7 @@ impl EnrollmentId {
     }
 }
 
-/// Exactly `N` bytes in lower-case HEX: ids, salts and hashes.
+/// Reads exactly `N` bytes in lower-case HEX: ids, salts and hashes.
 pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let length = base16ct::lower::decode(text, &mut bytes).ok()?.len();

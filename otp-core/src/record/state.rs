@@ -1,4 +1,4 @@
-//! What a login changes.
+//! State: what a login changes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,49 +7,45 @@ use crate::record::id::{DeviceId, EnrollmentId};
 use crate::value::network::Address;
 use crate::value::time::{Seconds, UnixTime};
 
-/// What the last logins left behind.
+/// What earlier logins left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The credentials that this belongs to.
+    /// The credentials that this state belongs to.
     pub enrollment: EnrollmentId,
-    /// For each device the lowest moving factor (TOTP step, HOTP counter) that may still be accepted.
+    /// For each device the lowest TOTP step or HOTP counter that is still accepted.
     pub next: BTreeMap<DeviceId, u64>,
     /// Wrong codes since the last right one.
     pub failures: u32,
-    /// Whether codes of devices are looked at.
     pub lock: Lock,
-    /// Recovery codes already used: bit n is the n-th code of the set.
+    /// Used recovery codes: bit n is the code at position n of the set.
     pub used: u16,
-    /// When a second factor was last accepted.
+    /// When a second factor was accepted last.
     pub last_accepted: Option<UnixTime>,
-    /// From where one was accepted lately, the latest last; at most [`MOST_GRACES`].
+    /// Addresses from which a second factor was accepted, the latest last; at most [`MOST_GRACES`].
     pub graces: Vec<Grace>,
-    /// The last login that would have been refused, had refusals been in force.
+    /// The last refusal that was only logged, during a rollout (`enforce = false`).
     pub unenforced: Option<Unenforced>,
 }
 
-/// A second factor was accepted from an address.
+/// A second factor was accepted from this address at this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grace {
-    /// From where.
     pub address: Address,
-    /// When.
     pub at: UnixTime,
 }
 
 /// A refusal that was not enforced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unenforced {
-    /// When.
     pub at: UnixTime,
-    /// Why, in the word of the audit log.
+    /// The refusal's word in the audit log.
     pub why: String,
 }
 
-/// Addresses that are remembered of one user.
+/// Most addresses in grace of one user.
 pub const MOST_GRACES: usize = 4;
 
-/// Lockout: whether codes of devices are looked at.
+/// Lockout. A locked record accepts recovery codes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
     /// Not locked.
@@ -87,7 +83,7 @@ impl fmt::Display for Lock {
 }
 
 impl State {
-    /// A state in which nothing happened yet.
+    /// The state before the first login, without devices.
     pub fn new(enrollment: EnrollmentId) -> Self {
         Self {
             enrollment,
@@ -101,7 +97,7 @@ impl State {
         }
     }
 
-    /// Notes that a second factor was accepted from an address, in place of the oldest such note.
+    /// Adds an address from which a second factor was accepted; drops the oldest if there are too many.
     pub fn begin_grace(&mut self, address: Address, at: UnixTime) {
         self.graces.retain(|grace| grace.address != address);
         self.graces.push(Grace { address, at });
@@ -109,32 +105,32 @@ impl State {
         self.graces.drain(..surplus);
     }
 
-    /// Whether one was accepted from this address, no longer than `length` ago. A time in the future grants nothing,
-    /// nor does anything while there is a lock.
+    /// Whether a second factor was accepted from this address, no longer than `length` ago. A time in the future does not
+    /// count, and a locked record has no grace.
     pub fn is_in_grace(&self, address: Address, length: Seconds, now: UnixTime) -> bool {
         let fresh = |grace: &Grace| grace.address == address && grace.at <= now && now < grace.at.after(length);
         self.lock == Lock::Open && self.graces.iter().any(fresh)
     }
 
-    /// Whether the n-th recovery code was used.
-    pub fn is_used(&self, place: u8) -> bool {
-        self.used & bit(place) != 0
+    /// Whether the recovery code at this position was used.
+    pub fn is_used(&self, position: u8) -> bool {
+        self.used & bit(position) != 0
     }
 
-    /// Marks the n-th recovery code as used.
-    pub fn use_up(&mut self, place: u8) {
-        self.used |= bit(place);
+    /// Marks the recovery code at this position as used.
+    pub fn use_up(&mut self, position: u8) {
+        self.used |= bit(position);
     }
 
-    /// How many of `issued` recovery codes still work.
+    /// How many of `issued` recovery codes are unused.
     pub fn unused_of(&self, issued: u8) -> u8 {
-        let used = (0..issued).filter(|place| self.is_used(*place)).count();
+        let used = (0..issued).filter(|position| self.is_used(*position)).count();
         issued.saturating_sub(u8::try_from(used).unwrap_or(u8::MAX))
     }
 }
 
-fn bit(place: u8) -> u16 {
-    1u16.checked_shl(u32::from(place)).unwrap_or(0)
+fn bit(position: u8) -> u16 {
+    1u16.checked_shl(u32::from(position)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -154,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn grace_lasts_a_while_and_never_comes_from_the_future_or_while_locked() {
+    fn grace_ends_and_never_holds_before_it_began_or_while_locked() {
         let mut state = State::new(EnrollmentId([0; 16]));
         let (here, elsewhere) = (Address::parse("192.0.2.1").unwrap(), Address::parse("192.0.2.2").unwrap());
         state.begin_grace(here, UnixTime(100));
@@ -168,10 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn each_recovery_code_is_used_alone() {
+    fn using_one_recovery_code_uses_no_other() {
         let mut state = State::new(EnrollmentId([0; 16]));
         state.use_up(3);
-        let used: Vec<u8> = (0..=255).filter(|place| state.is_used(*place)).collect();
+        let used: Vec<u8> = (0..=255).filter(|position| state.is_used(*position)).collect();
         assert_eq!(used, [3]);
     }
 }

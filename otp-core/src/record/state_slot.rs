@@ -1,4 +1,4 @@
-//! State as text in a slot of fixed size, overwritten in place.
+//! State as text in a slot of fixed size, which is overwritten in place.
 
 use std::fmt::{self, Write as _};
 
@@ -9,23 +9,22 @@ use crate::record::state::{Grace, Lock, State, Unenforced};
 use crate::value::network::Address;
 use crate::value::time::UnixTime;
 
-/// Bytes of one slot; a state file is two of them, one block of a disk.
+/// Bytes of one slot. A state file has two slots, which fit one block of a disk.
 pub const SLOT_SIZE: usize = 2048;
 
-/// How each slot begins, up to its sequence number of 20 digits.
+/// The start of each slot, before its sequence number of 20 digits.
 const BEGINNING: &str = "pam_otp-state 1\nsequence ";
 
-/// A state with its place in the sequence of all states written for a user.
+/// A state and its number in the sequence of all states written for a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// One more than the slot before it.
+    /// One more than that of the state before.
     pub sequence: u64,
-    /// What was written.
     pub state: State,
 }
 
 impl Slot {
-    /// The slot as text, padded to [`SLOT_SIZE`]; `None` if it did not fit, which eight devices cannot make happen.
+    /// The slot as text, padded to [`SLOT_SIZE`]; `None` if it does not fit. Eight devices always fit.
     pub fn encode(&self) -> Option<[u8; SLOT_SIZE]> {
         let mut text = String::with_capacity(SLOT_SIZE);
         self.write(&mut text).ok()?;
@@ -53,22 +52,22 @@ impl Slot {
         for Grace { address, at } in &state.graces {
             writeln!(text, "grace {address} {}", at.0)?;
         }
-        for (device, mark) in &state.next {
-            writeln!(text, "device {device} next {mark}")?;
+        for (device, next) in &state.next {
+            writeln!(text, "device {device} next {next}")?;
         }
         Ok(())
     }
 
-    /// The sequence number that a slot says it has, which is true if it can be decoded; 0 where it says none.
+    /// The sequence number that a slot claims, 0 if none. Only a slot that decodes proves it.
     pub fn claimed_sequence(bytes: &[u8]) -> u64 {
         let digits = bytes.strip_prefix(BEGINNING.as_bytes()).and_then(|rest| rest.first_chunk::<20>());
         digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
     }
 
-    /// Reads a slot. Torn, damaged, or anything that [`Slot::encode`] would not write: `None`.
+    /// Reads a slot; `None` if it is torn, damaged or anything that [`Slot::encode`] would not write.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let slot = Self::read(std::str::from_utf8(bytes).ok()?)?;
-        // Writing it again must give the same bytes: that checks the checksum, the padding and every spelling at once.
+        // Encoding it again must give equal bytes: that checks checksum, padding and every spelling at once.
         (slot.encode()?.as_slice() == bytes).then_some(slot)
     }
 
@@ -91,8 +90,8 @@ impl Slot {
         while let Some((address, at)) = value("grace").and_then(|value| value.split_once(' ')) {
             state.graces.push(Grace { address: Address::parse(address)?, at: UnixTime(at.parse().ok()?) });
         }
-        while let Some((device, mark)) = value("device").and_then(|value| value.split_once(" next ")) {
-            state.next.insert(DeviceId(device.parse().ok()?), mark.parse().ok()?);
+        while let Some((device, next)) = value("device").and_then(|value| value.split_once(" next ")) {
+            state.next.insert(DeviceId(device.parse().ok()?), next.parse().ok()?);
         }
         Some(Self { sequence, state })
     }
@@ -105,10 +104,10 @@ mod tests {
     use crate::record::state::MOST_GRACES;
 
     fn full() -> Slot {
-        let marks = (0..MOST_DEVICES).map(|n| (DeviceId(u8::MAX - u8::try_from(n).unwrap()), u64::MAX)).collect();
+        let next = (0..MOST_DEVICES).map(|n| (DeviceId(u8::MAX - u8::try_from(n).unwrap()), u64::MAX)).collect();
         let state = State {
             enrollment: EnrollmentId([0xcd; 16]),
-            next: marks,
+            next,
             failures: u32::MAX,
             lock: Lock::Until(UnixTime(u64::MAX)),
             used: 0b11_1111_1111,
@@ -139,10 +138,10 @@ mod tests {
     #[test]
     fn one_changed_byte_anywhere_makes_a_slot_unreadable() {
         let good = full().encode().unwrap();
-        for place in 0..SLOT_SIZE {
+        for position in 0..SLOT_SIZE {
             let mut bad = good;
-            bad[place] ^= 1;
-            assert_eq!(Slot::decode(&bad), None, "byte {place}");
+            bad[position] ^= 1;
+            assert_eq!(Slot::decode(&bad), None, "byte {position}");
         }
         assert_eq!(Slot::decode(&good[..SLOT_SIZE - 1]), None);
         assert_eq!(Slot::decode(&[]), None);

@@ -1,4 +1,4 @@
-//! What is written is what is read, for records that nobody would think of.
+//! Random records are read as they were written.
 
 use zeroize::Zeroizing;
 
@@ -15,7 +15,7 @@ use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::UserName;
 
-/// Numbers that look random and are the same in every run (xorshift64*, Vigna 2016).
+/// Pseudo-random numbers, equal in every run (xorshift64*, Vigna 2016).
 struct Dice(u64);
 
 impl Dice {
@@ -34,7 +34,7 @@ impl Dice {
         std::array::from_fn(|_| self.roll() as u8)
     }
 
-    /// Mostly the numbers that go wrong.
+    /// Mostly numbers at the ends of their range.
     fn number(&mut self) -> u64 {
         match self.below(5) {
             0 => 0,
@@ -45,7 +45,7 @@ impl Dice {
         }
     }
 
-    /// Mostly the letters that go wrong in TOML.
+    /// Mostly characters that TOML escapes or forbids.
     fn text(&mut self, most: u64, allowed: fn(char) -> bool) -> String {
         let length = 1 + self.below(most);
         let odd = ['"', '\\', '\'', '\n', '\r', '\t', '\u{1}', '\u{7f}', '\u{85}', '#', '[', ']', '=', '\u{feff}', 'é'];
@@ -117,7 +117,7 @@ impl Dice {
 }
 
 #[test]
-fn whatever_is_written_is_read_as_the_same() {
+fn every_record_is_read_as_it_was_written() {
     let mut dice = Dice(1);
     for round in 0..2000 {
         let credentials = dice.credentials();
@@ -134,16 +134,16 @@ fn whatever_is_written_is_read_as_the_same() {
 }
 
 #[test]
-fn a_file_with_a_changed_byte_is_an_error_or_reads_the_same_ever_after() {
+fn a_file_with_a_changed_byte_is_an_error_or_encodes_to_what_it_means() {
     let mut dice = Dice(2);
     let text = record(vec![phone(1), phone(2)]).credentials.encode();
     for _ in 0..3000 {
         let mut bytes = text.as_bytes().to_vec();
-        let place = dice.below(bytes.len() as u64) as usize;
+        let position = dice.below(bytes.len() as u64) as usize;
         match dice.below(3) {
-            0 => drop(bytes.remove(place)),
-            1 => bytes.insert(place, dice.roll() as u8),
-            _ => bytes[place] = dice.roll() as u8,
+            0 => drop(bytes.remove(position)),
+            1 => bytes.insert(position, dice.roll() as u8),
+            _ => bytes[position] = dice.roll() as u8,
         }
         if let Ok(read) = Credentials::decode(&bytes, ReadContext::ANYONE) {
             let text = read.encode();
@@ -153,34 +153,34 @@ fn a_file_with_a_changed_byte_is_an_error_or_reads_the_same_ever_after() {
 }
 
 #[test]
-fn a_record_whose_halves_do_not_fit_is_an_error() {
+fn credentials_and_state_that_do_not_match_are_an_error() {
     let whole = || record(vec![phone(1), phone(2)]);
     let refused = |spoil: fn(&mut State)| {
         let Record { credentials, mut state } = whole();
         spoil(&mut state);
         Record::new(credentials, state).err().map(|error| error.to_string())
     };
-    let marks = Some("does not fit: the state does not have one mark for each device".to_owned());
+    let devices = Some("is inconsistent: state and credentials name different devices".to_owned());
     assert_eq!(refused(|_| ()), None);
     assert_eq!(
         refused(|state| {
             state.next.remove(&DeviceId(2));
         }),
-        marks
+        devices
     );
     assert_eq!(
         refused(|state| {
             state.next.insert(DeviceId(3), 0);
         }),
-        marks
+        devices
     );
-    assert_eq!(refused(|state| state.next.clear()), marks);
-    let another = Some("does not fit: the state belongs to another enrollment".to_owned());
+    assert_eq!(refused(|state| state.next.clear()), devices);
+    let another = Some("is inconsistent: the state belongs to another enrollment".to_owned());
     assert_eq!(refused(|state| state.enrollment = EnrollmentId([2; 16])), another);
 }
 
 #[test]
-fn an_enrollment_shows_itself_in_one_spelling_wherever_it_is_printed() {
+fn an_enrollment_id_is_printed_in_one_spelling() {
     let (enrollment, spelling) = (EnrollmentId([0xab; 16]), "ab".repeat(16));
     assert_eq!((enrollment.to_string(), format!("{enrollment:?}")), (spelling.clone(), spelling.clone()));
     assert_eq!(EnrollmentId::parse(&spelling), Some(enrollment));
@@ -190,19 +190,19 @@ fn an_enrollment_shows_itself_in_one_spelling_wherever_it_is_printed() {
 }
 
 #[test]
-fn what_is_left_of_the_recovery_codes_is_counted() {
+fn unused_recovery_codes_are_counted() {
     let Record { mut credentials, mut state } = record(vec![phone(1)]);
-    for (spent, left) in [(0, 10), (0b1001, 8), (u16::MAX, 0)] {
-        state.used = spent;
+    for (used, left) in [(0, 10), (0b1001, 8), (u16::MAX, 0)] {
+        state.used = used;
         assert_eq!(credentials.recovery_left(&state), Some(left));
     }
     credentials.recovery = None;
     assert_eq!(credentials.recovery_left(&state), None);
 }
 
-/// What changes here is a new version. The checksum was computed with sha256sum.
+/// A change here needs a new version number. The checksum was computed with sha256sum.
 #[test]
-fn the_files_look_as_version_1_does() {
+fn the_files_have_the_format_of_version_1() {
     let Record { mut credentials, mut state } = record(vec![phone(1), crate::testing::fixtures::token(3)]);
     credentials.recovery = Some(RecoverySet { salt: [7; 16], hashes: vec![[0xab; 32]] });
     let expected = "\

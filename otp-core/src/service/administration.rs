@@ -1,4 +1,4 @@
-//! What an administrator does to one account. Never shows or chooses a seed.
+//! Administration of one account. Never shows or chooses a seed.
 
 use crate::audit::Event;
 use crate::error::CoreError;
@@ -15,7 +15,7 @@ use crate::store::files::open::FileStore;
 use crate::system::config_file::Site;
 use crate::value::user::Account;
 
-/// Carries an order out; `false` if nothing had to be changed for it.
+/// Carries out an order; `false` if nothing had to be changed.
 pub(crate) fn carry_out(
     site: &Site,
     account: &Account,
@@ -26,8 +26,8 @@ pub(crate) fn carry_out(
     let store = site.store()?;
     let changed = match order {
         Order::Override(user_override) => set_override(&store, account, user_override, entropy)?,
-        Order::ForgetAddresses => restate(&store, account, Record::without_graces)?,
-        Order::Unlock => restate(&store, account, Record::unlocked)?,
+        Order::ForgetAddresses => change_state(&store, account, Record::without_graces)?,
+        Order::Unlock => change_state(&store, account, Record::unlocked)?,
         Order::Reset => {
             let enrollment = new_enrollment(entropy)?;
             remove(&store, account, |record| record.without_devices(enrollment))?
@@ -40,7 +40,7 @@ pub(crate) fn carry_out(
     Ok(changed)
 }
 
-/// Sets the override of one user, whether or not they have a device.
+/// Sets the override of a user, with or without a device.
 fn set_override(
     store: &FileStore,
     account: &Account,
@@ -58,15 +58,15 @@ fn set_override(
     })?)
 }
 
-/// Changes the state of a record that is not so already.
-fn restate(store: &FileStore, account: &Account, how: impl Fn(&Record) -> State) -> Result<bool, CoreError> {
+/// Writes the state that `how` makes of a record, if it differs.
+fn change_state(store: &FileStore, account: &Account, how: impl Fn(&Record) -> State) -> Result<bool, CoreError> {
     Ok(change(store, account, |record| match record.map(|record| (record, how(record))) {
         Some((record, state)) if state != record.state => (Change::State(state), true),
         Some(_) | None => (Change::Keep, false),
     })?)
 }
 
-/// Removes what `how` says from a record; a record that cannot be read is removed whole.
+/// Removes from a record what `how` says. A record that cannot be read is removed as a whole.
 fn remove(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Change) -> Result<bool, CoreError> {
     match change(store, account, |record| record.map_or((Change::Keep, false), |record| (how(record), true))) {
         Err(StoreError::Record { .. } | StoreError::Untrusted { .. }) => Ok(store.purge(account)?),

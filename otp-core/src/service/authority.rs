@@ -1,4 +1,4 @@
-//! Whom a program asks about an account, and the one interface to it. Nothing above knows which authority answers.
+//! The authority that a program asks about an account: one trait. No caller knows which authority answers.
 
 use crate::codes::attempt::Typed;
 use crate::codes::challenge::Challenge;
@@ -13,17 +13,17 @@ pub trait Authority {
     /// Must a code be given at this login? Only reads.
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError>;
 
-    /// What to show before the question: of the default device, or of the one that was named in place of a code. Durable,
-    /// and sent where it is to be sent, when it returns.
+    /// The challenge of the default device, or of the device that the user named instead of a code. It is durable and sent
+    /// when this returns.
     ///
-    /// As it stands here it is right for an authority none of whose devices takes a challenge.
+    /// This default is for an authority whose devices need no challenge.
     fn challenge(&self, _login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
         Ok(if named.is_some() { Challenge::NoSuchDevice } else { Challenge::None })
     }
 
-    /// Is this a good code? Durable when it returns.
+    /// Is this code right? The verdict is durable when this returns.
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError>;
 
-    /// Enrollment, changes and administration. What the reply says is durable.
+    /// Enrollment, changes and administration. The reply is durable.
     fn request(&mut self, request: Request) -> Result<Reply, CoreError>;
 }

@@ -1,15 +1,15 @@
-//! On whose behalf an authority acts.
+//! The caller of an authority.
 
 use crate::audit::Event;
 
-/// Who asks, as far as the authority cares.
+/// What the authority needs to know of its caller.
 #[derive(Clone, Copy)]
 pub struct Caller<'a> {
     /// The real user id, for the log.
     pub uid: u32,
-    /// Whether the caller may choose what a login context says, and administer. Of anyone else the context is for the
-    /// log and grants nothing.
+    /// Whether the caller may administer and set the login context. The context of any other caller is for the log and
+    /// grants nothing.
     pub is_trusted: bool,
-    /// Takes an audit line for each change. Lines about logins are written by the program that knows where they come from.
+    /// Writes an audit line for each change. The module writes the lines of logins itself: it knows their context.
     pub log: &'a dyn Fn(&Event<'_>),
 }

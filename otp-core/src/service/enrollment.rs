@@ -1,4 +1,4 @@
-//! Enrolling a device, in steps that cannot be skipped: an offer, a right code, recovery codes, and only then a record.
+//! Enrollment of a device in steps that cannot be skipped: offer, right code, recovery codes, and only then a record.
 
 use zeroize::Zeroizing;
 
@@ -16,19 +16,19 @@ use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// Where random bytes come from.
+/// A source of random bytes.
 pub type Entropy = fn(&mut [u8]) -> Result<(), CoreError>;
 
-/// The record for which an offer was made: what it replaces, when it is activated, must still be this.
+/// The record for which an offer was made. Activation fails if the record has changed since then.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Basis {
-    /// There was no device.
+    /// The user had no device.
     NotEnrolled,
-    /// There was, and a code or recovery code of it was given.
+    /// The user had a device in this enrollment, and gave one of its codes.
     Proved(EnrollmentId),
 }
 
-/// A new device that was offered and has not shown a code.
+/// A new device that has not shown a right code yet.
 pub struct Offered<'a> {
     site: &'a Site,
     account: Account,
@@ -37,7 +37,7 @@ pub struct Offered<'a> {
     pending: Pending,
 }
 
-/// A new device that has shown a right code, with its recovery codes. Nothing is stored yet.
+/// A new device that has shown a right code, and its recovery codes. No file holds them yet.
 pub struct Accepted<'a> {
     site: &'a Site,
     account: Account,
@@ -48,16 +48,16 @@ pub struct Accepted<'a> {
     set: Option<RecoverySet>,
 }
 
-/// The code was not the new device's; the offer still stands.
+/// The code was not the new device's.
 pub struct NotAccepted<'a> {
-    /// The same offer.
+    /// The offer, still valid.
     pub offered: Offered<'a>,
-    /// Seconds by which the device's clock is ahead (or, negative, behind), where the code shows it.
+    /// Seconds by which the device's clock is ahead (negative: behind), if the code shows it.
     pub clock_off: Option<i64>,
 }
 
 impl<'a> Offered<'a> {
-    /// Draws a seed.
+    /// Draws a seed and offers it.
     pub fn begin(site: &'a Site, account: Account, entropy: Entropy, basis: Basis) -> Result<Self, CoreError> {
         let config = &site.config.code;
         let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
@@ -67,7 +67,7 @@ impl<'a> Offered<'a> {
         Ok(Self { site, account, entropy, basis, pending })
     }
 
-    /// The same offer, made for what the record is by now.
+    /// This offer for another record.
     pub fn based_on(self, basis: Basis) -> Self {
         Self { basis, ..self }
     }
@@ -82,7 +82,7 @@ impl<'a> Offered<'a> {
         self.pending.uri(&self.site.issuer(), self.account.name.as_str())
     }
 
-    /// The seed in every form that an app or token takes.
+    /// The seed in every form that apps and tokens take.
     pub fn offer(&self) -> Offer {
         let (algorithm, digits, period) = self.pending.shape();
         Offer {
@@ -97,7 +97,7 @@ impl<'a> Offered<'a> {
         }
     }
 
-    /// Takes a code as proof that the seed arrived, and draws recovery codes.
+    /// Takes a code as proof that the seed arrived. Draws recovery codes.
     pub fn check(self, code: Option<&Code>, now: UnixTime) -> Result<Result<Accepted<'a>, NotAccepted<'a>>, CoreError> {
         let Some(code) = code else {
             return Ok(Err(NotAccepted { offered: self, clock_off: None }));
@@ -117,12 +117,12 @@ impl<'a> Offered<'a> {
 }
 
 impl Accepted<'_> {
-    /// To be shown once.
+    /// The codes, to be shown once.
     pub fn recovery_codes(&self) -> Vec<Confidential> {
         revealed(&self.codes)
     }
 
-    /// Puts the device in force; `false` if the record is not what the offer was made for any more.
+    /// Puts the device in force; `false` if the record has changed since the offer.
     pub fn activate(&self) -> Result<bool, CoreError> {
         let store = self.site.store()?;
         Ok(change(&store, &self.account, |record| {
@@ -140,14 +140,14 @@ impl Accepted<'_> {
     }
 }
 
-/// A name for a new version of somebody's credentials.
+/// A new id, for a new version of a user's credentials.
 pub fn new_enrollment(entropy: Entropy) -> Result<EnrollmentId, CoreError> {
     let mut id = [0; 16];
     entropy(&mut id)?;
     Ok(EnrollmentId(id))
 }
 
-/// As many recovery codes as the site hands out, and what is stored of them.
+/// Recovery codes, as many as configured, and their stored form.
 pub(crate) fn new_recovery_codes(
     site: &Site,
     entropy: Entropy,
@@ -166,7 +166,7 @@ pub(crate) fn new_recovery_codes(
     Ok((codes, set))
 }
 
-/// Recovery codes on their way to whoever shows them.
+/// Recovery codes as texts to show.
 pub(crate) fn revealed(codes: &[RecoveryCode]) -> Vec<Confidential> {
     codes.iter().map(|code| Confidential::new(&code.reveal())).collect()
 }

@@ -1,4 +1,4 @@
-//! The authority of a process that may not open the records: the set-group-ID helper, about the caller's own account.
+//! The authority of a process that is not root: the set-group-ID helper, about the caller's own account.
 
 use crate::codes::attempt::Typed;
 use crate::decision::demand::Demand;
@@ -10,17 +10,17 @@ use crate::protocol::request::{Reply, Request};
 use crate::service::authority::Authority;
 use crate::value::login_context::LoginContext;
 
-/// The installed helper.
+/// Asks the installed helper.
 #[derive(Default)]
 pub struct HelperAuthority {
-    /// Serves requests from the first to the last: enrollment takes several.
+    /// One process serves all requests of [`Authority::request`]: enrollment takes several.
     conversation: Option<Helper>,
 }
 
 impl Authority for HelperAuthority {
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
         match ask(&login_messages::ask_demand(login), Demand::read)? {
-            // Programs that are not root often only authenticate, and never come to where a pending enrollment is missed.
+            // Programs that are not root often only authenticate, and never reach the hook that enforces an enrollment.
             Demand::Enroll(_) => Err(CoreError::NoEnrollmentHere),
             demand @ (Demand::Code { .. } | Demand::Grace | Demand::Nothing(_)) => Ok(demand),
         }
@@ -39,13 +39,13 @@ impl Authority for HelperAuthority {
     }
 }
 
-/// One question, one answer, one process: none is left waiting while a person types.
+/// One question, one answer, one process: no helper waits while the user types.
 fn ask<T>(question: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, CoreError> {
     let line = Helper::start()?.ask_line(question)?;
     let answer = login_messages::words(&line).and_then(read);
-    Ok(answer.ok_or_else(|| match login_messages::failure(&line) {
+    Ok(answer.ok_or_else(|| match login_messages::error_and_hint(&line) {
         Some((error, hint)) => HelperError::Reports { error: error.to_owned(), hint: hint.to_owned() },
-        // Not quoted: it may hold the code that was just sent.
+        // The line is not quoted: it may hold the code that was just sent.
         None => HelperError::Unintelligible,
     })?)
 }

@@ -1,4 +1,4 @@
-//! The authority of a process that may open the records itself: the files, in this process.
+//! The authority of a process that opens the records itself.
 
 use std::cell::OnceCell;
 
@@ -26,27 +26,27 @@ use crate::value::login_context::LoginContext;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// The files, asked about one account.
+/// Answers about one account from the files.
 pub struct LocalAuthority<'a> {
     site: &'a Site,
     account: Option<Account>,
     caller: Caller<'a>,
     entropy: Entropy,
     store: OnceCell<FileStore>,
-    /// The credentials file as it was when it was asked what is demanded.
+    /// The credentials as they were when the demand was read.
     seen: OnceCell<Seen>,
-    /// Enrollment and changes; none for an unknown account.
+    /// Enrollment and changes; `None` for an unknown account.
     service: Option<SelfService<'a>>,
 }
 
 impl<'a> LocalAuthority<'a> {
-    /// Looks a typed name up. An unknown user is answered like a user with a device.
+    /// Looks up a typed name. The answers for an unknown user are those for a user with a device.
     pub fn for_name(site: &'a Site, name: &str, caller: Caller<'a>) -> Result<Self, CoreError> {
         let store = site.store()?;
         Ok(Self { store: OnceCell::from(store), ..Self::new(site, accounts::account(name)?, caller, random::entropy) })
     }
 
-    /// Speaks for an account that is known already.
+    /// The authority for an account that the caller has looked up.
     pub fn for_account(site: &'a Site, account: Account, caller: Caller<'a>) -> Self {
         Self::new(site, Some(account), caller, random::entropy)
     }
@@ -56,7 +56,7 @@ impl<'a> LocalAuthority<'a> {
         Self { site, account, caller, entropy, store: OnceCell::new(), seen: OnceCell::new(), service }
     }
 
-    /// The records, opened once for question and answer.
+    /// The store, opened once for question and answer.
     fn store(&self) -> Result<&FileStore, CoreError> {
         if let Some(store) = self.store.get() {
             return Ok(store);
@@ -86,7 +86,7 @@ impl<'a> LocalAuthority<'a> {
 
     fn verify_at(&self, login: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, CoreError> {
         let (store, config, attempt) = (self.store()?, &self.site.config, Attempt::parse(typed));
-        // An address that an untrusted caller made up must not be asked less.
+        // An untrusted caller chooses its address, which must not begin a grace.
         let address = login.address().filter(|_| self.caller.is_trusted);
         let step = |record: &Record| {
             let (mut state, verdict) = decide(&config.limits, record, &attempt, now);
@@ -114,7 +114,7 @@ impl<'a> LocalAuthority<'a> {
         }
     }
 
-    /// Serves a request at this time.
+    /// Serves a request at `now`.
     pub(crate) fn request_at(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         match request {
             Request::Demand(login) => Ok(Reply::Login(self.demand_at(&login, now)?.words())),
@@ -136,7 +136,7 @@ impl<'a> LocalAuthority<'a> {
         }
     }
 
-    /// Serves the requests of an enrollment during a login, and declines all others: what a login never asks for is not
+    /// Serves the requests of an enrollment during a login, and declines all others: code that a login never needs is not
     /// linked into its host.
     pub fn enroll_during_login(&mut self, request: Request) -> Result<Reply, CoreError> {
         let Some(service) = &mut self.service else { return Ok(UNKNOWN_USER) };
@@ -181,7 +181,7 @@ impl Authority for LocalAuthority<'_> {
     }
 }
 
-/// What a login would be, for administration, which has read the user's record already.
+/// The ruling and demand of a login, for administration, which has read the record already.
 pub fn foresee(
     site: &Site,
     account: &Account,

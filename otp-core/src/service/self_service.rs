@@ -1,10 +1,10 @@
-//! Serves one user's requests about their own account: in the helper for every user, in the same process for root.
+//! Serves a user's requests about their own account: in the helper for users, in `otp-enroll` itself for root.
 //!
-//! What must be proved is checked here, where it is stored, and not in the front end that asked.
+//! Proofs are checked here, where the record is, and not in the program that the user runs.
 
-use crate::audit::Event;
 use std::mem;
 
+use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Code};
 use crate::decision::verify::{Refusal, Verdict, decide};
 use crate::error::CoreError;
@@ -23,7 +23,7 @@ use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// A user's requests, from the first to the last. Holds a lock only while it answers, and an offer in between.
+/// Serves one user's requests. Holds a lock only while it answers one, and keeps an offer between them.
 pub struct SelfService<'a> {
     site: &'a Site,
     account: Account,
@@ -32,7 +32,7 @@ pub struct SelfService<'a> {
     enrollment: Stage<'a>,
 }
 
-/// How far an enrollment is.
+/// The progress of an enrollment.
 enum Stage<'a> {
     None,
     Offered(Offered<'a>),
@@ -40,12 +40,11 @@ enum Stage<'a> {
 }
 
 impl<'a> SelfService<'a> {
-    /// Serves `account`.
     pub fn new(site: &'a Site, account: Account, entropy: Entropy, caller: Caller<'a>) -> Self {
         Self { site, account, entropy, caller, enrollment: Stage::None }
     }
 
-    /// Answers one request, other than those of a login and of an administrator. What the reply says is durable.
+    /// Answers one request. Declines those of a login and of an administrator. The reply is durable.
     pub fn answer(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         let reply = match request {
             Request::Status {} => self.status(now),
@@ -73,7 +72,7 @@ impl<'a> SelfService<'a> {
         Ok(Reply::Status(Status::of(&record, now)))
     }
 
-    /// Offers a device to a user who has none.
+    /// Offers a device to a user without one.
     pub(crate) fn enroll(&mut self) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
         let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
@@ -83,17 +82,17 @@ impl<'a> SelfService<'a> {
         Ok(self.offer(offered))
     }
 
-    /// Offers a device in place of those that there are, for a code of one of them.
+    /// Offers a device that will replace the user's devices, for a code of one of them.
     fn enroll_again(&mut self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
-        // Before the proof, which is used up only for an offer that can be made.
+        // The offer comes first: a proof must not be used up for an offer that cannot be made.
         let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
         if !self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
             return Ok(self.offer(offered));
         }
         let (enrollment, verdict) = self.use_up(proof, now)?;
         if let Verdict::Refused(why) = verdict {
-            self.logged("re-enrollment", Some(why));
+            self.log("re-enrollment", Some(why));
             return Ok(Reply::Verdict(verdict));
         }
         Ok(self.offer(offered.based_on(Basis::Proved(enrollment))))
@@ -105,7 +104,7 @@ impl<'a> SelfService<'a> {
         Reply::Offer(offer)
     }
 
-    /// Takes a code of the device that was offered as proof that its seed arrived.
+    /// Takes a code of the offered device as proof that the seed arrived.
     pub(crate) fn confirm(&mut self, code: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
         let Stage::Offered(offered) = mem::replace(&mut self.enrollment, Stage::None) else {
             return Ok(Reply::Declined(Declined::NothingOffered));
@@ -131,7 +130,7 @@ impl<'a> SelfService<'a> {
         if !accepted.activate()? {
             return Ok(Reply::Declined(Declined::ChangedMeanwhile));
         }
-        self.logged("enrolled", None);
+        self.log("enrolled", None);
         Ok(Reply::Changed(true))
     }
 
@@ -162,18 +161,18 @@ impl<'a> SelfService<'a> {
         Ok(self.proved(verdict, "tested", Reply::Verdict(verdict)))
     }
 
-    /// Needs no proof: it only takes access away.
+    /// Needs no proof, since it only takes access away.
     fn forget_addresses(&self) -> Result<Reply, CoreError> {
         let store = self.site.store()?;
-        let forgotten =
+        let removed =
             update(&store, &self.account, |record| (record.without_graces(), !record.state.graces.is_empty()))?;
-        if forgotten {
-            self.logged("forgot-addresses", None);
+        if removed {
+            self.log("forgot-addresses", None);
         }
-        Ok(Reply::Changed(forgotten))
+        Ok(Reply::Changed(removed))
     }
 
-    /// Uses a proof up and says of which enrollment it was.
+    /// Uses up a proof, and returns its enrollment and the verdict.
     fn use_up(&self, proof: &Confidential, now: UnixTime) -> Result<(EnrollmentId, Verdict), CoreError> {
         let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
         let store = self.site.store()?;
@@ -183,7 +182,7 @@ impl<'a> SelfService<'a> {
         })?)
     }
 
-    /// Uses a proof up and, if it is good, changes the record, in one step: never one without the other.
+    /// Uses up a proof and, if it was accepted, changes the record in the same write.
     fn change_with_proof(
         &self,
         proof: &Confidential,
@@ -205,27 +204,27 @@ impl<'a> SelfService<'a> {
         })?)
     }
 
-    /// Logs what a proof was given for, done or refused, and picks the reply: `done`, or why it was refused.
+    /// Logs the change that a proof was given for. The reply is `done`, or the refusal.
     fn proved(&self, verdict: Verdict, what: &str, done: Reply) -> Reply {
         match verdict {
             Verdict::Accepted(_) => {
-                self.logged(what, None);
+                self.log(what, None);
                 done
             }
             Verdict::Refused(why) => {
-                self.logged(what, Some(why));
+                self.log(what, Some(why));
                 Reply::Verdict(verdict)
             }
         }
     }
 
-    fn logged(&self, what: &str, why: Option<Refusal>) {
+    fn log(&self, what: &str, why: Option<Refusal>) {
         (self.caller.log)(&Event::Change { user: self.account.name.as_str(), by: self.caller.uid, what, why });
     }
 }
 
 impl Status {
-    /// What may be told about a record. A lock whose time is over is none.
+    /// The status of a record. A lock whose time is over counts as open.
     pub fn of(record: &Record, now: UnixTime) -> Self {
         let Record { credentials, state } = record;
         Self {

@@ -1,45 +1,29 @@
-//! What can keep a record from being read or written, with its file and what to do about it.
+//! Errors of the store: what happened, to which file, and what to do next.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use crate::record::error::RecordError;
+use crate::value::system_error::described;
 
-/// The absence of an answer. Every one of them refuses a login.
+/// A record could not be read or written. Every such error refuses the login.
 #[derive(Debug)]
 pub enum StoreError {
-    /// The system refused an operation.
+    /// A system call failed.
     System {
-        /// What was tried, as a verb: `open`, `lock`.
+        /// The verb of the text: `open`, `lock`.
         action: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why not.
         error: io::Error,
     },
-    /// A change of credentials is in force for everybody, but may not outlive a power cut.
-    Unflushed {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-    /// What is there must not be trusted: a symlink, somebody else's file, too wide a mode.
-    Untrusted {
-        /// The file or directory.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// What is there is not a record of this user.
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: RecordError,
-    },
-    /// Somebody holds the lock, or wins every race, for longer than a login may wait.
+    /// A change of credentials is in force, but a power cut may undo it.
+    Unflushed { path: PathBuf, error: io::Error },
+    /// The file or directory is not trusted: a symlink, another user's file, too wide a mode.
+    Untrusted { path: PathBuf, what: String },
+    /// The file holds no record of this user.
+    Record { path: PathBuf, error: RecordError },
+    /// Other processes hold the lock, or win every race, for longer than a login may wait.
     Busy,
 }
 
@@ -49,7 +33,9 @@ impl StoreError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::System { error, .. } => match error.kind() {
-                io::ErrorKind::NotFound => "the state directory is made by the package or by `make install`",
+                io::ErrorKind::NotFound => {
+                    "if the state directory is missing, install the package again or run `make install`"
+                }
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "make room on that file system; nothing was lost"
                 }
@@ -58,13 +44,12 @@ impl StoreError {
                 _ => "look for the cause in the system log; nothing was lost",
             },
             Self::Unflushed { .. } => {
-                "look for the cause in the system log; recovery codes that were not shown: `otp-enroll recovery`"
+                "look for the cause in the system log; if new recovery codes were not shown, make others with \
+                 `otp-enroll recovery`"
             }
-            Self::Untrusted { .. } => "mend its owner, group, mode or type: see FILES in pam_otp(8)",
-            Self::Record { .. } => {
-                "restore it from a backup, or `otp-enroll admin reset USER` to let the user enroll anew"
-            }
-            Self::Busy => "try again; if it stays so, look for a stopped process that holds the file (fuser)",
+            Self::Untrusted { .. } => "fix its owner, group, mode or type: see FILES in pam_otp(8)",
+            Self::Record { error, .. } => error.hint(),
+            Self::Busy => "try again; if it happens again, look for a stopped process that holds the file (fuser)",
         }
     }
 }
@@ -72,12 +57,15 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::System { action, path, error } => write!(f, "cannot {action} {}: {error}", path.display()),
+            Self::System { action, path, error } => {
+                write!(f, "cannot {action} {}: {}", path.display(), described(error))
+            }
             Self::Unflushed { path, error } => {
                 write!(
                     f,
-                    "the change is in force, but a power cut may undo it: cannot flush {}: {error}",
-                    path.display()
+                    "the change is in force, but a power cut may undo it: cannot flush {}: {}",
+                    path.display(),
+                    described(error)
                 )
             }
             Self::Untrusted { path, what } => write!(f, "{} {what}", path.display()),
@@ -112,7 +100,7 @@ mod tests {
             ),
             (
                 unreadable(RecordError::Version(3)),
-                "/var/lib/pam_otp/alice.state is of version 3, and this program reads version 1",
+                "/var/lib/pam_otp/alice.state has version 3; this program reads version 1",
             ),
             (
                 unreadable(RecordError::Missing),
@@ -124,11 +112,11 @@ mod tests {
             ),
             (
                 unreadable(RecordError::OtherAccount("\"bob\" with uid 1".into())),
-                "/var/lib/pam_otp/alice.state belongs to \"bob\" with uid 1",
+                "/var/lib/pam_otp/alice.state was made for \"bob\" with uid 1",
             ),
             (
                 unreadable(RecordError::Mismatch("the state belongs to another enrollment")),
-                "/var/lib/pam_otp/alice.state does not fit: the state belongs to another enrollment",
+                "/var/lib/pam_otp/alice.state is inconsistent: the state belongs to another enrollment",
             ),
             (StoreError::Busy, "the record is in use by other processes"),
         ] {
@@ -140,7 +128,10 @@ mod tests {
     fn every_error_says_what_to_do() {
         let path = || PathBuf::from("/x");
         for (error, hint) in [
-            (system(io::ErrorKind::NotFound), "the state directory is made by the package or by `make install`"),
+            (
+                system(io::ErrorKind::NotFound),
+                "if the state directory is missing, install the package again or run `make install`",
+            ),
             (system(io::ErrorKind::StorageFull), "make room on that file system; nothing was lost"),
             (system(io::ErrorKind::QuotaExceeded), "make room on that file system; nothing was lost"),
             (system(io::ErrorKind::PermissionDenied), "check owner and mode, and what SELinux or AppArmor denied"),
@@ -148,17 +139,31 @@ mod tests {
             (system(io::ErrorKind::Other), "look for the cause in the system log; nothing was lost"),
             (
                 StoreError::Unflushed { path: path(), error: io::ErrorKind::Other.into() },
-                "look for the cause in the system log; recovery codes that were not shown: `otp-enroll recovery`",
+                "look for the cause in the system log; if new recovery codes were not shown, make others with \
+                 `otp-enroll recovery`",
             ),
             (
                 StoreError::Untrusted { path: path(), what: String::new() },
-                "mend its owner, group, mode or type: see FILES in pam_otp(8)",
+                "fix its owner, group, mode or type: see FILES in pam_otp(8)",
             ),
             (
                 StoreError::Record { path: path(), error: RecordError::Missing },
-                "restore it from a backup, or `otp-enroll admin reset USER` to let the user enroll anew",
+                "restore both files of the user from a backup, or run `otp-enroll admin reset USER` so that the user can \
+                 enroll again",
             ),
-            (StoreError::Busy, "try again; if it stays so, look for a stopped process that holds the file (fuser)"),
+            (
+                StoreError::Record { path: path(), error: RecordError::Version(2) },
+                "install the version of pam_otp that wrote the record: nothing is wrong with the record itself",
+            ),
+            (
+                StoreError::Record { path: path(), error: RecordError::OtherAccount(String::new()) },
+                "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; \
+                 otherwise correct the account's name or user id",
+            ),
+            (
+                StoreError::Busy,
+                "try again; if it happens again, look for a stopped process that holds the file (fuser)",
+            ),
         ] {
             assert_eq!(error.hint(), hint);
         }

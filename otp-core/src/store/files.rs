@@ -1,12 +1,12 @@
-//! A directory of files: `<user>.toml` replaced by rename, `<user>.state` overwritten in place, one lock.
+//! The store of files: `<user>.toml` replaced by rename, `<user>.state` overwritten in place, one lock for both.
 //!
 //! The state file is the lock (flock) and holds two slots. A state belongs to the credentials whose enrollment id it
-//! names; among the readable slots that do, the highest sequence is the present one. Both kinds of change keep it:
+//! names. Among the valid slots with that id, the one with the highest sequence number is present. Neither kind of change
+//! overwrites the present slot:
 //!
-//! - a login overwrites the slot that is not the present one;
-//! - a change of credentials writes the new credentials beside the old, overwrites the slot that is not the present
-//!   one with a state of the new enrollment, and renames. Until the rename the old slot is the present one, and from
-//!   then on the new one, without a moment between.
+//! - a login overwrites the other slot;
+//! - a change of credentials writes the new credentials under a temporary name, overwrites the other slot with a state of
+//!   the new enrollment, and renames. The rename makes the new slot present, without a moment between.
 
 mod create_state;
 mod file_names;
@@ -37,14 +37,14 @@ use crate::store::files::write::Held;
 use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
 
-/// How often a record is looked for that others make and remove meanwhile.
+/// Most attempts to read a record that other processes replace or remove meanwhile.
 const MOST_TRIES: u8 = 10;
 
 /// The file that rehearsals write. No user's file name starts with a dot.
 const REHEARSAL: &str = ".rehearsal";
 
 impl FileStore {
-    /// A user's record to look at, and not to change: nobody is waited for.
+    /// A user's record, only to read. Waits for no lock unless the state was read amid a write.
     pub fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {
         let names = Names::of(account);
         let mut tries_left = MOST_TRIES;
@@ -53,8 +53,8 @@ impl FileStore {
                 return Ok(None);
             };
             let found = self.read_state(account, &names, credentials);
-            // Between the two reads the credentials may have been replaced or removed; then both are read again. The
-            // file is still open, so that its inode number is nobody else's.
+            // The credentials may have been replaced or removed between the two reads: then read both again. The file is
+            // still open, so that no other file can have its inode number.
             tries_left = tries_left.saturating_sub(1);
             if found.is_ok() || tries_left == 0 || self.inode(&names.credentials)? == Some(inode) {
                 return found.map(Some);
@@ -62,13 +62,13 @@ impl FileStore {
         }
     }
 
-    /// Whether there is anything in a user's name, whoever owns it.
+    /// Whether a credentials file exists for this user, whichever user owns it.
     pub fn holds(&self, account: &Account) -> Result<bool, StoreError> {
         Ok(self.inode(&Names::of(account).credentials)?.is_some())
     }
 
-    /// Removes whatever is stored for a user, readable or not, for administration. A change under way is waited for, so
-    /// that no half of it stays behind.
+    /// Removes all files of a user, valid or not, for administration. Waits for a change that is under way, so that no half
+    /// of it is left.
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {
         let names = Names::of(account);
         let (_held, gone) = match self.open_file(&names.state, OFlag::O_RDWR) {
@@ -78,15 +78,15 @@ impl FileStore {
                 (Some(file), metadata.nlink() == 0)
             }
             Ok(None) => (None, true),
-            // A state that cannot be opened cannot be held by anybody either, and goes without waiting.
+            // A state that cannot be opened is not locked by any process either: remove it without waiting.
             Err(_) => (None, false),
         };
         let mut existed = self.unlink(&names.credentials)?;
         if !gone {
-            // Where the state is gone, one that is there by now belongs to an enrollment that began after us. It goes last:
-            // without it there is no lock, and what lies beside may be the next enrollment's.
-            for name in names.beside() {
-                self.unlink(&name)?; // not asked about: the state is there anyhow
+            // If our state is gone, a new one belongs to an enrollment that began after this call. The state goes last: with
+            // it goes the lock, and then temporary files may be those of the next enrollment.
+            for name in names.temporary() {
+                self.unlink(&name)?; // does not count as `existed`: the state file exists too
             }
             existed |= self.unlink(&names.state)?;
         }
@@ -95,14 +95,14 @@ impl FileStore {
     }
 
     fn read_slots(&self, file: &File, name: &str) -> Result<Slots, StoreError> {
-        // One byte more than a state file has, so that a longer one is noticed.
+        // One byte more than a state file has, so that a longer file is noticed.
         let mut bytes = vec![0; STATE_SIZE.saturating_add(1)];
         let length = file.read_at(&mut bytes, 0).map_err(|error| self.failed("read", name, error))?;
         bytes.truncate(length);
         Ok(Slots::new(bytes))
     }
 
-    /// Opens and locks the state of a user who has no credentials; `None` if there are credentials by now.
+    /// Opens and locks the state of a user without credentials; `None` if credentials exist by now.
     fn hold_without_credentials(&self, account: &Account, names: &Names) -> Result<Option<Held>, StoreError> {
         let Some(file) = self.open_or_create_state(account, names)? else {
             return Ok(None);
@@ -112,7 +112,7 @@ impl FileStore {
             return Ok(None);
         }
         if usize::try_from(metadata.len()) != Ok(STATE_SIZE) {
-            // Nobody's state, so nothing is lost; what is written into it must be readable later.
+            // It belongs to no credentials, so nothing is lost. A state of the wrong size could not be read later.
             file.set_len(0).map_err(|error| self.failed("write", &names.state, error))?;
             file.write_all_at(&BLANK, 0).map_err(|error| self.failed("write", &names.state, error))?;
         }
@@ -120,7 +120,7 @@ impl FileStore {
         Ok(Some(Held { state: file, name: names.state.clone(), spare: 0, sequence }))
     }
 
-    /// Loads the record of somebody whose credentials may have been seen before.
+    /// Loads the record of a user whose credentials may have been read before the question.
     fn load_after(&self, account: &Account, seen: Option<&Seen>) -> Result<Option<Loaded<Held>>, StoreError> {
         let names = Names::of(account);
         for _ in 0..MOST_TRIES {
@@ -128,11 +128,11 @@ impl FileStore {
                 if self.inode(&names.credentials)?.is_none() {
                     return Ok(None);
                 }
-                continue; // whoever enrolls makes the state first: it may be there by now
+                continue; // an enrollment makes the state first: it may exist by now
             };
             let state = self.lock(state, &names.state)?;
             if self.trust(&state, &names.state, Some(account.uid))?.nlink() == 0 {
-                continue; // removed while we waited
+                continue; // removed while this process waited
             }
             let credentials = match seen {
                 Some(seen) => self.see_again(seen, account, &names)?,
@@ -154,14 +154,14 @@ impl FileStore {
         let (file, _) = self.open_trusted(&names.state, Some(account.uid))?.ok_or_else(missing)?;
         let mut slots = self.read_slots(&file, &names.state)?;
         if slots.present(credentials.enrollment).is_none() {
-            // Perhaps it was read while it was written: once more, when nobody writes.
+            // It may have been read amid a write: read again under the lock.
             let file = self.lock(file, &names.state)?;
             slots = self.read_slots(&file, &names.state)?;
         }
         self.joined(names, credentials, &slots).map(|(record, _, _)| record)
     }
 
-    /// Credentials and the present one of the states; with it the slot that may be overwritten, and the sequence so far.
+    /// The record of these credentials and their present state, the slot to overwrite next, and the highest sequence number.
     fn joined(
         &self,
         names: &Names,
@@ -169,8 +169,8 @@ impl FileStore {
         slots: &Slots,
     ) -> Result<(Record, usize, u64), StoreError> {
         let unreadable = |error| self.unreadable(&names.state, error);
-        let nothing = || unreadable(RecordError::Malformed("neither slot holds a state of this enrollment".into()));
-        let Present { spare, highest, slot } = slots.present(credentials.enrollment).ok_or_else(nothing)?;
+        let neither = || unreadable(RecordError::Malformed("neither slot holds a state of this enrollment".into()));
+        let Present { spare, highest, slot } = slots.present(credentials.enrollment).ok_or_else(neither)?;
         Ok((Record::new(credentials, slot.state).map_err(unreadable)?, spare, highest))
     }
 }
@@ -204,10 +204,10 @@ impl Store for FileStore {
             renameat(&self.directory, from, &self.directory, to).map_err(|error| self.failed("replace", to, error))
         });
         if let Err(error) = in_place {
-            let _ = self.unlink(&incoming_name); // a seed that nobody will ever use
+            let _ = self.unlink(&incoming_name); // it holds a seed that will not be used
             return Err(error);
         }
-        // From the rename on it is in force, and nothing must say that it is not.
+        // The rename puts the change in force: from here on, no error may say that it is not.
         self.settle(&names.credentials, Some(&incoming))?;
         Ok(Swap::Done)
     }
@@ -216,14 +216,14 @@ impl Store for FileStore {
         let names = Names::of(account);
         self.unlink(&names.credentials)?;
         self.sweep(&names);
-        // Without credentials a state is nobody's, and the next enrollment's to use. With it goes the lock, so it goes last.
+        // A state without credentials does no harm: the next enrollment reuses it. It goes last, since it is the lock.
         let _ = self.unlink(&names.state);
         self.settle(&names.state, Some(&held.state))?;
         Ok(Swap::Done)
     }
 
     fn rehearse(&self) {
-        // Only root hides anything this way: the helper answers its caller about the caller's own account.
+        // Only root hides which accounts exist: the helper answers about its caller's own account.
         if !geteuid().is_root() {
             return;
         }
@@ -231,7 +231,7 @@ impl Store for FileStore {
         if let Ok(file) = openat(&self.directory, REHEARSAL, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
             && self.trust(&file, REHEARSAL, Some(0)).is_ok()
         {
-            // Nothing rests on it: a rehearsal that fails costs only its likeness.
+            // No data depends on it: a rehearsal that fails only takes less time.
             let held = Held { state: file.into(), name: REHEARSAL.into(), spare: 1, sequence: 0 };
             let _ = self.write_slot(&held, &State::new(EnrollmentId([0; 16])));
         }

@@ -1,4 +1,4 @@
-//! A store in memory that can force the worst interleaving: something else happens just before a write.
+//! A store in memory for tests that forces the worst interleaving: another login between a load and its write.
 
 use std::cell::RefCell;
 
@@ -10,13 +10,13 @@ use crate::store::error::StoreError;
 use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
 
-/// The number of the write that made it.
+/// The number of the write that made the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version(u64);
 
 type Interference = Box<dyn FnOnce(&MemoryStore)>;
 
-/// One user's record, and what interferes with the next writes.
+/// One user's record, and what runs before the next writes.
 #[derive(Default)]
 pub(crate) struct MemoryStore {
     record: RefCell<Option<(String, State, Version)>>,
@@ -31,7 +31,7 @@ impl MemoryStore {
         store
     }
 
-    /// Runs `interference` between the load and the write of whoever writes next.
+    /// Runs `interference` between the load and the write of the next change.
     pub(crate) fn before_next_write(&self, interference: impl FnOnce(&Self) + 'static) {
         self.before_writes.borrow_mut().push(Box::new(interference));
     }

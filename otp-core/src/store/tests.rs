@@ -8,7 +8,7 @@ use crate::decision::verify::{Accepted, Factor, Limits, Refusal, Verdict, decide
 use crate::record::id::DeviceId;
 use crate::record::state::Lock;
 use crate::testing::fixtures::{
-    LIMITS, NOW, REPLAYED, STEP, alice, by_phone, enrolled_anew, phone, record, recovery, right, shown, token, wrong,
+    LIMITS, NOW, REPLAYED, STEP, alice, by_phone, phone, re_enrolled, record, recovery, right, shown, token, wrong,
     wrong_for_the,
 };
 
@@ -52,14 +52,14 @@ fn of_two_logins_with_one_code_exactly_one_is_accepted() {
 
 #[test]
 fn of_two_logins_with_one_recovery_code_exactly_one_is_accepted() {
-    let spent = Verdict::Refused(Refusal::RecoveryUsed);
+    let used = Verdict::Refused(Refusal::RecoveryUsed);
     let store = enrolled();
-    assert_eq!(overtaken(&store, &recovery(4), recovery(4)), (spent, accepted_by(Factor::Recovery, 9)));
+    assert_eq!(overtaken(&store, &recovery(4), recovery(4)), (used, accepted_by(Factor::Recovery, 9)));
     assert_eq!(state(&store).used, 1 << 4);
 }
 
 #[test]
-fn two_recovery_codes_at_once_are_both_accepted_and_both_spent() {
+fn two_recovery_codes_at_once_are_both_accepted_and_both_used_up() {
     let store = enrolled();
     let both = (accepted_by(Factor::Recovery, 8), accepted_by(Factor::Recovery, 9));
     assert_eq!(overtaken(&store, &recovery(4), recovery(5)), both);
@@ -67,14 +67,14 @@ fn two_recovery_codes_at_once_are_both_accepted_and_both_spent() {
 }
 
 #[test]
-fn a_wrong_guess_of_somebody_else_does_not_make_the_right_code_fail() {
+fn a_wrong_guess_meanwhile_does_not_make_the_right_code_fail() {
     let store = enrolled();
     assert_eq!(overtaken(&store, &right(), wrong()), (by_phone(), wrong_for_the(1)));
     assert_eq!(state(&store).failures, 0);
 }
 
 #[test]
-fn a_wrong_guess_does_not_take_back_what_the_right_code_wrote() {
+fn a_wrong_guess_does_not_undo_what_the_right_code_wrote() {
     let store = enrolled();
     assert_eq!(overtaken(&store, &wrong(), right()), (wrong_for_the(1), by_phone()));
     assert_eq!(state(&store).next[&DeviceId(1)], STEP + 1);
@@ -118,7 +118,7 @@ fn a_code_of_the_old_seed_is_wrong_once_the_new_one_is_in_force() {
     let store = enrolled();
     store.before_next_write(|store| {
         change(store, &alice(), |old| {
-            let new = enrolled_anew(old.unwrap(), 2);
+            let new = re_enrolled(old.unwrap(), 2);
             let credentials = crate::record::credentials::Credentials { devices: vec![phone(3)], ..new.credentials };
             let mut state = State::new(credentials.enrollment);
             state.next.insert(DeviceId(3), 0);
@@ -131,7 +131,7 @@ fn a_code_of_the_old_seed_is_wrong_once_the_new_one_is_in_force() {
 }
 
 #[test]
-fn a_code_is_worth_nothing_once_the_record_is_removed() {
+fn a_code_is_refused_once_the_record_is_removed() {
     let store = enrolled();
     store.before_next_write(|store| change(store, &alice(), |_| (Change::Nothing, ())).unwrap());
     assert_eq!(login(&store, &right()), Verdict::Refused(Refusal::NotEnrolled));
@@ -142,13 +142,13 @@ fn a_code_is_worth_nothing_once_the_record_is_removed() {
 fn a_change_of_credentials_keeps_what_a_login_wrote_meanwhile() {
     let store = enrolled();
     store.before_next_write(|store| assert_eq!(login(store, &right()), by_phone()));
-    let marks = change(&store, &alice(), |old| {
+    let next = change(&store, &alice(), |old| {
         let old = old.unwrap();
-        let mut new = enrolled_anew(old, 2);
+        let mut new = re_enrolled(old, 2);
         new.state.next.clone_from(&old.state.next);
         (Change::Record(Box::new(new)), old.state.next[&DeviceId(1)])
     });
-    assert_eq!(marks.unwrap(), STEP + 1);
+    assert_eq!(next.unwrap(), STEP + 1);
     assert_eq!(login(&store, &right()), REPLAYED);
 }
 
@@ -186,7 +186,7 @@ fn unlocking_and_a_wrong_guess_take_effect_one_after_the_other() {
 }
 
 #[test]
-fn unlocking_does_not_bring_a_spent_code_back() {
+fn unlocking_does_not_make_a_used_code_work_again() {
     let store = enrolled();
     assert_eq!(login(&store, &wrong()), wrong_for_the(1));
     store.before_next_write(|store| {
@@ -197,16 +197,16 @@ fn unlocking_does_not_bring_a_spent_code_back() {
     assert_eq!((login(&store, &right()), state(&store).used), (REPLAYED, 1 << 4));
 }
 
-/// Passes everything on, counts rehearsals, and answers swaps as told.
+/// Passes calls on to a store in memory, counts rehearsals, and answers swaps as `swap` says.
 #[derive(Default)]
-struct Told {
+struct Scripted {
     inner: MemoryStore,
     swap: Option<fn() -> Result<Swap, StoreError>>,
     swaps: Cell<usize>,
     rehearsals: Cell<u64>,
 }
 
-impl Store for Told {
+impl Store for Scripted {
     type Hold = Version;
     fn load(&self, account: &Account) -> Result<Option<Loaded<Version>>, StoreError> {
         self.inner.load(account)
@@ -227,8 +227,8 @@ impl Store for Told {
 }
 
 #[test]
-fn a_refusal_that_changes_nothing_rehearses_and_what_changes_something_does_not() {
-    let store = Told { inner: enrolled(), ..Told::default() };
+fn only_a_login_that_writes_nothing_rehearses() {
+    let store = Scripted { inner: enrolled(), ..Scripted::default() };
     for attempt in [Attempt::Malformed, recovery(10)] {
         let _ = login(&store, &attempt);
     }
@@ -238,15 +238,15 @@ fn a_refusal_that_changes_nothing_rehearses_and_what_changes_something_does_not(
     assert_eq!(login(&store, &right()), REPLAYED);
     assert_eq!((store.rehearsals.get(), store.inner.writes()), (3, 3));
 
-    let nobody = Told::default();
-    assert_eq!(login(&nobody, &right()), Verdict::Refused(Refusal::NotEnrolled));
-    assert_eq!((nobody.rehearsals.get(), nobody.inner.writes()), (1, 0));
+    let empty = Scripted::default();
+    assert_eq!(login(&empty, &right()), Verdict::Refused(Refusal::NotEnrolled));
+    assert_eq!((empty.rehearsals.get(), empty.inner.writes()), (1, 0));
 }
 
 #[test]
-fn no_answer_is_handed_out_before_it_is_durable() {
+fn no_answer_is_returned_before_it_is_durable() {
     let fails = || Err(StoreError::Busy);
-    let store = Told { inner: enrolled(), swap: Some(fails), ..Told::default() };
+    let store = Scripted { inner: enrolled(), swap: Some(fails), ..Scripted::default() };
     let answer = update(&store, &alice(), |record| decide(&LIMITS, record, &right(), NOW));
     assert!(matches!(answer, Err(StoreError::Busy)));
     assert_eq!(store.swaps.get(), 1);
@@ -255,18 +255,18 @@ fn no_answer_is_handed_out_before_it_is_durable() {
 }
 
 #[test]
-fn who_loses_every_race_gives_up_without_an_answer() {
-    let store = Told { inner: enrolled(), swap: Some(|| Ok(Swap::Lost)), ..Told::default() };
+fn a_login_that_loses_every_race_ends_with_an_error() {
+    let store = Scripted { inner: enrolled(), swap: Some(|| Ok(Swap::Lost)), ..Scripted::default() };
     let answer = update(&store, &alice(), |record| decide(&LIMITS, record, &right(), NOW));
     assert!(matches!(answer, Err(StoreError::Busy)));
     assert_eq!(store.swaps.get(), MOST_LOSSES);
 }
 
 #[test]
-fn a_change_of_nothing_changes_nothing() {
+fn a_change_that_keeps_everything_writes_nothing() {
     let store = enrolled();
     assert_eq!(change(&store, &alice(), |_| (Change::Keep, 1)).unwrap(), 1);
-    let nobody = MemoryStore::default();
-    assert_eq!(change(&nobody, &alice(), |_| (Change::Nothing, 2)).unwrap(), 2);
-    assert_eq!((store.writes(), nobody.writes()), (1, 0));
+    let empty = MemoryStore::default();
+    assert_eq!(change(&empty, &alice(), |_| (Change::Nothing, 2)).unwrap(), 2);
+    assert_eq!((store.writes(), empty.writes()), (1, 0));
 }

@@ -1,16 +1,16 @@
-//! Accounts and groups, as the name service knows them.
+//! Accounts and groups from the name service.
 
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::error::CoreError;
 use crate::value::user::{Account, UserName};
 
-/// The account of a login name, as the name service spells it.
+/// The account of a login name; `None` if it does not exist.
 pub fn account(name: &str) -> Result<Option<Account>, CoreError> {
     account_if(name, |_| true)
 }
 
-/// The same, if what else the name service says of it is as wanted.
+/// The account of a login name, if its entry in the name service is as wanted.
 pub fn account_if(name: &str, wanted: impl FnOnce(&User) -> bool) -> Result<Option<Account>, CoreError> {
     if UserName::parse(name).is_none() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The configuration file: trusted, read, and what follows from it.
+//! The configuration file: trusted and read.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -11,26 +11,25 @@ use crate::config::Config;
 use crate::config::error::ConfigError;
 use crate::error::CoreError;
 use crate::store::files::open::FileStore;
+use crate::value::system_error::described;
 
 /// Larger than any configuration a person writes.
 const LARGEST_CONFIG: u64 = 1 << 20;
 
-/// The configuration with the file it came from.
+/// The configuration and its file.
 #[derive(Debug)]
 pub struct Site {
-    /// What the administrator set.
     pub config: Config,
-    /// Where.
     pub path: PathBuf,
 }
 
 impl Site {
-    /// Reads the configuration. It must be root's and writable by nobody else; a missing file is an error like any
-    /// other, since without it nobody knows what was required.
+    /// Reads the configuration. The file must belong to root, and only root may write it. A missing file is an error too:
+    /// without it the policy is unknown.
     pub fn load(path: &Path) -> Result<Self, CoreError> {
         let refuse = |what: String| ConfigError { path: path.to_owned(), line: None, what };
-        let system = |error: io::Error| refuse(error.to_string());
-        // A symbolic link is fine here: everything on the way belongs to root. A FIFO is not, and must not block.
+        let system = |error: io::Error| refuse(described(&error));
+        // A symbolic link is allowed: only root can write the folders on the way. A FIFO must not block.
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(system)?;
         let metadata = file.metadata().map_err(system)?;
@@ -47,7 +46,7 @@ impl Site {
         Ok(Self { config: Config::parse(path, &text)?, path: path.to_owned() })
     }
 
-    /// Opens the records.
+    /// Opens the state directory.
     pub fn store(&self) -> Result<FileStore, CoreError> {
         Ok(FileStore::open(&self.config.state_directory)?)
     }
@@ -58,7 +57,7 @@ impl Site {
     }
 }
 
-/// The name of this machine, without the colon that a URI uses to part issuer and user.
+/// The name of this machine, without colons: a colon separates issuer and user in a URI.
 pub fn host_name() -> String {
     let name = nix::sys::utsname::uname().ok().and_then(|uname| Some(uname.nodename().to_str()?.replace(':', "-")));
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".into())

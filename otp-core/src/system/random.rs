@@ -2,7 +2,7 @@
 
 use crate::error::CoreError;
 
-/// Random bytes from the kernel.
+/// Fills a buffer with random bytes from the kernel.
 pub fn entropy(buffer: &mut [u8]) -> Result<(), CoreError> {
     getrandom::fill(buffer).map_err(|_| CoreError::Entropy)
 }

@@ -1,4 +1,4 @@
-//! Alice, her devices and her recovery codes: who and what the tests are about.
+//! Fixtures of the tests: Alice, her devices and her recovery codes.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -25,10 +25,10 @@ use crate::value::user::{Account, UserName};
 /// The tenth second of a step of thirty.
 pub(crate) const NOW: UnixTime = UnixTime(1_763_750_020);
 
-/// The step that [`NOW`] lies in.
+/// The step at [`NOW`].
 pub(crate) const STEP: u64 = NOW.0 / 30;
 
-/// As shipped.
+/// The defaults of the configuration.
 pub(crate) const LIMITS: Limits = Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) };
 
 /// The group that may enter the state directory.
@@ -43,7 +43,7 @@ pub(crate) fn state_directory() -> TempDir {
     directory
 }
 
-/// A site with these lines in its configuration, and its records in a directory that goes with the second.
+/// A site with these lines in its configuration, and its state directory, which is removed when it is dropped.
 pub(crate) fn site(lines: &str) -> (Site, TempDir) {
     let directory = state_directory();
     let text = format!("issuer = \"Example\"\nstate_directory = {:?}\n{lines}", directory.path());
@@ -59,7 +59,7 @@ pub(crate) fn alice() -> Account {
     named("alice", 1000)
 }
 
-/// A time-based device whose seed no device with another id has.
+/// A time-based device. Its seed depends on its id.
 pub(crate) fn phone(id: u8) -> Device {
     Device {
         id: DeviceId(id),
@@ -72,7 +72,7 @@ pub(crate) fn phone(id: u8) -> Device {
     }
 }
 
-/// Two counters, within reach of one look, at which the first device shows the same digits.
+/// Two counters in one window at which device 1 shows equal digits.
 pub(crate) const EQUAL_CODES: (u64, u64) = (98_831, 98_838);
 
 /// A counter-based device.
@@ -89,30 +89,30 @@ pub(crate) fn code_of(device: &Device, counter: u64) -> Code {
     Generator::new(&device.secret, device.algorithm, device.digits).code(counter).unwrap()
 }
 
-/// What alice types when all is well.
+/// The right code of alice's phone.
 pub(crate) fn right() -> Attempt {
     shown(&phone(1), STEP)
 }
 
-/// The code of a device that none of the records has.
+/// The code of a device that no record has.
 pub(crate) fn wrong() -> Attempt {
     shown(&phone(99), STEP)
 }
 
-/// What comes of the right code.
+/// The verdict for the right code.
 pub(crate) fn by_phone() -> Verdict {
     Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10) })
 }
 
-/// What comes of it once more.
+/// The verdict for a used code.
 pub(crate) const REPLAYED: Verdict = Verdict::Refused(Refusal::Replayed { clock_behind: None });
 
-/// What comes of so many wrong codes in a row.
+/// The verdict for the n-th wrong code in a row.
 pub(crate) fn wrong_for_the(failures: u32) -> Verdict {
     Verdict::Refused(Refusal::Wrong { failures, clock_behind: None })
 }
 
-/// The same as a person reads it, from the library and not from the code under test.
+/// The digits of a code, from the library and not from the code under test.
 pub(crate) fn digits_of(seed: &[u8], counter: u64) -> String {
     let builder = totp_rs::Builder::new().with_secret(seed.to_vec()).with_step_duration(1);
     builder.build_noncompliant().generate(counter).to_string()
@@ -122,7 +122,7 @@ pub(crate) fn typed(text: &str) -> Attempt {
     Attempt::parse(&Typed::new(text.as_bytes().to_vec()))
 }
 
-/// The n-th of Alice's ten recovery codes; from the eleventh on, somebody else's.
+/// The n-th of Alice's ten recovery codes, from 0; from 10 on, a code that she does not have.
 pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
     RecoveryCode::new([n; 10])
 }
@@ -136,7 +136,7 @@ pub(crate) fn ten_codes() -> RecoverySet {
     RecoverySet::of([7; 16], &codes)
 }
 
-/// Alice's record: these devices, ten recovery codes, and nothing happened yet.
+/// Alice's record before the first login: these devices and ten recovery codes.
 pub(crate) fn record(devices: Vec<Device>) -> Record {
     let Account { name: user, uid, .. } = alice();
     let enrollment = EnrollmentId([1; 16]);
@@ -146,8 +146,8 @@ pub(crate) fn record(devices: Vec<Device>) -> Record {
     Record::new(Credentials { user, uid, enrollment, user_override, devices, recovery }, state).unwrap()
 }
 
-/// The same record as of another enrollment, in which nothing happened yet.
-pub(crate) fn enrolled_anew(record: &Record, number: u8) -> Record {
+/// The devices and codes of a record under a new enrollment, before the first login.
+pub(crate) fn re_enrolled(record: &Record, number: u8) -> Record {
     let enrollment = EnrollmentId([number; 16]);
     let Credentials { user, uid, user_override, devices, recovery, .. } = &record.credentials;
     let devices: Vec<_> = devices.iter().map(Device::duplicate).collect();

@@ -1,4 +1,4 @@
-//! Where a login comes from and through which service, in PAM's words.
+//! The login context: where a login comes from and through which service.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,17 +14,17 @@ pub struct LoginContext {
     pub rhost: Option<String>,
     /// `PAM_TTY`, without `/dev/`.
     pub tty: Option<String>,
-    /// The module argument `nullok`: stands for the rules on this line, `second_factor = "optional"`.
+    /// The module argument `nullok`: replaces the policy's rules on this PAM line with `second_factor = "optional"`.
     pub nullok: bool,
 }
 
 impl LoginContext {
-    /// A terminal's name as [`LoginContext::tty`] holds it: some hosts say its folder, `/dev/`, with it.
+    /// A terminal's name as [`LoginContext::tty`] holds it. Some hosts report it with its folder, `/dev/`.
     pub fn terminal(name: &str) -> String {
         name.strip_prefix("/dev/").unwrap_or(name).to_owned()
     }
 
-    /// The address somebody comes from, where the host reported one.
+    /// The address that the login comes from, if the host reported one. A host name is none.
     pub fn address(&self) -> Option<Address> {
         self.rhost.as_deref().and_then(Address::parse)
     }

@@ -1,22 +1,22 @@
-//! Addresses and networks. No resolver is asked: what is not an address is in no network.
+//! Addresses and networks, compared without a resolver: a host name is in no network.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Addresses with a common prefix. IPv4 and IPv4-mapped IPv6 are the same.
+/// Addresses with a common prefix. An IPv4 address equals its IPv4-mapped IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// As IPv6, mapped where it was IPv4.
+    /// An IPv6 address; an IPv4 address is mapped.
     base: u128,
     mask: u128,
 }
 
-/// An address, IPv4 as the IPv6 address it is mapped to. Never a host name: no resolver is asked (CVE-2024-10963).
+/// An address; IPv4 is stored as the IPv6 address it maps to. Never a host name: no resolver is asked (CVE-2024-10963).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address(u128);
 
 impl Network {
-    /// Reads `ADDRESS/LENGTH`. Bits set beyond the length are an error: whoever wrote them meant something else.
+    /// Reads `ADDRESS/LENGTH`. Bits set beyond the length are an error: the administrator meant another network.
     pub fn parse(text: &str) -> Option<Self> {
         let (base, length) = text.split_once('/')?;
         let base: IpAddr = base.parse().ok()?;
@@ -40,7 +40,7 @@ impl Network {
         rhost.and_then(Address::parse).is_some_and(|Address(address)| inside(address))
     }
 
-    /// Whether all its addresses are IPv4. In an IPv6 network as wide as `::/0` mapped ones still are none of its own.
+    /// Whether all its addresses are IPv4. An IPv6 network never holds mapped addresses, not even `::/0`.
     fn is_mapped(&self) -> bool {
         is_mapped(self.base) && is_mapped(self.base | !self.mask)
     }

@@ -18,25 +18,25 @@ pub enum NotASecret {
 }
 
 impl Secret {
-    /// Takes over the bytes of a seed. RFC 4226 §4 asks for 128 bits; 80 are accepted for enrollments made elsewhere.
+    /// Makes a seed of bytes. RFC 4226 §4 asks for 128 bits; 80 are accepted for enrollments made elsewhere.
     pub fn new(bytes: Zeroizing<Vec<u8>>) -> Result<Self, NotASecret> {
         if (10..=64).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(NotASecret::Length) }
     }
 
-    /// Reads the form in which [`Secret::base32`] writes.
+    /// Reads what [`Secret::base32`] writes.
     pub fn from_base32(text: &str) -> Result<Self, NotASecret> {
         let bytes = Zeroizing::new(Base32UpperUnpadded::decode_vec(text).map_err(|_| NotASecret::Encoding)?);
         let secret = Self::new(bytes)?;
-        // Bits left over at the end must be zero: one seed has one spelling.
+        // Bits left over at the end must be zero, so that a seed has one spelling.
         if *secret.base32() == *text { Ok(secret) } else { Err(NotASecret::Encoding) }
     }
 
-    /// Reads hexadecimal, in capitals or not, as tokens and other programs write it.
+    /// Reads hexadecimal in either case, as tokens and other programs write it.
     pub fn from_hex(text: &str) -> Result<Self, NotASecret> {
         Self::new(Zeroizing::new(base16ct::mixed::decode_vec(text).map_err(|_| NotASecret::Encoding)?))
     }
 
-    /// The bytes themselves. Every use of them is found by this name.
+    /// The bytes themselves. A search for this name finds every use.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_written_as_others_read_it() {
+    fn a_seed_is_written_as_apps_and_tokens_read_it() {
         let secret = Secret::from_base32("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
         assert_eq!(secret.expose(), b"12345678901234567890");
         assert_eq!(*secret.hex(), "3132333435363738393031323334353637383930");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn hexadecimal_is_read_in_capitals_or_not_and_nothing_else_is() {
+    fn hexadecimal_is_read_in_either_case_and_nothing_else_is() {
         let read = |text: &str| Secret::from_hex(text).map(|secret| secret.expose().to_vec());
         assert_eq!(read("00fF00ff00FF00ff00ff"), Ok([0, 255].repeat(5)));
         assert_eq!(read(&"aB".repeat(64)), Ok(vec![0xab; 64]));

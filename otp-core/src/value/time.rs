@@ -1,4 +1,4 @@
-//! Time as a value: the one clock read of the tree, and dates and durations as people write them.
+//! Time as a value: the only clock read of the source tree, and dates and durations as people write them.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -21,14 +21,29 @@ impl UnixTime {
         Self(since.map_or(0, |elapsed| elapsed.as_secs()))
     }
 
-    /// This time and `length` more.
+    /// This time plus `length`.
     pub fn after(self, length: Seconds) -> Self {
         Self(self.0.saturating_add(length.0))
     }
 
-    /// How long until `later`; `None` when it is not later.
+    /// How long until `later`; `None` if it is not later.
     pub fn until(self, later: Self) -> Option<Seconds> {
         later.0.checked_sub(self.0).filter(|gap| *gap > 0).map(Seconds)
+    }
+
+    /// The moment at which a calendar day begins in UTC; `None` before 1970, after 9999 and for days that do not exist.
+    pub fn midnight(year: u64, month: u64, day: u64) -> Option<Self> {
+        let real =
+            (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+        let months = (1970..year).flat_map(|year| (1..=12).map(move |month| (year, month)));
+        let months = months.chain((1..month).map(|month| (year, month)));
+        let days = months.map(|(year, month)| days_in(year, month)).sum::<u64>().checked_add(day.checked_sub(1)?)?;
+        Some(Self(days.checked_mul(86_400)?)).filter(|_| real)
+    }
+
+    /// The day in UTC: `2026-11-21`.
+    pub fn day(self) -> String {
+        self.to_string().split('T').next().unwrap_or_default().to_owned()
     }
 }
 
@@ -45,24 +60,37 @@ impl fmt::Display for UnixTime {
     }
 }
 
-impl UnixTime {
-    /// When a day of the calendar begins in UTC; none before 1970, after 9999, and for days that no month has.
-    pub fn midnight(year: u64, month: u64, day: u64) -> Option<Self> {
-        let real =
-            (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
-        let months = (1970..year).flat_map(|year| (1..=12).map(move |month| (year, month)));
-        let months = months.chain((1..month).map(|month| (year, month)));
-        let days = months.map(|(year, month)| days_in(year, month)).sum::<u64>().checked_add(day.checked_sub(1)?)?;
-        Some(Self(days.checked_mul(86_400)?)).filter(|_| real)
-    }
-
-    /// The day in UTC: `2026-11-21`.
-    pub fn day(self) -> String {
-        self.to_string().split('T').next().unwrap_or_default().to_owned()
+impl Seconds {
+    /// Reads a number and `s`, `m`, `h` or `d`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (end, unit) = text.char_indices().last()?;
+        let number = text.get(..end).filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))?;
+        let unit = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(unit).map(Self)
     }
 }
 
-/// The calendar date that lies `days` after 1970-01-01 (proleptic Gregorian).
+/// For people: `15 min`, `2 h 30 min`, `3 days`. Rounded up, so that no user waits longer than promised.
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = self.0.div_ceil(60);
+        match (self.0, minutes / 60, minutes % 60) {
+            (0..=60, _, _) => write!(f, "{} s", self.0),
+            (_, 0, minutes) => write!(f, "{minutes} min"),
+            (_, hours @ 1..48, 0) => write!(f, "{hours} h"),
+            (_, hours @ 1..48, minutes) => write!(f, "{hours} h {minutes} min"),
+            (_, hours, _) => write!(f, "{} days", hours.div_ceil(24)),
+        }
+    }
+}
+
+/// The calendar date `days` after 1970-01-01 (proleptic Gregorian).
 fn date(mut days: u64) -> Option<(u64, u64, u64)> {
     for year in 1970..=9999 {
         for month in 1..=12 {
@@ -82,36 +110,6 @@ fn days_in(year: u64, month: u64) -> u64 {
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
-    }
-}
-
-impl Seconds {
-    /// Reads a number and `s`, `m`, `h` or `d`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (place, unit) = text.char_indices().last()?;
-        let number = text.get(..place).filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))?;
-        let unit = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            _ => return None,
-        };
-        number.parse::<u64>().ok()?.checked_mul(unit).map(Self)
-    }
-}
-
-/// The way a person says it: `15 min`, `2 h 30 min`, `3 days`; rounded up, so that a wait is never promised too short.
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let minutes = self.0.div_ceil(60);
-        match (self.0, minutes / 60, minutes % 60) {
-            (0..=60, _, _) => write!(f, "{} s", self.0),
-            (_, 0, minutes) => write!(f, "{minutes} min"),
-            (_, hours @ 1..48, 0) => write!(f, "{hours} h"),
-            (_, hours @ 1..48, minutes) => write!(f, "{hours} h {minutes} min"),
-            (_, hours, _) => write!(f, "{} days", hours.div_ceil(24)),
-        }
     }
 }
 
@@ -174,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_reads_like_a_person_says_it() {
-        let said = |seconds| Seconds(seconds).to_string();
-        assert_eq!(said(45), "45 s");
-        assert_eq!(said(61), "2 min");
-        assert_eq!(said(900), "15 min");
-        assert_eq!(said(3600), "1 h");
-        assert_eq!(said(9000), "2 h 30 min");
-        assert_eq!(said(86_400 * 3), "3 days");
+    fn a_wait_is_shown_as_a_person_says_it() {
+        let shown = |seconds| Seconds(seconds).to_string();
+        assert_eq!(shown(45), "45 s");
+        assert_eq!(shown(61), "2 min");
+        assert_eq!(shown(900), "15 min");
+        assert_eq!(shown(3600), "1 h");
+        assert_eq!(shown(9000), "2 h 30 min");
+        assert_eq!(shown(86_400 * 3), "3 days");
     }
 
     #[test]

@@ -1,47 +1,45 @@
-//! Who logs in: an account as the name service knows it, and its name as a safe file name.
+//! The account that logs in, as the name service knows it, and its name as a safe file name.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// Longest stem a record's file name may have; with the longest suffix it stays under NAME_MAX (255 bytes).
+/// Longest stem of a record's file name. With the longest suffix it stays below NAME_MAX (255 bytes).
 const LONGEST_STEM: usize = 200;
 
 /// A login name as the name service spells it: never empty, no NUL, at most 255 bytes (LOGIN_NAME_MAX - 1).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UserName(String);
 
-/// An account of the name service. The typed name is not enough: `Alice` and `alice` may be one account (CVE-2025-6004).
+/// An account of the name service. A typed name is not enough: `Alice` and `alice` may be one account (CVE-2025-6004).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The canonical name, `pw_name`.
     pub name: UserName,
-    /// Numeric user id.
     pub uid: u32,
-    /// Numeric id of the primary group.
+    /// The primary group.
     pub gid: u32,
 }
 
 impl UserName {
-    /// Takes a name over from the name service, a request or a record.
+    /// Checks a name that the name service, a request or a record gives.
     pub fn parse(name: &str) -> Option<Self> {
         let fits = !name.is_empty() && name.len() <= 255 && !name.contains('\0');
         fits.then(|| Self(name.to_owned()))
     }
 
-    /// The name as the name service spells it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The name as the first part of a file name: one path component that never starts with a dot.
     ///
-    /// Letters, digits and `_-@.` stand for themselves, every other byte is written `%XX`; two names never share a
-    /// stem. A name that would grow too long is replaced by `%-` and its SHA-256, which no encoded name can look like.
+    /// Letters, digits and `_-@.` are kept, every other byte becomes `%XX`: two names never share a stem. A stem that
+    /// would be too long is replaced by `%-` and the name's SHA-256. No encoded name looks like that.
     pub fn file_stem(&self) -> String {
         let mut stem = String::with_capacity(self.0.len());
-        for (place, byte) in self.0.bytes().enumerate() {
-            let plain = byte.is_ascii_alphanumeric() || b"_-@".contains(&byte) || (byte == b'.' && place > 0);
+        for (position, byte) in self.0.bytes().enumerate() {
+            let plain = byte.is_ascii_alphanumeric() || b"_-@".contains(&byte) || (byte == b'.' && position > 0);
             if plain {
                 stem.push(char::from(byte));
             } else {
@@ -56,7 +54,7 @@ impl UserName {
 }
 
 impl Account {
-    /// Stands in where there is no account.
+    /// A placeholder where no account exists, so that a refusal does the work of a real one.
     pub fn nobody() -> Self {
         Self { name: UserName("nobody".into()), uid: u32::MAX, gid: u32::MAX }
     }
@@ -77,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_name_stands_for_itself() {
+    fn an_ordinary_name_is_its_own_stem() {
         assert_eq!(stem("alice"), "alice");
         assert_eq!(stem("Alice.B_c-d@example.org"), "Alice.B_c-d@example.org");
     }
@@ -93,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_still_fits_and_keeps_to_itself() {
+    fn two_long_names_fit_and_never_share_a_stem() {
         let (one, two) = ("/".repeat(254) + "a", "/".repeat(254) + "b");
         assert!(stem(&one).len() <= LONGEST_STEM);
         assert_ne!(stem(&one), stem(&two));

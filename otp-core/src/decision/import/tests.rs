@@ -5,14 +5,14 @@ use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record,
 
 const NEW: EnrollmentId = EnrollmentId([8; 16]);
 
-/// The device with this id in [`phone`] or [`token`], as a file tells of it.
-fn told(device: &Device, next: u64) -> Imported {
+/// A device as a file holds it.
+fn in_file(device: &Device, next: u64) -> Imported {
     let Device { kind, ref secret, algorithm, digits, .. } = *device;
     Imported { kind, secret: secret.duplicate(), algorithm, digits, next, last: None }
 }
 
 fn with_last(device: &Device, step: u64) -> Imported {
-    Imported { last: Some(code_of(device, step)), ..told(device, 0) }
+    Imported { last: Some(code_of(device, step)), ..in_file(device, 0) }
 }
 
 fn import(devices: Vec<Imported>) -> Import {
@@ -23,7 +23,7 @@ fn replacing(devices: Vec<Imported>) -> Import {
     Import::new(devices, true, NOW)
 }
 
-/// The record that an import into this one makes.
+/// The record that the import makes of `before`.
 fn made(import: &Import, before: Option<&Record>, expected: Outcome) -> Record {
     let (Change::Record(made), outcome) = import.into_record(&alice(), before, NEW) else { panic!("no record") };
     assert_eq!(outcome, expected);
@@ -31,7 +31,7 @@ fn made(import: &Import, before: Option<&Record>, expected: Outcome) -> Record {
     Record::new(made.credentials, made.state).unwrap()
 }
 
-/// What the attempt with a device's code comes to when that step is the present one, or now for a counter.
+/// The verdict for a device's code at its own step, or now for a counter.
 fn verdict(record: &Record, device: &Device, counter: u64) -> Verdict {
     let now = match device.kind {
         Kind::Totp(period) => UnixTime(counter * period.get()),
@@ -54,13 +54,13 @@ fn each_device_keeps_what_it_was_enrolled_with() {
         Device { digits: Digits::try_from(8).unwrap(), kind: Kind::Totp(Period::try_from(60).unwrap()), ..phone(2) };
     let sha = Device { algorithm: Algorithm::Sha256, ..token(3) };
     let devices = [phone(1), odd, sha];
-    let made = made(&import(devices.iter().map(|device| told(device, 5)).collect()), None, Outcome::Imported);
+    let made = made(&import(devices.iter().map(|device| in_file(device, 5)).collect()), None, Outcome::Imported);
     let Credentials { user, uid, user_override, devices: imported, recovery, .. } = made.credentials;
     assert_eq!((user, uid, user_override, recovery), (alice().name, alice().uid, Override::None, None));
     let names: Vec<_> = imported.iter().map(|device| device.name.as_str()).collect();
     assert_eq!(names, ["imported", "imported 2", "imported 3"]);
     for (number, (before, after)) in devices.iter().zip(&imported).enumerate() {
-        assert!(told(before, 0).is(after), "{number}");
+        assert!(in_file(before, 0).is(after), "{number}");
         assert_eq!((usize::from(after.id.0), after.created), (number + 1, NOW));
     }
     let as_enrolled = State::new(NEW);
@@ -68,15 +68,15 @@ fn each_device_keeps_what_it_was_enrolled_with() {
 }
 
 #[test]
-fn a_counter_goes_on_where_the_other_module_stopped() {
-    let made = made(&import(vec![told(&token(1), 7)]), None, Outcome::Imported);
+fn a_counter_continues_where_the_other_module_stopped() {
+    let made = made(&import(vec![in_file(&token(1), 7)]), None, Outcome::Imported);
     assert!(replayed(verdict(&made, &token(1), 6)));
     assert!(accepted(verdict(&made, &token(1), 7)));
 }
 
 #[test]
-fn no_step_up_to_the_present_one_is_good_and_the_next_one_is() {
-    for imported in [told(&phone(1), 0), with_last(&phone(1), STEP), with_last(&phone(1), STEP - 3)] {
+fn every_step_up_to_the_present_one_is_used_and_the_next_one_is_accepted() {
+    for imported in [in_file(&phone(1), 0), with_last(&phone(1), STEP), with_last(&phone(1), STEP - 3)] {
         let made = made(&import(vec![imported]), None, Outcome::Imported);
         for used in [STEP - 1, STEP] {
             assert!(replayed(verdict(&made, &phone(1), used)), "{used}");
@@ -86,7 +86,7 @@ fn no_step_up_to_the_present_one_is_good_and_the_next_one_is() {
 }
 
 #[test]
-fn a_last_code_ahead_of_the_clock_is_spent_too() {
+fn a_last_code_ahead_of_the_clock_is_used_too() {
     for ahead in [1, 2, 120] {
         let made = made(&import(vec![with_last(&phone(1), STEP + ahead)]), None, Outcome::Imported);
         assert!(replayed(verdict(&made, &phone(1), STEP + ahead)), "{ahead}");
@@ -95,15 +95,15 @@ fn a_last_code_ahead_of_the_clock_is_spent_too() {
 }
 
 #[test]
-fn a_requirement_stays_and_a_record_without_a_device_is_no_obstacle() {
+fn an_import_into_a_record_without_a_device_keeps_its_override() {
     let mut before = record(vec![]);
     before.credentials.user_override = Override::Required;
-    let made = made(&import(vec![told(&phone(1), 0)]), Some(&before), Outcome::Imported);
+    let made = made(&import(vec![in_file(&phone(1), 0)]), Some(&before), Outcome::Imported);
     assert_eq!(made.credentials.user_override, Override::Required);
 }
 
 #[test]
-fn whoever_has_other_devices_keeps_them() {
+fn a_user_with_other_devices_keeps_them() {
     let eight = Digits::try_from(8).unwrap();
     let minute = Kind::Totp(Period::try_from(60).unwrap());
     for devices in [
@@ -114,7 +114,7 @@ fn whoever_has_other_devices_keeps_them() {
         vec![Device { algorithm: Algorithm::Sha512, ..phone(1) }],
         vec![phone(1), phone(2)],
     ] {
-        let import = import(devices.iter().map(|device| told(device, 9)).collect());
+        let import = import(devices.iter().map(|device| in_file(device, 9)).collect());
         for before in [record(vec![phone(1)]), record(vec![phone(1), phone(7)])] {
             let (next, outcome) = import.into_record(&alice(), Some(&before), NEW);
             assert!(matches!(next, Change::Keep));
@@ -124,23 +124,23 @@ fn whoever_has_other_devices_keeps_them() {
 }
 
 #[test]
-fn what_was_imported_stays_as_it_is_also_where_others_would_be_replaced() {
-    let import = |replace| Import::new(vec![told(&token(1), 7), told(&phone(2), 0)], replace, NOW);
+fn imported_devices_stay_even_where_others_would_be_replaced() {
+    let import = |replace| Import::new(vec![in_file(&token(1), 7), in_file(&phone(2), 0)], replace, NOW);
     let mut before = made(&import(false), None, Outcome::Imported);
     for replace in [false, true] {
         let (next, outcome) = import(replace).into_record(&alice(), Some(&before), NEW);
         assert!(matches!(next, Change::Keep));
         assert_eq!(outcome, Outcome::Already);
     }
-    // Here it has gone further than the file.
-    before.state.next.values_mut().for_each(|mark| *mark += 1000);
+    // Logins here have used more than the file holds.
+    before.state.next.values_mut().for_each(|next| *next += 1000);
     assert_eq!(import(true).into_record(&alice(), Some(&before), NEW).1, Outcome::Already);
 }
 
 #[test]
-fn codes_that_the_other_module_has_accepted_since_are_spent_by_importing_again() {
-    let again = import(vec![told(&token(1), 9), with_last(&phone(2), STEP + 3)]);
-    let mut before = made(&import(vec![told(&token(1), 7), told(&phone(2), 0)]), None, Outcome::Imported);
+fn importing_again_uses_up_the_codes_that_the_other_module_accepted_since() {
+    let again = import(vec![in_file(&token(1), 9), with_last(&phone(2), STEP + 3)]);
+    let mut before = made(&import(vec![in_file(&token(1), 7), in_file(&phone(2), 0)]), None, Outcome::Imported);
     before.state.failures = 2;
     let (Change::State(state), Outcome::CaughtUp) = again.into_record(&alice(), Some(&before), NEW) else {
         panic!("not caught up")
@@ -150,12 +150,12 @@ fn codes_that_the_other_module_has_accepted_since_are_spent_by_importing_again()
 }
 
 #[test]
-fn replacing_forgets_what_there_was_but_no_code_that_was_used() {
+fn replacing_removes_other_devices_and_keeps_every_used_code_used() {
     let mut before = record(vec![phone(1), token(2)]);
     before.credentials.user_override = Override::Exempt;
     before.state.next = [(DeviceId(1), STEP + 2), (DeviceId(2), 50)].into();
     before.state.failures = 3;
-    let made = made(&replacing(vec![told(&token(2), 7), told(&phone(3), 0)]), Some(&before), Outcome::Replaced);
+    let made = made(&replacing(vec![in_file(&token(2), 7), in_file(&phone(3), 0)]), Some(&before), Outcome::Replaced);
     assert_eq!(made.state.next, [(DeviceId(1), 50), (DeviceId(2), STEP + 1)].into());
     assert_eq!((made.credentials.recovery, made.state.failures), (None, 0));
     assert_eq!(made.credentials.user_override, Override::Exempt);
@@ -165,7 +165,7 @@ fn replacing_forgets_what_there_was_but_no_code_that_was_used() {
 fn a_record_has_one_to_eight_devices() {
     for (count, expected) in [(0, Outcome::Unfit), (1, Outcome::Imported), (8, Outcome::Imported), (9, Outcome::Unfit)]
     {
-        let import = import((0..count).map(|id| told(&phone(id), 0)).collect());
+        let import = import((0..count).map(|id| in_file(&phone(id), 0)).collect());
         let (next, outcome) = import.into_record(&alice(), None, NEW);
         assert_eq!(outcome, expected, "{count}");
         assert_eq!(matches!(next, Change::Keep), expected == Outcome::Unfit, "{count}");

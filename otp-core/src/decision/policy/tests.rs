@@ -13,7 +13,7 @@ fn policy(text: &str) -> Policy {
     Config::parse(Path::new("test"), text).unwrap().policy
 }
 
-/// A policy with one rule of these conditions, which skips.
+/// A policy with one rule, which skips, under these conditions.
 fn rule(conditions: &str) -> Policy {
     policy(&format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\""))
 }
@@ -22,10 +22,10 @@ fn ssh() -> LoginContext {
     LoginContext { service: "sshd".into(), rhost: Some("192.0.2.7".into()), tty: Some("ssh".into()), nullok: false }
 }
 
-/// What is asked of alice, who is in the group wheel and in no other.
-fn asked(policy: &Policy, place: &LoginContext) -> (SecondFactor, Source) {
+/// The ruling for alice, who is in the group wheel and in no other.
+fn asked(policy: &Policy, login: &LoginContext) -> (SecondFactor, Source) {
     let member = |group: &str| Ok::<_, ()>(group == "wheel");
-    let ruling = policy.ruling("alice", Override::None, place, NOW, member).unwrap();
+    let ruling = policy.ruling("alice", Override::None, login, NOW, member).unwrap();
     (ruling.second_factor, ruling.source)
 }
 
@@ -64,7 +64,7 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
 }
 
 #[test]
-fn a_condition_on_what_the_host_did_not_name_does_not_match() {
+fn a_condition_on_an_item_that_the_host_did_not_set_does_not_match() {
     let nowhere = LoginContext { service: String::new(), rhost: None, tty: None, nullok: false };
     for condition in ["service = \"sshd\"", "network = \"0.0.0.0/0\"", "network = \"::/0\"", "tty = \"ssh\""] {
         assert_eq!(asked(&rule(condition), &nowhere), BY_DEFAULT, "{condition}");
@@ -82,7 +82,8 @@ fn all_conditions_must_hold() {
     ];
     let rule_without = |missed: Option<usize>| {
         let conditions = all.iter().enumerate();
-        let conditions = conditions.map(|(place, (holds, fails))| if missed == Some(place) { *fails } else { *holds });
+        let conditions =
+            conditions.map(|(position, (holds, fails))| if missed == Some(position) { *fails } else { *holds });
         rule(&conditions.collect::<Vec<_>>().join("\n"))
     };
     assert_eq!(asked(&rule_without(None), &ssh()), BY_RULE_1);
@@ -136,11 +137,11 @@ fn an_address_is_in_its_network_however_it_is_written() {
         ("fe80::/10", "fe80::1%eth0", true),
         ("fe80::/10", "fe80::1%25", true),
         ("::/0", "2001:db8::1", true),
-        // An IPv4 address is in no IPv6 network, not even in the one that holds all of IPv6.
+        // An IPv4 address is in no IPv6 network, not even in that of all IPv6 addresses.
         ("::/0", "192.0.2.7", false),
         ("::/0", "::ffff:192.0.2.7", false),
         ("::/64", "192.0.2.7", false),
-        // Nor in one whose last address is a mapped one, and whose first is not.
+        // Nor is it in a network whose last address is mapped and whose first is not.
         ("::/80", "192.0.2.7", false),
         ("::fffe:0:0/95", "192.0.2.7", false),
         ("::ffff:0:0/96", "192.0.2.7", true),
@@ -151,7 +152,7 @@ fn an_address_is_in_its_network_however_it_is_written() {
 }
 
 #[test]
-fn a_place_has_an_address_where_the_host_reported_one() {
+fn a_login_has_an_address_if_the_host_reported_one() {
     let from = |rhost: Option<&str>| LoginContext { rhost: rhost.map(str::to_owned), ..ssh() }.address();
     assert_eq!(from(Some("192.0.2.7")).map(|address| address.to_string()).as_deref(), Some("192.0.2.7"));
     assert_eq!(from(Some("host.example.org")), None);
@@ -169,7 +170,7 @@ fn the_groups_of_a_policy_are_those_its_rules_name() {
 }
 
 #[test]
-fn what_is_not_an_address_is_in_no_network() {
+fn a_text_that_is_no_address_is_in_no_network() {
     for network in ["0.0.0.0/0", "::/0"] {
         let network = Network::parse(network).unwrap();
         for name in [
@@ -195,7 +196,7 @@ fn what_is_not_an_address_is_in_no_network() {
 }
 
 #[test]
-fn what_is_not_a_network_is_refused() {
+fn a_text_that_is_no_network_is_rejected() {
     for text in [
         "192.0.2.0",
         "",
@@ -219,7 +220,7 @@ fn what_is_not_a_network_is_refused() {
 }
 
 #[test]
-fn groups_are_looked_up_only_where_everything_else_holds() {
+fn a_group_is_looked_up_only_if_all_other_conditions_hold() {
     let policy = policy(
         r#"
         [[policy.rule]]
@@ -259,13 +260,13 @@ fn a_group_that_cannot_be_looked_up_ends_the_evaluation() {
 }
 
 #[test]
-fn what_was_required_of_the_user_comes_before_everything() {
+fn the_override_comes_before_every_rule() {
     let policy = policy("[[policy.rule]]\ngroup = \"gone\"\nsecond_factor = \"skip\"");
-    let nobody_asks = |_: &str| -> Result<bool, ()> { panic!("no group needs to be looked up") };
+    let no_lookup = |_: &str| -> Result<bool, ()> { panic!("no group needs to be looked up") };
     for nullok in [false, true] {
-        let place = LoginContext { nullok, ..ssh() };
-        for (personal, expected) in [(Override::Required, Required), (Override::Exempt, Optional)] {
-            let decided = policy.ruling("alice", personal, &place, NOW, nobody_asks);
+        let login = LoginContext { nullok, ..ssh() };
+        for (user_override, expected) in [(Override::Required, Required), (Override::Exempt, Optional)] {
+            let decided = policy.ruling("alice", user_override, &login, NOW, no_lookup);
             let expected = Ruling { second_factor: expected, source: Source::Override, required_from: None };
             assert_eq!(decided, Ok(expected));
         }
@@ -273,14 +274,14 @@ fn what_was_required_of_the_user_comes_before_everything() {
 }
 
 #[test]
-fn nullok_stands_for_the_rules_of_its_line() {
+fn nullok_replaces_the_rules_on_its_line() {
     let policy =
         policy("[policy]\nsecond_factor = \"required\"\n[[policy.rule]]\nuser = \"alice\"\nsecond_factor = \"skip\"");
     assert_eq!(asked(&policy, &LoginContext { nullok: true, ..ssh() }), (Optional, Source::Nullok));
 }
 
 #[test]
-fn a_rule_that_can_match_nobody_is_refused() {
+fn a_rule_that_can_match_no_login_is_rejected() {
     let error = |conditions: &str| {
         let text = format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\"");
         Config::parse(Path::new("f"), &text).unwrap_err().to_string()
@@ -293,14 +294,14 @@ fn a_rule_that_can_match_nobody_is_refused() {
 }
 
 #[test]
-fn who_decided_is_said_in_a_word() {
+fn the_source_of_a_ruling_is_one_word() {
     let said: Vec<_> =
         [Source::Override, Source::Nullok, Source::Rule(3), Source::Default].iter().map(ToString::to_string).collect();
     assert_eq!(said, ["override", "nullok", "rule-3", "default"]);
 }
 
 #[test]
-fn before_its_date_a_requirement_is_optional_and_says_so() {
+fn a_second_factor_is_optional_before_the_date_from_which_it_is_required() {
     let policy = policy(
         r#"
         [policy]
@@ -312,24 +313,24 @@ fn before_its_date_a_requirement_is_optional_and_says_so() {
         required_from = 2027-01-31
         "#,
     );
-    let login = LoginContext { service: "login".into(), ..ssh() };
+    let console = LoginContext { service: "login".into(), ..ssh() };
     let holds =
-        |place: &LoginContext, now| policy.ruling("alice", Override::None, place, now, |_| Ok::<_, ()>(false)).unwrap();
+        |login: &LoginContext, now| policy.ruling("alice", Override::None, login, now, |_| Ok::<_, ()>(false)).unwrap();
     let (january, february) = (UnixTime::midnight(2027, 1, 31).unwrap(), UnixTime::midnight(2027, 2, 1).unwrap());
-    for (place, source, from, then) in
-        [(&ssh(), Source::Rule(1), january, Required), (&login, Source::Default, february, Enroll)]
+    for (login, source, from, then) in
+        [(&ssh(), Source::Rule(1), january, Required), (&console, Source::Default, february, Enroll)]
     {
         let before = Ruling { second_factor: Optional, source, required_from: Some(from) };
         let since = Ruling { second_factor: then, source, required_from: None };
-        assert_eq!(holds(place, NOW), before);
-        assert_eq!(holds(place, UnixTime(from.0 - 1)), before);
-        assert_eq!(holds(place, from), since);
-        assert_eq!(holds(place, UnixTime(u64::MAX)), since);
+        assert_eq!(holds(login, NOW), before);
+        assert_eq!(holds(login, UnixTime(from.0 - 1)), before);
+        assert_eq!(holds(login, from), since);
+        assert_eq!(holds(login, UnixTime(u64::MAX)), since);
     }
 }
 
 #[test]
-fn a_rule_that_is_never_reached_is_refused() {
+fn a_rule_that_is_never_reached_is_rejected() {
     let two = |one: &str, two: &str| {
         let rule = |conditions: &str| format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\"\n");
         Config::parse(Path::new("f"), &(rule(one) + &rule(two))).map_err(|error| error.to_string())
@@ -342,7 +343,7 @@ fn a_rule_that_is_never_reached_is_refused() {
         ("network = \"2001:db8::/32\"", "network = \"2001:db8:1::/48\""),
     ] {
         let line = one.lines().count() + 3;
-        let expected = format!("f:{line}: policy.rule is never reached: rule 1 matches whatever it does");
+        let expected = format!("f:{line}: policy.rule is never reached: rule 1 matches every login that it matches");
         assert_eq!(two(one, other), Err(expected), "{one} before {other}");
     }
     for (one, other) in [
@@ -359,9 +360,9 @@ fn a_rule_that_is_never_reached_is_refused() {
 }
 
 #[test]
-fn a_date_goes_with_a_requirement_only() {
+fn a_date_needs_a_second_factor_that_is_required() {
     let error = |text: &str| Config::parse(Path::new("f"), &format!("[policy]\n{text}")).unwrap_err().to_string();
-    let mismatch = "f:1: policy has required_from, which goes with second_factor \"required\" or \"enroll\"";
+    let mismatch = "f:1: policy has required_from, which needs second_factor \"required\" or \"enroll\"";
     assert_eq!(error("required_from = 2027-01-01"), mismatch);
     assert_eq!(error("second_factor = \"skip\"\nrequired_from = 2027-01-01"), mismatch);
     for date in ["2027-01-01T00:00:00Z", "\"2027-01-01\"", "1969-12-31", "20270101"] {

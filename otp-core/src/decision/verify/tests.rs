@@ -9,7 +9,7 @@ fn at(step: u64) -> UnixTime {
     UnixTime(step * 30 + 10)
 }
 
-/// Decides, keeps the state in the record and hands out the verdict, as a store does.
+/// Decides, writes the state into the record and returns the verdict, as a store does.
 fn login(record: &mut Record, attempt: &Attempt, now: UnixTime) -> Verdict {
     login_under(&LIMITS, record, attempt, now)
 }
@@ -20,8 +20,8 @@ fn login_under(limits: &Limits, record: &mut Record, attempt: &Attempt, now: Uni
     verdict
 }
 
-/// Decides and insists that the state stays as it is.
-fn refused_for_nothing(record: &Record, attempt: &Attempt, now: UnixTime) -> Refusal {
+/// The refusal of an attempt that must leave the state unchanged.
+fn refused_unchanged(record: &Record, attempt: &Attempt, now: UnixTime) -> Refusal {
     let (state, verdict) = decide(&LIMITS, record, attempt, now);
     assert_eq!(state, record.state);
     match verdict {
@@ -45,16 +45,16 @@ fn hotp(id: u8) -> Verdict {
 const REPLAYED: Refusal = Refusal::Replayed { clock_behind: None };
 
 #[test]
-fn the_right_code_is_accepted_and_leaves_its_mark() {
+fn the_right_code_is_accepted_and_used_up() {
     let mut record = record(vec![phone(1)]);
     let before = record.state.clone();
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
-    let marks = [(DeviceId(1), STEP + 1)].into();
-    assert_eq!(record.state, State { next: marks, last_accepted: Some(NOW), ..before });
+    let next = [(DeviceId(1), STEP + 1)].into();
+    assert_eq!(record.state, State { next, last_accepted: Some(NOW), ..before });
 }
 
 #[test]
-fn a_code_is_accepted_as_it_is_typed() {
+fn blanks_in_a_code_are_ignored() {
     let text = digits_of(&[1; 20], STEP);
     let spaced: String = text.chars().flat_map(|digit| [' ', digit]).collect();
     for text in [&text, &format!(" {text}\n"), &spaced] {
@@ -63,7 +63,7 @@ fn a_code_is_accepted_as_it_is_typed() {
 }
 
 #[test]
-fn every_step_of_the_window_is_accepted_and_none_beyond() {
+fn every_step_of_the_window_is_accepted_and_none_outside() {
     for window in [0, 1, 3, 10] {
         for offset in 0..=window + 2 {
             for step in [STEP - offset, STEP + offset] {
@@ -71,8 +71,8 @@ fn every_step_of_the_window_is_accepted_and_none_beyond() {
                 let verdict = login_under(&Limits { window, ..LIMITS }, &mut record, &shown(&phone(1), step), NOW);
                 let expected = if offset <= window { totp(1) } else { wrong_for_the(1) };
                 assert_eq!(verdict, expected, "window {window}, offset {offset}");
-                let mark = if offset <= window { step + 1 } else { 0 };
-                assert_eq!(record.state.next[&DeviceId(1)], mark, "window {window}, offset {offset}");
+                let next = if offset <= window { step + 1 } else { 0 };
+                assert_eq!(record.state.next[&DeviceId(1)], next, "window {window}, offset {offset}");
             }
         }
     }
@@ -96,17 +96,17 @@ fn a_code_works_exactly_once_however_it_is_typed_again() {
     let text = digits_of(&[1; 20], STEP);
     assert_eq!(login(&mut record, &typed(&text), NOW), totp(1));
     for again in [text.clone(), format!(" {text}"), format!("{text} \t\n"), text.replace("", " ")] {
-        assert_eq!(refused_for_nothing(&record, &typed(&again), NOW), REPLAYED, "{again:?}");
-        assert_eq!(refused_for_nothing(&record, &typed(&again), at(STEP + 1)), REPLAYED, "{again:?}");
+        assert_eq!(refused_unchanged(&record, &typed(&again), NOW), REPLAYED, "{again:?}");
+        assert_eq!(refused_unchanged(&record, &typed(&again), at(STEP + 1)), REPLAYED, "{again:?}");
     }
 }
 
 #[test]
-fn every_step_at_or_below_the_mark_is_replayed_and_costs_no_try() {
+fn every_step_at_or_below_the_last_accepted_one_is_replayed_and_costs_no_try() {
     let mut record = record(vec![phone(1)]);
     assert_eq!(login(&mut record, &shown(&phone(1), STEP + 1), NOW), totp(1));
     for step in [STEP - 1, STEP, STEP + 1] {
-        assert_eq!(refused_for_nothing(&record, &shown(&phone(1), step), NOW), REPLAYED, "{step}");
+        assert_eq!(refused_unchanged(&record, &shown(&phone(1), step), NOW), REPLAYED, "{step}");
     }
     assert_eq!(login(&mut record, &shown(&phone(1), STEP + 2), at(STEP + 1)), totp(1));
 }
@@ -124,7 +124,7 @@ fn wrong_codes_are_counted_and_the_right_one_clears_the_count() {
 }
 
 #[test]
-fn a_wrong_code_changes_the_count_alone() {
+fn a_wrong_code_changes_only_the_count() {
     let record = record(vec![phone(1), token(2)]);
     let (state, _) = decide(&LIMITS, &record, &wrong(), NOW);
     assert_eq!(state, State { failures: 1, ..record.state });
@@ -150,16 +150,16 @@ fn locked(lock: Lock) -> Record {
 }
 
 #[test]
-fn while_locked_nothing_changes_and_the_right_code_looks_like_any_other() {
+fn while_locked_the_right_code_is_refused_like_any_other_and_nothing_changes() {
     for lock in [Lock::Until(UnixTime(NOW.0 + 1)), Lock::UntilUnlocked] {
         let mut record = locked(lock);
         record.state.next.insert(DeviceId(1), STEP);
         let (right, used) = (shown(&phone(1), STEP), shown(&phone(1), STEP - 1));
         for attempt in [right, used, shown(&token(2), 0), wrong()] {
-            assert_eq!(refused_for_nothing(&record, &attempt, NOW), Refusal::Locked(lock));
+            assert_eq!(refused_unchanged(&record, &attempt, NOW), Refusal::Locked(lock));
         }
-        assert_eq!(refused_for_nothing(&record, &Attempt::Malformed, NOW), Refusal::Malformed);
-        assert_eq!(refused_for_nothing(&record, &recovery(10), NOW), Refusal::RecoveryUnknown);
+        assert_eq!(refused_unchanged(&record, &Attempt::Malformed, NOW), Refusal::Malformed);
+        assert_eq!(refused_unchanged(&record, &recovery(10), NOW), Refusal::RecoveryUnknown);
     }
 }
 
@@ -188,7 +188,7 @@ fn when_a_timed_lock_ends_one_more_wrong_code_locks_again() {
 fn when_a_timed_lock_ends_the_right_code_clears_the_count() {
     let mut record = locked(Lock::Until(NOW));
     let (second_before, right) = (UnixTime(NOW.0 - 1), shown(&phone(1), STEP));
-    assert_eq!(refused_for_nothing(&record, &right, second_before), Refusal::Locked(Lock::Until(NOW)));
+    assert_eq!(refused_unchanged(&record, &right, second_before), Refusal::Locked(Lock::Until(NOW)));
     assert_eq!(login(&mut record, &right, NOW), totp(1));
     assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
 }
@@ -201,32 +201,32 @@ fn a_lock_until_unlocked_never_ends_by_itself() {
     assert_eq!(record.state.lock, Lock::UntilUnlocked);
     let end = UnixTime(u64::MAX);
     let right = shown(&phone(1), end.0 / 30);
-    assert_eq!(refused_for_nothing(&record, &right, end), Refusal::Locked(Lock::UntilUnlocked));
+    assert_eq!(refused_unchanged(&record, &right, end), Refusal::Locked(Lock::UntilUnlocked));
 }
 
 #[test]
-fn with_the_clock_set_back_a_used_code_stays_refused_and_the_gap_is_told() {
+fn with_the_clock_set_back_a_used_code_stays_refused_and_the_gap_is_reported() {
     let mut record = record(vec![phone(1)]);
     for step in STEP - 3..=STEP {
         assert_eq!(login(&mut record, &shown(&phone(1), step), at(step)), totp(1));
     }
-    // The code of STEP can have been accepted one step early at the soonest.
-    let soonest = (STEP - 1) * 30;
+    // The code of STEP was accepted one step early at the earliest.
+    let earliest = (STEP - 1) * 30;
     for step in [STEP - 100, STEP - 3] {
-        let clock_behind = Some(Seconds(soonest - at(step).0));
-        let why = refused_for_nothing(&record, &shown(&phone(1), step), at(step));
+        let clock_behind = Some(Seconds(earliest - at(step).0));
+        let why = refused_unchanged(&record, &shown(&phone(1), step), at(step));
         assert_eq!(why, Refusal::Replayed { clock_behind }, "{step}");
     }
-    for now in [UnixTime(soonest), at(STEP - 1), at(STEP)] {
-        assert_eq!(refused_for_nothing(&record, &shown(&phone(1), STEP - 1), now), REPLAYED, "{now}");
+    for now in [UnixTime(earliest), at(STEP - 1), at(STEP)] {
+        assert_eq!(refused_unchanged(&record, &shown(&phone(1), STEP - 1), now), REPLAYED, "{now}");
     }
 }
 
 #[test]
-fn with_the_clock_set_back_a_code_of_the_right_time_looks_wrong_and_the_gap_is_told() {
+fn with_the_clock_set_back_a_right_code_looks_wrong_and_the_gap_is_reported() {
     let mut record = record(vec![phone(1)]);
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
-    // The phone keeps the right time; this machine is an hour behind.
+    // The phone has the right time; this machine is an hour behind.
     let now = at(STEP - 120);
     let clock_behind = Some(Seconds((STEP - 1) * 30 - now.0));
     let verdict = login(&mut record, &shown(&phone(1), STEP + 1), now);
@@ -234,30 +234,30 @@ fn with_the_clock_set_back_a_code_of_the_right_time_looks_wrong_and_the_gap_is_t
 }
 
 #[test]
-fn each_device_is_asked_and_named() {
+fn the_verdict_names_the_device_that_showed_the_code() {
     let devices = || vec![phone(1), phone(2), token(5)];
     for (attempt, verdict) in
         [(shown(&phone(1), STEP), totp(1)), (shown(&phone(2), STEP), totp(2)), (shown(&token(5), 4), hotp(5))]
     {
         let mut record = record(devices());
         assert_eq!(login(&mut record, &attempt, NOW), verdict);
-        let raised: Vec<_> = record.state.next.values().filter(|mark| **mark > 0).collect();
+        let raised: Vec<_> = record.state.next.values().filter(|next| **next > 0).collect();
         assert_eq!(raised.len(), 1);
     }
 }
 
 #[test]
-fn a_code_that_two_devices_show_is_spent_for_both() {
+fn a_code_that_two_devices_show_is_used_up_for_both() {
     let twin = Device { id: DeviceId(2), ..phone(1) };
     let mut record = record(vec![phone(1), twin]);
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
     assert_eq!(record.state.next, [(DeviceId(1), STEP + 1), (DeviceId(2), STEP + 1)].into());
-    assert_eq!(refused_for_nothing(&record, &shown(&phone(1), STEP), NOW), REPLAYED);
+    assert_eq!(refused_unchanged(&record, &shown(&phone(1), STEP), NOW), REPLAYED);
 }
 
 #[test]
-fn a_code_used_with_one_device_may_still_be_good_for_its_twin() {
-    // Two seeds can show the same code by chance as well: what counts is each device's own mark.
+fn a_code_used_with_one_device_is_still_accepted_for_its_twin() {
+    // Two seeds can show equal codes by chance too: each device has its own next step.
     let twin = Device { id: DeviceId(2), ..phone(1) };
     let mut record = record(vec![phone(1), twin]);
     record.state.next = [(DeviceId(1), STEP + 1), (DeviceId(2), STEP)].into();
@@ -290,14 +290,14 @@ fn a_code_with_other_digits_than_the_devices_counts_as_wrong() {
 }
 
 #[test]
-fn a_token_may_have_shown_ten_codes_that_nobody_typed() {
+fn a_token_may_have_shown_ten_unused_codes() {
     for ahead in 0..=12 {
         let mut record = record(vec![token(1)]);
         record.state.next.insert(DeviceId(1), 500);
         let verdict = login(&mut record, &shown(&token(1), 500 + ahead), NOW);
-        let (expected, mark) = if ahead <= 10 { (hotp(1), 501 + ahead) } else { (wrong_for_the(1), 500) };
+        let (expected, next) = if ahead <= 10 { (hotp(1), 501 + ahead) } else { (wrong_for_the(1), 500) };
         assert_eq!(verdict, expected, "{ahead}");
-        assert_eq!(record.state.next[&DeviceId(1)], mark, "{ahead}");
+        assert_eq!(record.state.next[&DeviceId(1)], next, "{ahead}");
     }
 }
 
@@ -306,73 +306,73 @@ fn a_token_code_that_was_used_or_skipped_is_replayed() {
     let mut record = record(vec![token(1)]);
     assert_eq!(login(&mut record, &shown(&token(1), 7), NOW), hotp(1));
     for counter in 0..=7 {
-        assert_eq!(refused_for_nothing(&record, &shown(&token(1), counter), NOW), REPLAYED, "{counter}");
+        assert_eq!(refused_unchanged(&record, &shown(&token(1), counter), NOW), REPLAYED, "{counter}");
     }
     assert_eq!(login(&mut record, &shown(&token(1), 18), NOW), hotp(1));
-    // Further back than we look it is as wrong as any other.
+    // Below the window a code is wrong like any other.
     assert_eq!(login(&mut record, &shown(&token(1), 8), NOW), wrong_for_the(1));
 }
 
 #[test]
-fn of_two_equal_codes_of_a_token_one_is_good_and_so_are_those_between() {
+fn of_two_equal_codes_of_a_token_one_is_accepted_and_so_are_those_between() {
     let (first, second) = EQUAL_CODES;
     assert_eq!(digits_of(&[1; 20], first), digits_of(&[1; 20], second));
     let mut record = record(vec![token(1)]);
     record.state.next.insert(DeviceId(1), first);
     assert_eq!(login(&mut record, &shown(&token(1), first), NOW), hotp(1));
     for counter in first + 1..second {
-        assert_eq!(refused_for_nothing(&record, &shown(&token(1), second), NOW), REPLAYED, "{counter}");
+        assert_eq!(refused_unchanged(&record, &shown(&token(1), second), NOW), REPLAYED, "{counter}");
         assert_eq!(login(&mut record, &shown(&token(1), counter), NOW), hotp(1), "{counter}");
     }
-    assert_eq!(refused_for_nothing(&record, &shown(&token(1), second), NOW), REPLAYED);
+    assert_eq!(refused_unchanged(&record, &shown(&token(1), second), NOW), REPLAYED);
     assert_eq!(login(&mut record, &shown(&token(1), second + 1), NOW), hotp(1));
 }
 
 #[test]
-fn of_two_equal_codes_in_the_window_of_a_phone_one_is_good() {
+fn of_two_equal_codes_in_the_window_of_a_phone_one_is_accepted() {
     let (first, second) = (888_811, 888_813);
     assert_eq!(digits_of(&[1; 20], first), digits_of(&[1; 20], second));
     let mut record = record(vec![phone(1)]);
     assert_eq!(login(&mut record, &shown(&phone(1), first), at(first + 1)), totp(1));
     for now in first + 1..=second + 1 {
-        assert_eq!(refused_for_nothing(&record, &shown(&phone(1), second), at(now)), REPLAYED, "{now}");
+        assert_eq!(refused_unchanged(&record, &shown(&phone(1), second), at(now)), REPLAYED, "{now}");
     }
 }
 
 #[test]
-fn the_clock_means_nothing_to_a_token() {
+fn a_token_does_not_depend_on_the_clock() {
     let mut record = record(vec![token(1)]);
     for (counter, now) in [(0, u64::MAX), (1, 0), (2, NOW.0)] {
         assert_eq!(login(&mut record, &shown(&token(1), counter), UnixTime(now)), hotp(1), "{counter}");
     }
-    assert_eq!(refused_for_nothing(&record, &shown(&token(1), 2), UnixTime(0)), REPLAYED);
+    assert_eq!(refused_unchanged(&record, &shown(&token(1), 2), UnixTime(0)), REPLAYED);
 }
 
 #[test]
-fn who_is_not_enrolled_is_refused_whatever_they_type() {
+fn a_user_without_a_device_is_refused_whatever_they_type() {
     let stranger = Record::stranger(&alice());
     let decoy = decoy().unwrap();
     for attempt in [wrong(), shown(&decoy, STEP), recovery(0)] {
-        assert_eq!(refused_for_nothing(&stranger, &attempt, NOW), Refusal::NotEnrolled);
+        assert_eq!(refused_unchanged(&stranger, &attempt, NOW), Refusal::NotEnrolled);
     }
-    assert_eq!(refused_for_nothing(&stranger, &Attempt::Malformed, NOW), Refusal::Malformed);
+    assert_eq!(refused_unchanged(&stranger, &Attempt::Malformed, NOW), Refusal::Malformed);
 }
 
 #[test]
-fn a_requirement_without_a_device_is_no_enrollment() {
+fn an_override_without_a_device_is_no_enrollment() {
     let full = record(vec![]);
     let credentials = Credentials { user_override: Override::Required, recovery: None, ..full.credentials };
     let record = Record { credentials, state: full.state };
     for attempt in [wrong(), recovery(0)] {
-        assert_eq!(refused_for_nothing(&record, &attempt, NOW), Refusal::NotEnrolled);
+        assert_eq!(refused_unchanged(&record, &attempt, NOW), Refusal::NotEnrolled);
     }
 }
 
 #[test]
-fn what_is_malformed_spends_nothing() {
+fn a_malformed_attempt_changes_nothing() {
     let record = record(vec![phone(1)]);
     for text in ["", " ", "12345", "123456789", "hunter2", "ABCD-EFGH-IJKL-MNO"] {
-        assert_eq!(refused_for_nothing(&record, &typed(text), NOW), Refusal::Malformed, "{text:?}");
+        assert_eq!(refused_unchanged(&record, &typed(text), NOW), Refusal::Malformed, "{text:?}");
     }
 }
 
@@ -382,7 +382,7 @@ fn each_recovery_code_works_once_and_the_rest_are_counted() {
     for (left, n) in (0..10).rev().zip([3, 0, 9, 1, 2, 4, 5, 6, 7, 8]) {
         let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(left) };
         assert_eq!(login(&mut record, &recovery(n), NOW), Verdict::Accepted(expected), "{n}");
-        assert_eq!(refused_for_nothing(&record, &recovery(n), NOW), Refusal::RecoveryUsed, "{n}");
+        assert_eq!(refused_unchanged(&record, &recovery(n), NOW), Refusal::RecoveryUsed, "{n}");
     }
     assert_eq!(record.state.next, [(DeviceId(1), 0)].into());
     let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(0) };
@@ -392,13 +392,13 @@ fn each_recovery_code_works_once_and_the_rest_are_counted() {
 #[test]
 fn an_unknown_recovery_code_costs_no_try() {
     let with = record(vec![phone(1)]);
-    assert_eq!(refused_for_nothing(&with, &recovery(10), NOW), Refusal::RecoveryUnknown);
+    assert_eq!(refused_unchanged(&with, &recovery(10), NOW), Refusal::RecoveryUnknown);
     let without = Record { credentials: Credentials { recovery: None, ..with.credentials }, state: with.state };
-    assert_eq!(refused_for_nothing(&without, &recovery(0), NOW), Refusal::RecoveryUnknown);
+    assert_eq!(refused_unchanged(&without, &recovery(0), NOW), Refusal::RecoveryUnknown);
 }
 
 #[test]
-fn where_no_recovery_codes_were_issued_none_are_counted() {
+fn if_no_recovery_codes_were_issued_none_are_counted() {
     let with = record(vec![phone(1)]);
     let mut without = Record { credentials: Credentials { recovery: None, ..with.credentials }, state: with.state };
     let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None };
@@ -409,11 +409,11 @@ fn where_no_recovery_codes_were_issued_none_are_counted() {
 fn recovery_codes_of_an_earlier_set_are_unknown() {
     let mut record = record(vec![phone(1)]);
     record.credentials.recovery = Some(crate::codes::recovery::RecoverySet { salt: [8; 16], ..ten_codes() });
-    assert_eq!(refused_for_nothing(&record, &recovery(0), NOW), Refusal::RecoveryUnknown);
+    assert_eq!(refused_unchanged(&record, &recovery(0), NOW), Refusal::RecoveryUnknown);
 }
 
 #[test]
-fn a_device_without_a_mark_accepts_nothing() {
+fn a_device_without_a_next_step_accepts_nothing() {
     for device in [phone(1), token(1)] {
         let mut record = record(vec![device.duplicate()]);
         record.state.next.clear();
@@ -441,10 +441,10 @@ fn at_the_ends_of_time_nothing_overflows() {
 }
 
 #[test]
-fn a_token_at_the_last_counter_is_used_up() {
+fn a_token_ends_at_the_last_counter() {
     let mut record = record(vec![token(1)]);
     record.state.next.insert(DeviceId(1), u64::MAX);
-    assert_eq!(refused_for_nothing(&record, &shown(&token(1), u64::MAX), NOW), REPLAYED);
+    assert_eq!(refused_unchanged(&record, &shown(&token(1), u64::MAX), NOW), REPLAYED);
     record.state.next.insert(DeviceId(1), u64::MAX - 1);
     assert_eq!(login(&mut record, &shown(&token(1), u64::MAX - 1), NOW), hotp(1));
     assert_eq!(record.state.next[&DeviceId(1)], u64::MAX);

@@ -2,7 +2,7 @@
 
 use crate::value::user::Account;
 
-/// The two that stay, and those that are there only while somebody enrolls.
+/// The two permanent names, and those of files that exist only during an enrollment.
 pub(super) struct Names {
     stem: String,
     pub(super) credentials: String,
@@ -18,19 +18,19 @@ impl Names {
 
     /// New credentials before the rename.
     ///
-    /// Root makes them under a name of its own: what root made and did not live to give to its user, the user cannot
-    /// remove from a sticky directory, and must not be kept from enrolling by.
+    /// Root uses a name of its own. If root is killed before it gives the file to the user, the user cannot remove it from
+    /// the sticky directory, and it must not keep the user from enrolling.
     pub(super) fn incoming(&self, by_root: bool) -> String {
         [self.stem.as_str(), if by_root { ".new-by-root" } else { ".new" }].concat()
     }
 
-    /// A first state before it is moved in, likewise.
+    /// A new state file before the rename. Root uses a name of its own here too.
     pub(super) fn incoming_state(&self, by_root: bool) -> String {
         [self.stem.as_str(), if by_root { ".new-state-by-root" } else { ".new-state" }].concat()
     }
 
-    /// What is there only while somebody enrolls.
-    pub(super) fn beside(&self) -> [String; 4] {
+    /// All files that exist only during an enrollment.
+    pub(super) fn temporary(&self) -> [String; 4] {
         let [user, root] = [false, true];
         [self.incoming(user), self.incoming(root), self.incoming_state(user), self.incoming_state(root)]
     }

@@ -1,4 +1,4 @@
-//! Everybody's records, for administration.
+//! The list of all records, for administration.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -13,8 +13,8 @@ use crate::store::files::open::FileStore;
 use crate::value::user::{Account, UserName};
 
 impl FileStore {
-    /// The stems of all records, and a call for each file that was come by on the way, of which there may be millions.
-    /// The only place that lists the directory.
+    /// Stems of all records, sorted. `step` is called per directory entry, for progress: there may be millions. No other
+    /// function lists the directory.
     pub fn stems(&self, mut step: impl FnMut()) -> Result<Vec<String>, StoreError> {
         let failed = |error| StoreError::System { action: "list", path: self.path.clone(), error };
         let mut stems = Vec::new();
@@ -27,8 +27,8 @@ impl FileStore {
         Ok(stems)
     }
 
-    /// The record behind a stem, with the account that its credentials name. Each file is read once, unless there is
-    /// something wrong with it.
+    /// The record with this stem, and the account that its credentials name. Each file is read once, unless an error is
+    /// found.
     pub fn read_of<E: From<StoreError>>(
         &self,
         stem: &str,
@@ -48,7 +48,7 @@ impl FileStore {
         {
             return Ok((account, Some(record)));
         }
-        // What is wrong, and whether it still is, is found as for everybody who asks about this account.
+        // Read again in the usual way, which reports the error if it still exists.
         let record = self.read(&account)?;
         Ok((account, record))
     }

@@ -1,4 +1,4 @@
-//! The state directory: opening what can be trusted, waiting for the lock, and giving it back.
+//! The state directory: opens files that are trusted, waits for locks and releases them.
 
 use std::fs::{File, Metadata, TryLockError};
 use std::io;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
+use zeroize::Zeroizing;
 
 use crate::record::credentials::Credentials;
 use crate::record::credentials_toml::ReadContext;
@@ -19,37 +20,6 @@ use crate::record::error::RecordError;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::value::user::Account;
-use zeroize::Zeroizing;
-
-const NO_REGULAR_FILE: &str = "is not a regular file";
-
-/// An open file whose lock is given back when this is dropped. To close it is not enough: what the host has forked in
-/// the meantime, from another thread, has it open too, and would keep the lock for as long as it runs.
-pub(super) struct Releasing(File);
-
-impl From<File> for Releasing {
-    fn from(file: File) -> Self {
-        Self(file)
-    }
-}
-
-impl Deref for Releasing {
-    type Target = File;
-
-    fn deref(&self) -> &File {
-        &self.0
-    }
-}
-
-impl Drop for Releasing {
-    fn drop(&mut self) {
-        // It cannot fail, and closing comes next.
-        let _ = self.0.unlock();
-    }
-}
-
-/// Larger than any record this program writes.
-const LARGEST_CREDENTIALS: usize = 65_536;
 
 /// The state directory, open.
 pub struct FileStore {
@@ -64,8 +34,13 @@ pub(super) struct Opened {
     pub(super) credentials: Credentials,
 }
 
+/// Larger than any record that this program writes.
+const LARGEST_CREDENTIALS: usize = 65_536;
+
+const NO_REGULAR_FILE: &str = "is not a regular file";
+
 impl FileStore {
-    /// Opens the state directory, which must belong to root and be closed to everybody outside its group.
+    /// Opens the state directory. It must belong to root, and users outside its group must have no access.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let directory = nix::fcntl::open(path, flags, Mode::empty()).map_err(|error| StoreError::System {
@@ -85,7 +60,7 @@ impl FileStore {
         }
     }
 
-    /// Opens one file without following links and without waiting for a writer; `None` only if there is none.
+    /// Opens a file without following links and without waiting for a FIFO; `None` only if it does not exist.
     pub(super) fn open_file(&self, name: &str, access: OFlag) -> Result<Option<File>, StoreError> {
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         match openat(&self.directory, name, flags, Mode::empty()) {
@@ -97,13 +72,13 @@ impl FileStore {
         }
     }
 
-    /// Trusts an open file only if it is a plain one with this owner, closed to everybody else, with no other name.
+    /// Fails unless an open file is a regular one with this owner, no access for other users, and no second name.
     pub(super) fn trust(&self, file: &File, name: &str, uid: Option<u32>) -> Result<Metadata, StoreError> {
         let metadata = file.metadata().map_err(|error| self.failed("examine", name, error))?;
         let wrong = if !metadata.is_file() {
             NO_REGULAR_FILE.into()
         } else if uid.is_some_and(|uid| uid != metadata.uid()) {
-            format!("belongs to uid {}, which is not its user's", metadata.uid())
+            format!("belongs to uid {}, not to its user", metadata.uid())
         } else if metadata.mode() & 0o077 != 0 {
             format!("has mode {:04o} and must have 0600", metadata.mode() & 0o7777)
         } else if metadata.nlink() > 1 {
@@ -114,7 +89,7 @@ impl FileStore {
         Err(self.untrusted(name, wrong))
     }
 
-    /// Opens a file for reading and trusts it; `None` only if there is none.
+    /// Opens a trusted file for reading; `None` only if it does not exist.
     pub(super) fn open_trusted(&self, name: &str, uid: Option<u32>) -> Result<Option<(File, Metadata)>, StoreError> {
         let Some(file) = self.open_file(name, OFlag::O_RDONLY)? else {
             return Ok(None);
@@ -131,7 +106,7 @@ impl FileStore {
         }
     }
 
-    /// Waits for the lock, at most about ten seconds: a process that stops while it holds one blocks its user no longer.
+    /// Waits for the lock, at most about ten seconds: a stopped process that holds it blocks the user no longer than that.
     pub(super) fn lock(&self, file: File, name: &str) -> Result<Releasing, StoreError> {
         let mut pause = Duration::from_micros(100);
         for _ in 0..1000 {
@@ -174,7 +149,7 @@ impl FileStore {
         StoreError::System { action, path: self.path.join(name), error: error.into() }
     }
 
-    /// What is said of a change that was made and cannot be taken back.
+    /// The error after a change that is in force and cannot be undone.
     pub(super) fn unflushed(&self, name: &str, error: io::Error) -> StoreError {
         StoreError::Unflushed { path: self.path.join(name), error }
     }
@@ -185,5 +160,30 @@ impl FileStore {
 
     pub(super) fn unreadable(&self, name: &str, error: RecordError) -> StoreError {
         StoreError::Record { path: self.path.join(name), error }
+    }
+}
+
+/// An open file whose lock is released when this is dropped. Closing the file does not release it: a process that another
+/// thread of the host forked meanwhile has the file open too, and would keep the lock for as long as it runs.
+pub(super) struct Releasing(File);
+
+impl From<File> for Releasing {
+    fn from(file: File) -> Self {
+        Self(file)
+    }
+}
+
+impl Deref for Releasing {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Releasing {
+    fn drop(&mut self) {
+        // It cannot fail, and the file is closed next.
+        let _ = self.0.unlock();
     }
 }

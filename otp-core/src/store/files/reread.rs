@@ -1,7 +1,8 @@
-//! A login's two looks at the credentials: before anybody is asked, and once the answer is there.
+//! A login reads the credentials twice: before the question, and after the answer.
 //!
-//! In between the file stays open and its contents do not stay: they hold seeds. While a person types, others may replace,
-//! remove or damage the file; so the second look asks first, under the lock, whether it is still the one that has the name.
+//! In between the file stays open, but its contents are dropped: they hold seeds. While the user types, other processes may
+//! replace, remove or damage the file. So the second read first checks, under the lock, that the name still belongs to
+//! this file.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -20,28 +21,25 @@ use crate::store::files::write::Held;
 use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
 
-/// What was seen of a user's credentials, and their file.
+/// The credentials as they were before the question, and their open file.
 pub struct Seen {
-    /// All that must be known before anybody is asked.
     pub outline: Outline,
     file: File,
     size: u64,
-    /// Device, inode and number of names.
+    /// Device, inode and number of links.
     identity: [u64; 3],
     /// Mode and owner.
     rights: [u32; 2],
 }
 
-/// The store, asked about somebody whose credentials may have been seen.
+/// The store, for a login whose credentials may have been read before the question.
 pub struct Following<'a> {
-    /// The same store.
     pub store: &'a FileStore,
-    /// What was seen in it, if it was.
     pub seen: Option<&'a Seen>,
 }
 
 impl FileStore {
-    /// What must be known of a user's credentials before anybody is asked.
+    /// Reads what a login needs before the question.
     pub fn see(&self, account: &Account) -> Result<Option<Seen>, StoreError> {
         let name = Names::of(account).credentials;
         let Some((file, metadata)) = self.open_trusted(&name, Some(account.uid))? else {
@@ -54,7 +52,7 @@ impl FileStore {
         Ok(Some(Seen { outline, file, size: metadata.len(), identity, rights }))
     }
 
-    /// The credentials as they are by now: those that were seen, if nothing about their file has changed since.
+    /// The credentials as they are now, read from the open file if it has not changed.
     pub(super) fn see_again(
         &self,
         seen: &Seen,
@@ -72,7 +70,7 @@ impl FileStore {
 }
 
 impl Seen {
-    /// Whether this is the same file, as it was: trusted then, and with nothing changed since.
+    /// Whether the file is the one that was trusted before the question, unchanged since then.
     fn is(&self, now: &FileStat) -> bool {
         let identity = [number(now.st_dev), number(now.st_ino), number(now.st_nlink)];
         identity == self.identity.map(Some)
@@ -81,7 +79,7 @@ impl Seen {
     }
 }
 
-/// What is of another width on each architecture.
+/// A field whose width depends on the architecture.
 fn number(field: impl TryInto<u64>) -> Option<u64> {
     field.try_into().ok()
 }

@@ -1,4 +1,4 @@
-//! The two slots of a state file, read as little as can be: one of them whole, as long as it can be read.
+//! The two slots of a state file. Decodes only the newer slot, unless it is damaged.
 
 use std::cmp::Reverse;
 
@@ -8,27 +8,26 @@ use crate::record::state_slot::{SLOT_SIZE, Slot};
 /// Bytes of a state file.
 pub(super) const STATE_SIZE: usize = SLOT_SIZE * 2;
 
-/// Where the second slot starts.
+/// Offset of the second slot.
 pub(super) const SECOND_SLOT: u64 = 2048;
 
-/// A state file in which nothing was written yet.
+/// The contents of a new state file.
 pub(super) const BLANK: [u8; STATE_SIZE] = [b' '; STATE_SIZE];
 
-/// What a state file says: both slots, or nothing.
+/// The contents of a state file: both slots, or nothing.
 pub(super) struct Slots(Vec<u8>);
 
 /// The present state of an enrollment.
 pub(super) struct Present {
-    /// Where the next one is written.
+    /// The slot that the next state is written to.
     pub(super) spare: usize,
-    /// The highest sequence number in the file, whichever enrollment it is of.
+    /// The highest sequence number in the file, of any enrollment.
     pub(super) highest: u64,
-    /// What was written last for this enrollment.
     pub(super) slot: Slot,
 }
 
 impl Slots {
-    /// A file that is shorter or longer holds nothing that can be read.
+    /// A file of another size counts as empty.
     pub(super) fn new(mut contents: Vec<u8>) -> Self {
         if contents.len() != STATE_SIZE {
             contents.clear();
@@ -36,25 +35,25 @@ impl Slots {
         Self(contents)
     }
 
-    /// What can be read, in the order it was written, the last first. What cannot may claim any sequence; it is passed by.
-    fn readable(&self) -> impl Iterator<Item = (usize, Slot)> {
-        let mut places: Vec<_> = self.0.chunks(SLOT_SIZE).enumerate().collect();
-        places.sort_by_key(|(_, bytes)| Reverse(Slot::claimed_sequence(bytes)));
-        places.into_iter().filter_map(|(place, bytes)| Some((place, Slot::decode(bytes)?)))
+    /// Valid slots, newest first. Damaged ones, which may claim any sequence number, are skipped.
+    fn valid(&self) -> impl Iterator<Item = (usize, Slot)> {
+        let mut slots: Vec<_> = self.0.chunks(SLOT_SIZE).enumerate().collect();
+        slots.sort_by_key(|(_, bytes)| Reverse(Slot::claimed_sequence(bytes)));
+        slots.into_iter().filter_map(|(position, bytes)| Some((position, Slot::decode(bytes)?)))
     }
 
-    /// The highest sequence number, whichever enrollment it is of; 0 where nothing was written yet.
+    /// The highest sequence number, of any enrollment; 0 if nothing was written yet.
     pub(super) fn highest(&self) -> u64 {
-        self.readable().next().map_or(0, |(_, slot)| slot.sequence)
+        self.valid().next().map_or(0, |(_, slot)| slot.sequence)
     }
 
     /// The present state of an enrollment.
     pub(super) fn present(&self, enrollment: EnrollmentId) -> Option<Present> {
         let mut highest = 0;
-        for (place, slot) in self.readable() {
+        for (position, slot) in self.valid() {
             highest = highest.max(slot.sequence);
             if slot.state.enrollment == enrollment {
-                return Some(Present { spare: if place == 0 { 1 } else { 0 }, highest, slot });
+                return Some(Present { spare: if position == 0 { 1 } else { 0 }, highest, slot });
             }
         }
         None

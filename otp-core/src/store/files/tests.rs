@@ -1,4 +1,4 @@
-//! On a real directory with the owner and mode of the real one, so they need root.
+//! Tests on a directory with the owner and mode of the real one: they need root.
 
 mod crashes;
 mod hostile;
@@ -25,7 +25,7 @@ use crate::record::state_slot::Slot;
 use crate::store::files::reread::Following;
 use crate::store::{change, update};
 use crate::testing::fixtures::{
-    GROUP, LIMITS, NOW, REPLAYED, STEP, alice, by_phone, enrolled_anew, named, phone, record, recovery, right, shown,
+    GROUP, LIMITS, NOW, REPLAYED, STEP, alice, by_phone, named, phone, re_enrolled, record, recovery, right, shown,
     state_directory, wrong, wrong_for_the,
 };
 use crate::value::time::UnixTime;
@@ -61,7 +61,7 @@ impl Home {
         self.directory.path().join(name)
     }
 
-    /// What is in the directory, but for the rehearsals.
+    /// The names in the directory, without the rehearsals.
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.directory.path()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -74,7 +74,7 @@ impl Home {
         self.store.read(&alice()).unwrap().unwrap()
     }
 
-    /// The record, and its lock: nobody else gets it before this is dropped.
+    /// The record and its lock, which is held until this is dropped.
     fn load(&self) -> Loaded<Held> {
         self.store.load(&alice()).unwrap().unwrap()
     }
@@ -82,7 +82,7 @@ impl Home {
     /// A re-enrollment: the same devices under a new enrollment.
     fn renew(&self, enrollment: u8) -> Record {
         let Loaded { record, hold } = self.load();
-        let new = enrolled_anew(&record, enrollment);
+        let new = re_enrolled(&record, enrollment);
         assert_eq!(self.store.replace(&alice(), Some(hold), &new).unwrap(), Swap::Done);
         new
     }
@@ -107,15 +107,15 @@ impl Home {
     }
 }
 
-/// Writes into a file that is there, whoever it belongs to. Without O_CREAT: with that, Linux keeps even root from files
-/// of others in a sticky directory (fs.protected_regular).
+/// Writes into an existing file of any user. Without O_CREAT: with it, Linux denies even root the files of other users in a
+/// sticky directory (fs.protected_regular).
 fn overwrite(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) {
     let mut file = fs::OpenOptions::new().write(true).truncate(true).open(path).unwrap();
     std::io::Write::write_all(&mut file, contents.as_ref()).unwrap();
 }
 
 #[test]
-fn what_is_stored_is_what_is_loaded() {
+fn a_record_is_loaded_as_it_was_stored() {
     let home = Home::empty();
     assert!(home.store.read(&alice()).unwrap().is_none());
     let stored = record(vec![phone(1), phone(2)]);
@@ -151,7 +151,7 @@ fn each_swap_is_read_back_over_many_swaps() {
 }
 
 #[test]
-fn a_login_writes_the_state_alone() {
+fn a_login_writes_only_the_state() {
     let home = Home::enrolled();
     let look = || {
         let metadata = fs::metadata(home.path("alice.toml")).unwrap();
@@ -169,14 +169,14 @@ fn a_login_writes_the_state_alone() {
 }
 
 #[test]
-fn the_state_is_overwritten_where_it_lies() {
+fn the_state_is_overwritten_in_place() {
     let home = Home::enrolled();
     let look = || {
         let metadata = fs::metadata(home.path("alice.state")).unwrap();
         (metadata.ino(), metadata.len(), metadata.blocks())
     };
     let before = look();
-    assert_eq!((before.1, before.2 > 0), (4096, true), "it is allocated whole before the first login");
+    assert_eq!((before.1, before.2 > 0), (4096, true), "all of it is allocated before the first login");
     for _ in 0..5 {
         home.login(&wrong()).unwrap();
         assert_eq!(look(), before);
@@ -205,17 +205,17 @@ fn files_belong_to_their_user_with_mode_0600_though_root_made_them() {
 }
 
 #[test]
-fn a_strange_name_is_a_name_in_the_directory_and_nowhere_else() {
+fn a_name_with_slashes_stays_inside_the_directory() {
     let home = Home::empty();
-    let strange = named("../victim", 1000);
-    home.enroll(&strange);
+    let odd = named("../victim", 1000);
+    home.enroll(&odd);
     assert_eq!(home.names(), ["%2E.%2Fvictim.state", "%2E.%2Fvictim.toml"]);
-    assert!(home.store.read(&strange).unwrap().is_some());
+    assert!(home.store.read(&odd).unwrap().is_some());
     assert!(home.store.read(&named("victim", 1000)).unwrap().is_none());
 }
 
 #[test]
-fn a_new_enrollment_takes_the_old_ones_place() {
+fn a_new_enrollment_replaces_the_old_one() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
     let sequence = home.sequence();
@@ -227,7 +227,7 @@ fn a_new_enrollment_takes_the_old_ones_place() {
 }
 
 #[test]
-fn between_loading_and_writing_nobody_else_can_write() {
+fn between_load_and_write_no_other_process_can_write() {
     let home = Home::enrolled();
     let Loaded { record, hold } = home.load();
     let other = File::open(home.path("alice.state")).unwrap();
@@ -238,16 +238,16 @@ fn between_loading_and_writing_nobody_else_can_write() {
 }
 
 #[test]
-fn a_lock_is_given_back_although_a_process_that_was_forked_meanwhile_has_the_file_open() {
+fn a_lock_is_released_even_if_a_process_that_was_forked_meanwhile_has_the_file_open() {
     let home = Home::enrolled();
     let loaded = home.load();
-    let _in_the_child = loaded.hold.state.try_clone().unwrap(); // what fork(2) leaves there
+    let _in_the_child = loaded.hold.state.try_clone().unwrap(); // as after fork(2)
     drop(loaded);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
 }
 
 #[test]
-fn what_is_read_to_be_looked_at_holds_nobody_up() {
+fn reading_a_record_locks_nothing_and_waits_for_nothing() {
     let home = Home::enrolled();
     let _record = home.read();
     let _seen = home.store.see(&alice()).unwrap();
@@ -266,13 +266,13 @@ fn a_record_that_is_removed_is_gone_with_its_state() {
     assert!(home.names().is_empty());
     assert!(home.store.read(&alice()).unwrap().is_none());
     assert!(home.store.load(&alice()).unwrap().is_none());
-    let new = enrolled_anew(&record, 2);
+    let new = re_enrolled(&record, 2);
     assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
     assert_eq!((home.read().state, home.sequence()), (new.state, 1));
 }
 
 #[test]
-fn credentials_that_configuration_management_put_there_again_go_on_with_their_state() {
+fn credentials_that_configuration_management_copied_back_keep_their_state() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
     fs::copy(home.path("alice.toml"), home.path("copy")).unwrap();
@@ -284,16 +284,16 @@ fn credentials_that_configuration_management_put_there_again_go_on_with_their_st
 }
 
 #[test]
-fn where_there_are_credentials_none_are_made() {
+fn a_first_enrollment_never_replaces_credentials() {
     let home = Home::enrolled();
-    let other = enrolled_anew(&home.read(), 2);
+    let other = re_enrolled(&home.read(), 2);
     assert_eq!(home.store.replace(&alice(), None, &other).unwrap(), Swap::Lost);
     assert_eq!(home.sequence(), 1);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
 }
 
 #[test]
-fn a_requirement_alone_is_a_record_too() {
+fn an_override_alone_is_a_record_too() {
     let home = Home::empty();
     let mut required = record(vec![]);
     required.credentials.user_override = Override::Required;
@@ -304,7 +304,7 @@ fn a_requirement_alone_is_a_record_too() {
 }
 
 #[test]
-fn there_is_a_record_whoever_owns_it() {
+fn a_record_exists_whichever_user_owns_it() {
     let home = Home::enrolled();
     let ghost = |name| Account { uid: u32::MAX, ..named(name, 1) };
     assert_eq!(["alice", "bob"].map(|name| home.store.holds(&ghost(name)).unwrap()), [true, false]);
@@ -321,13 +321,13 @@ fn a_rehearsal_leaves_one_file_and_changes_no_other() {
 }
 
 #[test]
-fn purging_removes_whatever_is_there() {
+fn purging_removes_all_files_of_a_user() {
     let home = Home::enrolled();
     home.enroll(&named("bob", 1001));
     for name in ["alice.toml", "alice.state"] {
         overwrite(home.path(name), "not a record");
     }
-    for name in Names::of(&alice()).beside() {
+    for name in Names::of(&alice()).temporary() {
         fs::write(home.path(&name), "not a record").unwrap();
     }
     assert!(home.store.purge(&alice()).unwrap());
@@ -338,13 +338,13 @@ fn purging_removes_whatever_is_there() {
 }
 
 #[test]
-fn a_change_can_remove_and_a_later_one_enroll() {
+fn a_user_can_enroll_again_after_a_removal() {
     let home = Home::enrolled();
     change(&home.store, &alice(), |_| (Change::Nothing, ())).unwrap();
     assert!(home.names().is_empty());
     change(&home.store, &alice(), |found| {
         assert!(found.is_none());
-        (Change::Record(Box::new(enrolled_anew(&record(vec![phone(1)]), 2))), ())
+        (Change::Record(Box::new(re_enrolled(&record(vec![phone(1)]), 2))), ())
     })
     .unwrap();
     assert_eq!(home.login(&right()).unwrap(), by_phone());

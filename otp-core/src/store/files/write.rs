@@ -1,4 +1,4 @@
-//! What is written, made durable and taken away.
+//! Write, fsync and unlink.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,12 +18,12 @@ use crate::store::files::open::{FileStore, Releasing};
 use crate::store::files::slots::SECOND_SLOT;
 use crate::value::user::Account;
 
-/// The state of a record that was loaded, locked until this is dropped.
+/// The state file of a record that was loaded, locked until this is dropped.
 pub struct Held {
     pub(super) state: Releasing,
-    /// What the file is called.
+    /// The name of the file.
     pub(super) name: String,
-    /// The slot that the next state goes to.
+    /// The slot that the next state is written to.
     pub(super) spare: usize,
     /// The highest sequence number so far.
     pub(super) sequence: u64,
@@ -33,19 +33,20 @@ impl FileStore {
     /// Overwrites the spare slot with the next state, and flushes it.
     pub(super) fn write_slot(&self, held: &Held, state: &State) -> Result<(), StoreError> {
         let name = held.name.as_str();
-        // A slot of the same number would not be the present one, and a code could be accepted again.
+        // A slot with an equal number would not be the present one, and a code could be accepted again.
         let next = held.sequence.checked_add(1);
-        let next = next.ok_or_else(|| self.unreadable(name, RecordError::Mismatch("no sequence number follows")))?;
+        let next =
+            next.ok_or_else(|| self.unreadable(name, RecordError::Mismatch("the sequence number is at its maximum")))?;
         let slot = Slot { sequence: next, state: state.clone() };
         let bytes = slot
             .encode()
-            .ok_or_else(|| self.unreadable(name, RecordError::Mismatch("the state does not fit its slot")))?;
+            .ok_or_else(|| self.unreadable(name, RecordError::Mismatch("the state is too large for its slot")))?;
         let offset = if held.spare == 0 { 0 } else { SECOND_SLOT };
         held.state.write_all_at(&bytes, offset).map_err(|error| self.failed("write", name, error))?;
         held.state.sync_data().map_err(|error| self.failed("flush", name, error))
     }
 
-    /// Makes a new file that only its user can open, whatever the umask; root makes it for the user.
+    /// Makes a new file that only its user can open, whatever the umask is. Root gives it to the user.
     pub(super) fn create(&self, name: &str, account: &Account, contents: &[u8]) -> Result<File, StoreError> {
         let file = self.create_empty(name).map_err(|error| self.failed("create", name, error))?;
         self.fill(&file, name, account, contents).map(|()| file)
@@ -56,7 +57,7 @@ impl FileStore {
         openat(&self.directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
     }
 
-    /// Gives an empty file to its user, then its contents, and flushes it.
+    /// Gives an empty file to its user, then writes and flushes it.
     pub(super) fn fill(
         &self,
         mut file: &File,
@@ -73,14 +74,14 @@ impl FileStore {
             file.sync_all()
         })();
         written.map_err(|error| {
-            // Best effort: the name is cleared again before its next use in any case.
+            // Best effort: the name is removed before its next use in any case.
             let _ = self.unlink(name);
             self.failed("write", name, error)
         })
     }
 
-    /// Makes what became of a file's name durable. The helper may enter the directory but not open it for reading; it
-    /// flushes the file, which brings that to disk too on the journalling file systems that Linux offers.
+    /// Makes a rename or removal durable. The helper may enter the directory but not read it, so it flushes the file
+    /// instead. On the journalling file systems of Linux that flushes the directory's change too.
     pub(super) fn settle(&self, name: &str, file: Option<&File>) -> Result<(), StoreError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         match (openat(&self.directory, ".", flags, Mode::empty()).map(File::from), file) {
@@ -98,10 +99,10 @@ impl FileStore {
         }
     }
 
-    /// Removes what processes left behind that were killed. Called with the lock: nobody is writing new credentials, and
-    /// nobody needs another state. What is root's a user cannot remove; it is in nobody's way.
+    /// Removes temporary files of killed processes. The caller holds the lock, so no other process uses one. A user cannot
+    /// remove those of root; they are in no user's way.
     pub(super) fn sweep(&self, names: &Names) {
-        for name in names.beside() {
+        for name in names.temporary() {
             let _ = self.unlink(&name);
         }
     }

@@ -1,4 +1,4 @@
-//! What a process leaves behind that was killed, and what a disk does to a slot.
+//! What a killed process leaves, and what a disk does to a slot.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn a_torn_slot_falls_back_to_the_other() {
 }
 
 #[test]
-fn the_slot_that_is_torn_is_the_one_that_is_written_next() {
+fn the_torn_slot_is_the_next_one_to_be_written() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
     home.garble(0);
@@ -56,11 +56,11 @@ fn a_missing_state_is_an_error_and_never_a_fresh_start() {
 }
 
 #[test]
-fn the_state_of_another_enrollment_is_never_taken() {
+fn the_state_of_another_enrollment_is_never_used() {
     let home = Home::enrolled();
     let credentials = fs::read(home.path("alice.toml")).unwrap();
     home.renew(2);
-    home.login(&wrong()).unwrap(); // the last trace of the first enrollment is overwritten
+    home.login(&wrong()).unwrap(); // overwrites the last state of the first enrollment
     overwrite(home.path("alice.toml"), credentials);
     let expected = "alice.state cannot be read: neither slot holds a state of this enrollment";
     assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
@@ -73,48 +73,48 @@ fn a_state_with_other_devices_than_the_credentials_is_an_error() {
     let mut state = record.state;
     state.next.insert(DeviceId(2), 0);
     assert_eq!(home.store.swap(&alice(), hold, &state).unwrap(), Swap::Done);
-    let expected = "alice.state does not fit: the state does not have one mark for each device";
+    let expected = "alice.state is inconsistent: state and credentials name different devices";
     assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
 }
 
 #[test]
-fn where_no_sequence_number_follows_nothing_is_accepted() {
+fn at_the_maximum_sequence_number_no_code_is_accepted() {
     let home = Home::enrolled();
     let last = Slot { sequence: u64::MAX, state: home.load().record.state }.encode().unwrap();
-    for place in [0, SECOND_SLOT] {
+    for offset in [0, SECOND_SLOT] {
         overwrite(home.path("alice.state"), BLANK);
         let file = fs::OpenOptions::new().write(true).open(home.path("alice.state")).unwrap();
-        file.write_all_at(&last, place).unwrap();
-        let expected = "alice.state does not fit: no sequence number follows";
-        assert_eq!(error_of(home.login(&right()).unwrap_err()), expected, "{place}");
+        file.write_all_at(&last, offset).unwrap();
+        let expected = "alice.state is inconsistent: the sequence number is at its maximum";
+        assert_eq!(error_of(home.login(&right()).unwrap_err()), expected, "{offset}");
     }
 }
 
 #[test]
-fn an_enrollment_that_was_killed_before_its_rename_never_happened() {
+fn an_enrollment_that_was_killed_before_its_rename_changes_nothing() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
     let Loaded { record, hold } = home.load();
-    let killed = enrolled_anew(&record, 2);
+    let killed = re_enrolled(&record, 2);
     home.store.create("alice.new-by-root", &alice(), killed.credentials.encode().as_bytes()).unwrap();
     home.store.write_slot(&hold, &killed.state).unwrap();
     drop(hold);
     assert_eq!(home.read().state, record.state);
 
-    // The logins after it write above it, and never over the one slot that is theirs.
+    // Later logins use higher sequence numbers, and never overwrite the one slot of their enrollment.
     assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(2));
     home.garble(1);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
 
-    // The next enrollment is not in the way of what was left.
+    // The leftover does not hinder the next enrollment.
     let next = home.renew(3);
     assert_eq!(home.read().state, next.state);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
 }
 
 #[test]
-fn a_first_enrollment_starts_over_whatever_a_killed_one_left() {
+fn a_first_enrollment_succeeds_whatever_a_killed_one_left() {
     for leftover in ["alice.new-by-root", "alice.state"] {
         let home = Home::empty();
         home.store.create(leftover, &alice(), &BLANK).unwrap();
@@ -127,9 +127,9 @@ fn a_first_enrollment_starts_over_whatever_a_killed_one_left() {
 }
 
 #[test]
-fn whatever_a_killed_enrollment_left_is_gone_after_the_next_one_and_after_a_removal() {
+fn leftovers_are_gone_after_the_next_enrollment_and_after_a_removal() {
     let litter = |home: &Home| {
-        for name in Names::of(&alice()).beside() {
+        for name in Names::of(&alice()).temporary() {
             fs::write(home.path(&name), "half").unwrap();
         }
     };
@@ -146,33 +146,33 @@ fn whatever_a_killed_enrollment_left_is_gone_after_the_next_one_and_after_a_remo
     assert!(home.names().is_empty());
 }
 
-/// Enrolls Alice while somebody else works on her first state, and does `meanwhile` before that one lets go.
+/// Enrolls Alice while another process holds the lock of her new state, and does `meanwhile` before that one releases it.
 fn enrolled_while_another_makes_the_state(home: &Home, meanwhile: impl FnOnce(&Path)) -> Swap {
-    let beside = home.path("alice.new-state-by-root");
-    fs::write(&beside, "half").unwrap();
-    fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
-    let holder = File::open(&beside).unwrap();
+    let temporary = home.path("alice.new-state-by-root");
+    fs::write(&temporary, "half").unwrap();
+    fs::set_permissions(&temporary, Permissions::from_mode(0o600)).unwrap();
+    let holder = File::open(&temporary).unwrap();
     holder.lock().unwrap();
     thread::scope(|scope| {
         let other = scope.spawn(|| home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap());
         thread::sleep(Duration::from_millis(50));
-        assert_eq!(fs::read_to_string(&beside).unwrap(), "half");
-        meanwhile(&beside);
+        assert_eq!(fs::read_to_string(&temporary).unwrap(), "half");
+        meanwhile(&temporary);
         drop(holder);
         other.join().unwrap()
     })
 }
 
 #[test]
-fn a_first_state_that_somebody_else_works_on_is_waited_for() {
+fn an_enrollment_waits_for_another_one_that_makes_the_state() {
     let home = Home::empty();
-    let moved_in = |beside: &Path| fs::rename(beside, home.path("alice.state")).unwrap();
+    let moved_in = |temporary: &Path| fs::rename(temporary, home.path("alice.state")).unwrap();
     assert_eq!(enrolled_while_another_makes_the_state(&home, moved_in), Swap::Lost);
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), "half");
 }
 
 #[test]
-fn a_first_state_that_comes_too_late_takes_nobodys_place_and_leaves_nothing() {
+fn a_new_state_that_comes_too_late_replaces_nothing_and_is_removed() {
     let home = Home::empty();
     let overtaken = |_: &Path| fs::write(home.path("alice.state"), "another").unwrap();
     assert_eq!(enrolled_while_another_makes_the_state(&home, overtaken), Swap::Lost);
@@ -181,13 +181,13 @@ fn a_first_state_that_comes_too_late_takes_nobodys_place_and_leaves_nothing() {
 }
 
 #[test]
-fn a_state_left_without_credentials_is_not_an_enrollment_and_its_sequence_goes_on() {
+fn a_state_without_credentials_is_no_enrollment_and_its_sequence_continues() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
     let (old, sequence) = (home.read(), home.sequence());
     fs::remove_file(home.path("alice.toml")).unwrap();
     assert!(home.store.load(&alice()).unwrap().is_none());
-    let new = enrolled_anew(&old, 2);
+    let new = re_enrolled(&old, 2);
     assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
     assert_eq!(home.sequence(), sequence + 1);
     assert_eq!(home.read().state, new.state);
@@ -195,7 +195,7 @@ fn a_state_left_without_credentials_is_not_an_enrollment_and_its_sequence_goes_o
 }
 
 #[test]
-fn a_state_of_the_wrong_size_without_credentials_does_not_spoil_an_enrollment() {
+fn a_leftover_state_of_the_wrong_size_does_not_break_an_enrollment() {
     for size in [0, 1, 2048, 4095, 4097, 70_000] {
         let home = Home::empty();
         home.store.create("alice.state", &alice(), &vec![b'x'; size]).unwrap();
@@ -210,10 +210,10 @@ fn an_enrollment_that_fails_keeps_the_old_one_and_leaves_no_seed_behind() {
     let home = Home::enrolled();
     home.login(&right()).unwrap();
     let Loaded { record, hold } = home.load();
-    let mut impossible = enrolled_anew(&record, 2);
+    let mut impossible = re_enrolled(&record, 2);
     impossible.state.next = (0..=200).map(|number| (DeviceId(number), u64::MAX)).collect();
     let error = home.store.replace(&alice(), Some(hold), &impossible).unwrap_err();
-    assert_eq!(error_of(error), "alice.state does not fit: the state does not fit its slot");
+    assert_eq!(error_of(error), "alice.state is inconsistent: the state is too large for its slot");
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     assert_eq!(home.read().state, record.state);
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);

@@ -1,4 +1,4 @@
-//! What must be refused, clearly and at once: anything but a plain file of the user's own.
+//! Anything but a regular file of the user's own is an error, at once.
 
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -11,7 +11,7 @@ use super::*;
 
 const FILES: [&str; 2] = ["alice.toml", "alice.state"];
 
-/// Makes one of Alice's files something else, and says how it is then refused.
+/// Spoils one of Alice's files, and returns the error that must follow.
 type Spoil = fn(&Path) -> &'static str;
 
 fn refusal(home: &Home) -> String {
@@ -65,11 +65,11 @@ fn only_a_plain_file_of_the_users_own_is_trusted() {
         },
         |path| {
             chown(path, Some(1001), None).unwrap();
-            "belongs to uid 1001, which is not its user's"
+            "belongs to uid 1001, not to its user"
         },
         |path| {
             chown(path, Some(0), None).unwrap();
-            "belongs to uid 0, which is not its user's"
+            "belongs to uid 0, not to its user"
         },
         |path| {
             fs::set_permissions(path, Permissions::from_mode(0o640)).unwrap();
@@ -101,25 +101,21 @@ fn a_socket_is_refused() {
         aside(&home.path(name));
         let _listener = UnixListener::bind(home.path(name)).unwrap();
         owned_by_alice(&home.path(name));
-        assert_eq!(refusal(&home), format!("cannot open {name}: No such device or address (os error 6)"));
+        assert_eq!(refusal(&home), format!("cannot open {name}: No such device or address"));
     }
 }
 
 #[test]
-fn a_file_that_is_not_what_we_wrote_is_an_error() {
+fn a_file_that_this_program_did_not_write_is_an_error() {
     type Case = (&'static str, fn(&mut Vec<u8>), &'static str);
     let cases: [Case; 12] = [
-        ("alice.toml", Vec::clear, "cannot be read: version is missing at its end"),
-        ("alice.toml", |text| text.truncate(150), "cannot be read: line 5: enrollment has a value that cannot be"),
+        ("alice.toml", Vec::clear, "cannot be read: it ends before version"),
+        ("alice.toml", |text| text.truncate(150), "cannot be read: line 5: enrollment has an invalid value"),
         ("alice.toml", |text| text.resize(70_000, b'\n'), "cannot be read: it is too large"),
         ("alice.toml", |text| text.push(0xff), "cannot be read: it is not UTF-8"),
-        (
-            "alice.toml",
-            |text| swap(text, "version = 1", "version = 3"),
-            "is of version 3, and this program reads version 1",
-        ),
-        ("alice.toml", |text| swap(text, "\"alice\"", "\"bob\""), "belongs to \"bob\" with uid 1000"),
-        ("alice.toml", |text| swap(text, "uid = 1000", "uid = 1001"), "belongs to \"alice\" with uid 1001"),
+        ("alice.toml", |text| swap(text, "version = 1", "version = 3"), "has version 3; this program reads version 1"),
+        ("alice.toml", |text| swap(text, "\"alice\"", "\"bob\""), "was made for \"bob\" with uid 1000"),
+        ("alice.toml", |text| swap(text, "uid = 1000", "uid = 1001"), "was made for \"alice\" with uid 1001"),
         ("alice.state", Vec::clear, NEITHER),
         ("alice.state", |text| text.truncate(2048), NEITHER),
         ("alice.state", |text| text.truncate(4095), NEITHER),
@@ -144,19 +140,19 @@ fn swap(text: &mut Vec<u8>, from: &str, to: &str) {
 }
 
 #[test]
-fn an_account_that_got_the_name_of_an_earlier_one_is_somebody_else() {
+fn a_new_account_with_an_old_name_is_another_user() {
     let home = Home::enrolled();
     let successor = named("alice", 1001);
     let error = home.store.load(&successor).err().unwrap().to_string();
-    assert!(error.ends_with("alice.state belongs to uid 1000, which is not its user's"), "{error}");
-    // Not even when the files were handed to them.
+    assert!(error.ends_with("alice.state belongs to uid 1000, not to its user"), "{error}");
+    // Not even if the files were given to the new account.
     FILES.iter().for_each(|name| chown(home.path(name), Some(1001), None).unwrap());
     let error = home.store.load(&successor).err().unwrap().to_string();
-    assert!(error.ends_with("alice.toml belongs to \"alice\" with uid 1000"), "{error}");
+    assert!(error.ends_with("alice.toml was made for \"alice\" with uid 1000"), "{error}");
 }
 
 #[test]
-fn an_enrollment_is_not_made_over_something_strange() {
+fn an_enrollment_never_writes_through_a_link_or_a_fifo() {
     let home = Home::empty();
     symlink("/etc/passwd", home.path("alice.toml")).unwrap();
     assert_eq!(home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Lost);
@@ -174,37 +170,37 @@ fn an_enrollment_is_not_made_over_something_strange() {
 }
 
 #[test]
-fn a_state_that_somebody_else_could_write_is_nobodys_first() {
+fn a_leftover_state_of_another_user_is_not_reused() {
     let home = Home::empty();
     home.store.create("alice.state", &named("bob", 1001), &BLANK).unwrap();
     let error = home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap_err().to_string();
-    assert!(error.ends_with("alice.state belongs to uid 1001, which is not its user's"), "{error}");
+    assert!(error.ends_with("alice.state belongs to uid 1001, not to its user"), "{error}");
     assert_eq!(home.names(), ["alice.state"]);
 }
 
 #[test]
-fn a_first_state_goes_on_with_nothing_that_a_killed_process_cannot_have_left() {
-    let beside = "alice.new-state-by-root";
+fn a_temporary_file_that_no_killed_process_can_have_left_is_not_reused() {
+    let temporary = "alice.new-state-by-root";
     for kind in ["symbolic link", "hard link", "fifo", "of another user", "of mode 0666"] {
         let home = Home::empty();
-        let (victim, beside) = (home.path("victim"), home.path(beside));
+        let (victim, temporary) = (home.path("victim"), home.path(temporary));
         fs::write(&victim, "untouched").unwrap();
         fs::set_permissions(&victim, Permissions::from_mode(0o600)).unwrap();
         match kind {
-            "symbolic link" => symlink(&victim, &beside).unwrap(),
-            "hard link" => fs::hard_link(&victim, &beside).unwrap(),
-            "fifo" => mkfifo(&beside, Mode::S_IRUSR | Mode::S_IWUSR).unwrap(),
-            _ => drop(fs::copy(&victim, &beside).unwrap()),
+            "symbolic link" => symlink(&victim, &temporary).unwrap(),
+            "hard link" => fs::hard_link(&victim, &temporary).unwrap(),
+            "fifo" => mkfifo(&temporary, Mode::S_IRUSR | Mode::S_IWUSR).unwrap(),
+            _ => drop(fs::copy(&victim, &temporary).unwrap()),
         }
-        // Held open, so that its inode number is nobody else's meanwhile.
-        let planted = (!["fifo", "symbolic link"].contains(&kind)).then(|| File::open(&beside).unwrap());
+        // Held open, so that no new file gets its inode number.
+        let planted = (!["fifo", "symbolic link"].contains(&kind)).then(|| File::open(&temporary).unwrap());
         if kind == "of another user" {
-            chown(&beside, Some(1001), Some(1001)).unwrap();
+            chown(&temporary, Some(1001), Some(1001)).unwrap();
         }
         if kind == "of mode 0666" {
-            fs::set_permissions(&beside, Permissions::from_mode(0o666)).unwrap();
+            fs::set_permissions(&temporary, Permissions::from_mode(0o666)).unwrap();
         }
-        let inode = fs::symlink_metadata(&beside).unwrap().ino();
+        let inode = fs::symlink_metadata(&temporary).unwrap().ino();
         home.enroll(&alice());
         assert_eq!(fs::read(&victim).unwrap(), b"untouched", "{kind}");
         assert_eq!(home.names(), ["alice.state", "alice.toml", "victim"], "{kind}");
@@ -215,7 +211,7 @@ fn a_first_state_goes_on_with_nothing_that_a_killed_process_cannot_have_left() {
 }
 
 #[test]
-fn purging_follows_no_link_and_waits_for_nobody() {
+fn purging_follows_no_link_and_waits_for_no_fifo() {
     let home = Home::empty();
     fs::write(home.path("victim"), "untouched").unwrap();
     symlink("victim", home.path("alice.toml")).unwrap();
@@ -228,7 +224,7 @@ fn purging_follows_no_link_and_waits_for_nobody() {
 }
 
 #[test]
-fn a_directory_that_others_can_change_is_refused() {
+fn a_directory_that_other_users_can_change_is_refused() {
     let home = Home::empty();
     let path = home.directory.path();
     let open = || FileStore::open(path).err().map(|error| error.to_string().replace(&*path.to_string_lossy(), "DIR"));
@@ -246,36 +242,36 @@ fn a_directory_that_others_can_change_is_refused() {
 }
 
 #[test]
-fn what_is_no_directory_is_refused() {
+fn a_path_that_is_no_directory_is_refused() {
     let home = Home::empty();
     let error = |path: &str| FileStore::open(&home.path(path)).err().unwrap();
     let missing = error("missing");
-    let text = format!("cannot open {}: No such file or directory (os error 2)", home.path("missing").display());
+    let text = format!("cannot open {}: No such file or directory", home.path("missing").display());
     assert_eq!(missing.to_string(), text);
-    assert_eq!(missing.hint(), "the state directory is made by the package or by `make install`");
+    assert_eq!(missing.hint(), "if the state directory is missing, install the package again or run `make install`");
     fs::write(home.path("file"), "").unwrap();
-    assert!(error("file").to_string().ends_with("/file: Not a directory (os error 20)"));
+    assert!(error("file").to_string().ends_with("/file: Not a directory"));
     symlink(home.directory.path(), home.path("link")).unwrap();
-    assert!(error("link").to_string().ends_with("/link: Not a directory (os error 20)"));
+    assert!(error("link").to_string().ends_with("/link: Not a directory"));
     mkfifo(&home.path("fifo"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    assert!(error("fifo").to_string().ends_with("/fifo: Not a directory (os error 20)"));
+    assert!(error("fifo").to_string().ends_with("/fifo: Not a directory"));
 }
 
 #[test]
-fn what_is_there_already_is_never_taken_for_a_new_file() {
+fn a_new_file_never_replaces_an_existing_one() {
     let home = Home::empty();
     fs::write(home.path("planted"), "planted").unwrap();
     symlink("elsewhere", home.path("link")).unwrap();
     for name in ["planted", "link"] {
         let error = home.store.create(name, &alice(), b"a seed").unwrap_err().to_string();
-        assert!(error.ends_with(&format!("/{name}: File exists (os error 17)")), "{error}");
+        assert!(error.ends_with(&format!("/{name}: File exists")), "{error}");
     }
     assert_eq!(fs::read_to_string(home.path("planted")).unwrap(), "planted");
     assert_eq!(home.names(), ["link", "planted"]);
 }
 
 #[test]
-fn nothing_is_handed_on_to_the_programs_that_a_host_starts() {
+fn programs_that_a_host_starts_inherit_no_descriptor() {
     let Home { directory, store } = Home::enrolled();
     let read = store.open_file("alice.toml", OFlag::O_RDONLY).unwrap().unwrap();
     let written = store.open_file("alice.state", OFlag::O_RDWR).unwrap().unwrap();
@@ -287,7 +283,7 @@ fn nothing_is_handed_on_to_the_programs_that_a_host_starts() {
 }
 
 #[test]
-fn who_holds_the_lock_keeps_others_waiting_but_not_for_ever() {
+fn a_login_waits_for_the_lock_but_not_for_ever() {
     let home = Home::enrolled();
     let holder = File::open(home.path("alice.state")).unwrap();
     holder.lock().unwrap();
@@ -298,7 +294,7 @@ fn who_holds_the_lock_keeps_others_waiting_but_not_for_ever() {
 }
 
 #[test]
-fn a_rehearsal_touches_nothing_but_its_own_file() {
+fn a_rehearsal_writes_only_its_own_file() {
     let home = Home::enrolled();
     let before = fs::read_to_string(home.path("alice.state")).unwrap();
     fs::hard_link(home.path("alice.state"), home.path(REHEARSAL)).unwrap();

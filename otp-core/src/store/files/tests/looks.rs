@@ -1,4 +1,4 @@
-//! What happens to credentials between a login's two looks at them.
+//! Credentials that change between the two reads of a login.
 
 use super::*;
 
@@ -7,7 +7,7 @@ impl Home {
         self.store.see(&alice()).unwrap().unwrap()
     }
 
-    /// A login of somebody who was asked when `seen` was seen.
+    /// A login whose first read was `seen`.
     fn login_after(&self, seen: &Seen, attempt: &Attempt) -> Result<Verdict, StoreError> {
         let following = Following { store: &self.store, seen: Some(seen) };
         update(&following, &alice(), |record| decide(&LIMITS, record, attempt, NOW))
@@ -15,7 +15,7 @@ impl Home {
 }
 
 #[test]
-fn what_was_seen_decides_as_long_as_nothing_changes() {
+fn unchanged_credentials_decide() {
     let home = Home::enrolled();
     let seen = home.see();
     assert_eq!(seen.outline.devices, 1);
@@ -25,11 +25,11 @@ fn what_was_seen_decides_as_long_as_nothing_changes() {
 }
 
 #[test]
-fn what_was_replaced_since_it_was_seen_is_over() {
+fn credentials_that_were_replaced_meanwhile_decide_nothing() {
     let home = Home::enrolled();
     let seen = home.see();
     let Loaded { record: old, hold } = home.load();
-    let mut new = enrolled_anew(&old, 2);
+    let mut new = re_enrolled(&old, 2);
     new.credentials.devices = vec![phone(2)];
     new.state.next = [(DeviceId(2), 0)].into();
     assert_eq!(home.store.replace(&alice(), Some(hold), &new).unwrap(), Swap::Done);
@@ -38,31 +38,31 @@ fn what_was_replaced_since_it_was_seen_is_over() {
 }
 
 #[test]
-fn what_was_removed_since_it_was_seen_is_gone() {
+fn credentials_that_were_removed_meanwhile_decide_nothing() {
     let home = Home::enrolled();
     let seen = home.see();
     assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
-    // Nor does it come back with the next enrollment, whose state is another one.
-    let mut new = enrolled_anew(&record(vec![phone(2)]), 2);
+    // The next enrollment does not bring them back: it has another state.
+    let mut new = re_enrolled(&record(vec![phone(2)]), 2);
     new.state.next = [(DeviceId(2), 0)].into();
     assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
 }
 
 #[test]
-fn what_a_killed_change_was_to_replace_is_in_force() {
+fn credentials_that_a_killed_change_did_not_replace_decide() {
     let home = Home::enrolled();
     let seen = home.see();
     let Loaded { record, hold } = home.load();
-    home.store.write_slot(&hold, &enrolled_anew(&record, 2).state).unwrap();
+    home.store.write_slot(&hold, &re_enrolled(&record, 2).state).unwrap();
     drop(hold);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());
     assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
 }
 
 #[test]
-fn what_was_damaged_since_it_was_seen_is_an_error() {
+fn credentials_that_were_damaged_meanwhile_are_an_error() {
     let home = Home::enrolled();
     for contents in
         [String::new(), "version = 1\n".into(), "#".repeat(fs::read(home.path("alice.toml")).unwrap().len())]
@@ -77,7 +77,7 @@ fn what_was_damaged_since_it_was_seen_is_an_error() {
 }
 
 #[test]
-fn what_others_may_read_or_own_since_it_was_seen_is_not_trusted() {
+fn credentials_that_other_users_may_read_or_own_by_now_are_not_trusted() {
     let home = Home::enrolled();
     let credentials = home.path("alice.toml");
     type Change<'a> = &'a dyn Fn(u32, u32);
@@ -93,7 +93,7 @@ fn what_others_may_read_or_own_since_it_was_seen_is_not_trusted() {
 }
 
 #[test]
-fn a_refusal_of_somebody_who_was_seen_is_rehearsed_too() {
+fn a_refusal_after_a_first_read_is_rehearsed_too() {
     let home = Home::enrolled();
     let seen = home.see();
     assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());

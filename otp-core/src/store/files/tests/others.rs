@@ -1,18 +1,18 @@
-//! As another user, or under another umask: in a process of its own, since both belong to the process.
+//! Tests as another user or with another umask. Each runs in a process of its own, since both belong to the process.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::*;
 
-/// Runs one of the ignored tests below in a new process that stands in the state directory.
+/// Runs one of the ignored tests below in a new process whose working directory is the state directory.
 fn run(test: &str, home: &Home, uid: u32, gid: u32) {
-    // A copy that everybody may execute, wherever this was built.
+    // A copy that every user may execute, wherever it was built.
     let copy = tempfile::tempdir().unwrap();
     fs::set_permissions(copy.path(), Permissions::from_mode(0o755)).unwrap();
     let program = copy.path().join("tests");
-    // By another process: what one of ours has open for writing, a child that another test starts just then has open too,
-    // and Linux runs no such file.
+    // cp copies it: if this process had the copy open for writing, a child that another test starts at that moment would
+    // have it open too, and Linux does not execute such a file.
     assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap().success());
     let name = format!("store::files::tests::others::{test}");
     let mut command = Command::new(&program);
@@ -71,14 +71,14 @@ fn as_alice_enroll_log_in_and_leave() {
     assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
     assert_eq!((login(), login()), (by_phone(), REPLAYED));
     let Loaded { record, hold } = store.load(&alice()).unwrap().unwrap();
-    assert_eq!(store.replace(&alice(), Some(hold), &enrolled_anew(&record, 2)).unwrap(), Swap::Done);
+    assert_eq!(store.replace(&alice(), Some(hold), &re_enrolled(&record, 2)).unwrap(), Swap::Done);
     assert_eq!((login(), login()), (by_phone(), REPLAYED));
     let hold = store.load(&alice()).unwrap().unwrap().hold;
     assert_eq!(store.remove(&alice(), hold).unwrap(), Swap::Done);
 }
 
 #[test]
-fn with_the_group_alone_alice_reaches_nobody_elses_record() {
+fn with_the_group_alone_alice_reaches_no_other_record() {
     let home = Home::empty();
     home.enroll(&named("bob", 1001));
     let before = (fs::read(home.path("bob.toml")).unwrap(), fs::read(home.path("bob.state")).unwrap());
@@ -88,25 +88,25 @@ fn with_the_group_alone_alice_reaches_nobody_elses_record() {
 }
 
 #[test]
-#[ignore = "needs to be alice: run by with_the_group_alone_alice_reaches_nobody_elses_record"]
+#[ignore = "needs to be alice: run by with_the_group_alone_alice_reaches_no_other_record"]
 fn as_alice_try_bobs_record() {
     let (store, bob) = (here(), named("bob", 1001));
     let denied = |error: StoreError| error.to_string();
-    assert_eq!(denied(store.load(&bob).err().unwrap()), "cannot open ./bob.state: Permission denied (os error 13)");
-    assert_eq!(denied(store.read(&bob).err().unwrap()), "cannot open ./bob.toml: Permission denied (os error 13)");
-    // Not even by pretending to hold it.
-    let pretended =
+    assert_eq!(denied(store.load(&bob).err().unwrap()), "cannot open ./bob.state: Permission denied");
+    assert_eq!(denied(store.read(&bob).err().unwrap()), "cannot open ./bob.toml: Permission denied");
+    // Not even with a forged lock.
+    let forged =
         || Held { state: File::open("/dev/null").unwrap().into(), name: "bob.state".into(), spare: 0, sequence: 1 };
-    assert!(store.replace(&bob, Some(pretended()), &record(vec![phone(1)])).is_err());
-    assert!(store.remove(&bob, pretended()).is_err());
+    assert!(store.replace(&bob, Some(forged()), &record(vec![phone(1)])).is_err());
+    assert!(store.remove(&bob, forged()).is_err());
     assert!(store.purge(&bob).is_err());
-    assert_eq!(denied(store.stems(|| ()).unwrap_err()), "cannot list .: Permission denied (os error 13)");
+    assert_eq!(denied(store.stems(|| ()).unwrap_err()), "cannot list .: Permission denied");
 }
 
 #[test]
 fn an_enrollment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
     let home = Home::empty();
-    // Killed between making the new credentials and giving them to her.
+    // As if root was killed between making the new credentials and giving them to her.
     fs::write(home.path(&Names::of(&alice()).incoming(true)), "").unwrap();
     run("as_alice_enroll", &home, 1000, GROUP);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
@@ -121,16 +121,16 @@ fn as_alice_enroll() {
 }
 
 #[test]
-fn what_alice_was_killed_in_the_midst_of_making_does_not_keep_her_from_enrolling() {
+fn leftovers_of_a_killed_enrollment_do_not_keep_alice_from_enrolling() {
     let home = Home::empty();
-    run("as_alice_make_half_of_it_and_enroll", &home, 1000, GROUP);
+    run("as_alice_leave_half_an_enrollment_and_enroll", &home, 1000, GROUP);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
 }
 
 #[test]
-#[ignore = "needs to be alice: run by what_alice_was_killed_in_the_midst_of_making_does_not_keep_her_from_enrolling"]
-fn as_alice_make_half_of_it_and_enroll() {
+#[ignore = "needs to be alice: run by leftovers_of_a_killed_enrollment_do_not_keep_alice_from_enrolling"]
+fn as_alice_leave_half_an_enrollment_and_enroll() {
     let (store, names) = (here(), Names::of(&alice()));
     for name in [names.incoming(false), names.incoming_state(false)] {
         store.create_empty(&name).unwrap();

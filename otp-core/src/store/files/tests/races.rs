@@ -1,4 +1,4 @@
-//! Threads stand in for processes: a lock by flock(2) belongs to the open file, and each of them opens its own.
+//! Races between processes. Threads take their place: a flock(2) lock belongs to the open file, and each thread opens its own.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::*;
 
-/// Runs `each` in as many threads, which start together, and collects what they say.
+/// Runs `each` in this many threads, which start together, and collects what they return.
 fn together<T: Send>(threads: u8, each: impl Fn(u8) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(usize::from(threads));
     let (barrier, each) = (&barrier, &each);
@@ -57,7 +57,7 @@ fn the_right_code_gets_in_among_wrong_guesses() {
     assert_eq!(verdicts[7], by_phone());
 }
 
-/// What the `number`-th of several is to do: one of them changes something, the others log in with the right code.
+/// One of 17 threads changes something; the others log in with the right code. Returns their verdicts.
 fn all_but_one_log_in(home: &Home, change: impl Fn() + Sync) -> Vec<Verdict> {
     let verdicts = together(17, |number| {
         if number == 8 {
@@ -75,11 +75,11 @@ fn count(verdicts: &[Verdict], which: impl Fn(&Verdict) -> bool) -> usize {
 }
 
 #[test]
-fn a_code_released_amid_a_re_enrollment_is_good_at_most_once_and_never_for_the_new_device() {
+fn a_code_released_amid_a_re_enrollment_is_accepted_at_most_once_and_never_for_the_new_device() {
     for round in 0..30 {
         let home = Home::enrolled();
         let verdicts = all_but_one_log_in(&home, || {
-            let next = || Change::Record(Box::new(enrolled_anew(&record(vec![phone(3)]), 2 + round)));
+            let next = || Change::Record(Box::new(re_enrolled(&record(vec![phone(3)]), 2 + round)));
             change(&home.store, &alice(), |_| (next(), ())).unwrap();
         });
         let accepted = count(&verdicts, |verdict| *verdict == by_phone());
@@ -88,7 +88,7 @@ fn a_code_released_amid_a_re_enrollment_is_good_at_most_once_and_never_for_the_n
         let locked = count(&verdicts, |verdict| matches!(verdict, Verdict::Refused(Refusal::Locked(_))));
         assert_eq!(accepted + replayed + wrong + locked, verdicts.len(), "{verdicts:?}");
         assert!(accepted <= 1 && (accepted == 1 || replayed == 0), "{verdicts:?}");
-        // Those who came too late count against the new enrollment, and nothing else of theirs is in it.
+        // Logins that came too late count as wrong codes of the new enrollment, and change nothing else in it.
         let Record { credentials, state } = home.load().record;
         assert_eq!((credentials.devices[0].id, state.next), (DeviceId(3), [(DeviceId(3), 0)].into()));
         assert_eq!(usize::try_from(state.failures).unwrap(), wrong);
@@ -96,7 +96,7 @@ fn a_code_released_amid_a_re_enrollment_is_good_at_most_once_and_never_for_the_n
 }
 
 #[test]
-fn a_code_released_amid_an_unlocking_is_good_at_most_once() {
+fn a_code_released_amid_an_unlocking_is_accepted_at_most_once() {
     for _ in 0..30 {
         let home = Home::enrolled();
         (1..=6).for_each(|failures| assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(failures)));
@@ -114,7 +114,7 @@ fn a_code_released_amid_an_unlocking_is_good_at_most_once() {
 }
 
 #[test]
-fn users_do_not_get_in_each_others_way() {
+fn logins_of_different_users_do_not_disturb_each_other() {
     let home = Home::empty();
     let accounts: Vec<_> = (0..32).map(|number| named(&format!("user{number}"), 2000 + number)).collect();
     accounts.iter().for_each(|account| home.enroll(account));
@@ -125,7 +125,7 @@ fn users_do_not_get_in_each_others_way() {
     assert_eq!(verdicts, vec![by_phone(); 32]);
 }
 
-/// Sets it when dropped, be it by a failure: else the others would go on for ever.
+/// Sets the flag when dropped, after a panic too: otherwise the other threads would never end.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -135,7 +135,7 @@ impl Drop for Over<'_> {
 }
 
 #[test]
-fn who_reads_while_others_enroll_and_remove_reads_one_or_the_other_whole() {
+fn a_reader_amid_enrollments_and_removals_finds_a_whole_record_or_none() {
     let home = Home::enrolled();
     let over = AtomicBool::new(false);
     together(4, |number| {
@@ -144,11 +144,11 @@ fn who_reads_while_others_enroll_and_remove_reads_one_or_the_other_whole() {
             for round in 0..150 {
                 let round = u8::try_from(round).unwrap();
                 change(&home.store, &alice(), |_| {
-                    let next = Change::Record(Box::new(enrolled_anew(&record(vec![phone(1)]), round)));
+                    let next = Change::Record(Box::new(re_enrolled(&record(vec![phone(1)]), round)));
                     (if round % 5 == 4 { Change::Nothing } else { next }, ())
                 })
                 .unwrap();
-                thread::sleep(Duration::from_millis(1)); // a lock is polled for: let the others have a turn
+                thread::sleep(Duration::from_millis(1)); // locks are polled: let the other threads get one
             }
         }
         while !over.load(Ordering::Relaxed) {
@@ -166,7 +166,7 @@ fn of_many_first_enrollments_exactly_one_is_made() {
     for _ in 0..20 {
         let home = Home::empty();
         let swaps = together(16, |number| {
-            let record = enrolled_anew(&record(vec![phone(1)]), number);
+            let record = re_enrolled(&record(vec![phone(1)]), number);
             home.store.replace(&alice(), None, &record).unwrap()
         });
         assert_eq!(swaps.iter().filter(|swap| **swap == Swap::Done).count(), 1);
@@ -183,7 +183,7 @@ fn purging_amid_enrollments_leaves_a_whole_record_or_none() {
             if number == 0 {
                 home.store.purge(&alice()).map(|_| ()).unwrap();
             } else {
-                let record = enrolled_anew(&record(vec![phone(1)]), round * 3 + number);
+                let record = re_enrolled(&record(vec![phone(1)]), round * 3 + number);
                 let _ = home.store.replace(&alice(), None, &record).unwrap();
             }
         });
@@ -191,7 +191,7 @@ fn purging_amid_enrollments_leaves_a_whole_record_or_none() {
     }
 }
 
-/// Waits until somebody else has opened a file that we have open, or `other` is over.
+/// Waits until another thread has opened a file that this one has open, or until `other` has ended.
 fn until_opened_twice<T>(path: &Path, other: &thread::ScopedJoinHandle<'_, T>) {
     let opened = || {
         let descriptors = fs::read_dir("/proc/self/fd").unwrap();
@@ -203,7 +203,7 @@ fn until_opened_twice<T>(path: &Path, other: &thread::ScopedJoinHandle<'_, T>) {
     }
 }
 
-/// Takes the lock, waits until `other` has opened the state as well, does something to the state, and lets go.
+/// Takes the lock, waits until `other` has opened the state too, runs `meanwhile`, and releases the lock.
 fn while_waiting<T: Send>(home: &Home, other: impl FnOnce() -> T + Send, meanwhile: impl FnOnce(&Path)) -> T {
     let path = home.path("alice.state");
     let holder = File::open(&path).unwrap();
@@ -211,7 +211,7 @@ fn while_waiting<T: Send>(home: &Home, other: impl FnOnce() -> T + Send, meanwhi
     thread::scope(|scope| {
         let other = scope.spawn(other);
         until_opened_twice(&path, &other);
-        thread::sleep(Duration::from_millis(20)); // so that it reads, too, what there is to read without the lock
+        thread::sleep(Duration::from_millis(20)); // so that `other` also reads what needs no lock
         meanwhile(&path);
         drop(holder);
         other.join().unwrap()
@@ -223,7 +223,7 @@ fn removed(path: &Path) {
 }
 
 #[test]
-fn who_waits_for_a_state_that_is_removed_meanwhile_writes_nothing_into_the_void() {
+fn a_process_that_waits_for_a_state_writes_nothing_if_it_is_removed_meanwhile() {
     let home = Home::enrolled();
     let both_removed = |state: &Path| {
         fs::remove_file(state.with_extension("toml")).unwrap();
@@ -241,7 +241,7 @@ fn who_waits_for_a_state_that_is_removed_meanwhile_writes_nothing_into_the_void(
 }
 
 #[test]
-fn purging_takes_nothing_from_an_enrollment_that_began_meanwhile() {
+fn purging_removes_nothing_of_an_enrollment_that_began_meanwhile() {
     let home = Home::empty();
     let names = Names::of(&alice());
     fs::write(home.path(&names.incoming_state(false)), "half").unwrap();
@@ -249,13 +249,13 @@ fn purging_takes_nothing_from_an_enrollment_that_began_meanwhile() {
     assert_eq!(home.names(), [names.incoming_state(false)]);
 
     let home = Home::enrolled();
-    let begun_anew = |state: &Path| {
+    let removed_and_begun_again = |state: &Path| {
         fs::remove_file(state.with_extension("toml")).unwrap();
         removed(state);
         fs::write(state, "another").unwrap();
         fs::write(home.path(&names.incoming(false)), "half").unwrap();
     };
-    assert!(!while_waiting(&home, || home.store.purge(&alice()).unwrap(), begun_anew));
+    assert!(!while_waiting(&home, || home.store.purge(&alice()).unwrap(), removed_and_begun_again));
     assert_eq!(home.names(), [names.incoming(false), names.state]);
 }
 
@@ -267,7 +267,7 @@ fn the_state_is_removed_last_since_its_lock_guards_the_rest() {
     ];
     for remove in removals {
         let home = Home::enrolled();
-        for name in Names::of(&alice()).beside() {
+        for name in Names::of(&alice()).temporary() {
             fs::write(home.path(&name), "half").unwrap();
         }
         let kernel = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
@@ -279,7 +279,7 @@ fn the_state_is_removed_last_since_its_lock_guards_the_rest() {
 }
 
 #[test]
-fn who_reads_amid_a_write_reads_again_when_it_is_over() {
+fn a_reader_amid_a_write_reads_again_after_it() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
     let whole = fs::read(home.path("alice.state")).unwrap();
@@ -289,10 +289,10 @@ fn who_reads_amid_a_write_reads_again_when_it_is_over() {
 }
 
 #[test]
-fn who_reads_what_others_never_leave_alone_gives_up() {
+fn a_reader_of_a_record_that_never_stops_changing_gives_up() {
     let home = Home::enrolled();
     [0, 1].into_iter().for_each(|slot| home.garble(slot));
-    // The same again in a new file, which is locked before anybody can open it.
+    // Replaces a file by a copy, which is locked before any other process can open it.
     let renew = |name: &str| {
         fs::copy(home.path(name), home.path("copy")).unwrap();
         chown(home.path("copy"), Some(1000), Some(1000)).unwrap();
@@ -309,7 +309,7 @@ fn who_reads_what_others_never_leave_alone_gives_up() {
             until_opened_twice(&home.path("alice.state"), &reader);
             if !reader.is_finished() {
                 renew("alice.toml");
-                holder = renew("alice.state"); // the one before is let go
+                holder = renew("alice.state"); // releases the lock of the one before
                 rounds += 1;
             }
         }
