@@ -336,7 +336,7 @@ pub(crate) enum FileError {
         #[source]
         error: io::Error,
     },
-    /// The file was made, could not be filled, and was removed.
+    /// The file was made, could not be filled, and is gone.
     #[error("{} could not be written: {}", .path.display(), plain(.error))]
     Write {
         path: PathBuf,

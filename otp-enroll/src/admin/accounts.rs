@@ -43,9 +43,9 @@ impl Names {
     pub(super) fn answer(self, output: &Output) -> Result<Vec<String>, CliError> {
         let mut progress = Progress::counting("waiting for the names of users", output);
         let mut names = Vec::new();
-        for name in self.batches.into_iter().flatten() {
-            progress.step();
-            names.push(name);
+        for batch in self.batches {
+            progress.advance(batch.len());
+            names.extend(batch);
         }
         self.asking.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(not_asked)?;
         let mut seen = HashSet::with_capacity(names.len());

@@ -1,118 +1,98 @@
 //! The progress of long work: a line on standard error, if it is a terminal, that makes way for every result.
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::io::{self, IsTerminal};
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ui::output::Output;
 use crate::ui::signals::{self, INTERRUPTED};
 
-/// One piece of work, in steps of about the same length.
+/// With the number of steps, and where it is not known. The line ends with blanks, and the cursor goes back to its
+/// beginning: indicatif leaves it at the right edge, where the `^C` of an interruption would begin a line that stays.
+const MEASURED: &str = "{prefix}: {percent} % ({pos} of {len}){wide_msg}\x1b[999D";
+const COUNTING: &str = "{prefix}: {pos}{wide_msg}\x1b[999D";
+
+/// The line of this process, which the thread that waits for signals needs too.
+static LINE: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// One piece of work, in steps of about the same length. The line is drawn 20 times a second at most.
 pub(crate) struct Progress {
-    what: &'static str,
-    done: usize,
-    /// How many steps there are, where that is known.
-    of: Option<usize>,
-    watched: bool,
+    line: ProgressBar,
+    /// Holds this line alone: it can be cleared without being drawn again at once, which `ProgressBar::suspend` does.
+    lines: MultiProgress,
     /// Whether the results go to the same place.
     shared: bool,
 }
 
-/// The one line of this process, which the thread that waits for signals needs too.
-static LINE: Mutex<Line> = Mutex::new(Line { width: 0, guarded: false });
-
-struct Line {
-    /// Columns of what stands there.
-    width: usize,
-    /// Whether an interruption clears it.
-    guarded: bool,
-}
-
-/// Redraw every 16 steps at first, every 256 later.
-const NOTICEABLE: usize = 256;
-const AT_FIRST: usize = 16;
-
-/// What a terminal writes after the line for Ctrl-C.
-const ECHO: &str = "^C";
-
 impl Progress {
     pub(crate) fn new(what: &'static str, of: usize, output: &Output) -> Self {
-        Self::begin(what, Some(of), output)
+        Self::begin(what, u64::try_from(of).ok(), MEASURED, output)
     }
 
     /// Work of unknown size. Its first step may take long.
     pub(crate) fn counting(what: &'static str, output: &Output) -> Self {
-        let progress = Self::begin(what, None, output);
-        progress.show(what);
+        let progress = Self::begin(what, None, COUNTING, output);
+        progress.line.tick();
         progress
     }
 
-    fn begin(what: &'static str, of: Option<usize>, output: &Output) -> Self {
-        let watched = !output.quiet && io::stderr().is_terminal();
-        let mut line = lock();
-        if watched && !line.guarded {
-            // Who watches elsewhere is ended by the signal itself, and is not if told to ignore it (nohup).
-            line.guarded = signals::on_interruption(interrupt).is_ok();
+    fn begin(what: &'static str, of: Option<u64>, template: &str, output: &Output) -> Self {
+        // Hidden too if standard error is not a terminal, or TERM is not set or dumb.
+        let target = if output.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let lines = MultiProgress::with_draw_target(target);
+        let line = lines.add(ProgressBar::with_draw_target(of, ProgressDrawTarget::hidden()).with_prefix(what));
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            line.set_style(style);
         }
-        Self { what, done: 0, of, watched, shared: io::stdout().is_terminal() }
+        if !line.is_hidden() {
+            *LINE.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.clone());
+            // Fails if an import answers interruptions itself. Without a line the signal itself ends the program, unless it
+            // is ignored (nohup).
+            let _ = signals::on_interruption(interrupt);
+        }
+        Self { line, lines, shared: io::stdout().is_terminal() }
+    }
+
+    /// So many steps more are done.
+    pub(crate) fn advance(&mut self, steps: usize) {
+        self.line.inc(u64::try_from(steps).unwrap_or(u64::MAX));
     }
 
     /// One step more is done.
     pub(crate) fn step(&mut self) {
-        self.done = self.done.saturating_add(1);
-        let pace = if self.done < NOTICEABLE { AT_FIRST } else { NOTICEABLE };
-        if self.watched && self.done.is_multiple_of(pace) {
-            let Self { what, done, of, .. } = &*self;
-            self.show(&match of {
-                Some(of) => {
-                    let percent = done.saturating_mul(100).checked_div(*of).unwrap_or(100);
-                    format!("{what}: {percent} % ({done} of {of})")
-                }
-                None => format!("{what}: {done}"),
-            });
-        }
-    }
-
-    fn show(&self, text: &str) {
-        if self.watched {
-            let mut line = lock();
-            line.width = text.len();
-            // If it cannot be shown, the work goes on all the same.
-            let _ = write!(io::stderr(), "\r{text}");
-        }
+        self.advance(1);
     }
 
     /// Makes way for a result.
     pub(crate) fn clear(&mut self) {
         if self.shared {
-            lock().erase(0);
+            // If standard error fails, the work goes on all the same.
+            let _ = self.lines.clear();
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        lock().erase(0);
-    }
-}
-
-impl Line {
-    /// Clears the line, and this many columns after it.
-    fn erase(&mut self, after: usize) {
-        let columns = self.width.saturating_add(after);
-        if columns > 0 {
-            let _ = write!(io::stderr(), "\r{:columns$}\r", "");
-            self.width = 0;
-        }
+        self.line.finish_and_clear();
     }
 }
 
 fn interrupt() {
-    let mut line = lock(); // until the end: no thread may draw any more
-    line.erase(ECHO.len());
+    let line = LINE.lock().unwrap_or_else(PoisonError::into_inner); // until the end: no line may begin any more
+    line.iter().for_each(ProgressBar::finish_and_clear);
     std::process::exit(INTERRUPTED);
 }
 
-/// A panic elsewhere is no reason to leave the line.
-fn lock() -> MutexGuard<'static, Line> {
-    LINE.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_valid() {
+        for template in [MEASURED, COUNTING] {
+            ProgressStyle::with_template(template).unwrap();
+        }
+    }
 }
