@@ -168,7 +168,7 @@ fn unlock_opens_what_is_locked() {
 }
 
 #[test]
-fn reset_and_disable_let_a_user_start_anew() {
+fn reset_and_disable_let_a_user_start_again() {
     let site = Site::new("");
     let users = [TestUser::new("alice"), TestUser::new("bob")];
     for command in ["reset", "disable"] {
@@ -221,7 +221,7 @@ fn an_unknown_user_stops_everything_before_it_begins() {
 }
 
 #[test]
-fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
+fn records_that_cannot_be_used_are_listed_as_such_and_reset_replaces_them() {
     type Harm = fn(&Site, &TestUser);
     let harms: [(&str, Harm); 8] = [
         ("cannot be read", |site, user| {
@@ -277,14 +277,14 @@ fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
 }
 
 #[test]
-fn a_record_of_somebody_who_is_gone_is_told_apart_and_can_be_removed() {
+fn a_record_of_a_deleted_user_is_told_apart_and_can_be_removed() {
     let site = Site::new("");
     let gone = TestUser::new("gone");
     let set_up = site.enroll(&gone);
     machine::run(Command::new("userdel").arg(&gone.name));
     let list = site.admin(&["list"]);
     assert_eq!(list.code, Some(1), "{list:?}");
-    let line = format!("{}  unusable: there is no user {:?} any more\n", gone.name, gone.name);
+    let line = format!("{}  unusable: the user {:?} does not exist any more\n", gone.name, gone.name);
     assert!(list.out.contains(&line) && list.err.contains("otp-enroll admin disable USER"), "{list:?}");
     assert_no_seed(&list, &set_up);
 
@@ -392,7 +392,7 @@ fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
     let as_alice = format!("setpriv --reuid {} --regid {} --clear-groups otp-enroll status", alice.uid, alice.gid);
     let outcome = elsewhere(&missing, &as_alice);
     assert_eq!(outcome.code, Some(4));
-    assert!(outcome.err.contains(&format!("the helper {HELPER} cannot be asked: No such file")), "{outcome:?}");
+    assert!(outcome.err.contains(&format!("the helper {HELPER} cannot be reached: No such file")), "{outcome:?}");
     assert!(outcome.err.contains("must be installed set-group-ID pam_otp"), "{outcome:?}");
 }
 

@@ -133,7 +133,7 @@ fn totp(seed: &str, step: u64) -> String {
 const ACCEPTED: &str = "PAM_SUCCESS";
 
 #[test]
-fn a_counter_goes_on_behind_the_last_code_that_pam_oath_accepted() {
+fn a_counter_goes_on_after_the_last_code_that_pam_oath_accepted() {
     let (mut moving, alice) = (Move::new(), TestUser::new("alice"));
     let seed = moving.seed();
     moving.write(&format!("# tokens\nHOTP/E/6 {} - {seed}\n", alice.name));
@@ -256,7 +256,7 @@ fn a_file_with_faults_is_told_with_their_lines_and_nothing_of_it_is_imported() {
 }
 
 #[test]
-fn who_cannot_be_imported_keeps_nobody_else_from_it_and_what_there_was_stays() {
+fn a_user_who_cannot_be_imported_does_not_stop_the_others_and_keeps_the_old_device() {
     let (mut moving, alice, bob) = (Move::new(), TestUser::new("alice"), TestUser::new("bob"));
     let phone = Phone::enroll(&moving.site, &alice.name);
     let files = [moving.site.credentials(&alice.name), moving.site.state_file(&alice.name)];
@@ -301,7 +301,7 @@ fn who_cannot_be_imported_keeps_nobody_else_from_it_and_what_there_was_stays() {
 }
 
 #[test]
-fn replace_asks_and_keeps_nothing_but_the_requirement_and_what_was_used() {
+fn replace_asks_and_keeps_nothing_but_the_override_and_what_was_used() {
     let (mut moving, alice) = (Move::new(), TestUser::new("alice"));
     let phone = Phone::enroll(&moving.site, &alice.name);
     moving.site.admin(&["require", &alice.name]);
@@ -370,7 +370,7 @@ fn standard_input_will_do_and_a_file_that_others_can_read_is_worth_a_warning() {
 }
 
 #[test]
-fn a_long_import_says_how_far_it_is_to_whoever_watches() {
+fn a_long_import_shows_its_progress_on_a_terminal() {
     let mut moving = Move::new();
     let seed = moving.seed();
     moving.write(&(0..600).map(|number| format!("HOTP nobody-at-all-{number} - {seed}\n")).collect::<String>());
@@ -384,7 +384,7 @@ fn a_long_import_says_how_far_it_is_to_whoever_watches() {
 }
 
 #[test]
-fn an_import_ends_when_nobody_listens_any_more() {
+fn an_import_ends_when_its_output_is_closed() {
     let mut moving = Move::new();
     let seed = moving.seed();
     moving.write(&(0..2000).map(|number| format!("HOTP nobody-at-all-{number} - {seed}\n")).collect::<String>());

@@ -211,7 +211,7 @@ fn what_was_set_for_a_user_is_explained_before_everything_else() {
 }
 
 #[test]
-fn in_a_rollout_explain_says_that_nobody_is_refused() {
+fn in_a_rollout_explain_says_that_no_user_is_refused() {
     let desk = Desk::new("");
     let rollout = |policy: &str| {
         desk.site.write(&format!(
@@ -232,7 +232,7 @@ fn in_a_rollout_explain_says_that_nobody_is_refused() {
 }
 
 #[test]
-fn explain_knows_who_is_remembered() {
+fn explain_knows_which_addresses_are_remembered() {
     let desk = Desk::new("[grace]\nfor = \"1h\"\n");
     let at = |rhost| From { rhost, ..From::default() };
     assert_eq!(desk.foreseen(&desk.has, at("192.0.2.1")), "optional by default - asked");
@@ -328,7 +328,7 @@ fn an_override_keeps_the_device_and_what_was_used() {
 }
 
 #[test]
-fn somebody_without_a_record_is_bound_and_let_go_again() {
+fn a_user_without_a_record_gets_an_override_and_loses_it_again() {
     let desk = Desk::new("");
     let (name, talk) = (&desk.lacks.name, desk.talk(&desk.lacks));
     assert!(desk.log_in(&talk, "000000").1.contains("not-asked"));
@@ -352,7 +352,7 @@ fn somebody_without_a_record_is_bound_and_let_go_again() {
 }
 
 #[test]
-fn who_sets_up_a_device_stays_bound_and_may_not_leave() {
+fn a_required_user_who_enrolls_stays_required_and_cannot_disable() {
     let desk = Desk::new("");
     let name = &desk.lacks.name;
     desk.admin(&["require", name]);
@@ -436,14 +436,17 @@ fn users_are_named_in_one_way_and_all_of_them_exist() {
 }
 
 #[test]
-fn a_record_that_cannot_be_used_keeps_nobody_else_from_being_bound() {
+fn a_record_that_cannot_be_used_does_not_keep_others_from_an_override() {
     let desk = Desk::new("");
     let (broken, lacks) = (&desk.has.name, &desk.lacks.name);
     pam_otp_tests::site::overwrite(desk.site.credentials(broken), "");
     let outcome = desk.admin(&["require", broken, lacks]);
     assert_eq!(outcome.code, Some(4));
     assert!(outcome.out.starts_with(&format!("{broken}: failed: ")), "{outcome:?}");
-    assert!(outcome.out.contains("; restore it from a backup, or `otp-enroll admin reset USER`"), "{outcome:?}");
+    assert!(
+        outcome.out.contains("; restore both files of the user from a backup, or run `otp-enroll admin reset USER`"),
+        "{outcome:?}"
+    );
     assert!(outcome.out.ends_with(&format!("{lacks}: required\n")), "{outcome:?}");
     assert!(outcome.err.contains("failed for one user"), "{outcome:?}");
     assert_eq!(desk.show(&desk.lacks)["override"], "required");
@@ -507,7 +510,7 @@ fn sessions_are_ended_only_of_those_for_whom_it_is_new() {
 }
 
 #[test]
-fn where_sessions_cannot_be_ended_the_requirement_stands_and_that_is_said() {
+fn where_sessions_cannot_be_ended_the_override_stands_and_that_is_said() {
     let desk = Desk::new("");
     let name = &desk.lacks.name;
     let shown = || desk.show(&desk.lacks)["override"].clone();
@@ -555,7 +558,7 @@ fn where_sessions_cannot_be_ended_the_requirement_stands_and_that_is_said() {
 }
 
 #[test]
-fn whoever_has_no_device_is_listed_with_what_a_login_would_be() {
+fn users_without_a_device_are_listed_with_the_result_of_a_login() {
     let desk = Desk::new("");
     let list = |more: &[&str]| desk.admin(&[&["list", "--without-device"], more].concat());
     for (policy, text, word) in [
@@ -634,7 +637,7 @@ fn check_names_file_and_line_of_every_rule_at_fault() {
         ),
         (
             staff.clone() + &rule("group = \"adm\"\nservice = \"sshd\"\nsecond_factor = \"skip\""),
-            vec!["7: policy.rule is never reached: rule 1 matches whatever it does"],
+            vec!["7: policy.rule is never reached: rule 1 matches every login that it matches"],
         ),
         (
             rule("network = \"192.0.2.1/24\"\nsecond_factor = \"skip\""),
@@ -646,7 +649,7 @@ fn check_names_file_and_line_of_every_rule_at_fault() {
         (rule("second_factor = \"skip\""), vec!["4: policy.rule needs a condition"]),
         (
             rule("group = \"adm\"\nsecond_factor = \"skip\"\nrequired_from = 2027-01-31"),
-            vec!["4: policy.rule has required_from, which goes with second_factor \"required\" or \"enroll\""],
+            vec!["4: policy.rule has required_from, which needs second_factor \"required\" or \"enroll\""],
         ),
         (
             rule("group = \"adm\"\nsecond_factor = \"enroll\"\nrequired_from = \"2027-01-31\""),

@@ -49,7 +49,7 @@ fn report(site: &Site) -> Vec<Value> {
 }
 
 #[test]
-fn a_long_report_says_how_far_it_is_to_whoever_watches_and_to_nobody_else() {
+fn a_long_report_shows_its_progress_on_a_terminal_only() {
     let site = Site::new("");
     for number in 0..600 {
         fs::write(site.state().join(format!("other-{number}.toml")), "").unwrap();
@@ -125,7 +125,7 @@ fn a_store_that_is_broken_passes_and_is_logged_as_not_enforced() {
 }
 
 #[test]
-fn nobody_is_held_up_by_set_up() {
+fn a_rollout_lets_users_in_without_enrollment() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     site.write(&format!(
         "enforce = false\nstate_directory = \"{}\"\n[policy]\nsecond_factor = \"enroll\"\n",
@@ -207,7 +207,7 @@ fn the_report_says_who_would_have_been_refused_and_why() {
 }
 
 #[test]
-fn at_a_real_server_the_notice_comes_before_the_date_and_set_up_after_it() {
+fn at_a_real_server_the_notice_comes_before_the_date_and_enrollment_after_it() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     // The example with other dates: this test outlives its own.
     site.set_example("required-from");

@@ -213,7 +213,7 @@ fn a_stack_that_asks_twice_takes_no_code_twice() {
 }
 
 #[test]
-fn set_up_during_a_login_needs_its_lines() {
+fn enrollment_during_a_login_needs_its_lines() {
     let clinic = Clinic::new(
         "[policy]\nsecond_factor = \"enroll\"\n[[policy.rule]]\nservice = \"cron\"\nsecond_factor = \"skip\"\n",
     );
@@ -315,7 +315,7 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
 }
 
 #[test]
-fn whoever_policy_refuses_is_named_and_what_cannot_be_read_too() {
+fn users_whom_policy_refuses_are_named_and_records_that_cannot_be_read_too() {
     let (clinic, alice) = (Clinic::new("[policy]\nsecond_factor = \"required\"\n"), TestUser::new("alice"));
     clinic.write("vpn", "@include common-auth\nauth required pam_otp.so\n");
     let findings = clinic.findings(&[]);

@@ -157,7 +157,7 @@ fn a_terminal_without_unicode_still_shows_the_key() {
 }
 
 #[test]
-fn a_key_and_set_up_let_in() {
+fn a_key_and_enrollment_let_in() {
     let site = site();
     let stack = site.example_stack("key-and-code-with-set-up");
     let desk = Desk::with(&stack, site, "AuthenticationMethods publickey,keyboard-interactive:pam");
@@ -219,7 +219,7 @@ fn a_command_without_a_terminal_sets_up_in_the_window_that_asks() {
 }
 
 #[test]
-fn files_are_copied_after_set_up_and_in_the_middle_of_it() {
+fn files_are_copied_after_enrollment_and_in_the_middle_of_it() {
     for program in ["scp", "sftp"] {
         let desk = Desk::new();
         let (dir, letter) = (tempfile::tempdir().unwrap(), desk.user.write("letter", "Dear Bob", 0o600));
@@ -332,7 +332,7 @@ fn three_wrong_codes_end_it_and_nothing_is_stored() {
 }
 
 #[test]
-fn who_does_not_say_that_the_recovery_codes_are_safe_has_set_up_nothing() {
+fn a_user_who_does_not_say_that_the_recovery_codes_are_safe_is_not_enrolled() {
     let desk = Desk::new();
     let mark = syslog::mark();
     let (mut terminal, _) = desk.at_the_recovery_codes(desk.ssh().start());
@@ -390,7 +390,7 @@ fn a_client_killed_at_any_stage_leaves_nothing_behind() {
 }
 
 #[test]
-fn of_two_set_ups_at_once_one_is_in_force_and_the_other_is_told() {
+fn of_two_enrollments_at_once_one_is_in_force_and_the_other_is_told() {
     let desk = Desk::new();
     let ssh = || desk.ssh().option("LogLevel=INFO").start();
     let (mut first, mine) = desk.at_the_recovery_codes(ssh());
@@ -438,7 +438,7 @@ fn service(site: &Site) -> Service {
 }
 
 #[test]
-fn the_mark_is_there_between_authentication_and_set_up_only() {
+fn an_enrollment_is_pending_between_authentication_and_enrollment_only() {
     let (user, site) = (TestUser::new("al"), site());
     let service = service(&site);
     let talk = Talk::new(&service, &user.name).option("--getenv", "PAM_OTP_ENROLLMENT");
@@ -464,7 +464,7 @@ fn owed(service: &Service, user: &TestUser) -> Talk {
 }
 
 #[test]
-fn who_has_a_device_by_now_or_is_served_by_no_root_is_shown_no_key() {
+fn a_user_with_a_device_by_now_or_of_a_host_that_is_not_root_is_shown_no_key() {
     let (user, site) = (TestUser::new("al"), site());
     let service = service(&site);
     let said = owed(&service, &user).ids(user.uid, user.gid).run::<&str>(&[]);
@@ -475,7 +475,7 @@ fn who_has_a_device_by_now_or_is_served_by_no_root_is_shown_no_key() {
 }
 
 #[test]
-fn who_turns_into_somebody_else_at_a_question_sets_nothing_up() {
+fn a_name_that_changes_at_a_question_enrolls_no_user() {
     let (user, other, site) = (TestUser::new("al"), TestUser::new("bob"), site());
     let service = service(&site);
     let (said, _) = talk_through(&owed(&service, &user).option("--become", &other.name), &site, &user.name);
@@ -517,7 +517,7 @@ fn a_conversation_that_ends_at_any_question_stores_nothing() {
 }
 
 #[test]
-fn who_forgot_a_line_refuses_and_reads_which() {
+fn a_forgotten_line_refuses_and_the_log_says_which() {
     let site = site();
     let whole = site.example_stack(STACK);
     let without = |group: &str| {
@@ -544,7 +544,7 @@ fn who_forgot_a_line_refuses_and_reads_which() {
 }
 
 #[test]
-fn a_server_that_checks_the_password_by_itself_lets_nobody_past_set_up() {
+fn a_server_that_checks_the_password_by_itself_lets_no_user_past_enrollment() {
     let site = site();
     let desk =
         Desk::with(&site.example_stack(STACK), site, "PasswordAuthentication yes\nKbdInteractiveAuthentication no\n");
@@ -591,15 +591,15 @@ fn a_host_that_is_not_root_is_refused_at_once() {
     drop(held);
     assert_eq!((said.result("authenticate"), said.texts()), ("PAM_AUTH_ERR", vec![UNAVAILABLE]), "{said}");
     let line = format!(
-        "err error user={} error=\"a process that is not root sets up no second factor\" \
-         hint=\"the user runs otp-enroll, or logs in where the host is root\"",
+        "err error user={} error=\"a process that is not root cannot enroll a device during a login\" \
+         hint=\"the user can run otp-enroll, or log in through a service that runs as root (such as sshd)\"",
         user.name
     );
     assert_eq!(syslog::of_module(mark, said.pid), [line]);
 }
 
 #[test]
-fn a_requirement_of_ones_own_is_not_led_to_set_up() {
+fn a_user_who_is_required_by_override_is_not_led_to_enrollment() {
     let desk = Desk::new();
     desk.site.admin(&["require", &desk.user.name]);
     let mark = syslog::mark();
@@ -614,7 +614,7 @@ fn a_requirement_of_ones_own_is_not_led_to_set_up() {
 }
 
 #[test]
-fn a_password_that_has_expired_is_changed_at_the_login_after_set_up() {
+fn a_password_that_has_expired_is_changed_at_the_login_after_enrollment() {
     let desk = Desk::new();
     machine::run(Command::new("chage").args(["--lastday", "0", &desk.user.name]));
     let (mut terminal, phone) = desk.at_the_recovery_codes(desk.ssh().start());
@@ -630,7 +630,7 @@ fn a_password_that_has_expired_is_changed_at_the_login_after_set_up() {
 }
 
 #[test]
-fn su_and_login_lead_through_set_up() {
+fn su_and_login_lead_through_enrollment() {
     let (alice, site) = (TestUser::new("al"), site());
     for program in ["su", "login"] {
         let bob = TestUser::new("bob");
@@ -664,7 +664,7 @@ fn su_and_login_lead_through_set_up() {
 }
 
 #[test]
-fn sudo_leads_its_caller_through_set_up() {
+fn sudo_leads_its_caller_through_enrollment() {
     let (alice, site) = (TestUser::new("al"), site());
     let rule = format!("/etc/sudoers.d/{}", alice.name);
     fs::write(&rule, format!("{} ALL=(ALL) /bin/echo\n", alice.name)).unwrap();
@@ -689,7 +689,7 @@ fn sudo_leads_its_caller_through_set_up() {
 }
 
 #[test]
-fn a_name_that_was_tried_before_does_not_lead_the_next_one_to_set_up() {
+fn a_name_that_was_tried_before_does_not_lead_the_next_one_to_enrollment() {
     let (first, second, site) = (TestUser::new("al"), TestUser::new("bob"), site());
     let rule = format!("[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"skip\"\n", second.name);
     site.set(&format!("[policy]\nsecond_factor = \"enroll\"\n{rule}"));
@@ -709,7 +709,7 @@ fn a_name_that_was_tried_before_does_not_lead_the_next_one_to_set_up() {
 }
 
 #[test]
-fn whoever_set_up_between_two_tries_is_asked_for_a_code_and_no_more() {
+fn a_user_who_enrolled_between_two_tries_is_asked_for_a_code_only() {
     let (user, site) = (TestUser::new("al"), site());
     let stack = site.example_stack(STACK).replace("@include common-auth", "auth required pam_unix.so");
     let service = Service::private(&stack);

@@ -76,7 +76,7 @@ fn wait_too_long(user: &TestUser) {
 }
 
 #[test]
-fn whoever_stops_it_leaves_no_key_on_the_screen_and_finds_it_again() {
+fn a_stopped_enrollment_leaves_no_key_on_the_screen_and_continues() {
     let alice = TestUser::new("alice");
     let (mut terminal, uri) = at_the_key(&alice, "");
     for _ in 0..2 {
@@ -151,7 +151,7 @@ fn without_an_alternate_screen_it_asks_again() {
 }
 
 #[test]
-fn where_nobody_could_continue_it_it_does_not_stop() {
+fn without_a_shell_to_continue_it_it_does_not_stop() {
     let alice = TestUser::new("alice");
     // Its process group is orphaned, as that of a command under `ssh -t`: it leads the session.
     let mut terminal = Pty::new("otp-enroll").user(&alice).start();
@@ -167,7 +167,7 @@ fn where_nobody_could_continue_it_it_does_not_stop() {
 }
 
 #[test]
-fn whoever_gives_up_a_reset_is_told_what_it_has_cost() {
+fn a_user_who_gives_up_a_reset_is_told_what_it_has_cost() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
     let spent = "the old second factor still works; the code you gave for it is used up";
@@ -194,7 +194,7 @@ fn whoever_gives_up_a_reset_is_told_what_it_has_cost() {
 }
 
 #[test]
-fn whoever_comes_back_too_late_is_told_so() {
+fn a_user_who_comes_back_too_late_is_told_so() {
     let alice = TestUser::new("alice");
     let late = "otp-enroll: the helper has ended: it waits 15 minutes for each answer\n";
     let mut terminal = Pty::new("otp-enroll").user(&alice).start();
@@ -209,7 +209,7 @@ fn whoever_comes_back_too_late_is_told_so() {
 }
 
 #[test]
-fn nobody_is_asked_in_vain() {
+fn no_question_is_asked_in_vain() {
     let alice = TestUser::new("alice");
     let _set_up = Enrolled::new(&alice);
     machine::run(Command::new("otp-enroll").args(["admin", "require", &alice.name]));

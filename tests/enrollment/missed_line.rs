@@ -20,7 +20,7 @@ fn without(group: &str, site: &Site) -> String {
 }
 
 #[test]
-fn su_sudo_and_login_let_nobody_past_a_forgotten_line() {
+fn su_sudo_and_login_let_no_user_past_a_forgotten_line() {
     let (alice, site) = (TestUser::new("al"), site());
     let rule = format!("/etc/sudoers.d/{}", alice.name);
     fs::write(&rule, format!("{} ALL=(ALL) /bin/echo\n", alice.name)).unwrap();

@@ -107,7 +107,7 @@ fn every_exit_code_is_seen() {
 }
 
 #[test]
-fn nobody_is_asked_who_is_not_there() {
+fn without_a_terminal_no_question_is_asked() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
     for arguments in [&["reset"][..], &["recovery"], &["test"], &["disable", "--yes"]] {
@@ -282,7 +282,7 @@ fn recovery_codes_that_could_not_be_written_are_not_lost_silently() {
 }
 
 #[test]
-fn a_file_that_cannot_be_made_is_found_before_the_proof_is_spent() {
+fn a_file_that_cannot_be_made_is_found_before_the_proof_is_used_up() {
     let alice = TestUser::new("alice");
     alice.write("taken", "mine", 0o600);
     let set_up = Enrolled::new(&alice);

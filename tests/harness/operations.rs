@@ -366,7 +366,7 @@ macro_rules! each_operation {
             a_login_by_recovery_code LOGIN_BY_RECOVERY_CODE,
             a_wrong_code WRONG_CODE,
             a_screen_locker UNLOCK_SCREEN,
-            a_login_that_sets_up ENROLLMENT_BY_LOGIN,
+            a_login_that_enrolls ENROLLMENT_BY_LOGIN,
             an_unlock_by_root UNLOCK,
             a_removal_by_root FORGET,
             an_enrollment_by_root ENROLLMENT,

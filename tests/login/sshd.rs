@@ -95,7 +95,7 @@ fn a_wrong_code_is_refused_like_a_wrong_password() {
 }
 
 #[test]
-fn by_the_example_for_exceptions_nobody_gets_in_with_neither_key_nor_password() {
+fn by_the_example_for_exceptions_a_user_with_neither_key_nor_password_is_refused() {
     let (site, group) = (Site::new(""), new_group("no-key"));
     let example = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples").join(name);
@@ -309,7 +309,7 @@ fn a_client_that_vanishes_at_the_prompt_leaves_nothing_behind() {
 }
 
 #[test]
-fn somebody_unknown_sees_what_everybody_sees() {
+fn an_unknown_user_sees_what_all_users_see() {
     let desk = Desk::new("");
     desk.sshd.service().set(&around("", &desk.site.auth("required", "")));
     let ask = |user: &str, code: &str| {

@@ -192,7 +192,7 @@ fn fault(text: &str) -> String {
 fn keys_of_the_reader(prefix: &str, start: &str, found: &mut Words) {
     let fault_of = |start: &str| fault(&format!("{start}\nno_such_key = 1\n"));
     let unknown = fault_of(start);
-    let (_, known) = unknown.split_once("no_such_key; known are ").unwrap_or_else(|| panic!("{start}: {unknown}"));
+    let (_, known) = unknown.split_once("no_such_key; known keys: ").unwrap_or_else(|| panic!("{start}: {unknown}"));
     for key in known.split(", ").map(|key| format!("{prefix}{key}")) {
         let as_table = fault_of(&format!("[{key}]"));
         if as_table.contains(&format!("unknown key {key}.no_such_key")) {

@@ -105,7 +105,7 @@ fn on_a_read_only_disk_a_right_code_is_refused_with_the_reason_and_works_later()
             assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}");
             assert_eq!(said.texts(), [UNAVAILABLE]);
             let line = format!(
-                "err error user={} error=\"cannot open {}: Read-only file system (os error 30)\" \
+                "err error user={} error=\"cannot open {}: Read-only file system\" \
                  hint=\"find out why that file system is read-only; nothing was lost\"",
                 scene.user.name,
                 state.display()

@@ -433,7 +433,7 @@ fn its_memory_is_not_for_the_user_who_runs_it() {
 }
 
 #[test]
-fn closed_streams_harm_nobody() {
+fn closed_streams_harm_no_record() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
     for (line, input) in [
@@ -456,7 +456,7 @@ fn closed_streams_harm_nobody() {
 }
 
 #[test]
-fn tiny_limits_cost_the_caller_an_answer_and_nobody_a_record() {
+fn tiny_limits_cost_the_caller_an_answer_and_no_user_a_record() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
     let limited = |user: &TestUser, limit: &str, input: &str| {
@@ -518,7 +518,7 @@ fn tiny_limits_cost_the_caller_an_answer_and_nobody_a_record() {
 }
 
 #[test]
-fn a_helper_stopped_with_the_lock_in_its_hand_delays_its_user_and_nobody_else() {
+fn a_helper_stopped_with_the_lock_in_its_hand_delays_its_own_user_only() {
     let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
     let (of_alice, of_bob) = (Enrolled::new(&alice), Enrolled::new(&bob));
     let inject = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:signal=SIGSTOP:when=1"];
