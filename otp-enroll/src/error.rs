@@ -42,7 +42,7 @@ pub(crate) enum CliError {
     /// The helper was gone before it was asked: it waits so long for a request, and no longer.
     #[error("the helper has ended: it waits 15 minutes for each answer")]
     HelperEnded(#[source] io::Error),
-    #[error("the helper {HELPER} cannot be asked: {}", plain(.0))]
+    #[error("the helper {HELPER} cannot be reached: {}", plain(.0))]
     Helper(#[source] io::Error),
     #[error(transparent)]
     Ask(#[from] AskError),

@@ -1,4 +1,4 @@
-//! Whom this process asks about a user: the files where it is root, the helper where it is not.
+//! The authority of this process: the files if it is root, the helper if it is not.
 
 use std::path::Path;
 
@@ -23,8 +23,8 @@ use crate::privileges::Privileges;
 pub(crate) fn about<'a>(site: &'a Site, user: &str) -> Result<Box<dyn Authority + 'a>, ModuleError> {
     let privileges = Privileges::of_this_process();
     if privileges.are_of_root() {
-        // What comes of a login is logged by the stories themselves.
-        let caller = Caller { uid: privileges.real_user(), is_trusted: true, log: &|_| {} };
+        // `login` and `enrollment` log the results: they know where a login comes from.
+        let caller = Caller { uid: privileges.real_uid(), is_trusted: true, log: &|_| {} };
         return Ok(Box::new(Privileged { files: LocalAuthority::for_name(site, user, caller)?, privileges }));
     }
     if site.path.as_path() != Path::new(paths::CONFIG) {
@@ -32,7 +32,7 @@ pub(crate) fn about<'a>(site: &'a Site, user: &str) -> Result<Box<dyn Authority 
     }
     let account = accounts::account(user)?;
     // By name too: of several names with one number the helper knows the first, and answers about that one.
-    if account.is_some() && account == accounts::account_of(privileges.real_user())? {
+    if account.is_some() && account == accounts::account_of(privileges.real_uid())? {
         Ok(Box::new(Unprivileged(HelperAuthority::default())))
     } else {
         Err(CoreError::from(HelperError::OtherUser).into())

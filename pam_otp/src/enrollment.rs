@@ -35,7 +35,7 @@ pub(crate) fn account(host: &dyn Host) -> EnrollmentOutcome {
 /// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which refuses no one.
 pub(crate) fn set_credentials(host: &mut dyn Host, leaving: bool) -> EnrollmentOutcome {
     match host.pending_enrollment() {
-        // Not PAM_USER: in sudo that is by now the user whom its caller becomes.
+        // Not PAM_USER: in sudo that is by now the target user.
         Some(user) if !leaving => {
             EnrollmentOutcome::Failed(failed(host, &String::from_utf8_lossy(&user), ModuleError::EnrollmentMissed))
         }
@@ -82,7 +82,7 @@ fn enrolled(host: &mut dyn Host, user: &str, authority: &mut dyn Authority) -> R
         return Err(unexpected());
     };
     host.tell(&invitation(&offer));
-    // Recovery codes are shown and answered before anything is in force: a client that goes away there leaves nothing.
+    // Recovery codes are shown and answered before anything is in force: a client that goes away then leaves nothing.
     match confirmed(host, authority)? {
         Some(codes) if written_down(host, &codes)? => {}
         Some(_) | None => {

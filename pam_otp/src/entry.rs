@@ -32,7 +32,7 @@ impl PamHooks for PamOtp {
 
     fn sm_chauthtok(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         silence_panics();
-        // Never silent: what set-up has to show is the key that it then asks about.
+        // Never silent: an enrollment shows the key that it then asks about.
         let mut host = PamHost::new(handle, false);
         enrollment::change_tokens(&mut host, &arguments, flags & PAM_PRELIM_CHECK != 0).pam_code()
     }

@@ -57,6 +57,6 @@ pub(crate) fn getenv(handle: &PamHandle, name: &CStr) -> Option<Vec<u8>> {
     // SAFETY: the handle is the live one that libpam passed in; pam_getenv only reads it, although its type does not say
     // so, and the C string outlives the call.
     let value = unsafe { pam_getenv(handle.cast_mut(), name.as_ptr()) };
-    // SAFETY: where it is not null, it is a C string in the environment, which nobody changes before it is copied here.
+    // SAFETY: where it is not null, it is a C string in the environment, which nothing changes before it is copied here.
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes().to_vec())
 }

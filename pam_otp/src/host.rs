@@ -1,4 +1,4 @@
-//! The host as a login sees it: whom it names, where they are, asking, showing, logging.
+//! The host (sshd, sudo, …) as a login uses it: user, login context, questions, texts, log, pending enrollment.
 
 use std::ffi::{CStr, CString};
 
@@ -23,11 +23,11 @@ const PENDING_ENROLLMENT: &CStr = c"PAM_OTP_ENROLLMENT";
 pub(crate) trait Host {
     /// The user who logs in; asks for the name where the host has not done so.
     fn user(&mut self) -> Result<String, ConversationError>;
-    /// Whether PAM_USER still is who it was: a conversation may have changed it (CVE-2024-9313).
+    /// Whether PAM_USER still is this user: a conversation may have changed it (CVE-2024-9313).
     fn still_names(&self, user: &str) -> bool;
     /// PAM_SERVICE, PAM_RHOST, PAM_TTY.
     fn login_context(&self) -> LoginContext;
-    /// Asks for an answer that is not echoed.
+    /// Asks a question; the answer is not echoed.
     fn ask(&self, prompt: &str) -> Result<Typed, ConversationError>;
     /// The password that a module before us asked for.
     fn password(&self) -> Option<Typed>;
@@ -39,9 +39,9 @@ pub(crate) trait Host {
     fn warn(&self, text: &str);
     /// Writes an audit line.
     fn log(&self, event: &Event<'_>);
-    /// Writes a line that is only of interest where `debug` was asked for.
+    /// Writes a line for the module argument `debug`.
     fn debug(&self, line: &str);
-    /// Makes guessing slow.
+    /// Asks libpam to delay the answer, so that guessing is slow.
     fn delay_failure(&mut self);
     /// Notes in the PAM transaction that `user` must enroll; `false` if it could not be noted.
     fn set_pending_enrollment(&mut self, user: &str) -> bool;

@@ -1,6 +1,6 @@
-//! What is typed: a code, or password and code as one, `<password><code>`, for clients that can ask only once.
+//! The answer to the prompt: a code, or password and code as one, `<password><code>`, for clients that can ask only once.
 //!
-//! An answer to both is parted from its end: a recovery code in groups of four, or as many digits as `code.digits` says.
+//! Password and code are split from the end: a recovery code with its hyphens, or as many digits as `code.digits` says.
 
 use otp_core::codes::attempt::{Attempt, Typed};
 use otp_core::codes::hotp_totp::Digits;
@@ -13,7 +13,7 @@ use crate::outcome::ModuleError;
 /// Characters of a recovery code as it is shown: `ABCD-EFGH-IJKL-MNOP`.
 const RECOVERY_CODE: usize = 19;
 
-/// The code at the end of a password that was asked for before us, where we are to look there.
+/// The code at the end of the password that an earlier module asked for (`try_first_pass`, `use_first_pass`).
 pub(crate) fn earlier(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Typed>, ModuleError> {
     let password = match (arguments.first_pass, host.password()) {
         (FirstPass::Ignore, _) | (FirstPass::Try, None) => return Ok(None),
@@ -21,7 +21,7 @@ pub(crate) fn earlier(host: &mut dyn Host, site: &Site, arguments: &Arguments) -
         (FirstPass::Try | FirstPass::Use, Some(password)) => password,
     };
     let code = part(host, site, arguments, &password)?;
-    // A password alone is no attempt; it is one only where nobody may be asked.
+    // A password alone is no attempt, unless no question may be asked.
     Ok(Some(code).filter(|code| arguments.first_pass == FirstPass::Use || !code.expose().is_empty()))
 }
 
@@ -35,29 +35,28 @@ pub(crate) fn ask(host: &mut dyn Host, user: &str, site: &Site, arguments: &Argu
     if arguments.forward_pass { part(host, site, arguments, &typed) } else { Ok(typed) }
 }
 
-/// The code at the end of an answer; with `forward_pass`, what comes before it is handed on.
+/// The code at the end of an answer; `forward_pass` hands on what comes before it.
 fn part(host: &mut dyn Host, site: &Site, arguments: &Arguments, answer: &Typed) -> Result<Typed, ModuleError> {
     let Split { password, code } = split(answer, site.config.code.digits);
     if arguments.forward_pass && !host.hand_on(&password) { Err(ModuleError::NoPassword) } else { Ok(code) }
 }
 
-/// Hands on what was parted as a whole, for a login that goes on: whoever has no device typed no code, and digits at the
-/// end are the password's own.
+/// Hands the whole answer on, for a login that goes on: a user without a device typed no code, and digits at the end belong
+/// to the password.
 pub(crate) fn rejoin(host: &mut dyn Host, code: &Typed) {
     if let Some(password) = host.password() {
         host.hand_on(&Typed::new([password.expose(), code.expose()].concat()));
     }
 }
 
-/// An answer in its two parts.
 struct Split {
-    /// What comes before the code: for the module that checks passwords.
+    /// For the module that checks passwords.
     password: Typed,
-    /// The code; empty, and so malformed, where the answer does not end in one.
+    /// Empty, and so malformed, if the answer does not end in a code.
     code: Typed,
 }
 
-/// Parts an answer. What does not end in a code is a password alone.
+/// Splits an answer. An answer that does not end in a code is a password alone.
 fn split(answer: &Typed, digits: Digits) -> Split {
     let whole = answer.expose();
     let tail = |length: usize| whole.split_at_checked(whole.len().checked_sub(length)?);
@@ -67,7 +66,7 @@ fn split(answer: &Typed, digits: Digits) -> Split {
     Split { password: Typed::new(password.to_vec()), code: Typed::new(code.to_vec()) }
 }
 
-/// With its hyphens in place, so that no password is taken for one.
+/// Requires the hyphens, so that no password is taken for a recovery code.
 fn is_recovery_code(text: &[u8]) -> bool {
     let hyphens = text.iter().enumerate().filter(|(_, byte)| **byte == b'-').map(|(place, _)| place);
     hyphens.eq([4, 9, 14]) && matches!(Attempt::parse(&Typed::new(text.to_vec())), Attempt::Recovery(_))
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_parted_from_its_end() {
+    fn an_answer_is_split_from_its_end() {
         let parts = |answer: &[u8], digits: u8| {
             let Split { password, code } = split(&Typed::new(answer.to_vec()), Digits::try_from(digits).unwrap());
             (password.expose().to_vec(), code.expose().to_vec())

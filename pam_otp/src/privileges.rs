@@ -22,8 +22,8 @@ impl Privileges {
         self.0.effective.is_root()
     }
 
-    /// The user who started this program.
-    pub(crate) fn real_user(&self) -> u32 {
+    /// The user who started this process.
+    pub(crate) fn real_uid(&self) -> u32 {
         self.0.real.as_raw()
     }
 
@@ -49,7 +49,7 @@ struct Shield {
 impl Shield {
     /// None where it is not permitted: then the step is taken without.
     fn raise() -> Option<Self> {
-        // Asked anew: time has passed while a person typed.
+        // Asked again: time has passed while a person typed.
         let ids = getresuid().ok()?;
         setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).ok()?;
         let stops = SigSet::from_iter([Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU]);

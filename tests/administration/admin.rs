@@ -50,7 +50,7 @@ impl Site {
         Outcome::of(self.command(&["admin"]).args(arguments), "")
     }
 
-    fn enrol(&self, user: &TestUser) -> Enrolled {
+    fn enroll(&self, user: &TestUser) -> Enrolled {
         Enrolled::by(&mut self.command(&["--user", &user.name, "--json"]))
     }
 
@@ -101,19 +101,19 @@ fn only_root_administers() {
 #[test]
 fn list_and_show_say_who_has_what() {
     let site = Site::new("");
-    assert_eq!(site.admin(&["list"]).out, "Nobody has set up a second factor.\n");
+    assert_eq!(site.admin(&["list"]).out, "No user has set up a second factor.\n");
     assert_eq!(site.admin(&["list", "--json"]).out, "");
     let (alice, bob, carol) = (TestUser::new("alice"), TestUser::new("bob"), TestUser::new("carol"));
-    let (of_alice, of_bob) = (site.enrol(&alice), site.enrol(&bob));
+    let (of_alice, of_bob) = (site.enroll(&alice), site.enroll(&bob));
     assert_eq!(site.test(&bob, &of_bob.recovery[0]), Some(0));
     site.lock(&alice, &of_alice);
 
     let list = site.admin(&["list"]);
     assert_eq!((list.code, list.err.as_str()), (Some(0), ""));
     let words: Vec<Vec<&str>> = list.out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(words[0], ["USER", "FACTOR", "RECOVERY", "REQUIRED", "LOCKED"]);
-    assert_eq!(words[1][..5], [&alice.name, "totp", "10", "policy", "until"]);
-    assert_eq!(words[2], [&bob.name, "totp", "9", "policy", "-"]);
+    assert_eq!(words[0], ["USER", "FACTOR", "RECOVERY", "OVERRIDE", "LOCKED"]);
+    assert_eq!(words[1][..5], [&alice.name, "totp", "10", "none", "until"]);
+    assert_eq!(words[2], [&bob.name, "totp", "9", "none", "-"]);
     let columns: Vec<usize> = list.out.lines().map(|line| line.find("totp").or(line.find("FACTOR")).unwrap()).collect();
     assert!(columns.iter().all(|column| *column == columns[0]), "{}", list.out);
     assert_eq!(site.admin(&["list", "--quiet"]).out.lines().count(), 2, "no heading for scripts");
@@ -141,7 +141,7 @@ fn list_and_show_say_who_has_what() {
 fn a_lock_whose_time_is_over_is_not_shown_as_one() {
     let site = Site::new("[lockout]\nafter = 1\nfor = \"1s\"\n");
     let alice = TestUser::new("alice");
-    let set_up = site.enrol(&alice);
+    let set_up = site.enroll(&alice);
     assert_eq!(site.test(&alice, &set_up.app.wrong()), Some(1));
     let open = || (site.show(&alice)["lock"] == "open").then_some(());
     machine::wait(Duration::from_secs(30), open).unwrap_or_else(|| panic!("{}", site.show(&alice)));
@@ -152,7 +152,7 @@ fn a_lock_whose_time_is_over_is_not_shown_as_one() {
 fn unlock_opens_what_is_locked() {
     let site = Site::new("[lockout]\nfor = \"until-unlocked\"\n");
     let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
-    let set_up = site.enrol(&alice);
+    let set_up = site.enroll(&alice);
     site.lock(&alice, &set_up);
     assert_eq!(site.test(&alice, &set_up.app.code(0)), Some(1), "locked");
     assert!(site.admin(&["list"]).out.contains("until unlocked"));
@@ -168,15 +168,15 @@ fn unlock_opens_what_is_locked() {
 }
 
 #[test]
-fn reset_and_disable_let_a_user_start_anew() {
+fn reset_and_disable_let_a_user_start_again() {
     let site = Site::new("");
     let users = [TestUser::new("alice"), TestUser::new("bob")];
     for command in ["reset", "disable"] {
-        let set_up = users.each_ref().map(|user| site.enrol(user));
+        let set_up = users.each_ref().map(|user| site.enroll(user));
         let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
         let asked = site.admin(&[&[command][..], &names].concat());
         assert_eq!(asked.code, Some(2), "nobody can be asked: {asked:?}");
-        assert!(asked.err.contains("say --yes"), "{asked:?}");
+        assert!(asked.err.contains("add --yes"), "{asked:?}");
         assert_eq!(site.show(&users[0])["enrolled"], true);
         let done = site.admin(&[&[command, "--yes", "--json"][..], &names].concat());
         assert_eq!(done.json(), names.iter().map(|name| json!({"user": name, "changed": true})).collect::<Vec<_>>());
@@ -194,11 +194,11 @@ fn reset_and_disable_let_a_user_start_anew() {
 fn whether_it_is_meant_is_asked_on_a_terminal() {
     let site = Site::new("");
     let alice = TestUser::new("alice");
-    let _set_up = site.enrol(&alice);
+    let _set_up = site.enroll(&alice);
     for (answer, enrolled) in [("n", true), ("y", false)] {
         let config = site.config.to_str().unwrap();
         let mut terminal = Pty::new("otp-enroll").args(["--config", config, "admin", "reset", &alice.name]).start();
-        terminal.wait_for(&format!("Forget devices and recovery codes of {}? [y/N] ", alice.name));
+        terminal.wait_for(&format!("Remove devices and recovery codes of {}? [y/N] ", alice.name));
         terminal.send_line(answer);
         assert_eq!(terminal.wait().code(), Some(i32::from(enrolled)));
         assert_eq!(site.show(&alice)["enrolled"], enrolled);
@@ -209,7 +209,7 @@ fn whether_it_is_meant_is_asked_on_a_terminal() {
 fn an_unknown_user_stops_everything_before_it_begins() {
     let site = Site::new("");
     let alice = TestUser::new("alice");
-    let _set_up = site.enrol(&alice);
+    let _set_up = site.enroll(&alice);
     for command in [&["show"][..], &["unlock"], &["reset", "--yes", &alice.name], &["disable", "--yes", &alice.name]] {
         for nobody in ["nobody-at-all", "../alice", "", "a\nb"] {
             let outcome = site.admin(&[command, &["--", nobody]].concat());
@@ -221,7 +221,7 @@ fn an_unknown_user_stops_everything_before_it_begins() {
 }
 
 #[test]
-fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
+fn records_that_cannot_be_used_are_listed_as_such_and_reset_replaces_them() {
     type Harm = fn(&Site, &TestUser);
     let harms: [(&str, Harm); 8] = [
         ("cannot be read", |site, user| {
@@ -246,10 +246,10 @@ fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
         }),
     ];
     let (site, good) = (Site::new(""), TestUser::new("good"));
-    let of_good = site.enrol(&good);
+    let of_good = site.enroll(&good);
     for (what, harm) in harms {
         let alice = TestUser::new("alice");
-        let set_up = site.enrol(&alice);
+        let set_up = site.enroll(&alice);
         harm(&site, &alice);
 
         let list = site.admin(&["list"]);
@@ -270,26 +270,26 @@ fn records_that_cannot_be_used_are_listed_as_such_and_reset_mends_them() {
         let reset = site.admin(&["reset", "--yes", &alice.name]);
         assert_eq!((reset.code, reset.out), (Some(0), format!("{}: reset\n", alice.name)), "{what}: {}", reset.err);
         assert_eq!(site.admin(&["list"]).code, Some(0));
-        let anew = site.enrol(&alice);
+        let anew = site.enroll(&alice);
         assert_eq!(site.test(&alice, &anew.app.code(0)), Some(0), "{what}");
     }
     assert_eq!(site.test(&good, &of_good.app.code(0)), Some(0));
 }
 
 #[test]
-fn a_record_of_somebody_who_is_gone_is_told_apart_and_can_be_removed() {
+fn a_record_of_a_deleted_user_is_told_apart_and_can_be_removed() {
     let site = Site::new("");
     let gone = TestUser::new("gone");
-    let set_up = site.enrol(&gone);
+    let set_up = site.enroll(&gone);
     machine::run(Command::new("userdel").arg(&gone.name));
     let list = site.admin(&["list"]);
     assert_eq!(list.code, Some(1), "{list:?}");
-    let line = format!("{}  unusable: there is no user {:?} any more\n", gone.name, gone.name);
+    let line = format!("{}  unusable: the user {:?} does not exist any more\n", gone.name, gone.name);
     assert!(list.out.contains(&line) && list.err.contains("otp-enroll admin disable USER"), "{list:?}");
     assert_no_seed(&list, &set_up);
 
     // The account may only be out of reach: what was required of it stays.
-    for command in ["reset", "unlock", "require", "forget"] {
+    for command in ["reset", "unlock", "require", "forget-addresses"] {
         let yes = if command == "reset" { &["--yes"][..] } else { &[] };
         let outcome = site.admin(&[&[command, gone.name.as_str()], yes].concat());
         assert_eq!(outcome.code, Some(3), "{command}: {outcome:?}");
@@ -329,7 +329,7 @@ fn check_finds_what_would_refuse_a_login() {
         let outcome = check();
         assert_eq!(outcome.code, Some(1), "{lines}: {outcome:?}");
         assert!(outcome.out.contains(&fault), "{lines}: {outcome:?}");
-        let end = "otp-enroll: one fault was found\n  until this is mended, people may be locked out, or let in without a code\n";
+        let end = "otp-enroll: one fault was found\n  until this is fixed, users may be locked out, or let in without a code\n";
         assert_eq!(outcome.err, end, "{lines}");
         assert_eq!(site.admin(&["check", "--json"]).json()[0]["faults"].as_array().unwrap().len(), 1, "{lines}");
     }
@@ -392,7 +392,7 @@ fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
     let as_alice = format!("setpriv --reuid {} --regid {} --clear-groups otp-enroll status", alice.uid, alice.gid);
     let outcome = elsewhere(&missing, &as_alice);
     assert_eq!(outcome.code, Some(4));
-    assert!(outcome.err.contains(&format!("the helper {HELPER} cannot be asked: No such file")), "{outcome:?}");
+    assert!(outcome.err.contains(&format!("the helper {HELPER} cannot be reached: No such file")), "{outcome:?}");
     assert!(outcome.err.contains("must be installed set-group-ID pam_otp"), "{outcome:?}");
 }
 
@@ -402,7 +402,7 @@ fn check_finds_what_root_can_use_and_the_helper_cannot() {
     let check = || site.admin(&["check"]);
     for mode in [0o700, 0o710, 0o1770] {
         fs::set_permissions(&site.state, Permissions::from_mode(mode)).unwrap();
-        let fault = format!("has mode {mode:04o} and must have 1730, for the helper\n");
+        let fault = format!("has mode {mode:04o} and must have 1730: the helper cannot reach it\n");
         assert_eq!((check().code, check().out.ends_with(&fault)), (Some(1), true), "{:?}", check());
     }
 
@@ -418,9 +418,19 @@ fn check_finds_what_root_can_use_and_the_helper_cannot() {
     let group = fs::metadata(&site.state).unwrap().gid();
     for (of_folder, of_file, group, fault) in [
         (0o755, 0o644, 0, None),
-        (0o755, 0o600, 0, Some("/etc/pam_otp/pam_otp.toml has mode 0600 and must have 0644, for the helper\n")),
-        (0o755, 0o640, 0, Some("/etc/pam_otp/pam_otp.toml has mode 0640 and must have 0644, for the helper\n")),
-        (0o700, 0o644, 0, Some("/etc/pam_otp has mode 0700 and must have 0755, for the helper\n")),
+        (
+            0o755,
+            0o600,
+            0,
+            Some("/etc/pam_otp/pam_otp.toml has mode 0600 and must have 0644: the helper cannot reach it\n"),
+        ),
+        (
+            0o755,
+            0o640,
+            0,
+            Some("/etc/pam_otp/pam_otp.toml has mode 0640 and must have 0644: the helper cannot reach it\n"),
+        ),
+        (0o700, 0o644, 0, Some("/etc/pam_otp has mode 0700 and must have 0755: the helper cannot reach it\n")),
         (0o710, 0o640, group, None),
     ] {
         for (path, mode) in [(folder.path(), of_folder), (&*file, of_file)] {

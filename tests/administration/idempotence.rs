@@ -14,7 +14,7 @@ fn every_command_of_admin_that_changes_something_does_it_once_and_says_which_tim
         (Site::new("[lockout]\nafter = 1\nfor = \"until-unlocked\"\n"), TestUser::new("alice"), new_group("staff"));
     let (name, group) = (user.name.as_str(), group.as_str());
     user.join(group);
-    let phone = Phone::enrol(&site, name);
+    let phone = Phone::enroll(&site, name);
     let lock = || {
         let mut test = Command::new("bash");
         let line =
@@ -25,7 +25,7 @@ fn every_command_of_admin_that_changes_something_does_it_once_and_says_which_tim
     for command in [
         &["unlock", name][..],
         &["require", name],
-        &["require", "--optional", name],
+        &["exempt", name],
         &["unrequire", name],
         &["require", "--group", group],
         &["unrequire", "--group", group],

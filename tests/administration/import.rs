@@ -133,7 +133,7 @@ fn totp(seed: &str, step: u64) -> String {
 const ACCEPTED: &str = "PAM_SUCCESS";
 
 #[test]
-fn a_counter_goes_on_behind_the_last_code_that_pam_oath_accepted() {
+fn a_counter_goes_on_after_the_last_code_that_pam_oath_accepted() {
     let (mut moving, alice) = (Move::new(), TestUser::new("alice"));
     let seed = moving.seed();
     moving.write(&format!("# tokens\nHOTP/E/6 {} - {seed}\n", alice.name));
@@ -145,7 +145,9 @@ fn a_counter_goes_on_behind_the_last_code_that_pam_oath_accepted() {
     let import = moving.import(&[]);
     assert_eq!((import.code, import.err.as_str()), (Some(0), ""), "{}", import.out);
     assert!(
-        import.out.starts_with(&format!("{}: imported\n\n1 imported, 0 were already", alice.name)),
+        import
+            .out
+            .starts_with(&format!("{}: imported\n\n1 imported, 0 were imported already, 0 failed.\n", alice.name)),
         "{}",
         import.out
     );
@@ -205,10 +207,10 @@ fn importing_once_more_spends_what_pam_oath_has_accepted_since() {
     let step = present();
     assert_eq!(moving.their_login(&alice, &hotp(&token, 2)), ACCEPTED);
     assert_eq!(moving.their_login(&alice, &totp(&phone, step + 4)), ACCEPTED);
-    let enrolment = fs::read(moving.site.credentials(&alice.name)).unwrap();
+    let enrollment = fs::read(moving.site.credentials(&alice.name)).unwrap();
     let again = moving.import(&["--json"]);
     assert_eq!((again.code, again.json()), (Some(0), vec![json!({"user": alice.name, "changed": true})]));
-    assert_eq!(fs::read(moving.site.credentials(&alice.name)).unwrap(), enrolment);
+    assert_eq!(fs::read(moving.site.credentials(&alice.name)).unwrap(), enrollment);
     assert_eq!(moving.import(&["--json"]).json(), [json!({"user": alice.name, "changed": false})]);
     assert_eq!(moving.our_login(&alice, &hotp(&token, 2)), "replayed");
     assert_eq!(moving.our_login(&alice, &totp(&phone, step + 4)), "replayed");
@@ -232,7 +234,7 @@ fn a_file_with_faults_is_told_with_their_lines_and_nothing_of_it_is_imported() {
     let file = moving.file.display();
     let expected = format!(
         "{file}:4: the type is MOTP, which is not supported\n\
-         {file}:5: there is a password, which cannot be taken over: write - or + in its place\n\
+         {file}:5: there is a password, which cannot be imported: write - or + in its place\n\
          {file}:6: a code has 6, 7 or 8 digits\n\
          {file}:7: the seed is not HEX\n\
          {file}:8: the seed must have 80 to 512 bits\n"
@@ -254,9 +256,9 @@ fn a_file_with_faults_is_told_with_their_lines_and_nothing_of_it_is_imported() {
 }
 
 #[test]
-fn who_cannot_be_imported_keeps_nobody_else_from_it_and_what_there_was_stays() {
+fn a_user_who_cannot_be_imported_does_not_stop_the_others_and_keeps_the_old_device() {
     let (mut moving, alice, bob) = (Move::new(), TestUser::new("alice"), TestUser::new("bob"));
-    let phone = Phone::enrol(&moving.site, &alice.name);
+    let phone = Phone::enroll(&moving.site, &alice.name);
     let files = [moving.site.credentials(&alice.name), moving.site.state_file(&alice.name)];
     let before = files.each_ref().map(|file| fs::read(file).unwrap());
     let (of_alice, of_bob) = (moving.seed(), moving.seed());
@@ -278,16 +280,16 @@ fn who_cannot_be_imported_keeps_nobody_else_from_it_and_what_there_was_stays() {
     assert_eq!(import.code, Some(4), "{import:?}");
     let lines: BTreeSet<&str> = import.out.lines().take(3).collect();
     let expected = [
-        format!("{nobody}: not done: there is no such user; make the account, and import again"),
+        format!("{nobody}: failed: there is no such user; create the account, and import again"),
         format!(
-            "{}: not done: has a second factor already; to put what the file says in its place: --replace",
+            "{}: failed: has a second factor already; to replace it by the devices in the file: --replace",
             alice.name
         ),
         format!("{}: imported", bob.name),
     ];
     assert_eq!(lines, expected.iter().map(String::as_str).collect());
-    assert!(import.out.contains("\n1 imported, 0 were already, 2 not done.\n"), "{import:?}");
-    assert!(import.err.starts_with("otp-enroll: it could not be done for 2 users\n"), "{import:?}");
+    assert!(import.out.contains("\n1 imported, 0 were imported already, 2 failed.\n"), "{import:?}");
+    assert!(import.err.starts_with("otp-enroll: failed for 2 users\n"), "{import:?}");
     assert_eq!(files.map(|file| fs::read(file).unwrap()), before);
     assert_eq!(moving.our_login(&alice, &phone.next_code()), "accepted");
     assert_eq!(moving.our_login(&bob, &hotp(&of_bob, 0)), "accepted");
@@ -299,15 +301,15 @@ fn who_cannot_be_imported_keeps_nobody_else_from_it_and_what_there_was_stays() {
 }
 
 #[test]
-fn replace_asks_and_keeps_nothing_but_the_requirement_and_what_was_used() {
+fn replace_asks_and_keeps_nothing_but_the_override_and_what_was_used() {
     let (mut moving, alice) = (Move::new(), TestUser::new("alice"));
-    let phone = Phone::enrol(&moving.site, &alice.name);
+    let phone = Phone::enroll(&moving.site, &alice.name);
     moving.site.admin(&["require", &alice.name]);
     let seed = moving.seed();
     moving.write(&format!("HOTP {} - {seed}\n", alice.name));
     let asked = moving.import(&["--replace"]);
     assert_eq!(asked.code, Some(2), "{asked:?}");
-    assert!(asked.err.contains("say --yes"), "{asked:?}");
+    assert!(asked.err.contains("add --yes"), "{asked:?}");
     assert_eq!(moving.import(&["--yes"]).code, Some(2), "nothing is asked without --replace");
 
     let (config, file) = (moving.site.config().to_str().unwrap(), moving.file.to_str().unwrap());
@@ -322,7 +324,7 @@ fn replace_asks_and_keeps_nothing_but_the_requirement_and_what_was_used() {
     assert_eq!(replaced.code, Some(0), "{replaced:?}");
     assert!(replaced.out.starts_with(&format!("{}: replaced\n", alice.name)), "{replaced:?}");
     let shown = moving.show(&alice);
-    assert_eq!((&shown["requirement"], &shown["recovery_codes_left"]), (&json!("required"), &json!(0)));
+    assert_eq!((&shown["override"], &shown["recovery_codes_left"]), (&json!("required"), &json!(0)));
     assert_eq!(moving.our_login(&alice, &phone.next_code()), "wrong");
     assert_eq!(moving.our_login(&alice, &phone.recovery_code()), "recovery-unknown");
     assert_eq!(moving.our_login(&alice, &hotp(&seed, 0)), "accepted");
@@ -360,14 +362,15 @@ fn standard_input_will_do_and_a_file_that_others_can_read_is_worth_a_warning() {
         fs::set_permissions(&moving.file, Permissions::from_mode(mode)).unwrap();
         let warned = moving.import(&[]);
         let file = moving.file.display();
-        let warning =
-            format!("otp-enroll: warning: {file} holds seeds and is open to others than its owner (mode {mode:04o})\n");
+        let warning = format!(
+            "otp-enroll: warning: {file} holds seeds and users other than its owner can open it (mode {mode:04o})\n"
+        );
         assert_eq!((warned.code, warned.err), (Some(0), warning));
     }
 }
 
 #[test]
-fn a_long_import_says_how_far_it_is_to_whoever_watches() {
+fn a_long_import_shows_its_progress_on_a_terminal() {
     let mut moving = Move::new();
     let seed = moving.seed();
     moving.write(&(0..600).map(|number| format!("HOTP nobody-at-all-{number} - {seed}\n")).collect::<String>());
@@ -381,13 +384,13 @@ fn a_long_import_says_how_far_it_is_to_whoever_watches() {
 }
 
 #[test]
-fn an_import_ends_when_nobody_listens_any_more() {
+fn an_import_ends_when_its_output_is_closed() {
     let mut moving = Move::new();
     let seed = moving.seed();
     moving.write(&(0..2000).map(|number| format!("HOTP nobody-at-all-{number} - {seed}\n")).collect::<String>());
     let end = moving.checked(Dialogue::start(&mut moving.command(&["--dry-run"])).turn_away().end());
     assert_eq!(end.code, Some(4), "{end:?}");
-    assert!(end.err.contains(" of 2000 users were seen to; cannot write to standard output: "), "{end:?}");
+    assert!(end.err.contains(" of 2000 users were processed; cannot write to standard output: "), "{end:?}");
 }
 
 #[test]
@@ -406,8 +409,8 @@ fn an_interrupted_import_has_each_user_whole_or_not_at_all_and_goes_on_when_it_i
     let mut lines = stopped.json();
     let complaint = lines.pop().unwrap();
     let done = lines.len() + 100;
-    assert_eq!(complaint["error"], format!("interrupted: {done} of {COUNT} users were seen to"));
-    assert!(complaint["hint"].as_str().unwrap().contains("goes on from here"), "{complaint}");
+    assert_eq!(complaint["error"], format!("interrupted: {done} of {COUNT} users were processed"));
+    assert!(complaint["hint"].as_str().unwrap().contains("to continue, run the same command again"), "{complaint}");
     assert!(done < COUNT, "it was to be interrupted");
 
     // Two files for each, and nothing beside: all of them can be used.

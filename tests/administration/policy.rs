@@ -32,7 +32,7 @@ struct Desk {
 impl Desk {
     fn new(config: &str) -> Desk {
         let (site, has, lacks) = (Site::new(config), TestUser::new("has"), TestUser::new("lacks"));
-        let phone = Phone::enrol(&site, &has.name);
+        let phone = Phone::enroll(&site, &has.name);
         Desk { service: Service::private(&site.auth("required", "")), site, has, lacks, phone }
     }
 
@@ -102,8 +102,8 @@ impl Desk {
         let agrees = match word("outcome") {
             "asked" => asked && passed != enforced && log.contains("why=wrong"),
             "refused" => asked && passed != enforced && log.contains("why=not-enrolled"),
-            "remembered" => !asked && result == "PAM_SUCCESS" && log.contains("factor=grace"),
-            "set-up" => !asked && passed && log.contains("set-up-pending") && log.contains(&by),
+            "grace" => !asked && result == "PAM_SUCCESS" && log.contains("factor=grace"),
+            "enroll" => !asked && passed && log.contains("enrollment-pending") && log.contains(&by),
             "not-asked" => !asked && passed && log.contains("not-asked") && log.contains(&by),
             other => panic!("{other}"),
         };
@@ -137,7 +137,7 @@ fn what_explain_foresees_is_what_the_module_does() {
     for (policy, has, lacks) in [
         ("", "optional by default - asked", "optional by default - not-asked"),
         ("second_factor = \"required\"", "required by default - asked", "required by default - refused"),
-        ("second_factor = \"enroll\"", "enroll by default - asked", "enroll by default - set-up"),
+        ("second_factor = \"enroll\"", "enroll by default - asked", "enroll by default - enroll"),
         ("second_factor = \"skip\"", "skip by default - not-asked", "skip by default - not-asked"),
         (
             "second_factor = \"required\"\nrequired_from = 2099-01-31",
@@ -147,7 +147,7 @@ fn what_explain_foresees_is_what_the_module_does() {
         (
             "second_factor = \"enroll\"\nrequired_from = 2020-01-31",
             "enroll by default - asked",
-            "enroll by default - set-up",
+            "enroll by default - enroll",
         ),
     ] {
         desk.site.set(&format!("{TRIES}[policy]\n{policy}\n"));
@@ -185,7 +185,7 @@ fn each_condition_of_a_rule_is_explained_as_the_module_takes_it() {
             "optional by rule-3:15 2099-12-31 asked",
             "optional by rule-3:15 2099-12-31 not-asked",
         ),
-        (at("2001:db8::9", "ssh"), "enroll by rule-2:11 - asked", "enroll by rule-2:11 - set-up"),
+        (at("2001:db8::9", "ssh"), "enroll by rule-2:11 - asked", "enroll by rule-2:11 - enroll"),
         (at("2001:db8::9", "pts/3"), "skip by default - not-asked", "skip by default - not-asked"),
         (at("", "/dev/tty1"), "optional by rule-3:15 2099-12-31 asked", "optional by rule-3:15 2099-12-31 not-asked"),
         (at("", "tty2"), "skip by default - not-asked", "skip by default - not-asked"),
@@ -203,15 +203,15 @@ fn what_was_set_for_a_user_is_explained_before_everything_else() {
     desk.site.set(&format!("{TRIES}[[policy.rule]]\nnetwork = \"192.0.2.0/24\"\nsecond_factor = \"skip\"\n"));
     let (from, nullok) = (From { rhost: "192.0.2.1", ..From::default() }, From { nullok: true, ..From::default() });
     desk.admin(&["require", &desk.has.name, &desk.lacks.name]);
-    let expected = ["required by personal - asked", "required by personal - refused"];
+    let expected = ["required by override - asked", "required by override - refused"];
     assert_eq!([desk.both(from), desk.both(nullok)], [expected, expected]);
-    desk.admin(&["require", "--optional", &desk.has.name, &desk.lacks.name]);
+    desk.admin(&["exempt", &desk.has.name, &desk.lacks.name]);
     desk.site.set(&format!("{TRIES}[policy]\nsecond_factor = \"required\"\n"));
-    assert_eq!(desk.both(from), ["optional by personal - asked", "optional by personal - not-asked"]);
+    assert_eq!(desk.both(from), ["optional by override - asked", "optional by override - not-asked"]);
 }
 
 #[test]
-fn in_a_rollout_explain_says_that_nobody_is_refused() {
+fn in_a_rollout_explain_says_that_no_user_is_refused() {
     let desk = Desk::new("");
     let rollout = |policy: &str| {
         desk.site.write(&format!(
@@ -227,29 +227,29 @@ fn in_a_rollout_explain_says_that_nobody_is_refused() {
         assert!(text(user).ends_with(line), "{}", text(user));
     }
     rollout("enroll");
-    assert_eq!(desk.foreseen(&desk.lacks, From::default()), "enroll by default - set-up");
-    assert!(text(&desk.lacks).contains("not asked for a code (enforce = false; it would be led through set-up)"));
+    assert_eq!(desk.foreseen(&desk.lacks, From::default()), "enroll by default - enroll");
+    assert!(text(&desk.lacks).contains("not asked for a code (enforce = false; it would be led through enrollment)"));
 }
 
 #[test]
-fn explain_knows_who_is_remembered() {
+fn explain_knows_which_addresses_are_remembered() {
     let desk = Desk::new("[grace]\nfor = \"1h\"\n");
     let at = |rhost| From { rhost, ..From::default() };
     assert_eq!(desk.foreseen(&desk.has, at("192.0.2.1")), "optional by default - asked");
     let talk = desk.talk(&desk.has).rhost("192.0.2.1");
     assert_eq!(desk.log_in(&talk, &desk.phone.next_code()).0, "PAM_SUCCESS");
-    assert_eq!(desk.foreseen(&desk.has, at("192.0.2.1")), "optional by default - remembered");
-    let line = "let in without being asked: a code was given from this address a while ago\n";
+    assert_eq!(desk.foreseen(&desk.has, at("192.0.2.1")), "optional by default - grace");
+    let line = "let in without being asked: this address is remembered (grace)\n";
     assert!(desk.admin(&["explain", "--user", &desk.has.name, "--rhost", "192.0.2.1"]).out.ends_with(line));
     assert_eq!(desk.foreseen(&desk.has, at("192.0.2.2")), "optional by default - asked");
     assert_eq!(desk.foreseen(&desk.has, at("")), "optional by default - asked");
 
-    for (changed, said) in [(true, "forgot addresses"), (false, "had none")] {
+    for (changed, said) in [(true, "forgot addresses"), (false, "had no remembered addresses")] {
         let name = &desk.has.name;
-        let forgot = desk.admin(&["forget", name]);
+        let forgot = desk.admin(&["forget-addresses", name]);
         assert_eq!((forgot.code, forgot.out), (Some(0), format!("{name}: {said}\n")));
         assert_eq!(desk.foreseen(&desk.has, at("192.0.2.1")), "optional by default - asked");
-        let again = desk.admin(&["forget", "--json", &desk.lacks.name]);
+        let again = desk.admin(&["forget-addresses", "--json", &desk.lacks.name]);
         assert_eq!(again.json(), [json!({"user": desk.lacks.name, "changed": false})], "{changed}");
     }
 }
@@ -262,14 +262,14 @@ fn where_a_login_cannot_be_decided_explain_says_why() {
         assert_eq!((said.code, said.out.as_str()), (Some(code), ""), "{said:?}");
         assert!(said.err.contains(text), "{said:?}");
     };
-    refused(&desk.admin(&["explain"]), 2, "say whose login: --user USER");
+    refused(&desk.admin(&["explain"]), 2, "name the user whose login to explain: --user USER");
     refused(&explain("nobody-of-that-name"), 3, "there is no user \"nobody-of-that-name\"");
     refused(&desk.admin(&["explain", &desk.has.name]), 2, "unexpected argument");
-    refused(&desk.admin(&["check", "--user", &desk.has.name]), 2, "--user does not go with this command");
+    refused(&desk.admin(&["check", "--user", &desk.has.name]), 2, "--user does not go with this admin command");
 
     let file = desk.site.config().display().to_string();
     desk.site.set("[[policy.rule]]\ngroup = \"no-such-group\"\nsecond_factor = \"required\"\n");
-    let text = "names the group no-such-group, which does not exist: its logins are refused\n";
+    let text = "names the group no-such-group, which does not exist: logins that reach this rule are refused\n";
     refused(&explain(&desk.has.name), 4, text);
     assert!(explain(&desk.has.name).err.contains(&format!("{file}:4: ")));
     assert_eq!(desk.log_in(&desk.talk(&desk.has), "000000").0, "PAM_SERVICE_ERR");
@@ -285,7 +285,7 @@ fn where_a_login_cannot_be_decided_explain_says_why() {
 }
 
 #[test]
-fn a_requirement_keeps_device_marks_and_spent_codes() {
+fn an_override_keeps_the_device_and_what_was_used() {
     let desk = Desk::new("");
     let (name, talk) = (&desk.has.name, desk.talk(&desk.has));
     let (code, recovery) = (desk.phone.next_code(), desk.phone.recovery_code());
@@ -299,11 +299,11 @@ fn a_requirement_keeps_device_marks_and_spent_codes() {
 
     let commands = [
         (&["require"][..], "required", "required"),
-        (&["require", "--optional"], "optional", "made optional"),
-        (&["unrequire"], "policy", "left to policy"),
+        (&["exempt"], "exempt", "exempted"),
+        (&["unrequire"], "none", "left to policy"),
         (&["require"], "required", "required"),
     ];
-    for (failures, (command, requirement, said)) in (1..).zip(commands) {
+    for (failures, (command, value, said)) in (1..).zip(commands) {
         let mark = syslog::mark();
         let outcome = desk.admin(&[command, &[name]].concat());
         assert_eq!((outcome.code, outcome.out, outcome.err.as_str()), (Some(0), format!("{name}: {said}\n"), ""));
@@ -316,31 +316,31 @@ fn a_requirement_keeps_device_marks_and_spent_codes() {
         assert!(!syslog::lines_since(mark).iter().any(|line| line.contains(&format!("user={name} by_uid"))));
 
         let mut expected = before.clone();
-        expected["requirement"] = requirement.into();
+        expected["override"] = value.into();
         expected["failures"] = failures.into();
         assert_eq!(desk.show(&desk.has), expected, "{command:?}");
         assert_eq!(seed(&credentials()), seed_before);
         assert!(desk.log_in(&talk, &code).1.ends_with("why=replayed"), "{command:?}");
-        assert!(desk.log_in(&talk, &recovery).1.ends_with("why=recovery-spent"), "{command:?}");
+        assert!(desk.log_in(&talk, &recovery).1.ends_with("why=recovery-used"), "{command:?}");
         assert!(desk.log_in(&talk, &desk.phone.wrong()).1.contains("why=wrong"), "{command:?}");
     }
     assert_eq!(desk.log_in(&talk, &desk.phone.next_code()).0, "PAM_SUCCESS");
 }
 
 #[test]
-fn somebody_without_a_record_is_bound_and_let_go_again() {
+fn a_user_without_a_record_gets_an_override_and_loses_it_again() {
     let desk = Desk::new("");
     let (name, talk) = (&desk.lacks.name, desk.talk(&desk.lacks));
     assert!(desk.log_in(&talk, "000000").1.contains("not-asked"));
     let had_none = desk.admin(&["unrequire", name]);
-    assert_eq!((had_none.code, had_none.out), (Some(0), format!("{name}: had no requirement of their own\n")));
+    assert_eq!((had_none.code, had_none.out), (Some(0), format!("{name}: had no override\n")));
     assert!(!desk.has_files(&desk.lacks));
 
     assert_eq!(desk.admin(&["require", name]).code, Some(0));
     let (result, log) = desk.log_in(&talk, "000000");
     assert!(result == "PAM_AUTH_ERR" && log.ends_with("why=not-enrolled"), "{log}");
     let show = desk.show(&desk.lacks);
-    assert_eq!((&show["enrolled"], &show["requirement"]), (&json!(false), &json!("required")));
+    assert_eq!((&show["enrolled"], &show["override"]), (&json!(false), &json!("required")));
     let list = desk.admin(&["list"]).out;
     let line = list.lines().find(|line| line.starts_with(name.as_str())).unwrap();
     assert_eq!(line.split_whitespace().collect::<Vec<_>>(), [name, "-", "0", "required", "-"]);
@@ -352,17 +352,20 @@ fn somebody_without_a_record_is_bound_and_let_go_again() {
 }
 
 #[test]
-fn who_sets_up_a_device_stays_bound_and_may_not_leave() {
+fn a_required_user_who_enrolls_stays_required_and_cannot_disable() {
     let desk = Desk::new("");
     let name = &desk.lacks.name;
     desk.admin(&["require", name]);
-    let phone = Phone::enrol(&desk.site, name);
-    assert_eq!(desk.show(&desk.lacks)["requirement"], "required");
+    let phone = Phone::enroll(&desk.site, name);
+    assert_eq!(desk.show(&desk.lacks)["override"], "required");
     assert_eq!(desk.log_in(&desk.talk(&desk.lacks), &phone.next_code()).0, "PAM_SUCCESS");
     let mut disable = Command::new("otp-enroll");
     disable.arg("--config").arg(desk.site.config()).args(["--user", name, "disable", "--yes", "--stdin"]);
     let outcome = Outcome::of(&mut disable, &phone.next_code());
-    assert!(outcome.code == Some(1) && outcome.err.contains("requires a second factor of you"), "{outcome:?}");
+    assert!(
+        outcome.code == Some(1) && outcome.err.contains("requires a second factor for this account"),
+        "{outcome:?}"
+    );
     desk.admin(&["unrequire", name]);
     assert_eq!(desk.show(&desk.lacks)["enrolled"], true, "the device stays");
     assert_eq!(desk.log_in(&desk.talk(&desk.lacks), &phone.next_code()).0, "PAM_SUCCESS");
@@ -401,7 +404,7 @@ fn a_group_is_who_is_in_it_and_can_log_in() {
 
     let empty = new_group("none");
     for (name, text) in [
-        (empty.as_str(), format!("nobody in the group {empty:?} can log in")),
+        (empty.as_str(), format!("no user in the group {empty:?} can log in")),
         ("no-such-group", "there is no group \"no-such-group\"".to_owned()),
     ] {
         let outcome = desk.admin(&["require", "--group", name]);
@@ -418,7 +421,8 @@ fn users_are_named_in_one_way_and_all_of_them_exist() {
         (&["require"][..], 2),
         (&["require", "--all", name], 2),
         (&["require", "--group", "adm", "--all"], 2),
-        (&["require", "--optional", "--end-sessions", "--yes", name], 2),
+        (&["exempt"], 2),
+        (&["exempt", "--end-sessions", "--yes", name], 2),
         (&["require", "--yes", name], 2),
         (&["unrequire"], 2),
         (&["require", name, "nobody-of-that-name"], 3),
@@ -427,22 +431,25 @@ fn users_are_named_in_one_way_and_all_of_them_exist() {
     ] {
         let outcome = desk.admin(arguments);
         assert_eq!((outcome.code, outcome.out.as_str()), (Some(code), ""), "{arguments:?}: {outcome:?}");
-        assert_eq!(desk.show(&desk.has)["requirement"], "policy", "{arguments:?}");
+        assert_eq!(desk.show(&desk.has)["override"], "none", "{arguments:?}");
     }
 }
 
 #[test]
-fn a_record_that_cannot_be_used_keeps_nobody_else_from_being_bound() {
+fn a_record_that_cannot_be_used_does_not_keep_others_from_an_override() {
     let desk = Desk::new("");
     let (broken, lacks) = (&desk.has.name, &desk.lacks.name);
     pam_otp_tests::site::overwrite(desk.site.credentials(broken), "");
     let outcome = desk.admin(&["require", broken, lacks]);
     assert_eq!(outcome.code, Some(4));
-    assert!(outcome.out.starts_with(&format!("{broken}: not done: ")), "{outcome:?}");
-    assert!(outcome.out.contains("; restore it from a backup, or `otp-enroll admin reset USER`"), "{outcome:?}");
+    assert!(outcome.out.starts_with(&format!("{broken}: failed: ")), "{outcome:?}");
+    assert!(
+        outcome.out.contains("; restore both files of the user from a backup, or run `otp-enroll admin reset USER`"),
+        "{outcome:?}"
+    );
     assert!(outcome.out.ends_with(&format!("{lacks}: required\n")), "{outcome:?}");
-    assert!(outcome.err.contains("it could not be done for one user"), "{outcome:?}");
-    assert_eq!(desk.show(&desk.lacks)["requirement"], "required");
+    assert!(outcome.err.contains("failed for one user"), "{outcome:?}");
+    assert_eq!(desk.show(&desk.lacks)["override"], "required");
     let json = desk.admin(&["require", "--json", broken, lacks]).json();
     assert_eq!((&json[0]["user"], &json[1]["changed"]), (&json!(broken), &json!(false)));
     assert!(json[0]["error"].is_string() && json[0]["hint"].is_string());
@@ -491,38 +498,38 @@ fn sessions_are_ended_only_of_those_for_whom_it_is_new() {
     assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""), "{outcome:?}");
     let lines = [
         format!("{has}: was required already\n{lacks}: required\n"),
-        format!("These have sessions: {lacks}\n{lacks}: sessions ended\n"),
+        format!("Users with sessions: {lacks}\n{lacks}: sessions ended\n"),
     ];
     assert_eq!(outcome.out, lines.concat());
     assert_eq!(log(), format!("list-users --no-legend\nterminate-user {lacks}\n"));
 
     let outcome = with_logind(&mut command, logind.path());
     assert_eq!(outcome.code, Some(0));
-    assert!(outcome.out.ends_with("It is new for nobody: no session is ended.\n"), "{outcome:?}");
+    assert!(outcome.out.ends_with("All of them were required already; no session was ended.\n"), "{outcome:?}");
     assert_eq!(log().lines().count(), 2, "not even asked about");
 }
 
 #[test]
-fn where_sessions_cannot_be_ended_the_requirement_stands_and_that_is_said() {
+fn where_sessions_cannot_be_ended_the_override_stands_and_that_is_said() {
     let desk = Desk::new("");
     let name = &desk.lacks.name;
-    let requirement = || desk.show(&desk.lacks)["requirement"].clone();
+    let shown = || desk.show(&desk.lacks)["override"].clone();
     let hint = format!("end them with: loginctl terminate-user {name}\n");
 
     // Nobody can be asked: nothing is begun.
     let outcome = desk.admin(&["require", "--end-sessions", name]);
     assert_eq!((outcome.code, outcome.out.as_str()), (Some(2), ""), "{outcome:?}");
-    assert!(outcome.err.contains("say --yes"), "{outcome:?}");
-    assert_eq!(requirement(), "policy");
+    assert!(outcome.err.contains("add --yes"), "{outcome:?}");
+    assert_eq!(shown(), "none");
 
     // The copy of the machine has no logind; a machine may have no loginctl.
     let nothing = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/usr/bin/getent", nothing.path().join("getent")).unwrap();
     let failing = logind(&format!("7 {name} no\\n"), "echo 'No such user' >&2; exit 1");
     for (path, text) in [
-        ("/usr/bin:/bin".to_owned(), "loginctl cannot be asked: System has not been booted with systemd"),
-        (nothing.path().display().to_string(), "loginctl cannot be asked: No such file or directory"),
-        (format!("{}:/bin", failing.path().display()), "loginctl cannot be asked: No such user"),
+        ("/usr/bin:/bin".to_owned(), "loginctl failed: System has not been booted with systemd"),
+        (nothing.path().display().to_string(), "loginctl failed: No such file or directory"),
+        (format!("{}:/bin", failing.path().display()), "loginctl failed: No such user"),
     ] {
         desk.admin(&["unrequire", name]);
         let mut command = Command::new("/usr/local/bin/otp-enroll");
@@ -533,7 +540,7 @@ fn where_sessions_cannot_be_ended_the_requirement_stands_and_that_is_said() {
         assert!(outcome.err.contains(&said) && outcome.err.ends_with(&hint), "{outcome:?}");
         assert!(outcome.out.starts_with(&format!("{name}: required\n")), "{outcome:?}");
         assert_eq!(outcome.err.lines().count(), 2, "{outcome:?}");
-        assert_eq!(requirement(), "required");
+        assert_eq!(shown(), "required");
     }
 
     // Somebody says no.
@@ -547,18 +554,18 @@ fn where_sessions_cannot_be_ended_the_requirement_stands_and_that_is_said() {
     terminal.send_line("n");
     assert_eq!(terminal.wait().code(), Some(1));
     assert!(terminal.transcript().contains("no session was ended"), "{}", terminal.transcript());
-    assert_eq!(requirement(), "required");
+    assert_eq!(shown(), "required");
 }
 
 #[test]
-fn whoever_has_no_device_is_listed_with_what_a_login_would_be() {
+fn users_without_a_device_are_listed_with_the_result_of_a_login() {
     let desk = Desk::new("");
     let list = |more: &[&str]| desk.admin(&[&["list", "--without-device"], more].concat());
     for (policy, text, word) in [
         ("optional", "let in without a code", "not-asked"),
         ("skip", "let in without a code", "not-asked"),
         ("required", "refused", "refused"),
-        ("enroll", "led through set-up", "set-up"),
+        ("enroll", "led through enrollment", "enroll"),
     ] {
         let rule = "[[policy.rule]]\nservice = \"cron\"\nsecond_factor = \"skip\"\n";
         desk.site.set(&format!("{rule}[policy]\nsecond_factor = \"{policy}\"\n"));
@@ -566,7 +573,7 @@ fn whoever_has_no_device_is_listed_with_what_a_login_would_be() {
         assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""), "{outcome:?}");
         let line = outcome.out.lines().find(|line| line.starts_with(&desk.lacks.name)).unwrap();
         assert_eq!(line.split_once("  ").unwrap().1.trim(), text);
-        assert!(outcome.out.starts_with("USER ") && outcome.out.contains("A LOGIN BY sshd IS"), "{}", outcome.out);
+        assert!(outcome.out.starts_with("USER ") && outcome.out.contains("A LOGIN THROUGH sshd IS"), "{}", outcome.out);
         assert!(!outcome.out.contains(&desk.has.name), "{}", outcome.out);
         let of = |outcome: Outcome| outcome.json().into_iter().find(|line| line["user"] == *desk.lacks.name).unwrap();
         let expected = json!({"user": desk.lacks.name, "service": "sshd", "outcome": word, "enforced": true});
@@ -630,7 +637,7 @@ fn check_names_file_and_line_of_every_rule_at_fault() {
         ),
         (
             staff.clone() + &rule("group = \"adm\"\nservice = \"sshd\"\nsecond_factor = \"skip\""),
-            vec!["7: policy.rule is never reached: rule 1 matches whatever it does"],
+            vec!["7: policy.rule is never reached: rule 1 matches every login that it matches"],
         ),
         (
             rule("network = \"192.0.2.1/24\"\nsecond_factor = \"skip\""),
@@ -642,7 +649,7 @@ fn check_names_file_and_line_of_every_rule_at_fault() {
         (rule("second_factor = \"skip\""), vec!["4: policy.rule needs a condition"]),
         (
             rule("group = \"adm\"\nsecond_factor = \"skip\"\nrequired_from = 2027-01-31"),
-            vec!["4: policy.rule has required_from, which goes with second_factor \"required\" or \"enroll\""],
+            vec!["4: policy.rule has required_from, which needs second_factor \"required\" or \"enroll\""],
         ),
         (
             rule("group = \"adm\"\nsecond_factor = \"enroll\"\nrequired_from = \"2027-01-31\""),
@@ -678,7 +685,7 @@ fn none_of_it_shows_a_seed() {
         &["list", "--without-device", "--json"],
         &["report", "--json"],
         &["unrequire", name],
-        &["forget", name],
+        &["forget-addresses", name],
     ] {
         let Outcome { out, err, .. } = desk.admin(arguments);
         for secret in [&desk.phone.app.secret, &desk.phone.hex].into_iter().chain(&desk.phone.recovery) {

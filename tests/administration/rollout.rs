@@ -49,7 +49,7 @@ fn report(site: &Site) -> Vec<Value> {
 }
 
 #[test]
-fn a_long_report_says_how_far_it_is_to_whoever_watches_and_to_nobody_else() {
+fn a_long_report_shows_its_progress_on_a_terminal_only() {
     let site = Site::new("");
     for number in 0..600 {
         fs::write(site.state().join(format!("other-{number}.toml")), "").unwrap();
@@ -67,7 +67,7 @@ fn a_long_report_says_how_far_it_is_to_whoever_watches_and_to_nobody_else() {
 fn whatever_is_wrong_passes_and_is_logged_as_not_enforced() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     site.set_example("rollout");
-    let (service, phone) = (alone(&site), Phone::enrol(&site, &user.name));
+    let (service, phone) = (alone(&site), Phone::enroll(&site, &user.name));
     let name = &user.name;
     let talk = Talk::new(&service, name).rhost("203.0.113.9");
     let who = format!("user={name} rhost=203.0.113.9");
@@ -108,7 +108,7 @@ fn whatever_is_wrong_passes_and_is_logged_as_not_enforced() {
 fn a_store_that_is_broken_passes_and_is_logged_as_not_enforced() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     site.set_example("rollout");
-    let (service, _phone) = (alone(&site), Phone::enrol(&site, &user.name));
+    let (service, _phone) = (alone(&site), Phone::enroll(&site, &user.name));
     pam_otp_tests::site::overwrite(site.state_file(&user.name), "nonsense");
     let (broken, log) = said(&Talk::new(&service, &user.name), &["123456"]);
     assert_eq!((broken.result("authenticate"), broken.texts().len()), ("PAM_PERM_DENIED", 0), "{broken}");
@@ -125,7 +125,7 @@ fn a_store_that_is_broken_passes_and_is_logged_as_not_enforced() {
 }
 
 #[test]
-fn nobody_is_held_up_by_set_up() {
+fn a_rollout_lets_users_in_without_enrollment() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     site.write(&format!(
         "enforce = false\nstate_directory = \"{}\"\n[policy]\nsecond_factor = \"enroll\"\n",
@@ -135,7 +135,8 @@ fn nobody_is_held_up_by_set_up() {
     let mark = syslog::mark();
     let login = sshd.ssh(&user.name).dialogue(&[(PASSWORD, &user.password)]);
     assert!(login.let_in() && login.prompts.len() == 1, "{login:#?}");
-    let line = format!("set-up-pending user={} rhost=127.0.0.1 second_factor=enroll by=default enforced=no", user.name);
+    let line =
+        format!("enrollment-pending user={} rhost=127.0.0.1 second_factor=enroll by=default enforced=no", user.name);
     let sign = format!(" pam_otp({}:", sshd.service().name());
     let log: Vec<_> = syslog::lines_since(mark).into_iter().filter(|logged| logged.contains(&sign)).collect();
     assert!(log.len() == 1 && log[0].ends_with(&line), "{log:#?}");
@@ -147,7 +148,7 @@ fn a_real_login_with_a_wrong_code_gets_in_until_it_is_meant() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     site.set_example("rollout");
     let sshd = Sshd::start("rollout", &site.example_stack(STACK), "");
-    let phone = Phone::enrol(&site, &user.name);
+    let phone = Phone::enroll(&site, &user.name);
     let log_in = |password: &str, code: &str| -> Login {
         sshd.ssh(&user.name).option("LogLevel=INFO").dialogue(&[(PASSWORD, password), (CODE, code)])
     };
@@ -169,7 +170,7 @@ fn the_report_says_who_would_have_been_refused_and_why() {
     let site = Site::new("");
     site.set_example("rollout");
     let service = alone(&site);
-    let phones = [&alice, &bob].map(|user| Phone::enrol(&site, &user.name));
+    let phones = [&alice, &bob].map(|user| Phone::enroll(&site, &user.name));
     let attempt = |user: &TestUser, answer: &str| {
         Talk::new(&service, &user.name).run(&[answer]);
     };
@@ -206,7 +207,7 @@ fn the_report_says_who_would_have_been_refused_and_why() {
 }
 
 #[test]
-fn at_a_real_server_the_notice_comes_before_the_date_and_set_up_after_it() {
+fn at_a_real_server_the_notice_comes_before_the_date_and_enrollment_after_it() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     // The example with other dates: this test outlives its own.
     site.set_example("required-from");

@@ -42,7 +42,7 @@ impl Clinic {
         let findings = diagnosis["findings"].as_array().unwrap().iter();
         let findings: Vec<_> = findings
             .filter(|finding| finding["subjects"][0] != "clock")
-            .inspect(|finding| assert!(!text(finding, "mend").is_empty()))
+            .inspect(|finding| assert!(!text(finding, "fix").is_empty()))
             .map(|finding| {
                 let what = text(finding, "what").replace(&folder, "");
                 let subjects: Vec<_> =
@@ -66,47 +66,45 @@ fn each_mistake_is_named_with_its_line() {
         (
             "auth sufficient pam_unix.so\nauth required pam_otp.so\n",
             &[
-                "fault vpn: vpn:1: when pam_unix.so says yes, the login is over before pam_otp.so is asked",
-                "note vpn: vpn:2: a code lets in without a password",
+                "fault vpn: vpn:1: when pam_unix.so returns success, the login ends before pam_otp.so runs",
+                "note vpn: vpn:2: a code alone, without a password, is enough",
             ],
         ),
         (
             "auth sufficient pam_rootok.so\n@include common-auth\nauth required pam_otp.so\n",
-            &["note vpn: vpn:1: whom pam_rootok.so says yes to is not asked for a code"],
+            &["note vpn: vpn:1: root needs no code (pam_rootok.so comes first)"],
         ),
         (
             "@include common-auth\nauth optional pam_otp.so\n",
-            &["fault vpn: vpn:2: a wrong code does not keep anybody out"],
+            &["fault vpn: vpn:2: a wrong code does not prevent the login"],
         ),
         (
             "auth required pam_unix.so\nauth [authinfo_unavail=ignore default=die success=ok ignore=ignore] \\\n pam_otp.so\n",
-            &["warning vpn: vpn:2: while configuration or records cannot be read, logins need no code"],
+            &["warning vpn: vpn:2: logins need no code while configuration or records cannot be read"],
         ),
         (
             "auth required pam_otp.so\n",
             &[
-                "fault vpn: vpn:1: whoever is asked for no code is refused, since no other module says yes",
-                "note vpn: vpn:1: a code lets in without a password",
+                "fault vpn: vpn:1: users who need no code are refused, because no other module returns success",
+                "note vpn: vpn:1: a code alone, without a password, is enough",
             ],
         ),
         (
             "auth required pam_otp.so\nauth required pam_permit.so\n",
-            &["fault vpn: vpn:1: whoever is asked for no code is let in with nothing at all"],
+            &["fault vpn: vpn:1: users who need no code get in without any check"],
         ),
         (
             "auth required pam_unix.so\nauth required pam_otp.so\nauth requisite pam_deny.so\n",
-            &["fault vpn: vpn:2: nobody gets in, whatever code they give"],
+            &["fault vpn: vpn:2: no user can log in, even with a correct code"],
         ),
         (
             "auth required pam_unix.so\nauth required pam_otp.so nulok\n",
-            &["fault vpn: vpn:2: the module knows no argument \"nulok\": every login is refused"],
+            &["fault vpn: vpn:2: the module has no argument \"nulok\": every login is refused"],
         ),
         (
             "auth required pam_unix.so\nauth required /nowhere/pam_otp.so\n",
-            &[
-                "fault vpn: vpn:2: /nowhere/pam_otp.so cannot be loaded (No such file or directory (os error 2)): every \
-               login is refused",
-            ],
+            &["fault vpn: vpn:2: /nowhere/pam_otp.so cannot be loaded (No such file or directory): every \
+               login is refused"],
         ),
         (
             "auth required pam_unix.so\nauth include gone\nauth required pam_otp.so\n",
@@ -118,20 +116,20 @@ fn each_mistake_is_named_with_its_line() {
         ),
         (
             "auth required pam_unix.so\n-auth required pam_nowhere.so\nauth required pam_otp.so\n",
-            &["fault vpn: vpn:3: nobody gets in, whatever code they give"],
+            &["fault vpn: vpn:3: no user can log in, even with a correct code"],
         ),
         ("auth required pam_unix.so\n-auth optional pam_nowhere.so\nauth required pam_otp.so\n", &[]),
         (
             "auth required pam_unix.so\nauth required pam_otp.so\nauth optional pam_otp.so\n",
-            &["warning vpn: vpn:2: a code is asked for twice in one login, and no code is taken twice"],
+            &["warning vpn: vpn:2: a login asks for a code twice, and no code is accepted twice"],
         ),
         (
             "auth [default=1 success=ok] pam_localuser.so\nauth required pam_otp.so\nauth required pam_unix.so\n",
-            &["note vpn: vpn:1: whom pam_localuser.so says no to is not asked for a code"],
+            &["note vpn: vpn:1: users for whom pam_localuser.so returns failure need no code"],
         ),
         (
             "auth requisite pam_succeed_if.so user = bob\nauth required pam_otp.so\nauth required pam_permit.so\n",
-            &["fault vpn: vpn:2: whoever is asked for no code is let in with nothing at all"],
+            &["fault vpn: vpn:2: users who need no code get in without any check"],
         ),
         (
             "auth [success=1 default=ignore] pam_succeed_if.so user ingroup trusted\nauth required pam_unix.so\n\
@@ -141,11 +139,13 @@ fn each_mistake_is_named_with_its_line() {
         ("auth required pam_exec.so expose_authtok /usr/local/bin/verify\nauth required pam_otp.so\n", &[]),
         (
             "auth [success=ok user_unknown=ignore default=die] pam_unix.so\nauth required pam_otp.so\n",
-            &["note vpn: vpn:2: a code lets in without a password"],
+            &["note vpn: vpn:2: a code alone, without a password, is enough"],
         ),
         (
             "@include vpn\nauth required pam_otp.so\n",
-            &["fault vpn: vpn:1: vpn cannot be read: it is included without end: its logins are refused"],
+            &[
+                "fault vpn: vpn:1: vpn cannot be read: it is included without end: logins through this service are refused",
+            ],
         ),
     ] {
         clinic.write("vpn", stack);
@@ -156,14 +156,14 @@ fn each_mistake_is_named_with_its_line() {
         }
     }
 
-    // The mend is a line that asks for a password as this distribution does, and mends it.
+    // The fix is a line that asks for a password as this distribution does, and fixes it.
     let alone = "auth required pam_otp.so\nauth required pam_permit.so\n";
     for file in ["common-auth", "password-auth"] {
         fs::rename(clinic.folder.path().join("common-auth"), clinic.folder.path().join(file)).unwrap();
         clinic.write("vpn", alone);
-        let mend = clinic.ask(&["--json"]).json()[0]["findings"][0]["mend"].as_str().unwrap().to_owned();
-        let line = mend.rsplit(": ").next().unwrap();
-        assert_eq!(line, format!("auth substack {file}"), "{mend}");
+        let fix = clinic.ask(&["--json"]).json()[0]["findings"][0]["fix"].as_str().unwrap().to_owned();
+        let line = fix.rsplit(": ").next().unwrap();
+        assert_eq!(line, format!("auth substack {file}"), "{fix}");
         clinic.write("vpn", &format!("{line}\n{alone}"));
         assert!(clinic.findings(&[]).is_empty());
     }
@@ -175,7 +175,7 @@ fn each_mistake_is_named_with_its_line() {
     assert!(clinic.findings(&[]).is_empty());
     clinic.write("vpn", "auth include password-auth\nauth required pam_otp.so\n");
     clinic.write("vpn2", "auth include password-auth\nauth required pam_otp.so\n");
-    let fault = "when pam_unix.so says yes, the login is over before pam_otp.so is asked";
+    let fault = "when pam_unix.so returns success, the login ends before pam_otp.so runs";
     assert_eq!(clinic.findings(&[]), [format!("fault vpn, vpn2: password-auth:2: {fault}")]);
     fs::remove_file(clinic.folder.path().join("vpn2")).unwrap();
 
@@ -189,13 +189,13 @@ fn each_mistake_is_named_with_its_line() {
     assert!(clinic.findings(&[]).is_empty());
     clinic.write("sudo-i", "@include common-auth\n");
     let findings = clinic.findings(&[]);
-    assert_eq!(findings, ["warning sudo: `sudo -i` goes by the service sudo-i, which asks for no code"]);
+    assert_eq!(findings, ["warning sudo: `sudo -i` uses the service sudo-i, which asks for no code"]);
 }
 
 #[test]
 fn a_stack_that_asks_twice_takes_no_code_twice() {
     let (site, alice) = (Site::new(""), TestUser::new("alice"));
-    let phone = Phone::enrol(&site, &alice.name);
+    let phone = Phone::enroll(&site, &alice.name);
     let line = |control| site.auth(control, "");
     let service = Service::private(&(line("required") + &line("required")));
     let findings = || {
@@ -206,14 +206,14 @@ fn a_stack_that_asks_twice_takes_no_code_twice() {
     let code = phone.next_code();
     let said = Talk::new(&service, &alice.name).run(&[&code, &code]);
     assert_eq!((said.prompts().len(), said.result("authenticate")), (2, "PAM_AUTH_ERR"));
-    assert!(findings().contains("no code is taken twice"), "{}", findings());
+    assert!(findings().contains("no code is accepted twice"), "{}", findings());
     service.set(&(line("[success=1 ignore=ignore default=die]") + &line("required") + "auth required pam_permit.so\n"));
     let said = Talk::new(&service, &alice.name).run(&[&phone.next_code()]);
     assert_eq!((said.prompts().len(), said.result("authenticate")), (1, "PAM_SUCCESS"));
 }
 
 #[test]
-fn set_up_during_a_login_needs_its_lines() {
+fn enrollment_during_a_login_needs_its_lines() {
     let clinic = Clinic::new(
         "[policy]\nsecond_factor = \"enroll\"\n[[policy.rule]]\nservice = \"cron\"\nsecond_factor = \"skip\"\n",
     );
@@ -229,7 +229,7 @@ fn set_up_during_a_login_needs_its_lines() {
         (format!("{auth}@include common-account\n@include common-password\n"), &[no_account, no_password]),
         (
             format!("{auth}account sufficient pam_permit.so\n{account}{password}"),
-            &["su:4: the application is not told that a device is to be set up"],
+            &["su:4: the application does not learn that a device must be set up"],
         ),
         (
             format!("{auth}{account}password required pam_otp.so\n@include common-password\n"),
@@ -264,10 +264,10 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
     };
     let of =
         |example: &str| fs::read_to_string(machine::source("config/examples/sshd_config.d").join(example)).unwrap();
-    let by_key = "note sshd: publickey lets in without a code: sshd does not ask PAM then";
-    let root = "warning sshd: PermitRootLogin is without-password: root can answer no question, and is refused";
-    let by_whom = "note sshd: its Match blocks may have it otherwise for some: what is said here holds for nobody in \
-                   particular";
+    let by_key = "note sshd: publickey logs users in without a code: sshd does not ask PAM then";
+    let root = "warning sshd: PermitRootLogin is without-password: sshd refuses root's code";
+    let by_whom =
+        "note sshd: its Match blocks may change this for some users: only a generic user and address were checked";
     for (stack, sshd, expected) in [
         ("password-and-code", "password-and-code.conf", by_key),
         ("password-and-code-with-set-up", "password-and-code.conf", by_key),
@@ -283,10 +283,10 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
         }
         assert_eq!(found, [expected], "{stack}");
         let plain = ask("UsePAM yes\n");
-        let is_open = plain.iter().any(|finding| finding.contains("let in without password or key"));
+        let is_open = plain.iter().any(|finding| finding.contains("get in without a password or key"));
         assert_eq!(is_open, stack.starts_with("key-and"), "{stack}: {plain:#?}");
         let off = ask("UsePAM no\n");
-        assert_eq!(off, ["fault sshd: UsePAM is off: PAM is not asked, and nobody needs a code"], "{stack}");
+        assert_eq!(off, ["fault sshd: UsePAM is off: sshd does not ask PAM, and users need no code"], "{stack}");
     }
     let keys_alone = "UsePAM yes\nKbdInteractiveAuthentication no\nPasswordAuthentication no\n";
     assert_eq!(ask(keys_alone), [by_key], "PAM is not asked, so nobody is refused for want of a code");
@@ -295,7 +295,7 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
     let refused = ask(typed_as_password);
     assert!(
         refused.len() == 1
-            && refused[0].starts_with("fault sshd: AuthenticationMethods has PAM asked by `password` alone"),
+            && refused[0].starts_with("fault sshd: AuthenticationMethods uses PAM through `password` only"),
         "{refused:#?}"
     );
     // A list with a method that is switched off is left out, and where none is left sshd does not start.
@@ -306,7 +306,7 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
     for refused in ["UsePAM perhaps\n", none_left] {
         let findings = ask(refused);
         let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
-        assert!(finding.starts_with("fault sshd: sshd refuses its configuration, "), "{finding}");
+        assert!(finding.starts_with("fault sshd: sshd rejects its configuration; "), "{finding}");
     }
     let matching = "Match User nobody LocalPort 22 LocalAddress 192.0.2.2\nPubkeyAuthentication no\n";
     clinic.write("sshd", "@include common-auth\nauth required pam_otp.so\n");
@@ -315,13 +315,14 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
 }
 
 #[test]
-fn whoever_policy_refuses_is_named_and_what_cannot_be_read_too() {
+fn users_whom_policy_refuses_are_named_and_records_that_cannot_be_read_too() {
     let (clinic, alice) = (Clinic::new("[policy]\nsecond_factor = \"required\"\n"), TestUser::new("alice"));
     clinic.write("vpn", "@include common-auth\nauth required pam_otp.so\n");
     let findings = clinic.findings(&[]);
     let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
     assert!(
-        finding.starts_with("warning vpn: root, ") && finding.contains(" can log in and will be refused"),
+        finding.starts_with("warning vpn: root, ")
+            && finding.contains(" will be refused: policy requires a second factor"),
         "{finding}"
     );
     let rollout = format!("state_directory = {:?}\nenforce = false\n", clinic.site.state());
@@ -329,7 +330,7 @@ fn whoever_policy_refuses_is_named_and_what_cannot_be_read_too() {
     assert!(clinic.findings(&[]).is_empty(), "nobody is refused in a rollout");
     clinic.site.set("[policy]\nsecond_factor = \"optional\"\n");
     assert!(clinic.findings(&[]).is_empty());
-    Phone::enrol(&clinic.site, &alice.name);
+    Phone::enroll(&clinic.site, &alice.name);
     clinic.site.edit(&alice.name, "version", "vision");
     let findings = clinic.findings(&[]);
     assert!(

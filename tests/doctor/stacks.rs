@@ -127,7 +127,7 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
     let accepting = Site::new("[grace]\nfor = \"1h\"\n");
     let service = Service::private("");
     let at = |user: &TestUser| Talk::new(&service, &user.name).rhost("192.0.2.1");
-    let phone = Phone::enrol(&accepting, &alice.name);
+    let phone = Phone::enroll(&accepting, &alice.name);
     service.set(&accepting.auth("required", ""));
     assert_eq!(at(&alice).run(&[phone.next_code()]).result("authenticate"), "PAM_SUCCESS");
 
@@ -138,10 +138,10 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
         let (accepted, passed) = by_libpam(&service, &stack, &accepting.module(), &at(&alice));
         let (ignored, passed_too) = by_libpam(&service, &stack, &ignoring.module(), &at(&bob));
         let expected = [
-            ("a wrong code does not keep anybody out", a_wrong_code_is_good),
-            ("the login is over before pam_otp.so is asked", ours_is_passed_by),
-            ("nobody gets in", !(accepted || passed)),
-            ("whoever is asked for no code is refused", (accepted || passed) && !(ignored || passed_too)),
+            ("a wrong code does not prevent the login", a_wrong_code_is_good),
+            ("the login ends before pam_otp.so runs", ours_is_passed_by),
+            ("no user can log in", !(accepted || passed)),
+            ("users who need no code are refused", (accepted || passed) && !(ignored || passed_too)),
         ];
 
         write(&service, &stack, &refusing.module(), || "pam_debug.so");
@@ -157,10 +157,10 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
         }
     }
     for (text, least) in [
-        ("a wrong code does not keep anybody out", 5),
-        ("the login is over before pam_otp.so is asked", 5),
-        ("nobody gets in", 5),
-        ("whoever is asked for no code is refused", 3),
+        ("a wrong code does not prevent the login", 5),
+        ("the login ends before pam_otp.so runs", 5),
+        ("no user can log in", 5),
+        ("users who need no code are refused", 3),
     ] {
         let times = seen.iter().filter(|found| **found == text).count();
         assert!(times >= least, "{text}: only {times} times among these stacks");
@@ -200,8 +200,8 @@ fn a_line_is_read_as_libpam_reads_it_however_it_is_spelt() {
         let (a_wrong_code_is_good, nobody_gets_in) = (is_let_in(&refusing), !is_let_in(&ignoring));
         let outcome = Outcome::of(ignoring.admin_command().args(["doctor", "--json", "--pam", folder]), "");
         let findings = outcome.json()[0]["findings"].to_string();
-        assert_eq!(findings.contains("a wrong code does not keep"), a_wrong_code_is_good, "{stack:?}\n{findings}");
-        assert_eq!(findings.contains("libpam makes nothing of this line"), nobody_gets_in, "{stack:?}\n{findings}");
+        assert_eq!(findings.contains("a wrong code does not prevent"), a_wrong_code_is_good, "{stack:?}\n{findings}");
+        assert_eq!(findings.contains("libpam cannot parse this line"), nobody_gets_in, "{stack:?}\n{findings}");
         if nobody_gets_in { bad += 1 } else { good += 1 }
     }
     assert_eq!((good, bad), (7, 8));

@@ -24,10 +24,10 @@ use std::{
 
 const NEW_CODE: &str = "Code that the app shows: ";
 const WRITTEN_DOWN: &str = "Type yes when you have written them down: ";
-const NOT_THIS_KEYS: &str = "That code does not belong to this key.";
-const OVERTAKEN: &str = "Somebody set up a second factor for you meanwhile. Log in again, with a code of it.";
-const MISSED: &str = "error=\"set-up is owed, and the login did not come through it\" \
-    hint=\"the PAM file wants an account and a password line with pam_otp.so too: see the examples\"";
+const NOT_CORRECT: &str = "That code is not correct. Wait for the next one;";
+const OVERTAKEN: &str = "A second factor was set up for you meanwhile. Log in again, with a code of it.";
+const MISSED: &str = "error=\"an enrollment is pending, and the login did not come through it\" \
+    hint=\"the PAM file needs an account and a password line with pam_otp.so too: see the examples\"";
 const STACK: &str = "password-and-code-with-set-up";
 
 /// Twelve characters, as many as host names often have.
@@ -55,7 +55,7 @@ impl Desk {
     }
 
     fn with(stack: &str, site: Site, config: &str) -> Desk {
-        Desk { user: TestUser::new("al"), sshd: Sshd::start("set-up", stack, config), site }
+        Desk { user: TestUser::new("al"), sshd: Sshd::start("enroll", stack, config), site }
     }
 
     fn ssh(&self) -> Ssh<'_> {
@@ -131,7 +131,7 @@ fn a_user_without_a_device_is_led_to_one_and_asked_for_a_code_from_then_on() {
     let said = terminal.transcript();
     assert!(!said.contains("PAM_OTP"), "the session knows nothing of it: {said}");
     assert!(!said.contains(&code), "what is typed is not shown: {said}");
-    let pending = format!("auth: set-up-pending user={user} rhost=127.0.0.1 second_factor=enroll by=default");
+    let pending = format!("auth: enrollment-pending user={user} rhost=127.0.0.1 second_factor=enroll by=default");
     let done = format!("chauthtok: enrolled-during-login user={user} rhost=127.0.0.1");
     assert_eq!(desk.log(mark), [pending, done]);
 
@@ -157,7 +157,7 @@ fn a_terminal_without_unicode_still_shows_the_key() {
 }
 
 #[test]
-fn a_key_and_set_up_let_in() {
+fn a_key_and_enrollment_let_in() {
     let site = site();
     let stack = site.example_stack("key-and-code-with-set-up");
     let desk = Desk::with(&stack, site, "AuthenticationMethods publickey,keyboard-interactive:pam");
@@ -219,7 +219,7 @@ fn a_command_without_a_terminal_sets_up_in_the_window_that_asks() {
 }
 
 #[test]
-fn files_are_copied_after_set_up_and_in_the_middle_of_it() {
+fn files_are_copied_after_enrollment_and_in_the_middle_of_it() {
     for program in ["scp", "sftp"] {
         let desk = Desk::new();
         let (dir, letter) = (tempfile::tempdir().unwrap(), desk.user.write("letter", "Dear Bob", 0o600));
@@ -301,7 +301,7 @@ fn a_wrong_password_never_sees_a_key() {
         assert!(!said.contains('█') && !said.contains("this key"), "{first}: {said}");
         assert!(desk.nothing_is_stored());
         let log = desk.log(mark);
-        assert!(log.iter().all(|line| line.starts_with("auth: set-up-pending ")), "{log:#?}");
+        assert!(log.iter().all(|line| line.starts_with("auth: enrollment-pending ")), "{log:#?}");
 
         // What a wrong try left behind keeps nobody from getting it right on the same connection.
         let mut terminal = desk.ssh().option("NumberOfPasswordPrompts=3").start();
@@ -320,19 +320,19 @@ fn three_wrong_codes_end_it_and_nothing_is_stored() {
     let (mut terminal, phone) = desk.at_the_key(desk.ssh().option("LogLevel=INFO").start());
     for wrong in [phone.wrong(), "nonsense".into()] {
         terminal.send_line(&wrong);
-        terminal.wait_for(NOT_THIS_KEYS);
+        terminal.wait_for(NOT_CORRECT);
         terminal.wait_for(NEW_CODE);
     }
     terminal.send_line(&phone.wrong());
     terminal.wait_for("Nothing was set up. Log in again to start over.");
     assert_eq!(terminal.wait().code(), Some(255), "{}", terminal.transcript());
     assert!(desk.nothing_is_stored());
-    let line = format!("chauthtok: refused user={} rhost=127.0.0.1 why=set-up-incomplete", desk.user.name);
+    let line = format!("chauthtok: refused user={} rhost=127.0.0.1 why=enrollment-incomplete", desk.user.name);
     assert_eq!(desk.log(mark)[1..], [line]);
 }
 
 #[test]
-fn who_does_not_say_that_the_recovery_codes_are_safe_has_set_up_nothing() {
+fn a_user_who_does_not_say_that_the_recovery_codes_are_safe_is_not_enrolled() {
     let desk = Desk::new();
     let mark = syslog::mark();
     let (mut terminal, _) = desk.at_the_recovery_codes(desk.ssh().start());
@@ -342,7 +342,7 @@ fn who_does_not_say_that_the_recovery_codes_are_safe_has_set_up_nothing() {
     }
     terminal.send_line("");
     assert!(terminal.wait().code() == Some(255) && desk.nothing_is_stored(), "{}", terminal.transcript());
-    assert!(desk.log(mark)[1].ends_with(" why=set-up-incomplete"));
+    assert!(desk.log(mark)[1].ends_with(" why=enrollment-incomplete"));
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn a_client_killed_at_any_stage_leaves_nothing_behind() {
 }
 
 #[test]
-fn of_two_set_ups_at_once_one_is_in_force_and_the_other_is_told() {
+fn of_two_enrollments_at_once_one_is_in_force_and_the_other_is_told() {
     let desk = Desk::new();
     let ssh = || desk.ssh().option("LogLevel=INFO").start();
     let (mut first, mine) = desk.at_the_recovery_codes(ssh());
@@ -407,7 +407,7 @@ fn of_two_set_ups_at_once_one_is_in_force_and_the_other_is_told() {
     third.wait_for(OVERTAKEN);
     assert!(first.wait().code() == Some(255) && third.wait().code() == Some(255));
     let user = &desk.user.name;
-    let refused = format!("chauthtok: refused user={user} rhost=127.0.0.1 why=set-up-overtaken");
+    let refused = format!("chauthtok: refused user={user} rhost=127.0.0.1 why=enrollment-overtaken");
     let done = format!("chauthtok: enrolled-during-login user={user} rhost=127.0.0.1");
     assert_eq!(desk.log(mark), [done, refused.clone(), refused]);
     assert!(desk.is_let_in_with(&other.next_code()));
@@ -438,17 +438,17 @@ fn service(site: &Site) -> Service {
 }
 
 #[test]
-fn the_mark_is_there_between_authentication_and_set_up_only() {
+fn an_enrollment_is_pending_between_authentication_and_enrollment_only() {
     let (user, site) = (TestUser::new("al"), site());
     let service = service(&site);
-    let talk = Talk::new(&service, &user.name).option("--getenv", "PAM_OTP_SETUP");
+    let talk = Talk::new(&service, &user.name).option("--getenv", "PAM_OTP_ENROLLMENT");
     let (said, phone) = talk_through(&talk.clone().calls("login"), &site, &user.name);
     assert_eq!(said.result("login"), "PAM_SUCCESS", "{said}");
     let results: Vec<_> = said.results().map(|(call, result)| format!("{call} {result}")).collect();
     assert_eq!(results[1], "acct_mgmt PAM_NEW_AUTHTOK_REQD", "{said}");
     let marks: Vec<_> = said.events.iter().filter(|event| matches!(event, Event::Env(_))).collect();
-    let set = Event::Env(format!("PAM_OTP_SETUP={}", user.name));
-    let unset = Event::Env("PAM_OTP_SETUP".into());
+    let set = Event::Env(format!("PAM_OTP_ENROLLMENT={}", user.name));
+    let unset = Event::Env("PAM_OTP_ENROLLMENT".into());
     assert_eq!(marks, [&set, &set, &unset, &unset], "{said}");
 
     let said = talk.calls("login").run(&[phone.next_code()]);
@@ -459,23 +459,23 @@ fn the_mark_is_there_between_authentication_and_set_up_only() {
 /// The step that leads through set-up, and no other, for somebody to whom it is owed.
 fn owed(service: &Service, user: &TestUser) -> Talk {
     Talk::new(service, &user.name)
-        .option("--putenv", &format!("PAM_OTP_SETUP={}", user.name))
+        .option("--putenv", &format!("PAM_OTP_ENROLLMENT={}", user.name))
         .calls("chauthtok_expired")
 }
 
 #[test]
-fn who_has_a_device_by_now_or_is_served_by_no_root_is_shown_no_key() {
+fn a_user_with_a_device_by_now_or_of_a_host_that_is_not_root_is_shown_no_key() {
     let (user, site) = (TestUser::new("al"), site());
     let service = service(&site);
     let said = owed(&service, &user).ids(user.uid, user.gid).run::<&str>(&[]);
     assert_eq!((said.result("chauthtok_expired"), said.texts()), ("PAM_AUTH_ERR", vec![UNAVAILABLE]), "{said}");
-    Phone::enrol(&site, &user.name);
+    Phone::enroll(&site, &user.name);
     let said = owed(&service, &user).run::<&str>(&[]);
     assert_eq!((said.result("chauthtok_expired"), said.texts()), ("PAM_AUTHTOK_ERR", vec![OVERTAKEN]), "{said}");
 }
 
 #[test]
-fn who_turns_into_somebody_else_at_a_question_sets_nothing_up() {
+fn a_name_that_changes_at_a_question_enrolls_no_user() {
     let (user, other, site) = (TestUser::new("al"), TestUser::new("bob"), site());
     let service = service(&site);
     let (said, _) = talk_through(&owed(&service, &user).option("--become", &other.name), &site, &user.name);
@@ -517,7 +517,7 @@ fn a_conversation_that_ends_at_any_question_stores_nothing() {
 }
 
 #[test]
-fn who_forgot_a_line_refuses_and_reads_which() {
+fn a_forgotten_line_refuses_and_the_log_says_which() {
     let site = site();
     let whole = site.example_stack(STACK);
     let without = |group: &str| {
@@ -544,7 +544,7 @@ fn who_forgot_a_line_refuses_and_reads_which() {
 }
 
 #[test]
-fn a_server_that_checks_the_password_by_itself_lets_nobody_past_set_up() {
+fn a_server_that_checks_the_password_by_itself_lets_no_user_past_enrollment() {
     let site = site();
     let desk =
         Desk::with(&site.example_stack(STACK), site, "PasswordAuthentication yes\nKbdInteractiveAuthentication no\n");
@@ -591,15 +591,15 @@ fn a_host_that_is_not_root_is_refused_at_once() {
     drop(held);
     assert_eq!((said.result("authenticate"), said.texts()), ("PAM_AUTH_ERR", vec![UNAVAILABLE]), "{said}");
     let line = format!(
-        "err error user={} error=\"a process that is not root sets up no second factor\" \
-         hint=\"the user runs otp-enroll, or logs in where the host is root\"",
+        "err error user={} error=\"a process that is not root cannot enroll a device during a login\" \
+         hint=\"the user can run otp-enroll, or log in through a service that runs as root (such as sshd)\"",
         user.name
     );
     assert_eq!(syslog::of_module(mark, said.pid), [line]);
 }
 
 #[test]
-fn a_requirement_of_ones_own_is_not_led_to_set_up() {
+fn a_user_who_is_required_by_override_is_not_led_to_enrollment() {
     let desk = Desk::new();
     desk.site.admin(&["require", &desk.user.name]);
     let mark = syslog::mark();
@@ -614,7 +614,7 @@ fn a_requirement_of_ones_own_is_not_led_to_set_up() {
 }
 
 #[test]
-fn a_password_that_has_expired_is_changed_at_the_login_after_set_up() {
+fn a_password_that_has_expired_is_changed_at_the_login_after_enrollment() {
     let desk = Desk::new();
     machine::run(Command::new("chage").args(["--lastday", "0", &desk.user.name]));
     let (mut terminal, phone) = desk.at_the_recovery_codes(desk.ssh().start());
@@ -630,7 +630,7 @@ fn a_password_that_has_expired_is_changed_at_the_login_after_set_up() {
 }
 
 #[test]
-fn su_and_login_lead_through_set_up() {
+fn su_and_login_lead_through_enrollment() {
     let (alice, site) = (TestUser::new("al"), site());
     for program in ["su", "login"] {
         let bob = TestUser::new("bob");
@@ -664,7 +664,7 @@ fn su_and_login_lead_through_set_up() {
 }
 
 #[test]
-fn sudo_leads_its_caller_through_set_up() {
+fn sudo_leads_its_caller_through_enrollment() {
     let (alice, site) = (TestUser::new("al"), site());
     let rule = format!("/etc/sudoers.d/{}", alice.name);
     fs::write(&rule, format!("{} ALL=(ALL) /bin/echo\n", alice.name)).unwrap();
@@ -689,7 +689,7 @@ fn sudo_leads_its_caller_through_set_up() {
 }
 
 #[test]
-fn a_name_that_was_tried_before_does_not_lead_the_next_one_to_set_up() {
+fn a_name_that_was_tried_before_does_not_lead_the_next_one_to_enrollment() {
     let (first, second, site) = (TestUser::new("al"), TestUser::new("bob"), site());
     let rule = format!("[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"skip\"\n", second.name);
     site.set(&format!("[policy]\nsecond_factor = \"enroll\"\n{rule}"));
@@ -709,7 +709,7 @@ fn a_name_that_was_tried_before_does_not_lead_the_next_one_to_set_up() {
 }
 
 #[test]
-fn whoever_set_up_between_two_tries_is_asked_for_a_code_and_no_more() {
+fn a_user_who_enrolled_between_two_tries_is_asked_for_a_code_only() {
     let (user, site) = (TestUser::new("al"), site());
     let stack = site.example_stack(STACK).replace("@include common-auth", "auth required pam_unix.so");
     let service = Service::private(&stack);
@@ -718,7 +718,7 @@ fn whoever_set_up_between_two_tries_is_asked_for_a_code_and_no_more() {
     assert_eq!(conversation.prompt(), PASSWORD);
     conversation.answer("another");
     assert_eq!(conversation.prompt(), PASSWORD);
-    let phone = Phone::enrol(&site, &user.name);
+    let phone = Phone::enroll(&site, &user.name);
     conversation.answer(&user.password);
     assert_eq!(conversation.prompt(), CODE);
     conversation.answer(phone.next_code());
@@ -748,7 +748,7 @@ fn what_the_users_own_environment_says_is_no_mark() {
     let desk = Desk::new();
     let service = service(&desk.site);
     let mut command = Talk::new(&service, &desk.user.name).calls("acct_mgmt,setcred").command();
-    command.env("PAM_OTP_SETUP", &desk.user.name).process_group(0);
+    command.env("PAM_OTP_ENROLLMENT", &desk.user.name).process_group(0);
     let said = Talk::new(&service, &desk.user.name).start_as(command).finish();
     assert!(said.results().all(|(_, result)| result == "PAM_SUCCESS"), "{said}");
 }

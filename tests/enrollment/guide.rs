@@ -27,7 +27,7 @@ use std::{
 
 const CODE: &str = "Code that the app shows: ";
 const PROOF: &str = "Current code or recovery code: ";
-const FILE: &str = "File, or just Enter: ";
+const FILE: &str = "Save to file (or just press Enter): ";
 const CTRL_C: &str = "\u{3}";
 const CTRL_D: &str = "\u{4}";
 
@@ -121,8 +121,8 @@ fn the_key_is_shown_in_four_forms_that_agree_and_nothing_is_cut() {
 
         let panel = panel(&terminal);
         let words = panel.join(" ");
-        assert!(words.starts_with(&format!("Second factor of {} at {host}", user.name)), "{words}");
-        assert!(words.contains("Ctrl-C ends this"), "{words}");
+        assert!(words.starts_with(&format!("Second factor of {} on {host}", user.name)), "{words}");
+        assert!(words.contains("Ctrl-C cancels."), "{words}");
         let grouped = |line: &&String| line.starts_with("  ") && line.trim().split(' ').all(|group| group.len() == 4);
         let base32: String = panel.iter().filter(grouped).flat_map(|line| line.split(' ')).collect();
         assert_eq!(base32, app.secret);
@@ -205,7 +205,7 @@ fn what_is_not_the_code_says_why_and_the_offer_stays() {
     let (mut terminal, app) = at_the_key(otp_enroll(&alice, &[]));
     for (typed, answer) in [
         ("".to_owned(), ""),
-        (app.wrong(), "! that code does not belong to"),
+        (app.wrong(), "! that code is not correct."),
         ("12345".to_owned(), "! a code has 6 digits"),
         ("my password".to_owned(), "! a code has 6 digits"),
         (app.code(20), "is about 10 min ahead"),
@@ -338,7 +338,7 @@ fn an_interruption_leaves_the_screen_and_tells_the_truth() {
     terminal.send(CTRL_C);
     assert_eq!(terminal.wait().code(), Some(130));
     assert_nothing_stays(&terminal, &app, &codes);
-    let said = "interrupted: it is set up, but not all was shown\n  new recovery codes: otp-enroll recovery";
+    let said = "interrupted: the second factor is set up, but you may not have seen all recovery codes\n  new ones: otp-enroll recovery";
     assert_eq!(terminal.screen().trim(), said);
     assert!(is_right(&alice, &codes[0]), "it is set up, as was said");
 
@@ -461,7 +461,10 @@ fn disable_asks_whether_it_is_meant_and_then_for_proof() {
     let set_up = Enrolled::new(&alice);
     let asked = || {
         let terminal = otp_enroll(&alice, &["disable"]).start();
-        terminal.wait_for_screen(&format!("Remove the second factor of {}? [y/N] ", alice.name));
+        terminal.wait_for_screen(&format!(
+            "{} will have no second factor, and cannot log in where one is required. Continue? [y/N] ",
+            alice.name
+        ));
         terminal
     };
     for no in ["n", "", "yeah"] {
@@ -501,10 +504,10 @@ fn test_status_and_list_speak_to_a_person_within_80_columns() {
         said
     };
     let code = set_up.app.code(0);
-    assert!(said(&["test"], &code).contains("That code is right. It is spent now"));
+    assert!(said(&["test"], &code).contains("That code is correct. It is used up now"));
     assert!(said(&["test"], &code).contains("that code was used already"));
     assert!(said(&["test"], "hunter2").contains("neither a code of 6 to 8 digits nor a recovery code"));
-    assert!(said(&["test"], "AAAA-AAAA-AAAA-AAAA").contains("none of your recovery codes"));
+    assert!(said(&["test"], "AAAA-AAAA-AAAA-AAAA").contains("not one of your recovery codes"));
     for _ in 0..6 {
         said(&["test"], &set_up.app.wrong());
     }
@@ -524,7 +527,7 @@ fn test_status_and_list_speak_to_a_person_within_80_columns() {
         assert!(answer.contains(line), "{line:?} is missing in\n{answer}");
     }
     assert_eq!(said(&["list"], "").lines().count(), 1);
-    assert!(said(&["test"], &set_up.recovery[0]).contains("That code is right."), "a recovery code gets in");
+    assert!(said(&["test"], &set_up.recovery[0]).contains("That code is correct."), "a recovery code gets in");
     assert!(!said(&["status"], "").contains("Locked"), "and opens the lock");
 }
 
@@ -539,7 +542,7 @@ fn devices_of_another_shape_say_so_on_the_page() {
     let (mut terminal, app) =
         at_the_key(Pty::new("otp-enroll").args(arguments).env("LANG", "C.UTF-8").env_remove("NO_COLOR").size(120, 40));
     let page = terminal.screen();
-    assert!(page.contains(&format!("Second factor of {} at Big Corp & Sons", alice.name)), "{page}");
+    assert!(page.contains(&format!("Second factor of {} on Big Corp & Sons", alice.name)), "{page}");
     assert!(page.contains("SHA256, 8 digits, 60 s"), "{page}");
     terminal.send_line(&app.code(0));
     terminal.wait_for_screen(FILE);

@@ -18,7 +18,7 @@ use std::{process::Command, time::Duration};
 
 const CODE: &str = "Code that the app shows: ";
 const PROOF: &str = "Current code or recovery code: ";
-const FILE: &str = "File, or just Enter: ";
+const FILE: &str = "Save to file (or just press Enter): ";
 const CTRL_C: &str = "\u{3}";
 const CTRL_D: &str = "\u{4}";
 const CTRL_BACKSLASH: &str = "\u{1c}";
@@ -76,7 +76,7 @@ fn wait_too_long(user: &TestUser) {
 }
 
 #[test]
-fn whoever_stops_it_leaves_no_key_on_the_screen_and_finds_it_again() {
+fn a_stopped_enrollment_leaves_no_key_on_the_screen_and_continues() {
     let alice = TestUser::new("alice");
     let (mut terminal, uri) = at_the_key(&alice, "");
     for _ in 0..2 {
@@ -147,11 +147,11 @@ fn without_an_alternate_screen_it_asks_again() {
     terminal.send_line(&App::scan(&uri).code(0));
     terminal.wait_for(FILE);
     terminal.send(CTRL_C);
-    terminal.wait_for("\r\ninterrupted: it is set up");
+    terminal.wait_for("\r\ninterrupted: the second factor is set up");
 }
 
 #[test]
-fn where_nobody_could_continue_it_it_does_not_stop() {
+fn without_a_shell_to_continue_it_it_does_not_stop() {
     let alice = TestUser::new("alice");
     // Its process group is orphaned, as that of a command under `ssh -t`: it leads the session.
     let mut terminal = Pty::new("otp-enroll").user(&alice).start();
@@ -167,10 +167,10 @@ fn where_nobody_could_continue_it_it_does_not_stop() {
 }
 
 #[test]
-fn whoever_gives_up_a_reset_is_told_what_it_has_cost() {
+fn a_user_who_gives_up_a_reset_is_told_what_it_has_cost() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
-    let spent = "the old second factor stays; the code you gave for it is spent";
+    let spent = "the old second factor still works; the code you gave for it is used up";
     for (place, (key, code, said)) in [
         (CTRL_C, 130, format!("interrupted: {spent}\n")),
         (CTRL_D, 4, format!("otp-enroll: the input ended before the question was answered\n  {spent}\n")),
@@ -194,9 +194,9 @@ fn whoever_gives_up_a_reset_is_told_what_it_has_cost() {
 }
 
 #[test]
-fn whoever_comes_back_too_late_is_told_so() {
+fn a_user_who_comes_back_too_late_is_told_so() {
     let alice = TestUser::new("alice");
-    let late = "otp-enroll: the helper has ended: it waits 15 minutes for an answer\n";
+    let late = "otp-enroll: the helper has ended: it waits 15 minutes for each answer\n";
     let mut terminal = Pty::new("otp-enroll").user(&alice).start();
     terminal.wait_for(CODE);
     let uri = shown(&terminal);
@@ -209,14 +209,13 @@ fn whoever_comes_back_too_late_is_told_so() {
 }
 
 #[test]
-fn nobody_is_asked_in_vain() {
+fn no_question_is_asked_in_vain() {
     let alice = TestUser::new("alice");
     let _set_up = Enrolled::new(&alice);
     machine::run(Command::new("otp-enroll").args(["admin", "require", &alice.name]));
     let mut terminal = Pty::new("otp-enroll").args(["disable"]).user(&alice).start();
     assert_eq!(terminal.wait().code(), Some(1), "{}", terminal.transcript());
-    let said =
-        "otp-enroll: your administrator requires a second factor of you\n  to change phones use: otp-enroll reset\n";
+    let said = "otp-enroll: your administrator requires a second factor for this account\n  to change phones use: otp-enroll reset\n";
     assert_eq!(terminal.transcript(), said);
 }
 

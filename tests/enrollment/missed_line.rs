@@ -5,8 +5,8 @@
 use pam_otp_tests::{machine, pty::Pty, service::Service, site::Site, syslog, users::TestUser};
 use std::{fs, time::Duration};
 
-const MISSED: &str = "error=\"set-up is owed, and the login did not come through it\" \
-    hint=\"the PAM file wants an account and a password line with pam_otp.so too: see the examples\"";
+const MISSED: &str = "error=\"an enrollment is pending, and the login did not come through it\" \
+    hint=\"the PAM file needs an account and a password line with pam_otp.so too: see the examples\"";
 
 fn site() -> Site {
     Site::new("[policy]\nsecond_factor = \"enroll\"\n")
@@ -20,7 +20,7 @@ fn without(group: &str, site: &Site) -> String {
 }
 
 #[test]
-fn su_sudo_and_login_let_nobody_past_a_forgotten_line() {
+fn su_sudo_and_login_let_no_user_past_a_forgotten_line() {
     let (alice, site) = (TestUser::new("al"), site());
     let rule = format!("/etc/sudoers.d/{}", alice.name);
     fs::write(&rule, format!("{} ALL=(ALL) /bin/echo\n", alice.name)).unwrap();

@@ -107,18 +107,18 @@ fn every_exit_code_is_seen() {
 }
 
 #[test]
-fn nobody_is_asked_who_is_not_there() {
+fn without_a_terminal_no_question_is_asked() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
     for arguments in [&["reset"][..], &["recovery"], &["test"], &["disable", "--yes"]] {
         let outcome = said(&alice, arguments, &set_up.recovery[0]);
         assert_eq!(outcome.code, Some(2), "{arguments:?}: {outcome:?}");
         assert_eq!(outcome.out, "", "no prompt");
-        assert!(outcome.err.contains("say --stdin or --json"), "{outcome:?}");
+        assert!(outcome.err.contains("add --stdin or --json"), "{outcome:?}");
     }
     let outcome = said(&alice, &["disable", "--stdin"], &format!("y\n{}\n", set_up.recovery[0]));
     assert_eq!(outcome.code, Some(2), "what is meant is not read from a pipe");
-    assert!(outcome.err.contains("say --yes"), "{outcome:?}");
+    assert!(outcome.err.contains("add --yes"), "{outcome:?}");
     let bob = TestUser::new("bob");
     let outcome = said(&bob, &[], "");
     assert_eq!((outcome.code, outcome.out.as_str()), (Some(2), ""), "no key is shown for nothing");
@@ -153,7 +153,7 @@ fn every_reading_command_speaks_json() {
     let none = status(&alice);
     assert_eq!(
         none,
-        json!({"user": alice.name, "enrolled": false, "requirement": "policy", "devices": [], "recovery_codes_left": 0,
+        json!({"user": alice.name, "enrolled": false, "override": "none", "devices": [], "recovery_codes_left": 0,
                "failures": 0, "lock": "open", "last_accepted": null})
     );
     assert_eq!(said(&alice, &["list", "--json"], "").out, "");
@@ -210,7 +210,7 @@ fn root_says_whose_second_factor_is_meant() {
     let alice = TestUser::new("alice");
     let outcome = root(&["--json"], "");
     assert_eq!(outcome.code, Some(2));
-    assert!(outcome.err.contains("root must say whose second factor is meant: otp-enroll --user USER"), "{outcome:?}");
+    assert!(outcome.err.contains("root must name the user to act for: otp-enroll --user USER"), "{outcome:?}");
     let mut command = Command::new("otp-enroll");
     let set_up = Enrolled::by(command.args(["--user", &alice.name, "--json"]));
     assert_eq!(said(&alice, &["test", "--stdin"], &set_up.app.code(0)).code, Some(0), "it is alice's own");
@@ -241,7 +241,7 @@ fn an_output_that_takes_nothing_changes_nothing() {
     for line in ["otp-enroll recovery --stdin >&-", "otp-enroll recovery --json > /dev/null"] {
         let outcome = in_shell(&alice, line, proof);
         assert_eq!(outcome.code, Some(2), "{line}: {outcome:?}");
-        assert!(outcome.err.contains("say --save-recovery FILE"), "{line}: {outcome:?}");
+        assert!(outcome.err.contains("add --save-recovery FILE"), "{line}: {outcome:?}");
     }
     assert_eq!(said(&alice, &["test", "--stdin"], proof).code, Some(0), "the proof was not spent");
     let outcome = in_shell(&alice, "otp-enroll recovery --stdin --save-recovery codes >&-", &set_up.recovery[1]);
@@ -258,15 +258,15 @@ fn recovery_codes_that_could_not_be_written_are_not_lost_silently() {
     assert_complains(
         &outcome,
         4,
-        "nobody has seen the new recovery codes: No space left on device (os error 28)",
-        "they are in force all the same; get others with: otp-enroll recovery",
+        "the new recovery codes could not be shown: No space left on device",
+        "they are active all the same; get new ones with: otp-enroll recovery",
     );
     assert_eq!(said(&alice, &["test", "--stdin"], &set_up.recovery[1]).code, Some(1), "as was said");
     // Saved is not lost.
     let line = "otp-enroll recovery --stdin --save-recovery codes > /dev/full";
     let outcome = in_shell(&alice, line, &set_up.app.code(0));
     assert_eq!(outcome.code, Some(4));
-    assert!(outcome.err.contains("it was done, but standard output cannot be told so"), "{outcome:?}");
+    assert!(outcome.err.contains("done, but writing to standard output failed"), "{outcome:?}");
     assert_eq!(fs::read_to_string(alice.home.join("codes")).unwrap().lines().count(), 11);
 
     // Who reads us goes away between the key and the recovery codes.
@@ -277,12 +277,12 @@ fn recovery_codes_that_could_not_be_written_are_not_lost_silently() {
     deaf.say(&app.code(0));
     let outcome = deaf.end();
     assert_eq!(outcome.code, Some(4));
-    assert!(outcome.err.contains("nobody has seen the new recovery codes: Broken pipe"), "{outcome:?}");
+    assert!(outcome.err.contains("the new recovery codes could not be shown: Broken pipe"), "{outcome:?}");
     assert_eq!(status(&bob)["enrolled"], true, "as was said");
 }
 
 #[test]
-fn a_file_that_cannot_be_made_is_found_before_the_proof_is_spent() {
+fn a_file_that_cannot_be_made_is_found_before_the_proof_is_used_up() {
     let alice = TestUser::new("alice");
     alice.write("taken", "mine", 0o600);
     let set_up = Enrolled::new(&alice);
@@ -311,7 +311,7 @@ fn a_reader_that_has_seen_enough_is_no_error_to_complain_of() {
     let set_up = Enrolled::new(&alice);
     let outcome = in_shell(&alice, "otp-enroll disable --yes --stdin > /dev/full", &set_up.app.code(0));
     assert_eq!(outcome.code, Some(4));
-    assert!(outcome.err.contains("it was done"), "{outcome:?}");
+    assert!(outcome.err.contains("done, but writing to standard output failed"), "{outcome:?}");
     assert_eq!(status(&alice)["enrolled"], false);
 }
 

@@ -13,7 +13,7 @@ use pam_otp_tests::{
 use std::process::Command;
 
 const CODE: &str = "Code that the app shows: ";
-const FILE: &str = "File, or just Enter: ";
+const FILE: &str = "Save to file (or just press Enter): ";
 
 /// A site with a name that is everywhere the same.
 fn site() -> Site {
@@ -87,9 +87,16 @@ fn commands_of_users() {
     };
     let mut typed =
         |line: &str, input: &str| session.run(&format!("otp-enroll {line}"), &mut command(line), &format!("{input}\n"));
-    for line in
-        ["status", "status --json", "list", "recovery --stdin", "test --stdin", "disable --yes --stdin", "forget", ""]
-    {
+    for line in [
+        "status",
+        "status --json",
+        "list",
+        "recovery --stdin",
+        "test --stdin",
+        "disable --yes --stdin",
+        "forget-addresses",
+        "",
+    ] {
         typed(line, "");
     }
     let otto = Enrolled::by(&mut command("--json"));

@@ -78,7 +78,7 @@ pub struct Scene {
     pub site: Site,
     /// The module alone.
     pub service: Service,
-    /// What the user has before; nothing, where enrolment is what is tried.
+    /// What the user has before; nothing, where enrollment is what is tried.
     pub set_up: Option<Enrolled>,
     before: Files,
 }
@@ -205,7 +205,7 @@ impl Scene {
         self.site.credentials(&self.user.name).exists()
     }
 
-    /// That nothing is left behind for ever: where there is more than a whole record or none, one more enrolment must
+    /// That nothing is left behind for ever: where there is more than a whole record or none, one more enrollment must
     /// be possible and take it away.
     ///
     /// # Errors
@@ -227,17 +227,17 @@ impl Scene {
             talk.say_if_heard(&set_up.recovery.last().cloned().unwrap_or_else(|| set_up.app.code(1)));
         }
         let Some(app) = talk.object().and_then(|offer| Some(App::scan(offer["uri"].as_str()?))) else {
-            return Err(format!("{names:?} blocks the next enrolment: {:?}", talk.end()));
+            return Err(format!("{names:?} blocks the next enrollment: {:?}", talk.end()));
         };
         talk.say_if_heard(&app.code(-1));
         let outcome = talk.end();
         let left: Vec<String> = self.files().into_keys().collect();
         if outcome.code != Some(0) {
-            Err(format!("{names:?} blocks the next enrolment: {outcome:?}"))
+            Err(format!("{names:?} blocks the next enrollment: {outcome:?}"))
         } else if left != whole {
-            Err(format!("{left:?} stays after the next enrolment"))
+            Err(format!("{left:?} stays after the next enrollment"))
         } else if !self.accepts(&app.code(0))? {
-            Err("the next enrolment's code is refused".into())
+            Err("the next enrollment's code is refused".into())
         } else {
             Ok(())
         }
@@ -273,7 +273,9 @@ impl Told {
     /// How it ended: well where it did what was asked, badly where it said that it did not.
     pub fn ended(mut self, outcome: Outcome) -> Told {
         self.done = outcome.code == Some(0);
-        let admitted = ["in force", "it was done"].iter().any(|words| outcome.err.contains(words));
+        let admitted = ["in force", "active all the same", "done, but writing to standard output failed"]
+            .iter()
+            .any(|words| outcome.err.contains(words));
         self.failed = outcome.code.is_some_and(|code| code != 0) && !admitted;
         self.outcome = outcome;
         self

@@ -39,7 +39,7 @@ impl Desk {
     pub fn new(config: &str) -> Desk {
         let (user, site) = (TestUser::new("alice"), Site::new(config));
         let service = Service::private(&site.auth("required", ""));
-        let phone = Phone::enrol(&site, &user.name);
+        let phone = Phone::enroll(&site, &user.name);
         Desk { user, site, service, phone }
     }
 
@@ -70,7 +70,7 @@ impl Desk {
     /// When otp-enroll does not do it.
     pub fn renew(&self) -> Phone {
         self.site.admin(&["disable", "--yes", &self.user.name]);
-        Phone::enrol(&self.site, &self.user.name)
+        Phone::enroll(&self.site, &self.user.name)
     }
 }
 

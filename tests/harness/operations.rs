@@ -54,7 +54,7 @@ pub const UNLOCK_SCREEN: Operation =
     Operation { program: |scene| (host(scene).0, true), before: || Scene::of_user(true), ..LOGIN };
 
 /// A PAM host of root's sets a user up in the middle of a login.
-pub const SET_UP_BY_LOGIN: Operation = Operation {
+pub const ENROLLMENT_BY_LOGIN: Operation = Operation {
     program: |scene| (Talk::new(&scene.service, &scene.user.name).calls("login").command(), false),
     before: || {
         let scene = Scene::of_root("[policy]\nsecond_factor = \"enroll\"\n", false);
@@ -103,7 +103,7 @@ pub const FORGET: Operation = Operation {
 };
 
 /// Root sets a user up.
-pub const ENROL: Operation = Operation {
+pub const ENROLLMENT: Operation = Operation {
     program: |scene| {
         let mut enroll = scene.enroll();
         enroll.arg("--json");
@@ -124,7 +124,7 @@ pub const RESET: Operation = Operation {
     },
     before: LOGIN.before,
     talk: |scene, talk| set_up(talk, Some(&scene.old().recovery[0])),
-    ..ENROL
+    ..ENROLLMENT
 };
 
 /// A user changes phones; the program in front is killed, or its calls fail.
@@ -140,7 +140,7 @@ pub const CHANGE_PHONES: Operation = Operation {
 };
 
 /// A user's helper sets up, under a umask that would keep even the user from what it makes.
-pub const HELPER_ENROLS: Operation = Operation {
+pub const HELPER_ENROLLS: Operation = Operation {
     program: |_| {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("umask 0777; exec {HELPER}")]);
@@ -157,7 +157,7 @@ pub const HELPER_RESETS: Operation = Operation {
     program: |_| (Command::new(HELPER), true),
     before: || Scene::of_user(true),
     talk: |scene, talk| set_up_by_helper(talk, Some(&scene.old().recovery[0])),
-    ..HELPER_ENROLS
+    ..HELPER_ENROLLS
 };
 
 /// A user's helper makes new recovery codes, on proof.
@@ -201,7 +201,8 @@ pub const HELPER_DISABLES: Operation = Operation {
 pub const HELPER_VERIFIES: Operation = Operation {
     talk: |scene, mut talk| {
         let code = scene.old().app.code(0);
-        let answer = ask(&mut talk, &json!({"verify": {"typed": code}}));
+        let login = json!({"service": "vlock", "rhost": null, "tty": null, "nullok": false});
+        let answer = ask(&mut talk, &json!({"verify": {"typed": code, "login": login}}));
         let accepted = answer["login"].as_str().is_some_and(|words| words.starts_with("accepted"));
         let told = Told { given: Some(code), ..Told::nothing() };
         Told { done: accepted, failed: false, ..answered(told, &answer, talk) }
@@ -328,11 +329,14 @@ fn set_up(mut talk: Dialogue, proof: Option<&str>) -> Told {
 /// The same in the helper's own words.
 fn set_up_by_helper(mut talk: Dialogue, proof: Option<&str>) -> Told {
     let mut told = Told { given: proof.map(str::to_owned), ..Told::nothing() };
-    let mut answer = ask(&mut talk, &json!({"enrol": {"proof": proof}}));
+    let mut answer = ask(&mut talk, &json!({"enroll": {"proof": proof}}));
     if let Some(uri) = answer["offer"]["uri"].as_str() {
         let app = App::scan(uri);
         answer = ask(&mut talk, &json!({"confirm": {"code": app.code(-1)}}));
         told.new = Some(Enrolled { app, recovery: codes(&answer["recovery-codes"]) });
+        if !answer["recovery-codes"].is_null() {
+            answer = ask(&mut talk, &json!({"activate": {}}));
+        }
         told.offered = true;
     }
     answered(told, &answer, talk)
@@ -346,7 +350,7 @@ fn ask(talk: &mut Dialogue, request: &Value) -> Value {
 /// What a helper's last answer amounts to: done, failed, or cut off.
 fn answered(told: Told, answer: &Value, talk: Dialogue) -> Told {
     let error = answer["failed"]["error"].as_str();
-    let done = !answer["recovery-codes"].is_null() || answer == "disabled";
+    let done = !answer["recovery-codes"].is_null() || answer["changed"] == true;
     let failed = error.is_some_and(|error| !error.contains("in force")) || !answer["declined"].is_null();
     let ended = told.ended(talk.end());
     Told { done, failed, said: answer.to_string(), ..ended }
@@ -362,13 +366,13 @@ macro_rules! each_operation {
             a_login_by_recovery_code LOGIN_BY_RECOVERY_CODE,
             a_wrong_code WRONG_CODE,
             a_screen_locker UNLOCK_SCREEN,
-            a_login_that_sets_up SET_UP_BY_LOGIN,
+            a_login_that_enrolls ENROLLMENT_BY_LOGIN,
             an_unlock_by_root UNLOCK,
             a_removal_by_root FORGET,
-            an_enrolment_by_root ENROL,
+            an_enrollment_by_root ENROLLMENT,
             a_change_of_device_by_root RESET,
             the_program_in_front_of_a_helper CHANGE_PHONES,
-            an_enrolment_by_the_helper HELPER_ENROLS,
+            an_enrollment_by_the_helper HELPER_ENROLLS,
             a_change_of_device_by_the_helper HELPER_RESETS,
             new_recovery_codes_by_the_helper HELPER_RENEWS_RECOVERY_CODES,
             a_removal_by_the_helper HELPER_DISABLES,

@@ -33,18 +33,18 @@ impl Phone {
     ///
     /// # Panics
     /// When otp-enroll does not do it.
-    pub fn enrol(site: &Site, user: &str) -> Phone {
+    pub fn enroll(site: &Site, user: &str) -> Phone {
         let mut command = Command::new("otp-enroll");
         command.arg("--config").arg(site.config()).args(["--user", user]);
-        Phone::enrol_by(command, site)
+        Phone::enroll_by(command, site)
     }
 
     /// Sets a user up at the machine's site, as the user does it, through the helper.
     ///
     /// # Panics
     /// When otp-enroll does not do it.
-    pub fn enrol_self(user: &TestUser) -> Phone {
-        Phone::enrol_by(user.command("otp-enroll"), &Site::of_the_machine())
+    pub fn enroll_self(user: &TestUser) -> Phone {
+        Phone::enroll_by(user.command("otp-enroll"), &Site::of_the_machine())
     }
 
     /// Of a user who typed in a key that a login showed. Nothing is confirmed yet, and there are no recovery codes.
@@ -53,7 +53,7 @@ impl Phone {
         Phone::new(site, user, app.hex(), app)
     }
 
-    fn enrol_by(mut command: Command, site: &Site) -> Phone {
+    fn enroll_by(mut command: Command, site: &Site) -> Phone {
         let mut enroll = Dialogue::start(command.arg("--json"));
         let offer = enroll.json();
         let text = |key: &str| offer[key].as_str().unwrap_or_else(|| panic!("no {key} in {offer}"));

@@ -54,7 +54,10 @@ pub struct Moment {
 /// When the trace says something that this does not know.
 pub fn moments(trace: &str, directory: &Path, before: &Files) -> Vec<Moment> {
     let directory = directory.display().to_string();
-    let events: Vec<(Event, &str)> = trace.lines().filter_map(|line| Some((event(line, &directory)?, line))).collect();
+    // Some programs write to it by a second number. A program that has not used it has said nothing.
+    let stdout = trace.lines().find_map(|line| Some(line.split_once("(1<")?.1.split_once('>')?.0)).unwrap();
+    let events: Vec<(Event, &str)> =
+        trace.lines().filter_map(|line| Some((event(line, &directory, stdout)?, line))).collect();
     let words = || events.iter().enumerate().filter(|(_, (event, _))| *event == Event::Say).map(|(number, _)| number);
     let (first_word, last_word) = (words().next().unwrap(), words().next_back().unwrap());
     let mut disk = Disk::holding(before);
@@ -69,14 +72,14 @@ pub fn moments(trace: &str, directory: &Path, before: &Files) -> Vec<Moment> {
 }
 
 /// What a line of strace (`--decode-fds=path`) did to the directory, where it succeeded.
-fn event(line: &str, directory: &str) -> Option<Event> {
+fn event(line: &str, directory: &str, stdout: &str) -> Option<Event> {
     let (call, rest) = line.split_once('(')?;
     let result: i64 = line.rsplit_once(" = ")?.1.split(['<', ' ']).next()?.parse().ok()?;
     if result < 0 {
         return None;
     }
     let first = rest.split_once('<').and_then(|(_, path)| path.split_once('>')).map_or("", |(path, _)| path);
-    if call == "write" && rest.starts_with("1<") {
+    if call == "write" && first == stdout {
         return Some(Event::Say);
     }
     let own = first.strip_prefix(directory)?;

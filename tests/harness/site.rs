@@ -45,7 +45,7 @@ impl Site {
     /// # Panics
     /// Outside the machine, or where the product is not installed.
     pub fn of_the_machine() -> Site {
-        machine::require("an enrolment");
+        machine::require("an enrollment");
         assert!(Path::new(CONFIG).exists(), "{CONFIG} is missing: install the product first (make check-inside)");
         Site { config: CONFIG.into(), state: STATE.into(), window: 1 }
     }

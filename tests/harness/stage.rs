@@ -81,7 +81,7 @@ impl Stage {
             member.user.set_password(password);
         }
         if enrolled {
-            member.phone.replace(Some(Rc::new(Phone::enrol(&self.site, &member.user.name))));
+            member.phone.replace(Some(Rc::new(Phone::enroll(&self.site, &member.user.name))));
         }
     }
 

@@ -39,7 +39,7 @@ fn logged(mark: syslog::Mark, service: &str, user: &str) -> String {
 #[test]
 fn su_asks_for_the_code_of_the_other() {
     let (alice, bob, site) = (TestUser::new("alice"), TestUser::new("bob"), Site::new(""));
-    let phone = Phone::enrol(&site, &bob.name);
+    let phone = Phone::enroll(&site, &bob.name);
     let _su = Service::installed_as("su", &stack(&site));
     let su = || Pty::new("su").args(["-c", "echo LET-IN", &bob.name]).user(&alice);
     let code = phone.next_code();
@@ -64,7 +64,7 @@ fn su_asks_for_the_code_of_the_other() {
 #[test]
 fn sudo_asks_for_the_callers_code() {
     let (alice, site) = (TestUser::new("alice"), Site::new(""));
-    let phone = Phone::enrol(&site, &alice.name);
+    let phone = Phone::enroll(&site, &alice.name);
     let rule = format!("/etc/sudoers.d/{}", alice.name);
     fs::write(&rule, format!("{} ALL=(ALL) /bin/echo\n", alice.name)).unwrap();
     let _sudo = Service::installed_as("sudo", &stack(&site));
@@ -91,7 +91,7 @@ fn sudo_asks_for_the_callers_code() {
 #[test]
 fn by_the_example_for_becoming_root_a_login_shell_asks_too() {
     let (alice, site) = (TestUser::new("alice"), Site::new(""));
-    let phone = Phone::enrol(&site, &alice.name);
+    let phone = Phone::enroll(&site, &alice.name);
     site.set_example("sudo-only");
     let rule = format!("/etc/sudoers.d/{}", alice.name);
     fs::write(&rule, format!("{} ALL=(ALL) ALL\n", alice.name)).unwrap();
@@ -126,7 +126,7 @@ fn refused_by_login(user: &TestUser, code: &str) {
 #[test]
 fn login_asks_on_its_terminal() {
     let (alice, site) = (TestUser::new("alice"), Site::new(""));
-    let phone = Phone::enrol(&site, &alice.name);
+    let phone = Phone::enroll(&site, &alice.name);
     let _login = Service::installed_as("login", &stack(&site));
     alice.write(".bash_profile", "echo LET-IN\n", 0o644);
     let login = Pty::new("login").args(["-p", &alice.name]);

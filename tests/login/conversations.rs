@@ -69,7 +69,7 @@ fn a_conversation_that_fails_spends_nothing() {
 }
 
 #[test]
-fn while_a_person_types_nobody_waits_and_nothing_is_decided() {
+fn while_a_person_types_no_other_login_waits_and_nothing_is_decided() {
     let desk = Desk::new("");
     let (sooner, later) = (desk.next(), desk.next());
     let mut slow = desk.talk().start();

@@ -62,8 +62,8 @@ fn forgetting_addresses_is_logged_where_there_were_any() {
         let mark = syslog::mark();
         for _ in 0..2 {
             match by {
-                "user" => desk.otp_enroll(&["forget"], ""),
-                _ => desk.site.admin(&["forget", "--json", &desk.user.name]),
+                "user" => desk.otp_enroll(&["forget-addresses"], ""),
+                _ => desk.site.admin(&["forget-addresses", "--json", &desk.user.name]),
             };
         }
         let line = format!("forgot-addresses user={} by_uid=0", desk.user.name);
@@ -105,7 +105,7 @@ fn at_a_real_server_the_password_is_asked_and_the_code_is_not() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
     site.set_example("grace");
     let sshd = Sshd::start("grace", &site.example_stack("password-and-code-with-set-up"), "");
-    let phone = Phone::enrol(&site, &user.name);
+    let phone = Phone::enroll(&site, &user.name);
     let ask = |prompts: &[(&str, &str)]| sshd.ssh(&user.name).dialogue(prompts);
     let login = ask(&[("Password: ", &user.password), ("Verification code: ", &phone.next_code())]);
     assert!(login.let_in() && login.prompts.len() == 2, "{login:#?}");

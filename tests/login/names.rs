@@ -108,7 +108,7 @@ fn whatever_a_name_looks_like_it_is_one_account_and_never_a_path() {
 }
 
 #[test]
-fn a_name_that_nobody_has_is_unknown_whatever_it_looks_like() {
+fn a_name_that_no_user_has_is_unknown_whatever_it_looks_like() {
     let site = Site::new("[policy]\nsecond_factor = \"required\"\n");
     let service = Service::private(&site.auth("required", ""));
     let before = entries(&site);

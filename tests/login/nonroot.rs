@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-const HINT: &str = "check that the helper is installed, set-group-ID pam_otp, and may reach the records";
+const HINT: &str = "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach the records";
 
 /// A user at the machine's own site, the only one that the helper knows, and a host that runs as this user.
 struct Desk {
@@ -73,14 +73,14 @@ fn script(text: &str) -> PathBuf {
 fn the_helper_accepts_a_code_once() {
     let desk = Desk::new();
     let name = &desk.user.name;
-    let phone = Phone::enrol_self(&desk.user);
+    let phone = Phone::enroll_self(&desk.user);
     let code = phone.next_code();
     for (answer, result, log) in [
         (phone.wrong(), "PAM_AUTH_ERR", "notice refused user=NAME why=wrong failures=1"),
         (code.clone(), "PAM_SUCCESS", "info accepted user=NAME factor=totp device=1 recovery_left=10"),
         (code, "PAM_AUTH_ERR", "notice refused user=NAME why=replayed"),
         (phone.recovery_code(), "PAM_SUCCESS", "info accepted user=NAME factor=recovery recovery_left=9"),
-        (phone.recovery[0].clone(), "PAM_AUTH_ERR", "notice refused user=NAME why=recovery-spent"),
+        (phone.recovery[0].clone(), "PAM_AUTH_ERR", "notice refused user=NAME why=recovery-used"),
         ("correct horse".to_owned(), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
         (String::new(), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
         ("1".repeat(10_000), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
@@ -106,14 +106,14 @@ fn a_user_without_a_device_passes_where_policy_says_so() {
 }
 
 #[test]
-fn nobody_but_its_own_user_is_looked_at() {
+fn no_user_but_its_own_is_looked_at() {
     let (desk, bob) = (Desk::new(), TestUser::new("bob"));
-    let code = Phone::enrol_self(&bob).next_code();
+    let code = Phone::enroll_self(&bob).next_code();
     for other in [bob.name.as_str(), "root", "nobody-of-that-name"] {
         let (said, log) = logged(&desk.talk().user(other), &[&code]);
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}");
         assert!(said.prompts().is_empty(), "{said}");
-        let what = "answers a process that is not root about its own user only";
+        let what = "answers a process that is not root only about its own user";
         assert_eq!(log, [format!("err error user={other} error=\"the helper {HELPER} {what}\" hint=\"{HINT}\"")]);
     }
     // Nothing was spent by that.
@@ -125,7 +125,7 @@ fn nobody_but_its_own_user_is_looked_at() {
 fn of_two_names_with_one_number_each_has_a_second_factor_of_its_own() {
     let desk = Desk::new();
     let other = desk.user.another_name();
-    let code = Phone::enrol_self(&desk.user).next_code();
+    let code = Phone::enroll_self(&desk.user).next_code();
     let (said, log) = logged(&desk.talk().user(&other), &[&code]);
     assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
     assert!(said.prompts().is_empty() && log.len() == 1, "{said}\n{log:#?}");
@@ -150,40 +150,40 @@ fn a_configuration_that_the_helper_does_not_read_cannot_be_honoured() {
 }
 
 #[test]
-fn without_a_helper_nobody_passes() {
+fn without_a_helper_no_user_gets_in() {
     let desk = Desk::new();
     let copy = |owner, mode| helper_like(Path::new(HELPER), owner, mode).display().to_string();
     let check = |mount: &[&str], what: &str| {
         let mark = syslog::mark();
         unavailable(mark, &desk.start_with(mount).finish(), &desk.user, what);
     };
-    check(
-        &["-ttmpfs", "none", "/usr/local/libexec/pam_otp"],
-        "cannot be asked: No such file or directory (os error 2)",
-    );
-    check(&["--bind", &copy("pam_otp", "2644"), HELPER], "cannot be asked: Permission denied (os error 13)");
-    let closed = "says: cannot open /var/lib/pam_otp/NAME.toml: Permission denied (os error 13) \
+    check(&["-ttmpfs", "none", "/usr/local/libexec/pam_otp"], "cannot be reached: No such file or directory");
+    check(&["--bind", &copy("pam_otp", "2644"), HELPER], "cannot be reached: Permission denied");
+    let closed = "reports: cannot open /var/lib/pam_otp/NAME.toml: Permission denied \
                   (check owner and mode, and what SELinux or AppArmor denied)"
         .replace("NAME", &desk.user.name);
     check(&["--bind", &copy("pam_otp", "0755"), HELPER], &closed);
     check(&["--bind", &copy("root", "2755"), HELPER], &closed);
     check(
         &["--bind", &copy("pam_otp", "6755"), HELPER],
-        "says: the helper is set-user-ID (make it root:pam_otp with mode 2755)",
+        "reports: the helper is set-user-ID (set its owner to root:pam_otp and its mode to 2755)",
     );
 }
 
 #[test]
-fn a_helper_that_talks_nonsense_lets_nobody_in() {
+fn a_helper_that_talks_nonsense_lets_no_user_in() {
     let desk = Desk::new();
     for (text, what) in [
-        ("exit 0", "cannot be asked: "),
-        ("read line", "cannot be asked: unexpected end of file"),
-        ("exec cat", "gave an answer that cannot be understood"),
-        ("read line; echo '{\"login\":\"no\"}'", "gave an answer that cannot be understood"),
-        ("read line; echo '{\"login\":\"accepted recovery\"}'", "gave an answer that cannot be understood"),
-        ("exec yes", "gave an answer that cannot be understood"),
-        ("exec cat /dev/zero", "gave an answer that cannot be understood"),
+        ("exit 0", "cannot be reached: "),
+        ("read line", "cannot be reached: unexpected end of file"),
+        ("exec cat", "gave an answer that cannot be parsed (is it of another version?)"),
+        ("read line; echo '{\"login\":\"no\"}'", "gave an answer that cannot be parsed (is it of another version?)"),
+        (
+            "read line; echo '{\"login\":\"accepted recovery\"}'",
+            "gave an answer that cannot be parsed (is it of another version?)",
+        ),
+        ("exec yes", "gave an answer that cannot be parsed (is it of another version?)"),
+        ("exec cat /dev/zero", "gave an answer that cannot be parsed (is it of another version?)"),
     ] {
         let (mark, fake) = (syslog::mark(), script(text).display().to_string());
         let said = desk.start_with(&["--bind", &fake, HELPER]).finish();
@@ -219,19 +219,14 @@ fn a_helper_that_stops_is_given_up_and_taken_away() {
     assert!(stopped.is_some(), "{:#?}", processes_of(&desk.user));
     assert!(conversation.stays_silent(Duration::from_millis(100)));
     // The one wait for a bound: fifteen seconds.
-    unavailable(
-        mark,
-        &conversation.finish(),
-        &desk.user,
-        "cannot be asked: Resource temporarily unavailable (os error 11)",
-    );
+    unavailable(mark, &conversation.finish(), &desk.user, "cannot be reached: Resource temporarily unavailable");
     assert_eq!(processes_of(&desk.user), [""; 0]);
 }
 
 #[test]
 fn a_host_that_ignores_its_children_is_served_too() {
     let desk = Desk::new();
-    let code = Phone::enrol_self(&desk.user).next_code();
+    let code = Phone::enroll_self(&desk.user).next_code();
     let host = desk.talk().command();
     let mut command = Command::new("env");
     command.arg("--ignore-signal=CHLD").arg(host.get_program()).args(host.get_args());
@@ -250,7 +245,7 @@ fn a_host_that_ignores_its_children_is_served_too() {
 #[test]
 fn neither_a_process_nor_a_descriptor_stays_with_the_host() {
     let desk = Desk::new();
-    let phone = Phone::enrol_self(&desk.user);
+    let phone = Phone::enroll_self(&desk.user);
     let mut conversation = desk.talk().option("--repeat", "4").start();
     let answers = [phone.wrong(), phone.next_code(), String::new(), phone.recovery_code()];
     for answer in &answers {
@@ -275,7 +270,7 @@ fn neither_a_process_nor_a_descriptor_stays_with_the_host() {
 #[test]
 fn a_host_killed_at_the_prompt_leaves_nothing() {
     let desk = Desk::new();
-    let phone = Phone::enrol_self(&desk.user);
+    let phone = Phone::enroll_self(&desk.user);
     let mut conversation = desk.talk().start();
     conversation.prompt();
     conversation.kill();

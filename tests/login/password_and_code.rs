@@ -31,7 +31,7 @@ fn an_ssh_that_can_ask_only_once_lets_in_with_both() {
     let stack =
         site.example("password-and-code-as-one") + "account required pam_unix.so\nsession required pam_permit.so\n";
     let sshd = Sshd::start("one", &stack, &config);
-    let phone = Phone::enrol(&site, &user.name);
+    let phone = Phone::enroll(&site, &user.name);
     let (mark, password, code) = (syslog::mark(), user.password.as_str(), phone.next_code());
     let (wrong, recovery) = (phone.wrong(), phone.recovery_code());
     let log = || {
@@ -68,7 +68,7 @@ fn an_ssh_that_can_ask_only_once_lets_in_with_both() {
 #[test]
 fn neither_password_nor_code_is_ever_logged() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
-    let (service, phone) = (Service::installed("both", ""), Phone::enrol(&site, &user.name));
+    let (service, phone) = (Service::installed("both", ""), Phone::enroll(&site, &user.name));
     let mark = syslog::mark();
     let (code, wrong, recovery) = (phone.next_code(), phone.wrong(), phone.recovery_code());
     for arguments in ["forward_pass debug", "forward_pass try_first_pass debug", "forward_pass use_first_pass debug"] {

@@ -60,7 +60,7 @@ fn lock(terminal: &mut Terminal) {
 fn a_locker_of_the_user_unlocks_with_password_and_code_and_with_each_code_once() {
     let user = TestUser::new("alice");
     let _service = Service::installed_as("screen", &Site::of_the_machine().example("screen-locker"));
-    let phone = Phone::enrol_self(&user);
+    let phone = Phone::enroll_self(&user);
     let both = |code: &str| format!("{}{code}", user.password);
     let mut terminal = screen(&user);
     let mut mark = syslog::mark();
@@ -109,7 +109,7 @@ fn where_the_helper_does_not_answer_a_locker_stays_locked() {
     let user = TestUser::new("alice");
     // A configuration that the helper does not read.
     let service = Service::installed_as("screen", &Site::new("").example("screen-locker"));
-    let phone = Phone::enrol_self(&user);
+    let phone = Phone::enroll_self(&user);
     let mut terminal = screen(&user);
     let mut mark = syslog::mark();
     lock(&mut terminal);
@@ -148,7 +148,7 @@ fn vlock(user: &TestUser) -> Terminal {
 #[test]
 fn a_locker_with_roots_rights_unlocks_with_a_code_once() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
-    let phone = Phone::enrol(&site, &user.name);
+    let phone = Phone::enroll(&site, &user.name);
     let service = Service::installed_as("vlock", &site.example("screen-locker"));
     let mut terminal = vlock(&user);
     let mut mark = syslog::mark();

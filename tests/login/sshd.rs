@@ -33,7 +33,7 @@ impl Desk {
         let (user, site) = (TestUser::new("alice"), Site::new(config));
         let stack = site.auth("required", "");
         let sshd = Sshd::start("pw", &around("auth requisite pam_unix.so", &stack), "Subsystem sftp internal-sftp");
-        Desk { phone: Phone::enrol(&site, &user.name), user, site, sshd }
+        Desk { phone: Phone::enroll(&site, &user.name), user, site, sshd }
     }
 
     /// A login by key and code, at a server that wants both.
@@ -42,7 +42,7 @@ impl Desk {
         let stack = around("", &site.auth("required", ""));
         let sshd = Sshd::start("key", &stack, "AuthenticationMethods publickey,keyboard-interactive:pam");
         let key = sshd.key_for(&user);
-        (Desk { phone: Phone::enrol(&site, &user.name), user, site, sshd }, key)
+        (Desk { phone: Phone::enroll(&site, &user.name), user, site, sshd }, key)
     }
 
     fn log_in(&self, password: &str, code: &str) -> Login {
@@ -95,7 +95,7 @@ fn a_wrong_code_is_refused_like_a_wrong_password() {
 }
 
 #[test]
-fn by_the_example_for_exceptions_nobody_gets_in_with_neither_key_nor_password() {
+fn by_the_example_for_exceptions_a_user_with_neither_key_nor_password_is_refused() {
     let (site, group) = (Site::new(""), new_group("no-key"));
     let example = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples").join(name);
@@ -123,7 +123,7 @@ fn by_the_example_for_exceptions_nobody_gets_in_with_neither_key_nor_password() 
     for (user, key, first) in
         [(&without_key, None, vec![(PASSWORD, &*without_key.password)]), (&with_key, Some(&key), Vec::new())]
     {
-        let phone = Phone::enrol(&site, &user.name);
+        let phone = Phone::enroll(&site, &user.name);
         for (code, let_in) in [(phone.wrong(), false), (phone.next_code(), true)] {
             let steps = [first.clone(), vec![(CODE, &*code)]].concat();
             let login = log_in(user, key, &steps);
@@ -160,7 +160,7 @@ fn at_no_step_from_the_password_to_key_and_code_is_one_let_in_with_neither() {
 #[test]
 fn root_answers_where_permit_root_login_lets_root() {
     let site = Site::new("");
-    let phone = Phone::enrol(&site, "root");
+    let phone = Phone::enroll(&site, "root");
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
@@ -203,7 +203,7 @@ fn a_code_and_a_recovery_code_work_once() {
         assert!(!login.let_in(), "{login:#?}");
         let log = desk.log(mark);
         assert!(log.len() == 2 && log[0].starts_with("accepted "), "{log:#?}");
-        assert!(log[1].ends_with("why=replayed") || log[1].ends_with("why=recovery-spent"), "{log:#?}");
+        assert!(log[1].ends_with("why=replayed") || log[1].ends_with("why=recovery-used"), "{log:#?}");
     }
 }
 
@@ -309,7 +309,7 @@ fn a_client_that_vanishes_at_the_prompt_leaves_nothing_behind() {
 }
 
 #[test]
-fn somebody_unknown_sees_what_everybody_sees() {
+fn an_unknown_user_sees_what_all_users_see() {
     let desk = Desk::new("");
     desk.sshd.service().set(&around("", &desk.site.auth("required", "")));
     let ask = |user: &str, code: &str| {

@@ -144,7 +144,7 @@ fn unsafe_code_is_in_one_file() {
             islands.push(path.strip_prefix(machine::source("")).unwrap().display().to_string());
         }
     }
-    assert_eq!(islands, ["pam_otp/src/native.rs"]);
+    assert_eq!(islands, ["pam_otp/src/ffi.rs"]);
     let manifest = fs::read_to_string(machine::source("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }

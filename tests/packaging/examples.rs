@@ -67,7 +67,7 @@ fn a_network_is_exempt_and_only_sudo_asks() {
 #[test]
 fn libpam_has_nothing_to_say_against_a_stack_and_asks_the_module() {
     let (site, user) = (Site::new(""), TestUser::new("alice"));
-    let phone = Phone::enrol(&site, &user.name);
+    let phone = Phone::enroll(&site, &user.name);
     for file in files("pam.d", "") {
         let service = Service::installed("example", &site.example_stack(name(&file)));
         let (mark, wrong) = (syslog::mark(), phone.wrong());

@@ -69,7 +69,7 @@ fn guesses_are_counted_and_nothing_else_is() {
         ("192.0.2.4", "AAAA-AAAA-AAAA-AAAA", "why=recovery-unknown", true),
         ("2001:db8::5", &wrong, "why=wrong", true),
         ("192.0.2.6", &recovery, "factor=recovery", false),
-        ("192.0.2.7", &recovery, "why=recovery-spent", false),
+        ("192.0.2.7", &recovery, "why=recovery-used", false),
         ("192.0.2.8", &wrong, "why=wrong", true),
         ("192.0.2.9", &wrong, "why=wrong", true),
         ("192.0.2.10", &wrong, "why=locked", true),
@@ -96,7 +96,7 @@ fn guesses_are_counted_and_nothing_else_is() {
 }
 
 #[test]
-fn no_name_that_somebody_types_has_an_address_banned() {
+fn no_name_that_is_typed_has_an_address_banned() {
     let desk = Desk::new("");
     let (wrong, mut lines) = (desk.phone.wrong(), Vec::new());
     let guess = "refused user=alice rhost=198.51.100.1 why=wrong failures=3";
@@ -130,7 +130,7 @@ fn no_name_that_somebody_types_has_an_address_banned() {
 }
 
 #[test]
-fn the_jail_is_off_until_somebody_turns_it_on_and_is_understood_then() {
+fn the_jail_is_off_until_it_is_turned_on_and_is_understood_then() {
     let dir = tempfile::tempdir().unwrap();
     let unpacked = fail2ban(dir.path());
     let jails = || {

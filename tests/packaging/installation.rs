@@ -80,7 +80,7 @@ fn what_is_installed_is_taken_away_again_but_for_configuration_and_records() {
 }
 
 #[test]
-fn whoever_is_not_root_installs_below_a_destination_and_nowhere_else() {
+fn a_user_who_is_not_root_installs_below_a_destination_only() {
     let (dir, user) = (tempfile::tempdir().unwrap(), TestUser::new("builder"));
     std::os::unix::fs::chown(dir.path(), Some(user.uid), Some(user.gid)).unwrap();
     // The tree may lie in a folder that this user cannot enter: the capability opens it, and makes nobody root.
@@ -98,7 +98,7 @@ fn whoever_is_not_root_installs_below_a_destination_and_nowhere_else() {
     };
     let outcome = as_user(&[format!("prefix={}", dir.path().display())]);
     assert_eq!(outcome.code, Some(2), "{outcome:?}");
-    let said = "make install gives files to root: run it as root, or say DESTDIR=…\n";
+    let said = "make install gives files to root: run it as root, or set DESTDIR=…\n";
     assert!(outcome.err.starts_with(said), "{outcome:?}");
     assert_eq!(files(dir.path()), Lines::new());
 

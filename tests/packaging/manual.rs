@@ -169,7 +169,7 @@ fn the_environment_is_that_of_the_manual() {
     let page = page("otp-enroll.1");
     let listed = section(&page, "ENVIRONMENT");
     let listed: Words = items(&listed, ".It Ev").flat_map(|line| line.split(" , ")).map(str::to_owned).collect();
-    let read = words_after(&source("otp-enroll/src/terminal.rs"), "set(\"", named);
+    let read = words_after(&source("otp-enroll/src/ui/terminal.rs"), "set(\"", named);
     assert!(read.contains("NO_COLOR"), "{read:?}");
     // By PATH the system finds what `admin` runs.
     assert_eq!(listed, &read | &words(["PATH"]));
@@ -192,7 +192,7 @@ fn fault(text: &str) -> String {
 fn keys_of_the_reader(prefix: &str, start: &str, found: &mut Words) {
     let fault_of = |start: &str| fault(&format!("{start}\nno_such_key = 1\n"));
     let unknown = fault_of(start);
-    let (_, known) = unknown.split_once("no_such_key; known are ").unwrap_or_else(|| panic!("{start}: {unknown}"));
+    let (_, known) = unknown.split_once("no_such_key; known keys: ").unwrap_or_else(|| panic!("{start}: {unknown}"));
     for key in known.split(", ").map(|key| format!("{prefix}{key}")) {
         let as_table = fault_of(&format!("[{key}]"));
         if as_table.contains(&format!("unknown key {key}.no_such_key")) {
@@ -261,7 +261,7 @@ fn a_default_is_the_same_in_the_manual_and_in_the_shipped_file() {
 
 #[test]
 fn every_argument_of_the_module_is_in_the_manual_and_no_other() {
-    let source = source("otp-core/src/arguments.rs");
+    let source = source("otp-core/src/config/module_arguments.rs");
     let module = &words_after(&source, "argument == \"", named) | &words_after(&source, "Some((\"", named);
     assert!(module.contains("config") && module.contains("nullok"), "{module:?}");
     let page = page("pam_otp.8");
@@ -277,13 +277,14 @@ fn every_argument_of_the_module_is_in_the_manual_and_no_other() {
 
 #[test]
 fn every_reason_of_a_refusal_is_in_the_manual_and_no_other() {
-    let audit = source("otp-core/src/audit.rs");
-    let (_, of_refusals) = audit.split_once("pub fn word(self)").unwrap();
-    let of_refusals = of_refusals.split("\n    }\n").next().unwrap();
-    let of_set_up = words_after(&source("pam_otp/src/set_up.rs"), "\"set-up-", hyphenated);
-    let of_set_up: Words = of_set_up.iter().map(|word| format!("set-up-{word}")).collect();
-    let log = &(&words_after(of_refusals, "=> \"", hyphenated) | &words_after(&audit, "why=", hyphenated)) | &of_set_up;
-    assert!(log.contains("wrong") && log.contains("set-up-incomplete"), "{log:?}");
+    let verify = source("otp-core/src/decision/verify.rs");
+    let (_, of_refusals) = verify.split_once("\nimpl Refusal {").unwrap();
+    let of_refusals = of_refusals.split("\n}\n").next().unwrap();
+    let audit = words_after(&source("otp-core/src/audit.rs"), "why=", hyphenated);
+    let of_enrollment = words_after(&source("pam_otp/src/enrollment.rs"), "\"enrollment-", hyphenated);
+    let of_enrollment: Words = of_enrollment.iter().map(|word| format!("enrollment-{word}")).collect();
+    let log = &(&words_after(of_refusals, "=> \"", hyphenated) | &audit) | &of_enrollment;
+    assert!(log.contains("wrong") && log.contains("enrollment-incomplete"), "{log:?}");
 
     let page = page("pam_otp.8");
     assert_eq!(

@@ -15,10 +15,10 @@ fn picture(name: &str) -> (PathBuf, String) {
 }
 
 #[test]
-fn a_phone_reads_the_key_from_the_picture_of_the_enrolment() {
-    let (path, text) = picture("enrolment.svg");
+fn a_phone_reads_the_key_from_the_picture_of_the_enrollment() {
+    let (path, text) = picture("enrollment.svg");
     let dir = tempfile::tempdir().unwrap();
-    let pixels = dir.path().join("enrolment.png");
+    let pixels = dir.path().join("enrollment.png");
     machine::run(Command::new("rsvg-convert").arg(path).arg("-o").arg(&pixels));
     let app = App::scan(&screen::read_picture(&pixels).unwrap_or_else(|| panic!("no QR code")));
     let hex = app.hex();

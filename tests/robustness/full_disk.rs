@@ -1,5 +1,5 @@
 //! Disks that are full or read-only, real ones: a right code logs in, once, or is refused with the reason in the log; an
-//! enrolment that does not fit leaves the old one as it is, and says what to do.
+//! enrollment that does not fit leaves the old one as it is, and says what to do.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
@@ -52,7 +52,7 @@ fn on_a_full_disk_each_right_code_works_once_and_guesses_count() {
 }
 
 #[test]
-fn a_change_that_does_not_fit_leaves_the_old_enrolment_and_says_what_to_do() {
+fn a_change_that_does_not_fit_leaves_the_old_enrollment_and_says_what_to_do() {
     on_each(|scene, volume| {
         let Enrolled { app, recovery } = scene.old();
         let fill: [fn(&Volume); 2] = [Volume::fill, Volume::fill_with_files];
@@ -75,7 +75,7 @@ fn a_change_that_does_not_fit_leaves_the_old_enrolment_and_says_what_to_do() {
 }
 
 #[test]
-fn a_first_enrolment_that_does_not_fit_leaves_nothing_and_succeeds_when_there_is_room() {
+fn a_first_enrollment_that_does_not_fit_leaves_nothing_and_succeeds_when_there_is_room() {
     on_each(|scene, volume| {
         scene.put(&[].into());
         let fill: [fn(&Volume); 2] = [Volume::fill, Volume::fill_with_files];
@@ -105,7 +105,7 @@ fn on_a_read_only_disk_a_right_code_is_refused_with_the_reason_and_works_later()
             assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}");
             assert_eq!(said.texts(), [UNAVAILABLE]);
             let line = format!(
-                "err error user={} error=\"cannot open {}: Read-only file system (os error 30)\" \
+                "err error user={} error=\"cannot open {}: Read-only file system\" \
                  hint=\"find out why that file system is read-only; nothing was lost\"",
                 scene.user.name,
                 state.display()

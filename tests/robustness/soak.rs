@@ -47,9 +47,9 @@ impl House {
         let site =
             Site::new(&format!("{policy}[[policy.rule]]\nservice = \"otp-unasked\"\nsecond_factor = \"skip\"\n"));
         let [alice, bob, carol, dave] = ["alice", "bob", "carol", "dave"].map(|name| TestUser::new(name).name);
-        let [alice, carol] = [alice, carol].map(|name| Phone::enrol(&site, &name));
-        Phone::enrol(&site, &dave);
-        overwrite(site.credentials(&dave), "version = 2\nuser = nonsense\n");
+        let [alice, carol] = [alice, carol].map(|name| Phone::enroll(&site, &name));
+        Phone::enroll(&site, &dave);
+        overwrite(site.credentials(&dave), "version = 1\nuser = nonsense\n");
         let service = Service::private(&site.auth("required", ""));
         let wrong = carol.wrong();
         for _ in 0..6 {

@@ -22,7 +22,7 @@ fn keeps_stops_waiting(status: &str) -> bool {
 #[test]
 fn who_starts_su_cannot_stop_it_with_the_lock_in_its_hand() {
     let (alice, bob, site) = (TestUser::new("alice"), TestUser::new("bob"), Site::new(""));
-    let phone = Phone::enrol(&site, &bob.name);
+    let phone = Phone::enroll(&site, &bob.name);
     let ids = site.config().with_file_name("ids");
     let exec = format!("auth required pam_exec.so quiet log={} /usr/bin/id -ru\n", ids.display());
     let others = "auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n";

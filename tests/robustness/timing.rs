@@ -30,7 +30,7 @@ fn in_memory() -> Site {
 fn whoever_it_is(site: &Site, rounds: usize) -> Rounds {
     let service = Service::private(&site.auth("required", ""));
     let [enrolled, without, locked] = ["alice", "bob", "carol"].map(|name| TestUser::new(name).name);
-    let [alice, carol] = [&enrolled, &locked].map(|name| Phone::enrol(site, name));
+    let [alice, carol] = [&enrolled, &locked].map(|name| Phone::enroll(site, name));
     let mut host = LongLived::start(Talk::new(&service, ""));
     let wrong = carol.wrong();
     (0..100).for_each(|_| assert_eq!(host.login(&locked, &wrong).result, "PAM_AUTH_ERR"));
@@ -56,7 +56,7 @@ fn whoever_it_is(site: &Site, rounds: usize) -> Rounds {
 fn however_much_is_right(site: &Site, rounds: usize) -> Rounds {
     let service = Service::private(&site.auth("required", ""));
     let user = TestUser::new("alice").name;
-    let mut token = Token::in_place_of(&Phone::enrol(site, &user), site);
+    let mut token = Token::in_place_of(&Phone::enroll(site, &user), site);
     let mut host = LongLived::start(Talk::new(&service, ""));
     let mut measured = Rounds::of((0..6).map(|digits| format!("{digits} digits right")));
     for round in 0..rounds {

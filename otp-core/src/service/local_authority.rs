@@ -43,8 +43,7 @@ impl<'a> LocalAuthority<'a> {
     /// Looks up a typed name. The answers for an unknown user are those for a user with a device.
     pub fn for_name(site: &'a Site, name: &str, caller: Caller<'a>) -> Result<Self, CoreError> {
         let store = site.store()?;
-        let authority = Self::new(site, accounts::account(name)?, caller, random::entropy);
-        Ok(Self { store: OnceCell::from(store), ..authority })
+        Ok(Self { store: OnceCell::from(store), ..Self::new(site, accounts::account(name)?, caller, random::entropy) })
     }
 
     /// The authority for an account that the caller has looked up.

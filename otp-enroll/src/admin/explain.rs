@@ -63,7 +63,7 @@ pub(super) fn at_fault(site: &Site, error: CoreError) -> CliError {
     let CoreError::UnknownGroup(group) = &error else { return error.into() };
     match site.config.policy.rules.iter().find(|rule| rule.group.as_ref() == Some(group)) {
         Some(rule) => CliError::Reported {
-            error: format!("{}:{}: {error}: its logins are refused", site.path.display(), rule.line),
+            error: format!("{}:{}: {error}: logins that reach this rule are refused", site.path.display(), rule.line),
             hint: error.hint().to_owned(),
         },
         None => error.into(),

@@ -155,7 +155,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
         (CliError::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
         (
             helper(not_allowed()),
-            "the helper HELPER cannot be asked: WHY",
+            "the helper HELPER cannot be reached: WHY",
             Some("the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)"),
             4,
         ),

@@ -1,4 +1,4 @@
-//! `pictures FOLDER`: draws enrolment.svg and login.svg from what the installed programs show on a terminal; `make pictures`.
+//! `pictures FOLDER`: draws enrollment.svg and login.svg from what the installed programs show on a terminal; `make pictures`.
 //! The keys and codes in them are those of a user who is gone when the throwaway machine is.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a run that comes out otherwise makes no picture")]
 
@@ -23,14 +23,14 @@ fn main() {
     let site = Site::of_the_machine();
     site.write("issuer = \"server\"\n");
 
-    let (enrolment, app) = enrol(&user);
+    let (enrollment, app) = enroll(&user);
     draw(
-        &enrolment,
+        &enrollment,
         Path::new(&folder),
-        "enrolment",
+        "enrollment",
         "otp-enroll: a QR code and a key, and the question for a first code",
     );
-    confirm(enrolment, &app);
+    confirm(enrollment, &app);
     let login = log_in(&user, &site, &app);
     draw(&login, Path::new(&folder), "login", "ssh: password and code let in; the same code once more does not");
 }
@@ -41,7 +41,7 @@ fn draw(terminal: &Terminal, folder: &Path, name: &str, title: &str) {
 }
 
 /// At the key, with the app after it has scanned the screen.
-fn enrol(user: &TestUser) -> (Terminal, App) {
+fn enroll(user: &TestUser) -> (Terminal, App) {
     let terminal = Pty::new("otp-enroll").user(user).size(SIZE.0, SIZE.1).start();
     terminal.wait_for_screen("Code that the app shows: ");
     let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
@@ -51,7 +51,7 @@ fn enrol(user: &TestUser) -> (Terminal, App) {
 /// With an earlier code, so that this one is still good.
 fn confirm(mut terminal: Terminal, app: &App) {
     terminal.send_line(&app.code(-1));
-    terminal.wait_for_screen("File, or just Enter: ");
+    terminal.wait_for_screen("Save to file (or just press Enter): ");
     terminal.send_line("");
     let status = terminal.wait();
     assert!(status.success(), "{}", terminal.transcript());
