@@ -112,6 +112,7 @@ impl Host for PamHost<'_> {
             rhost: rhost.filter(|rhost| !rhost.is_empty()),
             tty: self.item().map(|tty: Tty<'_>| LoginContext::terminal(&text(&tty))),
             nullok: false,
+            enroll: false,
         }
     }
 

@@ -95,7 +95,8 @@ impl Outcome {
                 | Refusal::RecoveryUnknown
                 | Refusal::Locked(_)
                 | Refusal::Malformed
-                | Refusal::NotEnrolled,
+                | Refusal::NotEnrolled
+                | Refusal::EnrollmentNotOffered,
             ) => PamResultCode::PAM_AUTH_ERR,
             Self::Failed(error) => error.pam_code(),
         }
