@@ -16,7 +16,9 @@ use crate::ffi;
 /// Microseconds that libpam waits (more or less, at its choice) before the host hears of a refusal.
 const FAIL_DELAY: u32 = 2_000_000;
 
-/// The variable of the PAM environment that names the user whose enrollment is pending.
+/// The variable of the PAM environment, and the data of the transaction, that name the user whose enrollment is pending.
+/// The variable outlives the process that sshd authenticates in, but other modules may remove it: pam_env does so for a
+/// user's own file. The data is ours alone, and counts where it is there.
 const PENDING_ENROLLMENT: &CStr = c"PAM_OTP_ENROLLMENT";
 
 /// What a login needs of its host. A scripted conversation can stand in for it.
@@ -150,18 +152,22 @@ impl Host for PamHost<'_> {
 
     fn set_pending_enrollment(&mut self, user: &str) -> bool {
         let variable = [PENDING_ENROLLMENT.to_bytes(), b"=", user.as_bytes()].concat();
-        CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable))
+        let (Ok(variable), Ok(user)) = (CString::new(variable), CString::new(user)) else { return false };
+        ffi::putenv(self.handle, &variable) && ffi::set_data(self.handle, PENDING_ENROLLMENT, Some(user))
     }
 
     fn clear_pending_enrollment(&mut self) {
         // libpam complains in the log about a variable that is not there.
-        if self.pending_enrollment().is_some() {
+        if ffi::getenv(self.handle, PENDING_ENROLLMENT).is_some() {
             ffi::putenv(self.handle, PENDING_ENROLLMENT);
+        }
+        if ffi::data(self.handle, PENDING_ENROLLMENT).is_some() {
+            ffi::set_data(self.handle, PENDING_ENROLLMENT, None);
         }
     }
 
     fn pending_enrollment(&self) -> Option<Vec<u8>> {
-        ffi::getenv(self.handle, PENDING_ENROLLMENT)
+        ffi::data(self.handle, PENDING_ENROLLMENT).or_else(|| ffi::getenv(self.handle, PENDING_ENROLLMENT))
     }
 }
 

@@ -64,3 +64,13 @@ fn a_policy_that_says_enroll_and_a_line_that_does_not_offer_it_is_a_warning() {
     let told = findings("[policy]\nsecond_factor = \"required\"\n", "su", &stack);
     assert!(told.iter().all(|told| !told.contains("enroll, and")), "{told:#?}");
 }
+
+#[test]
+fn a_file_of_the_users_own_that_is_read_before_the_module_is_a_fault() {
+    for (argument, faulty) in [("user_readenv=1", true), ("user_readenv=0", false), ("readenv=1", false)] {
+        let line = format!("auth required pam_env.so {argument}\n");
+        let told = findings("", "su", &format!("{line}{OFFERED}{REST}"));
+        assert_eq!(told.iter().any(|told| told.starts_with("fault su:1: pam_env.so reads")), faulty, "{told:#?}");
+        assert_eq!(findings("", "su", &format!("{OFFERED}{line}{REST}")), [""; 0], "{argument}");
+    }
+}

@@ -49,3 +49,18 @@ fn explain_and_list_read_in_the_pam_file_whether_enrollment_is_offered() {
     let both = text("there-is-no-such-service");
     assert!(both.contains("if the auth line has the argument enroll; else asked for a code and refused"), "{both}");
 }
+
+#[test]
+fn a_file_of_the_users_own_does_not_remove_a_pending_enrollment() {
+    let (site, user) = (Site::new("[policy]\nsecond_factor = \"enroll\"\n"), TestUser::new("al"));
+    user.write(".pam_environment", "PAM_OTP_ENROLLMENT\nPROOF DEFAULT=read\n", 0o644);
+    let stack = format!(
+        "auth required pam_env.so user_readenv=1\n{}\nauth required pam_permit.so\naccount required pam_permit.so\n",
+        site.auth("required", "enroll")
+    );
+    let service = Service::private(&stack);
+    let talk = Talk::new(&service, &user.name).calls("authenticate,acct_mgmt,setcred").option("--getenv", "PROOF");
+    let said = talk.run::<&str>(&[]);
+    assert_eq!(said.result("setcred"), "PAM_INCOMPLETE", "{said}");
+    assert!(said.to_string().contains("PROOF=read"), "pam_env read the file: {said}");
+}

@@ -10,7 +10,7 @@ use super::guarded::Guarded;
 use super::pam_conf::Group;
 use super::service::{MODULE, walk};
 use super::simulate::Answer;
-use super::stack::{Folders, Stack};
+use super::stack::{Folders, Place, Stack};
 
 const ACCOUNT: &str = "account required pam_otp.so";
 const PASSWORD: &str = "password [success=done ignore=ignore default=die] pam_otp.so";
@@ -60,6 +60,16 @@ pub(super) fn check_offered(folders: &Folders, guarded: &Guarded, findings: &mut
         ));
         return;
     }
+    if let Some(reader) = reader_of_users_files(folders, name) {
+        findings.push(Finding::fault(
+            name,
+            format!(
+                "{reader}: pam_env.so reads the user's own file before pam_otp.so, and that file can remove the note of a \
+                 pending enrollment: users without a device may be let in"
+            ),
+            "remove user_readenv from that line, or move it after the line of pam_otp.so",
+        ));
+    }
     let mut fault = |what: String, line: &str| {
         findings.push(Finding::fault(name, what, &format!("put before the other lines of that group: {line}")));
     };
@@ -98,6 +108,22 @@ pub(super) fn check_offered(folders: &Folders, guarded: &Guarded, findings: &mut
             Some(_) => {}
         }
     }
+}
+
+/// The line of pam_env.so that comes before one of ours and sets what the user's own file says.
+fn reader_of_users_files(folders: &Folders, service: &str) -> Option<Place> {
+    let auth = Stack::read(folders, service, Group::Auth).ok()?;
+    let ours = auth.modules().filter(|(module, _)| module.name() == MODULE).count();
+    let mut seen = 0usize;
+    for (module, place) in auth.modules() {
+        let reads = |word: &String| word.strip_prefix("user_readenv=").is_some_and(|value| value != "0");
+        if module.name() == MODULE {
+            seen = seen.saturating_add(1);
+        } else if module.name() == "pam_env.so" && seen < ours && module.arguments.iter().any(reads) {
+            return Some(place.clone());
+        }
+    }
+    None
 }
 
 /// Checks that the lines which use this configuration offer the enrollment that its policy may demand.
