@@ -17,7 +17,7 @@ use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request}
 use otp_core::qr::{Paint, Qr};
 use otp_core::service::authority::Authority;
 use otp_core::system::config_file::Site;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::authority;
 use crate::host::Host;
@@ -96,7 +96,7 @@ fn enrolled(host: &mut dyn Host, user: &str, authority: &mut dyn Authority) -> R
     } else {
         return Err(unexpected());
     };
-    host.tell(&invitation(&offer));
+    host.show_secret(&invitation(&offer));
     // Recovery codes are shown and answered before anything is in force: a client that goes away there leaves nothing.
     match confirmed(host, authority)? {
         Some(codes) if written_down(host, &codes)? => {}
@@ -162,7 +162,7 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, ModuleE
     if codes.is_empty() {
         return Ok(true);
     }
-    host.tell(&sheet(codes));
+    host.show_secret(&sheet(codes));
     for _ in 0..TRIES {
         if host.ask("Type yes when you have written them down: ")?.expose().eq_ignore_ascii_case(b"yes") {
             return Ok(true);
@@ -178,9 +178,10 @@ fn invitation(offer: &Offer) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(16_384)); // no copy of the key is left behind by growing
     text.push_str("Set up a second factor: scan with an authenticator app");
     let picture = Qr::of(offer.uri.expose()).map(|qr| qr.half_blocks(Paint::Plain)).unwrap_or_default();
-    for line in picture {
+    for mut line in picture {
         text.push('\n');
         text.push_str(&line);
+        line.zeroize(); // it shows the key
     }
     text.push_str("\nor type this key:");
     for (place, letter) in offer.secret.expose().chars().enumerate() {

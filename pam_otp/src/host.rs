@@ -10,6 +10,7 @@ use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_TEXT_INFO, PamMessa
 use pam::conv::Conv;
 use pam::items::{AuthTok, Item, RHost, Service, Tty, User};
 use pam::module::PamHandle;
+use zeroize::Zeroizing;
 
 use crate::ffi;
 
@@ -37,6 +38,8 @@ pub(crate) trait Host {
     fn hand_on(&mut self, password: &Typed) -> bool;
     /// Shows a text, if the host shows texts.
     fn tell(&self, text: &str);
+    /// Shows a text with a key or recovery codes, and leaves no copy of it behind.
+    fn show_secret(&self, text: &Zeroizing<String>);
     /// Shows that something went wrong, if the host shows texts.
     fn warn(&self, text: &str);
     /// Writes an audit line.
@@ -132,6 +135,11 @@ impl Host for PamHost<'_> {
 
     fn tell(&self, text: &str) {
         self.show(PAM_TEXT_INFO, text);
+    }
+
+    fn show_secret(&self, text: &Zeroizing<String>) {
+        // Never silent: the user is asked about it next.
+        ffi::show_secret(self.handle, PAM_TEXT_INFO, text);
     }
 
     fn warn(&self, text: &str) {
