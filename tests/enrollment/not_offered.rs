@@ -1,6 +1,5 @@
 //! Policy `enroll` through a PAM line that does not offer enrollment; where the module is called by root it is in
 //! `tests/conversations/not-offered.talk`.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::Talk, desk::CODE, outcome::Outcome, service::Service, site::Site, syslog, users::TestUser,

@@ -1,5 +1,5 @@
 //! The helper's memory: no other process of the user reads it, it leaves no core file, and what is secret does not stay in it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{app::App, outcome::Dialogue, site::HELPER, users::TestUser};
 use serde_json::{Value, json};
@@ -34,8 +34,9 @@ fn times(what: &[u8], memory: &[u8]) -> usize {
 
 /// A recovery code as ten bytes.
 fn raw(code: &str) -> Vec<u8> {
-    let value = |letter: u8| u128::from(if letter.is_ascii_digit() { letter - b'2' + 26 } else { letter - b'A' });
-    let number = code.bytes().filter(|byte| *byte != b'-').fold(0u128, |number, letter| number << 5 | value(letter));
+    let value = |letter: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(letter).unwrap();
+    let values = code.chars().filter(|letter| *letter != '-').map(value);
+    let number = values.fold(0u128, |number, value| (number << 5) | u128::try_from(value).unwrap());
     number.to_be_bytes()[6..].to_vec()
 }
 
