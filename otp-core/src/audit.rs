@@ -176,6 +176,7 @@ impl fmt::Display for Why {
             | Refusal::RecoveryUnknown
             | Refusal::Malformed
             | Refusal::NotEnrolled
+            | Refusal::EnrollmentNotOffered
             | Refusal::UnknownUser => Ok(()),
         }
     }
@@ -253,6 +254,7 @@ mod tests {
             (Refusal::Locked(Lock::UntilUnlocked), "why=locked until=unlocked"),
             (Refusal::Malformed, "why=malformed"),
             (Refusal::NotEnrolled, "why=not-enrolled"),
+            (Refusal::EnrollmentNotOffered, "why=enrollment-not-offered"),
             (Refusal::UnknownUser, "why=unknown-user"),
         ] {
             let line = format!("refused user=alice rhost=203.0.113.9 {expected}");

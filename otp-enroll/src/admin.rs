@@ -43,16 +43,18 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, output),
         Admin::List { without_device: true, service } => {
-            list::without_device(&site, &store, service, Names::ask()?, &[], output)
+            list::without_device(&site, &store, service, doctor::offers_enrollment(service), Names::ask()?, &[], output)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
-            let place = LoginContext { service: service.clone(), rhost: rhost.clone(), tty, nullok: *nullok };
+            let (service, rhost, nullok) = (service.clone(), rhost.clone(), *nullok);
+            let offered = doctor::offers_enrollment(&service);
+            let place = LoginContext { service, rhost, tty, nullok, enroll: false };
             // A command line without a user was refused already.
             let user = common.user.as_deref().unwrap_or_default();
-            explain::explain(&site, &store, &account(user)?, &place, output)
+            explain::explain(&site, &store, &account(user)?, &place, offered, output)
         }
-        Admin::Report { service } => report::report(&site, &store, service, output),
+        Admin::Report { service } => report::report(&site, &store, service, doctor::offers_enrollment(service), output),
         Admin::Require { who, end_sessions, yes } => {
             if *end_sessions && !*yes {
                 output.can_confirm()?;

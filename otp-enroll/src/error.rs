@@ -122,7 +122,7 @@ impl CliError {
     /// The documented exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(Refusal::NotEnrolled | Refusal::UnknownUser)
+            Self::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered | Refusal::UnknownUser)
             | Self::NoSuchUser(_)
             | Self::NoSuchGroup(_)
             | Self::EmptyGroup(_) => 3,
@@ -177,7 +177,7 @@ impl CliError {
             Self::Refused(Refusal::Locked(_)) => {
                 "use a recovery code, or ask your administrator: otp-enroll admin unlock"
             }
-            Self::Refused(Refusal::NotEnrolled) => "set one up with: otp-enroll",
+            Self::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered) => "set one up with: otp-enroll",
             Self::Refused(Refusal::RecoveryUnknown | Refusal::RecoveryUsed) => {
                 "nothing was changed; try another one, or a code that the app shows"
             }
@@ -280,7 +280,7 @@ fn refusal_text(why: Refusal) -> String {
             "too many wrong codes: only a recovery code is accepted until an administrator unlocks".into()
         }
         Refusal::Malformed => "that is neither a code of 6 to 8 digits nor a recovery code".into(),
-        Refusal::NotEnrolled => "no second factor is set up".into(),
+        Refusal::NotEnrolled | Refusal::EnrollmentNotOffered => "no second factor is set up".into(),
         Refusal::UnknownUser => "there is no such account".into(),
     }
 }

@@ -3,16 +3,20 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{self, BufReader};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use nix::errno::Errno;
+use nix::sys::prctl::set_dumpable;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{alarm, geteuid, getuid};
 use otp_core::audit::Event;
 use otp_core::config::paths;
 use otp_core::error::CoreError;
-use otp_core::protocol::helper_process::{read_line, write_line};
+use otp_core::protocol::helper_process::{WipedReader, read_line, write_line};
 use otp_core::protocol::request::{Reply, Request};
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     // A new file is accessible only to its user from the start, even if the helper is killed right after.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    keep_memory_private();
     if getuid() != geteuid() {
         return answer_once("the helper is set-user-ID", "set its owner to root:pam_otp and its mode to 2755");
     }
@@ -38,6 +43,13 @@ fn main() -> ExitCode {
         Ok((site, account)) => serve(&site, account).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         Err(error) => answer_once(&error.to_string(), error.hint()),
     }
+}
+
+/// No core file, and no other process of the caller reads this one's memory. Both can only fail in a sandbox that denies
+/// them, and the kernel withholds the memory of a set-group-ID program anyway.
+fn keep_memory_private() {
+    let _ = set_dumpable(false);
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
 /// The configuration, and the account of the caller: a caller cannot choose its real user id.
@@ -53,7 +65,9 @@ fn serve(site: &Site, account: Account) -> io::Result<()> {
     let log = |event: &Event<'_>| otp_helper::log("otp-helper", event);
     let caller = Caller { uid: getuid().as_raw(), is_trusted: false, log: &log };
     let mut authority = LocalAuthority::for_account(site, account, caller);
-    let (mut input, mut output) = (BufReader::new(io::stdin()), io::stdout());
+    // Not through io::stdin, whose own buffer keeps what was typed.
+    let input = io::stdin().as_fd().try_clone_to_owned().map(File::from)?;
+    let (mut input, mut output) = (WipedReader::new(input), io::stdout());
     for _ in 0..MOST_REQUESTS {
         alarm::set(PATIENCE);
         let Some(request) = read_line::<Request>(&mut input)? else { break };

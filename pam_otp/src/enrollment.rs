@@ -1,7 +1,7 @@
 //! The story of an enrollment in the middle of a login, for a user without a device where policy says `enroll`.
 //!
 //! `authenticate` cannot know whether the password before it was right: a `required` module may have failed already and
-//! will say so only at the end of the stack. So it shows nothing, notes a pending enrollment in the PAM environment and
+//! will say so only at the end of the stack. So it shows nothing, notes a pending enrollment in the PAM transaction and
 //! steps aside. `account` finds the note and asks the host for a change of authentication tokens, which hosts make only
 //! after authentication as a whole has succeeded. `password` leads through the enrollment and removes the note. `setcred`
 //! refuses while it is there: an administrator who forgot one of the lines gets a refusal, not a way in.
@@ -17,7 +17,7 @@ use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request}
 use otp_core::qr::{Paint, Qr};
 use otp_core::service::authority::Authority;
 use otp_core::system::config_file::Site;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::authority;
 use crate::host::Host;
@@ -28,8 +28,22 @@ use crate::report::failed;
 const TRIES: u8 = 3;
 
 /// Whether an enrollment is still pending.
-pub(crate) fn account(host: &dyn Host) -> EnrollmentOutcome {
-    if host.pending_enrollment().is_some() { EnrollmentOutcome::Pending } else { EnrollmentOutcome::NotConcerned }
+pub(crate) fn account(host: &mut dyn Host) -> EnrollmentOutcome {
+    match host.pending_enrollment() {
+        None => EnrollmentOutcome::NotConcerned,
+        Some(user) if is_present(host, &user) => EnrollmentOutcome::Pending,
+        Some(user) => of_another(host, &user),
+    }
+}
+
+/// Whether PAM_USER is the user whose enrollment is pending.
+fn is_present(host: &dyn Host, pending: &[u8]) -> bool {
+    std::str::from_utf8(pending).is_ok_and(|user| host.still_names(user))
+}
+
+/// No other user is let in, and none is enrolled, in place of the one who came.
+fn of_another(host: &mut dyn Host, pending: &[u8]) -> EnrollmentOutcome {
+    EnrollmentOutcome::Failed(failed(host, &String::from_utf8_lossy(pending), ModuleError::PendingForAnother))
 }
 
 /// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which refuses no one.
@@ -45,8 +59,9 @@ pub(crate) fn set_credentials(host: &mut dyn Host, leaving: bool) -> EnrollmentO
 
 /// Leads through an enrollment that is pending. `preliminary` is PAM_PRELIM_CHECK, in which nothing may be asked yet.
 pub(crate) fn change_tokens(host: &mut dyn Host, arguments: &[&CStr], preliminary: bool) -> EnrollmentOutcome {
-    if host.pending_enrollment().is_none() {
-        return EnrollmentOutcome::NotConcerned;
+    let Some(pending) = host.pending_enrollment() else { return EnrollmentOutcome::NotConcerned };
+    if !is_present(host, &pending) {
+        return of_another(host, &pending);
     }
     if preliminary {
         return EnrollmentOutcome::Done;
@@ -81,7 +96,7 @@ fn enrolled(host: &mut dyn Host, user: &str, authority: &mut dyn Authority) -> R
     } else {
         return Err(unexpected());
     };
-    host.tell(&invitation(&offer));
+    host.show_secret(&invitation(&offer));
     // Recovery codes are shown and answered before anything is in force: a client that goes away then leaves nothing.
     match confirmed(host, authority)? {
         Some(codes) if written_down(host, &codes)? => {}
@@ -147,7 +162,7 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, ModuleE
     if codes.is_empty() {
         return Ok(true);
     }
-    host.tell(&sheet(codes));
+    host.show_secret(&sheet(codes));
     for _ in 0..TRIES {
         if host.ask("Type yes when you have written them down: ")?.expose().eq_ignore_ascii_case(b"yes") {
             return Ok(true);
@@ -163,9 +178,10 @@ fn invitation(offer: &Offer) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(16_384)); // no copy of the key is left behind by growing
     text.push_str("Set up a second factor: scan with an authenticator app");
     let picture = Qr::of(offer.uri.expose()).map(|qr| qr.half_blocks(Paint::Plain)).unwrap_or_default();
-    for line in picture {
+    for mut line in picture {
         text.push('\n');
         text.push_str(&line);
+        line.zeroize(); // it shows the key
     }
     text.push_str("\nor type this key:");
     for (place, letter) in offer.secret.expose().chars().enumerate() {

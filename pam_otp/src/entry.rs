@@ -27,7 +27,8 @@ impl PamHooks for PamOtp {
 
     fn acct_mgmt(handle: &mut PamHandle, _: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         silence_panics();
-        enrollment::account(&PamHost::new(handle, flags & PAM_SILENT != 0)).pam_code()
+        let mut host = PamHost::new(handle, flags & PAM_SILENT != 0);
+        enrollment::account(&mut host).pam_code()
     }
 
     fn sm_chauthtok(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {

@@ -10,13 +10,16 @@ use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_TEXT_INFO, PamMessa
 use pam::conv::Conv;
 use pam::items::{AuthTok, Item, RHost, Service, Tty, User};
 use pam::module::PamHandle;
+use zeroize::Zeroizing;
 
 use crate::ffi;
 
 /// Microseconds that libpam waits (more or less, at its choice) before the host hears of a refusal.
 const FAIL_DELAY: u32 = 2_000_000;
 
-/// The variable of the PAM environment that names the user whose enrollment is pending.
+/// The variable of the PAM environment, and the data of the transaction, that name the user whose enrollment is pending.
+/// The variable outlives the process that sshd authenticates in, but other modules may remove it: pam_env does so for a
+/// user's own file. The data is ours alone, and counts where it is there.
 const PENDING_ENROLLMENT: &CStr = c"PAM_OTP_ENROLLMENT";
 
 /// What a login needs of its host. A scripted conversation can stand in for it.
@@ -35,6 +38,8 @@ pub(crate) trait Host {
     fn hand_on(&mut self, password: &Typed) -> bool;
     /// Shows a text, if the host shows texts.
     fn tell(&self, text: &str);
+    /// Shows a text with a key or recovery codes, and leaves no copy of it behind.
+    fn show_secret(&self, text: &Zeroizing<String>);
     /// Shows that something went wrong, if the host shows texts.
     fn warn(&self, text: &str);
     /// Writes an audit line.
@@ -112,6 +117,7 @@ impl Host for PamHost<'_> {
             rhost: rhost.filter(|rhost| !rhost.is_empty()),
             tty: self.item().map(|tty: Tty<'_>| LoginContext::terminal(&text(&tty))),
             nullok: false,
+            enroll: false,
         }
     }
 
@@ -129,6 +135,11 @@ impl Host for PamHost<'_> {
 
     fn tell(&self, text: &str) {
         self.show(PAM_TEXT_INFO, text);
+    }
+
+    fn show_secret(&self, text: &Zeroizing<String>) {
+        // Never silent: the user is asked about it next.
+        ffi::show_secret(self.handle, PAM_TEXT_INFO, text);
     }
 
     fn warn(&self, text: &str) {
@@ -149,18 +160,22 @@ impl Host for PamHost<'_> {
 
     fn set_pending_enrollment(&mut self, user: &str) -> bool {
         let variable = [PENDING_ENROLLMENT.to_bytes(), b"=", user.as_bytes()].concat();
-        CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable))
+        let (Ok(variable), Ok(user)) = (CString::new(variable), CString::new(user)) else { return false };
+        ffi::putenv(self.handle, &variable) && ffi::set_data(self.handle, PENDING_ENROLLMENT, Some(user))
     }
 
     fn clear_pending_enrollment(&mut self) {
         // libpam complains in the log about a variable that is not there.
-        if self.pending_enrollment().is_some() {
+        if ffi::getenv(self.handle, PENDING_ENROLLMENT).is_some() {
             ffi::putenv(self.handle, PENDING_ENROLLMENT);
+        }
+        if ffi::data(self.handle, PENDING_ENROLLMENT).is_some() {
+            ffi::set_data(self.handle, PENDING_ENROLLMENT, None);
         }
     }
 
     fn pending_enrollment(&self) -> Option<Vec<u8>> {
-        ffi::getenv(self.handle, PENDING_ENROLLMENT)
+        ffi::data(self.handle, PENDING_ENROLLMENT).or_else(|| ffi::getenv(self.handle, PENDING_ENROLLMENT))
     }
 }
 

@@ -55,7 +55,7 @@ fn of_the_same(host: &dyn Host, user: &str, outcome: Outcome) -> Result<Outcome,
 
 fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, ModuleError> {
     let mut login = host.login_context();
-    login.nullok = arguments.nullok;
+    (login.nullok, login.enroll) = (arguments.nullok, arguments.enroll);
     let authority = authority::about(site, user)?;
     let login = Login { user, site, arguments, context: &login, authority: authority.as_ref() };
 
@@ -119,7 +119,9 @@ impl Login<'_> {
                     if self.site.config.enforce {
                         host.warn(&self.site.config.refused);
                         host.delay_failure();
-                    } else if self.arguments.forward_pass && why == Refusal::NotEnrolled {
+                    } else if self.arguments.forward_pass
+                        && matches!(why, Refusal::NotEnrolled | Refusal::EnrollmentNotOffered)
+                    {
                         password_and_code::rejoin(host, &code);
                     }
                     return Ok(Outcome::Refused(why));
@@ -164,10 +166,11 @@ impl Login<'_> {
 
     fn debug(&self, host: &dyn Host, demand: &Demand) {
         if self.arguments.debug {
-            let LoginContext { service, rhost, tty, nullok } = self.context;
+            let LoginContext { service, rhost, tty, nullok, enroll } = self.context;
             let (config, words, rhost) = (self.site.path.display(), demand.words(), rhost.as_deref());
             host.debug(&format!(
-                "debug config={config} demand={words:?} service={service:?} rhost={rhost:?} tty={tty:?} nullok={nullok}"
+                "debug config={config} demand={words:?} service={service:?} rhost={rhost:?} tty={tty:?} nullok={nullok} \
+                 enroll={enroll}"
             ));
         }
     }

@@ -62,8 +62,10 @@ pub(crate) enum ModuleError {
     NoPassword,
     /// PAM_USER changed while a person typed or read.
     UserChanged,
-    /// A pending enrollment could not be noted in the PAM environment.
+    /// A pending enrollment could not be noted in the PAM transaction.
     NoPendingEnrollment,
+    /// An enrollment is pending for another user than PAM_USER.
+    PendingForAnother,
     /// An enrollment was pending, and the step that leads through it never came.
     EnrollmentMissed,
 }
@@ -95,7 +97,8 @@ impl Outcome {
                 | Refusal::RecoveryUnknown
                 | Refusal::Locked(_)
                 | Refusal::Malformed
-                | Refusal::NotEnrolled,
+                | Refusal::NotEnrolled
+                | Refusal::EnrollmentNotOffered,
             ) => PamResultCode::PAM_AUTH_ERR,
             Self::Failed(error) => error.pam_code(),
         }
@@ -117,9 +120,10 @@ impl ModuleError {
             )
             | Self::NoPendingEnrollment => PamResultCode::PAM_AUTHINFO_UNAVAIL,
             Self::Core(CoreError::Privileges) => PamResultCode::PAM_ABORT,
-            Self::Core(CoreError::NoEnrollmentHere) | Self::UserChanged | Self::NoPassword => {
-                PamResultCode::PAM_AUTH_ERR
-            }
+            Self::Core(CoreError::NoEnrollmentHere)
+            | Self::UserChanged
+            | Self::PendingForAnother
+            | Self::NoPassword => PamResultCode::PAM_AUTH_ERR,
             Self::Conversation(ConversationError::Failed) => PamResultCode::PAM_CONV_ERR,
             Self::Conversation(ConversationError::Again) => PamResultCode::PAM_INCOMPLETE,
             Self::Conversation(ConversationError::NoName) => PamResultCode::PAM_USER_UNKNOWN,
@@ -136,11 +140,12 @@ impl ModuleError {
             Self::Core(error) => error.hint(),
             Self::Conversation(_) => "the client went away, or cannot answer a second prompt",
             Self::NoPassword => "with use_first_pass a module earlier in the stack must ask for the password",
-            Self::NoPendingEnrollment => "pam_putenv failed: the host is short of memory",
+            Self::NoPendingEnrollment => "pam_putenv or pam_set_data failed: the host is short of memory",
             Self::EnrollmentMissed => {
                 "the PAM file needs an account and a password line with pam_otp.so too: see the examples"
             }
             Self::UserChanged => "the PAM application changed PAM_USER during its conversation",
+            Self::PendingForAnother => "a module after this one, or the PAM application, changed PAM_USER",
         }
     }
 }
@@ -155,9 +160,10 @@ impl fmt::Display for ModuleError {
             }
             Self::Conversation(ConversationError::NoName) => f.write_str("the host gave no user name that is UTF-8"),
             Self::NoPassword => f.write_str("there is no password to take a code from, or it cannot be handed on"),
-            Self::NoPendingEnrollment => f.write_str("the PAM environment takes no variable"),
+            Self::NoPendingEnrollment => f.write_str("the PAM transaction takes no note"),
             Self::EnrollmentMissed => f.write_str("an enrollment is pending, and the login did not come through it"),
             Self::UserChanged => f.write_str("the user name changed during the conversation"),
+            Self::PendingForAnother => f.write_str("the user name changed while this user's enrollment was pending"),
         }
     }
 }
@@ -208,7 +214,8 @@ mod tests {
             (
                 ModuleError::from(CoreError::from(HelperError::Unintelligible)),
                 "the helper HELPER gave an answer that cannot be parsed (is it of another version?)",
-                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach the records",
+                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach \
+                 the records",
                 PamResultCode::PAM_AUTHINFO_UNAVAIL,
             ),
             (
@@ -249,14 +256,20 @@ mod tests {
             ),
             (
                 ModuleError::NoPendingEnrollment,
-                "the PAM environment takes no variable",
-                "pam_putenv failed: the host is short of memory",
+                "the PAM transaction takes no note",
+                "pam_putenv or pam_set_data failed: the host is short of memory",
                 PamResultCode::PAM_AUTHINFO_UNAVAIL,
             ),
             (
                 ModuleError::from(CoreError::NoEnrollmentHere),
                 "a process that is not root cannot enroll a device during a login",
                 "the user can run otp-enroll, or log in through a service that runs as root (such as sshd)",
+                PamResultCode::PAM_AUTH_ERR,
+            ),
+            (
+                ModuleError::PendingForAnother,
+                "the user name changed while this user's enrollment was pending",
+                "a module after this one, or the PAM application, changed PAM_USER",
                 PamResultCode::PAM_AUTH_ERR,
             ),
             (

@@ -104,6 +104,7 @@ impl Desk {
             "refused" => asked && passed != enforced && log.contains("why=not-enrolled"),
             "grace" => !asked && result == "PAM_SUCCESS" && log.contains("factor=grace"),
             "enroll" => !asked && passed && log.contains("enrollment-pending") && log.contains(&by),
+            "enroll-if-offered" => asked && passed != enforced && log.contains("why=enrollment-not-offered"),
             "not-asked" => !asked && passed && log.contains("not-asked") && log.contains(&by),
             other => panic!("{other}"),
         };
@@ -137,7 +138,7 @@ fn what_explain_foresees_is_what_the_module_does() {
     for (policy, has, lacks) in [
         ("", "optional by default - asked", "optional by default - not-asked"),
         ("second_factor = \"required\"", "required by default - asked", "required by default - refused"),
-        ("second_factor = \"enroll\"", "enroll by default - asked", "enroll by default - enroll"),
+        ("second_factor = \"enroll\"", "enroll by default - asked", "enroll by default - enroll-if-offered"),
         ("second_factor = \"skip\"", "skip by default - not-asked", "skip by default - not-asked"),
         (
             "second_factor = \"required\"\nrequired_from = 2099-01-31",
@@ -147,7 +148,7 @@ fn what_explain_foresees_is_what_the_module_does() {
         (
             "second_factor = \"enroll\"\nrequired_from = 2020-01-31",
             "enroll by default - asked",
-            "enroll by default - enroll",
+            "enroll by default - enroll-if-offered",
         ),
     ] {
         desk.site.set(&format!("{TRIES}[policy]\n{policy}\n"));
@@ -227,7 +228,7 @@ fn in_a_rollout_explain_says_that_no_user_is_refused() {
         assert!(text(user).ends_with(line), "{}", text(user));
     }
     rollout("enroll");
-    assert_eq!(desk.foreseen(&desk.lacks, From::default()), "enroll by default - enroll");
+    assert_eq!(desk.foreseen(&desk.lacks, From::default()), "enroll by default - enroll-if-offered");
     assert!(text(&desk.lacks).contains("not asked for a code (enforce = false; it would be led through enrollment)"));
 }
 
@@ -565,7 +566,7 @@ fn users_without_a_device_are_listed_with_the_result_of_a_login() {
         ("optional", "let in without a code", "not-asked"),
         ("skip", "let in without a code", "not-asked"),
         ("required", "refused", "refused"),
-        ("enroll", "led through enrollment", "enroll"),
+        ("enroll", "led through enrollment if the auth line has enroll, else refused", "enroll-if-offered"),
     ] {
         let rule = "[[policy.rule]]\nservice = \"cron\"\nsecond_factor = \"skip\"\n";
         desk.site.set(&format!("{rule}[policy]\nsecond_factor = \"{policy}\"\n"));

@@ -217,7 +217,7 @@ fn enrollment_during_a_login_needs_its_lines() {
     let clinic = Clinic::new(
         "[policy]\nsecond_factor = \"enroll\"\n[[policy.rule]]\nservice = \"cron\"\nsecond_factor = \"skip\"\n",
     );
-    let auth = "@include common-auth\nauth required pam_otp.so\n";
+    let auth = "@include common-auth\nauth required pam_otp.so enroll\n";
     let account = "account required pam_otp.so\n@include common-account\n";
     let password = "password [success=done ignore=ignore default=die] pam_otp.so\n@include common-password\n";
     let (no_account, no_password) =
@@ -248,7 +248,7 @@ fn enrollment_during_a_login_needs_its_lines() {
         }
     }
     fs::remove_file(clinic.folder.path().join("su")).unwrap();
-    clinic.write("cron", auth);
+    clinic.write("cron", &auth.replace(" enroll", ""));
     assert!(clinic.findings(&[]).is_empty(), "nobody is asked there");
 }
 

@@ -40,7 +40,7 @@ fn each_kind_of_finding_and_the_summary() {
     ask(
         "Enrollment without its lines",
         "[policy]\nsecond_factor = \"enroll\"\n",
-        &format!("{common}auth required pam_otp.so\n"),
+        &format!("{common}auth required pam_otp.so enroll\n"),
     );
     ask("A configuration that cannot be read", "[policy]\nsecond_factr = \"required\"\n", common);
     let mut doctor = site.admin_command();

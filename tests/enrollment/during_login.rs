@@ -584,7 +584,7 @@ fn a_host_that_is_not_root_is_refused_at_once() {
     let before = fs::read_to_string(site.config()).unwrap();
     let rule = format!("[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"enroll\"\n", user.name);
     site.write(&(before.clone() + &rule));
-    let service = Service::private("auth required pam_otp.so\nauth required pam_permit.so\n");
+    let service = Service::private("auth required pam_otp.so enroll\nauth required pam_permit.so\n");
     let mark = syslog::mark();
     let said = Talk::new(&service, &user.name).ids(user.uid, user.gid).run::<&str>(&[]);
     site.write(&before);

@@ -4,5 +4,6 @@ mod during_login;
 mod guide;
 mod impatience;
 mod missed_line;
+mod not_offered;
 mod scripts;
 mod texts;

@@ -123,7 +123,7 @@ impl Site {
     pub fn set_up_stack(&self) -> String {
         let module = self.module();
         format!(
-            "auth required {module}\nauth required pam_permit.so\n\
+            "auth required {module} enroll\nauth required pam_permit.so\n\
              account required {module}\naccount required pam_permit.so\n\
              password [success=done ignore=ignore default=die] {module}\npassword required pam_deny.so\n"
         )

@@ -7,6 +7,7 @@ mod helper;
 mod instructions;
 mod killed_at_each_call;
 mod power_cut;
+mod private_memory;
 mod races;
 mod soak;
 mod stopped;

@@ -30,6 +30,11 @@ impl RecoveryCode {
         Self(random)
     }
 
+    /// The random bits, to be drawn in place.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
     /// Reads sixteen Base32 letters. Ignores case, blanks and hyphens; reads `0` and `1`, which Base32 lacks, as `O` and `I`.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut letters = Zeroizing::new([0u8; 16]);

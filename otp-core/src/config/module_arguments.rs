@@ -12,6 +12,8 @@ pub struct Arguments {
     pub config: PathBuf,
     /// `nullok`: through this line, a user without a device logs in without a code.
     pub nullok: bool,
+    /// `enroll`: this service has the account and password lines that lead through an enrollment during the login.
+    pub enroll: bool,
     /// `debug`: log what was demanded and why.
     pub debug: bool,
     /// `try_first_pass`, `use_first_pass`: look for a code at the end of the password that an earlier module asked for.
@@ -37,6 +39,7 @@ impl Arguments {
         let mut arguments = Self {
             config: PathBuf::from(paths::CONFIG),
             nullok: false,
+            enroll: false,
             debug: false,
             first_pass: FirstPass::Ignore,
             forward_pass: false,
@@ -45,6 +48,7 @@ impl Arguments {
             let argument = argument.to_str().map_err(|_| argument.to_string_lossy().into_owned())?;
             match argument.split_once('=') {
                 None if argument == "nullok" => arguments.nullok = true,
+                None if argument == "enroll" => arguments.enroll = true,
                 None if argument == "debug" => arguments.debug = true,
                 None if argument == "try_first_pass" => arguments.first_pass = FirstPass::Try,
                 None if argument == "use_first_pass" => arguments.first_pass = FirstPass::Use,
@@ -66,6 +70,7 @@ mod tests {
         let plain = Arguments {
             config: paths::CONFIG.into(),
             nullok: false,
+            enroll: false,
             debug: false,
             first_pass: FirstPass::Ignore,
             forward_pass: false,
@@ -74,10 +79,21 @@ mod tests {
         let expected =
             Arguments { config: "/etc/other.toml".into(), nullok: true, debug: true, forward_pass: true, ..plain };
         assert_eq!(parsed, Ok(expected));
+        assert!(Arguments::parse(&[c"enroll"]).unwrap().enroll);
         assert_eq!(Arguments::parse(&[c"try_first_pass"]).unwrap().first_pass, FirstPass::Try);
         assert_eq!(Arguments::parse(&[c"use_first_pass"]).unwrap().first_pass, FirstPass::Use);
         assert_eq!(Arguments::parse(&[]).unwrap().first_pass, FirstPass::Ignore);
-        for wrong in [c"nulok", c"nullok=yes", c"config", c"config=relative.toml", c"", c"use_first_pass=1", c"\xff"] {
+        for wrong in [
+            c"nulok",
+            c"nullok=yes",
+            c"enroll=yes",
+            c"enrol",
+            c"config",
+            c"config=relative.toml",
+            c"",
+            c"use_first_pass=1",
+            c"\xff",
+        ] {
             assert_eq!(Arguments::parse(&[c"debug", wrong]), Err(wrong.to_string_lossy().into_owned()));
         }
     }

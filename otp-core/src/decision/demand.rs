@@ -37,13 +37,20 @@ impl Demand {
     /// The demand for an unknown user: that for a user with a device, so that it does not reveal which accounts exist.
     pub const OF_THE_UNKNOWN: Self = Self::Code { challenge: false };
 
-    /// What a ruling demands of a user with these devices. `in_grace` tells whether a code was accepted from the login's
+    /// What a ruling demands of a user with these devices. `offered` tells whether the PAM line offers enrollment: where it
+    /// does not, the host may never call the hooks that enforce one, so a user without a device is asked for a code like
+    /// users who are required to have a device. `in_grace` tells whether a code was accepted from the login's
     /// address within the grace period; its error ends the evaluation.
-    pub fn of<E>(ruling: Ruling, devices: Devices, in_grace: impl FnOnce() -> Result<bool, E>) -> Result<Self, E> {
+    pub fn of<E>(
+        ruling: Ruling,
+        devices: Devices,
+        offered: bool,
+        in_grace: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<Self, E> {
         Ok(match (ruling.second_factor, devices) {
             (SecondFactor::Skip, _) | (SecondFactor::Optional, Devices::None) => Self::Nothing(ruling),
-            (SecondFactor::Enroll, Devices::None) => Self::Enroll(ruling),
-            (SecondFactor::Required, Devices::None) => Self::Code { challenge: false },
+            (SecondFactor::Enroll, Devices::None) if offered => Self::Enroll(ruling),
+            (SecondFactor::Required | SecondFactor::Enroll, Devices::None) => Self::Code { challenge: false },
             (SecondFactor::Required | SecondFactor::Enroll | SecondFactor::Optional, Devices::Some { challenge }) => {
                 if in_grace()? {
                     Self::Grace

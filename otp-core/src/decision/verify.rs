@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code};
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period, around};
+use crate::decision::policy::SecondFactor;
 use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind};
 use crate::record::id::DeviceId;
@@ -88,6 +89,8 @@ pub enum Refusal {
     Malformed,
     /// The user has no device.
     NotEnrolled,
+    /// The user has no device, and the policy says `enroll`, but the PAM line does not offer enrollment.
+    EnrollmentNotOffered,
     /// The account does not exist.
     UnknownUser,
 }
@@ -123,7 +126,19 @@ impl Refusal {
             Self::Locked(_) => "locked",
             Self::Malformed => "malformed",
             Self::NotEnrolled => "not-enrolled",
+            Self::EnrollmentNotOffered => "enrollment-not-offered",
             Self::UnknownUser => "unknown-user",
+        }
+    }
+}
+
+impl Verdict {
+    /// The verdict on a login of a user without a device: under `enroll` the reason is that the PAM line does not offer
+    /// enrollment, whatever was typed.
+    pub fn without_device(self, second_factor: SecondFactor, offered: bool) -> Self {
+        match (self, second_factor) {
+            (Self::Refused(_), SecondFactor::Enroll) if !offered => Self::Refused(Refusal::EnrollmentNotOffered),
+            (Self::Refused(_) | Self::Accepted(_), _) => self,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::paths;
 use crate::protocol::request::{LONGEST_LINE, Reply, Request};
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A running helper and the caller's end of the pipe. The helper ends when this is dropped.
 pub struct Helper {
-    socket: io::BufReader<UnixStream>,
+    socket: WipedReader<UnixStream>,
     process: Child,
 }
 
@@ -42,7 +42,7 @@ impl Helper {
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(output))
             .stderr(Stdio::null());
-        Ok(Self { process: helper.spawn()?, socket: io::BufReader::new(ours) })
+        Ok(Self { process: helper.spawn()?, socket: WipedReader::new(ours) })
     }
 
     /// Sends a request and waits for the reply.
@@ -71,6 +71,52 @@ impl Drop for Helper {
     }
 }
 
+/// A buffered reader whose buffer is wiped: what comes through it holds codes, keys and recovery codes.
+pub struct WipedReader<R> {
+    inner: R,
+    buffer: Zeroizing<[u8; 4096]>,
+    /// The part of the buffer that is not consumed.
+    from: usize,
+    to: usize,
+}
+
+impl<R> WipedReader<R> {
+    pub fn new(inner: R) -> Self {
+        Self { inner, buffer: Zeroizing::new([0; 4096]), from: 0, to: 0 }
+    }
+
+    /// The other direction, where there is one.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+}
+
+impl<R: Read> Read for WipedReader<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(into)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl<R: Read> BufRead for WipedReader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.from == self.to {
+            (self.from, self.to) = (0, 0);
+            self.to = self.inner.read(self.buffer.as_mut_slice())?;
+        }
+        Ok(self.buffer.get(self.from..self.to).unwrap_or_default())
+    }
+
+    fn consume(&mut self, amount: usize) {
+        let end = self.from.saturating_add(amount).min(self.to);
+        if let Some(consumed) = self.buffer.get_mut(self.from..end) {
+            consumed.zeroize();
+        }
+        self.from = end;
+    }
+}
+
 /// Writes one message and its newline in one call.
 pub fn write_line(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     let mut line = Zeroizing::new(Vec::with_capacity(4096));
@@ -85,4 +131,29 @@ pub fn read_line<T: DeserializeOwned>(from: &mut impl BufRead) -> io::Result<Opt
     let mut line = Zeroizing::new(Vec::with_capacity(4096));
     from.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
     if line.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_slice(&line)?)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_wiped_and_what_was_not_stays() {
+        let long = "x".repeat(9000);
+        let text = format!("123456\n{long}\nend");
+        let mut reader = WipedReader::new(text.as_bytes());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!(line, "123456\n");
+        assert_eq!(&reader.buffer[..7], &[0; 7]);
+        assert_eq!(reader.buffer[7], b'x');
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), long);
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!(line, "end");
+        assert!(reader.buffer[..].iter().all(|byte| matches!(byte, 0 | b'x')), "of a shorter read the rest is older");
+        assert_eq!(reader.read_line(&mut line).unwrap(), 0);
+    }
 }

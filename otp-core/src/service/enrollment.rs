@@ -154,14 +154,11 @@ pub(crate) fn new_recovery_codes(
 ) -> Result<(Vec<RecoveryCode>, Option<RecoverySet>), CoreError> {
     let mut salt = [0; 16];
     entropy(&mut salt)?;
-    let codes: Result<Vec<_>, CoreError> = (0..site.config.recovery_codes)
-        .map(|_| {
-            let mut random = Zeroizing::new([0; 10]);
-            entropy(random.as_mut_slice())?;
-            Ok(RecoveryCode::new(*random))
-        })
-        .collect();
-    let codes = codes?;
+    // Drawn where they stay: neither a growing list nor a copy on the stack leaves one behind.
+    let mut codes: Vec<_> = (0..site.config.recovery_codes).map(|_| RecoveryCode::new([0; 10])).collect();
+    for code in &mut codes {
+        entropy(code.bytes_mut())?;
+    }
     let set = (!codes.is_empty()).then(|| RecoverySet::of(salt, &codes));
     Ok((codes, set))
 }

@@ -1,6 +1,6 @@
 //! The authority of a process that opens the records itself.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use crate::codes::attempt::{Attempt, Typed};
 use crate::decision::demand::{Demand, Devices, is_in_grace};
@@ -35,6 +35,8 @@ pub struct LocalAuthority<'a> {
     store: OnceCell<FileStore>,
     /// The credentials as they were when the demand was read.
     seen: OnceCell<Seen>,
+    /// The ruling as it was when the demand was read.
+    ruled: OnceCell<Ruling>,
     /// Enrollment and changes; `None` for an unknown account.
     service: Option<SelfService<'a>>,
 }
@@ -53,7 +55,16 @@ impl<'a> LocalAuthority<'a> {
 
     pub(crate) fn new(site: &'a Site, account: Option<Account>, caller: Caller<'a>, entropy: Entropy) -> Self {
         let service = account.clone().map(|account| SelfService::new(site, account, entropy, caller));
-        Self { site, account, caller, entropy, store: OnceCell::new(), seen: OnceCell::new(), service }
+        Self {
+            site,
+            account,
+            caller,
+            entropy,
+            store: OnceCell::new(),
+            seen: OnceCell::new(),
+            ruled: OnceCell::new(),
+            service,
+        }
     }
 
     /// The store, opened once for question and answer.
@@ -71,15 +82,17 @@ impl<'a> LocalAuthority<'a> {
         let seen = store.see(account)?;
         let user_override = seen.as_ref().map_or(Override::None, |seen| seen.outline.user_override);
         let ruling = ruling(self.site, account, user_override, login, now)?;
+        // Already set: keep the first.
+        let _ = self.ruled.set(ruling);
         let devices = Devices::numbering(seen.as_ref().map_or(0, |seen| seen.outline.devices));
         if let Some(seen) = seen {
             // Already set: keep the first.
             let _ = self.seen.set(seen);
         }
         let Some((address, length)) = login.address().zip(self.site.config.grace) else {
-            return Demand::of(ruling, devices, || Ok(false));
+            return Demand::of(ruling, devices, login.enroll, || Ok(false));
         };
-        Demand::of(ruling, devices, || {
+        Demand::of(ruling, devices, login.enroll, || {
             Ok(store.read(account)?.is_some_and(|record| is_in_grace(&record, address, length, now)))
         })
     }
@@ -88,7 +101,9 @@ impl<'a> LocalAuthority<'a> {
         let (store, config, attempt) = (self.store()?, &self.site.config, Attempt::parse(typed));
         // An untrusted caller chooses its address, which must not begin a grace.
         let address = login.address().filter(|_| self.caller.is_trusted);
+        let bare = Cell::new(None); // the override of a user without a device
         let step = |record: &Record| {
+            bare.set((!record.is_enrolled()).then_some(record.credentials.user_override));
             let (mut state, verdict) = decide(&config.limits, record, &attempt, now);
             match verdict {
                 Verdict::Accepted(_) => {
@@ -104,7 +119,10 @@ impl<'a> LocalAuthority<'a> {
             (state, verdict)
         };
         match &self.account {
-            Some(account) => Ok(update(&Following { store, seen: self.seen.get() }, account, step)?),
+            Some(account) => {
+                let verdict = update(&Following { store, seen: self.seen.get() }, account, step)?;
+                bare.get().map_or(Ok(verdict), |user_override| self.without_device(verdict, user_override, login, now))
+            }
             None => {
                 // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
                 let _ = step(&Record::stranger(&Account::nobody()));
@@ -112,6 +130,23 @@ impl<'a> LocalAuthority<'a> {
                 Ok(Verdict::Refused(Refusal::UnknownUser))
             }
         }
+    }
+
+    /// The verdict through this PAM line on a user without a device.
+    fn without_device(
+        &self,
+        verdict: Verdict,
+        user_override: Override,
+        login: &LoginContext,
+        now: UnixTime,
+    ) -> Result<Verdict, CoreError> {
+        let ruling = match (self.ruled.get(), &self.account) {
+            (Some(ruling), _) => *ruling,
+            // In the helper, question and answer are of two processes.
+            (None, Some(account)) => ruling(self.site, account, user_override, login, now)?,
+            (None, None) => return Ok(verdict),
+        };
+        Ok(verdict.without_device(ruling.second_factor, login.enroll))
     }
 
     /// Serves a request at `now`.
@@ -194,7 +229,7 @@ pub fn foresee(
     let devices = Devices::numbering(record.map_or(0, |record| record.credentials.devices.len()));
     let grace = login.address().zip(site.config.grace);
     let in_grace = record.zip(grace).is_some_and(|(record, (from, length))| is_in_grace(record, from, length, now));
-    Ok((ruling, Demand::of(ruling, devices, || Ok::<_, CoreError>(in_grace))?))
+    Ok((ruling, Demand::of(ruling, devices, login.enroll, || Ok::<_, CoreError>(in_grace))?))
 }
 
 fn ruling(

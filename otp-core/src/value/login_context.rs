@@ -16,6 +16,8 @@ pub struct LoginContext {
     pub tty: Option<String>,
     /// The module argument `nullok`: replaces the policy's rules on this PAM line with `second_factor = "optional"`.
     pub nullok: bool,
+    /// The module argument `enroll`: this PAM line offers enrollment to users without a device.
+    pub enroll: bool,
 }
 
 impl LoginContext {

@@ -1,5 +1,6 @@
 //! What would lock users out or let them in against policy: PAM files, sshd, configuration, records, clock.
 
+mod enrollment;
 mod finding;
 mod guarded;
 mod module_kind;
@@ -37,6 +38,13 @@ const NAMED: usize = 5;
 /// Services with a second service for another form of the command, and that command.
 const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
 
+/// Whether each line of the service that calls the module offers enrollment; `None` if no file tells.
+pub(super) fn offers_enrollment(service: &str) -> Option<bool> {
+    let folders = Folders::new(None);
+    let guarded = service::look_at(&folders, service, &mut Vec::new())?;
+    (!guarded.lines.is_empty()).then(|| guarded.login().enroll)
+}
+
 /// The answer as JSON.
 #[derive(Serialize)]
 struct Diagnosis<'a> {
@@ -73,6 +81,9 @@ pub(super) fn doctor(
         sshd::look_at(guarded, sshd_config, &folders.password_line(), &mut findings);
     }
 
+    for guarded in &guarded {
+        enrollment::check_offered(&folders, guarded, &mut findings);
+    }
     let mut sites = vec![common.config()];
     sites.extend(guarded.iter().flat_map(|guarded| &guarded.lines).map(|(_, said)| said.config.as_path()));
     sites.sort_unstable();
@@ -89,7 +100,7 @@ pub(super) fn doctor(
         findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, fix)));
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {
-            service::check_enrollment(&folders, guarded, &site.config.policy, &mut findings);
+            enrollment::check_unoffered(guarded, path, &site.config.policy, &mut findings);
         }
         if let Ok(store) = site.store() {
             refused(&site, &store, &here, output, &mut findings)?;
@@ -174,7 +185,7 @@ fn refused(
         if !names.is_empty() {
             let what =
                 format!("{} will be refused: policy requires a second factor, and they have no device", some(names));
-            let fix = "have them run otp-enroll first, or set the policy to `enroll`; to list all of them: \
+            let fix = "have them run otp-enroll first, or set the policy to `enroll` where the service can enroll (pam_otp(8)); to list all of them: \
                        otp-enroll admin list --without-device --service NAME";
             findings.push(Finding::warning(&guarded.name, what, fix));
         }

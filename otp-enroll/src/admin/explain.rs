@@ -1,7 +1,7 @@
 //! Which rule decides about a login, and its result, by the functions that the module uses.
 
 use otp_core::decision::demand::Demand;
-use otp_core::decision::policy::{Ruling, Source};
+use otp_core::decision::policy::{Ruling, SecondFactor, Source};
 use otp_core::error::CoreError;
 use otp_core::record::Record;
 use otp_core::service::local_authority;
@@ -25,6 +25,8 @@ pub(super) enum Outcome {
     Refused,
     /// Enrollment during the login.
     Enroll,
+    /// Enrollment during the login if the PAM line offers it, which is not known; else a refusal.
+    EnrollIfOffered,
     /// Grace: a code was accepted from the same address a while ago.
     Grace,
     /// Nothing is asked.
@@ -36,6 +38,13 @@ pub(super) struct Foreseen {
     pub(super) ruling: Ruling,
     pub(super) has_device: bool,
     pub(super) outcome: Outcome,
+}
+
+impl Outcome {
+    /// For a service whose PAM file does not tell whether its line offers enrollment.
+    pub(super) fn if_offered(self, offered: Option<bool>) -> Self {
+        if self == Self::Enroll && offered.is_none() { Self::EnrollIfOffered } else { self }
+    }
 }
 
 /// Predicts a login of a user with this record.
@@ -87,16 +96,20 @@ struct Explained<'a> {
     enforced: bool,
 }
 
+/// `offered` says whether the PAM lines of the service offer enrollment, where its file tells.
 pub(super) fn explain(
     site: &Site,
     store: &FileStore,
     account: &Account,
     place: &LoginContext,
+    offered: Option<bool>,
     output: &Output,
 ) -> Result<(), CliError> {
     let record = store.read(account).map_err(CoreError::from)?;
+    let place = &LoginContext { enroll: offered.unwrap_or(true), ..place.clone() };
     let foreseen = foresee(site, account, record.as_ref(), place, UnixTime::now());
     let Foreseen { ruling, has_device, outcome } = foreseen.map_err(|error| at_fault(site, error))?;
+    let outcome = outcome.if_offered(offered);
     let rule = match ruling.source {
         Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.policy.rules.get(place)),
         Source::Override | Source::Nullok | Source::Default => None,
@@ -140,7 +153,15 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
         (Outcome::Grace, _) => "let in without being asked: this address is remembered (grace)",
         (Outcome::Enroll, true) => "led through enrollment during the login",
         (Outcome::Enroll, false) => "not asked for a code (enforce = false; it would be led through enrollment)",
+        (Outcome::EnrollIfOffered, true) => {
+            "led through enrollment during the login if the auth line has the argument enroll; else asked for a code and \
+             refused"
+        }
+        (Outcome::EnrollIfOffered, false) => "let in without a code (enforce = false)",
         (Outcome::Asked, true) => "asked for a code",
+        (Outcome::Refused, true) if *second_factor == SecondFactor::Enroll.name() => {
+            "asked for a code and refused: the user has no device, and the auth line lacks the argument enroll"
+        }
         (Outcome::Refused, true) => "asked for a code and refused: the user has no device",
         (Outcome::Asked | Outcome::Refused, false) => "asked for a code, and let in without one (enforce = false)",
     };

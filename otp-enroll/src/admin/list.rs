@@ -95,17 +95,19 @@ struct WithoutDevice<'a> {
 }
 
 /// Lists users who can log in and have no device, with the result of a login through `service` without address and
-/// terminal. Users in `seen` (stems in order) are known to have a device.
+/// terminal. `offered` says whether the service's PAM lines offer enrollment, where its file tells. Users in `seen` (stems in order) are known to have a device.
 pub(super) fn without_device(
     site: &Site,
     store: &FileStore,
     service: &str,
+    offered: Option<bool>,
     names: Names,
     seen: &[String],
     output: &Output,
 ) -> Result<(), CliError> {
-    let (place, enforced) =
-        (LoginContext { service: service.to_owned(), ..LoginContext::default() }, site.config.enforce);
+    let enroll = offered.unwrap_or(true);
+    let place = LoginContext { service: service.to_owned(), enroll, ..LoginContext::default() };
+    let enforced = site.config.enforce;
     let now = UnixTime::now();
     let names = names.answer(output)?;
     let width = widest(&names);
@@ -124,6 +126,7 @@ pub(super) fn without_device(
             match outcome(site, store, &account, &place, now) {
                 Ok(None) => {}
                 Ok(Some(outcome)) => {
+                    let outcome = outcome.if_offered(offered);
                     let without = WithoutDevice { user, service, outcome, enforced };
                     let text = outcome_text(outcome, enforced);
                     listing.result(&mut progress, &without, || format!("{user:<width$}  {text}"))?;
@@ -172,6 +175,8 @@ fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
         Outcome::Asked | Outcome::Grace | Outcome::Refused => "let in (enforce = false), else refused",
         Outcome::Enroll if enforced => "led through enrollment",
         Outcome::Enroll => "let in (enforce = false), else led through enrollment",
+        Outcome::EnrollIfOffered if enforced => "led through enrollment if the auth line has enroll, else refused",
+        Outcome::EnrollIfOffered => "let in (enforce = false)",
         Outcome::NotAsked => "let in without a code",
     }
 }

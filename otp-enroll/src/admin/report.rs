@@ -32,7 +32,13 @@ struct Told {
 }
 
 /// Lists users whose last login would have been refused, then users without a device.
-pub(super) fn report(site: &Site, store: &FileStore, service: &str, output: &Output) -> Result<(), CliError> {
+pub(super) fn report(
+    site: &Site,
+    store: &FileStore,
+    service: &str,
+    offered: Option<bool>,
+    output: &Output,
+) -> Result<(), CliError> {
     let names = Names::ask()?;
     let mut with_device = Vec::new();
     Listing::of(output, |listing| {
@@ -56,7 +62,7 @@ pub(super) fn report(site: &Site, store: &FileStore, service: &str, output: &Out
         drop(progress); // the next line begins a new one
         listing.advise(&format!("\nUsers without a device, and what a login through {service} would be:"))
     })?;
-    list::without_device(site, store, service, names, &with_device, output)
+    list::without_device(site, store, service, offered, names, &with_device, output)
 }
 
 fn told(store: &FileStore, stem: &str) -> Result<Told, CoreError> {

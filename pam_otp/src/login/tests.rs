@@ -9,6 +9,7 @@ use otp_core::config::Config;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{Reply, Request};
 use otp_core::record::id::DeviceId;
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::host::ConversationError;
@@ -52,6 +53,9 @@ impl Host for Person {
         false
     }
     fn tell(&self, text: &str) {
+        self.sees(text);
+    }
+    fn show_secret(&self, text: &Zeroizing<String>) {
         self.sees(text);
     }
     fn warn(&self, text: &str) {

@@ -19,7 +19,13 @@ fn rule(conditions: &str) -> Policy {
 }
 
 fn ssh() -> LoginContext {
-    LoginContext { service: "sshd".into(), rhost: Some("192.0.2.7".into()), tty: Some("ssh".into()), nullok: false }
+    LoginContext {
+        service: "sshd".into(),
+        rhost: Some("192.0.2.7".into()),
+        tty: Some("ssh".into()),
+        nullok: false,
+        enroll: false,
+    }
 }
 
 /// The ruling for alice, who is in the group wheel and in no other.
@@ -65,7 +71,7 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
 
 #[test]
 fn a_condition_on_an_item_that_the_host_did_not_set_does_not_match() {
-    let nowhere = LoginContext { service: String::new(), rhost: None, tty: None, nullok: false };
+    let nowhere = LoginContext { service: String::new(), rhost: None, tty: None, nullok: false, enroll: false };
     for condition in ["service = \"sshd\"", "network = \"0.0.0.0/0\"", "network = \"::/0\"", "tty = \"ssh\""] {
         assert_eq!(asked(&rule(condition), &nowhere), BY_DEFAULT, "{condition}");
     }

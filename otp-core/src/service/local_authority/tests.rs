@@ -108,9 +108,10 @@ fn a_rollout_notes_a_refusal_that_is_not_enforced() {
 
 #[test]
 fn the_policy_decides_about_a_user_without_a_device() {
-    let handled = |second_factor: &str, devices| {
+    let handled = |second_factor: &str, devices, enroll| {
         let config = format!("[policy]\nsecond_factor = \"{second_factor}\"");
-        match TestSite::new(&config, devices).demand(HOME, NOW) {
+        let login = LoginContext { enroll, ..from(HOME) };
+        match TestSite::new(&config, devices).authority().demand_at(&login, NOW).unwrap() {
             Demand::Nothing(_) => "let in",
             Demand::Enroll(_) => "enrolled",
             Demand::Code { .. } => "asked",
@@ -118,6 +119,35 @@ fn the_policy_decides_about_a_user_without_a_device() {
         }
     };
     let policies = ["required", "enroll", "optional", "skip"];
-    assert_eq!(policies.map(|policy| handled(policy, 0)), ["asked", "enrolled", "let in", "let in"]);
-    assert_eq!(policies.map(|policy| handled(policy, 1)), ["asked", "asked", "asked", "let in"]);
+    assert_eq!(policies.map(|policy| handled(policy, 0, true)), ["asked", "enrolled", "let in", "let in"]);
+    assert_eq!(policies.map(|policy| handled(policy, 0, false)), ["asked", "asked", "let in", "let in"]);
+    for offered in [false, true] {
+        assert_eq!(policies.map(|policy| handled(policy, 1, offered)), ["asked", "asked", "asked", "let in"]);
+    }
+}
+
+#[test]
+fn a_line_that_does_not_offer_enrollment_refuses_a_user_without_a_device_and_says_so() {
+    let why = |second_factor: &str, devices, enroll, typed: &str, asked_before| {
+        let test_site = TestSite::new(&format!("[policy]\nsecond_factor = \"{second_factor}\""), devices);
+        let (authority, login) = (test_site.authority(), LoginContext { enroll, ..from(HOME) });
+        if asked_before {
+            authority.demand_at(&login, NOW).unwrap();
+        }
+        match authority.verify_at(&login, &Typed::new(typed.as_bytes().to_vec()), NOW).unwrap() {
+            Verdict::Refused(why) => why.word(),
+            Verdict::Accepted(_) => "accepted",
+        }
+    };
+    // The helper verifies in another process than it read the demand in.
+    for asked_before in [true, false] {
+        for typed in [wrong().as_str(), "", "a password"] {
+            assert_eq!(why("enroll", 0, false, typed, asked_before), "enrollment-not-offered", "{typed:?}");
+        }
+        assert_eq!(why("required", 0, false, &wrong(), asked_before), "not-enrolled");
+        assert_eq!(why("enroll", 0, true, &wrong(), asked_before), "not-enrolled");
+        assert_eq!(why("enroll", 1, false, &wrong(), asked_before), "wrong");
+        assert_eq!(why("enroll", 1, false, "", asked_before), "malformed");
+        assert_eq!(why("enroll", 1, false, &right(), asked_before), "accepted");
+    }
 }

@@ -26,7 +26,9 @@ impl Guarded {
     /// A login through it, without address and terminal.
     pub(super) fn login(&self) -> LoginContext {
         let nullok = self.lines.iter().any(|(_, said)| said.nullok);
-        LoginContext { service: self.name.clone(), nullok, ..LoginContext::default() }
+        // A login may reach each of the lines.
+        let enroll = self.lines.iter().all(|(_, said)| said.enroll);
+        LoginContext { service: self.name.clone(), nullok, enroll, ..LoginContext::default() }
     }
 
     /// Whether one of its lines uses this configuration.

@@ -6,7 +6,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use otp_core::config::module_arguments::Arguments;
-use otp_core::decision::policy::{Policy, Rule, SecondFactor};
 
 use super::finding::Finding;
 use super::guarded::Guarded;
@@ -18,10 +17,7 @@ use super::stack::{Folders, Module, Place, Stack, Unreadable};
 use crate::error::plain;
 
 /// The module's file.
-const MODULE: &str = "pam_otp.so";
-
-const ENROLLMENT_ACCOUNT: &str = "account required pam_otp.so";
-const ENROLLMENT_PASSWORD: &str = "password [success=done ignore=ignore default=die] pam_otp.so";
+pub(super) const MODULE: &str = "pam_otp.so";
 
 /// Checks a service, if it calls the module.
 pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>) -> Option<Guarded> {
@@ -84,65 +80,6 @@ fn refused_for_want_of(unreadable: &Unreadable, service: &str) -> Finding {
     let from = unreadable.from.as_ref().map_or_else(String::new, |place| format!("{place}: "));
     let what = format!("{from}{} cannot be read: {}", unreadable.file.display(), plain(&unreadable.error));
     Finding::fault(service, format!("{what}: logins through this service are refused"), "name a file that exists")
-}
-
-/// Checks that enrollment during a login works, if the policy uses it.
-pub(super) fn check_enrollment(folders: &Folders, guarded: &Guarded, policy: &Policy, findings: &mut Vec<Finding>) {
-    let name = &guarded.name;
-    if !may_demand_enrollment(policy, name) {
-        return;
-    }
-    let mut fault = |what: String, line: &str| {
-        findings.push(Finding::fault(name, what, &format!("put before the other lines of that group: {line}")));
-    };
-    if let Ok(account) = Stack::read(folders, name, Group::Account) {
-        let told = walk(&account, &[Answer::NewAuthtokReqd], true);
-        match account.lines_of(MODULE).next() {
-            None => fault(
-                "the account group has no line of pam_otp.so: users who must set up a device during the login are refused"
-                    .to_owned(),
-                ENROLLMENT_ACCOUNT,
-            ),
-            Some((_, place)) if told.iter().any(|way| way.answer != Answer::NewAuthtokReqd) => fault(
-                format!("{place}: the application does not learn that a device must be set up"),
-                ENROLLMENT_ACCOUNT,
-            ),
-            Some(_) => {}
-        }
-    }
-    if let Ok(password) = Stack::read(folders, name, Group::Password) {
-        let (enrollment, changed) =
-            (walk(&password, &[Answer::Success], true), walk(&password, &[Answer::Ignore], true));
-        match password.lines_of(MODULE).next() {
-            None => fault(
-                "the password group has no line of pam_otp.so: users who must set up a device are asked for a new password \
-                 instead"
-                    .to_owned(),
-                ENROLLMENT_PASSWORD,
-            ),
-            Some((_, place)) if enrollment.iter().any(|way| way.answer != Answer::Success || way.proved) => {
-                fault(format!("{place}: other modules ask for a new password when a device is set up"), ENROLLMENT_PASSWORD);
-            }
-            Some((_, place)) if changed.iter().all(|way| way.answer != Answer::Success) => {
-                fault(format!("{place}: passwords cannot be changed"), ENROLLMENT_PASSWORD);
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-/// Whether the policy may demand enrollment of a login through the service.
-fn may_demand_enrollment(policy: &Policy, service: &str) -> bool {
-    for rule in policy.rules.iter().filter(|rule| rule.service.as_ref().is_none_or(|name| name == service)) {
-        let Rule { user, group, service: _, network, tty, terms, line: _ } = rule;
-        if terms.second_factor == SecondFactor::Enroll {
-            return true;
-        }
-        if user.is_none() && group.is_none() && network.is_none() && tty.is_none() {
-            return false; // it applies to all users
-        }
-    }
-    policy.terms.second_factor == SecondFactor::Enroll
 }
 
 /// The `auth` group of a service.
@@ -230,7 +167,7 @@ fn ways_in(stack: &Stack, answers: &[Answer]) -> Vec<Way> {
 
 /// All ways through a stack when the module returns one of these results. Other modules return success if
 /// `others_agree`, else every result they may return.
-fn walk(stack: &Stack, ours: &[Answer], others_agree: bool) -> BTreeSet<Way> {
+pub(super) fn walk(stack: &Stack, ours: &[Answer], others_agree: bool) -> BTreeSet<Way> {
     ways(stack, |role| match role {
         Role::SecondFactor => ours.to_vec(),
         Role::Permit => vec![Answer::Success],

@@ -1,0 +1,77 @@
+//! The helper's memory: no other process of the user reads it, it leaves no core file, and what is secret does not stay in it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+
+use pam_otp_tests::{app::App, outcome::Dialogue, site::HELPER, users::TestUser};
+use serde_json::{Value, json};
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+};
+
+fn ask(helper: &mut Dialogue, request: &Value) -> Value {
+    helper.say(&request.to_string());
+    helper.json()
+}
+
+/// All that a process may write to: heap, stack and data.
+fn memory(pid: u32) -> Vec<u8> {
+    let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mut all = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" rw") && !line.contains("[v")) {
+        let (from, to) = line.split_whitespace().next().unwrap().split_once('-').unwrap();
+        let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
+        let mut part = vec![0; usize::try_from(to.checked_sub(from).unwrap()).unwrap()];
+        memory.read_exact_at(&mut part, from).unwrap();
+        all.extend(part);
+    }
+    all
+}
+
+fn times(what: &[u8], memory: &[u8]) -> usize {
+    memory.windows(what.len()).filter(|window| *window == what).count()
+}
+
+/// A recovery code as ten bytes.
+fn raw(code: &str) -> Vec<u8> {
+    let value = |letter: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(letter).unwrap();
+    let values = code.chars().filter(|letter| *letter != '-').map(value);
+    let number = values.fold(0u128, |number, value| (number << 5) | u128::try_from(value).unwrap());
+    number.to_be_bytes()[6..].to_vec()
+}
+
+#[test]
+fn what_was_typed_and_what_was_shown_does_not_stay_in_the_helper() {
+    let user = TestUser::new("al");
+    let mut helper = Dialogue::start(&mut user.command(HELPER));
+    let offer = ask(&mut helper, &json!({"enroll": {"proof": null}}));
+    let app = App::of(offer["offer"]["secret"].as_str().unwrap());
+    let code = app.code(-1);
+    let shown = ask(&mut helper, &json!({"confirm": {"code": code}}));
+    let recovery: Vec<String> = serde_json::from_value(shown["recovery-codes"].clone()).unwrap();
+    assert_eq!(recovery.len(), 10);
+    let held = memory(helper.pid());
+    let kept: Vec<_> = recovery.iter().map(|code| times(&raw(code), &held)).collect();
+    assert_eq!(kept, [1; 10], "each until it is in force, and no copy");
+    assert_eq!(ask(&mut helper, &json!({"activate": {}})), json!({"changed": true}));
+    let held = memory(helper.pid());
+    assert!(held.len() > 100_000);
+    for code in &recovery {
+        assert_eq!((times(&raw(code), &held), times(code.as_bytes(), &held)), (0, 0), "a recovery code is left");
+    }
+    assert_eq!(times(app.secret.as_bytes(), &held), 0, "the key is left");
+    assert_eq!(times(format!("\"{code}\"").as_bytes(), &held), 0, "what was typed is left");
+}
+
+#[test]
+fn the_helper_leaves_no_core_file_and_shows_its_memory_to_no_one_but_root() {
+    let user = TestUser::new("al");
+    let mut helper = Dialogue::start(&mut user.command(HELPER));
+    ask(&mut helper, &json!({"status": {}}));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", helper.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    // What a process that may be dumped has belongs to its user.
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(fs::metadata(format!("/proc/{}/mem", helper.pid())).unwrap().uid(), 0);
+}
