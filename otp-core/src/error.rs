@@ -60,7 +60,8 @@ impl CoreError {
                  the name service (`getent passwd USER`)"
             }
             Self::UnknownGroup(_) => {
-                "create the group or correct the rule; `otp-enroll admin check` reports such rules"
+                "correct the rule or create the group; if a directory service has it, find out why that does not answer \
+                 (`getent group NAME`)"
             }
             Self::Entropy => "nothing was changed; look for a seccomp filter that denies getrandom(2)",
             Self::Helper(_) => {
@@ -173,7 +174,8 @@ mod tests {
             (
                 CoreError::UnknownGroup("staff".into()),
                 "a policy rule names the group staff, which does not exist",
-                "create the group or correct the rule; `otp-enroll admin check` reports such rules",
+                "correct the rule or create the group; if a directory service has it, find out why that does not answer \
+                 (`getent group NAME`)",
             ),
             (
                 CoreError::Entropy,

@@ -200,8 +200,7 @@ impl CliError {
             Self::CodesUnseen(_) => "they are active all the same; get new ones with: otp-enroll recovery",
             Self::Faults(_) => "until this is fixed, users may be locked out, or let in without a code",
             Self::Unusable(_) => {
-                "their users cannot log in with a code; to let a user set up again: otp-enroll admin reset USER; \
-                 to remove the record of a deleted user: otp-enroll admin disable USER"
+                "their users cannot log in with a code; each line says why, and `otp-enroll admin doctor` says what to do"
             }
             Self::NotDone(_) => "the reasons are above; the command can be run again without harm",
             Self::SessionsGoOn { users, .. } => return Some(format!("end them with: loginctl terminate-user {users}")),

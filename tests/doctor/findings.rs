@@ -333,7 +333,7 @@ fn whoever_policy_refuses_is_named_and_what_cannot_be_read_too() {
     clinic.site.edit(&alice.name, "version", "vision");
     let findings = clinic.findings(&[]);
     assert!(
-        findings.len() == 1 && findings[0].starts_with(&format!("warning records: {}: ", alice.name)),
+        findings.len() == 1 && findings[0].starts_with(&format!("fault records: {}: ", alice.name)),
         "{findings:#?}"
     );
     clinic.site.write("nonsense = 1\n");

@@ -8,31 +8,22 @@ mod service;
 mod simulate;
 mod sshd;
 mod stack;
+mod users;
 
 use std::path::Path;
 use std::process::Command;
 
-use otp_core::error::CoreError;
-use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
-use otp_core::value::login_context::LoginContext;
-use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use self::finding::{Finding, Severity};
 use self::guarded::Guarded;
 use self::stack::Folders;
-use super::accounts::{self, Names};
 use super::check;
-use super::explain::{self, Outcome};
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::output::Output;
-use crate::ui::progress::Progress;
-
-/// Names listed in a finding; further ones are counted.
-const NAMED: usize = 5;
 
 /// Services with a second service for another form of the command, and that command.
 const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
@@ -92,7 +83,7 @@ pub(super) fn doctor(
             service::check_enrollment(&folders, guarded, &site.config.policy, &mut findings);
         }
         if let Ok(store) = site.store() {
-            refused(&site, &store, &here, output, &mut findings)?;
+            users::look_at(&site, &store, &here, output, &mut findings)?;
         }
     }
     findings.extend(clock());
@@ -133,64 +124,6 @@ fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
     }
     told.sort_by(|a, b| (a.severity, &a.subjects).cmp(&(b.severity, &b.subjects)));
     told
-}
-
-/// Users who can log in and are refused by policy, for each service, and users whose record cannot be used.
-fn refused(
-    site: &Site,
-    store: &FileStore,
-    guarded: &[&Guarded],
-    output: &Output,
-    findings: &mut Vec<Finding>,
-) -> Result<(), CliError> {
-    let now = UnixTime::now();
-    let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
-    let mut refused: Vec<Vec<String>> = places.iter().map(|_| Vec::new()).collect();
-    let mut unusable = Vec::new();
-    let names = if guarded.is_empty() { Vec::new() } else { Names::ask()?.answer(output)? };
-    let mut progress = Progress::new("asking the policy", names.len(), output);
-    for name in names {
-        progress.step();
-        let Some(account) = accounts::person(&name)? else { continue };
-        let record = match store.read(&account).map_err(CoreError::from) {
-            Ok(record) => record,
-            Err(error) => {
-                unusable.push(format!("{name}: {error}"));
-                continue;
-            }
-        };
-        for (place, refused) in places.iter().zip(&mut refused) {
-            match explain::foresee(site, &account, record.as_ref(), place, now) {
-                Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
-                    refused.push(name.clone());
-                }
-                Ok(_) => {}
-                Err(error) => unusable.push(format!("{name}: {error}")),
-            }
-        }
-    }
-    progress.clear();
-    for (guarded, names) in guarded.iter().zip(&refused) {
-        if !names.is_empty() {
-            let what =
-                format!("{} will be refused: policy requires a second factor, and they have no device", some(names));
-            let fix = "have them run otp-enroll first, or set the policy to `enroll`; to list all of them: \
-                       otp-enroll admin list --without-device --service NAME";
-            findings.push(Finding::warning(&guarded.name, what, fix));
-        }
-    }
-    unusable.dedup();
-    let fix = "to let a user set up again: otp-enroll admin reset USER";
-    findings.extend(unusable.into_iter().map(|what| Finding::warning("records", what, fix)));
-    Ok(())
-}
-
-fn some(names: &[String]) -> String {
-    let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
 }
 
 /// Whether the clock is synchronized. timedatectl asks the kernel, whichever program adjusts it.

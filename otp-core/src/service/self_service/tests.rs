@@ -559,7 +559,7 @@ fn a_rule_whose_group_does_not_exist_is_an_error_and_lets_no_user_in() {
         panic!("an answer")
     };
     assert_eq!(error, "a policy rule names the group no-such-group, which does not exist");
-    assert_eq!(hint, "create the group or correct the rule; `otp-enroll admin check` reports such rules");
+    assert!(hint.starts_with("correct the rule or create the group; "), "{hint}");
 }
 
 #[test]

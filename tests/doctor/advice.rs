@@ -1,0 +1,43 @@
+//! What doctor advises: no fault outside the records may cost a record.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
+
+use std::fs;
+
+use pam_otp_tests::{outcome::Outcome, phone::Phone, site::Site, users::TestUser};
+use serde_json::Value;
+
+/// The findings of a service that asks for password and code, those of the clock excepted.
+fn findings(site: &Site) -> (Option<i32>, Vec<Value>) {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = format!("auth required pam_unix.so\nauth required {}\n", site.module());
+    fs::write(folder.path().join("vpn"), lines).unwrap();
+    let mut doctor = site.admin_command();
+    doctor.args(["doctor", "--json", "--pam"]).arg(folder.path());
+    let outcome = Outcome::of(&mut doctor, "");
+    let findings = outcome.json()[0]["findings"].as_array().unwrap().clone();
+    (outcome.code, findings.into_iter().filter(|finding| finding["subjects"][0] != "clock").collect())
+}
+
+#[test]
+fn a_group_that_no_service_knows_is_one_fault_of_the_configuration() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let site = Site::new("[[policy.rule]]\ngroup = \"amdins\"\nsecond_factor = \"required\"\n");
+    let _ = (Phone::enrol(&site, &alice.name), Phone::enrol(&site, &bob.name));
+    let (code, found) = findings(&site);
+    assert_eq!((code, found.len()), (Some(1), 1), "{found:#?}");
+    assert_eq!(found[0]["subjects"][0], "configuration");
+    assert!(found[0]["what"].as_str().unwrap().contains("names the group amdins, which does not exist"), "{found:#?}");
+    assert!(!found[0].to_string().contains("admin reset"), "{found:#?}");
+}
+
+#[test]
+fn a_damaged_record_is_a_fault_with_a_fix_of_its_own() {
+    let alice = TestUser::new("alice");
+    let site = Site::new("");
+    let _ = Phone::enrol(&site, &alice.name);
+    site.edit(&alice.name, "version = 1", "version = 7");
+    let (code, found) = findings(&site);
+    assert_eq!((code, found.len()), (Some(1), 1), "{found:#?}");
+    assert!(found[0]["what"].as_str().unwrap().contains("has version 7"), "{found:#?}");
+    assert!(!found[0].to_string().contains("admin reset"), "{found:#?}");
+}
