@@ -2,6 +2,7 @@
 
 mod admin;
 mod all_users;
+mod escapes;
 mod idempotence;
 mod import;
 mod policy;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::cli::Common;
 use crate::error::{CliError, plain};
+use crate::ui::layout;
 use crate::ui::output::Output;
 
 /// The answer as JSON.
@@ -29,7 +30,7 @@ pub(super) fn check(common: &Common, output: &Output) -> Result<(), CliError> {
     let checked = Checked { faults };
     output.result(&checked, || match checked.faults.as_slice() {
         [] => format!("{}: good", path.display()),
-        faults => faults.join("\n"),
+        faults => faults.iter().map(|fault| layout::escaped(fault)).collect::<Vec<_>>().join("\n"),
     })?;
     if count == 0 { Ok(()) } else { Err(CliError::Faults(count)) }
 }

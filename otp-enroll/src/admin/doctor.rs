@@ -101,7 +101,7 @@ fn tell(guarded: &[Guarded], findings: Vec<Finding>, output: &Output) -> Result<
     let diagnosis = Diagnosis { services, findings };
     output.result(&diagnosis, || {
         let columns = terminal_size::terminal_size().map_or(usize::MAX, |(columns, _)| columns.0.into());
-        let mut lines = vec![layout::wrap(&asked, columns).join("\n")];
+        let mut lines = vec![layout::wrap(&layout::escaped(&asked), columns).join("\n")];
         lines.extend(diagnosis.findings.iter().map(|finding| finding.text(columns)));
         if faults == 0 {
             lines.push("No fault was found.".to_owned());
