@@ -295,7 +295,10 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         Declined::NotConfirmed { clock_off: Some(seconds) } => {
             let direction = if seconds < 0 { "behind" } else { "ahead" };
             let off = Seconds(seconds.unsigned_abs());
-            format!("the clocks differ: the one of your device is about {off} {direction}; set both to automatic time")
+            let zone = if seconds.unsigned_abs() >= 30 * 60 { " and time zone" } else { "" };
+            format!(
+                "the clocks differ: the one of your device is about {off} {direction}; set both to automatic time{zone}"
+            )
         }
         Declined::NothingOffered => "there is no new key to confirm".into(),
         Declined::ChangedMeanwhile => "this second factor was changed by another command in the meantime".into(),

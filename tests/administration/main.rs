@@ -6,5 +6,6 @@ mod escapes;
 mod idempotence;
 mod import;
 mod policy;
+mod renumbered;
 mod rollout;
 mod texts;

@@ -57,9 +57,7 @@ pub(super) fn faults_of(site: &Site) -> Vec<String> {
             faults.extend(match User::from_name(user) {
                 Ok(Some(_)) => None,
                 Ok(None) => Some(at(format!("names the user {user}, who does not exist: the rule never matches"))),
-                Err(errno) => {
-                    Some(at(format!("names the user {user}, who cannot be looked up ({})", errno.desc())))
-                }
+                Err(errno) => Some(at(format!("names the user {user}, who cannot be looked up ({})", errno.desc()))),
             });
         }
     }

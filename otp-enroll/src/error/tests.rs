@@ -103,7 +103,7 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
             ),
             (
                 not_confirmed(Some(-3600)),
-                "the clocks differ: the one of your device is about 1 h behind; set both to automatic time",
+                "the clocks differ: the one of your device is about 1 h behind; set both to automatic time and time zone",
                 again,
             ),
             (Declined::NothingOffered, "there is no new key to confirm", Some("start again")),

@@ -92,7 +92,9 @@ impl Output {
         let told = format!("otp-enroll: {error}");
         let mut text = layout::wrap(&layout::escaped(&told), columns).join("\n") + "\n";
         if let Some(hint) = error.hint() {
-            layout::wrap(&layout::escaped(&hint), columns.saturating_sub(2)).iter().for_each(|line| text += &format!("  {line}\n"));
+            layout::wrap(&layout::escaped(&hint), columns.saturating_sub(2))
+                .iter()
+                .for_each(|line| text += &format!("  {line}\n"));
         }
         // If standard error fails, there is no place to report it.
         let _ = io::stderr().write_all(text.as_bytes());

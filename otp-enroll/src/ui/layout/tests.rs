@@ -168,7 +168,11 @@ fn what_comes_from_outside_cannot_steer_the_terminal() {
         assert_eq!(escaped(&escaped(line)), shown, "escaping twice changes nothing more");
     }
     assert_eq!(escaped_lines("one\ntwo\t\u{fc}", true), "one\ntwo\\x09\u{fc}");
-    assert_eq!(escaped_lines("one\ntwo\u{db}", false), "one\ntwo\\u{db}", "its second byte, 9b, is a control character");
+    assert_eq!(
+        escaped_lines("one\ntwo\u{db}", false),
+        "one\ntwo\\u{db}",
+        "its second byte, 9b, is a control character"
+    );
     let page = printable(&["a\x1b\u{202e}b"].into_iter().collect(), true);
     assert_eq!(page.iter().collect::<Vec<_>>(), ["a??b"]);
 }
