@@ -7,5 +7,6 @@ mod idempotence;
 mod import;
 mod policy;
 mod renumbered;
+mod requiring;
 mod rollout;
 mod texts;

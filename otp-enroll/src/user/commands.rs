@@ -102,7 +102,9 @@ pub(crate) fn show(status: &Status, output: &Output) -> Result<(), CliError> {
             time => lines.push(format!("Locked           until {}", moment(time))),
         }
         if status.user_override != Override::None.name() {
-            lines.push(format!("Override         {} (set for this user)", status.user_override));
+            let until =
+                status.override_until.as_deref().map_or_else(String::new, |time| format!(" until {}", day(time)));
+            lines.push(format!("Override         {}{until} (set for this user)", status.user_override));
         }
         lines.iter().map(|line| layout::escaped(line)).collect::<Vec<_>>().join("\n")
     })

@@ -189,6 +189,7 @@ fn status_reports_everything_except_secrets() {
         user: "alice".into(),
         enrolled: true,
         user_override: "none".into(),
+        override_until: None,
         devices: vec![device],
         recovery_codes_left: 9,
         failures: 6,
