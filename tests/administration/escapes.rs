@@ -26,7 +26,7 @@ fn names_of_files_and_hosts_are_shown_escaped() {
         (vec!["unlock", ESCAPE], false),
         (vec!["report"], false),
         (vec!["doctor", "--pam", folder], true),
-        (vec!["list", ESCAPE], true),
+        (vec!["list", ESCAPE], false),
     ] {
         let outcome = Outcome::of(site.admin_command().args(&words), "");
         let said = outcome.out + &outcome.err;

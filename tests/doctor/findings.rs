@@ -42,6 +42,7 @@ impl Clinic {
         let findings = diagnosis["findings"].as_array().unwrap().iter();
         let findings: Vec<_> = findings
             .filter(|finding| finding["subjects"][0] != "clock")
+            .filter(|finding| !text(finding, "what").starts_with("code.window and ")) // as wide as a site of the tests has it
             .inspect(|finding| assert!(!text(finding, "mend").is_empty()))
             .map(|finding| {
                 let what = text(finding, "what").replace(&folder, "");
@@ -326,7 +327,8 @@ fn whoever_policy_refuses_is_named_and_what_cannot_be_read_too() {
     );
     let rollout = format!("state_directory = {:?}\nenforce = false\n", clinic.site.state());
     clinic.site.write(&(rollout + "[policy]\nsecond_factor = \"required\"\n"));
-    assert!(clinic.findings(&[]).is_empty(), "nobody is refused in a rollout");
+    let found = clinic.findings(&[]);
+    assert!(found.len() == 1 && found[0].starts_with("warning configuration: enforce = false"), "{found:#?}");
     clinic.site.set("[policy]\nsecond_factor = \"optional\"\n");
     assert!(clinic.findings(&[]).is_empty());
     Phone::enrol(&clinic.site, &alice.name);

@@ -2,12 +2,16 @@
 
 mod finding;
 mod guarded;
+mod misnamed;
 mod module_kind;
 mod pam_conf;
+mod records;
 mod service;
 mod simulate;
 mod sshd;
 mod stack;
+mod strength;
+mod surroundings;
 mod users;
 
 use std::path::Path;
@@ -50,6 +54,8 @@ pub(super) fn doctor(
         .map_err(|error| CliError::Unreadable { path: pam.unwrap_or(Path::new("/etc/pam.d")).to_owned(), error })?;
     let guarded: Vec<Guarded> =
         services.iter().filter_map(|name| service::look_at(&folders, name, &mut findings)).collect();
+    services.iter().for_each(|name| misnamed::look_at(&folders, name, &mut findings));
+    surroundings::look_at(&guarded, pam.is_some() || sshd_config.is_some(), &mut findings);
     for (name, twin, command) in TWINS {
         let is_guarded = |name: &str| guarded.iter().any(|guarded| guarded.name == name);
         if is_guarded(name) && services.contains(twin) && !is_guarded(twin) {
@@ -78,12 +84,14 @@ pub(super) fn doctor(
             }
         };
         findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, fix)));
+        strength::look_at(&site.config, &mut findings);
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {
             service::check_enrollment(&folders, guarded, &site.config.policy, &mut findings);
         }
         if let Ok(store) = site.store() {
             users::look_at(&site, &store, &here, output, &mut findings)?;
+            records::look_at(&store, output, &mut findings)?;
         }
     }
     findings.extend(clock());
@@ -118,7 +126,11 @@ fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
         let Finding { severity, what, fix, subjects } = &finding;
         let same = told.iter_mut().find(|told| (told.severity, &told.what, &told.fix) == (*severity, what, fix));
         match same {
-            Some(told) => told.subjects.extend(subjects.iter().cloned()),
+            Some(told) => {
+                let more = subjects.iter().filter(|subject| !told.subjects.contains(subject)).cloned();
+                let more: Vec<String> = more.collect();
+                told.subjects.extend(more);
+            }
             None => told.push(finding),
         }
     }

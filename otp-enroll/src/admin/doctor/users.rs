@@ -117,7 +117,7 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
     findings
 }
 
-fn some(names: &[String]) -> String {
+pub(super) fn some(names: &[String]) -> String {
     let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
         0 => named,
