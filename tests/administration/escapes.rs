@@ -1,5 +1,4 @@
 //! What comes from outside cannot steer the terminal of root.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use std::fs;
 

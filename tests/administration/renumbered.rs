@@ -1,5 +1,4 @@
 //! A user whose number was changed: the way out in docs/locked-out.md leads out.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use std::process::Command;
 

@@ -1,5 +1,4 @@
 //! Before many users must have a second factor, the command says what that means; and exemptions that end.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::Talk, outcome::Outcome, phone::Phone, pty::Pty, service::Service, site::Site, users::TestUser,
