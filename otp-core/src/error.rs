@@ -6,7 +6,7 @@ use std::io;
 use crate::config::error::ConfigError;
 use crate::config::paths;
 use crate::store::error::StoreError;
-use crate::value::system_error::described;
+use crate::value::system_error::{UNMAPPED_HINT, described, is_unmapped};
 
 /// No answer could be given. Every error refuses the login.
 #[derive(Debug)]
@@ -50,8 +50,9 @@ pub enum HelperError {
 
 impl CoreError {
     /// What to do next.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &str {
         match self {
+            Self::Config(error) if is_unmapped(&error.what) => UNMAPPED_HINT,
             Self::Config(_) => "fix the file, then check it with `otp-enroll admin check`",
             Self::Store(error) => error.hint(),
             Self::Names { .. } => "check /etc/nsswitch.conf and the services it names",
@@ -60,12 +61,21 @@ impl CoreError {
                  the name service (`getent passwd USER`)"
             }
             Self::UnknownGroup(_) => {
-                "create the group or correct the rule; `otp-enroll admin check` reports such rules"
+                "correct the rule or create the group; if a directory service has it, find out why that does not answer \
+                 (`getent group NAME`)"
             }
             Self::Entropy => "nothing was changed; look for a seccomp filter that denies getrandom(2)",
-            Self::Helper(_) => {
-                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach \
-                 the records"
+            Self::Helper(HelperError::Io(_)) => {
+                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets the service \
+                 start it"
+            }
+            Self::Helper(HelperError::Reports { hint, .. }) => hint,
+            Self::Helper(HelperError::Unintelligible) => {
+                "install module, otp-enroll and helper of the same version, then restart the service"
+            }
+            Self::Helper(HelperError::OtherUser) => {
+                "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf); nothing is \
+                 wrong with helper and records"
             }
             Self::Privileges => {
                 "setresuid(2) failed: look for a seccomp filter, and for what SELinux or AppArmor denied"
@@ -99,7 +109,7 @@ impl fmt::Display for HelperError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "cannot be reached: {}", described(error)),
-            Self::Reports { error, hint } => write!(f, "reports: {error} ({hint})"),
+            Self::Reports { error, hint: _ } => write!(f, "reports: {error}"),
             Self::Unintelligible => f.write_str("gave an answer that cannot be parsed (is it of another version?)"),
             Self::OtherUser => f.write_str("answers a process that is not root only about its own user"),
         }
@@ -175,7 +185,8 @@ mod tests {
             (
                 CoreError::UnknownGroup("staff".into()),
                 "a policy rule names the group staff, which does not exist",
-                "create the group or correct the rule; `otp-enroll admin check` reports such rules",
+                "correct the rule or create the group; if a directory service has it, find out why that does not answer \
+                 (`getent group NAME`)",
             ),
             (
                 CoreError::Entropy,
@@ -200,19 +211,36 @@ mod tests {
     #[test]
     fn every_error_of_the_helper_names_the_helper() {
         let reported = HelperError::Reports { error: "cannot open /a".into(), hint: "look there".into() };
-        for (error, text) in [
-            (HelperError::Io(nix::errno::Errno::ENOENT.into()), "cannot be reached: No such file or directory"),
-            (reported, "reports: cannot open /a (look there)"),
-            (HelperError::Unintelligible, "gave an answer that cannot be parsed (is it of another version?)"),
-            (HelperError::OtherUser, "answers a process that is not root only about its own user"),
+        for (error, text, hint) in [
+            (
+                HelperError::Io(nix::errno::Errno::ENOENT.into()),
+                "cannot be reached: No such file or directory",
+                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets the service \
+                 start it",
+            ),
+            (reported, "reports: cannot open /a", "look there"),
+            (
+                HelperError::Unintelligible,
+                "gave an answer that cannot be parsed (is it of another version?)",
+                "install module, otp-enroll and helper of the same version, then restart the service",
+            ),
+            (
+                HelperError::OtherUser,
+                "answers a process that is not root only about its own user",
+                "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf); nothing is \
+                 wrong with helper and records",
+            ),
         ] {
             let error = CoreError::from(error);
             assert_eq!(error.to_string(), format!("the helper {} {text}", paths::HELPER));
-            assert_eq!(
-                error.hint(),
-                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach \
-                 the records"
-            );
+            assert_eq!(error.hint(), hint);
         }
+    }
+
+    #[test]
+    fn a_user_namespace_is_no_reason_to_change_the_file() {
+        let what = format!("belongs to {}, and must belong to root", crate::value::system_error::owner(65_534));
+        let error = CoreError::from(ConfigError { path: "/etc/x".into(), line: None, what });
+        assert_eq!(error.hint(), UNMAPPED_HINT);
     }
 }

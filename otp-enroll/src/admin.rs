@@ -8,6 +8,7 @@ mod import;
 mod list;
 mod not_done;
 mod report;
+mod require;
 mod sessions;
 
 use nix::unistd::geteuid;
@@ -17,6 +18,7 @@ use otp_core::record::credentials::Override;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
+use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 
 use self::accounts::Names;
@@ -55,17 +57,26 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             explain::explain(&site, &store, &account(user)?, &place, offered, output)
         }
         Admin::Report { service } => report::report(&site, &store, service, doctor::offers_enrollment(service), output),
-        Admin::Require { who, end_sessions, yes } => {
+        Admin::Require { who, enroll, end_sessions, yes } => {
             if *end_sessions && !*yes {
                 output.can_confirm()?;
             }
-            let (bound, not_done) = every(&site, &accounts(who, output)?, output, Order::Override(Override::Required))?;
+            let accounts = accounts(who, output)?;
+            let many = who.all || who.group.is_some();
+            if many && !*yes {
+                require::confirm(&store, &accounts, *enroll, output)?;
+            }
+            let user_override = if *enroll { Override::Enroll } else { Override::Required };
+            let (bound, not_done) = every(&site, &accounts, output, Order::Override(user_override))?;
             if *end_sessions {
                 sessions::end(&bound, *yes, output)?;
             }
             not_done
         }
-        Admin::Exempt { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::Exempt))?.1,
+        Admin::Exempt { who, until } => {
+            let user_override = require::exemption(until.as_deref(), UnixTime::now())?;
+            every(&site, &accounts(who, output)?, output, Order::Override(user_override))?.1
+        }
         Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
         Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
         Admin::Show { user } => commands::status(&mut Client::of_root(&site, account(user)?), output),
@@ -112,7 +123,8 @@ fn named(users: &[String]) -> Result<Vec<Account>, CliError> {
 fn was_so(order: Order) -> &'static str {
     match order {
         Order::Override(Override::Required) => "was required already",
-        Order::Override(Override::Exempt) => "was exempt already",
+        Order::Override(Override::Enroll) => "was required to enroll already",
+        Order::Override(Override::Exempt | Override::ExemptUntil(_)) => "was exempt already",
         Order::Override(Override::None) => "had no override",
         Order::ForgetAddresses => "had no remembered addresses",
         Order::Unlock => "was not locked",

@@ -145,17 +145,23 @@ pub(crate) enum Admin {
     Require {
         #[command(flatten)]
         who: Users,
+        /// Let users without a device enroll one during the login, where the service can
+        #[arg(long)]
+        enroll: bool,
         /// End the sessions of users for whom this is new; asks first
         #[arg(long)]
         end_sessions: bool,
-        /// End sessions without asking
-        #[arg(long, short, requires = "end_sessions")]
+        /// Do not ask for confirmation
+        #[arg(long, short)]
         yes: bool,
     },
     /// Let users log in without a second factor, whatever the rules say
     Exempt {
         #[command(flatten)]
         who: Users,
+        /// Let the rules apply again from this day on (it begins at 00:00 UTC)
+        #[arg(long, value_name = "DATE")]
+        until: Option<String>,
     },
     /// Remove the override of users: the rules apply to them again
     Unrequire {

@@ -200,8 +200,7 @@ impl CliError {
             Self::CodesUnseen(_) => "they are active all the same; get new ones with: otp-enroll recovery",
             Self::Faults(_) => "until this is fixed, users may be locked out, or let in without a code",
             Self::Unusable(_) => {
-                "their users cannot log in with a code; to let a user set up again: otp-enroll admin reset USER; \
-                 to remove the record of a deleted user: otp-enroll admin disable USER"
+                "their users cannot log in with a code; each line says why, and `otp-enroll admin doctor` says what to do"
             }
             Self::NotDone(_) => "the reasons are above; the command can be run again without harm",
             Self::SessionsGoOn { users, .. } => return Some(format!("end them with: loginctl terminate-user {users}")),
@@ -296,7 +295,10 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         Declined::NotConfirmed { clock_off: Some(seconds) } => {
             let direction = if seconds < 0 { "behind" } else { "ahead" };
             let off = Seconds(seconds.unsigned_abs());
-            format!("the clocks differ: the one of your device is about {off} {direction}; set both to automatic time")
+            let zone = if seconds.unsigned_abs() >= 30 * 60 { " and time zone" } else { "" };
+            format!(
+                "the clocks differ: the one of your device is about {off} {direction}; set both to automatic time{zone}"
+            )
         }
         Declined::NothingOffered => "there is no new key to confirm".into(),
         Declined::ChangedMeanwhile => "this second factor was changed by another command in the meantime".into(),

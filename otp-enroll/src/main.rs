@@ -30,7 +30,8 @@ mod user {
 }
 
 use std::env;
-use std::process::ExitCode;
+use std::io::{self, Write as _};
+use std::process::{ExitCode, exit};
 
 use clap::Parser;
 use nix::sys::resource::{Resource, setrlimit};
@@ -38,6 +39,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use crate::cli::{Cli, Command};
 use crate::client::Client;
 use crate::error::CliError;
+use crate::ui::layout;
 use crate::ui::output::{self, Output};
 use crate::user::commands;
 
@@ -64,6 +66,13 @@ fn misread(error: &clap::Error) -> ! {
         let text = error.render().to_string();
         let what: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
         output::json_error(&CliError::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
+    }
+    if error.use_stderr() && env::args_os().any(|argument| argument.to_string_lossy().chars().any(layout::moves)) {
+        // clap repeats the argument as it is.
+        let text = error.render().to_string();
+        let lines: Vec<_> = text.split('\n').map(layout::escaped).collect();
+        let _ = io::stderr().write_all(lines.join("\n").as_bytes());
+        exit(error.exit_code());
     }
     error.exit()
 }

@@ -134,7 +134,7 @@ impl ModuleError {
     }
 
     /// What the administrator can do.
-    pub(crate) fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &str {
         match self {
             Self::Argument(_) => "correct the module's line in the PAM file: see pam_otp(8)",
             Self::Core(error) => error.hint(),

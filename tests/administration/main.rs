@@ -2,8 +2,11 @@
 
 mod admin;
 mod all_users;
+mod escapes;
 mod idempotence;
 mod import;
 mod policy;
+mod renumbered;
+mod requiring;
 mod rollout;
 mod texts;

@@ -396,9 +396,9 @@ fn a_group_is_who_is_in_it_and_can_log_in() {
     };
     let mut members = vec![desk.has.name.clone(), primary, distant];
     members.sort();
-    assert_eq!(bound(&desk.admin(&["require", "--json", "--group", &group])), members);
+    assert_eq!(bound(&desk.admin(&["require", "--yes", "--json", "--group", &group])), members);
     assert_eq!(bound(&desk.admin(&["unrequire", "--json", "--group", &group])), members);
-    let all = bound(&desk.admin(&["require", "--json", "--all"]));
+    let all = bound(&desk.admin(&["require", "--yes", "--json", "--all"]));
     assert!(all.contains(&"root".to_owned()) && all.contains(&desk.lacks.name), "{all:?}");
     assert!(members.iter().all(|member| all.contains(member)), "{all:?}");
     assert!(!all.contains(&closed) && !all.contains(&system), "{all:?}");
@@ -424,7 +424,6 @@ fn users_are_named_in_one_way_and_all_of_them_exist() {
         (&["require", "--group", "adm", "--all"], 2),
         (&["exempt"], 2),
         (&["exempt", "--end-sessions", "--yes", name], 2),
-        (&["require", "--yes", name], 2),
         (&["unrequire"], 2),
         (&["require", name, "nobody-of-that-name"], 3),
         (&["unrequire", name, "nobody-of-that-name"], 3),

@@ -42,6 +42,7 @@ impl Clinic {
         let findings = diagnosis["findings"].as_array().unwrap().iter();
         let findings: Vec<_> = findings
             .filter(|finding| finding["subjects"][0] != "clock")
+            .filter(|finding| !text(finding, "what").starts_with("code.window and ")) // as wide as a site of the tests has it
             .inspect(|finding| assert!(!text(finding, "fix").is_empty()))
             .map(|finding| {
                 let what = text(finding, "what").replace(&folder, "");
@@ -327,14 +328,15 @@ fn users_whom_policy_refuses_are_named_and_records_that_cannot_be_read_too() {
     );
     let rollout = format!("state_directory = {:?}\nenforce = false\n", clinic.site.state());
     clinic.site.write(&(rollout + "[policy]\nsecond_factor = \"required\"\n"));
-    assert!(clinic.findings(&[]).is_empty(), "nobody is refused in a rollout");
+    let found = clinic.findings(&[]);
+    assert!(found.len() == 1 && found[0].starts_with("warning configuration: enforce = false"), "{found:#?}");
     clinic.site.set("[policy]\nsecond_factor = \"optional\"\n");
     assert!(clinic.findings(&[]).is_empty());
     Phone::enroll(&clinic.site, &alice.name);
     clinic.site.edit(&alice.name, "version", "vision");
     let findings = clinic.findings(&[]);
     assert!(
-        findings.len() == 1 && findings[0].starts_with(&format!("warning records: {}: ", alice.name)),
+        findings.len() == 1 && findings[0].starts_with(&format!("fault records: {}: ", alice.name)),
         "{findings:#?}"
     );
     clinic.site.write("nonsense = 1\n");

@@ -1,5 +1,6 @@
 //! What `otp-enroll admin doctor` finds, beside what libpam and sshd do.
 
+mod advice;
 mod enrollment;
 mod findings;
 mod stacks;

@@ -151,3 +151,18 @@ fn the_jail_is_off_until_it_is_turned_on_and_is_understood_then() {
         assert!(on.out.contains(part), "{part}: {}", on.out);
     }
 }
+
+#[test]
+fn a_line_that_a_local_user_writes_to_the_journal_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let unpacked = fail2ban(dir.path());
+    fs::write(dir.path().join("fail2ban/jail.d/defaults-debian.conf"), "").unwrap();
+    let local = "[pam_otp]\nenabled = true\nbackend = systemd\n";
+    fs::write(dir.path().join("fail2ban/jail.d/pam_otp.local"), local).unwrap();
+    let mut client = python(&unpacked, "fail2ban-client");
+    let jails = Outcome::of(client.arg("-c").arg(dir.path().join("fail2ban")).arg("--dp"), "");
+    assert_eq!(jails.code, Some(0), "{jails:?}");
+    // The conditions of one match are joined by "and" if none of them is "+".
+    let matches = "'addjournalmatch', 'SYSLOG_FACILITY=10', '_UID=0']";
+    assert!(jails.out.contains(matches), "{}", jails.out);
+}

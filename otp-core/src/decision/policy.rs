@@ -95,9 +95,13 @@ impl Policy {
         let at_once = |second_factor, source| Ok(Ruling { second_factor, source, required_from: None });
         match user_override {
             Override::Required => return at_once(SecondFactor::Required, Source::Override),
+            Override::Enroll => return at_once(SecondFactor::Enroll, Source::Override),
             Override::Exempt => return at_once(SecondFactor::Optional, Source::Override),
-            Override::None if login.nullok => return at_once(SecondFactor::Optional, Source::Nullok),
-            Override::None => {}
+            Override::ExemptUntil(end) if now < end => return at_once(SecondFactor::Optional, Source::Override),
+            Override::ExemptUntil(_) | Override::None => {}
+        }
+        if login.nullok {
+            return at_once(SecondFactor::Optional, Source::Nullok);
         }
         for (number, rule) in (1..).zip(&self.rules) {
             if rule.matches(user, login, &mut member)? {

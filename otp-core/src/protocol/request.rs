@@ -82,7 +82,8 @@ impl Order {
     pub fn word(self) -> &'static str {
         match self {
             Self::Override(Override::Required) => "required",
-            Self::Override(Override::Exempt) => "exempted",
+            Self::Override(Override::Enroll) => "enroll-required",
+            Self::Override(Override::Exempt | Override::ExemptUntil(_)) => "exempted",
             Self::Override(Override::None) => "left-to-policy",
             Self::ForgetAddresses => "forgot-addresses",
             Self::Unlock => "unlocked",
@@ -164,9 +165,11 @@ pub struct Status {
     pub user: String,
     /// Whether the user has a device.
     pub enrolled: bool,
-    /// `required`, `exempt` or `none`.
+    /// `required`, `enroll`, `exempt` or `none`.
     #[serde(rename = "override")]
     pub user_override: String,
+    /// When the override ends, in UTC; a time that is over is still told. `None` if it does not end.
+    pub override_until: Option<String>,
     /// In the order of their ids.
     pub devices: Vec<DeviceStatus>,
     /// Unused recovery codes.

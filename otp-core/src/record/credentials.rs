@@ -37,8 +37,12 @@ pub struct Outline {
 pub enum Override {
     /// The user must give a second factor.
     Required,
+    /// Like `second_factor = "enroll"`: without a device, the user enrolls one during the login.
+    Enroll,
     /// Like `second_factor = "optional"`: without a device, the user logs in without a code.
     Exempt,
+    /// The same before this time; from then on no override.
+    ExemptUntil(UnixTime),
     /// No override: the policy decides.
     None,
 }
@@ -99,16 +103,30 @@ impl Device {
 }
 
 impl Override {
-    /// Reads the word that [`Override::name`] writes.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Required, Self::Exempt, Self::None].into_iter().find(|user_override| user_override.name() == name)
+    /// Reads the word that [`Override::name`] writes, and the time at which the override ends; only an exemption ends.
+    pub fn parse(name: &str, until: Option<UnixTime>) -> Option<Self> {
+        let known = [Self::Required, Self::Enroll, Self::Exempt, Self::None];
+        match (known.into_iter().find(|user_override| user_override.name() == name)?, until) {
+            (user_override, None) => Some(user_override),
+            (Self::Exempt, Some(time)) => Some(Self::ExemptUntil(time)),
+            (Self::Required | Self::Enroll | Self::ExemptUntil(_) | Self::None, Some(_)) => None,
+        }
+    }
+
+    /// When it ends; `None` if it does not.
+    pub fn until(self) -> Option<UnixTime> {
+        match self {
+            Self::ExemptUntil(time) => Some(time),
+            Self::Required | Self::Enroll | Self::Exempt | Self::None => None,
+        }
     }
 
     /// The word in records, JSON and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Required => "required",
-            Self::Exempt => "exempt",
+            Self::Enroll => "enroll",
+            Self::Exempt | Self::ExemptUntil(_) => "exempt",
             Self::None => "none",
         }
     }

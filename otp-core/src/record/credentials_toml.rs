@@ -41,6 +41,9 @@ impl Credentials {
         writeln!(text, "uid = {}", self.uid)?;
         writeln!(text, "enrollment = \"{}\"", self.enrollment)?;
         writeln!(text, "override = \"{}\"", self.user_override.name())?;
+        if let Some(until) = self.user_override.until() {
+            writeln!(text, "override_until = {}", until.0)?;
+        }
         let Counts { recovery_codes, devices } = Counts::of(self);
         writeln!(text, "recovery_codes = {recovery_codes}\ndevices = {devices}")?;
         if let Some(set) = &self.recovery {
@@ -192,13 +195,21 @@ impl<'a> Lines<'a> {
             user: self.value("user", |text| UserName::parse(&unquoted(text)?))?,
             uid: self.value("uid", number)?,
             enrollment: self.value("enrollment", |text| EnrollmentId::parse(between_quotes(text)?))?,
-            user_override: self.value("override", |text| Override::parse(between_quotes(text)?))?,
+            user_override: self.user_override()?,
             recovery: None,
             devices: Vec::new(),
         };
         let counts =
             Counts { recovery_codes: self.value("recovery_codes", number)?, devices: self.value("devices", number)? };
         Ok((credentials, counts))
+    }
+
+    fn user_override(&mut self) -> Result<Override, RecordError> {
+        let user_override = self.value("override", |text| Override::parse(between_quotes(text)?, None))?;
+        if !self.clone().next().is_some_and(|line| line.starts_with("override_until")) {
+            return Ok(user_override);
+        }
+        self.value("override_until", |text| Override::parse(user_override.name(), Some(UnixTime(number(text)?))))
     }
 
     fn recovery(&mut self) -> Result<RecoverySet, RecordError> {
@@ -338,14 +349,18 @@ mod tests {
 
     #[test]
     fn decoding_undoes_encoding() {
-        for credentials in
-            [full(), Credentials { devices: vec![], recovery: None, user_override: Override::None, ..full() }]
-        {
+        for credentials in [
+            full(),
+            Credentials { devices: vec![], recovery: None, user_override: Override::None, ..full() },
+            Credentials { user_override: Override::Enroll, ..full() },
+            Credentials { user_override: Override::ExemptUntil(UnixTime(1_800_000_000)), ..full() },
+        ] {
             let text = credentials.encode();
             let back = Credentials::decode(text.as_bytes(), ReadContext::ANYONE).unwrap();
             assert_eq!(*back.encode(), *text);
             assert_eq!(back.user, credentials.user);
             assert_eq!(back.recovery, credentials.recovery);
+            assert_eq!(back.user_override, credentials.user_override);
             assert_eq!(back.devices.len(), credentials.devices.len());
         }
     }
@@ -433,6 +448,25 @@ mod tests {
             Credentials::decode(b"\xff", ReadContext::ANYONE).unwrap_err().to_string(),
             "cannot be read: it is not UTF-8"
         );
+    }
+
+    #[test]
+    fn only_an_exemption_ends() {
+        let with = |line: &str| full().encode().replacen("override = \"required\"", line, 1);
+        let read =
+            |line: &str| Credentials::decode(with(line).as_bytes(), ReadContext::ANYONE).map(|it| it.user_override);
+        assert_eq!(
+            read("override = \"exempt\"\noverride_until = 1800000000"),
+            Ok(Override::ExemptUntil(UnixTime(1_800_000_000)))
+        );
+        assert_eq!(read("override = \"exempt\""), Ok(Override::Exempt));
+        for wrong in ["required", "enroll", "none"] {
+            let error = read(&format!("override = \"{wrong}\"\noverride_until = 1800000000")).unwrap_err();
+            assert_eq!(error.to_string(), "cannot be read: line 7: override_until has an invalid value");
+        }
+        for wrong in ["override_until = soon", "override_until = -1", "override_until=1"] {
+            assert!(read(&format!("override = \"exempt\"\n{wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

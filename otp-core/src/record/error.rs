@@ -29,8 +29,8 @@ impl RecordError {
                  enroll again"
             }
             Self::OtherAccount(_) => {
-                "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; \
-                 otherwise correct the account's name or user id"
+                "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; if \
+                 it was renamed or its number was changed: locked-out.md, \"was made for\""
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::record::credentials_toml::ReadContext;
 use crate::record::id::DeviceId;
 use crate::record::state::{Grace, Lock, Unenforced};
 use crate::record::state_slot::Slot;
-use crate::testing::fixtures::{phone, record};
+use crate::testing::fixtures::{NOW, phone, record};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::UserName;
@@ -85,7 +85,13 @@ impl Dice {
             user: UserName::parse(&name).unwrap(),
             uid: self.number() as u32,
             enrollment: EnrollmentId(self.bytes()),
-            user_override: [Override::Required, Override::Exempt, Override::None][self.below(3) as usize],
+            user_override: [
+                Override::Required,
+                Override::Enroll,
+                Override::Exempt,
+                Override::ExemptUntil(NOW),
+                Override::None,
+            ][self.below(5) as usize],
             devices: ids.into_iter().map(|id| self.device(id)).collect(),
             recovery: (self.below(4) > 0).then_some(RecoverySet { salt: self.bytes(), hashes }),
         }

@@ -231,6 +231,7 @@ impl Status {
             user: credentials.user.as_str().to_owned(),
             enrolled: record.is_enrolled(),
             user_override: credentials.user_override.name().to_owned(),
+            override_until: credentials.user_override.until().map(|time| time.to_string()),
             devices: credentials.devices.iter().map(DeviceStatus::of).collect(),
             recovery_codes_left: credentials.recovery_left(state).unwrap_or(0),
             failures: state.failures,

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::record::error::RecordError;
-use crate::value::system_error::described;
+use crate::value::system_error::{UNMAPPED_HINT, described, is_unmapped};
 
 /// A record could not be read or written. Every such error refuses the login.
 #[derive(Debug)]
@@ -21,6 +21,9 @@ pub enum StoreError {
     Unflushed { path: PathBuf, error: io::Error },
     /// The file or directory is not trusted: a symlink, another user's file, too wide a mode.
     Untrusted { path: PathBuf, what: String },
+    /// A user's file belongs to another user id than the account has. A changed user id (`usermod -u`) looks like this, and
+    /// so does a file that another user has put there.
+    OfOther { path: PathBuf, owner: u32 },
     /// The file holds no record of this user.
     Record { path: PathBuf, error: RecordError },
     /// Other processes hold the lock, or win every race, for longer than a login may wait.
@@ -40,14 +43,22 @@ impl StoreError {
                     "make room on that file system; nothing was lost"
                 }
                 io::ErrorKind::ReadOnlyFilesystem => "find out why that file system is read-only; nothing was lost",
-                io::ErrorKind::PermissionDenied => "check owner and mode, and what SELinux or AppArmor denied",
+                io::ErrorKind::PermissionDenied => {
+                    "check owner and mode, then what keeps the helper from its group: NoNewPrivileges in the service's unit, a \
+                     file system mounted nosuid, SELinux, AppArmor"
+                }
                 _ => "look for the cause in the system log; nothing was lost",
             },
             Self::Unflushed { .. } => {
                 "look for the cause in the system log; if new recovery codes were not shown, make others with \
                  `otp-enroll recovery`"
             }
+            Self::Untrusted { what, .. } if is_unmapped(what) => UNMAPPED_HINT,
             Self::Untrusted { .. } => "fix its owner, group, mode or type: see FILES in pam_otp(8)",
+            Self::OfOther { .. } => {
+                "if the user's number was changed (usermod -u), change it in the record too: locked-out.md, \"belongs to uid\"; \
+                 else find out who put the file there"
+            }
             Self::Record { error, .. } => error.hint(),
             Self::Busy => "try again; if it happens again, look for a stopped process that holds the file (fuser)",
         }
@@ -69,6 +80,9 @@ impl fmt::Display for StoreError {
                 )
             }
             Self::Untrusted { path, what } => write!(f, "{} {what}", path.display()),
+            Self::OfOther { path, owner } => {
+                write!(f, "{} belongs to uid {owner}, not to its user", path.display())
+            }
             Self::Record { path, error } => write!(f, "{} {error}", path.display()),
             Self::Busy => f.write_str("the record is in use by other processes"),
         }
@@ -80,7 +94,7 @@ impl std::error::Error for StoreError {
         match self {
             Self::System { error, .. } | Self::Unflushed { error, .. } => Some(error),
             Self::Record { error, .. } => Some(error),
-            Self::Untrusted { .. } | Self::Busy => None,
+            Self::Untrusted { .. } | Self::OfOther { .. } | Self::Busy => None,
         }
     }
 }
@@ -88,6 +102,7 @@ impl std::error::Error for StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::system_error::owner;
 
     fn system(kind: io::ErrorKind) -> StoreError {
         StoreError::System { action: "open", path: "/var/lib/pam_otp/alice.toml".into(), error: kind.into() }
@@ -107,6 +122,10 @@ mod tests {
             (
                 StoreError::Untrusted { path: path(), what: "is a symbolic link".into() },
                 "/var/lib/pam_otp/alice.state is a symbolic link",
+            ),
+            (
+                StoreError::OfOther { path: path(), owner: 1000 },
+                "/var/lib/pam_otp/alice.state belongs to uid 1000, not to its user",
             ),
             (
                 unreadable(RecordError::Version(3)),
@@ -144,7 +163,20 @@ mod tests {
             ),
             (system(io::ErrorKind::StorageFull), "make room on that file system; nothing was lost"),
             (system(io::ErrorKind::QuotaExceeded), "make room on that file system; nothing was lost"),
-            (system(io::ErrorKind::PermissionDenied), "check owner and mode, and what SELinux or AppArmor denied"),
+            (
+                system(io::ErrorKind::PermissionDenied),
+                "check owner and mode, then what keeps the helper from its group: NoNewPrivileges in the service's unit, a \
+                 file system mounted nosuid, SELinux, AppArmor",
+            ),
+            (
+                StoreError::Untrusted { path: path(), what: format!("belongs to {}, not to root", owner(65_534)) },
+                "the file may be right: run the service outside that user namespace, or map root into it",
+            ),
+            (
+                StoreError::OfOther { path: path(), owner: 1000 },
+                "if the user's number was changed (usermod -u), change it in the record too: locked-out.md, \"belongs to uid\"; \
+                 else find out who put the file there",
+            ),
             (system(io::ErrorKind::ReadOnlyFilesystem), "find out why that file system is read-only; nothing was lost"),
             (system(io::ErrorKind::Other), "look for the cause in the system log; nothing was lost"),
             (
@@ -167,8 +199,8 @@ mod tests {
             ),
             (
                 StoreError::Record { path: path(), error: RecordError::OtherAccount(String::new()) },
-                "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; \
-                 otherwise correct the account's name or user id",
+                "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; if \
+                 it was renamed or its number was changed: locked-out.md, \"was made for\"",
             ),
             (
                 StoreError::Busy,

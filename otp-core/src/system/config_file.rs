@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::config::error::ConfigError;
 use crate::error::CoreError;
 use crate::store::files::open::FileStore;
-use crate::value::system_error::described;
+use crate::value::system_error::{described, is_unmapped, owner};
 
 /// Larger than any configuration a person writes.
 const LARGEST_CONFIG: u64 = 1 << 20;
@@ -35,6 +35,9 @@ impl Site {
         let metadata = file.metadata().map_err(system)?;
         if !metadata.is_file() {
             Err(refuse("is not a regular file".into()))?;
+        }
+        if is_unmapped(&owner(metadata.uid())) {
+            Err(refuse(format!("belongs to {}, and must belong to root", owner(metadata.uid()))))?;
         }
         if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
             Err(refuse("must belong to root and be writable by root alone".into()))?;

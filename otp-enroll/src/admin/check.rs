@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::cli::Common;
 use crate::error::{CliError, plain};
+use crate::ui::layout;
 use crate::ui::output::Output;
 
 /// The answer as JSON.
@@ -29,7 +30,7 @@ pub(super) fn check(common: &Common, output: &Output) -> Result<(), CliError> {
     let checked = Checked { faults };
     output.result(&checked, || match checked.faults.as_slice() {
         [] => format!("{}: good", path.display()),
-        faults => faults.join("\n"),
+        faults => faults.iter().map(|fault| layout::escaped(fault)).collect::<Vec<_>>().join("\n"),
     })?;
     if count == 0 { Ok(()) } else { Err(CliError::Faults(count)) }
 }
@@ -39,17 +40,25 @@ pub(super) fn faults_of(site: &Site) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
     for rule in &site.config.policy.rules {
         let at = |what: String| format!("{}:{}: policy.rule {what}", site.path.display(), rule.line);
-        if let Some(group) = &rule.group
-            && !matches!(Group::from_name(group), Ok(Some(_)))
-        {
-            faults.push(at(format!(
-                "names the group {group}, which does not exist: logins that reach this rule are refused"
-            )));
+        if let Some(group) = &rule.group {
+            faults.extend(match Group::from_name(group) {
+                Ok(Some(_)) => None,
+                Ok(None) => Some(at(format!(
+                    "names the group {group}, which does not exist, or whose directory service is away: logins that reach \
+                     this rule are refused"
+                ))),
+                Err(errno) => Some(at(format!(
+                    "names the group {group}, which cannot be looked up ({}): logins that reach this rule are refused",
+                    errno.desc()
+                ))),
+            });
         }
-        if let Some(user) = &rule.user
-            && !matches!(User::from_name(user), Ok(Some(_)))
-        {
-            faults.push(at(format!("names the user {user}, who does not exist: the rule never matches")));
+        if let Some(user) = &rule.user {
+            faults.extend(match User::from_name(user) {
+                Ok(Some(_)) => None,
+                Ok(None) => Some(at(format!("names the user {user}, who does not exist: the rule never matches"))),
+                Err(errno) => Some(at(format!("names the user {user}, who cannot be looked up ({})", errno.desc()))),
+            });
         }
     }
     let state = fs::metadata(&site.config.state_directory);

@@ -3,37 +3,32 @@
 mod enrollment;
 mod finding;
 mod guarded;
+mod misnamed;
 mod module_kind;
 mod pam_conf;
+mod records;
 mod service;
 mod simulate;
 mod sshd;
 mod stack;
+mod strength;
+mod surroundings;
+mod users;
 
 use std::path::Path;
 use std::process::Command;
 
-use otp_core::error::CoreError;
-use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
-use otp_core::value::login_context::LoginContext;
-use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use self::finding::{Finding, Severity};
 use self::guarded::Guarded;
 use self::stack::Folders;
-use super::accounts::{self, Names};
 use super::check;
-use super::explain::{self, Outcome};
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::output::Output;
-use crate::ui::progress::Progress;
-
-/// Names listed in a finding; further ones are counted.
-const NAMED: usize = 5;
 
 /// Services with a second service for another form of the command, and that command.
 const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
@@ -67,6 +62,8 @@ pub(super) fn doctor(
         .map_err(|error| CliError::Unreadable { path: pam.unwrap_or(Path::new("/etc/pam.d")).to_owned(), error })?;
     let guarded: Vec<Guarded> =
         services.iter().filter_map(|name| service::look_at(&folders, name, &mut findings)).collect();
+    services.iter().for_each(|name| misnamed::look_at(&folders, name, &mut findings));
+    surroundings::look_at(&guarded, pam.is_some() || sshd_config.is_some(), &mut findings);
     for (name, twin, command) in TWINS {
         let is_guarded = |name: &str| guarded.iter().any(|guarded| guarded.name == name);
         if is_guarded(name) && services.contains(twin) && !is_guarded(twin) {
@@ -98,12 +95,14 @@ pub(super) fn doctor(
             }
         };
         findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, fix)));
+        strength::look_at(&site.config, &mut findings);
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {
             enrollment::check_unoffered(guarded, path, &site.config.policy, &mut findings);
         }
         if let Ok(store) = site.store() {
-            refused(&site, &store, &here, output, &mut findings)?;
+            users::look_at(&site, &store, &here, output, &mut findings)?;
+            records::look_at(&store, output, &mut findings)?;
         }
     }
     findings.extend(clock());
@@ -121,7 +120,7 @@ fn tell(guarded: &[Guarded], findings: Vec<Finding>, output: &Output) -> Result<
     let diagnosis = Diagnosis { services, findings };
     output.result(&diagnosis, || {
         let columns = terminal_size::terminal_size().map_or(usize::MAX, |(columns, _)| columns.0.into());
-        let mut lines = vec![layout::wrap(&asked, columns).join("\n")];
+        let mut lines = vec![layout::wrap(&layout::escaped(&asked), columns).join("\n")];
         lines.extend(diagnosis.findings.iter().map(|finding| finding.text(columns)));
         if faults == 0 {
             lines.push("No fault was found.".to_owned());
@@ -138,70 +137,16 @@ fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
         let Finding { severity, what, fix, subjects } = &finding;
         let same = told.iter_mut().find(|told| (told.severity, &told.what, &told.fix) == (*severity, what, fix));
         match same {
-            Some(told) => told.subjects.extend(subjects.iter().cloned()),
+            Some(told) => {
+                let more = subjects.iter().filter(|subject| !told.subjects.contains(subject)).cloned();
+                let more: Vec<String> = more.collect();
+                told.subjects.extend(more);
+            }
             None => told.push(finding),
         }
     }
     told.sort_by(|a, b| (a.severity, &a.subjects).cmp(&(b.severity, &b.subjects)));
     told
-}
-
-/// Users who can log in and are refused by policy, for each service, and users whose record cannot be used.
-fn refused(
-    site: &Site,
-    store: &FileStore,
-    guarded: &[&Guarded],
-    output: &Output,
-    findings: &mut Vec<Finding>,
-) -> Result<(), CliError> {
-    let now = UnixTime::now();
-    let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
-    let mut refused: Vec<Vec<String>> = places.iter().map(|_| Vec::new()).collect();
-    let mut unusable = Vec::new();
-    let names = if guarded.is_empty() { Vec::new() } else { Names::ask()?.answer(output)? };
-    let mut progress = Progress::new("asking the policy", names.len(), output);
-    for name in names {
-        progress.step();
-        let Some(account) = accounts::person(&name)? else { continue };
-        let record = match store.read(&account).map_err(CoreError::from) {
-            Ok(record) => record,
-            Err(error) => {
-                unusable.push(format!("{name}: {error}"));
-                continue;
-            }
-        };
-        for (place, refused) in places.iter().zip(&mut refused) {
-            match explain::foresee(site, &account, record.as_ref(), place, now) {
-                Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
-                    refused.push(name.clone());
-                }
-                Ok(_) => {}
-                Err(error) => unusable.push(format!("{name}: {error}")),
-            }
-        }
-    }
-    progress.clear();
-    for (guarded, names) in guarded.iter().zip(&refused) {
-        if !names.is_empty() {
-            let what =
-                format!("{} will be refused: policy requires a second factor, and they have no device", some(names));
-            let fix = "have them run otp-enroll first, or set the policy to `enroll` where the service can enroll (pam_otp(8)); to list all of them: \
-                       otp-enroll admin list --without-device --service NAME";
-            findings.push(Finding::warning(&guarded.name, what, fix));
-        }
-    }
-    unusable.dedup();
-    let fix = "to let a user set up again: otp-enroll admin reset USER";
-    findings.extend(unusable.into_iter().map(|what| Finding::warning("records", what, fix)));
-    Ok(())
-}
-
-fn some(names: &[String]) -> String {
-    let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
 }
 
 /// Whether the clock is synchronized. timedatectl asks the kernel, whichever program adjusts it.

@@ -13,6 +13,7 @@ use otp_core::value::user::Account;
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::ui::layout;
 use crate::ui::output::Output;
 
 /// The result of a login while refusals are enforced.
@@ -172,5 +173,6 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
         format!("Second factor  {second_factor}{until}"),
         format!("The login is   {outcome}"),
     ]
+    .map(|line| layout::escaped(&line).into_owned())
     .join("\n")
 }

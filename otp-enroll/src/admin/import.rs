@@ -25,6 +25,7 @@ use super::not_done::NotDone;
 use crate::cli::ForeignFile;
 use crate::client;
 use crate::error::{CliError, ScreenError};
+use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 use crate::ui::signals;
@@ -75,7 +76,9 @@ pub(super) fn import(asked: &Asked<'_>, store: &FileStore, output: &Output) -> R
 
 fn refuse<T>(faults: &[Fault], file: &Path, output: &Output) -> Result<T, CliError> {
     for fault in faults {
-        output.result(fault, || format!("{}:{}: {}", file.display(), fault.line, fault.what))?;
+        output.result(fault, || {
+            layout::escaped(&format!("{}:{}: {}", file.display(), fault.line, fault.what)).into_owned()
+        })?;
     }
     Err(CliError::FaultyFile(faults.len()))
 }

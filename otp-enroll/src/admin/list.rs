@@ -46,6 +46,8 @@ pub(super) fn list(store: &FileStore, output: &Output) -> Result<(), CliError> {
                     let status = Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), now);
                     listing.result(&mut progress, &status, || line(&status, width))?;
                 }
+                // The fault is not in this record, and the others would have it too.
+                Err(error @ CoreError::Names { .. }) => return Err(error.into()),
                 Err(error) => {
                     faults = faults.saturating_add(1);
                     let unusable = Unusable { file: stem, error: error.to_string(), hint: error.hint() };

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::ui::layout;
 use crate::ui::output::Output;
 
 #[derive(Serialize)]
@@ -14,6 +15,8 @@ pub(super) struct NotDone<'a> {
 
 impl NotDone<'_> {
     pub(super) fn tell(&self, output: &Output) -> Result<(), CliError> {
-        output.result(self, || format!("{}: failed: {}; {}", self.user, self.error, self.hint))
+        output.result(self, || {
+            layout::escaped(&format!("{}: failed: {}; {}", self.user, self.error, self.hint)).into_owned()
+        })
     }
 }

@@ -103,7 +103,7 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
             ),
             (
                 not_confirmed(Some(-3600)),
-                "the clocks differ: the one of your device is about 1 h behind; set both to automatic time",
+                "the clocks differ: the one of your device is about 1 h behind; set both to automatic time and time zone",
                 again,
             ),
             (Declined::NothingOffered, "there is no new key to confirm", Some("start again")),
@@ -227,8 +227,7 @@ fn unknown_users_and_counts_are_reported() {
     let file = Some("nothing was imported; fix the file, or a copy of it, and try again");
     let above = Some("the reasons are above; the command can be run again without harm");
     let unusable = Some(
-        "their users cannot log in with a code; to let a user set up again: otp-enroll admin reset USER; \
-         to remove the record of a deleted user: otp-enroll admin disable USER",
+        "their users cannot log in with a code; each line says why, and `otp-enroll admin doctor` says what to do",
     );
     assert_told([
         (CliError::NoSuchUser("al ice".into()), "there is no user \"al ice\"", None, 3),

@@ -1,5 +1,6 @@
 //! A page: the QR code with the text next to it or below it, never larger than the terminal.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::iter;
 
@@ -131,7 +132,7 @@ fn cut<'t>(mut page: Vec<&'t str>, terminal: &Terminal) -> Vec<&'t str> {
 }
 
 /// The lines without what could move the cursor or has no place in the terminal's encoding.
-fn printable(text: &SecretLines, utf8: bool) -> SecretLines {
+pub(crate) fn printable(text: &SecretLines, utf8: bool) -> SecretLines {
     let mut all = SecretLines::new();
     text.iter().for_each(|line| all.add(format_args!("{}", Printable { line, utf8 })));
     all
@@ -144,9 +145,43 @@ struct Printable<'t> {
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |c: char| if c.is_control() || !(self.utf8 || c.is_ascii()) { '?' } else { c };
+        let shown = |c: char| if moves(c) || !(self.utf8 || c.is_ascii()) { '?' } else { c };
         self.line.chars().map(shown).try_for_each(|c| f.write_char(c))
     }
+}
+
+/// One line for a terminal, whatever names of files, users and hosts are in it: a character that could move the cursor, end
+/// the line or turn the direction of writing becomes `\x1b` or `\u{202e}`. Escaping twice changes nothing more.
+pub(crate) fn escaped(line: &str) -> Cow<'_, str> {
+    escape(line, moves)
+}
+
+/// The same for a text of several lines, whose ends stay. On a terminal that is not UTF-8, `utf8` is false, and bytes of
+/// other characters could be taken for control characters.
+pub(crate) fn escaped_lines(text: &str, utf8: bool) -> Cow<'_, str> {
+    escape(text, |c| c != '\n' && (moves(c) || !(utf8 || c.is_ascii())))
+}
+
+fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(&is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len().saturating_add(8));
+    for c in text.chars() {
+        // Writing to a string cannot fail.
+        let _ = match c {
+            c if !is_escaped(c) => safe.write_char(c),
+            c if c.is_ascii() => write!(safe, "\\x{:02x}", u32::from(c)),
+            c => write!(safe, "{}", c.escape_unicode()),
+        };
+    }
+    Cow::Owned(safe)
+}
+
+/// Control characters, and those that are invisible, end a line, or turn the direction of writing (Unicode TR 36 §2.9).
+pub(crate) fn moves(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Columns of a character: a guess that is never too small. Text that is ours is ASCII.

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
@@ -36,14 +37,14 @@ impl<'a> Listing<'a> {
         value: &impl Serialize,
         text: impl FnOnce() -> String,
     ) -> Result<(), CliError> {
-        let line = self.output.line(value, text)?;
+        let line = self.output.line(value, || layout::escaped(&text()).into_owned())?;
         progress.clear();
         self.add(&line)
     }
 
     /// Advice that is not part of the answer.
     pub(crate) fn advise(&mut self, text: &str) -> Result<(), CliError> {
-        if self.output.is_advising() { self.add(text) } else { Ok(()) }
+        if self.output.is_advising() { self.add(&layout::escaped_lines(text, true)) } else { Ok(()) }
     }
 
     fn add(&mut self, line: &str) -> Result<(), CliError> {

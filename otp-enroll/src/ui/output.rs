@@ -1,6 +1,6 @@
 //! Answers and questions, in the form the caller wants: text, JSON, or results only.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use otp_core::protocol::request::Confidential;
 use serde::Serialize;
@@ -19,14 +19,18 @@ pub(crate) struct Output {
     pub(crate) quiet: bool,
     /// Standard input may be read although it is not a terminal.
     stdin: bool,
+    /// Characters besides ASCII may be printed: not on a terminal that has another encoding.
+    utf8: bool,
 }
 
 impl Output {
     pub(crate) fn new(common: &Common) -> Self {
-        Self { json: common.json, quiet: common.quiet, stdin: common.stdin || common.json }
+        let utf8 = !io::stdout().is_terminal() || Terminal::here().utf8;
+        Self { json: common.json, quiet: common.quiet, stdin: common.stdin || common.json, utf8 }
     }
 
-    /// An answer: a line of JSON, or the text.
+    /// An answer: a line of JSON, or the text. A text of several lines escapes what comes from outside by itself
+    /// ([`layout::escaped`]); here only line ends pass.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
         print(&self.line(value, text)?)
     }
@@ -36,7 +40,7 @@ impl Output {
         if self.json {
             serde_json::to_string(value).map_err(|error| CliError::Output(error.into()))
         } else {
-            Ok(text())
+            Ok(layout::escaped_lines(&text(), self.utf8).into_owned())
         }
     }
 
@@ -47,7 +51,7 @@ impl Output {
         } else {
             let mut lines = SecretLines::new();
             text(&mut lines);
-            lines
+            layout::printable(&lines, self.utf8)
         };
         put(lines.text()).map_err(CliError::Output)
     }
@@ -57,12 +61,12 @@ impl Output {
         if self.quiet && !self.json {
             return Ok(());
         }
-        self.result(value, || text.to_owned()).map_err(CliError::although_done)
+        self.result(value, || layout::escaped(text).into_owned()).map_err(CliError::although_done)
     }
 
     /// Advice that is not part of the answer.
     pub(crate) fn advise(&self, text: &str) -> Result<(), CliError> {
-        if self.is_advising() { print(text) } else { Ok(()) }
+        if self.is_advising() { print(&layout::escaped_lines(text, self.utf8)) } else { Ok(()) }
     }
 
     /// Whether advice is wanted.
@@ -74,7 +78,7 @@ impl Output {
     pub(crate) fn warn(&self, text: &str) {
         if !self.quiet {
             // If standard error fails, there is no place to report it.
-            let _ = writeln!(io::stderr(), "otp-enroll: warning: {text}");
+            let _ = writeln!(io::stderr(), "otp-enroll: warning: {}", layout::escaped(text));
         }
     }
 
@@ -85,9 +89,12 @@ impl Output {
             json_error(error);
         }
         let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
-        let mut text = layout::wrap(&format!("otp-enroll: {error}"), columns).join("\n") + "\n";
+        let told = format!("otp-enroll: {error}");
+        let mut text = layout::wrap(&layout::escaped(&told), columns).join("\n") + "\n";
         if let Some(hint) = error.hint() {
-            layout::wrap(&hint, columns.saturating_sub(2)).iter().for_each(|line| text += &format!("  {line}\n"));
+            layout::wrap(&layout::escaped(&hint), columns.saturating_sub(2))
+                .iter()
+                .for_each(|line| text += &format!("  {line}\n"));
         }
         // If standard error fails, there is no place to report it.
         let _ = io::stderr().write_all(text.as_bytes());
@@ -102,7 +109,7 @@ impl Output {
     /// Asks for confirmation at the terminal; without one, `--yes` must have been given.
     pub(crate) fn confirm(&self, question: &str) -> Result<(), CliError> {
         self.can_confirm()?;
-        let answer = prompt::ask(&Terminal::here(), &format!("{question} [y/N] "))?;
+        let answer = prompt::ask(&Terminal::here(), &format!("{} [y/N] ", layout::escaped(question)))?;
         let yes = ["y", "yes"].contains(&answer.expose().trim().to_ascii_lowercase().as_str());
         if yes { Ok(()) } else { Err(CliError::Cancelled) }
     }

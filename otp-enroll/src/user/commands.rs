@@ -11,6 +11,7 @@ use crate::cli::Enrollment;
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
 use crate::private_file;
+use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::user::interactive;
 use crate::user::scripted;
@@ -101,9 +102,11 @@ pub(crate) fn show(status: &Status, output: &Output) -> Result<(), CliError> {
             time => lines.push(format!("Locked           until {}", moment(time))),
         }
         if status.user_override != Override::None.name() {
-            lines.push(format!("Override         {} (set for this user)", status.user_override));
+            let until =
+                status.override_until.as_deref().map_or_else(String::new, |time| format!(" until {}", day(time)));
+            lines.push(format!("Override         {}{until} (set for this user)", status.user_override));
         }
-        lines.join("\n")
+        lines.iter().map(|line| layout::escaped(line)).collect::<Vec<_>>().join("\n")
     })
 }
 
@@ -115,7 +118,9 @@ pub(crate) fn list(client: &mut Client<'_>, output: &Output) -> Result<(), CliEr
     }
     status.devices.iter().try_for_each(|device| {
         let DeviceStatus { id, name, created, .. } = device;
-        output.result(device, || format!("{id}  {name}, {}, since {}", shape(device), moment(created)))
+        output.result(device, || {
+            layout::escaped(&format!("{id}  {name}, {}, since {}", shape(device), moment(created))).into_owned()
+        })
     })
 }
 

@@ -271,12 +271,28 @@ fn the_override_comes_before_every_rule() {
     let no_lookup = |_: &str| -> Result<bool, ()> { panic!("no group needs to be looked up") };
     for nullok in [false, true] {
         let login = LoginContext { nullok, ..ssh() };
-        for (user_override, expected) in [(Override::Required, Required), (Override::Exempt, Optional)] {
+        for (user_override, expected) in [
+            (Override::Required, Required),
+            (Override::Enroll, Enroll),
+            (Override::Exempt, Optional),
+            (Override::ExemptUntil(UnixTime(NOW.0 + 1)), Optional),
+        ] {
             let decided = policy.ruling("alice", user_override, &login, NOW, no_lookup);
             let expected = Ruling { second_factor: expected, source: Source::Override, required_from: None };
             assert_eq!(decided, Ok(expected));
         }
     }
+}
+
+#[test]
+fn after_its_end_an_exemption_is_no_override() {
+    let policy = policy("[policy]\nsecond_factor = \"required\"");
+    let decided = |login: &LoginContext| {
+        let ruling = policy.ruling("alice", Override::ExemptUntil(NOW), login, NOW, |_| Ok::<_, ()>(false)).unwrap();
+        (ruling.second_factor, ruling.source)
+    };
+    assert_eq!(decided(&ssh()), (Required, Source::Default));
+    assert_eq!(decided(&LoginContext { nullok: true, ..ssh() }), (Optional, Source::Nullok));
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl FileStore {
             if known { Ok(file) } else { Err(self.untrusted(temporary, format!("belongs to uid {owner}"))) }
         };
         match self.open_file(temporary, OFlag::O_RDWR).and_then(|file| file.map(trusted).transpose()) {
-            Err(StoreError::Untrusted { .. }) => self.unlink(temporary).map(|_| None),
+            Err(StoreError::Untrusted { .. } | StoreError::OfOther { .. }) => self.unlink(temporary).map(|_| None),
             found => found,
         }
     }

@@ -19,6 +19,7 @@ use crate::record::credentials_toml::ReadContext;
 use crate::record::error::RecordError;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
+use crate::value::system_error::owner;
 use crate::value::user::Account;
 
 /// The state directory, open.
@@ -52,7 +53,7 @@ impl FileStore {
         let stat = nix::sys::stat::fstat(&store.directory).map_err(|error| store.failed("examine", "", error))?;
         let group_writes_unprotected = stat.st_mode & 0o1020 == 0o020;
         if stat.st_uid != 0 {
-            Err(store.untrusted("", format!("belongs to uid {}, not to root", stat.st_uid)))
+            Err(store.untrusted("", format!("belongs to {}, not to root", owner(stat.st_uid))))
         } else if stat.st_mode & 0o007 != 0 || group_writes_unprotected {
             Err(store.untrusted("", format!("has mode {:04o} and must have 1730", stat.st_mode & 0o7777)))
         } else {
@@ -78,7 +79,7 @@ impl FileStore {
         let wrong = if !metadata.is_file() {
             NO_REGULAR_FILE.into()
         } else if uid.is_some_and(|uid| uid != metadata.uid()) {
-            format!("belongs to uid {}, not to its user", metadata.uid())
+            return Err(StoreError::OfOther { path: self.path.join(name), owner: metadata.uid() });
         } else if metadata.mode() & 0o077 != 0 {
             format!("has mode {:04o} and must have 0600", metadata.mode() & 0o7777)
         } else if metadata.nlink() > 1 {

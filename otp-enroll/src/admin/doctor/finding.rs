@@ -54,7 +54,7 @@ impl Finding {
     pub(super) fn text(&self, columns: usize) -> String {
         let told = format!("{}: {}", self.subjects.join(", "), self.what);
         let lines = |text: &str, indent: usize| {
-            layout::wrap(text, columns.saturating_sub(indent)).join(&format!("\n{:indent$}", ""))
+            layout::wrap(&layout::escaped(text), columns.saturating_sub(indent)).join(&format!("\n{:indent$}", ""))
         };
         format!("{:<8} {}\n{:9}-> {}", self.severity.name(), lines(&told, 9), "", lines(&self.fix, 12))
     }
@@ -63,6 +63,15 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        let finding = Finding::note("vpn\x1b[2J", "cannot open /a\nfault: b".into(), "rm /a\nfault: b");
+        assert_eq!(
+            finding.text(usize::MAX),
+            "note     vpn\\x1b[2J: cannot open /a\\x0afault: b\n         -> rm /a\\x0afault: b"
+        );
+    }
 
     #[test]
     fn no_line_is_wider_than_the_terminal() {

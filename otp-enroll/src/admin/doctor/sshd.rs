@@ -126,10 +126,14 @@ fn judge(guarded: &Guarded, settings: &Settings, password_line: &str, findings: 
             let what = "KbdInteractiveAuthentication is off: users with a device cannot log in with a password (sshd cannot ask for \
                         the code)";
             findings.push(Finding::fault(SERVICE, what.into(), "KbdInteractiveAuthentication yes"));
-        } else if asking.iter().all(|method| *method == "password") {
-            let what = "AuthenticationMethods uses PAM through `password` only, which answers every question of PAM with \
-                        the password: users who must give a code are refused";
-            let fix = "replace password by keyboard-interactive:pam in AuthenticationMethods";
+        } else if methods
+            .iter()
+            .filter(|list| !without(list))
+            .all(|list| list.iter().any(|method| method == "password"))
+        {
+            let what = "AuthenticationMethods lists `password`, which answers every question of PAM with the password, the \
+                        one for the code too: users who must give a code are refused (why=malformed)";
+            let fix = "replace password by keyboard-interactive:pam in AuthenticationMethods: it asks for both";
             findings.push(Finding::fault(SERVICE, what.into(), fix));
         }
     }
@@ -229,6 +233,13 @@ mod tests {
         );
         let off = found("kbdinteractiveauthentication no\npasswordauthentication yes\n", false, false);
         assert!(off[0].starts_with("fault: KbdInteractiveAuthentication is off"), "{off:?}");
+        for lists in ["password,keyboard-interactive", "publickey,password password,keyboard-interactive:pam"] {
+            let both = format!("passwordauthentication yes\npermitrootlogin no\nauthenticationmethods {lists}\n");
+            let both = found(&both, false, false);
+            assert!(both[0].starts_with("fault: AuthenticationMethods lists `password`"), "{both:?}");
+        }
+        let either = "passwordauthentication yes\npermitrootlogin no\nauthenticationmethods publickey,password keyboard-interactive\n";
+        assert!(found(either, false, false).is_empty(), "one of the lists asks");
         let root = found("authenticationmethods publickey,keyboard-interactive:pam\n", false, false);
         assert_eq!(root, ["warning: PermitRootLogin is prohibit-password: sshd refuses root's code"]);
     }

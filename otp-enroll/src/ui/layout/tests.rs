@@ -153,3 +153,26 @@ fn a_page_leaves_no_copy_of_what_was_on_it() {
         assert_eq!(copies(&needle), 0, "{columns}x{rows}");
     }
 }
+
+#[test]
+fn what_comes_from_outside_cannot_steer_the_terminal() {
+    for (line, shown) in [
+        ("alice: unlocked", "alice: unlocked"),
+        ("J\u{fc}rgen \u{4e2d}", "J\u{fc}rgen \u{4e2d}"),
+        ("a\x1b[2Jb\x7f", r"a\x1b[2Jb\x7f"),
+        ("a\u{9b}2Jb", r"a\u{9b}2Jb"),
+        ("a\r\nroot: none", r"a\x0d\x0aroot: none"),
+        ("ecila\u{202e}x\u{2066}\u{2028}\u{200b}", r"ecila\u{202e}x\u{2066}\u{2028}\u{200b}"),
+    ] {
+        assert_eq!(escaped(line), shown);
+        assert_eq!(escaped(&escaped(line)), shown, "escaping twice changes nothing more");
+    }
+    assert_eq!(escaped_lines("one\ntwo\t\u{fc}", true), "one\ntwo\\x09\u{fc}");
+    assert_eq!(
+        escaped_lines("one\ntwo\u{db}", false),
+        "one\ntwo\\u{db}",
+        "its second byte, 9b, is a control character"
+    );
+    let page = printable(&["a\x1b\u{202e}b"].into_iter().collect(), true);
+    assert_eq!(page.iter().collect::<Vec<_>>(), ["a??b"]);
+}

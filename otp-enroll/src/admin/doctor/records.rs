@@ -1,0 +1,54 @@
+//! Records whose account is gone, or has another number than it had.
+
+use otp_core::error::CoreError;
+use otp_core::record::error::RecordError;
+use otp_core::store::error::StoreError;
+use otp_core::store::files::open::FileStore;
+
+use super::super::list;
+use super::finding::Finding;
+use super::users::some;
+use crate::error::CliError;
+use crate::ui::output::Output;
+
+pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Finding>) -> Result<(), CliError> {
+    let mut gone = Vec::new();
+    for stem in list::stems(store, output)? {
+        match list::read_of(store, &stem) {
+            Err(CoreError::NoAccount(user)) => gone.push(user),
+            Err(
+                error @ CoreError::Store(
+                    StoreError::OfOther { .. } | StoreError::Record { error: RecordError::OtherAccount(_), .. },
+                ),
+            ) => findings.push(Finding::fault("records", format!("{stem}: {error}"), error.hint())),
+            // Told for the user, if the user can log in.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    findings.extend(left_behind(&gone));
+    Ok(())
+}
+
+fn left_behind(gone: &[String]) -> Option<Finding> {
+    let first = gone.first()?;
+    let what = format!("there are records of {}, and no such account", some(gone));
+    let fix = CoreError::NoAccount(first.clone()).hint().to_owned();
+    Some(Finding::note("records", what, &fix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_are_gone_are_one_note() {
+        assert!(left_behind(&[]).is_none());
+        let gone = ["ann", "ben", "cat", "dan", "eve", "fay"].map(str::to_owned);
+        let note = left_behind(&gone).unwrap();
+        assert_eq!(note.what, "there are records of ann, ben, cat, dan, eve and 1 more, and no such account");
+        assert!(
+            note.fix.starts_with("if the account was removed for good, ") && note.fix.contains("getent"),
+            "{note:?}"
+        );
+    }
+}

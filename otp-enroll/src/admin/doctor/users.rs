@@ -1,0 +1,173 @@
+//! Checks the logins of all users: which of them policy refuses, whose record cannot be used, and what could not be
+//! looked up.
+
+use otp_core::error::CoreError;
+use otp_core::store::files::open::FileStore;
+use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
+use otp_core::value::time::UnixTime;
+
+use super::super::accounts::{self, Names};
+use super::super::explain::{self, Outcome};
+use super::finding::Finding;
+use super::guarded::Guarded;
+use crate::error::CliError;
+use crate::ui::output::Output;
+use crate::ui::progress::Progress;
+
+/// Names listed in a finding; further ones are counted.
+const NAMED: usize = 5;
+
+const NAME_SERVICE: &str = "name service";
+
+/// Users who can log in and are refused by policy, for each service, and users for whom there is no answer.
+pub(super) fn look_at(
+    site: &Site,
+    store: &FileStore,
+    guarded: &[&Guarded],
+    output: &Output,
+    findings: &mut Vec<Finding>,
+) -> Result<(), CliError> {
+    let now = UnixTime::now();
+    let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
+    let mut refused: Vec<Vec<String>> = places.iter().map(|_| Vec::new()).collect();
+    let mut unanswered = Vec::new();
+    let names = if guarded.is_empty() { Ok(Vec::new()) } else { Names::ask()?.answer(output) };
+    let names = names.unwrap_or_else(|error| {
+        let what = format!("users could not be listed, so their logins were not checked: {error}");
+        findings.push(Finding::warning(NAME_SERVICE, what, "check /etc/nsswitch.conf and the services it names"));
+        Vec::new()
+    });
+    let mut progress = Progress::new("asking the policy", names.len(), output);
+    for name in names {
+        progress.step();
+        let account = match accounts::person(&name) {
+            Ok(Some(account)) => account,
+            Ok(None) => continue,
+            Err(error) => {
+                unanswered.push((name, error));
+                continue;
+            }
+        };
+        let record = match store.read(&account).map_err(CoreError::from) {
+            Ok(record) => record,
+            Err(error) => {
+                unanswered.push((name, error));
+                continue;
+            }
+        };
+        for (place, refused) in places.iter().zip(&mut refused) {
+            match explain::foresee(site, &account, record.as_ref(), place, now) {
+                Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
+                    refused.push(name.clone());
+                }
+                Ok(_) => {}
+                Err(error) => unanswered.push((name.clone(), error)),
+            }
+        }
+    }
+    progress.clear();
+    for (guarded, names) in guarded.iter().zip(&refused) {
+        if !names.is_empty() {
+            let what =
+                format!("{} will be refused: policy requires a second factor, and they have no device", some(names));
+            let fix = "have them run otp-enroll first, or set the policy to `enroll`; to list all of them: \
+                       otp-enroll admin list --without-device --service NAME";
+            findings.push(Finding::warning(&guarded.name, what, fix));
+        }
+    }
+    findings.extend(judge(&unanswered));
+    Ok(())
+}
+
+/// What prevents the answers for these users: a fault outside their records is told once, with all of them; a fault of a
+/// record is told for its user. The fix is that of the fault: no record is removed for what is not in it.
+fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut by_name_service: Vec<(&'static str, String, &CoreError, Vec<String>)> = Vec::new();
+    for (user, error) in unanswered {
+        match error {
+            // `admin check` reports the rule, with its line.
+            CoreError::UnknownGroup(_) => {}
+            CoreError::Names { errno, .. } => {
+                let known = by_name_service.iter_mut().find(|(reason, ..)| *reason == errno.desc());
+                match known {
+                    Some((.., users)) if users.contains(user) => {}
+                    Some((.., users)) => users.push(user.clone()),
+                    None => by_name_service.push((errno.desc(), error.to_string(), error, vec![user.clone()])),
+                }
+            }
+            CoreError::Store(_) => {
+                findings.push(Finding::fault("records", format!("{user}: {error}"), error.hint()));
+            }
+            CoreError::Config(_)
+            | CoreError::NoAccount(_)
+            | CoreError::Entropy
+            | CoreError::Helper(_)
+            | CoreError::Privileges
+            | CoreError::NoEnrollmentHere => {
+                findings.push(Finding::warning("records", format!("{user}: {error}"), error.hint()));
+            }
+        }
+    }
+    findings.extend(by_name_service.into_iter().map(|(_, text, error, users)| {
+        let what = format!("{text}: logins of {} are refused while this lasts", some(&users));
+        Finding::fault(NAME_SERVICE, what, error.hint())
+    }));
+    findings
+}
+
+pub(super) fn some(names: &[String]) -> String {
+    let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::errno::Errno;
+    use otp_core::record::error::RecordError;
+    use otp_core::store::error::StoreError;
+
+    fn told(unanswered: Vec<(&str, CoreError)>) -> Vec<(String, String)> {
+        let unanswered: Vec<_> = unanswered.into_iter().map(|(user, error)| (user.to_owned(), error)).collect();
+        judge(&unanswered).into_iter().map(|finding| (finding.what, finding.fix)).collect()
+    }
+
+    #[test]
+    fn a_fault_that_is_in_no_record_is_told_once_and_costs_no_record() {
+        let silent = |subject: &str| CoreError::Names { subject: subject.into(), errno: Errno::EIO };
+        let users = ["ann", "ben", "cat", "dan", "eve", "fay", "gus"];
+        let found = told(users.iter().map(|user| (*user, silent("the group \"admins\""))).collect());
+        let what = "cannot look up the group \"admins\": I/O error: logins of ann, ben, cat, dan, eve and 2 more are \
+                    refused while this lasts";
+        assert_eq!(found, [(what.to_owned(), "check /etc/nsswitch.conf and the services it names".to_owned())]);
+        // Two services ask about one user, and the subject names the user: still one finding.
+        let of = |user: &str| silent(&format!("the groups of {user:?}"));
+        assert_eq!(told(vec![("ann", of("ann")), ("ann", of("ann")), ("ben", of("ben"))]).len(), 1);
+        // The configuration's check names the rule.
+        assert!(told(vec![("ann", CoreError::UnknownGroup("amdins".into()))]).is_empty());
+    }
+
+    #[test]
+    fn the_fix_of_a_records_fault_is_that_of_the_fault() {
+        let path = || "/var/lib/pam_otp/ann.toml".into();
+        for (error, may_remove) in [
+            (StoreError::Record { path: path(), error: RecordError::Missing }, true),
+            (StoreError::Record { path: path(), error: RecordError::Version(9) }, false),
+            (StoreError::Untrusted { path: path(), what: "has mode 0644 and must have 0600".into() }, false),
+            (StoreError::System { action: "open", path: path(), error: Errno::EIO.into() }, false),
+            (StoreError::Busy, false),
+        ] {
+            let found = told(vec![("ann", error.into())]);
+            assert_eq!(found.len(), 1);
+            for (what, fix) in found {
+                assert!(what.starts_with("ann: "), "{what}");
+                assert_eq!(fix.contains("admin reset"), may_remove, "{what}: {fix}");
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What doctor advises: no fault outside the records may cost a record.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
+
+use std::{fs, process::Command};
+
+use pam_otp_tests::{machine, outcome::Outcome, phone::Phone, site::Site, users::TestUser};
+use serde_json::Value;
+
+/// The findings of a service that asks for password and code, those of the clock excepted.
+fn findings(site: &Site) -> (Option<i32>, Vec<Value>) {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = format!("auth required pam_unix.so\nauth required {}\n", site.module());
+    fs::write(folder.path().join("vpn"), lines).unwrap();
+    let mut doctor = site.admin_command();
+    doctor.args(["doctor", "--json", "--pam"]).arg(folder.path());
+    let outcome = Outcome::of(&mut doctor, "");
+    let findings = outcome.json()[0]["findings"].as_array().unwrap().clone();
+    let is_of_this_machine = |finding: &Value| {
+        // A site of the tests has a wide window.
+        finding["subjects"][0] == "clock" || finding["what"].as_str().unwrap().starts_with("code.window and ")
+    };
+    (outcome.code, findings.into_iter().filter(|finding| !is_of_this_machine(finding)).collect())
+}
+
+#[test]
+fn a_group_that_no_service_knows_is_one_fault_of_the_configuration() {
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    let site = Site::new("[[policy.rule]]\ngroup = \"amdins\"\nsecond_factor = \"required\"\n");
+    let _ = (Phone::enroll(&site, &alice.name), Phone::enroll(&site, &bob.name));
+    let (code, found) = findings(&site);
+    assert_eq!((code, found.len()), (Some(1), 1), "{found:#?}");
+    assert_eq!(found[0]["subjects"][0], "configuration");
+    assert!(found[0]["what"].as_str().unwrap().contains("names the group amdins, which does not exist"), "{found:#?}");
+    assert!(!found[0].to_string().contains("admin reset"), "{found:#?}");
+}
+
+#[test]
+fn a_module_whose_name_is_misspelled_is_a_fault() {
+    let site = Site::new("");
+    for (line, expected) in [
+        ("auth required pam_otp\n", "there is no module pam_otp:"),
+        ("auth required pam_opt.so\n", "there is no module pam_opt.so:"),
+        ("-auth required pam_otp.so\nauth required pam_permit.so\n", "the line begins with a dash"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("vpn"), format!("auth required pam_unix.so\n{line}")).unwrap();
+        let mut doctor = site.admin_command();
+        doctor.args(["doctor", "--json", "--pam"]).arg(folder.path());
+        let outcome = Outcome::of(&mut doctor, "");
+        let findings = outcome.json()[0]["findings"].as_array().unwrap().clone();
+        let found = findings.iter().filter(|finding| finding["what"].as_str().unwrap().contains(expected)).count();
+        assert_eq!(found, 1, "{line}: {findings:#?}");
+        assert_eq!(outcome.code == Some(1), !line.starts_with('-'), "{findings:#?}");
+    }
+}
+
+#[test]
+fn a_record_whose_account_is_gone_is_noted_once() {
+    let site = Site::new("");
+    let gone = TestUser::new("alice").name;
+    let _ = Phone::enroll(&site, &gone);
+    machine::run(Command::new("userdel").arg(&gone));
+    let (_, found) = findings(&site);
+    let of_records: Vec<_> = found.iter().filter(|finding| finding["subjects"][0] == "records").collect();
+    assert_eq!(of_records.len(), 1, "{found:#?}");
+    assert!(of_records[0]["what"].as_str().unwrap().contains(&format!("records of {gone}, and no such account")));
+}
+
+#[test]
+fn a_damaged_record_is_a_fault_with_a_fix_of_its_own() {
+    let alice = TestUser::new("alice");
+    let site = Site::new("");
+    let _ = Phone::enroll(&site, &alice.name);
+    site.edit(&alice.name, "version = 1", "version = 7");
+    let (code, found) = findings(&site);
+    assert_eq!((code, found.len()), (Some(1), 1), "{found:#?}");
+    assert!(found[0]["what"].as_str().unwrap().contains("has version 7"), "{found:#?}");
+    assert!(!found[0].to_string().contains("admin reset"), "{found:#?}");
+}
