@@ -8,6 +8,7 @@ mod log;
 mod names;
 mod nonroot;
 mod password_and_code;
+mod replay;
 mod screen_locker;
 mod sshd;
 mod talk;
