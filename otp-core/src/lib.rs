@@ -39,6 +39,7 @@ pub mod decision {
     //! Pure functions: no file, no clock, no random bytes, no log.
     pub mod demand;
     pub mod enrollment;
+    pub mod future;
     pub mod import;
     pub mod policy;
     pub mod record_changes;

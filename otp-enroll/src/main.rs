@@ -30,7 +30,8 @@ mod user {
 }
 
 use std::env;
-use std::process::ExitCode;
+use std::io::{self, Write as _};
+use std::process::{self, ExitCode};
 
 use clap::Parser;
 use nix::sys::resource::{Resource, setrlimit};
@@ -65,7 +66,15 @@ fn misread(error: &clap::Error) -> ! {
         let what: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
         output::json_error(&CliError::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
     }
-    error.exit()
+    let text = error.render().to_string();
+    match cli::without_destructive_tips(&text) {
+        Some(text) if error.use_stderr() => {
+            // A terminal that is gone reads neither form.
+            let _ = io::stderr().write_all(text.as_bytes());
+            process::exit(error.exit_code())
+        }
+        Some(_) | None => error.exit(),
+    }
 }
 
 fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {

@@ -152,6 +152,7 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
         Attempt::Code(code) => {
             // The HMACs are computed for every user, enrolled or not, locked or not, so that timing reveals neither.
             let found = find(limits, record, code, now);
+            state.lock = bounded(state.lock, limits, now);
             let is_open = record.is_enrolled() && !is_locked(state.lock, now);
             let factor = if is_open { use_up(&found, &mut state) } else { None };
             match factor {
@@ -274,6 +275,15 @@ fn is_locked(lock: Lock, now: UnixTime) -> bool {
     }
 }
 
+/// A timed lock ends `lockout.for` from now at the latest: one that ends later was made by a clock that was ahead. The state
+/// keeps the earlier end, which would move on with each try otherwise.
+fn bounded(lock: Lock, limits: &Limits, now: UnixTime) -> Lock {
+    match (lock, limits.lock_for) {
+        (Lock::Until(end), LockFor::Time(length)) => Lock::Until(end.min(now.after(length))),
+        (Lock::Until(_), LockFor::UntilUnlocked) | (Lock::Open | Lock::UntilUnlocked, _) => lock,
+    }
+}
+
 /// A timed lock does not clear the count, so that the first wrong code after it locks again.
 fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixTime) -> Refusal {
     state.failures = state.failures.saturating_add(1);
@@ -286,16 +296,21 @@ fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixT
     Refusal::Wrong { failures: state.failures, clock_behind: clock_behind(limits, record, now) }
 }
 
-/// How far the clock is behind the earliest moment at which the last TOTP code can have been accepted.
-fn clock_behind(limits: &Limits, record: &Record, now: UnixTime) -> Option<Seconds> {
-    let earliest = record.credentials.devices.iter().filter_map(|device| match device.kind {
+/// The earliest moment at which the last code of a phone can have been accepted.
+pub(crate) fn last_login(limits: &Limits, state: &State, device: &Device) -> Option<UnixTime> {
+    match device.kind {
         Kind::Totp(period) => {
-            let last = record.state.next.get(&device.id)?.saturating_sub(1);
+            let last = state.next.get(&device.id)?.saturating_sub(1);
             Some(UnixTime(last.saturating_sub(limits.window).saturating_mul(period.get())))
         }
         Kind::Hotp => None,
-    });
-    earliest.filter_map(|time| now.until(time)).max()
+    }
+}
+
+/// How far the clock is behind the earliest moment at which the last TOTP code can have been accepted.
+fn clock_behind(limits: &Limits, record: &Record, now: UnixTime) -> Option<Seconds> {
+    let devices = record.credentials.devices.iter();
+    devices.filter_map(|device| now.until(last_login(limits, &record.state, device)?)).max()
 }
 
 #[cfg(test)]

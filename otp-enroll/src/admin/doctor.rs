@@ -12,7 +12,10 @@ mod stack;
 use std::path::Path;
 use std::process::Command;
 
+use otp_core::decision::future::Future;
+use otp_core::decision::verify::Limits;
 use otp_core::error::CoreError;
+use otp_core::record::Record;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -159,6 +162,9 @@ fn refused(
                 continue;
             }
         };
+        if let Some(record) = &record {
+            findings.extend(times_in_the_future(&name, record, &site.config.limits, now));
+        }
         for (place, refused) in places.iter().zip(&mut refused) {
             match explain::foresee(site, &account, record.as_ref(), place, now) {
                 Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
@@ -183,6 +189,26 @@ fn refused(
     let fix = "to let a user set up again: otp-enroll admin reset USER";
     findings.extend(unusable.into_iter().map(|what| Finding::warning("records", what, fix)));
     Ok(())
+}
+
+/// Times that a clock wrote which was ahead. Codes up to such a time are refused as replayed.
+fn times_in_the_future(user: &str, record: &Record, limits: &Limits, now: UnixTime) -> Option<Finding> {
+    let times = record.future(limits, now);
+    let words = times.iter().map(|time| time.word()).collect::<Vec<_>>().join(", ");
+    let until = times.iter().filter_map(|time| match time {
+        Future::Codes(_, until) => Some(*until),
+        Future::Lock | Future::LastAccepted => None,
+    });
+    let fix = "once the clock is right: otp-enroll admin reset USER (the safe way), or otp-enroll admin unlock \
+               --clock-was-ahead USER";
+    match until.max() {
+        Some(until) => {
+            let what = format!("{user}: times in the future ({words}): codes before {until} are refused as replayed");
+            Some(Finding::fault("records", what, fix))
+        }
+        None if times.is_empty() => None,
+        None => Some(Finding::warning("records", format!("{user}: times in the future ({words})"), fix)),
+    }
 }
 
 fn some(names: &[String]) -> String {

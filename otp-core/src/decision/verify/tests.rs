@@ -257,6 +257,25 @@ fn when_a_timed_lock_ends_the_right_code_clears_the_count() {
 }
 
 #[test]
+fn a_lock_never_lasts_longer_than_from_now_whatever_the_clock_was() {
+    for end in [UnixTime(NOW.0 + 901), UnixTime(NOW.0 + 10 * 365 * 86_400), UnixTime(u64::MAX)] {
+        let mut record = locked(Lock::Until(end));
+        let right = shown(&phone(1), STEP);
+        let shortened = Lock::Until(UnixTime(NOW.0 + 900));
+        assert_eq!(login(&mut record, &right, NOW), Verdict::Refused(Refusal::Locked(shortened)), "{end}");
+        assert_eq!(record.state, State { lock: shortened, ..locked(Lock::Open).state });
+        // The end does not move on with each try.
+        let later = UnixTime(NOW.0 + 899);
+        assert_eq!(refused_unchanged(&record, &wrong(), later), Refusal::Locked(shortened));
+        let later = UnixTime(NOW.0 + 900);
+        assert_eq!(login(&mut record, &shown(&phone(1), later.0 / 30), later), totp(1), "{end}");
+    }
+    let record = locked(Lock::Until(UnixTime(NOW.0 + 900)));
+    let why = refused_unchanged(&record, &shown(&phone(1), STEP), NOW);
+    assert_eq!(why, Refusal::Locked(Lock::Until(UnixTime(NOW.0 + 900))));
+}
+
+#[test]
 fn a_lock_until_unlocked_never_ends_by_itself() {
     let limits = Limits { lock_after: 1, lock_for: LockFor::UntilUnlocked, ..LIMITS };
     let mut record = record(vec![phone(1)]);

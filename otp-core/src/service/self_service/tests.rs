@@ -194,6 +194,7 @@ fn status_reports_everything_except_secrets() {
         failures: 6,
         lock: "2025-11-21T18:48:40Z".into(),
         last_accepted: Some("2025-11-21T18:33:40Z".into()),
+        in_future: Vec::new(),
     };
     assert_eq!(status, expected);
 }
