@@ -142,14 +142,21 @@ impl Qr {
 /// The longest part that alphanumeric mode holds in 5.5 bits a character, such as a key in Base32, and what is around it.
 /// Empty if it is so short that the heads of its segments take more room than it saves.
 fn around_dense(text: &str) -> (&str, &str, &str) {
-    let is_dense =
-        |character: char| matches!(character, '0'..='9' | 'A'..='Z' | ' ' | '$' | '%' | '*'..='+' | '-'..=':');
-    let runs = text.split(|character| !is_dense(character));
-    let longest = runs.max_by_key(|run| run.len()).filter(|run| run.len() >= SHORTEST_DENSE).unwrap_or_default();
-    match text.split_once(longest) {
-        Some((before, after)) if !longest.is_empty() => (before, longest, after),
-        Some(_) | None => (text, "", ""),
+    let (mut start, mut longest) = (0usize, 0..0usize);
+    for (place, byte) in text.bytes().enumerate() {
+        let after = place.saturating_add(1);
+        if !matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b' ' | b'$' | b'%' | b'*'..=b'+' | b'-'..=b':') {
+            start = after;
+        } else if after.saturating_sub(start) > longest.len() {
+            longest = start..after;
+        }
     }
+    if longest.len() < SHORTEST_DENSE {
+        return (text, "", "");
+    }
+    let (before, rest) = text.split_at_checked(longest.start).unwrap_or((text, ""));
+    let (dense, after) = rest.split_at_checked(longest.len()).unwrap_or(("", rest));
+    (before, dense, after)
 }
 
 /// Modules as blanks on a coloured background. A sequence is written only where the colour changes.
