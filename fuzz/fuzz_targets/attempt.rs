@@ -1,4 +1,4 @@
-//! What the user typed: an attempt with any spacing, parsed as the manual says.
+//! What the user typed: an attempt in any script and with any spacing, parsed as the manual says.
 
 #![no_main]
 
@@ -7,16 +7,38 @@ use otp_core::codes::attempt::{Attempt, Code, Typed};
 use pam_otp_fuzz::place;
 use subtle::ConstantTimeEq as _;
 
+const PASTE: [&str; 2] = ["\u{1b}[200~", "\u{1b}[201~"];
+const BLANKS: &str = " \t\n\r\x0b\x0c\u{a0}\u{ad}\u{200b}\u{200e}\u{202f}\u{2066}\u{2069}\u{3000}\u{fe0f}\u{feff}";
+const HYPHENS: &str = "-\u{2010}\u{2011}\u{2013}\u{2014}\u{2212}\u{ff0d}";
+const ZEROS: &str = "0\u{660}\u{6f0}\u{966}\u{e50}\u{ff10}\u{1d7ce}\u{1fbf0}";
+
 fuzz_target!(|data: &[u8]| {
-    let wanted = Meaning::of(data);
+    let Ok(text) = std::str::from_utf8(data) else { return check(data, &Meaning::Nothing) };
+    let Some(wanted) = Meaning::of(text) else {
+        // A character that this file does not know: it must only be read.
+        let _ = Attempt::parse(&Typed::new(data.to_vec()));
+        return;
+    };
     check(data, &wanted);
 
-    // Neither another blank nor the removal of all blanks changes the meaning.
-    let mut spaced = data.to_vec();
-    spaced.insert(place(data, data.len() + 1), b" \t\n\r\x0c"[place(data, 5)]);
-    check(&spaced, &wanted);
-    let plain: Vec<u8> = data.iter().copied().filter(|byte| !blank(*byte)).collect();
-    check(&plain, &wanted);
+    // Neither another blank nor the removal of all blanks changes the meaning, nor does a paste.
+    let at = (0..=text.len()).filter(|at| text.is_char_boundary(*at)).nth(place(data, text.chars().count() + 1));
+    let with = |character: char| {
+        let mut text = text.to_owned();
+        text.insert(at.unwrap_or_default(), character);
+        text
+    };
+    // A character inside a mark of a paste makes it no mark.
+    if !text.contains('\u{1b}') {
+        check(with(nth(BLANKS, data)).as_bytes(), &wanted);
+        let plain: String = text.chars().filter(|character| !BLANKS.contains(*character)).collect();
+        check(plain.as_bytes(), &wanted);
+        if !matches!(wanted, Meaning::Nothing) {
+            check(with(nth(HYPHENS, data)).as_bytes(), &wanted);
+            check(in_script(text, nth(ZEROS, data)).as_bytes(), &wanted);
+        }
+    }
+    check(format!("{}{text}{}", PASTE[0], PASTE[1]).as_bytes(), &wanted);
     match wanted {
         Meaning::Code(digits) => {
             let mut other = digits.clone();
@@ -25,12 +47,10 @@ fuzz_target!(|data: &[u8]| {
             assert!(!same(&digits, &other), "two different codes are equal");
             assert!(!same(&digits, &[&digits[..], b"0"].concat()), "a longer code is equal");
         }
-        // Case and hyphens in a recovery code are ignored.
+        // Case in a recovery code is ignored.
         Meaning::Recovery(_) => {
-            check(&data.to_ascii_uppercase(), &wanted);
-            check(&data.to_ascii_lowercase(), &wanted);
-            spaced.insert(place(&spaced, spaced.len()), b'-');
-            check(&spaced, &wanted);
+            check(text.to_uppercase().as_bytes(), &wanted);
+            check(text.to_lowercase().as_bytes(), &wanted);
         }
         Meaning::Nothing => {}
     }
@@ -44,20 +64,59 @@ enum Meaning {
 }
 
 impl Meaning {
-    fn of(text: &[u8]) -> Self {
-        let plain: Vec<u8> = text.iter().copied().filter(|byte| !blank(*byte)).collect();
+    /// `None` if the text has a character that this file does not know.
+    fn of(text: &str) -> Option<Self> {
+        let plain = plain(text)?;
+        let plain: Vec<u8> = plain.bytes().filter(|byte| *byte != b'-').collect();
         if (6..=8).contains(&plain.len()) && plain.iter().all(u8::is_ascii_digit) {
-            return Self::Code(plain);
+            return Some(Self::Code(plain));
         }
-        let letters = plain.iter().filter(|byte| **byte != b'-').map(|byte| match byte.to_ascii_uppercase() {
+        let letters = plain.iter().map(|byte| match byte.to_ascii_uppercase() {
             b'0' => b'O',
             b'1' => b'I',
             letter => letter,
         });
         let letters: Vec<u8> = letters.collect();
         let base32 = letters.iter().all(|letter| matches!(letter, b'A'..=b'Z' | b'2'..=b'7'));
-        if letters.len() == 16 && base32 { Self::Recovery(letters) } else { Self::Nothing }
+        Some(if letters.len() == 16 && base32 { Self::Recovery(letters) } else { Self::Nothing })
     }
+}
+
+/// The text in ASCII, without blanks and without the marks of a paste.
+fn plain(text: &str) -> Option<String> {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        if let Some(after) = PASTE.iter().find_map(|mark| rest.strip_prefix(mark)) {
+            rest = after;
+            continue;
+        }
+        rest = &rest[character.len_utf8()..];
+        let digit = |zero: char| u32::from(character).checked_sub(zero.into()).filter(|value| *value < 10);
+        match character {
+            _ if BLANKS.contains(character) => {}
+            _ if HYPHENS.contains(character) => plain.push('-'),
+            '\u{ff21}'..='\u{ff5a}' => plain.extend(char::from_u32(u32::from(character) - 0xfee0)),
+            _ => match ZEROS.chars().find_map(digit) {
+                Some(value) => plain.extend(char::from_digit(value, 10)),
+                None if character.is_ascii() => plain.push(character),
+                None => return None,
+            },
+        }
+    }
+    Some(plain)
+}
+
+/// The text with its ASCII digits in another script.
+fn in_script(text: &str, zero: char) -> String {
+    let digit = |character: char| char::from_u32(u32::from(zero) + character.to_digit(10)?);
+    text.chars()
+        .map(|character| Some(character).filter(char::is_ascii_digit).and_then(digit).unwrap_or(character))
+        .collect()
+}
+
+fn nth(characters: &str, data: &[u8]) -> char {
+    characters.chars().nth(place(data, characters.chars().count())).unwrap_or(' ')
 }
 
 fn check(text: &[u8], wanted: &Meaning) {
@@ -78,8 +137,4 @@ fn same(one: &[u8], two: &[u8]) -> bool {
         (Some(one), Some(two)) => one.ct_eq(&two).into(),
         _ => false,
     }
-}
-
-fn blank(byte: u8) -> bool {
-    b" \t\n\r\x0c".contains(&byte)
 }

@@ -29,6 +29,7 @@ pub mod codes {
     pub mod attempt;
     pub mod challenge;
     pub mod hotp_totp;
+    pub mod plain_text;
     pub mod recovery;
 }
 
@@ -38,6 +39,7 @@ pub mod decision {
     //! Pure functions: no file, no clock, no random bytes, no log.
     pub mod demand;
     pub mod enrollment;
+    pub mod future;
     pub mod import;
     pub mod policy;
     pub mod record_changes;

@@ -29,6 +29,11 @@ use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::user::commands::{self, Changed};
 
+/// What `unlock --clock-was-ahead` means.
+const CLOCK_WAS_AHEAD: &str = "\
+Codes that were used or seen while the clock was ahead will work when their time comes. A person who has them can log in \
+then. The safe way is a new key: otp-enroll admin reset USER\nAccept codes from the present time on of";
+
 /// Runs one command.
 pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(), CliError> {
     if !geteuid().is_root() {
@@ -43,7 +48,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     let site = Site::load(common.config())?;
     let store = site.store()?;
     match command {
-        Admin::List { without_device: false, service: _ } => list::list(&store, output),
+        Admin::List { without_device: false, service: _ } => list::list(&store, &site.config.limits, output),
         Admin::List { without_device: true, service } => {
             list::without_device(&site, &store, service, doctor::offers_enrollment(service), Names::ask()?, &[], output)
         }
@@ -80,7 +85,13 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
         Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
         Admin::Show { user } => commands::status(&mut Client::of_root(&site, account(user)?), output),
-        Admin::Unlock { users } => every(&site, &named(users)?, output, Order::Unlock)?.1,
+        Admin::Unlock { users, clock_was_ahead: false, yes: _ } => {
+            every(&site, &named(users)?, output, Order::Unlock)?.1
+        }
+        Admin::Unlock { users, clock_was_ahead: true, yes } => {
+            confirm(*yes, output, CLOCK_WAS_AHEAD, users)?;
+            every(&site, &named(users)?, output, Order::UnlockAfterClockWasAhead)?.1
+        }
         Admin::Reset { users, yes } => {
             confirm(*yes, output, "Remove devices and recovery codes of", users)?;
             every(&site, &named(users)?, output, Order::Reset)?.1
@@ -128,6 +139,7 @@ fn was_so(order: Order) -> &'static str {
         Order::Override(Override::None) => "had no override",
         Order::ForgetAddresses => "had no remembered addresses",
         Order::Unlock => "was not locked",
+        Order::UnlockAfterClockWasAhead => "was not locked and has no time in the future",
         Order::Reset | Order::Disable => "had no second factor",
     }
 }

@@ -192,6 +192,12 @@ pub(crate) enum Admin {
         /// Login names
         #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
+        /// Also accept codes from the present time on, after logins while the clock was ahead; asks first
+        #[arg(long)]
+        clock_was_ahead: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short, requires = "clock_was_ahead")]
+        yes: bool,
     },
     /// Remove devices and recovery codes of users, so that they can set up again; overrides stay
     Reset {
@@ -273,6 +279,29 @@ Exit codes:
 
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
 
+/// Commands that take away a second factor, recovery codes or a requirement.
+const DESTRUCTIVE: [&str; 5] = ["disable", "exempt", "recovery", "reset", "unrequire"];
+
+/// What clap says of a command line, without the tips that name a destructive command: a typo must not lead there. `None`
+/// if it has no such tip.
+pub(crate) fn without_destructive_tips(text: &str) -> Option<String> {
+    let names = |line: &str| {
+        let mut words = line.split(|character: char| !character.is_ascii_alphanumeric() && character != '-');
+        words.any(|word| DESTRUCTIVE.contains(&word.trim_start_matches('-')))
+    };
+    let is_destructive = |line: &&str| line.trim_start().starts_with("tip:") && names(line);
+    text.lines().find(is_destructive)?;
+    let mut kept = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| !is_destructive(line)) {
+        // A blank line goes before each tip.
+        if !(line.is_empty() && kept.ends_with("\n\n")) {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    Some(kept)
+}
+
 impl Common {
     /// The configuration file.
     pub(crate) fn config(&self) -> &Path {
@@ -330,5 +359,50 @@ impl Enrollment {
             }
             Some(_) | None => Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a command line that cannot be read.
+    fn said(arguments: &[&str]) -> String {
+        let error = Cli::try_parse_from([&["otp-enroll"], arguments].concat()).unwrap_err();
+        let text = error.render().to_string();
+        without_destructive_tips(&text).unwrap_or(text)
+    }
+
+    #[test]
+    fn a_typo_never_leads_to_a_destructive_command() {
+        let typos: [&[&str]; 14] = [
+            &["enable"],
+            &["resync"],
+            &["rest"],
+            &["disabled"],
+            &["recover"],
+            &["--disable"],
+            &["--reset"],
+            &["--yes"],
+            &["admin", "enable"],
+            &["admin", "resync"],
+            &["admin", "rest"],
+            &["admin", "exept"],
+            &["admin", "require", "alice", "--reset"],
+            &["admin", "unrequired", "alice"],
+        ];
+        for typo in typos {
+            let said = said(typo);
+            let tips: Vec<_> = said.lines().filter(|line| line.contains("tip:")).collect();
+            let names = |tip: &&&str| DESTRUCTIVE.iter().any(|command| tip.contains(command));
+            assert_eq!(tips.iter().find(names), None, "{typo:?}: {said}");
+            assert!(said.starts_with("error: ") && said.contains("Usage: ") && !said.contains("\n\n\n"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_typo_of_a_harmless_command_still_gets_its_tip() {
+        assert!(said(&["statu"]).contains("tip: a similar subcommand exists: 'status'"));
+        assert!(said(&["admin", "unlok", "alice"]).contains("'unlock'"));
     }
 }

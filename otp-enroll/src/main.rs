@@ -67,14 +67,16 @@ fn misread(error: &clap::Error) -> ! {
         let what: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
         output::json_error(&CliError::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));
     }
-    if error.use_stderr() && env::args_os().any(|argument| argument.to_string_lossy().chars().any(layout::moves)) {
-        // clap repeats the argument as it is.
-        let text = error.render().to_string();
-        let lines: Vec<_> = text.split('\n').map(layout::escaped).collect();
-        let _ = io::stderr().write_all(lines.join("\n").as_bytes());
-        exit(error.exit_code());
+    if !error.use_stderr() {
+        error.exit();
     }
-    error.exit()
+    let text = error.render().to_string();
+    let text = cli::without_destructive_tips(&text).unwrap_or(text);
+    // clap repeats an argument as it is.
+    let lines: Vec<_> = text.split('\n').map(layout::escaped).collect();
+    // A terminal that is gone reads nothing.
+    let _ = io::stderr().write_all(lines.join("\n").as_bytes());
+    exit(error.exit_code())
 }
 
 fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {

@@ -1,9 +1,11 @@
 //! The answer to the prompt: a code, or password and code as one, `<password><code>`, for clients that can ask only once.
 //!
 //! Password and code are split from the end: a recovery code with its hyphens, or as many digits as `code.digits` says.
+//! Digits and hyphens may be of any script, and blanks may follow them.
 
 use otp_core::codes::attempt::{Attempt, Typed};
 use otp_core::codes::hotp_totp::Digits;
+use otp_core::codes::plain_text::{plain, split_last, without_paste_marks};
 use otp_core::config::module_arguments::{Arguments, FirstPass};
 use otp_core::system::config_file::Site;
 
@@ -58,18 +60,39 @@ struct Split {
 
 /// Splits an answer. An answer that does not end in a code is a password alone.
 fn split(answer: &Typed, digits: Digits) -> Split {
-    let whole = answer.expose();
-    let tail = |length: usize| whole.split_at_checked(whole.len().checked_sub(length)?);
-    let recovery = tail(RECOVERY_CODE).filter(|(_, code)| is_recovery_code(code));
-    let code = tail(digits.get().into()).filter(|(_, code)| code.iter().all(u8::is_ascii_digit));
-    let (password, code) = recovery.or(code).unwrap_or((whole, b""));
+    let whole = without_paste_marks(answer.expose());
+    let recovery =
+        before_end(whole, RECOVERY_CODE, |place, plain| is_hyphen_of_recovery_code(place) == (plain == b'-'));
+    let recovery = recovery.filter(|length| is_recovery_code(whole.get(*length..).unwrap_or_default()));
+    let code = || before_end(whole, digits.get().into(), |_, plain| plain.is_ascii_digit());
+    let length = recovery.or_else(code).unwrap_or(whole.len());
+    let (password, code) = whole.split_at_checked(length).unwrap_or((whole, b""));
     Split { password: Typed::new(password.to_vec()), code: Typed::new(code.to_vec()) }
 }
 
-/// Requires the hyphens, so that no password is taken for a recovery code.
+/// How many bytes come before the last `count` characters, not counting blanks at the end; `None` if one of them does not
+/// fit its place from the end.
+fn before_end(text: &[u8], count: usize, fits: impl Fn(usize, u8) -> bool) -> Option<usize> {
+    let (mut rest, mut place) = (text, 0usize);
+    while place < count {
+        let (before, last) = split_last(rest)?;
+        match plain(last) {
+            None if place == 0 => {}
+            Some(plain) if fits(place, plain) => place = place.saturating_add(1),
+            Some(_) | None => return None,
+        }
+        rest = before;
+    }
+    Some(rest.len())
+}
+
+/// With its hyphens in place, so that no password is taken for one. The places are the same from both ends.
+fn is_hyphen_of_recovery_code(place: usize) -> bool {
+    matches!(place, 4 | 9 | 14)
+}
+
 fn is_recovery_code(text: &[u8]) -> bool {
-    let hyphens = text.iter().enumerate().filter(|(_, byte)| **byte == b'-').map(|(place, _)| place);
-    hyphens.eq([4, 9, 14]) && matches!(Attempt::parse(&Typed::new(text.to_vec())), Attempt::Recovery(_))
+    matches!(Attempt::parse(&Typed::new(text.to_vec())), Attempt::Recovery(_))
 }
 
 #[cfg(test)]
@@ -95,6 +118,14 @@ mod tests {
             ("secret12345", 6, "secret12345", ""),
             ("secret 12345", 6, "secret 12345", ""),
             ("", 6, "", ""),
+            ("secret１２３４５６", 6, "secret", "１２３４５６"),
+            ("кот\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}", 6, "кот", "\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}"),
+            ("secret123456 \u{200b}", 6, "secret", "123456 \u{200b}"),
+            ("\u{1b}[200~secret123456\u{1b}[201~", 6, "secret", "123456"),
+            ("secretABCD–EFGH–IJKL–MNOP", 6, "secret", "ABCD–EFGH–IJKL–MNOP"),
+            ("secretABCD-EFGHI-JKL-MNOP", 6, "secretABCD-EFGHI-JKL-MNOP", ""),
+            ("secret123-456", 6, "secret123-456", ""),
+            ("\u{1b}[200~secret\u{1b}[201~", 6, "secret", ""),
         ] {
             assert_eq!(parts(answer.as_bytes(), digits), (password.into(), code.into()), "{answer}");
         }

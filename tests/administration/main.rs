@@ -2,6 +2,7 @@
 
 mod admin;
 mod all_users;
+mod clock_was_ahead;
 mod escapes;
 mod idempotence;
 mod import;

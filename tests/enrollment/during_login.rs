@@ -112,7 +112,7 @@ fn a_user_without_a_device_is_led_to_one_and_asked_for_a_code_from_then_on() {
     let rows = terminal.screen();
     assert!(rows.lines().next().unwrap().ends_with("Set up a second factor: scan with an authenticator app"), "{rows}");
     assert!(rows.contains("or type this key: ") && rows.trim_end().ends_with(NEW_CODE.trim_end()), "{rows}");
-    let uri = format!("otpauth://totp/web-01.local:{user}?secret={}&issuer=web-01.local", phone.app.secret);
+    let uri = format!("otpauth://totp/web-01.local:{user}?secret={}", phone.app.secret);
     assert_eq!(terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)), Some(uri));
     assert!(desk.nothing_is_stored());
 

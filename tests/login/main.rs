@@ -1,5 +1,6 @@
 //! Logins: what is asked, what is answered, how it ends and what the log says.
 
+mod any_script;
 mod console;
 mod conversations;
 mod grace;
@@ -8,6 +9,7 @@ mod log;
 mod names;
 mod nonroot;
 mod password_and_code;
+mod replay;
 mod screen_locker;
 mod sshd;
 mod talk;

@@ -5,6 +5,7 @@ use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::codes::plain_text::PlainText;
 use crate::codes::recovery::RecoveryCode;
 
 /// The raw answer to a prompt. Wiped when dropped.
@@ -41,7 +42,7 @@ impl Typed {
 }
 
 impl Attempt {
-    /// Ignores blanks (`123 456`), and case and hyphens in a recovery code.
+    /// Ignores blanks and hyphens (`123 456`, `123-456`), and case in a recovery code.
     pub fn parse(typed: &Typed) -> Self {
         let code = Code::parse(typed.expose()).map(Self::Code);
         code.or_else(|| RecoveryCode::parse(typed.expose()).map(Self::Recovery)).unwrap_or(Self::Malformed)
@@ -49,15 +50,20 @@ impl Attempt {
 }
 
 impl Code {
-    /// Reads six to eight digits with blanks anywhere.
+    /// Reads six to eight digits of any script, with blanks and hyphens anywhere.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut code = Self { digits: [b'-'; 8], length: 0 };
-        for byte in text.iter().filter(|byte| !byte.is_ascii_whitespace()) {
+        for byte in PlainText::of(text).filter(|byte| *byte != b'-') {
             let digit = code.digits.get_mut(usize::from(code.length))?;
-            *digit = byte.is_ascii_digit().then_some(*byte)?;
+            *digit = Some(byte).filter(u8::is_ascii_digit)?;
             code.length = code.length.checked_add(1)?;
         }
         (code.length >= 6).then_some(code)
+    }
+
+    /// The number of its digits.
+    pub fn length(&self) -> u8 {
+        self.length
     }
 }
 
@@ -105,8 +111,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_phone_a_keyboard_or_a_paste_adds_to_a_code_does_not_matter() {
+        for text in [
+            "123-456",
+            "123\u{2013}456",
+            "\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}",
+            "\u{6f1}\u{6f2}\u{6f3}\u{6f4}\u{6f5}\u{6f6}",
+            "１２３　４５６",
+            "123\u{a0}456",
+            "\u{feff}123456\u{200b}",
+            "\u{2066}123456\u{2069}",
+            "\u{1b}[200~123 456\u{1b}[201~",
+        ] {
+            assert!(same(text, "123456"), "{text:?}");
+            assert!(matches!(parse(text.as_bytes()), Attempt::Code(_)), "{text:?}");
+            assert_eq!(Code::parse(text.as_bytes()).unwrap().length(), 6);
+        }
+    }
+
+    #[test]
     fn sixteen_letters_are_a_recovery_code() {
-        for text in ["ABCD-EFGH-IJKL-MNOP", "abcdefghijklmnop", "abcd efgh ijkl mnop"] {
+        for text in ["ABCD-EFGH-IJKL-MNOP", "abcdefghijklmnop", "abcd efgh ijkl mnop", "ABCD–EFGH–IJKL–MNOP"] {
             assert!(matches!(parse(text.as_bytes()), Attempt::Recovery(_)), "{text}");
         }
     }
@@ -114,7 +139,7 @@ mod tests {
     #[test]
     fn everything_else_is_malformed() {
         let long = vec![b'1'; 10_000];
-        let odd: [&[u8]; 9] = [
+        let odd: [&[u8]; 12] = [
             b"",
             b"   ",
             b"12345",
@@ -123,7 +148,10 @@ mod tests {
             b"12345a",
             b"\xff\xfe123456",
             &long,
-            "１２３４５６".as_bytes(),
+            b"------",
+            "１２３４５".as_bytes(),
+            "一二三四五六".as_bytes(),
+            b"\x1b[202~123456",
         ];
         for text in odd {
             assert!(matches!(parse(text), Attempt::Malformed), "{text:?}");

@@ -8,6 +8,8 @@ use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::codes::plain_text::PlainText;
+
 /// Most codes of one set.
 pub const MOST_CODES: u8 = 10;
 
@@ -35,11 +37,11 @@ impl RecoveryCode {
         &mut self.0
     }
 
-    /// Reads sixteen Base32 letters. Ignores case, blanks and hyphens; reads `0` and `1`, which Base32 lacks, as `O` and `I`.
+    /// Reads sixteen Base32 letters. Ignores case, blanks and hyphens of any kind; reads `0` and `1`, which Base32 lacks, as `O` and `I`.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut letters = Zeroizing::new([0u8; 16]);
         let mut positions = letters.iter_mut();
-        for byte in text.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != b'-') {
+        for byte in PlainText::of(text).filter(|byte| *byte != b'-') {
             *positions.next()? = match byte.to_ascii_uppercase() {
                 b'0' => b'O',
                 b'1' => b'I',
@@ -117,7 +119,16 @@ mod tests {
     fn a_code_reads_back_however_it_was_copied() {
         let shown = RecoveryCode::new(*b"\x00\x44\x32\x14\xc7\x42\x54\xb6\x35\xcf").reveal();
         assert_eq!(*shown, "ABCD-EFGH-IJKL-MNOP");
-        for copied in ["ABCD-EFGH-IJKL-MNOP", "abcdefghijklmnop", " ABCD EFGH IJKL MNOP\n", "ABCD-EFGH-1JKL-MN0P"] {
+        for copied in [
+            "ABCD-EFGH-IJKL-MNOP",
+            "abcdefghijklmnop",
+            " ABCD EFGH IJKL MNOP\n",
+            "ABCD-EFGH-1JKL-MN0P",
+            "ABCD\u{2010}EFGH\u{2011}IJKL\u{2014}MNOP",
+            "\u{1b}[200~ABCD\u{2212}EFGH\u{a0}IJKL\u{200b}MNOP\u{1b}[201~",
+            "ＡＢＣＤ－ＥＦＧＨ－１ＪＫＬ－ｍｎ０ｐ",
+            "ABCD-EFGH-\u{661}JKL-MN\u{6f0}P",
+        ] {
             assert_eq!(code(copied).0, code(&shown).0, "{copied}");
         }
     }

@@ -15,6 +15,10 @@ use crate::value::time::{Seconds, UnixTime};
 /// How many unused HOTP codes the device may have shown since the last login (RFC 4226 §7.4 calls it s).
 const LOOK_AHEAD: u64 = 10;
 
+/// How long an earlier step is still known to be used, behind the last accepted one: programs that keep a password send
+/// password and code again.
+const LOOK_BACK: Seconds = Seconds(3600);
+
 /// The limits from `[code]` and `[lockout]` of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -74,7 +78,8 @@ pub enum Refusal {
         /// How far the clock is behind the last login, if it is: right codes then look wrong.
         clock_behind: Option<Seconds>,
     },
-    /// The code was used already: it is at or below the device's last accepted step or counter.
+    /// The code was used already: it is the code of the device's last accepted step or counter, or of an earlier one in
+    /// the window or the last hour.
     Replayed {
         /// How far the clock is behind the last login, if it is.
         clock_behind: Option<Seconds>,
@@ -162,16 +167,24 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
         Attempt::Code(code) => {
             // The HMACs are computed for every user, enrolled or not, locked or not, so that timing reveals neither.
             let found = find(limits, record, code, now);
-            if !record.is_enrolled() {
-                Verdict::Refused(Refusal::NotEnrolled)
-            } else if is_locked(state.lock, now) {
-                Verdict::Refused(Refusal::Locked(state.lock))
-            } else if let Some(factor) = use_up(&found, &mut state) {
-                accept(&mut state, record, factor, now)
-            } else if !found.is_empty() {
-                Verdict::Refused(Refusal::Replayed { clock_behind: clock_behind(limits, record, now) })
-            } else {
-                Verdict::Refused(count_failure(&mut state, limits, record, now))
+            state.lock = bounded(state.lock, limits, now);
+            let is_open = record.is_enrolled() && !is_locked(state.lock, now);
+            let factor = if is_open { use_up(&found, &mut state) } else { None };
+            match factor {
+                Some(factor) => accept(&mut state, record, factor, now),
+                None => {
+                    // Every refusal looks back, so that timing does not reveal the reason.
+                    let was_used = was_used(record, code, now);
+                    if !record.is_enrolled() {
+                        Verdict::Refused(Refusal::NotEnrolled)
+                    } else if !is_open {
+                        Verdict::Refused(Refusal::Locked(state.lock))
+                    } else if was_used || !found.is_empty() {
+                        Verdict::Refused(Refusal::Replayed { clock_behind: clock_behind(limits, record, now) })
+                    } else {
+                        Verdict::Refused(count_failure(&mut state, limits, record, now))
+                    }
+                }
             }
         }
         Attempt::Malformed => Verdict::Refused(Refusal::Malformed),
@@ -226,6 +239,28 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     found
 }
 
+/// Whether a phone showed this code at its last accepted step, whenever that was, or at an earlier step of the last hour.
+/// A code that was never used is not found, however old it is. Computes the codes of all phones in any case, and those of
+/// the decoy for a user without a phone.
+fn was_used(record: &Record, code: &Code, now: UnixTime) -> bool {
+    let periodic = |device: &&Device| matches!(device.kind, Kind::Totp(_));
+    let devices = &record.credentials.devices;
+    let decoy = if devices.iter().any(|device| periodic(&device)) { None } else { decoy() };
+    let mut was_used = false;
+    for device in devices.iter().filter(periodic).chain(&decoy) {
+        let Kind::Totp(period) = device.kind else { continue };
+        // Nothing is known to be used of a device without a next step: the decoy.
+        let next = record.state.next.get(&device.id).copied().unwrap_or(0);
+        let generator = Generator::new(&device.secret, device.algorithm, device.digits);
+        let steps = LOOK_BACK.0.checked_div(period.get()).unwrap_or(0);
+        let last = next.saturating_sub(1);
+        for steps in [around(period.step_at(now), steps, 0), last..=last] {
+            was_used |= generator.find(code, steps).is_some_and(|found| *found.start() < next);
+        }
+    }
+    was_used
+}
+
 /// Takes the place of a device for users without one, so that the work is equal. Its codes are never accepted.
 fn decoy() -> Option<Device> {
     Some(Device {
@@ -255,6 +290,15 @@ fn is_locked(lock: Lock, now: UnixTime) -> bool {
     }
 }
 
+/// A timed lock ends `lockout.for` from now at the latest: one that ends later was made by a clock that was ahead. The state
+/// keeps the earlier end, which would move on with each try otherwise.
+fn bounded(lock: Lock, limits: &Limits, now: UnixTime) -> Lock {
+    match (lock, limits.lock_for) {
+        (Lock::Until(end), LockFor::Time(length)) => Lock::Until(end.min(now.after(length))),
+        (Lock::Until(_), LockFor::UntilUnlocked) | (Lock::Open | Lock::UntilUnlocked, _) => lock,
+    }
+}
+
 /// A timed lock does not clear the count, so that the first wrong code after it locks again.
 fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixTime) -> Refusal {
     state.failures = state.failures.saturating_add(1);
@@ -267,16 +311,21 @@ fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixT
     Refusal::Wrong { failures: state.failures, clock_behind: clock_behind(limits, record, now) }
 }
 
-/// How far the clock is behind the earliest moment at which the last TOTP code can have been accepted.
-fn clock_behind(limits: &Limits, record: &Record, now: UnixTime) -> Option<Seconds> {
-    let earliest = record.credentials.devices.iter().filter_map(|device| match device.kind {
+/// The earliest moment at which the last code of a phone can have been accepted.
+pub(crate) fn last_login(limits: &Limits, state: &State, device: &Device) -> Option<UnixTime> {
+    match device.kind {
         Kind::Totp(period) => {
-            let last = record.state.next.get(&device.id)?.saturating_sub(1);
+            let last = state.next.get(&device.id)?.saturating_sub(1);
             Some(UnixTime(last.saturating_sub(limits.window).saturating_mul(period.get())))
         }
         Kind::Hotp => None,
-    });
-    earliest.filter_map(|time| now.until(time)).max()
+    }
+}
+
+/// How far the clock is behind the earliest moment at which the last TOTP code can have been accepted.
+fn clock_behind(limits: &Limits, record: &Record, now: UnixTime) -> Option<Seconds> {
+    let devices = record.credentials.devices.iter();
+    devices.filter_map(|device| now.until(last_login(limits, &record.state, device)?)).max()
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ pub enum Order {
     ForgetAddresses,
     /// Accept codes again after too many wrong ones.
     Unlock,
+    /// Unlock, and lower next steps that are in the future to the present.
+    UnlockAfterClockWasAhead,
     /// Remove devices and recovery codes; keep the override.
     Reset,
     /// Remove everything.
@@ -87,6 +89,7 @@ impl Order {
             Self::Override(Override::None) => "left-to-policy",
             Self::ForgetAddresses => "forgot-addresses",
             Self::Unlock => "unlocked",
+            Self::UnlockAfterClockWasAhead => "lowered-to-present",
             Self::Reset => "reset",
             Self::Disable => "disabled",
         }
@@ -180,6 +183,9 @@ pub struct Status {
     pub lock: String,
     /// When a second factor was accepted last, in UTC.
     pub last_accepted: Option<String>,
+    /// What is in the future, since the clock was ahead once: `lock`, `last_accepted`, `codes of device 1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_future: Vec<String>,
 }
 
 /// One device, without its seed.

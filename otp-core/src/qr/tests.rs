@@ -93,6 +93,32 @@ fn every_form_shows_the_same_modules() {
 }
 
 #[test]
+fn a_key_in_base32_takes_less_room_than_other_text() {
+    let key = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let uri = format!("otpauth://totp/server01.dc2.example-company.com:firstname.lastname?secret={key}");
+    // Version 5: 41 columns and 21 rows with the border.
+    assert_eq!(Qr::of(&uri).unwrap().half_block_space(), (41, 21));
+    for (other, modules) in [(54, 33), (55, 37), (82, 37), (83, 41), (110, 41)] {
+        assert_eq!(Qr::of(&("x".repeat(other) + key)).unwrap().size(), modules, "{other}");
+    }
+    assert_eq!(Qr::of(&key.repeat(134)).unwrap().size(), Qr::of(&"x".repeat(2953)).unwrap().size());
+}
+
+#[test]
+fn the_longest_dense_part_is_found_and_a_short_one_is_no_part() {
+    use super::around_dense;
+    assert_eq!(around_dense("https://x?A=ABCDEFGHIJKLMNOP&b"), ("https://x?A=", "ABCDEFGHIJKLMNOP", "&b"));
+    assert_eq!(around_dense("x=ABCDEFGHIJKLMNO"), ("x=ABCDEFGHIJKLMNO", "", ""));
+    assert_eq!(around_dense("ABCDEFGHIJKLMNOP"), ("", "ABCDEFGHIJKLMNOP", ""));
+    assert_eq!(around_dense(""), ("", "", ""));
+    let all = " $%*+-./:0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    assert_eq!(around_dense(all), ("", all, ""));
+    for other in (0..128u8).map(char::from).filter(|character| !all.contains(*character)) {
+        assert_eq!(around_dense(&format!("{other}{all}")).0, other.to_string());
+    }
+}
+
+#[test]
 fn a_text_that_is_too_long_is_an_error_and_not_a_panic() {
     let error = Qr::of(&"x".repeat(2954)).unwrap_err();
     assert_eq!(error.to_string(), "2954 bytes do not fit into a QR code");

@@ -13,6 +13,7 @@ use crate::store::change;
 use crate::store::error::StoreError;
 use crate::store::files::open::FileStore;
 use crate::system::config_file::Site;
+use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
 /// Carries out an order; `false` if nothing had to be changed.
@@ -28,6 +29,10 @@ pub(crate) fn carry_out(
         Order::Override(user_override) => set_override(&store, account, user_override, entropy)?,
         Order::ForgetAddresses => change_state(&store, account, Record::without_graces)?,
         Order::Unlock => change_state(&store, account, Record::unlocked)?,
+        Order::UnlockAfterClockWasAhead => {
+            let (limits, now) = (&site.config.limits, UnixTime::now());
+            change_state(&store, account, |record| record.unlocked_after_clock_was_ahead(limits, now))?
+        }
         Order::Reset => {
             let enrollment = new_enrollment(entropy)?;
             remove(&store, account, |record| record.without_devices(enrollment))?

@@ -6,7 +6,8 @@ use std::mem;
 
 use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Code};
-use crate::decision::verify::{Refusal, Verdict, decide};
+use crate::decision::future::Future;
+use crate::decision::verify::{Limits, Refusal, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
 use crate::record::Record;
@@ -69,7 +70,7 @@ impl<'a> SelfService<'a> {
     fn status(&self, now: UnixTime) -> Result<Reply, CoreError> {
         let record = self.site.store()?.read(&self.account)?;
         let record = record.unwrap_or_else(|| Record::stranger(&self.account));
-        Ok(Reply::Status(Status::of(&record, now)))
+        Ok(Reply::Status(Status::of(&record, &self.site.config.limits, now)))
     }
 
     /// Offers a device to a user without one.
@@ -225,7 +226,7 @@ impl<'a> SelfService<'a> {
 
 impl Status {
     /// The status of a record. A lock whose time is over counts as open.
-    pub fn of(record: &Record, now: UnixTime) -> Self {
+    pub fn of(record: &Record, limits: &Limits, now: UnixTime) -> Self {
         let Record { credentials, state } = record;
         Self {
             user: credentials.user.as_str().to_owned(),
@@ -241,6 +242,7 @@ impl Status {
                 Lock::Open | Lock::UntilUnlocked => state.lock.word().to_owned(),
             },
             last_accepted: state.last_accepted.map(|time| time.to_string()),
+            in_future: record.future(limits, now).into_iter().map(Future::word).collect(),
         }
     }
 }

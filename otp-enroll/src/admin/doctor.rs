@@ -2,6 +2,7 @@
 
 mod enrollment;
 mod finding;
+mod future;
 mod guarded;
 mod misnamed;
 mod module_kind;

@@ -1,5 +1,6 @@
 //! Users with and without a second factor.
 
+use otp_core::decision::verify::Limits;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::Status;
 use otp_core::record::Record;
@@ -27,7 +28,7 @@ struct Unusable<'a> {
     hint: &'a str,
 }
 
-pub(super) fn list(store: &FileStore, output: &Output) -> Result<(), CliError> {
+pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Result<(), CliError> {
     let now = UnixTime::now();
     let stems = stems(store, output)?;
     let width = widest(&stems);
@@ -43,7 +44,7 @@ pub(super) fn list(store: &FileStore, output: &Output) -> Result<(), CliError> {
             progress.step();
             match read_of(store, stem) {
                 Ok((account, record)) => {
-                    let status = Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), now);
+                    let status = Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), limits, now);
                     listing.result(&mut progress, &status, || line(&status, width))?;
                 }
                 // The fault is not in this record, and the others would have it too.
@@ -68,8 +69,12 @@ fn line(status: &Status, width: usize) -> String {
         "until-unlocked" => "until unlocked".into(),
         time => format!("until {}", commands::moment(time)),
     };
+    let future = match status.in_future.join(", ") {
+        none if none.is_empty() => none,
+        times => format!("  ! in the future: {times}"),
+    };
     let (user, left, user_override) = (&status.user, status.recovery_codes_left, &status.user_override);
-    format!("{user:<width$}  {factor:<9}  {left:>8}  {user_override:<8}  {lock}")
+    format!("{user:<width$}  {factor:<9}  {left:>8}  {user_override:<8}  {lock}{future}")
 }
 
 /// The stems of all records, in order.

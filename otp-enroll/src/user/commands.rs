@@ -89,9 +89,12 @@ pub(crate) fn show(status: &Status, output: &Output) -> Result<(), CliError> {
             let DeviceStatus { id, name, created, .. } = device;
             format!("Device {id}         {name}, {}, since {}", shape(device), day(created))
         }));
+        let future =
+            |what: &str| if status.in_future.iter().any(|time| time == what) { " (in the future)" } else { "" };
         if status.enrolled {
             lines.push(format!("Recovery codes   {} left", status.recovery_codes_left));
-            lines.push(format!("Last accepted    {}", status.last_accepted.as_deref().map_or("never".into(), moment)));
+            let last = status.last_accepted.as_deref().map_or("never".into(), moment);
+            lines.push(format!("Last accepted    {last}{}", future("last_accepted")));
         }
         if status.failures > 0 {
             lines.push(format!("Wrong codes      {} in a row", status.failures));
@@ -99,7 +102,10 @@ pub(crate) fn show(status: &Status, output: &Output) -> Result<(), CliError> {
         match status.lock.as_str() {
             "open" => {}
             "until-unlocked" => lines.push("Locked           until an administrator unlocks".to_owned()),
-            time => lines.push(format!("Locked           until {}", moment(time))),
+            time => lines.push(format!("Locked           until {}{}", moment(time), future("lock"))),
+        }
+        if !status.in_future.is_empty() {
+            lines.push(format!("In the future    {}: the clock was ahead", status.in_future.join(", ")));
         }
         if status.user_override != Override::None.name() {
             let until =

@@ -4,6 +4,8 @@ use std::fmt;
 use std::iter;
 use std::path::{Path, PathBuf};
 
+use otp_core::codes::attempt::Code;
+use otp_core::codes::plain_text::PlainText;
 use otp_core::protocol::request::{Confidential, Declined, Offer};
 use otp_core::qr::Qr;
 use otp_core::system::config_file::host_name;
@@ -57,11 +59,11 @@ pub(crate) fn enroll(
         }
         screen.show(lines).map_err(CliError::Output)?;
         let line = prompt::ask(&terminal, "Code that the app shows: ")?;
-        let typed = || line.expose().chars().filter(|c| !c.is_whitespace());
-        if typed().next().is_none() {
+        let typed = line.expose().as_bytes();
+        if PlainText::of(typed).next().is_none() {
             continue;
         }
-        if !typed().all(|c| c.is_ascii_digit()) || typed().count() != usize::from(offer.digits) {
+        if Code::parse(typed).is_none_or(|code| code.length() != offer.digits) {
             note = format!("a code has {} digits; blanks do not matter", offer.digits);
             continue;
         }

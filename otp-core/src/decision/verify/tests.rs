@@ -112,6 +112,69 @@ fn every_step_at_or_below_the_last_accepted_one_is_replayed_and_costs_no_try() {
 }
 
 #[test]
+fn the_last_accepted_code_is_replayed_at_any_later_time_and_costs_no_try() {
+    for window in [0, 1, 10] {
+        let limits = Limits { window, ..LIMITS };
+        let mut record = record(vec![phone(1)]);
+        assert_eq!(login_under(&limits, &mut record, &shown(&phone(1), STEP), NOW), totp(1));
+        for later in [1, 2, 11, 12, 119, 120, 121, 2880, 2_000_000, u64::MAX / 30 - STEP - 1] {
+            let (state, verdict) = decide(&limits, &record, &shown(&phone(1), STEP), at(STEP + later));
+            assert_eq!((&state, verdict), (&record.state, Verdict::Refused(REPLAYED)), "{window}, {later} steps later");
+        }
+    }
+}
+
+#[test]
+fn earlier_codes_of_the_last_hour_are_replayed_and_older_ones_are_wrong() {
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    for behind in [2, 3, 60, 119, 120] {
+        assert_eq!(refused_unchanged(&record, &shown(&phone(1), STEP - behind), NOW), REPLAYED, "{behind}");
+    }
+    for now in [STEP + 1, STEP + 100] {
+        assert_eq!(refused_unchanged(&record, &shown(&phone(1), now - 120), at(now)), REPLAYED, "{now}");
+        let verdict = decide(&LIMITS, &record, &shown(&phone(1), now - 121), at(now)).1;
+        assert_eq!(verdict, wrong_for_the(1), "{now}");
+    }
+    // An hour is an hour for a device with longer steps too.
+    let slow = Device { kind: Kind::Totp(Period::try_from(300).unwrap()), ..phone(1) };
+    let step = NOW.0 / 300;
+    let mut record = self::record(vec![slow.duplicate()]);
+    assert_eq!(login(&mut record, &shown(&slow, step), NOW), totp(1));
+    assert_eq!(refused_unchanged(&record, &shown(&slow, step - 12), NOW), REPLAYED);
+    assert_eq!(login(&mut record, &shown(&slow, step - 13), NOW), wrong_for_the(1));
+}
+
+#[test]
+fn a_code_that_was_never_used_and_is_too_old_is_wrong() {
+    let mut record = record(vec![phone(1)]);
+    // Before the first login no step is used.
+    assert_eq!(decide(&LIMITS, &record, &shown(&phone(1), STEP - 2), NOW).1, wrong_for_the(1));
+    assert_eq!(decide(&LIMITS, &record, &shown(&phone(1), 0), NOW).1, wrong_for_the(1));
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP + 1), at(STEP + 3)), wrong_for_the(1));
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP + 90), at(STEP + 100)), wrong_for_the(2));
+}
+
+#[test]
+fn a_used_code_of_any_phone_is_replayed_after_its_window() {
+    let mut record = record(vec![token(1), phone(2), phone(3)]);
+    assert_eq!(login(&mut record, &shown(&phone(3), STEP), NOW), totp(3));
+    assert_eq!(refused_unchanged(&record, &shown(&phone(3), STEP), at(STEP + 500)), REPLAYED);
+    assert_eq!(refused_unchanged(&record, &shown(&phone(3), STEP - 1), at(STEP + 20)), REPLAYED);
+    assert_eq!(login(&mut record, &shown(&phone(2), STEP), at(STEP + 20)), wrong_for_the(1));
+}
+
+#[test]
+fn while_locked_a_used_code_is_refused_like_any_other_after_its_window_too() {
+    let mut record = record(vec![phone(1)]);
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    record.state.lock = Lock::UntilUnlocked;
+    let why = refused_unchanged(&record, &shown(&phone(1), STEP), at(STEP + 20));
+    assert_eq!(why, Refusal::Locked(Lock::UntilUnlocked));
+}
+
+#[test]
 fn wrong_codes_are_counted_and_the_right_one_clears_the_count() {
     let mut record = record(vec![phone(1)]);
     for failures in 1..=5 {
@@ -191,6 +254,25 @@ fn when_a_timed_lock_ends_the_right_code_clears_the_count() {
     assert_eq!(refused_unchanged(&record, &right, second_before), Refusal::Locked(Lock::Until(NOW)));
     assert_eq!(login(&mut record, &right, NOW), totp(1));
     assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
+}
+
+#[test]
+fn a_lock_never_lasts_longer_than_from_now_whatever_the_clock_was() {
+    for end in [UnixTime(NOW.0 + 901), UnixTime(NOW.0 + 10 * 365 * 86_400), UnixTime(u64::MAX)] {
+        let mut record = locked(Lock::Until(end));
+        let right = shown(&phone(1), STEP);
+        let shortened = Lock::Until(UnixTime(NOW.0 + 900));
+        assert_eq!(login(&mut record, &right, NOW), Verdict::Refused(Refusal::Locked(shortened)), "{end}");
+        assert_eq!(record.state, State { lock: shortened, ..locked(Lock::Open).state });
+        // The end does not move on with each try.
+        let later = UnixTime(NOW.0 + 899);
+        assert_eq!(refused_unchanged(&record, &wrong(), later), Refusal::Locked(shortened));
+        let later = UnixTime(NOW.0 + 900);
+        assert_eq!(login(&mut record, &shown(&phone(1), later.0 / 30), later), totp(1), "{end}");
+    }
+    let record = locked(Lock::Until(UnixTime(NOW.0 + 900)));
+    let why = refused_unchanged(&record, &shown(&phone(1), STEP), NOW);
+    assert_eq!(why, Refusal::Locked(Lock::Until(UnixTime(NOW.0 + 900))));
 }
 
 #[test]

@@ -195,6 +195,7 @@ fn status_reports_everything_except_secrets() {
         failures: 6,
         lock: "2025-11-21T18:48:40Z".into(),
         last_accepted: Some("2025-11-21T18:33:40Z".into()),
+        in_future: Vec::new(),
     };
     assert_eq!(status, expected);
 }
@@ -227,10 +228,8 @@ fn every_form_of_an_offer_holds_one_seed() {
     let secret = Secret::from_base32(offer.secret.expose()).unwrap();
     assert_eq!(*secret.hex(), offer.hex.expose());
     assert_eq!(secret.expose().len(), 32);
-    let uri = format!(
-        "otpauth://totp/Example:alice?secret={}&issuer=Example&algorithm=SHA256&digits=8&period=60",
-        offer.secret.expose()
-    );
+    let uri =
+        format!("otpauth://totp/Example:alice?secret={}&algorithm=SHA256&digits=8&period=60", offer.secret.expose());
     assert_eq!(offer.uri.expose(), uri);
     assert_eq!((offer.user.as_str(), offer.issuer.as_str(), offer.algorithm.as_str()), ("alice", "Example", "SHA256"));
     assert_eq!((offer.digits, offer.period), (8, 60));

@@ -10,6 +10,7 @@ use otp_core::value::time::UnixTime;
 use super::super::accounts::{self, Names};
 use super::super::explain::{self, Outcome};
 use super::finding::Finding;
+use super::future::times_in_the_future;
 use super::guarded::Guarded;
 use crate::error::CliError;
 use crate::ui::output::Output;
@@ -56,6 +57,9 @@ pub(super) fn look_at(
                 continue;
             }
         };
+        if let Some(record) = &record {
+            findings.extend(times_in_the_future(&name, record, &site.config.limits, now));
+        }
         for (place, refused) in places.iter().zip(&mut refused) {
             match explain::foresee(site, &account, record.as_ref(), place, now) {
                 Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {

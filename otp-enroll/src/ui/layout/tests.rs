@@ -176,3 +176,14 @@ fn what_comes_from_outside_cannot_steer_the_terminal() {
     let page = printable(&["a\x1b\u{202e}b"].into_iter().collect(), true);
     assert_eq!(page.iter().collect::<Vec<_>>(), ["a??b"]);
 }
+
+#[test]
+fn a_long_host_name_and_a_long_user_name_leave_room_for_the_code_on_80_by_24() {
+    let key = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+    let uri = format!("otpauth://totp/server01.dc2.example-company.com:firstname.lastname?secret={key}");
+    let qr = Qr::of(&uri).unwrap();
+    let seen: Vec<String> = page(&terminal(80, 24), &qr, &panel(&uri)).iter().map(seen).collect();
+    assert!(seen.len() < 24 && seen.iter().all(|line| line.chars().count() <= 80), "{seen:#?}");
+    let blocks = |line: &&String| line.contains(['▀', '▄', '█']);
+    assert!(seen.iter().filter(blocks).count() >= 19, "{seen:#?}");
+}
