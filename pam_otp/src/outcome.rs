@@ -196,19 +196,19 @@ mod tests {
             (
                 ModuleError::from(CoreError::UnknownGroup("staff".into())),
                 "a policy rule names the group staff, which does not exist",
-                "make the group or correct the rule; `otp-enroll admin check` finds such rules",
+                "create the group or correct the rule; `otp-enroll admin check` reports such rules",
                 PamResultCode::PAM_SERVICE_ERR,
             ),
             (
                 ModuleError::from(CoreError::Entropy),
-                "the system gives no random bytes",
-                "getrandom(2) failed; nothing was changed",
+                "the kernel gave no random bytes",
+                "nothing was changed; look for a seccomp filter that denies getrandom(2)",
                 PamResultCode::PAM_AUTHINFO_UNAVAIL,
             ),
             (
                 ModuleError::from(CoreError::from(HelperError::Unintelligible)),
-                "the helper HELPER gave an answer that cannot be understood",
-                "check that the helper is installed, set-group-ID pam_otp, and may reach the records",
+                "the helper HELPER gave an answer that cannot be parsed (is it of another version?)",
+                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach the records",
                 PamResultCode::PAM_AUTHINFO_UNAVAIL,
             ),
             (
@@ -243,7 +243,7 @@ mod tests {
             ),
             (
                 ModuleError::from(CoreError::Privileges),
-                "the process cannot go back to its caller's user id",
+                "the process cannot return to its caller's user id",
                 "setresuid(2) failed: look for a seccomp filter, and for what SELinux or AppArmor denied",
                 PamResultCode::PAM_ABORT,
             ),
@@ -255,8 +255,8 @@ mod tests {
             ),
             (
                 ModuleError::from(CoreError::NoEnrollmentHere),
-                "a process that is not root sets up no second factor",
-                "the user runs otp-enroll, or logs in where the host is root",
+                "a process that is not root cannot enroll a device during a login",
+                "the user can run otp-enroll, or log in through a service that runs as root (such as sshd)",
                 PamResultCode::PAM_AUTH_ERR,
             ),
             (
