@@ -2,13 +2,6 @@
 //! import each other in a circle. Read from the `use` lines and paths of the code, tests aside.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot go on stops where it is"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
