@@ -96,7 +96,7 @@ fn logins(policy: &Policy, rules: &[&DeTable<'_>], dice: usize) {
         let rhost = pick("network", turn + 1).map(|network| network.split('/').next().unwrap_or("").to_owned());
         let tty = pick("tty", turn + 2).map(|tty| tty.strip_prefix("/dev/").map_or(tty.clone(), str::to_owned));
         let service = pick("service", turn + 5).unwrap_or_else(|| "sshd".into());
-        let login = LoginContext { service, rhost, tty, nullok: false };
+        let login = LoginContext { service, rhost, tty, nullok: false, enroll: false };
         let member = |group: &str| Ok::<_, ()>(groups.iter().flatten().any(|known| known == group));
         let holds = |rule: &DeTable<'_>| {
             let said = |key: &str| rule.get(key).and_then(|value| value.get_ref().as_str());

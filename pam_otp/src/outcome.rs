@@ -202,7 +202,7 @@ mod tests {
             (
                 ModuleError::from(CoreError::UnknownGroup("staff".into())),
                 "a policy rule names the group staff, which does not exist",
-                "create the group or correct the rule; `otp-enroll admin check` reports such rules",
+                "correct the rule or create the group; if a directory service has it, find out why that does not answer (`getent group NAME`)",
                 PamResultCode::PAM_SERVICE_ERR,
             ),
             (
@@ -214,8 +214,7 @@ mod tests {
             (
                 ModuleError::from(CoreError::from(HelperError::Unintelligible)),
                 "the helper HELPER gave an answer that cannot be parsed (is it of another version?)",
-                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach \
-                 the records",
+                "install module, otp-enroll and helper of the same version, then restart the service",
                 PamResultCode::PAM_AUTHINFO_UNAVAIL,
             ),
             (
