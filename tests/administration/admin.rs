@@ -285,7 +285,7 @@ fn a_record_of_a_deleted_user_is_told_apart_and_can_be_removed() {
     let list = site.admin(&["list"]);
     assert_eq!(list.code, Some(1), "{list:?}");
     let line = format!("{}  unusable: the user {:?} does not exist any more\n", gone.name, gone.name);
-    assert!(list.out.contains(&line) && list.err.contains("otp-enroll admin disable USER"), "{list:?}");
+    assert!(list.out.contains(&line) && list.err.contains("`otp-enroll admin doctor` says what to do"), "{list:?}");
     assert_no_seed(&list, &set_up);
 
     // The account may only be out of reach: what was required of it stays.

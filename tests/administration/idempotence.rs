@@ -27,7 +27,7 @@ fn every_command_of_admin_that_changes_something_does_it_once_and_says_which_tim
         &["require", name],
         &["exempt", name],
         &["unrequire", name],
-        &["require", "--group", group],
+        &["require", "--yes", "--group", group],
         &["unrequire", "--group", group],
         &["reset", "--yes", name],
         &["require", name],

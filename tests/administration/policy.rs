@@ -229,7 +229,7 @@ fn in_a_rollout_explain_says_that_no_user_is_refused() {
     }
     rollout("enroll");
     assert_eq!(desk.foreseen(&desk.lacks, From::default()), "enroll by default - enroll-if-offered");
-    assert!(text(&desk.lacks).contains("not asked for a code (enforce = false; it would be led through enrollment)"));
+    assert!(text(&desk.lacks).contains("let in without a code (enforce = false)"));
 }
 
 #[test]

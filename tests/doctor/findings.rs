@@ -296,7 +296,9 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
     let refused = ask(typed_as_password);
     assert!(
         refused.len() == 1
-            && refused[0].starts_with("fault sshd: AuthenticationMethods uses PAM through `password` only"),
+            && refused[0].starts_with(
+                "fault sshd: AuthenticationMethods lists `password`, which answers every question of PAM with the"
+            ),
         "{refused:#?}"
     );
     // A list with a method that is switched off is left out, and where none is left sshd does not start.

@@ -153,7 +153,7 @@ fn every_reading_command_speaks_json() {
     let none = status(&alice);
     assert_eq!(
         none,
-        json!({"user": alice.name, "enrolled": false, "override": "none", "devices": [], "recovery_codes_left": 0,
+        json!({"user": alice.name, "enrolled": false, "override": "none", "override_until": null, "devices": [], "recovery_codes_left": 0,
                "failures": 0, "lock": "open", "last_accepted": null})
     );
     assert_eq!(said(&alice, &["list", "--json"], "").out, "");

@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-const HINT: &str = "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach the records";
+const HINT: &str = "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets the service start it";
+
+const CLOSED: &str = "check owner and mode, then what keeps the helper from its group: NoNewPrivileges in the service's unit, a file \
+                      system mounted nosuid, SELinux, AppArmor";
 
 /// A user at the machine's own site, the only one that the helper knows, and a host that runs as this user.
 struct Desk {
@@ -49,10 +52,10 @@ impl Desk {
 }
 
 /// Ends in PAM_AUTHINFO_UNAVAIL with a line in the log that says what the helper did.
-fn unavailable(mark: syslog::Mark, said: &Transcript, user: &TestUser, what: &str) {
+fn unavailable(mark: syslog::Mark, said: &Transcript, user: &TestUser, what: &str, hint: &str) {
     let log = syslog::of_module(mark, said.pid);
     assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
-    let line = format!("err error user={} error=\"the helper {HELPER} {what}\" hint=\"{HINT}\"", user.name);
+    let line = format!("err error user={} error=\"the helper {HELPER} {what}\" hint=\"{hint}\"", user.name);
     assert_eq!(log, [line], "{said}");
 }
 
@@ -114,7 +117,9 @@ fn no_user_but_its_own_is_looked_at() {
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}");
         assert!(said.prompts().is_empty(), "{said}");
         let what = "answers a process that is not root only about its own user";
-        assert_eq!(log, [format!("err error user={other} error=\"the helper {HELPER} {what}\" hint=\"{HINT}\"")]);
+        let hint = "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf); \
+                    nothing is wrong with helper and records";
+        assert_eq!(log, [format!("err error user={other} error=\"the helper {HELPER} {what}\" hint=\"{hint}\"")]);
     }
     // Nothing was spent by that.
     let (said, _) = logged(&Talk::new(&desk.service, &bob.name).ids(bob.uid, bob.gid), &[&code]);
@@ -153,20 +158,19 @@ fn a_configuration_that_the_helper_does_not_read_cannot_be_honoured() {
 fn without_a_helper_no_user_gets_in() {
     let desk = Desk::new();
     let copy = |owner, mode| helper_like(Path::new(HELPER), owner, mode).display().to_string();
-    let check = |mount: &[&str], what: &str| {
+    let check = |mount: &[&str], what: &str, hint: &str| {
         let mark = syslog::mark();
-        unavailable(mark, &desk.start_with(mount).finish(), &desk.user, what);
+        unavailable(mark, &desk.start_with(mount).finish(), &desk.user, what, hint);
     };
-    check(&["-ttmpfs", "none", "/usr/local/libexec/pam_otp"], "cannot be reached: No such file or directory");
-    check(&["--bind", &copy("pam_otp", "2644"), HELPER], "cannot be reached: Permission denied");
-    let closed = "reports: cannot open /var/lib/pam_otp/NAME.toml: Permission denied \
-                  (check owner and mode, and what SELinux or AppArmor denied)"
-        .replace("NAME", &desk.user.name);
-    check(&["--bind", &copy("pam_otp", "0755"), HELPER], &closed);
-    check(&["--bind", &copy("root", "2755"), HELPER], &closed);
+    check(&["-ttmpfs", "none", "/usr/local/libexec/pam_otp"], "cannot be reached: No such file or directory", HINT);
+    check(&["--bind", &copy("pam_otp", "2644"), HELPER], "cannot be reached: Permission denied", HINT);
+    let closed = format!("reports: cannot open /var/lib/pam_otp/{}.toml: Permission denied", desk.user.name);
+    check(&["--bind", &copy("pam_otp", "0755"), HELPER], &closed, CLOSED);
+    check(&["--bind", &copy("root", "2755"), HELPER], &closed, CLOSED);
     check(
         &["--bind", &copy("pam_otp", "6755"), HELPER],
-        "reports: the helper is set-user-ID (set its owner to root:pam_otp and its mode to 2755)",
+        "reports: the helper is set-user-ID",
+        "set its owner to root:pam_otp and its mode to 2755",
     );
 }
 
@@ -219,7 +223,7 @@ fn a_helper_that_stops_is_given_up_and_taken_away() {
     assert!(stopped.is_some(), "{:#?}", processes_of(&desk.user));
     assert!(conversation.stays_silent(Duration::from_millis(100)));
     // The one wait for a bound: fifteen seconds.
-    unavailable(mark, &conversation.finish(), &desk.user, "cannot be reached: Resource temporarily unavailable");
+    unavailable(mark, &conversation.finish(), &desk.user, "cannot be reached: Resource temporarily unavailable", HINT);
     assert_eq!(processes_of(&desk.user), [""; 0]);
 }
 

@@ -123,7 +123,8 @@ fn a_rule_that_cannot_be_evaluated_refuses() {
         "PAM_SERVICE_ERR",
         &format!(
             "err error user={} error=\"a policy rule names the group no-such-group, which does not exist\" \
-             hint=\"create the group or correct the rule; `otp-enroll admin check` reports such rules\"",
+             hint=\"correct the rule or create the group; if a directory service has it, find out why that does not answer \
+              (`getent group NAME`)\"",
             user.name
         ),
     );
