@@ -186,7 +186,7 @@ fn each_condition_of_a_rule_is_explained_as_the_module_takes_it() {
             "optional by rule-3:15 2099-12-31 asked",
             "optional by rule-3:15 2099-12-31 not-asked",
         ),
-        (at("2001:db8::9", "ssh"), "enroll by rule-2:11 - asked", "enroll by rule-2:11 - enroll"),
+        (at("2001:db8::9", "ssh"), "enroll by rule-2:11 - asked", "enroll by rule-2:11 - enroll-if-offered"),
         (at("2001:db8::9", "pts/3"), "skip by default - not-asked", "skip by default - not-asked"),
         (at("", "/dev/tty1"), "optional by rule-3:15 2099-12-31 asked", "optional by rule-3:15 2099-12-31 not-asked"),
         (at("", "tty2"), "skip by default - not-asked", "skip by default - not-asked"),

@@ -201,7 +201,7 @@ pub const HELPER_DISABLES: Operation = Operation {
 pub const HELPER_VERIFIES: Operation = Operation {
     talk: |scene, mut talk| {
         let code = scene.old().app.code(0);
-        let login = json!({"service": "vlock", "rhost": null, "tty": null, "nullok": false});
+        let login = json!({"service": "vlock", "rhost": null, "tty": null, "nullok": false, "enroll": false});
         let answer = ask(&mut talk, &json!({"verify": {"typed": code, "login": login}}));
         let accepted = answer["login"].as_str().is_some_and(|words| words.starts_with("accepted"));
         let told = Told { given: Some(code), ..Told::nothing() };

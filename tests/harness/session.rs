@@ -89,7 +89,9 @@ impl Session {
         for at in 1..app.secret.len() {
             let (line, next) = app.secret.split_at(at);
             self.name(&format!("secret={line}\n"), &format!("secret={}\n", "K".repeat(line.len())));
-            self.name(&format!(" {next}&"), &format!(" {}&", "K".repeat(next.len())));
+            if next.len() > 3 {
+                self.name(&format!(" {next}\n"), &format!(" {}\n", "K".repeat(next.len())));
+            }
         }
         for code in recovery {
             self.name(code, "RRRR-RRRR-RRRR-RRRR");

@@ -140,8 +140,11 @@ fn a_user_who_is_root_in_a_user_namespace_has_none_of_the_helpers_rights() {
     for (mounts, answer) in [
         ("true".to_owned(), "must belong to root"),
         (passwd.clone(), "must belong to root"),
-        (config.clone(), "belongs to uid 65534, not to root"),
-        (format!("{passwd} && {config}"), "belongs to uid 65534, not to root"),
+        (
+            config.clone(),
+            "belongs to uid 65534 (as this user namespace shows a user whom it does not map), not to root",
+        ),
+        (format!("{passwd} && {config}"), "a user whom it does not map), not to root"),
     ] {
         let outcome = as_a_root_of_their_own(&bob, &format!("{mounts} && exec {HELPER}"));
         let error = outcome.json().remove(0)["failed"]["error"].clone();
@@ -187,7 +190,7 @@ fn no_request_reads_the_seed_back() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
     let mut helper = start(&alice);
-    let login = json!({"service": "sshd", "rhost": null, "tty": null, "nullok": false});
+    let login = json!({"service": "sshd", "rhost": null, "tty": null, "nullok": false, "enroll": false});
     let mut said = String::new();
     for request in [
         json!({"status": {}}),
