@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{alarm, geteuid, getuid};
 use otp_core::audit::Event;
@@ -28,6 +28,9 @@ use otp_core::value::user::Account;
 /// Seconds that a caller may take between two requests, enough to find a phone. After that SIGALRM ends the helper.
 const PATIENCE: u32 = 900;
 
+/// Bytes that a file of the helper must be able to have: more than any record has.
+const ROOM: u64 = 1 << 20;
+
 /// More requests than any program sends in one run.
 const MOST_REQUESTS: usize = 100;
 
@@ -38,6 +41,12 @@ fn main() -> ExitCode {
     keep_memory_private();
     if getuid() != geteuid() {
         return answer_once("the helper is set-user-ID", "set its owner to root:pam_otp and its mode to 2755");
+    }
+    if !can_write_records() {
+        return answer_once(
+            "the limit on the size of files is too low for a record",
+            "raise it (`ulimit -f unlimited`), then start again",
+        );
     }
     match here() {
         Ok((site, account)) => serve(&site, account).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
@@ -50,6 +59,13 @@ fn main() -> ExitCode {
 fn keep_memory_private() {
     let _ = set_dumpable(false);
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+}
+
+/// Whether the caller lets the helper write. A wrong code is counted in the state, while a right one changes other files: a
+/// limit under which only one of the two can be written would tell a guesser which code is right, and count none.
+fn can_write_records() -> bool {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_FSIZE) else { return false };
+    soft >= ROOM || (hard >= ROOM && setrlimit(Resource::RLIMIT_FSIZE, hard, hard).is_ok())
 }
 
 /// The configuration, and the account of the caller: a caller cannot choose its real user id.

@@ -459,6 +459,33 @@ fn closed_streams_harm_no_record() {
 }
 
 #[test]
+fn a_limit_on_the_size_of_files_tells_no_guesser_which_code_is_right() {
+    let alice = TestUser::new("alice");
+    let set_up = Enrolled::new(&alice);
+    let before = status(&alice);
+    for limit in ["--fsize=0:0", "--fsize=2048:2048", "--fsize=4096:4096"] {
+        let answer = |proof: &str, request: &str| {
+            let line = format!("{}\n", json!({request: {"proof": proof}}));
+            let mut command = alice.command("env");
+            command.args(["--ignore-signal=XFSZ", "prlimit", limit, "--", HELPER]);
+            Outcome::of(&mut command, &line).out
+        };
+        for request in ["disable", "recovery", "test", "enroll"] {
+            let (wrong, right) = (answer(&set_up.app.wrong(), request), answer(&set_up.recovery[0], request));
+            assert!(right.starts_with("{\"failed\""), "{limit} {request}: {right}");
+            assert_eq!(wrong, right, "{limit} {request}");
+        }
+    }
+    assert_eq!(status(&alice), before, "no code was used up, and the device is there");
+    // A soft limit is the caller's own, and is raised.
+    let line = format!("{}\n", json!({"test": {"proof": set_up.app.wrong()}}));
+    let mut command = alice.command("env");
+    command.args(["--ignore-signal=XFSZ", "prlimit", "--fsize=0:unlimited", "--", HELPER]);
+    let outcome = Outcome::of(&mut command, &line);
+    assert!(outcome.out.contains("refused wrong"), "{outcome:?}");
+}
+
+#[test]
 fn tiny_limits_cost_the_caller_an_answer_and_no_user_a_record() {
     let alice = TestUser::new("alice");
     let set_up = Enrolled::new(&alice);
