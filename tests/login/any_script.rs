@@ -1,4 +1,10 @@
 //! A code is the code that was meant, however a phone, a keyboard or a terminal writes it.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops where it is"
+)]
 
 use pam_otp_tests::{conversation::Talk, desk::Desk};
 
