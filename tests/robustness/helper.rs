@@ -529,21 +529,14 @@ fn tiny_limits_cost_the_caller_an_answer_and_no_user_a_record() {
     assert!(unanswered >= 5, "the limits bite: {unanswered}");
     assert!(is_right(&alice, &set_up.app.code(0)), "the record is whole");
 
-    // Setting up under a limit: all of it or nothing, and nothing that blocks the next.
+    // Enrolling under a limit on files: nothing is begun, and nothing blocks the next.
     for size in [0, 1, 100, 500, 2048, 3000, 4095, 4096] {
         let bob = TestUser::new("bob");
-        let limit = format!("--fsize={size}");
-        let mut helper = Dialogue::start(bob.command("prlimit").arg(limit).args(["--", HELPER]));
-        let offer = ask(&mut helper, &enroll(None));
-        let app = App::of(offer["offer"]["secret"].as_str().unwrap());
-        assert!(!ask(&mut helper, &confirm(&app.code(-1)))["recovery-codes"].is_null());
-        helper.say(&activate().to_string());
-        let answer = helper.line();
-        assert_eq!(answer.contains("changed"), status(&bob)["enrolled"] == true, "{size}: {answer}");
-        if status(&bob)["enrolled"] == false {
-            let set_up = Enrolled::new(&bob);
-            assert!(is_right(&bob, &set_up.app.code(0)), "{size}");
-        }
+        let answer = limited(&bob, &format!("--fsize={size}"), &format!("{}\n", enroll(None)));
+        assert!(answer.out.contains("the limit on the size of files is too low"), "{size}: {answer:?}");
+        assert_eq!(status(&bob)["enrolled"], false, "{size}");
+        let set_up = Enrolled::new(&bob);
+        assert!(is_right(&bob, &set_up.app.code(0)), "{size}");
     }
 }
 
