@@ -3,6 +3,7 @@
 mod console;
 mod conversations;
 mod grace;
+mod group_lookups;
 mod harness;
 mod log;
 mod names;

@@ -132,6 +132,8 @@ pub(super) fn without_device(
                     error @ (CoreError::Config(_)
                     | CoreError::UnknownGroup(_)
                     | CoreError::Names { .. }
+                    | CoreError::NoAnswer { .. }
+                    | CoreError::Limit(_)
                     | CoreError::Entropy
                     | CoreError::Helper(_)
                     | CoreError::Privileges
