@@ -6,6 +6,7 @@ mod grace;
 mod group_lookups;
 mod harness;
 mod log;
+mod named_hosts;
 mod names;
 mod nonroot;
 mod password_and_code;
