@@ -10,5 +10,6 @@ mod power_cut;
 mod races;
 mod soak;
 mod stopped;
+mod store_identity;
 mod system_calls;
 mod timing;

@@ -23,6 +23,8 @@ pub enum StoreError {
     Untrusted { path: PathBuf, what: String },
     /// The file holds no record of this user.
     Record { path: PathBuf, error: RecordError },
+    /// The state directory is not known to be the one that belongs to the configuration.
+    Identity { path: PathBuf, what: String },
     /// Other processes hold the lock, or win every race, for longer than a login may wait.
     Busy,
 }
@@ -49,6 +51,10 @@ impl StoreError {
             }
             Self::Untrusted { .. } => "fix its owner, group, mode or type: see FILES in pam_otp(8)",
             Self::Record { error, .. } => error.hint(),
+            Self::Identity { .. } => {
+                "the records are not there, or not these: mount or restore the state directory; only if it is the right one, \
+                 run `otp-enroll admin init-store`"
+            }
             Self::Busy => "try again; if it happens again, look for a stopped process that holds the file (fuser)",
         }
     }
@@ -68,7 +74,7 @@ impl fmt::Display for StoreError {
                     described(error)
                 )
             }
-            Self::Untrusted { path, what } => write!(f, "{} {what}", path.display()),
+            Self::Untrusted { path, what } | Self::Identity { path, what } => write!(f, "{} {what}", path.display()),
             Self::Record { path, error } => write!(f, "{} {error}", path.display()),
             Self::Busy => f.write_str("the record is in use by other processes"),
         }
@@ -80,7 +86,7 @@ impl std::error::Error for StoreError {
         match self {
             Self::System { error, .. } | Self::Unflushed { error, .. } => Some(error),
             Self::Record { error, .. } => Some(error),
-            Self::Untrusted { .. } | Self::Busy => None,
+            Self::Untrusted { .. } | Self::Identity { .. } | Self::Busy => None,
         }
     }
 }
@@ -128,6 +134,10 @@ mod tests {
                 unreadable(RecordError::Mismatch("the state belongs to another enrollment")),
                 "/var/lib/pam_otp/alice.state is inconsistent: the state belongs to another enrollment",
             ),
+            (
+                StoreError::Identity { path: "/etc/pam_otp/store-id".into(), what: "is missing".into() },
+                "/etc/pam_otp/store-id is missing",
+            ),
             (StoreError::Busy, "the record is in use by other processes"),
         ] {
             assert_eq!(error.to_string(), text);
@@ -169,6 +179,11 @@ mod tests {
                 StoreError::Record { path: path(), error: RecordError::OtherAccount(String::new()) },
                 "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; \
                  otherwise correct the account's name or user id",
+            ),
+            (
+                StoreError::Identity { path: path(), what: String::new() },
+                "the records are not there, or not these: mount or restore the state directory; only if it is the right one, \
+                 run `otp-enroll admin init-store`",
             ),
             (
                 StoreError::Busy,

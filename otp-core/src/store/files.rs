@@ -10,6 +10,7 @@
 
 mod create_state;
 mod file_names;
+pub mod identity;
 mod list;
 pub mod open;
 pub mod reread;

@@ -86,7 +86,8 @@ pub(super) fn doctor(
                 continue;
             }
         };
-        findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, fix)));
+        let faults = check::faults_of(&site).into_iter();
+        findings.extend(faults.map(|(what, hint)| Finding::fault("configuration", what, hint.unwrap_or(fix))));
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {
             service::check_enrollment(&folders, guarded, &site.config.policy, &mut findings);

@@ -8,6 +8,7 @@ fn error_of(error: StoreError) -> String {
         other @ (StoreError::System { .. }
         | StoreError::Unflushed { .. }
         | StoreError::Untrusted { .. }
+        | StoreError::Identity { .. }
         | StoreError::Busy) => panic!("{other}"),
     }
 }
