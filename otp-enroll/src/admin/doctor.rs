@@ -96,7 +96,9 @@ pub(super) fn doctor(
                 continue;
             }
         };
-        findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, fix)));
+        let faults = check::faults_of(&site).into_iter();
+        findings
+            .extend(faults.map(|(what, hint)| Finding::fault("configuration", what, hint.as_deref().unwrap_or(fix))));
         strength::look_at(&site.config, &mut findings);
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {
