@@ -204,7 +204,7 @@ mod tests {
             (
                 ModuleError::from(CoreError::UnknownGroup("staff".into())),
                 "a policy rule names the group staff, which does not exist",
-                "create the group or correct the rule; `otp-enroll admin check` reports such rules",
+                "correct the rule or create the group; if a directory service has it, find out why that does not answer (`getent group NAME`)",
                 PamResultCode::PAM_SERVICE_ERR,
             ),
             (

@@ -496,7 +496,7 @@ mod tests {
             ("login -> PAM_SUCCESS log: nolog: x", "`log:` with nothing after it"),
             ("user", "`user` has a name of small letters"),
             ("user Alice", "`user` has a name of small letters"),
-            ("user alice, listed", "`enrolled` or `password \"TEXT\"` should stand at: listed"),
+            ("user alice, enroled", "`enrolled` or `password \"TEXT\"` should stand at: enroled"),
             ("user alice, enrolled twice", "a comma should stand at: twice"),
             ("user alice, password secret", "`password` has a quoted text"),
             ("group", "`group` has a name"),

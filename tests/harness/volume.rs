@@ -84,6 +84,8 @@ impl Volume {
                 fs::remove_file(entry.path()).unwrap();
             }
         }
+        // ext4 gives the blocks of a removed file out again when its journal is written.
+        File::open(&self.place).unwrap().sync_all().unwrap();
     }
 
     /// Read-only from now on, or writable again.

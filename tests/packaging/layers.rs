@@ -1,13 +1,6 @@
 //! The house keeps its order: in each crate a file imports from its own room and from the rooms before it, and no files
 //! import each other in a circle. Read from the `use` lines and paths of the code, tests aside.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot go on stops where it is"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -147,7 +147,7 @@ mod tests {
         let silent = |subject: &str| CoreError::Names { subject: subject.into(), errno: Errno::EIO };
         let users = ["ann", "ben", "cat", "dan", "eve", "fay", "gus"];
         let found = told(users.iter().map(|user| (*user, silent("the group \"admins\""))).collect());
-        let what = "cannot look up the group \"admins\": I/O error: logins of ann, ben, cat, dan, eve and 2 more are \
+        let what = "cannot look up the group \"admins\": Input/output error: logins of ann, ben, cat, dan, eve and 2 more are \
                     refused while this lasts";
         assert_eq!(found, [(what.to_owned(), "check /etc/nsswitch.conf and the services it names".to_owned())]);
         // Two services ask about one user, and the subject names the user: still one finding.
