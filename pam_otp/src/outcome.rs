@@ -216,8 +216,7 @@ mod tests {
             (
                 ModuleError::from(CoreError::from(HelperError::Unintelligible)),
                 "the helper HELPER gave an answer that cannot be parsed (is it of another version?)",
-                "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets it reach \
-                 the records",
+                "install module, otp-enroll and helper of the same version, then restart the service",
                 PamResultCode::PAM_AUTHINFO_UNAVAIL,
             ),
             (
