@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the module without symbols for debugging. The limit is 700 KB, 716,800 bytes.
+/// Bytes of the module without symbols for debugging: 724,000 now, and 1 % more. A login maps each of them.
 const LARGEST_MODULE: u64 = 730_000;
 
 /// The installed module, beside pam_unix.so.
