@@ -200,7 +200,8 @@ lint: packages lint-packages
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
 
-# With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners.
+# With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners, and the
+# package gives the store its id.
 install:
 	@for file in libpam_otp.so otp-enroll otp-helper; do
 	  [ -e "$(release)/$$file" ] || { echo "$(release)/$$file is not built: run make first" >&2; exit 1; }
@@ -227,6 +228,8 @@ install:
 	  "$(release)/otp-enroll" completions "$$shell" | put 0644 "$$target" /dev/stdin
 	done <<< "$$COMPLETIONS"
 	[ -e "$(DESTDIR)$(PAM_OTP_CONFIG)" ] || put 0644 "$(PAM_OTP_CONFIG)" config/pam_otp.toml
+	[ -n "$(DESTDIR)" ] || "$(bindir)/otp-enroll" admin init-store --if-new \
+	  || echo 'until that is done, every login with a line for pam_otp.so is refused' >&2
 
 # A PAM file that names a missing module refuses every login, so that is checked first. Records and configuration stay.
 uninstall:

@@ -88,6 +88,7 @@ pub(crate) fn config(place: &Place) -> PathBuf {
     let line = "#state_directory = \"/var/lib/pam_otp\"";
     assert!(shipped.contains(line), "the shipped configuration has no {line}");
     fs::write(&path, shipped.replace(line, &format!("state_directory = \"{}\"", ours_dir(place).display()))).unwrap();
+    pam_otp_tests::site::identify(&path, &ours_dir(place));
     path
 }
 

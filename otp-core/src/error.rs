@@ -21,6 +21,10 @@ pub enum CoreError {
         subject: String,
         errno: nix::errno::Errno,
     },
+    /// A service of the name service could not say which groups a user is in.
+    NoAnswer { user: String, errno: nix::errno::Errno },
+    /// A resource limit is too low and cannot be raised.
+    Limit(&'static str),
     /// A record exists whose account does not.
     NoAccount(String),
     /// A policy rule names a group that does not exist.
@@ -55,6 +59,16 @@ impl CoreError {
             Self::Config(error) if is_unmapped(&error.what) => UNMAPPED_HINT,
             Self::Config(_) => "fix the file, then check it with `otp-enroll admin check`",
             Self::Store(error) => error.hint(),
+            Self::Names {
+                errno: nix::errno::Errno::EMFILE | nix::errno::Errno::ENFILE | nix::errno::Errno::ENOMEM,
+                ..
+            } => "raise the limits of the process (`ulimit -n`, `ulimit -v`)",
+            Self::NoAnswer { .. } => {
+                "start the services on the line `group` (or `initgroups`) of /etc/nsswitch.conf, or take them off it"
+            }
+            Self::Limit(_) => {
+                "the process lacks CAP_SYS_RESOURCE: raise the limit where it is started (limits.conf, systemd)"
+            }
             Self::Names { .. } => "check /etc/nsswitch.conf and the services it names",
             Self::NoAccount(_) => {
                 "if the account was removed for good, `otp-enroll admin disable USER` removes its record; otherwise check \
@@ -95,6 +109,12 @@ impl fmt::Display for CoreError {
             Self::Names { subject, errno } => {
                 write!(f, "cannot look up {subject}: {}", described(&(*errno).into()))
             }
+            Self::NoAnswer { user, errno } => {
+                let unknown = *errno == nix::errno::Errno::UnknownErrno;
+                let why = if unknown { "no reason was given".into() } else { described(&(*errno).into()) };
+                write!(f, "a name service does not say which groups {user:?} is in: {why}")
+            }
+            Self::Limit(limit) => write!(f, "the limit {limit} is too low and cannot be raised"),
             Self::NoAccount(user) => write!(f, "the user {user:?} does not exist any more"),
             Self::UnknownGroup(group) => write!(f, "a policy rule names the group {group}, which does not exist"),
             Self::Entropy => f.write_str("the kernel gave no random bytes"),
@@ -122,10 +142,13 @@ impl std::error::Error for CoreError {
             Self::Config(error) => Some(error),
             Self::Store(error) => Some(error),
             Self::Helper(error) => Some(error),
-            Self::Names { errno, .. } => Some(errno),
-            Self::NoAccount(_) | Self::UnknownGroup(_) | Self::Entropy | Self::Privileges | Self::NoEnrollmentHere => {
-                None
-            }
+            Self::Names { errno, .. } | Self::NoAnswer { errno, .. } => Some(errno),
+            Self::Limit(_)
+            | Self::NoAccount(_)
+            | Self::UnknownGroup(_)
+            | Self::Entropy
+            | Self::Privileges
+            | Self::NoEnrollmentHere => None,
         }
     }
 }
@@ -175,6 +198,21 @@ mod tests {
                 names,
                 "cannot look up the user \"alice\": Input/output error",
                 "check /etc/nsswitch.conf and the services it names",
+            ),
+            (
+                CoreError::Names { subject: "the groups of \"alice\"".into(), errno: nix::errno::Errno::EMFILE },
+                "cannot look up the groups of \"alice\": Too many open files",
+                "raise the limits of the process (`ulimit -n`, `ulimit -v`)",
+            ),
+            (
+                CoreError::NoAnswer { user: "alice".into(), errno: nix::errno::Errno::ECONNREFUSED },
+                "a name service does not say which groups \"alice\" is in: Connection refused",
+                "start the services on the line `group` (or `initgroups`) of /etc/nsswitch.conf, or take them off it",
+            ),
+            (
+                CoreError::Limit("RLIMIT_NOFILE"),
+                "the limit RLIMIT_NOFILE is too low and cannot be raised",
+                "the process lacks CAP_SYS_RESOURCE: raise the limit where it is started (limits.conf, systemd)",
             ),
             (
                 CoreError::NoAccount("alice".into()),

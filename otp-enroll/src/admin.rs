@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod explain;
 mod import;
+mod init_store;
 mod list;
 mod not_done;
 mod report;
@@ -46,6 +47,9 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         return doctor::doctor(common, pam.as_deref(), sshd.as_deref(), output);
     }
     let site = Site::load(common.config())?;
+    if let Admin::InitStore { if_new, yes } = command {
+        return init_store::init_store(&site, *if_new, *yes, output);
+    }
     let store = site.store()?;
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, &site.config.limits, output),
@@ -105,8 +109,8 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             let asked = import::Asked { format: *format, file, dry_run: *dry_run, replace: *replace, yes: *yes };
             import::import(&asked, &store, output)
         }
-        // Served above, since they must also run where the configuration cannot be read.
-        Admin::Check | Admin::Doctor { .. } => Ok(()),
+        // Served above, since they must also run where the configuration or the records cannot be read.
+        Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),
     }
 }
 

@@ -235,6 +235,15 @@ pub(crate) enum Admin {
         #[arg(long, short, requires = "replace")]
         yes: bool,
     },
+    /// Give the configuration and its folder of records one id; without it every login is refused
+    InitStore {
+        /// Only if neither has an id yet, as an installation does
+        #[arg(long, conflicts_with = "yes")]
+        if_new: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Check the configuration, and that everything it needs is there
     Check,
     /// Find what would lock users out or let them in against policy: PAM files, sshd, configuration, clock

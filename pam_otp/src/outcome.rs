@@ -114,6 +114,8 @@ impl ModuleError {
             Self::Core(
                 CoreError::Store(_)
                 | CoreError::Names { .. }
+                | CoreError::NoAnswer { .. }
+                | CoreError::Limit(_)
                 | CoreError::NoAccount(_)
                 | CoreError::Entropy
                 | CoreError::Helper(_),

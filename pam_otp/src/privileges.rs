@@ -1,8 +1,10 @@
-//! While a record is locked, runs with real uid 0, so that the user who started a set-user-ID host (`su`, `sudo`) cannot
-//! stop the process.
+//! Protects a login from the user who started a set-user-ID host (`su`, `sudo`).
 //!
-//! A process that is stopped while it holds a user's lock keeps that user from logging in for as long as it is stopped.
+//! While a record is locked, the process runs with real uid 0, so that this user cannot stop it: a process that is stopped
+//! while it holds a user's lock keeps that user from logging in for as long as it is stopped. And the limits of resources
+//! that this user set are raised: a look-up or a write that fails for them must not decide anything.
 
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{ResUid, Uid, geteuid, getresuid, getuid, setresuid};
 use otp_core::error::CoreError;
@@ -37,6 +39,49 @@ impl Privileges {
 
     fn caller_is_not_root(&self) -> bool {
         self.are_of_root() && !(self.0.real.is_root() && self.0.saved.is_root())
+    }
+}
+
+/// Limits that a user can set for a program of root, what a login needs of each, and their names.
+const LIMITS: [(Resource, rlim_t, &str); 4] = [
+    (Resource::RLIMIT_NOFILE, 256, "RLIMIT_NOFILE"),
+    (Resource::RLIMIT_FSIZE, 1 << 20, "RLIMIT_FSIZE"),
+    (Resource::RLIMIT_AS, 256 << 20, "RLIMIT_AS"),
+    (Resource::RLIMIT_DATA, 128 << 20, "RLIMIT_DATA"),
+];
+
+/// The limits that were raised, and what they were. They are again when this is gone: a session inherits them.
+pub(crate) struct RaisedLimits([Option<(rlim_t, rlim_t)>; LIMITS.len()]);
+
+impl RaisedLimits {
+    /// Raises the limits where a user who is not root started a program of root. Fails if one is too low and cannot be
+    /// raised.
+    pub(crate) fn of_the_caller() -> Result<Self, CoreError> {
+        let mut raised = Self([None; LIMITS.len()]);
+        if !geteuid().is_root() || getuid().is_root() {
+            return Ok(raised);
+        }
+        for ((resource, enough, name), before) in LIMITS.into_iter().zip(&mut raised.0) {
+            let (soft, hard) = getrlimit(resource).map_err(|_| CoreError::Limit(name))?;
+            if soft >= enough {
+                continue;
+            }
+            // Without CAP_SYS_RESOURCE only the soft limit can be raised, to the hard one.
+            setrlimit(resource, enough, hard.max(enough)).map_err(|_| CoreError::Limit(name))?;
+            *before = Some((soft, hard));
+        }
+        Ok(raised)
+    }
+}
+
+impl Drop for RaisedLimits {
+    fn drop(&mut self) {
+        for ((resource, ..), before) in LIMITS.into_iter().zip(self.0) {
+            if let Some((soft, hard)) = before {
+                // Lowering a limit needs no privilege.
+                let _ = setrlimit(resource, soft, hard);
+            }
+        }
     }
 }
 

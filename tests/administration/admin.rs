@@ -32,6 +32,7 @@ impl Site {
         let site =
             Site { config: format!("/run/{name}.toml").into(), state: format!("/var/lib/pam_otp/{name}").into() };
         machine::run(Command::new("install").args(["-d", "-m", "1730", "-g", "pam_otp"]).arg(&site.state));
+        pam_otp_tests::site::identify(&site.config, &site.state);
         site.set(lines);
         site
     }

@@ -36,6 +36,7 @@ impl Site {
         machine::run(Command::new("install").args(["-d", "-m", "0755"]).arg(&dir));
         machine::run(Command::new("install").args(["-d", "-m", "1730", "-o", "root", "-g", "pam_otp"]).arg(&state));
         let site = Site { config: dir.join("pam_otp.toml"), state, window: 10 };
+        identify(&site.config, &site.state);
         site.set(lines);
         site
     }
@@ -180,6 +181,20 @@ impl Site {
         let mut command = Command::new("otp-enroll");
         command.arg("--config").arg(&self.config).arg("admin");
         command
+    }
+}
+
+/// Gives a configuration and its state directory the same id, as `otp-enroll admin init-store` does.
+///
+/// # Panics
+/// When a file cannot be written.
+pub fn identify(config: &Path, state: &Path) {
+    for file in [config.with_file_name("store-id"), state.join(".store-id")] {
+        // All sites of tests have one id: some share the folder of their configurations.
+        let incoming = file.with_extension(machine::unique("id"));
+        fs::write(&incoming, "0123456789abcdef0123456789abcdef\n").unwrap();
+        fs::set_permissions(&incoming, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::rename(incoming, file).unwrap();
     }
 }
 

@@ -48,6 +48,7 @@ impl Volume {
         }
         machine::run(Command::new("chown").arg("root:pam_otp").arg(&place));
         machine::run(Command::new("chmod").arg("1730").arg(&place));
+        crate::site::identify(site.config(), &place);
         Some(Volume { place })
     }
 

@@ -9,8 +9,8 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the module without symbols for debugging. A login maps each of them.
-const LARGEST_MODULE: u64 = 716_000;
+/// Bytes of the module without symbols for debugging: 724,000 now, and 1 % more. A login maps each of them.
+const LARGEST_MODULE: u64 = 730_000;
 
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {
@@ -127,7 +127,7 @@ fn lines_with<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn unsafe_code_is_in_one_file() {
+fn unsafe_code_is_in_two_files() {
     for krate in ["otp-core", "otp-enroll", "otp-helper"] {
         for (path, text) in sources(krate) {
             let crate_root = path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
@@ -137,14 +137,14 @@ fn unsafe_code_is_in_one_file() {
         }
     }
     let mut islands = Vec::new();
-    for (path, text) in sources("pam_otp") {
+    for (path, text) in sources("otp-nss").into_iter().chain(sources("pam_otp")) {
         if text.contains("unsafe") {
             let blocks = lines_with(&text, "unsafe {").len();
             assert_eq!(blocks, text.matches("// SAFETY: ").count(), "each block names the fact it rests on: {path:?}");
             islands.push(path.strip_prefix(machine::source("")).unwrap().display().to_string());
         }
     }
-    assert_eq!(islands, ["pam_otp/src/ffi.rs"]);
+    assert_eq!(islands, ["otp-nss/src/lib.rs", "pam_otp/src/ffi.rs"]);
     let manifest = fs::read_to_string(machine::source("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
@@ -169,7 +169,7 @@ fn the_crates_that_a_login_runs_through_are_these() {
     };
     let module = tree("pam_otp");
     let expected = "base16ct base32 base32ct bitflags block-buffer cfg-if cmov const-oid constant_time_eq cpufeatures crypto-common ctutils \
-                    digest getrandom hmac hybrid-array itoa libc memchr nix otp-core pam-bindings pam_otp qrcodegen serde \
+                    digest getrandom hmac hybrid-array itoa libc memchr nix otp-core otp-nss pam-bindings pam_otp qrcodegen serde \
                     serde_core serde_json serde_spanned sha1 sha2 subtle toml toml_datetime toml_parser totp-rs typenum \
                     winnow zeroize zmij";
     assert_eq!(module.iter().map(String::as_str).collect::<Vec<_>>().join(" "), expected);

@@ -11,5 +11,6 @@ mod private_memory;
 mod races;
 mod soak;
 mod stopped;
+mod store_identity;
 mod system_calls;
 mod timing;

@@ -14,6 +14,7 @@ const LOAD: &str = "
     newfstatat MODULE
     close MODULE
 ";
+/// Also whether these are the records of this configuration: an empty folder must not ask nobody for a code.
 const CONFIGURATION: &str = "
     openat CONFIG for reading
     statx CONFIG
@@ -22,6 +23,14 @@ const CONFIGURATION: &str = "
     getresuid
     openat STATE as a place
     newfstatat STATE
+    openat STATE/.store-id for reading
+    statx STATE/.store-id
+    pread64 STATE/.store-id
+    close STATE/.store-id
+    openat BESIDE/store-id for reading
+    statx BESIDE/store-id
+    pread64 BESIDE/store-id
+    close BESIDE/store-id
 ";
 /// The C library finds out, once for each process, how users are looked up.
 const NAME_SERVICE: &str = "
@@ -133,6 +142,7 @@ impl Traced for Desk {
         [
             (path(&self.service.path()), "SERVICE"),
             (path(self.site.config()), "CONFIG"),
+            (path(self.site.config().parent().unwrap()), "BESIDE"),
             (path(self.site.state()), "STATE"),
             (self.user.name.clone(), "USER"),
             (format!("/usr/lib/{module}/security/pam_otp.so"), "MODULE"),

@@ -30,6 +30,7 @@ fn in_memory() -> Site {
     let mut mount = Command::new("sh");
     mount.args(["-c", "mount -t tmpfs -o mode=1730,gid=$(getent group pam_otp | cut -d: -f3) none \"$1\"", "sh"]);
     machine::run(mount.arg(site.state()));
+    pam_otp_tests::site::identify(site.config(), site.state());
     site
 }
 

@@ -82,6 +82,9 @@ pub enum Source {
 impl Policy {
     /// The ruling for a login of `user`.
     ///
+    /// Where the remote host is a name, the stricter counts of what decides without the rules of networks and those rules.
+    /// A login without a remote host is in no network.
+    ///
     /// `member` tells whether the user is in a group. It is called only if a rule's other conditions hold. Its error ends
     /// the evaluation: a rule that cannot be evaluated refuses the login and is not skipped.
     pub fn ruling<E>(
@@ -103,12 +106,28 @@ impl Policy {
         if login.nullok {
             return at_once(SecondFactor::Optional, Source::Nullok);
         }
+        // A remote host that is a name may be in every network: the rules of networks are passed over, and the strictest
+        // of them counts if it is stricter than what decides otherwise.
+        let is_named = login.rhost.as_deref().is_some_and(|host| !host.is_empty()) && login.address().is_none();
+        let mut strictest: Option<Ruling> = None;
+        let mut decided = self.terms.at(now, Source::Default);
         for (number, rule) in (1..).zip(&self.rules) {
-            if rule.matches(user, login, &mut member)? {
-                return Ok(rule.terms.at(now, Source::Rule(number)));
+            let ruling = rule.terms.at(now, Source::Rule(number));
+            let passed_over = is_named && rule.network.is_some();
+            if passed_over && ruling.second_factor == SecondFactor::Skip {
+                continue;
+            }
+            if rule.matches(user, login, passed_over, &mut member)? {
+                if !passed_over {
+                    decided = ruling;
+                    break;
+                }
+                if strictest.is_none_or(|strictest| ruling.is_stricter_than(&strictest)) {
+                    strictest = Some(ruling);
+                }
             }
         }
-        Ok(self.terms.at(now, Source::Default))
+        Ok(strictest.filter(|strictest| strictest.is_stricter_than(&decided)).unwrap_or(decided))
     }
 
     /// The position, from 1, of the first rule that matches every login of a later rule, which then is never reached.
@@ -116,9 +135,21 @@ impl Policy {
         (1..).zip(&self.rules).find_map(|(number, rule)| rule.covers(later).then_some(number))
     }
 
+    /// Whether a rule with a network may decide about logins through a service.
+    pub fn has_network_rules(&self, service: &str) -> bool {
+        let concerns = |rule: &Rule| rule.service.as_deref().is_none_or(|name| name == service);
+        self.rules.iter().any(|rule| rule.network.is_some() && concerns(rule))
+    }
+
     /// The groups that the rules name.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().filter_map(|rule| rule.group.as_deref())
+    }
+}
+
+impl Ruling {
+    fn is_stricter_than(&self, other: &Self) -> bool {
+        self.second_factor.strictness() > other.second_factor.strictness()
     }
 }
 
@@ -154,10 +185,12 @@ impl Rule {
         network && names.iter().all(|(mine, its)| mine.is_none() || mine == its)
     }
 
+    /// Whether the conditions hold; that of the network is taken to hold `in_any_network`.
     fn matches<E>(
         &self,
         user: &str,
         login: &LoginContext,
+        in_any_network: bool,
         mut member: impl FnMut(&str) -> Result<bool, E>,
     ) -> Result<bool, E> {
         let is =
@@ -165,7 +198,7 @@ impl Rule {
         let others_hold = is(&self.user, Some(user))
             && is(&self.service, Some(&login.service))
             && is(&self.tty, login.tty.as_deref())
-            && self.network.is_none_or(|network| network.holds(login.rhost.as_deref()));
+            && (in_any_network || self.network.is_none_or(|network| network.holds(login.rhost.as_deref())));
         match (&self.group, others_hold) {
             (_, false) => Ok(false),
             (None, true) => Ok(true),
@@ -180,6 +213,15 @@ impl SecondFactor {
         [Self::Required, Self::Enroll, Self::Optional, Self::Skip]
             .into_iter()
             .find(|second_factor| second_factor.name() == name)
+    }
+
+    fn strictness(self) -> u8 {
+        match self {
+            Self::Skip => 0,
+            Self::Optional => 1,
+            Self::Enroll => 2,
+            Self::Required => 3,
+        }
     }
 
     /// The word in the configuration.

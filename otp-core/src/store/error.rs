@@ -26,6 +26,8 @@ pub enum StoreError {
     OfOther { path: PathBuf, owner: u32 },
     /// The file holds no record of this user.
     Record { path: PathBuf, error: RecordError },
+    /// The state directory is not known to be the one that belongs to the configuration.
+    Identity { path: PathBuf, what: String },
     /// Other processes hold the lock, or win every race, for longer than a login may wait.
     Busy,
 }
@@ -60,6 +62,10 @@ impl StoreError {
                  else find out who put the file there"
             }
             Self::Record { error, .. } => error.hint(),
+            Self::Identity { .. } => {
+                "the records are not there, or not these: mount or restore the state directory; only if it is the right one, \
+                 run `otp-enroll admin init-store`"
+            }
             Self::Busy => "try again; if it happens again, look for a stopped process that holds the file (fuser)",
         }
     }
@@ -79,7 +85,7 @@ impl fmt::Display for StoreError {
                     described(error)
                 )
             }
-            Self::Untrusted { path, what } => write!(f, "{} {what}", path.display()),
+            Self::Untrusted { path, what } | Self::Identity { path, what } => write!(f, "{} {what}", path.display()),
             Self::OfOther { path, owner } => {
                 write!(f, "{} belongs to uid {owner}, not to its user", path.display())
             }
@@ -94,7 +100,7 @@ impl std::error::Error for StoreError {
         match self {
             Self::System { error, .. } | Self::Unflushed { error, .. } => Some(error),
             Self::Record { error, .. } => Some(error),
-            Self::Untrusted { .. } | Self::OfOther { .. } | Self::Busy => None,
+            Self::Untrusted { .. } | Self::OfOther { .. } | Self::Identity { .. } | Self::Busy => None,
         }
     }
 }
@@ -146,6 +152,10 @@ mod tests {
             (
                 unreadable(RecordError::Mismatch("the state belongs to another enrollment")),
                 "/var/lib/pam_otp/alice.state is inconsistent: the state belongs to another enrollment",
+            ),
+            (
+                StoreError::Identity { path: "/etc/pam_otp/store-id".into(), what: "is missing".into() },
+                "/etc/pam_otp/store-id is missing",
             ),
             (StoreError::Busy, "the record is in use by other processes"),
         ] {
@@ -201,6 +211,11 @@ mod tests {
                 StoreError::Record { path: path(), error: RecordError::OtherAccount(String::new()) },
                 "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; if \
                  it was renamed or its number was changed: locked-out.md, \"was made for\"",
+            ),
+            (
+                StoreError::Identity { path: path(), what: String::new() },
+                "the records are not there, or not these: mount or restore the state directory; only if it is the right one, \
+                 run `otp-enroll admin init-store`",
             ),
             (
                 StoreError::Busy,

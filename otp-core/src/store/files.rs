@@ -10,6 +10,7 @@
 
 mod create_state;
 mod file_names;
+pub mod identity;
 mod list;
 pub mod open;
 pub mod reread;
@@ -81,14 +82,14 @@ impl FileStore {
             // A state that cannot be opened is not locked by any process either: remove it without waiting.
             Err(_) => (None, false),
         };
-        let mut existed = self.unlink(&names.credentials)?;
+        let mut existed = self.discard(&names.credentials)?;
         if !gone {
             // If our state is gone, a new one belongs to an enrollment that began after this call. The state goes last: with
             // it goes the lock, and then temporary files may be those of the next enrollment.
             for name in names.temporary() {
-                self.unlink(&name)?; // does not count as `existed`: the state file exists too
+                self.discard(&name)?; // does not count as `existed`: the state file exists too
             }
-            existed |= self.unlink(&names.state)?;
+            existed |= self.discard(&names.state)?;
         }
         self.settle("", None)?;
         Ok(existed)

@@ -1,9 +1,22 @@
 //! Accounts and groups from the name service.
 
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+
+use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User};
+use otp_nss::Answer;
 
 use crate::error::CoreError;
+use crate::system::name_service;
 use crate::value::user::{Account, UserName};
+
+/// More descriptors than a service of the name service opens at a time.
+const DESCRIPTORS: u8 = 8;
+
+/// More memory than a service needs to be loaded, in bytes. It is reserved and not touched.
+const MEMORY: usize = 32 << 20;
 
 /// The account of a login name; `None` if it does not exist.
 pub fn account(name: &str) -> Result<Option<Account>, CoreError> {
@@ -28,21 +41,49 @@ fn found(answer: nix::Result<Option<User>>, subject: impl Fn() -> String) -> Res
     let user = answer.map_err(|errno| CoreError::Names { subject: subject(), errno })?;
     user.map(|user| match UserName::parse(&user.name) {
         Some(name) => Ok(Account { name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }),
-        None => Err(CoreError::Names { subject: subject(), errno: nix::errno::Errno::EINVAL }),
+        None => Err(CoreError::Names { subject: subject(), errno: Errno::EINVAL }),
     })
     .transpose()
 }
 
 /// Whether an account is in a group, by primary or supplementary membership.
+///
+/// A "no" is believed only if every service that was asked could answer: getgrouplist(3) reports no failure.
 pub fn is_member(account: &Account, group: &str) -> Result<bool, CoreError> {
     let subject = || format!("the group {group:?}");
     let found = Group::from_name(group).map_err(|errno| CoreError::Names { subject: subject(), errno })?;
-    let wanted = found.ok_or_else(|| CoreError::UnknownGroup(group.to_owned()))?.gid;
-    if wanted == Gid::from_raw(account.gid) {
+    let found = found.ok_or_else(|| CoreError::UnknownGroup(group.to_owned()))?;
+    if found.gid == Gid::from_raw(account.gid) || found.mem.iter().any(|member| member == account.name.as_str()) {
         return Ok(true);
     }
     let refuse = |errno| CoreError::Names { subject: format!("the groups of {:?}", account.name.as_str()), errno };
-    let name = std::ffi::CString::new(account.name.as_str()).map_err(|_| refuse(nix::errno::Errno::EINVAL))?;
+    let name = CString::new(account.name.as_str()).map_err(|_| refuse(Errno::EINVAL))?;
     let groups = nix::unistd::getgrouplist(&name, Gid::from_raw(account.gid)).map_err(refuse)?;
-    Ok(groups.contains(&wanted))
+    if groups.contains(&found.gid) {
+        return Ok(true);
+    }
+    prove_resources(DESCRIPTORS).map_err(|error| refuse(errno_of(&error)))?;
+    let configuration = name_service::configuration().map_err(|error| refuse(errno_of(&error)))?;
+    let ask = |service: &[u8]| otp_nss::ask(service, &name, account.gid, found.gid.as_raw());
+    match name_service::each_service(&configuration, ask) {
+        Answer::Member => Ok(true),
+        Answer::NotMember | Answer::NotFound | Answer::Absent => Ok(false),
+        Answer::Failed(errno) => {
+            Err(CoreError::NoAnswer { user: account.name.as_str().to_owned(), errno: Errno::from_raw(errno) })
+        }
+    }
+}
+
+/// Fails where a look-up could fail for lack of descriptors or memory: a service that cannot be loaded looks like one
+/// that is not installed.
+fn prove_resources(descriptors: u8) -> io::Result<()> {
+    let Some(more) = descriptors.checked_sub(1) else {
+        return Vec::<u8>::new().try_reserve_exact(MEMORY).map_err(|_| Errno::ENOMEM.into());
+    };
+    let _held = File::open("/")?;
+    prove_resources(more)
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }

@@ -45,13 +45,24 @@ impl Site {
         let size = usize::try_from(metadata.len()).ok().filter(|_| metadata.len() <= LARGEST_CONFIG);
         let mut text = vec![0; size.ok_or_else(|| refuse("is too large".into()))?];
         (&file).read_exact(&mut text).map_err(system)?;
+        if text.trim_ascii().is_empty() {
+            // What a power cut, a full disk or a script leaves of a file. All defaults would be no policy.
+            Err(refuse("is empty: it was cut off, or never written".into()))?;
+        }
         let text = String::from_utf8(text).map_err(|_| refuse("is not UTF-8".into()))?;
         Ok(Self { config: Config::parse(path, &text)?, path: path.to_owned() })
     }
 
-    /// Opens the state directory.
+    /// Opens the state directory, which must have the id of this configuration.
     pub fn store(&self) -> Result<FileStore, CoreError> {
-        Ok(FileStore::open(&self.config.state_directory)?)
+        let store = FileStore::open(&self.config.state_directory)?;
+        store.identify(&self.store_id())?;
+        Ok(store)
+    }
+
+    /// The file with the id of the store: beside the configuration.
+    pub fn store_id(&self) -> PathBuf {
+        self.path.with_file_name("store-id")
     }
 
     /// The name that authenticator apps show.
@@ -64,4 +75,32 @@ impl Site {
 pub fn host_name() -> String {
     let name = nix::sys::utsname::uname().ok().and_then(|uname| Some(uname.nodename().to_str()?.replace(':', "-")));
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures::site;
+
+    #[test]
+    fn an_empty_configuration_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pam_otp.toml");
+        for text in ["", "\n", " \n\n"] {
+            std::fs::write(&path, text).unwrap();
+            let error = Site::load(&path).unwrap_err().to_string();
+            assert_eq!(error, format!("{}: is empty: it was cut off, or never written", path.display()));
+        }
+        std::fs::write(&path, "# all defaults\n").unwrap();
+        assert_eq!(Site::load(&path).unwrap().config, Config::default());
+    }
+
+    #[test]
+    fn records_without_their_id_are_not_opened() {
+        let (site, directory) = site("");
+        assert!(site.store().is_ok());
+        std::fs::remove_file(directory.path().join(".store-id")).unwrap();
+        let error = site.store().err().unwrap().to_string();
+        assert!(error.ends_with("/.store-id is missing"), "{error}");
+    }
 }

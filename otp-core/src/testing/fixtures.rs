@@ -2,7 +2,6 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
 
 use nix::unistd::geteuid;
 use tempfile::TempDir;
@@ -17,6 +16,8 @@ use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::State;
+use crate::store::files::identity::StoreId;
+use crate::store::files::open::FileStore;
 use crate::system::config_file::Site;
 use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
@@ -47,8 +48,11 @@ pub(crate) fn state_directory() -> TempDir {
 pub(crate) fn site(lines: &str) -> (Site, TempDir) {
     let directory = state_directory();
     let text = format!("issuer = \"Example\"\nstate_directory = {:?}\n{lines}", directory.path());
-    let path = Path::new("/etc/pam_otp/pam_otp.toml");
-    (Site { config: Config::parse(path, &text).unwrap(), path: path.to_owned() }, directory)
+    let path = directory.path().join("pam_otp.toml");
+    let site = Site { config: Config::parse(&path, &text).unwrap(), path };
+    let store = FileStore::open(directory.path()).unwrap();
+    store.set_identity(&site.store_id(), StoreId::new([7; 16])).unwrap();
+    (site, directory)
 }
 
 pub(crate) fn named(name: &str, uid: u32) -> Account {

@@ -23,7 +23,7 @@ struct Checked {
 pub(super) fn check(common: &Common, output: &Output) -> Result<(), CliError> {
     let path = common.config();
     let faults = match Site::load(path) {
-        Ok(site) => faults_of(&site),
+        Ok(site) => faults_of(&site).into_iter().map(|(what, _)| what).collect(),
         Err(error) => vec![error.to_string()],
     };
     let count = faults.len();
@@ -35,8 +35,8 @@ pub(super) fn check(common: &Common, output: &Output) -> Result<(), CliError> {
     if count == 0 { Ok(()) } else { Err(CliError::Faults(count)) }
 }
 
-/// Why a configuration that can be read cannot be used.
-pub(super) fn faults_of(site: &Site) -> Vec<String> {
+/// Why a configuration that can be read cannot be used, and what to do about it if the error says so.
+pub(super) fn faults_of(site: &Site) -> Vec<(String, Option<String>)> {
     let mut faults: Vec<String> = Vec::new();
     for rule in &site.config.policy.rules {
         let at = |what: String| format!("{}:{}: policy.rule {what}", site.path.display(), rule.line);
@@ -62,13 +62,14 @@ pub(super) fn faults_of(site: &Site) -> Vec<String> {
         }
     }
     let state = fs::metadata(&site.config.state_directory);
+    let mut of_the_store = None;
     match (site.store(), &state) {
-        (Err(error), _) => faults.push(error.to_string()),
+        (Err(error), _) => of_the_store = Some((error.to_string(), Some(error.hint().to_owned()))),
         (Ok(_), Ok(state)) => faults.extend(out_of_reach(site, state)),
         (Ok(_), Err(error)) => faults.push(format!("{}: {}", site.config.state_directory.display(), plain(error))),
     }
     faults.extend(helper_fault(&site.config.state_directory, state.ok().as_ref()));
-    faults
+    faults.into_iter().map(|what| (what, None)).chain(of_the_store).collect()
 }
 
 /// Files that root can use and the helper, which is not root, cannot reach: users could not enroll.
@@ -83,9 +84,13 @@ fn out_of_reach(site: &Site, state: &Metadata) -> Vec<String> {
     }
     // The helper reads no other configuration than this one.
     let configuration = fs::canonicalize(&site.path).ok().filter(|_| site.path == Path::new(paths::CONFIG));
+    let store_id = configuration.as_deref().map(|_| site.store_id());
+    let within = site.config.state_directory.join(".store-id");
     for (place, others, group, wanted) in [
         (configuration.as_deref().and_then(Path::parent), 0o001, 0o010, 0o0755),
         (configuration.as_deref(), 0o004, 0o040, 0o0644),
+        (store_id.as_deref(), 0o004, 0o040, 0o0644),
+        (Some(within.as_path()), 0o004, 0o040, 0o0644),
     ] {
         let Some((place, metadata)) = place.and_then(|place| Some((place, fs::metadata(place).ok()?))) else {
             continue;

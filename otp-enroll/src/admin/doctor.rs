@@ -76,7 +76,8 @@ pub(super) fn doctor(
         }
     }
     if let Some(guarded) = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE) {
-        sshd::look_at(guarded, sshd_config, &folders.password_line(), &mut findings);
+        let by_network = has_network_rules(guarded);
+        sshd::look_at(guarded, sshd_config, &folders.password_line(), by_network, &mut findings);
     }
 
     for guarded in &guarded {
@@ -95,7 +96,9 @@ pub(super) fn doctor(
                 continue;
             }
         };
-        findings.extend(check::faults_of(&site).into_iter().map(|what| Finding::fault("configuration", what, fix)));
+        let faults = check::faults_of(&site).into_iter();
+        findings
+            .extend(faults.map(|(what, hint)| Finding::fault("configuration", what, hint.as_deref().unwrap_or(fix))));
         strength::look_at(&site.config, &mut findings);
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {
@@ -108,6 +111,12 @@ pub(super) fn doctor(
     }
     findings.extend(clock());
     tell(&guarded, findings, output)
+}
+
+/// Whether rules with a network may decide about logins through a service.
+fn has_network_rules(guarded: &Guarded) -> bool {
+    let sites = guarded.lines.iter().filter_map(|(_, said)| Site::load(&said.config).ok());
+    sites.into_iter().any(|site| site.config.policy.has_network_rules(&guarded.name))
 }
 
 fn tell(guarded: &[Guarded], findings: Vec<Finding>, output: &Output) -> Result<(), CliError> {

@@ -48,7 +48,7 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
                     listing.result(&mut progress, &status, || line(&status, width))?;
                 }
                 // The fault is not in this record, and the others would have it too.
-                Err(error @ CoreError::Names { .. }) => return Err(error.into()),
+                Err(error @ (CoreError::Names { .. } | CoreError::NoAnswer { .. })) => return Err(error.into()),
                 Err(error) => {
                     faults = faults.saturating_add(1);
                     let unusable = Unusable { file: stem, error: error.to_string(), hint: error.hint() };
@@ -142,6 +142,8 @@ pub(super) fn without_device(
                     error @ (CoreError::Config(_)
                     | CoreError::UnknownGroup(_)
                     | CoreError::Names { .. }
+                    | CoreError::NoAnswer { .. }
+                    | CoreError::Limit(_)
                     | CoreError::Entropy
                     | CoreError::Helper(_)
                     | CoreError::Privileges

@@ -71,7 +71,7 @@ fn told(store: &FileStore, stem: &str) -> Result<Told, CoreError> {
             has_device: credentials.has_device() && account.name.file_stem() == stem,
             unenforced: state.unenforced.map(|unenforced| (account, unenforced)),
         }),
-        Err(error @ CoreError::Names { .. }) => Err(error),
+        Err(error @ (CoreError::Names { .. } | CoreError::NoAnswer { .. })) => Err(error),
         // A record that cannot be used is listed below, and by `admin list`.
         Ok((_, None)) | Err(_) => Ok(Told::default()),
     }

@@ -121,6 +121,70 @@ fn the_first_rule_that_matches_decides() {
 }
 
 #[test]
+fn for_a_remote_host_that_is_a_name_the_stricter_counts() {
+    let rule = |conditions: &str, word: &str| format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"{word}\"\n");
+    let net = |word: &str| rule("network = \"192.0.2.0/24\"", word);
+    let default = |word: &str| format!("[policy]\nsecond_factor = \"{word}\"\n");
+    let ssh_rule = |word: &str| rule("service = \"sshd\"", word);
+    for (text, expected) in [
+        // A network that is exempt never helps a name.
+        (default("required") + &net("skip"), (Required, Source::Default)),
+        (default("optional") + &net("skip"), (Optional, Source::Default)),
+        (default("skip") + &net("skip"), (Skip, Source::Default)),
+        // A network that is stricter counts, before a rule that decides and after the default.
+        (default("optional") + &net("required"), (Required, Source::Rule(1))),
+        (default("skip") + &net("optional"), (Optional, Source::Rule(1))),
+        (default("optional") + &net("enroll"), (Enroll, Source::Rule(1))),
+        (default("required") + &net("enroll"), (Required, Source::Default)),
+        (default("skip") + &net("required") + &ssh_rule("optional"), (Required, Source::Rule(1))),
+        (default("skip") + &net("enroll") + &ssh_rule("required"), (Required, Source::Rule(2))),
+        (default("skip") + &net("optional") + &ssh_rule("optional"), (Optional, Source::Rule(2))),
+        // Of several, the strictest.
+        (
+            default("skip") + &net("optional") + &rule("network = \"2001:db8::/32\"", "required"),
+            (Required, Source::Rule(2)),
+        ),
+        // A rule that is never reached, and one whose other conditions do not hold, do not count.
+        (default("skip") + &ssh_rule("optional") + &net("required"), (Optional, Source::Rule(1))),
+        (
+            default("skip") + &rule("network = \"192.0.2.0/24\"\nservice = \"login\"", "required"),
+            (Skip, Source::Default),
+        ),
+        (default("skip") + &rule("network = \"192.0.2.0/24\"\ngroup = \"staff\"", "required"), (Skip, Source::Default)),
+    ] {
+        for name in ["host.example.org", "192.0.2.7.example.org", "192.0.2.007", "localhost"] {
+            let login = LoginContext { rhost: Some(name.into()), ..ssh() };
+            assert_eq!(asked(&policy(&text), &login), expected, "{name} {text}");
+        }
+        // No remote host is not a name: no rule of a network counts.
+        let (here, without) = (LoginContext { rhost: None, ..ssh() }, text.replace("192.0.2.0/24", "198.51.100.0/24"));
+        assert_eq!(asked(&policy(&text), &here), asked(&policy(&without), &ssh()), "{text}");
+    }
+}
+
+#[test]
+fn a_service_has_network_rules_if_one_may_decide_about_it() {
+    for (conditions, expected) in [
+        ("network = \"192.0.2.0/24\"", true),
+        ("network = \"192.0.2.0/24\"\nservice = \"sshd\"", true),
+        ("network = \"192.0.2.0/24\"\nservice = \"login\"", false),
+        ("service = \"sshd\"", false),
+    ] {
+        assert_eq!(rule(conditions).has_network_rules("sshd"), expected, "{conditions}");
+    }
+}
+
+#[test]
+fn before_its_date_a_network_is_no_stricter_for_a_name() {
+    let policy = policy(
+        "[policy]\nsecond_factor = \"optional\"\n[[policy.rule]]\nnetwork = \"192.0.2.0/24\"\n\
+         second_factor = \"required\"\nrequired_from = 2027-02-01",
+    );
+    let login = LoginContext { rhost: Some("host.example.org".into()), ..ssh() };
+    assert_eq!(asked(&policy, &login), (Optional, Source::Default));
+}
+
+#[test]
 fn an_address_is_in_its_network_however_it_is_written() {
     for (network, address, holds) in [
         ("192.0.2.0/24", "192.0.2.0", true),

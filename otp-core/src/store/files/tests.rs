@@ -2,6 +2,7 @@
 
 mod crashes;
 mod hostile;
+mod identity;
 mod looks;
 mod others;
 mod races;

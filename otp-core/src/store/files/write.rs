@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 
@@ -17,6 +17,9 @@ use crate::store::files::file_names::Names;
 use crate::store::files::open::{FileStore, Releasing};
 use crate::store::files::slots::SECOND_SLOT;
 use crate::value::user::Account;
+
+/// Most folders that are set aside under one name.
+const MOST_SET_ASIDE: u16 = 1000;
 
 /// The state file of a record that was loaded, locked until this is dropped.
 pub struct Held {
@@ -97,6 +100,27 @@ impl FileStore {
             Err(Errno::ENOENT) => Ok(false),
             Err(error) => Err(self.failed("remove", name, error)),
         }
+    }
+
+    /// Removes whatever has this name, for administration. A folder that is not empty is moved aside: its contents are not
+    /// ours, and it must not stop a removal half-way.
+    pub(super) fn discard(&self, name: &str) -> Result<bool, StoreError> {
+        match unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::EISDIR) => {}
+            Ok(()) => return Ok(true),
+            Err(Errno::ENOENT) => return Ok(false),
+            Err(error) => return Err(self.failed("remove", name, error)),
+        }
+        let mut result = unlinkat(&self.directory, name, UnlinkatFlags::RemoveDir);
+        for number in 0..MOST_SET_ASIDE {
+            if !matches!(result, Err(Errno::ENOTEMPTY | Errno::EEXIST)) {
+                break;
+            }
+            // No user's file name starts with a dot.
+            let aside = format!(".set-aside-{number}-{name}");
+            result = renameat2(&self.directory, name, &self.directory, aside.as_str(), RenameFlags::RENAME_NOREPLACE);
+        }
+        result.map(|()| true).map_err(|error| self.failed("remove", name, error))
     }
 
     /// Removes temporary files of killed processes. The caller holds the lock, so no other process uses one. A user cannot

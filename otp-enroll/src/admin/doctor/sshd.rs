@@ -38,10 +38,14 @@ pub(super) fn look_at(
     guarded: &Guarded,
     configuration: Option<&Path>,
     password_line: &str,
+    has_network_rules: bool,
     findings: &mut Vec<Finding>,
 ) {
     match settings(configuration) {
         Ok(settings) => {
+            if has_network_rules {
+                findings.extend(names_for_addresses(&settings));
+            }
             judge(guarded, &settings, password_line, findings);
             if has_match_blocks(configuration) {
                 findings.push(Finding::note(
@@ -63,6 +67,14 @@ pub(super) fn look_at(
             "if sshd is installed, start it, and run doctor again",
         )),
     }
+}
+
+/// Rules of networks match addresses, and sshd may report names.
+fn names_for_addresses(settings: &Settings) -> Option<Finding> {
+    let what = "UseDNS is on: sshd reports remote hosts by name, and no rule with a network matches a name (the strictest of \
+                the rules that might match counts)";
+    let is_on = settings.get("usedns").is_some_and(|value| value == "yes");
+    is_on.then(|| Finding::warning(SERVICE, what.into(), "UseDNS no"))
 }
 
 /// Option names in lower case, and values.
@@ -242,6 +254,14 @@ mod tests {
         assert!(found(either, false, false).is_empty(), "one of the lists asks");
         let root = found("authenticationmethods publickey,keyboard-interactive:pam\n", false, false);
         assert_eq!(root, ["warning: PermitRootLogin is prohibit-password: sshd refuses root's code"]);
+    }
+
+    #[test]
+    fn names_in_place_of_addresses_are_a_warning() {
+        let settings = |value: &str| Settings::from([("usedns".to_owned(), value.to_owned())]);
+        let found = names_for_addresses(&settings("yes")).unwrap();
+        assert!(found.severity.name() == "warning" && found.what.starts_with("UseDNS is on: "), "{found:?}");
+        assert!(names_for_addresses(&settings("no")).is_none() && names_for_addresses(&Settings::new()).is_none());
     }
 
     #[test]

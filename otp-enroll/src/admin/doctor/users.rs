@@ -93,7 +93,7 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
         match error {
             // `admin check` reports the rule, with its line.
             CoreError::UnknownGroup(_) => {}
-            CoreError::Names { errno, .. } => {
+            CoreError::Names { errno, .. } | CoreError::NoAnswer { errno, .. } => {
                 let known = by_name_service.iter_mut().find(|(reason, ..)| *reason == errno.desc());
                 match known {
                     Some((.., users)) if users.contains(user) => {}
@@ -107,6 +107,7 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
             CoreError::Config(_)
             | CoreError::NoAccount(_)
             | CoreError::Entropy
+            | CoreError::Limit(_)
             | CoreError::Helper(_)
             | CoreError::Privileges
             | CoreError::NoEnrollmentHere => {

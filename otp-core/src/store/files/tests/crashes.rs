@@ -9,6 +9,7 @@ fn error_of(error: StoreError) -> String {
         | StoreError::Unflushed { .. }
         | StoreError::Untrusted { .. }
         | StoreError::OfOther { .. }
+        | StoreError::Identity { .. }
         | StoreError::Busy) => panic!("{other}"),
     }
 }

@@ -224,6 +224,34 @@ fn purging_follows_no_link_and_waits_for_no_fifo() {
 }
 
 #[test]
+fn purging_is_not_stopped_by_a_folder_in_place_of_a_file() {
+    for file in ["alice.toml", "alice.state", "alice.new", "alice.new-state-by-root"] {
+        for contents in [0, 1] {
+            for round in 0..2 {
+                let home = Home::enrolled();
+                for number in 0..=round {
+                    if number > 0 {
+                        home.enroll(&alice());
+                    }
+                    let _ = fs::remove_file(home.path(file));
+                    fs::create_dir(home.path(file)).unwrap();
+                    (0..contents).for_each(|_| fs::write(home.path(file).join("precious"), "kept").unwrap());
+                    assert!(home.store.purge(&alice()).unwrap(), "{file}");
+                }
+                let aside = |number| format!(".set-aside-{number}-{file}");
+                let expected: Vec<_> = (0..=round).filter(|_| contents == 1).map(aside).collect();
+                assert_eq!(home.names(), expected);
+                for name in expected {
+                    assert_eq!(fs::read(home.path(&name).join("precious")).unwrap(), b"kept");
+                }
+                home.enroll(&alice());
+                assert_eq!(home.login(&right()).unwrap(), by_phone());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_directory_that_other_users_can_change_is_refused() {
     let home = Home::empty();
     let path = home.directory.path();
