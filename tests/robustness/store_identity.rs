@@ -1,6 +1,5 @@
 //! Records that are not there: an empty folder, a restore without its id, an empty configuration. Absence is no
 //! enrollment only where the store proves that it is the one of the configuration.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::conversation::Talk;
 use pam_otp_tests::desk::Desk;
