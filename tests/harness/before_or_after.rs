@@ -17,7 +17,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::PathBuf,
     process::Command,
     time::Instant,
@@ -161,11 +161,16 @@ impl Scene {
         for name in self.files().keys() {
             fs::remove_file(self.site.state().join(name)).unwrap();
         }
-        for (name, content) in files {
-            let path = self.site.state().join(name);
+        let mut inode = None;
+        // The state comes first: other files are named after its inode number, which a disk keeps.
+        for (name, content) in files.iter().rev() {
+            let path = self.site.state().join(inode.map_or_else(|| name.clone(), |inode| after(name, inode)));
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             chown(&path, Some(self.user.uid), Some(self.user.gid)).unwrap();
+            if name.ends_with(".state") {
+                inode = Some(fs::metadata(&path).unwrap().ino());
+            }
         }
     }
 
@@ -202,7 +207,8 @@ impl Scene {
 
     /// Whether there is anything in force.
     pub fn is_enrolled(&self) -> bool {
-        self.site.credentials(&self.user.name).exists()
+        let record = fs::read_to_string(self.site.credentials(&self.user.name));
+        record.is_ok_and(|record| !record.contains("\ndevices = 0\n"))
     }
 
     /// That nothing is left behind for ever: where there is more than a whole record or none, one more enrollment must
@@ -301,6 +307,16 @@ pub fn judge(operation: &Operation, scene: &Scene, told: &Told) -> Result<Standi
         Standing::Before if told.done => Err("it says that it is done, and it is not".into()),
         Standing::After if told.failed => Err("it says that it failed, and it is done".into()),
         Standing::Before | Standing::After => Ok(standing),
+    }
+}
+
+/// The name of new credentials that wait for their rename, beside a state with this inode number.
+fn after(name: &str, inode: u64) -> String {
+    match name.rsplit_once('-') {
+        Some((start, _)) if [".new", ".new-by-root"].iter().any(|kind| start.ends_with(kind)) => {
+            format!("{start}-{inode}")
+        }
+        _ => name.to_owned(),
     }
 }
 

@@ -70,18 +70,22 @@ const LOOK: &str = "
     statx STATE/USER.toml
     pread64 STATE/USER.toml
 ";
-/// When the answer is there: the state, whose lock is held from here on, and whether the credentials are still these.
+/// When the answer is there: the state, whose lock is held from here on unless it was set aside, and whether the credentials
+/// are still these.
 const RECORD: &str = "
     openat STATE/USER.state for reading and writing
     flock STATE/USER.state
     statx STATE/USER.state
+    newfstatat STATE/USER.state
+    pread64 STATE/USER.state
     newfstatat STATE/USER.toml
     pread64 STATE/USER.toml
-    pread64 STATE/USER.state
 ";
+/// Also whether the state that was written still is the user's.
 const SWAP: &str = "
     pwrite64 STATE/USER.state
     fdatasync STATE/USER.state
+    newfstatat STATE/USER.state
     flock STATE/USER.state
     close STATE/USER.state
 ";
