@@ -66,7 +66,9 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             explain::explain(&site, &store, &account(user)?, &place, offered, output)
         }
         Admin::Report { service } => report::report(&site, &store, service, doctor::offers_enrollment(service), output),
-        Admin::Require { who, enroll, end_sessions, yes } => {
+        Admin::Require { who, enroll, until, end_sessions, yes } => {
+            let user_override = if *enroll { Override::Enroll } else { Override::Required };
+            let user_override = require::ending(user_override, until.as_deref(), UnixTime::now())?;
             if *end_sessions && !*yes {
                 output.can_confirm()?;
             }
@@ -75,7 +77,6 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             if many && !*yes {
                 require::confirm(&store, &accounts, *enroll, output)?;
             }
-            let user_override = if *enroll { Override::Enroll } else { Override::Required };
             let (bound, not_done) = every(&site, &accounts, output, Order::Override(user_override))?;
             if *end_sessions {
                 sessions::end(&bound, *yes, output)?;
@@ -83,7 +84,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             not_done
         }
         Admin::Exempt { who, until } => {
-            let user_override = require::exemption(until.as_deref(), UnixTime::now())?;
+            let user_override = require::ending(Override::Exempt, until.as_deref(), UnixTime::now())?;
             every(&site, &accounts(who, output)?, output, Order::Override(user_override))?.1
         }
         Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
@@ -137,8 +138,8 @@ fn named(users: &[String]) -> Result<Vec<Account>, CliError> {
 /// What is said of an account for which nothing had to be changed.
 fn was_so(order: Order) -> &'static str {
     match order {
-        Order::Override(Override::Required) => "was required already",
-        Order::Override(Override::Enroll) => "was required to enroll already",
+        Order::Override(Override::Required | Override::RequiredUntil(_)) => "was required already",
+        Order::Override(Override::Enroll | Override::EnrollUntil(_)) => "was required to enroll already",
         Order::Override(Override::Exempt | Override::ExemptUntil(_)) => "was exempt already",
         Order::Override(Override::None) => "had no override",
         Order::ForgetAddresses => "had no remembered addresses",

@@ -148,6 +148,9 @@ pub(crate) enum Admin {
         /// Let users without a device enroll one during the login, where the service can
         #[arg(long)]
         enroll: bool,
+        /// Let the rules apply again from this day on (it begins at 00:00 UTC)
+        #[arg(long, value_name = "DATE")]
+        until: Option<String>,
         /// End the sessions of users for whom this is new; asks first
         #[arg(long)]
         end_sessions: bool,

@@ -44,6 +44,32 @@ fn an_override_to_enroll_comes_before_the_rules() {
 }
 
 #[test]
+fn a_requirement_holds_before_its_day_and_not_from_then_on() {
+    let (alice, site) = (TestUser::new("alice"), Site::new("[policy]\nsecond_factor = \"optional\"\n"));
+    let service = Service::private(&(site.auth("required", "") + "auth required pam_permit.so\n"));
+    let login = || Talk::new(&service, &alice.name).run(&["000000"]).result("authenticate").to_owned();
+    let explained = || {
+        let explain = ["explain", "--json", "--user", &alice.name];
+        Outcome::of(site.admin_command().args(explain), "").json()[0]["second_factor"].clone()
+    };
+    for (options, shown, second_factor, refusal) in [
+        (&["require"][..], "required", "required", "PAM_AUTH_ERR"),
+        (&["require", "--enroll"][..], "enroll", "enroll", "PAM_AUTH_ERR"),
+    ] {
+        let past = Outcome::of(site.admin_command().args(options).args(["--until", "2020-01-31", &alice.name]), "");
+        assert_eq!(past.code, Some(2), "{past:?}");
+        assert_eq!(login(), "PAM_SUCCESS", "nothing was changed");
+        site.admin(&[options, &["--until", "2999-01-31", &alice.name]].concat());
+        assert_eq!((login().as_str(), explained()), (refusal, second_factor.into()));
+        let show = Outcome::of(site.admin_command().args(["show", &alice.name]), "");
+        assert!(show.out.contains(&format!("Override         {shown} until 2999-01-31")), "{show:?}");
+        // 2999-01-31 becomes 1970-01-12.
+        site.edit(&alice.name, "override_until = 32474736000", "override_until = 1000000");
+        assert_eq!((login().as_str(), explained()), ("PAM_SUCCESS", "optional".into()));
+    }
+}
+
+#[test]
 fn an_exemption_holds_before_its_day_and_not_from_then_on() {
     let (alice, site) = (TestUser::new("alice"), Site::new("[policy]\nsecond_factor = \"required\"\n"));
     let service = Service::private(&(site.auth("required", "") + "auth required pam_permit.so\n"));
