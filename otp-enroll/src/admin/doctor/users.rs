@@ -77,7 +77,7 @@ pub(super) fn look_at(
                 format!("{} will be refused: policy requires a second factor, and they have no device", some(names));
             let fix = "have them run otp-enroll first, or set the policy to `enroll`; to list all of them: \
                        otp-enroll admin list --without-device --service NAME";
-            findings.push(Finding::warning(&guarded.name, what, fix));
+            findings.push(Finding::fault(&guarded.name, what, fix));
         }
     }
     findings.extend(judge(&unanswered));
@@ -111,7 +111,7 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
             | CoreError::Helper(_)
             | CoreError::Privileges
             | CoreError::NoEnrollmentHere => {
-                findings.push(Finding::warning("records", format!("{user}: {error}"), error.hint()));
+                findings.push(Finding::fault("records", format!("{user}: {error}"), error.hint()));
             }
         }
     }
