@@ -8,12 +8,14 @@ mod misnamed;
 mod module_kind;
 mod pam_conf;
 mod records;
+mod sandbox;
 mod service;
 mod simulate;
 mod sshd;
 mod stack;
 mod strength;
 mod surroundings;
+mod units;
 mod users;
 
 use std::path::Path;
@@ -85,6 +87,7 @@ pub(super) fn doctor(
     }
     let mut sites = vec![common.config()];
     sites.extend(guarded.iter().flat_map(|guarded| &guarded.lines).map(|(_, said)| said.config.as_path()));
+    let units = if guarded.is_empty() { Vec::new() } else { units::all() };
     sites.sort_unstable();
     sites.dedup();
     for path in sites {
@@ -104,6 +107,7 @@ pub(super) fn doctor(
         for guarded in &here {
             enrollment::check_unoffered(guarded, path, &site.config.policy, &mut findings);
         }
+        sandbox::look_at(&here, &units, path, &site.config.state_directory, &mut findings);
         if let Ok(store) = site.store() {
             users::look_at(&site, &store, &here, output, &mut findings)?;
             records::look_at(&store, output, &mut findings)?;
