@@ -1,5 +1,6 @@
 //! What would lock users out or let them in against policy: PAM files, sshd, configuration, records, clock.
 
+mod batch;
 mod enrollment;
 mod finding;
 mod future;
@@ -109,7 +110,10 @@ pub(super) fn doctor(
         }
         sandbox::look_at(&here, &units, path, &site.config.state_directory, &mut findings);
         if let Ok(store) = site.store() {
-            users::look_at(&site, &store, &here, output, &mut findings)?;
+            let exempt = users::look_at(&site, &store, &here, output, &mut findings)?;
+            if let Some(guarded) = here.iter().find(|guarded| guarded.name == sshd::SERVICE) {
+                batch::look_at(&site, &store, guarded, exempt, sshd_config, output, &mut findings);
+            }
             records::look_at(&store, output, &mut findings)?;
         }
     }
