@@ -54,7 +54,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, &site.config.limits, output),
         Admin::List { without_device: true, service } => {
-            list::without_device(&site, &store, service, doctor::offers_enrollment(service), Names::ask()?, &[], output)
+            list::without_device(&site, &store, service, doctor::line_of(service), Names::ask()?, &[], output)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
@@ -65,7 +65,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             let user = common.user.as_deref().unwrap_or_default();
             explain::explain(&site, &store, &account(user)?, &place, offered, output)
         }
-        Admin::Report { service } => report::report(&site, &store, service, doctor::offers_enrollment(service), output),
+        Admin::Report { service } => report::report(&site, &store, service, doctor::line_of(service), output),
         Admin::Require { who, enroll, until, end_sessions, yes } => {
             let user_override = if *enroll { Override::Enroll } else { Override::Required };
             let user_override = require::ending(user_override, until.as_deref(), UnixTime::now())?;
@@ -180,8 +180,8 @@ fn every(
 
 fn accounts(who: &Users, output: &Output) -> Result<Vec<Account>, CliError> {
     match &who.group {
-        Some(group) => accounts::of_group(group, output),
-        None if who.all => accounts::all(output),
+        Some(group) => accounts::of_group(group, doctor::least_shell(), output),
+        None if who.all => accounts::all(doctor::least_shell(), output),
         None => who.users.iter().map(|user| account(user)).collect(),
     }
 }

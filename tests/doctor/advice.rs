@@ -82,6 +82,26 @@ fn users_whom_policy_refuses_make_the_exit_code_1() {
 }
 
 #[test]
+fn a_mail_user_without_a_shell_is_refused_too() {
+    let alice = TestUser::new("alice");
+    machine::run(Command::new("usermod").args(["-s", "/bin/false", &alice.name]));
+    let site = Site::new(&format!(
+        "[policy]\nsecond_factor = \"skip\"\n[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"required\"\n",
+        alice.name
+    ));
+    for (service, refused) in [("sudo", false), ("dovecot", true), ("openvpn", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = format!("auth required pam_unix.so\nauth required {}\n", site.module());
+        fs::write(folder.path().join(service), lines).unwrap();
+        let mut doctor = site.admin_command();
+        let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam"]).arg(folder.path()), "");
+        let findings = outcome.json()[0]["findings"].to_string();
+        assert_eq!(findings.contains(&format!("{} will be refused", alice.name)), refused, "{service}: {findings}");
+        assert_eq!(outcome.code, Some(i32::from(refused)), "{outcome:?}");
+    }
+}
+
+#[test]
 fn a_record_that_cannot_be_used_is_a_fault_whoever_has_it() {
     let alice = TestUser::new("alice");
     let site = Site::new("");

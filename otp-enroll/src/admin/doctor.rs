@@ -11,6 +11,7 @@ mod pam_conf;
 mod records;
 mod sandbox;
 mod service;
+mod shell;
 mod simulate;
 mod sshd;
 mod stack;
@@ -28,7 +29,9 @@ use serde::Serialize;
 use self::finding::{Finding, Severity};
 use self::guarded::Guarded;
 use self::stack::Folders;
+use super::accounts::Shell;
 use super::check;
+use super::list::LineOfService;
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
@@ -36,6 +39,28 @@ use crate::ui::output::Output;
 
 /// Services with a second service for another form of the command, and that command.
 const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
+
+/// What a service's PAM file says of logins through it.
+pub(super) fn line_of(service: &str) -> LineOfService {
+    let needs_shell = shell::is_needed(&Folders::new(None), service);
+    LineOfService {
+        offered: offers_enrollment(service),
+        shell: if needs_shell { Shell::Needed } else { Shell::NotNeeded },
+    }
+}
+
+/// What the least demanding service with a line of the module needs.
+pub(super) fn least_shell() -> Shell {
+    let folders = Folders::new(None);
+    let needs_none = |service: &String| {
+        !shell::is_needed(&folders, service) && service::look_at(&folders, service, &mut Vec::new()).is_some()
+    };
+    if folders.services().is_ok_and(|services| services.iter().any(needs_none)) {
+        Shell::NotNeeded
+    } else {
+        Shell::Needed
+    }
+}
 
 /// Whether each line of the service that calls the module offers enrollment; `None` if no file tells.
 pub(super) fn offers_enrollment(service: &str) -> Option<bool> {
@@ -110,7 +135,7 @@ pub(super) fn doctor(
         }
         sandbox::look_at(&here, &units, path, &site.config.state_directory, &mut findings);
         if let Ok(store) = site.store() {
-            let exempt = users::look_at(&site, &store, &here, output, &mut findings)?;
+            let exempt = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;
             if let Some(guarded) = here.iter().find(|guarded| guarded.name == sshd::SERVICE) {
                 batch::look_at(&site, &store, guarded, exempt, sshd_config, output, &mut findings);
             }

@@ -11,10 +11,9 @@ use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
 
 use super::super::explain::{self, Outcome};
-use super::finding::Finding;
+use super::finding::{Finding, some};
 use super::guarded::Guarded;
 use super::sshd::{self, Settings};
-use super::users::some;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 

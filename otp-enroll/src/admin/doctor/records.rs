@@ -4,8 +4,7 @@ use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 
 use super::super::list;
-use super::finding::Finding;
-use super::users::some;
+use super::finding::{Finding, some};
 use crate::error::CliError;
 use crate::ui::output::Output;
 

@@ -11,16 +11,15 @@ use otp_core::value::time::UnixTime;
 use super::super::accounts::{self, Names};
 use super::super::explain::{self, Outcome};
 use super::batch::Exempt;
-use super::finding::Finding;
+use super::finding::{Finding, some};
 use super::future::times_in_the_future;
 use super::guarded::Guarded;
+use super::shell;
 use super::sshd;
+use super::stack::Folders;
 use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
-
-/// Names listed in a finding; further ones are counted.
-const NAMED: usize = 5;
 
 const NAME_SERVICE: &str = "name service";
 
@@ -29,6 +28,7 @@ const NAME_SERVICE: &str = "name service";
 pub(super) fn look_at(
     site: &Site,
     store: &FileStore,
+    folders: &Folders,
     guarded: &[&Guarded],
     output: &Output,
     findings: &mut Vec<Finding>,
@@ -36,6 +36,7 @@ pub(super) fn look_at(
     let mut exempt = Exempt::default();
     let now = UnixTime::now();
     let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
+    let needs_shell: Vec<bool> = places.iter().map(|place| shell::is_needed(folders, &place.service)).collect();
     let mut refused: Vec<Vec<(String, SecondFactor)>> = places.iter().map(|_| Vec::new()).collect();
     let mut unanswered = Vec::new();
     let names = if guarded.is_empty() { Ok(Vec::new()) } else { Names::ask()?.answer(output) };
@@ -47,9 +48,11 @@ pub(super) fn look_at(
     let mut progress = Progress::new("asking the policy", names.len(), output);
     for name in names {
         progress.step();
-        let account = match accounts::person(&name) {
-            Ok(Some(account)) => account,
-            Ok(None) => continue,
+        let (account, has_shell) = match accounts::person_and_shell(&name) {
+            Ok(Some((account, has_shell))) if has_shell || !needs_shell.iter().all(|needed| *needed) => {
+                (account, has_shell)
+            }
+            Ok(_) => continue,
             Err(error) => {
                 unanswered.push((name, error));
                 continue;
@@ -65,7 +68,10 @@ pub(super) fn look_at(
         if let Some(record) = &record {
             findings.extend(times_in_the_future(&name, record, &site.config.limits, now));
         }
-        for (place, refused) in places.iter().zip(&mut refused) {
+        for ((place, refused), needs_shell) in places.iter().zip(&mut refused).zip(&needs_shell) {
+            if *needs_shell && !has_shell {
+                continue;
+            }
             match explain::foresee(site, &account, record.as_ref(), place, now) {
                 Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
                     refused.push((name.clone(), foreseen.ruling.second_factor));
@@ -141,14 +147,6 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
         Finding::fault(NAME_SERVICE, what, error.hint())
     }));
     findings
-}
-
-pub(super) fn some(names: &[String]) -> String {
-    let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
 }
 
 #[cfg(test)]
