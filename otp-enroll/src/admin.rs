@@ -87,6 +87,9 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             let user_override = require::ending(Override::Exempt, until.as_deref(), UnixTime::now())?;
             every(&site, &accounts(who, output)?, output, Order::Override(user_override))?.1
         }
+        Admin::EndSessions { unmet: _, yes } => {
+            sessions::unmet::end(&site, &store, doctor::login_through, *yes, output)
+        }
         Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
         Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
         Admin::Show { user } => commands::status(&mut Client::of_root(&site, account(user)?), output),

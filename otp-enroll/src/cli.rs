@@ -171,6 +171,15 @@ pub(crate) enum Admin {
         #[command(flatten)]
         who: Users,
     },
+    /// End sessions of users who must have a second factor now and came in without one; asks first
+    EndSessions {
+        /// Those that nothing shows to have come in with one
+        #[arg(long, required = true)]
+        unmet: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Forget remembered addresses of users: ask for a code at every next login
     ForgetAddresses {
         /// Login names

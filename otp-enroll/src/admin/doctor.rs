@@ -24,6 +24,7 @@ use std::path::Path;
 use std::process::Command;
 
 use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
 use serde::Serialize;
 
 use self::finding::{Finding, Severity};
@@ -47,6 +48,12 @@ pub(super) fn line_of(service: &str) -> LineOfService {
         offered: offers_enrollment(service),
         shell: if needs_shell { Shell::Needed } else { Shell::NotNeeded },
     }
+}
+
+/// What a service's lines say of a login through it; `None` if it has no line of the module.
+pub(super) fn login_through(service: &str) -> Option<LoginContext> {
+    let guarded = service::look_at(&Folders::new(None), service, &mut Vec::new())?;
+    (!guarded.lines.is_empty()).then(|| guarded.login())
 }
 
 /// What the least demanding service with a line of the module needs.

@@ -39,11 +39,9 @@ pub(crate) enum Denial {
 /// How this process sees a path.
 pub(crate) fn sight(path: &Path) -> Sight {
     let real = fs::canonicalize(path);
-    let read = |file: &str| fs::read_to_string(file).ok();
-    match (read("/proc/self/mountinfo"), read("/proc/1/mountinfo")) {
-        (Some(own), Some(first)) => compared(real.as_deref().unwrap_or(path), &own, &first),
-        _ => Sight::Same,
-    }
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    let path = real.as_deref().unwrap_or(path).to_str().unwrap_or_default();
+    compared(path, &read("/proc/self/mountinfo"), &read("/proc/1/mountinfo"))
 }
 
 /// Why this process was denied.
@@ -67,18 +65,18 @@ pub(crate) fn denial() -> Denial {
 }
 
 /// A path in the mounts of two processes, both as in proc_pid_mountinfo(5).
-fn compared(path: &Path, own: &str, first: &str) -> Sight {
+fn compared(path: &str, own: &str, first: &str) -> Sight {
     let (Some(own), Some(first)) = (Mount::of(path, own), Mount::of(path, first)) else { return Sight::Same };
-    if own.device != first.device || own.folder(path) != first.folder(path) {
-        Sight::OtherHere
-    } else if own.is_read_only && !first.is_read_only {
-        Sight::ReadOnlyHere
-    } else {
-        Sight::Same
+    let is_one_folder = own.device == first.device && own.folder(path).eq(first.folder(path));
+    match (is_one_folder, own.is_read_only && !first.is_read_only) {
+        (false, _) => Sight::OtherHere,
+        (true, true) => Sight::ReadOnlyHere,
+        (true, false) => Sight::Same,
     }
 }
 
 /// The mount that shows a path.
+#[derive(Clone, Copy)]
 struct Mount<'a> {
     id: &'a str,
     /// The id of the mount that this one is in.
@@ -92,32 +90,44 @@ struct Mount<'a> {
 
 impl<'a> Mount<'a> {
     /// The mount in which a walk down the path ends. What is mounted below a folder that another mount hides is listed, too.
-    fn of(path: &Path, mounts: &'a str) -> Option<Self> {
-        let mut around: Vec<Self> =
-            mounts.lines().filter_map(Self::parse).filter(|mount| path.starts_with(mount.point)).collect();
-        let is_outermost = |mount: &Self| !around.iter().any(|other| other.id == mount.parent && other.id != mount.id);
-        let mut here = around.swap_remove(around.iter().position(is_outermost)?);
+    fn of(path: &str, mounts: &'a str) -> Option<Self> {
+        let mut here: Option<Self> = None;
         loop {
-            let inner = around.iter().enumerate().filter(|(_, mount)| mount.parent == here.id);
-            let Some((place, _)) = inner.min_by_key(|(_, mount)| mount.point.len()) else { return Some(here) };
-            here = around.swap_remove(place);
+            let mut next: Option<Self> = None;
+            for mount in mounts.split('\n').filter_map(Self::parse) {
+                let is_in = here.map_or(mount.point == "/", |here| mount.parent == here.id && mount.id != here.id);
+                let is_nearer = next.is_none_or(|next| mount.point.len() < next.point.len());
+                if is_in && is_nearer && below(path, mount.point).is_some() {
+                    next = Some(mount);
+                }
+            }
+            if next.is_none() {
+                return here;
+            }
+            here = next;
         }
     }
 
+    /// `36 35 98:0 /folder /point rw,noatime shared:1 - ext4 /dev/sda1 rw`
     fn parse(line: &'a str) -> Option<Self> {
-        let (own, of_system) = line.split_once(" - ")?;
-        let mut words = own.split(' ');
-        let (id, parent) = (words.next()?, words.next()?);
-        let (device, root, point, options) = (words.next()?, words.next()?, words.next()?, words.next()?);
-        let is_ro = |options: &str| options.split(',').any(|option| option == "ro");
-        let is_read_only = is_ro(options) || of_system.rsplit(' ').next().is_some_and(is_ro);
-        Some(Self { id, parent, device, root, point, is_read_only })
+        let mut words = line.split(' ');
+        let [id, parent, device, root, point, options] = std::array::from_fn(|_| words.next().unwrap_or_default());
+        let of_system = words.skip_while(|word| *word != "-").nth(3)?;
+        let is_ro = |options: &str| options == "ro" || options.starts_with("ro,");
+        Some(Self { id, parent, device, root, point, is_read_only: is_ro(options) || is_ro(of_system) })
     }
 
-    /// The path within the file system.
-    fn folder(&self, path: &Path) -> std::path::PathBuf {
-        Path::new(self.root).join(path.strip_prefix(self.point).unwrap_or(path))
+    /// The names of the path within the file system.
+    fn folder(self, path: &'a str) -> impl Iterator<Item = &'a str> {
+        let within = below(path, self.point).unwrap_or_default();
+        self.root.split('/').chain(within.split('/')).filter(|name| !name.is_empty())
     }
+}
+
+/// What follows of a path below a folder.
+fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(if folder == "/" { "" } else { folder })?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 #[cfg(test)]
@@ -131,7 +141,7 @@ mod tests {
 ";
 
     fn seen(own: &str) -> Sight {
-        compared(Path::new("/var/lib/pam_otp"), own, FIRST)
+        compared("/var/lib/pam_otp", own, FIRST)
     }
 
     #[test]
@@ -145,7 +155,7 @@ mod tests {
         assert_eq!(seen(&opened), Sight::Same);
         // The disk, for all.
         let disk = FIRST.replace("/dev/sda2 rw", "/dev/sda2 ro");
-        assert_eq!(compared(Path::new("/var/lib/pam_otp"), &disk, &disk), Sight::Same);
+        assert_eq!(compared("/var/lib/pam_otp", &disk, &disk), Sight::Same);
         // TemporaryFileSystem=/var/lib, and a mount over another
         let hidden = FIRST.to_owned() + "91 24 0:55 / /var/lib ro - tmpfs tmpfs ro\n";
         assert_eq!(seen(&hidden), Sight::OtherHere);
@@ -153,7 +163,7 @@ mod tests {
         assert_eq!(seen(&back), Sight::Same);
         let own_disk = FIRST.to_owned() + "25 24 8:3 / /var/lib/pam_otp rw - ext4 /dev/sda3 rw\n";
         let over_it = own_disk.clone() + "91 24 0:55 / /var/lib ro - tmpfs tmpfs ro\n";
-        assert_eq!(compared(Path::new("/var/lib/pam_otp"), &over_it, &own_disk), Sight::OtherHere);
+        assert_eq!(compared("/var/lib/pam_otp", &over_it, &own_disk), Sight::OtherHere);
         // BindPaths=/srv/other:/var/lib/pam_otp
         let other = FIRST.to_owned() + "93 24 8:2 /srv/other /var/lib/pam_otp rw - ext4 /dev/sda2 rw\n";
         assert_eq!(seen(&other), Sight::OtherHere);
