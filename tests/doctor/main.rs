@@ -4,5 +4,6 @@ mod advice;
 mod batch;
 mod enrollment;
 mod findings;
+mod sandbox;
 mod stacks;
 mod texts;

@@ -109,7 +109,7 @@ fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path) -> V
                     "{user}, so it is not root: the helper answers it about its own user only, and logins of all others are \
                      refused{held}"
                 ),
-                &drop_in("User=root"),
+                "let a service that runs as root ask PAM; this one too may run as root, if its program allows that",
             );
         }
     }
