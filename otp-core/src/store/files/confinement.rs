@@ -1,7 +1,7 @@
 //! What keeps a process from the records while nothing is wrong with them: the service's sandbox. Looked at for a hint only.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use nix::sys::prctl::get_no_new_privs;
@@ -39,9 +39,25 @@ pub(crate) enum Denial {
 /// How this process sees a path.
 pub(crate) fn sight(path: &Path) -> Sight {
     let real = fs::canonicalize(path);
-    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let path = real.as_deref().unwrap_or(path).to_str().unwrap_or_default();
-    compared(path, &read("/proc/self/mountinfo"), &read("/proc/1/mountinfo"))
+    let (own, first) = (mounts("/proc/self/mountinfo"), mounts("/proc/1/mountinfo"));
+    compared(path, str::from_utf8(&own).unwrap_or_default(), str::from_utf8(&first).unwrap_or_default())
+}
+
+/// Bytes of a list of mounts that are looked at.
+const MOST_MOUNTS: usize = 262_144;
+
+/// A list of mounts; empty if it cannot be read. With the calls that a login makes anyway, which keeps the module small.
+fn mounts(file: &str) -> Vec<u8> {
+    let Ok(file) = File::open(file) else { return Vec::new() };
+    let (mut text, mut length) = (vec![0; MOST_MOUNTS], 0usize);
+    while let Some(rest) = text.get_mut(length..).filter(|rest| !rest.is_empty())
+        && let Ok(read @ 1..) = file.read_at(rest, length.try_into().unwrap_or(u64::MAX))
+    {
+        length = length.saturating_add(read);
+    }
+    text.truncate(length);
+    text
 }
 
 /// Why this process was denied.
@@ -67,8 +83,7 @@ pub(crate) fn denial() -> Denial {
 /// A path in the mounts of two processes, both as in proc_pid_mountinfo(5).
 fn compared(path: &str, own: &str, first: &str) -> Sight {
     let (Some(own), Some(first)) = (Mount::of(path, own), Mount::of(path, first)) else { return Sight::Same };
-    let is_one_folder = own.device == first.device && own.folder(path).eq(first.folder(path));
-    match (is_one_folder, own.is_read_only && !first.is_read_only) {
+    match (own.shows_as(first, path), own.is_read_only && !first.is_read_only) {
         (false, _) => Sight::OtherHere,
         (true, true) => Sight::ReadOnlyHere,
         (true, false) => Sight::Same,
@@ -117,16 +132,22 @@ impl<'a> Mount<'a> {
         Some(Self { id, parent, device, root, point, is_read_only: is_ro(options) || is_ro(of_system) })
     }
 
-    /// The names of the path within the file system.
-    fn folder(self, path: &'a str) -> impl Iterator<Item = &'a str> {
-        let within = below(path, self.point).unwrap_or_default();
-        self.root.split('/').chain(within.split('/')).filter(|name| !name.is_empty())
+    /// Whether two mounts show the same folder as this path.
+    fn shows_as(self, other: Self, path: &str) -> bool {
+        let (outer, inner) = if self.point.len() < other.point.len() { (self, other) } else { (other, self) };
+        let between = path.get(bare(outer.point).len()..bare(inner.point).len());
+        self.device == other.device && between.is_some() && bare(inner.root).strip_prefix(bare(outer.root)) == between
     }
+}
+
+/// A folder as the beginning of the paths below it.
+fn bare(folder: &str) -> &str {
+    if folder == "/" { "" } else { folder }
 }
 
 /// What follows of a path below a folder.
 fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
-    let rest = path.strip_prefix(if folder == "/" { "" } else { folder })?;
+    let rest = path.strip_prefix(bare(folder))?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
