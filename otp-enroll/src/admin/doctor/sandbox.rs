@@ -109,7 +109,8 @@ fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path) -> V
                     "{user}, so it is not root: the helper answers it about its own user only, and logins of all others are \
                      refused{held}"
                 ),
-                "let a service that runs as root ask PAM; this one too may run as root, if its program allows that",
+                "let a service that runs as root ask PAM; this one may run as root, too, if its program allows that (FreeRADIUS: \
+                 User=root here, and user = root in radiusd.conf)",
             );
         }
     }
