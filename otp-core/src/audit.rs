@@ -64,6 +64,11 @@ pub enum Event<'a> {
     },
 }
 
+/// A text as a line spells it, so that a line about a user can be found again.
+pub fn value(text: &str) -> String {
+    Value(text).to_string()
+}
+
 /// The severity of a line, in syslog's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {

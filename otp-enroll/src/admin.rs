@@ -54,7 +54,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, &site.config.limits, output),
         Admin::List { without_device: true, service } => {
-            list::without_device(&site, &store, service, doctor::offers_enrollment(service), Names::ask()?, &[], output)
+            list::without_device(&site, &store, service, doctor::line_of(service), Names::ask()?, &[], output)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
@@ -65,8 +65,10 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             let user = common.user.as_deref().unwrap_or_default();
             explain::explain(&site, &store, &account(user)?, &place, offered, output)
         }
-        Admin::Report { service } => report::report(&site, &store, service, doctor::offers_enrollment(service), output),
-        Admin::Require { who, enroll, end_sessions, yes } => {
+        Admin::Report { service } => report::report(&site, &store, service, doctor::line_of(service), output),
+        Admin::Require { who, enroll, until, end_sessions, yes } => {
+            let user_override = if *enroll { Override::Enroll } else { Override::Required };
+            let user_override = require::ending(user_override, until.as_deref(), UnixTime::now())?;
             if *end_sessions && !*yes {
                 output.can_confirm()?;
             }
@@ -75,7 +77,6 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             if many && !*yes {
                 require::confirm(&store, &accounts, *enroll, output)?;
             }
-            let user_override = if *enroll { Override::Enroll } else { Override::Required };
             let (bound, not_done) = every(&site, &accounts, output, Order::Override(user_override))?;
             if *end_sessions {
                 sessions::end(&bound, *yes, output)?;
@@ -83,8 +84,11 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             not_done
         }
         Admin::Exempt { who, until } => {
-            let user_override = require::exemption(until.as_deref(), UnixTime::now())?;
+            let user_override = require::ending(Override::Exempt, until.as_deref(), UnixTime::now())?;
             every(&site, &accounts(who, output)?, output, Order::Override(user_override))?.1
+        }
+        Admin::EndSessions { unmet: _, yes } => {
+            sessions::unmet::end(&site, &store, doctor::login_through, *yes, output)
         }
         Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
         Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
@@ -137,8 +141,8 @@ fn named(users: &[String]) -> Result<Vec<Account>, CliError> {
 /// What is said of an account for which nothing had to be changed.
 fn was_so(order: Order) -> &'static str {
     match order {
-        Order::Override(Override::Required) => "was required already",
-        Order::Override(Override::Enroll) => "was required to enroll already",
+        Order::Override(Override::Required | Override::RequiredUntil(_)) => "was required already",
+        Order::Override(Override::Enroll | Override::EnrollUntil(_)) => "was required to enroll already",
         Order::Override(Override::Exempt | Override::ExemptUntil(_)) => "was exempt already",
         Order::Override(Override::None) => "had no override",
         Order::ForgetAddresses => "had no remembered addresses",
@@ -179,8 +183,8 @@ fn every(
 
 fn accounts(who: &Users, output: &Output) -> Result<Vec<Account>, CliError> {
     match &who.group {
-        Some(group) => accounts::of_group(group, output),
-        None if who.all => accounts::all(output),
+        Some(group) => accounts::of_group(group, doctor::least_shell(), output),
+        None if who.all => accounts::all(doctor::least_shell(), output),
         None => who.users.iter().map(|user| account(user)).collect(),
     }
 }

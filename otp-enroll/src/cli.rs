@@ -148,6 +148,9 @@ pub(crate) enum Admin {
         /// Let users without a device enroll one during the login, where the service can
         #[arg(long)]
         enroll: bool,
+        /// Let the rules apply again from this day on (it begins at 00:00 UTC)
+        #[arg(long, value_name = "DATE")]
+        until: Option<String>,
         /// End the sessions of users for whom this is new; asks first
         #[arg(long)]
         end_sessions: bool,
@@ -167,6 +170,15 @@ pub(crate) enum Admin {
     Unrequire {
         #[command(flatten)]
         who: Users,
+    },
+    /// End sessions of users who must have a second factor now and came in without one; asks first
+    EndSessions {
+        /// Those that nothing shows to have come in with one
+        #[arg(long, required = true)]
+        unmet: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Forget remembered addresses of users: ask for a code at every next login
     ForgetAddresses {

@@ -110,6 +110,16 @@ pub(crate) enum CliError {
         #[source]
         why: Box<CliError>,
     },
+    /// Sessions could not be ended.
+    #[error("sessions {sessions} could not be ended: {why}")]
+    SessionsStay {
+        sessions: String,
+        #[source]
+        why: Box<CliError>,
+    },
+    /// Nothing on this machine knows sessions.
+    #[error("there is no systemd-logind on this machine, so its sessions are not known")]
+    NoLogind,
     /// A new device was not confirmed, after a code of the old one was used on it.
     #[error(transparent)]
     OldStays(Box<CliError>),
@@ -126,7 +136,7 @@ impl CliError {
             | Self::NoSuchUser(_)
             | Self::NoSuchGroup(_)
             | Self::EmptyGroup(_) => 3,
-            Self::SessionsGoOn { why, .. } | Self::OldStays(why) => why.exit_code(),
+            Self::SessionsGoOn { why, .. } | Self::SessionsStay { why, .. } | Self::OldStays(why) => why.exit_code(),
             Self::Refused(_)
             | Self::Declined(_)
             | Self::Cancelled
@@ -146,6 +156,7 @@ impl CliError {
             | Self::Qr(_)
             | Self::Png(_)
             | Self::Tool { .. }
+            | Self::NoLogind
             | Self::Output(_)
             | Self::Unsaid(_)
             | Self::NotDone(_)
@@ -204,6 +215,12 @@ impl CliError {
             }
             Self::NotDone(_) => "the reasons are above; the command can be run again without harm",
             Self::SessionsGoOn { users, .. } => return Some(format!("end them with: loginctl terminate-user {users}")),
+            Self::SessionsStay { sessions, .. } => {
+                return Some(format!("end them with: loginctl terminate-session {sessions}"));
+            }
+            Self::NoLogind => {
+                "look for users with `who`, and for their processes with `ps -u USER`; no session was ended"
+            }
             Self::FaultyFile(_) => "nothing was imported; fix the file, or a copy of it, and try again",
             Self::Interrupted { .. } => {
                 "each user is enrolled completely or not at all; to continue, run the same command again"

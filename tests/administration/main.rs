@@ -11,3 +11,4 @@ mod renumbered;
 mod requiring;
 mod rollout;
 mod texts;
+mod unmet_sessions;

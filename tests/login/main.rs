@@ -12,6 +12,7 @@ mod names;
 mod nonroot;
 mod password_and_code;
 mod replay;
+mod sandbox;
 mod screen_locker;
 mod sshd;
 mod talk;

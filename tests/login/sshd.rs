@@ -238,6 +238,30 @@ fn a_key_and_a_code_let_in() {
 }
 
 #[test]
+fn in_batch_mode_an_exempt_user_needs_a_match_block_too() {
+    let user = TestUser::new("robot");
+    let rule = format!("[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"skip\"\n", user.name);
+    let site = Site::new(&format!("[policy]\nsecond_factor = \"required\"\n{rule}"));
+    let stack = around("", &site.auth("required", ""));
+    // A block ends with its file.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let block = format!("Match User {}\nAuthenticationMethods publickey\n", user.name);
+    for (block, expected) in [("", false), (block.as_str(), true)] {
+        fs::write(file.path(), block).unwrap();
+        let both = "AuthenticationMethods publickey,keyboard-interactive:pam";
+        let config = format!("{both}\nInclude {}", file.path().display());
+        let (mark, sshd) = (syslog::mark(), Sshd::start("batch", &stack, &config));
+        let key = sshd.key_for(&user);
+        let ssh = || sshd.ssh(&user.name).key(&key);
+        let login = ssh().option("BatchMode=yes").askpass(&[]);
+        assert_eq!(login.let_in(), expected, "{login:#?}");
+        let log = syslog::of_logins(mark, sshd.service().name());
+        assert!(log.is_empty(), "no line of ours: {log:#?}");
+        assert!(ssh().askpass(&[]).let_in(), "with a client that may answer, policy asks for nothing");
+    }
+}
+
+#[test]
 fn a_command_runs_without_a_terminal() {
     let desk = Desk::new("");
     let ssh = desk.sshd.ssh(&desk.user.name).command("tty; echo LOGGED-IN");

@@ -148,8 +148,9 @@ impl<'a> SelfService<'a> {
     }
 
     fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
-        let record = self.site.store()?.read(&self.account)?;
-        if record.is_some_and(|record| record.credentials.user_override == Override::Required) {
+        let user_override = self.site.store()?.read(&self.account)?.map(|record| record.credentials.user_override);
+        let is_required = matches!(user_override, Some(Override::Required | Override::RequiredUntil(_)));
+        if is_required && !user_override.is_some_and(|user_override| user_override.has_ended(now)) {
             return Ok(Reply::Declined(Declined::Required));
         }
         let enrollment = new_enrollment(self.entropy)?;

@@ -214,6 +214,21 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             end_them,
             4,
         ),
+        (
+            CliError::SessionsStay {
+                sessions: "3 4".into(),
+                why: Box::new(CliError::Tool { program: "loginctl", error: not_allowed() }),
+            },
+            "sessions 3 4 could not be ended: loginctl failed: WHY",
+            Some("end them with: loginctl terminate-session 3 4"),
+            4,
+        ),
+        (
+            CliError::NoLogind,
+            "there is no systemd-logind on this machine, so its sessions are not known",
+            Some("look for users with `who`, and for their processes with `ps -u USER`; no session was ended"),
+            4,
+        ),
         (goes_on(CliError::Cancelled), "a second factor is required from now on; no session was ended", end_them, 1),
         (CliError::Cancelled, "cancelled: nothing was changed", None, 1),
     ]);

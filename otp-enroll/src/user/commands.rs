@@ -5,6 +5,7 @@ use std::path::Path;
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
 use otp_core::record::credentials::Override;
+use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use crate::cli::Enrollment;
@@ -152,7 +153,9 @@ pub(crate) fn disable(client: &mut Client<'_>, yes: bool, output: &Output) -> Re
     if !status.enrolled {
         return output.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
     }
-    if status.user_override == Override::Required.name() {
+    // Times as text: in UTC, so in order.
+    let has_ended = status.override_until.as_ref().is_some_and(|end| *end <= UnixTime::now().to_string());
+    if status.user_override == Override::Required.name() && !has_ended {
         return Err(CliError::Declined(Declined::Required)); // do not ask for a code in vain
     }
     if !yes {

@@ -14,6 +14,7 @@ use crate::store::{Store, Swap};
 use crate::testing::fixtures::{NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
 use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
+use crate::value::time::Seconds;
 
 /// Other bytes at every call.
 fn entropy(bytes: &mut [u8]) -> Result<(), CoreError> {
@@ -474,12 +475,23 @@ fn a_refused_proof_disables_nothing() {
 
 #[test]
 fn a_user_who_is_required_to_have_a_device_cannot_disable_it_and_no_code_is_used_up() {
+    for user_override in [Override::RequiredUntil(NOW.after(Seconds(1))), Override::Required] {
+        let test_site = TestSite::new("");
+        let mut required = record(vec![phone(1)]);
+        required.credentials.user_override = user_override;
+        test_site.put(&required);
+        declined(&test_site.answer(Request::Disable { proof: code() }), Declined::Required);
+        accepted(&test(&test_site, code()), TOTP, 10);
+    }
+}
+
+#[test]
+fn a_requirement_that_has_ended_keeps_no_user_from_disabling() {
     let test_site = TestSite::new("");
     let mut required = record(vec![phone(1)]);
-    required.credentials.user_override = Override::Required;
+    required.credentials.user_override = Override::RequiredUntil(NOW);
     test_site.put(&required);
-    declined(&test_site.answer(Request::Disable { proof: code() }), Declined::Required);
-    accepted(&test(&test_site, code()), TOTP, 10);
+    assert!(matches!(test_site.answer(Request::Disable { proof: code() }), Reply::Changed(true)));
 }
 
 #[test]
