@@ -1,6 +1,6 @@
 //! Administration of one account. Never shows or chooses a seed.
 
-use crate::audit::Event;
+use crate::audit::{Event, Proof};
 use crate::error::CoreError;
 use crate::protocol::request::Order;
 use crate::record::Record;
@@ -40,7 +40,8 @@ pub(crate) fn carry_out(
         Order::Disable => remove(&store, account, |_| Change::Nothing)?,
     };
     if changed {
-        (caller.log)(&Event::Change { user: account.name.as_str(), by: caller.uid, what: order.word(), why: None });
+        let (user, by, what) = (account.name.as_str(), caller.uid, order.word());
+        (caller.log)(&Event::Change { user, by, what, proof: Proof::Administrator });
     }
     Ok(changed)
 }
