@@ -16,6 +16,7 @@ use nix::unistd::geteuid;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::Order;
 use otp_core::record::credentials::Override;
+use otp_core::record::state::Lock;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -148,6 +149,12 @@ fn was_so(order: Order) -> &'static str {
     }
 }
 
+/// How many wrong codes are counted for a user who is not locked. A record that cannot be read is reported by the order.
+fn without_lock(client: &mut Client<'_>) -> u32 {
+    let open = client.status().ok().filter(|status| status.lock == Lock::Open.word());
+    open.map_or(0, |status| status.failures)
+}
+
 /// Carries out an order for all accounts, continuing after failures. Returns the changed accounts and the first failure.
 fn every(
     site: &Site,
@@ -158,12 +165,19 @@ fn every(
     let (mut affected, mut failures, mut told) = (Vec::new(), 0usize, Ok(()));
     for account in accounts {
         let user = account.name.as_str();
-        let telling = match Client::of_root(site, account.clone()).administer(order) {
+        let mut client = Client::of_root(site, account.clone());
+        let forgotten = if order == Order::Unlock { without_lock(&mut client) } else { 0 };
+        let telling = match client.administer(order) {
             Ok(changed) => {
                 if changed {
                     affected.push(account.clone());
                 }
-                let said = if changed { order.word().replace('-', " ") } else { was_so(order).to_owned() };
+                let said = match (changed, forgotten) {
+                    (false, _) => was_so(order).to_owned(),
+                    (true, 0) => order.word().replace('-', " "),
+                    (true, 1) => "was not locked; 1 wrong code is forgotten".to_owned(),
+                    (true, codes) => format!("was not locked; {codes} wrong codes are forgotten"),
+                };
                 output.done(&Changed { user, changed }, &format!("{user}: {said}"))
             }
             Err(error) if accounts.len() == 1 => return Err(error),

@@ -18,6 +18,12 @@ pub(crate) enum CliError {
     /// A code was not accepted.
     #[error("{}", refusal_text(*.0))]
     Refused(Refusal),
+    /// A code was wrong, and was one too many. `until` is when the lock ends, where it ends by itself.
+    #[error(
+        "that code is wrong ({failures} wrong codes in a row): only a recovery code is accepted until {}",
+        .until.as_deref().unwrap_or("an administrator unlocks")
+    )]
+    NowLocked { failures: u32, until: Option<String> },
     /// The request is not possible as things are.
     #[error("{}", declined_text(*.0))]
     Declined(Declined),
@@ -128,15 +134,16 @@ impl CliError {
             | Self::EmptyGroup(_) => 3,
             Self::SessionsGoOn { why, .. } | Self::OldStays(why) => why.exit_code(),
             Self::Refused(_)
+            | Self::NowLocked { .. }
             | Self::Declined(_)
+            | Self::NotRoot(_)
             | Self::Cancelled
             | Self::Faults(_)
             | Self::FaultyFile(_)
             | Self::Unusable(_) => 1,
             Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
             Self::Usage(_) => 2,
-            Self::NotRoot(_)
-            | Self::Core(_)
+            Self::Core(_)
             | Self::Reported { .. }
             | Self::HelperEnded(_)
             | Self::Helper(_)
@@ -174,7 +181,7 @@ impl CliError {
     /// What to do next.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Refused(Refusal::Locked(_)) => {
+            Self::Refused(Refusal::Locked(_)) | Self::NowLocked { .. } => {
                 "use a recovery code, or ask your administrator: otp-enroll admin unlock"
             }
             Self::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered) => "set one up with: otp-enroll",

@@ -329,6 +329,22 @@ fn pictures_carry_the_same_text_and_are_the_owners_alone() {
 }
 
 #[test]
+fn an_interruption_takes_the_picture_along() {
+    let alice = TestUser::new("alice");
+    let picture = alice.home.join("qr.png");
+    let (mut terminal, _) = at_the_key(otp_enroll(&alice, &["--qr", "png", "qr.png"]));
+    assert!(picture.exists());
+    terminal.send(CTRL_C);
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert!(!picture.exists());
+
+    let (mut terminal, _, _) = at_the_recovery_codes(&alice, &["--qr", "png", "qr.png"]);
+    terminal.send(CTRL_C);
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert!(picture.exists(), "its key is in force");
+}
+
+#[test]
 fn an_interruption_leaves_the_screen_and_tells_the_truth() {
     let alice = TestUser::new("alice");
     let (mut terminal, app) = at_the_key(otp_enroll(&alice, &[]));

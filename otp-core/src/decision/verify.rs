@@ -282,7 +282,7 @@ fn accept(state: &mut State, record: &Record, factor: Factor, now: UnixTime) -> 
     Verdict::Accepted(Accepted { factor, recovery_left })
 }
 
-fn is_locked(lock: Lock, now: UnixTime) -> bool {
+pub(crate) fn is_locked(lock: Lock, now: UnixTime) -> bool {
     match lock {
         Lock::Open => false,
         Lock::Until(time) => now < time,

@@ -13,6 +13,7 @@ use crate::error::CliError;
 use crate::private_file;
 use crate::ui::layout;
 use crate::ui::output::Output;
+use crate::unconfirmed_file;
 use crate::user::interactive;
 use crate::user::scripted;
 
@@ -64,16 +65,14 @@ fn begin_and_confirm(
     let terminal = output.terminal()?;
     let proved = proof.is_some();
     let Reply::Offer(offer) = client.ask(Request::Enroll { proof })? else { return Err(unexpected()) };
-    if let Some((kind, path)) = &picture {
-        interactive::draw(*kind, path, &offer)?;
-    }
-    let save = enrollment.save_recovery.as_deref();
+    let (save, picture) = (enrollment.save_recovery.as_deref(), picture.as_ref());
     let enrolled = if output.json || !terminal.interactive {
-        scripted::enroll(client, &offer, save, output, &terminal)
+        scripted::enroll(client, &offer, save, picture, output, &terminal)
     } else {
         let if_interrupted = if proved { interactive::OLD_STAYS } else { interactive::NOTHING_CHANGED };
-        interactive::enroll(client, &offer, if_interrupted, save, output)
+        interactive::enroll(client, &offer, if_interrupted, save, picture, output)
     };
+    unconfirmed_file::discard();
     enrolled.map_err(|error| if proved { error.although_proved() } else { error })
 }
 

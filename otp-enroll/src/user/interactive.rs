@@ -20,6 +20,7 @@ use crate::ui::output::Output;
 use crate::ui::prompt;
 use crate::ui::secret_lines::SecretLines;
 use crate::ui::terminal::Terminal;
+use crate::unconfirmed_file;
 use crate::user::qr_image;
 
 /// Texts of an interruption: without an old second factor, and after a code of the old one was used.
@@ -28,12 +29,16 @@ pub(crate) const OLD_STAYS: &str =
     "interrupted: the old second factor still works; the code you gave for it is used up";
 const CODES_UNSEEN: &str = "interrupted: the second factor is set up, but you may not have seen all recovery codes\n  new ones: otp-enroll recovery";
 
-/// Writes the QR code as a picture.
-pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), CliError> {
+/// Where to write the QR code as a picture.
+pub(crate) type Picture = (PictureKind, PathBuf);
+
+/// Writes the QR code as a picture, where one was asked for. It goes if the enrollment is broken off.
+pub(crate) fn draw(picture: Option<&Picture>, offer: &Offer) -> Result<(), CliError> {
     let qr = Qr::of(offer.uri.expose())?;
-    match kind {
-        PictureKind::Svg => private_file::write(path, qr_image::svg(&qr).text().as_bytes())?,
-        PictureKind::Png => private_file::write(path, &qr_image::png(&qr)?)?,
+    match picture {
+        Some((PictureKind::Svg, path)) => unconfirmed_file::write(path, qr_image::svg(&qr).text().as_bytes())?,
+        Some((PictureKind::Png, path)) => unconfirmed_file::write(path, &qr_image::png(&qr)?)?,
+        None => {}
     }
     Ok(())
 }
@@ -44,12 +49,14 @@ pub(crate) fn enroll(
     offer: &Offer,
     if_interrupted: &str,
     save: Option<&Path>,
+    picture: Option<&Picture>,
     output: &Output,
 ) -> Result<(), CliError> {
     let qr = Qr::of(offer.uri.expose())?;
     let mut note = String::new();
     let mut terminal = Terminal::here();
     let screen = AlternateScreen::enter(&terminal, if_interrupted)?;
+    draw(picture, offer)?;
     let codes = loop {
         // The window may have another size by now.
         terminal = Terminal::here();
@@ -68,7 +75,7 @@ pub(crate) fn enroll(
             continue;
         }
         let code = Confidential::new(line.expose());
-        match screen.settle(CODES_UNSEEN, || client.confirm(code)) {
+        match screen.settle(CODES_UNSEEN, || unconfirmed_file::settle(|| client.confirm(code))) {
             Ok(codes) => break codes,
             Err(CliError::Declined(declined @ Declined::NotConfirmed { .. })) => note = declined_text(declined),
             Err(error) => return Err(error),
