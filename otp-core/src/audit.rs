@@ -101,6 +101,11 @@ pub enum Proof {
     Used(Accepted),
 }
 
+/// A text as a line spells it, so that a line about a user can be found again.
+pub fn value(text: &str) -> String {
+    Value(text).to_string()
+}
+
 /// The severity of a line, in syslog's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -174,7 +179,7 @@ struct Caller<'a>(&'a str, u32);
 struct By<'a>(&'a Ruling);
 struct Enforced(bool);
 struct How<'a>(&'a Accepted);
-/// The device, and how many recovery codes are left.
+/// The device, how many recovery codes are left, and the wrong codes before.
 struct Details<'a>(&'a Accepted);
 struct Why(Refusal);
 /// A text without blanks.
@@ -218,7 +223,8 @@ impl fmt::Display for How<'_> {
 impl fmt::Display for Details<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.factor.device().map_or(Ok(()), |device| write!(f, " device={device}"))?;
-        self.0.recovery_left.map_or(Ok(()), |left| write!(f, " recovery_left={left}"))
+        self.0.recovery_left.map_or(Ok(()), |left| write!(f, " recovery_left={left}"))?;
+        if self.0.failures == 0 { Ok(()) } else { write!(f, " failures={}", self.0.failures) }
     }
 }
 
@@ -312,7 +318,9 @@ mod tests {
             (Factor::Recovery, Some(9), "factor=recovery recovery_left=9"),
         ] {
             let line = format!("accepted user=alice rhost=203.0.113.9 {expected}");
-            assert_eq!(login(Verdict::Accepted(Accepted { factor, recovery_left })), (line, Severity::Info));
+            let verdict = |failures| Verdict::Accepted(Accepted { factor, recovery_left, failures });
+            assert_eq!(login(verdict(2)), (format!("{line} failures=2"), Severity::Info));
+            assert_eq!(login(verdict(0)), (line, Severity::Info));
         }
     }
 
@@ -369,7 +377,7 @@ mod tests {
         let refused = Verdict::Refused(Refusal::Wrong { failures: 2, clock_behind: None });
         let line = Event::Login { user, rhost, verdict: &refused, enforced }.to_string();
         assert_eq!(line, "refused user=alice why=wrong failures=2 enforced=no");
-        let accepted = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
+        let accepted = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None, failures: 0 });
         let line = Event::Login { user, rhost, verdict: &accepted, enforced }.to_string();
         assert_eq!(line, "accepted user=alice factor=grace");
         let line = Event::Failed { user, rhost, error: &"e", hint: "h", enforced }.to_string();
@@ -400,7 +408,7 @@ mod tests {
             event.to_string()
         };
         let (user, by, what) = ("alice", 1000, "disabled");
-        let used = |factor, recovery_left| Proof::Used(Accepted { factor, recovery_left });
+        let used = |factor, recovery_left| Proof::Used(Accepted { factor, recovery_left, failures: 0 });
         for (proof, written) in [
             (Proof::Unneeded, "proof=none"),
             (Proof::Administrator, "proof=admin"),
@@ -425,7 +433,7 @@ mod tests {
             (event.to_string(), event.severity())
         };
         let head = |word| format!("{word} user=alice by_uid=1000 service=a\\x20b ");
-        let recovery = Verdict::Accepted(Accepted { factor: Factor::Recovery, recovery_left: Some(9) });
+        let recovery = Verdict::Accepted(Accepted { factor: Factor::Recovery, recovery_left: Some(9), failures: 0 });
         assert_eq!(line(recovery), (head("accepted") + "factor=recovery recovery_left=9", Severity::Info));
         let locked = Verdict::Refused(Refusal::Locked(Lock::UntilUnlocked));
         assert_eq!(line(locked), (head("refused") + "why=locked until=unlocked", Severity::Notice));

@@ -8,9 +8,11 @@ mod import;
 mod init_store;
 mod list;
 mod not_done;
+mod refusals;
 mod report;
 mod require;
 mod sessions;
+mod show;
 
 use nix::unistd::geteuid;
 use otp_core::error::CoreError;
@@ -29,7 +31,7 @@ use crate::cli::{Admin, Common, Users};
 use crate::client::{Client, account};
 use crate::error::CliError;
 use crate::ui::output::Output;
-use crate::user::commands::{self, Changed};
+use crate::user::commands::Changed;
 
 /// What `unlock --clock-was-ahead` means.
 const CLOCK_WAS_AHEAD: &str = "\
@@ -89,7 +91,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         }
         Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
         Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
-        Admin::Show { user } => commands::status(&mut Client::of_root(&site, account(user)?), output),
+        Admin::Show { user } => show::show(&mut Client::of_root(&site, account(user)?), output),
         Admin::Unlock { users, clock_was_ahead: false, yes: _ } => {
             every(&site, &named(users)?, output, Order::Unlock)?.1
         }

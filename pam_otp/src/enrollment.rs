@@ -49,6 +49,9 @@ fn of_another(host: &mut dyn Host, pending: &[u8]) -> EnrollmentOutcome {
 
 /// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which refuses no one.
 pub(crate) fn set_credentials(host: &mut dyn Host, leaving: bool) -> EnrollmentOutcome {
+    if !leaving {
+        host.tell_what_waited();
+    }
     match host.pending_enrollment() {
         // Not PAM_USER: in sudo that is by now the target user.
         Some(user) if !leaving => {

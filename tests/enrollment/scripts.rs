@@ -2,6 +2,7 @@
 
 use pam_otp_tests::{
     app::{App, Enrolled},
+    machine,
     outcome::{Dialogue, Outcome},
     users::TestUser,
 };

@@ -14,5 +14,6 @@ mod password_and_code;
 mod replay;
 mod screen_locker;
 mod sshd;
+mod su_limits;
 mod talk;
 mod texts;

@@ -20,9 +20,9 @@ const HOUSE: [(&str, &[&str]); 4] = [
         "pam_otp",
         &[
             "ffi",
+            "privileges",
             "host",
             "outcome",
-            "privileges",
             "authority",
             "report",
             "password_and_code",

@@ -25,7 +25,7 @@ fn state(store: &impl Store) -> State {
 }
 
 fn accepted_by(factor: Factor, left: u8) -> Verdict {
-    Verdict::Accepted(Accepted { factor, recovery_left: Some(left) })
+    Verdict::Accepted(Accepted { factor, recovery_left: Some(left), failures: 0 })
 }
 
 /// Two logins, of which the second begins and ends after the first has decided and before it writes.

@@ -105,7 +105,7 @@ pub(crate) fn wrong() -> Attempt {
 
 /// The verdict for the right code.
 pub(crate) fn by_phone() -> Verdict {
-    Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10) })
+    Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10), failures: 0 })
 }
 
 /// The verdict for a used code.

@@ -31,7 +31,7 @@ fn refused_unchanged(record: &Record, attempt: &Attempt, now: UnixTime) -> Refus
 }
 
 fn accepted_by(factor: Factor) -> Verdict {
-    Verdict::Accepted(Accepted { factor, recovery_left: Some(10) })
+    Verdict::Accepted(Accepted { factor, recovery_left: Some(10), failures: 0 })
 }
 
 fn totp(id: u8) -> Verdict {
@@ -230,7 +230,7 @@ fn while_locked_the_right_code_is_refused_like_any_other_and_nothing_changes() {
 fn a_recovery_code_opens_the_lock() {
     for lock in [Lock::Until(UnixTime(u64::MAX)), Lock::UntilUnlocked] {
         let mut record = locked(lock);
-        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(9) };
+        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(9), failures: 0 };
         assert_eq!(login(&mut record, &recovery(0), NOW), Verdict::Accepted(expected));
         assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
         assert_eq!(record.state.last_accepted, Some(NOW));
@@ -462,12 +462,12 @@ fn a_malformed_attempt_changes_nothing() {
 fn each_recovery_code_works_once_and_the_rest_are_counted() {
     let mut record = record(vec![phone(1)]);
     for (left, n) in (0..10).rev().zip([3, 0, 9, 1, 2, 4, 5, 6, 7, 8]) {
-        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(left) };
+        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(left), failures: 0 };
         assert_eq!(login(&mut record, &recovery(n), NOW), Verdict::Accepted(expected), "{n}");
         assert_eq!(refused_unchanged(&record, &recovery(n), NOW), Refusal::RecoveryUsed, "{n}");
     }
     assert_eq!(record.state.next, [(DeviceId(1), 0)].into());
-    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(0) };
+    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(0), failures: 0 };
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), Verdict::Accepted(expected));
 }
 
@@ -483,7 +483,7 @@ fn an_unknown_recovery_code_costs_no_try() {
 fn if_no_recovery_codes_were_issued_none_are_counted() {
     let with = record(vec![phone(1)]);
     let mut without = Record { credentials: Credentials { recovery: None, ..with.credentials }, state: with.state };
-    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None };
+    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None, failures: 0 };
     assert_eq!(login(&mut without, &shown(&phone(1), STEP), NOW), Verdict::Accepted(expected));
 }
 

@@ -149,7 +149,7 @@ fn refused(reply: &Reply, expected: Refusal) {
 #[track_caller]
 fn accepted(reply: &Reply, factor: Factor, left: u8) {
     let Reply::Verdict(Verdict::Accepted(accepted)) = reply else { panic!("not accepted: {reply:?}") };
-    assert_eq!(*accepted, Accepted { factor, recovery_left: Some(left) });
+    assert_eq!(*accepted, Accepted { factor, recovery_left: Some(left), failures: 0 });
 }
 
 #[track_caller]
@@ -609,7 +609,7 @@ fn a_login_gets_its_demand_and_its_verdict() {
         };
         Verdict::read(&words).unwrap()
     };
-    let accepted = Accepted { factor: TOTP, recovery_left: Some(10) };
+    let accepted = Accepted { factor: TOTP, recovery_left: Some(10), failures: 0 };
     assert_eq!((verify(), verify()), (Verdict::Accepted(accepted), Verdict::Refused(REPLAYED)));
 }
 
