@@ -53,14 +53,17 @@ pub(crate) fn enroll(
     output: &Output,
 ) -> Result<(), CliError> {
     let qr = Qr::of(offer.uri.expose())?;
-    let mut note = String::new();
+    let (mut note, mut is_inverted) = (String::new(), false);
     let mut terminal = Terminal::here();
     let screen = AlternateScreen::enter(&terminal, if_interrupted)?;
     draw(picture, offer)?;
     let codes = loop {
         // The window may have another size by now.
         terminal = Terminal::here();
-        let mut lines = page(&terminal, &qr, &panel(offer, &note));
+        // With colours black is black. Without them it depends on the background, which only some terminals tell.
+        let is_invertible = !terminal.colour;
+        terminal.light ^= is_inverted;
+        let mut lines = page(&terminal, &qr, &panel(offer, is_invertible, &note));
         if lines.len().saturating_add(2) < terminal.rows {
             lines.add_blank(); // sets the question off
         }
@@ -68,6 +71,10 @@ pub(crate) fn enroll(
         let line = prompt::ask(&terminal, "Code that the app shows: ")?;
         let typed = line.expose().as_bytes();
         if PlainText::of(typed).next().is_none() {
+            continue;
+        }
+        if is_invertible && line.expose().trim().eq_ignore_ascii_case("q") {
+            is_inverted = !is_inverted;
             continue;
         }
         if Code::parse(typed).is_none_or(|code| code.length() != offer.digits) {
@@ -188,7 +195,7 @@ pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Res
 }
 
 /// The text next to the QR code.
-fn panel(offer: &Offer, note: &str) -> SecretLines {
+fn panel(offer: &Offer, is_invertible: bool, note: &str) -> SecretLines {
     let mut lines = SecretLines::new();
     lines.add(format_args!("Second factor of {} on {}", offer.user, offer.issuer));
     lines.add_blank();
@@ -204,6 +211,9 @@ fn panel(offer: &Offer, note: &str) -> SecretLines {
     }
     lines.add(format_args!("URI  {}", offer.uri.expose()));
     lines.add_blank();
+    if is_invertible {
+        lines.add(format_args!("If the app does not read the picture, answer q: dark and light change places."));
+    }
     if note.is_empty() {
         lines.add(format_args!("Your second factor becomes active after you type a correct code. Ctrl-C cancels."));
     } else {
