@@ -20,7 +20,8 @@ pub(crate) enum CliError {
     Refused(Refusal),
     /// A code was wrong, and was one too many. `until` is when the lock ends, where it ends by itself.
     #[error(
-        "that code is wrong ({failures} wrong codes in a row): only a recovery code is accepted until {}",
+        "{}: only a recovery code is accepted until {}",
+        refusal_text(Refusal::Wrong { failures: *.failures, clock_behind: None }),
         .until.as_deref().unwrap_or("an administrator unlocks")
     )]
     NowLocked { failures: u32, until: Option<String> },

@@ -127,6 +127,7 @@ impl<'a> LocalAuthority<'a> {
             None => {
                 // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
                 let _ = step(&Record::stranger(&Account::nobody()));
+                store.rehearse_load();
                 store.rehearse();
                 Ok(Verdict::Refused(Refusal::UnknownUser))
             }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::record::credentials::{Credentials, Override};
 use crate::testing::fixtures::{
-    EQUAL_CODES, LIMITS, NOW, STEP, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token, typed,
-    wrong, wrong_for_the,
+    EQUAL_CODES, LIMITS, NOW, STEP, after, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token,
+    typed, wrong, wrong_for_the,
 };
 
 fn at(step: u64) -> UnixTime {
@@ -181,7 +181,7 @@ fn wrong_codes_are_counted_and_the_right_one_clears_the_count() {
         assert_eq!(login(&mut record, &wrong(), NOW), wrong_for_the(failures));
         assert_eq!(record.state.lock, Lock::Open);
     }
-    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), after(5, totp(1)));
     assert_eq!(record.state.failures, 0);
     assert_eq!(login(&mut record, &wrong(), NOW), wrong_for_the(1));
 }
@@ -230,7 +230,7 @@ fn while_locked_the_right_code_is_refused_like_any_other_and_nothing_changes() {
 fn a_recovery_code_opens_the_lock() {
     for lock in [Lock::Until(UnixTime(u64::MAX)), Lock::UntilUnlocked] {
         let mut record = locked(lock);
-        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(9), failures: 0 };
+        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(9), failures: 6 };
         assert_eq!(login(&mut record, &recovery(0), NOW), Verdict::Accepted(expected));
         assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
         assert_eq!(record.state.last_accepted, Some(NOW));
@@ -252,7 +252,7 @@ fn when_a_timed_lock_ends_the_right_code_clears_the_count() {
     let mut record = locked(Lock::Until(NOW));
     let (second_before, right) = (UnixTime(NOW.0 - 1), shown(&phone(1), STEP));
     assert_eq!(refused_unchanged(&record, &right, second_before), Refusal::Locked(Lock::Until(NOW)));
-    assert_eq!(login(&mut record, &right, NOW), totp(1));
+    assert_eq!(login(&mut record, &right, NOW), after(6, totp(1)));
     assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
 }
 
@@ -268,7 +268,7 @@ fn a_lock_never_lasts_longer_than_from_now_whatever_the_clock_was() {
         let later = UnixTime(NOW.0 + 899);
         assert_eq!(refused_unchanged(&record, &wrong(), later), Refusal::Locked(shortened));
         let later = UnixTime(NOW.0 + 900);
-        assert_eq!(login(&mut record, &shown(&phone(1), later.0 / 30), later), totp(1), "{end}");
+        assert_eq!(login(&mut record, &shown(&phone(1), later.0 / 30), later), after(6, totp(1)), "{end}");
     }
     let record = locked(Lock::Until(UnixTime(NOW.0 + 900)));
     let why = refused_unchanged(&record, &shown(&phone(1), STEP), NOW);
