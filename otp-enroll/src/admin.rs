@@ -8,14 +8,17 @@ mod import;
 mod init_store;
 mod list;
 mod not_done;
+mod refusals;
 mod report;
 mod require;
 mod sessions;
+mod show;
 
 use nix::unistd::geteuid;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::Order;
 use otp_core::record::credentials::Override;
+use otp_core::record::state::Lock;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -28,7 +31,7 @@ use crate::cli::{Admin, Common, Users};
 use crate::client::{Client, account};
 use crate::error::CliError;
 use crate::ui::output::Output;
-use crate::user::commands::{self, Changed};
+use crate::user::commands::Changed;
 
 /// What `unlock --clock-was-ahead` means.
 const CLOCK_WAS_AHEAD: &str = "\
@@ -92,7 +95,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         }
         Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
         Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
-        Admin::Show { user } => commands::status(&mut Client::of_root(&site, account(user)?), output),
+        Admin::Show { user } => show::show(&mut Client::of_root(&site, account(user)?), output),
         Admin::Unlock { users, clock_was_ahead: false, yes: _ } => {
             every(&site, &named(users)?, output, Order::Unlock)?.1
         }
@@ -152,6 +155,12 @@ fn was_so(order: Order) -> &'static str {
     }
 }
 
+/// How many wrong codes are counted for a user who is not locked. A record that cannot be read is reported by the order.
+fn without_lock(client: &mut Client<'_>) -> u32 {
+    let open = client.status().ok().filter(|status| status.lock == Lock::Open.word());
+    open.map_or(0, |status| status.failures)
+}
+
 /// Carries out an order for all accounts, continuing after failures. Returns the changed accounts and the first failure.
 fn every(
     site: &Site,
@@ -162,12 +171,19 @@ fn every(
     let (mut affected, mut failures, mut told) = (Vec::new(), 0usize, Ok(()));
     for account in accounts {
         let user = account.name.as_str();
-        let telling = match Client::of_root(site, account.clone()).administer(order) {
+        let mut client = Client::of_root(site, account.clone());
+        let forgotten = if order == Order::Unlock { without_lock(&mut client) } else { 0 };
+        let telling = match client.administer(order) {
             Ok(changed) => {
                 if changed {
                     affected.push(account.clone());
                 }
-                let said = if changed { order.word().replace('-', " ") } else { was_so(order).to_owned() };
+                let said = match (changed, forgotten) {
+                    (false, _) => was_so(order).to_owned(),
+                    (true, 0) => order.word().replace('-', " "),
+                    (true, 1) => "was not locked; 1 wrong code is forgotten".to_owned(),
+                    (true, codes) => format!("was not locked; {codes} wrong codes are forgotten"),
+                };
                 output.done(&Changed { user, changed }, &format!("{user}: {said}"))
             }
             Err(error) if accounts.len() == 1 => return Err(error),

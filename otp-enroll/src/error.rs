@@ -18,6 +18,13 @@ pub(crate) enum CliError {
     /// A code was not accepted.
     #[error("{}", refusal_text(*.0))]
     Refused(Refusal),
+    /// A code was wrong, and was one too many. `until` is when the lock ends, where it ends by itself.
+    #[error(
+        "{}: only a recovery code is accepted until {}",
+        refusal_text(Refusal::Wrong { failures: *.failures, clock_behind: None }),
+        .until.as_deref().unwrap_or("an administrator unlocks")
+    )]
+    NowLocked { failures: u32, until: Option<String> },
     /// The request is not possible as things are.
     #[error("{}", declined_text(*.0))]
     Declined(Declined),
@@ -138,15 +145,16 @@ impl CliError {
             | Self::EmptyGroup(_) => 3,
             Self::SessionsGoOn { why, .. } | Self::SessionsStay { why, .. } | Self::OldStays(why) => why.exit_code(),
             Self::Refused(_)
+            | Self::NowLocked { .. }
             | Self::Declined(_)
+            | Self::NotRoot(_)
             | Self::Cancelled
             | Self::Faults(_)
             | Self::FaultyFile(_)
             | Self::Unusable(_) => 1,
             Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
             Self::Usage(_) => 2,
-            Self::NotRoot(_)
-            | Self::Core(_)
+            Self::Core(_)
             | Self::Reported { .. }
             | Self::HelperEnded(_)
             | Self::Helper(_)
@@ -185,7 +193,7 @@ impl CliError {
     /// What to do next.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Refused(Refusal::Locked(_)) => {
+            Self::Refused(Refusal::Locked(_)) | Self::NowLocked { .. } => {
                 "use a recovery code, or ask your administrator: otp-enroll admin unlock"
             }
             Self::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered) => "set one up with: otp-enroll",

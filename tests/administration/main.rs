@@ -7,6 +7,7 @@ mod escapes;
 mod idempotence;
 mod import;
 mod policy;
+mod refusals;
 mod renumbered;
 mod requiring;
 mod rollout;

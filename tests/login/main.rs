@@ -15,5 +15,6 @@ mod replay;
 mod sandbox;
 mod screen_locker;
 mod sshd;
+mod su_limits;
 mod talk;
 mod texts;

@@ -80,7 +80,7 @@ fn the_helper_accepts_a_code_once() {
     let code = phone.next_code();
     for (answer, result, log) in [
         (phone.wrong(), "PAM_AUTH_ERR", "notice refused user=NAME why=wrong failures=1"),
-        (code.clone(), "PAM_SUCCESS", "info accepted user=NAME factor=totp device=1 recovery_left=10"),
+        (code.clone(), "PAM_SUCCESS", "info accepted user=NAME factor=totp device=1 recovery_left=10 failures=1"),
         (code, "PAM_AUTH_ERR", "notice refused user=NAME why=replayed"),
         (phone.recovery_code(), "PAM_SUCCESS", "info accepted user=NAME factor=recovery recovery_left=9"),
         (phone.recovery[0].clone(), "PAM_AUTH_ERR", "notice refused user=NAME why=recovery-used"),

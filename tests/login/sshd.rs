@@ -221,6 +221,44 @@ fn the_reminder_of_the_last_recovery_codes_reaches_the_terminal() {
 }
 
 #[test]
+fn a_login_tells_of_wrong_codes_before_it_and_says_everything_once() {
+    let desk = Desk::new("[recovery]\ncodes = 2\n");
+    let ssh = desk.sshd.ssh(&desk.user.name).option("LogLevel=INFO").option("NumberOfPasswordPrompts=3").shell();
+    let mut terminal = ssh.start();
+    for code in [desk.phone.wrong(), desk.phone.wrong(), desk.phone.recovery_code()] {
+        terminal.wait_for(PASSWORD);
+        terminal.send_line(&desk.user.password);
+        terminal.wait_for(CODE);
+        terminal.send_line(&code);
+    }
+    terminal.wait_for("$ ");
+    let transcript = terminal.transcript();
+    for (text, times) in [
+        ("Verification failed.", 2),
+        ("2 wrong codes were tried for your account since your last correct one.", 1),
+        ("If that was not you, tell your administrator.", 1),
+        ("Only one recovery code is left.", 1),
+    ] {
+        assert_eq!(transcript.matches(text).count(), times, "{text}: {transcript}");
+    }
+    terminal.send_line("echo begin; env | grep PAM_OTP; echo end");
+    terminal.wait_for("begin\r\nend\r\n");
+    // Without a terminal nothing is shown: a script reads what it asked for, and nothing else.
+    let ssh = desk.sshd.ssh(&desk.user.name).option("LogLevel=INFO");
+    let guess = ssh.dialogue(&[(PASSWORD, &desk.user.password), (CODE, &desk.phone.wrong())]);
+    assert!(!guess.let_in(), "{guess:#?}");
+    let login = ssh.askpass(&[&desk.user.password, &desk.phone.next_code()]);
+    assert!(login.let_in() && !login.transcript.contains("tried for your account"), "{login:#?}");
+    let mut again = desk.sshd.ssh(&desk.user.name).shell().start();
+    again.wait_for(PASSWORD);
+    again.send_line(&desk.user.password);
+    again.wait_for(CODE);
+    again.send_line(&desk.phone.next_code());
+    again.wait_for("$ ");
+    assert!(!again.transcript().contains("tried for your account"), "{}", again.transcript());
+}
+
+#[test]
 fn a_key_and_a_code_let_in() {
     let (desk, key) = Desk::with_key();
     let mark = syslog::mark();

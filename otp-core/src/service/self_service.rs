@@ -4,7 +4,7 @@
 
 use std::mem;
 
-use crate::audit::Event;
+use crate::audit::{Event, Proof};
 use crate::codes::attempt::{Attempt, Code};
 use crate::decision::future::Future;
 use crate::decision::verify::{Limits, Refusal, Verdict, decide};
@@ -31,6 +31,8 @@ pub struct SelfService<'a> {
     entropy: Entropy,
     caller: Caller<'a>,
     enrollment: Stage<'a>,
+    /// What permits the enrollment.
+    proof: Proof,
 }
 
 /// The progress of an enrollment.
@@ -42,7 +44,7 @@ enum Stage<'a> {
 
 impl<'a> SelfService<'a> {
     pub fn new(site: &'a Site, account: Account, entropy: Entropy, caller: Caller<'a>) -> Self {
-        Self { site, account, entropy, caller, enrollment: Stage::None }
+        Self { site, account, entropy, caller, enrollment: Stage::None, proof: Proof::Unneeded }
     }
 
     /// Answers one request. Declines those of a login and of an administrator. The reply is durable.
@@ -80,7 +82,7 @@ impl<'a> SelfService<'a> {
         if self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
             return Ok(Reply::Declined(Declined::ProofNeeded));
         }
-        Ok(self.offer(offered))
+        Ok(self.offer(offered, self.unproved()))
     }
 
     /// Offers a device that will replace the user's devices, for a code of one of them.
@@ -89,18 +91,32 @@ impl<'a> SelfService<'a> {
         // The offer comes first: a proof must not be used up for an offer that cannot be made.
         let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
         if !self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
-            return Ok(self.offer(offered));
+            return Ok(self.offer(offered, self.unproved()));
         }
+        let (user, by, what) = (self.account.name.as_str(), self.caller.uid, "re-enrollment");
         let (enrollment, verdict) = self.use_up(proof, now)?;
-        if let Verdict::Refused(why) = verdict {
-            self.log("re-enrollment", Some(why));
-            return Ok(Reply::Verdict(verdict));
+        match verdict {
+            Verdict::Accepted(accepted) => {
+                let proof = Proof::Used(accepted);
+                // Now, not at the end: the enrollment may be broken off here, and the code is used up.
+                (self.caller.log)(&Event::Proved { user, by, what, proof });
+                Ok(self.offer(offered.based_on(Basis::Proved(enrollment)), proof))
+            }
+            Verdict::Refused(why) => {
+                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
+                Ok(Reply::Verdict(verdict))
+            }
         }
-        Ok(self.offer(offered.based_on(Basis::Proved(enrollment))))
     }
 
-    fn offer(&mut self, offered: Offered<'a>) -> Reply {
+    /// What permits a change that asks for no code.
+    fn unproved(&self) -> Proof {
+        if self.caller.is_trusted { Proof::Administrator } else { Proof::Unneeded }
+    }
+
+    fn offer(&mut self, offered: Offered<'a>, proof: Proof) -> Reply {
         let offer = offered.offer();
+        self.proof = proof;
         self.enrollment = Stage::Offered(offered);
         Reply::Offer(offer)
     }
@@ -131,7 +147,8 @@ impl<'a> SelfService<'a> {
         if !accepted.activate()? {
             return Ok(Reply::Declined(Declined::ChangedMeanwhile));
         }
-        self.log("enrolled", None);
+        let replaced = matches!(self.proof, Proof::Used(_));
+        self.log(if replaced { "replaced" } else { "enrolled" }, self.proof);
         Ok(Reply::Changed(true))
     }
 
@@ -169,7 +186,7 @@ impl<'a> SelfService<'a> {
         let removed =
             update(&store, &self.account, |record| (record.without_graces(), !record.state.graces.is_empty()))?;
         if removed {
-            self.log("forgot-addresses", None);
+            self.log("forgot-addresses", self.unproved());
         }
         Ok(Reply::Changed(removed))
     }
@@ -209,19 +226,20 @@ impl<'a> SelfService<'a> {
     /// Logs the change that a proof was given for. The reply is `done`, or the refusal.
     fn proved(&self, verdict: Verdict, what: &str, done: Reply) -> Reply {
         match verdict {
-            Verdict::Accepted(_) => {
-                self.log(what, None);
+            Verdict::Accepted(accepted) => {
+                self.log(what, Proof::Used(accepted));
                 done
             }
             Verdict::Refused(why) => {
-                self.log(what, Some(why));
+                let (user, by) = (self.account.name.as_str(), self.caller.uid);
+                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
                 Reply::Verdict(verdict)
             }
         }
     }
 
-    fn log(&self, what: &str, why: Option<Refusal>) {
-        (self.caller.log)(&Event::Change { user: self.account.name.as_str(), by: self.caller.uid, what, why });
+    fn log(&self, what: &str, proof: Proof) {
+        (self.caller.log)(&Event::Change { user: self.account.name.as_str(), by: self.caller.uid, what, proof });
     }
 }
 

@@ -150,7 +150,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
     let go_on = Some("each user is enrolled completely or not at all; to continue, run the same command again");
     assert_told([
         (CliError::Usage("say so".into()), "say so", Some("see: otp-enroll --help"), 2),
-        (CliError::NotRoot("do this"), "only root may do this", Some("become root, for example with sudo"), 4),
+        (CliError::NotRoot("do this"), "only root may do this", Some("become root, for example with sudo"), 1),
         (CliError::Core(CoreError::Entropy), "the kernel gave no random bytes", Some(CoreError::Entropy.hint()), 4),
         (CliError::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
         (
