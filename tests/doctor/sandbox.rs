@@ -34,7 +34,7 @@ fn a_unit_that_refuses_right_codes_is_a_fault_until_its_drop_in_is_written() {
     let unit = format!("{service}.service");
     write(
         &Path::new(UNITS).join(&unit),
-        "[Service]\nExecStart=/usr/sbin/vpn\nProtectSystem=strict\nNoNewPrivileges=yes\n",
+        "[Service]\nExecStart=/usr/sbin/of-no-service\nProtectSystem=strict\nNoNewPrivileges=yes\n",
     );
     let (code, found) = faults(&site, &service);
     let state = site.state().display();
