@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod import;
 mod init_store;
+mod journal;
 mod list;
 mod not_done;
 mod refusals;

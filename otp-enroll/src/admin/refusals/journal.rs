@@ -1,21 +1,18 @@
-//! The journal of systemd. It notes the ids of each line's sender as the kernel says them.
+//! The refusals that the journal of systemd tells.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Stdio};
 
 use otp_core::config::paths::HELPER;
-use otp_core::value::time::UnixTime;
-use serde_json::Value;
 
 use super::line::{Reader, Refusal};
+use crate::admin::journal::{Entry, OF_ROOT, entries};
 
 /// Where journald keeps it, in a folder for each machine.
 const FOLDERS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 
-/// The newest lines that are looked at.
-const MOST_LINES: &str = "--lines=100000";
+/// The newest lines come first, so many at most.
+const HOW: [&str; 3] = ["--reverse", "--lines=100000", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_UID,_GID"];
 
 /// The last refusals; `None` if there is no journal. A line counts if root sent it, or a process with the helper's group,
 /// which no user can have: `logger` sends lines of any text.
@@ -24,22 +21,11 @@ pub(super) fn newest_first(reader: &Reader, number: usize) -> Option<Vec<Refusal
         return None;
     }
     let group = fs::metadata(HELPER).ok().map(|helper| helper.gid().to_string());
-    let mut journalctl = Command::new("journalctl");
-    journalctl.args(["--quiet", "--no-pager", "--reverse", MOST_LINES, "--output=json"]);
-    journalctl.arg("--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_UID,_GID");
-    // authpriv: what a daemon prints has another facility.
-    journalctl.args(["SYSLOG_FACILITY=10", "_UID=0"]);
-    if let Some(group) = &group {
-        journalctl.args(["+", "SYSLOG_FACILITY=10", "SYSLOG_IDENTIFIER=otp-helper", &format!("_GID={group}")]);
-    }
-    journalctl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut running = journalctl.spawn().ok()?;
-    let lines = BufReader::new(running.stdout.take()?).lines().map_while(Result::ok);
-    let found = lines.filter_map(|line| refusal(&line, group.as_deref(), reader)).take(number).collect();
-    // It may have ended by itself.
-    let _ = running.kill();
-    let _ = running.wait();
-    Some(found)
+    let of_helper = group.as_ref().map(|group| format!("_GID={group}"));
+    let of_helper =
+        of_helper.as_deref().map(|group| ["+", "SYSLOG_FACILITY=10", "SYSLOG_IDENTIFIER=otp-helper", group]);
+    let found = entries(HOW.into_iter().chain(OF_ROOT).chain(of_helper.into_iter().flatten()))?;
+    Some(found.filter_map(|entry| refusal(&entry, group.as_deref(), reader)).take(number).collect())
 }
 
 fn holds_journal(folder: &str) -> bool {
@@ -47,18 +33,14 @@ fn holds_journal(folder: &str) -> bool {
     machines.into_iter().any(|machine| fs::read_dir(machine.path()).is_ok_and(|mut files| files.next().is_some()))
 }
 
-/// The refusal in a line of JSON. Of a field that was sent twice, or that is no text, nothing is believed.
-fn refusal(line: &str, group: Option<&str>, reader: &Reader) -> Option<Refusal> {
-    let entry: Value = serde_json::from_str(line).ok()?;
-    let field = |name: &str| entry.get(name)?.as_str();
-    let program = field("SYSLOG_IDENTIFIER")?;
-    let is_of_helper = program == "otp-helper" && group.is_some() && field("_GID") == group;
-    if field("_UID") != Some("0") && !is_of_helper {
+/// The refusal in a line.
+fn refusal(entry: &Entry, group: Option<&str>, reader: &Reader) -> Option<Refusal> {
+    let program = entry.text("SYSLOG_IDENTIFIER")?;
+    let is_of_helper = program == "otp-helper" && group.is_some() && entry.text("_GID") == group;
+    if entry.text("_UID") != Some("0") && !is_of_helper {
         return None;
     }
-    let microseconds: u64 = field("__REALTIME_TIMESTAMP")?.parse().ok()?;
-    let time = UnixTime(microseconds / 1_000_000).to_string();
-    reader.read(&time, program, field("MESSAGE")?)
+    reader.read(&entry.time()?.to_string(), program, entry.text("MESSAGE")?)
 }
 
 #[cfg(test)]
@@ -70,7 +52,7 @@ mod tests {
             "__REALTIME_TIMESTAMP": "1795847721548108", "_UID": uid, "_GID": gid,
             "SYSLOG_IDENTIFIER": program, "MESSAGE": message,
         });
-        let found = refusal(&entry.to_string(), Some("990"), &Reader::of("alice"));
+        let found = refusal(&Entry::parse(&entry.to_string()).unwrap(), Some("990"), &Reader::of("alice"));
         assert!(found.as_ref().is_none_or(|found| found.time == "2026-11-28T06:35:21Z"), "{found:?}");
         found.is_some()
     }
@@ -99,7 +81,8 @@ mod tests {
             r#"{"_UID":"0","SYSLOG_IDENTIFIER":"sshd","MESSAGE":[112,97]}"#,
             r#"{"_UID":"0","SYSLOG_IDENTIFIER":"sshd","MESSAGE":null}"#,
         ] {
-            assert_eq!(refusal(line, None, &reader), None, "{line}");
+            let found = Entry::parse(line).and_then(|entry| refusal(&entry, None, &reader));
+            assert_eq!(found, None, "{line}");
         }
     }
 }

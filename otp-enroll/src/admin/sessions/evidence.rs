@@ -1,21 +1,21 @@
 //! What shows that a session came in with a second factor: our line in the journal, or the record.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-
 use otp_core::audit;
 use otp_core::record::Record;
 use otp_core::value::network::Address;
 use otp_core::value::time::{Seconds, UnixTime};
-use serde_json::Value;
 
 use super::logind::Session;
+use crate::admin::journal::{Entry, OF_ROOT, entries};
 
 /// A session is opened this long after its code was accepted, at most: the rest of the login may ask for a new password.
 const LONGEST_LOGIN: Seconds = Seconds(15 * 60);
 
 /// The journal's times and those of logind are taken one after the other.
 const CLOCK_TICK: Seconds = Seconds(2);
+
+/// The fields that are read, beside the time.
+const MESSAGE: &str = "--output-fields=MESSAGE";
 
 /// Logins that the journal knows. A log file counts for nothing here: any local user can write to it with logger.
 #[derive(Debug, Default)]
@@ -39,11 +39,10 @@ impl Journal {
     /// Reads the lines that can belong to these sessions.
     pub(super) fn of(sessions: &[Session]) -> Self {
         let Some(first) = sessions.iter().map(begin).min() else { return Self::default() };
-        let since = lines(&[]).and_then(|mut lines| lines.next()).and_then(|line| time_of(&line.0));
+        let since = entries([MESSAGE]).and_then(|mut entries| entries.next()).and_then(|entry| entry.time());
         let from = format!("--since=@{}", first.0);
-        // authpriv of root: what a user sends with logger has another _UID.
-        let ours = since.and_then(|_| lines(&[&from, "SYSLOG_FACILITY=10", "_UID=0"]));
-        Self { since, accepted: ours.into_iter().flatten().filter_map(|line| accepted(&line.0)).collect() }
+        let ours = since.and_then(|_| entries([MESSAGE, &from].into_iter().chain(OF_ROOT)));
+        Self { since, accepted: ours.into_iter().flatten().filter_map(|entry| accepted(&entry)).collect() }
     }
 
     /// Whether the journal tells all of the time in which a session was begun.
@@ -98,47 +97,16 @@ fn is_within(at: UnixTime, session: &Session) -> bool {
     begin(session) <= at && at <= session.since.after(CLOCK_TICK)
 }
 
-/// A line of the journal's JSON, oldest first.
-struct Line(Value);
-
-/// `None` if there is no journalctl. It is ended when the lines are dropped.
-fn lines(arguments: &[&str]) -> Option<impl Iterator<Item = Line> + use<>> {
-    let mut journalctl = Command::new("journalctl");
-    journalctl.args(["--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE"]).args(arguments);
-    let running = journalctl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-    let mut running = Running(running);
-    let text = BufReader::new(running.0.stdout.take()?).lines().map_while(Result::ok);
-    Some(text.filter_map(move |line| {
-        let _ = &running; // ended with the iterator
-        serde_json::from_str(&line).ok().map(Line)
-    }))
-}
-
-struct Running(std::process::Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn time_of(entry: &Value) -> Option<UnixTime> {
-    let microseconds: u64 = entry.get("__REALTIME_TIMESTAMP")?.as_str()?.parse().ok()?;
-    Some(UnixTime(microseconds / 1_000_000))
-}
-
 /// `pam_otp(sshd:auth): accepted user=alice …`, and the same of `enrolled-during-login`.
-fn accepted(entry: &Value) -> Option<Accepted> {
-    let message = entry.get("MESSAGE")?.as_str()?;
+fn accepted(entry: &Entry) -> Option<Accepted> {
+    let message = entry.text("MESSAGE")?;
     let (place, line) = message.strip_prefix("pam_otp(")?.split_once("): ")?;
     let (word, rest) = line.split_once(" user=")?;
     let is_accepted = ["accepted", "enrolled-during-login"].contains(&word);
     let mut values = rest.split(' ');
     let user = values.next().filter(|_| is_accepted)?.to_owned();
     let rhost = values.find_map(|value| value.strip_prefix("rhost=")).map(str::to_owned);
-    Some(Accepted { at: time_of(entry)?, service: place.split(':').next()?.to_owned(), user, rhost })
+    Some(Accepted { at: entry.time()?, service: place.split(':').next()?.to_owned(), user, rhost })
 }
 
 #[cfg(test)]
@@ -161,8 +129,10 @@ mod tests {
         }
     }
 
-    fn entry(at: u64, message: &str) -> Value {
-        serde_json::json!({ "__REALTIME_TIMESTAMP": at.saturating_mul(1_000_000).to_string(), "MESSAGE": message })
+    fn entry(at: u64, message: &str) -> Entry {
+        let time = at.saturating_mul(1_000_000).to_string();
+        let entry = serde_json::json!({ "__REALTIME_TIMESTAMP": time, "MESSAGE": message });
+        Entry::parse(&entry.to_string()).unwrap()
     }
 
     fn journal(since: u64, lines: &[(u64, &str)]) -> Journal {
