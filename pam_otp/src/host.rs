@@ -44,8 +44,8 @@ pub(crate) trait Host {
     /// Shows a text, if the host shows texts.
     fn tell(&self, text: &str);
     /// Shows a text after the last question. sshd shows such a text twice, before the session and in it: there it waits for
-    /// the session.
-    fn tell_in_session(&mut self, text: &str);
+    /// the session, as it does anywhere if it `waits`: for a password that is not judged yet.
+    fn tell_in_session(&mut self, text: &str, waits: bool);
     /// Shows what has waited for the session.
     fn tell_what_waited(&mut self);
     /// Shows a text with a key or recovery codes, and leaves no copy of it behind.
@@ -147,13 +147,13 @@ impl Host for PamHost<'_> {
         self.show(PAM_TEXT_INFO, text);
     }
 
-    fn tell_in_session(&mut self, text: &str) {
+    fn tell_in_session(&mut self, text: &str, waits: bool) {
         // sshd sets this terminal before it knows a real one.
-        let is_sshd = self.login_context().tty.as_deref() == Some("ssh");
+        let waits = waits || self.login_context().tty.as_deref() == Some("ssh");
         let waiting = ffi::getenv(self.handle, WAITING_TEXT).unwrap_or_default();
         let lines = if waiting.is_empty() { &[][..] } else { b"\n" };
         let variable = [WAITING_TEXT.to_bytes(), b"=", &waiting, lines, text.as_bytes()].concat();
-        let waits = is_sshd && CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable));
+        let waits = waits && CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable));
         if !waits {
             self.tell(text);
         }

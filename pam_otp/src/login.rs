@@ -112,8 +112,10 @@ impl Login<'_> {
                 Verdict::Accepted(accepted) => {
                     // A user who has a device by now need not enroll, whatever an earlier try found.
                     host.clear_pending_enrollment();
-                    warn_of_failures(host, accepted.failures.saturating_sub(own_failures));
-                    remind(host, &accepted);
+                    // With password and code as one, the next module judges the password.
+                    let waits = self.arguments.forward_pass;
+                    warn_of_failures(host, accepted.failures.saturating_sub(own_failures), waits);
+                    remind(host, &accepted, waits);
                     return Ok(Outcome::Verified);
                 }
                 Verdict::Refused(Refusal::Wrong { .. }) if !last => own_failures = own_failures.saturating_add(1),
@@ -189,33 +191,34 @@ fn show(host: &dyn Host, challenge: &Challenge) {
 /// Tells a user without a device when one will be required.
 fn announce(host: &mut dyn Host, ruling: &Ruling) {
     if let Some(from) = ruling.required_from {
-        host.tell_in_session(&format!(
-            "From {} on, a second factor is required here. Set one up with: otp-enroll",
-            from.day()
-        ));
+        let text = format!("From {} on, a second factor is required here. Set one up with: otp-enroll", from.day());
+        host.tell_in_session(&text, false);
     }
 }
 
 /// Tells the user of wrong codes before the right one: another person may have tried them.
-fn warn_of_failures(host: &mut dyn Host, failures: u32) {
+fn warn_of_failures(host: &mut dyn Host, failures: u32, waits: bool) {
     let tried = match failures {
         0 => return,
         1 => "1 wrong code was".to_owned(),
         _ => format!("{failures} wrong codes were"),
     };
-    host.tell_in_session(&format!(
-        "{tried} tried for your account since your last correct one.\nIf that was not you, tell your administrator."
-    ));
+    host.tell_in_session(
+        &format!(
+            "{tried} tried for your account since your last correct one.\nIf that was not you, tell your administrator."
+        ),
+        waits,
+    );
 }
 
-fn remind(host: &mut dyn Host, accepted: &Accepted) {
+fn remind(host: &mut dyn Host, accepted: &Accepted, waits: bool) {
     let left = match accepted.recovery_left {
         Some(0) => "No recovery code is left.",
         Some(1) => "Only one recovery code is left.",
         Some(2) => "Only two recovery codes are left.",
         Some(_) | None => return,
     };
-    host.tell_in_session(&format!("{left} Make new ones with: otp-enroll recovery"));
+    host.tell_in_session(&format!("{left} Make new ones with: otp-enroll recovery"), waits);
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Host for Person {
     fn tell(&self, text: &str) {
         self.sees(text);
     }
-    fn tell_in_session(&mut self, text: &str) {
+    fn tell_in_session(&mut self, text: &str, _: bool) {
         self.sees(text);
     }
     fn tell_what_waited(&mut self) {}
