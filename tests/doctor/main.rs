@@ -1,7 +1,9 @@
 //! What `otp-enroll admin doctor` finds, beside what libpam and sshd do.
 
 mod advice;
+mod draft;
 mod enrollment;
 mod findings;
 mod stacks;
 mod texts;
+mod two_lines;
