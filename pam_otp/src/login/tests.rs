@@ -77,6 +77,13 @@ impl Host for Person {
     fn pending_enrollment(&self) -> Option<Vec<u8>> {
         None
     }
+    fn defer(&mut self, _: &Deferred) -> bool {
+        false
+    }
+    fn deferred(&self) -> Option<Deferred> {
+        None
+    }
+    fn clear_deferred(&mut self) {}
 }
 
 /// Sends codes to two devices, and accepts what was sent last.
