@@ -22,8 +22,6 @@ const LOAD: &str = "
 /// Whether a user's limits are to be raised, and whether these are the records of this configuration: an empty folder must not
 /// ask nobody for a code.
 const CONFIGURATION: &str = "
-    geteuid
-    getuid
     openat CONFIG for reading
     statx CONFIG
     read CONFIG
