@@ -57,7 +57,7 @@ pub mod system {
     //! The kernel, the name service and the configuration file.
     pub mod accounts;
     pub mod config_file;
-    mod name_service;
+    pub mod name_service;
     pub mod random;
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         return Err(CliError::NotRoot("administer second factors"));
     }
     if let Admin::Check = command {
-        return check::check(common, output);
+        return check::check(common, doctor::doubts, output);
     }
     if let Admin::Doctor { pam, sshd } = command {
         return doctor::doctor(common, pam.as_deref(), sshd.as_deref(), output);
@@ -54,18 +54,22 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, &site.config.limits, output),
         Admin::List { without_device: true, service } => {
+            let service = &LoginContext::service(service);
             list::without_device(&site, &store, service, doctor::offers_enrollment(service), Names::ask()?, &[], output)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
-            let (service, rhost, nullok) = (service.clone(), rhost.clone(), *nullok);
-            let offered = doctor::offers_enrollment(&service);
+            let (service, rhost, nullok) = (LoginContext::service(service), rhost.clone(), *nullok);
+            let (offered, remark) = (doctor::offers_enrollment(&service), doctor::remark_on(&service));
             let place = LoginContext { service, rhost, tty, nullok, enroll: false };
             // A command line without a user was refused already.
             let user = common.user.as_deref().unwrap_or_default();
-            explain::explain(&site, &store, &account(user)?, &place, offered, output)
+            explain::explain(&site, &store, &account(user)?, &place, offered, remark.as_deref(), output)
         }
-        Admin::Report { service } => report::report(&site, &store, service, doctor::offers_enrollment(service), output),
+        Admin::Report { service } => {
+            let service = &LoginContext::service(service);
+            report::report(&site, &store, service, doctor::offers_enrollment(service), output)
+        }
         Admin::Require { who, enroll, end_sessions, yes } => {
             if *end_sessions && !*yes {
                 output.can_confirm()?;

@@ -3,6 +3,7 @@
 mod admin;
 mod all_users;
 mod clock_was_ahead;
+mod dead_rules;
 mod escapes;
 mod idempotence;
 mod import;

@@ -22,6 +22,7 @@ pub mod drawing;
 pub mod injection;
 pub mod long_lived;
 pub mod machine;
+pub mod name_service;
 pub mod operations;
 pub mod outcome;
 pub mod pam;

@@ -162,6 +162,7 @@ impl<'a> LocalAuthority<'a> {
             | Request::Confirm { .. }
             | Request::Activate {}
             | Request::Recovery { .. }
+            | Request::Requirement {}
             | Request::Disable { .. }
             | Request::Test { .. }
             | Request::ForgetAddresses {} => match &mut self.service {
@@ -182,6 +183,7 @@ impl<'a> LocalAuthority<'a> {
             Request::Status {}
             | Request::Enroll { proof: Some(_) }
             | Request::Recovery { .. }
+            | Request::Requirement {}
             | Request::Disable { .. }
             | Request::Test { .. }
             | Request::ForgetAddresses {}

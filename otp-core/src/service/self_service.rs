@@ -7,9 +7,10 @@ use std::mem;
 use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Code};
 use crate::decision::future::Future;
+use crate::decision::policy::{SecondFactor, Source};
 use crate::decision::verify::{Limits, Refusal, Verdict, decide};
 use crate::error::CoreError;
-use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
+use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Requirement, Status};
 use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Device, Kind, Override};
@@ -20,6 +21,7 @@ use crate::service::enrollment::{
     Accepted, Basis, Entropy, NotAccepted, Offered, new_enrollment, new_recovery_codes, revealed,
 };
 use crate::store::{change, update};
+use crate::system::accounts;
 use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -54,6 +56,7 @@ impl<'a> SelfService<'a> {
             Request::Confirm { code } => self.confirm(&code, now),
             Request::Activate {} => self.activate(),
             Request::Recovery { proof } => self.renew_recovery(&proof, now),
+            Request::Requirement {} => self.requirement(now),
             Request::Disable { proof } => self.disable(&proof, now),
             Request::Test { proof } => self.test(&proof, now),
             Request::ForgetAddresses {} => self.forget_addresses(),
@@ -145,6 +148,31 @@ impl<'a> SelfService<'a> {
             Change::Record(Box::new(record))
         })?;
         Ok(self.proved(verdict, "recovery-codes-renewed", Reply::RecoveryCodes(revealed(&codes))))
+    }
+
+    fn requirement(&self, now: UnixTime) -> Result<Reply, CoreError> {
+        let record = self.site.store()?.read(&self.account)?;
+        let by_override = |second_factor: SecondFactor| Requirement {
+            second_factor: second_factor.name().to_owned(),
+            by: Source::Override.to_string(),
+            service: None,
+        };
+        let required = match record.map_or(Override::None, |record| record.credentials.user_override) {
+            Override::Required => Some(by_override(SecondFactor::Required)),
+            Override::Enroll => Some(by_override(SecondFactor::Enroll)),
+            Override::Exempt => None,
+            Override::ExemptUntil(end) if now < end => None,
+            Override::ExemptUntil(_) | Override::None => {
+                let member = |group: &str| accounts::is_member(&self.account, group);
+                let policy = &self.site.config.policy;
+                policy.requirement(self.account.name.as_str(), now, member)?.map(|(ruling, service)| Requirement {
+                    second_factor: ruling.second_factor.name().to_owned(),
+                    by: ruling.source.to_string(),
+                    service: service.map(str::to_owned),
+                })
+            }
+        };
+        Ok(Reply::Requirement(required))
     }
 
     fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {

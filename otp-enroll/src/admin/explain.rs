@@ -97,13 +97,15 @@ struct Explained<'a> {
     enforced: bool,
 }
 
-/// `offered` says whether the PAM lines of the service offer enrollment, where its file tells.
+/// `offered` says whether the PAM lines of the service offer enrollment, where its file tells. `remark` is about a service
+/// that has none.
 pub(super) fn explain(
     site: &Site,
     store: &FileStore,
     account: &Account,
     place: &LoginContext,
     offered: Option<bool>,
+    remark: Option<&str>,
     output: &Output,
 ) -> Result<(), CliError> {
     let record = store.read(account).map_err(CoreError::from)?;
@@ -130,6 +132,9 @@ pub(super) fn explain(
         enforced: site.config.enforce,
     };
     output.result(&explained, || text(&explained, ruling.source))?;
+    if let Some(remark) = remark {
+        output.advise(&layout::escaped(remark))?;
+    }
     if place.rhost.is_some() && place.address().is_none() {
         output.advise("The remote host is a name, not an address: rules with a network do not match it.")?;
     }
