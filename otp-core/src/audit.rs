@@ -62,6 +62,14 @@ pub enum Event<'a> {
         /// Why the change was refused; `None` if it was made.
         why: Option<Refusal>,
     },
+    /// A record was moved to the new name of its account.
+    Renamed {
+        user: &'a str,
+        /// The former name.
+        from: &'a str,
+        /// The real user id of the caller.
+        by: u32,
+    },
 }
 
 /// The severity of a line, in syslog's words.
@@ -83,7 +91,8 @@ impl Event<'_> {
             | Event::EnrollmentPending { .. } => Severity::Info,
             Event::Login { verdict: Verdict::Refused(_), .. }
             | Event::EnrollmentDuringLogin { .. }
-            | Event::Change { .. } => Severity::Notice,
+            | Event::Change { .. }
+            | Event::Renamed { .. } => Severity::Notice,
             Event::Failed { .. } => Severity::Error,
         }
     }
@@ -116,6 +125,9 @@ impl fmt::Display for Event<'_> {
             Event::Change { user, by, what, why: None } => write!(f, "{what} user={} by_uid={by}", Value(user)),
             Event::Change { user, by, what, why: Some(why) } => {
                 write!(f, "refused user={} by_uid={by} change={what} {}", Value(user), Why(*why))
+            }
+            Event::Renamed { user, from, by } => {
+                write!(f, "renamed user={} by_uid={by} from={}", Value(user), Value(from))
             }
         }
     }
@@ -171,6 +183,7 @@ impl fmt::Display for Why {
             Refusal::Replayed { clock_behind: Some(gap) } => write!(f, " clock_behind={}s", gap.0),
             Refusal::Locked(Lock::Until(time)) => write!(f, " until={time}"),
             Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => f.write_str(" until=unlocked"),
+            Refusal::Renamed => write!(f, " hint=\"{}\"", Line(Refusal::HINT_OF_RENAMED)),
             Refusal::Replayed { clock_behind: None }
             | Refusal::RecoveryUsed
             | Refusal::RecoveryUnknown
@@ -255,6 +268,11 @@ mod tests {
             (Refusal::Malformed, "why=malformed"),
             (Refusal::NotEnrolled, "why=not-enrolled"),
             (Refusal::EnrollmentNotOffered, "why=enrollment-not-offered"),
+            (
+                Refusal::Renamed,
+                "why=renamed hint=\"the account was renamed, or its number went to another person: `otp-enroll admin doctor` \
+                 names the old record; then `otp-enroll admin rename OLD NEW`, or `otp-enroll admin disable OLD`\"",
+            ),
             (Refusal::UnknownUser, "why=unknown-user"),
         ] {
             let line = format!("refused user=alice rhost=203.0.113.9 {expected}");

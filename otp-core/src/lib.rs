@@ -76,6 +76,7 @@ pub mod service {
     pub mod enrollment;
     pub mod helper_authority;
     pub mod local_authority;
+    pub mod renaming;
     pub mod self_service;
 }
 

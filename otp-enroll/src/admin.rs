@@ -8,6 +8,7 @@ mod import;
 mod init_store;
 mod list;
 mod not_done;
+mod rename;
 mod report;
 mod require;
 mod sessions;
@@ -109,6 +110,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             let accounts = users.iter().map(|user| account_or_record(&store, user)).collect::<Result<Vec<_>, _>>()?;
             every(&site, &accounts, output, Order::Disable)?.1
         }
+        Admin::Rename { old, new, yes } => rename::rename(&store, old, &account(new)?, *yes, output),
         Admin::Import { format, file, dry_run, replace, yes } => {
             let asked = import::Asked { format: *format, file, dry_run: *dry_run, replace: *replace, yes: *yes };
             import::import(&asked, &store, output)

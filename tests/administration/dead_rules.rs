@@ -1,6 +1,5 @@
 //! Rules that never match: what can never match is an error, what probably does not is a warning, and a user is compared by
 //! the name that the name service has.
-#![expect(clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{conversation::Talk, name_service::NameService, outcome::Outcome, service::Service, site::Site};
 use serde_json::Value;

@@ -8,6 +8,7 @@ mod escapes;
 mod idempotence;
 mod import;
 mod policy;
+mod renamed;
 mod renumbered;
 mod requiring;
 mod rollout;

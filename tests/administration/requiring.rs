@@ -65,7 +65,7 @@ fn an_exemption_holds_before_its_day_and_not_from_then_on() {
 fn a_user_whom_a_rule_requires_is_told_what_disabling_means() {
     let (alice, site) = (TestUser::new("alice"), Site::new(""));
     let phone = Phone::enroll(&site, &alice.name);
-    let (config, name) = (site.config().to_str().unwrap().to_owned(), alice.name.clone());
+    let (config, name) = (site.config().to_str().unwrap().to_owned(), alice.name);
     let rule = |condition: &str, value: &str| format!("[[policy.rule]]\n{condition}\nsecond_factor = \"{value}\"\n");
     let is_refused = format!("Without one {name} will be refused.");
     for (rules, told) in [

@@ -190,6 +190,7 @@ impl Verdict {
                     | Refusal::Malformed
                     | Refusal::NotEnrolled
                     | Refusal::EnrollmentNotOffered
+                    | Refusal::Renamed
                     | Refusal::UnknownUser => String::new(),
                 };
                 format!("refused {}{details}", why.word())
@@ -216,6 +217,7 @@ impl Verdict {
                 Refusal::Locked(lock.unwrap_or(Lock::Open)),
                 Refusal::Malformed,
                 Refusal::NotEnrolled,
+                Refusal::Renamed,
                 Refusal::EnrollmentNotOffered,
                 Refusal::UnknownUser,
             ];
@@ -258,6 +260,7 @@ mod tests {
             Refusal::Locked(Lock::UntilUnlocked),
             Refusal::Malformed,
             Refusal::NotEnrolled,
+            Refusal::Renamed,
             Refusal::EnrollmentNotOffered,
             Refusal::UnknownUser,
         ];

@@ -32,6 +32,13 @@ pub struct Outline {
     pub devices: usize,
 }
 
+impl Outline {
+    /// Whether the record asks for a second factor, by a device or by an override.
+    pub fn binds(&self) -> bool {
+        self.devices > 0 || matches!(self.user_override, Override::Required | Override::Enroll)
+    }
+}
+
 /// What an administrator set for one user. It replaces the policy for that user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Override {

@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell};
 
 use crate::codes::attempt::{Attempt, Typed};
 use crate::decision::demand::{Demand, Devices, is_in_grace};
-use crate::decision::policy::Ruling;
+use crate::decision::policy::{Ruling, SecondFactor};
 use crate::decision::verify::{Refusal, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{Declined, Order, Reply, Request};
@@ -15,6 +15,7 @@ use crate::service::administration;
 use crate::service::authority::Authority;
 use crate::service::caller::Caller;
 use crate::service::enrollment::Entropy;
+use crate::service::renaming;
 use crate::service::self_service::SelfService;
 use crate::store::files::open::FileStore;
 use crate::store::files::reread::{Following, Seen};
@@ -37,6 +38,8 @@ pub struct LocalAuthority<'a> {
     seen: OnceCell<Seen>,
     /// The ruling as it was when the demand was read.
     ruled: OnceCell<Ruling>,
+    /// Whether the account was found to be renamed when the demand was read.
+    renamed: OnceCell<bool>,
     /// Enrollment and changes; `None` for an unknown account.
     service: Option<SelfService<'a>>,
 }
@@ -63,6 +66,7 @@ impl<'a> LocalAuthority<'a> {
             store: OnceCell::new(),
             seen: OnceCell::new(),
             ruled: OnceCell::new(),
+            renamed: OnceCell::new(),
             service,
         }
     }
@@ -85,6 +89,9 @@ impl<'a> LocalAuthority<'a> {
         // Already set: keep the first.
         let _ = self.ruled.set(ruling);
         let devices = Devices::numbering(seen.as_ref().map_or(0, |seen| seen.outline.devices));
+        if self.is_renamed(store, account, seen.is_some() || ruling.second_factor == SecondFactor::Skip)? {
+            return Ok(Demand::OF_THE_RENAMED);
+        }
         if let Some(seen) = seen {
             // Already set: keep the first.
             let _ = self.seen.set(seen);
@@ -121,7 +128,13 @@ impl<'a> LocalAuthority<'a> {
         match &self.account {
             Some(account) => {
                 let verdict = update(&Following { store, seen: self.seen.get() }, account, step)?;
-                bare.get().map_or(Ok(verdict), |user_override| self.without_device(verdict, user_override, login, now))
+                let Some(user_override) = bare.get() else { return Ok(verdict) };
+                // In the helper, question and answer are of two processes.
+                let is_of_record = self.renamed.get().is_none() && store.holds(account)?;
+                if self.is_renamed(store, account, is_of_record)? {
+                    return Ok(Verdict::Refused(Refusal::Renamed));
+                }
+                self.without_device(verdict, user_override, login, now)
             }
             None => {
                 // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
@@ -130,6 +143,16 @@ impl<'a> LocalAuthority<'a> {
                 Ok(Verdict::Refused(Refusal::UnknownUser))
             }
         }
+    }
+
+    /// Whether the account has no record but had one under another name; found out once. `is_known` says that this is no
+    /// question: there is a record, or the policy asks no user.
+    fn is_renamed(&self, store: &FileStore, account: &Account, is_known: bool) -> Result<bool, CoreError> {
+        if let Some(renamed) = self.renamed.get() {
+            return Ok(*renamed);
+        }
+        let renamed = !is_known && renaming::former_name(store, account)?.is_some();
+        Ok(*self.renamed.get_or_init(|| renamed))
     }
 
     /// The verdict through this PAM line on a user without a device.
@@ -218,7 +241,8 @@ impl Authority for LocalAuthority<'_> {
     }
 }
 
-/// The ruling and demand of a login, for administration, which has read the record already.
+/// The ruling and demand of a login, for administration, which has read the record already. A renamed account is refused
+/// whatever the demand is: see [`renaming::former_name`].
 pub fn foresee(
     site: &Site,
     account: &Account,

@@ -20,6 +20,7 @@ use crate::service::caller::Caller;
 use crate::service::enrollment::{
     Accepted, Basis, Entropy, NotAccepted, Offered, new_enrollment, new_recovery_codes, revealed,
 };
+use crate::service::renaming;
 use crate::store::{change, update};
 use crate::system::accounts;
 use crate::system::config_file::Site;
@@ -80,10 +81,15 @@ impl<'a> SelfService<'a> {
     pub(crate) fn enroll(&mut self) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
         let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
-        if self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
-            return Ok(Reply::Declined(Declined::ProofNeeded));
+        let store = self.site.store()?;
+        match store.read(&self.account)? {
+            Some(record) if record.is_enrolled() => Ok(Reply::Declined(Declined::ProofNeeded)),
+            // The device of the former name must not be replaced without a proof.
+            None if renaming::former_name(&store, &self.account)?.is_some() => {
+                Ok(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
+            }
+            Some(_) | None => Ok(self.offer(offered)),
         }
-        Ok(self.offer(offered))
     }
 
     /// Offers a device that will replace the user's devices, for a code of one of them.
@@ -92,7 +98,7 @@ impl<'a> SelfService<'a> {
         // The offer comes first: a proof must not be used up for an offer that cannot be made.
         let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
         if !self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
-            return Ok(self.offer(offered));
+            return self.enroll();
         }
         let (enrollment, verdict) = self.use_up(proof, now)?;
         if let Verdict::Refused(why) = verdict {

@@ -8,6 +8,7 @@
 //! - a change of credentials writes the new credentials under a temporary name, overwrites the other slot with a state of
 //!   the new enrollment, and renames. The rename makes the new slot present, without a moment between.
 
+mod by_uid;
 mod create_state;
 mod file_names;
 pub mod identity;
@@ -72,6 +73,8 @@ impl FileStore {
     /// of it is left.
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {
         let names = Names::of(account);
+        // The account may be gone, and its number with it.
+        let uid = self.owner_of(account)?.unwrap_or(account.uid);
         let (_held, gone) = match self.open_file(&names.state, OFlag::O_RDWR) {
             Ok(Some(file)) => {
                 let file = self.lock(file, &names.state)?;
@@ -89,6 +92,7 @@ impl FileStore {
             for name in names.temporary() {
                 self.discard(&name)?; // does not count as `existed`: the state file exists too
             }
+            self.strike(&account.name, uid);
             existed |= self.discard(&names.state)?;
         }
         self.settle("", None)?;
@@ -190,6 +194,7 @@ impl Store for FileStore {
 
     fn replace(&self, account: &Account, held: Option<Held>, record: &Record) -> Result<Swap, StoreError> {
         let names = Names::of(account);
+        let is_first = held.is_none();
         let held = match held {
             Some(held) => held,
             None => match self.hold_without_credentials(account, &names)? {
@@ -199,15 +204,24 @@ impl Store for FileStore {
         };
         let incoming_name = names.incoming(geteuid().is_root());
         self.sweep(&names);
-        let incoming = self.create(&incoming_name, account, record.credentials.encode().as_bytes())?;
-        let in_place = self.write_slot(&held, &record.state).and_then(|()| {
+        let in_place = || {
+            self.enter(account)?;
+            let incoming = self.create(&incoming_name, account, record.credentials.encode().as_bytes())?;
+            self.write_slot(&held, &record.state)?;
             let (from, to) = (incoming_name.as_str(), names.credentials.as_str());
-            renameat(&self.directory, from, &self.directory, to).map_err(|error| self.failed("replace", to, error))
-        });
-        if let Err(error) = in_place {
-            let _ = self.unlink(&incoming_name); // it holds a seed that will not be used
-            return Err(error);
-        }
+            let renamed = renameat(&self.directory, from, &self.directory, to);
+            renamed.map(|()| incoming).map_err(|error| self.failed("replace", to, error))
+        };
+        let incoming = match in_place() {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                let _ = self.unlink(&incoming_name); // it holds a seed that will not be used
+                if is_first {
+                    self.strike(&account.name, account.uid);
+                }
+                return Err(error);
+            }
+        };
         // The rename puts the change in force: from here on, no error may say that it is not.
         self.settle(&names.credentials, Some(&incoming))?;
         Ok(Swap::Done)
@@ -217,6 +231,7 @@ impl Store for FileStore {
         let names = Names::of(account);
         self.unlink(&names.credentials)?;
         self.sweep(&names);
+        self.strike(&account.name, account.uid);
         // A state without credentials does no harm: the next enrollment reuses it. It goes last, since it is the lock.
         let _ = self.unlink(&names.state);
         self.settle(&names.state, Some(&held.state))?;

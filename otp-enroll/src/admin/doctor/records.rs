@@ -1,9 +1,11 @@
-//! Records whose account is gone, or has another number than it had.
+//! Records whose account is gone or renamed, or has another number than it had.
 
 use otp_core::error::CoreError;
 use otp_core::record::error::RecordError;
 use otp_core::store::error::StoreError;
 use otp_core::store::files::open::FileStore;
+use otp_core::system::accounts;
+use otp_core::value::user::{Account, UserName};
 
 use super::super::list;
 use super::finding::Finding;
@@ -15,7 +17,10 @@ pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Fin
     let mut gone = Vec::new();
     for stem in list::stems(store, output)? {
         match list::read_of(store, &stem) {
-            Err(CoreError::NoAccount(user)) => gone.push(user),
+            Err(CoreError::NoAccount(user)) => match renamed(store, &user)? {
+                Some(finding) => findings.push(finding),
+                None => gone.push(user),
+            },
             Err(
                 error @ CoreError::Store(
                     StoreError::OfOther { .. } | StoreError::Record { error: RecordError::OtherAccount(_), .. },
@@ -26,7 +31,46 @@ pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Fin
         }
     }
     findings.extend(left_behind(&gone));
+    let unknown: Vec<String> = store
+        .not_entered()
+        .map_err(CoreError::from)?
+        .iter()
+        .map(|account| account.name.to_string())
+        .filter(|name| !gone.contains(name))
+        .collect();
+    findings.extend(not_entered(&unknown));
     Ok(())
+}
+
+/// A record whose account is gone, while its number is that of another account.
+fn renamed(store: &FileStore, user: &str) -> Result<Option<Finding>, CoreError> {
+    let Some(name) = UserName::parse(user) else { return Ok(None) };
+    let former = Account { name, ..Account::nobody() };
+    let Some(uid) = store.owner_of(&former)? else { return Ok(None) };
+    Ok(accounts::account_of(uid)?.map(|new| {
+        let what = format!(
+            "there is a record of {user} and no such account, but {} has its number, {uid}: logins of {} are refused \
+             (why=renamed), unless it has a record too",
+            new.name, new.name
+        );
+        let fix = format!(
+            "if the account was renamed: otp-enroll admin rename {user} {}; if the number went to another person: otp-enroll \
+             admin disable {user}",
+            new.name
+        );
+        Finding::fault("records", what, &fix)
+    }))
+}
+
+fn not_entered(names: &[String]) -> Option<Finding> {
+    (!names.is_empty()).then(|| {
+        let what = format!(
+            "the records of {} are not in the index by number: if such an account is renamed, its second factor is not asked \
+             for any more",
+            some(names)
+        );
+        Finding::warning("records", what, "otp-enroll admin init-store")
+    })
 }
 
 fn left_behind(gone: &[String]) -> Option<Finding> {

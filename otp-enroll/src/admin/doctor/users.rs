@@ -61,7 +61,7 @@ pub(super) fn look_at(
             findings.extend(times_in_the_future(&name, record, &site.config.limits, now));
         }
         for (place, refused) in places.iter().zip(&mut refused) {
-            match explain::foresee(site, &account, record.as_ref(), place, now) {
+            match explain::foresee(site, store, &account, record.as_ref(), place, now) {
                 Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
                     refused.push(name.clone());
                 }
