@@ -49,10 +49,16 @@ fn function(service: &[u8]) -> Option<InitGroups> {
     let library = [b"libnss_", service, b".so.2\0"].concat();
     let name = [b"_nss_", service, b"_initgroups_dyn\0"].concat();
     let (library, name) = (CStr::from_bytes_with_nul(&library).ok()?, CStr::from_bytes_with_nul(&name).ok()?);
-    // SAFETY: a C string. glibc has loaded this very library already, if it could. It is never unloaded, as in glibc.
-    let library = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW) };
-    // SAFETY: a C string, and a handle of dlopen or null. Null is RTLD_DEFAULT: glibc itself has the service `files`.
-    let found = unsafe { libc::dlsym(library, name.as_ptr()) };
+    // SAFETY: a C string. glibc itself has the service `files`: no library is loaded for it.
+    let mut found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    if found.is_null() {
+        // SAFETY: a C string. glibc has loaded this very library already, if it could. It is never unloaded, as in glibc.
+        let library = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW) };
+        if !library.is_null() {
+            // SAFETY: a C string, and a handle of dlopen.
+            found = unsafe { libc::dlsym(library, name.as_ptr()) };
+        }
+    }
     // SAFETY: nss.h gives a function of this name this type, which holds no null otherwise.
     unsafe { mem::transmute::<*mut c_void, Option<InitGroups>>(found) }
 }

@@ -17,15 +17,17 @@ use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 
 use crate::outcome::ModuleError;
-use crate::privileges::Privileges;
+use crate::privileges::{Privileges, RaisedLimits};
 
 /// The authority that can answer about `user` in this process.
 pub(crate) fn about<'a>(site: &'a Site, user: &str) -> Result<Box<dyn Authority + 'a>, ModuleError> {
     let privileges = Privileges::of_this_process();
     if privileges.are_of_root() {
+        let limits = privileges.raise_limits()?;
         // `login` and `enrollment` log the results: they know where a login comes from.
         let caller = Caller { uid: privileges.real_uid(), is_trusted: true, log: &|_| {} };
-        return Ok(Box::new(Privileged { files: LocalAuthority::for_name(site, user, caller)?, privileges }));
+        let files = LocalAuthority::for_name(site, user, caller)?;
+        return Ok(Box::new(Privileged { files, privileges, _limits: limits }));
     }
     if site.path.as_path() != Path::new(paths::CONFIG) {
         return Err(ModuleError::Argument("config= (this process is not root, and the helper reads its own)".into()));
@@ -39,10 +41,12 @@ pub(crate) fn about<'a>(site: &'a Site, user: &str) -> Result<Box<dyn Authority 
     }
 }
 
-/// The files, opened by root. While their lock is held, only root can stop this process.
+/// The files, opened by root. While their lock is held, only root can stop this process. The limits of the user who started
+/// it are back when this is gone.
 struct Privileged<'a> {
     files: LocalAuthority<'a>,
     privileges: Privileges,
+    _limits: RaisedLimits,
 }
 
 impl Authority for Privileged<'_> {

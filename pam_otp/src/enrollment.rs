@@ -22,7 +22,6 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::authority;
 use crate::host::Host;
 use crate::outcome::{EnrollmentOutcome, ModuleError};
-use crate::privileges::RaisedLimits;
 use crate::report::failed;
 
 /// How often an answer may be wrong before the login ends.
@@ -82,7 +81,6 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
     if !geteuid().is_root() {
         return Err(CoreError::NoEnrollmentHere.into());
     }
-    let _raised = RaisedLimits::of_the_caller()?;
     let site = Site::load(&arguments.config)?;
     enrolled(host, user, authority::about(&site, user)?.as_mut())
 }

@@ -16,7 +16,6 @@ use crate::authority;
 use crate::host::Host;
 use crate::outcome::{ModuleError, Outcome};
 use crate::password_and_code;
-use crate::privileges::RaisedLimits;
 use crate::report::{failed, noted};
 
 /// Questions of one login: the first, and one more for each device that is named in place of a code.
@@ -28,7 +27,6 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
         Ok(user) => user,
         Err(error) => return failed(host, "", error.into()),
     };
-    let raised = RaisedLimits::of_the_caller().map_err(ModuleError::from);
     // A host may try one name after another, as login does: a pending enrollment of the name before is not this one's.
     if host.pending_enrollment().is_some_and(|pending| pending != user.as_bytes()) {
         host.clear_pending_enrollment();
@@ -39,7 +37,7 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
         Ok(prepared) => prepared,
         Err(error) => return failed(host, &user, error),
     };
-    let outcome = raised.and_then(|_raised| verified(host, &user, &site, &arguments));
+    let outcome = verified(host, &user, &site, &arguments);
     let outcome = match outcome.and_then(|outcome| of_the_same(host, &user, outcome)) {
         Ok(outcome) => outcome,
         Err(error) if site.config.enforce => failed(host, &user, error),

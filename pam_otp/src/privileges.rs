@@ -37,6 +37,25 @@ impl Privileges {
         answer
     }
 
+    /// Raises the limits where a user who is not root started a program of root. Fails if one is too low and cannot be
+    /// raised.
+    pub(crate) fn raise_limits(&self) -> Result<RaisedLimits, CoreError> {
+        let mut raised = RaisedLimits([None; LIMITS.len()]);
+        if !self.are_of_root() || self.0.real.is_root() {
+            return Ok(raised);
+        }
+        for ((resource, enough, name), before) in LIMITS.into_iter().zip(&mut raised.0) {
+            let (soft, hard) = getrlimit(resource).map_err(|_| CoreError::Limit(name))?;
+            if soft >= enough {
+                continue;
+            }
+            // Without CAP_SYS_RESOURCE only the soft limit can be raised, to the hard one.
+            setrlimit(resource, enough, hard.max(enough)).map_err(|_| CoreError::Limit(name))?;
+            *before = Some((soft, hard));
+        }
+        Ok(raised)
+    }
+
     fn caller_is_not_root(&self) -> bool {
         self.are_of_root() && !(self.0.real.is_root() && self.0.saved.is_root())
     }
@@ -52,27 +71,6 @@ const LIMITS: [(Resource, rlim_t, &str); 4] = [
 
 /// The limits that were raised, and what they were. They are again when this is gone: a session inherits them.
 pub(crate) struct RaisedLimits([Option<(rlim_t, rlim_t)>; LIMITS.len()]);
-
-impl RaisedLimits {
-    /// Raises the limits where a user who is not root started a program of root. Fails if one is too low and cannot be
-    /// raised.
-    pub(crate) fn of_the_caller() -> Result<Self, CoreError> {
-        let mut raised = Self([None; LIMITS.len()]);
-        if !geteuid().is_root() || getuid().is_root() {
-            return Ok(raised);
-        }
-        for ((resource, enough, name), before) in LIMITS.into_iter().zip(&mut raised.0) {
-            let (soft, hard) = getrlimit(resource).map_err(|_| CoreError::Limit(name))?;
-            if soft >= enough {
-                continue;
-            }
-            // Without CAP_SYS_RESOURCE only the soft limit can be raised, to the hard one.
-            setrlimit(resource, enough, hard.max(enough)).map_err(|_| CoreError::Limit(name))?;
-            *before = Some((soft, hard));
-        }
-        Ok(raised)
-    }
-}
 
 impl Drop for RaisedLimits {
     fn drop(&mut self) {

@@ -343,6 +343,7 @@ fn check_finds_what_would_refuse_a_login() {
     fs::set_permissions(&site.state, Permissions::from_mode(0o1730)).unwrap();
     chown(&site.state, Some(1), None).unwrap();
     assert!(check().out.contains("belongs to uid 1"), "{:?}", check());
+    fs::remove_file(site.state.join(".store-id")).unwrap();
     fs::remove_dir(&site.state).unwrap();
     let outcome = check();
     assert!(outcome.out.contains(&format!("cannot open {}", site.state.display())), "{outcome:?}");
@@ -410,7 +411,8 @@ fn check_finds_what_root_can_use_and_the_helper_cannot() {
     // The configuration of the machine, in a mount namespace of its own: the helper reads no other.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pam_otp.toml");
-    fs::write(&file, "").unwrap();
+    fs::write(&file, "# all defaults\n").unwrap();
+    fs::copy("/etc/pam_otp/store-id", folder.path().join("store-id")).unwrap();
     let ours = |command: &str| {
         let script = format!("mount --bind {} /etc/pam_otp && {command}", folder.path().display());
         Outcome::of(Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", &script]), "")
@@ -442,4 +444,9 @@ fn check_finds_what_root_can_use_and_the_helper_cannot() {
         assert_eq!(used.code, Some(if fault.is_some() { 4 } else { 0 }), "{of_folder:o} {of_file:o}: {used:?}");
         assert_eq!(checked.out, fault.unwrap_or("/etc/pam_otp/pam_otp.toml: good\n"), "{of_folder:o} {of_file:o}");
     }
+    // The id beside it, which the helper reads too.
+    fs::set_permissions(folder.path().join("store-id"), Permissions::from_mode(0o600)).unwrap();
+    let (checked, used) = (ours("otp-enroll admin check"), ours(&status));
+    let fault = "/etc/pam_otp/store-id has mode 0600 and must have 0644: the helper cannot reach it\n";
+    assert_eq!((used.code, checked.out.as_str()), (Some(4), fault), "{used:?}");
 }

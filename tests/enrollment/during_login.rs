@@ -16,6 +16,7 @@ use pam_otp_tests::{
 };
 use rustix::process::Signal;
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -384,7 +385,7 @@ fn a_client_killed_at_any_stage_leaves_nothing_behind() {
         let log = desk.log(mark);
         assert!(log.iter().all(|line| line.contains("error=\"the conversation gave no answer\"")), "{log:#?}");
     }
-    assert_eq!(fs::read_dir(desk.site.state()).unwrap().count(), 0, "not even a scrap");
+    assert_eq!(desk.site.files(), BTreeSet::new(), "not even a scrap");
     let (mut terminal, _) = desk.at_the_recovery_codes(desk.ssh().start());
     terminal.send_line("yes");
     terminal.wait_for("LOGGED-IN");
@@ -481,7 +482,7 @@ fn a_name_that_changes_at_a_question_enrolls_no_user() {
     let service = service(&site);
     let (said, _) = talk_through(&owed(&service, &user).option("--become", &other.name), &site, &user.name);
     assert_eq!((said.result("chauthtok_expired"), said.texts().pop()), ("PAM_AUTH_ERR", Some(UNAVAILABLE)), "{said}");
-    assert_eq!(fs::read_dir(site.state()).unwrap().count(), 0);
+    assert_eq!(site.files(), BTreeSet::new());
 }
 
 #[test]
@@ -514,7 +515,7 @@ fn a_conversation_that_ends_at_any_question_stores_nothing() {
         let said = Talk::new(&service, &user.name).calls("login").run(answers);
         assert_eq!((said.result("login"), said.prompts().len()), ("PAM_CONV_ERR", answers.len() + 1), "{said}");
     }
-    assert_eq!(fs::read_dir(site.state()).unwrap().count(), 0);
+    assert_eq!(site.files(), BTreeSet::new());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     process::Command,
     thread,
     time::{Duration, SystemTime},
@@ -87,6 +88,12 @@ impl App {
         oathtool.arg(format!("--time-step-size={}", self.period)).arg(format!("--window={more}"));
         oathtool.arg(format!("--now=now {seconds:+} seconds")).arg(&self.secret);
         machine::run(&mut oathtool).lines().map(str::to_owned).collect()
+    }
+
+    /// Whether it shows digits twice about now. They are taken for the later step's, and use up the codes between.
+    pub(crate) fn repeats_digits(&self) -> bool {
+        let codes = self.codes(-11, 22);
+        codes.iter().collect::<BTreeSet<_>>().len() < codes.len()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::machine;
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -155,6 +156,18 @@ impl Site {
     /// The file with what the last logins left behind.
     pub fn state_file(&self, user: &str) -> PathBuf {
         self.state.join(format!("{user}.state"))
+    }
+
+    /// The names in the state directory, without the id that is always there, and without the index by number.
+    ///
+    /// # Panics
+    /// When the folder cannot be read, or the id is missing.
+    pub fn files(&self) -> BTreeSet<String> {
+        let names = fs::read_dir(&self.state).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.map(|name| name.into_string().unwrap());
+        let mut names: BTreeSet<_> = names.filter(|name| !name.starts_with(".uid-")).collect();
+        assert!(names.remove(".store-id"), "no id in {}: {names:?}", self.state.display());
+        names
     }
 
     /// Replaces a text in a user's credentials, which stay the same file.

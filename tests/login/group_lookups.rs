@@ -136,7 +136,7 @@ fn a_service_that_does_not_answer_is_not_a_no() {
             ("member", desk.refused()),
             ("nothing", desk.not_asked()),
             ("unavailable", desk.unanswered("Connection refused")),
-            ("again", desk.unanswered("Try again")),
+            ("again", desk.unanswered("Resource temporarily unavailable")),
             ("silent", desk.unanswered("no reason was given")),
         ] {
             names.says(&format!("{says} {}", desk.gid));

@@ -53,10 +53,6 @@ impl Directory {
     }
 }
 
-fn entries(site: &Site) -> BTreeSet<String> {
-    fs::read_dir(site.state()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-}
-
 #[test]
 fn whatever_a_name_looks_like_it_is_one_account_and_never_a_path() {
     // The longest that there can be (LOGIN_NAME_MAX), alike in all but the last byte.
@@ -79,9 +75,9 @@ fn whatever_a_name_looks_like_it_is_one_account_and_never_a_path() {
     for ((uid, name), count) in (61001..).zip(&names).zip(1..) {
         let mut enroll = Command::new("otp-enroll");
         enroll.arg("--config").arg(site.config()).args(["--json", "--user", name]);
-        let before = entries(&site);
+        let before = site.files();
         phones.push(Enrolled::by(&mut directory.knows(&enroll)));
-        let added: Vec<String> = entries(&site).difference(&before).cloned().collect();
+        let added: Vec<String> = site.files().difference(&before).cloned().collect();
         let stem = added.first().unwrap().strip_suffix(".state").unwrap();
         assert_eq!(added, [format!("{stem}.state"), format!("{stem}.toml")], "{name:?}");
         match NAMES.iter().find(|(known, _)| known == name) {
@@ -111,7 +107,7 @@ fn whatever_a_name_looks_like_it_is_one_account_and_never_a_path() {
 fn a_name_that_no_user_has_is_unknown_whatever_it_looks_like() {
     let site = Site::new("[policy]\nsecond_factor = \"required\"\n");
     let service = Service::private(&site.auth("required", ""));
-    let before = entries(&site);
+    let before = site.files();
     let (longest, too_long, huge) = ("x".repeat(255), "x".repeat(256), "x".repeat(120_000));
     for name in [
         "root\n",
@@ -143,5 +139,5 @@ fn a_name_that_no_user_has_is_unknown_whatever_it_looks_like() {
         assert!(log.concat().ends_with(" why=unknown-user"), "{start:?} {log:#?}");
     }
     let rehearsal = BTreeSet::from([".rehearsal".to_owned()]);
-    assert_eq!((before, entries(&site)), (BTreeSet::new(), rehearsal));
+    assert_eq!((before, site.files()), (BTreeSet::new(), rehearsal));
 }

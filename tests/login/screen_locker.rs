@@ -1,6 +1,6 @@
 //! Screen lockers, as people lock a terminal with them: `screen`, which runs as its user and asks the helper, and `vlock`,
 //! which is set-user-ID root.
-#![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::panic, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     desk::BOTH,
@@ -12,7 +12,7 @@ use pam_otp_tests::{
     syslog::{self, Mark},
     users::TestUser,
 };
-use std::{process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 /// What `sign` names as its own in the log, since `mark`.
 fn logged(mark: Mark, service: &str, user: &TestUser) -> Vec<String> {
@@ -145,6 +145,14 @@ fn vlock(user: &TestUser) -> Terminal {
     terminal
 }
 
+/// vlock throws away what was typed before it waits, which it does after its question.
+fn type_at(terminal: &mut Terminal, text: &str) {
+    let status = format!("/proc/{}/status", terminal.pid());
+    let waits = || fs::read_to_string(&status).ok()?.contains("State:\tS").then_some(());
+    machine::wait(Duration::from_secs(20), waits).expect("vlock waits");
+    terminal.send_line(text);
+}
+
 #[test]
 fn a_locker_with_roots_rights_unlocks_with_a_code_once() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
@@ -154,14 +162,14 @@ fn a_locker_with_roots_rights_unlocks_with_a_code_once() {
     let mut mark = syslog::mark();
     let code = phone.next_code();
     let answer = |terminal: &mut Terminal, text: &str| {
-        terminal.send_line("");
+        type_at(terminal, "");
         terminal.wait_for(BOTH);
-        terminal.send_line(text);
+        type_at(terminal, text);
     };
     // After each refusal vlock asks for root's password, which nobody knows here.
     let root = |terminal: &mut Terminal| {
         terminal.wait_for("root's Password: ");
-        terminal.send_line("not root's");
+        type_at(terminal, "not root's");
         terminal.wait_for("Please press [ENTER] to unlock.");
     };
     for (text, line) in [
@@ -183,10 +191,10 @@ fn a_locker_with_roots_rights_unlocks_with_a_code_once() {
     // Asked one by one, which vlock can.
     service.set(&site.example("password-and-code"));
     let mut terminal = vlock(&user);
-    terminal.send_line("");
+    type_at(&mut terminal, "");
     terminal.wait_for("Password: ");
-    terminal.send_line(&user.password);
+    type_at(&mut terminal, &user.password);
     terminal.wait_for("Verification code: ");
-    terminal.send_line(&phone.next_code());
+    type_at(&mut terminal, &phone.next_code());
     assert!(terminal.wait().success(), "{}", terminal.transcript());
 }

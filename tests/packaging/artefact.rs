@@ -66,10 +66,38 @@ fn the_module_opens_no_connection_and_starts_no_thread() {
         machine::run(Command::new("nm").args(["--dynamic", "--undefined-only", "--format=just-symbols"]).arg(module()));
     let calls: BTreeSet<_> = symbols.lines().filter_map(|line| line.split('@').next()).collect();
     assert!(calls.contains("pam_syslog") && calls.contains("fdatasync"), "{calls:?}");
-    for call in ["socket", "connect", "bind", "getaddrinfo", "pthread_create", "dlopen", "opendir", "printf", "syslog"]
-    {
+    for call in [
+        "socket",
+        "connect",
+        "bind",
+        "getaddrinfo",
+        "pthread_create",
+        "dlmopen",
+        "opendir",
+        "printf",
+        "syslog",
+        "system",
+        "popen",
+    ] {
         assert!(!calls.contains(call), "{call}");
     }
+}
+
+/// For a rule with a group: getgrouplist(3) does not report that a service failed, and a service's own function does.
+/// `a_rule_with_a_group_loads_what_the_name_service_loads` sees which libraries these are.
+#[test]
+fn the_module_loads_a_service_of_the_name_service_and_no_other_library() {
+    let mut calls = Vec::new();
+    for krate in ["otp-nss", "otp-core", "pam_otp"] {
+        for (path, text) in sources(krate) {
+            let path = path.strip_prefix(machine::source("")).unwrap().display().to_string();
+            calls.extend(lines_with(&text, "dlopen").iter().map(|line| format!("{path}: {}", line.trim())));
+        }
+    }
+    let call = "let library = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW) };";
+    assert_eq!(calls, [format!("otp-nss/src/lib.rs: {call}")]);
+    let named = r#"let library = [b"libnss_", service, b".so.2\0"].concat();"#;
+    assert!(fs::read_to_string(machine::source("otp-nss/src/lib.rs")).unwrap().contains(named));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
+    conversation::Talk,
     machine,
     outcome::Outcome,
     phone::Phone,
@@ -12,6 +13,7 @@ use pam_otp_tests::{
     users::TestUser,
 };
 use std::fs::{self, File};
+use std::process::Command;
 
 /// Whether Ctrl-Z waits, from a process's status.
 fn keeps_stops_waiting(status: &str) -> bool {
@@ -53,4 +55,33 @@ fn who_starts_su_cannot_stop_it_with_the_lock_in_its_hand() {
     let seen = terminal.wait_for("LET-IN\r");
     assert!(!keeps_stops_waiting(&seen), "{seen}");
     assert_eq!(fs::read_to_string(ids).unwrap().lines().last(), Some(alice.uid.to_string().as_str()));
+}
+
+#[test]
+fn a_frozen_su_keeps_no_other_user_out_and_nothing_that_it_does_later_counts() {
+    let (alice, bob, site) = (TestUser::new("alice"), TestUser::new("bob"), Site::new(""));
+    let phone = Phone::enroll(&site, &bob.name);
+    let rest = "auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
+    let su_stack = Service::installed_as("su", &(site.auth("required", "") + rest));
+    let slow = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=1000000"];
+    let mut terminal = Pty::new("strace")
+        .args(["-o", "/dev/null", "-u", &alice.name])
+        .args(slow)
+        .args(["su", "-c", "echo LET-IN", &bob.name])
+        .start();
+    terminal.wait_for("Verification code: ");
+    let code = phone.next_code();
+    terminal.send_line(&code);
+    let is_locked = || File::open(site.state_file(&bob.name)).unwrap().try_lock().is_err();
+    machine::wait(PATIENCE, || is_locked().then_some(())).unwrap();
+    // As a control group's freezer would, which its owner may use on root's processes too.
+    let strace = terminal.pid();
+    let su = fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap().trim().to_owned();
+    machine::run(Command::new("kill").args(["-STOP", &su]));
+    let next = phone.next_code();
+    let talk = Talk::new(&su_stack, &bob.name);
+    assert_eq!(talk.run(&[&next]).result("authenticate"), "PAM_SUCCESS");
+    machine::run(Command::new("kill").args(["-CONT", &su]));
+    terminal.wait_for("Authentication failure");
+    assert_eq!(talk.run(&[&code]).result("authenticate"), "PAM_AUTH_ERR");
 }

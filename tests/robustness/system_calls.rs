@@ -4,8 +4,13 @@
 //! Left out are the calls for memory, and the host's own reading and writing of its three streams.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::{conversation::Talk, desk::Desk, machine, users::TestUser};
-use std::{fs, process::Command};
+use pam_otp_tests::{
+    conversation::Talk,
+    desk::Desk,
+    machine,
+    users::{TestUser, new_group},
+};
+use std::{collections::BTreeSet, fs, process::Command};
 
 /// libpam loads the module. It stays until the process ends.
 const LOAD: &str = "
@@ -65,18 +70,22 @@ const LOOK: &str = "
     statx STATE/USER.toml
     pread64 STATE/USER.toml
 ";
-/// When the answer is there: the state, whose lock is held from here on, and whether the credentials are still these.
+/// When the answer is there: the state, whose lock is held from here on unless it was set aside, and whether the credentials
+/// are still these.
 const RECORD: &str = "
     openat STATE/USER.state for reading and writing
     flock STATE/USER.state
     statx STATE/USER.state
+    newfstatat STATE/USER.state
+    pread64 STATE/USER.state
     newfstatat STATE/USER.toml
     pread64 STATE/USER.toml
-    pread64 STATE/USER.state
 ";
+/// Also whether the state that was written still is the user's.
 const SWAP: &str = "
     pwrite64 STATE/USER.state
     fdatasync STATE/USER.state
+    newfstatat STATE/USER.state
     flock STATE/USER.state
     close STATE/USER.state
 ";
@@ -286,6 +295,30 @@ fn every_answer_costs_one_write_and_one_flush_whatever_it_is() {
         let written: Vec<_> = calls.iter().filter(written).collect();
         assert_eq!(written, [&format!("pwrite64 STATE/{file}"), &format!("fdatasync STATE/{file}")], "{user} {answer}");
     }
+}
+
+/// The libraries that a process opens, or tries to, without the folders in which they are looked for.
+fn libraries(calls: &[String]) -> BTreeSet<String> {
+    let opened = calls.iter().filter_map(|call| call.strip_prefix("openat "));
+    let names = opened.filter_map(|target| target.split(' ').next()?.rsplit('/').next());
+    names.filter(|name| name.contains(".so")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_rule_with_a_group_loads_what_the_name_service_loads() {
+    let (desk, bob, group) = (Desk::new(""), TestUser::new("bob"), new_group("admins"));
+    desk.site.set(&format!("[[policy.rule]]\ngroup = \"{group}\"\nsecond_factor = \"required\"\n"));
+    let with = libraries(&desk.trace(&bob.name, &["never asked for"], 1).concat());
+    let without = libraries(&desk.trace(&bob.name, &[], 1).concat());
+
+    let file = desk.service.path().with_file_name("getent");
+    let mut strace = Command::new("strace");
+    machine::run(strace.arg("--output").arg(&file).args(["getent", "initgroups", &bob.name]));
+    let glibc: Vec<String> = fs::read_to_string(file).unwrap().lines().filter_map(call).collect();
+    let allowed = &libraries(&glibc) | &BTreeSet::from(["MODULE".to_owned()]);
+    assert!(without.is_subset(&with) && glibc.iter().any(|call| call.contains("nsswitch.conf")), "{glibc:#?}");
+    let more: Vec<_> = with.difference(&without).filter(|library| !allowed.contains(*library)).collect();
+    assert!(more.is_empty(), "{more:?} of {with:?}");
 }
 
 #[test]

@@ -33,6 +33,11 @@ pub struct Outline {
 }
 
 impl Outline {
+    /// Whether the record says nothing: a user removed the second factor, and no administrator set an override.
+    pub fn is_blank(&self) -> bool {
+        self.devices == 0 && self.user_override == Override::None
+    }
+
     /// Whether the record asks for a second factor, by a device or by an override.
     pub fn binds(&self) -> bool {
         self.devices > 0 || matches!(self.user_override, Override::Required | Override::Enroll)

@@ -89,7 +89,8 @@ impl<'a> LocalAuthority<'a> {
         // Already set: keep the first.
         let _ = self.ruled.set(ruling);
         let devices = Devices::numbering(seen.as_ref().map_or(0, |seen| seen.outline.devices));
-        if self.is_renamed(store, account, seen.is_some() || ruling.second_factor == SecondFactor::Skip)? {
+        let is_known = seen.as_ref().is_some_and(|seen| !seen.outline.is_blank());
+        if self.is_renamed(store, account, is_known || ruling.second_factor == SecondFactor::Skip)? {
             return Ok(Demand::OF_THE_RENAMED);
         }
         if let Some(seen) = seen {
@@ -129,9 +130,8 @@ impl<'a> LocalAuthority<'a> {
             Some(account) => {
                 let verdict = update(&Following { store, seen: self.seen.get() }, account, step)?;
                 let Some(user_override) = bare.get() else { return Ok(verdict) };
-                // In the helper, question and answer are of two processes.
-                let is_of_record = self.renamed.get().is_none() && store.holds(account)?;
-                if self.is_renamed(store, account, is_of_record)? {
+                // Found out at the question, but in the helper, where question and answer are of two processes.
+                if self.is_renamed(store, account, user_override != Override::None)? {
                     return Ok(Verdict::Refused(Refusal::Renamed));
                 }
                 self.without_device(verdict, user_override, login, now)
@@ -145,8 +145,8 @@ impl<'a> LocalAuthority<'a> {
         }
     }
 
-    /// Whether the account has no record but had one under another name; found out once. `is_known` says that this is no
-    /// question: there is a record, or the policy asks no user.
+    /// Whether the account has no record, or a blank one, but had one under another name; found out once. `is_known` says
+    /// that this is no question: there is a record, or the policy asks no user.
     fn is_renamed(&self, store: &FileStore, account: &Account, is_known: bool) -> Result<bool, CoreError> {
         if let Some(renamed) = self.renamed.get() {
             return Ok(*renamed);

@@ -5,6 +5,7 @@ use crate::error::CoreError;
 use crate::record::Record;
 use crate::record::credentials::Credentials;
 use crate::service::caller::Caller;
+use crate::store::error::StoreError;
 use crate::store::files::open::FileStore;
 use crate::store::{Loaded, Store, Swap};
 use crate::system::accounts;
@@ -20,7 +21,7 @@ pub enum Renamed {
     HasRecord,
 }
 
-/// The name under which an account without a record had one, if that asks for a second factor. `None` if the former name
+/// The name under which an account without a record, or with a blank one, had one, if that asks for a second factor. `None` if the former name
 /// still is an account with this number: two names with one number are two users.
 ///
 /// The name service must say so: where it does not answer, there is no answer.
@@ -50,15 +51,18 @@ pub fn rename(store: &FileStore, old: &UserName, new: &Account, caller: Caller<'
     };
     match store.load(new)? {
         Some(Loaded { record, hold: _ }) if record.credentials.enrollment == credentials.enrollment => {}
-        Some(_) => return Ok(Renamed::HasRecord),
-        None => {
+        Some(Loaded { record, hold: _ }) if !record.is_blank() => return Ok(Renamed::HasRecord),
+        blank => {
             let credentials = Credentials { user: new.name.clone(), uid: new.uid, ..credentials };
-            if store.replace(new, None, &Record { credentials, state })? == Swap::Lost {
+            let held = blank.map(|loaded| loaded.hold);
+            if store.replace(new, held, &Record { credentials, state })? == Swap::Lost {
                 return Ok(Renamed::HasRecord);
             }
         }
     }
-    let _removed: Swap = store.remove(&former, hold)?; // its lock is held, so no other process can win
+    if store.remove(&former, hold)? == Swap::Lost {
+        return Err(StoreError::Busy.into()); // a process that waited too long for the lock took it
+    }
     (caller.log)(&Event::Renamed { user: new.name.as_str(), from: old.as_str(), by: caller.uid });
     Ok(Renamed::Done)
 }

@@ -85,7 +85,10 @@ impl<'a> SelfService<'a> {
         match store.read(&self.account)? {
             Some(record) if record.is_enrolled() => Ok(Reply::Declined(Declined::ProofNeeded)),
             // The device of the former name must not be replaced without a proof.
-            None if renaming::former_name(&store, &self.account)?.is_some() => {
+            record
+                if record.as_ref().is_none_or(Record::is_blank)
+                    && renaming::former_name(&store, &self.account)?.is_some() =>
+            {
                 Ok(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
             }
             Some(_) | None => Ok(self.offer(offered)),

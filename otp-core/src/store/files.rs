@@ -10,6 +10,7 @@
 
 mod by_uid;
 mod create_state;
+mod fence;
 mod file_names;
 pub mod identity;
 mod list;
@@ -21,6 +22,7 @@ mod write;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
@@ -31,8 +33,9 @@ use crate::record::error::RecordError;
 use crate::record::id::EnrollmentId;
 use crate::record::state::State;
 use crate::store::error::StoreError;
+use crate::store::files::fence::InPlace;
 use crate::store::files::file_names::Names;
-use crate::store::files::open::{FileStore, Opened};
+use crate::store::files::open::{FileStore, Releasing};
 use crate::store::files::reread::Seen;
 use crate::store::files::slots::{BLANK, Present, STATE_SIZE, Slots};
 use crate::store::files::write::Held;
@@ -46,22 +49,15 @@ const MOST_TRIES: u8 = 10;
 const REHEARSAL: &str = ".rehearsal";
 
 impl FileStore {
-    /// A user's record, only to read. Waits for no lock unless the state was read amid a write.
+    /// A user's record, only to read. Waits for no lock unless it was read amid a change.
     pub fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {
         let names = Names::of(account);
-        let mut tries_left = MOST_TRIES;
-        loop {
-            let Some(Opened { file: _open, inode, credentials }) = self.open_credentials(account, &names)? else {
-                return Ok(None);
-            };
-            let found = self.read_state(account, &names, credentials);
-            // The credentials may have been replaced or removed between the two reads: then read both again. The file is
-            // still open, so that no other file can have its inode number.
-            tries_left = tries_left.saturating_sub(1);
-            if found.is_ok() || tries_left == 0 || self.inode(&names.credentials)? == Some(inode) {
-                return found.map(Some);
-            }
-        }
+        let Some(credentials) = self.open_credentials(account, &names)? else {
+            return Ok(None);
+        };
+        self.read_state(account, &names, credentials)
+            .map(Some)
+            .or_else(|_| Ok(self.load(account)?.map(|loaded| loaded.record)))
     }
 
     /// Whether a credentials file exists for this user, whichever user owns it.
@@ -75,21 +71,17 @@ impl FileStore {
         let names = Names::of(account);
         // The account may be gone, and its number with it.
         let uid = self.owner_of(account)?.unwrap_or(account.uid);
-        let (_held, gone) = match self.open_file(&names.state, OFlag::O_RDWR) {
-            Ok(Some(file)) => {
-                let file = self.lock(file, &names.state)?;
-                let metadata = file.metadata().map_err(|error| self.failed("examine", &names.state, error))?;
-                (Some(file), metadata.nlink() == 0)
-            }
-            Ok(None) => (None, true),
-            // A state that cannot be opened is not locked by any process either: remove it without waiting.
-            Err(_) => (None, false),
+        let held = self.lock_to_purge(account, &names)?;
+        // A state that is not locked is not trusted, or cannot be opened: then it is no process's lock.
+        let inode = match &held {
+            Some(file) => Some(file.metadata().map_err(|error| self.failed("examine", &names.state, error))?.ino()),
+            None => self.inode(&names.state)?,
         };
         let mut existed = self.discard(&names.credentials)?;
-        if !gone {
-            // If our state is gone, a new one belongs to an enrollment that began after this call. The state goes last: with
-            // it goes the lock, and then temporary files may be those of the next enrollment.
-            for name in names.temporary() {
+        // If our state is gone, a new one belongs to an enrollment that began after this call. The state goes last: with it
+        // goes the lock, and then temporary files may be those of the next enrollment.
+        if let Some(inode) = inode.filter(|_| self.inode(&names.state).is_ok_and(|now| now == inode)) {
+            for name in names.temporary(inode) {
                 self.discard(&name)?; // does not count as `existed`: the state file exists too
             }
             self.strike(&account.name, uid);
@@ -97,6 +89,26 @@ impl FileStore {
         }
         self.settle("", None)?;
         Ok(existed)
+    }
+
+    fn lock_to_purge(&self, account: &Account, names: &Names) -> Result<Option<Releasing>, StoreError> {
+        while let Ok(Some(file)) = self.open_file(&names.state, OFlag::O_RDWR) {
+            match self.lock_or_fence(account, names, file) {
+                Ok(Some(file)) => {
+                    let metadata = file.metadata().map_err(|error| self.failed("examine", &names.state, error))?;
+                    if metadata.nlink() > 0 && self.inode(&names.state)? != Some(metadata.ino()) {
+                        continue; // set aside while this process waited
+                    }
+                    // Best effort: whatever is in the way of a login is removed.
+                    let _ = self.discard_aside(account, names, &file);
+                    return Ok(Some(file));
+                }
+                Ok(None) => {} // another one is in place by now
+                Err(StoreError::Untrusted { .. } | StoreError::OfOther { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     fn read_slots(&self, file: &File, name: &str) -> Result<Slots, StoreError> {
@@ -109,20 +121,18 @@ impl FileStore {
 
     /// Opens and locks the state of a user without credentials; `None` if credentials exist by now.
     fn hold_without_credentials(&self, account: &Account, names: &Names) -> Result<Option<Held>, StoreError> {
-        let Some(file) = self.open_or_create_state(account, names)? else {
+        let Some(InPlace { file, inode, size, slots }) = self.open_or_create_state(account, names)? else {
             return Ok(None);
         };
-        let metadata = self.trust(&file, &names.state, Some(account.uid))?;
-        if metadata.nlink() == 0 || self.inode(&names.credentials)?.is_some() {
+        if self.inode(&names.credentials)?.is_some() {
             return Ok(None);
         }
-        if usize::try_from(metadata.len()) != Ok(STATE_SIZE) {
+        if size != STATE_SIZE {
             // It belongs to no credentials, so nothing is lost. A state of the wrong size could not be read later.
             file.set_len(0).map_err(|error| self.failed("write", &names.state, error))?;
             file.write_all_at(&BLANK, 0).map_err(|error| self.failed("write", &names.state, error))?;
         }
-        let sequence = self.read_slots(&file, &names.state)?.highest();
-        Ok(Some(Held { state: file, name: names.state.clone(), spare: 0, sequence }))
+        Ok(Some(Held { state: file, name: names.state.clone(), inode, spare: 0, sequence: slots.highest() }))
     }
 
     /// Loads the record of a user whose credentials may have been read before the question.
@@ -135,34 +145,41 @@ impl FileStore {
                 }
                 continue; // an enrollment makes the state first: it may exist by now
             };
-            let state = self.lock(state, &names.state)?;
-            if self.trust(&state, &names.state, Some(account.uid))?.nlink() == 0 {
-                continue; // removed while this process waited
-            }
+            let Some(InPlace { file: state, inode, slots, .. }) = self.hold(account, &names, state)? else {
+                continue;
+            };
             let credentials = match seen {
                 Some(seen) => self.see_again(seen, account, &names)?,
-                None => self.open_credentials(account, &names)?.map(|opened| opened.credentials),
+                None => self.open_credentials(account, &names)?,
             };
             let Some(credentials) = credentials else {
                 return Ok(None);
             };
-            let slots = self.read_slots(&state, &names.state)?;
             let (record, spare, sequence) = self.joined(&names, credentials, &slots)?;
-            return Ok(Some(Loaded { record, hold: Held { state, name: names.state, spare, sequence } }));
+            return Ok(Some(Loaded { record, hold: Held { state, name: names.state, inode, spare, sequence } }));
         }
         Err(self.unreadable(&names.state, RecordError::Missing))
+    }
+
+    /// The file of rehearsals. One that another user has put there is removed.
+    fn rehearsal(&self) -> Result<Option<(File, u64)>, StoreError> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        for _ in 0..2 {
+            if let Ok(file) = openat(&self.directory, REHEARSAL, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
+                && let Ok(metadata) = self.trust(&file, REHEARSAL, Some(0))
+            {
+                return Ok(Some((file, metadata.ino())));
+            }
+            self.discard(REHEARSAL)?;
+        }
+        Ok(None)
     }
 
     /// Reads the state that belongs to `credentials`, without the lock.
     fn read_state(&self, account: &Account, names: &Names, credentials: Credentials) -> Result<Record, StoreError> {
         let missing = || self.unreadable(&names.state, RecordError::Missing);
         let (file, _) = self.open_trusted(&names.state, Some(account.uid))?.ok_or_else(missing)?;
-        let mut slots = self.read_slots(&file, &names.state)?;
-        if slots.present(credentials.enrollment).is_none() {
-            // It may have been read amid a write: read again under the lock.
-            let file = self.lock(file, &names.state)?;
-            slots = self.read_slots(&file, &names.state)?;
-        }
+        let slots = self.read_slots(&file, &names.state)?;
         self.joined(names, credentials, &slots).map(|(record, _, _)| record)
     }
 
@@ -189,7 +206,7 @@ impl Store for FileStore {
 
     fn swap(&self, _: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {
         self.write_slot(&held, state)?;
-        Ok(Swap::Done)
+        Ok(if self.is_in_place(&held)? { Swap::Done } else { Swap::Lost })
     }
 
     fn replace(&self, account: &Account, held: Option<Held>, record: &Record) -> Result<Swap, StoreError> {
@@ -202,35 +219,42 @@ impl Store for FileStore {
                 None => return Ok(Swap::Lost),
             },
         };
-        let incoming_name = names.incoming(geteuid().is_root());
-        self.sweep(&names);
-        let in_place = || {
-            self.enter(account)?;
-            let incoming = self.create(&incoming_name, account, record.credentials.encode().as_bytes())?;
-            self.write_slot(&held, &record.state)?;
-            let (from, to) = (incoming_name.as_str(), names.credentials.as_str());
-            let renamed = renameat(&self.directory, from, &self.directory, to);
-            renamed.map(|()| incoming).map_err(|error| self.failed("replace", to, error))
-        };
-        let incoming = match in_place() {
-            Ok(incoming) => incoming,
-            Err(error) => {
-                let _ = self.unlink(&incoming_name); // it holds a seed that will not be used
-                if is_first {
-                    self.strike(&account.name, account.uid);
-                }
-                return Err(error);
+        self.sweep(&names, held.inode);
+        let created = self.enter(account).and_then(|()| self.create_incoming(account, &names, &held, record));
+        let (incoming_name, incoming) = created.inspect_err(|_| self.strike_first(account, &held, is_first))?;
+        let in_place = self.write_slot(&held, &record.state).and_then(|()| {
+            // From here on whoever fences us off removes the file that we would rename.
+            if !self.is_in_place(&held)? {
+                return Ok(Swap::Lost);
             }
-        };
+            let (from, to) = (incoming_name.as_str(), names.credentials.as_str());
+            match renameat(&self.directory, from, &self.directory, to) {
+                Ok(()) => Ok(Swap::Done),
+                Err(Errno::ENOENT) => Ok(Swap::Lost),
+                Err(error) => Err(self.failed("replace", to, error)),
+            }
+        });
+        if !matches!(in_place, Ok(Swap::Done)) {
+            let _ = self.unlink(&incoming_name); // it holds a seed that will not be used
+            return in_place.inspect_err(|_| self.strike_first(account, &held, is_first));
+        }
         // The rename puts the change in force: from here on, no error may say that it is not.
         self.settle(&names.credentials, Some(&incoming))?;
         Ok(Swap::Done)
     }
 
     fn remove(&self, account: &Account, held: Held) -> Result<Swap, StoreError> {
+        if !geteuid().is_root() {
+            // A user may stop this process at any time, and let it go on when there are other credentials: it must not
+            // remove them. A rename can be taken from it, a removal cannot.
+            return self.replace(account, Some(held), &Record::stranger(account));
+        }
+        if !self.is_in_place(&held)? {
+            return Ok(Swap::Lost);
+        }
         let names = Names::of(account);
         self.unlink(&names.credentials)?;
-        self.sweep(&names);
+        self.sweep(&names, held.inode);
         self.strike(&account.name, account.uid);
         // A state without credentials does no harm: the next enrollment reuses it. It goes last, since it is the lock.
         let _ = self.unlink(&names.state);
@@ -243,13 +267,11 @@ impl Store for FileStore {
         if !geteuid().is_root() {
             return;
         }
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        if let Ok(file) = openat(&self.directory, REHEARSAL, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
-            && self.trust(&file, REHEARSAL, Some(0)).is_ok()
-        {
-            // No data depends on it: a rehearsal that fails only takes less time.
-            let held = Held { state: file.into(), name: REHEARSAL.into(), spare: 1, sequence: 0 };
+        // No data depends on it: a rehearsal that fails only takes less time.
+        if let Ok(Some((file, inode))) = self.rehearsal() {
+            let held = Held { state: file.into(), name: REHEARSAL.into(), inode, spare: 1, sequence: 0 };
             let _ = self.write_slot(&held, &State::new(EnrollmentId([0; 16])));
+            let _ = self.is_in_place(&held);
         }
     }
 }

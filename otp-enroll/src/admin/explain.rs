@@ -64,7 +64,8 @@ pub(super) fn foresee(
     let (ruling, demand) = local_authority::foresee(site, account, record, place, now)?;
     let has_device = record.is_some_and(Record::is_enrolled);
     let is_asked = ruling.second_factor != SecondFactor::Skip;
-    let former_name = if record.is_none() && is_asked { renaming::former_name(store, account)? } else { None };
+    let former_name =
+        if record.is_none_or(Record::is_blank) && is_asked { renaming::former_name(store, account)? } else { None };
     let outcome = match demand {
         _ if former_name.is_some() => Outcome::Renamed,
         Demand::Nothing(_) => Outcome::NotAsked,

@@ -43,8 +43,9 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
         for stem in &stems {
             progress.step();
             match read_of(store, stem) {
-                Ok((account, record)) => {
-                    let status = Status::of(&record.unwrap_or_else(|| Record::stranger(&account)), limits, now);
+                Ok((_, record)) => {
+                    let Some(record) = record.filter(|record| !record.is_empty()) else { continue };
+                    let status = Status::of(&record, limits, now);
                     listing.result(&mut progress, &status, || line(&status, width))?;
                 }
                 // The fault is not in this record, and the others would have it too.

@@ -18,6 +18,7 @@ use crate::record::credentials_toml::ReadContext;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
+use crate::store::files::write::Held;
 use crate::value::user::{Account, UserName};
 
 /// More bytes than the names of one number take, if people gave them.
@@ -144,6 +145,13 @@ impl FileStore {
             && self.names_in(&file, &index).is_ok_and(|names| names.iter().all(|listed| listed == name))
         {
             let _ = self.unlink(&index); // what is left does no harm
+        }
+    }
+
+    /// Strikes the entry of a first record that did not come into force, unless another process took its place.
+    pub(super) fn strike_first(&self, account: &Account, held: &Held, is_first: bool) {
+        if is_first && self.is_in_place(held).unwrap_or(false) {
+            self.strike(&account.name, account.uid);
         }
     }
 

@@ -8,9 +8,10 @@ use nix::fcntl::{OFlag, RenameFlags, renameat2};
 use nix::unistd::geteuid;
 
 use crate::store::error::StoreError;
+use crate::store::files::fence::InPlace;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::{FileStore, Releasing};
-use crate::store::files::slots::BLANK;
+use crate::store::files::slots::{BLANK, STATE_SIZE, Slots};
 use crate::value::user::Account;
 
 impl FileStore {
@@ -20,50 +21,61 @@ impl FileStore {
     /// The file is created under a temporary name and renamed when it is complete, so that no process finds an empty one,
     /// or one that still belongs to root. The temporary name is fixed, so that the next process reuses what a killed one
     /// left. The process that works on it holds its lock, and keeps it after the rename.
-    pub(super) fn open_or_create_state(
-        &self,
-        account: &Account,
-        names: &Names,
-    ) -> Result<Option<Releasing>, StoreError> {
+    pub(super) fn open_or_create_state(&self, account: &Account, names: &Names) -> Result<Option<InPlace>, StoreError> {
         if let Some(file) = self.open_file(&names.state, OFlag::O_RDWR)? {
-            return self.lock(file, &names.state).map(Some);
+            return self.hold(account, names, file);
         }
-        let temporary = &names.incoming_state(geteuid().is_root());
-        let file = match self.left_behind(account, temporary)? {
-            Some(file) => file,
-            None => match self.create_empty(temporary) {
-                Err(Errno::EEXIST) => return Ok(None),
-                created => created.map_err(|error| self.failed("create", temporary, error))?,
-            },
-        };
-        let file = self.lock(file, temporary)?;
-        let metadata = file.metadata().map_err(|error| self.failed("examine", temporary, error))?;
-        if self.inode(temporary)? != Some(metadata.ino()) {
-            return Ok(None); // renamed or removed while this process waited
+        let (temporary, file) = self.temporary_state(account, names)?;
+        let metadata = file.metadata().map_err(|error| self.failed("examine", &temporary, error))?;
+        if self.inode(&temporary)? != Some(metadata.ino()) {
+            return Ok(None); // renamed or removed before it was locked
         }
-        file.set_len(0).map_err(|error| self.failed("write", temporary, error))?;
-        self.fill(&file, temporary, account, &BLANK)?;
+        file.set_len(0).map_err(|error| self.failed("write", &temporary, error))?;
+        self.fill(&file, &temporary, account, &BLANK)?;
         let (from, to) = (temporary.as_str(), names.state.as_str());
         match renameat2(&self.directory, from, &self.directory, to, RenameFlags::RENAME_NOREPLACE) {
-            Ok(()) => Ok(Some(file)),
+            Ok(()) => {
+                let (size, slots) = (STATE_SIZE, Slots::new(BLANK.to_vec()));
+                Ok(Some(InPlace { file, inode: metadata.ino(), size, slots }))
+            }
             Err(error) => {
-                self.unlink(temporary)?;
+                self.unlink(&temporary)?;
                 let overtaken = [Errno::EEXIST, Errno::ENOENT].contains(&error);
                 if overtaken { Ok(None) } else { Err(self.failed("create", to, error)) }
             }
         }
     }
 
-    /// Opens the temporary file of a killed process. A file that such a process cannot have made is removed.
-    fn left_behind(&self, account: &Account, temporary: &str) -> Result<Option<File>, StoreError> {
-        let trusted = |file: File| {
-            let owner = self.trust(&file, temporary, None)?.uid();
-            let known = owner == geteuid().as_raw() || owner == account.uid;
-            if known { Ok(file) } else { Err(self.untrusted(temporary, format!("belongs to uid {owner}"))) }
+    /// A locked file under a temporary name. What cannot be reused or removed, or is locked, is no obstacle: a process that
+    /// is stopped or another user may have put it there.
+    fn temporary_state(&self, account: &Account, names: &Names) -> Result<(String, Releasing), StoreError> {
+        let usual = names.incoming_state(geteuid().is_root());
+        let file = match self.left_behind(account, &usual) {
+            Some(file) => Ok(file),
+            None => self.create_empty(&usual),
         };
-        match self.open_file(temporary, OFlag::O_RDWR).and_then(|file| file.map(trusted).transpose()) {
-            Err(StoreError::Untrusted { .. } | StoreError::OfOther { .. }) => self.unlink(temporary).map(|_| None),
-            found => found,
+        match file.map(|file| self.lock(file, &usual)) {
+            Ok(Ok(file)) => Ok((usual, file)),
+            Ok(Err(StoreError::Busy)) | Err(Errno::EEXIST) => {
+                let other = Names::other(&usual).map_err(|error| self.failed("name", &usual, error))?;
+                let file = self.create_empty(&other).map_err(|error| self.failed("create", &other, error))?;
+                self.lock(file, &other).map(|file| (other, file))
+            }
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(self.failed("create", &usual, error)),
         }
+    }
+
+    /// Opens the temporary file of a killed process. A file that such a process cannot have made is removed if possible.
+    fn left_behind(&self, account: &Account, temporary: &str) -> Option<File> {
+        let found = self.open_file(temporary, OFlag::O_RDWR).and_then(|file| {
+            let Some(file) = file else { return Ok(None) };
+            let owner = self.trust(&file, temporary, None)?.uid();
+            Ok((owner == geteuid().as_raw() || owner == account.uid).then_some(file))
+        });
+        if !matches!(found, Ok(Some(_))) {
+            let _ = self.unlink(temporary); // there may be none
+        }
+        found.ok().flatten()
     }
 }

@@ -1,6 +1,10 @@
 //! The names of one user's files.
 
+use std::io;
+
 use crate::value::user::Account;
+
+const ASIDE: &str = ".aside-";
 
 /// The two permanent names, and those of files that exist only during an enrollment.
 pub(super) struct Names {
@@ -16,12 +20,23 @@ impl Names {
         Self { stem, credentials, state }
     }
 
-    /// New credentials before the rename.
+    /// New credentials before the rename, by who holds the state file with this inode number. Whoever fences that holder
+    /// off removes them, and then they cannot be renamed.
     ///
     /// Root uses a name of its own. If root is killed before it gives the file to the user, the user cannot remove it from
     /// the sticky directory, and it must not keep the user from enrolling.
-    pub(super) fn incoming(&self, by_root: bool) -> String {
-        [self.stem.as_str(), if by_root { ".new-by-root" } else { ".new" }].concat()
+    pub(super) fn incoming(&self, by_root: bool, inode: u64) -> String {
+        format!("{}{}{inode}", self.stem, if by_root { ".new-by-root-" } else { ".new-" })
+    }
+
+    /// A name in place of a temporary one that is taken: no file had it before.
+    pub(super) fn other(taken: &str) -> io::Result<String> {
+        Ok([taken, "-", &random()?].concat())
+    }
+
+    /// Both names of new credentials that the holder of a state file can have.
+    pub(super) fn incoming_with(&self, inode: u64) -> [String; 2] {
+        [false, true].map(|by_root| self.incoming(by_root, inode))
     }
 
     /// A new state file before the rename. Root uses a name of its own here too.
@@ -30,8 +45,26 @@ impl Names {
     }
 
     /// All files that exist only during an enrollment.
-    pub(super) fn temporary(&self) -> [String; 4] {
+    pub(super) fn temporary(&self, inode: u64) -> [String; 4] {
         let [user, root] = [false, true];
-        [self.incoming(user), self.incoming(root), self.incoming_state(user), self.incoming_state(root)]
+        [self.incoming(user, inode), self.incoming(root, inode), self.incoming_state(user), self.incoming_state(root)]
     }
+
+    /// A name for a state file that is set aside. No file had it before.
+    pub(super) fn new_aside(&self) -> io::Result<String> {
+        Ok([self.stem.as_str(), ASIDE, &random()?].concat())
+    }
+
+    /// Whether a state file of this user can have been set aside under this name.
+    pub(super) fn is_aside(&self, name: &str) -> bool {
+        let random = name.strip_prefix(self.stem.as_str()).and_then(|rest| rest.strip_prefix(ASIDE));
+        random.is_some_and(|random| random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    }
+}
+
+/// What makes a name that nobody can know before.
+pub(super) fn random() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(base16ct::lower::encode_string(&bytes))
 }

@@ -28,13 +28,6 @@ pub struct FileStore {
     pub(super) directory: OwnedFd,
 }
 
-/// A user's credentials, and the file that they were read from.
-pub(super) struct Opened {
-    pub(super) file: File,
-    pub(super) inode: u64,
-    pub(super) credentials: Credentials,
-}
-
 /// Larger than any record that this program writes.
 const LARGEST_CREDENTIALS: usize = 65_536;
 
@@ -107,28 +100,36 @@ impl FileStore {
         }
     }
 
-    /// Waits for the lock, at most about ten seconds: a stopped process that holds it blocks the user no longer than that.
+    /// Takes the lock of a file that no other process can have open.
     pub(super) fn lock(&self, file: File, name: &str) -> Result<Releasing, StoreError> {
+        match file.try_lock() {
+            Ok(()) => Ok(file.into()),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Busy),
+            Err(TryLockError::Error(error)) => Err(self.failed("lock", name, error)),
+        }
+    }
+
+    /// Waits for the lock, at most about ten seconds; false if it is not given back.
+    pub(super) fn wait_for_lock(&self, file: &File, name: &str) -> Result<bool, StoreError> {
         let mut pause = Duration::from_micros(100);
         for _ in 0..1000 {
             match file.try_lock() {
-                Ok(()) => return Ok(file.into()),
+                Ok(()) => return Ok(true),
                 Err(TryLockError::WouldBlock) => thread::sleep(pause),
                 Err(TryLockError::Error(error)) => return Err(self.failed("lock", name, error)),
             }
             pause = pause.saturating_mul(2).min(Duration::from_millis(10));
         }
-        Err(StoreError::Busy)
+        Ok(false)
     }
 
-    pub(super) fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Opened>, StoreError> {
+    pub(super) fn open_credentials(&self, account: &Account, names: &Names) -> Result<Option<Credentials>, StoreError> {
         let name = &names.credentials;
         let Some((file, metadata)) = self.open_trusted(name, Some(account.uid))? else {
             return Ok(None);
         };
         let decode = |bytes: &[u8]| Credentials::decode(bytes, ReadContext::of(account));
-        let credentials = self.read_credentials(&file, metadata.len(), name, decode)?;
-        Ok(Some(Opened { inode: metadata.ino(), file, credentials }))
+        self.read_credentials(&file, metadata.len(), name, decode).map(Some)
     }
 
     pub(super) fn read_credentials<T>(

@@ -65,7 +65,7 @@ impl FileStore {
             let decode = |bytes: &[u8]| Credentials::decode(bytes, ReadContext::of(account));
             return self.read_credentials(&seen.file, seen.size, name, decode).map(Some);
         }
-        Ok(self.open_credentials(account, names)?.map(|opened| opened.credentials))
+        self.open_credentials(account, names)
     }
 }
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use crate::record::id::EnrollmentId;
 use crate::record::state_slot::{SLOT_SIZE, Slot};
+use crate::store::files::file_names::Names;
 
 /// Bytes of a state file.
 pub(super) const STATE_SIZE: usize = SLOT_SIZE * 2;
@@ -13,6 +14,9 @@ pub(super) const SECOND_SLOT: u64 = 2048;
 
 /// The contents of a new state file.
 pub(super) const BLANK: [u8; STATE_SIZE] = [b' '; STATE_SIZE];
+
+/// What precedes, in a file without a state, the name of the file that it replaces.
+const REPLACES: &str = "pam_otp-state 1\nreplaces ";
 
 /// The contents of a state file: both slots, or nothing.
 pub(super) struct Slots(Vec<u8>);
@@ -33,6 +37,21 @@ impl Slots {
             contents.clear();
         }
         Self(contents)
+    }
+
+    /// The contents of a new state file in place of one that is set aside.
+    pub(super) fn naming(aside: &str) -> [u8; STATE_SIZE] {
+        let mut contents = BLANK;
+        let text = REPLACES.bytes().chain(aside.bytes()).chain(*b"\n");
+        contents.iter_mut().zip(text).for_each(|(place, byte)| *place = byte);
+        contents
+    }
+
+    /// The name of the file that this one replaces, until a state was written over it.
+    pub(super) fn aside(&self, names: &Names) -> Option<String> {
+        let text = std::str::from_utf8(self.0.get(..SLOT_SIZE)?.strip_prefix(REPLACES.as_bytes())?).ok()?;
+        let name = text.lines().next()?;
+        names.is_aside(name).then(|| name.to_owned())
     }
 
     /// Valid slots, newest first. Damaged ones, which may claim any sequence number, are skipped.

@@ -2,6 +2,7 @@
 
 mod by_uid;
 mod crashes;
+mod fence;
 mod hostile;
 mod identity;
 mod looks;
@@ -74,6 +75,12 @@ impl Home {
 
     fn read(&self) -> Record {
         self.store.read(&alice()).unwrap().unwrap()
+    }
+
+    /// The names of all files that exist only during an enrollment.
+    fn temporary(&self) -> [String; 4] {
+        let state = fs::symlink_metadata(self.path("alice.state"));
+        Names::of(&alice()).temporary(state.map_or(0, |state| state.ino()))
     }
 
     /// The record and its lock, which is held until this is dropped.
@@ -329,7 +336,7 @@ fn purging_removes_all_files_of_a_user() {
     for name in ["alice.toml", "alice.state"] {
         overwrite(home.path(name), "not a record");
     }
-    for name in Names::of(&alice()).temporary() {
+    for name in home.temporary() {
         fs::write(home.path(&name), "not a record").unwrap();
     }
     assert!(home.store.purge(&alice()).unwrap());

@@ -9,9 +9,10 @@ use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 
+use crate::record::Record;
 use crate::record::error::RecordError;
 use crate::record::state::State;
-use crate::record::state_slot::Slot;
+use crate::record::state_slot::{SLOT_SIZE, Slot};
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::{FileStore, Releasing};
@@ -26,6 +27,7 @@ pub struct Held {
     pub(super) state: Releasing,
     /// The name of the file.
     pub(super) name: String,
+    pub(super) inode: u64,
     /// The slot that the next state is written to.
     pub(super) spare: usize,
     /// The highest sequence number so far.
@@ -35,24 +37,57 @@ pub struct Held {
 impl FileStore {
     /// Overwrites the spare slot with the next state, and flushes it.
     pub(super) fn write_slot(&self, held: &Held, state: &State) -> Result<(), StoreError> {
-        let name = held.name.as_str();
+        let slot = self.slot(&held.name, held.sequence, state)?;
+        self.put(&held.state, &held.name, held.spare, &slot)
+    }
+
+    /// The slot after the one with the number `sequence`.
+    pub(super) fn slot(&self, name: &str, sequence: u64, state: &State) -> Result<[u8; SLOT_SIZE], StoreError> {
         // A slot with an equal number would not be the present one, and a code could be accepted again.
-        let next = held.sequence.checked_add(1);
+        let next = sequence.checked_add(1);
         let next =
             next.ok_or_else(|| self.unreadable(name, RecordError::Mismatch("the sequence number is at its maximum")))?;
         let slot = Slot { sequence: next, state: state.clone() };
-        let bytes = slot
-            .encode()
-            .ok_or_else(|| self.unreadable(name, RecordError::Mismatch("the state is too large for its slot")))?;
-        let offset = if held.spare == 0 { 0 } else { SECOND_SLOT };
-        held.state.write_all_at(&bytes, offset).map_err(|error| self.failed("write", name, error))?;
-        held.state.sync_data().map_err(|error| self.failed("flush", name, error))
+        slot.encode().ok_or_else(|| self.unreadable(name, RecordError::Mismatch("the state is too large for its slot")))
+    }
+
+    pub(super) fn put(
+        &self,
+        file: &File,
+        name: &str,
+        position: usize,
+        slot: &[u8; SLOT_SIZE],
+    ) -> Result<(), StoreError> {
+        let offset = if position == 0 { 0 } else { SECOND_SLOT };
+        file.write_all_at(slot, offset).map_err(|error| self.failed("write", name, error))?;
+        file.sync_data().map_err(|error| self.failed("flush", name, error))
     }
 
     /// Makes a new file that only its user can open, whatever the umask is. Root gives it to the user.
     pub(super) fn create(&self, name: &str, account: &Account, contents: &[u8]) -> Result<File, StoreError> {
         let file = self.create_empty(name).map_err(|error| self.failed("create", name, error))?;
         self.fill(&file, name, account, contents).map(|()| file)
+    }
+
+    /// Creates new credentials. If a file that only another user may remove has their name, they get another one.
+    pub(super) fn create_incoming(
+        &self,
+        account: &Account,
+        names: &Names,
+        held: &Held,
+        record: &Record,
+    ) -> Result<(String, File), StoreError> {
+        let mut name = names.incoming(geteuid().is_root(), held.inode);
+        let file = match self.create_empty(&name) {
+            Err(Errno::EEXIST) => {
+                name = Names::other(&name).map_err(|error| self.failed("name", &name, error))?;
+                self.create_empty(&name)
+            }
+            made => made,
+        };
+        let file = file.map_err(|error| self.failed("create", &name, error))?;
+        self.fill(&file, &name, account, record.credentials.encode().as_bytes())?;
+        Ok((name, file))
     }
 
     pub(super) fn create_empty(&self, name: &str) -> Result<File, Errno> {
@@ -125,8 +160,8 @@ impl FileStore {
 
     /// Removes temporary files of killed processes. The caller holds the lock, so no other process uses one. A user cannot
     /// remove those of root; they are in no user's way.
-    pub(super) fn sweep(&self, names: &Names) {
-        for name in names.temporary() {
+    pub(super) fn sweep(&self, names: &Names, inode: u64) {
+        for name in names.temporary(inode) {
             let _ = self.unlink(&name);
         }
     }

@@ -47,6 +47,10 @@ fn renamed(store: &FileStore, user: &str) -> Result<Option<Finding>, CoreError> 
     let Some(name) = UserName::parse(user) else { return Ok(None) };
     let former = Account { name, ..Account::nobody() };
     let Some(uid) = store.owner_of(&former)? else { return Ok(None) };
+    // A record that cannot be read is reported as such, and refuses as well.
+    if store.see(&Account { uid, ..former }).is_ok_and(|seen| seen.is_none_or(|seen| !seen.outline.binds())) {
+        return Ok(None);
+    }
     Ok(accounts::account_of(uid)?.map(|new| {
         let what = format!(
             "there is a record of {user} and no such account, but {} has its number, {uid}: logins of {} are refused \

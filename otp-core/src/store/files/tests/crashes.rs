@@ -98,7 +98,8 @@ fn an_enrollment_that_was_killed_before_its_rename_changes_nothing() {
     home.login(&wrong()).unwrap();
     let Loaded { record, hold } = home.load();
     let killed = re_enrolled(&record, 2);
-    home.store.create("alice.new-by-root", &alice(), killed.credentials.encode().as_bytes()).unwrap();
+    let [_, incoming, ..] = home.temporary();
+    home.store.create(&incoming, &alice(), killed.credentials.encode().as_bytes()).unwrap();
     home.store.write_slot(&hold, &killed.state).unwrap();
     drop(hold);
     assert_eq!(home.read().state, record.state);
@@ -117,9 +118,12 @@ fn an_enrollment_that_was_killed_before_its_rename_changes_nothing() {
 
 #[test]
 fn a_first_enrollment_succeeds_whatever_a_killed_one_left() {
-    for leftover in ["alice.new-by-root", "alice.state"] {
+    for leftover in ["new credentials", "state"] {
         let home = Home::empty();
-        home.store.create(leftover, &alice(), &BLANK).unwrap();
+        home.store.create("alice.state", &alice(), &BLANK).unwrap();
+        if leftover == "new credentials" {
+            home.store.create(&home.temporary()[1], &alice(), &BLANK).unwrap();
+        }
         assert!(home.store.load(&alice()).unwrap().is_none(), "{leftover}");
         assert_eq!(home.login(&right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
         home.enroll(&alice());
@@ -131,11 +135,12 @@ fn a_first_enrollment_succeeds_whatever_a_killed_one_left() {
 #[test]
 fn leftovers_are_gone_after_the_next_enrollment_and_after_a_removal() {
     let litter = |home: &Home| {
-        for name in Names::of(&alice()).temporary() {
+        for name in home.temporary() {
             fs::write(home.path(&name), "half").unwrap();
         }
     };
     let home = Home::empty();
+    home.store.create("alice.state", &alice(), &BLANK).unwrap();
     litter(&home);
     home.enroll(&alice());
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
@@ -146,40 +151,6 @@ fn leftovers_are_gone_after_the_next_enrollment_and_after_a_removal() {
     litter(&home);
     assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done);
     assert!(home.names().is_empty());
-}
-
-/// Enrolls Alice while another process holds the lock of her new state, and does `meanwhile` before that one releases it.
-fn enrolled_while_another_makes_the_state(home: &Home, meanwhile: impl FnOnce(&Path)) -> Swap {
-    let temporary = home.path("alice.new-state-by-root");
-    fs::write(&temporary, "half").unwrap();
-    fs::set_permissions(&temporary, Permissions::from_mode(0o600)).unwrap();
-    let holder = File::open(&temporary).unwrap();
-    holder.lock().unwrap();
-    thread::scope(|scope| {
-        let other = scope.spawn(|| home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap());
-        thread::sleep(Duration::from_millis(50));
-        assert_eq!(fs::read_to_string(&temporary).unwrap(), "half");
-        meanwhile(&temporary);
-        drop(holder);
-        other.join().unwrap()
-    })
-}
-
-#[test]
-fn an_enrollment_waits_for_another_one_that_makes_the_state() {
-    let home = Home::empty();
-    let moved_in = |temporary: &Path| fs::rename(temporary, home.path("alice.state")).unwrap();
-    assert_eq!(enrolled_while_another_makes_the_state(&home, moved_in), Swap::Lost);
-    assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), "half");
-}
-
-#[test]
-fn a_new_state_that_comes_too_late_replaces_nothing_and_is_removed() {
-    let home = Home::empty();
-    let overtaken = |_: &Path| fs::write(home.path("alice.state"), "another").unwrap();
-    assert_eq!(enrolled_while_another_makes_the_state(&home, overtaken), Swap::Lost);
-    assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), "another");
-    assert_eq!(home.names(), ["alice.state"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests as another user or with another umask. Each runs in a process of its own, since both belong to the process.
 
+use std::os::unix::fs::{lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -60,6 +61,9 @@ fn under_umask_0777() {
 fn with_the_group_alone_alice_reaches_her_own_record() {
     let home = Home::empty();
     run("as_alice_enroll_log_in_and_leave", &home, 1000, GROUP);
+    // Her helper removes no file: she could stop it, and let it go on when there are other credentials.
+    assert!(home.read().is_empty());
+    assert!(home.store.purge(&alice()).unwrap());
     assert!(home.names().is_empty());
 }
 
@@ -95,8 +99,13 @@ fn as_alice_try_bobs_record() {
     assert_eq!(denied(store.load(&bob).err().unwrap()), "cannot open ./bob.state: Permission denied");
     assert_eq!(denied(store.read(&bob).err().unwrap()), "cannot open ./bob.toml: Permission denied");
     // Not even with a forged lock.
-    let forged =
-        || Held { state: File::open("/dev/null").unwrap().into(), name: "bob.state".into(), spare: 0, sequence: 1 };
+    let forged = || Held {
+        state: File::open("/dev/null").unwrap().into(),
+        name: "bob.state".into(),
+        inode: 0,
+        spare: 0,
+        sequence: 1,
+    };
     assert!(store.replace(&bob, Some(forged()), &record(vec![phone(1)])).is_err());
     assert!(store.remove(&bob, forged()).is_err());
     assert!(store.purge(&bob).is_err());
@@ -121,7 +130,8 @@ fn a_file_that_bob_put_in_place_of_alices_entry_does_not_keep_her_from_enrolling
 fn an_enrollment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
     let home = Home::empty();
     // As if root was killed between making the new credentials and giving them to her.
-    fs::write(home.path(&Names::of(&alice()).incoming(true)), "").unwrap();
+    home.store.create("alice.state", &alice(), &BLANK).unwrap();
+    fs::write(home.path(&home.temporary()[1]), "").unwrap();
     run("as_alice_enroll", &home, 1000, GROUP);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert!(home.store.purge(&alice()).unwrap());
@@ -132,6 +142,47 @@ fn an_enrollment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
 #[ignore = "needs to be alice: run by an_enrollment_by_root_that_was_killed_does_not_keep_alice_from_enrolling"]
 fn as_alice_enroll() {
     assert_eq!(here().replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
+}
+
+#[test]
+fn files_that_another_user_put_there_do_not_keep_alice_from_enrolling() {
+    for kind in ["file", "folder", "link"] {
+        let home = Home::empty();
+        home.store.create("alice.state", &alice(), &BLANK).unwrap();
+        for name in home.temporary() {
+            let path = home.path(&name);
+            match kind {
+                "file" => fs::write(&path, "planted").unwrap(),
+                "folder" => fs::create_dir(&path).unwrap(),
+                _ => symlink("/etc/passwd", &path).unwrap(),
+            }
+            lchown(&path, Some(1001), Some(GROUP)).unwrap();
+        }
+        run("as_alice_enroll", &home, 1000, GROUP);
+        assert_eq!(home.login(&right()).unwrap(), by_phone(), "{kind}");
+
+        // Without a state of hers, too; and root, who removes them on the way.
+        for name in ["alice.state", "alice.toml"] {
+            fs::remove_file(home.path(name)).unwrap();
+        }
+        run("as_alice_enroll", &home, 1000, GROUP);
+        assert_eq!(home.login(&right()).unwrap(), by_phone(), "{kind}");
+        home.renew(3);
+        assert_eq!(home.login(&right()).unwrap(), by_phone(), "{kind}");
+    }
+}
+
+#[test]
+fn a_file_of_rehearsals_that_another_user_put_there_is_made_anew() {
+    for planted in [0o600, 0o666] {
+        let home = Home::enrolled();
+        fs::write(home.path(REHEARSAL), "planted").unwrap();
+        fs::set_permissions(home.path(REHEARSAL), Permissions::from_mode(planted)).unwrap();
+        chown(home.path(REHEARSAL), Some(1001), Some(GROUP)).unwrap();
+        home.store.rehearse();
+        let rehearsed = fs::metadata(home.path(REHEARSAL)).unwrap();
+        assert_eq!((rehearsed.uid(), rehearsed.len()), (0, 4096));
+    }
 }
 
 #[test]
@@ -146,8 +197,10 @@ fn leftovers_of_a_killed_enrollment_do_not_keep_alice_from_enrolling() {
 #[ignore = "needs to be alice: run by leftovers_of_a_killed_enrollment_do_not_keep_alice_from_enrolling"]
 fn as_alice_leave_half_an_enrollment_and_enroll() {
     let (store, names) = (here(), Names::of(&alice()));
-    for name in [names.incoming(false), names.incoming_state(false)] {
-        store.create_empty(&name).unwrap();
-    }
+    store.create_empty(&names.incoming_state(false)).unwrap();
+    let hold = store.hold_without_credentials(&alice(), &names).unwrap().unwrap();
+    store.create_empty(&names.incoming(false, hold.inode)).unwrap();
+    store.create_empty(&names.incoming_state(false)).unwrap();
+    drop(hold);
     assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
 }

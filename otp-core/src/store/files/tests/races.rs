@@ -253,10 +253,11 @@ fn purging_removes_nothing_of_an_enrollment_that_began_meanwhile() {
         fs::remove_file(state.with_extension("toml")).unwrap();
         removed(state);
         fs::write(state, "another").unwrap();
-        fs::write(home.path(&names.incoming(false)), "half").unwrap();
+        fs::write(home.path(&home.temporary()[0]), "half").unwrap();
     };
     assert!(!while_waiting(&home, || home.store.purge(&alice()).unwrap(), removed_and_begun_again));
-    assert_eq!(home.names(), [names.incoming(false), names.state]);
+    let incoming = home.temporary()[0].clone();
+    assert_eq!(home.names(), [incoming, names.state]);
 }
 
 #[test]
@@ -267,7 +268,7 @@ fn the_state_is_removed_last_since_its_lock_guards_the_rest() {
     ];
     for remove in removals {
         let home = Home::enrolled();
-        for name in Names::of(&alice()).temporary() {
+        for name in home.temporary() {
             fs::write(home.path(&name), "half").unwrap();
         }
         let kernel = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
