@@ -155,6 +155,19 @@ mod tests {
     }
 
     #[test]
+    fn a_blank_record_of_the_new_name_is_replaced() {
+        let (site, _directory) = site("");
+        let store = site.store().unwrap();
+        let new = named("new", 61_001);
+        enrolled(&store, &named(GONE, 61_001));
+        // What is left when the user removes the second factor.
+        assert_eq!(store.replace(&new, None, &Record::stranger(&new)).unwrap(), Swap::Done);
+        assert!(store.read(&new).unwrap().unwrap().is_blank());
+        assert_eq!(moved(&store, GONE, &new), Renamed::Done);
+        assert!(store.read(&new).unwrap().unwrap().is_enrolled());
+    }
+
+    #[test]
     fn a_record_of_the_new_name_is_not_replaced() {
         let (site, _directory) = site("");
         let store = site.store().unwrap();
