@@ -19,10 +19,14 @@ zshcompdir    ?= $(datadir)/zsh/$(if $(zshvendor),vendor-completions,site-functi
 fishcompdir   ?= $(datadir)/fish/vendor_completions.d
 sysusersdir   ?= $(prefix)/lib/sysusers.d
 tmpfilesdir   ?= $(prefix)/lib/tmpfiles.d
+unitdir       ?= $(prefix)/lib/systemd/system
 sysconfdir    ?= /etc
 localstatedir ?= /var
 statedir      := $(localstatedir)/lib/pam_otp
 group         := pam_otp
+
+# polkit's own service: what is added to it lets a login through polkit write the records.
+polkit_drop_in := polkit-agent-helper@.service.d/pam_otp.conf
 
 # The folder in which libpam looks for modules without a path: that of pam_unix.so, or below the libdir that was set.
 multiarch := $(shell gcc -print-multiarch 2> /dev/null || echo "$$(uname -m)-linux-gnu")
@@ -37,6 +41,9 @@ export PAM_OTP_HELPER := $(libexecdir)/otp-helper
 
 owners := $(if $(DESTDIR),,-o root -g $(group))
 
+# systemd reads units when it is told to.
+reload_units := $(if $(DESTDIR),:,[ ! -d /run/systemd/system ] || systemctl daemon-reload || :)
+
 # Documents for users. Those for developers (CONTRIBUTING.md, docs/architecture.md, docs/decisions) stay in the source tree.
 documents := README.md SECURITY.md $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*.svg))
 
@@ -48,6 +55,7 @@ define files
 0644 $(pamdir)/pam_otp.so $(release)/libpam_otp.so
 0644 $(sysusersdir)/pam_otp.conf config/sysusers.conf
 0644 $(tmpfilesdir)/pam_otp.conf config/tmpfiles.conf
+0644 $(unitdir)/$(polkit_drop_in) config/systemd/$(polkit_drop_in)
 0644 $(sysconfdir)/fail2ban/filter.d/pam_otp.conf config/fail2ban/filter.d/pam_otp.conf
 0644 $(sysconfdir)/fail2ban/jail.d/pam_otp.conf config/fail2ban/jail.d/pam_otp.conf
 0644 $(sysconfdir)/apparmor.d/abstractions/pam_otp config/apparmor/abstractions/pam_otp
@@ -221,6 +229,7 @@ install:
 	  case $$source in
 	    '') ;;
 	    man/*) sed 's|/usr/local/libexec/pam_otp|$(libexecdir)|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
+	    config/systemd/*) sed 's|/var/lib/pam_otp|$(statedir)|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
 	    *) put "$$mode" "$$target" "$$source" ;;
 	  esac
 	done <<< "$$FILES"
@@ -230,6 +239,7 @@ install:
 	[ -e "$(DESTDIR)$(PAM_OTP_CONFIG)" ] || put 0644 "$(PAM_OTP_CONFIG)" config/pam_otp.toml
 	[ -n "$(DESTDIR)" ] || "$(bindir)/otp-enroll" admin init-store --if-new \
 	  || echo 'until that is done, every login with a line for pam_otp.so is refused' >&2
+	$(reload_units)
 
 # A PAM file that names a missing module refuses every login, so that is checked first. Records and configuration stay.
 uninstall:
@@ -242,9 +252,10 @@ uninstall:
 	done <<< "helper $(PAM_OTP_HELPER)
 	$$FILES
 	$$COMPLETIONS"
-	for folder in "$(libexecdir)" "$(docdir)"; do
+	for folder in "$(libexecdir)" "$(docdir)" "$(dir $(unitdir)/$(polkit_drop_in))"; do
 	  [ ! -d "$(DESTDIR)$$folder" ] || find "$(DESTDIR)$$folder" -depth -type d -empty -delete
 	done
+	$(reload_units)
 	echo 'left in place: $(DESTDIR)$(sysconfdir)/pam_otp, $(DESTDIR)$(statedir), group $(group)'
 
 deb: packages

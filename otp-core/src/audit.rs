@@ -6,7 +6,7 @@
 use std::fmt::{self, Write};
 
 use crate::decision::policy::Ruling;
-use crate::decision::verify::{Accepted, Refusal, Verdict};
+use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use crate::record::state::Lock;
 
 /// Most bytes of a value: a whole login name or host name. A client must not choose the length of a line: syslog takes a
@@ -52,15 +52,23 @@ pub enum Event<'a> {
         /// Why no device was enrolled: `enrollment-incomplete`, `enrollment-overtaken`; `None` if one was.
         why: Option<&'a str>,
     },
-    /// Credentials or state were changed, or a change was refused.
+    /// The helper's verdict on a login through a host that is not root, such as a screen locker.
+    Verified {
+        user: &'a str,
+        /// The real user id of the caller.
+        by: u32,
+        /// The PAM service, as the caller says.
+        service: &'a str,
+        verdict: &'a Verdict,
+    },
+    /// Credentials or state were changed.
     Change {
         user: &'a str,
         /// The real user id of the caller.
         by: u32,
         /// The change: `enrolled`, `unlocked`.
         what: &'a str,
-        /// Why the change was refused; `None` if it was made.
-        why: Option<Refusal>,
+        proof: Proof,
     },
     /// A record was moved to the new name of its account.
     Renamed {
@@ -70,6 +78,40 @@ pub enum Event<'a> {
         /// The real user id of the caller.
         by: u32,
     },
+    /// A proof was used up for a change that is made in a later step. If that never comes, this line is its only trace.
+    Proved {
+        user: &'a str,
+        /// The real user id of the caller.
+        by: u32,
+        /// The change: `re-enrollment`.
+        what: &'a str,
+        proof: Proof,
+    },
+    /// A change was refused.
+    ChangeRefused {
+        user: &'a str,
+        /// The real user id of the caller.
+        by: u32,
+        /// The change.
+        what: &'a str,
+        why: Refusal,
+    },
+}
+
+/// What permitted a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The change needs no proof: a first device, addresses to forget.
+    Unneeded,
+    /// Root made it.
+    Administrator,
+    /// A code or a recovery code, used up by this.
+    Used(Accepted),
+}
+
+/// A text as a line spells it, so that a line about a user can be found again.
+pub fn value(text: &str) -> String {
+    Value(text).to_string()
 }
 
 /// The severity of a line, in syslog's words.
@@ -87,11 +129,15 @@ impl Event<'_> {
     pub fn severity(&self) -> Severity {
         match self {
             Event::Login { verdict: Verdict::Accepted(_), .. }
+            | Event::Verified { verdict: Verdict::Accepted(_), .. }
             | Event::NotAsked { .. }
             | Event::EnrollmentPending { .. } => Severity::Info,
             Event::Login { verdict: Verdict::Refused(_), .. }
+            | Event::Verified { verdict: Verdict::Refused(_), .. }
             | Event::EnrollmentDuringLogin { .. }
             | Event::Change { .. }
+            | Event::Proved { .. }
+            | Event::ChangeRefused { .. }
             | Event::Renamed { .. } => Severity::Notice,
             Event::Failed { .. } => Severity::Error,
         }
@@ -122,21 +168,31 @@ impl fmt::Display for Event<'_> {
             Event::EnrollmentDuringLogin { user, rhost, why: Some(why) } => {
                 write!(f, "refused {} why={why}", Who(user, *rhost))
             }
-            Event::Change { user, by, what, why: None } => write!(f, "{what} user={} by_uid={by}", Value(user)),
-            Event::Change { user, by, what, why: Some(why) } => {
-                write!(f, "refused user={} by_uid={by} change={what} {}", Value(user), Why(*why))
+            Event::Verified { user, by, service, verdict: Verdict::Accepted(accepted) } => {
+                write!(f, "accepted {} service={}{}", Caller(user, *by), Value(service), How(accepted))
+            }
+            Event::Verified { user, by, service, verdict: Verdict::Refused(why) } => {
+                write!(f, "refused {} service={} {}", Caller(user, *by), Value(service), Why(*why))
+            }
+            Event::Change { user, by, what, proof } => write!(f, "{what} {}{proof}", Caller(user, *by)),
+            Event::Proved { user, by, what, proof } => write!(f, "proved {} change={what}{proof}", Caller(user, *by)),
+            Event::ChangeRefused { user, by, what, why } => {
+                write!(f, "refused {} change={what} {}", Caller(user, *by), Why(*why))
             }
             Event::Renamed { user, from, by } => {
-                write!(f, "renamed user={} by_uid={by} from={}", Value(user), Value(from))
+                write!(f, "renamed {} from={}", Caller(user, *by), Value(from))
             }
         }
     }
 }
 
 struct Who<'a>(&'a str, Option<&'a str>);
+struct Caller<'a>(&'a str, u32);
 struct By<'a>(&'a Ruling);
 struct Enforced(bool);
 struct How<'a>(&'a Accepted);
+/// The device, how many recovery codes are left, and the wrong codes before.
+struct Details<'a>(&'a Accepted);
 struct Why(Refusal);
 /// A text without blanks.
 struct Value<'a>(&'a str);
@@ -148,6 +204,12 @@ impl fmt::Display for Who<'_> {
         write!(f, "user={}", Value(self.0))?;
         // Some hosts set PAM_RHOST to an empty text for a local login.
         self.1.filter(|rhost| !rhost.is_empty()).map_or(Ok(()), |rhost| write!(f, " rhost={}", Value(rhost)))
+    }
+}
+
+impl fmt::Display for Caller<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user={} by_uid={}", Value(self.0), self.1)
     }
 }
 
@@ -166,9 +228,32 @@ impl fmt::Display for Enforced {
 
 impl fmt::Display for How<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, " factor={}", self.0.factor.word())?;
+        write!(f, " factor={}{}", self.0.factor.word(), Details(self.0))
+    }
+}
+
+impl fmt::Display for Details<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.factor.device().map_or(Ok(()), |device| write!(f, " device={device}"))?;
-        self.0.recovery_left.map_or(Ok(()), |left| write!(f, " recovery_left={left}"))
+        self.0.recovery_left.map_or(Ok(()), |left| write!(f, " recovery_left={left}"))?;
+        if self.0.failures == 0 { Ok(()) } else { write!(f, " failures={}", self.0.failures) }
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unneeded => f.write_str(" proof=none"),
+            Self::Administrator => f.write_str(" proof=admin"),
+            Self::Used(accepted) => {
+                let word = match accepted.factor {
+                    Factor::Totp(_) | Factor::Hotp(_) => "code",
+                    Factor::Recovery => "recovery-code",
+                    Factor::Grace => "grace",
+                };
+                write!(f, " proof={word}{}", Details(accepted))
+            }
+        }
     }
 }
 
@@ -246,7 +331,9 @@ mod tests {
             (Factor::Recovery, Some(9), "factor=recovery recovery_left=9"),
         ] {
             let line = format!("accepted user=alice rhost=203.0.113.9 {expected}");
-            assert_eq!(login(Verdict::Accepted(Accepted { factor, recovery_left })), (line, Severity::Info));
+            let verdict = |failures| Verdict::Accepted(Accepted { factor, recovery_left, failures });
+            assert_eq!(login(verdict(2)), (format!("{line} failures=2"), Severity::Info));
+            assert_eq!(login(verdict(0)), (line, Severity::Info));
         }
     }
 
@@ -308,7 +395,7 @@ mod tests {
         let refused = Verdict::Refused(Refusal::Wrong { failures: 2, clock_behind: None });
         let line = Event::Login { user, rhost, verdict: &refused, enforced }.to_string();
         assert_eq!(line, "refused user=alice why=wrong failures=2 enforced=no");
-        let accepted = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None });
+        let accepted = Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None, failures: 0 });
         let line = Event::Login { user, rhost, verdict: &accepted, enforced }.to_string();
         assert_eq!(line, "accepted user=alice factor=grace");
         let line = Event::Failed { user, rhost, error: &"e", hint: "h", enforced }.to_string();
@@ -334,14 +421,40 @@ mod tests {
 
     #[test]
     fn a_change_is_logged_with_user_and_caller() {
-        let line = |why| {
-            let event = Event::Change { user: "alice", by: 1000, what: "disabled", why };
+        let line = |event: Event<'_>| {
             assert_eq!(event.severity(), Severity::Notice);
             event.to_string()
         };
-        assert_eq!(line(None), "disabled user=alice by_uid=1000");
+        let (user, by, what) = ("alice", 1000, "disabled");
+        let used = |factor, recovery_left| Proof::Used(Accepted { factor, recovery_left, failures: 0 });
+        for (proof, written) in [
+            (Proof::Unneeded, "proof=none"),
+            (Proof::Administrator, "proof=admin"),
+            (used(Factor::Totp(DeviceId(2)), Some(9)), "proof=code device=2 recovery_left=9"),
+            (used(Factor::Hotp(DeviceId(3)), None), "proof=code device=3"),
+            (used(Factor::Recovery, Some(0)), "proof=recovery-code recovery_left=0"),
+        ] {
+            let change = line(Event::Change { user, by, what, proof });
+            assert_eq!(change, format!("disabled user=alice by_uid=1000 {written}"));
+            let proved = line(Event::Proved { user, by, what: "re-enrollment", proof });
+            assert_eq!(proved, format!("proved user=alice by_uid=1000 change=re-enrollment {written}"));
+        }
         let refused = "refused user=alice by_uid=1000 change=disabled why=wrong failures=1";
-        assert_eq!(line(Some(Refusal::Wrong { failures: 1, clock_behind: None })), refused);
+        let why = Refusal::Wrong { failures: 1, clock_behind: None };
+        assert_eq!(line(Event::ChangeRefused { user, by, what, why }), refused);
+    }
+
+    #[test]
+    fn a_verdict_of_the_helper_is_logged_with_its_caller_and_without_an_address() {
+        let line = |verdict| {
+            let event = Event::Verified { user: "alice", by: 1000, service: "a b", verdict: &verdict };
+            (event.to_string(), event.severity())
+        };
+        let head = |word| format!("{word} user=alice by_uid=1000 service=a\\x20b ");
+        let recovery = Verdict::Accepted(Accepted { factor: Factor::Recovery, recovery_left: Some(9), failures: 0 });
+        assert_eq!(line(recovery), (head("accepted") + "factor=recovery recovery_left=9", Severity::Info));
+        let locked = Verdict::Refused(Refusal::Locked(Lock::UntilUnlocked));
+        assert_eq!(line(locked), (head("refused") + "why=locked until=unlocked", Severity::Notice));
     }
 
     #[test]
@@ -374,8 +487,8 @@ mod tests {
             let verdict = Verdict::Refused(Refusal::Malformed);
             let event = Event::Login { user: hostile, rhost: Some(hostile), verdict: &verdict, enforced: true };
             assert_eq!(event.to_string(), format!("refused user={written} rhost={written} why=malformed"));
-            let event = Event::Change { user: hostile, by: 0, what: "unlocked", why: None };
-            assert_eq!(event.to_string(), format!("unlocked user={written} by_uid=0"));
+            let event = Event::Change { user: hostile, by: 0, what: "unlocked", proof: Proof::Administrator };
+            assert_eq!(event.to_string(), format!("unlocked user={written} by_uid=0 proof=admin"));
         }
     }
 

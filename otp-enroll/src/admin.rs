@@ -6,17 +6,21 @@ mod doctor;
 mod explain;
 mod import;
 mod init_store;
+mod journal;
 mod list;
 mod not_done;
+mod refusals;
 mod rename;
 mod report;
 mod require;
 mod sessions;
+mod show;
 
 use nix::unistd::geteuid;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::Order;
 use otp_core::record::credentials::Override;
+use otp_core::record::state::Lock;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -29,7 +33,7 @@ use crate::cli::{Admin, Common, Users};
 use crate::client::{Client, account};
 use crate::error::CliError;
 use crate::ui::output::Output;
-use crate::user::commands::{self, Changed};
+use crate::user::commands::Changed;
 
 /// What `unlock --clock-was-ahead` means.
 const CLOCK_WAS_AHEAD: &str = "\
@@ -56,7 +60,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         Admin::List { without_device: false, service: _ } => list::list(&store, &site.config.limits, output),
         Admin::List { without_device: true, service } => {
             let service = &LoginContext::service(service);
-            list::without_device(&site, &store, service, doctor::offers_enrollment(service), Names::ask()?, &[], output)
+            list::without_device(&site, &store, service, doctor::line_of(service), Names::ask()?, &[], output)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
@@ -69,9 +73,11 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         }
         Admin::Report { service } => {
             let service = &LoginContext::service(service);
-            report::report(&site, &store, service, doctor::offers_enrollment(service), output)
+            report::report(&site, &store, service, doctor::line_of(service), output)
         }
-        Admin::Require { who, enroll, end_sessions, yes } => {
+        Admin::Require { who, enroll, until, end_sessions, yes } => {
+            let user_override = if *enroll { Override::Enroll } else { Override::Required };
+            let user_override = require::ending(user_override, until.as_deref(), UnixTime::now())?;
             if *end_sessions && !*yes {
                 output.can_confirm()?;
             }
@@ -80,7 +86,6 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             if many && !*yes {
                 require::confirm(&store, &accounts, *enroll, output)?;
             }
-            let user_override = if *enroll { Override::Enroll } else { Override::Required };
             let (bound, not_done) = every(&site, &accounts, output, Order::Override(user_override))?;
             if *end_sessions {
                 sessions::end(&bound, *yes, output)?;
@@ -88,12 +93,15 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             not_done
         }
         Admin::Exempt { who, until } => {
-            let user_override = require::exemption(until.as_deref(), UnixTime::now())?;
+            let user_override = require::ending(Override::Exempt, until.as_deref(), UnixTime::now())?;
             every(&site, &accounts(who, output)?, output, Order::Override(user_override))?.1
+        }
+        Admin::EndSessions { unmet: _, yes } => {
+            sessions::unmet::end(&site, &store, doctor::login_through, *yes, output)
         }
         Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
         Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
-        Admin::Show { user } => commands::status(&mut Client::of_root(&site, account(user)?), output),
+        Admin::Show { user } => show::show(&mut Client::of_root(&site, account(user)?), output),
         Admin::Unlock { users, clock_was_ahead: false, yes: _ } => {
             every(&site, &named(users)?, output, Order::Unlock)?.1
         }
@@ -143,8 +151,8 @@ fn named(users: &[String]) -> Result<Vec<Account>, CliError> {
 /// What is said of an account for which nothing had to be changed.
 fn was_so(order: Order) -> &'static str {
     match order {
-        Order::Override(Override::Required) => "was required already",
-        Order::Override(Override::Enroll) => "was required to enroll already",
+        Order::Override(Override::Required | Override::RequiredUntil(_)) => "was required already",
+        Order::Override(Override::Enroll | Override::EnrollUntil(_)) => "was required to enroll already",
         Order::Override(Override::Exempt | Override::ExemptUntil(_)) => "was exempt already",
         Order::Override(Override::None) => "had no override",
         Order::ForgetAddresses => "had no remembered addresses",
@@ -152,6 +160,12 @@ fn was_so(order: Order) -> &'static str {
         Order::UnlockAfterClockWasAhead => "was not locked and has no time in the future",
         Order::Reset | Order::Disable => "had no second factor",
     }
+}
+
+/// How many wrong codes are counted for a user who is not locked. A record that cannot be read is reported by the order.
+fn without_lock(client: &mut Client<'_>) -> u32 {
+    let open = client.status().ok().filter(|status| status.lock == Lock::Open.word());
+    open.map_or(0, |status| status.failures)
 }
 
 /// Carries out an order for all accounts, continuing after failures. Returns the changed accounts and the first failure.
@@ -164,12 +178,19 @@ fn every(
     let (mut affected, mut failures, mut told) = (Vec::new(), 0usize, Ok(()));
     for account in accounts {
         let user = account.name.as_str();
-        let telling = match Client::of_root(site, account.clone()).administer(order) {
+        let mut client = Client::of_root(site, account.clone());
+        let forgotten = if order == Order::Unlock { without_lock(&mut client) } else { 0 };
+        let telling = match client.administer(order) {
             Ok(changed) => {
                 if changed {
                     affected.push(account.clone());
                 }
-                let said = if changed { order.word().replace('-', " ") } else { was_so(order).to_owned() };
+                let said = match (changed, forgotten) {
+                    (false, _) => was_so(order).to_owned(),
+                    (true, 0) => order.word().replace('-', " "),
+                    (true, 1) => "was not locked; 1 wrong code is forgotten".to_owned(),
+                    (true, codes) => format!("was not locked; {codes} wrong codes are forgotten"),
+                };
                 output.done(&Changed { user, changed }, &format!("{user}: {said}"))
             }
             Err(error) if accounts.len() == 1 => return Err(error),
@@ -185,8 +206,8 @@ fn every(
 
 fn accounts(who: &Users, output: &Output) -> Result<Vec<Account>, CliError> {
     match &who.group {
-        Some(group) => accounts::of_group(group, output),
-        None if who.all => accounts::all(output),
+        Some(group) => accounts::of_group(group, doctor::least_shell(), output),
+        None if who.all => accounts::all(doctor::least_shell(), output),
         None => who.users.iter().map(|user| account(user)).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use otp_core::config::paths;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -105,7 +105,7 @@ pub(crate) enum Command {
     /// Forget remembered addresses: ask for a code at every next login
     ForgetAddresses,
     /// Commands for the system administrator
-    #[command(subcommand)]
+    #[command(subcommand, arg = user_option().hide(true))]
     Admin(Admin),
     /// Print the completions of this command line for a shell; `make install` installs them
     Completions {
@@ -127,6 +127,7 @@ pub(crate) enum Admin {
         service: String,
     },
     /// Show which rule decides about a login of --user, and its result
+    #[command(arg = user_option().help("User whose login to explain"))]
     Explain {
         /// PAM service: sshd, sudo, login
         #[arg(long, default_value = "sshd")]
@@ -148,6 +149,9 @@ pub(crate) enum Admin {
         /// Let users without a device enroll one during the login, where the service can
         #[arg(long)]
         enroll: bool,
+        /// Let the rules apply again from this day on (it begins at 00:00 UTC)
+        #[arg(long, value_name = "DATE")]
+        until: Option<String>,
         /// End the sessions of users for whom this is new; asks first
         #[arg(long)]
         end_sessions: bool,
@@ -155,7 +159,7 @@ pub(crate) enum Admin {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Let users log in without a second factor, whatever the rules say
+    /// Let users without a device log in, whatever the rules say; a user with a device is still asked for a code
     Exempt {
         #[command(flatten)]
         who: Users,
@@ -167,6 +171,15 @@ pub(crate) enum Admin {
     Unrequire {
         #[command(flatten)]
         who: Users,
+    },
+    /// End sessions of users who must have a second factor now and came in without one; asks first
+    EndSessions {
+        /// Those that nothing shows to have come in with one
+        #[arg(long, required = true)]
+        unmet: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Forget remembered addresses of users: ask for a code at every next login
     ForgetAddresses {
@@ -280,6 +293,11 @@ pub(crate) struct Users {
     /// All users who can log in, root too
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// `--user` below `admin`, in place of the global one: the commands reject it, and hide it in their help, but one.
+fn user_option() -> Arg {
+    Arg::new("user").long("user").global(true).value_name("USER").value_hint(ValueHint::Username)
 }
 
 const ABOUT: &str = "\

@@ -2,8 +2,9 @@
 
 use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
-use otp_core::decision::verify::Verdict;
+use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::protocol::request::{Confidential, Order, Reply, Request, Requirement, Status};
+use otp_core::record::state::Lock;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::helper_authority::HelperAuthority;
@@ -76,9 +77,22 @@ impl<'a> Client<'a> {
         } else if let Reply::Declined(declined) = reply {
             Err(CliError::Declined(declined))
         } else if let Reply::Verdict(Verdict::Refused(why)) = reply {
-            Err(CliError::Refused(why))
+            Err(self.refused(why))
         } else {
             Ok(reply)
+        }
+    }
+
+    /// A wrong code may be the one that locks, which its verdict does not tell.
+    fn refused(&mut self, why: Refusal) -> CliError {
+        if let Refusal::Wrong { failures, .. } = why
+            && let Ok(Reply::Status(status)) = self.0.request(Request::Status {})
+            && status.lock != Lock::Open.word()
+        {
+            let until = Some(status.lock).filter(|lock| lock != Lock::UntilUnlocked.word());
+            CliError::NowLocked { failures, until }
+        } else {
+            CliError::Refused(why)
         }
     }
 

@@ -18,6 +18,13 @@ pub(crate) enum CliError {
     /// A code was not accepted.
     #[error("{}", refusal_text(*.0))]
     Refused(Refusal),
+    /// A code was wrong, and was one too many. `until` is when the lock ends, where it ends by itself.
+    #[error(
+        "{}: only a recovery code is accepted until {}",
+        refusal_text(Refusal::Wrong { failures: *.failures, clock_behind: None }),
+        .until.as_deref().unwrap_or("an administrator unlocks")
+    )]
+    NowLocked { failures: u32, until: Option<String> },
     /// The request is not possible as things are.
     #[error("{}", declined_text(*.0))]
     Declined(Declined),
@@ -113,6 +120,16 @@ pub(crate) enum CliError {
         #[source]
         why: Box<CliError>,
     },
+    /// Sessions could not be ended.
+    #[error("sessions {sessions} could not be ended: {why}")]
+    SessionsStay {
+        sessions: String,
+        #[source]
+        why: Box<CliError>,
+    },
+    /// Nothing on this machine knows sessions.
+    #[error("there is no systemd-logind on this machine, so its sessions are not known")]
+    NoLogind,
     /// A new device was not confirmed, after a code of the old one was used on it.
     #[error(transparent)]
     OldStays(Box<CliError>),
@@ -130,17 +147,18 @@ impl CliError {
             | Self::NoRecord(_)
             | Self::NoSuchGroup(_)
             | Self::EmptyGroup(_) => 3,
-            Self::SessionsGoOn { why, .. } | Self::OldStays(why) => why.exit_code(),
+            Self::SessionsGoOn { why, .. } | Self::SessionsStay { why, .. } | Self::OldStays(why) => why.exit_code(),
             Self::Refused(_)
+            | Self::NowLocked { .. }
             | Self::Declined(_)
+            | Self::NotRoot(_)
             | Self::Cancelled
             | Self::Faults(_)
             | Self::FaultyFile(_)
             | Self::Unusable(_) => 1,
             Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
             Self::Usage(_) => 2,
-            Self::NotRoot(_)
-            | Self::Core(_)
+            Self::Core(_)
             | Self::Reported { .. }
             | Self::HelperEnded(_)
             | Self::Helper(_)
@@ -150,6 +168,7 @@ impl CliError {
             | Self::Qr(_)
             | Self::Png(_)
             | Self::Tool { .. }
+            | Self::NoLogind
             | Self::Output(_)
             | Self::Unsaid(_)
             | Self::NotDone(_)
@@ -178,7 +197,7 @@ impl CliError {
     /// What to do next.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Refused(Refusal::Locked(_)) => {
+            Self::Refused(Refusal::Locked(_)) | Self::NowLocked { .. } => {
                 "use a recovery code, or ask your administrator: otp-enroll admin unlock"
             }
             Self::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered) => "set one up with: otp-enroll",
@@ -212,6 +231,12 @@ impl CliError {
             }
             Self::NotDone(_) => "the reasons are above; the command can be run again without harm",
             Self::SessionsGoOn { users, .. } => return Some(format!("end them with: loginctl terminate-user {users}")),
+            Self::SessionsStay { sessions, .. } => {
+                return Some(format!("end them with: loginctl terminate-session {sessions}"));
+            }
+            Self::NoLogind => {
+                "look for users with `who`, and for their processes with `ps -u USER`; no session was ended"
+            }
             Self::FaultyFile(_) => "nothing was imported; fix the file, or a copy of it, and try again",
             Self::Interrupted { .. } => {
                 "each user is enrolled completely or not at all; to continue, run the same command again"

@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod error;
 mod private_file;
+mod unconfirmed_file;
 mod ui {
     //! The terminal: what is printed, asked and shown.
     pub(crate) mod alternate_screen;

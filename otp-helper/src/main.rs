@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{alarm, geteuid, getuid};
+use nix::unistd::{alarm, getegid, geteuid, getuid, setresgid};
 use otp_core::audit::Event;
 use otp_core::config::paths;
 use otp_core::error::CoreError;
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
     // A new file is accessible only to its user from the start, even if the helper is killed right after.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     keep_memory_private();
+    show_group();
     if getuid() != geteuid() {
         return answer_once("the helper is set-user-ID", "set its owner to root:pam_otp and its mode to 2755");
     }
@@ -59,6 +60,13 @@ fn main() -> ExitCode {
 fn keep_memory_private() {
     let _ = set_dumpable(false);
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+}
+
+/// Makes the helper's group its real one too: the journal notes that of a sender (`_GID`), so that no line of the caller's
+/// own passes for one of ours. What can be opened does not depend on it. It can only fail in a sandbox.
+fn show_group() {
+    let group = getegid();
+    let _ = setresgid(group, group, group);
 }
 
 /// Whether the caller lets the helper write. A wrong code is counted in the state, while a right one changes other files: a

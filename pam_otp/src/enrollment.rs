@@ -27,6 +27,9 @@ use crate::report::failed;
 /// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;
 
+/// How often the QR code is drawn.
+const MOST_PICTURES: u8 = 6;
+
 /// Whether an enrollment is still pending.
 pub(crate) fn account(host: &mut dyn Host) -> EnrollmentOutcome {
     match host.pending_enrollment() {
@@ -48,6 +51,9 @@ fn of_another(host: &mut dyn Host, pending: &[u8]) -> EnrollmentOutcome {
 
 /// Whether this login may go on. `leaving` is PAM_DELETE_CRED, which refuses no one.
 pub(crate) fn set_credentials(host: &mut dyn Host, leaving: bool) -> EnrollmentOutcome {
+    if !leaving {
+        host.tell_what_waited();
+    }
     match host.pending_enrollment() {
         // Not PAM_USER: in sudo that is by now the target user.
         Some(user) if !leaving => {
@@ -98,7 +104,7 @@ fn enrolled(host: &mut dyn Host, user: &str, authority: &mut dyn Authority) -> R
     };
     host.show_secret(&invitation(&offer));
     // Recovery codes are shown and answered before anything is in force: a client that goes away then leaves nothing.
-    match confirmed(host, authority)? {
+    match confirmed(host, authority, &offer)? {
         Some(codes) if written_down(host, &codes)? => {}
         Some(_) | None => {
             let text = "Nothing was set up. Log in again to start over.";
@@ -140,9 +146,23 @@ fn refuse(host: &mut dyn Host, user: &str, why: &str, text: &str) -> EnrollmentO
 }
 
 /// Asks for a code of the new device; its recovery codes, once the code was right.
-fn confirmed(host: &dyn Host, authority: &mut dyn Authority) -> Result<Option<Vec<Confidential>>, ModuleError> {
-    for _ in 0..TRIES {
+fn confirmed(
+    host: &dyn Host,
+    authority: &mut dyn Authority,
+    offer: &Offer,
+) -> Result<Option<Vec<Confidential>>, ModuleError> {
+    // Light on dark, as most terminals are; then the other way round.
+    let mut paints = [Paint::Plain, Paint::PlainInverted].into_iter().cycle().take(MOST_PICTURES.into());
+    let mut tries = 0u8;
+    while tries < TRIES {
         let typed: Typed = host.ask("Code that the app shows: ")?;
+        if typed.expose().trim_ascii().eq_ignore_ascii_case(b"q")
+            && let Some(paint) = paints.next()
+        {
+            host.show_secret(&picture(offer, paint));
+            continue;
+        }
+        tries = tries.saturating_add(1);
         let reply = authority.request(Request::Confirm { code: (&typed).into() })?;
         if let Reply::RecoveryCodes(codes) = reply {
             return Ok(Some(codes));
@@ -171,23 +191,35 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, ModuleE
     Ok(false)
 }
 
-/// Half blocks without escape sequences, which clients strip; the key beneath for users who cannot scan. A client puts
-/// `(user@host) ` before the first line, which is therefore short in every text here, and one more line after the last: a
-/// version 5 code then just fits 24 rows.
+/// The key first, and the QR code for who asks for it: no host tells what its client can show. OpenSSH's client writes each
+/// half block as `\342\226\210` where its locale is not UTF-8, and windows of desktops have proportional letters. A client
+/// puts `(user@host) ` before the first line, which is therefore short in every text here.
 fn invitation(offer: &Offer) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(16_384)); // no copy of the key is left behind by growing
-    text.push_str("Set up a second factor: scan with an authenticator app");
-    let picture = Qr::of(offer.uri.expose()).map(|qr| qr.half_blocks(Paint::Plain)).unwrap_or_default();
-    for mut line in picture {
-        text.push('\n');
-        text.push_str(&line);
-        line.zeroize(); // it shows the key
-    }
-    text.push_str("\nor type this key:");
+    let mut text = Zeroizing::new(String::with_capacity(1024)); // no copy of the key is left behind by growing
+    text.push_str("Set up a second factor with an authenticator app:\n");
+    text.push_str("answer q for a QR code that the app scans,\nor type this key:");
     for (place, letter) in offer.secret.expose().chars().enumerate() {
         text.push_str(if place.is_multiple_of(4) { " " } else { "" });
         text.push(letter);
     }
+    text
+}
+
+/// Half blocks without escape sequences, which clients strip. With the first line, the last one and the question, a version
+/// 5 code just fits 24 rows.
+fn picture(offer: &Offer, paint: Paint) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(16_384)); // as above
+    let Ok(qr) = Qr::of(offer.uri.expose()) else {
+        text.push_str("There is no QR code that is large enough: type the key.");
+        return text;
+    };
+    text.push_str("Scan this with the app:");
+    for mut line in qr.half_blocks(paint) {
+        text.push('\n');
+        text.push_str(&line);
+        line.zeroize(); // it shows the key
+    }
+    text.push_str("\nIf the app does not read it, answer q: dark and light change places.");
     text
 }
 

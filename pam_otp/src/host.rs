@@ -13,6 +13,7 @@ use pam::module::PamHandle;
 use zeroize::Zeroizing;
 
 use crate::ffi;
+use crate::privileges::logging_as_root;
 
 /// Microseconds that libpam waits (more or less, at its choice) before the host hears of a refusal.
 const FAIL_DELAY: u32 = 2_000_000;
@@ -21,6 +22,10 @@ const FAIL_DELAY: u32 = 2_000_000;
 /// The variable outlives the process that sshd authenticates in, but other modules may remove it: pam_env does so for a
 /// user's own file. The data is ours alone, and counts where it is there.
 const PENDING_ENROLLMENT: &CStr = c"PAM_OTP_ENROLLMENT";
+
+/// The variable of the PAM environment with texts for the session. sshd authenticates in another process than that of the
+/// session, and of what the module leaves behind only this environment gets there.
+const WAITING_TEXT: &CStr = c"PAM_OTP_TEXT";
 
 /// What a login needs of its host. A scripted conversation can stand in for it.
 pub(crate) trait Host {
@@ -38,6 +43,11 @@ pub(crate) trait Host {
     fn hand_on(&mut self, password: &Typed) -> bool;
     /// Shows a text, if the host shows texts.
     fn tell(&self, text: &str);
+    /// Shows a text after the last question. sshd shows such a text twice, before the session and in it: there it waits for
+    /// the session.
+    fn tell_in_session(&mut self, text: &str);
+    /// Shows what has waited for the session.
+    fn tell_what_waited(&mut self);
     /// Shows a text with a key or recovery codes, and leaves no copy of it behind.
     fn show_secret(&self, text: &Zeroizing<String>);
     /// Shows that something went wrong, if the host shows texts.
@@ -137,6 +147,25 @@ impl Host for PamHost<'_> {
         self.show(PAM_TEXT_INFO, text);
     }
 
+    fn tell_in_session(&mut self, text: &str) {
+        // sshd sets this terminal before it knows a real one.
+        let is_sshd = self.login_context().tty.as_deref() == Some("ssh");
+        let waiting = ffi::getenv(self.handle, WAITING_TEXT).unwrap_or_default();
+        let lines = if waiting.is_empty() { &[][..] } else { b"\n" };
+        let variable = [WAITING_TEXT.to_bytes(), b"=", &waiting, lines, text.as_bytes()].concat();
+        let waits = is_sshd && CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable));
+        if !waits {
+            self.tell(text);
+        }
+    }
+
+    fn tell_what_waited(&mut self) {
+        if let Some(text) = ffi::getenv(self.handle, WAITING_TEXT) {
+            ffi::putenv(self.handle, WAITING_TEXT);
+            self.tell(&String::from_utf8_lossy(&text));
+        }
+    }
+
     fn show_secret(&self, text: &Zeroizing<String>) {
         // Never silent: the user is asked about it next.
         ffi::show_secret(self.handle, PAM_TEXT_INFO, text);
@@ -147,7 +176,8 @@ impl Host for PamHost<'_> {
     }
 
     fn log(&self, event: &Event<'_>) {
-        ffi::syslog(self.handle, priority(event.severity()), &event.to_string());
+        let line = event.to_string();
+        logging_as_root(|| ffi::syslog(self.handle, priority(event.severity()), &line));
     }
 
     fn debug(&self, line: &str) {

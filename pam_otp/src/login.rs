@@ -85,6 +85,7 @@ impl Login<'_> {
         }
         let mut earlier = password_and_code::earlier(host, self.site, self.arguments)?;
         let mut questions = 0u8;
+        let mut own_failures = 0u32; // such as a password that was tried as a code
         loop {
             // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
             let (code, last) = match earlier.take() {
@@ -111,9 +112,11 @@ impl Login<'_> {
                 Verdict::Accepted(accepted) => {
                     // A user who has a device by now need not enroll, whatever an earlier try found.
                     host.clear_pending_enrollment();
+                    warn_of_failures(host, accepted.failures.saturating_sub(own_failures));
                     remind(host, &accepted);
                     return Ok(Outcome::Verified);
                 }
+                Verdict::Refused(Refusal::Wrong { .. }) if !last => own_failures = own_failures.saturating_add(1),
                 Verdict::Refused(_) if !last => {}
                 Verdict::Refused(why) => {
                     if self.site.config.enforce {
@@ -139,7 +142,7 @@ impl Login<'_> {
         {
             password_and_code::ask(host, self.user, site, arguments)?;
         }
-        self.log(host, &Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None }));
+        self.log(host, &Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None, failures: 0 }));
         Ok(Outcome::Verified)
     }
 
@@ -184,20 +187,35 @@ fn show(host: &dyn Host, challenge: &Challenge) {
 }
 
 /// Tells a user without a device when one will be required.
-fn announce(host: &dyn Host, ruling: &Ruling) {
+fn announce(host: &mut dyn Host, ruling: &Ruling) {
     if let Some(from) = ruling.required_from {
-        host.tell(&format!("From {} on, a second factor is required here. Set one up with: otp-enroll", from.day()));
+        host.tell_in_session(&format!(
+            "From {} on, a second factor is required here. Set one up with: otp-enroll",
+            from.day()
+        ));
     }
 }
 
-fn remind(host: &dyn Host, accepted: &Accepted) {
+/// Tells the user of wrong codes before the right one: another person may have tried them.
+fn warn_of_failures(host: &mut dyn Host, failures: u32) {
+    let tried = match failures {
+        0 => return,
+        1 => "1 wrong code was".to_owned(),
+        _ => format!("{failures} wrong codes were"),
+    };
+    host.tell_in_session(&format!(
+        "{tried} tried for your account since your last correct one.\nIf that was not you, tell your administrator."
+    ));
+}
+
+fn remind(host: &mut dyn Host, accepted: &Accepted) {
     let left = match accepted.recovery_left {
         Some(0) => "No recovery code is left.",
         Some(1) => "Only one recovery code is left.",
         Some(2) => "Only two recovery codes are left.",
         Some(_) | None => return,
     };
-    host.tell(&format!("{left} Make new ones with: otp-enroll recovery"));
+    host.tell_in_session(&format!("{left} Make new ones with: otp-enroll recovery"));
 }
 
 #[cfg(test)]

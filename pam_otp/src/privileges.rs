@@ -61,6 +61,18 @@ impl Privileges {
     }
 }
 
+/// Logs as root where a user started a program of root (`su`): the journal notes the real user id with each line, and readers
+/// believe only what no user can send.
+pub(crate) fn logging_as_root(log: impl FnOnce()) {
+    let is_for_user = !getuid().is_root() && geteuid().is_root();
+    let shield = if is_for_user { Shield::raise() } else { None };
+    log();
+    if shield.is_some_and(|shield| shield.lower().is_err()) {
+        // A host that took its caller for root from here on would be worse than one that ends.
+        std::process::abort();
+    }
+}
+
 /// Limits that a user can set for a program of root, what a login needs of each, and their names.
 const LIMITS: [(Resource, rlim_t, &str); 4] = [
     (Resource::RLIMIT_NOFILE, 256, "RLIMIT_NOFILE"),

@@ -59,8 +59,12 @@ impl Site {
         Outcome::of(&mut self.command(&["--user", &user.name, "test", "--stdin"]), code).code
     }
 
+    /// What `list` says too.
     fn show(&self, user: &TestUser) -> Value {
-        self.admin(&["show", &user.name, "--json"]).json().remove(0)
+        let mut shown = self.admin(&["show", &user.name, "--json"]).json().remove(0);
+        let more = ["refusals", "refusals_from"].map(|key| shown.as_object_mut().unwrap().remove(key));
+        assert!(more.iter().all(Option::is_some), "{shown}");
+        shown
     }
 
     fn file(&self, user: &TestUser, kind: &str) -> PathBuf {
@@ -94,7 +98,7 @@ fn only_root_administers() {
         &["check"],
     ] {
         let outcome = Outcome::of(alice.command("otp-enroll").arg("admin").args(arguments), "");
-        assert_eq!((outcome.code, outcome.out.as_str()), (Some(4), ""), "{arguments:?}");
+        assert_eq!((outcome.code, outcome.out.as_str()), (Some(1), ""), "{arguments:?}");
         assert!(outcome.err.contains("only root may administer second factors"), "{outcome:?}");
     }
 }
@@ -166,6 +170,53 @@ fn unlock_opens_what_is_locked() {
     assert_eq!(site.test(&alice, &set_up.app.code(0)), Some(0));
     let again = site.admin(&["unlock", "--json", &alice.name]);
     assert_eq!(again.json(), [json!({"user": alice.name, "changed": false})]);
+}
+
+#[test]
+fn unlock_says_what_it_did_for_a_user_who_was_not_locked() {
+    let site = Site::new("");
+    let alice = TestUser::new("alice");
+    let set_up = site.enroll(&alice);
+    for (wrong, said) in [(1, "1 wrong code is forgotten"), (2, "2 wrong codes are forgotten")] {
+        (0..wrong).for_each(|_| assert_eq!(site.test(&alice, &set_up.app.wrong()), Some(1)));
+        let mark = syslog::mark();
+        assert_eq!(site.admin(&["unlock", &alice.name]).out, format!("{}: was not locked; {said}\n", alice.name));
+        let line = format!("forgot-wrong-codes user={} by_uid=0 proof=admin", alice.name);
+        syslog::wait_for(mark, &line, Duration::from_secs(5)).unwrap();
+        assert_eq!(site.show(&alice)["failures"], 0);
+    }
+    assert_eq!(site.admin(&["unlock", &alice.name]).out, format!("{}: was not locked\n", alice.name));
+}
+
+#[test]
+fn help_lists_the_user_option_where_it_is_taken_and_nowhere_else() {
+    let help = |command: &[&str]| {
+        let outcome = Outcome::of(Command::new("otp-enroll").args(command).arg("--help"), "");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.out.contains("--user <")
+    };
+    let all = Outcome::of(Command::new("otp-enroll").args(["admin", "--help"]), "").out;
+    let commands: Vec<&str> = all
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|command| !["", "help"].contains(command))
+        .collect();
+    assert!(commands.len() > 10, "{all}");
+    for command in commands {
+        assert_eq!(help(&["admin", command]), command == "explain", "admin {command}");
+    }
+    assert!(!help(&["admin"]) && help(&[]) && help(&["status"]) && help(&["reset"]));
+    let site = Site::new("");
+    let alice = TestUser::new("alice");
+    for arguments in [["explain", "--user", &alice.name], ["--user", &alice.name, "explain"]] {
+        assert_eq!(site.admin(&arguments).code, Some(0), "{arguments:?}");
+    }
+    for arguments in [["list", "--user", &alice.name], ["--user", &alice.name, "list"]] {
+        let outcome = site.admin(&arguments);
+        assert!(outcome.code == Some(2) && outcome.err.contains("--user does not go with this"), "{outcome:?}");
+    }
 }
 
 #[test]

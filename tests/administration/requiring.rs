@@ -1,7 +1,13 @@
 //! Before many users must have a second factor, the command says what that means; and exemptions that end.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+
+use std::fs;
+use std::process::Command;
+
 use pam_otp_tests::{
-    conversation::Talk, outcome::Outcome, phone::Phone, pty::Pty, service::Service, site::Site, users::TestUser,
+    conversation::Talk, machine, outcome::Outcome, phone::Phone, pty::Pty, service::Service, site::Site,
+    users::TestUser,
 };
 use std::process::Command;
 
@@ -28,6 +34,52 @@ fn requiring_a_second_factor_of_all_says_of_whom_and_asks() {
     assert_eq!(show()["override"], "required");
 }
 
+/// `otp-enroll admin` where these files are all that is in /etc/pam.d.
+fn with_services(site: &Site, services: &[(&str, &str)], arguments: &[&str]) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, lines) in services {
+        fs::write(folder.path().join(name), lines.replace("pam_otp.so", &site.module())).unwrap();
+    }
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", "mount --bind \"$1\" /etc/pam.d && shift && exec \"$@\"", "sh"])
+        .arg(folder.path());
+    Outcome::of(command.arg("otp-enroll").arg("--config").arg(site.config()).arg("admin").args(arguments), "")
+}
+
+#[test]
+fn users_without_a_shell_count_where_a_service_that_needs_none_has_a_line() {
+    let (alice, site) = (TestUser::new("alice"), Site::new("[policy]\nsecond_factor = \"required\"\n"));
+    machine::run(Command::new("usermod").args(["-s", "/usr/sbin/nologin", &alice.name]));
+    let name = alice.name.as_str();
+    let show = || Outcome::of(site.admin_command().args(["show", "--json", name]), "").json()[0]["override"].clone();
+    let lines = "auth required pam_unix.so\nauth required pam_otp.so\n";
+    let with_shells = format!("auth required pam_shells.so\n{lines}");
+    for (services, counts) in [
+        (vec![], false),
+        (vec![("sshd", lines)], false),
+        (vec![("sshd", lines), ("openvpn", "auth required pam_unix.so\n")], false),
+        (vec![("vsftpd", with_shells.as_str())], false),
+        (vec![("sshd", lines), ("openvpn", lines)], true),
+        (vec![("vsftpd", lines)], true),
+        (vec![("imap", lines)], true),
+    ] {
+        let done = with_services(&site, &services, &["require", "--all", "--yes"]);
+        assert_eq!((done.code, show() == "required"), (Some(0), counts), "{services:?} {done:?}");
+        site.admin(&["unrequire", name]);
+        let doctor = with_services(&site, &services, &["doctor", "--json"]);
+        let refused = doctor.json()[0]["findings"].to_string();
+        let service = services.last().map_or("", |(service, _)| *service);
+        let listed = with_services(&site, &services, &["list", "--without-device", "--service", service]);
+        if service == "openvpn" && !counts {
+            continue; // without a line doctor and require have nothing to say, and list was asked about that service
+        }
+        assert_eq!(listed.out.contains(name), counts, "{services:?} {listed:?}");
+        // doctor names five users; here are root, this machine's users and those of other tests.
+        assert!(!counts || refused.contains(" will be refused"), "{refused}");
+    }
+}
+
 #[test]
 fn an_override_to_enroll_comes_before_the_rules() {
     let (alice, site) = (TestUser::new("alice"), Site::new("[policy]\nsecond_factor = \"optional\"\n"));
@@ -42,6 +94,32 @@ fn an_override_to_enroll_comes_before_the_rules() {
     assert_eq!(outcome()["outcome"], "asked");
     let show = Outcome::of(site.admin_command().args(["show", &alice.name]), "");
     assert!(show.out.contains("Override         enroll"), "{show:?}");
+}
+
+#[test]
+fn a_requirement_holds_before_its_day_and_not_from_then_on() {
+    let (alice, site) = (TestUser::new("alice"), Site::new("[policy]\nsecond_factor = \"optional\"\n"));
+    let service = Service::private(&(site.auth("required", "") + "auth required pam_permit.so\n"));
+    let login = || Talk::new(&service, &alice.name).run(&["000000"]).result("authenticate").to_owned();
+    let explained = || {
+        let explain = ["explain", "--json", "--user", &alice.name];
+        Outcome::of(site.admin_command().args(explain), "").json()[0]["second_factor"].clone()
+    };
+    for (options, shown, second_factor, refusal) in [
+        (&["require"][..], "required", "required", "PAM_AUTH_ERR"),
+        (&["require", "--enroll"][..], "enroll", "enroll", "PAM_AUTH_ERR"),
+    ] {
+        let past = Outcome::of(site.admin_command().args(options).args(["--until", "2020-01-31", &alice.name]), "");
+        assert_eq!(past.code, Some(2), "{past:?}");
+        assert_eq!(login(), "PAM_SUCCESS", "nothing was changed");
+        site.admin(&[options, &["--until", "2999-01-31", &alice.name]].concat());
+        assert_eq!((login().as_str(), explained()), (refusal, second_factor.into()));
+        let show = Outcome::of(site.admin_command().args(["show", &alice.name]), "");
+        assert!(show.out.contains(&format!("Override         {shown} until 2999-01-31")), "{show:?}");
+        // 2999-01-31 becomes 1970-01-12.
+        site.edit(&alice.name, "override_until = 32474736000", "override_until = 1000000");
+        assert_eq!((login().as_str(), explained()), ("PAM_SUCCESS", "optional".into()));
+    }
 }
 
 #[test]

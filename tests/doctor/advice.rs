@@ -67,6 +67,60 @@ fn a_record_whose_account_is_gone_is_noted_once() {
 }
 
 #[test]
+fn users_whom_policy_refuses_make_the_exit_code_1() {
+    let alice = TestUser::new("alice");
+    let site = Site::new(&format!(
+        "[policy]\nsecond_factor = \"skip\"\n[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"required\"\n",
+        alice.name
+    ));
+    let (code, found) = findings(&site);
+    assert_eq!((code, found.len()), (Some(1), 1), "{found:#?}");
+    let what = found[0]["what"].as_str().unwrap();
+    assert!(found[0]["severity"] == "fault" && what.starts_with(&format!("{} will be refused", alice.name)), "{what}");
+    let _ = Phone::enroll(&site, &alice.name);
+    assert_eq!(findings(&site), (Some(0), vec![]));
+}
+
+#[test]
+fn a_mail_user_without_a_shell_is_refused_too() {
+    let alice = TestUser::new("alice");
+    machine::run(Command::new("usermod").args(["-s", "/bin/false", &alice.name]));
+    let site = Site::new(&format!(
+        "[policy]\nsecond_factor = \"skip\"\n[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"required\"\n",
+        alice.name
+    ));
+    for (service, refused) in [("sudo", false), ("dovecot", true), ("openvpn", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = format!("auth required pam_unix.so\nauth required {}\n", site.module());
+        fs::write(folder.path().join(service), lines).unwrap();
+        let mut doctor = site.admin_command();
+        let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam"]).arg(folder.path()), "");
+        let findings = outcome.json()[0]["findings"].to_string();
+        assert_eq!(findings.contains(&format!("{} will be refused", alice.name)), refused, "{service}: {findings}");
+        assert_eq!(outcome.code, Some(i32::from(refused)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_used_is_a_fault_whoever_has_it() {
+    let alice = TestUser::new("alice");
+    let site = Site::new("");
+    let _ = Phone::enroll(&site, &alice.name);
+    machine::run(Command::new("usermod").args(["-s", "/usr/sbin/nologin", &alice.name]));
+    assert_eq!(findings(&site).0, Some(0));
+    let state = site.state_file(&alice.name);
+    fs::remove_file(&state).unwrap();
+    let (code, found) = findings(&site);
+    assert_eq!((code, found.len()), (Some(1), 1), "{found:#?}");
+    assert!(found[0]["what"].as_str().unwrap().contains("is missing"), "{found:#?}");
+    // No service asks for a code.
+    let folder = tempfile::tempdir().unwrap();
+    let mut doctor = site.admin_command();
+    let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam"]).arg(folder.path()), "");
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+}
+
+#[test]
 fn a_damaged_record_is_a_fault_with_a_fix_of_its_own() {
     let alice = TestUser::new("alice");
     let site = Site::new("");

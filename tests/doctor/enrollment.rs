@@ -53,13 +53,15 @@ fn the_argument_is_a_fault_where_the_program_sets_no_credentials() {
 }
 
 #[test]
-fn a_policy_that_says_enroll_and_a_line_that_does_not_offer_it_is_a_warning() {
+fn a_policy_that_says_enroll_and_a_line_that_does_not_offer_it_refuses_users_without_a_device() {
     let stack = format!("@include common-auth\nauth required pam_otp.so\n{PLAIN}");
     for service in ["su", "dovecot"] {
         let told = findings(ENROLL, service, &stack);
         let expected = format!("warning {service}:2: policy says enroll, and this line does not offer it");
         assert!(told.iter().any(|told| told.starts_with(&expected)), "{told:#?}");
-        assert!(told.iter().all(|told| !told.starts_with("fault ")), "{told:#?}");
+        let refused =
+            |told: &&String| told.starts_with("fault root") && told.contains(" will be refused: policy says enroll");
+        assert!(told.iter().any(|told| refused(&told)), "{told:#?}");
     }
     let told = findings("[policy]\nsecond_factor = \"required\"\n", "su", &stack);
     assert!(told.iter().all(|told| !told.contains("enroll, and")), "{told:#?}");

@@ -327,7 +327,7 @@ fn users_whom_policy_refuses_are_named_and_records_that_cannot_be_read_too() {
     let findings = clinic.findings(&[]);
     let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
     assert!(
-        finding.starts_with("warning vpn: root, ")
+        finding.starts_with("fault vpn: root, ")
             && finding.contains(" will be refused: policy requires a second factor"),
         "{finding}"
     );

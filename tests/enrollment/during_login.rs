@@ -109,13 +109,20 @@ fn a_user_without_a_device_is_led_to_one_and_asked_for_a_code_from_then_on() {
     let mark = syslog::mark();
     let (mut terminal, mut phone) = desk.at_the_key(desk.ssh().command("env; echo LOGGED-IN").start());
 
-    // Everything that is needed is on 24 rows, and what the phone sees is what the key says.
     let rows = terminal.screen();
-    let begins = "Set up a second factor: scan with an authenticator app";
-    assert!(rows.lines().any(|line| line.ends_with(begins)), "{rows}");
-    assert!(rows.contains("or type this key: ") && rows.trim_end().ends_with(NEW_CODE.trim_end()), "{rows}");
-    let uri = format!("otpauth://totp/web-01.local:{user}?secret={}", phone.app.secret);
-    assert_eq!(terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)), Some(uri));
+    let begins = "Set up a second factor with an authenticator app:\nanswer q for a QR code that the app scans,\n";
+    assert!(rows.contains(begins) && !rows.contains('█'), "{rows}");
+    assert!(rows.contains("\nor type this key: ") && rows.trim_end().ends_with(NEW_CODE.trim_end()), "{rows}");
+    // All of the picture is on 24 rows, and what the phone sees is what the key says, on a dark background and on a light one.
+    let uri = Some(format!("otpauth://totp/web-01.local:{user}?secret={}", phone.app.secret));
+    for (answer, theme) in [("q", Theme::Dark), (" Q ", Theme::Light), ("q", Theme::Dark)] {
+        terminal.send_line(answer);
+        terminal.wait_for(NEW_CODE);
+        let rows = terminal.screen();
+        assert!(rows.contains("Scan this with the app:") && rows.trim_end().ends_with(NEW_CODE.trim_end()), "{rows}");
+        assert!(rows.lines().all(|row| row.chars().count() <= 80), "{rows}");
+        assert_eq!(terminal.with_screen(|screen| screen::qr_code(screen, theme)), uri, "{rows}");
+    }
     assert!(desk.nothing_is_stored());
 
     let code = phone.next_code();
@@ -632,6 +639,37 @@ fn a_password_that_has_expired_is_changed_at_the_login_after_enrollment() {
 }
 
 #[test]
+fn a_client_in_a_c_locale_gets_the_key_and_no_screenful_of_octal() {
+    let desk = Desk::new();
+    for locale in ["C", "POSIX"] {
+        let (mut terminal, mut phone) = desk.at_the_key(desk.ssh().locale(locale).start());
+        assert!(!terminal.transcript().contains("\\3"), "{}", terminal.transcript());
+        terminal.send_line(&phone.next_code());
+        phone.recovery = recovery_codes(&terminal.wait_for(WRITTEN_DOWN));
+        terminal.send_line("yes");
+        terminal.wait_for("LOGGED-IN");
+        assert!(terminal.wait().success() && !terminal.transcript().contains("\\3"), "{}", terminal.transcript());
+        desk.site.admin(&["reset", "--yes", &desk.user.name]);
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_pictures_for_ever_is_not_served_for_ever() {
+    let desk = Desk::new();
+    let (mut terminal, _) = desk.at_the_key(desk.ssh().start());
+    // Six pictures, then three wrong answers.
+    for _ in 0..9 {
+        terminal.send_line("q");
+        if terminal.look_for(NEW_CODE, pam_otp_tests::pty::PATIENCE).is_none() {
+            break;
+        }
+    }
+    assert!(!terminal.wait().success());
+    assert_eq!(terminal.transcript().matches("Scan this with the app:").count(), 6);
+    assert!(desk.nothing_is_stored());
+}
+
+#[test]
 fn su_and_login_lead_through_enrollment() {
     let (alice, site) = (TestUser::new("al"), site());
     for program in ["su", "login"] {
@@ -646,6 +684,8 @@ fn su_and_login_lead_through_enrollment() {
         terminal.wait_for("Password: ");
         terminal.send_line(&bob.password);
         let phone = Phone::with_key(&site, &bob.name, &key(&terminal.wait_for(NEW_CODE)));
+        terminal.send_line("q");
+        terminal.wait_for(NEW_CODE);
         let seen = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
         assert!(seen.is_some_and(|uri| uri.contains(&phone.app.secret)), "{program}: {}", terminal.screen());
         terminal.send_line(&phone.next_code());

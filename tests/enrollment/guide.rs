@@ -10,7 +10,7 @@ use pam_otp_tests::{
     app::{App, Enrolled},
     machine,
     outcome::Outcome,
-    pty::{Pty, Terminal},
+    pty::{PATIENCE, Pty, Terminal},
     screen::{self, Theme},
     users::TestUser,
 };
@@ -162,6 +162,32 @@ fn the_qr_code_is_readable_on_every_kind_of_terminal() {
     let dumb = shown(otp_enroll(&alice, &[]).env("TERM", "dumb"));
     assert!(!dumb.with_screen(vt100::Screen::alternate_screen));
     assert!(uri(&dumb, Theme::Dark).is_some());
+}
+
+#[test]
+fn without_colours_a_key_that_the_screen_names_exchanges_dark_and_light() {
+    let alice = TestUser::new("alice");
+    let named = "answer q: dark and light change places";
+    for (background, mut themes) in [("15;0", [Theme::Light, Theme::Dark]), ("0;15", [Theme::Dark, Theme::Light])] {
+        let mut terminal = otp_enroll(&alice, &[]).env("NO_COLOR", "1").env("COLORFGBG", background).start();
+        terminal.wait_for_screen(CODE);
+        let uri = |terminal: &Terminal, theme| terminal.with_screen(|screen| screen::qr_code(screen, theme));
+        let before = uri(&terminal, themes[1]);
+        assert!(before.is_some(), "{}", terminal.screen());
+        for _ in 0..2 {
+            terminal.send_line("q");
+            let drawn =
+                machine::wait(PATIENCE, || uri(&terminal, themes[0]).filter(|_| terminal.screen().contains(CODE)));
+            assert_eq!(drawn, before, "{}", terminal.screen());
+            themes.reverse();
+        }
+    }
+    let coloured = otp_enroll(&alice, &[]).size(120, 40).start();
+    coloured.wait_for_screen(CODE);
+    assert!(!coloured.screen().contains(named), "right on any background");
+    let plain = otp_enroll(&alice, &[]).env("NO_COLOR", "1").size(140, 40).start();
+    plain.wait_for_screen(CODE);
+    assert!(plain.screen().contains(named), "{}", plain.screen());
 }
 
 #[test]
@@ -326,6 +352,22 @@ fn pictures_carry_the_same_text_and_are_the_owners_alone() {
     }
     let mut terminal = otp_enroll(&alice, &["--qr", "gif", "qr.gif"]).start();
     assert_eq!(terminal.wait().code(), Some(2), "{}", terminal.transcript());
+}
+
+#[test]
+fn an_interruption_takes_the_picture_along() {
+    let alice = TestUser::new("alice");
+    let picture = alice.home.join("qr.png");
+    let (mut terminal, _) = at_the_key(otp_enroll(&alice, &["--qr", "png", "qr.png"]));
+    assert!(picture.exists());
+    terminal.send(CTRL_C);
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert!(!picture.exists());
+
+    let (mut terminal, _, _) = at_the_recovery_codes(&alice, &["--qr", "png", "qr.png"]);
+    terminal.send(CTRL_C);
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert!(picture.exists(), "its key is in force");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use pam_otp_tests::{
     app::{App, Enrolled},
+    machine,
     outcome::{Dialogue, Outcome},
+    pty::PATIENCE,
     users::TestUser,
 };
 use serde_json::{Value, json};
@@ -100,10 +102,57 @@ fn every_exit_code_is_seen() {
         assert_eq!(code(said(&bob, arguments, "123456\n")), 3, "{arguments:?}");
     }
     assert_eq!(code(root(&["--user", "nobody-at-all", "status"], "")), 3);
-    assert_eq!(code(said(&alice, &["admin", "list"], "")), 4);
-    assert_eq!(code(said(&alice, &["--user", &bob.name, "status"], "")), 4);
+    for of_root in [&["admin", "list"][..], &["--user", &bob.name, "status"], &["--config", "/dev/null", "status"]] {
+        assert_eq!(code(said(&alice, of_root, "")), 1, "what is root's is not allowed: {of_root:?}");
+    }
     assert_eq!(code(root(&["--config", "/no/such/file", "--user", &bob.name], "")), 4);
     assert_eq!(status(&alice)["failures"], 4);
+}
+
+#[test]
+fn the_wrong_code_that_locks_does_not_say_try_again() {
+    let alice = TestUser::new("alice");
+    let wrong = Enrolled::new(&alice).app.wrong() + "\n";
+    for failures in 1..=6 {
+        let outcome = said(&alice, &["test", "--stdin"], &wrong);
+        assert_eq!(outcome.code, Some(1));
+        assert_eq!(outcome.err.contains("try again"), failures < 6, "{failures}: {outcome:?}");
+        let locks =
+            format!("that code is wrong ({failures} wrong codes in a row): only a recovery code is accepted until 2");
+        assert_eq!(outcome.err.contains(&locks), failures == 6, "{failures}: {outcome:?}");
+        assert_eq!(
+            outcome.err.contains("use a recovery code, or ask your administrator"),
+            failures == 6,
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_picture_goes_if_its_key_does_not_come_into_force() {
+    let alice = TestUser::new("alice");
+    let picture = alice.home.join("qr.svg");
+    let qr = ["--qr", "svg", "qr.svg"];
+    for (arguments, input) in [(&["--json"][..], ""), (&["--json"], "000000\nhello\n"), (&["--stdin"], "000000\n")] {
+        let outcome = said(&alice, &[arguments, &qr].concat(), input);
+        assert_eq!(outcome.code.map(|code| code != 0), Some(true), "{outcome:?}");
+        assert!(!picture.exists(), "{arguments:?} {input:?}");
+    }
+    for signal in ["INT", "TERM", "HUP"] {
+        let mut talk = Dialogue::start(alice.command("otp-enroll").arg("--json").args(qr));
+        let key = talk.json()["secret"].as_str().map(str::to_owned);
+        assert!(key.is_some() && picture.exists());
+        machine::run(Command::new("kill").args([format!("-{signal}"), talk.pid().to_string()]));
+        let gone = machine::wait(PATIENCE, || (!picture.exists()).then_some(()));
+        assert!(gone.is_some(), "{signal}");
+        assert_ne!(talk.end().code, Some(0), "{signal}");
+    }
+    let set_up = Enrolled::by(alice.command("otp-enroll").arg("--json").args(qr));
+    assert!(picture.exists(), "the key is in force");
+    // After that, no end takes the picture away, and a reset that is broken off takes its own.
+    let reset = said(&alice, &["reset", "--json", "--qr", "svg", "new.svg"], &(set_up.recovery[0].clone() + "\n"));
+    assert_eq!(reset.code.map(|code| code != 0), Some(true), "{reset:?}");
+    assert!(picture.exists() && !alice.home.join("new.svg").exists());
 }
 
 #[test]

@@ -111,7 +111,14 @@ impl Sshd {
     /// A client that wants to log `user` in.
     pub fn ssh(&self, user: &str) -> Ssh<'_> {
         let command = "echo LOGGED-IN".to_owned();
-        Ssh { sshd: self, user: user.to_owned(), key: None, options: Vec::new(), command: Some(command) }
+        Ssh {
+            sshd: self,
+            user: user.to_owned(),
+            key: None,
+            options: Vec::new(),
+            command: Some(command),
+            locale: "C.UTF-8".to_owned(),
+        }
     }
 }
 
@@ -160,6 +167,7 @@ pub struct Ssh<'a> {
     key: Option<PathBuf>,
     options: Vec<String>,
     command: Option<String>,
+    locale: String,
 }
 
 impl Ssh<'_> {
@@ -178,6 +186,12 @@ impl Ssh<'_> {
     /// What to run there, in place of `echo LOGGED-IN`.
     pub fn command(mut self, command: &str) -> Self {
         self.command = Some(command.to_owned());
+        self
+    }
+
+    /// In this locale, in place of C.UTF-8.
+    pub fn locale(mut self, locale: &str) -> Self {
+        locale.clone_into(&mut self.locale);
         self
     }
 
@@ -250,7 +264,10 @@ impl Ssh<'_> {
     }
 
     fn environment(&self, pty: Pty) -> Pty {
-        pty.env("LC_ALL", "C.UTF-8").env_remove("SSH_AUTH_SOCK").env_remove("SSH_ASKPASS_REQUIRE").env_remove("DISPLAY")
+        pty.env("LC_ALL", &self.locale)
+            .env_remove("SSH_AUTH_SOCK")
+            .env_remove("SSH_ASKPASS_REQUIRE")
+            .env_remove("DISPLAY")
     }
 
     fn arguments(&self) -> Vec<String> {

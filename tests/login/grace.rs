@@ -66,7 +66,7 @@ fn forgetting_addresses_is_logged_where_there_were_any() {
                 _ => desk.site.admin(&["forget-addresses", "--json", &desk.user.name]),
             };
         }
-        let line = format!("forgot-addresses user={} by_uid=0", desk.user.name);
+        let line = format!("forgot-addresses user={} by_uid=0 proof=admin", desk.user.name);
         let lines = syslog::lines_since(mark);
         assert_eq!(lines.iter().filter(|logged| logged.ends_with(&line)).count(), 1, "{by}: {lines:#?}");
     }

@@ -8,15 +8,12 @@ use pam_otp_tests::{
     machine,
     name_service::NameService,
     service::Service,
+    set_user_id::SetUserId,
     site::Site,
     syslog,
     users::{TestUser, new_group},
 };
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, process::Command};
 
 /// Answers what the file /etc/nss-test says: the status of `initgroups`, and which group the user is in.
 const SOURCE: &str = r#"
@@ -172,51 +169,26 @@ fn raises_hard_limits() -> bool {
     u64::from_str_radix(effective.trim(), 16).unwrap() >> CAP_SYS_RESOURCE & 1 == 1
 }
 
-/// `pamtalk` as su is installed, started by a user with limits of their own.
-struct SetUserId(PathBuf);
-
-impl SetUserId {
-    fn new() -> SetUserId {
-        let path = Path::new("/usr/local/bin").join(machine::unique("pamtalk"));
-        machine::run(Command::new("install").args(["-m", "4755"]).arg(machine::program("pamtalk")).arg(&path));
-        SetUserId(path)
-    }
-
-    fn command(&self, desk: &Desk, limits: &[&str], capabilities: &[&str]) -> Command {
-        let (uid, gid) = (format!("--reuid={}", desk.user.uid), format!("--regid={}", desk.user.gid));
-        let mut command = Command::new("setpriv");
-        command.args(capabilities).args(["--clear-groups", &uid, &gid, "prlimit"]).args(limits).arg(&self.0);
-        command.args(desk.command().get_args());
-        command
-    }
-}
-
-impl Drop for SetUserId {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 #[test]
 fn limits_of_the_user_who_starts_a_program_of_root_decide_nothing() {
-    let (desk, program) = (Desk::new(), SetUserId::new());
+    let (desk, program) = (Desk::new(), SetUserId::pamtalk());
     let names = NameService::new(SOURCE, "group: files SERVICE systemd");
     names.says(&format!("member {}", desk.gid));
     // The soft limit alone can always be raised. A hard one needs CAP_SYS_RESOURCE, which containers may lack.
     let may_raise = raises_hard_limits();
     for limits in ["--nofile=5:", "--fsize=0:", "--as=30000000:", "--data=400000:"] {
-        let login = desk.login(names.around(&program.command(&desk, &[limits], &[])));
+        let login = desk.login(names.around(&program.command(&desk.user, &desk.command(), &[limits], &[])));
         assert_eq!(login, desk.refused(), "{limits}");
     }
     for (limits, name) in [("--nofile=5:8", "RLIMIT_NOFILE"), ("--fsize=0", "RLIMIT_FSIZE")] {
-        let login = desk.login(names.around(&program.command(&desk, &[limits], &[])));
+        let login = desk.login(names.around(&program.command(&desk.user, &desk.command(), &[limits], &[])));
         let expected = if may_raise { desk.refused() } else { desk.cannot_raise(name) };
         assert_eq!(login, expected, "{limits}");
     }
     // A program that may not raise them refuses.
     let without = ["--bounding-set=-sys_resource"];
     for (limits, name) in [(["--nofile=5"], "RLIMIT_NOFILE"), (["--fsize=0"], "RLIMIT_FSIZE")] {
-        let login = desk.login(names.around(&program.command(&desk, &limits, &without)));
+        let login = desk.login(names.around(&program.command(&desk.user, &desk.command(), &limits, &without)));
         assert_eq!(login, desk.cannot_raise(name), "{limits:?}");
     }
 }

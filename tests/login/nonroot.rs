@@ -21,8 +21,8 @@ use std::{
 
 const HINT: &str = "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets the service start it";
 
-const CLOSED: &str = "check owner and mode, then what keeps the helper from its group: NoNewPrivileges in the service's unit, a file \
-                      system mounted nosuid, SELinux, AppArmor";
+const CLOSED: &str = "the helper is not set-group-ID of the group that has the records: install the package again or run `make \
+                      install`";
 
 /// A user at the machine's own site, the only one that the helper knows, and a host that runs as this user.
 struct Desk {
@@ -80,7 +80,7 @@ fn the_helper_accepts_a_code_once() {
     let code = phone.next_code();
     for (answer, result, log) in [
         (phone.wrong(), "PAM_AUTH_ERR", "notice refused user=NAME why=wrong failures=1"),
-        (code.clone(), "PAM_SUCCESS", "info accepted user=NAME factor=totp device=1 recovery_left=10"),
+        (code.clone(), "PAM_SUCCESS", "info accepted user=NAME factor=totp device=1 recovery_left=10 failures=1"),
         (code, "PAM_AUTH_ERR", "notice refused user=NAME why=replayed"),
         (phone.recovery_code(), "PAM_SUCCESS", "info accepted user=NAME factor=recovery recovery_left=9"),
         (phone.recovery[0].clone(), "PAM_AUTH_ERR", "notice refused user=NAME why=recovery-used"),

@@ -221,6 +221,44 @@ fn the_reminder_of_the_last_recovery_codes_reaches_the_terminal() {
 }
 
 #[test]
+fn a_login_tells_of_wrong_codes_before_it_and_says_everything_once() {
+    let desk = Desk::new("[recovery]\ncodes = 2\n");
+    let ssh = desk.sshd.ssh(&desk.user.name).option("LogLevel=INFO").option("NumberOfPasswordPrompts=3").shell();
+    let mut terminal = ssh.start();
+    for code in [desk.phone.wrong(), desk.phone.wrong(), desk.phone.recovery_code()] {
+        terminal.wait_for(PASSWORD);
+        terminal.send_line(&desk.user.password);
+        terminal.wait_for(CODE);
+        terminal.send_line(&code);
+    }
+    terminal.wait_for("$ ");
+    let transcript = terminal.transcript();
+    for (text, times) in [
+        ("Verification failed.", 2),
+        ("2 wrong codes were tried for your account since your last correct one.", 1),
+        ("If that was not you, tell your administrator.", 1),
+        ("Only one recovery code is left.", 1),
+    ] {
+        assert_eq!(transcript.matches(text).count(), times, "{text}: {transcript}");
+    }
+    terminal.send_line("echo begin; env | grep PAM_OTP; echo end");
+    terminal.wait_for("begin\r\nend\r\n");
+    // Without a terminal nothing is shown: a script reads what it asked for, and nothing else.
+    let ssh = desk.sshd.ssh(&desk.user.name).option("LogLevel=INFO");
+    let guess = ssh.dialogue(&[(PASSWORD, &desk.user.password), (CODE, &desk.phone.wrong())]);
+    assert!(!guess.let_in(), "{guess:#?}");
+    let login = ssh.askpass(&[&desk.user.password, &desk.phone.next_code()]);
+    assert!(login.let_in() && !login.transcript.contains("tried for your account"), "{login:#?}");
+    let mut again = desk.sshd.ssh(&desk.user.name).shell().start();
+    again.wait_for(PASSWORD);
+    again.send_line(&desk.user.password);
+    again.wait_for(CODE);
+    again.send_line(&desk.phone.next_code());
+    again.wait_for("$ ");
+    assert!(!again.transcript().contains("tried for your account"), "{}", again.transcript());
+}
+
+#[test]
 fn a_key_and_a_code_let_in() {
     let (desk, key) = Desk::with_key();
     let mark = syslog::mark();
@@ -235,6 +273,30 @@ fn a_key_and_a_code_let_in() {
     assert!(!login.let_in() && login.prompts.is_empty(), "without the key there is no prompt: {login:#?}");
     let log = desk.log(mark);
     assert!(log.len() == 2 && log[0].contains("factor=totp") && log[1].contains("why=replayed"), "{log:#?}");
+}
+
+#[test]
+fn in_batch_mode_an_exempt_user_needs_a_match_block_too() {
+    let user = TestUser::new("robot");
+    let rule = format!("[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"skip\"\n", user.name);
+    let site = Site::new(&format!("[policy]\nsecond_factor = \"required\"\n{rule}"));
+    let stack = around("", &site.auth("required", ""));
+    // A block ends with its file.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let block = format!("Match User {}\nAuthenticationMethods publickey\n", user.name);
+    for (block, expected) in [("", false), (block.as_str(), true)] {
+        fs::write(file.path(), block).unwrap();
+        let both = "AuthenticationMethods publickey,keyboard-interactive:pam";
+        let config = format!("{both}\nInclude {}", file.path().display());
+        let (mark, sshd) = (syslog::mark(), Sshd::start("batch", &stack, &config));
+        let key = sshd.key_for(&user);
+        let ssh = || sshd.ssh(&user.name).key(&key);
+        let login = ssh().option("BatchMode=yes").askpass(&[]);
+        assert_eq!(login.let_in(), expected, "{login:#?}");
+        let log = syslog::of_logins(mark, sshd.service().name());
+        assert!(log.is_empty(), "no line of ours: {log:#?}");
+        assert!(ssh().askpass(&[]).let_in(), "with a client that may answer, policy asks for nothing");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
 use pam_otp_tests::{machine, outcome::Outcome, users::TestUser};
 use std::{collections::BTreeSet, path::Path, process::Command};
 
+const DROP_IN_FOLDER: &str = "usr/lib/systemd/system/polkit-agent-helper@.service.d";
+
 type Lines = BTreeSet<String>;
 
 /// As a package says it.
@@ -15,12 +17,13 @@ const PLACES: [&str; 4] = [
 ];
 
 /// What there is then, but for documentation: the mode and the place.
-const INSTALLED: [&str; 16] = [
+const INSTALLED: [&str; 17] = [
     "644 /etc/apparmor.d/abstractions/pam_otp",
     "644 /etc/fail2ban/filter.d/pam_otp.conf",
     "644 /etc/fail2ban/jail.d/pam_otp.conf",
     "644 /etc/pam_otp/pam_otp.toml",
     "755 /usr/bin/otp-enroll",
+    "644 /usr/lib/systemd/system/polkit-agent-helper@.service.d/pam_otp.conf",
     "644 /usr/lib/sysusers.d/pam_otp.conf",
     "644 /usr/lib/tmpfiles.d/pam_otp.conf",
     "644 /usr/lib64/security/pam_otp.so",
@@ -74,8 +77,23 @@ fn what_is_installed_is_taken_away_again_but_for_configuration_and_records() {
     make("uninstall", dir.path());
     let left: Lines = ["644 /etc/pam_otp/pam_otp.toml", "1730 /var/lib/pam_otp"].map(str::to_owned).into();
     assert_eq!(files(dir.path()), left);
-    for folder in ["usr/libexec/pam_otp", "usr/share/doc/libpam-otp"] {
+    for folder in ["usr/libexec/pam_otp", "usr/share/doc/libpam-otp", DROP_IN_FOLDER] {
         assert!(!dir.path().join(folder).exists(), "{folder}");
+    }
+}
+
+#[test]
+fn polkits_service_may_write_the_records_where_they_are() {
+    for (localstatedir, records) in [("/var", "/var/lib/pam_otp"), ("/srv/state", "/srv/state/lib/pam_otp")] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut make = Command::new("make");
+        make.arg("-C").arg(machine::source("")).args(["--no-print-directory", "install"]).args(PLACES);
+        make.arg(format!("localstatedir={localstatedir}")).arg(format!("DESTDIR={}", dir.path().display()));
+        machine::run(make.env_remove("MAKEFLAGS"));
+        let drop_in = dir.path().join("usr/lib/systemd/system/polkit-agent-helper@.service.d/pam_otp.conf");
+        let text = std::fs::read_to_string(&drop_in).unwrap();
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(lines, ["[Service]", &format!("ReadWritePaths=-{records}")]);
     }
 }
 

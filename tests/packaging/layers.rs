@@ -20,9 +20,9 @@ const HOUSE: [(&str, &[&str]); 4] = [
         "pam_otp",
         &[
             "ffi",
+            "privileges",
             "host",
             "outcome",
-            "privileges",
             "authority",
             "report",
             "password_and_code",
@@ -31,7 +31,7 @@ const HOUSE: [(&str, &[&str]); 4] = [
             "entry",
         ],
     ),
-    ("otp-enroll", &["cli", "error", "private_file", "ui", "client", "user", "admin"]),
+    ("otp-enroll", &["cli", "error", "private_file", "unconfirmed_file", "ui", "client", "user", "admin"]),
     (
         "bench",
         &[

@@ -8,6 +8,7 @@ use pam_otp_tests::{
     machine,
     outcome::{Dialogue, Outcome},
     site::{HELPER, STATE},
+    syslog,
     users::TestUser,
 };
 use serde_json::{Value, json};
@@ -217,6 +218,67 @@ fn no_request_reads_the_seed_back() {
     for secret in codes.chain([&set_up.app.secret, &hex]) {
         assert!(!said.contains(secret), "{said}");
     }
+}
+
+/// Calls the helper directly, which no PAM host sees.
+#[test]
+fn no_guess_and_no_used_up_code_is_without_a_trace() {
+    let alice = TestUser::new("alice");
+    let mark = syslog::mark();
+    let set_up = Enrolled::new(&alice);
+    let login = json!({"service": "x y", "rhost": "192.0.2.1", "tty": null, "nullok": false, "enroll": false});
+    let verify = |code: &str| json!({"verify": {"typed": code, "login": login}});
+    let (recovery, wrong) = (&set_up.recovery, set_up.app.wrong());
+    for request in [
+        verify(&recovery[0]),
+        verify(&recovery[0]),
+        enroll(Some(&recovery[1])), // and no more: broken off
+        test(&recovery[2]),
+    ] {
+        asked(&alice, &request);
+    }
+    (0..6).for_each(|_| drop(asked(&alice, &verify(&wrong))));
+    asked(&alice, &test(&wrong));
+    let mut helper = start(&alice);
+    let offer = ask(&mut helper, &enroll(Some(&recovery[3])));
+    let app = App::of(offer["offer"]["secret"].as_str().unwrap());
+    ask(&mut helper, &confirm(&app.code(0)));
+    assert_eq!(ask(&mut helper, &activate()), json!({"changed": true}));
+
+    let who = format!("user={} by_uid={}", alice.name, alice.uid);
+    let lines = syslog::lines_since(mark);
+    let lines: Vec<_> = lines.iter().filter(|line| line.contains("otp-helper[") && line.contains(&who)).collect();
+    let service = "service=x\\x20y";
+    let mut expected = vec![
+        format!("enrolled {who} proof=none"),
+        format!("accepted {who} {service} factor=recovery recovery_left=9"),
+        format!("refused {who} {service} why=recovery-used"),
+        format!("proved {who} change=re-enrollment proof=recovery-code recovery_left=8"),
+        format!("tested {who} proof=recovery-code recovery_left=7"),
+    ];
+    expected.extend((1..=6).map(|failures| format!("refused {who} {service} why=wrong failures={failures}")));
+    expected.push(format!("refused {who} change=tested why=locked until="));
+    expected.push(format!("proved {who} change=re-enrollment proof=recovery-code recovery_left=6"));
+    expected.push(format!("replaced {who} proof=recovery-code recovery_left=6"));
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.contains(&expected) && !line.contains("192.0.2.1"), "{line}\n{expected}");
+    }
+}
+
+#[test]
+fn its_lines_in_the_journal_have_its_group_which_no_user_can_give_a_line() {
+    let alice = TestUser::new("alice");
+    let mut helper = start(&alice);
+    assert!(!ask(&mut helper, &json!({"status": {}})).is_null());
+    let group = fs::metadata(HELPER).unwrap().gid();
+    let ids = |kind: &str| {
+        let status = fs::read_to_string(format!("/proc/{}/status", helper.pid())).unwrap();
+        let ids = status.lines().find_map(|line| line.strip_prefix(kind)).unwrap().to_owned();
+        ids.split_whitespace().map(|id| id.parse::<u32>().unwrap()).collect::<Vec<_>>()
+    };
+    // SCM_CREDENTIALS, unix(7): the journal's `_GID` is the sender's real one.
+    assert_eq!((ids("Gid:"), ids("Uid:")), (vec![group; 4], vec![alice.uid; 4]));
 }
 
 #[test]

@@ -19,8 +19,11 @@ const LOAD: &str = "
     newfstatat MODULE
     close MODULE
 ";
-/// Also whether these are the records of this configuration: an empty folder must not ask nobody for a code.
+/// Whether a user's limits are to be raised, and whether these are the records of this configuration: an empty folder must not
+/// ask nobody for a code.
 const CONFIGURATION: &str = "
+    geteuid
+    getuid
     openat CONFIG for reading
     statx CONFIG
     read CONFIG
@@ -89,7 +92,9 @@ const SWAP: &str = "
     flock STATE/USER.state
     close STATE/USER.state
 ";
+/// As root, also where a user started the host.
 const LOG: &str = "
+    getuid
     getpid
     socket AF_UNIX
     connect /dev/log
@@ -98,6 +103,7 @@ const LOG: &str = "
     close STATE/USER.toml
 ";
 const LOG_AGAIN: &str = "
+    getuid
     getpid
     sendto socket
     close STATE

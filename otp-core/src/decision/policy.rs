@@ -97,11 +97,13 @@ impl Policy {
     ) -> Result<Ruling, E> {
         let at_once = |second_factor, source| Ok(Ruling { second_factor, source, required_from: None });
         match user_override {
-            Override::Required => return at_once(SecondFactor::Required, Source::Override),
-            Override::Enroll => return at_once(SecondFactor::Enroll, Source::Override),
-            Override::Exempt => return at_once(SecondFactor::Optional, Source::Override),
-            Override::ExemptUntil(end) if now < end => return at_once(SecondFactor::Optional, Source::Override),
-            Override::ExemptUntil(_) | Override::None => {}
+            _ if user_override.has_ended(now) => {}
+            Override::Required | Override::RequiredUntil(_) => {
+                return at_once(SecondFactor::Required, Source::Override);
+            }
+            Override::Enroll | Override::EnrollUntil(_) => return at_once(SecondFactor::Enroll, Source::Override),
+            Override::Exempt | Override::ExemptUntil(_) => return at_once(SecondFactor::Optional, Source::Override),
+            Override::None => {}
         }
         if login.nullok {
             return at_once(SecondFactor::Optional, Source::Nullok);

@@ -68,7 +68,14 @@ mod tests {
 
     #[test]
     fn without_devices_only_the_override_stays() {
-        for user_override in [Override::Required, Override::Enroll, Override::Exempt, Override::ExemptUntil(NOW)] {
+        for user_override in [
+            Override::Required,
+            Override::RequiredUntil(NOW),
+            Override::Enroll,
+            Override::EnrollUntil(NOW),
+            Override::Exempt,
+            Override::ExemptUntil(NOW),
+        ] {
             let mut record = record(vec![phone(1)]);
             record.credentials.user_override = user_override;
             record.state.failures = 3;

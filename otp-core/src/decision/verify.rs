@@ -1,5 +1,7 @@
 //! The verdict on one attempt, as a pure function: no clock, no file, no log.
 
+use std::mem;
+
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code};
@@ -53,6 +55,8 @@ pub struct Accepted {
     pub factor: Factor,
     /// Unused recovery codes; `None` if none were issued.
     pub recovery_left: Option<u8>,
+    /// Wrong codes since the last right one, before this one.
+    pub failures: u32,
 }
 
 /// What was verified.
@@ -284,14 +288,14 @@ fn decoy() -> Option<Device> {
 }
 
 fn accept(state: &mut State, record: &Record, factor: Factor, now: UnixTime) -> Verdict {
-    state.failures = 0;
+    let failures = mem::take(&mut state.failures);
     state.lock = Lock::Open;
     state.last_accepted = Some(now);
     let recovery_left = record.credentials.recovery_left(state);
-    Verdict::Accepted(Accepted { factor, recovery_left })
+    Verdict::Accepted(Accepted { factor, recovery_left, failures })
 }
 
-fn is_locked(lock: Lock, now: UnixTime) -> bool {
+pub(crate) fn is_locked(lock: Lock, now: UnixTime) -> bool {
     match lock {
         Lock::Open => false,
         Lock::Until(time) => now < time,

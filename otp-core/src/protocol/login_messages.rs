@@ -174,9 +174,11 @@ impl Verdict {
     pub fn words(&self) -> String {
         let number = |name: &str, number: Option<u64>| number.map_or_else(String::new, |it| format!(" {name} {it}"));
         match self {
-            Self::Accepted(Accepted { factor, recovery_left }) => {
+            Self::Accepted(Accepted { factor, recovery_left, failures }) => {
                 let device = number("device", factor.device().map(|device| device.0.into()));
-                format!("accepted {}{device}{}", factor.word(), number("left", recovery_left.map(u64::from)))
+                let left = number("left", recovery_left.map(u64::from));
+                let failures = number("failures", Some(u64::from(*failures)).filter(|failures| *failures > 0));
+                format!("accepted {}{device}{left}{failures}", factor.word())
             }
             Self::Refused(why) => {
                 let details = match why {
@@ -207,7 +209,7 @@ impl Verdict {
         let verdict = if answer == "accepted" {
             let factors = [Factor::Totp(device), Factor::Hotp(device), Factor::Recovery, Factor::Grace];
             let factor = factors.into_iter().find(|factor| factor.word() == word)?;
-            Self::Accepted(Accepted { factor, recovery_left: left })
+            Self::Accepted(Accepted { factor, recovery_left: left, failures: failures.unwrap_or_default() })
         } else {
             let refusals = [
                 Refusal::Wrong { failures: failures.unwrap_or_default(), clock_behind: behind },
@@ -247,7 +249,8 @@ mod tests {
     use crate::protocol::request::{Reply, Request};
 
     fn verdicts() -> Vec<Verdict> {
-        let accepted = |factor, recovery_left| Verdict::Accepted(Accepted { factor, recovery_left });
+        let accepted =
+            |factor, recovery_left| Verdict::Accepted(Accepted { factor, recovery_left, failures: u32::MAX });
         let refusals = [
             Refusal::Wrong { failures: u32::MAX, clock_behind: None },
             Refusal::Wrong { failures: 1, clock_behind: Some(Seconds(7)) },
@@ -266,6 +269,7 @@ mod tests {
         ];
         let mut all: Vec<_> = refusals.map(Verdict::Refused).into();
         for left in [None, Some(0), Some(10)] {
+            all.push(Verdict::Accepted(Accepted { factor: Factor::Recovery, recovery_left: left, failures: 0 }));
             all.push(accepted(Factor::Totp(DeviceId(255)), left));
             all.push(accepted(Factor::Hotp(DeviceId(1)), left));
             all.push(accepted(Factor::Recovery, left));
@@ -322,6 +326,7 @@ mod tests {
             "accepted totp",
             "accepted totp x",
             "accepted totp 1 left",
+            "accepted totp device 1 failures 0",
             "accepted totp 1 left 9 9",
             "accepted recovery 1",
             "refused",

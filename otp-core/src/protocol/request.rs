@@ -85,8 +85,8 @@ impl Order {
     /// The word in the log for what was done.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Override(Override::Required) => "required",
-            Self::Override(Override::Enroll) => "enroll-required",
+            Self::Override(Override::Required | Override::RequiredUntil(_)) => "required",
+            Self::Override(Override::Enroll | Override::EnrollUntil(_)) => "enroll-required",
             Self::Override(Override::Exempt | Override::ExemptUntil(_)) => "exempted",
             Self::Override(Override::None) => "left-to-policy",
             Self::ForgetAddresses => "forgot-addresses",

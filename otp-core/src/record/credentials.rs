@@ -40,7 +40,9 @@ impl Outline {
 
     /// Whether the record asks for a second factor, by a device or by an override.
     pub fn binds(&self) -> bool {
-        self.devices > 0 || matches!(self.user_override, Override::Required | Override::Enroll)
+        // An override may have ended; a refusal too many is mended by an administrator, a login too many by nobody.
+        let is_strict = !matches!(self.user_override, Override::Exempt | Override::ExemptUntil(_) | Override::None);
+        self.devices > 0 || is_strict
     }
 }
 
@@ -49,8 +51,12 @@ impl Outline {
 pub enum Override {
     /// The user must give a second factor.
     Required,
+    /// The same before this time; from then on no override.
+    RequiredUntil(UnixTime),
     /// Like `second_factor = "enroll"`: without a device, the user enrolls one during the login.
     Enroll,
+    /// The same before this time; from then on no override.
+    EnrollUntil(UnixTime),
     /// Like `second_factor = "optional"`: without a device, the user logs in without a code.
     Exempt,
     /// The same before this time; from then on no override.
@@ -115,20 +121,35 @@ impl Device {
 }
 
 impl Override {
-    /// Reads the word that [`Override::name`] writes, and the time at which the override ends; only an exemption ends.
+    /// Reads the word that [`Override::name`] writes, and the time at which the override ends, if it does.
     pub fn parse(name: &str, until: Option<UnixTime>) -> Option<Self> {
         let known = [Self::Required, Self::Enroll, Self::Exempt, Self::None];
-        match (known.into_iter().find(|user_override| user_override.name() == name)?, until) {
-            (user_override, None) => Some(user_override),
-            (Self::Exempt, Some(time)) => Some(Self::ExemptUntil(time)),
-            (Self::Required | Self::Enroll | Self::ExemptUntil(_) | Self::None, Some(_)) => None,
+        let user_override = known.into_iter().find(|user_override| user_override.name() == name)?;
+        match until {
+            None => Some(user_override),
+            Some(time) => user_override.ending(time),
         }
+    }
+
+    /// The same override with this end; `None` for no override, which has none.
+    pub fn ending(self, time: UnixTime) -> Option<Self> {
+        match self {
+            Self::Required | Self::RequiredUntil(_) => Some(Self::RequiredUntil(time)),
+            Self::Enroll | Self::EnrollUntil(_) => Some(Self::EnrollUntil(time)),
+            Self::Exempt | Self::ExemptUntil(_) => Some(Self::ExemptUntil(time)),
+            Self::None => None,
+        }
+    }
+
+    /// Whether its end has come: it is no override any more.
+    pub fn has_ended(self, now: UnixTime) -> bool {
+        self.until().is_some_and(|end| end <= now)
     }
 
     /// When it ends; `None` if it does not.
     pub fn until(self) -> Option<UnixTime> {
         match self {
-            Self::ExemptUntil(time) => Some(time),
+            Self::RequiredUntil(time) | Self::EnrollUntil(time) | Self::ExemptUntil(time) => Some(time),
             Self::Required | Self::Enroll | Self::Exempt | Self::None => None,
         }
     }
@@ -136,8 +157,8 @@ impl Override {
     /// The word in records, JSON and tables.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Required => "required",
-            Self::Enroll => "enroll",
+            Self::Required | Self::RequiredUntil(_) => "required",
+            Self::Enroll | Self::EnrollUntil(_) => "enroll",
             Self::Exempt | Self::ExemptUntil(_) => "exempt",
             Self::None => "none",
         }

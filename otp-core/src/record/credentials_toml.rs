@@ -353,6 +353,8 @@ mod tests {
             full(),
             Credentials { devices: vec![], recovery: None, user_override: Override::None, ..full() },
             Credentials { user_override: Override::Enroll, ..full() },
+            Credentials { user_override: Override::RequiredUntil(UnixTime(1_800_000_000)), ..full() },
+            Credentials { user_override: Override::EnrollUntil(UnixTime(1_800_000_000)), ..full() },
             Credentials { user_override: Override::ExemptUntil(UnixTime(1_800_000_000)), ..full() },
         ] {
             let text = credentials.encode();
@@ -451,19 +453,21 @@ mod tests {
     }
 
     #[test]
-    fn only_an_exemption_ends() {
+    fn each_override_may_end_and_none_does_not() {
         let with = |line: &str| full().encode().replacen("override = \"required\"", line, 1);
         let read =
             |line: &str| Credentials::decode(with(line).as_bytes(), ReadContext::ANYONE).map(|it| it.user_override);
-        assert_eq!(
-            read("override = \"exempt\"\noverride_until = 1800000000"),
-            Ok(Override::ExemptUntil(UnixTime(1_800_000_000)))
-        );
-        assert_eq!(read("override = \"exempt\""), Ok(Override::Exempt));
-        for wrong in ["required", "enroll", "none"] {
-            let error = read(&format!("override = \"{wrong}\"\noverride_until = 1800000000")).unwrap_err();
-            assert_eq!(error.to_string(), "cannot be read: line 7: override_until has an invalid value");
+        let end = UnixTime(1_800_000_000);
+        for (word, without, ending) in [
+            ("required", Override::Required, Override::RequiredUntil(end)),
+            ("enroll", Override::Enroll, Override::EnrollUntil(end)),
+            ("exempt", Override::Exempt, Override::ExemptUntil(end)),
+        ] {
+            assert_eq!(read(&format!("override = \"{word}\"")), Ok(without));
+            assert_eq!(read(&format!("override = \"{word}\"\noverride_until = 1800000000")), Ok(ending));
         }
+        let error = read("override = \"none\"\noverride_until = 1800000000").unwrap_err();
+        assert_eq!(error.to_string(), "cannot be read: line 7: override_until has an invalid value");
         for wrong in ["override_until = soon", "override_until = -1", "override_until=1"] {
             assert!(read(&format!("override = \"exempt\"\n{wrong}")).is_err(), "{wrong}");
         }

@@ -87,11 +87,13 @@ impl Dice {
             enrollment: EnrollmentId(self.bytes()),
             user_override: [
                 Override::Required,
+                Override::RequiredUntil(NOW),
                 Override::Enroll,
+                Override::EnrollUntil(NOW),
                 Override::Exempt,
                 Override::ExemptUntil(NOW),
                 Override::None,
-            ][self.below(5) as usize],
+            ][self.below(7) as usize],
             devices: ids.into_iter().map(|id| self.device(id)).collect(),
             recovery: (self.below(4) > 0).then_some(RecoverySet { salt: self.bytes(), hashes }),
         }

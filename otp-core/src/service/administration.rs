@@ -1,6 +1,9 @@
 //! Administration of one account. Never shows or chooses a seed.
 
-use crate::audit::Event;
+use std::cell::Cell;
+
+use crate::audit::{Event, Proof};
+use crate::decision::verify::is_locked;
 use crate::error::CoreError;
 use crate::protocol::request::Order;
 use crate::record::Record;
@@ -25,10 +28,21 @@ pub(crate) fn carry_out(
     caller: Caller<'_>,
 ) -> Result<bool, CoreError> {
     let store = site.store()?;
+    let mut what = order.word();
     let changed = match order {
         Order::Override(user_override) => set_override(&store, account, user_override, entropy)?,
         Order::ForgetAddresses => change_state(&store, account, Record::without_graces)?,
-        Order::Unlock => change_state(&store, account, Record::unlocked)?,
+        Order::Unlock => {
+            let (was_open, now) = (Cell::new(false), UnixTime::now());
+            let changed = change_state(&store, account, |record| {
+                was_open.set(!is_locked(record.state.lock, now));
+                record.unlocked()
+            })?;
+            if was_open.get() {
+                what = "forgot-wrong-codes";
+            }
+            changed
+        }
         Order::UnlockAfterClockWasAhead => {
             let (limits, now) = (&site.config.limits, UnixTime::now());
             change_state(&store, account, |record| record.unlocked_after_clock_was_ahead(limits, now))?
@@ -40,7 +54,8 @@ pub(crate) fn carry_out(
         Order::Disable => remove(&store, account, |_| Change::Nothing)?,
     };
     if changed {
-        (caller.log)(&Event::Change { user: account.name.as_str(), by: caller.uid, what: order.word(), why: None });
+        let (user, by) = (account.name.as_str(), caller.uid);
+        (caller.log)(&Event::Change { user, by, what, proof: Proof::Administrator });
     }
     Ok(changed)
 }

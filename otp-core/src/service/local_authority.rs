@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 
+use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Typed};
 use crate::decision::demand::{Demand, Devices, is_in_grace};
 use crate::decision::policy::{Ruling, SecondFactor};
@@ -139,6 +140,7 @@ impl<'a> LocalAuthority<'a> {
             None => {
                 // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
                 let _ = step(&Record::stranger(&Account::nobody()));
+                store.rehearse_load();
                 store.rehearse();
                 Ok(Verdict::Refused(Refusal::UnknownUser))
             }
@@ -172,12 +174,23 @@ impl<'a> LocalAuthority<'a> {
         Ok(verdict.without_device(ruling.second_factor, login.enroll))
     }
 
+    /// Leaves a trace of a verdict that was asked for through the helper: its caller may be no PAM host, and log nothing. The
+    /// address is not in it: the caller chooses that, and others ban what the log names.
+    fn log(&self, login: &LoginContext, verdict: &Verdict) {
+        if let Some(account) = &self.account {
+            let (user, by, service) = (account.name.as_str(), self.caller.uid, login.service.as_str());
+            (self.caller.log)(&Event::Verified { user, by, service, verdict });
+        }
+    }
+
     /// Serves a request at `now`.
     pub(crate) fn request_at(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         match request {
             Request::Demand(login) => Ok(Reply::Login(self.demand_at(&login, now)?.words())),
             Request::Verify { login, typed } => {
-                Ok(Reply::Login(self.verify_at(&login, &typed.into_typed(), now)?.words()))
+                let verdict = self.verify_at(&login, &typed.into_typed(), now)?;
+                self.log(&login, &verdict);
+                Ok(Reply::Login(verdict.words()))
             }
             Request::Administer(order) => self.administer(order),
             Request::Status {}

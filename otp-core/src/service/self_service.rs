@@ -4,7 +4,7 @@
 
 use std::mem;
 
-use crate::audit::Event;
+use crate::audit::{Event, Proof};
 use crate::codes::attempt::{Attempt, Code};
 use crate::decision::future::Future;
 use crate::decision::policy::{SecondFactor, Source};
@@ -34,6 +34,8 @@ pub struct SelfService<'a> {
     entropy: Entropy,
     caller: Caller<'a>,
     enrollment: Stage<'a>,
+    /// What permits the enrollment.
+    proof: Proof,
 }
 
 /// The progress of an enrollment.
@@ -45,7 +47,7 @@ enum Stage<'a> {
 
 impl<'a> SelfService<'a> {
     pub fn new(site: &'a Site, account: Account, entropy: Entropy, caller: Caller<'a>) -> Self {
-        Self { site, account, entropy, caller, enrollment: Stage::None }
+        Self { site, account, entropy, caller, enrollment: Stage::None, proof: Proof::Unneeded }
     }
 
     /// Answers one request. Declines those of a login and of an administrator. The reply is durable.
@@ -91,7 +93,7 @@ impl<'a> SelfService<'a> {
             {
                 Ok(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
             }
-            Some(_) | None => Ok(self.offer(offered)),
+            Some(_) | None => Ok(self.offer(offered, self.unproved())),
         }
     }
 
@@ -103,16 +105,30 @@ impl<'a> SelfService<'a> {
         if !self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
             return self.enroll();
         }
+        let (user, by, what) = (self.account.name.as_str(), self.caller.uid, "re-enrollment");
         let (enrollment, verdict) = self.use_up(proof, now)?;
-        if let Verdict::Refused(why) = verdict {
-            self.log("re-enrollment", Some(why));
-            return Ok(Reply::Verdict(verdict));
+        match verdict {
+            Verdict::Accepted(accepted) => {
+                let proof = Proof::Used(accepted);
+                // Now, not at the end: the enrollment may be broken off here, and the code is used up.
+                (self.caller.log)(&Event::Proved { user, by, what, proof });
+                Ok(self.offer(offered.based_on(Basis::Proved(enrollment)), proof))
+            }
+            Verdict::Refused(why) => {
+                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
+                Ok(Reply::Verdict(verdict))
+            }
         }
-        Ok(self.offer(offered.based_on(Basis::Proved(enrollment))))
     }
 
-    fn offer(&mut self, offered: Offered<'a>) -> Reply {
+    /// What permits a change that asks for no code.
+    fn unproved(&self) -> Proof {
+        if self.caller.is_trusted { Proof::Administrator } else { Proof::Unneeded }
+    }
+
+    fn offer(&mut self, offered: Offered<'a>, proof: Proof) -> Reply {
         let offer = offered.offer();
+        self.proof = proof;
         self.enrollment = Stage::Offered(offered);
         Reply::Offer(offer)
     }
@@ -143,7 +159,8 @@ impl<'a> SelfService<'a> {
         if !accepted.activate()? {
             return Ok(Reply::Declined(Declined::ChangedMeanwhile));
         }
-        self.log("enrolled", None);
+        let replaced = matches!(self.proof, Proof::Used(_));
+        self.log(if replaced { "replaced" } else { "enrolled" }, self.proof);
         Ok(Reply::Changed(true))
     }
 
@@ -166,12 +183,12 @@ impl<'a> SelfService<'a> {
             by: Source::Override.to_string(),
             service: None,
         };
-        let required = match record.map_or(Override::None, |record| record.credentials.user_override) {
-            Override::Required => Some(by_override(SecondFactor::Required)),
-            Override::Enroll => Some(by_override(SecondFactor::Enroll)),
-            Override::Exempt => None,
-            Override::ExemptUntil(end) if now < end => None,
-            Override::ExemptUntil(_) | Override::None => {
+        let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
+        let required = match Some(user_override).filter(|user_override| !user_override.has_ended(now)) {
+            Some(Override::Required | Override::RequiredUntil(_)) => Some(by_override(SecondFactor::Required)),
+            Some(Override::Enroll | Override::EnrollUntil(_)) => Some(by_override(SecondFactor::Enroll)),
+            Some(Override::Exempt | Override::ExemptUntil(_)) => None,
+            Some(Override::None) | None => {
                 let member = |group: &str| accounts::is_member(&self.account, group);
                 let policy = &self.site.config.policy;
                 policy.requirement(self.account.name.as_str(), now, member)?.map(|(ruling, service)| Requirement {
@@ -185,8 +202,9 @@ impl<'a> SelfService<'a> {
     }
 
     fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
-        let record = self.site.store()?.read(&self.account)?;
-        if record.is_some_and(|record| record.credentials.user_override == Override::Required) {
+        let user_override = self.site.store()?.read(&self.account)?.map(|record| record.credentials.user_override);
+        let is_required = matches!(user_override, Some(Override::Required | Override::RequiredUntil(_)));
+        if is_required && !user_override.is_some_and(|user_override| user_override.has_ended(now)) {
             return Ok(Reply::Declined(Declined::Required));
         }
         let enrollment = new_enrollment(self.entropy)?;
@@ -205,7 +223,7 @@ impl<'a> SelfService<'a> {
         let removed =
             update(&store, &self.account, |record| (record.without_graces(), !record.state.graces.is_empty()))?;
         if removed {
-            self.log("forgot-addresses", None);
+            self.log("forgot-addresses", self.unproved());
         }
         Ok(Reply::Changed(removed))
     }
@@ -245,19 +263,20 @@ impl<'a> SelfService<'a> {
     /// Logs the change that a proof was given for. The reply is `done`, or the refusal.
     fn proved(&self, verdict: Verdict, what: &str, done: Reply) -> Reply {
         match verdict {
-            Verdict::Accepted(_) => {
-                self.log(what, None);
+            Verdict::Accepted(accepted) => {
+                self.log(what, Proof::Used(accepted));
                 done
             }
             Verdict::Refused(why) => {
-                self.log(what, Some(why));
+                let (user, by) = (self.account.name.as_str(), self.caller.uid);
+                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
                 Reply::Verdict(verdict)
             }
         }
     }
 
-    fn log(&self, what: &str, why: Option<Refusal>) {
-        (self.caller.log)(&Event::Change { user: self.account.name.as_str(), by: self.caller.uid, what, why });
+    fn log(&self, what: &str, proof: Proof) {
+        (self.caller.log)(&Event::Change { user: self.account.name.as_str(), by: self.caller.uid, what, proof });
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::record::error::RecordError;
+use crate::store::files::confinement::{self, Denial, Sight};
 use crate::value::system_error::{UNMAPPED_HINT, described, is_unmapped};
 
 /// A record could not be read or written. Every such error refuses the login.
@@ -33,22 +34,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What to do next.
+    /// What to do next. Looks at the mounts and privileges of this process where they may be the reason.
     #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind grows with every release of std")]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::System { error, .. } => match error.kind() {
-                io::ErrorKind::NotFound => {
-                    "if the state directory is missing, install the package again or run `make install`"
-                }
+            Self::System { error, path, .. } => match error.kind() {
+                io::ErrorKind::NotFound => absent(confinement::sight(path)),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "make room on that file system; nothing was lost"
                 }
-                io::ErrorKind::ReadOnlyFilesystem => "find out why that file system is read-only; nothing was lost",
-                io::ErrorKind::PermissionDenied => {
-                    "check owner and mode, then what keeps the helper from its group: NoNewPrivileges in the service's unit, a \
-                     file system mounted nosuid, SELinux, AppArmor"
-                }
+                io::ErrorKind::ReadOnlyFilesystem => read_only(confinement::sight(path)),
+                io::ErrorKind::PermissionDenied => denied(confinement::denial()),
                 _ => "look for the cause in the system log; nothing was lost",
             },
             Self::Unflushed { .. } => {
@@ -62,12 +58,61 @@ impl StoreError {
                  else find out who put the file there"
             }
             Self::Record { error, .. } => error.hint(),
-            Self::Identity { .. } => {
-                "the records are not there, or not these: mount or restore the state directory; only if it is the right one, \
-                 run `otp-enroll admin init-store`"
-            }
+            Self::Identity { path, .. } => missing(confinement::sight(path.parent().unwrap_or(path))),
             Self::Busy => "try again; if it happens again, look for a stopped process that holds the file (fuser)",
         }
+    }
+}
+
+fn read_only(sight: Sight) -> &'static str {
+    match sight {
+        Sight::ReadOnlyHere => {
+            "the sandbox of this service makes it read-only: add ReadWritePaths=- and the state directory to its unit \
+             (locked-out.md, \"Read-only file system\"); nothing was lost"
+        }
+        Sight::Same | Sight::OtherHere => "find out why that file system is read-only; nothing was lost",
+    }
+}
+
+/// What to do where a service's own mounts hide the state directory.
+const HIDDEN: &str = "the sandbox of this service shows another folder there: take the state directory out of \
+                      TemporaryFileSystem, InaccessiblePaths or ProtectHome in its unit; nothing is wrong with the records";
+
+fn absent(sight: Sight) -> &'static str {
+    match sight {
+        Sight::OtherHere => HIDDEN,
+        Sight::Same | Sight::ReadOnlyHere => {
+            "if the state directory is missing, install the package again or run `make install`"
+        }
+    }
+}
+
+fn missing(sight: Sight) -> &'static str {
+    match sight {
+        Sight::OtherHere => HIDDEN,
+        Sight::Same | Sight::ReadOnlyHere => {
+            "the records are not there, or not these: mount or restore the state directory; only if it is the right one, \
+             run `otp-enroll admin init-store`"
+        }
+    }
+}
+
+fn denied(denial: Denial) -> &'static str {
+    match denial {
+        Denial::Root => {
+            "root was denied: look for what SELinux or AppArmor denied, and for a CapabilityBoundingSet without \
+             CAP_DAC_OVERRIDE in the service's unit"
+        }
+        Denial::NoNewPrivileges => {
+            "the helper runs without its group: take NoNewPrivileges, or the setting that implies it, out of the service's \
+             unit, or let the service run as root; nothing is wrong with the installation"
+        }
+        Denial::Nosuid => "the helper runs without its group: its file system is mounted nosuid here; mount it without",
+        Denial::Installation => {
+            "the helper is not set-group-ID of the group that has the records: install the package again or run \
+             `make install`"
+        }
+        Denial::Other => "check owner and mode, then what SELinux or AppArmor denied",
     }
 }
 
@@ -164,6 +209,24 @@ mod tests {
     }
 
     #[test]
+    fn what_keeps_a_process_from_its_files_is_told_apart() {
+        let said =
+            [Denial::Root, Denial::NoNewPrivileges, Denial::Nosuid, Denial::Installation, Denial::Other].map(denied);
+        for (said, words) in said.iter().zip([
+            "CAP_DAC_OVERRIDE",
+            "NoNewPrivileges",
+            "mounted nosuid",
+            "not set-group-ID",
+            "SELinux or AppArmor",
+        ]) {
+            assert!(said.contains(words), "{said}");
+        }
+        assert!(said.contains(&system(io::ErrorKind::PermissionDenied).hint()));
+        assert!(read_only(Sight::ReadOnlyHere).contains("ReadWritePaths=-"));
+        assert!(missing(Sight::OtherHere).contains("TemporaryFileSystem"));
+    }
+
+    #[test]
     fn every_error_says_what_to_do() {
         let path = || PathBuf::from("/x");
         for (error, hint) in [
@@ -173,11 +236,6 @@ mod tests {
             ),
             (system(io::ErrorKind::StorageFull), "make room on that file system; nothing was lost"),
             (system(io::ErrorKind::QuotaExceeded), "make room on that file system; nothing was lost"),
-            (
-                system(io::ErrorKind::PermissionDenied),
-                "check owner and mode, then what keeps the helper from its group: NoNewPrivileges in the service's unit, a \
-                 file system mounted nosuid, SELinux, AppArmor",
-            ),
             (
                 StoreError::Untrusted { path: path(), what: format!("belongs to {}, not to root", owner(65_534)) },
                 "the file may be right: run the service outside that user namespace, or map root into it",

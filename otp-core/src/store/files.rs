@@ -9,6 +9,7 @@
 //!   the new enrollment, and renames. The rename makes the new slot present, without a moment between.
 
 mod by_uid;
+pub(super) mod confinement;
 mod create_state;
 mod fence;
 mod file_names;
@@ -20,6 +21,7 @@ mod slots;
 mod write;
 
 use std::fs::File;
+use std::hint::black_box;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use nix::errno::Errno;
@@ -29,6 +31,7 @@ use nix::unistd::geteuid;
 
 use crate::record::Record;
 use crate::record::credentials::Credentials;
+use crate::record::credentials_toml::ReadContext;
 use crate::record::error::RecordError;
 use crate::record::id::EnrollmentId;
 use crate::record::state::State;
@@ -47,6 +50,9 @@ const MOST_TRIES: u8 = 10;
 
 /// The file that rehearsals write. No user's file name starts with a dot.
 const REHEARSAL: &str = ".rehearsal";
+
+/// Credentials of nobody, of the usual size.
+const REHEARSED: &[u8] = include_bytes!("files/rehearsal.toml");
 
 impl FileStore {
     /// A user's record, only to read. Waits for no lock unless it was read amid a change.
@@ -260,6 +266,17 @@ impl Store for FileStore {
         let _ = self.unlink(&names.state);
         self.settle(&names.state, Some(&held.state))?;
         Ok(Swap::Done)
+    }
+
+    fn rehearse_load(&self) {
+        if geteuid().is_root()
+            && let Ok(Some((file, _))) = self.open_trusted(REHEARSAL, Some(0))
+        {
+            // As with a rehearsed write, nothing depends on what comes of it.
+            let slots = self.read_slots(&file, REHEARSAL);
+            let slots = slots.is_ok_and(|slots| slots.present(EnrollmentId([0; 16])).is_some());
+            let _ = black_box((slots, Credentials::decode(REHEARSED, ReadContext::ANYONE).is_ok()));
+        }
     }
 
     fn rehearse(&self) {

@@ -8,8 +8,8 @@ use crate::decision::verify::{Accepted, Factor, Limits, Refusal, Verdict, decide
 use crate::record::id::DeviceId;
 use crate::record::state::Lock;
 use crate::testing::fixtures::{
-    LIMITS, NOW, REPLAYED, STEP, alice, by_phone, phone, re_enrolled, record, recovery, right, shown, token, wrong,
-    wrong_for_the,
+    LIMITS, NOW, REPLAYED, STEP, after, alice, by_phone, phone, re_enrolled, record, recovery, right, shown, token,
+    wrong, wrong_for_the,
 };
 
 fn login(store: &impl Store, attempt: &Attempt) -> Verdict {
@@ -25,7 +25,7 @@ fn state(store: &impl Store) -> State {
 }
 
 fn accepted_by(factor: Factor, left: u8) -> Verdict {
-    Verdict::Accepted(Accepted { factor, recovery_left: Some(left) })
+    Verdict::Accepted(Accepted { factor, recovery_left: Some(left), failures: 0 })
 }
 
 /// Two logins, of which the second begins and ends after the first has decided and before it writes.
@@ -69,7 +69,7 @@ fn two_recovery_codes_at_once_are_both_accepted_and_both_used_up() {
 #[test]
 fn a_wrong_guess_meanwhile_does_not_make_the_right_code_fail() {
     let store = enrolled();
-    assert_eq!(overtaken(&store, &right(), wrong()), (by_phone(), wrong_for_the(1)));
+    assert_eq!(overtaken(&store, &right(), wrong()), (after(1, by_phone()), wrong_for_the(1)));
     assert_eq!(state(&store).failures, 0);
 }
 
@@ -190,7 +190,7 @@ fn unlocking_does_not_make_a_used_code_work_again() {
     let store = enrolled();
     assert_eq!(login(&store, &wrong()), wrong_for_the(1));
     store.before_next_write(|store| {
-        assert_eq!(login(store, &right()), by_phone());
+        assert_eq!(login(store, &right()), after(1, by_phone()));
         assert_eq!(login(store, &recovery(4)), accepted_by(Factor::Recovery, 9));
     });
     unlock(&store);

@@ -105,7 +105,15 @@ pub(crate) fn wrong() -> Attempt {
 
 /// The verdict for the right code.
 pub(crate) fn by_phone() -> Verdict {
-    Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10) })
+    Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10), failures: 0 })
+}
+
+/// The verdict for a right code after so many wrong ones.
+pub(crate) fn after(failures: u32, verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Accepted(accepted) => Verdict::Accepted(Accepted { failures, ..accepted }),
+        Verdict::Refused(_) => verdict,
+    }
 }
 
 /// The verdict for a used code.

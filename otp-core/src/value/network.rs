@@ -27,6 +27,11 @@ impl Network {
         (base & mask == base).then_some(Self { base, mask })
     }
 
+    /// The lowest of its addresses.
+    pub fn first(self) -> Address {
+        Address(self.base)
+    }
+
     /// Whether every address of the other network is in this one.
     pub fn covers(self, other: Self) -> bool {
         other.base & self.mask == self.base

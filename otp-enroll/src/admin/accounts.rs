@@ -3,6 +3,7 @@
 use otp_core::system::accounts::{account_if, is_member};
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader};
+use std::ops::RangeInclusive;
 use std::os::unix::process::CommandExt;
 use std::panic::resume_unwind;
 use std::process::{Command, Stdio};
@@ -21,8 +22,20 @@ use crate::ui::progress::Progress;
 const FIRST_PERSON: u32 = 1000;
 const NOBODY: u32 = 65_534;
 
+/// Above UID_MAX in login.defs, 60000, Debian and systemd give numbers to services.
+const SERVICES: RangeInclusive<u32> = 60_001..=65_535;
+
 /// Names sent at a time.
 const BATCH: usize = 256;
+
+/// What a login needs of an account besides its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shell {
+    /// A shell other than nologin and false.
+    Needed,
+    /// Nothing: a mail, VPN or FTP service starts no shell.
+    NotNeeded,
+}
 
 /// The names of all accounts that may be people's, still being listed.
 pub(super) struct Names {
@@ -87,37 +100,80 @@ fn listed(sender: &Sender<Vec<String>>) -> io::Result<()> {
 }
 
 /// All users who can log in.
-pub(super) fn all(output: &Output) -> Result<Vec<Account>, CliError> {
+pub(super) fn all(shell: Shell, output: &Output) -> Result<Vec<Account>, CliError> {
     let names = Names::ask()?.answer(output)?;
-    Ok(names.iter().map(|name| person(name)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    Ok(names.iter().map(|name| person(name, shell)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// The members of a group: by its own list, which contains users of a domain too, and by the groups of each user.
-pub(super) fn of_group(name: &str, output: &Output) -> Result<Vec<Account>, CliError> {
+pub(super) fn of_group(name: &str, shell: Shell, output: &Output) -> Result<Vec<Account>, CliError> {
     let group =
         Group::from_name(name).map_err(|errno| CoreError::Names { subject: format!("the group {name:?}"), errno })?;
     let group = group.ok_or_else(|| CliError::NoSuchGroup(name.to_owned()))?;
     let mut members: Vec<Account> = Vec::new();
-    for account in all(output)? {
+    for account in all(shell, output)? {
         if is_member(&account, name)? {
             members.push(account);
         }
     }
     for listed in &group.mem {
-        let more = person(listed)?.filter(|person| members.iter().all(|member| member.name != person.name));
+        let more = person(listed, shell)?.filter(|person| members.iter().all(|member| member.name != person.name));
         members.extend(more);
     }
     if members.is_empty() { Err(CliError::EmptyGroup(name.to_owned())) } else { Ok(members) }
 }
 
-/// The account of a name, if a login with it is possible: root or a person, and not with the shell nologin or false.
-pub(super) fn person(name: &str) -> Result<Option<Account>, CoreError> {
-    account_if(name, |user: &User| {
-        let shell = user.shell.file_name().unwrap_or_default();
-        is_person(user.uid.as_raw()) && shell != "nologin" && shell != "false"
-    })
+/// The account of a name, if a login with it is possible: root or a person, and with a shell where one is needed.
+pub(super) fn person(name: &str, shell: Shell) -> Result<Option<Account>, CoreError> {
+    account_if(name, |user: &User| can_log_in(user.uid.as_raw(), has_shell(user), shell))
+}
+
+/// The account of a name, if any login with it is possible, and whether it has a shell.
+pub(super) fn person_and_shell(name: &str) -> Result<Option<(Account, bool)>, CoreError> {
+    let mut has = false;
+    let account = account_if(name, |user: &User| {
+        has = has_shell(user);
+        can_log_in(user.uid.as_raw(), has, Shell::NotNeeded)
+    })?;
+    Ok(account.map(|account| (account, has)))
+}
+
+fn has_shell(user: &User) -> bool {
+    let shell = user.shell.file_name().unwrap_or_default();
+    shell != "nologin" && shell != "false"
+}
+
+/// Without a shell, an account whose number is a service's is no person's either.
+fn can_log_in(uid: u32, has_shell: bool, shell: Shell) -> bool {
+    is_person(uid) && (has_shell || (shell == Shell::NotNeeded && !SERVICES.contains(&uid)))
 }
 
 fn is_person(uid: u32) -> bool {
     uid == 0 || (uid >= FIRST_PERSON && uid != NOBODY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_log_in_depends_on_number_and_shell() {
+        for (uid, with, without) in [
+            (0, true, true),
+            (999, false, false),
+            (1000, true, true),
+            (60_000, true, true),
+            (60_001, true, false),
+            (64_055, true, false), // libvirt-qemu in Debian
+            (65_534, false, false),
+            (65_536, true, true),
+            (1_000_000, true, true),
+        ] {
+            for shell in [Shell::Needed, Shell::NotNeeded] {
+                assert_eq!(can_log_in(uid, true, shell), with, "{uid}");
+            }
+            assert_eq!(can_log_in(uid, false, Shell::NotNeeded), without, "{uid}");
+            assert!(!can_log_in(uid, false, Shell::Needed), "{uid}");
+        }
+    }
 }

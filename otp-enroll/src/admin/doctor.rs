@@ -1,5 +1,6 @@
 //! What would lock users out or let them in against policy: PAM files, sshd, configuration, records, clock.
 
+mod batch;
 mod enrollment;
 mod finding;
 mod future;
@@ -9,25 +10,31 @@ mod module_kind;
 mod pam_conf;
 mod records;
 mod rules;
+mod sandbox;
 mod service;
+mod shell;
 mod simulate;
 mod sshd;
 mod stack;
 mod strength;
 mod surroundings;
+mod units;
 mod users;
 
 use std::path::Path;
 use std::process::Command;
 
 use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
 use serde::Serialize;
 
 use self::finding::{Finding, Severity};
 use self::guarded::Guarded;
 use self::rules::Doubt;
 use self::stack::Folders;
+use super::accounts::Shell;
 use super::check;
+use super::list::LineOfService;
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
@@ -35,6 +42,34 @@ use crate::ui::output::Output;
 
 /// Services with a second service for another form of the command, and that command.
 const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
+
+/// What a service's PAM file says of logins through it.
+pub(super) fn line_of(service: &str) -> LineOfService {
+    let needs_shell = shell::is_needed(&Folders::new(None), service);
+    LineOfService {
+        offered: offers_enrollment(service),
+        shell: if needs_shell { Shell::Needed } else { Shell::NotNeeded },
+    }
+}
+
+/// What a service's lines say of a login through it; `None` if it has no line of the module.
+pub(super) fn login_through(service: &str) -> Option<LoginContext> {
+    let guarded = service::look_at(&Folders::new(None), service, &mut Vec::new())?;
+    (!guarded.lines.is_empty()).then(|| guarded.login())
+}
+
+/// What the least demanding service with a line of the module needs.
+pub(super) fn least_shell() -> Shell {
+    let folders = Folders::new(None);
+    let needs_none = |service: &String| {
+        !shell::is_needed(&folders, service) && service::look_at(&folders, service, &mut Vec::new()).is_some()
+    };
+    if folders.services().is_ok_and(|services| services.iter().any(needs_none)) {
+        Shell::NotNeeded
+    } else {
+        Shell::Needed
+    }
+}
 
 /// Whether each line of the service that calls the module offers enrollment; `None` if no file tells.
 pub(super) fn offers_enrollment(service: &str) -> Option<bool> {
@@ -98,6 +133,7 @@ pub(super) fn doctor(
     }
     let mut sites = vec![common.config()];
     sites.extend(guarded.iter().flat_map(|guarded| &guarded.lines).map(|(_, said)| said.config.as_path()));
+    let units = if guarded.is_empty() { Vec::new() } else { units::all() };
     sites.sort_unstable();
     sites.dedup();
     for path in sites {
@@ -121,8 +157,12 @@ pub(super) fn doctor(
         for guarded in &here {
             enrollment::check_unoffered(guarded, path, &site.config.policy, &mut findings);
         }
+        sandbox::look_at(&here, &units, path, &site.config.state_directory, &mut findings);
         if let Ok(store) = site.store() {
-            users::look_at(&site, &store, &here, output, &mut findings)?;
+            let exempt = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;
+            if let Some(guarded) = here.iter().find(|guarded| guarded.name == sshd::SERVICE) {
+                batch::look_at(&site, &store, guarded, exempt, sshd_config, output, &mut findings);
+            }
             records::look_at(&store, output, &mut findings)?;
         }
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::unistd::getuid;
-use otp_core::audit::Event;
+use otp_core::audit::{Event, Proof};
 use otp_core::decision::import::{Import, Outcome};
 use otp_core::error::CoreError;
 use otp_core::service::enrollment::new_enrollment;
@@ -123,7 +123,8 @@ fn one(users: &impl ImportSource, place: usize, asked: &Asked<'_>, store: &FileS
         Outcome::Already | Outcome::HasOthers | Outcome::Unfit => None,
     };
     if let Some(what) = what {
-        client::log(&Event::Change { user: account.name.as_str(), by: getuid().as_raw(), what, why: None });
+        let (user, by) = (account.name.as_str(), getuid().as_raw());
+        client::log(&Event::Change { user, by, what, proof: Proof::Administrator });
     }
     Ok(Answer::Done(outcome))
 }

@@ -12,7 +12,7 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
-use super::accounts::{self, Names};
+use super::accounts::{self, Names, Shell};
 use super::explain::{self, Outcome};
 use crate::error::CliError;
 use crate::ui::listing::Listing;
@@ -93,6 +93,14 @@ fn widest(names: &[String]) -> usize {
     names.iter().map(String::len).fold("USER".len(), usize::max)
 }
 
+/// What a service's PAM file says of logins through it.
+#[derive(Clone, Copy)]
+pub(super) struct LineOfService {
+    /// Whether each line that calls the module offers enrollment; `None` if no file tells.
+    pub(super) offered: Option<bool>,
+    pub(super) shell: Shell,
+}
+
 /// A user without a device, and the result of a login of theirs.
 #[derive(Serialize)]
 struct WithoutDevice<'a> {
@@ -103,12 +111,12 @@ struct WithoutDevice<'a> {
 }
 
 /// Lists users who can log in and have no device, with the result of a login through `service` without address and
-/// terminal. `offered` says whether the service's PAM lines offer enrollment, where its file tells. Users in `seen` (stems in order) are known to have a device.
+/// terminal. Users in `seen` (stems in order) are known to have a device.
 pub(super) fn without_device(
     site: &Site,
     store: &FileStore,
     service: &str,
-    offered: Option<bool>,
+    LineOfService { offered, shell }: LineOfService,
     names: Names,
     seen: &[String],
     output: &Output,
@@ -129,7 +137,7 @@ pub(super) fn without_device(
             if stem.is_some_and(|stem| seen.binary_search(&stem).is_ok()) {
                 continue;
             }
-            let Some(account) = accounts::person(name)? else { continue };
+            let Some(account) = accounts::person(name, shell)? else { continue };
             let user = account.name.as_str();
             match outcome(site, store, &account, &place, now) {
                 Ok(None) => {}

@@ -9,7 +9,7 @@ use otp_core::value::user::Account;
 use serde::Serialize;
 
 use super::accounts::Names;
-use super::list;
+use super::list::{self, LineOfService};
 use crate::error::CliError;
 use crate::ui::listing::Listing;
 use crate::ui::output::Output;
@@ -36,7 +36,7 @@ pub(super) fn report(
     site: &Site,
     store: &FileStore,
     service: &str,
-    offered: Option<bool>,
+    line: LineOfService,
     output: &Output,
 ) -> Result<(), CliError> {
     let names = Names::ask()?;
@@ -62,7 +62,7 @@ pub(super) fn report(
         drop(progress); // the next line begins a new one
         listing.advise(&format!("\nUsers without a device, and what a login through {service} would be:"))
     })?;
-    list::without_device(site, store, service, offered, names, &with_device, output)
+    list::without_device(site, store, service, line, names, &with_device, output)
 }
 
 fn told(store: &FileStore, stem: &str) -> Result<Told, CoreError> {

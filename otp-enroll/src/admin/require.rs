@@ -46,11 +46,11 @@ fn named(names: &[&str]) -> String {
     }
 }
 
-/// The override of a user who needs no device, for good or until a day begins.
-pub(super) fn exemption(until: Option<&str>, now: UnixTime) -> Result<Override, CliError> {
-    let Some(text) = until else { return Ok(Override::Exempt) };
+/// The override as it is set, for good or until a day begins.
+pub(super) fn ending(user_override: Override, until: Option<&str>, now: UnixTime) -> Result<Override, CliError> {
+    let Some(text) = until else { return Ok(user_override) };
     match day(text) {
-        Some(end) if now < end => Ok(Override::ExemptUntil(end)),
+        Some(end) if now < end => Ok(user_override.ending(end).unwrap_or(user_override)),
         Some(_) => Err(CliError::Usage(format!("--until {text}: that day has begun already"))),
         None => Err(CliError::Usage(format!("--until {text}: write a date like 2027-01-31"))),
     }
@@ -93,11 +93,17 @@ mod tests {
     }
 
     #[test]
-    fn an_exemption_ends_on_a_day_to_come() {
+    fn an_override_ends_on_a_day_to_come() {
         let now = UnixTime(1_763_750_020);
-        assert_eq!(exemption(None, now).unwrap(), Override::Exempt);
-        let until = exemption(Some("2025-11-22"), now).unwrap();
-        assert_eq!(until, Override::ExemptUntil(UnixTime(1_763_769_600)));
+        let end = UnixTime(1_763_769_600);
+        for (without, until) in [
+            (Override::Required, Override::RequiredUntil(end)),
+            (Override::Enroll, Override::EnrollUntil(end)),
+            (Override::Exempt, Override::ExemptUntil(end)),
+        ] {
+            assert_eq!(ending(without, None, now).unwrap(), without);
+            assert_eq!(ending(without, Some("2025-11-22"), now).unwrap(), until);
+        }
         for (wrong, why) in [
             ("2025-11-21", "has begun already"),
             ("2025-02-30", "write a date"),
@@ -105,7 +111,7 @@ mod tests {
             ("2026-01-31-1", "write a date"),
             ("tomorrow", "write a date"),
         ] {
-            let error = exemption(Some(wrong), now).unwrap_err();
+            let error = ending(Override::Required, Some(wrong), now).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains(why), "{error}");
         }
     }

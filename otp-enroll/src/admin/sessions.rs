@@ -1,9 +1,12 @@
 //! Ends the sessions of users who were just required to have a second factor.
 
-use std::process::Command;
+mod evidence;
+mod logind;
+pub(super) mod unmet;
 
 use otp_core::value::user::Account;
 
+use self::logind::loginctl;
 use crate::error::CliError;
 use crate::ui::output::Output;
 
@@ -31,17 +34,4 @@ pub(super) fn end(accounts: &[Account], yes: bool, output: &Output) -> Result<()
         concerned.remove(0);
     }
     told
-}
-
-fn loginctl(arguments: &[&str]) -> Result<String, CliError> {
-    let output = Command::new("loginctl")
-        .args(arguments)
-        .output()
-        .map_err(|error| CliError::Tool { program: "loginctl", error })?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-        Err(CliError::Tool { program: "loginctl", error: std::io::Error::other(said) })
-    }
 }

@@ -159,7 +159,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
     let go_on = Some("each user is enrolled completely or not at all; to continue, run the same command again");
     assert_told([
         (CliError::Usage("say so".into()), "say so", Some("see: otp-enroll --help"), 2),
-        (CliError::NotRoot("do this"), "only root may do this", Some("become root, for example with sudo"), 4),
+        (CliError::NotRoot("do this"), "only root may do this", Some("become root, for example with sudo"), 1),
         (CliError::Core(CoreError::Entropy), "the kernel gave no random bytes", Some(CoreError::Entropy.hint()), 4),
         (CliError::Reported { error: "e".into(), hint: "h".into() }, "e", Some("h"), 4),
         (
@@ -221,6 +221,21 @@ fn what_could_not_be_done_is_told_with_the_reason() {
             goes_on(CliError::Tool { program: "loginctl", error: not_allowed() }),
             "a second factor is required from now on, but sessions could not be ended: loginctl failed: WHY",
             end_them,
+            4,
+        ),
+        (
+            CliError::SessionsStay {
+                sessions: "3 4".into(),
+                why: Box::new(CliError::Tool { program: "loginctl", error: not_allowed() }),
+            },
+            "sessions 3 4 could not be ended: loginctl failed: WHY",
+            Some("end them with: loginctl terminate-session 3 4"),
+            4,
+        ),
+        (
+            CliError::NoLogind,
+            "there is no systemd-logind on this machine, so its sessions are not known",
+            Some("look for users with `who`, and for their processes with `ps -u USER`; no session was ended"),
             4,
         ),
         (goes_on(CliError::Cancelled), "a second factor is required from now on; no session was ended", end_them, 1),

@@ -7,6 +7,7 @@ use crate::error::ScreenError;
 use crate::ui::secret_lines::{SecretLines, put};
 use crate::ui::signals::{self, INTERRUPTED, is_in_front};
 use crate::ui::terminal::Terminal;
+use crate::unconfirmed_file;
 
 /// Clears a screen that holds nothing of ours.
 const CLEAR: &str = "\x1b[2J\x1b[H";
@@ -150,6 +151,7 @@ pub(crate) fn answered(answer: bool) -> io::Result<()> {
 
 fn interrupt() {
     let screen = lock(); // until the end: no thread may draw on the screen that was left
+    unconfirmed_file::discard();
     screen.leave();
     let _ = writeln!(io::stderr(), "{}", screen.if_interrupted);
     std::process::exit(INTERRUPTED);

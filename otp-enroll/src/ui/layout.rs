@@ -28,7 +28,9 @@ pub(crate) fn page(terminal: &Terminal, qr: &Qr, panel: &SecretLines) -> SecretL
     let with_qr = |text: &[&str]| side_by_side(&drawing, text, terminal).or_else(|| below(&drawing, text, terminal));
 
     with_qr(&roomy).or_else(|| with_qr(&tight)).unwrap_or_else(|| {
-        let notice = format!("QR code: needs {}, then Enter; or --qr svg FILE.", drawing.space_needed(&tight));
+        let smaller = if terminal.utf8 { "" } else { " (half of that in a UTF-8 locale)" };
+        let space = drawing.space_needed(&tight, terminal);
+        let notice = format!("QR code: needs {space}{smaller}, then Enter; or --qr svg FILE.");
         let mut all = SecretLines::new();
         iter::once(notice.as_str()).chain(roomy).for_each(|line| all.add(format_args!("{line}")));
         text(terminal, &all)
@@ -83,10 +85,15 @@ impl Drawing {
     }
 
     /// The size of a terminal that has room for it and the text, a line for the question included.
-    fn space_needed(&self, text: &[&str]) -> String {
-        let columns = self.columns.saturating_add(GAP).saturating_add(USUAL_PANEL);
-        let rows = self.lines.len().max(wrapped(text, USUAL_PANEL).len()).saturating_add(1);
-        format!("{columns} columns and {rows} rows")
+    fn space_needed(&self, text: &[&str], terminal: &Terminal) -> String {
+        let beside = self.columns.saturating_add(GAP).saturating_add(USUAL_PANEL);
+        let (columns, rows) = if terminal.utf8 {
+            (beside, self.lines.len().max(wrapped(text, USUAL_PANEL).len()))
+        } else {
+            // Twice as wide: few windows have room for the text beside it.
+            (self.columns, self.lines.len().saturating_add(wrapped(text, self.columns).len()))
+        };
+        format!("{columns} columns and {} rows", rows.saturating_add(1))
     }
 }
 

@@ -77,9 +77,14 @@ impl Output {
     /// A warning on standard error; not part of the answer.
     pub(crate) fn warn(&self, text: &str) {
         if !self.quiet {
-            // If standard error fails, there is no place to report it.
-            let _ = writeln!(io::stderr(), "otp-enroll: warning: {}", layout::escaped(text));
+            self.insist(text);
         }
+    }
+
+    /// A warning that is printed even if quiet: what is done next may end this command.
+    pub(crate) fn insist(&self, text: &str) {
+        // If standard error fails, there is no place to report it.
+        let _ = writeln!(io::stderr(), "otp-enroll: warning: {}", layout::escaped(text));
     }
 
     /// The error and its hint, on standard error.

@@ -6,6 +6,7 @@ use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Requirement, Status};
 use otp_core::record::credentials::Override;
+use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use crate::cli::Enrollment;
@@ -14,6 +15,7 @@ use crate::error::CliError;
 use crate::private_file;
 use crate::ui::layout;
 use crate::ui::output::Output;
+use crate::unconfirmed_file;
 use crate::user::interactive;
 use crate::user::scripted;
 
@@ -65,16 +67,14 @@ fn begin_and_confirm(
     let terminal = output.terminal()?;
     let proved = proof.is_some();
     let Reply::Offer(offer) = client.ask(Request::Enroll { proof })? else { return Err(unexpected()) };
-    if let Some((kind, path)) = &picture {
-        interactive::draw(*kind, path, &offer)?;
-    }
-    let save = enrollment.save_recovery.as_deref();
+    let (save, picture) = (enrollment.save_recovery.as_deref(), picture.as_ref());
     let enrolled = if output.json || !terminal.interactive {
-        scripted::enroll(client, &offer, save, output, &terminal)
+        scripted::enroll(client, &offer, save, picture, output, &terminal)
     } else {
         let if_interrupted = if proved { interactive::OLD_STAYS } else { interactive::NOTHING_CHANGED };
-        interactive::enroll(client, &offer, if_interrupted, save, output)
+        interactive::enroll(client, &offer, if_interrupted, save, picture, output)
     };
+    unconfirmed_file::discard();
     enrolled.map_err(|error| if proved { error.although_proved() } else { error })
 }
 
@@ -82,39 +82,40 @@ pub(crate) fn status(client: &mut Client<'_>, output: &Output) -> Result<(), Cli
     show(&client.status()?, output)
 }
 
-pub(crate) fn show(status: &Status, output: &Output) -> Result<(), CliError> {
-    output.result(status, || {
-        let mut lines = vec![format!("User             {}", status.user)];
-        lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
-        lines.extend(status.devices.iter().map(|device| {
-            let DeviceStatus { id, name, created, .. } = device;
-            format!("Device {id}         {name}, {}, since {}", shape(device), day(created))
-        }));
-        let future =
-            |what: &str| if status.in_future.iter().any(|time| time == what) { " (in the future)" } else { "" };
-        if status.enrolled {
-            lines.push(format!("Recovery codes   {} left", status.recovery_codes_left));
-            let last = status.last_accepted.as_deref().map_or("never".into(), moment);
-            lines.push(format!("Last accepted    {last}{}", future("last_accepted")));
-        }
-        if status.failures > 0 {
-            lines.push(format!("Wrong codes      {} in a row", status.failures));
-        }
-        match status.lock.as_str() {
-            "open" => {}
-            "until-unlocked" => lines.push("Locked           until an administrator unlocks".to_owned()),
-            time => lines.push(format!("Locked           until {}{}", moment(time), future("lock"))),
-        }
-        if !status.in_future.is_empty() {
-            lines.push(format!("In the future    {}: the clock was ahead", status.in_future.join(", ")));
-        }
-        if status.user_override != Override::None.name() {
-            let until =
-                status.override_until.as_deref().map_or_else(String::new, |time| format!(" until {}", day(time)));
-            lines.push(format!("Override         {}{until} (set for this user)", status.user_override));
-        }
-        lines.iter().map(|line| layout::escaped(line)).collect::<Vec<_>>().join("\n")
-    })
+fn show(status: &Status, output: &Output) -> Result<(), CliError> {
+    output.result(status, || described(status))
+}
+
+/// A status for people, a line for each fact.
+pub(crate) fn described(status: &Status) -> String {
+    let mut lines = vec![format!("User             {}", status.user)];
+    lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
+    lines.extend(status.devices.iter().map(|device| {
+        let DeviceStatus { id, name, created, .. } = device;
+        format!("Device {id}         {name}, {}, since {}", shape(device), day(created))
+    }));
+    let future = |what: &str| if status.in_future.iter().any(|time| time == what) { " (in the future)" } else { "" };
+    if status.enrolled {
+        lines.push(format!("Recovery codes   {} left", status.recovery_codes_left));
+        let last = status.last_accepted.as_deref().map_or("never".into(), moment);
+        lines.push(format!("Last accepted    {last}{}", future("last_accepted")));
+    }
+    if status.failures > 0 {
+        lines.push(format!("Wrong codes      {} in a row", status.failures));
+    }
+    match status.lock.as_str() {
+        "open" => {}
+        "until-unlocked" => lines.push("Locked           until an administrator unlocks".to_owned()),
+        time => lines.push(format!("Locked           until {}{}", moment(time), future("lock"))),
+    }
+    if !status.in_future.is_empty() {
+        lines.push(format!("In the future    {}: the clock was ahead", status.in_future.join(", ")));
+    }
+    if status.user_override != Override::None.name() {
+        let until = status.override_until.as_deref().map_or_else(String::new, |time| format!(" until {}", day(time)));
+        lines.push(format!("Override         {}{until} (set for this user)", status.user_override));
+    }
+    lines.iter().map(|line| layout::escaped(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// The devices, one per line.
@@ -153,7 +154,9 @@ pub(crate) fn disable(client: &mut Client<'_>, yes: bool, output: &Output) -> Re
     if !status.enrolled {
         return output.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
     }
-    if status.user_override == Override::Required.name() {
+    // Times as text: in UTC, so in order.
+    let has_ended = status.override_until.as_ref().is_some_and(|end| *end <= UnixTime::now().to_string());
+    if status.user_override == Override::Required.name() && !has_ended {
         return Err(CliError::Declined(Declined::Required)); // do not ask for a code in vain
     }
     let user = &status.user;

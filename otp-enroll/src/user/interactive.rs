@@ -20,6 +20,7 @@ use crate::ui::output::Output;
 use crate::ui::prompt;
 use crate::ui::secret_lines::SecretLines;
 use crate::ui::terminal::Terminal;
+use crate::unconfirmed_file;
 use crate::user::qr_image;
 
 /// Texts of an interruption: without an old second factor, and after a code of the old one was used.
@@ -28,12 +29,16 @@ pub(crate) const OLD_STAYS: &str =
     "interrupted: the old second factor still works; the code you gave for it is used up";
 const CODES_UNSEEN: &str = "interrupted: the second factor is set up, but you may not have seen all recovery codes\n  new ones: otp-enroll recovery";
 
-/// Writes the QR code as a picture.
-pub(crate) fn draw(kind: PictureKind, path: &Path, offer: &Offer) -> Result<(), CliError> {
+/// Where to write the QR code as a picture.
+pub(crate) type Picture = (PictureKind, PathBuf);
+
+/// Writes the QR code as a picture, where one was asked for. It goes if the enrollment is broken off.
+pub(crate) fn draw(picture: Option<&Picture>, offer: &Offer) -> Result<(), CliError> {
     let qr = Qr::of(offer.uri.expose())?;
-    match kind {
-        PictureKind::Svg => private_file::write(path, qr_image::svg(&qr).text().as_bytes())?,
-        PictureKind::Png => private_file::write(path, &qr_image::png(&qr)?)?,
+    match picture {
+        Some((PictureKind::Svg, path)) => unconfirmed_file::write(path, qr_image::svg(&qr).text().as_bytes())?,
+        Some((PictureKind::Png, path)) => unconfirmed_file::write(path, &qr_image::png(&qr)?)?,
+        None => {}
     }
     Ok(())
 }
@@ -44,16 +49,21 @@ pub(crate) fn enroll(
     offer: &Offer,
     if_interrupted: &str,
     save: Option<&Path>,
+    picture: Option<&Picture>,
     output: &Output,
 ) -> Result<(), CliError> {
     let qr = Qr::of(offer.uri.expose())?;
-    let mut note = String::new();
+    let (mut note, mut is_inverted) = (String::new(), false);
     let mut terminal = Terminal::here();
     let screen = AlternateScreen::enter(&terminal, if_interrupted)?;
+    draw(picture, offer)?;
     let codes = loop {
         // The window may have another size by now.
         terminal = Terminal::here();
-        let mut lines = page(&terminal, &qr, &panel(offer, &note));
+        // With colours black is black. Without them it depends on the background, which only some terminals tell.
+        let is_invertible = !terminal.colour;
+        terminal.light ^= is_inverted;
+        let mut lines = page(&terminal, &qr, &panel(offer, is_invertible, &note));
         if lines.len().saturating_add(2) < terminal.rows {
             lines.add_blank(); // sets the question off
         }
@@ -63,12 +73,16 @@ pub(crate) fn enroll(
         if PlainText::of(typed).next().is_none() {
             continue;
         }
+        if is_invertible && line.expose().trim().eq_ignore_ascii_case("q") {
+            is_inverted = !is_inverted;
+            continue;
+        }
         if Code::parse(typed).is_none_or(|code| code.length() != offer.digits) {
             note = format!("a code has {} digits; blanks do not matter", offer.digits);
             continue;
         }
         let code = Confidential::new(line.expose());
-        match screen.settle(CODES_UNSEEN, || client.confirm(code)) {
+        match screen.settle(CODES_UNSEEN, || unconfirmed_file::settle(|| client.confirm(code))) {
             Ok(codes) => break codes,
             Err(CliError::Declined(declined @ Declined::NotConfirmed { .. })) => note = declined_text(declined),
             Err(error) => return Err(error),
@@ -181,7 +195,7 @@ pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Res
 }
 
 /// The text next to the QR code.
-fn panel(offer: &Offer, note: &str) -> SecretLines {
+fn panel(offer: &Offer, is_invertible: bool, note: &str) -> SecretLines {
     let mut lines = SecretLines::new();
     lines.add(format_args!("Second factor of {} on {}", offer.user, offer.issuer));
     lines.add_blank();
@@ -197,6 +211,9 @@ fn panel(offer: &Offer, note: &str) -> SecretLines {
     }
     lines.add(format_args!("URI  {}", offer.uri.expose()));
     lines.add_blank();
+    if is_invertible {
+        lines.add(format_args!("If the app does not read the picture, answer q: dark and light change places."));
+    }
     if note.is_empty() {
         lines.add(format_args!("Your second factor becomes active after you type a correct code. Ctrl-C cancels."));
     } else {

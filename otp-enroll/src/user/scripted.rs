@@ -5,17 +5,20 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::process::exit;
 
 use otp_core::protocol::request::{Confidential, Declined, Offer};
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::error::{AskError, CliError};
+use crate::error::{AskError, CliError, ScreenError};
 use crate::private_file;
 use crate::ui::output::Output;
 use crate::ui::prompt;
+use crate::ui::signals::{self, INTERRUPTED};
 use crate::ui::terminal::Terminal;
-use crate::user::interactive;
+use crate::unconfirmed_file;
+use crate::user::interactive::{self, Picture};
 
 /// The last line of an enrollment.
 #[derive(Serialize)]
@@ -30,9 +33,14 @@ pub(crate) fn enroll(
     client: &mut Client<'_>,
     offer: &Offer,
     save: Option<&Path>,
+    picture: Option<&Picture>,
     output: &Output,
     terminal: &Terminal,
 ) -> Result<(), CliError> {
+    if picture.is_some() {
+        signals::on_interruption(interrupted).map_err(ScreenError::Signals)?;
+        interactive::draw(picture, offer)?;
+    }
     output.secret(offer, |lines| {
         for (label, text) in [("Key", &offer.secret), ("HEX", &offer.hex), ("URI", &offer.uri)] {
             lines.add(format_args!("{label}  {}", text.expose()));
@@ -45,12 +53,17 @@ pub(crate) fn enroll(
             Err(AskError::Closed) => return Err(last),
             Err(error) => return Err(error.into()),
         };
-        match client.confirm(code) {
+        match unconfirmed_file::settle(|| client.confirm(code)) {
             Ok(codes) => return recovery_codes(&codes, &offer.user, save, output),
             Err(error @ CliError::Declined(Declined::NotConfirmed { .. })) => last = error,
             Err(error) => return Err(error),
         }
     }
+}
+
+fn interrupted() {
+    unconfirmed_file::discard();
+    exit(INTERRUPTED);
 }
 
 /// Writes recovery codes.

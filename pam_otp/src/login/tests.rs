@@ -55,6 +55,10 @@ impl Host for Person {
     fn tell(&self, text: &str) {
         self.sees(text);
     }
+    fn tell_in_session(&mut self, text: &str) {
+        self.sees(text);
+    }
+    fn tell_what_waited(&mut self) {}
     fn show_secret(&self, text: &Zeroizing<String>) {
         self.sees(text);
     }
@@ -98,7 +102,7 @@ impl Authority for Sender {
 
     fn verify(&self, _: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
         Ok(if self.sent.borrow().is_some_and(|sent| sent.as_bytes() == typed.expose()) {
-            Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None })
+            Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None, failures: 0 })
         } else {
             Verdict::Refused(Refusal::Malformed)
         })

@@ -382,7 +382,9 @@ fn the_override_comes_before_every_rule() {
         let login = LoginContext { nullok, ..ssh() };
         for (user_override, expected) in [
             (Override::Required, Required),
+            (Override::RequiredUntil(UnixTime(NOW.0 + 1)), Required),
             (Override::Enroll, Enroll),
+            (Override::EnrollUntil(UnixTime(NOW.0 + 1)), Enroll),
             (Override::Exempt, Optional),
             (Override::ExemptUntil(UnixTime(NOW.0 + 1)), Optional),
         ] {
@@ -394,14 +396,19 @@ fn the_override_comes_before_every_rule() {
 }
 
 #[test]
-fn after_its_end_an_exemption_is_no_override() {
-    let policy = policy("[policy]\nsecond_factor = \"required\"");
-    let decided = |login: &LoginContext| {
-        let ruling = policy.ruling("alice", Override::ExemptUntil(NOW), login, NOW, |_| Ok::<_, ()>(false)).unwrap();
-        (ruling.second_factor, ruling.source)
-    };
-    assert_eq!(decided(&ssh()), (Required, Source::Default));
-    assert_eq!(decided(&LoginContext { nullok: true, ..ssh() }), (Optional, Source::Nullok));
+fn after_its_end_an_override_is_none() {
+    for user_override in [Override::RequiredUntil(NOW), Override::EnrollUntil(NOW), Override::ExemptUntil(NOW)] {
+        for default in [Required, Enroll, Optional, Skip] {
+            let policy = policy(&format!("[policy]\nsecond_factor = \"{}\"", default.name()));
+            let decided = |login: &LoginContext| {
+                let ruling = policy.ruling("alice", user_override, login, NOW, |_| Ok::<_, ()>(false)).unwrap();
+                (ruling.second_factor, ruling.source)
+            };
+            assert_eq!(decided(&ssh()), (default, Source::Default), "{user_override:?}");
+            let nullok = decided(&LoginContext { nullok: true, ..ssh() });
+            assert_eq!(nullok, (Optional, Source::Nullok), "{user_override:?}");
+        }
+    }
 }
 
 #[test]

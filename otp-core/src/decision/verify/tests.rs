@@ -1,8 +1,8 @@
 use super::*;
 use crate::record::credentials::{Credentials, Override};
 use crate::testing::fixtures::{
-    EQUAL_CODES, LIMITS, NOW, STEP, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token, typed,
-    wrong, wrong_for_the,
+    EQUAL_CODES, LIMITS, NOW, STEP, after, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token,
+    typed, wrong, wrong_for_the,
 };
 
 fn at(step: u64) -> UnixTime {
@@ -31,7 +31,7 @@ fn refused_unchanged(record: &Record, attempt: &Attempt, now: UnixTime) -> Refus
 }
 
 fn accepted_by(factor: Factor) -> Verdict {
-    Verdict::Accepted(Accepted { factor, recovery_left: Some(10) })
+    Verdict::Accepted(Accepted { factor, recovery_left: Some(10), failures: 0 })
 }
 
 fn totp(id: u8) -> Verdict {
@@ -181,7 +181,7 @@ fn wrong_codes_are_counted_and_the_right_one_clears_the_count() {
         assert_eq!(login(&mut record, &wrong(), NOW), wrong_for_the(failures));
         assert_eq!(record.state.lock, Lock::Open);
     }
-    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
+    assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), after(5, totp(1)));
     assert_eq!(record.state.failures, 0);
     assert_eq!(login(&mut record, &wrong(), NOW), wrong_for_the(1));
 }
@@ -230,7 +230,7 @@ fn while_locked_the_right_code_is_refused_like_any_other_and_nothing_changes() {
 fn a_recovery_code_opens_the_lock() {
     for lock in [Lock::Until(UnixTime(u64::MAX)), Lock::UntilUnlocked] {
         let mut record = locked(lock);
-        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(9) };
+        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(9), failures: 6 };
         assert_eq!(login(&mut record, &recovery(0), NOW), Verdict::Accepted(expected));
         assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
         assert_eq!(record.state.last_accepted, Some(NOW));
@@ -252,7 +252,7 @@ fn when_a_timed_lock_ends_the_right_code_clears_the_count() {
     let mut record = locked(Lock::Until(NOW));
     let (second_before, right) = (UnixTime(NOW.0 - 1), shown(&phone(1), STEP));
     assert_eq!(refused_unchanged(&record, &right, second_before), Refusal::Locked(Lock::Until(NOW)));
-    assert_eq!(login(&mut record, &right, NOW), totp(1));
+    assert_eq!(login(&mut record, &right, NOW), after(6, totp(1)));
     assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
 }
 
@@ -268,7 +268,7 @@ fn a_lock_never_lasts_longer_than_from_now_whatever_the_clock_was() {
         let later = UnixTime(NOW.0 + 899);
         assert_eq!(refused_unchanged(&record, &wrong(), later), Refusal::Locked(shortened));
         let later = UnixTime(NOW.0 + 900);
-        assert_eq!(login(&mut record, &shown(&phone(1), later.0 / 30), later), totp(1), "{end}");
+        assert_eq!(login(&mut record, &shown(&phone(1), later.0 / 30), later), after(6, totp(1)), "{end}");
     }
     let record = locked(Lock::Until(UnixTime(NOW.0 + 900)));
     let why = refused_unchanged(&record, &shown(&phone(1), STEP), NOW);
@@ -462,12 +462,12 @@ fn a_malformed_attempt_changes_nothing() {
 fn each_recovery_code_works_once_and_the_rest_are_counted() {
     let mut record = record(vec![phone(1)]);
     for (left, n) in (0..10).rev().zip([3, 0, 9, 1, 2, 4, 5, 6, 7, 8]) {
-        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(left) };
+        let expected = Accepted { factor: Factor::Recovery, recovery_left: Some(left), failures: 0 };
         assert_eq!(login(&mut record, &recovery(n), NOW), Verdict::Accepted(expected), "{n}");
         assert_eq!(refused_unchanged(&record, &recovery(n), NOW), Refusal::RecoveryUsed, "{n}");
     }
     assert_eq!(record.state.next, [(DeviceId(1), 0)].into());
-    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(0) };
+    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(0), failures: 0 };
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), Verdict::Accepted(expected));
 }
 
@@ -483,7 +483,7 @@ fn an_unknown_recovery_code_costs_no_try() {
 fn if_no_recovery_codes_were_issued_none_are_counted() {
     let with = record(vec![phone(1)]);
     let mut without = Record { credentials: Credentials { recovery: None, ..with.credentials }, state: with.state };
-    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None };
+    let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None, failures: 0 };
     assert_eq!(login(&mut without, &shown(&phone(1), STEP), NOW), Verdict::Accepted(expected));
 }
 

@@ -14,6 +14,7 @@ use crate::store::{Store, Swap};
 use crate::testing::fixtures::{NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
 use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
+use crate::value::time::Seconds;
 
 /// Other bytes at every call.
 fn entropy(bytes: &mut [u8]) -> Result<(), CoreError> {
@@ -149,7 +150,7 @@ fn refused(reply: &Reply, expected: Refusal) {
 #[track_caller]
 fn accepted(reply: &Reply, factor: Factor, left: u8) {
     let Reply::Verdict(Verdict::Accepted(accepted)) = reply else { panic!("not accepted: {reply:?}") };
-    assert_eq!(*accepted, Accepted { factor, recovery_left: Some(left) });
+    assert_eq!((accepted.factor, accepted.recovery_left), (factor, Some(left)));
 }
 
 #[track_caller]
@@ -217,7 +218,7 @@ fn a_first_enrollment_is_in_force_after_a_right_code_and_not_before() {
     });
     assert_eq!(
         test_site.logged()[..2],
-        ["enrolled user=alice by_uid=1000", "refused user=alice by_uid=1000 change=tested why=replayed"]
+        ["enrolled user=alice by_uid=1000 proof=none", "refused user=alice by_uid=1000 change=tested why=replayed"]
     );
 }
 
@@ -250,7 +251,7 @@ fn after_a_wrong_code_the_offer_is_still_valid() {
         assert!(test_site.stored().is_none());
         shown_codes(&service.confirm(code_of(&offer)));
     });
-    assert_eq!(test_site.logged(), ["enrolled user=alice by_uid=1000"]);
+    assert_eq!(test_site.logged(), ["enrolled user=alice by_uid=1000 proof=none"]);
 }
 
 #[test]
@@ -395,7 +396,8 @@ fn an_offer_is_void_if_another_process_changed_the_credentials() {
             test_site.meanwhile(changed);
             declined(&service.confirm(code_of(&offer)), Declined::ChangedMeanwhile);
         });
-        assert!(test_site.logged().is_empty());
+        let lines = test_site.logged();
+        assert!(lines.len() == 1 && lines[0].starts_with("proved "), "{lines:?}");
     }
 }
 
@@ -412,7 +414,10 @@ fn new_recovery_codes_replace_the_old_ones_used_or_not() {
     refused(&test(&test_site, codes[0].clone()), Refusal::RecoveryUsed);
     refused(&test(&test_site, code()), REPLAYED);
     accepted(&test(&test_site, code_at(STEP + 1)), TOTP, 9);
-    assert_eq!(test_site.logged()[1], "recovery-codes-renewed user=alice by_uid=1000");
+    assert_eq!(
+        test_site.logged()[1],
+        "recovery-codes-renewed user=alice by_uid=1000 proof=code device=1 recovery_left=9"
+    );
 }
 
 #[test]
@@ -454,12 +459,14 @@ fn a_site_without_recovery_codes_issues_none() {
 
 #[test]
 fn disabling_removes_the_record() {
-    for proof in [code(), recovery(0)] {
+    for (proof, logged) in
+        [(code(), "proof=code device=1 recovery_left=10"), (recovery(0), "proof=recovery-code recovery_left=9")]
+    {
         let test_site = TestSite::with_alice();
         assert!(matches!(test_site.answer(Request::Disable { proof }), Reply::Changed(true)));
         assert!(test_site.stored().is_none());
         refused(&test(&test_site, code_at(STEP + 1)), Refusal::NotEnrolled);
-        assert_eq!(test_site.logged()[0], "disabled user=alice by_uid=1000");
+        assert_eq!(test_site.logged()[0], format!("disabled user=alice by_uid=1000 {logged}"));
     }
 }
 
@@ -474,12 +481,23 @@ fn a_refused_proof_disables_nothing() {
 
 #[test]
 fn a_user_who_is_required_to_have_a_device_cannot_disable_it_and_no_code_is_used_up() {
+    for user_override in [Override::RequiredUntil(NOW.after(Seconds(1))), Override::Required] {
+        let test_site = TestSite::new("");
+        let mut required = record(vec![phone(1)]);
+        required.credentials.user_override = user_override;
+        test_site.put(&required);
+        declined(&test_site.answer(Request::Disable { proof: code() }), Declined::Required);
+        accepted(&test(&test_site, code()), TOTP, 10);
+    }
+}
+
+#[test]
+fn a_requirement_that_has_ended_keeps_no_user_from_disabling() {
     let test_site = TestSite::new("");
     let mut required = record(vec![phone(1)]);
-    required.credentials.user_override = Override::Required;
+    required.credentials.user_override = Override::RequiredUntil(NOW);
     test_site.put(&required);
-    declined(&test_site.answer(Request::Disable { proof: code() }), Declined::Required);
-    accepted(&test(&test_site, code()), TOTP, 10);
+    assert!(matches!(test_site.answer(Request::Disable { proof: code() }), Reply::Changed(true)));
 }
 
 #[test]
@@ -502,9 +520,64 @@ fn a_test_uses_up_the_code() {
     assert_eq!(
         test_site.logged(),
         [
-            "tested user=alice by_uid=1000",
+            "tested user=alice by_uid=1000 proof=code device=1 recovery_left=10",
             "refused user=alice by_uid=1000 change=tested why=replayed",
             "refused user=alice by_uid=1000 change=tested why=wrong failures=1"
+        ]
+    );
+}
+
+#[test]
+fn a_replaced_device_is_logged_as_replaced_with_what_proved_it() {
+    for (proof, logged) in
+        [(code(), "proof=code device=1 recovery_left=10"), (recovery(0), "proof=recovery-code recovery_left=9")]
+    {
+        let test_site = TestSite::with_alice();
+        test_site.serve(|service| {
+            let offer = service.answer(Request::Enroll { proof: Some(proof) }, NOW);
+            shown_codes(&service.confirm(code_of(&offer)));
+        });
+        let lines = ["proved user=alice by_uid=1000 change=re-enrollment", "replaced user=alice by_uid=1000"];
+        assert_eq!(test_site.logged(), lines.map(|line| format!("{line} {logged}")));
+    }
+}
+
+#[test]
+fn a_change_that_is_broken_off_after_its_proof_leaves_a_line() {
+    let test_site = TestSite::with_alice();
+    test_site.serve(|service| drop(service.answer(Request::Enroll { proof: Some(recovery(0)) }, NOW)));
+    let line = "proved user=alice by_uid=1000 change=re-enrollment proof=recovery-code recovery_left=9";
+    assert_eq!(test_site.logged(), [line]);
+}
+
+#[test]
+fn a_first_enrollment_by_root_is_logged_as_an_administrators() {
+    let test_site = TestSite::new("");
+    let log = |event: &Event<'_>| test_site.log.borrow_mut().push(event.to_string());
+    let caller = Caller { uid: 0, is_trusted: true, log: &log };
+    let mut served = Served(LocalAuthority::new(&test_site.site, Some(alice()), caller, entropy));
+    let offer = served.answer(Request::Enroll { proof: None }, NOW);
+    shown_codes(&served.confirm(code_of(&offer)));
+    assert_eq!(test_site.logged(), ["enrolled user=alice by_uid=0 proof=admin"]);
+}
+
+#[test]
+fn every_verdict_for_a_login_through_the_helper_leaves_a_line() {
+    let test_site = TestSite::with_alice();
+    let login = || LoginContext { service: "i3lock".into(), rhost: Some("192.0.2.1".into()), ..Default::default() };
+    let mut lines = Vec::new();
+    for typed in [wrong(), recovery(0), recovery(0), code()] {
+        test_site.answer(Request::Verify { login: login(), typed });
+        lines.extend(test_site.logged());
+    }
+    let head = |word| format!("{word} user=alice by_uid=1000 service=i3lock ");
+    assert_eq!(
+        lines,
+        [
+            head("refused") + "why=wrong failures=1",
+            head("accepted") + "factor=recovery recovery_left=9 failures=1",
+            head("refused") + "why=recovery-used",
+            head("accepted") + "factor=totp device=1 recovery_left=9",
         ]
     );
 }
@@ -548,7 +621,7 @@ fn a_login_gets_its_demand_and_its_verdict() {
         };
         Verdict::read(&words).unwrap()
     };
-    let accepted = Accepted { factor: TOTP, recovery_left: Some(10) };
+    let accepted = Accepted { factor: TOTP, recovery_left: Some(10), failures: 0 };
     assert_eq!((verify(), verify()), (Verdict::Accepted(accepted), Verdict::Refused(REPLAYED)));
 }
 

@@ -103,6 +103,10 @@ impl Store for Following<'_> {
         self.store.remove(account, held)
     }
 
+    fn rehearse_load(&self) {
+        self.store.rehearse_load();
+    }
+
     fn rehearse(&self) {
         self.store.rehearse();
     }

@@ -24,6 +24,18 @@ pub(super) struct Finding {
     pub(super) fix: String,
 }
 
+/// Names listed in a finding; further ones are counted.
+const NAMED: usize = 5;
+
+/// The first of these names.
+pub(super) fn some(names: &[String]) -> String {
+    let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 impl Severity {
     pub(super) fn name(self) -> &'static str {
         match self {

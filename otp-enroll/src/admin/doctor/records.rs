@@ -1,15 +1,12 @@
-//! Records whose account is gone or renamed, or has another number than it had.
+//! Records that cannot be used, also of users who cannot log in now, and records whose account is gone or renamed.
 
 use otp_core::error::CoreError;
-use otp_core::record::error::RecordError;
-use otp_core::store::error::StoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts;
 use otp_core::value::user::{Account, UserName};
 
 use super::super::list;
-use super::finding::Finding;
-use super::users::some;
+use super::finding::{Finding, some};
 use crate::error::CliError;
 use crate::ui::output::Output;
 
@@ -21,12 +18,11 @@ pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Fin
                 Some(finding) => findings.push(finding),
                 None => gone.push(user),
             },
-            Err(
-                error @ CoreError::Store(
-                    StoreError::OfOther { .. } | StoreError::Record { error: RecordError::OtherAccount(_), .. },
-                ),
-            ) => findings.push(Finding::fault("records", format!("{stem}: {error}"), error.hint())),
-            // Told for the user, if the user can log in.
+            // The same finding as that for the login of a user, who may be none that can log in: told once.
+            Err(error @ CoreError::Store(_)) => {
+                findings.push(Finding::fault("records", format!("{stem}: {error}"), error.hint()));
+            }
+            // What is in no record is told for the users who can log in.
             Ok(_) | Err(_) => {}
         }
     }

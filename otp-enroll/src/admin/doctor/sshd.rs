@@ -15,7 +15,8 @@ pub(super) const SERVICE: &str = "sshd";
 const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive:pam";
 
 /// A generic user and address (RFC 5737) to evaluate Match blocks for.
-const GENERIC: &str = "user=nobody,host=host.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22";
+pub(super) const GENERIC_USER: &str = "nobody";
+pub(super) const GENERIC_ADDRESS: &str = "192.0.2.1";
 
 /// Methods and the options that enable them.
 const METHODS: [(&str, &str); 5] = [
@@ -78,19 +79,24 @@ fn names_for_addresses(settings: &Settings) -> Option<Finding> {
 }
 
 /// Option names in lower case, and values.
-type Settings = HashMap<String, String>;
+pub(super) type Settings = HashMap<String, String>;
 
 /// Why the settings are unknown.
-enum Unknown {
+pub(super) enum Unknown {
     Refused(String),
     NotAsked(String),
 }
 
 fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
+    settings_for(configuration, GENERIC_USER, GENERIC_ADDRESS)
+}
+
+/// The settings for a login of this user from this address.
+pub(super) fn settings_for(configuration: Option<&Path>, user: &str, address: &str) -> Result<Settings, Unknown> {
     let program = PROGRAMS.iter().find(|path| Path::new(path).exists());
     let program = program.ok_or_else(|| Unknown::NotAsked("there is no sshd in /usr/sbin".to_owned()))?;
     let mut sshd = Command::new(program);
-    sshd.args(["-T", "-C", GENERIC]);
+    sshd.args(["-T", "-C", &format!("user={user},host=host.invalid,addr={address},laddr=192.0.2.2,lport=22")]);
     if let Some(file) = configuration {
         sshd.arg("-f").arg(file);
     }
@@ -106,7 +112,7 @@ fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
 }
 
 /// Whether settings depend on user or address. Files included from other folders are not searched.
-fn has_match_blocks(configuration: Option<&Path>) -> bool {
+pub(super) fn has_match_blocks(configuration: Option<&Path>) -> bool {
     let files = match configuration {
         Some(file) => vec![file.to_owned()],
         None => {
@@ -199,7 +205,7 @@ fn login_of_root(permitted: &str, without_code: Option<&str>) -> Option<Finding>
 }
 
 /// The alternative lists of methods. sshd ignores lists with a disabled method.
-fn methods(settings: &Settings) -> Vec<Vec<String>> {
+pub(super) fn methods(settings: &Settings) -> Vec<Vec<String>> {
     let is_on = |key: &str| settings.get(key).is_some_and(|value| value == "yes");
     let is_off = |method: &String| {
         let name = method.split(':').next();
@@ -212,7 +218,7 @@ fn methods(settings: &Settings) -> Vec<Vec<String>> {
     lists.into_iter().filter(|list| !list.iter().any(is_off)).collect()
 }
 
-fn asks_pam(method: &str) -> bool {
+pub(super) fn asks_pam(method: &str) -> bool {
     matches!(method.split(':').next(), Some("keyboard-interactive" | "password"))
 }
 

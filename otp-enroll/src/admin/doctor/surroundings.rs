@@ -15,14 +15,21 @@ const SSHD_PID: &str = "/run/sshd.pid";
 const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
 const SSHD_CONFIGS: &str = "/etc/ssh/sshd_config.d";
 
-/// PAM services whose programs ask about other users, and the programs, which often give up root.
-const HOSTS: [(&str, &[&str]); 6] = [
-    ("radiusd", &["radiusd", "freeradius"]),
-    ("freeradius", &["radiusd", "freeradius"]),
-    ("apache2", &["apache2"]),
-    ("httpd", &["httpd"]),
-    ("nginx", &["nginx"]),
-    ("openvpn", &["openvpn"]),
+/// A PAM service whose program asks about other users and often gives up root.
+struct Host {
+    service: &'static str,
+    programs: &'static [&'static str],
+    /// Each of its processes asks PAM itself; of others, one that stays root may.
+    asks: bool,
+}
+
+const HOSTS: [Host; 6] = [
+    Host { service: "radiusd", programs: &["radiusd", "freeradius"], asks: true },
+    Host { service: "freeradius", programs: &["radiusd", "freeradius"], asks: true },
+    Host { service: "apache2", programs: &["apache2"], asks: false },
+    Host { service: "httpd", programs: &["httpd"], asks: false },
+    Host { service: "nginx", programs: &["nginx"], asks: false },
+    Host { service: "openvpn", programs: &["openvpn"], asks: false },
 ];
 
 /// `drafts`: files that are not in force are checked, so what runs has not read them.
@@ -31,9 +38,9 @@ pub(super) fn look_at(guarded: &[Guarded], drafts: bool, findings: &mut Vec<Find
         return;
     }
     findings.extend(log(Path::new("/dev/log")));
-    for (service, programs) in HOSTS {
-        if guarded.iter().any(|guarded| guarded.name == service) {
-            findings.extend(host(service, programs, Path::new("/proc")));
+    for host in &HOSTS {
+        if guarded.iter().any(|guarded| guarded.name == host.service) {
+            findings.extend(not_root(host, Path::new("/proc")));
         }
     }
     if !drafts && guarded.iter().any(|guarded| guarded.name == super::sshd::SERVICE) {
@@ -52,22 +59,22 @@ fn log(socket: &Path) -> Option<Finding> {
 }
 
 /// A program of the service that runs, and not as root.
-fn host(service: &str, programs: &[&str], processes: &Path) -> Option<Finding> {
+fn not_root(host: &Host, processes: &Path) -> Option<Finding> {
+    let Host { service, programs, asks } = host;
     let mut all = fs::read_dir(processes).into_iter().flatten().flatten().map(|entry| entry.path());
     let (program, uid) = all.find_map(|process| {
         let name = fs::read_to_string(process.join("comm")).ok()?.trim_end().to_owned();
         let uid = fs::metadata(&process).ok()?.uid();
         (uid != 0 && programs.contains(&name.as_str())).then_some((name, uid))
     })?;
-    let what = format!(
-        "{program} runs as uid {uid}, not as root: the helper answers it about that user only, and logins of all others are \
-         refused"
-    );
-    Some(Finding::warning(
-        service,
-        what,
-        "if that process asks PAM, run it as root (FreeRADIUS: user = root in radiusd.conf)",
-    ))
+    let refused = "the helper answers it about that user only, and logins of all others are refused";
+    Some(if *asks {
+        let what = format!("{program} runs as uid {uid}, not as root: {refused}");
+        Finding::fault(service, what, "run it as root (FreeRADIUS: user = root in radiusd.conf)")
+    } else {
+        let what = format!("{program} runs as uid {uid}, not as root: if that process asks PAM, {refused}");
+        Finding::warning(service, what, "if it does, let a process of root ask PAM")
+    })
 }
 
 /// Configuration files that were changed after the process that notes its number there has read them.
@@ -102,11 +109,15 @@ mod tests {
         let process = folder.path().join("17");
         fs::create_dir(&process).unwrap();
         fs::write(process.join("comm"), "freeradius\n").unwrap();
-        assert!(host("radiusd", &["freeradius"], folder.path()).is_none(), "root");
+        let found = |programs, asks| not_root(&Host { service: "radiusd", programs, asks }, folder.path());
+        assert!(found(&["freeradius"], true).is_none(), "root");
         std::os::unix::fs::chown(&process, Some(117), None).unwrap();
-        let found = host("radiusd", &["freeradius"], folder.path()).unwrap();
-        assert!(found.what.starts_with("freeradius runs as uid 117"), "{found:?}");
-        assert!(host("radiusd", &["radiusd"], folder.path()).is_none(), "another program");
+        for (asks, severity) in [(true, "fault"), (false, "warning")] {
+            let found = found(&["freeradius"], asks).unwrap();
+            assert!(found.what.starts_with("freeradius runs as uid 117"), "{found:?}");
+            assert_eq!((found.severity.name(), found.what.contains("if that process asks PAM")), (severity, !asks));
+        }
+        assert!(found(&["radiusd"], true).is_none(), "another program");
     }
 
     #[test]

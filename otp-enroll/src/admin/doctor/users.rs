@@ -1,6 +1,7 @@
 //! Checks the logins of all users: which of them policy refuses, whose record cannot be used, and what could not be
 //! looked up.
 
+use otp_core::decision::policy::SecondFactor;
 use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
@@ -9,29 +10,34 @@ use otp_core::value::time::UnixTime;
 
 use super::super::accounts::{self, Names};
 use super::super::explain::{self, Outcome};
-use super::finding::Finding;
+use super::batch::Exempt;
+use super::finding::{Finding, some};
 use super::future::times_in_the_future;
 use super::guarded::Guarded;
+use super::shell;
+use super::sshd;
+use super::stack::Folders;
 use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
-/// Names listed in a finding; further ones are counted.
-const NAMED: usize = 5;
-
 const NAME_SERVICE: &str = "name service";
 
-/// Users who can log in and are refused by policy, for each service, and users for whom there is no answer.
+/// Users who can log in and are refused by policy, for each service, and users for whom there is no answer. Returns those whom
+/// sshd's line asks for no code.
 pub(super) fn look_at(
     site: &Site,
     store: &FileStore,
+    folders: &Folders,
     guarded: &[&Guarded],
     output: &Output,
     findings: &mut Vec<Finding>,
-) -> Result<(), CliError> {
+) -> Result<Exempt, CliError> {
+    let mut exempt = Exempt::default();
     let now = UnixTime::now();
     let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
-    let mut refused: Vec<Vec<String>> = places.iter().map(|_| Vec::new()).collect();
+    let needs_shell: Vec<bool> = places.iter().map(|place| shell::is_needed(folders, &place.service)).collect();
+    let mut refused: Vec<Vec<(String, SecondFactor)>> = places.iter().map(|_| Vec::new()).collect();
     let mut unanswered = Vec::new();
     let names = if guarded.is_empty() { Ok(Vec::new()) } else { Names::ask()?.answer(output) };
     let names = names.unwrap_or_else(|error| {
@@ -42,9 +48,11 @@ pub(super) fn look_at(
     let mut progress = Progress::new("asking the policy", names.len(), output);
     for name in names {
         progress.step();
-        let account = match accounts::person(&name) {
-            Ok(Some(account)) => account,
-            Ok(None) => continue,
+        let (account, has_shell) = match accounts::person_and_shell(&name) {
+            Ok(Some((account, has_shell))) if has_shell || !needs_shell.iter().all(|needed| *needed) => {
+                (account, has_shell)
+            }
+            Ok(_) => continue,
             Err(error) => {
                 unanswered.push((name, error));
                 continue;
@@ -60,10 +68,16 @@ pub(super) fn look_at(
         if let Some(record) = &record {
             findings.extend(times_in_the_future(&name, record, &site.config.limits, now));
         }
-        for (place, refused) in places.iter().zip(&mut refused) {
+        for ((place, refused), needs_shell) in places.iter().zip(&mut refused).zip(&needs_shell) {
+            if *needs_shell && !has_shell {
+                continue;
+            }
             match explain::foresee(site, store, &account, record.as_ref(), place, now) {
                 Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
-                    refused.push(name.clone());
+                    refused.push((name.clone(), foreseen.ruling.second_factor));
+                }
+                Ok(foreseen) if foreseen.outcome == Outcome::NotAsked && place.service == sshd::SERVICE => {
+                    exempt.note(&site.config.policy, foreseen.ruling, &name);
                 }
                 Ok(_) => {}
                 Err(error) => unanswered.push((name.clone(), error)),
@@ -71,17 +85,30 @@ pub(super) fn look_at(
         }
     }
     progress.clear();
-    for (guarded, names) in guarded.iter().zip(&refused) {
-        if !names.is_empty() {
-            let what =
-                format!("{} will be refused: policy requires a second factor, and they have no device", some(names));
-            let fix = "have them run otp-enroll first, or set the policy to `enroll`; to list all of them: \
-                       otp-enroll admin list --without-device --service NAME";
-            findings.push(Finding::warning(&guarded.name, what, fix));
+    for (guarded, refused) in guarded.iter().zip(&refused) {
+        let (to_enroll, required): (Vec<_>, Vec<_>) =
+            refused.iter().partition(|(_, second_factor)| *second_factor == SecondFactor::Enroll);
+        for (users, why, fix) in [
+            (
+                required,
+                "policy requires a second factor, and they have no device",
+                "have them run otp-enroll first, or set the policy to `enroll`; to list all of them: otp-enroll admin list \
+                 --without-device --service NAME",
+            ),
+            (
+                to_enroll,
+                "policy says enroll, they have no device, and the line does not offer enrollment",
+                "have them run otp-enroll first; to list all of them: otp-enroll admin list --without-device --service NAME",
+            ),
+        ] {
+            let names: Vec<String> = users.into_iter().map(|(name, _)| name.clone()).collect();
+            if !names.is_empty() {
+                findings.push(Finding::fault(&guarded.name, format!("{} will be refused: {why}", some(&names)), fix));
+            }
         }
     }
     findings.extend(judge(&unanswered));
-    Ok(())
+    Ok(exempt)
 }
 
 /// What prevents the answers for these users: a fault outside their records is told once, with all of them; a fault of a
@@ -111,7 +138,7 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
             | CoreError::Helper(_)
             | CoreError::Privileges
             | CoreError::NoEnrollmentHere => {
-                findings.push(Finding::warning("records", format!("{user}: {error}"), error.hint()));
+                findings.push(Finding::fault("records", format!("{user}: {error}"), error.hint()));
             }
         }
     }
@@ -120,14 +147,6 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
         Finding::fault(NAME_SERVICE, what, error.hint())
     }));
     findings
-}
-
-pub(super) fn some(names: &[String]) -> String {
-    let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ fn a_torn_slot_falls_back_to_the_other() {
     home.login(&wrong()).unwrap(); // into the first
     home.garble(0);
     assert_eq!(home.read().state.failures, 1);
-    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    assert_eq!(home.login(&right()).unwrap(), after(1, by_phone()));
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
 }
 
@@ -107,7 +107,7 @@ fn an_enrollment_that_was_killed_before_its_rename_changes_nothing() {
     // Later logins use higher sequence numbers, and never overwrite the one slot of their enrollment.
     assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(2));
     home.garble(1);
-    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    assert_eq!(home.login(&right()).unwrap(), after(2, by_phone()));
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
 
     // The leftover does not hinder the next enrollment.

@@ -20,7 +20,7 @@ fn unchanged_credentials_decide() {
     let seen = home.see();
     assert_eq!(seen.outline.devices, 1);
     assert_eq!(home.login_after(&seen, &wrong()).unwrap(), wrong_for_the(1));
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());
+    assert_eq!(home.login_after(&seen, &right()).unwrap(), after(1, by_phone()));
     assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
 }
 

@@ -54,7 +54,7 @@ fn the_right_code_gets_in_among_wrong_guesses() {
         let attempt = if number == 7 { right() } else { wrong() };
         update(&home.store, &alice(), |record| decide(&limits, record, &attempt, NOW)).unwrap()
     });
-    assert_eq!(verdicts[7], by_phone());
+    assert!(matches!(verdicts[7], Verdict::Accepted(_)), "{:?}", verdicts[7]);
 }
 
 /// One of 17 threads changes something; the others log in with the right code. Returns their verdicts.

@@ -1,0 +1,28 @@
+//! One user's second factor, and the last refusals; never a seed.
+
+use otp_core::protocol::request::Status;
+use serde::Serialize;
+
+use super::refusals::Refusals;
+use crate::client::Client;
+use crate::error::CliError;
+use crate::ui::layout;
+use crate::ui::output::Output;
+use crate::user::commands;
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    #[serde(flatten)]
+    refusals: &'a Refusals,
+}
+
+pub(super) fn show(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
+    let status = client.status()?;
+    let refusals = Refusals::of(&status.user);
+    output.result(&Shown { status: &status, refusals: &refusals }, || {
+        let lines: Vec<_> = refusals.lines().iter().map(|line| layout::escaped(line).into_owned()).collect();
+        format!("{}\n{}", commands::described(&status), lines.join("\n"))
+    })
+}
