@@ -9,7 +9,6 @@ use pam_otp_tests::{
     conversation::Talk, machine, outcome::Outcome, phone::Phone, pty::Pty, service::Service, site::Site,
     users::TestUser,
 };
-use std::process::Command;
 
 #[test]
 fn requiring_a_second_factor_of_all_says_of_whom_and_asks() {
