@@ -37,6 +37,8 @@ pub enum CoreError {
     Privileges,
     /// The login must enroll a device, and this authority cannot.
     NoEnrollmentHere,
+    /// The code was only to be looked at, and this authority counts each wrong one.
+    NoLookHere,
 }
 
 /// Why the helper gave no answer.
@@ -97,6 +99,7 @@ impl CoreError {
             Self::NoEnrollmentHere => {
                 "the user can run otp-enroll, or log in through a service that runs as root (such as sshd)"
             }
+            Self::NoLookHere => "use one line, pam_otp.so forward_pass: see pam_otp(8)",
         }
     }
 }
@@ -121,6 +124,9 @@ impl fmt::Display for CoreError {
             Self::Helper(error) => write!(f, "the helper {} {error}", paths::HELPER),
             Self::Privileges => f.write_str("the process cannot return to its caller's user id"),
             Self::NoEnrollmentHere => f.write_str("a process that is not root cannot enroll a device during a login"),
+            Self::NoLookHere => {
+                f.write_str("a process that is not root cannot look at a code without its being counted")
+            }
         }
     }
 }
@@ -148,7 +154,8 @@ impl std::error::Error for CoreError {
             | Self::UnknownGroup(_)
             | Self::Entropy
             | Self::Privileges
-            | Self::NoEnrollmentHere => None,
+            | Self::NoEnrollmentHere
+            | Self::NoLookHere => None,
         }
     }
 }
@@ -240,6 +247,11 @@ mod tests {
                 CoreError::NoEnrollmentHere,
                 "a process that is not root cannot enroll a device during a login",
                 "the user can run otp-enroll, or log in through a service that runs as root (such as sshd)",
+            ),
+            (
+                CoreError::NoLookHere,
+                "a process that is not root cannot look at a code without its being counted",
+                "use one line, pam_otp.so forward_pass: see pam_otp(8)",
             ),
         ] {
             assert_eq!((error.to_string().as_str(), error.hint()), (text, hint));

@@ -212,7 +212,7 @@ pub(crate) enum Admin {
         #[arg(long, short, requires = "clock_was_ahead")]
         yes: bool,
     },
-    /// Remove devices and recovery codes of users, so that they can set up again; overrides stay
+    /// Remove devices and recovery codes of users, so that they can enroll again; overrides stay
     Reset {
         /// Login names
         #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
@@ -301,9 +301,9 @@ fn user_option() -> Arg {
 }
 
 const ABOUT: &str = "\
-Set up a second login factor (TOTP, RFC 6238), look at it, change it.
+Enroll a device as second login factor (TOTP, RFC 6238), look at it, change it.
 
-Without a command, this sets one up: it shows a QR code for an authenticator app, asks for a code, and shows \
+Without a command, this enrolls one: it shows a QR code for an authenticator app, asks for a code, and shows \
 recovery codes. The second factor becomes active after a correct code.";
 
 const EXIT_CODES: &str = "\
@@ -311,7 +311,7 @@ Exit codes:
   0    done
   1    refused: a wrong code, a change that is not allowed; or faults were found
   2    the command line is wrong
-  3    there is no such user, or no second factor is set up
+  3    there is no such user, or the user has no device
   4    failed: configuration, records, helper, terminal or file
   130  interrupted
 

@@ -28,7 +28,10 @@ impl PamHooks for PamOtp {
     fn acct_mgmt(handle: &mut PamHandle, _: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         silence_panics();
         let mut host = PamHost::new(handle, flags & PAM_SILENT != 0);
-        enrollment::account(&mut host).pam_code()
+        match login::unjudged(&mut host) {
+            Some(outcome) => outcome.pam_code(),
+            None => enrollment::account(&mut host).pam_code(),
+        }
     }
 
     fn sm_chauthtok(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {

@@ -70,7 +70,7 @@ pub(crate) fn set_password(handle: &mut PamHandle, password: &[u8]) -> bool {
     let Ok(password) = CString::new(Zeroizing::new(password.to_vec()).as_slice()) else { return false };
     // SAFETY: the handle is the live one that libpam passed in; libpam copies the C string, which outlives the call.
     let result = unsafe { pam_set_item(handle, PAM_AUTHTOK, password.as_ptr().cast()) };
-    drop(Zeroizing::new(password.into_bytes()));
+    wipe(password);
     result == 0
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn getenv(handle: &PamHandle, name: &CStr) -> Option<Vec<u8>> {
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes().to_vec())
 }
 
-/// Sets or removes a text that belongs to the PAM transaction. Only modules reach it, and only in this process: what sshd
+/// Sets or removes a text that belongs to the PAM transaction, and wipes the one that was there. Only modules reach it, and only in this process: what sshd
 /// authenticates in is another one than the one that sets credentials.
 pub(crate) fn set_data(handle: &mut PamHandle, name: &CStr, text: Option<CString>) -> bool {
     let text = text.map_or(ptr::null_mut(), CString::into_raw);
@@ -101,7 +101,7 @@ pub(crate) fn set_data(handle: &mut PamHandle, name: &CStr, text: Option<CString
     let result = unsafe { pam_set_data(handle, name.as_ptr(), text.cast(), Some(free_text)) };
     if result != 0 && !text.is_null() {
         // SAFETY: it is from CString::into_raw above, and libpam did not take it over.
-        drop(unsafe { CString::from_raw(text) });
+        wipe(unsafe { CString::from_raw(text) });
     }
     result == 0
 }
@@ -118,8 +118,13 @@ pub(crate) fn data(handle: &PamHandle, name: &CStr) -> Option<Vec<u8>> {
 extern "C" fn free_text(_: *mut PamHandle, text: *mut c_void, _: c_int) {
     if !text.is_null() {
         // SAFETY: set_data made it with CString::into_raw, and libpam gives it back once.
-        drop(unsafe { CString::from_raw(text.cast()) });
+        wipe(unsafe { CString::from_raw(text.cast()) });
     }
+}
+
+/// What one line leaves for another may hold a code.
+fn wipe(text: CString) {
+    drop(Zeroizing::new(text.into_bytes()));
 }
 
 /// Shows a text of which no copy is left behind here; the C string of pam-bindings would be one.

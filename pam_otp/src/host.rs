@@ -1,5 +1,7 @@
 //! The host (sshd, sudo, …) as a login uses it: user, login context, questions, texts, log, pending enrollment.
 
+pub(crate) mod deferred;
+
 use std::ffi::{CStr, CString};
 
 use libc::{LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, c_int};
@@ -12,6 +14,7 @@ use pam::items::{AuthTok, Item, RHost, Service, Tty, User};
 use pam::module::PamHandle;
 use zeroize::Zeroizing;
 
+use self::deferred::Deferred;
 use crate::ffi;
 use crate::privileges::logging_as_root;
 
@@ -26,6 +29,8 @@ const PENDING_ENROLLMENT: &CStr = c"PAM_OTP_ENROLLMENT";
 /// The variable of the PAM environment with texts for the session. sshd authenticates in another process than that of the
 /// session, and of what the module leaves behind only this environment gets there.
 const WAITING_TEXT: &CStr = c"PAM_OTP_TEXT";
+/// The data of the transaction that waits for the line with `deferred`.
+const DEFERRED: &CStr = c"PAM_OTP_DEFERRED";
 
 /// What a login needs of its host. A scripted conversation can stand in for it.
 pub(crate) trait Host {
@@ -44,8 +49,8 @@ pub(crate) trait Host {
     /// Shows a text, if the host shows texts.
     fn tell(&self, text: &str);
     /// Shows a text after the last question. sshd shows such a text twice, before the session and in it: there it waits for
-    /// the session.
-    fn tell_in_session(&mut self, text: &str);
+    /// the session, as it does anywhere if it `waits`: for a password that is not judged yet.
+    fn tell_in_session(&mut self, text: &str, waits: bool);
     /// Shows what has waited for the session.
     fn tell_what_waited(&mut self);
     /// Shows a text with a key or recovery codes, and leaves no copy of it behind.
@@ -64,6 +69,12 @@ pub(crate) trait Host {
     fn clear_pending_enrollment(&mut self);
     /// The user who must enroll, where there is one.
     fn pending_enrollment(&self) -> Option<Vec<u8>>;
+    /// Keeps in the PAM transaction what the line with `defer` saw; `false` if it could not be kept.
+    fn defer(&mut self, seen: &Deferred) -> bool;
+    /// What is kept there.
+    fn deferred(&self) -> Option<Deferred>;
+    /// Removes it, where there is any.
+    fn clear_deferred(&mut self);
 }
 
 /// Why the conversation gave no answer.
@@ -128,6 +139,7 @@ impl Host for PamHost<'_> {
             tty: self.item().map(|tty: Tty<'_>| LoginContext::terminal(&text(&tty))),
             nullok: false,
             enroll: false,
+            as_one: false,
         }
     }
 
@@ -147,13 +159,13 @@ impl Host for PamHost<'_> {
         self.show(PAM_TEXT_INFO, text);
     }
 
-    fn tell_in_session(&mut self, text: &str) {
+    fn tell_in_session(&mut self, text: &str, waits: bool) {
         // sshd sets this terminal before it knows a real one.
-        let is_sshd = self.login_context().tty.as_deref() == Some("ssh");
+        let waits = waits || self.login_context().tty.as_deref() == Some("ssh");
         let waiting = ffi::getenv(self.handle, WAITING_TEXT).unwrap_or_default();
         let lines = if waiting.is_empty() { &[][..] } else { b"\n" };
         let variable = [WAITING_TEXT.to_bytes(), b"=", &waiting, lines, text.as_bytes()].concat();
-        let waits = is_sshd && CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable));
+        let waits = waits && CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable));
         if !waits {
             self.tell(text);
         }
@@ -206,6 +218,20 @@ impl Host for PamHost<'_> {
 
     fn pending_enrollment(&self) -> Option<Vec<u8>> {
         ffi::data(self.handle, PENDING_ENROLLMENT).or_else(|| ffi::getenv(self.handle, PENDING_ENROLLMENT))
+    }
+
+    fn defer(&mut self, seen: &Deferred) -> bool {
+        seen.text().is_some_and(|text| ffi::set_data(self.handle, DEFERRED, Some(text)))
+    }
+
+    fn deferred(&self) -> Option<Deferred> {
+        Some(Deferred::read(&Zeroizing::new(ffi::data(self.handle, DEFERRED)?)))
+    }
+
+    fn clear_deferred(&mut self) {
+        if ffi::data(self.handle, DEFERRED).map(Zeroizing::new).is_some() {
+            ffi::set_data(self.handle, DEFERRED, None);
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::ffi::CStr;
 
 use otp_core::audit::Event;
+use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
-use otp_core::config::module_arguments::{Arguments, FirstPass};
+use otp_core::config::module_arguments::{Arguments, FirstPass, Part};
 use otp_core::decision::demand::Demand;
 use otp_core::decision::policy::Ruling;
 use otp_core::decision::verify::{Accepted, Factor, Refusal, Verdict};
@@ -14,9 +15,10 @@ use otp_core::value::login_context::LoginContext;
 
 use crate::authority;
 use crate::host::Host;
+use crate::host::deferred::{Deferred, Seen};
 use crate::outcome::{ModuleError, Outcome};
 use crate::password_and_code;
-use crate::report::{failed, noted};
+use crate::report::{failed, noted, refused_without_a_word};
 
 /// Questions of one login: the first, and one more for each device that is named in place of a code.
 const MOST_QUESTIONS: u8 = 3;
@@ -37,11 +39,16 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
         Ok(prepared) => prepared,
         Err(error) => return failed(host, &user, error),
     };
-    let outcome = verified(host, &user, &site, &arguments);
+    let outcome = match arguments.part {
+        Part::Whole => verified(host, &user, &site, &arguments),
+        Part::Defer => seen(host, &user, &site, &arguments),
+        Part::Deferred => judged(host, &user, &site, &arguments),
+    };
     let outcome = match outcome.and_then(|outcome| of_the_same(host, &user, outcome)) {
         Ok(outcome) => outcome,
-        Err(error) if site.config.enforce => failed(host, &user, error),
-        Err(error) => noted(host, &user, error, false),
+        Err(error) if !site.config.enforce => noted(host, &user, error, false),
+        Err(error) if arguments.part == Part::Deferred => refused_without_a_word(host, &user, error),
+        Err(error) => failed(host, &user, error),
     };
     outcome.unless_rollout(site.config.enforce)
 }
@@ -53,18 +60,72 @@ fn of_the_same(host: &dyn Host, user: &str, outcome: Outcome) -> Result<Outcome,
     if passes && !host.still_names(user) { Err(ModuleError::UserChanged) } else { Ok(outcome) }
 }
 
-fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, ModuleError> {
-    let mut login = host.login_context();
-    (login.nullok, login.enroll) = (arguments.nullok, arguments.enroll);
+/// The line with `defer`: the same questions, and a look at the code. What it saw is left to the line with `deferred`.
+fn seen(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, ModuleError> {
+    // A host may try again with one transaction: what an earlier try saw is not judged in this one.
+    host.clear_deferred();
+    let outcome = verified(host, user, site, arguments);
+    if outcome.is_err() && !host.defer(&Deferred::of(user, Seen::Failed)) {
+        host.clear_deferred();
+    }
+    outcome
+}
+
+/// The line with `deferred`, after the modules that check passwords.
+fn judged(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, ModuleError> {
+    let Deferred { user: left_by, seen } = host.deferred().ok_or(ModuleError::NothingDeferred)?;
+    // Judged once, whatever comes of it.
+    host.clear_deferred();
+    if left_by != user.as_bytes() {
+        return Err(ModuleError::UserChanged);
+    }
+    let code = match seen {
+        Seen::Failed => return Err(ModuleError::DeferFailed),
+        Seen::NotAsked => return Ok(Outcome::NotAsked),
+        // libpam forgets the password when a login begins: without one the code is of an earlier try.
+        Seen::Code { .. } if host.password().is_none() => return Err(ModuleError::NothingDeferred),
+        Seen::Grace => None,
+        Seen::Code { typed, .. } => Some(typed),
+    };
+    let context = context(host, arguments);
     let authority = authority::about(site, user)?;
-    let login = Login { user, site, arguments, context: &login, authority: authority.as_ref() };
+    let login = Login { user, site, arguments, context: &context, authority: authority.as_ref() };
+    let Some(code) = code else { return Ok(login.accept_by_grace(host)) };
+    let verdict = login.verify(host, &code)?;
+    Ok(login.conclude(host, &verdict, 0))
+}
+
+/// For the account line: how a login ends whose code was looked at and never judged. `None` for every other one.
+pub(crate) fn unjudged(host: &mut dyn Host) -> Option<Outcome> {
+    let Deferred { user, seen } = host.deferred()?;
+    let user = String::from_utf8_lossy(&user);
+    match seen {
+        Seen::Failed | Seen::NotAsked | Seen::Grace => None,
+        Seen::Code { enforced: true, .. } => Some(refused_without_a_word(host, &user, ModuleError::NotJudged)),
+        Seen::Code { enforced: false, .. } => {
+            let _ = noted(host, &user, ModuleError::NotJudged, false);
+            None
+        }
+    }
+}
+
+/// Where the login comes from, and what its PAM line says of policy.
+fn context(host: &dyn Host, arguments: &Arguments) -> LoginContext {
+    let as_one = arguments.forward_pass || arguments.first_pass == FirstPass::Use || arguments.part == Part::Deferred;
+    LoginContext { nullok: arguments.nullok, enroll: arguments.enroll, as_one, ..host.login_context() }
+}
+
+fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, ModuleError> {
+    let context = context(host, arguments);
+    let authority = authority::about(site, user)?;
+    let login = Login { user, site, arguments, context: &context, authority: authority.as_ref() };
 
     let demand = login.authority.demand(login.context)?;
     login.debug(host, &demand);
     match demand {
         Demand::Code { challenge } => login.ask_and_verify(host, challenge),
         Demand::Grace => login.let_in_by_grace(host),
-        Demand::Nothing(ruling) => Ok(login.let_pass(host, &ruling)),
+        Demand::Nothing(ruling) => login.let_pass(host, &ruling),
         Demand::Enroll(ruling) => login.leave_to_enrollment(host, &ruling),
     }
 }
@@ -89,7 +150,8 @@ impl Login<'_> {
         loop {
             // No lock is held and nothing is decided while a person types; what is decided about is read afterwards.
             let (code, last) = match earlier.take() {
-                Some(code) => (code, self.arguments.first_pass == FirstPass::Use),
+                // A second question after a look would tell that the first code was wrong, and no guess was counted yet.
+                Some(code) => (code, self.arguments.first_pass == FirstPass::Use || self.defers()),
                 None => {
                     questions = questions.saturating_add(1);
                     (password_and_code::ask(host, self.user, self.site, self.arguments)?, true)
@@ -105,32 +167,81 @@ impl Login<'_> {
                     }
                 }
             }
-            let verdict = self.authority.verify(self.context, &code)?;
-            // What the verdict rests on is on disk by now: only what was done is logged.
-            self.log(host, &verdict);
-            match verdict {
-                Verdict::Accepted(accepted) => {
-                    // A user who has a device by now need not enroll, whatever an earlier try found.
-                    host.clear_pending_enrollment();
-                    warn_of_failures(host, accepted.failures.saturating_sub(own_failures));
-                    remind(host, &accepted);
-                    return Ok(Outcome::Verified);
-                }
-                Verdict::Refused(Refusal::Wrong { .. }) if !last => own_failures = own_failures.saturating_add(1),
-                Verdict::Refused(_) if !last => {}
-                Verdict::Refused(why) => {
-                    if self.site.config.enforce {
-                        host.warn(&self.site.config.refused);
-                        host.delay_failure();
-                    } else if self.arguments.forward_pass
-                        && matches!(why, Refusal::NotEnrolled | Refusal::EnrollmentNotOffered)
-                    {
-                        password_and_code::rejoin(host, &code);
-                    }
-                    return Ok(Outcome::Refused(why));
-                }
+            let verdict = if self.defers() { self.look(host, &code)? } else { self.verify(host, &code)? };
+            if last || matches!(verdict, Verdict::Accepted(_)) {
+                self.hand_back(host, &verdict, &code);
+                return Ok(if self.defers() {
+                    foreseen(&verdict)
+                } else {
+                    self.conclude(host, &verdict, own_failures)
+                });
+            }
+            if matches!(verdict, Verdict::Refused(Refusal::Wrong { .. })) {
+                own_failures = own_failures.saturating_add(1);
             }
         }
+    }
+
+    fn verify(&self, host: &dyn Host, code: &Typed) -> Result<Verdict, ModuleError> {
+        let verdict = self.authority.verify(self.context, code)?;
+        // What the verdict rests on is on disk by now: only what was done is logged.
+        self.log(host, &verdict);
+        Ok(verdict)
+    }
+
+    /// A look, of which the client hears nothing: no text, no line in the log, and the same delay for a right code.
+    fn look(&self, host: &mut dyn Host, code: &Typed) -> Result<Verdict, ModuleError> {
+        let (verdict, enforced) = (self.authority.look(self.context, code)?, self.site.config.enforce);
+        if enforced {
+            host.delay_failure();
+        }
+        self.leave(host, Seen::Code { typed: Typed::new(code.expose().to_vec()), enforced })?;
+        Ok(verdict)
+    }
+
+    /// In a rollout a user without a device is let in, and the password may end in digits.
+    fn hand_back(&self, host: &mut dyn Host, verdict: &Verdict, code: &Typed) {
+        let no_device = matches!(verdict, Verdict::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered));
+        if no_device && self.arguments.forward_pass && !self.site.config.enforce {
+            password_and_code::rejoin(host, code);
+        }
+    }
+
+    /// What a verdict means for host and user. The user need not hear of wrong codes of this login itself.
+    fn conclude(&self, host: &mut dyn Host, verdict: &Verdict, own_failures: u32) -> Outcome {
+        match verdict {
+            Verdict::Accepted(accepted) => {
+                // A user who has a device by now need not enroll, whatever an earlier try found.
+                host.clear_pending_enrollment();
+                // With password and code as one, the next module judges the password.
+                let waits = self.arguments.forward_pass;
+                warn_of_failures(host, accepted.failures.saturating_sub(own_failures), waits);
+                remind(host, accepted, waits);
+                Outcome::Verified
+            }
+            Verdict::Refused(why) => {
+                if self.site.config.enforce {
+                    // A text after the modules that check passwords would tell that the password was right.
+                    if self.arguments.part != Part::Deferred {
+                        host.warn(&self.site.config.refused);
+                    }
+                    host.delay_failure();
+                }
+                Outcome::Refused(*why)
+            }
+        }
+    }
+
+    fn defers(&self) -> bool {
+        self.arguments.part == Part::Defer
+    }
+
+    /// Leaves what was seen to the line with `deferred`, if there is to be one.
+    fn leave(&self, host: &mut dyn Host, seen: Seen) -> Result<(), ModuleError> {
+        if self.defers() && !host.defer(&Deferred::of(self.user, seen)) {
+            return Err(ModuleError::NotDeferred);
+        }
+        Ok(())
     }
 
     fn let_in_by_grace(&self, host: &mut dyn Host) -> Result<Outcome, ModuleError> {
@@ -142,14 +253,20 @@ impl Login<'_> {
         {
             password_and_code::ask(host, self.user, site, arguments)?;
         }
-        self.log(host, &Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None, failures: 0 }));
-        Ok(Outcome::Verified)
+        self.leave(host, Seen::Grace)?;
+        Ok(if self.defers() { Outcome::Verified } else { self.accept_by_grace(host) })
     }
 
-    fn let_pass(&self, host: &mut dyn Host, ruling: &Ruling) -> Outcome {
+    fn accept_by_grace(&self, host: &dyn Host) -> Outcome {
+        self.log(host, &Verdict::Accepted(Accepted { factor: Factor::Grace, recovery_left: None, failures: 0 }));
+        Outcome::Verified
+    }
+
+    fn let_pass(&self, host: &mut dyn Host, ruling: &Ruling) -> Result<Outcome, ModuleError> {
+        self.leave(host, Seen::NotAsked)?;
         host.log(&Event::NotAsked { user: self.user, rhost: self.context.rhost.as_deref(), ruling });
         announce(host, ruling);
-        Outcome::NotAsked
+        Ok(Outcome::NotAsked)
     }
 
     fn leave_to_enrollment(&self, host: &mut dyn Host, ruling: &Ruling) -> Result<Outcome, ModuleError> {
@@ -158,6 +275,7 @@ impl Login<'_> {
         if enforced && !host.set_pending_enrollment(user) {
             return Err(ModuleError::NoPendingEnrollment);
         }
+        self.leave(host, Seen::NotAsked)?;
         host.log(&Event::EnrollmentPending { user, rhost, ruling, enforced });
         Ok(Outcome::NotAsked)
     }
@@ -169,13 +287,21 @@ impl Login<'_> {
 
     fn debug(&self, host: &dyn Host, demand: &Demand) {
         if self.arguments.debug {
-            let LoginContext { service, rhost, tty, nullok, enroll } = self.context;
+            let LoginContext { service, rhost, tty, nullok, enroll, as_one: _ } = self.context;
             let (config, words, rhost) = (self.site.path.display(), demand.words(), rhost.as_deref());
             host.debug(&format!(
                 "debug config={config} demand={words:?} service={service:?} rhost={rhost:?} tty={tty:?} nullok={nullok} \
                  enroll={enroll}"
             ));
         }
+    }
+}
+
+/// What will come of a code that was looked at, if it is judged the same.
+fn foreseen(verdict: &Verdict) -> Outcome {
+    match verdict {
+        Verdict::Accepted(_) => Outcome::Verified,
+        Verdict::Refused(why) => Outcome::Refused(*why),
     }
 }
 
@@ -189,33 +315,34 @@ fn show(host: &dyn Host, challenge: &Challenge) {
 /// Tells a user without a device when one will be required.
 fn announce(host: &mut dyn Host, ruling: &Ruling) {
     if let Some(from) = ruling.required_from {
-        host.tell_in_session(&format!(
-            "From {} on, a second factor is required here. Set one up with: otp-enroll",
-            from.day()
-        ));
+        let text = format!("From {} on, a second factor is required here. Set one up with: otp-enroll", from.day());
+        host.tell_in_session(&text, false);
     }
 }
 
 /// Tells the user of wrong codes before the right one: another person may have tried them.
-fn warn_of_failures(host: &mut dyn Host, failures: u32) {
+fn warn_of_failures(host: &mut dyn Host, failures: u32, waits: bool) {
     let tried = match failures {
         0 => return,
         1 => "1 wrong code was".to_owned(),
         _ => format!("{failures} wrong codes were"),
     };
-    host.tell_in_session(&format!(
-        "{tried} tried for your account since your last correct one.\nIf that was not you, tell your administrator."
-    ));
+    host.tell_in_session(
+        &format!(
+            "{tried} tried for your account since your last correct one.\nIf that was not you, tell your administrator."
+        ),
+        waits,
+    );
 }
 
-fn remind(host: &mut dyn Host, accepted: &Accepted) {
+fn remind(host: &mut dyn Host, accepted: &Accepted, waits: bool) {
     let left = match accepted.recovery_left {
         Some(0) => "No recovery code is left.",
         Some(1) => "Only one recovery code is left.",
         Some(2) => "Only two recovery codes are left.",
         Some(_) | None => return,
     };
-    host.tell_in_session(&format!("{left} Make new ones with: otp-enroll recovery"));
+    host.tell_in_session(&format!("{left} Make new ones with: otp-enroll recovery"), waits);
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::host::ConversationError;
 /// How a login ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// A second factor was verified.
+    /// A second factor was verified, or (`defer`) would be.
     Verified,
     /// Policy asks for none.
     NotAsked,
@@ -64,6 +64,14 @@ pub(crate) enum ModuleError {
     UserChanged,
     /// A pending enrollment could not be noted in the PAM transaction.
     NoPendingEnrollment,
+    /// What was seen could not be kept for the line with `deferred`.
+    NotDeferred,
+    /// The line with `deferred` was reached, and no line with `defer` before it.
+    NothingDeferred,
+    /// The line with `deferred` was reached after the line with `defer` had failed.
+    DeferFailed,
+    /// A code was looked at, and the line with `deferred` was not reached.
+    NotJudged,
     /// An enrollment is pending for another user than PAM_USER.
     PendingForAnother,
     /// An enrollment was pending, and the step that leads through it never came.
@@ -109,7 +117,8 @@ impl Outcome {
 impl ModuleError {
     fn pam_code(&self) -> PamResultCode {
         match self {
-            Self::Argument(_) | Self::Core(CoreError::Config(_) | CoreError::UnknownGroup(_)) => {
+            Self::Argument(_)
+            | Self::Core(CoreError::Config(_) | CoreError::UnknownGroup(_) | CoreError::NoLookHere) => {
                 PamResultCode::PAM_SERVICE_ERR
             }
             Self::Core(
@@ -121,11 +130,15 @@ impl ModuleError {
                 | CoreError::Entropy
                 | CoreError::Helper(_),
             )
-            | Self::NoPendingEnrollment => PamResultCode::PAM_AUTHINFO_UNAVAIL,
+            | Self::NoPendingEnrollment
+            | Self::NotDeferred
+            | Self::DeferFailed => PamResultCode::PAM_AUTHINFO_UNAVAIL,
             Self::Core(CoreError::Privileges) => PamResultCode::PAM_ABORT,
             Self::Core(CoreError::NoEnrollmentHere)
             | Self::UserChanged
             | Self::PendingForAnother
+            | Self::NothingDeferred
+            | Self::NotJudged
             | Self::NoPassword => PamResultCode::PAM_AUTH_ERR,
             Self::Conversation(ConversationError::Failed) => PamResultCode::PAM_CONV_ERR,
             Self::Conversation(ConversationError::Again) => PamResultCode::PAM_INCOMPLETE,
@@ -144,6 +157,16 @@ impl ModuleError {
             Self::Conversation(_) => "the client went away, or cannot answer a second prompt",
             Self::NoPassword => "with use_first_pass a module earlier in the stack must ask for the password",
             Self::NoPendingEnrollment => "pam_putenv or pam_set_data failed: the host is short of memory",
+            Self::NotDeferred => "pam_set_data failed: the host is short of memory",
+            Self::NothingDeferred => {
+                "put the line `pam_otp.so forward_pass defer` before the modules that check passwords, and let no line before \
+                 it jump over it: see pam_otp(8)"
+            }
+            Self::DeferFailed => "the error before this one says why",
+            Self::NotJudged => {
+                "put the line `auth required pam_otp.so deferred` after the modules that check passwords, and let none of \
+                 them jump over it: see pam_otp(8); or, if a key came after a wrong password, connect again"
+            }
             Self::EnrollmentMissed => {
                 "the PAM file needs an account and a password line with pam_otp.so too: see the examples"
             }
@@ -163,7 +186,10 @@ impl fmt::Display for ModuleError {
             }
             Self::Conversation(ConversationError::NoName) => f.write_str("the host gave no user name that is UTF-8"),
             Self::NoPassword => f.write_str("there is no password to take a code from, or it cannot be handed on"),
-            Self::NoPendingEnrollment => f.write_str("the PAM transaction takes no note"),
+            Self::NoPendingEnrollment | Self::NotDeferred => f.write_str("the PAM transaction takes no note"),
+            Self::NothingDeferred => f.write_str("no line of pam_otp.so has left a code to this one"),
+            Self::DeferFailed => f.write_str("the line with defer has failed, and left no code to this one"),
+            Self::NotJudged => f.write_str("the code that was left to a later line of pam_otp.so was not judged"),
             Self::EnrollmentMissed => f.write_str("an enrollment is pending, and the login did not come through it"),
             Self::UserChanged => f.write_str("the user name changed during the conversation"),
             Self::PendingForAnother => f.write_str("the user name changed while this user's enrollment was pending"),
@@ -279,6 +305,36 @@ mod tests {
                 "an enrollment is pending, and the login did not come through it",
                 "the PAM file needs an account and a password line with pam_otp.so too: see the examples",
                 PamResultCode::PAM_INCOMPLETE,
+            ),
+            (
+                ModuleError::from(CoreError::NoLookHere),
+                "a process that is not root cannot look at a code without its being counted",
+                "use one line, pam_otp.so forward_pass: see pam_otp(8)",
+                PamResultCode::PAM_SERVICE_ERR,
+            ),
+            (
+                ModuleError::NotDeferred,
+                "the PAM transaction takes no note",
+                "pam_set_data failed: the host is short of memory",
+                PamResultCode::PAM_AUTHINFO_UNAVAIL,
+            ),
+            (
+                ModuleError::NothingDeferred,
+                "no line of pam_otp.so has left a code to this one",
+                "put the line `pam_otp.so forward_pass defer` before the modules that check passwords, and let no line before it jump over it: see pam_otp(8)",
+                PamResultCode::PAM_AUTH_ERR,
+            ),
+            (
+                ModuleError::DeferFailed,
+                "the line with defer has failed, and left no code to this one",
+                "the error before this one says why",
+                PamResultCode::PAM_AUTHINFO_UNAVAIL,
+            ),
+            (
+                ModuleError::NotJudged,
+                "the code that was left to a later line of pam_otp.so was not judged",
+                "put the line `auth required pam_otp.so deferred` after the modules that check passwords, and let none of them jump over it: see pam_otp(8); or, if a key came after a wrong password, connect again",
+                PamResultCode::PAM_AUTH_ERR,
             ),
         ] {
             assert_eq!(error.to_string(), text.replace("HELPER", paths::HELPER));

@@ -17,6 +17,12 @@ pub(crate) fn failed(host: &mut dyn Host, user: &str, error: ModuleError) -> Out
     noted(host, user, error, true)
 }
 
+/// Logs it and slows the client. A text after the modules that check passwords would tell that the password was right.
+pub(crate) fn refused_without_a_word(host: &mut dyn Host, user: &str, error: ModuleError) -> Outcome {
+    host.delay_failure();
+    noted(host, user, error, true)
+}
+
 /// Logs it, and no more: all that happens in a rollout.
 pub(crate) fn noted(host: &dyn Host, user: &str, error: ModuleError, enforced: bool) -> Outcome {
     let rhost = host.login_context().rhost;

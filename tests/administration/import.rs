@@ -315,7 +315,10 @@ fn replace_asks_and_keeps_nothing_but_the_override_and_what_was_used() {
     assert_eq!(terminal.wait().code(), Some(1));
     assert_eq!(moving.our_login(&alice, &phone.next_code()), "accepted");
 
+    let mark = syslog::mark();
     let replaced = moving.import(&["--replace", "--yes"]);
+    let line = format!("replaced user={} by_uid=0 proof=admin", alice.name);
+    syslog::wait_for(mark, &line, Duration::from_secs(5)).unwrap();
     assert_eq!(replaced.code, Some(0), "{replaced:?}");
     assert!(replaced.out.starts_with(&format!("{}: replaced\n", alice.name)), "{replaced:?}");
     let shown = moving.show(&alice);

@@ -1,26 +1,6 @@
 //! What `otp-enroll admin doctor` says of enrollment during a login: offered where it cannot work, and not offered.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::{outcome::Outcome, site::Site};
-use std::fs;
-use tempfile::TempDir;
-
-/// `severity what` of all that doctor says of the service with this stack.
-fn findings(config: &str, service: &str, stack: &str) -> Vec<String> {
-    let (site, folder) = (Site::new(config), TempDir::new().unwrap());
-    for name in ["common-auth", "common-account", "common-password", "other"] {
-        fs::copy(format!("/etc/pam.d/{name}"), folder.path().join(name)).unwrap();
-    }
-    fs::write(folder.path().join(service), stack.replace("pam_otp.so", &site.module())).unwrap();
-    let mut doctor = site.admin_command();
-    doctor.args(["doctor", "--json", "--pam"]).arg(folder.path());
-    let diagnosis = Outcome::of(&mut doctor, "").json().remove(0);
-    let place = format!("{}/", folder.path().display());
-    let of_it = diagnosis["findings"].as_array().unwrap().iter().filter(|finding| finding["subjects"][0] == service);
-    of_it
-        .map(|finding| format!("{} {}", finding["severity"], finding["what"]).replace('"', "").replace(&place, ""))
-        .collect()
-}
+use crate::draft::findings;
 
 const ENROLL: &str = "[policy]\nsecond_factor = \"enroll\"\n";
 const OFFERED: &str = "@include common-auth\nauth required pam_otp.so enroll\n";

@@ -100,7 +100,7 @@ fn each_mistake_is_named_with_its_line() {
         ),
         (
             "auth required pam_unix.so\nauth required pam_otp.so nulok\n",
-            &["fault vpn: vpn:2: the module has no argument \"nulok\": every login is refused"],
+            &["fault vpn: vpn:2: the module argument \"nulok\" cannot be honoured: every login is refused"],
         ),
         (
             "auth required pam_unix.so\nauth required /nowhere/pam_otp.so\n",

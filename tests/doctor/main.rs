@@ -2,8 +2,10 @@
 
 mod advice;
 mod batch;
+mod draft;
 mod enrollment;
 mod findings;
 mod sandbox;
 mod stacks;
 mod texts;
+mod two_lines;

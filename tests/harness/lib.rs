@@ -17,6 +17,7 @@ pub mod app;
 pub mod before_or_after;
 pub mod conversation;
 pub mod desk;
+pub mod distributions;
 pub mod draw;
 pub mod drawing;
 pub mod injection;

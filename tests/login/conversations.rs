@@ -147,6 +147,32 @@ fn every_refusal_asks_for_a_delay_and_no_success_does() {
 }
 
 #[test]
+fn with_a_wrong_password_a_right_code_looks_like_a_wrong_one() {
+    let desk = Desk::new("");
+    let (defer, deferred) = (desk.site.auth("required", "forward_pass defer"), desk.site.auth("required", "deferred"));
+    // A module that asks for no delay of its own.
+    desk.service.set(&format!("{defer}auth requisite pam_unix.so nodelay try_first_pass\n{deferred}"));
+    let seen = |answer: &str| {
+        let mark = syslog::mark();
+        let said = desk.talk().run(&[answer]);
+        let delayed = said.events.iter().any(|event| matches!(event, Event::Delay(1_000_000..=3_000_000)));
+        let result = said.result("authenticate").to_owned();
+        (result, said.prompts().len(), said.texts().len(), delayed, syslog::of_module(mark, said.pid))
+    };
+    let expected = ("PAM_AUTH_ERR".to_owned(), 1, 0, true, Vec::new());
+    let (right, recovery) = (desk.next(), desk.phone.recovery_code());
+    for code in [&right, &recovery, &desk.phone.wrong(), "", "12345", "ABCD-EFGH-IJKL-MNOP"] {
+        assert_eq!(seen(&format!("not the password{code}")), expected, "{code}");
+    }
+    // With the right one nothing tells which of the two was wrong, except the log.
+    let (result, prompts, texts, delayed, log) = seen(&(desk.user.password.clone() + &desk.phone.wrong()));
+    assert_eq!((result.as_str(), prompts, texts, delayed, log.len()), ("PAM_AUTH_ERR", 1, 0, true, 1), "{log:#?}");
+    for code in [right, recovery] {
+        assert_eq!(seen(&(desk.user.password.clone() + &code)).0, "PAM_SUCCESS");
+    }
+}
+
+#[test]
 fn a_silent_host_sees_the_prompt_and_nothing_else() {
     let desk = Desk::new("[recovery]\ncodes = 2\n");
     let silent = desk.talk().flag("--silent");

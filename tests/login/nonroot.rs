@@ -100,6 +100,32 @@ fn the_helper_accepts_a_code_once() {
     assert_eq!(syslog::of_module(mark, said.pid), [format!("notice refused user={name} why=malformed")]);
 }
 
+/// What the helper answers about a code it also counts: an uncounted look would let any program of the user try all codes.
+#[test]
+fn a_code_is_not_looked_at_without_being_counted() {
+    let desk = Desk::new();
+    let name = &desk.user.name;
+    let lines =
+        "auth required pam_otp.so forward_pass defer\nauth required pam_permit.so\nauth required pam_otp.so deferred";
+    desk.service.set(lines);
+    let (said, log) = logged(&desk.talk(), &[]);
+    assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "policy asks for none: {said}");
+    assert_eq!(log.len(), 1, "{log:#?}");
+    let phone = Phone::enroll_self(&desk.user);
+    for code in [phone.wrong(), phone.next_code()] {
+        let (said, log) = logged(&desk.talk(), &[&format!("password{code}")]);
+        assert_eq!(said.result("authenticate"), "PAM_SERVICE_ERR", "{said}");
+        let line = format!(
+            "err error user={name} error=\"a process that is not root cannot look at a code without its being counted\" \
+             hint=\"use one line, pam_otp.so forward_pass: see pam_otp(8)\""
+        );
+        assert_eq!(log.first(), Some(&line), "{log:#?}");
+    }
+    desk.service.set("auth required pam_otp.so forward_pass");
+    let (said, _) = logged(&desk.talk(), &[&format!("password{}", phone.last_code())]);
+    assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "the code was not used up: {said}");
+}
+
 #[test]
 fn a_user_without_a_device_passes_where_policy_says_so() {
     let desk = Desk::new();

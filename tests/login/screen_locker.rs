@@ -175,7 +175,7 @@ fn a_locker_with_roots_rights_unlocks_with_a_code_once() {
     for (text, line) in [
         (format!("{}{}", user.password, phone.wrong()), "why=wrong failures=1"),
         (user.password.clone(), "why=malformed"),
-        (format!("wrong{code}"), "factor=totp device=1 recovery_left=10"),
+        (format!("wrong{code}"), "factor=totp device=1 recovery_left=10 failures=1"),
         (format!("{}{code}", user.password), "why=replayed"),
     ] {
         answer(&mut terminal, &text);

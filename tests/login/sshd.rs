@@ -4,6 +4,7 @@
 use pam_otp_tests::{
     desk::{CODE, PASSWORD},
     machine,
+    outcome::Outcome,
     phone::Phone,
     site::Site,
     sshd::{Login, Sshd, serving},
@@ -132,10 +133,78 @@ fn by_the_example_for_exceptions_a_user_with_neither_key_nor_password_is_refused
     }
 }
 
+/// What Debian's sshd_config says.
+const DEBIAN: &str = "KbdInteractiveAuthentication no\nUsePAM yes\n";
+
+#[test]
+fn each_step_of_the_readme_lets_its_users_in_and_doctor_finds_no_fault_at_the_end() {
+    let readme = fs::read_to_string(machine::source("README.md")).unwrap();
+    let way = readme.split("\n## Turn it on for SSH").nth(1).unwrap().split("\n### ").next().unwrap();
+    let block = |word: &str| {
+        let mut blocks = way.split("\n\n").filter(|block| block.starts_with("       "));
+        blocks.find(|block| block.contains(word)).unwrap_or_else(|| panic!("no {word} in\n{way}"))
+    };
+    let (options, lines) = (block("UsePAM"), block("pam_otp.so"));
+    let (enroll, sshd, pam, doctor) = (
+        way.find("`otp-enroll` as yourself"),
+        way.find(options),
+        way.find(lines),
+        way.find("`otp-enroll admin doctor`"),
+    );
+    assert!(enroll < sshd && sshd < pam && pam < doctor, "{way}");
+    let includes_password = lines.lines().next().unwrap().trim();
+
+    let (site, with_device, without) = (Site::new(""), TestUser::new("alice"), TestUser::new("bob"));
+    let debian = fs::read_to_string("/etc/pam.d/sshd").unwrap();
+    assert!(debian.contains(&format!("\n{includes_password}\n")), "{debian}");
+    let log_in = |sshd: &Sshd, user: &TestUser, steps: &[(&str, &str)]| {
+        let login = sshd.ssh(&user.name).dialogue(steps);
+        assert!(login.let_in() && login.prompts.len() == steps.len(), "{login:#?}");
+    };
+    // sshd's own question, and PAM's.
+    let (theirs, asked) = ("password: ", PASSWORD);
+    let sshd = Sshd::start("way", &debian, &format!("PasswordAuthentication yes\n{DEBIAN}"));
+    log_in(&sshd, &with_device, &[(theirs, &with_device.password)]);
+    let phone = Phone::enroll(&site, &with_device.name);
+    log_in(&sshd, &with_device, &[(theirs, &with_device.password)]);
+
+    let config = format!("{options}\n{DEBIAN}");
+    let sshd = Sshd::start("way", &debian, &config);
+    for user in [&with_device, &without] {
+        log_in(&sshd, user, &[(asked, &user.password)]);
+    }
+
+    let stack = debian.replacen(
+        &format!("\n{includes_password}\n"),
+        &format!("\n{}\n", lines.replace("pam_otp.so", &site.module())),
+        1,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (file, host_key) = (folder.path().join("sshd_config"), folder.path().join("host_key"));
+    machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&host_key));
+    fs::create_dir(folder.path().join("pam.d")).unwrap();
+    fs::write(folder.path().join("pam.d/sshd"), &stack).unwrap();
+    let doctor = |config: &str| {
+        fs::write(&file, format!("{config}\nHostKey {}\n", host_key.display())).unwrap();
+        let mut doctor = site.admin_command();
+        doctor.arg("doctor").arg("--pam").arg(folder.path().join("pam.d")).arg("--sshd").arg(&file);
+        Outcome::of(&mut doctor, "")
+    };
+    let told = doctor(&config);
+    assert!(told.code == Some(0) && told.out.ends_with("No fault was found.\n"), "{told:#?}");
+    // Without the step before, doctor names what is missing.
+    let told = doctor(&format!("PasswordAuthentication yes\n{DEBIAN}"));
+    assert!(told.code == Some(1) && told.out.contains("KbdInteractiveAuthentication is off"), "{told:#?}");
+
+    let sshd = Sshd::start("way", &stack, &config);
+    log_in(&sshd, &with_device, &[(asked, &with_device.password), (CODE, &phone.next_code())]);
+    log_in(&sshd, &without, &[(asked, &without.password)]);
+}
+
 #[test]
 fn at_no_step_from_the_password_to_key_and_code_is_one_let_in_with_neither() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let way = readme.split("\n### Key and code\n").nth(1).unwrap().split("\n4. ").next().unwrap();
+    let way = readme.split("\n### Key and code\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let (site, bob) = (Site::new(""), TestUser::new("bob"));
     // As Debian has them; without a device, which policy lets pass.
     let mut config = "PasswordAuthentication yes\nKbdInteractiveAuthentication no\n".to_owned();

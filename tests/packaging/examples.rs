@@ -1,7 +1,16 @@
 //! Every file in `config/examples` is taken by the program that it is for: otp-enroll, libpam, sshd.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::{conversation::Talk, machine, phone::Phone, service::Service, site::Site, syslog, users::TestUser};
+use pam_otp_tests::{
+    conversation::Talk,
+    distributions::{ARCH_SYSTEM_AUTH, FEDORA_PASSWORD_AUTH},
+    machine,
+    phone::Phone,
+    service::Service,
+    site::Site,
+    syslog,
+    users::TestUser,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -68,6 +77,9 @@ fn a_network_is_exempt_and_only_sudo_asks() {
 fn libpam_has_nothing_to_say_against_a_stack_and_asks_the_module() {
     let (site, user) = (Site::new(""), TestUser::new("alice"));
     let phone = Phone::enroll(&site, &user.name);
+    // What the examples for other distributions include.
+    let _arch = Service::installed_as("system-auth", ARCH_SYSTEM_AUTH);
+    let _fedora = Service::installed_as("password-auth", FEDORA_PASSWORD_AUTH);
     for file in files("pam.d", "") {
         let service = Service::installed("example", &site.example_stack(name(&file)));
         let (mark, wrong) = (syslog::mark(), phone.wrong());
@@ -80,6 +92,32 @@ fn libpam_has_nothing_to_say_against_a_stack_and_asks_the_module() {
         assert!(lines.iter().any(|line| line.contains("]: pam_otp(")), "{file:?}: {lines:#?}");
         assert!(!lines.iter().any(|line| line.contains("]: PAM ")), "{file:?}: {lines:#?}");
         site.admin(&["unlock", &user.name]);
+    }
+}
+
+#[test]
+fn where_both_are_typed_as_one_a_password_alone_decides_whether_a_code_counts() {
+    let (site, user) = (Site::new(""), TestUser::new("alice"));
+    let phone = Phone::enroll(&site, &user.name);
+    let _arch = Service::installed_as("system-auth", ARCH_SYSTEM_AUTH);
+    let _fedora = Service::installed_as("password-auth", FEDORA_PASSWORD_AUTH);
+    let counted =
+        |failures: u8| site.admin(&["show", "--json", &user.name]).contains(&format!("\"failures\":{failures},"));
+    for distribution in ["", "-arch", "-fedora", "-suse"] {
+        let example = site.example_stack(&format!("password-and-code-as-one{distribution}"));
+        let service = Service::installed("example", &example);
+        let log_in = |password: &str, code: &str| {
+            let talk = Talk::new(&service, &user.name).calls("login");
+            talk.run(&[password.to_owned() + code]).result("login").to_owned()
+        };
+        let (code, wrong) = (phone.next_code(), phone.wrong());
+        assert_eq!(log_in("wrong", &wrong), "PAM_AUTH_ERR", "{distribution}");
+        assert_eq!(log_in("wrong", &code), "PAM_AUTH_ERR", "{distribution}");
+        assert!(counted(0), "{distribution}: whoever knows no password costs nothing");
+        assert_eq!(log_in(&user.password, &wrong), "PAM_AUTH_ERR", "{distribution}");
+        assert!(counted(1), "{distribution}");
+        assert_eq!(log_in(&user.password, &code), "PAM_SUCCESS", "{distribution}");
+        assert_eq!(log_in(&user.password, &code), "PAM_AUTH_ERR", "{distribution}");
     }
 }
 

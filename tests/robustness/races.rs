@@ -81,6 +81,30 @@ fn of_sixty_four_with_one_code_exactly_one_gets_in_each_time() {
     }
 }
 
+/// In two lines: `defer` sees a right code in each of them, and `deferred` decides.
+#[test]
+fn in_two_lines_one_code_lets_in_one_and_each_wrong_code_counts() {
+    let ((site, service), user) = (site(), TestUser::new("alice"));
+    let (defer, deferred) = (site.auth("required", "forward_pass defer"), site.auth("required", "deferred"));
+    service.set(&format!("{defer}auth requisite pam_unix.so try_first_pass\n{deferred}"));
+    let phone = Phone::enroll(&site, &user.name);
+    let with = |code: &str| user.password.clone() + code;
+    for _ in 0..5 {
+        let answer = with(&phone.next_code());
+        let results = Crowd::gather(&service, [(user.name.as_str(), answer.as_str()); CROWD]).go();
+        assert_eq!(results, counts(1, CROWD - 1));
+    }
+    let answer = with(&phone.recovery_code());
+    assert_eq!(Crowd::gather(&service, [(user.name.as_str(), answer.as_str()); CROWD]).go(), counts(1, CROWD - 1));
+    let answer = with(&phone.wrong());
+    assert_eq!(Crowd::gather(&service, [(user.name.as_str(), answer.as_str()); 40]).go(), counts(0, 40));
+    let status = || site.admin(&["show", "--json", &user.name]);
+    assert!(status().contains("\"failures\":40,\"lock\":\"open\""), "{}", status());
+    let answer = "not the password".to_owned() + &phone.wrong();
+    assert_eq!(Crowd::gather(&service, [(user.name.as_str(), answer.as_str()); 40]).go(), counts(0, 40));
+    assert!(status().contains("\"failures\":40,"), "{}", status());
+}
+
 #[test]
 fn of_sixty_four_with_one_recovery_code_exactly_one_gets_in_each_time() {
     let ((site, service), user) = (site(), TestUser::new("alice"));

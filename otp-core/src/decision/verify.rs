@@ -11,6 +11,7 @@ use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind};
 use crate::record::id::DeviceId;
 use crate::record::state::{Lock, State};
+use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
 
@@ -152,10 +153,12 @@ impl Refusal {
 
 impl Verdict {
     /// The verdict on a login of a user without a device: under `enroll` the reason is that the PAM line does not offer
-    /// enrollment, whatever was typed.
-    pub fn without_device(self, second_factor: SecondFactor, offered: bool) -> Self {
+    /// enrollment, whatever was typed. Where password and code are typed as one, a password without a code is what such a
+    /// user types.
+    pub fn without_device(self, second_factor: SecondFactor, login: &LoginContext) -> Self {
         match (self, second_factor) {
-            (Self::Refused(_), SecondFactor::Enroll) if !offered => Self::Refused(Refusal::EnrollmentNotOffered),
+            (Self::Refused(_), SecondFactor::Enroll) if !login.enroll => Self::Refused(Refusal::EnrollmentNotOffered),
+            (Self::Refused(Refusal::Malformed), _) if login.as_one => Self::Refused(Refusal::NotEnrolled),
             (Self::Refused(_) | Self::Accepted(_), _) => self,
         }
     }
@@ -203,6 +206,16 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
         Attempt::Malformed => Verdict::Refused(Refusal::Malformed),
     };
     (state, verdict)
+}
+
+/// The verdict that [`decide`] would reach, for a code that is only looked at. The work is the same whether it is right or
+/// wrong: nobody whose password was not right may learn that from the time.
+pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime) -> Verdict {
+    let (_, verdict) = decide(limits, record, attempt, now);
+    if let (Attempt::Code(code), Verdict::Accepted(_)) = (attempt, verdict) {
+        let _ = std::hint::black_box(was_used(record, code, now));
+    }
+    verdict
 }
 
 /// A step or counter in a device's window whose code was typed.

@@ -24,6 +24,13 @@ pub trait Authority {
     /// Is this code right? The verdict is durable when this returns.
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError>;
 
+    /// Would this code be right? Nothing is counted or used up, so the answer is not for the person who typed it.
+    ///
+    /// This default is for an authority whose callers are not trusted: they could try all codes.
+    fn look(&self, _login: &LoginContext, _typed: &Typed) -> Result<Verdict, CoreError> {
+        Err(CoreError::NoLookHere)
+    }
+
     /// Enrollment, changes and administration. The reply is durable.
     fn request(&mut self, request: Request) -> Result<Reply, CoreError>;
 }

@@ -6,12 +6,12 @@ use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Typed};
 use crate::decision::demand::{Demand, Devices, is_in_grace};
 use crate::decision::policy::{Ruling, SecondFactor};
-use crate::decision::verify::{Refusal, Verdict, decide};
+use crate::decision::verify::{Refusal, Verdict, decide, look};
 use crate::error::CoreError;
 use crate::protocol::request::{Declined, Order, Reply, Request};
 use crate::record::Record;
 use crate::record::credentials::Override;
-use crate::record::state::Unenforced;
+use crate::record::state::{State, Unenforced};
 use crate::service::administration;
 use crate::service::authority::Authority;
 use crate::service::caller::Caller;
@@ -107,13 +107,11 @@ impl<'a> LocalAuthority<'a> {
     }
 
     fn verify_at(&self, login: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, CoreError> {
-        let (store, config, attempt) = (self.store()?, &self.site.config, Attempt::parse(typed));
+        let config = &self.site.config;
         // An untrusted caller chooses its address, which must not begin a grace.
         let address = login.address().filter(|_| self.caller.is_trusted);
-        let bare = Cell::new(None); // the override of a user without a device
-        let step = |record: &Record| {
-            bare.set((!record.is_enrolled()).then_some(record.credentials.user_override));
-            let (mut state, verdict) = decide(&config.limits, record, &attempt, now);
+        self.judge(login, typed, now, &|record, attempt| {
+            let (mut state, verdict) = decide(&config.limits, record, attempt, now);
             match verdict {
                 Verdict::Accepted(_) => {
                     if let (Some(_), Some(address)) = (config.grace, address) {
@@ -126,6 +124,31 @@ impl<'a> LocalAuthority<'a> {
                 Verdict::Refused(_) => {}
             }
             (state, verdict)
+        })
+    }
+
+    fn look_at(&self, login: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, CoreError> {
+        if !self.caller.is_trusted {
+            return Err(CoreError::NoLookHere);
+        }
+        let limits = &self.site.config.limits;
+        self.judge(login, typed, now, &|record, attempt| (record.state.clone(), look(limits, record, attempt, now)))
+    }
+
+    /// The verdict of `decide` on what was typed, once the state that goes with it is durable. Not generic: this is code in
+    /// every PAM host.
+    fn judge(
+        &self,
+        login: &LoginContext,
+        typed: &Typed,
+        now: UnixTime,
+        decide: &dyn Fn(&Record, &Attempt) -> (State, Verdict),
+    ) -> Result<Verdict, CoreError> {
+        let (store, attempt) = (self.store()?, Attempt::parse(typed));
+        let bare = Cell::new(None); // the override of a user without a device
+        let step = |record: &Record| {
+            bare.set((!record.is_enrolled()).then_some(record.credentials.user_override));
+            decide(record, &attempt)
         };
         match &self.account {
             Some(account) => {
@@ -171,7 +194,7 @@ impl<'a> LocalAuthority<'a> {
             (None, Some(account)) => ruling(self.site, account, user_override, login, now)?,
             (None, None) => return Ok(verdict),
         };
-        Ok(verdict.without_device(ruling.second_factor, login.enroll))
+        Ok(verdict.without_device(ruling.second_factor, login))
     }
 
     /// Leaves a trace of a verdict that was asked for through the helper: its caller may be no PAM host, and log nothing. The
@@ -247,6 +270,10 @@ impl Authority for LocalAuthority<'_> {
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
         self.verify_at(login, typed, UnixTime::now())
+    }
+
+    fn look(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
+        self.look_at(login, typed, UnixTime::now())
     }
 
     fn request(&mut self, request: Request) -> Result<Reply, CoreError> {

@@ -18,6 +18,9 @@ pub struct LoginContext {
     pub nullok: bool,
     /// The module argument `enroll`: this PAM line offers enrollment to users without a device.
     pub enroll: bool,
+    /// Password and code are typed as one: what holds no code is a password. `false` where a request does not say.
+    #[serde(default)]
+    pub as_one: bool,
 }
 
 impl LoginContext {

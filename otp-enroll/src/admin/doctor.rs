@@ -1,6 +1,7 @@
 //! What would lock users out or let them in against policy: PAM files, sshd, configuration, records, clock.
 
 mod batch;
+mod deferred;
 mod enrollment;
 mod finding;
 mod future;
@@ -130,6 +131,7 @@ pub(super) fn doctor(
 
     for guarded in &guarded {
         enrollment::check_offered(&folders, guarded, &mut findings);
+        deferred::look_at(&folders, guarded, &mut findings);
     }
     let mut sites = vec![common.config()];
     sites.extend(guarded.iter().flat_map(|guarded| &guarded.lines).map(|(_, said)| said.config.as_path()));

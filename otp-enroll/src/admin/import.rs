@@ -118,7 +118,8 @@ fn one(users: &impl ImportSource, place: usize, asked: &Asked<'_>, store: &FileS
     }
     let outcome = change(store, &account, |record| import.into_record(&account, record, enrollment))?;
     let what = match outcome {
-        Outcome::Imported | Outcome::Replaced => Some("imported"),
+        Outcome::Imported => Some("imported"),
+        Outcome::Replaced => Some("replaced"),
         Outcome::CaughtUp => Some("caught-up"),
         Outcome::Already | Outcome::HasOthers | Outcome::Unfit => None,
     };

@@ -156,7 +156,8 @@ pub(super) fn without_device(
                     | CoreError::Entropy
                     | CoreError::Helper(_)
                     | CoreError::Privileges
-                    | CoreError::NoEnrollmentHere),
+                    | CoreError::NoEnrollmentHere
+                    | CoreError::NoLookHere),
                 ) => {
                     return Err(explain::at_fault(site, error));
                 }

@@ -55,7 +55,7 @@ impl Host for Person {
     fn tell(&self, text: &str) {
         self.sees(text);
     }
-    fn tell_in_session(&mut self, text: &str) {
+    fn tell_in_session(&mut self, text: &str, _: bool) {
         self.sees(text);
     }
     fn tell_what_waited(&mut self) {}
@@ -77,6 +77,13 @@ impl Host for Person {
     fn pending_enrollment(&self) -> Option<Vec<u8>> {
         None
     }
+    fn defer(&mut self, _: &Deferred) -> bool {
+        false
+    }
+    fn deferred(&self) -> Option<Deferred> {
+        None
+    }
+    fn clear_deferred(&mut self) {}
 }
 
 /// Sends codes to two devices, and accepts what was sent last.

@@ -54,6 +54,19 @@ fn the_right_code_is_accepted_and_used_up() {
 }
 
 #[test]
+fn a_look_foresees_the_verdict() {
+    let mut record = record(vec![phone(1), token(2)]);
+    for round in 0..3 {
+        for attempt in [shown(&phone(1), STEP), wrong(), recovery(0), recovery(10), Attempt::Malformed] {
+            let before = record.state.clone();
+            let foreseen = look(&LIMITS, &record, &attempt, NOW);
+            assert_eq!(record.state, before);
+            assert_eq!(login(&mut record, &attempt, NOW), foreseen, "round {round}: {attempt:?}");
+        }
+    }
+}
+
+#[test]
 fn blanks_in_a_code_are_ignored() {
     let text = digits_of(&[1; 20], STEP);
     let spaced: String = text.chars().flat_map(|digit| [' ', digit]).collect();

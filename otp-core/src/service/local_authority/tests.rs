@@ -58,6 +58,28 @@ const CODE: Demand = Demand::Code { challenge: false };
 const HOME: Option<&str> = Some("192.0.2.1");
 
 #[test]
+fn a_look_stores_nothing_and_is_for_trusted_callers_only() {
+    for config in ["[grace]\nfor = \"1h\"", "enforce = false"] {
+        let test_site = TestSite::new(config, 1);
+        let before = test_site.stored().state;
+        let look = |is_trusted: bool, code: &str| {
+            let caller = Caller { uid: 0, is_trusted, log: &|_| {} };
+            let authority = LocalAuthority::for_account(&test_site.site, alice(), caller);
+            authority.look_at(&from(HOME), &Typed::new(code.as_bytes().to_vec()), NOW)
+        };
+        for _ in 0..10 {
+            assert!(matches!(look(true, &wrong()), Ok(Verdict::Refused(Refusal::Wrong { failures: 1, .. }))));
+            assert!(matches!(look(true, &right()), Ok(Verdict::Accepted(_))));
+            assert!(matches!(look(false, &right()), Err(CoreError::NoLookHere)));
+        }
+        assert_eq!(test_site.stored().state, before, "{config}");
+        assert_eq!(test_site.demand(HOME, NOW), CODE);
+        assert!(matches!(test_site.verify(HOME, &right()), Verdict::Accepted(_)));
+        assert!(matches!(look(true, &right()), Ok(Verdict::Refused(Refusal::Replayed { .. }))));
+    }
+}
+
+#[test]
 fn an_address_is_in_grace_for_the_configured_time_and_no_other_address_is() {
     let test_site = TestSite::new("[grace]\nfor = \"1h\"", 1);
     let after = |seconds| NOW.after(Seconds(seconds));

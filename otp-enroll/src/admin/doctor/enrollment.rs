@@ -133,7 +133,7 @@ pub(super) fn check_unoffered(guarded: &Guarded, config: &Path, policy: &Policy,
         return;
     }
     let asks = |said: &Arguments| said.config == config && !said.enroll && !said.nullok;
-    for (place, _) in guarded.lines.iter().filter(|(_, said)| asks(said)) {
+    for (place, _) in guarded.asking().filter(|(_, said)| asks(said)) {
         let fix = if WITHOUT_CREDENTIALS.contains(&name.as_str()) {
             "have them run otp-enroll first, or add a rule for this service: this program cannot lead through enrollment"
         } else {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use otp_core::config::module_arguments::Arguments;
+use otp_core::config::module_arguments::{Arguments, Part};
 use otp_core::value::login_context::LoginContext;
 
 use super::stack::Place;
@@ -25,10 +25,15 @@ impl Guarded {
 
     /// A login through it, without address and terminal.
     pub(super) fn login(&self) -> LoginContext {
-        let nullok = self.lines.iter().any(|(_, said)| said.nullok);
+        let nullok = self.asking().any(|(_, said)| said.nullok);
         // A login may reach each of the lines.
-        let enroll = self.lines.iter().all(|(_, said)| said.enroll);
+        let enroll = self.asking().all(|(_, said)| said.enroll);
         LoginContext { service: self.name.clone(), nullok, enroll, ..LoginContext::default() }
+    }
+
+    /// The lines that ask: policy is not asked again at a line with `deferred`.
+    pub(super) fn asking(&self) -> impl Iterator<Item = &(Place, Arguments)> {
+        self.lines.iter().filter(|(_, said)| said.part != Part::Deferred)
     }
 
     /// Whether one of its lines uses this configuration.

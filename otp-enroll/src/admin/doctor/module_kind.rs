@@ -58,8 +58,10 @@ const SILENT: [&str; 31] = [
 /// What PAM_SUCCESS of a module proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// pam_otp.so.
+    /// pam_otp.so: it asks.
     SecondFactor,
+    /// `pam_otp.so deferred`: it judges what an earlier line of the module has looked at.
+    Judge,
     /// The user's identity, by password, ticket or card; assumed of unknown modules.
     Proof,
     /// A condition of the login that an administrator set on purpose.
@@ -79,6 +81,7 @@ pub(super) enum Role {
 impl Role {
     pub(super) fn of(module: &Module) -> Self {
         match module.name().strip_prefix("pam_").and_then(|rest| rest.strip_suffix(".so")) {
+            Some("otp") if module.arguments.iter().any(|word| word == "deferred") => Self::Judge,
             Some("otp") => Self::SecondFactor,
             _ if !module.is_there => Self::Missing,
             Some("permit") => Self::Permit,

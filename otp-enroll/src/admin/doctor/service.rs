@@ -48,7 +48,7 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
             Ok(arguments) => lines.push((place.clone(), arguments)),
             Err(argument) => findings.push(Finding::fault(
                 name,
-                format!("{place}: the module has no argument {argument:?}: every login is refused"),
+                format!("{place}: the module argument {argument:?} cannot be honoured: every login is refused"),
                 "correct it; pam_otp(8) lists all arguments",
             )),
         }
@@ -168,8 +168,14 @@ fn ways_in(stack: &Stack, answers: &[Answer]) -> Vec<Way> {
 /// All ways through a stack when the module returns one of these results. Other modules return success if
 /// `others_agree`, else every result they may return.
 pub(super) fn walk(stack: &Stack, ours: &[Answer], others_agree: bool) -> BTreeSet<Way> {
+    walk_two_lines(stack, ours, ours, others_agree)
+}
+
+/// The same where a line with `deferred` returns other results than the line that asks.
+pub(super) fn walk_two_lines(stack: &Stack, asks: &[Answer], judges: &[Answer], others_agree: bool) -> BTreeSet<Way> {
     ways(stack, |role| match role {
-        Role::SecondFactor => ours.to_vec(),
+        Role::SecondFactor => asks.to_vec(),
+        Role::Judge => judges.to_vec(),
         Role::Permit => vec![Answer::Success],
         Role::Deny => vec![Answer::AuthErr],
         Role::Missing => vec![Answer::ModuleUnknown],

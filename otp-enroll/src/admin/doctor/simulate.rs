@@ -51,6 +51,12 @@ pub(super) struct Way {
     pub(super) proved: bool,
     /// The second factor was asked for once more.
     pub(super) asked_again: bool,
+    /// A line with `deferred` came before any question.
+    pub(super) judged_nothing: bool,
+    /// A line with `deferred` came after a question.
+    pub(super) judged: bool,
+    /// It came before another module had proved who the user is.
+    pub(super) judged_unproved: bool,
     /// A condition skipped another module that would have proved it.
     pub(super) on_condition: bool,
     /// Entry that skipped pam_otp, and whether it returned PAM_SUCCESS.
@@ -67,6 +73,9 @@ pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTre
             answer: Answer::NoDecision,
             asked: false,
             asked_again: false,
+            judged_nothing: false,
+            judged: false,
+            judged_unproved: false,
             proved: false,
             on_condition: false,
             passed_by: None,
@@ -76,7 +85,8 @@ pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTre
         let is_one = |entry: &Entry| entry.module().map(Role::of) == Some(role);
         stack.entries.iter().enumerate().filter(|(_, entry)| is_one(entry)).map(|(at, _)| at).collect()
     };
-    let (ours, proofs) = (all_of(Role::SecondFactor), all_of(Role::Proof));
+    let ours = [all_of(Role::SecondFactor), all_of(Role::Judge)].concat();
+    let proofs = all_of(Role::Proof);
     let (mut seen, mut open, mut found) = (BTreeSet::new(), vec![begin], BTreeSet::new());
     while let Some(state) = open.pop() {
         if !seen.insert(state.clone()) {
@@ -94,12 +104,19 @@ pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTre
             }
             What::Module(module) => {
                 let role = Role::of(module);
-                for answer in answers(role) {
+                let left_nothing = role == Role::Judge && !state.way.asked;
+                let answers = if left_nothing { vec![Answer::AuthErr] } else { answers(role) };
+                for answer in answers {
                     let mut state = state.clone().leave(entry);
                     match role {
                         Role::SecondFactor => {
                             state.way.asked_again = state.way.asked;
                             state.way.asked = true;
+                        }
+                        Role::Judge => {
+                            state.way.judged_nothing |= !state.way.asked;
+                            state.way.judged |= state.way.asked;
+                            state.way.judged_unproved |= state.way.asked && !state.way.proved;
                         }
                         Role::Proof | Role::Program => state.way.proved |= answer == Answer::Success,
                         Role::Condition | Role::Silent | Role::Permit | Role::Deny | Role::Missing => {}

@@ -137,7 +137,8 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
             | CoreError::Limit(_)
             | CoreError::Helper(_)
             | CoreError::Privileges
-            | CoreError::NoEnrollmentHere => {
+            | CoreError::NoEnrollmentHere
+            | CoreError::NoLookHere => {
                 findings.push(Finding::fault("records", format!("{user}: {error}"), error.hint()));
             }
         }
