@@ -70,6 +70,14 @@ pub enum Event<'a> {
         what: &'a str,
         proof: Proof,
     },
+    /// A record was moved to the new name of its account.
+    Renamed {
+        user: &'a str,
+        /// The former name.
+        from: &'a str,
+        /// The real user id of the caller.
+        by: u32,
+    },
     /// A proof was used up for a change that is made in a later step. If that never comes, this line is its only trace.
     Proved {
         user: &'a str,
@@ -129,7 +137,8 @@ impl Event<'_> {
             | Event::EnrollmentDuringLogin { .. }
             | Event::Change { .. }
             | Event::Proved { .. }
-            | Event::ChangeRefused { .. } => Severity::Notice,
+            | Event::ChangeRefused { .. }
+            | Event::Renamed { .. } => Severity::Notice,
             Event::Failed { .. } => Severity::Error,
         }
     }
@@ -169,6 +178,9 @@ impl fmt::Display for Event<'_> {
             Event::Proved { user, by, what, proof } => write!(f, "proved {} change={what}{proof}", Caller(user, *by)),
             Event::ChangeRefused { user, by, what, why } => {
                 write!(f, "refused {} change={what} {}", Caller(user, *by), Why(*why))
+            }
+            Event::Renamed { user, from, by } => {
+                write!(f, "renamed {} from={}", Caller(user, *by), Value(from))
             }
         }
     }
@@ -256,6 +268,7 @@ impl fmt::Display for Why {
             Refusal::Replayed { clock_behind: Some(gap) } => write!(f, " clock_behind={}s", gap.0),
             Refusal::Locked(Lock::Until(time)) => write!(f, " until={time}"),
             Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => f.write_str(" until=unlocked"),
+            Refusal::Renamed => write!(f, " hint=\"{}\"", Line(Refusal::HINT_OF_RENAMED)),
             Refusal::Replayed { clock_behind: None }
             | Refusal::RecoveryUsed
             | Refusal::RecoveryUnknown
@@ -342,6 +355,11 @@ mod tests {
             (Refusal::Malformed, "why=malformed"),
             (Refusal::NotEnrolled, "why=not-enrolled"),
             (Refusal::EnrollmentNotOffered, "why=enrollment-not-offered"),
+            (
+                Refusal::Renamed,
+                "why=renamed hint=\"the account was renamed, or its number went to another person: `otp-enroll admin doctor` \
+                 names the old record; then `otp-enroll admin rename OLD NEW`, or `otp-enroll admin disable OLD`\"",
+            ),
             (Refusal::UnknownUser, "why=unknown-user"),
         ] {
             let line = format!("refused user=alice rhost=203.0.113.9 {expected}");

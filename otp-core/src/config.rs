@@ -3,9 +3,11 @@
 pub mod error;
 pub mod module_arguments;
 pub mod paths;
+mod rule_names;
 mod table;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::codes::hotp_totp::{Algorithm, CodeConfig, Digits, Period};
@@ -68,68 +70,84 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the text of a configuration file; only errors use `path`.
+    /// Reads the text of a configuration file; only errors use `path`. The error is the first one of the file.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let text = without_comments(text);
-        let source = Source { path, text: &text };
-        let document = source.document()?;
-        let mut config = Self::default();
-        let mut top = source.section(&document);
-        top.set("issuer", &mut config.issuer, "a text of 1 to 60 characters without a colon", |value| {
+        let (config, errors) = Self::read(path, text);
+        errors.into_iter().min_by_key(|error| error.line).map_or(Ok(config), Err)
+    }
+
+    /// All errors of a configuration file, in its order.
+    pub fn errors(path: &Path, text: &str) -> Vec<ConfigError> {
+        let mut errors = Self::read(path, text).1;
+        errors.sort_by_key(|error| error.line);
+        errors
+    }
+
+    /// What could be read, and all errors.
+    fn read(path: &Path, text: &str) -> (Self, Vec<ConfigError>) {
+        let (mut config, text, errors) = (Self::default(), without_comments(text), RefCell::default());
+        let source = Source { path, text: &text, errors: &errors };
+        match source.document() {
+            Ok(document) => config.read_top(&mut source.section(&document)),
+            Err(error) => errors.borrow_mut().push(error),
+        }
+        (config, errors.into_inner())
+    }
+
+    fn read_top(&mut self, top: &mut Section<'_>) {
+        top.set("issuer", &mut self.issuer, "a text of 1 to 60 characters without a colon", |value| {
             value.text(60).filter(|text| !text.contains(':')).map(Some)
-        })?;
-        top.set("state_directory", &mut config.state_directory, "an absolute path", |value| {
+        });
+        top.set("state_directory", &mut self.state_directory, "an absolute path", |value| {
             value.text(4000).map(PathBuf::from).filter(|path| path.is_absolute())
-        })?;
-        top.set("enforce", &mut config.enforce, "true or false", |value| value.truth())?;
-        top.section("code", |code| config.read_code(code))?;
-        top.section("lockout", |lockout| config.read_lockout(lockout))?;
+        });
+        top.set("enforce", &mut self.enforce, "true or false", |value| value.truth());
+        top.section("code", |code| self.read_code(code));
+        top.section("lockout", |lockout| self.read_lockout(lockout));
         top.section("recovery", |recovery| {
-            recovery.set("codes", &mut config.recovery_codes, "0 to 10", |value| {
+            recovery.set("codes", &mut self.recovery_codes, "0 to 10", |value| {
                 value.number().filter(|codes| *codes <= MOST_CODES)
-            })
-        })?;
-        top.section("policy", |policy| config.policy.read(policy))?;
+            });
+        });
+        top.section("policy", |policy| self.policy.read(policy));
         top.section("grace", |grace| {
             let wanted = "a duration of 1 second to 7 days, like \"12h\"";
-            grace.set("for", &mut config.grace, wanted, |value| {
+            grace.set("for", &mut self.grace, wanted, |value| {
                 let length = Seconds::parse(&value.text(30)?)?;
                 (1..=LONGEST_GRACE).contains(&length.0).then_some(Some(length))
-            })
-        })?;
+            });
+        });
         top.section("prompt", |prompt| {
-            let texts = [
-                ("code", &mut config.prompt),
-                ("password_and_code", &mut config.prompt_both),
-                ("refused", &mut config.refused),
-            ];
-            texts.into_iter().try_for_each(|(key, text)| {
-                prompt.set(key, text, "a text of 1 to 200 characters", |value| value.text(200))
-            })
-        })?;
-        top.end()?;
-        Ok(config)
+            for (key, text) in [
+                ("code", &mut self.prompt),
+                ("password_and_code", &mut self.prompt_both),
+                ("refused", &mut self.refused),
+            ] {
+                prompt.set(key, text, "a text of 1 to 200 characters", |value| value.text(200));
+            }
+        });
+        top.end();
     }
 
-    fn read_code(&mut self, code: &mut Section<'_>) -> Result<(), ConfigError> {
-        code.set("digits", &mut self.code.digits, "6, 7 or 8", |value| Digits::try_from(value.number::<u8>()?).ok())?;
+    fn read_code(&mut self, code: &mut Section<'_>) {
+        code.set("digits", &mut self.code.digits, "6, 7 or 8", |value| Digits::try_from(value.number::<u8>()?).ok());
         code.set("period", &mut self.code.period, "10 to 300 seconds", |value| {
             Period::try_from(value.number::<u64>()?).ok()
-        })?;
+        });
         code.set("algorithm", &mut self.code.algorithm, "\"SHA1\", \"SHA256\" or \"SHA512\"", |value| {
             Algorithm::parse(&value.text(10)?)
-        })?;
+        });
         code.set("window", &mut self.limits.window, "0 to 10 steps", |value| {
             value.number().filter(|steps| *steps <= 10)
-        })
+        });
     }
 
-    fn read_lockout(&mut self, lockout: &mut Section<'_>) -> Result<(), ConfigError> {
+    fn read_lockout(&mut self, lockout: &mut Section<'_>) {
         lockout.set("after", &mut self.limits.lock_after, "1 to 100 wrong codes", |value| {
             value.number().filter(|codes| (1..=100).contains(codes))
-        })?;
+        });
         let wanted = "a number and s, m, h or d, like \"15m\", or \"until-unlocked\"";
-        lockout.set("for", &mut self.limits.lock_for, wanted, |value| LockFor::parse(&value.text(30)?))
+        lockout.set("for", &mut self.limits.lock_for, wanted, |value| LockFor::parse(&value.text(30)?));
     }
 }
 
@@ -161,62 +179,64 @@ const LONGEST_GRACE: u64 = 7 * 86_400;
 const SECOND_FACTORS: &str = "\"required\", \"enroll\", \"optional\" or \"skip\"";
 
 impl Policy {
-    fn read(&mut self, policy: &mut Section<'_>) -> Result<(), ConfigError> {
-        self.terms.read(policy)?;
+    fn read(&mut self, policy: &mut Section<'_>) {
+        self.terms.read(policy);
         policy.sections("rule", |table, line| {
-            let rule = Rule::read(table, line)?;
-            if let Some(earlier) = self.covering(&rule) {
-                return Err(
-                    table.error(&format!("is never reached: rule {earlier} matches every login that it matches"))
-                );
+            let before = table.errors();
+            let mut rule = Rule::read(table, line);
+            if table.errors() > before {
+                // It may cover more than was meant, or less. In its place stands one that covers no other and has its number.
+                rule = Rule { user: Some(String::new()), ..Rule::default() };
+            } else if let Some(earlier) = self.covering(&rule) {
+                table.error(&format!("is never reached: rule {earlier} matches every login that it matches"));
             }
             self.rules.push(rule);
-            Ok(())
-        })
+        });
     }
 }
 
 impl Terms {
     /// Reads `second_factor` and `required_from`.
-    fn read(&mut self, table: &mut Section<'_>) -> Result<(), ConfigError> {
+    fn read(&mut self, table: &mut Section<'_>) {
         table.set("second_factor", &mut self.second_factor, SECOND_FACTORS, |value| {
             SecondFactor::parse(&value.text(30)?)
-        })?;
-        table
-            .set("required_from", &mut self.required_from, "a date like 2027-01-31", |value| value.date().map(Some))?;
-        match (self.second_factor, self.required_from) {
-            (SecondFactor::Optional | SecondFactor::Skip, Some(_)) => {
-                Err(table.error("has required_from, which needs second_factor \"required\" or \"enroll\""))
-            }
-            (_, None) | (SecondFactor::Required | SecondFactor::Enroll, Some(_)) => Ok(()),
+        });
+        table.set("required_from", &mut self.required_from, "a date like 2027-01-31", |value| value.date().map(Some));
+        if let (SecondFactor::Optional | SecondFactor::Skip, Some(_)) = (self.second_factor, self.required_from) {
+            table.error("has required_from, which needs second_factor \"required\" or \"enroll\"");
         }
     }
 }
 
 impl Rule {
-    /// A rule without `second_factor` or without a condition is an error: the administrator meant something else.
-    fn read(table: &mut Section<'_>, line: usize) -> Result<Self, ConfigError> {
+    /// A rule without `second_factor` or without a condition is an error: the administrator meant something else. So is a
+    /// name that nothing can have.
+    fn read(table: &mut Section<'_>, line: usize) -> Self {
         let mut rule = Self { line, ..Self::default() };
-        let names = [
-            ("user", &mut rule.user),
-            ("group", &mut rule.group),
-            ("service", &mut rule.service),
-            ("tty", &mut rule.tty),
+        type Check = fn(&str) -> Option<String>;
+        let names: [(_, _, Check); 4] = [
+            ("user", &mut rule.user, rule_names::of_users),
+            ("group", &mut rule.group, rule_names::of_groups),
+            ("service", &mut rule.service, rule_names::of_services),
+            ("tty", &mut rule.tty, rule_names::of_terminals),
         ];
-        for (key, name) in names {
-            table.set(key, name, "a name of 1 to 255 characters", |value| value.text(255).map(Some))?;
+        for (key, name, wanted) in names {
+            table.set(key, name, "a name of 1 to 255 characters", |value| value.text(255).map(Some));
+            if let Some(wanted) = name.as_deref().and_then(wanted) {
+                table.reject(key, &wanted);
+            }
         }
         rule.tty = rule.tty.as_deref().map(LoginContext::terminal);
         let wanted = "ADDRESS/LENGTH, like \"192.0.2.0/24\" or \"2001:db8::/32\", with no bit set beyond the length";
-        table.set("network", &mut rule.network, wanted, |value| Network::parse(&value.text(60)?).map(Some))?;
-        rule.terms.read(table)?;
+        table.set("network", &mut rule.network, wanted, |value| Network::parse(&value.text(60)?).map(Some));
+        rule.terms.read(table);
         if !table.has("second_factor") {
-            Err(table.error("needs second_factor"))
-        } else if !rule.has_condition() {
-            Err(table.error("needs a condition: user, group, service, network or tty"))
-        } else {
-            Ok(rule)
+            table.error("needs second_factor");
         }
+        if !["user", "group", "service", "network", "tty"].iter().any(|key| table.has(key)) {
+            table.error("needs a condition: user, group, service, network or tty");
+        }
+        rule
     }
 }
 

@@ -57,7 +57,7 @@ pub mod system {
     //! The kernel, the name service and the configuration file.
     pub mod accounts;
     pub mod config_file;
-    mod name_service;
+    pub mod name_service;
     pub mod random;
 }
 
@@ -76,6 +76,7 @@ pub mod service {
     pub mod enrollment;
     pub mod helper_authority;
     pub mod local_authority;
+    pub mod renaming;
     pub mod self_service;
 }
 

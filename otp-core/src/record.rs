@@ -66,6 +66,11 @@ impl Record {
         !self.is_enrolled() && self.credentials.user_override == Override::None
     }
 
+    /// Whether it says nothing: the user removed the second factor, and no administrator set an override.
+    pub fn is_blank(&self) -> bool {
+        !self.is_enrolled() && self.credentials.user_override == Override::None
+    }
+
     pub fn is_enrolled(&self) -> bool {
         self.credentials.has_device()
     }

@@ -10,6 +10,7 @@ mod journal;
 mod list;
 mod not_done;
 mod refusals;
+mod rename;
 mod report;
 mod require;
 mod sessions;
@@ -45,7 +46,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         return Err(CliError::NotRoot("administer second factors"));
     }
     if let Admin::Check = command {
-        return check::check(common, output);
+        return check::check(common, doctor::doubts, output);
     }
     if let Admin::Doctor { pam, sshd } = command {
         return doctor::doctor(common, pam.as_deref(), sshd.as_deref(), output);
@@ -58,18 +59,22 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     match command {
         Admin::List { without_device: false, service: _ } => list::list(&store, &site.config.limits, output),
         Admin::List { without_device: true, service } => {
+            let service = &LoginContext::service(service);
             list::without_device(&site, &store, service, doctor::line_of(service), Names::ask()?, &[], output)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
-            let (service, rhost, nullok) = (service.clone(), rhost.clone(), *nullok);
-            let offered = doctor::offers_enrollment(&service);
+            let (service, rhost, nullok) = (LoginContext::service(service), rhost.clone(), *nullok);
+            let (offered, remark) = (doctor::offers_enrollment(&service), doctor::remark_on(&service));
             let place = LoginContext { service, rhost, tty, nullok, enroll: false, as_one: false };
             // A command line without a user was refused already.
             let user = common.user.as_deref().unwrap_or_default();
-            explain::explain(&site, &store, &account(user)?, &place, offered, output)
+            explain::explain(&site, &store, &account(user)?, &place, offered, remark.as_deref(), output)
         }
-        Admin::Report { service } => report::report(&site, &store, service, doctor::line_of(service), output),
+        Admin::Report { service } => {
+            let service = &LoginContext::service(service);
+            report::report(&site, &store, service, doctor::line_of(service), output)
+        }
         Admin::Require { who, enroll, until, end_sessions, yes } => {
             let user_override = if *enroll { Override::Enroll } else { Override::Required };
             let user_override = require::ending(user_override, until.as_deref(), UnixTime::now())?;
@@ -113,6 +118,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             let accounts = users.iter().map(|user| account_or_record(&store, user)).collect::<Result<Vec<_>, _>>()?;
             every(&site, &accounts, output, Order::Disable)?.1
         }
+        Admin::Rename { old, new, yes } => rename::rename(&store, old, &account(new)?, *yes, output),
         Admin::Import { format, file, dry_run, replace, yes } => {
             let asked = import::Asked { format: *format, file, dry_run: *dry_run, replace: *replace, yes: *yes };
             import::import(&asked, &store, output)

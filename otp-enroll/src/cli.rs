@@ -230,6 +230,17 @@ pub(crate) enum Admin {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Give the record of a renamed account to its new name (`usermod -l`); asks first
+    Rename {
+        /// The name before
+        old: String,
+        /// The name now
+        #[arg(value_hint = ValueHint::Username)]
+        new: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Enroll the users of another module's file with their devices there
     Import {
         /// Format of the file

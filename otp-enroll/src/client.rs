@@ -3,7 +3,7 @@
 use nix::unistd::{geteuid, getuid};
 use otp_core::audit::Event;
 use otp_core::decision::verify::{Refusal, Verdict};
-use otp_core::protocol::request::{Confidential, Order, Reply, Request, Status};
+use otp_core::protocol::request::{Confidential, Order, Reply, Request, Requirement, Status};
 use otp_core::record::state::Lock;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
@@ -100,6 +100,11 @@ impl<'a> Client<'a> {
     pub(crate) fn status(&mut self) -> Result<Status, CliError> {
         let reply = self.ask(Request::Status {})?;
         if let Reply::Status(status) = reply { Ok(status) } else { Err(unexpected()) }
+    }
+
+    /// What requires a second factor of the user; `None` also if that cannot be found out now.
+    pub(crate) fn requirement(&mut self) -> Option<Requirement> {
+        if let Ok(Reply::Requirement(required)) = self.ask(Request::Requirement {}) { required } else { None }
     }
 
     /// Confirms the device that was offered and puts it in force; returns its recovery codes.

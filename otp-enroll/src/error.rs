@@ -33,6 +33,9 @@ pub(crate) enum CliError {
     Usage(String),
     #[error("there is no user {0:?}")]
     NoSuchUser(String),
+    /// No record has the name that an account had.
+    #[error("there is no record of {0:?}")]
+    NoRecord(String),
     #[error("there is no group {0:?}")]
     NoSuchGroup(String),
     /// No member of this group can log in.
@@ -141,6 +144,7 @@ impl CliError {
         match self {
             Self::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered | Refusal::UnknownUser)
             | Self::NoSuchUser(_)
+            | Self::NoRecord(_)
             | Self::NoSuchGroup(_)
             | Self::EmptyGroup(_) => 3,
             Self::SessionsGoOn { why, .. } | Self::SessionsStay { why, .. } | Self::OldStays(why) => why.exit_code(),
@@ -201,6 +205,10 @@ impl CliError {
                 "nothing was changed; try another one, or a code that the app shows"
             }
             Self::Refused(Refusal::Replayed { .. }) => "nothing was changed",
+            Self::Refused(Refusal::Renamed) => {
+                "nothing was changed; an administrator decides: `otp-enroll admin doctor` names the old record, then \
+                 `otp-enroll admin rename OLD NEW`, or `otp-enroll admin disable OLD`"
+            }
             Self::Refused(_) => "nothing was changed; try again with the code that the app shows now",
             Self::Declined(Declined::ProofNeeded) => "give a current code or a recovery code",
             Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
@@ -236,6 +244,7 @@ impl CliError {
             Self::EmptyGroup(_) => {
                 "check the group's name; to require a second factor of future members, add a rule to the configuration"
             }
+            Self::NoRecord(_) => "`otp-enroll admin list` lists all records",
             Self::NoSuchUser(_)
             | Self::NoSuchGroup(_)
             | Self::Ask(AskError::Io(_))
@@ -305,6 +314,10 @@ fn refusal_text(why: Refusal) -> String {
         }
         Refusal::Malformed => "that is neither a code of 6 to 8 digits nor a recovery code".into(),
         Refusal::NotEnrolled | Refusal::EnrollmentNotOffered => "no second factor is set up".into(),
+        Refusal::Renamed => {
+            "this account was renamed, or it has the number of a removed account whose second factor is still there"
+                .into()
+        }
         Refusal::UnknownUser => "there is no such account".into(),
     }
 }

@@ -106,7 +106,8 @@ impl Outcome {
                 | Refusal::Locked(_)
                 | Refusal::Malformed
                 | Refusal::NotEnrolled
-                | Refusal::EnrollmentNotOffered,
+                | Refusal::EnrollmentNotOffered
+                | Refusal::Renamed,
             ) => PamResultCode::PAM_AUTH_ERR,
             Self::Failed(error) => error.pam_code(),
         }

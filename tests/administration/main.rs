@@ -3,11 +3,13 @@
 mod admin;
 mod all_users;
 mod clock_was_ahead;
+mod dead_rules;
 mod escapes;
 mod idempotence;
 mod import;
 mod policy;
 mod refusals;
+mod renamed;
 mod renumbered;
 mod requiring;
 mod rollout;

@@ -137,3 +137,44 @@ fn an_exemption_holds_before_its_day_and_not_from_then_on() {
     site.edit(&alice.name, "override_until = 32474736000", "override_until = 1000000");
     assert_eq!(login(), "PAM_AUTH_ERR");
 }
+
+#[test]
+fn a_user_whom_a_rule_requires_is_told_what_disabling_means() {
+    let (alice, site) = (TestUser::new("alice"), Site::new(""));
+    let phone = Phone::enroll(&site, &alice.name);
+    let (config, name) = (site.config().to_str().unwrap().to_owned(), alice.name);
+    let rule = |condition: &str, value: &str| format!("[[policy.rule]]\n{condition}\nsecond_factor = \"{value}\"\n");
+    let is_refused = format!("Without one {name} will be refused.");
+    for (rules, told) in [
+        (
+            "[policy]\nsecond_factor = \"required\"\n".to_owned(),
+            format!("The policy requires a second factor of {name}. {is_refused}"),
+        ),
+        (
+            rule("tty = \"tty9\"", "skip") + &rule("service = \"sshd\"", "required"),
+            format!("Rule 2 of the policy requires a second factor of {name} at logins through sshd. {is_refused}"),
+        ),
+        (
+            rule(&format!("group = \"{name}\""), "enroll"),
+            format!("of {name}. Without one {name} must set up another one at the next login, or is refused."),
+        ),
+        (rule(&format!("user = \"{name}\""), "optional"), format!("{name} will have no second factor, and cannot")),
+        (String::new(), format!("{name} will have no second factor, and cannot log in where one is required.")),
+    ] {
+        site.set(&rules);
+        let disable = ["--config", &config, "--user", &name, "disable"];
+        let mut terminal = Pty::new("otp-enroll").size(300, 24).args(disable).start();
+        let asked = terminal.wait_for("Continue?");
+        assert!(asked.contains(&told), "{rules}: {asked}");
+        terminal.send_line("n");
+        assert!(!terminal.wait().success());
+        assert!(site.credentials(&name).exists(), "{rules}");
+    }
+    // A script that answers in advance is told on standard error.
+    site.set("[policy]\nsecond_factor = \"required\"\n");
+    let mut disable = Command::new("otp-enroll");
+    disable.args(["--config", &config, "--user", &name, "disable", "--yes", "--stdin"]);
+    let said = Outcome::of(&mut disable, &format!("{}\n", phone.next_code()));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.err.contains(&format!("warning: The policy requires a second factor of {name}.")), "{said:?}");
+}

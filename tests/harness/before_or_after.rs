@@ -142,15 +142,22 @@ impl Scene {
         self.set_up.as_ref().unwrap()
     }
 
-    /// The user's files.
+    /// The user's files, with the entry in the index by number.
     ///
     /// # Panics
     /// When they cannot be read.
     pub fn files(&self) -> Files {
-        let own = self.user.name.clone() + ".";
+        let (own, index) = (self.user.name.clone() + ".", self.index());
         let names = fs::read_dir(self.site.state()).unwrap().map(|entry| entry.unwrap().file_name());
-        let names = names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with(&own));
+        let names = names
+            .filter_map(|name| name.into_string().ok())
+            .filter(|name| name.starts_with(&own) || name.starts_with(&index));
         names.map(|name| (name.clone(), fs::read(self.site.state().join(&name)).unwrap())).collect()
+    }
+
+    /// The name of the file that names the user's record by number.
+    fn index(&self) -> String {
+        format!(".uid-{}", self.user.uid)
     }
 
     /// These files and no others, for the user.
@@ -211,6 +218,11 @@ impl Scene {
         record.is_ok_and(|record| !record.contains("\ndevices = 0\n"))
     }
 
+    /// The names of the user's files; an entry in the index that is left behind does no harm.
+    fn names(&self) -> Vec<String> {
+        self.files().into_keys().filter(|name| *name != self.index()).collect()
+    }
+
     /// That nothing is left behind for ever: where there is more than a whole record or none, one more enrollment must
     /// be possible and take it away.
     ///
@@ -219,7 +231,7 @@ impl Scene {
     pub fn is_tidy(&self, in_force: Option<&Enrolled>) -> Result<(), String> {
         let user = &self.user.name;
         let whole: Vec<String> = ["state", "toml"].iter().map(|kind| format!("{user}.{kind}")).collect();
-        let names: Vec<String> = self.files().into_keys().collect();
+        let names = self.names();
         if names.is_empty() || names == whole {
             return Ok(());
         }
@@ -237,7 +249,7 @@ impl Scene {
         };
         talk.say_if_heard(&app.code(-1));
         let outcome = talk.end();
-        let left: Vec<String> = self.files().into_keys().collect();
+        let left = self.names();
         if outcome.code != Some(0) {
             Err(format!("{names:?} blocks the next enrollment: {outcome:?}"))
         } else if left != whole {

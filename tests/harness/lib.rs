@@ -24,6 +24,7 @@ pub mod injection;
 pub mod journal;
 pub mod long_lived;
 pub mod machine;
+pub mod name_service;
 pub mod operations;
 pub mod outcome;
 pub mod pam;

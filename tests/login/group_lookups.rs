@@ -6,6 +6,7 @@
 use pam_otp_tests::{
     conversation::{Talk, Transcript},
     machine,
+    name_service::NameService,
     service::Service,
     set_user_id::SetUserId,
     site::Site,
@@ -13,7 +14,6 @@ use pam_otp_tests::{
     users::{TestUser, new_group},
 };
 use std::{fs, process::Command};
-use tempfile::TempDir;
 
 /// Answers what the file /etc/nss-test says: the status of `initgroups`, and which group the user is in.
 const SOURCE: &str = r#"
@@ -56,55 +56,6 @@ enum nss_status _nss_NAME_initgroups_dyn(const char *user, gid_t primary, long *
   return NSS_STATUS_SUCCESS;
 }
 "#;
-
-/// An /etc of its own, whose nsswitch.conf names the service.
-struct NameService {
-    etc: TempDir,
-    name: String,
-    library: String,
-}
-
-impl NameService {
-    /// `line` is the line of nsswitch.conf; SERVICE in it is the name of ours.
-    fn new(line: &str) -> NameService {
-        machine::require("a library in /usr/lib");
-        let name = machine::unique("t").replace('-', "");
-        let (etc, build) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        Command::new("cp").arg("-a").arg("/etc/.").arg(etc.path()).status().unwrap();
-        let source = build.path().join("service.c");
-        fs::write(&source, SOURCE.replace("NAME", &name)).unwrap();
-        let libraries = machine::run(Command::new("gcc").arg("-print-file-name=libc.so.6"));
-        let folder = fs::canonicalize(libraries.trim()).unwrap();
-        let library = format!("{}/libnss_{name}.so.2", folder.parent().unwrap().display());
-        machine::run(Command::new("gcc").args(["-shared", "-fPIC", "-o", &library]).arg(&source));
-        let this = NameService { etc, name, library };
-        this.switch(line);
-        this
-    }
-
-    fn switch(&self, line: &str) {
-        let line = line.replace("SERVICE", &self.name);
-        fs::write(self.etc.path().join("nsswitch.conf"), format!("passwd: files\n{line}\n")).unwrap();
-    }
-
-    fn says(&self, text: &str) {
-        fs::write(self.etc.path().join("nss-test"), text).unwrap();
-    }
-
-    /// A command that sees this /etc.
-    fn around(&self, command: &Command) -> Command {
-        let mut around = Command::new("unshare");
-        around.args(["--mount", "sh", "-c", "mount --bind \"$1\" /etc && shift && exec \"$@\"", "sh"]);
-        around.arg(self.etc.path()).arg(command.get_program()).args(command.get_args());
-        around
-    }
-}
-
-impl Drop for NameService {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.library);
-    }
-}
 
 /// A user without a device. A rule requires a second factor of a group, and of no other user.
 struct Desk {
@@ -168,7 +119,7 @@ impl Desk {
 #[test]
 fn a_service_that_does_not_answer_is_not_a_no() {
     let desk = Desk::new();
-    let names = NameService::new("");
+    let names = NameService::new(SOURCE, "");
     for line in [
         "group: files SERVICE",
         "group: files SERVICE systemd",
@@ -203,7 +154,7 @@ fn a_service_that_does_not_answer_is_not_a_no() {
 fn a_member_by_the_list_of_the_group_needs_no_service() {
     let desk = Desk::new();
     desk.user.join(&desk.group);
-    let names = NameService::new("group: files SERVICE");
+    let names = NameService::new(SOURCE, "group: files SERVICE");
     names.says("unavailable 0");
     assert_eq!(desk.login(names.around(&desk.command())), desk.refused());
     names.switch("group: files\ninitgroups: SERVICE");
@@ -221,7 +172,7 @@ fn raises_hard_limits() -> bool {
 #[test]
 fn limits_of_the_user_who_starts_a_program_of_root_decide_nothing() {
     let (desk, program) = (Desk::new(), SetUserId::pamtalk());
-    let names = NameService::new("group: files SERVICE systemd");
+    let names = NameService::new(SOURCE, "group: files SERVICE systemd");
     names.says(&format!("member {}", desk.gid));
     // The soft limit alone can always be raised. A hard one needs CAP_SYS_RESOURCE, which containers may lack.
     let may_raise = raises_hard_limits();
@@ -246,7 +197,7 @@ fn limits_of_the_user_who_starts_a_program_of_root_decide_nothing() {
 fn without_descriptors_there_is_no_answer() {
     // A process of root that root itself started has the limits that root set.
     let desk = Desk::new();
-    let names = NameService::new("group: files SERVICE systemd");
+    let names = NameService::new(SOURCE, "group: files SERVICE systemd");
     names.says(&format!("member {}", desk.gid));
     let mut limited = Command::new("prlimit");
     limited.arg("--nofile=5").arg(desk.command().get_program()).args(desk.command().get_args());

@@ -1,5 +1,8 @@
 //! One table of a TOML file, read key by key: every error names file, line and key, and every unknown key is an error.
+//!
+//! An error does not end the reading, so that an administrator learns of all errors at once.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
 
@@ -14,6 +17,8 @@ use crate::value::time::UnixTime;
 pub(super) struct Source<'t> {
     pub(super) path: &'t Path,
     pub(super) text: &'t str,
+    /// The errors that were found.
+    pub(super) errors: &'t RefCell<Vec<ConfigError>>,
 }
 
 /// A table, and the keys that the program knows in it.
@@ -43,6 +48,10 @@ impl<'t> Source<'t> {
         ConfigError { path: self.path.to_owned(), line: span.and_then(|span| self.line(&span)), what }
     }
 
+    fn note(self, span: Range<usize>, what: String) {
+        self.errors.borrow_mut().push(self.error(Some(span), what));
+    }
+
     fn line(self, span: &Range<usize>) -> Option<usize> {
         let before = self.text.get(..span.start)?;
         Some(before.matches('\n').count().saturating_add(1))
@@ -58,64 +67,53 @@ impl<'t> Section<'t> {
         field: &mut T,
         wanted: &str,
         read: impl FnOnce(Value<'t>) -> Option<T>,
-    ) -> Result<(), ConfigError> {
+    ) {
         if let Some(found) = self.get(key) {
-            *field = read(Value(found.get_ref())).ok_or_else(|| self.wrong_value(key, found, wanted))?;
+            match read(Value(found.get_ref())) {
+                Some(value) => *field = value,
+                None => self.wrong_value(key, found, wanted),
+            }
         }
-        Ok(())
     }
 
     /// Reads the table under a key, if the key is set.
-    pub(super) fn section(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&mut Section<'t>) -> Result<(), ConfigError>,
-    ) -> Result<(), ConfigError> {
-        self.get(key).map_or(Ok(()), |found| self.read_table(key, found, read))
+    pub(super) fn section(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'t>)) {
+        if let Some(found) = self.get(key) {
+            self.read_table(key, found, read);
+        }
     }
 
     /// Reads the tables of an array of tables in their order, each with the number of its first line, from 1.
-    pub(super) fn sections(
-        &mut self,
-        key: &'static str,
-        mut read: impl FnMut(&mut Section<'t>, usize) -> Result<(), ConfigError>,
-    ) -> Result<(), ConfigError> {
-        let Some(found) = self.get(key) else { return Ok(()) };
-        let wrong = || self.wrong_value(key, found, &format!("written [[{}{key}]]", self.prefix));
-        let tables = found.get_ref().as_array().ok_or_else(wrong)?;
+    pub(super) fn sections(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'t>, usize)) {
+        let Some(found) = self.get(key) else { return };
+        let Some(tables) = found.get_ref().as_array() else {
+            return self.wrong_value(key, found, &format!("written [[{}{key}]]", self.prefix));
+        };
         // Lines are counted from one table to the next: there may be thousands of tables, and every login reads them.
         let (mut counted, mut line) = (0, 1usize);
-        tables.iter().try_for_each(|table| {
+        for table in tables {
             let start = table.span().start;
             let between = self.source.text.get(counted..start).unwrap_or_default();
             line = line.saturating_add(between.matches('\n').count());
             counted = start;
-            self.read_table(key, table, |section| read(section, line))
-        })
+            self.read_table(key, table, |section| read(section, line));
+        }
     }
 
-    fn read_table(
-        &self,
-        key: &str,
-        found: &'t Spanned<DeValue<'t>>,
-        read: impl FnOnce(&mut Section<'t>) -> Result<(), ConfigError>,
-    ) -> Result<(), ConfigError> {
-        let table = found.get_ref().as_table().ok_or_else(|| self.wrong_value(key, found, "a table"))?;
+    fn read_table(&self, key: &str, found: &'t Spanned<DeValue<'t>>, read: impl FnOnce(&mut Section<'t>)) {
+        let Some(table) = found.get_ref().as_table() else { return self.wrong_value(key, found, "a table") };
         let prefix = format!("{}{key}.", self.prefix);
         let mut section = Section { source: self.source, prefix, span: found.span(), table, known: Vec::new() };
-        read(&mut section)?;
-        section.end()
+        read(&mut section);
+        section.end();
     }
 
-    /// Fails for keys that the program does not know.
-    pub(super) fn end(&self) -> Result<(), ConfigError> {
-        match self.table.keys().find(|key| !self.known.contains(&key.get_ref().as_ref())) {
-            None => Ok(()),
-            Some(key) => {
-                let known = self.known.join(", ");
-                let what = format!("unknown key {}{}; known keys: {known}", self.prefix, key.get_ref().escape_debug());
-                Err(self.source.error(Some(key.span()), what))
-            }
+    /// An error for each key that the program does not know.
+    pub(super) fn end(&self) {
+        for key in self.table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref())) {
+            let known = self.known.join(", ");
+            let what = format!("unknown key {}{}; known keys: {known}", self.prefix, key.get_ref().escape_debug());
+            self.source.note(key.span(), what);
         }
     }
 
@@ -124,8 +122,20 @@ impl<'t> Section<'t> {
     }
 
     /// An error of the table as a whole.
-    pub(super) fn error(&self, what: &str) -> ConfigError {
-        self.source.error(Some(self.span.clone()), format!("{} {what}", self.prefix.trim_end_matches('.')))
+    pub(super) fn error(&self, what: &str) {
+        self.source.note(self.span.clone(), format!("{} {what}", self.prefix.trim_end_matches('.')));
+    }
+
+    /// The number of errors so far.
+    pub(super) fn errors(&self) -> usize {
+        self.source.errors.borrow().len()
+    }
+
+    /// An error of a key's value, which was read already. `wanted` ends the sentence "KEY must be".
+    pub(super) fn reject(&self, key: &'static str, wanted: &str) {
+        if let Some(found) = self.table.get(key) {
+            self.wrong_value(key, found, wanted);
+        }
     }
 
     fn get(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
@@ -133,8 +143,8 @@ impl<'t> Section<'t> {
         self.table.get(key)
     }
 
-    fn wrong_value(&self, key: &str, found: &Spanned<DeValue<'_>>, wanted: &str) -> ConfigError {
-        self.source.error(Some(found.span()), format!("{}{key} must be {wanted}", self.prefix))
+    fn wrong_value(&self, key: &str, found: &Spanned<DeValue<'_>>, wanted: &str) {
+        self.source.note(found.span(), format!("{}{key} must be {wanted}", self.prefix));
     }
 }
 

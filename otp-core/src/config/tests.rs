@@ -201,6 +201,31 @@ fn an_error_names_file_line_and_key() {
 }
 
 #[test]
+fn all_errors_of_a_file_are_found_at_once_in_its_order() {
+    let text = "[[policy.rule]]\nservice = \"SSHD\"\nsecond_factor = \"skip\"\n\
+                [[policy.rule]]\ntty = \"pts/*\"\n\
+                [[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\n\
+                [[policy.rule]]\nuser = \"a\"\ntty = \"tty1\"\nsecond_factor = \"skip\"\n\
+                [code]\ndigits = 5\nperoid = 30\n";
+    let errors = Config::errors(Path::new("f"), text);
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "f:2: policy.rule.service must be in lower case, as libpam writes the names of services: \"sshd\"",
+            "f:4: policy.rule needs second_factor",
+            "f:5: policy.rule.tty must be one terminal: patterns and lists are not read; write a rule for each terminal",
+            "f:9: policy.rule is never reached: rule 3 matches every login that it matches",
+            "f:14: code.digits must be 6, 7 or 8",
+            "f:15: unknown key code.peroid; known keys: digits, period, algorithm, window",
+        ]
+    );
+    assert_eq!(Config::parse(Path::new("f"), text).unwrap_err().to_string(), errors[0]);
+    assert_eq!(Config::errors(Path::new("f"), "[code\n").len(), 1);
+    assert!(Config::errors(Path::new("f"), "").is_empty());
+}
+
+#[test]
 fn an_error_is_one_line_even_for_a_value_of_several() {
     for text in
         ["issuer = \"\"\"\na\nb\"\"\"", "[[policy.rule]]\nnetwork = \"a\\nb\"\nsecond_factor = \"skip\"", "a = \"\\q\""]

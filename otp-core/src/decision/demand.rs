@@ -37,6 +37,9 @@ impl Demand {
     /// The demand for an unknown user: that for a user with a device, so that it does not reveal which accounts exist.
     pub const OF_THE_UNKNOWN: Self = Self::Code { challenge: false };
 
+    /// The demand for an account that had a record under a former name, and is refused whatever the answer is.
+    pub const OF_THE_RENAMED: Self = Self::Code { challenge: false };
+
     /// What a ruling demands of a user with these devices. `offered` tells whether the PAM line offers enrollment: where it
     /// does not, the host may never call the hooks that enforce one, so a user without a device is asked for a code like
     /// users who are required to have a device. `in_grace` tells whether a code was accepted from the login's

@@ -132,6 +132,35 @@ impl Policy {
         Ok(strictest.filter(|strictest| strictest.is_stricter_than(&decided)).unwrap_or(decided))
     }
 
+    /// What requires a second factor of a user who has no override, and through which service if only there: the first
+    /// rule that does, or the default. `None` if no login of the user needs one at `now`.
+    ///
+    /// `member` tells whether the user is in a group. Its error ends the search.
+    pub fn requirement<E>(
+        &self,
+        user: &str,
+        now: UnixTime,
+        mut member: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<Option<(Ruling, Option<&str>)>, E> {
+        let required = |ruling: Ruling| {
+            Some(ruling).filter(|ruling| ruling.second_factor.strictness() >= SecondFactor::Enroll.strictness())
+        };
+        for (number, rule) in (1..).zip(&self.rules) {
+            let Rule { user: name, group, service, network, tty, terms, line: _ } = rule;
+            let is_of_another = name.as_deref().is_some_and(|name| name != user);
+            if is_of_another || !group.as_deref().map_or(Ok(true), &mut member)? {
+                continue;
+            }
+            if let Some(ruling) = required(terms.at(now, Source::Rule(number))) {
+                return Ok(Some((ruling, service.as_deref())));
+            }
+            if service.is_none() && network.is_none() && tty.is_none() {
+                return Ok(None); // it decides about all logins of the user
+            }
+        }
+        Ok(required(self.terms.at(now, Source::Default)).map(|ruling| (ruling, None)))
+    }
+
     /// The position, from 1, of the first rule that matches every login of a later rule, which then is never reached.
     pub fn covering(&self, later: &Rule) -> Option<usize> {
         (1..).zip(&self.rules).find_map(|(number, rule)| rule.covers(later).then_some(number))
@@ -141,6 +170,16 @@ impl Policy {
     pub fn has_network_rules(&self, service: &str) -> bool {
         let concerns = |rule: &Rule| rule.service.as_deref().is_none_or(|name| name == service);
         self.rules.iter().any(|rule| rule.network.is_some() && concerns(rule))
+    }
+
+    /// The first rule whose group is looked up for this user: no earlier rule decides about each login of the user that
+    /// would reach it.
+    pub fn group_before(&self, user: &str) -> Option<&Rule> {
+        let own = |rule: &Rule| Rule { user: Some(user.to_owned()), group: None, ..rule.clone() };
+        let concerns = |rule: &Rule| rule.group.is_some() && rule.user.as_deref().is_none_or(|name| name == user);
+        let decided = |at: usize, rule: &Rule| self.rules.iter().take(at).any(|earlier| earlier.covers(&own(rule)));
+        let mut rules = self.rules.iter().enumerate();
+        rules.find(|(at, rule)| concerns(rule) && !decided(*at, rule)).map(|(_, rule)| rule)
     }
 
     /// The groups that the rules name.

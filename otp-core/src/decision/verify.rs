@@ -101,6 +101,9 @@ pub enum Refusal {
     NotEnrolled,
     /// The user has no device, and the policy says `enroll`, but the PAM line does not offer enrollment.
     EnrollmentNotOffered,
+    /// The account has no record, but its number is that of a record whose account is gone: it was renamed, or the number
+    /// went to another person.
+    Renamed,
     /// The account does not exist.
     UnknownUser,
 }
@@ -126,6 +129,11 @@ impl Factor {
 }
 
 impl Refusal {
+    /// What an administrator does about [`Refusal::Renamed`].
+    pub const HINT_OF_RENAMED: &str = "the account was renamed, or its number went to another person: `otp-enroll admin \
+                                       doctor` names the old record; then `otp-enroll admin rename OLD NEW`, or \
+                                       `otp-enroll admin disable OLD`";
+
     /// The word in log (`why=`), pipe, state and JSON.
     pub fn word(self) -> &'static str {
         match self {
@@ -137,6 +145,7 @@ impl Refusal {
             Self::Malformed => "malformed",
             Self::NotEnrolled => "not-enrolled",
             Self::EnrollmentNotOffered => "enrollment-not-offered",
+            Self::Renamed => "renamed",
             Self::UnknownUser => "unknown-user",
         }
     }

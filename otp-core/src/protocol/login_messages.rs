@@ -192,6 +192,7 @@ impl Verdict {
                     | Refusal::Malformed
                     | Refusal::NotEnrolled
                     | Refusal::EnrollmentNotOffered
+                    | Refusal::Renamed
                     | Refusal::UnknownUser => String::new(),
                 };
                 format!("refused {}{details}", why.word())
@@ -218,6 +219,7 @@ impl Verdict {
                 Refusal::Locked(lock.unwrap_or(Lock::Open)),
                 Refusal::Malformed,
                 Refusal::NotEnrolled,
+                Refusal::Renamed,
                 Refusal::EnrollmentNotOffered,
                 Refusal::UnknownUser,
             ];
@@ -261,6 +263,7 @@ mod tests {
             Refusal::Locked(Lock::UntilUnlocked),
             Refusal::Malformed,
             Refusal::NotEnrolled,
+            Refusal::Renamed,
             Refusal::EnrollmentNotOffered,
             Refusal::UnknownUser,
         ];

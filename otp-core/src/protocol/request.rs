@@ -36,6 +36,8 @@ pub enum Request {
         /// A current code or a recovery code.
         proof: Confidential,
     },
+    /// Does the policy, or an override, require a second factor of the user?
+    Requirement {},
     /// Remove the user's devices and recovery codes.
     Disable {
         /// A current code or a recovery code.
@@ -107,6 +109,8 @@ pub enum Reply {
     /// To [`Request::Confirm`]: the recovery codes of the new device, which is not in force yet. To [`Request::Recovery`]:
     /// the codes that are in force now. They are shown only once.
     RecoveryCodes(Vec<Confidential>),
+    /// To [`Request::Requirement`]: what requires a second factor, if anything does.
+    Requirement(Option<Requirement>),
     /// To [`Request::Activate`], [`Request::Disable`], [`Request::ForgetAddresses`] and [`Request::Administer`]: whether
     /// anything was changed.
     Changed(bool),
@@ -186,6 +190,18 @@ pub struct Status {
     /// What is in the future, since the clock was ahead once: `lock`, `last_accepted`, `codes of device 1`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub in_future: Vec<String>,
+}
+
+/// What requires a second factor of a user.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// `required` or `enroll`.
+    pub second_factor: String,
+    /// `override`, `rule-N` or `default`.
+    pub by: String,
+    /// The PAM service through which logins need it; `None` if not through one service alone.
+    pub service: Option<String>,
 }
 
 /// One device, without its seed.

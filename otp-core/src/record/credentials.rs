@@ -32,6 +32,20 @@ pub struct Outline {
     pub devices: usize,
 }
 
+impl Outline {
+    /// Whether the record says nothing: a user removed the second factor, and no administrator set an override.
+    pub fn is_blank(&self) -> bool {
+        self.devices == 0 && self.user_override == Override::None
+    }
+
+    /// Whether the record asks for a second factor, by a device or by an override.
+    pub fn binds(&self) -> bool {
+        // An override may have ended; a refusal too many is mended by an administrator, a login too many by nobody.
+        let is_strict = !matches!(self.user_override, Override::Exempt | Override::ExemptUntil(_) | Override::None);
+        self.devices > 0 || is_strict
+    }
+}
+
 /// What an administrator set for one user. It replaces the policy for that user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Override {

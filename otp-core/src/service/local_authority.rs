@@ -5,7 +5,7 @@ use std::cell::{Cell, OnceCell};
 use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Typed};
 use crate::decision::demand::{Demand, Devices, is_in_grace};
-use crate::decision::policy::Ruling;
+use crate::decision::policy::{Ruling, SecondFactor};
 use crate::decision::verify::{Refusal, Verdict, decide, look};
 use crate::error::CoreError;
 use crate::protocol::request::{Declined, Order, Reply, Request};
@@ -16,6 +16,7 @@ use crate::service::administration;
 use crate::service::authority::Authority;
 use crate::service::caller::Caller;
 use crate::service::enrollment::Entropy;
+use crate::service::renaming;
 use crate::service::self_service::SelfService;
 use crate::store::files::open::FileStore;
 use crate::store::files::reread::{Following, Seen};
@@ -38,6 +39,8 @@ pub struct LocalAuthority<'a> {
     seen: OnceCell<Seen>,
     /// The ruling as it was when the demand was read.
     ruled: OnceCell<Ruling>,
+    /// Whether the account was found to be renamed when the demand was read.
+    renamed: OnceCell<bool>,
     /// Enrollment and changes; `None` for an unknown account.
     service: Option<SelfService<'a>>,
 }
@@ -64,6 +67,7 @@ impl<'a> LocalAuthority<'a> {
             store: OnceCell::new(),
             seen: OnceCell::new(),
             ruled: OnceCell::new(),
+            renamed: OnceCell::new(),
             service,
         }
     }
@@ -86,6 +90,10 @@ impl<'a> LocalAuthority<'a> {
         // Already set: keep the first.
         let _ = self.ruled.set(ruling);
         let devices = Devices::numbering(seen.as_ref().map_or(0, |seen| seen.outline.devices));
+        let is_known = seen.as_ref().is_some_and(|seen| !seen.outline.is_blank());
+        if self.is_renamed(store, account, is_known || ruling.second_factor == SecondFactor::Skip)? {
+            return Ok(Demand::OF_THE_RENAMED);
+        }
         if let Some(seen) = seen {
             // Already set: keep the first.
             let _ = self.seen.set(seen);
@@ -145,7 +153,12 @@ impl<'a> LocalAuthority<'a> {
         match &self.account {
             Some(account) => {
                 let verdict = update(&Following { store, seen: self.seen.get() }, account, step)?;
-                bare.get().map_or(Ok(verdict), |user_override| self.without_device(verdict, user_override, login, now))
+                let Some(user_override) = bare.get() else { return Ok(verdict) };
+                // Found out at the question, but in the helper, where question and answer are of two processes.
+                if self.is_renamed(store, account, user_override != Override::None)? {
+                    return Ok(Verdict::Refused(Refusal::Renamed));
+                }
+                self.without_device(verdict, user_override, login, now)
             }
             None => {
                 // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
@@ -155,6 +168,16 @@ impl<'a> LocalAuthority<'a> {
                 Ok(Verdict::Refused(Refusal::UnknownUser))
             }
         }
+    }
+
+    /// Whether the account has no record, or a blank one, but had one under another name; found out once. `is_known` says
+    /// that this is no question: there is a record, or the policy asks no user.
+    fn is_renamed(&self, store: &FileStore, account: &Account, is_known: bool) -> Result<bool, CoreError> {
+        if let Some(renamed) = self.renamed.get() {
+            return Ok(*renamed);
+        }
+        let renamed = !is_known && renaming::former_name(store, account)?.is_some();
+        Ok(*self.renamed.get_or_init(|| renamed))
     }
 
     /// The verdict through this PAM line on a user without a device.
@@ -198,6 +221,7 @@ impl<'a> LocalAuthority<'a> {
             | Request::Confirm { .. }
             | Request::Activate {}
             | Request::Recovery { .. }
+            | Request::Requirement {}
             | Request::Disable { .. }
             | Request::Test { .. }
             | Request::ForgetAddresses {} => match &mut self.service {
@@ -218,6 +242,7 @@ impl<'a> LocalAuthority<'a> {
             Request::Status {}
             | Request::Enroll { proof: Some(_) }
             | Request::Recovery { .. }
+            | Request::Requirement {}
             | Request::Disable { .. }
             | Request::Test { .. }
             | Request::ForgetAddresses {}
@@ -256,7 +281,8 @@ impl Authority for LocalAuthority<'_> {
     }
 }
 
-/// The ruling and demand of a login, for administration, which has read the record already.
+/// The ruling and demand of a login, for administration, which has read the record already. A renamed account is refused
+/// whatever the demand is: see [`renaming::former_name`].
 pub fn foresee(
     site: &Site,
     account: &Account,

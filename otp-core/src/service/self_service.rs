@@ -7,9 +7,10 @@ use std::mem;
 use crate::audit::{Event, Proof};
 use crate::codes::attempt::{Attempt, Code};
 use crate::decision::future::Future;
+use crate::decision::policy::{SecondFactor, Source};
 use crate::decision::verify::{Limits, Refusal, Verdict, decide};
 use crate::error::CoreError;
-use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
+use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Requirement, Status};
 use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Device, Kind, Override};
@@ -19,7 +20,9 @@ use crate::service::caller::Caller;
 use crate::service::enrollment::{
     Accepted, Basis, Entropy, NotAccepted, Offered, new_enrollment, new_recovery_codes, revealed,
 };
+use crate::service::renaming;
 use crate::store::{change, update};
+use crate::system::accounts;
 use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -56,6 +59,7 @@ impl<'a> SelfService<'a> {
             Request::Confirm { code } => self.confirm(&code, now),
             Request::Activate {} => self.activate(),
             Request::Recovery { proof } => self.renew_recovery(&proof, now),
+            Request::Requirement {} => self.requirement(now),
             Request::Disable { proof } => self.disable(&proof, now),
             Request::Test { proof } => self.test(&proof, now),
             Request::ForgetAddresses {} => self.forget_addresses(),
@@ -79,10 +83,18 @@ impl<'a> SelfService<'a> {
     pub(crate) fn enroll(&mut self) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
         let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
-        if self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
-            return Ok(Reply::Declined(Declined::ProofNeeded));
+        let store = self.site.store()?;
+        match store.read(&self.account)? {
+            Some(record) if record.is_enrolled() => Ok(Reply::Declined(Declined::ProofNeeded)),
+            // The device of the former name must not be replaced without a proof.
+            record
+                if record.as_ref().is_none_or(Record::is_blank)
+                    && renaming::former_name(&store, &self.account)?.is_some() =>
+            {
+                Ok(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
+            }
+            Some(_) | None => Ok(self.offer(offered, self.unproved())),
         }
-        Ok(self.offer(offered, self.unproved()))
     }
 
     /// Offers a device that will replace the user's devices, for a code of one of them.
@@ -91,7 +103,7 @@ impl<'a> SelfService<'a> {
         // The offer comes first: a proof must not be used up for an offer that cannot be made.
         let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
         if !self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
-            return Ok(self.offer(offered, self.unproved()));
+            return self.enroll();
         }
         let (user, by, what) = (self.account.name.as_str(), self.caller.uid, "re-enrollment");
         let (enrollment, verdict) = self.use_up(proof, now)?;
@@ -162,6 +174,31 @@ impl<'a> SelfService<'a> {
             Change::Record(Box::new(record))
         })?;
         Ok(self.proved(verdict, "recovery-codes-renewed", Reply::RecoveryCodes(revealed(&codes))))
+    }
+
+    fn requirement(&self, now: UnixTime) -> Result<Reply, CoreError> {
+        let record = self.site.store()?.read(&self.account)?;
+        let by_override = |second_factor: SecondFactor| Requirement {
+            second_factor: second_factor.name().to_owned(),
+            by: Source::Override.to_string(),
+            service: None,
+        };
+        let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
+        let required = match Some(user_override).filter(|user_override| !user_override.has_ended(now)) {
+            Some(Override::Required | Override::RequiredUntil(_)) => Some(by_override(SecondFactor::Required)),
+            Some(Override::Enroll | Override::EnrollUntil(_)) => Some(by_override(SecondFactor::Enroll)),
+            Some(Override::Exempt | Override::ExemptUntil(_)) => None,
+            Some(Override::None) | None => {
+                let member = |group: &str| accounts::is_member(&self.account, group);
+                let policy = &self.site.config.policy;
+                policy.requirement(self.account.name.as_str(), now, member)?.map(|(ruling, service)| Requirement {
+                    second_factor: ruling.second_factor.name().to_owned(),
+                    by: ruling.source.to_string(),
+                    service: service.map(str::to_owned),
+                })
+            }
+        };
+        Ok(Reply::Requirement(required))
     }
 
     fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {

@@ -8,6 +8,7 @@
 //! - a change of credentials writes the new credentials under a temporary name, overwrites the other slot with a state of
 //!   the new enrollment, and renames. The rename makes the new slot present, without a moment between.
 
+mod by_uid;
 pub(super) mod confinement;
 mod create_state;
 mod fence;
@@ -74,6 +75,8 @@ impl FileStore {
     /// of it is left.
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {
         let names = Names::of(account);
+        // The account may be gone, and its number with it.
+        let uid = self.owner_of(account)?.unwrap_or(account.uid);
         let held = self.lock_to_purge(account, &names)?;
         // A state that is not locked is not trusted, or cannot be opened: then it is no process's lock.
         let inode = match &held {
@@ -87,6 +90,7 @@ impl FileStore {
             for name in names.temporary(inode) {
                 self.discard(&name)?; // does not count as `existed`: the state file exists too
             }
+            self.strike(&account.name, uid);
             existed |= self.discard(&names.state)?;
         }
         self.settle("", None)?;
@@ -213,6 +217,7 @@ impl Store for FileStore {
 
     fn replace(&self, account: &Account, held: Option<Held>, record: &Record) -> Result<Swap, StoreError> {
         let names = Names::of(account);
+        let is_first = held.is_none();
         let held = match held {
             Some(held) => held,
             None => match self.hold_without_credentials(account, &names)? {
@@ -221,7 +226,8 @@ impl Store for FileStore {
             },
         };
         self.sweep(&names, held.inode);
-        let (incoming_name, incoming) = self.create_incoming(account, &names, &held, record)?;
+        let created = self.enter(account).and_then(|()| self.create_incoming(account, &names, &held, record));
+        let (incoming_name, incoming) = created.inspect_err(|_| self.strike_first(account, &held, is_first))?;
         let in_place = self.write_slot(&held, &record.state).and_then(|()| {
             // From here on whoever fences us off removes the file that we would rename.
             if !self.is_in_place(&held)? {
@@ -236,7 +242,7 @@ impl Store for FileStore {
         });
         if !matches!(in_place, Ok(Swap::Done)) {
             let _ = self.unlink(&incoming_name); // it holds a seed that will not be used
-            return in_place;
+            return in_place.inspect_err(|_| self.strike_first(account, &held, is_first));
         }
         // The rename puts the change in force: from here on, no error may say that it is not.
         self.settle(&names.credentials, Some(&incoming))?;
@@ -255,6 +261,7 @@ impl Store for FileStore {
         let names = Names::of(account);
         self.unlink(&names.credentials)?;
         self.sweep(&names, held.inode);
+        self.strike(&account.name, account.uid);
         // A state without credentials does no harm: the next enrollment reuses it. It goes last, since it is the lock.
         let _ = self.unlink(&names.state);
         self.settle(&names.state, Some(&held.state))?;

@@ -27,30 +27,12 @@ impl Site {
     /// Reads the configuration. The file must belong to root, and only root may write it. A missing file is an error too:
     /// without it the policy is unknown.
     pub fn load(path: &Path) -> Result<Self, CoreError> {
-        let refuse = |what: String| ConfigError { path: path.to_owned(), line: None, what };
-        let system = |error: io::Error| refuse(described(&error));
-        // A symbolic link is allowed: only root can write the folders on the way. A FIFO must not block.
-        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(system)?;
-        let metadata = file.metadata().map_err(system)?;
-        if !metadata.is_file() {
-            Err(refuse("is not a regular file".into()))?;
-        }
-        if is_unmapped(&owner(metadata.uid())) {
-            Err(refuse(format!("belongs to {}, and must belong to root", owner(metadata.uid()))))?;
-        }
-        if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
-            Err(refuse("must belong to root and be writable by root alone".into()))?;
-        }
-        let size = usize::try_from(metadata.len()).ok().filter(|_| metadata.len() <= LARGEST_CONFIG);
-        let mut text = vec![0; size.ok_or_else(|| refuse("is too large".into()))?];
-        (&file).read_exact(&mut text).map_err(system)?;
-        if text.trim_ascii().is_empty() {
-            // What a power cut, a full disk or a script leaves of a file. All defaults would be no policy.
-            Err(refuse("is empty: it was cut off, or never written".into()))?;
-        }
-        let text = String::from_utf8(text).map_err(|_| refuse("is not UTF-8".into()))?;
-        Ok(Self { config: Config::parse(path, &text)?, path: path.to_owned() })
+        Ok(Self { config: Config::parse(path, &trusted_text(path)?)?, path: path.to_owned() })
+    }
+
+    /// All errors of the configuration, for administration. [`Site::load`] reports the first one.
+    pub fn errors(path: &Path) -> Vec<ConfigError> {
+        trusted_text(path).map_or_else(|error| vec![error], |text| Config::errors(path, &text))
     }
 
     /// Opens the state directory, which must have the id of this configuration.
@@ -69,6 +51,32 @@ impl Site {
     pub fn issuer(&self) -> String {
         self.config.issuer.clone().unwrap_or_else(host_name)
     }
+}
+
+fn trusted_text(path: &Path) -> Result<String, ConfigError> {
+    let refuse = |what: String| ConfigError { path: path.to_owned(), line: None, what };
+    let system = |error: io::Error| refuse(described(&error));
+    // A symbolic link is allowed: only root can write the folders on the way. A FIFO must not block.
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(system)?;
+    let metadata = file.metadata().map_err(system)?;
+    if !metadata.is_file() {
+        return Err(refuse("is not a regular file".into()));
+    }
+    if is_unmapped(&owner(metadata.uid())) {
+        return Err(refuse(format!("belongs to {}, and must belong to root", owner(metadata.uid()))));
+    }
+    if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
+        return Err(refuse("must belong to root and be writable by root alone".into()));
+    }
+    let size = usize::try_from(metadata.len()).ok().filter(|_| metadata.len() <= LARGEST_CONFIG);
+    let mut text = vec![0; size.ok_or_else(|| refuse("is too large".into()))?];
+    (&file).read_exact(&mut text).map_err(system)?;
+    if text.trim_ascii().is_empty() {
+        // What a power cut, a full disk or a script leaves of a file. All defaults would be no policy.
+        return Err(refuse("is empty: it was cut off, or never written".into()));
+    }
+    String::from_utf8(text).map_err(|_| refuse("is not UTF-8".into()))
 }
 
 /// The name of this machine, without colons: a colon separates issuer and user in a URI.

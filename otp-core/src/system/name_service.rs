@@ -26,6 +26,16 @@ pub(super) fn configuration() -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
+/// The services that are asked for the groups of a user, for administration.
+pub fn of_groups() -> io::Result<Vec<Vec<u8>>> {
+    let mut services = Vec::new();
+    each_service(&configuration()?, |service| {
+        services.push(service.to_vec());
+        Answer::NotFound
+    });
+    Ok(services)
+}
+
 /// Asks the services that getgrouplist(3) asks, those of `initgroups` or else those of `group`. A service that fails ends
 /// the search, and so does one after whose answer glibc asks no other.
 pub(super) fn each_service(text: &[u8], mut ask: impl FnMut(&[u8]) -> Answer) -> Answer {

@@ -29,6 +29,11 @@ impl LoginContext {
         name.strip_prefix("/dev/").unwrap_or(name).to_owned()
     }
 
+    /// A service's name as `PAM_SERVICE` holds it: libpam drops a path before it, and writes it in lower case.
+    pub fn service(name: &str) -> String {
+        name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase()
+    }
+
     /// The address that the login comes from, if the host reported one. A host name is none.
     pub fn address(&self) -> Option<Address> {
         self.rhost.as_deref().and_then(Address::parse)

@@ -18,21 +18,36 @@ use crate::ui::output::Output;
 #[derive(Serialize)]
 struct Checked {
     faults: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
-pub(super) fn check(common: &Common, output: &Output) -> Result<(), CliError> {
+/// `doubts` finds rules that probably match no login.
+pub(super) fn check(
+    common: &Common,
+    doubts: impl FnOnce(&Site) -> Vec<String>,
+    output: &Output,
+) -> Result<(), CliError> {
     let path = common.config();
-    let faults = match Site::load(path) {
-        Ok(site) => faults_of(&site).into_iter().map(|(what, _)| what).collect(),
-        Err(error) => vec![error.to_string()],
+    let checked = match Site::load(path) {
+        Ok(site) => {
+            Checked { faults: faults_of(&site).into_iter().map(|(what, _)| what).collect(), warnings: doubts(&site) }
+        }
+        Err(_) => {
+            let faults = Site::errors(path).iter().map(ToString::to_string).collect();
+            Checked { faults, warnings: Vec::new() }
+        }
     };
-    let count = faults.len();
-    let checked = Checked { faults };
-    output.result(&checked, || match checked.faults.as_slice() {
-        [] => format!("{}: good", path.display()),
-        faults => faults.iter().map(|fault| layout::escaped(fault)).collect::<Vec<_>>().join("\n"),
+    output.result(&checked, || {
+        let Checked { faults, warnings } = &checked;
+        let mut lines: Vec<String> = faults.iter().map(|fault| layout::escaped(fault).into_owned()).collect();
+        lines.extend(warnings.iter().map(|warning| format!("warning: {}", layout::escaped(warning))));
+        if faults.is_empty() {
+            lines.push(format!("{}: good", path.display()));
+        }
+        lines.join("\n")
     })?;
-    if count == 0 { Ok(()) } else { Err(CliError::Faults(count)) }
+    if checked.faults.is_empty() { Ok(()) } else { Err(CliError::Faults(checked.faults.len())) }
 }
 
 /// Why a configuration that can be read cannot be used, and what to do about it if the error says so.
@@ -55,7 +70,10 @@ pub(super) fn faults_of(site: &Site) -> Vec<(String, Option<String>)> {
         }
         if let Some(user) = &rule.user {
             faults.extend(match User::from_name(user) {
-                Ok(Some(_)) => None,
+                Ok(Some(found)) if found.name == *user => None,
+                Ok(Some(User { name, .. })) => Some(at(format!(
+                    "names the user {user}, whom the name service calls {name}: the rule never matches; write {name}"
+                ))),
                 Ok(None) => Some(at(format!("names the user {user}, who does not exist: the rule never matches"))),
                 Err(errno) => Some(at(format!("names the user {user}, who cannot be looked up ({})", errno.desc()))),
             });

@@ -10,6 +10,7 @@ mod misnamed;
 mod module_kind;
 mod pam_conf;
 mod records;
+mod rules;
 mod sandbox;
 mod service;
 mod shell;
@@ -30,6 +31,7 @@ use serde::Serialize;
 
 use self::finding::{Finding, Severity};
 use self::guarded::Guarded;
+use self::rules::Doubt;
 use self::stack::Folders;
 use super::accounts::Shell;
 use super::check;
@@ -75,6 +77,17 @@ pub(super) fn offers_enrollment(service: &str) -> Option<bool> {
     let folders = Folders::new(None);
     let guarded = service::look_at(&folders, service, &mut Vec::new())?;
     (!guarded.lines.is_empty()).then(|| guarded.login().enroll)
+}
+
+/// Rules that probably match no login, and what to do about them.
+pub(super) fn doubts(site: &Site) -> Vec<String> {
+    let doubts = rules::doubts(site, &Folders::new(None)).into_iter();
+    doubts.map(|Doubt { what, fix }| format!("{what}; {fix}")).collect()
+}
+
+/// What there is to say of a service without a PAM file.
+pub(super) fn remark_on(service: &str) -> Option<String> {
+    rules::remark_on(service, &Folders::new(None))
 }
 
 /// The answer as JSON.
@@ -129,14 +142,18 @@ pub(super) fn doctor(
         let fix = "logins that need it are refused until it is fixed; pam_otp.toml(5) describes every key";
         let site = match Site::load(path) {
             Ok(site) => site,
-            Err(error) => {
-                findings.push(Finding::fault("configuration", error.to_string(), fix));
+            Err(_) => {
+                let errors = Site::errors(path).into_iter();
+                findings.extend(errors.map(|error| Finding::fault("configuration", error.to_string(), fix)));
                 continue;
             }
         };
         let faults = check::faults_of(&site).into_iter();
         findings
             .extend(faults.map(|(what, hint)| Finding::fault("configuration", what, hint.as_deref().unwrap_or(fix))));
+        let doubts = rules::doubts(&site, &folders).into_iter();
+        findings.extend(doubts.map(|Doubt { what, fix }| Finding::warning("configuration", what, &fix)));
+        findings.extend(rules::group_before_root(&site));
         strength::look_at(&site.config, &mut findings);
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {

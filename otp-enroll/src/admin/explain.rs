@@ -4,12 +4,12 @@ use otp_core::decision::demand::Demand;
 use otp_core::decision::policy::{Ruling, SecondFactor, Source};
 use otp_core::error::CoreError;
 use otp_core::record::Record;
-use otp_core::service::local_authority;
+use otp_core::service::{local_authority, renaming};
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
-use otp_core::value::user::Account;
+use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -24,6 +24,8 @@ pub(super) enum Outcome {
     Asked,
     /// A code is asked for, and the user has no device.
     Refused,
+    /// A code is asked for, and the account, which was renamed, is refused.
+    Renamed,
     /// Enrollment during the login.
     Enroll,
     /// Enrollment during the login if the PAM line offers it, which is not known; else a refusal.
@@ -39,6 +41,8 @@ pub(super) struct Foreseen {
     pub(super) ruling: Ruling,
     pub(super) has_device: bool,
     pub(super) outcome: Outcome,
+    /// The name under which the account had a record, if it was renamed.
+    pub(super) former_name: Option<UserName>,
 }
 
 impl Outcome {
@@ -51,6 +55,7 @@ impl Outcome {
 /// Predicts a login of a user with this record.
 pub(super) fn foresee(
     site: &Site,
+    store: &FileStore,
     account: &Account,
     record: Option<&Record>,
     place: &LoginContext,
@@ -58,14 +63,18 @@ pub(super) fn foresee(
 ) -> Result<Foreseen, CoreError> {
     let (ruling, demand) = local_authority::foresee(site, account, record, place, now)?;
     let has_device = record.is_some_and(Record::is_enrolled);
+    let is_asked = ruling.second_factor != SecondFactor::Skip;
+    let former_name =
+        if record.is_none_or(Record::is_blank) && is_asked { renaming::former_name(store, account)? } else { None };
     let outcome = match demand {
+        _ if former_name.is_some() => Outcome::Renamed,
         Demand::Nothing(_) => Outcome::NotAsked,
         Demand::Grace => Outcome::Grace,
         Demand::Enroll(_) => Outcome::Enroll,
         Demand::Code { .. } if has_device => Outcome::Asked,
         Demand::Code { .. } => Outcome::Refused,
     };
-    Ok(Foreseen { ruling, has_device, outcome })
+    Ok(Foreseen { ruling, has_device, outcome, former_name })
 }
 
 /// Names the rule that makes the decision impossible, if it is one.
@@ -97,19 +106,21 @@ struct Explained<'a> {
     enforced: bool,
 }
 
-/// `offered` says whether the PAM lines of the service offer enrollment, where its file tells.
+/// `offered` says whether the PAM lines of the service offer enrollment, where its file tells. `remark` is about a service
+/// that has none.
 pub(super) fn explain(
     site: &Site,
     store: &FileStore,
     account: &Account,
     place: &LoginContext,
     offered: Option<bool>,
+    remark: Option<&str>,
     output: &Output,
 ) -> Result<(), CliError> {
     let record = store.read(account).map_err(CoreError::from)?;
     let place = &LoginContext { enroll: offered.unwrap_or(true), ..place.clone() };
-    let foreseen = foresee(site, account, record.as_ref(), place, UnixTime::now());
-    let Foreseen { ruling, has_device, outcome } = foreseen.map_err(|error| at_fault(site, error))?;
+    let foreseen = foresee(site, store, account, record.as_ref(), place, UnixTime::now());
+    let Foreseen { ruling, has_device, outcome, former_name } = foreseen.map_err(|error| at_fault(site, error))?;
     let outcome = outcome.if_offered(offered);
     let rule = match ruling.source {
         Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.policy.rules.get(place)),
@@ -130,6 +141,17 @@ pub(super) fn explain(
         enforced: site.config.enforce,
     };
     output.result(&explained, || text(&explained, ruling.source))?;
+    if let Some(former) = former_name {
+        for line in [
+            format!("If the account was renamed: otp-enroll admin rename {former} {}", account.name),
+            format!("If its number went to another person: otp-enroll admin disable {former}"),
+        ] {
+            output.advise(&layout::escaped(&line))?;
+        }
+    }
+    if let Some(remark) = remark {
+        output.advise(&layout::escaped(remark))?;
+    }
     if place.rhost.is_some() && place.address().is_none() {
         output.advise("The remote host is a name, not an address: rules with a network do not match it.")?;
     }
@@ -160,11 +182,16 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
         }
         (Outcome::EnrollIfOffered, false) => "let in without a code (enforce = false)",
         (Outcome::Asked, true) => "asked for a code",
+        (Outcome::Renamed, true) => {
+            "asked for a code and refused: the account has the number of a record whose account is gone"
+        }
         (Outcome::Refused, true) if *second_factor == SecondFactor::Enroll.name() => {
             "asked for a code and refused: the user has no device, and the auth line lacks the argument enroll"
         }
         (Outcome::Refused, true) => "asked for a code and refused: the user has no device",
-        (Outcome::Asked | Outcome::Refused, false) => "asked for a code, and let in without one (enforce = false)",
+        (Outcome::Asked | Outcome::Refused | Outcome::Renamed, false) => {
+            "asked for a code, and let in without one (enforce = false)"
+        }
     };
     [
         format!("Login          {user} through {service}{from}{on}"),

@@ -1,4 +1,5 @@
-//! Gives the configuration and its state directory one id: the proof of a login that its records are there.
+//! Gives the configuration and its state directory one id: the proof of a login that its records are there. Enters records of
+//! earlier versions in the index by number.
 
 use otp_core::error::CoreError;
 use otp_core::store::files::identity::{Identity, StoreId};
@@ -25,6 +26,7 @@ pub(super) fn init_store(site: &Site, if_new: bool, yes: bool, output: &Output) 
     let state_directory = &*site.config.state_directory.to_string_lossy();
     let id = match store.identity(&beside) {
         Identity::Known => {
+            store.enter_all().map_err(CoreError::from)?;
             let same = Initialized { state_directory, changed: false };
             return output.done(&same, &format!("{state_directory}: has the id of its configuration already"));
         }
@@ -53,5 +55,6 @@ pub(super) fn init_store(site: &Site, if_new: bool, yes: bool, output: &Output) 
         }
     };
     store.set_identity(&beside, id).map_err(CoreError::from)?;
+    store.enter_all().map_err(CoreError::from)?;
     output.done(&Initialized { state_directory, changed: true }, &format!("{state_directory}: initialized"))
 }

@@ -185,13 +185,16 @@ fn outcome(
     if record.as_ref().is_some_and(Record::is_enrolled) {
         return Ok(None);
     }
-    Ok(Some(explain::foresee(site, account, record.as_ref(), place, now)?.outcome))
+    Ok(Some(explain::foresee(site, store, account, record.as_ref(), place, now)?.outcome))
 }
 
 fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
     match outcome {
+        Outcome::Renamed if enforced => "refused: it was renamed (otp-enroll admin doctor)",
         Outcome::Asked | Outcome::Grace | Outcome::Refused if enforced => "refused",
-        Outcome::Asked | Outcome::Grace | Outcome::Refused => "let in (enforce = false), else refused",
+        Outcome::Asked | Outcome::Grace | Outcome::Refused | Outcome::Renamed => {
+            "let in (enforce = false), else refused"
+        }
         Outcome::Enroll if enforced => "led through enrollment",
         Outcome::Enroll => "let in (enforce = false), else led through enrollment",
         Outcome::EnrollIfOffered if enforced => "led through enrollment if the auth line has enroll, else refused",

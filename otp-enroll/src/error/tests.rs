@@ -77,6 +77,15 @@ fn a_refusal_is_told_with_its_reason() {
             ),
             (Refusal::Malformed, "that is neither a code of 6 to 8 digits nor a recovery code", again, 1),
             (Refusal::NotEnrolled, "no second factor is set up", Some("set one up with: otp-enroll"), 3),
+            (
+                Refusal::Renamed,
+                "this account was renamed, or it has the number of a removed account whose second factor is still there",
+                Some(
+                    "nothing was changed; an administrator decides: `otp-enroll admin doctor` names the old record, then \
+                     `otp-enroll admin rename OLD NEW`, or `otp-enroll admin disable OLD`",
+                ),
+                1,
+            ),
             (Refusal::UnknownUser, "there is no such account", again, 3),
         ]
         .map(|(why, text, hint, code)| (CliError::Refused(why), text, hint, code)),

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::decision::verify::Refusal;
-use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Status};
+use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Requirement, Status};
 use otp_core::record::credentials::Override;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
@@ -158,15 +159,35 @@ pub(crate) fn disable(client: &mut Client<'_>, yes: bool, output: &Output) -> Re
     if status.user_override == Override::Required.name() && !has_ended {
         return Err(CliError::Declined(Declined::Required)); // do not ask for a code in vain
     }
-    if !yes {
-        let user = &status.user;
-        output.confirm(&format!(
+    let user = &status.user;
+    match client.requirement() {
+        Some(required) if yes => output.warn(&outcome_without(user, &required)),
+        Some(required) => output.confirm(&format!("{} Continue?", outcome_without(user, &required)))?,
+        None if yes => {}
+        None => output.confirm(&format!(
             "{user} will have no second factor, and cannot log in where one is required. Continue?"
-        ))?;
+        ))?,
     }
     let proof = output.ask_code(PROOF)?;
     client.change(Request::Disable { proof })?;
     output.done(&Changed { user: &status.user, changed: true }, "The second factor is removed.")
+}
+
+/// What a user meets without the second factor that is required.
+fn outcome_without(user: &str, required: &Requirement) -> String {
+    let Requirement { second_factor, by, service } = required;
+    let through = service.as_ref().map_or_else(String::new, |service| format!(" at logins through {service}"));
+    let by = match by.strip_prefix("rule-") {
+        Some(number) => format!("Rule {number} of the policy"),
+        None if *by == Source::Override.to_string() => "The administrator".to_owned(),
+        None => "The policy".to_owned(),
+    };
+    let outcome = if *second_factor == SecondFactor::Enroll.name() {
+        "must set up another one at the next login, or is refused"
+    } else {
+        "will be refused"
+    };
+    format!("{by} requires a second factor of {user}{through}. Without one {user} {outcome}.")
 }
 
 /// New recovery codes.

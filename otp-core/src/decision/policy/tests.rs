@@ -232,6 +232,51 @@ fn a_login_has_an_address_if_the_host_reported_one() {
 }
 
 #[test]
+fn what_requires_a_second_factor_of_a_user_is_found() {
+    let rule = |conditions: &str, value: &str| format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"{value}\"\n");
+    let (mine, staff, sshd) = ("user = \"alice\"", "group = \"staff\"", "service = \"sshd\"");
+    let all = "[policy]\nsecond_factor = \"required\"\n".to_owned();
+    for (text, expected) in [
+        (String::new(), None),
+        (all.clone(), Some((Required, Source::Default, None))),
+        (all.clone() + &rule(mine, "skip"), None),
+        (all + &rule(sshd, "skip"), Some((Required, Source::Default, None))),
+        (rule(mine, "optional") + &rule(sshd, "required"), None),
+        (rule("user = \"bob\"", "required"), None),
+        (rule(staff, "required"), Some((Required, Source::Rule(1), None))),
+        (rule("group = \"others\"", "required"), None),
+        (rule("tty = \"tty1\"", "skip") + &rule(sshd, "enroll"), Some((Enroll, Source::Rule(2), Some("sshd")))),
+        ("[policy]\nsecond_factor = \"required\"\nrequired_from = 2100-01-01\n".to_owned(), None),
+    ] {
+        let policy = policy(&text);
+        let found = policy.requirement("alice", NOW, |group| Ok::<_, ()>(group == "staff")).unwrap();
+        let found = found.map(|(ruling, service)| (ruling.second_factor, ruling.source, service));
+        assert_eq!(found, expected, "{text}");
+    }
+    assert_eq!(policy(&rule(staff, "skip")).requirement("alice", NOW, |_| Err("away")), Err("away"));
+}
+
+#[test]
+fn a_group_is_looked_up_for_a_user_unless_an_earlier_rule_decides() {
+    let rule = |conditions: &str| format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\"\n");
+    let line = |rules: &[&str]| {
+        let text: String = rules.iter().map(|conditions| rule(conditions)).collect();
+        policy(&text).group_before("root").map(|rule| rule.line)
+    };
+    let (root, staff) = ("user = \"root\"", "group = \"staff\"");
+    assert_eq!(line(&[]), None);
+    assert_eq!(line(&[staff]), Some(1));
+    assert_eq!(line(&[root, staff]), None);
+    assert_eq!(line(&[staff, root]), Some(1));
+    // A rule for some of root's logins does not decide about the others.
+    assert_eq!(line(&["user = \"root\"\nservice = \"sshd\"", staff]), Some(5));
+    assert_eq!(line(&["user = \"root\"\nservice = \"sshd\"", "group = \"staff\"\nservice = \"sshd\""]), None);
+    assert_eq!(line(&["service = \"sshd\"", "group = \"staff\"\nservice = \"su\""]), Some(4));
+    // A rule for another user is not about root, whatever its group.
+    assert_eq!(line(&["user = \"alice\"\ngroup = \"staff\""]), None);
+}
+
+#[test]
 fn the_groups_of_a_policy_are_those_its_rules_name() {
     let policy = policy(
         "[[policy.rule]]\ngroup = \"one\"\nsecond_factor = \"skip\"\n\

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::{Store, Swap};
-use crate::testing::fixtures::{NOW, STEP, alice, digits_of, phone, record, site};
+use crate::testing::fixtures::{NOW, STEP, alice, digits_of, named, phone, record, site};
 use crate::value::network::Address;
 use crate::value::time::Seconds;
 
@@ -172,4 +172,32 @@ fn a_line_that_does_not_offer_enrollment_refuses_a_user_without_a_device_and_say
         assert_eq!(why("enroll", 1, false, "", asked_before), "malformed");
         assert_eq!(why("enroll", 1, false, &right(), asked_before), "accepted");
     }
+}
+
+#[test]
+fn a_renamed_account_is_asked_and_refused_whatever_it_types() {
+    let (site, _directory) = site("");
+    let store = site.store().unwrap();
+    let (gone, new) = (named("no-account-of-that-name", 61_001), named("new", 61_001));
+    let login = |account: &Account, typed: &str| {
+        let caller = Caller { uid: 0, is_trusted: true, log: &|_| {} };
+        let authority = LocalAuthority::for_account(&site, account.clone(), caller);
+        let demand = authority.demand_at(&from(HOME), NOW).unwrap();
+        (demand, authority.verify_at(&from(HOME), &Typed::new(typed.as_bytes().to_vec()), NOW).unwrap())
+    };
+    let refused = (CODE, Verdict::Refused(Refusal::Renamed));
+    assert!(matches!(login(&new, &right()).0, Demand::Nothing(_)), "policy asks no user without a device");
+    let mut record = record(vec![phone(1)]);
+    (record.credentials.user, record.credentials.uid) = (gone.name.clone(), gone.uid);
+    assert_eq!(store.replace(&gone, None, &record).unwrap(), Swap::Done);
+    for typed in [right(), wrong(), "password".into()] {
+        assert_eq!(login(&new, &typed), refused, "{typed}");
+    }
+    // Without the question before, as in the helper.
+    let caller = Caller { uid: 61_001, is_trusted: false, log: &|_| {} };
+    let authority = LocalAuthority::for_account(&site, new.clone(), caller);
+    assert_eq!(authority.verify_at(&from(HOME), &Typed::new(right().into_bytes()), NOW).unwrap(), refused.1);
+    // What is left when the user removed a second factor under the new name is no record of it.
+    assert_eq!(store.replace(&new, None, &Record::stranger(&new)).unwrap(), Swap::Done);
+    assert_eq!(login(&new, &right()), refused);
 }

@@ -50,7 +50,7 @@ impl Exempt {
             let foreseen = accounts::account(name).and_then(|account| {
                 let Some(account) = account else { return Ok(None) };
                 let record = store.read(&account).map_err(CoreError::from)?;
-                explain::foresee(site, &account, record.as_ref(), &guarded.login(), now).map(Some)
+                explain::foresee(site, store, &account, record.as_ref(), &guarded.login(), now).map(Some)
             });
             // What cannot be looked up is reported elsewhere.
             if let Ok(Some(foreseen)) = foreseen

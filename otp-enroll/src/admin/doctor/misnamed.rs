@@ -46,7 +46,7 @@ fn is_like_ours(name: &str) -> bool {
 }
 
 /// The number of letters to change, add, remove or exchange with their neighbour.
-fn distance(one: &str, other: &str) -> usize {
+pub(super) fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut before: Vec<usize> = (0..=other.len()).collect();
     let mut earlier: Option<(char, Vec<usize>)> = None;

@@ -1,7 +1,9 @@
-//! Records that cannot be used, also of users who cannot log in now, and records whose account is gone.
+//! Records that cannot be used, also of users who cannot log in now, and records whose account is gone or renamed.
 
 use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
+use otp_core::system::accounts;
+use otp_core::value::user::{Account, UserName};
 
 use super::super::list;
 use super::finding::{Finding, some};
@@ -12,7 +14,10 @@ pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Fin
     let mut gone = Vec::new();
     for stem in list::stems(store, output)? {
         match list::read_of(store, &stem) {
-            Err(CoreError::NoAccount(user)) => gone.push(user),
+            Err(CoreError::NoAccount(user)) => match renamed(store, &user)? {
+                Some(finding) => findings.push(finding),
+                None => gone.push(user),
+            },
             // The same finding as that for the login of a user, who may be none that can log in: told once.
             Err(error @ CoreError::Store(_)) => {
                 findings.push(Finding::fault("records", format!("{stem}: {error}"), error.hint()));
@@ -22,7 +27,50 @@ pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Fin
         }
     }
     findings.extend(left_behind(&gone));
+    let unknown: Vec<String> = store
+        .not_entered()
+        .map_err(CoreError::from)?
+        .iter()
+        .map(|account| account.name.to_string())
+        .filter(|name| !gone.contains(name))
+        .collect();
+    findings.extend(not_entered(&unknown));
     Ok(())
+}
+
+/// A record whose account is gone, while its number is that of another account.
+fn renamed(store: &FileStore, user: &str) -> Result<Option<Finding>, CoreError> {
+    let Some(name) = UserName::parse(user) else { return Ok(None) };
+    let former = Account { name, ..Account::nobody() };
+    let Some(uid) = store.owner_of(&former)? else { return Ok(None) };
+    // A record that cannot be read is reported as such, and refuses as well.
+    if store.see(&Account { uid, ..former }).is_ok_and(|seen| seen.is_none_or(|seen| !seen.outline.binds())) {
+        return Ok(None);
+    }
+    Ok(accounts::account_of(uid)?.map(|new| {
+        let what = format!(
+            "there is a record of {user} and no such account, but {} has its number, {uid}: logins of {} are refused \
+             (why=renamed), unless it has a record too",
+            new.name, new.name
+        );
+        let fix = format!(
+            "if the account was renamed: otp-enroll admin rename {user} {}; if the number went to another person: otp-enroll \
+             admin disable {user}",
+            new.name
+        );
+        Finding::fault("records", what, &fix)
+    }))
+}
+
+fn not_entered(names: &[String]) -> Option<Finding> {
+    (!names.is_empty()).then(|| {
+        let what = format!(
+            "the records of {} are not in the index by number: if such an account is renamed, its second factor is not asked \
+             for any more",
+            some(names)
+        );
+        Finding::warning("records", what, "otp-enroll admin init-store")
+    })
 }
 
 fn left_behind(gone: &[String]) -> Option<Finding> {

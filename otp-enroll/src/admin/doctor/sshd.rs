@@ -177,14 +177,31 @@ fn judge(guarded: &Guarded, settings: &Settings, password_line: &str, findings: 
             &format!("if this is not intended: {KEY_AND_CODE}"),
         ));
     }
-    let root = setting("permitrootlogin");
-    if matches!(root, "prohibit-password" | "without-password") && !methods.iter().any(without) {
-        findings.push(Finding::warning(
-            SERVICE,
-            format!("PermitRootLogin is {root}: sshd refuses root's code"),
-            "set PermitRootLogin yes (root then needs what other users need), or no",
-        ));
+    if !asking.is_empty() {
+        findings.extend(login_of_root(setting("permitrootlogin"), keys.first().map(String::as_str)));
     }
+}
+
+/// `without_code`: the methods that log users in without a code.
+fn login_of_root(permitted: &str, without_code: Option<&str>) -> Option<Finding> {
+    if !matches!(permitted, "prohibit-password" | "without-password" | "forced-commands-only") {
+        return None;
+    }
+    Some(match without_code {
+        None => Finding::warning(
+            SERVICE,
+            format!("PermitRootLogin is {permitted}: sshd refuses root's code"),
+            "set PermitRootLogin yes (root then needs what other users need), or no",
+        ),
+        Some(methods) => Finding::note(
+            SERVICE,
+            format!(
+                "PermitRootLogin is {permitted}: root logs in by {methods} alone and without a code; sshd refuses root's \
+                 password and code (why=malformed)"
+            ),
+            &format!("if root must give a code: PermitRootLogin yes and {KEY_AND_CODE}"),
+        ),
+    })
 }
 
 /// The alternative lists of methods. sshd ignores lists with a disabled method.
@@ -230,17 +247,20 @@ mod tests {
 
     #[test]
     fn a_key_alone_is_noted_and_both_are_not() {
-        assert_eq!(
-            found("", false, false),
-            ["note: publickey logs users in without a code: sshd does not ask PAM then"]
-        );
+        let alone = "note: publickey logs users in without a code: sshd does not ask PAM then";
+        let root = "note: PermitRootLogin is prohibit-password: root logs in by publickey alone and without a code; sshd \
+                    refuses root's password and code (why=malformed)";
+        assert_eq!(found("", false, false), [alone, root]);
+        assert_eq!(found("permitrootlogin forced-commands-only\n", false, false).len(), 2);
+        for settings in ["permitrootlogin no\n", "permitrootlogin yes\n", "kbdinteractiveauthentication no\n"] {
+            assert_eq!(found(settings, false, false), [alone], "{settings}");
+        }
         let both = "authenticationmethods publickey,keyboard-interactive:pam\npermitrootlogin yes\n";
         assert!(found(both, true, true).is_empty());
         let either = "authenticationmethods publickey,keyboard-interactive hostbased\nhostbasedauthentication yes\n";
-        assert_eq!(
-            found(either, true, true),
-            ["note: hostbased logs users in without a code: sshd does not ask PAM then"]
-        );
+        let by_host = found(either, true, true);
+        assert_eq!(by_host[0], "note: hostbased logs users in without a code: sshd does not ask PAM then");
+        assert!(by_host[1].contains("root logs in by hostbased alone"), "{by_host:?}");
     }
 
     #[test]

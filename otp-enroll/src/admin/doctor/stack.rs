@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
 
-/// The folders of PAM files.
-const PAM_FOLDERS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+/// The folders of PAM files, as distributions build libpam: the second one is SUSE's.
+const PAM_FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/etc/pam.d", "/usr/lib/pam.d"];
 
 /// The files that services include to ask for a password: Debian and SUSE, Fedora, Arch.
 const PASSWORD_FILES: [&str; 3] = ["common-auth", "password-auth", "system-auth"];
@@ -136,6 +136,11 @@ impl Folders {
             }
         }
         Ok(names.difference(&included).cloned().collect())
+    }
+
+    /// Whether a service has a file, in a folder of drafts or in one that libpam reads.
+    pub(super) fn has(&self, service: &str) -> bool {
+        self.all.iter().any(|folder| folder.join(service).is_file())
     }
 
     /// A file's text; empty if it cannot be read ([`Stack::read`] reports why).

@@ -72,7 +72,7 @@ pub(super) fn look_at(
             if *needs_shell && !has_shell {
                 continue;
             }
-            match explain::foresee(site, &account, record.as_ref(), place, now) {
+            match explain::foresee(site, store, &account, record.as_ref(), place, now) {
                 Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
                     refused.push((name.clone(), foreseen.ruling.second_factor));
                 }

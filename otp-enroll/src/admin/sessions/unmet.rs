@@ -116,7 +116,7 @@ fn now(
     let tty = if session.service == "sshd" { Some("ssh".to_owned()) } else { session.tty.clone() };
     let service = session.service.clone();
     let login = LoginContext { service, rhost: session.rhost.clone(), tty, ..lines.unwrap_or_default() };
-    let foreseen = explain::foresee(site, &account, record.as_ref(), &login, UnixTime::now())?;
+    let foreseen = explain::foresee(site, store, &account, record.as_ref(), &login, UnixTime::now())?;
     let must = matches!(foreseen.ruling.second_factor, SecondFactor::Required | SecondFactor::Enroll);
     Ok(match (must && foreseen.outcome != Outcome::NotAsked, is_guarded) {
         (true, true) => Now::Required(record.map(Box::new)),

@@ -113,6 +113,20 @@ fn as_alice_try_bobs_record() {
 }
 
 #[test]
+fn a_file_that_bob_put_in_place_of_alices_entry_does_not_keep_her_from_enrolling() {
+    let home = Home::empty();
+    fs::write(home.path(".uid-1000"), "carol\0").unwrap();
+    chown(home.path(".uid-1000"), Some(1001), Some(GROUP)).unwrap();
+    run("as_alice_enroll", &home, 1000, GROUP);
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    // Without it, her own process makes her entry.
+    let home = Home::empty();
+    run("as_alice_enroll", &home, 1000, GROUP);
+    let others = home.store.others_of(&named("alice-smith", 1000)).unwrap();
+    assert_eq!(others, [alice()].map(|alice| Account { gid: 1000, ..alice }));
+}
+
+#[test]
 fn an_enrollment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
     let home = Home::empty();
     // As if root was killed between making the new credentials and giving them to her.

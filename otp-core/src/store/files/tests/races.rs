@@ -275,7 +275,7 @@ fn the_state_is_removed_last_since_its_lock_guards_the_rest() {
         kernel.add_watch(home.directory.path(), AddWatchFlags::IN_DELETE).unwrap();
         remove(&home);
         let removed: Vec<_> = kernel.read_events().unwrap().into_iter().filter_map(|event| event.name).collect();
-        assert_eq!((removed.len(), removed.last().unwrap().to_str()), (6, Some("alice.state")), "{removed:?}");
+        assert_eq!((removed.len(), removed.last().unwrap().to_str()), (7, Some("alice.state")), "{removed:?}");
     }
 }
 
