@@ -37,7 +37,7 @@ fn a_lock_that_is_not_given_back_keeps_nobody_out() {
     home.login(&wrong()).unwrap();
     let frozen = Frozen::of(&home);
     assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(2));
-    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    assert_eq!(home.login(&right()).unwrap(), after(2, by_phone()));
     assert_eq!(home.names(), BOTH);
     assert_eq!(frozen.thaw_and_log_in(&home, &recovery(1)), Swap::Lost);
     assert_eq!(home.read().state.used, 0);
@@ -108,7 +108,7 @@ fn a_process_frozen_amid_a_fence_harms_nothing_when_it_goes_on() {
     let metadata = home.store.trust(&file, &names.state, Some(1000)).unwrap();
     let slots = home.store.read_slots(&file, &names.state).unwrap();
     let mut frozen = super::super::fence::InPlace { file, inode: metadata.ino(), size: STATE_SIZE, slots };
-    assert_eq!(home.login(&right()).unwrap(), by_phone()); // after a fence of its own
+    assert_eq!(home.login(&right()).unwrap(), after(1, by_phone())); // after a fence of its own
     home.store.take_over(&alice(), &names, &mut frozen).unwrap();
     drop(frozen);
     assert_eq!(home.names(), BOTH);
