@@ -68,13 +68,16 @@ impl FileStore {
     /// of it is left.
     pub fn purge(&self, account: &Account) -> Result<bool, StoreError> {
         let names = Names::of(account);
-        let held = self.lock_to_purge(account, &names)?;
+        let (held, aside) = self.lock_to_purge(account, &names)?.unzip();
         // A state that is not locked is not trusted, or cannot be opened: then it is no process's lock.
         let inode = match &held {
             Some(file) => Some(file.metadata().map_err(|error| self.failed("examine", &names.state, error))?.ino()),
             None => self.inode(&names.state)?,
         };
         let mut existed = self.discard(&names.credentials)?;
+        for name in aside.into_iter().flatten() {
+            self.discard(&name)?; // after the credentials, which may need the state in it
+        }
         // If our state is gone, a new one belongs to an enrollment that began after this call. The state goes last: with it
         // goes the lock, and then temporary files may be those of the next enrollment.
         if let Some(inode) = inode.filter(|_| self.inode(&names.state).is_ok_and(|now| now == inode)) {
@@ -87,7 +90,8 @@ impl FileStore {
         Ok(existed)
     }
 
-    fn lock_to_purge(&self, account: &Account, names: &Names) -> Result<Option<Releasing>, StoreError> {
+    /// The state, locked, and the names of files that were set aside. `None` if there is no state that can be locked.
+    fn lock_to_purge(&self, account: &Account, names: &Names) -> Result<Option<(Releasing, Vec<String>)>, StoreError> {
         while let Ok(Some(file)) = self.open_file(&names.state, OFlag::O_RDWR) {
             match self.lock_or_fence(account, names, file) {
                 Ok(Some(file)) => {
@@ -95,9 +99,10 @@ impl FileStore {
                     if metadata.nlink() > 0 && self.inode(&names.state)? != Some(metadata.ino()) {
                         continue; // set aside while this process waited
                     }
-                    // Best effort: whatever is in the way of a login is removed.
-                    let _ = self.discard_aside(account, names, &file);
-                    return Ok(Some(file));
+                    // Best effort: what cannot be read is in no login's way.
+                    let slots = self.read_slots(&file, &names.state);
+                    let aside = slots.and_then(|slots| self.revoke(account, names, &slots)).unwrap_or_default();
+                    return Ok(Some((file, aside)));
                 }
                 Ok(None) => {} // another one is in place by now
                 Err(StoreError::Untrusted { .. } | StoreError::OfOther { .. }) => break,

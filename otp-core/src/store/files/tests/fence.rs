@@ -1,6 +1,8 @@
 //! A holder of the lock that is stopped, frozen or killed: it is fenced off, what it answered counts, and nothing that it
 //! does later counts.
 
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
 use super::*;
 
 /// A process that is stopped with the lock in its hand, at the point where it has loaded the record.
@@ -234,4 +236,44 @@ fn whoever_waits_for_a_file_that_is_set_aside_meanwhile_takes_the_new_one() {
         drop(holder);
         assert!(waiting.join().unwrap());
     });
+}
+
+#[test]
+fn however_many_fences_were_killed_one_behind_the_other_the_user_gets_in() {
+    let home = Home::enrolled();
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    // Each of them as a process leaves it that has exchanged the files, and is killed before it reads.
+    for number in 0..1500 {
+        let aside = format!("alice.aside-{number:032x}");
+        fs::rename(home.path("alice.state"), home.path(&aside)).unwrap();
+        fs::write(home.path("alice.state"), Slots::naming(&aside)).unwrap();
+        fs::set_permissions(home.path("alice.state"), Permissions::from_mode(0o600)).unwrap();
+        chown(home.path("alice.state"), Some(1000), Some(1000)).unwrap();
+    }
+    assert_eq!(home.login(&right()).unwrap(), REPLAYED);
+    assert_eq!(home.names(), BOTH);
+}
+
+#[test]
+fn files_that_name_each_other_are_no_fresh_start_and_end_nothing_but_this_login() {
+    let home = Home::enrolled();
+    fence(&home);
+    let aside = home.names().into_iter().find(|name| name.contains(".aside-")).unwrap();
+    overwrite(home.path(&aside), Slots::naming(&aside));
+    assert!(home.login(&right()).is_err());
+    assert!(home.store.purge(&alice()).unwrap());
+    assert!(home.names().is_empty(), "{:?}", home.names());
+}
+
+#[test]
+fn a_purge_that_was_killed_leaves_no_credentials_without_their_state() {
+    let home = Home::enrolled();
+    fence(&home);
+    // The credentials go first: without them no state is missed.
+    let kernel = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+    kernel.add_watch(home.directory.path(), AddWatchFlags::IN_DELETE).unwrap();
+    assert!(home.store.purge(&alice()).unwrap());
+    let removed: Vec<_> = kernel.read_events().unwrap().into_iter().filter_map(|event| event.name).collect();
+    assert_eq!(removed[0], "alice.toml", "{removed:?}");
+    assert_eq!(removed.len(), 3, "{removed:?}");
 }
