@@ -156,7 +156,11 @@ impl FileStore {
             let Some(credentials) = credentials else {
                 return Ok(None);
             };
-            let (record, spare, sequence) = self.joined(&names, credentials, &slots)?;
+            let joined = self.joined(&names, credentials, &slots);
+            if joined.is_err() && self.inode(&names.state)? != Some(inode) {
+                continue; // fenced off: the credentials may be newer than this state
+            }
+            let (record, spare, sequence) = joined?;
             return Ok(Some(Loaded { record, hold: Held { state, name: names.state, inode, spare, sequence } }));
         }
         Err(self.unreadable(&names.state, RecordError::Missing))

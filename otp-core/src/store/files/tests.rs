@@ -7,6 +7,7 @@ mod identity;
 mod looks;
 mod others;
 mod races;
+mod stopped;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -25,7 +25,7 @@ impl Frozen {
 }
 
 /// What a process does that has waited for long enough; it is killed after that.
-fn fence(home: &Home) {
+pub(super) fn fence(home: &Home) {
     let state = home.store.open_file("alice.state", OFlag::O_RDWR).unwrap().unwrap();
     let fenced = home.store.fence(&alice(), &Names::of(&alice()), &state).unwrap();
     assert!(fenced.is_some());
