@@ -155,6 +155,7 @@ impl Home {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long a test takes decides about no login")]
 fn all_or_some<T>(points: Vec<T>, each: usize) -> Vec<T> {
     let in_full = std::env::var_os("PAM_OTP_PROOF").is_some_and(|set| set == "1");
     points.into_iter().step_by(if in_full { 1 } else { each }).collect()
@@ -303,6 +304,7 @@ fn two_processes_that_are_stopped_amid_fences_change_nothing_when_they_go_on() {
 }
 
 /// What a stopped process does.
+#[expect(clippy::print_stdout, reason = "the test that stops it reads this")]
 fn tell<T: std::fmt::Debug>(operation: impl FnOnce(&Home) -> Result<T, StoreError>) {
     let store = FileStore::open(Path::new(".")).unwrap();
     let home = Home { directory: tempfile::tempdir().unwrap(), store };
