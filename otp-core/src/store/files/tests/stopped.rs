@@ -130,7 +130,7 @@ impl Stopped {
 impl Drop for Stopped {
     fn drop(&mut self) {
         // After a test that failed; elsewhere both have ended.
-        let _ = (self.program.kill(), self.strace.kill());
+        let _ = (self.program.kill(), self.strace.kill(), self.program.wait(), self.strace.wait());
     }
 }
 
@@ -276,9 +276,31 @@ fn after_a_reset_nothing_comes_back_from_a_change_that_was_stopped() {
 }
 
 #[test]
+fn a_process_that_is_killed_at_any_call_is_in_nobodys_way() {
+    for (test, uid) in [("fence_and_log_in", 0), ("fence_and_log_in", 1000), ("enroll_again", 1000), ("leave", 1000)] {
+        let program = Program::new(test, uid);
+        for point in program.points(&Home::enrolled()) {
+            let home = Home::enrolled();
+            home.login(&wrong()).unwrap();
+            drop(program.stopped_at(&home, &point));
+            let at = format!("{test} at {point:?}");
+            let next = answer(home.login(&right()));
+            assert!(
+                ["Accepted", "Refused(Replayed", "Refused(NotEnrolled"].iter().any(|all| next.starts_with(all)),
+                "{at} {next}"
+            );
+            let new = || Box::new(re_enrolled(&record(vec![phone(1)]), 3));
+            change(&home.store, &alice(), |_| (Change::Record(new()), ())).unwrap();
+            assert_eq!(home.login(&right()).unwrap(), by_phone(), "{at}");
+            assert_eq!(home.login(&right()).unwrap(), REPLAYED, "{at}");
+        }
+    }
+}
+
+#[test]
 fn two_processes_that_are_stopped_amid_fences_change_nothing_when_they_go_on() {
     let (root, helper) = (Program::new("fence_and_log_in", 0), Program::new("fence_and_log_in", 1000));
-    let points = all_or_some(root.points(&Home::enrolled()), 4);
+    let points = all_or_some(root.points(&Home::enrolled()), 6);
     for first in &points {
         for second in &points {
             for reversed in [false, true] {
