@@ -325,6 +325,17 @@ fn two_processes_that_are_stopped_amid_fences_change_nothing_when_they_go_on() {
     }
 }
 
+#[test]
+fn whoever_finishes_a_fence_makes_it_durable_before_it_writes() {
+    for uid in [0, 1000] {
+        let home = Home::enrolled();
+        fence(&home); // and killed
+        let calls = Program::new("log_in", uid).points(&home);
+        let first = |name| calls.iter().position(|(call, _)| call == name);
+        assert!(first("fsync").is_some() && first("fsync") < first("pwrite64"), "{calls:?}");
+    }
+}
+
 /// What a stopped process does.
 #[expect(clippy::print_stdout, reason = "the test that stops it reads this")]
 fn tell<T: std::fmt::Debug>(operation: impl FnOnce(&Home) -> Result<T, StoreError>) {
