@@ -51,10 +51,9 @@ impl FileStore {
         }
         let slots = self.read_slots(&file, &names.state)?;
         let mut held = InPlace { file, inode, size, slots };
-        if held.slots.aside(names).is_some() && held.slots.highest() == 0 {
-            self.take_over(account, names, &mut held)?;
-        }
-        Ok(Some(held))
+        let is_begun = held.slots.aside(names).is_some() && held.slots.highest() == 0;
+        let is_in_place = !is_begun || self.take_over(account, names, &mut held)?;
+        Ok(is_in_place.then_some(held))
     }
 
     /// Waits for the lock. If it is not given back, fences its holder off; `None` if another process was faster.
@@ -106,27 +105,30 @@ impl FileStore {
         Ok(Some(file))
     }
 
-    /// Takes the state of the files that were set aside into the one that is in place.
-    pub(super) fn take_over(&self, account: &Account, names: &Names, held: &mut InPlace) -> Result<(), StoreError> {
+    /// Takes the state of the files that were set aside into the one that is in place. False if that one was set aside
+    /// meanwhile: then its name for the one before must stay in it.
+    pub(super) fn take_over(&self, account: &Account, names: &Names, held: &mut InPlace) -> Result<bool, StoreError> {
         // Before anything is written: otherwise a power cut could undo the exchange, and with it what was answered since.
         self.settle(&names.state, Some(&held.file))?;
         let aside = self.revoke(account, names, &held.slots)?;
         // Read only now: until its new credentials were taken away, an old holder could rename them into place.
         if let Some(Credentials { enrollment, .. }) = self.open_credentials(account, names)? {
             let Some(present) = self.newest(account, &aside, enrollment)? else {
-                return Ok(()); // the caller finds no state of this enrollment
+                // If it is in place, the caller finds no state of this enrollment.
+                return Ok(self.inode(&names.state)? == Some(held.inode));
             };
             let taken = self.slot(&names.state, present.highest, &present.slot.state)?;
             self.put(&held.file, &names.state, 1, &taken)?;
             held.slots = self.read_slots(&held.file, &names.state)?;
         }
-        if self.inode(&names.state)? == Some(held.inode) {
+        let is_in_place = self.inode(&names.state)? == Some(held.inode);
+        if is_in_place {
             for name in aside {
                 // Best effort: it is not read again.
                 let _ = self.unlink(&name);
             }
         }
-        Ok(())
+        Ok(is_in_place)
     }
 
     /// The names of files that were set aside, the last one first. There is one for each process that was stopped or killed

@@ -111,7 +111,7 @@ fn a_process_frozen_amid_a_fence_harms_nothing_when_it_goes_on() {
     let slots = home.store.read_slots(&file, &names.state).unwrap();
     let mut frozen = super::super::fence::InPlace { file, inode: metadata.ino(), size: STATE_SIZE, slots };
     assert_eq!(home.login(&right()).unwrap(), by_phone()); // after a fence of its own
-    home.store.take_over(&alice(), &names, &mut frozen).unwrap();
+    assert!(!home.store.take_over(&alice(), &names, &mut frozen).unwrap());
     drop(frozen);
     assert_eq!(home.names(), BOTH);
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
@@ -276,4 +276,29 @@ fn a_purge_that_was_killed_leaves_no_credentials_without_their_state() {
     let removed: Vec<_> = kernel.read_events().unwrap().into_iter().filter_map(|event| event.name).collect();
     assert_eq!(removed[0], "alice.toml", "{removed:?}");
     assert_eq!(removed.len(), 3, "{removed:?}");
+}
+
+#[test]
+fn many_processes_that_fence_at_once_all_get_their_answer_and_one_code_lets_one_in() {
+    for _ in 0..10 {
+        let home = Home::enrolled();
+        let holder = File::open(home.path("alice.state")).unwrap();
+        holder.lock().unwrap();
+        let all = std::sync::Barrier::new(16);
+        let accepted: usize = thread::scope(|scope| {
+            let waiting = (0..16).map(|_| {
+                scope.spawn(|| {
+                    let stuck = home.store.open_file("alice.state", OFlag::O_RDWR).unwrap().unwrap();
+                    all.wait();
+                    drop(home.store.fence(&alice(), &Names::of(&alice()), &stuck).unwrap());
+                    usize::from(home.login(&right()).unwrap() == by_phone())
+                })
+            });
+            waiting.collect::<Vec<_>>().into_iter().map(|waiting| waiting.join().unwrap()).sum()
+        });
+        // None, if the one that wrote it was fenced off before its answer.
+        assert!(accepted <= 1, "{accepted}");
+        assert_eq!(home.login(&right()).unwrap(), REPLAYED);
+        assert_eq!(home.names(), BOTH);
+    }
 }
