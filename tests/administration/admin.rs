@@ -243,6 +243,27 @@ fn reset_and_disable_let_a_user_start_again() {
 }
 
 #[test]
+fn what_stays_after_a_user_disables_counts_as_no_record() {
+    let (alice, site) = (TestUser::new("alice"), Site::new(""));
+    let set_up = Enrolled::new(&alice);
+    let disable = &["disable", "--yes", "--stdin"];
+    let disabled = Outcome::of(alice.command("otp-enroll").args(disable), &set_up.app.code(0));
+    assert_eq!(disabled.code, Some(0), "{disabled:?}");
+    for command in ["reset", "disable"] {
+        for kind in ["toml", "state"] {
+            let left = format!("/var/lib/pam_otp/{}.{kind}", alice.name);
+            machine::run(Command::new("cp").arg("--preserve=all").arg(left).arg(&site.state));
+        }
+        assert_eq!(site.admin(&["list"]).out, "No user has set up a second factor.\n");
+        assert_eq!(site.admin(&["list", "--json"]).out, "");
+        assert_eq!(site.show(&alice)["enrolled"], false);
+        let done = site.admin(&[command, "--yes", &alice.name]);
+        assert_eq!((done.code, done.out), (Some(0), format!("{}: had no second factor\n", alice.name)));
+        assert!(!site.file(&alice, "toml").exists() && !site.file(&alice, "state").exists(), "{command}");
+    }
+}
+
+#[test]
 fn whether_it_is_meant_is_asked_on_a_terminal() {
     let site = Site::new("");
     let alice = TestUser::new("alice");

@@ -77,18 +77,25 @@ impl FileStore {
         let names = Names::of(account);
         // The account may be gone, and its number with it.
         let uid = self.owner_of(account)?.unwrap_or(account.uid);
-        let held = self.lock_to_purge(account, &names)?;
+        let (held, aside) = self.lock_to_purge(account, &names)?.unzip();
         // A state that is not locked is not trusted, or cannot be opened: then it is no process's lock.
         let inode = match &held {
             Some(file) => Some(file.metadata().map_err(|error| self.failed("examine", &names.state, error))?.ino()),
             None => self.inode(&names.state)?,
         };
         let mut existed = self.discard(&names.credentials)?;
+        for name in aside.into_iter().flatten() {
+            self.discard(&name)?; // after the credentials, which may need the state in it
+        }
         // If our state is gone, a new one belongs to an enrollment that began after this call. The state goes last: with it
         // goes the lock, and then temporary files may be those of the next enrollment.
         if let Some(inode) = inode.filter(|_| self.inode(&names.state).is_ok_and(|now| now == inode)) {
-            for name in names.temporary(inode) {
-                self.discard(&name)?; // does not count as `existed`: the state file exists too
+            // These do not count as `existed`: the state file exists too.
+            for incoming in names.incoming_with(inode) {
+                self.discard(&incoming)?;
+            }
+            for state in names.incoming_states() {
+                self.discard_new_state(&state, uid)?;
             }
             self.strike(&account.name, uid);
             existed |= self.discard(&names.state)?;
@@ -97,7 +104,8 @@ impl FileStore {
         Ok(existed)
     }
 
-    fn lock_to_purge(&self, account: &Account, names: &Names) -> Result<Option<Releasing>, StoreError> {
+    /// The state, locked, and the names of files that were set aside. `None` if there is no state that can be locked.
+    fn lock_to_purge(&self, account: &Account, names: &Names) -> Result<Option<(Releasing, Vec<String>)>, StoreError> {
         while let Ok(Some(file)) = self.open_file(&names.state, OFlag::O_RDWR) {
             match self.lock_or_fence(account, names, file) {
                 Ok(Some(file)) => {
@@ -105,9 +113,10 @@ impl FileStore {
                     if metadata.nlink() > 0 && self.inode(&names.state)? != Some(metadata.ino()) {
                         continue; // set aside while this process waited
                     }
-                    // Best effort: whatever is in the way of a login is removed.
-                    let _ = self.discard_aside(account, names, &file);
-                    return Ok(Some(file));
+                    // Best effort: what cannot be read is in no login's way.
+                    let slots = self.read_slots(&file, &names.state);
+                    let aside = slots.and_then(|slots| self.revoke(account, names, &slots)).unwrap_or_default();
+                    return Ok(Some((file, aside)));
                 }
                 Ok(None) => {} // another one is in place by now
                 Err(StoreError::Untrusted { .. } | StoreError::OfOther { .. }) => break,
@@ -161,7 +170,11 @@ impl FileStore {
             let Some(credentials) = credentials else {
                 return Ok(None);
             };
-            let (record, spare, sequence) = self.joined(&names, credentials, &slots)?;
+            let joined = self.joined(&names, credentials, &slots);
+            if joined.is_err() && self.inode(&names.state)? != Some(inode) {
+                continue; // fenced off: the credentials may be newer than this state
+            }
+            let (record, spare, sequence) = joined?;
             return Ok(Some(Loaded { record, hold: Held { state, name: names.state, inode, spare, sequence } }));
         }
         Err(self.unreadable(&names.state, RecordError::Missing))
@@ -225,7 +238,7 @@ impl Store for FileStore {
                 None => return Ok(Swap::Lost),
             },
         };
-        self.sweep(&names, held.inode);
+        self.sweep(account, &names, held.inode);
         let created = self.enter(account).and_then(|()| self.create_incoming(account, &names, &held, record));
         let (incoming_name, incoming) = created.inspect_err(|_| self.strike_first(account, &held, is_first))?;
         let in_place = self.write_slot(&held, &record.state).and_then(|()| {
@@ -260,7 +273,7 @@ impl Store for FileStore {
         }
         let names = Names::of(account);
         self.unlink(&names.credentials)?;
-        self.sweep(&names, held.inode);
+        self.sweep(account, &names, held.inode);
         self.strike(&account.name, account.uid);
         // A state without credentials does no harm: the next enrollment reuses it. It goes last, since it is the lock.
         let _ = self.unlink(&names.state);

@@ -1,5 +1,7 @@
 //! Users with and without a second factor.
 
+use std::mem;
+
 use otp_core::decision::verify::Limits;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::Status;
@@ -34,28 +36,38 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
     let width = widest(&stems);
     let mut faults = 0usize;
     Listing::of(output, |listing| {
-        if stems.is_empty() {
-            listing.advise("No user has set up a second factor.")?;
-        } else {
-            listing.advise(&format!("{:<width$}  FACTOR     RECOVERY  OVERRIDE  LOCKED", "USER"))?;
-        }
         let mut progress = Progress::new("reading records", stems.len(), output);
+        let mut has_heading = false;
         for stem in &stems {
             progress.step();
-            match read_of(store, stem) {
-                Ok((_, record)) => {
-                    let Some(record) = record.filter(|record| !record.is_empty()) else { continue };
+            let record = match read_of(store, stem) {
+                Ok((_, record)) => match record.filter(|record| !record.is_empty()) {
+                    Some(record) => Ok(record),
+                    None => continue,
+                },
+                // The fault is not in this record, and the others would have it too.
+                Err(error @ (CoreError::Names { .. } | CoreError::NoAnswer { .. })) => return Err(error.into()),
+                Err(error) => Err(error),
+            };
+            if !mem::replace(&mut has_heading, true) {
+                progress.clear();
+                listing.advise(&format!("{:<width$}  FACTOR     RECOVERY  OVERRIDE  LOCKED", "USER"))?;
+            }
+            match record {
+                Ok(record) => {
                     let status = Status::of(&record, limits, now);
                     listing.result(&mut progress, &status, || line(&status, width))?;
                 }
-                // The fault is not in this record, and the others would have it too.
-                Err(error @ (CoreError::Names { .. } | CoreError::NoAnswer { .. })) => return Err(error.into()),
                 Err(error) => {
                     faults = faults.saturating_add(1);
                     let unusable = Unusable { file: stem, error: error.to_string(), hint: error.hint() };
                     listing.result(&mut progress, &unusable, || format!("{stem:<width$}  unusable: {error}"))?;
                 }
             }
+        }
+        progress.clear();
+        if !has_heading {
+            listing.advise("No user has set up a second factor.")?;
         }
         Ok(())
     })?;

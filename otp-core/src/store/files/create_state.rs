@@ -68,14 +68,14 @@ impl FileStore {
 
     /// Opens the temporary file of a killed process. A file that such a process cannot have made is removed if possible.
     fn left_behind(&self, account: &Account, temporary: &str) -> Option<File> {
-        let found = self.open_file(temporary, OFlag::O_RDWR).and_then(|file| {
-            let Some(file) = file else { return Ok(None) };
-            let owner = self.trust(&file, temporary, None)?.uid();
-            Ok((owner == geteuid().as_raw() || owner == account.uid).then_some(file))
-        });
-        if !matches!(found, Ok(Some(_))) {
-            let _ = self.unlink(temporary); // there may be none
+        let file = self.open_file(temporary, OFlag::O_RDWR).transpose()?;
+        let trusted = file.and_then(|file| Ok((self.trust(&file, temporary, None)?.uid(), file)));
+        match trusted {
+            Ok((owner, file)) if owner == geteuid().as_raw() || owner == account.uid => Some(file),
+            Ok(_) | Err(_) => {
+                let _ = self.discard_new_state(temporary, account.uid);
+                None
+            }
         }
-        found.ok().flatten()
     }
 }

@@ -18,18 +18,16 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{RenameFlags, renameat2};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use crate::record::credentials::Credentials;
+use crate::record::id::EnrollmentId;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::{FileStore, Releasing};
-use crate::store::files::slots::Slots;
+use crate::store::files::slots::{Present, Slots};
 use crate::store::files::write::Held;
 use crate::value::user::Account;
-
-/// Most files that are set aside one behind the other: each stands for a process that was frozen amid a fence.
-const MOST_ASIDE: usize = 1000;
 
 /// The user's state, locked, and what it holds.
 pub(super) struct InPlace {
@@ -37,12 +35,6 @@ pub(super) struct InPlace {
     pub(super) inode: u64,
     pub(super) size: usize,
     pub(super) slots: Slots,
-}
-
-/// A file that was set aside.
-struct Aside {
-    name: String,
-    slots: Slots,
 }
 
 impl FileStore {
@@ -59,10 +51,9 @@ impl FileStore {
         }
         let slots = self.read_slots(&file, &names.state)?;
         let mut held = InPlace { file, inode, size, slots };
-        if held.slots.aside(names).is_some() && held.slots.highest() == 0 {
-            self.take_over(account, names, &mut held)?;
-        }
-        Ok(Some(held))
+        let is_begun = held.slots.aside(names).is_some() && held.slots.highest() == 0;
+        let is_in_place = !is_begun || self.take_over(account, names, &mut held)?;
+        Ok(is_in_place.then_some(held))
     }
 
     /// Waits for the lock. If it is not given back, fences its holder off; `None` if another process was faster.
@@ -111,57 +102,79 @@ impl FileStore {
             let cannot = [Errno::EINVAL, Errno::ENOSYS].contains(&error);
             return Err(if cannot { StoreError::Busy } else { self.failed("replace", &names.state, error) });
         }
-        self.settle(&names.state, Some(&file))?;
         Ok(Some(file))
     }
 
-    /// Takes the state of the files that were set aside into the one that is in place.
-    pub(super) fn take_over(&self, account: &Account, names: &Names, held: &mut InPlace) -> Result<(), StoreError> {
+    /// Takes the state of the files that were set aside into the one that is in place. False if that one was set aside
+    /// meanwhile: then its name for the one before must stay in it.
+    pub(super) fn take_over(&self, account: &Account, names: &Names, held: &mut InPlace) -> Result<bool, StoreError> {
+        // Before anything is written: otherwise a power cut could undo the exchange, and with it what was answered since.
+        self.settle(&names.state, Some(&held.file))?;
         let aside = self.revoke(account, names, &held.slots)?;
         // Read only now: until its new credentials were taken away, an old holder could rename them into place.
         if let Some(Credentials { enrollment, .. }) = self.open_credentials(account, names)? {
-            let Some(present) = aside.iter().find_map(|aside| aside.slots.present(enrollment)) else {
-                return Ok(()); // the caller finds no state of this enrollment
+            let Some(present) = self.newest(account, &aside, enrollment)? else {
+                // If it is in place, the caller finds no state of this enrollment.
+                return Ok(self.inode(&names.state)? == Some(held.inode));
             };
             let taken = self.slot(&names.state, present.highest, &present.slot.state)?;
             self.put(&held.file, &names.state, 1, &taken)?;
             held.slots = self.read_slots(&held.file, &names.state)?;
         }
-        if self.inode(&names.state)? == Some(held.inode) {
-            for Aside { name, .. } in aside {
+        let is_in_place = self.inode(&names.state)? == Some(held.inode);
+        if is_in_place {
+            for name in aside {
                 // Best effort: it is not read again.
                 let _ = self.unlink(&name);
             }
         }
-        Ok(())
+        Ok(is_in_place)
     }
 
-    /// The files that were set aside, the last one first. Whoever held one can no longer put credentials in place.
-    fn revoke(&self, account: &Account, names: &Names, slots: &Slots) -> Result<Vec<Aside>, StoreError> {
+    /// The names of files that were set aside, the last one first. There is one for each process that was stopped or killed
+    /// amid a fence. Whoever held one can no longer put credentials in place.
+    pub(super) fn revoke(&self, account: &Account, names: &Names, slots: &Slots) -> Result<Vec<String>, StoreError> {
         let mut all = Vec::new();
+        let mut milestone = None; // met again only where the names run in a circle
         let mut next = slots.aside(names);
-        while let Some(name) = next.filter(|_| all.len() < MOST_ASIDE) {
+        while let Some(name) = next.filter(|name| milestone.as_ref() != Some(name)) {
             let Some((file, metadata)) = self.open_trusted(&name, Some(account.uid))? else { break };
             for incoming in names.incoming_with(metadata.ino()) {
-                match unlinkat(&self.directory, incoming.as_str(), UnlinkatFlags::NoRemoveDir) {
-                    // A folder replaces no file.
-                    Ok(()) | Err(Errno::ENOENT | Errno::EISDIR) => {}
-                    Err(error) => return Err(self.failed("remove", &incoming, error)),
-                }
+                self.revoke_incoming(&incoming)?;
             }
-            let slots = self.read_slots(&file, &name)?;
-            next = slots.aside(names);
-            all.push(Aside { name, slots });
+            next = self.read_slots(&file, &name)?.aside(names);
+            if all.len().is_power_of_two() {
+                milestone = Some(name.clone());
+            }
+            all.push(name);
         }
         Ok(all)
     }
 
-    /// Removes the files that were set aside, for administration: whatever they hold goes with the record.
-    pub(super) fn discard_aside(&self, account: &Account, names: &Names, file: &File) -> Result<(), StoreError> {
-        let slots = self.read_slots(file, &names.state)?;
-        for Aside { name, .. } in self.revoke(account, names, &slots)? {
-            self.discard(&name)?;
+    fn revoke_incoming(&self, name: &str) -> Result<(), StoreError> {
+        match unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir) {
+            // A folder replaces no file.
+            Ok(()) | Err(Errno::ENOENT | Errno::EISDIR) => Ok(()),
+            // It is not this user's. Root gives new credentials to their user before it looks whether its file is in place.
+            Err(Errno::EPERM) if !geteuid().is_root() => Ok(()),
+            Err(error) => Err(self.failed("remove", name, error)),
         }
-        Ok(())
+    }
+
+    /// The state of an enrollment in the files that were set aside.
+    fn newest(
+        &self,
+        account: &Account,
+        aside: &[String],
+        enrollment: EnrollmentId,
+    ) -> Result<Option<Present>, StoreError> {
+        for name in aside {
+            let Some((file, _)) = self.open_trusted(name, Some(account.uid))? else { break };
+            let present = self.read_slots(&file, name)?.present(enrollment);
+            if present.is_some() {
+                return Ok(present);
+            }
+        }
+        Ok(None)
     }
 }

@@ -44,10 +44,9 @@ impl Names {
         [self.stem.as_str(), if by_root { ".new-state-by-root" } else { ".new-state" }].concat()
     }
 
-    /// All files that exist only during an enrollment.
-    pub(super) fn temporary(&self, inode: u64) -> [String; 4] {
-        let [user, root] = [false, true];
-        [self.incoming(user, inode), self.incoming(root, inode), self.incoming_state(user), self.incoming_state(root)]
+    /// Both names of a new state file.
+    pub(super) fn incoming_states(&self) -> [String; 2] {
+        [false, true].map(|by_root| self.incoming_state(by_root))
     }
 
     /// A name for a state file that is set aside. No file had it before.

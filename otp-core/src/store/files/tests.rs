@@ -8,6 +8,7 @@ mod identity;
 mod looks;
 mod others;
 mod races;
+mod stopped;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -80,7 +81,10 @@ impl Home {
     /// The names of all files that exist only during an enrollment.
     fn temporary(&self) -> [String; 4] {
         let state = fs::symlink_metadata(self.path("alice.state"));
-        Names::of(&alice()).temporary(state.map_or(0, |state| state.ino()))
+        let names = Names::of(&alice());
+        let [[user, root], [by_user, by_root]] =
+            [names.incoming_with(state.map_or(0, |state| state.ino())), names.incoming_states()];
+        [user, root, by_user, by_root]
     }
 
     /// The record and its lock, which is held until this is dropped.

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
-use nix::sys::stat::{Mode, fchmod};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat2};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 
 use crate::record::Record;
@@ -158,11 +158,37 @@ impl FileStore {
         result.map(|()| true).map_err(|error| self.failed("remove", name, error))
     }
 
-    /// Removes temporary files of killed processes. The caller holds the lock, so no other process uses one. A user cannot
-    /// remove those of root; they are in no user's way.
-    pub(super) fn sweep(&self, names: &Names, inode: u64) {
-        for name in names.temporary(inode) {
-            let _ = self.unlink(&name);
+    /// Removes temporary files of killed processes. The caller holds the lock of the state with this inode number. A user
+    /// cannot remove files of root; they are in no user's way.
+    pub(super) fn sweep(&self, account: &Account, names: &Names, inode: u64) {
+        for incoming in names.incoming_with(inode) {
+            let _ = self.unlink(&incoming);
         }
+        for state in names.incoming_states() {
+            let _ = self.discard_new_state(&state, account.uid);
+        }
+    }
+
+    /// Removes a new state, unless a process works on it: only the holder of its lock may rename or remove it. Otherwise that
+    /// process would rename whatever another one has begun under this name.
+    pub(super) fn discard_new_state(&self, name: &str, uid: u32) -> Result<(), StoreError> {
+        let found = match fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(found) => found,
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(error) => return Err(self.failed("examine", name, error)),
+        };
+        let is_ours = found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() && [0, uid].contains(&found.st_uid);
+        let _held = if is_ours {
+            let Some(file) = self.open_file(name, OFlag::O_RDWR)? else { return Ok(()) };
+            let inode = file.metadata().map_err(|error| self.failed("examine", name, error))?.ino();
+            match self.lock(file, name) {
+                Ok(held) if self.inode(name)? == Some(inode) => Some(held),
+                Ok(_) | Err(StoreError::Busy) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        } else {
+            None
+        };
+        self.discard(name).map(|_| ())
     }
 }

@@ -1,6 +1,8 @@
 //! A holder of the lock that is stopped, frozen or killed: it is fenced off, what it answered counts, and nothing that it
 //! does later counts.
 
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
 use super::*;
 
 /// A process that is stopped with the lock in its hand, at the point where it has loaded the record.
@@ -23,7 +25,7 @@ impl Frozen {
 }
 
 /// What a process does that has waited for long enough; it is killed after that.
-fn fence(home: &Home) {
+pub(super) fn fence(home: &Home) {
     let state = home.store.open_file("alice.state", OFlag::O_RDWR).unwrap().unwrap();
     let fenced = home.store.fence(&alice(), &Names::of(&alice()), &state).unwrap();
     assert!(fenced.is_some());
@@ -109,7 +111,7 @@ fn a_process_frozen_amid_a_fence_harms_nothing_when_it_goes_on() {
     let slots = home.store.read_slots(&file, &names.state).unwrap();
     let mut frozen = super::super::fence::InPlace { file, inode: metadata.ino(), size: STATE_SIZE, slots };
     assert_eq!(home.login(&right()).unwrap(), after(1, by_phone())); // after a fence of its own
-    home.store.take_over(&alice(), &names, &mut frozen).unwrap();
+    assert!(!home.store.take_over(&alice(), &names, &mut frozen).unwrap());
     drop(frozen);
     assert_eq!(home.names(), BOTH);
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
@@ -210,6 +212,12 @@ fn an_enrollment_waits_for_no_one_who_makes_the_state_and_is_stopped() {
     holder.lock().unwrap();
     home.enroll(&alice());
     assert_eq!(home.login(&right()).unwrap(), by_phone());
+    // Its name stays its own: it would rename what another process begins under it.
+    home.renew(2);
+    assert_eq!(fs::read_to_string(&temporary).unwrap(), "half");
+    drop(holder);
+    home.renew(3);
+    assert_eq!(home.names(), BOTH);
 }
 
 #[test]
@@ -234,4 +242,69 @@ fn whoever_waits_for_a_file_that_is_set_aside_meanwhile_takes_the_new_one() {
         drop(holder);
         assert!(waiting.join().unwrap());
     });
+}
+
+#[test]
+fn however_many_fences_were_killed_one_behind_the_other_the_user_gets_in() {
+    let home = Home::enrolled();
+    assert_eq!(home.login(&right()).unwrap(), by_phone());
+    // Each of them as a process leaves it that has exchanged the files, and is killed before it reads.
+    for number in 0..1500 {
+        let aside = format!("alice.aside-{number:032x}");
+        fs::rename(home.path("alice.state"), home.path(&aside)).unwrap();
+        fs::write(home.path("alice.state"), Slots::naming(&aside)).unwrap();
+        fs::set_permissions(home.path("alice.state"), Permissions::from_mode(0o600)).unwrap();
+        chown(home.path("alice.state"), Some(1000), Some(1000)).unwrap();
+    }
+    assert_eq!(home.login(&right()).unwrap(), REPLAYED);
+    assert_eq!(home.names(), BOTH);
+}
+
+#[test]
+fn files_that_name_each_other_are_no_fresh_start_and_end_nothing_but_this_login() {
+    let home = Home::enrolled();
+    fence(&home);
+    let aside = home.names().into_iter().find(|name| name.contains(".aside-")).unwrap();
+    overwrite(home.path(&aside), Slots::naming(&aside));
+    assert!(home.login(&right()).is_err());
+    assert!(home.store.purge(&alice()).unwrap());
+    assert!(home.names().is_empty(), "{:?}", home.names());
+}
+
+#[test]
+fn a_purge_that_was_killed_leaves_no_credentials_without_their_state() {
+    let home = Home::enrolled();
+    fence(&home);
+    // The credentials go first: without them no state is missed.
+    let kernel = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+    kernel.add_watch(home.directory.path(), AddWatchFlags::IN_DELETE).unwrap();
+    assert!(home.store.purge(&alice()).unwrap());
+    let removed: Vec<_> = kernel.read_events().unwrap().into_iter().filter_map(|event| event.name).collect();
+    assert_eq!(removed[0], "alice.toml", "{removed:?}");
+    assert_eq!(removed.len(), 4, "{removed:?}");
+}
+
+#[test]
+fn many_processes_that_fence_at_once_all_get_their_answer_and_one_code_lets_one_in() {
+    for _ in 0..10 {
+        let home = Home::enrolled();
+        let holder = File::open(home.path("alice.state")).unwrap();
+        holder.lock().unwrap();
+        let all = std::sync::Barrier::new(16);
+        let accepted: usize = thread::scope(|scope| {
+            let waiting = (0..16).map(|_| {
+                scope.spawn(|| {
+                    let stuck = home.store.open_file("alice.state", OFlag::O_RDWR).unwrap().unwrap();
+                    all.wait();
+                    drop(home.store.fence(&alice(), &Names::of(&alice()), &stuck).unwrap());
+                    usize::from(home.login(&right()).unwrap() == by_phone())
+                })
+            });
+            waiting.collect::<Vec<_>>().into_iter().map(|waiting| waiting.join().unwrap()).sum()
+        });
+        // None, if the one that wrote it was fenced off before its answer.
+        assert!(accepted <= 1, "{accepted}");
+        assert_eq!(home.login(&right()).unwrap(), REPLAYED);
+        assert_eq!(home.names(), BOTH);
+    }
 }
