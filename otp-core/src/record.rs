@@ -61,11 +61,6 @@ impl Record {
         Self::begin(account, EnrollmentId([0; 16]), Override::None, Vec::new(), None)
     }
 
-    /// Whether nothing is known of the user: what stays of a record that the user's own process removed.
-    pub fn is_empty(&self) -> bool {
-        !self.is_enrolled() && self.credentials.user_override == Override::None
-    }
-
     /// Whether it says nothing: the user removed the second factor, and no administrator set an override.
     pub fn is_blank(&self) -> bool {
         !self.is_enrolled() && self.credentials.user_override == Override::None

@@ -21,6 +21,7 @@ use otp_core::error::CoreError;
 use otp_core::protocol::request::Order;
 use otp_core::record::credentials::Override;
 use otp_core::record::state::Lock;
+use otp_core::service::renaming::former_name;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -162,10 +163,33 @@ fn was_so(order: Order) -> &'static str {
     }
 }
 
-/// How many wrong codes are counted for a user who is not locked. A record that cannot be read is reported by the order.
-fn without_lock(client: &mut Client<'_>) -> u32 {
-    let open = client.status().ok().filter(|status| status.lock == Lock::Open.word());
-    open.map_or(0, |status| status.failures)
+/// How many wrong codes are counted for a user who is not locked, and whether times of the record are in the future. A
+/// record that cannot be read is reported by the order.
+fn without_lock(client: &mut Client<'_>) -> (u32, bool) {
+    client.status().map_or((0, false), |status| {
+        let failures = if status.lock == Lock::Open.word() { status.failures } else { 0 };
+        (failures, !status.in_future.is_empty())
+    })
+}
+
+/// A renamed account has its record under the former name: an override would be a record of its own, and hide that one.
+fn may_be_overridden(site: &Site, account: &Account, order: Order) -> Result<(), CliError> {
+    if !matches!(order, Order::Override(_)) {
+        return Ok(());
+    }
+    let store = site.store()?;
+    if store.read(account).map_err(CoreError::from)?.is_some_and(|record| !record.is_blank()) {
+        return Ok(());
+    }
+    let Some(former) = former_name(&store, account)? else { return Ok(()) };
+    let user = &account.name;
+    Err(CliError::Reported {
+        error: format!("{user} has the number of {former}, whose record is there and whose account is gone"),
+        hint: format!(
+            "if the account was renamed: otp-enroll admin rename {former} {user}; if the number went to another person: \
+             otp-enroll admin disable {former}"
+        ),
+    })
 }
 
 /// Carries out an order for all accounts, continuing after failures. Returns the changed accounts and the first failure.
@@ -179,18 +203,22 @@ fn every(
     for account in accounts {
         let user = account.name.as_str();
         let mut client = Client::of_root(site, account.clone());
-        let forgotten = if order == Order::Unlock { without_lock(&mut client) } else { 0 };
-        let telling = match client.administer(order) {
+        let (forgotten, is_ahead) = if order == Order::Unlock { without_lock(&mut client) } else { (0, false) };
+        let answer = may_be_overridden(site, account, order).and_then(|()| client.administer(order));
+        let telling = match answer {
             Ok(changed) => {
                 if changed {
                     affected.push(account.clone());
                 }
-                let said = match (changed, forgotten) {
+                let mut said = match (changed, forgotten) {
                     (false, _) => was_so(order).to_owned(),
                     (true, 0) => order.word().replace('-', " "),
                     (true, 1) => "was not locked; 1 wrong code is forgotten".to_owned(),
                     (true, codes) => format!("was not locked; {codes} wrong codes are forgotten"),
                 };
+                if is_ahead {
+                    said += "; the clock was ahead once: see unlock --clock-was-ahead";
+                }
                 output.done(&Changed { user, changed }, &format!("{user}: {said}"))
             }
             Err(error) if accounts.len() == 1 => return Err(error),

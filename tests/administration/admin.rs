@@ -522,3 +522,17 @@ fn check_finds_what_root_can_use_and_the_helper_cannot() {
     let fault = "/etc/pam_otp/store-id has mode 0600 and must have 0644: the helper cannot reach it\n";
     assert_eq!((used.code, checked.out.as_str()), (Some(4), fault), "{used:?}");
 }
+
+#[test]
+fn a_draft_of_the_configuration_is_checked_wherever_it_is() {
+    let drafts = tempfile::tempdir().unwrap();
+    let draft = drafts.path().join("pam_otp.toml");
+    fs::copy("/etc/pam_otp/pam_otp.toml", &draft).unwrap();
+    let check = || Outcome::of(Command::new("otp-enroll").arg("--config").arg(&draft).args(["admin", "check"]), "");
+    assert_eq!(check().code, Some(0), "{:?}", check());
+    // Records of another place are not those that the machine's id stands for.
+    let other = Site::new("");
+    let text = format!("state_directory = {:?}\n", other.state);
+    fs::write(&draft, text).unwrap();
+    assert!(check().err.contains("holds another id"), "{:?}", check());
+}

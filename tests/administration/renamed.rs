@@ -171,3 +171,17 @@ fn a_record_of_an_earlier_version_is_entered_by_the_installation() {
     assert_eq!(Outcome::of(desk.site.admin_command().args(["init-store", "--if-new"]), "").code, Some(0));
     assert!(index.exists() && !doctor().contains("not in the index by number"));
 }
+
+#[test]
+fn no_override_hides_the_record_of_a_renamed_account() {
+    let desk = Renamed::new();
+    for command in [&["exempt"][..], &["require"], &["require", "--enroll"], &["unrequire"]] {
+        let outcome = desk.admin(&[command, &[desk.new.as_str()]].concat());
+        assert_ne!(outcome.code, Some(0), "{command:?} {outcome:?}");
+        let hint = format!("otp-enroll admin rename {} {}", desk.old, desk.new);
+        assert!(outcome.err.contains(&hint), "{command:?} {outcome:?}");
+        assert_eq!(desk.login(&desk.desk.next()), desk.refused());
+    }
+    assert_eq!(desk.admin(&["rename", "--yes", &desk.old, &desk.new]).code, Some(0));
+    assert_eq!(desk.admin(&["exempt", &desk.new]).code, Some(0));
+}

@@ -348,3 +348,32 @@ fn users_whom_policy_refuses_are_named_and_records_that_cannot_be_read_too() {
     let findings = clinic.findings(&[]);
     assert!(findings.len() == 1 && findings[0].starts_with("fault configuration: "), "{findings:#?}");
 }
+
+#[test]
+fn a_service_that_another_one_includes_stays_one() {
+    let clinic = Clinic::new("");
+    let lines = "auth optional pam_otp.so\n@include common-auth\n@include common-account\n";
+    clinic.write("login", lines);
+    clinic.write("i3lock", "auth include login\n");
+    clinic.write("site-auth", "auth required pam_unix.so\n");
+    clinic.write("vpn", "auth include site-auth\n");
+    let told = clinic.ask(&["--json"]).json()[0]["services"].to_string();
+    assert!(told.contains("login") && told.contains("i3lock") && !told.contains("site-auth"), "{told}");
+}
+
+#[test]
+fn a_state_whose_credentials_were_lost_is_a_fault() {
+    let (clinic, user) = (Clinic::new(""), TestUser::new("alice"));
+    Phone::enroll(&clinic.site, &user.name);
+    let lost = |clinic: &Clinic| {
+        let told = clinic.findings(&[]);
+        told.into_iter().filter(|told| told.starts_with("fault records: ")).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(&clinic), [""; 0]);
+    fs::remove_file(clinic.site.credentials(&user.name)).unwrap();
+    let name = &user.name;
+    let what = format!("{name}.state is there and {name}.toml is not: this user counts as not enrolled");
+    assert_eq!(lost(&clinic), [format!("fault records: {what}")]);
+    clinic.site.admin(&["reset", "--yes", name]);
+    assert_eq!(lost(&clinic), [""; 0]);
+}

@@ -38,6 +38,17 @@ fn the_lines_for_each_distribution_are_without_fault() {
 }
 
 #[test]
+fn a_missing_account_line_is_told() {
+    let stack = format!("{DEFER}auth requisite pam_unix.so use_first_pass\n{DEFERRED}");
+    let of_account = |stack: &str| {
+        let told = findings_among("", &[], "vpn", stack);
+        told.into_iter().filter(|told| told.contains("no account line of pam_otp.so")).count()
+    };
+    assert_eq!(of_account(&stack), 1);
+    assert_eq!(of_account(&(stack + "account required pam_otp.so\naccount required pam_permit.so\n")), 0);
+}
+
+#[test]
 fn a_second_line_that_is_forgotten_alone_or_first_is_a_fault() {
     let told = faults(&format!("{DEFER}@include common-auth\n"));
     assert_eq!(

@@ -89,7 +89,7 @@ fn change_state(store: &FileStore, account: &Account, how: impl Fn(&Record) -> S
 /// Removes from a record what `how` says. A record that cannot be read is removed as a whole.
 fn remove(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Change) -> Result<bool, CoreError> {
     match change(store, account, |record| {
-        record.map_or((Change::Keep, false), |record| (how(record), !record.is_empty()))
+        record.map_or((Change::Keep, false), |record| (how(record), !record.is_blank()))
     }) {
         Err(StoreError::Record { .. } | StoreError::Untrusted { .. } | StoreError::OfOther { .. }) => {
             Ok(store.purge(account)?)

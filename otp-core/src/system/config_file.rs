@@ -9,6 +9,7 @@ use nix::fcntl::OFlag;
 
 use crate::config::Config;
 use crate::config::error::ConfigError;
+use crate::config::paths;
 use crate::error::CoreError;
 use crate::store::files::open::FileStore;
 use crate::value::system_error::{described, is_unmapped, owner};
@@ -38,13 +39,26 @@ impl Site {
     /// Opens the state directory, which must have the id of this configuration.
     pub fn store(&self) -> Result<FileStore, CoreError> {
         let store = FileStore::open(&self.config.state_directory)?;
-        store.identify(&self.store_id())?;
+        let beside = self.path.with_file_name("store-id");
+        match store.identify(&beside) {
+            Err(_) if !beside.exists() => store.identify(&self.store_id())?,
+            identified => identified?,
+        }
         Ok(store)
     }
 
-    /// The file with the id of the store: beside the configuration.
+    /// The file with the id of the store: beside the configuration. A draft in a folder without one is checked against that
+    /// of the machine.
     pub fn store_id(&self) -> PathBuf {
-        self.path.with_file_name("store-id")
+        let beside = self.path.with_file_name("store-id");
+        if beside.exists() { beside } else { self.id_of_the_machine().unwrap_or(beside) }
+    }
+
+    /// `None` if it is the one beside the configuration, or there is none.
+    fn id_of_the_machine(&self) -> Option<PathBuf> {
+        let machine = Path::new(paths::CONFIG);
+        let id = machine.with_file_name("store-id");
+        (self.path.parent() != machine.parent() && id.exists()).then_some(id)
     }
 
     /// The name that authenticator apps show.

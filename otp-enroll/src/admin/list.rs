@@ -41,7 +41,7 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
         for stem in &stems {
             progress.step();
             let record = match read_of(store, stem) {
-                Ok((_, record)) => match record.filter(|record| !record.is_empty()) {
+                Ok((_, record)) => match record.filter(|record| !record.is_blank()) {
                     Some(record) => Ok(record),
                     None => continue,
                 },

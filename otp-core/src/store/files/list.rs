@@ -27,6 +27,27 @@ impl FileStore {
         Ok(stems)
     }
 
+    /// Stems of states of an enrollment whose credentials are not there, sorted: they were lost, or somebody removed them by
+    /// hand. Without them nobody is asked for a code.
+    pub fn states_alone(&self) -> Result<Vec<String>, StoreError> {
+        let failed = |error| StoreError::System { action: "list", path: self.path.clone(), error };
+        let mut alone = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let Some((name, stem)) = name.to_str().and_then(|name| Some((name, name.strip_suffix(".state")?))) else {
+                continue;
+            };
+            if self.inode(&format!("{stem}.toml"))?.is_none()
+                && let Ok(Some((file, _))) = self.open_trusted(name, None)
+                && self.read_slots(&file, name)?.highest() > 0
+            {
+                alone.push(stem.to_owned());
+            }
+        }
+        alone.sort_unstable();
+        Ok(alone)
+    }
+
     /// The record with this stem, and the account that its credentials name. Each file is read once, unless an error is
     /// found.
     pub fn read_of<E: From<StoreError>>(

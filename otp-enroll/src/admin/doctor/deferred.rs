@@ -11,9 +11,18 @@ use super::stack::{Folders, Place, Stack};
 
 /// Checks that each code is judged once, after the password.
 pub(super) fn look_at(folders: &Folders, guarded: &Guarded, findings: &mut Vec<Finding>) {
-    if let Ok(stack) = Stack::read(folders, &guarded.name, Group::Auth) {
-        judge(&stack, &guarded.name, findings);
+    let Ok(stack) = Stack::read(folders, &guarded.name, Group::Auth) else { return };
+    judge(&stack, &guarded.name, findings);
+    let account = Stack::read(folders, &guarded.name, Group::Account);
+    if has(&stack, "defer") && account.is_ok_and(|account| account.lines_of(MODULE).next().is_none()) {
+        let what =
+            "no account line of pam_otp.so: where a login passes over the line with deferred, nothing else refuses it";
+        findings.push(Finding::note(&guarded.name, what.to_owned(), "add: account required pam_otp.so"));
     }
+}
+
+fn has(stack: &Stack, argument: &str) -> bool {
+    stack.lines_of(MODULE).any(|(module, _)| module.arguments.iter().any(|given| given == argument))
 }
 
 fn judge(stack: &Stack, service: &str, findings: &mut Vec<Finding>) {

@@ -35,6 +35,11 @@ pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Fin
         .filter(|name| !gone.contains(name))
         .collect();
     findings.extend(not_entered(&unknown));
+    for stem in store.states_alone().map_err(CoreError::from)? {
+        let what = format!("{stem}.state is there and {stem}.toml is not: this user counts as not enrolled");
+        let fix = format!("restore {stem}.toml from a backup, or run otp-enroll admin reset {stem}");
+        findings.push(Finding::fault("records", what, &fix));
+    }
     Ok(())
 }
 

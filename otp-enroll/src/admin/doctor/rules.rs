@@ -9,7 +9,7 @@ use otp_core::system::name_service;
 use super::finding::Finding;
 use super::misnamed::distance;
 use super::sshd;
-use super::stack::Folders;
+use super::stack::{Folders, is_part};
 
 /// The terminal that sshd reports while it authenticates, whatever the session gets.
 const TERMINAL_OF_SSHD: &str = "ssh";
@@ -23,10 +23,6 @@ const ALIASES: [(&str, &str); 6] = [
     ("gdm", "gdm-password"),
     ("getty", "login"),
 ];
-
-/// Files that are parts of others, and no program's service.
-const PARTS: [&str; 5] = ["other", "password-auth", "system-auth", "system-login", "postlogin"];
-const PART: &str = "common-";
 
 /// Services of the name service that are on this machine, so that they answer without a network.
 const LOCAL: [&[u8]; 6] = [b"files", b"compat", b"db", b"extrausers", b"altfiles", b"systemd"];
@@ -53,7 +49,7 @@ pub(super) fn doubts(site: &Site, folders: &Folders) -> Vec<Doubt> {
                 None => "write the name as the program gives it to PAM: that of its file in /etc/pam.d".to_owned(),
             };
             doubt(format!("names the service {service}, which no PAM folder has: the rule matches no login"), fix);
-        } else if PARTS.contains(&service) || service.starts_with(PART) {
+        } else if is_part(service) {
             let fix =
                 "write the name of a service that includes the file, in a rule for each, or leave the service out";
             doubt(

@@ -14,6 +14,26 @@ const PAM_FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/etc/pam.d", "/usr/lib/pam.d"
 /// The files that services include to ask for a password: Debian and SUSE, Fedora, Arch.
 const PASSWORD_FILES: [&str; 3] = ["common-auth", "password-auth", "system-auth"];
 
+/// Files that are parts of others, and no program's service, on Fedora and Arch; on Debian and SUSE the names begin alike.
+const PARTS: [&str; 10] = [
+    "other",
+    "password-auth",
+    "smartcard-auth",
+    "fingerprint-auth",
+    "postlogin",
+    "system-auth",
+    "system-login",
+    "system-local-login",
+    "system-remote-login",
+    "system-services",
+];
+const PART: &str = "common-";
+
+/// Whether a PAM file is by its name a part of others.
+pub(super) fn is_part(name: &str) -> bool {
+    PARTS.contains(&name) || name.starts_with(PART)
+}
+
 /// libpam's own bound (PAM_SUBSTACK_MAX_LEVEL).
 const DEEPEST: usize = 16;
 
@@ -109,7 +129,8 @@ impl Folders {
     }
 
     /// The names of all services, in order. A file that others include is not a service, unless the name of the other
-    /// begins with its name: sudo-i may include sudo.
+    /// begins with its name (sudo-i may include sudo), or it serves logins and accounts and has not the name of a part (i3lock
+    /// may include login).
     pub(super) fn services(&self) -> io::Result<BTreeSet<String>> {
         let (mut names, mut included) = (BTreeSet::new(), BTreeSet::new());
         for folder in self.all.iter().take(self.looked_at) {
@@ -135,7 +156,18 @@ impl Folders {
                 names.insert(name);
             }
         }
+        included.retain(|part| is_part(part) || !self.serves_logins(part));
         Ok(names.difference(&included).cloned().collect())
+    }
+
+    /// Whether a file has lines for logins and for something else.
+    fn serves_logins(&self, name: &str) -> bool {
+        let text = self.text(name);
+        let kinds: BTreeSet<String> = lines(&text)
+            .iter()
+            .filter_map(|line| Some(line.words.first()?.trim_start_matches('-').to_owned()))
+            .collect();
+        kinds.len() > 1 && (kinds.contains("auth") || kinds.contains("@include"))
     }
 
     /// Whether a service has a file, in a folder of drafts or in one that libpam reads.

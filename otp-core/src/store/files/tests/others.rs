@@ -62,7 +62,7 @@ fn with_the_group_alone_alice_reaches_her_own_record() {
     let home = Home::empty();
     run("as_alice_enroll_log_in_and_leave", &home, 1000, GROUP);
     // Her helper removes no file: she could stop it, and let it go on when there are other credentials.
-    assert!(home.read().is_empty());
+    assert!(home.read().is_blank());
     assert!(home.store.purge(&alice()).unwrap());
     assert!(home.names().is_empty());
 }
