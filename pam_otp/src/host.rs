@@ -26,7 +26,7 @@ const FAIL_DELAY: u32 = 2_000_000;
 /// user's own file. The data is ours alone, and counts where it is there.
 const PENDING_ENROLLMENT: &CStr = c"PAM_OTP_ENROLLMENT";
 
-/// The variable of the PAM environment with texts for the session. sshd authenticates in another process than that of the
+/// The variable of the PAM environment with texts for the session, after the name of the user and a line feed. sshd authenticates in another process than that of the
 /// session, and of what the module leaves behind only this environment gets there.
 const WAITING_TEXT: &CStr = c"PAM_OTP_TEXT";
 /// The data of the transaction that waits for the line with `deferred`.
@@ -53,6 +53,8 @@ pub(crate) trait Host {
     fn tell_in_session(&mut self, text: &str, waits: bool);
     /// Shows what has waited for the session.
     fn tell_what_waited(&mut self);
+    /// Removes what waits for the session of another user than this one.
+    fn forget_what_waits_for_others(&mut self, user: &str);
     /// Shows a text with a key or recovery codes, and leaves no copy of it behind.
     fn show_secret(&self, text: &Zeroizing<String>);
     /// Shows that something went wrong, if the host shows texts.
@@ -110,6 +112,10 @@ impl<'a> PamHost<'a> {
         Ok(answer.map(|answer| Typed::new(answer.as_bytes().to_vec())))
     }
 
+    fn waiting(&self) -> Option<Vec<u8>> {
+        ffi::getenv(self.handle, WAITING_TEXT)
+    }
+
     fn show(&self, style: PamMessageStyle, text: &str) {
         if !self.silent {
             // Hosts may return no reply array for a text; that and a host that shows nothing change no decision.
@@ -162,9 +168,11 @@ impl Host for PamHost<'_> {
     fn tell_in_session(&mut self, text: &str, waits: bool) {
         // sshd sets this terminal before it knows a real one.
         let waits = waits || self.login_context().tty.as_deref() == Some("ssh");
-        let waiting = ffi::getenv(self.handle, WAITING_TEXT).unwrap_or_default();
-        let lines = if waiting.is_empty() { &[][..] } else { b"\n" };
-        let variable = [WAITING_TEXT.to_bytes(), b"=", &waiting, lines, text.as_bytes()].concat();
+        let before = self.waiting().unwrap_or_else(|| {
+            let user = self.item().map_or(&b""[..], |user: User<'_>| user.to_bytes());
+            user.to_vec()
+        });
+        let variable = [WAITING_TEXT.to_bytes(), b"=", &before, b"\n", text.as_bytes()].concat();
         let waits = waits && CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable));
         if !waits {
             self.tell(text);
@@ -172,9 +180,19 @@ impl Host for PamHost<'_> {
     }
 
     fn tell_what_waited(&mut self) {
-        if let Some(text) = ffi::getenv(self.handle, WAITING_TEXT) {
+        let Some(waiting) = self.waiting() else { return };
+        ffi::putenv(self.handle, WAITING_TEXT);
+        // Not compared with PAM_USER: in sudo that is by now the target user.
+        if let Some((_, text)) = String::from_utf8_lossy(&waiting).split_once('\n') {
+            // Other modules may set the variable, as pam_env does from a user's own file.
+            self.tell(&text.replace(|character: char| character.is_control() && character != '\n', "?"));
+        }
+    }
+
+    fn forget_what_waits_for_others(&mut self, user: &str) {
+        let is_of = |waiting: &[u8]| waiting.split(|byte| *byte == b'\n').next() == Some(user.as_bytes());
+        if self.waiting().is_some_and(|waiting| !is_of(&waiting)) {
             ffi::putenv(self.handle, WAITING_TEXT);
-            self.tell(&String::from_utf8_lossy(&text));
         }
     }
 

@@ -29,7 +29,9 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
         Ok(user) => user,
         Err(error) => return failed(host, "", error.into()),
     };
-    // A host may try one name after another, as login does: a pending enrollment of the name before is not this one's.
+    // A host may try one name after another, as login does: neither a text for the name before nor its pending enrollment is
+    // this one's.
+    host.forget_what_waits_for_others(&user);
     if host.pending_enrollment().is_some_and(|pending| pending != user.as_bytes()) {
         host.clear_pending_enrollment();
     }

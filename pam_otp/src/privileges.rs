@@ -74,11 +74,14 @@ pub(crate) fn logging_as_root(log: impl FnOnce()) {
 }
 
 /// Limits that a user can set for a program of root, what a login needs of each, and their names.
-const LIMITS: [(Resource, rlim_t, &str); 4] = [
+///
+/// The stack among them: a small one could end a process on the longer way of a wrong code, before that is counted.
+const LIMITS: [(Resource, rlim_t, &str); 5] = [
     (Resource::RLIMIT_NOFILE, 256, "RLIMIT_NOFILE"),
     (Resource::RLIMIT_FSIZE, 1 << 20, "RLIMIT_FSIZE"),
     (Resource::RLIMIT_AS, 256 << 20, "RLIMIT_AS"),
     (Resource::RLIMIT_DATA, 128 << 20, "RLIMIT_DATA"),
+    (Resource::RLIMIT_STACK, 1 << 20, "RLIMIT_STACK"),
 ];
 
 /// The limits that were raised, and what they were. They are again when this is gone: a session inherits them.

@@ -152,3 +152,34 @@ fn a_rule_by_terminal_sees_the_terminal_that_the_host_names() {
     refused_by_login(&alice, "123456");
     assert!(logged(mark, "login", &alice.name).ends_with(" why=not-enrolled"));
 }
+
+#[test]
+fn what_was_to_be_told_to_one_user_is_not_told_to_the_next_who_tries() {
+    let (alice, bob, site) = (TestUser::new("alice"), TestUser::new("bob"), Site::new(""));
+    let [of_alice, of_bob] = [&alice, &bob].map(|user| Phone::enroll(&site, &user.name));
+    let module = site.auth("required", "forward_pass");
+    let auth = format!("{module}auth required pam_unix.so use_first_pass");
+    let _login = Service::installed_as(
+        "login",
+        &format!("{auth}\naccount required pam_unix.so\nsession required pam_permit.so"),
+    );
+    bob.write(".bash_profile", "echo LET-IN\n", 0o644);
+    let both = "Password and verification code: ";
+
+    // login asks for another name in the same PAM transaction.
+    let mut terminal = Pty::new("login").args(["-p", &alice.name]).start();
+    for answer in [format!("{}{}", alice.password, of_alice.wrong()), format!("wrong{}", of_alice.next_code())] {
+        terminal.wait_for(both);
+        terminal.send_line(&answer);
+        terminal.wait_for("Login incorrect");
+        terminal.wait_for("login: ");
+        terminal.send_line(if answer.starts_with("wrong") { &bob.name } else { &alice.name });
+    }
+    terminal.wait_for(both);
+    terminal.send_line(&format!("{}{}", bob.password, of_bob.next_code()));
+    terminal.wait_for("LET-IN");
+    terminal.send_line("exit");
+    terminal.wait();
+    let text = terminal.transcript();
+    assert!(!text.contains("wrong code"), "{text}");
+}

@@ -45,6 +45,7 @@ enum nss_status _nss_NAME_initgroups_dyn(const char *user, gid_t primary, long *
   if (second >= 0) close(second);
   if (second < 0 || !asked) { *errnop = EMFILE; return NSS_STATUS_UNAVAIL; }
   if (!strcmp(word, "unavailable")) { *errnop = ECONNREFUSED; return NSS_STATUS_UNAVAIL; }
+  if (!strcmp(word, "nothing-there")) { *errnop = ESRCH; return NSS_STATUS_UNAVAIL; }
   if (!strcmp(word, "again")) { *errnop = EAGAIN; return NSS_STATUS_TRYAGAIN; }
   if (!strcmp(word, "silent")) return NSS_STATUS_UNAVAIL;
   if (strcmp(word, "member")) { *errnop = ENOENT; return NSS_STATUS_NOTFOUND; }
@@ -53,6 +54,59 @@ enum nss_status _nss_NAME_initgroups_dyn(const char *user, gid_t primary, long *
     *size *= 2;
   }
   (*groups)[(*start)++] = gid;
+  return NSS_STATUS_SUCCESS;
+}
+"#;
+
+/// Knows groups, and not those of a user: `getgrouplist` goes through all. /etc/nss-test says how that goes, and the user. The
+/// first group is too large for most buffers.
+const WITHOUT_INITGROUPS: &str = r#"
+#include <errno.h>
+#include <grp.h>
+#include <nss.h>
+#include <stdio.h>
+#include <string.h>
+
+static char word[32], user[64], *member[] = {"nobody", user, NULL};
+static unsigned gid;
+static int place;
+
+static int told(void) {
+  FILE *file = fopen("/etc/nss-test", "re");
+  int read = file ? fscanf(file, "%31s %u %63s", word, &gid, user) : 0;
+  if (file) fclose(file);
+  return read == 3;
+}
+
+enum nss_status _nss_NAME_getgrnam_r(const char *name, struct group *group, char *buffer, size_t size, int *errnop) {
+  if (!told() || strcmp(word, "large")) { *errnop = ENOENT; return NSS_STATUS_NOTFOUND; }
+  if (size < 3000000) { *errnop = ERANGE; return NSS_STATUS_TRYAGAIN; }
+  group->gr_name = "any";
+  group->gr_passwd = "x";
+  group->gr_gid = gid;
+  group->gr_mem = member;
+  return NSS_STATUS_SUCCESS;
+}
+
+enum nss_status _nss_NAME_setgrent(int stayopen) {
+  int read = told();
+  place = 0;
+  errno = !strcmp(word, "no-file") ? ENOENT : EIO;
+  return read && strcmp(word, "closed") && strcmp(word, "no-file") ? NSS_STATUS_SUCCESS : NSS_STATUS_UNAVAIL;
+}
+
+enum nss_status _nss_NAME_endgrent(void) { return NSS_STATUS_SUCCESS; }
+
+enum nss_status _nss_NAME_getgrent_r(struct group *group, char *buffer, size_t size, int *errnop) {
+  static char *nobody[] = {"nobody", NULL};
+  if (place == 0 && size < 200000) { *errnop = ERANGE; return NSS_STATUS_TRYAGAIN; }
+  if (place == 1 && !strcmp(word, "broken")) { *errnop = EIO; return NSS_STATUS_UNAVAIL; }
+  if (place == 2) { *errnop = ENOENT; return NSS_STATUS_NOTFOUND; }
+  group->gr_name = "any";
+  group->gr_passwd = "x";
+  group->gr_gid = gid + (place == 0);
+  group->gr_mem = strcmp(word, "member") ? nobody : member;
+  place++;
   return NSS_STATUS_SUCCESS;
 }
 "#;
@@ -135,6 +189,7 @@ fn a_service_that_does_not_answer_is_not_a_no() {
             ("unavailable", desk.unanswered("Connection refused")),
             ("again", desk.unanswered("Resource temporarily unavailable")),
             ("silent", desk.unanswered("no reason was given")),
+            ("nothing-there", desk.unanswered("No such process")), // what systemd's says where it does not run
         ] {
             names.says(&format!("{says} {}", desk.gid));
             assert_eq!(desk.login(names.around(&desk.command())), expected, "{line}, {says}");
@@ -148,6 +203,35 @@ fn a_service_that_does_not_answer_is_not_a_no() {
         names.says("unavailable 0");
         assert_eq!(desk.login(names.around(&desk.command())), desk.not_asked(), "{line}");
     }
+}
+
+#[test]
+fn a_service_that_must_be_asked_for_all_groups_is_asked_for_all() {
+    let desk = Desk::new();
+    let names = NameService::new(WITHOUT_INITGROUPS, "");
+    for line in ["group: files SERVICE", "group: files [SUCCESS=merge] SERVICE", "group: SERVICE files"] {
+        names.switch(line);
+        for (says, expected) in [
+            ("member", desk.refused()),
+            ("nothing", desk.not_asked()),
+            ("no-file", desk.not_asked()),
+            ("closed", desk.unanswered("Input/output error")),
+            ("broken", desk.unanswered("Input/output error")),
+        ] {
+            names.says(&format!("{says} {} {}", desk.gid, desk.user.name));
+            assert_eq!(desk.login(names.around(&desk.command())), expected, "{line}, {says}");
+        }
+    }
+}
+
+#[test]
+fn a_group_with_very_many_members_is_looked_up() {
+    let desk = Desk::new();
+    let names = NameService::new(WITHOUT_INITGROUPS, "group: SERVICE files");
+    names.says(&format!("large {} {}", desk.gid, desk.user.name));
+    assert_eq!(desk.login(names.around(&desk.command())), desk.refused());
+    names.says(&format!("large {} {}", desk.gid, "root"));
+    assert_eq!(desk.login(names.around(&desk.command())), desk.not_asked());
 }
 
 #[test]

@@ -41,3 +41,29 @@ fn su_under_limits_of_its_caller_tells_nobody_who_is_enrolled() {
     let (code, said) = su("ulimit -S -f 0", &with, &phone.next_code());
     assert!(code == Some(0) && said.contains("LET-IN"), "{said}");
 }
+
+#[test]
+fn a_small_stack_ends_no_login_between_the_answer_and_the_count() {
+    let site = Site::new("[lockout]\nafter = 100\n");
+    let stack = format!(
+        "{}auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so",
+        site.auth("required", "")
+    );
+    let _su = Service::installed_as("su", &stack);
+    let [mallory, bob] = ["mallory", "bob"].map(TestUser::new);
+    let phone = Phone::enroll(&site, &bob.name);
+    let mut asked = 0;
+    for kilobytes in (16..32).step_by(2) {
+        let line = format!("ulimit -S -s {kilobytes}; exec su -c true {}", bob.name);
+        let mark = syslog::mark();
+        let mut terminal = Pty::new("bash").args(["-c", &line]).user(&mallory).start();
+        if terminal.look_for(CODE, pam_otp_tests::pty::PATIENCE).is_some() {
+            asked += 1;
+            terminal.send_line(&phone.wrong());
+            terminal.wait();
+            let lines = syslog::lines_since(mark);
+            assert!(lines.iter().any(|line| line.contains("why=wrong")), "{kilobytes} kB: {lines:#?}");
+        }
+    }
+    assert!(asked > 0, "su did not get that far with any of these stacks");
+}

@@ -1,11 +1,11 @@
 //! Accounts and groups from the name service.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 
 use nix::errno::Errno;
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{Gid, Uid, User};
 use otp_nss::Answer;
 
 use crate::error::CoreError;
@@ -46,25 +46,33 @@ fn found(answer: nix::Result<Option<User>>, subject: impl Fn() -> String) -> Res
     .transpose()
 }
 
+/// The number of a group, after each member on its list; `None` if it does not exist.
+pub fn group(name: &str, each: &mut dyn FnMut(&CStr)) -> nix::Result<Option<u32>> {
+    let Ok(name) = CString::new(name) else { return Ok(None) };
+    otp_nss::group(&name, each).map_err(Errno::from_raw)
+}
+
 /// Whether an account is in a group, by primary or supplementary membership.
 ///
 /// A "no" is believed only if every service that was asked could answer: getgrouplist(3) reports no failure.
 pub fn is_member(account: &Account, group: &str) -> Result<bool, CoreError> {
     let subject = || format!("the group {group:?}");
-    let found = Group::from_name(group).map_err(|errno| CoreError::Names { subject: subject(), errno })?;
-    let found = found.ok_or_else(|| CoreError::UnknownGroup(group.to_owned()))?;
-    if found.gid == Gid::from_raw(account.gid) || found.mem.iter().any(|member| member == account.name.as_str()) {
-        return Ok(true);
-    }
     let refuse = |errno| CoreError::Names { subject: format!("the groups of {:?}", account.name.as_str()), errno };
     let name = CString::new(account.name.as_str()).map_err(|_| refuse(Errno::EINVAL))?;
+    let mut is_listed = false;
+    let found = self::group(group, &mut |member| is_listed |= member == name.as_c_str())
+        .map_err(|errno| CoreError::Names { subject: subject(), errno })?;
+    let found = found.ok_or_else(|| CoreError::UnknownGroup(group.to_owned()))?;
+    if found == account.gid || is_listed {
+        return Ok(true);
+    }
     let groups = nix::unistd::getgrouplist(&name, Gid::from_raw(account.gid)).map_err(refuse)?;
-    if groups.contains(&found.gid) {
+    if groups.contains(&Gid::from_raw(found)) {
         return Ok(true);
     }
     prove_resources(DESCRIPTORS).map_err(|error| refuse(errno_of(&error)))?;
     let configuration = name_service::configuration().map_err(|error| refuse(errno_of(&error)))?;
-    let ask = |service: &[u8]| otp_nss::ask(service, &name, account.gid, found.gid.as_raw());
+    let ask = |service: &[u8]| otp_nss::ask(service, &name, account.gid, found);
     match name_service::each_service(&configuration, ask) {
         Answer::Member => Ok(true),
         Answer::NotMember | Answer::NotFound | Answer::Absent => Ok(false),

@@ -1,6 +1,6 @@
 //! The users who can log in, as the name service lists them.
 
-use otp_core::system::accounts::{account_if, is_member};
+use otp_core::system::accounts::{account_if, group, is_member};
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader};
 use std::ops::RangeInclusive;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use nix::unistd::{Group, User};
+use nix::unistd::User;
 use otp_core::error::CoreError;
 use otp_core::value::user::Account;
 
@@ -107,16 +107,17 @@ pub(super) fn all(shell: Shell, output: &Output) -> Result<Vec<Account>, CliErro
 
 /// The members of a group: by its own list, which contains users of a domain too, and by the groups of each user.
 pub(super) fn of_group(name: &str, shell: Shell, output: &Output) -> Result<Vec<Account>, CliError> {
-    let group =
-        Group::from_name(name).map_err(|errno| CoreError::Names { subject: format!("the group {name:?}"), errno })?;
-    let group = group.ok_or_else(|| CliError::NoSuchGroup(name.to_owned()))?;
+    let mut listed: Vec<String> = Vec::new();
+    let group = group(name, &mut |member| listed.push(member.to_string_lossy().into_owned()))
+        .map_err(|errno| CoreError::Names { subject: format!("the group {name:?}"), errno })?;
+    group.ok_or_else(|| CliError::NoSuchGroup(name.to_owned()))?;
     let mut members: Vec<Account> = Vec::new();
     for account in all(shell, output)? {
         if is_member(&account, name)? {
             members.push(account);
         }
     }
-    for listed in &group.mem {
+    for listed in &listed {
         let more = person(listed, shell)?.filter(|person| members.iter().all(|member| member.name != person.name));
         members.extend(more);
     }

@@ -5,7 +5,8 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::{Group, User};
+use nix::unistd::User;
+use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use serde::Serialize;
 
@@ -56,7 +57,7 @@ pub(super) fn faults_of(site: &Site) -> Vec<(String, Option<String>)> {
     for rule in &site.config.policy.rules {
         let at = |what: String| format!("{}:{}: policy.rule {what}", site.path.display(), rule.line);
         if let Some(group) = &rule.group {
-            faults.extend(match Group::from_name(group) {
+            faults.extend(match accounts::group(group, &mut |_| {}) {
                 Ok(Some(_)) => None,
                 Ok(None) => Some(at(format!(
                     "names the group {group}, which does not exist, or whose directory service is away: logins that reach \

@@ -59,6 +59,7 @@ impl Host for Person {
         self.sees(text);
     }
     fn tell_what_waited(&mut self) {}
+    fn forget_what_waits_for_others(&mut self, _: &str) {}
     fn show_secret(&self, text: &Zeroizing<String>) {
         self.sees(text);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use otp_core::decision::policy::Rule;
+use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::system::name_service;
 
@@ -84,7 +85,7 @@ fn meant<'a>(name: &str, services: &'a BTreeSet<String>) -> Option<&'a str> {
 pub(super) fn group_before_root(site: &Site) -> Option<Finding> {
     let rule = site.config.policy.group_before("root")?;
     let Rule { group: Some(group), line, .. } = rule else { return None };
-    let is_known = nix::unistd::Group::from_name(group).is_ok_and(|found| found.is_some());
+    let is_known = accounts::group(group, &mut |_| {}).is_ok_and(|found| found.is_some());
     let services = name_service::of_groups().unwrap_or_default();
     let far: Vec<_> = services.iter().filter(|service| !LOCAL.contains(&service.as_slice())).collect();
     let away = match far.first() {
