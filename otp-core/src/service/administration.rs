@@ -94,6 +94,9 @@ fn remove(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Change)
         Err(StoreError::Record { .. } | StoreError::Untrusted { .. } | StoreError::OfOther { .. }) => {
             Ok(store.purge(account)?)
         }
+        Ok(true) => Ok(true),
+        // Without credentials there may be a state that was left over.
+        Ok(false) if !store.holds(account)? => Ok(store.purge(account)?),
         answer => Ok(answer?),
     }
 }
