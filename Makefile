@@ -89,7 +89,9 @@ PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime o
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
 UNPACKED      := fail2ban apparmor
 LINT_PACKAGES := shellcheck
-SCRIPTS       := $(addprefix tests/,machine machine-check only person demo deb) .ci/run fuzz/run mutants/run \
+VM_PACKAGES   := debootstrap qemu-system-x86 seabios swtpm e2fsprogs
+SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
+	$(addprefix tests/vm/,run image common) $(wildcard tests/vm/scripts/*) \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
@@ -103,7 +105,7 @@ remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp)
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split there
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 
-.PHONY: all manual products packages lint-packages bench-packages unpacked check check-inside check-deb check-rootless lint \
+.PHONY: all manual products packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm clean
 
 all:
@@ -120,7 +122,8 @@ products:
 packages: wanted = $(PACKAGES)
 lint-packages: wanted = $(LINT_PACKAGES)
 bench-packages: wanted = $(BENCH_PACKAGES)
-packages lint-packages bench-packages:
+vm-packages: wanted = $(VM_PACKAGES)
+packages lint-packages bench-packages vm-packages:
 	@missing=
 	for package in $(wanted); do
 	  case $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2> /dev/null || :) in
