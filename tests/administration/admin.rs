@@ -534,5 +534,5 @@ fn a_draft_of_the_configuration_is_checked_wherever_it_is() {
     let other = Site::new("");
     let text = format!("state_directory = {:?}\n", other.state);
     fs::write(&draft, text).unwrap();
-    assert!(check().out.contains("holds another id"), "{:?}", check());
+    assert!(check().out.contains("store-id is missing"), "{:?}", check());
 }

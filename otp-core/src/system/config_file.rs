@@ -36,29 +36,22 @@ impl Site {
         trusted_text(path).map_or_else(|error| vec![error], |text| Config::errors(path, &text))
     }
 
-    /// Opens the state directory, which must have the id of this configuration.
+    /// Opens the state directory, which must have the id of this configuration. A draft in a folder without an id is held
+    /// against that of the machine.
     pub fn store(&self) -> Result<FileStore, CoreError> {
         let store = FileStore::open(&self.config.state_directory)?;
-        let beside = self.path.with_file_name("store-id");
-        match store.identify(&beside) {
-            Err(_) if !beside.exists() => store.identify(&self.store_id())?,
-            identified => identified?,
+        let beside = self.store_id();
+        if let Err(error) = store.identify(&beside)
+            && (beside.exists() || store.identify(&Path::new(paths::CONFIG).with_file_name("store-id")).is_err())
+        {
+            return Err(error.into());
         }
         Ok(store)
     }
 
-    /// The file with the id of the store: beside the configuration. A draft in a folder without one is checked against that
-    /// of the machine.
+    /// The file with the id of the store: beside the configuration.
     pub fn store_id(&self) -> PathBuf {
-        let beside = self.path.with_file_name("store-id");
-        if beside.exists() { beside } else { self.id_of_the_machine().unwrap_or(beside) }
-    }
-
-    /// `None` if it is the one beside the configuration, or there is none.
-    fn id_of_the_machine(&self) -> Option<PathBuf> {
-        let machine = Path::new(paths::CONFIG);
-        let id = machine.with_file_name("store-id");
-        (self.path.parent() != machine.parent() && id.exists()).then_some(id)
+        self.path.with_file_name("store-id")
     }
 
     /// The name that authenticator apps show.
