@@ -185,10 +185,7 @@ fn may_be_overridden(site: &Site, account: &Account, order: Order) -> Result<(),
     let user = &account.name;
     Err(CliError::Reported {
         error: format!("{user} has the number of {former}, whose record is there and whose account is gone"),
-        hint: format!(
-            "if the account was renamed: otp-enroll admin rename {former} {user}; if the number went to another person: \
-             otp-enroll admin disable {former}"
-        ),
+        hint: rename::ways_out(former.as_str(), user.as_str()),
     })
 }
 

@@ -26,9 +26,10 @@ const FAIL_DELAY: u32 = 2_000_000;
 /// user's own file. The data is ours alone, and counts where it is there.
 const PENDING_ENROLLMENT: &CStr = c"PAM_OTP_ENROLLMENT";
 
-/// The variable of the PAM environment with texts for the session, after the name of the user and a line feed. sshd authenticates in another process than that of the
-/// session, and of what the module leaves behind only this environment gets there.
+/// The variable of the PAM environment with texts for the session, after the name of the user and a line feed. sshd
+/// authenticates in another process than that of the session, and only this environment gets from there to here.
 const WAITING_TEXT: &CStr = c"PAM_OTP_TEXT";
+
 /// The data of the transaction that waits for the line with `deferred`.
 const DEFERRED: &CStr = c"PAM_OTP_DEFERRED";
 

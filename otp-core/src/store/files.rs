@@ -80,7 +80,7 @@ impl FileStore {
         let (held, aside) = self.lock_to_purge(account, &names)?.unzip();
         // A state that is not locked is not trusted, or cannot be opened: then it is no process's lock.
         let inode = match &held {
-            Some(file) => Some(file.metadata().map_err(|error| self.failed("examine", &names.state, error))?.ino()),
+            Some(file) => Some(self.examine(file, &names.state)?.ino()),
             None => self.inode(&names.state)?,
         };
         let mut existed = self.discard(&names.credentials)?;
@@ -109,7 +109,7 @@ impl FileStore {
         while let Ok(Some(file)) = self.open_file(&names.state, OFlag::O_RDWR) {
             match self.lock_or_fence(account, names, file) {
                 Ok(Some(file)) => {
-                    let metadata = file.metadata().map_err(|error| self.failed("examine", &names.state, error))?;
+                    let metadata = self.examine(&file, &names.state)?;
                     if metadata.nlink() > 0 && self.inode(&names.state)? != Some(metadata.ino()) {
                         continue; // set aside while this process waited
                     }

@@ -70,11 +70,13 @@ fn trusted_text(path: &Path) -> Result<String, ConfigError> {
     if !metadata.is_file() {
         return Err(refuse("is not a regular file".into()));
     }
-    if is_unmapped(&owner(metadata.uid())) {
-        return Err(refuse(format!("belongs to {}, and must belong to root", owner(metadata.uid()))));
-    }
     if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
-        return Err(refuse("must belong to root and be writable by root alone".into()));
+        let owner = owner(metadata.uid());
+        return Err(refuse(if is_unmapped(&owner) {
+            format!("belongs to {owner}, and must belong to root")
+        } else {
+            "must belong to root and be writable by root alone".into()
+        }));
     }
     let size = usize::try_from(metadata.len()).ok().filter(|_| metadata.len() <= LARGEST_CONFIG);
     let mut text = vec![0; size.ok_or_else(|| refuse("is too large".into()))?];

@@ -26,6 +26,14 @@ struct Done<'a> {
     changed: bool,
 }
 
+/// The two ways out for an account that has the number of a record whose account is gone.
+pub(super) fn ways_out(former: &str, user: &str) -> String {
+    format!(
+        "if the account was renamed: otp-enroll admin rename {former} {user}; if the number went to another person: otp-enroll \
+         admin disable {former}"
+    )
+}
+
 pub(super) fn rename(store: &FileStore, old: &str, new: &Account, yes: bool, output: &Output) -> Result<(), CliError> {
     let user = new.name.as_str();
     let refuse = |error: String, hint: String| Err(CliError::Reported { error, hint });

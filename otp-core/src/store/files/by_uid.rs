@@ -9,8 +9,7 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat2};
-use nix::sys::stat::fstatat;
+use nix::fcntl::{OFlag, RenameFlags, renameat2};
 use nix::unistd::geteuid;
 
 use crate::record::credentials::Credentials;
@@ -94,7 +93,7 @@ impl FileStore {
                 // What a killed process left of an entry must not become a part of this one.
                 let written = (&file).write_all(&[b"\0", entry.as_slice()].concat()).and_then(|()| file.sync_all());
                 written.map_err(|error| self.failed("write", &name, error))?;
-                let inode = file.metadata().map_err(|error| self.failed("examine", &name, error))?.ino();
+                let inode = self.examine(&file, &name)?.ino();
                 if self.inode(&name)? == Some(inode) {
                     return Ok(());
                 }
@@ -161,7 +160,7 @@ impl FileStore {
         match self.open_file(name, access) {
             Ok(None) => Ok(None),
             Ok(Some(file)) => {
-                let metadata = file.metadata().map_err(|error| self.failed("examine", name, error))?;
+                let metadata = self.examine(&file, name)?;
                 Ok(Some(file).filter(|_| metadata.is_file() && may_hold(metadata.uid())))
             }
             Err(StoreError::Untrusted { .. }) => Ok(None), // none of our processes makes links or folders
@@ -186,13 +185,5 @@ impl FileStore {
             names.push(entry.ok_or_else(|| self.untrusted(name, "does not hold names".into()))?);
         }
         Ok(names)
-    }
-
-    fn owner(&self, name: &str) -> Result<Option<u32>, StoreError> {
-        match fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat.st_uid)),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(error) => Err(self.failed("examine", name, error)),
-        }
     }
 }

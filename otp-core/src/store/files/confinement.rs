@@ -63,8 +63,9 @@ fn mounts(file: &str) -> Vec<u8> {
 /// Why this process was denied.
 pub(crate) fn denial() -> Denial {
     let helper = Path::new(paths::HELPER);
-    let is_set_group_id = fs::metadata(helper).is_ok_and(|file| file.mode() & 0o2010 == 0o2010 && file.gid() != 0);
-    let has_group = fs::metadata(helper).is_ok_and(|file| file.gid() == getegid().as_raw());
+    let file = fs::metadata(helper).ok();
+    let is_set_group_id = file.as_ref().is_some_and(|file| file.mode() & 0o2010 == 0o2010 && file.gid() != 0);
+    let has_group = file.is_some_and(|file| file.gid() == getegid().as_raw());
     if geteuid().is_root() {
         Denial::Root
     } else if !is_set_group_id {

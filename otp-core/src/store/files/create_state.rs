@@ -26,7 +26,7 @@ impl FileStore {
             return self.hold(account, names, file);
         }
         let (temporary, file) = self.temporary_state(account, names)?;
-        let metadata = file.metadata().map_err(|error| self.failed("examine", &temporary, error))?;
+        let metadata = self.examine(&file, &temporary)?;
         if self.inode(&temporary)? != Some(metadata.ino()) {
             return Ok(None); // renamed or removed before it was locked
         }
@@ -57,8 +57,7 @@ impl FileStore {
         match file.map(|file| self.lock(file, &usual)) {
             Ok(Ok(file)) => Ok((usual, file)),
             Ok(Err(StoreError::Busy)) | Err(Errno::EEXIST) => {
-                let other = Names::other(&usual).map_err(|error| self.failed("name", &usual, error))?;
-                let file = self.create_empty(&other).map_err(|error| self.failed("create", &other, error))?;
+                let (other, file) = self.create_in_place_of(&usual)?;
                 self.lock(file, &other).map(|file| (other, file))
             }
             Ok(Err(error)) => Err(error),

@@ -78,7 +78,7 @@ impl FileStore {
 
     fn id(&self, name: &str) -> Result<Option<StoreId>, StoreError> {
         let Some(file) = self.open_file(name, OFlag::O_RDONLY)? else { return Ok(None) };
-        let metadata = file.metadata().map_err(|error| self.failed("examine", name, error))?;
+        let metadata = self.examine(&file, name)?;
         if !metadata.is_file() || metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
             return Err(self.untrusted(name, "must be a regular file of root that only root can write".into()));
         }

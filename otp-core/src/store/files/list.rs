@@ -13,39 +13,38 @@ use crate::store::files::open::FileStore;
 use crate::value::user::{Account, UserName};
 
 impl FileStore {
-    /// Stems of all records, sorted. `step` is called per directory entry, for progress: there may be millions. No other
-    /// function lists the directory.
-    pub fn stems(&self, mut step: impl FnMut()) -> Result<Vec<String>, StoreError> {
+    /// Stems of all records, sorted. `step` is called per directory entry, for progress: there may be millions.
+    pub fn stems(&self, step: impl FnMut()) -> Result<Vec<String>, StoreError> {
+        self.stems_of(".toml", step)
+    }
+
+    /// Stems of states of an enrollment whose credentials are not there, sorted: they were lost, or removed by hand. Without
+    /// them no login asks for a code.
+    pub fn states_alone(&self) -> Result<Vec<String>, StoreError> {
+        let mut alone = Vec::new();
+        for stem in self.stems_of(".state", || ())? {
+            let name = format!("{stem}.state");
+            if self.inode(&format!("{stem}.toml"))?.is_none()
+                && let Ok(Some((file, _))) = self.open_trusted(&name, None)
+                && self.read_slots(&file, &name)?.highest() > 0
+            {
+                alone.push(stem);
+            }
+        }
+        Ok(alone)
+    }
+
+    /// What precedes this ending in the names of files. No other function lists the directory.
+    fn stems_of(&self, ending: &str, mut step: impl FnMut()) -> Result<Vec<String>, StoreError> {
         let failed = |error| StoreError::System { action: "list", path: self.path.clone(), error };
         let mut stems = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             step();
-            stems.extend(name.to_str().and_then(|name| name.strip_suffix(".toml")).map(str::to_owned));
+            stems.extend(name.to_str().and_then(|name| name.strip_suffix(ending)).map(str::to_owned));
         }
         stems.sort_unstable();
         Ok(stems)
-    }
-
-    /// Stems of states of an enrollment whose credentials are not there, sorted: they were lost, or somebody removed them by
-    /// hand. Without them nobody is asked for a code.
-    pub fn states_alone(&self) -> Result<Vec<String>, StoreError> {
-        let failed = |error| StoreError::System { action: "list", path: self.path.clone(), error };
-        let mut alone = Vec::new();
-        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let Some((name, stem)) = name.to_str().and_then(|name| Some((name, name.strip_suffix(".state")?))) else {
-                continue;
-            };
-            if self.inode(&format!("{stem}.toml"))?.is_none()
-                && let Ok(Some((file, _))) = self.open_trusted(name, None)
-                && self.read_slots(&file, name)?.highest() > 0
-            {
-                alone.push(stem.to_owned());
-            }
-        }
-        alone.sort_unstable();
-        Ok(alone)
     }
 
     /// The record with this stem, and the account that its credentials name. Each file is read once, unless an error is

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, fstatat};
+use nix::sys::stat::{FileStat, Mode, fstatat};
 use zeroize::Zeroizing;
 
 use crate::record::credentials::Credentials;
@@ -68,7 +68,7 @@ impl FileStore {
 
     /// Fails unless an open file is a regular one with this owner, no access for other users, and no second name.
     pub(super) fn trust(&self, file: &File, name: &str, uid: Option<u32>) -> Result<Metadata, StoreError> {
-        let metadata = file.metadata().map_err(|error| self.failed("examine", name, error))?;
+        let metadata = self.examine(file, name)?;
         let wrong = if !metadata.is_file() {
             NO_REGULAR_FILE.into()
         } else if uid.is_some_and(|uid| uid != metadata.uid()) {
@@ -92,12 +92,25 @@ impl FileStore {
         Ok(Some((file, metadata)))
     }
 
-    pub(super) fn inode(&self, name: &str) -> Result<Option<u64>, StoreError> {
+    /// What has this name; a symbolic link is not followed.
+    pub(super) fn stat(&self, name: &str) -> Result<Option<FileStat>, StoreError> {
         match fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat.st_ino)),
+            Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT) => Ok(None),
             Err(error) => Err(self.failed("examine", name, error)),
         }
+    }
+
+    pub(super) fn inode(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.stat(name)?.map(|stat| stat.st_ino))
+    }
+
+    pub(super) fn owner(&self, name: &str) -> Result<Option<u32>, StoreError> {
+        Ok(self.stat(name)?.map(|stat| stat.st_uid))
+    }
+
+    pub(super) fn examine(&self, file: &File, name: &str) -> Result<Metadata, StoreError> {
+        file.metadata().map_err(|error| self.failed("examine", name, error))
     }
 
     /// Takes the lock of a file that no other process can have open.

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat2};
-use nix::sys::stat::{Mode, SFlag, fchmod, fstatat};
+use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
+use nix::sys::stat::{Mode, SFlag, fchmod};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 
 use crate::record::Record;
@@ -77,16 +77,20 @@ impl FileStore {
         held: &Held,
         record: &Record,
     ) -> Result<(String, File), StoreError> {
-        let mut name = names.incoming(geteuid().is_root(), held.inode);
-        let file = match self.create_empty(&name) {
-            Err(Errno::EEXIST) => {
-                name = Names::other(&name).map_err(|error| self.failed("name", &name, error))?;
-                self.create_empty(&name)
-            }
-            made => made,
+        let usual = names.incoming(geteuid().is_root(), held.inode);
+        let (name, file) = match self.create_empty(&usual) {
+            Ok(file) => (usual, file),
+            Err(Errno::EEXIST) => self.create_in_place_of(&usual)?,
+            Err(error) => return Err(self.failed("create", &usual, error)),
         };
-        let file = file.map_err(|error| self.failed("create", &name, error))?;
         self.fill(&file, &name, account, record.credentials.encode().as_bytes())?;
+        Ok((name, file))
+    }
+
+    /// Creates an empty file under a name that no file had before, in place of one that is taken.
+    pub(super) fn create_in_place_of(&self, taken: &str) -> Result<(String, File), StoreError> {
+        let name = Names::other(taken).map_err(|error| self.failed("name", taken, error))?;
+        let file = self.create_empty(&name).map_err(|error| self.failed("create", &name, error))?;
         Ok((name, file))
     }
 
@@ -172,15 +176,11 @@ impl FileStore {
     /// Removes a new state, unless a process works on it: only the holder of its lock may rename or remove it. Otherwise that
     /// process would rename whatever another one has begun under this name.
     pub(super) fn discard_new_state(&self, name: &str, uid: u32) -> Result<(), StoreError> {
-        let found = match fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(found) => found,
-            Err(Errno::ENOENT) => return Ok(()),
-            Err(error) => return Err(self.failed("examine", name, error)),
-        };
+        let Some(found) = self.stat(name)? else { return Ok(()) };
         let is_ours = found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() && [0, uid].contains(&found.st_uid);
         let _held = if is_ours {
             let Some(file) = self.open_file(name, OFlag::O_RDWR)? else { return Ok(()) };
-            let inode = file.metadata().map_err(|error| self.failed("examine", name, error))?.ino();
+            let inode = self.examine(&file, name)?.ino();
             match self.lock(file, name) {
                 Ok(held) if self.inode(name)? == Some(inode) => Some(held),
                 Ok(_) | Err(StoreError::Busy) => return Ok(()),

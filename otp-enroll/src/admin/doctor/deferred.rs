@@ -14,23 +14,21 @@ pub(super) fn look_at(folders: &Folders, guarded: &Guarded, findings: &mut Vec<F
     let Ok(stack) = Stack::read(folders, &guarded.name, Group::Auth) else { return };
     judge(&stack, &guarded.name, findings);
     let account = Stack::read(folders, &guarded.name, Group::Account);
-    if has(&stack, "defer") && account.is_ok_and(|account| account.lines_of(MODULE).next().is_none()) {
+    if line_with(&stack, "defer").is_some() && account.is_ok_and(|account| account.lines_of(MODULE).next().is_none()) {
         let what =
             "no account line of pam_otp.so: where a login passes over the line with deferred, nothing else refuses it";
         findings.push(Finding::note(&guarded.name, what.to_owned(), "add: account required pam_otp.so"));
     }
 }
 
-fn has(stack: &Stack, argument: &str) -> bool {
-    stack.lines_of(MODULE).any(|(module, _)| module.arguments.iter().any(|given| given == argument))
+/// Our first line with this argument.
+fn line_with<'a>(stack: &'a Stack, argument: &str) -> Option<&'a Place> {
+    let has = |arguments: &[String]| arguments.iter().any(|given| given == argument);
+    stack.lines_of(MODULE).find(|(module, _)| has(&module.arguments)).map(|(_, place)| place)
 }
 
 fn judge(stack: &Stack, service: &str, findings: &mut Vec<Finding>) {
-    let first = |word: &str| {
-        let has = |arguments: &[String]| arguments.iter().any(|argument| argument == word);
-        stack.lines_of(MODULE).find(|(module, _)| has(&module.arguments)).map(|(_, place)| place)
-    };
-    let (defer, deferred) = match (first("defer"), first("deferred")) {
+    let (defer, deferred) = match (line_with(stack, "defer"), line_with(stack, "deferred")) {
         (None, None) => return,
         (Some(defer), Some(deferred)) => (defer, deferred),
         (Some(defer), None) => {

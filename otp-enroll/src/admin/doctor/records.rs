@@ -6,6 +6,7 @@ use otp_core::system::accounts;
 use otp_core::value::user::{Account, UserName};
 
 use super::super::list;
+use super::super::rename::ways_out;
 use super::finding::{Finding, some};
 use crate::error::CliError;
 use crate::ui::output::Output;
@@ -58,12 +59,7 @@ fn renamed(store: &FileStore, user: &str) -> Result<Option<Finding>, CoreError> 
              (why=renamed), unless it has a record too",
             new.name, new.name
         );
-        let fix = format!(
-            "if the account was renamed: otp-enroll admin rename {user} {}; if the number went to another person: otp-enroll \
-             admin disable {user}",
-            new.name
-        );
-        Finding::fault("records", what, &fix)
+        Finding::fault("records", what, &ways_out(user, new.name.as_str()))
     }))
 }
 
