@@ -231,6 +231,8 @@ fn su_asks_for_the_password_of_the_other() {
 
 #[test]
 fn login_and_sudo_run_on_a_terminal() {
+    // As they are on the machine: other tests replace them, one at a time.
+    let (_login, _sudo) = (Service::held("login"), Service::held("sudo"));
     let alice = TestUser::new("alice");
     let mut login = Pty::new("login").args(["-p", &alice.name]).start();
     login.wait_for("Password: ");
