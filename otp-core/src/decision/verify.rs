@@ -209,7 +209,7 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
 }
 
 /// The verdict that [`decide`] would reach, for a code that is only looked at. The work is the same whether it is right or
-/// wrong: nobody whose password was not right may learn that from the time.
+/// wrong, so that the time does not tell a client without the right password which it was.
 pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime) -> Verdict {
     let (_, verdict) = decide(limits, record, attempt, now);
     if let (Attempt::Code(code), Verdict::Accepted(_)) = (attempt, verdict) {

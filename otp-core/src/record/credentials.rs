@@ -40,7 +40,7 @@ impl Outline {
 
     /// Whether the record asks for a second factor, by a device or by an override.
     pub fn binds(&self) -> bool {
-        // An override may have ended; a refusal too many is mended by an administrator, a login too many by nobody.
+        // An override that has ended counts too: an administrator can fix a wrong refusal, not a wrong login.
         let is_strict = !matches!(self.user_override, Override::Exempt | Override::ExemptUntil(_) | Override::None);
         self.devices > 0 || is_strict
     }
