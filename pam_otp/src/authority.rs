@@ -41,8 +41,8 @@ pub(crate) fn about<'a>(site: &'a Site, user: &'a str) -> Result<Box<dyn Authori
     let account = accounts::account(user)?;
     // By name too: of several names with one number the helper knows the first, and answers about that one.
     let is_own = account.is_some() && account == accounts::account_of(privileges.real_uid())?;
-    let helper = is_own.then(|| Box::new(Unprivileged(HelperAuthority::default())) as Box<dyn Authority>);
-    Ok(Box::new(OrAgent { first: helper, user }))
+    let helper = || -> Box<dyn Authority> { Box::new(Unprivileged(HelperAuthority::default())) };
+    Ok(Box::new(OrAgent { first: is_own.then(helper), user }))
 }
 
 /// An authority, and the agent where that one may not answer.

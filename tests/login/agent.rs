@@ -1,6 +1,6 @@
 //! The agent: services that ask about other users, lockers whose sandbox keeps the helper from its group, and root's own
 //! programs that cannot write the records.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::disallowed_methods, reason = "how long a refusal takes is measured")]
 
 use pam_otp_tests::{
     agent::{Agent, SOCKET, Socket},

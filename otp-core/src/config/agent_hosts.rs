@@ -75,11 +75,13 @@ impl AgentHost {
         } else if let Some(wanted) = rule_names::of_users(&host.user) {
             table.reject("user", &wanted);
         }
-        for (key, names, check) in [
-            ("services", &mut host.services, rule_names::of_services as fn(&str) -> Option<String>),
+        type Check = fn(&str) -> Option<String>;
+        let lists: [(_, _, Check); 3] = [
+            ("services", &mut host.services, rule_names::of_services),
             ("groups", &mut host.groups, rule_names::of_groups),
             ("users", &mut host.users, rule_names::of_users),
-        ] {
+        ];
+        for (key, names, check) in lists {
             table.set(key, names, "a list of names, like [\"name\"]", |value| value.texts(255));
             if let Some(wanted) = names.iter().find_map(|name| check(name)) {
                 table.reject(key, &format!("a list of names, each {wanted}"));

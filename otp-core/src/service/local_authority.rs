@@ -48,7 +48,7 @@ pub struct LocalAuthority<'a> {
 impl<'a> LocalAuthority<'a> {
     /// Looks up a typed name. The answers for an unknown user are those for a user with a device.
     pub fn for_name(site: &'a Site, name: &str, caller: Caller<'a>) -> Result<Self, CoreError> {
-        let store = match site.store().map_err(CoreError::from) {
+        let store = match site.store() {
             Ok(store) => OnceCell::from(store),
             // Opened again for the demand, which then fails: a caller may have another authority to ask.
             Err(error) if error.is_for_agent() => OnceCell::new(),
