@@ -204,7 +204,7 @@ fn the_crates_that_a_login_runs_through_are_these() {
     };
     let module = tree("pam_otp");
     let expected = "base16ct base32 base32ct bitflags block-buffer cfg-if cmov const-oid constant_time_eq cpufeatures crypto-common ctutils \
-                    digest getrandom hmac hybrid-array itoa libc memchr nix otp-core otp-nss pam-bindings pam_otp qrcodegen serde \
+                    digest getrandom hmac hybrid-array itoa libc memchr memoffset nix otp-core otp-nss pam-bindings pam_otp qrcodegen serde \
                     serde_core serde_json serde_spanned sha1 sha2 subtle toml toml_datetime toml_parser totp-rs typenum \
                     winnow zeroize zmij";
     assert_eq!(module.iter().map(String::as_str).collect::<Vec<_>>().join(" "), expected);
