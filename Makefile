@@ -59,10 +59,18 @@ define files
 0644 $(sysconfdir)/fail2ban/filter.d/pam_otp.conf config/fail2ban/filter.d/pam_otp.conf
 0644 $(sysconfdir)/fail2ban/jail.d/pam_otp.conf config/fail2ban/jail.d/pam_otp.conf
 0644 $(sysconfdir)/apparmor.d/abstractions/pam_otp config/apparmor/abstractions/pam_otp
-$(foreach page,$(wildcard man/*.[1-8]),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
+$(foreach page,$(filter-out $(agent_pages),$(wildcard man/*.[1-8])),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 $(foreach file,$(documents),0644 $(docdir)/$(file) $(file)$(newline))
 $(foreach file,$(wildcard config/selinux/*),0644 $(docdir)/selinux/$(notdir $(file)) $(file)$(newline))
 $(foreach file,$(sort $(shell find config/examples -type f)),0644 $(docdir)/$(file:config/%=%) $(file)$(newline))
+endef
+# The agent is installed apart, and is off until its socket is enabled.
+agent_pages := man/otp-agent.8
+define agent_files
+0755 $(libexecdir)/otp-agent $(release)/otp-agent
+0644 $(unitdir)/otp-agent.socket config/systemd/otp-agent.socket
+0644 $(unitdir)/otp-agent.service config/systemd/otp-agent.service
+$(foreach page,$(agent_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 endef
 define completions
 bash $(bashcompdir)/otp-enroll
@@ -75,6 +83,7 @@ define newline
 endef
 install uninstall: export FILES = $(files)
 install uninstall: export COMPLETIONS = $(completions)
+install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
 
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
@@ -105,11 +114,16 @@ remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp)
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split there
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 
-.PHONY: all manual products packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb check-rootless lint \
+.PHONY: all agent install-agent uninstall-agent manual products packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb \
+	check-rootless lint \
 	demo demo-shell install uninstall deb rpm clean
 
-all:
+all: agent
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release --workspace --exclude pam-otp-bench
+
+# A workspace of its own, so that none of its crates reaches the module.
+agent:
+	$(CARGO) build $(CARGOFLAGS) $(remap) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 
 # Writes the list of options in otp-enroll(1), from the definitions of the command line.
 manual:
@@ -180,11 +194,12 @@ check-inside: export INSTA_UPDATE := no
 check-inside:
 	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs only inside tests/machine; run: make check' >&2; exit 1; }
 	setsid --fork "$(release)/logd" < /dev/null
-	$(MAKE) --no-print-directory install
+	$(MAKE) --no-print-directory install install-agent
 	fuzz=0
 	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || fuzz=$$?
 	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)'
 	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)
+	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 	exit "$$fuzz"
 
 check-deb: deb
@@ -205,8 +220,10 @@ demo-shell: packages all
 lint: packages lint-packages
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) fmt --manifest-path fleet/Cargo.toml --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
 	$(CARGO) clippy $(CARGOFLAGS) --manifest-path fuzz/Cargo.toml --target-dir "$(target)" -- -D warnings
+	$(CARGO) clippy $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" --all-targets -- -D warnings
 	shellcheck --external-sources $(SCRIPTS)
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
@@ -260,6 +277,28 @@ uninstall:
 	done
 	$(reload_units)
 	echo 'left in place: $(DESTDIR)$(sysconfdir)/pam_otp, $(DESTDIR)$(statedir), group $(group)'
+
+# After `install`. Nothing asks the agent until its socket is enabled: systemctl enable --now otp-agent.socket
+install-agent:
+	@[ -e "$(release)/otp-agent" ] || { echo "$(release)/otp-agent is not built: run make agent first" >&2; exit 1; }
+	while read -r mode target source; do
+	  [ -n "$$target" ] || continue
+	  echo "$$mode $(DESTDIR)$$target"
+	  case $$source in
+	    man/* | config/systemd/*)
+	      sed 's|/usr/local/libexec/pam_otp|$(libexecdir)|; s|/var/lib/pam_otp|$(statedir)|' "$$source" |
+	        install -D -m "$$mode" /dev/stdin "$(DESTDIR)$$target" ;;
+	    *) install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
+	  esac
+	done <<< "$$AGENT_FILES"
+	$(reload_units)
+
+uninstall-agent:
+	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl disable --now otp-agent.socket otp-agent.service || :
+	while read -r _ target _; do
+	  [ -z "$$target" ] || rm -f "$(DESTDIR)$$target"
+	done <<< "$$AGENT_FILES"
+	$(reload_units)
 
 deb: packages
 	@tests/deb build

@@ -52,13 +52,15 @@ pub enum Event<'a> {
         /// Why no device was enrolled: `enrollment-incomplete`, `enrollment-overtaken`; `None` if one was.
         why: Option<&'a str>,
     },
-    /// The helper's verdict on a login through a host that is not root, such as a screen locker.
+    /// The verdict of helper or agent on a login through a host that cannot open the records, such as a screen locker.
     Verified {
         user: &'a str,
         /// The real user id of the caller.
         by: u32,
         /// The PAM service, as the caller says.
         service: &'a str,
+        /// The remote host that a caller of the agent claims. Others ban what a log names, so its key is none of theirs.
+        claimed_rhost: Option<&'a str>,
         verdict: &'a Verdict,
     },
     /// Credentials or state were changed.
@@ -168,11 +170,14 @@ impl fmt::Display for Event<'_> {
             Event::EnrollmentDuringLogin { user, rhost, why: Some(why) } => {
                 write!(f, "refused {} why={why}", Who(user, *rhost))
             }
-            Event::Verified { user, by, service, verdict: Verdict::Accepted(accepted) } => {
-                write!(f, "accepted {} service={}{}", Caller(user, *by), Value(service), How(accepted))
-            }
-            Event::Verified { user, by, service, verdict: Verdict::Refused(why) } => {
-                write!(f, "refused {} service={} {}", Caller(user, *by), Value(service), Why(*why))
+            Event::Verified { user, by, service, claimed_rhost, verdict } => {
+                let (caller, service, claimed) = (Caller(user, *by), Value(service), Claimed(*claimed_rhost));
+                match verdict {
+                    Verdict::Accepted(accepted) => {
+                        write!(f, "accepted {caller} service={service}{claimed}{}", How(accepted))
+                    }
+                    Verdict::Refused(why) => write!(f, "refused {caller} service={service}{claimed} {}", Why(*why)),
+                }
             }
             Event::Change { user, by, what, proof } => write!(f, "{what} {}{proof}", Caller(user, *by)),
             Event::Proved { user, by, what, proof } => write!(f, "proved {} change={what}{proof}", Caller(user, *by)),
@@ -188,6 +193,7 @@ impl fmt::Display for Event<'_> {
 
 struct Who<'a>(&'a str, Option<&'a str>);
 struct Caller<'a>(&'a str, u32);
+struct Claimed<'a>(Option<&'a str>);
 struct By<'a>(&'a Ruling);
 struct Enforced(bool);
 struct How<'a>(&'a Accepted);
@@ -210,6 +216,15 @@ impl fmt::Display for Who<'_> {
 impl fmt::Display for Caller<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user={} by_uid={}", Value(self.0), self.1)
+    }
+}
+
+impl fmt::Display for Claimed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None | Some("") => Ok(()),
+            Some(rhost) => write!(f, " claimed_rhost={}", Value(rhost)),
+        }
     }
 }
 
@@ -275,6 +290,7 @@ impl fmt::Display for Why {
             | Refusal::Malformed
             | Refusal::NotEnrolled
             | Refusal::EnrollmentNotOffered
+            | Refusal::HostBudget
             | Refusal::UnknownUser => Ok(()),
         }
     }
@@ -355,6 +371,7 @@ mod tests {
             (Refusal::Malformed, "why=malformed"),
             (Refusal::NotEnrolled, "why=not-enrolled"),
             (Refusal::EnrollmentNotOffered, "why=enrollment-not-offered"),
+            (Refusal::HostBudget, "why=host-budget"),
             (
                 Refusal::Renamed,
                 "why=renamed hint=\"the account was renamed, or its number went to another person: `otp-enroll admin doctor` \
@@ -445,9 +462,15 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_of_the_helper_is_logged_with_its_caller_and_without_an_address() {
+    fn a_verdict_of_helper_or_agent_is_logged_with_its_caller_and_without_an_address_to_ban() {
+        let verdict = Verdict::Refused(Refusal::HostBudget);
+        let (user, by, service, claimed_rhost) = ("alice", 998, "radiusd", Some("203.0.113.9"));
+        let event = Event::Verified { user, by, service, claimed_rhost, verdict: &verdict };
+        let expected = "refused user=alice by_uid=998 service=radiusd claimed_rhost=203.0.113.9 why=host-budget";
+        assert_eq!((event.to_string().as_str(), event.severity()), (expected, Severity::Notice));
         let line = |verdict| {
-            let event = Event::Verified { user: "alice", by: 1000, service: "a b", verdict: &verdict };
+            let event =
+                Event::Verified { user: "alice", by: 1000, service: "a b", claimed_rhost: None, verdict: &verdict };
             (event.to_string(), event.severity())
         };
         let head = |word| format!("{word} user=alice by_uid=1000 service=a\\x20b ");

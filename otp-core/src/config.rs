@@ -1,19 +1,19 @@
 //! The configuration: what an administrator can set, the defaults, and how the file is read.
 
+pub mod agent_hosts;
 pub mod error;
 pub mod module_arguments;
 pub mod paths;
 mod rule_names;
 mod table;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::codes::hotp_totp::{Algorithm, CodeConfig, Digits, Period};
 use crate::codes::recovery::MOST_CODES;
 use crate::config::error::ConfigError;
-use crate::config::table::{Section, Source};
+use crate::config::table::{Section, Source, without_comments};
 use crate::decision::policy::{Policy, Rule, SecondFactor, Terms};
 use crate::decision::verify::{Limits, LockFor};
 use crate::value::login_context::LoginContext;
@@ -126,6 +126,8 @@ impl Config {
                 prompt.set(key, text, "a text of 1 to 200 characters", |value| value.text(200));
             }
         });
+        // Read by the agent, and by administration: see `agent_hosts`.
+        top.leave("agent");
         top.end();
     }
 
@@ -149,28 +151,6 @@ impl Config {
         let wanted = "a number and s, m, h or d, like \"15m\", or \"until-unlocked\"";
         lockout.set("for", &mut self.limits.lock_for, wanted, |value| LockFor::parse(&value.text(30)?));
     }
-}
-
-/// Empties comment lines, which are most of a configuration, so that a login does not parse them.
-///
-/// A line that begins with `#` is a comment unless it is inside a multi-line string, and TOML allows no control characters
-/// in a comment. A text with either is returned unchanged.
-fn without_comments(text: &str) -> Cow<'_, str> {
-    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
-    loop {
-        let end = rest.bytes().position(|byte| byte.is_ascii_control());
-        let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
-        if !line.starts_with('#') {
-            kept.push_str(line);
-        }
-        if after.is_empty() {
-            break;
-        }
-        let Some(next) = after.strip_prefix('\n') else { return Cow::Borrowed(text) };
-        kept.push('\n');
-        rest = next;
-    }
-    if kept.contains("\"\"\"") || kept.contains("'''") { Cow::Borrowed(text) } else { Cow::Owned(kept) }
 }
 
 /// Seven days, in seconds.

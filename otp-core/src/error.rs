@@ -6,6 +6,7 @@ use std::io;
 use crate::config::error::ConfigError;
 use crate::config::paths;
 use crate::store::error::StoreError;
+use crate::store::files::confinement;
 use crate::value::system_error::{UNMAPPED_HINT, described, is_unmapped};
 
 /// No answer could be given. Every error refuses the login.
@@ -33,6 +34,8 @@ pub enum CoreError {
     Entropy,
     /// The helper gave no answer.
     Helper(HelperError),
+    /// The agent gave no answer.
+    Agent(HelperError),
     /// The real user id, which was changed while a record was locked, could not be restored.
     Privileges,
     /// The login must enroll a device, and this authority cannot.
@@ -41,12 +44,12 @@ pub enum CoreError {
     NoLookHere,
 }
 
-/// Why the helper gave no answer.
+/// Why the helper or the agent gave no answer.
 #[derive(Debug)]
 pub enum HelperError {
-    /// The helper could not be started, or the pipe to it broke.
+    /// It could not be reached, or the pipe to it broke.
     Io(io::Error),
-    /// The helper reported an error of its own.
+    /// It reported an error of its own.
     Reports { error: String, hint: String },
     /// The answer cannot be parsed: program and helper have different versions.
     Unintelligible,
@@ -55,6 +58,33 @@ pub enum HelperError {
 }
 
 impl CoreError {
+    /// Whether this process may not open or write the records, or not those of this user: then the agent may answer.
+    pub fn is_for_agent(&self) -> bool {
+        let is_denied = |error: &io::Error| {
+            let number = error.raw_os_error().map(nix::errno::Errno::from_raw);
+            matches!(number, Some(nix::errno::Errno::EACCES | nix::errno::Errno::EROFS))
+        };
+        match self {
+            Self::Store(StoreError::System { error, .. }) => is_denied(error),
+            Self::Helper(HelperError::OtherUser) => true,
+            Self::Helper(HelperError::Io(error)) => is_denied(error) || error.kind() == io::ErrorKind::NotFound,
+            Self::Helper(HelperError::Reports { .. }) => confinement::keeps_helper_from_its_group(),
+            Self::Config(_)
+            | Self::Store(_)
+            | Self::Names { .. }
+            | Self::NoAnswer { .. }
+            | Self::Limit(_)
+            | Self::NoAccount(_)
+            | Self::UnknownGroup(_)
+            | Self::Entropy
+            | Self::Helper(HelperError::Unintelligible)
+            | Self::Agent(_)
+            | Self::Privileges
+            | Self::NoEnrollmentHere
+            | Self::NoLookHere => false,
+        }
+    }
+
     /// What to do next.
     pub fn hint(&self) -> &str {
         match self {
@@ -85,13 +115,16 @@ impl CoreError {
                 "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets the service \
                  start it"
             }
-            Self::Helper(HelperError::Reports { hint, .. }) => hint,
-            Self::Helper(HelperError::Unintelligible) => {
-                "install module, otp-enroll and helper of the same version, then restart the service"
+            Self::Agent(HelperError::Io(_)) => {
+                "look for the agent's errors with `systemctl status otp-agent.socket otp-agent.service`: see otp-agent(8)"
             }
-            Self::Helper(HelperError::OtherUser) => {
-                "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf); nothing is \
-                 wrong with helper and records"
+            Self::Helper(HelperError::Reports { hint, .. }) | Self::Agent(HelperError::Reports { hint, .. }) => hint,
+            Self::Helper(HelperError::Unintelligible) | Self::Agent(HelperError::Unintelligible) => {
+                "install module, otp-enroll, helper and agent of the same version, then restart the service"
+            }
+            Self::Helper(HelperError::OtherUser) | Self::Agent(HelperError::OtherUser) => {
+                "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf), or be \
+                 named in [[agent.host]] where otp-agent.socket is enabled: see otp-agent(8)"
             }
             Self::Privileges => {
                 "setresuid(2) failed: look for a seccomp filter, and for what SELinux or AppArmor denied"
@@ -122,6 +155,7 @@ impl fmt::Display for CoreError {
             Self::UnknownGroup(group) => write!(f, "a policy rule names the group {group}, which does not exist"),
             Self::Entropy => f.write_str("the kernel gave no random bytes"),
             Self::Helper(error) => write!(f, "the helper {} {error}", paths::HELPER),
+            Self::Agent(error) => write!(f, "the agent {} {error}", paths::AGENT),
             Self::Privileges => f.write_str("the process cannot return to its caller's user id"),
             Self::NoEnrollmentHere => f.write_str("a process that is not root cannot enroll a device during a login"),
             Self::NoLookHere => {
@@ -147,7 +181,7 @@ impl std::error::Error for CoreError {
         match self {
             Self::Config(error) => Some(error),
             Self::Store(error) => Some(error),
-            Self::Helper(error) => Some(error),
+            Self::Helper(error) | Self::Agent(error) => Some(error),
             Self::Names { errno, .. } | Self::NoAnswer { errno, .. } => Some(errno),
             Self::Limit(_)
             | Self::NoAccount(_)
@@ -272,13 +306,13 @@ mod tests {
             (
                 HelperError::Unintelligible,
                 "gave an answer that cannot be parsed (is it of another version?)",
-                "install module, otp-enroll and helper of the same version, then restart the service",
+                "install module, otp-enroll, helper and agent of the same version, then restart the service",
             ),
             (
                 HelperError::OtherUser,
                 "answers a process that is not root only about its own user",
-                "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf); nothing is \
-                 wrong with helper and records",
+                "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf), or be named \
+                 in [[agent.host]] where otp-agent.socket is enabled: see otp-agent(8)",
             ),
         ] {
             let error = CoreError::from(error);

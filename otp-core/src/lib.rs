@@ -62,7 +62,8 @@ pub mod system {
 }
 
 pub mod protocol {
-    //! One line out, one line back: how a program without access to the records asks the helper.
+    //! One line out, one line back: how a program without access to the records asks the helper or the agent.
+    pub mod agent_socket;
     pub mod helper_process;
     pub mod login_messages;
     pub mod request;
@@ -71,6 +72,7 @@ pub mod protocol {
 pub mod service {
     //! Transactions: load, decide, make the result durable, and only then answer.
     pub mod administration;
+    pub mod agent_authority;
     pub mod authority;
     pub mod caller;
     pub mod enrollment;

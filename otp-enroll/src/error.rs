@@ -319,6 +319,7 @@ fn refusal_text(why: Refusal) -> String {
                 .into()
         }
         Refusal::UnknownUser => "there is no such account".into(),
+        Refusal::HostBudget => "the service that asks has sent too many wrong codes".into(),
     }
 }
 

@@ -1,5 +1,7 @@
-//! The authority of this process: the files if it is root, the helper if it is not.
+//! The authority of this process: the files if it is root, the helper if it is not; and the agent where these may not open
+//! the records, or not those of this user.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use otp_core::codes::attempt::Typed;
@@ -8,6 +10,7 @@ use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::Verdict;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::{Reply, Request};
+use otp_core::service::agent_authority::AgentAuthority;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::helper_authority::HelperAuthority;
@@ -20,24 +23,73 @@ use crate::outcome::ModuleError;
 use crate::privileges::{Privileges, RaisedLimits};
 
 /// The authority that can answer about `user` in this process.
-pub(crate) fn about<'a>(site: &'a Site, user: &str) -> Result<Box<dyn Authority + 'a>, ModuleError> {
+pub(crate) fn about<'a>(site: &'a Site, user: &'a str) -> Result<Box<dyn Authority + 'a>, ModuleError> {
+    let is_installed_site = site.path.as_path() == Path::new(paths::CONFIG);
     let privileges = Privileges::of_this_process();
     if privileges.are_of_root() {
         let limits = privileges.raise_limits()?;
         // `login` and `enrollment` log the results: they know where a login comes from.
         let caller = Caller { uid: privileges.real_uid(), is_trusted: true, log: &|_| {} };
         let files = LocalAuthority::for_name(site, user, caller)?;
-        return Ok(Box::new(Privileged { files, privileges, _limits: limits }));
+        let files = Box::new(Privileged { files, privileges, _limits: limits });
+        // The agent has the installed configuration, and its records.
+        return Ok(if is_installed_site { Box::new(OrAgent { first: Some(files), user }) } else { files });
     }
-    if site.path.as_path() != Path::new(paths::CONFIG) {
+    if !is_installed_site {
         return Err(ModuleError::Argument("config= (this process is not root, and the helper reads its own)".into()));
     }
     let account = accounts::account(user)?;
     // By name too: of several names with one number the helper knows the first, and answers about that one.
-    if account.is_some() && account == accounts::account_of(privileges.real_uid())? {
-        Ok(Box::new(Unprivileged(HelperAuthority::default())))
-    } else {
-        Err(CoreError::from(HelperError::OtherUser).into())
+    let is_own = account.is_some() && account == accounts::account_of(privileges.real_uid())?;
+    let helper = || -> Box<dyn Authority> { Box::new(Unprivileged(HelperAuthority::default())) };
+    Ok(Box::new(OrAgent { first: is_own.then(helper), user }))
+}
+
+/// An authority, and the agent where that one may not answer.
+struct OrAgent<'a> {
+    /// None where only the agent may.
+    first: Option<Box<dyn Authority + 'a>>,
+    user: &'a str,
+}
+
+impl OrAgent<'_> {
+    fn ask<T>(&self, ask: &dyn Fn(&dyn Authority) -> Result<T, CoreError>) -> Result<T, CoreError> {
+        let answer = self.first.as_ref().map_or(Err(HelperError::OtherUser.into()), |first| ask(first.as_ref()));
+        let error = match answer {
+            Err(error) if error.is_for_agent() => error,
+            answer => return answer,
+        };
+        match ask(&AgentAuthority { user: self.user }) {
+            // No agent is enabled here. The hint of the first error names it.
+            Err(CoreError::Agent(HelperError::Io(absent)))
+                if matches!(absent.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
+            {
+                Err(error)
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl Authority for OrAgent<'_> {
+    fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
+        self.ask(&|authority| authority.demand(login))
+    }
+
+    fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
+        self.ask(&|authority| authority.verify(login, typed))
+    }
+
+    fn look(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
+        // The agent counts each wrong code.
+        self.first.as_ref().map_or(Err(CoreError::NoLookHere), |first| first.look(login, typed))
+    }
+
+    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
+        match &mut self.first {
+            Some(first) => first.request(request),
+            None => Err(CoreError::NoEnrollmentHere),
+        }
     }
 }
 

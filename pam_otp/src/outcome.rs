@@ -107,6 +107,7 @@ impl Outcome {
                 | Refusal::Malformed
                 | Refusal::NotEnrolled
                 | Refusal::EnrollmentNotOffered
+                | Refusal::HostBudget
                 | Refusal::Renamed,
             ) => PamResultCode::PAM_AUTH_ERR,
             Self::Failed(error) => error.pam_code(),
@@ -128,7 +129,8 @@ impl ModuleError {
                 | CoreError::Limit(_)
                 | CoreError::NoAccount(_)
                 | CoreError::Entropy
-                | CoreError::Helper(_),
+                | CoreError::Helper(_)
+                | CoreError::Agent(_),
             )
             | Self::NoPendingEnrollment
             | Self::NotDeferred
@@ -243,7 +245,7 @@ mod tests {
             (
                 ModuleError::from(CoreError::from(HelperError::Unintelligible)),
                 "the helper HELPER gave an answer that cannot be parsed (is it of another version?)",
-                "install module, otp-enroll and helper of the same version, then restart the service",
+                "install module, otp-enroll, helper and agent of the same version, then restart the service",
                 PamResultCode::PAM_AUTHINFO_UNAVAIL,
             ),
             (

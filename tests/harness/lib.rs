@@ -13,6 +13,7 @@
     reason = "a test that cannot go on stops where it is; waiting for real programs takes a real clock and a real environment"
 )]
 
+pub mod agent;
 pub mod app;
 pub mod before_or_after;
 pub mod conversation;

@@ -1,5 +1,6 @@
 //! Logins: what is asked, what is answered, how it ends and what the log says.
 
+mod agent;
 mod any_script;
 mod console;
 mod conversations;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
+    agent,
     conversation::{Conversation, Talk, Transcript},
     desk::logged,
     machine,
@@ -136,6 +137,7 @@ fn a_user_without_a_device_passes_where_policy_says_so() {
 
 #[test]
 fn no_user_but_its_own_is_looked_at() {
+    let _no_agent = agent::none();
     let (desk, bob) = (Desk::new(), TestUser::new("bob"));
     let code = Phone::enroll_self(&bob).next_code();
     for other in [bob.name.as_str(), "root", "nobody-of-that-name"] {
@@ -143,8 +145,8 @@ fn no_user_but_its_own_is_looked_at() {
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}");
         assert!(said.prompts().is_empty(), "{said}");
         let what = "answers a process that is not root only about its own user";
-        let hint = "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf); \
-                    nothing is wrong with helper and records";
+        let hint = "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf), or \
+                    be named in [[agent.host]] where otp-agent.socket is enabled: see otp-agent(8)";
         assert_eq!(log, [format!("err error user={other} error=\"the helper {HELPER} {what}\" hint=\"{hint}\"")]);
     }
     // Nothing was spent by that.
@@ -154,6 +156,7 @@ fn no_user_but_its_own_is_looked_at() {
 
 #[test]
 fn of_two_names_with_one_number_each_has_a_second_factor_of_its_own() {
+    let _no_agent = agent::none();
     let desk = Desk::new();
     let other = desk.user.another_name();
     let code = Phone::enroll_self(&desk.user).next_code();
@@ -182,6 +185,7 @@ fn a_configuration_that_the_helper_does_not_read_cannot_be_honoured() {
 
 #[test]
 fn without_a_helper_no_user_gets_in() {
+    let _no_agent = agent::none();
     let desk = Desk::new();
     let copy = |owner, mode| helper_like(Path::new(HELPER), owner, mode).display().to_string();
     let check = |mount: &[&str], what: &str, hint: &str| {

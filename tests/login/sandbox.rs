@@ -1,6 +1,7 @@
 //! Services in a sandbox: a login that it refuses says so in the log, and a disk that is read-only for all is told apart.
 
 use pam_otp_tests::{
+    agent,
     conversation::{Talk, Transcript},
     phone::Phone,
     service::Service,
@@ -64,6 +65,7 @@ fn a_sandbox_that_hides_the_records_is_named() {
 
 #[test]
 fn no_new_privileges_and_a_nosuid_mount_are_told_from_a_broken_installation() {
+    let _no_agent = agent::none();
     let (site, alice) = (Site::of_the_machine(), TestUser::new("alice"));
     let phone = Phone::enroll_self(&alice);
     let service = Service::private("auth required pam_otp.so");

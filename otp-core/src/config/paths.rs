@@ -11,3 +11,9 @@ pub const HELPER: &str = match option_env!("PAM_OTP_HELPER") {
     Some(path) => path,
     None => "/usr/local/libexec/pam_otp/otp-helper",
 };
+
+/// The socket of the agent, in a folder of root's.
+pub const AGENT: &str = match option_env!("PAM_OTP_AGENT") {
+    Some(path) => path,
+    None => "/run/pam_otp/agent",
+};

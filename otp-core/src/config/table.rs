@@ -2,6 +2,7 @@
 //!
 //! An error does not end the reading, so that an administrator learns of all errors at once.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
@@ -33,6 +34,28 @@ pub(super) struct Section<'t> {
 
 /// The value of a key.
 pub(super) struct Value<'t>(&'t DeValue<'t>);
+
+/// Empties comment lines, which are most of a configuration, so that a login does not parse them.
+///
+/// A line that begins with `#` is a comment unless it is inside a multi-line string, and TOML allows no control characters
+/// in a comment. A text with either is returned unchanged.
+pub(super) fn without_comments(text: &str) -> Cow<'_, str> {
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    loop {
+        let end = rest.bytes().position(|byte| byte.is_ascii_control());
+        let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
+        if !line.starts_with('#') {
+            kept.push_str(line);
+        }
+        if after.is_empty() {
+            break;
+        }
+        let Some(next) = after.strip_prefix('\n') else { return Cow::Borrowed(text) };
+        kept.push('\n');
+        rest = next;
+    }
+    if kept.contains("\"\"\"") || kept.contains("'''") { Cow::Borrowed(text) } else { Cow::Owned(kept) }
+}
 
 impl<'t> Source<'t> {
     pub(super) fn document(self) -> Result<Spanned<DeTable<'t>>, ConfigError> {
@@ -117,6 +140,11 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// Leaves a key to another reader of the file.
+    pub(super) fn leave(&mut self, key: &'static str) {
+        self.known.push(key);
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
@@ -153,6 +181,12 @@ impl Value<'_> {
     pub(super) fn text(&self, most: usize) -> Option<String> {
         let fits = |text: &&str| (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
         self.0.as_str().filter(fits).map(str::to_owned)
+    }
+
+    /// At least one text, each as [`Value::text`] reads it.
+    pub(super) fn texts(&self, most: usize) -> Option<Vec<String>> {
+        let all = self.0.as_array().filter(|all| !all.is_empty())?;
+        all.iter().map(|one| Value(one.get_ref()).text(most)).collect()
     }
 
     pub(super) fn truth(&self) -> Option<bool> {

@@ -145,11 +145,11 @@ fn an_unknown_key_is_an_error_at_every_level() {
     for (text, expected) in [
         (
             "colour = 1",
-            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt",
+            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent",
         ),
         (
             "[colour]",
-            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt",
+            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent",
         ),
         ("[code]\ncolour = 1", "2: unknown key code.colour; known keys: digits, period, algorithm, window"),
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known keys: after, for"),
@@ -276,7 +276,7 @@ fn the_shipped_file_shows_each_key_with_its_default() {
     let of_default = Config::default();
     assert_eq!(parse(shipped).unwrap(), of_default);
     // Keys without a default are shown with an example.
-    let examples = ["#issuer", "#required_from", "#for = \"12h\"", "#[[policy.rule]]"];
+    let examples = ["#issuer", "#required_from", "#for = \"12h\"", "#[[policy.rule]]", "#[[agent.host]]"];
     let (mut table, mut shown) = ("", 0);
     for line in shipped.lines() {
         if line.trim_start_matches('#').starts_with('[') {

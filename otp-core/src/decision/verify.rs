@@ -106,6 +106,8 @@ pub enum Refusal {
     Renamed,
     /// The account does not exist.
     UnknownUser,
+    /// The service that asks has sent too many wrong codes. The refusal does not tell whether this code was right.
+    HostBudget,
 }
 
 impl Factor {
@@ -145,6 +147,7 @@ impl Refusal {
             Self::Malformed => "malformed",
             Self::NotEnrolled => "not-enrolled",
             Self::EnrollmentNotOffered => "enrollment-not-offered",
+            Self::HostBudget => "host-budget",
             Self::Renamed => "renamed",
             Self::UnknownUser => "unknown-user",
         }

@@ -14,6 +14,7 @@ use crate::codes::attempt::Typed;
 use crate::decision::demand::Demand;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
+use crate::error::HelperError;
 use crate::record::id::DeviceId;
 use crate::record::state::Lock;
 use crate::value::login_context::LoginContext;
@@ -48,6 +49,17 @@ pub fn ask_verify(login: &LoginContext, typed: &Typed) -> Zeroizing<String> {
     let (service, nullok, enroll, as_one) = (cut(service), *nullok, *enroll, *as_one);
     push_context(&mut line, &LoginContext { service, rhost, tty, nullok, enroll, as_one });
     line.push_str("}}\n");
+    line
+}
+
+/// A question of a login, made one to the agent: it names the user that it is about.
+pub fn ask_about(user: &str, question: &str) -> Zeroizing<String> {
+    let mut line = Zeroizing::new(String::with_capacity(16_384));
+    line.push_str(r#"{"about":"#);
+    line.push_str(&quoted(user));
+    line.push_str(r#","request":"#);
+    line.push_str(question.trim_end());
+    line.push_str("}\n");
     line
 }
 
@@ -87,6 +99,15 @@ fn quoted(text: &str) -> Zeroizing<String> {
 pub fn words(line: &str) -> Option<&str> {
     let words = line.strip_prefix(r#"{"login":""#)?.strip_suffix("\"}\n")?;
     words.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"- ".contains(&byte)).then_some(words)
+}
+
+/// The answer in a line.
+pub fn answer<T>(line: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, HelperError> {
+    words(line).and_then(read).ok_or_else(|| match error_and_hint(line) {
+        Some((error, hint)) => HelperError::Reports { error: error.to_owned(), hint: hint.to_owned() },
+        // The line is not quoted: it may hold the code that was just sent.
+        None => HelperError::Unintelligible,
+    })
 }
 
 /// Error and hint in a line that reports an error. Escapes are kept: the texts are for a log.
@@ -192,6 +213,7 @@ impl Verdict {
                     | Refusal::Malformed
                     | Refusal::NotEnrolled
                     | Refusal::EnrollmentNotOffered
+                    | Refusal::HostBudget
                     | Refusal::Renamed
                     | Refusal::UnknownUser => String::new(),
                 };
@@ -221,6 +243,7 @@ impl Verdict {
                 Refusal::NotEnrolled,
                 Refusal::Renamed,
                 Refusal::EnrollmentNotOffered,
+                Refusal::HostBudget,
                 Refusal::UnknownUser,
             ];
             Self::Refused(refusals.into_iter().find(|why| why.word() == word)?)
@@ -265,6 +288,7 @@ mod tests {
             Refusal::NotEnrolled,
             Refusal::Renamed,
             Refusal::EnrollmentNotOffered,
+            Refusal::HostBudget,
             Refusal::UnknownUser,
         ];
         let mut all: Vec<_> = refusals.map(Verdict::Refused).into();

@@ -64,6 +64,15 @@ pub enum Request {
     Administer(Order),
 }
 
+/// A request to the agent: it says which account it is about.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The login name, as it was typed.
+    pub about: String,
+    pub request: Request,
+}
+
 /// An administrator's order for one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {

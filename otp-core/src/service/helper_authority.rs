@@ -3,7 +3,7 @@
 use crate::codes::attempt::Typed;
 use crate::decision::demand::Demand;
 use crate::decision::verify::Verdict;
-use crate::error::{CoreError, HelperError};
+use crate::error::CoreError;
 use crate::protocol::helper_process::Helper;
 use crate::protocol::login_messages;
 use crate::protocol::request::{Reply, Request};
@@ -42,10 +42,5 @@ impl Authority for HelperAuthority {
 /// One question, one answer, one process: no helper waits while the user types.
 fn ask<T>(question: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, CoreError> {
     let line = Helper::start()?.ask_line(question)?;
-    let answer = login_messages::words(&line).and_then(read);
-    Ok(answer.ok_or_else(|| match login_messages::error_and_hint(&line) {
-        Some((error, hint)) => HelperError::Reports { error: error.to_owned(), hint: hint.to_owned() },
-        // The line is not quoted: it may hold the code that was just sent.
-        None => HelperError::Unintelligible,
-    })?)
+    Ok(login_messages::answer(&line, read)?)
 }

@@ -48,8 +48,18 @@ pub struct LocalAuthority<'a> {
 impl<'a> LocalAuthority<'a> {
     /// Looks up a typed name. The answers for an unknown user are those for a user with a device.
     pub fn for_name(site: &'a Site, name: &str, caller: Caller<'a>) -> Result<Self, CoreError> {
-        let store = site.store()?;
-        Ok(Self { store: OnceCell::from(store), ..Self::new(site, accounts::account(name)?, caller, random::entropy) })
+        let store = match site.store() {
+            Ok(store) => OnceCell::from(store),
+            // Opened again for the demand, which then fails: a caller may have another authority to ask.
+            Err(error) if error.is_for_agent() => OnceCell::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { store, ..Self::new(site, accounts::account(name)?, caller, random::entropy) })
+    }
+
+    /// The authority for an account that the caller has looked up, if there is one, on a store that the caller has opened.
+    pub fn on(site: &'a Site, store: FileStore, account: Option<Account>, caller: Caller<'a>) -> Self {
+        Self { store: OnceCell::from(store), ..Self::new(site, account, caller, random::entropy) }
     }
 
     /// The authority for an account that the caller has looked up.
@@ -202,7 +212,7 @@ impl<'a> LocalAuthority<'a> {
     fn log(&self, login: &LoginContext, verdict: &Verdict) {
         if let Some(account) = &self.account {
             let (user, by, service) = (account.name.as_str(), self.caller.uid, login.service.as_str());
-            (self.caller.log)(&Event::Verified { user, by, service, verdict });
+            (self.caller.log)(&Event::Verified { user, by, service, claimed_rhost: None, verdict });
         }
     }
 

@@ -67,8 +67,8 @@ impl StoreError {
 fn read_only(sight: Sight) -> &'static str {
     match sight {
         Sight::ReadOnlyHere => {
-            "the sandbox of this service makes it read-only: add ReadWritePaths=- and the state directory to its unit \
-             (locked-out.md, \"Read-only file system\"); nothing was lost"
+            "the sandbox of this service makes it read-only: add ReadWritePaths=- and the state directory to its unit, \
+             or enable otp-agent.socket (locked-out.md, \"Read-only file system\"); nothing was lost"
         }
         Sight::Same | Sight::OtherHere => "find out why that file system is read-only; nothing was lost",
     }
@@ -101,13 +101,16 @@ fn denied(denial: Denial) -> &'static str {
     match denial {
         Denial::Root => {
             "root was denied: look for what SELinux or AppArmor denied, and for a CapabilityBoundingSet without \
-             CAP_DAC_OVERRIDE in the service's unit"
+             CAP_DAC_OVERRIDE in the service's unit; or enable otp-agent.socket"
         }
         Denial::NoNewPrivileges => {
             "the helper runs without its group: take NoNewPrivileges, or the setting that implies it, out of the service's \
-             unit, or let the service run as root; nothing is wrong with the installation"
+             unit, let the service run as root, or enable otp-agent.socket; nothing is wrong with the installation"
         }
-        Denial::Nosuid => "the helper runs without its group: its file system is mounted nosuid here; mount it without",
+        Denial::Nosuid => {
+            "the helper runs without its group: its file system is mounted nosuid here; mount it without, or enable \
+                           otp-agent.socket"
+        }
         Denial::Installation => {
             "the helper is not set-group-ID of the group that has the records: install the package again or run \
              `make install`"

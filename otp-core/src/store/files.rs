@@ -9,7 +9,7 @@
 //!   the new enrollment, and renames. The rename makes the new slot present, without a moment between.
 
 mod by_uid;
-pub(super) mod confinement;
+pub(crate) mod confinement;
 mod create_state;
 mod fence;
 mod file_names;

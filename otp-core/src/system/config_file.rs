@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 
 use crate::config::Config;
+use crate::config::agent_hosts::{self, AgentHost};
 use crate::config::error::ConfigError;
 use crate::config::paths;
 use crate::error::CoreError;
@@ -33,7 +34,22 @@ impl Site {
 
     /// All errors of the configuration, for administration. [`Site::load`] reports the first one.
     pub fn errors(path: &Path) -> Vec<ConfigError> {
-        trusted_text(path).map_or_else(|error| vec![error], |text| Config::errors(path, &text))
+        let text = match trusted_text(path) {
+            Ok(text) => text,
+            Err(error) => return vec![error],
+        };
+        let mut errors = Config::errors(path, &text);
+        // A text that is no TOML is the same error twice.
+        let more = agent_hosts::read(path, &text).1.into_iter().filter(|error| !errors.contains(error));
+        errors.extend(more.collect::<Vec<_>>());
+        errors.sort_by_key(|error| error.line);
+        errors
+    }
+
+    /// The hosts that may ask the agent about other users. Read apart: no login in another process needs them.
+    pub fn agent_hosts(&self) -> Result<Vec<AgentHost>, CoreError> {
+        let (hosts, errors) = agent_hosts::read(&self.path, &trusted_text(&self.path)?);
+        Ok(errors.into_iter().min_by_key(|error| error.line).map_or(Ok(hosts), Err)?)
     }
 
     /// Opens the state directory, which must have the id of this configuration. A draft in a folder without an id is held

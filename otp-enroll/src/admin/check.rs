@@ -87,6 +87,8 @@ pub(super) fn faults_of(site: &Site) -> Vec<(String, Option<String>)> {
         (Ok(_), Ok(state)) => faults.extend(out_of_reach(site, state)),
         (Ok(_), Err(error)) => faults.push(format!("{}: {}", site.config.state_directory.display(), plain(error))),
     }
+    // What a login does not read: [[agent.host]].
+    faults.extend(Site::errors(&site.path).iter().map(ToString::to_string));
     faults.extend(helper_fault(&site.config.state_directory, state.ok().as_ref()));
     faults.into_iter().map(|what| (what, None)).chain(of_the_store).collect()
 }

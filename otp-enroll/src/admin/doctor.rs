@@ -1,5 +1,6 @@
 //! What would lock users out or let them in against policy: PAM files, sshd, configuration, records, clock.
 
+mod agent;
 mod batch;
 mod deferred;
 mod enrollment;
@@ -25,10 +26,13 @@ mod users;
 use std::path::Path;
 use std::process::Command;
 
+use nix::unistd::User;
+use otp_core::config::paths;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 use serde::Serialize;
 
+use self::agent::Agent;
 use self::finding::{Finding, Severity};
 use self::guarded::Guarded;
 use self::rules::Doubt;
@@ -113,7 +117,12 @@ pub(super) fn doctor(
     let guarded: Vec<Guarded> =
         services.iter().filter_map(|name| service::look_at(&folders, name, &mut findings)).collect();
     services.iter().for_each(|name| misnamed::look_at(&folders, name, &mut findings));
-    surroundings::look_at(&guarded, pam.is_some() || sshd_config.is_some(), &mut findings);
+    let agent = Site::load(Path::new(paths::CONFIG)).ok().map(|site| Agent::of(&site));
+    let is_answered = |uid: u32, service: &str| {
+        let name = User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
+        agent.as_ref().zip(name).is_some_and(|(agent, name)| agent.answers_about_others(&name, service))
+    };
+    surroundings::look_at(&guarded, pam.is_some() || sshd_config.is_some(), is_answered, &mut findings);
     for (name, twin, command) in TWINS {
         let is_guarded = |name: &str| guarded.iter().any(|guarded| guarded.name == name);
         if is_guarded(name) && services.contains(twin) && !is_guarded(twin) {
@@ -159,7 +168,9 @@ pub(super) fn doctor(
         for guarded in &here {
             enrollment::check_unoffered(guarded, path, &site.config.policy, &mut findings);
         }
-        sandbox::look_at(&here, &units, path, &site.config.state_directory, &mut findings);
+        let agent = Agent::of(&site);
+        agent.look_at(&mut findings);
+        sandbox::look_at(&here, &units, &site, &agent, &mut findings);
         if let Ok(store) = site.store() {
             let exempt = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;
             if let Some(guarded) = here.iter().find(|guarded| guarded.name == sshd::SERVICE) {

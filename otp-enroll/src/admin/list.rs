@@ -167,6 +167,7 @@ pub(super) fn without_device(
                     | CoreError::Limit(_)
                     | CoreError::Entropy
                     | CoreError::Helper(_)
+                    | CoreError::Agent(_)
                     | CoreError::Privileges
                     | CoreError::NoEnrollmentHere
                     | CoreError::NoLookHere),

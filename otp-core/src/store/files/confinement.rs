@@ -81,6 +81,11 @@ pub(crate) fn denial() -> Denial {
     }
 }
 
+/// Whether a helper that this process starts runs without its group: the sandbox of the service sees to that.
+pub(crate) fn keeps_helper_from_its_group() -> bool {
+    matches!(denial(), Denial::NoNewPrivileges | Denial::Nosuid)
+}
+
 /// A path in the mounts of two processes, both as in proc_pid_mountinfo(5).
 fn compared(path: &str, own: &str, first: &str) -> Sight {
     let (Some(own), Some(first)) = (Mount::of(path, own), Mount::of(path, first)) else { return Sight::Same };

@@ -26,7 +26,12 @@ use crate::value::user::Account;
 pub struct FileStore {
     pub(super) path: PathBuf,
     pub(super) directory: OwnedFd,
+    /// How often a lock is tried.
+    tries: u16,
 }
+
+/// Tries of a lock, with pauses of at most ten milliseconds: about ten seconds.
+const MOST_TRIES: u16 = 1000;
 
 /// Larger than any record that this program writes.
 const LARGEST_CREDENTIALS: usize = 65_536;
@@ -42,7 +47,7 @@ impl FileStore {
             path: path.to_owned(),
             error: error.into(),
         })?;
-        let store = Self { path: path.to_owned(), directory };
+        let store = Self { path: path.to_owned(), directory, tries: MOST_TRIES };
         let stat = nix::sys::stat::fstat(&store.directory).map_err(|error| store.failed("examine", "", error))?;
         let group_writes_unprotected = stat.st_mode & 0o1020 == 0o020;
         if stat.st_uid != 0 {
@@ -52,6 +57,11 @@ impl FileStore {
         } else {
             Ok(store)
         }
+    }
+
+    /// Waits for a lock at most about two seconds.
+    pub fn impatient(self) -> Self {
+        Self { tries: MOST_TRIES / 5, ..self }
     }
 
     /// Opens a file without following links and without waiting for a FIFO; `None` only if it does not exist.
@@ -122,10 +132,10 @@ impl FileStore {
         }
     }
 
-    /// Waits for the lock, at most about ten seconds; false if it is not given back.
+    /// Waits for the lock; false if it is not given back in time.
     pub(super) fn wait_for_lock(&self, file: &File, name: &str) -> Result<bool, StoreError> {
         let mut pause = Duration::from_micros(100);
-        for _ in 0..1000 {
+        for _ in 0..self.tries {
             match file.try_lock() {
                 Ok(()) => return Ok(true),
                 Err(TryLockError::WouldBlock) => thread::sleep(pause),

@@ -3,6 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use otp_core::config::paths;
+use otp_core::system::config_file::Site;
+
+use super::agent::Agent;
 use super::finding::Finding;
 use super::guarded::Guarded;
 use super::units::{Unit, is_yes};
@@ -57,16 +61,11 @@ const IMPLY_NO_NEW_PRIVILEGES: [&str; 16] = [
 const OPENS_FILES_OF_OTHERS: &str = "CAP_DAC_OVERRIDE";
 
 /// Checks the units of services whose lines use this configuration.
-pub(super) fn look_at(
-    guarded: &[&Guarded],
-    units: &[Unit],
-    config: &Path,
-    state_directory: &Path,
-    findings: &mut Vec<Finding>,
-) {
+pub(super) fn look_at(guarded: &[&Guarded], units: &[Unit], site: &Site, agent: &Agent, findings: &mut Vec<Finding>) {
     for guarded in guarded {
         for unit in units.iter().filter(|unit| asks_pam_as(unit, &guarded.name)) {
-            findings.extend(judge(&guarded.name, unit, config, state_directory));
+            let backing = Backing::of(unit, &guarded.name, agent);
+            findings.extend(judge(&guarded.name, unit, &site.path, &site.config.state_directory, &backing));
         }
     }
 }
@@ -84,6 +83,26 @@ fn asks_pam_as(unit: &Unit, service: &str) -> bool {
         || unit.values("ExecStart").into_iter().filter_map(program).any(|program| program == service)
 }
 
+/// What the agent does for a service that cannot open or write the records itself.
+#[derive(Default)]
+struct Backing {
+    /// It answers root.
+    root: bool,
+    /// It answers this service about other users.
+    others: bool,
+}
+
+impl Backing {
+    fn of(unit: &Unit, service: &str, agent: &Agent) -> Self {
+        // The socket is seen where its folder is.
+        if matches!(access(unit, Path::new(paths::AGENT)), Access::Hidden(_)) {
+            return Self::default();
+        }
+        let user = unit.value("User").unwrap_or_default();
+        Self { root: agent.answers(), others: agent.answers_about_others(user, service) }
+    }
+}
+
 /// Access of a service to a path, and the setting that decides.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Access {
@@ -92,13 +111,14 @@ enum Access {
     Full,
 }
 
-fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path) -> Vec<Finding> {
+fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path, backing: &Backing) -> Vec<Finding> {
     let name = &unit.name;
     let drop_in = |line: &str| format!("systemctl edit {name}, and below [Service]: {line}");
     let mut findings = Vec::new();
     let mut fault = |what: String, fix: &str| findings.push(Finding::fault(service, format!("{name}: {what}"), fix));
     match user_of(unit) {
         User::Root => {}
+        User::Other(_) if backing.others => {}
         User::Other(user) => {
             let held = match no_new_privileges(unit) {
                 Some(setting) => format!(", and {setting} keeps the helper from its group"),
@@ -110,7 +130,8 @@ fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path) -> V
                      refused{held}"
                 ),
                 "let a service that runs as root ask PAM; this one may run as root, too, if its program allows that (FreeRADIUS: \
-                 User=root here, and user = root in radiusd.conf)",
+                 User=root here, and user = root in radiusd.conf), or be named in [[agent.host]], with the agent enabled: see \
+                 otp-agent(8)",
             );
         }
     }
@@ -120,7 +141,7 @@ fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path) -> V
             &drop_in("PrivateUsers=no"),
         );
     }
-    if !may_open_files_of_others(unit) {
+    if !may_open_files_of_others(unit) && !backing.root {
         fault(
             format!(
                 "CapabilityBoundingSet lacks {OPENS_FILES_OF_OTHERS}: it cannot open records, and logins are refused"
@@ -138,6 +159,7 @@ fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path) -> V
                 );
                 hidden = Some(setting);
             }
+            Access::ReadOnly(_) if backing.root => {}
             Access::ReadOnly(setting) if path == state_directory => fault(
                 format!("{setting} makes {} read-only for it: every right code is refused", path.display()),
                 &drop_in(&format!("ReadWritePaths=-{}", path.display())),
@@ -315,7 +337,8 @@ mod tests {
         if !asks_pam_as(&unit, service) {
             return vec!["not of that service".into()];
         }
-        let findings = judge(service, &unit, Path::new("/etc/pam_otp/pam_otp.toml"), Path::new(records));
+        let findings =
+            judge(service, &unit, Path::new("/etc/pam_otp/pam_otp.toml"), Path::new(records), &Backing::default());
         assert!(findings.iter().all(|finding| finding.severity.name() == "fault" && !finding.fix.is_empty()));
         let short = |what: &str| what.trim_start_matches(name).trim_start_matches(": ").to_owned();
         findings.iter().map(|finding| short(&finding.what)).collect()

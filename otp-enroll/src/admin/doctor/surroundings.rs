@@ -33,14 +33,21 @@ const HOSTS: [Host; 6] = [
 ];
 
 /// `drafts`: files that are not in force are checked, so what runs has not read them.
-pub(super) fn look_at(guarded: &[Guarded], drafts: bool, findings: &mut Vec<Finding>) {
+pub(super) fn look_at(
+    guarded: &[Guarded],
+    drafts: bool,
+    is_answered: impl Fn(u32, &str) -> bool,
+    findings: &mut Vec<Finding>,
+) {
     if guarded.is_empty() {
         return;
     }
     findings.extend(log(Path::new("/dev/log")));
     for host in &HOSTS {
         if guarded.iter().any(|guarded| guarded.name == host.service) {
-            findings.extend(not_root(host, Path::new("/proc")));
+            let found = not_root(host, Path::new("/proc"));
+            // The agent answers it, if its account is named.
+            findings.extend(found.filter(|(uid, _)| !is_answered(*uid, host.service)).map(|(_, finding)| finding));
         }
     }
     if !drafts && guarded.iter().any(|guarded| guarded.name == super::sshd::SERVICE) {
@@ -59,7 +66,7 @@ fn log(socket: &Path) -> Option<Finding> {
 }
 
 /// A program of the service that runs, and not as root.
-fn not_root(host: &Host, processes: &Path) -> Option<Finding> {
+fn not_root(host: &Host, processes: &Path) -> Option<(u32, Finding)> {
     let Host { service, programs, asks } = host;
     let mut all = fs::read_dir(processes).into_iter().flatten().flatten().map(|entry| entry.path());
     let (program, uid) = all.find_map(|process| {
@@ -68,13 +75,14 @@ fn not_root(host: &Host, processes: &Path) -> Option<Finding> {
         (uid != 0 && programs.contains(&name.as_str())).then_some((name, uid))
     })?;
     let refused = "the helper answers it about that user only, and logins of all others are refused";
-    Some(if *asks {
+    let finding = if *asks {
         let what = format!("{program} runs as uid {uid}, not as root: {refused}");
         Finding::fault(service, what, "run it as root (FreeRADIUS: user = root in radiusd.conf)")
     } else {
         let what = format!("{program} runs as uid {uid}, not as root: if that process asks PAM, {refused}");
         Finding::warning(service, what, "if it does, let a process of root ask PAM")
-    })
+    };
+    Some((uid, finding))
 }
 
 /// Configuration files that were changed after the process that notes its number there has read them.
@@ -113,7 +121,8 @@ mod tests {
         assert!(found(&["freeradius"], true).is_none(), "root");
         std::os::unix::fs::chown(&process, Some(117), None).unwrap();
         for (asks, severity) in [(true, "fault"), (false, "warning")] {
-            let found = found(&["freeradius"], asks).unwrap();
+            let (uid, found) = found(&["freeradius"], asks).unwrap();
+            assert_eq!(uid, 117);
             assert!(found.what.starts_with("freeradius runs as uid 117"), "{found:?}");
             assert_eq!((found.severity.name(), found.what.contains("if that process asks PAM")), (severity, !asks));
         }

@@ -136,6 +136,7 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
             | CoreError::Entropy
             | CoreError::Limit(_)
             | CoreError::Helper(_)
+            | CoreError::Agent(_)
             | CoreError::Privileges
             | CoreError::NoEnrollmentHere
             | CoreError::NoLookHere => {

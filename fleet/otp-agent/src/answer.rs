@@ -1,0 +1,149 @@
+//! One question: may it be asked, what is the answer, and the line in the log.
+
+use otp_core::audit::Event;
+use otp_core::codes::attempt::Typed;
+use otp_core::config::paths;
+use otp_core::decision::demand::Demand;
+use otp_core::decision::verify::{Refusal, Verdict};
+use otp_core::error::CoreError;
+use otp_core::protocol::request::{Question, Reply, Request};
+use otp_core::service::authority::Authority;
+use otp_core::service::caller::Caller;
+use otp_core::service::local_authority::LocalAuthority;
+use otp_core::system::accounts;
+use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
+
+use crate::asker::Asker;
+use crate::budgets::{Budgets, NotNow};
+use crate::permission::{self, Permission};
+
+/// The answer to a question. What it says is durable.
+pub(crate) fn to(question: &Question, asker: &Asker<'_>, budgets: &Budgets) -> Reply {
+    let user = question.about.as_str();
+    let (login, typed) = match &question.request {
+        Request::Demand(login) => (login, None),
+        Request::Verify { login, typed } => (login, Some(typed.into_typed())),
+        Request::Status {}
+        | Request::Enroll { .. }
+        | Request::Confirm { .. }
+        | Request::Activate {}
+        | Request::Recovery { .. }
+        | Request::Requirement {}
+        | Request::Disable { .. }
+        | Request::Test { .. }
+        | Request::ForgetAddresses {}
+        | Request::Administer(_) => return failed("the agent only verifies codes", "use otp-enroll"),
+    };
+    answer(user, login, typed.as_ref(), asker, budgets).unwrap_or_else(|Unanswered { error, hint }| {
+        let text = format!("{error} (by_uid={})", asker.uid);
+        otp_helper::log("otp-agent", &Event::Failed { user, rhost: None, error: &text, hint: &hint, enforced: true });
+        failed(&error, &hint)
+    })
+}
+
+/// No answer, and why.
+pub(crate) fn failed(error: &str, hint: &str) -> Reply {
+    Reply::Failed { error: error.to_owned(), hint: hint.to_owned() }
+}
+
+/// Why there is no answer.
+struct Unanswered {
+    error: String,
+    hint: String,
+}
+
+impl From<CoreError> for Unanswered {
+    fn from(error: CoreError) -> Self {
+        Self { error: error.to_string(), hint: error.hint().to_owned() }
+    }
+}
+
+fn answer(
+    user: &str,
+    login: &LoginContext,
+    typed: Option<&Typed>,
+    asker: &Asker<'_>,
+    budgets: &Budgets,
+) -> Result<Reply, Unanswered> {
+    let site = Site::load(paths::CONFIG.as_ref())?;
+    // What is wrong there is no reason to refuse root.
+    let hosts = if asker.uid == 0 { Vec::new() } else { site.agent_hosts()? };
+    let account = accounts::account(user)?;
+    let permission = permission::of(asker.uid, account.as_ref(), login, &hosts)?
+        .map_err(|why| Unanswered { error: why.to_string(), hint: why.hint().to_owned() })?;
+    let is_root = permission == Permission::Root;
+    let context = if is_root { login.clone() } else { of_the_untrusted(login) };
+    let caller = Caller { uid: asker.uid, is_trusted: is_root, log: &|_| {} };
+    let files = LocalAuthority::on(&site, site.store()?.impatient(), account, caller);
+    let Some(typed) = typed else {
+        let demand: Demand = files.demand(&context)?;
+        return Ok(Reply::Login(demand.words()));
+    };
+    let verify = || {
+        if asker.is_gone() {
+            return Err(Unanswered { error: "the asker has gone".into(), hint: "the code was not used up".into() });
+        }
+        Ok(files.verify(&context, typed)?)
+    };
+    let verdict = match permission {
+        Permission::Root | Permission::Own => verify()?,
+        Permission::Host(budget) => {
+            let counted = budgets.spend(asker.uid, budget, || {
+                let verdict = verify();
+                let is_wrong =
+                    matches!(verdict, Ok(Verdict::Refused(Refusal::Wrong { .. } | Refusal::RecoveryUnknown)));
+                (verdict, is_wrong)
+            });
+            match counted {
+                Ok(verdict) => verdict?,
+                Err(NotNow::UsedUp | NotNow::Waiting) => Verdict::Refused(Refusal::HostBudget),
+            }
+        }
+    };
+    let (service, claimed_rhost) = (login.service.as_str(), login.rhost.as_deref());
+    let event = Event::Verified { user, by: asker.uid, service, claimed_rhost, verdict: &verdict };
+    otp_helper::log("otp-agent", &event);
+    Ok(Reply::Login(verdict.words()))
+}
+
+/// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal. A remote host is none of
+/// any network, and one of which it is not known in which network it is: the strictest of the rules of networks counts.
+fn of_the_untrusted(login: &LoginContext) -> LoginContext {
+    let rhost = login.rhost.as_deref().filter(|rhost| !rhost.is_empty());
+    LoginContext {
+        service: login.service.clone(),
+        rhost: rhost.map(|_| "claimed".to_owned()),
+        tty: None,
+        nullok: false,
+        enroll: false,
+        as_one: login.as_one,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_of_an_untrusted_asker_grants_nothing() {
+        let login = LoginContext {
+            service: "radiusd".into(),
+            rhost: Some("192.0.2.7".into()),
+            tty: Some("tty1".into()),
+            nullok: true,
+            enroll: true,
+            as_one: true,
+        };
+        let context = of_the_untrusted(&login);
+        assert!(
+            context.address().is_none() && context.rhost.is_some(),
+            "a host that is no address, not no host at all"
+        );
+        assert!(!context.nullok && !context.enroll && context.tty.is_none());
+        assert_eq!((context.service.as_str(), context.as_one), ("radiusd", true));
+        for none in [None, Some(String::new())] {
+            assert_eq!(of_the_untrusted(&LoginContext { rhost: none, ..login.clone() }).rhost, None);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The agent, as systemd runs it: a listening socket that outlives it, and a process that is started with that socket.
+
+use crate::{machine, site::Site};
+use std::{
+    env,
+    fs::{self, File},
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+/// Where the module looks for it.
+pub const SOCKET: &str = "/run/pam_otp/agent";
+
+/// No test's agent is there as long as this is: what a machine without one does.
+#[derive(Debug)]
+pub struct NoAgent {
+    _mine: File,
+}
+
+/// Takes the machine's one place for an agent, and leaves it empty.
+///
+/// # Panics
+/// Outside the machine.
+pub fn none() -> NoAgent {
+    machine::require("an agent");
+    let mine = File::create("/run/lock/pam-otp-agent").unwrap();
+    mine.lock().unwrap();
+    let _ = fs::remove_file(SOCKET);
+    NoAgent { _mine: mine }
+}
+
+/// A listening socket in the agent's place.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    _place: NoAgent,
+}
+
+impl Socket {
+    /// Root's, in a folder of root's, for everybody to connect to.
+    ///
+    /// # Panics
+    /// Outside the machine.
+    pub fn new() -> Socket {
+        let place = none();
+        fs::create_dir_all(Path::new(SOCKET).parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(SOCKET).unwrap();
+        fs::set_permissions(SOCKET, fs::Permissions::from_mode(0o666)).unwrap();
+        Socket { listener, _place: place }
+    }
+
+    /// The socket itself, for a test that plays the agent.
+    pub fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+}
+
+impl Default for Socket {
+    fn default() -> Socket {
+        Socket::new()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(SOCKET);
+    }
+}
+
+/// The agent at the machine's own site, and what its configuration says of hosts.
+#[derive(Debug)]
+pub struct Agent {
+    process: Child,
+    socket: Socket,
+    config: (PathBuf, String),
+}
+
+impl Agent {
+    /// Started, with these tables at the end of the machine's configuration.
+    ///
+    /// # Panics
+    /// Outside the machine, or where it is not built.
+    pub fn start(hosts: &str) -> Agent {
+        let socket = Socket::new();
+        let path = Site::of_the_machine().config().to_owned();
+        let before = fs::read_to_string(&path).unwrap();
+        replace(&path, &format!("{before}\n{hosts}\n"));
+        Agent { process: process(&socket), socket, config: (path, before) }
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends it a signal, as `KILL` or `STOP`.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, name: &str) {
+        machine::run(Command::new("kill").args(["-s", name, &self.pid().to_string()]));
+    }
+
+    /// Kills it and starts the next one with the same socket, as systemd does.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn restart(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        self.process = process(&self.socket);
+    }
+
+    /// As if it had never been enabled: no process, no socket. No other test's agent comes in its place meanwhile.
+    ///
+    /// # Panics
+    /// When it was disabled before.
+    pub fn disable(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        fs::remove_file(SOCKET).unwrap();
+    }
+
+    /// How it ended, if it ends within that time.
+    pub fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        machine::wait(time, || self.process.try_wait().unwrap())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        replace(&self.config.0, &self.config.1);
+    }
+}
+
+/// Other tests read the configuration meanwhile: they see the old one or the new one.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("of-agent");
+    fs::write(&new, text).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::rename(&new, path).unwrap();
+}
+
+fn process(socket: &Socket) -> Child {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| machine::source("target"), PathBuf::from);
+    let program = target.join("release/otp-agent");
+    assert!(program.exists(), "{} is missing: make agent", program.display());
+    let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" 3<&0 0</dev/null";
+    Command::new("sh")
+        .args(["-c", script])
+        .arg(program)
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket.listener.try_clone().unwrap())))
+        .spawn()
+        .unwrap()
+}
