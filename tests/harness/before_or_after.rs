@@ -379,7 +379,10 @@ pub fn inject_at_each_call(operation: &Operation, injections: impl Fn(usize, &Po
     let traced = Traced::new(&program, by_user.then_some(&scene.user), &scene.trace_file());
     let (told, _) = talk(operation, &scene, || Dialogue::start(&mut traced.watched()));
     let trace = traced.trace();
-    assert_eq!(judge(operation, &scene, &told), Ok(Standing::After), "undisturbed: {told:#?}");
+    let standing = judge(operation, &scene, &told);
+    let log =
+        || syslog::lines_since(mark).into_iter().filter(|line| line.contains(&scene.user.name)).collect::<Vec<_>>();
+    assert_eq!(standing, Ok(Standing::After), "undisturbed: {told:#?}\n{:#?}", log());
     assert!(told.done && !told.failed, "undisturbed: {told:#?}");
 
     let points = points(&trace, &(operation.begins)(&scene));

@@ -7,6 +7,7 @@ use crate::{
     outcome::Dialogue,
     phone::{key, recovery_codes},
     site::HELPER,
+    syslog,
 };
 use serde_json::{Value, json};
 use std::process::Command;
@@ -263,10 +264,15 @@ fn let_in(scene: &Scene, told: &Told) -> Result<Standing, String> {
 }
 
 fn locked(scene: &Scene) -> Result<bool, String> {
-    let locked = !scene.accepts(&scene.old().app.code(0))?;
+    let mark = syslog::mark();
+    let accepted = scene.accepts(&scene.old().app.code(0))?;
+    let log = syslog::of_logins(mark, scene.service.name());
+    if !accepted && !log.iter().any(|line| line.contains(" why=locked")) {
+        return Err(format!("a right code is refused, and not for a lock: {log:?}"));
+    }
     let recovery = &scene.old().recovery[0];
     match (scene.accepts(recovery)?, scene.accepts(recovery)?) {
-        (true, false) => Ok(locked),
+        (true, false) => Ok(!accepted),
         (first, second) => Err(format!("a recovery code is accepted: {first}, and once more: {second}")),
     }
 }
