@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::CodeConfig;
-use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period, around};
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, Period, around};
 use crate::codes::recovery::RecoverySet;
 use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind, Override};
@@ -116,11 +116,12 @@ impl Confirmed {
         let device = Device {
             id: DeviceId(1),
             name: name.clone(),
-            kind: Kind::Totp(*period),
+            kind: Kind::Totp(Clock::of_app(*period)),
             secret: secret.duplicate(),
             algorithm: *algorithm,
             digits: *digits,
             created: self.at,
+            serial: None,
         };
         Record::begin(account, enrollment, user_override, vec![(device, self.next)], recovery)
     }
@@ -230,16 +231,19 @@ mod tests {
             let confirmed = pending(&config("")).confirm(&its_code(step), NOW).ok().unwrap();
             let (enrollment, set) = (EnrollmentId([9; 16]), ten_codes());
             let record = confirmed.record(&alice(), Override::Required, enrollment, Some(set.clone()));
-            assert_eq!(record.state.next, [(DeviceId(1), step + 1)].into());
+            assert_eq!(record.state.nexts(), [(1, step + 1)]);
             for used in STEP - 1..=step {
                 let (_, verdict) = decide(&LIMITS, &record, &shown(&phone(1), used), NOW);
                 assert_eq!(verdict, Verdict::Refused(Refusal::Replayed { clock_behind: None }));
             }
-            let Credentials { user, uid, enrollment, user_override, devices, recovery } = record.credentials;
+            let Credentials { user, uid, enrollment, user_override, devices, recovery, .. } = record.credentials;
             assert_eq!((user, uid, enrollment), (alice().name, 1000, EnrollmentId([9; 16])));
             assert_eq!((user_override, recovery), (Override::Required, Some(set)));
-            assert_eq!((devices.len(), devices[0].created, devices[0].kind), (1, NOW, Kind::Totp(Period::THIRTY)));
-            assert_eq!(record.state, State { next: record.state.next.clone(), ..State::new(enrollment) });
+            assert_eq!(
+                (devices.len(), devices[0].created, devices[0].kind),
+                (1, NOW, Kind::Totp(Clock::of_app(Period::THIRTY)))
+            );
+            assert_eq!(record.state, State { devices: record.state.devices.clone(), ..State::new(enrollment) });
         }
     }
 

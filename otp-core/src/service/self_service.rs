@@ -306,7 +306,7 @@ impl Status {
 impl DeviceStatus {
     fn of(device: &Device) -> Self {
         let period = match device.kind {
-            Kind::Totp(period) => Some(period.get()),
+            Kind::Totp(clock) => Some(clock.period.get()),
             Kind::Hotp => None,
         };
         Self {
