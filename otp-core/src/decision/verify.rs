@@ -16,7 +16,7 @@ use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
 
 /// How many unused HOTP codes the device may have shown since the last login (RFC 4226 §7.4 calls it s).
-const LOOK_AHEAD: u64 = 10;
+pub(crate) const LOOK_AHEAD: u64 = 10;
 
 /// How long an earlier step is still known to be used, behind the last accepted one: programs that keep a password send
 /// password and code again.
@@ -304,7 +304,7 @@ fn decoy() -> Option<Device> {
     })
 }
 
-fn accept(state: &mut State, record: &Record, factor: Factor, now: UnixTime) -> Verdict {
+pub(crate) fn accept(state: &mut State, record: &Record, factor: Factor, now: UnixTime) -> Verdict {
     let failures = mem::take(&mut state.failures);
     state.lock = Lock::Open;
     state.last_accepted = Some(now);
@@ -325,7 +325,7 @@ pub(crate) fn is_locked(lock: Lock, now: UnixTime) -> bool {
 
 /// A timed lock ends `lockout.for` from now at the latest: one that ends later was made by a clock that was ahead. The state
 /// keeps the earlier end, which would move on with each try otherwise.
-fn bounded(lock: Lock, limits: &Limits, now: UnixTime) -> Lock {
+pub(crate) fn bounded(lock: Lock, limits: &Limits, now: UnixTime) -> Lock {
     match (lock, limits.lock_for) {
         (Lock::Until(end), LockFor::Time(length)) => Lock::Until(end.min(now.after(length))),
         (Lock::Until(_), LockFor::UntilUnlocked) | (Lock::Open | Lock::UntilUnlocked, _) => lock,
@@ -333,7 +333,7 @@ fn bounded(lock: Lock, limits: &Limits, now: UnixTime) -> Lock {
 }
 
 /// A timed lock does not clear the count, so that the first wrong code after it locks again.
-fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixTime) -> Refusal {
+pub(crate) fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixTime) -> Refusal {
     state.failures = state.failures.saturating_add(1);
     if state.failures >= limits.lock_after {
         state.lock = match limits.lock_for {

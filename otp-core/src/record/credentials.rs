@@ -4,7 +4,7 @@ use crate::codes::attempt::{Attempt, Typed};
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits};
 use crate::codes::plain_text;
 use crate::codes::recovery::RecoverySet;
-use crate::record::id::{DeviceId, EnrollmentId};
+use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES};
 use crate::record::state::State;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -131,6 +131,16 @@ impl DeviceName {
         fits.then(|| Self(name.to_owned()))
     }
 
+    /// The name of an app whose user gave it none.
+    pub fn of_app() -> Self {
+        Self("authenticator".to_owned())
+    }
+
+    /// The name of a token that was given none.
+    pub fn of_token() -> Self {
+        Self("token".to_owned())
+    }
+
     /// A name that a person chose. Blanks around it do not count.
     pub fn chosen(name: &str) -> Result<Self, Unfit> {
         let name = name.trim();
@@ -217,6 +227,11 @@ impl Override {
 }
 
 impl Credentials {
+    /// Whether no device can be added: there are as many as a record holds, or no number is left.
+    pub fn is_full(&self) -> bool {
+        self.devices.len() >= MOST_DEVICES || self.last_id == DeviceId(u8::MAX)
+    }
+
     pub fn has_device(&self) -> bool {
         !self.devices.is_empty()
     }
