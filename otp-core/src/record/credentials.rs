@@ -156,9 +156,10 @@ impl DeviceName {
         &self.0
     }
 
-    /// Whether a person who writes `text` means this name.
+    /// Whether a person who writes `text` means this name. Case does not count in ASCII; a table of all letters would be in
+    /// every PAM host.
     pub fn is(&self, text: &str) -> bool {
-        self.0.to_lowercase() == text.trim().to_lowercase()
+        self.0.eq_ignore_ascii_case(text.trim())
     }
 }
 
