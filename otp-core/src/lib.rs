@@ -29,6 +29,7 @@ pub mod codes {
     pub mod attempt;
     pub mod challenge;
     pub mod hotp_totp;
+    pub mod ocra;
     pub mod plain_text;
     pub mod recovery;
 }
