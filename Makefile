@@ -94,9 +94,9 @@ TEST_THREADS ?= 4# login tests mostly wait
 # Debian packages that the build, the tests and the demo need.
 PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
 	libpam-oath zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
-	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils python3
+	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
-UNPACKED      := fail2ban apparmor
+UNPACKED      := fail2ban apparmor selinux-policy-default
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := debootstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
