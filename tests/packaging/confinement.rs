@@ -1,4 +1,5 @@
 //! What is shipped for SELinux and AppArmor is what their own compilers take. Kernels that enforce it: tests/vm/scripts.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{machine, outcome::Outcome};
 use std::{
