@@ -70,6 +70,7 @@ define agent_files
 0755 $(libexecdir)/otp-agent $(release)/otp-agent
 0644 $(unitdir)/otp-agent.socket config/systemd/otp-agent.socket
 0644 $(unitdir)/otp-agent.service config/systemd/otp-agent.service
+0644 $(sysconfdir)/apparmor.d/otp-agent config/apparmor/otp-agent
 $(foreach page,$(agent_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 endef
 define completions

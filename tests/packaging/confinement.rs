@@ -134,25 +134,43 @@ fn the_selinux_module_joins_debians_policy_and_opens_no_more_than_it_should() {
     }
 }
 
+/// What the parser makes of a profile, beside Debian's own.
+fn apparmor(profile: &Path, options: &[&str]) -> String {
+    let unpacked = machine::unpacked("apparmor");
+    let mut parse = Command::new(unpacked.join("sbin/apparmor_parser"));
+    parse.args(["--skip-kernel-load", "--skip-cache", "--config-file", "/dev/null"]).args(options);
+    parse.arg("--base").arg(unpacked.join("etc/apparmor.d")).arg("-I").arg(machine::source("config/apparmor"));
+    let outcome = Outcome::of(parse.arg(profile), "");
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    outcome.out
+}
+
 #[test]
 fn the_apparmor_abstraction_parses_in_a_profile() {
-    let unpacked = machine::unpacked("apparmor");
     let dir = tempfile::tempdir().unwrap();
     let profile = dir.path().join("profile");
     let text = "abi <abi/3.0>,\ninclude <tunables/global>\nprofile host /usr/sbin/host {\n  include <abstractions/base>\n  \
                 include <abstractions/authentication>\n  include <abstractions/pam_otp>\n}\n";
     fs::write(&profile, text).unwrap();
-    let parse = |options: &[&str]| {
-        let mut parse = Command::new(unpacked.join("sbin/apparmor_parser"));
-        parse.args(["--skip-kernel-load", "--skip-cache", "--config-file", "/dev/null"]).args(options);
-        parse.arg("--base").arg(unpacked.join("etc/apparmor.d")).arg("-I").arg(machine::source("config/apparmor"));
-        let outcome = Outcome::of(parse.arg(&profile), "");
-        assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        outcome.out
-    };
-    let said = parse(&["--preprocess"]);
+    let said = apparmor(&profile, &["--preprocess"]);
     for rule in ["otp-helper PUx,", "/run/pam_otp/agent rw,"] {
         assert!(said.contains(rule), "{rule}: {said}");
     }
-    parse(&[]);
+    apparmor(&profile, &[]);
+}
+
+#[test]
+fn the_apparmor_profile_of_the_agent_parses_and_complains() {
+    let profile = machine::source("config/apparmor/otp-agent");
+    let said = apparmor(&profile, &["--preprocess"]);
+    for rule in ["flags=(complain,", "/var/lib/pam_otp/* rwk,", "/run/pam_otp/agent rw,"] {
+        assert!(said.contains(rule), "{rule}: {said}");
+    }
+    let opened = said.lines().filter(|line| !line.trim_start().starts_with('#') && line.contains("shadow"));
+    assert_eq!(opened.collect::<Vec<_>>(), Vec::<&str>::new(), "what CAP_DAC_OVERRIDE would open");
+    apparmor(&profile, &[]);
+    // The program that it confines is the one that is installed.
+    let unit = fs::read_to_string(machine::source("config/systemd/otp-agent.service")).unwrap();
+    assert!(unit.contains("ExecStart=/usr/local/libexec/pam_otp/otp-agent\n"), "{unit}");
+    assert!(said.contains("/usr/{,local/}libexec/pam_otp/otp-agent flags"), "{said}");
 }
