@@ -228,6 +228,7 @@ lint: packages lint-packages
 	shellcheck --external-sources $(SCRIPTS)
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
+	$(CARGO) deny --manifest-path fleet/Cargo.toml check --allow license-not-encountered bans licenses sources
 
 # With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners, and the
 # package gives the store its id.
