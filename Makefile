@@ -97,7 +97,7 @@ PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime o
 	libpam-oath zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
-UNPACKED      := fail2ban apparmor selinux-policy-default
+UNPACKED      := fail2ban apparmor selinux-policy-default freeradius
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := debootstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
@@ -165,6 +165,22 @@ $(target)/unpacked/%:
 	dpkg-deb --extract $*_*.deb $*.new
 	rm $*_*.deb
 	mv $*.new $*
+
+# Server and client, with the libraries that this machine lacks.
+$(target)/unpacked/freeradius:
+	@debs="$@.debs"
+	mkdir -p "$$debs/partial"
+	fetch() {
+	  apt-get install -q -y --no-install-recommends --download-only -o Debug::NoLocking=1 -o Dir::Cache::archives="$$debs" \
+	    freeradius freeradius-utils
+	}
+	fetch || { $(as_root) apt-get update -q && fetch; }
+	rm -rf "$@.new"
+	for deb in "$$debs"/*.deb; do
+	  dpkg-deb --extract "$$deb" "$@.new"
+	done
+	rm -r "$$debs"
+	mv "$@.new" "$@"
 
 check: packages unpacked all fuzz-build
 	@echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'

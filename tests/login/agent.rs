@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "how long a refusal takes is measured")]
 
 use pam_otp_tests::{
-    agent::{Agent, SOCKET, Socket},
+    agent::{Agent, SOCKET, Socket, verdicts},
     conversation::{Conversation, Talk, Transcript},
     desk::logged,
     machine,
@@ -44,14 +44,6 @@ impl Desk {
     fn talk(&self, user: &str) -> Talk {
         Talk::new(&self.service, user).ids(self.host.uid, self.host.gid)
     }
-}
-
-/// What the agent has logged about a user.
-fn verdicts(mark: syslog::Mark, user: &TestUser) -> Vec<String> {
-    let lines = syslog::lines_since(mark).into_iter().filter(|line| line.contains("otp-agent"));
-    let user = format!(" user={} ", user.name);
-    let text = |line: String| Some(line.split_once("]: ")?.1.to_owned());
-    lines.filter(|line| line.contains(&user)).filter_map(text).collect()
 }
 
 /// A login by a process for which `script` has changed the mounts or the privileges.
