@@ -101,6 +101,7 @@ UNPACKED      := fail2ban apparmor selinux-policy-default freeradius
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := debootstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
+	fleet/rustc-of-any-folder \
 	$(addprefix tests/vm/,run image common) $(wildcard tests/vm/scripts/*) \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
 
@@ -114,6 +115,7 @@ cargo_home     := $(or $(CARGO_HOME),$(HOME)/.cargo)
 remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp) $(cargo_home)=/usr/src/cargo
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split there
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
+any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
 .PHONY: all agent install-agent uninstall-agent manual products packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb \
 	check-rootless lint \
@@ -124,7 +126,7 @@ all: agent
 
 # A workspace of its own, so that none of its crates reaches the module.
 agent:
-	$(CARGO) build $(CARGOFLAGS) $(remap) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
+	$(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 
 # Writes the list of options in otp-enroll(1), from the definitions of the command line.
 manual:
