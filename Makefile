@@ -98,9 +98,9 @@ PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime o
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
 UNPACKED      := fail2ban apparmor
 LINT_PACKAGES := shellcheck
-VM_PACKAGES   := debootstrap qemu-system-x86 seabios swtpm e2fsprogs
+VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
-	$(addprefix tests/vm/,run image common) $(wildcard tests/vm/scripts/*) \
+	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
