@@ -101,7 +101,8 @@ LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
-	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
+	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
+	$(addprefix debian/otp-agent.,postinst prerm)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
@@ -165,9 +166,13 @@ $(target)/unpacked/%:
 	rm $*_*.deb
 	mv $*.new $*
 
-check: packages unpacked all fuzz-build
-	@echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
+# The disk of the machine that boots is made while the tests compile, unless it is kept from before.
+check: packages vm-packages unpacked all fuzz-build
+	@$(as_root) tests/vm/image > "$(target)/vm-image.log" 2>&1 &
+	trap wait EXIT
+	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
 	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
+	wait # without a disk, the boot fails below and says why
 	rm -f "$(target)/check-auth.log"
 	result=0
 	{
@@ -205,6 +210,7 @@ check-inside:
 check-deb: deb
 	@tests/deb check
 	$(as_root) tests/deb live
+	$(as_root) tests/vm/run login
 
 # The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
@@ -292,6 +298,7 @@ install-agent:
 	  esac
 	done <<< "$$AGENT_FILES"
 	$(reload_units)
+	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl stop otp-agent.service || : # the socket starts the new one
 
 uninstall-agent:
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl disable --now otp-agent.socket otp-agent.service || :
