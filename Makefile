@@ -99,11 +99,12 @@ PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime o
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
 UNPACKED      := fail2ban apparmor selinux-policy-default freeradius
 LINT_PACKAGES := shellcheck
-VM_PACKAGES   := debootstrap qemu-system-x86 seabios swtpm e2fsprogs
+VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder \
-	$(addprefix tests/vm/,run image common) $(wildcard tests/vm/scripts/*) \
-	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
+	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
+	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
+	$(addprefix debian/otp-agent.,postinst prerm)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
@@ -184,9 +185,13 @@ $(target)/unpacked/freeradius:
 	rm -r "$$debs"
 	mv "$@.new" "$@"
 
-check: packages unpacked all fuzz-build
-	@echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
+# The disk of the machine that boots is made while the tests compile, unless it is kept from before.
+check: packages vm-packages unpacked all fuzz-build
+	@$(as_root) tests/vm/image > "$(target)/vm-image.log" 2>&1 &
+	trap wait EXIT
+	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
 	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
+	wait # without a disk, the boot fails below and says why
 	rm -f "$(target)/check-auth.log"
 	result=0
 	{
@@ -224,6 +229,7 @@ check-inside:
 check-deb: deb
 	@tests/deb check
 	$(as_root) tests/deb live
+	$(as_root) tests/vm/run login
 
 # The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
@@ -312,6 +318,7 @@ install-agent:
 	  esac
 	done <<< "$$AGENT_FILES"
 	$(reload_units)
+	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl stop otp-agent.service || : # the socket starts the new one
 
 uninstall-agent:
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl disable --now otp-agent.socket otp-agent.service || :
