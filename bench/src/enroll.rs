@@ -10,12 +10,12 @@ use std::{
 };
 
 use base32ct::{Base32UpperUnpadded, Encoding};
-use otp_core::codes::hotp_totp::{Algorithm, Digits, Period};
+use otp_core::codes::hotp_totp::{Algorithm, Clock, Digits, Period};
 use otp_core::codes::recovery::{RecoveryCode, RecoverySet};
 use otp_core::record::Record;
 use otp_core::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
 use otp_core::record::id::{DeviceId, EnrollmentId};
-use otp_core::record::state::State;
+use otp_core::record::state::{Progress, State};
 use otp_core::store::files::open::FileStore;
 use otp_core::store::{Store, Swap};
 use otp_core::value::secret::Secret;
@@ -54,13 +54,14 @@ pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrollment: [
         id: DeviceId(1),
         name: DeviceName::parse("phone").unwrap(),
         kind: match factor {
-            Factor::Time => Kind::Totp(Period::THIRTY),
+            Factor::Time => Kind::Totp(Clock::of_app(Period::THIRTY)),
             Factor::Counter => Kind::Hotp,
         },
         secret: Secret::new(Zeroizing::new(key.0.clone())).unwrap(),
         algorithm: Algorithm::Sha1,
         digits: Digits::SIX,
         created: UnixTime(1_760_000_000),
+        serial: None,
     };
     let codes: Vec<_> = (0..10).map(recovery_code).collect();
     let credentials = Credentials {
@@ -69,10 +70,12 @@ pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrollment: [
         enrollment: EnrollmentId(enrollment),
         user_override: Override::None,
         devices: vec![device],
+        default: Some(DeviceId(1)),
+        last_id: DeviceId(1),
         recovery: Some(RecoverySet::of([7; 16], &codes)),
     };
     let mut state = State::new(credentials.enrollment);
-    state.next.insert(DeviceId(1), 0);
+    state.devices.insert(DeviceId(1), Progress::from(0));
     Record::new(credentials, state).unwrap()
 }
 

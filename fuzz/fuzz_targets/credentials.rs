@@ -7,7 +7,7 @@ use otp_core::record::Record;
 use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
 use otp_core::record::id::EnrollmentId;
-use otp_core::record::state::State;
+use otp_core::record::state::{Progress, State};
 use pam_otp_fuzz::place;
 
 fuzz_target!(|data: &[u8]| {
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
 
 fn state_of(read: &Credentials) -> State {
     let mut state = State::new(read.enrollment);
-    state.next = read.devices.iter().map(|device| (device.id, 7)).collect();
+    state.devices = read.devices.iter().map(|device| (device.id, Progress::from(7))).collect();
     state
 }
 

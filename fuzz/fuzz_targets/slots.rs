@@ -48,8 +48,10 @@ fn spelled(slot: &Slot) -> String {
     for grace in &state.graces {
         writeln!(text, "grace {} {}", grace.address, grace.at.0).unwrap();
     }
-    for (device, next) in &state.next {
-        writeln!(text, "device {} next {next}", device.0).unwrap();
+    for (device, progress) in &state.devices {
+        let used = progress.used.map_or("never".to_owned(), |time| time.0.to_string());
+        let confirmed = if progress.is_confirmed { "" } else { " unconfirmed" };
+        writeln!(text, "device {} next {} used {used}{confirmed}", device.0, progress.next).unwrap();
     }
     text
 }

@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
 use otp_core::record::id::{DeviceId, EnrollmentId};
-use otp_core::record::state::{Lock, State, Unenforced};
+use otp_core::record::state::{Lock, Progress, State, Unenforced};
 use otp_core::record::state_slot::{SLOT_SIZE, Slot};
 use otp_core::store::files::open::FileStore;
 use otp_core::store::{Store as _, update};
@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(file) = StateFile::of(&mut Unstructured::new(data)) else { return };
     SITE.with_borrow(|site| {
         site.put(&file.bytes);
-        let expected = file.present().filter(|state| state.next.keys().map(|id| id.0).eq([1, 2]));
+        let expected = file.present().filter(|state| state.devices.keys().map(|id| id.0).eq([1, 2]));
         let Some(expected) = expected else {
             assert!(site.store.load(&site.alice).is_err(), "neither slot is intact, and that was no error");
             return;
@@ -115,9 +115,12 @@ fn half(bytes: &[u8], position: usize) -> Option<&[u8]> {
 fn state(input: &mut Unstructured<'_>) -> Result<State> {
     let enrollment = if input.ratio(1, 8)? { EnrollmentId([2; 16]) } else { ENROLLMENT };
     let mut state = State::new(enrollment);
-    state.next = [(DeviceId(1), input.arbitrary()?), (DeviceId(2), input.arbitrary()?)].into();
+    for id in [1, 2] {
+        let progress = Progress { used: None, is_confirmed: input.arbitrary()?, ..Progress::from(input.arbitrary()?) };
+        state.devices.insert(DeviceId(id), progress);
+    }
     if input.ratio(1, 8)? {
-        state.next.remove(&DeviceId(2));
+        state.devices.remove(&DeviceId(2));
     }
     state.failures = input.arbitrary()?;
     state.lock = match input.int_in_range(0..=2)? {

@@ -7,6 +7,7 @@ use std::fmt::{self, Write};
 
 use crate::decision::policy::Ruling;
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
+use crate::record::id::DeviceId;
 use crate::record::state::Lock;
 
 /// Most bytes of a value: a whole login name or host name. A client must not choose the length of a line: syslog takes a
@@ -70,6 +71,8 @@ pub enum Event<'a> {
         by: u32,
         /// The change: `enrolled`, `unlocked`.
         what: &'a str,
+        /// The device that was changed, if it was one.
+        device: Option<DeviceId>,
         proof: Proof,
     },
     /// A record was moved to the new name of its account.
@@ -179,7 +182,10 @@ impl fmt::Display for Event<'_> {
                     Verdict::Refused(why) => write!(f, "refused {caller} service={service}{claimed} {}", Why(*why)),
                 }
             }
-            Event::Change { user, by, what, proof } => write!(f, "{what} {}{proof}", Caller(user, *by)),
+            Event::Change { user, by, what, device: None, proof } => write!(f, "{what} {}{proof}", Caller(user, *by)),
+            Event::Change { user, by, what, device: Some(device), proof } => {
+                write!(f, "{what} {} changed_device={device}{proof}", Caller(user, *by))
+            }
             Event::Proved { user, by, what, proof } => write!(f, "proved {} change={what}{proof}", Caller(user, *by)),
             Event::ChangeRefused { user, by, what, why } => {
                 write!(f, "refused {} change={what} {}", Caller(user, *by), Why(*why))
@@ -451,7 +457,7 @@ mod tests {
             (used(Factor::Hotp(DeviceId(3)), None), "proof=code device=3"),
             (used(Factor::Recovery, Some(0)), "proof=recovery-code recovery_left=0"),
         ] {
-            let change = line(Event::Change { user, by, what, proof });
+            let change = line(Event::Change { user, by, what, device: None, proof });
             assert_eq!(change, format!("disabled user=alice by_uid=1000 {written}"));
             let proved = line(Event::Proved { user, by, what: "re-enrollment", proof });
             assert_eq!(proved, format!("proved user=alice by_uid=1000 change=re-enrollment {written}"));
@@ -510,7 +516,8 @@ mod tests {
             let verdict = Verdict::Refused(Refusal::Malformed);
             let event = Event::Login { user: hostile, rhost: Some(hostile), verdict: &verdict, enforced: true };
             assert_eq!(event.to_string(), format!("refused user={written} rhost={written} why=malformed"));
-            let event = Event::Change { user: hostile, by: 0, what: "unlocked", proof: Proof::Administrator };
+            let event =
+                Event::Change { user: hostile, by: 0, what: "unlocked", device: None, proof: Proof::Administrator };
             assert_eq!(event.to_string(), format!("unlocked user={written} by_uid=0 proof=admin"));
         }
     }

@@ -38,11 +38,13 @@ pub mod record;
 pub mod decision {
     //! Pure functions: no file, no clock, no random bytes, no log.
     pub mod demand;
+    pub mod devices;
     pub mod enrollment;
     pub mod future;
     pub mod import;
     pub mod policy;
     pub mod record_changes;
+    pub mod resync;
     pub mod verify;
 }
 
@@ -75,11 +77,13 @@ pub mod service {
     pub mod agent_authority;
     pub mod authority;
     pub mod caller;
+    pub(crate) mod device_orders;
     pub mod enrollment;
     pub mod helper_authority;
     pub mod local_authority;
     pub mod renaming;
     pub mod self_service;
+    pub(crate) mod token;
 }
 
 #[cfg(test)]

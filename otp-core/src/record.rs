@@ -11,8 +11,8 @@ pub mod state_slot;
 use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{Credentials, Device, Override};
 use crate::record::error::RecordError;
-use crate::record::id::EnrollmentId;
-use crate::record::state::State;
+use crate::record::id::{DeviceId, EnrollmentId};
+use crate::record::state::{Progress, State};
 use crate::value::user::Account;
 
 /// Credentials and the state that belongs to them.
@@ -28,7 +28,7 @@ impl Record {
     ///
     /// A device without a next step or counter is an error: its used codes would work again.
     pub fn new(credentials: Credentials, state: State) -> Result<Self, RecordError> {
-        let known = state.next.keys().copied();
+        let known = state.devices.keys().copied();
         if state.enrollment != credentials.enrollment {
             Err(RecordError::Mismatch("the state belongs to another enrollment"))
         } else if !known.eq(credentials.devices.iter().map(|device| device.id)) {
@@ -49,11 +49,15 @@ impl Record {
         let mut state = State::new(enrollment);
         let mut all = Vec::with_capacity(devices.len());
         for (device, next) in devices {
-            state.next.insert(device.id, next);
+            state.devices.insert(device.id, Progress::from(next));
             all.push(device);
         }
         let (user, uid) = (account.name.clone(), account.uid);
-        Self { credentials: Credentials { user, uid, enrollment, user_override, devices: all, recovery }, state }
+        let default = all.first().map(|device: &Device| device.id);
+        let last_id = all.last().map_or(DeviceId(0), |device| device.id);
+        let credentials =
+            Credentials { user, uid, enrollment, user_override, devices: all, default, last_id, recovery };
+        Self { credentials, state }
     }
 
     /// Stands for a user without a record, so that a decision does the same work: no device, nothing to change.

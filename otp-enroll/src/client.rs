@@ -109,7 +109,9 @@ impl<'a> Client<'a> {
 
     /// Confirms the device that was offered and puts it in force; returns its recovery codes.
     pub(crate) fn confirm(&mut self, code: Confidential) -> Result<Vec<Confidential>, CliError> {
-        let Reply::RecoveryCodes(codes) = self.ask(Request::Confirm { code })? else { return Err(unexpected()) };
+        let Reply::RecoveryCodes(codes) = self.ask(Request::Confirm { code, next: None })? else {
+            return Err(unexpected());
+        };
         self.change(Request::Activate {})?;
         Ok(codes)
     }

@@ -214,6 +214,16 @@ impl CliError {
             Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
             Self::OldStays(_) => "the old second factor still works; the code you gave for it is used up",
             Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
+            Self::Declined(Declined::NextCodeNeeded) => "give the code after it, too",
+            Self::Declined(Declined::NoSuchDevice | Declined::WhichToken | Declined::NotAToken) => {
+                "nothing was changed; the devices: otp-enroll list"
+            }
+            Self::Declined(Declined::NameTaken | Declined::NameUnfit | Declined::NameReserved) => {
+                "nothing was changed; choose another name"
+            }
+            Self::Declined(Declined::TooManyDevices) => "remove one first: otp-enroll remove DEVICE",
+            Self::Declined(Declined::OnlyDevice) => "to remove the second factor: otp-enroll disable",
+            Self::Declined(Declined::TokenUnfit) => "nothing was changed; see TOKENS in otp-enroll(1)",
             Self::Declined(Declined::NotPermitted) => "become root, for example with sudo",
             Self::Declined(Declined::Required) => "to change phones use: otp-enroll reset",
             Self::Usage(_) => "see: otp-enroll --help",
@@ -339,7 +349,19 @@ pub(crate) fn declined_text(declined: Declined) -> String {
                 "the clocks differ: the one of your device is about {off} {direction}; set both to automatic time{zone}"
             )
         }
+        Declined::NextCodeNeeded => "that code is the token's, but it is far from where it should be".into(),
         Declined::NothingOffered => "there is no new key to confirm".into(),
+        Declined::NoSuchDevice => "no device has this number or name".into(),
+        Declined::NameTaken => "another device has this name".into(),
+        Declined::NameUnfit => "a name has 1 to 40 characters, all of them visible".into(),
+        Declined::NameReserved => {
+            "this name would be taken for a code, for the number of a device, or for a kind of device".into()
+        }
+        Declined::TooManyDevices => "a user has at most 8 devices".into(),
+        Declined::OnlyDevice => "that is the only device".into(),
+        Declined::TokenUnfit => "this is not the description of a token".into(),
+        Declined::NotAToken => "that is an app: its phone sets its clock, and only tokens are resynchronized".into(),
+        Declined::WhichToken => "name the token".into(),
         Declined::ChangedMeanwhile => "this second factor was changed by another command in the meantime".into(),
         Declined::NotPermitted => "only an administrator may do this".into(),
         Declined::Required => "your administrator requires a second factor for this account".into(),

@@ -163,7 +163,7 @@ fn confirmed(
             continue;
         }
         tries = tries.saturating_add(1);
-        let reply = authority.request(Request::Confirm { code: (&typed).into() })?;
+        let reply = authority.request(Request::Confirm { code: (&typed).into(), next: None })?;
         if let Reply::RecoveryCodes(codes) = reply {
             return Ok(Some(codes));
         }

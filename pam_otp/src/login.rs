@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
+use otp_core::codes::hotp_totp::Digits;
 use otp_core::config::module_arguments::{Arguments, FirstPass, Part};
 use otp_core::decision::demand::Demand;
 use otp_core::decision::policy::Ruling;
@@ -125,8 +126,10 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
     let demand = login.authority.demand(login.context)?;
     login.debug(host, &demand);
     match demand {
-        Demand::Code { challenge } => login.ask_and_verify(host, challenge),
-        Demand::Grace => login.let_in_by_grace(host),
+        Demand::Code { challenge, digits } => {
+            login.ask_and_verify(host, challenge, digits.unwrap_or(site.config.code.digits))
+        }
+        Demand::Grace { digits } => login.let_in_by_grace(host, digits.unwrap_or(site.config.code.digits)),
         Demand::Nothing(ruling) => login.let_pass(host, &ruling),
         Demand::Enroll(ruling) => login.leave_to_enrollment(host, &ruling),
     }
@@ -142,11 +145,11 @@ struct Login<'a> {
 }
 
 impl Login<'_> {
-    fn ask_and_verify(&self, host: &mut dyn Host, challenge: bool) -> Result<Outcome, ModuleError> {
+    fn ask_and_verify(&self, host: &mut dyn Host, challenge: bool, digits: Digits) -> Result<Outcome, ModuleError> {
         if challenge {
             show(host, &self.authority.challenge(self.context, None)?);
         }
-        let mut earlier = password_and_code::earlier(host, self.site, self.arguments)?;
+        let mut earlier = password_and_code::earlier(host, self.arguments, digits)?;
         let mut questions = 0u8;
         let mut own_failures = 0u32; // such as a password that was tried as a code
         loop {
@@ -156,7 +159,7 @@ impl Login<'_> {
                 Some(code) => (code, self.arguments.first_pass == FirstPass::Use || self.defers()),
                 None => {
                     questions = questions.saturating_add(1);
-                    (password_and_code::ask(host, self.user, self.site, self.arguments)?, true)
+                    (password_and_code::ask(host, self.user, self.site, self.arguments, digits)?, true)
                 }
             };
             if challenge && questions < MOST_QUESTIONS {
@@ -246,14 +249,14 @@ impl Login<'_> {
         Ok(())
     }
 
-    fn let_in_by_grace(&self, host: &mut dyn Host) -> Result<Outcome, ModuleError> {
+    fn let_in_by_grace(&self, host: &mut dyn Host, digits: Digits) -> Result<Outcome, ModuleError> {
         let (site, arguments) = (self.site, self.arguments);
         // A user who types password and code as one cannot know that the code is not looked at this time.
         if arguments.forward_pass
-            && password_and_code::earlier(host, site, arguments)?.is_none()
+            && password_and_code::earlier(host, arguments, digits)?.is_none()
             && host.password().is_none()
         {
-            password_and_code::ask(host, self.user, site, arguments)?;
+            password_and_code::ask(host, self.user, site, arguments, digits)?;
         }
         self.leave(host, Seen::Grace)?;
         Ok(if self.defers() { Outcome::Verified } else { self.accept_by_grace(host) })

@@ -1,6 +1,7 @@
 //! The answer to the prompt: a code, or password and code as one, `<password><code>`, for clients that can ask only once.
 //!
-//! Password and code are split from the end: a recovery code with its hyphens, or as many digits as `code.digits` says.
+//! Password and code are split from the end: a recovery code with its hyphens, or as many digits as
+//! the user's default device shows.
 //! Digits and hyphens may be of any script, and blanks may follow them.
 
 use otp_core::codes::attempt::{Attempt, Typed};
@@ -16,30 +17,40 @@ use crate::outcome::ModuleError;
 const RECOVERY_CODE: usize = 19;
 
 /// The code at the end of the password that an earlier module asked for (`try_first_pass`, `use_first_pass`).
-pub(crate) fn earlier(host: &mut dyn Host, site: &Site, arguments: &Arguments) -> Result<Option<Typed>, ModuleError> {
+pub(crate) fn earlier(
+    host: &mut dyn Host,
+    arguments: &Arguments,
+    digits: Digits,
+) -> Result<Option<Typed>, ModuleError> {
     let password = match (arguments.first_pass, host.password()) {
         (FirstPass::Ignore, _) | (FirstPass::Try, None) => return Ok(None),
         (FirstPass::Use, None) => return Err(ModuleError::NoPassword),
         (FirstPass::Try | FirstPass::Use, Some(password)) => password,
     };
-    let code = part(host, site, arguments, &password)?;
+    let code = part(host, arguments, digits, &password)?;
     // A password alone is no attempt, unless no question may be asked.
     Ok(Some(code).filter(|code| arguments.first_pass == FirstPass::Use || !code.expose().is_empty()))
 }
 
 /// Asks for a code, or with `forward_pass` for password and code as one.
-pub(crate) fn ask(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Typed, ModuleError> {
+pub(crate) fn ask(
+    host: &mut dyn Host,
+    user: &str,
+    site: &Site,
+    arguments: &Arguments,
+    digits: Digits,
+) -> Result<Typed, ModuleError> {
     let prompt = if arguments.forward_pass { &site.config.prompt_both } else { &site.config.prompt };
     let typed = host.ask(prompt)?;
     if !host.still_names(user) {
         return Err(ModuleError::UserChanged);
     }
-    if arguments.forward_pass { part(host, site, arguments, &typed) } else { Ok(typed) }
+    if arguments.forward_pass { part(host, arguments, digits, &typed) } else { Ok(typed) }
 }
 
 /// The code at the end of an answer; `forward_pass` hands on what comes before it.
-fn part(host: &mut dyn Host, site: &Site, arguments: &Arguments, answer: &Typed) -> Result<Typed, ModuleError> {
-    let Split { password, code } = split(answer, site.config.code.digits);
+fn part(host: &mut dyn Host, arguments: &Arguments, digits: Digits, answer: &Typed) -> Result<Typed, ModuleError> {
+    let Split { password, code } = split(answer, digits);
     if arguments.forward_pass && !host.hand_on(&password) { Err(ModuleError::NoPassword) } else { Ok(code) }
 }
 

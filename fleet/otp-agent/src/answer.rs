@@ -26,14 +26,20 @@ pub(crate) fn to(question: &Question, asker: &Asker<'_>, budgets: &Budgets) -> R
         Request::Verify { login, typed } => (login, Some(typed.into_typed())),
         Request::Status {}
         | Request::Enroll { .. }
+        | Request::Add { .. }
         | Request::Confirm { .. }
         | Request::Activate {}
+        | Request::Rename { .. }
+        | Request::Remove { .. }
+        | Request::Default { .. }
+        | Request::Resync { .. }
         | Request::Recovery { .. }
         | Request::Requirement {}
         | Request::Disable { .. }
         | Request::Test { .. }
         | Request::ForgetAddresses {}
-        | Request::Administer(_) => return failed("the agent only verifies codes", "use otp-enroll"),
+        | Request::Administer(_)
+        | Request::AdministerDevice(_) => return failed("the agent only verifies codes", "use otp-enroll"),
     };
     answer(user, login, typed.as_ref(), asker, budgets).unwrap_or_else(|Unanswered { error, hint }| {
         let text = format!("{error} (by_uid={})", asker.uid);

@@ -30,6 +30,21 @@ pub struct Digits(u8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(u64);
 
+/// What a time-based device counts: steps of a period. The clock of a hardware token cannot be set, so a token has a drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    pub period: Period,
+    /// Steps by which the token's clock is ahead of ours (negative: behind); `None` for an app, whose phone sets its clock.
+    pub drift: Option<Drift>,
+}
+
+/// At most [`MOST_DRIFT`] steps in either direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drift(i8);
+
+/// Ten minutes of a usual token.
+pub const MOST_DRIFT: u64 = 20;
+
 /// `[code]` in the configuration: for new devices. A device keeps the values of its enrollment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeConfig {
@@ -126,6 +141,37 @@ impl Period {
     /// The step at `time` (RFC 6238 §4.2 calls it T).
     pub fn step_at(self, time: UnixTime) -> u64 {
         time.0.checked_div(self.0).unwrap_or(0)
+    }
+}
+
+impl Clock {
+    /// An app's clock: it is right.
+    pub fn of_app(period: Period) -> Self {
+        Self { period, drift: None }
+    }
+
+    /// The step that the device shows at `time`.
+    pub fn step_at(self, time: UnixTime) -> u64 {
+        self.period.step_at(time).saturating_add_signed(self.drift.map_or(0, |drift| drift.0.into()))
+    }
+
+    /// When the device shows a step, by our clock.
+    pub fn time_of(self, step: u64) -> UnixTime {
+        let step = step.saturating_add_signed(self.drift.map_or(0, |drift| i64::from(drift.0).saturating_neg()));
+        UnixTime(step.saturating_mul(self.period.get()))
+    }
+}
+
+impl Drift {
+    pub const NONE: Self = Self(0);
+
+    /// `None` if it is more than a token may have.
+    pub fn of(steps: i64) -> Option<Self> {
+        i8::try_from(steps).ok().filter(|_| steps.unsigned_abs() <= MOST_DRIFT).map(Self)
+    }
+
+    pub fn get(self) -> i8 {
+        self.0
     }
 }
 

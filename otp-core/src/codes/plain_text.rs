@@ -74,6 +74,11 @@ pub fn plain(character: char) -> Option<u8> {
     Some(ascii.or_else(|| digit(code_point)).unwrap_or_else(other))
 }
 
+/// Whether a character shows as itself and leaves what is around it alone: a blank that is no space does not.
+pub fn is_printed(character: char) -> bool {
+    character == ' ' || !(character.is_control() || is_blank(character))
+}
+
 /// A digit of another script.
 fn digit(code_point: u32) -> Option<u8> {
     let (zeros, place) = match u16::try_from(code_point) {

@@ -1,5 +1,6 @@
 //! The demand: what must be done at a login.
 
+use crate::codes::hotp_totp::Digits;
 use crate::decision::policy::{Ruling, SecondFactor};
 use crate::record::Record;
 use crate::value::network::Address;
@@ -12,9 +13,15 @@ pub enum Demand {
     Code {
         /// Whether the default device needs a challenge before it shows a code.
         challenge: bool,
+        /// How many digits the default device shows, where password and code are typed as one. `None` without a device:
+        /// those of the configuration.
+        digits: Option<Digits>,
     },
     /// A code was accepted from this address within the grace period: let the user in without asking.
-    Grace,
+    Grace {
+        /// As for a code, which a user may type all the same.
+        digits: Option<Digits>,
+    },
     /// Do not ask: the policy says so.
     Nothing(Ruling),
     /// The user has no device, and the policy requires enrollment before this login is let in.
@@ -30,15 +37,17 @@ pub enum Devices {
     Some {
         /// Whether the default device needs a challenge before it shows a code.
         challenge: bool,
+        /// How many digits the default device shows.
+        digits: Option<Digits>,
     },
 }
 
 impl Demand {
     /// The demand for an unknown user: that for a user with a device, so that it does not reveal which accounts exist.
-    pub const OF_THE_UNKNOWN: Self = Self::Code { challenge: false };
+    pub const OF_THE_UNKNOWN: Self = Self::Code { challenge: false, digits: None };
 
     /// The demand for an account that had a record under a former name, and is refused whatever the answer is.
-    pub const OF_THE_RENAMED: Self = Self::Code { challenge: false };
+    pub const OF_THE_RENAMED: Self = Self::OF_THE_UNKNOWN;
 
     /// What a ruling demands of a user with these devices. `offered` tells whether the PAM line offers enrollment: where it
     /// does not, the host may never call the hooks that enforce one, so a user without a device is asked for a code like
@@ -53,12 +62,15 @@ impl Demand {
         Ok(match (ruling.second_factor, devices) {
             (SecondFactor::Skip, _) | (SecondFactor::Optional, Devices::None) => Self::Nothing(ruling),
             (SecondFactor::Enroll, Devices::None) if offered => Self::Enroll(ruling),
-            (SecondFactor::Required | SecondFactor::Enroll, Devices::None) => Self::Code { challenge: false },
-            (SecondFactor::Required | SecondFactor::Enroll | SecondFactor::Optional, Devices::Some { challenge }) => {
+            (SecondFactor::Required | SecondFactor::Enroll, Devices::None) => Self::OF_THE_UNKNOWN,
+            (
+                SecondFactor::Required | SecondFactor::Enroll | SecondFactor::Optional,
+                Devices::Some { challenge, digits },
+            ) => {
                 if in_grace()? {
-                    Self::Grace
+                    Self::Grace { digits }
                 } else {
-                    Self::Code { challenge }
+                    Self::Code { challenge, digits }
                 }
             }
         })
@@ -67,9 +79,9 @@ impl Demand {
     /// The word in log and pipe.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Code { challenge: false } => "code",
-            Self::Code { challenge: true } => "challenge",
-            Self::Grace => "grace",
+            Self::Code { challenge: false, .. } => "code",
+            Self::Code { challenge: true, .. } => "challenge",
+            Self::Grace { .. } => "grace",
             Self::Nothing(_) => "nothing",
             Self::Enroll(_) => "enroll",
         }
@@ -77,9 +89,9 @@ impl Demand {
 }
 
 impl Devices {
-    /// No kind of device needs a challenge yet.
-    pub fn numbering(devices: usize) -> Self {
-        if devices == 0 { Self::None } else { Self::Some { challenge: false } }
+    /// Those of which the default one shows so many digits. No kind of device needs a challenge yet.
+    pub fn of(digits: Option<Digits>) -> Self {
+        digits.map_or(Self::None, |_| Self::Some { challenge: false, digits })
     }
 }
 

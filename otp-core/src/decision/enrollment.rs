@@ -6,11 +6,14 @@ use zeroize::Zeroizing;
 
 use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::CodeConfig;
-use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period, around};
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, MOST_DRIFT, Period, around};
 use crate::codes::recovery::RecoverySet;
+use crate::decision::resync::FAR_AHEAD;
+use crate::decision::verify::LOOK_AHEAD;
 use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
+use crate::record::state::Progress;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -19,41 +22,60 @@ use crate::value::user::Account;
 /// usually is, then as far as time zones differ. Of 1000 codes that are simply wrong, 4 are found there, too.
 const SEARCHES: [u64; 2] = [3600, 14 * 3600];
 
-/// A device whose seed was shown and that has not shown a right code yet. It cannot be stored.
+/// A device that has not shown a right code yet: an app to which a seed was shown, or a token that has one.
 pub struct Pending {
-    secret: Secret,
-    name: DeviceName,
-    algorithm: Algorithm,
-    digits: Digits,
-    period: Period,
+    /// Its number and the time of its addition are not known yet.
+    device: Device,
     window: u64,
+    /// The counter from which a counter-based token is searched.
+    counter: u64,
 }
 
 /// A device that has shown a right code. That code is used up.
 pub struct Confirmed {
-    pending: Pending,
-    at: UnixTime,
+    device: Device,
     next: u64,
 }
 
-/// The code was not this device's. The user may try again.
-pub struct NotConfirmed {
-    /// The device, still pending.
-    pub pending: Pending,
-    /// Seconds by which the device's clock is ahead (negative: behind), if the code shows it.
-    pub clock_off: Option<i64>,
+/// What keeps a code from confirming a device. The user may try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is not the device's.
+    Wrong {
+        /// Seconds by which the device's clock is ahead (negative: behind), if the code shows it.
+        clock_off: Option<i64>,
+    },
+    /// It is the code of a token whose counter or clock is so far off that it may be one by chance: the next one is needed.
+    NextCode,
 }
 
 impl Pending {
-    /// Makes a device of random bytes; `None` if their number is not the seed length of the algorithm.
+    /// Makes an app's device of random bytes; `None` if their number is not the seed length of the algorithm.
     pub fn new(seed: Zeroizing<Vec<u8>>, name: DeviceName, config: &CodeConfig, window: u64) -> Option<Self> {
         let CodeConfig { digits, period, algorithm } = *config;
         let secret = Secret::new(seed).ok().filter(|secret| secret.expose().len() == algorithm.seed_length())?;
-        Some(Self { secret, name, algorithm, digits, period, window })
+        let kind = Kind::Totp(Clock::of_app(period));
+        let (id, created) = (DeviceId(0), UnixTime(0));
+        let device = Device { id, name, kind, secret, algorithm, digits, created, serial: None };
+        Some(Self { device, window, counter: 0 })
+    }
+
+    /// A token, which has its seed. One that counts is searched from `counter` on.
+    pub fn token(device: Device, window: u64, counter: u64) -> Self {
+        Self { device, window, counter }
+    }
+
+    pub fn name(&self) -> &DeviceName {
+        &self.device.name
+    }
+
+    /// Whether it is a token, which has its seed.
+    pub fn is_token(&self) -> bool {
+        self.device.is_token()
     }
 
     pub fn secret(&self) -> &Secret {
-        &self.secret
+        &self.device.secret
     }
 
     /// The text of the QR code: the Key URI Format of authenticator apps. Parameters with their default are left out, and
@@ -62,48 +84,97 @@ impl Pending {
     pub fn uri(&self, issuer: &str, user: &str) -> Zeroizing<String> {
         // Large enough for the longest issuer and user: a buffer that grows leaves copies of the seed behind.
         let mut uri = Zeroizing::new(String::with_capacity(4096));
-        let (issuer, user, secret) = (percent_encoded(issuer), percent_encoded(user), self.secret.base32());
+        let (issuer, user, secret) = (percent_encoded(issuer), percent_encoded(user), self.secret().base32());
+        let (algorithm, digits, period) = self.shape();
         // Writing to a string cannot fail.
         let _ = write!(uri, "otpauth://totp/{issuer}:{user}?secret={}", *secret);
-        if self.algorithm != Algorithm::Sha1 {
-            let _ = write!(uri, "&algorithm={}", self.algorithm.name());
+        if algorithm != Algorithm::Sha1 {
+            let _ = write!(uri, "&algorithm={}", algorithm.name());
         }
-        if self.digits != Digits::SIX {
-            let _ = write!(uri, "&digits={}", self.digits.get());
+        if digits != Digits::SIX {
+            let _ = write!(uri, "&digits={}", digits.get());
         }
-        if self.period != Period::THIRTY {
-            let _ = write!(uri, "&period={}", self.period.get());
+        if period != Period::THIRTY {
+            let _ = write!(uri, "&period={}", period.get());
         }
         uri
     }
 
-    /// Hash, digits and period of the codes.
+    /// Hash, digits and period of the codes. What counts has no period.
     pub fn shape(&self) -> (Algorithm, Digits, Period) {
-        (self.algorithm, self.digits, self.period)
+        let period = match self.device.kind {
+            Kind::Totp(clock) => clock.period,
+            Kind::Hotp => Period::THIRTY,
+        };
+        (self.device.algorithm, self.device.digits, period)
     }
 
-    /// Takes a code as proof that the seed arrived.
-    pub fn confirm(self, code: &Code, now: UnixTime) -> Result<Confirmed, NotConfirmed> {
-        let generator = Generator::new(&self.secret, self.algorithm, self.digits);
-        let present = self.period.step_at(now);
-        match generator.find(code, around(present, self.window, self.window)) {
-            // The confirming code is used up too: the next step is above it.
-            Some(steps) => Ok(Confirmed { next: steps.end().saturating_add(1), at: now, pending: self }),
-            None => {
-                let found = SEARCHES.iter().find_map(|seconds| {
-                    let steps = seconds.checked_div(self.period.get())?;
-                    generator.find(code, around(present, steps, steps))
-                });
-                let steps = found.and_then(|steps| steps.end().checked_signed_diff(present));
-                let period = i64::try_from(self.period.get()).ok();
-                let clock_off = steps.zip(period).map(|(steps, period)| steps.saturating_mul(period));
-                Err(NotConfirmed { pending: self, clock_off })
+    /// Takes a code as proof that the seed arrived, and of a token that is far off the one after it, too.
+    pub fn confirm(&self, code: &Code, next: Option<&Code>, now: UnixTime) -> Result<Confirmed, Missing> {
+        let generator = Generator::new(&self.device.secret, self.device.algorithm, self.device.digits);
+        // The confirming code is used up too: the next step or counter is above it.
+        let found = match (self.device.kind, next) {
+            (_, Some(next)) if self.device.is_token() => {
+                self.device.place_of(code, next, self.counter, self.window, now).map(|place| (place.next, place.drift))
             }
+            (Kind::Totp(clock), _) => generator
+                .find(code, around(clock.step_at(now), self.window, self.window))
+                .map(|steps| (steps.end().saturating_add(1), clock.drift)),
+            (Kind::Hotp, _) => generator
+                .find(code, around(self.counter, 0, LOOK_AHEAD))
+                .map(|counters| (counters.start().saturating_add(1), None)),
+        };
+        let Some((next, drift)) = found else { return Err(self.missing(&generator, code, next, now)) };
+        let kind = match self.device.kind {
+            Kind::Totp(Clock { period, .. }) => Kind::Totp(Clock { period, drift }),
+            Kind::Hotp => Kind::Hotp,
+        };
+        Ok(Confirmed { device: Device { kind, created: now, ..self.device.duplicate() }, next })
+    }
+
+    fn missing(&self, generator: &Generator, code: &Code, next: Option<&Code>, now: UnixTime) -> Missing {
+        let is_far_off = match self.device.kind {
+            Kind::Hotp => generator.find(code, around(self.counter, 0, FAR_AHEAD)).is_some(),
+            Kind::Totp(Clock { period, drift: Some(_) }) => {
+                let reach = MOST_DRIFT.saturating_add(self.window);
+                generator.find(code, around(period.step_at(now), reach, reach)).is_some()
+            }
+            Kind::Totp(Clock { drift: None, .. }) => false,
+        };
+        if is_far_off && next.is_none() {
+            return Missing::NextCode;
         }
+        let Kind::Totp(Clock { period, drift: None }) = self.device.kind else {
+            return Missing::Wrong { clock_off: None };
+        };
+        let present = period.step_at(now);
+        let found = SEARCHES.iter().find_map(|seconds| {
+            let steps = seconds.checked_div(period.get())?;
+            generator.find(code, around(present, steps, steps))
+        });
+        let steps = found.and_then(|steps| steps.end().checked_signed_diff(present));
+        let period = i64::try_from(period.get()).ok();
+        Missing::Wrong { clock_off: steps.zip(period).map(|(steps, period)| steps.saturating_mul(period)) }
+    }
+
+    /// The token as it is, unconfirmed: its first right code at a login confirms it.
+    pub fn unconfirmed(&self, now: UnixTime) -> (Device, Progress) {
+        // Codes of the past are no proof of anything; the next step of a clock is that of now.
+        let next = match self.device.kind {
+            Kind::Totp(clock) => clock.step_at(now).saturating_sub(self.window),
+            Kind::Hotp => self.counter,
+        };
+        let device = Device { created: now, ..self.device.duplicate() };
+        (device, Progress { is_confirmed: false, ..Progress::from(next) })
     }
 }
 
 impl Confirmed {
+    /// The device, to be added to others.
+    pub fn device(&self) -> (Device, Progress) {
+        (self.device.duplicate(), Progress::from(self.next))
+    }
+
     /// The record with this device alone and these recovery codes. The user's override is kept.
     pub fn record(
         &self,
@@ -112,16 +183,7 @@ impl Confirmed {
         enrollment: EnrollmentId,
         recovery: Option<RecoverySet>,
     ) -> Record {
-        let Pending { secret, name, algorithm, digits, period, window: _ } = &self.pending;
-        let device = Device {
-            id: DeviceId(1),
-            name: name.clone(),
-            kind: Kind::Totp(*period),
-            secret: secret.duplicate(),
-            algorithm: *algorithm,
-            digits: *digits,
-            created: self.at,
-        };
+        let device = Device { id: DeviceId(1), ..self.device.duplicate() };
         Record::begin(account, enrollment, user_override, vec![(device, self.next)], recovery)
     }
 }
@@ -142,11 +204,12 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes::hotp_totp::Drift;
     use crate::config::Config;
     use crate::decision::verify::{Refusal, Verdict, decide};
-    use crate::record::credentials::Credentials;
+    use crate::record::credentials::{Credentials, Serial};
     use crate::record::state::State;
-    use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, shown, ten_codes};
+    use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, ten_codes};
 
     fn config(text: &str) -> Config {
         Config::parse(std::path::Path::new("test"), &format!("[code]\n{text}")).unwrap()
@@ -218,7 +281,7 @@ mod tests {
     fn a_code_inside_the_window_confirms_and_none_outside() {
         for (window, offset, confirms) in [(0, 0, true), (0, 1, false), (1, 1, true), (1, 2, false), (3, 3, true)] {
             for step in [STEP - offset, STEP + offset] {
-                let confirmed = pending(&config(&format!("window = {window}"))).confirm(&its_code(step), NOW);
+                let confirmed = pending(&config(&format!("window = {window}"))).confirm(&its_code(step), None, NOW);
                 assert_eq!(confirmed.is_ok(), confirms, "window {window}, step {step}");
             }
         }
@@ -227,30 +290,31 @@ mod tests {
     #[test]
     fn the_confirming_code_is_used_up() {
         for step in [STEP - 1, STEP, STEP + 1] {
-            let confirmed = pending(&config("")).confirm(&its_code(step), NOW).ok().unwrap();
+            let confirmed = pending(&config("")).confirm(&its_code(step), None, NOW).ok().unwrap();
             let (enrollment, set) = (EnrollmentId([9; 16]), ten_codes());
             let record = confirmed.record(&alice(), Override::Required, enrollment, Some(set.clone()));
-            assert_eq!(record.state.next, [(DeviceId(1), step + 1)].into());
+            assert_eq!(record.state.nexts(), [(1, step + 1)]);
             for used in STEP - 1..=step {
                 let (_, verdict) = decide(&LIMITS, &record, &shown(&phone(1), used), NOW);
                 assert_eq!(verdict, Verdict::Refused(Refusal::Replayed { clock_behind: None }));
             }
-            let Credentials { user, uid, enrollment, user_override, devices, recovery } = record.credentials;
+            let Credentials { user, uid, enrollment, user_override, devices, recovery, .. } = record.credentials;
             assert_eq!((user, uid, enrollment), (alice().name, 1000, EnrollmentId([9; 16])));
             assert_eq!((user_override, recovery), (Override::Required, Some(set)));
-            assert_eq!((devices.len(), devices[0].created, devices[0].kind), (1, NOW, Kind::Totp(Period::THIRTY)));
-            assert_eq!(record.state, State { next: record.state.next.clone(), ..State::new(enrollment) });
+            assert_eq!(
+                (devices.len(), devices[0].created, devices[0].kind),
+                (1, NOW, Kind::Totp(Clock::of_app(Period::THIRTY)))
+            );
+            assert_eq!(record.state, State { devices: record.state.devices.clone(), ..State::new(enrollment) });
         }
     }
 
     #[test]
     fn after_a_wrong_code_the_right_one_still_confirms() {
-        let Err(NotConfirmed { pending, clock_off }) = pending(&config("")).confirm(&code_of(&phone(99), STEP), NOW)
-        else {
-            panic!("confirmed by a wrong code")
-        };
-        assert_eq!(clock_off, None);
-        assert!(pending.confirm(&its_code(STEP), NOW).is_ok());
+        let pending = pending(&config(""));
+        let why = pending.confirm(&code_of(&phone(99), STEP), None, NOW).err();
+        assert_eq!(why, Some(Missing::Wrong { clock_off: None }));
+        assert!(pending.confirm(&its_code(STEP), None, NOW).is_ok());
     }
 
     #[test]
@@ -266,19 +330,19 @@ mod tests {
             (1681, None),
         ] {
             let code = its_code(STEP.checked_add_signed(offset).unwrap());
-            let clock_off = pending(&config("")).confirm(&code, NOW).err().unwrap().clock_off;
-            assert_eq!(clock_off, expected, "{offset} steps");
+            let why = pending(&config("")).confirm(&code, None, NOW).err().unwrap();
+            assert_eq!(why, Missing::Wrong { clock_off: expected }, "{offset} steps");
         }
         let slow = config("period = 60");
-        let clock_off = pending(&slow).confirm(&its_code(NOW.0 / 60 + 5), NOW).err().unwrap().clock_off;
-        assert_eq!(clock_off, Some(300));
+        let why = pending(&slow).confirm(&its_code(NOW.0 / 60 + 5), None, NOW).err().unwrap();
+        assert_eq!(why, Missing::Wrong { clock_off: Some(300) });
     }
 
     #[test]
     fn a_device_confirms_at_the_ends_of_time_without_overflow() {
         for (now, step) in [(UnixTime(0), 0), (UnixTime(u64::MAX), u64::MAX / 30)] {
-            assert!(pending(&config("")).confirm(&its_code(step), now).is_ok());
-            assert!(pending(&config("")).confirm(&code_of(&phone(99), 0), now).is_err());
+            assert!(pending(&config("")).confirm(&its_code(step), None, now).is_ok());
+            assert!(pending(&config("")).confirm(&code_of(&phone(99), 0), None, now).is_err());
         }
     }
 
@@ -288,5 +352,65 @@ mod tests {
         assert_eq!(pending.secret().expose(), [1; 20]);
         let (algorithm, digits, period) = pending.shape();
         assert_eq!((algorithm, digits.get(), period.get()), (Algorithm::Sha1, 7, 60));
+    }
+
+    fn of_token(kind: Kind, counter: u64) -> Pending {
+        Pending::token(Device { kind, serial: Serial::parse("GALT1"), ..phone(1) }, 1, counter)
+    }
+
+    /// Next counter and drift after these codes, or what is missing.
+    fn confirmed(pending: &Pending, first: u64, next: Option<u64>) -> Result<(u64, Kind), Missing> {
+        let next = next.map(its_code);
+        let confirmed = pending.confirm(&its_code(first), next.as_ref(), NOW)?;
+        let (device, progress) = confirmed.device();
+        assert_eq!((device.created, progress.is_confirmed, progress.used), (NOW, true, None));
+        Ok((progress.next, device.kind))
+    }
+
+    #[test]
+    fn a_token_that_counts_is_found_near_its_counter_by_one_code_and_farther_by_two() {
+        for start in [0, 500] {
+            let of = |first, next| confirmed(&of_token(Kind::Hotp, start), first, next);
+            assert_eq!(of(start, None), Ok((start + 1, Kind::Hotp)));
+            assert_eq!(of(start + 10, None), Ok((start + 11, Kind::Hotp)));
+            assert_eq!(of(start + 11, None), Err(Missing::NextCode));
+            assert_eq!(of(start + 11, Some(start + 12)), Ok((start + 13, Kind::Hotp)));
+            assert_eq!(of(start + 1000, Some(start + 1001)), Ok((start + 1002, Kind::Hotp)));
+            for (first, next) in
+                [(start + 1001, None), (start + 1001, Some(start + 1002)), (start + 11, Some(start + 13))]
+            {
+                assert_eq!(of(first, next), Err(Missing::Wrong { clock_off: None }), "{first}");
+            }
+        }
+        assert_eq!(confirmed(&of_token(Kind::Hotp, 500), 499, None), Err(Missing::Wrong { clock_off: None }));
+    }
+
+    #[test]
+    fn a_token_with_a_clock_is_found_in_the_window_by_one_code_and_within_its_drift_by_two() {
+        let kind = |drift| Kind::Totp(Clock { period: Period::THIRTY, drift: Drift::of(drift) });
+        let of = |first, next| confirmed(&of_token(kind(0), 0), first, next);
+        assert_eq!(of(STEP + 1, None), Ok((STEP + 2, kind(0))));
+        assert_eq!(of(STEP + 2, None), Err(Missing::NextCode));
+        assert_eq!(of(STEP + 7, Some(STEP + 8)), Ok((STEP + 9, kind(8))));
+        assert_eq!(of(STEP - 9, Some(STEP - 8)), Ok((STEP - 7, kind(-8))));
+        assert_eq!(of(STEP + 22, None), Err(Missing::Wrong { clock_off: None }));
+        assert_eq!(of(STEP + 7, Some(STEP + 9)), Err(Missing::Wrong { clock_off: None }));
+    }
+
+    #[test]
+    fn an_unconfirmed_token_is_confirmed_by_its_first_right_code() {
+        for (kind, step) in
+            [(Kind::Hotp, 505), (Kind::Totp(Clock { period: Period::THIRTY, drift: Drift::of(0) }), STEP)]
+        {
+            let (device, progress) = of_token(kind, 500).unconfirmed(NOW);
+            let mut record = record(vec![]);
+            assert_eq!(record.add_device(device, progress), Ok(DeviceId(1)));
+            let (state, verdict) = decide(&LIMITS, &record, &shown(&phone(99), step), NOW);
+            assert!(
+                matches!(verdict, Verdict::Refused(Refusal::Wrong { .. })) && !state.devices[&DeviceId(1)].is_confirmed
+            );
+            let (state, verdict) = decide(&LIMITS, &record, &shown(&phone(1), step), NOW);
+            assert!(matches!(verdict, Verdict::Accepted(_)) && state.devices[&DeviceId(1)].is_confirmed);
+        }
     }
 }

@@ -51,8 +51,11 @@ impl Record {
         let mut state = self.unlocked();
         for device in &self.credentials.devices {
             let is_ahead = last_login(limits, &self.state, device).is_some_and(|time| time > now);
-            if let (Kind::Totp(period), true) = (device.kind, is_ahead) {
-                state.next.insert(device.id, period.step_at(now));
+            if let (Kind::Totp(clock), true) = (device.kind, is_ahead)
+                && let Some(progress) = state.devices.get_mut(&device.id)
+            {
+                progress.next = clock.step_at(now);
+                progress.used = progress.used.filter(|time| *time <= now);
             }
         }
         state.last_accepted = state.last_accepted.filter(|time| *time <= now);
@@ -77,7 +80,7 @@ mod tests {
     fn used_ahead() -> Record {
         let mut record = record(vec![phone(1), phone(2), token(3)]);
         let ahead = UnixTime(NOW.0 + AHEAD);
-        record.state.next = [(DeviceId(1), ahead.0 / 30 + 1), (DeviceId(2), STEP + 1), (DeviceId(3), 77)].into();
+        record.state.set_nexts([(1, ahead.0 / 30 + 1), (2, STEP + 1), (3, 77)]);
         record.state.last_accepted = Some(ahead);
         record.state.lock = Lock::Until(ahead.after(Seconds(900)));
         record.state.failures = 6;
@@ -97,7 +100,7 @@ mod tests {
         assert_eq!(record.future(&LIMITS, UnixTime(NOW.0 + AHEAD)), []);
         // A code of the next step is accepted one step early.
         let mut record = self::record(vec![phone(1)]);
-        record.state.next.insert(DeviceId(1), STEP + 2);
+        record.state.set_nexts([(1, STEP + 2)]);
         record.state.lock = Lock::Until(NOW.after(Seconds(900)));
         record.state.last_accepted = Some(NOW);
         assert_eq!(record.future(&LIMITS, NOW), []);
@@ -108,9 +111,10 @@ mod tests {
         let mut record = used_ahead();
         let before = record.state.clone();
         record.state = record.unlocked_after_clock_was_ahead(&LIMITS, NOW);
-        let next = [(DeviceId(1), STEP), (DeviceId(2), STEP + 1), (DeviceId(3), 77)].into();
-        let graces = vec![before.graces[0]];
-        assert_eq!(record.state, State { next, graces, last_accepted: None, lock: Lock::Open, failures: 0, ..before });
+        let mut expected = State { last_accepted: None, lock: Lock::Open, failures: 0, ..before };
+        expected.graces.truncate(1);
+        expected.set_nexts([(1, STEP), (2, STEP + 1), (3, 77)]);
+        assert_eq!(record.state, expected);
         assert_eq!(record.future(&LIMITS, NOW), []);
         assert!(matches!(decide(&LIMITS, &record, &shown(&phone(1), STEP), NOW).1, Verdict::Accepted(_)));
         assert_eq!(decide(&LIMITS, &record, &shown(&phone(2), STEP), NOW).1, REPLAYED);
@@ -121,7 +125,7 @@ mod tests {
     fn a_clock_that_was_right_changes_no_next_step() {
         for next in [0, STEP, STEP + 1, STEP + 2] {
             let mut record = record(vec![phone(1)]);
-            record.state.next.insert(DeviceId(1), next);
+            record.state.set_nexts([(1, next)]);
             record.state.last_accepted = Some(NOW);
             assert_eq!(record.unlocked_after_clock_was_ahead(&LIMITS, NOW), record.state, "{next}");
         }

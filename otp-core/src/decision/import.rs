@@ -100,7 +100,7 @@ impl Import {
         for imported in &self.devices {
             for device in record.credentials.devices.iter().filter(|device| imported.is(device)) {
                 let used = imported.used_below(self.now);
-                state.next.entry(device.id).and_modify(|next| *next = used.max(*next));
+                state.devices.entry(device.id).and_modify(|progress| progress.next = used.max(progress.next));
             }
         }
         state
@@ -114,11 +114,11 @@ impl Import {
             let id = DeviceId(number);
             let Imported { kind, ref secret, algorithm, digits, .. } = *imported;
             let secret = secret.duplicate();
-            let device = Device { id, name, kind, secret, algorithm, digits, created: self.now };
+            let device = Device { id, name, kind, secret, algorithm, digits, created: self.now, serial: None };
             // Codes that this device has used here stay used, even if another device changed.
             let next_before = before.and_then(|record| {
                 let device = record.credentials.devices.iter().find(|device| imported.is(device))?;
-                record.state.next.get(&device.id).copied()
+                record.state.next(device.id)
             });
             devices.push((device, imported.first_next(self.now).max(next_before.unwrap_or(0))));
         }
@@ -138,10 +138,10 @@ impl Imported {
 
     /// The lowest step or counter above all that the other module is known to have accepted.
     fn used_below(&self, now: UnixTime) -> u64 {
-        let Kind::Totp(period) = self.kind else { return self.next };
+        let Kind::Totp(clock) = self.kind else { return self.next };
         let found = self.last.as_ref().and_then(|last| {
             let generator = Generator::new(&self.secret, self.algorithm, self.digits);
-            generator.find(last, around(period.step_at(now), BEHIND, AHEAD))
+            generator.find(last, around(clock.step_at(now), BEHIND, AHEAD))
         });
         found.map_or(0, |steps| steps.end().saturating_add(1)).max(self.next)
     }
@@ -151,7 +151,7 @@ impl Imported {
     fn first_next(&self, now: UnixTime) -> u64 {
         let used = self.used_below(now);
         match self.kind {
-            Kind::Totp(period) => used.max(period.step_at(now).saturating_add(1)),
+            Kind::Totp(clock) => used.max(clock.step_at(now).saturating_add(1)),
             Kind::Hotp => used,
         }
     }

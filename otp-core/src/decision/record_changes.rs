@@ -25,6 +25,8 @@ impl Record {
             enrollment,
             user_override: self.credentials.user_override,
             devices: self.credentials.devices.iter().map(Device::duplicate).collect(),
+            default: self.credentials.default,
+            last_id: self.credentials.last_id,
             recovery: self.credentials.recovery.clone(),
         };
         Self { credentials, state: State { enrollment, ..self.state.clone() } }
@@ -46,7 +48,7 @@ impl Record {
             return Change::Nothing;
         }
         let credentials = self.renewed(enrollment).credentials;
-        let credentials = Credentials { devices: Vec::new(), recovery: None, ..credentials };
+        let credentials = Credentials { devices: Vec::new(), default: None, recovery: None, ..credentials };
         Change::Record(Box::new(Record { credentials, state: State::new(enrollment) }))
     }
 }
@@ -59,7 +61,7 @@ mod tests {
     #[test]
     fn unlocking_clears_count_and_lock_and_nothing_else() {
         let mut record = record(vec![phone(1), token(2)]);
-        record.state.next.values_mut().for_each(|next| *next = 77);
+        record.state.set_nexts([(1, 77), (2, 77)]);
         record.state =
             State { failures: 9, lock: Lock::UntilUnlocked, used: 0b101, last_accepted: Some(NOW), ..record.state };
         let expected = State { failures: 0, lock: Lock::Open, ..record.state.clone() };
@@ -82,7 +84,7 @@ mod tests {
             let Change::Record(next) = record.without_devices(EnrollmentId([5; 16])) else {
                 panic!("the override was lost")
             };
-            let Credentials { user, uid, enrollment, user_override: kept, devices, recovery } = next.credentials;
+            let Credentials { user, uid, enrollment, user_override: kept, devices, recovery, .. } = next.credentials;
             assert_eq!((user, uid), (record.credentials.user, record.credentials.uid));
             assert_eq!((enrollment, kept), (EnrollmentId([5; 16]), user_override));
             assert!(devices.is_empty() && recovery.is_none());

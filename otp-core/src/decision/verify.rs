@@ -5,7 +5,7 @@ use std::mem;
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code};
-use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period, around};
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, Period, around};
 use crate::decision::policy::SecondFactor;
 use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind};
@@ -16,7 +16,7 @@ use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
 
 /// How many unused HOTP codes the device may have shown since the last login (RFC 4226 §7.4 calls it s).
-const LOOK_AHEAD: u64 = 10;
+pub(crate) const LOOK_AHEAD: u64 = 10;
 
 /// How long an earlier step is still known to be used, behind the last accepted one: programs that keep a password send
 /// password and code again.
@@ -233,8 +233,8 @@ struct Found {
 fn use_up(found: &[Found], state: &mut State) -> Option<Factor> {
     let mut factor = None;
     for Found { device, counter, factor: this } in found {
-        if let Some(next) = state.next.get_mut(device).filter(|next| **next <= *counter) {
-            *next = counter.checked_add(1)?;
+        if let Some(progress) = state.devices.get_mut(device).filter(|progress| progress.next <= *counter) {
+            progress.next = counter.checked_add(1)?;
             factor = factor.or(Some(*this));
         }
     }
@@ -248,9 +248,9 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     let devices = if devices.is_empty() { decoy.as_slice() } else { devices.as_slice() };
     let mut found = Vec::with_capacity(devices.len());
     for device in devices {
-        let next = record.state.next.get(&device.id).copied().unwrap_or(u64::MAX);
+        let next = record.state.next(device.id).unwrap_or(u64::MAX);
         let window = match device.kind {
-            Kind::Totp(period) => around(period.step_at(now), limits.window, limits.window),
+            Kind::Totp(clock) => around(clock.step_at(now), limits.window, limits.window),
             Kind::Hotp => around(next, LOOK_AHEAD, LOOK_AHEAD),
         };
         let generator = Generator::new(&device.secret, device.algorithm, device.digits);
@@ -277,13 +277,13 @@ fn was_used(record: &Record, code: &Code, now: UnixTime) -> bool {
     let decoy = if devices.iter().any(|device| periodic(&device)) { None } else { decoy() };
     let mut was_used = false;
     for device in devices.iter().filter(periodic).chain(&decoy) {
-        let Kind::Totp(period) = device.kind else { continue };
+        let Kind::Totp(clock) = device.kind else { continue };
         // Nothing is known to be used of a device without a next step: the decoy.
-        let next = record.state.next.get(&device.id).copied().unwrap_or(0);
+        let next = record.state.next(device.id).unwrap_or(0);
         let generator = Generator::new(&device.secret, device.algorithm, device.digits);
-        let steps = LOOK_BACK.0.checked_div(period.get()).unwrap_or(0);
+        let steps = LOOK_BACK.0.checked_div(clock.period.get()).unwrap_or(0);
         let last = next.saturating_sub(1);
-        for steps in [around(period.step_at(now), steps, 0), last..=last] {
+        for steps in [around(clock.step_at(now), steps, 0), last..=last] {
             was_used |= generator.find(code, steps).is_some_and(|found| *found.start() < next);
         }
     }
@@ -295,18 +295,22 @@ fn decoy() -> Option<Device> {
     Some(Device {
         id: DeviceId(0),
         name: DeviceName::parse("decoy")?,
-        kind: Kind::Totp(Period::THIRTY),
+        kind: Kind::Totp(Clock::of_app(Period::THIRTY)),
         secret: Secret::new(Zeroizing::new(vec![0; 20])).ok()?,
         algorithm: Algorithm::Sha1,
         digits: Digits::SIX,
         created: UnixTime(0),
+        serial: None,
     })
 }
 
-fn accept(state: &mut State, record: &Record, factor: Factor, now: UnixTime) -> Verdict {
+pub(crate) fn accept(state: &mut State, record: &Record, factor: Factor, now: UnixTime) -> Verdict {
     let failures = mem::take(&mut state.failures);
     state.lock = Lock::Open;
     state.last_accepted = Some(now);
+    if let Some(progress) = factor.device().and_then(|device| state.devices.get_mut(&device)) {
+        (progress.used, progress.is_confirmed) = (Some(now), true);
+    }
     let recovery_left = record.credentials.recovery_left(state);
     Verdict::Accepted(Accepted { factor, recovery_left, failures })
 }
@@ -321,7 +325,7 @@ pub(crate) fn is_locked(lock: Lock, now: UnixTime) -> bool {
 
 /// A timed lock ends `lockout.for` from now at the latest: one that ends later was made by a clock that was ahead. The state
 /// keeps the earlier end, which would move on with each try otherwise.
-fn bounded(lock: Lock, limits: &Limits, now: UnixTime) -> Lock {
+pub(crate) fn bounded(lock: Lock, limits: &Limits, now: UnixTime) -> Lock {
     match (lock, limits.lock_for) {
         (Lock::Until(end), LockFor::Time(length)) => Lock::Until(end.min(now.after(length))),
         (Lock::Until(_), LockFor::UntilUnlocked) | (Lock::Open | Lock::UntilUnlocked, _) => lock,
@@ -329,7 +333,7 @@ fn bounded(lock: Lock, limits: &Limits, now: UnixTime) -> Lock {
 }
 
 /// A timed lock does not clear the count, so that the first wrong code after it locks again.
-fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixTime) -> Refusal {
+pub(crate) fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixTime) -> Refusal {
     state.failures = state.failures.saturating_add(1);
     if state.failures >= limits.lock_after {
         state.lock = match limits.lock_for {
@@ -343,9 +347,9 @@ fn count_failure(state: &mut State, limits: &Limits, record: &Record, now: UnixT
 /// The earliest moment at which the last code of a phone can have been accepted.
 pub(crate) fn last_login(limits: &Limits, state: &State, device: &Device) -> Option<UnixTime> {
     match device.kind {
-        Kind::Totp(period) => {
-            let last = state.next.get(&device.id)?.saturating_sub(1);
-            Some(UnixTime(last.saturating_sub(limits.window).saturating_mul(period.get())))
+        Kind::Totp(clock) => {
+            let last = state.next(device.id)?.saturating_sub(1);
+            Some(clock.time_of(last.saturating_sub(limits.window)))
         }
         Kind::Hotp => None,
     }

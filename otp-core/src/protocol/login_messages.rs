@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::LONGEST_VALUE;
 use crate::codes::attempt::Typed;
+use crate::codes::hotp_totp::Digits;
 use crate::decision::demand::Demand;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
@@ -119,16 +120,21 @@ impl Demand {
     /// The demand in words.
     pub fn words(&self) -> String {
         match self {
-            Self::Code { .. } | Self::Grace => self.word().into(),
+            Self::Code { digits: None, .. } | Self::Grace { digits: None } => self.word().into(),
+            Self::Code { digits: Some(digits), .. } | Self::Grace { digits: Some(digits) } => {
+                format!("{} {}", self.word(), digits.get())
+            }
             Self::Nothing(ruling) | Self::Enroll(ruling) => format!("{} {}", self.word(), ruling.words()),
         }
     }
 
     /// Reads only what [`Demand::words`] writes.
     pub fn read(words: &str) -> Option<Self> {
-        let (word, ruling) = words.split_once(' ').unwrap_or((words, ""));
-        let mut demands = [Self::Code { challenge: false }, Self::Code { challenge: true }, Self::Grace].to_vec();
-        if let Some(ruling) = Ruling::read(ruling) {
+        let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
+        let digits = rest.parse().ok().and_then(|digits: u8| Digits::try_from(digits).ok());
+        let code = |challenge| Self::Code { challenge, digits };
+        let mut demands = [code(false), code(true), Self::Grace { digits }].to_vec();
+        if let Some(ruling) = Ruling::read(rest) {
             demands.extend([Self::Nothing(ruling), Self::Enroll(ruling)]);
         }
         demands.into_iter().find(|demand| demand.word() == word).filter(|demand| demand.words() == words)
@@ -303,7 +309,11 @@ mod tests {
     }
 
     fn demands() -> Vec<Demand> {
-        let mut all = vec![Demand::Code { challenge: false }, Demand::Code { challenge: true }, Demand::Grace];
+        let mut all = Vec::new();
+        for digits in [None, Some(Digits::SIX), Digits::try_from(8).ok()] {
+            let code = |challenge| Demand::Code { challenge, digits };
+            all.extend([code(false), code(true), Demand::Grace { digits }]);
+        }
         for source in [Source::Override, Source::Nullok, Source::Default, Source::Rule(12)] {
             for required_from in [None, Some(UnixTime(1_798_761_600))] {
                 let ruling = Ruling { second_factor: SecondFactor::Optional, source, required_from };

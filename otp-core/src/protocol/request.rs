@@ -8,6 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::codes::attempt::Typed;
 use crate::decision::verify::Verdict;
 use crate::record::credentials::Override;
+use crate::record::id::DeviceId;
 use crate::value::login_context::LoginContext;
 
 /// Most bytes of a request or reply, its newline included.
@@ -24,13 +25,54 @@ pub enum Request {
         /// A current code or a recovery code.
         proof: Option<Confidential>,
     },
+    /// Offer a seed for one more device, or take that of a token. A user with a device proves it with a code.
+    Add {
+        /// `None` for a name of ours.
+        name: Option<String>,
+        /// A current code or a recovery code.
+        proof: Option<Confidential>,
+        /// `None` for an app.
+        token: Option<Token>,
+    },
     /// A code of the new device as proof that the seed arrived. Only after an offer.
     Confirm {
         /// The new device's code.
         code: Confidential,
+        /// The code after it, where [`Declined::NextCodeNeeded`] asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Confidential>,
     },
     /// Put the confirmed device and its recovery codes in force.
     Activate {},
+    /// Give a device another name.
+    Rename {
+        /// Its number or name.
+        device: String,
+        name: String,
+        /// A current code or a recovery code.
+        proof: Confidential,
+    },
+    /// Remove a device, but not the only one.
+    Remove {
+        /// Its number or name.
+        device: String,
+        /// A current code or a recovery code.
+        proof: Confidential,
+    },
+    /// Make a device the default.
+    Default {
+        /// Its number or name.
+        device: String,
+        /// A current code or a recovery code.
+        proof: Confidential,
+    },
+    /// Find a hardware token again by two codes in a row.
+    Resync {
+        /// Its number or name; `None` for the only token.
+        device: Option<String>,
+        first: Confidential,
+        second: Confidential,
+    },
     /// Replace the recovery codes by new ones.
     Recovery {
         /// A current code or a recovery code.
@@ -62,6 +104,9 @@ pub enum Request {
     /// Administration. Such a request never crosses the pipe.
     #[serde(skip)]
     Administer(Order),
+    /// The same about one device.
+    #[serde(skip)]
+    AdministerDevice(DeviceOrder),
 }
 
 /// A request to the agent: it says which account it is about.
@@ -71,6 +116,44 @@ pub struct Question {
     /// The login name, as it was typed.
     pub about: String,
     pub request: Request,
+}
+
+/// A hardware token, as its maker describes it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// `totp` or `hotp`.
+    pub r#type: String,
+    /// Upper-case Base32.
+    pub secret: Confidential,
+    /// `SHA1`, `SHA256` or `SHA512`.
+    pub algorithm: String,
+    /// 6, 7 or 8.
+    pub digits: u8,
+    /// Seconds of a step; of no meaning for `hotp`.
+    pub period: u64,
+    /// The counter that it has reached, if that is known; of no meaning for `totp`.
+    pub counter: u64,
+    /// What is printed on it.
+    pub serial: Option<String>,
+}
+
+/// An administrator's order about one device.
+#[derive(Debug)]
+pub enum DeviceOrder {
+    /// Add a token, by its first code or, without one, unconfirmed.
+    Add {
+        /// `None` for a name of ours.
+        name: Option<String>,
+        token: Token,
+        code: Option<Confidential>,
+        /// The code after it, where [`Declined::NextCodeNeeded`] asked for it.
+        next: Option<Confidential>,
+    },
+    /// Remove one of several, by its number or name.
+    Remove(String),
+    /// Find a token again by two codes in a row; `None` for the only one.
+    Resync { device: Option<String>, first: Confidential, second: Confidential },
 }
 
 /// An administrator's order for one account.
@@ -113,8 +196,13 @@ impl Order {
 pub enum Reply {
     /// To [`Request::Status`].
     Status(Status),
-    /// To [`Request::Enroll`]: a seed, not yet in force.
+    /// To [`Request::Enroll`] and [`Request::Add`]: a seed, not yet in force.
     Offer(Offer),
+    /// To [`Request::Add`] with a token: it is not in force before it has shown a right code.
+    TokenTaken {
+        /// Its name.
+        name: String,
+    },
     /// To [`Request::Confirm`]: the recovery codes of the new device, which is not in force yet. To [`Request::Recovery`]:
     /// the codes that are in force now. They are shown only once.
     RecoveryCodes(Vec<Confidential>),
@@ -123,6 +211,9 @@ pub enum Reply {
     /// To [`Request::Activate`], [`Request::Disable`], [`Request::ForgetAddresses`] and [`Request::Administer`]: whether
     /// anything was changed.
     Changed(bool),
+    /// To [`Request::Rename`], [`Request::Remove`], [`Request::Default`], [`Request::Resync`] and
+    /// [`Request::AdministerDevice`]: the number of the device that was changed.
+    ChangedDevice(DeviceId),
     /// To [`Request::Demand`] and [`Request::Verify`]: the words of [`crate::protocol::login_messages`].
     Login(String),
     /// To [`Request::Test`], and to every request whose proof was refused.
@@ -144,8 +235,29 @@ pub enum Declined {
         /// Seconds by which the device's clock is ahead (negative: behind), if the code shows it.
         clock_off: Option<i64>,
     },
+    /// The confirming code is the token's, but so far from where it should be that it may be one by chance. The offer is
+    /// still valid: give that code and the one after it.
+    NextCodeNeeded,
     /// No offer was made that could be confirmed.
     NothingOffered,
+    /// No device has this number or name.
+    NoSuchDevice,
+    /// Another device has this name.
+    NameTaken,
+    /// The name is empty or too long, or has characters that a terminal acts on.
+    NameUnfit,
+    /// The name would be taken for a code, a device's number or a kind of device.
+    NameReserved,
+    /// The user has as many devices as a record holds.
+    TooManyDevices,
+    /// The only device stays: without it the second factor would be gone.
+    OnlyDevice,
+    /// The token's description is not one of a token.
+    TokenUnfit,
+    /// An app's phone sets its clock: only tokens are resynchronized.
+    NotAToken,
+    /// The user has several tokens, or no device.
+    WhichToken,
     /// The record has changed since the offer: the user must start again.
     ChangedMeanwhile,
     /// An administrator requires a second factor of this user.
@@ -227,8 +339,18 @@ pub struct DeviceStatus {
     pub digits: u8,
     /// Seconds of a step; `None` for `hotp`.
     pub period: Option<u64>,
-    /// When the device was confirmed, in UTC.
+    /// When the device was added, in UTC.
     pub created: String,
+    /// Whether it is the default device.
+    pub default: bool,
+    /// When a code of it was accepted last, in UTC.
+    pub last_used: Option<String>,
+    /// Whether it has shown a right code.
+    pub confirmed: bool,
+    /// What is printed on a hardware token.
+    pub serial: Option<String>,
+    /// Steps by which a token's clock is ahead (negative: behind); `None` for an app, and for `hotp`.
+    pub drift: Option<i8>,
 }
 
 /// A secret text in a request or reply. Wiped when dropped, never printed.

@@ -1,8 +1,10 @@
 //! Credentials: devices, hashed recovery codes and the override of one user.
 
-use crate::codes::hotp_totp::{Algorithm, Digits, Period};
+use crate::codes::attempt::{Attempt, Typed};
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits};
+use crate::codes::plain_text;
 use crate::codes::recovery::RecoverySet;
-use crate::record::id::{DeviceId, EnrollmentId};
+use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES};
 use crate::record::state::State;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -21,6 +23,10 @@ pub struct Credentials {
     pub user_override: Override,
     /// In the order of their ids; empty if the record holds only an override.
     pub devices: Vec<Device>,
+    /// One of the devices; `None` if there is none.
+    pub default: Option<DeviceId>,
+    /// The highest id that a device of this record ever had: no id is given twice.
+    pub last_id: DeviceId,
     /// `None` if no recovery codes were issued.
     pub recovery: Option<RecoverySet>,
 }
@@ -30,6 +36,8 @@ pub struct Outline {
     pub user_override: Override,
     /// The number of devices.
     pub devices: usize,
+    /// How many digits the default device shows; `None` without a device.
+    pub digits: Option<Digits>,
 }
 
 impl Outline {
@@ -75,15 +83,17 @@ pub struct Device {
     pub secret: Secret,
     pub algorithm: Algorithm,
     pub digits: Digits,
-    /// When the device was confirmed.
+    /// When the device was added.
     pub created: UnixTime,
+    /// What is printed on a hardware token.
+    pub serial: Option<Serial>,
 }
 
 /// The moving factor of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Time, in steps of a period (RFC 6238).
-    Totp(Period),
+    /// Time, in steps of a clock (RFC 6238).
+    Totp(Clock),
     /// A counter (RFC 4226).
     Hotp,
 }
@@ -91,6 +101,19 @@ pub enum Kind {
 /// A device's name: 1 to 40 characters, none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceName(String);
+
+/// A token's serial number: 1 to 40 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serial(String);
+
+/// Why a text cannot be the name of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Empty, too long, or with characters that a terminal would act on.
+    Text,
+    /// It would be taken for a code, a number of a device, or another answer to the question for a code.
+    Reserved,
+}
 
 impl Kind {
     /// The word in records, log, JSON and tables.
@@ -108,6 +131,45 @@ impl DeviceName {
         fits.then(|| Self(name.to_owned()))
     }
 
+    /// The name of an app whose user gave it none.
+    pub fn of_app() -> Self {
+        Self("authenticator".to_owned())
+    }
+
+    /// The name of a token that was given none.
+    pub fn of_token() -> Self {
+        Self("token".to_owned())
+    }
+
+    /// A name that a person chose. Blanks around it do not count.
+    pub fn chosen(name: &str) -> Result<Self, Unfit> {
+        let name = name.trim();
+        let is_marked = name.chars().any(|letter| !plain_text::is_printed(letter));
+        let chosen = Self::parse(name).filter(|_| !is_marked).ok_or(Unfit::Text)?;
+        let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+        let is_answer = !matches!(Attempt::parse(&Typed::new(name.as_bytes().to_vec())), Attempt::Malformed);
+        let is_kind = ["sms", "email", "ocra"].iter().any(|kind| name.eq_ignore_ascii_case(kind));
+        if is_number || is_answer || is_kind { Err(Unfit::Reserved) } else { Ok(chosen) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a person who writes `text` means this name. Case does not count in ASCII; a table of all letters would be in
+    /// every PAM host.
+    pub fn is(&self, text: &str) -> bool {
+        self.0.eq_ignore_ascii_case(text.trim())
+    }
+}
+
+impl Serial {
+    pub fn parse(serial: &str) -> Option<Self> {
+        let fits =
+            (1..=40).contains(&serial.len()) && serial.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        (fits && serial.trim() == serial).then(|| Self(serial.to_owned()))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -116,7 +178,7 @@ impl DeviceName {
 impl Device {
     /// A second copy, whose seed is wiped on its own.
     pub fn duplicate(&self) -> Self {
-        Self { name: self.name.clone(), secret: self.secret.duplicate(), ..*self }
+        Self { name: self.name.clone(), secret: self.secret.duplicate(), serial: self.serial.clone(), ..*self }
     }
 }
 
@@ -166,8 +228,24 @@ impl Override {
 }
 
 impl Credentials {
+    /// Whether no device can be added: there are as many as a record holds, or no number is left.
+    pub fn is_full(&self) -> bool {
+        self.devices.len() >= MOST_DEVICES || self.last_id == DeviceId(u8::MAX)
+    }
+
     pub fn has_device(&self) -> bool {
         !self.devices.is_empty()
+    }
+
+    /// The device with this number or name.
+    pub fn device(&self, named: &str) -> Option<&Device> {
+        let number = named.trim().parse().map(DeviceId);
+        self.devices.iter().find(|device| number == Ok(device.id) || device.name.is(named))
+    }
+
+    /// The device whose challenge, if it has one, is shown before the question.
+    pub fn default_device(&self) -> Option<&Device> {
+        self.devices.iter().find(|device| Some(device.id) == self.default)
     }
 
     /// Unused recovery codes in this state; `None` if none were issued.

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-use crate::codes::hotp_totp::{Algorithm, Digits, Period};
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
 use crate::codes::recovery::{MOST_CODES, RecoverySet};
-use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Outline, Override};
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Outline, Override, Serial};
 use crate::record::error::RecordError;
 use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES, from_hex};
 use crate::value::secret::Secret;
@@ -44,8 +44,11 @@ impl Credentials {
         if let Some(until) = self.user_override.until() {
             writeln!(text, "override_until = {}", until.0)?;
         }
-        let Counts { recovery_codes, devices } = Counts::of(self);
+        let Counts { recovery_codes, devices, digits } = Counts::of(self);
         writeln!(text, "recovery_codes = {recovery_codes}\ndevices = {devices}")?;
+        if let (Some(default), Some(digits)) = (self.default, digits) {
+            writeln!(text, "last_id = {}\ndefault = {default}\ndigits = {}", self.last_id, digits.get())?;
+        }
         if let Some(set) = &self.recovery {
             writeln!(text, "\n[recovery]\nsalt = \"{}\"\ncodes = [", base16ct::lower::encode_string(&set.salt))?;
             for hash in &set.hashes {
@@ -56,11 +59,20 @@ impl Credentials {
         for device in &self.devices {
             writeln!(text, "\n[[device]]\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
             match device.kind {
-                Kind::Totp(period) => writeln!(text, "type = \"totp\"\nperiod = {}", period.get())?,
+                Kind::Totp(Clock { period, drift }) => {
+                    writeln!(text, "type = \"totp\"\nperiod = {}", period.get())?;
+                    if let Some(drift) = drift {
+                        writeln!(text, "drift = {}", drift.get())?;
+                    }
+                }
                 Kind::Hotp => writeln!(text, "type = \"hotp\"")?,
             }
             writeln!(text, "algorithm = \"{}\"\ndigits = {}", device.algorithm.name(), device.digits.get())?;
-            writeln!(text, "created = {}\nsecret = \"{}\"", device.created.0, *device.secret.base32())?;
+            writeln!(text, "created = {}", device.created.0)?;
+            if let Some(serial) = &device.serial {
+                writeln!(text, "serial = {}", quoted(serial.as_str()))?;
+            }
+            writeln!(text, "secret = \"{}\"", *device.secret.base32())?;
         }
         Ok(())
     }
@@ -78,14 +90,14 @@ impl Credentials {
         }
         lines.end()?;
         if counts != Counts::of(&credentials) {
-            return Err(RecordError::Malformed(
-                "the counts at its top do not match its recovery codes and devices".into(),
-            ));
+            return Err(RecordError::Malformed("its top does not match its recovery codes and devices".into()));
         }
         let ids = &credentials.devices;
-        let ascending = ids.is_sorted_by(|one, next| one.id < next.id) && ids.iter().all(|device| device.id.0 > 0);
+        let ascending = ids.is_sorted_by(|one, next| one.id < next.id)
+            && ids.iter().all(|device| device.id.0 > 0 && device.id <= credentials.last_id);
         if ids.len() > MOST_DEVICES || !ascending {
-            return Err(RecordError::Malformed("device ids must ascend from 1, with at most 8 devices".into()));
+            let text = "device ids must ascend from 1 to last_id, with at most 8 devices";
+            return Err(RecordError::Malformed(text.into()));
         }
         context.check(&credentials)?;
         Ok(credentials)
@@ -120,21 +132,24 @@ impl Outline {
     pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, RecordError> {
         let (head, counts) = Lines::of(utf8(bytes)?).head()?;
         context.check(&head)?;
-        Ok(Self { user_override: head.user_override, devices: counts.devices })
+        Ok(Self { user_override: head.user_override, devices: counts.devices, digits: counts.digits })
     }
 }
 
-/// Counts announced in the header; a mismatch means a truncated file.
+/// What the header says of the rest; a mismatch means a truncated file.
 #[derive(PartialEq, Eq)]
 struct Counts {
     recovery_codes: usize,
     devices: usize,
+    /// Those of the default device.
+    digits: Option<Digits>,
 }
 
 impl Counts {
     fn of(credentials: &Credentials) -> Self {
         let recovery_codes = credentials.recovery.as_ref().map_or(0, |set| set.hashes.len());
-        Self { recovery_codes, devices: credentials.devices.len() }
+        let digits = credentials.default_device().map(|device| device.digits);
+        Self { recovery_codes, devices: credentials.devices.len(), digits }
     }
 }
 
@@ -185,31 +200,45 @@ impl<'a> Lines<'a> {
             .ok_or_else(|| self.error(key, "has an invalid value"))
     }
 
+    /// The value on the next line, if that has this key.
+    fn if_next<T>(&mut self, key: &str, read: impl Fn(&'a str) -> Option<T>) -> Result<Option<T>, RecordError> {
+        if self.clone().next().is_some_and(|line| line.starts_with(key)) {
+            self.value(key, read).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// The keys before the first table.
     fn head(&mut self) -> Result<(Credentials, Counts), RecordError> {
         let version = self.value("version", number)?;
         if version != VERSION {
             return Err(RecordError::Version(version));
         }
-        let credentials = Credentials {
+        let mut credentials = Credentials {
             user: self.value("user", |text| UserName::parse(&unquoted(text)?))?,
             uid: self.value("uid", number)?,
             enrollment: self.value("enrollment", |text| EnrollmentId::parse(between_quotes(text)?))?,
             user_override: self.user_override()?,
             recovery: None,
             devices: Vec::new(),
+            default: None,
+            last_id: DeviceId(0),
         };
-        let counts =
-            Counts { recovery_codes: self.value("recovery_codes", number)?, devices: self.value("devices", number)? };
-        Ok((credentials, counts))
+        let (recovery_codes, devices) = (self.value("recovery_codes", number)?, self.value("devices", number)?);
+        let mut digits = None;
+        if devices > 0 {
+            credentials.last_id = DeviceId(self.value("last_id", number)?);
+            credentials.default = Some(DeviceId(self.value("default", number)?));
+            digits = Some(self.value("digits", |text| Digits::try_from(number::<u8>(text)?).ok())?);
+        }
+        Ok((credentials, Counts { recovery_codes, devices, digits }))
     }
 
     fn user_override(&mut self) -> Result<Override, RecordError> {
         let user_override = self.value("override", |text| Override::parse(between_quotes(text)?, None))?;
-        if !self.clone().next().is_some_and(|line| line.starts_with("override_until")) {
-            return Ok(user_override);
-        }
-        self.value("override_until", |text| Override::parse(user_override.name(), Some(UnixTime(number(text)?))))
+        let ending = |text| Override::parse(user_override.name(), Some(UnixTime(number(text)?)));
+        Ok(self.if_next("override_until", ending)?.unwrap_or(user_override))
     }
 
     fn recovery(&mut self) -> Result<RecoverySet, RecordError> {
@@ -232,7 +261,10 @@ impl<'a> Lines<'a> {
         let id = DeviceId(self.value("id", number)?);
         let name = self.value("name", |text| DeviceName::parse(&unquoted(text)?))?;
         let kind = match self.value("type", between_quotes)? {
-            "totp" => Kind::Totp(self.value("period", |text| Period::try_from(number::<u64>(text)?).ok())?),
+            "totp" => Kind::Totp(Clock {
+                period: self.value("period", |text| Period::try_from(number::<u64>(text)?).ok())?,
+                drift: self.if_next("drift", |text| Drift::of(signed(text)?))?,
+            }),
             "hotp" => Kind::Hotp,
             _ => return Err(self.error("type", "has an invalid value")),
         };
@@ -243,6 +275,7 @@ impl<'a> Lines<'a> {
             algorithm: self.value("algorithm", |text| Algorithm::parse(between_quotes(text)?))?,
             digits: self.value("digits", |text| Digits::try_from(number::<u8>(text)?).ok())?,
             created: UnixTime(self.value("created", number)?),
+            serial: self.if_next("serial", |text| Serial::parse(&unquoted(text)?))?,
             secret: self.value("secret", |text| Secret::from_base32(between_quotes(text)?).ok())?,
         })
     }
@@ -263,6 +296,14 @@ impl<'a> Lines<'a> {
 fn number<T: FromStr>(text: &str) -> Option<T> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain)
+}
+
+/// Decimal, with `-` before a negative number.
+fn signed(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
+        Some(negative) => number::<i64>(negative).filter(|number| *number > 0)?.checked_neg(),
+        None => number(text),
+    }
 }
 
 fn between_quotes(text: &str) -> Option<&str> {
@@ -329,7 +370,13 @@ mod tests {
             algorithm: Algorithm::Sha1,
             digits: Digits::SIX,
             created: UnixTime(1_763_750_000),
+            serial: None,
         }
+    }
+
+    fn of_token(id: u8, drift: i64) -> Device {
+        let clock = Clock { period: Period::THIRTY, drift: Some(Drift::of(drift).unwrap()) };
+        Device { serial: Serial::parse("GALT10007123 \"A\""), ..device(id, Kind::Totp(clock)) }
     }
 
     fn full() -> Credentials {
@@ -338,7 +385,9 @@ mod tests {
             uid: u32::MAX,
             enrollment: EnrollmentId([0xab; 16]),
             user_override: Override::Required,
-            devices: vec![device(1, Kind::Totp(Period::THIRTY)), device(7, Kind::Hotp)],
+            devices: vec![device(1, Kind::Totp(Clock::of_app(Period::THIRTY))), device(7, Kind::Hotp)],
+            default: Some(DeviceId(1)),
+            last_id: DeviceId(9),
             recovery: Some(RecoverySet { salt: [1; 16], hashes: vec![[2; 32]; 10] }),
         }
     }
@@ -352,7 +401,8 @@ mod tests {
         for credentials in [
             full(),
             Credentials { devices: vec![], recovery: None, user_override: Override::None, ..full() },
-            Credentials { user_override: Override::Enroll, ..full() },
+            Credentials { user_override: Override::Enroll, default: Some(DeviceId(7)), ..full() },
+            Credentials { devices: vec![of_token(2, 20), of_token(9, -20)], default: Some(DeviceId(9)), ..full() },
             Credentials { user_override: Override::RequiredUntil(UnixTime(1_800_000_000)), ..full() },
             Credentials { user_override: Override::EnrollUntil(UnixTime(1_800_000_000)), ..full() },
             Credentials { user_override: Override::ExemptUntil(UnixTime(1_800_000_000)), ..full() },
@@ -363,7 +413,14 @@ mod tests {
             assert_eq!(back.user, credentials.user);
             assert_eq!(back.recovery, credentials.recovery);
             assert_eq!(back.user_override, credentials.user_override);
-            assert_eq!(back.devices.len(), credentials.devices.len());
+            let shapes = |of: &Credentials| {
+                let shape = |device: &Device| (device.id, device.name.clone(), device.kind, device.serial.clone());
+                of.devices.iter().map(shape).collect::<Vec<_>>()
+            };
+            assert_eq!(shapes(&back), shapes(&credentials));
+            assert!(
+                back.devices.is_empty() || (back.default, back.last_id) == (credentials.default, credentials.last_id)
+            );
         }
     }
 
@@ -376,6 +433,7 @@ mod tests {
             let text = Credentials { devices, ..full() }.encode();
             let outline = outline(&text).unwrap();
             assert_eq!((outline.user_override, outline.devices), (Override::Required, count));
+            assert_eq!(outline.digits, (count > 0).then_some(Digits::SIX));
         }
         // An invalid seed is reported when a code is verified; an error above it is reported at once.
         let good = full().encode();
@@ -394,7 +452,8 @@ mod tests {
         let longest = |id| Device {
             secret: Secret::new(Zeroizing::new(vec![9; 64])).unwrap(),
             name: DeviceName::parse(&"\u{10FFFF}".repeat(40)).unwrap(),
-            ..device(id, Kind::Totp(Period::THIRTY))
+            serial: Serial::parse(&"\"".repeat(40)),
+            ..device(id, Kind::Totp(Clock { period: Period::THIRTY, drift: Drift::of(-20) }))
         };
         let user = UserName::parse(&"\n".repeat(255)).unwrap();
         let most = Credentials { user, devices: (1..=8).map(longest).collect(), ..full() };
@@ -423,29 +482,44 @@ mod tests {
         assert_eq!(with("enrollment = \"ab", "enrollment = \"AB"), invalid(5, "enrollment"));
         assert_eq!(with("override = \"required\"", "override = \"maybe\""), invalid(6, "override"));
         assert_eq!(with("devices = 2", "devices = two"), invalid(8, "devices"));
-        for miscount in [("devices = 2", "devices = 3"), ("recovery_codes = 10", "recovery_codes = 9")] {
-            let text = "cannot be read: the counts at its top do not match its recovery codes and devices";
+        for miscount in [
+            ("devices = 2", "devices = 3"),
+            ("recovery_codes = 10", "recovery_codes = 9"),
+            ("digits = 6", "digits = 7"),
+            ("default = 1", "default = 2"),
+        ] {
+            let text = "cannot be read: its top does not match its recovery codes and devices";
             assert_eq!(with(miscount.0, miscount.1), text);
         }
-        assert_eq!(with("salt = \"0101", "salt = \"01"), invalid(11, "salt"));
-        assert_eq!(with("  \"0202", "  \"0X02"), invalid(13, "codes"));
-        assert_eq!(with("codes = [", &format!("codes = [\n  \"{}\",", "02".repeat(32))), invalid(23, "codes"));
-        assert_eq!(with("id = 1", "id = 256"), invalid(26, "id"));
+        assert_eq!(with("salt = \"0101", "salt = \"01"), invalid(14, "salt"));
+        assert_eq!(with("  \"0202", "  \"0X02"), invalid(16, "codes"));
+        assert_eq!(with("codes = [", &format!("codes = [\n  \"{}\",", "02".repeat(32))), invalid(26, "codes"));
+        assert_eq!(with("id = 1", "id = 256"), invalid(29, "id"));
         let (before_codes, _) = good.split_once("  \"").unwrap();
-        assert_eq!(error_of(&format!("{before_codes}]\n")), "cannot be read: line 13: codes is empty");
-        assert_eq!(error_of(before_codes), "cannot be read: line 12: codes is not closed");
-        assert_eq!(with("type = \"totp\"", "type = \"sms\""), invalid(28, "type"));
-        assert_eq!(with("period = 30", "period = 0"), invalid(29, "period"));
-        assert_eq!(with("period = 30\n", ""), expected(29, "period"));
-        assert_eq!(with("algorithm = \"SHA1\"", "algorithm = \"MD5\""), invalid(30, "algorithm"));
-        assert_eq!(with("digits = 6", "digits = 9"), invalid(31, "digits"));
-        assert_eq!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30"), expected(39, "algorithm"));
-        for disorder in [("id = 7", "id = 1"), ("id = 1", "id = 0")] {
-            let text = "cannot be read: device ids must ascend from 1, with at most 8 devices";
+        assert_eq!(error_of(&format!("{before_codes}]\n")), "cannot be read: line 16: codes is empty");
+        assert_eq!(error_of(before_codes), "cannot be read: line 15: codes is not closed");
+        assert_eq!(with("type = \"totp\"", "type = \"sms\""), invalid(31, "type"));
+        assert_eq!(with("period = 30", "period = 0"), invalid(32, "period"));
+        assert_eq!(with("period = 30\n", ""), expected(32, "period"));
+        assert_eq!(with("algorithm = \"SHA1\"", "algorithm = \"MD5\""), invalid(33, "algorithm"));
+        assert_eq!(with("SHA1\"\ndigits = 6", "SHA1\"\ndigits = 9"), invalid(34, "digits"));
+        for (line, key, value) in [(9, "last_id", "x"), (10, "default", "0x1"), (11, "digits", "9")] {
+            let there = good.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
+            assert_eq!(with(there, &format!("{key} = {value}")), invalid(line, key));
+            // After the last key of the header comes a blank line.
+            let next = if key == "digits" { line + 1 } else { line };
+            assert_eq!(with(&format!("{there}\n"), ""), expected(next, key));
+        }
+        assert_eq!(with("period = 30", "period = 30\ndrift = 21"), invalid(33, "drift"));
+        assert_eq!(with("period = 30", "period = 30\ndrift = -0"), invalid(33, "drift"));
+        assert_eq!(with("created = 1763750000", "created = 1763750000\nserial = \"\""), invalid(36, "serial"));
+        assert_eq!(with("type = \"hotp\"", "type = \"hotp\"\nperiod = 30"), expected(42, "algorithm"));
+        for disorder in [("id = 7", "id = 1"), ("last_id = 9", "last_id = 6")] {
+            let text = "cannot be read: device ids must ascend from 1 to last_id, with at most 8 devices";
             assert_eq!(with(disorder.0, disorder.1), text);
         }
         assert_eq!(error_of(""), "cannot be read: it ends before version");
-        assert_eq!(error_of(&format!("{}id = 3\n", *good)), "cannot be read: line 43: no line is expected here");
+        assert_eq!(error_of(&format!("{}id = 3\n", *good)), "cannot be read: line 46: no line is expected here");
         assert_eq!(
             Credentials::decode(b"\xff", ReadContext::ANYONE).unwrap_err().to_string(),
             "cannot be read: it is not UTF-8"

@@ -12,8 +12,8 @@ use crate::value::time::{Seconds, UnixTime};
 pub struct State {
     /// The credentials that this state belongs to.
     pub enrollment: EnrollmentId,
-    /// For each device the lowest TOTP step or HOTP counter that is still accepted.
-    pub next: BTreeMap<DeviceId, u64>,
+    /// How far each device has come.
+    pub devices: BTreeMap<DeviceId, Progress>,
     /// Wrong codes since the last right one.
     pub failures: u32,
     pub lock: Lock,
@@ -25,6 +25,17 @@ pub struct State {
     pub graces: Vec<Grace>,
     /// The last refusal that was only logged, during a rollout (`enforce = false`).
     pub unenforced: Option<Unenforced>,
+}
+
+/// How far a device has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The lowest TOTP step or HOTP counter that is still accepted.
+    pub next: u64,
+    /// When a code of it was accepted last.
+    pub used: Option<UnixTime>,
+    /// Whether it has shown a right code. An administrator may add a token that has shown none.
+    pub is_confirmed: bool,
 }
 
 /// A second factor was accepted from this address at this time.
@@ -82,12 +93,19 @@ impl fmt::Display for Lock {
     }
 }
 
+impl Progress {
+    /// A confirmed device before its first use.
+    pub fn from(next: u64) -> Self {
+        Self { next, used: None, is_confirmed: true }
+    }
+}
+
 impl State {
     /// The state before the first login, without devices.
     pub fn new(enrollment: EnrollmentId) -> Self {
         Self {
             enrollment,
-            next: BTreeMap::new(),
+            devices: BTreeMap::new(),
             failures: 0,
             lock: Lock::Open,
             used: 0,
@@ -95,6 +113,25 @@ impl State {
             graces: Vec::new(),
             unenforced: None,
         }
+    }
+
+    /// The lowest step or counter that is still accepted of a device; `None` if it is not known here.
+    pub fn next(&self, device: DeviceId) -> Option<u64> {
+        self.devices.get(&device).map(|progress| progress.next)
+    }
+
+    /// Sets how far devices have come, by their ids.
+    #[cfg(test)]
+    pub(crate) fn set_nexts(&mut self, nexts: impl IntoIterator<Item = (u8, u64)>) {
+        for (id, next) in nexts {
+            self.devices.entry(DeviceId(id)).or_insert(Progress::from(next)).next = next;
+        }
+    }
+
+    /// How far all devices have come, by their ids.
+    #[cfg(test)]
+    pub(crate) fn nexts(&self) -> Vec<(u8, u64)> {
+        self.devices.iter().map(|(id, progress)| (id.0, progress.next)).collect()
     }
 
     /// Adds an address from which a second factor was accepted; drops the oldest if there are too many.

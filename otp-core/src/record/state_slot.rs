@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use sha2::{Digest, Sha256};
 
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::state::{Grace, Lock, State, Unenforced};
+use crate::record::state::{Grace, Lock, Progress, State, Unenforced};
 use crate::value::network::Address;
 use crate::value::time::UnixTime;
 
@@ -52,8 +52,12 @@ impl Slot {
         for Grace { address, at } in &state.graces {
             writeln!(text, "grace {address} {}", at.0)?;
         }
-        for (device, next) in &state.next {
-            writeln!(text, "device {device} next {next}")?;
+        for (device, Progress { next, used, is_confirmed }) in &state.devices {
+            let confirmed = if *is_confirmed { "" } else { " unconfirmed" };
+            match used {
+                Some(time) => writeln!(text, "device {device} next {next} used {}{confirmed}", time.0)?,
+                None => writeln!(text, "device {device} next {next} used never{confirmed}")?,
+            }
         }
         Ok(())
     }
@@ -90,8 +94,15 @@ impl Slot {
         while let Some((address, at)) = value("grace").and_then(|value| value.split_once(' ')) {
             state.graces.push(Grace { address: Address::parse(address)?, at: UnixTime(at.parse().ok()?) });
         }
-        while let Some((device, next)) = value("device").and_then(|value| value.split_once(" next ")) {
-            state.next.insert(DeviceId(device.parse().ok()?), next.parse().ok()?);
+        while let Some(progress) = value("device") {
+            let mut words = progress.split(' ');
+            let device = DeviceId(words.next()?.parse().ok()?);
+            let next = words.nth(1)?.parse().ok()?;
+            let used = match words.nth(1)? {
+                "never" => None,
+                time => Some(UnixTime(time.parse().ok()?)),
+            };
+            state.devices.insert(device, Progress { next, used, is_confirmed: words.next().is_none() });
         }
         Some(Self { sequence, state })
     }
@@ -104,10 +115,11 @@ mod tests {
     use crate::record::state::MOST_GRACES;
 
     fn full() -> Slot {
-        let next = (0..MOST_DEVICES).map(|n| (DeviceId(u8::MAX - u8::try_from(n).unwrap()), u64::MAX)).collect();
+        let largest = Progress { next: u64::MAX, used: Some(UnixTime(u64::MAX)), is_confirmed: false };
+        let devices = (0..MOST_DEVICES).map(|n| (DeviceId(u8::MAX - u8::try_from(n).unwrap()), largest)).collect();
         let state = State {
             enrollment: EnrollmentId([0xcd; 16]),
-            next,
+            devices,
             failures: u32::MAX,
             lock: Lock::Until(UnixTime(u64::MAX)),
             used: 0b11_1111_1111,

@@ -3,9 +3,9 @@
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::codes::hotp_totp::{Algorithm, Digits, Period};
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
 use crate::codes::recovery::RecoverySet;
-use crate::record::credentials::{DeviceName, Kind};
+use crate::record::credentials::{DeviceName, Kind, Serial};
 use crate::record::credentials_toml::ReadContext;
 use crate::record::id::DeviceId;
 use crate::record::state::{Grace, Lock, Unenforced};
@@ -65,13 +65,22 @@ impl Dice {
             name: DeviceName::parse(&self.text(40, |letter| !letter.is_control())).unwrap(),
             kind: match self.below(2) {
                 0 => Kind::Hotp,
-                _ => Kind::Totp(Period::try_from(10 + self.below(291)).unwrap()),
+                _ => Kind::Totp(Clock {
+                    period: Period::try_from(10 + self.below(291)).unwrap(),
+                    drift: Drift::of(self.below(45) as i64 - 22),
+                }),
             },
             secret: Secret::new(Zeroizing::new(seed[..length].to_vec())).unwrap(),
             algorithm: [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][self.below(3) as usize],
             digits: Digits::try_from(6 + self.below(3) as u8).unwrap(),
             created: UnixTime(self.number()),
+            serial: Serial::parse(&self.text(45, |letter| letter.is_ascii_graphic())),
         }
+    }
+
+    fn progress(&mut self) -> Progress {
+        let used = (self.below(2) > 0).then_some(UnixTime(self.number()));
+        Progress { next: self.number(), used, is_confirmed: self.below(2) > 0 }
     }
 
     fn credentials(&mut self) -> Credentials {
@@ -80,6 +89,9 @@ impl Dice {
         let mut ids: Vec<u8> = (0..self.below(9)).map(|_| 1 + self.below(255) as u8).collect();
         ids.sort_unstable();
         ids.dedup();
+        let place = self.below(9) as usize;
+        let default = ids.get(place).or(ids.first()).copied().map(DeviceId);
+        let last_id = DeviceId(ids.last().map_or(0, |last| last.saturating_add(self.below(3) as u8)));
         let hashes = (0..=self.below(10)).map(|_| self.bytes()).collect();
         Credentials {
             user: UserName::parse(&name).unwrap(),
@@ -95,6 +107,8 @@ impl Dice {
                 Override::None,
             ][self.below(7) as usize],
             devices: ids.into_iter().map(|id| self.device(id)).collect(),
+            default,
+            last_id,
             recovery: (self.below(4) > 0).then_some(RecoverySet { salt: self.bytes(), hashes }),
         }
     }
@@ -102,7 +116,7 @@ impl Dice {
     fn state(&mut self, credentials: &Credentials) -> State {
         State {
             enrollment: credentials.enrollment,
-            next: credentials.devices.iter().map(|device| (device.id, self.number())).collect(),
+            devices: credentials.devices.iter().map(|device| (device.id, self.progress())).collect(),
             failures: self.number() as u32,
             lock: match self.below(3) {
                 0 => Lock::Open,
@@ -172,17 +186,17 @@ fn credentials_and_state_that_do_not_match_are_an_error() {
     assert_eq!(refused(|_| ()), None);
     assert_eq!(
         refused(|state| {
-            state.next.remove(&DeviceId(2));
+            state.devices.remove(&DeviceId(2));
         }),
         devices
     );
     assert_eq!(
         refused(|state| {
-            state.next.insert(DeviceId(3), 0);
+            state.set_nexts([(3, 0)]);
         }),
         devices
     );
-    assert_eq!(refused(|state| state.next.clear()), devices);
+    assert_eq!(refused(|state| state.devices.clear()), devices);
     let another = Some("is inconsistent: the state belongs to another enrollment".to_owned());
     assert_eq!(refused(|state| state.enrollment = EnrollmentId([2; 16])), another);
 }
@@ -222,6 +236,9 @@ enrollment = \"01010101010101010101010101010101\"
 override = \"none\"
 recovery_codes = 1
 devices = 2
+last_id = 3
+default = 1
+digits = 6
 
 [recovery]
 salt = \"07070707070707070707070707070707\"
@@ -250,7 +267,9 @@ secret = \"AMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYD\"
 ";
     assert_eq!(*credentials.encode(), expected);
 
-    state.next = [(DeviceId(1), 58_791_668), (DeviceId(3), 0)].into();
+    state.set_nexts([(1, 58_791_668), (3, 0)]);
+    state.devices.insert(DeviceId(1), Progress { used: Some(UnixTime(1_763_750_020)), ..Progress::from(58_791_668) });
+    state.devices.insert(DeviceId(3), Progress { is_confirmed: false, ..Progress::from(0) });
     state = State { failures: 2, lock: Lock::Until(UnixTime(1_763_750_920)), used: 0b101, ..state };
     state.last_accepted = Some(UnixTime(1_763_750_020));
     let expected = "\
@@ -261,9 +280,9 @@ last-accepted 1763750020
 failures 2
 lock until 1763750920
 used 0000000000000101
-device 1 next 58791668
-device 3 next 0
-checksum 8e22d97e0c0353b2704f9426990786c74dfd8613e97bdc9f5d7d1296328691c7
+device 1 next 58791668 used 1763750020
+device 3 next 0 used never unconfirmed
+checksum bb45b45da6a278f17dd61a9eed07e4c369c08251e57f1899b287bf28f75654d9
 ";
     let slot = Slot { sequence: 7, state }.encode().unwrap();
     let text = std::str::from_utf8(&slot).unwrap();

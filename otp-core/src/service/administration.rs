@@ -55,7 +55,7 @@ pub(crate) fn carry_out(
     };
     if changed {
         let (user, by) = (account.name.as_str(), caller.uid);
-        (caller.log)(&Event::Change { user, by, what, proof: Proof::Administrator });
+        (caller.log)(&Event::Change { user, by, what, device: None, proof: Proof::Administrator });
     }
     Ok(changed)
 }

@@ -30,7 +30,7 @@ impl Authority for AgentAuthority<'_> {
         match self.ask(&login_messages::ask_demand(login), Demand::read)? {
             // The agent only verifies.
             Demand::Enroll(_) => Err(CoreError::NoEnrollmentHere),
-            demand @ (Demand::Code { .. } | Demand::Grace | Demand::Nothing(_)) => Ok(demand),
+            demand @ (Demand::Code { .. } | Demand::Grace { .. } | Demand::Nothing(_)) => Ok(demand),
         }
     }
 

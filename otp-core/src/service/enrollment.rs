@@ -4,13 +4,13 @@ use zeroize::Zeroizing;
 
 use crate::codes::attempt::Code;
 use crate::codes::recovery::{RecoveryCode, RecoverySet};
-use crate::decision::enrollment::{Confirmed, NotConfirmed, Pending};
+use crate::decision::enrollment::{Confirmed, Missing, Pending};
 use crate::error::CoreError;
-use crate::protocol::request::{Confidential, Offer};
+use crate::protocol::request::{Confidential, Offer, Reply};
 use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{DeviceName, Override};
-use crate::record::id::EnrollmentId;
+use crate::record::id::{DeviceId, EnrollmentId};
 use crate::store::change;
 use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
@@ -28,12 +28,22 @@ pub enum Basis {
     Proved(EnrollmentId),
 }
 
+/// What becomes of the devices that there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The new device is the only one, with recovery codes of its own.
+    Alone,
+    /// They stay, and so do the recovery codes.
+    Beside,
+}
+
 /// A new device that has not shown a right code yet.
 pub struct Offered<'a> {
     site: &'a Site,
     account: Account,
     entropy: Entropy,
     basis: Basis,
+    purpose: Purpose,
     pending: Pending,
 }
 
@@ -42,34 +52,31 @@ pub struct Accepted<'a> {
     site: &'a Site,
     account: Account,
     basis: Basis,
+    purpose: Purpose,
     confirmed: Confirmed,
     enrollment: EnrollmentId,
     codes: Vec<RecoveryCode>,
     set: Option<RecoverySet>,
 }
 
-/// The code was not the new device's.
-pub struct NotAccepted<'a> {
-    /// The offer, still valid.
-    pub offered: Offered<'a>,
-    /// Seconds by which the device's clock is ahead (negative: behind), if the code shows it.
-    pub clock_off: Option<i64>,
-}
-
 impl<'a> Offered<'a> {
-    /// Draws a seed and offers it.
-    pub fn begin(site: &'a Site, account: Account, entropy: Entropy, basis: Basis) -> Result<Self, CoreError> {
+    /// Draws a seed and offers it for an app of this name.
+    pub fn begin(site: &'a Site, account: Account, entropy: Entropy, name: DeviceName) -> Result<Self, CoreError> {
         let config = &site.config.code;
         let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
         entropy(&mut seed)?;
-        let name = DeviceName::parse("authenticator").ok_or(CoreError::Entropy)?;
         let pending = Pending::new(seed, name, config, site.config.limits.window).ok_or(CoreError::Entropy)?;
-        Ok(Self { site, account, entropy, basis, pending })
+        Ok(Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending })
     }
 
-    /// This offer for another record.
-    pub fn based_on(self, basis: Basis) -> Self {
-        Self { basis, ..self }
+    /// A token, which has its seed.
+    pub fn of_token(site: &'a Site, account: Account, entropy: Entropy, pending: Pending) -> Self {
+        Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending }
+    }
+
+    /// This offer for a record whose user gave a proof.
+    pub fn based_on(self, enrollment: EnrollmentId, purpose: Purpose) -> Self {
+        Self { basis: Basis::Proved(enrollment), purpose, ..self }
     }
 
     /// The seed in Base32.
@@ -82,8 +89,17 @@ impl<'a> Offered<'a> {
         self.pending.uri(&self.site.issuer(), self.account.name.as_str())
     }
 
+    /// What the user is told: an app's seed, or that a token's is taken.
+    pub fn reply(&self) -> Reply {
+        if self.pending.is_token() {
+            Reply::TokenTaken { name: self.pending.name().as_str().to_owned() }
+        } else {
+            Reply::Offer(self.offer())
+        }
+    }
+
     /// The seed in every form that apps and tokens take.
-    pub fn offer(&self) -> Offer {
+    fn offer(&self) -> Offer {
         let (algorithm, digits, period) = self.pending.shape();
         Offer {
             user: self.account.name.as_str().to_owned(),
@@ -97,33 +113,40 @@ impl<'a> Offered<'a> {
         }
     }
 
-    /// Takes a code as proof that the seed arrived. Draws recovery codes.
-    pub fn check(self, code: Option<&Code>, now: UnixTime) -> Result<Result<Accepted<'a>, NotAccepted<'a>>, CoreError> {
-        let Some(code) = code else {
-            return Ok(Err(NotAccepted { offered: self, clock_off: None }));
+    /// Takes a code as proof that the seed arrived. Draws recovery codes. The offer stays valid for another code.
+    pub fn check(
+        &self,
+        code: Option<&Code>,
+        next: Option<&Code>,
+        now: UnixTime,
+    ) -> Result<Result<Accepted<'a>, Missing>, CoreError> {
+        let code = code.ok_or(Missing::Wrong { clock_off: None });
+        let confirmed = match code.and_then(|code| self.pending.confirm(code, next, now)) {
+            Ok(confirmed) => confirmed,
+            Err(missing) => return Ok(Err(missing)),
         };
-        let Self { site, account, entropy, basis, pending } = self;
-        match pending.confirm(code, now) {
-            Ok(confirmed) => {
-                let (codes, set) = new_recovery_codes(site, entropy)?;
-                let enrollment = new_enrollment(entropy)?;
-                Ok(Ok(Accepted { site, account, basis, confirmed, enrollment, codes, set }))
-            }
-            Err(NotConfirmed { pending, clock_off }) => {
-                Ok(Err(NotAccepted { offered: Self { site, account, entropy, basis, pending }, clock_off }))
-            }
-        }
+        let Self { site, entropy, basis, purpose, .. } = *self;
+        let (codes, set) = match purpose {
+            Purpose::Alone => new_recovery_codes(site, entropy)?,
+            Purpose::Beside => (Vec::new(), None),
+        };
+        let (account, enrollment) = (self.account.clone(), new_enrollment(entropy)?);
+        Ok(Ok(Accepted { site, account, basis, purpose, confirmed, enrollment, codes, set }))
     }
 }
 
 impl Accepted<'_> {
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
     /// The codes, to be shown once.
     pub fn recovery_codes(&self) -> Vec<Confidential> {
         revealed(&self.codes)
     }
 
-    /// Puts the device in force; `false` if the record has changed since the offer.
-    pub fn activate(&self) -> Result<bool, CoreError> {
+    /// Puts the device in force, and returns its number; `None` if the record has changed since the offer.
+    pub fn activate(&self) -> Result<Option<DeviceId>, CoreError> {
         let store = self.site.store()?;
         Ok(change(&store, &self.account, |record| {
             let found = match record {
@@ -131,11 +154,20 @@ impl Accepted<'_> {
                 Some(_) | None => Basis::NotEnrolled,
             };
             if found != self.basis {
-                return (Change::Keep, false);
+                return (Change::Keep, None);
+            }
+            if let (Purpose::Beside, Some(record)) = (self.purpose, record) {
+                let mut new = record.renewed(self.enrollment);
+                let (device, progress) = self.confirmed.device();
+                return match new.add_device(device, progress) {
+                    Ok(id) => (Change::Record(Box::new(new)), Some(id)),
+                    Err(_) => (Change::Keep, None), // looked at before the offer
+                };
             }
             let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
             let new: Record = self.confirmed.record(&self.account, user_override, self.enrollment, self.set.clone());
-            (Change::Record(Box::new(new)), true)
+            let id = new.credentials.default;
+            (Change::Record(Box::new(new)), id)
         })?)
     }
 }

@@ -22,7 +22,7 @@ impl Authority for HelperAuthority {
         match ask(&login_messages::ask_demand(login), Demand::read)? {
             // Programs that are not root often only authenticate, and never reach the hook that enforces an enrollment.
             Demand::Enroll(_) => Err(CoreError::NoEnrollmentHere),
-            demand @ (Demand::Code { .. } | Demand::Grace | Demand::Nothing(_)) => Ok(demand),
+            demand @ (Demand::Code { .. } | Demand::Grace { .. } | Demand::Nothing(_)) => Ok(demand),
         }
     }
 

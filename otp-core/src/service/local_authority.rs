@@ -8,13 +8,14 @@ use crate::decision::demand::{Demand, Devices, is_in_grace};
 use crate::decision::policy::{Ruling, SecondFactor};
 use crate::decision::verify::{Refusal, Verdict, decide, look};
 use crate::error::CoreError;
-use crate::protocol::request::{Declined, Order, Reply, Request};
+use crate::protocol::request::{Declined, Reply, Request};
 use crate::record::Record;
 use crate::record::credentials::Override;
 use crate::record::state::{State, Unenforced};
 use crate::service::administration;
 use crate::service::authority::Authority;
 use crate::service::caller::Caller;
+use crate::service::device_orders;
 use crate::service::enrollment::Entropy;
 use crate::service::renaming;
 use crate::service::self_service::SelfService;
@@ -99,7 +100,7 @@ impl<'a> LocalAuthority<'a> {
         let ruling = ruling(self.site, account, user_override, login, now)?;
         // Already set: keep the first.
         let _ = self.ruled.set(ruling);
-        let devices = Devices::numbering(seen.as_ref().map_or(0, |seen| seen.outline.devices));
+        let devices = Devices::of(seen.as_ref().and_then(|seen| seen.outline.digits));
         let is_known = seen.as_ref().is_some_and(|seen| !seen.outline.is_blank());
         if self.is_renamed(store, account, is_known || ruling.second_factor == SecondFactor::Skip)? {
             return Ok(Demand::OF_THE_RENAMED);
@@ -225,11 +226,20 @@ impl<'a> LocalAuthority<'a> {
                 self.log(&login, &verdict);
                 Ok(Reply::Login(verdict.words()))
             }
-            Request::Administer(order) => self.administer(order),
+            Request::Administer(order) => self.administer(|account| {
+                administration::carry_out(self.site, account, order, self.entropy, self.caller).map(Reply::Changed)
+            }),
+            Request::AdministerDevice(order) => self
+                .administer(|account| device_orders::carry_out(self.site, account, &order, self.entropy, self.caller)),
             Request::Status {}
             | Request::Enroll { .. }
+            | Request::Add { .. }
             | Request::Confirm { .. }
             | Request::Activate {}
+            | Request::Rename { .. }
+            | Request::Remove { .. }
+            | Request::Default { .. }
+            | Request::Resync { .. }
             | Request::Recovery { .. }
             | Request::Requirement {}
             | Request::Disable { .. }
@@ -247,10 +257,15 @@ impl<'a> LocalAuthority<'a> {
         let Some(service) = &mut self.service else { return Ok(UNKNOWN_USER) };
         match request {
             Request::Enroll { proof: None } => service.enroll(),
-            Request::Confirm { code } => service.confirm(&code, UnixTime::now()),
+            Request::Confirm { code, next: _ } => service.confirm(&code, None, UnixTime::now()),
             Request::Activate {} => service.activate(),
             Request::Status {}
             | Request::Enroll { proof: Some(_) }
+            | Request::Add { .. }
+            | Request::Rename { .. }
+            | Request::Remove { .. }
+            | Request::Default { .. }
+            | Request::Resync { .. }
             | Request::Recovery { .. }
             | Request::Requirement {}
             | Request::Disable { .. }
@@ -258,16 +273,17 @@ impl<'a> LocalAuthority<'a> {
             | Request::ForgetAddresses {}
             | Request::Demand(_)
             | Request::Verify { .. }
-            | Request::Administer(_) => Ok(Reply::Declined(Declined::NotPermitted)),
+            | Request::Administer(_)
+            | Request::AdministerDevice(_) => Ok(Reply::Declined(Declined::NotPermitted)),
         }
     }
 
-    fn administer(&self, order: Order) -> Result<Reply, CoreError> {
-        let Some(account) = &self.account else { return Ok(UNKNOWN_USER) };
-        if !self.caller.is_trusted {
-            return Ok(Reply::Declined(Declined::NotPermitted));
+    fn administer(&self, how: impl Fn(&Account) -> Result<Reply, CoreError>) -> Result<Reply, CoreError> {
+        match &self.account {
+            None => Ok(UNKNOWN_USER),
+            Some(_) if !self.caller.is_trusted => Ok(Reply::Declined(Declined::NotPermitted)),
+            Some(account) => how(account),
         }
-        administration::carry_out(self.site, account, order, self.entropy, self.caller).map(Reply::Changed)
     }
 }
 
@@ -302,7 +318,8 @@ pub fn foresee(
 ) -> Result<(Ruling, Demand), CoreError> {
     let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
     let ruling = ruling(site, account, user_override, login, now)?;
-    let devices = Devices::numbering(record.map_or(0, |record| record.credentials.devices.len()));
+    let devices =
+        Devices::of(record.and_then(|record| record.credentials.default_device()).map(|device| device.digits));
     let grace = login.address().zip(site.config.grace);
     let in_grace = record.zip(grace).is_some_and(|(record, (from, length))| is_in_grace(record, from, length, now));
     Ok((ruling, Demand::of(ruling, devices, login.enroll, || Ok::<_, CoreError>(in_grace))?))

@@ -2,10 +2,14 @@
 //!
 //! Proofs are checked here, where the record is, and not in the program that the user runs.
 
+pub(crate) mod devices;
+
 use std::mem;
 
 use crate::audit::{Event, Proof};
 use crate::codes::attempt::{Attempt, Code};
+use crate::codes::hotp_totp::Drift;
+use crate::decision::enrollment::Missing;
 use crate::decision::future::Future;
 use crate::decision::policy::{SecondFactor, Source};
 use crate::decision::verify::{Limits, Refusal, Verdict, decide};
@@ -13,13 +17,11 @@ use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Requirement, Status};
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Device, Kind, Override};
-use crate::record::id::EnrollmentId;
+use crate::record::credentials::{Device, DeviceName, Kind, Override};
+use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::{Lock, State};
 use crate::service::caller::Caller;
-use crate::service::enrollment::{
-    Accepted, Basis, Entropy, NotAccepted, Offered, new_enrollment, new_recovery_codes, revealed,
-};
+use crate::service::enrollment::{Accepted, Entropy, Offered, Purpose, new_enrollment, new_recovery_codes, revealed};
 use crate::service::renaming;
 use crate::store::{change, update};
 use crate::system::accounts;
@@ -56,14 +58,19 @@ impl<'a> SelfService<'a> {
             Request::Status {} => self.status(now),
             Request::Enroll { proof: None } => self.enroll(),
             Request::Enroll { proof: Some(proof) } => self.enroll_again(&proof, now),
-            Request::Confirm { code } => self.confirm(&code, now),
+            Request::Add { name, proof, token } => self.add(name.as_deref(), proof.as_ref(), token.as_ref(), now),
+            Request::Confirm { code, next } => self.confirm(&code, next.as_ref(), now),
             Request::Activate {} => self.activate(),
+            Request::Rename { device, name, proof } => self.rename(&device, &name, &proof, now),
+            Request::Remove { device, proof } => self.remove(&device, &proof, now),
+            Request::Default { device, proof } => self.make_default(&device, &proof, now),
+            Request::Resync { device, first, second } => self.resync(device.as_deref(), [&first, &second], now),
             Request::Recovery { proof } => self.renew_recovery(&proof, now),
             Request::Requirement {} => self.requirement(now),
             Request::Disable { proof } => self.disable(&proof, now),
             Request::Test { proof } => self.test(&proof, now),
             Request::ForgetAddresses {} => self.forget_addresses(),
-            Request::Demand(_) | Request::Verify { .. } | Request::Administer(_) => {
+            Request::Demand(_) | Request::Verify { .. } | Request::Administer(_) | Request::AdministerDevice(_) => {
                 Ok(Reply::Declined(Declined::NotPermitted))
             }
         };
@@ -82,7 +89,12 @@ impl<'a> SelfService<'a> {
     /// Offers a device to a user without one.
     pub(crate) fn enroll(&mut self) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
-        let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
+        let offered = Offered::begin(self.site, self.account.clone(), self.entropy, DeviceName::of_app())?;
+        self.offer_first(offered)
+    }
+
+    /// Makes an offer to a user without a device.
+    fn offer_first(&mut self, offered: Offered<'a>) -> Result<Reply, CoreError> {
         let store = self.site.store()?;
         match store.read(&self.account)? {
             Some(record) if record.is_enrolled() => Ok(Reply::Declined(Declined::ProofNeeded)),
@@ -101,18 +113,33 @@ impl<'a> SelfService<'a> {
     fn enroll_again(&mut self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
         // The offer comes first: a proof must not be used up for an offer that cannot be made.
-        let offered = Offered::begin(self.site, self.account.clone(), self.entropy, Basis::NotEnrolled)?;
+        let offered = Offered::begin(self.site, self.account.clone(), self.entropy, DeviceName::of_app())?;
         if !self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
-            return self.enroll();
+            return self.offer_first(offered);
         }
-        let (user, by, what) = (self.account.name.as_str(), self.caller.uid, "re-enrollment");
+        self.offer_for_proof(offered, Purpose::Alone, proof, now)
+    }
+
+    /// Makes an offer to a user with a device, who proves it.
+    fn offer_for_proof(
+        &mut self,
+        offered: Offered<'a>,
+        purpose: Purpose,
+        proof: &Confidential,
+        now: UnixTime,
+    ) -> Result<Reply, CoreError> {
+        let what = match purpose {
+            Purpose::Alone => "re-enrollment",
+            Purpose::Beside => "another-device",
+        };
+        let (user, by) = (self.account.name.as_str(), self.caller.uid);
         let (enrollment, verdict) = self.use_up(proof, now)?;
         match verdict {
             Verdict::Accepted(accepted) => {
                 let proof = Proof::Used(accepted);
                 // Now, not at the end: the enrollment may be broken off here, and the code is used up.
                 (self.caller.log)(&Event::Proved { user, by, what, proof });
-                Ok(self.offer(offered.based_on(Basis::Proved(enrollment)), proof))
+                Ok(self.offer(offered.based_on(enrollment, purpose), proof))
             }
             Verdict::Refused(why) => {
                 (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
@@ -127,27 +154,30 @@ impl<'a> SelfService<'a> {
     }
 
     fn offer(&mut self, offered: Offered<'a>, proof: Proof) -> Reply {
-        let offer = offered.offer();
+        let reply = offered.reply();
         self.proof = proof;
         self.enrollment = Stage::Offered(offered);
-        Reply::Offer(offer)
+        reply
     }
 
     /// Takes a code of the offered device as proof that the seed arrived.
-    pub(crate) fn confirm(&mut self, code: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
-        let Stage::Offered(offered) = mem::replace(&mut self.enrollment, Stage::None) else {
+    pub(crate) fn confirm(
+        &mut self,
+        code: &Confidential,
+        next: Option<&Confidential>,
+        now: UnixTime,
+    ) -> Result<Reply, CoreError> {
+        let Stage::Offered(offered) = &self.enrollment else {
             return Ok(Reply::Declined(Declined::NothingOffered));
         };
-        match offered.check(Code::parse(code.expose().as_bytes()).as_ref(), now)? {
+        let next = next.and_then(code_in);
+        match offered.check(code_in(code).as_ref(), next.as_ref(), now)? {
             Ok(accepted) => {
                 let codes = accepted.recovery_codes();
                 self.enrollment = Stage::Accepted(accepted);
                 Ok(Reply::RecoveryCodes(codes))
             }
-            Err(NotAccepted { offered, clock_off }) => {
-                self.enrollment = Stage::Offered(offered);
-                Ok(Reply::Declined(Declined::NotConfirmed { clock_off }))
-            }
+            Err(missing) => Ok(Reply::Declined(missing.into())),
         }
     }
 
@@ -156,11 +186,14 @@ impl<'a> SelfService<'a> {
         let Stage::Accepted(accepted) = mem::replace(&mut self.enrollment, Stage::None) else {
             return Ok(Reply::Declined(Declined::NothingOffered));
         };
-        if !accepted.activate()? {
+        let Some(device) = accepted.activate()? else {
             return Ok(Reply::Declined(Declined::ChangedMeanwhile));
+        };
+        match (accepted.purpose(), self.proof) {
+            (Purpose::Beside, proof) => self.log("device-added", Some(device), proof),
+            (Purpose::Alone, proof @ Proof::Used(_)) => self.log("replaced", None, proof),
+            (Purpose::Alone, proof @ (Proof::Unneeded | Proof::Administrator)) => self.log("enrolled", None, proof),
         }
-        let replaced = matches!(self.proof, Proof::Used(_));
-        self.log(if replaced { "replaced" } else { "enrolled" }, self.proof);
         Ok(Reply::Changed(true))
     }
 
@@ -223,7 +256,7 @@ impl<'a> SelfService<'a> {
         let removed =
             update(&store, &self.account, |record| (record.without_graces(), !record.state.graces.is_empty()))?;
         if removed {
-            self.log("forgot-addresses", self.unproved());
+            self.log("forgot-addresses", None, self.unproved());
         }
         Ok(Reply::Changed(removed))
     }
@@ -264,7 +297,7 @@ impl<'a> SelfService<'a> {
     fn proved(&self, verdict: Verdict, what: &str, done: Reply) -> Reply {
         match verdict {
             Verdict::Accepted(accepted) => {
-                self.log(what, Proof::Used(accepted));
+                self.log(what, None, Proof::Used(accepted));
                 done
             }
             Verdict::Refused(why) => {
@@ -275,8 +308,22 @@ impl<'a> SelfService<'a> {
         }
     }
 
-    fn log(&self, what: &str, proof: Proof) {
-        (self.caller.log)(&Event::Change { user: self.account.name.as_str(), by: self.caller.uid, what, proof });
+    fn log(&self, what: &str, device: Option<DeviceId>, proof: Proof) {
+        let (user, by) = (self.account.name.as_str(), self.caller.uid);
+        (self.caller.log)(&Event::Change { user, by, what, device, proof });
+    }
+}
+
+pub(crate) fn code_in(text: &Confidential) -> Option<Code> {
+    Code::parse(text.expose().as_bytes())
+}
+
+impl From<Missing> for Declined {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Wrong { clock_off } => Self::NotConfirmed { clock_off },
+            Missing::NextCode => Self::NextCodeNeeded,
+        }
     }
 }
 
@@ -289,7 +336,7 @@ impl Status {
             enrolled: record.is_enrolled(),
             user_override: credentials.user_override.name().to_owned(),
             override_until: credentials.user_override.until().map(|time| time.to_string()),
-            devices: credentials.devices.iter().map(DeviceStatus::of).collect(),
+            devices: credentials.devices.iter().map(|device| DeviceStatus::of(device, record)).collect(),
             recovery_codes_left: credentials.recovery_left(state).unwrap_or(0),
             failures: state.failures,
             lock: match state.lock {
@@ -304,11 +351,12 @@ impl Status {
 }
 
 impl DeviceStatus {
-    fn of(device: &Device) -> Self {
-        let period = match device.kind {
-            Kind::Totp(period) => Some(period.get()),
-            Kind::Hotp => None,
+    fn of(device: &Device, record: &Record) -> Self {
+        let (period, drift) = match device.kind {
+            Kind::Totp(clock) => (Some(clock.period.get()), clock.drift.map(Drift::get)),
+            Kind::Hotp => (None, None),
         };
+        let progress = record.state.devices.get(&device.id);
         Self {
             id: device.id.0,
             name: device.name.as_str().to_owned(),
@@ -317,6 +365,11 @@ impl DeviceStatus {
             digits: device.digits.get(),
             period,
             created: device.created.to_string(),
+            default: record.credentials.default == Some(device.id),
+            last_used: progress.and_then(|progress| progress.used).map(|time| time.to_string()),
+            confirmed: progress.is_some_and(|progress| progress.is_confirmed),
+            serial: device.serial.as_ref().map(|serial| serial.as_str().to_owned()),
+            drift,
         }
     }
 }

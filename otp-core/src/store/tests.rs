@@ -77,7 +77,7 @@ fn a_wrong_guess_meanwhile_does_not_make_the_right_code_fail() {
 fn a_wrong_guess_does_not_undo_what_the_right_code_wrote() {
     let store = enrolled();
     assert_eq!(overtaken(&store, &wrong(), right()), (wrong_for_the(1), by_phone()));
-    assert_eq!(state(&store).next[&DeviceId(1)], STEP + 1);
+    assert_eq!(state(&store).next(DeviceId(1)).unwrap(), STEP + 1);
     assert_eq!(login(&store, &right()), REPLAYED);
 }
 
@@ -119,15 +119,20 @@ fn a_code_of_the_old_seed_is_wrong_once_the_new_one_is_in_force() {
     store.before_next_write(|store| {
         change(store, &alice(), |old| {
             let new = re_enrolled(old.unwrap(), 2);
-            let credentials = crate::record::credentials::Credentials { devices: vec![phone(3)], ..new.credentials };
+            let credentials = crate::record::credentials::Credentials {
+                devices: vec![phone(3)],
+                default: Some(DeviceId(3)),
+                last_id: DeviceId(3),
+                ..new.credentials
+            };
             let mut state = State::new(credentials.enrollment);
-            state.next.insert(DeviceId(3), 0);
+            state.set_nexts([(3, 0)]);
             (Change::Record(Box::new(Record { credentials, state })), ())
         })
         .unwrap();
     });
     assert_eq!(login(&store, &right()), wrong_for_the(1));
-    assert_eq!(state(&store).next, [(DeviceId(3), 0)].into());
+    assert_eq!(state(&store).nexts(), [(3, 0)]);
 }
 
 #[test]
@@ -145,8 +150,8 @@ fn a_change_of_credentials_keeps_what_a_login_wrote_meanwhile() {
     let next = change(&store, &alice(), |old| {
         let old = old.unwrap();
         let mut new = re_enrolled(old, 2);
-        new.state.next.clone_from(&old.state.next);
-        (Change::Record(Box::new(new)), old.state.next[&DeviceId(1)])
+        new.state.devices.clone_from(&old.state.devices);
+        (Change::Record(Box::new(new)), old.state.next(DeviceId(1)).unwrap())
     });
     assert_eq!(next.unwrap(), STEP + 1);
     assert_eq!(login(&store, &right()), REPLAYED);

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code, Typed};
-use crate::codes::hotp_totp::{Algorithm, Digits, Generator, Period};
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, Period};
 use crate::codes::recovery::{RecoveryCode, RecoverySet};
 use crate::config::Config;
 use crate::decision::verify::{Accepted, Factor, Limits, LockFor, Refusal, Verdict};
@@ -68,11 +68,12 @@ pub(crate) fn phone(id: u8) -> Device {
     Device {
         id: DeviceId(id),
         name: DeviceName::parse("phone").unwrap(),
-        kind: Kind::Totp(Period::THIRTY),
+        kind: Kind::Totp(Clock::of_app(Period::THIRTY)),
         secret: Secret::new(Zeroizing::new(vec![id; 20])).unwrap(),
         algorithm: Algorithm::Sha1,
         digits: Digits::SIX,
         created: UnixTime(NOW.0 - 86_400),
+        serial: None,
     }
 }
 
@@ -153,21 +154,19 @@ pub(crate) fn record(devices: Vec<Device>) -> Record {
     let Account { name: user, uid, .. } = alice();
     let enrollment = EnrollmentId([1; 16]);
     let mut state = State::new(enrollment);
-    state.next = devices.iter().map(|device| (device.id, 0)).collect();
+    state.set_nexts(devices.iter().map(|device| (device.id.0, 0)));
     let (user_override, recovery) = (Override::None, Some(ten_codes()));
-    Record::new(Credentials { user, uid, enrollment, user_override, devices, recovery }, state).unwrap()
+    let default = devices.first().map(|device| device.id);
+    let last_id = devices.last().map_or(DeviceId(0), |device| device.id);
+    let credentials = Credentials { user, uid, enrollment, user_override, devices, default, last_id, recovery };
+    Record::new(credentials, state).unwrap()
 }
 
 /// The devices and codes of a record under a new enrollment, before the first login.
 pub(crate) fn re_enrolled(record: &Record, number: u8) -> Record {
     let enrollment = EnrollmentId([number; 16]);
-    let Credentials { user, uid, user_override, devices, recovery, .. } = &record.credentials;
-    let devices: Vec<_> = devices.iter().map(Device::duplicate).collect();
+    let credentials = record.renewed(enrollment).credentials;
     let mut state = State::new(enrollment);
-    state.next = devices.iter().map(|device| (device.id, 0)).collect();
-    let (user, recovery) = (user.clone(), recovery.clone());
-    Record {
-        credentials: Credentials { user, uid: *uid, enrollment, user_override: *user_override, devices, recovery },
-        state,
-    }
+    state.set_nexts(credentials.devices.iter().map(|device| (device.id.0, 0)));
+    Record { credentials, state }
 }

@@ -69,7 +69,7 @@ pub(super) fn foresee(
     let outcome = match demand {
         _ if former_name.is_some() => Outcome::Renamed,
         Demand::Nothing(_) => Outcome::NotAsked,
-        Demand::Grace => Outcome::Grace,
+        Demand::Grace { .. } => Outcome::Grace,
         Demand::Enroll(_) => Outcome::Enroll,
         Demand::Code { .. } if has_device => Outcome::Asked,
         Demand::Code { .. } => Outcome::Refused,

@@ -125,7 +125,7 @@ fn one(users: &impl ImportSource, place: usize, asked: &Asked<'_>, store: &FileS
     };
     if let Some(what) = what {
         let (user, by) = (account.name.as_str(), getuid().as_raw());
-        client::log(&Event::Change { user, by, what, proof: Proof::Administrator });
+        client::log(&Event::Change { user, by, what, device: None, proof: Proof::Administrator });
     }
     Ok(Answer::Done(outcome))
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use otp_core::codes::attempt::Typed;
+use otp_core::codes::hotp_totp::Digits;
 use otp_core::config::Config;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{Reply, Request};
@@ -95,7 +96,7 @@ struct Sender {
 
 impl Authority for Sender {
     fn demand(&self, _: &LoginContext) -> Result<Demand, CoreError> {
-        Ok(Demand::Code { challenge: true })
+        Ok(Demand::Code { challenge: true, digits: None })
     }
 
     fn challenge(&self, _: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
@@ -127,7 +128,7 @@ fn shown_to(answers: &[&'static str], challenge: bool) -> Vec<String> {
     let arguments = Arguments::parse(&[]).unwrap();
     let (context, sender, mut person) = (LoginContext::default(), Sender::default(), Person::who_types(answers));
     let login = Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &sender };
-    let outcome = login.ask_and_verify(&mut person, challenge);
+    let outcome = login.ask_and_verify(&mut person, challenge, Digits::SIX);
     if outcome.is_err() {
         person.sees("no answer");
     }

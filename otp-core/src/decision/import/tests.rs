@@ -1,5 +1,5 @@
 use super::*;
-use crate::codes::hotp_totp::Period;
+use crate::codes::hotp_totp::{Clock, Period};
 use crate::decision::verify::{Limits, Refusal, Verdict, decide};
 use crate::record::credentials::Credentials;
 use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, token};
@@ -35,7 +35,7 @@ fn made(import: &Import, before: Option<&Record>, expected: Outcome) -> Record {
 /// The verdict for a device's code at its own step, or now for a counter.
 fn verdict(record: &Record, device: &Device, counter: u64) -> Verdict {
     let now = match device.kind {
-        Kind::Totp(period) => UnixTime(counter * period.get()),
+        Kind::Totp(clock) => clock.time_of(counter),
         Kind::Hotp => NOW,
     };
     decide(&Limits { window: 0, ..LIMITS }, record, &shown(device, counter), now).1
@@ -51,8 +51,11 @@ fn accepted(verdict: Verdict) -> bool {
 
 #[test]
 fn each_device_keeps_what_it_was_enrolled_with() {
-    let odd =
-        Device { digits: Digits::try_from(8).unwrap(), kind: Kind::Totp(Period::try_from(60).unwrap()), ..phone(2) };
+    let odd = Device {
+        digits: Digits::try_from(8).unwrap(),
+        kind: Kind::Totp(Clock::of_app(Period::try_from(60).unwrap())),
+        ..phone(2)
+    };
     let sha = Device { algorithm: Algorithm::Sha256, ..token(3) };
     let devices = [phone(1), odd, sha];
     let made = made(&import(devices.iter().map(|device| in_file(device, 5)).collect()), None, Outcome::Imported);
@@ -65,7 +68,7 @@ fn each_device_keeps_what_it_was_enrolled_with() {
         assert_eq!((usize::from(after.id.0), after.created), (number + 1, NOW));
     }
     let as_enrolled = State::new(NEW);
-    assert_eq!(made.state, State { next: made.state.next.clone(), ..as_enrolled });
+    assert_eq!(made.state, State { devices: made.state.devices.clone(), ..as_enrolled });
 }
 
 #[test]
@@ -106,7 +109,7 @@ fn an_import_into_a_record_without_a_device_keeps_its_override() {
 #[test]
 fn a_user_with_other_devices_keeps_them() {
     let eight = Digits::try_from(8).unwrap();
-    let minute = Kind::Totp(Period::try_from(60).unwrap());
+    let minute = Kind::Totp(Clock::of_app(Period::try_from(60).unwrap()));
     for devices in [
         vec![phone(2)],
         vec![token(1)],
@@ -134,7 +137,7 @@ fn imported_devices_stay_even_where_others_would_be_replaced() {
         assert_eq!(outcome, Outcome::Already);
     }
     // Logins here have used more than the file holds.
-    before.state.next.values_mut().for_each(|next| *next += 1000);
+    before.state.devices.values_mut().for_each(|progress| progress.next += 1000);
     assert_eq!(import(true).into_record(&alice(), Some(&before), NEW).1, Outcome::Already);
 }
 
@@ -146,18 +149,18 @@ fn importing_again_uses_up_the_codes_that_the_other_module_accepted_since() {
     let (Change::State(state), Outcome::CaughtUp) = again.into_record(&alice(), Some(&before), NEW) else {
         panic!("not caught up")
     };
-    assert_eq!(state.next, [(DeviceId(1), 9), (DeviceId(2), STEP + 4)].into());
-    assert_eq!(state, State { next: state.next.clone(), ..before.state });
+    assert_eq!(state.nexts(), [(1, 9), (2, STEP + 4)]);
+    assert_eq!(state, State { devices: state.devices.clone(), ..before.state });
 }
 
 #[test]
 fn replacing_removes_other_devices_and_keeps_every_used_code_used() {
     let mut before = record(vec![phone(1), token(2)]);
     before.credentials.user_override = Override::Exempt;
-    before.state.next = [(DeviceId(1), STEP + 2), (DeviceId(2), 50)].into();
+    before.state.set_nexts([(1, STEP + 2), (2, 50)]);
     before.state.failures = 3;
     let made = made(&replacing(vec![in_file(&token(2), 7), in_file(&phone(3), 0)]), Some(&before), Outcome::Replaced);
-    assert_eq!(made.state.next, [(DeviceId(1), 50), (DeviceId(2), STEP + 1)].into());
+    assert_eq!(made.state.nexts(), [(1, 50), (2, STEP + 1)]);
     assert_eq!((made.credentials.recovery, made.state.failures), (None, 0));
     assert_eq!(made.credentials.user_override, Override::Exempt);
 }

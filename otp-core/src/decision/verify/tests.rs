@@ -1,5 +1,6 @@
 use super::*;
 use crate::record::credentials::{Credentials, Override};
+use crate::record::state::Progress;
 use crate::testing::fixtures::{
     EQUAL_CODES, LIMITS, NOW, STEP, after, alice, code_of, digits_of, phone, record, recovery, shown, ten_codes, token,
     typed, wrong, wrong_for_the,
@@ -49,8 +50,8 @@ fn the_right_code_is_accepted_and_used_up() {
     let mut record = record(vec![phone(1)]);
     let before = record.state.clone();
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
-    let next = [(DeviceId(1), STEP + 1)].into();
-    assert_eq!(record.state, State { next, last_accepted: Some(NOW), ..before });
+    let used = Progress { used: Some(NOW), ..Progress::from(STEP + 1) };
+    assert_eq!(record.state, State { devices: [(DeviceId(1), used)].into(), last_accepted: Some(NOW), ..before });
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn every_step_of_the_window_is_accepted_and_none_outside() {
                 let expected = if offset <= window { totp(1) } else { wrong_for_the(1) };
                 assert_eq!(verdict, expected, "window {window}, offset {offset}");
                 let next = if offset <= window { step + 1 } else { 0 };
-                assert_eq!(record.state.next[&DeviceId(1)], next, "window {window}, offset {offset}");
+                assert_eq!(record.state.next(DeviceId(1)).unwrap(), next, "window {window}, offset {offset}");
             }
         }
     }
@@ -150,7 +151,7 @@ fn earlier_codes_of_the_last_hour_are_replayed_and_older_ones_are_wrong() {
         assert_eq!(verdict, wrong_for_the(1), "{now}");
     }
     // An hour is an hour for a device with longer steps too.
-    let slow = Device { kind: Kind::Totp(Period::try_from(300).unwrap()), ..phone(1) };
+    let slow = Device { kind: Kind::Totp(Clock::of_app(Period::try_from(300).unwrap())), ..phone(1) };
     let step = NOW.0 / 300;
     let mut record = self::record(vec![slow.duplicate()]);
     assert_eq!(login(&mut record, &shown(&slow, step), NOW), totp(1));
@@ -229,7 +230,7 @@ fn locked(lock: Lock) -> Record {
 fn while_locked_the_right_code_is_refused_like_any_other_and_nothing_changes() {
     for lock in [Lock::Until(UnixTime(NOW.0 + 1)), Lock::UntilUnlocked] {
         let mut record = locked(lock);
-        record.state.next.insert(DeviceId(1), STEP);
+        record.state.set_nexts([(1, STEP)]);
         let (right, used) = (shown(&phone(1), STEP), shown(&phone(1), STEP - 1));
         for attempt in [right, used, shown(&token(2), 0), wrong()] {
             assert_eq!(refused_unchanged(&record, &attempt, NOW), Refusal::Locked(lock));
@@ -336,7 +337,7 @@ fn the_verdict_names_the_device_that_showed_the_code() {
     {
         let mut record = record(devices());
         assert_eq!(login(&mut record, &attempt, NOW), verdict);
-        let raised: Vec<_> = record.state.next.values().filter(|next| **next > 0).collect();
+        let raised: Vec<_> = record.state.nexts().into_iter().filter(|(_, next)| *next > 0).collect();
         assert_eq!(raised.len(), 1);
     }
 }
@@ -346,7 +347,7 @@ fn a_code_that_two_devices_show_is_used_up_for_both() {
     let twin = Device { id: DeviceId(2), ..phone(1) };
     let mut record = record(vec![phone(1), twin]);
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(1));
-    assert_eq!(record.state.next, [(DeviceId(1), STEP + 1), (DeviceId(2), STEP + 1)].into());
+    assert_eq!(record.state.nexts(), [(1, STEP + 1), (2, STEP + 1)]);
     assert_eq!(refused_unchanged(&record, &shown(&phone(1), STEP), NOW), REPLAYED);
 }
 
@@ -355,15 +356,15 @@ fn a_code_used_with_one_device_is_still_accepted_for_its_twin() {
     // Two seeds can show equal codes by chance too: each device has its own next step.
     let twin = Device { id: DeviceId(2), ..phone(1) };
     let mut record = record(vec![phone(1), twin]);
-    record.state.next = [(DeviceId(1), STEP + 1), (DeviceId(2), STEP)].into();
+    record.state.set_nexts([(1, STEP + 1), (2, STEP)]);
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), totp(2));
-    assert_eq!(record.state.next, [(DeviceId(1), STEP + 1), (DeviceId(2), STEP + 1)].into());
+    assert_eq!(record.state.nexts(), [(1, STEP + 1), (2, STEP + 1)]);
 }
 
 #[test]
 fn a_device_keeps_the_digits_period_and_hash_it_was_enrolled_with() {
     let device = Device {
-        kind: Kind::Totp(Period::try_from(60).unwrap()),
+        kind: Kind::Totp(Clock::of_app(Period::try_from(60).unwrap())),
         algorithm: Algorithm::Sha512,
         digits: Digits::try_from(8).unwrap(),
         ..phone(1)
@@ -388,11 +389,11 @@ fn a_code_with_other_digits_than_the_devices_counts_as_wrong() {
 fn a_token_may_have_shown_ten_unused_codes() {
     for ahead in 0..=12 {
         let mut record = record(vec![token(1)]);
-        record.state.next.insert(DeviceId(1), 500);
+        record.state.set_nexts([(1, 500)]);
         let verdict = login(&mut record, &shown(&token(1), 500 + ahead), NOW);
         let (expected, next) = if ahead <= 10 { (hotp(1), 501 + ahead) } else { (wrong_for_the(1), 500) };
         assert_eq!(verdict, expected, "{ahead}");
-        assert_eq!(record.state.next[&DeviceId(1)], next, "{ahead}");
+        assert_eq!(record.state.next(DeviceId(1)).unwrap(), next, "{ahead}");
     }
 }
 
@@ -413,7 +414,7 @@ fn of_two_equal_codes_of_a_token_one_is_accepted_and_so_are_those_between() {
     let (first, second) = EQUAL_CODES;
     assert_eq!(digits_of(&[1; 20], first), digits_of(&[1; 20], second));
     let mut record = record(vec![token(1)]);
-    record.state.next.insert(DeviceId(1), first);
+    record.state.set_nexts([(1, first)]);
     assert_eq!(login(&mut record, &shown(&token(1), first), NOW), hotp(1));
     for counter in first + 1..second {
         assert_eq!(refused_unchanged(&record, &shown(&token(1), second), NOW), REPLAYED, "{counter}");
@@ -479,7 +480,7 @@ fn each_recovery_code_works_once_and_the_rest_are_counted() {
         assert_eq!(login(&mut record, &recovery(n), NOW), Verdict::Accepted(expected), "{n}");
         assert_eq!(refused_unchanged(&record, &recovery(n), NOW), Refusal::RecoveryUsed, "{n}");
     }
-    assert_eq!(record.state.next, [(DeviceId(1), 0)].into());
+    assert_eq!(record.state.nexts(), [(1, 0)]);
     let expected = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(0), failures: 0 };
     assert_eq!(login(&mut record, &shown(&phone(1), STEP), NOW), Verdict::Accepted(expected));
 }
@@ -511,11 +512,11 @@ fn recovery_codes_of_an_earlier_set_are_unknown() {
 fn a_device_without_a_next_step_accepts_nothing() {
     for device in [phone(1), token(1)] {
         let mut record = record(vec![device.duplicate()]);
-        record.state.next.clear();
+        record.state.devices.clear();
         for counter in [0, STEP] {
             let (state, verdict) = decide(&LIMITS, &record, &shown(&device, counter), NOW);
             assert!(matches!(verdict, Verdict::Refused(_)));
-            assert!(state.next.is_empty());
+            assert!(state.devices.is_empty());
         }
     }
 }
@@ -538,9 +539,9 @@ fn at_the_ends_of_time_nothing_overflows() {
 #[test]
 fn a_token_ends_at_the_last_counter() {
     let mut record = record(vec![token(1)]);
-    record.state.next.insert(DeviceId(1), u64::MAX);
+    record.state.set_nexts([(1, u64::MAX)]);
     assert_eq!(refused_unchanged(&record, &shown(&token(1), u64::MAX), NOW), REPLAYED);
-    record.state.next.insert(DeviceId(1), u64::MAX - 1);
+    record.state.set_nexts([(1, u64::MAX - 1)]);
     assert_eq!(login(&mut record, &shown(&token(1), u64::MAX - 1), NOW), hotp(1));
-    assert_eq!(record.state.next[&DeviceId(1)], u64::MAX);
+    assert_eq!(record.state.next(DeviceId(1)).unwrap(), u64::MAX);
 }

@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
+use crate::codes::hotp_totp::Digits;
 use crate::store::{Store, Swap};
 use crate::testing::fixtures::{NOW, STEP, alice, digits_of, named, phone, record, site};
 use crate::value::network::Address;
@@ -53,7 +54,7 @@ fn wrong() -> String {
     digits_of(&[99; 20], STEP)
 }
 
-const CODE: Demand = Demand::Code { challenge: false };
+const CODE: Demand = Demand::Code { challenge: false, digits: Some(Digits::SIX) };
 
 const HOME: Option<&str> = Some("192.0.2.1");
 
@@ -87,7 +88,10 @@ fn an_address_is_in_grace_for_the_configured_time_and_no_other_address_is() {
     assert!(matches!(test_site.verify(HOME, &wrong()), Verdict::Refused(_)));
     assert_eq!(test_site.demand(HOME, NOW), CODE, "a refusal begins no grace");
     assert!(matches!(test_site.verify(HOME, &right()), Verdict::Accepted(_)));
-    assert_eq!([NOW, after(3599)].map(|now| test_site.demand(HOME, now)), [Demand::Grace, Demand::Grace]);
+    assert_eq!(
+        [NOW, after(3599)].map(|now| test_site.demand(HOME, now)),
+        [Demand::Grace { digits: Some(Digits::SIX) }; 2]
+    );
     assert_eq!(test_site.demand(HOME, after(3601)), CODE);
     assert_eq!(test_site.demand(HOME, UnixTime(NOW.0 - 1)), CODE, "a grace in the future does not hold");
     for elsewhere in [Some("192.0.2.2"), Some("host.example.org"), None] {
@@ -112,7 +116,7 @@ fn a_record_without_a_device_has_no_grace() {
     state.begin_grace(Address::parse("192.0.2.1").unwrap(), NOW);
     let ended = Record { state, ..test_site.stored() };
     assert!(!is_in_grace(&ended, Address::parse("192.0.2.1").unwrap(), Seconds(3600), NOW));
-    assert_eq!(test_site.demand(HOME, NOW), CODE);
+    assert_eq!(test_site.demand(HOME, NOW), Demand::OF_THE_UNKNOWN);
 }
 
 #[test]
@@ -137,7 +141,7 @@ fn the_policy_decides_about_a_user_without_a_device() {
             Demand::Nothing(_) => "let in",
             Demand::Enroll(_) => "enrolled",
             Demand::Code { .. } => "asked",
-            Demand::Grace => "in grace",
+            Demand::Grace { .. } => "in grace",
         }
     };
     let policies = ["required", "enroll", "optional", "skip"];
@@ -185,7 +189,7 @@ fn a_renamed_account_is_asked_and_refused_whatever_it_types() {
         let demand = authority.demand_at(&from(HOME), NOW).unwrap();
         (demand, authority.verify_at(&from(HOME), &Typed::new(typed.as_bytes().to_vec()), NOW).unwrap())
     };
-    let refused = (CODE, Verdict::Refused(Refusal::Renamed));
+    let refused = (Demand::OF_THE_RENAMED, Verdict::Refused(Refusal::Renamed));
     assert!(matches!(login(&new, &right()).0, Demand::Nothing(_)), "policy asks no user without a device");
     let mut record = record(vec![phone(1)]);
     (record.credentials.user, record.credentials.uid) = (gone.name.clone(), gone.uid);

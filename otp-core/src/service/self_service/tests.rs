@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 
 use super::*;
+use crate::codes::hotp_totp::Digits;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor};
 use crate::record::id::DeviceId;
@@ -100,7 +101,7 @@ impl<'a> Served<'a> {
 
     /// Confirms and activates. The reply holds the recovery codes, or why there are none.
     fn confirm(&mut self, code: Confidential) -> Reply {
-        let codes = self.answer(Request::Confirm { code }, NOW);
+        let codes = self.answer(Request::Confirm { code, next: None }, NOW);
         if !matches!(codes, Reply::RecoveryCodes(_)) {
             return codes;
         }
@@ -185,6 +186,11 @@ fn status_reports_everything_except_secrets() {
         digits: 6,
         period: Some(30),
         created: "2025-11-20T18:33:40Z".into(),
+        default: true,
+        last_used: None,
+        confirmed: true,
+        serial: None,
+        drift: None,
     };
     let expected = Status {
         user: "alice".into(),
@@ -242,11 +248,11 @@ fn after_a_wrong_code_the_offer_is_still_valid() {
     test_site.serve(|service| {
         let offer = service.answer(Request::Enroll { proof: None }, NOW);
         for code in [wrong(), text("hunter2"), text(""), recovery(0)] {
-            let reply = service.answer(Request::Confirm { code }, NOW);
+            let reply = service.answer(Request::Confirm { code, next: None }, NOW);
             declined(&reply, Declined::NotConfirmed { clock_off: None });
         }
         let later = UnixTime(NOW.0 + 600);
-        let reply = service.answer(Request::Confirm { code: code_of(&offer) }, later);
+        let reply = service.answer(Request::Confirm { code: code_of(&offer), next: None }, later);
         declined(&reply, Declined::NotConfirmed { clock_off: Some(-600) });
         assert!(test_site.stored().is_none());
         shown_codes(&service.confirm(code_of(&offer)));
@@ -612,7 +618,7 @@ fn a_login_gets_its_demand_and_its_verdict() {
     let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None };
     assert_eq!(demand("sshd"), Nothing(ruling(SecondFactor::Optional, Source::Rule(1))));
     test_site.put(&record(vec![phone(1)]));
-    let asked = Demand::Code { challenge: false };
+    let asked = Demand::Code { challenge: false, digits: Some(Digits::SIX) };
     assert_eq!((demand("sshd"), demand("login")), (asked, Nothing(ruling(SecondFactor::Skip, Source::Default))));
     let verify = || {
         let Reply::Login(words) = test_site.answer(Request::Verify { login: LoginContext::default(), typed: code() })
@@ -687,3 +693,5 @@ fn every_user_is_served_only_their_own_record() {
     refused(&bob.answer(Request::Test { proof: code() }, NOW), Refusal::NotEnrolled);
     assert_eq!(test_site.failures(), 0);
 }
+
+mod devices;

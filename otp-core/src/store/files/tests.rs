@@ -211,7 +211,7 @@ fn the_state_can_be_read_by_a_person() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
     let text = fs::read_to_string(home.path("alice.state")).unwrap();
-    assert!(text.contains("\nfailures 1\n") && text.contains("\ndevice 1 next 0\n"), "{text}");
+    assert!(text.contains("\nfailures 1\n") && text.contains("\ndevice 1 next 0 used never\n"), "{text}");
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn reading_a_record_locks_nothing_and_waits_for_nothing() {
     let _seen = home.store.see(&alice()).unwrap();
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     let _held = home.load();
-    assert_eq!(home.read().state.next[&DeviceId(1)], STEP + 1);
+    assert_eq!(home.read().state.next(DeviceId(1)).unwrap(), STEP + 1);
     assert!(home.store.see(&alice()).unwrap().is_some());
 }
 

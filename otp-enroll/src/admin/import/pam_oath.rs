@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use otp_core::codes::attempt::Code;
-use otp_core::codes::hotp_totp::{Algorithm, Digits, Period};
+use otp_core::codes::hotp_totp::{Algorithm, Clock, Digits, Period};
 use otp_core::decision::import::Imported;
 use otp_core::record::credentials::Kind;
 use otp_core::record::id::MOST_DEVICES;
@@ -153,7 +153,7 @@ fn device_type(word: &str) -> Result<(Kind, Digits), &'static str> {
         None | Some("E") => Kind::Hotp,
         Some(time) => {
             let seconds = time.strip_prefix('T').and_then(|seconds| number(seconds).ok()).ok_or(UNKNOWN)?;
-            Kind::Totp(Period::try_from(seconds)?)
+            Kind::Totp(Clock::of_app(Period::try_from(seconds)?))
         }
     };
     let digits = match parts.next() {

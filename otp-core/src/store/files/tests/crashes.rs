@@ -73,7 +73,7 @@ fn a_state_with_other_devices_than_the_credentials_is_an_error() {
     let home = Home::enrolled();
     let Loaded { record, hold } = home.load();
     let mut state = record.state;
-    state.next.insert(DeviceId(2), 0);
+    state.set_nexts([(2, 0)]);
     assert_eq!(home.store.swap(&alice(), hold, &state).unwrap(), Swap::Done);
     let expected = "alice.state is inconsistent: state and credentials name different devices";
     assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
@@ -184,7 +184,7 @@ fn an_enrollment_that_fails_keeps_the_old_one_and_leaves_no_seed_behind() {
     home.login(&right()).unwrap();
     let Loaded { record, hold } = home.load();
     let mut impossible = re_enrolled(&record, 2);
-    impossible.state.next = (0..=200).map(|number| (DeviceId(number), u64::MAX)).collect();
+    impossible.state.set_nexts((0..=200).map(|number| (number, u64::MAX)));
     let error = home.store.replace(&alice(), Some(hold), &impossible).unwrap_err();
     assert_eq!(error_of(error), "alice.state is inconsistent: the state is too large for its slot");
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);

@@ -1,6 +1,7 @@
 //! Credentials that change between the two reads of a login.
 
 use super::*;
+use crate::record::state::Progress;
 
 impl Home {
     fn see(&self) -> Seen {
@@ -31,7 +32,8 @@ fn credentials_that_were_replaced_meanwhile_decide_nothing() {
     let Loaded { record: old, hold } = home.load();
     let mut new = re_enrolled(&old, 2);
     new.credentials.devices = vec![phone(2)];
-    new.state.next = [(DeviceId(2), 0)].into();
+    (new.credentials.default, new.credentials.last_id) = (Some(DeviceId(2)), DeviceId(2));
+    new.state.devices = [(DeviceId(2), Progress::from(0))].into();
     assert_eq!(home.store.replace(&alice(), Some(hold), &new).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
     assert!(matches!(home.login_after(&seen, &shown(&phone(2), STEP)).unwrap(), Verdict::Accepted(_)));
@@ -45,7 +47,7 @@ fn credentials_that_were_removed_meanwhile_decide_nothing() {
     assert_eq!(home.login_after(&seen, &right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
     // The next enrollment does not bring them back: it has another state.
     let mut new = re_enrolled(&record(vec![phone(2)]), 2);
-    new.state.next = [(DeviceId(2), 0)].into();
+    new.state.devices = [(DeviceId(2), Progress::from(0))].into();
     assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
 }

@@ -28,7 +28,7 @@ fn faults(text: &[u8]) -> Vec<(usize, String)> {
 }
 
 fn totp(seconds: u64) -> Kind {
-    Kind::Totp(Period::try_from(seconds).unwrap())
+    Kind::Totp(Clock::of_app(Period::try_from(seconds).unwrap()))
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! A user's requests about one of several devices: add, rename, remove, choose the default, resynchronize.
+
+use crate::audit::{Event, Proof};
+use crate::codes::attempt::Attempt;
+use crate::decision::devices::NotChanged;
+use crate::decision::resync::NotResynchronized;
+use crate::decision::verify::{Verdict, decide};
+use crate::error::CoreError;
+use crate::protocol::request::{Confidential, Declined, Reply, Token};
+use crate::record::Record;
+use crate::record::change::Change;
+use crate::record::credentials::{DeviceName, Unfit};
+use crate::record::id::DeviceId;
+use crate::record::state::State;
+use crate::service::enrollment::{Offered, Purpose, new_enrollment};
+use crate::service::self_service::{SelfService, Stage};
+use crate::service::token;
+use crate::store::change;
+use crate::value::time::UnixTime;
+
+/// A change of one device of a record, which names that device.
+type OfDevice<'c> = &'c dyn Fn(&mut Record) -> Result<DeviceId, NotChanged>;
+
+impl SelfService<'_> {
+    /// Offers one more device, for a code of those that the user has. To a user without one, it offers the first.
+    pub(super) fn add(
+        &mut self,
+        name: Option<&str>,
+        proof: Option<&Confidential>,
+        token: Option<&Token>,
+        now: UnixTime,
+    ) -> Result<Reply, CoreError> {
+        self.enrollment = Stage::None;
+        let record = self.site.store()?.read(&self.account)?.unwrap_or_else(|| Record::stranger(&self.account));
+        let base = if token.is_some() { DeviceName::of_token() } else { DeviceName::of_app() };
+        let name = match name_for(&record, name, &base) {
+            Ok(name) => name,
+            Err(declined) => return Ok(Reply::Declined(declined)),
+        };
+        let (site, account, entropy) = (self.site, self.account.clone(), self.entropy);
+        let offered = match token {
+            None => Offered::begin(site, account, entropy, name)?,
+            Some(token) => match token::pending(token, name, site.config.limits.window) {
+                Some(pending) => Offered::of_token(site, account, entropy, pending),
+                None => return Ok(Reply::Declined(Declined::TokenUnfit)),
+            },
+        };
+        match proof {
+            _ if !record.is_enrolled() => self.offer_first(offered),
+            None => Ok(Reply::Declined(Declined::ProofNeeded)),
+            Some(proof) => self.offer_for_proof(offered, Purpose::Beside, proof, now),
+        }
+    }
+
+    pub(super) fn rename(
+        &self,
+        device: &str,
+        name: &str,
+        proof: &Confidential,
+        now: UnixTime,
+    ) -> Result<Reply, CoreError> {
+        let name = match DeviceName::chosen(name) {
+            Ok(name) => name,
+            Err(unfit) => return Ok(Reply::Declined(unfit.into())),
+        };
+        self.change_device(proof, now, "device-renamed", &|record| record.rename_device(device, &name))
+    }
+
+    pub(super) fn remove(&self, device: &str, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
+        self.change_device(proof, now, "device-removed", &|record| record.remove_device(device))
+    }
+
+    pub(super) fn make_default(&self, device: &str, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
+        self.change_device(proof, now, "default-changed", &|record| record.make_default(device))
+    }
+
+    /// Uses up a proof and changes a device in the same write. A proof is not used up for a change that cannot be made.
+    fn change_device(
+        &self,
+        proof: &Confidential,
+        now: UnixTime,
+        what: &str,
+        how: OfDevice<'_>,
+    ) -> Result<Reply, CoreError> {
+        let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
+        let enrollment = new_enrollment(self.entropy)?;
+        let (verdict, done) = change(&self.site.store()?, &self.account, |record| {
+            let stranger = Record::stranger(&self.account);
+            let record = record.unwrap_or(&stranger);
+            let mut changed = record.renewed(enrollment);
+            if let (Err(why), true) = (how(&mut changed), record.is_enrolled()) {
+                return (Change::Keep, (None, Err(why)));
+            }
+            let (state, verdict) = decide(&limits, record, &attempt, now);
+            let mut changed = record.renewed(enrollment);
+            changed.state = State { enrollment, ..state.clone() };
+            match (verdict, how(&mut changed)) {
+                (Verdict::Accepted(_), done @ Ok(_)) => (Change::Record(Box::new(changed)), (Some(verdict), done)),
+                (_, done) if state == record.state => (Change::Keep, (Some(verdict), done)),
+                (_, done) => (Change::State(state), (Some(verdict), done)),
+            }
+        })?;
+        Ok(match (verdict, done) {
+            (Some(Verdict::Accepted(accepted)), Ok(device)) => {
+                self.log(what, Some(device), Proof::Used(accepted));
+                Reply::ChangedDevice(device)
+            }
+            (Some(verdict @ Verdict::Refused(_)), _) => self.proved(verdict, what, Reply::Changed(false)),
+            (None | Some(Verdict::Accepted(_)), Err(why)) => Reply::Declined(why.into()),
+            (None, Ok(_)) => Reply::Changed(false),
+        })
+    }
+
+    /// Two codes in a row of a token are the proof of this change.
+    pub(super) fn resync(
+        &self,
+        device: Option<&str>,
+        codes: [&Confidential; 2],
+        now: UnixTime,
+    ) -> Result<Reply, CoreError> {
+        let what = "resynchronized";
+        let result = token::resync(self.site, &self.account, device, codes, self.entropy, now)?;
+        Ok(match result {
+            Err(declined) => Reply::Declined(declined),
+            Ok((device, Verdict::Accepted(accepted))) => {
+                self.log(what, Some(device), Proof::Used(accepted));
+                Reply::ChangedDevice(device)
+            }
+            Ok((_, verdict @ Verdict::Refused(why))) => {
+                let (user, by) = (self.account.name.as_str(), self.caller.uid);
+                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
+                Reply::Verdict(verdict)
+            }
+        })
+    }
+}
+
+/// The name of a new device: the one that was chosen, or one like `base`.
+pub(crate) fn name_for(record: &Record, chosen: Option<&str>, base: &DeviceName) -> Result<DeviceName, Declined> {
+    let credentials = &record.credentials;
+    let name = match chosen {
+        Some(chosen) => DeviceName::chosen(chosen)?,
+        None => credentials.free_name(base),
+    };
+    if credentials.devices.iter().any(|device| device.name.is(name.as_str())) {
+        return Err(Declined::NameTaken);
+    }
+    if credentials.is_full() {
+        return Err(Declined::TooManyDevices);
+    }
+    Ok(name)
+}
+
+impl From<NotChanged> for Declined {
+    fn from(why: NotChanged) -> Self {
+        match why {
+            NotChanged::NoSuchDevice => Self::NoSuchDevice,
+            NotChanged::NameTaken => Self::NameTaken,
+            NotChanged::TooMany => Self::TooManyDevices,
+            NotChanged::OnlyDevice => Self::OnlyDevice,
+        }
+    }
+}
+
+impl From<NotResynchronized> for Declined {
+    fn from(why: NotResynchronized) -> Self {
+        match why {
+            NotResynchronized::NoSuchDevice => Self::NoSuchDevice,
+            NotResynchronized::App => Self::NotAToken,
+            NotResynchronized::Unnamed => Self::WhichToken,
+        }
+    }
+}
+
+impl From<Unfit> for Declined {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Text => Self::NameUnfit,
+            Unfit::Reserved => Self::NameReserved,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Hardware tokens: a description becomes a device, and a token is found again.
+
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
+use crate::decision::enrollment::Pending;
+use crate::decision::verify::Verdict;
+use crate::error::CoreError;
+use crate::protocol::request::{Confidential, Declined, Token};
+use crate::record::change::Change;
+use crate::record::credentials::{Device, DeviceName, Kind, Serial};
+use crate::record::id::DeviceId;
+use crate::service::enrollment::{Entropy, new_enrollment};
+use crate::service::self_service::code_in;
+use crate::store::change;
+use crate::system::config_file::Site;
+use crate::value::secret::Secret;
+use crate::value::time::UnixTime;
+use crate::value::user::Account;
+
+/// The token that is described; `None` if there can be none like it.
+pub(crate) fn pending(token: &Token, name: DeviceName, window: u64) -> Option<Pending> {
+    let kind = match token.r#type.as_str() {
+        "totp" => Kind::Totp(Clock { period: Period::try_from(token.period).ok()?, drift: Some(Drift::NONE) }),
+        "hotp" => Kind::Hotp,
+        _ => return None,
+    };
+    let device = Device {
+        id: DeviceId(0),
+        name,
+        kind,
+        secret: Secret::from_base32(token.secret.expose()).ok()?,
+        algorithm: Algorithm::parse(&token.algorithm)?,
+        digits: Digits::try_from(token.digits).ok()?,
+        created: UnixTime(0),
+        serial: match &token.serial {
+            Some(serial) => Some(Serial::parse(serial)?),
+            None => None,
+        },
+    };
+    Some(Pending::token(device, window, token.counter))
+}
+
+/// Finds a token again by two codes in a row, and returns its number and the verdict on them.
+pub(crate) fn resync(
+    site: &Site,
+    account: &Account,
+    named: Option<&str>,
+    codes: [&Confidential; 2],
+    entropy: Entropy,
+    now: UnixTime,
+) -> Result<Result<(DeviceId, Verdict), Declined>, CoreError> {
+    let (limits, enrollment) = (site.config.limits, new_enrollment(entropy)?);
+    let [Some(first), Some(second)] = codes.map(code_in) else {
+        return Ok(Err(Declined::NotConfirmed { clock_off: None }));
+    };
+    Ok(change(&site.store()?, account, |record| {
+        let Some(record) = record else { return (Change::Keep, Err(Declined::WhichToken)) };
+        let token = match record.token(named) {
+            Ok(token) => token,
+            Err(why) => return (Change::Keep, Err(why.into())),
+        };
+        let (change, verdict) = record.resynchronized(token, [&first, &second], &limits, enrollment, now);
+        (change, Ok((token.id, verdict)))
+    })?)
+}
