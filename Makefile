@@ -70,6 +70,7 @@ define agent_files
 0755 $(libexecdir)/otp-agent $(release)/otp-agent
 0644 $(unitdir)/otp-agent.socket config/systemd/otp-agent.socket
 0644 $(unitdir)/otp-agent.service config/systemd/otp-agent.service
+0644 $(sysconfdir)/apparmor.d/otp-agent config/apparmor/otp-agent
 $(foreach page,$(agent_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 endef
 define completions
@@ -94,14 +95,16 @@ TEST_THREADS ?= 4# login tests mostly wait
 # Debian packages that the build, the tests and the demo need.
 PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
 	libpam-oath zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
-	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils python3
+	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
-UNPACKED      := fail2ban apparmor
+UNPACKED      := fail2ban apparmor selinux-policy-default freeradius
 LINT_PACKAGES := shellcheck
-VM_PACKAGES   := debootstrap qemu-system-x86 seabios swtpm e2fsprogs
+VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
-	$(addprefix tests/vm/,run image common) $(wildcard tests/vm/scripts/*) \
-	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm)
+	fleet/rustc-of-any-folder \
+	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
+	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
+	$(addprefix debian/otp-agent.,postinst prerm)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
@@ -113,6 +116,7 @@ cargo_home     := $(or $(CARGO_HOME),$(HOME)/.cargo)
 remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp) $(cargo_home)=/usr/src/cargo
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split there
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
+any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
 .PHONY: all agent install-agent uninstall-agent manual products packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb \
 	check-rootless lint \
@@ -123,7 +127,7 @@ all: agent
 
 # A workspace of its own, so that none of its crates reaches the module.
 agent:
-	$(CARGO) build $(CARGOFLAGS) $(remap) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
+	$(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 
 # Writes the list of options in otp-enroll(1), from the definitions of the command line.
 manual:
@@ -165,9 +169,29 @@ $(target)/unpacked/%:
 	rm $*_*.deb
 	mv $*.new $*
 
-check: packages unpacked all fuzz-build
-	@echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
+# Server and client, with the libraries that this machine lacks.
+$(target)/unpacked/freeradius:
+	@debs="$@.debs"
+	mkdir -p "$$debs/partial"
+	fetch() {
+	  apt-get install -q -y --no-install-recommends --download-only -o Debug::NoLocking=1 -o Dir::Cache::archives="$$debs" \
+	    freeradius freeradius-utils
+	}
+	fetch || { $(as_root) apt-get update -q && fetch; }
+	rm -rf "$@.new"
+	for deb in "$$debs"/*.deb; do
+	  dpkg-deb --extract "$$deb" "$@.new"
+	done
+	rm -r "$$debs"
+	mv "$@.new" "$@"
+
+# The disk of the machine that boots is made while the tests compile, unless it is kept from before.
+check: packages vm-packages unpacked all fuzz-build
+	@$(as_root) tests/vm/image > "$(target)/vm-image.log" 2>&1 &
+	trap wait EXIT
+	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
 	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
+	wait # without a disk, the boot fails below and says why
 	rm -f "$(target)/check-auth.log"
 	result=0
 	{
@@ -205,6 +229,7 @@ check-inside:
 check-deb: deb
 	@tests/deb check
 	$(as_root) tests/deb live
+	$(as_root) tests/vm/run login
 
 # The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
@@ -227,6 +252,7 @@ lint: packages lint-packages
 	shellcheck --external-sources $(SCRIPTS)
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
+	$(CARGO) deny --manifest-path fleet/Cargo.toml check --allow license-not-encountered bans licenses sources
 
 # With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners, and the
 # package gives the store its id.
@@ -292,6 +318,7 @@ install-agent:
 	  esac
 	done <<< "$$AGENT_FILES"
 	$(reload_units)
+	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl stop otp-agent.service || : # the socket starts the new one
 
 uninstall-agent:
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl disable --now otp-agent.socket otp-agent.service || :

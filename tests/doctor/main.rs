@@ -1,6 +1,7 @@
 //! What `otp-enroll admin doctor` finds, beside what libpam and sshd do.
 
 mod advice;
+mod agent;
 mod batch;
 mod draft;
 mod enrollment;

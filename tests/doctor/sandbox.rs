@@ -38,7 +38,10 @@ fn a_unit_that_refuses_right_codes_is_a_fault_until_its_drop_in_is_written() {
     );
     let (code, found) = faults(&site, &service);
     let state = site.state().display();
-    let what = format!("{unit}: ProtectSystem=strict makes {state} read-only for it: every right code is refused");
+    let reads = "the agent reads /etc/pam_otp/pam_otp.toml and no other configuration";
+    let what = format!(
+        "{unit}: ProtectSystem=strict makes {state} read-only for it, and {reads}: every right code is refused"
+    );
     assert_eq!((code, found.len(), found[0].0.as_str()), (Some(1), 1, what.as_str()), "{found:#?}");
     // The fix, as it is said.
     let line = found[0].1.rsplit(": ").next().unwrap();
@@ -49,7 +52,7 @@ fn a_unit_that_refuses_right_codes_is_a_fault_until_its_drop_in_is_written() {
     write(&drop_in, &format!("[Service]\n{line}\nUser=freerad\n"));
     let (code, found) = faults(&site, &service);
     assert!(code == Some(1) && found[0].0.contains("User=freerad, so it is not root"), "{found:#?}");
-    assert!(found[0].0.ends_with("NoNewPrivileges=yes keeps the helper from its group"), "{found:#?}");
+    assert!(found[0].0.contains(", NoNewPrivileges=yes keeps the helper from its group, and "), "{found:#?}");
 }
 
 #[test]

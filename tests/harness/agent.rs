@@ -1,6 +1,6 @@
 //! The agent, as systemd runs it: a listening socket that outlives it, and a process that is started with that socket.
 
-use crate::{machine, site::Site};
+use crate::{machine, site::Site, syslog, users::TestUser};
 use std::{
     env,
     fs::{self, File},
@@ -135,6 +135,14 @@ impl Drop for Agent {
         let _ = self.process.wait();
         replace(&self.config.0, &self.config.1);
     }
+}
+
+/// What the agent has logged about a user: a line of each verdict, without time and process.
+pub fn verdicts(mark: syslog::Mark, user: &TestUser) -> Vec<String> {
+    let lines = syslog::lines_since(mark).into_iter().filter(|line| line.contains("otp-agent"));
+    let user = format!(" user={} ", user.name);
+    let text = |line: String| Some(line.split_once("]: ")?.1.to_owned());
+    lines.filter(|line| line.contains(&user)).filter_map(text).collect()
 }
 
 /// Other tests read the configuration meanwhile: they see the old one or the new one.

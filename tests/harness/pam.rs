@@ -262,6 +262,12 @@ impl Drop for Transaction {
     }
 }
 
+/// SIGPIPE ends this process, as it ends a host that is written in C: Rust's runtime ignores the signal.
+pub fn sigpipe_ends_this_process() {
+    // SAFETY: SIG_DFL is no function, and no other thread runs yet.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Gives the following `syslog` calls of this process, those of the modules included, the tag `NAME[PID]`.
 pub fn open_log(name: &'static CStr) {
     // SAFETY: syslog keeps the pointer; a 'static string outlives it.

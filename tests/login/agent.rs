@@ -3,9 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "how long a refusal takes is measured")]
 
 use pam_otp_tests::{
-    agent::{Agent, SOCKET, Socket},
+    agent::{Agent, SOCKET, Socket, verdicts},
     conversation::{Conversation, Talk, Transcript},
     desk::logged,
+    machine,
     phone::Phone,
     service::Service,
     site::STATE,
@@ -14,7 +15,7 @@ use pam_otp_tests::{
 };
 use std::{
     io::{Read, Write},
-    os::unix::net::UnixStream,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -43,14 +44,6 @@ impl Desk {
     fn talk(&self, user: &str) -> Talk {
         Talk::new(&self.service, user).ids(self.host.uid, self.host.gid)
     }
-}
-
-/// What the agent has logged about a user.
-fn verdicts(mark: syslog::Mark, user: &TestUser) -> Vec<String> {
-    let lines = syslog::lines_since(mark).into_iter().filter(|line| line.contains("otp-agent"));
-    let user = format!(" user={} ", user.name);
-    let text = |line: String| Some(line.split_once("]: ")?.1.to_owned());
-    lines.filter(|line| line.contains(&user)).filter_map(text).collect()
 }
 
 /// A login by a process for which `script` has changed the mounts or the privileges.
@@ -265,6 +258,27 @@ fn nonsense_in_place_of_the_agents_answer_lets_no_user_in() {
         });
         refused_in_time(talk.start(), "123456");
     });
+}
+
+/// Hosts die of SIGPIPE, as pamtalk does, and a plain connect(2) waits as long as the agent's queue is full.
+#[test]
+fn an_agent_that_closes_at_once_or_accepts_no_connection_refuses_in_time() {
+    let (desk, socket) = (Desk::new(), Socket::new());
+    let (talk, uid, gid) = (desk.talk(&desk.alice.name), desk.host.uid, desk.host.gid);
+    // It has closed the connection before the question is sent.
+    thread::scope(|scope| {
+        scope.spawn(|| drop(socket.listener().accept().unwrap()));
+        let (host, mut command) = (talk.command(), Command::new("setpriv"));
+        command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".into(), "strace".into()]);
+        command.args(["-o", "/dev/null", "-e", "trace=connect", "-e", "inject=connect:delay_exit=500000"]);
+        command.arg(host.get_program()).args(host.get_args());
+        refused_in_time(talk.start_as(command), "123456");
+    });
+    let narrow = "import socket; socket.socket(fileno=0).listen(0)";
+    let queue = OwnedFd::from(socket.listener().try_clone().unwrap());
+    machine::run(Command::new("python3").args(["-c", narrow]).stdin(Stdio::from(queue)));
+    let _first = UnixStream::connect(SOCKET).unwrap();
+    refused_in_time(talk.start(), "123456");
 }
 
 #[test]

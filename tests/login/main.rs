@@ -4,6 +4,7 @@ mod agent;
 mod any_script;
 mod console;
 mod conversations;
+mod freeradius;
 mod grace;
 mod group_lookups;
 mod harness;

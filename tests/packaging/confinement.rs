@@ -1,15 +1,28 @@
 //! What is shipped for SELinux and AppArmor is what their own compilers take. Kernels that enforce it: tests/vm/scripts.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{machine, outcome::Outcome};
-use std::{fs, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Our module, compiled and packed with its contexts in this folder.
+fn selinux_package(dir: &Path) -> PathBuf {
+    let (module, package, sources) =
+        (dir.join("pam_otp.mod"), dir.join("pam_otp.pp"), machine::source("config/selinux"));
+    machine::run(Command::new("checkmodule").args(["-M", "-m", "-o"]).arg(&module).arg(sources.join("pam_otp.te")));
+    let mut pack = Command::new("semodule_package");
+    machine::run(pack.arg("-o").arg(&package).arg("-m").arg(&module).arg("-f").arg(sources.join("pam_otp.fc")));
+    package
+}
 
 #[test]
 fn the_selinux_module_compiles_and_is_packed_with_its_contexts() {
     let (dir, sources) = (tempfile::tempdir().unwrap(), machine::source("config/selinux"));
-    let (module, package) = (dir.path().join("pam_otp.mod"), dir.path().join("pam_otp.pp"));
-    machine::run(Command::new("checkmodule").args(["-M", "-m", "-o"]).arg(&module).arg(sources.join("pam_otp.te")));
-    let mut pack = Command::new("semodule_package");
-    machine::run(pack.arg("-o").arg(&package).arg("-m").arg(&module).arg("-f").arg(sources.join("pam_otp.fc")));
+    let package = selinux_package(dir.path());
 
     // What was packed comes out again, and a label's type is one that the module makes.
     let (again, contexts) = (dir.path().join("again.mod"), dir.path().join("again.fc"));
@@ -27,22 +40,137 @@ fn the_selinux_module_compiles_and_is_packed_with_its_contexts() {
     }
 }
 
+/// A policy as its rules for the kernel, as text.
+struct Rules(String);
+
+impl Rules {
+    /// Debian's policy with our module in it, linked and expanded as `semodule -i` does: that refuses what a rule of the
+    /// policy itself forbids.
+    fn with_ours() -> Rules {
+        let (dir, policy) = (tempfile::tempdir().unwrap(), machine::unpacked("selinux-policy-default"));
+        let path = |name: &str| dir.path().join(name);
+        let mut modules = vec![selinux_package(dir.path())];
+        for entry in fs::read_dir(policy.join("usr/share/selinux/default")).unwrap() {
+            let packed = entry.unwrap().path();
+            let Some(name) = packed.file_name().unwrap().to_str().unwrap().strip_suffix(".bz2") else { continue };
+            let unpack = Command::new("bunzip2").arg("--stdout").arg(&packed).output().unwrap();
+            assert!(unpack.status.success(), "{unpack:?}");
+            fs::write(path(name), unpack.stdout).unwrap();
+            modules.insert(if name == "base.pp" { 0 } else { modules.len() }, path(name));
+        }
+        machine::run(Command::new("semodule_link").arg("-o").arg(path("linked")).args(&modules));
+        machine::run(Command::new("semodule_expand").arg(path("linked")).arg(path("policy")));
+        machine::run(Command::new("checkpolicy").args(["-M", "-b", "-F", "-o"]).args([path("text"), path("policy")]));
+        Rules(fs::read_to_string(path("text")).unwrap())
+    }
+
+    /// A type and its attributes.
+    fn names(&self, of: &str) -> BTreeSet<&str> {
+        let (made, with) = (format!("type {of};"), format!("typeattribute {of} "));
+        let made = self.0.lines().find(|line| *line == made).unwrap_or_else(|| panic!("the policy has no {of}"));
+        let attributes = self.0.lines().find_map(|line| line.strip_prefix(&with)).into_iter();
+        let attributes = attributes.flat_map(|all| all.trim_end_matches(';').split(", "));
+        attributes.chain(made.strip_prefix("type ").and_then(|name| name.strip_suffix(';'))).collect()
+    }
+
+    /// Whether a rule without a condition allows this.
+    fn allow(&self, source: &str, target: &str, class: &str, permission: &str) -> bool {
+        let (sources, targets) = (self.names(source), self.names(if target == "self" { source } else { target }));
+        let is_same = target == "self" || source == target;
+        self.0.lines().filter_map(|line| line.strip_prefix("allow ")).any(|rule| {
+            let Some((from, rest)) = rule.split_once(' ') else { return false };
+            let Some((to, rest)) = rest.split_once(':') else { return false };
+            let Some((of, permissions)) = rest.split_once(' ') else { return false };
+            let reaches = targets.contains(to) || (to == "self" && is_same);
+            of == class && sources.contains(from) && reaches && permissions.split(' ').any(|one| one == permission)
+        })
+    }
+}
+
+#[test]
+fn the_selinux_module_joins_debians_policy_and_opens_no_more_than_it_should() {
+    let rules = Rules::with_ours();
+    let agent = "pam_otp_agent_t";
+    for (source, target, class, permission, expected) in [
+        // systemd makes the socket and starts the agent, without new privileges.
+        ("init_t", agent, "unix_stream_socket", "listen", true),
+        ("init_t", "pam_otp_runtime_t", "sock_file", "create", true),
+        ("init_t", agent, "process", "transition", true),
+        ("init_t", agent, "process2", "nnp_transition", true),
+        ("init_t", "pam_otp_state_t", "dir", "mounton", true),
+        // Who asks, and opens no record.
+        ("sshd_t", agent, "unix_stream_socket", "connectto", true),
+        ("user_sudo_t", agent, "unix_stream_socket", "connectto", true),
+        ("policykit_auth_t", agent, "unix_stream_socket", "connectto", true),
+        ("radiusd_t", agent, "unix_stream_socket", "connectto", true),
+        ("radiusd_t", "pam_otp_runtime_t", "sock_file", "write", true),
+        ("radiusd_t", "pam_otp_state_t", "file", "open", false),
+        ("user_t", agent, "unix_stream_socket", "connectto", true),
+        ("user_t", "pam_otp_state_t", "file", "open", false),
+        ("user_t", "pam_otp_runtime_t", "sock_file", "unlink", false),
+        ("httpd_t", agent, "unix_stream_socket", "connectto", false),
+        // What the agent does, and no more.
+        (agent, "self", "unix_stream_socket", "accept", true),
+        (agent, "pam_otp_state_t", "file", "write", true),
+        (agent, "etc_t", "file", "open", true),
+        (agent, "devlog_t", "sock_file", "write", true),
+        (agent, "syslogd_t", "unix_dgram_socket", "sendto", true),
+        (agent, "nslcd_t", "unix_stream_socket", "connectto", true),
+        (agent, "self", "capability", "dac_override", true),
+        (agent, "self", "capability", "setuid", false),
+        (agent, "self", "capability", "sys_admin", false),
+        (agent, "shadow_t", "file", "open", false),
+        (agent, "user_home_t", "file", "open", false),
+        (agent, "shell_exec_t", "file", "execute", false),
+        (agent, "etc_t", "file", "write", false),
+        (agent, "pam_otp_runtime_t", "sock_file", "unlink", false),
+        // Nor does the helper.
+        ("pam_otp_helper_t", "pam_otp_state_t", "file", "write", true),
+        ("pam_otp_helper_t", "shadow_t", "file", "open", false),
+        ("pam_otp_helper_t", "self", "capability", "dac_override", false),
+    ] {
+        let found = rules.allow(source, target, class, permission);
+        assert_eq!(found, expected, "{source} {target}:{class} {permission}");
+    }
+}
+
+/// What the parser makes of a profile, beside Debian's own.
+fn apparmor(profile: &Path, options: &[&str]) -> String {
+    let unpacked = machine::unpacked("apparmor");
+    let mut parse = Command::new(unpacked.join("sbin/apparmor_parser"));
+    parse.args(["--skip-kernel-load", "--skip-cache", "--config-file", "/dev/null"]).args(options);
+    parse.arg("--base").arg(unpacked.join("etc/apparmor.d")).arg("-I").arg(machine::source("config/apparmor"));
+    let outcome = Outcome::of(parse.arg(profile), "");
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    outcome.out
+}
+
 #[test]
 fn the_apparmor_abstraction_parses_in_a_profile() {
-    let unpacked = machine::unpacked("apparmor");
     let dir = tempfile::tempdir().unwrap();
     let profile = dir.path().join("profile");
     let text = "abi <abi/3.0>,\ninclude <tunables/global>\nprofile host /usr/sbin/host {\n  include <abstractions/base>\n  \
                 include <abstractions/authentication>\n  include <abstractions/pam_otp>\n}\n";
     fs::write(&profile, text).unwrap();
-    let parse = |options: &[&str]| {
-        let mut parse = Command::new(unpacked.join("sbin/apparmor_parser"));
-        parse.args(["--skip-kernel-load", "--skip-cache", "--config-file", "/dev/null"]).args(options);
-        parse.arg("--base").arg(unpacked.join("etc/apparmor.d")).arg("-I").arg(machine::source("config/apparmor"));
-        let outcome = Outcome::of(parse.arg(&profile), "");
-        assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        outcome.out
-    };
-    assert!(parse(&["--preprocess"]).contains("otp-helper PUx,"));
-    parse(&[]);
+    let said = apparmor(&profile, &["--preprocess"]);
+    for rule in ["otp-helper PUx,", "/run/pam_otp/agent rw,"] {
+        assert!(said.contains(rule), "{rule}: {said}");
+    }
+    apparmor(&profile, &[]);
+}
+
+#[test]
+fn the_apparmor_profile_of_the_agent_parses_and_complains() {
+    let profile = machine::source("config/apparmor/otp-agent");
+    let said = apparmor(&profile, &["--preprocess"]);
+    for rule in ["flags=(complain,", "/var/lib/pam_otp/* rwk,", "/run/pam_otp/agent rw,"] {
+        assert!(said.contains(rule), "{rule}: {said}");
+    }
+    let opened = said.lines().filter(|line| !line.trim_start().starts_with('#') && line.contains("shadow"));
+    assert_eq!(opened.collect::<Vec<_>>(), Vec::<&str>::new(), "what CAP_DAC_OVERRIDE would open");
+    apparmor(&profile, &[]);
+    // The program that it confines is the one that is installed.
+    let unit = fs::read_to_string(machine::source("config/systemd/otp-agent.service")).unwrap();
+    assert!(unit.contains("ExecStart=/usr/local/libexec/pam_otp/otp-agent\n"), "{unit}");
+    assert!(said.contains("/usr/{,local/}libexec/pam_otp/otp-agent flags"), "{said}");
 }

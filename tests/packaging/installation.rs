@@ -37,6 +37,15 @@ const INSTALLED: [&str; 17] = [
     "1730 /var/lib/pam_otp",
 ];
 
+/// And of the agent, which is apart.
+const AGENT: [&str; 5] = [
+    "644 /etc/apparmor.d/otp-agent",
+    "644 /usr/lib/systemd/system/otp-agent.service",
+    "644 /usr/lib/systemd/system/otp-agent.socket",
+    "755 /usr/libexec/pam_otp/otp-agent",
+    "644 /usr/share/man/man8/otp-agent.8",
+];
+
 fn make(target: &str, destination: &Path) {
     let mut make = Command::new("make");
     make.arg("-C").arg(machine::source("")).arg("--no-print-directory").arg(target).args(PLACES);
@@ -80,6 +89,19 @@ fn what_is_installed_is_taken_away_again_but_for_configuration_and_records() {
     for folder in ["usr/libexec/pam_otp", "usr/share/doc/libpam-otp", DROP_IN_FOLDER] {
         assert!(!dir.path().join(folder).exists(), "{folder}");
     }
+}
+
+#[test]
+fn the_agent_is_installed_apart_and_taken_away_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    make("install-agent", dir.path());
+    assert_eq!(files(dir.path()), AGENT.map(str::to_owned).into());
+    let unit = std::fs::read_to_string(dir.path().join("usr/lib/systemd/system/otp-agent.service")).unwrap();
+    assert!(unit.contains("\nExecStart=/usr/libexec/pam_otp/otp-agent\n"), "{unit}");
+    make("install", dir.path());
+    make("uninstall-agent", dir.path());
+    let others: Lines = files(dir.path()).into_iter().filter(|line| !documentation(line)).collect();
+    assert_eq!(others, INSTALLED.map(str::to_owned).into());
 }
 
 #[test]
@@ -149,22 +171,34 @@ fn the_rpm_holds_the_same_with_owners_and_keeps_an_administrators_changes() {
     build.args(["--define", &format!("_topdir {}", dir.path().display()), "--define", "_libdir /usr/lib64"]);
     machine::run(build.arg("packaging/pam_otp.spec").env_remove("MAKEFLAGS"));
     let found = machine::run(Command::new("find").arg(dir.path().join("RPMS")).args(["-name", "*.rpm"]));
-    let [rpm] = found.lines().collect::<Vec<_>>().try_into().unwrap();
+    let mut rpms: Vec<_> = found.lines().collect();
+    rpms.sort_by_key(|rpm| !rpm.contains("/otp-agent-"));
+    let [agent, module] = rpms.try_into().unwrap();
 
-    let mut listed = Lines::new();
-    for (mode, owners, flags, path) in packed(Path::new(rpm)) {
-        let ours = ["/var/lib/pam_otp", "/usr/libexec/pam_otp/otp-helper"].contains(&path.as_str());
-        assert_eq!(owners, if ours { "root:pam_otp" } else { "root:root" }, "{path}");
-        let (is_file, configuration) = (mode & 0o170_000 == 0o100_000, path.starts_with("/etc/"));
-        assert_eq!(flags.contains("cn"), is_file && configuration, "{path}: config(noreplace)");
-        let line = format!("{:o} {}", mode & 0o7777, path.trim_end_matches(".gz"));
-        if (is_file || ours) && !documentation(&line) {
-            listed.insert(line);
+    for (rpm, expected) in
+        [(agent, Lines::from(AGENT.map(str::to_owned))), (module, INSTALLED.map(str::to_owned).into())]
+    {
+        let mut listed = Lines::new();
+        for (mode, owners, flags, path) in packed(Path::new(rpm)) {
+            let ours = ["/var/lib/pam_otp", "/usr/libexec/pam_otp/otp-helper"].contains(&path.as_str());
+            assert_eq!(owners, if ours { "root:pam_otp" } else { "root:root" }, "{path}");
+            let (is_file, configuration) = (mode & 0o170_000 == 0o100_000, path.starts_with("/etc/"));
+            assert_eq!(flags.contains("cn"), is_file && configuration, "{path}: config(noreplace)");
+            let line = format!("{:o} {}", mode & 0o7777, path.trim_end_matches(".gz"));
+            if (is_file || ours) && !documentation(&line) {
+                listed.insert(line);
+            }
         }
+        assert_eq!(listed, expected, "{rpm}");
     }
-    assert_eq!(listed, INSTALLED.map(str::to_owned).into());
-    let scripts = machine::run(Command::new("rpm").args(["-qp", "--scripts", rpm]));
+    let said = |what: &str, rpm| machine::run(Command::new("rpm").args(["-qp", what, rpm]));
+    let scripts = said("--scripts", module);
     for line in ["groupadd --system pam_otp", "systemd-tmpfiles --create /usr/lib/tmpfiles.d/pam_otp.conf"] {
         assert!(scripts.contains(line), "{line}: {scripts}");
     }
+    // The agent is never without the module, and no script enables it.
+    assert!(said("--requires", agent).contains("pam_otp(x86-64) = "), "{}", said("--requires", agent));
+    let scripts = said("--scripts", agent);
+    assert!(scripts.contains("systemctl disable --now otp-agent.socket"), "{scripts}");
+    assert!(!scripts.contains("systemctl enable"), "{scripts}");
 }

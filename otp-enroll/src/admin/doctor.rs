@@ -117,12 +117,12 @@ pub(super) fn doctor(
     let guarded: Vec<Guarded> =
         services.iter().filter_map(|name| service::look_at(&folders, name, &mut findings)).collect();
     services.iter().for_each(|name| misnamed::look_at(&folders, name, &mut findings));
-    let agent = Site::load(Path::new(paths::CONFIG)).ok().map(|site| Agent::of(&site));
-    let is_answered = |uid: u32, service: &str| {
-        let name = User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
-        agent.as_ref().zip(name).is_some_and(|(agent, name)| agent.answers_about_others(&name, service))
+    let agent = Site::load(Path::new(paths::CONFIG)).map_or_else(|_| Agent::of_another_site(), |site| Agent::of(&site));
+    let about_others = |uid: u32, service: &str| {
+        let name = User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+        agent.for_others(&name, service)
     };
-    surroundings::look_at(&guarded, pam.is_some() || sshd_config.is_some(), is_answered, &mut findings);
+    surroundings::look_at(&guarded, pam.is_some() || sshd_config.is_some(), about_others, &mut findings);
     for (name, twin, command) in TWINS {
         let is_guarded = |name: &str| guarded.iter().any(|guarded| guarded.name == name);
         if is_guarded(name) && services.contains(twin) && !is_guarded(twin) {
@@ -168,9 +168,10 @@ pub(super) fn doctor(
         for guarded in &here {
             enrollment::check_unoffered(guarded, path, &site.config.policy, &mut findings);
         }
-        let agent = Agent::of(&site);
+        let other = Agent::of_another_site();
+        let agent = if site.path == Path::new(paths::CONFIG) { &agent } else { &other };
         agent.look_at(&mut findings);
-        sandbox::look_at(&here, &units, &site, &agent, &mut findings);
+        sandbox::look_at(&here, &units, &site, agent, &mut findings);
         if let Ok(store) = site.store() {
             let exempt = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;
             if let Some(guarded) = here.iter().find(|guarded| guarded.name == sshd::SERVICE) {

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a transcript on standard output is what it is for")]
 #![expect(clippy::disallowed_methods, reason = "how long a host waits for its modules is measured in real time")]
 
-use pam_otp_tests::pam::{Call, Code, Host, Item, Transaction, heap_in_use, open_log};
+use pam_otp_tests::pam::{Call, Code, Host, Item, Transaction, heap_in_use, open_log, sigpipe_ends_this_process};
 use std::{
     collections::VecDeque,
     io::{self, BufRead, Write},
@@ -36,6 +36,7 @@ authenticate -> PAM_SUCCESS. Each prompt takes one line of standard input; at it
 Exit code: 0 when the last call succeeded, 1 when not, 2 for usage.";
 
 fn main() -> ExitCode {
+    sigpipe_ends_this_process();
     open_log(c"pamtalk");
     let Some(order) = Order::parse(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");

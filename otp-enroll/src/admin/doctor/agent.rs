@@ -1,43 +1,113 @@
 //! The agent: whether it answers, and which services may ask it what.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nix::unistd::{Group, User};
 use otp_core::config::agent_hosts::AgentHost;
 use otp_core::config::paths;
+use otp_core::error::{CoreError, HelperError};
+use otp_core::service::agent_authority::AgentAuthority;
+use otp_core::service::authority::Authority;
 use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
 
 use super::finding::Finding;
 
 /// What is known of the agent of a configuration.
 pub(super) struct Agent {
-    answers: bool,
+    state: State,
     hosts: Vec<AgentHost>,
 }
 
-/// What to do where the agent is needed and does not answer.
+/// Whether there is an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The configuration is none that it reads.
+    ReadsAnother,
+    /// Its socket is not there: it is not installed, or not enabled.
+    Off,
+    /// Its socket is there, and a question got no answer.
+    Silent,
+    Answers,
+}
+
+/// Why the agent does not do for a service what the service cannot do itself, and what to do about that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoHelp {
+    pub(super) why: String,
+    pub(super) fix: String,
+}
+
+/// What to do where the agent is needed and is off.
 const ENABLE: &str = "systemctl enable --now otp-agent.socket (package otp-agent)";
 
 impl Agent {
-    /// Asks whether somebody serves its socket. The agent reads no other configuration than the installed one.
-    pub(super) fn of(site: &Site) -> Self {
-        let is_its = site.path == Path::new(paths::CONFIG);
-        let hosts = if is_its { site.agent_hosts().unwrap_or_default() } else { Vec::new() };
-        Self { answers: is_its && UnixStream::connect(paths::AGENT).is_ok(), hosts }
+    /// Of a configuration that it does not read: it reads the installed one.
+    pub(super) fn of_another_site() -> Self {
+        Self { state: State::ReadsAnother, hosts: Vec::new() }
     }
 
-    /// Whether it answers root, and every user about themselves.
-    pub(super) fn answers(&self) -> bool {
-        self.answers
+    /// Asks it. This is its configuration.
+    pub(super) fn of(site: &Site) -> Self {
+        // Any user will do: what root may ask is the same for all.
+        let answer = AgentAuthority { user: "root" }.demand(&LoginContext::default());
+        Self { state: State::of(answer.as_ref().err()), hosts: site.agent_hosts().unwrap_or_default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with(state: State, hosts: Vec<AgentHost>) -> Self {
+        Self { state, hosts }
+    }
+
+    fn answers(&self) -> bool {
+        self.state == State::Answers
+    }
+
+    /// Whether it answers a program of root.
+    pub(super) fn for_root(&self) -> Result<(), NoHelp> {
+        let no_help = |why: &str, fix: &str| Err(NoHelp { why: why.to_owned(), fix: fix.to_owned() });
+        match self.state {
+            State::Answers => Ok(()),
+            State::ReadsAnother => no_help(
+                &format!("the agent reads {} and no other configuration", paths::CONFIG),
+                &format!("let its line use that one, without config=, and {ENABLE}"),
+            ),
+            State::Off => no_help("no agent is enabled", ENABLE),
+            State::Silent => no_help(
+                &format!("the agent's socket {} is there, and a question got no answer", paths::AGENT),
+                "systemctl restart otp-agent.socket; if it happens again, see: journalctl -u otp-agent",
+            ),
+        }
     }
 
     /// Whether it answers a program of this user about others, for this PAM service.
-    pub(super) fn answers_about_others(&self, user: &str, service: &str) -> bool {
-        let is_named = |host: &AgentHost| host.user == user && host.services.iter().any(|name| name == service);
-        self.answers && self.hosts.iter().any(is_named)
+    pub(super) fn for_others(&self, user: &str, service: &str) -> Result<(), NoHelp> {
+        let host = self.hosts.iter().find(|host| host.user == user);
+        let named = match host {
+            Some(host) if host.services.iter().any(|name| name == service) => None,
+            Some(host) => Some(NoHelp {
+                why: format!("[[agent.host]] of {user} does not name the service {service}"),
+                fix: format!("add \"{service}\" to services in line {} of {}", host.line, paths::CONFIG),
+            }),
+            None => Some(NoHelp {
+                why: format!("{user} is not named in [[agent.host]]"),
+                fix: format!(
+                    "add [[agent.host]] with user = \"{user}\" and services = [\"{service}\"] to {}",
+                    paths::CONFIG
+                ),
+            }),
+        };
+        match (self.for_root(), named) {
+            (Ok(()), None) => Ok(()),
+            (Err(off), Some(named)) if self.state != State::ReadsAnother => {
+                let (why, fix) = (format!("{}, and {}", off.why, named.why), format!("{}; {}", named.fix, off.fix));
+                Err(NoHelp { why, fix })
+            }
+            (Err(no_help), _) | (Ok(()), Some(no_help)) => Err(no_help),
+        }
     }
 
     pub(super) fn look_at(&self, findings: &mut Vec<Finding>) {
@@ -53,15 +123,21 @@ impl Agent {
                 );
                 findings.push(Finding::fault("agent", what, "correct the name, or create the group"));
             }
-            if !self.answers {
+            if let Err(NoHelp { why, fix }) = self.for_root() {
                 let what = format!(
-                    "{} is named in [[agent.host]], and no agent answers: its logins about other users are refused",
+                    "{} is named in [[agent.host]], and {why}: its logins about other users are refused",
                     host.user
                 );
-                findings.push(Finding::fault("agent", what, ENABLE));
+                findings.push(Finding::fault("agent", what, &fix));
             }
         }
-        if !self.answers {
+        if self.state == State::Silent
+            && self.hosts.is_empty()
+            && let Err(NoHelp { why, fix }) = self.for_root()
+        {
+            findings.push(Finding::fault("agent", format!("{why}: what needs it is refused"), &fix));
+        }
+        if !self.answers() {
             return;
         }
         if let Some(what) = wrong_place() {
@@ -73,6 +149,18 @@ impl Agent {
             named => format!("it answers root, each user about themselves, and {}", named.join("; ")),
         };
         findings.push(Finding::note("agent", what, "to turn it off: systemctl disable --now otp-agent.socket"));
+    }
+}
+
+impl State {
+    /// By what came of a question.
+    fn of(error: Option<&CoreError>) -> Self {
+        match error {
+            Some(CoreError::Agent(HelperError::Io(error))) if error.kind() == ErrorKind::NotFound => Self::Off,
+            Some(CoreError::Agent(HelperError::Io(_) | HelperError::Unintelligible)) => Self::Silent,
+            // An error of its own is an answer.
+            Some(_) | None => Self::Answers,
+        }
     }
 }
 
@@ -98,4 +186,67 @@ fn wrong_place() -> Option<String> {
     let is_roots = metadata.uid() == 0 && folder.uid() == 0 && folder.mode() & 0o022 == 0;
     (!metadata.file_type().is_socket() || !is_roots)
         .then(|| format!("{}: must be a socket of root in a folder that only root can write", socket.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use otp_core::config::agent_hosts::Budget;
+    use otp_core::value::time::Seconds;
+
+    use super::*;
+
+    fn host(user: &str, services: &[&str]) -> AgentHost {
+        let services = services.iter().map(|name| (*name).to_owned()).collect();
+        let wrong = Budget { codes: 20, within: Seconds(600) };
+        AgentHost { user: user.into(), services, groups: vec![], users: vec![], wrong, line: 7 }
+    }
+
+    #[test]
+    fn what_is_missing_for_a_service_is_said_with_its_fix() {
+        let hosts = || vec![host("freerad", &["radiusd"])];
+        let enter = |user: &str, service: &str| {
+            format!("add [[agent.host]] with user = \"{user}\" and services = [\"{service}\"] to {}", paths::CONFIG)
+        };
+        let add = format!("add \"vpn\" to services in line 7 of {}", paths::CONFIG);
+        for (state, user, service, why, fix) in [
+            (State::Off, "freerad", "radiusd", "no agent is enabled", ENABLE.to_owned()),
+            (
+                State::Off,
+                "www",
+                "httpd",
+                "no agent is enabled, and www is not named in [[agent.host]]",
+                format!("{}; {ENABLE}", enter("www", "httpd")),
+            ),
+            (
+                State::Off,
+                "freerad",
+                "vpn",
+                "no agent is enabled, and [[agent.host]] of freerad does not name the service vpn",
+                format!("{add}; {ENABLE}"),
+            ),
+            (State::Answers, "www", "httpd", "www is not named in [[agent.host]]", enter("www", "httpd")),
+            (State::Answers, "freerad", "vpn", "[[agent.host]] of freerad does not name the service vpn", add),
+        ] {
+            let found = Agent::with(state, hosts()).for_others(user, service);
+            assert_eq!(found, Err(NoHelp { why: why.into(), fix }), "{user} {service}");
+        }
+        assert_eq!(Agent::with(State::Answers, hosts()).for_others("freerad", "radiusd"), Ok(()));
+        assert_eq!(Agent::with(State::Answers, vec![]).for_root(), Ok(()));
+        for state in [State::Off, State::Silent, State::ReadsAnother] {
+            assert!(Agent::with(state, hosts()).for_root().is_err_and(|no| !no.why.is_empty() && !no.fix.is_empty()));
+        }
+    }
+
+    #[test]
+    fn an_agent_that_is_there_and_does_not_answer_is_another_thing_than_none() {
+        let io = |kind: ErrorKind| CoreError::Agent(HelperError::Io(io::Error::from(kind)));
+        assert_eq!(State::of(Some(&io(ErrorKind::NotFound))), State::Off);
+        assert_eq!(State::of(Some(&io(ErrorKind::ConnectionRefused))), State::Silent);
+        assert_eq!(State::of(Some(&io(ErrorKind::TimedOut))), State::Silent);
+        let reports = HelperError::Reports { error: "x".into(), hint: "y".into() };
+        assert_eq!(State::of(Some(&CoreError::Agent(reports))), State::Answers);
+        assert_eq!(State::of(None), State::Answers);
+    }
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::User as Account;
 use otp_core::config::paths;
 use otp_core::system::config_file::Site;
 
-use super::agent::Agent;
+use super::agent::{Agent, NoHelp};
 use super::finding::Finding;
 use super::guarded::Guarded;
 use super::units::{Unit, is_yes};
@@ -83,23 +84,64 @@ fn asks_pam_as(unit: &Unit, service: &str) -> bool {
         || unit.values("ExecStart").into_iter().filter_map(program).any(|program| program == service)
 }
 
-/// What the agent does for a service that cannot open or write the records itself.
-#[derive(Default)]
+/// Whether the agent does for a service what the service cannot do itself.
 struct Backing {
-    /// It answers root.
-    root: bool,
-    /// It answers this service about other users.
-    others: bool,
+    /// For a program of root that cannot open or write the records.
+    root: Result<(), NoHelp>,
+    /// For one with an account of its own, about other users.
+    others: Result<(), NoHelp>,
 }
 
 impl Backing {
     fn of(unit: &Unit, service: &str, agent: &Agent) -> Self {
-        // The socket is seen where its folder is.
-        if matches!(access(unit, Path::new(paths::AGENT)), Access::Hidden(_)) {
-            return Self::default();
+        let reached = reaches_agent(unit);
+        let others = account_of(unit).map_or(Ok(()), |user| agent.for_others(&user, service));
+        Self { root: reached.clone().and(agent.for_root()), others: reached.and(others) }
+    }
+}
+
+/// Whether a unit's sandbox leaves its program the agent's socket.
+fn reaches_agent(unit: &Unit) -> Result<(), NoHelp> {
+    let name = &unit.name;
+    // The socket is seen where its folder is.
+    if let Access::Hidden(setting) = access(unit, Path::new(paths::AGENT)) {
+        let why = format!("{setting} hides the agent's socket {}", paths::AGENT);
+        return Err(NoHelp { why, fix: format!("take that path out of the setting: systemctl edit --full {name}") });
+    }
+    if !may_make_unix_sockets(unit) {
+        let why = "RestrictAddressFamilies lacks AF_UNIX, so that it cannot ask the agent".to_owned();
+        let fix = format!("systemctl edit {name}, and below [Service]: RestrictAddressFamilies=AF_UNIX");
+        return Err(NoHelp { why, fix });
+    }
+    Ok(())
+}
+
+/// What `RestrictAddressFamilies` leaves: a list allows, one that begins with `~` takes away, an empty one allows all.
+fn may_make_unix_sockets(unit: &Unit) -> bool {
+    let (mut holds, mut is_first) = (true, true);
+    for value in unit.assigned("RestrictAddressFamilies") {
+        let (takes_away, list) = value.strip_prefix('~').map_or((false, value), |list| (true, list));
+        let is_named = list.split_whitespace().any(|family| family == "AF_UNIX" || family == "AF_LOCAL");
+        match takes_away {
+            _ if value.is_empty() => holds = true,
+            true => holds &= !is_named,
+            false if is_first => holds = is_named,
+            false => holds |= is_named,
         }
-        let user = unit.value("User").unwrap_or_default();
-        Self { root: agent.answers(), others: agent.answers_about_others(user, service) }
+        is_first = value.is_empty();
+    }
+    holds
+}
+
+/// The name of the account that a unit runs as, if it is not root (systemd.exec(5)).
+fn account_of(unit: &Unit) -> Option<String> {
+    match (user_of(unit), unit.value("User").unwrap_or_default()) {
+        (User::Root, _) => None,
+        (User::Other(_), "") => Some(unit.stem().to_owned()), // DynamicUser=
+        (User::Other(_), user) => {
+            let by_number = user.parse().ok().and_then(|uid: u32| Account::from_uid(uid.into()).ok().flatten());
+            Some(by_number.map_or_else(|| user.to_owned(), |account| account.name))
+        }
     }
 }
 
@@ -114,24 +156,28 @@ enum Access {
 fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path, backing: &Backing) -> Vec<Finding> {
     let name = &unit.name;
     let drop_in = |line: &str| format!("systemctl edit {name}, and below [Service]: {line}");
+    let or_drop_in = |NoHelp { fix, .. }: &NoHelp, line: &str| format!("{fix}. Or: {}", drop_in(line));
     let mut findings = Vec::new();
+    // What the agent makes good is no fault, and ends with the agent.
+    let mut backed: Option<String> = None;
     let mut fault = |what: String, fix: &str| findings.push(Finding::fault(service, format!("{name}: {what}"), fix));
-    match user_of(unit) {
-        User::Root => {}
-        User::Other(_) if backing.others => {}
-        User::Other(user) => {
+    match (user_of(unit), &backing.others) {
+        (User::Root, _) => {}
+        (User::Other(user), Ok(())) => backed = Some(user),
+        (User::Other(user), Err(NoHelp { why, fix })) => {
             let held = match no_new_privileges(unit) {
-                Some(setting) => format!(", and {setting} keeps the helper from its group"),
+                Some(setting) => format!(", {setting} keeps the helper from its group"),
                 None => String::new(),
             };
             fault(
                 format!(
-                    "{user}, so it is not root: the helper answers it about its own user only, and logins of all others are \
-                     refused{held}"
+                    "{user}, so it is not root: the helper answers it about its own user only{held}, and {why}: logins of all \
+                     others are refused"
                 ),
-                "let a service that runs as root ask PAM; this one may run as root, too, if its program allows that (FreeRADIUS: \
-                 User=root here, and user = root in radiusd.conf), or be named in [[agent.host]], with the agent enabled: see \
-                 otp-agent(8)",
+                &format!(
+                    "{fix}: see otp-agent(8). Or let a service that runs as root ask PAM; this one may run as root, too, if its \
+                     program allows that (FreeRADIUS: User=root here, and user = root in radiusd.conf)"
+                ),
             );
         }
     }
@@ -141,13 +187,15 @@ fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path, back
             &drop_in("PrivateUsers=no"),
         );
     }
-    if !may_open_files_of_others(unit) && !backing.root {
-        fault(
-            format!(
-                "CapabilityBoundingSet lacks {OPENS_FILES_OF_OTHERS}: it cannot open records, and logins are refused"
+    if !may_open_files_of_others(unit) {
+        let setting = format!("CapabilityBoundingSet lacks {OPENS_FILES_OF_OTHERS}");
+        match &backing.root {
+            Ok(()) => backed = Some(setting),
+            Err(no_help) => fault(
+                format!("{setting}: it cannot open records, and {}: logins are refused", no_help.why),
+                &or_drop_in(no_help, &format!("CapabilityBoundingSet={OPENS_FILES_OF_OTHERS}")),
             ),
-            &drop_in(&format!("CapabilityBoundingSet={OPENS_FILES_OF_OTHERS}")),
-        );
+        }
     }
     let mut hidden = None;
     for (path, what) in [(config, "the configuration"), (state_directory, "the records")] {
@@ -159,14 +207,24 @@ fn judge(service: &str, unit: &Unit, config: &Path, state_directory: &Path, back
                 );
                 hidden = Some(setting);
             }
-            Access::ReadOnly(_) if backing.root => {}
-            Access::ReadOnly(setting) if path == state_directory => fault(
-                format!("{setting} makes {} read-only for it: every right code is refused", path.display()),
-                &drop_in(&format!("ReadWritePaths=-{}", path.display())),
-            ),
+            Access::ReadOnly(setting) if path == state_directory => match &backing.root {
+                Ok(()) => backed = Some(setting),
+                Err(no_help) => fault(
+                    format!(
+                        "{setting} makes {} read-only for it, and {}: every right code is refused",
+                        path.display(),
+                        no_help.why
+                    ),
+                    &or_drop_in(no_help, &format!("ReadWritePaths=-{}", path.display())),
+                ),
+            },
             Access::Hidden(_) | Access::ReadOnly(_) | Access::Full => {}
         }
     }
+    findings.extend(backed.map(|setting| {
+        let what = format!("{name}: {setting}, so it needs the agent, which answers it");
+        Finding::note(service, what, "keep otp-agent.socket enabled")
+    }));
     findings
 }
 
@@ -323,6 +381,10 @@ fn bare(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use otp_core::config::agent_hosts::{AgentHost, Budget};
+    use otp_core::value::time::Seconds;
+
+    use super::super::agent::State;
     use super::*;
 
     const RECORDS: &str = "/var/lib/pam_otp";
@@ -337,8 +399,9 @@ mod tests {
         if !asks_pam_as(&unit, service) {
             return vec!["not of that service".into()];
         }
-        let findings =
-            judge(service, &unit, Path::new("/etc/pam_otp/pam_otp.toml"), Path::new(records), &Backing::default());
+        let config = Path::new("/etc/pam_otp/pam_otp.toml");
+        let backing = Backing::of(&unit, service, &Agent::with(State::Off, vec![]));
+        let findings = judge(service, &unit, config, Path::new(records), &backing);
         assert!(findings.iter().all(|finding| finding.severity.name() == "fault" && !finding.fix.is_empty()));
         let short = |what: &str| what.trim_start_matches(name).trim_start_matches(": ").to_owned();
         findings.iter().map(|finding| short(&finding.what)).collect()
@@ -371,19 +434,25 @@ mod tests {
         let own = "ProtectSystem=strict\nProtectHome=yes\nNoNewPrivileges=yes\nPrivateDevices=yes\nPrivateTmp=yes\n\
                    SystemCallFilter=@system-service\nRestrictSUIDSGID=yes\nRestrictNamespaces=yes";
         let name = "polkit-agent-helper@.service";
-        let strict = "ProtectSystem=strict makes /var/lib/pam_otp read-only for it: every right code is refused";
+        let strict = "ProtectSystem=strict makes /var/lib/pam_otp read-only for it, and no agent is enabled: every right code is refused";
         assert_eq!(found("polkit-1", name, own), [strict]);
         let ours = include_str!("../../../../config/systemd/polkit-agent-helper@.service.d/pam_otp.conf");
         assert!(found("polkit-1", name, &format!("{own}\n{ours}")).is_empty());
         // Where the records are elsewhere, it does not help.
         let elsewhere = found_at("/srv/otp", "polkit-1", name, &format!("{own}\n{ours}"));
-        assert_eq!(elsewhere, ["ProtectSystem=strict makes /srv/otp read-only for it: every right code is refused"]);
+        assert_eq!(
+            elsewhere,
+            [
+                "ProtectSystem=strict makes /srv/otp read-only for it, and no agent is enabled: every right code is refused"
+            ]
+        );
     }
 
     #[test]
     fn folders_that_are_read_only_or_hidden_are_faults() {
-        let read_only =
-            |setting: &str| format!("{setting} makes {RECORDS} read-only for it: every right code is refused");
+        let read_only = |setting: &str| {
+            format!("{setting} makes {RECORDS} read-only for it, and no agent is enabled: every right code is refused")
+        };
         let hides =
             |setting: &str| format!("{setting} hides the records, {RECORDS}: every login that needs them is refused");
         let configuration = |setting: &str| {
@@ -432,7 +501,7 @@ mod tests {
             ),
             (
                 "ProtectHome=read-only",
-                "ProtectHome=read-only makes /home/otp read-only for it: every right code is refused",
+                "ProtectHome=read-only makes /home/otp read-only for it, and no agent is enabled: every right code is refused",
             ),
         ] {
             assert_eq!(found_at("/home/otp", "vpn", "vpn.service", lines), [expected]);
@@ -442,26 +511,41 @@ mod tests {
 
     #[test]
     fn who_a_service_is_decides_too() {
-        let not_root =
-            "so it is not root: the helper answers it about its own user only, and logins of all others are refused";
+        let not_root = |user: &str, held: &str| {
+            format!(
+                "so it is not root: the helper answers it about its own user only{held}, and no agent is enabled, and {user} is \
+                 not named in [[agent.host]]: logins of all others are refused"
+            )
+        };
         for (lines, expected) in [
             ("User=root", vec![]),
-            ("User=freerad", vec![format!("User=freerad, {not_root}")]),
+            ("User=freerad", vec![format!("User=freerad, {}", not_root("freerad", ""))]),
             ("User=freerad\nUser=", vec![]),
+            // root by its number, and another account.
+            ("User=0", vec![]),
+            ("User=1", vec![format!("User=1, {}", not_root("daemon", ""))]),
             (
                 "User=freerad\nNoNewPrivileges=yes",
-                vec![format!("User=freerad, {not_root}, and NoNewPrivileges=yes keeps the helper from its group")],
+                vec![format!(
+                    "User=freerad, {}",
+                    not_root("freerad", ", NoNewPrivileges=yes keeps the helper from its group")
+                )],
             ),
             (
                 "User=freerad\nPrivateDevices=yes",
                 vec![format!(
-                    "User=freerad, {not_root}, and PrivateDevices= (which implies NoNewPrivileges) keeps the helper from its group"
+                    "User=freerad, {}",
+                    not_root(
+                        "freerad",
+                        ", PrivateDevices= (which implies NoNewPrivileges) keeps the helper from its group"
+                    )
                 )],
             ),
             (
                 "DynamicUser=yes\nReadWritePaths=/var/lib/pam_otp",
                 vec![format!(
-                    "DynamicUser=yes, {not_root}, and DynamicUser= (which implies NoNewPrivileges) keeps the helper from its group"
+                    "DynamicUser=yes, {}",
+                    not_root("vpn", ", DynamicUser= (which implies NoNewPrivileges) keeps the helper from its group")
                 )],
             ),
             (
@@ -474,7 +558,10 @@ mod tests {
             assert_eq!(found("vpn", "vpn.service", lines), expected, "{lines}");
         }
         let strict = &found("vpn", "vpn.service", "DynamicUser=yes")[1];
-        assert_eq!(strict, "DynamicUser=yes makes /var/lib/pam_otp read-only for it: every right code is refused");
+        assert_eq!(
+            strict,
+            "DynamicUser=yes makes /var/lib/pam_otp read-only for it, and no agent is enabled: every right code is refused"
+        );
     }
 
     #[test]
@@ -491,6 +578,90 @@ mod tests {
             ("CapabilityBoundingSet=CAP_SETUID\nCapabilityBoundingSet=~", true),
         ] {
             assert_eq!(found("vpn", "vpn.service", lines).is_empty(), may, "{lines}");
+        }
+    }
+    #[test]
+    fn what_the_agent_makes_good_is_a_note_and_what_keeps_a_service_from_it_is_said() {
+        let host = AgentHost {
+            user: "freerad".into(),
+            services: vec!["radiusd".into()],
+            groups: vec![],
+            users: vec![],
+            wrong: Budget { codes: 20, within: Seconds(600) },
+            line: 7,
+        };
+        let agent = Agent::with(State::Answers, vec![host]);
+        // FreeRADIUS as Debian ships it.
+        let radius = "User=freerad\nGroup=freerad\nNoNewPrivileges=true\nPrivateTmp=true\nProtectKernelModules=true\n\
+                      SystemCallArchitectures=native\nReadOnlyDirectories=/etc/freeradius/";
+        for (service, unit, lines, severity, expected) in [
+            ("radiusd", "freeradius.service", radius, "note", "User=freerad, so it needs the agent, which answers it"),
+            (
+                "polkit-1",
+                "polkit-agent-helper@.service",
+                "ProtectSystem=strict\nRestrictAddressFamilies=AF_UNIX",
+                "note",
+                "ProtectSystem=strict, so it needs the agent, which answers it",
+            ),
+            (
+                "vpn",
+                "vpn.service",
+                "CapabilityBoundingSet=CAP_SETUID",
+                "note",
+                "CapabilityBoundingSet lacks CAP_DAC_OVERRIDE, so it needs the agent, which answers it",
+            ),
+            (
+                "vpn",
+                "vpn.service",
+                "User=freerad",
+                "fault",
+                "User=freerad, so it is not root: the helper answers it about its own user only, and [[agent.host]] of freerad \
+                 does not name the service vpn: logins of all others are refused",
+            ),
+            (
+                "radiusd",
+                "freeradius.service",
+                "User=freerad\nInaccessiblePaths=/run",
+                "fault",
+                "User=freerad, so it is not root: the helper answers it about its own user only, and InaccessiblePaths=/run \
+                 hides the agent's socket /run/pam_otp/agent: logins of all others are refused",
+            ),
+            (
+                "vpn",
+                "vpn.service",
+                "ProtectSystem=strict\nRestrictAddressFamilies=AF_INET AF_INET6",
+                "fault",
+                "ProtectSystem=strict makes /var/lib/pam_otp read-only for it, and RestrictAddressFamilies lacks AF_UNIX, so \
+                 that it cannot ask the agent: every right code is refused",
+            ),
+        ] {
+            let parsed = Unit::parse(unit, &format!("[Service]\n{lines}\n"));
+            let backing = Backing::of(&parsed, service, &agent);
+            let found = judge(service, &parsed, Path::new("/etc/pam_otp/pam_otp.toml"), Path::new(RECORDS), &backing);
+            let found: Vec<_> = found.iter().map(|finding| (finding.severity.name(), finding.what.clone())).collect();
+            assert_eq!(found, [(severity, format!("{unit}: {expected}"))]);
+        }
+    }
+
+    #[test]
+    fn which_address_families_leave_the_agents_socket() {
+        for (lines, may) in [
+            ("", true),
+            ("RestrictAddressFamilies=AF_UNIX AF_INET", true),
+            ("RestrictAddressFamilies=AF_INET", false),
+            ("RestrictAddressFamilies=none", false),
+            ("RestrictAddressFamilies=AF_INET\nRestrictAddressFamilies=AF_UNIX", true),
+            ("RestrictAddressFamilies=AF_INET\nRestrictAddressFamilies=", true),
+            ("RestrictAddressFamilies=AF_INET\nRestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX", true),
+            ("RestrictAddressFamilies=~AF_PACKET", true),
+            ("RestrictAddressFamilies=~AF_UNIX", false),
+            ("RestrictAddressFamilies=AF_UNIX\nRestrictAddressFamilies=~AF_UNIX", false),
+        ] {
+            assert_eq!(
+                may_make_unix_sockets(&Unit::parse("x.service", &format!("[Service]\n{lines}"))),
+                may,
+                "{lines}"
+            );
         }
     }
 }

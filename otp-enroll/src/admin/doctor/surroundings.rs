@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::agent::NoHelp;
 use super::finding::Finding;
 use super::guarded::Guarded;
 
@@ -36,7 +37,7 @@ const HOSTS: [Host; 6] = [
 pub(super) fn look_at(
     guarded: &[Guarded],
     drafts: bool,
-    is_answered: impl Fn(u32, &str) -> bool,
+    agent: impl Fn(u32, &str) -> Result<(), NoHelp>,
     findings: &mut Vec<Finding>,
 ) {
     if guarded.is_empty() {
@@ -45,9 +46,7 @@ pub(super) fn look_at(
     findings.extend(log(Path::new("/dev/log")));
     for host in &HOSTS {
         if guarded.iter().any(|guarded| guarded.name == host.service) {
-            let found = not_root(host, Path::new("/proc"));
-            // The agent answers it, if its account is named.
-            findings.extend(found.filter(|(uid, _)| !is_answered(*uid, host.service)).map(|(_, finding)| finding));
+            findings.extend(not_root(host, Path::new("/proc"), &agent));
         }
     }
     if !drafts && guarded.iter().any(|guarded| guarded.name == super::sshd::SERVICE) {
@@ -65,8 +64,8 @@ fn log(socket: &Path) -> Option<Finding> {
     })
 }
 
-/// A program of the service that runs, and not as root.
-fn not_root(host: &Host, processes: &Path) -> Option<(u32, Finding)> {
+/// A program of the service that runs, not as root, and that the agent does not answer.
+fn not_root(host: &Host, processes: &Path, agent: impl Fn(u32, &str) -> Result<(), NoHelp>) -> Option<Finding> {
     let Host { service, programs, asks } = host;
     let mut all = fs::read_dir(processes).into_iter().flatten().flatten().map(|entry| entry.path());
     let (program, uid) = all.find_map(|process| {
@@ -74,15 +73,15 @@ fn not_root(host: &Host, processes: &Path) -> Option<(u32, Finding)> {
         let uid = fs::metadata(&process).ok()?.uid();
         (uid != 0 && programs.contains(&name.as_str())).then_some((name, uid))
     })?;
-    let refused = "the helper answers it about that user only, and logins of all others are refused";
-    let finding = if *asks {
+    let NoHelp { why, fix } = agent(uid, service).err()?;
+    let refused = format!("the helper answers it about that user only, and {why}: logins of all others are refused");
+    Some(if *asks {
         let what = format!("{program} runs as uid {uid}, not as root: {refused}");
-        Finding::fault(service, what, "run it as root (FreeRADIUS: user = root in radiusd.conf)")
+        Finding::fault(service, what, &format!("{fix}. Or run it as root (FreeRADIUS: user = root in radiusd.conf)"))
     } else {
         let what = format!("{program} runs as uid {uid}, not as root: if that process asks PAM, {refused}");
-        Finding::warning(service, what, "if it does, let a process of root ask PAM")
-    };
-    Some((uid, finding))
+        Finding::warning(service, what, &format!("if it does: {fix}. Or let a process of root ask PAM"))
+    })
 }
 
 /// Configuration files that were changed after the process that notes its number there has read them.
@@ -117,16 +116,27 @@ mod tests {
         let process = folder.path().join("17");
         fs::create_dir(&process).unwrap();
         fs::write(process.join("comm"), "freeradius\n").unwrap();
-        let found = |programs, asks| not_root(&Host { service: "radiusd", programs, asks }, folder.path());
+        let off = || Err(NoHelp { why: "no agent is enabled".into(), fix: "enable it".into() });
+        let found =
+            |programs, asks| not_root(&Host { service: "radiusd", programs, asks }, folder.path(), |_, _| off());
         assert!(found(&["freeradius"], true).is_none(), "root");
         std::os::unix::fs::chown(&process, Some(117), None).unwrap();
         for (asks, severity) in [(true, "fault"), (false, "warning")] {
-            let (uid, found) = found(&["freeradius"], asks).unwrap();
-            assert_eq!(uid, 117);
+            let found = found(&["freeradius"], asks).unwrap();
+            assert!(
+                found.what.contains("and no agent is enabled") && found.fix.contains("enable it. Or "),
+                "{found:?}"
+            );
             assert!(found.what.starts_with("freeradius runs as uid 117"), "{found:?}");
             assert_eq!((found.severity.name(), found.what.contains("if that process asks PAM")), (severity, !asks));
         }
         assert!(found(&["radiusd"], true).is_none(), "another program");
+        let radiusd = Host { service: "radiusd", programs: &["freeradius"], asks: true };
+        let answered = |uid: u32, service: &str| {
+            assert_eq!((uid, service), (117, "radiusd"));
+            Ok(())
+        };
+        assert!(not_root(&radiusd, folder.path(), answered).is_none(), "the agent answers it");
     }
 
     #[test]
