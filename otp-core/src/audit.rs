@@ -110,7 +110,7 @@ pub enum Proof {
     Unneeded,
     /// Root made it.
     Administrator,
-    /// A code or a recovery code, used up by this.
+    /// A code, a recovery code or a passcode, used up by this.
     Used(Accepted),
 }
 
@@ -270,6 +270,7 @@ impl fmt::Display for Proof {
                 let word = match accepted.factor {
                     Factor::Totp(_) | Factor::Hotp(_) => "code",
                     Factor::Recovery => "recovery-code",
+                    Factor::Passcode => "passcode",
                     Factor::Grace => "grace",
                 };
                 write!(f, " proof={word}{}", Details(accepted))
@@ -293,6 +294,10 @@ impl fmt::Display for Why {
             Refusal::Replayed { clock_behind: None }
             | Refusal::RecoveryUsed
             | Refusal::RecoveryUnknown
+            | Refusal::PasscodeUsed
+            | Refusal::PasscodeUnknown
+            | Refusal::PasscodeExpired
+            | Refusal::PasscodeElsewhere
             | Refusal::Malformed
             | Refusal::NotEnrolled
             | Refusal::EnrollmentNotOffered
@@ -351,6 +356,7 @@ mod tests {
             (Factor::Totp(DeviceId(8)), None, "factor=totp device=8"),
             (Factor::Hotp(DeviceId(2)), Some(0), "factor=hotp device=2 recovery_left=0"),
             (Factor::Recovery, Some(9), "factor=recovery recovery_left=9"),
+            (Factor::Passcode, None, "factor=passcode"),
         ] {
             let line = format!("accepted user=alice rhost=203.0.113.9 {expected}");
             let verdict = |failures| Verdict::Accepted(Accepted { factor, recovery_left, failures });
@@ -372,6 +378,10 @@ mod tests {
             (Refusal::Replayed { clock_behind: Some(Seconds(3600)) }, "why=replayed clock_behind=3600s"),
             (Refusal::RecoveryUsed, "why=recovery-used"),
             (Refusal::RecoveryUnknown, "why=recovery-unknown"),
+            (Refusal::PasscodeUsed, "why=passcode-used"),
+            (Refusal::PasscodeUnknown, "why=passcode-unknown"),
+            (Refusal::PasscodeExpired, "why=passcode-expired"),
+            (Refusal::PasscodeElsewhere, "why=passcode-elsewhere"),
             (Refusal::Locked(until), "why=locked until=2025-11-21T18:33:40Z"),
             (Refusal::Locked(Lock::UntilUnlocked), "why=locked until=unlocked"),
             (Refusal::Malformed, "why=malformed"),
@@ -397,7 +407,7 @@ mod tests {
             event.to_string()
         };
         let not_asked = |ruling: &Ruling| line(Event::NotAsked { user: "alice", rhost: None, ruling });
-        let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None };
+        let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None, passcode: false };
         let skipped = ruling(SecondFactor::Skip, Source::Rule(2));
         assert_eq!(not_asked(&skipped), "not-asked user=alice second_factor=skip by=rule-2");
         let optional = ruling(SecondFactor::Optional, Source::Default);
@@ -456,6 +466,7 @@ mod tests {
             (used(Factor::Totp(DeviceId(2)), Some(9)), "proof=code device=2 recovery_left=9"),
             (used(Factor::Hotp(DeviceId(3)), None), "proof=code device=3"),
             (used(Factor::Recovery, Some(0)), "proof=recovery-code recovery_left=0"),
+            (used(Factor::Passcode, None), "proof=passcode"),
         ] {
             let change = line(Event::Change { user, by, what, device: None, proof });
             assert_eq!(change, format!("disabled user=alice by_uid=1000 {written}"));

@@ -57,7 +57,7 @@ impl Default for Config {
             recovery_codes: MOST_CODES,
             // Adding the PAM line locks no user out.
             policy: Policy {
-                terms: Terms { second_factor: SecondFactor::Optional, required_from: None },
+                terms: Terms { second_factor: SecondFactor::Optional, required_from: None, passcode: false },
                 rules: Vec::new(),
             },
             grace: None,
@@ -176,7 +176,7 @@ impl Policy {
 }
 
 impl Terms {
-    /// Reads `second_factor` and `required_from`.
+    /// Reads `second_factor`, `required_from` and `passcode`.
     fn read(&mut self, table: &mut Section<'_>) {
         table.set("second_factor", &mut self.second_factor, SECOND_FACTORS, |value| {
             SecondFactor::parse(&value.text(30)?)
@@ -184,6 +184,10 @@ impl Terms {
         table.set("required_from", &mut self.required_from, "a date like 2027-01-31", |value| value.date().map(Some));
         if let (SecondFactor::Optional | SecondFactor::Skip, Some(_)) = (self.second_factor, self.required_from) {
             table.error("has required_from, which needs second_factor \"required\" or \"enroll\"");
+        }
+        table.set("passcode", &mut self.passcode, "true or false", |value| value.truth());
+        if self.passcode && self.second_factor != SecondFactor::Enroll {
+            table.error("has passcode = true, which needs second_factor \"enroll\"");
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod codes {
     pub mod challenge;
     pub mod hotp_totp;
     pub mod ocra;
+    pub mod passcode;
     pub mod plain_text;
     pub mod recovery;
 }
@@ -43,6 +44,7 @@ pub mod decision {
     pub mod enrollment;
     pub mod future;
     pub mod import;
+    pub mod passcode;
     pub mod policy;
     pub mod record_changes;
     pub mod resync;
@@ -82,6 +84,7 @@ pub mod service {
     pub mod enrollment;
     pub mod helper_authority;
     pub mod local_authority;
+    pub(crate) mod passcode_orders;
     pub mod renaming;
     pub mod self_service;
     pub(crate) mod token;

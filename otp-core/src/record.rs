@@ -55,8 +55,17 @@ impl Record {
         let (user, uid) = (account.name.clone(), account.uid);
         let default = all.first().map(|device: &Device| device.id);
         let last_id = all.last().map_or(DeviceId(0), |device| device.id);
-        let credentials =
-            Credentials { user, uid, enrollment, user_override, devices: all, default, last_id, recovery };
+        let credentials = Credentials {
+            user,
+            uid,
+            enrollment,
+            user_override,
+            devices: all,
+            default,
+            last_id,
+            recovery,
+            passcode: None,
+        };
         Self { credentials, state }
     }
 
@@ -65,9 +74,10 @@ impl Record {
         Self::begin(account, EnrollmentId([0; 16]), Override::None, Vec::new(), None)
     }
 
-    /// Whether it says nothing: the user removed the second factor, and no administrator set an override.
+    /// Whether it says nothing: the user removed the second factor, and no administrator set an override or issued a passcode.
     pub fn is_blank(&self) -> bool {
-        !self.is_enrolled() && self.credentials.user_override == Override::None
+        let Credentials { user_override, passcode, .. } = &self.credentials;
+        !self.is_enrolled() && *user_override == Override::None && passcode.is_none()
     }
 
     pub fn is_enrolled(&self) -> bool {

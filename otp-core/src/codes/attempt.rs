@@ -5,6 +5,7 @@ use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::codes::passcode::Passcode;
 use crate::codes::plain_text::PlainText;
 use crate::codes::recovery::RecoveryCode;
 
@@ -16,9 +17,11 @@ pub struct Typed(Zeroizing<Vec<u8>>);
 pub enum Attempt {
     /// Six to eight digits.
     Code(Code),
+    /// A passcode, of an administrator.
+    Passcode(Passcode),
     /// A recovery code.
     Recovery(RecoveryCode),
-    /// Neither: empty, the password by mistake, not UTF-8, too long.
+    /// None of these: empty, the password by mistake, not UTF-8, too long.
     Malformed,
 }
 
@@ -42,10 +45,12 @@ impl Typed {
 }
 
 impl Attempt {
-    /// Ignores blanks and hyphens (`123 456`, `123-456`), and case in a recovery code.
+    /// Ignores blanks and hyphens (`123 456`, `123-456`), and case in passcodes and recovery codes. Their lengths tell them apart.
     pub fn parse(typed: &Typed) -> Self {
         let code = Code::parse(typed.expose()).map(Self::Code);
-        code.or_else(|| RecoveryCode::parse(typed.expose()).map(Self::Recovery)).unwrap_or(Self::Malformed)
+        code.or_else(|| Passcode::parse(typed.expose()).map(Self::Passcode))
+            .or_else(|| RecoveryCode::parse(typed.expose()).map(Self::Recovery))
+            .unwrap_or(Self::Malformed)
     }
 }
 
@@ -137,9 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn twelve_letters_and_digits_are_a_passcode() {
+        for text in ["K7QD-M3XA-92TE", "k7qdm3xa92te", "k7qd m3xa 92te", "K7QD–M3XA–92TE", "123456789012"] {
+            assert!(matches!(parse(text.as_bytes()), Attempt::Passcode(_)), "{text}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_malformed() {
         let long = vec![b'1'; 10_000];
-        let odd: [&[u8]; 12] = [
+        let odd: [&[u8]; 13] = [
             b"",
             b"   ",
             b"12345",
@@ -152,6 +164,7 @@ mod tests {
             "１２３４５".as_bytes(),
             "一二三四五六".as_bytes(),
             b"\x1b[202~123456",
+            b"K7QD-M3XA-92TU",
         ];
         for text in odd {
             assert!(matches!(parse(text), Attempt::Malformed), "{text:?}");

@@ -72,13 +72,13 @@ impl RecoveryCode {
 impl RecoverySet {
     /// Hashes a set of codes under a salt.
     pub fn of(salt: [u8; 16], codes: &[RecoveryCode]) -> Self {
-        let hashes = codes.iter().filter_map(|code| hash(&salt, code)).collect();
+        let hashes = codes.iter().filter_map(|code| hash(&salt, &code.0)).collect();
         Self { salt, hashes }
     }
 
     /// The position of this code in the set, from 0. Compares with all of them, in constant time.
     pub fn find(&self, code: &RecoveryCode) -> Option<u8> {
-        let wanted = hash(&self.salt, code)?;
+        let wanted = hash(&self.salt, &code.0)?;
         let (mut found, mut position) = (Choice::from(0), 0u8);
         for (this, stored) in (0u8..).zip(&self.hashes) {
             let equal = stored.ct_eq(&wanted);
@@ -94,10 +94,10 @@ impl RecoverySet {
     }
 }
 
-/// Never `None`: HMAC takes keys of any length.
-fn hash(salt: &[u8; 16], code: &RecoveryCode) -> Option<[u8; 32]> {
+/// HMAC-SHA256 of a code under a salt. Never `None`: HMAC takes keys of any length.
+pub(crate) fn hash(salt: &[u8; 16], code: &[u8]) -> Option<[u8; 32]> {
     let mut mac = Hmac::<Sha256>::new_from_slice(salt).ok()?;
-    mac.update(&code.0);
+    mac.update(code);
     Some(mac.finalize().into_bytes().into())
 }
 

@@ -19,7 +19,10 @@ fn an_empty_file_means_the_documented_defaults() {
         code: shape(6, 30, Algorithm::Sha1),
         limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) },
         recovery_codes: 10,
-        policy: Policy { terms: Terms { second_factor: SecondFactor::Optional, required_from: None }, rules: vec![] },
+        policy: Policy {
+            terms: Terms { second_factor: SecondFactor::Optional, required_from: None, passcode: false },
+            rules: vec![],
+        },
         grace: None,
         enforce: true,
         prompt: "Verification code: ".into(),
@@ -64,6 +67,7 @@ fn every_key_can_be_set() {
         network = "192.0.2.0/24"
         second_factor = "enroll"
         required_from = 2027-03-01
+        passcode = true
         [grace]
         for = "12h"
         [prompt]
@@ -78,10 +82,15 @@ fn every_key_can_be_set() {
         service: Some("sshd".into()),
         network: Network::parse("192.0.2.0/24"),
         tty: Some("tty1".into()),
-        terms: Terms { second_factor: SecondFactor::Enroll, required_from: UnixTime::midnight(2027, 3, 1) },
+        terms: Terms {
+            second_factor: SecondFactor::Enroll,
+            required_from: UnixTime::midnight(2027, 3, 1),
+            passcode: true,
+        },
         line: 18, // `otp-enroll admin explain` shows it
     };
-    let terms = Terms { second_factor: SecondFactor::Required, required_from: UnixTime::midnight(2027, 2, 1) };
+    let terms =
+        Terms { second_factor: SecondFactor::Required, required_from: UnixTime::midnight(2027, 2, 1), passcode: false };
     let expected = Config {
         issuer: Some("Example Ltd".into()),
         state_directory: "/srv/otp".into(),
@@ -154,12 +163,16 @@ fn an_unknown_key_is_an_error_at_every_level() {
         ("[code]\ncolour = 1", "2: unknown key code.colour; known keys: digits, period, algorithm, window"),
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known keys: after, for"),
         ("[recovery]\ncolour = 1", "2: unknown key recovery.colour; known keys: codes"),
-        ("[policy]\ncolour = 1", "2: unknown key policy.colour; known keys: second_factor, required_from, rule"),
+        (
+            "[policy]\ncolour = 1",
+            "2: unknown key policy.colour; known keys: second_factor, required_from, passcode, rule",
+        ),
         ("[grace]\ncolour = 1", "2: unknown key grace.colour; known keys: for"),
         ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known keys: code, password_and_code, refused"),
         (
             "[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\ncolour = 1",
-            "4: unknown key policy.rule.colour; known keys: user, group, service, tty, network, second_factor, required_from",
+            "4: unknown key policy.rule.colour; known keys: user, group, service, tty, network, second_factor, required_from, \
+             passcode",
         ),
     ] {
         assert_eq!(error(text), expected);

@@ -26,13 +26,18 @@ pub enum Demand {
     Nothing(Ruling),
     /// The user has no device, and the policy requires enrollment before this login is let in.
     Enroll(Ruling),
+    /// The same, but a passcode must be given first: the policy says so, or an administrator issued one to this user.
+    Passcode(Ruling),
 }
 
 /// What is known of a user's devices before the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Devices {
     /// The user has no device.
-    None,
+    None {
+        /// Whether an administrator issued a passcode.
+        passcode: bool,
+    },
     /// The user has at least one device.
     Some {
         /// Whether the default device needs a challenge before it shows a code.
@@ -60,9 +65,15 @@ impl Demand {
         in_grace: impl FnOnce() -> Result<bool, E>,
     ) -> Result<Self, E> {
         Ok(match (ruling.second_factor, devices) {
-            (SecondFactor::Skip, _) | (SecondFactor::Optional, Devices::None) => Self::Nothing(ruling),
-            (SecondFactor::Enroll, Devices::None) if offered => Self::Enroll(ruling),
-            (SecondFactor::Required | SecondFactor::Enroll, Devices::None) => Self::OF_THE_UNKNOWN,
+            (SecondFactor::Skip, _) | (SecondFactor::Optional, Devices::None { .. }) => Self::Nothing(ruling),
+            (SecondFactor::Enroll, Devices::None { passcode }) if offered => {
+                if passcode || ruling.passcode {
+                    Self::Passcode(ruling)
+                } else {
+                    Self::Enroll(ruling)
+                }
+            }
+            (SecondFactor::Required | SecondFactor::Enroll, Devices::None { .. }) => Self::OF_THE_UNKNOWN,
             (
                 SecondFactor::Required | SecondFactor::Enroll | SecondFactor::Optional,
                 Devices::Some { challenge, digits },
@@ -84,14 +95,16 @@ impl Demand {
             Self::Grace { .. } => "grace",
             Self::Nothing(_) => "nothing",
             Self::Enroll(_) => "enroll",
+            Self::Passcode(_) => "passcode",
         }
     }
 }
 
 impl Devices {
-    /// Those of which the default one shows so many digits. No kind of device needs a challenge yet.
-    pub fn of(digits: Option<Digits>) -> Self {
-        digits.map_or(Self::None, |_| Self::Some { challenge: false, digits })
+    /// Those of which the default one shows so many digits, and whether there is a passcode. No kind of device needs a
+    /// challenge yet.
+    pub fn of(digits: Option<Digits>, passcode: bool) -> Self {
+        digits.map_or(Self::None { passcode }, |_| Self::Some { challenge: false, digits })
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Terms {
     pub second_factor: SecondFactor,
     /// Before this time a second factor is optional.
     pub required_from: Option<UnixTime>,
+    /// Whether a passcode must be given before the first device. Only with `enroll`.
+    pub passcode: bool,
 }
 
 /// What the policy says for one login, and which rule decided.
@@ -49,6 +51,8 @@ pub struct Ruling {
     pub source: Source,
     /// The time from which a second factor is required, if it is set and in the future.
     pub required_from: Option<UnixTime>,
+    /// Whether the user must give a passcode before enrolling.
+    pub passcode: bool,
 }
 
 /// What is demanded of users with and without a device. `Skip` demands nothing; all others ask users with a device for a
@@ -95,18 +99,23 @@ impl Policy {
         now: UnixTime,
         mut member: impl FnMut(&str) -> Result<bool, E>,
     ) -> Result<Ruling, E> {
-        let at_once = |second_factor, source| Ok(Ruling { second_factor, source, required_from: None });
         match user_override {
             _ if user_override.has_ended(now) => {}
             Override::Required | Override::RequiredUntil(_) => {
-                return at_once(SecondFactor::Required, Source::Override);
+                return Ok(Ruling::at_once(SecondFactor::Required, Source::Override));
             }
-            Override::Enroll | Override::EnrollUntil(_) => return at_once(SecondFactor::Enroll, Source::Override),
-            Override::Exempt | Override::ExemptUntil(_) => return at_once(SecondFactor::Optional, Source::Override),
+            Override::Enroll | Override::EnrollUntil(_) => {
+                // An override that demands more must not take the passcode away.
+                let passcode = self.wants_passcode(user, member)?;
+                return Ok(Ruling { passcode, ..Ruling::at_once(SecondFactor::Enroll, Source::Override) });
+            }
+            Override::Exempt | Override::ExemptUntil(_) => {
+                return Ok(Ruling::at_once(SecondFactor::Optional, Source::Override));
+            }
             Override::None => {}
         }
         if login.nullok {
-            return at_once(SecondFactor::Optional, Source::Nullok);
+            return Ok(Ruling::at_once(SecondFactor::Optional, Source::Nullok));
         }
         // A remote host that is a name may be in every network: the rules of networks are passed over, and the strictest
         // of them counts if it is stricter than what decides otherwise.
@@ -161,6 +170,32 @@ impl Policy {
         Ok(required(self.terms.at(now, Source::Default)).map(|ruling| (ruling, None)))
     }
 
+    /// Whether a rule that may decide about a login of this user asks for a passcode before the first device, or the default
+    /// does: then one must be given wherever the first device is enrolled, from now on, also if the rule holds only from a
+    /// later day.
+    ///
+    /// `member` tells whether the user is in a group. It is called only if the answer depends on it. Its error ends the
+    /// search.
+    pub fn wants_passcode<E>(&self, user: &str, mut member: impl FnMut(&str) -> Result<bool, E>) -> Result<bool, E> {
+        let mut rules = self.rules.as_slice();
+        while let Some((rule, later)) = rules.split_first() {
+            if !self.terms.passcode && !rules.iter().any(|rule| rule.terms.passcode) {
+                return Ok(false);
+            }
+            rules = later;
+            let Rule { user: name, group, service, network, tty, terms, line: _ } = rule;
+            let decides_all = service.is_none() && network.is_none() && tty.is_none();
+            let is_of_another = name.as_deref().is_some_and(|name| name != user);
+            if is_of_another || !(decides_all || terms.passcode) || !group.as_deref().map_or(Ok(true), &mut member)? {
+                continue;
+            }
+            if terms.passcode || decides_all {
+                return Ok(terms.passcode);
+            }
+        }
+        Ok(self.terms.passcode)
+    }
+
     /// The position, from 1, of the first rule that matches every login of a later rule, which then is never reached.
     pub fn covering(&self, later: &Rule) -> Option<usize> {
         (1..).zip(&self.rules).find_map(|(number, rule)| rule.covers(later).then_some(number))
@@ -189,16 +224,22 @@ impl Policy {
 }
 
 impl Ruling {
+    /// For good, and without a passcode.
+    fn at_once(second_factor: SecondFactor, source: Source) -> Self {
+        Self { second_factor, source, required_from: None, passcode: false }
+    }
+
     fn is_stricter_than(&self, other: &Self) -> bool {
-        self.second_factor.strictness() > other.second_factor.strictness()
+        let strictness = |ruling: &Self| (ruling.second_factor.strictness(), ruling.passcode);
+        strictness(self) > strictness(other)
     }
 }
 
 impl Terms {
     fn at(self, now: UnixTime, source: Source) -> Ruling {
         match self.required_from.filter(|from| now < *from) {
-            Some(from) => Ruling { second_factor: SecondFactor::Optional, source, required_from: Some(from) },
-            None => Ruling { second_factor: self.second_factor, source, required_from: None },
+            Some(_) => Ruling { required_from: self.required_from, ..Ruling::at_once(SecondFactor::Optional, source) },
+            None => Ruling { passcode: self.passcode, ..Ruling::at_once(self.second_factor, source) },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Changes of a record by administration, as pure functions. None of them shows or chooses a seed.
 
+use crate::codes::passcode::Issued;
 use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Credentials, Device, Override};
@@ -28,27 +29,38 @@ impl Record {
             default: self.credentials.default,
             last_id: self.credentials.last_id,
             recovery: self.credentials.recovery.clone(),
+            passcode: self.credentials.passcode.clone(),
         };
         Self { credentials, state: State { enrollment, ..self.state.clone() } }
     }
 
-    /// The record with another override; no record if neither a device nor an override is left.
+    /// The record with another override; no record if nothing else is left.
     pub fn with_override(&self, user_override: Override, enrollment: EnrollmentId) -> Change {
-        if user_override == Override::None && !self.is_enrolled() {
-            return Change::Nothing;
-        }
         let mut record = self.renewed(enrollment);
         record.credentials.user_override = user_override;
-        Change::Record(Box::new(record))
+        record.unless_blank()
     }
 
-    /// The record without devices and recovery codes; no record if the user has no override.
+    /// The record with this passcode, unused, in place of any other; without one, no record if nothing else is left.
+    pub fn with_passcode(&self, passcode: Option<Issued>, enrollment: EnrollmentId) -> Change {
+        let mut record = self.renewed(enrollment);
+        (record.credentials.passcode, record.state.passcode_used) = (passcode, false);
+        record.unless_blank()
+    }
+
+    /// The change to this record, which is no record if it says nothing.
+    fn unless_blank(self) -> Change {
+        if self.is_blank() { Change::Nothing } else { Change::Record(Box::new(self)) }
+    }
+
+    /// The record without devices, recovery codes and passcode; no record if the user has no override.
     pub fn without_devices(&self, enrollment: EnrollmentId) -> Change {
         if self.credentials.user_override == Override::None {
             return Change::Nothing;
         }
         let credentials = self.renewed(enrollment).credentials;
-        let credentials = Credentials { devices: Vec::new(), default: None, recovery: None, ..credentials };
+        let credentials =
+            Credentials { devices: Vec::new(), default: None, recovery: None, passcode: None, ..credentials };
         Change::Record(Box::new(Record { credentials, state: State::new(enrollment) }))
     }
 }
@@ -56,7 +68,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::fixtures::{NOW, phone, record, token};
+    use crate::testing::fixtures::{NOW, alice, phone, record, token};
 
     #[test]
     fn unlocking_clears_count_and_lock_and_nothing_else() {
@@ -90,6 +102,34 @@ mod tests {
             assert!(devices.is_empty() && recovery.is_none());
             assert_eq!(next.state, State::new(EnrollmentId([5; 16])));
         }
+    }
+
+    #[test]
+    fn a_new_passcode_is_unused_and_without_one_only_what_else_there_is_stays() {
+        let issued = |until| Some(Issued { until, ..Issued::decoy() });
+        let changed = |record: &Record, passcode| match record.with_passcode(passcode, EnrollmentId([5; 16])) {
+            Change::Record(record) => Some(record),
+            Change::Nothing => None,
+            Change::Keep | Change::State(_) => panic!("no change"),
+        };
+        let mut enrolled = record(vec![phone(1)]);
+        enrolled.state.passcode_used = true;
+        enrolled.state.failures = 3;
+        let with = changed(&enrolled, issued(NOW)).unwrap();
+        assert_eq!(with.credentials.passcode, issued(NOW));
+        let enrollment = EnrollmentId([5; 16]);
+        assert_eq!(with.state, State { enrollment, passcode_used: false, ..enrolled.state });
+        let without = changed(&with, None).unwrap();
+        assert!(without.credentials.passcode.is_none() && without.is_enrolled());
+
+        let Change::Record(mut alone) = Record::stranger(&alice()).with_passcode(issued(NOW), enrollment) else {
+            panic!("a passcode was lost")
+        };
+        assert!(!alone.is_enrolled() && !alone.is_blank());
+        assert!(matches!(alone.with_override(Override::None, enrollment), Change::Record(_)));
+        assert!(changed(&alone, None).is_none());
+        alone.credentials.user_override = Override::Required;
+        assert!(changed(&alone, None).is_some());
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub enum Factor {
     Hotp(DeviceId),
     /// A recovery code.
     Recovery,
+    /// A passcode, which an administrator issued.
+    Passcode,
     /// Nothing now: a second factor was accepted from this address within the grace period.
     Grace,
 }
@@ -93,6 +95,14 @@ pub enum Refusal {
     RecoveryUsed,
     /// The recovery code is not in the user's list. It does not count as a wrong code: 80 bits cannot be guessed.
     RecoveryUnknown,
+    /// The passcode was used already.
+    PasscodeUsed,
+    /// It is not the passcode that was issued. It does not count as a wrong code: 60 bits cannot be guessed.
+    PasscodeUnknown,
+    /// The passcode has ended, or a user who should have enrolled with it comes after its end.
+    PasscodeExpired,
+    /// The passcode is good for another service, or for logins and not for this change.
+    PasscodeElsewhere,
     /// The record is locked after too many wrong codes. The refusal does not tell whether this code was right.
     Locked(Lock),
     /// The text is no code.
@@ -117,6 +127,7 @@ impl Factor {
             Self::Totp(_) => "totp",
             Self::Hotp(_) => "hotp",
             Self::Recovery => "recovery",
+            Self::Passcode => "passcode",
             Self::Grace => "grace",
         }
     }
@@ -125,7 +136,7 @@ impl Factor {
     pub fn device(self) -> Option<DeviceId> {
         match self {
             Self::Totp(device) | Self::Hotp(device) => Some(device),
-            Self::Recovery | Self::Grace => None,
+            Self::Recovery | Self::Passcode | Self::Grace => None,
         }
     }
 }
@@ -143,6 +154,10 @@ impl Refusal {
             Self::Replayed { .. } => "replayed",
             Self::RecoveryUsed => "recovery-used",
             Self::RecoveryUnknown => "recovery-unknown",
+            Self::PasscodeUsed => "passcode-used",
+            Self::PasscodeUnknown => "passcode-unknown",
+            Self::PasscodeExpired => "passcode-expired",
+            Self::PasscodeElsewhere => "passcode-elsewhere",
             Self::Locked(_) => "locked",
             Self::Malformed => "malformed",
             Self::NotEnrolled => "not-enrolled",
@@ -156,10 +171,14 @@ impl Refusal {
 
 impl Verdict {
     /// The verdict on a login of a user without a device: under `enroll` the reason is that the PAM line does not offer
-    /// enrollment, whatever was typed. Where password and code are typed as one, a password without a code is what such a
-    /// user types.
-    pub fn without_device(self, second_factor: SecondFactor, login: &LoginContext) -> Self {
+    /// enrollment, or that the passcode has expired, whatever was typed. Where password and code are typed as one, a
+    /// password without a code is what such a user types.
+    pub fn without_device(self, second_factor: SecondFactor, has_expired_passcode: bool, login: &LoginContext) -> Self {
         match (self, second_factor) {
+            (Self::Refused(Refusal::PasscodeUsed | Refusal::PasscodeExpired | Refusal::PasscodeElsewhere), _) => self,
+            (Self::Refused(_), SecondFactor::Enroll) if has_expired_passcode => Self::Refused(Refusal::PasscodeExpired),
+            // The record holds a passcode: that is what the user has to type.
+            (Self::Refused(Refusal::PasscodeUnknown), _) => self,
             (Self::Refused(_), SecondFactor::Enroll) if !login.enroll => Self::Refused(Refusal::EnrollmentNotOffered),
             (Self::Refused(Refusal::Malformed), _) if login.as_one => Self::Refused(Refusal::NotEnrolled),
             (Self::Refused(_) | Self::Accepted(_), _) => self,
@@ -167,9 +186,23 @@ impl Verdict {
     }
 }
 
-/// Decides on an attempt at `now`: the state to write and the verdict.
+/// Decides on an attempt at a login: the state to write and the verdict.
 ///
 /// The state is unchanged unless a right code was used up or a wrong one counted.
+pub fn decide_login(
+    limits: &Limits,
+    record: &Record,
+    attempt: &Attempt,
+    login: &LoginContext,
+    now: UnixTime,
+) -> (State, Verdict) {
+    match attempt {
+        Attempt::Passcode(passcode) => record.decide_on_passcode(passcode, Some(&login.service), now),
+        Attempt::Code(_) | Attempt::Recovery(_) | Attempt::Malformed => decide(limits, record, attempt, now),
+    }
+}
+
+/// Decides on an attempt that is to prove a change of devices: as at a login, but a passcode proves nothing here.
 pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime) -> (State, Verdict) {
     let mut state = record.state.clone();
     let verdict = match attempt {
@@ -206,15 +239,17 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
                 }
             }
         }
+        Attempt::Passcode(_) if record.is_enrolled() => Verdict::Refused(Refusal::PasscodeElsewhere),
+        Attempt::Passcode(_) => Verdict::Refused(Refusal::NotEnrolled),
         Attempt::Malformed => Verdict::Refused(Refusal::Malformed),
     };
     (state, verdict)
 }
 
-/// The verdict that [`decide`] would reach, for a code that is only looked at. The work is the same whether it is right or
+/// The verdict that [`decide_login`] would reach, for a code that is only looked at. The work is the same whether it is right or
 /// wrong, so that the time does not tell a client without the right password which it was.
-pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime) -> Verdict {
-    let (_, verdict) = decide(limits, record, attempt, now);
+pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, login: &LoginContext, now: UnixTime) -> Verdict {
+    let (_, verdict) = decide_login(limits, record, attempt, login, now);
     if let (Attempt::Code(code), Verdict::Accepted(_)) = (attempt, verdict) {
         let _ = std::hint::black_box(was_used(record, code, now));
     }

@@ -124,7 +124,9 @@ impl Demand {
             Self::Code { digits: Some(digits), .. } | Self::Grace { digits: Some(digits) } => {
                 format!("{} {}", self.word(), digits.get())
             }
-            Self::Nothing(ruling) | Self::Enroll(ruling) => format!("{} {}", self.word(), ruling.words()),
+            Self::Nothing(ruling) | Self::Enroll(ruling) | Self::Passcode(ruling) => {
+                format!("{} {}", self.word(), ruling.words())
+            }
         }
     }
 
@@ -135,7 +137,7 @@ impl Demand {
         let code = |challenge| Self::Code { challenge, digits };
         let mut demands = [code(false), code(true), Self::Grace { digits }].to_vec();
         if let Some(ruling) = Ruling::read(rest) {
-            demands.extend([Self::Nothing(ruling), Self::Enroll(ruling)]);
+            demands.extend([Self::Nothing(ruling), Self::Enroll(ruling), Self::Passcode(ruling)]);
         }
         demands.into_iter().find(|demand| demand.word() == word).filter(|demand| demand.words() == words)
     }
@@ -144,10 +146,15 @@ impl Demand {
 impl Ruling {
     fn words(&self) -> String {
         let from = self.required_from.map_or_else(String::new, |from| format!(" from {}", from.0));
-        format!("{} {}{from}", self.second_factor.name(), self.source)
+        let passcode = if self.passcode { " passcode" } else { "" };
+        format!("{} {}{from}{passcode}", self.second_factor.name(), self.source)
     }
 
     fn read(words: &str) -> Option<Self> {
+        let (words, passcode) = match words.strip_suffix(" passcode") {
+            Some(words) => (words, true),
+            None => (words, false),
+        };
         let (second_factor, source, required_from) = match *words.split(' ').collect::<Vec<_>>() {
             [second_factor, source] => (second_factor, source, None),
             [second_factor, source, "from", time] => (second_factor, source, Some(UnixTime(time.parse().ok()?))),
@@ -159,7 +166,7 @@ impl Ruling {
                 [Source::Override, Source::Nullok, Source::Default].into_iter().find(|it| it.to_string() == source)?
             }
         };
-        Some(Self { second_factor: SecondFactor::parse(second_factor)?, source, required_from })
+        Some(Self { second_factor: SecondFactor::parse(second_factor)?, source, required_from, passcode })
     }
 }
 
@@ -216,6 +223,10 @@ impl Verdict {
                     Refusal::Locked(lock) => format!(" {lock}"),
                     Refusal::RecoveryUsed
                     | Refusal::RecoveryUnknown
+                    | Refusal::PasscodeUsed
+                    | Refusal::PasscodeUnknown
+                    | Refusal::PasscodeExpired
+                    | Refusal::PasscodeElsewhere
                     | Refusal::Malformed
                     | Refusal::NotEnrolled
                     | Refusal::EnrollmentNotOffered
@@ -235,7 +246,8 @@ impl Verdict {
         let Details { device, left, failures, behind, lock } = Details::read(parts.get(2..)?)?;
         let device = device.unwrap_or(DeviceId(0));
         let verdict = if answer == "accepted" {
-            let factors = [Factor::Totp(device), Factor::Hotp(device), Factor::Recovery, Factor::Grace];
+            let factors =
+                [Factor::Totp(device), Factor::Hotp(device), Factor::Recovery, Factor::Passcode, Factor::Grace];
             let factor = factors.into_iter().find(|factor| factor.word() == word)?;
             Self::Accepted(Accepted { factor, recovery_left: left, failures: failures.unwrap_or_default() })
         } else {
@@ -244,6 +256,10 @@ impl Verdict {
                 Refusal::Replayed { clock_behind: behind },
                 Refusal::RecoveryUsed,
                 Refusal::RecoveryUnknown,
+                Refusal::PasscodeUsed,
+                Refusal::PasscodeUnknown,
+                Refusal::PasscodeExpired,
+                Refusal::PasscodeElsewhere,
                 Refusal::Locked(lock.unwrap_or(Lock::Open)),
                 Refusal::Malformed,
                 Refusal::NotEnrolled,
@@ -287,6 +303,10 @@ mod tests {
             Refusal::Replayed { clock_behind: Some(Seconds(u64::MAX)) },
             Refusal::RecoveryUsed,
             Refusal::RecoveryUnknown,
+            Refusal::PasscodeUsed,
+            Refusal::PasscodeUnknown,
+            Refusal::PasscodeExpired,
+            Refusal::PasscodeElsewhere,
             Refusal::Locked(Lock::Open),
             Refusal::Locked(Lock::Until(UnixTime(7))),
             Refusal::Locked(Lock::UntilUnlocked),
@@ -303,6 +323,7 @@ mod tests {
             all.push(accepted(Factor::Totp(DeviceId(255)), left));
             all.push(accepted(Factor::Hotp(DeviceId(1)), left));
             all.push(accepted(Factor::Recovery, left));
+            all.push(accepted(Factor::Passcode, left));
             all.push(accepted(Factor::Grace, left));
         }
         all
@@ -316,8 +337,10 @@ mod tests {
         }
         for source in [Source::Override, Source::Nullok, Source::Default, Source::Rule(12)] {
             for required_from in [None, Some(UnixTime(1_798_761_600))] {
-                let ruling = Ruling { second_factor: SecondFactor::Optional, source, required_from };
-                all.extend([Demand::Nothing(ruling), Demand::Enroll(ruling)]);
+                for passcode in [false, true] {
+                    let ruling = Ruling { second_factor: SecondFactor::Optional, source, required_from, passcode };
+                    all.extend([Demand::Nothing(ruling), Demand::Enroll(ruling), Demand::Passcode(ruling)]);
+                }
             }
         }
         all
@@ -384,6 +407,9 @@ mod tests {
             "code ",
             "enroll enroll rule-x",
             "enroll enroll rule-+1",
+            "passcode",
+            "passcode passcode",
+            "passcode enroll rule-1 passcode from 7",
             "nothing skip default from 07",
         ] {
             assert_eq!(Demand::read(odd), None, "{odd}");

@@ -10,6 +10,7 @@ use crate::decision::verify::Verdict;
 use crate::record::credentials::Override;
 use crate::record::id::DeviceId;
 use crate::value::login_context::LoginContext;
+use crate::value::time::Seconds;
 
 /// Most bytes of a request or reply, its newline included.
 pub const LONGEST_LINE: u64 = 16_384;
@@ -20,16 +21,20 @@ pub const LONGEST_LINE: u64 = 16_384;
 pub enum Request {
     /// What is stored about the user?
     Status {},
-    /// Offer a new seed. A user with a device proves it with a code.
+    /// Offer a new seed. A user with a device proves it with a code, and one without it gives a passcode where
+    /// [`Declined::PasscodeNeeded`] asks for it.
     Enroll {
-        /// A current code or a recovery code.
+        /// A current code or a recovery code; a passcode for the first device.
         proof: Option<Confidential>,
+        /// How many recovery codes the new device gets; `None` for the number of the configuration.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u8>,
     },
     /// Offer a seed for one more device, or take that of a token. A user with a device proves it with a code.
     Add {
         /// `None` for a name of ours.
         name: Option<String>,
-        /// A current code or a recovery code.
+        /// A current code or a recovery code; a passcode for the first device.
         proof: Option<Confidential>,
         /// `None` for an app.
         token: Option<Token>,
@@ -77,6 +82,9 @@ pub enum Request {
     Recovery {
         /// A current code or a recovery code.
         proof: Confidential,
+        /// How many; `None` for the number of the configuration.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u8>,
     },
     /// Does the policy, or an override, require a second factor of the user?
     Requirement {},
@@ -107,6 +115,9 @@ pub enum Request {
     /// The same about one device.
     #[serde(skip)]
     AdministerDevice(DeviceOrder),
+    /// Issue a passcode. The reply holds it.
+    #[serde(skip)]
+    IssuePasscode(PasscodeOrder),
 }
 
 /// A request to the agent: it says which account it is about.
@@ -156,6 +167,15 @@ pub enum DeviceOrder {
     Resync { device: Option<String>, first: Confidential, second: Confidential },
 }
 
+/// An administrator's order for a passcode.
+#[derive(Debug)]
+pub struct PasscodeOrder {
+    /// How long it is good; at most [`crate::codes::passcode::LONGEST`].
+    pub valid: Seconds,
+    /// The only PAM service that it is good for.
+    pub service: Option<String>,
+}
+
 /// An administrator's order for one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -167,7 +187,9 @@ pub enum Order {
     Unlock,
     /// Unlock, and lower next steps that are in the future to the present.
     UnlockAfterClockWasAhead,
-    /// Remove devices and recovery codes; keep the override.
+    /// Remove the passcode.
+    RevokePasscode,
+    /// Remove devices, recovery codes and passcode; keep the override.
     Reset,
     /// Remove everything.
     Disable,
@@ -184,6 +206,7 @@ impl Order {
             Self::ForgetAddresses => "forgot-addresses",
             Self::Unlock => "unlocked",
             Self::UnlockAfterClockWasAhead => "lowered-to-present",
+            Self::RevokePasscode => "passcode-revoked",
             Self::Reset => "reset",
             Self::Disable => "disabled",
         }
@@ -214,6 +237,8 @@ pub enum Reply {
     /// To [`Request::Rename`], [`Request::Remove`], [`Request::Default`], [`Request::Resync`] and
     /// [`Request::AdministerDevice`]: the number of the device that was changed.
     ChangedDevice(DeviceId),
+    /// To [`Request::IssuePasscode`]: it is in force, and shown only once.
+    Passcode(IssuedPasscode),
     /// To [`Request::Demand`] and [`Request::Verify`]: the words of [`crate::protocol::login_messages`].
     Login(String),
     /// To [`Request::Test`], and to every request whose proof was refused.
@@ -230,6 +255,13 @@ pub enum Reply {
 pub enum Declined {
     /// A user with a device must give a code.
     ProofNeeded,
+    /// The policy wants a passcode of an administrator before the first device.
+    PasscodeNeeded,
+    /// So many recovery codes cannot be made.
+    CountUnfit {
+        /// The number of the configuration.
+        most: u8,
+    },
     /// The confirming code was not the new device's. The offer is still valid.
     NotConfirmed {
         /// Seconds by which the device's clock is ahead (negative: behind), if the code shows it.
@@ -286,6 +318,32 @@ pub struct Offer {
     pub period: u64,
 }
 
+/// A passcode, for the administrator who hands it on.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuedPasscode {
+    pub user: String,
+    /// `K7QD-M3XA-92TE`
+    pub passcode: Confidential,
+    /// When it ends, in UTC.
+    pub until: String,
+    /// The only PAM service that it is good for; `None` for every one.
+    pub service: Option<String>,
+}
+
+/// A passcode in a record.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasscodeStatus {
+    /// When it ends, in UTC; a time that is over is still told.
+    pub until: String,
+    /// The only PAM service that it is good for; `None` for every one.
+    pub service: Option<String>,
+    pub used: bool,
+    /// Whether its end has come.
+    pub expired: bool,
+}
+
 /// What a record holds, without its secrets.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -302,9 +360,12 @@ pub struct Status {
     pub devices: Vec<DeviceStatus>,
     /// Unused recovery codes.
     pub recovery_codes_left: u8,
+    /// `None` if no administrator issued one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passcode: Option<PasscodeStatus>,
     /// Wrong codes since the last right one.
     pub failures: u32,
-    /// `open`, `until-unlocked`, or the UTC time until which only recovery codes are accepted.
+    /// `open`, `until-unlocked`, or the UTC time until which only recovery codes and a passcode are accepted.
     pub lock: String,
     /// When a second factor was accepted last, in UTC.
     pub last_accepted: Option<String>,

@@ -2,6 +2,7 @@
 
 use crate::codes::attempt::{Attempt, Typed};
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits};
+use crate::codes::passcode::Issued;
 use crate::codes::plain_text;
 use crate::codes::recovery::RecoverySet;
 use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES};
@@ -29,6 +30,8 @@ pub struct Credentials {
     pub last_id: DeviceId,
     /// `None` if no recovery codes were issued.
     pub recovery: Option<RecoverySet>,
+    /// `None` if no administrator issued a passcode. One that was used or has ended stays until the next change.
+    pub passcode: Option<Issued>,
 }
 
 /// The part of credentials that a login needs before it asks for a code. The file holds it above the seeds.
@@ -38,12 +41,15 @@ pub struct Outline {
     pub devices: usize,
     /// How many digits the default device shows; `None` without a device.
     pub digits: Option<Digits>,
+    /// Whether an administrator issued a passcode.
+    pub passcode: bool,
 }
 
 impl Outline {
-    /// Whether the record says nothing: a user removed the second factor, and no administrator set an override.
+    /// Whether the record says nothing: a user removed the second factor, and no administrator set an override or issued a
+    /// passcode.
     pub fn is_blank(&self) -> bool {
-        self.devices == 0 && self.user_override == Override::None
+        self.devices == 0 && self.user_override == Override::None && !self.passcode
     }
 
     /// Whether the record asks for a second factor, by a device or by an override.

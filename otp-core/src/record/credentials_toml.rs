@@ -6,6 +6,7 @@ use std::str::FromStr;
 use zeroize::Zeroizing;
 
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
+use crate::codes::passcode::Issued;
 use crate::codes::recovery::{MOST_CODES, RecoverySet};
 use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Outline, Override, Serial};
 use crate::record::error::RecordError;
@@ -16,6 +17,9 @@ use crate::value::user::{Account, UserName};
 
 /// The format that this program writes, and the only one it reads.
 pub const VERSION: u64 = 1;
+
+/// The key of the number of passcodes.
+const PASSCODES: &str = "passcodes";
 
 /// What reading credentials needs besides the bytes. A key that opens sealed seeds belongs here.
 #[derive(Clone, Copy)]
@@ -44,8 +48,12 @@ impl Credentials {
         if let Some(until) = self.user_override.until() {
             writeln!(text, "override_until = {}", until.0)?;
         }
-        let Counts { recovery_codes, devices, digits } = Counts::of(self);
-        writeln!(text, "recovery_codes = {recovery_codes}\ndevices = {devices}")?;
+        let Counts { recovery_codes, passcode, devices, digits } = Counts::of(self);
+        writeln!(text, "recovery_codes = {recovery_codes}")?;
+        if passcode {
+            writeln!(text, "{PASSCODES} = 1")?;
+        }
+        writeln!(text, "devices = {devices}")?;
         if let (Some(default), Some(digits)) = (self.default, digits) {
             writeln!(text, "last_id = {}\ndefault = {default}\ndigits = {}", self.last_id, digits.get())?;
         }
@@ -55,6 +63,13 @@ impl Credentials {
                 writeln!(text, "  \"{}\",", base16ct::lower::encode_string(hash))?;
             }
             writeln!(text, "]")?;
+        }
+        if let Some(Issued { salt, hash, until, service }) = &self.passcode {
+            let [salt, hash] = [salt.as_slice(), hash].map(base16ct::lower::encode_string);
+            writeln!(text, "\n[passcode]\nsalt = \"{salt}\"\nhash = \"{hash}\"\nuntil = {}", until.0)?;
+            if let Some(service) = service {
+                writeln!(text, "service = {}", quoted(service))?;
+            }
         }
         for device in &self.devices {
             writeln!(text, "\n[[device]]\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
@@ -85,12 +100,17 @@ impl Credentials {
         if lines.take("[recovery]") {
             credentials.recovery = Some(lines.recovery()?);
         }
+        if counts.passcode && lines.take("[passcode]") {
+            credentials.passcode = Some(lines.passcode()?);
+        }
         while lines.take("[[device]]") {
             credentials.devices.push(lines.device()?);
         }
         lines.end()?;
         if counts != Counts::of(&credentials) {
-            return Err(RecordError::Malformed("its top does not match its recovery codes and devices".into()));
+            return Err(RecordError::Malformed(
+                "its top does not match its recovery codes, passcode and devices".into(),
+            ));
         }
         let ids = &credentials.devices;
         let ascending = ids.is_sorted_by(|one, next| one.id < next.id)
@@ -132,7 +152,8 @@ impl Outline {
     pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, RecordError> {
         let (head, counts) = Lines::of(utf8(bytes)?).head()?;
         context.check(&head)?;
-        Ok(Self { user_override: head.user_override, devices: counts.devices, digits: counts.digits })
+        let Counts { recovery_codes: _, passcode, devices, digits } = counts;
+        Ok(Self { user_override: head.user_override, devices, digits, passcode })
     }
 }
 
@@ -140,6 +161,8 @@ impl Outline {
 #[derive(PartialEq, Eq)]
 struct Counts {
     recovery_codes: usize,
+    /// Whether there is one. The head has no line about none: most records hold none, and each login reads the head.
+    passcode: bool,
     devices: usize,
     /// Those of the default device.
     digits: Option<Digits>,
@@ -149,7 +172,8 @@ impl Counts {
     fn of(credentials: &Credentials) -> Self {
         let recovery_codes = credentials.recovery.as_ref().map_or(0, |set| set.hashes.len());
         let digits = credentials.default_device().map(|device| device.digits);
-        Self { recovery_codes, devices: credentials.devices.len(), digits }
+        let passcode = credentials.passcode.is_some();
+        Self { recovery_codes, passcode, devices: credentials.devices.len(), digits }
     }
 }
 
@@ -221,18 +245,21 @@ impl<'a> Lines<'a> {
             enrollment: self.value("enrollment", |text| EnrollmentId::parse(between_quotes(text)?))?,
             user_override: self.user_override()?,
             recovery: None,
+            passcode: None,
             devices: Vec::new(),
             default: None,
             last_id: DeviceId(0),
         };
-        let (recovery_codes, devices) = (self.value("recovery_codes", number)?, self.value("devices", number)?);
+        let recovery_codes = self.value("recovery_codes", number)?;
+        let passcode = self.if_next(PASSCODES, |text| (text == "1").then_some(()))?.is_some();
+        let devices = self.value("devices", number)?;
         let mut digits = None;
         if devices > 0 {
             credentials.last_id = DeviceId(self.value("last_id", number)?);
             credentials.default = Some(DeviceId(self.value("default", number)?));
             digits = Some(self.value("digits", |text| Digits::try_from(number::<u8>(text)?).ok())?);
         }
-        Ok((credentials, Counts { recovery_codes, devices, digits }))
+        Ok((credentials, Counts { recovery_codes, passcode, devices, digits }))
     }
 
     fn user_override(&mut self) -> Result<Override, RecordError> {
@@ -255,6 +282,15 @@ impl<'a> Lines<'a> {
             hashes.push(hash.ok_or_else(|| self.error("codes", "has an invalid value"))?);
         }
         if hashes.is_empty() { Err(self.error("codes", "is empty")) } else { Ok(RecoverySet { salt, hashes }) }
+    }
+
+    fn passcode(&mut self) -> Result<Issued, RecordError> {
+        Ok(Issued {
+            salt: self.value("salt", |text| from_hex(between_quotes(text)?))?,
+            hash: self.value("hash", |text| from_hex(between_quotes(text)?))?,
+            until: UnixTime(self.value("until", number)?),
+            service: self.if_next("service", |text| unquoted(text).filter(|service| !service.is_empty()))?,
+        })
     }
 
     fn device(&mut self) -> Result<Device, RecordError> {
@@ -389,7 +425,13 @@ mod tests {
             default: Some(DeviceId(1)),
             last_id: DeviceId(9),
             recovery: Some(RecoverySet { salt: [1; 16], hashes: vec![[2; 32]; 10] }),
+            passcode: None,
         }
+    }
+
+    fn passcode(service: Option<&str>) -> Option<Issued> {
+        let service = service.map(str::to_owned);
+        Some(Issued { salt: [3; 16], hash: [4; 32], until: UnixTime(1_764_405_000), service })
     }
 
     fn error_of(text: &str) -> String {
@@ -402,6 +444,8 @@ mod tests {
             full(),
             Credentials { devices: vec![], recovery: None, user_override: Override::None, ..full() },
             Credentials { user_override: Override::Enroll, default: Some(DeviceId(7)), ..full() },
+            Credentials { passcode: passcode(None), ..full() },
+            Credentials { passcode: passcode(Some("my \"sshd\"")), devices: vec![], recovery: None, ..full() },
             Credentials { devices: vec![of_token(2, 20), of_token(9, -20)], default: Some(DeviceId(9)), ..full() },
             Credentials { user_override: Override::RequiredUntil(UnixTime(1_800_000_000)), ..full() },
             Credentials { user_override: Override::EnrollUntil(UnixTime(1_800_000_000)), ..full() },
@@ -411,7 +455,10 @@ mod tests {
             let back = Credentials::decode(text.as_bytes(), ReadContext::ANYONE).unwrap();
             assert_eq!(*back.encode(), *text);
             assert_eq!(back.user, credentials.user);
-            assert_eq!(back.recovery, credentials.recovery);
+            assert_eq!(
+                (back.recovery.as_ref(), back.passcode.as_ref()),
+                (credentials.recovery.as_ref(), credentials.passcode.as_ref())
+            );
             assert_eq!(back.user_override, credentials.user_override);
             let shapes = |of: &Credentials| {
                 let shape = |device: &Device| (device.id, device.name.clone(), device.kind, device.serial.clone());
@@ -433,8 +480,12 @@ mod tests {
             let text = Credentials { devices, ..full() }.encode();
             let outline = outline(&text).unwrap();
             assert_eq!((outline.user_override, outline.devices), (Override::Required, count));
-            assert_eq!(outline.digits, (count > 0).then_some(Digits::SIX));
+            assert_eq!((outline.digits, outline.passcode), ((count > 0).then_some(Digits::SIX), false));
         }
+        let alone = Credentials { devices: vec![], recovery: None, user_override: Override::None, ..full() };
+        assert!(outline(&alone.encode()).unwrap().is_blank());
+        let outline_of_passcode = outline(&Credentials { passcode: passcode(None), ..alone }.encode()).unwrap();
+        assert!(outline_of_passcode.passcode && !outline_of_passcode.is_blank());
         // An invalid seed is reported when a code is verified; an error above it is reported at once.
         let good = full().encode();
         assert_eq!(outline(&good.replace(SEED, "A")).unwrap().devices, 2);
@@ -456,7 +507,8 @@ mod tests {
             ..device(id, Kind::Totp(Clock { period: Period::THIRTY, drift: Drift::of(-20) }))
         };
         let user = UserName::parse(&"\n".repeat(255)).unwrap();
-        let most = Credentials { user, devices: (1..=8).map(longest).collect(), ..full() };
+        let passcode = passcode(Some(&"\"".repeat(255)));
+        let most = Credentials { user, devices: (1..=8).map(longest).collect(), passcode, ..full() };
         assert!(most.encode().len() <= 8192);
     }
 
@@ -485,10 +537,11 @@ mod tests {
         for miscount in [
             ("devices = 2", "devices = 3"),
             ("recovery_codes = 10", "recovery_codes = 9"),
+            ("recovery_codes = 10", "recovery_codes = 10\npasscodes = 1"),
             ("digits = 6", "digits = 7"),
             ("default = 1", "default = 2"),
         ] {
-            let text = "cannot be read: its top does not match its recovery codes and devices";
+            let text = "cannot be read: its top does not match its recovery codes, passcode and devices";
             assert_eq!(with(miscount.0, miscount.1), text);
         }
         assert_eq!(with("salt = \"0101", "salt = \"01"), invalid(14, "salt"));
@@ -517,6 +570,25 @@ mod tests {
         for disorder in [("id = 7", "id = 1"), ("last_id = 9", "last_id = 6")] {
             let text = "cannot be read: device ids must ascend from 1 to last_id, with at most 8 devices";
             assert_eq!(with(disorder.0, disorder.1), text);
+        }
+        let passcode = Credentials { passcode: passcode(Some("sshd")), ..full() }.encode();
+        for (from, to, expected) in [
+            ("passcodes = 1", "passcodes = 0", invalid(8, "passcodes")),
+            ("passcodes = 1", "passcodes = 2", invalid(8, "passcodes")),
+            ("passcodes = 1\n", "", "cannot be read: line 28: no line is expected here".to_owned()),
+            ("salt = \"03", "salt = \"3", invalid(30, "salt")),
+            ("hash = \"04", "hash = \"", invalid(31, "hash")),
+            ("until = 1764405000", "until = 01", invalid(32, "until")),
+            ("until = 1764405000\n", "", expected(32, "until")),
+            ("service = \"sshd\"", "service = \"\"", invalid(33, "service")),
+            (
+                "service = \"sshd\"",
+                "service = \"sshd\"\nuses = 2",
+                "cannot be read: line 34: no line is expected here".to_owned(),
+            ),
+        ] {
+            assert_ne!(passcode.replacen(from, to, 1), *passcode, "{from}");
+            assert_eq!(error_of(&passcode.replacen(from, to, 1)), expected, "{from}");
         }
         assert_eq!(error_of(""), "cannot be read: it ends before version");
         assert_eq!(error_of(&format!("{}id = 3\n", *good)), "cannot be read: line 46: no line is expected here");

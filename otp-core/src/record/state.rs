@@ -19,6 +19,8 @@ pub struct State {
     pub lock: Lock,
     /// Used recovery codes: bit n is the code at position n of the set.
     pub used: u16,
+    /// Whether the passcode was used.
+    pub passcode_used: bool,
     /// When a second factor was accepted last.
     pub last_accepted: Option<UnixTime>,
     /// Addresses from which a second factor was accepted, the latest last; at most [`MOST_GRACES`].
@@ -56,7 +58,7 @@ pub struct Unenforced {
 /// Most addresses in grace of one user.
 pub const MOST_GRACES: usize = 4;
 
-/// Lockout. A locked record accepts recovery codes only.
+/// Lockout. A locked record accepts recovery codes and a passcode only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
     /// Not locked.
@@ -109,6 +111,7 @@ impl State {
             failures: 0,
             lock: Lock::Open,
             used: 0,
+            passcode_used: false,
             last_accepted: None,
             graces: Vec::new(),
             unenforced: None,

@@ -15,6 +15,9 @@ pub const SLOT_SIZE: usize = 2048;
 /// The start of each slot, before its sequence number of 20 digits.
 const BEGINNING: &str = "pam_otp-state 1\nsequence ";
 
+/// The line of a state whose passcode was used. No line is there for one that was not.
+const PASSCODE_USED: &str = "passcode used";
+
 /// A state and its number in the sequence of all states written for a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
@@ -46,6 +49,9 @@ impl Slot {
         writeln!(text, "failures {}", state.failures)?;
         writeln!(text, "lock {}", state.lock)?;
         writeln!(text, "used {:016b}", state.used)?;
+        if state.passcode_used {
+            writeln!(text, "{PASSCODE_USED}")?;
+        }
         if let Some(Unenforced { at, why }) = &state.unenforced {
             writeln!(text, "unenforced {} {why}", at.0)?;
         }
@@ -88,6 +94,7 @@ impl Slot {
         state.failures = value("failures")?.parse().ok()?;
         state.lock = Lock::parse(value("lock")?)?;
         state.used = u16::from_str_radix(value("used")?, 2).ok()?;
+        state.passcode_used = value("passcode") == Some("used");
         if let Some((at, why)) = value("unenforced").and_then(|value| value.split_once(' ')) {
             state.unenforced = Some(Unenforced { at: UnixTime(at.parse().ok()?), why: why.to_owned() });
         }
@@ -123,6 +130,7 @@ mod tests {
             failures: u32::MAX,
             lock: Lock::Until(UnixTime(u64::MAX)),
             used: 0b11_1111_1111,
+            passcode_used: true,
             last_accepted: Some(UnixTime(u64::MAX)),
             graces: vec![
                 Grace {

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
+use crate::codes::passcode::Issued;
 use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{DeviceName, Kind, Serial};
 use crate::record::credentials_toml::ReadContext;
@@ -110,6 +111,12 @@ impl Dice {
             default,
             last_id,
             recovery: (self.below(4) > 0).then_some(RecoverySet { salt: self.bytes(), hashes }),
+            passcode: (self.below(4) == 0).then_some(Issued {
+                salt: self.bytes(),
+                hash: self.bytes(),
+                until: UnixTime(self.number()),
+                service: (self.below(2) > 0).then_some(format!("s{}", self.text(60, |letter| letter != '\0'))),
+            }),
         }
     }
 
@@ -124,6 +131,7 @@ impl Dice {
                 _ => Lock::Until(UnixTime(self.number())),
             },
             used: self.roll() as u16,
+            passcode_used: self.below(2) > 0,
             last_accepted: (self.below(3) > 0).then_some(UnixTime(self.number())),
             graces: (0..self.below(5)).map(|_| self.grace()).collect(),
             unenforced: (self.below(3) > 0).then(|| Unenforced { at: UnixTime(self.number()), why: "wrong".into() }),

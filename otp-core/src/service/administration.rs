@@ -47,6 +47,13 @@ pub(crate) fn carry_out(
             let (limits, now) = (&site.config.limits, UnixTime::now());
             change_state(&store, account, |record| record.unlocked_after_clock_was_ahead(limits, now))?
         }
+        Order::RevokePasscode => {
+            let enrollment = new_enrollment(entropy)?;
+            change(&store, account, |record| match record.filter(|record| record.credentials.passcode.is_some()) {
+                Some(record) => (record.with_passcode(None, enrollment), true),
+                None => (Change::Keep, false),
+            })?
+        }
         Order::Reset => {
             let enrollment = new_enrollment(entropy)?;
             remove(&store, account, |record| record.without_devices(enrollment))?

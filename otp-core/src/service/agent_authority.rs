@@ -29,7 +29,7 @@ impl Authority for AgentAuthority<'_> {
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
         match self.ask(&login_messages::ask_demand(login), Demand::read)? {
             // The agent only verifies.
-            Demand::Enroll(_) => Err(CoreError::NoEnrollmentHere),
+            Demand::Enroll(_) | Demand::Passcode(_) => Err(CoreError::NoEnrollmentHere),
             demand @ (Demand::Code { .. } | Demand::Grace { .. } | Demand::Nothing(_)) => Ok(demand),
         }
     }

@@ -45,6 +45,8 @@ pub struct Offered<'a> {
     basis: Basis,
     purpose: Purpose,
     pending: Pending,
+    /// How many recovery codes it gets; `None` for the number of the configuration.
+    count: Option<u8>,
 }
 
 /// A new device that has shown a right code, and its recovery codes. No file holds them yet.
@@ -66,12 +68,17 @@ impl<'a> Offered<'a> {
         let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
         entropy(&mut seed)?;
         let pending = Pending::new(seed, name, config, site.config.limits.window).ok_or(CoreError::Entropy)?;
-        Ok(Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending })
+        Ok(Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None })
     }
 
     /// A token, which has its seed.
     pub fn of_token(site: &'a Site, account: Account, entropy: Entropy, pending: Pending) -> Self {
-        Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending }
+        Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None }
+    }
+
+    /// This offer with so many recovery codes.
+    pub fn with_codes(self, count: Option<u8>) -> Self {
+        Self { count, ..self }
     }
 
     /// This offer for a record whose user gave a proof.
@@ -125,9 +132,9 @@ impl<'a> Offered<'a> {
             Ok(confirmed) => confirmed,
             Err(missing) => return Ok(Err(missing)),
         };
-        let Self { site, entropy, basis, purpose, .. } = *self;
+        let Self { site, entropy, basis, purpose, count, .. } = *self;
         let (codes, set) = match purpose {
-            Purpose::Alone => new_recovery_codes(site, entropy)?,
+            Purpose::Alone => new_recovery_codes(site, count, entropy)?,
             Purpose::Beside => (Vec::new(), None),
         };
         let (account, enrollment) = (self.account.clone(), new_enrollment(entropy)?);
@@ -179,15 +186,17 @@ pub fn new_enrollment(entropy: Entropy) -> Result<EnrollmentId, CoreError> {
     Ok(EnrollmentId(id))
 }
 
-/// Recovery codes, as many as configured, and their stored form.
+/// Recovery codes, as many as wanted or as configured, and their stored form.
 pub(crate) fn new_recovery_codes(
     site: &Site,
+    count: Option<u8>,
     entropy: Entropy,
 ) -> Result<(Vec<RecoveryCode>, Option<RecoverySet>), CoreError> {
     let mut salt = [0; 16];
     entropy(&mut salt)?;
     // Drawn where they stay: neither a growing list nor a copy on the stack leaves one behind.
-    let mut codes: Vec<_> = (0..site.config.recovery_codes).map(|_| RecoveryCode::new([0; 10])).collect();
+    let mut codes: Vec<_> =
+        (0..count.unwrap_or(site.config.recovery_codes)).map(|_| RecoveryCode::new([0; 10])).collect();
     for code in &mut codes {
         entropy(code.bytes_mut())?;
     }

@@ -21,7 +21,7 @@ impl Authority for HelperAuthority {
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
         match ask(&login_messages::ask_demand(login), Demand::read)? {
             // Programs that are not root often only authenticate, and never reach the hook that enforces an enrollment.
-            Demand::Enroll(_) => Err(CoreError::NoEnrollmentHere),
+            Demand::Enroll(_) | Demand::Passcode(_) => Err(CoreError::NoEnrollmentHere),
             demand @ (Demand::Code { .. } | Demand::Grace { .. } | Demand::Nothing(_)) => Ok(demand),
         }
     }

@@ -6,7 +6,7 @@ use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Typed};
 use crate::decision::demand::{Demand, Devices, is_in_grace};
 use crate::decision::policy::{Ruling, SecondFactor};
-use crate::decision::verify::{Refusal, Verdict, decide, look};
+use crate::decision::verify::{Factor, Refusal, Verdict, decide_login, look};
 use crate::error::CoreError;
 use crate::protocol::request::{Declined, Reply, Request};
 use crate::record::Record;
@@ -17,6 +17,7 @@ use crate::service::authority::Authority;
 use crate::service::caller::Caller;
 use crate::service::device_orders;
 use crate::service::enrollment::Entropy;
+use crate::service::passcode_orders;
 use crate::service::renaming;
 use crate::service::self_service::SelfService;
 use crate::store::files::open::FileStore;
@@ -44,6 +45,24 @@ pub struct LocalAuthority<'a> {
     renamed: OnceCell<bool>,
     /// Enrollment and changes; `None` for an unknown account.
     service: Option<SelfService<'a>>,
+}
+
+/// What the record of a user without a device says.
+#[derive(Clone, Copy)]
+struct Bare {
+    user_override: Override,
+    is_blank: bool,
+    has_expired_passcode: bool,
+}
+
+impl Bare {
+    fn of(record: &Record, now: UnixTime) -> Self {
+        Self {
+            user_override: record.credentials.user_override,
+            is_blank: record.is_blank(),
+            has_expired_passcode: record.has_expired_passcode(now),
+        }
+    }
 }
 
 impl<'a> LocalAuthority<'a> {
@@ -100,8 +119,10 @@ impl<'a> LocalAuthority<'a> {
         let ruling = ruling(self.site, account, user_override, login, now)?;
         // Already set: keep the first.
         let _ = self.ruled.set(ruling);
-        let devices = Devices::of(seen.as_ref().and_then(|seen| seen.outline.digits));
-        let is_known = seen.as_ref().is_some_and(|seen| !seen.outline.is_blank());
+        let outline = seen.as_ref().map(|seen| &seen.outline);
+        let devices =
+            Devices::of(outline.and_then(|outline| outline.digits), outline.is_some_and(|outline| outline.passcode));
+        let is_known = outline.is_some_and(|outline| !outline.is_blank());
         if self.is_renamed(store, account, is_known || ruling.second_factor == SecondFactor::Skip)? {
             return Ok(Demand::OF_THE_RENAMED);
         }
@@ -122,8 +143,10 @@ impl<'a> LocalAuthority<'a> {
         // An untrusted caller chooses its address, which must not begin a grace.
         let address = login.address().filter(|_| self.caller.is_trusted);
         self.judge(login, typed, now, &|record, attempt| {
-            let (mut state, verdict) = decide(&config.limits, record, attempt, now);
+            let (mut state, verdict) = decide_login(&config.limits, record, attempt, login, now);
             match verdict {
+                // The person at this address comes back with a device.
+                Verdict::Accepted(accepted) if accepted.factor == Factor::Passcode => {}
                 Verdict::Accepted(_) => {
                     if let (Some(_), Some(address)) = (config.grace, address) {
                         state.begin_grace(address, now);
@@ -143,7 +166,9 @@ impl<'a> LocalAuthority<'a> {
             return Err(CoreError::NoLookHere);
         }
         let limits = &self.site.config.limits;
-        self.judge(login, typed, now, &|record, attempt| (record.state.clone(), look(limits, record, attempt, now)))
+        self.judge(login, typed, now, &|record, attempt| {
+            (record.state.clone(), look(limits, record, attempt, login, now))
+        })
     }
 
     /// The verdict of `decide` on what was typed, once the state that goes with it is durable. Not generic: this is code in
@@ -156,20 +181,20 @@ impl<'a> LocalAuthority<'a> {
         decide: &dyn Fn(&Record, &Attempt) -> (State, Verdict),
     ) -> Result<Verdict, CoreError> {
         let (store, attempt) = (self.store()?, Attempt::parse(typed));
-        let bare = Cell::new(None); // the override of a user without a device
+        let bare = Cell::new(None);
         let step = |record: &Record| {
-            bare.set((!record.is_enrolled()).then_some(record.credentials.user_override));
+            bare.set((!record.is_enrolled()).then(|| Bare::of(record, now)));
             decide(record, &attempt)
         };
         match &self.account {
             Some(account) => {
                 let verdict = update(&Following { store, seen: self.seen.get() }, account, step)?;
-                let Some(user_override) = bare.get() else { return Ok(verdict) };
+                let Some(bare) = bare.get() else { return Ok(verdict) };
                 // Found out at the question, but in the helper, where question and answer are of two processes.
-                if self.is_renamed(store, account, user_override != Override::None)? {
+                if self.is_renamed(store, account, !bare.is_blank)? {
                     return Ok(Verdict::Refused(Refusal::Renamed));
                 }
-                self.without_device(verdict, user_override, login, now)
+                self.without_device(verdict, bare, login, now)
             }
             None => {
                 // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
@@ -195,17 +220,17 @@ impl<'a> LocalAuthority<'a> {
     fn without_device(
         &self,
         verdict: Verdict,
-        user_override: Override,
+        bare: Bare,
         login: &LoginContext,
         now: UnixTime,
     ) -> Result<Verdict, CoreError> {
         let ruling = match (self.ruled.get(), &self.account) {
             (Some(ruling), _) => *ruling,
             // In the helper, question and answer are of two processes.
-            (None, Some(account)) => ruling(self.site, account, user_override, login, now)?,
+            (None, Some(account)) => ruling(self.site, account, bare.user_override, login, now)?,
             (None, None) => return Ok(verdict),
         };
-        Ok(verdict.without_device(ruling.second_factor, login))
+        Ok(verdict.without_device(ruling.second_factor, bare.has_expired_passcode, login))
     }
 
     /// Leaves a trace of a verdict that was asked for through the helper: its caller may be no PAM host, and log nothing. The
@@ -231,6 +256,9 @@ impl<'a> LocalAuthority<'a> {
             }),
             Request::AdministerDevice(order) => self
                 .administer(|account| device_orders::carry_out(self.site, account, &order, self.entropy, self.caller)),
+            Request::IssuePasscode(order) => {
+                self.administer(|account| passcode_orders::issue(self.site, account, &order, self.entropy, self.caller))
+            }
             Request::Status {}
             | Request::Enroll { .. }
             | Request::Add { .. }
@@ -256,11 +284,11 @@ impl<'a> LocalAuthority<'a> {
     pub fn enroll_during_login(&mut self, request: Request) -> Result<Reply, CoreError> {
         let Some(service) = &mut self.service else { return Ok(UNKNOWN_USER) };
         match request {
-            Request::Enroll { proof: None } => service.enroll(),
+            Request::Enroll { proof: None, count: None } => service.enroll_first(),
             Request::Confirm { code, next: _ } => service.confirm(&code, None, UnixTime::now()),
             Request::Activate {} => service.activate(),
             Request::Status {}
-            | Request::Enroll { proof: Some(_) }
+            | Request::Enroll { .. }
             | Request::Add { .. }
             | Request::Rename { .. }
             | Request::Remove { .. }
@@ -274,7 +302,8 @@ impl<'a> LocalAuthority<'a> {
             | Request::Demand(_)
             | Request::Verify { .. }
             | Request::Administer(_)
-            | Request::AdministerDevice(_) => Ok(Reply::Declined(Declined::NotPermitted)),
+            | Request::AdministerDevice(_)
+            | Request::IssuePasscode(_) => Ok(Reply::Declined(Declined::NotPermitted)),
         }
     }
 
@@ -318,8 +347,9 @@ pub fn foresee(
 ) -> Result<(Ruling, Demand), CoreError> {
     let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
     let ruling = ruling(site, account, user_override, login, now)?;
-    let devices =
-        Devices::of(record.and_then(|record| record.credentials.default_device()).map(|device| device.digits));
+    let default = record.and_then(|record| record.credentials.default_device());
+    let has_passcode = record.is_some_and(|record| record.credentials.passcode.is_some());
+    let devices = Devices::of(default.map(|device| device.digits), has_passcode);
     let grace = login.address().zip(site.config.grace);
     let in_grace = record.zip(grace).is_some_and(|(record, (from, length))| is_in_grace(record, from, length, now));
     Ok((ruling, Demand::of(ruling, devices, login.enroll, || Ok::<_, CoreError>(in_grace))?))

@@ -3,6 +3,7 @@
 //! Proofs are checked here, where the record is, and not in the program that the user runs.
 
 pub(crate) mod devices;
+mod first_device;
 
 use std::mem;
 
@@ -12,9 +13,11 @@ use crate::codes::hotp_totp::Drift;
 use crate::decision::enrollment::Missing;
 use crate::decision::future::Future;
 use crate::decision::policy::{SecondFactor, Source};
-use crate::decision::verify::{Limits, Refusal, Verdict, decide};
+use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide};
 use crate::error::CoreError;
-use crate::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Requirement, Status};
+use crate::protocol::request::{
+    Confidential, Declined, DeviceStatus, PasscodeStatus, Reply, Request, Requirement, Status,
+};
 use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Device, DeviceName, Kind, Override};
@@ -56,8 +59,10 @@ impl<'a> SelfService<'a> {
     pub fn answer(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         let reply = match request {
             Request::Status {} => self.status(now),
-            Request::Enroll { proof: None } => self.enroll(),
-            Request::Enroll { proof: Some(proof) } => self.enroll_again(&proof, now),
+            Request::Enroll { count, .. } | Request::Recovery { count, .. } if !self.can_make(count) => {
+                Ok(Reply::Declined(Declined::CountUnfit { most: self.site.config.recovery_codes }))
+            }
+            Request::Enroll { proof, count } => self.enroll(proof.as_ref(), count, now),
             Request::Add { name, proof, token } => self.add(name.as_deref(), proof.as_ref(), token.as_ref(), now),
             Request::Confirm { code, next } => self.confirm(&code, next.as_ref(), now),
             Request::Activate {} => self.activate(),
@@ -65,14 +70,16 @@ impl<'a> SelfService<'a> {
             Request::Remove { device, proof } => self.remove(&device, &proof, now),
             Request::Default { device, proof } => self.make_default(&device, &proof, now),
             Request::Resync { device, first, second } => self.resync(device.as_deref(), [&first, &second], now),
-            Request::Recovery { proof } => self.renew_recovery(&proof, now),
+            Request::Recovery { proof, count } => self.renew_recovery(&proof, count, now),
             Request::Requirement {} => self.requirement(now),
             Request::Disable { proof } => self.disable(&proof, now),
             Request::Test { proof } => self.test(&proof, now),
             Request::ForgetAddresses {} => self.forget_addresses(),
-            Request::Demand(_) | Request::Verify { .. } | Request::Administer(_) | Request::AdministerDevice(_) => {
-                Ok(Reply::Declined(Declined::NotPermitted))
-            }
+            Request::Demand(_)
+            | Request::Verify { .. }
+            | Request::Administer(_)
+            | Request::AdministerDevice(_)
+            | Request::IssuePasscode(_) => Ok(Reply::Declined(Declined::NotPermitted)),
         };
         reply.inspect_err(|error| {
             let (user, hint) = (self.account.name.as_str(), error.hint());
@@ -86,38 +93,50 @@ impl<'a> SelfService<'a> {
         Ok(Reply::Status(Status::of(&record, &self.site.config.limits, now)))
     }
 
-    /// Offers a device to a user without one.
-    pub(crate) fn enroll(&mut self) -> Result<Reply, CoreError> {
-        self.enrollment = Stage::None;
-        let offered = Offered::begin(self.site, self.account.clone(), self.entropy, DeviceName::of_app())?;
-        self.offer_first(offered)
+    /// Whether so many recovery codes may be made.
+    fn can_make(&self, count: Option<u8>) -> bool {
+        count.is_none_or(|count| (1..=self.site.config.recovery_codes).contains(&count))
     }
 
-    /// Makes an offer to a user without a device.
-    fn offer_first(&mut self, offered: Offered<'a>) -> Result<Reply, CoreError> {
+    /// Offers a device in the middle of a login, which has asked for a passcode already where one is needed.
+    pub(crate) fn enroll_first(&mut self) -> Result<Reply, CoreError> {
+        self.enrollment = Stage::None;
+        let offered = self.new_offer()?;
+        let unfit = self.unfit_for_first()?;
+        Ok(unfit.unwrap_or_else(|| self.offer(offered, self.unproved())))
+    }
+
+    /// Offers a device: the first, or one that will replace the user's devices, for a code of one of them.
+    fn enroll(&mut self, proof: Option<&Confidential>, count: Option<u8>, now: UnixTime) -> Result<Reply, CoreError> {
+        self.enrollment = Stage::None;
+        // The offer comes first: a proof must not be used up for an offer that cannot be made.
+        let offered = self.new_offer()?.with_codes(count);
+        match proof {
+            Some(proof) if self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) => {
+                self.offer_for_proof(offered, Purpose::Alone, proof, now)
+            }
+            proof => self.offer_first(offered, proof, now),
+        }
+    }
+
+    fn new_offer(&self) -> Result<Offered<'a>, CoreError> {
+        Offered::begin(self.site, self.account.clone(), self.entropy, DeviceName::of_app())
+    }
+
+    /// What keeps the user from enrolling a first device without a proof.
+    fn unfit_for_first(&self) -> Result<Option<Reply>, CoreError> {
         let store = self.site.store()?;
-        match store.read(&self.account)? {
-            Some(record) if record.is_enrolled() => Ok(Reply::Declined(Declined::ProofNeeded)),
+        Ok(match store.read(&self.account)? {
+            Some(record) if record.is_enrolled() => Some(Reply::Declined(Declined::ProofNeeded)),
             // The device of the former name must not be replaced without a proof.
             record
                 if record.as_ref().is_none_or(Record::is_blank)
                     && renaming::former_name(&store, &self.account)?.is_some() =>
             {
-                Ok(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
+                Some(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
             }
-            Some(_) | None => Ok(self.offer(offered, self.unproved())),
-        }
-    }
-
-    /// Offers a device that will replace the user's devices, for a code of one of them.
-    fn enroll_again(&mut self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
-        self.enrollment = Stage::None;
-        // The offer comes first: a proof must not be used up for an offer that cannot be made.
-        let offered = Offered::begin(self.site, self.account.clone(), self.entropy, DeviceName::of_app())?;
-        if !self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) {
-            return self.offer_first(offered);
-        }
-        self.offer_for_proof(offered, Purpose::Alone, proof, now)
+            Some(_) | None => None,
+        })
     }
 
     /// Makes an offer to a user with a device, who proves it.
@@ -191,14 +210,16 @@ impl<'a> SelfService<'a> {
         };
         match (accepted.purpose(), self.proof) {
             (Purpose::Beside, proof) => self.log("device-added", Some(device), proof),
-            (Purpose::Alone, proof @ Proof::Used(_)) => self.log("replaced", None, proof),
-            (Purpose::Alone, proof @ (Proof::Unneeded | Proof::Administrator)) => self.log("enrolled", None, proof),
+            (Purpose::Alone, proof @ Proof::Used(accepted)) if accepted.factor != Factor::Passcode => {
+                self.log("replaced", None, proof);
+            }
+            (Purpose::Alone, proof) => self.log("enrolled", None, proof),
         }
         Ok(Reply::Changed(true))
     }
 
-    fn renew_recovery(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
-        let (codes, set) = new_recovery_codes(self.site, self.entropy)?;
+    fn renew_recovery(&self, proof: &Confidential, count: Option<u8>, now: UnixTime) -> Result<Reply, CoreError> {
+        let (codes, set) = new_recovery_codes(self.site, count, self.entropy)?;
         let enrollment = new_enrollment(self.entropy)?;
         let verdict = self.change_with_proof(proof, now, |record, state| {
             let mut record = record.renewed(enrollment);
@@ -338,6 +359,12 @@ impl Status {
             override_until: credentials.user_override.until().map(|time| time.to_string()),
             devices: credentials.devices.iter().map(|device| DeviceStatus::of(device, record)).collect(),
             recovery_codes_left: credentials.recovery_left(state).unwrap_or(0),
+            passcode: credentials.passcode.as_ref().map(|issued| PasscodeStatus {
+                until: issued.until.to_string(),
+                service: issued.service.clone(),
+                used: state.passcode_used,
+                expired: issued.has_ended(now),
+            }),
             failures: state.failures,
             lock: match state.lock {
                 Lock::Until(time) if now < time => time.to_string(),

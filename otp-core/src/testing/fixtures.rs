@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code, Typed};
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, Period};
+use crate::codes::passcode::{Issued, Passcode};
 use crate::codes::recovery::{RecoveryCode, RecoverySet};
 use crate::config::Config;
 use crate::decision::verify::{Accepted, Factor, Limits, LockFor, Refusal, Verdict};
@@ -135,6 +136,16 @@ pub(crate) fn typed(text: &str) -> Attempt {
     Attempt::parse(&Typed::new(text.as_bytes().to_vec()))
 }
 
+/// Alice's passcode, where she has one.
+pub(crate) fn passcode() -> Passcode {
+    Passcode::parse(b"K7QD-M3XA-92TE").unwrap()
+}
+
+/// Her passcode as it is stored, for every service.
+pub(crate) fn issued_until(until: UnixTime) -> Issued {
+    Issued::of(&passcode(), [8; 16], until, None).unwrap()
+}
+
 /// The n-th of Alice's ten recovery codes, from 0; from 10 on, a code that she does not have.
 pub(crate) fn recovery_code(n: u8) -> RecoveryCode {
     RecoveryCode::new([n; 10])
@@ -158,7 +169,8 @@ pub(crate) fn record(devices: Vec<Device>) -> Record {
     let (user_override, recovery) = (Override::None, Some(ten_codes()));
     let default = devices.first().map(|device| device.id);
     let last_id = devices.last().map_or(DeviceId(0), |device| device.id);
-    let credentials = Credentials { user, uid, enrollment, user_override, devices, default, last_id, recovery };
+    let credentials =
+        Credentials { user, uid, enrollment, user_override, devices, default, last_id, recovery, passcode: None };
     Record::new(credentials, state).unwrap()
 }
 

@@ -391,7 +391,8 @@ fn the_override_comes_before_every_rule() {
             (Override::ExemptUntil(UnixTime(NOW.0 + 1)), Optional),
         ] {
             let decided = policy.ruling("alice", user_override, &login, NOW, no_lookup);
-            let expected = Ruling { second_factor: expected, source: Source::Override, required_from: None };
+            let expected =
+                Ruling { second_factor: expected, source: Source::Override, required_from: None, passcode: false };
             assert_eq!(decided, Ok(expected));
         }
     }
@@ -460,8 +461,8 @@ fn a_second_factor_is_optional_before_the_date_from_which_it_is_required() {
     for (login, source, from, then) in
         [(&ssh(), Source::Rule(1), january, Required), (&console, Source::Default, february, Enroll)]
     {
-        let before = Ruling { second_factor: Optional, source, required_from: Some(from) };
-        let since = Ruling { second_factor: then, source, required_from: None };
+        let before = Ruling { second_factor: Optional, source, required_from: Some(from), passcode: false };
+        let since = Ruling { second_factor: then, source, required_from: None, passcode: false };
         assert_eq!(holds(login, NOW), before);
         assert_eq!(holds(login, UnixTime(from.0 - 1)), before);
         assert_eq!(holds(login, from), since);
@@ -509,4 +510,108 @@ fn a_date_needs_a_second_factor_that_is_required() {
         let text = format!("second_factor = \"required\"\nrequired_from = {date}");
         assert_eq!(error(&text), "f:3: policy.required_from must be a date like 2027-01-31");
     }
+}
+
+#[test]
+fn a_passcode_goes_with_enroll_alone() {
+    let error = |text: &str| Config::parse(Path::new("f"), text).unwrap_err().to_string();
+    let mismatch = "has passcode = true, which needs second_factor \"enroll\"";
+    assert_eq!(error("[policy]\npasscode = true"), format!("f:1: policy {mismatch}"));
+    for second_factor in ["required", "optional", "skip"] {
+        let text = format!("[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"{second_factor}\"\npasscode = true");
+        assert_eq!(error(&text), format!("f:1: policy.rule {mismatch}"));
+        assert!(Config::parse(Path::new("f"), &text.replace("true", "false")).is_ok());
+    }
+    let text = "[policy]\nsecond_factor = \"enroll\"\npasscode = \"yes\"";
+    assert_eq!(error(text), "f:3: policy.passcode must be true or false");
+}
+
+#[test]
+fn a_ruling_asks_for_a_passcode_where_its_rule_or_an_override_under_such_a_rule_does() {
+    let policy = policy(
+        r#"
+        [policy]
+        second_factor = "enroll"
+        [[policy.rule]]
+        group = "wheel"
+        service = "sshd"
+        second_factor = "enroll"
+        passcode = true
+        [[policy.rule]]
+        user = "bob"
+        second_factor = "enroll"
+        passcode = true
+        required_from = 2027-02-01
+        "#,
+    );
+    let console = LoginContext { service: "login".into(), ..ssh() };
+    let ruled = |user: &str, user_override, login: &LoginContext, now| {
+        let member = |group: &str| Ok::<_, ()>(group == "wheel" && user == "alice");
+        let ruling = policy.ruling(user, user_override, login, now, member).unwrap();
+        (ruling.second_factor, ruling.passcode)
+    };
+    assert_eq!(ruled("alice", Override::None, &ssh(), NOW), (Enroll, true));
+    assert_eq!(ruled("alice", Override::None, &console, NOW), (Enroll, false));
+    assert_eq!(ruled("bob", Override::None, &ssh(), NOW), (Optional, false));
+    assert_eq!(ruled("bob", Override::None, &ssh(), UnixTime(u64::MAX)), (Enroll, true));
+    // What an administrator demands besides takes no passcode away.
+    for user in ["alice", "bob"] {
+        assert_eq!(ruled(user, Override::Enroll, &console, NOW), (Enroll, true));
+        assert_eq!(ruled(user, Override::Required, &console, NOW), (Required, false));
+        assert_eq!(ruled(user, Override::Exempt, &ssh(), NOW), (Optional, false));
+    }
+    assert_eq!(ruled("carol", Override::Enroll, &ssh(), NOW), (Enroll, false));
+}
+
+#[test]
+fn a_host_that_is_a_name_gets_the_ruling_with_the_passcode() {
+    let policy = policy(
+        r#"
+        [policy]
+        second_factor = "enroll"
+        [[policy.rule]]
+        network = "192.0.2.0/24"
+        second_factor = "enroll"
+        passcode = true
+        "#,
+    );
+    let ruled = |rhost: &str| {
+        let login = LoginContext { rhost: Some(rhost.into()), ..ssh() };
+        policy.ruling("alice", Override::None, &login, NOW, |_| Ok::<_, ()>(false)).unwrap().passcode
+    };
+    assert_eq!(["192.0.2.7", "198.51.100.7", "host.example"].map(ruled), [true, false, true]);
+}
+
+#[test]
+fn a_first_device_wants_a_passcode_if_any_login_of_the_user_may() {
+    let wants = |text: &str, user: &str, fails: bool| {
+        let asked = RefCell::new(0);
+        let member = |group: &str| {
+            *asked.borrow_mut() += 1;
+            if fails { Err(()) } else { Ok(group == "wheel" && user == "alice") }
+        };
+        (policy(text).wants_passcode(user, member), asked.into_inner())
+    };
+    let rule = |conditions: &str| {
+        format!(
+            "[[policy.rule]]\n{conditions}\nsecond_factor = \"enroll\"\npasscode = true\nrequired_from = 2099-01-01\n"
+        )
+    };
+    let skip = |conditions: &str| format!("[[policy.rule]]\n{conditions}\nsecond_factor = \"skip\"\n");
+    let (wheel, default) = ("group = \"wheel\"", "[policy]\nsecond_factor = \"enroll\"\npasscode = true\n");
+    for (text, of_alice, of_bob) in [
+        (String::new(), (Ok(false), 0), (Ok(false), 0)),
+        (skip(wheel), (Ok(false), 0), (Ok(false), 0)),
+        (rule("user = \"bob\""), (Ok(false), 0), (Ok(true), 0)),
+        (rule(wheel), (Ok(true), 1), (Ok(false), 1)),
+        (rule("service = \"sshd\"\nnetwork = \"192.0.2.0/24\""), (Ok(true), 0), (Ok(true), 0)),
+        (skip(wheel) + &rule("service = \"sshd\""), (Ok(false), 1), (Ok(true), 1)),
+        (skip("group = \"wheel\"\nservice = \"cron\"") + &rule("service = \"sshd\""), (Ok(true), 0), (Ok(true), 0)),
+        (default.to_owned(), (Ok(true), 0), (Ok(true), 0)),
+        (default.to_owned() + &skip(wheel), (Ok(false), 1), (Ok(true), 1)),
+        (default.to_owned() + &skip("service = \"cron\""), (Ok(true), 0), (Ok(true), 0)),
+    ] {
+        assert_eq!([wants(&text, "alice", false), wants(&text, "bob", false)], [of_alice, of_bob], "{text}");
+    }
+    assert_eq!(wants(&rule(wheel), "alice", true).0, Err(()), "a look-up that fails is no answer");
 }

@@ -60,7 +60,7 @@ fn a_look_foresees_the_verdict() {
     for round in 0..3 {
         for attempt in [shown(&phone(1), STEP), wrong(), recovery(0), recovery(10), Attempt::Malformed] {
             let before = record.state.clone();
-            let foreseen = look(&LIMITS, &record, &attempt, NOW);
+            let foreseen = look(&LIMITS, &record, &attempt, &LoginContext::default(), NOW);
             assert_eq!(record.state, before);
             assert_eq!(login(&mut record, &attempt, NOW), foreseen, "round {round}: {attempt:?}");
         }

@@ -4,8 +4,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::codes::hotp_totp::Digits;
+use crate::codes::passcode::Issued;
+use crate::record::id::EnrollmentId;
 use crate::store::{Store, Swap};
-use crate::testing::fixtures::{NOW, STEP, alice, digits_of, named, phone, record, site};
+use crate::testing::fixtures::{NOW, STEP, alice, digits_of, issued_until, named, passcode, phone, record, site};
 use crate::value::network::Address;
 use crate::value::time::Seconds;
 
@@ -140,6 +142,7 @@ fn the_policy_decides_about_a_user_without_a_device() {
         match TestSite::new(&config, devices).authority().demand_at(&login, NOW).unwrap() {
             Demand::Nothing(_) => "let in",
             Demand::Enroll(_) => "enrolled",
+            Demand::Passcode(_) => "asked for a passcode",
             Demand::Code { .. } => "asked",
             Demand::Grace { .. } => "in grace",
         }
@@ -175,6 +178,71 @@ fn a_line_that_does_not_offer_enrollment_refuses_a_user_without_a_device_and_say
         assert_eq!(why("enroll", 1, false, &wrong(), asked_before), "wrong");
         assert_eq!(why("enroll", 1, false, "", asked_before), "malformed");
         assert_eq!(why("enroll", 1, false, &right(), asked_before), "accepted");
+    }
+}
+
+/// A site where alice has devices and a passcode.
+fn with_passcode(config: &str, devices: u8, until: UnixTime) -> TestSite {
+    let test_site = TestSite::new(config, devices);
+    let issued = Issued { service: Some("sshd".into()), ..issued_until(until) };
+    crate::store::change(&test_site.site.store().unwrap(), &alice(), |record| {
+        (record.unwrap().with_passcode(Some(issued.clone()), EnrollmentId([9; 16])), ())
+    })
+    .unwrap();
+    test_site
+}
+
+#[test]
+fn a_user_without_a_device_is_asked_for_a_passcode_before_enrolling() {
+    let demand = |config: &str, passcode: bool, enroll: bool| {
+        let test_site = if passcode { with_passcode(config, 0, NOW) } else { TestSite::new(config, 0) };
+        test_site.authority().demand_at(&LoginContext { enroll, ..from(HOME) }, NOW).unwrap().word()
+    };
+    let wanted = "[policy]\nsecond_factor = \"enroll\"\npasscode = true";
+    let policy = |second_factor: &str| format!("[policy]\nsecond_factor = \"{second_factor}\"");
+    // An issued passcode is asked for even after its end.
+    for (config, passcode, offered, not_offered) in [
+        (wanted.to_owned(), false, "passcode", "code"),
+        (wanted.to_owned(), true, "passcode", "code"),
+        (policy("enroll"), true, "passcode", "code"),
+        (policy("enroll"), false, "enroll", "code"),
+        (policy("required"), true, "code", "code"),
+        (policy("optional"), true, "nothing", "nothing"),
+        (policy("skip"), true, "nothing", "nothing"),
+    ] {
+        let demands = [demand(&config, passcode, true), demand(&config, passcode, false)];
+        assert_eq!(demands, [offered, not_offered], "{config} {passcode}");
+    }
+}
+
+#[test]
+fn a_passcode_is_refused_with_its_reason_and_begins_no_grace() {
+    let login = |test_site: &TestSite, service: &str, typed: &str, enroll| {
+        let login = LoginContext { service: service.into(), enroll, ..from(HOME) };
+        match test_site.authority().verify_at(&login, &Typed::new(typed.as_bytes().to_vec()), NOW).unwrap() {
+            Verdict::Refused(why) => why.word(),
+            Verdict::Accepted(accepted) => accepted.factor.word(),
+        }
+    };
+    let (shown, late) = (passcode().reveal(), NOW.after(Seconds(60)));
+    for second_factor in ["required", "enroll"] {
+        let config = format!("[grace]\nfor = \"1h\"\n[policy]\nsecond_factor = \"{second_factor}\"");
+        for devices in [0, 1] {
+            let test_site = with_passcode(&config, devices, late);
+            assert_eq!(login(&test_site, "login", &shown, true), "passcode-elsewhere");
+            assert_eq!(login(&test_site, "sshd", "K7QD-M3XA-92TF", true), "passcode-unknown");
+            assert_eq!(login(&test_site, "sshd", &shown, true), "passcode");
+            assert_eq!(login(&test_site, "sshd", &shown, true), "passcode-used");
+            assert!(test_site.stored().state.graces.is_empty());
+            let test_site = with_passcode(&config, devices, NOW);
+            for offered in [true, false] {
+                assert_eq!(login(&test_site, "sshd", &shown, offered), "passcode-expired");
+            }
+        }
+        // The user who should have enrolled by now types something.
+        let test_site = with_passcode(&config, 0, NOW);
+        let expected = if second_factor == "enroll" { "passcode-expired" } else { "not-enrolled" };
+        assert_eq!(login(&test_site, "sshd", &wrong(), true), expected);
     }
 }
 

@@ -46,7 +46,7 @@ impl SelfService<'_> {
             },
         };
         match proof {
-            _ if !record.is_enrolled() => self.offer_first(offered),
+            _ if !record.is_enrolled() => self.offer_first(offered, proof, now),
             None => Ok(Reply::Declined(Declined::ProofNeeded)),
             Some(proof) => self.offer_for_proof(offered, Purpose::Beside, proof, now),
         }

@@ -199,6 +199,7 @@ fn status_reports_everything_except_secrets() {
         override_until: None,
         devices: vec![device],
         recovery_codes_left: 9,
+        passcode: None,
         failures: 6,
         lock: "2025-11-21T18:48:40Z".into(),
         last_accepted: Some("2025-11-21T18:33:40Z".into()),
@@ -211,7 +212,7 @@ fn status_reports_everything_except_secrets() {
 fn a_first_enrollment_is_in_force_after_a_right_code_and_not_before() {
     let test_site = TestSite::new("");
     test_site.serve(|service| {
-        let offer = service.answer(Request::Enroll { proof: None }, NOW);
+        let offer = service.answer(Request::Enroll { proof: None, count: None }, NOW);
         assert!(test_site.stored().is_none());
         let codes = shown_codes(&service.confirm(code_of(&offer)));
         assert_eq!(codes.len(), 10);
@@ -231,7 +232,9 @@ fn a_first_enrollment_is_in_force_after_a_right_code_and_not_before() {
 #[test]
 fn every_form_of_an_offer_holds_one_seed() {
     let test_site = TestSite::new("[code]\ndigits = 8\nperiod = 60\nalgorithm = \"SHA256\"");
-    let Reply::Offer(offer) = test_site.answer(Request::Enroll { proof: None }) else { panic!("no offer") };
+    let Reply::Offer(offer) = test_site.answer(Request::Enroll { proof: None, count: None }) else {
+        panic!("no offer")
+    };
     let secret = Secret::from_base32(offer.secret.expose()).unwrap();
     assert_eq!(*secret.hex(), offer.hex.expose());
     assert_eq!(secret.expose().len(), 32);
@@ -246,7 +249,7 @@ fn every_form_of_an_offer_holds_one_seed() {
 fn after_a_wrong_code_the_offer_is_still_valid() {
     let test_site = TestSite::new("");
     test_site.serve(|service| {
-        let offer = service.answer(Request::Enroll { proof: None }, NOW);
+        let offer = service.answer(Request::Enroll { proof: None, count: None }, NOW);
         for code in [wrong(), text("hunter2"), text(""), recovery(0)] {
             let reply = service.answer(Request::Confirm { code, next: None }, NOW);
             declined(&reply, Declined::NotConfirmed { clock_off: None });
@@ -271,8 +274,8 @@ fn without_an_offer_there_is_nothing_to_confirm() {
 fn a_new_offer_replaces_the_one_before() {
     let test_site = TestSite::new("");
     test_site.serve(|service| {
-        let old = service.answer(Request::Enroll { proof: None }, NOW);
-        let new = service.answer(Request::Enroll { proof: None }, NOW);
+        let old = service.answer(Request::Enroll { proof: None, count: None }, NOW);
+        let new = service.answer(Request::Enroll { proof: None, count: None }, NOW);
         let reply = service.confirm(code_of(&old));
         declined(&reply, Declined::NotConfirmed { clock_off: None });
         shown_codes(&service.confirm(code_of(&new)));
@@ -283,12 +286,12 @@ fn a_new_offer_replaces_the_one_before() {
 fn a_user_with_a_device_needs_a_proof_to_enroll_again() {
     let test_site = TestSite::with_alice();
     test_site.serve(|service| {
-        declined(&service.answer(Request::Enroll { proof: None }, NOW), Declined::ProofNeeded);
+        declined(&service.answer(Request::Enroll { proof: None, count: None }, NOW), Declined::ProofNeeded);
         refused(
-            &service.answer(Request::Enroll { proof: Some(wrong()) }, NOW),
+            &service.answer(Request::Enroll { proof: Some(wrong()), count: None }, NOW),
             Refusal::Wrong { failures: 1, clock_behind: None },
         );
-        refused(&service.answer(Request::Enroll { proof: Some(text("x")) }, NOW), Refusal::Malformed);
+        refused(&service.answer(Request::Enroll { proof: Some(text("x")), count: None }, NOW), Refusal::Malformed);
         declined(&service.confirm(wrong()), Declined::NothingOffered);
     });
     assert_eq!(test_site.failures(), 1);
@@ -305,9 +308,9 @@ fn a_user_with_a_device_needs_a_proof_to_enroll_again() {
 fn a_refused_proof_cancels_an_earlier_offer() {
     let test_site = TestSite::with_alice();
     test_site.serve(|service| {
-        let offer = service.answer(Request::Enroll { proof: Some(code()) }, NOW);
+        let offer = service.answer(Request::Enroll { proof: Some(code()), count: None }, NOW);
         refused(
-            &service.answer(Request::Enroll { proof: Some(wrong()) }, NOW),
+            &service.answer(Request::Enroll { proof: Some(wrong()), count: None }, NOW),
             Refusal::Wrong { failures: 1, clock_behind: None },
         );
         declined(&service.confirm(code_of(&offer)), Declined::NothingOffered);
@@ -318,8 +321,8 @@ fn a_refused_proof_cancels_an_earlier_offer() {
 fn wrong_proofs_of_every_kind_count_together_and_lock() {
     let test_site = TestSite::with_alice();
     let requests: [fn(Confidential) -> Request; 4] = [
-        |proof| Request::Enroll { proof: Some(proof) },
-        |proof| Request::Recovery { proof },
+        |proof| Request::Enroll { proof: Some(proof), count: None },
+        |proof| Request::Recovery { proof, count: None },
         |proof| Request::Disable { proof },
         |proof| Request::Test { proof },
     ];
@@ -341,7 +344,7 @@ fn the_old_seed_stays_in_force_until_the_new_one_is_confirmed() {
     for proof in [code(), recovery(0)] {
         let test_site = TestSite::with_alice();
         test_site.serve(|service| {
-            let offer = service.answer(Request::Enroll { proof: Some(proof) }, NOW);
+            let offer = service.answer(Request::Enroll { proof: Some(proof), count: None }, NOW);
             declined(&service.confirm(wrong()), Declined::NotConfirmed { clock_off: None });
             let reply = service.answer(Request::Test { proof: code_at(STEP + 1) }, NOW);
             assert!(matches!(reply, Reply::Verdict(Verdict::Accepted(_))), "a login meanwhile changes nothing");
@@ -371,7 +374,7 @@ fn an_override_outlives_every_enrollment() {
     test_site.serve(|service| {
         let mut proof = None;
         for _ in 0..2 {
-            let offer = service.answer(Request::Enroll { proof }, NOW);
+            let offer = service.answer(Request::Enroll { proof, count: None }, NOW);
             let codes = shown_codes(&service.confirm(code_of(&offer)));
             assert_eq!(test_site.stored().unwrap().credentials.user_override, Override::Required);
             proof = codes.first().cloned();
@@ -384,7 +387,7 @@ fn an_offer_is_void_if_another_process_changed_the_credentials() {
     let enrolled_meanwhile = |_: Option<&Record>| Change::Record(Box::new(record(vec![phone(7)])));
     let test_site = TestSite::new("");
     test_site.serve(|service| {
-        let offer = service.answer(Request::Enroll { proof: None }, NOW);
+        let offer = service.answer(Request::Enroll { proof: None, count: None }, NOW);
         test_site.meanwhile(enrolled_meanwhile);
         declined(&service.confirm(code_of(&offer)), Declined::ChangedMeanwhile);
         declined(&service.confirm(code_of(&offer)), Declined::NothingOffered);
@@ -398,7 +401,7 @@ fn an_offer_is_void_if_another_process_changed_the_credentials() {
     for changed in [renewed as Step, removed] {
         let test_site = TestSite::with_alice();
         test_site.serve(|service| {
-            let offer = service.answer(Request::Enroll { proof: Some(code()) }, NOW);
+            let offer = service.answer(Request::Enroll { proof: Some(code()), count: None }, NOW);
             test_site.meanwhile(changed);
             declined(&service.confirm(code_of(&offer)), Declined::ChangedMeanwhile);
         });
@@ -411,7 +414,7 @@ fn an_offer_is_void_if_another_process_changed_the_credentials() {
 fn new_recovery_codes_replace_the_old_ones_used_or_not() {
     let test_site = TestSite::with_alice();
     accepted(&test(&test_site, recovery(0)), Factor::Recovery, 9);
-    let codes = shown_codes(&test_site.answer(Request::Recovery { proof: code() }));
+    let codes = shown_codes(&test_site.answer(Request::Recovery { proof: code(), count: None }));
     assert_eq!(codes.len(), 10);
     for n in 0..10 {
         refused(&test(&test_site, recovery(n)), Refusal::RecoveryUnknown);
@@ -430,7 +433,7 @@ fn new_recovery_codes_replace_the_old_ones_used_or_not() {
 fn recovery_codes_can_be_renewed_with_the_last_of_the_old_ones() {
     let test_site = TestSite::with_alice();
     (0..9).for_each(|n| drop(test(&test_site, recovery(n))));
-    let codes = shown_codes(&test_site.answer(Request::Recovery { proof: recovery(9) }));
+    let codes = shown_codes(&test_site.answer(Request::Recovery { proof: recovery(9), count: None }));
     accepted(&test(&test_site, codes[9].clone()), Factor::Recovery, 9);
 }
 
@@ -438,10 +441,10 @@ fn recovery_codes_can_be_renewed_with_the_last_of_the_old_ones() {
 fn a_refused_renewal_keeps_the_old_codes() {
     let test_site = TestSite::with_alice();
     refused(
-        &test_site.answer(Request::Recovery { proof: wrong() }),
+        &test_site.answer(Request::Recovery { proof: wrong(), count: None }),
         Refusal::Wrong { failures: 1, clock_behind: None },
     );
-    refused(&test_site.answer(Request::Recovery { proof: recovery(10) }), Refusal::RecoveryUnknown);
+    refused(&test_site.answer(Request::Recovery { proof: recovery(10), count: None }), Refusal::RecoveryUnknown);
     assert_eq!(test_site.failures(), 1);
     accepted(&test(&test_site, recovery(0)), Factor::Recovery, 9);
     assert_eq!(
@@ -457,7 +460,7 @@ fn a_refused_renewal_keeps_the_old_codes() {
 fn a_site_without_recovery_codes_issues_none() {
     let test_site = TestSite::new("[recovery]\ncodes = 0");
     test_site.serve(|service| {
-        let offer = service.answer(Request::Enroll { proof: None }, NOW);
+        let offer = service.answer(Request::Enroll { proof: None, count: None }, NOW);
         assert!(shown_codes(&service.confirm(code_of(&offer))).is_empty());
     });
     assert_eq!(test_site.stored().unwrap().credentials.recovery, None);
@@ -540,7 +543,7 @@ fn a_replaced_device_is_logged_as_replaced_with_what_proved_it() {
     {
         let test_site = TestSite::with_alice();
         test_site.serve(|service| {
-            let offer = service.answer(Request::Enroll { proof: Some(proof) }, NOW);
+            let offer = service.answer(Request::Enroll { proof: Some(proof), count: None }, NOW);
             shown_codes(&service.confirm(code_of(&offer)));
         });
         let lines = ["proved user=alice by_uid=1000 change=re-enrollment", "replaced user=alice by_uid=1000"];
@@ -551,7 +554,7 @@ fn a_replaced_device_is_logged_as_replaced_with_what_proved_it() {
 #[test]
 fn a_change_that_is_broken_off_after_its_proof_leaves_a_line() {
     let test_site = TestSite::with_alice();
-    test_site.serve(|service| drop(service.answer(Request::Enroll { proof: Some(recovery(0)) }, NOW)));
+    test_site.serve(|service| drop(service.answer(Request::Enroll { proof: Some(recovery(0)), count: None }, NOW)));
     let line = "proved user=alice by_uid=1000 change=re-enrollment proof=recovery-code recovery_left=9";
     assert_eq!(test_site.logged(), [line]);
 }
@@ -562,7 +565,7 @@ fn a_first_enrollment_by_root_is_logged_as_an_administrators() {
     let log = |event: &Event<'_>| test_site.log.borrow_mut().push(event.to_string());
     let caller = Caller { uid: 0, is_trusted: true, log: &log };
     let mut served = Served(LocalAuthority::new(&test_site.site, Some(alice()), caller, entropy));
-    let offer = served.answer(Request::Enroll { proof: None }, NOW);
+    let offer = served.answer(Request::Enroll { proof: None, count: None }, NOW);
     shown_codes(&served.confirm(code_of(&offer)));
     assert_eq!(test_site.logged(), ["enrolled user=alice by_uid=0 proof=admin"]);
 }
@@ -591,9 +594,11 @@ fn every_verdict_for_a_login_through_the_helper_leaves_a_line() {
 #[test]
 fn a_user_without_a_device_can_change_nothing() {
     let test_site = TestSite::new("");
-    for request in
-        [Request::Recovery { proof: code() }, Request::Disable { proof: code() }, Request::Test { proof: code() }]
-    {
+    for request in [
+        Request::Recovery { proof: code(), count: None },
+        Request::Disable { proof: code() },
+        Request::Test { proof: code() },
+    ] {
         refused(&test_site.answer(request), Refusal::NotEnrolled);
     }
     let Reply::Login(words) = test_site.answer(Request::Verify { login: LoginContext::default(), typed: code() })
@@ -615,7 +620,7 @@ fn a_login_gets_its_demand_and_its_verdict() {
         Demand::read(&words).unwrap()
     };
     use crate::decision::demand::Demand::{self, Nothing};
-    let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None };
+    let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None, passcode: false };
     assert_eq!(demand("sshd"), Nothing(ruling(SecondFactor::Optional, Source::Rule(1))));
     test_site.put(&record(vec![phone(1)]));
     let asked = Demand::Code { challenge: false, digits: Some(Digits::SIX) };
@@ -648,8 +653,8 @@ fn without_the_state_directory_every_request_fails() {
     std::fs::remove_dir_all(&path).unwrap();
     for (request, is_logged) in [
         (Request::Status {}, true),
-        (Request::Enroll { proof: None }, true),
-        (Request::Recovery { proof: code() }, true),
+        (Request::Enroll { proof: None, count: None }, true),
+        (Request::Recovery { proof: code(), count: None }, true),
         (Request::Disable { proof: code() }, true),
         (Request::Test { proof: code() }, true),
         (Request::ForgetAddresses {}, true),
@@ -670,8 +675,8 @@ fn without_the_state_directory_every_request_fails() {
 fn without_random_bytes_nothing_is_changed_and_no_code_is_used_up() {
     let test_site = TestSite::with_alice();
     for request in [
-        Request::Enroll { proof: Some(code()) },
-        Request::Recovery { proof: code() },
+        Request::Enroll { proof: Some(code()), count: None },
+        Request::Recovery { proof: code(), count: None },
         Request::Disable { proof: code() },
     ] {
         let reply = test_site.serve_with(no_entropy, |service| service.answer(request, NOW));
@@ -695,3 +700,4 @@ fn every_user_is_served_only_their_own_record() {
 }
 
 mod devices;
+mod first_device;

@@ -1,0 +1,66 @@
+//! The first device: offered without a proof, or for a passcode where the policy wants one.
+
+use crate::audit::{Event, Proof};
+use crate::codes::attempt::Attempt;
+use crate::decision::verify::{Refusal, Verdict};
+use crate::error::CoreError;
+use crate::protocol::request::{Confidential, Declined, Reply};
+use crate::service::enrollment::Offered;
+use crate::service::self_service::SelfService;
+use crate::store::update;
+use crate::system::accounts;
+use crate::value::time::UnixTime;
+
+impl<'a> SelfService<'a> {
+    /// Makes an offer to a user without a device.
+    pub(super) fn offer_first(
+        &mut self,
+        offered: Offered<'a>,
+        passcode: Option<&Confidential>,
+        now: UnixTime,
+    ) -> Result<Reply, CoreError> {
+        if let Some(unfit) = self.unfit_for_first()? {
+            return Ok(unfit);
+        }
+        if !self.needs_passcode()? {
+            return Ok(self.offer(offered, self.unproved()));
+        }
+        let Some(passcode) = passcode else { return Ok(Reply::Declined(Declined::PasscodeNeeded)) };
+        let (user, by, what) = (self.account.name.as_str(), self.caller.uid, "enrollment");
+        let verdict = self.use_up_passcode(passcode, now)?;
+        match verdict {
+            Verdict::Accepted(accepted) => {
+                let proof = Proof::Used(accepted);
+                // Now, not at the end: the enrollment may be broken off here, and the passcode is used up.
+                (self.caller.log)(&Event::Proved { user, by, what, proof });
+                Ok(self.offer(offered, proof))
+            }
+            Verdict::Refused(why) => {
+                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
+                Ok(Reply::Verdict(verdict))
+            }
+        }
+    }
+
+    /// Whether the policy wants a passcode of this user. An administrator could issue one, and need not.
+    fn needs_passcode(&self) -> Result<bool, CoreError> {
+        let member = |group: &str| accounts::is_member(&self.account, group);
+        let policy = &self.site.config.policy;
+        Ok(!self.caller.is_trusted && policy.wants_passcode(self.account.name.as_str(), member)?)
+    }
+
+    fn use_up_passcode(&self, text: &Confidential, now: UnixTime) -> Result<Verdict, CoreError> {
+        let attempt = Attempt::parse(&text.into_typed());
+        Ok(update(&self.site.store()?, &self.account, |record| match &attempt {
+            Attempt::Passcode(passcode) => match record.decide_on_passcode(passcode, None, now) {
+                // There is no device yet, and no passcode.
+                (state, Verdict::Refused(Refusal::NotEnrolled)) => (state, Verdict::Refused(Refusal::PasscodeUnknown)),
+                decided => decided,
+            },
+            // A code of a device that another process has enrolled meanwhile is not looked at.
+            Attempt::Code(_) | Attempt::Recovery(_) | Attempt::Malformed => {
+                (record.state.clone(), Verdict::Refused(Refusal::PasscodeUnknown))
+            }
+        })?)
+    }
+}
