@@ -268,7 +268,7 @@ impl fmt::Display for Proof {
             Self::Administrator => f.write_str(" proof=admin"),
             Self::Used(accepted) => {
                 let word = match accepted.factor {
-                    Factor::Totp(_) | Factor::Hotp(_) => "code",
+                    Factor::Totp(_) | Factor::Hotp(_) | Factor::Ocra(_) => "code",
                     Factor::Recovery => "recovery-code",
                     Factor::Passcode => "passcode",
                     Factor::Grace => "grace",

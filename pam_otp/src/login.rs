@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use otp_core::audit::Event;
-use otp_core::codes::attempt::Typed;
+use otp_core::codes::attempt::{Attempt, Typed};
 use otp_core::codes::challenge::Challenge;
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::config::module_arguments::{Arguments, FirstPass, Part};
@@ -162,11 +162,11 @@ impl Login<'_> {
                     (password_and_code::ask(host, self.user, self.site, self.arguments, digits)?, true)
                 }
             };
-            if challenge && questions < MOST_QUESTIONS {
-                // A device that is named in place of a code is asked for one.
+            // A device that is named in place of a code is challenged, and the question comes again.
+            if questions < MOST_QUESTIONS && self.may_name_a_device(&code) {
                 match self.authority.challenge(self.context, Some(&code))? {
                     Challenge::NoSuchDevice => {}
-                    challenge @ (Challenge::None | Challenge::Shown { .. }) => {
+                    challenge @ (Challenge::None | Challenge::Question(_)) => {
                         show(host, &challenge);
                         continue;
                     }
@@ -185,6 +185,12 @@ impl Login<'_> {
                 own_failures = own_failures.saturating_add(1);
             }
         }
+    }
+
+    /// Whether what was typed may be a name: it is no code, and no password goes with it.
+    fn may_name_a_device(&self, typed: &Typed) -> bool {
+        let is_alone = !self.arguments.forward_pass && !self.defers() && self.arguments.first_pass != FirstPass::Use;
+        is_alone && !typed.expose().is_empty() && matches!(Attempt::parse(typed), Attempt::Malformed)
     }
 
     fn verify(&self, host: &dyn Host, code: &Typed) -> Result<Verdict, ModuleError> {
@@ -312,8 +318,8 @@ fn foreseen(verdict: &Verdict) -> Outcome {
 
 /// Shows what an authority has to show before the question.
 fn show(host: &dyn Host, challenge: &Challenge) {
-    if let Challenge::Shown { text } = challenge {
-        host.tell(text);
+    if let Some(text) = challenge.text() {
+        host.tell(&text);
     }
 }
 

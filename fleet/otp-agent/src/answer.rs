@@ -21,9 +21,12 @@ use crate::permission::{self, Permission};
 /// The answer to a question. What it says is durable.
 pub(crate) fn to(question: &Question, asker: &Asker<'_>, budgets: &Budgets) -> Reply {
     let user = question.about.as_str();
-    let (login, typed) = match &question.request {
-        Request::Demand(login) => (login, None),
-        Request::Verify { login, typed } => (login, Some(typed.into_typed())),
+    let (login, asked) = match &question.request {
+        Request::Demand(login) => (login, Asked::Demand),
+        Request::Challenge { login, named } => {
+            (login, Asked::Challenge(named.as_ref().map(|named| named.into_typed())))
+        }
+        Request::Verify { login, typed } => (login, Asked::Verdict(typed.into_typed())),
         Request::Status {}
         | Request::Enroll { .. }
         | Request::Add { .. }
@@ -39,9 +42,10 @@ pub(crate) fn to(question: &Question, asker: &Asker<'_>, budgets: &Budgets) -> R
         | Request::Test { .. }
         | Request::ForgetAddresses {}
         | Request::Administer(_)
-        | Request::AdministerDevice(_) => return failed("the agent only verifies codes", "use otp-enroll"),
+        | Request::AdministerDevice(_)
+        | Request::IssuePasscode(_) => return failed("the agent only verifies codes", "use otp-enroll"),
     };
-    answer(user, login, typed.as_ref(), asker, budgets).unwrap_or_else(|Unanswered { error, hint }| {
+    answer(user, login, &asked, asker, budgets).unwrap_or_else(|Unanswered { error, hint }| {
         let text = format!("{error} (by_uid={})", asker.uid);
         otp_helper::log("otp-agent", &Event::Failed { user, rhost: None, error: &text, hint: &hint, enforced: true });
         failed(&error, &hint)
@@ -51,6 +55,14 @@ pub(crate) fn to(question: &Question, asker: &Asker<'_>, budgets: &Budgets) -> R
 /// No answer, and why.
 pub(crate) fn failed(error: &str, hint: &str) -> Reply {
     Reply::Failed { error: error.to_owned(), hint: hint.to_owned() }
+}
+
+/// What a question asks.
+enum Asked {
+    Demand,
+    /// Of the default device, or of the one that is named.
+    Challenge(Option<Typed>),
+    Verdict(Typed),
 }
 
 /// Why there is no answer.
@@ -68,7 +80,7 @@ impl From<CoreError> for Unanswered {
 fn answer(
     user: &str,
     login: &LoginContext,
-    typed: Option<&Typed>,
+    asked: &Asked,
     asker: &Asker<'_>,
     budgets: &Budgets,
 ) -> Result<Reply, Unanswered> {
@@ -82,9 +94,13 @@ fn answer(
     let context = if is_root { login.clone() } else { of_the_untrusted(login) };
     let caller = Caller { uid: asker.uid, is_trusted: is_root, log: &|_| {} };
     let files = LocalAuthority::on(&site, site.store()?.impatient(), account, caller);
-    let Some(typed) = typed else {
-        let demand: Demand = files.demand(&context)?;
-        return Ok(Reply::Login(demand.words()));
+    let typed = match asked {
+        Asked::Demand => {
+            let demand: Demand = files.demand(&context)?;
+            return Ok(Reply::Login(demand.words()));
+        }
+        Asked::Challenge(named) => return Ok(Reply::Login(files.challenge(&context, named.as_ref())?.words())),
+        Asked::Verdict(typed) => typed,
     };
     let verify = || {
         if asker.is_gone() {

@@ -1,16 +1,26 @@
-//! What is shown before the question: where a code was sent, or a number to type into a token.
+//! What is shown before the question: a number to type into a token.
 
-/// What the module shows before it asks for a code. When the authority returns it, the challenge is durable, and the code
-/// or message that belongs to it has been sent.
+/// What the module shows before it asks for a code. When the authority returns it, the challenge is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
     /// The device shows codes without a challenge: ask at once.
     None,
-    /// Show this text, then ask.
-    Shown {
-        /// One or more lines; line feeds are the only control characters.
-        text: String,
-    },
+    /// A question for a token with a keypad (RFC 6287).
+    Question(String),
     /// The user's text names no device that takes a challenge: verify it as a code.
     NoSuchDevice,
+}
+
+impl Challenge {
+    /// What the user reads; `None` where there is nothing to read.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Question(question) => {
+                let groups: Vec<_> =
+                    question.as_bytes().chunks(4).filter_map(|four| std::str::from_utf8(four).ok()).collect();
+                Some(format!("Type this into your token: {}", groups.join(" ")))
+            }
+            Self::None | Self::NoSuchDevice => None,
+        }
+    }
 }

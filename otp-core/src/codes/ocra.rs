@@ -3,7 +3,7 @@
 //! Suites are read as the RFC writes them, `OCRA-1:HOTP-SHA1-6:QN08`. A token's PIN never reaches this machine and a session
 //! has no meaning at a login, so a device has a suite with neither ([`Suite::is_for_logins`]).
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
@@ -15,9 +15,8 @@ use crate::codes::hotp_totp::{Algorithm, Digits};
 use crate::value::secret::Secret;
 
 /// What a response is computed from and how (RFC 6287 §6).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suite {
-    text: String,
     algorithm: Algorithm,
     digits: Digits,
     counts: bool,
@@ -90,40 +89,42 @@ impl Suite {
         };
         let algorithm = Algorithm::parse(hash)?;
         let is_whole = fields.next().is_none();
-        is_whole.then(|| Self { text: text.to_owned(), algorithm, digits, counts, question, pin, session, step })
+        let suite = Self { algorithm, digits, counts, question, pin, session, step };
+        // A suite has one spelling: it is part of what a response is computed from.
+        (is_whole && suite.to_string() == text).then_some(suite)
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.text
+    pub fn algorithm(self) -> Algorithm {
+        self.algorithm
     }
 
-    pub fn digits(&self) -> Digits {
+    pub fn digits(self) -> Digits {
         self.digits
     }
 
-    pub fn question(&self) -> Question {
+    pub fn question(self) -> Question {
         self.question
     }
 
     /// Whether the token counts its responses.
-    pub fn counts(&self) -> bool {
+    pub fn counts(self) -> bool {
         self.counts
     }
 
     /// Seconds of a step of the token's clock, if the suite has one.
-    pub fn step(&self) -> Option<u64> {
+    pub fn step(self) -> Option<u64> {
         self.step
     }
 
     /// Whether everything that it takes is known here.
-    pub fn is_for_logins(&self) -> bool {
+    pub fn is_for_logins(self) -> bool {
         self.pin.is_none() && self.session.is_none()
     }
 
     /// The response; `None` if the input does not fit the suite.
     pub fn response(&self, key: &Secret, input: Input<'_>) -> Option<Code> {
         let mut message = Zeroizing::new(Vec::with_capacity(1024));
-        message.extend_from_slice(self.text.as_bytes());
+        message.extend_from_slice(self.to_string().as_bytes());
         message.push(0);
         if self.counts {
             message.extend_from_slice(&input.counter.to_be_bytes());
@@ -149,6 +150,37 @@ impl Suite {
             Algorithm::Sha512 => truncated(&hmac::<Hmac<Sha512>>(key, &message)?, self.digits),
         };
         Code::parse(code?.as_bytes())
+    }
+}
+
+/// As RFC 6287 writes it.
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { algorithm, digits, counts, question, pin, session, step } = self;
+        let (count, alphabet) = (if *counts { "C-" } else { "" }, question.alphabet.letter());
+        write!(f, "OCRA-1:HOTP-{}-{}:{count}Q{alphabet}{:02}", algorithm.name(), digits.get(), question.length)?;
+        if let Some(hash) = pin {
+            write!(f, "-P{}", hash.name())?;
+        }
+        if let Some(length) = session {
+            write!(f, "-S{length:03}")?;
+        }
+        match step {
+            Some(seconds) if seconds.is_multiple_of(3600) => write!(f, "-T{}H", seconds.checked_div(3600).unwrap_or(0)),
+            Some(seconds) if seconds.is_multiple_of(60) => write!(f, "-T{}M", seconds.checked_div(60).unwrap_or(0)),
+            Some(seconds) => write!(f, "-T{seconds}S"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Alphabet {
+    fn letter(self) -> char {
+        match self {
+            Self::Digits => 'N',
+            Self::Hex => 'H',
+            Self::Letters => 'A',
+        }
     }
 }
 
@@ -361,7 +393,7 @@ mod tests {
             "OCRA-1:HOTP-SHA512-7:C-QH40-PSHA256-S512-T48H",
             "OCRA-1:HOTP-SHA256-8:QA04-T59S",
         ] {
-            assert_eq!(Suite::parse(good).unwrap().as_str(), good);
+            assert_eq!(Suite::parse(good).unwrap().to_string(), good);
         }
         for bad in [
             "",

@@ -3,6 +3,7 @@
 use crate::codes::hotp_totp::Digits;
 use crate::decision::policy::{Ruling, SecondFactor};
 use crate::record::Record;
+use crate::record::credentials::Outline;
 use crate::value::network::Address;
 use crate::value::time::{Seconds, UnixTime};
 
@@ -101,10 +102,15 @@ impl Demand {
 }
 
 impl Devices {
-    /// Those of which the default one shows so many digits, and whether there is a passcode. No kind of device needs a
-    /// challenge yet.
-    pub fn of(digits: Option<Digits>, passcode: bool) -> Self {
-        digits.map_or(Self::None { passcode }, |_| Self::Some { challenge: false, digits })
+    /// Those of a record; `None` for a user without one.
+    pub fn of(outline: Option<&Outline>) -> Self {
+        match outline {
+            Some(Outline { digits: digits @ Some(_), challenge, .. }) => {
+                Self::Some { challenge: *challenge, digits: *digits }
+            }
+            Some(Outline { digits: None, passcode, .. }) => Self::None { passcode: *passcode },
+            None => Self::None { passcode: false },
+        }
     }
 }
 

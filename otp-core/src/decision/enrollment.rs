@@ -29,6 +29,8 @@ pub struct Pending {
     window: u64,
     /// The counter from which a counter-based token is searched.
     counter: u64,
+    /// What a token with a keypad is to answer; empty for all others.
+    question: String,
 }
 
 /// A device that has shown a right code. That code is used up.
@@ -57,12 +59,22 @@ impl Pending {
         let kind = Kind::Totp(Clock::of_app(period));
         let (id, created) = (DeviceId(0), UnixTime(0));
         let device = Device { id, name, kind, secret, algorithm, digits, created, serial: None };
-        Some(Self { device, window, counter: 0 })
+        Some(Self { device, window, counter: 0, question: String::new() })
     }
 
-    /// A token, which has its seed. One that counts is searched from `counter` on.
-    pub fn token(device: Device, window: u64, counter: u64) -> Self {
-        Self { device, window, counter }
+    /// A token, which has its seed. One that counts is searched from `counter` on, and one with a keypad gets a question of
+    /// these random bytes.
+    pub fn token(device: Device, window: u64, counter: u64, random: &[u8]) -> Self {
+        let question = match device.kind {
+            Kind::Ocra(suite) => suite.question().draw(random),
+            Kind::Totp(_) | Kind::Hotp => String::new(),
+        };
+        Self { device, window, counter, question }
+    }
+
+    /// What is to be typed into a token with a keypad.
+    pub fn question(&self) -> Option<&str> {
+        Some(self.question.as_str()).filter(|question| !question.is_empty())
     }
 
     pub fn name(&self) -> &DeviceName {
@@ -104,7 +116,7 @@ impl Pending {
     pub fn shape(&self) -> (Algorithm, Digits, Period) {
         let period = match self.device.kind {
             Kind::Totp(clock) => clock.period,
-            Kind::Hotp => Period::THIRTY,
+            Kind::Hotp | Kind::Ocra(_) => Period::THIRTY,
         };
         (self.device.algorithm, self.device.digits, period)
     }
@@ -114,6 +126,10 @@ impl Pending {
         let generator = Generator::new(&self.device.secret, self.device.algorithm, self.device.digits);
         // The confirming code is used up too: the next step or counter is above it.
         let found = match (self.device.kind, next) {
+            (Kind::Ocra(suite), _) => self
+                .device
+                .response(suite, &self.question, code, self.counter, self.window, now)
+                .map(|next| (next, None)),
             (_, Some(next)) if self.device.is_token() => {
                 self.device.place_of(code, next, self.counter, self.window, now).map(|place| (place.next, place.drift))
             }
@@ -127,7 +143,7 @@ impl Pending {
         let Some((next, drift)) = found else { return Err(self.missing(&generator, code, next, now)) };
         let kind = match self.device.kind {
             Kind::Totp(Clock { period, .. }) => Kind::Totp(Clock { period, drift }),
-            Kind::Hotp => Kind::Hotp,
+            kind @ (Kind::Hotp | Kind::Ocra(_)) => kind,
         };
         Ok(Confirmed { device: Device { kind, created: now, ..self.device.duplicate() }, next })
     }
@@ -139,7 +155,7 @@ impl Pending {
                 let reach = MOST_DRIFT.saturating_add(self.window);
                 generator.find(code, around(period.step_at(now), reach, reach)).is_some()
             }
-            Kind::Totp(Clock { drift: None, .. }) => false,
+            Kind::Totp(Clock { drift: None, .. }) | Kind::Ocra(_) => false,
         };
         if is_far_off && next.is_none() {
             return Missing::NextCode;
@@ -162,7 +178,7 @@ impl Pending {
         // Codes of the past are no proof of anything; the next step of a clock is that of now.
         let next = match self.device.kind {
             Kind::Totp(clock) => clock.step_at(now).saturating_sub(self.window),
-            Kind::Hotp => self.counter,
+            Kind::Hotp | Kind::Ocra(_) => self.counter,
         };
         let device = Device { created: now, ..self.device.duplicate() };
         (device, Progress { is_confirmed: false, ..Progress::from(next) })
@@ -355,7 +371,7 @@ mod tests {
     }
 
     fn of_token(kind: Kind, counter: u64) -> Pending {
-        Pending::token(Device { kind, serial: Serial::parse("GALT1"), ..phone(1) }, 1, counter)
+        Pending::token(Device { kind, serial: Serial::parse("GALT1"), ..phone(1) }, 1, counter, &[7; 64])
     }
 
     /// Next counter and drift after these codes, or what is missing.

@@ -152,7 +152,7 @@ impl Imported {
         let used = self.used_below(now);
         match self.kind {
             Kind::Totp(clock) => used.max(clock.step_at(now).saturating_add(1)),
-            Kind::Hotp => used,
+            Kind::Hotp | Kind::Ocra(_) => used,
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotResynchronized {
     NoSuchDevice,
-    /// Its phone sets its clock.
+    /// Its phone sets its clock, or it answers questions.
     App,
     /// The user has several tokens, or none.
     Unnamed,
@@ -46,6 +46,8 @@ impl Device {
                 let second = around(next, 0, FAR_AHEAD).find_map(begins_at)?;
                 Some(Place { next: second.checked_add(1)?, drift: None })
             }
+            // Its codes are responses, which do not follow each other.
+            Kind::Ocra(_) => None,
             Kind::Totp(clock) => {
                 let present = clock.period.step_at(now);
                 let reach = MOST_DRIFT.saturating_add(window).saturating_add(1);
@@ -61,8 +63,13 @@ impl Device {
         }
     }
 
-    /// Whether its clock or counter can go astray: a hardware token's.
+    /// Whether it is a hardware token, which has its seed.
     pub fn is_token(&self) -> bool {
+        self.can_go_astray() || matches!(self.kind, Kind::Ocra(_))
+    }
+
+    /// Whether two codes in a row show how far its clock or counter has gone.
+    fn can_go_astray(&self) -> bool {
         matches!(self.kind, Kind::Hotp | Kind::Totp(Clock { drift: Some(_), .. }))
     }
 }
@@ -70,10 +77,10 @@ impl Device {
 impl Record {
     /// The token that is meant, or the only one.
     pub fn token(&self, named: Option<&str>) -> Result<&Device, NotResynchronized> {
-        let mut tokens = self.credentials.devices.iter().filter(|device| device.is_token());
+        let mut tokens = self.credentials.devices.iter().filter(|device| device.can_go_astray());
         match named {
             Some(named) => match self.credentials.device(named) {
-                Some(device) if device.is_token() => Ok(device),
+                Some(device) if device.can_go_astray() => Ok(device),
                 Some(_) => Err(NotResynchronized::App),
                 None => Err(NotResynchronized::NoSuchDevice),
             },
@@ -117,7 +124,7 @@ impl Record {
         }
         let factor = match device.kind {
             Kind::Totp(_) => Factor::Totp(device.id),
-            Kind::Hotp => Factor::Hotp(device.id),
+            Kind::Hotp | Kind::Ocra(_) => Factor::Hotp(device.id),
         };
         let verdict = accept(&mut record.state, self, factor, now);
         (Change::Record(Box::new(record)), verdict)

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code};
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, Period, around};
+use crate::decision::challenge::Answered;
 use crate::decision::policy::SecondFactor;
 use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind};
@@ -67,6 +68,8 @@ pub enum Factor {
     Totp(DeviceId),
     /// A counter-based code of this device.
     Hotp(DeviceId),
+    /// This device's response to a challenge.
+    Ocra(DeviceId),
     /// A recovery code.
     Recovery,
     /// A passcode, which an administrator issued.
@@ -126,6 +129,7 @@ impl Factor {
         match self {
             Self::Totp(_) => "totp",
             Self::Hotp(_) => "hotp",
+            Self::Ocra(_) => "ocra",
             Self::Recovery => "recovery",
             Self::Passcode => "passcode",
             Self::Grace => "grace",
@@ -135,7 +139,7 @@ impl Factor {
     /// The device whose code it was.
     pub fn device(self) -> Option<DeviceId> {
         match self {
-            Self::Totp(device) | Self::Hotp(device) => Some(device),
+            Self::Totp(device) | Self::Hotp(device) | Self::Ocra(device) => Some(device),
             Self::Recovery | Self::Passcode | Self::Grace => None,
         }
     }
@@ -256,22 +260,37 @@ pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, login: &LoginCo
     verdict
 }
 
-/// A step or counter in a device's window whose code was typed.
+/// A step, counter or challenge of a device whose code was typed.
 struct Found {
     device: DeviceId,
     factor: Factor,
-    counter: u64,
+    at: At,
+}
+
+enum At {
+    /// A step or counter, which is used if it is below the device's next one.
+    Counter(u64),
+    Challenge(Answered),
 }
 
 /// Marks the matched step or counter of every device as used. Returns the first device for which it was unused, `None` on
 /// replay.
 fn use_up(found: &[Found], state: &mut State) -> Option<Factor> {
     let mut factor = None;
-    for Found { device, counter, factor: this } in found {
-        if let Some(progress) = state.devices.get_mut(device).filter(|progress| progress.next <= *counter) {
-            progress.next = counter.checked_add(1)?;
-            factor = factor.or(Some(*this));
-        }
+    for Found { device, at, factor: this } in found {
+        let progress = state.devices.get_mut(device)?;
+        let is_unused = match at {
+            At::Counter(counter) if progress.next <= *counter => {
+                progress.next = counter.checked_add(1)?;
+                true
+            }
+            At::Counter(_) => false,
+            At::Challenge(Answered { place, next }) => {
+                progress.next = *next;
+                state.challenges.get_mut(*place).is_some_and(|challenge| !mem::replace(&mut challenge.is_used, true))
+            }
+        };
+        factor = factor.or(is_unused.then_some(*this));
     }
     factor
 }
@@ -287,6 +306,11 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
         let window = match device.kind {
             Kind::Totp(clock) => around(clock.step_at(now), limits.window, limits.window),
             Kind::Hotp => around(next, LOOK_AHEAD, LOOK_AHEAD),
+            Kind::Ocra(suite) => {
+                let answered = record.answered(device, suite, code, limits.window, now).map(At::Challenge);
+                found.extend(answered.map(|at| Found { device: device.id, factor: Factor::Ocra(device.id), at }));
+                continue;
+            }
         };
         let generator = Generator::new(&device.secret, device.algorithm, device.digits);
         if let Some(counters) = generator.find(code, window) {
@@ -295,9 +319,9 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
             // counter, so that unused codes between the two stay valid; it stays in the window until the later one is used.
             let (counter, factor) = match device.kind {
                 Kind::Totp(_) => (*counters.end(), Factor::Totp(device.id)),
-                Kind::Hotp => (*counters.start(), Factor::Hotp(device.id)),
+                Kind::Hotp | Kind::Ocra(_) => (*counters.start(), Factor::Hotp(device.id)),
             };
-            found.push(Found { device: device.id, factor, counter });
+            found.push(Found { device: device.id, factor, at: At::Counter(counter) });
         }
     }
     found
@@ -386,7 +410,7 @@ pub(crate) fn last_login(limits: &Limits, state: &State, device: &Device) -> Opt
             let last = state.next(device.id)?.saturating_sub(1);
             Some(clock.time_of(last.saturating_sub(limits.window)))
         }
-        Kind::Hotp => None,
+        Kind::Hotp | Kind::Ocra(_) => None,
     }
 }
 

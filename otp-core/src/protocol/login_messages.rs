@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::LONGEST_VALUE;
 use crate::codes::attempt::Typed;
+use crate::codes::challenge::Challenge;
 use crate::codes::hotp_totp::Digits;
 use crate::decision::demand::Demand;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
@@ -34,14 +35,28 @@ pub fn ask_demand(login: &LoginContext) -> Zeroizing<String> {
     line
 }
 
+/// `Request::Challenge` as a line.
+pub fn ask_challenge(login: &LoginContext, named: Option<&Typed>) -> Zeroizing<String> {
+    ask_with(r#"{"challenge":{"named":"#, named, login)
+}
+
 /// `Request::Verify` as a line.
 pub fn ask_verify(login: &LoginContext, typed: &Typed) -> Zeroizing<String> {
-    let text = Some(typed.expose()).filter(|bytes| bytes.len() <= LONGEST_CODE);
-    let text = text.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("");
+    ask_with(r#"{"verify":{"typed":"#, Some(typed), login)
+}
+
+/// A request about what was typed, if it was.
+fn ask_with(head: &str, typed: Option<&Typed>, login: &LoginContext) -> Zeroizing<String> {
     // Large enough for the longest code, escaped: a buffer that grows leaves copies of it behind.
     let mut line = Zeroizing::new(String::with_capacity(8192));
-    line.push_str(r#"{"verify":{"typed":"#);
-    line.push_str(&quoted(text));
+    line.push_str(head);
+    match typed.map(Typed::expose) {
+        Some(typed) => {
+            let text = Some(typed).filter(|bytes| bytes.len() <= LONGEST_CODE);
+            line.push_str(&quoted(text.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("")));
+        }
+        None => line.push_str("null"),
+    }
     line.push_str(r#","login":"#);
     // The context is only for the log, which cuts it too: a long one must not keep a code from being verified.
     let cut = |text: &str| text.get(..text.floor_char_boundary(LONGEST_VALUE)).unwrap_or_default().to_owned();
@@ -140,6 +155,25 @@ impl Demand {
             demands.extend([Self::Nothing(ruling), Self::Enroll(ruling), Self::Passcode(ruling)]);
         }
         demands.into_iter().find(|demand| demand.word() == word).filter(|demand| demand.words() == words)
+    }
+}
+
+impl Challenge {
+    /// The challenge in words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::None => "no-challenge".into(),
+            Self::Question(question) => format!("question {question}"),
+            Self::NoSuchDevice => "no-such-device".into(),
+        }
+    }
+
+    /// Reads only what [`Challenge::words`] writes.
+    pub fn read(words: &str) -> Option<Self> {
+        let question = words.strip_prefix("question ").filter(|question| (1..=64).contains(&question.len()));
+        let question = question.filter(|question| question.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        let challenges = [Self::None, Self::NoSuchDevice].into_iter();
+        challenges.chain(question.map(|question| Self::Question(question.to_owned()))).find(|one| one.words() == words)
     }
 }
 
@@ -246,8 +280,14 @@ impl Verdict {
         let Details { device, left, failures, behind, lock } = Details::read(parts.get(2..)?)?;
         let device = device.unwrap_or(DeviceId(0));
         let verdict = if answer == "accepted" {
-            let factors =
-                [Factor::Totp(device), Factor::Hotp(device), Factor::Recovery, Factor::Passcode, Factor::Grace];
+            let factors = [
+                Factor::Totp(device),
+                Factor::Hotp(device),
+                Factor::Ocra(device),
+                Factor::Recovery,
+                Factor::Passcode,
+                Factor::Grace,
+            ];
             let factor = factors.into_iter().find(|factor| factor.word() == word)?;
             Self::Accepted(Accepted { factor, recovery_left: left, failures: failures.unwrap_or_default() })
         } else {
@@ -322,6 +362,7 @@ mod tests {
             all.push(Verdict::Accepted(Accepted { factor: Factor::Recovery, recovery_left: left, failures: 0 }));
             all.push(accepted(Factor::Totp(DeviceId(255)), left));
             all.push(accepted(Factor::Hotp(DeviceId(1)), left));
+            all.push(accepted(Factor::Ocra(DeviceId(2)), left));
             all.push(accepted(Factor::Recovery, left));
             all.push(accepted(Factor::Passcode, left));
             all.push(accepted(Factor::Grace, left));

@@ -102,6 +102,8 @@ pub enum Request {
     ForgetAddresses {},
     /// Must the user give a code at this login?
     Demand(LoginContext),
+    /// Challenge the default device, or the one that is named in place of a code.
+    Challenge { login: LoginContext, named: Option<Confidential> },
     /// Verify a code for a login.
     Verify {
         /// For the log.
@@ -133,8 +135,11 @@ pub struct Question {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// `totp` or `hotp`.
+    /// `totp`, `hotp` or `ocra`.
     pub r#type: String,
+    /// For `ocra`, in place of algorithm, digits and period: `OCRA-1:HOTP-SHA1-6:QN08`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
     /// Upper-case Base32.
     pub secret: Confidential,
     /// `SHA1`, `SHA256` or `SHA512`.
@@ -225,6 +230,9 @@ pub enum Reply {
     TokenTaken {
         /// Its name.
         name: String,
+        /// What is to be typed into a token with a keypad, whose response is the code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<String>,
     },
     /// To [`Request::Confirm`]: the recovery codes of the new device, which is not in force yet. To [`Request::Recovery`]:
     /// the codes that are in force now. They are shown only once.
@@ -239,7 +247,7 @@ pub enum Reply {
     ChangedDevice(DeviceId),
     /// To [`Request::IssuePasscode`]: it is in force, and shown only once.
     Passcode(IssuedPasscode),
-    /// To [`Request::Demand`] and [`Request::Verify`]: the words of [`crate::protocol::login_messages`].
+    /// To [`Request::Demand`], [`Request::Challenge`] and [`Request::Verify`]: the words of [`crate::protocol::login_messages`].
     Login(String),
     /// To [`Request::Test`], and to every request whose proof was refused.
     Verdict(Verdict),
@@ -412,6 +420,8 @@ pub struct DeviceStatus {
     pub serial: Option<String>,
     /// Steps by which a token's clock is ahead (negative: behind); `None` for an app, and for `hotp`.
     pub drift: Option<i8>,
+    /// What the responses of a token with a keypad are computed from (RFC 6287); `None` for all others.
+    pub suite: Option<String>,
 }
 
 /// A secret text in a request or reply. Wiped when dropped, never printed.

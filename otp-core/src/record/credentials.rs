@@ -2,6 +2,7 @@
 
 use crate::codes::attempt::{Attempt, Typed};
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits};
+use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
 use crate::codes::plain_text;
 use crate::codes::recovery::RecoverySet;
@@ -41,6 +42,8 @@ pub struct Outline {
     pub devices: usize,
     /// How many digits the default device shows; `None` without a device.
     pub digits: Option<Digits>,
+    /// Whether the default device takes a challenge.
+    pub challenge: bool,
     /// Whether an administrator issued a passcode.
     pub passcode: bool,
 }
@@ -102,6 +105,8 @@ pub enum Kind {
     Totp(Clock),
     /// A counter (RFC 4226).
     Hotp,
+    /// A question, with a counter or time where the suite has one (RFC 6287).
+    Ocra(Suite),
 }
 
 /// A device's name: 1 to 40 characters, none of them a control character.
@@ -127,6 +132,7 @@ impl Kind {
         match self {
             Self::Totp(_) => "totp",
             Self::Hotp => "hotp",
+            Self::Ocra(_) => "ocra",
         }
     }
 }
@@ -237,6 +243,18 @@ impl Credentials {
     /// Whether no device can be added: there are as many as a record holds, or no number is left.
     pub fn is_full(&self) -> bool {
         self.devices.len() >= MOST_DEVICES || self.last_id == DeviceId(u8::MAX)
+    }
+
+    /// What a login needs before it asks.
+    pub fn outline(&self) -> Outline {
+        let default = self.default_device();
+        Outline {
+            user_override: self.user_override,
+            devices: self.devices.len(),
+            digits: default.map(|device| device.digits),
+            challenge: default.is_some_and(|device| matches!(device.kind, Kind::Ocra(_))),
+            passcode: self.passcode.is_some(),
+        }
     }
 
     pub fn has_device(&self) -> bool {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use zeroize::Zeroizing;
 
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
+use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
 use crate::codes::recovery::{MOST_CODES, RecoverySet};
 use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Outline, Override, Serial};
@@ -20,6 +21,9 @@ pub const VERSION: u64 = 1;
 
 /// The key of the number of passcodes.
 const PASSCODES: &str = "passcodes";
+
+/// The line of the head about a default device that takes a challenge.
+const CHALLENGE: &str = "challenge";
 
 /// What reading credentials needs besides the bytes. A key that opens sealed seeds belongs here.
 #[derive(Clone, Copy)]
@@ -48,7 +52,7 @@ impl Credentials {
         if let Some(until) = self.user_override.until() {
             writeln!(text, "override_until = {}", until.0)?;
         }
-        let Counts { recovery_codes, passcode, devices, digits } = Counts::of(self);
+        let Counts { recovery_codes, passcode, devices, digits, challenge } = Counts::of(self);
         writeln!(text, "recovery_codes = {recovery_codes}")?;
         if passcode {
             writeln!(text, "{PASSCODES} = 1")?;
@@ -56,6 +60,9 @@ impl Credentials {
         writeln!(text, "devices = {devices}")?;
         if let (Some(default), Some(digits)) = (self.default, digits) {
             writeln!(text, "last_id = {}\ndefault = {default}\ndigits = {}", self.last_id, digits.get())?;
+            if challenge {
+                writeln!(text, "{CHALLENGE} = 1")?;
+            }
         }
         if let Some(set) = &self.recovery {
             writeln!(text, "\n[recovery]\nsalt = \"{}\"\ncodes = [", base16ct::lower::encode_string(&set.salt))?;
@@ -81,6 +88,7 @@ impl Credentials {
                     }
                 }
                 Kind::Hotp => writeln!(text, "type = \"hotp\"")?,
+                Kind::Ocra(suite) => writeln!(text, "type = \"ocra\"\nsuite = \"{suite}\"")?,
             }
             writeln!(text, "algorithm = \"{}\"\ndigits = {}", device.algorithm.name(), device.digits.get())?;
             writeln!(text, "created = {}", device.created.0)?;
@@ -152,8 +160,8 @@ impl Outline {
     pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, RecordError> {
         let (head, counts) = Lines::of(utf8(bytes)?).head()?;
         context.check(&head)?;
-        let Counts { recovery_codes: _, passcode, devices, digits } = counts;
-        Ok(Self { user_override: head.user_override, devices, digits, passcode })
+        let Counts { recovery_codes: _, passcode, devices, digits, challenge } = counts;
+        Ok(Self { user_override: head.user_override, devices, digits, challenge, passcode })
     }
 }
 
@@ -166,14 +174,15 @@ struct Counts {
     devices: usize,
     /// Those of the default device.
     digits: Option<Digits>,
+    /// Whether that one takes a challenge. The head has no line if it does not.
+    challenge: bool,
 }
 
 impl Counts {
     fn of(credentials: &Credentials) -> Self {
         let recovery_codes = credentials.recovery.as_ref().map_or(0, |set| set.hashes.len());
-        let digits = credentials.default_device().map(|device| device.digits);
-        let passcode = credentials.passcode.is_some();
-        Self { recovery_codes, passcode, devices: credentials.devices.len(), digits }
+        let Outline { devices, digits, challenge, passcode, user_override: _ } = credentials.outline();
+        Self { recovery_codes, passcode, devices, digits, challenge }
     }
 }
 
@@ -253,13 +262,14 @@ impl<'a> Lines<'a> {
         let recovery_codes = self.value("recovery_codes", number)?;
         let passcode = self.if_next(PASSCODES, |text| (text == "1").then_some(()))?.is_some();
         let devices = self.value("devices", number)?;
-        let mut digits = None;
+        let (mut digits, mut challenge) = (None, false);
         if devices > 0 {
             credentials.last_id = DeviceId(self.value("last_id", number)?);
             credentials.default = Some(DeviceId(self.value("default", number)?));
             digits = Some(self.value("digits", |text| Digits::try_from(number::<u8>(text)?).ok())?);
+            challenge = self.if_next(CHALLENGE, |text| (text == "1").then_some(()))?.is_some();
         }
-        Ok((credentials, Counts { recovery_codes, passcode, devices, digits }))
+        Ok((credentials, Counts { recovery_codes, passcode, devices, digits, challenge }))
     }
 
     fn user_override(&mut self) -> Result<Override, RecordError> {
@@ -302,6 +312,9 @@ impl<'a> Lines<'a> {
                 drift: self.if_next("drift", |text| Drift::of(signed(text)?))?,
             }),
             "hotp" => Kind::Hotp,
+            "ocra" => Kind::Ocra(
+                self.value("suite", |text| Suite::parse(between_quotes(text)?).filter(|suite| suite.is_for_logins()))?,
+            ),
             _ => return Err(self.error("type", "has an invalid value")),
         };
         Ok(Device {

@@ -14,6 +14,8 @@ pub struct State {
     pub enrollment: EnrollmentId,
     /// How far each device has come.
     pub devices: BTreeMap<DeviceId, Progress>,
+    /// The latest last; at most [`MOST_CHALLENGES`].
+    pub challenges: Vec<Challenged>,
     /// Wrong codes since the last right one.
     pub failures: u32,
     pub lock: Lock,
@@ -40,6 +42,18 @@ pub struct Progress {
     pub is_confirmed: bool,
 }
 
+/// A device was challenged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenged {
+    pub device: DeviceId,
+    /// The response is accepted before this time.
+    pub until: UnixTime,
+    /// ASCII letters and digits.
+    pub question: String,
+    /// Whether its response was accepted.
+    pub is_used: bool,
+}
+
 /// A second factor was accepted from this address at this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grace {
@@ -54,6 +68,9 @@ pub struct Unenforced {
     /// The refusal's word in the audit log.
     pub why: String,
 }
+
+/// Most challenges of one user: a second connection must not void the one that is being answered.
+pub const MOST_CHALLENGES: usize = 3;
 
 /// Most addresses in grace of one user.
 pub const MOST_GRACES: usize = 4;
@@ -108,6 +125,7 @@ impl State {
         Self {
             enrollment,
             devices: BTreeMap::new(),
+            challenges: Vec::new(),
             failures: 0,
             lock: Lock::Open,
             used: 0,

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use sha2::{Digest, Sha256};
 
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::state::{Grace, Lock, Progress, State, Unenforced};
+use crate::record::state::{Challenged, Grace, Lock, Progress, State, Unenforced};
 use crate::value::network::Address;
 use crate::value::time::UnixTime;
 
@@ -58,6 +58,10 @@ impl Slot {
         for Grace { address, at } in &state.graces {
             writeln!(text, "grace {address} {}", at.0)?;
         }
+        for Challenged { device, until, question, is_used } in &state.challenges {
+            let used = if *is_used { " used" } else { "" };
+            writeln!(text, "challenge {device} until {} question {question}{used}", until.0)?;
+        }
         for (device, Progress { next, used, is_confirmed }) in &state.devices {
             let confirmed = if *is_confirmed { "" } else { " unconfirmed" };
             match used {
@@ -101,6 +105,13 @@ impl Slot {
         while let Some((address, at)) = value("grace").and_then(|value| value.split_once(' ')) {
             state.graces.push(Grace { address: Address::parse(address)?, at: UnixTime(at.parse().ok()?) });
         }
+        while let Some(challenge) = value("challenge") {
+            let mut words = challenge.split(' ');
+            let device = DeviceId(words.next()?.parse().ok()?);
+            let until = UnixTime(words.nth(1)?.parse().ok()?);
+            let question = words.nth(1)?.to_owned();
+            state.challenges.push(Challenged { device, until, question, is_used: words.next().is_some() });
+        }
         while let Some(progress) = value("device") {
             let mut words = progress.split(' ');
             let device = DeviceId(words.next()?.parse().ok()?);
@@ -119,7 +130,7 @@ impl Slot {
 mod tests {
     use super::*;
     use crate::record::id::MOST_DEVICES;
-    use crate::record::state::MOST_GRACES;
+    use crate::record::state::{MOST_CHALLENGES, MOST_GRACES};
 
     fn full() -> Slot {
         let largest = Progress { next: u64::MAX, used: Some(UnixTime(u64::MAX)), is_confirmed: false };
@@ -127,6 +138,15 @@ mod tests {
         let state = State {
             enrollment: EnrollmentId([0xcd; 16]),
             devices,
+            challenges: vec![
+                Challenged {
+                    device: DeviceId(u8::MAX),
+                    until: UnixTime(u64::MAX),
+                    question: "Z".repeat(64),
+                    is_used: true
+                };
+                MOST_CHALLENGES
+            ],
             failures: u32::MAX,
             lock: Lock::Until(UnixTime(u64::MAX)),
             used: 0b11_1111_1111,

@@ -4,12 +4,13 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
+use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
 use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{DeviceName, Kind, Serial};
 use crate::record::credentials_toml::ReadContext;
 use crate::record::id::DeviceId;
-use crate::record::state::{Grace, Lock, Unenforced};
+use crate::record::state::{Challenged, Grace, Lock, Unenforced};
 use crate::record::state_slot::Slot;
 use crate::testing::fixtures::{NOW, phone, record};
 use crate::value::secret::Secret;
@@ -64,8 +65,9 @@ impl Dice {
         Device {
             id: DeviceId(id),
             name: DeviceName::parse(&self.text(40, |letter| !letter.is_control())).unwrap(),
-            kind: match self.below(2) {
+            kind: match self.below(3) {
                 0 => Kind::Hotp,
+                1 => Kind::Ocra(Suite::parse("OCRA-1:HOTP-SHA512-8:C-QH40-T12H").unwrap()),
                 _ => Kind::Totp(Clock {
                     period: Period::try_from(10 + self.below(291)).unwrap(),
                     drift: Drift::of(self.below(45) as i64 - 22),
@@ -121,8 +123,15 @@ impl Dice {
     }
 
     fn state(&mut self, credentials: &Credentials) -> State {
+        let challenged = |device: &Device| Challenged {
+            device: device.id,
+            until: UnixTime(u64::from(device.id.0)),
+            question: "Q7".repeat(usize::from(device.id.0 % 32) + 1),
+            is_used: device.id.0.is_multiple_of(2),
+        };
         State {
             enrollment: credentials.enrollment,
+            challenges: credentials.devices.iter().take(3).map(challenged).collect(),
             devices: credentials.devices.iter().map(|device| (device.id, self.progress())).collect(),
             failures: self.number() as u32,
             lock: match self.below(3) {

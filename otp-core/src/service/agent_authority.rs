@@ -1,6 +1,7 @@
 //! The authority of a process that may not open the records itself: the agent, about whom it lets this process ask.
 
 use crate::codes::attempt::Typed;
+use crate::codes::challenge::Challenge;
 use crate::decision::demand::Demand;
 use crate::decision::verify::Verdict;
 use crate::error::{CoreError, HelperError};
@@ -32,6 +33,10 @@ impl Authority for AgentAuthority<'_> {
             Demand::Enroll(_) | Demand::Passcode(_) => Err(CoreError::NoEnrollmentHere),
             demand @ (Demand::Code { .. } | Demand::Grace { .. } | Demand::Nothing(_)) => Ok(demand),
         }
+    }
+
+    fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        self.ask(&login_messages::ask_challenge(login, named), Challenge::read)
     }
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {

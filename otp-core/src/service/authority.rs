@@ -13,8 +13,8 @@ pub trait Authority {
     /// Must a code be given at this login? Only reads.
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError>;
 
-    /// The challenge of the default device, or of the device that the user named instead of a code. It is durable and sent
-    /// when this returns.
+    /// The challenge of the default device, or of the device that the user named instead of a code. It is durable when this
+    /// returns.
     ///
     /// This default is for an authority whose devices need no challenge.
     fn challenge(&self, _login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {

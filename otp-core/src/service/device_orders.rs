@@ -1,6 +1,7 @@
 //! What an administrator does to one of a user's devices: add a token, remove a device, resynchronize a token.
 
 use crate::audit::{Event, Proof};
+use crate::decision::challenge::RANDOM;
 use crate::decision::devices::NotChanged;
 use crate::decision::enrollment::Pending;
 use crate::decision::verify::{Refusal, Verdict};
@@ -47,7 +48,7 @@ pub(crate) fn carry_out(
     let (what, changed) = match order {
         DeviceOrder::Add { name, token, code, next } => {
             let codes = (code.as_ref(), next.as_ref());
-            let pending = described(site, &store, account, name.as_deref(), token)?;
+            let pending = described(site, &store, account, name.as_deref(), token, entropy)?;
             let device = pending.and_then(|pending| Ok(confirmed(&pending, codes, now)?));
             let changed = match device {
                 Ok((device, progress)) => change_device(&store, account, enrollment, |record| {
@@ -90,14 +91,16 @@ fn described(
     account: &Account,
     name: Option<&str>,
     token: &Token,
+    entropy: Entropy,
 ) -> Result<Result<Pending, NotDone>, CoreError> {
-    let record = store.read(account)?;
+    let (record, mut random) = (store.read(account)?, [0; RANDOM]);
+    entropy(&mut random)?;
     if record.as_ref().is_none_or(Record::is_blank) && renaming::former_name(store, account)?.is_some() {
         return Ok(Err(NotDone::Refused(Refusal::Renamed)));
     }
     let record = record.unwrap_or_else(|| Record::stranger(account));
     let pending = name_for(&record, name, &DeviceName::of_token())
-        .and_then(|name| token::pending(token, name, site.config.limits.window).ok_or(Declined::TokenUnfit));
+        .and_then(|name| token::pending(token, name, site.config.limits.window, &random).ok_or(Declined::TokenUnfit));
     Ok(pending.map_err(NotDone::from))
 }
 

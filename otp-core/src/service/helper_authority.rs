@@ -1,6 +1,7 @@
 //! The authority of a process that is not root: the set-group-ID helper, about the caller's own account.
 
 use crate::codes::attempt::Typed;
+use crate::codes::challenge::Challenge;
 use crate::decision::demand::Demand;
 use crate::decision::verify::Verdict;
 use crate::error::CoreError;
@@ -24,6 +25,10 @@ impl Authority for HelperAuthority {
             Demand::Enroll(_) | Demand::Passcode(_) => Err(CoreError::NoEnrollmentHere),
             demand @ (Demand::Code { .. } | Demand::Grace { .. } | Demand::Nothing(_)) => Ok(demand),
         }
+    }
+
+    fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        ask(&login_messages::ask_challenge(login, named), Challenge::read)
     }
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {

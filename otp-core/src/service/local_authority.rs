@@ -4,6 +4,8 @@ use std::cell::{Cell, OnceCell};
 
 use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Typed};
+use crate::codes::challenge::Challenge;
+use crate::decision::challenge::RANDOM;
 use crate::decision::demand::{Demand, Devices, is_in_grace};
 use crate::decision::policy::{Ruling, SecondFactor};
 use crate::decision::verify::{Factor, Refusal, Verdict, decide_login, look};
@@ -120,8 +122,7 @@ impl<'a> LocalAuthority<'a> {
         // Already set: keep the first.
         let _ = self.ruled.set(ruling);
         let outline = seen.as_ref().map(|seen| &seen.outline);
-        let devices =
-            Devices::of(outline.and_then(|outline| outline.digits), outline.is_some_and(|outline| outline.passcode));
+        let devices = Devices::of(outline);
         let is_known = outline.is_some_and(|outline| !outline.is_blank());
         if self.is_renamed(store, account, is_known || ruling.second_factor == SecondFactor::Skip)? {
             return Ok(Demand::OF_THE_RENAMED);
@@ -159,6 +160,30 @@ impl<'a> LocalAuthority<'a> {
             }
             (state, verdict)
         })
+    }
+
+    /// Challenges a device, and returns the challenge once it is durable.
+    fn challenge_at(&self, named: Option<&Typed>, now: UnixTime) -> Result<Challenge, CoreError> {
+        let none = if named.is_some() { Challenge::NoSuchDevice } else { Challenge::None };
+        let named = match named.map(|typed| std::str::from_utf8(typed.expose())) {
+            Some(Ok(named)) => Some(named),
+            Some(Err(_)) => return Ok(none),
+            None => None,
+        };
+        let (store, Some(account)) = (self.store()?, &self.account) else { return Ok(none) };
+        let is_there = |record: Record| record.credentials.challenged_device(named).is_some();
+        if !store.read(account)?.is_some_and(is_there) {
+            return Ok(none);
+        }
+        let mut random = [0; RANDOM];
+        (self.entropy)(&mut random)?;
+        Ok(update(store, account, |record| match record.credentials.challenged_device(named) {
+            Some((device, suite)) => {
+                let (state, question) = record.challenge(device, suite, &random, now);
+                (state, Challenge::Question(question))
+            }
+            None => (record.state.clone(), none.clone()),
+        })?)
     }
 
     fn look_at(&self, login: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, CoreError> {
@@ -246,6 +271,10 @@ impl<'a> LocalAuthority<'a> {
     pub(crate) fn request_at(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         match request {
             Request::Demand(login) => Ok(Reply::Login(self.demand_at(&login, now)?.words())),
+            Request::Challenge { login: _, named } => {
+                let named = named.map(|named| named.into_typed());
+                Ok(Reply::Login(self.challenge_at(named.as_ref(), now)?.words()))
+            }
             Request::Verify { login, typed } => {
                 let verdict = self.verify_at(&login, &typed.into_typed(), now)?;
                 self.log(&login, &verdict);
@@ -300,6 +329,7 @@ impl<'a> LocalAuthority<'a> {
             | Request::Test { .. }
             | Request::ForgetAddresses {}
             | Request::Demand(_)
+            | Request::Challenge { .. }
             | Request::Verify { .. }
             | Request::Administer(_)
             | Request::AdministerDevice(_)
@@ -321,6 +351,10 @@ const UNKNOWN_USER: Reply = Reply::Verdict(Verdict::Refused(Refusal::UnknownUser
 impl Authority for LocalAuthority<'_> {
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
         self.demand_at(login, UnixTime::now())
+    }
+
+    fn challenge(&self, _: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        self.challenge_at(named, UnixTime::now())
     }
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
@@ -347,9 +381,7 @@ pub fn foresee(
 ) -> Result<(Ruling, Demand), CoreError> {
     let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
     let ruling = ruling(site, account, user_override, login, now)?;
-    let default = record.and_then(|record| record.credentials.default_device());
-    let has_passcode = record.is_some_and(|record| record.credentials.passcode.is_some());
-    let devices = Devices::of(default.map(|device| device.digits), has_passcode);
+    let devices = Devices::of(record.map(|record| record.credentials.outline()).as_ref());
     let grace = login.address().zip(site.config.grace);
     let in_grace = record.zip(grace).is_some_and(|(record, (from, length))| is_in_grace(record, from, length, now));
     Ok((ruling, Demand::of(ruling, devices, login.enroll, || Ok::<_, CoreError>(in_grace))?))

@@ -76,6 +76,7 @@ impl<'a> SelfService<'a> {
             Request::Test { proof } => self.test(&proof, now),
             Request::ForgetAddresses {} => self.forget_addresses(),
             Request::Demand(_)
+            | Request::Challenge { .. }
             | Request::Verify { .. }
             | Request::Administer(_)
             | Request::AdministerDevice(_)
@@ -381,7 +382,7 @@ impl DeviceStatus {
     fn of(device: &Device, record: &Record) -> Self {
         let (period, drift) = match device.kind {
             Kind::Totp(clock) => (Some(clock.period.get()), clock.drift.map(Drift::get)),
-            Kind::Hotp => (None, None),
+            Kind::Hotp | Kind::Ocra(_) => (None, None),
         };
         let progress = record.state.devices.get(&device.id);
         Self {
@@ -397,6 +398,10 @@ impl DeviceStatus {
             confirmed: progress.is_some_and(|progress| progress.is_confirmed),
             serial: device.serial.as_ref().map(|serial| serial.as_str().to_owned()),
             drift,
+            suite: match device.kind {
+                Kind::Ocra(suite) => Some(suite.to_string()),
+                Kind::Totp(_) | Kind::Hotp => None,
+            },
         }
     }
 }

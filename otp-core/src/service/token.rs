@@ -1,6 +1,8 @@
 //! Hardware tokens: a description becomes a device, and a token is found again.
 
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
+use crate::codes::ocra::Suite;
+use crate::decision::challenge::RANDOM;
 use crate::decision::enrollment::Pending;
 use crate::decision::verify::Verdict;
 use crate::error::CoreError;
@@ -17,8 +19,10 @@ use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
 /// The token that is described; `None` if there can be none like it.
-pub(crate) fn pending(token: &Token, name: DeviceName, window: u64) -> Option<Pending> {
+pub(crate) fn pending(token: &Token, name: DeviceName, window: u64, random: &[u8; RANDOM]) -> Option<Pending> {
+    let suite = token.suite.as_deref().and_then(Suite::parse).filter(|suite| suite.is_for_logins());
     let kind = match token.r#type.as_str() {
+        "ocra" => Kind::Ocra(suite?),
         "totp" => Kind::Totp(Clock { period: Period::try_from(token.period).ok()?, drift: Some(Drift::NONE) }),
         "hotp" => Kind::Hotp,
         _ => return None,
@@ -28,15 +32,15 @@ pub(crate) fn pending(token: &Token, name: DeviceName, window: u64) -> Option<Pe
         name,
         kind,
         secret: Secret::from_base32(token.secret.expose()).ok()?,
-        algorithm: Algorithm::parse(&token.algorithm)?,
-        digits: Digits::try_from(token.digits).ok()?,
+        algorithm: suite.map_or_else(|| Algorithm::parse(&token.algorithm), |suite| Some(suite.algorithm()))?,
+        digits: suite.map_or_else(|| Digits::try_from(token.digits).ok(), |suite| Some(suite.digits()))?,
         created: UnixTime(0),
         serial: match &token.serial {
             Some(serial) => Some(Serial::parse(serial)?),
             None => None,
         },
     };
-    Some(Pending::token(device, window, token.counter))
+    Some(Pending::token(device, window, token.counter, random))
 }
 
 /// Finds a token again by two codes in a row, and returns its number and the verdict on them.

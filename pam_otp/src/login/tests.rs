@@ -1,4 +1,4 @@
-//! A host and an authority that follow a script: what no device of today takes, a challenge, is asked for in order.
+//! A host and an authority that follow a script: challenges are asked for and shown in order.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -88,29 +88,29 @@ impl Host for Person {
     fn clear_deferred(&mut self) {}
 }
 
-/// Sends codes to two devices, and accepts what was sent last.
+/// Challenges two tokens, each of which answers with what it is asked, and accepts the last answer.
 #[derive(Default)]
-struct Sender {
-    sent: RefCell<Option<&'static str>>,
+struct Keypads {
+    asked: RefCell<Option<&'static str>>,
 }
 
-impl Authority for Sender {
+impl Authority for Keypads {
     fn demand(&self, _: &LoginContext) -> Result<Demand, CoreError> {
         Ok(Demand::Code { challenge: true, digits: None })
     }
 
     fn challenge(&self, _: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
-        let (code, place) = match named.map(Typed::expose) {
-            None => ("111111", "your tablet"),
-            Some(b"sms") => ("222222", "the number that ends in 42"),
+        let question = match named.map(Typed::expose) {
+            None => "111111",
+            Some(b"ocra") => "222222",
             Some(_) => return Ok(Challenge::NoSuchDevice),
         };
-        self.sent.replace(Some(code));
-        Ok(Challenge::Shown { text: format!("A code was sent to {place}.") })
+        self.asked.replace(Some(question));
+        Ok(Challenge::Question(question.to_owned()))
     }
 
     fn verify(&self, _: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
-        Ok(if self.sent.borrow().is_some_and(|sent| sent.as_bytes() == typed.expose()) {
+        Ok(if self.asked.borrow().is_some_and(|asked| asked.as_bytes() == typed.expose()) {
             Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None, failures: 0 })
         } else {
             Verdict::Refused(Refusal::Malformed)
@@ -126,8 +126,8 @@ impl Authority for Sender {
 fn shown_to(answers: &[&'static str], challenge: bool) -> Vec<String> {
     let site = Site { config: Config::default(), path: PathBuf::from("/etc/pam_otp/pam_otp.toml") };
     let arguments = Arguments::parse(&[]).unwrap();
-    let (context, sender, mut person) = (LoginContext::default(), Sender::default(), Person::who_types(answers));
-    let login = Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &sender };
+    let (context, keypads, mut person) = (LoginContext::default(), Keypads::default(), Person::who_types(answers));
+    let login = Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &keypads };
     let outcome = login.ask_and_verify(&mut person, challenge, Digits::SIX);
     if outcome.is_err() {
         person.sees("no answer");
@@ -140,36 +140,39 @@ const REFUSED: [&str; 2] = ["log: refused user=alice why=malformed", "Verificati
 
 #[test]
 fn a_challenge_is_shown_before_the_question() {
-    let expected = ["A code was sent to your tablet.", "Verification code: 111111", ACCEPTED];
+    let expected = ["Type this into your token: 1111 11", "Verification code: 111111", ACCEPTED];
     assert_eq!(shown_to(&["111111"], true), expected);
 }
 
 #[test]
 fn a_device_that_is_named_is_challenged_and_the_question_asked_again() {
     let expected = [
-        "A code was sent to your tablet.",
-        "Verification code: sms",
-        "A code was sent to the number that ends in 42.",
+        "Type this into your token: 1111 11",
+        "Verification code: ocra",
+        "Type this into your token: 2222 22",
         "Verification code: 222222",
         ACCEPTED,
     ];
-    assert_eq!(shown_to(&["sms", "222222"], true), expected);
+    assert_eq!(shown_to(&["ocra", "222222"], true), expected);
 }
 
 #[test]
 fn a_login_asks_at_most_three_times() {
-    let shown = shown_to(&["sms", "sms", "sms", "222222"], true);
+    let shown = shown_to(&["ocra", "ocra", "ocra", "222222"], true);
     assert_eq!(shown.iter().filter(|line| line.starts_with("Verification code")).count(), 3);
     assert!(shown.ends_with(&REFUSED.map(str::to_owned)), "{shown:#?}");
 }
 
 #[test]
 fn what_names_no_device_is_judged_as_a_code() {
-    let expected = ["A code was sent to your tablet.", "Verification code: 999999", REFUSED[0], REFUSED[1]];
+    let expected = ["Type this into your token: 1111 11", "Verification code: 999999", REFUSED[0], REFUSED[1]];
     assert_eq!(shown_to(&["999999"], true), expected);
 }
 
 #[test]
-fn without_a_challenge_the_authority_is_not_asked_for_one() {
-    assert_eq!(shown_to(&["sms"], false), ["Verification code: sms", REFUSED[0], REFUSED[1]]);
+fn a_device_may_be_named_where_the_default_takes_no_challenge() {
+    let expected =
+        ["Verification code: ocra", "Type this into your token: 2222 22", "Verification code: 222222", ACCEPTED];
+    assert_eq!(shown_to(&["ocra", "222222"], false), expected);
+    assert_eq!(shown_to(&["password"], false), ["Verification code: password", REFUSED[0], REFUSED[1]]);
 }

@@ -36,7 +36,7 @@ fn made(import: &Import, before: Option<&Record>, expected: Outcome) -> Record {
 fn verdict(record: &Record, device: &Device, counter: u64) -> Verdict {
     let now = match device.kind {
         Kind::Totp(clock) => clock.time_of(counter),
-        Kind::Hotp => NOW,
+        Kind::Hotp | Kind::Ocra(_) => NOW,
     };
     decide(&Limits { window: 0, ..LIMITS }, record, &shown(device, counter), now).1
 }

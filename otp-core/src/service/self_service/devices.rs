@@ -2,6 +2,7 @@
 
 use crate::audit::{Event, Proof};
 use crate::codes::attempt::Attempt;
+use crate::decision::challenge::RANDOM;
 use crate::decision::devices::NotChanged;
 use crate::decision::resync::NotResynchronized;
 use crate::decision::verify::{Verdict, decide};
@@ -38,9 +39,11 @@ impl SelfService<'_> {
             Err(declined) => return Ok(Reply::Declined(declined)),
         };
         let (site, account, entropy) = (self.site, self.account.clone(), self.entropy);
+        let mut random = [0; RANDOM];
+        entropy(&mut random)?;
         let offered = match token {
             None => Offered::begin(site, account, entropy, name)?,
-            Some(token) => match token::pending(token, name, site.config.limits.window) {
+            Some(token) => match token::pending(token, name, site.config.limits.window, &random) {
                 Some(pending) => Offered::of_token(site, account, entropy, pending),
                 None => return Ok(Reply::Declined(Declined::TokenUnfit)),
             },

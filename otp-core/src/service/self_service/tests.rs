@@ -191,6 +191,7 @@ fn status_reports_everything_except_secrets() {
         confirmed: true,
         serial: None,
         drift: None,
+        suite: None,
     };
     let expected = Status {
         user: "alice".into(),

@@ -2,7 +2,11 @@
 
 use zeroize::Zeroizing;
 
+use subtle::ConstantTimeEq;
+
 use super::*;
+use crate::codes::challenge::Challenge;
+use crate::codes::ocra::{Input, Suite};
 use crate::protocol::request::Token;
 use crate::record::credentials::DeviceName;
 use crate::testing::fixtures::token as hotp;
@@ -14,6 +18,7 @@ fn add(name: Option<&str>, proof: Option<Confidential>, token: Option<Token>) ->
 fn described(kind: &str, seed: u8) -> Token {
     Token {
         r#type: kind.into(),
+        suite: None,
         secret: text(&Secret::new(Zeroizing::new(vec![seed; 20])).unwrap().base32()),
         algorithm: "SHA1".into(),
         digits: 6,
@@ -115,7 +120,10 @@ fn what_cannot_be_added_uses_no_proof_up() {
         let token = Token { counter: 5, ..described("hotp", number) };
         test_site.serve(|service| {
             let reply = service.answer(add(None, Some(recovery(number)), Some(token)), NOW);
-            assert!(matches!(&reply, Reply::TokenTaken { name } if name.starts_with("token")), "{reply:?}");
+            assert!(
+                matches!(&reply, Reply::TokenTaken { name, question: None } if name.starts_with("token")),
+                "{reply:?}"
+            );
             shown_codes(&service.confirm(shown_by(number, 5)));
         });
         number += 1;
@@ -129,7 +137,7 @@ fn a_token_that_is_far_off_is_confirmed_by_two_codes() {
     let test_site = TestSite::with_alice();
     test_site.serve(|service| {
         let reply = service.answer(add(Some("blue key"), Some(code()), Some(described("hotp", 9))), NOW);
-        assert!(matches!(&reply, Reply::TokenTaken { name } if name == "blue key"), "{reply:?}");
+        assert!(matches!(&reply, Reply::TokenTaken { name, question: None } if name == "blue key"), "{reply:?}");
         declined(&service.confirm(shown_by(9, 300)), Declined::NextCodeNeeded);
         let both = |first, next| Request::Confirm { code: shown_by(9, first), next: Some(shown_by(9, next)) };
         declined(&service.answer(both(300, 302), NOW), Declined::NotConfirmed { clock_off: None });
@@ -224,4 +232,60 @@ fn a_token_is_found_again_by_two_codes_of_its_own() {
     );
     (0..6).for_each(|_| drop(test(&test_site, wrong())));
     let Reply::Verdict(Verdict::Refused(Refusal::Locked(_))) = resync(None, 800, 801) else { panic!("not locked") };
+}
+
+const SUITE: &str = "OCRA-1:HOTP-SHA1-6:QN08";
+
+/// What a token with a keypad and this seed answers.
+fn answered(seed: u8, question: &str) -> Confidential {
+    let secret = Secret::new(Zeroizing::new(vec![seed; 20])).unwrap();
+    let input = Input { question, ..Input::default() };
+    let code = Suite::parse(SUITE).unwrap().response(&secret, input).unwrap();
+    // The digits of a code are not to be had: of a million, the one that is equal.
+    let mut digits = (0..1_000_000).map(|n| format!("{n:06}"));
+    let equal = |digits: &String| bool::from(Code::parse(digits.as_bytes()).unwrap().ct_eq(&code));
+    text(&digits.find(equal).unwrap())
+}
+
+fn question_in(reply: &Reply) -> String {
+    let Reply::Login(words) = reply else { panic!("{reply:?}") };
+    let Some(Challenge::Question(question)) = Challenge::read(words) else { panic!("{words}") };
+    question
+}
+
+#[test]
+fn a_token_with_a_keypad_is_confirmed_by_a_response_and_logs_in_by_others() {
+    let test_site = TestSite::with_alice();
+    let keypad = Token { suite: Some(SUITE.into()), ..described("ocra", 9) };
+    test_site.serve(|service| {
+        let reply = service.answer(add(Some("keypad"), Some(code()), Some(keypad)), NOW);
+        let Reply::TokenTaken { question: Some(question), .. } = &reply else { panic!("{reply:?}") };
+        declined(&service.confirm(answered(8, question)), Declined::NotConfirmed { clock_off: None });
+        shown_codes(&service.confirm(answered(9, question)));
+    });
+    let challenge = |named: Option<&str>| {
+        let login = LoginContext::default();
+        test_site.answer(Request::Challenge { login, named: named.map(text) })
+    };
+    let words = |reply| matches!(reply, Reply::Login(words) if words == "no-challenge");
+    assert!(words(challenge(None)), "the default shows codes");
+    for absent in ["phone", "nonsense", "", "123456"] {
+        let reply = challenge(Some(absent));
+        assert!(matches!(&reply, Reply::Login(words) if words == "no-such-device"), "{reply:?}");
+    }
+    let question = question_in(&challenge(Some("ocra")));
+    assert_eq!(question_in(&challenge(Some("Keypad"))), question, "the open one again");
+    accepted(&test(&test_site, answered(9, &question)), Factor::Ocra(DeviceId(2)), 10);
+    refused(&test(&test_site, answered(9, &question)), REPLAYED);
+    let next = question_in(&challenge(Some("ocra")));
+    assert_ne!(next, question);
+    let made = test_site.answer(Request::Default { device: "keypad".into(), proof: answered(9, &next) });
+    assert!(matches!(made, Reply::ChangedDevice(DeviceId(2))), "{made:?}");
+    question_in(&challenge(None));
+    let resync = Request::Resync { device: Some("keypad".into()), first: code(), second: code() };
+    declined(&test_site.answer(resync), Declined::NotAToken);
+    for suite in [None, Some("OCRA-1:HOTP-SHA1-6:QN08-PSHA1".into()), Some("OCRA-1".into())] {
+        let token = Token { suite, ..described("ocra", 9) };
+        declined(&test_site.answer(add(None, Some(recovery(0)), Some(token))), Declined::TokenUnfit);
+    }
 }
