@@ -119,7 +119,7 @@ pub struct Question {
 }
 
 /// A hardware token, as its maker describes it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// `totp` or `hotp`.
