@@ -2,6 +2,7 @@
 
 mod accounts;
 mod check;
+mod devices;
 mod doctor;
 mod explain;
 mod import;
@@ -103,6 +104,16 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
         Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
         Admin::Show { user } => show::show(&mut Client::of_root(&site, account(user)?), output),
+        Admin::Add { user, name, token: _, confirm, described } => {
+            let client = &mut Client::of_root(&site, account(user)?);
+            devices::add(client, name.as_deref(), described, confirm.as_deref(), output)
+        }
+        Admin::Remove { user, device, yes } => {
+            devices::remove(&mut Client::of_root(&site, account(user)?), device, *yes, output)
+        }
+        Admin::Resync { user, device } => {
+            devices::resync(&mut Client::of_root(&site, account(user)?), device.as_deref(), output)
+        }
         Admin::Unlock { users, clock_was_ahead: false, yes: _ } => {
             every(&site, &named(users)?, output, Order::Unlock)?.1
         }

@@ -3,7 +3,7 @@
 use otp_core::config::paths;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,6 +20,33 @@ pub(crate) enum Shell {
     Bash,
     Zsh,
     Fish,
+}
+
+/// What a hardware token counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenType {
+    /// Time (RFC 6238)
+    Totp,
+    /// Presses of its button (RFC 4226)
+    Hotp,
+}
+
+/// The hash of a hardware token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenAlgorithm {
+    #[value(name = "SHA1", alias = "SHA-1")]
+    Sha1,
+    #[value(name = "SHA256", alias = "SHA-256")]
+    Sha256,
+    #[value(name = "SHA512", alias = "SHA-512")]
+    Sha512,
+}
+
+/// How a seed is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SeedFormat {
+    Hex,
+    Base32,
 }
 
 /// Files of other modules that `admin import` reads.
@@ -67,9 +94,9 @@ pub(crate) struct Common {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// Options of setting up and of `reset`.
+/// Options of setting up, of `add` and of `reset`.
 #[derive(Args, Debug, Default)]
-#[command(next_help_heading = "Setting up and reset")]
+#[command(next_help_heading = "Setting up, add and reset")]
 pub(crate) struct Enrollment {
     /// Also write the QR code to a new picture file that only you can read
     #[arg(long, num_args = 2, value_names = ["svg|png", "FILE"])]
@@ -80,13 +107,94 @@ pub(crate) struct Enrollment {
     pub(crate) save_recovery: Option<PathBuf>,
 }
 
+/// A hardware token, as its maker describes it. Its seed is never an argument.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Tokens")]
+pub(crate) struct TokenOptions {
+    /// What the token counts [default: totp]
+    #[arg(long, value_enum, value_name = "TYPE", requires = "token")]
+    pub(crate) r#type: Option<TokenType>,
+
+    /// Its hash [default: SHA1]
+    #[arg(long, value_enum, ignore_case = true, value_name = "HASH", requires = "token")]
+    pub(crate) algorithm: Option<TokenAlgorithm>,
+
+    /// How many digits its codes have: 6, 7 or 8 [default: 6]
+    #[arg(long, value_name = "N", requires = "token", value_parser = value_parser!(u8).range(6..=8))]
+    pub(crate) digits: Option<u8>,
+
+    /// Seconds after which a totp token shows another code: 10 to 300 [default: 30]
+    #[arg(long, value_name = "S", requires = "token", value_parser = value_parser!(u64).range(10..=300))]
+    pub(crate) period: Option<u64>,
+
+    /// How many codes a hotp token has shown, if that is known [default: 0]
+    #[arg(long, value_name = "N", requires = "token")]
+    pub(crate) counter: Option<u64>,
+
+    /// The number that is printed on it
+    #[arg(long, value_name = "S", requires = "token")]
+    pub(crate) serial: Option<String>,
+
+    /// Read the seed from this file; without it the seed is asked for, and not shown
+    #[arg(long, value_name = "FILE", requires = "token", value_hint = ValueHint::FilePath)]
+    pub(crate) seed_file: Option<PathBuf>,
+
+    /// How the seed is written; needed only where it can be read as both
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "token")]
+    pub(crate) seed_format: Option<SeedFormat>,
+}
+
+/// One more device.
+#[derive(Args, Debug)]
+pub(crate) struct Addition {
+    /// A name for it: 1 to 40 characters
+    pub(crate) name: Option<String>,
+
+    /// Add a hardware token, which has its seed, in place of an app
+    #[arg(long, conflicts_with = "qr")]
+    pub(crate) token: bool,
+
+    #[command(flatten)]
+    pub(crate) described: TokenOptions,
+
+    #[command(flatten)]
+    pub(crate) enrollment: Enrollment,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show the second factor: devices, recovery codes left, lock
     Status,
     /// List the devices, one per line
     List,
-    /// Replace the device: new key, new recovery codes; the old ones work until the new one is confirmed
+    /// Add another device: an app, or a hardware token; recovery codes stay
+    Add(Addition),
+    /// Give a device another name
+    Rename {
+        /// Its number or name
+        device: String,
+        /// The new name: 1 to 40 characters
+        name: String,
+    },
+    /// Remove one of several devices
+    Remove {
+        /// Its number or name
+        device: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Make a device the default
+    Default {
+        /// Its number or name
+        device: String,
+    },
+    /// Find a hardware token again that shows codes which are refused: by two codes in a row
+    Resync {
+        /// Its number or name; needed only where there are several tokens
+        device: Option<String>,
+    },
+    /// Replace all devices: new key, new recovery codes; the old ones work until the new one is confirmed
     Reset(Enrollment),
     /// Remove the second factor
     Disable {
@@ -212,6 +320,41 @@ pub(crate) enum Admin {
         #[arg(long, short, requires = "clock_was_ahead")]
         yes: bool,
     },
+    /// Add a hardware token for a user
+    Add {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+        /// A name for it: 1 to 40 characters
+        name: Option<String>,
+        /// Add a hardware token, which has its seed
+        #[arg(long, required = true)]
+        token: bool,
+        /// A code that it shows; without one, its first right code at a login confirms it
+        #[arg(long, value_name = "CODE")]
+        confirm: Option<String>,
+        #[command(flatten)]
+        described: TokenOptions,
+    },
+    /// Remove one of several devices of a user
+    Remove {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+        /// Its number or name
+        device: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Find a user's hardware token again that shows codes which are refused: by two codes in a row
+    Resync {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+        /// Its number or name; needed only where there are several tokens
+        device: Option<String>,
+    },
     /// Remove devices and recovery codes of users, so that they can enroll again; overrides stay
     Reset {
         /// Login names
@@ -318,7 +461,7 @@ Exit codes:
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
 
 /// Commands that take away a second factor, recovery codes or a requirement.
-const DESTRUCTIVE: [&str; 5] = ["disable", "exempt", "recovery", "reset", "unrequire"];
+const DESTRUCTIVE: [&str; 6] = ["disable", "exempt", "recovery", "remove", "reset", "unrequire"];
 
 /// What clap says of a command line, without the tips that name a destructive command: a typo must not lead there. `None`
 /// if it has no such tip.
@@ -364,6 +507,7 @@ impl Cli {
                 "--user does not go with this admin command".into()
             }),
             Some(Command::Reset(_)) if !option.is_empty() => Some(format!("{option} goes after reset")),
+            Some(Command::Add(_)) if !option.is_empty() => Some(format!("{option} goes after add")),
             Some(Command::Recovery { .. }) if option == "--save-recovery" => {
                 Some(format!("{option} goes after recovery"))
             }
@@ -413,9 +557,9 @@ mod tests {
 
     #[test]
     fn a_typo_never_leads_to_a_destructive_command() {
-        let typos: [&[&str]; 14] = [
+        let typos: [&[&str]; 15] = [
             &["enable"],
-            &["resync"],
+            &["remov"],
             &["rest"],
             &["disabled"],
             &["recover"],
@@ -423,7 +567,8 @@ mod tests {
             &["--reset"],
             &["--yes"],
             &["admin", "enable"],
-            &["admin", "resync"],
+            &["admin", "remov"],
+            &["admin", "resett"],
             &["admin", "rest"],
             &["admin", "exept"],
             &["admin", "require", "alice", "--reset"],

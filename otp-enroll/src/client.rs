@@ -108,8 +108,12 @@ impl<'a> Client<'a> {
     }
 
     /// Confirms the device that was offered and puts it in force; returns its recovery codes.
-    pub(crate) fn confirm(&mut self, code: Confidential) -> Result<Vec<Confidential>, CliError> {
-        let Reply::RecoveryCodes(codes) = self.ask(Request::Confirm { code, next: None })? else {
+    pub(crate) fn confirm(
+        &mut self,
+        code: Confidential,
+        next: Option<Confidential>,
+    ) -> Result<Vec<Confidential>, CliError> {
+        let Reply::RecoveryCodes(codes) = self.ask(Request::Confirm { code, next })? else {
             return Err(unexpected());
         };
         self.change(Request::Activate {})?;
@@ -119,6 +123,12 @@ impl<'a> Client<'a> {
     /// Carries out an administrator's order; `false` if nothing had to be changed for it.
     pub(crate) fn administer(&mut self, order: Order) -> Result<bool, CliError> {
         self.change(Request::Administer(order))
+    }
+
+    /// A request that changes one device; returns its number.
+    pub(crate) fn change_device(&mut self, request: Request) -> Result<u8, CliError> {
+        let reply = self.ask(request)?;
+        if let Reply::ChangedDevice(device) = reply { Ok(device.0) } else { Err(unexpected()) }
     }
 
     /// A request whose reply says whether anything was changed.

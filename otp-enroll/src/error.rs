@@ -12,6 +12,12 @@ use otp_core::record::state::Lock;
 use otp_core::value::time::Seconds;
 use thiserror::Error as ThisError;
 
+use crate::seed::SeedFault;
+
+/// What stays as it was after a code led to nothing: where all devices were to be replaced, and where one was to be added.
+pub(crate) const OLD_STAYS: &str = "the old second factor still works; the code you gave for it is used up";
+pub(crate) const OTHERS_STAY: &str = "no device was added, and the others still work; the code you gave is used up";
+
 /// Why a command was not done.
 #[derive(Debug, ThisError)]
 pub(crate) enum CliError {
@@ -28,6 +34,24 @@ pub(crate) enum CliError {
     /// The request is not possible as things are.
     #[error("{}", declined_text(*.0))]
     Declined(Declined),
+    /// The same about another user, for an administrator.
+    #[error("{}", declined_text(*.declined))]
+    DeclinedFor { user: String, declined: Declined },
+    /// What should be a token's seed.
+    #[error(transparent)]
+    Seed(#[from] SeedFault),
+    /// A code does not confirm the token that was described.
+    #[error("that code is not one of this token's")]
+    NotTheTokens,
+    /// Two codes that do not stand one after the other.
+    #[error(
+        "these are not two codes in a row of this token{}",
+        if *.failures > 1 { format!(" ({failures} wrong codes in a row)") } else { String::new() }
+    )]
+    NotInARow { failures: u32 },
+    /// What was typed in place of a token's code.
+    #[error("a code of this device has {0} digits")]
+    NotACode(u8),
     /// The command line asks for something that does not go together.
     #[error("{0}")]
     Usage(String),
@@ -130,9 +154,13 @@ pub(crate) enum CliError {
     /// Nothing on this machine knows sessions.
     #[error("there is no systemd-logind on this machine, so its sessions are not known")]
     NoLogind,
-    /// A new device was not confirmed, after a code of the old one was used on it.
-    #[error(transparent)]
-    OldStays(Box<CliError>),
+    /// A new device was not confirmed, after a code of another one was used on it.
+    #[error("{why}")]
+    InVain {
+        #[source]
+        why: Box<CliError>,
+        stays: &'static str,
+    },
     /// The answer was no.
     #[error("cancelled: nothing was changed")]
     Cancelled,
@@ -147,17 +175,24 @@ impl CliError {
             | Self::NoRecord(_)
             | Self::NoSuchGroup(_)
             | Self::EmptyGroup(_) => 3,
-            Self::SessionsGoOn { why, .. } | Self::SessionsStay { why, .. } | Self::OldStays(why) => why.exit_code(),
+            Self::SessionsGoOn { why, .. } | Self::SessionsStay { why, .. } | Self::InVain { why, .. } => {
+                why.exit_code()
+            }
             Self::Refused(_)
             | Self::NowLocked { .. }
             | Self::Declined(_)
+            | Self::DeclinedFor { .. }
+            | Self::NotTheTokens
+            | Self::NotInARow { .. }
+            | Self::NotACode(_)
             | Self::NotRoot(_)
             | Self::Cancelled
             | Self::Faults(_)
             | Self::FaultyFile(_)
             | Self::Unusable(_) => 1,
             Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
-            Self::Usage(_) => 2,
+            Self::Seed(SeedFault::Both) | Self::Usage(_) => 2,
+            Self::Seed(_) => 1,
             Self::Core(_)
             | Self::Reported { .. }
             | Self::HelperEnded(_)
@@ -182,11 +217,23 @@ impl CliError {
         if let Self::Output(error) = self { Self::Unsaid(error) } else { self }
     }
 
-    /// The same, after a code of the old device was used to get here.
-    pub(crate) fn although_proved(self) -> CliError {
-        let in_vain =
-            matches!(self, Self::HelperEnded(_) | Self::Ask(_) | Self::Declined(Declined::NotConfirmed { .. }));
-        if in_vain { Self::OldStays(Box::new(self)) } else { self }
+    /// The same, after a code of a device that was there was used to get here.
+    pub(crate) fn although_proved(self, stays: &'static str) -> CliError {
+        let in_vain = matches!(
+            self,
+            Self::HelperEnded(_)
+                | Self::Ask(_)
+                | Self::NotTheTokens
+                | Self::NotInARow { .. }
+                | Self::NotACode(_)
+                | Self::Declined(Declined::NotConfirmed { .. } | Declined::NextCodeNeeded)
+        );
+        if in_vain { Self::InVain { why: Box::new(self), stays } } else { self }
+    }
+
+    /// The same about another user, for an administrator.
+    pub(crate) fn about(self, user: &str) -> CliError {
+        if let Self::Declined(declined) = self { Self::DeclinedFor { user: user.to_owned(), declined } } else { self }
     }
 
     /// Whether nothing is printed: the reader of our output has closed it, as `head` does, and nothing was changed.
@@ -212,9 +259,22 @@ impl CliError {
             Self::Refused(_) => "nothing was changed; try again with the code that the app shows now",
             Self::Declined(Declined::ProofNeeded) => "give a current code or a recovery code",
             Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
-            Self::OldStays(_) => "the old second factor still works; the code you gave for it is used up",
+            Self::InVain { stays, .. } => stays,
             Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
-            Self::Declined(Declined::NextCodeNeeded) => "give the code after it, too",
+            Self::DeclinedFor { user, declined } => return Some(hint_about(user, *declined)),
+            Self::Seed(fault) => fault.hint(),
+            Self::Unreadable { .. } => "nothing was changed; name a file that can be read",
+            Self::NotTheTokens => {
+                "nothing was changed; check the seed, and what was said of the token: --type, --algorithm, --digits, \
+                 --period, --counter"
+            }
+            Self::NotInARow { .. } => {
+                "nothing was changed; give a code that it shows and, when it shows another, that one, too"
+            }
+            Self::NotACode(_) => "nothing was changed; blanks do not matter",
+            Self::Declined(Declined::NextCodeNeeded) => {
+                "nothing was changed; give the code after it, too, or say how many it has shown: --counter"
+            }
             Self::Declined(Declined::NoSuchDevice | Declined::WhichToken | Declined::NotAToken) => {
                 "nothing was changed; the devices: otp-enroll list"
             }
@@ -264,10 +324,31 @@ impl CliError {
             | Self::Tool { .. }
             | Self::Output(_)
             | Self::Unsaid(_)
-            | Self::Unreadable { .. }
             | Self::Cancelled => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// What an administrator does next.
+fn hint_about(user: &str, declined: Declined) -> String {
+    match declined {
+        Declined::TooManyDevices => format!("remove one first: otp-enroll admin remove {user} DEVICE"),
+        Declined::OnlyDevice => format!("to remove it with the recovery codes: otp-enroll admin reset {user}"),
+        Declined::NoSuchDevice | Declined::WhichToken | Declined::NotAToken => {
+            format!("nothing was changed; the devices: otp-enroll admin show {user}")
+        }
+        Declined::ProofNeeded
+        | Declined::NotConfirmed { .. }
+        | Declined::NextCodeNeeded
+        | Declined::NothingOffered
+        | Declined::NameTaken
+        | Declined::NameUnfit
+        | Declined::NameReserved
+        | Declined::TokenUnfit
+        | Declined::ChangedMeanwhile
+        | Declined::Required
+        | Declined::NotPermitted => CliError::Declined(declined).hint().unwrap_or_default(),
     }
 }
 
@@ -358,10 +439,10 @@ pub(crate) fn declined_text(declined: Declined) -> String {
             "this name would be taken for a code, for the number of a device, or for a kind of device".into()
         }
         Declined::TooManyDevices => "a user has at most 8 devices".into(),
-        Declined::OnlyDevice => "that is the only device".into(),
+        Declined::OnlyDevice => "that is the only device: without it the second factor would be gone".into(),
         Declined::TokenUnfit => "this is not the description of a token".into(),
-        Declined::NotAToken => "that is an app: its phone sets its clock, and only tokens are resynchronized".into(),
-        Declined::WhichToken => "name the token".into(),
+        Declined::NotAToken => "only hardware tokens are resynchronized: an app's phone sets its clock".into(),
+        Declined::WhichToken => "there are several tokens: name one by its number or name".into(),
         Declined::ChangedMeanwhile => "this second factor was changed by another command in the meantime".into(),
         Declined::NotPermitted => "only an administrator may do this".into(),
         Declined::Required => "your administrator requires a second factor for this account".into(),

@@ -7,6 +7,8 @@ mod cli;
 mod client;
 mod error;
 mod private_file;
+mod seed;
+mod seed_file;
 mod unconfirmed_file;
 mod ui {
     //! The terminal: what is printed, asked and shown.
@@ -24,10 +26,17 @@ mod ui {
 }
 mod user {
     //! The commands for a user's own second factor.
+    pub(crate) mod added;
+    pub(crate) mod addition;
     pub(crate) mod commands;
+    pub(crate) mod device_lines;
+    pub(crate) mod devices;
+    pub(crate) mod goal;
     pub(crate) mod interactive;
     pub(crate) mod qr_image;
+    pub(crate) mod resync;
     pub(crate) mod scripted;
+    pub(crate) mod token;
 }
 
 use std::env;
@@ -42,7 +51,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::output::{self, Output};
-use crate::user::commands;
+use crate::user::{addition, commands, devices, resync};
 
 fn main() -> ExitCode {
     // A core file would hold what is on the screen.
@@ -96,7 +105,12 @@ fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {
         None => commands::enroll(&mut client, &cli.enrollment, output),
         Some(Command::Reset(enrollment)) => commands::reset(&mut client, enrollment, output),
         Some(Command::Status) => commands::status(&mut client, output),
-        Some(Command::List) => commands::list(&mut client, output),
+        Some(Command::List) => devices::list(&mut client, output),
+        Some(Command::Add(addition)) => addition::add(&mut client, addition, output),
+        Some(Command::Rename { device, name }) => devices::rename(&mut client, device, name, output),
+        Some(Command::Remove { device, yes }) => devices::remove(&mut client, device, *yes, output),
+        Some(Command::Default { device }) => devices::make_default(&mut client, device, output),
+        Some(Command::Resync { device }) => resync::resync(&mut client, device.as_deref(), output),
         Some(Command::Disable { yes }) => commands::disable(&mut client, *yes, output),
         Some(Command::Recovery { save_recovery }) => commands::recovery(&mut client, save_recovery.as_deref(), output),
         Some(Command::ForgetAddresses) => commands::forget_addresses(&mut client, output),

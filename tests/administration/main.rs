@@ -4,6 +4,7 @@ mod admin;
 mod all_users;
 mod clock_was_ahead;
 mod dead_rules;
+mod devices;
 mod escapes;
 mod idempotence;
 mod import;

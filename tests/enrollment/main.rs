@@ -1,5 +1,6 @@
 //! Enrollment by users: on a terminal, in scripts, and in the middle of a login.
 
+mod devices;
 mod during_login;
 mod guide;
 mod impatience;
@@ -7,3 +8,4 @@ mod missed_line;
 mod not_offered;
 mod scripts;
 mod texts;
+mod tokens;

@@ -21,6 +21,7 @@ pub mod desk;
 pub mod distributions;
 pub mod draw;
 pub mod drawing;
+pub mod hardware_token;
 pub mod injection;
 pub mod journal;
 pub mod long_lived;

@@ -4,6 +4,7 @@ mod agent;
 mod any_script;
 mod console;
 mod conversations;
+mod devices;
 mod freeradius;
 mod grace;
 mod group_lookups;

@@ -31,7 +31,10 @@ const HOUSE: [(&str, &[&str]); 5] = [
             "entry",
         ],
     ),
-    ("otp-enroll", &["cli", "error", "private_file", "unconfirmed_file", "ui", "client", "user", "admin"]),
+    (
+        "otp-enroll",
+        &["cli", "seed", "error", "private_file", "unconfirmed_file", "ui", "seed_file", "client", "user", "admin"],
+    ),
     ("fleet/otp-agent", &["listening", "crowd", "budgets", "asker", "permission", "answer", "connection"]),
     (
         "bench",

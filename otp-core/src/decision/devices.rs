@@ -23,9 +23,7 @@ pub enum NotChanged {
 impl Credentials {
     /// A name that no device has: this one, or with a number behind it.
     pub fn free_name(&self, base: &DeviceName) -> DeviceName {
-        let numbered = (2..).map_while(|number: u16| DeviceName::parse(&format!("{} {number}", base.as_str())));
-        let is_free = |name: &DeviceName| !self.devices.iter().any(|device| device.name.is(name.as_str()));
-        std::iter::once(base.clone()).chain(numbered).find(is_free).unwrap_or_else(|| base.clone())
+        base.free(|name| self.devices.iter().any(|device| device.name.is(name)))
     }
 }
 

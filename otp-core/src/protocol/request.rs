@@ -132,7 +132,7 @@ pub struct Question {
 }
 
 /// A hardware token, as its maker describes it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// `totp`, `hotp` or `ocra`.

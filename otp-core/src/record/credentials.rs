@@ -168,10 +168,17 @@ impl DeviceName {
         &self.0
     }
 
+    /// This name if it is not taken, or else the first one with a number behind it that is not.
+    pub fn free(&self, is_taken: impl Fn(&str) -> bool) -> Self {
+        let numbered = (2..).map_while(|number: u16| Self::parse(&format!("{} {number}", self.0)));
+        let is_free = |name: &Self| !is_taken(name.as_str());
+        std::iter::once(self.clone()).chain(numbered).find(is_free).unwrap_or_else(|| self.clone())
+    }
+
     /// Whether a person who writes `text` means this name. Case does not count in ASCII; a table of all letters would be in
     /// every PAM host.
     pub fn is(&self, text: &str) -> bool {
-        self.0.eq_ignore_ascii_case(text.trim())
+        same(&self.0, text)
     }
 }
 
@@ -263,8 +270,7 @@ impl Credentials {
 
     /// The device with this number or name.
     pub fn device(&self, named: &str) -> Option<&Device> {
-        let number = named.trim().parse().map(DeviceId);
-        self.devices.iter().find(|device| number == Ok(device.id) || device.name.is(named))
+        self.devices.iter().find(|device| is_named(device.id.0, device.name.as_str(), named))
     }
 
     /// The device whose challenge, if it has one, is shown before the question.
@@ -276,6 +282,18 @@ impl Credentials {
     pub fn recovery_left(&self, state: &State) -> Option<u8> {
         self.recovery.as_ref().map(|set| state.unused_of(set.issued()))
     }
+}
+
+/// Whether `text` is a device's number or its name.
+pub fn is_named(id: u8, name: &str, text: &str) -> bool {
+    // "+1" is a name.
+    let number = text.trim().parse().ok().filter(|_| !text.contains('+'));
+    number == Some(id) || same(name, text)
+}
+
+/// Whether `text` is this name, blanks around it and ASCII case aside.
+pub fn same(name: &str, text: &str) -> bool {
+    name.eq_ignore_ascii_case(text.trim())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Enrolls many users at once, with their devices from another module's file.
 
 mod pam_oath;
-mod seed_file;
 mod source;
 mod workers;
 
@@ -25,6 +24,7 @@ use super::not_done::NotDone;
 use crate::cli::ForeignFile;
 use crate::client;
 use crate::error::{CliError, ScreenError};
+use crate::seed_file::{self, OF_ALL_USERS};
 use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
@@ -61,7 +61,7 @@ pub(super) fn import(asked: &Asked<'_>, store: &FileStore, output: &Output) -> R
     if asks_first {
         output.can_confirm()?;
     }
-    let text = seed_file::read(asked.file, output)?;
+    let text = seed_file::read(asked.file, OF_ALL_USERS, output)?;
     let found = match asked.format {
         ForeignFile::Oath => pam_oath::read(&text, UnixTime::now()),
     };

@@ -20,7 +20,7 @@ use crate::error::CliError;
 use crate::ui::listing::Listing;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
-use crate::user::commands;
+use crate::user::device_lines;
 
 /// A record that cannot be used.
 #[derive(Serialize)]
@@ -75,12 +75,17 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
 }
 
 fn line(status: &Status, width: usize) -> String {
-    let factor = status.devices.iter().map(|device| device.r#type.as_str()).collect::<Vec<_>>().join(",");
-    let factor = if factor.is_empty() { "-" } else { &factor };
+    // At most as wide as the column.
+    let factor = match status.devices.as_slice() {
+        [] => "-".to_owned(),
+        [one] => one.r#type.clone(),
+        [one, two] => format!("{},{}", one.r#type, two.r#type),
+        several => format!("{} devices", several.len()),
+    };
     let lock = match status.lock.as_str() {
         "open" => "-".into(),
         "until-unlocked" => "until unlocked".into(),
-        time => format!("until {}", commands::moment(time)),
+        time => format!("until {}", device_lines::moment(time)),
     };
     let future = match status.in_future.join(", ") {
         none if none.is_empty() => none,

@@ -7,7 +7,7 @@ mod line;
 use serde::Serialize;
 
 use self::line::{Reader, Refusal};
-use crate::user::commands::moment;
+use crate::user::device_lines::moment;
 
 /// So many are told.
 const LAST: usize = 5;

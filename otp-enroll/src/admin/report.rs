@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::ui::listing::Listing;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
-use crate::user::commands;
+use crate::user::device_lines;
 
 /// A user's last login that would have been refused.
 #[derive(Serialize)]
@@ -52,7 +52,7 @@ pub(super) fn report(
                 let (user, at) = (account.name.as_str(), at.to_string());
                 let refused = WouldHaveBeenRefused { user, at, why: &why };
                 listing.result(&mut progress, &refused, || {
-                    format!("{user:<24}  {}  {why}", commands::moment(&refused.at))
+                    format!("{user:<24}  {}  {why}", device_lines::moment(&refused.at))
                 })?;
             }
             if has_device {

@@ -134,20 +134,20 @@ fn a_code_of_the_old_device_that_led_to_nothing_is_reported_as_used_up() {
     let not_confirmed = || CliError::Declined(Declined::NotConfirmed { clock_off: None });
     assert_told([
         (
-            not_confirmed().although_proved(),
+            not_confirmed().although_proved(OLD_STAYS),
             "that code is not correct. Wait for the next one; if it happens again, scan the picture again: an old entry \
              of the app may be showing",
             used_up,
             1,
         ),
         (
-            CliError::Ask(AskError::Closed).although_proved(),
+            CliError::Ask(AskError::Closed).although_proved(OLD_STAYS),
             "the input ended before the question was answered",
             used_up,
             4,
         ),
-        (ended().although_proved(), "the helper has ended: it waits 15 minutes for each answer", used_up, 4),
-        (CliError::Declined(Declined::ChangedMeanwhile).although_proved(), CHANGED, Some("start again"), 1),
+        (ended().although_proved(OLD_STAYS), "the helper has ended: it waits 15 minutes for each answer", used_up, 4),
+        (CliError::Declined(Declined::ChangedMeanwhile).although_proved(OLD_STAYS), CHANGED, Some("start again"), 1),
     ]);
 }
 
@@ -207,7 +207,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
         (
             CliError::Unreadable { path: "users.oath".into(), error: not_allowed() },
             "cannot read users.oath: WHY",
-            None,
+            Some("nothing was changed; name a file that can be read"),
             4,
         ),
         (interrupted(None), "interrupted: 2 of 7 users were processed", go_on, 130),

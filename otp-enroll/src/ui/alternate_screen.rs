@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+
 use crate::error::ScreenError;
 use crate::ui::secret_lines::{SecretLines, put};
 use crate::ui::signals::{self, INTERRUPTED, is_in_front};
@@ -25,6 +27,7 @@ static SCREEN: Mutex<Screen> = Mutex::new(Screen {
     watched: false,
     page: None,
     question: String::new(),
+    echoing: None,
     if_interrupted: String::new(),
 });
 
@@ -39,6 +42,8 @@ struct Screen {
     page: Option<SecretLines>,
     /// What is asked below it and has no answer yet.
     question: String,
+    /// How the terminal was before what is typed was hidden.
+    echoing: Option<Termios>,
     if_interrupted: String,
 }
 
@@ -115,8 +120,9 @@ impl Screen {
         if self.escapes { self.draw(WIPE) } else { Ok(()) }
     }
 
-    /// Whatever is said next stands at the beginning of a line.
+    /// Whatever is said next stands at the beginning of a line, and what is typed next is seen.
     fn leave(&self) {
+        self.reveal();
         // A terminal that is gone shows nothing either.
         let _ = match (self.escapes, self.question.as_str()) {
             (true, _) => self.draw(&format!("{WIPE}{LEAVE}")),
@@ -131,8 +137,50 @@ impl Screen {
             put(&format!("{ENTER}{CLEAR}"))?;
             put(self.page.as_ref().map_or("", SecretLines::text))?;
         }
+        if let Some(echoing) = &self.echoing {
+            hide(echoing)?;
+        }
         put(&self.question)
     }
+
+    fn reveal(&self) {
+        if let Some(echoing) = &self.echoing {
+            let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, echoing); // a terminal that is gone shows nothing either
+        }
+    }
+}
+
+/// While one is alive, what is typed is not shown. An interruption and a stop end that, so an [`AlternateScreen`] must be
+/// alive.
+#[must_use = "what is typed is shown at once"]
+pub(crate) struct Hidden(());
+
+impl Hidden {
+    /// Standard input that is no terminal shows nothing anyway.
+    pub(crate) fn begin() -> io::Result<Hidden> {
+        let mut screen = lock();
+        screen.echoing = tcgetattr(io::stdin()).ok();
+        if let Some(echoing) = &screen.echoing {
+            hide(echoing)?;
+        }
+        Ok(Hidden(()))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let mut screen = lock();
+        screen.reveal();
+        screen.echoing = None;
+    }
+}
+
+/// Hides what is typed, but for the end of the line. What was typed before was seen, and is forgotten.
+fn hide(echoing: &Termios) -> io::Result<()> {
+    let mut hiding = echoing.clone();
+    hiding.local_flags.remove(LocalFlags::ECHO);
+    hiding.local_flags.insert(LocalFlags::ECHONL);
+    Ok(tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &hiding)?)
 }
 
 /// Asks on the terminal, unless an interruption is about to end the program.

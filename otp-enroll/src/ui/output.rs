@@ -158,3 +158,8 @@ pub(crate) fn print(line: &str) -> Result<(), CliError> {
     let mut output = io::stdout().lock();
     writeln!(output, "{line}").and_then(|()| output.flush()).map_err(CliError::Output)
 }
+
+/// A line to a person who is being asked.
+pub(crate) fn say(line: &str) -> Result<(), CliError> {
+    print(&layout::escaped(line))
+}

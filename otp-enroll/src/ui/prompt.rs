@@ -9,11 +9,11 @@ use nix::sys::termios::{FlushArg, tcflush};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::AskError;
-use crate::ui::alternate_screen;
+use crate::ui::alternate_screen::{self, Hidden};
 use crate::ui::terminal::Terminal;
 
 /// Bytes of an answer that are kept.
-const LONGEST_LINE: usize = 256;
+pub(crate) const LONGEST_LINE: usize = 256;
 
 /// Asks for a line. Without a terminal the question is not shown, and the answer is read all the same.
 pub(crate) fn ask(terminal: &Terminal, question: &str) -> Result<Line, AskError> {
@@ -27,6 +27,12 @@ pub(crate) fn ask(terminal: &Terminal, question: &str) -> Result<Line, AskError>
         alternate_screen::answered(!matches!(answer, Err(AskError::Closed)))?; // Ctrl-D is none
     }
     answer
+}
+
+/// The same; what is typed is not shown. An [`alternate_screen::AlternateScreen`] must be alive.
+pub(crate) fn ask_hidden(terminal: &Terminal, question: &str) -> Result<Line, AskError> {
+    let _hidden = Hidden::begin()?;
+    ask(terminal, question)
 }
 
 /// Forgets what was typed before it was asked for.

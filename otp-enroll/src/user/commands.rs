@@ -4,7 +4,7 @@ use std::path::Path;
 
 use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::decision::verify::Refusal;
-use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Reply, Request, Requirement, Status};
+use otp_core::protocol::request::{Declined, Reply, Request, Requirement, Status};
 use otp_core::record::credentials::Override;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
@@ -16,10 +16,13 @@ use crate::private_file;
 use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::unconfirmed_file;
+use crate::user::device_lines::{day, history, kind, moment};
+use crate::user::goal::Goal;
 use crate::user::interactive;
 use crate::user::scripted;
 
-const PROOF: &str = "Current code or recovery code: ";
+/// Asks for a code that proves who changes something.
+pub(crate) const PROOF: &str = "Current code or recovery code: ";
 
 /// The answer of a change as JSON.
 #[derive(Serialize)]
@@ -34,21 +37,32 @@ pub(crate) fn enroll(client: &mut Client<'_>, enrollment: &Enrollment, output: &
     let status = client.status()?;
     if status.enrolled {
         show(&status, output)?;
-        return output.advise("\nIt is set up already. For a new phone: otp-enroll reset");
+        return output.advise(
+            "\nAnother device:        otp-enroll add\n\
+             A new phone instead:   otp-enroll reset",
+        );
     }
     prepare(enrollment, output)?;
-    begin_and_confirm(client, enrollment, None, output)
+    begin_and_confirm(client, Request::Enroll { proof: None }, Goal::First, enrollment, output)
 }
 
-/// Replaces the device.
+/// Replaces all devices by one.
 pub(crate) fn reset(client: &mut Client<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     prepare(enrollment, output)?;
-    let proof = if client.status()?.enrolled { Some(output.ask_code(PROOF)?) } else { None };
-    begin_and_confirm(client, enrollment, proof, output)
+    let status = client.status()?;
+    if let several @ 2.. = status.devices.len() {
+        output.warn(&format!(
+            "this replaces all {several} devices and the recovery codes; to replace one device: otp-enroll add, then \
+             otp-enroll remove DEVICE"
+        ));
+    }
+    let proof = if status.enrolled { Some(output.ask_code(PROOF)?) } else { None };
+    let goal = if status.enrolled { Goal::Instead } else { Goal::First };
+    begin_and_confirm(client, Request::Enroll { proof }, goal, enrollment, output)
 }
 
 /// Finds out what will fail before a code is used up.
-fn prepare(enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
+pub(crate) fn prepare(enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     let terminal = output.terminal()?;
     scripted::somewhere_for_codes(enrollment.save_recovery.as_deref(), terminal.interactive)?;
     match enrollment.picture().map_err(CliError::Usage)? {
@@ -57,25 +71,25 @@ fn prepare(enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     }
 }
 
-fn begin_and_confirm(
+/// Asks for an offer, and leads from there to a device that works.
+pub(crate) fn begin_and_confirm(
     client: &mut Client<'_>,
+    request: Request,
+    goal: Goal,
     enrollment: &Enrollment,
-    proof: Option<Confidential>,
     output: &Output,
 ) -> Result<(), CliError> {
     let picture = enrollment.picture().map_err(CliError::Usage)?;
     let terminal = output.terminal()?;
-    let proved = proof.is_some();
-    let Reply::Offer(offer) = client.ask(Request::Enroll { proof })? else { return Err(unexpected()) };
+    let Reply::Offer(offer) = client.ask(request)? else { return Err(unexpected()) };
     let (save, picture) = (enrollment.save_recovery.as_deref(), picture.as_ref());
     let enrolled = if output.json || !terminal.interactive {
-        scripted::enroll(client, &offer, save, picture, output, &terminal)
+        scripted::enroll(client, &offer, goal, save, picture, output, &terminal)
     } else {
-        let if_interrupted = if proved { interactive::OLD_STAYS } else { interactive::NOTHING_CHANGED };
-        interactive::enroll(client, &offer, if_interrupted, save, picture, output)
+        interactive::enroll(client, &offer, goal, save, picture, output)
     };
     unconfirmed_file::discard();
-    enrolled.map_err(|error| if proved { error.although_proved() } else { error })
+    enrolled.map_err(|error| goal.ended_by(error))
 }
 
 pub(crate) fn status(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
@@ -90,9 +104,10 @@ fn show(status: &Status, output: &Output) -> Result<(), CliError> {
 pub(crate) fn described(status: &Status) -> String {
     let mut lines = vec![format!("User             {}", status.user)];
     lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
+    let today = UnixTime::now().day();
     lines.extend(status.devices.iter().map(|device| {
-        let DeviceStatus { id, name, created, .. } = device;
-        format!("Device {id}         {name}, {}, since {}", shape(device), day(created))
+        let (head, default) = (format!("Device {}", device.id), if device.default { "default, " } else { "" });
+        format!("{head:<17}{}, {}, {default}{}", device.name, kind(device), history(device, &today))
     }));
     let future = |what: &str| if status.in_future.iter().any(|time| time == what) { " (in the future)" } else { "" };
     if status.enrolled {
@@ -116,36 +131,6 @@ pub(crate) fn described(status: &Status) -> String {
         lines.push(format!("Override         {}{until} (set for this user)", status.user_override));
     }
     lines.iter().map(|line| layout::escaped(line)).collect::<Vec<_>>().join("\n")
-}
-
-/// The devices, one per line.
-pub(crate) fn list(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
-    let status = client.status()?;
-    if status.devices.is_empty() {
-        output.advise("No second factor is set up. Set one up with: otp-enroll")?;
-    }
-    status.devices.iter().try_for_each(|device| {
-        let DeviceStatus { id, name, created, .. } = device;
-        output.result(device, || {
-            layout::escaped(&format!("{id}  {name}, {}, since {}", shape(device), moment(created))).into_owned()
-        })
-    })
-}
-
-/// A device's type, algorithm, digits and period.
-fn shape(device: &DeviceStatus) -> String {
-    let DeviceStatus { r#type, algorithm, digits, period, .. } = device;
-    let period = period.map_or_else(String::new, |period| format!(", {period} s"));
-    format!("{}, {algorithm}, {digits} digits{period}", r#type.to_ascii_uppercase())
-}
-
-/// A time of a [`Status`] for people; scripts get it as ISO 8601.
-pub(crate) fn moment(time: &str) -> String {
-    time.replace('T', " ").replace('Z', " UTC")
-}
-
-fn day(time: &str) -> &str {
-    time.split_once('T').map_or(time, |(day, _)| day)
 }
 
 /// Removes the second factor.
@@ -205,7 +190,7 @@ pub(crate) fn recovery(client: &mut Client<'_>, save: Option<&Path>, output: &Ou
 }
 
 /// The status of a user with a device; an error for one without.
-fn enrolled(client: &mut Client<'_>) -> Result<Status, CliError> {
+pub(crate) fn enrolled(client: &mut Client<'_>) -> Result<Status, CliError> {
     let status = client.status()?;
     if status.enrolled { Ok(status) } else { Err(CliError::Refused(Refusal::NotEnrolled)) }
 }

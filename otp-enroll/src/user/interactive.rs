@@ -21,13 +21,9 @@ use crate::ui::prompt;
 use crate::ui::secret_lines::SecretLines;
 use crate::ui::terminal::Terminal;
 use crate::unconfirmed_file;
+use crate::user::added;
+use crate::user::goal::{CODES_UNSEEN, Goal};
 use crate::user::qr_image;
-
-/// Texts of an interruption: without an old second factor, and after a code of the old one was used.
-pub(crate) const NOTHING_CHANGED: &str = "interrupted: nothing was changed";
-pub(crate) const OLD_STAYS: &str =
-    "interrupted: the old second factor still works; the code you gave for it is used up";
-const CODES_UNSEEN: &str = "interrupted: the second factor is set up, but you may not have seen all recovery codes\n  new ones: otp-enroll recovery";
 
 /// Where to write the QR code as a picture.
 pub(crate) type Picture = (PictureKind, PathBuf);
@@ -47,7 +43,7 @@ pub(crate) fn draw(picture: Option<&Picture>, offer: &Offer) -> Result<(), CliEr
 pub(crate) fn enroll(
     client: &mut Client<'_>,
     offer: &Offer,
-    if_interrupted: &str,
+    goal: Goal,
     save: Option<&Path>,
     picture: Option<&Picture>,
     output: &Output,
@@ -55,7 +51,7 @@ pub(crate) fn enroll(
     let qr = Qr::of(offer.uri.expose())?;
     let (mut note, mut is_inverted) = (String::new(), false);
     let mut terminal = Terminal::here();
-    let screen = AlternateScreen::enter(&terminal, if_interrupted)?;
+    let screen = AlternateScreen::enter(&terminal, goal.if_interrupted())?;
     draw(picture, offer)?;
     let codes = loop {
         // The window may have another size by now.
@@ -82,21 +78,35 @@ pub(crate) fn enroll(
             continue;
         }
         let code = Confidential::new(line.expose());
-        match screen.settle(CODES_UNSEEN, || unconfirmed_file::settle(|| client.confirm(code))) {
+        match screen.settle(goal.if_unseen(), || unconfirmed_file::settle(|| client.confirm(code, None))) {
             Ok(codes) => break codes,
             Err(CliError::Declined(declined @ Declined::NotConfirmed { .. })) => note = declined_text(declined),
             Err(error) => return Err(error),
         }
     };
-    let saved = hand_out(&screen, &codes, &offer.user, save)?;
+    if goal == Goal::Another {
+        drop(screen);
+        return added::tell(client, output);
+    }
+    finish(screen, &codes, &offer.user, save, output)
+}
+
+/// Shows the recovery codes of a first device, and says how to try it.
+pub(crate) fn finish(
+    screen: AlternateScreen,
+    codes: &[Confidential],
+    user: &str,
+    save: Option<&Path>,
+    output: &Output,
+) -> Result<(), CliError> {
+    let saved = hand_out(&screen, codes, user, save)?;
     screen.stage("interrupted: the second factor is set up");
     drop(screen);
-    output.advise(&format!("The second factor of {} is set up.", offer.user))?;
+    output.advise(&format!("The second factor of {user} is set up."))?;
     output.advise(&saved)?;
     output.advise(&format!(
         "\nBefore you close this session, try it from a second one. The code you typed is\n\
-         used up: log in with the next one.\n\n    ssh {}@{}\n",
-        offer.user,
+         used up: log in with the next one.\n\n    ssh {user}@{}\n",
         host_name()
     ))
 }

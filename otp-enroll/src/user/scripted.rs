@@ -18,6 +18,8 @@ use crate::ui::prompt;
 use crate::ui::signals::{self, INTERRUPTED};
 use crate::ui::terminal::Terminal;
 use crate::unconfirmed_file;
+use crate::user::added;
+use crate::user::goal::Goal;
 use crate::user::interactive::{self, Picture};
 
 /// The last line of an enrollment.
@@ -32,6 +34,7 @@ struct Active<'a> {
 pub(crate) fn enroll(
     client: &mut Client<'_>,
     offer: &Offer,
+    goal: Goal,
     save: Option<&Path>,
     picture: Option<&Picture>,
     output: &Output,
@@ -53,7 +56,8 @@ pub(crate) fn enroll(
             Err(AskError::Closed) => return Err(last),
             Err(error) => return Err(error.into()),
         };
-        match unconfirmed_file::settle(|| client.confirm(code)) {
+        match unconfirmed_file::settle(|| client.confirm(code, None)) {
+            Ok(_) if goal == Goal::Another => return added::tell(client, output),
             Ok(codes) => return recovery_codes(&codes, &offer.user, save, output),
             Err(error @ CliError::Declined(Declined::NotConfirmed { .. })) => last = error,
             Err(error) => return Err(error),

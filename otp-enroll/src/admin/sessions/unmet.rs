@@ -19,7 +19,7 @@ use super::evidence::{self, Journal};
 use super::logind::{self, Session, loginctl, of_process};
 use crate::error::CliError;
 use crate::ui::output::Output;
-use crate::user::commands::moment;
+use crate::user::device_lines::moment;
 
 /// The answer as JSON, a line for each session that was ended.
 #[derive(Serialize)]

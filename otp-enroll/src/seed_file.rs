@@ -1,4 +1,4 @@
-//! The file with all seeds: read whole, and no copy of it stays in memory.
+//! A file with seeds: read whole, and no copy of it stays in memory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,13 +12,16 @@ use crate::error::CliError;
 use crate::ui::output::Output;
 
 /// Enough for more than ten million users.
-const LARGEST: usize = 1 << 30;
+pub(crate) const OF_ALL_USERS: usize = 1 << 30;
+
+/// Enough for one seed, however it is broken into lines.
+pub(crate) const OF_ONE_TOKEN: usize = 1 << 12;
 
 /// Initial size if the length is unknown.
 const SOME: usize = 1 << 16;
 
-/// Reads a file, or standard input for `-`. Warns of a file that other users can open.
-pub(super) fn read(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError> {
+/// Reads a file of at most so many bytes, or standard input for `-`. Warns of a file that other users can open.
+pub(crate) fn read(path: &Path, largest: usize, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let failed = |error| CliError::Unreadable { path: path.to_owned(), error };
     // Not std's standard input, whose buffer would keep what it read.
     let file = if path.as_os_str() == "-" {
@@ -35,7 +38,7 @@ pub(super) fn read(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, C
     }
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     // One byte more, so that the end is seen without growing.
-    whole(file, length.saturating_add(1).clamp(SOME, LARGEST), LARGEST).map_err(failed)
+    whole(file, length.saturating_add(1).clamp(SOME.min(largest), largest), largest).map_err(failed)
 }
 
 fn whole(mut source: impl Read, expected: usize, largest: usize) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -72,9 +75,9 @@ mod tests {
         let content: Vec<u8> = (0..=255).cycle().take(5000).collect();
         for expected in [1, 4999, 5000, 5001, 9000] {
             let (one, two) = content.split_at(1234);
-            assert_eq!(*whole(one.chain(two), expected, LARGEST).unwrap(), content, "{expected}");
+            assert_eq!(*whole(one.chain(two), expected, OF_ALL_USERS).unwrap(), content, "{expected}");
         }
-        assert_eq!(*whole(io::empty(), 1, LARGEST).unwrap(), b"");
+        assert_eq!(*whole(io::empty(), 1, OF_ALL_USERS).unwrap(), b"");
     }
 
     #[test]

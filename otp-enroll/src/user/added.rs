@@ -1,0 +1,32 @@
+//! What is said after a device came beside others.
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::ui::output::Output;
+use crate::user::device_lines::{ChangedDevice, subject};
+
+/// Tells of the device that was added last.
+pub(crate) fn tell(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
+    let status = client.status()?;
+    // Numbers ascend, and none is given twice.
+    let Some(device) = status.devices.last() else { return Ok(()) };
+    let left = status.recovery_codes_left;
+    let codes = match left {
+        0 => "There are no recovery codes; get some with: otp-enroll recovery".to_owned(),
+        1 => "Your recovery codes stay as they are; 1 is left. New ones: otp-enroll recovery".to_owned(),
+        left => format!("Your recovery codes stay as they are; {left} are left."),
+    };
+    let answer = ChangedDevice {
+        user: &status.user,
+        changed: true,
+        device: device.id,
+        name: &device.name,
+        recovery_codes_left: Some(left),
+        ..ChangedDevice::default()
+    };
+    output.done(
+        &answer,
+        &format!("{} is set up. The code you typed is used up: log in with the next one.", subject(device)),
+    )?;
+    output.advise(&codes)
+}

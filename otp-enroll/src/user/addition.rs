@@ -1,0 +1,81 @@
+//! `otp-enroll add`: one more device, or the first.
+
+use otp_core::protocol::request::{Declined, Request, Status};
+use otp_core::record::credentials::{DeviceName, same};
+use otp_core::record::id::MOST_DEVICES;
+
+use crate::cli::Addition;
+use crate::client::Client;
+use crate::error::{CliError, declined_text};
+use crate::ui::output::{Output, say};
+use crate::ui::prompt;
+use crate::ui::terminal::Terminal;
+use crate::user::commands::{PROOF, begin_and_confirm, prepare};
+use crate::user::goal::Goal;
+use crate::user::token;
+
+pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output) -> Result<(), CliError> {
+    let Addition { name, token: is_token, described, enrollment } = addition;
+    let status = client.status()?;
+    if status.enrolled && enrollment.save_recovery.is_some() {
+        return Err(CliError::Usage(
+            "--save-recovery does not go with another device: the recovery codes stay; new ones: otp-enroll recovery"
+                .into(),
+        ));
+    }
+    if *is_token {
+        token::check(described)?;
+    }
+    prepare(enrollment, output)?;
+    let base = if *is_token { DeviceName::of_token() } else { DeviceName::of_app() };
+    let name = named(&status, name.as_deref(), &base, output)?;
+    if *is_token {
+        return token::add(client, &status, name, described, enrollment.save_recovery.as_deref(), output);
+    }
+    let proof = if status.enrolled { Some(output.ask_code(PROOF)?) } else { None };
+    let goal = if status.enrolled { Goal::Another } else { Goal::First };
+    begin_and_confirm(client, Request::Add { name, proof, token: None }, goal, enrollment, output)
+}
+
+/// The name that was chosen, on the command line or in the guide; `None` for one of ours. A name that cannot be given is
+/// found out before a code is used up.
+fn named(
+    status: &Status,
+    chosen: Option<&str>,
+    base: &DeviceName,
+    output: &Output,
+) -> Result<Option<String>, CliError> {
+    if status.devices.len() >= MOST_DEVICES {
+        return Err(CliError::Declined(Declined::TooManyDevices));
+    }
+    if let Some(chosen) = chosen {
+        fits(status, chosen).map_err(CliError::Declined)?;
+        return Ok(Some(chosen.to_owned()));
+    }
+    let terminal = Terminal::here();
+    if output.json || !terminal.interactive {
+        return Ok(None);
+    }
+    let proposal = base.free(|name| is_taken(status, name));
+    loop {
+        let line = prompt::ask(&terminal, &format!("Name of the new device [{}]: ", proposal.as_str()))?;
+        let chosen = line.expose().trim();
+        if chosen.is_empty() {
+            return Ok(Some(proposal.as_str().to_owned()));
+        }
+        match fits(status, chosen) {
+            Ok(()) => return Ok(Some(chosen.to_owned())),
+            Err(declined) => say(&declined_text(declined))?,
+        }
+    }
+}
+
+/// Whether a new device can have this name.
+pub(crate) fn fits(status: &Status, name: &str) -> Result<(), Declined> {
+    DeviceName::chosen(name)?;
+    if is_taken(status, name) { Err(Declined::NameTaken) } else { Ok(()) }
+}
+
+fn is_taken(status: &Status, name: &str) -> bool {
+    status.devices.iter().any(|device| same(&device.name, name))
+}

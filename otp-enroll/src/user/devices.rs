@@ -1,0 +1,111 @@
+//! The commands about one of a user's devices: list, rename, remove, choose the default.
+
+use otp_core::decision::verify::Refusal;
+use otp_core::protocol::request::{Declined, DeviceStatus, Request, Status};
+use otp_core::record::credentials::{DeviceName, is_named, same};
+use otp_core::value::time::UnixTime;
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::ui::output::Output;
+use crate::user::commands::{PROOF, enrolled};
+use crate::user::device_lines::{ChangedDevice, subject, table};
+
+/// The devices, one per line.
+pub(crate) fn list(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
+    let status = client.status()?;
+    if status.devices.is_empty() {
+        output.advise("No second factor is set up. Set one up with: otp-enroll")?;
+    }
+    let lines = table(&status.devices, UnixTime::now());
+    status.devices.iter().zip(lines).try_for_each(|(device, line)| output.result(device, || line))
+}
+
+/// Gives a device another name.
+pub(crate) fn rename(client: &mut Client<'_>, named: &str, name: &str, output: &Output) -> Result<(), CliError> {
+    let status = enrolled(client)?;
+    let device = device(&status, named)?;
+    let name = DeviceName::chosen(name).map_err(|unfit| CliError::Declined(unfit.into()))?;
+    let name = name.as_str();
+    // Found out before a code is used up. The same name in other letters is no other device's.
+    if status.devices.iter().any(|other| other.id != device.id && same(&other.name, name)) {
+        return Err(CliError::Declined(Declined::NameTaken));
+    }
+    let answer = |changed| ChangedDevice { changed, name, ..about(&status, device) };
+    if device.name == name {
+        return output.done(&answer(false), &format!("Device {} had this name already.", device.id));
+    }
+    let proof = output.ask_code(PROOF)?;
+    client.change_device(Request::Rename { device: device.id.to_string(), name: name.to_owned(), proof })?;
+    output.done(&answer(true), &format!("Device {}, {}, is called {name} now.", device.id, device.name))
+}
+
+/// Removes one of several devices.
+pub(crate) fn remove(client: &mut Client<'_>, named: &str, yes: bool, output: &Output) -> Result<(), CliError> {
+    let status = enrolled(client)?;
+    let device = removable(&status, named)?;
+    if !yes {
+        output.confirm(&question(device, "your"))?;
+    }
+    let proof = output.ask_code(PROOF)?;
+    client.change_device(Request::Remove { device: device.id.to_string(), proof })?;
+    tell_removed(client, &status, device, output)
+}
+
+/// Makes a device the default.
+pub(crate) fn make_default(client: &mut Client<'_>, named: &str, output: &Output) -> Result<(), CliError> {
+    let status = enrolled(client)?;
+    let device = device(&status, named)?;
+    if device.default {
+        return output.done(&about(&status, device), &format!("{} was the default already.", subject(device)));
+    }
+    let proof = output.ask_code(PROOF)?;
+    client.change_device(Request::Default { device: device.id.to_string(), proof })?;
+    let answer = ChangedDevice { changed: true, ..about(&status, device) };
+    output.done(&answer, &format!("{} is the default now.", subject(device)))
+}
+
+/// The device that is meant.
+pub(crate) fn device<'s>(status: &'s Status, named: &str) -> Result<&'s DeviceStatus, CliError> {
+    let mut devices = status.devices.iter();
+    devices.find(|device| is_named(device.id, &device.name, named)).ok_or(CliError::Declined(Declined::NoSuchDevice))
+}
+
+/// The device that is meant, unless it is the only one.
+pub(crate) fn removable<'s>(status: &'s Status, named: &str) -> Result<&'s DeviceStatus, CliError> {
+    if !status.enrolled {
+        return Err(CliError::Refused(Refusal::NotEnrolled));
+    }
+    let device = device(status, named)?;
+    if status.devices.len() == 1 { Err(CliError::Declined(Declined::OnlyDevice)) } else { Ok(device) }
+}
+
+/// Asks before a device of this user is removed.
+pub(crate) fn question(device: &DeviceStatus, whose: &str) -> String {
+    format!(
+        "Remove device {}, {}? Its codes will not be accepted any more, {whose} other devices stay.",
+        device.id, device.name
+    )
+}
+
+/// Tells that a device is gone, and which one became the default.
+pub(crate) fn tell_removed(
+    client: &mut Client<'_>,
+    before: &Status,
+    device: &DeviceStatus,
+    output: &Output,
+) -> Result<(), CliError> {
+    let after = client.status()?;
+    let default = after.devices.iter().find(|device| device.default);
+    let mut text = format!("{} is removed.", subject(device));
+    if let Some(new) = default.filter(|_| device.default) {
+        text += &format!(" The default is now device {}, {}.", new.id, new.name);
+    }
+    let default = default.map(|device| device.id);
+    output.done(&ChangedDevice { changed: true, default, ..about(before, device) }, &text)
+}
+
+/// The answer of a change that changed nothing.
+pub(crate) fn about<'a>(status: &'a Status, device: &'a DeviceStatus) -> ChangedDevice<'a> {
+    ChangedDevice { user: &status.user, device: device.id, name: &device.name, ..ChangedDevice::default() }
+}

@@ -1,0 +1,56 @@
+//! `otp-enroll resync`: a hardware token is found again by two codes in a row.
+
+use otp_core::codes::attempt::Code;
+use otp_core::decision::verify::Refusal;
+use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Request, Status};
+
+use crate::client::Client;
+use crate::error::CliError;
+use crate::ui::output::Output;
+use crate::user::commands::enrolled;
+use crate::user::device_lines::{ChangedDevice, subject};
+use crate::user::devices::{about, device};
+use crate::user::token;
+
+pub(crate) fn resync(client: &mut Client<'_>, named: Option<&str>, output: &Output) -> Result<(), CliError> {
+    let status = enrolled(client)?;
+    let token = token_of(&status, named)?;
+    let [first, second] = codes(token.digits, output)?;
+    let request = Request::Resync { device: Some(token.id.to_string()), first, second };
+    client.change_device(request).map_err(token::not_in_a_row)?;
+    tell(client, token, output)
+}
+
+/// The token that is meant, or the only one.
+pub(crate) fn token_of<'s>(status: &'s Status, named: Option<&str>) -> Result<&'s DeviceStatus, CliError> {
+    let is_token = |device: &&DeviceStatus| device.r#type == "hotp" || device.drift.is_some();
+    let mut tokens = status.devices.iter().filter(is_token);
+    match named {
+        Some(named) => Some(device(status, named)?).filter(is_token).ok_or(CliError::Declined(Declined::NotAToken)),
+        None => match (tokens.next(), tokens.next()) {
+            (Some(only), None) => Ok(only),
+            (Some(_), Some(_)) => Err(CliError::Declined(Declined::WhichToken)),
+            (None, _) if status.enrolled => Err(CliError::Declined(Declined::NotAToken)),
+            (None, _) => Err(CliError::Refused(Refusal::NotEnrolled)),
+        },
+    }
+}
+
+/// Asks for two codes in a row.
+pub(crate) fn codes(digits: u8, output: &Output) -> Result<[Confidential; 2], CliError> {
+    let ask = |question| {
+        let code = output.ask_code(question)?;
+        let is_code = Code::parse(code.expose().as_bytes()).is_some_and(|code| code.length() == digits);
+        if is_code { Ok(code) } else { Err(CliError::NotACode(digits)) }
+    };
+    Ok([ask(token::CODE)?, ask(token::NEXT)?])
+}
+
+/// Tells that a token works again.
+pub(crate) fn tell(client: &mut Client<'_>, token: &DeviceStatus, output: &Output) -> Result<(), CliError> {
+    let status = client.status()?;
+    let drift = status.devices.iter().find(|device| device.id == token.id).and_then(|device| device.drift);
+    let answer = ChangedDevice { changed: true, drift, ..about(&status, token) };
+    let text = format!("{} works again. Both codes are used up: the next one is good.", subject(token));
+    output.done(&answer, &text)
+}

@@ -1,0 +1,232 @@
+//! Adds a hardware token: its description and its seed, then a code that it shows.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use otp_core::codes::attempt::Code;
+use otp_core::decision::verify::Refusal;
+use otp_core::protocol::request::{Confidential, Declined, Reply, Request, Status, Token};
+use otp_core::record::credentials::Serial;
+use otp_core::value::secret::Secret;
+use serde::Serialize;
+
+use crate::cli::{SeedFormat, TokenAlgorithm, TokenOptions, TokenType};
+use crate::client::{Client, unexpected};
+use crate::error::{AskError, CliError, ScreenError};
+use crate::seed::{self, SeedFault};
+use crate::seed_file::{self, OF_ONE_TOKEN};
+use crate::ui::alternate_screen::AlternateScreen;
+use crate::ui::output::{Output, say};
+use crate::ui::prompt::{self, LONGEST_LINE};
+use crate::ui::terminal::Terminal;
+use crate::user::commands::PROOF;
+use crate::user::goal::Goal;
+use crate::user::{added, interactive, scripted};
+
+pub(crate) const CODE: &str = "Code that the token shows: ";
+/// The question after [`Declined::NextCodeNeeded`].
+pub(crate) const NEXT: &str = "The code after it: ";
+
+/// Adds a token for the user, with a code of another device if there is one.
+pub(crate) fn add(
+    client: &mut Client<'_>,
+    status: &Status,
+    name: Option<String>,
+    options: &TokenOptions,
+    save: Option<&Path>,
+    output: &Output,
+) -> Result<(), CliError> {
+    let screen = watch()?;
+    let token = described(options, output)?;
+    let digits = token.digits;
+    // Last: a code is not good for as long as it takes to type a seed.
+    let proof = if status.enrolled { Some(output.ask_code(PROOF)?) } else { None };
+    let goal = if status.enrolled { Goal::Another } else { Goal::First };
+    let taken = client.ask(Request::Add { name, proof, token: Some(token) })?;
+    let Reply::TokenTaken { name } = taken else { return Err(unexpected()) };
+    screen.stage(goal.if_interrupted());
+    if output.json {
+        output.result(&Taken { user: &status.user, name: &name, confirmed: false }, String::new)?;
+    }
+    let codes = confirm(client, &screen, goal, (&status.user, digits), output).map_err(|error| goal.ended_by(error))?;
+    drop(screen);
+    let terminal = output.terminal()?;
+    match goal {
+        Goal::Another => added::tell(client, output),
+        Goal::First | Goal::Instead if output.json || !terminal.interactive => {
+            scripted::recovery_codes(&codes, &status.user, save, output)
+        }
+        Goal::First | Goal::Instead => {
+            let screen = AlternateScreen::enter(&terminal, goal.if_unseen())?;
+            interactive::finish(screen, &codes, &status.user, save, output)
+        }
+    }
+}
+
+/// The first line of JSON: from now on codes are read.
+#[derive(Serialize)]
+struct Taken<'a> {
+    user: &'a str,
+    name: &'a str,
+    confirmed: bool,
+}
+
+/// The line of JSON after which the code after the last one is read.
+#[derive(Serialize)]
+struct NextNeeded<'a> {
+    user: &'a str,
+    next_code_needed: bool,
+}
+
+/// Answers interruptions while questions are asked. Nothing is on the screen that would have to go.
+pub(crate) fn watch() -> Result<AlternateScreen, ScreenError> {
+    let terminal = Terminal { escapes: false, interactive: io::stdin().is_terminal(), ..Terminal::here() };
+    AlternateScreen::enter(&terminal, Goal::First.if_interrupted())
+}
+
+/// Whether the options go together; found out before anything is asked.
+pub(crate) fn check(options: &TokenOptions) -> Result<(), CliError> {
+    let kind = options.r#type.unwrap_or(TokenType::Totp);
+    let what = if kind == TokenType::Hotp && options.period.is_some() {
+        "--period does not go with --type hotp: such a token shows another code when its button is pressed"
+    } else if kind == TokenType::Totp && options.counter.is_some() {
+        "--counter goes with --type hotp alone"
+    } else if options.serial.as_ref().is_some_and(|serial| Serial::parse(serial).is_none()) {
+        "--serial: a serial number has 1 to 40 characters of ASCII, and no blank at either end"
+    } else {
+        return Ok(());
+    };
+    Err(CliError::Usage(what.into()))
+}
+
+/// The token of the options, with its seed.
+pub(crate) fn described(options: &TokenOptions, output: &Output) -> Result<Token, CliError> {
+    let secret = match &options.seed_file {
+        Some(path) => {
+            let text = seed_file::read(path, OF_ONE_TOKEN, output)?;
+            of_one_form(&text, options.seed_format, output)?
+        }
+        None => asked(options.seed_format, output)?,
+    };
+    let algorithm = match options.algorithm {
+        None | Some(TokenAlgorithm::Sha1) => "SHA1",
+        Some(TokenAlgorithm::Sha256) => "SHA256",
+        Some(TokenAlgorithm::Sha512) => "SHA512",
+    };
+    let kind = match options.r#type {
+        None | Some(TokenType::Totp) => "totp",
+        Some(TokenType::Hotp) => "hotp",
+    };
+    Ok(Token {
+        r#type: kind.to_owned(),
+        secret: Confidential::new(&secret.base32()),
+        algorithm: algorithm.to_owned(),
+        digits: options.digits.unwrap_or(6),
+        period: options.period.unwrap_or(30),
+        counter: options.counter.unwrap_or(0),
+        serial: options.serial.clone(),
+    })
+}
+
+/// Asks for the seed, again and again at a terminal.
+fn asked(format: Option<SeedFormat>, output: &Output) -> Result<Secret, CliError> {
+    let terminal = output.terminal()?;
+    loop {
+        let line = prompt::ask_hidden(&terminal, "Seed of the token, HEX or Base32 (not shown): ")?;
+        let text = line.expose().as_bytes();
+        // Of a longer line the end is lost.
+        let read =
+            if text.len() < LONGEST_LINE { of_one_form(text, format, output) } else { Err(SeedFault::Length.into()) };
+        match read {
+            Err(CliError::Seed(fault)) if is_guided(output, &terminal) => say(&fault.to_string())?,
+            read => return read,
+        }
+    }
+}
+
+/// Reads a seed, and asks which of two it is.
+fn of_one_form(text: &[u8], format: Option<SeedFormat>, output: &Output) -> Result<Secret, CliError> {
+    let terminal = Terminal::here();
+    match seed::read(text, format) {
+        Err(SeedFault::Both) if is_guided(output, &terminal) => loop {
+            let answer = prompt::ask(&terminal, "It can be read as HEX and as Base32. Which is it, hex or base32? ")?;
+            let format = match answer.expose().trim().to_ascii_lowercase().as_str() {
+                "hex" => SeedFormat::Hex,
+                "base32" => SeedFormat::Base32,
+                _ => continue,
+            };
+            break Ok(seed::read(text, Some(format))?);
+        },
+        read => Ok(read?),
+    }
+}
+
+/// Whether a person answers, who can be asked again.
+fn is_guided(output: &Output, terminal: &Terminal) -> bool {
+    terminal.interactive && !output.json
+}
+
+/// Asks for codes until one is the token's, or the input ends. Returns recovery codes if it is the first device.
+fn confirm(
+    client: &mut Client<'_>,
+    screen: &AlternateScreen,
+    goal: Goal,
+    (user, digits): (&str, u8),
+    output: &Output,
+) -> Result<Vec<Confidential>, CliError> {
+    let terminal = output.terminal()?;
+    let mut last = CliError::Ask(AskError::Closed);
+    let mut waiting: Option<Confidential> = None;
+    loop {
+        let question = if waiting.is_some() { NEXT } else { CODE };
+        let code = match prompt::ask(&terminal, question) {
+            Ok(line) => Confidential::new(line.expose()),
+            Err(AskError::Closed) => return Err(last),
+            Err(error) => return Err(error.into()),
+        };
+        let fault = if Code::parse(code.expose().as_bytes()).is_none_or(|code| code.length() != digits) {
+            CliError::NotACode(digits)
+        } else {
+            let (first, next) = match waiting.take() {
+                Some(first) => (first, Some(code)),
+                None => (code, None),
+            };
+            let is_second = next.is_some();
+            match screen.settle(goal.if_unseen(), || client.confirm(first.clone(), next)) {
+                Err(error @ CliError::Declined(Declined::NextCodeNeeded)) if !is_second => {
+                    waiting = Some(first);
+                    error
+                }
+                Err(CliError::Declined(Declined::NotConfirmed { .. })) if !is_second => CliError::NotTheTokens,
+                Err(error @ CliError::Declined(Declined::NotConfirmed { .. } | Declined::NextCodeNeeded)) => {
+                    not_in_a_row(error)
+                }
+                done => return done,
+            }
+        };
+        if is_guided(output, &terminal) {
+            say(&told(&fault))?;
+        } else if waiting.is_some() && output.json && !matches!(fault, CliError::NotACode(_)) {
+            output.result(&NextNeeded { user, next_code_needed: true }, String::new)?;
+        }
+        last = fault;
+    }
+}
+
+/// Two codes that do not fit are not simply a wrong code.
+pub(crate) fn not_in_a_row(error: CliError) -> CliError {
+    if let CliError::Refused(Refusal::Wrong { failures, .. }) = error {
+        CliError::NotInARow { failures }
+    } else if let CliError::Declined(Declined::NotConfirmed { .. } | Declined::NextCodeNeeded) = error {
+        CliError::NotInARow { failures: 0 }
+    } else {
+        error
+    }
+}
+
+/// What a person at the terminal reads before the next question.
+fn told(fault: &CliError) -> String {
+    let more =
+        if let CliError::Declined(_) = fault { "; wait for the next one, or press its button again" } else { "" };
+    format!("{fault}{more}")
+}
