@@ -78,6 +78,10 @@ pub(crate) struct Enrollment {
     /// Also save the recovery codes to a new file that only you can read
     #[arg(long, value_name = "FILE")]
     pub(crate) save_recovery: Option<PathBuf>,
+
+    /// Make this many recovery codes, at most as many as the configuration says
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u8>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -99,6 +103,9 @@ pub(crate) enum Command {
         /// Also save them to a new file that only you can read
         #[arg(long, value_name = "FILE")]
         save_recovery: Option<PathBuf>,
+        /// Make this many, at most as many as the configuration says
+        #[arg(long, value_name = "N")]
+        count: Option<u8>,
     },
     /// Check a code without logging in (this uses it up)
     Test,
@@ -212,7 +219,26 @@ pub(crate) enum Admin {
         #[arg(long, short, requires = "clock_was_ahead")]
         yes: bool,
     },
-    /// Remove devices and recovery codes of users, so that they can enroll again; overrides stay
+    /// Issue a passcode to a user, which lets in once; it is shown once, and replaces an earlier one
+    Issue {
+        /// Login name
+        #[arg(id = "issued", value_name = "USER", value_hint = ValueHint::Username)]
+        // an id of its own: `user` is the global option's
+        user: String,
+        /// How long it is good: a number and m, h or d, at most 7d
+        #[arg(long, value_name = "DURATION", default_value = "24h")]
+        valid: String,
+        /// Accept it at logins through this PAM service alone: sshd, sudo, login
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Remove the passcodes of users
+    Revoke {
+        /// Login names
+        #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
+        users: Vec<String>,
+    },
+    /// Remove devices, recovery codes and passcodes of users, so that they can enroll again; overrides stay
     Reset {
         /// Login names
         #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
@@ -317,8 +343,8 @@ Exit codes:
 
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
 
-/// Commands that take away a second factor, recovery codes or a requirement.
-const DESTRUCTIVE: [&str; 5] = ["disable", "exempt", "recovery", "reset", "unrequire"];
+/// Commands that take away a second factor, recovery codes, a passcode or a requirement.
+const DESTRUCTIVE: [&str; 6] = ["disable", "exempt", "recovery", "reset", "revoke", "unrequire"];
 
 /// What clap says of a command line, without the tips that name a destructive command: a typo must not lead there. `None`
 /// if it has no such tip.
@@ -350,11 +376,12 @@ impl Common {
 impl Cli {
     /// Options that were given and would be ignored.
     pub(crate) fn misplaced(&self) -> Option<String> {
-        let Enrollment { qr, save_recovery } = &self.enrollment;
-        let option = match (qr, save_recovery) {
-            (Some(_), _) => "--qr",
-            (None, Some(_)) => "--save-recovery",
-            (None, None) => "",
+        let Enrollment { qr, save_recovery, count } = &self.enrollment;
+        let option = match (qr, save_recovery, count) {
+            (Some(_), _, _) => "--qr",
+            (None, Some(_), _) => "--save-recovery",
+            (None, None, Some(_)) => "--count",
+            (None, None, None) => "",
         };
         let explains = matches!(self.command, Some(Command::Admin(Admin::Explain { .. })));
         match &self.command {
@@ -364,7 +391,7 @@ impl Cli {
                 "--user does not go with this admin command".into()
             }),
             Some(Command::Reset(_)) if !option.is_empty() => Some(format!("{option} goes after reset")),
-            Some(Command::Recovery { .. }) if option == "--save-recovery" => {
+            Some(Command::Recovery { .. }) if ["--save-recovery", "--count"].contains(&option) => {
                 Some(format!("{option} goes after recovery"))
             }
             Some(_) if !option.is_empty() => Some(format!("{option} does not go with this command")),

@@ -25,7 +25,9 @@ mod ui {
 mod user {
     //! The commands for a user's own second factor.
     pub(crate) mod commands;
+    pub(crate) mod first_device;
     pub(crate) mod interactive;
+    pub(crate) mod passcode;
     pub(crate) mod qr_image;
     pub(crate) mod scripted;
 }
@@ -98,7 +100,9 @@ fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {
         Some(Command::Status) => commands::status(&mut client, output),
         Some(Command::List) => commands::list(&mut client, output),
         Some(Command::Disable { yes }) => commands::disable(&mut client, *yes, output),
-        Some(Command::Recovery { save_recovery }) => commands::recovery(&mut client, save_recovery.as_deref(), output),
+        Some(Command::Recovery { save_recovery, count }) => {
+            commands::recovery(&mut client, save_recovery.as_deref(), *count, output)
+        }
         Some(Command::ForgetAddresses) => commands::forget_addresses(&mut client, output),
         Some(Command::Test) => commands::test(&mut client, output),
         Some(Command::Admin(_) | Command::Completions { .. }) => Ok(()), // served above, without a user of their own

@@ -39,7 +39,8 @@ pub(crate) fn to(question: &Question, asker: &Asker<'_>, budgets: &Budgets) -> R
         | Request::Test { .. }
         | Request::ForgetAddresses {}
         | Request::Administer(_)
-        | Request::AdministerDevice(_) => return failed("the agent only verifies codes", "use otp-enroll"),
+        | Request::AdministerDevice(_)
+        | Request::IssuePasscode(_) => return failed("the agent only verifies codes", "use otp-enroll"),
     };
     answer(user, login, typed.as_ref(), asker, budgets).unwrap_or_else(|Unanswered { error, hint }| {
         let text = format!("{error} (by_uid={})", asker.uid);
@@ -97,8 +98,10 @@ fn answer(
         Permission::Host(budget) => {
             let counted = budgets.spend(asker.uid, budget, || {
                 let verdict = verify();
-                let is_wrong =
-                    matches!(verdict, Ok(Verdict::Refused(Refusal::Wrong { .. } | Refusal::RecoveryUnknown)));
+                let is_wrong = matches!(
+                    verdict,
+                    Ok(Verdict::Refused(Refusal::Wrong { .. } | Refusal::RecoveryUnknown | Refusal::PasscodeUnknown))
+                );
                 (verdict, is_wrong)
             });
             match counted {

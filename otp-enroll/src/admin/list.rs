@@ -21,6 +21,7 @@ use crate::ui::listing::Listing;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 use crate::user::commands;
+use crate::user::passcode;
 
 /// A record that cannot be used.
 #[derive(Serialize)]
@@ -75,7 +76,9 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
 }
 
 fn line(status: &Status, width: usize) -> String {
-    let factor = status.devices.iter().map(|device| device.r#type.as_str()).collect::<Vec<_>>().join(",");
+    let passcode = status.passcode.as_ref().filter(|passcode| passcode::is_good(passcode)).map(|_| "passcode");
+    let factor =
+        status.devices.iter().map(|device| device.r#type.as_str()).chain(passcode).collect::<Vec<_>>().join(",");
     let factor = if factor.is_empty() { "-" } else { &factor };
     let lock = match status.lock.as_str() {
         "open" => "-".into(),
@@ -205,9 +208,14 @@ fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
     match outcome {
         Outcome::Renamed if enforced => "refused: it was renamed (otp-enroll admin doctor)",
         Outcome::Asked | Outcome::Grace | Outcome::Refused if enforced => "refused",
-        Outcome::Asked | Outcome::Grace | Outcome::Refused | Outcome::Renamed => {
-            "let in (enforce = false), else refused"
-        }
+        Outcome::Passcode if enforced => "asked for the passcode that was issued",
+        Outcome::NoPasscode if enforced => "refused: it has no passcode (otp-enroll admin issue)",
+        Outcome::Asked
+        | Outcome::Grace
+        | Outcome::Refused
+        | Outcome::Renamed
+        | Outcome::Passcode
+        | Outcome::NoPasscode => "let in (enforce = false), else refused",
         Outcome::Enroll if enforced => "led through enrollment",
         Outcome::Enroll => "let in (enforce = false), else led through enrollment",
         Outcome::EnrollIfOffered if enforced => "led through enrollment if the auth line has enroll, else refused",

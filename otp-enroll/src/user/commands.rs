@@ -16,7 +16,9 @@ use crate::private_file;
 use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::unconfirmed_file;
+use crate::user::first_device;
 use crate::user::interactive;
+use crate::user::passcode;
 use crate::user::scripted;
 
 const PROOF: &str = "Current code or recovery code: ";
@@ -66,7 +68,8 @@ fn begin_and_confirm(
     let picture = enrollment.picture().map_err(CliError::Usage)?;
     let terminal = output.terminal()?;
     let proved = proof.is_some();
-    let Reply::Offer(offer) = client.ask(Request::Enroll { proof })? else { return Err(unexpected()) };
+    let request = Request::Enroll { proof, count: enrollment.count };
+    let Reply::Offer(offer) = first_device::ask(client, request, output)? else { return Err(unexpected()) };
     let (save, picture) = (enrollment.save_recovery.as_deref(), picture.as_ref());
     let enrolled = if output.json || !terminal.interactive {
         scripted::enroll(client, &offer, save, picture, output, &terminal)
@@ -100,6 +103,8 @@ pub(crate) fn described(status: &Status) -> String {
         let last = status.last_accepted.as_deref().map_or("never".into(), moment);
         lines.push(format!("Last accepted    {last}{}", future("last_accepted")));
     }
+    let passcode = status.passcode.as_ref().map(passcode::described);
+    lines.extend(passcode.map(|passcode| format!("Passcode         {passcode}")));
     if status.failures > 0 {
         lines.push(format!("Wrong codes      {} in a row", status.failures));
     }
@@ -191,12 +196,17 @@ fn outcome_without(user: &str, required: &Requirement) -> String {
 }
 
 /// New recovery codes.
-pub(crate) fn recovery(client: &mut Client<'_>, save: Option<&Path>, output: &Output) -> Result<(), CliError> {
+pub(crate) fn recovery(
+    client: &mut Client<'_>,
+    save: Option<&Path>,
+    count: Option<u8>,
+    output: &Output,
+) -> Result<(), CliError> {
     let status = enrolled(client)?;
     let terminal = output.terminal()?;
     scripted::somewhere_for_codes(save, terminal.interactive)?;
     let proof = output.ask_code(PROOF)?;
-    let Reply::RecoveryCodes(codes) = client.ask(Request::Recovery { proof })? else { return Err(unexpected()) };
+    let Reply::RecoveryCodes(codes) = client.ask(Request::Recovery { proof, count })? else { return Err(unexpected()) };
     if output.json || !terminal.interactive {
         scripted::recovery_codes(&codes, &status.user, save, output)
     } else {
