@@ -47,8 +47,8 @@ fuzz_target!(|data: &[u8]| {
             assert!(!same(&digits, &other), "two different codes are equal");
             assert!(!same(&digits, &[&digits[..], b"0"].concat()), "a longer code is equal");
         }
-        // Case in a recovery code is ignored.
-        Meaning::Recovery(_) => {
+        // Case in a recovery code or a passcode is ignored.
+        Meaning::Recovery(_) | Meaning::Passcode(_) => {
             check(text.to_uppercase().as_bytes(), &wanted);
             check(text.to_lowercase().as_bytes(), &wanted);
         }
@@ -59,6 +59,7 @@ fuzz_target!(|data: &[u8]| {
 /// The meaning of a text according to the manual.
 enum Meaning {
     Code(Vec<u8>),
+    Passcode(Vec<u8>),
     Recovery(Vec<u8>),
     Nothing,
 }
@@ -70,6 +71,16 @@ impl Meaning {
         let plain: Vec<u8> = plain.bytes().filter(|byte| *byte != b'-').collect();
         if (6..=8).contains(&plain.len()) && plain.iter().all(u8::is_ascii_digit) {
             return Some(Self::Code(plain));
+        }
+        let letters = plain.iter().map(|byte| match byte.to_ascii_uppercase() {
+            b'O' => b'0',
+            b'I' | b'L' => b'1',
+            letter => letter,
+        });
+        let letters: Vec<u8> = letters.collect();
+        let crockford = letters.iter().all(|letter| matches!(letter, b'0'..=b'9' | b'A'..=b'Z') && *letter != b'U');
+        if letters.len() == 12 && crockford {
+            return Some(Self::Passcode(letters));
         }
         let letters = plain.iter().map(|byte| match byte.to_ascii_uppercase() {
             b'0' => b'O',
@@ -126,6 +137,9 @@ fn check(text: &[u8], wanted: &Meaning) {
         }
         (Attempt::Recovery(code), Meaning::Recovery(letters)) => {
             assert_eq!(code.reveal().replace('-', "").as_bytes(), letters);
+        }
+        (Attempt::Passcode(passcode), Meaning::Passcode(letters)) => {
+            assert_eq!(passcode.reveal().replace('-', "").as_bytes(), letters);
         }
         (Attempt::Malformed, Meaning::Nothing) => {}
         (read, _) => panic!("{read:?} was read from {text:?}"),

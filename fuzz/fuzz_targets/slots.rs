@@ -42,6 +42,9 @@ fn spelled(slot: &Slot) -> String {
     }
     let used: String = (0..16).rev().map(|bit| if state.used >> bit & 1 == 1 { '1' } else { '0' }).collect();
     writeln!(text, "used {used}").unwrap();
+    if state.passcode_used {
+        text += "passcode used\n";
+    }
     if let Some(unenforced) = &state.unenforced {
         writeln!(text, "unenforced {} {}", unenforced.at.0, unenforced.why).unwrap();
     }

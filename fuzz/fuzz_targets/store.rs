@@ -129,6 +129,7 @@ fn state(input: &mut Unstructured<'_>) -> Result<State> {
         _ => Lock::UntilUnlocked,
     };
     state.used = input.arbitrary()?;
+    state.passcode_used = input.arbitrary()?;
     state.last_accepted = input.arbitrary::<Option<u64>>()?.map(UnixTime);
     for _ in 0..input.int_in_range(0..=5)? {
         let address = std::net::Ipv6Addr::from_bits(input.arbitrary()?).to_string();

@@ -10,6 +10,7 @@ mod init_store;
 mod journal;
 mod list;
 mod not_done;
+mod passcode;
 mod refusals;
 mod rename;
 mod report;
@@ -121,8 +122,14 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             confirm(*yes, output, CLOCK_WAS_AHEAD, users)?;
             every(&site, &named(users)?, output, Order::UnlockAfterClockWasAhead)?.1
         }
+        Admin::Issue { user, valid, service } => {
+            let order = passcode::order(valid, service.as_deref())?;
+            let remark = order.service.as_deref().and_then(doctor::remark_on);
+            passcode::issue(&mut Client::of_root(&site, account(user)?), order, remark.as_deref(), output)
+        }
+        Admin::Revoke { users } => every(&site, &named(users)?, output, Order::RevokePasscode)?.1,
         Admin::Reset { users, yes } => {
-            confirm(*yes, output, "Remove devices and recovery codes of", users)?;
+            confirm(*yes, output, "Remove devices, recovery codes and passcodes of", users)?;
             every(&site, &named(users)?, output, Order::Reset)?.1
         }
         Admin::Disable { users, yes } => {
@@ -170,6 +177,7 @@ fn was_so(order: Order) -> &'static str {
         Order::ForgetAddresses => "had no remembered addresses",
         Order::Unlock => "was not locked",
         Order::UnlockAfterClockWasAhead => "was not locked and has no time in the future",
+        Order::RevokePasscode => "had no passcode",
         Order::Reset | Order::Disable => "had no second factor",
     }
 }

@@ -105,6 +105,10 @@ pub(crate) struct Enrollment {
     /// Also save the recovery codes to a new file that only you can read
     #[arg(long, value_name = "FILE")]
     pub(crate) save_recovery: Option<PathBuf>,
+
+    /// Make this many recovery codes, at most as many as the configuration says
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u8>,
 }
 
 /// A hardware token, as its maker describes it. Its seed is never an argument.
@@ -130,6 +134,10 @@ pub(crate) struct TokenOptions {
     /// How many codes a hotp token has shown, if that is known [default: 0]
     #[arg(long, value_name = "N", requires = "token")]
     pub(crate) counter: Option<u64>,
+
+    /// What a token with a keypad computes its responses from (RFC 6287): OCRA-1:HOTP-SHA1-6:QN08
+    #[arg(long, value_name = "SUITE", requires = "token", conflicts_with_all = ["type", "algorithm", "digits", "period"])]
+    pub(crate) ocra: Option<String>,
 
     /// The number that is printed on it
     #[arg(long, value_name = "S", requires = "token")]
@@ -207,6 +215,9 @@ pub(crate) enum Command {
         /// Also save them to a new file that only you can read
         #[arg(long, value_name = "FILE")]
         save_recovery: Option<PathBuf>,
+        /// Make this many, at most as many as the configuration says
+        #[arg(long, value_name = "N")]
+        count: Option<u8>,
     },
     /// Check a code without logging in (this uses it up)
     Test,
@@ -355,7 +366,26 @@ pub(crate) enum Admin {
         /// Its number or name; needed only where there are several tokens
         device: Option<String>,
     },
-    /// Remove devices and recovery codes of users, so that they can enroll again; overrides stay
+    /// Issue a passcode to a user, which lets in once; it is shown once, and replaces an earlier one
+    Issue {
+        /// Login name
+        #[arg(id = "issued", value_name = "USER", value_hint = ValueHint::Username)]
+        // an id of its own: `user` is the global option's
+        user: String,
+        /// How long it is good: a number and m, h or d, at most 7d
+        #[arg(long, value_name = "DURATION", default_value = "24h")]
+        valid: String,
+        /// Accept it at logins through this PAM service alone: sshd, sudo, login
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Remove the passcodes of users
+    Revoke {
+        /// Login names
+        #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
+        users: Vec<String>,
+    },
+    /// Remove devices, recovery codes and passcodes of users, so that they can enroll again; overrides stay
     Reset {
         /// Login names
         #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
@@ -460,8 +490,8 @@ Exit codes:
 
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
 
-/// Commands that take away a second factor, recovery codes or a requirement.
-const DESTRUCTIVE: [&str; 6] = ["disable", "exempt", "recovery", "remove", "reset", "unrequire"];
+/// Commands that take away a second factor, recovery codes, a passcode or a requirement.
+const DESTRUCTIVE: [&str; 7] = ["disable", "exempt", "recovery", "remove", "reset", "revoke", "unrequire"];
 
 /// What clap says of a command line, without the tips that name a destructive command: a typo must not lead there. `None`
 /// if it has no such tip.
@@ -493,11 +523,12 @@ impl Common {
 impl Cli {
     /// Options that were given and would be ignored.
     pub(crate) fn misplaced(&self) -> Option<String> {
-        let Enrollment { qr, save_recovery } = &self.enrollment;
-        let option = match (qr, save_recovery) {
-            (Some(_), _) => "--qr",
-            (None, Some(_)) => "--save-recovery",
-            (None, None) => "",
+        let Enrollment { qr, save_recovery, count } = &self.enrollment;
+        let option = match (qr, save_recovery, count) {
+            (Some(_), _, _) => "--qr",
+            (None, Some(_), _) => "--save-recovery",
+            (None, None, Some(_)) => "--count",
+            (None, None, None) => "",
         };
         let explains = matches!(self.command, Some(Command::Admin(Admin::Explain { .. })));
         match &self.command {
@@ -508,7 +539,7 @@ impl Cli {
             }),
             Some(Command::Reset(_)) if !option.is_empty() => Some(format!("{option} goes after reset")),
             Some(Command::Add(_)) if !option.is_empty() => Some(format!("{option} goes after add")),
-            Some(Command::Recovery { .. }) if option == "--save-recovery" => {
+            Some(Command::Recovery { .. }) if ["--save-recovery", "--count"].contains(&option) => {
                 Some(format!("{option} goes after recovery"))
             }
             Some(_) if !option.is_empty() => Some(format!("{option} does not go with this command")),

@@ -252,6 +252,14 @@ impl CliError {
                 "nothing was changed; try another one, or a code that the app shows"
             }
             Self::Refused(Refusal::Replayed { .. }) => "nothing was changed",
+            Self::Refused(Refusal::PasscodeElsewhere) => {
+                "nothing was changed; a passcode is for logins through its service, and for the first device"
+            }
+            Self::Refused(Refusal::PasscodeUnknown) => {
+                "nothing was changed; try again with the passcode that you were given"
+            }
+            Self::Refused(Refusal::PasscodeUsed | Refusal::PasscodeExpired)
+            | Self::Declined(Declined::PasscodeNeeded) => "ask your administrator for one: otp-enroll admin issue",
             Self::Refused(Refusal::Renamed) => {
                 "nothing was changed; an administrator decides: `otp-enroll admin doctor` names the old record, then \
                  `otp-enroll admin rename OLD NEW`, or `otp-enroll admin disable OLD`"
@@ -275,6 +283,8 @@ impl CliError {
             Self::Declined(Declined::NextCodeNeeded) => {
                 "nothing was changed; give the code after it, too, or say how many it has shown: --counter"
             }
+            Self::Declined(Declined::CountUnfit { most: 0 }) => "leave --count out",
+            Self::Declined(Declined::CountUnfit { .. }) => "nothing was changed; write another --count",
             Self::Declined(Declined::NoSuchDevice | Declined::WhichToken | Declined::NotAToken) => {
                 "nothing was changed; the devices: otp-enroll list"
             }
@@ -339,6 +349,8 @@ fn hint_about(user: &str, declined: Declined) -> String {
             format!("nothing was changed; the devices: otp-enroll admin show {user}")
         }
         Declined::ProofNeeded
+        | Declined::PasscodeNeeded
+        | Declined::CountUnfit { .. }
         | Declined::NotConfirmed { .. }
         | Declined::NextCodeNeeded
         | Declined::NothingOffered
@@ -397,6 +409,10 @@ fn refusal_text(why: Refusal) -> String {
         }
         Refusal::RecoveryUsed => "that recovery code was used already".into(),
         Refusal::RecoveryUnknown => "that is not one of your recovery codes".into(),
+        Refusal::PasscodeUsed => "that passcode was used already".into(),
+        Refusal::PasscodeUnknown => "that is not the passcode that was issued to you".into(),
+        Refusal::PasscodeExpired => "that passcode has expired".into(),
+        Refusal::PasscodeElsewhere => "that passcode is not accepted here".into(),
         Refusal::Locked(Lock::Until(time)) => {
             format!("too many wrong codes: only a recovery code is accepted until {time}")
         }
@@ -420,6 +436,11 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         Declined::ProofNeeded => {
             "a second factor is set up already; to change it, prove that it is yours".into()
         }
+        Declined::PasscodeNeeded => {
+            "the first device needs a passcode from your administrator".into()
+        }
+        Declined::CountUnfit { most: 0 } => "this machine issues no recovery codes".into(),
+        Declined::CountUnfit { most } => format!("the number of recovery codes is 1 to {most}"),
         Declined::NotConfirmed { clock_off: None } => "that code is not correct. Wait for the next one; if it happens again, scan the picture again: an old entry \
              of the app may be showing".into(),
         Declined::NotConfirmed { clock_off: Some(seconds) } => {

@@ -31,8 +31,11 @@ mod user {
     pub(crate) mod commands;
     pub(crate) mod device_lines;
     pub(crate) mod devices;
+    pub(crate) mod first_device;
     pub(crate) mod goal;
     pub(crate) mod interactive;
+    pub(crate) mod passcode;
+    pub(crate) mod proof;
     pub(crate) mod qr_image;
     pub(crate) mod resync;
     pub(crate) mod scripted;
@@ -112,7 +115,9 @@ fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {
         Some(Command::Default { device }) => devices::make_default(&mut client, device, output),
         Some(Command::Resync { device }) => resync::resync(&mut client, device.as_deref(), output),
         Some(Command::Disable { yes }) => commands::disable(&mut client, *yes, output),
-        Some(Command::Recovery { save_recovery }) => commands::recovery(&mut client, save_recovery.as_deref(), output),
+        Some(Command::Recovery { save_recovery, count }) => {
+            commands::recovery(&mut client, save_recovery.as_deref(), *count, output)
+        }
         Some(Command::ForgetAddresses) => commands::forget_addresses(&mut client, output),
         Some(Command::Test) => commands::test(&mut client, output),
         Some(Command::Admin(_) | Command::Completions { .. }) => Ok(()), // served above, without a user of their own

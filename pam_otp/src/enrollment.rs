@@ -1,4 +1,5 @@
-//! The story of an enrollment in the middle of a login, for a user without a device where policy says `enroll`.
+//! The story of an enrollment in the middle of a login, for a user without a device where policy says `enroll`, and who has
+//! given the passcode where one is wanted.
 //!
 //! `authenticate` cannot know whether the password before it was right: a `required` module may have failed already and
 //! will say so only at the end of the stack. So it shows nothing, notes a pending enrollment in the PAM transaction and
@@ -92,7 +93,7 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
 }
 
 fn enrolled(host: &mut dyn Host, user: &str, authority: &mut dyn Authority) -> Result<EnrollmentOutcome, ModuleError> {
-    let reply = authority.request(Request::Enroll { proof: None })?;
+    let reply = authority.request(Request::Enroll { proof: None, count: None })?;
     let offer = if let Reply::Offer(offer) = reply {
         offer
     } else if let Reply::Declined(Declined::ProofNeeded) = reply {

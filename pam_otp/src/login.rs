@@ -95,7 +95,7 @@ fn judged(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -
     let login = Login { user, site, arguments, context: &context, authority: authority.as_ref() };
     let Some(code) = code else { return Ok(login.accept_by_grace(host)) };
     let verdict = login.verify(host, &code)?;
-    Ok(login.conclude(host, &verdict, 0))
+    login.conclude(host, &verdict, 0)
 }
 
 /// For the account line: how a login ends whose code was looked at and never judged. `None` for every other one.
@@ -132,6 +132,7 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
         Demand::Grace { digits } => login.let_in_by_grace(host, digits.unwrap_or(site.config.code.digits)),
         Demand::Nothing(ruling) => login.let_pass(host, &ruling),
         Demand::Enroll(ruling) => login.leave_to_enrollment(host, &ruling),
+        Demand::Passcode(_) => login.ask_and_verify(host, false, site.config.code.digits),
     }
 }
 
@@ -175,11 +176,11 @@ impl Login<'_> {
             let verdict = if self.defers() { self.look(host, &code)? } else { self.verify(host, &code)? };
             if last || matches!(verdict, Verdict::Accepted(_)) {
                 self.hand_back(host, &verdict, &code);
-                return Ok(if self.defers() {
-                    foreseen(&verdict)
+                return if self.defers() {
+                    Ok(foreseen(&verdict))
                 } else {
                     self.conclude(host, &verdict, own_failures)
-                });
+                };
             }
             if matches!(verdict, Verdict::Refused(Refusal::Wrong { .. })) {
                 own_failures = own_failures.saturating_add(1);
@@ -219,15 +220,19 @@ impl Login<'_> {
     }
 
     /// What a verdict means for host and user. The user need not hear of wrong codes of this login itself.
-    fn conclude(&self, host: &mut dyn Host, verdict: &Verdict, own_failures: u32) -> Outcome {
-        match verdict {
+    fn conclude(&self, host: &mut dyn Host, verdict: &Verdict, own_failures: u32) -> Result<Outcome, ModuleError> {
+        Ok(match verdict {
             Verdict::Accepted(accepted) => {
                 // A user who has a device by now need not enroll, whatever an earlier try found.
                 host.clear_pending_enrollment();
                 // With password and code as one, the next module judges the password.
                 let waits = self.arguments.forward_pass;
                 warn_of_failures(host, accepted.failures.saturating_sub(own_failures), waits);
-                remind(host, accepted, waits);
+                if accepted.factor == Factor::Passcode {
+                    self.lead_to_a_device(host, waits)?;
+                } else if self.site.config.recovery_codes > 0 {
+                    remind(host, accepted, waits);
+                }
                 Outcome::Verified
             }
             Verdict::Refused(why) => {
@@ -240,7 +245,24 @@ impl Login<'_> {
                 }
                 Outcome::Refused(*why)
             }
+        })
+    }
+
+    /// After a passcode, which is good once: enrollment where policy and PAM line have it, else a text. The authority is
+    /// asked again: what a line with `defer` learned is not known to the line with `deferred`.
+    fn lead_to_a_device(&self, host: &mut dyn Host, waits: bool) -> Result<(), ModuleError> {
+        match self.authority.demand(self.context)? {
+            Demand::Passcode(ruling) | Demand::Enroll(ruling) if self.site.config.enforce => {
+                self.leave_to_enrollment(host, &ruling)?;
+            }
+            Demand::Code { digits: Some(_), .. } | Demand::Grace { .. } => {
+                host.tell_in_session("Passcode used. It is not accepted again.", waits);
+            }
+            Demand::Code { digits: None, .. } | Demand::Nothing(_) | Demand::Passcode(_) | Demand::Enroll(_) => {
+                host.tell_in_session("Passcode used. Set up your device now: otp-enroll", waits);
+            }
         }
+        Ok(())
     }
 
     fn defers(&self) -> bool {
@@ -346,12 +368,14 @@ fn warn_of_failures(host: &mut dyn Host, failures: u32, waits: bool) {
     );
 }
 
+/// Tells the user who has few recovery codes, or none.
 fn remind(host: &mut dyn Host, accepted: &Accepted, waits: bool) {
     let left = match accepted.recovery_left {
+        None => "You have no recovery codes.",
         Some(0) => "No recovery code is left.",
         Some(1) => "Only one recovery code is left.",
         Some(2) => "Only two recovery codes are left.",
-        Some(_) | None => return,
+        Some(_) => return,
     };
     host.tell_in_session(&format!("{left} Make new ones with: otp-enroll recovery"), waits);
 }

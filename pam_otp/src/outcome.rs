@@ -103,6 +103,10 @@ impl Outcome {
                 | Refusal::Replayed { .. }
                 | Refusal::RecoveryUsed
                 | Refusal::RecoveryUnknown
+                | Refusal::PasscodeUsed
+                | Refusal::PasscodeUnknown
+                | Refusal::PasscodeExpired
+                | Refusal::PasscodeElsewhere
                 | Refusal::Locked(_)
                 | Refusal::Malformed
                 | Refusal::NotEnrolled

@@ -1,7 +1,7 @@
 //! The answer to the prompt: a code, or password and code as one, `<password><code>`, for clients that can ask only once.
 //!
-//! Password and code are split from the end: a recovery code with its hyphens, or as many digits as
-//! the user's default device shows.
+//! Password and code are split from the end: a recovery code or a passcode with its hyphens, or as many digits as the
+//! user's default device shows.
 //! Digits and hyphens may be of any script, and blanks may follow them.
 
 use otp_core::codes::attempt::{Attempt, Typed};
@@ -13,8 +13,9 @@ use otp_core::system::config_file::Site;
 use crate::host::Host;
 use crate::outcome::ModuleError;
 
-/// Characters of a recovery code as it is shown: `ABCD-EFGH-IJKL-MNOP`.
-const RECOVERY_CODE: usize = 19;
+/// Characters of a recovery code as it is shown, `ABCD-EFGH-IJKL-MNOP`, and of a passcode, `K7QD-M3XA-92TE`. The longer
+/// one first: its end looks like the shorter one.
+const IN_FOURS: [usize; 2] = [19, 14];
 
 /// The code at the end of the password that an earlier module asked for (`try_first_pass`, `use_first_pass`).
 pub(crate) fn earlier(
@@ -72,11 +73,12 @@ struct Split {
 /// Splits an answer. An answer that does not end in a code is a password alone.
 fn split(answer: &Typed, digits: Digits) -> Split {
     let whole = without_paste_marks(answer.expose());
-    let recovery =
-        before_end(whole, RECOVERY_CODE, |place, plain| is_hyphen_of_recovery_code(place) == (plain == b'-'));
-    let recovery = recovery.filter(|length| is_recovery_code(whole.get(*length..).unwrap_or_default()));
+    let in_fours = IN_FOURS.iter().find_map(|count| {
+        let length = before_end(whole, *count, |place, plain| is_hyphen_in_fours(place) == (plain == b'-'))?;
+        Some(length).filter(|length| is_code_in_fours(whole.get(*length..).unwrap_or_default()))
+    });
     let code = || before_end(whole, digits.get().into(), |_, plain| plain.is_ascii_digit());
-    let length = recovery.or_else(code).unwrap_or(whole.len());
+    let length = in_fours.or_else(code).unwrap_or(whole.len());
     let (password, code) = whole.split_at_checked(length).unwrap_or((whole, b""));
     Split { password: Typed::new(password.to_vec()), code: Typed::new(code.to_vec()) }
 }
@@ -98,12 +100,12 @@ fn before_end(text: &[u8], count: usize, fits: impl Fn(usize, u8) -> bool) -> Op
 }
 
 /// With its hyphens in place, so that no password is taken for one. The places are the same from both ends.
-fn is_hyphen_of_recovery_code(place: usize) -> bool {
+fn is_hyphen_in_fours(place: usize) -> bool {
     matches!(place, 4 | 9 | 14)
 }
 
-fn is_recovery_code(text: &[u8]) -> bool {
-    matches!(Attempt::parse(&Typed::new(text.to_vec())), Attempt::Recovery(_))
+fn is_code_in_fours(text: &[u8]) -> bool {
+    matches!(Attempt::parse(&Typed::new(text.to_vec())), Attempt::Recovery(_) | Attempt::Passcode(_))
 }
 
 #[cfg(test)]
@@ -136,6 +138,13 @@ mod tests {
             ("secretABCD–EFGH–IJKL–MNOP", 6, "secret", "ABCD–EFGH–IJKL–MNOP"),
             ("secretABCD-EFGHI-JKL-MNOP", 6, "secretABCD-EFGHI-JKL-MNOP", ""),
             ("secret123-456", 6, "secret123-456", ""),
+            ("secretK7QD-M3XA-92TE", 6, "secret", "K7QD-M3XA-92TE"),
+            ("secretk7qd–m3xa–92te \u{200b}", 6, "secret", "k7qd–m3xa–92te \u{200b}"),
+            ("K7QD-M3XA-92TE", 6, "", "K7QD-M3XA-92TE"),
+            ("secret-K7QD-M3XA-92TE", 6, "secret-", "K7QD-M3XA-92TE"),
+            ("secretK7QDM3XA92TE", 6, "secretK7QDM3XA92TE", ""),
+            ("secretK7QD-M3XA-92TU", 6, "secretK7QD-M3XA-92TU", ""),
+            ("secretK7QDM-3XA-92TE", 6, "secretK7QDM-3XA-92TE", ""),
             ("\u{1b}[200~secret\u{1b}[201~", 6, "secret", ""),
         ] {
             assert_eq!(parts(answer.as_bytes(), digits), (password.into(), code.into()), "{answer}");

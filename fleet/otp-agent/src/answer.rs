@@ -113,8 +113,10 @@ fn answer(
         Permission::Host(budget) => {
             let counted = budgets.spend(asker.uid, budget, || {
                 let verdict = verify();
-                let is_wrong =
-                    matches!(verdict, Ok(Verdict::Refused(Refusal::Wrong { .. } | Refusal::RecoveryUnknown)));
+                let is_wrong = matches!(
+                    verdict,
+                    Ok(Verdict::Refused(Refusal::Wrong { .. } | Refusal::RecoveryUnknown | Refusal::PasscodeUnknown))
+                );
                 (verdict, is_wrong)
             });
             match counted {

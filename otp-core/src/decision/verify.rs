@@ -180,7 +180,10 @@ impl Verdict {
     pub fn without_device(self, second_factor: SecondFactor, has_expired_passcode: bool, login: &LoginContext) -> Self {
         match (self, second_factor) {
             (Self::Refused(Refusal::PasscodeUsed | Refusal::PasscodeExpired | Refusal::PasscodeElsewhere), _) => self,
-            (Self::Refused(_), SecondFactor::Enroll) if has_expired_passcode => Self::Refused(Refusal::PasscodeExpired),
+            // Where password and code are typed as one, what looks like a code may belong to the password.
+            (Self::Refused(_), SecondFactor::Enroll) if has_expired_passcode && !login.as_one => {
+                Self::Refused(Refusal::PasscodeExpired)
+            }
             // The record holds a passcode: that is what the user has to type.
             (Self::Refused(Refusal::PasscodeUnknown), _) => self,
             (Self::Refused(_), SecondFactor::Enroll) if !login.enroll => Self::Refused(Refusal::EnrollmentNotOffered),

@@ -16,7 +16,7 @@ use crate::value::time::Seconds;
 pub const LONGEST_LINE: u64 = 16_384;
 
 /// A request. It is always about one account: no request names a user.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// What is stored about the user?
@@ -155,7 +155,7 @@ pub struct Token {
 }
 
 /// An administrator's order about one device.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum DeviceOrder {
     /// Add a token, by its first code or, without one, unconfirmed.
     Add {
@@ -173,7 +173,7 @@ pub enum DeviceOrder {
 }
 
 /// An administrator's order for a passcode.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PasscodeOrder {
     /// How long it is good; at most [`crate::codes::passcode::LONGEST`].
     pub valid: Seconds,

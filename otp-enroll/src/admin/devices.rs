@@ -20,6 +20,10 @@ pub(super) fn add(
     output: &Output,
 ) -> Result<(), CliError> {
     token::check(options)?;
+    if options.ocra.is_some() && code.is_some() {
+        let text = "--confirm does not go with --ocra: its first right response at a login confirms such a token";
+        return Err(CliError::Usage(text.into()));
+    }
     let before = client.status()?;
     let user = before.user.as_str();
     could_be_added(&before, name).map_err(|declined| CliError::Declined(declined).about(user))?;

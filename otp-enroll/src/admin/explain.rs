@@ -26,6 +26,10 @@ pub(super) enum Outcome {
     Refused,
     /// A code is asked for, and the account, which was renamed, is refused.
     Renamed,
+    /// The passcode is asked for that an administrator issued; then enrollment during the login, where that is offered.
+    Passcode,
+    /// A passcode is asked for, and the user has none that is good.
+    NoPasscode,
     /// Enrollment during the login.
     Enroll,
     /// Enrollment during the login if the PAM line offers it, which is not known; else a refusal.
@@ -63,6 +67,7 @@ pub(super) fn foresee(
 ) -> Result<Foreseen, CoreError> {
     let (ruling, demand) = local_authority::foresee(site, account, record, place, now)?;
     let has_device = record.is_some_and(Record::is_enrolled);
+    let has_passcode = record.is_some_and(|record| record.has_passcode_for(&place.service, now));
     let is_asked = ruling.second_factor != SecondFactor::Skip;
     let former_name =
         if record.is_none_or(Record::is_blank) && is_asked { renaming::former_name(store, account)? } else { None };
@@ -72,6 +77,8 @@ pub(super) fn foresee(
         Demand::Grace { .. } => Outcome::Grace,
         Demand::Enroll(_) => Outcome::Enroll,
         Demand::Code { .. } if has_device => Outcome::Asked,
+        Demand::Code { .. } | Demand::Passcode(_) if has_passcode => Outcome::Passcode,
+        Demand::Passcode(_) => Outcome::NoPasscode,
         Demand::Code { .. } => Outcome::Refused,
     };
     Ok(Foreseen { ruling, has_device, outcome, former_name })
@@ -182,6 +189,13 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
         }
         (Outcome::EnrollIfOffered, false) => "let in without a code (enforce = false)",
         (Outcome::Asked, true) => "asked for a code",
+        (Outcome::Passcode, true) if *second_factor == SecondFactor::Enroll.name() => {
+            "asked for the passcode that was issued; then led through enrollment if the auth line has the argument enroll"
+        }
+        (Outcome::Passcode, true) => "asked for the passcode that was issued: the user has no device",
+        (Outcome::NoPasscode, true) => {
+            "asked for a passcode and refused: the user has none that is good (otp-enroll admin issue)"
+        }
         (Outcome::Renamed, true) => {
             "asked for a code and refused: the account has the number of a record whose account is gone"
         }
@@ -189,7 +203,7 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
             "asked for a code and refused: the user has no device, and the auth line lacks the argument enroll"
         }
         (Outcome::Refused, true) => "asked for a code and refused: the user has no device",
-        (Outcome::Asked | Outcome::Refused | Outcome::Renamed, false) => {
+        (Outcome::Asked | Outcome::Refused | Outcome::Renamed | Outcome::Passcode | Outcome::NoPasscode, false) => {
             "asked for a code, and let in without one (enforce = false)"
         }
     };

@@ -20,7 +20,7 @@ use crate::error::CliError;
 use crate::ui::listing::Listing;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
-use crate::user::device_lines;
+use crate::user::{device_lines, passcode};
 
 /// A record that cannot be used.
 #[derive(Serialize)]
@@ -76,11 +76,17 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
 
 fn line(status: &Status, width: usize) -> String {
     // At most as wide as the column.
-    let factor = match status.devices.as_slice() {
-        [] => "-".to_owned(),
-        [one] => one.r#type.clone(),
-        [one, two] => format!("{},{}", one.r#type, two.r#type),
-        several => format!("{} devices", several.len()),
+    let devices = match status.devices.as_slice() {
+        [] => None,
+        [one] => Some(one.r#type.clone()),
+        [one, two] => Some(format!("{},{}", one.r#type, two.r#type)),
+        several => Some(format!("{} devices", several.len())),
+    };
+    let passcode = status.passcode.as_ref().filter(|passcode| passcode::is_good(passcode));
+    let factor = match (devices, passcode) {
+        (Some(devices), _) => devices,
+        (None, Some(_)) => "passcode".to_owned(),
+        (None, None) => "-".to_owned(),
     };
     let lock = match status.lock.as_str() {
         "open" => "-".into(),
@@ -210,9 +216,14 @@ fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
     match outcome {
         Outcome::Renamed if enforced => "refused: it was renamed (otp-enroll admin doctor)",
         Outcome::Asked | Outcome::Grace | Outcome::Refused if enforced => "refused",
-        Outcome::Asked | Outcome::Grace | Outcome::Refused | Outcome::Renamed => {
-            "let in (enforce = false), else refused"
-        }
+        Outcome::Passcode if enforced => "asked for the passcode that was issued",
+        Outcome::NoPasscode if enforced => "refused: it has no passcode (otp-enroll admin issue)",
+        Outcome::Asked
+        | Outcome::Grace
+        | Outcome::Refused
+        | Outcome::Renamed
+        | Outcome::Passcode
+        | Outcome::NoPasscode => "let in (enforce = false), else refused",
         Outcome::Enroll if enforced => "led through enrollment",
         Outcome::Enroll => "let in (enforce = false), else led through enrollment",
         Outcome::EnrollIfOffered if enforced => "led through enrollment if the auth line has enroll, else refused",

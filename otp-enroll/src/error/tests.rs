@@ -33,6 +33,7 @@ fn a_refusal_is_told_with_its_reason() {
     let unchanged = Some("nothing was changed");
     let another = Some("nothing was changed; try another one, or a code that the app shows");
     let unlock = Some("use a recovery code, or ask your administrator: otp-enroll admin unlock");
+    let issue = Some("ask your administrator for one: otp-enroll admin issue");
     let (none, gap) = (None, Some(Seconds(7200)));
     assert_told(
         [
@@ -63,6 +64,20 @@ fn a_refusal_is_told_with_its_reason() {
             ),
             (Refusal::RecoveryUsed, "that recovery code was used already", another, 1),
             (Refusal::RecoveryUnknown, "that is not one of your recovery codes", another, 1),
+            (Refusal::PasscodeUsed, "that passcode was used already", issue, 1),
+            (Refusal::PasscodeExpired, "that passcode has expired", issue, 1),
+            (
+                Refusal::PasscodeUnknown,
+                "that is not the passcode that was issued to you",
+                Some("nothing was changed; try again with the passcode that you were given"),
+                1,
+            ),
+            (
+                Refusal::PasscodeElsewhere,
+                "that passcode is not accepted here",
+                Some("nothing was changed; a passcode is for logins through its service, and for the first device"),
+                1,
+            ),
             (
                 Refusal::Locked(Lock::Until(UnixTime(1_763_750_020))),
                 "too many wrong codes: only a recovery code is accepted until 2025-11-21T18:33:40Z",
@@ -114,6 +129,17 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
                 not_confirmed(Some(-3600)),
                 "the clocks differ: the one of your device is about 1 h behind; set both to automatic time and time zone",
                 again,
+            ),
+            (
+                Declined::PasscodeNeeded,
+                "the first device needs a passcode from your administrator",
+                Some("ask your administrator for one: otp-enroll admin issue"),
+            ),
+            (Declined::CountUnfit { most: 0 }, "this machine issues no recovery codes", Some("leave --count out")),
+            (
+                Declined::CountUnfit { most: 8 },
+                "the number of recovery codes is 1 to 8",
+                Some("nothing was changed; write another --count"),
             ),
             (Declined::NothingOffered, "there is no new key to confirm", Some("start again")),
             (Declined::ChangedMeanwhile, CHANGED, Some("start again")),

@@ -10,8 +10,9 @@ use crate::error::{CliError, declined_text};
 use crate::ui::output::{Output, say};
 use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
-use crate::user::commands::{PROOF, begin_and_confirm, prepare};
+use crate::user::commands::{begin_and_confirm, prepare};
 use crate::user::goal::Goal;
+use crate::user::proof;
 use crate::user::token;
 
 pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output) -> Result<(), CliError> {
@@ -32,7 +33,7 @@ pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output)
     if *is_token {
         return token::add(client, &status, name, described, enrollment.save_recovery.as_deref(), output);
     }
-    let proof = if status.enrolled { Some(output.ask_code(PROOF)?) } else { None };
+    let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
     begin_and_confirm(client, Request::Add { name, proof, token: None }, goal, enrollment, output)
 }

@@ -17,12 +17,12 @@ use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::unconfirmed_file;
 use crate::user::device_lines::{day, history, kind, moment};
+use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::interactive;
+use crate::user::passcode;
+use crate::user::proof;
 use crate::user::scripted;
-
-/// Asks for a code that proves who changes something.
-pub(crate) const PROOF: &str = "Current code or recovery code: ";
 
 /// The answer of a change as JSON.
 #[derive(Serialize)]
@@ -43,7 +43,7 @@ pub(crate) fn enroll(client: &mut Client<'_>, enrollment: &Enrollment, output: &
         );
     }
     prepare(enrollment, output)?;
-    begin_and_confirm(client, Request::Enroll { proof: None }, Goal::First, enrollment, output)
+    begin_and_confirm(client, Request::Enroll { proof: None, count: enrollment.count }, Goal::First, enrollment, output)
 }
 
 /// Replaces all devices by one.
@@ -56,9 +56,9 @@ pub(crate) fn reset(client: &mut Client<'_>, enrollment: &Enrollment, output: &O
              otp-enroll remove DEVICE"
         ));
     }
-    let proof = if status.enrolled { Some(output.ask_code(PROOF)?) } else { None };
+    let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Instead } else { Goal::First };
-    begin_and_confirm(client, Request::Enroll { proof }, goal, enrollment, output)
+    begin_and_confirm(client, Request::Enroll { proof, count: enrollment.count }, goal, enrollment, output)
 }
 
 /// Finds out what will fail before a code is used up.
@@ -81,7 +81,7 @@ pub(crate) fn begin_and_confirm(
 ) -> Result<(), CliError> {
     let picture = enrollment.picture().map_err(CliError::Usage)?;
     let terminal = output.terminal()?;
-    let Reply::Offer(offer) = client.ask(request)? else { return Err(unexpected()) };
+    let Reply::Offer(offer) = first_device::ask(client, request, output)? else { return Err(unexpected()) };
     let (save, picture) = (enrollment.save_recovery.as_deref(), picture.as_ref());
     let enrolled = if output.json || !terminal.interactive {
         scripted::enroll(client, &offer, goal, save, picture, output, &terminal)
@@ -115,6 +115,8 @@ pub(crate) fn described(status: &Status) -> String {
         let last = status.last_accepted.as_deref().map_or("never".into(), moment);
         lines.push(format!("Last accepted    {last}{}", future("last_accepted")));
     }
+    let passcode = status.passcode.as_ref().map(passcode::described);
+    lines.extend(passcode.map(|passcode| format!("Passcode         {passcode}")));
     if status.failures > 0 {
         lines.push(format!("Wrong codes      {} in a row", status.failures));
     }
@@ -153,7 +155,7 @@ pub(crate) fn disable(client: &mut Client<'_>, yes: bool, output: &Output) -> Re
             "{user} will have no second factor, and cannot log in where one is required. Continue?"
         ))?,
     }
-    let proof = output.ask_code(PROOF)?;
+    let proof = proof::ask(client, output)?;
     client.change(Request::Disable { proof })?;
     output.done(&Changed { user: &status.user, changed: true }, "The second factor is removed.")
 }
@@ -176,12 +178,17 @@ fn outcome_without(user: &str, required: &Requirement) -> String {
 }
 
 /// New recovery codes.
-pub(crate) fn recovery(client: &mut Client<'_>, save: Option<&Path>, output: &Output) -> Result<(), CliError> {
+pub(crate) fn recovery(
+    client: &mut Client<'_>,
+    save: Option<&Path>,
+    count: Option<u8>,
+    output: &Output,
+) -> Result<(), CliError> {
     let status = enrolled(client)?;
     let terminal = output.terminal()?;
     scripted::somewhere_for_codes(save, terminal.interactive)?;
-    let proof = output.ask_code(PROOF)?;
-    let Reply::RecoveryCodes(codes) = client.ask(Request::Recovery { proof })? else { return Err(unexpected()) };
+    let proof = proof::ask(client, output)?;
+    let Reply::RecoveryCodes(codes) = client.ask(Request::Recovery { proof, count })? else { return Err(unexpected()) };
     if output.json || !terminal.interactive {
         scripted::recovery_codes(&codes, &status.user, save, output)
     } else {
@@ -212,7 +219,7 @@ pub(crate) fn test(client: &mut Client<'_>, output: &Output) -> Result<(), CliEr
         recovery_codes_left: u8,
     }
     let status = enrolled(client)?;
-    let proof = output.ask_code("Code to try: ")?;
+    let proof = proof::ask_for(client, "Code to try: ", output)?;
     client.ask(Request::Test { proof })?;
     let left = client.status()?.recovery_codes_left;
     let answer = Right { user: &status.user, right: true, recovery_codes_left: left };

@@ -107,6 +107,7 @@ mod tests {
             confirmed: true,
             serial: None,
             drift: None,
+            suite: None,
         }
     }
 

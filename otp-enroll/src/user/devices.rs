@@ -8,8 +8,9 @@ use otp_core::value::time::UnixTime;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::output::Output;
-use crate::user::commands::{PROOF, enrolled};
+use crate::user::commands::enrolled;
 use crate::user::device_lines::{ChangedDevice, subject, table};
+use crate::user::proof;
 
 /// The devices, one per line.
 pub(crate) fn list(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
@@ -35,7 +36,7 @@ pub(crate) fn rename(client: &mut Client<'_>, named: &str, name: &str, output: &
     if device.name == name {
         return output.done(&answer(false), &format!("Device {} had this name already.", device.id));
     }
-    let proof = output.ask_code(PROOF)?;
+    let proof = proof::ask(client, output)?;
     client.change_device(Request::Rename { device: device.id.to_string(), name: name.to_owned(), proof })?;
     output.done(&answer(true), &format!("Device {}, {}, is called {name} now.", device.id, device.name))
 }
@@ -47,7 +48,7 @@ pub(crate) fn remove(client: &mut Client<'_>, named: &str, yes: bool, output: &O
     if !yes {
         output.confirm(&question(device, "your"))?;
     }
-    let proof = output.ask_code(PROOF)?;
+    let proof = proof::ask(client, output)?;
     client.change_device(Request::Remove { device: device.id.to_string(), proof })?;
     tell_removed(client, &status, device, output)
 }
@@ -59,7 +60,7 @@ pub(crate) fn make_default(client: &mut Client<'_>, named: &str, output: &Output
     if device.default {
         return output.done(&about(&status, device), &format!("{} was the default already.", subject(device)));
     }
-    let proof = output.ask_code(PROOF)?;
+    let proof = proof::ask(client, output)?;
     client.change_device(Request::Default { device: device.id.to_string(), proof })?;
     let answer = ChangedDevice { changed: true, ..about(&status, device) };
     output.done(&answer, &format!("{} is the default now.", subject(device)))

@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use otp_core::codes::attempt::Code;
+use otp_core::codes::challenge::Challenge;
+use otp_core::codes::ocra::Suite;
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request, Status, Token};
 use otp_core::record::credentials::Serial;
@@ -19,8 +21,8 @@ use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::output::{Output, say};
 use crate::ui::prompt::{self, LONGEST_LINE};
 use crate::ui::terminal::Terminal;
-use crate::user::commands::PROOF;
 use crate::user::goal::Goal;
+use crate::user::proof;
 use crate::user::{added, interactive, scripted};
 
 pub(crate) const CODE: &str = "Code that the token shows: ";
@@ -40,13 +42,16 @@ pub(crate) fn add(
     let token = described(options, output)?;
     let digits = token.digits;
     // Last: a code is not good for as long as it takes to type a seed.
-    let proof = if status.enrolled { Some(output.ask_code(PROOF)?) } else { None };
+    let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
     let taken = client.ask(Request::Add { name, proof, token: Some(token) })?;
-    let Reply::TokenTaken { name } = taken else { return Err(unexpected()) };
+    let Reply::TokenTaken { name, question } = taken else { return Err(unexpected()) };
     screen.stage(goal.if_interrupted());
     if output.json {
-        output.result(&Taken { user: &status.user, name: &name, confirmed: false }, String::new)?;
+        let question = question.as_deref();
+        output.result(&Taken { user: &status.user, name: &name, confirmed: false, question }, String::new)?;
+    } else if let Some(text) = question.and_then(|question| Challenge::Question(question).text()) {
+        say(&text)?;
     }
     let codes = confirm(client, &screen, goal, (&status.user, digits), output).map_err(|error| goal.ended_by(error))?;
     drop(screen);
@@ -69,6 +74,9 @@ struct Taken<'a> {
     user: &'a str,
     name: &'a str,
     confirmed: bool,
+    /// What is to be typed into a token with a keypad.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    question: Option<&'a str>,
 }
 
 /// The line of JSON after which the code after the last one is read.
@@ -87,10 +95,16 @@ pub(crate) fn watch() -> Result<AlternateScreen, ScreenError> {
 /// Whether the options go together; found out before anything is asked.
 pub(crate) fn check(options: &TokenOptions) -> Result<(), CliError> {
     let kind = options.r#type.unwrap_or(TokenType::Totp);
-    let what = if kind == TokenType::Hotp && options.period.is_some() {
+    let suite = options.ocra.as_deref().map(Suite::parse);
+    let is_counting = suite.map_or(kind == TokenType::Hotp, |suite| suite.is_some_and(Suite::counts));
+    let what = if suite == Some(None) {
+        "--ocra: no suite of RFC 6287 with 6 to 8 digits is written like this; one is OCRA-1:HOTP-SHA1-6:QN08"
+    } else if suite.flatten().is_some_and(|suite| !suite.is_for_logins()) {
+        "--ocra: this suite takes a PIN or a session, which this machine does not know"
+    } else if kind == TokenType::Hotp && options.period.is_some() {
         "--period does not go with --type hotp: such a token shows another code when its button is pressed"
-    } else if kind == TokenType::Totp && options.counter.is_some() {
-        "--counter goes with --type hotp alone"
+    } else if !is_counting && options.counter.is_some() {
+        "--counter goes with a token that counts: --type hotp, or a suite of --ocra with C"
     } else if options.serial.as_ref().is_some_and(|serial| Serial::parse(serial).is_none()) {
         "--serial: a serial number has 1 to 40 characters of ASCII, and no blank at either end"
     } else {
@@ -101,6 +115,7 @@ pub(crate) fn check(options: &TokenOptions) -> Result<(), CliError> {
 
 /// The token of the options, with its seed.
 pub(crate) fn described(options: &TokenOptions, output: &Output) -> Result<Token, CliError> {
+    let suite = options.ocra.as_deref().and_then(Suite::parse);
     let secret = match &options.seed_file {
         Some(path) => {
             let text = seed_file::read(path, OF_ONE_TOKEN, output)?;
@@ -113,15 +128,17 @@ pub(crate) fn described(options: &TokenOptions, output: &Output) -> Result<Token
         Some(TokenAlgorithm::Sha256) => "SHA256",
         Some(TokenAlgorithm::Sha512) => "SHA512",
     };
-    let kind = match options.r#type {
-        None | Some(TokenType::Totp) => "totp",
-        Some(TokenType::Hotp) => "hotp",
+    let kind = match (options.r#type, suite) {
+        (_, Some(_)) => "ocra",
+        (None | Some(TokenType::Totp), None) => "totp",
+        (Some(TokenType::Hotp), None) => "hotp",
     };
     Ok(Token {
         r#type: kind.to_owned(),
+        suite: suite.map(|suite| suite.to_string()),
         secret: Confidential::new(&secret.base32()),
         algorithm: algorithm.to_owned(),
-        digits: options.digits.unwrap_or(6),
+        digits: suite.map_or(options.digits.unwrap_or(6), |suite| suite.digits().get()),
         period: options.period.unwrap_or(30),
         counter: options.counter.unwrap_or(0),
         serial: options.serial.clone(),

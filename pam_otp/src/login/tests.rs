@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::config::Config;
+use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{Reply, Request};
 use otp_core::record::id::DeviceId;
@@ -111,7 +112,7 @@ impl Authority for Keypads {
 
     fn verify(&self, _: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
         Ok(if self.asked.borrow().is_some_and(|asked| asked.as_bytes() == typed.expose()) {
-            Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: None, failures: 0 })
+            Verdict::Accepted(Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(3), failures: 0 })
         } else {
             Verdict::Refused(Refusal::Malformed)
         })
@@ -135,7 +136,7 @@ fn shown_to(answers: &[&'static str], challenge: bool) -> Vec<String> {
     person.seen.into_inner()
 }
 
-const ACCEPTED: &str = "log: accepted user=alice factor=totp device=1";
+const ACCEPTED: &str = "log: accepted user=alice factor=totp device=1 recovery_left=3";
 const REFUSED: [&str; 2] = ["log: refused user=alice why=malformed", "Verification failed."];
 
 #[test]
@@ -175,4 +176,72 @@ fn a_device_may_be_named_where_the_default_takes_no_challenge() {
         ["Verification code: ocra", "Type this into your token: 2222 22", "Verification code: 222222", ACCEPTED];
     assert_eq!(shown_to(&["ocra", "222222"], false), expected);
     assert_eq!(shown_to(&["password"], false), ["Verification code: password", REFUSED[0], REFUSED[1]]);
+}
+
+/// An authority that accepts a passcode, and then demands this.
+struct Issuer(Demand);
+
+impl Authority for Issuer {
+    fn demand(&self, _: &LoginContext) -> Result<Demand, CoreError> {
+        Ok(self.0)
+    }
+
+    fn verify(&self, _: &LoginContext, _: &Typed) -> Result<Verdict, CoreError> {
+        Ok(Verdict::Accepted(Accepted { factor: Factor::Passcode, recovery_left: None, failures: 0 }))
+    }
+
+    fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+}
+
+#[test]
+fn a_passcode_leads_to_a_device_where_the_user_has_none() {
+    let ruling =
+        Ruling { second_factor: SecondFactor::Enroll, source: Source::Default, required_from: None, passcode: true };
+    let set_up = "Passcode used. Set up your device now: otp-enroll";
+    for (demand, enforce, last) in [
+        (Demand::Passcode(ruling), true, "log: enrollment-pending user=alice second_factor=enroll by=default"),
+        (Demand::Passcode(ruling), false, set_up),
+        (Demand::OF_THE_UNKNOWN, true, set_up),
+        (
+            Demand::Code { challenge: false, digits: Some(Digits::SIX) },
+            true,
+            "Passcode used. It is not accepted again.",
+        ),
+    ] {
+        let site = Site { config: Config { enforce, ..Config::default() }, path: PathBuf::new() };
+        let (arguments, context) = (Arguments::parse(&[]).unwrap(), LoginContext::default());
+        let (issuer, mut person) = (Issuer(demand), Person::who_types(&["K7QD-M3XA-92TE"]));
+        let login = Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &issuer };
+        let outcome = login.ask_and_verify(&mut person, false, Digits::SIX);
+        assert!(matches!(outcome, Ok(Outcome::Verified)));
+        let shown = ["Verification code: K7QD-M3XA-92TE", "log: accepted user=alice factor=passcode", last];
+        assert_eq!(person.seen.into_inner(), shown);
+    }
+}
+
+#[test]
+fn a_user_with_few_recovery_codes_or_none_is_told_where_some_can_be_made() {
+    for (left, text) in [
+        (None, Some("You have no recovery codes.")),
+        (Some(0), Some("No recovery code is left.")),
+        (Some(1), Some("Only one recovery code is left.")),
+        (Some(2), Some("Only two recovery codes are left.")),
+        (Some(3), None),
+    ] {
+        for recovery_codes in [10, 0] {
+            let site = Site { config: Config { recovery_codes, ..Config::default() }, path: PathBuf::new() };
+            let (arguments, context) = (Arguments::parse(&[]).unwrap(), LoginContext::default());
+            let (issuer, mut person) = (Keypads::default(), Person::default());
+            let login =
+                Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &issuer };
+            let accepted = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: left, failures: 0 };
+            login.conclude(&mut person, &Verdict::Accepted(accepted), 0).unwrap();
+            let expected = text.filter(|_| recovery_codes > 0);
+            let expected: Vec<_> =
+                expected.iter().map(|text| format!("{text} Make new ones with: otp-enroll recovery")).collect();
+            assert_eq!(person.seen.into_inner(), expected);
+        }
+    }
 }

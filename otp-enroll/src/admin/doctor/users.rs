@@ -38,6 +38,7 @@ pub(super) fn look_at(
     let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
     let needs_shell: Vec<bool> = places.iter().map(|place| shell::is_needed(folders, &place.service)).collect();
     let mut refused: Vec<Vec<(String, SecondFactor)>> = places.iter().map(|_| Vec::new()).collect();
+    let mut without_passcode: Vec<Vec<String>> = places.iter().map(|_| Vec::new()).collect();
     let mut unanswered = Vec::new();
     let names = if guarded.is_empty() { Ok(Vec::new()) } else { Names::ask()?.answer(output) };
     let names = names.unwrap_or_else(|error| {
@@ -68,13 +69,18 @@ pub(super) fn look_at(
         if let Some(record) = &record {
             findings.extend(times_in_the_future(&name, record, &site.config.limits, now));
         }
-        for ((place, refused), needs_shell) in places.iter().zip(&mut refused).zip(&needs_shell) {
+        for (((place, refused), without_passcode), needs_shell) in
+            places.iter().zip(&mut refused).zip(&mut without_passcode).zip(&needs_shell)
+        {
             if *needs_shell && !has_shell {
                 continue;
             }
             match explain::foresee(site, store, &account, record.as_ref(), place, now) {
                 Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
                     refused.push((name.clone(), foreseen.ruling.second_factor));
+                }
+                Ok(foreseen) if foreseen.outcome == Outcome::NoPasscode && site.config.enforce => {
+                    without_passcode.push(name.clone());
                 }
                 Ok(foreseen) if foreseen.outcome == Outcome::NotAsked && place.service == sshd::SERVICE => {
                     exempt.note(&site.config.policy, foreseen.ruling, &name);
@@ -106,6 +112,14 @@ pub(super) fn look_at(
                 findings.push(Finding::fault(&guarded.name, format!("{} will be refused: {why}", some(&names)), fix));
             }
         }
+    }
+    for (guarded, names) in guarded.iter().zip(&without_passcode).filter(|(_, names)| !names.is_empty()) {
+        // A warning: the administrator has chosen that these users wait for a passcode.
+        let what = format!(
+            "{} will be refused: policy says enroll with a passcode, they have no device, and no passcode that is good",
+            some(names)
+        );
+        findings.push(Finding::warning(&guarded.name, what, "issue passcodes to them: otp-enroll admin issue USER"));
     }
     findings.extend(judge(&unanswered));
     Ok(exempt)

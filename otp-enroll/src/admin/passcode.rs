@@ -1,0 +1,84 @@
+//! A passcode for a user whom the help desk has to get through the day; shown once.
+
+use otp_core::codes::passcode::LONGEST;
+use otp_core::protocol::request::{IssuedPasscode, PasscodeOrder, Reply, Request};
+use otp_core::value::login_context::LoginContext;
+use otp_core::value::time::Seconds;
+
+use crate::client::{Client, unexpected};
+use crate::error::CliError;
+use crate::ui::layout;
+use crate::ui::output::Output;
+use crate::user::device_lines;
+
+/// The shortest time that a person can use.
+const SHORTEST: Seconds = Seconds(60);
+
+/// What the command line asks for.
+pub(super) fn order(valid: &str, service: Option<&str>) -> Result<PasscodeOrder, CliError> {
+    let length = Seconds::parse(valid).filter(|length| (SHORTEST..=LONGEST).contains(length));
+    let valid = length
+        .ok_or_else(|| CliError::Usage(format!("--valid {valid}: write a duration of 1 minute to 7 days, like 24h")))?;
+    let service = match service {
+        Some(name) => Some(service_of(name)?),
+        None => None,
+    };
+    Ok(PasscodeOrder { valid, service })
+}
+
+/// A service as libpam spells it. One that no login can have would make a passcode that is never accepted.
+fn service_of(name: &str) -> Result<String, CliError> {
+    let service = LoginContext::service(name);
+    let is_name = (1..=255).contains(&service.len()) && service.bytes().all(|byte| byte.is_ascii_graphic());
+    let hint = || CliError::Usage(format!("--service {name:?}: write the name of a PAM service, like sshd"));
+    if is_name { Ok(service) } else { Err(hint()) }
+}
+
+/// `remark` is about a service that has no PAM file.
+pub(super) fn issue(
+    client: &mut Client<'_>,
+    order: PasscodeOrder,
+    remark: Option<&str>,
+    output: &Output,
+) -> Result<(), CliError> {
+    let Reply::Passcode(issued) = client.ask(Request::IssuePasscode(order))? else { return Err(unexpected()) };
+    let shown = output.secret(&issued, |lines| {
+        let IssuedPasscode { user, passcode, until, service } = &issued;
+        let user = layout::escaped(user);
+        let through = service.as_ref().map_or_else(String::new, |service| format!(" through {service}"));
+        let until = device_lines::moment(until);
+        lines.add(format_args!(
+            "{} is {user}'s passcode, good once{through} until {until}. It is not shown again.",
+            passcode.expose()
+        ));
+    });
+    shown.map_err(CliError::although_done)?;
+    remark.map_or(Ok(()), |remark| output.advise(&layout::escaped(remark)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passcode_is_good_for_a_minute_to_seven_days() {
+        for (valid, seconds) in [("60s", 60), ("1m", 60), ("24h", 86_400), ("7d", 604_800), ("168h", 604_800)] {
+            assert_eq!(order(valid, None).unwrap().valid, Seconds(seconds), "{valid}");
+        }
+        for bad in ["", "24", "0h", "59s", "8d", "169h", "-1h", "1.5h", "24 h", "99999999999999999999d", "tomorrow"] {
+            let error = order(bad, None).unwrap_err();
+            let text = format!("--valid {bad}: write a duration of 1 minute to 7 days, like 24h");
+            assert_eq!((error.exit_code(), error.to_string()), (2, text));
+        }
+    }
+
+    #[test]
+    fn a_service_is_spelled_as_libpam_does() {
+        let service = |name| order("1h", Some(name)).map(|order| order.service.unwrap());
+        assert_eq!(service("sshd").unwrap(), "sshd");
+        assert_eq!(service("/usr/sbin/SSHD").unwrap(), "sshd");
+        for bad in ["", "ss hd", "sshd\n", "sshd\u{1b}[2J", "/", &"x".repeat(256)] {
+            assert_eq!(service(bad).unwrap_err().exit_code(), 2, "{bad:?}");
+        }
+    }
+}
