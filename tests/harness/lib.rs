@@ -24,6 +24,7 @@ pub mod drawing;
 pub mod hardware_token;
 pub mod injection;
 pub mod journal;
+pub mod keypad;
 pub mod long_lived;
 pub mod machine;
 pub mod name_service;

@@ -9,6 +9,7 @@ mod freeradius;
 mod grace;
 mod group_lookups;
 mod harness;
+mod keypad;
 mod log;
 mod named_hosts;
 mod names;
