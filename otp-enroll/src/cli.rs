@@ -25,9 +25,8 @@ pub(crate) enum Shell {
 /// What a hardware token counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TokenType {
-    /// Time (RFC 6238)
+    // Without texts of their own, so that the help stays in its short form.
     Totp,
-    /// Presses of its button (RFC 4226)
     Hotp,
 }
 
@@ -115,7 +114,7 @@ pub(crate) struct Enrollment {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Tokens")]
 pub(crate) struct TokenOptions {
-    /// What the token counts [default: totp]
+    /// What the token counts: time, or presses of its button [default: totp]
     #[arg(long, value_enum, value_name = "TYPE", requires = "token")]
     pub(crate) r#type: Option<TokenType>,
 
@@ -197,7 +196,7 @@ pub(crate) enum Command {
         /// Its number or name
         device: String,
     },
-    /// Find a hardware token again that shows codes which are refused: by two codes in a row
+    /// Resynchronize a hardware token whose codes are refused, by two codes in a row
     Resync {
         /// Its number or name; needed only where there are several tokens
         device: Option<String>,
@@ -358,7 +357,7 @@ pub(crate) enum Admin {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Find a user's hardware token again that shows codes which are refused: by two codes in a row
+    /// Resynchronize a hardware token of a user, by two codes in a row
     Resync {
         /// Login name
         #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]

@@ -39,9 +39,9 @@ fn a_token_is_added_unconfirmed_and_its_first_right_code_confirms_it() {
     );
     assert_eq!(added, Outcome { code: Some(0), out: told, err: String::new() });
     let line = syslog::lines_since(mark).into_iter().find(|line| line.contains(&format!("user={user} "))).unwrap();
-    assert!(line.ends_with(&format!("device-added user={user} by_uid=0 device=1 proof=admin")), "{line}");
+    assert!(line.ends_with(&format!("device-added user={user} by_uid=0 changed_device=1 proof=admin")), "{line}");
     let shown = admin(&site, &["show", user], "").out;
-    assert!(shown.contains("blue key, HOTP, 6 digits, default, since "), "{shown}");
+    assert!(shown.contains("Device 1         blue key, HOTP, 6 digits, default\n"), "{shown}");
     assert!(shown.contains(", not confirmed yet, serial GALT10007123\n"), "{shown}");
     assert!(is_right(&site, user, &fob.code(3)));
     let device = show(&site, user)["devices"][0].clone();
@@ -133,7 +133,7 @@ fn a_token_is_found_again_unless_the_user_is_locked() {
     assert_eq!(found.json(), [json!({"user": user, "changed": true, "device": 1, "name": "fob"})], "{found:?}");
     assert!(is_right(&site, user, &fob.code(402)));
     let log = syslog::lines_since(mark).join("\n");
-    assert!(log.contains(&format!("resynchronized user={user} by_uid=0 device=1 proof=admin")), "{log}");
+    assert!(log.contains(&format!("resynchronized user={user} by_uid=0 changed_device=1 proof=admin")), "{log}");
     assert_eq!(resync(500, 502).code, Some(1));
     assert_eq!(resync(1500, 1501).code, Some(1), "more than a thousand");
     let locked = resync(500, 501);

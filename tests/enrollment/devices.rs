@@ -92,11 +92,11 @@ fn a_device_is_added_renamed_chosen_and_removed_each_for_a_proof_and_a_line_in_t
     let by = format!("user={user} by_uid={}", alice.uid);
     for (what, proof) in [
         ("proved", "change=another-device proof=recovery-code recovery_left=9"),
-        ("device-added", "device=2 proof=recovery-code recovery_left=9"),
-        ("device-renamed", "device=2 proof=recovery-code recovery_left=7"),
-        ("device-renamed", "device=2 proof=code device=2 recovery_left=7"),
-        ("default-changed", "device=2 proof=code device=1 recovery_left=7"),
-        ("device-removed", "device=2 proof=recovery-code recovery_left=6"),
+        ("device-added", "changed_device=2 proof=recovery-code recovery_left=9"),
+        ("device-renamed", "changed_device=2 proof=recovery-code recovery_left=7"),
+        ("device-renamed", "changed_device=2 proof=code device=2 recovery_left=7"),
+        ("default-changed", "changed_device=2 proof=code device=1 recovery_left=7"),
+        ("device-removed", "changed_device=2 proof=recovery-code recovery_left=6"),
     ] {
         let written = changes.iter().any(|line| line.starts_with(&format!("{what} {by}")) && line.contains(proof));
         assert!(written, "{what} {proof}: {changes:#?}");
@@ -306,8 +306,10 @@ fn without_a_command_the_two_ways_on_are_named() {
     let today = machine::run(Command::new("date").args(["--utc", "+%F"])).trim().to_owned();
     let shown = said(&alice, &[], "").out;
     for line in [
-        format!("Device 1         authenticator, TOTP, 6 digits, default, since {today}, never used"),
-        format!("Device 2         blue key, HOTP, SHA256, 8 digits, since {today}, not confirmed yet"),
+        "Device 1         authenticator, TOTP, 6 digits, default".to_owned(),
+        format!("                 since {today}, never used"),
+        "Device 2         blue key, HOTP, SHA256, 8 digits".to_owned(),
+        format!("                 since {today}, not confirmed yet"),
         "Another device:        otp-enroll add".to_owned(),
         "A new phone instead:   otp-enroll reset".to_owned(),
     ] {

@@ -116,7 +116,13 @@ fn each_kind_of_bad_input_has_its_sentence_and_stores_nothing() {
     let seed = "nothing was changed; give the seed as the token's maker wrote it";
     for (arguments, input, code, error, hint) in [
         (&[][..], "", 1, "there is no seed", seed),
-        (&[], "seed", 1, "a seed in Base32 cannot end like this: a letter is missing, wrong or too many", seed),
+        (
+            &[],
+            "seedseedseedseeds",
+            1,
+            "a seed in Base32 cannot end like this: a letter is missing, wrong or too many",
+            seed,
+        ),
         (&[], "0x3132333435363738393031", 1, "this is neither HEX (0 to 9, A to F) nor Base32 (A to Z, 2 to 7)", seed),
         (
             &[],

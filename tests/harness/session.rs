@@ -118,6 +118,7 @@ pub fn dates(text: &str) -> String {
         ("0000-00-00 00:00:00", "2026-01-31 12:00:00"),
         ("0000-00-00 00:00", "2026-01-31 12:00"),
         ("since 0000-00-00", "since 2026-01-31"),
+        ("used today 00:00", "used today 12:00"),
     ];
     times.iter().fold(text.to_owned(), |text, (form, replacement)| masked(&text, form, replacement))
 }

@@ -16,7 +16,7 @@ use crate::private_file;
 use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::unconfirmed_file;
-use crate::user::device_lines::{day, history, kind, moment};
+use crate::user::device_lines::{day, moment, paragraph};
 use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::interactive;
@@ -104,11 +104,7 @@ fn show(status: &Status, output: &Output) -> Result<(), CliError> {
 pub(crate) fn described(status: &Status) -> String {
     let mut lines = vec![format!("User             {}", status.user)];
     lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
-    let today = UnixTime::now().day();
-    lines.extend(status.devices.iter().map(|device| {
-        let (head, default) = (format!("Device {}", device.id), if device.default { "default, " } else { "" });
-        format!("{head:<17}{}, {}, {default}{}", device.name, kind(device), history(device, &today))
-    }));
+    lines.extend(status.devices.iter().flat_map(|device| paragraph(device, UnixTime::now())));
     let future = |what: &str| if status.in_future.iter().any(|time| time == what) { " (in the future)" } else { "" };
     if status.enrolled {
         lines.push(format!("Recovery codes   {} left", status.recovery_codes_left));

@@ -33,18 +33,45 @@ pub(crate) fn subject(device: &DeviceStatus) -> String {
     format!("Device {}, {},", device.id, device.name)
 }
 
-/// The lines of a list, in columns.
-pub(crate) fn table<'a>(devices: &'a [DeviceStatus], now: UnixTime) -> impl Iterator<Item = String> + 'a {
+/// The lines of a list, in columns; a device in two of them where one is wider than the window.
+pub(crate) fn table(devices: &[DeviceStatus], now: UnixTime, window: Option<usize>) -> Vec<String> {
     let widest = |text: fn(&DeviceStatus) -> String| {
         devices.iter().map(|device| text(device).chars().count()).max().unwrap_or_default()
     };
     let (names, kinds, today) = (widest(|device| device.name.clone()), widest(kind), now.day());
-    devices.iter().map(move |device| {
+    let parts = devices.iter().map(|device| {
         let (id, name, kind) = (device.id, &device.name, kind(device));
         let default = if device.default { "default" } else { "" };
-        let line = format!("{id:>3}  {name:<names$}  {kind:<kinds$}  {default:<7}  {}", history(device, &today));
-        layout::escaped(&line).into_owned()
-    })
+        let head = format!("{id:>3}  {name:<names$}  {kind:<kinds$}  {default:<7}");
+        (layout::escaped(&head).into_owned(), layout::escaped(&history(device, &today)).into_owned())
+    });
+    let parts: Vec<_> = parts.collect();
+    let width = |(head, history): &(String, String)| {
+        head.chars().count().saturating_add(2).saturating_add(history.chars().count())
+    };
+    let is_narrow = window.is_some_and(|window| parts.iter().any(|parts| width(parts) > window));
+    let line = |(head, history): &(String, String)| match window.filter(|_| is_narrow) {
+        Some(window) => format!("{}\n{}", head.trim_end(), indented(history, 5, window)),
+        None => format!("{head}  {history}"),
+    };
+    parts.iter().map(line).collect()
+}
+
+/// A device in a status: its name and kind, and its history beneath.
+pub(crate) fn paragraph(device: &DeviceStatus, now: UnixTime) -> Vec<String> {
+    const INDENT: usize = 17;
+    const WIDTH: usize = 80;
+    let default = if device.default { ", default" } else { "" };
+    let head = format!("{}, {}{default}", device.name, kind(device));
+    let text = [head, history(device, &now.day())].map(|line| indented(&layout::escaped(&line), INDENT, WIDTH));
+    let text = format!("{:<INDENT$}{}", format!("Device {}", device.id), text.join("\n").trim_start());
+    text.lines().map(str::to_owned).collect()
+}
+
+/// A text in lines that begin with so many blanks and are at most this wide.
+fn indented(text: &str, blanks: usize, width: usize) -> String {
+    let lines = layout::wrap(text, width.saturating_sub(blanks).max(1));
+    lines.iter().map(|line| format!("{:blanks$}{line}", "")).collect::<Vec<_>>().join("\n")
 }
 
 /// Type, digits and what is unusual: `TOTP, SHA256, 8 digits, 60 s`.
@@ -131,9 +158,8 @@ mod tests {
                 ..device(114, "\u{202e}x")
             },
         ];
-        let lines: Vec<_> = table(&devices, NOW).collect();
         assert_eq!(
-            lines,
+            table(&devices, NOW, None),
             [
                 "  1  phone     TOTP, 6 digits                default  since 2026-11-20, last used today 08:30 UTC",
                 "  2  blue key  HOTP, 6 digits                         since 2026-11-20, never used, serial GALT10007123",
@@ -141,6 +167,31 @@ mod tests {
                 "114  \\u{202e}x        TOTP, SHA256, 8 digits, 60 s           since 2026-11-20, not confirmed yet, clock 120 s ahead",
             ]
         );
-        assert_eq!(table(&[], NOW).count(), 0);
+        assert_eq!(table(&devices, NOW, Some(200)), table(&devices, NOW, None));
+        let [phone, key, ..] = devices;
+        assert_eq!(
+            table(&[phone, key], NOW, Some(80)),
+            [
+                "  1  phone     TOTP, 6 digits  default\n     since 2026-11-20, last used today 08:30 UTC",
+                "  2  blue key  HOTP, 6 digits\n     since 2026-11-20, never used, serial GALT10007123",
+            ]
+        );
+        assert!(table(&[], NOW, Some(80)).is_empty());
+    }
+
+    #[test]
+    fn a_device_in_a_status_stays_within_80_columns() {
+        let (name, serial) = ("\u{e9}".repeat(40), Some("S".repeat(40)));
+        let shape = ("SHA512".to_owned(), 8, Some(300));
+        let (algorithm, digits, period) = shape;
+        let wide =
+            DeviceStatus { default: true, algorithm, digits, period, serial, drift: Some(-20), ..device(114, &name) };
+        let text = paragraph(&wide, NOW);
+        assert!(text.iter().all(|line| line.chars().count() <= 80), "{text:?}");
+        assert!(text.concat().starts_with("Device 114       \u{e9}"), "{text:?}");
+        assert_eq!(
+            paragraph(&device(1, "phone"), NOW),
+            ["Device 1         phone, TOTP, 6 digits", "                 since 2026-11-20, never used"]
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The commands about one of a user's devices: list, rename, remove, choose the default.
 
+use std::io::{self, IsTerminal};
+
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Declined, DeviceStatus, Request, Status};
 use otp_core::record::credentials::{DeviceName, is_named, same};
@@ -8,6 +10,7 @@ use otp_core::value::time::UnixTime;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::output::Output;
+use crate::ui::terminal::Terminal;
 use crate::user::commands::enrolled;
 use crate::user::device_lines::{ChangedDevice, subject, table};
 use crate::user::proof;
@@ -18,7 +21,8 @@ pub(crate) fn list(client: &mut Client<'_>, output: &Output) -> Result<(), CliEr
     if status.devices.is_empty() {
         output.advise("No second factor is set up. Set one up with: otp-enroll")?;
     }
-    let lines = table(&status.devices, UnixTime::now());
+    let window = io::stdout().is_terminal().then(|| Terminal::here().columns);
+    let lines = table(&status.devices, UnixTime::now(), window);
     status.devices.iter().zip(lines).try_for_each(|(device, line)| output.result(device, || line))
 }
 
