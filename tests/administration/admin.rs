@@ -92,6 +92,8 @@ fn only_root_administers() {
         &["list"][..],
         &["show", "root"],
         &["unlock", "root"],
+        &["issue", "root"],
+        &["revoke", "root"],
         &["reset", "-y", "root"],
         &["disable", "-y", "root"],
         &["import", "oath", "/etc/passwd"],

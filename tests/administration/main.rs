@@ -7,6 +7,7 @@ mod dead_rules;
 mod escapes;
 mod idempotence;
 mod import;
+mod passcode;
 mod policy;
 mod refusals;
 mod renamed;

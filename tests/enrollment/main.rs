@@ -5,5 +5,6 @@ mod guide;
 mod impatience;
 mod missed_line;
 mod not_offered;
+mod passcode;
 mod scripts;
 mod texts;
