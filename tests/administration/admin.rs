@@ -92,6 +92,8 @@ fn only_root_administers() {
         &["list"][..],
         &["show", "root"],
         &["unlock", "root"],
+        &["issue", "root"],
+        &["revoke", "root"],
         &["reset", "-y", "root"],
         &["disable", "-y", "root"],
         &["import", "oath", "/etc/passwd"],
@@ -269,7 +271,7 @@ fn whether_it_is_meant_is_asked_on_a_terminal() {
     for (answer, enrolled) in [("n", true), ("y", false)] {
         let config = site.config.to_str().unwrap();
         let mut terminal = Pty::new("otp-enroll").args(["--config", config, "admin", "reset", &alice.name]).start();
-        terminal.wait_for(&format!("Remove devices and recovery codes of {}? [y/N] ", alice.name));
+        terminal.wait_for(&format!("Remove devices, recovery codes and passcodes of {}? [y/N] ", alice.name));
         terminal.send_line(answer);
         assert_eq!(terminal.wait().code(), Some(i32::from(enrolled)));
         assert_eq!(site.show(&alice)["enrolled"], enrolled);

@@ -6,6 +6,7 @@ mod guide;
 mod impatience;
 mod missed_line;
 mod not_offered;
+mod passcode;
 mod scripts;
 mod texts;
 mod tokens;

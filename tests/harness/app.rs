@@ -133,6 +133,6 @@ impl Enrolled {
 }
 
 /// Recovery codes as otp-enroll and the helper hand them out; none where they do not.
-pub(crate) fn codes(list: &Value) -> Vec<String> {
+pub fn codes(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(|code| code.as_str().map(str::to_owned)).collect()
 }

@@ -4,7 +4,7 @@ use crate::{
     app::{App, Enrolled, codes},
     before_or_after::{Operation, Scene, Standing, Told, guess},
     conversation::{Talk, unquote},
-    outcome::Dialogue,
+    outcome::{Dialogue, Outcome},
     phone::{key, recovery_codes},
     site::HELPER,
     syslog,
@@ -24,6 +24,26 @@ pub const LOGIN: Operation = Operation {
 /// The same by a recovery code.
 pub const LOGIN_BY_RECOVERY_CODE: Operation =
     Operation { talk: |scene, talk| log_in(talk, scene.old().recovery[0].clone()), ..LOGIN };
+
+/// The same by a passcode, which takes the place of the first recovery code here.
+pub const LOGIN_BY_PASSCODE: Operation = Operation { before: with_passcode, ..LOGIN_BY_RECOVERY_CODE };
+
+/// Root issues another passcode in place of the one that there is.
+pub const ISSUE: Operation = Operation {
+    program: |scene| (scene.admin(&["issue"]), false),
+    before: with_passcode,
+    talk: |_, talk| Told::nothing().ended(talk.end()),
+    found: |scene, told| {
+        let (old, new) = (&scene.old().recovery[0], passcode_in(&told.outcome.out));
+        let new = new.map(|new| Ok::<_, String>((scene.accepts(&new)?, scene.accepts(&new)?))).transpose()?;
+        match (scene.accepts(old)?, new) {
+            (true, None | Some((false, false))) => Ok(Standing::Before),
+            (false, None | Some((true, false))) => Ok(Standing::After),
+            (old, new) => Err(format!("the old passcode works: {old}, the new one, and once more: {new:?}")),
+        }
+    },
+    ..UNLOCK
+};
 
 /// The same of somebody who guesses, and whom the next wrong code locks.
 pub const WRONG_CODE: Operation = Operation {
@@ -212,6 +232,21 @@ pub const HELPER_VERIFIES: Operation = Operation {
     ..HELPER_RESETS
 };
 
+/// A user with a device and a passcode.
+fn with_passcode() -> Scene {
+    let mut scene = Scene::of_root("[policy]\nsecond_factor = \"required\"\n", true);
+    let issued = Outcome::of(&mut scene.admin(&["issue"]), "");
+    let passcode = passcode_in(&issued.out).unwrap_or_else(|| panic!("{issued:?}"));
+    scene.set_up.as_mut().unwrap().recovery.insert(0, passcode);
+    scene.keep();
+    scene
+}
+
+/// The passcode that `otp-enroll admin issue` says.
+fn passcode_in(said: &str) -> Option<String> {
+    Some(said.split_once("'s passcode, ")?.0.split_once(" is ")?.0.to_owned())
+}
+
 fn host(scene: &Scene) -> (Command, bool) {
     (Talk::new(&scene.service, &scene.user.name).command(), false)
 }
@@ -370,6 +405,8 @@ macro_rules! each_operation {
             $run:
             a_login LOGIN,
             a_login_by_recovery_code LOGIN_BY_RECOVERY_CODE,
+            a_login_by_passcode LOGIN_BY_PASSCODE,
+            a_passcode_that_root_issues ISSUE,
             a_wrong_code WRONG_CODE,
             a_screen_locker UNLOCK_SCREEN,
             a_login_that_enrolls ENROLLMENT_BY_LOGIN,

@@ -20,6 +20,8 @@ struct Stage {
     /// By what the file calls them, in its order: the first one logs in where nobody is named.
     users: Vec<(String, Member)>,
     groups: BTreeMap<String, String>,
+    /// The passcode that was issued last.
+    passcode: RefCell<String>,
 }
 
 /// A user of a story.
@@ -39,7 +41,7 @@ pub fn play(story: &Story) -> Result<usize, String> {
     let site = Site::new("");
     let others = "account required pam_permit.so\nsession required pam_permit.so";
     let service = Service::installed("talk", &(site.auth("required", "") + others));
-    let mut stage = Stage { site, service, users: Vec::new(), groups: BTreeMap::new() };
+    let mut stage = Stage { site, service, users: Vec::new(), groups: BTreeMap::new(), passcode: RefCell::default() };
     let mut transactions = 0;
     for (place, step) in &story.steps {
         let wrong = |why| format!("{place} ({}): {why}\n", story.title);
@@ -109,6 +111,11 @@ impl Stage {
         let output = self.fill(output.unwrap_or_default(), 0, &[])?;
         if outcome.code != Some(0) || !outcome.out.contains(&output) {
             return Err(format!("otp-enroll was to succeed and say {output:?}, but\n{outcome:#?}"));
+        }
+        if let Some((passcode, _)) =
+            outcome.out.split_once("'s passcode, ").and_then(|(said, _)| said.split_once(" is "))
+        {
+            self.passcode.replace(passcode.to_owned());
         }
         Ok(())
     }
@@ -209,6 +216,8 @@ impl Stage {
             "recovery" => phone()?.recovery_code(),
             "recovery_again" => phone()?.last_recovery_code(),
             "recovery_as_copied" => phone()?.recovery_code().to_lowercase().replace('-', " "),
+            "passcode" => self.passcode.borrow().clone(),
+            "passcode_as_copied" => self.passcode.borrow().to_lowercase().replace('-', " "),
             "shown_code" => {
                 let phone = Phone::with_key(&self.site, &member.user.name, &shown_key(events));
                 member.phone.replace(Some(Rc::new(phone)));

@@ -60,6 +60,8 @@ fn guesses_are_counted_and_nothing_else_is() {
     let desk = Desk::new("[lockout]\nafter = 2\n");
     let from = |address: &str| desk.talk().rhost(address);
     let (code, wrong, recovery) = (desk.next(), desk.phone.wrong(), desk.phone.recovery_code());
+    let issued = desk.site.admin(&["issue", &desk.user.name]);
+    let passcode = issued.split_once(" is ").unwrap().0.to_owned();
     let mut lines = Vec::new();
     let mut expected = Vec::new();
     for (address, answer, why, counts) in [
@@ -67,6 +69,9 @@ fn guesses_are_counted_and_nothing_else_is() {
         ("192.0.2.2", &code, "why=replayed", false),
         ("192.0.2.3", "no code at all", "why=malformed", true),
         ("192.0.2.4", "AAAA-AAAA-AAAA-AAAA", "why=recovery-unknown", true),
+        ("192.0.2.20", "K7QD-M3XA-92TE", "why=passcode-unknown", true),
+        ("192.0.2.21", &passcode, "factor=passcode", false),
+        ("192.0.2.22", &passcode, "why=passcode-used", false),
         ("2001:db8::5", &wrong, "why=wrong", true),
         ("192.0.2.6", &recovery, "factor=recovery", false),
         ("192.0.2.7", &recovery, "why=recovery-used", false),

@@ -119,6 +119,22 @@ fn of_sixty_four_with_one_recovery_code_exactly_one_gets_in_each_time() {
 }
 
 #[test]
+fn of_sixty_four_with_one_passcode_exactly_one_gets_in_each_time() {
+    let site = Site::new("[policy]\nsecond_factor = \"required\"\n");
+    let service = Service::private(&site.auth("required", ""));
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
+    Phone::enroll(&site, &alice.name);
+    // With a device, and without one.
+    for user in [&alice, &bob, &alice, &bob, &bob] {
+        let said = site.admin(&["issue", &user.name]);
+        let passcode = said.split_once(" is ").unwrap().0;
+        let results = Crowd::gather(&service, [(user.name.as_str(), passcode); CROWD]).go();
+        assert_eq!(results, counts(1, CROWD - 1), "{}", user.name);
+        assert!(site.admin(&["show", &user.name]).contains("Passcode         used"));
+    }
+}
+
+#[test]
 fn forty_wrong_codes_at_once_are_counted_as_forty() {
     let ((site, service), user) = (site(), TestUser::new("alice"));
     let phone = Phone::enroll(&site, &user.name);

@@ -279,25 +279,22 @@ impl<'a> Lines<'a> {
     }
 
     fn recovery(&mut self) -> Result<RecoverySet, RecordError> {
-        let salt = self.value("salt", |text| from_hex(between_quotes(text)?))?;
+        let salt = self.value("salt", hex)?;
         self.value("codes", |text| (text == "[").then_some(()))?;
         let mut hashes = Vec::with_capacity(usize::from(MOST_CODES));
         while !self.take("]") {
             let line = self.next().ok_or_else(|| self.error("codes", "is not closed"))?;
-            let hash = line
-                .strip_suffix(',')
-                .and_then(between_quotes)
-                .and_then(from_hex)
-                .filter(|_| hashes.len() < usize::from(MOST_CODES));
+            let hash = line.strip_suffix(',').and_then(hex).filter(|_| hashes.len() < usize::from(MOST_CODES));
             hashes.push(hash.ok_or_else(|| self.error("codes", "has an invalid value"))?);
         }
         if hashes.is_empty() { Err(self.error("codes", "is empty")) } else { Ok(RecoverySet { salt, hashes }) }
     }
 
+    #[cold] // few records hold one, and every PAM host holds this
     fn passcode(&mut self) -> Result<Issued, RecordError> {
         Ok(Issued {
-            salt: self.value("salt", |text| from_hex(between_quotes(text)?))?,
-            hash: self.value("hash", |text| from_hex(between_quotes(text)?))?,
+            salt: self.value("salt", hex)?,
+            hash: self.value("hash", hex)?,
             until: UnixTime(self.value("until", number)?),
             service: self.if_next("service", |text| unquoted(text).filter(|service| !service.is_empty()))?,
         })
@@ -353,6 +350,11 @@ fn signed(text: &str) -> Option<i64> {
         Some(negative) => number::<i64>(negative).filter(|number| *number > 0)?.checked_neg(),
         None => number(text),
     }
+}
+
+/// Bytes in lower-case hexadecimal, between quotation marks.
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    from_hex(between_quotes(text)?)
 }
 
 fn between_quotes(text: &str) -> Option<&str> {

@@ -17,10 +17,9 @@ pub(crate) fn ask(client: &mut Client<'_>, request: Request, output: &Output) ->
     }
 }
 
-fn with_proof(request: Request, proof: Confidential) -> Request {
-    match request {
-        Request::Enroll { proof: None, count } => Request::Enroll { proof: Some(proof), count },
-        Request::Add { name, proof: None, token } => Request::Add { name, proof: Some(proof), token },
-        other => other,
+fn with_proof(mut request: Request, passcode: Confidential) -> Request {
+    if let Request::Enroll { proof, .. } | Request::Add { proof, .. } = &mut request {
+        proof.get_or_insert(passcode);
     }
+    request
 }

@@ -30,7 +30,7 @@ pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) ->
     let Reply::Login(words) = reply else { return Err(unexpected()) };
     match Challenge::read(&words) {
         Some(Challenge::Question(question)) if output.json => {
-            output.result(&Asked { question: &question }, String::new)?
+            output.result(&Asked { question: &question }, String::new)?;
         }
         challenge => challenge.as_ref().and_then(Challenge::text).map_or(Ok(()), |text| say(&text))?,
     }
