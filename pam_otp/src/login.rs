@@ -147,7 +147,8 @@ struct Login<'a> {
 
 impl Login<'_> {
     fn ask_and_verify(&self, host: &mut dyn Host, challenge: bool, digits: Digits) -> Result<Outcome, ModuleError> {
-        if challenge {
+        // What an earlier module has asked for was typed before the number could be seen.
+        if challenge && self.arguments.first_pass != FirstPass::Use {
             show(host, &self.authority.challenge(self.context, None)?);
         }
         let mut earlier = password_and_code::earlier(host, self.arguments, digits)?;
