@@ -9,8 +9,8 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the module without symbols for debugging: 778,000 now, and 1 % more. A login maps each of them.
-const LARGEST_MODULE: u64 = 786_000;
+/// Bytes of the module without symbols for debugging: 794,500 now, and 1 % more. A login maps each of them.
+const LARGEST_MODULE: u64 = 802_000;
 
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {
