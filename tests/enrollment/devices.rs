@@ -220,7 +220,8 @@ fn where_there_are_no_recovery_codes_it_says_so() {
     let end = talk.end();
     assert_eq!(
         end.out,
-        "Device 2, authenticator, is set up. The code you typed is used up: log in with the next one.\n\
+        "Device 2, authenticator, is set up.\n\
+         The code you typed is used up: log in with the next one.\n\
          There are no recovery codes; get some with: otp-enroll recovery\n",
         "{end:?}"
     );

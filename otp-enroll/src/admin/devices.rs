@@ -76,7 +76,7 @@ pub(super) fn remove(client: &mut Client<'_>, named: &str, yes: bool, output: &O
     let about = |error: CliError| error.about(&status.user);
     let device = devices::removable(&status, named).map_err(about)?;
     if !yes {
-        output.confirm(&devices::question(device, &format!("{}'s", status.user)))?;
+        output.confirm(&format!("{}: {}", status.user, devices::question(device)))?;
     }
     client.change_device(order(DeviceOrder::Remove(device.id.to_string()))).map_err(about)?;
     devices::tell_removed(client, &status, device, output)

@@ -154,6 +154,111 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_change_of_a_device_that_was_not_made_is_told_with_what_to_do() {
+    let list = Some("nothing was changed; the devices: otp-enroll list");
+    let name = Some("nothing was changed; choose another name");
+    assert_told(
+        [
+            (Declined::NoSuchDevice, "no device has this number or name", list),
+            (Declined::NameTaken, "another device has this name", name),
+            (Declined::NameUnfit, "a name has 1 to 40 characters, all of them visible", name),
+            (
+                Declined::NameReserved,
+                "this name would be taken for a code, for the number of a device, or for a kind of device",
+                name,
+            ),
+            (
+                Declined::TooManyDevices,
+                "a user has at most 8 devices",
+                Some("remove one first: otp-enroll remove DEVICE"),
+            ),
+            (
+                Declined::OnlyDevice,
+                "that is the only device: without it the second factor would be gone",
+                Some("to remove the second factor: otp-enroll disable"),
+            ),
+            (
+                Declined::TokenUnfit,
+                "this is not the description of a token",
+                Some("nothing was changed; see TOKENS in otp-enroll(1)"),
+            ),
+            (Declined::NotAToken, "only hardware tokens are resynchronized: an app's phone sets its clock", list),
+            (Declined::WhichToken, "there are several tokens: name one by its number or name", list),
+            (
+                Declined::NextCodeNeeded,
+                "that code is the token's, but it is far from where it should be",
+                Some("nothing was changed; give the code after it, too, or say how many it has shown: --counter"),
+            ),
+        ]
+        .map(|(declined, text, hint)| (CliError::Declined(declined), text, hint, 1)),
+    );
+    assert_told([
+        (
+            CliError::NotTheTokens,
+            "that code is not one of this token's",
+            Some(
+                "nothing was changed; check the seed, and what was said of the token: --type, --algorithm, --digits, \
+                 --period, --counter",
+            ),
+            1,
+        ),
+        (
+            CliError::NotInARow { failures: 0 },
+            "these are not two codes in a row of this token",
+            Some("nothing was changed; give a code that it shows and, when it shows another, that one, too"),
+            1,
+        ),
+        (
+            CliError::NotInARow { failures: 3 },
+            "these are not two codes in a row of this token (3 wrong codes in a row)",
+            Some("nothing was changed; give a code that it shows and, when it shows another, that one, too"),
+            1,
+        ),
+        (
+            CliError::NotACode(8),
+            "a code of this device has 8 digits",
+            Some("nothing was changed; blanks do not matter"),
+            1,
+        ),
+        (
+            CliError::Seed(SeedFault::Both),
+            "this seed can be read as HEX and as Base32",
+            Some("nothing was changed; say which it is: --seed-format hex or --seed-format base32"),
+            2,
+        ),
+        (
+            CliError::Seed(SeedFault::Empty),
+            "there is no seed",
+            Some("nothing was changed; give the seed as the token's maker wrote it"),
+            1,
+        ),
+        (
+            CliError::NotTheTokens.although_proved(OTHERS_STAY),
+            "that code is not one of this token's",
+            Some("no device was added, and the others still work; the code you gave is used up"),
+            1,
+        ),
+    ]);
+}
+
+#[test]
+fn an_administrator_is_told_commands_of_an_administrator() {
+    let show = "nothing was changed; the devices: otp-enroll admin show alice";
+    for (declined, hint) in [
+        (Declined::NoSuchDevice, show),
+        (Declined::WhichToken, show),
+        (Declined::NotAToken, show),
+        (Declined::TooManyDevices, "remove one first: otp-enroll admin remove alice DEVICE"),
+        (Declined::OnlyDevice, "to remove it with the recovery codes: otp-enroll admin reset alice"),
+        (Declined::NameTaken, "nothing was changed; choose another name"),
+    ] {
+        let error = CliError::Declined(declined).about("alice");
+        assert_eq!((error.to_string(), error.exit_code()), (declined_text(declined), 1));
+        assert_eq!(error.hint().as_deref(), Some(hint));
+    }
+}
+
+#[test]
 fn a_code_of_the_old_device_that_led_to_nothing_is_reported_as_used_up() {
     let used_up = Some("the old second factor still works; the code you gave for it is used up");
     let ended = || helper(io::ErrorKind::BrokenPipe.into());

@@ -159,7 +159,7 @@ pub(crate) fn print(line: &str) -> Result<(), CliError> {
     writeln!(output, "{line}").and_then(|()| output.flush()).map_err(CliError::Output)
 }
 
-/// A line to a person who is being asked.
-pub(crate) fn say(line: &str) -> Result<(), CliError> {
-    print(&layout::escaped(line))
+/// A sentence to a person who is being asked.
+pub(crate) fn say(sentence: &str) -> Result<(), CliError> {
+    print(&layout::wrap(&layout::escaped(sentence), Terminal::here().columns).join("\n"))
 }

@@ -24,9 +24,7 @@ pub(crate) fn tell(client: &mut Client<'_>, output: &Output) -> Result<(), CliEr
         recovery_codes_left: Some(left),
         ..ChangedDevice::default()
     };
-    output.done(
-        &answer,
-        &format!("{} is set up. The code you typed is used up: log in with the next one.", subject(device)),
-    )?;
+    output.done(&answer, &format!("{} is set up.", subject(device)))?;
+    output.advise("The code you typed is used up: log in with the next one.")?;
     output.advise(&codes)
 }

@@ -50,7 +50,7 @@ pub(crate) fn remove(client: &mut Client<'_>, named: &str, yes: bool, output: &O
     let status = enrolled(client)?;
     let device = removable(&status, named)?;
     if !yes {
-        output.confirm(&question(device, "your"))?;
+        output.confirm(&question(device))?;
     }
     let proof = proof::ask(client, output)?;
     client.change_device(Request::Remove { device: device.id.to_string(), proof })?;
@@ -85,12 +85,9 @@ pub(crate) fn removable<'s>(status: &'s Status, named: &str) -> Result<&'s Devic
     if status.devices.len() == 1 { Err(CliError::Declined(Declined::OnlyDevice)) } else { Ok(device) }
 }
 
-/// Asks before a device of this user is removed.
-pub(crate) fn question(device: &DeviceStatus, whose: &str) -> String {
-    format!(
-        "Remove device {}, {}? Its codes will not be accepted any more, {whose} other devices stay.",
-        device.id, device.name
-    )
+/// Asks before a device is removed.
+pub(crate) fn question(device: &DeviceStatus) -> String {
+    format!("Remove device {}, {}? Its codes will not be accepted any more.", device.id, device.name)
 }
 
 /// Tells that a device is gone, and which one became the default.

@@ -59,7 +59,7 @@ pub(crate) fn enroll(
         // With colours black is black. Without them it depends on the background, which only some terminals tell.
         let is_invertible = !terminal.colour;
         terminal.light ^= is_inverted;
-        let mut lines = page(&terminal, &qr, &panel(offer, is_invertible, &note));
+        let mut lines = page(&terminal, &qr, &panel(offer, goal, is_invertible, &note));
         if lines.len().saturating_add(2) < terminal.rows {
             lines.add_blank(); // sets the question off
         }
@@ -205,7 +205,7 @@ pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Res
 }
 
 /// The text next to the QR code.
-fn panel(offer: &Offer, is_invertible: bool, note: &str) -> SecretLines {
+fn panel(offer: &Offer, goal: Goal, is_invertible: bool, note: &str) -> SecretLines {
     let mut lines = SecretLines::new();
     lines.add(format_args!("Second factor of {} on {}", offer.user, offer.issuer));
     lines.add_blank();
@@ -225,7 +225,8 @@ fn panel(offer: &Offer, is_invertible: bool, note: &str) -> SecretLines {
         lines.add(format_args!("If the app does not read the picture, answer q: dark and light change places."));
     }
     if note.is_empty() {
-        lines.add(format_args!("Your second factor becomes active after you type a correct code. Ctrl-C cancels."));
+        let what = if goal == Goal::Another { "The device" } else { "Your second factor" };
+        lines.add(format_args!("{what} becomes active after you type a correct code. Ctrl-C cancels."));
     } else {
         lines.add(format_args!("! {note}"));
     }
