@@ -19,7 +19,8 @@ impl Token {
     pub fn in_place_of(phone: &Phone, site: &Site) -> Token {
         site.edit(&phone.user, "type = \"totp\"\nperiod = 30\n", "type = \"hotp\"\n");
         let state = String::from_utf8_lossy(&fs::read(site.state_file(&phone.user)).unwrap()).into_owned();
-        let marks = state.lines().filter_map(|line| line.strip_prefix("device 1 next ")?.parse().ok());
+        let marks =
+            state.lines().filter_map(|line| line.strip_prefix("device 1 next ")?.split(' ').next()?.parse().ok());
         Token { hex: phone.hex.clone(), counter: marks.max().unwrap(), codes: VecDeque::new() }
     }
 
