@@ -92,14 +92,16 @@ mod tests {
         ] {
             let mut record = record(vec![phone(1)]);
             record.credentials.user_override = user_override;
+            record.credentials.passcode = Some(Issued::decoy());
             record.state.failures = 3;
             let Change::Record(next) = record.without_devices(EnrollmentId([5; 16])) else {
                 panic!("the override was lost")
             };
-            let Credentials { user, uid, enrollment, user_override: kept, devices, recovery, .. } = next.credentials;
+            let Credentials { user, uid, enrollment, user_override: kept, devices, recovery, passcode, .. } =
+                next.credentials;
             assert_eq!((user, uid), (record.credentials.user, record.credentials.uid));
             assert_eq!((enrollment, kept), (EnrollmentId([5; 16]), user_override));
-            assert!(devices.is_empty() && recovery.is_none());
+            assert!(devices.is_empty() && recovery.is_none() && passcode.is_none());
             assert_eq!(next.state, State::new(EnrollmentId([5; 16])));
         }
     }

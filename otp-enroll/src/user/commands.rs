@@ -111,7 +111,7 @@ pub(crate) fn described(status: &Status) -> String {
         let last = status.last_accepted.as_deref().map_or("never".into(), moment);
         lines.push(format!("Last accepted    {last}{}", future("last_accepted")));
     }
-    let passcode = status.passcode.as_ref().map(passcode::described);
+    let passcode = status.passcode.as_ref().map(|passcode| passcode::described(passcode, &moment(&passcode.until)));
     lines.extend(passcode.map(|passcode| format!("Passcode         {passcode}")));
     if status.failures > 0 {
         lines.push(format!("Wrong codes      {} in a row", status.failures));

@@ -2,12 +2,10 @@
 
 use otp_core::protocol::request::PasscodeStatus;
 
-use crate::user::device_lines::moment;
-
-/// `unused, good through sshd until 2026-11-29 08:30 UTC`
-pub(crate) fn described(passcode: &PasscodeStatus) -> String {
-    let PasscodeStatus { until, service, used, expired } = passcode;
-    let (through, until) = (service.as_ref().map(|service| format!(" through {service}")), moment(until));
+/// `unused, good once through sshd until 2026-11-29 08:30:00 UTC`, with its end as a person reads it.
+pub(crate) fn described(passcode: &PasscodeStatus, until: &str) -> String {
+    let PasscodeStatus { until: _, service, used, expired } = passcode;
+    let through = service.as_ref().map(|service| format!(" through {service}"));
     match (used, expired) {
         (true, _) => "used".to_owned(),
         (false, true) => format!("expired at {until}"),
