@@ -83,17 +83,16 @@ fn accept(listener: &UnixListener, crowd: &Arc<Crowd>, budgets: &Arc<Budgets>) {
         thread::sleep(std::time::Duration::from_millis(10));
         return;
     };
-    let socket = OwnedFd::from(stream);
+    let socket = Arc::new(OwnedFd::from(stream));
     // Without credentials there is nobody to answer.
     let Ok(asker) = agent_socket::peer(&socket) else { return };
-    let Some(place) = Crowd::enter(crowd, asker) else {
+    let Some(place) = Crowd::enter(crowd, asker, &socket) else {
         connection::turn_away(&socket);
         return;
     };
     let budgets = Arc::clone(budgets);
     // Fails where the kernel has no more threads; the asker then reads the end of the connection.
     let _ = thread::Builder::new().spawn(move || {
-        connection::serve(&Asker { uid: asker, socket: &socket }, &budgets);
-        drop(place);
+        connection::serve(&Asker { uid: asker, socket: &socket }, &place, &budgets);
     });
 }
