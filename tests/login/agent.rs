@@ -14,6 +14,7 @@ use pam_otp_tests::{
     syslog,
     users::{TestUser, new_group},
 };
+use serde_json::json;
 use std::{
     io::{Read, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -307,6 +308,40 @@ fn askers_who_send_half_a_line_or_too_much_or_are_too_many_keep_nobody_else_out(
     // A thousand connections of one user, held open.
     let _flood = held_open(&[mallory.uid], 1000);
     lets_in(&desk);
+}
+
+#[test]
+fn an_asker_hides_neither_itself_nor_the_lines_of_others() {
+    let (desk, mallory) = (Desk::new(), TestUser::new("mallory"));
+    let _agent = Agent::start(&desk.table(""));
+    let question = |service: &str| {
+        let login = json!({"service": service, "rhost": null, "tty": null, "nullok": false, "enroll": false});
+        json!({"about": desk.alice.name, "request": {"demand": login}}).to_string()
+    };
+    // The text of the error is longer than a line of the log.
+    let mark = syslog::mark();
+    ask_as(&desk.host, &question(&"x".repeat(5000)), 1);
+    let lines = verdicts(mark, &desk.alice);
+    assert!(lines.len() == 1 && lines[0].contains(&format!("asked by uid {}: ", desk.host.uid)), "{lines:#?}");
+    // journald would drop lines of the agent, whoever they are about.
+    let mark = syslog::mark();
+    ask_as(&mallory, &question("x"), 1100);
+    let lines = verdicts(mark, &desk.alice);
+    assert_eq!(lines.len(), 1000, "{:?}", lines.last());
+    let said = |line: &String| line.contains("users who may not ask: too many lines in a minute");
+    assert_eq!(syslog::lines_since(mark).iter().filter(|line| said(line)).count(), 1);
+    let mark = syslog::mark();
+    assert_eq!(logged(&desk.talk(&desk.alice.name), &["no code"]).0.result("authenticate"), "PAM_AUTH_ERR");
+    assert!(verdicts(mark, &desk.alice)[0].ends_with("why=malformed"));
+}
+
+/// Asks this question so many times in a row.
+fn ask_as(user: &TestUser, question: &str, times: usize) {
+    let script = format!(
+        "import socket, sys\nfor _ in range({times}):\n  s = socket.socket(socket.AF_UNIX)\n  s.connect('{SOCKET}')\n  \
+         s.sendall(sys.argv[1].encode() + b'\\n')\n  s.recv(65536)\n  s.close()"
+    );
+    machine::run(user.command("python3").args(["-c", &script, question]));
 }
 
 /// Everybody whom subuid(5) lists has 65,536 of them.

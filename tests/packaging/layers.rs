@@ -32,7 +32,10 @@ const HOUSE: [(&str, &[&str]); 5] = [
         ],
     ),
     ("otp-enroll", &["cli", "error", "private_file", "unconfirmed_file", "ui", "client", "user", "admin"]),
-    ("fleet/otp-agent", &["listening", "crowd", "budgets", "asker", "permission", "answer", "connection"]),
+    (
+        "fleet/otp-agent",
+        &["listening", "crowd", "budgets", "lines", "memory", "asker", "permission", "answer", "connection"],
+    ),
     (
         "bench",
         &[
