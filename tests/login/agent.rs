@@ -63,12 +63,14 @@ fn login(talk: &Talk, script: &str, answer: &str) -> (Transcript, Vec<String>) {
 #[test]
 fn a_service_that_is_named_lets_a_right_code_in_once() {
     let desk = Desk::new();
-    let _agent = Agent::start(&desk.table(""));
+    // An unknown recovery code is none of the wrong ones.
+    let _agent = Agent::start(&desk.table("wrong = \"2/10m\""));
     let (alice, by, service) = (&desk.alice.name, desk.host.uid, desk.service.name());
     let talk = desk.talk(alice).rhost("203.0.113.9");
     let code = desk.phone.next_code();
     for (answer, result, verdict) in [
         (desk.phone.wrong(), "PAM_AUTH_ERR", "refused WHO why=wrong failures=1"),
+        ("AAAA-AAAA-AAAA-AAAA".to_owned(), "PAM_AUTH_ERR", "refused WHO why=recovery-unknown"),
         (code.clone(), "PAM_SUCCESS", "accepted WHO factor=totp device=1 recovery_left=10 failures=1"),
         (code, "PAM_AUTH_ERR", "refused WHO why=replayed"),
         (desk.phone.recovery_code(), "PAM_SUCCESS", "accepted WHO factor=recovery recovery_left=9"),

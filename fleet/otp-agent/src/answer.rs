@@ -125,8 +125,8 @@ fn answer(
         Permission::Host(budget) => {
             let counted = memory.budgets.spend(asker.uid, budget, || {
                 let verdict = verify();
-                let is_wrong =
-                    matches!(verdict, Ok(Verdict::Refused(Refusal::Wrong { .. } | Refusal::RecoveryUnknown)));
+                // As with locks, a recovery code is none: it cannot be guessed, and a lock does not stop who types it.
+                let is_wrong = matches!(verdict, Ok(Verdict::Refused(Refusal::Wrong { .. })));
                 (verdict, is_wrong)
             });
             match counted {
