@@ -1,6 +1,7 @@
 //! The agent: services that ask about other users, lockers whose sandbox keeps the helper from its group, and root's own
 //! programs that cannot write the records.
 #![expect(clippy::disallowed_methods, reason = "how long a refusal takes is measured")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     agent::{Agent, SOCKET, Socket, verdicts},
@@ -13,10 +14,11 @@ use pam_otp_tests::{
     syslog,
     users::{TestUser, new_group},
 };
+use serde_json::json;
 use std::{
     io::{Read, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -61,12 +63,14 @@ fn login(talk: &Talk, script: &str, answer: &str) -> (Transcript, Vec<String>) {
 #[test]
 fn a_service_that_is_named_lets_a_right_code_in_once() {
     let desk = Desk::new();
-    let _agent = Agent::start(&desk.table(""));
+    // An unknown recovery code is none of the wrong ones.
+    let _agent = Agent::start(&desk.table("wrong = \"2/10m\""));
     let (alice, by, service) = (&desk.alice.name, desk.host.uid, desk.service.name());
     let talk = desk.talk(alice).rhost("203.0.113.9");
     let code = desk.phone.next_code();
     for (answer, result, verdict) in [
         (desk.phone.wrong(), "PAM_AUTH_ERR", "refused WHO why=wrong failures=1"),
+        ("AAAA-AAAA-AAAA-AAAA".to_owned(), "PAM_AUTH_ERR", "refused WHO why=recovery-unknown"),
         (code.clone(), "PAM_SUCCESS", "accepted WHO factor=totp device=1 recovery_left=10 failures=1"),
         (code, "PAM_AUTH_ERR", "refused WHO why=replayed"),
         (desk.phone.recovery_code(), "PAM_SUCCESS", "accepted WHO factor=recovery recovery_left=9"),
@@ -304,17 +308,83 @@ fn askers_who_send_half_a_line_or_too_much_or_are_too_many_keep_nobody_else_out(
         assert!(said.starts_with(reply) || text.len() > 50_000, "{said}");
     }
     // A thousand connections of one user, held open.
-    let script = "import socket, sys\nheld = []\nfor _ in range(1000):\n    s = socket.socket(socket.AF_UNIX)\n    \
-                  s.connect('/run/pam_otp/agent')\n    held.append(s)\nprint('held', flush=True)\nsys.stdin.read()";
-    let mut flood =
-        mallory.command("python3").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = [0; 4];
-    flood.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
-    let (code, begun) = (desk.phone.next_code(), Instant::now());
-    assert_eq!(logged(&desk.talk(&desk.alice.name), &[&code]).0.result("authenticate"), "PAM_SUCCESS");
-    let local = Talk::new(&desk.service, &desk.alice.name);
-    assert_eq!(logged(&local, &[&desk.phone.recovery_code()]).0.result("authenticate"), "PAM_SUCCESS");
+    let _flood = held_open(&[mallory.uid], 1000);
+    lets_in(&desk);
+}
+
+#[test]
+fn an_asker_hides_neither_itself_nor_the_lines_of_others() {
+    let (desk, mallory) = (Desk::new(), TestUser::new("mallory"));
+    let _agent = Agent::start(&desk.table(""));
+    let question = |service: &str| {
+        let login = json!({"service": service, "rhost": null, "tty": null, "nullok": false, "enroll": false});
+        json!({"about": desk.alice.name, "request": {"demand": login}}).to_string()
+    };
+    // The text of the error is longer than a line of the log.
+    let mark = syslog::mark();
+    ask_as(&desk.host, &question(&"x".repeat(5000)), 1);
+    let lines = verdicts(mark, &desk.alice);
+    assert!(lines.len() == 1 && lines[0].contains(&format!("asked by uid {}: ", desk.host.uid)), "{lines:#?}");
+    // journald would drop lines of the agent, whoever they are about.
+    let mark = syslog::mark();
+    ask_as(&mallory, &question("x"), 1100);
+    let lines = verdicts(mark, &desk.alice);
+    assert_eq!(lines.len(), 1000, "{:?}", lines.last());
+    let said = |line: &String| line.contains("users who may not ask: too many lines in a minute");
+    assert_eq!(syslog::lines_since(mark).iter().filter(|line| said(line)).count(), 1);
+    let mark = syslog::mark();
+    assert_eq!(logged(&desk.talk(&desk.alice.name), &["no code"]).0.result("authenticate"), "PAM_AUTH_ERR");
+    assert!(verdicts(mark, &desk.alice)[0].ends_with("why=malformed"));
+}
+
+/// Asks this question so many times in a row.
+fn ask_as(user: &TestUser, question: &str, times: usize) {
+    let script = format!(
+        "import socket, sys\nfor _ in range({times}):\n  s = socket.socket(socket.AF_UNIX)\n  s.connect('{SOCKET}')\n  \
+         s.sendall(sys.argv[1].encode() + b'\\n')\n  s.recv(65536)\n  s.close()"
+    );
+    machine::run(user.command("python3").args(["-c", &script, question]));
+}
+
+/// Everybody whom subuid(5) lists has 65,536 of them.
+#[test]
+fn a_user_with_many_uids_who_asks_nothing_keeps_nobody_else_out() {
+    let desk = Desk::new();
+    let _agent = Agent::start(&desk.table(""));
+    let _flood = held_open(&(100_000..100_020).collect::<Vec<_>>(), 32);
+    lets_in(&desk);
+}
+
+/// A process with open connections.
+struct Flood(Child);
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Connections that ask nothing, so many of each of these users.
+fn held_open(uids: &[u32], of_each: usize) -> Flood {
+    let script = format!(
+        "import os, socket, sys\nheld = []\nfor uid in {uids:?}:\n  os.setresuid(uid, uid, 0)\n  for _ in range({of_each}):\n    \
+         s = socket.socket(socket.AF_UNIX)\n    s.connect('{SOCKET}')\n    held.append(s)\n  os.setresuid(0, 0, 0)\n\
+         print('held', flush=True)\nsys.stdin.read()"
+    );
+    let mut python = Command::new("python3");
+    let mut flood = python.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    flood.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
+    Flood(flood)
+}
+
+/// Codes are let in at once, from the service and from root.
+fn lets_in(desk: &Desk) {
+    let (alice, begun) = (&desk.alice, Instant::now());
+    let local = Talk::new(&desk.service, &alice.name);
+    for (talk, code) in [(desk.talk(&alice.name), desk.phone.next_code()), (local, desk.phone.recovery_code())] {
+        let (said, log) = logged(&talk, &[&code]);
+        assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}\n{log:#?}");
+    }
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    drop(flood.stdin.take());
-    flood.wait().unwrap();
 }

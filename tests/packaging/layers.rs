@@ -35,7 +35,10 @@ const HOUSE: [(&str, &[&str]); 5] = [
         "otp-enroll",
         &["cli", "seed", "error", "private_file", "unconfirmed_file", "ui", "seed_file", "client", "user", "admin"],
     ),
-    ("fleet/otp-agent", &["listening", "crowd", "budgets", "asker", "permission", "answer", "connection"]),
+    (
+        "fleet/otp-agent",
+        &["listening", "crowd", "budgets", "lines", "memory", "asker", "permission", "answer", "connection"],
+    ),
     (
         "bench",
         &[

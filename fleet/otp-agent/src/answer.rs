@@ -15,11 +15,13 @@ use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 
 use crate::asker::Asker;
-use crate::budgets::{Budgets, NotNow};
-use crate::permission::{self, Permission};
+use crate::budgets::NotNow;
+use crate::lines::{About, Next};
+use crate::memory::Memory;
+use crate::permission::{self, NotPermitted, Permission};
 
 /// The answer to a question. What it says is durable.
-pub(crate) fn to(question: &Question, asker: &Asker<'_>, budgets: &Budgets) -> Reply {
+pub(crate) fn to(question: &Question, asker: &Asker<'_>, memory: &Memory) -> Reply {
     let user = question.about.as_str();
     let (login, asked) = match &question.request {
         Request::Demand(login) => (login, Asked::Demand),
@@ -45,11 +47,38 @@ pub(crate) fn to(question: &Question, asker: &Asker<'_>, budgets: &Budgets) -> R
         | Request::AdministerDevice(_)
         | Request::IssuePasscode(_) => return failed("the agent only verifies codes", "use otp-enroll"),
     };
-    answer(user, login, &asked, asker, budgets).unwrap_or_else(|Unanswered { error, hint }| {
-        let text = format!("{error} (by_uid={})", asker.uid);
-        otp_helper::log("otp-agent", &Event::Failed { user, rhost: None, error: &text, hint: &hint, enforced: true });
+    answer(user, login, &asked, asker, memory).unwrap_or_else(|Unanswered { error, hint, is_strangers }| {
+        let about = if is_strangers { About::Strangers } else { About::Asker(asker.uid) };
+        // The asker first: an asker chooses how long the text after it is, and the log cuts it.
+        let text = format!("asked by uid {}: {error}", asker.uid);
+        let event = Event::Failed { user, rhost: None, error: &text, hint: &hint, enforced: true };
+        log_freely(&event, about, memory);
         failed(&error, &hint)
     })
+}
+
+/// Writes a line that has cost the asker nothing, unless there are too many of them. Root's are written.
+fn log_freely(event: &Event<'_>, about: About, memory: &Memory) {
+    if about == About::Asker(0) {
+        return log(event);
+    }
+    match memory.lines.next(about) {
+        Next::Write => log(event),
+        Next::WriteThatThereAreMore => {
+            let who = match about {
+                About::Asker(uid) => format!("uid {uid}"),
+                About::Strangers => "users who may not ask".to_owned(),
+            };
+            let error = format!("{who}: too many lines in a minute; the next ones are not written");
+            let hint = "look for a process that floods the agent";
+            log(&Event::Failed { user: "-", rhost: None, error: &error, hint, enforced: true });
+        }
+        Next::Drop => {}
+    }
+}
+
+fn log(event: &Event<'_>) {
+    otp_helper::log("otp-agent", event);
 }
 
 /// No answer, and why.
@@ -69,11 +98,13 @@ enum Asked {
 struct Unanswered {
     error: String,
     hint: String,
+    /// Whether the asker may ask about no user.
+    is_strangers: bool,
 }
 
 impl From<CoreError> for Unanswered {
     fn from(error: CoreError) -> Self {
-        Self { error: error.to_string(), hint: error.hint().to_owned() }
+        Self { error: error.to_string(), hint: error.hint().to_owned(), is_strangers: false }
     }
 }
 
@@ -82,14 +113,16 @@ fn answer(
     login: &LoginContext,
     asked: &Asked,
     asker: &Asker<'_>,
-    budgets: &Budgets,
+    memory: &Memory,
 ) -> Result<Reply, Unanswered> {
     let site = Site::load(paths::CONFIG.as_ref())?;
     // What is wrong there is no reason to refuse root.
     let hosts = if asker.uid == 0 { Vec::new() } else { site.agent_hosts()? };
     let account = accounts::account(user)?;
-    let permission = permission::of(asker.uid, account.as_ref(), login, &hosts)?
-        .map_err(|why| Unanswered { error: why.to_string(), hint: why.hint().to_owned() })?;
+    let permission = permission::of(asker.uid, account.as_ref(), login, &hosts)?.map_err(|why| {
+        let is_strangers = matches!(why, NotPermitted::AboutOthers { .. });
+        Unanswered { error: why.to_string(), hint: why.hint().to_owned(), is_strangers }
+    })?;
     let is_root = permission == Permission::Root;
     let context = if is_root { login.clone() } else { of_the_untrusted(login) };
     let caller = Caller { uid: asker.uid, is_trusted: is_root, log: &|_| {} };
@@ -104,19 +137,18 @@ fn answer(
     };
     let verify = || {
         if asker.is_gone() {
-            return Err(Unanswered { error: "the asker has gone".into(), hint: "the code was not used up".into() });
+            let (error, hint) = ("the asker has gone".into(), "the code was not used up".into());
+            return Err(Unanswered { error, hint, is_strangers: false });
         }
         Ok(files.verify(&context, typed)?)
     };
     let verdict = match permission {
         Permission::Root | Permission::Own => verify()?,
         Permission::Host(budget) => {
-            let counted = budgets.spend(asker.uid, budget, || {
+            let counted = memory.budgets.spend(asker.uid, budget, || {
                 let verdict = verify();
-                let is_wrong = matches!(
-                    verdict,
-                    Ok(Verdict::Refused(Refusal::Wrong { .. } | Refusal::RecoveryUnknown | Refusal::PasscodeUnknown))
-                );
+                // As with locks, a recovery code is none: it cannot be guessed, and a lock does not stop who types it.
+                let is_wrong = matches!(verdict, Ok(Verdict::Refused(Refusal::Wrong { .. })));
                 (verdict, is_wrong)
             });
             match counted {
@@ -127,7 +159,11 @@ fn answer(
     };
     let (service, claimed_rhost) = (login.service.as_str(), login.rhost.as_deref());
     let event = Event::Verified { user, by: asker.uid, service, claimed_rhost, verdict: &verdict };
-    otp_helper::log("otp-agent", &event);
+    if matches!(verdict, Verdict::Accepted(_) | Verdict::Refused(Refusal::Wrong { .. })) {
+        log(&event);
+    } else {
+        log_freely(&event, About::Asker(asker.uid), memory);
+    }
     Ok(Reply::Login(verdict.words()))
 }
 

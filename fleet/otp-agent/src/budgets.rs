@@ -111,7 +111,7 @@ impl Drop for UnderWay<'_> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a budget of the running agent; no clock that can be set changes it")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

@@ -8,14 +8,17 @@ use zeroize::Zeroizing;
 
 use crate::answer::{self, failed};
 use crate::asker::Asker;
-use crate::budgets::Budgets;
+use crate::crowd::Place;
+use crate::memory::Memory;
 
 /// Answers one question. Whoever sends none in time, or half of one, gets no answer.
-pub(crate) fn serve(asker: &Asker<'_>, budgets: &Budgets) {
+pub(crate) fn serve(asker: &Asker<'_>, place: &Place, memory: &Memory) {
     let mut patience = Patience::default();
-    let reply = match receive_line(asker.socket, &mut patience) {
+    let question = receive_line(asker.socket, &mut patience);
+    place.keep();
+    let reply = match question {
         Ok(line) => match serde_json::from_slice::<Question>(&line) {
-            Ok(question) => answer::to(&question, asker, budgets),
+            Ok(question) => answer::to(&question, asker, memory),
             Err(_) => failed("the question cannot be parsed", "install module and agent of the same version"),
         },
         Err(error) if error.raw_os_error().is_none() => {

@@ -9,7 +9,9 @@ mod asker;
 mod budgets;
 mod connection;
 mod crowd;
+mod lines;
 mod listening;
+mod memory;
 mod permission;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,8 +28,8 @@ use nix::sys::stat::{Mode, umask};
 use otp_core::protocol::agent_socket;
 
 use crate::asker::Asker;
-use crate::budgets::Budgets;
 use crate::crowd::Crowd;
+use crate::memory::Memory;
 
 /// Seconds without a connection after which the agent ends. The socket stays: the next connection starts it again.
 const IDLE: u8 = 10;
@@ -54,13 +56,13 @@ fn eprintln_of_no_socket() {
 /// Serves connections until there is none for some time.
 fn serve(listener: &UnixListener) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
-    let (crowd, budgets) = (Arc::new(Crowd::default()), Arc::new(Budgets::default()));
+    let (crowd, memory) = (Arc::new(Crowd::default()), Arc::new(Memory::default()));
     let mut idle = 0u8;
     loop {
         match poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::from(1000u16)) {
             Ok(0) => {
                 // A budget that is open would be new again in the next process.
-                let is_idle = crowd.is_empty() && budgets.are_whole();
+                let is_idle = crowd.is_empty() && memory.budgets.are_whole();
                 idle = if is_idle { idle.saturating_add(1) } else { 0 };
                 if idle >= IDLE {
                     return Ok(());
@@ -68,7 +70,7 @@ fn serve(listener: &UnixListener) -> std::io::Result<()> {
             }
             Ok(_) => {
                 idle = 0;
-                accept(listener, &crowd, &budgets);
+                accept(listener, &crowd, &memory);
             }
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -77,23 +79,22 @@ fn serve(listener: &UnixListener) -> std::io::Result<()> {
 }
 
 /// Gives the next connection a thread, or a refusal if its user has too many.
-fn accept(listener: &UnixListener, crowd: &Arc<Crowd>, budgets: &Arc<Budgets>) {
+fn accept(listener: &UnixListener, crowd: &Arc<Crowd>, memory: &Arc<Memory>) {
     let Ok((stream, _)) = listener.accept() else {
         // Out of descriptors: connections that are served end soon.
         thread::sleep(std::time::Duration::from_millis(10));
         return;
     };
-    let socket = OwnedFd::from(stream);
+    let socket = Arc::new(OwnedFd::from(stream));
     // Without credentials there is nobody to answer.
     let Ok(asker) = agent_socket::peer(&socket) else { return };
-    let Some(place) = Crowd::enter(crowd, asker) else {
+    let Some(place) = Crowd::enter(crowd, asker, &socket) else {
         connection::turn_away(&socket);
         return;
     };
-    let budgets = Arc::clone(budgets);
+    let memory = Arc::clone(memory);
     // Fails where the kernel has no more threads; the asker then reads the end of the connection.
     let _ = thread::Builder::new().spawn(move || {
-        connection::serve(&Asker { uid: asker, socket: &socket }, &budgets);
-        drop(place);
+        connection::serve(&Asker { uid: asker, socket: &socket }, &place, &memory);
     });
 }

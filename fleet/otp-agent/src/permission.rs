@@ -12,6 +12,9 @@ use otp_core::value::user::Account;
 /// Below this, accounts are the system's.
 const FIRST_PERSON: u32 = 1000;
 
+/// `nobody`, a system account above that.
+const NOBODY: u32 = 65_534;
+
 /// What an asker may do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
@@ -95,8 +98,9 @@ fn may_ask(
 ) -> Result<bool, CoreError> {
     let Some(account) = about else { return Ok(host.groups.is_empty()) };
     let is_named = host.users.iter().any(|name| name == account.name.as_str());
-    if is_named || account.uid < FIRST_PERSON || host.groups.is_empty() {
-        return Ok(is_named || account.uid >= FIRST_PERSON);
+    let is_person = account.uid >= FIRST_PERSON && account.uid != NOBODY;
+    if is_named || !is_person || host.groups.is_empty() {
+        return Ok(is_named || is_person);
     }
     for group in &host.groups {
         if member(account, group)? {
@@ -134,11 +138,16 @@ mod tests {
     fn a_host_asks_about_members_of_its_groups_and_never_about_root_unless_named() {
         let member = |account: &Account, group: &str| Ok(account.name.as_str() == "alice" && group == "vpn");
         let may = |host: &AgentHost, about: Option<&Account>| may_ask(host, about, member).unwrap();
-        let (alice, bob, root, www) =
-            (account("alice", 1000), account("bob", 1001), account("root", 0), account("www-data", 33));
+        let (alice, bob, root, www, nobody) = (
+            account("alice", 1000),
+            account("bob", 1001),
+            account("root", 0),
+            account("www-data", 33),
+            account("nobody", 65_534),
+        );
         let all = host(&[], &[]);
         assert!(may(&all, Some(&alice)) && may(&all, Some(&bob)) && may(&all, None));
-        assert!(!may(&all, Some(&root)) && !may(&all, Some(&www)));
+        assert!(!may(&all, Some(&root)) && !may(&all, Some(&www)) && !may(&all, Some(&nobody)));
         let vpn = host(&["staff", "vpn"], &[]);
         assert!(may(&vpn, Some(&alice)) && !may(&vpn, Some(&bob)) && !may(&vpn, None));
         assert!(!may(&vpn, Some(&root)));

@@ -1,0 +1,10 @@
+//! What the agent keeps between questions. It is gone when the agent ends.
+
+use crate::budgets::Budgets;
+use crate::lines::Lines;
+
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) budgets: Budgets,
+    pub(crate) lines: Lines,
+}
