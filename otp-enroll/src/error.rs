@@ -271,7 +271,7 @@ impl CliError {
             Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
             Self::DeclinedFor { user, declined } => return Some(hint_about(user, *declined)),
             Self::Seed(fault) => fault.hint(),
-            Self::Unreadable { .. } => "nothing was changed; name a file that can be read",
+            Self::Unreadable { .. } => "check the path, and that you may read it",
             Self::NotTheTokens => {
                 "nothing was changed; check the seed, and what was said of the token: --type, --algorithm, --digits, \
                  --period, --counter"

@@ -153,7 +153,7 @@ fn each_kind_of_bad_input_has_its_sentence_and_stores_nothing() {
             &hex,
             4,
             "cannot read /no/such: No such file or directory",
-            "nothing was changed; name a file that can be read",
+            "check the path, and that you may read it",
         ),
         (
             &["--type", "hotp", "--period", "30"],
@@ -322,7 +322,7 @@ fn the_guide_hides_the_seed_and_asks_again() {
     for (code, sentence) in [
         ("12".to_owned(), "a code of this device has 6 digits"),
         (fob.wrong(0), "that code is not one of this token's"),
-        (fob.code(50), "that code is the token's, but it is far from where it should be; wait for the next one"),
+        (fob.code(50), "that code is the token's, but it is far from where it should be;"),
     ] {
         terminal.wait_for(CODE);
         terminal.send_line(&code);

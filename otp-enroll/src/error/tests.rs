@@ -338,7 +338,7 @@ fn what_could_not_be_done_is_told_with_the_reason() {
         (
             CliError::Unreadable { path: "users.oath".into(), error: not_allowed() },
             "cannot read users.oath: WHY",
-            Some("nothing was changed; name a file that can be read"),
+            Some("check the path, and that you may read it"),
             4,
         ),
         (interrupted(None), "interrupted: 2 of 7 users were processed", go_on, 130),
