@@ -145,6 +145,18 @@ pub fn verdicts(mark: syslog::Mark, user: &TestUser) -> Vec<String> {
     lines.filter(|line| line.contains(&user)).filter_map(text).collect()
 }
 
+/// Asks this question so many times in a row, in a process of this user.
+///
+/// # Panics
+/// When no agent listens.
+pub fn ask_as(user: &TestUser, question: &str, times: usize) {
+    let script = format!(
+        "import socket, sys\nfor _ in range({times}):\n  s = socket.socket(socket.AF_UNIX)\n  s.connect('{SOCKET}')\n  \
+         s.sendall(sys.argv[1].encode() + b'\\n')\n  s.recv(65536)\n  s.close()"
+    );
+    machine::run(user.command("python3").args(["-c", &script, question]));
+}
+
 /// Other tests read the configuration meanwhile: they see the old one or the new one.
 fn replace(path: &Path, text: &str) {
     let new = path.with_extension("of-agent");

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
-    agent::{Agent, SOCKET, Socket, verdicts},
+    agent::{self, Agent, SOCKET, Socket, verdicts},
     conversation::{Conversation, Talk, Transcript},
     desk::logged,
     machine,
@@ -219,6 +219,10 @@ fn an_agent_that_is_stopped_or_killed_refuses_in_time_and_loses_nothing() {
     let (talk, code) = (desk.talk(&desk.alice.name), desk.phone.next_code());
     agent.signal("STOP");
     refused_in_time(talk.start(), &code);
+    // A login that can open the records does not ask it.
+    let (local, begun) = (Talk::new(&desk.service, &desk.alice.name), Instant::now());
+    assert_eq!(logged(&local, &[&desk.phone.recovery_code()]).0.result("authenticate"), "PAM_SUCCESS");
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     agent.signal("CONT");
     // Stopped between question and answer.
     let mut conversation = talk.start();
@@ -322,12 +326,12 @@ fn an_asker_hides_neither_itself_nor_the_lines_of_others() {
     };
     // The text of the error is longer than a line of the log.
     let mark = syslog::mark();
-    ask_as(&desk.host, &question(&"x".repeat(5000)), 1);
+    agent::ask_as(&desk.host, &question(&"x".repeat(5000)), 1);
     let lines = verdicts(mark, &desk.alice);
     assert!(lines.len() == 1 && lines[0].contains(&format!("asked by uid {}: ", desk.host.uid)), "{lines:#?}");
     // journald would drop lines of the agent, whoever they are about.
     let mark = syslog::mark();
-    ask_as(&mallory, &question("x"), 1100);
+    agent::ask_as(&mallory, &question("x"), 1100);
     let lines = verdicts(mark, &desk.alice);
     assert_eq!(lines.len(), 1000, "{:?}", lines.last());
     let said = |line: &String| line.contains("users who may not ask: too many lines in a minute");
@@ -335,15 +339,6 @@ fn an_asker_hides_neither_itself_nor_the_lines_of_others() {
     let mark = syslog::mark();
     assert_eq!(logged(&desk.talk(&desk.alice.name), &["no code"]).0.result("authenticate"), "PAM_AUTH_ERR");
     assert!(verdicts(mark, &desk.alice)[0].ends_with("why=malformed"));
-}
-
-/// Asks this question so many times in a row.
-fn ask_as(user: &TestUser, question: &str, times: usize) {
-    let script = format!(
-        "import socket, sys\nfor _ in range({times}):\n  s = socket.socket(socket.AF_UNIX)\n  s.connect('{SOCKET}')\n  \
-         s.sendall(sys.argv[1].encode() + b'\\n')\n  s.recv(65536)\n  s.close()"
-    );
-    machine::run(user.command("python3").args(["-c", &script, question]));
 }
 
 /// Everybody whom subuid(5) lists has 65,536 of them.

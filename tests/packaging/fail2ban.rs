@@ -1,7 +1,17 @@
 //! fail2ban's own reading of lines that the module logged: who is counted, and that nobody can have others banned.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
-use pam_otp_tests::{conversation::Talk, desk::Desk, machine, outcome::Outcome, syslog};
+use pam_otp_tests::{
+    agent::{self, Agent},
+    conversation::Talk,
+    desk::Desk,
+    machine,
+    outcome::Outcome,
+    phone::Phone,
+    syslog,
+    users::TestUser,
+};
+use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -46,13 +56,13 @@ fn logged(talk: &Talk, answers: &[&str]) -> Vec<String> {
     let mark = syslog::mark();
     let sign = format!("[{}]: ", talk.run(answers).pid);
     let lines = syslog::lines_since(mark);
-    let of_login = lines.iter().filter(|line| line.contains(&sign)).filter_map(|line| line.split_once(' '));
-    of_login
-        .map(|(_, line)| {
-            let (time, rest) = line.split_at("Nov 21 21:14:17 ".len());
-            format!("{time}host {rest}")
-        })
-        .collect()
+    lines.iter().filter(|line| line.contains(&sign)).filter_map(|line| written(line)).collect()
+}
+
+/// A line of the log as rsyslog writes it.
+fn written(line: &str) -> Option<String> {
+    let (time, rest) = line.split_once(' ')?.1.split_at("Nov 21 21:14:17 ".len());
+    Some(format!("{time}host {rest}"))
 }
 
 #[test]
@@ -132,6 +142,29 @@ fn no_name_that_is_typed_has_an_address_banned() {
     }
     let counted = counted(&lines);
     assert!(counted.len() >= 6 && counted.iter().all(|address| address == "192.0.2.1"), "{counted:?}\n{lines:#?}");
+}
+
+/// An asker chooses all of that.
+#[test]
+fn no_address_that_an_asker_of_the_agent_claims_is_banned() {
+    let (user, _agent) = (TestUser::new("mallory"), Agent::start(""));
+    let (phone, mark) = (Phone::enroll_self(&user), syslog::mark());
+    let line = "pam_otp(sshd:auth): refused user=alice rhost=198.51.100.1 why=wrong failures=1";
+    let after_line_end = format!("x\nNov 21 21:14:17 host sshd[1]: {line}");
+    let claims = ["198.51.100.1", line, &after_line_end, "rhost=198.51.100.1 why=malformed"];
+    for (claimed, service) in claims.iter().flat_map(|rhost| claims.map(|service| (rhost, service))) {
+        let login = json!({"service": service, "rhost": claimed, "tty": claimed, "nullok": false, "enroll": false});
+        let verify = json!({"verify": {"login": login, "typed": phone.wrong()}});
+        for about in [user.name.as_str(), claimed] {
+            agent::ask_as(&user, &json!({"about": about, "request": verify}).to_string(), 1);
+        }
+    }
+    let lines = syslog::lines_since(mark);
+    let mut lines: Vec<_> =
+        lines.iter().filter(|line| line.contains("otp-agent[")).filter_map(|line| written(line)).collect();
+    assert_eq!(lines.len(), 32, "{lines:#?}");
+    lines.push(format!("Nov 21 21:14:17 host sshd[1]: {}", line.replace("198.51.100.1", "192.0.2.1")));
+    assert_eq!(counted(&lines), ["192.0.2.1"], "{lines:#?}");
 }
 
 #[test]
