@@ -34,7 +34,18 @@ const HOUSE: [(&str, &[&str]); 5] = [
     ("otp-enroll", &["cli", "error", "private_file", "unconfirmed_file", "ui", "client", "user", "admin"]),
     (
         "fleet/otp-agent",
-        &["listening", "crowd", "budgets", "lines", "memory", "asker", "permission", "answer", "connection"],
+        &[
+            "listening",
+            "crowd",
+            "budgets",
+            "lines",
+            "together",
+            "memory",
+            "asker",
+            "permission",
+            "answer",
+            "connection",
+        ],
     ),
     (
         "bench",
