@@ -350,6 +350,29 @@ fn a_user_with_many_uids_who_asks_nothing_keeps_nobody_else_out() {
     lets_in(&desk);
 }
 
+/// A user's process that is stopped while it has the lock of its record keeps each question about that user waiting.
+#[test]
+fn a_user_whose_record_is_locked_takes_not_all_places_of_a_service() {
+    let (desk, mallory) = (Desk::new(), TestUser::new("mallory"));
+    Phone::enroll_self(&mallory);
+    let _agent = Agent::start(&desk.table(""));
+    let login = json!({"service": desk.service.name(), "rhost": null, "tty": null, "nullok": false, "enroll": false});
+    let question = json!({"about": mallory.name, "request": {"verify": {"login": login, "typed": "no code"}}});
+    let script = format!(
+        "import fcntl, os, socket, sys\nfiles = [open('{STATE}/{}.' + kind, 'r+') for kind in ('toml', 'state')]\n\
+         if os.fork() == 0:\n  os.setresuid({uid}, {uid}, {uid})\n  for file in files: fcntl.flock(file, fcntl.LOCK_EX)\n  \
+         sys.stdin.read()\n  os._exit(0)\nfor file in files: file.close()\nos.setresuid({host}, {host}, {host})\nheld = []\n\
+         import time; time.sleep(0.2)\n\
+         for _ in range(40):\n  s = socket.socket(socket.AF_UNIX)\n  s.connect('{SOCKET}')\n  \
+         s.sendall(sys.argv[1].encode() + b'\\n')\n  held.append(s)\nprint('held', flush=True)\nsys.stdin.read()",
+        mallory.name,
+        uid = mallory.uid,
+        host = desk.host.uid,
+    );
+    let _flood = flood(&[&script, &question.to_string()]);
+    lets_in(&desk);
+}
+
 /// A process with open connections.
 struct Flood(Child);
 
@@ -367,8 +390,13 @@ fn held_open(uids: &[u32], of_each: usize) -> Flood {
          s = socket.socket(socket.AF_UNIX)\n    s.connect('{SOCKET}')\n    held.append(s)\n  os.setresuid(0, 0, 0)\n\
          print('held', flush=True)\nsys.stdin.read()"
     );
+    flood(&[&script])
+}
+
+/// Starts a script that says when it holds what it holds.
+fn flood(script: &[&str]) -> Flood {
     let mut python = Command::new("python3");
-    let mut flood = python.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut flood = python.arg("-c").args(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     flood.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
     Flood(flood)
 }

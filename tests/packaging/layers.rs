@@ -37,7 +37,18 @@ const HOUSE: [(&str, &[&str]); 5] = [
     ),
     (
         "fleet/otp-agent",
-        &["listening", "crowd", "budgets", "lines", "memory", "asker", "permission", "answer", "connection"],
+        &[
+            "listening",
+            "crowd",
+            "budgets",
+            "lines",
+            "together",
+            "memory",
+            "asker",
+            "permission",
+            "answer",
+            "connection",
+        ],
     ),
     (
         "bench",

@@ -123,6 +123,18 @@ fn answer(
         let is_strangers = matches!(why, NotPermitted::AboutOthers { .. });
         Unanswered { error: why.to_string(), hint: why.hint().to_owned(), is_strangers }
     })?;
+    let _under_way = match (permission, &account) {
+        (Permission::Host(_), Some(account)) => {
+            let too_many = || Unanswered {
+                error: "too many questions about this user at a time".into(),
+                hint: "try again; if it happens again, look for processes that hold the lock of the user's record"
+                    .into(),
+                is_strangers: false,
+            };
+            Some(memory.together.begin(asker.uid, account.name.as_str()).ok_or_else(too_many)?)
+        }
+        (Permission::Host(_) | Permission::Root | Permission::Own, _) => None,
+    };
     let is_root = permission == Permission::Root;
     let context = if is_root { login.clone() } else { of_the_untrusted(login) };
     let caller = Caller { uid: asker.uid, is_trusted: is_root, log: &|_| {} };

@@ -13,6 +13,7 @@ mod lines;
 mod listening;
 mod memory;
 mod permission;
+mod together;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;

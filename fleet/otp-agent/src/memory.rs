@@ -2,9 +2,11 @@
 
 use crate::budgets::Budgets;
 use crate::lines::Lines;
+use crate::together::Together;
 
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) budgets: Budgets,
     pub(crate) lines: Lines,
+    pub(crate) together: Together,
 }

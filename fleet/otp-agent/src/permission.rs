@@ -16,7 +16,7 @@ const FIRST_PERSON: u32 = 1000;
 const NOBODY: u32 = 65_534;
 
 /// What an asker may do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
     /// Root asks: its login context is believed.
     Root,
