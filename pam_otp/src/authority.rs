@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use otp_core::codes::attempt::Typed;
+use otp_core::codes::challenge::Challenge;
 use otp_core::config::paths;
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::Verdict;
@@ -76,6 +77,10 @@ impl Authority for OrAgent<'_> {
         self.ask(&|authority| authority.demand(login))
     }
 
+    fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        self.ask(&|authority| authority.challenge(login, named))
+    }
+
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
         self.ask(&|authority| authority.verify(login, typed))
     }
@@ -113,6 +118,10 @@ impl Authority for Privileged<'_> {
         self.files.demand(login)
     }
 
+    fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        self.privileges.shielded(|| self.files.challenge(login, named))
+    }
+
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
         self.judge(login, typed, true)
     }
@@ -132,6 +141,10 @@ struct Unprivileged(HelperAuthority);
 impl Authority for Unprivileged {
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
         self.0.demand(login)
+    }
+
+    fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        self.0.challenge(login, named)
     }
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {

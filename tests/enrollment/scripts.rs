@@ -213,7 +213,8 @@ fn every_reading_command_speaks_json() {
     assert_eq!(
         device,
         json!({"id": 1, "name": "authenticator", "type": "totp", "algorithm": "SHA1", "digits": 6, "period": 30,
-               "created": created, "default": true, "last_used": null, "confirmed": true, "serial": null, "drift": null})
+               "created": created, "default": true, "last_used": null, "confirmed": true, "serial": null, "drift": null,
+               "suite": null})
     );
     assert_eq!(status(&alice)["devices"], json!([device]));
     let tested = said(&alice, &["test", "--json"], &set_up.recovery[0]).json();

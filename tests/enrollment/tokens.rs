@@ -162,7 +162,13 @@ fn each_kind_of_bad_input_has_its_sentence_and_stores_nothing() {
             "--period does not go with --type hotp: such a token shows another code when its button is pressed",
             "see: otp-enroll --help",
         ),
-        (&["--counter", "30"], &hex, 2, "--counter goes with --type hotp alone", "see: otp-enroll --help"),
+        (
+            &["--counter", "30"],
+            &hex,
+            2,
+            "--counter goes with a token that counts: --type hotp, or a suite of --ocra with C",
+            "see: otp-enroll --help",
+        ),
         (
             &["--serial", ""],
             &hex,

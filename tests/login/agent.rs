@@ -74,7 +74,7 @@ fn a_service_that_is_named_lets_a_right_code_in_once() {
         (code.clone(), "PAM_SUCCESS", "accepted WHO factor=totp device=1 recovery_left=10 failures=1"),
         (code, "PAM_AUTH_ERR", "refused WHO why=replayed"),
         (desk.phone.recovery_code(), "PAM_SUCCESS", "accepted WHO factor=recovery recovery_left=9"),
-        ("correct horse".to_owned(), "PAM_AUTH_ERR", "refused WHO why=malformed"),
+        ("correct staple".to_owned(), "PAM_AUTH_ERR", "refused WHO why=malformed"),
     ] {
         let mark = syslog::mark();
         let (said, log) = logged(&talk, &[&answer]);

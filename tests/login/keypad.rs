@@ -90,7 +90,7 @@ fn a_token_that_is_named_is_challenged_and_its_response_is_good_once() {
             assert_eq!(said.result("authenticate"), "PAM_AUTH_ERR", "{said}\n{log:#?}");
         }
     }
-    for nothing in ["phone", "sms", "correct horse"] {
+    for nothing in ["phone", "sms", "not a code"] {
         let (said, _) = logged(&pocket.talk(true), &[nothing]);
         assert_eq!((said.result("authenticate"), said.prompts().len()), ("PAM_AUTH_ERR", 1), "{said}");
     }

@@ -85,7 +85,7 @@ fn the_helper_accepts_a_code_once() {
         (code, "PAM_AUTH_ERR", "notice refused user=NAME why=replayed"),
         (phone.recovery_code(), "PAM_SUCCESS", "info accepted user=NAME factor=recovery recovery_left=9"),
         (phone.recovery[0].clone(), "PAM_AUTH_ERR", "notice refused user=NAME why=recovery-used"),
-        ("correct horse".to_owned(), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
+        ("correct staple".to_owned(), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
         (String::new(), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
         ("1".repeat(10_000), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),
         ("\u{1}".repeat(10_000), "PAM_AUTH_ERR", "notice refused user=NAME why=malformed"),

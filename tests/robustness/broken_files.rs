@@ -341,7 +341,7 @@ fn credentials_that_were_cut_off_before_a_device_are_an_error() {
     let path = desk.site.credentials(&desk.user.name);
     let whole = fs::read_to_string(&path).unwrap();
     let (counts, fewer) =
-        ("recovery_codes = 10\ndevices = 1\n", "its top does not match its recovery codes and devices");
+        ("recovery_codes = 10\ndevices = 1\n", "its top does not match its recovery codes, passcode and devices");
     for (end, complaint) in
         [("\n[recovery]", fewer), ("\n[[device]]", fewer), (counts, "it ends before recovery_codes")]
     {

@@ -64,7 +64,7 @@ impl House {
         let alice = self.alice.user.clone();
         let right = self.token.next_code();
         let wrong = self.token.wrong(number % 6);
-        let (malformed, long) = ([&b""[..], b"correct horse", b"\xff\xfe123456"][number % 3], "1".repeat(10_000));
+        let (malformed, long) = ([&b""[..], b"correct staple", b"\xff\xfe123456"][number % 3], "1".repeat(10_000));
         let recovery = number % 50 == 49;
         let code = if recovery { self.recovery.pop().unwrap() } else { "ABCD-EFGH-IJKL-MNOP".to_owned() };
         let mut last = None;

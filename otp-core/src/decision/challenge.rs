@@ -3,8 +3,8 @@
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::codes::attempt::Code;
+use crate::codes::hotp_totp::LOOK_AHEAD;
 use crate::codes::ocra::{Input, Suite};
-use crate::decision::verify::LOOK_AHEAD;
 use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, Kind};
 use crate::record::state::{Challenged, MOST_CHALLENGES, State};

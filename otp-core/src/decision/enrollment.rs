@@ -6,10 +6,9 @@ use zeroize::Zeroizing;
 
 use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::CodeConfig;
-use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, MOST_DRIFT, Period, around};
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, LOOK_AHEAD, MOST_DRIFT, Period, around};
 use crate::codes::recovery::RecoverySet;
 use crate::decision::resync::FAR_AHEAD;
-use crate::decision::verify::LOOK_AHEAD;
 use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};

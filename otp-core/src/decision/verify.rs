@@ -5,7 +5,7 @@ use std::mem;
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code};
-use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, Period, around};
+use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, LOOK_AHEAD, Period, around};
 use crate::decision::challenge::Answered;
 use crate::decision::policy::SecondFactor;
 use crate::record::Record;
@@ -15,9 +15,6 @@ use crate::record::state::{Lock, State};
 use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
-
-/// How many unused HOTP codes the device may have shown since the last login (RFC 4226 §7.4 calls it s).
-pub(crate) const LOOK_AHEAD: u64 = 10;
 
 /// How long an earlier step is still known to be used, behind the last accepted one: programs that keep a password send
 /// password and code again.

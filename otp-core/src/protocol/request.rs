@@ -38,6 +38,9 @@ pub enum Request {
         proof: Option<Confidential>,
         /// `None` for an app.
         token: Option<Token>,
+        /// How many recovery codes to make for a first device; `None` for the number in the configuration.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u8>,
     },
     /// A code of the new device as proof that the seed arrived. Only after an offer.
     Confirm {

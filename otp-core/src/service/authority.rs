@@ -15,11 +15,7 @@ pub trait Authority {
 
     /// The challenge of the default device, or of the device that the user named instead of a code. It is durable when this
     /// returns.
-    ///
-    /// This default is for an authority whose devices need no challenge.
-    fn challenge(&self, _login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
-        Ok(if named.is_some() { Challenge::NoSuchDevice } else { Challenge::None })
-    }
+    fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError>;
 
     /// Is this code right? The verdict is durable when this returns.
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError>;

@@ -59,11 +59,15 @@ impl<'a> SelfService<'a> {
     pub fn answer(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         let reply = match request {
             Request::Status {} => self.status(now),
-            Request::Enroll { count, .. } | Request::Recovery { count, .. } if !self.can_make(count) => {
+            Request::Enroll { count, .. } | Request::Add { count, .. } | Request::Recovery { count, .. }
+                if !self.can_make(count) =>
+            {
                 Ok(Reply::Declined(Declined::CountUnfit { most: self.site.config.recovery_codes }))
             }
             Request::Enroll { proof, count } => self.enroll(proof.as_ref(), count, now),
-            Request::Add { name, proof, token } => self.add(name.as_deref(), proof.as_ref(), token.as_ref(), now),
+            Request::Add { name, proof, token, count } => {
+                self.add(name.as_deref(), proof.as_ref(), token.as_ref(), count, now)
+            }
             Request::Confirm { code, next } => self.confirm(&code, next.as_ref(), now),
             Request::Activate {} => self.activate(),
             Request::Rename { device, name, proof } => self.rename(&device, &name, &proof, now),

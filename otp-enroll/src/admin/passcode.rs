@@ -46,7 +46,7 @@ pub(super) fn issue(
         let IssuedPasscode { user, passcode, until, service } = &issued;
         let user = layout::escaped(user);
         let through = service.as_ref().map_or_else(String::new, |service| format!(" through {service}"));
-        let until = device_lines::moment(until);
+        let until = to_the_minute(&device_lines::moment(until));
         lines.add(format_args!(
             "{} is {user}'s passcode, good once{through} until {until}. It is not shown again.",
             passcode.expose()
@@ -54,6 +54,12 @@ pub(super) fn issue(
     });
     shown.map_err(CliError::although_done)?;
     remark.map_or(Ok(()), |remark| output.advise(&layout::escaped(remark)))
+}
+
+/// `2026-11-29 08:30 UTC`: seconds say nothing to a person, and a passcode never ends before the minute that is said.
+fn to_the_minute(moment: &str) -> String {
+    let parts = moment.strip_suffix(" UTC").and_then(|time| time.rsplit_once(':'));
+    parts.map_or_else(|| moment.to_owned(), |(minute, _)| format!("{minute} UTC"))
 }
 
 #[cfg(test)]
@@ -70,6 +76,12 @@ mod tests {
             let text = format!("--valid {bad}: write a duration of 1 minute to 7 days, like 24h");
             assert_eq!((error.exit_code(), error.to_string()), (2, text));
         }
+    }
+
+    #[test]
+    fn an_end_is_said_to_the_minute() {
+        assert_eq!(to_the_minute("2026-11-29 08:30:59 UTC"), "2026-11-29 08:30 UTC");
+        assert_eq!(to_the_minute("253402300800"), "253402300800");
     }
 
     #[test]

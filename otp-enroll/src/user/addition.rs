@@ -24,6 +24,12 @@ pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output)
                 .into(),
         ));
     }
+    if status.enrolled && enrollment.count.is_some() {
+        return Err(CliError::Usage(
+            "--count does not go with another device: the recovery codes stay; new ones: otp-enroll recovery --count N"
+                .into(),
+        ));
+    }
     if *is_token {
         token::check(described)?;
     }
@@ -31,11 +37,17 @@ pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output)
     let base = if *is_token { DeviceName::of_token() } else { DeviceName::of_app() };
     let name = named(&status, name.as_deref(), &base, output)?;
     if *is_token {
-        return token::add(client, &status, name, described, enrollment.save_recovery.as_deref(), output);
+        return token::add(client, &status, name, described, enrollment, output);
     }
     let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
-    begin_and_confirm(client, Request::Add { name, proof, token: None }, goal, enrollment, output)
+    begin_and_confirm(
+        client,
+        Request::Add { name, proof, token: None, count: enrollment.count },
+        goal,
+        enrollment,
+        output,
+    )
 }
 
 /// The name that was chosen, on the command line or in the guide; `None` for one of ours. A name that cannot be given is

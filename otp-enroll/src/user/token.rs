@@ -1,7 +1,6 @@
 //! Adds a hardware token: its description and its seed, then a code that it shows.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 
 use otp_core::codes::attempt::Code;
 use otp_core::codes::challenge::Challenge;
@@ -12,7 +11,7 @@ use otp_core::record::credentials::Serial;
 use otp_core::value::secret::Secret;
 use serde::Serialize;
 
-use crate::cli::{SeedFormat, TokenAlgorithm, TokenOptions, TokenType};
+use crate::cli::{Enrollment, SeedFormat, TokenAlgorithm, TokenOptions, TokenType};
 use crate::client::{Client, unexpected};
 use crate::error::{AskError, CliError, ScreenError};
 use crate::seed::{self, SeedFault};
@@ -21,6 +20,7 @@ use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::output::{Output, say};
 use crate::ui::prompt::{self, LONGEST_LINE};
 use crate::ui::terminal::Terminal;
+use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::proof;
 use crate::user::{added, interactive, scripted};
@@ -35,16 +35,18 @@ pub(crate) fn add(
     status: &Status,
     name: Option<String>,
     options: &TokenOptions,
-    save: Option<&Path>,
+    enrollment: &Enrollment,
     output: &Output,
 ) -> Result<(), CliError> {
+    let save = enrollment.save_recovery.as_deref();
     let screen = watch()?;
     let token = described(options, output)?;
     let digits = token.digits;
     // Last: a code is not good for as long as it takes to type a seed.
     let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
-    let taken = client.ask(Request::Add { name, proof, token: Some(token) })?;
+    let request = Request::Add { name, proof, token: Some(token), count: enrollment.count };
+    let taken = first_device::ask(client, request, output)?;
     let Reply::TokenTaken { name, question } = taken else { return Err(unexpected()) };
     screen.stage(goal.if_interrupted());
     if output.json {

@@ -186,6 +186,10 @@ impl Authority for Issuer {
         Ok(self.0)
     }
 
+    fn challenge(&self, _: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        Ok(if named.is_some() { Challenge::NoSuchDevice } else { Challenge::None })
+    }
+
     fn verify(&self, _: &LoginContext, _: &Typed) -> Result<Verdict, CoreError> {
         Ok(Verdict::Accepted(Accepted { factor: Factor::Passcode, recovery_left: None, failures: 0 }))
     }

@@ -29,6 +29,7 @@ impl SelfService<'_> {
         name: Option<&str>,
         proof: Option<&Confidential>,
         token: Option<&Token>,
+        count: Option<u8>,
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
@@ -48,6 +49,7 @@ impl SelfService<'_> {
                 None => return Ok(Reply::Declined(Declined::TokenUnfit)),
             },
         };
+        let offered = offered.with_codes(count);
         match proof {
             _ if !record.is_enrolled() => self.offer_first(offered, proof, now),
             None => Ok(Reply::Declined(Declined::ProofNeeded)),
