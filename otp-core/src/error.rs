@@ -67,7 +67,10 @@ impl CoreError {
         match self {
             Self::Store(StoreError::System { error, .. }) => is_denied(error),
             Self::Helper(HelperError::OtherUser) => true,
-            Self::Helper(HelperError::Io(error)) => is_denied(error) || error.kind() == io::ErrorKind::NotFound,
+            // EPERM, too: AppArmor, and filters of system calls, start no helper without new privileges.
+            Self::Helper(HelperError::Io(error)) => {
+                matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
+            }
             Self::Helper(HelperError::Reports { .. }) => confinement::keeps_helper_from_its_group(),
             Self::Config(_)
             | Self::Store(_)
@@ -289,6 +292,22 @@ mod tests {
             ),
         ] {
             assert_eq!((error.to_string().as_str(), error.hint()), (text, hint));
+        }
+    }
+
+    #[test]
+    fn a_helper_that_may_not_be_started_leaves_the_agent() {
+        use nix::errno::Errno;
+        for (errno, expected) in [
+            (Errno::EPERM, true),
+            (Errno::EACCES, true),
+            (Errno::ENOENT, true),
+            (Errno::EAGAIN, false),
+            (Errno::ENOMEM, false),
+            (Errno::EPIPE, false),
+        ] {
+            let error = CoreError::from(HelperError::Io(errno.into()));
+            assert_eq!(error.is_for_agent(), expected, "{errno}");
         }
     }
 

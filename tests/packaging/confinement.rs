@@ -75,9 +75,14 @@ impl Rules {
 
     /// Whether a rule without a condition allows this.
     fn allow(&self, source: &str, target: &str, class: &str, permission: &str) -> bool {
+        self.have("allow ", source, target, class, permission)
+    }
+
+    /// Whether such a rule of this kind names this.
+    fn have(&self, kind: &str, source: &str, target: &str, class: &str, permission: &str) -> bool {
         let (sources, targets) = (self.names(source), self.names(if target == "self" { source } else { target }));
         let is_same = target == "self" || source == target;
-        self.0.lines().filter_map(|line| line.strip_prefix("allow ")).any(|rule| {
+        self.0.lines().filter_map(|line| line.strip_prefix(kind)).any(|rule| {
             let Some((from, rest)) = rule.split_once(' ') else { return false };
             let Some((to, rest)) = rest.split_once(':') else { return false };
             let Some((of, permissions)) = rest.split_once(' ') else { return false };
@@ -131,6 +136,12 @@ fn the_selinux_module_joins_debians_policy_and_opens_no_more_than_it_should() {
     ] {
         let found = rules.allow(source, target, class, permission);
         assert_eq!(found, expected, "{source} {target}:{class} {permission}");
+    }
+    // A program without new privileges tries the helper before the agent: that is refused, and fills no log.
+    for permission in ["nnp_transition", "nosuid_transition"] {
+        let (from, to) = ("user_t", "pam_otp_helper_t");
+        assert!(!rules.allow(from, to, "process2", permission), "{permission}");
+        assert!(rules.have("dontaudit ", from, to, "process2", permission), "{permission}");
     }
 }
 
