@@ -288,6 +288,7 @@ impl CliError {
             Self::Declined(Declined::NoSuchDevice | Declined::WhichToken | Declined::NotAToken) => {
                 "nothing was changed; the devices: otp-enroll list"
             }
+            Self::Declined(Declined::SeedKnown) => "nothing was changed; the devices: otp-enroll list",
             Self::Declined(Declined::NameTaken | Declined::NameUnfit | Declined::NameReserved) => {
                 "nothing was changed; choose another name"
             }
@@ -345,7 +346,7 @@ fn hint_about(user: &str, declined: Declined) -> String {
     match declined {
         Declined::TooManyDevices => format!("remove one first: otp-enroll admin remove {user} DEVICE"),
         Declined::OnlyDevice => format!("to remove it with the recovery codes: otp-enroll admin reset {user}"),
-        Declined::NoSuchDevice | Declined::WhichToken | Declined::NotAToken => {
+        Declined::NoSuchDevice | Declined::SeedKnown | Declined::WhichToken | Declined::NotAToken => {
             format!("nothing was changed; the devices: otp-enroll admin show {user}")
         }
         Declined::ProofNeeded
@@ -455,6 +456,7 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         Declined::NothingOffered => "there is no new key to confirm".into(),
         Declined::NoSuchDevice => "no device has this number or name".into(),
         Declined::NameTaken => "another device has this name".into(),
+        Declined::SeedKnown => "this token is a device of this user already: one of them has its seed".into(),
         Declined::NameUnfit => "a name has 1 to 40 characters, all of them visible".into(),
         Declined::NameReserved => {
             "this name would be taken for a code, for the number of a device, or for a kind of device".into()

@@ -72,6 +72,11 @@ impl AgentHost {
         table.set("user", &mut host.user, "a name of 1 to 255 characters", |value| value.text(255));
         if host.user == "root" {
             table.reject("user", "another account than root, which may ask about all users");
+        } else if host.user == "nobody" {
+            table.reject(
+                "user",
+                "an account of the service's own: in containers nobody stands for every account of the host",
+            );
         } else if let Some(wanted) = rule_names::of_users(&host.user) {
             table.reject("user", &wanted);
         }
@@ -150,6 +155,10 @@ mod tests {
             (
                 "[[agent.host]]\nuser = \"root\"\nservices = [\"x\"]\n".into(),
                 "/c:2: agent.host.user must be another account than root, which may ask about all users",
+            ),
+            (
+                "[[agent.host]]\nuser = \"nobody\"\nservices = [\"x\"]\n".into(),
+                "/c:2: agent.host.user must be an account of the service's own: in containers nobody stands for every account of the host",
             ),
             (
                 "[[agent.host]]\nuser = \"a\"\nservices = [\"SSHD\"]\n".into(),

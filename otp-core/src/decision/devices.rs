@@ -2,10 +2,13 @@
 //!
 //! Each works on a record that already has the enrollment id of the change, and leaves it as it was if it fails.
 
+use subtle::ConstantTimeEq;
+
 use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, DeviceName};
 use crate::record::id::DeviceId;
 use crate::record::state::Progress;
+use crate::value::secret::Secret;
 
 /// Why the devices stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub enum NotChanged {
     NoSuchDevice,
     /// Another device has this name.
     NameTaken,
+    /// Another device has this seed: a code that one has used up would be good again with the other.
+    SeedKnown,
     /// The record holds as many as it can.
     TooMany,
     /// It is the only device: without it the second factor would be gone.
@@ -21,6 +26,11 @@ pub enum NotChanged {
 }
 
 impl Credentials {
+    /// Whether a device has this seed.
+    pub fn has_seed(&self, seed: &Secret) -> bool {
+        self.devices.iter().any(|device| device.secret.expose().ct_eq(seed.expose()).into())
+    }
+
     /// A name that no device has: this one, or with a number behind it.
     pub fn free_name(&self, base: &DeviceName) -> DeviceName {
         base.free(|name| self.devices.iter().any(|device| device.name.is(name)))
@@ -36,6 +46,9 @@ impl Record {
         let id = id.ok_or(NotChanged::TooMany)?;
         if credentials.devices.iter().any(|other| other.name.is(device.name.as_str())) {
             return Err(NotChanged::NameTaken);
+        }
+        if credentials.has_seed(&device.secret) {
+            return Err(NotChanged::SeedKnown);
         }
         credentials.devices.push(Device { id, ..device });
         credentials.default = credentials.default.or(Some(id));
@@ -104,7 +117,17 @@ mod tests {
     }
 
     fn add(record: &mut Record, name: &str) -> Result<DeviceId, NotChanged> {
-        record.add_device(named(0, name), Progress::from(7))
+        let seed = record.credentials.last_id.0.wrapping_add(1);
+        record.add_device(named(seed, name), Progress::from(7))
+    }
+
+    #[test]
+    fn a_seed_is_added_once() {
+        // Of one that is there twice, each code would be good twice.
+        let mut record = two();
+        let again = Device { name: DeviceName::parse("another").unwrap(), ..token(1) };
+        assert_eq!(record.add_device(again, Progress::from(0)), Err(NotChanged::SeedKnown));
+        assert_eq!(record.state.nexts(), [(1, 0), (3, 0)]);
     }
 
     #[test]

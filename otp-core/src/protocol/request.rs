@@ -287,6 +287,8 @@ pub enum Declined {
     NoSuchDevice,
     /// Another device has this name.
     NameTaken,
+    /// Another device has this token's seed.
+    SeedKnown,
     /// The name is empty or too long, or has characters that a terminal acts on.
     NameUnfit,
     /// The name would be taken for a code, a device's number or a kind of device.

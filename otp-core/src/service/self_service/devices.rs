@@ -45,6 +45,9 @@ impl SelfService<'_> {
         let offered = match token {
             None => Offered::begin(site, account, entropy, name)?,
             Some(token) => match token::pending(token, name, site.config.limits.window, &random) {
+                Some(pending) if record.credentials.has_seed(pending.secret()) => {
+                    return Ok(Reply::Declined(Declined::SeedKnown));
+                }
                 Some(pending) => Offered::of_token(site, account, entropy, pending),
                 None => return Ok(Reply::Declined(Declined::TokenUnfit)),
             },
@@ -161,6 +164,7 @@ impl From<NotChanged> for Declined {
         match why {
             NotChanged::NoSuchDevice => Self::NoSuchDevice,
             NotChanged::NameTaken => Self::NameTaken,
+            NotChanged::SeedKnown => Self::SeedKnown,
             NotChanged::TooMany => Self::TooManyDevices,
             NotChanged::OnlyDevice => Self::OnlyDevice,
         }

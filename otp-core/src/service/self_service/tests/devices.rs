@@ -115,6 +115,7 @@ fn what_cannot_be_added_uses_no_proof_up() {
     for token in odd {
         declined(&test_site.answer(add(None, Some(code()), Some(token))), Declined::TokenUnfit);
     }
+    declined(&test_site.answer(add(None, Some(code()), Some(described("hotp", 3)))), Declined::SeedKnown);
     let mut number = 4;
     while devices(&test_site).0.len() < 8 {
         let token = Token { counter: 5, ..described("hotp", number) };
