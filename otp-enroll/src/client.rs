@@ -116,7 +116,7 @@ impl<'a> Client<'a> {
         let Reply::RecoveryCodes(codes) = self.ask(Request::Confirm { code, next })? else {
             return Err(unexpected());
         };
-        self.change(Request::Activate {})?;
+        self.change(Request::Activate {}).map_err(CliError::although_asked)?;
         Ok(codes)
     }
 

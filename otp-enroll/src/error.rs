@@ -161,6 +161,12 @@ pub(crate) enum CliError {
         why: Box<CliError>,
         stays: &'static str,
     },
+    /// The helper was told to put a device in force, and its answer did not come.
+    #[error("no answer came from the helper, so the new device may be in force or not: {why}")]
+    MayBeInForce {
+        #[source]
+        why: Box<CliError>,
+    },
     /// The answer was no.
     #[error("cancelled: nothing was changed")]
     Cancelled,
@@ -197,6 +203,7 @@ impl CliError {
             | Self::Reported { .. }
             | Self::HelperEnded(_)
             | Self::Helper(_)
+            | Self::MayBeInForce { .. }
             | Self::Ask(_)
             | Self::Screen(_)
             | Self::File(_)
@@ -229,6 +236,12 @@ impl CliError {
                 | Self::Declined(Declined::NotConfirmed { .. } | Declined::NextCodeNeeded)
         );
         if in_vain { Self::InVain { why: Box::new(self), stays } } else { self }
+    }
+
+    /// The same, where the change may have been made before the helper was lost.
+    pub(crate) fn although_asked(self) -> CliError {
+        let is_lost = matches!(self, Self::HelperEnded(_) | Self::Helper(_));
+        if is_lost { Self::MayBeInForce { why: Box::new(self) } } else { self }
     }
 
     /// The same about another user, for an administrator.
@@ -268,6 +281,9 @@ impl CliError {
             Self::Declined(Declined::ProofNeeded) => "give a current code or a recovery code",
             Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
             Self::InVain { stays, .. } => stays,
+            Self::MayBeInForce { .. } => {
+                "see: otp-enroll status; if it is, get recovery codes with: otp-enroll recovery"
+            }
             Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
             Self::DeclinedFor { user, declined } => return Some(hint_about(user, *declined)),
             Self::Seed(fault) => fault.hint(),

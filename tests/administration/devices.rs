@@ -85,6 +85,19 @@ fn a_code_confirms_it_at_once() {
 }
 
 #[test]
+fn a_token_is_added_once() {
+    let (alice, site, fob) = (TestUser::new("alice"), Site::new(""), HardwareToken::hotp(1));
+    let user = alice.name.as_str();
+    assert_eq!(add(&site, user, "one", &fob, &["--stdin"], "").code, Some(0));
+    assert!(is_right(&site, user, &fob.code(0)));
+    let again = add(&site, user, "two", &fob, &["--stdin"], "");
+    let told = "otp-enroll: this token is a device of this user already: one of them has its seed\n";
+    assert!(again.code == Some(1) && again.err.starts_with(told), "{again:?}");
+    assert!(!is_right(&site, user, &fob.code(0)), "a used code stays used");
+    assert_eq!(show(&site, user)["devices"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn one_of_several_devices_is_removed_and_the_only_one_is_not() {
     let (alice, site, fob) = (TestUser::new("alice"), Site::new(""), HardwareToken::hotp(1));
     let user = alice.name.as_str();

@@ -72,7 +72,10 @@ impl RecoveryCode {
 impl RecoverySet {
     /// Hashes a set of codes under a salt.
     pub fn of(salt: [u8; 16], codes: &[RecoveryCode]) -> Self {
-        let hashes = codes.iter().filter_map(|code| hash(&salt, &code.0)).collect();
+        // What the library leaves of a code on the stack, the next one overwrites: after the last one comes a blank.
+        let blank = RecoveryCode::new([0; 10]);
+        let mut hashes: Vec<_> = codes.iter().chain([&blank]).filter_map(|code| hash(&salt, &code.0)).collect();
+        hashes.truncate(codes.len());
         Self { salt, hashes }
     }
 

@@ -302,7 +302,7 @@ fn the_shipped_file_shows_each_key_with_its_default() {
             shown += 1;
         }
     }
-    assert_eq!(shown, 13);
+    assert_eq!(shown, 14);
 }
 
 /// The shortest of three readings: other processes use this machine too.
