@@ -226,10 +226,17 @@ check-inside:
 	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 	exit "$$fuzz"
 
+# The emulator keeps one processor busy, and a build mostly the other.
 check-deb: deb
-	@tests/deb check
+	@$(as_root) tests/vm/run login > "$(target)/vm-login.log" 2>&1 &
+	boot=$$!
+	trap wait EXIT
+	tests/deb check
 	$(as_root) tests/deb live
-	$(as_root) tests/vm/run login
+	result=0
+	wait "$$boot" || result=$$?
+	cat "$(target)/vm-login.log"
+	exit "$$result"
 
 # The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
