@@ -9,7 +9,7 @@ use pam_otp_tests::{
     users::TestUser,
 };
 use serde_json::{Value, json};
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 const SEED: &str = "Seed of the token, HEX or Base32 (not shown): ";
 const CODE: &str = "Code that the token shows: ";
@@ -378,6 +378,7 @@ fn after_an_interruption_the_terminal_shows_again_what_is_typed() {
     let mut terminal = Pty::new("bash").args(["-c", line]).user(&alice).start();
     terminal.wait_for(SEED);
     terminal.send("3132");
+    assert_eq!(terminal.look_for("3132", Duration::from_millis(300)), None, "what is typed is hidden");
     terminal.send("\u{3}");
     terminal.wait_for("interrupted: nothing was changed");
     terminal.wait_for("exit 130");
