@@ -85,6 +85,7 @@ pub mod service {
     pub mod enrollment;
     pub mod helper_authority;
     pub mod local_authority;
+    pub(crate) mod not_done;
     pub(crate) mod passcode_orders;
     pub mod renaming;
     pub mod self_service;

@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq;
 
 use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, DeviceName};
-use crate::record::id::DeviceId;
+use crate::record::id::{DeviceId, MOST_DEVICES};
 use crate::record::state::Progress;
 use crate::value::secret::Secret;
 
@@ -31,6 +31,15 @@ impl Credentials {
         self.devices.iter().any(|device| device.secret.expose().ct_eq(seed.expose()).into())
     }
 
+    /// The number of a new device of this name. No number is given again, so there may be none left.
+    pub fn room_for(&self, name: &DeviceName) -> Result<DeviceId, NotChanged> {
+        if self.devices.iter().any(|device| device.name.is(name.as_str())) {
+            return Err(NotChanged::NameTaken);
+        }
+        let id = self.last_id.0.checked_add(1).map(DeviceId);
+        id.filter(|_| self.devices.len() < MOST_DEVICES).ok_or(NotChanged::TooMany)
+    }
+
     /// A name that no device has: this one, or with a number behind it.
     pub fn free_name(&self, base: &DeviceName) -> DeviceName {
         base.free(|name| self.devices.iter().any(|device| device.name.is(name)))
@@ -41,12 +50,7 @@ impl Record {
     /// Adds a device under the next number. The first one is the default.
     pub fn add_device(&mut self, device: Device, progress: Progress) -> Result<DeviceId, NotChanged> {
         let credentials = &mut self.credentials;
-        // Numbers are never given again, and one that passes 255 is none.
-        let id = credentials.last_id.0.checked_add(1).map(DeviceId).filter(|_| !credentials.is_full());
-        let id = id.ok_or(NotChanged::TooMany)?;
-        if credentials.devices.iter().any(|other| other.name.is(device.name.as_str())) {
-            return Err(NotChanged::NameTaken);
-        }
+        let id = credentials.room_for(&device.name)?;
         if credentials.has_seed(&device.secret) {
             return Err(NotChanged::SeedKnown);
         }

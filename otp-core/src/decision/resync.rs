@@ -55,10 +55,9 @@ impl Device {
                 let distance = second.checked_signed_diff(present)?;
                 // The window is for the time between reading a code and typing it: what is beyond the widest drift is that.
                 let most = i64::try_from(MOST_DRIFT).ok()?;
-                let beyond = distance.saturating_sub(distance.clamp(most.saturating_neg(), most));
-                let drift = (beyond.unsigned_abs() <= window)
-                    .then(|| Drift::of(distance.clamp(most.saturating_neg(), most)))?;
-                Some(Place { next: second.checked_add(1)?, drift })
+                let steps = distance.clamp(most.saturating_neg(), most);
+                let drift = Some(Drift::of(steps)?).filter(|_| distance.abs_diff(steps) <= window)?;
+                Some(Place { next: second.checked_add(1)?, drift: Some(drift) })
             }
         }
     }
@@ -122,11 +121,7 @@ impl Record {
                 clock.drift = place.drift;
             }
         }
-        let factor = match device.kind {
-            Kind::Totp(_) => Factor::Totp(device.id),
-            Kind::Hotp | Kind::Ocra(_) => Factor::Hotp(device.id),
-        };
-        let verdict = accept(&mut record.state, self, factor, now);
+        let verdict = accept(&mut record.state, self, Factor::of(device), now);
         (Change::Record(Box::new(record)), verdict)
     }
 }

@@ -133,6 +133,15 @@ impl Factor {
         }
     }
 
+    /// A code of this device.
+    pub(crate) fn of(device: &Device) -> Self {
+        match device.kind {
+            Kind::Totp(_) => Self::Totp(device.id),
+            Kind::Hotp => Self::Hotp(device.id),
+            Kind::Ocra(_) => Self::Ocra(device.id),
+        }
+    }
+
     /// The device whose code it was.
     pub fn device(self) -> Option<DeviceId> {
         match self {
@@ -302,27 +311,20 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     let devices = if devices.is_empty() { decoy.as_slice() } else { devices.as_slice() };
     let mut found = Vec::with_capacity(devices.len());
     for device in devices {
-        let next = record.state.next(device.id).unwrap_or(u64::MAX);
-        let window = match device.kind {
-            Kind::Totp(clock) => around(clock.step_at(now), limits.window, limits.window),
-            Kind::Hotp => around(next, LOOK_AHEAD, LOOK_AHEAD),
-            Kind::Ocra(suite) => {
-                let answered = record.answered(device, suite, code, limits.window, now).map(At::Challenge);
-                found.extend(answered.map(|at| Found { device: device.id, factor: Factor::Ocra(device.id), at }));
-                continue;
+        let in_window = |window| Generator::new(&device.secret, device.algorithm, device.digits).find(code, window);
+        // Two steps in a window can give equal digits (1 in 10⁶), which must be accepted only once. TOTP: take the later
+        // step, so that the code is not accepted again once the window has moved. HOTP: take the earlier counter, so that
+        // unused codes between the two stay valid; it stays in the window until the later one is used.
+        let at = match device.kind {
+            Kind::Totp(clock) => in_window(around(clock.step_at(now), limits.window, limits.window))
+                .map(|steps| At::Counter(*steps.end())),
+            Kind::Hotp => {
+                let next = record.state.next(device.id).unwrap_or(u64::MAX);
+                in_window(around(next, LOOK_AHEAD, LOOK_AHEAD)).map(|counters| At::Counter(*counters.start()))
             }
+            Kind::Ocra(suite) => record.answered(device, suite, code, limits.window, now).map(At::Challenge),
         };
-        let generator = Generator::new(&device.secret, device.algorithm, device.digits);
-        if let Some(counters) = generator.find(code, window) {
-            // Two steps in a window can give equal digits (1 in 10⁶), which must be accepted only once. TOTP: take the
-            // later step, so that the code is not accepted again once the window has moved. HOTP: take the earlier
-            // counter, so that unused codes between the two stay valid; it stays in the window until the later one is used.
-            let (counter, factor) = match device.kind {
-                Kind::Totp(_) => (*counters.end(), Factor::Totp(device.id)),
-                Kind::Hotp | Kind::Ocra(_) => (*counters.start(), Factor::Hotp(device.id)),
-            };
-            found.push(Found { device: device.id, factor, at: At::Counter(counter) });
-        }
+        found.extend(at.map(|at| Found { device: device.id, factor: Factor::of(device), at }));
     }
     found
 }

@@ -6,7 +6,7 @@ use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
 use crate::codes::plain_text;
 use crate::codes::recovery::RecoverySet;
-use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES};
+use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::State;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -247,11 +247,6 @@ impl Override {
 }
 
 impl Credentials {
-    /// Whether no device can be added: there are as many as a record holds, or no number is left.
-    pub fn is_full(&self) -> bool {
-        self.devices.len() >= MOST_DEVICES || self.last_id == DeviceId(u8::MAX)
-    }
-
     /// What a login needs before it asks.
     pub fn outline(&self) -> Outline {
         let default = self.default_device();

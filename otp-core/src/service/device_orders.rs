@@ -1,7 +1,6 @@
 //! What an administrator does to one of a user's devices: add a token, remove a device, resynchronize a token.
 
 use crate::audit::{Event, Proof};
-use crate::decision::challenge::RANDOM;
 use crate::decision::devices::NotChanged;
 use crate::decision::enrollment::Pending;
 use crate::decision::verify::{Refusal, Verdict};
@@ -14,6 +13,7 @@ use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::Progress;
 use crate::service::caller::Caller;
 use crate::service::enrollment::{Entropy, new_enrollment};
+use crate::service::not_done::NotDone;
 use crate::service::self_service::code_in;
 use crate::service::self_service::devices::name_for;
 use crate::service::{renaming, token};
@@ -22,18 +22,6 @@ use crate::store::files::open::FileStore;
 use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
-
-/// Why no device was changed.
-enum NotDone {
-    Declined(Declined),
-    Refused(Refusal),
-}
-
-impl<T: Into<Declined>> From<T> for NotDone {
-    fn from(why: T) -> Self {
-        Self::Declined(why.into())
-    }
-}
 
 /// Carries out an order.
 pub(crate) fn carry_out(
@@ -62,13 +50,9 @@ pub(crate) fn carry_out(
             ("device-removed", change_device(&store, account, enrollment, |record| record.remove_device(named))?)
         }
         DeviceOrder::Resync { device, first, second } => {
-            let found = token::resync(site, account, device.as_deref(), [first, second], entropy, now)?;
-            let changed = match found {
-                Ok((device, Verdict::Accepted(_))) => Ok(device),
-                Ok((_, Verdict::Refused(why))) => Err(NotDone::Refused(why)),
-                Err(declined) => Err(declined.into()),
-            };
-            ("resynchronized", changed)
+            let (limits, codes) = (site.config.limits, [first, second]);
+            let found = token::resync(&store, &limits, account, device.as_deref(), codes, enrollment, now)?;
+            ("resynchronized", found.map(|(device, _)| device))
         }
     };
     Ok(match changed {
@@ -93,15 +77,15 @@ fn described(
     token: &Token,
     entropy: Entropy,
 ) -> Result<Result<Pending, NotDone>, CoreError> {
-    let (record, mut random) = (store.read(account)?, [0; RANDOM]);
-    entropy(&mut random)?;
-    if record.as_ref().is_none_or(Record::is_blank) && renaming::former_name(store, account)?.is_some() {
+    let record = store.read(account)?;
+    if renaming::would_hide_former(store, account, record.as_ref())? {
         return Ok(Err(NotDone::Refused(Refusal::Renamed)));
     }
     let record = record.unwrap_or_else(|| Record::stranger(account));
-    let pending = name_for(&record, name, &DeviceName::of_token())
-        .and_then(|name| token::pending(token, name, site.config.limits.window, &random).ok_or(Declined::TokenUnfit));
-    Ok(pending.map_err(NotDone::from))
+    Ok(match name_for(&record, name, &DeviceName::of_token()) {
+        Ok(name) => token::pending(token, name, site.config.limits.window, entropy)?.map_err(NotDone::from),
+        Err(declined) => Err(declined.into()),
+    })
 }
 
 /// The token, confirmed by its code where there is one.

@@ -23,9 +23,7 @@ pub(crate) fn issue(
     caller: Caller<'_>,
 ) -> Result<Reply, CoreError> {
     let store = site.store()?;
-    let record = store.read(account)?;
-    // A record of its own would hide that of the former name.
-    if record.as_ref().is_none_or(Record::is_blank) && renaming::former_name(&store, account)?.is_some() {
+    if renaming::would_hide_former(&store, account, store.read(account)?.as_ref())? {
         return Ok(Reply::Verdict(Verdict::Refused(Refusal::Renamed)));
     }
     let passcode = Passcode::draw(entropy)?;

@@ -34,6 +34,15 @@ pub fn former_name(store: &FileStore, account: &Account) -> Result<Option<UserNa
     Ok(None)
 }
 
+/// Whether a new record of this account, which has this one or none, would hide that of its former name.
+pub(crate) fn would_hide_former(
+    store: &FileStore,
+    account: &Account,
+    record: Option<&Record>,
+) -> Result<bool, CoreError> {
+    Ok(record.is_none_or(Record::is_blank) && former_name(store, account)?.is_some())
+}
+
 /// Whether there is an account with this name, spelled like this, and this number.
 pub fn is_present(account: &Account) -> Result<bool, CoreError> {
     let found = accounts::account(account.name.as_str())?;

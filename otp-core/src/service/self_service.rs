@@ -10,7 +10,6 @@ use std::mem;
 use crate::audit::{Event, Proof};
 use crate::codes::attempt::{Attempt, Code};
 use crate::codes::hotp_totp::Drift;
-use crate::decision::enrollment::Missing;
 use crate::decision::future::Future;
 use crate::decision::policy::{SecondFactor, Source};
 use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide};
@@ -134,10 +133,7 @@ impl<'a> SelfService<'a> {
         Ok(match store.read(&self.account)? {
             Some(record) if record.is_enrolled() => Some(Reply::Declined(Declined::ProofNeeded)),
             // The device of the former name must not be replaced without a proof.
-            record
-                if record.as_ref().is_none_or(Record::is_blank)
-                    && renaming::former_name(&store, &self.account)?.is_some() =>
-            {
+            record if renaming::would_hide_former(&store, &self.account, record.as_ref())? => {
                 Some(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
             }
             Some(_) | None => None,
@@ -156,19 +152,20 @@ impl<'a> SelfService<'a> {
             Purpose::Alone => "re-enrollment",
             Purpose::Beside => "another-device",
         };
-        let (user, by) = (self.account.name.as_str(), self.caller.uid);
         let (enrollment, verdict) = self.use_up(proof, now)?;
+        Ok(self.offer_if_accepted(offered.based_on(enrollment, purpose), verdict, what))
+    }
+
+    /// Makes an offer if the proof that was used up for it was right.
+    fn offer_if_accepted(&mut self, offered: Offered<'a>, verdict: Verdict, what: &str) -> Reply {
         match verdict {
             Verdict::Accepted(accepted) => {
-                let proof = Proof::Used(accepted);
-                // Now, not at the end: the enrollment may be broken off here, and the code is used up.
+                let (user, by, proof) = (self.account.name.as_str(), self.caller.uid, Proof::Used(accepted));
+                // Now, not at the end: the enrollment may be broken off here, and the proof is used up.
                 (self.caller.log)(&Event::Proved { user, by, what, proof });
-                Ok(self.offer(offered.based_on(enrollment, purpose), proof))
+                self.offer(offered, proof)
             }
-            Verdict::Refused(why) => {
-                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
-                Ok(Reply::Verdict(verdict))
-            }
+            Verdict::Refused(why) => self.refused(what, why),
         }
     }
 
@@ -313,8 +310,7 @@ impl<'a> SelfService<'a> {
             let (state, verdict) = decide(&limits, record, &attempt, now);
             match verdict {
                 Verdict::Accepted(_) => (accepted(record, state), verdict),
-                Verdict::Refused(_) if state == record.state => (Change::Keep, verdict),
-                Verdict::Refused(_) => (Change::State(state), verdict),
+                Verdict::Refused(_) => (left_by_refusal(record, state), verdict),
             }
         })?)
     }
@@ -326,12 +322,15 @@ impl<'a> SelfService<'a> {
                 self.log(what, None, Proof::Used(accepted));
                 done
             }
-            Verdict::Refused(why) => {
-                let (user, by) = (self.account.name.as_str(), self.caller.uid);
-                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
-                Reply::Verdict(verdict)
-            }
+            Verdict::Refused(why) => self.refused(what, why),
         }
+    }
+
+    /// Logs that a change was refused, and says so.
+    fn refused(&self, what: &str, why: Refusal) -> Reply {
+        let (user, by) = (self.account.name.as_str(), self.caller.uid);
+        (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
+        Reply::Verdict(Verdict::Refused(why))
     }
 
     fn log(&self, what: &str, device: Option<DeviceId>, proof: Proof) {
@@ -340,17 +339,13 @@ impl<'a> SelfService<'a> {
     }
 }
 
-pub(crate) fn code_in(text: &Confidential) -> Option<Code> {
-    Code::parse(text.expose().as_bytes())
+/// What a refused proof leaves of the record: the wrong code that was counted, if it was one.
+fn left_by_refusal(record: &Record, state: State) -> Change {
+    if state == record.state { Change::Keep } else { Change::State(state) }
 }
 
-impl From<Missing> for Declined {
-    fn from(missing: Missing) -> Self {
-        match missing {
-            Missing::Wrong { clock_off } => Self::NotConfirmed { clock_off },
-            Missing::NextCode => Self::NextCodeNeeded,
-        }
-    }
+pub(crate) fn code_in(text: &Confidential) -> Option<Code> {
+    Code::parse(text.expose().as_bytes())
 }
 
 impl Status {

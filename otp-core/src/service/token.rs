@@ -4,22 +4,36 @@ use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
 use crate::codes::ocra::Suite;
 use crate::decision::challenge::RANDOM;
 use crate::decision::enrollment::Pending;
-use crate::decision::verify::Verdict;
+use crate::decision::verify::{Accepted, Limits, Verdict};
 use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Declined, Token};
 use crate::record::change::Change;
 use crate::record::credentials::{Device, DeviceName, Kind, Serial};
-use crate::record::id::DeviceId;
-use crate::service::enrollment::{Entropy, new_enrollment};
+use crate::record::id::{DeviceId, EnrollmentId};
+use crate::service::enrollment::Entropy;
+use crate::service::not_done::NotDone;
 use crate::service::self_service::code_in;
 use crate::store::change;
-use crate::system::config_file::Site;
+use crate::store::files::open::FileStore;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// The token that is described; `None` if there can be none like it.
-pub(crate) fn pending(token: &Token, name: DeviceName, window: u64, random: &[u8; RANDOM]) -> Option<Pending> {
+/// The token that is described, with a question for one that has a keypad.
+pub(crate) fn pending(
+    token: &Token,
+    name: DeviceName,
+    window: u64,
+    entropy: Entropy,
+) -> Result<Result<Pending, Declined>, CoreError> {
+    let mut random = [0; RANDOM];
+    entropy(&mut random)?;
+    let device = device(token, name).ok_or(Declined::TokenUnfit);
+    Ok(device.map(|device| Pending::token(device, window, token.counter, &random)))
+}
+
+/// `None` if there can be no token like it.
+fn device(token: &Token, name: DeviceName) -> Option<Device> {
     let suite = token.suite.as_deref().and_then(Suite::parse).filter(|suite| suite.is_for_logins());
     let kind = match token.r#type.as_str() {
         "ocra" => Kind::Ocra(suite?),
@@ -27,7 +41,7 @@ pub(crate) fn pending(token: &Token, name: DeviceName, window: u64, random: &[u8
         "hotp" => Kind::Hotp,
         _ => return None,
     };
-    let device = Device {
+    Some(Device {
         id: DeviceId(0),
         name,
         kind,
@@ -39,30 +53,33 @@ pub(crate) fn pending(token: &Token, name: DeviceName, window: u64, random: &[u8
             Some(serial) => Some(Serial::parse(serial)?),
             None => None,
         },
-    };
-    Some(Pending::token(device, window, token.counter, random))
+    })
 }
 
-/// Finds a token again by two codes in a row, and returns its number and the verdict on them.
+/// Finds a token again by two codes in a row, and returns its number and how they were accepted.
 pub(crate) fn resync(
-    site: &Site,
+    store: &FileStore,
+    limits: &Limits,
     account: &Account,
     named: Option<&str>,
     codes: [&Confidential; 2],
-    entropy: Entropy,
+    enrollment: EnrollmentId,
     now: UnixTime,
-) -> Result<Result<(DeviceId, Verdict), Declined>, CoreError> {
-    let (limits, enrollment) = (site.config.limits, new_enrollment(entropy)?);
+) -> Result<Result<(DeviceId, Accepted), NotDone>, CoreError> {
     let [Some(first), Some(second)] = codes.map(code_in) else {
-        return Ok(Err(Declined::NotConfirmed { clock_off: None }));
+        return Ok(Err(Declined::NotConfirmed { clock_off: None }.into()));
     };
-    Ok(change(&site.store()?, account, |record| {
-        let Some(record) = record else { return (Change::Keep, Err(Declined::WhichToken)) };
+    Ok(change(store, account, |record| {
+        let Some(record) = record else { return (Change::Keep, Err(Declined::WhichToken.into())) };
         let token = match record.token(named) {
             Ok(token) => token,
             Err(why) => return (Change::Keep, Err(why.into())),
         };
-        let (change, verdict) = record.resynchronized(token, [&first, &second], &limits, enrollment, now);
-        (change, Ok((token.id, verdict)))
+        let (change, verdict) = record.resynchronized(token, [&first, &second], limits, enrollment, now);
+        let done = match verdict {
+            Verdict::Accepted(accepted) => Ok((token.id, accepted)),
+            Verdict::Refused(why) => Err(NotDone::Refused(why)),
+        };
+        (change, done)
     })?)
 }

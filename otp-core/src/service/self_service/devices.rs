@@ -1,20 +1,19 @@
 //! A user's requests about one of several devices: add, rename, remove, choose the default, resynchronize.
 
-use crate::audit::{Event, Proof};
+use crate::audit::Proof;
 use crate::codes::attempt::Attempt;
-use crate::decision::challenge::RANDOM;
 use crate::decision::devices::NotChanged;
-use crate::decision::resync::NotResynchronized;
-use crate::decision::verify::{Verdict, decide};
+use crate::decision::verify::{Accepted, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Declined, Reply, Token};
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{DeviceName, Unfit};
+use crate::record::credentials::DeviceName;
 use crate::record::id::DeviceId;
 use crate::record::state::State;
 use crate::service::enrollment::{Offered, Purpose, new_enrollment};
-use crate::service::self_service::{SelfService, Stage};
+use crate::service::not_done::NotDone;
+use crate::service::self_service::{SelfService, Stage, left_by_refusal};
 use crate::service::token;
 use crate::store::change;
 use crate::value::time::UnixTime;
@@ -40,16 +39,14 @@ impl SelfService<'_> {
             Err(declined) => return Ok(Reply::Declined(declined)),
         };
         let (site, account, entropy) = (self.site, self.account.clone(), self.entropy);
-        let mut random = [0; RANDOM];
-        entropy(&mut random)?;
         let offered = match token {
             None => Offered::begin(site, account, entropy, name)?,
-            Some(token) => match token::pending(token, name, site.config.limits.window, &random) {
-                Some(pending) if record.credentials.has_seed(pending.secret()) => {
+            Some(token) => match token::pending(token, name, site.config.limits.window, entropy)? {
+                Ok(pending) if record.credentials.has_seed(pending.secret()) => {
                     return Ok(Reply::Declined(Declined::SeedKnown));
                 }
-                Some(pending) => Offered::of_token(site, account, entropy, pending),
-                None => return Ok(Reply::Declined(Declined::TokenUnfit)),
+                Ok(pending) => Offered::of_token(site, account, entropy, pending),
+                Err(declined) => return Ok(Reply::Declined(declined)),
             },
         };
         let offered = offered.with_codes(count);
@@ -92,31 +89,22 @@ impl SelfService<'_> {
     ) -> Result<Reply, CoreError> {
         let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
         let enrollment = new_enrollment(self.entropy)?;
-        let (verdict, done) = change(&self.site.store()?, &self.account, |record| {
+        let done = change(&self.site.store()?, &self.account, |record| {
             let stranger = Record::stranger(&self.account);
             let record = record.unwrap_or(&stranger);
-            let mut changed = record.renewed(enrollment);
-            if let (Err(why), true) = (how(&mut changed), record.is_enrolled()) {
-                return (Change::Keep, (None, Err(why)));
-            }
             let (state, verdict) = decide(&limits, record, &attempt, now);
             let mut changed = record.renewed(enrollment);
             changed.state = State { enrollment, ..state.clone() };
-            match (verdict, how(&mut changed)) {
-                (Verdict::Accepted(_), done @ Ok(_)) => (Change::Record(Box::new(changed)), (Some(verdict), done)),
-                (_, done) if state == record.state => (Change::Keep, (Some(verdict), done)),
-                (_, done) => (Change::State(state), (Some(verdict), done)),
+            match (how(&mut changed), verdict) {
+                (Ok(device), Verdict::Accepted(accepted)) => {
+                    (Change::Record(Box::new(changed)), Ok((device, accepted)))
+                }
+                (Err(why), Verdict::Accepted(_)) => (Change::Keep, Err(why.into())),
+                (Err(why), Verdict::Refused(_)) if record.is_enrolled() => (Change::Keep, Err(why.into())),
+                (_, Verdict::Refused(why)) => (left_by_refusal(record, state), Err(NotDone::Refused(why))),
             }
         })?;
-        Ok(match (verdict, done) {
-            (Some(Verdict::Accepted(accepted)), Ok(device)) => {
-                self.log(what, Some(device), Proof::Used(accepted));
-                Reply::ChangedDevice(device)
-            }
-            (Some(verdict @ Verdict::Refused(_)), _) => self.proved(verdict, what, Reply::Changed(false)),
-            (None | Some(Verdict::Accepted(_)), Err(why)) => Reply::Declined(why.into()),
-            (None, Ok(_)) => Reply::Changed(false),
-        })
+        Ok(self.changed(what, done))
     }
 
     /// Two codes in a row of a token are the proof of this change.
@@ -126,20 +114,21 @@ impl SelfService<'_> {
         codes: [&Confidential; 2],
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
-        let what = "resynchronized";
-        let result = token::resync(self.site, &self.account, device, codes, self.entropy, now)?;
-        Ok(match result {
-            Err(declined) => Reply::Declined(declined),
-            Ok((device, Verdict::Accepted(accepted))) => {
+        let (store, enrollment) = (self.site.store()?, new_enrollment(self.entropy)?);
+        let done = token::resync(&store, &self.site.config.limits, &self.account, device, codes, enrollment, now)?;
+        Ok(self.changed("resynchronized", done))
+    }
+
+    /// Logs what became of a change of a device, and replies.
+    fn changed(&self, what: &str, done: Result<(DeviceId, Accepted), NotDone>) -> Reply {
+        match done {
+            Ok((device, accepted)) => {
                 self.log(what, Some(device), Proof::Used(accepted));
                 Reply::ChangedDevice(device)
             }
-            Ok((_, verdict @ Verdict::Refused(why))) => {
-                let (user, by) = (self.account.name.as_str(), self.caller.uid);
-                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
-                Reply::Verdict(verdict)
-            }
-        })
+            Err(NotDone::Refused(why)) => self.refused(what, why),
+            Err(NotDone::Declined(declined)) => Reply::Declined(declined),
+        }
     }
 }
 
@@ -150,42 +139,6 @@ pub(crate) fn name_for(record: &Record, chosen: Option<&str>, base: &DeviceName)
         Some(chosen) => DeviceName::chosen(chosen)?,
         None => credentials.free_name(base),
     };
-    if credentials.devices.iter().any(|device| device.name.is(name.as_str())) {
-        return Err(Declined::NameTaken);
-    }
-    if credentials.is_full() {
-        return Err(Declined::TooManyDevices);
-    }
+    credentials.room_for(&name)?;
     Ok(name)
-}
-
-impl From<NotChanged> for Declined {
-    fn from(why: NotChanged) -> Self {
-        match why {
-            NotChanged::NoSuchDevice => Self::NoSuchDevice,
-            NotChanged::NameTaken => Self::NameTaken,
-            NotChanged::SeedKnown => Self::SeedKnown,
-            NotChanged::TooMany => Self::TooManyDevices,
-            NotChanged::OnlyDevice => Self::OnlyDevice,
-        }
-    }
-}
-
-impl From<NotResynchronized> for Declined {
-    fn from(why: NotResynchronized) -> Self {
-        match why {
-            NotResynchronized::NoSuchDevice => Self::NoSuchDevice,
-            NotResynchronized::App => Self::NotAToken,
-            NotResynchronized::Unnamed => Self::WhichToken,
-        }
-    }
-}
-
-impl From<Unfit> for Declined {
-    fn from(unfit: Unfit) -> Self {
-        match unfit {
-            Unfit::Text => Self::NameUnfit,
-            Unfit::Reserved => Self::NameReserved,
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! The first device: offered without a proof, or for a passcode where the policy wants one.
 
-use crate::audit::{Event, Proof};
 use crate::codes::attempt::Attempt;
 use crate::decision::verify::{Refusal, Verdict};
 use crate::error::CoreError;
@@ -26,20 +25,8 @@ impl<'a> SelfService<'a> {
             return Ok(self.offer(offered, self.unproved()));
         }
         let Some(passcode) = passcode else { return Ok(Reply::Declined(Declined::PasscodeNeeded)) };
-        let (user, by, what) = (self.account.name.as_str(), self.caller.uid, "enrollment");
         let verdict = self.use_up_passcode(passcode, now)?;
-        match verdict {
-            Verdict::Accepted(accepted) => {
-                let proof = Proof::Used(accepted);
-                // Now, not at the end: the enrollment may be broken off here, and the passcode is used up.
-                (self.caller.log)(&Event::Proved { user, by, what, proof });
-                Ok(self.offer(offered, proof))
-            }
-            Verdict::Refused(why) => {
-                (self.caller.log)(&Event::ChangeRefused { user, by, what, why });
-                Ok(Reply::Verdict(verdict))
-            }
-        }
+        Ok(self.offer_if_accepted(offered, verdict, "enrollment"))
     }
 
     /// Whether the policy wants a passcode of this user. An administrator could issue one, and need not.
