@@ -39,7 +39,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Root's, in a folder of root's, for everybody to connect to.
+    /// Root's, in a folder of root's, that any user may connect to.
     ///
     /// # Panics
     /// Outside the machine.

@@ -5,8 +5,8 @@
 
 use pam_otp_tests::{
     agent::{self, Agent, SOCKET, Socket, verdicts},
-    conversation::{Conversation, Talk, Transcript},
-    desk::logged,
+    conversation::{Conversation, Talk},
+    desk::{confined, logged},
     machine,
     phone::Phone,
     service::Service,
@@ -46,18 +46,6 @@ impl Desk {
     fn talk(&self, user: &str) -> Talk {
         Talk::new(&self.service, user).ids(self.host.uid, self.host.gid)
     }
-}
-
-/// A login by a process for which `script` has changed the mounts or the privileges.
-fn login(talk: &Talk, script: &str, answer: &str) -> (Transcript, Vec<String>) {
-    let (mark, host) = (syslog::mark(), talk.command());
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-ec", script, "sh"]).arg(STATE).arg(host.get_program()).args(host.get_args());
-    let mut conversation = talk.start_as(command);
-    conversation.answer(answer);
-    let said = conversation.finish();
-    let log = syslog::of_module(mark, said.pid);
-    (said, log)
 }
 
 #[test]
@@ -122,11 +110,11 @@ fn a_locker_under_no_new_privileges_asks_the_agent_about_its_own_user() {
     let script = format!("shift; exec setpriv {ids} --no-new-privs \"$@\"");
     let code = phone.next_code();
     for (answer, result) in [(phone.wrong(), "PAM_AUTH_ERR"), (code.clone(), "PAM_SUCCESS"), (code, "PAM_AUTH_ERR")] {
-        let (said, log) = login(&talk, &script, &answer);
+        let (said, log) = confined(&talk, &script, STATE.as_ref(), &answer);
         assert_eq!(said.result("authenticate"), result, "{said}\n{log:#?}");
     }
     agent.disable();
-    let (said, log) = login(&talk, &script, &phone.recovery_code());
+    let (said, log) = confined(&talk, &script, STATE.as_ref(), &phone.recovery_code());
     assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
     assert!(log[0].contains("take NoNewPrivileges") && log[0].contains("otp-agent.socket"), "{log:#?}");
 }
@@ -143,7 +131,7 @@ fn a_program_of_root_that_cannot_write_the_records_asks_the_agent() {
     for (script, code) in [(strict, phone.next_code()), (bounded, phone.recovery_code())] {
         let mark = syslog::mark();
         for (answer, result) in [(code.clone(), "PAM_SUCCESS"), (code, "PAM_AUTH_ERR")] {
-            let (said, log) = login(&talk, script, &answer);
+            let (said, log) = confined(&talk, script, STATE.as_ref(), &answer);
             assert_eq!(said.result("authenticate"), result, "{script}: {said}\n{log:#?}");
         }
         let found = verdicts(mark, &alice);
@@ -154,7 +142,7 @@ fn a_program_of_root_that_cannot_write_the_records_asks_the_agent() {
     let (said, _) = logged(&talk, &[&phone.recovery_code()]);
     assert_eq!((said.result("authenticate"), verdicts(mark, &alice).len()), ("PAM_SUCCESS", 0));
     agent.disable();
-    let (said, log) = login(&talk, strict, &phone.recovery_code());
+    let (said, log) = confined(&talk, strict, STATE.as_ref(), &phone.recovery_code());
     assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
     assert!(log[0].contains("add ReadWritePaths=- and") && log[0].contains("otp-agent.socket"), "{log:#?}");
 }
@@ -329,7 +317,7 @@ fn an_asker_hides_neither_itself_nor_the_lines_of_others() {
     agent::ask_as(&desk.host, &question(&"x".repeat(5000)), 1);
     let lines = verdicts(mark, &desk.alice);
     assert!(lines.len() == 1 && lines[0].contains(&format!("asked by uid {}: ", desk.host.uid)), "{lines:#?}");
-    // journald would drop lines of the agent, whoever they are about.
+    // journald would drop lines of the agent, without regard to users.
     let mark = syslog::mark();
     agent::ask_as(&mallory, &question("x"), 1100);
     let lines = verdicts(mark, &desk.alice);
@@ -341,9 +329,9 @@ fn an_asker_hides_neither_itself_nor_the_lines_of_others() {
     assert!(verdicts(mark, &desk.alice)[0].ends_with("why=malformed"));
 }
 
-/// Everybody whom subuid(5) lists has 65,536 of them.
+/// Each user that subuid(5) lists has 65,536 of them.
 #[test]
-fn a_user_with_many_uids_who_asks_nothing_keeps_nobody_else_out() {
+fn a_user_with_many_uids_who_asks_nothing_keeps_no_other_user_out() {
     let desk = Desk::new();
     let _agent = Agent::start(&desk.table(""));
     let _flood = held_open(&(100_000..100_020).collect::<Vec<_>>(), 32);

@@ -60,8 +60,8 @@ fn whoever_it_is(site: &Site, rounds: usize) -> Rounds {
     measured
 }
 
-/// Wrong passcodes of somebody who has one, who has a device and none, who has neither, and of the unknown.
-fn whoever_has_a_passcode(site: &Site, rounds: usize) -> Rounds {
+/// Wrong passcodes of a user who has one, who has a device and none, who has neither, and of an unknown one.
+fn passcodes(site: &Site, rounds: usize) -> Rounds {
     let service = Service::private(&site.auth("required", ""));
     let [issued, enrolled, without] = ["alice", "bob", "carol"].map(|name| TestUser::new(name).name);
     site.admin(&["issue", &issued]);
@@ -128,7 +128,7 @@ fn the_time_to_a_refusal_does_not_tell_who_it_is() {
 
 #[test]
 fn the_time_to_a_refusal_does_not_tell_who_has_a_passcode() {
-    nearly_alike_once(whoever_has_a_passcode);
+    nearly_alike_once(passcodes);
 }
 
 /// Other tests run at the same time and disturb single measurements; a difference that is there is there each time.

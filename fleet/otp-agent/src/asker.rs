@@ -12,7 +12,7 @@ pub(crate) struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Whether it no longer waits for the answer. A code that nobody is let in by stays unused.
+    /// Whether it no longer waits for the answer. A code that lets no user in stays unused.
     pub(crate) fn is_gone(&self) -> bool {
         agent_socket::is_abandoned(self.socket)
     }

@@ -11,7 +11,7 @@ use crate::asker::Asker;
 use crate::crowd::Place;
 use crate::memory::Memory;
 
-/// Answers one question. Whoever sends none in time, or half of one, gets no answer.
+/// Answers one question. A process that sends none in time, or half of one, gets no answer.
 pub(crate) fn serve(asker: &Asker<'_>, place: &Place, memory: &Memory) {
     let mut patience = Patience::default();
     let question = receive_line(asker.socket, &mut patience);

@@ -79,8 +79,8 @@ impl Inside {
         if uid == 0 { self.of(0) < MOST } else { self.of(uid) < MOST_OF_ONE && others < MOST }
     }
 
-    /// Ends the wait for the question of whoever has been silent for longest: of this user, if it has too many connections,
-    /// and of any but root, if all have. A question that has just come is still answered. `None` if all have asked.
+    /// Closes the connection that has been silent for longest: of this user's, if they have too many, otherwise of all but
+    /// root's. A question that has just come is still answered. `None` if all have asked.
     fn send_one_away_for(&mut self, uid: u32) -> Option<()> {
         let is_own = uid == 0 || self.of(uid) >= MOST_OF_ONE;
         let is_in_the_way = |silent: u32| if is_own { silent == uid } else { silent != 0 };

@@ -1,7 +1,7 @@
 //! Lines of the log that cost an asker nothing: errors, and refusals that are not counted as a wrong code.
 //!
-//! journald drops what a unit writes beyond a limit (10,000 lines in 30 seconds), whoever it is about. A user who asks in a
-//! loop must not hide the lines of others.
+//! journald drops what a unit writes beyond a limit (10,000 lines in 30 seconds), without regard to users. One user who
+//! asks in a loop must not hide the lines of others.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -87,7 +87,7 @@ fn accept(listener: &UnixListener, crowd: &Arc<Crowd>, memory: &Arc<Memory>) {
         return;
     };
     let socket = Arc::new(OwnedFd::from(stream));
-    // Without credentials there is nobody to answer.
+    // A process without credentials is gone and waits for no answer.
     let Ok(asker) = agent_socket::peer(&socket) else { return };
     let Some(place) = Crowd::enter(crowd, asker, &socket) else {
         connection::turn_away(&socket);

@@ -1,5 +1,5 @@
-//! Who may ask about whom. Nothing that a request says counts here, but the user whom it is about and, for a service that
-//! is named in the configuration, the PAM service that it asks for.
+//! Which users a process may ask about. Of what a request says, only the user that it names counts here and, for a
+//! service that is named in the configuration, the PAM service that it asks for.
 
 use std::fmt;
 
@@ -89,7 +89,7 @@ pub(crate) fn of(
     })
 }
 
-/// Whether a host may ask about an account. About one that does not exist it may where it may ask about everybody: the answer
+/// Whether a host may ask about an account. About one that does not exist it may if it may ask about all users: the answer
 /// is then that for any user.
 fn may_ask(
     host: &AgentHost,

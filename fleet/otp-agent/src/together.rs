@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Far more than one user logs in at a time, and far fewer than a service has places.
 const MOST: usize = 8;
 
-/// Questions under way, by the user id of the service and the user whom they are about.
+/// Questions under way, by the user id of the service and the user that they are about.
 #[derive(Default)]
 pub(crate) struct Together(Mutex<HashMap<(u32, String), usize>>);
 

@@ -19,7 +19,7 @@ pub struct AgentHost {
     pub services: Vec<String>,
     /// The groups whose members it may ask about. None: all users but root and system accounts.
     pub groups: Vec<String>,
-    /// Users of uid below 1000 whom it may ask about, too.
+    /// Users of uid below 1000 that it may ask about, too.
     pub users: Vec<String>,
     /// The wrong codes that it may send.
     pub wrong: Budget,

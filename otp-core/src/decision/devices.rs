@@ -73,7 +73,7 @@ impl Record {
     }
 
     /// Removes a device. If it was the default, the one with the lowest number becomes it. Addresses in grace are forgotten:
-    /// whoever has the device may have logged in from one.
+    /// the person who has the device may have logged in from one.
     pub fn remove_device(&mut self, named: &str) -> Result<DeviceId, NotChanged> {
         let id = self.credentials.device(named).ok_or(NotChanged::NoSuchDevice)?.id;
         let credentials = &mut self.credentials;

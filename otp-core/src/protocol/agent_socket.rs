@@ -71,7 +71,7 @@ pub fn peer(socket: &impl AsFd) -> io::Result<u32> {
     Ok(getsockopt(socket, sockopt::PeerCredentials)?.uid())
 }
 
-/// Whether the other end is closed: whoever asked no longer waits for the answer.
+/// Whether the other end is closed: the process that asked no longer waits for the answer.
 pub fn is_abandoned(socket: &impl AsFd) -> bool {
     let mut state = [PollFd::new(socket.as_fd(), PollFlags::empty())];
     let asked = poll(&mut state, PollTimeout::ZERO);

@@ -1,4 +1,4 @@
-//! The authority of a process that may not open the records itself: the agent, about whom it lets this process ask.
+//! The authority of a process that may not open the records itself: the agent, about users that this process may ask about.
 
 use crate::codes::attempt::Typed;
 use crate::codes::challenge::Challenge;

@@ -1,4 +1,4 @@
-//! A passcode for a user whom the help desk has to get through the day; shown once.
+//! A passcode, with which the help desk gets a user through the day; shown once.
 
 use otp_core::codes::passcode::LONGEST;
 use otp_core::protocol::request::{IssuedPasscode, PasscodeOrder, Reply, Request};

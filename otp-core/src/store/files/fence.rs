@@ -132,7 +132,7 @@ impl FileStore {
     }
 
     /// The names of files that were set aside, the last one first. There is one for each process that was stopped or killed
-    /// amid a fence. Whoever held one can no longer put credentials in place.
+    /// amid a fence. A process that held one can no longer put credentials in place.
     pub(super) fn revoke(&self, account: &Account, names: &Names, slots: &Slots) -> Result<Vec<String>, StoreError> {
         let mut all = Vec::new();
         let mut milestone = None; // met again only where the names run in a circle
