@@ -29,6 +29,7 @@ pub mod codes {
     pub mod attempt;
     pub mod challenge;
     pub mod hotp_totp;
+    pub mod in_fours;
     pub mod ocra;
     pub mod passcode;
     pub mod plain_text;

@@ -12,6 +12,7 @@ use std::ffi::CStr;
 use nix::unistd::geteuid;
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
+use otp_core::codes::in_fours::in_fours;
 use otp_core::config::module_arguments::Arguments;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
@@ -198,11 +199,8 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, ModuleE
 fn invitation(offer: &Offer) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(1024)); // no copy of the key is left behind by growing
     text.push_str("Set up a second factor with an authenticator app:\n");
-    text.push_str("answer q for a QR code that the app scans,\nor type this key:");
-    for (place, letter) in offer.secret.expose().chars().enumerate() {
-        text.push_str(if place.is_multiple_of(4) { " " } else { "" });
-        text.push(letter);
-    }
+    text.push_str("answer q for a QR code that the app scans,\nor type this key: ");
+    text.push_str(&in_fours(offer.secret.expose().as_bytes(), ' '));
     text
 }
 

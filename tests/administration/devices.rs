@@ -18,9 +18,7 @@ fn add(site: &Site, user: &str, name: &str, token: &HardwareToken, more: &[&str]
 }
 
 fn is_right(site: &Site, user: &str, code: &str) -> bool {
-    let mut command = std::process::Command::new("otp-enroll");
-    command.arg("--config").arg(site.config()).args(["--user", user, "test", "--stdin"]);
-    Outcome::of(&mut command, &format!("{code}\n")).code == Some(0)
+    Outcome::of(site.own_command(user).args(["test", "--stdin"]), &format!("{code}\n")).code == Some(0)
 }
 
 fn show(site: &Site, user: &str) -> Value {

@@ -8,6 +8,7 @@ use pam_otp_tests::{
     outcome::{Dialogue, Outcome},
     pty::Pty,
     screen::{self, Theme},
+    self_service::{PROOF, is_right, said, status},
     syslog,
     users::TestUser,
 };
@@ -15,16 +16,6 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 const CODE: &str = "Code that the app shows: ";
-const PROOF: &str = "Current code or recovery code: ";
-
-/// `otp-enroll` as this user, with this on standard input.
-fn said(user: &TestUser, arguments: &[&str], input: &str) -> Outcome {
-    Outcome::of(user.command("otp-enroll").args(arguments), input)
-}
-
-fn status(user: &TestUser) -> Value {
-    said(user, &["status", "--json"], "").json().remove(0)
-}
 
 /// Numbers and names, the default's with a star.
 fn devices(user: &TestUser) -> Vec<String> {
@@ -53,10 +44,6 @@ fn token(user: &TestUser, name: &str, token: &HardwareToken) -> Outcome {
     let mut command = Command::new("otp-enroll");
     command.args(["admin", "add", &user.name, name, "--json"]).args(token.options());
     Outcome::of(&mut command, &format!("{}\n", token.hex))
-}
-
-fn is_right(user: &TestUser, code: &str) -> bool {
-    said(user, &["test", "--stdin"], &format!("{code}\n")).code == Some(0)
 }
 
 #[test]

@@ -9,9 +9,9 @@
 use pam_otp_tests::{
     app::{App, Enrolled},
     machine,
-    outcome::Outcome,
     pty::{PATIENCE, Pty, Terminal},
     screen::{self, Theme},
+    self_service::{PROOF, is_right, status},
     users::TestUser,
 };
 use std::{
@@ -26,7 +26,6 @@ use std::{
 };
 
 const CODE: &str = "Code that the app shows: ";
-const PROOF: &str = "Current code or recovery code: ";
 const FILE: &str = "Save to file (or just press Enter): ";
 const CTRL_C: &str = "\u{3}";
 const CTRL_D: &str = "\u{4}";
@@ -75,18 +74,6 @@ fn panel(terminal: &Terminal) -> Vec<String> {
         let left = first.chars().take_while(|c| " █▀▄".contains(*c)).count().try_into().unwrap();
         screen.rows(left, columns - left).map(|line| line.trim_end().to_owned()).collect()
     })
-}
-
-/// What the user's own `status` says.
-fn status(user: &TestUser) -> serde_json::Value {
-    Outcome::of(user.command("otp-enroll").args(["status", "--json"]), "").json().remove(0)
-}
-
-/// Whether the user's own `test` finds a code right; it is spent by that.
-fn is_right(user: &TestUser, code: &str) -> bool {
-    let tested = Outcome::of(user.command("otp-enroll").args(["test", "--stdin"]), &format!("{code}\n"));
-    assert!(matches!(tested.code, Some(0 | 1)), "{tested:?}");
-    tested.code == Some(0)
 }
 
 /// Nothing that was shown on the alternate screen can be seen on the one that it was started from.

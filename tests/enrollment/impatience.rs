@@ -12,12 +12,12 @@ use pam_otp_tests::{
     outcome::Outcome,
     pty::{PATIENCE, Pty, Terminal},
     screen::{self, Theme},
+    self_service::{PROOF, status},
     users::TestUser,
 };
 use std::{process::Command, time::Duration};
 
 const CODE: &str = "Code that the app shows: ";
-const PROOF: &str = "Current code or recovery code: ";
 const FILE: &str = "Save to file (or just press Enter): ";
 const CTRL_C: &str = "\u{3}";
 const CTRL_D: &str = "\u{4}";
@@ -60,10 +60,6 @@ fn stop(terminal: &mut Terminal) {
 fn shown(terminal: &Terminal) -> String {
     machine::wait(PATIENCE, || terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)))
         .unwrap_or_else(|| panic!("no QR code on\n{}", terminal.screen()))
-}
-
-fn status(user: &TestUser) -> serde_json::Value {
-    Outcome::of(user.command("otp-enroll").args(["status", "--json"]), "").json().remove(0)
 }
 
 fn enrolled(user: &TestUser) -> bool {

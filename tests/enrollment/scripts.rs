@@ -5,15 +5,11 @@ use pam_otp_tests::{
     machine,
     outcome::{Dialogue, Outcome},
     pty::PATIENCE,
+    self_service::{said, status},
     users::TestUser,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{fs, os::unix::fs::MetadataExt, process::Command};
-
-/// `otp-enroll` as this user, with this on standard input.
-fn said(user: &TestUser, arguments: &[&str], input: &str) -> Outcome {
-    Outcome::of(user.command("otp-enroll").args(arguments), input)
-}
 
 /// `otp-enroll` as root.
 fn root(arguments: &[&str], input: &str) -> Outcome {
@@ -23,10 +19,6 @@ fn root(arguments: &[&str], input: &str) -> Outcome {
 /// `otp-enroll` as this user in a shell, which can do to its streams what it likes.
 fn in_shell(user: &TestUser, line: &str, input: &str) -> Outcome {
     Outcome::of(user.command("bash").args(["-c", line]), input)
-}
-
-fn status(user: &TestUser) -> Value {
-    said(user, &["status", "--json"], "").json().remove(0)
 }
 
 /// A sentence in lower case with its subject, and on the next line what to do; nothing on standard output.

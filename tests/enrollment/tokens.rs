@@ -6,6 +6,7 @@ use pam_otp_tests::{
     hardware_token::HardwareToken,
     outcome::{Dialogue, Outcome},
     pty::Pty,
+    self_service::{PROOF, is_right, said, status},
     users::TestUser,
 };
 use serde_json::{Value, json};
@@ -14,23 +15,9 @@ use std::{process::Command, time::Duration};
 const SEED: &str = "Seed of the token, HEX or Base32 (not shown): ";
 const CODE: &str = "Code that the token shows: ";
 const NEXT: &str = "The code after it: ";
-const PROOF: &str = "Current code or recovery code: ";
 
 /// Can be read as HEX and as Base32.
 const BOTH: &str = "ABCDEF234567ABCDEF234567";
-
-/// `otp-enroll` as this user, with this on standard input.
-fn said(user: &TestUser, arguments: &[&str], input: &str) -> Outcome {
-    Outcome::of(user.command("otp-enroll").args(arguments), input)
-}
-
-fn status(user: &TestUser) -> Value {
-    said(user, &["status", "--json"], "").json().remove(0)
-}
-
-fn is_right(user: &TestUser, code: &str) -> bool {
-    said(user, &["test", "--stdin"], &format!("{code}\n")).code == Some(0)
-}
 
 /// `otp-enroll add NAME --token …`, which reads from standard input.
 fn add(user: &TestUser, name: &str, token: &HardwareToken, more: &[&str]) -> Command {

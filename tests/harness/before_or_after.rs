@@ -122,9 +122,7 @@ impl Scene {
 
     /// `otp-enroll` of root about this user.
     pub fn enroll(&self) -> Command {
-        let mut command = Command::new("otp-enroll");
-        command.arg("--config").arg(self.site.config()).args(["--user", &self.user.name]);
-        command
+        self.site.own_command(&self.user.name)
     }
 
     /// `otp-enroll admin` about this user.

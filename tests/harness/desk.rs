@@ -8,6 +8,7 @@ use crate::{
     syslog,
     users::TestUser,
 };
+use std::{path::Path, process::Command};
 
 /// What pam_unix asks for.
 pub const PASSWORD: &str = "Password: ";
@@ -82,6 +83,19 @@ pub fn logged(talk: &Talk, answers: &[&str]) -> (Transcript, Vec<String>) {
     let mark = syslog::mark();
     let said = talk.run(answers);
     assert!(said.noise.is_empty(), "{said}");
+    let log = syslog::of_module(mark, said.pid);
+    (said, log)
+}
+
+/// A login by a process for which `script` has changed the mounts or the privileges: `$1` is this state directory, and what is
+/// left after it runs the host.
+pub fn confined(talk: &Talk, script: &str, state: &Path, answer: &str) -> (Transcript, Vec<String>) {
+    let (mark, host) = (syslog::mark(), talk.command());
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", script, "sh"]).arg(state).arg(host.get_program()).args(host.get_args());
+    let mut conversation = talk.start_as(command);
+    conversation.answer(answer);
+    let said = conversation.finish();
     let log = syslog::of_module(mark, said.pid);
     (said, log)
 }

@@ -36,6 +36,7 @@ pub mod power_cut;
 pub mod pty;
 pub mod rounds;
 pub mod screen;
+pub mod self_service;
 pub mod service;
 pub mod session;
 pub mod set_user_id;

@@ -191,8 +191,21 @@ impl Site {
 
     /// The same, to be run by the test in its own way.
     pub fn admin_command(&self) -> Command {
+        let mut command = self.otp_enroll();
+        command.arg("admin");
+        command
+    }
+
+    /// `otp-enroll` for this user's own account, by root.
+    pub fn own_command(&self, user: &str) -> Command {
+        let mut command = self.otp_enroll();
+        command.args(["--user", user]);
+        command
+    }
+
+    fn otp_enroll(&self) -> Command {
         let mut command = Command::new("otp-enroll");
-        command.arg("--config").arg(&self.config).arg("admin");
+        command.arg("--config").arg(&self.config);
         command
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     machine,
     pty::{Pty, Terminal},
     service::Service,
+    site::Site,
     syslog,
     users::TestUser,
 };
@@ -27,6 +28,17 @@ pub struct Sshd {
 }
 
 impl Sshd {
+    /// A server as the examples for password and code as one set it up, for a client that can ask only once.
+    ///
+    /// # Panics
+    /// As for [`Sshd::start`].
+    pub fn of_one_question(stem: &str, site: &Site) -> Sshd {
+        let example = machine::source("config/examples/sshd_config.d/password-and-code-as-one.conf");
+        let stack =
+            site.example("password-and-code-as-one") + "account required pam_unix.so\nsession required pam_permit.so\n";
+        Sshd::start(stem, &stack, &fs::read_to_string(example).unwrap())
+    }
+
     /// A server whose PAM service `otp-STEM-…-sshd` has this stack. `config` is lines of sshd_config; where they are
     /// silent, it asks keyboard-interactive through PAM, and nothing else.
     ///

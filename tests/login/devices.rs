@@ -4,14 +4,12 @@ use pam_otp_tests::{app::App, site::Site};
 use pam_otp_tests::{
     desk::{Desk, logged},
     hardware_token::HardwareToken,
-    machine,
     outcome::{Dialogue, Outcome},
     phone::Phone,
     sshd::Sshd,
     syslog,
     users::TestUser,
 };
-use std::process::Command;
 
 /// Adds a token, unconfirmed.
 fn give(site: &Site, user: &str, name: &str, token: &HardwareToken) {
@@ -21,13 +19,6 @@ fn give(site: &Site, user: &str, name: &str, token: &HardwareToken) {
     assert_eq!(added.code, Some(0), "{added:?}");
 }
 
-/// `otp-enroll` for this user, as root.
-fn own(site: &Site, user: &str) -> Command {
-    let mut command = Command::new("otp-enroll");
-    command.arg("--config").arg(site.config()).args(["--user", user]);
-    command
-}
-
 #[test]
 fn a_code_of_any_device_is_accepted_and_none_of_a_removed_one() {
     let desk = Desk::new("");
@@ -35,7 +26,7 @@ fn a_code_of_any_device_is_accepted_and_none_of_a_removed_one() {
     let [fob, clock] = [HardwareToken::hotp(1), HardwareToken::totp(2).shaped("SHA256", 8, Some(60))];
     give(site, user, "fob", &fob);
     give(site, user, "clock", &clock);
-    let mut talk = Dialogue::start(own(site, user).args(["add", "tablet", "--json"]));
+    let mut talk = Dialogue::start(site.own_command(user).args(["add", "tablet", "--json"]));
     talk.say(&desk.phone.recovery_code());
     let tablet = App::scan(talk.json()["uri"].as_str().unwrap());
     talk.say(&tablet.code(-2));
@@ -74,11 +65,7 @@ fn a_code_of_any_device_is_accepted_and_none_of_a_removed_one() {
 #[test]
 fn password_and_code_as_one_are_parted_by_the_digits_of_the_default_device() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
-    let examples = machine::source("config/examples/sshd_config.d");
-    let config = std::fs::read_to_string(examples.join("password-and-code-as-one.conf")).unwrap();
-    let stack =
-        site.example("password-and-code-as-one") + "account required pam_unix.so\nsession required pam_permit.so\n";
-    let sshd = Sshd::start("digits", &stack, &config);
+    let sshd = Sshd::of_one_question("digits", &site);
     let phone = Phone::enroll(&site, &user.name);
     let fob = HardwareToken::hotp(1).shaped("SHA1", 8, None);
     give(&site, &user.name, "fob", &fob);
@@ -92,7 +79,7 @@ fn password_and_code_as_one_are_parted_by_the_digits_of_the_default_device() {
     // The phone is the default: six digits.
     let (let_in, log) = log_in(format!("{password}{}", phone.next_code()));
     assert!(let_in && log.contains("device=1 "), "{log}");
-    let chosen = Outcome::of(own(&site, &user.name).args(["default", "fob", "--stdin"]), &phone.recovery_code());
+    let chosen = Outcome::of(site.own_command(&user.name).args(["default", "fob", "--stdin"]), &phone.recovery_code());
     assert_eq!(chosen.code, Some(0), "{chosen:?}");
     let (let_in, log) = log_in(format!("{password}{}", fob.code(0)));
     assert!(let_in && log.contains("device=2 "), "{log}");

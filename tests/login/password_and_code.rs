@@ -3,7 +3,6 @@
 
 use pam_otp_tests::{
     conversation::Talk,
-    machine,
     phone::Phone,
     service::Service,
     site::Site,
@@ -26,11 +25,7 @@ fn log_in(sshd: &Sshd, user: &TestUser, answer: &str) -> Login {
 #[test]
 fn an_ssh_that_can_ask_only_once_lets_in_with_both() {
     let (user, site) = (TestUser::new("alice"), Site::new(""));
-    let examples = machine::source("config/examples/sshd_config.d");
-    let config = std::fs::read_to_string(examples.join("password-and-code-as-one.conf")).unwrap();
-    let stack =
-        site.example("password-and-code-as-one") + "account required pam_unix.so\nsession required pam_permit.so\n";
-    let sshd = Sshd::start("one", &stack, &config);
+    let sshd = Sshd::of_one_question("one", &site);
     let phone = Phone::enroll(&site, &user.name);
     let (begin, password, code) = (syslog::mark(), user.password.as_str(), phone.next_code());
     let (wrong, recovery) = (phone.wrong(), phone.recovery_code());

@@ -2,31 +2,13 @@
 
 use pam_otp_tests::{
     agent,
-    conversation::{Talk, Transcript},
+    conversation::Talk,
+    desk::confined,
     phone::Phone,
     service::Service,
     site::{HELPER, Site},
-    syslog,
     users::TestUser,
 };
-use std::process::Command;
-
-/// A login by a process for which `script` has changed the mounts or the privileges: `$1` is the state directory, and what is
-/// left after it runs the host.
-fn login(site: &Site, talk: &Talk, script: &str, answer: &str) -> (Transcript, Vec<String>) {
-    let (mark, host) = (syslog::mark(), talk.command());
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "sh", "-ec", script, "sh"])
-        .arg(site.state())
-        .arg(host.get_program())
-        .args(host.get_args());
-    let mut conversation = talk.start_as(command);
-    conversation.answer(answer);
-    let said = conversation.finish();
-    let log = syslog::of_module(mark, said.pid);
-    (said, log)
-}
 
 #[test]
 fn a_sandbox_that_refuses_right_codes_is_named_and_opening_it_helps() {
@@ -37,11 +19,11 @@ fn a_sandbox_that_refuses_right_codes_is_named_and_opening_it_helps() {
     let code = phone.next_code();
     // As ProtectSystem=strict, and as that with ReadWritePaths=.
     let strict = "d=$1; shift; mount --bind \"$d\" \"$d\"; mount -o remount,bind,ro \"$d\"; exec \"$@\"";
-    let (said, log) = login(&site, &talk, strict, &code);
+    let (said, log) = confined(&talk, strict, site.state(), &code);
     assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
     assert!(log[0].contains("Read-only file system") && log[0].contains("add ReadWritePaths=- and"), "{log:#?}");
     let opened = strict.replace("exec", "mount -o remount,bind,rw \"$d\"; exec");
-    let (said, log) = login(&site, &talk, &opened, &code);
+    let (said, log) = confined(&talk, &opened, site.state(), &code);
     assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}\n{log:#?}");
 }
 
@@ -56,7 +38,7 @@ fn a_sandbox_that_hides_the_records_is_named() {
         ("mount -t tmpfs none /var/lib; shift; exec \"$@\"", "No such file or directory"),
         ("mount -t tmpfs -o mode=0000 none \"$1\"; shift; exec \"$@\"", ".store-id is missing"),
     ] {
-        let (said, log) = login(&site, &talk, script, &phone.next_code());
+        let (said, log) = confined(&talk, script, site.state(), &phone.next_code());
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
         let hint = "hint=\"the sandbox of this service shows another folder there: ";
         assert!(log[0].contains(error) && log[0].contains(hint), "{script}: {log:#?}");
@@ -84,10 +66,10 @@ fn no_new_privileges_and_a_nosuid_mount_are_told_from_a_broken_installation() {
             "its file system is mounted nosuid",
         ),
     ] {
-        let (said, log) = login(&site, &talk, &script, &code);
+        let (said, log) = confined(&talk, &script, site.state(), &code);
         assert_eq!(said.result("authenticate"), "PAM_AUTHINFO_UNAVAIL", "{said}\n{log:#?}");
         assert!(log[0].contains("Permission denied") && log[0].contains(hint), "{log:#?}");
     }
-    let (said, log) = login(&site, &talk, &format!("shift; exec {as_alice} \"$@\""), &code);
+    let (said, log) = confined(&talk, &format!("shift; exec {as_alice} \"$@\""), site.state(), &code);
     assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}\n{log:#?}");
 }

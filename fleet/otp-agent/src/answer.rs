@@ -23,29 +23,14 @@ use crate::permission::{self, NotPermitted, Permission};
 /// The answer to a question. What it says is durable.
 pub(crate) fn to(question: &Question, asker: &Asker<'_>, memory: &Memory) -> Reply {
     let user = question.about.as_str();
-    let (login, asked) = match &question.request {
-        Request::Demand(login) => (login, Asked::Demand),
-        Request::Challenge { login, named } => {
-            (login, Asked::Challenge(named.as_ref().map(|named| named.into_typed())))
-        }
-        Request::Verify { login, typed } => (login, Asked::Verdict(typed.into_typed())),
-        Request::Status {}
-        | Request::Enroll { .. }
-        | Request::Add { .. }
-        | Request::Confirm { .. }
-        | Request::Activate {}
-        | Request::Rename { .. }
-        | Request::Remove { .. }
-        | Request::Default { .. }
-        | Request::Resync { .. }
-        | Request::Recovery { .. }
-        | Request::Requirement {}
-        | Request::Disable { .. }
-        | Request::Test { .. }
-        | Request::ForgetAddresses {}
-        | Request::Administer(_)
-        | Request::AdministerDevice(_)
-        | Request::IssuePasscode(_) => return failed("the agent only verifies codes", "use otp-enroll"),
+    let (login, asked) = if let Request::Demand(login) = &question.request {
+        (login, Asked::Demand)
+    } else if let Request::Challenge { login, named } = &question.request {
+        (login, Asked::Challenge(named.as_ref().map(|named| named.into_typed())))
+    } else if let Request::Verify { login, typed } = &question.request {
+        (login, Asked::Verdict(typed.into_typed()))
+    } else {
+        return failed("the agent only verifies codes", "use otp-enroll");
     };
     answer(user, login, &asked, asker, memory).unwrap_or_else(|Unanswered { error, hint, is_strangers }| {
         let about = if is_strangers { About::Strangers } else { About::Asker(asker.uid) };

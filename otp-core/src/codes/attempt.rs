@@ -55,6 +55,11 @@ impl Attempt {
 }
 
 impl Code {
+    /// Reads a code of so many digits.
+    pub fn of_length(text: &[u8], digits: u8) -> Option<Self> {
+        Self::parse(text).filter(|code| code.length == digits)
+    }
+
     /// Reads six to eight digits of any script, with blanks and hyphens anywhere.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut code = Self { digits: [b'-'; 8], length: 0 };

@@ -1,5 +1,7 @@
 //! What is shown before the question: a number to type into a token.
 
+use crate::codes::in_fours::in_fours;
+
 /// What the module shows before it asks for a code. When the authority returns it, the challenge is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
@@ -16,9 +18,7 @@ impl Challenge {
     pub fn text(&self) -> Option<String> {
         match self {
             Self::Question(question) => {
-                let groups: Vec<_> =
-                    question.as_bytes().chunks(4).filter_map(|four| std::str::from_utf8(four).ok()).collect();
-                Some(format!("Type this into your token: {}", groups.join(" ")))
+                Some(format!("Type this into your token: {}", *in_fours(question.as_bytes(), ' ')))
             }
             Self::None | Self::NoSuchDevice => None,
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::codes::in_fours::in_fours;
 use crate::codes::plain_text::PlainText;
 use crate::codes::recovery::hash;
 use crate::value::time::{Seconds, UnixTime};
@@ -64,14 +65,7 @@ impl Passcode {
 
     /// The form that the administrator hands on: `K7QD-M3XA-92TE`.
     pub fn reveal(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(14));
-        for (position, letter) in self.0.iter().enumerate() {
-            if position > 0 && position.is_multiple_of(4) {
-                text.push('-');
-            }
-            text.push(char::from(*letter));
-        }
-        text
+        in_fours(&self.0, '-')
     }
 }
 

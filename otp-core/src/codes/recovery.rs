@@ -8,6 +8,7 @@ use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::codes::in_fours::in_fours;
 use crate::codes::plain_text::PlainText;
 
 /// Most codes of one set.
@@ -58,14 +59,7 @@ impl RecoveryCode {
     /// The form that the user copies: `ABCD-EFGH-IJKL-MNOP`.
     pub fn reveal(&self) -> Zeroizing<String> {
         let letters = Zeroizing::new(Base32UpperUnpadded::encode_string(&self.0));
-        let mut text = Zeroizing::new(String::with_capacity(19));
-        for (position, letter) in letters.chars().enumerate() {
-            if position > 0 && position.is_multiple_of(4) {
-                text.push('-');
-            }
-            text.push(letter);
-        }
-        text
+        in_fours(letters.as_bytes(), '-')
     }
 }
 

@@ -312,28 +312,14 @@ impl<'a> LocalAuthority<'a> {
     /// linked into its host.
     pub fn enroll_during_login(&mut self, request: Request) -> Result<Reply, CoreError> {
         let Some(service) = &mut self.service else { return Ok(UNKNOWN_USER) };
-        match request {
-            Request::Enroll { proof: None, count: None } => service.enroll_first(),
-            Request::Confirm { code, next: _ } => service.confirm(&code, None, UnixTime::now()),
-            Request::Activate {} => service.activate(),
-            Request::Status {}
-            | Request::Enroll { .. }
-            | Request::Add { .. }
-            | Request::Rename { .. }
-            | Request::Remove { .. }
-            | Request::Default { .. }
-            | Request::Resync { .. }
-            | Request::Recovery { .. }
-            | Request::Requirement {}
-            | Request::Disable { .. }
-            | Request::Test { .. }
-            | Request::ForgetAddresses {}
-            | Request::Demand(_)
-            | Request::Challenge { .. }
-            | Request::Verify { .. }
-            | Request::Administer(_)
-            | Request::AdministerDevice(_)
-            | Request::IssuePasscode(_) => Ok(Reply::Declined(Declined::NotPermitted)),
+        if let Request::Enroll { proof: None, count: None } = request {
+            service.enroll_first()
+        } else if let Request::Confirm { code, next: _ } = request {
+            service.confirm(&code, None, UnixTime::now())
+        } else if let Request::Activate {} = request {
+            service.activate()
+        } else {
+            Ok(Reply::Declined(Declined::NotPermitted))
         }
     }
 

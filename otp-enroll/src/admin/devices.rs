@@ -28,7 +28,7 @@ pub(super) fn add(
     let user = before.user.as_str();
     could_be_added(&before, name).map_err(|declined| CliError::Declined(declined).about(user))?;
     let digits = options.digits.unwrap_or(6);
-    if code.is_some_and(|code| Code::parse(code.as_bytes()).is_none_or(|code| code.length() != digits)) {
+    if code.is_some_and(|code| Code::of_length(code.as_bytes(), digits).is_none()) {
         return Err(CliError::NotACode(digits));
     }
     let screen = token::watch()?;

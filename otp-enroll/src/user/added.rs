@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::user::device_lines::{ChangedDevice, subject};
+use crate::user::devices::about;
 
 /// Tells of the device that was added last.
 pub(crate) fn tell(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
@@ -16,14 +17,7 @@ pub(crate) fn tell(client: &mut Client<'_>, output: &Output) -> Result<(), CliEr
         1 => "Your recovery codes stay as they are; 1 is left. New ones: otp-enroll recovery".to_owned(),
         left => format!("Your recovery codes stay as they are; {left} are left."),
     };
-    let answer = ChangedDevice {
-        user: &status.user,
-        changed: true,
-        device: device.id,
-        name: &device.name,
-        recovery_codes_left: Some(left),
-        ..ChangedDevice::default()
-    };
+    let answer = ChangedDevice { changed: true, recovery_codes_left: Some(left), ..about(&status, device) };
     output.done(&answer, &format!("{} is set up.", subject(device)))?;
     output.advise("The code you typed is used up: log in with the next one.")?;
     output.advise(&codes)

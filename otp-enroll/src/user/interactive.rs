@@ -1,10 +1,10 @@
 //! Guided enrollment: the key on the alternate screen, a code, the recovery codes, and how to try it.
 
-use std::fmt;
 use std::iter;
 use std::path::{Path, PathBuf};
 
 use otp_core::codes::attempt::Code;
+use otp_core::codes::in_fours::in_fours;
 use otp_core::codes::plain_text::PlainText;
 use otp_core::protocol::request::{Confidential, Declined, Offer};
 use otp_core::qr::Qr;
@@ -73,7 +73,7 @@ pub(crate) fn enroll(
             is_inverted = !is_inverted;
             continue;
         }
-        if Code::parse(typed).is_none_or(|code| code.length() != offer.digits) {
+        if Code::of_length(typed, offer.digits).is_none() {
             note = format!("a code has {} digits; blanks do not matter", offer.digits);
             continue;
         }
@@ -211,7 +211,12 @@ fn panel(offer: &Offer, goal: Goal, is_invertible: bool, note: &str) -> SecretLi
     lines.add_blank();
     lines.add(format_args!("Scan the code with an authenticator app, or type this key into it:"));
     lines.add_blank();
-    offer.secret.expose().as_bytes().chunks(16).for_each(|letters| lines.add(format_args!("  {}", InFours(letters))));
+    offer
+        .secret
+        .expose()
+        .as_bytes()
+        .chunks(16)
+        .for_each(|letters| lines.add(format_args!("  {}", *in_fours(letters, ' '))));
     if (offer.algorithm.as_str(), offer.digits, offer.period) != ("SHA1", 6, 30) {
         lines.add(format_args!("  {}, {} digits, {} s", offer.algorithm, offer.digits, offer.period));
     }
@@ -258,16 +263,4 @@ fn wants_room(codes: usize, rows: usize, note: &str) -> SecretLines {
     lines.add(format_args!("Enlarge the window and press Enter, or type the name of a new file to save them."));
     lines.add(format_args!("{note}"));
     lines
-}
-
-/// Letters of a key in groups of four.
-struct InFours<'k>(&'k [u8]);
-
-impl fmt::Display for InFours<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chunks(4).enumerate().try_for_each(|(place, four)| {
-            f.write_str(if place == 0 { "" } else { " " })?;
-            f.write_str(str::from_utf8(four).unwrap_or_default())
-        })
-    }
 }

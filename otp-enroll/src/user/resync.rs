@@ -40,8 +40,11 @@ pub(crate) fn token_of<'s>(status: &'s Status, named: Option<&str>) -> Result<&'
 pub(crate) fn codes(digits: u8, output: &Output) -> Result<[Confidential; 2], CliError> {
     let ask = |question| {
         let code = output.ask_code(question)?;
-        let is_code = Code::parse(code.expose().as_bytes()).is_some_and(|code| code.length() == digits);
-        if is_code { Ok(code) } else { Err(CliError::NotACode(digits)) }
+        if Code::of_length(code.expose().as_bytes(), digits).is_some() {
+            Ok(code)
+        } else {
+            Err(CliError::NotACode(digits))
+        }
     };
     Ok([ask(token::CODE)?, ask(token::NEXT)?])
 }

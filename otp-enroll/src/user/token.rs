@@ -203,7 +203,7 @@ fn confirm(
             Err(AskError::Closed) => return Err(last),
             Err(error) => return Err(error.into()),
         };
-        let fault = if Code::parse(code.expose().as_bytes()).is_none_or(|code| code.length() != digits) {
+        let fault = if Code::of_length(code.expose().as_bytes(), digits).is_none() {
             CliError::NotACode(digits)
         } else {
             let (first, next) = match waiting.take() {
