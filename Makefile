@@ -226,7 +226,7 @@ check-inside:
 	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 	exit "$$fuzz"
 
-# The emulator keeps one processor busy, and a build mostly the other.
+# The emulator keeps one processor busy. That a second build gives the same package is `make reproducible`.
 check-deb: deb
 	@$(as_root) tests/vm/run login > "$(target)/vm-login.log" 2>&1 &
 	boot=$$!

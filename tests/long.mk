@@ -2,11 +2,12 @@
 #   make proof       every crash, every system call that fails, in full: hours
 #   make soak        100,000 logins in one process         make asan      the same host under AddressSanitizer
 #   make timing      what the time to a refusal tells
+#   make reproducible   the Debian package built again in another folder, compared byte for byte
 #   make vm          the package on a Debian 13 that boots under emulation; VM_SCRIPTS='package selinux' for some of them
 #   make fuzz        FUZZ_SECONDS=600 for each target      make mutants   which change of the code does no test notice?
 #   make bench       what a login costs, beside other modules; BENCH=--help for its options
 #   make pictures    docs/*.svg, drawn anew
-.PHONY: proof vm soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
+.PHONY: proof reproducible vm soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
 
 # Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
 # would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
@@ -30,6 +31,9 @@ VM_SCRIPTS ?=
 
 vm: vm-packages deb
 	$(as_root) tests/vm/run $(VM_SCRIPTS) 2>&1 | tee "$(target)/vm.log"
+
+reproducible: deb
+	tests/deb again
 
 # `check` makes each system call fail once, with one error; here each of them with all, once and from then on.
 proof: packages all

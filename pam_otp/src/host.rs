@@ -147,6 +147,7 @@ impl Host for PamHost<'_> {
             nullok: false,
             enroll: false,
             as_one: false,
+            send: false,
         }
     }
 

@@ -115,7 +115,13 @@ pub(crate) fn unjudged(host: &mut dyn Host) -> Option<Outcome> {
 /// Where the login comes from, and what its PAM line says of policy.
 fn context(host: &dyn Host, arguments: &Arguments) -> LoginContext {
     let as_one = arguments.forward_pass || arguments.first_pass == FirstPass::Use || arguments.part == Part::Deferred;
-    LoginContext { nullok: arguments.nullok, enroll: arguments.enroll, as_one, ..host.login_context() }
+    LoginContext {
+        nullok: arguments.nullok,
+        enroll: arguments.enroll,
+        as_one,
+        send: arguments.send,
+        ..host.login_context()
+    }
 }
 
 fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments) -> Result<Outcome, ModuleError> {
@@ -321,11 +327,11 @@ impl Login<'_> {
 
     fn debug(&self, host: &dyn Host, demand: &Demand) {
         if self.arguments.debug {
-            let LoginContext { service, rhost, tty, nullok, enroll, as_one: _ } = self.context;
+            let LoginContext { service, rhost, tty, nullok, enroll, as_one: _, send } = self.context;
             let (config, words, rhost) = (self.site.path.display(), demand.words(), rhost.as_deref());
             host.debug(&format!(
                 "debug config={config} demand={words:?} service={service:?} rhost={rhost:?} tty={tty:?} nullok={nullok} \
-                 enroll={enroll}"
+                 enroll={enroll} send={send}"
             ));
         }
     }

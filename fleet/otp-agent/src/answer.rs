@@ -164,7 +164,7 @@ fn answer(
     Ok(Reply::Login(verdict.words()))
 }
 
-/// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal. A remote host is none of
+/// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal, no message. A remote host is none of
 /// any network, and one of which it is not known in which network it is: the strictest of the rules of networks counts.
 fn of_the_untrusted(login: &LoginContext) -> LoginContext {
     let rhost = login.rhost.as_deref().filter(|rhost| !rhost.is_empty());
@@ -175,6 +175,7 @@ fn of_the_untrusted(login: &LoginContext) -> LoginContext {
         nullok: false,
         enroll: false,
         as_one: login.as_one,
+        send: false,
     }
 }
 
@@ -191,13 +192,14 @@ mod tests {
             nullok: true,
             enroll: true,
             as_one: true,
+            send: true,
         };
         let context = of_the_untrusted(&login);
         assert!(
             context.address().is_none() && context.rhost.is_some(),
             "a host that is no address, not no host at all"
         );
-        assert!(!context.nullok && !context.enroll && context.tty.is_none());
+        assert!(!context.nullok && !context.enroll && !context.send && context.tty.is_none());
         assert_eq!((context.service.as_str(), context.as_one), ("radiusd", true));
         for none in [None, Some(String::new())] {
             assert_eq!(of_the_untrusted(&LoginContext { rhost: none, ..login.clone() }).rhost, None);

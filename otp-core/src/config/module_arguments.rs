@@ -14,6 +14,8 @@ pub struct Arguments {
     pub nullok: bool,
     /// `enroll`: this service has the account and password lines that lead through an enrollment during the login.
     pub enroll: bool,
+    /// `send`: codes may be sent to this user here, since the first factor is proved by now.
+    pub send: bool,
     /// `debug`: log what was demanded and why.
     pub debug: bool,
     /// `try_first_pass`, `use_first_pass`: look for a code at the end of the password that an earlier module asked for.
@@ -53,6 +55,7 @@ impl Arguments {
             config: PathBuf::from(paths::CONFIG),
             nullok: false,
             enroll: false,
+            send: false,
             debug: false,
             first_pass: FirstPass::Ignore,
             forward_pass: false,
@@ -64,6 +67,7 @@ impl Arguments {
             match argument.split_once('=') {
                 None if argument == "nullok" => arguments.nullok = true,
                 None if argument == "enroll" => arguments.enroll = true,
+                None if argument == "send" => arguments.send = true,
                 None if argument == "debug" => arguments.debug = true,
                 None if argument == "try_first_pass" => arguments.first_pass = FirstPass::Try,
                 None if argument == "use_first_pass" => arguments.first_pass = FirstPass::Use,
@@ -84,6 +88,12 @@ impl Arguments {
         };
         match arguments.question() {
             Some(word) if deferred => Err(format!("{word} (with deferred, which asks nothing)")),
+            // What is typed in one question is typed before a code could arrive, and before the password was checked.
+            Some(_) if arguments.send && arguments.forward_pass => Err("send (with forward_pass)".into()),
+            Some(_) if arguments.send && arguments.first_pass == FirstPass::Use => {
+                Err("send (with use_first_pass)".into())
+            }
+            None if deferred && arguments.send => Err("send (with deferred, which asks nothing)".into()),
             Some(_) | None => Ok(arguments),
         }
     }
@@ -108,6 +118,7 @@ mod tests {
             config: paths::CONFIG.into(),
             nullok: false,
             enroll: false,
+            send: false,
             debug: false,
             first_pass: FirstPass::Ignore,
             forward_pass: false,
@@ -118,6 +129,7 @@ mod tests {
             Arguments { config: "/etc/other.toml".into(), nullok: true, debug: true, forward_pass: true, ..plain };
         assert_eq!(parsed, Ok(expected));
         assert!(Arguments::parse(&[c"enroll"]).unwrap().enroll);
+        assert!(Arguments::parse(&[c"try_first_pass", c"send"]).unwrap().send);
         assert_eq!(Arguments::parse(&[c"try_first_pass"]).unwrap().first_pass, FirstPass::Try);
         assert_eq!(Arguments::parse(&[c"use_first_pass"]).unwrap().first_pass, FirstPass::Use);
         assert_eq!(Arguments::parse(&[]).unwrap().first_pass, FirstPass::Ignore);
@@ -153,6 +165,12 @@ mod tests {
             (&[c"deferred", c"forward_pass"], "forward_pass (with deferred"),
             (&[c"use_first_pass", c"deferred"], "use_first_pass (with deferred"),
             (&[c"try_first_pass", c"deferred", c"forward_pass"], "try_first_pass (with deferred"),
+            (&[c"send", c"forward_pass"], "send (with forward_pass"),
+            (&[c"forward_pass", c"defer", c"send"], "send (with forward_pass"),
+            (&[c"try_first_pass", c"forward_pass", c"send"], "send (with forward_pass"),
+            (&[c"send", c"use_first_pass"], "send (with use_first_pass"),
+            (&[c"deferred", c"send"], "send (with deferred"),
+            (&[c"send=1"], "send=1"),
             (&[c"defer=1", c"forward_pass"], "defer=1"),
             (&[c"deferred="], "deferred="),
             (&[c"deffer", c"forward_pass"], "deffer"),

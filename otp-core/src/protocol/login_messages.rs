@@ -60,10 +60,10 @@ fn ask_with(head: &str, typed: Option<&Typed>, login: &LoginContext) -> Zeroizin
     line.push_str(r#","login":"#);
     // The context is only for the log, which cuts it too: a long one must not keep a code from being verified.
     let cut = |text: &str| text.get(..text.floor_char_boundary(LONGEST_VALUE)).unwrap_or_default().to_owned();
-    let LoginContext { service, rhost, tty, nullok, enroll, as_one } = login;
+    let LoginContext { service, rhost, tty, nullok, enroll, as_one, send } = login;
     let (rhost, tty) = (rhost.as_deref().map(cut), tty.as_deref().map(cut));
-    let (service, nullok, enroll, as_one) = (cut(service), *nullok, *enroll, *as_one);
-    push_context(&mut line, &LoginContext { service, rhost, tty, nullok, enroll, as_one });
+    let (service, nullok, enroll, as_one, send) = (cut(service), *nullok, *enroll, *as_one, *send);
+    push_context(&mut line, &LoginContext { service, rhost, tty, nullok, enroll, as_one, send });
     line.push_str("}}\n");
     line
 }
@@ -80,13 +80,13 @@ pub fn ask_about(user: &str, question: &str) -> Zeroizing<String> {
 }
 
 fn push_context(line: &mut String, login: &LoginContext) {
-    let LoginContext { service, rhost, tty, nullok, enroll, as_one } = login;
+    let LoginContext { service, rhost, tty, nullok, enroll, as_one, send } = login;
     let text = |text: &Option<String>| text.as_deref().map_or_else(|| Zeroizing::new("null".into()), quoted);
     let (service, rhost, tty) = (quoted(service), text(rhost), text(tty));
     // Writing to a string cannot fail.
     let _ = write!(
         line,
-        r#"{{"service":{},"rhost":{},"tty":{},"nullok":{nullok},"enroll":{enroll},"as_one":{as_one}}}"#,
+        r#"{{"service":{},"rhost":{},"tty":{},"nullok":{nullok},"enroll":{enroll},"as_one":{as_one},"send":{send}}}"#,
         service.as_str(),
         rhost.as_str(),
         tty.as_str()
@@ -471,7 +471,15 @@ mod tests {
     fn the_helper_reads_every_question_as_it_was_meant() {
         let hostile = "a\"b\\c\n\u{1}\u{7f}é\u{2028}";
         for (rhost, tty, nullok) in [(None, None, false), (Some(hostile.to_owned()), Some(String::new()), true)] {
-            let login = LoginContext { service: hostile.into(), rhost, tty, nullok, enroll: nullok, as_one: nullok };
+            let login = LoginContext {
+                service: hostile.into(),
+                rhost,
+                tty,
+                nullok,
+                enroll: nullok,
+                as_one: nullok,
+                send: nullok,
+            };
             let line = ask_demand(&login);
             let Request::Demand(read) = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap() else {
                 panic!("{}", *line)

@@ -21,6 +21,9 @@ pub struct LoginContext {
     /// Password and code are typed as one: what holds no code is a password. `false` where a request does not say.
     #[serde(default)]
     pub as_one: bool,
+    /// The module argument `send`: codes may be sent to the user here. `false` where a request does not say.
+    #[serde(default)]
+    pub send: bool,
 }
 
 impl LoginContext {
