@@ -98,7 +98,7 @@ fn logins(policy: &Policy, rules: &[&DeTable<'_>], dice: usize) {
         let service = pick("service", turn + 5).unwrap_or_else(|| "sshd".into());
         // What is no address is a name, for which more than one rule counts: the unit tests of the policy have those.
         let rhost = rhost.filter(|rhost| rhost.split('%').next().is_some_and(|host| host.parse::<IpAddr>().is_ok()));
-        let login = LoginContext { service, rhost, tty, nullok: false, enroll: false, as_one: false };
+        let login = LoginContext { service, rhost, tty, nullok: false, enroll: false, as_one: false, send: false };
         let member = |group: &str| Ok::<_, ()>(groups.iter().flatten().any(|known| known == group));
         let holds = |rule: &DeTable<'_>| {
             let said = |key: &str| rule.get(key).and_then(|value| value.get_ref().as_str());

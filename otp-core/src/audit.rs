@@ -109,6 +109,16 @@ pub enum Event<'a> {
         kind: &'a str,
         error: &'a dyn fmt::Display,
     },
+    /// A message with a code was sent.
+    Sent {
+        user: &'a str,
+        /// The user id of the process that asked for it.
+        by: u32,
+        /// `sms` or `email`.
+        kind: &'a str,
+        /// What was in it: `code` or `pin`.
+        what: &'a str,
+    },
     /// What a program that sends has written: a line of it.
     SenderOutput {
         /// `sms` or `email`.
@@ -151,6 +161,7 @@ impl Event<'_> {
             | Event::Verified { verdict: Verdict::Accepted(_), .. }
             | Event::NotAsked { .. }
             | Event::EnrollmentPending { .. }
+            | Event::Sent { .. }
             | Event::SenderOutput { .. } => Severity::Info,
             Event::Login { verdict: Verdict::Refused(_), .. }
             | Event::Verified { verdict: Verdict::Refused(_), .. }
@@ -214,6 +225,7 @@ impl fmt::Display for Event<'_> {
                 user.map_or(Ok(()), |user| write!(f, "user={} ", Value(user)))?;
                 write!(f, "kind={kind} error=\"{}\"", Line(&error))
             }
+            Event::Sent { user, by, kind, what } => write!(f, "sent {} kind={kind} what={what}", Caller(user, *by)),
             Event::SenderOutput { kind, text } => write!(f, "sender-output kind={kind} text=\"{}\"", Line(text)),
         }
     }
@@ -290,7 +302,7 @@ impl fmt::Display for Proof {
             Self::Administrator => f.write_str(" proof=admin"),
             Self::Used(accepted) => {
                 let word = match accepted.factor {
-                    Factor::Totp(_) | Factor::Hotp(_) | Factor::Ocra(_) => "code",
+                    Factor::Totp(_) | Factor::Hotp(_) | Factor::Ocra(_) | Factor::Sent(..) => "code",
                     Factor::Recovery => "recovery-code",
                     Factor::Passcode => "passcode",
                     Factor::Grace => "grace",

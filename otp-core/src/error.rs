@@ -7,6 +7,7 @@ use crate::config::error::ConfigError;
 use crate::config::paths;
 use crate::store::error::StoreError;
 use crate::store::files::confinement;
+use crate::value::destination::Channel;
 use crate::value::system_error::{UNMAPPED_HINT, described, is_unmapped};
 
 /// No answer could be given. Every error refuses the login.
@@ -36,6 +37,8 @@ pub enum CoreError {
     Helper(HelperError),
     /// The agent gave no answer.
     Agent(HelperError),
+    /// A code was not sent: the agent gave no answer.
+    NotSent(Channel, HelperError),
     /// The real user id, which was changed while a record was locked, could not be restored.
     Privileges,
     /// The login must enroll a device, and this authority cannot.
@@ -82,6 +85,7 @@ impl CoreError {
             | Self::Entropy
             | Self::Helper(HelperError::Unintelligible)
             | Self::Agent(_)
+            | Self::NotSent(..)
             | Self::Privileges
             | Self::NoEnrollmentHere
             | Self::NoLookHere => false,
@@ -118,14 +122,20 @@ impl CoreError {
                 "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets the service \
                  start it"
             }
-            Self::Agent(HelperError::Io(_)) => {
+            Self::Agent(HelperError::Io(_)) | Self::NotSent(_, HelperError::Io(_)) => {
                 "look for the agent's errors with `systemctl status otp-agent.socket otp-agent.service`: see otp-agent(8)"
             }
-            Self::Helper(HelperError::Reports { hint, .. }) | Self::Agent(HelperError::Reports { hint, .. }) => hint,
-            Self::Helper(HelperError::Unintelligible) | Self::Agent(HelperError::Unintelligible) => {
+            Self::Helper(HelperError::Reports { hint, .. })
+            | Self::Agent(HelperError::Reports { hint, .. })
+            | Self::NotSent(_, HelperError::Reports { hint, .. }) => hint,
+            Self::Helper(HelperError::Unintelligible)
+            | Self::Agent(HelperError::Unintelligible)
+            | Self::NotSent(_, HelperError::Unintelligible) => {
                 "install module, otp-enroll, helper and agent of the same version, then restart the service"
             }
-            Self::Helper(HelperError::OtherUser) | Self::Agent(HelperError::OtherUser) => {
+            Self::Helper(HelperError::OtherUser)
+            | Self::Agent(HelperError::OtherUser)
+            | Self::NotSent(_, HelperError::OtherUser) => {
                 "a service that asks about other users must run as root (FreeRADIUS: user = root in radiusd.conf), or be \
                  named in [[agent.host]] where otp-agent.socket is enabled: see otp-agent(8)"
             }
@@ -158,7 +168,7 @@ impl fmt::Display for CoreError {
             Self::UnknownGroup(group) => write!(f, "a policy rule names the group {group}, which does not exist"),
             Self::Entropy => f.write_str("the kernel gave no random bytes"),
             Self::Helper(error) => write!(f, "the helper {} {error}", paths::HELPER),
-            Self::Agent(error) => write!(f, "the agent {} {error}", paths::AGENT),
+            Self::Agent(error) | Self::NotSent(_, error) => write!(f, "the agent {} {error}", paths::AGENT),
             Self::Privileges => f.write_str("the process cannot return to its caller's user id"),
             Self::NoEnrollmentHere => f.write_str("a process that is not root cannot enroll a device during a login"),
             Self::NoLookHere => {
@@ -184,7 +194,7 @@ impl std::error::Error for CoreError {
         match self {
             Self::Config(error) => Some(error),
             Self::Store(error) => Some(error),
-            Self::Helper(error) | Self::Agent(error) => Some(error),
+            Self::Helper(error) | Self::Agent(error) | Self::NotSent(_, error) => Some(error),
             Self::Names { errno, .. } | Self::NoAnswer { errno, .. } => Some(errno),
             Self::Limit(_)
             | Self::NoAccount(_)

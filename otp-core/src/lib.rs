@@ -16,6 +16,7 @@
 
 pub mod value {
     //! Values that are valid once they exist.
+    pub mod destination;
     pub mod login_context;
     pub mod network;
     pub mod secret;
@@ -47,6 +48,7 @@ pub mod decision {
     pub mod future;
     pub mod import;
     pub mod passcode;
+    pub mod pin;
     pub mod policy;
     pub mod record_changes;
     pub mod resync;

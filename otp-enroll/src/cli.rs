@@ -161,6 +161,14 @@ pub(crate) struct Addition {
     #[arg(long, conflicts_with = "qr")]
     pub(crate) token: bool,
 
+    /// Have codes sent to this number by text message: write it with its country code, +61412345678
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, conflicts_with_all = ["qr", "token", "email"])]
+    pub(crate) sms: Option<String>,
+
+    /// Have codes sent to this address by e-mail
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true, value_hint = ValueHint::EmailAddress, conflicts_with_all = ["qr", "token"])]
+    pub(crate) email: Option<String>,
+
     #[command(flatten)]
     pub(crate) described: TokenOptions,
 
@@ -174,7 +182,7 @@ pub(crate) enum Command {
     Status,
     /// List the devices, one per line
     List,
-    /// Add another device: an app, or a hardware token; recovery codes stay
+    /// Add another device: an app, a hardware token, a number or an address; recovery codes stay
     Add(Addition),
     /// Give a device another name
     Rename {

@@ -233,7 +233,13 @@ impl CliError {
                 | Self::NotTheTokens
                 | Self::NotInARow { .. }
                 | Self::NotACode(_)
-                | Self::Declined(Declined::NotConfirmed { .. } | Declined::NextCodeNeeded)
+                | Self::Declined(
+                    Declined::NotConfirmed { .. }
+                        | Declined::NextCodeNeeded
+                        | Declined::PinWrong { .. }
+                        | Declined::PinUsedUp
+                        | Declined::PinExpired
+                )
         );
         if in_vain { Self::InVain { why: Box::new(self), stays } } else { self }
     }
@@ -308,6 +314,17 @@ impl CliError {
             Self::Declined(Declined::NameTaken | Declined::NameUnfit | Declined::NameReserved) => {
                 "nothing was changed; choose another name"
             }
+            Self::Declined(Declined::SendsNothing) => {
+                "an administrator names the program that sends them: see [sms] and [email] in pam_otp.toml(5)"
+            }
+            Self::Declined(
+                Declined::CountryCodeMissing
+                | Declined::NotANumber
+                | Declined::NotAnAddress
+                | Declined::PinWrong { .. },
+            ) => "nothing was changed",
+            Self::Declined(Declined::DestinationKnown) => "nothing was changed; the devices: otp-enroll list",
+            Self::Declined(Declined::PinUsedUp | Declined::PinExpired) => "nothing was changed; have another one sent",
             Self::Declined(Declined::TooManyDevices) => "remove one first: otp-enroll remove DEVICE",
             Self::Declined(Declined::OnlyDevice) => "to remove the second factor: otp-enroll disable",
             Self::Declined(Declined::TokenUnfit) => "nothing was changed; see TOKENS in otp-enroll(1)",
@@ -374,6 +391,14 @@ fn hint_about(user: &str, declined: Declined) -> String {
         | Declined::NameTaken
         | Declined::NameUnfit
         | Declined::NameReserved
+        | Declined::SendsNothing
+        | Declined::CountryCodeMissing
+        | Declined::NotANumber
+        | Declined::NotAnAddress
+        | Declined::DestinationKnown
+        | Declined::PinWrong { .. }
+        | Declined::PinUsedUp
+        | Declined::PinExpired
         | Declined::TokenUnfit
         | Declined::ChangedMeanwhile
         | Declined::Required
@@ -479,6 +504,19 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         }
         Declined::TooManyDevices => "a user has at most 8 devices".into(),
         Declined::OnlyDevice => "that is the only device: without it the second factor would be gone".into(),
+        Declined::SendsNothing => "this machine sends no such messages".into(),
+        Declined::CountryCodeMissing => "write the number with its country code, such as +61412345678".into(),
+        Declined::NotANumber => {
+            "this is no telephone number: + and 7 to 15 digits, such as +61412345678; blanks, hyphens and parentheses do not \
+             matter, but no zero stands after the country code"
+                .into()
+        }
+        Declined::NotAnAddress => "this is no e-mail address like name@example.org".into(),
+        Declined::DestinationKnown => "codes are sent there already: another device has this number or address".into(),
+        Declined::PinWrong { left: 1 } => "that PIN is not correct; you can try once more".into(),
+        Declined::PinWrong { left } => format!("that PIN is not correct; you can try {left} times more"),
+        Declined::PinUsedUp => "that PIN is not correct, and it was tried too often".into(),
+        Declined::PinExpired => "no PIN is good any more".into(),
         Declined::TokenUnfit => "this is not the description of a token".into(),
         Declined::NotAToken => "only hardware tokens are resynchronized: an app's phone sets its clock".into(),
         Declined::WhichToken => "there are several tokens: name one by its number or name".into(),

@@ -29,6 +29,7 @@ mod user {
     pub(crate) mod added;
     pub(crate) mod addition;
     pub(crate) mod commands;
+    pub(crate) mod destination;
     pub(crate) mod device_lines;
     pub(crate) mod devices;
     pub(crate) mod first_device;

@@ -10,6 +10,7 @@ use otp_core::config::module_arguments::{Arguments, FirstPass, Part};
 use otp_core::decision::demand::Demand;
 use otp_core::decision::policy::Ruling;
 use otp_core::decision::verify::{Accepted, Factor, Refusal, Verdict};
+use otp_core::error::CoreError;
 use otp_core::service::authority::Authority;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -155,7 +156,7 @@ impl Login<'_> {
     fn ask_and_verify(&self, host: &mut dyn Host, challenge: bool, digits: Digits) -> Result<Outcome, ModuleError> {
         // What an earlier module has asked for was typed before the number could be seen.
         if challenge && self.arguments.first_pass != FirstPass::Use {
-            show(host, &self.authority.challenge(self.context, None)?);
+            show(host, &self.challenge(host, None)?);
         }
         let mut earlier = password_and_code::earlier(host, self.arguments, digits)?;
         let mut questions = 0u8;
@@ -172,9 +173,9 @@ impl Login<'_> {
             };
             // A device that is named in place of a code is challenged, and the question comes again.
             if questions < MOST_QUESTIONS && self.may_name_a_device(&code) {
-                match self.authority.challenge(self.context, Some(&code))? {
+                match self.challenge(host, Some(&code))? {
                     Challenge::NoSuchDevice => {}
-                    challenge @ (Challenge::None | Challenge::Question(_)) => {
+                    challenge => {
                         show(host, &challenge);
                         continue;
                     }
@@ -192,6 +193,18 @@ impl Login<'_> {
             if matches!(verdict, Verdict::Refused(Refusal::Wrong { .. })) {
                 own_failures = own_failures.saturating_add(1);
             }
+        }
+    }
+
+    /// The challenge of the default device, or of the one that is named. Where a message cannot be sent the login goes on: the
+    /// user may have another device.
+    fn challenge(&self, host: &dyn Host, named: Option<&Typed>) -> Result<Challenge, ModuleError> {
+        match self.authority.challenge(self.context, named) {
+            Err(error @ CoreError::NotSent(channel, _)) => {
+                host.log(&Event::NotSent { user: Some(self.user), kind: channel.word(), error: &error });
+                Ok(Challenge::NotSent)
+            }
+            challenge => Ok(challenge?),
         }
     }
 

@@ -134,7 +134,8 @@ impl ModuleError {
                 | CoreError::NoAccount(_)
                 | CoreError::Entropy
                 | CoreError::Helper(_)
-                | CoreError::Agent(_),
+                | CoreError::Agent(_)
+                | CoreError::NotSent(..),
             )
             | Self::NoPendingEnrollment
             | Self::NotDeferred

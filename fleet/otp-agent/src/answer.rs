@@ -6,7 +6,7 @@ use otp_core::config::paths;
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::CoreError;
-use otp_core::protocol::request::{Question, Reply, Request};
+use otp_core::protocol::request::{PinToSend, Question, Reply, Request};
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
@@ -19,6 +19,7 @@ use crate::budgets::NotNow;
 use crate::lines::{About, Next};
 use crate::memory::Memory;
 use crate::permission::{self, NotPermitted, Permission};
+use crate::sending::Sending;
 
 /// The answer to a question. What it says is durable.
 pub(crate) fn to(question: &Question, asker: &Asker<'_>, memory: &Memory) -> Reply {
@@ -29,6 +30,8 @@ pub(crate) fn to(question: &Question, asker: &Asker<'_>, memory: &Memory) -> Rep
         (login, Asked::Challenge(named.as_ref().map(|named| named.into_typed())))
     } else if let Request::Verify { login, typed } = &question.request {
         (login, Asked::Verdict(typed.into_typed()))
+    } else if let Request::SendPin(pin) = &question.request {
+        (&LoginContext::default(), Asked::Pin(pin))
     } else {
         return failed("the agent only verifies codes", "use otp-enroll");
     };
@@ -72,11 +75,13 @@ pub(crate) fn failed(error: &str, hint: &str) -> Reply {
 }
 
 /// What a question asks.
-enum Asked {
+enum Asked<'a> {
     Demand,
     /// Of the default device, or of the one that is named.
     Challenge(Option<Typed>),
     Verdict(Typed),
+    /// To send it.
+    Pin(&'a PinToSend),
 }
 
 /// Why there is no answer.
@@ -96,7 +101,7 @@ impl From<CoreError> for Unanswered {
 fn answer(
     user: &str,
     login: &LoginContext,
-    asked: &Asked,
+    asked: &Asked<'_>,
     asker: &Asker<'_>,
     memory: &Memory,
 ) -> Result<Reply, Unanswered> {
@@ -121,9 +126,24 @@ fn answer(
         (Permission::Host(_) | Permission::Root | Permission::Own, _) => None,
     };
     let is_root = permission == Permission::Root;
-    let context = if is_root { login.clone() } else { of_the_untrusted(login) };
+    let store = site.store()?.impatient();
+    // The helper sends for its caller; its caller's own programs do not.
+    let may_send = is_root || (permission == Permission::Own && asker.gid == store.group().map_err(CoreError::from)?);
+    let context = if is_root { login.clone() } else { of_the_untrusted(login, may_send) };
+    if let (true, Some(account)) = (may_send, &account) {
+        let log = |event: &Event<'_>| log_freely(event, About::Asker(asker.uid), memory);
+        let sending = Sending { site: &site, account, by: asker.uid, sends: &memory.sends, log: &log };
+        let sent = match asked {
+            Asked::Challenge(named) if context.send => sending.code(&store, &context, named.as_ref())?,
+            Asked::Pin(pin) => Some(sending.pin(pin)?),
+            Asked::Challenge(_) | Asked::Demand | Asked::Verdict(_) => None,
+        };
+        if let Some(challenge) = sent {
+            return Ok(Reply::Login(challenge.words()));
+        }
+    }
     let caller = Caller { uid: asker.uid, is_trusted: is_root, log: &|_| {} };
-    let files = LocalAuthority::on(&site, site.store()?.impatient(), account, caller);
+    let files = LocalAuthority::on(&site, store, account, caller);
     let typed = match asked {
         Asked::Demand => {
             let demand: Demand = files.demand(&context)?;
@@ -131,6 +151,10 @@ fn answer(
         }
         Asked::Challenge(named) => return Ok(Reply::Login(files.challenge(&context, named.as_ref())?.words())),
         Asked::Verdict(typed) => typed,
+        Asked::Pin(_) => {
+            let (error, hint) = ("only the helper and root may have a PIN sent".into(), "use otp-enroll add".into());
+            return Err(Unanswered { error, hint, is_strangers: false });
+        }
     };
     let verify = || {
         if asker.is_gone() {
@@ -166,7 +190,7 @@ fn answer(
 
 /// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal, no message. A remote host is none of
 /// any network, and one of which it is not known in which network it is: the strictest of the rules of networks counts.
-fn of_the_untrusted(login: &LoginContext) -> LoginContext {
+fn of_the_untrusted(login: &LoginContext, may_send: bool) -> LoginContext {
     let rhost = login.rhost.as_deref().filter(|rhost| !rhost.is_empty());
     LoginContext {
         service: login.service.clone(),
@@ -175,7 +199,7 @@ fn of_the_untrusted(login: &LoginContext) -> LoginContext {
         nullok: false,
         enroll: false,
         as_one: login.as_one,
-        send: false,
+        send: login.send && may_send,
     }
 }
 
@@ -194,7 +218,7 @@ mod tests {
             as_one: true,
             send: true,
         };
-        let context = of_the_untrusted(&login);
+        let context = of_the_untrusted(&login, false);
         assert!(
             context.address().is_none() && context.rhost.is_some(),
             "a host that is no address, not no host at all"
@@ -202,7 +226,7 @@ mod tests {
         assert!(!context.nullok && !context.enroll && !context.send && context.tty.is_none());
         assert_eq!((context.service.as_str(), context.as_one), ("radiusd", true));
         for none in [None, Some(String::new())] {
-            assert_eq!(of_the_untrusted(&LoginContext { rhost: none, ..login.clone() }).rhost, None);
+            assert_eq!(of_the_untrusted(&LoginContext { rhost: none, ..login.clone() }, false).rhost, None);
         }
     }
 }

@@ -8,6 +8,8 @@ use otp_core::protocol::agent_socket;
 pub(crate) struct Asker<'a> {
     /// Its effective user id when it connected, as the kernel says.
     pub(crate) uid: u32,
+    /// Its effective group id, then.
+    pub(crate) gid: u32,
     pub(crate) socket: &'a OwnedFd,
 }
 

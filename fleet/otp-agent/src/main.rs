@@ -13,6 +13,8 @@ mod lines;
 mod listening;
 mod memory;
 mod permission;
+mod sending;
+mod sends;
 mod together;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -89,6 +91,7 @@ fn accept(listener: &UnixListener, crowd: &Arc<Crowd>, memory: &Arc<Memory>) {
     let socket = Arc::new(OwnedFd::from(stream));
     // A process without credentials is gone and waits for no answer.
     let Ok(asker) = agent_socket::peer(&socket) else { return };
+    let Ok(gid) = agent_socket::group_of_peer(&socket) else { return };
     let Some(place) = Crowd::enter(crowd, asker, &socket) else {
         connection::turn_away(&socket);
         return;
@@ -96,6 +99,6 @@ fn accept(listener: &UnixListener, crowd: &Arc<Crowd>, memory: &Arc<Memory>) {
     let memory = Arc::clone(memory);
     // Fails where the kernel has no more threads; the asker then reads the end of the connection.
     let _ = thread::Builder::new().spawn(move || {
-        connection::serve(&Asker { uid: asker, socket: &socket }, &place, &memory);
+        connection::serve(&Asker { uid: asker, gid, socket: &socket }, &place, &memory);
     });
 }

@@ -2,6 +2,7 @@
 
 use crate::budgets::Budgets;
 use crate::lines::Lines;
+use crate::sends::Sends;
 use crate::together::Together;
 
 #[derive(Default)]
@@ -9,4 +10,5 @@ pub(crate) struct Memory {
     pub(crate) budgets: Budgets,
     pub(crate) lines: Lines,
     pub(crate) together: Together,
+    pub(crate) sends: Sends,
 }

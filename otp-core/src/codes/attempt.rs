@@ -42,6 +42,11 @@ impl Typed {
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
+
+    /// The bytes as text, if they are.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
 }
 
 impl Attempt {

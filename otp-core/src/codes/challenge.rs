@@ -1,6 +1,8 @@
-//! What is shown before the question: a number to type into a token.
+//! What is shown before the question: a number to type into a token, or where a code was sent.
 
 use crate::codes::in_fours::in_fours;
+use crate::value::destination::Masked;
+use crate::value::time::Seconds;
 
 /// What the module shows before it asks for a code. When the authority returns it, the challenge is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +11,12 @@ pub enum Challenge {
     None,
     /// A question for a token with a keypad (RFC 6287).
     Question(String),
+    /// A code was sent there.
+    Sent(Masked),
+    /// Nothing was sent: it is too early after the last message.
+    Wait(Seconds),
+    /// Nothing was sent, for a reason that only the log tells.
+    NotSent,
     /// The user's text names no device that takes a challenge: verify it as a code.
     NoSuchDevice,
 }
@@ -20,6 +28,9 @@ impl Challenge {
             Self::Question(question) => {
                 Some(format!("Type this into your token: {}", *in_fours(question.as_bytes(), ' ')))
             }
+            Self::Sent(to) => Some(format!("A code was sent to {to}.")),
+            Self::Wait(time) => Some(format!("A code was sent a short time ago. Another one can be sent in {time}.")),
+            Self::NotSent => Some("The message could not be sent. Use another device or a recovery code.".into()),
             Self::None | Self::NoSuchDevice => None,
         }
     }

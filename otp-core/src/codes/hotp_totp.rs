@@ -75,9 +75,14 @@ impl Generator {
 
     /// The code for a moving factor: an HOTP counter or a TOTP step.
     pub fn code(&self, counter: u64) -> Option<Code> {
+        Code::parse(self.text(counter)?.as_bytes())
+    }
+
+    /// The same as text.
+    pub fn text(&self, counter: u64) -> Option<Zeroizing<String>> {
         let mut text = Zeroizing::new(String::with_capacity(8));
         write!(text, "{}", self.0.generate(counter)).ok()?;
-        Code::parse(text.as_bytes())
+        Some(text)
     }
 
     /// The lowest and the highest counter in `window` whose code is `typed`. They can differ: two counters have the same
@@ -127,6 +132,9 @@ impl Algorithm {
 impl Digits {
     /// Every authenticator app supports six digits.
     pub const SIX: Self = Self(6);
+
+    /// A code that is sent: a user who has an app, too, sees which one it is.
+    pub const SEVEN: Self = Self(7);
 
     pub fn get(self) -> u8 {
         self.0

@@ -1,9 +1,11 @@
-//! Challenges (RFC 6287), as pure functions: which device is meant, the question that is open, and whose response was typed.
+//! Challenges, as pure functions: which device is meant, the question that is open (RFC 6287) or the code to send, and which of
+//! them was answered.
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use zeroize::Zeroizing;
 
 use crate::codes::attempt::Code;
-use crate::codes::hotp_totp::LOOK_AHEAD;
+use crate::codes::hotp_totp::{Generator, LOOK_AHEAD};
 use crate::codes::ocra::{Input, Suite};
 use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, Kind};
@@ -31,28 +33,22 @@ pub(crate) struct Answered {
 impl Credentials {
     /// The device that takes a challenge: the default one, or the one that the user names in place of a code, by its name or by
     /// its kind.
-    pub fn challenged_device(&self, named: Option<&str>) -> Option<(&Device, Suite)> {
-        let suite = |device: &'_ Device| match device.kind {
-            Kind::Ocra(suite) => Some(suite),
-            Kind::Totp(_) | Kind::Hotp => None,
+    pub fn challenged_device(&self, named: Option<&str>) -> Option<&Device> {
+        let is_meant = |device: &&Device| match named {
+            None => true,
+            Some(named) => named.trim().eq_ignore_ascii_case(device.kind.word()) || device.name.is(named),
         };
-        let with_suite = |device| Some((device, suite(device)?));
-        match named {
-            None => self.default_device().and_then(with_suite),
-            Some(named) => {
-                let by_kind = named.trim().eq_ignore_ascii_case("ocra");
-                let default = self.default_device().filter(|_| by_kind).and_then(with_suite);
-                let is_meant = |device: &&Device| by_kind || device.name.is(named);
-                default.or_else(|| self.devices.iter().filter(is_meant).find_map(with_suite))
-            }
-        }
+        let default = self.default_device();
+        let others = self.devices.iter().filter(|_| named.is_some());
+        default.into_iter().chain(others).filter(|device| device.kind.takes_a_challenge()).find(is_meant)
     }
 }
 
 impl Record {
-    /// The question for a device and the state that holds it: the one that is open, or a new one of these random bytes.
+    /// The question for a token with a keypad and the state that holds it: the one that is open, or a new one of these random
+    /// bytes.
     pub fn challenge(&self, device: &Device, suite: Suite, random: &[u8; RANDOM], now: UnixTime) -> (State, String) {
-        let mut state = self.state.clone();
+        let state = self.state.clone();
         let is_open = |challenge: &&Challenged| {
             let bounds = (now.after(LEAST), now.after(FOR));
             let in_time = bounds.0 < challenge.until && challenge.until <= bounds.1;
@@ -62,22 +58,24 @@ impl Record {
             let question = open.question.clone();
             return (state, question);
         }
-        let (question, until) = (suite.question().draw(random), now.after(FOR));
-        state.challenges.push(Challenged { device: device.id, until, question: question.clone(), is_used: false });
-        let surplus = state.challenges.len().saturating_sub(MOST_CHALLENGES);
-        state.challenges.drain(..surplus);
-        (state, question)
+        let question = suite.question().draw(random);
+        (challenged(state, device, question.clone(), now), question)
+    }
+
+    /// The code to send to a device, and the state in which it is expected: the code of the next counter (RFC 4226), which is
+    /// the challenge's question. `None` for a device that sends nothing.
+    pub fn code_to_send(&self, device: &Device, now: UnixTime) -> Option<(State, Zeroizing<String>)> {
+        let Kind::Sent(_) = device.kind else { return None };
+        let mut state = self.state.clone();
+        let progress = state.devices.get_mut(&device.id)?;
+        let counter = progress.next;
+        progress.next = counter.checked_add(1)?;
+        let code = Generator::new(&device.secret, device.algorithm, device.digits).text(counter)?;
+        Some((challenged(state, device, counter.to_string(), now), code))
     }
 
     /// The challenge to which this code is the response; of several, one that is not used. Computes all that are in time.
-    pub(crate) fn answered(
-        &self,
-        device: &Device,
-        suite: Suite,
-        code: &Code,
-        window: u64,
-        now: UnixTime,
-    ) -> Option<Answered> {
+    pub(crate) fn answered(&self, device: &Device, code: &Code, window: u64, now: UnixTime) -> Option<Answered> {
         let mut found: Option<Answered> = None;
         let next = self.state.next(device.id)?;
         for (place, challenge) in self.state.challenges.iter().enumerate() {
@@ -86,7 +84,12 @@ impl Record {
             if challenge.device != device.id || !in_time {
                 continue;
             }
-            if let Some(next) = device.response(suite, &challenge.question, code, next, window, now) {
+            let next = match device.kind {
+                Kind::Ocra(suite) => device.response(suite, &challenge.question, code, next, window, now),
+                Kind::Sent(_) => device.was_sent(&challenge.question, code).then_some(next),
+                Kind::Totp(_) | Kind::Hotp => None,
+            };
+            if let Some(next) = next {
                 found = found.filter(|_| challenge.is_used).or(Some(Answered { place, next }));
             }
         }
@@ -94,7 +97,22 @@ impl Record {
     }
 }
 
+/// The state in which this question is the latest; the oldest is dropped if there are too many.
+fn challenged(mut state: State, device: &Device, question: String, now: UnixTime) -> State {
+    state.challenges.push(Challenged { device: device.id, until: now.after(FOR), question, is_used: false });
+    let surplus = state.challenges.len().saturating_sub(MOST_CHALLENGES);
+    state.challenges.drain(..surplus);
+    state
+}
+
 impl Device {
+    /// Whether this is the code of the counter in a question.
+    fn was_sent(&self, question: &str, code: &Code) -> bool {
+        let Ok(counter) = question.parse::<u64>() else { return false };
+        let sent = Generator::new(&self.secret, self.algorithm, self.digits).code(counter);
+        sent.is_some_and(|sent| sent.ct_eq(code).into())
+    }
+
     /// The counter after the one at which this code is the response, from `next` on; 0 where the suite does not count.
     /// Computes and compares all of the window in any case.
     pub(crate) fn response(
@@ -128,10 +146,12 @@ impl Device {
 mod tests {
     use super::*;
     use crate::codes::attempt::Attempt;
+    use crate::codes::hotp_totp::Digits;
     use crate::decision::verify::{Factor, Refusal, Verdict, decide};
     use crate::record::credentials::DeviceName;
     use crate::record::id::DeviceId;
     use crate::testing::fixtures::{LIMITS, NOW, REPLAYED, phone, record};
+    use crate::value::destination::{Channel, Destination};
 
     fn keypad(id: u8, name: &str, suite: &str) -> Device {
         let suite = Suite::parse(suite).unwrap();
@@ -149,7 +169,8 @@ mod tests {
 
     /// Challenges a device of a record, writes the state and returns the question.
     fn challenge(record: &mut Record, named: Option<&str>, random: u8, now: UnixTime) -> Option<String> {
-        let (device, suite) = record.credentials.challenged_device(named)?;
+        let device = record.credentials.challenged_device(named)?;
+        let Kind::Ocra(suite) = device.kind else { panic!("no keypad") };
         let (state, question) = record.challenge(device, suite, &[random; RANDOM], now);
         record.state = state;
         Some(question)
@@ -244,5 +265,90 @@ mod tests {
             matches!(login(&mut mixed, &crate::testing::fixtures::right(), NOW), Verdict::Accepted(_)),
             "an app's code"
         );
+    }
+
+    fn sent(id: u8, name: &str, channel: Channel, to: &str) -> Device {
+        let kind = Kind::Sent(Destination::parse(channel, to).unwrap());
+        Device { kind, digits: Digits::SEVEN, name: DeviceName::parse(name).unwrap(), ..phone(id) }
+    }
+
+    fn number(id: u8) -> Device {
+        sent(id, "mobile", Channel::Sms, "+61412345678")
+    }
+
+    /// Takes the code to send to a device of a record, and writes the state.
+    fn send(record: &mut Record, named: Option<&str>, now: UnixTime) -> Option<Attempt> {
+        let (state, code) = record.code_to_send(record.credentials.challenged_device(named)?, now)?;
+        record.state = state;
+        assert_eq!(code.len(), 7);
+        Some(Attempt::Code(Code::parse(code.as_bytes()).unwrap()))
+    }
+
+    #[test]
+    fn a_sent_code_is_accepted_once_within_five_minutes() {
+        let mut record = record(vec![number(1)]);
+        let code = send(&mut record, None, NOW).unwrap();
+        let late = UnixTime(NOW.0 + 299);
+        let accepted =
+            |verdict| matches!(verdict, Verdict::Accepted(it) if it.factor == Factor::Sent(Channel::Sms, DeviceId(1)));
+        assert!(accepted(login(&mut record, &code, late)));
+        assert_eq!(login(&mut record, &code, late), REPLAYED);
+        let over = UnixTime(NOW.0 + 300);
+        assert!(matches!(login(&mut record, &code, over), Verdict::Refused(Refusal::Wrong { failures: 1, .. })));
+        let next = send(&mut record, None, NOW).unwrap();
+        assert!(matches!(login(&mut record, &next, over), Verdict::Refused(Refusal::Wrong { failures: 2, .. })));
+    }
+
+    #[test]
+    fn a_code_that_was_not_sent_is_wrong_and_three_that_were_are_good_at_a_time() {
+        let mut record = record(vec![number(1)]);
+        let device = number(1);
+        let of = |counter| {
+            let text = Generator::new(&device.secret, device.algorithm, device.digits).text(counter).unwrap();
+            Attempt::Code(Code::parse(text.as_bytes()).unwrap())
+        };
+        assert!(matches!(login(&mut record, &of(0), NOW), Verdict::Refused(Refusal::Wrong { failures: 1, .. })));
+        for _ in 0..4 {
+            send(&mut record, None, NOW).unwrap();
+        }
+        for (counter, is_good) in [(0, false), (4, false), (1, true), (2, true), (3, true), (3, false)] {
+            let verdict = login(&mut record, &of(counter), NOW);
+            assert_eq!(matches!(verdict, Verdict::Accepted(_)), is_good, "{counter}");
+        }
+    }
+
+    #[test]
+    fn codes_are_sent_to_the_default_device_or_the_one_that_is_named() {
+        let address = sent(3, "work", Channel::Email, "alice@example.org");
+        let mut record = record(vec![phone(1), number(2), address]);
+        assert!(send(&mut record, None, NOW).is_none(), "the default shows codes");
+        let mut meant = |named, default| {
+            record.credentials.default = Some(DeviceId(default));
+            record.credentials.challenged_device(named).map(|device| device.id.0)
+        };
+        for (named, default, expected) in [
+            (Some("sms"), 1, Some(2)),
+            (Some(" SMS "), 1, Some(2)),
+            (Some("email"), 1, Some(3)),
+            (Some("Work"), 2, Some(3)),
+            (Some("phone"), 2, None),
+            (Some("ocra"), 2, None),
+            (None, 2, Some(2)),
+            (None, 3, Some(3)),
+        ] {
+            assert_eq!(meant(named, default), expected, "{named:?}");
+        }
+    }
+
+    #[test]
+    fn one_default_of_several_numbers_is_the_one_that_sms_means() {
+        let mut record = record(vec![number(1), sent(2, "other", Channel::Sms, "+4915112345678")]);
+        record.credentials.default = Some(DeviceId(2));
+        assert_eq!(record.credentials.challenged_device(Some("sms")).map(|device| device.id), Some(DeviceId(2)));
+        // Password and code as one are parted by the digits of what shows codes unasked.
+        assert_eq!(record.credentials.outline().digits, Some(Digits::SEVEN));
+        record.credentials.devices.push(phone(3));
+        assert_eq!(record.credentials.outline().digits, Some(Digits::SIX));
+        assert!(record.credentials.outline().challenge);
     }
 }

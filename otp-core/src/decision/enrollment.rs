@@ -66,9 +66,25 @@ impl Pending {
     pub fn token(device: Device, window: u64, counter: u64, random: &[u8]) -> Self {
         let question = match device.kind {
             Kind::Ocra(suite) => suite.question().draw(random),
-            Kind::Totp(_) | Kind::Hotp => String::new(),
+            Kind::Totp(_) | Kind::Hotp | Kind::Sent(_) => String::new(),
         };
         Self { device, window, counter, question }
+    }
+
+    /// A number or an address. A PIN confirms it.
+    pub fn destination(name: DeviceName, kind: Kind, secret: Secret) -> Self {
+        let (id, created, algorithm, digits) = (DeviceId(0), UnixTime(0), Algorithm::Sha1, Digits::SEVEN);
+        let device = Device { id, name, kind, secret, algorithm, digits, created, serial: None };
+        Self { device, window: 0, counter: 0, question: String::new() }
+    }
+
+    /// The destination, once its PIN was right. No code was sent to it yet.
+    pub fn verified(&self, now: UnixTime) -> Confirmed {
+        Confirmed { device: Device { created: now, ..self.device.duplicate() }, next: 0 }
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
     }
 
     /// What is to be typed into a token with a keypad.
@@ -115,7 +131,7 @@ impl Pending {
     pub fn shape(&self) -> (Algorithm, Digits, Period) {
         let period = match self.device.kind {
             Kind::Totp(clock) => clock.period,
-            Kind::Hotp | Kind::Ocra(_) => Period::THIRTY,
+            Kind::Hotp | Kind::Ocra(_) | Kind::Sent(_) => Period::THIRTY,
         };
         (self.device.algorithm, self.device.digits, period)
     }
@@ -124,10 +140,10 @@ impl Pending {
     pub fn confirm(&self, code: &Code, next: Option<&Code>, now: UnixTime) -> Result<Confirmed, Missing> {
         let generator = Generator::new(&self.device.secret, self.device.algorithm, self.device.digits);
         // The confirming code is used up too: the next step or counter is above it.
-        let found = match (self.device.kind, next) {
+        let found = match (&self.device.kind, next) {
             (Kind::Ocra(suite), _) => self
                 .device
-                .response(suite, &self.question, code, self.counter, self.window, now)
+                .response(*suite, &self.question, code, self.counter, self.window, now)
                 .map(|next| (next, None)),
             (_, Some(next)) if self.device.is_token() => {
                 self.device.place_of(code, next, self.counter, self.window, now).map(|place| (place.next, place.drift))
@@ -135,14 +151,16 @@ impl Pending {
             (Kind::Totp(clock), _) => generator
                 .find(code, around(clock.step_at(now), self.window, self.window))
                 .map(|steps| (steps.end().saturating_add(1), clock.drift)),
+            // Its PIN confirms it.
+            (Kind::Sent(_), _) => None,
             (Kind::Hotp, _) => generator
                 .find(code, around(self.counter, 0, LOOK_AHEAD))
                 .map(|counters| (counters.start().saturating_add(1), None)),
         };
         let Some((next, drift)) = found else { return Err(self.missing(&generator, code, next, now)) };
-        let kind = match self.device.kind {
-            Kind::Totp(Clock { period, .. }) => Kind::Totp(Clock { period, drift }),
-            kind @ (Kind::Hotp | Kind::Ocra(_)) => kind,
+        let kind = match &self.device.kind {
+            Kind::Totp(Clock { period, .. }) => Kind::Totp(Clock { period: *period, drift }),
+            kind @ (Kind::Hotp | Kind::Ocra(_) | Kind::Sent(_)) => kind.clone(),
         };
         Ok(Confirmed { device: Device { kind, created: now, ..self.device.duplicate() }, next })
     }
@@ -154,7 +172,7 @@ impl Pending {
                 let reach = MOST_DRIFT.saturating_add(self.window);
                 generator.find(code, around(period.step_at(now), reach, reach)).is_some()
             }
-            Kind::Totp(Clock { drift: None, .. }) | Kind::Ocra(_) => false,
+            Kind::Totp(Clock { drift: None, .. }) | Kind::Ocra(_) | Kind::Sent(_) => false,
         };
         if is_far_off && next.is_none() {
             return Missing::NextCode;
@@ -177,7 +195,7 @@ impl Pending {
         // Codes of the past are no proof of anything; the next step of a clock is that of now.
         let next = match self.device.kind {
             Kind::Totp(clock) => clock.step_at(now).saturating_sub(self.window),
-            Kind::Hotp | Kind::Ocra(_) => self.counter,
+            Kind::Hotp | Kind::Ocra(_) | Kind::Sent(_) => self.counter,
         };
         let device = Device { created: now, ..self.device.duplicate() };
         (device, Progress { is_confirmed: false, ..Progress::from(next) })
@@ -317,7 +335,7 @@ mod tests {
             assert_eq!((user, uid, enrollment), (alice().name, 1000, EnrollmentId([9; 16])));
             assert_eq!((user_override, recovery), (Override::Required, Some(set)));
             assert_eq!(
-                (devices.len(), devices[0].created, devices[0].kind),
+                (devices.len(), devices[0].created, devices[0].kind.clone()),
                 (1, NOW, Kind::Totp(Clock::of_app(Period::THIRTY)))
             );
             assert_eq!(record.state, State { devices: record.state.devices.clone(), ..State::new(enrollment) });

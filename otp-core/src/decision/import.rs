@@ -112,8 +112,8 @@ impl Import {
             let name = if number == 1 { "imported".to_owned() } else { format!("imported {number}") };
             let Some(name) = DeviceName::parse(&name) else { continue }; // never: such a name is valid
             let id = DeviceId(number);
-            let Imported { kind, ref secret, algorithm, digits, .. } = *imported;
-            let secret = secret.duplicate();
+            let Imported { ref kind, ref secret, algorithm, digits, .. } = *imported;
+            let (kind, secret) = (kind.clone(), secret.duplicate());
             let device = Device { id, name, kind, secret, algorithm, digits, created: self.now, serial: None };
             // Codes that this device has used here stay used, even if another device changed.
             let next_before = before.and_then(|record| {
@@ -152,7 +152,7 @@ impl Imported {
         let used = self.used_below(now);
         match self.kind {
             Kind::Totp(clock) => used.max(clock.step_at(now).saturating_add(1)),
-            Kind::Hotp | Kind::Ocra(_) => used,
+            Kind::Hotp | Kind::Ocra(_) | Kind::Sent(_) => used,
         }
     }
 }

@@ -46,8 +46,8 @@ impl Device {
                 let second = around(next, 0, FAR_AHEAD).find_map(begins_at)?;
                 Some(Place { next: second.checked_add(1)?, drift: None })
             }
-            // Its codes are responses, which do not follow each other.
-            Kind::Ocra(_) => None,
+            // Its codes answer challenges, which do not follow each other.
+            Kind::Ocra(_) | Kind::Sent(_) => None,
             Kind::Totp(clock) => {
                 let present = clock.period.step_at(now);
                 let reach = MOST_DRIFT.saturating_add(window).saturating_add(1);

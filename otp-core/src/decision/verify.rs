@@ -12,6 +12,7 @@ use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind};
 use crate::record::id::DeviceId;
 use crate::record::state::{Lock, State};
+use crate::value::destination::Channel;
 use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
 use crate::value::time::{Seconds, UnixTime};
@@ -67,6 +68,8 @@ pub enum Factor {
     Hotp(DeviceId),
     /// This device's response to a challenge.
     Ocra(DeviceId),
+    /// A code that was sent to this device.
+    Sent(Channel, DeviceId),
     /// A recovery code.
     Recovery,
     /// A passcode, which an administrator issued.
@@ -127,6 +130,7 @@ impl Factor {
             Self::Totp(_) => "totp",
             Self::Hotp(_) => "hotp",
             Self::Ocra(_) => "ocra",
+            Self::Sent(channel, _) => channel.word(),
             Self::Recovery => "recovery",
             Self::Passcode => "passcode",
             Self::Grace => "grace",
@@ -135,17 +139,18 @@ impl Factor {
 
     /// A code of this device.
     pub(crate) fn of(device: &Device) -> Self {
-        match device.kind {
+        match &device.kind {
             Kind::Totp(_) => Self::Totp(device.id),
             Kind::Hotp => Self::Hotp(device.id),
             Kind::Ocra(_) => Self::Ocra(device.id),
+            Kind::Sent(destination) => Self::Sent(destination.channel(), device.id),
         }
     }
 
     /// The device whose code it was.
     pub fn device(self) -> Option<DeviceId> {
         match self {
-            Self::Totp(device) | Self::Hotp(device) | Self::Ocra(device) => Some(device),
+            Self::Totp(device) | Self::Hotp(device) | Self::Ocra(device) | Self::Sent(_, device) => Some(device),
             Self::Recovery | Self::Passcode | Self::Grace => None,
         }
     }
@@ -322,7 +327,7 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
                 let next = record.state.next(device.id).unwrap_or(u64::MAX);
                 in_window(around(next, LOOK_AHEAD, LOOK_AHEAD)).map(|counters| At::Counter(*counters.start()))
             }
-            Kind::Ocra(suite) => record.answered(device, suite, code, limits.window, now).map(At::Challenge),
+            Kind::Ocra(_) | Kind::Sent(_) => record.answered(device, code, limits.window, now).map(At::Challenge),
         };
         found.extend(at.map(|at| Found { device: device.id, factor: Factor::of(device), at }));
     }
@@ -412,7 +417,7 @@ pub(crate) fn last_login(limits: &Limits, state: &State, device: &Device) -> Opt
             let last = state.next(device.id)?.saturating_sub(1);
             Some(clock.time_of(last.saturating_sub(limits.window)))
         }
-        Kind::Hotp | Kind::Ocra(_) => None,
+        Kind::Hotp | Kind::Ocra(_) | Kind::Sent(_) => None,
     }
 }
 

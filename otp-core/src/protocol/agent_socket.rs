@@ -30,6 +30,9 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// With the agent while it sends a message, which may take the sender twelve seconds.
+    pub const OF_SENDING: Self = Self(140);
+
     /// So many waits, each of at most a tenth of a second.
     pub const fn of_waits(waits: u8) -> Self {
         Self(waits)
@@ -59,8 +62,8 @@ impl Patience {
 }
 
 /// Asks the agent: sends a line and waits for a line.
-pub fn ask_line(question: &str) -> io::Result<Zeroizing<Vec<u8>>> {
-    ask_line_at(paths::AGENT, question, Patience::default())
+pub fn ask_line(question: &str, patience: Patience) -> io::Result<Zeroizing<Vec<u8>>> {
+    ask_line_at(paths::AGENT, question, patience)
 }
 
 /// Sends a line to the process that listens at a path, and waits for a line.
@@ -79,6 +82,11 @@ pub(super) fn ask_line_at(path: &str, question: &str, mut patience: Patience) ->
 /// The user id of the process at the other end, as it was when the two were connected.
 pub fn peer(socket: &impl AsFd) -> io::Result<u32> {
     Ok(getsockopt(socket, sockopt::PeerCredentials)?.uid())
+}
+
+/// Its effective group id, then.
+pub fn group_of_peer(socket: &impl AsFd) -> io::Result<u32> {
+    Ok(getsockopt(socket, sockopt::PeerCredentials)?.gid())
 }
 
 /// Whether the other end is closed: the process that asked no longer waits for the answer.

@@ -17,8 +17,10 @@ use crate::decision::demand::Demand;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use crate::error::HelperError;
+use crate::protocol::request::PinToSend;
 use crate::record::id::DeviceId;
 use crate::record::state::Lock;
+use crate::value::destination::{Channel, Masked};
 use crate::value::login_context::LoginContext;
 use crate::value::time::{Seconds, UnixTime};
 
@@ -43,6 +45,15 @@ pub fn ask_challenge(login: &LoginContext, named: Option<&Typed>) -> Zeroizing<S
 /// `Request::Verify` as a line.
 pub fn ask_verify(login: &LoginContext, typed: &Typed) -> Zeroizing<String> {
     ask_with(r#"{"verify":{"typed":"#, Some(typed), login)
+}
+
+/// `Request::SendPin` as a line.
+pub fn ask_to_send(pin: &PinToSend) -> Zeroizing<String> {
+    let mut line = Zeroizing::new(String::with_capacity(2048));
+    let (kind, to, pin) = (pin.kind.word(), quoted(&pin.to), quoted(pin.pin.expose()));
+    // Writing to a string cannot fail.
+    let _ = writeln!(line, r#"{{"send-pin":{{"kind":"{kind}","to":{},"pin":{}}}}}"#, to.as_str(), pin.as_str());
+    line
 }
 
 /// A request about what was typed, if it was.
@@ -114,7 +125,7 @@ fn quoted(text: &str) -> Zeroizing<String> {
 /// The words in a line that holds an answer.
 pub fn words(line: &str) -> Option<&str> {
     let words = line.strip_prefix(r#"{"login":""#)?.strip_suffix("\"}\n")?;
-    words.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"- ".contains(&byte)).then_some(words)
+    words.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"- .".contains(&byte)).then_some(words)
 }
 
 /// The answer in a line.
@@ -164,6 +175,9 @@ impl Challenge {
         match self {
             Self::None => "no-challenge".into(),
             Self::Question(question) => format!("question {question}"),
+            Self::Sent(to) => format!("sent {}", to.words()),
+            Self::Wait(time) => format!("wait {}", time.0),
+            Self::NotSent => "not-sent".into(),
             Self::NoSuchDevice => "no-such-device".into(),
         }
     }
@@ -172,7 +186,9 @@ impl Challenge {
     pub fn read(words: &str) -> Option<Self> {
         let question = words.strip_prefix("question ").filter(|question| (1..=64).contains(&question.len()));
         let question = question.filter(|question| question.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        let challenges = [Self::None, Self::NoSuchDevice].into_iter();
+        let sent = words.strip_prefix("sent ").and_then(Masked::read).map(Self::Sent);
+        let wait = words.strip_prefix("wait ").and_then(|time| Some(Self::Wait(Seconds(time.parse().ok()?))));
+        let challenges = [Self::None, Self::NoSuchDevice, Self::NotSent].into_iter().chain(sent).chain(wait);
         challenges.chain(question.map(|question| Self::Question(question.to_owned()))).find(|one| one.words() == words)
     }
 }
@@ -284,6 +300,8 @@ impl Verdict {
                 Factor::Totp(device),
                 Factor::Hotp(device),
                 Factor::Ocra(device),
+                Factor::Sent(Channel::Sms, device),
+                Factor::Sent(Channel::Email, device),
                 Factor::Recovery,
                 Factor::Passcode,
                 Factor::Grace,
@@ -363,6 +381,7 @@ mod tests {
             all.push(accepted(Factor::Totp(DeviceId(255)), left));
             all.push(accepted(Factor::Hotp(DeviceId(1)), left));
             all.push(accepted(Factor::Ocra(DeviceId(2)), left));
+            all.extend(Channel::ALL.map(|channel| accepted(Factor::Sent(channel, DeviceId(3)), left)));
             all.push(accepted(Factor::Recovery, left));
             all.push(accepted(Factor::Passcode, left));
             all.push(accepted(Factor::Grace, left));
@@ -394,6 +413,39 @@ mod tests {
         }
         for demand in demands() {
             assert_eq!(Demand::read(&demand.words()), Some(demand));
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_read_as_it_was_written_and_nothing_else_is_one() {
+        let number = Masked::Number("78".into());
+        let address = |start: &str| Masked::Address(start.into(), "mail-1.example.org".into());
+        for challenge in [
+            Challenge::None,
+            Challenge::NoSuchDevice,
+            Challenge::NotSent,
+            Challenge::Wait(Seconds(u64::MAX)),
+            Challenge::Sent(number),
+            Challenge::Sent(address("a")),
+            Challenge::Sent(address("")),
+            Challenge::Question("1".repeat(64)),
+        ] {
+            let line = format!("{{\"login\":\"{}\"}}\n", challenge.words());
+            assert_eq!(words(&line).and_then(Challenge::read), Some(challenge));
+        }
+        for odd in [
+            "",
+            "sent",
+            "sent sms",
+            "sent fax 1",
+            "sent email a",
+            "wait",
+            "wait 07",
+            "wait -1",
+            "question ",
+            "not-sent 1",
+        ] {
+            assert_eq!(Challenge::read(odd), None, "{odd}");
         }
     }
 

@@ -9,6 +9,7 @@ use crate::codes::attempt::Typed;
 use crate::decision::verify::Verdict;
 use crate::record::credentials::Override;
 use crate::record::id::DeviceId;
+use crate::value::destination::Channel;
 use crate::value::login_context::LoginContext;
 use crate::value::time::Seconds;
 
@@ -36,15 +37,20 @@ pub enum Request {
         name: Option<String>,
         /// A current code or a recovery code; a passcode for the first device.
         proof: Option<Confidential>,
-        /// `None` for an app.
+        /// `None` for an app, a number or an address.
         token: Option<Token>,
+        /// `None` for an app or a token.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<SendTo>,
         /// How many recovery codes to make for a first device; `None` for the number in the configuration.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         count: Option<u8>,
     },
-    /// A code of the new device as proof that the seed arrived. Only after an offer.
+    /// Send another PIN to the number or address that waits for one.
+    SendAgain {},
+    /// A code of the new device as proof that the seed arrived, or the PIN that was sent to it. Only after an offer.
     Confirm {
-        /// The new device's code.
+        /// The new device's code, or the PIN.
         code: Confidential,
         /// The code after it, where [`Declined::NextCodeNeeded`] asked for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,6 +120,8 @@ pub enum Request {
         /// A current code or a recovery code.
         typed: Confidential,
     },
+    /// Send the PIN of a number or an address that is to be added. To the agent only.
+    SendPin(PinToSend),
     /// Administration. Such a request never crosses the pipe.
     #[serde(skip)]
     Administer(Order),
@@ -132,6 +140,23 @@ pub struct Question {
     /// The login name, as it was typed.
     pub about: String,
     pub request: Request,
+}
+
+/// Where codes are to be sent, as a person wrote it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendTo {
+    pub kind: Channel,
+    pub to: String,
+}
+
+/// A PIN, and where to send it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinToSend {
+    pub kind: Channel,
+    pub to: String,
+    pub pin: Confidential,
 }
 
 /// A hardware token, as its maker describes it.
@@ -237,6 +262,15 @@ pub enum Reply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         question: Option<String>,
     },
+    /// To [`Request::Add`] with a number or an address, and to [`Request::SendAgain`]: what became of the PIN.
+    PinSent {
+        /// The device's name.
+        name: String,
+        /// Where it is sent, in part.
+        to: String,
+        /// The words of a challenge: see [`crate::protocol::login_messages`].
+        answer: String,
+    },
     /// To [`Request::Confirm`]: the recovery codes of the new device, which is not in force yet. To [`Request::Recovery`]:
     /// the codes that are in force now. They are shown only once.
     RecoveryCodes(Vec<Confidential>),
@@ -297,6 +331,22 @@ pub enum Declined {
     TooManyDevices,
     /// The only device stays: without it the second factor would be gone.
     OnlyDevice,
+    /// The configuration names no program that sends such messages.
+    SendsNothing,
+    /// The number has no country code.
+    CountryCodeMissing,
+    /// This is no telephone number.
+    NotANumber,
+    /// This is no e-mail address.
+    NotAnAddress,
+    /// Another device has this number or address.
+    DestinationKnown,
+    /// The PIN is wrong; it may be tried so many times more.
+    PinWrong { left: u8 },
+    /// The PIN was tried too often.
+    PinUsedUp,
+    /// The PIN's time is over.
+    PinExpired,
     /// The token's description is not one of a token.
     TokenUnfit,
     /// An app's phone sets its clock: only tokens are resynchronized.
@@ -405,7 +455,7 @@ pub struct Requirement {
 pub struct DeviceStatus {
     pub id: u8,
     pub name: String,
-    /// `totp` or `hotp`.
+    /// `totp`, `hotp`, `ocra`, `sms` or `email`.
     pub r#type: String,
     /// `SHA1`, `SHA256` or `SHA512`.
     pub algorithm: String,
@@ -427,6 +477,9 @@ pub struct DeviceStatus {
     pub drift: Option<i8>,
     /// What the responses of a token with a keypad are computed from (RFC 6287); `None` for all others.
     pub suite: Option<String>,
+    /// Where codes are sent, in part: `the number that ends in 78`, `a...@example.org`; `None` for all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// A secret text in a request or reply. Wiped when dropped, never printed.

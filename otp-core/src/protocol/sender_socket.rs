@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::paths;
 use crate::protocol::agent_socket::{Patience, ask_line_at};
 use crate::protocol::request::Confidential;
+use crate::value::destination::Channel;
 use crate::value::system_error::described;
 
 /// Waits for the answer: twelve seconds, so that the sender, whose program has ten, can still say what became of it.
@@ -17,29 +18,11 @@ const WAITS: u8 = 120;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
-    pub kind: MessageKind,
+    pub kind: Channel,
     /// A number in E.164, or an address.
     pub to: String,
     /// The text; for e-mail with its header lines, as sendmail(1) reads it on standard input.
     pub text: Confidential,
-}
-
-/// How a message travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MessageKind {
-    Sms,
-    Email,
-}
-
-impl MessageKind {
-    /// The word in the log, and the table of the configuration.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Sms => "sms",
-            Self::Email => "email",
-        }
-    }
 }
 
 /// The sender's answer.
@@ -114,7 +97,7 @@ mod tests {
     fn message_and_answer_are_a_line_each() {
         let line = r#"{"kind":"sms","to":"+61412345678","text":"481 2093 is your code"}"#;
         let message: Message = serde_json::from_str(line).unwrap();
-        assert_eq!((message.kind, message.to.as_str()), (MessageKind::Sms, "+61412345678"));
+        assert_eq!((message.kind, message.to.as_str()), (Channel::Sms, "+61412345678"));
         assert_eq!(serde_json::to_string(&message).unwrap(), line);
         assert!(!format!("{message:?}").contains("481"), "{message:?}");
         for odd in [r#"{"kind":"fax","to":"+6","text":""}"#, r#"{"kind":"sms","to":"+6","text":"","from":"x"}"#] {

@@ -8,6 +8,7 @@ use crate::codes::plain_text;
 use crate::codes::recovery::RecoverySet;
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::State;
+use crate::value::destination::{Channel, Destination};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::UserName;
@@ -40,7 +41,7 @@ pub struct Outline {
     pub user_override: Override,
     /// The number of devices.
     pub devices: usize,
-    /// How many digits the default device shows; `None` without a device.
+    /// How many digits are typed with a password as one: see [`Credentials::outline`]. `None` without a device.
     pub digits: Option<Digits>,
     /// Whether the default device takes a challenge.
     pub challenge: bool,
@@ -82,7 +83,7 @@ pub enum Override {
     None,
 }
 
-/// One authenticator app or token.
+/// One authenticator app, token, number or address.
 #[derive(Debug)]
 pub struct Device {
     /// Unique within the credentials.
@@ -99,7 +100,7 @@ pub struct Device {
 }
 
 /// The moving factor of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Time, in steps of a clock (RFC 6238).
     Totp(Clock),
@@ -107,6 +108,8 @@ pub enum Kind {
     Hotp,
     /// A question, with a counter or time where the suite has one (RFC 6287).
     Ocra(Suite),
+    /// A counter whose codes are sent to the user, one at a time.
+    Sent(Destination),
 }
 
 /// A device's name: 1 to 40 characters, none of them a control character.
@@ -128,12 +131,18 @@ pub enum Unfit {
 
 impl Kind {
     /// The word in records, log, JSON and tables.
-    pub fn word(self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Totp(_) => "totp",
             Self::Hotp => "hotp",
             Self::Ocra(_) => "ocra",
+            Self::Sent(destination) => destination.channel().word(),
         }
+    }
+
+    /// Whether a challenge comes before a code: something is shown, or the code is sent.
+    pub fn takes_a_challenge(&self) -> bool {
+        matches!(self, Self::Ocra(_) | Self::Sent(_))
     }
 }
 
@@ -148,6 +157,15 @@ impl DeviceName {
         Self("authenticator".to_owned())
     }
 
+    /// The name of a number or an address that was given none.
+    pub fn of(channel: Channel) -> Self {
+        let name = match channel {
+            Channel::Sms => "text message",
+            Channel::Email => "e-mail",
+        };
+        Self(name.to_owned())
+    }
+
     /// The name of a token that was given none.
     pub fn of_token() -> Self {
         Self("token".to_owned())
@@ -160,7 +178,8 @@ impl DeviceName {
         let chosen = Self::parse(name).filter(|_| !is_marked).ok_or(Unfit::Text)?;
         let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
         let is_answer = !matches!(Attempt::parse(&Typed::new(name.as_bytes().to_vec())), Attempt::Malformed);
-        let is_kind = ["sms", "email", "ocra"].iter().any(|kind| name.eq_ignore_ascii_case(kind));
+        let is_kind =
+            [Channel::Sms.word(), Channel::Email.word(), "ocra"].iter().any(|kind| name.eq_ignore_ascii_case(kind));
         if is_number || is_answer || is_kind { Err(Unfit::Reserved) } else { Ok(chosen) }
     }
 
@@ -197,7 +216,13 @@ impl Serial {
 impl Device {
     /// A second copy, whose seed is wiped on its own.
     pub fn duplicate(&self) -> Self {
-        Self { name: self.name.clone(), secret: self.secret.duplicate(), serial: self.serial.clone(), ..*self }
+        Self {
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            secret: self.secret.duplicate(),
+            serial: self.serial.clone(),
+            ..*self
+        }
     }
 }
 
@@ -253,8 +278,8 @@ impl Credentials {
         Outline {
             user_override: self.user_override,
             devices: self.devices.len(),
-            digits: default.map(|device| device.digits),
-            challenge: default.is_some_and(|device| matches!(device.kind, Kind::Ocra(_))),
+            digits: self.typed_unasked().map(|device| device.digits),
+            challenge: default.is_some_and(|device| device.kind.takes_a_challenge()),
             passcode: self.passcode.is_some(),
         }
     }
@@ -271,6 +296,14 @@ impl Credentials {
     /// The device whose challenge, if it has one, is shown before the question.
     pub fn default_device(&self) -> Option<&Device> {
         self.devices.iter().find(|device| Some(device.id) == self.default)
+    }
+
+    /// The device whose code a user types with a password as one: the default, or the first one that takes no challenge.
+    fn typed_unasked(&self) -> Option<&Device> {
+        // A record whose default is none of its devices is damaged, and has none here.
+        let default = self.default_device()?;
+        let shows_codes = std::iter::once(default).chain(&self.devices).find(|device| !device.kind.takes_a_challenge());
+        Some(shows_codes.unwrap_or(default))
     }
 
     /// Unused recovery codes in this state; `None` if none were issued.

@@ -12,12 +12,16 @@ use crate::codes::recovery::{MOST_CODES, RecoverySet};
 use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Outline, Override, Serial};
 use crate::record::error::RecordError;
 use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES, from_hex};
+use crate::value::destination::{Channel, Destination};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::{Account, UserName};
 
 /// The format that this program writes, and the only one it reads.
 pub const VERSION: u64 = 1;
+
+/// More bytes than any record has.
+const LARGEST: usize = 12_288;
 
 /// The key of the number of passcodes.
 const PASSCODES: &str = "passcodes";
@@ -36,7 +40,7 @@ impl Credentials {
     /// The contents of the file. [`Credentials::decode`] reads them back.
     pub fn encode(&self) -> Zeroizing<String> {
         // Large enough for every record: a buffer that grows leaves copies of seeds behind.
-        let mut text = Zeroizing::new(String::with_capacity(8192));
+        let mut text = Zeroizing::new(String::with_capacity(LARGEST));
         // Writing to a string cannot fail.
         let _ = self.write(&mut text);
         text
@@ -80,7 +84,7 @@ impl Credentials {
         }
         for device in &self.devices {
             writeln!(text, "\n[[device]]\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
-            match device.kind {
+            match &device.kind {
                 Kind::Totp(Clock { period, drift }) => {
                     writeln!(text, "type = \"totp\"\nperiod = {}", period.get())?;
                     if let Some(drift) = drift {
@@ -89,6 +93,9 @@ impl Credentials {
                 }
                 Kind::Hotp => writeln!(text, "type = \"hotp\"")?,
                 Kind::Ocra(suite) => writeln!(text, "type = \"ocra\"\nsuite = \"{suite}\"")?,
+                Kind::Sent(destination) => {
+                    writeln!(text, "type = \"{}\"\nto = {}", device.kind.word(), quoted(destination.as_str()))?;
+                }
             }
             writeln!(text, "algorithm = \"{}\"\ndigits = {}", device.algorithm.name(), device.digits.get())?;
             writeln!(text, "created = {}", device.created.0)?;
@@ -172,7 +179,7 @@ struct Counts {
     /// Whether there is one. The head has no line about none: most records hold none, and each login reads the head.
     passcode: bool,
     devices: usize,
-    /// Those of the default device.
+    /// Those that are typed with a password as one.
     digits: Option<Digits>,
     /// Whether that one takes a challenge. The head has no line if it does not.
     challenge: bool,
@@ -312,7 +319,10 @@ impl<'a> Lines<'a> {
             "ocra" => Kind::Ocra(
                 self.value("suite", |text| Suite::parse(between_quotes(text)?).filter(|suite| suite.is_for_logins()))?,
             ),
-            _ => return Err(self.error("type", "has an invalid value")),
+            word => match Channel::ALL.into_iter().find(|channel| channel.word() == word) {
+                Some(channel) => Kind::Sent(self.value("to", |text| Destination::read(channel, &unquoted(text)?))?),
+                None => return Err(self.error("type", "has an invalid value")),
+            },
         };
         Ok(Device {
             id,
@@ -430,6 +440,10 @@ mod tests {
         Device { serial: Serial::parse("GALT10007123 \"A\""), ..device(id, Kind::Totp(clock)) }
     }
 
+    fn sent(id: u8, channel: Channel, to: &str) -> Device {
+        device(id, Kind::Sent(Destination::parse(channel, to).unwrap()))
+    }
+
     fn full() -> Credentials {
         Credentials {
             user: UserName::parse("weird \"user\"\\\n\u{7f}é").unwrap(),
@@ -462,6 +476,11 @@ mod tests {
             Credentials { passcode: passcode(None), ..full() },
             Credentials { passcode: passcode(Some("my \"sshd\"")), devices: vec![], recovery: None, ..full() },
             Credentials { devices: vec![of_token(2, 20), of_token(9, -20)], default: Some(DeviceId(9)), ..full() },
+            Credentials {
+                devices: vec![sent(1, Channel::Sms, "+61412345678"), sent(7, Channel::Email, "o'neil@example.org")],
+                default: Some(DeviceId(7)),
+                ..full()
+            },
             Credentials { user_override: Override::RequiredUntil(UnixTime(1_800_000_000)), ..full() },
             Credentials { user_override: Override::EnrollUntil(UnixTime(1_800_000_000)), ..full() },
             Credentials { user_override: Override::ExemptUntil(UnixTime(1_800_000_000)), ..full() },
@@ -476,7 +495,8 @@ mod tests {
             );
             assert_eq!(back.user_override, credentials.user_override);
             let shapes = |of: &Credentials| {
-                let shape = |device: &Device| (device.id, device.name.clone(), device.kind, device.serial.clone());
+                let shape =
+                    |device: &Device| (device.id, device.name.clone(), device.kind.clone(), device.serial.clone());
                 of.devices.iter().map(shape).collect::<Vec<_>>()
             };
             assert_eq!(shapes(&back), shapes(&credentials));
@@ -514,17 +534,38 @@ mod tests {
     }
 
     #[test]
+    fn a_destination_is_read_in_one_spelling() {
+        let devices = vec![sent(1, Channel::Sms, "+61412345678"), sent(7, Channel::Email, "a@x")];
+        let good = Credentials { devices, ..full() }.encode();
+        assert!(good.contains("digits = 6\nchallenge = 1\n"), "{}", *good);
+        for (from, to, expected) in [
+            ("+61412345678", "61412345678", "to has an invalid value"),
+            ("+61412345678", "+61 412345678", "to has an invalid value"),
+            ("\"a@x\"", "\"-a@x\"", "to has an invalid value"),
+            ("\"sms\"", "\"fax\"", "type has an invalid value"),
+            ("\"sms\"", "\"email\"", "to has an invalid value"),
+            ("to = \"a@x\"\n", "", "to is expected here"),
+            ("challenge = 1\n", "", "its top does not match its recovery codes, passcode and devices"),
+        ] {
+            let changed = good.replacen(from, to, 1);
+            assert_ne!(changed, *good);
+            let error = error_of(&changed);
+            assert!(error.ends_with(expected), "{from} {to}: {error}");
+        }
+    }
+
+    #[test]
     fn the_largest_record_is_encoded_without_growing_the_buffer() {
         let longest = |id| Device {
             secret: Secret::new(Zeroizing::new(vec![9; 64])).unwrap(),
             name: DeviceName::parse(&"\u{10FFFF}".repeat(40)).unwrap(),
             serial: Serial::parse(&"\"".repeat(40)),
-            ..device(id, Kind::Totp(Clock { period: Period::THIRTY, drift: Drift::of(-20) }))
+            ..sent(id, Channel::Email, &format!("{}@{}x", "a".repeat(64), "a.".repeat(94)))
         };
         let user = UserName::parse(&"\n".repeat(255)).unwrap();
         let passcode = passcode(Some(&"\"".repeat(255)));
         let most = Credentials { user, devices: (1..=8).map(longest).collect(), passcode, ..full() };
-        assert!(most.encode().len() <= 8192);
+        assert!(most.encode().len() <= LARGEST);
     }
 
     #[test]
@@ -566,7 +607,7 @@ mod tests {
         let (before_codes, _) = good.split_once("  \"").unwrap();
         assert_eq!(error_of(&format!("{before_codes}]\n")), "cannot be read: line 16: codes is empty");
         assert_eq!(error_of(before_codes), "cannot be read: line 15: codes is not closed");
-        assert_eq!(with("type = \"totp\"", "type = \"sms\""), invalid(31, "type"));
+        assert_eq!(with("type = \"totp\"", "type = \"fax\""), invalid(31, "type"));
         assert_eq!(with("period = 30", "period = 0"), invalid(32, "period"));
         assert_eq!(with("period = 30\n", ""), expected(32, "period"));
         assert_eq!(with("algorithm = \"SHA1\"", "algorithm = \"MD5\""), invalid(33, "algorithm"));

@@ -3,16 +3,18 @@
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::Code;
+use crate::codes::hotp_totp::Algorithm;
 use crate::codes::recovery::{RecoveryCode, RecoverySet};
 use crate::decision::enrollment::{Confirmed, Missing, Pending};
 use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Offer, Reply};
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{DeviceName, Override};
+use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::store::change;
 use crate::system::config_file::Site;
+use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
@@ -76,6 +78,30 @@ impl<'a> Offered<'a> {
         Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None }
     }
 
+    /// A number or an address, whose codes come from a seed that is drawn here.
+    pub fn of_destination(
+        site: &'a Site,
+        account: Account,
+        entropy: Entropy,
+        name: DeviceName,
+        kind: Kind,
+    ) -> Result<Self, CoreError> {
+        let mut seed = Zeroizing::new(vec![0; Algorithm::Sha1.seed_length()]);
+        entropy(&mut seed)?;
+        let secret = Secret::new(seed).map_err(|_| CoreError::Entropy)?;
+        let pending = Pending::destination(name, kind, secret);
+        Ok(Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None })
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        self.pending.device()
+    }
+
+    /// Whether a PIN confirms it, and not a code of its own.
+    pub(crate) fn is_destination(&self) -> bool {
+        matches!(self.device().kind, Kind::Sent(_))
+    }
+
     /// This offer with so many recovery codes.
     pub fn with_codes(self, count: Option<u8>) -> Self {
         Self { count, ..self }
@@ -135,13 +161,23 @@ impl<'a> Offered<'a> {
             Ok(confirmed) => confirmed,
             Err(missing) => return Ok(Err(missing)),
         };
+        Ok(Ok(self.accepted(confirmed)?))
+    }
+
+    /// The destination whose PIN was right.
+    pub(crate) fn verified(&self, now: UnixTime) -> Result<Accepted<'a>, CoreError> {
+        self.accepted(self.pending.verified(now))
+    }
+
+    /// Draws recovery codes for what is the only device.
+    fn accepted(&self, confirmed: Confirmed) -> Result<Accepted<'a>, CoreError> {
         let Self { site, entropy, basis, purpose, count, .. } = *self;
         let (codes, set) = match purpose {
             Purpose::Alone => new_recovery_codes(site, count, entropy)?,
             Purpose::Beside => (Vec::new(), None),
         };
         let (account, enrollment) = (self.account.clone(), new_enrollment(entropy)?);
-        Ok(Ok(Accepted { site, account, basis, purpose, confirmed, enrollment, codes, set }))
+        Ok(Accepted { site, account, basis, purpose, confirmed, enrollment, codes, set })
     }
 }
 

@@ -12,9 +12,10 @@ use crate::decision::verify::{Factor, Refusal, Verdict, decide_login, look};
 use crate::error::CoreError;
 use crate::protocol::request::{Declined, Reply, Request};
 use crate::record::Record;
-use crate::record::credentials::Override;
+use crate::record::credentials::{Device, Kind, Override};
 use crate::record::state::{State, Unenforced};
 use crate::service::administration;
+use crate::service::agent_authority::AgentAuthority;
 use crate::service::authority::Authority;
 use crate::service::caller::Caller;
 use crate::service::device_orders;
@@ -162,28 +163,33 @@ impl<'a> LocalAuthority<'a> {
         })
     }
 
-    /// Challenges a device, and returns the challenge once it is durable.
-    fn challenge_at(&self, named: Option<&Typed>, now: UnixTime) -> Result<Challenge, CoreError> {
-        let none = if named.is_some() { Challenge::NoSuchDevice } else { Challenge::None };
-        let named = match named.map(|typed| std::str::from_utf8(typed.expose())) {
-            Some(Ok(named)) => Some(named),
-            Some(Err(_)) => return Ok(none),
-            None => None,
-        };
+    /// Challenges a device, and returns the challenge once it is durable. Codes are sent by the agent alone.
+    fn challenge_at(&self, login: &LoginContext, typed: Option<&Typed>, now: UnixTime) -> Result<Challenge, CoreError> {
+        let none = if typed.is_some() { Challenge::NoSuchDevice } else { Challenge::None };
         let (store, Some(account)) = (self.store()?, &self.account) else { return Ok(none) };
-        let is_there = |record: Record| record.credentials.challenged_device(named).is_some();
-        if !store.read(account)?.is_some_and(is_there) {
-            return Ok(none);
-        }
-        let mut random = [0; RANDOM];
-        (self.entropy)(&mut random)?;
-        Ok(update(store, account, |record| match record.credentials.challenged_device(named) {
-            Some((device, suite)) => {
-                let (state, question) = record.challenge(device, suite, &random, now);
-                (state, Challenge::Question(question))
+        let named = typed.map(|typed| typed.text().unwrap_or_default());
+        let Some(record) = store.read(account)? else { return Ok(none) };
+        match record.credentials.challenged_device(named).map(|device| &device.kind) {
+            Some(Kind::Sent(destination)) if login.send => {
+                let agent = AgentAuthority { user: account.name.as_str() };
+                agent.challenge(login, typed).map_err(|error| match error {
+                    CoreError::Agent(why) => CoreError::NotSent(destination.channel(), why),
+                    error => error,
+                })
             }
-            None => (record.state.clone(), none.clone()),
-        })?)
+            Some(Kind::Ocra(_)) => {
+                let mut random = [0; RANDOM];
+                (self.entropy)(&mut random)?;
+                Ok(update(store, account, |record| match record.credentials.challenged_device(named) {
+                    Some(device @ Device { kind: Kind::Ocra(suite), .. }) => {
+                        let (state, question) = record.challenge(device, *suite, &random, now);
+                        (state, Challenge::Question(question))
+                    }
+                    Some(_) | None => (record.state.clone(), none.clone()),
+                })?)
+            }
+            Some(Kind::Totp(_) | Kind::Hotp | Kind::Sent(_)) | None => Ok(none),
+        }
     }
 
     fn look_at(&self, login: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, CoreError> {
@@ -267,13 +273,22 @@ impl<'a> LocalAuthority<'a> {
         }
     }
 
+    /// A login goes on without the message, with another device.
+    fn not_sent(&self, error: CoreError) -> Result<Challenge, CoreError> {
+        let (CoreError::NotSent(channel, _), Some(account)) = (&error, &self.account) else { return Err(error) };
+        let (user, kind) = (Some(account.name.as_str()), channel.word());
+        (self.caller.log)(&Event::NotSent { user, kind, error: &error });
+        Ok(Challenge::NotSent)
+    }
+
     /// Serves a request at `now`.
     pub(crate) fn request_at(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         match request {
             Request::Demand(login) => Ok(Reply::Login(self.demand_at(&login, now)?.words())),
-            Request::Challenge { login: _, named } => {
+            Request::Challenge { login, named } => {
                 let named = named.map(|named| named.into_typed());
-                Ok(Reply::Login(self.challenge_at(named.as_ref(), now)?.words()))
+                let challenge = self.challenge_at(&login, named.as_ref(), now).or_else(|error| self.not_sent(error))?;
+                Ok(Reply::Login(challenge.words()))
             }
             Request::Verify { login, typed } => {
                 let verdict = self.verify_at(&login, &typed.into_typed(), now)?;
@@ -291,6 +306,7 @@ impl<'a> LocalAuthority<'a> {
             Request::Status {}
             | Request::Enroll { .. }
             | Request::Add { .. }
+            | Request::SendAgain {}
             | Request::Confirm { .. }
             | Request::Activate {}
             | Request::Rename { .. }
@@ -301,6 +317,7 @@ impl<'a> LocalAuthority<'a> {
             | Request::Requirement {}
             | Request::Disable { .. }
             | Request::Test { .. }
+            | Request::SendPin(_)
             | Request::ForgetAddresses {} => match &mut self.service {
                 Some(service) => service.answer(request, now),
                 None => Ok(UNKNOWN_USER),
@@ -314,6 +331,10 @@ impl<'a> LocalAuthority<'a> {
         let Some(service) = &mut self.service else { return Ok(UNKNOWN_USER) };
         if let Request::Enroll { proof: None, count: None } = request {
             service.enroll_first()
+        } else if let Request::Add { to: Some(to), .. } = request {
+            service.verify_first(&to, UnixTime::now())
+        } else if let Request::SendAgain {} = request {
+            service.send_pin(UnixTime::now())
         } else if let Request::Confirm { code, next: _ } = request {
             service.confirm(&code, None, UnixTime::now())
         } else if let Request::Activate {} = request {
@@ -339,8 +360,8 @@ impl Authority for LocalAuthority<'_> {
         self.demand_at(login, UnixTime::now())
     }
 
-    fn challenge(&self, _: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
-        self.challenge_at(named, UnixTime::now())
+    fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        self.challenge_at(login, named, UnixTime::now())
     }
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {

@@ -2,10 +2,12 @@
 
 use crate::decision::devices::NotChanged;
 use crate::decision::enrollment::Missing;
+use crate::decision::pin::WrongPin;
 use crate::decision::resync::NotResynchronized;
 use crate::decision::verify::Refusal;
 use crate::protocol::request::Declined;
 use crate::record::credentials::Unfit;
+use crate::value::destination::Unreachable;
 
 /// Why no device was changed.
 #[derive(Clone, Copy)]
@@ -47,6 +49,26 @@ impl From<Missing> for Declined {
         match missing {
             Missing::Wrong { clock_off } => Self::NotConfirmed { clock_off },
             Missing::NextCode => Self::NextCodeNeeded,
+        }
+    }
+}
+
+impl From<WrongPin> for Declined {
+    fn from(why: WrongPin) -> Self {
+        match why {
+            WrongPin::Wrong { left } => Self::PinWrong { left },
+            WrongPin::UsedUp => Self::PinUsedUp,
+            WrongPin::Expired => Self::PinExpired,
+        }
+    }
+}
+
+impl From<Unreachable> for Declined {
+    fn from(why: Unreachable) -> Self {
+        match why {
+            Unreachable::CountryCodeMissing => Self::CountryCodeMissing,
+            Unreachable::NotANumber => Self::NotANumber,
+            Unreachable::NotAnAddress => Self::NotAnAddress,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Proofs are checked here, where the record is, and not in the program that the user runs.
 
+mod destination;
 pub(crate) mod devices;
 mod first_device;
 
@@ -15,7 +16,7 @@ use crate::decision::policy::{SecondFactor, Source};
 use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{
-    Confidential, Declined, DeviceStatus, PasscodeStatus, Reply, Request, Requirement, Status,
+    Confidential, Declined, DeviceStatus, PasscodeStatus, Reply, Request, Requirement, SendTo, Status,
 };
 use crate::record::Record;
 use crate::record::change::Change;
@@ -25,6 +26,8 @@ use crate::record::state::{Lock, State};
 use crate::service::caller::Caller;
 use crate::service::enrollment::{Accepted, Entropy, Offered, Purpose, new_enrollment, new_recovery_codes, revealed};
 use crate::service::renaming;
+use crate::service::self_service::destination::Verifying;
+use crate::service::self_service::devices::New;
 use crate::store::{change, update};
 use crate::system::accounts;
 use crate::system::config_file::Site;
@@ -46,6 +49,7 @@ pub struct SelfService<'a> {
 enum Stage<'a> {
     None,
     Offered(Offered<'a>),
+    Verifying(Verifying<'a>),
     Accepted(Accepted<'a>),
 }
 
@@ -64,9 +68,11 @@ impl<'a> SelfService<'a> {
                 Ok(Reply::Declined(Declined::CountUnfit { most: self.site.config.recovery_codes }))
             }
             Request::Enroll { proof, count } => self.enroll(proof.as_ref(), count, now),
-            Request::Add { name, proof, token, count } => {
-                self.add(name.as_deref(), proof.as_ref(), token.as_ref(), count, now)
+            Request::Add { name, proof, token, to, count } => {
+                let new = New { name: name.as_deref(), token: token.as_ref(), to: to.as_ref(), count };
+                self.add(&new, proof.as_ref(), now)
             }
+            Request::SendAgain {} => self.send_pin(now),
             Request::Confirm { code, next } => self.confirm(&code, next.as_ref(), now),
             Request::Activate {} => self.activate(),
             Request::Rename { device, name, proof } => self.rename(&device, &name, &proof, now),
@@ -81,6 +87,7 @@ impl<'a> SelfService<'a> {
             Request::Demand(_)
             | Request::Challenge { .. }
             | Request::Verify { .. }
+            | Request::SendPin(_)
             | Request::Administer(_)
             | Request::AdministerDevice(_)
             | Request::IssuePasscode(_) => Ok(Reply::Declined(Declined::NotPermitted)),
@@ -106,8 +113,23 @@ impl<'a> SelfService<'a> {
     pub(crate) fn enroll_first(&mut self) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
         let offered = self.new_offer()?;
-        let unfit = self.unfit_for_first()?;
-        Ok(unfit.unwrap_or_else(|| self.offer(offered, self.unproved())))
+        match self.unfit_for_first()? {
+            Some(unfit) => Ok(unfit),
+            None => self.offer(offered, self.unproved(), UnixTime::now()),
+        }
+    }
+
+    /// The same for a number or an address.
+    pub(crate) fn verify_first(&mut self, to: &SendTo, now: UnixTime) -> Result<Reply, CoreError> {
+        self.enrollment = Stage::None;
+        let offered = match self.destination_offered(&Record::stranger(&self.account), to, None)? {
+            Ok(offered) => offered,
+            Err(declined) => return Ok(Reply::Declined(declined)),
+        };
+        match self.unfit_for_first()? {
+            Some(unfit) => Ok(unfit),
+            None => self.offer(offered, self.unproved(), now),
+        }
     }
 
     /// Offers a device: the first, or one that will replace the user's devices, for a code of one of them.
@@ -153,19 +175,25 @@ impl<'a> SelfService<'a> {
             Purpose::Beside => "another-device",
         };
         let (enrollment, verdict) = self.use_up(proof, now)?;
-        Ok(self.offer_if_accepted(offered.based_on(enrollment, purpose), verdict, what))
+        self.offer_if_accepted(offered.based_on(enrollment, purpose), verdict, what, now)
     }
 
     /// Makes an offer if the proof that was used up for it was right.
-    fn offer_if_accepted(&mut self, offered: Offered<'a>, verdict: Verdict, what: &str) -> Reply {
+    fn offer_if_accepted(
+        &mut self,
+        offered: Offered<'a>,
+        verdict: Verdict,
+        what: &str,
+        now: UnixTime,
+    ) -> Result<Reply, CoreError> {
         match verdict {
             Verdict::Accepted(accepted) => {
                 let (user, by, proof) = (self.account.name.as_str(), self.caller.uid, Proof::Used(accepted));
                 // Now, not at the end: the enrollment may be broken off here, and the proof is used up.
                 (self.caller.log)(&Event::Proved { user, by, what, proof });
-                self.offer(offered, proof)
+                self.offer(offered, proof, now)
             }
-            Verdict::Refused(why) => self.refused(what, why),
+            Verdict::Refused(why) => Ok(self.refused(what, why)),
         }
     }
 
@@ -174,11 +202,14 @@ impl<'a> SelfService<'a> {
         if self.caller.is_trusted { Proof::Administrator } else { Proof::Unneeded }
     }
 
-    fn offer(&mut self, offered: Offered<'a>, proof: Proof) -> Reply {
+    fn offer(&mut self, offered: Offered<'a>, proof: Proof, now: UnixTime) -> Result<Reply, CoreError> {
+        if offered.is_destination() {
+            return self.verify(offered, proof, now);
+        }
         let reply = offered.reply();
         self.proof = proof;
         self.enrollment = Stage::Offered(offered);
-        reply
+        Ok(reply)
     }
 
     /// Takes a code of the offered device as proof that the seed arrived.
@@ -188,17 +219,21 @@ impl<'a> SelfService<'a> {
         next: Option<&Confidential>,
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
-        let Stage::Offered(offered) = &self.enrollment else {
-            return Ok(Reply::Declined(Declined::NothingOffered));
-        };
         let next = next.and_then(code_in);
-        match offered.check(code_in(code).as_ref(), next.as_ref(), now)? {
+        let checked = match &mut self.enrollment {
+            Stage::Offered(offered) => {
+                offered.check(code_in(code).as_ref(), next.as_ref(), now)?.map_err(Declined::from)
+            }
+            Stage::Verifying(verifying) => verifying.check(&code.into_typed(), now)?,
+            Stage::None | Stage::Accepted(_) => return Ok(Reply::Declined(Declined::NothingOffered)),
+        };
+        match checked {
             Ok(accepted) => {
                 let codes = accepted.recovery_codes();
                 self.enrollment = Stage::Accepted(accepted);
                 Ok(Reply::RecoveryCodes(codes))
             }
-            Err(missing) => Ok(Reply::Declined(missing.into())),
+            Err(declined) => Ok(Reply::Declined(declined)),
         }
     }
 
@@ -381,7 +416,7 @@ impl DeviceStatus {
     fn of(device: &Device, record: &Record) -> Self {
         let (period, drift) = match device.kind {
             Kind::Totp(clock) => (Some(clock.period.get()), clock.drift.map(Drift::get)),
-            Kind::Hotp | Kind::Ocra(_) => (None, None),
+            Kind::Hotp | Kind::Ocra(_) | Kind::Sent(_) => (None, None),
         };
         let progress = record.state.devices.get(&device.id);
         Self {
@@ -399,7 +434,11 @@ impl DeviceStatus {
             drift,
             suite: match device.kind {
                 Kind::Ocra(suite) => Some(suite.to_string()),
-                Kind::Totp(_) | Kind::Hotp => None,
+                Kind::Totp(_) | Kind::Hotp | Kind::Sent(_) => None,
+            },
+            to: match &device.kind {
+                Kind::Sent(destination) => Some(destination.masked().to_string()),
+                Kind::Totp(_) | Kind::Hotp | Kind::Ocra(_) => None,
             },
         }
     }

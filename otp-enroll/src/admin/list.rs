@@ -179,6 +179,7 @@ pub(super) fn without_device(
                     | CoreError::Entropy
                     | CoreError::Helper(_)
                     | CoreError::Agent(_)
+                    | CoreError::NotSent(..)
                     | CoreError::Privileges
                     | CoreError::NoEnrollmentHere
                     | CoreError::NoLookHere),

@@ -11,12 +11,14 @@ use crate::ui::output::{Output, say};
 use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
 use crate::user::commands::{begin_and_confirm, prepare};
+use crate::user::destination;
 use crate::user::goal::Goal;
 use crate::user::proof;
 use crate::user::token;
 
 pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output) -> Result<(), CliError> {
-    let Addition { name, token: is_token, described, enrollment } = addition;
+    let Addition { name, token: is_token, sms, email, described, enrollment } = addition;
+    let to = destination::named(sms.as_deref(), email.as_deref());
     let status = client.status()?;
     if status.enrolled && enrollment.save_recovery.is_some() {
         return Err(CliError::Usage(
@@ -33,17 +35,25 @@ pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output)
     if *is_token {
         token::check(described)?;
     }
+    to.as_ref().map_or(Ok(()), destination::check)?;
     prepare(enrollment, output)?;
-    let base = if *is_token { DeviceName::of_token() } else { DeviceName::of_app() };
+    let base = match &to {
+        Some(to) => DeviceName::of(to.kind),
+        None if *is_token => DeviceName::of_token(),
+        None => DeviceName::of_app(),
+    };
     let name = named(&status, name.as_deref(), &base, output)?;
     if *is_token {
         return token::add(client, &status, name, described, enrollment, output);
+    }
+    if let Some(to) = to {
+        return destination::add(client, &status, name, to, enrollment, output);
     }
     let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
     begin_and_confirm(
         client,
-        Request::Add { name, proof, token: None, count: enrollment.count },
+        Request::Add { name, proof, token: None, to: None, count: enrollment.count },
         goal,
         enrollment,
         output,

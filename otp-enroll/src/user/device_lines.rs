@@ -1,6 +1,7 @@
 //! How a device is shown: to people in lines, to scripts in the answer of a change.
 
 use otp_core::protocol::request::DeviceStatus;
+use otp_core::value::destination::Channel;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
@@ -74,8 +75,12 @@ fn indented(text: &str, blanks: usize, width: usize) -> String {
     lines.iter().map(|line| format!("{:blanks$}{line}", "")).collect::<Vec<_>>().join("\n")
 }
 
-/// Type, digits and what is unusual: `TOTP, SHA256, 8 digits, 60 s`.
+/// Type, digits and what is unusual: `TOTP, SHA256, 8 digits, 60 s`. For what is sent: how, and where.
 pub(crate) fn kind(device: &DeviceStatus) -> String {
+    if let Some(to) = &device.to {
+        let how = if device.r#type == Channel::Sms.word() { "text message" } else { "e-mail" };
+        return format!("{how} to {to}");
+    }
     let DeviceStatus { r#type, algorithm, digits, period, .. } = device;
     let hash = if algorithm == "SHA1" { String::new() } else { format!("{algorithm}, ") };
     let period = period.filter(|period| *period != 30).map_or_else(String::new, |period| format!(", {period} s"));
@@ -135,6 +140,7 @@ mod tests {
             serial: None,
             drift: None,
             suite: None,
+            to: None,
         }
     }
 

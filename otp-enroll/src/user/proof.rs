@@ -1,5 +1,6 @@
 //! The code that proves who changes something.
 
+use otp_core::codes::attempt::Attempt;
 use otp_core::codes::challenge::Challenge;
 use otp_core::protocol::request::{Confidential, Reply, Request};
 use otp_core::value::login_context::LoginContext;
@@ -12,6 +13,9 @@ use crate::ui::output::{Output, say};
 /// What is asked for where something is changed.
 const PROOF: &str = "Current code or recovery code: ";
 
+/// The first question, and one more for each device that is named in place of a code.
+const MOST_QUESTIONS: u8 = 3;
+
 /// The line of JSON after which a response is read, besides other codes.
 #[derive(Serialize)]
 struct Asked<'a> {
@@ -19,20 +23,47 @@ struct Asked<'a> {
     question: &'a str,
 }
 
+/// The same where the code is sent.
+#[derive(Serialize)]
+struct Told<'a> {
+    sent: bool,
+    /// Where it was sent, or why it was not.
+    text: &'a str,
+}
+
 /// Asks for a proof.
 pub(crate) fn ask(client: &mut Client<'_>, output: &Output) -> Result<Confidential, CliError> {
     ask_for(client, PROOF, output)
 }
 
-/// Shows the challenge of the default device, if it takes one, and asks for a code.
+/// Shows the challenge of the default device, if it takes one, and asks for a code. A device that is named in place of a code is
+/// challenged, and the question comes again.
 pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) -> Result<Confidential, CliError> {
-    let reply = client.ask(Request::Challenge { login: LoginContext::default(), named: None })?;
-    let Reply::Login(words) = reply else { return Err(unexpected()) };
-    match Challenge::read(&words) {
-        Some(Challenge::Question(question)) if output.json => {
-            output.result(&Asked { question: &question }, String::new)?;
+    challenge(client, None, output)?;
+    for _ in 1..MOST_QUESTIONS {
+        let typed = output.ask_code(prompt)?;
+        let is_code = !matches!(Attempt::parse(&typed.into_typed()), Attempt::Malformed);
+        if is_code || typed.expose().is_empty() || !challenge(client, Some(typed.clone()), output)? {
+            return Ok(typed);
         }
-        challenge => challenge.as_ref().and_then(Challenge::text).map_or(Ok(()), |text| say(&text))?,
     }
     output.ask_code(prompt)
+}
+
+/// Whether the device that is named, or the default one, takes a challenge. Shows it.
+fn challenge(client: &mut Client<'_>, named: Option<Confidential>, output: &Output) -> Result<bool, CliError> {
+    let login = LoginContext { service: "otp-enroll".into(), send: true, ..LoginContext::default() };
+    let reply = client.ask(Request::Challenge { login, named })?;
+    let Reply::Login(words) = reply else { return Err(unexpected()) };
+    let challenge = Challenge::read(&words).ok_or_else(unexpected)?;
+    let Some(text) = challenge.text() else { return Ok(!matches!(challenge, Challenge::NoSuchDevice)) };
+    if !output.json {
+        say(&text)?;
+    } else if let Challenge::Question(question) = &challenge {
+        output.result(&Asked { question }, String::new)?;
+    } else {
+        let sent = matches!(challenge, Challenge::Sent(_));
+        output.result(&Told { sent, text: &text }, String::new)?;
+    }
+    Ok(true)
 }

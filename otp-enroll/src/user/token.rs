@@ -45,7 +45,7 @@ pub(crate) fn add(
     // Last: a code is not good for as long as it takes to type a seed.
     let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
-    let request = Request::Add { name, proof, token: Some(token), count: enrollment.count };
+    let request = Request::Add { name, proof, token: Some(token), to: None, count: enrollment.count };
     let taken = first_device::ask(client, request, output)?;
     let Reply::TokenTaken { name, question } = taken else { return Err(unexpected()) };
     screen.stage(goal.if_interrupted());

@@ -5,7 +5,7 @@ use crate::codes::attempt::Attempt;
 use crate::decision::devices::NotChanged;
 use crate::decision::verify::{Accepted, Verdict, decide};
 use crate::error::CoreError;
-use crate::protocol::request::{Confidential, Declined, Reply, Token};
+use crate::protocol::request::{Confidential, Declined, Reply, SendTo, Token};
 use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::DeviceName;
@@ -21,40 +21,60 @@ use crate::value::time::UnixTime;
 /// A change of one device of a record, which names that device.
 type OfDevice<'c> = &'c dyn Fn(&mut Record) -> Result<DeviceId, NotChanged>;
 
-impl SelfService<'_> {
+/// A device that is to be added: an app, a token, or a number or address.
+pub(super) struct New<'r> {
+    pub(super) name: Option<&'r str>,
+    pub(super) token: Option<&'r Token>,
+    pub(super) to: Option<&'r SendTo>,
+    /// How many recovery codes a first device gets.
+    pub(super) count: Option<u8>,
+}
+
+impl<'a> SelfService<'a> {
     /// Offers one more device, for a code of those that the user has. To a user without one, it offers the first.
     pub(super) fn add(
         &mut self,
-        name: Option<&str>,
+        new: &New<'_>,
         proof: Option<&Confidential>,
-        token: Option<&Token>,
-        count: Option<u8>,
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
+        let New { name, token, to, count } = *new;
         self.enrollment = Stage::None;
         let record = self.site.store()?.read(&self.account)?.unwrap_or_else(|| Record::stranger(&self.account));
-        let base = if token.is_some() { DeviceName::of_token() } else { DeviceName::of_app() };
-        let name = match name_for(&record, name, &base) {
-            Ok(name) => name,
+        let offered = match to {
+            Some(to) => self.destination_offered(&record, to, name)?,
+            None => self.seed_offered(&record, token, name)?,
+        };
+        let offered = match offered {
+            Ok(offered) => offered.with_codes(count),
             Err(declined) => return Ok(Reply::Declined(declined)),
         };
-        let (site, account, entropy) = (self.site, self.account.clone(), self.entropy);
-        let offered = match token {
-            None => Offered::begin(site, account, entropy, name)?,
-            Some(token) => match token::pending(token, name, site.config.limits.window, entropy)? {
-                Ok(pending) if record.credentials.has_seed(pending.secret()) => {
-                    return Ok(Reply::Declined(Declined::SeedKnown));
-                }
-                Ok(pending) => Offered::of_token(site, account, entropy, pending),
-                Err(declined) => return Ok(Reply::Declined(declined)),
-            },
-        };
-        let offered = offered.with_codes(count);
         match proof {
             _ if !record.is_enrolled() => self.offer_first(offered, proof, now),
             None => Ok(Reply::Declined(Declined::ProofNeeded)),
             Some(proof) => self.offer_for_proof(offered, Purpose::Beside, proof, now),
         }
+    }
+
+    /// The app or token, offered to a user with this record.
+    fn seed_offered(
+        &self,
+        record: &Record,
+        token: Option<&Token>,
+        name: Option<&str>,
+    ) -> Result<Result<Offered<'a>, Declined>, CoreError> {
+        let base = if token.is_some() { DeviceName::of_token() } else { DeviceName::of_app() };
+        let name = match name_for(record, name, &base) {
+            Ok(name) => name,
+            Err(declined) => return Ok(Err(declined)),
+        };
+        let (site, account, entropy) = (self.site, self.account.clone(), self.entropy);
+        let Some(token) = token else { return Ok(Ok(Offered::begin(site, account, entropy, name)?)) };
+        Ok(match token::pending(token, name, site.config.limits.window, entropy)? {
+            Ok(pending) if record.credentials.has_seed(pending.secret()) => Err(Declined::SeedKnown),
+            Ok(pending) => Ok(Offered::of_token(site, account, entropy, pending)),
+            Err(declined) => Err(declined),
+        })
     }
 
     pub(super) fn rename(

@@ -22,11 +22,11 @@ impl<'a> SelfService<'a> {
             return Ok(unfit);
         }
         if !self.needs_passcode()? {
-            return Ok(self.offer(offered, self.unproved()));
+            return self.offer(offered, self.unproved(), now);
         }
         let Some(passcode) = passcode else { return Ok(Reply::Declined(Declined::PasscodeNeeded)) };
         let verdict = self.use_up_passcode(passcode, now)?;
-        Ok(self.offer_if_accepted(offered, verdict, "enrollment"))
+        self.offer_if_accepted(offered, verdict, "enrollment", now)
     }
 
     /// Whether the policy wants a passcode of this user. An administrator could issue one, and need not.

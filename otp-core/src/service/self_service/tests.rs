@@ -192,6 +192,7 @@ fn status_reports_everything_except_secrets() {
         serial: None,
         drift: None,
         suite: None,
+        to: None,
     };
     let expected = Status {
         user: "alice".into(),

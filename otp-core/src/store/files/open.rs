@@ -59,6 +59,12 @@ impl FileStore {
         }
     }
 
+    /// The group that may make files here: the helper's.
+    pub fn group(&self) -> Result<u32, StoreError> {
+        let stat = nix::sys::stat::fstat(&self.directory).map_err(|error| self.failed("examine", "", error))?;
+        Ok(stat.st_gid)
+    }
+
     /// Waits for a lock at most about two seconds.
     pub fn impatient(self) -> Self {
         Self { tries: MOST_TRIES / 5, ..self }

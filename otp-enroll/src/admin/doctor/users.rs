@@ -151,6 +151,7 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
             | CoreError::Limit(_)
             | CoreError::Helper(_)
             | CoreError::Agent(_)
+            | CoreError::NotSent(..)
             | CoreError::Privileges
             | CoreError::NoEnrollmentHere
             | CoreError::NoLookHere => {

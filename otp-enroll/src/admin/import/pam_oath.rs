@@ -135,7 +135,9 @@ fn entry(line: &str, now: UnixTime) -> Result<Option<(&str, Imported)>, &'static
             (if last.is_some() { counter.checked_add(1).ok_or("the counter is used up")? } else { counter }, None)
         }
         // The counter means nothing, and which step the last code was is not noted.
-        Kind::Totp(_) | Kind::Ocra(_) => (0, last.filter(|_| at.is_none_or(|at| now < at.after(LATELY)))),
+        Kind::Totp(_) | Kind::Ocra(_) | Kind::Sent(_) => {
+            (0, last.filter(|_| at.is_none_or(|at| now < at.after(LATELY))))
+        }
     };
     Ok(Some((user, Imported { kind, secret, algorithm: Algorithm::Sha1, digits, next, last })))
 }

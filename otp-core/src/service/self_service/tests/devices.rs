@@ -12,7 +12,7 @@ use crate::record::credentials::DeviceName;
 use crate::testing::fixtures::token as hotp;
 
 fn add(name: Option<&str>, proof: Option<Confidential>, token: Option<Token>) -> Request {
-    Request::Add { name: name.map(str::to_owned), proof, token, count: None }
+    Request::Add { name: name.map(str::to_owned), proof, token, to: None, count: None }
 }
 
 fn described(kind: &str, seed: u8) -> Token {

@@ -40,7 +40,7 @@ fn a_stolen_password_alone_enrolls_no_device_where_a_passcode_is_wanted() {
         let test_site = bare(config, good());
         declined(&test_site.answer(enroll(None)), Declined::PasscodeNeeded);
         declined(
-            &test_site.answer(Request::Add { name: None, proof: None, token: None, count: None }),
+            &test_site.answer(Request::Add { name: None, proof: None, token: None, to: None, count: None }),
             Declined::PasscodeNeeded,
         );
         for wrong in ["K7QD-M3XA-92TF", "123456", "ABCD-EFGH-IJKL-MNOP", ""] {
@@ -98,7 +98,7 @@ fn a_passcode_proves_no_change_of_devices_that_there_are() {
     let proof = || text(&shown());
     for request in [
         enroll(Some(&shown())),
-        Request::Add { name: None, proof: Some(proof()), token: None, count: None },
+        Request::Add { name: None, proof: Some(proof()), token: None, to: None, count: None },
         Request::Rename { device: "1".into(), name: "tablet".into(), proof: proof() },
         Request::Default { device: "1".into(), proof: proof() },
         Request::Recovery { proof: proof(), count: None },

@@ -68,7 +68,7 @@ fn words_are_parted_as_liboath_parts_them_and_comments_are_no_users() {
 fn the_lines_of_one_user_are_several_devices_wherever_they_stand() {
     let text = format!("HOTP bob - {SEED}\nHOTP alice - {SEED}\nHOTP/T30 carl - {SEED}\nHOTP/T60 bob + {OTHER}\n");
     let file = people(&text);
-    let kinds = |place| file.devices(place).iter().map(|device| device.kind).collect::<Vec<_>>();
+    let kinds = |place| file.devices(place).iter().map(|device| device.kind.clone()).collect::<Vec<_>>();
     assert_eq!((0..3).map(|place| file.name(place)).collect::<Vec<_>>(), ["bob", "alice", "carl"]);
     assert_eq!(kinds(0), [Kind::Hotp, totp(60)]);
     assert_eq!(kinds(1), [Kind::Hotp]);

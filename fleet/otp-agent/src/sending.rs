@@ -1,0 +1,181 @@
+//! A message is sent: may it be, note it, make the code durable, hand it to the sender, log, and only then answer.
+
+use otp_core::audit::Event;
+use otp_core::codes::attempt::Typed;
+use otp_core::codes::challenge::Challenge;
+use otp_core::config::senders::Sender;
+use otp_core::error::CoreError;
+use otp_core::protocol::request::{Confidential, PinToSend};
+use otp_core::protocol::sender_socket::{self, Message};
+use otp_core::record::credentials::Kind;
+use otp_core::store::files::open::FileStore;
+use otp_core::store::update;
+use otp_core::system::config_file::Site;
+use otp_core::value::destination::{Channel, Destination};
+use otp_core::value::login_context::LoginContext;
+use otp_core::value::time::UnixTime;
+use otp_core::value::user::Account;
+
+use crate::sends::{Hold, Sends};
+
+/// A message is for this user, and was asked for by this process.
+pub(crate) struct Sending<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) account: &'a Account,
+    /// The user id of the asker.
+    pub(crate) by: u32,
+    pub(crate) sends: &'a Sends,
+    pub(crate) log: &'a dyn Fn(&Event<'_>),
+}
+
+impl Sending<'_> {
+    /// Sends a code to the default device, or to the one that is named. `None` if that is no device to which codes are sent.
+    pub(crate) fn code(
+        &self,
+        store: &FileStore,
+        login: &LoginContext,
+        named: Option<&Typed>,
+    ) -> Result<Option<Challenge>, CoreError> {
+        let (named, now) = (named.map(|named| named.text().unwrap_or_default()), UnixTime::now());
+        let Some(record) = store.read(self.account)? else { return Ok(None) };
+        let device = record.credentials.challenged_device(named);
+        let Some(Kind::Sent(to)) = device.map(|device| &device.kind) else { return Ok(None) };
+        if let Some(challenge) = self.held(to, now)? {
+            return Ok(Some(challenge));
+        }
+        let code = update(store, self.account, |record| {
+            let device = record.credentials.challenged_device(named);
+            let device = device.filter(|device| matches!(&device.kind, Kind::Sent(still) if still == to));
+            match device.and_then(|device| record.code_to_send(device, now)) {
+                Some((state, code)) => (state, Some(code)),
+                None => (record.state.clone(), None),
+            }
+        })?;
+        let Some(code) = code else { return Ok(Some(Challenge::NotSent)) };
+        let text = code_text(&code, &self.site.issuer(), login);
+        Ok(Some(self.send(to, "code", &text)))
+    }
+
+    /// Sends the PIN of a new device.
+    pub(crate) fn pin(&self, pin: &PinToSend) -> Result<Challenge, CoreError> {
+        let Ok(to) = Destination::parse(pin.kind, &pin.to) else { return Ok(Challenge::NotSent) };
+        if let Some(challenge) = self.held(&to, UnixTime::now())? {
+            return Ok(challenge);
+        }
+        let what = match pin.kind {
+            Channel::Sms => "number",
+            Channel::Email => "address",
+        };
+        let text = format!(
+            "{} is the PIN to add this {what} on {}. It is good for ten minutes.",
+            pin.pin.expose(),
+            self.site.issuer()
+        );
+        Ok(self.send(&to, "pin", &text))
+    }
+
+    /// Notes a message; the answer if none may be sent.
+    fn held(&self, to: &Destination, now: UnixTime) -> Result<Option<Challenge>, CoreError> {
+        let senders = self.site.senders()?;
+        let sender: Option<Sender> = match to.channel() {
+            Channel::Sms => senders.sms,
+            Channel::Email => senders.email,
+        };
+        let (kind, user) = (to.channel().word(), self.account.name.as_str());
+        let Some(sender) = sender else {
+            return Ok(Some(self.not_sent(kind, &format!("the configuration names no program: [{kind}] send"))));
+        };
+        let directory = &self.site.config.state_directory;
+        Ok(match self.sends.note(directory, &sender, user, to, now) {
+            Ok(Ok(())) => None,
+            Ok(Err(Hold::Wait(time))) => Some(Challenge::Wait(time)),
+            Ok(Err(Hold::Prefix)) => {
+                Some(self.not_sent(kind, &format!("no prefix in [{kind}] prefixes is this number's")))
+            }
+            Ok(Err(Hold::Hour)) => Some(self.not_sent(kind, &format!("as many as [{kind}] hour were sent in an hour"))),
+            Ok(Err(Hold::Day)) => Some(self.not_sent(kind, &format!("as many as [{kind}] day were sent in a day"))),
+            Err(error) => {
+                let path = directory.join(".sends");
+                Some(self.not_sent(kind, &format!("cannot note it in {}: {error}", path.display())))
+            }
+        })
+    }
+
+    fn send(&self, to: &Destination, what: &str, text: &str) -> Challenge {
+        let (kind, user, by) = (to.channel(), self.account.name.as_str(), self.by);
+        let text = match kind {
+            Channel::Sms => text.to_owned(),
+            Channel::Email => mail(to, &self.site.issuer(), what, text),
+        };
+        let message = Message { kind, to: to.as_str().to_owned(), text: Confidential::new(&text) };
+        match sender_socket::send(&message) {
+            Ok(()) => {
+                (self.log)(&Event::Sent { user, by, kind: kind.word(), what });
+                Challenge::Sent(to.masked())
+            }
+            Err(error) => self.not_sent(kind.word(), &error.to_string()),
+        }
+    }
+
+    fn not_sent(&self, kind: &str, error: &str) -> Challenge {
+        (self.log)(&Event::NotSent { user: Some(self.account.name.as_str()), kind, error: &error });
+        Challenge::NotSent
+    }
+}
+
+/// `481 2093 is your code for HOST (sshd from 203.0.113.9). Not you? Change your password.` A remote host that is no address is
+/// the client's own text, and left out.
+fn code_text(code: &str, host: &str, login: &LoginContext) -> String {
+    let (first, rest) = code.split_at_checked(3).unwrap_or((code, ""));
+    let is_plain = |service: &str| {
+        !service.is_empty() && service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let service = Some(login.service.as_str()).filter(|service| is_plain(service)).unwrap_or("a login");
+    let from = login.address().map_or_else(String::new, |address| format!(" from {address}"));
+    format!("{first} {rest} is your code for {host} ({service}{from}). Not you? Change your password.")
+}
+
+/// A message as sendmail(1) reads it (RFC 5322). The code is not in the subject, which locked screens show.
+fn mail(to: &Destination, host: &str, what: &str, text: &str) -> String {
+    let subject: String = host.chars().map(|letter| if letter.is_ascii_graphic() { letter } else { '?' }).collect();
+    let what = if what == "pin" { "PIN" } else { "code" };
+    format!(
+        "To: {}\nSubject: Your {what} for {subject}\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\n\
+         Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{text}\n",
+        to.as_str()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_names_host_service_and_address_and_nothing_that_a_client_wrote() {
+        let login = |service: &str, rhost: Option<&str>| LoginContext {
+            service: service.into(),
+            rhost: rhost.map(str::to_owned),
+            ..LoginContext::default()
+        };
+        let text = |service, rhost| code_text("4812093", "host.example", &login(service, rhost));
+        assert_eq!(
+            text("sshd", Some("203.0.113.9")),
+            "481 2093 is your code for host.example (sshd from 203.0.113.9). Not you? Change your password."
+        );
+        let without =
+            |service| format!("481 2093 is your code for host.example ({service}). Not you? Change your password.");
+        assert_eq!(text("su-l", None), without("su-l"));
+        assert_eq!(text("sshd", Some("evil: call +1 900 …")), without("sshd"));
+        assert_eq!(text("x\nSubject: y", None), without("a login"));
+    }
+
+    #[test]
+    fn a_mail_has_no_code_in_its_head_and_no_line_of_others() {
+        let to = Destination::parse(Channel::Email, "alice@example.org").unwrap();
+        let mail = mail(&to, "höst\nBcc: x", "code", "481 2093 is your code");
+        let (head, body) = mail.split_once("\n\n").unwrap();
+        assert!(!head.contains("481") && head.lines().count() == 6, "{head}");
+        assert!(head.starts_with("To: alice@example.org\nSubject: Your code for h?st?Bcc:?x\n"), "{head}");
+        assert_eq!(body, "481 2093 is your code\n");
+    }
+}

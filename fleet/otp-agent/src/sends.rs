@@ -1,0 +1,263 @@
+//! How many messages may still be sent: what was sent within a day, in a file of root's beside the records. A message is noted
+//! there, durably, before it is sent.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use nix::fcntl::OFlag;
+use otp_core::config::senders::Sender;
+use otp_core::value::destination::{Channel, Destination};
+use otp_core::value::time::{Seconds, UnixTime};
+use serde::{Deserialize, Serialize};
+
+/// The file's name in the state directory. No user's record begins with a dot.
+const NAME: &str = ".sends";
+
+/// Between two messages to one user.
+const APART: Seconds = Seconds(30);
+
+const HOUR: Seconds = Seconds(3600);
+const DAY: Seconds = Seconds(86_400);
+
+/// One thread at a time reads and writes the file; there is one agent.
+#[derive(Default)]
+pub(crate) struct Sends(Mutex<()>);
+
+/// Why no message may be sent now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// The user, or the number or address, has had as many as may be in a time: the next one may be sent after this.
+    Wait(Seconds),
+    /// No number of this country.
+    Prefix,
+    /// All users together have had as many as may be in an hour.
+    Hour,
+    /// The same in a day.
+    Day,
+}
+
+/// A message that was sent, or may have been.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    at: u64,
+    kind: Channel,
+    user: String,
+    to: String,
+}
+
+impl Sends {
+    /// Notes a message to a user if one may be sent now. The note is durable when this returns.
+    pub(crate) fn note(
+        &self,
+        directory: &Path,
+        sender: &Sender,
+        user: &str,
+        to: &Destination,
+        now: UnixTime,
+    ) -> io::Result<Result<(), Hold>> {
+        // A thread that panicked has left the file as it was, or whole.
+        let _alone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = directory.join(NAME);
+        let mut all = read(&path, now)?;
+        if let Err(hold) = may_send(&all, sender, user, to, now) {
+            return Ok(Err(hold));
+        }
+        all.push(Sent { at: now.0, kind: to.channel(), user: user.to_owned(), to: to.as_str().to_owned() });
+        write(directory, &path, &all)?;
+        Ok(Ok(()))
+    }
+}
+
+impl Sent {
+    fn is_within(&self, time: Seconds, now: UnixTime) -> bool {
+        now < UnixTime(self.at).after(time)
+    }
+}
+
+fn may_send(all: &[Sent], sender: &Sender, user: &str, to: &Destination, now: UnixTime) -> Result<(), Hold> {
+    let is_number = to.channel() == Channel::Sms;
+    if is_number && !sender.prefixes.is_empty() && !sender.prefixes.iter().any(|prefix| to.as_str().starts_with(prefix))
+    {
+        return Err(Hold::Prefix);
+    }
+    let of_kind = || all.iter().filter(|sent| sent.kind == to.channel());
+    let to_user = all.iter().filter(|sent| sent.user == user);
+    full(to_user, 1, APART, now).map_err(Hold::Wait)?;
+    let limit = (sender.limit.codes, sender.limit.within);
+    full(of_kind().filter(|sent| sent.user == user), limit.0, limit.1, now).map_err(Hold::Wait)?;
+    full(of_kind().filter(|sent| sent.to == to.as_str()), limit.0, limit.1, now).map_err(Hold::Wait)?;
+    let number = |most: u32| usize::try_from(most).unwrap_or(usize::MAX);
+    full(of_kind(), number(sender.hour), HOUR, now).map_err(|_| Hold::Hour)?;
+    full(of_kind(), number(sender.day), DAY, now).map_err(|_| Hold::Day)
+}
+
+/// Fails if these are as many as may be within a time; the error is how long until there is room for one.
+fn full<'a>(sent: impl Iterator<Item = &'a Sent>, most: usize, time: Seconds, now: UnixTime) -> Result<(), Seconds> {
+    let within: Vec<u64> = sent.filter(|sent| sent.is_within(time, now)).map(|sent| sent.at).collect();
+    let Some(surplus) = within.len().checked_sub(most) else { return Ok(()) };
+    // In the order in which they were sent: there is room when this one is over.
+    let last = within.get(surplus).copied().unwrap_or(now.0);
+    Err(now.until(UnixTime(last).after(time)).unwrap_or(Seconds(1)))
+}
+
+/// What was sent within the last day. A time in the future, by a clock that was ahead, counts as now. A file that is damaged is
+/// an error: nothing is sent until an administrator has removed it.
+fn read(path: &Path, now: UnixTime) -> io::Result<Vec<Sent>> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    // The helper's group may make files here.
+    if !metadata.is_file() || metadata.uid() != 0 || metadata.nlink() != 1 {
+        return Err(io::Error::other("it is not a regular file of root's: remove it"));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let all: Result<Vec<Sent>, _> = text.lines().map(serde_json::from_str).collect();
+    let mut all = all.map_err(|_| io::Error::other("it is damaged: remove it"))?;
+    all.iter_mut().for_each(|sent| sent.at = sent.at.min(now.0));
+    all.retain(|sent| sent.is_within(DAY, now));
+    Ok(all)
+}
+
+/// A new file takes the place of the old one at once.
+fn write(directory: &Path, path: &Path, all: &[Sent]) -> io::Result<()> {
+    let mut text = String::new();
+    for sent in all {
+        text.push_str(&serde_json::to_string(sent)?);
+        text.push('\n');
+    }
+    let new = new_name(path);
+    // Left by an agent that was killed.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_data()?;
+    fs::rename(&new, path)?;
+    File::open(directory)?.sync_all()
+}
+
+fn new_name(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use otp_core::config::budget::Budget;
+
+    fn sender() -> Sender {
+        let limit = Budget { codes: 3, within: Seconds(900) };
+        Sender { send: vec!["/x".into()], limit, prefixes: vec!["+61".into(), "+49".into()], hour: 5, day: 7 }
+    }
+
+    fn number(last: u32) -> Destination {
+        Destination::parse(Channel::Sms, &format!("+614123456{last:02}")).unwrap()
+    }
+
+    struct Site {
+        directory: tempfile::TempDir,
+        sends: Sends,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            Self { directory: tempfile::tempdir().unwrap(), sends: Sends::default() }
+        }
+
+        fn note(&self, user: &str, to: &Destination, at: u64) -> Result<(), Hold> {
+            self.sends.note(self.directory.path(), &sender(), user, to, UnixTime(at)).unwrap()
+        }
+
+        fn file(&self) -> PathBuf {
+            self.directory.path().join(NAME)
+        }
+    }
+
+    #[test]
+    fn a_user_gets_a_message_every_30_seconds_and_so_many_in_a_time() {
+        let site = Site::new();
+        assert_eq!(site.note("alice", &number(1), 1000), Ok(()));
+        assert_eq!(site.note("alice", &number(2), 1029), Err(Hold::Wait(Seconds(1))), "whatever the number");
+        assert_eq!(site.note("bob", &number(3), 1000), Ok(()));
+        assert_eq!(site.note("alice", &number(1), 1030), Ok(()));
+        assert_eq!(site.note("alice", &number(1), 1060), Ok(()));
+        assert_eq!(site.note("alice", &number(1), 1090), Err(Hold::Wait(Seconds(810))));
+        assert_eq!(site.note("alice", &number(1), 1900), Ok(()), "the first one is over");
+        assert_eq!(site.note("alice", &number(1), 1929), Err(Hold::Wait(Seconds(1))));
+        assert_eq!(site.note("alice", &number(1), 1930), Ok(()));
+    }
+
+    #[test]
+    fn a_number_gets_no_more_because_several_users_name_it() {
+        let site = Site::new();
+        for user in ["alice", "bob", "carol"] {
+            assert_eq!(site.note(user, &number(1), 1000), Ok(()));
+        }
+        assert_eq!(site.note("dave", &number(1), 1000), Err(Hold::Wait(Seconds(900))));
+        assert_eq!(site.note("dave", &number(2), 1000), Ok(()));
+    }
+
+    #[test]
+    fn all_users_together_have_an_hour_and_a_day() {
+        let site = Site::new();
+        for user in 1..=5 {
+            assert_eq!(site.note(&user.to_string(), &number(user), 1000), Ok(()));
+        }
+        assert_eq!(site.note("6", &number(6), 4599), Err(Hold::Hour));
+        let address = Destination::parse(Channel::Email, "alice@example.org").unwrap();
+        assert_eq!(site.note("6", &address, 4599), Ok(()), "each kind has its own");
+        assert_eq!(site.note("7", &number(7), 4600), Ok(()));
+        assert_eq!(site.note("8", &number(8), 4600), Ok(()));
+        assert_eq!(site.note("9", &number(9), 9000), Err(Hold::Day));
+        assert_eq!(site.note("9", &number(9), 87_400), Ok(()), "a day later");
+    }
+
+    #[test]
+    fn no_message_goes_to_a_country_that_is_not_named() {
+        let site = Site::new();
+        let elsewhere = Destination::parse(Channel::Sms, "+15551234567").unwrap();
+        assert_eq!(site.note("alice", &elsewhere, 1000), Err(Hold::Prefix));
+        assert!(!site.file().exists(), "it is not counted");
+    }
+
+    #[test]
+    fn what_was_sent_is_known_to_the_next_agent_and_a_clock_that_was_ahead_passes() {
+        let mut site = Site::new();
+        assert_eq!(site.note("alice", &number(1), 1_000_000), Ok(()));
+        site.sends = Sends::default();
+        assert_eq!(site.note("alice", &number(1), 1000), Err(Hold::Wait(Seconds(30))), "set back");
+        assert_eq!(site.note("bob", &number(2), 1000), Ok(()));
+        assert_eq!(site.note("alice", &number(1), 1030), Ok(()), "counted from then on");
+    }
+
+    #[test]
+    fn nothing_is_sent_where_the_file_is_damaged_or_not_roots() {
+        let site = Site::new();
+        let fails = || site.sends.note(site.directory.path(), &sender(), "a", &number(1), UnixTime(1)).is_err();
+        fs::write(site.file(), "{\"at\":1}\n").unwrap();
+        assert!(fails());
+        fs::remove_file(site.file()).unwrap();
+        std::os::unix::fs::symlink("/dev/null", site.file()).unwrap();
+        assert!(fails());
+        fs::remove_file(site.file()).unwrap();
+        fs::create_dir(site.file()).unwrap();
+        assert!(fails());
+        fs::remove_dir(site.file()).unwrap();
+        fs::write(new_name(&site.file()), "left by an agent that was killed").unwrap();
+        assert_eq!(site.note("alice", &number(1), 1000), Ok(()));
+        assert_eq!(fs::metadata(site.file()).unwrap().mode() & 0o777, 0o600);
+        fs::hard_link(site.file(), site.directory.path().join("other")).unwrap();
+        assert!(fails());
+    }
+}

@@ -1,0 +1,110 @@
+//! The PIN that shows that a number or an address is the user's: four digits, three tries, ten minutes. A pure function.
+
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::codes::attempt::Typed;
+use crate::codes::plain_text::PlainText;
+use crate::value::time::{Seconds, UnixTime};
+
+const DIGITS: usize = 4;
+const TRIES: u8 = 3;
+const FOR: Seconds = Seconds(600);
+
+/// Random bytes for a PIN.
+pub const RANDOM: usize = 4;
+
+/// A PIN that was sent.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Pin {
+    digits: [u8; DIGITS],
+    #[zeroize(skip)]
+    until: UnixTime,
+    tries: u8,
+}
+
+/// Why a PIN does not show that the destination is the user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongPin {
+    /// The user may try so many times more.
+    Wrong { left: u8 },
+    /// It was tried too often, and no longer counts.
+    UsedUp,
+    /// Its time is over.
+    Expired,
+}
+
+impl Pin {
+    /// A PIN of random bytes.
+    pub fn draw(random: [u8; RANDOM], now: UnixTime) -> Self {
+        let mut rest = u32::from_le_bytes(random);
+        let digits = std::array::from_fn(|_| {
+            let digit = u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+            b'0'.saturating_add(digit)
+        });
+        Self { digits, until: now.after(FOR), tries: 0 }
+    }
+
+    /// The text to send.
+    pub fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.digits.iter().map(|digit| char::from(*digit)).collect())
+    }
+
+    /// Compares what was typed: digits of any script, blanks and hyphens anywhere.
+    pub fn check(&mut self, typed: &Typed, now: UnixTime) -> Result<(), WrongPin> {
+        if self.tries >= TRIES {
+            return Err(WrongPin::UsedUp);
+        }
+        if self.until <= now {
+            return Err(WrongPin::Expired);
+        }
+        self.tries = self.tries.saturating_add(1);
+        let digits: Zeroizing<Vec<u8>> = Zeroizing::new(
+            PlainText::of(typed.expose()).filter(|byte| *byte != b'-').take(DIGITS.saturating_add(1)).collect(),
+        );
+        match TRIES.saturating_sub(self.tries) {
+            _ if digits.ct_eq(self.digits.as_slice()).into() => Ok(()),
+            0 => Err(WrongPin::UsedUp),
+            left => Err(WrongPin::Wrong { left }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures::NOW;
+
+    fn check(pin: &mut Pin, text: &str, now: UnixTime) -> Result<(), WrongPin> {
+        pin.check(&Typed::new(text.as_bytes().to_vec()), now)
+    }
+
+    #[test]
+    fn a_pin_has_three_tries_and_ten_minutes() {
+        let pin = || Pin::draw([0xd2, 0x04, 0, 0], NOW); // 1234
+        let text = pin().text().to_string();
+        assert_eq!(text, "4321");
+        assert_eq!(check(&mut pin(), "4321", UnixTime(NOW.0 + 599)), Ok(()));
+        assert_eq!(check(&mut pin(), " 43-21 ", NOW), Ok(()));
+        assert_eq!(check(&mut pin(), "٤٣٢١", NOW), Ok(()));
+        assert_eq!(check(&mut pin(), "4321", UnixTime(NOW.0 + 600)), Err(WrongPin::Expired));
+        let mut tried = pin();
+        for (text, expected) in [
+            ("4320", Err(WrongPin::Wrong { left: 2 })),
+            ("43210", Err(WrongPin::Wrong { left: 1 })),
+            ("", Err(WrongPin::UsedUp)),
+            ("4321", Err(WrongPin::UsedUp)),
+        ] {
+            assert_eq!(check(&mut tried, text, NOW), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_pin_has_four_digits() {
+        for random in [[0; 4], [0xff; 4], [9, 0, 0, 0], [0x0f, 0x27, 0, 0]] {
+            let text = Pin::draw(random, NOW).text();
+            assert!(text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()), "{}", *text);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A number or an address becomes a device: a PIN is sent there, and typed here. Nothing is stored before.
+
+use std::io;
+use std::path::Path;
+
+use crate::audit::Proof;
+use crate::codes::attempt::Typed;
+use crate::codes::challenge::Challenge;
+use crate::config::paths;
+use crate::decision::pin::{Pin, RANDOM};
+use crate::error::{CoreError, HelperError};
+use crate::protocol::request::{Confidential, Declined, PinToSend, Reply, SendTo};
+use crate::record::Record;
+use crate::record::credentials::{Device, DeviceName, Kind};
+use crate::service::agent_authority::AgentAuthority;
+use crate::service::enrollment::{Accepted, Offered};
+use crate::service::self_service::devices::name_for;
+use crate::service::self_service::{SelfService, Stage};
+use crate::value::destination::{Channel, Destination};
+use crate::value::time::UnixTime;
+
+/// A device that waits for its PIN.
+pub(super) struct Verifying<'a> {
+    offered: Offered<'a>,
+    /// `None` if none was sent yet.
+    pin: Option<Pin>,
+}
+
+impl<'a> SelfService<'a> {
+    /// The device for a destination, offered to a user with this record.
+    pub(super) fn destination_offered(
+        &self,
+        record: &Record,
+        to: &SendTo,
+        name: Option<&str>,
+    ) -> Result<Result<Offered<'a>, Declined>, CoreError> {
+        let destination = match Destination::parse(to.kind, &to.to) {
+            Ok(destination) => destination,
+            Err(why) => return Ok(Err(why.into())),
+        };
+        let senders = self.site.senders()?;
+        let sender = match to.kind {
+            Channel::Sms => senders.sms,
+            Channel::Email => senders.email,
+        };
+        if sender.is_none() {
+            return Ok(Err(Declined::SendsNothing));
+        }
+        // Before a proof is used up.
+        if !Path::new(paths::AGENT).exists() {
+            let absent = HelperError::Io(io::ErrorKind::NotFound.into());
+            return Err(CoreError::NotSent(to.kind, absent));
+        }
+        let kind = Kind::Sent(destination);
+        if record.credentials.devices.iter().any(|device| device.kind == kind) {
+            return Ok(Err(Declined::DestinationKnown));
+        }
+        let name = match name_for(record, name, &DeviceName::of(to.kind)) {
+            Ok(name) => name,
+            Err(declined) => return Ok(Err(declined)),
+        };
+        Ok(Ok(Offered::of_destination(self.site, self.account.clone(), self.entropy, name, kind)?))
+    }
+
+    /// Keeps a device that waits for its PIN, and sends the PIN.
+    pub(super) fn verify(&mut self, offered: Offered<'a>, proof: Proof, now: UnixTime) -> Result<Reply, CoreError> {
+        self.proof = proof;
+        self.enrollment = Stage::Verifying(Verifying { offered, pin: None });
+        self.send_pin(now)
+    }
+
+    /// Sends a new PIN. The one before is good no longer, unless it is too early for another.
+    pub(crate) fn send_pin(&mut self, now: UnixTime) -> Result<Reply, CoreError> {
+        let Stage::Verifying(verifying) = &mut self.enrollment else {
+            return Ok(Reply::Declined(Declined::NothingOffered));
+        };
+        let Device { name, kind: Kind::Sent(to), .. } = verifying.offered.device() else {
+            return Ok(Reply::Declined(Declined::NothingOffered));
+        };
+        let mut random = [0; RANDOM];
+        (self.entropy)(&mut random)?;
+        let pin = Pin::draw(random, now);
+        let agent = AgentAuthority { user: self.account.name.as_str() };
+        let message = PinToSend { kind: to.channel(), to: to.as_str().into(), pin: Confidential::new(&pin.text()) };
+        let sent = agent.send_pin(&message)?;
+        let reply =
+            Reply::PinSent { name: name.as_str().to_owned(), to: to.masked().to_string(), answer: sent.words() };
+        if let Challenge::Sent(_) = sent {
+            verifying.pin = Some(pin);
+        }
+        Ok(reply)
+    }
+}
+
+impl<'a> Verifying<'a> {
+    /// Takes the PIN as proof that the destination is the user's.
+    pub(super) fn check(&mut self, pin: &Typed, now: UnixTime) -> Result<Result<Accepted<'a>, Declined>, CoreError> {
+        let Some(sent) = &mut self.pin else { return Ok(Err(Declined::PinExpired)) };
+        match sent.check(pin, now) {
+            Ok(()) => Ok(Ok(self.offered.verified(now)?)),
+            Err(why) => Ok(Err(why.into())),
+        }
+    }
+}
