@@ -3,7 +3,6 @@
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
-use otp_core::config::senders::Sender;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{Confidential, PinToSend};
 use otp_core::protocol::sender_socket::{self, Message};
@@ -76,11 +75,7 @@ impl Sending<'_> {
 
     /// Notes a message; the answer if none may be sent.
     fn held(&self, to: &Destination, now: UnixTime) -> Result<Option<Challenge>, CoreError> {
-        let senders = self.site.senders()?;
-        let sender: Option<Sender> = match to.channel() {
-            Channel::Sms => senders.sms,
-            Channel::Email => senders.email,
-        };
+        let sender = self.site.senders()?.of(to.channel());
         let (kind, user) = (to.channel().word(), self.account.name.as_str());
         let Some(sender) = sender else {
             return Ok(Some(self.not_sent(kind, &format!("the configuration names no program: [{kind}] send"))));

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::config::budget::Budget;
 use crate::config::error::ConfigError;
 use crate::config::table::{Section, Source, without_comments};
+use crate::value::destination::Channel;
 use crate::value::time::Seconds;
 
 /// The programs that send. Without its program a kind of message is not sent, and there are no devices of that kind.
@@ -30,6 +31,16 @@ pub struct Sender {
     pub hour: u32,
     /// The same in a day.
     pub day: u32,
+}
+
+impl Senders {
+    /// The program that sends messages of a kind.
+    pub fn of(self, channel: Channel) -> Option<Sender> {
+        match channel {
+            Channel::Sms => self.sms,
+            Channel::Email => self.email,
+        }
+    }
 }
 
 /// What the configuration says of senders, and all errors in that.

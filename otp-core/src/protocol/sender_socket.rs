@@ -62,10 +62,8 @@ pub fn send(message: &Message) -> Result<(), NotSent> {
 }
 
 fn of_socket(error: io::Error) -> NotSent {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => NotSent::NoSender,
-        _ => NotSent::Unanswered(error),
-    }
+    let is_absent = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind());
+    if is_absent { NotSent::NoSender } else { NotSent::Unanswered(error) }
 }
 
 impl fmt::Display for NotSent {

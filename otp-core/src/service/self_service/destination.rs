@@ -16,7 +16,7 @@ use crate::service::agent_authority::AgentAuthority;
 use crate::service::enrollment::{Accepted, Offered};
 use crate::service::self_service::devices::name_for;
 use crate::service::self_service::{SelfService, Stage};
-use crate::value::destination::{Channel, Destination};
+use crate::value::destination::Destination;
 use crate::value::time::UnixTime;
 
 /// A device that waits for its PIN.
@@ -38,12 +38,7 @@ impl<'a> SelfService<'a> {
             Ok(destination) => destination,
             Err(why) => return Ok(Err(why.into())),
         };
-        let senders = self.site.senders()?;
-        let sender = match to.kind {
-            Channel::Sms => senders.sms,
-            Channel::Email => senders.email,
-        };
-        if sender.is_none() {
+        if self.site.senders()?.of(to.kind).is_none() {
             return Ok(Err(Declined::SendsNothing));
         }
         // Before a proof is used up.
