@@ -7,4 +7,6 @@ fn main() {
     // libpam unloads its modules after each login. Rust's thread-locals do not survive that cleanly, and a host that
     // asks often would map and relocate the module each time.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    // libgcc_eh defines `_Unwind_Backtrace` beside what unwinds a panic; ours, in `src/ffi.rs`, comes first.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,muldefs");
 }

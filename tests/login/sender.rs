@@ -134,7 +134,7 @@ fn a_program_that_takes_too_long_is_killed_with_what_it_has_started() {
     let sender = Sender::start(&program.table("sms", ""));
     let (mark, begun) = (syslog::mark(), Instant::now());
     thread::scope(|scope| {
-        for to in ["+1", "+2", "+3", "+4"] {
+        for to in ["+61412345678", "+2", "+3", "+4"] {
             let (sender, program) = (&sender, &program);
             scope.spawn(move || {
                 let late = "the program did not end in 10 seconds, and was killed";
@@ -161,7 +161,7 @@ fn a_program_that_fails_is_told_of_with_its_status_and_its_output_without_the_me
     let sender = Sender::start(&program.table("sms", ""));
     let mark = syslog::mark();
     for (to, why, output) in [
-        ("+1", "the program exited with status 75", vec!["550 no such number"]),
+        ("+61412345678", "the program exited with status 75", vec!["550 no such number"]),
         ("+2", "the program was killed by SIGSEGV", vec![]),
         (
             "+3",
@@ -191,7 +191,7 @@ fn a_program_that_fails_is_told_of_with_its_status_and_its_output_without_the_me
         let path: PathBuf = path;
         sender.set(&format!("[sms]\nsend = [\"{}\"]\n", path.display()));
         let why = format!("the program cannot be started: {why}");
-        assert_eq!(sender.send("sms", "+1", TEXT), not_sent(&why), "{}", path.display());
+        assert_eq!(sender.send("sms", "+61412345678", TEXT), not_sent(&why), "{}", path.display());
     }
 }
 
@@ -203,7 +203,7 @@ fn a_program_that_reads_nothing_closes_its_input_or_floods_does_not_hold_up_the_
     );
     let sender = Sender::start(&program.table("sms", ""));
     let text = format!("{TEXT}\n{}", "x".repeat(16_000));
-    for (to, lines, more) in [("+1", 0, false), ("+2", 0, false), ("+3", 1, true), ("+4", 40, true), ("+5", 0, false)] {
+    for (to, lines, more) in [("+61412345678", 0, false), ("+2", 0, false), ("+3", 1, true), ("+4", 40, true), ("+5", 0, false)] {
         let (mark, begun) = (syslog::mark(), Instant::now());
         assert_eq!(sender.send("sms", to, &text), SENT, "{to}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{to}: {:?}", begun.elapsed());
@@ -226,7 +226,7 @@ fn a_process_in_the_background_may_go_on_for_the_programs_time_and_no_longer() {
     assert_eq!(sender.send("sms", "+2", TEXT), not_sent("the program exited with status 1"));
     let pids = || program.wrote("with-output") + &program.wrote("without");
     assert!(are_gone(&pids()));
-    assert_eq!(sender.send("sms", "+1", TEXT), SENT);
+    assert_eq!(sender.send("sms", "+61412345678", TEXT), SENT);
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     let pids = pids();
     assert!(pids.lines().all(is_alive), "{pids}");
@@ -241,29 +241,29 @@ fn what_the_configuration_does_not_name_is_not_sent_and_the_answer_says_why() {
     let sender = Sender::start("");
     let table = program.table("sms", "");
     for (tables, kind, to, why) in [
-        ("# nothing\n".to_owned(), "sms", "+1", "the configuration names no program: [sms] has no send"),
-        ("[sms]\nlimit = \"5/15m\"\n".into(), "sms", "+1", "the configuration names no program: [sms] has no send"),
+        ("# nothing\n".to_owned(), "sms", "+61412345678", "the configuration names no program: [sms] has no send"),
+        ("[sms]\nlimit = \"5/15m\"\n".into(), "sms", "+61412345678", "the configuration names no program: [sms] has no send"),
         (table.clone(), "email", "a@b", "the configuration names no program: [email] has no send"),
-        (table.clone(), "sms", "61412345678", "the number is not + and 1 to 15 digits"),
-        (table.clone(), "sms", "--help", "the number is not + and 1 to 15 digits"),
-        (table.clone(), "sms", "+61\n4", "the number is not + and 1 to 15 digits"),
-        (program.table("email", ""), "email", "-oQ/tmp@b", "the address is not one of mail, or begins with a hyphen"),
+        (table.clone(), "sms", "61412345678", "this is no number in E.164 and no address of mail"),
+        (table.clone(), "sms", "--help", "this is no number in E.164 and no address of mail"),
+        (table.clone(), "sms", "+61\n4", "this is no number in E.164 and no address of mail"),
+        (program.table("email", ""), "email", "-oQ/tmp@b", "this is no number in E.164 and no address of mail"),
         (
             program.table("email", ""),
             "email",
             "a@b\nBcc: c@d",
-            "the address is not one of mail, or begins with a hyphen",
+            "this is no number in E.164 and no address of mail",
         ),
         (
             format!("{table}hour = 0\n"),
             "sms",
-            "+1",
+            "+61412345678",
             "/etc/pam_otp/pam_otp.toml:3: sms.hour must be 1 to 1000000 messages",
         ),
-        ("[sms]\nsend = [\"sms\"]\n".into(), "sms", "+1", "/etc/pam_otp/pam_otp.toml:2: sms.send must be a list"),
-        (format!("enforce = 1\n{table}"), "sms", "+1", "/etc/pam_otp/pam_otp.toml:1: enforce must be true or false"),
-        ("[sms".into(), "sms", "+1", "/etc/pam_otp/pam_otp.toml:1: "),
-        (String::new(), "sms", "+1", "/etc/pam_otp/pam_otp.toml: is empty"),
+        ("[sms]\nsend = [\"sms\"]\n".into(), "sms", "+61412345678", "/etc/pam_otp/pam_otp.toml:2: sms.send must be a list"),
+        (format!("enforce = 1\n{table}"), "sms", "+61412345678", "/etc/pam_otp/pam_otp.toml:1: enforce must be true or false"),
+        ("[sms".into(), "sms", "+61412345678", "/etc/pam_otp/pam_otp.toml:1: "),
+        (String::new(), "sms", "+61412345678", "/etc/pam_otp/pam_otp.toml: is empty"),
     ] {
         sender.set(&tables);
         let answer = sender.send(kind, to, TEXT);
@@ -288,7 +288,7 @@ fn what_the_configuration_does_not_name_is_not_sent_and_the_answer_says_why() {
     assert_eq!(sender.ask("{\"kind\":\"sms\","), "");
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     assert!(!program.folder.join("was-started").exists());
-    assert_eq!(sender.send("sms", "+1", TEXT), SENT);
+    assert_eq!(sender.send("sms", "+61412345678", TEXT), SENT);
     assert!(program.folder.join("was-started").exists());
 }
 
@@ -312,7 +312,7 @@ fn sixteen_messages_are_sent_at_a_time_and_more_are_refused() {
     let program = Program::shell("until [ -e $folder/go ]; do sleep 0.1; done");
     let sender = Sender::start(&program.table("sms", ""));
     let answers: Vec<_> = thread::scope(|scope| {
-        let all: Vec<_> = (0..20).map(|_| scope.spawn(|| sender.send("sms", "+1", TEXT))).collect();
+        let all: Vec<_> = (0..20).map(|_| scope.spawn(|| sender.send("sms", "+61412345678", TEXT))).collect();
         let are_refused = || (all.iter().filter(|one| one.is_finished()).count() == 4).then_some(());
         machine::wait(Duration::from_secs(5), are_refused).unwrap();
         machine::run(Command::new("touch").arg(program.folder.join("go")));
@@ -321,7 +321,7 @@ fn sixteen_messages_are_sent_at_a_time_and_more_are_refused() {
     let refused = not_sent("too many messages at a time");
     let count = |wanted: &str| answers.iter().filter(|answer| *answer == wanted).count();
     assert_eq!((count(SENT), count(&refused)), (16, 4), "{answers:?}");
-    assert_eq!(sender.send("sms", "+1", TEXT), SENT);
+    assert_eq!(sender.send("sms", "+61412345678", TEXT), SENT);
 }
 
 #[test]
@@ -330,5 +330,5 @@ fn an_idle_sender_ends_and_the_next_one_sends_by_the_same_socket() {
     let mut sender = Sender::start(&program.table("sms", ""));
     assert!(sender.ended_within(Duration::from_secs(15)).unwrap().success());
     sender.restart();
-    assert_eq!(sender.send("sms", "+1", TEXT), SENT);
+    assert_eq!(sender.send("sms", "+61412345678", TEXT), SENT);
 }

@@ -6,6 +6,7 @@ mod full_disk;
 mod helper;
 mod instructions;
 mod killed_at_each_call;
+mod panics;
 mod power_cut;
 mod private_memory;
 mod races;
