@@ -1,10 +1,12 @@
 //! The configuration: what an administrator can set, the defaults, and how the file is read.
 
 pub mod agent_hosts;
+pub mod budget;
 pub mod error;
 pub mod module_arguments;
 pub mod paths;
 mod rule_names;
+pub mod senders;
 mod table;
 
 use std::cell::RefCell;
@@ -126,8 +128,10 @@ impl Config {
                 prompt.set(key, text, "a text of 1 to 200 characters", |value| value.text(200));
             }
         });
-        // Read by the agent, and by administration: see `agent_hosts`.
-        top.leave("agent");
+        // Read by the agent, by what sends, and by administration: see `agent_hosts` and `senders`.
+        for key in ["agent", "sms", "email"] {
+            top.leave(key);
+        }
         top.end();
     }
 

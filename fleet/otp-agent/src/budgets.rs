@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use otp_core::config::agent_hosts::Budget;
+use otp_core::config::budget::Budget;
 
 /// How long an attempt waits for the results of others.
 const PATIENCE: Duration = Duration::from_secs(2);

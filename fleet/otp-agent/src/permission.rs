@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use otp_core::config::agent_hosts::{AgentHost, Budget};
+use otp_core::config::agent_hosts::AgentHost;
+use otp_core::config::budget::Budget;
 use otp_core::error::CoreError;
 use otp_core::system::accounts;
 use otp_core::value::login_context::LoginContext;

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use crate::config::budget::Budget;
 use crate::config::error::ConfigError;
 use crate::config::rule_names;
 use crate::config::table::{Section, Source, without_comments};
@@ -25,24 +26,6 @@ pub struct AgentHost {
     pub wrong: Budget,
     /// The number of its first line, from 1.
     pub line: usize,
-}
-
-/// So many wrong codes within a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// 1 to 1000.
-    pub codes: usize,
-    /// 1 second to 1 day.
-    pub within: Seconds,
-}
-
-impl Budget {
-    /// Reads a number, a slash and a time: `20/10m`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (codes, within) = text.split_once('/')?;
-        let (codes, within) = (codes.parse().ok()?, Seconds::parse(within)?);
-        ((1..=1000).contains(&codes) && (1..=86_400).contains(&within.0)).then_some(Self { codes, within })
-    }
 }
 
 /// What the configuration says of hosts, and all errors in that.
@@ -169,9 +152,6 @@ mod tests {
             ("[agent.host]\nuser = \"a\"\n".into(), "/c:1: agent.host must be written [[agent.host]]"),
         ] {
             assert_eq!(hosts(&text), Err(expected.into()), "{text}");
-        }
-        for odd in ["", "/", "0/10m", "1001/10m", "20/", "20/0s", "20/2d", "20/10", "-1/10m", "20/10m/"] {
-            assert_eq!(Budget::parse(odd), None, "{odd:?}");
         }
     }
 }

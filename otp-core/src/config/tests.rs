@@ -154,11 +154,11 @@ fn an_unknown_key_is_an_error_at_every_level() {
     for (text, expected) in [
         (
             "colour = 1",
-            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent",
+            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
         ),
         (
             "[colour]",
-            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent",
+            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
         ),
         ("[code]\ncolour = 1", "2: unknown key code.colour; known keys: digits, period, algorithm, window"),
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known keys: after, for"),
@@ -288,8 +288,15 @@ fn the_shipped_file_shows_each_key_with_its_default() {
     let shipped = include_str!("../../../config/pam_otp.toml");
     let of_default = Config::default();
     assert_eq!(parse(shipped).unwrap(), of_default);
+    // Logins read these not at all: what is shown of them is held against their own reader.
+    let path = Path::new("/etc/pam_otp/pam_otp.toml");
+    let with_programs =
+        |text: &str| text.replace("[sms]", "[sms]\nsend = [\"/a\"]").replace("[email]", "[email]\nsend = [\"/a\"]");
+    let of_senders = senders::read(path, &with_programs("[sms]\n[email]\n")).0;
+    assert!(of_senders.sms.is_some() && of_senders.email.is_some());
     // Keys without a default are shown with an example.
-    let examples = ["#issuer", "#required_from", "#for = \"12h\"", "#[[policy.rule]]", "#[[agent.host]]"];
+    let examples =
+        ["#issuer", "#required_from", "#for = \"12h\"", "#[[policy.rule]]", "#[[agent.host]]", "#send", "#prefixes"];
     let (mut table, mut shown) = ("", 0);
     for line in shipped.lines() {
         if line.trim_start_matches('#').starts_with('[') {
@@ -299,10 +306,14 @@ fn the_shipped_file_shows_each_key_with_its_default() {
         let example = [line, table].iter().any(|text| examples.iter().any(|example| text.starts_with(example)));
         if let (Some(key), false) = (key, example) {
             assert_eq!(parse(&format!("{table}\n{key}\n")).as_ref(), Ok(&of_default), "{key}");
+            if ["[sms]", "[email]"].contains(&table) {
+                let shown = with_programs(&"[sms]\n[email]\n".replace(table, &format!("{table}\n{key}\n")));
+                assert_eq!(senders::read(path, &shown), (of_senders.clone(), vec![]), "{key}");
+            }
             shown += 1;
         }
     }
-    assert_eq!(shown, 14);
+    assert_eq!(shown, 20);
 }
 
 /// The shortest of three readings: other processes use this machine too.

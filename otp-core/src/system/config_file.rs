@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::agent_hosts::{self, AgentHost};
 use crate::config::error::ConfigError;
 use crate::config::paths;
+use crate::config::senders::{self, Senders};
 use crate::error::CoreError;
 use crate::store::files::open::FileStore;
 use crate::value::system_error::{described, is_unmapped, owner};
@@ -39,9 +40,10 @@ impl Site {
             Err(error) => return vec![error],
         };
         let mut errors = Config::errors(path, &text);
-        // A text that is no TOML is the same error twice.
-        let more = agent_hosts::read(path, &text).1.into_iter().filter(|error| !errors.contains(error));
-        errors.extend(more.collect::<Vec<_>>());
+        for more in [agent_hosts::read(path, &text).1, senders::read(path, &text).1] {
+            // A text that is no TOML is the same error for each reader.
+            errors.extend(more.into_iter().filter(|error| !errors.contains(error)).collect::<Vec<_>>());
+        }
         errors.sort_by_key(|error| error.line);
         errors
     }
@@ -50,6 +52,12 @@ impl Site {
     pub fn agent_hosts(&self) -> Result<Vec<AgentHost>, CoreError> {
         let (hosts, errors) = agent_hosts::read(&self.path, &trusted_text(&self.path)?);
         Ok(errors.into_iter().min_by_key(|error| error.line).map_or(Ok(hosts), Err)?)
+    }
+
+    /// The programs that send codes. Read apart, as the hosts are.
+    pub fn senders(&self) -> Result<Senders, CoreError> {
+        let (senders, errors) = senders::read(&self.path, &trusted_text(&self.path)?);
+        Ok(errors.into_iter().min_by_key(|error| error.line).map_or(Ok(senders), Err)?)
     }
 
     /// Opens the state directory, which must have the id of this configuration. A draft in a folder without an id is held
@@ -126,6 +134,21 @@ mod tests {
         }
         std::fs::write(&path, "# all defaults\n").unwrap();
         assert_eq!(Site::load(&path).unwrap().config, Config::default());
+    }
+
+    #[test]
+    fn an_error_of_what_logins_do_not_read_is_found_and_refuses_no_login() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pam_otp.toml");
+        std::fs::write(&path, "[sms]\nsend = [\"sms\"]\n[[agent.host]]\nuser = \"a\"\n[email]\nhour = 0\n").unwrap();
+        let errors: Vec<_> = Site::errors(&path).into_iter().map(|error| error.line.unwrap()).collect();
+        assert_eq!(errors, [2, 3, 6]);
+        let site = Site::load(&path).unwrap();
+        assert_eq!(site.config, Config::default());
+        let error = site.senders().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}:2: sms.send must be ", path.display())), "{error}");
+        std::fs::write(&path, "[sms\n").unwrap();
+        assert_eq!(Site::errors(&path).len(), 1);
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn wrong_place() -> Option<String> {
 mod tests {
     use std::io;
 
-    use otp_core::config::agent_hosts::Budget;
+    use otp_core::config::budget::Budget;
     use otp_core::value::time::Seconds;
 
     use super::*;

@@ -381,7 +381,8 @@ fn bare(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use otp_core::config::agent_hosts::{AgentHost, Budget};
+    use otp_core::config::agent_hosts::AgentHost;
+    use otp_core::config::budget::Budget;
     use otp_core::value::time::Seconds;
 
     use super::super::agent::State;
