@@ -101,6 +101,20 @@ pub enum Event<'a> {
         what: &'a str,
         why: Refusal,
     },
+    /// A message with a code was not sent.
+    NotSent {
+        /// Whom it is for; `None` in the sender, which does not know.
+        user: Option<&'a str>,
+        /// `sms` or `email`.
+        kind: &'a str,
+        error: &'a dyn fmt::Display,
+    },
+    /// What a program that sends has written: a line of it.
+    SenderOutput {
+        /// `sms` or `email`.
+        kind: &'a str,
+        text: &'a str,
+    },
 }
 
 /// What permitted a change.
@@ -136,7 +150,8 @@ impl Event<'_> {
             Event::Login { verdict: Verdict::Accepted(_), .. }
             | Event::Verified { verdict: Verdict::Accepted(_), .. }
             | Event::NotAsked { .. }
-            | Event::EnrollmentPending { .. } => Severity::Info,
+            | Event::EnrollmentPending { .. }
+            | Event::SenderOutput { .. } => Severity::Info,
             Event::Login { verdict: Verdict::Refused(_), .. }
             | Event::Verified { verdict: Verdict::Refused(_), .. }
             | Event::EnrollmentDuringLogin { .. }
@@ -144,7 +159,7 @@ impl Event<'_> {
             | Event::Proved { .. }
             | Event::ChangeRefused { .. }
             | Event::Renamed { .. } => Severity::Notice,
-            Event::Failed { .. } => Severity::Error,
+            Event::Failed { .. } | Event::NotSent { .. } => Severity::Error,
         }
     }
 }
@@ -193,6 +208,13 @@ impl fmt::Display for Event<'_> {
             Event::Renamed { user, from, by } => {
                 write!(f, "renamed {} from={}", Caller(user, *by), Value(from))
             }
+            Event::NotSent { user, kind, error } => {
+                let error = error.to_string();
+                f.write_str("not-sent ")?;
+                user.map_or(Ok(()), |user| write!(f, "user={} ", Value(user)))?;
+                write!(f, "kind={kind} error=\"{}\"", Line(&error))
+            }
+            Event::SenderOutput { kind, text } => write!(f, "sender-output kind={kind} text=\"{}\"", Line(text)),
         }
     }
 }
@@ -495,6 +517,22 @@ mod tests {
         assert_eq!(line(recovery), (head("accepted") + "factor=recovery recovery_left=9", Severity::Info));
         let locked = Verdict::Refused(Refusal::Locked(Lock::UntilUnlocked));
         assert_eq!(line(locked), (head("refused") + "why=locked until=unlocked", Severity::Notice));
+    }
+
+    #[test]
+    fn a_message_that_was_not_sent_is_an_error_and_what_its_program_wrote_is_not() {
+        let error = "the program \"x\"\nexited with status 1";
+        let line = |user| {
+            let event = Event::NotSent { user, kind: "sms", error: &error };
+            assert_eq!(event.severity(), Severity::Error);
+            event.to_string()
+        };
+        let end = r#"kind=sms error="the program 'x'\x0aexited with status 1""#;
+        assert_eq!(line(None), format!("not-sent {end}"));
+        assert_eq!(line(Some("a b")), format!("not-sent user=a\\x20b {end}"));
+        let event = Event::SenderOutput { kind: "email", text: "550 \"no\"\u{1b}[2J" };
+        assert_eq!(event.to_string(), r#"sender-output kind=email text="550 'no'\x1b[2J""#);
+        assert_eq!(event.severity(), Severity::Info);
     }
 
     #[test]

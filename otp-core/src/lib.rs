@@ -74,6 +74,7 @@ pub mod protocol {
     pub mod helper_process;
     pub mod login_messages;
     pub mod request;
+    pub mod sender_socket;
 }
 
 pub mod service {

@@ -73,7 +73,7 @@ fn the_module_connects_to_no_other_machine_and_starts_no_thread() {
     }
 }
 
-/// The agent, behind a Unix socket whose path is fixed.
+/// The agent, behind a Unix socket whose path is fixed (and the sender, whom only the agent asks).
 #[test]
 fn the_module_makes_one_kind_of_socket() {
     let mut calls = Vec::new();
@@ -85,9 +85,13 @@ fn the_module_makes_one_kind_of_socket() {
     }
     let expected = [
         "let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;",
-        "let address = UnixAddr::new(paths::AGENT)?;",
+        "let address = UnixAddr::new(path)?;",
     ];
     assert_eq!(calls, expected);
+    // The agent sends; the module has no way to.
+    for (path, text) in sources("pam_otp") {
+        assert!(!text.contains("sender_socket"), "{}", path.display());
+    }
 }
 
 /// For a rule with a group: getgrouplist(3) does not report that a service failed, and a service's own function does.

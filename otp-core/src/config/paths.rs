@@ -17,3 +17,9 @@ pub const AGENT: &str = match option_env!("PAM_OTP_AGENT") {
     Some(path) => path,
     None => "/run/pam_otp/agent",
 };
+
+/// The socket of the sender, beside the agent's.
+pub const SENDER: &str = match option_env!("PAM_OTP_SENDER") {
+    Some(path) => path,
+    None => "/run/pam_otp/sender",
+};

@@ -1,4 +1,4 @@
-//! The agent's socket, both ends: one line out, one line back, and an end to waiting.
+//! The agent's socket, both ends: one line out, one line back, and an end to waiting. The sender's is another such socket.
 //!
 //! Nothing here waits in another call than poll(2), and no call raises SIGPIPE in a PAM host.
 
@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 use crate::config::paths;
 use crate::protocol::request::LONGEST_LINE;
 
-/// Waits of one conversation, each of at most a tenth of a second: four seconds. Counted, so that a peer which sends a byte
-/// at a time, and a user who sends signals, do not make it longer.
+/// Waits of one conversation with the agent, each of at most a tenth of a second: four seconds. Counted, so that a peer which
+/// sends a byte at a time, and a user who sends signals, do not make it longer.
 const MOST_WAITS: u8 = 40;
 const WAIT: u16 = 100;
 
@@ -30,6 +30,11 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// So many waits, each of at most a tenth of a second.
+    pub const fn of_waits(waits: u8) -> Self {
+        Self(waits)
+    }
+
     /// Waits until the socket is ready for `wanted`.
     fn wait(&mut self, socket: &impl AsFd, wanted: PollFlags) -> io::Result<()> {
         while let Some(left) = self.0.checked_sub(1) {
@@ -55,9 +60,14 @@ impl Patience {
 
 /// Asks the agent: sends a line and waits for a line.
 pub fn ask_line(question: &str) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut patience = Patience::default();
-    let socket = connected(&mut patience)?;
-    // The socket is in a folder of root's. Another user's process behind it would be a mistake of root's.
+    ask_line_at(paths::AGENT, question, Patience::default())
+}
+
+/// Sends a line to the process that listens at a path, and waits for a line.
+pub(super) fn ask_line_at(path: &str, question: &str, mut patience: Patience) -> io::Result<Zeroizing<Vec<u8>>> {
+    let socket = connected(path, &mut patience)?;
+    // The socket is in a folder of root's. Another user's process behind it would be a mistake of root's. Of a socket that
+    // systemd listens at, systemd is the owner, whichever user the service runs as.
     let server = peer(&socket)?;
     if server != 0 {
         return Err(io::Error::other(format!("its socket is served by uid {server}, not by root")));
@@ -114,10 +124,10 @@ pub fn receive_line(socket: &OwnedFd, patience: &mut Patience) -> io::Result<Zer
     Err(io::Error::other("the line is too long"))
 }
 
-fn connected(patience: &mut Patience) -> io::Result<OwnedFd> {
+fn connected(path: &str, patience: &mut Patience) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    let address = UnixAddr::new(paths::AGENT)?;
+    let address = UnixAddr::new(path)?;
     loop {
         match connect(socket.as_raw_fd(), &address) {
             Ok(()) => return Ok(socket),
