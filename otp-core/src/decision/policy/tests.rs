@@ -73,8 +73,15 @@ fn each_condition_matches_what_it_names_and_nothing_else() {
 
 #[test]
 fn a_condition_on_an_item_that_the_host_did_not_set_does_not_match() {
-    let nowhere =
-        LoginContext { service: String::new(), rhost: None, tty: None, nullok: false, enroll: false, as_one: false, send: false };
+    let nowhere = LoginContext {
+        service: String::new(),
+        rhost: None,
+        tty: None,
+        nullok: false,
+        enroll: false,
+        as_one: false,
+        send: false,
+    };
     for condition in ["service = \"sshd\"", "network = \"0.0.0.0/0\"", "network = \"::/0\"", "tty = \"ssh\""] {
         assert_eq!(asked(&rule(condition), &nowhere), BY_DEFAULT, "{condition}");
     }
