@@ -13,6 +13,7 @@ mod pam_conf;
 mod records;
 mod rules;
 mod sandbox;
+mod sending;
 mod service;
 mod shell;
 mod simulate;
@@ -141,6 +142,7 @@ pub(super) fn doctor(
     for guarded in &guarded {
         enrollment::check_offered(&folders, guarded, &mut findings);
         deferred::look_at(&folders, guarded, &mut findings);
+        sending::look_at(&folders, guarded, sshd_config, &mut findings);
     }
     let mut sites = vec![common.config()];
     sites.extend(guarded.iter().flat_map(|guarded| &guarded.lines).map(|(_, said)| said.config.as_path()));
