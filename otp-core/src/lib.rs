@@ -46,6 +46,7 @@ pub mod decision {
     pub mod enrollment;
     pub mod future;
     pub mod import;
+    pub mod kinds;
     pub mod passcode;
     pub mod policy;
     pub mod record_changes;
@@ -78,6 +79,7 @@ pub mod protocol {
 
 pub mod service {
     //! Transactions: load, decide, make the result durable, and only then answer.
+    mod accepted_devices;
     pub mod administration;
     pub mod agent_authority;
     pub mod authority;

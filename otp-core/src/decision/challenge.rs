@@ -5,6 +5,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::LOOK_AHEAD;
 use crate::codes::ocra::{Input, Suite};
+use crate::decision::kinds::Kinds;
 use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, Kind};
 use crate::record::state::{Challenged, MOST_CHALLENGES, State};
@@ -30,13 +31,13 @@ pub(crate) struct Answered {
 
 impl Credentials {
     /// The device that takes a challenge: the default one, or the one that the user names in place of a code, by its name or by
-    /// its kind.
-    pub fn challenged_device(&self, named: Option<&str>) -> Option<(&Device, Suite)> {
+    /// its kind. No device is challenged whose response would not be accepted.
+    pub fn challenged_device(&self, named: Option<&str>, accepted: Kinds) -> Option<(&Device, Suite)> {
         let suite = |device: &'_ Device| match device.kind {
             Kind::Ocra(suite) => Some(suite),
             Kind::Totp(_) | Kind::Hotp => None,
         };
-        let with_suite = |device| Some((device, suite(device)?));
+        let with_suite = |device| Some((device, suite(device).filter(|_| accepted.accept(device))?));
         match named {
             None => self.default_device().and_then(with_suite),
             Some(named) => {
@@ -149,7 +150,7 @@ mod tests {
 
     /// Challenges a device of a record, writes the state and returns the question.
     fn challenge(record: &mut Record, named: Option<&str>, random: u8, now: UnixTime) -> Option<String> {
-        let (device, suite) = record.credentials.challenged_device(named)?;
+        let (device, suite) = record.credentials.challenged_device(named, Kinds::ALL)?;
         let (state, question) = record.challenge(device, suite, &[random; RANDOM], now);
         record.state = state;
         Some(question)
@@ -232,13 +233,19 @@ mod tests {
     #[test]
     fn the_device_that_is_meant_is_challenged_and_no_other() {
         let mut mixed = record(vec![phone(1), keypad(2, "keypad", PLAIN)]);
-        assert!(mixed.credentials.challenged_device(None).is_none(), "the default shows codes");
+        assert!(mixed.credentials.challenged_device(None, Kinds::ALL).is_none(), "the default shows codes");
         for (named, expected) in
             [("ocra", true), (" OCRA", true), ("Keypad", true), ("phone", false), ("x", false), ("", false)]
         {
-            assert_eq!(mixed.credentials.challenged_device(Some(named)).is_some(), expected, "{named}");
+            assert_eq!(mixed.credentials.challenged_device(Some(named), Kinds::ALL).is_some(), expected, "{named}");
         }
         mixed.credentials.default = Some(DeviceId(2));
+        // No question is asked whose response is not accepted.
+        for (accepted, is_asked) in [(Kinds::TOTP, false), (Kinds::OCRA, true)] {
+            for named in [None, Some("ocra"), Some("keypad")] {
+                assert_eq!(mixed.credentials.challenged_device(named, accepted).is_some(), is_asked, "{named:?}");
+            }
+        }
         assert_eq!(challenge(&mut mixed, None, 3, NOW).as_deref(), Some("33333333"));
         assert!(
             matches!(login(&mut mixed, &crate::testing::fixtures::right(), NOW), Verdict::Accepted(_)),

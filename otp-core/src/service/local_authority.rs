@@ -7,13 +7,15 @@ use crate::codes::attempt::{Attempt, Typed};
 use crate::codes::challenge::Challenge;
 use crate::decision::challenge::RANDOM;
 use crate::decision::demand::{Demand, Devices, is_in_grace};
+use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Ruling, SecondFactor};
-use crate::decision::verify::{Factor, Refusal, Verdict, decide_login, look};
+use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide_login, look};
 use crate::error::CoreError;
 use crate::protocol::request::{Declined, Reply, Request};
 use crate::record::Record;
 use crate::record::credentials::Override;
 use crate::record::state::{State, Unenforced};
+use crate::service::accepted_devices;
 use crate::service::administration;
 use crate::service::authority::Authority;
 use crate::service::caller::Caller;
@@ -135,7 +137,7 @@ impl<'a> LocalAuthority<'a> {
             return Demand::of(ruling, devices, login.enroll, || Ok(false));
         };
         Demand::of(ruling, devices, login.enroll, || {
-            Ok(store.read(account)?.is_some_and(|record| is_in_grace(&record, address, length, now)))
+            Ok(store.read(account)?.is_some_and(|record| is_in_grace(&record, ruling.devices, address, length, now)))
         })
     }
 
@@ -143,8 +145,9 @@ impl<'a> LocalAuthority<'a> {
         let config = &self.site.config;
         // An untrusted caller chooses its address, which must not begin a grace.
         let address = login.address().filter(|_| self.caller.is_trusted);
+        let limits = self.limits(login, now)?;
         self.judge(login, typed, now, &|record, attempt| {
-            let (mut state, verdict) = decide_login(&config.limits, record, attempt, login, now);
+            let (mut state, verdict) = decide_login(&limits, record, attempt, login, now);
             match verdict {
                 // The person at this address comes back with a device.
                 Verdict::Accepted(accepted) if accepted.factor == Factor::Passcode => {}
@@ -163,7 +166,7 @@ impl<'a> LocalAuthority<'a> {
     }
 
     /// Challenges a device, and returns the challenge once it is durable.
-    fn challenge_at(&self, named: Option<&Typed>, now: UnixTime) -> Result<Challenge, CoreError> {
+    fn challenge_at(&self, login: &LoginContext, named: Option<&Typed>, now: UnixTime) -> Result<Challenge, CoreError> {
         let none = if named.is_some() { Challenge::NoSuchDevice } else { Challenge::None };
         let named = match named.map(|typed| std::str::from_utf8(typed.expose())) {
             Some(Ok(named)) => Some(named),
@@ -171,13 +174,14 @@ impl<'a> LocalAuthority<'a> {
             None => None,
         };
         let (store, Some(account)) = (self.store()?, &self.account) else { return Ok(none) };
-        let is_there = |record: Record| record.credentials.challenged_device(named).is_some();
+        let accepted = self.devices(login, now)?;
+        let is_there = |record: Record| record.credentials.challenged_device(named, accepted).is_some();
         if !store.read(account)?.is_some_and(is_there) {
             return Ok(none);
         }
         let mut random = [0; RANDOM];
         (self.entropy)(&mut random)?;
-        Ok(update(store, account, |record| match record.credentials.challenged_device(named) {
+        Ok(update(store, account, |record| match record.credentials.challenged_device(named, accepted) {
             Some((device, suite)) => {
                 let (state, question) = record.challenge(device, suite, &random, now);
                 (state, Challenge::Question(question))
@@ -190,10 +194,25 @@ impl<'a> LocalAuthority<'a> {
         if !self.caller.is_trusted {
             return Err(CoreError::NoLookHere);
         }
-        let limits = &self.site.config.limits;
+        let limits = self.limits(login, now)?;
         self.judge(login, typed, now, &|record, attempt| {
-            (record.state.clone(), look(limits, record, attempt, login, now))
+            (record.state.clone(), look(&limits, record, attempt, login, now))
         })
+    }
+
+    /// What is accepted at this login.
+    fn limits(&self, login: &LoginContext, now: UnixTime) -> Result<Limits, CoreError> {
+        Ok(Limits { devices: self.devices(login, now)?, ..self.site.config.limits })
+    }
+
+    /// The kinds of device that are accepted at this login: those of the ruling.
+    fn devices(&self, login: &LoginContext, now: UnixTime) -> Result<Kinds, CoreError> {
+        match (self.ruled.get(), &self.account) {
+            (Some(ruling), _) => Ok(ruling.devices),
+            // In the helper, question and answer are of two processes.
+            (None, Some(account)) => accepted_devices::at(self.site, account, login, now),
+            (None, None) => Ok(Kinds::ALL),
+        }
     }
 
     /// The verdict of `decide` on what was typed, once the state that goes with it is durable. Not generic: this is code in
@@ -271,9 +290,9 @@ impl<'a> LocalAuthority<'a> {
     pub(crate) fn request_at(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         match request {
             Request::Demand(login) => Ok(Reply::Login(self.demand_at(&login, now)?.words())),
-            Request::Challenge { login: _, named } => {
+            Request::Challenge { login, named } => {
                 let named = named.map(|named| named.into_typed());
-                Ok(Reply::Login(self.challenge_at(named.as_ref(), now)?.words()))
+                Ok(Reply::Login(self.challenge_at(&login, named.as_ref(), now)?.words()))
             }
             Request::Verify { login, typed } => {
                 let verdict = self.verify_at(&login, &typed.into_typed(), now)?;
@@ -339,8 +358,8 @@ impl Authority for LocalAuthority<'_> {
         self.demand_at(login, UnixTime::now())
     }
 
-    fn challenge(&self, _: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
-        self.challenge_at(named, UnixTime::now())
+    fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        self.challenge_at(login, named, UnixTime::now())
     }
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
@@ -369,7 +388,9 @@ pub fn foresee(
     let ruling = ruling(site, account, user_override, login, now)?;
     let devices = Devices::of(record.map(|record| record.credentials.outline()).as_ref());
     let grace = login.address().zip(site.config.grace);
-    let in_grace = record.zip(grace).is_some_and(|(record, (from, length))| is_in_grace(record, from, length, now));
+    let in_grace = record
+        .zip(grace)
+        .is_some_and(|(record, (from, length))| is_in_grace(record, ruling.devices, from, length, now));
     Ok((ruling, Demand::of(ruling, devices, login.enroll, || Ok::<_, CoreError>(in_grace))?))
 }
 

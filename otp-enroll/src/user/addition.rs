@@ -1,5 +1,6 @@
 //! `otp-enroll add`: one more device, or the first.
 
+use otp_core::decision::kinds::Kinds;
 use otp_core::protocol::request::{Declined, Request, Status};
 use otp_core::record::credentials::{DeviceName, same};
 use otp_core::record::id::MOST_DEVICES;
@@ -10,6 +11,7 @@ use crate::error::{CliError, declined_text};
 use crate::ui::output::{Output, say};
 use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
+use crate::user::accepted_kinds;
 use crate::user::commands::{begin_and_confirm, prepare};
 use crate::user::goal::Goal;
 use crate::user::proof;
@@ -33,6 +35,7 @@ pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output)
     if *is_token {
         token::check(described)?;
     }
+    accepted_kinds::check(&status, if *is_token { token::kind(described) } else { Kinds::TOTP })?;
     prepare(enrollment, output)?;
     let base = if *is_token { DeviceName::of_token() } else { DeviceName::of_app() };
     let name = named(&status, name.as_deref(), &base, output)?;

@@ -3,6 +3,7 @@
 use crate::audit::Proof;
 use crate::codes::attempt::Attempt;
 use crate::decision::devices::NotChanged;
+use crate::decision::kinds::Kinds;
 use crate::decision::verify::{Accepted, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Declined, Reply, Token};
@@ -32,6 +33,11 @@ impl SelfService<'_> {
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
+        // A word that is no kind is no token either.
+        let kind = token.map_or(Some(Kinds::TOTP), |token| Kinds::one(&token.r#type));
+        if let Some(unfit) = kind.map_or(Ok(None), |kind| self.unfit_kind(kind, now))? {
+            return Ok(unfit);
+        }
         let record = self.site.store()?.read(&self.account)?.unwrap_or_else(|| Record::stranger(&self.account));
         let base = if token.is_some() { DeviceName::of_token() } else { DeviceName::of_app() };
         let name = match name_for(&record, name, &base) {
@@ -87,7 +93,7 @@ impl SelfService<'_> {
         what: &str,
         how: OfDevice<'_>,
     ) -> Result<Reply, CoreError> {
-        let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
+        let (limits, attempt) = (self.limits(now)?, Attempt::parse(&proof.into_typed()));
         let enrollment = new_enrollment(self.entropy)?;
         let done = change(&self.site.store()?, &self.account, |record| {
             let stranger = Record::stranger(&self.account);
