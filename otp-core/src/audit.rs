@@ -321,6 +321,7 @@ impl fmt::Display for Why {
             Refusal::Wrong { failures, clock_behind: Some(gap) } => {
                 write!(f, " failures={failures} clock_behind={}s", gap.0)
             }
+            Refusal::KindNotAccepted { failures: Some(failures) } => write!(f, " failures={failures}"),
             Refusal::Replayed { clock_behind: Some(gap) } => write!(f, " clock_behind={}s", gap.0),
             Refusal::Locked(Lock::Until(time)) => write!(f, " until={time}"),
             Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => f.write_str(" until=unlocked"),
@@ -332,6 +333,7 @@ impl fmt::Display for Why {
             | Refusal::PasscodeUnknown
             | Refusal::PasscodeExpired
             | Refusal::PasscodeElsewhere
+            | Refusal::KindNotAccepted { failures: None }
             | Refusal::Malformed
             | Refusal::NotEnrolled
             | Refusal::EnrollmentNotOffered
@@ -373,6 +375,7 @@ fn escape(f: &mut fmt::Formatter<'_>, text: &str, longest: usize, letter: impl F
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::kinds::Kinds;
     use crate::decision::policy::{SecondFactor, Source};
     use crate::decision::verify::Factor;
     use crate::record::id::DeviceId;
@@ -416,6 +419,8 @@ mod tests {
             (Refusal::PasscodeUnknown, "why=passcode-unknown"),
             (Refusal::PasscodeExpired, "why=passcode-expired"),
             (Refusal::PasscodeElsewhere, "why=passcode-elsewhere"),
+            (Refusal::KindNotAccepted { failures: None }, "why=kind-not-accepted"),
+            (Refusal::KindNotAccepted { failures: Some(3) }, "why=kind-not-accepted failures=3"),
             (Refusal::Locked(until), "why=locked until=2025-11-21T18:33:40Z"),
             (Refusal::Locked(Lock::UntilUnlocked), "why=locked until=unlocked"),
             (Refusal::Malformed, "why=malformed"),
@@ -441,7 +446,13 @@ mod tests {
             event.to_string()
         };
         let not_asked = |ruling: &Ruling| line(Event::NotAsked { user: "alice", rhost: None, ruling });
-        let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None, passcode: false };
+        let ruling = |second_factor, source| Ruling {
+            second_factor,
+            source,
+            required_from: None,
+            passcode: false,
+            devices: Kinds::ALL,
+        };
         let skipped = ruling(SecondFactor::Skip, Source::Rule(2));
         assert_eq!(not_asked(&skipped), "not-asked user=alice second_factor=skip by=rule-2");
         let optional = ruling(SecondFactor::Optional, Source::Default);

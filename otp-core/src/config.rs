@@ -16,6 +16,7 @@ use crate::codes::hotp_totp::{Algorithm, CodeConfig, Digits, Period};
 use crate::codes::recovery::MOST_CODES;
 use crate::config::error::ConfigError;
 use crate::config::table::{Section, Source, without_comments};
+use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Policy, Rule, SecondFactor, Terms};
 use crate::decision::verify::{Limits, LockFor};
 use crate::value::login_context::LoginContext;
@@ -55,11 +56,11 @@ impl Default for Config {
             issuer: None,
             state_directory: PathBuf::from("/var/lib/pam_otp"),
             code: CodeConfig { digits: Digits::SIX, period: Period::THIRTY, algorithm: Algorithm::Sha1 },
-            limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) },
+            limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL },
             recovery_codes: MOST_CODES,
             // Adding the PAM line locks no user out.
             policy: Policy {
-                terms: Terms { second_factor: SecondFactor::Optional, required_from: None, passcode: false },
+                terms: Terms { second_factor: SecondFactor::Optional, ..Terms::default() },
                 rules: Vec::new(),
             },
             grace: None,
@@ -160,6 +161,8 @@ impl Config {
 /// Seven days, in seconds.
 const LONGEST_GRACE: u64 = 7 * 86_400;
 
+const KINDS: &str = "a list of kinds, none of them twice: \"totp\", \"hotp\", \"ocra\", \"sms\", \"email\"";
+
 const SECOND_FACTORS: &str = "\"required\", \"enroll\", \"optional\" or \"skip\"";
 
 impl Policy {
@@ -180,7 +183,7 @@ impl Policy {
 }
 
 impl Terms {
-    /// Reads `second_factor`, `required_from` and `passcode`.
+    /// Reads `second_factor`, `required_from`, `passcode` and `devices`.
     fn read(&mut self, table: &mut Section<'_>) {
         table.set("second_factor", &mut self.second_factor, SECOND_FACTORS, |value| {
             SecondFactor::parse(&value.text(30)?)
@@ -193,6 +196,8 @@ impl Terms {
         if self.passcode && self.second_factor != SecondFactor::Enroll {
             table.error("has passcode = true, which needs second_factor \"enroll\"");
         }
+        table
+            .set("devices", &mut self.devices, KINDS, |value| Kinds::read(value.texts(30)?.iter().map(String::as_str)));
     }
 }
 

@@ -47,6 +47,7 @@ pub mod decision {
     pub mod enrollment;
     pub mod future;
     pub mod import;
+    pub mod kinds;
     pub mod passcode;
     pub mod pin;
     pub mod policy;
@@ -81,6 +82,7 @@ pub mod protocol {
 
 pub mod service {
     //! Transactions: load, decide, make the result durable, and only then answer.
+    pub mod accepted_devices;
     pub mod administration;
     pub mod agent_authority;
     pub mod authority;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use otp_core::config::paths::HELPER;
+use otp_core::decision::kinds::Kinds;
 use otp_core::decision::verify::Refusal;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::Declined;
@@ -274,6 +275,9 @@ impl CliError {
             Self::Refused(Refusal::PasscodeElsewhere) => {
                 "nothing was changed; a passcode is for logins through its service, and for the first device"
             }
+            Self::Refused(Refusal::KindNotAccepted { .. }) => {
+                "nothing was changed; use another device or a recovery code: `otp-enroll status` says what is accepted where"
+            }
             Self::Refused(Refusal::PasscodeUnknown) => {
                 "nothing was changed; try again with the passcode that you were given"
             }
@@ -291,6 +295,9 @@ impl CliError {
                 "see: otp-enroll status; if it is, get recovery codes with: otp-enroll recovery"
             }
             Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
+            Self::Declined(Declined::KindNotAccepted { accepted, .. }) => {
+                return Some(format!("nothing was changed; accepted are: {}", accepted.listed()));
+            }
             Self::DeclinedFor { user, declined } => return Some(hint_about(user, *declined)),
             Self::Seed(fault) => fault.hint(),
             Self::Unreadable { .. } => "check the path, and that you may read it",
@@ -388,6 +395,7 @@ fn hint_about(user: &str, declined: Declined) -> String {
         | Declined::NotConfirmed { .. }
         | Declined::NextCodeNeeded
         | Declined::NothingOffered
+        | Declined::KindNotAccepted { .. }
         | Declined::NameTaken
         | Declined::NameUnfit
         | Declined::NameReserved
@@ -455,6 +463,7 @@ fn refusal_text(why: Refusal) -> String {
         Refusal::PasscodeUnknown => "that is not the passcode that was issued to you".into(),
         Refusal::PasscodeExpired => "that passcode has expired".into(),
         Refusal::PasscodeElsewhere => "that passcode is not accepted here".into(),
+        Refusal::KindNotAccepted { .. } => "the policy does not accept codes of that kind of device here".into(),
         Refusal::Locked(Lock::Until(time)) => {
             format!("too many wrong codes: only a recovery code is accepted until {time}")
         }
@@ -502,6 +511,7 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         Declined::NameReserved => {
             "this name would be taken for a code, for the number of a device, or for a kind of device".into()
         }
+        Declined::KindNotAccepted { kind, .. } => format!("the policy accepts no {} here", devices_of(kind)),
         Declined::TooManyDevices => "a user has at most 8 devices".into(),
         Declined::OnlyDevice => "that is the only device: without it the second factor would be gone".into(),
         Declined::SendsNothing => "this machine sends no such messages".into(),
@@ -523,6 +533,18 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         Declined::ChangedMeanwhile => "this second factor was changed by another command in the meantime".into(),
         Declined::NotPermitted => "only an administrator may do this".into(),
         Declined::Required => "your administrator requires a second factor for this account".into(),
+    }
+}
+
+/// The devices of a kind, after "the policy accepts no".
+fn devices_of(kind: Kinds) -> &'static str {
+    match kind.words().next() {
+        Some("totp") => "apps and tokens that go by the time",
+        Some("hotp") => "tokens that count",
+        Some("ocra") => "tokens with a keypad",
+        Some("sms") => "text messages",
+        Some("email") => "e-mail",
+        Some(_) | None => "such devices",
     }
 }
 

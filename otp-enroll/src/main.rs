@@ -26,6 +26,7 @@ mod ui {
 }
 mod user {
     //! The commands for a user's own second factor.
+    pub(crate) mod accepted_kinds;
     pub(crate) mod added;
     pub(crate) mod addition;
     pub(crate) mod commands;

@@ -190,7 +190,11 @@ impl Login<'_> {
                     self.conclude(host, &verdict, own_failures)
                 };
             }
-            if matches!(verdict, Verdict::Refused(Refusal::Wrong { .. })) {
+            let is_counted = matches!(
+                verdict,
+                Verdict::Refused(Refusal::Wrong { .. } | Refusal::KindNotAccepted { failures: Some(_) })
+            );
+            if is_counted {
                 own_failures = own_failures.saturating_add(1);
             }
         }

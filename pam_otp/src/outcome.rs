@@ -107,6 +107,7 @@ impl Outcome {
                 | Refusal::PasscodeUnknown
                 | Refusal::PasscodeExpired
                 | Refusal::PasscodeElsewhere
+                | Refusal::KindNotAccepted { .. }
                 | Refusal::Locked(_)
                 | Refusal::Malformed
                 | Refusal::NotEnrolled

@@ -203,7 +203,9 @@ fn a_program_that_reads_nothing_closes_its_input_or_floods_does_not_hold_up_the_
     );
     let sender = Sender::start(&program.table("sms", ""));
     let text = format!("{TEXT}\n{}", "x".repeat(16_000));
-    for (to, lines, more) in [("+61412345678", 0, false), ("+2", 0, false), ("+3", 1, true), ("+4", 40, true), ("+5", 0, false)] {
+    for (to, lines, more) in
+        [("+61412345678", 0, false), ("+2", 0, false), ("+3", 1, true), ("+4", 40, true), ("+5", 0, false)]
+    {
         let (mark, begun) = (syslog::mark(), Instant::now());
         assert_eq!(sender.send("sms", to, &text), SENT, "{to}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{to}: {:?}", begun.elapsed());
@@ -242,26 +244,36 @@ fn what_the_configuration_does_not_name_is_not_sent_and_the_answer_says_why() {
     let table = program.table("sms", "");
     for (tables, kind, to, why) in [
         ("# nothing\n".to_owned(), "sms", "+61412345678", "the configuration names no program: [sms] has no send"),
-        ("[sms]\nlimit = \"5/15m\"\n".into(), "sms", "+61412345678", "the configuration names no program: [sms] has no send"),
+        (
+            "[sms]\nlimit = \"5/15m\"\n".into(),
+            "sms",
+            "+61412345678",
+            "the configuration names no program: [sms] has no send",
+        ),
         (table.clone(), "email", "a@b", "the configuration names no program: [email] has no send"),
         (table.clone(), "sms", "61412345678", "this is no number in E.164 and no address of mail"),
         (table.clone(), "sms", "--help", "this is no number in E.164 and no address of mail"),
         (table.clone(), "sms", "+61\n4", "this is no number in E.164 and no address of mail"),
         (program.table("email", ""), "email", "-oQ/tmp@b", "this is no number in E.164 and no address of mail"),
-        (
-            program.table("email", ""),
-            "email",
-            "a@b\nBcc: c@d",
-            "this is no number in E.164 and no address of mail",
-        ),
+        (program.table("email", ""), "email", "a@b\nBcc: c@d", "this is no number in E.164 and no address of mail"),
         (
             format!("{table}hour = 0\n"),
             "sms",
             "+61412345678",
             "/etc/pam_otp/pam_otp.toml:3: sms.hour must be 1 to 1000000 messages",
         ),
-        ("[sms]\nsend = [\"sms\"]\n".into(), "sms", "+61412345678", "/etc/pam_otp/pam_otp.toml:2: sms.send must be a list"),
-        (format!("enforce = 1\n{table}"), "sms", "+61412345678", "/etc/pam_otp/pam_otp.toml:1: enforce must be true or false"),
+        (
+            "[sms]\nsend = [\"sms\"]\n".into(),
+            "sms",
+            "+61412345678",
+            "/etc/pam_otp/pam_otp.toml:2: sms.send must be a list",
+        ),
+        (
+            format!("enforce = 1\n{table}"),
+            "sms",
+            "+61412345678",
+            "/etc/pam_otp/pam_otp.toml:1: enforce must be true or false",
+        ),
         ("[sms".into(), "sms", "+61412345678", "/etc/pam_otp/pam_otp.toml:1: "),
         (String::new(), "sms", "+61412345678", "/etc/pam_otp/pam_otp.toml: is empty"),
     ] {

@@ -7,6 +7,7 @@ use otp_core::error::CoreError;
 use otp_core::protocol::request::{Confidential, PinToSend};
 use otp_core::protocol::sender_socket::{self, Message};
 use otp_core::record::credentials::Kind;
+use otp_core::service::accepted_devices;
 use otp_core::store::files::open::FileStore;
 use otp_core::store::update;
 use otp_core::system::config_file::Site;
@@ -36,14 +37,15 @@ impl Sending<'_> {
         named: Option<&Typed>,
     ) -> Result<Option<Challenge>, CoreError> {
         let (named, now) = (named.map(|named| named.text().unwrap_or_default()), UnixTime::now());
+        let accepted = accepted_devices::at(self.site, self.account, login, now)?;
         let Some(record) = store.read(self.account)? else { return Ok(None) };
-        let device = record.credentials.challenged_device(named);
+        let device = record.credentials.challenged_device(named, accepted);
         let Some(Kind::Sent(to)) = device.map(|device| &device.kind) else { return Ok(None) };
         if let Some(challenge) = self.held(to, now)? {
             return Ok(Some(challenge));
         }
         let code = update(store, self.account, |record| {
-            let device = record.credentials.challenged_device(named);
+            let device = record.credentials.challenged_device(named, accepted);
             let device = device.filter(|device| matches!(&device.kind, Kind::Sent(still) if still == to));
             match device.and_then(|device| record.code_to_send(device, now)) {
                 Some((state, code)) => (state, Some(code)),

@@ -58,7 +58,8 @@ fn send(message: &Message, leftovers: &Leftovers) -> Result<(), String> {
     let to = Destination::read(kind, &message.to).ok_or("this is no number in E.164 and no address of mail")?;
     let senders =
         Site::load(paths::CONFIG.as_ref()).and_then(|site| site.senders()).map_err(|error| error.to_string())?;
-    let sender = senders.of(kind).ok_or_else(|| format!("the configuration names no program: [{}] has no send", kind.word()))?;
+    let sender =
+        senders.of(kind).ok_or_else(|| format!("the configuration names no program: [{}] has no send", kind.word()))?;
     let outcome = program::run(&sender.send, to.as_str(), text, leftovers);
     log_output(kind, text, &outcome.output);
     outcome.result.map_err(|failure| failure.to_string())

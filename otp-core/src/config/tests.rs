@@ -17,12 +17,9 @@ fn an_empty_file_means_the_documented_defaults() {
         issuer: None,
         state_directory: "/var/lib/pam_otp".into(),
         code: shape(6, 30, Algorithm::Sha1),
-        limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) },
+        limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL },
         recovery_codes: 10,
-        policy: Policy {
-            terms: Terms { second_factor: SecondFactor::Optional, required_from: None, passcode: false },
-            rules: vec![],
-        },
+        policy: Policy { terms: Terms { second_factor: SecondFactor::Optional, ..Terms::default() }, rules: vec![] },
         grace: None,
         enforce: true,
         prompt: "Verification code: ".into(),
@@ -59,6 +56,7 @@ fn every_key_can_be_set() {
         [policy]
         second_factor = "required"
         required_from = 2027-02-01
+        devices = ["hotp", "sms", "email"]
         [[policy.rule]]
         user = "alice"
         group = "staff"
@@ -68,6 +66,7 @@ fn every_key_can_be_set() {
         second_factor = "enroll"
         required_from = 2027-03-01
         passcode = true
+        devices = ["totp", "ocra"]
         [grace]
         for = "12h"
         [prompt]
@@ -86,16 +85,21 @@ fn every_key_can_be_set() {
             second_factor: SecondFactor::Enroll,
             required_from: UnixTime::midnight(2027, 3, 1),
             passcode: true,
+            devices: Kinds::read(["totp", "ocra"]).unwrap(),
         },
-        line: 18, // `otp-enroll admin explain` shows it
+        line: 19, // `otp-enroll admin explain` shows it
     };
-    let terms =
-        Terms { second_factor: SecondFactor::Required, required_from: UnixTime::midnight(2027, 2, 1), passcode: false };
+    let terms = Terms {
+        second_factor: SecondFactor::Required,
+        required_from: UnixTime::midnight(2027, 2, 1),
+        devices: Kinds::read(["hotp", "sms", "email"]).unwrap(),
+        ..Terms::default()
+    };
     let expected = Config {
         issuer: Some("Example Ltd".into()),
         state_directory: "/srv/otp".into(),
         code: shape(8, 60, Algorithm::Sha512),
-        limits: Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked },
+        limits: Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked, devices: Kinds::ALL },
         recovery_codes: 0,
         policy: Policy { terms, rules: vec![rule] },
         grace: Some(Seconds(12 * 3600)),
@@ -165,14 +169,14 @@ fn an_unknown_key_is_an_error_at_every_level() {
         ("[recovery]\ncolour = 1", "2: unknown key recovery.colour; known keys: codes"),
         (
             "[policy]\ncolour = 1",
-            "2: unknown key policy.colour; known keys: second_factor, required_from, passcode, rule",
+            "2: unknown key policy.colour; known keys: second_factor, required_from, passcode, devices, rule",
         ),
         ("[grace]\ncolour = 1", "2: unknown key grace.colour; known keys: for"),
         ("[prompt]\ncolour = 1", "2: unknown key prompt.colour; known keys: code, password_and_code, refused"),
         (
             "[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\ncolour = 1",
             "4: unknown key policy.rule.colour; known keys: user, group, service, tty, network, second_factor, required_from, \
-             passcode",
+             passcode, devices",
         ),
     ] {
         assert_eq!(error(text), expected);

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::{Generator, LOOK_AHEAD};
 use crate::codes::ocra::{Input, Suite};
+use crate::decision::kinds::Kinds;
 use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, Kind};
 use crate::record::state::{Challenged, MOST_CHALLENGES, State};
@@ -32,15 +33,19 @@ pub(crate) struct Answered {
 
 impl Credentials {
     /// The device that takes a challenge: the default one, or the one that the user names in place of a code, by its name or by
-    /// its kind.
-    pub fn challenged_device(&self, named: Option<&str>) -> Option<&Device> {
+    /// its kind. No device is challenged whose response would not be accepted.
+    pub fn challenged_device(&self, named: Option<&str>, accepted: Kinds) -> Option<&Device> {
         let is_meant = |device: &&Device| match named {
             None => true,
             Some(named) => named.trim().eq_ignore_ascii_case(device.kind.word()) || device.name.is(named),
         };
-        let default = self.default_device();
         let others = self.devices.iter().filter(|_| named.is_some());
-        default.into_iter().chain(others).filter(|device| device.kind.takes_a_challenge()).find(is_meant)
+        let device = self
+            .default_device()
+            .into_iter()
+            .chain(others)
+            .find(|device| device.kind.takes_a_challenge() && is_meant(device));
+        device.filter(|device| accepted.accept(device))
     }
 }
 
@@ -169,7 +174,7 @@ mod tests {
 
     /// Challenges a device of a record, writes the state and returns the question.
     fn challenge(record: &mut Record, named: Option<&str>, random: u8, now: UnixTime) -> Option<String> {
-        let device = record.credentials.challenged_device(named)?;
+        let device = record.credentials.challenged_device(named, Kinds::ALL)?;
         let Kind::Ocra(suite) = device.kind else { panic!("no keypad") };
         let (state, question) = record.challenge(device, suite, &[random; RANDOM], now);
         record.state = state;
@@ -253,13 +258,19 @@ mod tests {
     #[test]
     fn the_device_that_is_meant_is_challenged_and_no_other() {
         let mut mixed = record(vec![phone(1), keypad(2, "keypad", PLAIN)]);
-        assert!(mixed.credentials.challenged_device(None).is_none(), "the default shows codes");
+        assert!(mixed.credentials.challenged_device(None, Kinds::ALL).is_none(), "the default shows codes");
         for (named, expected) in
             [("ocra", true), (" OCRA", true), ("Keypad", true), ("phone", false), ("x", false), ("", false)]
         {
-            assert_eq!(mixed.credentials.challenged_device(Some(named)).is_some(), expected, "{named}");
+            assert_eq!(mixed.credentials.challenged_device(Some(named), Kinds::ALL).is_some(), expected, "{named}");
         }
         mixed.credentials.default = Some(DeviceId(2));
+        // No question is asked whose response is not accepted.
+        for (accepted, is_asked) in [(Kinds::TOTP, false), (Kinds::OCRA, true)] {
+            for named in [None, Some("ocra"), Some("keypad")] {
+                assert_eq!(mixed.credentials.challenged_device(named, accepted).is_some(), is_asked, "{named:?}");
+            }
+        }
         assert_eq!(challenge(&mut mixed, None, 3, NOW).as_deref(), Some("33333333"));
         assert!(
             matches!(login(&mut mixed, &crate::testing::fixtures::right(), NOW), Verdict::Accepted(_)),
@@ -278,7 +289,7 @@ mod tests {
 
     /// Takes the code to send to a device of a record, and writes the state.
     fn send(record: &mut Record, named: Option<&str>, now: UnixTime) -> Option<Attempt> {
-        let (state, code) = record.code_to_send(record.credentials.challenged_device(named)?, now)?;
+        let (state, code) = record.code_to_send(record.credentials.challenged_device(named, Kinds::ALL)?, now)?;
         record.state = state;
         assert_eq!(code.len(), 7);
         Some(Attempt::Code(Code::parse(code.as_bytes()).unwrap()))
@@ -324,7 +335,7 @@ mod tests {
         assert!(send(&mut record, None, NOW).is_none(), "the default shows codes");
         let mut meant = |named, default| {
             record.credentials.default = Some(DeviceId(default));
-            record.credentials.challenged_device(named).map(|device| device.id.0)
+            record.credentials.challenged_device(named, Kinds::ALL).map(|device| device.id.0)
         };
         for (named, default, expected) in [
             (Some("sms"), 1, Some(2)),
@@ -344,7 +355,10 @@ mod tests {
     fn one_default_of_several_numbers_is_the_one_that_sms_means() {
         let mut record = record(vec![number(1), sent(2, "other", Channel::Sms, "+4915112345678")]);
         record.credentials.default = Some(DeviceId(2));
-        assert_eq!(record.credentials.challenged_device(Some("sms")).map(|device| device.id), Some(DeviceId(2)));
+        assert_eq!(
+            record.credentials.challenged_device(Some("sms"), Kinds::ALL).map(|device| device.id),
+            Some(DeviceId(2))
+        );
         // Password and code as one are parted by the digits of what shows codes unasked.
         assert_eq!(record.credentials.outline().digits, Some(Digits::SEVEN));
         record.credentials.devices.push(phone(3));

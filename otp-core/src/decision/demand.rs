@@ -1,6 +1,7 @@
 //! The demand: what must be done at a login.
 
 use crate::codes::hotp_totp::Digits;
+use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Ruling, SecondFactor};
 use crate::record::Record;
 use crate::record::credentials::Outline;
@@ -67,7 +68,8 @@ impl Demand {
     ) -> Result<Self, E> {
         Ok(match (ruling.second_factor, devices) {
             (SecondFactor::Skip, _) | (SecondFactor::Optional, Devices::None { .. }) => Self::Nothing(ruling),
-            (SecondFactor::Enroll, Devices::None { passcode }) if offered => {
+            // An app is what a login enrolls. Where its codes are not accepted, there is nothing to offer.
+            (SecondFactor::Enroll, Devices::None { passcode }) if offered && ruling.devices.hold(Kinds::TOTP) => {
                 if passcode || ruling.passcode {
                     Self::Passcode(ruling)
                 } else {
@@ -114,7 +116,8 @@ impl Devices {
     }
 }
 
-/// Whether a second factor of this record was accepted from an address no longer than `length` ago.
-pub fn is_in_grace(record: &Record, address: Address, length: Seconds, now: UnixTime) -> bool {
-    record.is_enrolled() && record.state.is_in_grace(address, length, now)
+/// Whether a second factor of this record was accepted from an address no longer than `length` ago. It may have been a code of
+/// any of the user's devices, so all must be of kinds that are accepted.
+pub fn is_in_grace(record: &Record, devices: Kinds, address: Address, length: Seconds, now: UnixTime) -> bool {
+    record.credentials.has_only_devices_of(devices) && record.state.is_in_grace(address, length, now)
 }

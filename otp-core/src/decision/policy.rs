@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::decision::kinds::Kinds;
 use crate::record::credentials::Override;
 use crate::value::login_context::LoginContext;
 use crate::value::network::Network;
@@ -42,6 +43,16 @@ pub struct Terms {
     pub required_from: Option<UnixTime>,
     /// Whether a passcode must be given before the first device. Only with `enroll`.
     pub passcode: bool,
+    /// The kinds of device whose codes are accepted, before `required_from` too.
+    pub devices: Kinds,
+}
+
+/// Terms under which some logins of a user are.
+pub struct TermsFor<'a> {
+    pub terms: &'a Terms,
+    pub source: Source,
+    /// The service of these logins, if they are all through one.
+    pub service: Option<&'a str>,
 }
 
 /// What the policy says for one login, and which rule decided.
@@ -53,6 +64,8 @@ pub struct Ruling {
     pub required_from: Option<UnixTime>,
     /// Whether the user must give a passcode before enrolling.
     pub passcode: bool,
+    /// The kinds of device whose codes are accepted. It does not cross the pipe: who asks need not know.
+    pub devices: Kinds,
 }
 
 /// What is demanded of users with and without a device. `Skip` demands nothing; all others ask users with a device for a
@@ -99,28 +112,53 @@ impl Policy {
         now: UnixTime,
         mut member: impl FnMut(&str) -> Result<bool, E>,
     ) -> Result<Ruling, E> {
-        match user_override {
-            _ if user_override.has_ended(now) => {}
-            Override::Required | Override::RequiredUntil(_) => {
-                return Ok(Ruling::at_once(SecondFactor::Required, Source::Override));
-            }
-            Override::Enroll | Override::EnrollUntil(_) => {
-                // An override that demands more must not take the passcode away.
-                let passcode = self.wants_passcode(user, member)?;
-                return Ok(Ruling { passcode, ..Ruling::at_once(SecondFactor::Enroll, Source::Override) });
-            }
-            Override::Exempt | Override::ExemptUntil(_) => {
-                return Ok(Ruling::at_once(SecondFactor::Optional, Source::Override));
-            }
-            Override::None => {}
+        let user_override = if user_override.has_ended(now) { Override::None } else { user_override };
+        let (second_factor, source) = match user_override {
+            Override::Required | Override::RequiredUntil(_) => (SecondFactor::Required, Source::Override),
+            Override::Enroll | Override::EnrollUntil(_) => (SecondFactor::Enroll, Source::Override),
+            Override::Exempt | Override::ExemptUntil(_) => (SecondFactor::Optional, Source::Override),
+            Override::None if login.nullok => (SecondFactor::Optional, Source::Nullok),
+            Override::None => return self.ruling_of_rules(user, login, now, member),
+        };
+        // What replaces the rules must not take the passcode away, nor let in the kinds of device that they keep out.
+        let passcode = second_factor == SecondFactor::Enroll && self.wants_passcode(user, &mut member)?;
+        let devices = self.devices(user, login, now, member)?;
+        Ok(Ruling { passcode, devices, ..Ruling::at_once(second_factor, source) })
+    }
+
+    /// The kinds of device that are accepted at a login of `user`, whatever the override is.
+    ///
+    /// `member` is called as for a ruling, and not at all by a policy that accepts every kind everywhere.
+    pub fn devices<E>(
+        &self,
+        user: &str,
+        login: &LoginContext,
+        now: UnixTime,
+        member: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<Kinds, E> {
+        if self.accepts_every_kind() {
+            return Ok(Kinds::ALL);
         }
-        if login.nullok {
-            return Ok(Ruling::at_once(SecondFactor::Optional, Source::Nullok));
-        }
+        Ok(self.ruling_of_rules(user, login, now, member)?.devices)
+    }
+
+    /// Whether no terms say anything of kinds.
+    fn accepts_every_kind(&self) -> bool {
+        let is_silent = |terms: &Terms| terms.devices == Kinds::ALL;
+        is_silent(&self.terms) && self.rules.iter().all(|rule| is_silent(&rule.terms))
+    }
+
+    fn ruling_of_rules<E>(
+        &self,
+        user: &str,
+        login: &LoginContext,
+        now: UnixTime,
+        mut member: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<Ruling, E> {
         // A remote host that is a name may be in every network: the rules of networks are passed over, and the strictest
         // of them counts if it is stricter than what decides otherwise.
         let is_named = login.rhost.as_deref().is_some_and(|host| !host.is_empty()) && login.address().is_none();
-        let mut strictest: Option<Ruling> = None;
+        let (mut strictest, mut devices): (Option<Ruling>, _) = (None, Kinds::ALL);
         let mut decided = self.terms.at(now, Source::Default);
         for (number, rule) in (1..).zip(&self.rules) {
             let ruling = rule.terms.at(now, Source::Rule(number));
@@ -133,12 +171,15 @@ impl Policy {
                     decided = ruling;
                     break;
                 }
+                devices = devices.and(ruling.devices);
                 if strictest.is_none_or(|strictest| ruling.is_stricter_than(&strictest)) {
                     strictest = Some(ruling);
                 }
             }
         }
-        Ok(strictest.filter(|strictest| strictest.is_stricter_than(&decided)).unwrap_or(decided))
+        let devices = devices.and(decided.devices);
+        let ruling = strictest.filter(|strictest| strictest.is_stricter_than(&decided)).unwrap_or(decided);
+        Ok(Ruling { devices, ..ruling })
     }
 
     /// What requires a second factor of a user who has no override, and through which service if only there: the first
@@ -196,6 +237,33 @@ impl Policy {
         Ok(self.terms.passcode)
     }
 
+    /// The terms under which logins of this user may be; none if all of the policy's accept every kind of device.
+    ///
+    /// `member` tells whether the user is in a group. Its error ends the search.
+    pub fn terms_for<E>(
+        &self,
+        user: &str,
+        mut member: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<Vec<TermsFor<'_>>, E> {
+        let mut all = Vec::new();
+        if self.accepts_every_kind() {
+            return Ok(all);
+        }
+        for (number, rule) in (1..).zip(&self.rules) {
+            let Rule { user: name, group, service, network, tty, terms, line: _ } = rule;
+            let is_of_another = name.as_deref().is_some_and(|name| name != user);
+            if is_of_another || !group.as_deref().map_or(Ok(true), &mut member)? {
+                continue;
+            }
+            all.push(TermsFor { terms, source: Source::Rule(number), service: service.as_deref() });
+            if service.is_none() && network.is_none() && tty.is_none() {
+                return Ok(all); // it decides about all logins of the user
+            }
+        }
+        all.push(TermsFor { terms: &self.terms, source: Source::Default, service: None });
+        Ok(all)
+    }
+
     /// The position, from 1, of the first rule that matches every login of a later rule, which then is never reached.
     pub fn covering(&self, later: &Rule) -> Option<usize> {
         (1..).zip(&self.rules).find_map(|(number, rule)| rule.covers(later).then_some(number))
@@ -224,9 +292,9 @@ impl Policy {
 }
 
 impl Ruling {
-    /// For good, and without a passcode.
+    /// For good, without a passcode, and for every kind of device.
     fn at_once(second_factor: SecondFactor, source: Source) -> Self {
-        Self { second_factor, source, required_from: None, passcode: false }
+        Self { second_factor, source, required_from: None, passcode: false, devices: Kinds::ALL }
     }
 
     fn is_stricter_than(&self, other: &Self) -> bool {
@@ -237,10 +305,11 @@ impl Ruling {
 
 impl Terms {
     fn at(self, now: UnixTime, source: Source) -> Ruling {
-        match self.required_from.filter(|from| now < *from) {
+        let ruling = match self.required_from.filter(|from| now < *from) {
             Some(_) => Ruling { required_from: self.required_from, ..Ruling::at_once(SecondFactor::Optional, source) },
             None => Ruling { passcode: self.passcode, ..Ruling::at_once(self.second_factor, source) },
-        }
+        };
+        Ruling { devices: self.devices, ..ruling }
     }
 }
 

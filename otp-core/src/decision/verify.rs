@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::codes::attempt::{Attempt, Code};
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, LOOK_AHEAD, Period, around};
 use crate::decision::challenge::Answered;
+use crate::decision::kinds::Kinds;
 use crate::decision::policy::SecondFactor;
 use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind};
@@ -21,7 +22,7 @@ use crate::value::time::{Seconds, UnixTime};
 /// password and code again.
 const LOOK_BACK: Seconds = Seconds(3600);
 
-/// The limits from `[code]` and `[lockout]` of the configuration.
+/// The limits from `[code]` and `[lockout]` of the configuration, and what the policy accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// TOTP steps accepted on each side of the present one.
@@ -29,6 +30,8 @@ pub struct Limits {
     /// Number of wrong codes in a row that locks.
     pub lock_after: u32,
     pub lock_for: LockFor,
+    /// The kinds of device whose codes are accepted: every kind, until a ruling says otherwise.
+    pub devices: Kinds,
 }
 
 /// How long a lock stays.
@@ -106,6 +109,13 @@ pub enum Refusal {
     PasscodeExpired,
     /// The passcode is good for another service, or for logins and not for this change.
     PasscodeElsewhere,
+    /// The code belongs to a device of a kind that the policy does not accept here, and to no other; or the user has only
+    /// such devices, whatever the code is.
+    KindNotAccepted {
+        /// Wrong codes since the last right one, this one included, where this one was wrong, or the record is locked. `None`
+        /// if the code was right: then it is neither used up nor counted.
+        failures: Option<u32>,
+    },
     /// The record is locked after too many wrong codes. The refusal does not tell whether this code was right.
     Locked(Lock),
     /// The text is no code.
@@ -173,6 +183,7 @@ impl Refusal {
             Self::PasscodeUnknown => "passcode-unknown",
             Self::PasscodeExpired => "passcode-expired",
             Self::PasscodeElsewhere => "passcode-elsewhere",
+            Self::KindNotAccepted { .. } => "kind-not-accepted",
             Self::Locked(_) => "locked",
             Self::Malformed => "malformed",
             Self::NotEnrolled => "not-enrolled",
@@ -181,6 +192,16 @@ impl Refusal {
             Self::Renamed => "renamed",
             Self::UnknownUser => "unknown-user",
         }
+    }
+}
+
+impl Refusal {
+    /// The reason for a code of a user with a device, of whom no code is accepted if no device is of these kinds. The count
+    /// and the lock are as for all others: what is right here must not be found out.
+    fn where_accepted(self, devices: Kinds, record: &Record, failures: u32) -> Self {
+        let has_none = record.is_enrolled() && !record.credentials.has_device_of(devices);
+        let is_hidden = has_none && matches!(self, Self::Wrong { .. } | Self::Locked(_));
+        if is_hidden { Self::KindNotAccepted { failures: Some(failures) } } else { self }
     }
 }
 
@@ -239,21 +260,26 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
             let found = find(limits, record, code, now);
             state.lock = bounded(state.lock, limits, now);
             let is_open = record.is_enrolled() && !is_locked(state.lock, now);
-            let factor = if is_open { use_up(&found, &mut state) } else { None };
+            let is_accepted = found.iter().any(|found| found.is_accepted);
+            let factor = if is_open && is_accepted { use_up(&found, &mut state) } else { None };
             match factor {
                 Some(factor) => accept(&mut state, record, factor, now),
                 None => {
                     // Every refusal looks back, so that timing does not reveal the reason.
-                    let was_used = was_used(record, code, now);
-                    if !record.is_enrolled() {
-                        Verdict::Refused(Refusal::NotEnrolled)
+                    let used = used_by(limits, record, code, now);
+                    let is_known = used.any || !found.is_empty();
+                    let refusal = if !record.is_enrolled() {
+                        Refusal::NotEnrolled
                     } else if !is_open {
-                        Verdict::Refused(Refusal::Locked(state.lock))
-                    } else if was_used || !found.is_empty() {
-                        Verdict::Refused(Refusal::Replayed { clock_behind: clock_behind(limits, record, now) })
+                        Refusal::Locked(state.lock)
+                    } else if is_accepted || used.accepted {
+                        Refusal::Replayed { clock_behind: clock_behind(limits, record, now) }
+                    } else if is_known {
+                        Refusal::KindNotAccepted { failures: None }
                     } else {
-                        Verdict::Refused(count_failure(&mut state, limits, record, now))
-                    }
+                        count_failure(&mut state, limits, record, now)
+                    };
+                    Verdict::Refused(refusal.where_accepted(limits.devices, record, state.failures))
                 }
             }
         }
@@ -269,7 +295,7 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
 pub fn look(limits: &Limits, record: &Record, attempt: &Attempt, login: &LoginContext, now: UnixTime) -> Verdict {
     let (_, verdict) = decide_login(limits, record, attempt, login, now);
     if let (Attempt::Code(code), Verdict::Accepted(_)) = (attempt, verdict) {
-        let _ = std::hint::black_box(was_used(record, code, now));
+        let _ = std::hint::black_box(used_by(limits, record, code, now).any);
     }
     verdict
 }
@@ -279,6 +305,8 @@ struct Found {
     device: DeviceId,
     factor: Factor,
     at: At,
+    /// Whether the device is of a kind that is accepted.
+    is_accepted: bool,
 }
 
 enum At {
@@ -287,11 +315,11 @@ enum At {
     Challenge(Answered),
 }
 
-/// Marks the matched step or counter of every device as used. Returns the first device for which it was unused, `None` on
-/// replay.
+/// Marks the matched step or counter of every device as used, of whatever kind: a code works once. Returns the first device of
+/// an accepted kind for which it was unused, `None` on replay.
 fn use_up(found: &[Found], state: &mut State) -> Option<Factor> {
     let mut factor = None;
-    for Found { device, at, factor: this } in found {
+    for Found { device, at, factor: this, is_accepted } in found {
         let progress = state.devices.get_mut(device)?;
         let is_unused = match at {
             At::Counter(counter) if progress.next <= *counter => {
@@ -304,7 +332,7 @@ fn use_up(found: &[Found], state: &mut State) -> Option<Factor> {
                 state.challenges.get_mut(*place).is_some_and(|challenge| !mem::replace(&mut challenge.is_used, true))
             }
         };
-        factor = factor.or(is_unused.then_some(*this));
+        factor = factor.or((is_unused && *is_accepted).then_some(*this));
     }
     factor
 }
@@ -329,19 +357,27 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
             }
             Kind::Ocra(_) | Kind::Sent(_) => record.answered(device, code, limits.window, now).map(At::Challenge),
         };
-        found.extend(at.map(|at| Found { device: device.id, factor: Factor::of(device), at }));
+        let is_accepted = limits.devices.accept(device);
+        found.extend(at.map(|at| Found { device: device.id, factor: Factor::of(device), at, is_accepted }));
     }
     found
+}
+
+/// Whose used code it is.
+struct UsedBy {
+    any: bool,
+    /// A phone of a kind that is accepted.
+    accepted: bool,
 }
 
 /// Whether a phone showed this code at its last accepted step, whenever that was, or at an earlier step of the last hour.
 /// A code that was never used is not found, however old it is. Computes the codes of all phones in any case, and those of
 /// the decoy for a user without a phone.
-fn was_used(record: &Record, code: &Code, now: UnixTime) -> bool {
+fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> UsedBy {
     let periodic = |device: &&Device| matches!(device.kind, Kind::Totp(_));
     let devices = &record.credentials.devices;
     let decoy = if devices.iter().any(|device| periodic(&device)) { None } else { decoy() };
-    let mut was_used = false;
+    let mut used = UsedBy { any: false, accepted: false };
     for device in devices.iter().filter(periodic).chain(&decoy) {
         let Kind::Totp(clock) = device.kind else { continue };
         // Nothing is known to be used of a device without a next step: the decoy.
@@ -350,10 +386,12 @@ fn was_used(record: &Record, code: &Code, now: UnixTime) -> bool {
         let steps = LOOK_BACK.0.checked_div(clock.period.get()).unwrap_or(0);
         let last = next.saturating_sub(1);
         for steps in [around(clock.step_at(now), steps, 0), last..=last] {
-            was_used |= generator.find(code, steps).is_some_and(|found| *found.start() < next);
+            let was_used = generator.find(code, steps).is_some_and(|found| *found.start() < next);
+            used.any |= was_used;
+            used.accepted |= was_used && limits.devices.accept(device);
         }
     }
-    was_used
+    used
 }
 
 /// Takes the place of a device for users without one, so that the work is equal. Its codes are never accepted.

@@ -14,6 +14,7 @@ use crate::codes::attempt::Typed;
 use crate::codes::challenge::Challenge;
 use crate::codes::hotp_totp::Digits;
 use crate::decision::demand::Demand;
+use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use crate::error::HelperError;
@@ -216,7 +217,8 @@ impl Ruling {
                 [Source::Override, Source::Nullok, Source::Default].into_iter().find(|it| it.to_string() == source)?
             }
         };
-        Some(Self { second_factor: SecondFactor::parse(second_factor)?, source, required_from, passcode })
+        let second_factor = SecondFactor::parse(second_factor)?;
+        Some(Self { second_factor, source, required_from, passcode, devices: Kinds::ALL })
     }
 }
 
@@ -269,6 +271,7 @@ impl Verdict {
                     Refusal::Wrong { failures, clock_behind } => {
                         format!(" failures {failures}{}", number("behind", clock_behind.map(|gap| gap.0)))
                     }
+                    Refusal::KindNotAccepted { failures } => number("failures", failures.map(u64::from)),
                     Refusal::Replayed { clock_behind } => number("behind", clock_behind.map(|gap| gap.0)),
                     Refusal::Locked(lock) => format!(" {lock}"),
                     Refusal::RecoveryUsed
@@ -318,6 +321,7 @@ impl Verdict {
                 Refusal::PasscodeUnknown,
                 Refusal::PasscodeExpired,
                 Refusal::PasscodeElsewhere,
+                Refusal::KindNotAccepted { failures },
                 Refusal::Locked(lock.unwrap_or(Lock::Open)),
                 Refusal::Malformed,
                 Refusal::NotEnrolled,
@@ -365,6 +369,8 @@ mod tests {
             Refusal::PasscodeUnknown,
             Refusal::PasscodeExpired,
             Refusal::PasscodeElsewhere,
+            Refusal::KindNotAccepted { failures: None },
+            Refusal::KindNotAccepted { failures: Some(u32::MAX) },
             Refusal::Locked(Lock::Open),
             Refusal::Locked(Lock::Until(UnixTime(7))),
             Refusal::Locked(Lock::UntilUnlocked),
@@ -398,7 +404,8 @@ mod tests {
         for source in [Source::Override, Source::Nullok, Source::Default, Source::Rule(12)] {
             for required_from in [None, Some(UnixTime(1_798_761_600))] {
                 for passcode in [false, true] {
-                    let ruling = Ruling { second_factor: SecondFactor::Optional, source, required_from, passcode };
+                    let second_factor = SecondFactor::Optional;
+                    let ruling = Ruling { second_factor, source, required_from, passcode, devices: Kinds::ALL };
                     all.extend([Demand::Nothing(ruling), Demand::Enroll(ruling), Demand::Passcode(ruling)]);
                 }
             }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::codes::attempt::Typed;
+use crate::decision::kinds::Kinds;
 use crate::decision::verify::Verdict;
 use crate::record::credentials::Override;
 use crate::record::id::DeviceId;
@@ -327,6 +328,8 @@ pub enum Declined {
     NameUnfit,
     /// The name would be taken for a code, a device's number or a kind of device.
     NameReserved,
+    /// The policy does not accept devices of this kind here.
+    KindNotAccepted { kind: Kinds, accepted: Kinds },
     /// The user has as many devices as a record holds.
     TooManyDevices,
     /// The only device stays: without it the second factor would be gone.
@@ -432,9 +435,29 @@ pub struct Status {
     pub lock: String,
     /// When a second factor was accepted last, in UTC.
     pub last_accepted: Option<String>,
+    /// The kinds of device that may be added, and whose codes prove a change.
+    #[serde(default, skip_serializing_if = "Kinds::are_all")]
+    pub accepted_kinds: Kinds,
+    /// Where the policy does not accept a device of the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_accepted: Vec<NotAccepted>,
     /// What is in the future, since the clock was ahead once: `lock`, `last_accepted`, `codes of device 1`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub in_future: Vec<String>,
+}
+
+/// Terms of the policy under which codes of some devices are not accepted.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotAccepted {
+    /// `rule-N` or `default`.
+    pub by: String,
+    /// The PAM service of the logins; `None` if not one service alone.
+    pub service: Option<String>,
+    /// The kinds that are accepted.
+    pub accepted: Kinds,
+    /// The numbers of the devices that are not.
+    pub devices: Vec<u8>,
 }
 
 /// What requires a second factor of a user.

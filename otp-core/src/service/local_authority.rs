@@ -7,13 +7,15 @@ use crate::codes::attempt::{Attempt, Typed};
 use crate::codes::challenge::Challenge;
 use crate::decision::challenge::RANDOM;
 use crate::decision::demand::{Demand, Devices, is_in_grace};
+use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Ruling, SecondFactor};
-use crate::decision::verify::{Factor, Refusal, Verdict, decide_login, look};
+use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide_login, look};
 use crate::error::CoreError;
 use crate::protocol::request::{Declined, Reply, Request};
 use crate::record::Record;
 use crate::record::credentials::{Device, Kind, Override};
 use crate::record::state::{State, Unenforced};
+use crate::service::accepted_devices;
 use crate::service::administration;
 use crate::service::agent_authority::AgentAuthority;
 use crate::service::authority::Authority;
@@ -136,7 +138,7 @@ impl<'a> LocalAuthority<'a> {
             return Demand::of(ruling, devices, login.enroll, || Ok(false));
         };
         Demand::of(ruling, devices, login.enroll, || {
-            Ok(store.read(account)?.is_some_and(|record| is_in_grace(&record, address, length, now)))
+            Ok(store.read(account)?.is_some_and(|record| is_in_grace(&record, ruling.devices, address, length, now)))
         })
     }
 
@@ -144,8 +146,9 @@ impl<'a> LocalAuthority<'a> {
         let config = &self.site.config;
         // An untrusted caller chooses its address, which must not begin a grace.
         let address = login.address().filter(|_| self.caller.is_trusted);
+        let limits = self.limits(login, now)?;
         self.judge(login, typed, now, &|record, attempt| {
-            let (mut state, verdict) = decide_login(&config.limits, record, attempt, login, now);
+            let (mut state, verdict) = decide_login(&limits, record, attempt, login, now);
             match verdict {
                 // The person at this address comes back with a device.
                 Verdict::Accepted(accepted) if accepted.factor == Factor::Passcode => {}
@@ -167,9 +170,10 @@ impl<'a> LocalAuthority<'a> {
     fn challenge_at(&self, login: &LoginContext, typed: Option<&Typed>, now: UnixTime) -> Result<Challenge, CoreError> {
         let none = if typed.is_some() { Challenge::NoSuchDevice } else { Challenge::None };
         let (store, Some(account)) = (self.store()?, &self.account) else { return Ok(none) };
+        let accepted = self.devices(login, now)?;
         let named = typed.map(|typed| typed.text().unwrap_or_default());
         let Some(record) = store.read(account)? else { return Ok(none) };
-        match record.credentials.challenged_device(named).map(|device| &device.kind) {
+        match record.credentials.challenged_device(named, accepted).map(|device| &device.kind) {
             Some(Kind::Sent(destination)) if login.send => {
                 let agent = AgentAuthority { user: account.name.as_str() };
                 agent.challenge(login, typed).map_err(|error| match error {
@@ -180,7 +184,7 @@ impl<'a> LocalAuthority<'a> {
             Some(Kind::Ocra(_)) => {
                 let mut random = [0; RANDOM];
                 (self.entropy)(&mut random)?;
-                Ok(update(store, account, |record| match record.credentials.challenged_device(named) {
+                Ok(update(store, account, |record| match record.credentials.challenged_device(named, accepted) {
                     Some(device @ Device { kind: Kind::Ocra(suite), .. }) => {
                         let (state, question) = record.challenge(device, *suite, &random, now);
                         (state, Challenge::Question(question))
@@ -196,10 +200,25 @@ impl<'a> LocalAuthority<'a> {
         if !self.caller.is_trusted {
             return Err(CoreError::NoLookHere);
         }
-        let limits = &self.site.config.limits;
+        let limits = self.limits(login, now)?;
         self.judge(login, typed, now, &|record, attempt| {
-            (record.state.clone(), look(limits, record, attempt, login, now))
+            (record.state.clone(), look(&limits, record, attempt, login, now))
         })
+    }
+
+    /// What is accepted at this login.
+    fn limits(&self, login: &LoginContext, now: UnixTime) -> Result<Limits, CoreError> {
+        Ok(Limits { devices: self.devices(login, now)?, ..self.site.config.limits })
+    }
+
+    /// The kinds of device that are accepted at this login: those of the ruling.
+    fn devices(&self, login: &LoginContext, now: UnixTime) -> Result<Kinds, CoreError> {
+        match (self.ruled.get(), &self.account) {
+            (Some(ruling), _) => Ok(ruling.devices),
+            // In the helper, question and answer are of two processes.
+            (None, Some(account)) => accepted_devices::at(self.site, account, login, now),
+            (None, None) => Ok(Kinds::ALL),
+        }
     }
 
     /// The verdict of `decide` on what was typed, once the state that goes with it is durable. Not generic: this is code in
@@ -390,7 +409,9 @@ pub fn foresee(
     let ruling = ruling(site, account, user_override, login, now)?;
     let devices = Devices::of(record.map(|record| record.credentials.outline()).as_ref());
     let grace = login.address().zip(site.config.grace);
-    let in_grace = record.zip(grace).is_some_and(|(record, (from, length))| is_in_grace(record, from, length, now));
+    let in_grace = record
+        .zip(grace)
+        .is_some_and(|(record, (from, length))| is_in_grace(record, ruling.devices, from, length, now));
     Ok((ruling, Demand::of(ruling, devices, login.enroll, || Ok::<_, CoreError>(in_grace))?))
 }
 

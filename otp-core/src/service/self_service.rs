@@ -12,17 +12,19 @@ use crate::audit::{Event, Proof};
 use crate::codes::attempt::{Attempt, Code};
 use crate::codes::hotp_totp::Drift;
 use crate::decision::future::Future;
-use crate::decision::policy::{SecondFactor, Source};
+use crate::decision::kinds::Kinds;
+use crate::decision::policy::{SecondFactor, Source, TermsFor};
 use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{
-    Confidential, Declined, DeviceStatus, PasscodeStatus, Reply, Request, Requirement, SendTo, Status,
+    Confidential, Declined, DeviceStatus, NotAccepted, PasscodeStatus, Reply, Request, Requirement, SendTo, Status,
 };
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Device, DeviceName, Kind, Override};
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::{Lock, State};
+use crate::service::accepted_devices;
 use crate::service::caller::Caller;
 use crate::service::enrollment::{Accepted, Entropy, Offered, Purpose, new_enrollment, new_recovery_codes, revealed};
 use crate::service::renaming;
@@ -67,7 +69,10 @@ impl<'a> SelfService<'a> {
             {
                 Ok(Reply::Declined(Declined::CountUnfit { most: self.site.config.recovery_codes }))
             }
-            Request::Enroll { proof, count } => self.enroll(proof.as_ref(), count, now),
+            Request::Enroll { proof, count } => {
+                let unfit = self.unfit_kind(Kinds::TOTP, now)?;
+                unfit.map_or_else(|| self.enroll(proof.as_ref(), count, now), Ok)
+            }
             Request::Add { name, proof, token, to, count } => {
                 let new = New { name: name.as_deref(), token: token.as_ref(), to: to.as_ref(), count };
                 self.add(&new, proof.as_ref(), now)
@@ -101,7 +106,23 @@ impl<'a> SelfService<'a> {
     fn status(&self, now: UnixTime) -> Result<Reply, CoreError> {
         let record = self.site.store()?.read(&self.account)?;
         let record = record.unwrap_or_else(|| Record::stranger(&self.account));
-        Ok(Reply::Status(Status::of(&record, &self.site.config.limits, now)))
+        let status = Status::of(&record, &self.site.config.limits, now);
+        let accepted_kinds = accepted_devices::at_changes(self.site, &self.account, now)?;
+        Ok(Reply::Status(Status { accepted_kinds, not_accepted: self.not_accepted(&record)?, ..status }))
+    }
+
+    /// The terms of the policy under which a device of the user is not accepted.
+    fn not_accepted(&self, record: &Record) -> Result<Vec<NotAccepted>, CoreError> {
+        let Credentials { devices, .. } = &record.credentials;
+        let member = |group: &str| accounts::is_member(&self.account, group);
+        let terms = self.site.config.policy.terms_for(self.account.name.as_str(), member)?;
+        let terms = terms.into_iter().map(|TermsFor { terms, source, service }| NotAccepted {
+            by: source.to_string(),
+            service: service.map(str::to_owned),
+            accepted: terms.devices,
+            devices: devices.iter().filter(|device| !terms.devices.accept(device)).map(|device| device.id.0).collect(),
+        });
+        Ok(terms.filter(|terms| !terms.devices.is_empty()).collect())
     }
 
     /// Whether so many recovery codes may be made.
@@ -174,7 +195,7 @@ impl<'a> SelfService<'a> {
             Purpose::Alone => "re-enrollment",
             Purpose::Beside => "another-device",
         };
-        let (enrollment, verdict) = self.use_up(proof, now)?;
+        let (enrollment, verdict) = self.use_up(proof, &self.limits(now)?, now)?;
         self.offer_if_accepted(offered.based_on(enrollment, purpose), verdict, what, now)
     }
 
@@ -303,8 +324,9 @@ impl<'a> SelfService<'a> {
         Ok(self.proved(verdict, "disabled", Reply::Changed(true)))
     }
 
+    /// Accepts a code of any device: whether it works is what the user wants to know, and nothing is changed.
     fn test(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
-        let (_, verdict) = self.use_up(proof, now)?;
+        let (_, verdict) = self.use_up(proof, &self.site.config.limits, now)?;
         Ok(self.proved(verdict, "tested", Reply::Verdict(verdict)))
     }
 
@@ -319,12 +341,29 @@ impl<'a> SelfService<'a> {
         Ok(Reply::Changed(removed))
     }
 
+    /// What is accepted as proof of a change.
+    fn limits(&self, now: UnixTime) -> Result<Limits, CoreError> {
+        let devices = accepted_devices::at_changes(self.site, &self.account, now)?;
+        Ok(Limits { devices, ..self.site.config.limits })
+    }
+
+    /// Declines a device of a kind that the policy does not accept here.
+    fn unfit_kind(&self, kind: Kinds, now: UnixTime) -> Result<Option<Reply>, CoreError> {
+        let accepted = accepted_devices::at_changes(self.site, &self.account, now)?;
+        Ok((!accepted.hold(kind)).then_some(Reply::Declined(Declined::KindNotAccepted { kind, accepted })))
+    }
+
     /// Uses up a proof, and returns its enrollment and the verdict.
-    fn use_up(&self, proof: &Confidential, now: UnixTime) -> Result<(EnrollmentId, Verdict), CoreError> {
-        let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
+    fn use_up(
+        &self,
+        proof: &Confidential,
+        limits: &Limits,
+        now: UnixTime,
+    ) -> Result<(EnrollmentId, Verdict), CoreError> {
+        let attempt = Attempt::parse(&proof.into_typed());
         let store = self.site.store()?;
         Ok(update(&store, &self.account, |record| {
-            let (state, verdict) = decide(&limits, record, &attempt, now);
+            let (state, verdict) = decide(limits, record, &attempt, now);
             (state, (record.credentials.enrollment, verdict))
         })?)
     }
@@ -336,7 +375,7 @@ impl<'a> SelfService<'a> {
         now: UnixTime,
         accepted: impl Fn(&Record, State) -> Change,
     ) -> Result<Verdict, CoreError> {
-        let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
+        let (limits, attempt) = (self.limits(now)?, Attempt::parse(&proof.into_typed()));
         let store = self.site.store()?;
         Ok(change(&store, &self.account, |record| {
             let Some(record) = record else {
@@ -384,7 +423,7 @@ pub(crate) fn code_in(text: &Confidential) -> Option<Code> {
 }
 
 impl Status {
-    /// The status of a record. A lock whose time is over counts as open.
+    /// The status of a record, without what the policy says of it. A lock whose time is over counts as open.
     pub fn of(record: &Record, limits: &Limits, now: UnixTime) -> Self {
         let Record { credentials, state } = record;
         Self {
@@ -407,6 +446,8 @@ impl Status {
                 Lock::Open | Lock::UntilUnlocked => state.lock.word().to_owned(),
             },
             last_accepted: state.last_accepted.map(|time| time.to_string()),
+            accepted_kinds: Kinds::ALL,
+            not_accepted: Vec::new(),
             in_future: record.future(limits, now).into_iter().map(Future::word).collect(),
         }
     }

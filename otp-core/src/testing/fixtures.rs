@@ -12,6 +12,7 @@ use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, Period};
 use crate::codes::passcode::{Issued, Passcode};
 use crate::codes::recovery::{RecoveryCode, RecoverySet};
 use crate::config::Config;
+use crate::decision::kinds::Kinds;
 use crate::decision::verify::{Accepted, Factor, Limits, LockFor, Refusal, Verdict};
 use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
@@ -31,7 +32,8 @@ pub(crate) const NOW: UnixTime = UnixTime(1_763_750_020);
 pub(crate) const STEP: u64 = NOW.0 / 30;
 
 /// The defaults of the configuration.
-pub(crate) const LIMITS: Limits = Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)) };
+pub(crate) const LIMITS: Limits =
+    Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL };
 
 /// The group that may enter the state directory.
 pub(crate) const GROUP: u32 = 4242;

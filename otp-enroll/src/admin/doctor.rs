@@ -11,6 +11,7 @@ mod misnamed;
 mod module_kind;
 mod pam_conf;
 mod records;
+mod refused;
 mod rules;
 mod sandbox;
 mod sending;

@@ -1,6 +1,7 @@
 //! Which rule decides about a login, and its result, by the functions that the module uses.
 
 use otp_core::decision::demand::Demand;
+use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{Ruling, SecondFactor, Source};
 use otp_core::error::CoreError;
 use otp_core::record::Record;
@@ -24,6 +25,8 @@ pub(super) enum Outcome {
     Asked,
     /// A code is asked for, and the user has no device.
     Refused,
+    /// A code is asked for, and the policy accepts no device of the user.
+    KindNotAccepted,
     /// A code is asked for, and the account, which was renamed, is refused.
     Renamed,
     /// The passcode is asked for that an administrator issued; then enrollment during the login, where that is offered.
@@ -67,6 +70,7 @@ pub(super) fn foresee(
 ) -> Result<Foreseen, CoreError> {
     let (ruling, demand) = local_authority::foresee(site, account, record, place, now)?;
     let has_device = record.is_some_and(Record::is_enrolled);
+    let is_accepted = record.is_some_and(|record| record.credentials.has_device_of(ruling.devices));
     let has_passcode = record.is_some_and(|record| record.has_passcode_for(&place.service, now));
     let is_asked = ruling.second_factor != SecondFactor::Skip;
     let former_name =
@@ -76,9 +80,10 @@ pub(super) fn foresee(
         Demand::Nothing(_) => Outcome::NotAsked,
         Demand::Grace { .. } => Outcome::Grace,
         Demand::Enroll(_) => Outcome::Enroll,
-        Demand::Code { .. } if has_device => Outcome::Asked,
+        Demand::Code { .. } if is_accepted => Outcome::Asked,
         Demand::Code { .. } | Demand::Passcode(_) if has_passcode => Outcome::Passcode,
         Demand::Passcode(_) => Outcome::NoPasscode,
+        Demand::Code { .. } if has_device => Outcome::KindNotAccepted,
         Demand::Code { .. } => Outcome::Refused,
     };
     Ok(Foreseen { ruling, has_device, outcome, former_name })
@@ -108,6 +113,8 @@ struct Explained<'a> {
     file: String,
     line: Option<usize>,
     second_factor: &'a str,
+    /// The kinds of device whose codes are accepted.
+    accepted_kinds: Kinds,
     required_from: Option<String>,
     outcome: Outcome,
     enforced: bool,
@@ -143,6 +150,7 @@ pub(super) fn explain(
         file: site.path.display().to_string(),
         line: rule.map(|rule| rule.line),
         second_factor: ruling.second_factor.name(),
+        accepted_kinds: ruling.devices,
         required_from: ruling.required_from.map(|from| from.day()),
         outcome,
         enforced: site.config.enforce,
@@ -189,10 +197,16 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
         }
         (Outcome::EnrollIfOffered, false) => "let in without a code (enforce = false)",
         (Outcome::Asked, true) => "asked for a code",
-        (Outcome::Passcode, true) if *second_factor == SecondFactor::Enroll.name() => {
+        (Outcome::Passcode, true) if !explained.has_device && *second_factor == SecondFactor::Enroll.name() => {
             "asked for the passcode that was issued; then led through enrollment if the auth line has the argument enroll"
         }
+        (Outcome::Passcode, true) if explained.has_device => {
+            "asked for a code, and no device of the user is accepted: the passcode that was issued is, or a recovery code"
+        }
         (Outcome::Passcode, true) => "asked for the passcode that was issued: the user has no device",
+        (Outcome::KindNotAccepted, true) => {
+            "asked for a code and refused: no device of the user is accepted; a recovery code is"
+        }
         (Outcome::NoPasscode, true) => {
             "asked for a passcode and refused: the user has none that is good (otp-enroll admin issue)"
         }
@@ -203,17 +217,24 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
             "asked for a code and refused: the user has no device, and the auth line lacks the argument enroll"
         }
         (Outcome::Refused, true) => "asked for a code and refused: the user has no device",
-        (Outcome::Asked | Outcome::Refused | Outcome::Renamed | Outcome::Passcode | Outcome::NoPasscode, false) => {
-            "asked for a code, and let in without one (enforce = false)"
-        }
+        (
+            Outcome::Asked
+            | Outcome::Refused
+            | Outcome::KindNotAccepted
+            | Outcome::Renamed
+            | Outcome::Passcode
+            | Outcome::NoPasscode,
+            false,
+        ) => "asked for a code, and let in without one (enforce = false)",
     };
-    [
+    let kinds = Some(explained.accepted_kinds).filter(|kinds| *kinds != Kinds::ALL);
+    let kinds = kinds.map(|kinds| format!("Kinds          {} (no other kind of device is accepted)", kinds.listed()));
+    let lines = [
         format!("Login          {user} through {service}{from}{on}"),
         format!("Device         {}", if explained.has_device { "yes" } else { "none" }),
         format!("Decided by     {decided}"),
         format!("Second factor  {second_factor}{until}"),
-        format!("The login is   {outcome}"),
-    ]
-    .map(|line| layout::escaped(&line).into_owned())
-    .join("\n")
+    ];
+    let lines = lines.into_iter().chain(kinds).chain([format!("The login is   {outcome}")]);
+    lines.map(|line| layout::escaped(&line).into_owned()).collect::<Vec<_>>().join("\n")
 }

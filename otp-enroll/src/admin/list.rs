@@ -216,12 +216,13 @@ fn outcome(
 fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
     match outcome {
         Outcome::Renamed if enforced => "refused: it was renamed (otp-enroll admin doctor)",
-        Outcome::Asked | Outcome::Grace | Outcome::Refused if enforced => "refused",
+        Outcome::Asked | Outcome::Grace | Outcome::Refused | Outcome::KindNotAccepted if enforced => "refused",
         Outcome::Passcode if enforced => "asked for the passcode that was issued",
         Outcome::NoPasscode if enforced => "refused: it has no passcode (otp-enroll admin issue)",
         Outcome::Asked
         | Outcome::Grace
         | Outcome::Refused
+        | Outcome::KindNotAccepted
         | Outcome::Renamed
         | Outcome::Passcode
         | Outcome::NoPasscode => "let in (enforce = false), else refused",

@@ -33,6 +33,9 @@ fn a_refusal_is_told_with_its_reason() {
     let unchanged = Some("nothing was changed");
     let another = Some("nothing was changed; try another one, or a code that the app shows");
     let unlock = Some("use a recovery code, or ask your administrator: otp-enroll admin unlock");
+    let other_device = Some(
+        "nothing was changed; use another device or a recovery code: `otp-enroll status` says what is accepted where",
+    );
     let issue = Some("ask your administrator for one: otp-enroll admin issue");
     let (none, gap) = (None, Some(Seconds(7200)));
     assert_told(
@@ -76,6 +79,18 @@ fn a_refusal_is_told_with_its_reason() {
                 Refusal::PasscodeElsewhere,
                 "that passcode is not accepted here",
                 Some("nothing was changed; a passcode is for logins through its service, and for the first device"),
+                1,
+            ),
+            (
+                Refusal::KindNotAccepted { failures: None },
+                "the policy does not accept codes of that kind of device here",
+                other_device,
+                1,
+            ),
+            (
+                Refusal::KindNotAccepted { failures: Some(2) },
+                "the policy does not accept codes of that kind of device here",
+                other_device,
                 1,
             ),
             (
@@ -157,10 +172,18 @@ fn a_request_that_was_not_done_is_told_with_what_to_do() {
 fn a_change_of_a_device_that_was_not_made_is_told_with_what_to_do() {
     let list = Some("nothing was changed; the devices: otp-enroll list");
     let name = Some("nothing was changed; choose another name");
+    let two = Kinds::read(["totp", "hotp"]).unwrap();
+    let not_accepted = |kind| Declined::KindNotAccepted { kind: Kinds::one(kind).unwrap(), accepted: two };
+    let accepted = Some("nothing was changed; accepted are: totp, hotp");
     assert_told(
         [
             (Declined::NoSuchDevice, "no device has this number or name", list),
             (Declined::NameTaken, "another device has this name", name),
+            (not_accepted("sms"), "the policy accepts no text messages here", accepted),
+            (not_accepted("email"), "the policy accepts no e-mail here", accepted),
+            (not_accepted("ocra"), "the policy accepts no tokens with a keypad here", accepted),
+            (not_accepted("hotp"), "the policy accepts no tokens that count here", accepted),
+            (not_accepted("totp"), "the policy accepts no apps and tokens that go by the time here", accepted),
             (Declined::NameUnfit, "a name has 1 to 40 characters, all of them visible", name),
             (
                 Declined::NameReserved,

@@ -1,5 +1,6 @@
 //! `otp-enroll add`: one more device, or the first.
 
+use otp_core::decision::kinds::Kinds;
 use otp_core::protocol::request::{Declined, Request, Status};
 use otp_core::record::credentials::{DeviceName, same};
 use otp_core::record::id::MOST_DEVICES;
@@ -10,6 +11,7 @@ use crate::error::{CliError, declined_text};
 use crate::ui::output::{Output, say};
 use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
+use crate::user::accepted_kinds;
 use crate::user::commands::{begin_and_confirm, prepare};
 use crate::user::destination;
 use crate::user::goal::Goal;
@@ -36,6 +38,12 @@ pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output)
         token::check(described)?;
     }
     to.as_ref().map_or(Ok(()), destination::check)?;
+    let kind = match &to {
+        Some(to) => Kinds::of(to.kind),
+        None if *is_token => token::kind(described),
+        None => Kinds::TOTP,
+    };
+    accepted_kinds::check(&status, kind)?;
     prepare(enrollment, output)?;
     let base = match &to {
         Some(to) => DeviceName::of(to.kind),

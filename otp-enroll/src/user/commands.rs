@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Declined, Reply, Request, Requirement, Status};
@@ -16,7 +17,8 @@ use crate::private_file;
 use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::unconfirmed_file;
-use crate::user::device_lines::{day, moment, paragraph};
+use crate::user::accepted_kinds;
+use crate::user::device_lines::{day, moment, not_accepted, paragraph};
 use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::interactive;
@@ -50,6 +52,7 @@ pub(crate) fn enroll(client: &mut Client<'_>, enrollment: &Enrollment, output: &
 pub(crate) fn reset(client: &mut Client<'_>, enrollment: &Enrollment, output: &Output) -> Result<(), CliError> {
     prepare(enrollment, output)?;
     let status = client.status()?;
+    accepted_kinds::check(&status, Kinds::TOTP)?;
     if let several @ 2.. = status.devices.len() {
         output.warn(&format!(
             "this replaces all {several} devices and the recovery codes; to replace one device: otp-enroll add, then \
@@ -105,6 +108,8 @@ pub(crate) fn described(status: &Status) -> String {
     let mut lines = vec![format!("User             {}", status.user)];
     lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
     lines.extend(status.devices.iter().flat_map(|device| paragraph(device, UnixTime::now())));
+    let refused = |terms| not_accepted(terms, status.devices.len());
+    lines.extend(status.not_accepted.iter().flat_map(refused));
     let future = |what: &str| if status.in_future.iter().any(|time| time == what) { " (in the future)" } else { "" };
     if status.enrolled {
         lines.push(format!("Recovery codes   {} left", status.recovery_codes_left));

@@ -1,6 +1,6 @@
 //! How a device is shown: to people in lines, to scripts in the answer of a change.
 
-use otp_core::protocol::request::DeviceStatus;
+use otp_core::protocol::request::{DeviceStatus, NotAccepted};
 use otp_core::value::destination::Channel;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
@@ -60,13 +60,37 @@ pub(crate) fn table(devices: &[DeviceStatus], now: UnixTime, window: Option<usiz
 
 /// A device in a status: its name and kind, and its history beneath.
 pub(crate) fn paragraph(device: &DeviceStatus, now: UnixTime) -> Vec<String> {
-    const INDENT: usize = 17;
-    const WIDTH: usize = 80;
     let default = if device.default { ", default" } else { "" };
     let head = format!("{}, {}{default}", device.name, kind(device));
-    let text = [head, history(device, &now.day())].map(|line| indented(&layout::escaped(&line), INDENT, WIDTH));
-    let text = format!("{:<INDENT$}{}", format!("Device {}", device.id), text.join("\n").trim_start());
+    fact(&format!("Device {}", device.id), &[head, history(device, &now.day())])
+}
+
+/// A fact of a status, a line or more for each text.
+fn fact(name: &str, texts: &[String]) -> Vec<String> {
+    const INDENT: usize = 17;
+    const WIDTH: usize = 80;
+    let texts: Vec<_> = texts.iter().map(|text| indented(&layout::escaped(text), INDENT, WIDTH)).collect();
+    let text = format!("{name:<INDENT$}{}", texts.join("\n").trim_start());
     text.lines().map(str::to_owned).collect()
+}
+
+/// Where the policy does not accept which of so many devices, for a status.
+pub(crate) fn not_accepted(terms: &NotAccepted, devices: usize) -> Vec<String> {
+    let numbers: Vec<_> = terms.devices.iter().map(u8::to_string).collect();
+    let which = match numbers.as_slice() {
+        all if all.len() == devices => "every device".to_owned(),
+        [one] => format!("device {one}"),
+        several => format!("devices {}", several.join(", ")),
+    };
+    let place = match terms.service.as_deref() {
+        Some("otp-enroll") => "as proof of a change, ".to_owned(),
+        Some(service) => format!("through {service}, "),
+        None => String::new(),
+    };
+    let by =
+        terms.by.strip_prefix("rule-").map_or_else(|| "by default".to_owned(), |number| format!("by rule {number}"));
+    let rest = if numbers.len() == devices { "; recovery codes work" } else { "" };
+    fact("Not accepted", &[format!("{which}: {place}{by}, the policy accepts {}{rest}", terms.accepted.listed())])
 }
 
 /// A text in lines that begin with so many blanks and are at most this wide.

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use otp_core::codes::attempt::Code;
 use otp_core::codes::challenge::Challenge;
 use otp_core::codes::ocra::Suite;
+use otp_core::decision::kinds::Kinds;
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request, Status, Token};
 use otp_core::record::credentials::Serial;
@@ -113,6 +114,15 @@ pub(crate) fn check(options: &TokenOptions) -> Result<(), CliError> {
         return Ok(());
     };
     Err(CliError::Usage(what.into()))
+}
+
+/// The kind of the token of the options.
+pub(crate) fn kind(options: &TokenOptions) -> Kinds {
+    match (&options.ocra, options.r#type) {
+        (Some(_), _) => Kinds::OCRA,
+        (None, Some(TokenType::Hotp)) => Kinds::HOTP,
+        (None, Some(TokenType::Totp) | None) => Kinds::TOTP,
+    }
 }
 
 /// The token of the options, with its seed.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::config::Config;
+use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{Reply, Request};
@@ -201,8 +202,13 @@ impl Authority for Issuer {
 
 #[test]
 fn a_passcode_leads_to_a_device_where_the_user_has_none() {
-    let ruling =
-        Ruling { second_factor: SecondFactor::Enroll, source: Source::Default, required_from: None, passcode: true };
+    let ruling = Ruling {
+        second_factor: SecondFactor::Enroll,
+        source: Source::Default,
+        required_from: None,
+        passcode: true,
+        devices: Kinds::ALL,
+    };
     let set_up = "Passcode used. Set up your device now: otp-enroll";
     for (demand, enforce, last) in [
         (Demand::Passcode(ruling), true, "log: enrollment-pending user=alice second_factor=enroll by=default"),

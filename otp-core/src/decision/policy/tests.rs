@@ -399,8 +399,13 @@ fn the_override_comes_before_every_rule() {
             (Override::ExemptUntil(UnixTime(NOW.0 + 1)), Optional),
         ] {
             let decided = policy.ruling("alice", user_override, &login, NOW, no_lookup);
-            let expected =
-                Ruling { second_factor: expected, source: Source::Override, required_from: None, passcode: false };
+            let expected = Ruling {
+                second_factor: expected,
+                source: Source::Override,
+                required_from: None,
+                passcode: false,
+                devices: Kinds::ALL,
+            };
             assert_eq!(decided, Ok(expected));
         }
     }
@@ -469,8 +474,9 @@ fn a_second_factor_is_optional_before_the_date_from_which_it_is_required() {
     for (login, source, from, then) in
         [(&ssh(), Source::Rule(1), january, Required), (&console, Source::Default, february, Enroll)]
     {
-        let before = Ruling { second_factor: Optional, source, required_from: Some(from), passcode: false };
-        let since = Ruling { second_factor: then, source, required_from: None, passcode: false };
+        let before =
+            Ruling { second_factor: Optional, source, required_from: Some(from), passcode: false, devices: Kinds::ALL };
+        let since = Ruling { second_factor: then, source, required_from: None, passcode: false, devices: Kinds::ALL };
         assert_eq!(holds(login, NOW), before);
         assert_eq!(holds(login, UnixTime(from.0 - 1)), before);
         assert_eq!(holds(login, from), since);
@@ -622,4 +628,115 @@ fn a_first_device_wants_a_passcode_if_any_login_of_the_user_may() {
         assert_eq!([wants(&text, "alice", false), wants(&text, "bob", false)], [of_alice, of_bob], "{text}");
     }
     assert_eq!(wants(&rule(wheel), "alice", true).0, Err(()), "a look-up that fails is no answer");
+}
+
+/// A policy with kinds by default, for a group, for a service and for two networks.
+const WITH_KINDS: &str = r#"
+    [policy]
+    second_factor = "required"
+    devices = ["totp", "hotp", "ocra"]
+    [[policy.rule]]
+    group = "wheel"
+    service = "sudo"
+    second_factor = "required"
+    required_from = 2027-02-01
+    devices = ["ocra"]
+    [[policy.rule]]
+    network = "192.0.2.0/24"
+    second_factor = "optional"
+    devices = ["totp", "sms"]
+    [[policy.rule]]
+    network = "198.51.100.0/24"
+    second_factor = "skip"
+    devices = ["email"]
+    [[policy.rule]]
+    service = "login"
+    second_factor = "skip"
+"#;
+
+/// The kinds that are accepted of alice, who is in wheel.
+fn kinds(policy: &Policy, user_override: Override, login: &LoginContext) -> String {
+    let member = |group: &str| Ok::<_, ()>(group == "wheel");
+    let ruling = policy.ruling("alice", user_override, login, NOW, member).unwrap();
+    assert_eq!(policy.devices("alice", login, NOW, member), Ok(ruling.devices));
+    ruling.devices.listed()
+}
+
+#[test]
+fn a_ruling_accepts_the_kinds_of_its_rule_whatever_the_override_is() {
+    let policy = policy(WITH_KINDS);
+    let at = |service: &str, rhost: Option<&str>, nullok| LoginContext {
+        service: service.into(),
+        rhost: rhost.map(str::to_owned),
+        nullok,
+        ..ssh()
+    };
+    let every = "totp, hotp, ocra, sms, email";
+    for (service, rhost, expected) in [
+        ("sshd", None, "totp, hotp, ocra"),
+        ("sshd", Some("203.0.113.9"), "totp, hotp, ocra"),
+        ("sshd", Some("192.0.2.7"), "totp, sms"),
+        ("login", None, every),
+        // From now on, though a second factor is optional until then.
+        ("sudo", None, "ocra"),
+        // A name may be in every network: only what all of them accept.
+        ("sshd", Some("host.example"), "totp"),
+    ] {
+        for nullok in [false, true] {
+            for user_override in [
+                Override::None,
+                Override::Required,
+                Override::Enroll,
+                Override::Exempt,
+                Override::RequiredUntil(NOW),
+                Override::ExemptUntil(UnixTime(u64::MAX)),
+            ] {
+                let found = kinds(&policy, user_override, &at(service, rhost, nullok));
+                assert_eq!(found, expected, "{service} {rhost:?} {nullok} {user_override:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_policy_without_kinds_accepts_every_kind_and_asks_for_no_group() {
+    let policy = policy("[[policy.rule]]\ngroup = \"wheel\"\nsecond_factor = \"required\"");
+    let fails = |_: &str| Err("asked");
+    for user_override in [Override::Required, Override::Enroll, Override::Exempt] {
+        let ruling = policy.ruling("alice", user_override, &ssh(), NOW, fails).unwrap();
+        assert_eq!(ruling.devices, Kinds::ALL);
+    }
+    assert_eq!(policy.devices("alice", &ssh(), NOW, fails), Ok(Kinds::ALL));
+    assert!(policy.terms_for("alice", fails).unwrap().is_empty());
+    assert_eq!(policy.ruling("alice", Override::None, &ssh(), NOW, fails), Err("asked"));
+}
+
+#[test]
+fn the_terms_for_a_user_are_those_that_may_decide() {
+    let policy = policy(WITH_KINDS);
+    let terms = |is_member: bool| {
+        let member = |_: &str| Ok::<_, ()>(is_member);
+        let terms = policy.terms_for("alice", member).unwrap();
+        let terms = terms.iter().map(|of| format!("{} {:?} {}", of.source, of.service, of.terms.devices.listed()));
+        terms.collect::<Vec<_>>()
+    };
+    let others = [
+        "rule-2 None totp, sms",
+        "rule-3 None email",
+        "rule-4 Some(\"login\") totp, hotp, ocra, sms, email",
+        "default None totp, hotp, ocra",
+    ];
+    assert_eq!(terms(false), others);
+    assert_eq!(terms(true), [&["rule-1 Some(\"sudo\") ocra"][..], &others[..]].concat());
+}
+
+#[test]
+fn kinds_are_named_once_each_and_known() {
+    let error = |text: &str| Config::parse(Path::new("f"), text).unwrap_err().to_string();
+    let wanted = "must be a list of kinds, none of them twice: \"totp\", \"hotp\", \"ocra\", \"sms\", \"email\"";
+    for odd in ["[]", "[\"totp\", \"totp\"]", "[\"push\"]", "[\"TOTP\"]", "\"totp\"", "[6]", "[\"\"]", "true"] {
+        assert_eq!(error(&format!("[policy]\n\ndevices = {odd}")), format!("f:3: policy.devices {wanted}"), "{odd}");
+        let rule = format!("[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\ndevices = {odd}");
+        assert_eq!(error(&rule), format!("f:4: policy.rule.devices {wanted}"), "{odd}");
+    }
 }

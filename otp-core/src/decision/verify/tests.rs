@@ -545,3 +545,5 @@ fn a_token_ends_at_the_last_counter() {
     assert_eq!(login(&mut record, &shown(&token(1), u64::MAX - 1), NOW), hotp(1));
     assert_eq!(record.state.next(DeviceId(1)).unwrap(), u64::MAX);
 }
+
+mod kinds;

@@ -4,7 +4,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::codes::hotp_totp::Digits;
+use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
+use crate::record::credentials::{Device, Kind};
 use crate::record::id::EnrollmentId;
 use crate::store::{Store, Swap};
 use crate::testing::fixtures::{NOW, STEP, alice, digits_of, issued_until, named, passcode, phone, record, site};
@@ -117,7 +119,7 @@ fn a_record_without_a_device_has_no_grace() {
     let mut state = test_site.stored().state;
     state.begin_grace(Address::parse("192.0.2.1").unwrap(), NOW);
     let ended = Record { state, ..test_site.stored() };
-    assert!(!is_in_grace(&ended, Address::parse("192.0.2.1").unwrap(), Seconds(3600), NOW));
+    assert!(!is_in_grace(&ended, Kinds::ALL, Address::parse("192.0.2.1").unwrap(), Seconds(3600), NOW));
     assert_eq!(test_site.demand(HOME, NOW), Demand::OF_THE_UNKNOWN);
 }
 
@@ -272,4 +274,66 @@ fn a_renamed_account_is_asked_and_refused_whatever_it_types() {
     // What is left when the user removed a second factor under the new name is no record of it.
     assert_eq!(store.replace(&new, None, &Record::stranger(&new)).unwrap(), Swap::Done);
     assert_eq!(login(&new, &right()), refused);
+}
+
+#[test]
+fn a_login_is_decided_by_the_kinds_of_its_own_service_with_and_without_the_question_before() {
+    let config = "[grace]\nfor = \"1h\"\n[policy]\nsecond_factor = \"optional\"\n[[policy.rule]]\nservice = \"sshd\"\n\
+                  second_factor = \"optional\"\ndevices = [\"hotp\"]";
+    let test_site = TestSite::new(config, 1);
+    let at = |service: &str| LoginContext { service: service.into(), ..from(HOME) };
+    let why = |service: &str, code: &str, asked_before| {
+        let authority = test_site.authority();
+        if asked_before {
+            assert_eq!(authority.demand_at(&at(service), NOW).unwrap(), CODE, "never passes");
+        }
+        let typed = Typed::new(code.as_bytes().to_vec());
+        let verdict = authority.verify_at(&at(service), &typed, NOW).unwrap();
+        assert!(authority.look_at(&at(service), &typed, NOW).is_ok());
+        match verdict {
+            Verdict::Refused(why) => why.word(),
+            Verdict::Accepted(accepted) => accepted.factor.word(),
+        }
+    };
+    for asked_before in [true, false] {
+        assert_eq!(why("sshd", &right(), asked_before), "kind-not-accepted");
+        assert_eq!(why("sshd", &wrong(), asked_before), "kind-not-accepted");
+    }
+    assert_eq!(test_site.stored().state.failures, 2);
+    assert_eq!(why("login", &right(), true), "totp");
+    // What was accepted elsewhere is no grace here.
+    let grace = Demand::Grace { digits: Some(Digits::SIX) };
+    let demands = ["login", "sshd"].map(|service| test_site.authority().demand_at(&at(service), NOW).unwrap());
+    assert_eq!(demands, [grace, CODE]);
+}
+
+#[test]
+fn an_app_is_not_enrolled_where_its_codes_are_not_accepted() {
+    for (devices, word) in [("\"hotp\", \"sms\"", "code"), ("\"totp\"", "enroll")] {
+        let test_site = TestSite::new(&format!("[policy]\nsecond_factor = \"enroll\"\ndevices = [{devices}]"), 0);
+        let login = LoginContext { enroll: true, ..from(HOME) };
+        let authority = test_site.authority();
+        assert_eq!(authority.demand_at(&login, NOW).unwrap().word(), word);
+        let verdict = authority.verify_at(&login, &Typed::new(wrong().into_bytes()), NOW).unwrap();
+        assert_eq!(verdict, Verdict::Refused(Refusal::NotEnrolled));
+    }
+}
+
+#[test]
+fn no_device_is_challenged_whose_response_is_not_accepted() {
+    let config = "[[policy.rule]]\nservice = \"sshd\"\nsecond_factor = \"required\"\ndevices = [\"totp\"]";
+    let (site, _directory) = site(config);
+    let suite = Suite::parse("OCRA-1:HOTP-SHA1-6:QN08").unwrap();
+    let record = record(vec![Device { kind: Kind::Ocra(suite), ..phone(1) }]);
+    assert_eq!(site.store().unwrap().replace(&alice(), None, &record).unwrap(), Swap::Done);
+    let challenge = |service: &str, named: Option<&str>| {
+        let authority = LocalAuthority::for_account(&site, alice(), Caller { uid: 0, is_trusted: true, log: &|_| {} });
+        let login = LoginContext { service: service.into(), ..from(HOME) };
+        let named = named.map(|named| Typed::new(named.as_bytes().to_vec()));
+        authority.challenge_at(&login, named.as_ref(), NOW).unwrap()
+    };
+    assert_eq!(challenge("sshd", None), Challenge::None);
+    assert_eq!(challenge("sshd", Some("ocra")), Challenge::NoSuchDevice);
+    assert!(site.store().unwrap().read(&alice()).unwrap().unwrap().state.challenges.is_empty());
+    assert!(matches!(challenge("login", None), Challenge::Question(_)));
 }

@@ -3,6 +3,7 @@
 use crate::audit::Proof;
 use crate::codes::attempt::Attempt;
 use crate::decision::devices::NotChanged;
+use crate::decision::kinds::Kinds;
 use crate::decision::verify::{Accepted, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Declined, Reply, SendTo, Token};
@@ -40,6 +41,15 @@ impl<'a> SelfService<'a> {
     ) -> Result<Reply, CoreError> {
         let New { name, token, to, count } = *new;
         self.enrollment = Stage::None;
+        // A word that is no kind is no token either.
+        let kind = match (to, token) {
+            (Some(to), _) => Some(Kinds::of(to.kind)),
+            (None, Some(token)) => Kinds::one(&token.r#type),
+            (None, None) => Some(Kinds::TOTP),
+        };
+        if let Some(unfit) = kind.map_or(Ok(None), |kind| self.unfit_kind(kind, now))? {
+            return Ok(unfit);
+        }
         let record = self.site.store()?.read(&self.account)?.unwrap_or_else(|| Record::stranger(&self.account));
         let offered = match to {
             Some(to) => self.destination_offered(&record, to, name)?,
@@ -107,7 +117,7 @@ impl<'a> SelfService<'a> {
         what: &str,
         how: OfDevice<'_>,
     ) -> Result<Reply, CoreError> {
-        let (limits, attempt) = (self.site.config.limits, Attempt::parse(&proof.into_typed()));
+        let (limits, attempt) = (self.limits(now)?, Attempt::parse(&proof.into_typed()));
         let enrollment = new_enrollment(self.entropy)?;
         let done = change(&self.site.store()?, &self.account, |record| {
             let stranger = Record::stranger(&self.account);

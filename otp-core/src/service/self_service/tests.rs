@@ -205,6 +205,8 @@ fn status_reports_everything_except_secrets() {
         failures: 6,
         lock: "2025-11-21T18:48:40Z".into(),
         last_accepted: Some("2025-11-21T18:33:40Z".into()),
+        accepted_kinds: Kinds::ALL,
+        not_accepted: Vec::new(),
         in_future: Vec::new(),
     };
     assert_eq!(status, expected);
@@ -622,7 +624,13 @@ fn a_login_gets_its_demand_and_its_verdict() {
         Demand::read(&words).unwrap()
     };
     use crate::decision::demand::Demand::{self, Nothing};
-    let ruling = |second_factor, source| Ruling { second_factor, source, required_from: None, passcode: false };
+    let ruling = |second_factor, source| Ruling {
+        second_factor,
+        source,
+        required_from: None,
+        passcode: false,
+        devices: Kinds::ALL,
+    };
     assert_eq!(demand("sshd"), Nothing(ruling(SecondFactor::Optional, Source::Rule(1))));
     test_site.put(&record(vec![phone(1)]));
     let asked = Demand::Code { challenge: false, digits: Some(Digits::SIX) };
@@ -703,3 +711,4 @@ fn every_user_is_served_only_their_own_record() {
 
 mod devices;
 mod first_device;
+mod kinds;

@@ -1,7 +1,6 @@
 //! Checks the logins of all users: which of them policy refuses, whose record cannot be used, and what could not be
 //! looked up.
 
-use otp_core::decision::policy::SecondFactor;
 use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
@@ -14,6 +13,7 @@ use super::batch::Exempt;
 use super::finding::{Finding, some};
 use super::future::times_in_the_future;
 use super::guarded::Guarded;
+use super::refused::Refused;
 use super::shell;
 use super::sshd;
 use super::stack::Folders;
@@ -37,8 +37,7 @@ pub(super) fn look_at(
     let now = UnixTime::now();
     let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
     let needs_shell: Vec<bool> = places.iter().map(|place| shell::is_needed(folders, &place.service)).collect();
-    let mut refused: Vec<Vec<(String, SecondFactor)>> = places.iter().map(|_| Vec::new()).collect();
-    let mut without_passcode: Vec<Vec<String>> = places.iter().map(|_| Vec::new()).collect();
+    let mut refused: Vec<Refused> = places.iter().map(|_| Refused::default()).collect();
     let mut unanswered = Vec::new();
     let names = if guarded.is_empty() { Ok(Vec::new()) } else { Names::ask()?.answer(output) };
     let names = names.unwrap_or_else(|error| {
@@ -69,22 +68,15 @@ pub(super) fn look_at(
         if let Some(record) = &record {
             findings.extend(times_in_the_future(&name, record, &site.config.limits, now));
         }
-        for (((place, refused), without_passcode), needs_shell) in
-            places.iter().zip(&mut refused).zip(&mut without_passcode).zip(&needs_shell)
-        {
+        for ((place, refused), needs_shell) in places.iter().zip(&mut refused).zip(&needs_shell) {
             if *needs_shell && !has_shell {
                 continue;
             }
             match explain::foresee(site, store, &account, record.as_ref(), place, now) {
-                Ok(foreseen) if foreseen.outcome == Outcome::Refused && site.config.enforce => {
-                    refused.push((name.clone(), foreseen.ruling.second_factor));
-                }
-                Ok(foreseen) if foreseen.outcome == Outcome::NoPasscode && site.config.enforce => {
-                    without_passcode.push(name.clone());
-                }
                 Ok(foreseen) if foreseen.outcome == Outcome::NotAsked && place.service == sshd::SERVICE => {
                     exempt.note(&site.config.policy, foreseen.ruling, &name);
                 }
+                Ok(foreseen) if site.config.enforce => refused.note(&name, &foreseen),
                 Ok(_) => {}
                 Err(error) => unanswered.push((name.clone(), error)),
             }
@@ -92,34 +84,7 @@ pub(super) fn look_at(
     }
     progress.clear();
     for (guarded, refused) in guarded.iter().zip(&refused) {
-        let (to_enroll, required): (Vec<_>, Vec<_>) =
-            refused.iter().partition(|(_, second_factor)| *second_factor == SecondFactor::Enroll);
-        for (users, why, fix) in [
-            (
-                required,
-                "policy requires a second factor, and they have no device",
-                "have them run otp-enroll first, or set the policy to `enroll`; to list all of them: otp-enroll admin list \
-                 --without-device --service NAME",
-            ),
-            (
-                to_enroll,
-                "policy says enroll, they have no device, and the line does not offer enrollment",
-                "have them run otp-enroll first; to list all of them: otp-enroll admin list --without-device --service NAME",
-            ),
-        ] {
-            let names: Vec<String> = users.into_iter().map(|(name, _)| name.clone()).collect();
-            if !names.is_empty() {
-                findings.push(Finding::fault(&guarded.name, format!("{} will be refused: {why}", some(&names)), fix));
-            }
-        }
-    }
-    for (guarded, names) in guarded.iter().zip(&without_passcode).filter(|(_, names)| !names.is_empty()) {
-        // A warning: the administrator has chosen that these users wait for a passcode.
-        let what = format!(
-            "{} will be refused: policy says enroll with a passcode, they have no device, and no passcode that is good",
-            some(names)
-        );
-        findings.push(Finding::warning(&guarded.name, what, "issue passcodes to them: otp-enroll admin issue USER"));
+        findings.extend(refused.findings(&guarded.name));
     }
     findings.extend(judge(&unanswered));
     Ok(exempt)
