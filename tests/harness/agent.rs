@@ -83,10 +83,18 @@ impl Agent {
     /// # Panics
     /// Outside the machine, or where it is not built.
     pub fn start(hosts: &str) -> Agent {
+        Agent::with(|config| format!("{config}\n{hosts}\n"))
+    }
+
+    /// The same with the machine's configuration in another form.
+    ///
+    /// # Panics
+    /// As above.
+    pub fn with(edited: impl FnOnce(&str) -> String) -> Agent {
         let socket = Socket::new();
         let path = Site::of_the_machine().config().to_owned();
         let before = fs::read_to_string(&path).unwrap();
-        replace(&path, &format!("{before}\n{hosts}\n"));
+        replace(&path, &edited(&before));
         Agent { process: process(&socket), socket, config: (path, before) }
     }
 

@@ -32,6 +32,7 @@ pub mod operations;
 pub mod outcome;
 pub mod pam;
 pub mod phone;
+pub mod post;
 pub mod power_cut;
 pub mod pty;
 pub mod rounds;

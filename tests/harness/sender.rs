@@ -134,6 +134,16 @@ impl Sender {
         self.process = process(&self.listener, self.config.as_deref(), &[]);
     }
 
+    /// As if it had never been enabled: no process, no socket.
+    ///
+    /// # Panics
+    /// When it was stopped before.
+    pub fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        fs::remove_file(&self.socket).unwrap();
+    }
+
     /// How it ended, if it ends within that time.
     pub fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
         machine::wait(time, || self.process.try_wait().unwrap())

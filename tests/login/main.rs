@@ -11,6 +11,7 @@ mod group_lookups;
 mod harness;
 mod keypad;
 mod log;
+mod messages;
 mod named_hosts;
 mod names;
 mod nonroot;

@@ -1,0 +1,253 @@
+//! Logins with a code that is sent: through the agent and the sender, to the program of the configuration.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops where it is"
+)]
+
+use pam_otp_tests::{
+    conversation::{Conversation, Event, Talk},
+    desk::logged,
+    machine,
+    outcome::Dialogue,
+    phone::Phone,
+    post::Post,
+    service::Service,
+    syslog,
+    users::TestUser,
+};
+
+const NUMBER: &str = "+61412345678";
+const ADDRESS: &str = "alice@example.org";
+const SENT: &str = "A code was sent to the number that ends in 78.";
+
+/// A user with a phone and a number, and services of which one may send.
+struct Pocket {
+    user: TestUser,
+    phone: Phone,
+    sends: Service,
+    silent: Service,
+}
+
+impl Pocket {
+    fn new(post: &Post) -> Pocket {
+        let user = TestUser::new("alice");
+        let phone = Phone::enroll_self(&user);
+        let pocket = Pocket {
+            user,
+            phone,
+            sends: Service::private("auth required pam_otp.so send"),
+            silent: Service::private("auth required pam_otp.so"),
+        };
+        let mut talk = pocket.enroll(&["--json", "add", "mobile", "--sms", "+61 412 345 678"]);
+        talk.say(&pocket.phone.recovery_code());
+        let waiting = talk.json();
+        assert_eq!((&waiting["sent"], &waiting["to"]), (&true.into(), &"the number that ends in 78".into()));
+        talk.say(&post.digits(NUMBER));
+        assert_eq!(talk.json()["device"], 2);
+        assert_eq!(talk.end().code, Some(0));
+        post.some_time_passes();
+        pocket
+    }
+
+    fn enroll(&self, arguments: &[&str]) -> Dialogue {
+        Dialogue::start(self.user.command("otp-enroll").args(arguments))
+    }
+
+    fn talk(&self, service: &Service, by_root: bool) -> Talk {
+        let talk = Talk::new(service, &self.user.name);
+        if by_root { talk } else { talk.ids(self.user.uid, self.user.gid) }
+    }
+
+    fn make_default(&self, name: &str) {
+        let mut talk = self.enroll(&["--json", "default", name]);
+        talk.say(&self.phone.recovery_code());
+        talk.json();
+        assert_eq!(talk.end().code, Some(0));
+    }
+}
+
+/// The texts up to the next question.
+fn shown(conversation: &mut Conversation) -> Vec<String> {
+    let mut shown = Vec::new();
+    loop {
+        match conversation.listen() {
+            Some(Event::Info(text)) => shown.push(text),
+            Some(event) if event.is_prompt() => return shown,
+            Some(_) => {}
+            None => panic!("no question"),
+        }
+    }
+}
+
+#[test]
+fn a_code_is_sent_to_a_number_that_is_named_or_the_default_and_is_good_once() {
+    let post = Post::start("");
+    let pocket = Pocket::new(&post);
+    // By root, who asks the agent, and through the helper, which does.
+    for by_root in [true, false] {
+        for name in ["sms", "Mobile"] {
+            let mark = syslog::mark();
+            let before = post.texts(NUMBER).len();
+            let mut talk = pocket.talk(&pocket.sends, by_root).start();
+            assert_eq!(shown(&mut talk), [""; 0], "the default shows codes");
+            talk.answer(name);
+            assert_eq!(shown(&mut talk), [SENT]);
+            assert_eq!(post.texts(NUMBER).len(), before + 1);
+            let code = post.digits(NUMBER);
+            assert_eq!(code.len(), 7);
+            talk.answer(&code);
+            let said = talk.finish();
+            assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}");
+            let log = syslog::lines_since(mark);
+            let by = if by_root { 0 } else { pocket.user.uid };
+            let sent = format!("sent user={} by_uid={by} kind=sms what=code", pocket.user.name);
+            assert!(log.iter().any(|line| line.contains("otp-agent") && line.ends_with(&sent)), "{log:#?}");
+            assert!(!log.iter().any(|line| line.contains(&code)), "{log:#?}");
+            let (said, log) = logged(&pocket.talk(&pocket.silent, by_root), &[&code]);
+            assert_eq!(said.result("authenticate"), "PAM_AUTH_ERR", "{said}\n{log:#?}");
+            assert!(log.iter().any(|line| line.contains("why=replayed")), "{log:#?}");
+            post.some_time_passes();
+        }
+    }
+    let text = post.texts(NUMBER).pop().unwrap();
+    assert!(text.contains(" is your code for ") && text.ends_with("Not you? Change your password."), "{text}");
+    pocket.make_default("mobile");
+    let mut talk = pocket.talk(&pocket.sends, true).start();
+    assert_eq!(shown(&mut talk), [SENT]);
+    talk.answer(&pocket.phone.next_code());
+    assert_eq!(talk.finish().result("authenticate"), "PAM_SUCCESS", "an app's code all the same");
+}
+
+#[test]
+fn nothing_is_sent_by_a_line_that_does_not_say_so() {
+    let post = Post::start("");
+    let pocket = Pocket::new(&post);
+    pocket.make_default("mobile");
+    let before = post.texts(NUMBER).len();
+    for by_root in [true, false] {
+        let mut talk = pocket.talk(&pocket.silent, by_root).start();
+        assert_eq!(shown(&mut talk), [""; 0]);
+        talk.answer("sms");
+        talk.finish();
+    }
+    // Nor for a program of the user's own, which says that its line does.
+    let question = format!(
+        r#"{{"about":"{}","request":{{"challenge":{{"named":null,"login":{{"service":"x","rhost":null,"tty":null,"nullok":false,"enroll":false,"send":true}}}}}}}}"#,
+        pocket.user.name
+    );
+    pam_otp_tests::agent::ask_as(&pocket.user, &question, 3);
+    let pin = format!(
+        r#"{{"about":"{}","request":{{"send-pin":{{"kind":"sms","to":"+4915112345678","pin":"1234"}}}}}}"#,
+        pocket.user.name
+    );
+    pam_otp_tests::agent::ask_as(&pocket.user, &pin, 3);
+    assert_eq!(post.texts(NUMBER).len(), before);
+    assert_eq!(post.texts("+4915112345678"), [""; 0]);
+}
+
+#[test]
+fn a_user_who_asks_again_too_early_waits_and_the_code_that_was_sent_stays_good() {
+    let post = Post::start("limit = \"3/15m\"");
+    let pocket = Pocket::new(&post);
+    pocket.make_default("mobile");
+    post.some_time_passes_if_any();
+    let mut talk = pocket.talk(&pocket.sends, true).start();
+    assert_eq!(shown(&mut talk), [SENT]);
+    let code = post.digits(NUMBER);
+    talk.answer("sms");
+    let text = shown(&mut talk).pop().unwrap();
+    assert!(
+        text.starts_with("A code was sent a short time ago. Another one can be sent in ") && text.ends_with(" s."),
+        "{text}"
+    );
+    // Four connections more do not void it.
+    for _ in 0..4 {
+        let mut other = pocket.talk(&pocket.sends, true).start();
+        assert!(shown(&mut other)[0].starts_with("A code was sent a short time ago."));
+        drop(other);
+    }
+    talk.answer(&code);
+    assert_eq!(talk.finish().result("authenticate"), "PAM_SUCCESS");
+}
+
+#[test]
+fn a_login_goes_on_where_nothing_can_be_sent_and_the_log_says_why() {
+    let mut post = Post::start("prefixes = [\"+61\"]\nhour = 3");
+    let pocket = Pocket::new(&post);
+    pocket.make_default("mobile");
+    let tries = |post: &Post, why: &str| {
+        for by_root in [true, false] {
+            post.some_time_passes_if_any();
+            let mark = syslog::mark();
+            let mut talk = pocket.talk(&pocket.sends, by_root).start();
+            let expected = "The message could not be sent. Use another device or a recovery code.";
+            assert_eq!(shown(&mut talk), [expected], "{why}");
+            talk.answer(&pocket.phone.recovery_code());
+            let said = talk.finish();
+            assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}");
+            let log = syslog::lines_since(mark);
+            let is_it = |line: &String| {
+                line.contains(&format!("not-sent user={} kind=sms", pocket.user.name)) && line.contains(why)
+            };
+            assert!(log.iter().any(is_it), "{why}: {log:#?}");
+        }
+    };
+    post.fail("echo 550 no route >&2; exit 75");
+    tries(&post, "exited with status 75");
+    post.sender.stop();
+    tries(&post, "no sender is enabled");
+    post.agent.disable();
+    tries(&post, "cannot be reached");
+}
+
+#[test]
+fn a_pin_has_three_tries_and_nothing_is_stored_before_it_is_right() {
+    let post = Post::start("");
+    let user = TestUser::new("bob");
+    let add = |arguments: &[&str]| Dialogue::start(user.command("otp-enroll").arg("--json").arg("add").args(arguments));
+    for (option, odd, text) in [
+        ("--sms", "0412 345 678", "write the number with its country code, such as +61412345678"),
+        ("--sms", "+61 (0)412 345 678", "this is no telephone number"),
+        ("--sms", "-t", "this is no telephone number"),
+        ("--email", "-t@example.org", "this is no e-mail address"),
+        ("--email", "alice", "this is no e-mail address"),
+    ] {
+        let ended = add(&[option, odd]).end();
+        assert!(ended.code != Some(0) && ended.err.contains(text), "{odd}: {ended:?}");
+    }
+    let mut talk = add(&["--email", ADDRESS]);
+    assert_eq!(talk.json()["to"], "a...@example.org");
+    let pin = post.digits(ADDRESS);
+    assert_eq!(pin.len(), 4);
+    let mail = post.texts(ADDRESS).pop().unwrap();
+    assert!(mail.starts_with(&format!("To: {ADDRESS}\nSubject: Your PIN for ")), "{mail}");
+    let wrong = if pin == "0000" { "0001" } else { "0000" };
+    for _ in 0..3 {
+        talk.say(wrong);
+    }
+    talk.say(&pin);
+    let ended = talk.end();
+    assert!(ended.code != Some(0) && ended.err.contains("it was tried too often"), "{ended:?}");
+    let status = machine::run(user.command("otp-enroll").args(["--json", "status"]));
+    assert!(status.contains("\"enrolled\":false"), "{status}");
+    // The first device, with its recovery codes.
+    post.some_time_passes();
+    let mut talk = add(&["--email", ADDRESS]);
+    talk.json();
+    talk.say(" again ");
+    let waiting = talk.json();
+    assert!(waiting["sent"] == false && waiting["why"].as_str().unwrap().contains("can be sent in"), "{waiting}");
+    talk.say(&post.digits(ADDRESS));
+    let codes = talk.json();
+    assert_eq!(codes["recovery_codes"].as_array().unwrap().len(), 10);
+    assert_eq!(talk.end().code, Some(0));
+    // The only device: its code is sent before a change.
+    post.some_time_passes();
+    let mut talk = Dialogue::start(user.command("otp-enroll").args(["--json", "test"]));
+    assert_eq!(talk.json()["sent"], true);
+    talk.say(&post.digits(ADDRESS));
+    assert_eq!(talk.json()["right"], true);
+    assert_eq!(talk.end().code, Some(0));
+}
