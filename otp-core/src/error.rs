@@ -92,6 +92,11 @@ impl CoreError {
         }
     }
 
+    /// The same, where the agent was asked to send a code.
+    pub(crate) fn of_sending(self, channel: Channel) -> Self {
+        if let Self::Agent(why) = self { Self::NotSent(channel, why) } else { self }
+    }
+
     /// What to do next.
     pub fn hint(&self) -> &str {
         match self {

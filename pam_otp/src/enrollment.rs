@@ -14,14 +14,17 @@ use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::in_fours::in_fours;
 use otp_core::config::module_arguments::Arguments;
+use otp_core::config::senders::Senders;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
 use otp_core::qr::{Paint, Qr};
 use otp_core::service::authority::Authority;
 use otp_core::system::config_file::Site;
+use otp_core::value::destination::Channel;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::authority;
+use crate::destination;
 use crate::host::Host;
 use crate::outcome::{EnrollmentOutcome, ModuleError};
 use crate::report::failed;
@@ -90,23 +93,41 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
         return Err(CoreError::NoEnrollmentHere.into());
     }
     let site = Site::load(&arguments.config)?;
-    enrolled(host, user, authority::about(&site, user)?.as_mut())
+    // An error in what is said of senders keeps no user from an app.
+    let senders = if arguments.send { site.senders().unwrap_or_default() } else { Senders::default() };
+    let channel = destination::choose(host, &senders)?;
+    enrolled(host, user, authority::about(&site, user)?.as_mut(), channel)
 }
 
-fn enrolled(host: &mut dyn Host, user: &str, authority: &mut dyn Authority) -> Result<EnrollmentOutcome, ModuleError> {
-    let reply = authority.request(Request::Enroll { proof: None, count: None })?;
-    let offer = if let Reply::Offer(offer) = reply {
-        offer
-    } else if let Reply::Declined(Declined::ProofNeeded) = reply {
-        return Ok(overtaken(host, user));
-    } else if let Reply::Verdict(_) = reply {
-        return Err(ModuleError::UserChanged); // the account was there when this login began
-    } else {
-        return Err(unexpected());
+/// Sets up an app, or what codes are sent to.
+fn enrolled(
+    host: &mut dyn Host,
+    user: &str,
+    authority: &mut dyn Authority,
+    channel: Option<Channel>,
+) -> Result<EnrollmentOutcome, ModuleError> {
+    let codes = match channel {
+        Some(channel) => destination::verified(host, authority, channel)?,
+        None => match authority.request(Request::Enroll { proof: None, count: None })? {
+            Reply::Offer(offer) => {
+                host.show_secret(&invitation(&offer));
+                Ok(confirmed(host, authority, &offer)?)
+            }
+            reply => Err(reply),
+        },
     };
-    host.show_secret(&invitation(&offer));
+    let codes = match codes {
+        Ok(codes) => codes,
+        Err(Reply::Declined(Declined::ProofNeeded)) => return Ok(overtaken(host, user)),
+        Err(Reply::Declined(Declined::KindNotAccepted { .. })) => {
+            let text = "This machine does not accept such a device. Log in again to set up another.";
+            return Ok(refuse(host, user, "enrollment-incomplete", text));
+        }
+        Err(Reply::Verdict(_)) => return Err(ModuleError::UserChanged), // the account was there when this login began
+        Err(_) => return Err(unexpected()),
+    };
     // Recovery codes are shown and answered before anything is in force: a client that goes away then leaves nothing.
-    match confirmed(host, authority, &offer)? {
+    match codes {
         Some(codes) if written_down(host, &codes)? => {}
         Some(_) | None => {
             let text = "Nothing was set up. Log in again to start over.";

@@ -8,7 +8,9 @@ use libc::{LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, c_int};
 use otp_core::audit::{Event, Severity};
 use otp_core::codes::attempt::Typed;
 use otp_core::value::login_context::LoginContext;
-use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_TEXT_INFO, PamMessageStyle, PamResultCode};
+use pam::constants::{
+    PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamMessageStyle, PamResultCode,
+};
 use pam::conv::Conv;
 use pam::items::{AuthTok, Item, RHost, Service, Tty, User};
 use pam::module::PamHandle;
@@ -43,6 +45,8 @@ pub(crate) trait Host {
     fn login_context(&self) -> LoginContext;
     /// Asks a question; the answer is not echoed.
     fn ask(&self, prompt: &str) -> Result<Typed, ConversationError>;
+    /// The same, with what is typed on the screen: it is no secret.
+    fn ask_visibly(&self, prompt: &str) -> Result<Typed, ConversationError>;
     /// The password that a module before us asked for.
     fn password(&self) -> Option<Typed>;
     /// Hands a password on to the modules after us; `false` if that is not possible.
@@ -153,6 +157,10 @@ impl Host for PamHost<'_> {
 
     fn ask(&self, prompt: &str) -> Result<Typed, ConversationError> {
         self.converse(PAM_PROMPT_ECHO_OFF, prompt)?.ok_or(ConversationError::Failed)
+    }
+
+    fn ask_visibly(&self, prompt: &str) -> Result<Typed, ConversationError> {
+        self.converse(PAM_PROMPT_ECHO_ON, prompt)?.ok_or(ConversationError::Failed)
     }
 
     fn password(&self) -> Option<Typed> {

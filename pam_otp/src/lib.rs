@@ -1,6 +1,7 @@
 //! `pam_otp.so`: PAM in, PAM out. The story of a login is told in `login`, that of an enrollment in `enrollment`.
 
 mod authority;
+mod destination;
 mod enrollment;
 mod entry;
 mod ffi;

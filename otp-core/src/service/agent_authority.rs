@@ -31,10 +31,7 @@ impl AgentAuthority<'_> {
     /// Has the PIN of a new number or address sent. No module asks for this in a login's few words.
     pub(crate) fn send_pin(&self, pin: &PinToSend) -> Result<Challenge, CoreError> {
         let request = login_messages::ask_to_send(pin);
-        self.ask(&request, Patience::OF_SENDING, Challenge::read).map_err(|error| match error {
-            CoreError::Agent(why) => CoreError::NotSent(pin.kind, why),
-            error => error,
-        })
+        self.ask(&request, Patience::OF_SENDING, Challenge::read).map_err(|error| error.of_sending(pin.kind))
     }
 }
 

@@ -176,10 +176,7 @@ impl<'a> LocalAuthority<'a> {
         match record.credentials.challenged_device(named, accepted).map(|device| &device.kind) {
             Some(Kind::Sent(destination)) if login.send => {
                 let agent = AgentAuthority { user: account.name.as_str() };
-                agent.challenge(login, typed).map_err(|error| match error {
-                    CoreError::Agent(why) => CoreError::NotSent(destination.channel(), why),
-                    error => error,
-                })
+                agent.challenge(login, typed).map_err(|error| error.of_sending(destination.channel()))
             }
             Some(Kind::Ocra(_)) => {
                 let mut random = [0; RANDOM];

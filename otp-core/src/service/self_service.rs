@@ -133,11 +133,8 @@ impl<'a> SelfService<'a> {
     /// Offers a device in the middle of a login, which has asked for a passcode already where one is needed.
     pub(crate) fn enroll_first(&mut self) -> Result<Reply, CoreError> {
         self.enrollment = Stage::None;
-        let offered = self.new_offer()?;
-        match self.unfit_for_first()? {
-            Some(unfit) => Ok(unfit),
-            None => self.offer(offered, self.unproved(), UnixTime::now()),
-        }
+        let (offered, now) = (self.new_offer()?, UnixTime::now());
+        self.offer_in_login(offered, Kinds::TOTP, now)
     }
 
     /// The same for a number or an address.
@@ -147,7 +144,12 @@ impl<'a> SelfService<'a> {
             Ok(offered) => offered,
             Err(declined) => return Ok(Reply::Declined(declined)),
         };
-        match self.unfit_for_first()? {
+        self.offer_in_login(offered, Kinds::of(to.kind), now)
+    }
+
+    fn offer_in_login(&mut self, offered: Offered<'a>, kind: Kinds, now: UnixTime) -> Result<Reply, CoreError> {
+        let unfit = self.unfit_kind(kind, now)?;
+        match unfit.map_or_else(|| self.unfit_for_first(), |unfit| Ok(Some(unfit)))? {
             Some(unfit) => Ok(unfit),
             None => self.offer(offered, self.unproved(), now),
         }

@@ -53,7 +53,7 @@ pub(crate) fn add(
     let request = Request::Add { name, proof, token: None, to: Some(to), count: enrollment.count };
     let reply = first_device::ask(client, request, output)?;
     screen.stage(goal.if_interrupted());
-    let codes = confirm(client, &screen, goal, &status.user, reply, output).map_err(|error| goal.ended_by(error))?;
+    let codes = confirm(client, &screen, goal, &status.user, &reply, output).map_err(|error| goal.ended_by(error))?;
     drop(screen);
     let (save, terminal) = (enrollment.save_recovery.as_deref(), output.terminal()?);
     match goal {
@@ -74,12 +74,12 @@ fn confirm(
     screen: &AlternateScreen,
     goal: Goal,
     user: &str,
-    first: Reply,
+    first: &Reply,
     output: &Output,
 ) -> Result<Vec<Confidential>, CliError> {
     let terminal = output.terminal()?;
     let is_guided = terminal.interactive && !output.json;
-    tell(&first, user, output)?;
+    tell(first, user, output)?;
     let mut last = CliError::Ask(AskError::Closed);
     loop {
         let line = match prompt::ask(&terminal, "PIN (or again, for another one): ") {

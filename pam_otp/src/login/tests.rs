@@ -44,6 +44,10 @@ impl Host for Person {
     fn login_context(&self) -> LoginContext {
         LoginContext::default()
     }
+    fn ask_visibly(&self, prompt: &str) -> Result<Typed, ConversationError> {
+        self.ask(prompt)
+    }
+
     fn ask(&self, prompt: &str) -> Result<Typed, ConversationError> {
         let answer = self.types.borrow_mut().pop_front().ok_or(ConversationError::Failed)?;
         self.sees(&format!("{prompt}{answer}"));

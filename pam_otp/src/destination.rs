@@ -1,0 +1,110 @@
+//! The way to a device that is a number or an address, in the middle of a login: choose, name it, type the PIN that was sent.
+
+use otp_core::codes::challenge::Challenge;
+use otp_core::config::senders::Senders;
+use otp_core::protocol::request::{Confidential, Declined, Reply, Request, SendTo};
+use otp_core::service::authority::Authority;
+use otp_core::value::destination::Channel;
+
+use crate::host::Host;
+use crate::outcome::ModuleError;
+
+/// How often an answer may be wrong before the login ends.
+const TRIES: u8 = 3;
+
+/// In place of the PIN: send another one.
+const AGAIN: &[u8] = b"again";
+
+/// Asks which device to set up, where there is a choice. `None` is an app.
+pub(crate) fn choose(host: &dyn Host, senders: &Senders) -> Result<Option<Channel>, ModuleError> {
+    let mut ways = vec![(None, "an authenticator app")];
+    ways.extend(senders.sms.as_ref().map(|_| (Some(Channel::Sms), "text messages")));
+    ways.extend(senders.email.as_ref().map(|_| (Some(Channel::Email), "e-mail")));
+    if ways.len() == 1 {
+        return Ok(None);
+    }
+    let mut text = String::from("Set up a second factor. Codes come from");
+    for (number, (_, way)) in (1..).zip(&ways) {
+        text.push_str(&format!("\n  {number}  {way}"));
+    }
+    host.tell(&text);
+    for _ in 0..TRIES {
+        let typed = host.ask_visibly("Number of your choice [1]: ")?;
+        let chosen = match typed.expose().trim_ascii() {
+            b"" => ways.first(),
+            digits => std::str::from_utf8(digits)
+                .ok()
+                .and_then(|digits| ways.get(digits.parse::<usize>().ok()?.checked_sub(1)?)),
+        };
+        if let Some((way, _)) = chosen {
+            return Ok(*way);
+        }
+    }
+    Ok(None)
+}
+
+/// Asks for the destination and for the PIN that is sent there; the recovery codes of the device, once the PIN was right. The
+/// error is a reply that is no answer to this.
+pub(crate) fn verified(
+    host: &dyn Host,
+    authority: &mut dyn Authority,
+    channel: Channel,
+) -> Result<Result<Option<Vec<Confidential>>, Reply>, ModuleError> {
+    let question = match channel {
+        Channel::Sms => "Number with its country code, such as +61412345678: ",
+        Channel::Email => "Address: ",
+    };
+    for _ in 0..TRIES {
+        let to = host.ask_visibly(question)?;
+        let to = SendTo { kind: channel, to: to.text().unwrap_or_default().to_owned() };
+        let request = Request::Add { name: None, proof: None, token: None, to: Some(to), count: None };
+        let reply = authority.request(request)?;
+        match reply {
+            Reply::Declined(Declined::CountryCodeMissing) => host.warn("Write the number with its country code."),
+            Reply::Declined(Declined::NotANumber) => host.warn("That is no telephone number."),
+            Reply::Declined(Declined::NotAnAddress) => host.warn("That is no e-mail address."),
+            Reply::PinSent { answer, .. } => return typed(host, authority, &answer),
+            reply => return Ok(Err(reply)),
+        }
+    }
+    Ok(Ok(None))
+}
+
+/// Asks for the PIN until it is right or no longer good.
+fn typed(
+    host: &dyn Host,
+    authority: &mut dyn Authority,
+    answer: &str,
+) -> Result<Result<Option<Vec<Confidential>>, Reply>, ModuleError> {
+    tell(host, answer);
+    for _ in 0..TRIES.saturating_mul(2) {
+        let typed = host.ask("PIN (or again, for another one): ")?;
+        let is_again = typed.expose().trim_ascii().eq_ignore_ascii_case(AGAIN);
+        let request =
+            if is_again { Request::SendAgain {} } else { Request::Confirm { code: (&typed).into(), next: None } };
+        match authority.request(request)? {
+            Reply::RecoveryCodes(codes) => return Ok(Ok(Some(codes))),
+            Reply::PinSent { answer, .. } => tell(host, &answer),
+            Reply::Declined(Declined::PinWrong { .. }) => host.warn("That PIN is not correct."),
+            Reply::Declined(Declined::PinUsedUp) => {
+                host.warn("That PIN was tried too often. Answer again for another one.")
+            }
+            Reply::Declined(Declined::PinExpired) => {
+                host.warn("No PIN is good any more. Answer again for another one.")
+            }
+            reply => return Ok(Err(reply)),
+        }
+    }
+    Ok(Ok(None))
+}
+
+/// Tells what became of a PIN.
+fn tell(host: &dyn Host, answer: &str) {
+    match Challenge::read(answer) {
+        Some(Challenge::Sent(to)) => host.tell(&format!("A PIN was sent to {to}.")),
+        Some(Challenge::Wait(time)) => host.tell(&format!("Another PIN can be sent in {time}.")),
+        Some(Challenge::NotSent | Challenge::None | Challenge::Question(_) | Challenge::NoSuchDevice) | None => {
+            host.warn("The PIN could not be sent.");
+        }
+    }
+}
