@@ -248,7 +248,8 @@ check-deb: deb
 # The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
 	$(CARGO) test $(CARGOFLAGS) --package otp-core -- --skip service::local_authority::tests --skip service::renaming::tests \
-	  --skip service::self_service::tests --skip store::files::tests --skip system::config_file::tests
+	  --skip service::self_service::tests --skip store::files::tests --skip system::config_file::tests \
+	  --skip protocol::sender_socket::tests::only_the_word
 
 demo: packages all
 	@$(as_root) tests/machine tests/demo

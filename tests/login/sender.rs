@@ -474,6 +474,8 @@ fn a_gateway_gets_number_text_and_key_from_the_example() {
         });
         assert!(asked.starts_with("POST /messages HTTP/1.1\r\n"), "{asked}");
         assert!(asked.contains("\r\nAuthorization: Bearer of-the-test\r\n"), "{asked}");
-        assert!(asked.contains("to=%2B61412345678&text=481%202093%20is%20your%20code"), "{asked}");
+        // Versions of curl write a blank in one or the other way.
+        let form = asked.replace("%20", "+");
+        assert!(form.contains("to=%2B61412345678&text=481+2093+is+your+code"), "{asked}");
     }
 }

@@ -190,3 +190,25 @@ fn the_apparmor_profile_of_the_agent_parses_and_complains() {
     assert!(unit.contains("ExecStart=/usr/local/libexec/pam_otp/otp-agent\n"), "{unit}");
     assert!(said.contains("/usr/{,local/}libexec/pam_otp/otp-agent flags"), "{said}");
 }
+
+#[test]
+fn the_units_of_agent_and_sender_are_exposed_at_most_three_of_ten() {
+    for name in ["otp-agent", "otp-sender"] {
+        let unit = machine::source("config/systemd").join(name).with_extension("service");
+        let mut analyze = Command::new("systemd-analyze");
+        machine::run(analyze.args(["security", "--offline=true", "--no-pager", "--threshold=30"]).arg(&unit));
+        let text = fs::read_to_string(&unit).unwrap();
+        for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes"] {
+            assert!(text.lines().any(|found| found == line), "{name}: {line}");
+        }
+    }
+    let text = fs::read_to_string(machine::source("config/systemd/otp-sender.service")).unwrap();
+    for line in ["User=otp-sender", "CapabilityBoundingSet=", "InaccessiblePaths=-/var/lib/pam_otp"] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+    let socket = fs::read_to_string(machine::source("config/systemd/otp-sender.socket")).unwrap();
+    assert!(
+        socket.contains("\nListenStream=/run/pam_otp/sender\n") && socket.contains("\nSocketMode=0600\n"),
+        "{socket}"
+    );
+}
