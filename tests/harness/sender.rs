@@ -111,6 +111,7 @@ impl Sender {
     /// When the socket is gone.
     pub fn ask(&self, line: &str) -> String {
         let mut stream = UnixStream::connect(&self.socket).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let (mut answer, _) = (String::new(), stream.write_all(line.as_bytes()));
         let _ = stream.read_to_string(&mut answer);
         answer.trim_end().to_owned()

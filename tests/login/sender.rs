@@ -10,9 +10,11 @@ use pam_otp_tests::{
 };
 use std::{
     fs::{self, Permissions},
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -343,4 +345,149 @@ fn an_idle_sender_ends_and_the_next_one_sends_by_the_same_socket() {
     assert!(sender.ended_within(Duration::from_secs(15)).unwrap().success());
     sender.restart();
     assert_eq!(sender.send("sms", "+61412345678", TEXT), SENT);
+}
+
+/// Debian's package with its libraries, put into the machine without its units and without a word to dpkg.
+fn put_in_place(package: &str) {
+    let put =
+        "tar -C \"$0\" --exclude=./etc --exclude=./lib/systemd -c . | tar -C / -x --keep-directory-symlink && ldconfig";
+    machine::run(Command::new("sh").args(["-ec", put]).arg(machine::unpacked(package)));
+}
+
+/// A program of `config/examples/senders`, as an administrator copies it.
+fn example(name: &str) -> PathBuf {
+    let folder = PathBuf::from("/run/pam-otp-senders").join(machine::unique("examples"));
+    let program = folder.join(name);
+    let source = machine::source("config/examples/senders").join(name);
+    machine::run(Command::new("install").args(["-D", "-m", "0755"]).arg(source).arg(&program));
+    program
+}
+
+/// A daemon that is gone with this.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn gammu_smsd_sends_what_the_example_gives_it() {
+    put_in_place("gammu-smsd");
+    let program = example("gammu");
+    let spool = tempfile::tempdir().unwrap();
+    let folder = |name: &str| format!("{}/{name}/", spool.path().display());
+    users::ensure_system_user(USER);
+    fs::set_permissions(spool.path(), Permissions::from_mode(0o755)).unwrap();
+    for name in ["phone", "inbox", "outbox", "sent", "error"] {
+        machine::run(Command::new("install").args(["-d", "-m", "0770", "-g", USER]).arg(folder(name)));
+    }
+    // A phone that gammu has for tests: it takes messages and sends none.
+    let config = format!(
+        "[gammu]\ndevice = {}\nconnection = none\nmodel = dummy\n[smsd]\nservice = files\nlogfile = {}log\n\
+         inboxpath = {}\noutboxpath = {}\nsentsmspath = {}\nerrorsmspath = {}\ncommtimeout = 1\nloopsleep = 1\nchecksecurity = 0\n",
+        folder("phone"),
+        folder("phone"),
+        folder("inbox"),
+        folder("outbox"),
+        folder("sent"),
+        folder("error"),
+    );
+    fs::write("/etc/gammu-smsdrc", config).unwrap();
+    let sender = Sender::start(&format!("[sms]\nsend = [\"{}\"]\n", program.display()));
+    let mark = syslog::mark();
+    assert_eq!(sender.send("sms", "+61412345678", TEXT), SENT, "{:#?}", log_of(&sender, mark));
+    assert!(log_of(&sender, mark).iter().all(|line| !line.contains("2093")), "{:#?}", log_of(&sender, mark));
+    let all = |name: &str| -> Vec<String> {
+        let files = fs::read_dir(folder(name)).unwrap().map(|file| file.unwrap().path());
+        files.map(|file| fs::read_to_string(file).unwrap_or_default()).collect()
+    };
+    assert_eq!(all("outbox").len(), 1);
+    let mut smsd = Command::new("gammu-smsd");
+    let smsd = smsd.args(["--config", "/etc/gammu-smsdrc"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let _smsd = Daemon(smsd.spawn().unwrap());
+    let is_sent = || (all("sent").len() == 1 && all("outbox").is_empty()).then(|| all("sent").remove(0));
+    let sent = machine::wait(Duration::from_secs(10), is_sent).unwrap();
+    assert!(
+        sent.contains("Number = \"+61412345678\"")
+            && sent.contains("; 481 2093 is your code for host (ssh from 203.0.113.9)"),
+        "{sent}"
+    );
+}
+
+#[test]
+fn a_mail_server_delivers_what_the_example_gives_it_into_the_mailbox() {
+    put_in_place("opensmtpd");
+    for user in ["opensmtpd", "opensmtpq"] {
+        users::ensure_system_user(user);
+    }
+    fs::create_dir_all("/var/lib/opensmtpd/empty").unwrap();
+    let (alice, program) = (TestUser::new("alice"), example("smtp"));
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = "/run/pam-otp-senders/smtpd.conf";
+    fs::write(
+        config,
+        format!("listen on 127.0.0.1 port {port}\naction \"local\" maildir \"/home/%{{user.username}}/Maildir\"\nmatch for any action \"local\"\n"),
+    )
+    .unwrap();
+    let mut smtpd = Command::new("smtpd");
+    let smtpd = smtpd.args(["-d", "-f", config]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _smtpd = Daemon(smtpd.spawn().unwrap());
+    machine::wait(Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).ok()).unwrap();
+    let send = format!("\"{}\", \"smtp://127.0.0.1:{port}\", \"root@example.org\"", program.display());
+    let sender = Sender::start(&format!("[email]\nsend = [{send}]\n"));
+    let to = format!("{}@localhost", alice.name);
+    let message = format!("From: root@example.org\nTo: {to}\nSubject: A code\n\n{TEXT}\n.\nzoë\n");
+    let mark = syslog::mark();
+    assert_eq!(sender.send("email", &to, &message), SENT, "{:#?}", log_of(&sender, mark));
+    let new = alice.home.join("Maildir/new");
+    let delivered = || fs::read_dir(&new).ok()?.next()?.ok().map(|file| fs::read_to_string(file.path()).unwrap());
+    let mail = machine::wait(Duration::from_secs(10), delivered).unwrap();
+    let (head, body) = mail.split_once("\n\n").unwrap();
+    assert!(head.contains("Subject: A code") && head.contains(&format!("Delivered-To: {to}")), "{mail}");
+    assert_eq!(body, format!("{TEXT}\n.\nzoë\n"));
+    // A server that refuses: the answer has the status of curl, and the log its words.
+    let mark = syslog::mark();
+    let refused = sender.send("email", "nobody-of-that-name@localhost", &message);
+    assert!(refused.starts_with("{\"not_sent\":\"the program exited with status "), "{refused}");
+    assert!(log_of(&sender, mark).iter().any(|line| line.contains("RCPT failed: 550")), "{:#?}", log_of(&sender, mark));
+}
+
+#[test]
+fn a_gateway_gets_number_text_and_key_from_the_example() {
+    let (program, keys) = (example("http-gateway"), tempfile::tempdir().unwrap());
+    fs::set_permissions(keys.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::write(keys.path().join("gateway-key"), "Authorization: Bearer of-the-test\n").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/messages", listener.local_addr().unwrap());
+    let sender = Sender::with(
+        &format!("[sms]\nsend = [\"{}\", \"{url}\"]\n", program.display()),
+        &[("CREDENTIALS_DIRECTORY", keys.path().to_str().unwrap())],
+    );
+    for (reply, answer) in
+        [("201 Created", SENT.to_owned()), ("401 Unauthorized", not_sent("the program exited with status 22"))]
+    {
+        let asked = thread::scope(|scope| {
+            let gateway = scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = String::new();
+                let mut piece = [0; 4096];
+                while !request.contains("password") {
+                    let read = stream.read(&mut piece).unwrap();
+                    request += std::str::from_utf8(&piece[..read]).unwrap();
+                }
+                write!(stream, "HTTP/1.1 {reply}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+                request
+            });
+            assert_eq!(sender.send("sms", "+61412345678", TEXT), answer);
+            gateway.join().unwrap()
+        });
+        assert!(asked.starts_with("POST /messages HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains("\r\nAuthorization: Bearer of-the-test\r\n"), "{asked}");
+        // Versions of curl write a blank in one or the other way.
+        let form = asked.replace("%20", "+");
+        assert!(form.contains("to=%2B61412345678&text=481+2093+is+your+code"), "{asked}");
+    }
 }

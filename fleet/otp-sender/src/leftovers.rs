@@ -7,8 +7,6 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::program::now;
-
 /// The groups.
 #[derive(Default)]
 pub(crate) struct Leftovers(Mutex<Vec<Group>>);
@@ -39,4 +37,9 @@ fn is_over(leader: Pid) -> bool {
     let _ = killpg(leader, Signal::SIGKILL);
     // A process that the kernel cannot end now (a network file system) is looked at again later.
     !matches!(waitpid(leader, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive))
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a program runs; no clock that can be set changes it")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }

@@ -15,7 +15,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use otp_core::value::system_error::described;
 
-use crate::leftovers::Leftovers;
+use crate::leftovers::{Leftovers, now};
 
 /// How long a program, and what it has started, may run.
 const TIME: Duration = Duration::from_secs(10);
@@ -152,11 +152,6 @@ impl Output {
         }
         Some(pipe)
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a program runs; no clock that can be set changes it")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }
 
 impl fmt::Display for Failure {
