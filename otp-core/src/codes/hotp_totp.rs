@@ -77,7 +77,7 @@ impl Generator {
     pub fn code(&self, counter: u64) -> Option<Code> {
         let mut text = Zeroizing::new(String::with_capacity(8));
         write!(text, "{}", self.0.generate(counter)).ok()?;
-        Code::parse(text.as_bytes())
+        Code::computed(&text)
     }
 
     /// The lowest and the highest counter in `window` whose code is `typed`. They can differ: two counters have the same
