@@ -67,8 +67,17 @@ impl Code {
 
     /// Reads six to eight digits of any script, with blanks and hyphens anywhere.
     pub fn parse(text: &[u8]) -> Option<Self> {
+        Self::of_digits(PlainText::of(text).filter(|byte| *byte != b'-'))
+    }
+
+    /// A code as it was computed: six to eight ASCII digits. No other script is looked for, a dozen times in each login.
+    pub(crate) fn computed(text: &str) -> Option<Self> {
+        Self::of_digits(text.bytes())
+    }
+
+    fn of_digits(bytes: impl Iterator<Item = u8>) -> Option<Self> {
         let mut code = Self { digits: [b'-'; 8], length: 0 };
-        for byte in PlainText::of(text).filter(|byte| *byte != b'-') {
+        for byte in bytes {
             let digit = code.digits.get_mut(usize::from(code.length))?;
             *digit = Some(byte).filter(u8::is_ascii_digit)?;
             code.length = code.length.checked_add(1)?;

@@ -75,7 +75,7 @@ impl Generator {
 
     /// The code for a moving factor: an HOTP counter or a TOTP step.
     pub fn code(&self, counter: u64) -> Option<Code> {
-        Code::parse(self.text(counter)?.as_bytes())
+        Code::computed(&self.text(counter)?)
     }
 
     /// The same as text.

@@ -149,7 +149,7 @@ impl Suite {
             Algorithm::Sha256 => truncated(&hmac::<Hmac<Sha256>>(key, &message)?, self.digits),
             Algorithm::Sha512 => truncated(&hmac::<Hmac<Sha512>>(key, &message)?, self.digits),
         };
-        Code::parse(code?.as_bytes())
+        Code::computed(&code?)
     }
 }
 
