@@ -10,9 +10,12 @@ mod guarded;
 mod misnamed;
 mod module_kind;
 mod pam_conf;
+mod programs;
 mod records;
 mod rules;
 mod sandbox;
+mod senders;
+mod sending;
 mod service;
 mod shell;
 mod simulate;
@@ -141,6 +144,7 @@ pub(super) fn doctor(
     for guarded in &guarded {
         enrollment::check_offered(&folders, guarded, &mut findings);
         deferred::look_at(&folders, guarded, &mut findings);
+        sending::look_at(&folders, guarded, sshd_config, &mut findings);
     }
     let mut sites = vec![common.config()];
     sites.extend(guarded.iter().flat_map(|guarded| &guarded.lines).map(|(_, said)| said.config.as_path()));
@@ -171,6 +175,7 @@ pub(super) fn doctor(
         let other = Agent::of_another_site();
         let agent = if site.path == Path::new(paths::CONFIG) { &agent } else { &other };
         agent.look_at(&mut findings);
+        senders::look_at(&site, &here, agent, &mut findings);
         sandbox::look_at(&here, &units, &site, agent, &mut findings);
         if let Ok(store) = site.store() {
             let exempt = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;

@@ -17,6 +17,41 @@ const CONDITIONS: [&str; 11] = [
     "wheel",
 ];
 
+/// Modules whose success proves a password, a key, a card or a finger: a first factor.
+const FIRST_FACTORS: [&str; 28] = [
+    "authd",
+    "centrifydc",
+    "extrausers",
+    "fprintd",
+    "himmelblau",
+    "kanidm",
+    "krb5",
+    "ldap",
+    "lsass",
+    "mysql",
+    "p11",
+    "pgsql",
+    "pkcs11",
+    "pwdfile",
+    "radius",
+    "radius_auth",
+    "sqlite",
+    "ssh",
+    "ssh_agent_auth",
+    "sss",
+    "systemd_home",
+    "tacplus",
+    "tcb",
+    "u2f",
+    "unix",
+    "userdb",
+    "vas3",
+    "winbind",
+];
+
+/// Conditions that hold for users who have logged in before: root, a member of wheel, one who was asked a moment ago.
+const OF_THE_CALLER: [&str; 3] = ["rootok", "timestamp", "wheel"];
+
 /// Modules that run a program of the administrator.
 const PROGRAMS: [&str; 2] = ["exec", "script"];
 
@@ -55,6 +90,21 @@ const SILENT: [&str; 31] = [
     "warn",
 ];
 
+/// Whether its success surely proves a first factor.
+pub(super) fn proves_the_user(module: &Module) -> bool {
+    short_name(module).is_some_and(|name| FIRST_FACTORS.contains(&name))
+}
+
+/// Whether its success proves who has started the program, if the program knows that.
+pub(super) fn proves_the_caller(module: &Module) -> bool {
+    short_name(module).is_some_and(|name| OF_THE_CALLER.contains(&name))
+}
+
+/// `unix` of pam_unix.so.
+fn short_name(module: &Module) -> Option<&str> {
+    module.name().strip_prefix("pam_")?.strip_suffix(".so")
+}
+
 /// What PAM_SUCCESS of a module proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -80,7 +130,7 @@ pub(super) enum Role {
 
 impl Role {
     pub(super) fn of(module: &Module) -> Self {
-        match module.name().strip_prefix("pam_").and_then(|rest| rest.strip_suffix(".so")) {
+        match short_name(module) {
             Some("otp") if module.arguments.iter().any(|word| word == "deferred") => Self::Judge,
             Some("otp") => Self::SecondFactor,
             _ if !module.is_there => Self::Missing,

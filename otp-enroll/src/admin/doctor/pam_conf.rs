@@ -96,6 +96,21 @@ impl Control {
         self.named.iter().rev().find(|(name, _)| name == result).map_or(self.otherwise, |(_, action)| *action)
     }
 
+    /// A failure for each action that this line takes on failures. One by which a module says that the user's password is
+    /// right and expired is none, nor one by which it asks to be called again.
+    pub(super) fn kinds_of_failure(&self) -> Vec<&'static str> {
+        let failures = RESULTS.iter().copied();
+        let failures = failures.filter(|name| !["success", "ignore", "incomplete", "new_authtok_reqd"].contains(name));
+        let mut kinds: Vec<(Action, &'static str)> = Vec::new();
+        for name in failures {
+            let action = self.action(name);
+            if kinds.iter().all(|(known, _)| *known != action) {
+                kinds.push((action, name));
+            }
+        }
+        kinds.into_iter().map(|(_, name)| name).collect()
+    }
+
     /// For a word that libpam does not know: every result of the module is a refusal.
     pub(super) fn refusing() -> Self {
         Self { named: Vec::new(), otherwise: Action::Bad }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::module_kind::Role;
 use super::pam_conf::Action;
-use super::stack::{Entry, Stack, What};
+use super::stack::{Entry, Module, Stack, What};
 
 /// The result of a module or a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub(super) enum Answer {
     ServiceErr,
     /// The module does not exist.
     ModuleUnknown,
+    /// Any failure, by its name in brackets.
+    Failure(&'static str),
     /// PAM_PERM_DENIED: no module decided.
     NoDecision,
 }
@@ -35,6 +37,7 @@ impl Answer {
             Self::AuthinfoUnavail => "authinfo_unavail",
             Self::ServiceErr => "service_err",
             Self::ModuleUnknown => "module_unknown",
+            Self::Failure(name) => name,
             Self::NoDecision => "perm_denied",
         }
     }
@@ -63,12 +66,47 @@ pub(super) struct Way {
     pub(super) passed_by: Option<(usize, bool)>,
 }
 
+/// What the modules before a line have said of the password, key or card: of two, the later value counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum FirstFactor {
+    /// None was asked.
+    Unasked,
+    /// This entry has refused it.
+    Refused(usize),
+    /// This entry has succeeded, and may have checked something else.
+    Doubtful(usize),
+    Proved,
+}
+
 /// All ways through the stack. `answers` are the results to try for a module of this role.
 pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTreeSet<Way> {
+    explore(stack, |role, _| answers(role), |_, _, _| FirstFactor::Unasked, |_, _| {})
+}
+
+/// What is known of the first factor, by `first_factor`, when each of our lines is reached.
+pub(super) fn arrivals(
+    stack: &Stack,
+    answers: impl Fn(Role, &Module) -> Vec<Answer>,
+    first_factor: impl Fn(usize, &Module, Answer) -> FirstFactor,
+) -> BTreeSet<(usize, FirstFactor)> {
+    let mut found = BTreeSet::new();
+    explore(stack, answers, first_factor, |at, known| {
+        found.insert((at, known));
+    });
+    found
+}
+
+fn explore(
+    stack: &Stack,
+    answers: impl Fn(Role, &Module) -> Vec<Answer>,
+    first_factor: impl Fn(usize, &Module, Answer) -> FirstFactor,
+    mut arrive: impl FnMut(usize, FirstFactor),
+) -> BTreeSet<Way> {
     let begin = State {
         next: 0,
         standing: Standing { impression: Impression::Undefined, status: Answer::NoDecision },
         outside: Vec::new(),
+        first_factor: FirstFactor::Unasked,
         way: Way {
             answer: Answer::NoDecision,
             asked: false,
@@ -105,7 +143,10 @@ pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTre
             What::Module(module) => {
                 let role = Role::of(module);
                 let left_nothing = role == Role::Judge && !state.way.asked;
-                let answers = if left_nothing { vec![Answer::AuthErr] } else { answers(role) };
+                let answers = if left_nothing { vec![Answer::AuthErr] } else { answers(role, module) };
+                if matches!(role, Role::SecondFactor | Role::Judge) {
+                    arrive(state.next, state.first_factor);
+                }
                 for answer in answers {
                     let mut state = state.clone().leave(entry);
                     match role {
@@ -122,6 +163,7 @@ pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTre
                         Role::Condition | Role::Silent | Role::Permit | Role::Deny | Role::Missing => {}
                     }
                     let at = state.next;
+                    state.first_factor = state.first_factor.max(first_factor(at, module, answer));
                     let mut state = state.act(stack, entry, module.control.action(answer.name()), answer);
                     let passes = |some: &[usize]| some.iter().any(|entry| at < *entry && *entry < state.next);
                     state.way.on_condition |= role == Role::Condition && passes(&proofs);
@@ -156,6 +198,7 @@ struct State {
     standing: Standing,
     /// The standing at the beginning of each open substack, for `reset`.
     outside: Vec<Standing>,
+    first_factor: FirstFactor,
     way: Way,
 }
 

@@ -12,7 +12,7 @@ use crate::error::plain;
 /// The PAM service of sshd.
 pub(super) const SERVICE: &str = "sshd";
 
-const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive:pam";
+pub(super) const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive:pam";
 
 /// A generic user and address (RFC 5737) to evaluate Match blocks for.
 pub(super) const GENERIC_USER: &str = "nobody";
@@ -85,6 +85,29 @@ pub(super) type Settings = HashMap<String, String>;
 pub(super) enum Unknown {
     Refused(String),
     NotAsked(String),
+}
+
+/// What sshd has verified by itself before it asks PAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beforehand {
+    /// A key, a host or a ticket, whichever of its lists of methods a login takes; or it never asks PAM.
+    Proved,
+    /// Nothing, for one of the lists.
+    Nothing,
+    /// Its configuration could not be checked.
+    Unknown,
+}
+
+/// What sshd has verified before it asks PAM, for a generic user and address.
+pub(super) fn beforehand(configuration: Option<&Path>) -> Beforehand {
+    settings(configuration).map_or(Beforehand::Unknown, |settings| verified_first(&settings))
+}
+
+fn verified_first(settings: &Settings) -> Beforehand {
+    let uses_pam = settings.get("usepam").is_some_and(|value| value == "yes");
+    let begins_with_pam = |list: &Vec<String>| list.first().is_some_and(|method| asks_pam(method));
+    // `password` is a question to PAM, too.
+    if uses_pam && methods(settings).iter().any(begins_with_pam) { Beforehand::Nothing } else { Beforehand::Proved }
 }
 
 fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
