@@ -62,14 +62,20 @@ define files
 $(foreach page,$(filter-out $(agent_pages),$(wildcard man/*.[1-8])),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 $(foreach file,$(documents),0644 $(docdir)/$(file) $(file)$(newline))
 $(foreach file,$(wildcard config/selinux/*),0644 $(docdir)/selinux/$(notdir $(file)) $(file)$(newline))
-$(foreach file,$(sort $(shell find config/examples -type f)),0644 $(docdir)/$(file:config/%=%) $(file)$(newline))
+$(foreach file,$(sort $(shell find config/examples -type f)),$(if $(filter $(file),$(sender_examples)),0755,0644) $(docdir)/$(file:config/%=%) $(file)$(newline))
 endef
-# The agent is installed apart, and is off until its socket is enabled.
-agent_pages := man/otp-agent.8
+# Programs, to be copied and changed.
+sender_examples := $(addprefix config/examples/senders/,gammu smtp http-gateway)
+# The agent and the sender are installed apart, and are off until their sockets are enabled.
+agent_pages := man/otp-agent.8 man/otp-sender.8
 define agent_files
 0755 $(libexecdir)/otp-agent $(release)/otp-agent
+0755 $(libexecdir)/otp-sender $(release)/otp-sender
 0644 $(unitdir)/otp-agent.socket config/systemd/otp-agent.socket
 0644 $(unitdir)/otp-agent.service config/systemd/otp-agent.service
+0644 $(unitdir)/otp-sender.socket config/systemd/otp-sender.socket
+0644 $(unitdir)/otp-sender.service config/systemd/otp-sender.service
+0644 $(sysusersdir)/otp-agent.conf config/sysusers-agent.conf
 0644 $(sysconfdir)/apparmor.d/otp-agent config/apparmor/otp-agent
 $(foreach page,$(agent_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 endef
@@ -97,14 +103,15 @@ PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime o
 	libpam-oath zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
-UNPACKED      := fail2ban apparmor selinux-policy-default freeradius
+UNPACKED      := fail2ban apparmor selinux-policy-default
+UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
-	$(addprefix debian/otp-agent.,postinst prerm)
+	$(addprefix debian/otp-agent.,postinst prerm) $(sender_examples)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
@@ -158,7 +165,7 @@ packages lint-packages bench-packages vm-packages:
 # Each recipe runs as one script.
 .ONESHELL:
 
-unpacked: $(UNPACKED:%=$(target)/unpacked/%)
+unpacked: $(addprefix $(target)/unpacked/,$(UNPACKED) $(UNPACKED_WITH_LIBRARIES))
 
 $(target)/unpacked/%:
 	@mkdir -p "$(@D)"
@@ -169,13 +176,13 @@ $(target)/unpacked/%:
 	rm $*_*.deb
 	mv $*.new $*
 
-# Server and client, with the libraries that this machine lacks.
-$(target)/unpacked/freeradius:
+# With the libraries that this machine lacks.
+$(addprefix $(target)/unpacked/,$(UNPACKED_WITH_LIBRARIES)):
 	@debs="$@.debs"
 	mkdir -p "$$debs/partial"
 	fetch() {
 	  apt-get install -q -y --no-install-recommends --download-only -o Debug::NoLocking=1 -o Dir::Cache::archives="$$debs" \
-	    freeradius freeradius-utils
+	    $(@F) $(and $(filter freeradius,$(@F)),freeradius-utils)
 	}
 	fetch || { $(as_root) apt-get update -q && fetch; }
 	rm -rf "$@.new"
@@ -241,7 +248,8 @@ check-deb: deb
 # The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
 	$(CARGO) test $(CARGOFLAGS) --package otp-core -- --skip service::local_authority::tests --skip service::renaming::tests \
-	  --skip service::self_service::tests --skip store::files::tests --skip system::config_file::tests
+	  --skip service::self_service::tests --skip store::files::tests --skip system::config_file::tests \
+	  --skip protocol::sender_socket::tests::only_the_word
 
 demo: packages all
 	@$(as_root) tests/machine tests/demo
@@ -311,9 +319,14 @@ uninstall:
 	$(reload_units)
 	echo 'left in place: $(DESTDIR)$(sysconfdir)/pam_otp, $(DESTDIR)$(statedir), group $(group)'
 
-# After `install`. Nothing asks the agent until its socket is enabled: systemctl enable --now otp-agent.socket
+# After `install`. Nothing asks the agent until its socket is enabled: systemctl enable --now otp-agent.socket. Nor does it send
+# anything before: systemctl enable --now otp-sender.socket
 install-agent:
-	@[ -e "$(release)/otp-agent" ] || { echo "$(release)/otp-agent is not built: run make agent first" >&2; exit 1; }
+	@for file in otp-agent otp-sender; do
+	  [ -e "$(release)/$$file" ] || { echo "$(release)/$$file is not built: run make agent first" >&2; exit 1; }
+	done
+	[ -n "$(DESTDIR)" ] || getent passwd otp-sender > /dev/null || PATH=$$PATH:/usr/sbin:/sbin \
+	  useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin otp-sender
 	while read -r mode target source; do
 	  [ -n "$$target" ] || continue
 	  echo "$$mode $(DESTDIR)$$target"
@@ -325,10 +338,10 @@ install-agent:
 	  esac
 	done <<< "$$AGENT_FILES"
 	$(reload_units)
-	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl stop otp-agent.service || : # the socket starts the new one
+	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl stop otp-agent.service otp-sender.service || : # the sockets start the new ones
 
 uninstall-agent:
-	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl disable --now otp-agent.socket otp-agent.service || :
+	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl disable --now otp-agent.socket otp-agent.service otp-sender.socket otp-sender.service || :
 	while read -r _ target _; do
 	  [ -z "$$target" ] || rm -f "$(DESTDIR)$$target"
 	done <<< "$$AGENT_FILES"

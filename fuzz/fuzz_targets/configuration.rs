@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use otp_core::config::Config;
+use otp_core::config::{Config, agent_hosts, senders};
 use otp_core::decision::policy::{Policy, Source, Terms};
 use otp_core::decision::verify::LockFor;
 use otp_core::record::credentials::Override;
@@ -22,6 +22,10 @@ const RULES: usize = 8;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
+    let path = Path::new("f");
+    for error in [agent_hosts::read(path, text).1, senders::read(path, text).1].concat() {
+        assert!(!error.to_string().contains(char::is_control), "an error of more than a line: {error:?}");
+    }
     let config = match Config::parse(Path::new("f"), text) {
         Ok(config) => config,
         Err(error) => {
@@ -37,7 +41,10 @@ fuzz_target!(|data: &[u8]| {
     let document = DeTable::parse(text).expect("what was read is TOML");
     let document = document.get_ref();
 
-    let mut words = Words { document, unread: leaves(document) };
+    // These are read apart.
+    let left = ["agent", "sms", "email"].into_iter().filter_map(|key| document.get(key));
+    let left: usize = left.map(|value| leaves_of(value.get_ref())).sum();
+    let mut words = Words { document, unread: leaves(document) - left };
     words.compare("", "issuer", config.issuer.as_deref(), None);
     words.compare("", "state_directory", config.state_directory.to_str(), Some("/var/lib/pam_otp"));
     words.compare("", "enforce", Some(config.enforce), Some(true));
@@ -154,8 +161,11 @@ fn rules<'t>(document: &'t DeTable<'t>) -> Vec<&'t DeTable<'t>> {
 
 /// The number of keys with a plain value. Rules are counted on their own.
 fn leaves(table: &DeTable<'_>) -> usize {
-    let plain = |value: &DeValue<'_>| value.as_table().map_or(usize::from(value.as_array().is_none()), leaves);
-    table.values().map(|value| plain(value.get_ref())).sum()
+    table.values().map(|value| leaves_of(value.get_ref())).sum()
+}
+
+fn leaves_of(value: &DeValue<'_>) -> usize {
+    value.as_table().map_or(usize::from(value.as_array().is_none()), leaves)
 }
 
 struct Words<'t> {

@@ -37,6 +37,7 @@ pub mod pty;
 pub mod rounds;
 pub mod screen;
 pub mod self_service;
+pub mod sender;
 pub mod service;
 pub mod session;
 pub mod set_user_id;

@@ -252,6 +252,19 @@ pub fn new_group(stem: &str) -> String {
     name
 }
 
+/// Makes the account of a service, as its package does, unless it is there.
+///
+/// # Panics
+/// Outside the machine.
+pub fn ensure_system_user(name: &str) {
+    machine::require("the account of a service");
+    let _one_at_a_time = account_lock();
+    if !Command::new("getent").args(["passwd", name]).stdout(Stdio::null()).status().unwrap().success() {
+        let mut useradd = Command::new("useradd");
+        machine::run(useradd.args(["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name]));
+    }
+}
+
 fn account_lock() -> File {
     let lock = File::create("/run/lock/pam-otp-accounts").unwrap();
     lock.lock().unwrap();

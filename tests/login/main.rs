@@ -18,6 +18,7 @@ mod password_and_code;
 mod replay;
 mod sandbox;
 mod screen_locker;
+mod sender;
 mod sshd;
 mod su_limits;
 mod talk;

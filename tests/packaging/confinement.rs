@@ -129,6 +129,11 @@ fn the_selinux_module_joins_debians_policy_and_opens_no_more_than_it_should() {
         (agent, "shell_exec_t", "file", "execute", false),
         (agent, "etc_t", "file", "write", false),
         (agent, "pam_otp_runtime_t", "sock_file", "unlink", false),
+        // The sender, in the domain of services that the policy does not know, is asked by the agent alone.
+        (agent, "pam_otp_runtime_t", "sock_file", "write", true),
+        (agent, "self", "unix_stream_socket", "connect", true),
+        (agent, "initrc_t", "unix_stream_socket", "connectto", true),
+        (agent, "initrc_t", "process", "transition", false),
         // Nor does the helper.
         ("pam_otp_helper_t", "pam_otp_state_t", "file", "write", true),
         ("pam_otp_helper_t", "shadow_t", "file", "open", false),
@@ -174,7 +179,7 @@ fn the_apparmor_abstraction_parses_in_a_profile() {
 fn the_apparmor_profile_of_the_agent_parses_and_complains() {
     let profile = machine::source("config/apparmor/otp-agent");
     let said = apparmor(&profile, &["--preprocess"]);
-    for rule in ["flags=(complain,", "/var/lib/pam_otp/* rwk,", "/run/pam_otp/agent rw,"] {
+    for rule in ["flags=(complain,", "/var/lib/pam_otp/* rwk,", "/run/pam_otp/agent rw,", "/run/pam_otp/sender rw,"] {
         assert!(said.contains(rule), "{rule}: {said}");
     }
     let opened = said.lines().filter(|line| !line.trim_start().starts_with('#') && line.contains("shadow"));
@@ -184,4 +189,26 @@ fn the_apparmor_profile_of_the_agent_parses_and_complains() {
     let unit = fs::read_to_string(machine::source("config/systemd/otp-agent.service")).unwrap();
     assert!(unit.contains("ExecStart=/usr/local/libexec/pam_otp/otp-agent\n"), "{unit}");
     assert!(said.contains("/usr/{,local/}libexec/pam_otp/otp-agent flags"), "{said}");
+}
+
+#[test]
+fn the_units_of_agent_and_sender_are_exposed_at_most_three_of_ten() {
+    for name in ["otp-agent", "otp-sender"] {
+        let unit = machine::source("config/systemd").join(name).with_extension("service");
+        let mut analyze = Command::new("systemd-analyze");
+        machine::run(analyze.args(["security", "--offline=true", "--no-pager", "--threshold=30"]).arg(&unit));
+        let text = fs::read_to_string(&unit).unwrap();
+        for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes"] {
+            assert!(text.lines().any(|found| found == line), "{name}: {line}");
+        }
+    }
+    let text = fs::read_to_string(machine::source("config/systemd/otp-sender.service")).unwrap();
+    for line in ["User=otp-sender", "CapabilityBoundingSet=", "InaccessiblePaths=-/var/lib/pam_otp"] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+    let socket = fs::read_to_string(machine::source("config/systemd/otp-sender.socket")).unwrap();
+    assert!(
+        socket.contains("\nListenStream=/run/pam_otp/sender\n") && socket.contains("\nSocketMode=0600\n"),
+        "{socket}"
+    );
 }

@@ -38,12 +38,17 @@ const INSTALLED: [&str; 17] = [
 ];
 
 /// And of the agent, which is apart.
-const AGENT: [&str; 5] = [
+const AGENT: [&str; 10] = [
     "644 /etc/apparmor.d/otp-agent",
     "644 /usr/lib/systemd/system/otp-agent.service",
     "644 /usr/lib/systemd/system/otp-agent.socket",
+    "644 /usr/lib/systemd/system/otp-sender.service",
+    "644 /usr/lib/systemd/system/otp-sender.socket",
+    "644 /usr/lib/sysusers.d/otp-agent.conf",
     "755 /usr/libexec/pam_otp/otp-agent",
+    "755 /usr/libexec/pam_otp/otp-sender",
     "644 /usr/share/man/man8/otp-agent.8",
+    "644 /usr/share/man/man8/otp-sender.8",
 ];
 
 fn make(target: &str, destination: &Path) {
@@ -79,8 +84,15 @@ fn what_is_installed_is_taken_away_again_but_for_configuration_and_records() {
     make("install", dir.path());
     let (documents, others): (Lines, Lines) = files(dir.path()).into_iter().partition(|line| documentation(line));
     assert_eq!(others, INSTALLED.map(str::to_owned).into());
-    for document in ["README.md", "docs/locked-out.md", "selinux/pam_otp.te", "examples/pam.d/screen-locker"] {
-        let line = format!("644 /usr/share/doc/libpam-otp/{document}");
+    for (mode, document) in [
+        (644, "README.md"),
+        (644, "docs/locked-out.md"),
+        (644, "selinux/pam_otp.te"),
+        (644, "examples/pam.d/screen-locker"),
+        (755, "examples/senders/smtp"),
+        (644, "examples/senders/otp-sender.service.d/gammu.conf"),
+    ] {
+        let line = format!("{mode} /usr/share/doc/libpam-otp/{document}");
         assert!(documents.contains(&line), "{line}: {documents:#?}");
     }
     make("uninstall", dir.path());
@@ -98,6 +110,11 @@ fn the_agent_is_installed_apart_and_taken_away_apart() {
     assert_eq!(files(dir.path()), AGENT.map(str::to_owned).into());
     let unit = std::fs::read_to_string(dir.path().join("usr/lib/systemd/system/otp-agent.service")).unwrap();
     assert!(unit.contains("\nExecStart=/usr/libexec/pam_otp/otp-agent\n"), "{unit}");
+    let unit = std::fs::read_to_string(dir.path().join("usr/lib/systemd/system/otp-sender.service")).unwrap();
+    assert!(
+        unit.contains("\nExecStart=/usr/libexec/pam_otp/otp-sender\nType=exec\nRestart=no\nUser=otp-sender\n"),
+        "{unit}"
+    );
     make("install", dir.path());
     make("uninstall-agent", dir.path());
     let others: Lines = files(dir.path()).into_iter().filter(|line| !documentation(line)).collect();
@@ -199,6 +216,8 @@ fn the_rpm_holds_the_same_with_owners_and_keeps_an_administrators_changes() {
     // The agent is never without the module, and no script enables it.
     assert!(said("--requires", agent).contains("pam_otp(x86-64) = "), "{}", said("--requires", agent));
     let scripts = said("--scripts", agent);
-    assert!(scripts.contains("systemctl disable --now otp-agent.socket"), "{scripts}");
+    for line in ["systemctl disable --now otp-agent.socket", "otp-sender.socket", "useradd --system"] {
+        assert!(scripts.contains(line), "{line}: {scripts}");
+    }
     assert!(!scripts.contains("systemctl enable"), "{scripts}");
 }

@@ -67,10 +67,14 @@ pub enum NotSent {
 
 /// Hands a message to the sender and waits until its program has taken it.
 pub fn send(message: &Message) -> Result<(), NotSent> {
+    send_at(paths::SENDER, message)
+}
+
+fn send_at(path: &str, message: &Message) -> Result<(), NotSent> {
     let unreadable = |_| NotSent::Unreadable;
     let mut question = zeroize::Zeroizing::new(serde_json::to_string(message).map_err(unreadable)?);
     question.push('\n');
-    let answer = ask_line_at(paths::SENDER, &question, Patience::of_waits(WAITS)).map_err(of_socket)?;
+    let answer = ask_line_at(path, &question, Patience::of_waits(WAITS)).map_err(of_socket)?;
     match serde_json::from_slice(&answer).map_err(unreadable)? {
         Delivery::Sent(true) => Ok(()),
         Delivery::Sent(false) => Err(NotSent::Unreadable),
@@ -79,10 +83,8 @@ pub fn send(message: &Message) -> Result<(), NotSent> {
 }
 
 fn of_socket(error: io::Error) -> NotSent {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => NotSent::NoSender,
-        _ => NotSent::Unanswered(error),
-    }
+    let is_absent = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind());
+    if is_absent { NotSent::NoSender } else { NotSent::Unanswered(error) }
 }
 
 impl fmt::Display for NotSent {
@@ -127,6 +129,44 @@ mod tests {
             assert_eq!(serde_json::to_string(&delivery).unwrap(), line);
             assert_eq!(serde_json::from_str::<Delivery>(line).unwrap(), delivery);
         }
+    }
+
+    /// Needs root, as whose process alone a sender is believed.
+    #[test]
+    fn only_the_word_of_a_sender_that_has_sent_is_success() {
+        use std::io::{BufRead, BufReader, Write};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sender");
+        let sent = |message: &Message| send_at(path.to_str().unwrap(), message).map_err(|why| why.to_string());
+        let message = Message { kind: MessageKind::Email, to: "a@b".into(), text: Confidential::new("a\n\"b\"") };
+        assert_eq!(sent(&message), Err("no sender is enabled: systemctl enable --now otp-sender.socket".into()));
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let unreadable = "the sender's answer cannot be parsed: install agent and sender of the same version";
+        for (answer, expected) in [
+            ("{\"sent\":true}\n", Ok(())),
+            ("{\"not_sent\":\"the program exited with status 1\"}\n", Err("the program exited with status 1")),
+            ("{\"sent\":false}\n", Err(unreadable)),
+            ("{}\n", Err(unreadable)),
+            ("{\"sent\":true} {}\n", Err(unreadable)),
+            ("{\"sent\":true}", Err("the sender ended without an answer")),
+            ("", Err("the sender ended without an answer")),
+        ] {
+            std::thread::scope(|scope| {
+                let sender = scope.spawn(|| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut line = String::new();
+                    BufReader::new(&stream).read_line(&mut line).unwrap();
+                    stream.write_all(answer.as_bytes()).unwrap();
+                    line
+                });
+                assert_eq!(sent(&message), expected.map_err(str::to_owned), "{answer}");
+                let line = "{\"kind\":\"email\",\"to\":\"a@b\",\"text\":\"a\\n\\\"b\\\"\"}\n";
+                assert_eq!(sender.join().unwrap(), line);
+            });
+        }
+        drop(listener);
+        assert_eq!(sent(&message), Err("no sender is enabled: systemctl enable --now otp-sender.socket".into()));
     }
 
     #[test]

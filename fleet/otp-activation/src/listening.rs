@@ -1,9 +1,10 @@
-//! The listening socket that the agent is started with, as sd_listen_fds(3) describes it: the one file with unsafe code.
+//! The listening socket that a program is started with, as sd_listen_fds(3) describes it: the one file with unsafe code.
 #![expect(unsafe_code, reason = "a descriptor that was inherited has no owner yet")]
 
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt};
 
 /// The first descriptor that is passed.
@@ -22,6 +23,8 @@ pub(crate) fn socket() -> Option<UnixListener> {
     if !is_listening || address.family() != Some(AddressFamily::Unix) {
         return None;
     }
+    // The programs that this one starts do not inherit it.
+    fcntl(passed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
     // SAFETY: the descriptor is open (getsockopt has answered), and this is its only owner: it was inherited, and this
     // function is called once.
     let owned = unsafe { OwnedFd::from_raw_fd(FIRST) };

@@ -1,0 +1,86 @@
+//! One connection: read a line, send, answer with a line.
+
+use std::os::fd::OwnedFd;
+
+use otp_core::audit::Event;
+use otp_core::config::paths;
+use otp_core::protocol::agent_socket::{Patience, is_abandoned, peer, receive_line, send_line};
+use otp_core::protocol::sender_socket::{Delivery, Message, MessageKind};
+use otp_core::system::config_file::Site;
+
+use crate::destination;
+use crate::leftovers::Leftovers;
+use crate::program::{self, Output};
+use crate::redaction;
+
+/// Most lines of output in the log for one message.
+const MOST_LINES: usize = 40;
+
+/// Sends one message, if root asks for it. A process that sends no line in time, or half of one, gets no answer.
+pub(crate) fn serve(socket: &OwnedFd, leftovers: &Leftovers) {
+    // Only root can open the socket that systemd makes. This holds wherever it comes from.
+    if !matches!(peer(socket), Ok(0)) {
+        return answer(socket, &Delivery::NotSent("only root may send messages".into()));
+    }
+    let Ok(line) = receive_line(socket, &mut Patience::default()) else { return };
+    let Ok(message) = serde_json::from_slice::<Message>(&line) else {
+        let why = "the message cannot be parsed: install agent and sender of the same version";
+        return answer(socket, &Delivery::NotSent(why.into()));
+    };
+    if is_abandoned(socket) {
+        return;
+    }
+    let delivery = match send(&message, leftovers) {
+        Ok(()) => Delivery::Sent(true),
+        Err(why) => {
+            log(&Event::NotSent { user: None, kind: message.kind.word(), error: &why });
+            Delivery::NotSent(why)
+        }
+    };
+    answer(socket, &delivery);
+}
+
+/// Refuses a message beyond those that may be on their way at a time.
+pub(crate) fn turn_away(socket: &OwnedFd) {
+    answer(socket, &Delivery::NotSent("too many messages at a time".into()));
+}
+
+fn answer(socket: &OwnedFd, delivery: &Delivery) {
+    let mut line = serde_json::to_vec(delivery).unwrap_or_default();
+    line.push(b'\n');
+    // It fits the buffer of the socket; this fails only if the agent has gone.
+    let _ = send_line(socket, &line, &mut Patience::default());
+}
+
+fn send(message: &Message, leftovers: &Leftovers) -> Result<(), String> {
+    let (kind, text) = (message.kind, message.text.expose());
+    if let Some(fault) = destination::fault(kind, &message.to) {
+        return Err(fault.into());
+    }
+    let senders =
+        Site::load(paths::CONFIG.as_ref()).and_then(|site| site.senders()).map_err(|error| error.to_string())?;
+    let sender = match kind {
+        MessageKind::Sms => senders.sms,
+        MessageKind::Email => senders.email,
+    };
+    let sender = sender.ok_or_else(|| format!("the configuration names no program: [{}] has no send", kind.word()))?;
+    let outcome = program::run(&sender.send, &message.to, text, leftovers);
+    log_output(kind, text, &outcome.output);
+    outcome.result.map_err(|failure| failure.to_string())
+}
+
+/// Writes what the program has written to the log, without the message.
+fn log_output(kind: MessageKind, message: &str, output: &Output) {
+    let written = redaction::without(message, &String::from_utf8_lossy(&output.kept));
+    let mut lines = written.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    for text in lines.by_ref().take(MOST_LINES) {
+        log(&Event::SenderOutput { kind: kind.word(), text });
+    }
+    if output.is_cut || lines.next().is_some() {
+        log(&Event::SenderOutput { kind: kind.word(), text: "[there is more, which is not logged]" });
+    }
+}
+
+fn log(event: &Event<'_>) {
+    otp_helper::log("otp-sender", event);
+}
