@@ -7,6 +7,7 @@ mod draft;
 mod enrollment;
 mod findings;
 mod sandbox;
+mod sending;
 mod stacks;
 mod texts;
 mod two_lines;

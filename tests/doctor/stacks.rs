@@ -7,7 +7,12 @@
 )]
 
 use pam_otp_tests::{
-    conversation::Talk, outcome::Outcome, phone::Phone, service::Service, site::Site, users::TestUser,
+    conversation::{Event, Talk},
+    outcome::Outcome,
+    phone::Phone,
+    service::Service,
+    site::Site,
+    users::TestUser,
 };
 use std::fs;
 
@@ -47,6 +52,13 @@ const CONTROLS: [&str; 16] = [
 /// What a module that is not ours answers in a stack: always the same, or whatever the next bit says.
 const OTHERS: [&str; 6] = ["pam_permit.so", "pam_deny.so", "ANY", "ANY", "ANY", "ANY"];
 
+/// What tells one failure from another.
+const PICKY: [&str; 3] = [
+    "[success=ok auth_err=die default=ignore]",
+    "[success=ok maxtries=1 default=die]",
+    "[success=1 maxtries=ignore default=die]",
+];
+
 /// What is rarely met: `reset` two substacks deep, and `done` where something has refused before and is forgiven after.
 const ODD: [[&str; 3]; 2] = [
     [
@@ -65,7 +77,7 @@ const ODD: [[&str; 3]; 2] = [
 /// A stack with one line of ours: a file, and perhaps one that it includes, and one more.
 type Files = [String; 3];
 
-fn any_stack(dice: &mut Dice) -> Files {
+fn any_stack(dice: &mut Dice, controls: &[&str]) -> Files {
     let lines = 2 + dice.roll(5);
     let (ours, from, deepest) = (dice.roll(lines), dice.roll(lines), dice.roll(3));
     let mut files = Files::default();
@@ -77,7 +89,7 @@ fn any_stack(dice: &mut Dice) -> Files {
             }
         }
         let module = if number == ours { "OURS" } else { dice.one_of(&OTHERS) };
-        files[depth] += &format!("auth {} {module}\n", dice.one_of(&CONTROLS));
+        files[depth] += &format!("auth {} {module}\n", dice.one_of(controls));
     }
     files
 }
@@ -119,6 +131,62 @@ fn by_libpam(service: &Service, files: &Files, ours: &str, talk: &Talk) -> (bool
     (with, without)
 }
 
+/// Whether libpam, for some results of the other modules, reaches our line before any of them has succeeded, and after.
+fn reached_by_libpam(service: &Service, files: &Files, ours: &str, talk: &Talk) -> (bool, bool) {
+    // A success, and failures that some of the controls tell apart.
+    let results = ["pam_debug.so auth=auth_err", "pam_debug.so auth=success", "pam_debug.so auth=maxtries"];
+    let free: u32 = files.iter().map(|text| text.matches("ANY").count()).sum::<usize>().try_into().unwrap();
+    let (mut before, mut after) = (false, false);
+    for mut answers in 0..3_usize.pow(free) {
+        write(service, files, ours, || {
+            let result = results[answers % 3];
+            answers /= 3;
+            result
+        });
+        let said = talk.run(&["000000"]);
+        let Some(question) = said.events.iter().position(Event::is_prompt) else { continue };
+        // pam_debug says what it returns.
+        let succeeded = said.events[..question].contains(&Event::Info("auth=success".into()));
+        if succeeded { after = true } else { before = true }
+    }
+    (before, after)
+}
+
+#[test]
+fn a_line_that_sends_is_reached_without_a_right_password_where_doctor_says_so() {
+    let bob = TestUser::new("bob");
+    let site = Site::new("[policy]\nsecond_factor = \"required\"\n");
+    let service = Service::private("");
+    let (ours, talk) = (site.module() + " send", Talk::new(&service, &bob.name));
+    let controls = [&CONTROLS[..], &PICKY].concat();
+    let (mut seen, mut dice) = ([0; 3], Dice(2));
+    for number in 0..100 {
+        let stack = any_stack(&mut dice, &controls);
+        let (before, after) = reached_by_libpam(&service, &stack, &ours, &talk);
+        let expected = match (before, after) {
+            (true, _) => ["fault"].as_slice(),
+            // To doctor, pam_debug is a module that may check something else.
+            (false, true) => &["warning"],
+            (false, false) => &[],
+        };
+
+        write(&service, &stack, &ours, || "pam_debug.so");
+        let mut doctor = site.admin_command();
+        let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam"]).arg(service.confdir().unwrap()), "");
+        let findings = outcome.json()[0]["findings"].as_array().unwrap().clone();
+        let of_sending = findings.iter().filter(|finding| finding["what"].as_str().unwrap().contains("codes are sent"));
+        let told: Vec<&str> = of_sending.clone().map(|finding| finding["severity"].as_str().unwrap()).collect();
+        assert_eq!(told, expected, "stack {number}: {stack:?}\n{findings:#?}");
+        assert_eq!(
+            of_sending.filter(|finding| finding["what"].to_string().contains("although no password was right")).count(),
+            usize::from(before)
+        );
+        let kinds = [&[][..], &["warning"], &["fault"]];
+        seen[kinds.iter().position(|kind| *kind == expected).unwrap()] += 1;
+    }
+    assert!(seen.iter().all(|times| *times >= 5), "{seen:?}");
+}
+
 #[test]
 fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
     let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
@@ -133,7 +201,7 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
 
     let (mut seen, mut dice) = (Vec::new(), Dice(1));
     let odd = ODD.map(|files| files.map(str::to_owned));
-    for (number, stack) in odd.into_iter().chain((0..100).map(|_| any_stack(&mut dice))).enumerate() {
+    for (number, stack) in odd.into_iter().chain((0..100).map(|_| any_stack(&mut dice, &CONTROLS))).enumerate() {
         let (a_wrong_code_is_good, ours_is_passed_by) = by_libpam(&service, &stack, &refusing.module(), &at(&bob));
         let (accepted, passed) = by_libpam(&service, &stack, &accepting.module(), &at(&alice));
         let (ignored, passed_too) = by_libpam(&service, &stack, &ignoring.module(), &at(&bob));

@@ -42,6 +42,17 @@ fn each_kind_of_finding_and_the_summary() {
         "[policy]\nsecond_factor = \"enroll\"\n",
         &format!("{common}auth required pam_otp.so enroll\n"),
     );
+    let sends = |before: &str| format!("{before}auth required pam_otp.so send\n");
+    let sms = "[sms]\nsend = [\"/usr/local/lib/sms\"]\n";
+    ask("A code may be sent, and nothing sends", "", &sends(common));
+    ask(
+        "A code is sent after a wrong password, and nothing is there to send it",
+        sms,
+        &sends("auth required pam_unix.so\n"),
+    );
+    ask("A code is sent without a password", "", &sends("auth required pam_env.so\n"));
+    ask("A code is sent after a module that is not known", "", &sends("auth requisite pam_debug.so\n"));
+    ask("A program sends, and no line says so", sms, &format!("{common}auth required pam_otp.so\n"));
     ask("A configuration that cannot be read", "[policy]\nsecond_factr = \"required\"\n", common);
     let mut doctor = site.admin_command();
     session.run("otp-enroll admin doctor --pam /nowhere", doctor.args(["doctor", "--pam", "/nowhere"]), "");

@@ -10,10 +10,12 @@ mod guarded;
 mod misnamed;
 mod module_kind;
 mod pam_conf;
+mod programs;
 mod records;
 mod refused;
 mod rules;
 mod sandbox;
+mod senders;
 mod sending;
 mod service;
 mod shell;
@@ -174,6 +176,7 @@ pub(super) fn doctor(
         let other = Agent::of_another_site();
         let agent = if site.path == Path::new(paths::CONFIG) { &agent } else { &other };
         agent.look_at(&mut findings);
+        senders::look_at(&site, &here, agent, &mut findings);
         sandbox::look_at(&here, &units, &site, agent, &mut findings);
         if let Ok(store) = site.store() {
             let exempt = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;

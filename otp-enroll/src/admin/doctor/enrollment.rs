@@ -8,6 +8,7 @@ use otp_core::decision::policy::{Policy, Rule, SecondFactor};
 use super::finding::Finding;
 use super::guarded::Guarded;
 use super::pam_conf::Group;
+use super::programs;
 use super::service::{MODULE, walk};
 use super::simulate::Answer;
 use super::stack::{Folders, Place, Stack};
@@ -15,43 +16,11 @@ use super::stack::{Folders, Place, Stack};
 const ACCOUNT: &str = "account required pam_otp.so";
 const PASSWORD: &str = "password [success=done ignore=ignore default=die] pam_otp.so";
 
-/// Services of programs that set no credentials, or ignore the result: a login that misses its enrollment is let in there.
-const WITHOUT_CREDENTIALS: [&str; 28] = [
-    "cups",
-    "cyrus",
-    "dovecot",
-    "exim",
-    "exim4",
-    "freeradius",
-    "httpd",
-    "i3lock",
-    "imap",
-    "managesieve",
-    "nginx",
-    "openvpn",
-    "polkit-1",
-    "pop",
-    "pop3",
-    "postgresql",
-    "prosody",
-    "radiusd",
-    "saslauthd",
-    "sieve",
-    "smtp",
-    "smtpd",
-    "squid",
-    "swaylock",
-    "vlock",
-    "xlock",
-    "xmpp",
-    "xscreensaver",
-];
-
 /// Checks a service whose line offers enrollment: the lines that lead through it, and the program.
 pub(super) fn check_offered(folders: &Folders, guarded: &Guarded, findings: &mut Vec<Finding>) {
     let name = &guarded.name;
     let Some((place, _)) = guarded.lines.iter().find(|(_, said)| said.enroll) else { return };
-    if WITHOUT_CREDENTIALS.contains(&name.as_str()) {
+    if programs::sets_no_credentials(name) {
         findings.push(Finding::fault(
             name,
             format!("{place}: users without a device may be let in: this program leads through no enrollment, and the argument enroll \
@@ -134,7 +103,7 @@ pub(super) fn check_unoffered(guarded: &Guarded, config: &Path, policy: &Policy,
     }
     let asks = |said: &Arguments| said.config == config && !said.enroll && !said.nullok;
     for (place, _) in guarded.asking().filter(|(_, said)| asks(said)) {
-        let fix = if WITHOUT_CREDENTIALS.contains(&name.as_str()) {
+        let fix = if programs::sets_no_credentials(name) {
             "have them run otp-enroll first, or add a rule for this service: this program cannot lead through enrollment"
         } else {
             "add the argument enroll to that line, and the account and password lines of the example \

@@ -28,7 +28,8 @@ impl Guarded {
         let nullok = self.asking().any(|(_, said)| said.nullok);
         // A login may reach each of the lines.
         let enroll = self.asking().all(|(_, said)| said.enroll);
-        LoginContext { service: self.name.clone(), nullok, enroll, ..LoginContext::default() }
+        let send = self.asking().any(|(_, said)| said.send);
+        LoginContext { service: self.name.clone(), nullok, enroll, send, ..LoginContext::default() }
     }
 
     /// The lines that ask: policy is not asked again at a line with `deferred`.

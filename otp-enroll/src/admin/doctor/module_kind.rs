@@ -52,10 +52,6 @@ const FIRST_FACTORS: [&str; 28] = [
 /// Conditions that hold for users who have logged in before: root, a member of wheel, one who was asked a moment ago.
 const OF_THE_CALLER: [&str; 3] = ["rootok", "timestamp", "wheel"];
 
-/// Services of programs that users start and that know who has started them. For a program that root starts, all callers
-/// are root.
-const STARTED_BY_USERS: [&str; 8] = ["chfn", "chsh", "newgrp", "passwd", "runuser", "runuser-l", "su", "su-l"];
-
 /// Modules that run a program of the administrator.
 const PROGRAMS: [&str; 2] = ["exec", "script"];
 
@@ -99,9 +95,9 @@ pub(super) fn proves_the_user(module: &Module) -> bool {
     short_name(module).is_some_and(|name| FIRST_FACTORS.contains(&name))
 }
 
-/// Whether its success proves who has started the program of this service.
-pub(super) fn proves_the_caller(module: &Module, service: &str) -> bool {
-    STARTED_BY_USERS.contains(&service) && short_name(module).is_some_and(|name| OF_THE_CALLER.contains(&name))
+/// Whether its success proves who has started the program, if the program knows that.
+pub(super) fn proves_the_caller(module: &Module) -> bool {
+    short_name(module).is_some_and(|name| OF_THE_CALLER.contains(&name))
 }
 
 /// `unix` of pam_unix.so.

@@ -8,37 +8,14 @@ use super::finding::Finding;
 use super::guarded::Guarded;
 use super::module_kind::{Role, proves_the_caller, proves_the_user};
 use super::pam_conf::Group;
+use super::programs;
 use super::service::MODULE;
 use super::simulate::{Answer, FirstFactor, arrivals};
 use super::sshd::{self, Beforehand};
 use super::stack::{Folders, Module, Place, Stack};
 
-/// Programs that ask once and answer each question of PAM with what was typed, as far as their names tell.
-const ASK_ONCE: [&str; 23] = [
-    "cups",
-    "cyrus",
-    "dovecot",
-    "exim",
-    "exim4",
-    "freeradius",
-    "httpd",
-    "imap",
-    "managesieve",
-    "nginx",
-    "openvpn",
-    "pop",
-    "pop3",
-    "postgresql",
-    "prosody",
-    "radiusd",
-    "saslauthd",
-    "sieve",
-    "smtp",
-    "smtpd",
-    "squid",
-    "vsftpd",
-    "xmpp",
-];
+/// The line that a wrong password does not go beyond. `auth substack common-auth` does go on.
+const PASSWORD: &str = "auth requisite pam_unix.so";
 
 const REMOVE: &str = "remove the argument send from that line";
 
@@ -61,7 +38,7 @@ pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<
         })
         .collect();
     let Some((_, first)) = lines.first() else { return };
-    if ASK_ONCE.contains(&service) {
+    if programs::asks_once(service) {
         let what = format!(
             "{first}: codes are sent, and {service} usually answers the question for the code with the password: users are sent \
              a message at each login, and refused"
@@ -69,21 +46,13 @@ pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<
         findings.push(Finding::warning(service, what, &format!("if it does, {REMOVE}")));
     }
     let arrivals = unproved(&stack, service);
-    let beforehand = || if service == sshd::SERVICE { sshd::beforehand(sshd_config) } else { Beforehand::Nothing };
     if arrivals.is_empty() {
-        return;
+        return; // sshd need not be asked
     }
-    let beforehand = beforehand();
+    let beforehand = if service == sshd::SERVICE { sshd::beforehand(sshd_config) } else { Beforehand::Nothing };
     for (at, place) in lines {
         let known = arrivals.iter().filter(|(reached, _)| *reached == at).map(|(_, known)| *known);
-        findings.extend(judge(
-            &stack,
-            service,
-            place,
-            &known.collect::<Vec<_>>(),
-            beforehand,
-            &folders.password_line(),
-        ));
+        findings.extend(judge(&stack, service, place, &known.collect::<Vec<_>>(), beforehand));
     }
 }
 
@@ -98,7 +67,9 @@ fn unproved(stack: &Stack, service: &str) -> BTreeSet<(usize, FirstFactor)> {
         (Role::Proof, Answer::Success) if proves_the_user(module) => FirstFactor::Proved,
         (Role::Proof | Role::Program, Answer::Success) => FirstFactor::Doubtful(at),
         (Role::Proof | Role::Program, _) => FirstFactor::Refused(at),
-        (Role::Condition, Answer::Success) if proves_the_caller(module, service) => FirstFactor::Proved,
+        (Role::Condition, Answer::Success) if programs::knows_its_caller(service) && proves_the_caller(module) => {
+            FirstFactor::Proved
+        }
         _ => FirstFactor::Unasked,
     };
     let mut arrivals = arrivals(stack, every_answer, first_factor);
@@ -115,7 +86,7 @@ fn every_answer(role: Role, module: &Module) -> Vec<Answer> {
         Role::Permit => vec![Answer::Success],
         Role::Deny => vec![Answer::AuthErr],
         Role::Missing => vec![Answer::ModuleUnknown],
-        Role::Proof if !may_ignore => failures.chain([Answer::Success]).collect(),
+        Role::Proof | Role::Program if !may_ignore => failures.chain([Answer::Success]).collect(),
         Role::Proof | Role::Condition | Role::Program | Role::Silent | Role::SecondFactor | Role::Judge => {
             failures.chain([Answer::Success, Answer::Ignore]).collect()
         }
@@ -129,7 +100,6 @@ fn judge(
     place: &Place,
     known: &[FirstFactor],
     beforehand: Beforehand,
-    password_line: &str,
 ) -> Option<Finding> {
     if beforehand == Beforehand::Proved {
         return None;
@@ -152,14 +122,14 @@ fn judge(
             format!(
                 "{place}: codes are sent although no password was right: a login reaches this line when {module} has refused"
             ),
-            format!("let a wrong password end the login before that line: auth requisite pam_unix.so{by_key}"),
+            format!("let a wrong password end the login before that line: {PASSWORD}{by_key}"),
         )
     } else if known.contains(&FirstFactor::Unasked) {
         (
             format!(
                 "{place}: codes are sent although no password was right: a login reaches this line without being asked for one"
             ),
-            format!("put before it, where no jump passes over it: {password_line}{by_key}"),
+            format!("put before it, where no jump passes over it: {PASSWORD}{by_key}"),
         )
     } else {
         let what = format!(
@@ -169,7 +139,7 @@ fn judge(
         return Some(Finding::warning(
             service,
             what,
-            &format!("if it does not, put before the line: {password_line}{by_key}"),
+            &format!("if it does not, put before the line: {PASSWORD}{by_key}"),
         ));
     };
     Some(match beforehand {
