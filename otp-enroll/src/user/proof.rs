@@ -26,7 +26,7 @@ pub(crate) fn ask(client: &mut Client<'_>, output: &Output) -> Result<Confidenti
 
 /// Shows the challenge of the default device, if it takes one, and asks for a code.
 pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) -> Result<Confidential, CliError> {
-    let reply = client.ask(Request::Challenge { login: LoginContext::default(), named: None })?;
+    let reply = client.ask(Request::Challenge { login: LoginContext::of_changes(), named: None })?;
     let Reply::Login(words) = reply else { return Err(unexpected()) };
     match Challenge::read(&words) {
         Some(Challenge::Question(question)) if output.json => {
