@@ -87,6 +87,7 @@ pub(super) fn resync(client: &mut Client<'_>, named: Option<&str>, output: &Outp
     let status = client.status()?;
     let about = |error: CliError| error.about(&status.user);
     let token = resync::token_of(&status, named).map_err(about)?;
+    resync::is_open(&status)?;
     let [first, second] = resync::codes(token.digits, output)?;
     let order = order(DeviceOrder::Resync { device: Some(token.id.to_string()), first, second });
     client.change_device(order).map_err(token::not_in_a_row).map_err(about)?;

@@ -3,6 +3,7 @@
 use otp_core::codes::attempt::Code;
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Request, Status};
+use otp_core::record::state::Lock;
 
 use crate::client::Client;
 use crate::error::CliError;
@@ -15,6 +16,7 @@ use crate::user::token;
 pub(crate) fn resync(client: &mut Client<'_>, named: Option<&str>, output: &Output) -> Result<(), CliError> {
     let status = enrolled(client)?;
     let token = token_of(&status, named)?;
+    is_open(&status)?;
     let [first, second] = codes(token.digits, output)?;
     let request = Request::Resync { device: Some(token.id.to_string()), first, second };
     client.change_device(request).map_err(token::not_in_a_row)?;
@@ -34,6 +36,15 @@ pub(crate) fn token_of<'s>(status: &'s Status, named: Option<&str>) -> Result<&'
             (None, _) => Err(CliError::Refused(Refusal::NotEnrolled)),
         },
     }
+}
+
+/// A locked record refuses all codes of a token: no user waits for two of them first.
+pub(crate) fn is_open(status: &Status) -> Result<(), CliError> {
+    if status.lock == Lock::Open.word() {
+        return Ok(());
+    }
+    let until = Some(status.lock.clone()).filter(|lock| lock != Lock::UntilUnlocked.word());
+    Err(CliError::IsLocked { until })
 }
 
 /// Asks for two codes in a row.
