@@ -196,8 +196,10 @@ impl Terms {
         if self.passcode && self.second_factor != SecondFactor::Enroll {
             table.error("has passcode = true, which needs second_factor \"enroll\"");
         }
-        table
-            .set("devices", &mut self.devices, KINDS, |value| Kinds::read(value.texts(30)?.iter().map(String::as_str)));
+        table.set("devices", &mut self.devices, KINDS, |value| {
+            let mut kinds = Kinds::NONE;
+            value.each_text(&mut |word| kinds.add(word)).then_some(kinds)
+        });
     }
 }
 

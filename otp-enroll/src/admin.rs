@@ -125,7 +125,9 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         Admin::Issue { user, valid, service } => {
             let order = passcode::order(valid, service.as_deref())?;
             let remark = order.service.as_deref().and_then(doctor::remark_on);
-            passcode::issue(&mut Client::of_root(&site, account(user)?), order, remark.as_deref(), output)
+            let account = account(user)?;
+            let not_asked = passcode::not_asked(&site, &store, &account, order.service.as_deref());
+            passcode::issue(&mut Client::of_root(&site, account), order, &[remark, not_asked], output)
         }
         Admin::Revoke { users } => every(&site, &named(users)?, output, Order::RevokePasscode)?.1,
         Admin::Reset { users, yes } => {

@@ -32,6 +32,12 @@ pub(crate) enum CliError {
         .until.as_deref().unwrap_or("an administrator unlocks")
     )]
     NowLocked { failures: u32, until: Option<String> },
+    /// No code is looked at: too many wrong ones came before. `until` as above.
+    #[error(
+        "too many wrong codes: only a recovery code is accepted until {}",
+        .until.as_deref().unwrap_or("an administrator unlocks")
+    )]
+    IsLocked { until: Option<String> },
     /// The request is not possible as things are.
     #[error("{}", declined_text(*.0))]
     Declined(Declined),
@@ -187,6 +193,7 @@ impl CliError {
             }
             Self::Refused(_)
             | Self::NowLocked { .. }
+            | Self::IsLocked { .. }
             | Self::Declined(_)
             | Self::DeclinedFor { .. }
             | Self::NotTheTokens
@@ -264,12 +271,12 @@ impl CliError {
     /// What to do next.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Refused(Refusal::Locked(_)) | Self::NowLocked { .. } => {
+            Self::Refused(Refusal::Locked(_)) | Self::NowLocked { .. } | Self::IsLocked { .. } => {
                 "use a recovery code, or ask your administrator: otp-enroll admin unlock"
             }
             Self::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered) => "set one up with: otp-enroll",
             Self::Refused(Refusal::RecoveryUnknown | Refusal::RecoveryUsed) => {
-                "nothing was changed; try another one, or a code that the app shows"
+                "nothing was changed; try another one, or a code that the device shows"
             }
             Self::Refused(Refusal::Replayed { .. }) => "nothing was changed",
             Self::Refused(Refusal::PasscodeElsewhere) => {
@@ -287,7 +294,10 @@ impl CliError {
                 "nothing was changed; an administrator decides: `otp-enroll admin doctor` names the old record, then \
                  `otp-enroll admin rename OLD NEW`, or `otp-enroll admin disable OLD`"
             }
-            Self::Refused(_) => "nothing was changed; try again with the code that the app shows now",
+            Self::Refused(Refusal::Wrong { .. }) => {
+                "it counts as a wrong code, and nothing else was changed; try again with the code that the device shows now"
+            }
+            Self::Refused(_) => "nothing was changed; try again with the code that the device shows now",
             Self::Declined(Declined::ProofNeeded) => "give a current code or a recovery code",
             Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
             Self::InVain { stays, .. } => stays,
@@ -305,8 +315,12 @@ impl CliError {
                 "nothing was changed; check the seed, and what was said of the token: --type, --algorithm, --digits, \
                  --period, --counter"
             }
-            Self::NotInARow { .. } => {
+            Self::NotInARow { failures: 0 } => {
                 "nothing was changed; give a code that it shows and, when it shows another, that one, too"
+            }
+            Self::NotInARow { .. } => {
+                "they count as one wrong code, and nothing else was changed; give a code that it shows and, when it shows \
+                 another, that one, too"
             }
             Self::NotACode(_) => "nothing was changed; blanks do not matter",
             Self::Declined(Declined::NextCodeNeeded) => {
@@ -452,7 +466,7 @@ fn refusal_text(why: Refusal) -> String {
             format!("that code is wrong ({failures} wrong codes in a row)")
         }
         Refusal::Replayed { clock_behind: None } => {
-            "that code was used already; wait until the app shows the next one".into()
+            "that code was used already; wait until the device shows the next one".into()
         }
         Refusal::Replayed { clock_behind: Some(gap) } => {
             format!("that code was used already, and this machine's clock is {gap} behind your last login")

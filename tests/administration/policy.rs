@@ -102,6 +102,7 @@ impl Desk {
         let agrees = match word("outcome") {
             "asked" => asked && passed != enforced && log.contains("why=wrong"),
             "refused" => asked && passed != enforced && log.contains("why=not-enrolled"),
+            "kind-not-accepted" => asked && passed != enforced && log.contains("why=kind-not-accepted"),
             "grace" => !asked && result == "PAM_SUCCESS" && log.contains("factor=grace"),
             "enroll" => !asked && passed && log.contains("enrollment-pending") && log.contains(&by),
             "enroll-if-offered" => asked && passed != enforced && log.contains("why=enrollment-not-offered"),
@@ -139,6 +140,8 @@ fn what_explain_foresees_is_what_the_module_does() {
         ("", "optional by default - asked", "optional by default - not-asked"),
         ("second_factor = \"required\"", "required by default - asked", "required by default - refused"),
         ("second_factor = \"enroll\"", "enroll by default - asked", "enroll by default - enroll-if-offered"),
+        ("devices = [\"hotp\", \"sms\"]", "optional by default - kind-not-accepted", "optional by default - not-asked"),
+        ("devices = [\"totp\"]", "optional by default - asked", "optional by default - not-asked"),
         ("second_factor = \"skip\"", "skip by default - not-asked", "skip by default - not-asked"),
         (
             "second_factor = \"required\"\nrequired_from = 2099-01-31",

@@ -81,6 +81,46 @@ fn users_whom_policy_refuses_make_the_exit_code_1() {
     assert_eq!(findings(&site), (Some(0), vec![]));
 }
 
+/// The only finding: what, and its fix.
+#[track_caller]
+fn only(site: &Site) -> (String, String) {
+    let (_, found) = findings(site);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let text = |key: &str| found[0][key].as_str().unwrap().to_owned();
+    (text("what"), text("fix"))
+}
+
+#[test]
+fn a_user_whom_an_override_refuses_is_told_apart_from_one_whom_policy_refuses() {
+    let alice = TestUser::new("alice");
+    let site = Site::new("[policy]\nsecond_factor = \"skip\"\n");
+    site.admin(&["require", "--yes", &alice.name]);
+    let (what, fix) = only(&site);
+    assert!(what.ends_with("will be refused: an override requires a second factor, and they have no device"), "{what}");
+    assert!(fix.contains("otp-enroll admin unrequire USER") && !fix.contains("policy"), "{fix}");
+    site.admin(&["unrequire", &alice.name]);
+    assert_eq!(findings(&site), (Some(0), vec![]));
+}
+
+#[test]
+fn a_user_with_devices_of_other_kinds_alone_is_a_fault() {
+    let alice = TestUser::new("alice");
+    let skip = "[policy]\nsecond_factor = \"skip\"\n";
+    let site = Site::new(skip);
+    let _ = Phone::enroll(&site, &alice.name);
+    let rule = |devices: &str| {
+        let name = &alice.name;
+        format!("{skip}[[policy.rule]]\nuser = \"{name}\"\nsecond_factor = \"optional\"\ndevices = [{devices}]\n")
+    };
+    site.set(&rule("\"hotp\", \"ocra\""));
+    let (what, fix) = only(&site);
+    let expected =
+        format!("{} will be refused: policy accepts only hotp, ocra, and they have no such device", alice.name);
+    assert_eq!((what, fix.contains("`devices` of the policy")), (expected, true), "{fix}");
+    site.set(&rule("\"totp\""));
+    assert_eq!(findings(&site), (Some(0), vec![]));
+}
+
 #[test]
 fn a_mail_user_without_a_shell_is_refused_too() {
     let alice = TestUser::new("alice");

@@ -101,6 +101,15 @@ fn guesses_are_counted_and_nothing_else_is() {
     lines.extend(logged(&from("192.0.2.12").user("daemon"), &[&wrong]));
     lines.extend(logged(&from("192.0.2.13"), &[]));
     lines.extend(logged(&desk.talk(), &[&wrong]));
+    // Of a user without a device that is accepted, a right code is no guess, and a wrong one is.
+    desk.site.set("[policy]\ndevices = [\"hotp\"]\n");
+    desk.site.admin(&["unlock", &desk.user.name]);
+    for (address, code, counts) in [("192.0.2.15", desk.next(), false), ("192.0.2.16", wrong.clone(), true)] {
+        let login = logged(&from(address), &[&code]);
+        assert!(login.len() == 1 && login[0].contains("why=kind-not-accepted"), "{login:#?}");
+        lines.extend(login);
+        expected.extend(counts.then(|| address.to_owned()));
+    }
     // A rehearsal refuses nobody, and so must fail2ban.
     desk.site.set_example("rollout");
     lines.extend(logged(&from("192.0.2.14"), &[&wrong]));

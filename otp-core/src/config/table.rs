@@ -183,6 +183,12 @@ impl Value<'_> {
         self.0.as_str().filter(fits).map(str::to_owned)
     }
 
+    /// Whether it is a list of texts, at least one, and `take` takes each.
+    pub(super) fn each_text(&self, take: &mut dyn FnMut(&str) -> bool) -> bool {
+        let all = self.0.as_array().filter(|all| !all.is_empty());
+        all.is_some_and(|all| all.iter().all(|one| one.get_ref().as_str().is_some_and(&mut *take)))
+    }
+
     /// At least one text, each as [`Value::text`] reads it.
     pub(super) fn texts(&self, most: usize) -> Option<Vec<String>> {
         let all = self.0.as_array().filter(|all| !all.is_empty())?;

@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::record::credentials::{Credentials, Device};
+use crate::record::credentials::{Credentials, Device, Kind};
 use crate::value::destination::Channel;
 
 /// The words of all kinds, in the order of their bits. A word may stand in the policy before any device can be of its kind.
@@ -25,6 +25,7 @@ impl Kinds {
     pub const TOTP: Self = Self(0b1);
     pub const HOTP: Self = Self(0b10);
     pub const OCRA: Self = Self(0b100);
+    pub const NONE: Self = Self(0);
 
     /// The kind of devices to which codes are sent this way.
     pub fn of(channel: Channel) -> Self {
@@ -40,12 +41,15 @@ impl Kinds {
 
     /// Reads a list of words. `None` if it is empty, or if a word is unknown or stands twice.
     pub fn read<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let mut kinds = Self(0);
-        for word in words {
-            let kind = Self::one(word).filter(|kind| kinds.0 & kind.0 == 0)?;
-            kinds.0 |= kind.0;
-        }
-        (kinds.0 > 0).then_some(kinds)
+        let mut kinds = Self::NONE;
+        (words.into_iter().all(|word| kinds.add(word)) && kinds != Self::NONE).then_some(kinds)
+    }
+
+    /// Adds the kind of this word, unless it is unknown or is there.
+    pub fn add(&mut self, word: &str) -> bool {
+        let kind = Self::one(word).filter(|kind| !self.hold(*kind));
+        self.0 |= kind.map_or(0, |kind| kind.0);
+        kind.is_some()
     }
 
     /// The set of this kind alone.
@@ -67,7 +71,12 @@ impl Kinds {
 
     /// Whether the device's kind is in the set.
     pub fn accept(self, device: &Device) -> bool {
-        self == Self::ALL || Self::one(device.kind.word()).is_some_and(|kind| self.hold(kind))
+        self.hold(match &device.kind {
+            Kind::Totp(_) => Self::TOTP,
+            Kind::Hotp => Self::HOTP,
+            Kind::Ocra(_) => Self::OCRA,
+            Kind::Sent(destination) => Self::of(destination.channel()),
+        })
     }
 
     /// The kinds that are in both.

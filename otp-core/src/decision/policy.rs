@@ -143,7 +143,7 @@ impl Policy {
     }
 
     /// Whether no terms say anything of kinds.
-    fn accepts_every_kind(&self) -> bool {
+    pub fn accepts_every_kind(&self) -> bool {
         let is_silent = |terms: &Terms| terms.devices == Kinds::ALL;
         is_silent(&self.terms) && self.rules.iter().all(|rule| is_silent(&rule.terms))
     }

@@ -122,7 +122,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sender");
         let sent = |message: &Message| send_at(path.to_str().unwrap(), message).map_err(|why| why.to_string());
-        let message = Message { kind: MessageKind::Email, to: "a@b".into(), text: Confidential::new("a\n\"b\"") };
+        let message = Message { kind: Channel::Email, to: "a@b".into(), text: Confidential::new("a\n\"b\"") };
         assert_eq!(sent(&message), Err("no sender is enabled: systemctl enable --now otp-sender.socket".into()));
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let unreadable = "the sender's answer cannot be parsed: install agent and sender of the same version";

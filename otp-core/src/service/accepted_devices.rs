@@ -1,4 +1,4 @@
-//! The kinds of device that the policy accepts of a user: at a login, and as proof of a change.
+//! The kinds of device that the policy accepts of a user as proof of a change, and that may be added.
 
 use crate::decision::kinds::Kinds;
 use crate::error::CoreError;
@@ -8,16 +8,13 @@ use crate::value::login_context::LoginContext;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// The service under whose rules a device is changed.
-const OF_CHANGES: &str = "otp-enroll";
-
 /// Those that are accepted at a login.
 pub fn at(site: &Site, account: &Account, login: &LoginContext, now: UnixTime) -> Result<Kinds, CoreError> {
     let member = |group: &str| accounts::is_member(account, group);
     site.config.policy.devices(account.name.as_str(), login, now, member)
 }
 
-/// Those that are accepted as proof of a change, and may be added: from wherever the user comes.
+/// Those that are accepted as proof of a change, and may be added: the same from wherever the user comes.
 pub(crate) fn at_changes(site: &Site, account: &Account, now: UnixTime) -> Result<Kinds, CoreError> {
-    at(site, account, &LoginContext { service: OF_CHANGES.to_owned(), ..LoginContext::default() }, now)
+    at(site, account, &LoginContext::of_changes(), now)
 }

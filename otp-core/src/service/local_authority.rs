@@ -15,7 +15,6 @@ use crate::protocol::request::{Declined, Reply, Request};
 use crate::record::Record;
 use crate::record::credentials::{Device, Kind, Override};
 use crate::record::state::{State, Unenforced};
-use crate::service::accepted_devices;
 use crate::service::administration;
 use crate::service::agent_authority::AgentAuthority;
 use crate::service::authority::Authority;
@@ -146,9 +145,8 @@ impl<'a> LocalAuthority<'a> {
         let config = &self.site.config;
         // An untrusted caller chooses its address, which must not begin a grace.
         let address = login.address().filter(|_| self.caller.is_trusted);
-        let limits = self.limits(login, now)?;
-        self.judge(login, typed, now, &|record, attempt| {
-            let (mut state, verdict) = decide_login(&limits, record, attempt, login, now);
+        self.judge(login, typed, now, &|limits, record, attempt| {
+            let (mut state, verdict) = decide_login(limits, record, attempt, login, now);
             match verdict {
                 // The person at this address comes back with a device.
                 Verdict::Accepted(accepted) if accepted.factor == Factor::Passcode => {}
@@ -197,24 +195,20 @@ impl<'a> LocalAuthority<'a> {
         if !self.caller.is_trusted {
             return Err(CoreError::NoLookHere);
         }
-        let limits = self.limits(login, now)?;
-        self.judge(login, typed, now, &|record, attempt| {
-            (record.state.clone(), look(&limits, record, attempt, login, now))
+        self.judge(login, typed, now, &|limits, record, attempt| {
+            (record.state.clone(), look(limits, record, attempt, login, now))
         })
-    }
-
-    /// What is accepted at this login.
-    fn limits(&self, login: &LoginContext, now: UnixTime) -> Result<Limits, CoreError> {
-        Ok(Limits { devices: self.devices(login, now)?, ..self.site.config.limits })
     }
 
     /// The kinds of device that are accepted at this login: those of the ruling.
     fn devices(&self, login: &LoginContext, now: UnixTime) -> Result<Kinds, CoreError> {
         match (self.ruled.get(), &self.account) {
             (Some(ruling), _) => Ok(ruling.devices),
-            // In the helper, question and answer are of two processes.
-            (None, Some(account)) => accepted_devices::at(self.site, account, login, now),
-            (None, None) => Ok(Kinds::ALL),
+            // In the helper, question and answer are of two processes. No override changes the kinds.
+            (None, Some(account)) if !self.site.config.policy.accepts_every_kind() => {
+                Ok(ruling(self.site, account, Override::None, login, now)?.devices)
+            }
+            (None, _) => Ok(Kinds::ALL),
         }
     }
 
@@ -225,13 +219,14 @@ impl<'a> LocalAuthority<'a> {
         login: &LoginContext,
         typed: &Typed,
         now: UnixTime,
-        decide: &dyn Fn(&Record, &Attempt) -> (State, Verdict),
+        decide: &dyn Fn(&Limits, &Record, &Attempt) -> (State, Verdict),
     ) -> Result<Verdict, CoreError> {
         let (store, attempt) = (self.store()?, Attempt::parse(typed));
+        let limits = Limits { devices: self.devices(login, now)?, ..self.site.config.limits };
         let bare = Cell::new(None);
         let step = |record: &Record| {
             bare.set((!record.is_enrolled()).then(|| Bare::of(record, now)));
-            decide(record, &attempt)
+            decide(&limits, record, &attempt)
         };
         match &self.account {
             Some(account) => {

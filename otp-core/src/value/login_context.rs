@@ -27,6 +27,11 @@ pub struct LoginContext {
 }
 
 impl LoginContext {
+    /// A change of devices as a login: what the policy says of it counts, wherever the user comes from.
+    pub fn of_changes() -> Self {
+        Self { service: "otp-enroll".to_owned(), ..Self::default() }
+    }
+
     /// A terminal's name as [`LoginContext::tty`] holds it. Some hosts report it with its folder, `/dev/`.
     pub fn terminal(name: &str) -> String {
         name.strip_prefix("/dev/").unwrap_or(name).to_owned()

@@ -50,7 +50,8 @@ pub(super) fn add(
     let device = device.map_err(|error| error.about(user))?;
     let after = client.status()?;
     let Some(added) = after.devices.iter().find(|added| added.id == device) else { return Ok(()) };
-    let answer = ChangedDevice { changed: true, confirmed: Some(added.confirmed), ..devices::about(&after, added) };
+    let answer =
+        ChangedDevice { changed: true, confirmed: Some(added.confirmed), ..ChangedDevice::about(&after, added) };
     let state = if added.confirmed {
         "is added; the code is used up"
     } else {
@@ -87,6 +88,7 @@ pub(super) fn resync(client: &mut Client<'_>, named: Option<&str>, output: &Outp
     let status = client.status()?;
     let about = |error: CliError| error.about(&status.user);
     let token = resync::token_of(&status, named).map_err(about)?;
+    resync::is_open(&status)?;
     let [first, second] = resync::codes(token.digits, output)?;
     let order = order(DeviceOrder::Resync { device: Some(token.id.to_string()), first, second });
     client.change_device(order).map_err(token::not_in_a_row).map_err(about)?;

@@ -97,8 +97,14 @@ fn line(status: &Status, width: usize) -> String {
         none if none.is_empty() => none,
         times => format!("  ! in the future: {times}"),
     };
+    let unconfirmed: Vec<_> =
+        status.devices.iter().filter(|device| !device.confirmed).map(|device| &*device.name).collect();
+    let unconfirmed = match unconfirmed.join(", ") {
+        none if none.is_empty() => none,
+        names => format!("  ! not confirmed yet: {names}"),
+    };
     let (user, left, user_override) = (&status.user, status.recovery_codes_left, &status.user_override);
-    format!("{user:<width$}  {factor:<9}  {left:>8}  {user_override:<8}  {lock}{future}")
+    format!("{user:<width$}  {factor:<9}  {left:>8}  {user_override:<8}  {lock}{future}{unconfirmed}")
 }
 
 /// The stems of all records, in order.

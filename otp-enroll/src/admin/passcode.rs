@@ -2,9 +2,13 @@
 
 use otp_core::codes::passcode::LONGEST;
 use otp_core::protocol::request::{IssuedPasscode, PasscodeOrder, Reply, Request};
+use otp_core::store::files::open::FileStore;
+use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
-use otp_core::value::time::Seconds;
+use otp_core::value::time::{Seconds, UnixTime};
+use otp_core::value::user::Account;
 
+use super::explain::{self, Outcome};
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
 use crate::ui::layout;
@@ -34,11 +38,24 @@ fn service_of(name: &str) -> Result<String, CliError> {
     if is_name { Ok(service) } else { Err(hint()) }
 }
 
-/// `remark` is about a service that has no PAM file.
+/// What an administrator should know if the login that a passcode is for asks for no code; nothing if that is not known.
+pub(super) fn not_asked(site: &Site, store: &FileStore, account: &Account, service: Option<&str>) -> Option<String> {
+    let record = store.read(account).ok()?;
+    let login =
+        LoginContext { service: service.unwrap_or_default().to_owned(), enroll: true, ..LoginContext::default() };
+    let foreseen = explain::foresee(site, store, account, record.as_ref(), &login, UnixTime::now()).ok()?;
+    let (user, through) = (&account.name, service.map_or_else(String::new, |service| format!(" through {service}")));
+    let word = foreseen.ruling.second_factor.name();
+    (foreseen.outcome == Outcome::NotAsked).then(|| {
+        format!("Logins of {user}{through} ask for no code ({word}), and so for no passcode: otp-enroll admin explain")
+    })
+}
+
+/// The remarks are about a service that has no PAM file, or asks for no code.
 pub(super) fn issue(
     client: &mut Client<'_>,
     order: PasscodeOrder,
-    remark: Option<&str>,
+    remarks: &[Option<String>],
     output: &Output,
 ) -> Result<(), CliError> {
     let Reply::Passcode(issued) = client.ask(Request::IssuePasscode(order))? else { return Err(unexpected()) };
@@ -53,7 +70,7 @@ pub(super) fn issue(
         ));
     });
     shown.map_err(CliError::although_done)?;
-    remark.map_or(Ok(()), |remark| output.advise(&layout::escaped(remark)))
+    remarks.iter().flatten().try_for_each(|remark| output.advise(&layout::escaped(remark)))
 }
 
 /// `2026-11-29 08:30 UTC`: seconds say nothing to a person, and a passcode never ends before the minute that is said.

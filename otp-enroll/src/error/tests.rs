@@ -29,9 +29,12 @@ fn assert_told<const N: usize>(errors: [Told; N]) {
 
 #[test]
 fn a_refusal_is_told_with_its_reason() {
-    let again = Some("nothing was changed; try again with the code that the app shows now");
+    let again = Some("nothing was changed; try again with the code that the device shows now");
+    let counted = Some(
+        "it counts as a wrong code, and nothing else was changed; try again with the code that the device shows now",
+    );
     let unchanged = Some("nothing was changed");
-    let another = Some("nothing was changed; try another one, or a code that the app shows");
+    let another = Some("nothing was changed; try another one, or a code that the device shows");
     let unlock = Some("use a recovery code, or ask your administrator: otp-enroll admin unlock");
     let other_device = Some(
         "nothing was changed; use another device or a recovery code: `otp-enroll status` says what is accepted where",
@@ -40,22 +43,22 @@ fn a_refusal_is_told_with_its_reason() {
     let (none, gap) = (None, Some(Seconds(7200)));
     assert_told(
         [
-            (Refusal::Wrong { failures: 1, clock_behind: none }, "that code is wrong", again, 1),
+            (Refusal::Wrong { failures: 1, clock_behind: none }, "that code is wrong", counted, 1),
             (
                 Refusal::Wrong { failures: 3, clock_behind: none },
                 "that code is wrong (3 wrong codes in a row)",
-                again,
+                counted,
                 1,
             ),
             (
                 Refusal::Wrong { failures: 3, clock_behind: gap },
                 "that code is wrong; this machine's clock is 2 h behind your last login, so correct codes may be refused",
-                again,
+                counted,
                 1,
             ),
             (
                 Refusal::Replayed { clock_behind: none },
-                "that code was used already; wait until the app shows the next one",
+                "that code was used already; wait until the device shows the next one",
                 unchanged,
                 1,
             ),
@@ -234,7 +237,22 @@ fn a_change_of_a_device_that_was_not_made_is_told_with_what_to_do() {
         (
             CliError::NotInARow { failures: 3 },
             "these are not two codes in a row of this token (3 wrong codes in a row)",
+            Some(
+                "they count as one wrong code, and nothing else was changed; give a code that it shows and, when it shows \
+                 another, that one, too",
+            ),
+            1,
+        ),
+        (
+            CliError::NotInARow { failures: 0 },
+            "these are not two codes in a row of this token",
             Some("nothing was changed; give a code that it shows and, when it shows another, that one, too"),
+            1,
+        ),
+        (
+            CliError::IsLocked { until: None },
+            "too many wrong codes: only a recovery code is accepted until an administrator unlocks",
+            Some("use a recovery code, or ask your administrator: otp-enroll admin unlock"),
             1,
         ),
         (

@@ -4,7 +4,6 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::user::device_lines::{ChangedDevice, subject};
-use crate::user::devices::about;
 
 /// Tells of the device that was added last.
 pub(crate) fn tell(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
@@ -17,7 +16,8 @@ pub(crate) fn tell(client: &mut Client<'_>, output: &Output) -> Result<(), CliEr
         1 => "Your recovery codes stay as they are; 1 is left. New ones: otp-enroll recovery".to_owned(),
         left => format!("Your recovery codes stay as they are; {left} are left."),
     };
-    let answer = ChangedDevice { changed: true, recovery_codes_left: Some(left), ..about(&status, device) };
+    let answer =
+        ChangedDevice { changed: true, recovery_codes_left: Some(left), ..ChangedDevice::about(&status, device) };
     output.done(&answer, &format!("{} is set up.", subject(device)))?;
     output.advise("The code you typed is used up: log in with the next one.")?;
     output.advise(&codes)

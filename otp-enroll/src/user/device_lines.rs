@@ -1,6 +1,6 @@
 //! How a device is shown: to people in lines, to scripts in the answer of a change.
 
-use otp_core::protocol::request::{DeviceStatus, NotAccepted};
+use otp_core::protocol::request::{DeviceStatus, NotAccepted, Status};
 use otp_core::value::destination::Channel;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
@@ -27,6 +27,13 @@ pub(crate) struct ChangedDevice<'a> {
     /// After an addition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recovery_codes_left: Option<u8>,
+}
+
+impl<'a> ChangedDevice<'a> {
+    /// The answer of a change that changed nothing.
+    pub(crate) fn about(status: &'a Status, device: &'a DeviceStatus) -> Self {
+        Self { user: &status.user, device: device.id, name: &device.name, ..Self::default() }
+    }
 }
 
 /// A device in a sentence: `Device 2, blue key,`.

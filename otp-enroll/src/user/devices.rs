@@ -36,7 +36,7 @@ pub(crate) fn rename(client: &mut Client<'_>, named: &str, name: &str, output: &
     if status.devices.iter().any(|other| other.id != device.id && same(&other.name, name)) {
         return Err(CliError::Declined(Declined::NameTaken));
     }
-    let answer = |changed| ChangedDevice { changed, name, ..about(&status, device) };
+    let answer = |changed| ChangedDevice { changed, name, ..ChangedDevice::about(&status, device) };
     if device.name == name {
         return output.done(&answer(false), &format!("Device {} had this name already.", device.id));
     }
@@ -62,11 +62,12 @@ pub(crate) fn make_default(client: &mut Client<'_>, named: &str, output: &Output
     let status = enrolled(client)?;
     let device = device(&status, named)?;
     if device.default {
-        return output.done(&about(&status, device), &format!("{} was the default already.", subject(device)));
+        return output
+            .done(&ChangedDevice::about(&status, device), &format!("{} was the default already.", subject(device)));
     }
     let proof = proof::ask(client, output)?;
     client.change_device(Request::Default { device: device.id.to_string(), proof })?;
-    let answer = ChangedDevice { changed: true, ..about(&status, device) };
+    let answer = ChangedDevice { changed: true, ..ChangedDevice::about(&status, device) };
     output.done(&answer, &format!("{} is the default now.", subject(device)))
 }
 
@@ -104,10 +105,5 @@ pub(crate) fn tell_removed(
         text += &format!(" The default is now device {}, {}.", new.id, new.name);
     }
     let default = default.map(|device| device.id);
-    output.done(&ChangedDevice { changed: true, default, ..about(before, device) }, &text)
-}
-
-/// The answer of a change that changed nothing.
-pub(crate) fn about<'a>(status: &'a Status, device: &'a DeviceStatus) -> ChangedDevice<'a> {
-    ChangedDevice { user: &status.user, device: device.id, name: &device.name, ..ChangedDevice::default() }
+    output.done(&ChangedDevice { changed: true, default, ..ChangedDevice::about(before, device) }, &text)
 }

@@ -52,7 +52,7 @@ pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) ->
 
 /// Whether the device that is named, or the default one, takes a challenge. Shows it.
 fn challenge(client: &mut Client<'_>, named: Option<Confidential>, output: &Output) -> Result<bool, CliError> {
-    let login = LoginContext { service: "otp-enroll".into(), send: true, ..LoginContext::default() };
+    let login = LoginContext { send: true, ..LoginContext::of_changes() };
     let reply = client.ask(Request::Challenge { login, named })?;
     let Reply::Login(words) = reply else { return Err(unexpected()) };
     let challenge = Challenge::read(&words).ok_or_else(unexpected)?;

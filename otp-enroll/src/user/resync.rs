@@ -3,18 +3,20 @@
 use otp_core::codes::attempt::Code;
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Request, Status};
+use otp_core::record::state::Lock;
 
 use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::output::Output;
 use crate::user::commands::enrolled;
 use crate::user::device_lines::{ChangedDevice, subject};
-use crate::user::devices::{about, device};
+use crate::user::devices::device;
 use crate::user::token;
 
 pub(crate) fn resync(client: &mut Client<'_>, named: Option<&str>, output: &Output) -> Result<(), CliError> {
     let status = enrolled(client)?;
     let token = token_of(&status, named)?;
+    is_open(&status)?;
     let [first, second] = codes(token.digits, output)?;
     let request = Request::Resync { device: Some(token.id.to_string()), first, second };
     client.change_device(request).map_err(token::not_in_a_row)?;
@@ -36,6 +38,15 @@ pub(crate) fn token_of<'s>(status: &'s Status, named: Option<&str>) -> Result<&'
     }
 }
 
+/// A locked record refuses all codes of a token: no user waits for two of them first.
+pub(crate) fn is_open(status: &Status) -> Result<(), CliError> {
+    if status.lock == Lock::Open.word() {
+        return Ok(());
+    }
+    let until = Some(status.lock.clone()).filter(|lock| lock != Lock::UntilUnlocked.word());
+    Err(CliError::IsLocked { until })
+}
+
 /// Asks for two codes in a row.
 pub(crate) fn codes(digits: u8, output: &Output) -> Result<[Confidential; 2], CliError> {
     let ask = |question| {
@@ -53,7 +64,7 @@ pub(crate) fn codes(digits: u8, output: &Output) -> Result<[Confidential; 2], Cl
 pub(crate) fn tell(client: &mut Client<'_>, token: &DeviceStatus, output: &Output) -> Result<(), CliError> {
     let status = client.status()?;
     let drift = status.devices.iter().find(|device| device.id == token.id).and_then(|device| device.drift);
-    let answer = ChangedDevice { changed: true, drift, ..about(&status, token) };
+    let answer = ChangedDevice { changed: true, drift, ..ChangedDevice::about(&status, token) };
     let text = format!("{} works again. Both codes are used up: the next one is good.", subject(token));
     output.done(&answer, &text)
 }

@@ -30,6 +30,9 @@ pub(crate) const CODE: &str = "Code that the token shows: ";
 /// The question after [`Declined::NextCodeNeeded`].
 pub(crate) const NEXT: &str = "The code after it: ";
 
+/// After so many codes that are not the token's, its description is doubted.
+const SEVERAL: u32 = 3;
+
 /// Adds a token for the user, with a code of another device if there is one.
 pub(crate) fn add(
     client: &mut Client<'_>,
@@ -205,7 +208,7 @@ fn confirm(
 ) -> Result<Vec<Confidential>, CliError> {
     let terminal = output.terminal()?;
     let mut last = CliError::Ask(AskError::Closed);
-    let mut waiting: Option<Confidential> = None;
+    let (mut waiting, mut strangers): (Option<Confidential>, u32) = (None, 0);
     loop {
         let question = if waiting.is_some() { NEXT } else { CODE };
         let code = match prompt::ask(&terminal, question) {
@@ -233,8 +236,16 @@ fn confirm(
                 done => return done,
             }
         };
+        if matches!(fault, CliError::NotTheTokens | CliError::NotInARow { .. }) {
+            strangers = strangers.saturating_add(1);
+        }
         if is_guided(output, &terminal) {
             say(&told(&fault))?;
+            if strangers >= SEVERAL {
+                say(
+                    "Is the seed right, and what was said of the token: --type, --algorithm, --digits, --period, --counter?",
+                )?;
+            }
         } else if waiting.is_some() && output.json && !matches!(fault, CliError::NotACode(_)) {
             output.result(&NextNeeded { user, next_code_needed: true }, String::new)?;
         }

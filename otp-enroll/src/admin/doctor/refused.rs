@@ -25,7 +25,9 @@ impl Refused {
         let ruling = &foreseen.ruling;
         let names = match foreseen.outcome {
             Outcome::Refused if ruling.source == Source::Override => &mut self.by_override,
-            Outcome::Refused if ruling.second_factor == SecondFactor::Enroll => &mut self.to_enroll,
+            Outcome::Refused if ruling.second_factor == SecondFactor::Enroll && ruling.devices.hold(Kinds::TOTP) => {
+                &mut self.to_enroll
+            }
             Outcome::Refused => &mut self.required,
             Outcome::NoPasscode => &mut self.without_passcode,
             Outcome::KindNotAccepted => self.of_other_kinds.entry(ruling.devices).or_default(),

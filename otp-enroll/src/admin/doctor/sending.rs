@@ -22,7 +22,7 @@ const REMOVE: &str = "remove the argument send from that line";
 /// `sshd_config` is a draft of sshd's configuration.
 pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<&Path>, findings: &mut Vec<Finding>) {
     let service = guarded.name.as_str();
-    for (group, name) in [(Group::Account, "account"), (Group::Password, "password"), (Group::Session, "session")] {
+    for (group, name) in [(Group::Account, "account"), (Group::Session, "session")] {
         let Ok(stack) = Stack::read(folders, service, group) else { continue };
         for (_, place) in stack.lines_of(MODULE).filter(|(module, _)| sends(module)) {
             let what = format!("{place}: the argument send has no effect in the group {name}: nothing is sent there");
@@ -108,16 +108,16 @@ fn judge(
         let entry = stack.entries.get(at)?;
         Some(format!("{} ({})", entry.module()?.name(), entry.place))
     };
-    let refused =
+    let mut refused =
         known.iter().filter_map(|known| if let FirstFactor::Refused(at) = known { name_of(*at) } else { None });
-    let doubtful =
+    let mut doubtful =
         known.iter().filter_map(|known| if let FirstFactor::Doubtful(at) = known { name_of(*at) } else { None });
     let by_key = if service == sshd::SERVICE {
         format!(", or have sshd verify a key first: {}", sshd::KEY_AND_CODE)
     } else {
         String::new()
     };
-    let (what, fix) = if let Some(module) = refused.last() {
+    let (what, fix) = if let Some(module) = refused.next_back() {
         (
             format!(
                 "{place}: codes are sent although no password was right: a login reaches this line when {module} has refused"
@@ -134,7 +134,7 @@ fn judge(
     } else {
         let what = format!(
             "{place}: codes are sent when {} has succeeded, and doctor does not know whether that proves a password or key",
-            doubtful.last()?
+            doubtful.next_back()?
         );
         return Some(Finding::warning(
             service,
