@@ -107,7 +107,7 @@ fn enrolled(
     channel: Option<Channel>,
 ) -> Result<EnrollmentOutcome, ModuleError> {
     let codes = match channel {
-        Some(channel) => destination::verified(host, authority, channel)?,
+        Some(channel) => destination::verified(host, user, authority, channel)?,
         None => match authority.request(Request::Enroll { proof: None, count: None })? {
             Reply::Offer(offer) => {
                 host.show_secret(&invitation(&offer));
