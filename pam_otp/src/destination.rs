@@ -59,13 +59,17 @@ pub(crate) fn verified(
         let to = SendTo { kind: channel, to: to.text().unwrap_or_default().to_owned() };
         let request = Request::Add { name: None, proof: None, token: None, to: Some(to), count: None };
         let reply = authority.request(request)?;
-        match reply {
-            Reply::Declined(Declined::CountryCodeMissing) => host.warn("Write the number with its country code."),
-            Reply::Declined(Declined::NotANumber) => host.warn("That is no telephone number."),
-            Reply::Declined(Declined::NotAnAddress) => host.warn("That is no e-mail address."),
-            Reply::PinSent { answer, .. } => return typed(host, authority, &answer),
-            reply => return Ok(Err(reply)),
-        }
+        host.warn(if let Reply::PinSent { answer, .. } = reply {
+            return typed(host, authority, &answer);
+        } else if let Reply::Declined(Declined::CountryCodeMissing) = reply {
+            "Write the number with its country code."
+        } else if let Reply::Declined(Declined::NotANumber) = reply {
+            "That is no telephone number."
+        } else if let Reply::Declined(Declined::NotAnAddress) = reply {
+            "That is no e-mail address."
+        } else {
+            return Ok(Err(reply));
+        });
     }
     Ok(Ok(None))
 }
@@ -82,18 +86,19 @@ fn typed(
         let is_again = typed.expose().trim_ascii().eq_ignore_ascii_case(AGAIN);
         let request =
             if is_again { Request::SendAgain {} } else { Request::Confirm { code: (&typed).into(), next: None } };
-        match authority.request(request)? {
-            Reply::RecoveryCodes(codes) => return Ok(Ok(Some(codes))),
-            Reply::PinSent { answer, .. } => tell(host, &answer),
-            Reply::Declined(Declined::PinWrong { .. }) => host.warn("That PIN is not correct."),
-            Reply::Declined(Declined::PinUsedUp) => {
-                host.warn("That PIN was tried too often. Answer again for another one.")
-            }
-            Reply::Declined(Declined::PinExpired) => {
-                host.warn("No PIN is good any more. Answer again for another one.")
-            }
-            reply => return Ok(Err(reply)),
-        }
+        let reply = authority.request(request)?;
+        host.warn(if let Reply::RecoveryCodes(codes) = reply {
+            return Ok(Ok(Some(codes)));
+        } else if let Reply::PinSent { answer, .. } = reply {
+            tell(host, &answer);
+            continue;
+        } else if let Reply::Declined(Declined::PinWrong { .. }) = reply {
+            "That PIN is not correct."
+        } else if let Reply::Declined(Declined::PinUsedUp | Declined::PinExpired) = reply {
+            "That PIN is not good any more. Answer again for another one."
+        } else {
+            return Ok(Err(reply));
+        });
     }
     Ok(Ok(None))
 }

@@ -108,13 +108,15 @@ fn enrolled(
 ) -> Result<EnrollmentOutcome, ModuleError> {
     let codes = match channel {
         Some(channel) => destination::verified(host, authority, channel)?,
-        None => match authority.request(Request::Enroll { proof: None, count: None })? {
-            Reply::Offer(offer) => {
+        None => {
+            let reply = authority.request(Request::Enroll { proof: None, count: None })?;
+            if let Reply::Offer(offer) = reply {
                 host.show_secret(&invitation(&offer));
                 Ok(confirmed(host, authority, &offer)?)
+            } else {
+                Err(reply)
             }
-            reply => Err(reply),
-        },
+        }
     };
     let codes = match codes {
         Ok(codes) => codes,
