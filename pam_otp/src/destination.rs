@@ -39,6 +39,7 @@ pub(crate) fn choose(host: &dyn Host, senders: &Senders) -> Result<Option<Channe
         if let Some((way, _)) = chosen {
             return Ok(*way);
         }
+        host.warn("That is none of the numbers.");
     }
     Ok(None)
 }

@@ -9,8 +9,8 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the module without symbols for debugging: 614,100 now, and 1 % more. A login maps each of them.
-const LARGEST_MODULE: u64 = 620_300;
+/// Bytes of the module without symbols for debugging: 653,200 now, and 1 % more. A login maps each of them.
+const LARGEST_MODULE: u64 = 660_000;
 
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {
