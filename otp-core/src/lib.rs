@@ -86,6 +86,7 @@ pub mod service {
     pub mod administration;
     pub mod agent_authority;
     pub mod authority;
+    pub(crate) mod awaited_pin;
     pub mod caller;
     pub(crate) mod device_orders;
     pub mod enrollment;

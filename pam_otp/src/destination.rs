@@ -43,6 +43,7 @@ pub(crate) fn choose(host: &dyn Host, senders: &Senders) -> Result<Option<Channe
         if let Some((way, _)) = chosen {
             return Ok(*way);
         }
+        host.tell("That is none of the numbers.");
     }
     Ok(None)
 }
@@ -65,13 +66,17 @@ pub(crate) fn verified(
         let to = SendTo { kind: channel, to: to.text().unwrap_or_default().to_owned() };
         let request = Request::Add { name: None, proof: None, token: None, to: Some(to), count: None };
         let Some(reply) = ask(host, user, authority, request)? else { return Ok(Ok(None)) };
-        match reply {
-            Reply::Declined(Declined::CountryCodeMissing) => host.warn("Write the number with its country code."),
-            Reply::Declined(Declined::NotANumber) => host.warn("That is no telephone number."),
-            Reply::Declined(Declined::NotAnAddress) => host.warn("That is no e-mail address."),
-            Reply::PinSent { answer, .. } => return typed(host, user, authority, &answer),
-            reply => return Ok(Err(reply)),
-        }
+        host.tell(if let Reply::PinSent { answer, .. } = reply {
+            return typed(host, user, authority, &answer);
+        } else if let Reply::Declined(Declined::CountryCodeMissing) = reply {
+            "Write the number with its country code."
+        } else if let Reply::Declined(Declined::NotANumber) = reply {
+            "That is no telephone number."
+        } else if let Reply::Declined(Declined::NotAnAddress) = reply {
+            "That is no e-mail address."
+        } else {
+            return Ok(Err(reply));
+        });
     }
     Ok(Ok(None))
 }
@@ -90,18 +95,18 @@ fn typed(
         let request =
             if is_again { Request::SendAgain {} } else { Request::Confirm { code: (&typed).into(), next: None } };
         let Some(reply) = ask(host, user, authority, request)? else { continue };
-        match reply {
-            Reply::RecoveryCodes(codes) => return Ok(Ok(Some(codes))),
-            Reply::PinSent { answer, .. } => tell(host, &answer),
-            Reply::Declined(Declined::PinWrong { .. }) => host.warn("That PIN is not correct."),
-            Reply::Declined(Declined::PinUsedUp) => {
-                host.warn("That PIN was tried too often. Answer again for another one.")
-            }
-            Reply::Declined(Declined::PinExpired) => {
-                host.warn("No PIN is good any more. Answer again for another one.")
-            }
-            reply => return Ok(Err(reply)),
-        }
+        host.tell(if let Reply::RecoveryCodes(codes) = reply {
+            return Ok(Ok(Some(codes)));
+        } else if let Reply::PinSent { answer, .. } = reply {
+            tell(host, &answer);
+            continue;
+        } else if let Reply::Declined(Declined::PinWrong { .. }) = reply {
+            "That PIN is not correct."
+        } else if let Reply::Declined(Declined::PinUsedUp | Declined::PinExpired) = reply {
+            "That PIN is not good any more. Answer again for another one."
+        } else {
+            return Ok(Err(reply));
+        });
     }
     Ok(Ok(None))
 }
@@ -116,7 +121,7 @@ fn ask(
     match authority.request(request) {
         Err(error @ CoreError::NotSent(channel, _)) => {
             host.log(&Event::NotSent { user: Some(user), kind: channel.word(), error: &error });
-            host.warn(NOT_SENT);
+            host.tell(NOT_SENT);
             Ok(None)
         }
         reply => Ok(Some(reply?)),
@@ -129,7 +134,7 @@ fn tell(host: &dyn Host, answer: &str) {
         Some(Challenge::Sent(to)) => host.tell(&format!("A PIN was sent to {to}.")),
         Some(Challenge::Wait(time)) => host.tell(&format!("Another PIN can be sent in {time}.")),
         Some(Challenge::NotSent | Challenge::None | Challenge::Question(_) | Challenge::NoSuchDevice) | None => {
-            host.warn(NOT_SENT);
+            host.tell(NOT_SENT);
         }
     }
 }

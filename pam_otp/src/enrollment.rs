@@ -8,12 +8,14 @@
 //! refuses while it is there: an administrator who forgot one of the lines gets a refusal, not a way in.
 
 use std::ffi::CStr;
+use std::path::Path;
 
 use nix::unistd::geteuid;
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::in_fours::in_fours;
 use otp_core::config::module_arguments::Arguments;
+use otp_core::config::paths;
 use otp_core::config::senders::Senders;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
@@ -93,8 +95,9 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
         return Err(CoreError::NoEnrollmentHere.into());
     }
     let site = Site::load(&arguments.config)?;
-    // An error in what is said of senders keeps no user from an app.
-    let senders = if arguments.send { site.senders().unwrap_or_default() } else { Senders::default() };
+    // Nothing is sent without the agent. An error in what is said of senders keeps no user from an app.
+    let sends = arguments.send && Path::new(paths::AGENT).exists();
+    let senders = if sends { site.senders().unwrap_or_default() } else { Senders::default() };
     let channel = destination::choose(host, &senders)?;
     enrolled(host, user, authority::about(&site, user)?.as_mut(), channel)
 }
@@ -108,13 +111,15 @@ fn enrolled(
 ) -> Result<EnrollmentOutcome, ModuleError> {
     let codes = match channel {
         Some(channel) => destination::verified(host, user, authority, channel)?,
-        None => match authority.request(Request::Enroll { proof: None, count: None })? {
-            Reply::Offer(offer) => {
+        None => {
+            let reply = authority.request(Request::Enroll { proof: None, count: None })?;
+            if let Reply::Offer(offer) = reply {
                 host.show_secret(&invitation(&offer));
                 Ok(confirmed(host, authority, &offer)?)
+            } else {
+                Err(reply)
             }
-            reply => Err(reply),
-        },
+        }
     };
     let codes = match codes {
         Ok(codes) => codes,

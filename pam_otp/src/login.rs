@@ -173,12 +173,10 @@ impl Login<'_> {
             };
             // A device that is named in place of a code is challenged, and the question comes again.
             if questions < MOST_QUESTIONS && self.may_name_a_device(&code) {
-                match self.challenge(host, Some(&code))? {
-                    Challenge::NoSuchDevice => {}
-                    challenge => {
-                        show(host, &challenge);
-                        continue;
-                    }
+                let challenge = self.challenge(host, Some(&code))?;
+                if challenge != Challenge::NoSuchDevice {
+                    show(host, &challenge);
+                    continue;
                 }
             }
             let verdict = if self.defers() { self.look(host, &code)? } else { self.verify(host, &code)? };

@@ -41,7 +41,15 @@ fn a_token_is_added_unconfirmed_and_its_first_right_code_confirms_it() {
     let shown = admin(&site, &["show", user], "").out;
     assert!(shown.contains("Device 1         blue key, HOTP, 6 digits, default\n"), "{shown}");
     assert!(shown.contains(", not confirmed yet, serial GALT10007123\n"), "{shown}");
+    let waits = || {
+        let listed = admin(&site, &["list"], "").out;
+        let note = format!("hardware tokens of {user} have shown no right code yet");
+        let found = admin(&site, &["doctor", "--json"], "").out.contains(&note);
+        (listed.lines().any(|line| line.starts_with(user) && line.ends_with("  ! not confirmed yet: blue key")), found)
+    };
+    assert_eq!(waits(), (true, true));
     assert!(is_right(&site, user, &fob.code(3)));
+    assert_eq!(waits(), (false, false));
     let device = show(&site, user)["devices"][0].clone();
     assert!(device["confirmed"] == true && device["last_used"].is_string(), "{device}");
     assert!(admin(&site, &["show", user], "").out.contains(", last used today "));

@@ -194,6 +194,23 @@ fn explain_list_and_doctor_know_who_is_let_in_by_one() {
 }
 
 #[test]
+fn it_is_said_where_a_login_asks_for_none() {
+    let alice = TestUser::new("alice");
+    let site = Site::new("[[policy.rule]]\nservice = \"sshd\"\nsecond_factor = \"required\"\n");
+    let remark = |arguments: &[&str]| {
+        let issued = said(&site, &[&["issue", &alice.name], arguments].concat());
+        assert_eq!(issued.code, Some(0), "{issued:?}");
+        (issued.out + &issued.err).contains("ask for no code")
+    };
+    assert!(remark(&["--service", "sudo"]), "optional, and no device");
+    assert!(!remark(&["--service", "sshd"]));
+    site.set("[policy]\nsecond_factor = \"skip\"\n");
+    assert!(remark(&[]));
+    site.set(REQUIRED);
+    assert!(!remark(&[]));
+}
+
+#[test]
 fn a_renamed_account_gets_none_that_would_hide_its_record() {
     let (site, alice) = (Site::new(REQUIRED), TestUser::new("alice"));
     Phone::enroll(&site, &alice.name);

@@ -63,7 +63,8 @@ fn a_record_whose_account_is_gone_is_noted_once() {
     let (_, found) = findings(&site);
     let of_records: Vec<_> = found.iter().filter(|finding| finding["subjects"][0] == "records").collect();
     assert_eq!(of_records.len(), 1, "{found:#?}");
-    assert!(of_records[0]["what"].as_str().unwrap().contains(&format!("records of {gone}, and no such account")));
+    let expected = format!("records of {gone}, and no such account");
+    assert!(of_records[0]["what"].as_str().unwrap().contains(&expected), "{found:#?}");
 }
 
 #[test]

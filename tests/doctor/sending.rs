@@ -1,5 +1,5 @@
 //! Lines with `send`: what doctor says of a stack, and whether the real libpam asks at that line after a wrong password.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use std::{fs, os::unix::net::UnixListener};
 

@@ -262,8 +262,8 @@ fn a_token_that_lost_its_place_is_found_by_two_codes_in_a_row() {
     );
     assert!(!is_right(&alice, &fob.code(200)), "too far ahead");
     let gap = resync(&["fob", "--stdin"], fob.code(200), fob.code(202));
-    let told = "otp-enroll: these are not two codes in a row of this token (2 wrong codes in a row)\n  nothing was changed; \
-                give a code that it shows and, when it shows another, that one, too\n";
+    let told = "otp-enroll: these are not two codes in a row of this token (2 wrong codes in a row)\n  they count as one \
+                wrong code, and nothing else was changed; give a code that it shows and, when it shows another, that one, too\n";
     assert_eq!((gap.code, gap.err.as_str()), (Some(1), told));
     for bad in ["", "1234567", "abcdef", proof.as_str()] {
         let outcome = resync(&["1", "--stdin"], bad.to_owned(), fob.code(201));
@@ -292,6 +292,8 @@ fn a_token_that_lost_its_place_is_found_by_two_codes_in_a_row() {
     let locked = resync(&["fob", "--stdin"], fob.code(300), fob.code(301));
     assert!(locked.err.contains("only a recovery code is accepted until"), "{locked:?}");
     assert_eq!(locked.code, Some(1));
+    // Before a code is asked for.
+    assert_eq!(said(&alice, &["resync", "fob", "--stdin"], ""), locked);
 }
 
 #[test]
@@ -315,6 +317,8 @@ fn the_guide_hides_the_seed_and_asks_again() {
     for (code, sentence) in [
         ("12".to_owned(), "a code of this device has 6 digits"),
         (fob.wrong(0), "that code is not one of this token's"),
+        (fob.wrong(1), "that code is not one of this token's"),
+        (fob.wrong(2), "Is the seed right, and what was said of the token: --type, --algorithm,"),
         (fob.code(50), "that code is the token's, but it is far from where it should be;"),
     ] {
         terminal.wait_for(CODE);

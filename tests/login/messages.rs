@@ -1,10 +1,5 @@
 //! Logins with a code that is sent: through the agent and the sender, to the program of the configuration.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     app::codes,
@@ -103,7 +98,7 @@ fn a_code_is_sent_to_a_number_that_is_named_or_the_default_and_is_good_once() {
     pocket.make_default("mobile");
     let mut talk = pocket.talk(&pocket.sends, true).start();
     assert_eq!(shown(&mut talk), [SENT]);
-    talk.answer(&pocket.phone.next_code());
+    talk.answer(pocket.phone.next_code());
     assert_eq!(talk.finish().result("authenticate"), "PAM_SUCCESS", "an app's code all the same");
 }
 
@@ -202,7 +197,7 @@ fn a_login_goes_on_where_nothing_can_be_sent_and_the_log_says_why() {
             let mut talk = pocket.talk(&pocket.sends, by_root).start();
             let expected = "The message could not be sent. Use another device or a recovery code.";
             assert_eq!(shown(&mut talk), [expected], "{why}");
-            talk.answer(&pocket.phone.recovery_code());
+            talk.answer(pocket.phone.recovery_code());
             let said = talk.finish();
             assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}");
             let log = syslog::lines_since(mark);

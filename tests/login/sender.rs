@@ -131,12 +131,12 @@ fn a_program_gets_what_is_configured_and_the_text_and_nothing_else() {
 fn a_program_that_takes_too_long_is_killed_with_what_it_has_started() {
     let program = Program::shell(
         "trap '' TERM INT HUP PIPE\nsleep 1000 & a=$!\n(sleep 1000 & echo $! >> $folder/$1; sleep 1000) & echo $! $$ $a | tr ' ' '\\n' >> $folder/$1\n\
-         case $1 in\n+2) exec yes;;\n+3) exec 1>&- 2>&-;;\n+4) exec 0<&-; kill -STOP $$;;\nesac\nwait",
+         case $1 in\n+61400000002) exec yes;;\n+61400000003) exec 1>&- 2>&-;;\n+61400000004) exec 0<&-; kill -STOP $$;;\nesac\nwait",
     );
     let sender = Sender::start(&program.table("sms", ""));
     let (mark, begun) = (syslog::mark(), Instant::now());
     thread::scope(|scope| {
-        for to in ["+61412345678", "+2", "+3", "+4"] {
+        for to in ["+61412345678", "+61400000002", "+61400000003", "+61400000004"] {
             let (sender, program) = (&sender, &program);
             scope.spawn(move || {
                 let late = "the program did not end in 10 seconds, and was killed";
@@ -157,18 +157,24 @@ fn a_program_that_takes_too_long_is_killed_with_what_it_has_started() {
 #[test]
 fn a_program_that_fails_is_told_of_with_its_status_and_its_output_without_the_message() {
     let program = Program::shell(
-        "code=$(cat)\ncase $1 in\n+1) echo \"550 no such number\" >&2; exit 75;;\n+2) kill -SEGV $$;;\n\
-         +3) set -x; : \"$code\"; echo \"to $1: $code\" | tr -d ' ' >&2; printf 'a\\033[2Jb\\n\\n%s' 'x=\"y\"'; exit 1;;\nesac",
+        "code=$(cat)\ncase $1 in\n+61412345678) echo \"550 no such number\" >&2; exit 75;;\n+61400000002) kill -SEGV $$;;\n\
+         +61400000003) set -x; : \"$code\"; echo \"to $1: $code\" | tr -d ' ' >&2; printf 'a\\033[2Jb\\n\\n%s' 'x=\"y\"'; exit 1;;\nesac",
     );
     let sender = Sender::start(&program.table("sms", ""));
     let mark = syslog::mark();
     for (to, why, output) in [
         ("+61412345678", "the program exited with status 75", vec!["550 no such number"]),
-        ("+2", "the program was killed by SIGSEGV", vec![]),
+        ("+61400000002", "the program was killed by SIGSEGV", vec![]),
         (
-            "+3",
+            "+61400000003",
             "the program exited with status 1",
-            vec!["+ : [message]", "+ echo to +3: [message]", "to+3:#######isyourcodeforhost", "a\\x1b[2Jb", "x='y'"],
+            vec![
+                "+ : [message]",
+                "+ echo to +61400000003: [message]",
+                "to+61400000003:#######isyourcodeforhost",
+                "a\\x1b[2Jb",
+                "x='y'",
+            ],
         ),
     ] {
         let mark = syslog::mark();
@@ -200,14 +206,18 @@ fn a_program_that_fails_is_told_of_with_its_status_and_its_output_without_the_me
 #[test]
 fn a_program_that_reads_nothing_closes_its_input_or_floods_does_not_hold_up_the_answer() {
     let program = Program::shell(
-        "case $1 in\n+1) ;;\n+2) exec 0<&-; sleep 0.3;;\n+3) head -c 3000000 /dev/zero | tr '\\0' x;;\n\
-         +4) yes 'a line' | head -n 300000; yes >&2 & sleep 0.5;;\n+5) head -c 1 > /dev/null;;\nesac",
+        "case $1 in\n+61412345678) ;;\n+61400000002) exec 0<&-; sleep 0.3;;\n+61400000003) head -c 3000000 /dev/zero | tr '\\0' x;;\n\
+         +61400000004) yes 'a line' | head -n 300000; yes >&2 & sleep 0.5;;\n+61400000005) head -c 1 > /dev/null;;\nesac",
     );
     let sender = Sender::start(&program.table("sms", ""));
     let text = format!("{TEXT}\n{}", "x".repeat(16_000));
-    for (to, lines, more) in
-        [("+61412345678", 0, false), ("+2", 0, false), ("+3", 1, true), ("+4", 40, true), ("+5", 0, false)]
-    {
+    for (to, lines, more) in [
+        ("+61412345678", 0, false),
+        ("+61400000002", 0, false),
+        ("+61400000003", 1, true),
+        ("+61400000004", 40, true),
+        ("+61400000005", 0, false),
+    ] {
         let (mark, begun) = (syslog::mark(), Instant::now());
         assert_eq!(sender.send("sms", to, &text), SENT, "{to}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{to}: {:?}", begun.elapsed());
@@ -222,12 +232,12 @@ fn a_program_that_reads_nothing_closes_its_input_or_floods_does_not_hold_up_the_
 fn a_process_in_the_background_may_go_on_for_the_programs_time_and_no_longer() {
     let program = Program::shell(
         "sleep 1000 & echo $! > $folder/with-output\nsleep 1000 > /dev/null 2>&1 < /dev/null & echo $! > $folder/without\n\
-         (sleep 1; echo done > $folder/done) &\n[ $1 = +1 ]",
+         (sleep 1; echo done > $folder/done) &\n[ $1 = +61412345678 ]",
     );
     let sender = Sender::start(&program.table("sms", ""));
     let begun = Instant::now();
     // What a program leaves that has failed is killed at once.
-    assert_eq!(sender.send("sms", "+2", TEXT), not_sent("the program exited with status 1"));
+    assert_eq!(sender.send("sms", "+61400000002", TEXT), not_sent("the program exited with status 1"));
     let pids = || program.wrote("with-output") + &program.wrote("without");
     assert!(are_gone(&pids()));
     assert_eq!(sender.send("sms", "+61412345678", TEXT), SENT);

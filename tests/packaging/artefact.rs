@@ -9,8 +9,8 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the module without symbols for debugging: 621,800 now, and 1 % more. A login maps each of them.
-const LARGEST_MODULE: u64 = 628_000;
+/// Bytes of the module without symbols for debugging: 653,200 now, and 1 % more. A login maps each of them.
+const LARGEST_MODULE: u64 = 660_000;
 
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {
@@ -207,9 +207,9 @@ fn the_crates_that_a_login_runs_through_are_these() {
         lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let module = tree("pam_otp");
-    let expected = "base16ct base32 base32ct bitflags block-buffer cfg-if cmov const-oid constant_time_eq cpufeatures crypto-common ctutils \
+    let expected = "base16ct base32ct bitflags block-buffer cfg-if cmov const-oid cpufeatures crypto-common ctutils \
                     digest getrandom hmac hybrid-array itoa libc memchr memoffset nix otp-core otp-nss pam-bindings pam_otp qrcodegen serde \
-                    serde_core serde_json serde_spanned sha1 sha2 subtle toml toml_datetime toml_parser totp-rs typenum \
+                    serde_core serde_json serde_spanned sha1 sha2 subtle toml toml_datetime toml_parser typenum \
                     winnow zeroize zmij";
     assert_eq!(module.iter().map(String::as_str).collect::<Vec<_>>().join(" "), expected);
     // The helper's own, beyond those: the log.

@@ -3,6 +3,7 @@
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
+use otp_core::decision::verify::is_locked;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{Confidential, PinToSend};
 use otp_core::protocol::sender_socket::{self, Message};
@@ -41,6 +42,10 @@ impl Sending<'_> {
         let Some(record) = store.read(self.account)? else { return Ok(None) };
         let device = record.credentials.challenged_device(named, accepted);
         let Some(Kind::Sent(to)) = device.map(|device| &device.kind) else { return Ok(None) };
+        // It would be refused.
+        if is_locked(record.state.lock, now) {
+            return Ok(Some(Challenge::None));
+        }
         if let Some(challenge) = self.held(to, now)? {
             return Ok(Some(challenge));
         }

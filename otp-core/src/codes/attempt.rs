@@ -67,22 +67,29 @@ impl Code {
 
     /// Reads six to eight digits of any script, with blanks and hyphens anywhere.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        Self::of_digits(PlainText::of(text).filter(|byte| *byte != b'-'))
-    }
-
-    /// A code as it was computed: six to eight ASCII digits. No other script is looked for, a dozen times in each login.
-    pub(crate) fn computed(text: &str) -> Option<Self> {
-        Self::of_digits(text.bytes())
-    }
-
-    fn of_digits(bytes: impl Iterator<Item = u8>) -> Option<Self> {
         let mut code = Self { digits: [b'-'; 8], length: 0 };
-        for byte in bytes {
+        for byte in PlainText::of(text).filter(|byte| *byte != b'-') {
             let digit = code.digits.get_mut(usize::from(code.length))?;
             *digit = Some(byte).filter(u8::is_ascii_digit)?;
             code.length = code.length.checked_add(1)?;
         }
         (code.length >= 6).then_some(code)
+    }
+
+    /// The last digits of a number, with zeros before it.
+    pub(crate) fn of_number(number: u32, length: u8) -> Option<Self> {
+        let (mut code, mut rest) = (Self { digits: [b'-'; 8], length }, number);
+        for place in code.digits.get_mut(..usize::from(length))?.iter_mut().rev() {
+            *place = b'0'.checked_add(u8::try_from(rest.checked_rem(10)?).ok()?)?;
+            rest = rest.checked_div(10)?;
+        }
+        Some(code)
+    }
+
+    /// Its digits, to be sent. A search for this name finds every use.
+    pub(crate) fn reveal(&self) -> Zeroizing<String> {
+        let digits = self.digits.iter().take(self.length.into());
+        Zeroizing::new(digits.map(|digit| char::from(*digit)).collect())
     }
 
     /// The number of its digits.

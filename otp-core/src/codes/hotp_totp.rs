@@ -1,11 +1,12 @@
 //! OATH codes: HOTP (RFC 4226), TOTP (RFC 6238), and the search for a typed code in a window.
 
-use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::{Sha256, Sha512};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use totp_rs::{Builder, Totp};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::codes::attempt::Code;
 use crate::value::secret::Secret;
@@ -56,33 +57,28 @@ pub struct CodeConfig {
     pub algorithm: Algorithm,
 }
 
-/// One device's code generator.
-pub struct Generator(Totp);
+/// One device's code generator: its seed is set up once for all codes of a window, which is half of what a code takes.
+pub struct Generator {
+    /// `None` is for a seed that no HMAC takes; each takes seeds of any length.
+    keyed: Option<Keyed>,
+    digits: Digits,
+}
+
+/// A seed as the key of an HMAC. Wiped when dropped.
+pub(crate) enum Keyed {
+    Sha1(Hmac<Sha1>),
+    Sha256(Hmac<Sha256>),
+    Sha512(Hmac<Sha512>),
+}
 
 impl Generator {
-    /// Copies the seed into the generator, which wipes it when dropped.
     pub fn new(secret: &Secret, algorithm: Algorithm, digits: Digits) -> Self {
-        let algorithm = match algorithm {
-            Algorithm::Sha1 => totp_rs::Algorithm::SHA1,
-            Algorithm::Sha256 => totp_rs::Algorithm::SHA256,
-            Algorithm::Sha512 => totp_rs::Algorithm::SHA512,
-        };
-        // With a step of one second the library's "time" is our counter, for HOTP and TOTP alike. `build` would refuse
-        // 80-bit seeds, which other programs make; our types have done its other checks.
-        let builder = Builder::new().with_secret(secret.expose().to_vec()).with_algorithm(algorithm);
-        Self(builder.with_digits(digits.0).with_step_duration(1).build_noncompliant())
+        Self { keyed: Keyed::new(secret, algorithm), digits }
     }
 
     /// The code for a moving factor: an HOTP counter or a TOTP step.
     pub fn code(&self, counter: u64) -> Option<Code> {
-        Code::computed(&self.text(counter)?)
-    }
-
-    /// The same as text.
-    pub fn text(&self, counter: u64) -> Option<Zeroizing<String>> {
-        let mut text = Zeroizing::new(String::with_capacity(8));
-        write!(text, "{}", self.0.generate(counter)).ok()?;
-        Some(text)
+        self.keyed.as_ref()?.code(&counter.to_be_bytes(), self.digits)
     }
 
     /// The lowest and the highest counter in `window` whose code is `typed`. They can differ: two counters have the same
@@ -97,6 +93,35 @@ impl Generator {
         }
         bool::from(found).then_some(lowest..=highest)
     }
+}
+
+impl Keyed {
+    pub(crate) fn new(key: &Secret, algorithm: Algorithm) -> Option<Self> {
+        let key = key.expose();
+        Some(match algorithm {
+            Algorithm::Sha1 => Self::Sha1(Hmac::new_from_slice(key).ok()?),
+            Algorithm::Sha256 => Self::Sha256(Hmac::new_from_slice(key).ok()?),
+            Algorithm::Sha512 => Self::Sha512(Hmac::new_from_slice(key).ok()?),
+        })
+    }
+
+    /// The code for a message: a moving factor, or a challenge and what goes with it.
+    pub(crate) fn code(&self, message: &[u8], digits: Digits) -> Option<Code> {
+        match self {
+            Self::Sha1(mac) => truncated(mac.clone(), message, digits),
+            Self::Sha256(mac) => truncated(mac.clone(), message, digits),
+            Self::Sha512(mac) => truncated(mac.clone(), message, digits),
+        }
+    }
+}
+
+/// The dynamic truncation of RFC 4226 §5.3.
+fn truncated(mac: impl Mac, message: &[u8], digits: Digits) -> Option<Code> {
+    let mut hash = mac.chain_update(message).finalize().into_bytes();
+    let offset = usize::from(hash.last()? & 15);
+    let four = Zeroizing::new(*hash.get(offset..)?.first_chunk::<4>()?);
+    hash.zeroize();
+    Code::of_number(u32::from_be_bytes(*four) & 0x7fff_ffff, digits.0)
 }
 
 /// The moving factors from `factor - behind` to `factor + ahead`, cut at 0 and `u64::MAX`.

@@ -5,13 +5,12 @@
 
 use std::fmt::{self, Write as _};
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 use zeroize::Zeroizing;
 
 use crate::codes::attempt::Code;
-use crate::codes::hotp_totp::{Algorithm, Digits};
+use crate::codes::hotp_totp::{Algorithm, Digits, Keyed};
 use crate::value::secret::Secret;
 
 /// What a response is computed from and how (RFC 6287 §6).
@@ -144,12 +143,7 @@ impl Suite {
         if let Some(step) = self.step {
             message.extend_from_slice(&input.time.checked_div(step)?.to_be_bytes());
         }
-        let code = match self.algorithm {
-            Algorithm::Sha1 => truncated(&hmac::<Hmac<Sha1>>(key, &message)?, self.digits),
-            Algorithm::Sha256 => truncated(&hmac::<Hmac<Sha256>>(key, &message)?, self.digits),
-            Algorithm::Sha512 => truncated(&hmac::<Hmac<Sha512>>(key, &message)?, self.digits),
-        };
-        Code::computed(&code?)
+        Keyed::new(key, self.algorithm)?.code(&message, self.digits)
     }
 }
 
@@ -272,25 +266,6 @@ fn seconds(step: &str) -> Option<u64> {
         _ => return None,
     };
     (1..=most).contains(&number).then(|| number.checked_mul(length))?
-}
-
-/// Never `None`: HMAC takes keys of any length.
-fn hmac<M: Mac + KeyInit>(key: &Secret, message: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let mut mac = <M as KeyInit>::new_from_slice(key.expose()).ok()?;
-    mac.update(message);
-    Some(Zeroizing::new(mac.finalize().into_bytes().to_vec()))
-}
-
-/// The dynamic truncation of RFC 4226 §5.3.
-fn truncated(hash: &[u8], digits: Digits) -> Option<Zeroizing<String>> {
-    let offset = usize::from(hash.last()? & 15);
-    let four = hash.get(offset..)?.first_chunk::<4>()?;
-    let number = u32::from_be_bytes(*four) & 0x7fff_ffff;
-    let code = number.checked_rem(10u32.checked_pow(digits.get().into())?)?;
-    let width = usize::from(digits.get());
-    let mut text = Zeroizing::new(String::with_capacity(8));
-    write!(text, "{code:0width$}").ok()?;
-    Some(text)
 }
 
 #[cfg(test)]

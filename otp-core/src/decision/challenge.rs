@@ -75,7 +75,7 @@ impl Record {
         let progress = state.devices.get_mut(&device.id)?;
         let counter = progress.next;
         progress.next = counter.checked_add(1)?;
-        let code = Generator::new(&device.secret, device.algorithm, device.digits).text(counter)?;
+        let code = Generator::new(&device.secret, device.algorithm, device.digits).code(counter)?.reveal();
         Some((challenged(state, device, counter.to_string(), now), code))
     }
 
@@ -315,8 +315,7 @@ mod tests {
         let mut record = record(vec![number(1)]);
         let device = number(1);
         let of = |counter| {
-            let text = Generator::new(&device.secret, device.algorithm, device.digits).text(counter).unwrap();
-            Attempt::Code(Code::parse(text.as_bytes()).unwrap())
+            Attempt::Code(Generator::new(&device.secret, device.algorithm, device.digits).code(counter).unwrap())
         };
         assert!(matches!(login(&mut record, &of(0), NOW), Verdict::Refused(Refusal::Wrong { failures: 1, .. })));
         for _ in 0..4 {

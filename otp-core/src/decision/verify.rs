@@ -419,7 +419,8 @@ pub(crate) fn accept(state: &mut State, record: &Record, factor: Factor, now: Un
     Verdict::Accepted(Accepted { factor, recovery_left, failures })
 }
 
-pub(crate) fn is_locked(lock: Lock, now: UnixTime) -> bool {
+/// Whether recovery codes and passcodes alone are accepted now.
+pub fn is_locked(lock: Lock, now: UnixTime) -> bool {
     match lock {
         Lock::Open => false,
         Lock::Until(time) => now < time,

@@ -18,6 +18,7 @@ use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{
     Confidential, Declined, DeviceStatus, NotAccepted, PasscodeStatus, Reply, Request, Requirement, SendTo, Status,
+    Token,
 };
 use crate::record::Record;
 use crate::record::change::Change;
@@ -25,11 +26,10 @@ use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::{Lock, State};
 use crate::service::accepted_devices;
+use crate::service::awaited_pin::Verifying;
 use crate::service::caller::Caller;
 use crate::service::enrollment::{Accepted, Entropy, Offered, Purpose, new_enrollment, new_recovery_codes, revealed};
 use crate::service::renaming;
-use crate::service::self_service::destination::Verifying;
-use crate::service::self_service::devices::New;
 use crate::store::{change, update};
 use crate::system::accounts;
 use crate::system::config_file::Site;
@@ -53,6 +53,15 @@ enum Stage<'a> {
     Offered(Offered<'a>),
     Verifying(Verifying<'a>),
     Accepted(Accepted<'a>),
+}
+
+/// A device that is to be added: an app, a token, or a number or address.
+struct New<'r> {
+    name: Option<&'r str>,
+    token: Option<&'r Token>,
+    to: Option<&'r SendTo>,
+    /// How many recovery codes a first device gets.
+    count: Option<u8>,
 }
 
 impl<'a> SelfService<'a> {

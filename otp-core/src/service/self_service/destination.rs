@@ -4,7 +4,6 @@ use std::io;
 use std::path::Path;
 
 use crate::audit::Proof;
-use crate::codes::attempt::Typed;
 use crate::codes::challenge::Challenge;
 use crate::config::paths;
 use crate::decision::pin::{Pin, RANDOM};
@@ -13,18 +12,12 @@ use crate::protocol::request::{Confidential, Declined, PinToSend, Reply, SendTo}
 use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind};
 use crate::service::agent_authority::AgentAuthority;
-use crate::service::enrollment::{Accepted, Offered};
+use crate::service::awaited_pin::Verifying;
+use crate::service::enrollment::Offered;
 use crate::service::self_service::devices::name_for;
 use crate::service::self_service::{SelfService, Stage};
 use crate::value::destination::Destination;
 use crate::value::time::UnixTime;
-
-/// A device that waits for its PIN.
-pub(super) struct Verifying<'a> {
-    offered: Offered<'a>,
-    /// `None` if none was sent yet.
-    pin: Option<Pin>,
-}
 
 impl<'a> SelfService<'a> {
     /// The device for a destination, offered to a user with this record.
@@ -84,16 +77,5 @@ impl<'a> SelfService<'a> {
             verifying.pin = Some(pin);
         }
         Ok(reply)
-    }
-}
-
-impl<'a> Verifying<'a> {
-    /// Takes the PIN as proof that the destination is the user's.
-    pub(super) fn check(&mut self, pin: &Typed, now: UnixTime) -> Result<Result<Accepted<'a>, Declined>, CoreError> {
-        let Some(sent) = &mut self.pin else { return Ok(Err(Declined::PinExpired)) };
-        match sent.check(pin, now) {
-            Ok(()) => Ok(Ok(self.offered.verified(now)?)),
-            Err(why) => Ok(Err(why.into())),
-        }
     }
 }

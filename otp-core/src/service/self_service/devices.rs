@@ -6,7 +6,7 @@ use crate::decision::devices::NotChanged;
 use crate::decision::kinds::Kinds;
 use crate::decision::verify::{Accepted, Verdict, decide};
 use crate::error::CoreError;
-use crate::protocol::request::{Confidential, Declined, Reply, SendTo, Token};
+use crate::protocol::request::{Confidential, Declined, Reply, Token};
 use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::DeviceName;
@@ -14,22 +14,13 @@ use crate::record::id::DeviceId;
 use crate::record::state::State;
 use crate::service::enrollment::{Offered, Purpose, new_enrollment};
 use crate::service::not_done::NotDone;
-use crate::service::self_service::{SelfService, Stage, left_by_refusal};
+use crate::service::self_service::{New, SelfService, Stage, left_by_refusal};
 use crate::service::token;
 use crate::store::change;
 use crate::value::time::UnixTime;
 
 /// A change of one device of a record, which names that device.
 type OfDevice<'c> = &'c dyn Fn(&mut Record) -> Result<DeviceId, NotChanged>;
-
-/// A device that is to be added: an app, a token, or a number or address.
-pub(super) struct New<'r> {
-    pub(super) name: Option<&'r str>,
-    pub(super) token: Option<&'r Token>,
-    pub(super) to: Option<&'r SendTo>,
-    /// How many recovery codes a first device gets.
-    pub(super) count: Option<u8>,
-}
 
 impl<'a> SelfService<'a> {
     /// Offers one more device, for a code of those that the user has. To a user without one, it offers the first.

@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::ui::output::Output;
 
 pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Finding>) -> Result<(), CliError> {
-    let mut gone = Vec::new();
+    let (mut gone, mut unconfirmed) = (Vec::new(), Vec::new());
     for stem in list::stems(store, output)? {
         match list::read_of(store, &stem) {
             Err(CoreError::NoAccount(user)) => match renamed(store, &user)? {
@@ -23,11 +23,15 @@ pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Fin
             Err(error @ CoreError::Store(_)) => {
                 findings.push(Finding::fault("records", format!("{stem}: {error}"), error.hint()));
             }
+            Ok((account, Some(record))) if record.state.devices.values().any(|progress| !progress.is_confirmed) => {
+                unconfirmed.push(account.name.to_string());
+            }
             // What is in no record is told for the users who can log in.
             Ok(_) | Err(_) => {}
         }
     }
     findings.extend(left_behind(&gone));
+    findings.extend(not_confirmed(&unconfirmed));
     let unknown: Vec<String> = store
         .not_entered()
         .map_err(CoreError::from)?
@@ -71,6 +75,15 @@ fn not_entered(names: &[String]) -> Option<Finding> {
             some(names)
         );
         Finding::warning("records", what, "otp-enroll admin init-store")
+    })
+}
+
+fn not_confirmed(names: &[String]) -> Option<Finding> {
+    (!names.is_empty()).then(|| {
+        let what = format!("hardware tokens of {} have shown no right code yet", some(names));
+        let fix = "the first right code at a login confirms a token; if its codes are refused, its seed or its description is \
+                   wrong: otp-enroll admin remove USER DEVICE, then add it again";
+        Finding::note("records", what, fix)
     })
 }
 

@@ -38,7 +38,7 @@ pub(super) fn look_at(
     let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
     let needs_shell: Vec<bool> = places.iter().map(|place| shell::is_needed(folders, &place.service)).collect();
     let mut refused: Vec<Refused> = places.iter().map(|_| Refused::default()).collect();
-    let (mut unanswered, mut unconfirmed) = (Vec::new(), Vec::new());
+    let mut unanswered = Vec::new();
     let names = if guarded.is_empty() { Ok(Vec::new()) } else { Names::ask()?.answer(output) };
     let names = names.unwrap_or_else(|error| {
         let what = format!("users could not be listed, so their logins were not checked: {error}");
@@ -66,9 +66,6 @@ pub(super) fn look_at(
             }
         };
         if let Some(record) = &record {
-            if record.state.devices.values().any(|progress| !progress.is_confirmed) {
-                unconfirmed.push(name.clone());
-            }
             findings.extend(times_in_the_future(&name, record, &site.config.limits, now));
         }
         for ((place, refused), needs_shell) in places.iter().zip(&mut refused).zip(&needs_shell) {
@@ -88,12 +85,6 @@ pub(super) fn look_at(
     progress.clear();
     for (guarded, refused) in guarded.iter().zip(&refused) {
         findings.extend(refused.findings(&guarded.name));
-    }
-    if !unconfirmed.is_empty() {
-        let what = format!("{}: a hardware token has shown no right code yet", some(&unconfirmed));
-        let fix = "its first right code at a login confirms it; if its codes are refused, its seed or its description is wrong: \
-                   otp-enroll admin remove USER DEVICE, then add it again";
-        findings.push(Finding::note("records", what, fix));
     }
     findings.extend(judge(&unanswered));
     Ok(exempt)
