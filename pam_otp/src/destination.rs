@@ -1,7 +1,9 @@
 //! The way to a device that is a number or an address, in the middle of a login: choose, name it, type the PIN that was sent.
 
+use otp_core::audit::Event;
 use otp_core::codes::challenge::Challenge;
 use otp_core::config::senders::Senders;
+use otp_core::error::CoreError;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request, SendTo};
 use otp_core::service::authority::Authority;
 use otp_core::value::destination::Channel;
@@ -14,6 +16,8 @@ const TRIES: u8 = 3;
 
 /// In place of the PIN: send another one.
 const AGAIN: &[u8] = b"again";
+
+const NOT_SENT: &str = "The PIN could not be sent.";
 
 /// Asks which device to set up, where there is a choice. `None` is an app.
 pub(crate) fn choose(host: &dyn Host, senders: &Senders) -> Result<Option<Channel>, ModuleError> {
@@ -48,20 +52,22 @@ pub(crate) fn choose(host: &dyn Host, senders: &Senders) -> Result<Option<Channe
 /// error is a reply that is no answer to this.
 pub(crate) fn verified(
     host: &dyn Host,
+    user: &str,
     authority: &mut dyn Authority,
     channel: Channel,
 ) -> Result<Result<Option<Vec<Confidential>>, Reply>, ModuleError> {
     let question = match channel {
-        Channel::Sms => "Number with its country code, such as +61412345678: ",
+        // A client puts the user's name before it.
+        Channel::Sms => "Number, such as +61412345678: ",
         Channel::Email => "Address: ",
     };
     for _ in 0..TRIES {
         let to = host.ask_visibly(question)?;
         let to = SendTo { kind: channel, to: to.text().unwrap_or_default().to_owned() };
         let request = Request::Add { name: None, proof: None, token: None, to: Some(to), count: None };
-        let reply = authority.request(request)?;
+        let Some(reply) = ask(host, user, authority, request)? else { return Ok(Ok(None)) };
         host.warn(if let Reply::PinSent { answer, .. } = reply {
-            return typed(host, authority, &answer);
+            return typed(host, user, authority, &answer);
         } else if let Reply::Declined(Declined::CountryCodeMissing) = reply {
             "Write the number with its country code."
         } else if let Reply::Declined(Declined::NotANumber) = reply {
@@ -78,6 +84,7 @@ pub(crate) fn verified(
 /// Asks for the PIN until it is right or no longer good.
 fn typed(
     host: &dyn Host,
+    user: &str,
     authority: &mut dyn Authority,
     answer: &str,
 ) -> Result<Result<Option<Vec<Confidential>>, Reply>, ModuleError> {
@@ -87,7 +94,7 @@ fn typed(
         let is_again = typed.expose().trim_ascii().eq_ignore_ascii_case(AGAIN);
         let request =
             if is_again { Request::SendAgain {} } else { Request::Confirm { code: (&typed).into(), next: None } };
-        let reply = authority.request(request)?;
+        let Some(reply) = ask(host, user, authority, request)? else { continue };
         host.warn(if let Reply::RecoveryCodes(codes) = reply {
             return Ok(Ok(Some(codes)));
         } else if let Reply::PinSent { answer, .. } = reply {
@@ -104,13 +111,30 @@ fn typed(
     Ok(Ok(None))
 }
 
+/// Makes a request; `None`, which was told and logged, if no agent sends the PIN: the user may still choose an app.
+fn ask(
+    host: &dyn Host,
+    user: &str,
+    authority: &mut dyn Authority,
+    request: Request,
+) -> Result<Option<Reply>, ModuleError> {
+    match authority.request(request) {
+        Err(error @ CoreError::NotSent(channel, _)) => {
+            host.log(&Event::NotSent { user: Some(user), kind: channel.word(), error: &error });
+            host.warn(NOT_SENT);
+            Ok(None)
+        }
+        reply => Ok(Some(reply?)),
+    }
+}
+
 /// Tells what became of a PIN.
 fn tell(host: &dyn Host, answer: &str) {
     match Challenge::read(answer) {
         Some(Challenge::Sent(to)) => host.tell(&format!("A PIN was sent to {to}.")),
         Some(Challenge::Wait(time)) => host.tell(&format!("Another PIN can be sent in {time}.")),
         Some(Challenge::NotSent | Challenge::None | Challenge::Question(_) | Challenge::NoSuchDevice) | None => {
-            host.warn("The PIN could not be sent.");
+            host.warn(NOT_SENT);
         }
     }
 }

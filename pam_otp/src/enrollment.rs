@@ -110,7 +110,7 @@ fn enrolled(
     channel: Option<Channel>,
 ) -> Result<EnrollmentOutcome, ModuleError> {
     let codes = match channel {
-        Some(channel) => destination::verified(host, authority, channel)?,
+        Some(channel) => destination::verified(host, user, authority, channel)?,
         None => {
             let reply = authority.request(Request::Enroll { proof: None, count: None })?;
             if let Reply::Offer(offer) = reply {

@@ -51,7 +51,7 @@ pub(crate) trait Host {
     fn password(&self) -> Option<Typed>;
     /// Hands a password on to the modules after us; `false` if that is not possible.
     fn hand_on(&mut self, password: &Typed) -> bool;
-    /// Shows a text, if the host shows texts.
+    /// Shows a text that the next question is about, as a number to type into a token.
     fn tell(&self, text: &str);
     /// Shows a text after the last question. sshd shows such a text twice, before the session and in it: there it waits for
     /// the session, as it does anywhere if it `waits`: for a password that is not judged yet.
@@ -172,7 +172,9 @@ impl Host for PamHost<'_> {
     }
 
     fn tell(&self, text: &str) {
-        self.show(PAM_TEXT_INFO, text);
+        // Never silent, as sudo asks modules to be: without it there is no answer to the question. Hosts may return no reply
+        // array for a text.
+        let _ = self.converse(PAM_TEXT_INFO, text);
     }
 
     fn tell_in_session(&mut self, text: &str, waits: bool) {
@@ -185,7 +187,7 @@ impl Host for PamHost<'_> {
         let variable = [WAITING_TEXT.to_bytes(), b"=", &before, b"\n", text.as_bytes()].concat();
         let waits = waits && CString::new(variable).is_ok_and(|variable| ffi::putenv(self.handle, &variable));
         if !waits {
-            self.tell(text);
+            self.show(PAM_TEXT_INFO, text);
         }
     }
 
@@ -195,7 +197,7 @@ impl Host for PamHost<'_> {
         // Not compared with PAM_USER: in sudo that is by now the target user.
         if let Some((_, text)) = String::from_utf8_lossy(&waiting).split_once('\n') {
             // Other modules may set the variable, as pam_env does from a user's own file.
-            self.tell(&text.replace(|character: char| character.is_control() && character != '\n', "?"));
+            self.show(PAM_TEXT_INFO, &text.replace(|character: char| character.is_control() && character != '\n', "?"));
         }
     }
 

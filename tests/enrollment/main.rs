@@ -6,6 +6,8 @@ mod guide;
 mod impatience;
 mod missed_line;
 mod not_offered;
+mod number_during_login;
+mod numbers;
 mod passcode;
 mod scripts;
 mod texts;

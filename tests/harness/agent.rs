@@ -1,6 +1,6 @@
 //! The agent, as systemd runs it: a listening socket that outlives it, and a process that is started with that socket.
 
-use crate::{machine, site::Site, syslog, users::TestUser};
+use crate::{machine, service::Service, site::Site, syslog, users::TestUser};
 use std::{
     env,
     fs::{self, File},
@@ -75,6 +75,8 @@ pub struct Agent {
     process: Child,
     socket: Socket,
     config: (PathBuf, String),
+    /// Tests that change the configuration without an agent hold it, too.
+    _configuration: Service,
 }
 
 impl Agent {
@@ -92,10 +94,11 @@ impl Agent {
     /// As above.
     pub fn with(edited: impl FnOnce(&str) -> String) -> Agent {
         let socket = Socket::new();
+        let configuration = Service::held("pam-otp-configuration");
         let path = Site::of_the_machine().config().to_owned();
         let before = fs::read_to_string(&path).unwrap();
         replace(&path, &edited(&before));
-        Agent { process: process(&socket), socket, config: (path, before) }
+        Agent { process: process(&socket), socket, config: (path, before), _configuration: configuration }
     }
 
     /// The process id.

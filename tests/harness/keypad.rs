@@ -1,6 +1,6 @@
 //! A token with a keypad, played by Python: what is typed into it, and the response that it shows (RFC 6287).
 
-use crate::machine;
+use crate::{machine, outcome::Dialogue, phone::Phone};
 use std::process::Command;
 
 /// One with this seed.
@@ -34,6 +34,21 @@ impl Keypad {
     /// The options that describe it; its seed is no option.
     pub fn options(&self) -> [&'static str; 3] {
         ["--token", "--ocra", SUITE]
+    }
+
+    /// Has a user, who has a phone, add it with their `otp-enroll`: device 2, `keypad`. That takes a recovery code.
+    ///
+    /// # Panics
+    /// When otp-enroll does not do it.
+    pub fn add(&self, mut otp_enroll: Command, phone: &Phone) {
+        let mut talk = Dialogue::start(otp_enroll.args(["--json", "add", "keypad"]).args(self.options()));
+        talk.say(&self.hex);
+        talk.say(&phone.recovery_code());
+        let question = talk.json()["question"].as_str().unwrap().to_owned();
+        talk.say(&self.answer("1234"));
+        talk.say(&self.answer(&question));
+        assert_eq!(talk.json()["device"], 2);
+        assert_eq!(talk.end().code, Some(0));
     }
 
     /// What it shows when this is typed into it, the text of a challenge as it is read.

@@ -120,6 +120,17 @@ impl Phone {
         self.recovery[self.used.get() - 1].clone()
     }
 
+    /// Has the user make another device the default with their `otp-enroll`. That takes a recovery code.
+    ///
+    /// # Panics
+    /// When otp-enroll does not do it.
+    pub fn make_default(&self, mut otp_enroll: Command, name: &str) {
+        let mut talk = Dialogue::start(otp_enroll.args(["--json", "default", name]));
+        talk.say(&self.recovery_code());
+        talk.json();
+        assert_eq!(talk.end().code, Some(0));
+    }
+
     /// The recovery code that was handed out last.
     ///
     /// # Panics

@@ -3,10 +3,17 @@
 use crate::{
     agent::Agent,
     machine,
+    outcome::Dialogue,
+    phone::Phone,
     sender::{Sender, USER},
-    users,
+    users::{self, TestUser},
 };
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Agent, sender and what was sent.
 #[derive(Debug)]
@@ -43,6 +50,20 @@ impl Post {
         post
     }
 
+    /// Has the user, who has a phone, add a number: device 2, `mobile`. That takes a recovery code.
+    ///
+    /// # Panics
+    /// When otp-enroll does not do it.
+    pub fn add_number(&self, user: &TestUser, phone: &Phone, number: &str) {
+        let mut talk = Dialogue::start(user.command("otp-enroll").args(["--json", "add", "mobile", "--sms", number]));
+        talk.say(&phone.recovery_code());
+        assert_eq!(talk.json()["sent"], true);
+        talk.say(&self.digits(number));
+        assert_eq!(talk.json()["device"], 2);
+        assert_eq!(talk.end().code, Some(0));
+        self.some_time_passes();
+    }
+
     /// As if what was sent before had been sent long ago.
     ///
     /// # Panics
@@ -61,7 +82,17 @@ impl Post {
     /// # Panics
     /// When it cannot be written.
     pub fn fail(&self, script: &str) {
-        fs::write(self.folder.with_extension("program"), format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::write(self.program(), format!("#!/bin/sh\n{script}\n")).unwrap();
+    }
+
+    /// The program of both tables.
+    pub fn program(&self) -> PathBuf {
+        self.folder.with_extension("program")
+    }
+
+    /// A folder that the program may write.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The texts that were sent there, in order.

@@ -31,15 +31,7 @@ impl Pocket {
         let user = TestUser::new("alice");
         let phone = Phone::enroll_self(&user);
         let keypad = Keypad::new(1);
-        let mut talk =
-            Dialogue::start(user.command("otp-enroll").args(["--json", "add", "keypad"]).args(keypad.options()));
-        talk.say(&keypad.hex);
-        talk.say(&phone.recovery_code());
-        let question = talk.json()["question"].as_str().unwrap().to_owned();
-        talk.say(&keypad.answer("1234"));
-        talk.say(&keypad.answer(&question));
-        assert_eq!(talk.json()["device"], 2);
-        assert_eq!(talk.end().code, Some(0));
+        keypad.add(user.command("otp-enroll"), &phone);
         Pocket { user, phone, keypad, service: Service::private("auth required pam_otp.so") }
     }
 
@@ -49,10 +41,7 @@ impl Pocket {
     }
 
     fn make_default(&self) {
-        let mut talk = Dialogue::start(self.user.command("otp-enroll").args(["--json", "default", "keypad"]));
-        talk.say(&self.phone.recovery_code());
-        assert_eq!(talk.json()["device"], 2);
-        assert_eq!(talk.end().code, Some(0));
+        self.phone.make_default(self.user.command("otp-enroll"), "keypad");
     }
 }
 

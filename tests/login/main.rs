@@ -9,6 +9,7 @@ mod freeradius;
 mod grace;
 mod group_lookups;
 mod harness;
+mod hosts;
 mod keypad;
 mod log;
 mod messages;

@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
+    app::codes,
     conversation::{Conversation, Event, Talk},
     desk::logged,
     machine,
@@ -35,19 +36,8 @@ impl Pocket {
             sends: Service::private("auth required pam_otp.so send"),
             silent: Service::private("auth required pam_otp.so"),
         };
-        let mut talk = pocket.enroll(&["--json", "add", "mobile", "--sms", "+61 412 345 678"]);
-        talk.say(&pocket.phone.recovery_code());
-        let waiting = talk.json();
-        assert_eq!((&waiting["sent"], &waiting["to"]), (&true.into(), &"the number that ends in 78".into()));
-        talk.say(&post.digits(NUMBER));
-        assert_eq!(talk.json()["device"], 2);
-        assert_eq!(talk.end().code, Some(0));
-        post.some_time_passes();
+        post.add_number(&pocket.user, &pocket.phone, NUMBER);
         pocket
-    }
-
-    fn enroll(&self, arguments: &[&str]) -> Dialogue {
-        Dialogue::start(self.user.command("otp-enroll").args(arguments))
     }
 
     fn talk(&self, service: &Service, by_root: bool) -> Talk {
@@ -56,10 +46,7 @@ impl Pocket {
     }
 
     fn make_default(&self, name: &str) {
-        let mut talk = self.enroll(&["--json", "default", name]);
-        talk.say(&self.phone.recovery_code());
-        talk.json();
-        assert_eq!(talk.end().code, Some(0));
+        self.phone.make_default(self.user.command("otp-enroll"), name);
     }
 }
 
@@ -142,6 +129,37 @@ fn nothing_is_sent_by_a_line_that_does_not_say_so() {
     assert_eq!(post.texts("+4915112345678"), [""; 0]);
 }
 
+/// Nor does that line say why: it shows what it shows to users without such a device.
+#[test]
+fn a_line_that_does_not_send_takes_what_needs_no_message() {
+    let post = Post::start("");
+    let both = Pocket::new(&post);
+    both.make_default("mobile");
+    let only = TestUser::new("bob");
+    let mut talk = Dialogue::start(only.command("otp-enroll").args(["--json", "add", "--sms", "+4915112345678"]));
+    talk.json();
+    talk.say(&post.digits("+4915112345678"));
+    let recovery = codes(&talk.json()["recovery_codes"]);
+    assert_eq!(talk.end().code, Some(0));
+    for by_root in [true, false] {
+        let talk = |user: &TestUser| {
+            let talk = Talk::new(&both.silent, &user.name);
+            if by_root { talk } else { talk.ids(user.uid, user.gid) }
+        };
+        let answer = |user: &TestUser, code: &str| {
+            let said = talk(user).run(&[code]);
+            (said.result("authenticate").to_owned(), said.texts().join("\n"))
+        };
+        let (in_, out) = (("PAM_SUCCESS".to_owned(), String::new()), "Verification failed.");
+        let code = if by_root { both.phone.next_code() } else { both.phone.recovery_code() };
+        assert_eq!(answer(&both.user, &code), in_);
+        assert_eq!(answer(&only, "sms"), ("PAM_AUTH_ERR".to_owned(), out.to_owned()));
+        assert_eq!(answer(&only, "1234567"), ("PAM_AUTH_ERR".to_owned(), out.to_owned()));
+        let (result, text) = answer(&only, &recovery[usize::from(by_root)]);
+        assert!(result == "PAM_SUCCESS" && !text.contains("sent"), "{text}");
+    }
+}
+
 #[test]
 fn a_user_who_asks_again_too_early_waits_and_the_code_that_was_sent_stays_good() {
     let post = Post::start("limit = \"3/15m\"");
@@ -154,13 +172,13 @@ fn a_user_who_asks_again_too_early_waits_and_the_code_that_was_sent_stays_good()
     talk.answer("sms");
     let text = shown(&mut talk).pop().unwrap();
     assert!(
-        text.starts_with("A code was sent a short time ago. Another one can be sent in ") && text.ends_with(" s."),
+        text.starts_with("A message was sent a short time ago. Another one can be sent in ") && text.ends_with(" s."),
         "{text}"
     );
     // Four connections more do not void it.
     for _ in 0..4 {
         let mut other = pocket.talk(&pocket.sends, true).start();
-        assert!(shown(&mut other)[0].starts_with("A code was sent a short time ago."));
+        assert!(shown(&mut other)[0].starts_with("A message was sent a short time ago."));
         drop(other);
     }
     talk.answer(&code);

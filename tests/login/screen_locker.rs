@@ -1,11 +1,17 @@
 //! Screen lockers, as people lock a terminal with them: `screen`, which runs as its user and asks the helper, and `vlock`,
 //! which is set-user-ID root.
-#![expect(clippy::panic, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops where it is"
+)]
 
 use pam_otp_tests::{
-    desk::BOTH,
+    desk::{BOTH, CODE},
     machine,
     phone::Phone,
+    post::Post,
     pty::{Pty, Terminal},
     service::Service,
     site::Site,
@@ -13,6 +19,8 @@ use pam_otp_tests::{
     users::TestUser,
 };
 use std::{fs, process::Command, time::Duration};
+
+const NUMBER: &str = "+61412345678";
 
 /// What `sign` names as its own in the log, since `mark`.
 fn logged(mark: Mark, service: &str, user: &TestUser) -> Vec<String> {
@@ -197,4 +205,41 @@ fn a_locker_with_roots_rights_unlocks_with_a_code_once() {
     terminal.wait_for("Verification code: ");
     type_at(&mut terminal, &phone.next_code());
     assert!(terminal.wait().success(), "{}", terminal.transcript());
+}
+
+#[test]
+fn a_locker_of_the_user_that_asks_again_unlocks_with_a_code_that_is_sent() {
+    let post = Post::start("");
+    let user = TestUser::new("alice");
+    let phone = Phone::enroll_self(&user);
+    post.add_number(&user, &phone, NUMBER);
+    phone.make_default(user.command("otp-enroll"), "mobile");
+    let service = Service::installed_as("vlock", &Site::of_the_machine().example("password-and-sent-code"));
+    // Without root's rights, as most lockers are.
+    let program = user.home.join("vlock");
+    machine::run(Command::new("install").args(["-m", "0755", "/usr/sbin/vlock-main"]).arg(&program));
+    let lock = || {
+        let mut terminal = Pty::new(&program).user(&user).env("VLOCK_MESSAGE", "Locked.").start();
+        terminal.wait_for("Locked.");
+        type_at(&mut terminal, "");
+        terminal.wait_for("Password: ");
+        terminal
+    };
+    let mut terminal = lock();
+    let before = post.texts(NUMBER).len();
+    type_at(&mut terminal, "another");
+    terminal.wait_for("root's Password: ");
+    assert_eq!(post.texts(NUMBER).len(), before, "nothing is sent for a wrong password");
+    drop(terminal);
+
+    let (mut terminal, mark) = (lock(), syslog::mark());
+    type_at(&mut terminal, &user.password);
+    let seen = terminal.wait_for(CODE);
+    assert!(seen.contains("A code was sent to the number that ends in 78."), "{seen}");
+    type_at(&mut terminal, &post.digits(NUMBER));
+    let status = terminal.wait();
+    let log = syslog::lines_since(mark);
+    assert!(status.success(), "{status:?} {} {log:#?}", terminal.transcript());
+    let log = logged(mark, service.name(), &user);
+    assert!(log.len() == 1 && log[0].contains("accepted") && log[0].contains("factor=sms device=2"), "{log:#?}");
 }

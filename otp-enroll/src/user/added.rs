@@ -19,6 +19,9 @@ pub(crate) fn tell(client: &mut Client<'_>, output: &Output) -> Result<(), CliEr
     let answer =
         ChangedDevice { changed: true, recovery_codes_left: Some(left), ..ChangedDevice::about(&status, device) };
     output.done(&answer, &format!("{} is set up.", subject(device)))?;
-    output.advise("The code you typed is used up: log in with the next one.")?;
+    // A PIN is no code, and the next code is sent.
+    if device.to.is_none() {
+        output.advise("The code you typed is used up: log in with the next one.")?;
+    }
     output.advise(&codes)
 }

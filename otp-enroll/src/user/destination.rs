@@ -63,7 +63,7 @@ pub(crate) fn add(
         }
         Goal::First | Goal::Instead => {
             let screen = AlternateScreen::enter(&terminal, goal.if_unseen())?;
-            interactive::finish(screen, &codes, &status.user, save, output)
+            interactive::finish(screen, &codes, &status.user, save, true, output)
         }
     }
 }

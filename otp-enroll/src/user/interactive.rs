@@ -88,15 +88,16 @@ pub(crate) fn enroll(
         drop(screen);
         return added::tell(client, output);
     }
-    finish(screen, &codes, &offer.user, save, output)
+    finish(screen, &codes, &offer.user, save, false, output)
 }
 
-/// Shows the recovery codes of a first device, and says how to try it.
+/// Shows the recovery codes of a first device, and says how to try it. `is_sent_to`: a PIN was typed, which is no code.
 pub(crate) fn finish(
     screen: AlternateScreen,
     codes: &[Confidential],
     user: &str,
     save: Option<&Path>,
+    is_sent_to: bool,
     output: &Output,
 ) -> Result<(), CliError> {
     let saved = hand_out(&screen, codes, user, save)?;
@@ -104,9 +105,9 @@ pub(crate) fn finish(
     drop(screen);
     output.advise(&format!("The second factor of {user} is set up."))?;
     output.advise(&saved)?;
+    let next = if is_sent_to { "" } else { " The code you typed is\nused up: log in with the next one." };
     output.advise(&format!(
-        "\nBefore you close this session, try it from a second one. The code you typed is\n\
-         used up: log in with the next one.\n\n    ssh {user}@{}\n",
+        "\nBefore you close this session, try it from a second one.{next}\n\n    ssh {user}@{}\n",
         host_name()
     ))
 }
@@ -165,7 +166,7 @@ fn hand_out(
     Ok(match saved.join(" and ") {
         files if !files.is_empty() => format!("{count} recovery codes are in {files}: move them off this machine."),
         _ if shown => {
-            format!("{count} recovery codes were shown; they cannot be shown again. New ones: otp-enroll recovery")
+            format!("{count} recovery codes were shown; they cannot be shown again.\nNew ones: otp-enroll recovery")
         }
         _ => format!("{count} recovery codes were not shown. New ones: otp-enroll recovery"),
     })
