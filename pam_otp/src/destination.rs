@@ -43,7 +43,7 @@ pub(crate) fn choose(host: &dyn Host, senders: &Senders) -> Result<Option<Channe
         if let Some((way, _)) = chosen {
             return Ok(*way);
         }
-        host.warn("That is none of the numbers.");
+        host.tell("That is none of the numbers.");
     }
     Ok(None)
 }
@@ -66,7 +66,7 @@ pub(crate) fn verified(
         let to = SendTo { kind: channel, to: to.text().unwrap_or_default().to_owned() };
         let request = Request::Add { name: None, proof: None, token: None, to: Some(to), count: None };
         let Some(reply) = ask(host, user, authority, request)? else { return Ok(Ok(None)) };
-        host.warn(if let Reply::PinSent { answer, .. } = reply {
+        host.tell(if let Reply::PinSent { answer, .. } = reply {
             return typed(host, user, authority, &answer);
         } else if let Reply::Declined(Declined::CountryCodeMissing) = reply {
             "Write the number with its country code."
@@ -95,7 +95,7 @@ fn typed(
         let request =
             if is_again { Request::SendAgain {} } else { Request::Confirm { code: (&typed).into(), next: None } };
         let Some(reply) = ask(host, user, authority, request)? else { continue };
-        host.warn(if let Reply::RecoveryCodes(codes) = reply {
+        host.tell(if let Reply::RecoveryCodes(codes) = reply {
             return Ok(Ok(Some(codes)));
         } else if let Reply::PinSent { answer, .. } = reply {
             tell(host, &answer);
@@ -121,7 +121,7 @@ fn ask(
     match authority.request(request) {
         Err(error @ CoreError::NotSent(channel, _)) => {
             host.log(&Event::NotSent { user: Some(user), kind: channel.word(), error: &error });
-            host.warn(NOT_SENT);
+            host.tell(NOT_SENT);
             Ok(None)
         }
         reply => Ok(Some(reply?)),
@@ -134,7 +134,7 @@ fn tell(host: &dyn Host, answer: &str) {
         Some(Challenge::Sent(to)) => host.tell(&format!("A PIN was sent to {to}.")),
         Some(Challenge::Wait(time)) => host.tell(&format!("Another PIN can be sent in {time}.")),
         Some(Challenge::NotSent | Challenge::None | Challenge::Question(_) | Challenge::NoSuchDevice) | None => {
-            host.warn(NOT_SENT);
+            host.tell(NOT_SENT);
         }
     }
 }

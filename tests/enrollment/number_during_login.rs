@@ -1,5 +1,4 @@
 //! A number is set up in the middle of a login, at a real sshd: chosen, named, and shown to be the user's by a PIN.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     desk::{CODE, PASSWORD},
