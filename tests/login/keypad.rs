@@ -1,11 +1,6 @@
 //! Logins with a token that answers questions (OCRA, RFC 6287): the number is shown before the question, or when the user
 //! names the token.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Event, Talk},

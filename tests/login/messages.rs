@@ -1,5 +1,5 @@
 //! Logins with a code that is sent: through the agent and the sender, to the program of the configuration.
-#![expect(clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     app::codes,

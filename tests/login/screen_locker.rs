@@ -1,11 +1,6 @@
 //! Screen lockers, as people lock a terminal with them: `screen`, which runs as its user and asks the helper, and `vlock`,
 //! which is set-user-ID root.
-#![expect(
-    clippy::panic,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on stops where it is"
-)]
+#![expect(clippy::panic, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     desk::{BOTH, CODE},
