@@ -1,27 +1,62 @@
 //! The machine's agent and sender, and programs of the configuration that keep what they were given to send.
 
 use crate::{
-    agent::Agent,
+    agent::{self, Agent},
     machine,
     outcome::Dialogue,
     phone::Phone,
-    sender::{Sender, USER},
+    sender::{self, Sender, USER},
     users::{self, TestUser},
 };
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 /// Agent, sender and what was sent.
 #[derive(Debug)]
 pub struct Post {
     pub sender: Sender,
+    _awake: Awake,
     /// Last: with it goes the machine's place for both.
     pub agent: Agent,
     folder: PathBuf,
+}
+
+/// Connects to agent and sender again and again: they end when they are idle, and here no systemd starts the next ones.
+#[derive(Debug)]
+struct Awake {
+    goes_on: Arc<AtomicBool>,
+}
+
+impl Awake {
+    fn keep() -> Awake {
+        let goes_on = Arc::new(AtomicBool::new(true));
+        let until = Arc::clone(&goes_on);
+        thread::spawn(move || {
+            while until.load(Ordering::Relaxed) {
+                for socket in [agent::SOCKET, sender::SOCKET] {
+                    let _ = UnixStream::connect(socket);
+                }
+                thread::sleep(Duration::from_secs(1));
+            }
+        });
+        Awake { goes_on }
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.goes_on.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Post {
@@ -44,7 +79,7 @@ impl Post {
             let config = config.replace("\n[sms]\n", &format!("\n[sms]\n{send}\n{keys}\n"));
             config.replace("\n[email]\n", &format!("\n[email]\n{send}\n"))
         });
-        let post = Post { sender: Sender::of_the_machine(), agent, folder };
+        let post = Post { sender: Sender::of_the_machine(), _awake: Awake::keep(), agent, folder };
         // What an earlier test has sent is counted, too.
         post.some_time_passes_if_any();
         post
