@@ -260,7 +260,7 @@ demo-shell: packages all
 lint: packages lint-packages
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
-	$(CARGO) fmt --manifest-path fleet/Cargo.toml --check
+	$(CARGO) fmt --all --manifest-path fleet/Cargo.toml --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
 	$(CARGO) clippy $(CARGOFLAGS) --manifest-path fuzz/Cargo.toml --target-dir "$(target)" -- -D warnings
 	$(CARGO) clippy $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" --all-targets -- -D warnings
