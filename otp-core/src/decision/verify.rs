@@ -399,6 +399,16 @@ fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Used
     used
 }
 
+impl State {
+    /// A code that proves nothing here ends no lock and no count: else who has such a device could guess codes of another one
+    /// for ever.
+    pub(crate) fn keep_count(&mut self, before: &Self, limits: &Limits, device: Option<&Device>) {
+        if device.is_some_and(|device| !limits.devices.accept(device)) {
+            (self.failures, self.lock) = (before.failures, before.lock);
+        }
+    }
+}
+
 /// Takes the place of a device for users without one, so that the work is equal. Its codes are never accepted.
 fn decoy() -> Option<Device> {
     Some(Device {
