@@ -3,6 +3,7 @@
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
+use otp_core::decision::pin::Pin;
 use otp_core::decision::verify::is_locked;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{Confidential, PinToSend};
@@ -18,6 +19,9 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
 use crate::sends::{Hold, Sends};
+
+/// Longest name of a service in a text: a user's own program chooses it, and a longer text costs more than one message.
+const LONGEST_SERVICE: usize = 32;
 
 /// A message is for this user, and was asked for by this process.
 pub(crate) struct Sending<'a> {
@@ -65,6 +69,10 @@ impl Sending<'_> {
     /// Sends the PIN of a new device.
     pub(crate) fn pin(&self, pin: &PinToSend) -> Result<Challenge, CoreError> {
         let Ok(to) = Destination::parse(pin.kind, &pin.to) else { return Ok(Challenge::NotSent) };
+        // A text of the asker's own is no PIN.
+        if !Pin::is_one(pin.pin.expose()) {
+            return Ok(self.not_sent(pin.kind.word(), "what was to be sent is no PIN"));
+        }
         if let Some(challenge) = self.held(&to, UnixTime::now())? {
             return Ok(challenge);
         }
@@ -130,7 +138,8 @@ impl Sending<'_> {
 fn code_text(code: &str, host: &str, login: &LoginContext) -> String {
     let (first, rest) = code.split_at_checked(3).unwrap_or((code, ""));
     let is_plain = |service: &str| {
-        !service.is_empty() && service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        (1..=LONGEST_SERVICE).contains(&service.len())
+            && service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     let service = Some(login.service.as_str()).filter(|service| is_plain(service)).unwrap_or("a login");
     let from = login.address().map_or_else(String::new, |address| format!(" from {address}"));
@@ -169,6 +178,9 @@ mod tests {
         assert_eq!(text("su-l", None), without("su-l"));
         assert_eq!(text("sshd", Some("evil: call +1 900 …")), without("sshd"));
         assert_eq!(text("x\nSubject: y", None), without("a login"));
+        let (longest, too_long) = ("x".repeat(32), "x".repeat(33));
+        assert_eq!(text(&longest, None), without(&longest));
+        assert_eq!(text(&too_long, None), without("a login"));
     }
 
     #[test]

@@ -49,6 +49,14 @@ struct Sent {
     to: String,
 }
 
+/// What the file says.
+#[derive(Default)]
+struct Noted {
+    all: Vec<Sent>,
+    /// Whether a message was in the future.
+    was_ahead: bool,
+}
+
 impl Sends {
     /// Notes a message to a user if one may be sent now. The note is durable when this returns.
     pub(crate) fn note(
@@ -62,8 +70,12 @@ impl Sends {
         // A thread that panicked has left the file as it was, or whole.
         let _alone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let path = directory.join(NAME);
-        let mut all = read(&path, now)?;
+        let Noted { mut all, was_ahead } = read(&path, now)?;
         if let Err(hold) = may_send(&all, sender, user, to, now) {
+            // Else they would be as new at the next try, and hold everybody back until the clock has caught up.
+            if was_ahead {
+                write(directory, &path, &all)?;
+            }
             return Ok(Err(hold));
         }
         all.push(Sent { at: now.0, kind: to.channel(), user: user.to_owned(), to: to.as_str().to_owned() });
@@ -106,11 +118,11 @@ fn full<'a>(sent: impl Iterator<Item = &'a Sent>, most: usize, time: Seconds, no
 
 /// What was sent within the last day. A time in the future, by a clock that was ahead, counts as now. A file that is damaged is
 /// an error: nothing is sent until an administrator has removed it.
-fn read(path: &Path, now: UnixTime) -> io::Result<Vec<Sent>> {
+fn read(path: &Path, now: UnixTime) -> io::Result<Noted> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let mut file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Noted::default()),
         Err(error) => return Err(error),
     };
     let metadata = file.metadata()?;
@@ -122,9 +134,10 @@ fn read(path: &Path, now: UnixTime) -> io::Result<Vec<Sent>> {
     file.read_to_string(&mut text)?;
     let all: Result<Vec<Sent>, _> = text.lines().map(serde_json::from_str).collect();
     let mut all = all.map_err(|_| io::Error::other("it is damaged: remove it"))?;
+    let was_ahead = all.iter().any(|sent| sent.at > now.0);
     all.iter_mut().for_each(|sent| sent.at = sent.at.min(now.0));
     all.retain(|sent| sent.is_within(DAY, now));
-    Ok(all)
+    Ok(Noted { all, was_ahead })
 }
 
 /// A new file takes the place of the old one at once.
@@ -238,6 +251,14 @@ mod tests {
         assert_eq!(site.note("alice", &number(1), 1000), Err(Hold::Wait(Seconds(30))), "set back");
         assert_eq!(site.note("bob", &number(2), 1000), Ok(()));
         assert_eq!(site.note("alice", &number(1), 1030), Ok(()), "counted from then on");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_holds_a_user_back_for_once_also_where_nobody_else_is_sent_anything() {
+        let site = Site::new();
+        assert_eq!(site.note("alice", &number(1), 1_000_000), Ok(()));
+        assert_eq!(site.note("alice", &number(1), 1000), Err(Hold::Wait(Seconds(30))), "set back");
+        assert_eq!(site.note("alice", &number(1), 1030), Ok(()));
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl Pin {
         Zeroizing::new(self.digits.iter().map(|digit| char::from(*digit)).collect())
     }
 
+    /// Whether this is the text of a PIN.
+    pub fn is_one(text: &str) -> bool {
+        text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
     /// Compares what was typed: digits of any script, blanks and hyphens anywhere.
     pub fn check(&mut self, typed: &Typed, now: UnixTime) -> Result<(), WrongPin> {
         if self.tries >= TRIES {
@@ -104,7 +109,10 @@ mod tests {
     fn every_pin_has_four_digits() {
         for random in [[0; 4], [0xff; 4], [9, 0, 0, 0], [0x0f, 0x27, 0, 0]] {
             let text = Pin::draw(random, NOW).text();
-            assert!(text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()), "{}", *text);
+            assert!(Pin::is_one(&text), "{}", *text);
+        }
+        for odd in ["", "123", "12345", "12 3", "1\n23", "١٢", "call"] {
+            assert!(!Pin::is_one(odd), "{odd:?}");
         }
     }
 }

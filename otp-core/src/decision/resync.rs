@@ -122,6 +122,7 @@ impl Record {
             }
         }
         let verdict = accept(&mut record.state, self, Factor::of(device), now);
+        record.state.keep_count(&self.state, limits, Some(device));
         (Change::Record(Box::new(record)), verdict)
     }
 }

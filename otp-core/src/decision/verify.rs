@@ -370,14 +370,19 @@ struct UsedBy {
     accepted: bool,
 }
 
-/// Whether a phone showed this code at its last accepted step, whenever that was, or at an earlier step of the last hour.
-/// A code that was never used is not found, however old it is. Computes the codes of all phones in any case, and those of
-/// the decoy for a user without a phone.
+/// Whether a phone showed this code at its last accepted step, whenever that was, or at an earlier step of the last hour, or
+/// it answered a challenge. A code that was never used is not found, however old it is. Computes the codes of all phones in
+/// any case, and those of the decoy for a user without a phone.
 fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> UsedBy {
     let periodic = |device: &&Device| matches!(device.kind, Kind::Totp(_));
     let devices = &record.credentials.devices;
     let decoy = if devices.iter().any(|device| periodic(&device)) { None } else { decoy() };
     let mut used = UsedBy { any: false, accepted: false };
+    for device in devices.iter().filter(|device| device.kind.takes_a_challenge()) {
+        let was_used = record.has_answered(device, code, limits.window);
+        used.any |= was_used;
+        used.accepted |= was_used && limits.devices.accept(device);
+    }
     for device in devices.iter().filter(periodic).chain(&decoy) {
         let Kind::Totp(clock) = device.kind else { continue };
         // Nothing is known to be used of a device without a next step: the decoy.
@@ -392,6 +397,16 @@ fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Used
         }
     }
     used
+}
+
+impl State {
+    /// A code that proves nothing here ends no lock and no count: else who has such a device could guess codes of another one
+    /// for ever.
+    pub(crate) fn keep_count(&mut self, before: &Self, limits: &Limits, device: Option<&Device>) {
+        if device.is_some_and(|device| !limits.devices.accept(device)) {
+            (self.failures, self.lock) = (before.failures, before.lock);
+        }
+    }
 }
 
 /// Takes the place of a device for users without one, so that the work is equal. Its codes are never accepted.

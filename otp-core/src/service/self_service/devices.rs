@@ -136,7 +136,7 @@ impl<'a> SelfService<'a> {
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
         let (store, enrollment) = (self.site.store()?, new_enrollment(self.entropy)?);
-        let done = token::resync(&store, &self.site.config.limits, &self.account, device, codes, enrollment, now)?;
+        let done = token::resync(&store, &self.limits(now)?, &self.account, device, codes, enrollment, now)?;
         Ok(self.changed("resynchronized", done))
     }
 

@@ -64,6 +64,31 @@ fn a_code_of_a_kind_that_is_not_accepted_proves_no_change() {
 }
 
 #[test]
+fn a_code_that_proves_nothing_does_not_clear_the_count_of_wrong_ones() {
+    // Who has the key alone could guess codes of the phone for ever.
+    let test_site = alice_with(ONLY_APPS, true);
+    let resync = |first| {
+        let reply = test_site.answer(Request::Resync { device: None, first: of_key(first), second: of_key(first + 1) });
+        assert!(matches!(reply, Reply::ChangedDevice(DeviceId(2))), "{reply:?}");
+    };
+    for failures in [1, 2, 3] {
+        refused(&test(&test_site, wrong()), Refusal::Wrong { failures, clock_behind: None });
+        let Reply::Verdict(Verdict::Accepted(_)) = test(&test_site, of_key(u64::from(failures) * 10)) else {
+            panic!("not accepted")
+        };
+        resync(u64::from(failures) * 10 + 2);
+        assert_eq!(test_site.failures(), failures);
+    }
+    assert!(matches!(test(&test_site, code()), Reply::Verdict(Verdict::Accepted(_))));
+    assert_eq!(test_site.failures(), 0);
+    // Where the policy accepts the key, its codes clear the count.
+    let test_site = alice_with("", true);
+    refused(&test(&test_site, wrong()), Refusal::Wrong { failures: 1, clock_behind: None });
+    assert!(matches!(test(&test_site, of_key(0)), Reply::Verdict(Verdict::Accepted(_))));
+    assert_eq!(test_site.failures(), 0);
+}
+
+#[test]
 fn a_user_without_an_accepted_device_changes_devices_by_a_recovery_code() {
     let test_site = alice_with(ONLY_APPS, false);
     refused(&test_site.answer(changes(&of_key(0)).remove(1)), not_accepted(None));
