@@ -127,6 +127,9 @@ impl CoreError {
                 "check that the helper is installed and set-group-ID pam_otp, and that SELinux or AppArmor lets the service \
                  start it"
             }
+            Self::NotSent(_, HelperError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                "an administrator enables it: systemctl enable --now otp-agent.socket: see otp-agent(8)"
+            }
             Self::Agent(HelperError::Io(_)) | Self::NotSent(_, HelperError::Io(_)) => {
                 "look for the agent's errors with `systemctl status otp-agent.socket otp-agent.service`: see otp-agent(8)"
             }

@@ -244,6 +244,7 @@ impl CliError {
                 | Self::Declined(
                     Declined::NotConfirmed { .. }
                         | Declined::NextCodeNeeded
+                        | Declined::PinNotSent
                         | Declined::PinWrong { .. }
                         | Declined::PinUsedUp
                         | Declined::PinExpired
@@ -342,6 +343,7 @@ impl CliError {
                 Declined::CountryCodeMissing
                 | Declined::NotANumber
                 | Declined::NotAnAddress
+                | Declined::PinNotSent
                 | Declined::PinWrong { .. },
             ) => "nothing was changed",
             Self::Declined(Declined::DestinationKnown) => "nothing was changed; the devices: otp-enroll list",
@@ -418,6 +420,7 @@ fn hint_about(user: &str, declined: Declined) -> String {
         | Declined::NotANumber
         | Declined::NotAnAddress
         | Declined::DestinationKnown
+        | Declined::PinNotSent
         | Declined::PinWrong { .. }
         | Declined::PinUsedUp
         | Declined::PinExpired
@@ -539,8 +542,9 @@ pub(crate) fn declined_text(declined: Declined) -> String {
         Declined::DestinationKnown => "codes are sent there already: another device has this number or address".into(),
         Declined::PinWrong { left: 1 } => "that PIN is not correct; you can try once more".into(),
         Declined::PinWrong { left } => format!("that PIN is not correct; you can try {left} times more"),
-        Declined::PinUsedUp => "that PIN is not correct, and it was tried too often".into(),
-        Declined::PinExpired => "no PIN is good any more".into(),
+        Declined::PinUsedUp => "that was the last try for this PIN".into(),
+        Declined::PinExpired => "no PIN is good now".into(),
+        Declined::PinNotSent => "the PIN could not be sent; your administrator finds the reason in the log".into(),
         Declined::TokenUnfit => "this is not the description of a token".into(),
         Declined::NotAToken => "only hardware tokens are resynchronized: an app's phone sets its clock".into(),
         Declined::WhichToken => "there are several tokens: name one by its number or name".into(),

@@ -74,6 +74,8 @@ pub(crate) fn verified(
             "That is no telephone number."
         } else if let Reply::Declined(Declined::NotAnAddress) = reply {
             "That is no e-mail address."
+        } else if let Reply::Declined(Declined::PinNotSent) = reply {
+            NOT_SENT
         } else {
             return Ok(Err(reply));
         });

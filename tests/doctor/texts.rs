@@ -43,7 +43,7 @@ fn each_kind_of_finding_and_the_summary() {
         &format!("{common}auth required pam_otp.so enroll\n"),
     );
     let sends = |before: &str| format!("{before}auth required pam_otp.so send\n");
-    let sms = "[sms]\nsend = [\"/usr/local/lib/sms\"]\n";
+    let sms = "[sms]\nsend = [\"/bin/true\"]\n";
     ask("A code may be sent, and nothing sends", "", &sends(common));
     ask(
         "A code is sent after a wrong password, and nothing is there to send it",

@@ -124,7 +124,7 @@ fn a_number_is_chosen_and_verified_and_its_codes_let_in_from_then_on() {
     // The next login, at once: it is too early for another message, and a recovery code lets in.
     let ssh = || desk.sshd.ssh(user).option("LogLevel=INFO");
     let login = ssh().dialogue(&[(PASSWORD, &desk.user.password), (CODE, &recovery[0])]);
-    assert!(login.let_in() && login.transcript.contains("A message was sent a short time ago."), "{login:#?}");
+    assert!(login.let_in() && login.transcript.contains("The next message can be sent in "), "{login:#?}");
     desk.post.some_time_passes();
     let mut terminal = desk.after_the_password();
     assert!(terminal.wait_for(CODE).contains("A code was sent to the number that ends in 78."));

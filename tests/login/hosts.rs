@@ -187,7 +187,7 @@ fn a_code_that_is_sent_lets_in_at_each_host_and_nothing_is_sent_before_the_passw
     let issued = machine::run(Command::new("otp-enroll").args(["admin", "issue", &user.name]));
     let passcode = issued.split(" is ").next().unwrap();
     assert_eq!((passcode.len(), passcode.matches('-').count()), (14, 2), "{issued}");
-    for (code, text) in [(phone.recovery_code(), SENT), (passcode.to_owned(), "A message was sent a short time ago.")] {
+    for (code, text) in [(phone.recovery_code(), SENT), (passcode.to_owned(), "The next message can be sent in ")] {
         let login = log_in(&[(PASSWORD, &user.password), (CODE, &code)]);
         assert!(login.let_in() && login.transcript.contains(text), "{login:#?}");
     }

@@ -56,7 +56,7 @@ fn of_many_logins_at_once_one_message_is_sent_and_its_code_lets_in_one() {
         let mut logins: Vec<_> = (0..16).map(|_| talk.start()).collect();
         let texts: Vec<_> = logins.iter_mut().map(|login| shown(login).concat()).collect();
         assert_eq!(texts.iter().filter(|text| *text == SENT).count(), 1, "{texts:#?}");
-        let is_early = |text: &&String| text.starts_with("A message was sent a short time ago.");
+        let is_early = |text: &&String| text.starts_with("The next message can be sent in ");
         assert_eq!(texts.iter().filter(is_early).count(), 15, "{texts:#?}");
         assert_eq!(post.texts(NUMBER).len(), before + 1);
         let code = post.digits(NUMBER);
@@ -134,7 +134,7 @@ fn an_agent_or_a_sender_that_is_killed_before_it_answers_keeps_no_login_from_ano
             // It was noted before it was sent: until 30 s are over, it counts as sent.
             post.fail(works.trim_start_matches("#!/bin/sh\n"));
             let mut early = talk.start();
-            assert!(shown(&mut early)[0].starts_with("A message was sent a short time ago."));
+            assert!(shown(&mut early)[0].starts_with("The next message can be sent in "));
             drop(early);
             post.some_time_passes();
             let mut next = talk.start();

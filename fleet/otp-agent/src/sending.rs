@@ -18,7 +18,7 @@ use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
-use crate::sends::{Hold, Sends};
+use crate::sends::{APART, Hold, Sends};
 
 /// Longest name of a service in a text: a user's own program chooses it, and a longer text costs more than one message.
 const LONGEST_SERVICE: usize = 32;
@@ -98,7 +98,14 @@ impl Sending<'_> {
         let directory = &self.site.config.state_directory;
         Ok(match self.sends.note(directory, &sender, user, to, now) {
             Ok(Ok(())) => None,
-            Ok(Err(Hold::Wait(time))) => Some(Challenge::Wait(time)),
+            Ok(Err(Hold::Wait(time))) => {
+                if time > APART {
+                    let why =
+                        format!("as many as [{kind}] limit were sent to this user, or there; the next one in {time}");
+                    let _ = self.not_sent(kind, &why);
+                }
+                Some(Challenge::Wait(time))
+            }
             Ok(Err(Hold::Prefix)) => {
                 Some(self.not_sent(kind, &format!("no prefix in [{kind}] prefixes is this number's")))
             }

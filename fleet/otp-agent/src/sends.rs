@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 const NAME: &str = ".sends";
 
 /// Between two messages to one user.
-const APART: Seconds = Seconds(30);
+pub(crate) const APART: Seconds = Seconds(30);
 
 const HOUR: Seconds = Seconds(3600);
 const DAY: Seconds = Seconds(86_400);

@@ -29,9 +29,9 @@ impl Challenge {
                 Some(format!("Type this into your token: {}", *in_fours(question.as_bytes(), ' ')))
             }
             Self::Sent(to) => Some(format!("A code was sent to {to}.")),
-            Self::Wait(time) => {
-                Some(format!("A message was sent a short time ago. Another one can be sent in {time}."))
-            }
+            Self::Wait(time) => Some(format!(
+                "The next message can be sent in {time}. A code that was sent before and is not used is still good."
+            )),
             Self::NotSent => Some("The message could not be sent. Use another device or a recovery code.".into()),
             Self::None | Self::NoSuchDevice => None,
         }

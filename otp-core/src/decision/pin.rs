@@ -64,10 +64,13 @@ impl Pin {
         if self.until <= now {
             return Err(WrongPin::Expired);
         }
-        self.tries = self.tries.saturating_add(1);
         let digits: Zeroizing<Vec<u8>> = Zeroizing::new(
             PlainText::of(typed.expose()).filter(|byte| *byte != b'-').take(DIGITS.saturating_add(1)).collect(),
         );
+        if digits.len() != DIGITS {
+            return Err(WrongPin::Wrong { left: TRIES.saturating_sub(self.tries) }); // no PIN, and no guess
+        }
+        self.tries = self.tries.saturating_add(1);
         match TRIES.saturating_sub(self.tries) {
             _ if digits.ct_eq(self.digits.as_slice()).into() => Ok(()),
             0 => Err(WrongPin::UsedUp),
@@ -97,8 +100,10 @@ mod tests {
         let mut tried = pin();
         for (text, expected) in [
             ("4320", Err(WrongPin::Wrong { left: 2 })),
-            ("43210", Err(WrongPin::Wrong { left: 1 })),
-            ("", Err(WrongPin::UsedUp)),
+            ("43210", Err(WrongPin::Wrong { left: 2 })),
+            ("", Err(WrongPin::Wrong { left: 2 })),
+            ("4322", Err(WrongPin::Wrong { left: 1 })),
+            ("4323", Err(WrongPin::UsedUp)),
             ("4321", Err(WrongPin::UsedUp)),
         ] {
             assert_eq!(check(&mut tried, text, NOW), expected, "{text}");

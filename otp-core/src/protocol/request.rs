@@ -344,6 +344,8 @@ pub enum Declined {
     NotAnAddress,
     /// Another device has this number or address.
     DestinationKnown,
+    /// The PIN could not be sent; the log says why.
+    PinNotSent,
     /// The PIN is wrong; it may be tried so many times more.
     PinWrong { left: u8 },
     /// The PIN was tried too often.

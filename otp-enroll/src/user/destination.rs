@@ -97,7 +97,9 @@ fn confirm(
                 if let CliError::Declined(declined) = &error
                     && is_guided
                 {
-                    say(&declined_text(*declined))?;
+                    let more =
+                        if let Declined::PinWrong { .. } = declined { "" } else { "; type again for another one" };
+                    say(&format!("{}{more}", declined_text(*declined)))?;
                 }
                 last = error;
             }
@@ -112,7 +114,9 @@ fn tell(reply: &Reply, user: &str, output: &Output) -> Result<(), CliError> {
     let challenge = Challenge::read(answer).ok_or_else(unexpected)?;
     let text = match &challenge {
         Challenge::Sent(to) => format!("A PIN of four digits was sent to {to}. It is good for ten minutes."),
-        Challenge::Wait(time) => format!("A message was sent a short time ago. Another one can be sent in {time}."),
+        Challenge::Wait(time) => {
+            format!("The next message can be sent in {time}. If you have no PIN yet, wait, then type again.")
+        }
         Challenge::NotSent => {
             "The message could not be sent; your administrator finds the reason in the log.".to_owned()
         }

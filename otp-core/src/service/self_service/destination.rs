@@ -1,7 +1,8 @@
 //! A number or an address becomes a device: a PIN is sent there, and typed here. Nothing is stored before.
 
-use std::io;
 use std::path::Path;
+
+use nix::errno::Errno;
 
 use crate::audit::Proof;
 use crate::codes::challenge::Challenge;
@@ -36,7 +37,7 @@ impl<'a> SelfService<'a> {
         }
         // Before a proof is used up.
         if !Path::new(paths::AGENT).exists() {
-            let absent = HelperError::Io(io::ErrorKind::NotFound.into());
+            let absent = HelperError::Io(Errno::ENOENT.into());
             return Err(CoreError::NotSent(to.kind, absent));
         }
         let kind = Kind::Sent(destination);
@@ -73,8 +74,15 @@ impl<'a> SelfService<'a> {
         let sent = agent.send_pin(&message)?;
         let reply =
             Reply::PinSent { name: name.as_str().to_owned(), to: to.masked().to_string(), answer: sent.words() };
-        if let Challenge::Sent(_) = sent {
-            verifying.pin = Some(pin);
+        match (sent, &verifying.pin) {
+            (Challenge::Sent(_), _) => verifying.pin = Some(pin),
+            // There is nothing to type. What keeps it from being sent now will do so again, such as a country's prefix.
+            (Challenge::NotSent, None) => {
+                self.enrollment = Stage::None;
+                return Ok(Reply::Declined(Declined::PinNotSent));
+            }
+            (Challenge::NotSent, Some(_))
+            | (Challenge::None | Challenge::Question(_) | Challenge::Wait(_) | Challenge::NoSuchDevice, _) => {}
         }
         Ok(reply)
     }

@@ -1,6 +1,8 @@
 //! Checks what a line with `send` needs: a program that sends, the agent that asks for it, the sender that runs it.
 
+use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -36,6 +38,13 @@ pub(super) fn look_at(site: &Site, here: &[&Guarded], agent: &Agent, findings: &
         ));
         return;
     }
+    for (table, sender) in [("[sms]", &senders.sms), ("[email]", &senders.email)] {
+        let Some(program) = sender.as_ref().and_then(|sender| sender.send.first()) else { continue };
+        if let Some(why) = unusable(Path::new(program)) {
+            let what = format!("{table} send: the program {program} {why}: nothing can be sent");
+            findings.push(Finding::fault("configuration", what, "install it, mode 0755, or name another one"));
+        }
+    }
     let missing = agent.for_root().and_then(|()| sender(UnixStream::connect(paths::SENDER).map(drop)));
     let Err(NoHelp { why, fix }) = missing else { return };
     for (service, place) in lines {
@@ -43,6 +52,17 @@ pub(super) fn look_at(site: &Site, here: &[&Guarded], agent: &Agent, findings: &
             "{place}: no code can be sent, because {why}: users with no other device or recovery code are refused"
         );
         findings.push(Finding::fault(service, what, &fix));
+    }
+}
+
+/// What keeps the sender, which has no right of root, from starting a program, as far as the file itself says.
+fn unusable(program: &Path) -> Option<&'static str> {
+    match fs::metadata(program) {
+        Err(_) => Some("is not there"),
+        Ok(file) if !file.is_file() => Some("is no file"),
+        // It may be in the group of the file.
+        Ok(file) if file.mode() & 0o011 == 0 => Some("may be run by its owner alone"),
+        Ok(_) => None,
     }
 }
 
@@ -74,7 +94,7 @@ fn sender(connected: io::Result<()>) -> Result<(), NoHelp> {
 #[cfg(test)]
 mod tests {
     use std::ffi::CString;
-    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use otp_core::config::module_arguments::Arguments;
 
@@ -100,8 +120,8 @@ mod tests {
         findings.iter().map(told).collect()
     }
 
-    const SMS: &str = "[sms]\nsend = [\"/usr/local/lib/sms\"]\n";
-    const EMAIL: &str = "[email]\nsend = [\"/usr/sbin/sendmail\", \"-i\", \"--\"]\n";
+    const SMS: &str = "[sms]\nsend = [\"/bin/true\"]\n";
+    const EMAIL: &str = "[email]\nsend = [\"/bin/cat\", \"-i\", \"--\"]\n";
 
     #[test]
     fn a_line_that_sends_and_nothing_to_send_with_are_told_of_each_other() {
@@ -139,6 +159,31 @@ mod tests {
         assert_eq!(sender(Ok(())), Ok(()));
         let stale = sender(Err(ErrorKind::ConnectionRefused.into())).unwrap_err();
         assert!(stale.why.ends_with("/sender is there, and no program listens") && stale.fix.contains("restart"));
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_a_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("sms");
+        let told = |why: &str| {
+            let config = format!("[sms]\nsend = [\"{}\"]\n", program.display());
+            let expected = format!(
+                "fault configuration: [sms] send: the program {} {why}: nothing can be sent",
+                program.display()
+            );
+            found(&config, &["send"], State::Off).contains(&expected)
+        };
+        assert!(told("is not there"));
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        for (mode, why) in [(0o700, "may be run by its owner alone"), (0o644, "may be run by its owner alone")] {
+            fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(told(why), "{mode:o}");
+        }
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o750)).unwrap();
+        assert!(!told("may be run by its owner alone"));
+        fs::remove_file(&program).unwrap();
+        fs::create_dir(&program).unwrap();
+        assert!(told("is no file"));
     }
 
     #[test]
