@@ -176,7 +176,7 @@ fn the_choice_is_there_where_the_password_line_sends_and_a_program_is_configured
     terminal.send_line("2");
     terminal.wait_for(WHICH);
     terminal.send_line(NUMBER);
-    assert!(terminal.wait_for(PIN).contains("The PIN could not be sent."));
+    assert!(terminal.wait_for(WHICH).contains("The PIN could not be sent."));
     terminal.send("\u{3}");
     terminal.wait();
     let mut terminal = desk.after_the_password();
