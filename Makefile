@@ -125,7 +125,7 @@ blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split t
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent manual products packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb check-of-deb \
+.PHONY: all agent install-agent uninstall-agent manual products packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb \
 	check-rootless lint \
 	demo demo-shell install uninstall deb rpm clean
 
@@ -192,34 +192,21 @@ $(addprefix $(target)/unpacked/,$(UNPACKED_WITH_LIBRARIES)):
 	rm -r "$$debs"
 	mv "$@.new" "$@"
 
-# Linking takes one processor: the fuzz targets are built beside. So is the disk of the machine that boots, unless it is kept
-# from before. The package is built of what the tests leave of the processors: they mostly wait.
-check: packages vm-packages unpacked
-	@mkdir -p "$(target)"
-	$(as_root) tests/vm/image > "$(target)/vm-image.log" 2>&1 &
+# The disk of the machine that boots is made while the tests compile, unless it is kept from before.
+check: packages vm-packages unpacked all fuzz-build
+	@$(as_root) tests/vm/image > "$(target)/vm-image.log" 2>&1 &
 	trap wait EXIT
-	$(MAKE) --no-print-directory fuzz-build > "$(target)/fuzz-build.log" 2>&1 &
-	fuzzers=$$!
-	$(MAKE) --no-print-directory all
 	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
 	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
-	wait "$$fuzzers" || { cat "$(target)/fuzz-build.log"; exit 1; }
 	wait # without a disk, the boot fails below and says why
 	rm -f "$(target)/check-auth.log"
 	result=0
 	{
 	  failed=0
-	  nice -n 19 $(MAKE) --no-print-directory deb > "$(target)/deb.log" 2>&1 &
-	  package=$$!
 	  $(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
 	    $(MAKE) --no-print-directory check-inside || failed=$$?
 	  $(as_root) tests/machine-check || failed=$$?
-	  if wait "$$package"; then
-	    $(MAKE) --no-print-directory check-of-deb || failed=$$?
-	  else
-	    failed=$$?
-	    cat "$(target)/deb.log"
-	  fi
+	  $(MAKE) --no-print-directory check-deb || failed=$$?
 	  exit "$$failed"
 	} 2>&1 | tee "$(target)/check.log" || result=$$?
 	printf '\n---- make check ----\n'
@@ -248,9 +235,6 @@ check-inside:
 
 # The emulator keeps one processor busy. That a second build gives the same package is `make reproducible`.
 check-deb: deb
-	@$(MAKE) --no-print-directory check-of-deb
-
-check-of-deb:
 	@$(as_root) tests/vm/run login > "$(target)/vm-login.log" 2>&1 &
 	boot=$$!
 	trap wait EXIT
