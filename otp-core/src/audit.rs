@@ -103,7 +103,7 @@ pub enum Event<'a> {
     },
     /// A message with a code was not sent.
     NotSent {
-        /// Whom it is for; `None` in the sender, which does not know.
+        /// The user it is for; `None` in the sender, which does not know.
         user: Option<&'a str>,
         /// `sms` or `email`.
         kind: &'a str,

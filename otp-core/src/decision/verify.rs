@@ -196,8 +196,8 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// The reason for a code of a user with a device, of whom no code is accepted if no device is of these kinds. The count
-    /// and the lock are as for all others: what is right here must not be found out.
+    /// The reason for a refused code: another one if the user has devices, but none of these kinds. The count and the lock are
+    /// as for all others: what is right here must not be found out.
     fn where_accepted(self, devices: Kinds, record: &Record, failures: u32) -> Self {
         let has_none = record.is_enrolled() && !record.credentials.has_device_of(devices);
         let is_hidden = has_none && matches!(self, Self::Wrong { .. } | Self::Locked(_));

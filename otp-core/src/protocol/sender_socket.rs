@@ -35,7 +35,7 @@ pub enum Delivery {
     NotSent(String),
 }
 
-/// Why a message was not sent, as far as anybody knows. Without an answer it may have been.
+/// Why a message was not sent, as far as the agent knows. Without an answer it may have been.
 #[derive(Debug)]
 pub enum NotSent {
     /// No process listens: it is not installed, or not enabled.

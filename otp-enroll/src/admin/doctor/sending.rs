@@ -1,5 +1,5 @@
-//! Checks lines with `send`: nothing may be sent to a user before a password, a key or the like is proved. Else people who
-//! know none have messages sent, to whom they like and at the site's cost.
+//! Checks lines with `send`: nothing may be sent to a user before a password, a key or the like is proved. Else a
+//! stranger can send messages to any user, at the site's cost.
 
 use std::collections::BTreeSet;
 use std::path::Path;
