@@ -303,6 +303,22 @@ impl Conversation {
         }
     }
 
+    /// The texts up to the next question.
+    ///
+    /// # Panics
+    /// When the conversation ends without one.
+    pub fn texts_before_prompt(&mut self) -> Vec<String> {
+        let mut texts = Vec::new();
+        loop {
+            match self.listen() {
+                Some(Event::Info(text)) => texts.push(text),
+                Some(event) if event.is_prompt() => return texts,
+                Some(_) => {}
+                None => panic!("no prompt, but {:#?}", self.events),
+            }
+        }
+    }
+
     /// Answers the question: any bytes but a line end and NUL.
     pub fn answer(&mut self, answer: impl AsRef<[u8]>) {
         if let Some(input) = &mut self.input {

@@ -21,6 +21,11 @@ use std::{
     time::Duration,
 };
 
+/// A user's number.
+pub const NUMBER: &str = "+61412345678";
+/// What a login shows of a code that was sent to it.
+pub const SENT: &str = "A code was sent to the number that ends in 78.";
+
 /// Agent, sender and what was sent.
 #[derive(Debug)]
 pub struct Post {

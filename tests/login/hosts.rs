@@ -6,7 +6,7 @@ use pam_otp_tests::{
     keypad::Keypad,
     machine,
     phone::Phone,
-    post::Post,
+    post::{NUMBER, Post, SENT},
     pty::{PATIENCE, Pty},
     service::Service,
     site::Site,
@@ -20,8 +20,6 @@ use std::{
     process::Command,
 };
 
-const NUMBER: &str = "+61412345678";
-const SENT: &str = "A code was sent to the number that ends in 78.";
 const QUESTION: &str = "Type this into your token: ";
 
 const HOSTS: [&str; 5] = ["ssh", "ssh with a key", "su", "sudo", "login"];

@@ -1,22 +1,19 @@
 //! Logins with a code that is sent: through the agent and the sender, to the program of the configuration.
-#![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     app::codes,
-    conversation::{Conversation, Event, Talk},
+    conversation::Talk,
     desk::logged,
     machine,
     outcome::Dialogue,
     phone::Phone,
-    post::Post,
+    post::{NUMBER, Post, SENT},
     service::Service,
     syslog,
     users::TestUser,
 };
 
-const NUMBER: &str = "+61412345678";
 const ADDRESS: &str = "alice@example.org";
-const SENT: &str = "A code was sent to the number that ends in 78.";
 
 /// A user with a phone and a number, and services of which one may send.
 struct Pocket {
@@ -50,19 +47,6 @@ impl Pocket {
     }
 }
 
-/// The texts up to the next question.
-fn shown(conversation: &mut Conversation) -> Vec<String> {
-    let mut shown = Vec::new();
-    loop {
-        match conversation.listen() {
-            Some(Event::Info(text)) => shown.push(text),
-            Some(event) if event.is_prompt() => return shown,
-            Some(_) => {}
-            None => panic!("no question"),
-        }
-    }
-}
-
 #[test]
 fn a_code_is_sent_to_a_number_that_is_named_or_the_default_and_is_good_once() {
     let post = Post::start("");
@@ -73,9 +57,9 @@ fn a_code_is_sent_to_a_number_that_is_named_or_the_default_and_is_good_once() {
             let mark = syslog::mark();
             let before = post.texts(NUMBER).len();
             let mut talk = pocket.talk(&pocket.sends, by_root).start();
-            assert_eq!(shown(&mut talk), [""; 0], "the default shows codes");
+            assert_eq!(talk.texts_before_prompt(), [""; 0], "the default shows codes");
             talk.answer(name);
-            assert_eq!(shown(&mut talk), [SENT]);
+            assert_eq!(talk.texts_before_prompt(), [SENT]);
             assert_eq!(post.texts(NUMBER).len(), before + 1);
             let code = post.digits(NUMBER);
             assert_eq!(code.len(), 7);
@@ -97,7 +81,7 @@ fn a_code_is_sent_to_a_number_that_is_named_or_the_default_and_is_good_once() {
     assert!(text.contains(" is your code for ") && text.ends_with("Not you? Change your password."), "{text}");
     pocket.make_default("mobile");
     let mut talk = pocket.talk(&pocket.sends, true).start();
-    assert_eq!(shown(&mut talk), [SENT]);
+    assert_eq!(talk.texts_before_prompt(), [SENT]);
     talk.answer(pocket.phone.next_code());
     assert_eq!(talk.finish().result("authenticate"), "PAM_SUCCESS", "an app's code all the same");
 }
@@ -110,7 +94,7 @@ fn nothing_is_sent_by_a_line_that_does_not_say_so() {
     let before = post.texts(NUMBER).len();
     for by_root in [true, false] {
         let mut talk = pocket.talk(&pocket.silent, by_root).start();
-        assert_eq!(shown(&mut talk), [""; 0]);
+        assert_eq!(talk.texts_before_prompt(), [""; 0]);
         talk.answer("sms");
         talk.finish();
     }
@@ -167,10 +151,10 @@ fn a_user_who_asks_again_too_early_waits_and_the_code_that_was_sent_stays_good()
     pocket.make_default("mobile");
     post.some_time_passes_if_any();
     let mut talk = pocket.talk(&pocket.sends, true).start();
-    assert_eq!(shown(&mut talk), [SENT]);
+    assert_eq!(talk.texts_before_prompt(), [SENT]);
     let code = post.digits(NUMBER);
     talk.answer("sms");
-    let text = shown(&mut talk).pop().unwrap();
+    let text = talk.texts_before_prompt().pop().unwrap();
     assert!(
         text.starts_with("The next message can be sent in ")
             && text.ends_with(" s. A code that was sent before and is not used is still good."),
@@ -179,7 +163,7 @@ fn a_user_who_asks_again_too_early_waits_and_the_code_that_was_sent_stays_good()
     // Four connections more do not void it.
     for _ in 0..4 {
         let mut other = pocket.talk(&pocket.sends, true).start();
-        assert!(shown(&mut other)[0].starts_with("The next message can be sent in "));
+        assert!(other.texts_before_prompt()[0].starts_with("The next message can be sent in "));
         drop(other);
     }
     talk.answer(&code);
@@ -197,7 +181,7 @@ fn a_login_goes_on_where_nothing_can_be_sent_and_the_log_says_why() {
             let mark = syslog::mark();
             let mut talk = pocket.talk(&pocket.sends, by_root).start();
             let expected = "The message could not be sent. Use another device or a recovery code.";
-            assert_eq!(shown(&mut talk), [expected], "{why}");
+            assert_eq!(talk.texts_before_prompt(), [expected], "{why}");
             talk.answer(pocket.phone.recovery_code());
             let said = talk.finish();
             assert_eq!(said.result("authenticate"), "PAM_SUCCESS", "{said}");

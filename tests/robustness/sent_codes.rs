@@ -1,35 +1,19 @@
 //! Codes and PINs that are sent, at once and cut short: each is good once, one message is sent, and an agent or a sender that is
 //! killed keeps no login from another device.
-#![expect(clippy::panic, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
-    conversation::{Conversation, Event, Talk},
+    conversation::{Conversation, Talk},
     machine,
     outcome::{Dialogue, Outcome},
     phone::Phone,
-    post::Post,
+    post::{NUMBER, Post, SENT},
     service::Service,
     syslog,
     users::TestUser,
 };
 use std::{fs, thread, time::Duration};
 
-const NUMBER: &str = "+61412345678";
-const SENT: &str = "A code was sent to the number that ends in 78.";
 const NOT_SENT: &str = "The message could not be sent. Use another device or a recovery code.";
-
-/// The texts up to the next question.
-fn shown(conversation: &mut Conversation) -> Vec<String> {
-    let mut shown = Vec::new();
-    loop {
-        match conversation.listen() {
-            Some(Event::Info(text)) => shown.push(text),
-            Some(event) if event.is_prompt() => return shown,
-            Some(_) => {}
-            None => panic!("no question after {shown:?}"),
-        }
-    }
-}
 
 /// How many of these logins were let in.
 fn let_in(logins: Vec<Conversation>) -> usize {
@@ -54,7 +38,7 @@ fn of_many_logins_at_once_one_message_is_sent_and_its_code_lets_in_one() {
         let talk = Talk::new(&service, &user.name).option("--wait-file", &gate.display().to_string());
         let talk = if by_root { talk } else { talk.ids(user.uid, user.gid) };
         let mut logins: Vec<_> = (0..16).map(|_| talk.start()).collect();
-        let texts: Vec<_> = logins.iter_mut().map(|login| shown(login).concat()).collect();
+        let texts: Vec<_> = logins.iter_mut().map(|login| login.texts_before_prompt().concat()).collect();
         assert_eq!(texts.iter().filter(|text| *text == SENT).count(), 1, "{texts:#?}");
         let is_early = |text: &&String| text.starts_with("The next message can be sent in ");
         assert_eq!(texts.iter().filter(is_early).count(), 15, "{texts:#?}");
@@ -125,7 +109,7 @@ fn an_agent_or_a_sender_that_is_killed_before_it_answers_keeps_no_login_from_ano
                 "agent" => post.agent.restart(),
                 _ => post.sender.restart(),
             }
-            assert_eq!(shown(&mut login), [NOT_SENT], "{killed}, by_root {by_root}");
+            assert_eq!(login.texts_before_prompt(), [NOT_SENT], "{killed}, by_root {by_root}");
             login.answer(phone.recovery_code());
             assert_eq!(login.finish().result("authenticate"), "PAM_SUCCESS", "{killed}");
             let log = syslog::lines_since(mark);
@@ -134,11 +118,11 @@ fn an_agent_or_a_sender_that_is_killed_before_it_answers_keeps_no_login_from_ano
             // It was noted before it was sent: until 30 s are over, it counts as sent.
             post.fail(works.trim_start_matches("#!/bin/sh\n"));
             let mut early = talk.start();
-            assert!(shown(&mut early)[0].starts_with("The next message can be sent in "));
+            assert!(early.texts_before_prompt()[0].starts_with("The next message can be sent in "));
             drop(early);
             post.some_time_passes();
             let mut next = talk.start();
-            assert_eq!(shown(&mut next), [SENT], "{killed}");
+            assert_eq!(next.texts_before_prompt(), [SENT], "{killed}");
             next.answer(post.digits(NUMBER));
             assert_eq!(next.finish().result("authenticate"), "PAM_SUCCESS", "{killed}");
             fs::remove_file(post.folder().join("started")).unwrap();
