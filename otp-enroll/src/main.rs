@@ -30,6 +30,7 @@ mod user {
     pub(crate) mod added;
     pub(crate) mod addition;
     pub(crate) mod commands;
+    pub(crate) mod confirmed;
     pub(crate) mod destination;
     pub(crate) mod device_lines;
     pub(crate) mod devices;

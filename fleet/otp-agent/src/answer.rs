@@ -188,8 +188,8 @@ fn answer(
     Ok(Reply::Login(verdict.words()))
 }
 
-/// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal, no message. A remote host is none of
-/// any network, and one of which it is not known in which network it is: the strictest of the rules of networks counts.
+/// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal; a message if `may_send`.
+/// A remote host is in no network that is known: the strictest of the rules of networks counts.
 fn of_the_untrusted(login: &LoginContext, may_send: bool) -> LoginContext {
     let rhost = login.rhost.as_deref().filter(|rhost| !rhost.is_empty());
     LoginContext {

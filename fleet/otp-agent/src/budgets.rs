@@ -62,10 +62,10 @@ impl Budgets {
         loop {
             let spent = all.entry(uid).or_default();
             spent.forget_old();
-            if spent.wrong.len() >= budget.codes {
+            if spent.wrong.len() >= budget.most {
                 return Err(NotNow::UsedUp);
             }
-            if spent.wrong.len().saturating_add(spent.under_way) < budget.codes {
+            if spent.wrong.len().saturating_add(spent.under_way) < budget.most {
                 spent.under_way = spent.under_way.saturating_add(1);
                 return Ok(UnderWay { budgets: self, uid, wrong: None });
             }
@@ -123,8 +123,8 @@ mod tests {
     use super::*;
     use otp_core::value::time::Seconds;
 
-    fn budget(codes: usize, seconds: u64) -> Budget {
-        Budget { codes, within: Seconds(seconds) }
+    fn budget(most: usize, seconds: u64) -> Budget {
+        Budget { most, within: Seconds(seconds) }
     }
 
     #[test]

@@ -45,16 +45,16 @@ impl Service for Agent {
     fn accept(&self, connection: OwnedFd) {
         let socket = Arc::new(connection);
         // A process without credentials is gone and waits for no answer.
-        let Ok(asker) = agent_socket::peer(&socket) else { return };
-        let Ok(gid) = agent_socket::group_of_peer(&socket) else { return };
-        let Some(place) = Crowd::enter(&self.crowd, asker, &socket) else {
+        let Ok(peer) = agent_socket::peer(&socket) else { return };
+        let (uid, gid) = (peer.uid(), peer.gid());
+        let Some(place) = Crowd::enter(&self.crowd, uid, &socket) else {
             connection::turn_away(&socket);
             return;
         };
         let memory = Arc::clone(&self.memory);
         // Fails where the kernel has no more threads; the asker then reads the end of the connection.
         let _ = thread::Builder::new().spawn(move || {
-            connection::serve(&Asker { uid: asker, gid, socket: &socket }, &place, &memory);
+            connection::serve(&Asker { uid, gid, socket: &socket }, &place, &memory);
         });
     }
 

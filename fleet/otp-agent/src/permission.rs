@@ -124,7 +124,7 @@ mod tests {
 
     fn host(groups: &[&str], users: &[&str]) -> AgentHost {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let wrong = Budget { codes: 20, within: Seconds(600) };
+        let wrong = Budget { most: 20, within: Seconds(600) };
         AgentHost {
             user: "freerad".into(),
             services: vec![],

@@ -18,7 +18,7 @@ use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
-use crate::sends::{APART, Hold, Sends};
+use crate::sends::{self, APART, Hold, Sends};
 
 /// Longest name of a service in a text: a user's own program chooses it, and a longer text costs more than one message.
 const LONGEST_SERVICE: usize = 32;
@@ -98,21 +98,14 @@ impl Sending<'_> {
         let directory = &self.site.config.state_directory;
         Ok(match self.sends.note(directory, &sender, user, to, now) {
             Ok(Ok(())) => None,
-            Ok(Err(Hold::Wait(time))) => {
-                if time > APART {
-                    let why =
-                        format!("as many as [{kind}] limit were sent to this user, or there; the next one in {time}");
-                    let _ = self.not_sent(kind, &why);
-                }
-                Some(Challenge::Wait(time))
+            // Of messages in quick succession the log need not tell.
+            Ok(Err(Hold::Wait(time))) if time <= APART => Some(Challenge::Wait(time)),
+            Ok(Err(hold)) => {
+                let not_sent = self.not_sent(kind, &hold.reason(kind));
+                Some(if let Hold::Wait(time) = hold { Challenge::Wait(time) } else { not_sent })
             }
-            Ok(Err(Hold::Prefix)) => {
-                Some(self.not_sent(kind, &format!("no prefix in [{kind}] prefixes is this number's")))
-            }
-            Ok(Err(Hold::Hour)) => Some(self.not_sent(kind, &format!("as many as [{kind}] hour were sent in an hour"))),
-            Ok(Err(Hold::Day)) => Some(self.not_sent(kind, &format!("as many as [{kind}] day were sent in a day"))),
             Err(error) => {
-                let path = directory.join(".sends");
+                let path = sends::file(directory);
                 Some(self.not_sent(kind, &format!("cannot note it in {}: {error}", path.display())))
             }
         })

@@ -13,9 +13,6 @@ use otp_core::value::destination::{Channel, Destination};
 use otp_core::value::time::{Seconds, UnixTime};
 use serde::{Deserialize, Serialize};
 
-/// The file's name in the state directory. No user's record begins with a dot.
-const NAME: &str = ".sends";
-
 /// Between two messages to one user.
 pub(crate) const APART: Seconds = Seconds(30);
 
@@ -57,6 +54,25 @@ struct Noted {
     was_ahead: bool,
 }
 
+/// The file in the state directory. No user's record begins with a dot.
+pub(crate) fn file(directory: &Path) -> PathBuf {
+    directory.join(".sends")
+}
+
+impl Hold {
+    /// The reason for the log. `kind` is the table of the configuration.
+    pub(crate) fn reason(&self, kind: &str) -> String {
+        match self {
+            Self::Wait(time) => {
+                format!("as many as [{kind}] limit were sent to this user, or there; the next one in {time}")
+            }
+            Self::Prefix => format!("no prefix in [{kind}] prefixes is this number's"),
+            Self::Hour => format!("as many as [{kind}] hour were sent in an hour"),
+            Self::Day => format!("as many as [{kind}] day were sent in a day"),
+        }
+    }
+}
+
 impl Sends {
     /// Notes a message to a user if one may be sent now. The note is durable when this returns.
     pub(crate) fn note(
@@ -69,7 +85,7 @@ impl Sends {
     ) -> io::Result<Result<(), Hold>> {
         // A thread that panicked has left the file as it was, or whole.
         let _alone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = directory.join(NAME);
+        let path = file(directory);
         let Noted { mut all, was_ahead } = read(&path, now)?;
         if let Err(hold) = may_send(&all, sender, user, to, now) {
             // Else they would be as new at the next try, and hold everybody back until the clock has caught up.
@@ -99,7 +115,7 @@ fn may_send(all: &[Sent], sender: &Sender, user: &str, to: &Destination, now: Un
     let of_kind = || all.iter().filter(|sent| sent.kind == to.channel());
     let to_user = all.iter().filter(|sent| sent.user == user);
     full(to_user, 1, APART, now).map_err(Hold::Wait)?;
-    let limit = (sender.limit.codes, sender.limit.within);
+    let limit = (sender.limit.most, sender.limit.within);
     full(of_kind().filter(|sent| sent.user == user), limit.0, limit.1, now).map_err(Hold::Wait)?;
     full(of_kind().filter(|sent| sent.to == to.as_str()), limit.0, limit.1, now).map_err(Hold::Wait)?;
     let number = |most: u32| usize::try_from(most).unwrap_or(usize::MAX);
@@ -170,7 +186,7 @@ mod tests {
     use otp_core::config::budget::Budget;
 
     fn sender() -> Sender {
-        let limit = Budget { codes: 3, within: Seconds(900) };
+        let limit = Budget { most: 3, within: Seconds(900) };
         Sender { send: vec!["/x".into()], limit, prefixes: vec!["+61".into(), "+49".into()], hour: 5, day: 7 }
     }
 
@@ -193,7 +209,7 @@ mod tests {
         }
 
         fn file(&self) -> PathBuf {
-            self.directory.path().join(NAME)
+            file(self.directory.path())
         }
     }
 

@@ -19,7 +19,7 @@ const MOST_LINES: usize = 40;
 /// Sends one message, if root asks for it. A process that sends no line in time, or half of one, gets no answer.
 pub(crate) fn serve(socket: &OwnedFd, leftovers: &Leftovers) {
     // Only root can open the socket that systemd makes. This holds wherever it comes from.
-    if !matches!(peer(socket), Ok(0)) {
+    if !peer(socket).is_ok_and(|peer| peer.uid() == 0) {
         return answer(socket, &Delivery::NotSent("only root may send messages".into()));
     }
     let Ok(line) = receive_line(socket, &mut Patience::default()) else { return };

@@ -49,7 +49,7 @@ pub fn read(path: &Path, text: &str) -> (Vec<AgentHost>, Vec<ConfigError>) {
 
 impl AgentHost {
     fn read(table: &mut Section<'_>, line: usize) -> Self {
-        let wrong = Budget { codes: 20, within: Seconds(600) };
+        let wrong = Budget { most: 20, within: Seconds(600) };
         let (user, services, groups, users) = (String::new(), Vec::new(), Vec::new(), Vec::new());
         let mut host = Self { user, services, groups, users, wrong, line };
         table.set("user", &mut host.user, "a name of 1 to 255 characters", |value| value.text(255));
@@ -103,14 +103,14 @@ mod tests {
             services: vec!["radiusd".into()],
             groups: vec![],
             users: vec![],
-            wrong: Budget { codes: 20, within: Seconds(600) },
+            wrong: Budget { most: 20, within: Seconds(600) },
             line: 2,
         };
         let least = "issuer = \"other keys are read elsewhere\"\n[[agent.host]]\nuser = \"freerad\"\nservices = [\"radiusd\"]\n";
         assert_eq!(hosts(least), Ok(vec![host.clone()]));
         host.groups = vec!["vpn".into(), "staff".into()];
         host.users = vec!["backup".into()];
-        host.wrong = Budget { codes: 3, within: Seconds(60) };
+        host.wrong = Budget { most: 3, within: Seconds(60) };
         let all = format!("{least}groups = [\"vpn\", \"staff\"]\nusers = [\"backup\"]\nwrong = \"3/1m\"\n");
         assert_eq!(hosts(&all), Ok(vec![host]));
         assert_eq!(hosts(""), Ok(vec![]));

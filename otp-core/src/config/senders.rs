@@ -68,7 +68,7 @@ enum HasPrefixes {
 impl Sender {
     /// `None` where no program is named: the other keys then wait for one.
     fn read(table: &mut Section<'_>, has_prefixes: HasPrefixes) -> Option<Self> {
-        let limit = Budget { codes: 5, within: Seconds(900) };
+        let limit = Budget { most: 5, within: Seconds(900) };
         let mut sender = Self { send: Vec::new(), limit, prefixes: Vec::new(), hour: 100, day: 500 };
         let wanted =
             "a list of a program's absolute path and its arguments, like [\"/usr/local/lib/send\", \"--quiet\"]";
@@ -115,7 +115,7 @@ mod tests {
     fn a_sender_is_read_with_its_defaults_and_with_every_key() {
         let mut sender = Sender {
             send: vec!["/usr/local/lib/sms".into()],
-            limit: Budget { codes: 5, within: Seconds(900) },
+            limit: Budget { most: 5, within: Seconds(900) },
             prefixes: vec![],
             hour: 100,
             day: 500,
@@ -123,7 +123,7 @@ mod tests {
         let least = "issuer = \"other keys are read elsewhere\"\n[sms]\nsend = [\"/usr/local/lib/sms\"]\n";
         assert_eq!(senders(least), Ok(Senders { sms: Some(sender.clone()), email: None }));
 
-        sender.limit = Budget { codes: 1, within: Seconds(60) };
+        sender.limit = Budget { most: 1, within: Seconds(60) };
         (sender.hour, sender.day) = (1, 1_000_000);
         let more = "limit = \"1/1m\"\nhour = 1\nday = 1000000\n";
         let email = Sender { send: ["/usr/sbin/sendmail", "-i", "--"].map(str::to_owned).into(), ..sender.clone() };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::record::credentials::{Credentials, Device, Kind};
 use crate::value::destination::Channel;
 
-/// The words of all kinds, in the order of their bits. A word may stand in the policy before any device can be of its kind.
+/// The words of all kinds, in the order of their bits.
 const WORDS: [&str; 5] = ["totp", "hotp", "ocra", "sms", "email"];
 
 /// Which kinds, in the words of [`crate::record::credentials::Kind::word`]. Never empty where it was read.

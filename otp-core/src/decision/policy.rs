@@ -143,9 +143,8 @@ impl Policy {
     }
 
     /// Whether no terms say anything of kinds.
-    pub fn accepts_every_kind(&self) -> bool {
-        let is_silent = |terms: &Terms| terms.devices == Kinds::ALL;
-        is_silent(&self.terms) && self.rules.iter().all(|rule| is_silent(&rule.terms))
+    fn accepts_every_kind(&self) -> bool {
+        self.terms.devices.are_all() && self.rules.iter().all(|rule| rule.terms.devices.are_all())
     }
 
     fn ruling_of_rules<E>(

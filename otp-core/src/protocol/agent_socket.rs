@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, send, socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials, connect, getsockopt, recv, send, socket,
+    sockopt,
 };
 use zeroize::Zeroizing;
 
@@ -71,7 +72,7 @@ pub(super) fn ask_line_at(path: &str, question: &str, mut patience: Patience) ->
     let socket = connected(path, &mut patience)?;
     // The socket is in a folder of root's. Another user's process behind it would be a mistake of root's. Of a socket that
     // systemd listens at, systemd is the owner, whichever user the service runs as.
-    let server = peer(&socket)?;
+    let server = peer(&socket)?.uid();
     if server != 0 {
         return Err(io::Error::other(format!("its socket is served by uid {server}, not by root")));
     }
@@ -79,14 +80,9 @@ pub(super) fn ask_line_at(path: &str, question: &str, mut patience: Patience) ->
     receive_line(&socket, &mut patience)
 }
 
-/// The user id of the process at the other end, as it was when the two were connected.
-pub fn peer(socket: &impl AsFd) -> io::Result<u32> {
-    Ok(getsockopt(socket, sockopt::PeerCredentials)?.uid())
-}
-
-/// Its effective group id, then.
-pub fn group_of_peer(socket: &impl AsFd) -> io::Result<u32> {
-    Ok(getsockopt(socket, sockopt::PeerCredentials)?.gid())
+/// The process at the other end, with its effective user and group id, as it was when the two were connected.
+pub fn peer(socket: &impl AsFd) -> io::Result<UnixCredentials> {
+    Ok(getsockopt(socket, sockopt::PeerCredentials)?)
 }
 
 /// Whether the other end is closed: the process that asked no longer waits for the answer.

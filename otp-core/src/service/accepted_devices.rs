@@ -1,4 +1,4 @@
-//! The kinds of device that the policy accepts of a user as proof of a change, and that may be added.
+//! The kinds of device that the policy accepts of a user: at a login, as proof of a change, and to be added.
 
 use crate::decision::kinds::Kinds;
 use crate::error::CoreError;
@@ -8,7 +8,7 @@ use crate::value::login_context::LoginContext;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// Those that are accepted at a login.
+/// Those that are accepted at a login. No override changes them.
 pub fn at(site: &Site, account: &Account, login: &LoginContext, now: UnixTime) -> Result<Kinds, CoreError> {
     let member = |group: &str| accounts::is_member(account, group);
     site.config.policy.devices(account.name.as_str(), login, now, member)

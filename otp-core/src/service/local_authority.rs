@@ -15,6 +15,7 @@ use crate::protocol::request::{Declined, Reply, Request};
 use crate::record::Record;
 use crate::record::credentials::{Device, Kind, Override};
 use crate::record::state::{State, Unenforced};
+use crate::service::accepted_devices;
 use crate::service::administration;
 use crate::service::agent_authority::AgentAuthority;
 use crate::service::authority::Authority;
@@ -204,11 +205,9 @@ impl<'a> LocalAuthority<'a> {
     fn devices(&self, login: &LoginContext, now: UnixTime) -> Result<Kinds, CoreError> {
         match (self.ruled.get(), &self.account) {
             (Some(ruling), _) => Ok(ruling.devices),
-            // In the helper, question and answer are of two processes. No override changes the kinds.
-            (None, Some(account)) if !self.site.config.policy.accepts_every_kind() => {
-                Ok(ruling(self.site, account, Override::None, login, now)?.devices)
-            }
-            (None, _) => Ok(Kinds::ALL),
+            // In the helper, question and answer are of two processes.
+            (None, Some(account)) => accepted_devices::at(self.site, account, login, now),
+            (None, None) => Ok(Kinds::ALL),
         }
     }
 

@@ -369,7 +369,7 @@ impl<'a> SelfService<'a> {
 
     /// Declines a device of a kind that the policy does not accept here.
     fn unfit_kind(&self, kind: Kinds, now: UnixTime) -> Result<Option<Reply>, CoreError> {
-        let accepted = accepted_devices::at_changes(self.site, &self.account, now)?;
+        let accepted = self.limits(now)?.devices;
         Ok((!accepted.hold(kind)).then_some(Reply::Declined(Declined::KindNotAccepted { kind, accepted })))
     }
 

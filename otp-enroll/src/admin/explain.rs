@@ -230,7 +230,7 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
             false,
         ) => "asked for a code, and let in without one (enforce = false)",
     };
-    let kinds = Some(explained.accepted_kinds).filter(|kinds| *kinds != Kinds::ALL);
+    let kinds = Some(explained.accepted_kinds).filter(|kinds| !kinds.are_all());
     let kinds = kinds.map(|kinds| format!("Kinds          {} (no other kind of device is accepted)", kinds.listed()));
     let lines = [
         format!("Login          {user} through {service}{from}{on}"),

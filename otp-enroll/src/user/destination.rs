@@ -11,11 +11,11 @@ use crate::error::{AskError, CliError, declined_text};
 use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::output::{Output, say};
 use crate::ui::prompt;
+use crate::user::confirmed;
 use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::proof;
 use crate::user::token::watch;
-use crate::user::{added, interactive, scripted};
 
 /// In place of the PIN: send another one.
 const AGAIN: &str = "again";
@@ -55,17 +55,8 @@ pub(crate) fn add(
     screen.stage(goal.if_interrupted());
     let codes = confirm(client, &screen, goal, &status.user, &reply, output).map_err(|error| goal.ended_by(error))?;
     drop(screen);
-    let (save, terminal) = (enrollment.save_recovery.as_deref(), output.terminal()?);
-    match goal {
-        Goal::Another => added::tell(client, output),
-        Goal::First | Goal::Instead if output.json || !terminal.interactive => {
-            scripted::recovery_codes(&codes, &status.user, save, output)
-        }
-        Goal::First | Goal::Instead => {
-            let screen = AlternateScreen::enter(&terminal, goal.if_unseen())?;
-            interactive::finish(screen, &codes, &status.user, save, true, output)
-        }
-    }
+    let save = enrollment.save_recovery.as_deref();
+    confirmed::tell(client, goal, (&codes, save), &status.user, true, output)
 }
 
 /// Asks for the PIN until it is right or no longer good, or the input ends. Returns recovery codes if it is the first device.

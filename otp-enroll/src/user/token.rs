@@ -21,10 +21,10 @@ use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::output::{Output, say};
 use crate::ui::prompt::{self, LONGEST_LINE};
 use crate::ui::terminal::Terminal;
+use crate::user::confirmed;
 use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::proof;
-use crate::user::{added, interactive, scripted};
 
 pub(crate) const CODE: &str = "Code that the token shows: ";
 /// The question after [`Declined::NextCodeNeeded`].
@@ -42,7 +42,6 @@ pub(crate) fn add(
     enrollment: &Enrollment,
     output: &Output,
 ) -> Result<(), CliError> {
-    let save = enrollment.save_recovery.as_deref();
     let screen = watch()?;
     let token = described(options, output)?;
     let digits = token.digits;
@@ -61,17 +60,8 @@ pub(crate) fn add(
     }
     let codes = confirm(client, &screen, goal, (&status.user, digits), output).map_err(|error| goal.ended_by(error))?;
     drop(screen);
-    let terminal = output.terminal()?;
-    match goal {
-        Goal::Another => added::tell(client, output),
-        Goal::First | Goal::Instead if output.json || !terminal.interactive => {
-            scripted::recovery_codes(&codes, &status.user, save, output)
-        }
-        Goal::First | Goal::Instead => {
-            let screen = AlternateScreen::enter(&terminal, goal.if_unseen())?;
-            interactive::finish(screen, &codes, &status.user, save, false, output)
-        }
-    }
+    let save = enrollment.save_recovery.as_deref();
+    confirmed::tell(client, goal, (&codes, save), &status.user, false, output)
 }
 
 /// The first line of JSON: from now on codes are read.

@@ -175,7 +175,7 @@ fn described(host: &AgentHost) -> String {
         users => format!(" and {}", users.join(", ")),
     };
     let (user, services, wrong) = (&host.user, host.services.join(", "), host.wrong);
-    format!("{user} about {about}{more} through {services}, with {} wrong codes in {}", wrong.codes, wrong.within)
+    format!("{user} about {about}{more} through {services}, with {} wrong codes in {}", wrong.most, wrong.within)
 }
 
 /// Why the module would not trust the socket.
@@ -199,7 +199,7 @@ mod tests {
 
     fn host(user: &str, services: &[&str]) -> AgentHost {
         let services = services.iter().map(|name| (*name).to_owned()).collect();
-        let wrong = Budget { codes: 20, within: Seconds(600) };
+        let wrong = Budget { most: 20, within: Seconds(600) };
         AgentHost { user: user.into(), services, groups: vec![], users: vec![], wrong, line: 7 }
     }
 

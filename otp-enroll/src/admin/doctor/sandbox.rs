@@ -588,7 +588,7 @@ mod tests {
             services: vec!["radiusd".into()],
             groups: vec![],
             users: vec![],
-            wrong: Budget { codes: 20, within: Seconds(600) },
+            wrong: Budget { most: 20, within: Seconds(600) },
             line: 7,
         };
         let agent = Agent::with(State::Answers, vec![host]);
