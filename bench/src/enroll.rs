@@ -73,6 +73,7 @@ pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrollment: [
         default: Some(DeviceId(1)),
         last_id: DeviceId(1),
         recovery: Some(RecoverySet::of([7; 16], &codes)),
+        scratch: None,
         passcode: None,
     };
     let mut state = State::new(credentials.enrollment);

@@ -40,8 +40,11 @@ fn spelled(slot: &Slot) -> String {
         Lock::Until(time) => writeln!(text, "lock until {}", time.0).unwrap(),
         Lock::UntilUnlocked => text += "lock until-unlocked\n",
     }
-    let used: String = (0..16).rev().map(|bit| if state.used >> bit & 1 == 1 { '1' } else { '0' }).collect();
+    let used: String = (0..16).rev().map(|bit| if state.used.0 >> bit & 1 == 1 { '1' } else { '0' }).collect();
     writeln!(text, "used {used}").unwrap();
+    if state.scratch_used.0 > 0 {
+        writeln!(text, "scratch-used {:016b}", state.scratch_used.0).unwrap();
+    }
     if state.passcode_used {
         text += "passcode used\n";
     }
@@ -54,7 +57,8 @@ fn spelled(slot: &Slot) -> String {
     for (device, progress) in &state.devices {
         let used = progress.used.map_or("never".to_owned(), |time| time.0.to_string());
         let confirmed = if progress.is_confirmed { "" } else { " unconfirmed" };
-        writeln!(text, "device {} next {} used {used}{confirmed}", device.0, progress.next).unwrap();
+        let resync = if progress.awaits_resync { " awaits-resync" } else { "" };
+        writeln!(text, "device {} next {} used {used}{confirmed}{resync}", device.0, progress.next).unwrap();
     }
     text
 }

@@ -116,7 +116,8 @@ fn state(input: &mut Unstructured<'_>) -> Result<State> {
     let enrollment = if input.ratio(1, 8)? { EnrollmentId([2; 16]) } else { ENROLLMENT };
     let mut state = State::new(enrollment);
     for id in [1, 2] {
-        let progress = Progress { used: None, is_confirmed: input.arbitrary()?, ..Progress::from(input.arbitrary()?) };
+        let (is_confirmed, awaits_resync) = (input.arbitrary()?, input.arbitrary()?);
+        let progress = Progress { is_confirmed, awaits_resync, ..Progress::from(input.arbitrary()?) };
         state.devices.insert(DeviceId(id), progress);
     }
     if input.ratio(1, 8)? {
@@ -128,7 +129,8 @@ fn state(input: &mut Unstructured<'_>) -> Result<State> {
         1 => Lock::Until(UnixTime(input.arbitrary()?)),
         _ => Lock::UntilUnlocked,
     };
-    state.used = input.arbitrary()?;
+    state.used.0 = input.arbitrary()?;
+    state.scratch_used.0 = input.arbitrary()?;
     state.passcode_used = input.arbitrary()?;
     state.last_accepted = input.arbitrary::<Option<u64>>()?.map(UnixTime);
     for _ in 0..input.int_in_range(0..=5)? {

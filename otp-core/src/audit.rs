@@ -304,6 +304,7 @@ impl fmt::Display for Proof {
                 let word = match accepted.factor {
                     Factor::Totp(_) | Factor::Hotp(_) | Factor::Ocra(_) | Factor::Sent(..) => "code",
                     Factor::Recovery => "recovery-code",
+                    Factor::Scratch => "scratch-code",
                     Factor::Passcode => "passcode",
                     Factor::Grace => "grace",
                 };

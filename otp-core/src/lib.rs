@@ -52,6 +52,7 @@ pub mod decision {
     pub mod pin;
     pub mod policy;
     pub mod record_changes;
+    pub mod restored;
     pub mod resync;
     pub mod verify;
 }

@@ -64,6 +64,7 @@ impl Record {
             default,
             last_id,
             recovery,
+            scratch: None,
             passcode: None,
         };
         Self { credentials, state }

@@ -1,4 +1,5 @@
-//! Recovery codes: shown once, stored only as salted HMAC-SHA256, each accepted once.
+//! Recovery codes: shown once, stored only as salted HMAC-SHA256, each accepted once. Scratch codes are those of
+//! google-authenticator, of eight digits: stored alike, and found under the lock.
 
 use std::fmt;
 
@@ -8,11 +9,15 @@ use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::codes::attempt::Code;
 use crate::codes::in_fours::in_fours;
 use crate::codes::plain_text::PlainText;
 
 /// Most codes of one set.
 pub const MOST_CODES: u8 = 10;
+
+/// Digits of a scratch code.
+pub const SCRATCH_DIGITS: u8 = 8;
 
 /// A recovery code: 80 random bits. No lock protects it, because it cannot be guessed.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -73,9 +78,24 @@ impl RecoverySet {
         Self { salt, hashes }
     }
 
+    /// Hashes scratch codes under a salt; those beyond the most that a set has are left out.
+    pub fn of_scratch(salt: [u8; 16], codes: &[Code]) -> Self {
+        let codes = codes.iter().take(MOST_CODES.into());
+        Self { salt, hashes: codes.filter_map(|code| hash(&salt, code.reveal().as_bytes())).collect() }
+    }
+
     /// The position of this code in the set, from 0. Compares with all of them, in constant time.
     pub fn find(&self, code: &RecoveryCode) -> Option<u8> {
-        let wanted = hash(&self.salt, &code.0)?;
+        self.position(&code.0)
+    }
+
+    /// The position of this scratch code.
+    pub fn find_scratch(&self, code: &Code) -> Option<u8> {
+        self.position(code.reveal().as_bytes())
+    }
+
+    fn position(&self, code: &[u8]) -> Option<u8> {
+        let wanted = hash(&self.salt, code)?;
         let (mut found, mut position) = (Choice::from(0), 0u8);
         for (this, stored) in (0u8..).zip(&self.hashes) {
             let equal = stored.ct_eq(&wanted);

@@ -29,6 +29,7 @@ impl Record {
             default: self.credentials.default,
             last_id: self.credentials.last_id,
             recovery: self.credentials.recovery.clone(),
+            scratch: self.credentials.scratch.clone(),
             passcode: self.credentials.passcode.clone(),
         };
         Self { credentials, state: State { enrollment, ..self.state.clone() } }
@@ -59,8 +60,14 @@ impl Record {
             return Change::Nothing;
         }
         let credentials = self.renewed(enrollment).credentials;
-        let credentials =
-            Credentials { devices: Vec::new(), default: None, recovery: None, passcode: None, ..credentials };
+        let credentials = Credentials {
+            devices: Vec::new(),
+            default: None,
+            recovery: None,
+            scratch: None,
+            passcode: None,
+            ..credentials
+        };
         Change::Record(Box::new(Record { credentials, state: State::new(enrollment) }))
     }
 }
@@ -68,14 +75,20 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::state::Used;
     use crate::testing::fixtures::{NOW, alice, phone, record, token};
 
     #[test]
     fn unlocking_clears_count_and_lock_and_nothing_else() {
         let mut record = record(vec![phone(1), token(2)]);
         record.state.set_nexts([(1, 77), (2, 77)]);
-        record.state =
-            State { failures: 9, lock: Lock::UntilUnlocked, used: 0b101, last_accepted: Some(NOW), ..record.state };
+        record.state = State {
+            failures: 9,
+            lock: Lock::UntilUnlocked,
+            used: Used(0b101),
+            last_accepted: Some(NOW),
+            ..record.state
+        };
         let expected = State { failures: 0, lock: Lock::Open, ..record.state.clone() };
         assert_eq!(record.unlocked(), expected);
     }

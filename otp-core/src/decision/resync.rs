@@ -114,7 +114,7 @@ impl Record {
             return (Change::State(state), Verdict::Refused(refusal));
         };
         if let Some(progress) = state.devices.get_mut(&device.id) {
-            progress.next = place.next;
+            (progress.next, progress.awaits_resync) = (place.next, false);
         }
         for own in record.credentials.devices.iter_mut().filter(|own| own.id == device.id) {
             if let Kind::Totp(clock) = &mut own.kind {

@@ -75,6 +75,8 @@ pub enum Factor {
     Sent(Channel, DeviceId),
     /// A recovery code.
     Recovery,
+    /// A scratch code, which came from google-authenticator.
+    Scratch,
     /// A passcode, which an administrator issued.
     Passcode,
     /// Nothing now: a second factor was accepted from this address within the grace period.
@@ -97,7 +99,7 @@ pub enum Refusal {
         /// How far the clock is behind the last login, if it is.
         clock_behind: Option<Seconds>,
     },
-    /// The recovery code was used already.
+    /// The recovery code or scratch code was used already.
     RecoveryUsed,
     /// The recovery code is not in the user's list. It does not count as a wrong code: 80 bits cannot be guessed.
     RecoveryUnknown,
@@ -142,6 +144,7 @@ impl Factor {
             Self::Ocra(_) => "ocra",
             Self::Sent(channel, _) => channel.word(),
             Self::Recovery => "recovery",
+            Self::Scratch => "scratch",
             Self::Passcode => "passcode",
             Self::Grace => "grace",
         }
@@ -161,7 +164,7 @@ impl Factor {
     pub fn device(self) -> Option<DeviceId> {
         match self {
             Self::Totp(device) | Self::Hotp(device) | Self::Ocra(device) | Self::Sent(_, device) => Some(device),
-            Self::Recovery | Self::Passcode | Self::Grace => None,
+            Self::Recovery | Self::Scratch | Self::Passcode | Self::Grace => None,
         }
     }
 }
@@ -246,10 +249,7 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
     let mut state = record.state.clone();
     let verdict = match attempt {
         Attempt::Recovery(code) => match record.credentials.recovery.as_ref().map(|set| set.find(code)) {
-            Some(Some(position)) if !state.is_used(position) => {
-                state.use_up(position);
-                accept(&mut state, record, Factor::Recovery, now)
-            }
+            Some(Some(position)) if state.used.mark(position) => accept(&mut state, record, Factor::Recovery, now),
             Some(Some(_)) => Verdict::Refused(Refusal::RecoveryUsed),
             Some(None) => Verdict::Refused(Refusal::RecoveryUnknown),
             None if !record.is_enrolled() => Verdict::Refused(Refusal::NotEnrolled),
@@ -258,11 +258,14 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
         Attempt::Code(code) => {
             // The HMACs are computed for every user, enrolled or not, locked or not, so that timing reveals neither.
             let found = find(limits, record, code, now);
+            let scratch = record.credentials.find_scratch(code);
             state.lock = bounded(state.lock, limits, now);
             let is_open = record.is_enrolled() && !is_locked(state.lock, now);
             let is_accepted = found.iter().any(|found| found.is_accepted);
-            let factor = if is_open && is_accepted { use_up(&found, &mut state) } else { None };
-            match factor {
+            let of_device = if is_open && is_accepted { use_up(&found, &mut state) } else { None };
+            // Digits that are a device's code and a scratch code, by chance, are used up as both.
+            let is_unused = scratch.is_some_and(|position| is_open && state.scratch_used.mark(position));
+            match of_device.or(is_unused.then_some(Factor::Scratch)) {
                 Some(factor) => accept(&mut state, record, factor, now),
                 None => {
                     // Every refusal looks back, so that timing does not reveal the reason.
@@ -274,6 +277,8 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
                         Refusal::Locked(state.lock)
                     } else if is_accepted || used.accepted {
                         Refusal::Replayed { clock_behind: clock_behind(limits, record, now) }
+                    } else if scratch.is_some() {
+                        Refusal::RecoveryUsed
                     } else if is_known {
                         Refusal::KindNotAccepted { failures: None }
                     } else {
@@ -352,8 +357,12 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
             Kind::Totp(clock) => in_window(around(clock.step_at(now), limits.window, limits.window))
                 .map(|steps| At::Counter(*steps.end())),
             Kind::Hotp => {
-                let next = record.state.next(device.id).unwrap_or(u64::MAX);
-                in_window(around(next, LOOK_AHEAD, LOOK_AHEAD)).map(|counters| At::Counter(*counters.start()))
+                let (next, is_lost) = match record.state.devices.get(&device.id) {
+                    Some(progress) => (progress.next, progress.awaits_resync),
+                    None => (u64::MAX, true),
+                };
+                let counters = in_window(around(next, LOOK_AHEAD, LOOK_AHEAD)).filter(|_| !is_lost);
+                counters.map(|counters| At::Counter(*counters.start()))
             }
             Kind::Ocra(_) | Kind::Sent(_) => record.answered(device, code, limits.window, now).map(At::Challenge),
         };

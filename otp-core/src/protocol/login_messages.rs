@@ -306,6 +306,7 @@ impl Verdict {
                 Factor::Sent(Channel::Sms, device),
                 Factor::Sent(Channel::Email, device),
                 Factor::Recovery,
+                Factor::Scratch,
                 Factor::Passcode,
                 Factor::Grace,
             ];
@@ -389,6 +390,7 @@ mod tests {
             all.push(accepted(Factor::Ocra(DeviceId(2)), left));
             all.extend(Channel::ALL.map(|channel| accepted(Factor::Sent(channel, DeviceId(3)), left)));
             all.push(accepted(Factor::Recovery, left));
+            all.push(accepted(Factor::Scratch, left));
             all.push(accepted(Factor::Passcode, left));
             all.push(accepted(Factor::Grace, left));
         }

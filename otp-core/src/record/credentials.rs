@@ -1,13 +1,13 @@
 //! Credentials: devices, hashed recovery codes and the override of one user.
 
-use crate::codes::attempt::{Attempt, Typed};
+use crate::codes::attempt::{Attempt, Code, Typed};
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits};
 use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
 use crate::codes::plain_text;
-use crate::codes::recovery::RecoverySet;
+use crate::codes::recovery::{RecoverySet, SCRATCH_DIGITS};
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::state::State;
+use crate::record::state::{State, Used};
 use crate::value::destination::{Channel, Destination};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -32,6 +32,8 @@ pub struct Credentials {
     pub last_id: DeviceId,
     /// `None` if no recovery codes were issued.
     pub recovery: Option<RecoverySet>,
+    /// Codes of eight digits that came from google-authenticator; `None` if none did.
+    pub scratch: Option<RecoverySet>,
     /// `None` if no administrator issued a passcode. One that was used or has ended stays until the next change.
     pub passcode: Option<Issued>,
 }
@@ -306,9 +308,20 @@ impl Credentials {
         Some(shows_codes.unwrap_or(default))
     }
 
-    /// Unused recovery codes in this state; `None` if none were issued.
+    /// Unused recovery codes in this state, scratch codes among them; `None` if none were issued.
     pub fn recovery_left(&self, state: &State) -> Option<u8> {
-        self.recovery.as_ref().map(|set| state.unused_of(set.issued()))
+        let left = |set: &Option<RecoverySet>, used: &Used| set.as_ref().map(|set| used.left_of(set.issued()));
+        match (left(&self.recovery, &state.used), left(&self.scratch, &state.scratch_used)) {
+            (Some(recovery), Some(scratch)) => Some(recovery.saturating_add(scratch)),
+            (recovery, scratch) => recovery.or(scratch),
+        }
+    }
+
+    /// The position of a scratch code; the work is the same for a user who has none.
+    pub fn find_scratch(&self, code: &Code) -> Option<u8> {
+        let none = RecoverySet::of_scratch([0; 16], &[]);
+        let set = self.scratch.as_ref().unwrap_or(&none);
+        if code.length() == SCRATCH_DIGITS { set.find_scratch(code) } else { None }
     }
 }
 

@@ -23,6 +23,13 @@ pub const VERSION: u64 = 1;
 /// More bytes than any record has.
 const LARGEST: usize = 12_288;
 
+/// The tables of recovery codes, and of those from google-authenticator.
+const RECOVERY: &str = "[recovery]";
+const SCRATCH: &str = "[scratch]";
+
+/// The key of the number of scratch codes.
+const SCRATCH_CODES: &str = "scratch_codes";
+
 /// The key of the number of passcodes.
 const PASSCODES: &str = "passcodes";
 
@@ -56,8 +63,11 @@ impl Credentials {
         if let Some(until) = self.user_override.until() {
             writeln!(text, "override_until = {}", until.0)?;
         }
-        let Counts { recovery_codes, passcode, devices, digits, challenge } = Counts::of(self);
+        let Counts { recovery_codes, scratch_codes, passcode, devices, digits, challenge } = Counts::of(self);
         writeln!(text, "recovery_codes = {recovery_codes}")?;
+        if scratch_codes > 0 {
+            writeln!(text, "{SCRATCH_CODES} = {scratch_codes}")?;
+        }
         if passcode {
             writeln!(text, "{PASSCODES} = 1")?;
         }
@@ -68,8 +78,9 @@ impl Credentials {
                 writeln!(text, "{CHALLENGE} = 1")?;
             }
         }
-        if let Some(set) = &self.recovery {
-            writeln!(text, "\n[recovery]\nsalt = \"{}\"\ncodes = [", base16ct::lower::encode_string(&set.salt))?;
+        for (table, set) in [(RECOVERY, &self.recovery), (SCRATCH, &self.scratch)] {
+            let Some(set) = set else { continue };
+            writeln!(text, "\n{table}\nsalt = \"{}\"\ncodes = [", base16ct::lower::encode_string(&set.salt))?;
             for hash in &set.hashes {
                 writeln!(text, "  \"{}\",", base16ct::lower::encode_string(hash))?;
             }
@@ -112,8 +123,11 @@ impl Credentials {
     pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, RecordError> {
         let mut lines = Lines::of(utf8(bytes)?);
         let (mut credentials, counts) = lines.head()?;
-        if lines.take("[recovery]") {
+        if lines.take(RECOVERY) {
             credentials.recovery = Some(lines.recovery()?);
+        }
+        if counts.scratch_codes > 0 && lines.take(SCRATCH) {
+            credentials.scratch = Some(lines.recovery()?);
         }
         if counts.passcode && lines.take("[passcode]") {
             credentials.passcode = Some(lines.passcode()?);
@@ -167,7 +181,7 @@ impl Outline {
     pub fn decode(bytes: &[u8], context: ReadContext<'_>) -> Result<Self, RecordError> {
         let (head, counts) = Lines::of(utf8(bytes)?).head()?;
         context.check(&head)?;
-        let Counts { recovery_codes: _, passcode, devices, digits, challenge } = counts;
+        let Counts { recovery_codes: _, scratch_codes: _, passcode, devices, digits, challenge } = counts;
         Ok(Self { user_override: head.user_override, devices, digits, challenge, passcode })
     }
 }
@@ -176,6 +190,8 @@ impl Outline {
 #[derive(PartialEq, Eq)]
 struct Counts {
     recovery_codes: usize,
+    /// The head has no line about none: most records hold none.
+    scratch_codes: usize,
     /// Whether there is one. The head has no line about none: most records hold none, and each login reads the head.
     passcode: bool,
     devices: usize,
@@ -187,9 +203,10 @@ struct Counts {
 
 impl Counts {
     fn of(credentials: &Credentials) -> Self {
-        let recovery_codes = credentials.recovery.as_ref().map_or(0, |set| set.hashes.len());
+        let count = |set: &Option<RecoverySet>| set.as_ref().map_or(0, |set| set.hashes.len());
+        let (recovery_codes, scratch_codes) = (count(&credentials.recovery), count(&credentials.scratch));
         let Outline { devices, digits, challenge, passcode, user_override: _ } = credentials.outline();
-        Self { recovery_codes, passcode, devices, digits, challenge }
+        Self { recovery_codes, scratch_codes, passcode, devices, digits, challenge }
     }
 }
 
@@ -261,12 +278,14 @@ impl<'a> Lines<'a> {
             enrollment: self.value("enrollment", |text| EnrollmentId::parse(between_quotes(text)?))?,
             user_override: self.user_override()?,
             recovery: None,
+            scratch: None,
             passcode: None,
             devices: Vec::new(),
             default: None,
             last_id: DeviceId(0),
         };
         let recovery_codes = self.value("recovery_codes", number)?;
+        let scratch_codes = self.if_next(SCRATCH_CODES, |text| number(text).filter(|count| *count > 0))?.unwrap_or(0);
         let passcode = self.if_next(PASSCODES, |text| (text == "1").then_some(()))?.is_some();
         let devices = self.value("devices", number)?;
         let (mut digits, mut challenge) = (None, false);
@@ -276,7 +295,7 @@ impl<'a> Lines<'a> {
             digits = Some(self.value("digits", |text| Digits::try_from(number::<u8>(text)?).ok())?);
             challenge = self.if_next(CHALLENGE, |text| (text == "1").then_some(()))?.is_some();
         }
-        Ok((credentials, Counts { recovery_codes, passcode, devices, digits, challenge }))
+        Ok((credentials, Counts { recovery_codes, scratch_codes, passcode, devices, digits, challenge }))
     }
 
     fn user_override(&mut self) -> Result<Override, RecordError> {
@@ -454,6 +473,7 @@ mod tests {
             default: Some(DeviceId(1)),
             last_id: DeviceId(9),
             recovery: Some(RecoverySet { salt: [1; 16], hashes: vec![[2; 32]; 10] }),
+            scratch: None,
             passcode: None,
         }
     }
@@ -461,6 +481,10 @@ mod tests {
     fn passcode(service: Option<&str>) -> Option<Issued> {
         let service = service.map(str::to_owned);
         Some(Issued { salt: [3; 16], hash: [4; 32], until: UnixTime(1_764_405_000), service })
+    }
+
+    fn scratch() -> Option<RecoverySet> {
+        Some(RecoverySet { salt: [5; 16], hashes: vec![[6; 32]; 10] })
     }
 
     fn error_of(text: &str) -> String {
@@ -474,6 +498,8 @@ mod tests {
             Credentials { devices: vec![], recovery: None, user_override: Override::None, ..full() },
             Credentials { user_override: Override::Enroll, default: Some(DeviceId(7)), ..full() },
             Credentials { passcode: passcode(None), ..full() },
+            Credentials { scratch: scratch(), ..full() },
+            Credentials { scratch: scratch(), recovery: None, passcode: passcode(None), ..full() },
             Credentials { passcode: passcode(Some("my \"sshd\"")), devices: vec![], recovery: None, ..full() },
             Credentials { devices: vec![of_token(2, 20), of_token(9, -20)], default: Some(DeviceId(9)), ..full() },
             Credentials {
@@ -490,8 +516,8 @@ mod tests {
             assert_eq!(*back.encode(), *text);
             assert_eq!(back.user, credentials.user);
             assert_eq!(
-                (back.recovery.as_ref(), back.passcode.as_ref()),
-                (credentials.recovery.as_ref(), credentials.passcode.as_ref())
+                (back.recovery.as_ref(), back.scratch.as_ref(), back.passcode.as_ref()),
+                (credentials.recovery.as_ref(), credentials.scratch.as_ref(), credentials.passcode.as_ref())
             );
             assert_eq!(back.user_override, credentials.user_override);
             let shapes = |of: &Credentials| {
@@ -564,7 +590,8 @@ mod tests {
         };
         let user = UserName::parse(&"\n".repeat(255)).unwrap();
         let passcode = passcode(Some(&"\"".repeat(255)));
-        let most = Credentials { user, devices: (1..=8).map(longest).collect(), passcode, ..full() };
+        let most =
+            Credentials { user, devices: (1..=8).map(longest).collect(), passcode, scratch: scratch(), ..full() };
         assert!(most.encode().len() <= LARGEST);
     }
 

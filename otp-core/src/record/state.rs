@@ -19,8 +19,10 @@ pub struct State {
     /// Wrong codes since the last right one.
     pub failures: u32,
     pub lock: Lock,
-    /// Used recovery codes: bit n is the code at position n of the set.
-    pub used: u16,
+    /// Used recovery codes.
+    pub used: Used,
+    /// Used scratch codes.
+    pub scratch_used: Used,
     /// Whether the passcode was used.
     pub passcode_used: bool,
     /// When a second factor was accepted last.
@@ -31,6 +33,10 @@ pub struct State {
     pub unenforced: Option<Unenforced>,
 }
 
+/// Which codes of a set were used: bit n is the code at position n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used(pub u16);
+
 /// How far a device has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -40,6 +46,8 @@ pub struct Progress {
     pub used: Option<UnixTime>,
     /// Whether it has shown a right code. An administrator may add a token that has shown none.
     pub is_confirmed: bool,
+    /// Whether how far it has come is no longer known, after a restore: its codes wait for a resync.
+    pub awaits_resync: bool,
 }
 
 /// A device was challenged.
@@ -115,7 +123,7 @@ impl fmt::Display for Lock {
 impl Progress {
     /// A confirmed device before its first use.
     pub fn from(next: u64) -> Self {
-        Self { next, used: None, is_confirmed: true }
+        Self { next, used: None, is_confirmed: true, awaits_resync: false }
     }
 }
 
@@ -128,7 +136,8 @@ impl State {
             challenges: Vec::new(),
             failures: 0,
             lock: Lock::Open,
-            used: 0,
+            used: Used::default(),
+            scratch_used: Used::default(),
             passcode_used: false,
             last_accepted: None,
             graces: Vec::new(),
@@ -169,20 +178,24 @@ impl State {
         let fresh = |grace: &Grace| grace.address == address && grace.at <= now && now < grace.at.after(length);
         self.lock == Lock::Open && self.graces.iter().any(fresh)
     }
+}
 
-    /// Whether the recovery code at this position was used.
-    pub fn is_used(&self, position: u8) -> bool {
-        self.used & bit(position) != 0
+impl Used {
+    /// Whether the code at this position was used.
+    pub fn has(self, position: u8) -> bool {
+        self.0 & bit(position) != 0
     }
 
-    /// Marks the recovery code at this position as used.
-    pub fn use_up(&mut self, position: u8) {
-        self.used |= bit(position);
+    /// Marks the code at this position as used; `false` if it was.
+    pub fn mark(&mut self, position: u8) -> bool {
+        let is_unused = !self.has(position);
+        self.0 |= bit(position);
+        is_unused
     }
 
-    /// How many of `issued` recovery codes are unused.
-    pub fn unused_of(&self, issued: u8) -> u8 {
-        let used = (0..issued).filter(|position| self.is_used(*position)).count();
+    /// How many of `issued` codes are unused.
+    pub fn left_of(self, issued: u8) -> u8 {
+        let used = (0..issued).filter(|position| self.has(*position)).count();
         issued.saturating_sub(u8::try_from(used).unwrap_or(u8::MAX))
     }
 }
@@ -223,9 +236,9 @@ mod tests {
 
     #[test]
     fn using_one_recovery_code_uses_no_other() {
-        let mut state = State::new(EnrollmentId([0; 16]));
-        state.use_up(3);
-        let used: Vec<u8> = (0..=255).filter(|position| state.is_used(*position)).collect();
-        assert_eq!(used, [3]);
+        let mut used = Used::default();
+        assert!(used.mark(3) && !used.mark(3));
+        let all: Vec<u8> = (0..=255).filter(|position| used.has(*position)).collect();
+        assert_eq!(all, [3]);
     }
 }

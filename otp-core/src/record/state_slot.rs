@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use sha2::{Digest, Sha256};
 
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::state::{Challenged, Grace, Lock, Progress, State, Unenforced};
+use crate::record::state::{Challenged, Grace, Lock, Progress, State, Unenforced, Used};
 use crate::value::network::Address;
 use crate::value::time::UnixTime;
 
@@ -14,6 +14,13 @@ pub const SLOT_SIZE: usize = 2048;
 
 /// The start of each slot, before its sequence number of 20 digits.
 const BEGINNING: &str = "pam_otp-state 1\nsequence ";
+
+/// The key of the line about used scratch codes. No line is there if none was used.
+const SCRATCH_USED: &str = "scratch-used";
+
+/// Words at the end of a device's line.
+const UNCONFIRMED: &str = " unconfirmed";
+const AWAITS_RESYNC: &str = " awaits-resync";
 
 /// The line of a state whose passcode was used. No line is there for one that was not.
 const PASSCODE_USED: &str = "passcode used";
@@ -48,7 +55,10 @@ impl Slot {
         }
         writeln!(text, "failures {}", state.failures)?;
         writeln!(text, "lock {}", state.lock)?;
-        writeln!(text, "used {:016b}", state.used)?;
+        writeln!(text, "used {:016b}", state.used.0)?;
+        if state.scratch_used != Used::default() {
+            writeln!(text, "{SCRATCH_USED} {:016b}", state.scratch_used.0)?;
+        }
         if state.passcode_used {
             writeln!(text, "{PASSCODE_USED}")?;
         }
@@ -62,11 +72,12 @@ impl Slot {
             let used = if *is_used { " used" } else { "" };
             writeln!(text, "challenge {device} until {} question {question}{used}", until.0)?;
         }
-        for (device, Progress { next, used, is_confirmed }) in &state.devices {
-            let confirmed = if *is_confirmed { "" } else { " unconfirmed" };
+        for (device, Progress { next, used, is_confirmed, awaits_resync }) in &state.devices {
+            let confirmed = if *is_confirmed { "" } else { UNCONFIRMED };
+            let resync = if *awaits_resync { AWAITS_RESYNC } else { "" };
             match used {
-                Some(time) => writeln!(text, "device {device} next {next} used {}{confirmed}", time.0)?,
-                None => writeln!(text, "device {device} next {next} used never{confirmed}")?,
+                Some(time) => writeln!(text, "device {device} next {next} used {}{confirmed}{resync}", time.0)?,
+                None => writeln!(text, "device {device} next {next} used never{confirmed}{resync}")?,
             }
         }
         Ok(())
@@ -97,7 +108,11 @@ impl Slot {
         };
         state.failures = value("failures")?.parse().ok()?;
         state.lock = Lock::parse(value("lock")?)?;
-        state.used = u16::from_str_radix(value("used")?, 2).ok()?;
+        let bits = |text| u16::from_str_radix(text, 2).ok().map(Used);
+        state.used = bits(value("used")?)?;
+        if let Some(text) = value(SCRATCH_USED) {
+            state.scratch_used = bits(text)?;
+        }
         state.passcode_used = value("passcode") == Some("used");
         if let Some((at, why)) = value("unenforced").and_then(|value| value.split_once(' ')) {
             state.unenforced = Some(Unenforced { at: UnixTime(at.parse().ok()?), why: why.to_owned() });
@@ -120,7 +135,8 @@ impl Slot {
                 "never" => None,
                 time => Some(UnixTime(time.parse().ok()?)),
             };
-            state.devices.insert(device, Progress { next, used, is_confirmed: words.next().is_none() });
+            let (is_confirmed, awaits_resync) = (!progress.contains(UNCONFIRMED), progress.ends_with(AWAITS_RESYNC));
+            state.devices.insert(device, Progress { next, used, is_confirmed, awaits_resync });
         }
         Some(Self { sequence, state })
     }
@@ -133,7 +149,8 @@ mod tests {
     use crate::record::state::{MOST_CHALLENGES, MOST_GRACES};
 
     fn full() -> Slot {
-        let largest = Progress { next: u64::MAX, used: Some(UnixTime(u64::MAX)), is_confirmed: false };
+        let largest =
+            Progress { next: u64::MAX, used: Some(UnixTime(u64::MAX)), is_confirmed: false, awaits_resync: true };
         let devices = (0..MOST_DEVICES).map(|n| (DeviceId(u8::MAX - u8::try_from(n).unwrap()), largest)).collect();
         let state = State {
             enrollment: EnrollmentId([0xcd; 16]),
@@ -149,7 +166,8 @@ mod tests {
             ],
             failures: u32::MAX,
             lock: Lock::Until(UnixTime(u64::MAX)),
-            used: 0b11_1111_1111,
+            used: Used(0b11_1111_1111),
+            scratch_used: Used(0b11_1111_1111),
             passcode_used: true,
             last_accepted: Some(UnixTime(u64::MAX)),
             graces: vec![

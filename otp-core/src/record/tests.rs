@@ -10,7 +10,7 @@ use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{DeviceName, Kind, Serial};
 use crate::record::credentials_toml::ReadContext;
 use crate::record::id::DeviceId;
-use crate::record::state::{Challenged, Grace, Lock, Unenforced};
+use crate::record::state::{Challenged, Grace, Lock, Unenforced, Used};
 use crate::record::state_slot::Slot;
 use crate::testing::fixtures::{NOW, phone, record};
 use crate::value::destination::{Channel, Destination};
@@ -86,7 +86,7 @@ impl Dice {
 
     fn progress(&mut self) -> Progress {
         let used = (self.below(2) > 0).then_some(UnixTime(self.number()));
-        Progress { next: self.number(), used, is_confirmed: self.below(2) > 0 }
+        Progress { next: self.number(), used, is_confirmed: self.below(2) > 0, awaits_resync: self.below(4) == 0 }
     }
 
     fn credentials(&mut self) -> Credentials {
@@ -115,6 +115,7 @@ impl Dice {
             devices: ids.into_iter().map(|id| self.device(id)).collect(),
             default,
             last_id,
+            scratch: (self.below(4) == 0).then_some(RecoverySet { salt: self.bytes(), hashes: vec![self.bytes(); 5] }),
             recovery: (self.below(4) > 0).then_some(RecoverySet { salt: self.bytes(), hashes }),
             passcode: (self.below(4) == 0).then_some(Issued {
                 salt: self.bytes(),
@@ -142,7 +143,8 @@ impl Dice {
                 1 => Lock::UntilUnlocked,
                 _ => Lock::Until(UnixTime(self.number())),
             },
-            used: self.roll() as u16,
+            used: Used(self.roll() as u16),
+            scratch_used: Used((self.roll() & self.roll() & self.roll()) as u16),
             passcode_used: self.below(2) > 0,
             last_accepted: (self.below(3) > 0).then_some(UnixTime(self.number())),
             graces: (0..self.below(5)).map(|_| self.grace()).collect(),
@@ -235,10 +237,16 @@ fn an_enrollment_id_is_printed_in_one_spelling() {
 fn unused_recovery_codes_are_counted() {
     let Record { mut credentials, mut state } = record(vec![phone(1)]);
     for (used, left) in [(0, 10), (0b1001, 8), (u16::MAX, 0)] {
-        state.used = used;
+        state.used = Used(used);
         assert_eq!(credentials.recovery_left(&state), Some(left));
     }
+    let scratch = RecoverySet { salt: [1; 16], hashes: vec![[2; 32]; 5] };
+    (credentials.scratch, state.scratch_used) = (Some(scratch), Used(1));
+    state.used = Used(0b11);
+    assert_eq!(credentials.recovery_left(&state), Some(8 + 4));
     credentials.recovery = None;
+    assert_eq!(credentials.recovery_left(&state), Some(4));
+    credentials.scratch = None;
     assert_eq!(credentials.recovery_left(&state), None);
 }
 
@@ -290,7 +298,7 @@ secret = \"AMBQGAYDAMBQGAYDAMBQGAYDAMBQGAYD\"
     state.set_nexts([(1, 58_791_668), (3, 0)]);
     state.devices.insert(DeviceId(1), Progress { used: Some(UnixTime(1_763_750_020)), ..Progress::from(58_791_668) });
     state.devices.insert(DeviceId(3), Progress { is_confirmed: false, ..Progress::from(0) });
-    state = State { failures: 2, lock: Lock::Until(UnixTime(1_763_750_920)), used: 0b101, ..state };
+    state = State { failures: 2, lock: Lock::Until(UnixTime(1_763_750_920)), used: Used(0b101), ..state };
     state.last_accepted = Some(UnixTime(1_763_750_020));
     let expected = "\
 pam_otp-state 1

@@ -24,7 +24,7 @@ use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::state::{Lock, State};
+use crate::record::state::{Lock, State, Used};
 use crate::service::accepted_devices;
 use crate::service::awaited_pin::Verifying;
 use crate::service::caller::Caller;
@@ -292,8 +292,9 @@ impl<'a> SelfService<'a> {
         let enrollment = new_enrollment(self.entropy)?;
         let verdict = self.change_with_proof(proof, now, |record, state| {
             let mut record = record.renewed(enrollment);
-            record.credentials.recovery = set.clone();
-            record.state = State { enrollment, used: 0, graces: Vec::new(), ..state };
+            (record.credentials.recovery, record.credentials.scratch) = (set.clone(), None);
+            let used = Used::default();
+            record.state = State { enrollment, used, scratch_used: used, graces: Vec::new(), ..state };
             Change::Record(Box::new(record))
         })?;
         Ok(self.proved(verdict, "recovery-codes-renewed", Reply::RecoveryCodes(revealed(&codes))))

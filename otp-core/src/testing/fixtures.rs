@@ -171,8 +171,18 @@ pub(crate) fn record(devices: Vec<Device>) -> Record {
     let (user_override, recovery) = (Override::None, Some(ten_codes()));
     let default = devices.first().map(|device| device.id);
     let last_id = devices.last().map_or(DeviceId(0), |device| device.id);
-    let credentials =
-        Credentials { user, uid, enrollment, user_override, devices, default, last_id, recovery, passcode: None };
+    let credentials = Credentials {
+        user,
+        uid,
+        enrollment,
+        user_override,
+        devices,
+        default,
+        last_id,
+        recovery,
+        scratch: None,
+        passcode: None,
+    };
     Record::new(credentials, state).unwrap()
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{Credentials, Override};
 use crate::record::state::Progress;
 use crate::testing::fixtures::{
@@ -249,6 +250,54 @@ fn a_recovery_code_opens_the_lock() {
         assert_eq!((record.state.failures, record.state.lock), (0, Lock::Open));
         assert_eq!(record.state.last_accepted, Some(NOW));
     }
+}
+
+/// Alice's record with scratch codes beside her recovery codes.
+fn with_scratch_codes(codes: &[&str]) -> Record {
+    let mut record = record(vec![phone(1)]);
+    let codes: Vec<_> = codes.iter().map(|code| Code::parse(code.as_bytes()).unwrap()).collect();
+    record.credentials.scratch = Some(RecoverySet::of_scratch([3; 16], &codes));
+    record
+}
+
+#[test]
+fn a_scratch_code_is_accepted_once() {
+    let mut record = with_scratch_codes(&["87654321", "12345678"]);
+    let accepted =
+        |left| Verdict::Accepted(Accepted { factor: Factor::Scratch, recovery_left: Some(left), failures: 0 });
+    assert_eq!(login(&mut record, &typed("1234 5678"), NOW), accepted(11));
+    assert_eq!(refused_unchanged(&record, &typed("12345678"), NOW), Refusal::RecoveryUsed);
+    assert_eq!(login(&mut record, &typed("87654321"), NOW), accepted(10));
+    assert_eq!(refused_unchanged(&record, &typed("87654321"), NOW), Refusal::RecoveryUsed);
+    assert_eq!(login(&mut record, &typed("12345679"), NOW), wrong_for_the(1));
+    assert_eq!(
+        login(&mut record, &recovery(0), NOW),
+        after(1, Verdict::Accepted(Accepted { factor: Factor::Recovery, recovery_left: Some(9), failures: 0 }))
+    );
+}
+
+#[test]
+fn a_scratch_code_can_be_guessed_and_so_is_under_the_lock() {
+    let mut record = with_scratch_codes(&["12345678"]);
+    for tries in 1..=6 {
+        assert_eq!(login(&mut record, &typed("00000000"), NOW), wrong_for_the(tries));
+    }
+    let lock = record.state.lock;
+    assert_eq!(refused_unchanged(&record, &typed("12345678"), NOW), Refusal::Locked(lock));
+    let later = NOW.after(Seconds(900));
+    let accepted = Accepted { factor: Factor::Scratch, recovery_left: Some(10), failures: 6 };
+    assert_eq!(login(&mut record, &typed("12345678"), later), Verdict::Accepted(accepted));
+}
+
+#[test]
+fn digits_that_are_a_devices_code_and_a_scratch_code_are_used_up_as_both() {
+    let device = Device { digits: Digits::try_from(8).unwrap(), ..phone(1) };
+    let digits = code_of(&device, STEP).reveal();
+    let mut record = with_scratch_codes(&[&digits]);
+    record.credentials.devices = vec![device];
+    let accepted = Accepted { factor: Factor::Totp(DeviceId(1)), recovery_left: Some(10), failures: 0 };
+    assert_eq!(login(&mut record, &typed(&digits), NOW), Verdict::Accepted(accepted));
+    assert_eq!(refused_unchanged(&record, &typed(&digits), NOW), REPLAYED);
 }
 
 #[test]

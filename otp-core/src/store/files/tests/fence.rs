@@ -42,7 +42,7 @@ fn a_lock_that_is_not_given_back_keeps_nobody_out() {
     assert_eq!(home.login(&right()).unwrap(), after(2, by_phone()));
     assert_eq!(home.names(), BOTH);
     assert_eq!(frozen.thaw_and_log_in(&home, &recovery(1)), Swap::Lost);
-    assert_eq!(home.read().state.used, 0);
+    assert_eq!(home.read().state.used.0, 0);
     assert_eq!(home.login(&right()).unwrap(), REPLAYED);
 }
 

@@ -218,7 +218,7 @@ fn a_recovery_code_is_accepted_once_at_most_wherever_one_of_two_logins_is_stoppe
         let accepted = [&other, &late].into_iter().filter(|answer| answer.starts_with("Accepted")).count();
         assert!(accepted <= 1, "{at}");
         assert!(answer(home.login(&recovery(3))).starts_with("Refused"), "{at}");
-        assert_eq!(home.read().state.used, 1 << 3, "{at}");
+        assert_eq!(home.read().state.used.0, 1 << 3, "{at}");
     }
 }
 
