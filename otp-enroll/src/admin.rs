@@ -140,10 +140,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             every(&site, &accounts, output, Order::Disable)?.1
         }
         Admin::Rename { old, new, yes } => rename::rename(&store, old, &account(new)?, *yes, output),
-        Admin::Import { format, file, dry_run, replace, yes } => {
-            let asked = import::Asked { format: *format, file, dry_run: *dry_run, replace: *replace, yes: *yes };
-            import::import(&asked, &store, output)
-        }
+        Admin::Import(file) => import::import(file, &store, output),
         // Served above, since they must also run where the configuration or the records cannot be read.
         Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),
     }

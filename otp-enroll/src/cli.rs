@@ -4,6 +4,7 @@ use otp_core::config::paths;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
+use otp_formats::seed::Encoding;
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,11 +49,46 @@ pub(crate) enum SeedFormat {
     Base32,
 }
 
-/// Files of other modules that `admin import` reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ForeignFile {
+impl From<SeedFormat> for Encoding {
+    fn from(format: SeedFormat) -> Self {
+        match format {
+            SeedFormat::Hex => Self::Hex,
+            SeedFormat::Base32 => Self::Base32,
+        }
+    }
+}
+
+/// What `admin import` reads.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportedFile {
     /// The users file of pam_oath, /etc/users.oath
-    Oath,
+    Oath {
+        /// File to import; - for standard input
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        how: ImportOptions,
+    },
+}
+
+/// Options of every import.
+#[derive(Args, Debug)]
+pub(crate) struct ImportOptions {
+    /// Report what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Leave other devices of users as they are, and add those of the file
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) add: bool,
+    /// Also replace other devices of users, and their recovery codes; asks first
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Import what has no fault, and write the rest to a new file that only root can read
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Do not ask for confirmation
+    #[arg(long, short, requires = "replace")]
+    pub(crate) yes: bool,
 }
 
 /// The whole command line. One text for `-h` and `--help`: both fit on a page.
@@ -421,24 +457,9 @@ pub(crate) enum Admin {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Enroll the users of another module's file with their devices there
-    Import {
-        /// Format of the file
-        #[arg(value_enum)]
-        format: ForeignFile,
-        /// File to import; - for standard input
-        #[arg(value_hint = ValueHint::FilePath)]
-        file: PathBuf,
-        /// Report what would be done, and change nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Also replace other devices of users, and their recovery codes; asks first
-        #[arg(long)]
-        replace: bool,
-        /// Do not ask for confirmation
-        #[arg(long, short, requires = "replace")]
-        yes: bool,
-    },
+    /// Enroll the users of a file with their devices there
+    #[command(subcommand)]
+    Import(ImportedFile),
     /// Give the configuration and its folder of records one id; without it every login is refused
     InitStore {
         /// Only if neither has an id yet, as an installation does

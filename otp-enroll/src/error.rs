@@ -11,9 +11,8 @@ use otp_core::protocol::request::Declined;
 use otp_core::qr::TooLong;
 use otp_core::record::state::Lock;
 use otp_core::value::time::Seconds;
+use otp_formats::seed::SeedFault;
 use thiserror::Error as ThisError;
-
-use crate::seed::SeedFault;
 
 /// What stays as it was after a code led to nothing: where all devices were to be replaced, and where one was to be added.
 pub(crate) const OLD_STAYS: &str = "the old second factor still works; the code you gave for it is used up";

@@ -7,7 +7,6 @@ mod cli;
 mod client;
 mod error;
 mod private_file;
-mod seed;
 mod seed_file;
 mod unconfirmed_file;
 mod ui {

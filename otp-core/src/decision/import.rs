@@ -1,14 +1,15 @@
-//! The import of a user's devices from another module's file, as a pure function.
+//! The import of a user's devices from a file, as a pure function: of another module, or of a maker of tokens.
 
 use subtle::ConstantTimeEq;
 
 use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::{Algorithm, Digits, Generator, around};
+use crate::codes::recovery::RecoverySet;
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Device, DeviceName, Kind, Override};
+use crate::record::credentials::{Device, DeviceName, Kind, Override, Serial};
 use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES};
-use crate::record::state::State;
+use crate::record::state::{Progress, State};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -19,22 +20,46 @@ const AHEAD: u64 = 120;
 /// Steps behind the clock: the largest window that can be configured.
 const BEHIND: u64 = 10;
 
-/// A device in another module's file.
+/// A device in a file.
 pub struct Imported {
     pub kind: Kind,
     pub secret: Secret,
     pub algorithm: Algorithm,
     pub digits: Digits,
-    /// The lowest step or counter that the other module is not known to have accepted.
+    /// The lowest step or counter that is not known to have been accepted elsewhere.
     pub next: u64,
     /// The last code of a time-based device that the other module accepted, if the file does not hold its step.
     pub last: Option<Code>,
+    /// Whether its user has logged in with it elsewhere. A token that comes from its maker has shown no right code yet.
+    pub is_confirmed: bool,
+    pub name: Option<DeviceName>,
+    pub serial: Option<Serial>,
+}
+
+/// What a file holds of one user.
+pub struct Found {
+    pub devices: Vec<Imported>,
+    /// Unused scratch codes of google-authenticator.
+    pub scratch: Vec<Code>,
+}
+
+/// What becomes of other devices that the user has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// They stay, and nothing is imported.
+    Refuse,
+    /// They stay, and the devices of the file come beside them.
+    Beside,
+    /// The devices of the file come in their place.
+    Replace,
 }
 
 /// An import of one user's devices.
 pub struct Import {
-    devices: Vec<Imported>,
-    replace: bool,
+    found: Found,
+    /// For the hashes of scratch codes; random.
+    salt: [u8; 16],
+    others: Others,
     now: UnixTime,
 }
 
@@ -45,20 +70,35 @@ pub enum Outcome {
     Imported,
     /// The user had other devices and now has these.
     Replaced,
-    /// The user had these devices. Codes that the other module has accepted since the last import are now used here too.
+    /// The user had other devices and now has these, too.
+    Added,
+    /// The user had these devices. Codes that were used elsewhere since the last import are now used here too.
     CaughtUp,
     /// The user had these devices, and nothing changed.
     Already,
     /// The user has other devices, and keeps them.
     HasOthers,
+    /// The user has other devices, and would have more than a record may have.
+    TooMany,
     /// The file holds no device, or more than a record may have.
     Unfit,
 }
 
+impl Outcome {
+    /// The word in the log; `None` if nothing was changed.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Imported | Self::Added => Some("imported"),
+            Self::Replaced => Some("replaced"),
+            Self::CaughtUp => Some("caught-up"),
+            Self::Already | Self::HasOthers | Self::TooMany | Self::Unfit => None,
+        }
+    }
+}
+
 impl Import {
-    /// With `replace`, the import replaces other devices of the user.
-    pub fn new(devices: Vec<Imported>, replace: bool, now: UnixTime) -> Self {
-        Self { devices, replace, now }
+    pub fn new(found: Found, others: Others, salt: [u8; 16], now: UnixTime) -> Self {
+        Self { found, salt, others, now }
     }
 
     /// The step of a change. The user's override is kept. No recovery codes are made, since no user would see them.
@@ -68,7 +108,7 @@ impl Import {
         record: Option<&Record>,
         enrollment: EnrollmentId,
     ) -> (Change, Outcome) {
-        if !(1..=MOST_DEVICES).contains(&self.devices.len()) {
+        if !(1..=MOST_DEVICES).contains(&self.found.devices.len()) {
             return (Change::Keep, Outcome::Unfit);
         }
         match record.filter(|record| record.is_enrolled()) {
@@ -80,57 +120,99 @@ impl Import {
                     (Change::State(state), Outcome::CaughtUp)
                 }
             }
-            Some(_) if !self.replace => (Change::Keep, Outcome::HasOthers),
-            Some(_) => (self.new_record(account, record, enrollment), Outcome::Replaced),
+            Some(record) => match self.others {
+                Others::Refuse => (Change::Keep, Outcome::HasOthers),
+                Others::Replace => (self.new_record(account, Some(record), enrollment), Outcome::Replaced),
+                Others::Beside => self.beside(record, enrollment),
+            },
             None => (self.new_record(account, record, enrollment), Outcome::Imported),
         }
     }
 
-    /// Whether the record has exactly these devices.
+    /// Whether the record has these devices, and no other ones if they are to be replaced or nothing is to come beside them.
     fn is_in(&self, record: &Record) -> bool {
-        let devices = &record.credentials.devices;
-        devices.len() == self.devices.len()
-            && self.devices.iter().all(|imported| devices.iter().any(|device| imported.is(device)))
+        let (devices, found) = (&record.credentials.devices, &self.found.devices);
+        (self.others == Others::Beside || devices.len() == found.len())
+            && found.iter().all(|imported| devices.iter().any(|device| imported.is(device)))
     }
 
-    /// The state in which every code that the other module is known to have accepted is used. The next step or counter
-    /// only rises: the file may be older than the last login here.
+    /// The state in which every code that is known to have been used elsewhere is used: a scratch code that the file holds no
+    /// longer, too. The next step or counter only rises: the file may be older than the last login here.
     fn caught_up(&self, record: &Record) -> State {
         let mut state = record.state.clone();
-        for imported in &self.devices {
+        for imported in &self.found.devices {
             for device in record.credentials.devices.iter().filter(|device| imported.is(device)) {
                 let used = imported.used_below(self.now);
                 state.devices.entry(device.id).and_modify(|progress| progress.next = used.max(progress.next));
+            }
+        }
+        if let Some(set) = record.credentials.scratch.as_ref().filter(|_| self.others != Others::Beside) {
+            let left: Vec<_> = self.found.scratch.iter().filter_map(|code| set.find_scratch(code)).collect();
+            for position in (0..set.issued()).filter(|position| !left.contains(position)) {
+                state.scratch_used.mark(position);
             }
         }
         state
     }
 
     fn new_record(&self, account: &Account, before: Option<&Record>, enrollment: EnrollmentId) -> Change {
-        let mut devices = Vec::with_capacity(self.devices.len());
-        for (number, imported) in (1..).zip(&self.devices) {
-            let name = if number == 1 { "imported".to_owned() } else { format!("imported {number}") };
-            let Some(name) = DeviceName::parse(&name) else { continue }; // never: such a name is valid
-            let id = DeviceId(number);
-            let Imported { ref kind, ref secret, algorithm, digits, .. } = *imported;
-            let (kind, secret) = (kind.clone(), secret.duplicate());
-            let device = Device { id, name, kind, secret, algorithm, digits, created: self.now, serial: None };
-            // Codes that this device has used here stay used, even if another device changed.
-            let next_before = before.and_then(|record| {
-                let device = record.credentials.devices.iter().find(|device| imported.is(device))?;
-                record.state.next(device.id)
-            });
-            devices.push((device, imported.first_next(self.now).max(next_before.unwrap_or(0))));
-        }
         let user_override = before.map_or(Override::None, |record| record.credentials.user_override);
-        Change::Record(Box::new(Record::begin(account, enrollment, user_override, devices, None)))
+        let mut record = Record::begin(account, enrollment, user_override, Vec::new(), None);
+        for imported in &self.found.devices {
+            // Codes that this device has used here stay used, even if another device changed.
+            let next_before = before.and_then(|before| {
+                let device = before.credentials.devices.iter().find(|device| imported.is(device))?;
+                before.state.next(device.id)
+            });
+            self.push(&mut record, imported, next_before.unwrap_or(0));
+        }
+        if !self.found.scratch.is_empty() {
+            record.credentials.scratch = Some(RecoverySet::of_scratch(self.salt, &self.found.scratch));
+        }
+        Change::Record(Box::new(record))
+    }
+
+    /// The record with the devices that it does not have.
+    fn beside(&self, record: &Record, enrollment: EnrollmentId) -> (Change, Outcome) {
+        let mut larger = record.renewed(enrollment);
+        larger.state = State { enrollment, ..self.caught_up(record) };
+        for imported in &self.found.devices {
+            if !record.credentials.devices.iter().any(|device| imported.is(device)) {
+                let is_full =
+                    larger.credentials.devices.len() >= MOST_DEVICES || larger.credentials.last_id.0 == u8::MAX;
+                if is_full {
+                    return (Change::Keep, Outcome::TooMany);
+                }
+                self.push(&mut larger, imported, 0);
+            }
+        }
+        (Change::Record(Box::new(larger)), Outcome::Added)
+    }
+
+    /// Adds a device with the next id, and a name that is free.
+    fn push(&self, record: &mut Record, imported: &Imported, next_before: u64) {
+        let Record { credentials, state } = record;
+        let id = DeviceId(credentials.last_id.0.saturating_add(1));
+        let Imported { ref kind, ref secret, ref serial, algorithm, digits, is_confirmed, .. } = *imported;
+        let (kind, secret, serial) = (kind.clone(), secret.duplicate(), serial.clone());
+        let name = imported.name.clone().unwrap_or_else(DeviceName::of_import);
+        let name = name.free(|taken| credentials.devices.iter().any(|device| device.name.is(taken)));
+        credentials.devices.push(Device { id, name, kind, secret, algorithm, digits, created: self.now, serial });
+        credentials.last_id = id;
+        credentials.default.get_or_insert(id);
+        let next = imported.first_next(self.now).max(next_before);
+        state.devices.insert(id, Progress { is_confirmed, ..Progress::from(next) });
     }
 }
 
 impl Imported {
-    /// Whether this is the device: both show equal codes.
+    /// Whether this is the device: both show equal codes. The drift of a token's clock is not looked at: a resync moves it.
     pub fn is(&self, device: &Device) -> bool {
-        self.kind == device.kind
+        let is_of_kind = match (&self.kind, &device.kind) {
+            (Kind::Totp(one), Kind::Totp(other)) => one.period == other.period,
+            (one, other) => one == other,
+        };
+        is_of_kind
             && self.algorithm == device.algorithm
             && self.digits == device.digits
             && bool::from(self.secret.expose().ct_eq(device.secret.expose()))

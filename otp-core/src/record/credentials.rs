@@ -159,6 +159,11 @@ impl DeviceName {
         Self("authenticator".to_owned())
     }
 
+    /// The name of a device in a file that has none for it.
+    pub fn of_import() -> Self {
+        Self("imported".to_owned())
+    }
+
     /// The name of a number or an address that was given none.
     pub fn of(channel: Channel) -> Self {
         let name = match channel {

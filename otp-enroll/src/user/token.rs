@@ -10,12 +10,12 @@ use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request, Status, Token};
 use otp_core::record::credentials::Serial;
 use otp_core::value::secret::Secret;
+use otp_formats::seed::{self, SeedFault};
 use serde::Serialize;
 
 use crate::cli::{Enrollment, SeedFormat, TokenAlgorithm, TokenOptions, TokenType};
 use crate::client::{Client, unexpected};
 use crate::error::{AskError, CliError, ScreenError};
-use crate::seed::{self, SeedFault};
 use crate::seed_file::{self, OF_ONE_TOKEN};
 use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::output::{Output, say};
@@ -169,7 +169,7 @@ fn asked(format: Option<SeedFormat>, output: &Output) -> Result<Secret, CliError
 /// Reads a seed, and asks which of two it is.
 fn of_one_form(text: &[u8], format: Option<SeedFormat>, output: &Output) -> Result<Secret, CliError> {
     let terminal = Terminal::here();
-    match seed::read(text, format) {
+    match seed::read(text, format.map(Into::into)) {
         Err(SeedFault::Both) if is_guided(output, &terminal) => loop {
             let answer = prompt::ask(&terminal, "It can be read as HEX and as Base32. Which is it, hex or base32? ")?;
             let format = match answer.expose().trim().to_ascii_lowercase().as_str() {
@@ -177,7 +177,7 @@ fn of_one_form(text: &[u8], format: Option<SeedFormat>, output: &Output) -> Resu
                 "base32" => SeedFormat::Base32,
                 _ => continue,
             };
-            break Ok(seed::read(text, Some(format))?);
+            break Ok(seed::read(text, Some(format.into()))?);
         },
         read => Ok(read?),
     }

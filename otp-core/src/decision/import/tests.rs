@@ -1,27 +1,32 @@
 use super::*;
-use crate::codes::hotp_totp::{Clock, Period};
+use crate::codes::hotp_totp::{Clock, Drift, Period};
 use crate::decision::verify::{Limits, Refusal, Verdict, decide};
 use crate::record::credentials::Credentials;
-use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, token};
+use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, token, typed};
 
 const NEW: EnrollmentId = EnrollmentId([8; 16]);
 
 /// A device as a file holds it.
 fn in_file(device: &Device, next: u64) -> Imported {
     let Device { ref kind, ref secret, algorithm, digits, .. } = *device;
-    Imported { kind: kind.clone(), secret: secret.duplicate(), algorithm, digits, next, last: None }
+    let (kind, secret, last) = (kind.clone(), secret.duplicate(), None);
+    Imported { kind, secret, algorithm, digits, next, last, is_confirmed: true, name: None, serial: None }
 }
 
 fn with_last(device: &Device, step: u64) -> Imported {
     Imported { last: Some(code_of(device, step)), ..in_file(device, 0) }
 }
 
+fn with_others(devices: Vec<Imported>, others: Others) -> Import {
+    Import::new(Found { devices, scratch: Vec::new() }, others, [3; 16], NOW)
+}
+
 fn import(devices: Vec<Imported>) -> Import {
-    Import::new(devices, false, NOW)
+    with_others(devices, Others::Refuse)
 }
 
 fn replacing(devices: Vec<Imported>) -> Import {
-    Import::new(devices, true, NOW)
+    with_others(devices, Others::Replace)
 }
 
 /// The record that the import makes of `before`.
@@ -129,16 +134,16 @@ fn a_user_with_other_devices_keeps_them() {
 
 #[test]
 fn imported_devices_stay_even_where_others_would_be_replaced() {
-    let import = |replace| Import::new(vec![in_file(&token(1), 7), in_file(&phone(2), 0)], replace, NOW);
-    let mut before = made(&import(false), None, Outcome::Imported);
-    for replace in [false, true] {
-        let (next, outcome) = import(replace).into_record(&alice(), Some(&before), NEW);
+    let import = |others| with_others(vec![in_file(&token(1), 7), in_file(&phone(2), 0)], others);
+    let mut before = made(&import(Others::Refuse), None, Outcome::Imported);
+    for others in [Others::Refuse, Others::Replace, Others::Beside] {
+        let (next, outcome) = import(others).into_record(&alice(), Some(&before), NEW);
         assert!(matches!(next, Change::Keep));
         assert_eq!(outcome, Outcome::Already);
     }
     // Logins here have used more than the file holds.
     before.state.devices.values_mut().for_each(|progress| progress.next += 1000);
-    assert_eq!(import(true).into_record(&alice(), Some(&before), NEW).1, Outcome::Already);
+    assert_eq!(import(Others::Replace).into_record(&alice(), Some(&before), NEW).1, Outcome::Already);
 }
 
 #[test]
@@ -174,4 +179,67 @@ fn a_record_has_one_to_eight_devices() {
         assert_eq!(outcome, expected, "{count}");
         assert_eq!(matches!(next, Change::Keep), expected == Outcome::Unfit, "{count}");
     }
+}
+
+/// An import with scratch codes.
+fn with_scratch(codes: &[&str], others: Others) -> Import {
+    let scratch = codes.iter().map(|code| Code::parse(code.as_bytes()).unwrap()).collect();
+    Import::new(Found { devices: vec![in_file(&phone(1), 0)], scratch }, others, [3; 16], NOW)
+}
+
+#[test]
+fn scratch_codes_come_along_and_those_used_elsewhere_are_used_here() {
+    let two = made(&with_scratch(&["12345678", "87654321"], Others::Refuse), None, Outcome::Imported);
+    assert_eq!(two.credentials.recovery_left(&two.state), Some(2));
+    let tried = |record: &Record, code: &str| decide(&LIMITS, record, &typed(code), NOW).1;
+    assert!(accepted(tried(&two, "12345678")) && accepted(tried(&two, "87654321")));
+    // The other module removes a code that was used from its file.
+    let again = with_scratch(&["87654321"], Others::Refuse);
+    let (Change::State(state), Outcome::CaughtUp) = again.into_record(&alice(), Some(&two), NEW) else { panic!() };
+    let later = Record::new(two.renewed(two.state.enrollment).credentials, state).unwrap();
+    assert_eq!(tried(&later, "12345678"), Verdict::Refused(Refusal::RecoveryUsed));
+    assert!(accepted(tried(&later, "87654321")));
+    assert_eq!(again.into_record(&alice(), Some(&later), NEW).1, Outcome::Already);
+}
+
+#[test]
+fn no_set_of_scratch_codes_is_made_of_none() {
+    assert!(made(&with_scratch(&[], Others::Refuse), None, Outcome::Imported).credentials.scratch.is_none());
+}
+
+#[test]
+fn devices_come_beside_others_and_each_once() {
+    let before = record(vec![phone(1), token(2)]);
+    let beside =
+        |devices: &[Device]| with_others(devices.iter().map(|device| in_file(device, 5)).collect(), Others::Beside);
+    let after = made(&beside(&[token(2), token(3)]), Some(&before), Outcome::Added);
+    let shape: Vec<_> = after.credentials.devices.iter().map(|device| (device.id.0, device.name.as_str())).collect();
+    assert_eq!(shape, [(1, "phone"), (2, "phone"), (3, "imported")]);
+    assert_eq!(
+        (after.credentials.default, after.credentials.recovery_left(&after.state)),
+        (Some(DeviceId(1)), Some(10))
+    );
+    assert_eq!(after.state.nexts(), [(1, 0), (2, 5), (3, 5)]);
+    assert_eq!(beside(&[token(3)]).into_record(&alice(), Some(&after), NEW).1, Outcome::Already);
+    let many: Vec<_> = (1..=8).map(token).collect();
+    let (change, outcome) = beside(&[token(9)]).into_record(&alice(), Some(&record(many)), NEW);
+    assert!(matches!(change, Change::Keep) && outcome == Outcome::TooMany);
+}
+
+#[test]
+fn a_token_of_its_maker_keeps_serial_and_name_and_waits_for_its_first_code() {
+    let serial = Serial::parse("GALT10007123");
+    let name = DeviceName::parse("blue key");
+    let token = Imported { is_confirmed: false, name, serial: serial.clone(), ..in_file(&token(3), 0) };
+    let after = made(&with_others(vec![token], Others::Beside), None, Outcome::Imported);
+    let device = &after.credentials.devices[0];
+    assert_eq!((device.name.as_str(), &device.serial), ("blue key", &serial));
+    assert!(!after.state.devices[&DeviceId(1)].is_confirmed);
+}
+
+#[test]
+fn a_token_whose_clock_was_found_again_is_the_same_token() {
+    let clock = |drift| Clock { period: Period::THIRTY, drift };
+    let of = |drift| Device { kind: Kind::Totp(clock(Drift::of(drift))), ..phone(1) };
+    assert!(in_file(&of(0), 0).is(&of(7)) && in_file(&phone(1), 0).is(&of(7)));
 }

@@ -5,11 +5,16 @@ use otp_core::value::secret::{NotASecret, Secret};
 use thiserror::Error as ThisError;
 use zeroize::Zeroizing;
 
-use crate::cli::SeedFormat;
+/// How a seed is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Hex,
+    Base32,
+}
 
 /// Why a text is no seed. None of them quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
-pub(crate) enum SeedFault {
+pub enum SeedFault {
     #[error("there is no seed")]
     Empty,
     #[error("this is neither HEX (0 to 9, A to F) nor Base32 (A to Z, 2 to 7)")]
@@ -31,7 +36,7 @@ pub(crate) enum SeedFault {
 
 impl SeedFault {
     /// What to do next.
-    pub(crate) fn hint(self) -> &'static str {
+    pub fn hint(self) -> &'static str {
         match self {
             Self::Both => "nothing was changed; say which it is: --seed-format hex or --seed-format base32",
             Self::Empty
@@ -46,7 +51,7 @@ impl SeedFault {
 }
 
 /// Reads a seed. Case, blanks and hyphens do not matter, nor does Base32's padding.
-pub(crate) fn read(text: &[u8], format: Option<SeedFormat>) -> Result<Secret, SeedFault> {
+pub fn read(text: &[u8], format: Option<Encoding>) -> Result<Secret, SeedFault> {
     let letters = || PlainText::of(text).filter(|letter| *letter != b'-').map(|letter| letter.to_ascii_uppercase());
     // Large enough from the beginning: a text that grows leaves copies of itself behind.
     let mut plain = Zeroizing::new(String::with_capacity(text.len()));
@@ -56,7 +61,7 @@ pub(crate) fn read(text: &[u8], format: Option<SeedFormat>) -> Result<Secret, Se
     }
     let (hex, base32) = (hex(&plain), base32(&plain));
     match (format, hex, base32) {
-        (Some(SeedFormat::Hex), read, _) | (Some(SeedFormat::Base32), _, read) => read,
+        (Some(Encoding::Hex), read, _) | (Some(Encoding::Base32), _, read) => read,
         (None, Ok(_), Ok(_)) => Err(SeedFault::Both),
         (None, Ok(secret), Err(_)) | (None, Err(_), Ok(secret)) => Ok(secret),
         // The form that has these letters knows what is wrong with them.
@@ -93,12 +98,12 @@ fn base32(text: &str) -> Result<Secret, SeedFault> {
 mod tests {
     use super::*;
 
-    fn bytes(text: &str, format: Option<SeedFormat>) -> Result<Vec<u8>, SeedFault> {
+    fn bytes(text: &str, format: Option<Encoding>) -> Result<Vec<u8>, SeedFault> {
         read(text.as_bytes(), format).map(|secret| secret.expose().to_vec())
     }
 
-    const HEX: Option<SeedFormat> = Some(SeedFormat::Hex);
-    const BASE32: Option<SeedFormat> = Some(SeedFormat::Base32);
+    const HEX: Option<Encoding> = Some(Encoding::Hex);
+    const BASE32: Option<Encoding> = Some(Encoding::Base32);
 
     #[test]
     fn a_seed_is_read_however_it_is_grouped() {

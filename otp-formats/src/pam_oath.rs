@@ -1,25 +1,26 @@
 //! The users file of liboath and pam_oath (`/etc/users.oath`), a device a line:
 //! `TYPE USER PASSWORD SEED [COUNTER [LASTOTP [TIMESTAMP]]]`.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use otp_core::codes::attempt::Code;
 use otp_core::codes::hotp_totp::{Algorithm, Clock, Digits, Period};
-use otp_core::decision::import::Imported;
+use otp_core::decision::import::{Found, Imported};
 use otp_core::record::credentials::Kind;
 use otp_core::record::id::MOST_DEVICES;
 use otp_core::value::secret::{NotASecret, Secret};
 use otp_core::value::time::{Seconds, UnixTime};
 use otp_core::value::user::UserName;
 
-use super::source::{Fault, ImportSource};
+use crate::source::{Fault, Read, Source, Whose};
 
 /// A code accepted longer ago than this is in the past by every clock. TIMESTAMP is local time of a zone that it
 /// does not name, and is read as UTC: a day for that, and one for a device whose clock is ahead.
 const LATELY: Seconds = Seconds(2 * 86_400);
 
 /// The lines with users, ordered by name.
-pub(super) struct UsersFile<'t> {
+pub struct UsersFile<'t> {
     lines: Vec<Line<'t>>,
     /// Each user's lines, in the order in which users first appear.
     users: Vec<Range<usize>>,
@@ -29,31 +30,42 @@ pub(super) struct UsersFile<'t> {
 /// A line without fault.
 struct Line<'t> {
     number: usize,
+    range: Range<usize>,
     user: &'t str,
     text: &'t str,
 }
 
-/// Parses a whole file. A fault is reported with its line number, without the line's text: it may be a seed.
-pub(super) fn read(text: &[u8], now: UnixTime) -> Result<UsersFile<'_>, Vec<Fault>> {
-    let (mut lines, mut faults) = (Vec::new(), Vec::new());
-    for (number, bytes) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-        let line = str::from_utf8(bytes).map_err(|_| "it is not UTF-8");
+/// Parses a whole file. A fault is reported with its line number, without the line's text: it may be a seed. A user of whom
+/// one line has a fault has no entry.
+pub fn read(text: &[u8], now: UnixTime) -> Read<UsersFile<'_>> {
+    let (mut lines, mut faults, mut unfit, mut end) = (Vec::new(), Vec::new(), HashSet::new(), 0usize);
+    for (number, bytes) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
+        let start = end;
+        end = end.saturating_add(bytes.len());
+        let line = str::from_utf8(bytes).map_err(|_| "it is not UTF-8").map(|text| text.trim_end_matches('\n'));
         match line.and_then(|text| Ok((text, entry(text, now)?))) {
             Ok((_, None)) => {}
-            Ok((text, Some((user, _)))) => lines.push(Line { number, user, text }),
-            Err(what) => faults.push(Fault { line: number, what: what.to_owned() }),
+            Ok((text, Some((user, _)))) => lines.push(Line { number, range: start..end, user, text }),
+            Err(what) => {
+                faults.push(Fault { line: number, what: what.to_owned() });
+                unfit.extend(line.ok().and_then(|text| words(text).nth(1)));
+            }
         }
     }
     lines.sort_unstable_by(|one, other| (one.user, one.number).cmp(&(other.user, other.number)));
-    let mut users = Vec::new();
+    let (mut users, mut start) = (Vec::new(), 0usize);
     for of_one in lines.chunk_by(|one, other| one.user == other.user) {
-        let start = users.last().map_or(0, |before: &Range<usize>| before.end);
-        users.push(start..start.saturating_add(of_one.len()));
-        faults.extend(faults_together(of_one, now));
+        let end = start.saturating_add(of_one.len());
+        let together = faults_together(of_one, now);
+        if together.is_empty() && of_one.first().is_some_and(|line| !unfit.contains(line.user)) {
+            users.push(start..end);
+        }
+        faults.extend(together);
+        start = end;
     }
     users.sort_unstable_by_key(|range| lines.get(range.start).map(|line| line.number));
     faults.sort_unstable_by_key(|fault| fault.line);
-    if faults.is_empty() { Ok(UsersFile { lines, users, now }) } else { Err(faults) }
+    Read { entries: UsersFile { lines, users, now }, faults }
 }
 
 /// Faults between the lines of one user.
@@ -77,18 +89,22 @@ fn faults_together(lines: &[Line<'_>], now: UnixTime) -> Vec<Fault> {
     faults
 }
 
-impl ImportSource for UsersFile<'_> {
+impl Source for UsersFile<'_> {
     fn count(&self) -> usize {
         self.users.len()
     }
 
-    fn name(&self, place: usize) -> &str {
-        self.lines(place).first().map_or("", |line| line.user)
+    fn whose(&self, place: usize) -> Whose<'_> {
+        Whose::User(self.lines(place).first().map_or("", |line| line.user))
     }
 
-    fn devices(&self, place: usize) -> Vec<Imported> {
+    fn found(&self, place: usize) -> Found {
         let entries = self.lines(place).iter().filter_map(|line| entry(line.text, self.now).ok()?);
-        entries.map(|(_, device)| device).collect()
+        Found { devices: entries.map(|(_, device)| device).collect(), scratch: Vec::new() }
+    }
+
+    fn ranges(&self, place: usize) -> Vec<Range<usize>> {
+        self.lines(place).iter().map(|line| line.range.clone()).collect()
     }
 }
 
@@ -98,10 +114,14 @@ impl<'t> UsersFile<'t> {
     }
 }
 
+/// Only these part words for liboath.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split([' ', '\t', '\r']).filter(|word| !word.is_empty())
+}
+
 /// The user and device of a line; none for a comment or a blank line.
 fn entry(line: &str, now: UnixTime) -> Result<Option<(&str, Imported)>, &'static str> {
-    // Only these part words for liboath.
-    let mut words = line.split([' ', '\t', '\r']).filter(|word| !word.is_empty());
+    let mut words = words(line);
     let Some(kind) = words.next().filter(|word| !word.starts_with('#')) else { return Ok(None) };
     let (kind, digits) = device_type(kind)?;
 
@@ -139,7 +159,8 @@ fn entry(line: &str, now: UnixTime) -> Result<Option<(&str, Imported)>, &'static
             (0, last.filter(|_| at.is_none_or(|at| now < at.after(LATELY))))
         }
     };
-    Ok(Some((user, Imported { kind, secret, algorithm: Algorithm::Sha1, digits, next, last })))
+    let (algorithm, is_confirmed, name, serial) = (Algorithm::Sha1, true, None, None);
+    Ok(Some((user, Imported { kind, secret, algorithm, digits, next, last, is_confirmed, name, serial })))
 }
 
 /// `HOTP`, `HOTP/E`, `HOTP/E/6` for a counter; `HOTP/T30`, `HOTP/T30/6` for time.

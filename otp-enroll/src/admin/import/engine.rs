@@ -1,0 +1,126 @@
+//! One engine for all imports: each user is enrolled whole or not at all, many at a time, told in the order of the file.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::unistd::getuid;
+use otp_core::audit::{Event, Proof};
+use otp_core::decision::import::{Found, Import, Others, Outcome};
+use otp_core::error::CoreError;
+use otp_core::service::enrollment::new_enrollment;
+use otp_core::store::change;
+use otp_core::store::files::open::FileStore;
+use otp_core::system::accounts::account;
+use otp_core::system::random;
+use otp_core::value::time::UnixTime;
+use otp_formats::source::{Source, Whose};
+
+use super::report::Tally;
+use super::workers;
+use crate::client;
+use crate::error::{CliError, ScreenError};
+use crate::ui::output::Output;
+use crate::ui::progress::Progress;
+use crate::ui::signals;
+
+/// What an import goes through, in places from 0.
+pub(super) trait Entries: Sync {
+    fn count(&self) -> usize;
+    fn whose(&self, place: usize) -> Whose<'_>;
+    /// `None` if there is nothing of this user; an error that says what keeps the entry from being read.
+    fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable>;
+}
+
+/// What is to be imported of one user or token.
+pub(super) struct Entry {
+    pub(super) found: Found,
+    pub(super) remarks: Vec<String>,
+}
+
+/// Why there is no entry where one was expected.
+pub(super) struct Unreadable {
+    pub(super) error: String,
+    pub(super) hint: &'static str,
+}
+
+/// The result for one place.
+pub(super) enum Answer {
+    Done(Outcome, Vec<String>),
+    Nothing,
+    NoSuchUser,
+    Unreadable(Unreadable),
+    Failed(CoreError),
+}
+
+pub(super) struct Engine<'a> {
+    pub(super) store: &'a FileStore,
+    pub(super) others: Others,
+    pub(super) dry_run: bool,
+}
+
+/// An interruption ends an import between two users.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+impl<S: Source> Entries for S {
+    fn count(&self) -> usize {
+        Source::count(self)
+    }
+
+    fn whose(&self, place: usize) -> Whose<'_> {
+        Source::whose(self, place)
+    }
+
+    fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable> {
+        Ok(Some(Entry { found: self.found(place), remarks: self.remarks(place) }))
+    }
+}
+
+impl Engine<'_> {
+    /// Enrolls all, and tells of each. Returns what is to be told at the end.
+    pub(super) fn enroll(&self, entries: &impl Entries, output: &Output) -> Result<Tally, CliError> {
+        let watched = signals::on_interruption(|| STOP.store(true, Ordering::Relaxed));
+        watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
+        let (count, mut tally) = (entries.count(), Tally::new(self.dry_run));
+        let mut progress = Progress::new("importing", count, output);
+        let act = |place| self.one(entries, place).unwrap_or_else(Answer::Failed);
+        let mut untold = None;
+        workers::each(count, &STOP, act, |place, answer| {
+            progress.clear();
+            if let Err(error) = tally.report(place, entries.whose(place), answer, output) {
+                // The output is closed: the same as an interruption.
+                STOP.store(true, Ordering::Relaxed);
+                untold.get_or_insert(error);
+            }
+            progress.step();
+        });
+        drop(progress);
+        let done = tally.processed();
+        if done < count {
+            return Err(CliError::Interrupted { done, of: count, why: untold.map(Box::new) });
+        }
+        untold.map_or(Ok(tally), Err)
+    }
+
+    /// Enrolls one user, whole or not at all.
+    fn one(&self, entries: &impl Entries, place: usize) -> Result<Answer, CoreError> {
+        let Whose::User(user) = entries.whose(place) else { return Ok(Answer::NoSuchUser) };
+        let Some(account) = account(user)? else { return Ok(Answer::NoSuchUser) };
+        let Entry { found, remarks } = match entries.entry(place) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(Answer::Nothing),
+            Err(unreadable) => return Ok(Answer::Unreadable(unreadable)),
+        };
+        // As random as the id of an enrollment.
+        let (enrollment, salt) = (new_enrollment(random::entropy)?, new_enrollment(random::entropy)?.0);
+        let import = Import::new(found, self.others, salt, UnixTime::now());
+        if self.dry_run {
+            let record = self.store.read(&account)?;
+            return Ok(Answer::Done(import.into_record(&account, record.as_ref(), enrollment).1, remarks));
+        }
+        let outcome = change(self.store, &account, |record| import.into_record(&account, record, enrollment))?;
+        if let Some(what) = outcome.word() {
+            let (user, by) = (account.name.as_str(), getuid().as_raw());
+            client::log(&Event::Change { user, by, what, device: None, proof: Proof::Administrator });
+        }
+        Ok(Answer::Done(outcome, remarks))
+    }
+}
