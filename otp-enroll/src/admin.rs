@@ -48,6 +48,9 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     if !geteuid().is_root() {
         return Err(CliError::NotRoot("administer second factors"));
     }
+    if let Admin::ReadAsUser { user, path } = command {
+        return import::read_as_user(user, path);
+    }
     if let Admin::Check = command {
         return check::check(common, doctor::doubts, output);
     }
@@ -140,9 +143,9 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             every(&site, &accounts, output, Order::Disable)?.1
         }
         Admin::Rename { old, new, yes } => rename::rename(&store, old, &account(new)?, *yes, output),
-        Admin::Import(file) => import::import(file, &store, output),
+        Admin::Import(file) => import::import(file, &site, &store, output),
         // Served above, since they must also run where the configuration or the records cannot be read.
-        Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),
+        Admin::ReadAsUser { .. } | Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),
     }
 }
 

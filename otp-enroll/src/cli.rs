@@ -69,6 +69,20 @@ pub(crate) enum ImportedFile {
         #[command(flatten)]
         how: ImportOptions,
     },
+    /// Files of google-authenticator, one for each user, read with the rights of that user
+    GoogleAuthenticator {
+        /// Login names
+        #[arg(value_name = "USER", value_hint = ValueHint::Username, required_unless_present = "all")]
+        users: Vec<String>,
+        /// All users who can log in and have such a file
+        #[arg(long, conflicts_with = "users")]
+        all: bool,
+        /// Where the files are: %u is the user's name, %h the home
+        #[arg(long, value_name = "TEMPLATE", default_value = "~/.google_authenticator")]
+        from: String,
+        #[command(flatten)]
+        how: ImportOptions,
+    },
 }
 
 /// Options of every import.
@@ -460,6 +474,13 @@ pub(crate) enum Admin {
     /// Enroll the users of a file with their devices there
     #[command(subcommand)]
     Import(ImportedFile),
+    /// What `import google-authenticator` starts for each user
+    #[command(hide = true)]
+    ReadAsUser {
+        #[arg(id = "reader")]
+        user: String,
+        path: PathBuf,
+    },
     /// Give the configuration and its folder of records one id; without it every login is refused
     InitStore {
         /// Only if neither has an id yet, as an installation does

@@ -44,7 +44,7 @@ pub struct Clock {
 pub struct Drift(i8);
 
 /// How many unused HOTP codes the device may have shown since the last login (RFC 4226 §7.4 calls it s).
-pub(crate) const LOOK_AHEAD: u64 = 10;
+pub const LOOK_AHEAD: u64 = 10;
 
 /// Ten minutes of a usual token.
 pub const MOST_DRIFT: u64 = 20;

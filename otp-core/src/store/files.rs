@@ -8,6 +8,7 @@
 //! - a change of credentials writes the new credentials under a temporary name, overwrites the other slot with a state of
 //!   the new enrollment, and renames. The rename makes the new slot present, without a moment between.
 
+pub mod adopt;
 mod by_uid;
 pub(crate) mod confinement;
 mod create_state;

@@ -1,18 +1,25 @@
 //! Enrolls many users at once, with their devices from a file.
 
+mod as_user;
 mod engine;
+mod homes;
 mod report;
 mod workers;
 
 use std::path::Path;
 
+use otp_core::codes::hotp_totp::LOOK_AHEAD;
 use otp_core::decision::import::Others;
 use otp_core::store::files::open::FileStore;
+use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
+use otp_formats::google_authenticator::Windows;
 use otp_formats::pam_oath;
 use otp_formats::source::{Read, Source, without};
 
 use self::engine::Engine;
+use self::homes::Homes;
+use super::accounts;
 use crate::cli::{ImportOptions, ImportedFile};
 use crate::error::CliError;
 use crate::private_file;
@@ -35,7 +42,15 @@ struct Text<'a> {
     next: String,
 }
 
-pub(super) fn import(file: &ImportedFile, store: &FileStore, output: &Output) -> Result<(), CliError> {
+/// Where the files are google-authenticator's.
+const OF_HOMES: &str = "\
+Users can log in with the next code their phone shows, and with their scratch codes. After you have switched PAM\n\
+to pam_otp, run this command again, so that codes used in between cannot be used twice. Then remove the files:\n\
+each holds the key of a user. Rate limits are not taken over: [lockout] in pam_otp.toml is for all.";
+
+pub(super) use self::as_user::answer as read_as_user;
+
+pub(super) fn import(file: &ImportedFile, site: &Site, store: &FileStore, output: &Output) -> Result<(), CliError> {
     match file {
         ImportedFile::Oath { file, how } => {
             can_be_done(how, output)?;
@@ -43,6 +58,21 @@ pub(super) fn import(file: &ImportedFile, store: &FileStore, output: &Output) ->
             let next = format!("{OF_A_MODULE}{} and its copies: they\ncontain every user's key.", file.display());
             let read = pam_oath::read(&text, UnixTime::now());
             of_file(&Text { file, text: &text, next }, read, others(how, Others::Refuse), how, store, output)
+        }
+        ImportedFile::GoogleAuthenticator { users, all, from, how } => {
+            if how.rejects.is_some() {
+                return Err(CliError::Usage("--rejects is for a file of many users".into()));
+            }
+            can_be_done(how, output)?;
+            let limits = &site.config.limits;
+            let windows = Windows { totp: limits.window.saturating_mul(2).saturating_add(1), hotp: LOOK_AHEAD };
+            let users = if *all { accounts::Names::ask()?.answer(output)? } else { users.clone() };
+            if asks_first(how) {
+                output.confirm(REPLACE)?;
+            }
+            let homes = Homes { users, from, if_any: *all, windows };
+            let engine = Engine { store, others: others(how, Others::Refuse), dry_run: how.dry_run };
+            engine.enroll(&homes, output)?.close(0, OF_HOMES, output)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Tests on a directory with the owner and mode of the real one: they need root.
 
+mod adopt;
 mod by_uid;
 mod crashes;
 mod fence;
