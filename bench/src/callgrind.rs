@@ -81,7 +81,7 @@ fn of_crate(function: &str) -> &'static str {
     let any = |words: &[&str]| words.iter().any(|word| first(word));
     if any(&["toml", "toml_parser", "toml_datetime", "serde_spanned", "winnow", "config"]) {
         "configuration"
-    } else if any(&["sha1", "hmac", "hotp_totp", "totp_rs", "oath"]) {
+    } else if any(&["sha1", "hmac", "factor_mac", "hotp_totp", "totp_rs", "oath"]) {
         "codes (HMAC-SHA-1)"
     } else if any(&["sha2", "digest"]) {
         "checksums (SHA-256)"

@@ -29,6 +29,7 @@ pub mod codes {
     //! Codes, and what the user typed.
     pub mod attempt;
     pub mod challenge;
+    pub(crate) mod factor_mac;
     pub mod hotp_totp;
     pub mod in_fours;
     pub mod ocra;

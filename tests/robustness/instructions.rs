@@ -12,9 +12,13 @@ use pam_otp_tests::{
 };
 use std::{fs, process::Command};
 
-/// Of one further login in a process, beyond what pam_permit alone takes there: 254,200, and a tenth more than that. The window
+/// Of one further login in a process, beyond what pam_permit alone takes there: 225,400, and a tenth more than that. The window
 /// of the tests has seven times the codes of the one that is shipped.
-const MOST: u64 = 280_000;
+const MOST: u64 = 248_000;
+
+/// Hundredths of a login of a user with one device that a login of a user with eight takes: 180. Of the 29,500 instructions for
+/// each further device, 11,200 are the eight blocks of its three codes.
+const MOST_OF_EIGHT: u64 = 183;
 
 /// Instructions of so many logins in one process, right answers and all.
 fn instructions(service: &Service, user: &str, answers: &[String]) -> u64 {
@@ -73,7 +77,7 @@ fn of_a_user(desk: &Desk) -> u64 {
 }
 
 #[test]
-fn eight_devices_are_no_more_than_twice_the_work_of_one() {
+fn eight_devices_are_less_than_twice_the_work_of_one() {
     let desk = Desk::new("");
     desk.site.write(&format!("state_directory = \"{}\"\n", desk.site.state().display()));
     let one = of_a_user(&desk);
@@ -85,5 +89,7 @@ fn eight_devices_are_no_more_than_twice_the_work_of_one() {
         assert_eq!(added.code, Some(0), "{added:?}");
     }
     let eight = of_a_user(&desk);
-    assert!(one < eight && eight <= 2 * one, "{eight} instructions of a login with eight devices, {one} with one");
+    let ratio = eight * 100 / one;
+    let told = format!("{eight} instructions of a login with eight devices, {one} with one: {ratio} % of it");
+    assert!(one < eight && ratio <= MOST_OF_EIGHT, "{told}; at most {MOST_OF_EIGHT} %");
 }

@@ -101,7 +101,8 @@ impl Code {
 impl ConstantTimeEq for Code {
     /// Unused positions hold a hyphen, so codes of different lengths differ there.
     fn ct_eq(&self, other: &Self) -> Choice {
-        self.digits.ct_eq(&other.digits)
+        // As one number: bytes would be compared one after the other.
+        u64::from_ne_bytes(self.digits).ct_eq(&u64::from_ne_bytes(other.digits))
     }
 }
 

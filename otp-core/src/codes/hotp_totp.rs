@@ -9,6 +9,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::codes::attempt::Code;
+use crate::codes::factor_mac::FactorMac;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 
@@ -60,8 +61,15 @@ pub struct CodeConfig {
 /// One device's code generator: its seed is set up once for all codes of a window, which is half of what a code takes.
 pub struct Generator {
     /// `None` is for a seed that no HMAC takes; each takes seeds of any length.
-    keyed: Option<Keyed>,
+    keyed: Option<OfFactors>,
     digits: Digits,
+}
+
+/// The HMAC of a moving factor.
+enum OfFactors {
+    /// What nearly all devices use.
+    Sha1(FactorMac),
+    Other(Box<Keyed>),
 }
 
 /// A seed as the key of an HMAC. Wiped when dropped.
@@ -73,12 +81,19 @@ pub(crate) enum Keyed {
 
 impl Generator {
     pub fn new(secret: &Secret, algorithm: Algorithm, digits: Digits) -> Self {
-        Self { keyed: Keyed::new(secret, algorithm), digits }
+        let keyed = match algorithm {
+            Algorithm::Sha1 => FactorMac::new(secret).map(OfFactors::Sha1),
+            Algorithm::Sha256 | Algorithm::Sha512 => Keyed::new(secret, algorithm).map(Box::new).map(OfFactors::Other),
+        };
+        Self { keyed, digits }
     }
 
     /// The code for a moving factor: an HOTP counter or a TOTP step.
     pub fn code(&self, counter: u64) -> Option<Code> {
-        self.keyed.as_ref()?.code(&counter.to_be_bytes(), self.digits)
+        match self.keyed.as_ref()? {
+            OfFactors::Sha1(mac) => mac.with(counter, |hash| truncated(hash, self.digits)),
+            OfFactors::Other(keyed) => keyed.code(&counter.to_be_bytes(), self.digits),
+        }
     }
 
     /// The lowest and the highest counter in `window` whose code is `typed`. They can differ: two counters have the same
@@ -108,19 +123,24 @@ impl Keyed {
     /// The code for a message: a moving factor, or a challenge and what goes with it.
     pub(crate) fn code(&self, message: &[u8], digits: Digits) -> Option<Code> {
         match self {
-            Self::Sha1(mac) => truncated(mac.clone(), message, digits),
-            Self::Sha256(mac) => truncated(mac.clone(), message, digits),
-            Self::Sha512(mac) => truncated(mac.clone(), message, digits),
+            Self::Sha1(mac) => code(mac.clone(), message, digits),
+            Self::Sha256(mac) => code(mac.clone(), message, digits),
+            Self::Sha512(mac) => code(mac.clone(), message, digits),
         }
     }
 }
 
-/// The dynamic truncation of RFC 4226 §5.3.
-fn truncated(mac: impl Mac, message: &[u8], digits: Digits) -> Option<Code> {
+fn code(mac: impl Mac, message: &[u8], digits: Digits) -> Option<Code> {
     let mut hash = mac.chain_update(message).finalize().into_bytes();
+    let code = truncated(&hash, digits);
+    hash.zeroize();
+    code
+}
+
+/// The dynamic truncation of RFC 4226 §5.3.
+fn truncated(hash: &[u8], digits: Digits) -> Option<Code> {
     let offset = usize::from(hash.last()? & 15);
     let four = Zeroizing::new(*hash.get(offset..)?.first_chunk::<4>()?);
-    hash.zeroize();
     Code::of_number(u32::from_be_bytes(*four) & 0x7fff_ffff, digits.0)
 }
 

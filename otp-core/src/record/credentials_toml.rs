@@ -132,6 +132,7 @@ impl Credentials {
         if counts.passcode && lines.take("[passcode]") {
             credentials.passcode = Some(lines.passcode()?);
         }
+        credentials.devices.reserve_exact(counts.devices.min(MOST_DEVICES));
         while lines.take("[[device]]") {
             credentials.devices.push(lines.device()?);
         }
@@ -216,34 +217,48 @@ fn utf8(bytes: &[u8]) -> Result<&str, RecordError> {
 
 /// The lines of a file that are neither blank nor comments, with their numbers. Reads TOML in a few dozen lines: a file
 /// that only this program writes needs no more, no copy of a seed is made, and no login pays for a general parser.
-#[derive(Clone)]
 struct Lines<'a> {
-    rest: std::str::Lines<'a>,
-    /// Number of the line that was read last, from 1.
+    /// The next line, which each optional key looks at.
+    ahead: Option<&'a str>,
+    /// Number of that line, from 1; at the end, of the last line of all.
+    number_ahead: usize,
+    /// What follows that line.
+    rest: &'a str,
+    /// Number of the line that was read last.
     number: usize,
 }
 
 impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Self {
-        Self { rest: text.lines(), number: 0 }
+        let mut lines = Self { ahead: None, number_ahead: 0, rest: text, number: 0 };
+        lines.look_ahead();
+        lines
+    }
+
+    fn look_ahead(&mut self) {
+        self.ahead = None;
+        while self.ahead.is_none() && !self.rest.is_empty() {
+            // Most lines are so short that the search in `str` takes longer to begin than this one to end.
+            let end = self.rest.bytes().position(|byte| byte == b'\n').map_or(usize::MAX, |end| end.saturating_add(1));
+            let (line, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
+            self.rest = rest;
+            self.number_ahead = self.number_ahead.saturating_add(1);
+            self.ahead = Some(line.trim_ascii()).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        }
     }
 
     fn next(&mut self) -> Option<&'a str> {
-        loop {
-            let line = self.rest.next()?.trim_ascii();
-            self.number = self.number.saturating_add(1);
-            if !line.is_empty() && !line.starts_with('#') {
-                return Some(line);
-            }
-        }
+        let line = self.ahead;
+        self.number = self.number_ahead;
+        self.look_ahead();
+        line
     }
 
     /// Takes the next line if it equals `line`.
     fn take(&mut self, line: &str) -> bool {
-        let mut ahead = self.clone();
-        let found = ahead.next() == Some(line);
+        let found = self.ahead == Some(line);
         if found {
-            *self = ahead;
+            self.next();
         }
         found
     }
@@ -259,11 +274,7 @@ impl<'a> Lines<'a> {
 
     /// The value on the next line, if that has this key.
     fn if_next<T>(&mut self, key: &str, read: impl Fn(&'a str) -> Option<T>) -> Result<Option<T>, RecordError> {
-        if self.clone().next().is_some_and(|line| line.starts_with(key)) {
-            self.value(key, read).map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.ahead.is_some_and(|line| line.starts_with(key)) { self.value(key, read).map(Some) } else { Ok(None) }
     }
 
     /// The keys before the first table.
@@ -369,7 +380,8 @@ impl<'a> Lines<'a> {
 
 /// Decimal, without sign and without leading zeros.
 fn number<T: FromStr>(text: &str) -> Option<T> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    // Behind its first character, what can be parsed is digits.
+    let plain = text == "0" || matches!(text.bytes().next()?, b'1'..=b'9');
     text.parse().ok().filter(|_| plain)
 }
 
@@ -679,6 +691,33 @@ mod tests {
             Credentials::decode(b"\xff", ReadContext::ANYONE).unwrap_err().to_string(),
             "cannot be read: it is not UTF-8"
         );
+    }
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        for bad in
+            ["", "+", "-", "+1", "-1", "01", "00", " 1", "1 ", "1_0", "0x1", "1.0", "\u{661}", "18446744073709551616"]
+        {
+            assert_eq!(number::<u64>(bad), None, "{bad}");
+            assert_eq!(signed(&format!("-{bad}")), None, "-{bad}");
+        }
+        let good = [0, 1, 9, 10, 100, u64::MAX];
+        assert_eq!(good.map(|it| number(&it.to_string())), good.map(Some));
+        assert_eq!(
+            ["0", "5", "-5", "-20", "-0", "--5"].map(signed),
+            [Some(0), Some(5), Some(-5), Some(-20), None, None]
+        );
+    }
+
+    #[test]
+    fn blank_lines_comments_and_the_last_end_of_line_make_no_difference() {
+        let good = full().encode();
+        let read = |text: &str| Credentials::decode(text.as_bytes(), ReadContext::ANYONE).map(|it| it.encode());
+        let spread = good.replace('\n', " \r\n\n \t\n# a comment\n");
+        for same in [&*good, good.trim_end(), &spread, &format!("\n\n{}\n\n#", *good)] {
+            assert_eq!(read(same).as_deref(), Ok(&*good), "{same}");
+        }
+        assert_eq!(error_of(&format!("{}\n\nid = 3", *good)), "cannot be read: line 48: no line is expected here");
     }
 
     #[test]

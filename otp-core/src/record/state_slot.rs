@@ -73,12 +73,23 @@ impl Slot {
             writeln!(text, "challenge {device} until {} question {question}{used}", until.0)?;
         }
         for (device, Progress { next, used, is_confirmed, awaits_resync }) in &state.devices {
-            let confirmed = if *is_confirmed { "" } else { UNCONFIRMED };
-            let resync = if *awaits_resync { AWAITS_RESYNC } else { "" };
+            // Piece by piece: with up to eight of these lines, the machinery of `writeln!` would be a good part of a login.
+            text.push_str("device ");
+            push_number(text, device.0.into())?;
+            text.push_str(" next ");
+            push_number(text, *next)?;
+            text.push_str(" used ");
             match used {
-                Some(time) => writeln!(text, "device {device} next {next} used {}{confirmed}{resync}", time.0)?,
-                None => writeln!(text, "device {device} next {next} used never{confirmed}{resync}")?,
+                Some(time) => push_number(text, time.0)?,
+                None => text.push_str("never"),
             }
+            if !is_confirmed {
+                text.push_str(UNCONFIRMED);
+            }
+            if *awaits_resync {
+                text.push_str(AWAITS_RESYNC);
+            }
+            text.push('\n');
         }
         Ok(())
     }
@@ -128,7 +139,8 @@ impl Slot {
             state.challenges.push(Challenged { device, until, question, is_used: words.next().is_some() });
         }
         while let Some(progress) = value("device") {
-            let mut words = progress.split(' ');
+            // Any blanks: encoding it again tells. The search for one character would take several times as long.
+            let mut words = progress.split_ascii_whitespace();
             let device = DeviceId(words.next()?.parse().ok()?);
             let next = words.nth(1)?.parse().ok()?;
             let used = match words.nth(1)? {
@@ -140,6 +152,21 @@ impl Slot {
         }
         Some(Self { sequence, state })
     }
+}
+
+/// In decimal.
+fn push_number(text: &mut String, number: u64) -> fmt::Result {
+    let (mut digits, mut rest) = ([0; 20], number); // as many as u64::MAX has
+    let mut start = digits.len();
+    for place in digits.iter_mut().rev() {
+        *place = u8::try_from(rest % 10).map_err(|_| fmt::Error)?.saturating_add(b'0');
+        (start, rest) = (start.saturating_sub(1), rest / 10);
+        if rest == 0 {
+            break;
+        }
+    }
+    text.push_str(digits.get(start..).and_then(|digits| std::str::from_utf8(digits).ok()).ok_or(fmt::Error)?);
+    Ok(())
 }
 
 #[cfg(test)]

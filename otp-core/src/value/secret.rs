@@ -3,10 +3,13 @@
 use std::fmt;
 
 use base32ct::{Base32UpperUnpadded, Encoding};
-use zeroize::Zeroizing;
+use zeroize::{DefaultIsZeroes, Zeroizing, optimization_barrier};
 
 /// The shared secret of one device (RFC 4226 calls it K), 10 to 64 bytes.
 pub struct Secret(Zeroizing<Vec<u8>>);
+
+/// Room for the bytes of a file that holds seeds. Wiped when dropped.
+pub(crate) struct Wiped(Box<[u8]>);
 
 /// Why a text is not a seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +30,9 @@ impl Secret {
     pub fn from_base32(text: &str) -> Result<Self, NotASecret> {
         let bytes = Zeroizing::new(Base32UpperUnpadded::decode_vec(text).map_err(|_| NotASecret::Encoding)?);
         let secret = Self::new(bytes)?;
-        // Bits left over at the end must be zero, so that a seed has one spelling.
-        if *secret.base32() == *text { Ok(secret) } else { Err(NotASecret::Encoding) }
+        // Bits left over at the end must be zero, so that a seed has one spelling. Eight letters are five bytes, without a rest.
+        let has_no_rest = text.len().is_multiple_of(8);
+        if has_no_rest || *secret.base32() == *text { Ok(secret) } else { Err(NotASecret::Encoding) }
     }
 
     /// Reads hexadecimal in either case, as tokens and other programs write it.
@@ -57,6 +61,32 @@ impl Secret {
     }
 }
 
+impl Wiped {
+    pub(crate) fn zeros(length: usize) -> Self {
+        Self(vec![0; length].into_boxed_slice())
+    }
+
+    /// The bytes themselves. A search for this name finds every use.
+    pub(crate) fn expose(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        wipe(&mut *self.0);
+    }
+}
+
+/// Wipes numbers all at once, where there are many: `Zeroizing` writes one after the other, seven instructions for each.
+#[inline]
+pub(crate) fn wipe<T: DefaultIsZeroes>(numbers: &mut (impl AsMut<[T]> + ?Sized)) {
+    let numbers = numbers.as_mut();
+    numbers.fill(T::default());
+    // Without it, the compiler could leave out what nobody reads.
+    optimization_barrier(numbers);
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
@@ -83,6 +113,31 @@ mod tests {
         for bad in ["", "GEZDGNBVGY3TQ", &"A".repeat(104)] {
             assert_eq!(Secret::from_base32(bad).unwrap_err(), NotASecret::Length, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_seed_of_any_length_has_one_spelling() {
+        for length in 10..=64 {
+            let secret = Secret::new(Zeroizing::new((0..length).collect())).unwrap();
+            let text = secret.base32();
+            assert_eq!(Secret::from_base32(&text).unwrap().expose(), secret.expose(), "{length}");
+            for more in ["A", "B", "8", "=", "\u{e9}", "AA", "AAAAAAAA"] {
+                let longer = [text.as_str(), more].concat();
+                // What is read is spelled as it was, so there is no second spelling of a shorter seed.
+                let read = Secret::from_base32(&longer);
+                assert!(read.is_err() || read.is_ok_and(|secret| *secret.base32() == longer), "{length} {more}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wiped_is_zero() {
+        let mut bytes = [7u8; 300];
+        wipe(&mut bytes);
+        assert_eq!(bytes, [0; 300]);
+        let mut words = [7u32; 5];
+        wipe(&mut words);
+        assert_eq!(words, [0; 5]);
     }
 
     #[test]

@@ -12,13 +12,13 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fstatat};
-use zeroize::Zeroizing;
 
 use crate::record::credentials::Credentials;
 use crate::record::credentials_toml::ReadContext;
 use crate::record::error::RecordError;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
+use crate::value::secret::Wiped;
 use crate::value::system_error::owner;
 use crate::value::user::Account;
 
@@ -171,9 +171,9 @@ impl FileStore {
         let unreadable = |error| self.unreadable(name, error);
         let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST_CREDENTIALS);
         let size = size.ok_or_else(|| unreadable(RecordError::Malformed("it is too large".into())))?;
-        let mut bytes = Zeroizing::new(vec![0; size]);
-        file.read_exact_at(&mut bytes, 0).map_err(|error| self.failed("read", name, error))?;
-        decode(&bytes).map_err(unreadable)
+        let mut bytes = Wiped::zeros(size);
+        file.read_exact_at(bytes.expose(), 0).map_err(|error| self.failed("read", name, error))?;
+        decode(bytes.expose()).map_err(unreadable)
     }
 
     pub(super) fn failed(&self, action: &'static str, name: &str, error: impl Into<io::Error>) -> StoreError {
