@@ -17,7 +17,6 @@ use std::{
     os::unix::fs::MetadataExt,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{Arc, Barrier},
     thread,
     time::Duration,
 };
@@ -426,21 +425,18 @@ fn a_proof_of_another_enrollment_is_none() {
 fn of_two_enrollments_at_once_exactly_one_is_in_force() {
     for _ in 0..20 {
         let alice = TestUser::new("alice");
-        let barrier = Arc::new(Barrier::new(2));
-        let activated: Vec<_> = (0..2)
+        let confirmed: Vec<_> = (0..2)
             .map(|_| {
-                let (alice, barrier) = (alice.clone(), Arc::clone(&barrier));
-                thread::spawn(move || {
-                    let mut helper = start(&alice);
-                    let offer = ask(&mut helper, &enroll(None));
-                    let app = App::of(offer["offer"]["secret"].as_str().unwrap());
-                    assert!(!ask(&mut helper, &confirm(&app.code(-1)))["recovery-codes"].is_null());
-                    barrier.wait(); // both devices are confirmed
-                    (app, ask(&mut helper, &activate()))
-                })
+                let mut helper = start(&alice);
+                let offer = ask(&mut helper, &enroll(None));
+                let app = App::of(offer["offer"]["secret"].as_str().unwrap());
+                assert!(!ask(&mut helper, &confirm(&app.code(-1)))["recovery-codes"].is_null());
+                (helper, app)
             })
             .collect();
-        let activated: Vec<(App, Value)> = activated.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let activate_it = |(mut helper, app)| thread::spawn(move || (app, ask(&mut helper, &activate())));
+        let activating: Vec<_> = confirmed.into_iter().map(activate_it).collect();
+        let activated: Vec<(App, Value)> = activating.into_iter().map(|thread| thread.join().unwrap()).collect();
         let (winners, others): (Vec<_>, Vec<_>) = activated.iter().partition(|(_, answer)| answer["changed"] == true);
         assert_eq!((winners.len(), others.len()), (1, 1), "{activated:?}");
         assert_eq!(others[0].1, json!({"declined": "changed-meanwhile"}));
