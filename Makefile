@@ -96,6 +96,7 @@ CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
 target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 release      := $(target)/release
+logd         := $(target)/debug/logd# test-programs, or cargo test
 TEST_THREADS ?= 4# login tests mostly wait
 
 # Debian packages that the build, the tests and the demo need.
@@ -125,12 +126,11 @@ blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split t
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent manual products packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb \
+.PHONY: all agent install-agent uninstall-agent manual products test-programs packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb \
 	check-rootless lint \
 	demo demo-shell install uninstall deb rpm clean
 
-all: agent
-	$(CARGO) build $(CARGOFLAGS) $(remap) --release --workspace --exclude pam-otp-bench
+all: agent products
 
 # A workspace of its own, so that none of its crates reaches the module.
 agent:
@@ -140,9 +140,13 @@ agent:
 manual:
 	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
 
-# Without the test bench.
 products:
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
+
+# What the tests run beside the product: pamtalk, logd, pictures. Nobody installs them, so they are compiled the quick way, as
+# `cargo test` does it anyway.
+test-programs:
+	$(CARGO) build $(CARGOFLAGS) --package pam-otp-tests
 
 packages: wanted = $(PACKAGES)
 lint-packages: wanted = $(LINT_PACKAGES)
@@ -224,7 +228,7 @@ check: packages vm-packages unpacked all fuzz-build
 check-inside: export INSTA_UPDATE := no
 check-inside:
 	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs only inside tests/machine; run: make check' >&2; exit 1; }
-	setsid --fork "$(release)/logd" < /dev/null
+	setsid --fork "$(logd)" < /dev/null
 	$(MAKE) --no-print-directory install install-agent
 	fuzz=0
 	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || fuzz=$$?
@@ -251,10 +255,10 @@ check-rootless:
 	  --skip service::self_service::tests --skip store::files::tests --skip system::config_file::tests \
 	  --skip protocol::sender_socket::tests::only_the_word
 
-demo: packages all
+demo: packages all test-programs
 	@$(as_root) tests/machine tests/demo
 
-demo-shell: packages all
+demo-shell: packages all test-programs
 	@$(as_root) tests/machine tests/demo --shell
 
 lint: packages lint-packages
