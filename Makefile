@@ -99,6 +99,11 @@ release      := $(target)/release
 logd         := $(target)/debug/logd# test-programs, or cargo test
 TEST_THREADS ?= 4# login tests mostly wait
 
+# The core is compiled for its tests without what other packages want of the crates they share, once for `check` and for
+# `check-rootless`.
+test_core    := $(CARGO) test $(CARGOFLAGS) --package otp-core
+test_rest    := $(CARGO) test $(CARGOFLAGS) --workspace --exclude otp-core
+
 # Debian packages that the build, the tests and the demo need.
 PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
 	libpam-oath zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
@@ -200,8 +205,10 @@ $(addprefix $(target)/unpacked/,$(UNPACKED_WITH_LIBRARIES)):
 check: packages vm-packages unpacked all fuzz-build
 	@$(as_root) tests/vm/image > "$(target)/vm-image.log" 2>&1 &
 	trap wait EXIT
-	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
-	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
+	for tests in '$(test_core)' '$(test_rest)'; do
+	  echo "$$tests --no-run"
+	  $$tests --no-run
+	done
 	wait # without a disk, the boot fails below and says why
 	rm -f "$(target)/check-auth.log"
 	result=0
@@ -230,12 +237,17 @@ check-inside:
 	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs only inside tests/machine; run: make check' >&2; exit 1; }
 	setsid --fork "$(logd)" < /dev/null
 	$(MAKE) --no-print-directory install install-agent
-	fuzz=0
-	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || fuzz=$$?
-	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)'
-	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)
-	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)"
-	exit "$$fuzz"
+	failed=0
+	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || failed=$$?
+	export CARGO_NET_OFFLINE=true
+	run() {
+	  echo "$$* --no-fail-fast -- --test-threads $(TEST_THREADS)"
+	  "$$@" --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
+	}
+	run $(test_core)
+	run $(test_rest)
+	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" || failed=$$?
+	exit "$$failed"
 
 # The emulator keeps one processor busy. That a second build gives the same package is `make reproducible`.
 check-deb: deb
@@ -251,7 +263,7 @@ check-deb: deb
 
 # The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
-	$(CARGO) test $(CARGOFLAGS) --package otp-core -- --skip service::local_authority::tests --skip service::renaming::tests \
+	$(test_core) -- --skip service::local_authority::tests --skip service::renaming::tests \
 	  --skip service::self_service::tests --skip store::files::tests --skip system::config_file::tests \
 	  --skip protocol::sender_socket::tests::only_the_word
 
