@@ -104,6 +104,11 @@ TEST_THREADS ?= 4# login tests mostly wait
 test_core    := $(CARGO) test $(CARGOFLAGS) --package otp-core
 test_rest    := $(CARGO) test $(CARGOFLAGS) --workspace --exclude otp-core
 
+# Logins wait for each other's places (the agent's, the sender's) and for budgets to end, while what is hard on the product
+# computes. What both take in turn has a lock in a file.
+test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
+side_by_side := login robustness
+
 # Debian packages that the build, the tests and the demo need.
 PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
 	libpam-oath zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
@@ -245,7 +250,13 @@ check-inside:
 	  "$$@" --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
 	}
 	run $(test_core)
-	run $(test_rest)
+	run $(test_rest) --lib --bins --examples $(addprefix --test=,$(filter-out $(side_by_side),$(test_groups)))
+	run $(test_rest) --doc
+	{ run $(test_rest) --test=login; exit "$$failed"; } > "$(target)/check-login.log" 2>&1 &
+	login=$$!
+	run $(test_rest) --test=robustness
+	wait "$$login" || failed=$$?
+	cat "$(target)/check-login.log"
 	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" || failed=$$?
 	exit "$$failed"
 
