@@ -95,7 +95,7 @@ install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
 target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
-release      := $(target)/release
+release      := $(or $(PAM_OTP_RELEASE),$(target)/release)
 logd         := $(target)/debug/logd# test-programs, or cargo test
 TEST_THREADS ?= 4# login tests mostly wait
 
@@ -136,8 +136,8 @@ blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split t
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent manual products test-programs packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb \
-	check-rootless lint \
+.PHONY: all agent install-agent uninstall-agent manual products test-programs packages lint-packages bench-packages vm-packages \
+	unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm clean
 
 all: agent products
@@ -206,8 +206,13 @@ $(addprefix $(target)/unpacked/,$(UNPACKED_WITH_LIBRARIES)):
 	rm -r "$$debs"
 	mv "$@.new" "$@"
 
+# What is tested is what the Debian package ships: the programs are compiled once, for it, and the tests install those. One path
+# that differs is compiled in, the helper's; so here it is the package's.
+check:
+	@libexecdir=/usr/libexec/pam_otp PAM_OTP_RELEASE="$(target)/deb/cargo/release" $(MAKE) --no-print-directory check-packaged
+
 # The disk of the machine that boots is made while the tests compile, unless it is kept from before.
-check: packages vm-packages unpacked all fuzz-build
+check-packaged: packages vm-packages unpacked deb fuzz-build
 	@$(as_root) tests/vm/image > "$(target)/vm-image.log" 2>&1 &
 	trap wait EXIT
 	for tests in '$(test_core)' '$(test_rest)'; do
@@ -222,7 +227,7 @@ check: packages vm-packages unpacked all fuzz-build
 	  $(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
 	    $(MAKE) --no-print-directory check-inside || failed=$$?
 	  $(as_root) tests/machine-check || failed=$$?
-	  $(MAKE) --no-print-directory check-deb || failed=$$?
+	  $(MAKE) --no-print-directory check-built-deb || failed=$$?
 	  exit "$$failed"
 	} 2>&1 | tee "$(target)/check.log" || result=$$?
 	printf '\n---- make check ----\n'
@@ -261,7 +266,9 @@ check-inside:
 	exit "$$failed"
 
 # The emulator keeps one processor busy. That a second build gives the same package is `make reproducible`.
-check-deb: deb
+check-deb: deb check-built-deb
+
+check-built-deb:
 	@$(as_root) tests/vm/run login > "$(target)/vm-login.log" 2>&1 &
 	boot=$$!
 	trap wait EXIT

@@ -449,7 +449,7 @@ fn a_set_user_id_helper_refuses_to_run() {
     machine::require("a program");
     let (alice, folder) = (TestUser::new("alice"), tempfile::tempdir().unwrap());
     for mode in ["4755", "6755"] {
-        let copy = format!("/usr/local/libexec/{}", machine::unique("suid"));
+        let copy = format!("{HELPER}-{}", machine::unique("suid"));
         machine::run(Command::new("install").args(["-o", "root", "-g", "pam_otp", "-m", mode, HELPER, &copy]));
         let outcome = Outcome::of(&mut alice.command(&copy), "{\"status\":{}}\n");
         assert_eq!(outcome.code, Some(1), "{mode}: {outcome:?}");
@@ -461,7 +461,7 @@ fn a_set_user_id_helper_refuses_to_run() {
         assert!(heard.is_some() && heard < said, "{}", traced.trace());
         fs::remove_file(copy).unwrap();
     }
-    let copy = format!("/usr/local/libexec/{}", machine::unique("plain"));
+    let copy = format!("{HELPER}-{}", machine::unique("plain"));
     machine::run(Command::new("install").args(["-m", "0755", HELPER, &copy]));
     let outcome = Outcome::of(&mut alice.command(&copy), "{\"status\":{}}\n");
     let error = outcome.json()[0]["failed"]["error"].clone();
