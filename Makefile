@@ -95,8 +95,19 @@ install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
 target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
-release      := $(target)/release
+release      := $(or $(PAM_OTP_RELEASE),$(target)/release)
+logd         := $(target)/debug/logd# test-programs, or cargo test
 TEST_THREADS ?= 4# login tests mostly wait
+
+# The core is compiled for its tests without what other packages want of the crates they share, once for `check` and for
+# `check-rootless`.
+test_core    := $(CARGO) test $(CARGOFLAGS) --package otp-core
+test_rest    := $(CARGO) test $(CARGOFLAGS) --workspace --exclude otp-core
+
+# Logins wait for each other's places (the agent's, the sender's) and for budgets to end, while what is hard on the product
+# computes. What both take in turn has a lock in a file.
+test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
+side_by_side := login robustness
 
 # Debian packages that the build, the tests and the demo need.
 PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
@@ -125,12 +136,11 @@ blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split t
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent manual products packages lint-packages bench-packages vm-packages unpacked check check-inside check-deb \
-	check-rootless lint \
+.PHONY: all agent install-agent uninstall-agent manual products test-programs packages lint-packages bench-packages vm-packages \
+	unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm clean
 
-all: agent
-	$(CARGO) build $(CARGOFLAGS) $(remap) --release --workspace --exclude pam-otp-bench
+all: agent products
 
 # A workspace of its own, so that none of its crates reaches the module.
 agent:
@@ -140,9 +150,13 @@ agent:
 manual:
 	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
 
-# Without the test bench.
 products:
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
+
+# What the tests run beside the product: pamtalk, logd, pictures. Nobody installs them, so they are compiled the quick way, as
+# `cargo test` does it anyway.
+test-programs:
+	$(CARGO) build $(CARGOFLAGS) --package pam-otp-tests
 
 packages: wanted = $(PACKAGES)
 lint-packages: wanted = $(LINT_PACKAGES)
@@ -192,12 +206,19 @@ $(addprefix $(target)/unpacked/,$(UNPACKED_WITH_LIBRARIES)):
 	rm -r "$$debs"
 	mv "$@.new" "$@"
 
+# What is tested is what the Debian package ships: the programs are compiled once, for it, and the tests install those. One path
+# that differs is compiled in, the helper's; so here it is the package's.
+check:
+	@libexecdir=/usr/libexec/pam_otp PAM_OTP_RELEASE="$(target)/deb/cargo/release" $(MAKE) --no-print-directory check-packaged
+
 # The disk of the machine that boots is made while the tests compile, unless it is kept from before.
-check: packages vm-packages unpacked all fuzz-build
+check-packaged: packages vm-packages unpacked deb fuzz-build
 	@$(as_root) tests/vm/image > "$(target)/vm-image.log" 2>&1 &
 	trap wait EXIT
-	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-run'
-	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
+	for tests in '$(test_core)' '$(test_rest)'; do
+	  echo "$$tests --no-run"
+	  $$tests --no-run
+	done
 	wait # without a disk, the boot fails below and says why
 	rm -f "$(target)/check-auth.log"
 	result=0
@@ -206,7 +227,7 @@ check: packages vm-packages unpacked all fuzz-build
 	  $(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
 	    $(MAKE) --no-print-directory check-inside || failed=$$?
 	  $(as_root) tests/machine-check || failed=$$?
-	  $(MAKE) --no-print-directory check-deb || failed=$$?
+	  $(MAKE) --no-print-directory check-built-deb || failed=$$?
 	  exit "$$failed"
 	} 2>&1 | tee "$(target)/check.log" || result=$$?
 	printf '\n---- make check ----\n'
@@ -224,17 +245,30 @@ check: packages vm-packages unpacked all fuzz-build
 check-inside: export INSTA_UPDATE := no
 check-inside:
 	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs only inside tests/machine; run: make check' >&2; exit 1; }
-	setsid --fork "$(release)/logd" < /dev/null
+	setsid --fork "$(logd)" < /dev/null
 	$(MAKE) --no-print-directory install install-agent
-	fuzz=0
-	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || fuzz=$$?
-	echo '$(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)'
-	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --workspace --no-fail-fast -- --test-threads $(TEST_THREADS)
-	CARGO_NET_OFFLINE=true $(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)"
-	exit "$$fuzz"
+	failed=0
+	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || failed=$$?
+	export CARGO_NET_OFFLINE=true
+	run() {
+	  echo "$$* --no-fail-fast -- --test-threads $(TEST_THREADS)"
+	  "$$@" --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
+	}
+	run $(test_core)
+	run $(test_rest) --lib --bins --examples $(addprefix --test=,$(filter-out $(side_by_side),$(test_groups)))
+	run $(test_rest) --doc
+	{ run $(test_rest) --test=login; exit "$$failed"; } > "$(target)/check-login.log" 2>&1 &
+	login=$$!
+	run $(test_rest) --test=robustness
+	wait "$$login" || failed=$$?
+	cat "$(target)/check-login.log"
+	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" || failed=$$?
+	exit "$$failed"
 
 # The emulator keeps one processor busy. That a second build gives the same package is `make reproducible`.
-check-deb: deb
+check-deb: deb check-built-deb
+
+check-built-deb:
 	@$(as_root) tests/vm/run login > "$(target)/vm-login.log" 2>&1 &
 	boot=$$!
 	trap wait EXIT
@@ -247,14 +281,14 @@ check-deb: deb
 
 # The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
-	$(CARGO) test $(CARGOFLAGS) --package otp-core -- --skip service::local_authority::tests --skip service::renaming::tests \
+	$(test_core) -- --skip service::local_authority::tests --skip service::renaming::tests \
 	  --skip service::self_service::tests --skip store::files::tests --skip system::config_file::tests \
 	  --skip protocol::sender_socket::tests::only_the_word
 
-demo: packages all
+demo: packages all test-programs
 	@$(as_root) tests/machine tests/demo
 
-demo-shell: packages all
+demo-shell: packages all test-programs
 	@$(as_root) tests/machine tests/demo --shell
 
 lint: packages lint-packages

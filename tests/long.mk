@@ -20,7 +20,7 @@ coverage     := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(addpref
 	level=4 inline-8bit-counters pc-table trace-compares)
 
 # On the throwaway copy, with the product installed: $(call installed,COMMAND).
-installed = $(as_root) tests/machine bash -euc 'setsid --fork "$(release)/logd" < /dev/null; \
+installed = $(as_root) tests/machine bash -euc 'setsid --fork "$(logd)" < /dev/null; \
 	$(MAKE) --no-print-directory install > /dev/null; export CARGO_NET_OFFLINE=true; $(1)'
 
 # Modules of a group of tests, of which each must have some: within `installed`.
@@ -47,7 +47,7 @@ proof: packages all
 	exit "$$result"
 
 # The long forms of tests/robustness/soak.rs and timing.rs.
-soak timing: packages all
+soak timing: packages all test-programs
 	$(call installed,$(only) robustness $@ -- --ignored --nocapture --skip address_sanitizer)
 
 # Rust keeps the switch for its nightly builds, and the runtime comes with every toolchain. With --target, what runs while
@@ -56,14 +56,14 @@ asan_env   = RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Clink-arg=-Wl,--e
 	CARGO_TARGET_DIR="$(target)/asan"
 asan_cargo = $(asan_env) $(CARGO)
 
-asan: packages all
+asan: packages all test-programs
 	@$(asan_cargo) build $(CARGOFLAGS) --target $(host) --package pam_otp
 	$(asan_cargo) test $(CARGOFLAGS) --target $(host) --package pam-otp-tests --test robustness --no-run
 	$(as_root) tests/machine $(MAKE) --no-print-directory asan-inside
 
 asan-inside:
 	@[ -e /run/pam_otp-machine ] || { echo 'asan-inside runs within tests/machine; you want: make asan' >&2; exit 1; }
-	setsid --fork "$(release)/logd" < /dev/null
+	setsid --fork "$(logd)" < /dev/null
 	$(MAKE) --no-print-directory install > /dev/null
 	install -m 0644 "$(target)/asan/$(host)/debug/libpam_otp.so" "$(pamdir)/pam_otp.so"
 	CARGO_NET_OFFLINE=true CARGO='$(CARGO)' CARGOFLAGS='$(CARGOFLAGS) --target $(host)' $(asan_env) tests/only robustness \
@@ -84,10 +84,10 @@ mutants: packages
 
 # What a login costs, beside Debian's other modules; the result is docs/performance.md.
 BENCH_PACKAGES := libpam-google-authenticator libpam-oath libnss-db
-bench: packages bench-packages all
-	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench
+bench: packages bench-packages all test-programs
+	$(CARGO) build $(CARGOFLAGS) $(remap) --release --package pam-otp-bench --package pam-otp-tests
 	$(call installed,"$(release)/login-bench" $(BENCH))
 
 # What the README shows, drawn from a run of the real programs.
-pictures: packages all
-	$(call installed,"$(release)/pictures" docs)
+pictures: packages all test-programs
+	$(call installed,"$(target)/debug/pictures" docs)

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -460,7 +460,7 @@ fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
     let outcome = elsewhere(&format!("{} {HELPER}", file.display()), &check);
     assert!(outcome.out.contains(&format!("{HELPER}: must be a file of root:pam_otp")), "{outcome:?}");
     fs::remove_file(&file).unwrap();
-    let missing = format!("{} /usr/local/libexec/pam_otp", folder.path().display());
+    let missing = format!("{} {}", folder.path().display(), Path::new(HELPER).parent().unwrap().display());
     let outcome = elsewhere(&missing, &check);
     assert!(outcome.out.contains(&format!("{HELPER}: No such file")), "{outcome:?}");
     let as_alice = format!("setpriv --reuid {} --regid {} --clear-groups otp-enroll status", alice.uid, alice.gid);

@@ -2,7 +2,6 @@
 
 use crate::{machine, service::Service, site::Site, syslog, users::TestUser};
 use std::{
-    env,
     fs::{self, File},
     os::unix::{fs::PermissionsExt, net::UnixListener},
     path::{Path, PathBuf},
@@ -177,9 +176,7 @@ fn replace(path: &Path, text: &str) {
 }
 
 fn process(socket: &Socket) -> Child {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| machine::source("target"), PathBuf::from);
-    let program = target.join("release/otp-agent");
-    assert!(program.exists(), "{} is missing: make agent", program.display());
+    let program = machine::product("otp-agent");
     let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" 3<&0 0</dev/null";
     Command::new("sh")
         .args(["-c", script])

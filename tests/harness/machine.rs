@@ -62,15 +62,29 @@ pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
 }
 
+/// A program of the product, as it was compiled.
+///
+/// # Panics
+/// When it is not there.
+pub fn product(name: &str) -> PathBuf {
+    let release = env::var_os("PAM_OTP_RELEASE").map_or_else(|| target().join("release"), PathBuf::from);
+    let program = release.join(name);
+    assert!(program.exists(), "{} is missing: make", program.display());
+    program
+}
+
 /// A Debian package that is unpacked in cargo's target folder and not installed: see `unpacked` in the Makefile.
 ///
 /// # Panics
 /// When it is not there.
 pub fn unpacked(package: &str) -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| source("target"), PathBuf::from);
-    let folder = target.join("unpacked").join(package);
+    let folder = target().join("unpacked").join(package);
     assert!(folder.exists(), "{} is missing: make unpacked", folder.display());
     folder
+}
+
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| source("target"), PathBuf::from)
 }
 
 /// `stem-PID-NNNN`: a name that no other test of this run has, nor any that begins like it, fit for users, services and

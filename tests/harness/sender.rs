@@ -2,7 +2,6 @@
 
 use crate::{machine, users};
 use std::{
-    env,
     fs::{self, Permissions},
     io::{Read, Write},
     os::{
@@ -160,9 +159,7 @@ impl Drop for Sender {
 }
 
 fn process(listener: &UnixListener, config: Option<&Path>, environment: &[(&str, &str)]) -> Child {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| machine::source("target"), PathBuf::from);
-    let program = target.join("release/otp-sender");
-    assert!(program.exists(), "{} is missing: make agent", program.display());
+    let program = machine::product("otp-sender");
     // Every user may run the copy, wherever the source tree is.
     let shared = PathBuf::from("/run/pam-otp-senders").join(machine::unique("otp-sender"));
     machine::run(Command::new("install").args(["-D", "-m", "0755"]).args([&program, &shared]));

@@ -13,8 +13,11 @@ use std::{
 const CONFIG: &str = "/etc/pam_otp/pam_otp.toml";
 /// The machine's records. On the real disk, and with it every state directory beneath it.
 pub const STATE: &str = "/var/lib/pam_otp";
-/// The helper that `make install` installs.
-pub const HELPER: &str = "/usr/local/libexec/pam_otp/otp-helper";
+/// The helper, where the product under test has it: `make check` tests the programs of the package.
+pub const HELPER: &str = match option_env!("PAM_OTP_HELPER") {
+    Some(path) => path,
+    None => "/usr/local/libexec/pam_otp/otp-helper",
+};
 
 /// A configuration file and the records it names.
 #[derive(Clone, Debug)]

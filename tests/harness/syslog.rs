@@ -5,9 +5,11 @@
 use crate::machine;
 use std::{
     fmt::Write,
-    fs::{self, File},
+    fs::File,
+    io::{Read, Seek, SeekFrom},
     os::unix::net::UnixDatagram,
     process::{Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -16,9 +18,9 @@ pub const FILE: &str = "/run/log/auth.log";
 /// Where syslog(3) sends them.
 pub const SOCKET: &str = "/dev/log";
 
-/// A place in the log.
+/// A place in the log, in bytes from its begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mark(usize);
+pub struct Mark(u64);
 
 /// The end of the log as it is now; starts the collector where none runs.
 ///
@@ -26,8 +28,14 @@ pub struct Mark(usize);
 /// Outside the machine.
 pub fn mark() -> Mark {
     start();
-    Mark(settled().len())
+    let last = LAST_MARK.load(Ordering::Relaxed);
+    let end = last + u64::try_from(settled(Mark(last)).len()).unwrap();
+    LAST_MARK.fetch_max(end, Ordering::Relaxed);
+    Mark(end)
 }
+
+// The log of a whole check is megabytes: nobody reads what is before this again, to find the end.
+static LAST_MARK: AtomicU64 = AtomicU64::new(0);
 
 /// Every line since `mark`, including those on their way when this is called. Other tests' lines are among them: look
 /// for a user's or service's name that is yours alone.
@@ -35,7 +43,7 @@ pub fn mark() -> Mark {
 /// # Panics
 /// When the collector does not answer.
 pub fn lines_since(mark: Mark) -> Vec<String> {
-    settled()[mark.0..].lines().filter(|line| !line.contains(SETTLED)).map(str::to_owned).collect()
+    settled(mark).lines().filter(|line| !line.contains(SETTLED)).map(str::to_owned).collect()
 }
 
 /// What `pam_otp` logged in the process with this number: `notice refused user=…`, level and message, one for each line.
@@ -105,14 +113,17 @@ const FACILITIES: [&str; 12] =
 
 const SETTLED: &str = "logd-settled";
 
-/// The log, once all that was sent before this call is in it: a datagram of our own has come out behind it.
-fn settled() -> String {
+/// The log from `mark`, once all that was sent before this call is in it: a datagram of our own has come out behind it.
+fn settled(mark: Mark) -> String {
     let sign = machine::unique(SETTLED) + ".";
     let socket = UnixDatagram::unbound().unwrap();
     socket.send_to(format!("<15>{sign}").as_bytes(), SOCKET).expect("nobody listens at /dev/log");
     machine::wait(Duration::from_secs(10), || {
         // Read whole lines only, up to ours and no further.
-        let log = fs::read_to_string(FILE).unwrap_or_default();
+        let mut log = String::new();
+        let mut file = File::open(FILE).ok()?;
+        file.seek(SeekFrom::Start(mark.0)).ok()?;
+        file.read_to_string(&mut log).ok()?;
         let end = log.find(&sign)? + sign.len() + 1;
         log.get(..end).map(str::to_owned)
     })

@@ -47,9 +47,7 @@ impl TestUser {
         {
             let _one_at_a_time = account_lock(); // useradd does not wait for its lock, it gives up
             machine::run(Command::new("useradd").args(["--create-home", "--shell", "/bin/bash", &name]));
-            let mut chpasswd = Command::new("chpasswd").stdin(Stdio::piped()).spawn().unwrap();
-            writeln!(chpasswd.stdin.take().unwrap(), "{name}:{password}").unwrap();
-            assert!(chpasswd.wait().unwrap().success(), "chpasswd refused {name}");
+            set_password(&name, &password);
         }
         let number =
             |option| machine::run(Command::new("id").args([option, name.as_str()])).trim_end().parse().unwrap();
@@ -62,9 +60,7 @@ impl TestUser {
     /// When chpasswd refuses it.
     pub fn set_password(&mut self, password: &str) {
         let _one_at_a_time = account_lock();
-        let mut chpasswd = Command::new("chpasswd").stdin(Stdio::piped()).spawn().unwrap();
-        writeln!(chpasswd.stdin.take().unwrap(), "{}:{password}", self.name).unwrap();
-        assert!(chpasswd.wait().unwrap().success(), "chpasswd refused {}", self.name);
+        set_password(&self.name, password);
         password.clone_into(&mut self.password);
     }
 
@@ -148,6 +144,14 @@ impl TestUser {
         chown(&path, Some(self.uid), Some(self.gid)).unwrap();
         path
     }
+}
+
+// Debian's own hash is made to take long, here and at each login. What is tested comes before or after.
+fn set_password(name: &str, password: &str) {
+    let mut chpasswd =
+        Command::new("chpasswd").args(["--crypt-method", "SHA512"]).stdin(Stdio::piped()).spawn().unwrap();
+    writeln!(chpasswd.stdin.take().unwrap(), "{name}:{password}").unwrap();
+    assert!(chpasswd.wait().unwrap().success(), "chpasswd refused {name}");
 }
 
 /// Users who are in /etc/passwd and nowhere else, as many as a test wants. The lines go when this goes.

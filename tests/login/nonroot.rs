@@ -62,7 +62,7 @@ fn unavailable(mark: syslog::Mark, said: &Transcript, user: &TestUser, what: &st
 
 /// A copy of the helper or something else, where set-group-ID means something.
 fn helper_like(source: &Path, owner: &str, mode: &str) -> PathBuf {
-    let path = Path::new("/usr/local/libexec").join(machine::unique("helper"));
+    let path = Path::new(HELPER).with_file_name(machine::unique("helper"));
     machine::run(Command::new("install").args(["-o", "root", "-g", owner, "-m", mode]).arg(source).arg(&path));
     path
 }
@@ -187,12 +187,13 @@ fn a_configuration_that_the_helper_does_not_read_cannot_be_honoured() {
 fn without_a_helper_no_user_gets_in() {
     let _no_agent = agent::none();
     let desk = Desk::new();
+    let folder = Path::new(HELPER).parent().unwrap().display().to_string();
     let copy = |owner, mode| helper_like(Path::new(HELPER), owner, mode).display().to_string();
     let check = |mount: &[&str], what: &str, hint: &str| {
         let mark = syslog::mark();
         unavailable(mark, &desk.start_with(mount).finish(), &desk.user, what, hint);
     };
-    check(&["-ttmpfs", "none", "/usr/local/libexec/pam_otp"], "cannot be reached: No such file or directory", HINT);
+    check(&["-ttmpfs", "none", &folder], "cannot be reached: No such file or directory", HINT);
     check(&["--bind", &copy("pam_otp", "2644"), HELPER], "cannot be reached: Permission denied", HINT);
     // The first file that it opens there.
     let closed = "reports: cannot open /var/lib/pam_otp/.store-id: Permission denied";

@@ -158,7 +158,7 @@ fn a_program_that_takes_too_long_is_killed_with_what_it_has_started() {
 fn a_program_that_fails_is_told_of_with_its_status_and_its_output_without_the_message() {
     let program = Program::shell(
         "code=$(cat)\ncase $1 in\n+61412345678) echo \"550 no such number\" >&2; exit 75;;\n+61400000002) kill -SEGV $$;;\n\
-         +61400000003) set -x; : \"$code\"; echo \"to $1: $code\" | tr -d ' ' >&2; printf 'a\\033[2Jb\\n\\n%s' 'x=\"y\"'; exit 1;;\nesac",
+         +61400000003) set -x; : \"$code\"; echo \"to $1: $code\" > /dev/null; set +x; echo \"to $1: $code\" | tr -d ' ' >&2; printf 'a\\033[2Jb\\n\\n%s' 'x=\"y\"'; exit 1;;\nesac",
     );
     let sender = Sender::start(&program.table("sms", ""));
     let mark = syslog::mark();

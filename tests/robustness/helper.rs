@@ -17,7 +17,6 @@ use std::{
     os::unix::fs::MetadataExt,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{Arc, Barrier},
     thread,
     time::Duration,
 };
@@ -426,21 +425,18 @@ fn a_proof_of_another_enrollment_is_none() {
 fn of_two_enrollments_at_once_exactly_one_is_in_force() {
     for _ in 0..20 {
         let alice = TestUser::new("alice");
-        let barrier = Arc::new(Barrier::new(2));
-        let activated: Vec<_> = (0..2)
+        let confirmed: Vec<_> = (0..2)
             .map(|_| {
-                let (alice, barrier) = (alice.clone(), Arc::clone(&barrier));
-                thread::spawn(move || {
-                    let mut helper = start(&alice);
-                    let offer = ask(&mut helper, &enroll(None));
-                    let app = App::of(offer["offer"]["secret"].as_str().unwrap());
-                    assert!(!ask(&mut helper, &confirm(&app.code(-1)))["recovery-codes"].is_null());
-                    barrier.wait(); // both devices are confirmed
-                    (app, ask(&mut helper, &activate()))
-                })
+                let mut helper = start(&alice);
+                let offer = ask(&mut helper, &enroll(None));
+                let app = App::of(offer["offer"]["secret"].as_str().unwrap());
+                assert!(!ask(&mut helper, &confirm(&app.code(-1)))["recovery-codes"].is_null());
+                (helper, app)
             })
             .collect();
-        let activated: Vec<(App, Value)> = activated.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let activate_it = |(mut helper, app)| thread::spawn(move || (app, ask(&mut helper, &activate())));
+        let activating: Vec<_> = confirmed.into_iter().map(activate_it).collect();
+        let activated: Vec<(App, Value)> = activating.into_iter().map(|thread| thread.join().unwrap()).collect();
         let (winners, others): (Vec<_>, Vec<_>) = activated.iter().partition(|(_, answer)| answer["changed"] == true);
         assert_eq!((winners.len(), others.len()), (1, 1), "{activated:?}");
         assert_eq!(others[0].1, json!({"declined": "changed-meanwhile"}));
@@ -453,7 +449,7 @@ fn a_set_user_id_helper_refuses_to_run() {
     machine::require("a program");
     let (alice, folder) = (TestUser::new("alice"), tempfile::tempdir().unwrap());
     for mode in ["4755", "6755"] {
-        let copy = format!("/usr/local/libexec/{}", machine::unique("suid"));
+        let copy = format!("{HELPER}-{}", machine::unique("suid"));
         machine::run(Command::new("install").args(["-o", "root", "-g", "pam_otp", "-m", mode, HELPER, &copy]));
         let outcome = Outcome::of(&mut alice.command(&copy), "{\"status\":{}}\n");
         assert_eq!(outcome.code, Some(1), "{mode}: {outcome:?}");
@@ -465,7 +461,7 @@ fn a_set_user_id_helper_refuses_to_run() {
         assert!(heard.is_some() && heard < said, "{}", traced.trace());
         fs::remove_file(copy).unwrap();
     }
-    let copy = format!("/usr/local/libexec/{}", machine::unique("plain"));
+    let copy = format!("{HELPER}-{}", machine::unique("plain"));
     machine::run(Command::new("install").args(["-m", "0755", HELPER, &copy]));
     let outcome = Outcome::of(&mut alice.command(&copy), "{\"status\":{}}\n");
     let error = outcome.json()[0]["failed"]["error"].clone();
