@@ -62,10 +62,10 @@ define files
 $(foreach page,$(filter-out $(agent_pages),$(wildcard man/*.[1-8])),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 $(foreach file,$(documents),0644 $(docdir)/$(file) $(file)$(newline))
 $(foreach file,$(wildcard config/selinux/*),0644 $(docdir)/selinux/$(notdir $(file)) $(file)$(newline))
-$(foreach file,$(sort $(shell find config/examples -type f)),$(if $(filter $(file),$(sender_examples)),0755,0644) $(docdir)/$(file:config/%=%) $(file)$(newline))
+$(foreach file,$(sort $(shell find config/examples -type f)),$(if $(filter $(file),$(example_programs)),0755,0644) $(docdir)/$(file:config/%=%) $(file)$(newline))
 endef
 # Programs, to be copied and changed.
-sender_examples := $(addprefix config/examples/senders/,gammu smtp http-gateway)
+example_programs := $(addprefix config/examples/,$(addprefix senders/,gammu smtp http-gateway) hooks/account-removed)
 # The agent and the sender are installed apart, and are off until their sockets are enabled.
 agent_pages := man/otp-agent.8 man/otp-sender.8
 define agent_files
@@ -122,7 +122,7 @@ SCRIPTS       := $(addprefix tests/,machine machine-check only person claims dem
 	fleet/rustc-of-any-folder \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
-	$(addprefix debian/otp-agent.,postinst prerm) $(sender_examples)
+	$(addprefix debian/otp-agent.,postinst prerm) $(example_programs)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")

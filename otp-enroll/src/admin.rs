@@ -1,6 +1,8 @@
 //! The commands of the system administrator. They never show a seed.
 
 mod accounts;
+mod adopt;
+mod changes;
 mod check;
 mod devices;
 mod doctor;
@@ -11,10 +13,13 @@ mod journal;
 mod list;
 mod not_done;
 mod passcode;
+mod purge;
 mod refusals;
 mod rename;
 mod report;
 mod require;
+mod restored;
+mod same_person;
 mod sessions;
 mod show;
 
@@ -62,11 +67,27 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         return init_store::init_store(&site, *if_new, *yes, output);
     }
     let store = site.store()?;
+    changes::warn(command, &site, &store, output);
+    let done = on_records(command, common, &site, &store, output);
+    // What ended early may have changed some.
+    if !matches!(done, Err(CliError::Usage(_) | CliError::Cancelled | CliError::NoSuchUser(_))) {
+        changes::count(command, &site, &store, output);
+    }
+    done
+}
+
+fn on_records(
+    command: &Admin,
+    common: &Common,
+    site: &Site,
+    store: &FileStore,
+    output: &Output,
+) -> Result<(), CliError> {
     match command {
-        Admin::List { without_device: false, service: _ } => list::list(&store, &site.config.limits, output),
+        Admin::List { without_device: false, service: _ } => list::list(store, &site.config.limits, output),
         Admin::List { without_device: true, service } => {
             let service = &LoginContext::service(service);
-            list::without_device(&site, &store, service, doctor::line_of(service), Names::ask()?, &[], output)
+            list::without_device(site, store, service, doctor::line_of(service), Names::ask()?, &[], output)
         }
         Admin::Explain { service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
@@ -75,11 +96,11 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             let place = LoginContext { service, rhost, tty, nullok, enroll: false, as_one: false, send: false };
             // A command line without a user was refused already.
             let user = common.user.as_deref().unwrap_or_default();
-            explain::explain(&site, &store, &account(user)?, &place, offered, remark.as_deref(), output)
+            explain::explain(site, store, &account(user)?, &place, offered, remark.as_deref(), output)
         }
         Admin::Report { service } => {
             let service = &LoginContext::service(service);
-            report::report(&site, &store, service, doctor::line_of(service), output)
+            report::report(site, store, service, doctor::line_of(service), output)
         }
         Admin::Require { who, enroll, until, end_sessions, yes } => {
             let user_override = if *enroll { Override::Enroll } else { Override::Required };
@@ -90,9 +111,9 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             let accounts = accounts(who, output)?;
             let many = who.all || who.group.is_some();
             if many && !*yes {
-                require::confirm(&store, &accounts, *enroll, output)?;
+                require::confirm(store, &accounts, *enroll, output)?;
             }
-            let (bound, not_done) = every(&site, &accounts, output, Order::Override(user_override))?;
+            let (bound, not_done) = every(site, &accounts, output, Order::Override(user_override))?;
             if *end_sessions {
                 sessions::end(&bound, *yes, output)?;
             }
@@ -100,50 +121,51 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         }
         Admin::Exempt { who, until } => {
             let user_override = require::ending(Override::Exempt, until.as_deref(), UnixTime::now())?;
-            every(&site, &accounts(who, output)?, output, Order::Override(user_override))?.1
+            every(site, &accounts(who, output)?, output, Order::Override(user_override))?.1
         }
-        Admin::EndSessions { unmet: _, yes } => {
-            sessions::unmet::end(&site, &store, doctor::login_through, *yes, output)
-        }
-        Admin::Unrequire { who } => every(&site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
-        Admin::ForgetAddresses { users } => every(&site, &named(users)?, output, Order::ForgetAddresses)?.1,
-        Admin::Show { user } => show::show(&mut Client::of_root(&site, account(user)?), output),
+        Admin::EndSessions { unmet: _, yes } => sessions::unmet::end(site, store, doctor::login_through, *yes, output),
+        Admin::Unrequire { who } => every(site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
+        Admin::ForgetAddresses { users } => every(site, &named(users)?, output, Order::ForgetAddresses)?.1,
+        Admin::Show { user } => show::show(&mut Client::of_root(site, account(user)?), output),
         Admin::Add { user, name, token: _, confirm, described } => {
-            let client = &mut Client::of_root(&site, account(user)?);
+            let client = &mut Client::of_root(site, account(user)?);
             devices::add(client, name.as_deref(), described, confirm.as_deref(), output)
         }
         Admin::Remove { user, device, yes } => {
-            devices::remove(&mut Client::of_root(&site, account(user)?), device, *yes, output)
+            devices::remove(&mut Client::of_root(site, account(user)?), device, *yes, output)
         }
         Admin::Resync { user, device } => {
-            devices::resync(&mut Client::of_root(&site, account(user)?), device.as_deref(), output)
+            devices::resync(&mut Client::of_root(site, account(user)?), device.as_deref(), output)
         }
         Admin::Unlock { users, clock_was_ahead: false, yes: _ } => {
-            every(&site, &named(users)?, output, Order::Unlock)?.1
+            every(site, &named(users)?, output, Order::Unlock)?.1
         }
         Admin::Unlock { users, clock_was_ahead: true, yes } => {
             confirm(*yes, output, CLOCK_WAS_AHEAD, users)?;
-            every(&site, &named(users)?, output, Order::UnlockAfterClockWasAhead)?.1
+            every(site, &named(users)?, output, Order::UnlockAfterClockWasAhead)?.1
         }
         Admin::Issue { user, valid, service } => {
             let order = passcode::order(valid, service.as_deref())?;
             let remark = order.service.as_deref().and_then(doctor::remark_on);
             let account = account(user)?;
-            let not_asked = passcode::not_asked(&site, &store, &account, order.service.as_deref());
-            passcode::issue(&mut Client::of_root(&site, account), order, &[remark, not_asked], output)
+            let not_asked = passcode::not_asked(site, store, &account, order.service.as_deref());
+            passcode::issue(&mut Client::of_root(site, account), order, &[remark, not_asked], output)
         }
-        Admin::Revoke { users } => every(&site, &named(users)?, output, Order::RevokePasscode)?.1,
+        Admin::Revoke { users } => every(site, &named(users)?, output, Order::RevokePasscode)?.1,
         Admin::Reset { users, yes } => {
             confirm(*yes, output, "Remove devices, recovery codes and passcodes of", users)?;
-            every(&site, &named(users)?, output, Order::Reset)?.1
+            every(site, &named(users)?, output, Order::Reset)?.1
         }
         Admin::Disable { users, yes } => {
             confirm(*yes, output, "Remove the records of", users)?;
-            let accounts = users.iter().map(|user| account_or_record(&store, user)).collect::<Result<Vec<_>, _>>()?;
-            every(&site, &accounts, output, Order::Disable)?.1
+            let accounts = users.iter().map(|user| account_or_record(store, user)).collect::<Result<Vec<_>, _>>()?;
+            every(site, &accounts, output, Order::Disable)?.1
         }
-        Admin::Rename { old, new, yes } => rename::rename(&store, old, &account(new)?, *yes, output),
-        Admin::Import(file) => import::import(file, &site, &store, output),
+        Admin::Rename { old, new, yes } => rename::rename(store, old, &account(new)?, *yes, output),
+        Admin::Adopt { user, yes } => adopt::adopt(store, &account(user)?, *yes, output),
+        Admin::Purge { dry_run, yes } => purge::purge(site, store, *dry_run, *yes, output),
+        Admin::Restored { void_recovery, yes } => restored::restored(store, *void_recovery, *yes, output),
+        Admin::Import(file) => import::import(file, site, store, output),
         // Served above, since they must also run where the configuration or the records cannot be read.
         Admin::ReadAsUser { .. } | Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),
     }

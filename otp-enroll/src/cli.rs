@@ -85,6 +85,13 @@ pub(crate) enum ImportedFile {
     },
 }
 
+impl ImportedFile {
+    pub(crate) fn how(&self) -> &ImportOptions {
+        let (Self::Oath { how, .. } | Self::GoogleAuthenticator { how, .. }) = self;
+        how
+    }
+}
+
 /// Options of every import.
 #[derive(Args, Debug)]
 pub(crate) struct ImportOptions {
@@ -471,6 +478,33 @@ pub(crate) enum Admin {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Give the record of an account to the number that it has now (`usermod -u`); asks first
+    Adopt {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Remove the records of accounts that are gone, after listing them; asks first
+    Purge {
+        /// List them, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// After records were restored from a backup: let no code work that may have been used since; asks first
+    Restored {
+        /// Void all recovery codes, too: any may have been used since
+        #[arg(long)]
+        void_recovery: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Enroll the users of a file with their devices there
     #[command(subcommand)]
     Import(ImportedFile),
@@ -540,7 +574,8 @@ Exit codes:
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
 
 /// Commands that take away a second factor, recovery codes, a passcode or a requirement.
-const DESTRUCTIVE: [&str; 7] = ["disable", "exempt", "recovery", "remove", "reset", "revoke", "unrequire"];
+const DESTRUCTIVE: [&str; 9] =
+    ["disable", "exempt", "purge", "recovery", "remove", "reset", "restored", "revoke", "unrequire"];
 
 /// What clap says of a command line, without the tips that name a destructive command: a typo must not lead there. `None`
 /// if it has no such tip.

@@ -1,5 +1,6 @@
 //! What administrators do: users, policy, imports and rollouts.
 
+mod accounts_change;
 mod admin;
 mod all_users;
 mod clock_was_ahead;
@@ -13,7 +14,6 @@ mod passcode;
 mod policy;
 mod refusals;
 mod renamed;
-mod renumbered;
 mod requiring;
 mod rollout;
 mod texts;

@@ -161,14 +161,14 @@ impl Site {
         self.state.join(format!("{user}.state"))
     }
 
-    /// The names in the state directory, without the id that is always there, and without the index by number.
+    /// The names in the state directory, without the id that is always there, the index by number, and the count of changes.
     ///
     /// # Panics
     /// When the folder cannot be read, or the id is missing.
     pub fn files(&self) -> BTreeSet<String> {
         let names = fs::read_dir(&self.state).unwrap().map(|entry| entry.unwrap().file_name());
         let names = names.map(|name| name.into_string().unwrap());
-        let mut names: BTreeSet<_> = names.filter(|name| !name.starts_with(".uid-")).collect();
+        let mut names: BTreeSet<_> = names.filter(|name| !name.starts_with(".uid-") && name != ".changes").collect();
         assert!(names.remove(".store-id"), "no id in {}: {names:?}", self.state.display());
         names
     }

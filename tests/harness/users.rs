@@ -269,7 +269,11 @@ pub fn ensure_system_user(name: &str) {
     }
 }
 
-fn account_lock() -> File {
+/// Held while a command changes accounts: useradd and its like do not wait for their lock, they give up.
+///
+/// # Panics
+/// Outside the machine.
+pub fn account_lock() -> File {
     let lock = File::create("/run/lock/pam-otp-accounts").unwrap();
     lock.lock().unwrap();
     lock

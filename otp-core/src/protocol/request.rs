@@ -496,6 +496,8 @@ pub struct DeviceStatus {
     pub last_used: Option<String>,
     /// Whether it has shown a right code.
     pub confirmed: bool,
+    /// Whether its codes are refused until a resync, since records were restored.
+    pub awaits_resync: bool,
     /// What is printed on a hardware token.
     pub serial: Option<String>,
     /// Steps by which a token's clock is ahead (negative: behind); `None` for an app, and for `hotp`.

@@ -29,8 +29,8 @@ impl RecordError {
                  enroll again"
             }
             Self::OtherAccount(_) => {
-                "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; if \
-                 it was renamed or its number was changed: locked-out.md, \"was made for\""
+                "if its number was changed: otp-enroll admin adopt USER; if the account is a new one with an old name, remove the \
+                 old record: otp-enroll admin reset USER"
             }
         }
     }

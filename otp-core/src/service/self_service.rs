@@ -492,6 +492,7 @@ impl DeviceStatus {
             default: record.credentials.default == Some(device.id),
             last_used: progress.and_then(|progress| progress.used).map(|time| time.to_string()),
             confirmed: progress.is_some_and(|progress| progress.is_confirmed),
+            awaits_resync: progress.is_some_and(|progress| progress.awaits_resync),
             serial: device.serial.as_ref().map(|serial| serial.as_str().to_owned()),
             drift,
             suite: match device.kind {

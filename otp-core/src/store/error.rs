@@ -54,8 +54,8 @@ impl StoreError {
             Self::Untrusted { what, .. } if is_unmapped(what) => UNMAPPED_HINT,
             Self::Untrusted { .. } => "fix its owner, group, mode or type: see FILES in pam_otp(8)",
             Self::OfOther { .. } => {
-                "if the user's number was changed (usermod -u), change it in the record too: locked-out.md, \"belongs to uid\"; \
-                 else find out who put the file there"
+                "if the user's number was changed (usermod -u, a restore): otp-enroll admin adopt USER; else find out who put the \
+                 file there"
             }
             Self::Record { error, .. } => error.hint(),
             Self::Identity { path, .. } => missing(confinement::sight(path.parent().unwrap_or(path))),
@@ -245,8 +245,8 @@ mod tests {
             ),
             (
                 StoreError::OfOther { path: path(), owner: 1000 },
-                "if the user's number was changed (usermod -u), change it in the record too: locked-out.md, \"belongs to uid\"; \
-                 else find out who put the file there",
+                "if the user's number was changed (usermod -u, a restore): otp-enroll admin adopt USER; else find out who put the \
+                 file there",
             ),
             (system(io::ErrorKind::ReadOnlyFilesystem), "find out why that file system is read-only; nothing was lost"),
             (system(io::ErrorKind::Other), "look for the cause in the system log; nothing was lost"),

@@ -10,6 +10,7 @@
 
 pub mod adopt;
 mod by_uid;
+pub mod changes;
 pub(crate) mod confinement;
 mod create_state;
 mod fence;

@@ -78,6 +78,11 @@ impl Site {
         self.path.with_file_name("store-id")
     }
 
+    /// The file with the number of changes that this host has seen: beside the configuration, outside the state directory.
+    pub fn store_changes(&self) -> PathBuf {
+        self.path.with_file_name("store-changes")
+    }
+
     /// The name that authenticator apps show.
     pub fn issuer(&self) -> String {
         self.config.issuer.clone().unwrap_or_else(host_name)

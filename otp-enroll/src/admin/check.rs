@@ -10,6 +10,7 @@ use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use serde::Serialize;
 
+use super::changes;
 use crate::cli::Common;
 use crate::error::{CliError, plain};
 use crate::ui::layout;
@@ -84,7 +85,10 @@ pub(super) fn faults_of(site: &Site) -> Vec<(String, Option<String>)> {
     let mut of_the_store = None;
     match (site.store(), &state) {
         (Err(error), _) => of_the_store = Some((error.to_string(), Some(error.hint().to_owned()))),
-        (Ok(_), Ok(state)) => faults.extend(out_of_reach(site, state)),
+        (Ok(store), Ok(state)) => {
+            faults.extend(out_of_reach(site, state));
+            of_the_store = changes::older(site, &store).map(|older| (older, Some(changes::FIX.to_owned())));
+        }
         (Ok(_), Err(error)) => faults.push(format!("{}: {}", site.config.state_directory.display(), plain(error))),
     }
     // What a login does not read: [[agent.host]].

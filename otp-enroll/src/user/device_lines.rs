@@ -120,7 +120,8 @@ pub(crate) fn kind(device: &DeviceStatus) -> String {
 
 /// Since when a device is there, its last use, its serial number, and how wrong its clock is.
 pub(crate) fn history(device: &DeviceStatus, today: &str) -> String {
-    let DeviceStatus { created, last_used, confirmed, serial, drift, period, .. } = device;
+    let DeviceStatus { created, last_used, confirmed, awaits_resync, serial, drift, period, .. } = device;
+    let resync = if *awaits_resync { ", waits for a resync" } else { "" };
     let used = match last_used {
         Some(time) if day(time) == today => {
             let clock = time.split_once('T').and_then(|(_, clock)| clock.get(..5)).unwrap_or_default();
@@ -137,7 +138,7 @@ pub(crate) fn history(device: &DeviceStatus, today: &str) -> String {
         behind @ ..0 => format!(", clock {} s behind", seconds(behind)),
         ahead => format!(", clock {} s ahead", seconds(ahead)),
     };
-    format!("since {}, {used}{serial}{clock}", day(created))
+    format!("since {}, {used}{resync}{serial}{clock}", day(created))
 }
 
 /// A time of a status for people; scripts get it as ISO 8601.
@@ -168,6 +169,7 @@ mod tests {
             default: false,
             last_used: None,
             confirmed: true,
+            awaits_resync: false,
             serial: None,
             drift: None,
             suite: None,

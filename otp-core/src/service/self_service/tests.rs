@@ -179,6 +179,7 @@ fn status_reports_everything_except_secrets() {
     (0..6).for_each(|_| drop(test(&test_site, wrong())));
     let Reply::Status(status) = test_site.answer(Request::Status {}) else { panic!("no status") };
     let device = DeviceStatus {
+        awaits_resync: false,
         id: 1,
         name: "phone".into(),
         r#type: "totp".into(),

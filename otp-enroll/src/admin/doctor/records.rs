@@ -1,18 +1,20 @@
 //! Records that cannot be used, also of users who cannot log in now, and records whose account is gone or renamed.
 
 use otp_core::error::CoreError;
+use otp_core::record::state::Progress;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts;
 use otp_core::value::user::{Account, UserName};
 
 use super::super::list;
 use super::super::rename::ways_out;
+use super::super::same_person::seems_new;
 use super::finding::{Finding, some};
 use crate::error::CliError;
 use crate::ui::output::Output;
 
 pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Finding>) -> Result<(), CliError> {
-    let (mut gone, mut unconfirmed) = (Vec::new(), Vec::new());
+    let (mut gone, mut unconfirmed, mut new, mut lost) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for stem in list::stems(store, output)? {
         match list::read_of(store, &stem) {
             Err(CoreError::NoAccount(user)) => match renamed(store, &user)? {
@@ -23,8 +25,12 @@ pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Fin
             Err(error @ CoreError::Store(_)) => {
                 findings.push(Finding::fault("records", format!("{stem}: {error}"), error.hint()));
             }
-            Ok((account, Some(record))) if record.state.devices.values().any(|progress| !progress.is_confirmed) => {
-                unconfirmed.push(account.name.to_string());
+            Ok((account, Some(record))) => {
+                let name = account.name.to_string();
+                let has = |is: fn(&Progress) -> bool| record.state.devices.values().any(is);
+                new.extend(seems_new(&account, &record).then(|| name.clone()));
+                lost.extend(has(|progress| progress.awaits_resync).then(|| name.clone()));
+                unconfirmed.extend(has(|progress| !progress.is_confirmed).then_some(name));
             }
             // What is in no record is told for the users who can log in.
             Ok(_) | Err(_) => {}
@@ -32,6 +38,8 @@ pub(super) fn look_at(store: &FileStore, output: &Output, findings: &mut Vec<Fin
     }
     findings.extend(left_behind(&gone));
     findings.extend(not_confirmed(&unconfirmed));
+    findings.extend(younger(&new));
+    findings.extend(waiting(&lost));
     let unknown: Vec<String> = store
         .not_entered()
         .map_err(CoreError::from)?
@@ -84,6 +92,23 @@ fn not_confirmed(names: &[String]) -> Option<Finding> {
         let fix = "the first right code at a login confirms a token; if its codes are refused, its seed or its description is \
                    wrong: otp-enroll admin remove USER DEVICE, then add it again";
         Finding::note("records", what, fix)
+    })
+}
+
+fn younger(names: &[String]) -> Option<Finding> {
+    (!names.is_empty()).then(|| {
+        let what = format!("the home folders of {} are younger than their devices", some(names));
+        let fix = "if such an account was removed and made again for another person: otp-enroll admin disable USER; a home that \
+                   was moved to another disk is younger, too";
+        Finding::note("records", what, fix)
+    })
+}
+
+fn waiting(names: &[String]) -> Option<Finding> {
+    (!names.is_empty()).then(|| {
+        let what =
+            format!("tokens of {} wait for a resync since records were restored: their codes are refused", some(names));
+        Finding::warning("records", what, "otp-enroll resync, or otp-enroll admin resync USER")
     })
 }
 

@@ -1,0 +1,140 @@
+//! Administrators' changes are counted within the state directory and beside the configuration. A directory whose count is
+//! behind is an older one than this host has seen: it was restored from a backup. Where both were restored, nothing is behind.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::fcntl::renameat;
+
+use crate::store::error::StoreError;
+use crate::store::files::open::FileStore;
+
+/// No user's file name starts with a dot.
+const COUNT: &str = ".changes";
+const INCOMING_COUNT: &str = ".changes-new";
+
+/// More bytes than a number and a line feed take.
+const LARGEST: usize = 32;
+
+/// The two counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    within: u64,
+    beside: u64,
+}
+
+/// What a change does to a count that is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// It stays behind.
+    Stays,
+    /// What was restored is dealt with.
+    Ends,
+}
+
+impl Changes {
+    /// How many changes this host has seen that the directory has not.
+    pub fn missing(self) -> u64 {
+        self.beside.saturating_sub(self.within)
+    }
+}
+
+impl FileStore {
+    /// The counts within and `beside`. What cannot be read counts as none.
+    pub fn changes(&self, beside: &Path) -> Changes {
+        let within = self.open_trusted(COUNT, Some(0)).ok().flatten().and_then(|(file, _)| number(&file));
+        let beside = File::open(beside).ok().and_then(|file| number(&file));
+        Changes { within: within.unwrap_or(0), beside: beside.unwrap_or(0) }
+    }
+
+    /// Counts a change of root's. First within: killed in between, nothing is behind.
+    pub fn count_change(&self, beside: &Path, gap: Gap) -> Result<(), StoreError> {
+        let failed = |error| self.failed("write", COUNT, error);
+        let folder = File::open(&self.path).map_err(failed)?;
+        folder.lock().map_err(failed)?;
+        let Changes { within, beside: outside } = self.changes(beside);
+        let next = within.max(if gap == Gap::Ends { outside } else { 0 }).saturating_add(1);
+        self.discard(INCOMING_COUNT)?;
+        let written = self.create_empty(INCOMING_COUNT).map_err(io::Error::from).and_then(|file| write(file, next));
+        written.map_err(failed)?;
+        renameat(&self.directory, INCOMING_COUNT, &self.directory, COUNT)
+            .map_err(|error| self.failed("replace", COUNT, error))?;
+        self.settle(COUNT, None)?;
+        // A folder that is read-only knows of no change.
+        let _ = put(beside, next.max(outside.saturating_add(1)));
+        Ok(())
+    }
+}
+
+fn number(file: &File) -> Option<u64> {
+    let mut text = [0; LARGEST];
+    let length = file.read_at(&mut text, 0).ok()?;
+    str::from_utf8(text.get(..length)?).ok()?.strip_suffix('\n')?.parse().ok()
+}
+
+fn write(mut file: File, number: u64) -> io::Result<()> {
+    file.write_all(format!("{number}\n").as_bytes())?;
+    file.sync_all()
+}
+
+fn put(path: &Path, number: u64) -> io::Result<()> {
+    let incoming = path.with_extension("new");
+    match std::fs::remove_file(&incoming) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    write(File::options().write(true).create_new(true).mode(0o600).open(&incoming)?, number)?;
+    std::fs::rename(&incoming, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::fixtures::site;
+
+    #[test]
+    fn an_older_directory_is_behind_until_that_is_dealt_with() {
+        let (site, directory) = site("");
+        let (store, beside) = (site.store().unwrap(), directory.path().join("store-changes"));
+        let count = |gap| store.count_change(&beside, gap).unwrap();
+        let missing = || store.changes(&beside).missing();
+        assert_eq!(missing(), 0);
+        count(Gap::Stays);
+        let backup = std::fs::read(directory.path().join(COUNT)).unwrap();
+        count(Gap::Stays);
+        count(Gap::Stays);
+        assert_eq!((store.changes(&beside), missing()), (Changes { within: 3, beside: 3 }, 0));
+        std::fs::write(directory.path().join(COUNT), backup).unwrap();
+        assert_eq!(missing(), 2);
+        count(Gap::Stays);
+        assert_eq!(missing(), 2, "a change hides nothing");
+        count(Gap::Ends);
+        assert_eq!(missing(), 0);
+        count(Gap::Stays);
+        assert_eq!(missing(), 0);
+        // An older configuration beside newer records is none of ours.
+        std::fs::remove_file(&beside).unwrap();
+        assert_eq!(missing(), 0);
+        count(Gap::Stays);
+        assert_eq!(missing(), 0);
+        std::fs::remove_file(directory.path().join(COUNT)).unwrap();
+        assert!(missing() > 0, "an empty folder has seen nothing");
+    }
+
+    #[test]
+    fn many_count_at_once() {
+        let (site, directory) = site("");
+        let beside = directory.path().join("store-changes");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let store = site.store().unwrap();
+                    (0..10).for_each(|_| store.count_change(&beside, Gap::Stays).unwrap());
+                });
+            }
+        });
+        assert_eq!(site.store().unwrap().changes(&beside), Changes { within: 80, beside: 80 });
+    }
+}

@@ -1,0 +1,78 @@
+//! Removes the records of accounts that are gone, after listing them.
+
+use otp_core::error::CoreError;
+use otp_core::protocol::request::Order;
+use otp_core::service::renaming::former_name;
+use otp_core::store::files::open::FileStore;
+use otp_core::system::accounts::{account, account_of};
+use otp_core::system::config_file::Site;
+use otp_core::value::user::{Account, UserName};
+use serde::Serialize;
+
+use super::list;
+use crate::error::CliError;
+use crate::ui::output::Output;
+
+#[derive(Serialize)]
+struct Gone<'a> {
+    user: &'a str,
+    would_change: bool,
+}
+
+pub(super) fn purge(site: &Site, store: &FileStore, dry_run: bool, yes: bool, output: &Output) -> Result<(), CliError> {
+    let (mut gone, mut renamed, mut present) = (Vec::new(), Vec::new(), 0usize);
+    for stem in list::stems(store, output)? {
+        match list::read_of(store, &stem) {
+            Err(CoreError::NoAccount(user)) => {
+                let Some(name) = UserName::parse(&user) else { continue };
+                let remains = Account { name, ..Account::nobody() };
+                match renamed_to(store, &remains)? {
+                    Some(new) => renamed.push((user, new)),
+                    None => gone.push(remains),
+                }
+            }
+            Ok(_) | Err(_) => present = present.saturating_add(1),
+        }
+    }
+    for (old, new) in &renamed {
+        output.warn(&format!("the record of {old} stays: {new} has its number. {}", super::rename::ways_out(old, new)));
+    }
+    if gone.is_empty() {
+        return output.advise("No record is of an account that is gone.");
+    }
+    // A name service that knows nobody, and says so of everybody.
+    if present == 0 && gone.len() > 1 {
+        return Err(CliError::Reported {
+            error: "no record is of an account that exists: the name service may be at fault".into(),
+            hint: "nothing was removed; look with `getent passwd`, or remove single records: otp-enroll admin disable"
+                .into(),
+        });
+    }
+    for account in &gone {
+        let user = account.name.as_str();
+        if dry_run || !yes {
+            output.done(&Gone { user, would_change: true }, &format!("{user}: the account is gone"))?;
+        }
+    }
+    if dry_run {
+        return Ok(());
+    }
+    if !yes {
+        output.confirm(&format!("Remove {}?", if gone.len() == 1 { "this record" } else { "these records" }))?;
+    }
+    // Somebody may have made one of these accounts since.
+    let mut still = Vec::with_capacity(gone.len());
+    for remains in gone {
+        if account(remains.name.as_str())?.is_none() {
+            still.push(remains);
+        }
+    }
+    super::every(site, &still, output, Order::Disable)?.1
+}
+
+/// The account that has the number of a record whose own account is gone, if the record is in its way.
+fn renamed_to(store: &FileStore, remains: &Account) -> Result<Option<String>, CoreError> {
+    let Some(uid) = store.owner_of(remains)? else { return Ok(None) };
+    let Some(new) = account_of(uid)? else { return Ok(None) };
+    Ok(former_name(store, &new)?.filter(|former| *former == remains.name).map(|_| new.name.to_string()))
+}
