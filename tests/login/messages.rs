@@ -86,6 +86,32 @@ fn a_code_is_sent_to_a_number_that_is_named_or_the_default_and_is_good_once() {
     assert_eq!(talk.finish().result("authenticate"), "PAM_SUCCESS", "an app's code all the same");
 }
 
+/// PIN and code, which the user types as in any other text.
+#[test]
+fn a_message_is_in_the_language_of_the_site() {
+    let post = Post::start(
+        "text = \"{code} ist Ihr Code für {host} ({service}[ von {from}])\"\npin_text = \"{pin} ist Ihre PIN, {host}\"",
+    );
+    let pocket = Pocket::new(&post);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let host = host.trim();
+    let pin = post.texts(NUMBER).pop().unwrap();
+    assert!(pin.ends_with(&format!(" ist Ihre PIN, {host}")), "{pin}");
+    for (rhost, from) in [(Some("203.0.113.9"), " von 203.0.113.9"), (Some("evil.example"), ""), (None, "")] {
+        let talk = pocket.talk(&pocket.sends, true);
+        let mut talk = if let Some(rhost) = rhost { talk.rhost(rhost) } else { talk }.start();
+        assert_eq!(talk.texts_before_prompt(), [""; 0]);
+        talk.answer("sms");
+        assert_eq!(talk.texts_before_prompt(), [SENT]);
+        let text = post.texts(NUMBER).pop().unwrap();
+        let expected = format!(" ist Ihr Code für {host} ({}{from})", pocket.sends.name());
+        assert!(text.ends_with(&expected), "{text}");
+        talk.answer(post.digits(NUMBER));
+        assert_eq!(talk.finish().result("authenticate"), "PAM_SUCCESS");
+        post.some_time_passes();
+    }
+}
+
 #[test]
 fn nothing_is_sent_by_a_line_that_does_not_say_so() {
     let post = Post::start("");

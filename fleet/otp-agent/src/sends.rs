@@ -183,11 +183,11 @@ fn new_name(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use otp_core::config::budget::Budget;
+    use otp_core::config::senders;
 
     fn sender() -> Sender {
-        let limit = Budget { most: 3, within: Seconds(900) };
-        Sender { send: vec!["/x".into()], limit, prefixes: vec!["+61".into(), "+49".into()], hour: 5, day: 7 }
+        let keys = "send = [\"/x\"]\nlimit = \"3/15m\"\nprefixes = [\"+61\", \"+49\"]\nhour = 5\nday = 7\n";
+        senders::read("/c".as_ref(), &format!("[sms]\n{keys}")).0.sms.unwrap()
     }
 
     fn number(last: u32) -> Destination {
