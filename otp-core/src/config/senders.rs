@@ -9,6 +9,7 @@ use crate::config::budget::Budget;
 use crate::config::error::ConfigError;
 use crate::config::table::{Section, Source, without_comments};
 use crate::config::wording::Wording;
+use crate::decision::kinds::Kinds;
 use crate::value::destination::Channel;
 use crate::value::time::Seconds;
 
@@ -49,6 +50,12 @@ const LONGEST_MAIL: usize = 1000;
 const LONGEST_SUBJECT: usize = 100;
 
 impl Senders {
+    /// The kinds of device to which a program sends.
+    pub fn kinds(&self) -> Kinds {
+        let kind = |channel, is_there: bool| if is_there { Kinds::of(channel) } else { Kinds::NONE };
+        kind(Channel::Sms, self.sms.is_some()).or(kind(Channel::Email, self.email.is_some()))
+    }
+
     /// The program that sends messages of a kind.
     pub fn of(self, channel: Channel) -> Option<Sender> {
         match channel {
