@@ -113,6 +113,9 @@ pub(crate) enum CliError {
     /// A check found this many faults, each printed already.
     #[error("{}", counted(*.0, "one fault was found", "faults were found"))]
     Faults(usize),
+    /// The same, and each keeps only codes from being sent.
+    #[error("{}", counted(*.0, "one fault was found", "faults were found"))]
+    FaultsOfMessages(usize),
     /// A file to import.
     #[error("cannot read {}: {}", .path.display(), plain(.error))]
     Unreadable {
@@ -202,6 +205,7 @@ impl CliError {
             | Self::NotRoot(_)
             | Self::Cancelled
             | Self::Faults(_)
+            | Self::FaultsOfMessages(_)
             | Self::FaultyFile(_)
             | Self::Unusable(_) => 1,
             Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
@@ -362,6 +366,9 @@ impl CliError {
             Self::Ask(AskError::Closed) => "nothing was changed",
             Self::File(error) => error.hint(),
             Self::CodesUnseen(_) => "they are active all the same; get new ones with: otp-enroll recovery",
+            Self::FaultsOfMessages(_) => {
+                "until this is fixed, no codes are sent: users with no other device or recovery code are refused"
+            }
             Self::Faults(_) => "until this is fixed, users may be locked out, or let in without a code",
             Self::Unusable(_) => {
                 "their users cannot log in with a code; each line says why, and `otp-enroll admin doctor` says what to do"

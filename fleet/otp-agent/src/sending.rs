@@ -15,13 +15,14 @@ use otp_core::service::accepted_devices;
 use otp_core::store::files::open::FileStore;
 use otp_core::store::update;
 use otp_core::system::config_file::Site;
+use otp_core::system::sends_file;
 use otp_core::value::destination::{Channel, Destination};
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
 use crate::mail::mail;
-use crate::sends::{self, APART, Hold, Sends};
+use crate::sends::{APART, Hold, Sends};
 
 /// Longest name of a service in a text: a user's own program chooses it, and a longer text costs more than one message.
 const LONGEST_SERVICE: usize = 32;
@@ -104,7 +105,7 @@ impl Sending<'_> {
                 Err(if let Hold::Wait(time) = hold { Challenge::Wait(time) } else { not_sent })
             }
             Err(error) => {
-                let path = sends::file(directory);
+                let path = sends_file::file(directory);
                 Err(self.not_sent(kind, &format!("cannot note it in {}: {error}", path.display())))
             }
         })

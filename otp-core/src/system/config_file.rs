@@ -48,6 +48,14 @@ impl Site {
         errors
     }
 
+    /// The errors of what no login reads: of the agent's hosts, and of senders.
+    pub fn errors_apart(&self) -> (Vec<ConfigError>, Vec<ConfigError>) {
+        match trusted_text(&self.path) {
+            Ok(text) => (agent_hosts::read(&self.path, &text).1, senders::read(&self.path, &text).1),
+            Err(error) => (vec![error], Vec::new()),
+        }
+    }
+
     /// The hosts that may ask the agent about other users. Read apart: no login in another process needs them.
     pub fn agent_hosts(&self) -> Result<Vec<AgentHost>, CoreError> {
         let (hosts, errors) = agent_hosts::read(&self.path, &trusted_text(&self.path)?);

@@ -163,8 +163,9 @@ pub(super) fn doctor(
             }
         };
         let faults = check::faults_of(&site).into_iter();
-        findings
-            .extend(faults.map(|(what, hint)| Finding::fault("configuration", what, hint.as_deref().unwrap_or(fix))));
+        findings.extend(
+            faults.map(|fault| Finding::fault("configuration", fault.what, fault.fix.as_deref().unwrap_or(fix))),
+        );
         let doubts = rules::doubts(&site, &folders).into_iter();
         findings.extend(doubts.map(|Doubt { what, fix }| Finding::warning("configuration", what, &fix)));
         findings.extend(rules::group_before_root(&site));
