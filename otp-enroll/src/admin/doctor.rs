@@ -57,6 +57,7 @@ pub(super) fn line_of(service: &str) -> LineOfService {
     let needs_shell = shell::is_needed(&Folders::new(None), service);
     LineOfService {
         offered: offers_enrollment(service),
+        send: sends(service),
         shell: if needs_shell { Shell::Needed } else { Shell::NotNeeded },
     }
 }
@@ -85,6 +86,11 @@ pub(super) fn offers_enrollment(service: &str) -> Option<bool> {
     let folders = Folders::new(None);
     let guarded = service::look_at(&folders, service, &mut Vec::new())?;
     (!guarded.lines.is_empty()).then(|| guarded.login().enroll)
+}
+
+/// Whether a line of the service may send codes.
+pub(super) fn sends(service: &str) -> bool {
+    login_through(service).is_some_and(|login| login.send)
 }
 
 /// Rules that probably match no login, and what to do about them.

@@ -127,6 +127,8 @@ fn widest(names: &[String]) -> usize {
 pub(super) struct LineOfService {
     /// Whether each line that calls the module offers enrollment; `None` if no file tells.
     pub(super) offered: Option<bool>,
+    /// Whether a line sends codes.
+    pub(super) send: bool,
     pub(super) shell: Shell,
 }
 
@@ -145,13 +147,13 @@ pub(super) fn without_device(
     site: &Site,
     store: &FileStore,
     service: &str,
-    LineOfService { offered, shell }: LineOfService,
+    LineOfService { offered, send, shell }: LineOfService,
     names: Names,
     seen: &[String],
     output: &Output,
 ) -> Result<(), CliError> {
     let enroll = offered.unwrap_or(true);
-    let place = LoginContext { service: service.to_owned(), enroll, ..LoginContext::default() };
+    let place = LoginContext { service: service.to_owned(), enroll, send, ..LoginContext::default() };
     let enforced = site.config.enforce;
     let now = UnixTime::now();
     let names = names.answer(output)?;
