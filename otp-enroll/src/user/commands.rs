@@ -59,9 +59,12 @@ pub(crate) fn reset(client: &mut Client<'_>, enrollment: &Enrollment, output: &O
              otp-enroll remove DEVICE"
         ));
     }
-    let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Instead } else { Goal::First };
-    begin_and_confirm(client, Request::Enroll { proof, count: enrollment.count }, goal, enrollment, output)
+    let mut request = Request::Enroll { proof: None, count: enrollment.count };
+    if status.enrolled {
+        request = proof::proved(client, request, output)?;
+    }
+    begin_and_confirm(client, request, goal, enrollment, output)
 }
 
 /// Finds out what will fail before a code is used up.
@@ -188,8 +191,8 @@ pub(crate) fn recovery(
     let status = enrolled(client)?;
     let terminal = output.terminal()?;
     scripted::somewhere_for_codes(save, terminal.interactive)?;
-    let proof = proof::ask(client, output)?;
-    let Reply::RecoveryCodes(codes) = client.ask(Request::Recovery { proof, count })? else { return Err(unexpected()) };
+    let request = proof::proved(client, Request::Recovery { proof: None, count }, output)?;
+    let Reply::RecoveryCodes(codes) = client.ask(request)? else { return Err(unexpected()) };
     if output.json || !terminal.interactive {
         scripted::recovery_codes(&codes, &status.user, save, output)
     } else {

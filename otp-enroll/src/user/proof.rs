@@ -2,7 +2,7 @@
 
 use otp_core::codes::attempt::Attempt;
 use otp_core::codes::challenge::Challenge;
-use otp_core::protocol::request::{Confidential, Reply, Request};
+use otp_core::protocol::request::{Confidential, Declined, Reply, Request};
 use otp_core::value::login_context::LoginContext;
 use serde::Serialize;
 
@@ -29,6 +29,25 @@ struct Told<'a> {
     sent: bool,
     /// Where it was sent, or why it was not.
     text: &'a str,
+}
+
+/// The request, which has no proof yet, with the one that is asked for. Whatever keeps it from being done with any proof is found
+/// out first: before a code is sent, typed and used up.
+pub(crate) fn proved(client: &mut Client<'_>, request: Request, output: &Output) -> Result<Request, CliError> {
+    match client.ask(request.clone()) {
+        Err(CliError::Declined(Declined::ProofNeeded)) => Ok(with(request, ask(client, output)?)),
+        Err(error) => Err(error),
+        // To a user who has no device any more something was offered.
+        Ok(_) => Err(CliError::Declined(Declined::ChangedMeanwhile)),
+    }
+}
+
+/// The request with a proof, if it has none.
+pub(crate) fn with(mut request: Request, given: Confidential) -> Request {
+    if let Request::Enroll { proof, .. } | Request::Add { proof, .. } | Request::Recovery { proof, .. } = &mut request {
+        proof.get_or_insert(given);
+    }
+    request
 }
 
 /// Asks for a proof.
