@@ -5,13 +5,15 @@ use pam_otp_tests::{
     conversation::Talk,
     desk::logged,
     machine,
-    outcome::Dialogue,
+    outcome::{Dialogue, Outcome},
     phone::Phone,
     post::{NUMBER, Post, SENT},
     service::Service,
+    site::Site,
     syslog,
     users::TestUser,
 };
+use std::fs;
 
 const ADDRESS: &str = "alice@example.org";
 
@@ -110,6 +112,30 @@ fn a_message_is_in_the_language_of_the_site() {
         assert_eq!(talk.finish().result("authenticate"), "PAM_SUCCESS");
         post.some_time_passes();
     }
+}
+
+#[test]
+fn a_proof_of_a_kind_that_changes_do_not_accept_names_what_they_do() {
+    let post = Post::start("");
+    let pocket = Pocket::new(&post);
+    let site = Site::of_the_machine();
+    let rule = format!(
+        "[[policy.rule]]\nuser = \"{}\"\nservice = \"otp-enroll\"\nsecond_factor = \"optional\"\ndevices = [\"totp\"]\n",
+        pocket.user.name
+    );
+    site.write(&(fs::read_to_string(site.config()).unwrap() + &rule));
+    let mut talk = pocket.talk(&pocket.sends, true).start();
+    assert_eq!(talk.texts_before_prompt(), [""; 0]);
+    talk.answer("sms");
+    assert_eq!(talk.texts_before_prompt(), [SENT]);
+    let expected = "otp-enroll: the policy does not accept codes of that kind of device here\n  \
+                    nothing was changed; use authenticator or a recovery code\n";
+    for proof in ["sms", "Mobile", "2", &post.digits(NUMBER)] {
+        let mut rename = pocket.user.command("otp-enroll");
+        let outcome = Outcome::of(rename.args(["rename", "mobile", "handy", "--stdin"]), &format!("{proof}\n"));
+        assert_eq!((outcome.code, outcome.err.as_str()), (Some(1), expected), "{proof}");
+    }
+    assert_eq!(post.texts(NUMBER).len(), 2, "the PIN and the login's code");
 }
 
 #[test]

@@ -454,6 +454,11 @@ pub(crate) fn code_in(text: &Confidential) -> Option<Code> {
 }
 
 impl Status {
+    /// Whether the policy accepts a device of it as proof of a change.
+    pub fn accepts(&self, device: &DeviceStatus) -> bool {
+        Kinds::one(&device.r#type).is_some_and(|kind| self.accepted_kinds.hold(kind))
+    }
+
     /// The status of a record, without what the policy says of it. A lock whose time is over counts as open.
     pub fn of(record: &Record, limits: &Limits, now: UnixTime) -> Self {
         let Record { credentials, state } = record;

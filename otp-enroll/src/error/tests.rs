@@ -434,6 +434,18 @@ fn unknown_users_and_counts_are_reported() {
         (CliError::Faults(1), "one fault was found", fixed, 1),
         (CliError::Faults(2), "2 faults were found", fixed, 1),
         (CliError::FaultsOfMessages(1), "one fault was found", unsent, 1),
+        (
+            CliError::KindRefused { accepted: vec!["phone".into(), "blue key".into()] },
+            "the policy does not accept codes of that kind of device here",
+            Some("nothing was changed; use phone or blue key or a recovery code"),
+            1,
+        ),
+        (
+            CliError::KindRefused { accepted: Vec::new() },
+            "the policy does not accept codes of that kind of device here",
+            Some("nothing was changed; use a recovery code: no device of yours is accepted here"),
+            1,
+        ),
         (CliError::FaultyFile(1), "one fault was found in the file", file, 1),
         (CliError::FaultyFile(2), "2 faults were found in the file", file, 1),
         (CliError::Unusable(1), "one record cannot be used", unusable, 1),

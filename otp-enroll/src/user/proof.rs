@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
 use crate::ui::output::{Output, say};
+use crate::user::accepted_kinds;
 
 /// What is asked for where something is changed.
 const PROOF: &str = "Current code or recovery code: ";
@@ -62,8 +63,13 @@ pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) ->
     for _ in 1..MOST_QUESTIONS {
         let typed = output.ask_code(prompt)?;
         let is_code = !matches!(Attempt::parse(&typed.into_typed()), Attempt::Malformed);
-        if is_code || typed.expose().is_empty() || !challenge(client, Some(typed.clone()), output)? {
+        if is_code || typed.expose().is_empty() {
             return Ok(typed);
+        }
+        if !challenge(client, Some(typed.clone()), output)? {
+            let status = client.status()?;
+            let is_refused = accepted_kinds::is_refused(&status, typed.expose());
+            return if is_refused { Err(CliError::kind_refused(&status)) } else { Ok(typed) };
         }
     }
     output.ask_code(prompt)
