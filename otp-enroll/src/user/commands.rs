@@ -110,7 +110,7 @@ fn show(status: &Status, output: &Output) -> Result<(), CliError> {
 pub(crate) fn described(status: &Status) -> String {
     let mut lines = vec![format!("User             {}", status.user)];
     lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
-    lines.extend(status.devices.iter().flat_map(|device| paragraph(device, UnixTime::now())));
+    lines.extend(status.devices.iter().flat_map(paragraph));
     let refused = |terms| not_accepted(terms, status.devices.len());
     lines.extend(status.not_accepted.iter().flat_map(refused));
     let future = |what: &str| if status.in_future.iter().any(|time| time == what) { " (in the future)" } else { "" };
