@@ -208,8 +208,7 @@ fn a_user_who_asks_again_too_early_waits_and_the_code_that_was_sent_stays_good()
     talk.answer("sms");
     let text = talk.texts_before_prompt().pop().unwrap();
     assert!(
-        text.starts_with("The next message can be sent in ")
-            && text.ends_with(" s. A code that was sent before and is not used is still good."),
+        text.starts_with("The next message can be sent in ") && text.ends_with(" s. An unused code is still good."),
         "{text}"
     );
     // Four connections more do not void it.

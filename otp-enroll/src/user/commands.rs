@@ -18,7 +18,7 @@ use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::unconfirmed_file;
 use crate::user::accepted_kinds;
-use crate::user::device_lines::{day, moment, not_accepted, paragraph};
+use crate::user::device_lines::{day, fitted, moment, not_accepted, paragraph};
 use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::interactive;
@@ -120,7 +120,7 @@ pub(crate) fn described(status: &Status) -> String {
         lines.push(format!("Last accepted    {last}{}", future("last_accepted")));
     }
     let passcode = status.passcode.as_ref().map(|passcode| passcode::described(passcode, &moment(&passcode.until)));
-    lines.extend(passcode.map(|passcode| format!("Passcode         {passcode}")));
+    lines.extend(passcode.iter().flat_map(|passcode| fitted(&format!("Passcode         {passcode}"))));
     if status.failures > 0 {
         lines.push(format!("Wrong codes      {} in a row", status.failures));
     }
@@ -130,7 +130,7 @@ pub(crate) fn described(status: &Status) -> String {
         time => lines.push(format!("Locked           until {}{}", moment(time), future("lock"))),
     }
     if !status.in_future.is_empty() {
-        lines.push(format!("In the future    {}: the clock was ahead", status.in_future.join(", ")));
+        lines.extend(fitted(&format!("In the future    {}: the clock was ahead", status.in_future.join(", "))));
     }
     if status.user_override != Override::None.name() {
         let until = status.override_until.as_deref().map_or_else(String::new, |time| format!(" until {}", day(time)));

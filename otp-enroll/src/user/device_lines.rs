@@ -72,10 +72,26 @@ pub(crate) fn paragraph(device: &DeviceStatus) -> Vec<String> {
     fact(&format!("Device {}", device.id), &[head, history(device, None)])
 }
 
+/// Where the texts of a status begin, and how wide it is.
+const INDENT: usize = 17;
+const WIDTH: usize = 80;
+
+/// A line of a status in lines that fit: `Last refusals    …`, or one of those beneath it, which begin with two blanks.
+pub(crate) fn fitted(line: &str) -> Vec<String> {
+    match line.strip_prefix("  ") {
+        Some(text) => {
+            let text = indented(&layout::escaped(text), 4, WIDTH);
+            text.replacen("    ", "  ", 1).lines().map(str::to_owned).collect()
+        }
+        None => {
+            let (name, text) = line.split_at_checked(INDENT).unwrap_or((line, ""));
+            fact(name.trim_end(), &[text.to_owned()])
+        }
+    }
+}
+
 /// A fact of a status, a line or more for each text.
 fn fact(name: &str, texts: &[String]) -> Vec<String> {
-    const INDENT: usize = 17;
-    const WIDTH: usize = 80;
     let texts: Vec<_> = texts.iter().map(|text| indented(&layout::escaped(text), INDENT, WIDTH)).collect();
     let text = format!("{name:<INDENT$}{}", texts.join("\n").trim_start());
     text.lines().map(str::to_owned).collect()
