@@ -16,7 +16,7 @@ use otp_core::codes::attempt::Typed;
 use otp_core::codes::in_fours::in_fours;
 use otp_core::config::module_arguments::Arguments;
 use otp_core::config::paths;
-use otp_core::config::senders::Senders;
+use otp_core::decision::kinds::Kinds;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
 use otp_core::qr::{Paint, Qr};
@@ -99,10 +99,10 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
     let site = Site::load(&arguments.config)?;
     // Nothing is sent without the agent. An error in what is said of senders keeps no user from an app.
     let sends = arguments.send && Path::new(paths::AGENT).exists();
-    let senders = if sends { site.senders().unwrap_or_default() } else { Senders::default() };
+    let sent = if sends { site.sent_kinds().unwrap_or(Kinds::NONE) } else { Kinds::NONE };
     let account = accounts::account(user)?.ok_or(ModuleError::UserChanged)?; // it was there when this login began
     let accepted = accepted_devices::to_set_up(&site, &account, &host.login_context(), UnixTime::now())?;
-    match destination::choose(host, accepted, senders.kinds())? {
+    match destination::choose(host, accepted, sent)? {
         Some(way) => enrolled(host, user, authority::about(&site, user)?.as_mut(), way),
         None => {
             let text = "No device that is accepted here can be set up now.";

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::config::budget::Budget;
 use crate::config::error::ConfigError;
-use crate::config::table::{Section, Source, without_comments};
+use crate::config::table::{Section, Source, Value, without_comments};
 use crate::config::wording::Wording;
 use crate::decision::kinds::Kinds;
 use crate::value::destination::Channel;
@@ -65,6 +65,26 @@ impl Senders {
     }
 }
 
+/// The kinds of device to which a program sends: all that a process needs to know that sends nothing itself. It leaves the other
+/// keys, and what is wrong with them, to the agent.
+pub fn kinds(path: &Path, text: &str) -> Kinds {
+    let (mut kinds, text, errors) = (Kinds::NONE, without_comments(text), RefCell::default());
+    let source = Source { path, text: &text, errors: &errors };
+    if let Ok(document) = source.document() {
+        let mut top = source.section(&document);
+        for channel in Channel::ALL {
+            top.section(channel.word(), |table| {
+                let mut send = Vec::new();
+                table.set("send", &mut send, "", |value| program(&value));
+                if !send.is_empty() {
+                    kinds = kinds.or(Kinds::of(channel));
+                }
+            });
+        }
+    }
+    kinds
+}
+
 /// What the configuration says of senders, and all errors in that.
 pub fn read(path: &Path, text: &str) -> (Senders, Vec<ConfigError>) {
     let (mut senders, text, errors) = (Senders::default(), without_comments(text), RefCell::default());
@@ -106,9 +126,7 @@ impl Sender {
         let mut sender = Self::of(channel);
         let wanted =
             "a list of a program's absolute path and its arguments, like [\"/usr/local/lib/send\", \"--quiet\"]";
-        table.set("send", &mut sender.send, wanted, |value| {
-            value.texts(4000).filter(|words| words.first().is_some_and(|path| is_program(path)))
-        });
+        table.set("send", &mut sender.send, wanted, |value| program(&value));
         let wanted = "1 to 1000 messages and a time of 1 second to 1 day, like \"5/15m\"";
         table.set("limit", &mut sender.limit, wanted, |value| Budget::parse(&value.text(30)?));
         if channel == Channel::Sms {
@@ -152,6 +170,10 @@ impl Sender {
             }
         }
     }
+}
+
+fn program(value: &Value<'_>) -> Option<Vec<String>> {
+    value.texts(4000).filter(|words| words.first().is_some_and(|path| is_program(path)))
 }
 
 fn is_program(path: &str) -> bool {
@@ -198,9 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn kinds_are_those_with_a_program() {
+        let (sms, email) = ("[sms]\nhour = 7\nsend = [\"/a\"]\n", "[email]\nsend = [\"/a\", \"--\"]\n");
+        for text in [sms.to_owned(), email.to_owned(), format!("{sms}{email}")] {
+            assert_eq!(kinds(Path::new("/c"), &text), senders(&text).unwrap().kinds(), "{text}");
+        }
+        for odd in ["[sms]\nsend = \"/a\"\n", "[sms]\nsend = [\"a\"]\n", "[sms]\nsend = []\n", "[sms\n"] {
+            assert_eq!(kinds(Path::new("/c"), odd), Kinds::NONE, "{odd}");
+        }
+    }
+
+    #[test]
     fn without_a_program_nothing_is_sent() {
         for none in ["", "[sms]\n[email]\n", "[sms]\nlimit = \"5/15m\"\nprefixes = [\"+1\"]\n[email]\nhour = 1\n"] {
             assert_eq!(senders(none), Ok(Senders::default()), "{none:?}");
+            assert_eq!(kinds(Path::new("/c"), none), Kinds::NONE, "{none:?}");
         }
     }
 

@@ -415,7 +415,7 @@ fn offered(site: &Site, ruling: &Ruling, login: &LoginContext) -> Kinds {
         Kinds::TOTP
     } else {
         // Where it cannot be read nothing is sent.
-        site.senders().map_or(Kinds::NONE, |senders| senders.kinds())
+        site.sent_kinds().unwrap_or(Kinds::NONE)
     }
 }
 
