@@ -8,6 +8,7 @@ pub mod paths;
 mod rule_names;
 pub mod senders;
 mod table;
+pub mod wording;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

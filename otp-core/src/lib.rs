@@ -71,6 +71,7 @@ pub mod system {
     pub mod config_file;
     pub mod name_service;
     pub mod random;
+    pub mod sends_file;
 }
 
 pub mod protocol {

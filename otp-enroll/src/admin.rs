@@ -93,7 +93,8 @@ fn on_records(
             let tty = tty.as_deref().map(LoginContext::terminal);
             let (service, rhost, nullok) = (LoginContext::service(service), rhost.clone(), *nullok);
             let (offered, remark) = (doctor::offers_enrollment(&service), doctor::remark_on(&service));
-            let place = LoginContext { service, rhost, tty, nullok, enroll: false, as_one: false, send: false };
+            let send = doctor::sends(&service);
+            let place = LoginContext { service, rhost, tty, nullok, enroll: false, as_one: false, send };
             // A command line without a user was refused already.
             let user = common.user.as_deref().unwrap_or_default();
             explain::explain(site, store, &account(user)?, &place, offered, remark.as_deref(), output)

@@ -91,6 +91,10 @@ impl<'a> Client<'a> {
         {
             let until = Some(status.lock).filter(|lock| lock != Lock::UntilUnlocked.word());
             CliError::NowLocked { failures, until }
+        } else if let Refusal::KindNotAccepted { .. } = why
+            && let Ok(Reply::Status(status)) = self.0.request(Request::Status {})
+        {
+            CliError::kind_refused(&status)
         } else {
             CliError::Refused(why)
         }

@@ -7,7 +7,7 @@ use otp_core::config::paths::HELPER;
 use otp_core::decision::kinds::Kinds;
 use otp_core::decision::verify::Refusal;
 use otp_core::error::{CoreError, HelperError};
-use otp_core::protocol::request::Declined;
+use otp_core::protocol::request::{Declined, Status};
 use otp_core::qr::TooLong;
 use otp_core::record::state::Lock;
 use otp_core::value::time::Seconds;
@@ -24,6 +24,12 @@ pub(crate) enum CliError {
     /// A code was not accepted.
     #[error("{}", refusal_text(*.0))]
     Refused(Refusal),
+    /// A proof of a kind of device that the policy does not accept for changes.
+    #[error("the policy does not accept codes of that kind of device here")]
+    KindRefused {
+        /// The names of the user's devices that are accepted.
+        accepted: Vec<String>,
+    },
     /// A code was wrong, and was one too many. `until` is when the lock ends, where it ends by itself.
     #[error(
         "{}: only a recovery code is accepted until {}",
@@ -112,6 +118,9 @@ pub(crate) enum CliError {
     /// A check found this many faults, each printed already.
     #[error("{}", counted(*.0, "one fault was found", "faults were found"))]
     Faults(usize),
+    /// The same, and each keeps only codes from being sent.
+    #[error("{}", counted(*.0, "one fault was found", "faults were found"))]
+    FaultsOfMessages(usize),
     /// A file to import.
     #[error("cannot read {}: {}", .path.display(), plain(.error))]
     Unreadable {
@@ -191,6 +200,7 @@ impl CliError {
                 why.exit_code()
             }
             Self::Refused(_)
+            | Self::KindRefused { .. }
             | Self::NowLocked { .. }
             | Self::IsLocked { .. }
             | Self::Declined(_)
@@ -201,6 +211,7 @@ impl CliError {
             | Self::NotRoot(_)
             | Self::Cancelled
             | Self::Faults(_)
+            | Self::FaultsOfMessages(_)
             | Self::FaultyFile(_)
             | Self::Unusable(_) => 1,
             Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
@@ -263,6 +274,12 @@ impl CliError {
         if let Self::Declined(declined) = self { Self::DeclinedFor { user: user.to_owned(), declined } } else { self }
     }
 
+    /// A proof of a kind that is not accepted was given: which devices of this status would do.
+    pub(crate) fn kind_refused(status: &Status) -> Self {
+        let accepted = status.devices.iter().filter(|device| status.accepts(device));
+        Self::KindRefused { accepted: accepted.map(|device| device.name.clone()).collect() }
+    }
+
     /// Whether nothing is printed: the reader of our output has closed it, as `head` does, and nothing was changed.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -284,6 +301,12 @@ impl CliError {
             }
             Self::Refused(Refusal::KindNotAccepted { .. }) => {
                 "nothing was changed; use another device or a recovery code: `otp-enroll status` says what is accepted where"
+            }
+            Self::KindRefused { accepted } if accepted.is_empty() => {
+                "nothing was changed; use a recovery code: no device of yours is accepted here"
+            }
+            Self::KindRefused { accepted } => {
+                return Some(format!("nothing was changed; use {} or a recovery code", accepted.join(" or ")));
             }
             Self::Refused(Refusal::PasscodeUnknown) => {
                 "nothing was changed; try again with the passcode that you were given"
@@ -361,6 +384,9 @@ impl CliError {
             Self::Ask(AskError::Closed) => "nothing was changed",
             Self::File(error) => error.hint(),
             Self::CodesUnseen(_) => "they are active all the same; get new ones with: otp-enroll recovery",
+            Self::FaultsOfMessages(_) => {
+                "until this is fixed, no codes are sent: users with no other device or recovery code are refused"
+            }
             Self::Faults(_) => "until this is fixed, users may be locked out, or let in without a code",
             Self::Unusable(_) => {
                 "their users cannot log in with a code; each line says why, and `otp-enroll admin doctor` says what to do"

@@ -1,8 +1,8 @@
-//! The way to a device that is a number or an address, in the middle of a login: choose, name it, type the PIN that was sent.
+//! The way to a device in the middle of a login: choose; for a number or an address, name it and type the PIN that was sent.
 
 use otp_core::audit::Event;
 use otp_core::codes::challenge::Challenge;
-use otp_core::config::senders::Senders;
+use otp_core::decision::kinds::Kinds;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request, SendTo};
 use otp_core::service::authority::Authority;
@@ -19,16 +19,32 @@ const AGAIN: &[u8] = b"again";
 
 const NOT_SENT: &str = "The PIN could not be sent.";
 
-/// Asks which device to set up, where there is a choice. `None` is an app.
-pub(crate) fn choose(host: &dyn Host, senders: &Senders) -> Result<Option<Channel>, ModuleError> {
-    let mut ways = vec![(None, "an authenticator app")];
-    ways.extend(senders.sms.as_ref().map(|_| (Some(Channel::Sms), "text messages")));
-    ways.extend(senders.email.as_ref().map(|_| (Some(Channel::Email), "e-mail")));
+/// What a login can set up.
+#[derive(Clone, Copy)]
+pub(crate) enum Way {
+    App,
+    Sent(Channel),
+}
+
+/// Asks which device to set up, where there is a choice among those that are accepted. Codes of the kinds in `sent` can be sent.
+/// `None` if there is none.
+pub(crate) fn choose(host: &dyn Host, accepted: Kinds, sent: Kinds) -> Result<Option<Way>, ModuleError> {
+    let mut ways = vec![(Way::App, Kinds::TOTP, "an authenticator app")];
+    for (channel, way) in [(Channel::Sms, "text messages"), (Channel::Email, "e-mail")] {
+        if sent.hold(Kinds::of(channel)) {
+            ways.push((Way::Sent(channel), Kinds::of(channel), way));
+        }
+    }
+    ways.retain(|(_, kind, _)| accepted.hold(*kind));
+    let Some((first, _, name)) = ways.first().copied() else { return Ok(None) };
     if ways.len() == 1 {
-        return Ok(None);
+        if let Way::Sent(_) = first {
+            host.tell(&format!("Set up a second factor. Codes come from {name}."));
+        }
+        return Ok(Some(first));
     }
     let mut text = String::from("Set up a second factor. Codes come from");
-    for (number, (_, way)) in (1..).zip(&ways) {
+    for (number, (_, _, way)) in (1..).zip(&ways) {
         text.push_str(&format!("\n  {number}  {way}"));
     }
     host.tell(&text);
@@ -40,12 +56,12 @@ pub(crate) fn choose(host: &dyn Host, senders: &Senders) -> Result<Option<Channe
                 .ok()
                 .and_then(|digits| ways.get(digits.parse::<usize>().ok()?.checked_sub(1)?)),
         };
-        if let Some((way, _)) = chosen {
-            return Ok(*way);
+        if let Some((way, _, _)) = chosen {
+            return Ok(Some(*way));
         }
         host.tell("That is none of the numbers.");
     }
-    Ok(None)
+    Ok(Some(first))
 }
 
 /// Asks for the destination and for the PIN that is sent there; the recovery codes of the device, once the PIN was right. The

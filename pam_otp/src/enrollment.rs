@@ -16,17 +16,19 @@ use otp_core::codes::attempt::Typed;
 use otp_core::codes::in_fours::in_fours;
 use otp_core::config::module_arguments::Arguments;
 use otp_core::config::paths;
-use otp_core::config::senders::Senders;
+use otp_core::decision::kinds::Kinds;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::{Confidential, Declined, Offer, Reply, Request};
 use otp_core::qr::{Paint, Qr};
+use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
+use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
-use otp_core::value::destination::Channel;
+use otp_core::value::time::UnixTime;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::authority;
-use crate::destination;
+use crate::destination::{self, Way};
 use crate::host::Host;
 use crate::outcome::{EnrollmentOutcome, ModuleError};
 use crate::report::failed;
@@ -97,9 +99,16 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
     let site = Site::load(&arguments.config)?;
     // Nothing is sent without the agent. An error in what is said of senders keeps no user from an app.
     let sends = arguments.send && Path::new(paths::AGENT).exists();
-    let senders = if sends { site.senders().unwrap_or_default() } else { Senders::default() };
-    let channel = destination::choose(host, &senders)?;
-    enrolled(host, user, authority::about(&site, user)?.as_mut(), channel)
+    let sent = if sends { site.sent_kinds().unwrap_or(Kinds::NONE) } else { Kinds::NONE };
+    let account = accounts::account(user)?.ok_or(ModuleError::UserChanged)?; // it was there when this login began
+    let accepted = accepted_devices::to_set_up(&site, &account, &host.login_context(), UnixTime::now())?;
+    match destination::choose(host, accepted, sent)? {
+        Some(way) => enrolled(host, user, authority::about(&site, user)?.as_mut(), way),
+        None => {
+            let text = "No device that is accepted here can be set up now.";
+            Ok(refuse(host, user, "enrollment-incomplete", text))
+        }
+    }
 }
 
 /// Sets up an app, or what codes are sent to.
@@ -107,11 +116,11 @@ fn enrolled(
     host: &mut dyn Host,
     user: &str,
     authority: &mut dyn Authority,
-    channel: Option<Channel>,
+    way: Way,
 ) -> Result<EnrollmentOutcome, ModuleError> {
-    let codes = match channel {
-        Some(channel) => destination::verified(host, user, authority, channel)?,
-        None => {
+    let codes = match way {
+        Way::Sent(channel) => destination::verified(host, user, authority, channel)?,
+        Way::App => {
             let reply = authority.request(Request::Enroll { proof: None, count: None })?;
             if let Reply::Offer(offer) = reply {
                 host.show_secret(&invitation(&offer));

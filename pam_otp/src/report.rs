@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::outcome::{ModuleError, Outcome};
 
 /// What a person sees when it is not their fault.
-const NOT_POSSIBLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";
+const NOT_POSSIBLE: &str = "Verification is not possible now. The reason is in the system log.";
 
 /// Logs an error, and tells and slows the client.
 pub(crate) fn failed(host: &mut dyn Host, user: &str, error: ModuleError) -> Outcome {

@@ -428,6 +428,54 @@ fn check_finds_what_would_refuse_a_login() {
     assert!(outcome.code == Some(1) && outcome.out.contains(&file), "{outcome:?}");
 }
 
+/// No login reads what is said of senders; of two tables with one name no login can read anything.
+#[test]
+fn check_says_of_what_is_sent_that_no_code_is_and_of_the_rest_that_logins_are_refused() {
+    let site = Site::new("");
+    let sends = "[sms]\nsend = [\"/bin/true\"]\n";
+    let end = |lines: &str| {
+        site.set(lines);
+        let outcome = site.admin(&["check"]);
+        assert_eq!(outcome.code, Some(i32::from(!outcome.err.is_empty())), "{outcome:?}");
+        let end = outcome.err.lines().last().unwrap_or_default().trim().to_owned();
+        (end, outcome.out)
+    };
+    let unsent = "until this is fixed, no codes are sent: users with no other device or recovery code are refused";
+    let refused = "until this is fixed, users may be locked out, or let in without a code";
+    for (lines, expected) in [
+        (sends.to_owned(), ""),
+        (format!("{sends}hour = 0\n"), unsent),
+        (format!("{sends}text = \"no code\"\n[email]\nlimit = 5\n"), unsent),
+        (format!("{sends}hour = 0\n[code]\ndigits = 5\n"), refused),
+        (format!("{sends}{sends}"), refused),
+        (format!("{sends}hour = 0\n[[agent.host]]\nuser = 1\n"), refused),
+    ] {
+        assert_eq!(end(&lines).0, expected, "{lines}");
+    }
+
+    let file = site.state.join(".sends");
+    for damage in ["", "\u{0}\u{0}", "{\"at\":1}\n"] {
+        fs::write(&file, damage).unwrap();
+        let (expected, told) = if damage.is_empty() { ("", "good") } else { (unsent, "damaged: remove it; no codes") };
+        let (end, out) = end(sends);
+        assert!(end == expected && out.contains(told), "{damage:?}: {out}{end}");
+        // Nothing reads it where nothing sends.
+        site.set("");
+        assert_eq!(site.admin(&["check"]).code, Some(0));
+    }
+    site.set(sends);
+    let findings = site.admin(&["doctor", "--json"]).json()[0]["findings"].clone();
+    let is_ours = |finding: &&serde_json::Value| finding["what"].as_str().unwrap().contains("/.sends: it is damaged");
+    let finding = findings.as_array().unwrap().iter().find(is_ours).unwrap();
+    assert_eq!(finding["severity"], "fault");
+    assert!(finding["fix"].as_str().unwrap().starts_with("look what it is, then remove it"), "{finding}");
+    site.set(&format!("{sends}hour = 0\n"));
+    let findings = site.admin(&["doctor", "--json"]).json()[0]["findings"].clone();
+    let is_ours = |finding: &&serde_json::Value| finding["what"].as_str().unwrap().contains("sms.hour must be");
+    let finding = findings.as_array().unwrap().iter().find(is_ours).unwrap();
+    assert!(finding["fix"].as_str().unwrap().starts_with("no codes are sent until it is fixed"), "{finding}");
+}
+
 #[test]
 fn check_finds_a_helper_that_is_missing_or_has_the_wrong_mode() {
     let (site, alice) = (Site::new(""), TestUser::new("alice"));

@@ -52,7 +52,12 @@ fn a_token_is_added_unconfirmed_and_its_first_right_code_confirms_it() {
     assert_eq!(waits(), (false, false));
     let device = show(&site, user)["devices"][0].clone();
     assert!(device["confirmed"] == true && device["last_used"].is_string(), "{device}");
-    assert!(admin(&site, &["show", user], "").out.contains(", last used today "));
+    let used = device["last_used"].as_str().unwrap().replace('T', " ").replace('Z', " UTC");
+    let shown = admin(&site, &["show", user], "").out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        shown.contains(&format!(", last used {used}, ")) && shown.contains(&format!(" Last accepted {used}")),
+        "{shown}"
+    );
 }
 
 #[test]

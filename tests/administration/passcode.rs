@@ -1,7 +1,8 @@
 //! A passcode from the help desk: what is said, stored and logged, and what is not accepted.
 
 use pam_otp_tests::{
-    conversation::Talk, machine, outcome::Outcome, phone::Phone, service::Service, site::Site, syslog, users::TestUser,
+    conversation::Talk, machine, outcome::Outcome, phone::Phone, pty::Pty, service::Service, site::Site, syslog,
+    users::TestUser,
 };
 use serde_json::{Value, json};
 use std::{fs, process::Command, time::Duration};
@@ -220,4 +221,24 @@ fn a_renamed_account_gets_none_that_would_hide_its_record() {
     machine::run(Command::new("usermod").args(["-l", &alice.name, &new]));
     assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""), "{refused:?}");
     assert!(refused.err.contains("this account was renamed"), "{refused:?}");
+}
+
+#[test]
+fn a_passcode_and_a_status_break_no_word_on_a_terminal_of_80_columns() {
+    let (alice, site) = (TestUser::new("alice"), Site::new(""));
+    let config = site.config().display().to_string();
+    let shown = |arguments: &[&str]| {
+        let all = [&["--config", &config, "admin"], arguments].concat();
+        let mut terminal = Pty::new("otp-enroll").args(all).start();
+        assert!(terminal.wait().success(), "{}", terminal.transcript());
+        let text = terminal.transcript();
+        assert!(text.lines().all(|line| line.trim_end().chars().count() <= 80), "{text}");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let service = "a-service-with-a-name-of-some-length";
+    let issued = shown(&["issue", &alice.name, "--service", service]);
+    assert!(issued.contains(&format!(" is {}'s passcode, good once through {service} until ", alice.name)), "{issued}");
+    assert!(issued.contains(" UTC. It is not shown again."), "{issued}");
+    let status = shown(&["show", &alice.name]);
+    assert!(status.contains(&format!("Passcode unused, good once through {service} until 2")), "{status}");
 }

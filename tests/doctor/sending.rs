@@ -8,7 +8,9 @@ use pam_otp_tests::{
     conversation::Talk,
     distributions::{ARCH_SYSTEM_AUTH, FEDORA_PASSWORD_AUTH, SUSE_COMMON_AUTH},
     machine,
-    outcome::Outcome,
+    outcome::{Dialogue, Outcome},
+    phone::Phone,
+    post::{NUMBER, Post},
     service::Service,
     site::Site,
     users::TestUser,
@@ -270,6 +272,54 @@ fn fault_of_the_machine() -> Option<[String; 2]> {
     let is_ours = |finding: &&Value| finding["severity"] == "fault" && finding["subjects"][0] == "vpn";
     let fault = findings.iter().find(is_ours);
     fault.map(|fault| ["what", "fix"].map(|key| fault[key].as_str().unwrap().to_owned()))
+}
+
+/// Where the policy asks for a code, and whoever has an app beside it is not named.
+#[test]
+fn a_user_with_nothing_but_a_number_is_refused_where_no_code_is_sent() {
+    let post = Post::start("");
+    let (bob, carol) = (TestUser::new("bob"), TestUser::new("carol"));
+    let phone = Phone::enroll_self(&carol);
+    post.add_number(&carol, &phone, NUMBER);
+    let number = "+4915112345678";
+    let mut talk = Dialogue::start(bob.command("otp-enroll").args(["--json", "add", "--sms", number]));
+    talk.json();
+    talk.say(&post.digits(number));
+    talk.json();
+    assert_eq!(talk.end().code, Some(0));
+
+    let told = |line: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("vpn"), format!("auth requisite pam_unix.so\n{line}")).unwrap();
+        let mut doctor = Site::of_the_machine().admin_command();
+        let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam"]).arg(folder.path()), "");
+        let findings = outcome.json()[0]["findings"].as_array().unwrap().clone();
+        let is_about = |finding: &&Value| finding["what"].as_str().unwrap().contains(&bob.name);
+        let about: Vec<_> = findings.iter().filter(is_about).cloned().collect();
+        assert!(
+            findings.iter().all(|finding| !finding["what"].as_str().unwrap().contains(&carol.name)),
+            "{findings:#?}"
+        );
+        about
+    };
+    let found = told("auth required pam_otp.so\n");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let (what, fix) = (found[0]["what"].as_str().unwrap(), found[0]["fix"].as_str().unwrap());
+    assert!(what.contains("will be refused: their devices are numbers or addresses, and "), "{what}");
+    assert!(what.ends_with("vpn:2 has no argument send; a recovery code is accepted"), "{what}");
+    assert!(fix.starts_with("add send to that line if it is reached only after a right password or key"), "{fix}");
+    assert_eq!((&found[0]["severity"], &found[0]["subjects"][0]), (&"fault".into(), &"vpn".into()));
+    assert_eq!(told(SEND), [Value::Null; 0]);
+    // The program for text messages is gone, that for mails is not.
+    let site = Site::of_the_machine();
+    let config = fs::read_to_string(site.config()).unwrap();
+    site.write(&config.replacen("\nsend = ", "\n#send = ", 1));
+    let found = told(SEND);
+    let what = found[0]["what"].as_str().unwrap();
+    assert!(
+        what.ends_with("the configuration names no program that sends there; a recovery code is accepted"),
+        "{what}"
+    );
 }
 
 #[test]

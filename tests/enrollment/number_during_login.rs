@@ -32,8 +32,13 @@ struct Desk {
 
 impl Desk {
     fn new() -> Desk {
+        Desk::accepting("")
+    }
+
+    /// With `devices` in the user's rule.
+    fn accepting(devices: &str) -> Desk {
         let user = TestUser::new("al");
-        let rule = format!("[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"enroll\"\n", user.name);
+        let rule = format!("[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"enroll\"\n{devices}", user.name);
         let (post, site) = (Post::start(&rule), Site::of_the_machine());
         let sshd = Sshd::start("number", &stack(&site, true), "");
         Desk { user, post, site, sshd }
@@ -134,6 +139,67 @@ fn a_number_is_chosen_and_verified_and_its_codes_let_in_from_then_on() {
     for secret in [&pin, &recovery[0], &recovery[9], &desk.post.digits(NUMBER)] {
         assert!(!all.contains(secret.as_str()) || secret.len() < 5, "a secret is in the log");
     }
+}
+
+/// Where no app is accepted, a line that does not send has nothing to offer, and refuses as if a device were required.
+#[test]
+fn a_number_is_set_up_where_the_policy_accepts_nothing_else() {
+    let desk = Desk::accepting("devices = [\"sms\"]\n");
+    let mut terminal = desk.after_the_password();
+    let seen = terminal.wait_for(WHICH);
+    assert!(
+        seen.contains("Set up a second factor. Codes come from text messages.") && !seen.contains(CHOICE),
+        "{seen}"
+    );
+    terminal.send_line("+61 412 345 678");
+    assert!(terminal.wait_for(PIN).contains(PIN_SENT));
+    terminal.send_line(&desk.post.digits(NUMBER));
+    terminal.wait_for(WRITTEN_DOWN);
+    terminal.send_line("yes");
+    terminal.wait_for("LOGGED-IN");
+    fits(&terminal);
+    desk.post.some_time_passes();
+    let mut terminal = desk.after_the_password();
+    assert!(terminal.wait_for(CODE).contains(SENT));
+    terminal.send_line(&desk.post.digits(NUMBER));
+    terminal.wait_for("LOGGED-IN");
+    desk.site.admin(&["reset", "--yes", &desk.user.name]);
+
+    let explain = || {
+        let outcome =
+            desk.site.admin(&["explain", "--user", &desk.user.name, "--service", desk.sshd.service().name(), "--json"]);
+        serde_json::from_str::<serde_json::Value>(&outcome).unwrap()["outcome"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(explain(), "enroll");
+    desk.sshd.service().set(&stack(&desk.site, false));
+    assert_eq!(explain(), "refused");
+    let login = desk.sshd.ssh(&desk.user.name).dialogue(&[(PASSWORD, &desk.user.password), (CODE, "123456")]);
+    assert!(!login.let_in() && !login.transcript.contains("Set up a second factor"), "{login:#?}");
+    assert!(desk.nothing_is_stored());
+}
+
+#[test]
+fn no_kind_is_offered_that_the_login_would_not_accept() {
+    let desk = Desk::accepting("devices = [\"sms\", \"email\"]\n");
+    let mut terminal = desk.after_the_password();
+    let seen = terminal.wait_for(CHOICE);
+    assert!(seen.replace('\r', "").contains("Codes come from\n  1  text messages\n  2  e-mail\n"), "{seen}");
+    terminal.send_line("");
+    terminal.wait_for(WHICH);
+    terminal.hang_up();
+    terminal.wait();
+
+    // Nothing sends: refused as where a device is required.
+    let config = fs::read_to_string(desk.site.config()).unwrap();
+    desk.site.write(&config.replace("\nsend = ", "\n#send = "));
+    let login = desk.sshd.ssh(&desk.user.name).dialogue(&[(PASSWORD, &desk.user.password), (CODE, "123456")]);
+    assert!(!login.let_in() && !login.transcript.contains("Set up a second factor"), "{login:#?}");
+    desk.site.write(&config.replace("devices = [\"sms\", \"email\"]", "devices = [\"totp\"]"));
+    let mut terminal = desk.after_the_password();
+    assert!(!terminal.wait_for(NEW_CODE).contains("Codes come from"), "{}", terminal.transcript());
+    terminal.hang_up();
+    terminal.wait();
+    assert!(desk.nothing_is_stored());
 }
 
 #[test]

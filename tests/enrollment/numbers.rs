@@ -1,6 +1,7 @@
 //! A number and an address as a user's devices, on a terminal of 80 columns and 24 rows: added, listed and shown.
 
 use pam_otp_tests::{
+    outcome::Outcome,
     post::{NUMBER, Post, SENT},
     pty::{Pty, Terminal},
     self_service::PROOF,
@@ -81,4 +82,18 @@ fn a_number_and_an_address_are_added_and_shown_on_a_small_terminal() {
         }
         assert!(!shown.contains(NUMBER) && !shown.contains(ADDRESS), "shown in part: {shown}");
     }
+
+    // What cannot be done is said before a code is sent for the proof, or asked for.
+    post.some_time_passes_if_any();
+    let sent = post.texts(NUMBER).len();
+    for (arguments, expected) in [
+        (&["add", "again", "--sms", "+61 412 345 678"][..], "codes are sent there already"),
+        (&["add", "again", "--email", ADDRESS], "codes are sent there already"),
+        (&["recovery", "--count", "12"], "the number of recovery codes is 1 to 10"),
+        (&["reset", "--count", "12"], "the number of recovery codes is 1 to 10"),
+    ] {
+        let outcome = Outcome::of(alice.command("otp-enroll").args(arguments).arg("--stdin"), "");
+        assert!(outcome.code == Some(1) && outcome.err.contains(expected), "{arguments:?}: {outcome:?}");
+    }
+    assert_eq!(post.texts(NUMBER).len(), sent);
 }

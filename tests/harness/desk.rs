@@ -17,7 +17,7 @@ pub const CODE: &str = "Verification code: ";
 /// What asks for both as one, likewise.
 pub const BOTH: &str = "Password and verification code: ";
 /// What a person sees when it is not their fault.
-pub const UNAVAILABLE: &str = "Verification is not possible now. The administrator finds the reason in the system log.";
+pub const UNAVAILABLE: &str = "Verification is not possible now. The reason is in the system log.";
 
 /// A user with a phone, at a site of their own, before a service that asks for nothing but a code.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use pam_otp_tests::{
     desk::{CODE, PASSWORD},
     keypad::Keypad,
     machine,
+    outcome::Dialogue,
     phone::Phone,
     post::{NUMBER, Post, SENT},
     pty::{PATIENCE, Pty},
@@ -20,6 +21,7 @@ use std::{
     process::Command,
 };
 
+const ADDRESS: &str = "alice@example.org";
 const QUESTION: &str = "Type this into your token: ";
 
 const HOSTS: [&str; 5] = ["ssh", "ssh with a key", "su", "sudo", "login"];
@@ -152,6 +154,29 @@ fn a_code_that_is_sent_lets_in_at_each_host_and_nothing_is_sent_before_the_passw
     assert!(terminal.wait_for(CODE).contains(SENT) && texts() == before + 1);
     terminal.send_line(&post.digits(NUMBER));
     terminal.wait_for("LOGGED-IN");
+
+    // An address goes the same way: named, at one of the hosts.
+    post.some_time_passes();
+    let mut talk = Dialogue::start(user.command("otp-enroll").args(["--json", "add", "work", "--email", ADDRESS]));
+    talk.say(&phone.recovery_code());
+    assert_eq!(talk.json()["sent"], true);
+    talk.say(&post.digits(ADDRESS));
+    assert_eq!(talk.json()["device"], 3);
+    assert_eq!(talk.end().code, Some(0));
+    post.some_time_passes();
+    let mark = syslog::mark();
+    let mut terminal = doors.by_password.ssh(&user.name).start();
+    terminal.wait_for(PASSWORD);
+    terminal.send_line(&user.password);
+    terminal.wait_for(CODE);
+    terminal.send_line("email");
+    assert!(terminal.wait_for(CODE).contains("A code was sent to a...@example.org."), "{}", terminal.transcript());
+    let mail = post.texts(ADDRESS).pop().unwrap();
+    assert!(mail.contains("\nSubject: Your code for ") && mail.contains(" is your code for "), "{mail}");
+    terminal.send_line(&post.digits(ADDRESS));
+    terminal.wait_for("LOGGED-IN");
+    let log = syslog::lines_since(mark);
+    assert!(log.iter().any(|line| line.contains("accepted ") && line.contains(" factor=email device=3 ")), "{log:#?}");
 
     phone.make_default(user.command("otp-enroll"), "mobile");
     for host in HOSTS {

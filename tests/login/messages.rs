@@ -5,13 +5,15 @@ use pam_otp_tests::{
     conversation::Talk,
     desk::logged,
     machine,
-    outcome::Dialogue,
+    outcome::{Dialogue, Outcome},
     phone::Phone,
     post::{NUMBER, Post, SENT},
     service::Service,
+    site::Site,
     syslog,
     users::TestUser,
 };
+use std::fs;
 
 const ADDRESS: &str = "alice@example.org";
 
@@ -86,6 +88,56 @@ fn a_code_is_sent_to_a_number_that_is_named_or_the_default_and_is_good_once() {
     assert_eq!(talk.finish().result("authenticate"), "PAM_SUCCESS", "an app's code all the same");
 }
 
+/// PIN and code, which the user types as in any other text.
+#[test]
+fn a_message_is_in_the_language_of_the_site() {
+    let post = Post::start(
+        "text = \"{code} ist Ihr Code für {host} ({service}[ von {from}])\"\npin_text = \"{pin} ist Ihre PIN, {host}\"",
+    );
+    let pocket = Pocket::new(&post);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let host = host.trim();
+    let pin = post.texts(NUMBER).pop().unwrap();
+    assert!(pin.ends_with(&format!(" ist Ihre PIN, {host}")), "{pin}");
+    for (rhost, from) in [(Some("203.0.113.9"), " von 203.0.113.9"), (Some("evil.example"), ""), (None, "")] {
+        let talk = pocket.talk(&pocket.sends, true);
+        let mut talk = if let Some(rhost) = rhost { talk.rhost(rhost) } else { talk }.start();
+        assert_eq!(talk.texts_before_prompt(), [""; 0]);
+        talk.answer("sms");
+        assert_eq!(talk.texts_before_prompt(), [SENT]);
+        let text = post.texts(NUMBER).pop().unwrap();
+        let expected = format!(" ist Ihr Code für {host} ({}{from})", pocket.sends.name());
+        assert!(text.ends_with(&expected), "{text}");
+        talk.answer(post.digits(NUMBER));
+        assert_eq!(talk.finish().result("authenticate"), "PAM_SUCCESS");
+        post.some_time_passes();
+    }
+}
+
+#[test]
+fn a_proof_of_a_kind_that_changes_do_not_accept_names_what_they_do() {
+    let post = Post::start("");
+    let pocket = Pocket::new(&post);
+    let site = Site::of_the_machine();
+    let rule = format!(
+        "[[policy.rule]]\nuser = \"{}\"\nservice = \"otp-enroll\"\nsecond_factor = \"optional\"\ndevices = [\"totp\"]\n",
+        pocket.user.name
+    );
+    site.write(&(fs::read_to_string(site.config()).unwrap() + &rule));
+    let mut talk = pocket.talk(&pocket.sends, true).start();
+    assert_eq!(talk.texts_before_prompt(), [""; 0]);
+    talk.answer("sms");
+    assert_eq!(talk.texts_before_prompt(), [SENT]);
+    let expected = "otp-enroll: the policy does not accept codes of that kind of device here\n  \
+                    nothing was changed; use authenticator or a recovery code\n";
+    for proof in ["sms", "Mobile", "2", &post.digits(NUMBER)] {
+        let mut rename = pocket.user.command("otp-enroll");
+        let outcome = Outcome::of(rename.args(["rename", "mobile", "handy", "--stdin"]), &format!("{proof}\n"));
+        assert_eq!((outcome.code, outcome.err.as_str()), (Some(1), expected), "{proof}");
+    }
+    assert_eq!(post.texts(NUMBER).len(), 2, "the PIN and the login's code");
+}
+
 #[test]
 fn nothing_is_sent_by_a_line_that_does_not_say_so() {
     let post = Post::start("");
@@ -156,8 +208,7 @@ fn a_user_who_asks_again_too_early_waits_and_the_code_that_was_sent_stays_good()
     talk.answer("sms");
     let text = talk.texts_before_prompt().pop().unwrap();
     assert!(
-        text.starts_with("The next message can be sent in ")
-            && text.ends_with(" s. A code that was sent before and is not used is still good."),
+        text.starts_with("The next message can be sent in ") && text.ends_with(" s. An unused code is still good."),
         "{text}"
     );
     // Four connections more do not void it.

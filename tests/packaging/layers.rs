@@ -45,6 +45,7 @@ const HOUSE: [(&str, &[&str]); 6] = [
             "together",
             "sends",
             "memory",
+            "mail",
             "asker",
             "permission",
             "sending",

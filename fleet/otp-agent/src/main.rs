@@ -10,6 +10,7 @@ mod budgets;
 mod connection;
 mod crowd;
 mod lines;
+mod mail;
 mod memory;
 mod permission;
 mod sending;

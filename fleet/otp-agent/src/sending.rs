@@ -3,6 +3,8 @@
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
+use otp_core::config::senders::Sender;
+use otp_core::config::wording::Wording;
 use otp_core::decision::pin::Pin;
 use otp_core::decision::verify::is_locked;
 use otp_core::error::CoreError;
@@ -13,12 +15,14 @@ use otp_core::service::accepted_devices;
 use otp_core::store::files::open::FileStore;
 use otp_core::store::update;
 use otp_core::system::config_file::Site;
+use otp_core::system::sends_file;
 use otp_core::value::destination::{Channel, Destination};
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
-use crate::sends::{self, APART, Hold, Sends};
+use crate::mail::mail;
+use crate::sends::{APART, Hold, Sends};
 
 /// Longest name of a service in a text: a user's own program chooses it, and a longer text costs more than one message.
 const LONGEST_SERVICE: usize = 32;
@@ -50,9 +54,10 @@ impl Sending<'_> {
         if is_locked(record.state.lock, now) {
             return Ok(Some(Challenge::None));
         }
-        if let Some(challenge) = self.held(to, now)? {
-            return Ok(Some(challenge));
-        }
+        let sender = match self.allowed(to, now)? {
+            Ok(sender) => sender,
+            Err(challenge) => return Ok(Some(challenge)),
+        };
         let code = update(store, self.account, |record| {
             let device = record.credentials.challenged_device(named, accepted);
             let device = device.filter(|device| matches!(&device.kind, Kind::Sent(still) if still == to));
@@ -62,8 +67,9 @@ impl Sending<'_> {
             }
         })?;
         let Some(code) = code else { return Ok(Some(Challenge::NotSent)) };
-        let text = code_text(&code, &self.site.issuer(), login);
-        Ok(Some(self.send(to, "code", &text)))
+        let host = self.site.issuer();
+        let (text, subject) = (code_text(&sender.text, &code, &host, login), sender.subject.with(&[("host", &host)]));
+        Ok(Some(self.send(to, "code", &subject, &text)))
     }
 
     /// Sends the PIN of a new device.
@@ -73,49 +79,43 @@ impl Sending<'_> {
         if !Pin::is_one(pin.pin.expose()) {
             return Ok(self.not_sent(pin.kind.word(), "what was to be sent is no PIN"));
         }
-        if let Some(challenge) = self.held(&to, UnixTime::now())? {
-            return Ok(challenge);
-        }
-        let what = match pin.kind {
-            Channel::Sms => "number",
-            Channel::Email => "address",
+        let sender = match self.allowed(&to, UnixTime::now())? {
+            Ok(sender) => sender,
+            Err(challenge) => return Ok(challenge),
         };
-        let text = format!(
-            "{} is the PIN to add this {what} on {}. It is good for ten minutes.",
-            pin.pin.expose(),
-            self.site.issuer()
-        );
-        Ok(self.send(&to, "pin", &text))
+        let host = self.site.issuer();
+        let text = sender.pin_text.with(&[("pin", pin.pin.expose()), ("host", &host)]);
+        Ok(self.send(&to, "pin", &sender.pin_subject.with(&[("host", &host)]), &text))
     }
 
-    /// Notes a message; the answer if none may be sent.
-    fn held(&self, to: &Destination, now: UnixTime) -> Result<Option<Challenge>, CoreError> {
+    /// Notes a message, and returns what sends it; the answer if none may be sent.
+    fn allowed(&self, to: &Destination, now: UnixTime) -> Result<Result<Sender, Challenge>, CoreError> {
         let sender = self.site.senders()?.of(to.channel());
         let (kind, user) = (to.channel().word(), self.account.name.as_str());
         let Some(sender) = sender else {
-            return Ok(Some(self.not_sent(kind, &format!("the configuration names no program: [{kind}] send"))));
+            return Ok(Err(self.not_sent(kind, &format!("the configuration names no program: [{kind}] send"))));
         };
         let directory = &self.site.config.state_directory;
         Ok(match self.sends.note(directory, &sender, user, to, now) {
-            Ok(Ok(())) => None,
+            Ok(Ok(())) => Ok(sender),
             // Of messages in quick succession the log need not tell.
-            Ok(Err(Hold::Wait(time))) if time <= APART => Some(Challenge::Wait(time)),
+            Ok(Err(Hold::Wait(time))) if time <= APART => Err(Challenge::Wait(time)),
             Ok(Err(hold)) => {
                 let not_sent = self.not_sent(kind, &hold.reason(kind));
-                Some(if let Hold::Wait(time) = hold { Challenge::Wait(time) } else { not_sent })
+                Err(if let Hold::Wait(time) = hold { Challenge::Wait(time) } else { not_sent })
             }
             Err(error) => {
-                let path = sends::file(directory);
-                Some(self.not_sent(kind, &format!("cannot note it in {}: {error}", path.display())))
+                let path = sends_file::file(directory);
+                Err(self.not_sent(kind, &format!("cannot note it in {}: {error}", path.display())))
             }
         })
     }
 
-    fn send(&self, to: &Destination, what: &str, text: &str) -> Challenge {
+    fn send(&self, to: &Destination, what: &str, subject: &str, text: &str) -> Challenge {
         let (kind, user, by) = (to.channel(), self.account.name.as_str(), self.by);
         let text = match kind {
             Channel::Sms => text.to_owned(),
-            Channel::Email => mail(to, &self.site.issuer(), what, text),
+            Channel::Email => mail(to, subject, text),
         };
         let message = Message { kind, to: to.as_str().to_owned(), text: Confidential::new(&text) };
         match sender_socket::send(&message) {
@@ -133,42 +133,38 @@ impl Sending<'_> {
     }
 }
 
-/// `481 2093 is your code for HOST (sshd from 203.0.113.9). Not you? Change your password.` A remote host that is no address is
-/// the client's own text, and left out.
-fn code_text(code: &str, host: &str, login: &LoginContext) -> String {
+/// What the message says. A remote host that is no address is the client's own text, and left out.
+fn code_text(wording: &Wording, code: &str, host: &str, login: &LoginContext) -> String {
     let (first, rest) = code.split_at_checked(3).unwrap_or((code, ""));
     let is_plain = |service: &str| {
         (1..=LONGEST_SERVICE).contains(&service.len())
             && service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     let service = Some(login.service.as_str()).filter(|service| is_plain(service)).unwrap_or("a login");
-    let from = login.address().map_or_else(String::new, |address| format!(" from {address}"));
-    format!("{first} {rest} is your code for {host} ({service}{from}). Not you? Change your password.")
-}
-
-/// A message as sendmail(1) reads it (RFC 5322). The code is not in the subject, which locked screens show.
-fn mail(to: &Destination, host: &str, what: &str, text: &str) -> String {
-    let subject: String = host.chars().map(|letter| if letter.is_ascii_graphic() { letter } else { '?' }).collect();
-    let what = if what == "pin" { "PIN" } else { "code" };
-    format!(
-        "To: {}\nSubject: Your {what} for {subject}\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\n\
-         Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{text}\n",
-        to.as_str()
-    )
+    let from = login.address().map_or_else(String::new, |address| address.to_string());
+    let code = format!("{first} {rest}");
+    wording.with(&[("code", &code), ("host", host), ("service", service), ("from", &from)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use otp_core::config::senders;
+
+    fn sender(keys: &str) -> Sender {
+        let (senders, errors) = senders::read("/c".as_ref(), &format!("[sms]\nsend = [\"/a\"]\n{keys}"));
+        assert_eq!(errors, []);
+        senders.sms.unwrap()
+    }
+
+    fn login(service: &str, rhost: Option<&str>) -> LoginContext {
+        LoginContext { service: service.into(), rhost: rhost.map(str::to_owned), ..LoginContext::default() }
+    }
 
     #[test]
     fn a_text_names_host_service_and_address_and_nothing_that_a_client_wrote() {
-        let login = |service: &str, rhost: Option<&str>| LoginContext {
-            service: service.into(),
-            rhost: rhost.map(str::to_owned),
-            ..LoginContext::default()
-        };
-        let text = |service, rhost| code_text("4812093", "host.example", &login(service, rhost));
+        let wording = sender("").text;
+        let text = |service, rhost| code_text(&wording, "4812093", "host.example", &login(service, rhost));
         assert_eq!(
             text("sshd", Some("203.0.113.9")),
             "481 2093 is your code for host.example (sshd from 203.0.113.9). Not you? Change your password."
@@ -178,18 +174,17 @@ mod tests {
         assert_eq!(text("su-l", None), without("su-l"));
         assert_eq!(text("sshd", Some("evil: call +1 900 …")), without("sshd"));
         assert_eq!(text("x\nSubject: y", None), without("a login"));
+        assert_eq!(text("{code}", None), without("a login"));
         let (longest, too_long) = ("x".repeat(32), "x".repeat(33));
         assert_eq!(text(&longest, None), without(&longest));
         assert_eq!(text(&too_long, None), without("a login"));
     }
 
     #[test]
-    fn a_mail_has_no_code_in_its_head_and_no_line_of_others() {
-        let to = Destination::parse(Channel::Email, "alice@example.org").unwrap();
-        let mail = mail(&to, "höst\nBcc: x", "code", "481 2093 is your code");
-        let (head, body) = mail.split_once("\n\n").unwrap();
-        assert!(!head.contains("481") && head.lines().count() == 6, "{head}");
-        assert!(head.starts_with("To: alice@example.org\nSubject: Your code for h?st?Bcc:?x\n"), "{head}");
-        assert_eq!(body, "481 2093 is your code\n");
+    fn a_text_is_in_the_language_of_the_site() {
+        let wording = sender("text = \"{host}: Ihr Code für {service}[ von {from}] ist {code}\"\n").text;
+        let text = |rhost| code_text(&wording, "4812093", "h", &login("sshd", rhost));
+        assert_eq!(text(Some("203.0.113.9")), "h: Ihr Code für sshd von 203.0.113.9 ist 481 2093");
+        assert_eq!(text(Some("evil")), "h: Ihr Code für sshd ist 481 2093");
     }
 }

@@ -2,16 +2,15 @@
 //! there, durably, before it is sent.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use nix::fcntl::OFlag;
 use otp_core::config::senders::Sender;
+use otp_core::system::sends_file::{self, Sent};
 use otp_core::value::destination::{Channel, Destination};
 use otp_core::value::time::{Seconds, UnixTime};
-use serde::{Deserialize, Serialize};
 
 /// Between two messages to one user.
 pub(crate) const APART: Seconds = Seconds(30);
@@ -36,27 +35,12 @@ pub(crate) enum Hold {
     Day,
 }
 
-/// A message that was sent, or may have been.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sent {
-    at: u64,
-    kind: Channel,
-    user: String,
-    to: String,
-}
-
 /// What the file says.
 #[derive(Default)]
 struct Noted {
     all: Vec<Sent>,
     /// Whether a message was in the future.
     was_ahead: bool,
-}
-
-/// The file in the state directory. No user's record begins with a dot.
-pub(crate) fn file(directory: &Path) -> PathBuf {
-    directory.join(".sends")
 }
 
 impl Hold {
@@ -85,7 +69,7 @@ impl Sends {
     ) -> io::Result<Result<(), Hold>> {
         // A thread that panicked has left the file as it was, or whole.
         let _alone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = file(directory);
+        let path = sends_file::file(directory);
         let Noted { mut all, was_ahead } = read(&path, now)?;
         if let Err(hold) = may_send(&all, sender, user, to, now) {
             // Else they would be as new at the next try, and hold everybody back until the clock has caught up.
@@ -100,10 +84,8 @@ impl Sends {
     }
 }
 
-impl Sent {
-    fn is_within(&self, time: Seconds, now: UnixTime) -> bool {
-        now < UnixTime(self.at).after(time)
-    }
+fn is_within(sent: &Sent, time: Seconds, now: UnixTime) -> bool {
+    now < UnixTime(sent.at).after(time)
 }
 
 fn may_send(all: &[Sent], sender: &Sender, user: &str, to: &Destination, now: UnixTime) -> Result<(), Hold> {
@@ -125,34 +107,19 @@ fn may_send(all: &[Sent], sender: &Sender, user: &str, to: &Destination, now: Un
 
 /// Fails if these are as many as may be within a time; the error is how long until there is room for one.
 fn full<'a>(sent: impl Iterator<Item = &'a Sent>, most: usize, time: Seconds, now: UnixTime) -> Result<(), Seconds> {
-    let within: Vec<u64> = sent.filter(|sent| sent.is_within(time, now)).map(|sent| sent.at).collect();
+    let within: Vec<u64> = sent.filter(|sent| is_within(sent, time, now)).map(|sent| sent.at).collect();
     let Some(surplus) = within.len().checked_sub(most) else { return Ok(()) };
     // In the order in which they were sent: there is room when this one is over.
     let last = within.get(surplus).copied().unwrap_or(now.0);
     Err(now.until(UnixTime(last).after(time)).unwrap_or(Seconds(1)))
 }
 
-/// What was sent within the last day. A time in the future, by a clock that was ahead, counts as now. A file that is damaged is
-/// an error: nothing is sent until an administrator has removed it.
+/// What was sent within the last day. A time in the future, by a clock that was ahead, counts as now.
 fn read(path: &Path, now: UnixTime) -> io::Result<Noted> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let mut file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Noted::default()),
-        Err(error) => return Err(error),
-    };
-    let metadata = file.metadata()?;
-    // The helper's group may make files here.
-    if !metadata.is_file() || metadata.uid() != 0 || metadata.nlink() != 1 {
-        return Err(io::Error::other("it is not a regular file of root's: remove it"));
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    let all: Result<Vec<Sent>, _> = text.lines().map(serde_json::from_str).collect();
-    let mut all = all.map_err(|_| io::Error::other("it is damaged: remove it"))?;
+    let mut all = sends_file::read(path)?;
     let was_ahead = all.iter().any(|sent| sent.at > now.0);
     all.iter_mut().for_each(|sent| sent.at = sent.at.min(now.0));
-    all.retain(|sent| sent.is_within(DAY, now));
+    all.retain(|sent| is_within(sent, DAY, now));
     Ok(Noted { all, was_ahead })
 }
 
@@ -183,11 +150,13 @@ fn new_name(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use otp_core::config::budget::Budget;
+    use std::os::unix::fs::MetadataExt;
+
+    use otp_core::config::senders;
 
     fn sender() -> Sender {
-        let limit = Budget { most: 3, within: Seconds(900) };
-        Sender { send: vec!["/x".into()], limit, prefixes: vec!["+61".into(), "+49".into()], hour: 5, day: 7 }
+        let keys = "send = [\"/x\"]\nlimit = \"3/15m\"\nprefixes = [\"+61\", \"+49\"]\nhour = 5\nday = 7\n";
+        senders::read("/c".as_ref(), &format!("[sms]\n{keys}")).0.sms.unwrap()
     }
 
     fn number(last: u32) -> Destination {
@@ -209,7 +178,7 @@ mod tests {
         }
 
         fn file(&self) -> PathBuf {
-            file(self.directory.path())
+            sends_file::file(self.directory.path())
         }
     }
 
@@ -281,8 +250,11 @@ mod tests {
     fn nothing_is_sent_where_the_file_is_damaged_or_not_roots() {
         let site = Site::new();
         let fails = || site.sends.note(site.directory.path(), &sender(), "a", &number(1), UnixTime(1)).is_err();
-        fs::write(site.file(), "{\"at\":1}\n").unwrap();
-        assert!(fails());
+        for damaged in [&b"{\"at\":1}\n"[..], b"\n", b"\xff\n", b"\0\0\0\0"] {
+            fs::write(site.file(), damaged).unwrap();
+            let error = site.sends.note(site.directory.path(), &sender(), "a", &number(1), UnixTime(1)).unwrap_err();
+            assert_eq!(error.to_string(), "it is damaged: remove it");
+        }
         fs::remove_file(site.file()).unwrap();
         std::os::unix::fs::symlink("/dev/null", site.file()).unwrap();
         assert!(fails());

@@ -29,9 +29,7 @@ impl Challenge {
                 Some(format!("Type this into your token: {}", *in_fours(question.as_bytes(), ' ')))
             }
             Self::Sent(to) => Some(format!("A code was sent to {to}.")),
-            Self::Wait(time) => Some(format!(
-                "The next message can be sent in {time}. A code that was sent before and is not used is still good."
-            )),
+            Self::Wait(time) => Some(format!("The next message can be sent in {time}. An unused code is still good.")),
             Self::NotSent => Some("The message could not be sent. Use another device or a recovery code.".into()),
             Self::None | Self::NoSuchDevice => None,
         }

@@ -183,6 +183,15 @@ impl Value<'_> {
         self.0.as_str().filter(fits).map(str::to_owned)
     }
 
+    /// The same, in which lines may end.
+    pub(super) fn lines(&self, most: usize) -> Option<String> {
+        let fits = |text: &&str| {
+            (1..=most).contains(&text.chars().count())
+                && !text.chars().any(|letter| letter.is_control() && letter != '\n')
+        };
+        self.0.as_str().filter(fits).map(str::to_owned)
+    }
+
     /// Whether it is a list of texts, at least one, and `take` takes each.
     pub(super) fn each_text(&self, take: &mut dyn FnMut(&str) -> bool) -> bool {
         let all = self.0.as_array().filter(|all| !all.is_empty());

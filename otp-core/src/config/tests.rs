@@ -317,7 +317,7 @@ fn the_shipped_file_shows_each_key_with_its_default() {
             shown += 1;
         }
     }
-    assert_eq!(shown, 21);
+    assert_eq!(shown, 27);
 }
 
 /// Nanoseconds of a processor; those of other processes do not count.

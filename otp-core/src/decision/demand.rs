@@ -56,20 +56,20 @@ impl Demand {
     /// The demand for an account that had a record under a former name, and is refused whatever the answer is.
     pub const OF_THE_RENAMED: Self = Self::OF_THE_UNKNOWN;
 
-    /// What a ruling demands of a user with these devices. `offered` tells whether the PAM line offers enrollment: where it
-    /// does not, the host may never call the hooks that enforce one, so a user without a device is asked for a code like
-    /// users who are required to have a device. `in_grace` tells whether a code was accepted from the login's
+    /// What a ruling demands of a user with these devices. `offered` are the kinds of device that the login can set up, none
+    /// where the PAM line does not offer enrollment: there the host may never call the hooks that enforce one, so a user
+    /// without a device is asked for a code like users who are required to have a device. `in_grace` tells whether a code was accepted from the login's
     /// address within the grace period; its error ends the evaluation.
     pub fn of<E>(
         ruling: Ruling,
         devices: Devices,
-        offered: bool,
+        offered: Kinds,
         in_grace: impl FnOnce() -> Result<bool, E>,
     ) -> Result<Self, E> {
         Ok(match (ruling.second_factor, devices) {
             (SecondFactor::Skip, _) | (SecondFactor::Optional, Devices::None { .. }) => Self::Nothing(ruling),
-            // An app is what a login enrolls. Where its codes are not accepted, there is nothing to offer.
-            (SecondFactor::Enroll, Devices::None { passcode }) if offered && ruling.devices.hold(Kinds::TOTP) => {
+            // Where the codes of no such device are accepted, there is nothing to offer.
+            (SecondFactor::Enroll, Devices::None { passcode }) if offered.and(ruling.devices) != Kinds::NONE => {
                 if passcode || ruling.passcode {
                     Self::Passcode(ruling)
                 } else {

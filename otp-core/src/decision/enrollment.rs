@@ -192,9 +192,9 @@ impl Pending {
 
     /// The token as it is, unconfirmed: its first right code at a login confirms it.
     pub fn unconfirmed(&self, now: UnixTime) -> (Device, Progress) {
-        // Codes of the past are no proof of anything; the next step of a clock is that of now.
+        // A token that was removed a moment ago may be added again: all codes up to the present one count as used.
         let next = match self.device.kind {
-            Kind::Totp(clock) => clock.step_at(now).saturating_sub(self.window),
+            Kind::Totp(clock) => clock.step_at(now).saturating_add(1),
             Kind::Hotp | Kind::Ocra(_) | Kind::Sent(_) => self.counter,
         };
         let device = Device { created: now, ..self.device.duplicate() };
@@ -431,9 +431,22 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_added_again_accepts_no_code_up_to_the_present_one() {
+        let kind = Kind::Totp(Clock { period: Period::THIRTY, drift: Drift::of(0) });
+        let (device, progress) = of_token(kind, 0).unconfirmed(NOW);
+        let mut record = record(vec![]);
+        assert_eq!(record.add_device(device, progress), Ok(DeviceId(1)));
+        for (step, is_used) in [(STEP - 1, true), (STEP, true), (STEP + 1, false)] {
+            let (_, verdict) = decide(&LIMITS, &record, &shown(&phone(1), step), NOW);
+            assert_eq!(matches!(verdict, Verdict::Accepted(_)), !is_used, "{step}: {verdict:?}");
+            assert_eq!(matches!(verdict, Verdict::Refused(Refusal::Replayed { .. })), is_used, "{step}: {verdict:?}");
+        }
+    }
+
+    #[test]
     fn an_unconfirmed_token_is_confirmed_by_its_first_right_code() {
         for (kind, step) in
-            [(Kind::Hotp, 505), (Kind::Totp(Clock { period: Period::THIRTY, drift: Drift::of(0) }), STEP)]
+            [(Kind::Hotp, 505), (Kind::Totp(Clock { period: Period::THIRTY, drift: Drift::of(0) }), STEP + 1)]
         {
             let (device, progress) = of_token(kind, 500).unconfirmed(NOW);
             let mut record = record(vec![]);

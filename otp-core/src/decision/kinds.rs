@@ -79,9 +79,19 @@ impl Kinds {
         })
     }
 
+    /// Whether a login can be finished with the device, where codes of these kinds are sent. Other kinds need no message.
+    pub fn reach(self, device: &Device) -> bool {
+        !matches!(device.kind, Kind::Sent(_)) || self.accept(device)
+    }
+
     /// The kinds that are in both.
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// The kinds that are in one of them.
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     pub fn words(self) -> impl Iterator<Item = &'static str> {

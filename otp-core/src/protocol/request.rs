@@ -90,8 +90,9 @@ pub enum Request {
     },
     /// Replace the recovery codes by new ones.
     Recovery {
-        /// A current code or a recovery code.
-        proof: Confidential,
+        /// A current code or a recovery code; `None` to learn whether the rest can be done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<Confidential>,
         /// How many; `None` for the number of the configuration.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         count: Option<u8>,

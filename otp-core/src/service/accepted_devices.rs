@@ -14,6 +14,11 @@ pub fn at(site: &Site, account: &Account, login: &LoginContext, now: UnixTime) -
     site.config.policy.devices(account.name.as_str(), login, now, member)
 }
 
+/// Those that a user may set up in the middle of a login: accepted there, and to be added.
+pub fn to_set_up(site: &Site, account: &Account, login: &LoginContext, now: UnixTime) -> Result<Kinds, CoreError> {
+    Ok(at(site, account, login, now)?.and(at_changes(site, account, now)?))
+}
+
 /// Those that are accepted as proof of a change, and may be added: the same from wherever the user comes.
 pub(crate) fn at_changes(site: &Site, account: &Account, now: UnixTime) -> Result<Kinds, CoreError> {
     at(site, account, &LoginContext::of_changes(), now)

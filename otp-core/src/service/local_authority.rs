@@ -135,9 +135,9 @@ impl<'a> LocalAuthority<'a> {
             let _ = self.seen.set(seen);
         }
         let Some((address, length)) = login.address().zip(self.site.config.grace) else {
-            return Demand::of(ruling, devices, login.enroll, || Ok(false));
+            return Demand::of(ruling, devices, offered(self.site, &ruling, login), || Ok(false));
         };
-        Demand::of(ruling, devices, login.enroll, || {
+        Demand::of(ruling, devices, offered(self.site, &ruling, login), || {
             Ok(store.read(account)?.is_some_and(|record| is_in_grace(&record, ruling.devices, address, length, now)))
         })
     }
@@ -403,7 +403,20 @@ pub fn foresee(
     let in_grace = record
         .zip(grace)
         .is_some_and(|(record, (from, length))| is_in_grace(record, ruling.devices, from, length, now));
-    Ok((ruling, Demand::of(ruling, devices, login.enroll, || Ok::<_, CoreError>(in_grace))?))
+    Ok((ruling, Demand::of(ruling, devices, offered(site, &ruling, login), || Ok::<_, CoreError>(in_grace))?))
+}
+
+/// The kinds of device that a login can set up. A number or an address is among them only where no app is accepted: else what
+/// the configuration says of senders makes no difference to the demand, and is not read.
+fn offered(site: &Site, ruling: &Ruling, login: &LoginContext) -> Kinds {
+    if !login.enroll {
+        Kinds::NONE
+    } else if ruling.second_factor != SecondFactor::Enroll || ruling.devices.hold(Kinds::TOTP) || !login.send {
+        Kinds::TOTP
+    } else {
+        // Where it cannot be read nothing is sent.
+        site.sent_kinds().unwrap_or(Kinds::NONE)
+    }
 }
 
 fn ruling(

@@ -93,7 +93,8 @@ impl<'a> SelfService<'a> {
             Request::Remove { device, proof } => self.remove(&device, &proof, now),
             Request::Default { device, proof } => self.make_default(&device, &proof, now),
             Request::Resync { device, first, second } => self.resync(device.as_deref(), [&first, &second], now),
-            Request::Recovery { proof, count } => self.renew_recovery(&proof, count, now),
+            Request::Recovery { proof: Some(proof), count } => self.renew_recovery(&proof, count, now),
+            Request::Recovery { proof: None, .. } => self.unproved_recovery(),
             Request::Requirement {} => self.requirement(now),
             Request::Disable { proof } => self.disable(&proof, now),
             Request::Test { proof } => self.test(&proof, now),
@@ -287,6 +288,16 @@ impl<'a> SelfService<'a> {
         Ok(Reply::Changed(true))
     }
 
+    /// All but the proof was looked at.
+    fn unproved_recovery(&self) -> Result<Reply, CoreError> {
+        let record = self.site.store()?.read(&self.account)?;
+        Ok(if record.is_some_and(|record| record.is_enrolled()) {
+            Reply::Declined(Declined::ProofNeeded)
+        } else {
+            Reply::Verdict(Verdict::Refused(Refusal::NotEnrolled))
+        })
+    }
+
     fn renew_recovery(&self, proof: &Confidential, count: Option<u8>, now: UnixTime) -> Result<Reply, CoreError> {
         let (codes, set) = new_recovery_codes(self.site, count, self.entropy)?;
         let enrollment = new_enrollment(self.entropy)?;
@@ -444,6 +455,11 @@ pub(crate) fn code_in(text: &Confidential) -> Option<Code> {
 }
 
 impl Status {
+    /// Whether the policy accepts a device of it as proof of a change.
+    pub fn accepts(&self, device: &DeviceStatus) -> bool {
+        Kinds::one(&device.r#type).is_some_and(|kind| self.accepted_kinds.hold(kind))
+    }
+
     /// The status of a record, without what the policy says of it. A lock whose time is over counts as open.
     pub fn of(record: &Record, limits: &Limits, now: UnixTime) -> Self {
         let Record { credentials, state } = record;

@@ -12,6 +12,7 @@ use crate::config::agent_hosts::{self, AgentHost};
 use crate::config::error::ConfigError;
 use crate::config::paths;
 use crate::config::senders::{self, Senders};
+use crate::decision::kinds::Kinds;
 use crate::error::CoreError;
 use crate::store::files::open::FileStore;
 use crate::value::system_error::{described, is_unmapped, owner};
@@ -48,6 +49,14 @@ impl Site {
         errors
     }
 
+    /// The errors of what no login reads: of the agent's hosts, and of senders.
+    pub fn errors_apart(&self) -> (Vec<ConfigError>, Vec<ConfigError>) {
+        match trusted_text(&self.path) {
+            Ok(text) => (agent_hosts::read(&self.path, &text).1, senders::read(&self.path, &text).1),
+            Err(error) => (vec![error], Vec::new()),
+        }
+    }
+
     /// The hosts that may ask the agent about other users. Read apart: no login in another process needs them.
     pub fn agent_hosts(&self) -> Result<Vec<AgentHost>, CoreError> {
         let (hosts, errors) = agent_hosts::read(&self.path, &trusted_text(&self.path)?);
@@ -58,6 +67,11 @@ impl Site {
     pub fn senders(&self) -> Result<Senders, CoreError> {
         let (senders, errors) = senders::read(&self.path, &trusted_text(&self.path)?);
         Ok(errors.into_iter().min_by_key(|error| error.line).map_or(Ok(senders), Err)?)
+    }
+
+    /// The kinds of device to which a program of the configuration sends.
+    pub fn sent_kinds(&self) -> Result<Kinds, CoreError> {
+        Ok(senders::kinds(&self.path, &trusted_text(&self.path)?))
     }
 
     /// Opens the state directory, which must have the id of this configuration. A draft in a folder without an id is held

@@ -1,13 +1,16 @@
 //! Checks the configuration, and that everything it needs is there.
 
-use otp_core::config::paths;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::User;
+use otp_core::config::paths;
+use otp_core::decision::kinds::Kinds;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
+use otp_core::system::sends_file;
+use otp_core::value::system_error::described;
 use serde::Serialize;
 
 use super::changes;
@@ -15,6 +18,23 @@ use crate::cli::Common;
 use crate::error::{CliError, plain};
 use crate::ui::layout;
 use crate::ui::output::Output;
+
+/// Why a configuration that can be read cannot be used.
+pub(super) struct Fault {
+    pub(super) what: String,
+    /// What to do, where the fault itself does not say so.
+    pub(super) fix: Option<String>,
+    pub(super) harm: Harm,
+}
+
+/// What a fault does until it is fixed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Harm {
+    /// Logins are refused, or rules do not hold.
+    ToLogins,
+    /// No codes are sent. Logins with another device go on.
+    ToMessages,
+}
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -31,13 +51,17 @@ pub(super) fn check(
     output: &Output,
 ) -> Result<(), CliError> {
     let path = common.config();
-    let checked = match Site::load(path) {
+    let (checked, harm) = match Site::load(path) {
         Ok(site) => {
-            Checked { faults: faults_of(&site).into_iter().map(|(what, _)| what).collect(), warnings: doubts(&site) }
+            let faults = faults_of(&site);
+            let to_logins = faults.iter().any(|fault| fault.harm == Harm::ToLogins);
+            let faults = faults.into_iter().map(|fault| fault.what).collect();
+            let harm = if to_logins { Harm::ToLogins } else { Harm::ToMessages };
+            (Checked { faults, warnings: doubts(&site) }, harm)
         }
         Err(_) => {
             let faults = Site::errors(path).iter().map(ToString::to_string).collect();
-            Checked { faults, warnings: Vec::new() }
+            (Checked { faults, warnings: Vec::new() }, Harm::ToLogins)
         }
     };
     output.result(&checked, || {
@@ -49,11 +73,15 @@ pub(super) fn check(
         }
         lines.join("\n")
     })?;
-    if checked.faults.is_empty() { Ok(()) } else { Err(CliError::Faults(checked.faults.len())) }
+    match (checked.faults.len(), harm) {
+        (0, _) => Ok(()),
+        (faults, Harm::ToLogins) => Err(CliError::Faults(faults)),
+        (faults, Harm::ToMessages) => Err(CliError::FaultsOfMessages(faults)),
+    }
 }
 
-/// Why a configuration that can be read cannot be used, and what to do about it if the error says so.
-pub(super) fn faults_of(site: &Site) -> Vec<(String, Option<String>)> {
+/// All faults of a configuration that can be read.
+pub(super) fn faults_of(site: &Site) -> Vec<Fault> {
     let mut faults: Vec<String> = Vec::new();
     for rule in &site.config.policy.rules {
         let at = |what: String| format!("{}:{}: policy.rule {what}", site.path.display(), rule.line);
@@ -84,17 +112,38 @@ pub(super) fn faults_of(site: &Site) -> Vec<(String, Option<String>)> {
     let state = fs::metadata(&site.config.state_directory);
     let mut of_the_store = None;
     match (site.store(), &state) {
-        (Err(error), _) => of_the_store = Some((error.to_string(), Some(error.hint().to_owned()))),
+        (Err(error), _) => {
+            let (what, fix) = (error.to_string(), Some(error.hint().to_owned()));
+            of_the_store = Some(Fault { what, fix, harm: Harm::ToLogins });
+        }
         (Ok(store), Ok(state)) => {
             faults.extend(out_of_reach(site, state));
-            of_the_store = changes::older(site, &store).map(|older| (older, Some(changes::FIX.to_owned())));
+            let fix = Some(changes::FIX.to_owned());
+            of_the_store = changes::older(site, &store).map(|what| Fault { what, fix, harm: Harm::ToLogins });
         }
         (Ok(_), Err(error)) => faults.push(format!("{}: {}", site.config.state_directory.display(), plain(error))),
     }
-    // What a login does not read: [[agent.host]].
-    faults.extend(Site::errors(&site.path).iter().map(ToString::to_string));
+    // What a login does not read. The agent answers nobody but root where [[agent.host]] cannot be used.
+    let (of_hosts, of_senders) = site.errors_apart();
+    faults.extend(of_hosts.iter().map(ToString::to_string));
     faults.extend(helper_fault(&site.config.state_directory, state.ok().as_ref()));
-    faults.into_iter().map(|what| (what, None)).chain(of_the_store).collect()
+    let faults = faults.into_iter().map(|what| Fault { what, fix: None, harm: Harm::ToLogins });
+    let of_senders = of_senders.into_iter().map(|error| {
+        let fix = "no codes are sent until it is fixed: users with no other device or recovery code are refused; \
+                   pam_otp.toml(5) describes every key";
+        Fault { what: error.to_string(), fix: Some(fix.to_owned()), harm: Harm::ToMessages }
+    });
+    faults.chain(of_senders).chain(of_the_store).chain(fault_of_sends(site)).collect()
+}
+
+/// The file in which the agent notes what it sends: where it cannot be used nothing is sent.
+fn fault_of_sends(site: &Site) -> Option<Fault> {
+    let is_read = site.senders().is_ok_and(|senders| senders.kinds() != Kinds::NONE);
+    let path = sends_file::file(&site.config.state_directory);
+    let error = is_read.then(|| sends_file::read(&path).err())??;
+    let what = format!("{}: {}; no codes are sent while this lasts", path.display(), described(&error));
+    let fix = "look what it is, then remove it: the agent makes a new one, and counts from there";
+    Some(Fault { what, fix: Some(fix.to_owned()), harm: Harm::ToMessages })
 }
 
 /// Files that root can use and the helper, which is not root, cannot reach: users could not enroll.

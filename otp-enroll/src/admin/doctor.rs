@@ -57,6 +57,7 @@ pub(super) fn line_of(service: &str) -> LineOfService {
     let needs_shell = shell::is_needed(&Folders::new(None), service);
     LineOfService {
         offered: offers_enrollment(service),
+        send: sends(service),
         shell: if needs_shell { Shell::Needed } else { Shell::NotNeeded },
     }
 }
@@ -85,6 +86,11 @@ pub(super) fn offers_enrollment(service: &str) -> Option<bool> {
     let folders = Folders::new(None);
     let guarded = service::look_at(&folders, service, &mut Vec::new())?;
     (!guarded.lines.is_empty()).then(|| guarded.login().enroll)
+}
+
+/// Whether a line of the service may send codes.
+pub(super) fn sends(service: &str) -> bool {
+    login_through(service).is_some_and(|login| login.send)
 }
 
 /// Rules that probably match no login, and what to do about them.
@@ -163,8 +169,9 @@ pub(super) fn doctor(
             }
         };
         let faults = check::faults_of(&site).into_iter();
-        findings
-            .extend(faults.map(|(what, hint)| Finding::fault("configuration", what, hint.as_deref().unwrap_or(fix))));
+        findings.extend(
+            faults.map(|fault| Finding::fault("configuration", fault.what, fault.fix.as_deref().unwrap_or(fix))),
+        );
         let doubts = rules::doubts(&site, &folders).into_iter();
         findings.extend(doubts.map(|Doubt { what, fix }| Finding::warning("configuration", what, &fix)));
         findings.extend(rules::group_before_root(&site));

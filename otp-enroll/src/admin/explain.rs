@@ -214,7 +214,7 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
             "asked for a code and refused: the account has the number of a record whose account is gone"
         }
         (Outcome::Refused, true) if !explained.accepted_kinds.hold(Kinds::TOTP) => {
-            "asked for a code and refused: the user has no device, and an app would not be accepted"
+            "asked for a code and refused: the user has no device, and none that is accepted can be set up there"
         }
         (Outcome::Refused, true) if *second_factor == SecondFactor::Enroll.name() => {
             "asked for a code and refused: the user has no device, and the auth line lacks the argument enroll"

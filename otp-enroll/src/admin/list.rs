@@ -4,7 +4,7 @@ use std::mem;
 
 use otp_core::decision::verify::Limits;
 use otp_core::error::CoreError;
-use otp_core::protocol::request::Status;
+use otp_core::protocol::request::{DeviceStatus, Status};
 use otp_core::record::Record;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts::account;
@@ -21,6 +21,9 @@ use crate::ui::listing::Listing;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 use crate::user::{device_lines, passcode};
+
+/// Characters of the column FACTOR.
+const FACTOR_WIDTH: usize = 13;
 
 /// A record that cannot be used.
 #[derive(Serialize)]
@@ -51,7 +54,8 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
             };
             if !mem::replace(&mut has_heading, true) {
                 progress.clear();
-                listing.advise(&format!("{:<width$}  FACTOR     RECOVERY  OVERRIDE  LOCKED", "USER"))?;
+                listing
+                    .advise(&format!("{:<width$}  {:<FACTOR_WIDTH$}  RECOVERY  OVERRIDE  LOCKED", "USER", "FACTOR"))?;
             }
             match record {
                 Ok(record) => {
@@ -75,13 +79,7 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
 }
 
 fn line(status: &Status, width: usize) -> String {
-    // At most as wide as the column.
-    let devices = match status.devices.as_slice() {
-        [] => None,
-        [one] => Some(one.r#type.clone()),
-        [one, two] => Some(format!("{},{}", one.r#type, two.r#type)),
-        several => Some(format!("{} devices", several.len())),
-    };
+    let devices = Some(kinds_of(&status.devices)).filter(|kinds| !kinds.is_empty());
     let passcode = status.passcode.as_ref().filter(|passcode| passcode::is_good(passcode));
     let factor = match (devices, passcode) {
         (Some(devices), _) => devices,
@@ -104,7 +102,24 @@ fn line(status: &Status, width: usize) -> String {
         names => format!("  ! not confirmed yet: {names}"),
     };
     let (user, left, user_override) = (&status.user, status.recovery_codes_left, &status.user_override);
-    format!("{user:<width$}  {factor:<9}  {left:>8}  {user_override:<8}  {lock}{future}{unconfirmed}")
+    format!("{user:<width$}  {factor:<FACTOR_WIDTH$}  {left:>8}  {user_override:<8}  {lock}{future}{unconfirmed}")
+}
+
+/// The kinds of these devices, each once, and their number where it is another: `totp`, `totp,hotp`, `3 totp,sms`. Kinds that do
+/// not fit the column are counted: `4 totp,+2`.
+fn kinds_of(devices: &[DeviceStatus]) -> String {
+    let mut kinds: Vec<&str> = Vec::new();
+    for device in devices {
+        if !kinds.contains(&&*device.r#type) {
+            kinds.push(&device.r#type);
+        }
+    }
+    let number = if kinds.len() == devices.len() { String::new() } else { format!("{} ", devices.len()) };
+    let all = format!("{number}{}", kinds.join(","));
+    match kinds.as_slice() {
+        [first, others @ ..] if all.len() > FACTOR_WIDTH => format!("{number}{first},+{}", others.len()),
+        _ => all,
+    }
 }
 
 /// The stems of all records, in order.
@@ -127,6 +142,8 @@ fn widest(names: &[String]) -> usize {
 pub(super) struct LineOfService {
     /// Whether each line that calls the module offers enrollment; `None` if no file tells.
     pub(super) offered: Option<bool>,
+    /// Whether a line sends codes.
+    pub(super) send: bool,
     pub(super) shell: Shell,
 }
 
@@ -145,13 +162,13 @@ pub(super) fn without_device(
     site: &Site,
     store: &FileStore,
     service: &str,
-    LineOfService { offered, shell }: LineOfService,
+    LineOfService { offered, send, shell }: LineOfService,
     names: Names,
     seen: &[String],
     output: &Output,
 ) -> Result<(), CliError> {
     let enroll = offered.unwrap_or(true);
-    let place = LoginContext { service: service.to_owned(), enroll, ..LoginContext::default() };
+    let place = LoginContext { service: service.to_owned(), enroll, send, ..LoginContext::default() };
     let enforced = site.config.enforce;
     let now = UnixTime::now();
     let names = names.answer(output)?;
@@ -237,5 +254,49 @@ fn outcome_text(outcome: Outcome, enforced: bool) -> &'static str {
         Outcome::EnrollIfOffered if enforced => "led through enrollment if the auth line has enroll, else refused",
         Outcome::EnrollIfOffered => "let in (enforce = false)",
         Outcome::NotAsked => "let in without a code",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_devices_fit_their_column() {
+        for (devices, expected) in [
+            ("totp", "totp"),
+            ("totp,hotp", "totp,hotp"),
+            ("totp,totp", "2 totp"),
+            ("hotp,email", "hotp,email"),
+            ("email,email,totp", "3 email,totp"),
+            ("totp,hotp,sms", "totp,hotp,sms"),
+            ("totp,hotp,email", "totp,+2"),
+            ("totp,totp,hotp,ocra,sms,email,totp,totp", "8 totp,+4"),
+        ] {
+            let devices: Vec<_> = devices.split(',').map(device).collect();
+            let kinds = kinds_of(&devices);
+            assert!(kinds == expected && kinds.len() <= FACTOR_WIDTH, "{kinds}");
+        }
+        assert_eq!(kinds_of(&[]), "");
+    }
+
+    fn device(kind: &str) -> DeviceStatus {
+        DeviceStatus {
+            id: 1,
+            name: "phone".into(),
+            r#type: kind.into(),
+            algorithm: "SHA1".into(),
+            digits: 6,
+            period: None,
+            created: String::new(),
+            default: false,
+            last_used: None,
+            confirmed: true,
+            awaits_resync: false,
+            serial: None,
+            drift: None,
+            suite: None,
+            to: None,
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::explain::{self, Outcome};
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
 use crate::ui::layout;
-use crate::ui::output::Output;
+use crate::ui::output::{Output, columns};
 use crate::user::device_lines;
 
 /// The shortest time that a person can use.
@@ -64,10 +64,15 @@ pub(super) fn issue(
         let user = layout::escaped(user);
         let through = service.as_ref().map_or_else(String::new, |service| format!(" through {service}"));
         let until = to_the_minute(&device_lines::moment(until));
-        lines.add(format_args!(
-            "{} is {user}'s passcode, good once{through} until {until}. It is not shown again.",
-            passcode.expose()
-        ));
+        // What is broken into lines is no secret: the passcode, which has no blank, takes the place of as many letters.
+        let place = "x".repeat(passcode.expose().len());
+        let text = format!("{place} is {user}'s passcode, good once{through} until {until}. It is not shown again.");
+        for line in layout::wrap(&text, columns()) {
+            match line.strip_prefix(&place) {
+                Some(rest) => lines.add(format_args!("{}{rest}", passcode.expose())),
+                None => lines.add(format_args!("{line}")),
+            }
+        }
     });
     shown.map_err(CliError::although_done)?;
     remarks.iter().flatten().try_for_each(|remark| output.advise(&layout::escaped(remark)))

@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::refusals::Refusals;
 use crate::client::Client;
 use crate::error::CliError;
-use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::user::commands;
+use crate::user::device_lines::fitted;
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -22,7 +22,7 @@ pub(super) fn show(client: &mut Client<'_>, output: &Output) -> Result<(), CliEr
     let status = client.status()?;
     let refusals = Refusals::of(&status.user);
     output.result(&Shown { status: &status, refusals: &refusals }, || {
-        let lines: Vec<_> = refusals.lines().iter().map(|line| layout::escaped(line).into_owned()).collect();
+        let lines: Vec<_> = refusals.lines().iter().flat_map(|line| fitted(line)).collect();
         format!("{}\n{}", commands::described(&status), lines.join("\n"))
     })
 }

@@ -420,6 +420,8 @@ fn unknown_users_and_counts_are_reported() {
     let group =
         Some("check the group's name; to require a second factor of future members, add a rule to the configuration");
     let fixed = Some("until this is fixed, users may be locked out, or let in without a code");
+    let unsent =
+        Some("until this is fixed, no codes are sent: users with no other device or recovery code are refused");
     let file = Some("nothing was imported; fix the file, or a copy of it, and try again");
     let above = Some("the reasons are above; the command can be run again without harm");
     let unusable = Some(
@@ -431,6 +433,19 @@ fn unknown_users_and_counts_are_reported() {
         (CliError::EmptyGroup("staff".into()), "no user in the group \"staff\" can log in", group, 3),
         (CliError::Faults(1), "one fault was found", fixed, 1),
         (CliError::Faults(2), "2 faults were found", fixed, 1),
+        (CliError::FaultsOfMessages(1), "one fault was found", unsent, 1),
+        (
+            CliError::KindRefused { accepted: vec!["phone".into(), "blue key".into()] },
+            "the policy does not accept codes of that kind of device here",
+            Some("nothing was changed; use phone or blue key or a recovery code"),
+            1,
+        ),
+        (
+            CliError::KindRefused { accepted: Vec::new() },
+            "the policy does not accept codes of that kind of device here",
+            Some("nothing was changed; use a recovery code: no device of yours is accepted here"),
+            1,
+        ),
         (CliError::FaultyFile(1), "one fault was found in the file", file, 1),
         (CliError::FaultyFile(2), "2 faults were found in the file", file, 1),
         (CliError::Unusable(1), "one record cannot be used", unusable, 1),

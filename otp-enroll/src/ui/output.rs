@@ -12,6 +12,17 @@ use crate::ui::prompt;
 use crate::ui::secret_lines::{SecretLines, put};
 use crate::ui::terminal::Terminal;
 
+/// The characters of a line of the terminal that shows the answers; no end to it where none does.
+pub(crate) fn columns() -> usize {
+    terminal_size::terminal_size_of(io::stdout()).map_or(usize::MAX, |(columns, _)| columns.0.into())
+}
+
+/// Sentences, broken at blanks where a terminal shows them.
+fn in_window(text: &str) -> String {
+    let width = columns();
+    text.lines().flat_map(|line| layout::wrap(line, width)).collect::<Vec<_>>().join("\n")
+}
+
 pub(crate) struct Output {
     /// JSON, one line per answer.
     pub(crate) json: bool,
@@ -61,12 +72,12 @@ impl Output {
         if self.quiet && !self.json {
             return Ok(());
         }
-        self.result(value, || layout::escaped(text).into_owned()).map_err(CliError::although_done)
+        self.result(value, || in_window(&layout::escaped(text))).map_err(CliError::although_done)
     }
 
     /// Advice that is not part of the answer.
     pub(crate) fn advise(&self, text: &str) -> Result<(), CliError> {
-        if self.is_advising() { print(&layout::escaped_lines(text, self.utf8)) } else { Ok(()) }
+        if self.is_advising() { print(&in_window(&layout::escaped_lines(text, self.utf8))) } else { Ok(()) }
     }
 
     /// Whether advice is wanted.

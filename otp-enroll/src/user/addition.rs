@@ -57,15 +57,12 @@ pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output)
     if let Some(to) = to {
         return destination::add(client, &status, name, to, enrollment, output);
     }
-    let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
-    begin_and_confirm(
-        client,
-        Request::Add { name, proof, token: None, to: None, count: enrollment.count },
-        goal,
-        enrollment,
-        output,
-    )
+    let mut request = Request::Add { name, proof: None, token: None, to: None, count: enrollment.count };
+    if status.enrolled {
+        request = proof::proved(client, request, output)?;
+    }
+    begin_and_confirm(client, request, goal, enrollment, output)
 }
 
 /// The name that was chosen, on the command line or in the guide; `None` for one of ours. A name that cannot be given is

@@ -18,7 +18,7 @@ use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::unconfirmed_file;
 use crate::user::accepted_kinds;
-use crate::user::device_lines::{day, moment, not_accepted, paragraph};
+use crate::user::device_lines::{day, fitted, moment, not_accepted, paragraph};
 use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::interactive;
@@ -59,9 +59,12 @@ pub(crate) fn reset(client: &mut Client<'_>, enrollment: &Enrollment, output: &O
              otp-enroll remove DEVICE"
         ));
     }
-    let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Instead } else { Goal::First };
-    begin_and_confirm(client, Request::Enroll { proof, count: enrollment.count }, goal, enrollment, output)
+    let mut request = Request::Enroll { proof: None, count: enrollment.count };
+    if status.enrolled {
+        request = proof::proved(client, request, output)?;
+    }
+    begin_and_confirm(client, request, goal, enrollment, output)
 }
 
 /// Finds out what will fail before a code is used up.
@@ -107,7 +110,7 @@ fn show(status: &Status, output: &Output) -> Result<(), CliError> {
 pub(crate) fn described(status: &Status) -> String {
     let mut lines = vec![format!("User             {}", status.user)];
     lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
-    lines.extend(status.devices.iter().flat_map(|device| paragraph(device, UnixTime::now())));
+    lines.extend(status.devices.iter().flat_map(paragraph));
     let refused = |terms| not_accepted(terms, status.devices.len());
     lines.extend(status.not_accepted.iter().flat_map(refused));
     let future = |what: &str| if status.in_future.iter().any(|time| time == what) { " (in the future)" } else { "" };
@@ -117,7 +120,7 @@ pub(crate) fn described(status: &Status) -> String {
         lines.push(format!("Last accepted    {last}{}", future("last_accepted")));
     }
     let passcode = status.passcode.as_ref().map(|passcode| passcode::described(passcode, &moment(&passcode.until)));
-    lines.extend(passcode.map(|passcode| format!("Passcode         {passcode}")));
+    lines.extend(passcode.iter().flat_map(|passcode| fitted(&format!("Passcode         {passcode}"))));
     if status.failures > 0 {
         lines.push(format!("Wrong codes      {} in a row", status.failures));
     }
@@ -127,7 +130,7 @@ pub(crate) fn described(status: &Status) -> String {
         time => lines.push(format!("Locked           until {}{}", moment(time), future("lock"))),
     }
     if !status.in_future.is_empty() {
-        lines.push(format!("In the future    {}: the clock was ahead", status.in_future.join(", ")));
+        lines.extend(fitted(&format!("In the future    {}: the clock was ahead", status.in_future.join(", "))));
     }
     if status.user_override != Override::None.name() {
         let until = status.override_until.as_deref().map_or_else(String::new, |time| format!(" until {}", day(time)));
@@ -188,8 +191,8 @@ pub(crate) fn recovery(
     let status = enrolled(client)?;
     let terminal = output.terminal()?;
     scripted::somewhere_for_codes(save, terminal.interactive)?;
-    let proof = proof::ask(client, output)?;
-    let Reply::RecoveryCodes(codes) = client.ask(Request::Recovery { proof, count })? else { return Err(unexpected()) };
+    let request = proof::proved(client, Request::Recovery { proof: None, count }, output)?;
+    let Reply::RecoveryCodes(codes) = client.ask(request)? else { return Err(unexpected()) };
     if output.json || !terminal.interactive {
         scripted::recovery_codes(&codes, &status.user, save, output)
     } else {

@@ -48,9 +48,11 @@ pub(crate) fn add(
     output: &Output,
 ) -> Result<(), CliError> {
     let screen = watch()?;
-    let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
-    let request = Request::Add { name, proof, token: None, to: Some(to), count: enrollment.count };
+    let mut request = Request::Add { name, proof: None, token: None, to: Some(to), count: enrollment.count };
+    if status.enrolled {
+        request = proof::proved(client, request, output)?;
+    }
     let reply = first_device::ask(client, request, output)?;
     screen.stage(goal.if_interrupted());
     let codes = confirm(client, &screen, goal, &status.user, &reply, output).map_err(|error| goal.ended_by(error))?;

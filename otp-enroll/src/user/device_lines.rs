@@ -51,7 +51,7 @@ pub(crate) fn table(devices: &[DeviceStatus], now: UnixTime, window: Option<usiz
         let (id, name, kind) = (device.id, &device.name, kind(device));
         let default = if device.default { "default" } else { "" };
         let head = format!("{id:>3}  {name:<names$}  {kind:<kinds$}  {default:<7}");
-        (layout::escaped(&head).into_owned(), layout::escaped(&history(device, &today)).into_owned())
+        (layout::escaped(&head).into_owned(), layout::escaped(&history(device, Some(&today))).into_owned())
     });
     let parts: Vec<_> = parts.collect();
     let width = |(head, history): &(String, String)| {
@@ -65,17 +65,33 @@ pub(crate) fn table(devices: &[DeviceStatus], now: UnixTime, window: Option<usiz
     parts.iter().map(line).collect()
 }
 
-/// A device in a status: its name and kind, and its history beneath.
-pub(crate) fn paragraph(device: &DeviceStatus, now: UnixTime) -> Vec<String> {
+/// A device in a status: its name and kind, and its history beneath. Its times are those of the lines below: to the second.
+pub(crate) fn paragraph(device: &DeviceStatus) -> Vec<String> {
     let default = if device.default { ", default" } else { "" };
     let head = format!("{}, {}{default}", device.name, kind(device));
-    fact(&format!("Device {}", device.id), &[head, history(device, &now.day())])
+    fact(&format!("Device {}", device.id), &[head, history(device, None)])
+}
+
+/// Where the texts of a status begin, and how wide it is.
+const INDENT: usize = 17;
+const WIDTH: usize = 80;
+
+/// A line of a status in lines that fit: `Last refusals    …`, or one of those beneath it, which begin with two blanks.
+pub(crate) fn fitted(line: &str) -> Vec<String> {
+    match line.strip_prefix("  ") {
+        Some(text) => {
+            let text = indented(&layout::escaped(text), 4, WIDTH);
+            text.replacen("    ", "  ", 1).lines().map(str::to_owned).collect()
+        }
+        None => {
+            let (name, text) = line.split_at_checked(INDENT).unwrap_or((line, ""));
+            fact(name.trim_end(), &[text.to_owned()])
+        }
+    }
 }
 
 /// A fact of a status, a line or more for each text.
 fn fact(name: &str, texts: &[String]) -> Vec<String> {
-    const INDENT: usize = 17;
-    const WIDTH: usize = 80;
     let texts: Vec<_> = texts.iter().map(|text| indented(&layout::escaped(text), INDENT, WIDTH)).collect();
     let text = format!("{name:<INDENT$}{}", texts.join("\n").trim_start());
     text.lines().map(str::to_owned).collect()
@@ -118,12 +134,14 @@ pub(crate) fn kind(device: &DeviceStatus) -> String {
     format!("{}, {hash}{digits} digits{period}", r#type.to_ascii_uppercase())
 }
 
-/// Since when a device is there, its last use, its serial number, and how wrong its clock is.
-pub(crate) fn history(device: &DeviceStatus, today: &str) -> String {
+/// Since when a device is there, its last use, its serial number, and how wrong its clock is. In a list, which has little room,
+/// the last use is the time of this day, or another day.
+fn history(device: &DeviceStatus, today: Option<&str>) -> String {
     let DeviceStatus { created, last_used, confirmed, awaits_resync, serial, drift, period, .. } = device;
     let resync = if *awaits_resync { ", waits for a resync" } else { "" };
     let used = match last_used {
-        Some(time) if day(time) == today => {
+        Some(time) if today.is_none() => format!("last used {}", moment(time)),
+        Some(time) if today == Some(day(time)) => {
             let clock = time.split_once('T').and_then(|(_, clock)| clock.get(..5)).unwrap_or_default();
             format!("last used today {clock} UTC")
         }
@@ -225,11 +243,11 @@ mod tests {
         let (algorithm, digits, period) = shape;
         let wide =
             DeviceStatus { default: true, algorithm, digits, period, serial, drift: Some(-20), ..device(114, &name) };
-        let text = paragraph(&wide, NOW);
+        let text = paragraph(&wide);
         assert!(text.iter().all(|line| line.chars().count() <= 80), "{text:?}");
         assert!(text.concat().starts_with("Device 114       \u{e9}"), "{text:?}");
         assert_eq!(
-            paragraph(&device(1, "phone"), NOW),
+            paragraph(&device(1, "phone")),
             ["Device 1         phone, TOTP, 6 digits", "                 since 2026-11-20, never used"]
         );
     }

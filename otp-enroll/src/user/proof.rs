@@ -2,13 +2,14 @@
 
 use otp_core::codes::attempt::Attempt;
 use otp_core::codes::challenge::Challenge;
-use otp_core::protocol::request::{Confidential, Reply, Request};
+use otp_core::protocol::request::{Confidential, Declined, Reply, Request};
 use otp_core::value::login_context::LoginContext;
 use serde::Serialize;
 
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
 use crate::ui::output::{Output, say};
+use crate::user::accepted_kinds;
 
 /// What is asked for where something is changed.
 const PROOF: &str = "Current code or recovery code: ";
@@ -31,6 +32,25 @@ struct Told<'a> {
     text: &'a str,
 }
 
+/// The request, which has no proof yet, with the one that is asked for. Whatever keeps it from being done with any proof is found
+/// out first: before a code is sent, typed and used up.
+pub(crate) fn proved(client: &mut Client<'_>, request: Request, output: &Output) -> Result<Request, CliError> {
+    match client.ask(request.clone()) {
+        Err(CliError::Declined(Declined::ProofNeeded)) => Ok(with(request, ask(client, output)?)),
+        Err(error) => Err(error),
+        // To a user who has no device any more something was offered.
+        Ok(_) => Err(CliError::Declined(Declined::ChangedMeanwhile)),
+    }
+}
+
+/// The request with a proof, if it has none.
+pub(crate) fn with(mut request: Request, given: Confidential) -> Request {
+    if let Request::Enroll { proof, .. } | Request::Add { proof, .. } | Request::Recovery { proof, .. } = &mut request {
+        proof.get_or_insert(given);
+    }
+    request
+}
+
 /// Asks for a proof.
 pub(crate) fn ask(client: &mut Client<'_>, output: &Output) -> Result<Confidential, CliError> {
     ask_for(client, PROOF, output)
@@ -43,8 +63,13 @@ pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) ->
     for _ in 1..MOST_QUESTIONS {
         let typed = output.ask_code(prompt)?;
         let is_code = !matches!(Attempt::parse(&typed.into_typed()), Attempt::Malformed);
-        if is_code || typed.expose().is_empty() || !challenge(client, Some(typed.clone()), output)? {
+        if is_code || typed.expose().is_empty() {
             return Ok(typed);
+        }
+        if !challenge(client, Some(typed.clone()), output)? {
+            let status = client.status()?;
+            let is_refused = accepted_kinds::is_refused(&status, typed.expose());
+            return if is_refused { Err(CliError::kind_refused(&status)) } else { Ok(typed) };
         }
     }
     output.ask_code(prompt)

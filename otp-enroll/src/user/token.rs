@@ -46,9 +46,11 @@ pub(crate) fn add(
     let token = described(options, output)?;
     let digits = token.digits;
     // Last: a code is not good for as long as it takes to type a seed.
-    let proof = if status.enrolled { Some(proof::ask(client, output)?) } else { None };
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
-    let request = Request::Add { name, proof, token: Some(token), to: None, count: enrollment.count };
+    let mut request = Request::Add { name, proof: None, token: Some(token), to: None, count: enrollment.count };
+    if status.enrolled {
+        request = proof::proved(client, request, output)?;
+    }
     let taken = first_device::ask(client, request, output)?;
     let Reply::TokenTaken { name, question } = taken else { return Err(unexpected()) };
     screen.stage(goal.if_interrupted());

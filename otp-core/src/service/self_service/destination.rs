@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use crate::audit::Proof;
 use crate::codes::challenge::Challenge;
 use crate::config::paths;
+use crate::decision::kinds::Kinds;
 use crate::decision::pin::{Pin, RANDOM};
 use crate::error::{CoreError, HelperError};
 use crate::protocol::request::{Confidential, Declined, PinToSend, Reply, SendTo};
@@ -32,7 +33,7 @@ impl<'a> SelfService<'a> {
             Ok(destination) => destination,
             Err(why) => return Ok(Err(why.into())),
         };
-        if self.site.senders()?.of(to.kind).is_none() {
+        if !self.site.sent_kinds()?.hold(Kinds::of(to.kind)) {
             return Ok(Err(Declined::SendsNothing));
         }
         // Before a proof is used up.

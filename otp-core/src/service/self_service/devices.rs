@@ -42,8 +42,8 @@ impl<'a> SelfService<'a> {
             return Ok(unfit);
         }
         let record = self.site.store()?.read(&self.account)?.unwrap_or_else(|| Record::stranger(&self.account));
-        let offered = match to {
-            Some(to) => self.destination_offered(&record, to, name)?,
+        let (offered, is_known) = match to {
+            Some(to) => (self.destination_offered(&record, to, name)?, false),
             None => self.seed_offered(&record, token, name)?,
         };
         let offered = match offered {
@@ -53,28 +53,38 @@ impl<'a> SelfService<'a> {
         match proof {
             _ if !record.is_enrolled() => self.offer_first(offered, proof, now),
             None => Ok(Reply::Declined(Declined::ProofNeeded)),
-            Some(proof) => self.offer_for_proof(offered, Purpose::Beside, proof, now),
+            Some(proof) => {
+                let reply = self.offer_for_proof(offered, Purpose::Beside, proof, now)?;
+                // Told for a proof alone: else whoever uses this account could find its token among stolen seeds.
+                if is_known && matches!(reply, Reply::TokenTaken { .. }) {
+                    self.enrollment = Stage::None;
+                    return Ok(Reply::Declined(Declined::SeedKnown));
+                }
+                Ok(reply)
+            }
         }
     }
 
-    /// The app or token, offered to a user with this record.
+    /// The app or token, offered to a user with this record, and whether a device has its seed already.
     fn seed_offered(
         &self,
         record: &Record,
         token: Option<&Token>,
         name: Option<&str>,
-    ) -> Result<Result<Offered<'a>, Declined>, CoreError> {
+    ) -> Result<(Result<Offered<'a>, Declined>, bool), CoreError> {
         let base = if token.is_some() { DeviceName::of_token() } else { DeviceName::of_app() };
         let name = match name_for(record, name, &base) {
             Ok(name) => name,
-            Err(declined) => return Ok(Err(declined)),
+            Err(declined) => return Ok((Err(declined), false)),
         };
         let (site, account, entropy) = (self.site, self.account.clone(), self.entropy);
-        let Some(token) = token else { return Ok(Ok(Offered::begin(site, account, entropy, name)?)) };
+        let Some(token) = token else { return Ok((Ok(Offered::begin(site, account, entropy, name)?), false)) };
         Ok(match token::pending(token, name, site.config.limits.window, entropy)? {
-            Ok(pending) if record.credentials.has_seed(pending.secret()) => Err(Declined::SeedKnown),
-            Ok(pending) => Ok(Offered::of_token(site, account, entropy, pending)),
-            Err(declined) => Err(declined),
+            Ok(pending) => {
+                let is_known = record.credentials.has_seed(pending.secret());
+                (Ok(Offered::of_token(site, account, entropy, pending)), is_known)
+            }
+            Err(declined) => (Err(declined), false),
         })
     }
 

@@ -327,7 +327,7 @@ fn wrong_proofs_of_every_kind_count_together_and_lock() {
     let test_site = TestSite::with_alice();
     let requests: [fn(Confidential) -> Request; 4] = [
         |proof| Request::Enroll { proof: Some(proof), count: None },
-        |proof| Request::Recovery { proof, count: None },
+        |proof| Request::Recovery { proof: Some(proof), count: None },
         |proof| Request::Disable { proof },
         |proof| Request::Test { proof },
     ];
@@ -419,7 +419,7 @@ fn an_offer_is_void_if_another_process_changed_the_credentials() {
 fn new_recovery_codes_replace_the_old_ones_used_or_not() {
     let test_site = TestSite::with_alice();
     accepted(&test(&test_site, recovery(0)), Factor::Recovery, 9);
-    let codes = shown_codes(&test_site.answer(Request::Recovery { proof: code(), count: None }));
+    let codes = shown_codes(&test_site.answer(Request::Recovery { proof: Some(code()), count: None }));
     assert_eq!(codes.len(), 10);
     for n in 0..10 {
         refused(&test(&test_site, recovery(n)), Refusal::RecoveryUnknown);
@@ -438,7 +438,7 @@ fn new_recovery_codes_replace_the_old_ones_used_or_not() {
 fn recovery_codes_can_be_renewed_with_the_last_of_the_old_ones() {
     let test_site = TestSite::with_alice();
     (0..9).for_each(|n| drop(test(&test_site, recovery(n))));
-    let codes = shown_codes(&test_site.answer(Request::Recovery { proof: recovery(9), count: None }));
+    let codes = shown_codes(&test_site.answer(Request::Recovery { proof: Some(recovery(9)), count: None }));
     accepted(&test(&test_site, codes[9].clone()), Factor::Recovery, 9);
 }
 
@@ -446,10 +446,10 @@ fn recovery_codes_can_be_renewed_with_the_last_of_the_old_ones() {
 fn a_refused_renewal_keeps_the_old_codes() {
     let test_site = TestSite::with_alice();
     refused(
-        &test_site.answer(Request::Recovery { proof: wrong(), count: None }),
+        &test_site.answer(Request::Recovery { proof: Some(wrong()), count: None }),
         Refusal::Wrong { failures: 1, clock_behind: None },
     );
-    refused(&test_site.answer(Request::Recovery { proof: recovery(10), count: None }), Refusal::RecoveryUnknown);
+    refused(&test_site.answer(Request::Recovery { proof: Some(recovery(10)), count: None }), Refusal::RecoveryUnknown);
     assert_eq!(test_site.failures(), 1);
     accepted(&test(&test_site, recovery(0)), Factor::Recovery, 9);
     assert_eq!(
@@ -600,7 +600,7 @@ fn every_verdict_for_a_login_through_the_helper_leaves_a_line() {
 fn a_user_without_a_device_can_change_nothing() {
     let test_site = TestSite::new("");
     for request in [
-        Request::Recovery { proof: code(), count: None },
+        Request::Recovery { proof: Some(code()), count: None },
         Request::Disable { proof: code() },
         Request::Test { proof: code() },
     ] {
@@ -665,7 +665,7 @@ fn without_the_state_directory_every_request_fails() {
     for (request, is_logged) in [
         (Request::Status {}, true),
         (Request::Enroll { proof: None, count: None }, true),
-        (Request::Recovery { proof: code(), count: None }, true),
+        (Request::Recovery { proof: Some(code()), count: None }, true),
         (Request::Disable { proof: code() }, true),
         (Request::Test { proof: code() }, true),
         (Request::ForgetAddresses {}, true),
@@ -687,7 +687,7 @@ fn without_random_bytes_nothing_is_changed_and_no_code_is_used_up() {
     let test_site = TestSite::with_alice();
     for request in [
         Request::Enroll { proof: Some(code()), count: None },
-        Request::Recovery { proof: code(), count: None },
+        Request::Recovery { proof: Some(code()), count: None },
         Request::Disable { proof: code() },
     ] {
         let reply = test_site.serve_with(no_entropy, |service| service.answer(request, NOW));

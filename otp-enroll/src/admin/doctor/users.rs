@@ -1,6 +1,7 @@
 //! Checks the logins of all users: which of them policy refuses, whose record cannot be used, and what could not be
 //! looked up.
 
+use otp_core::decision::kinds::Kinds;
 use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
@@ -37,6 +38,8 @@ pub(super) fn look_at(
     let now = UnixTime::now();
     let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
     let needs_shell: Vec<bool> = places.iter().map(|place| shell::is_needed(folders, &place.service)).collect();
+    // An error in these tables is reported with the configuration.
+    let sent = site.senders().map_or(Kinds::ALL, |senders| senders.kinds());
     let mut refused: Vec<Refused> = places.iter().map(|_| Refused::default()).collect();
     let mut unanswered = Vec::new();
     let names = if guarded.is_empty() { Ok(Vec::new()) } else { Names::ask()?.answer(output) };
@@ -76,7 +79,11 @@ pub(super) fn look_at(
                 Ok(foreseen) if foreseen.outcome == Outcome::NotAsked && place.service == sshd::SERVICE => {
                     exempt.note(&site.config.policy, foreseen.ruling, &name);
                 }
-                Ok(foreseen) if site.config.enforce => refused.note(&name, &foreseen),
+                Ok(foreseen) if site.config.enforce => {
+                    let sent = if place.send { sent } else { Kinds::NONE };
+                    let devices = record.as_ref().map_or(&[][..], |record| &record.credentials.devices);
+                    refused.note(&name, &foreseen, devices, sent);
+                }
                 Ok(_) => {}
                 Err(error) => unanswered.push((name.clone(), error)),
             }
@@ -84,7 +91,7 @@ pub(super) fn look_at(
     }
     progress.clear();
     for (guarded, refused) in guarded.iter().zip(&refused) {
-        findings.extend(refused.findings(&guarded.name));
+        findings.extend(refused.findings(guarded, &site.path));
     }
     findings.extend(judge(&unanswered));
     Ok(exempt)

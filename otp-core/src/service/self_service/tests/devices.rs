@@ -115,7 +115,10 @@ fn what_cannot_be_added_uses_no_proof_up() {
     for token in odd {
         declined(&test_site.answer(add(None, Some(code()), Some(token))), Declined::TokenUnfit);
     }
-    declined(&test_site.answer(add(None, Some(code()), Some(described("hotp", 3)))), Declined::SeedKnown);
+    // Without a right proof nothing is told of a seed.
+    declined(&test_site.answer(add(None, None, Some(described("hotp", 3)))), Declined::ProofNeeded);
+    refused(&test_site.answer(add(None, Some(recovery(10)), Some(described("hotp", 3)))), Refusal::RecoveryUnknown);
+    declined(&test_site.answer(add(None, Some(recovery(3)), Some(described("hotp", 3)))), Declined::SeedKnown);
     let mut number = 4;
     while devices(&test_site).0.len() < 8 {
         let token = Token { counter: 5, ..described("hotp", number) };
@@ -130,7 +133,7 @@ fn what_cannot_be_added_uses_no_proof_up() {
         number += 1;
     }
     declined(&of("one more"), Declined::TooManyDevices);
-    accepted(&test(&test_site, code()), TOTP, 5);
+    accepted(&test(&test_site, code()), TOTP, 4);
 }
 
 #[test]

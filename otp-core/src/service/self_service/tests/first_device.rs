@@ -101,7 +101,7 @@ fn a_passcode_proves_no_change_of_devices_that_there_are() {
         Request::Add { name: None, proof: Some(proof()), token: None, to: None, count: None },
         Request::Rename { device: "1".into(), name: "tablet".into(), proof: proof() },
         Request::Default { device: "1".into(), proof: proof() },
-        Request::Recovery { proof: proof(), count: None },
+        Request::Recovery { proof: Some(proof()), count: None },
         Request::Disable { proof: proof() },
         Request::Test { proof: proof() },
     ] {
@@ -123,7 +123,7 @@ fn as_many_recovery_codes_are_made_as_are_wanted_up_to_the_number_of_the_configu
         assert_eq!(shown_codes(&service.confirm(code_of(&offer))).len(), 3);
     });
     let test_site = TestSite::with_alice();
-    let renew = |count, n| test_site.answer(Request::Recovery { proof: recovery(n), count });
+    let renew = |count, n| test_site.answer(Request::Recovery { proof: Some(recovery(n)), count });
     declined(&renew(Some(11), 0), Declined::CountUnfit { most: 10 });
     assert_eq!(shown_codes(&renew(Some(1), 0)).len(), 1, "the proof was not used up before");
     assert_eq!(test_site.stored().unwrap().credentials.recovery.unwrap().issued(), 1);

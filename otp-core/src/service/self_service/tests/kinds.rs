@@ -38,7 +38,7 @@ fn changes(proof: &Confidential) -> Vec<Request> {
         Request::Rename { device: device(), name: "x".into(), proof: proof() },
         Request::Default { device: device(), proof: proof() },
         Request::Remove { device: device(), proof: proof() },
-        Request::Recovery { proof: proof(), count: None },
+        Request::Recovery { proof: Some(proof()), count: None },
         Request::Disable { proof: proof() },
     ]
 }
