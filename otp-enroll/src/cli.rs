@@ -241,6 +241,17 @@ pub(crate) enum Command {
     List,
     /// Add another device: an app, a hardware token, a number or an address; recovery codes stay
     Add(Addition),
+    /// Take over the phone that you have set up with google-authenticator
+    Import {
+        /// Its file [default: ~/.google_authenticator]
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+        /// A name for the device: 1 to 40 characters
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        enrollment: Enrollment,
+    },
     /// Give a device another name
     Rename {
         /// Its number or name
@@ -623,6 +634,7 @@ impl Cli {
             }),
             Some(Command::Reset(_)) if !option.is_empty() => Some(format!("{option} goes after reset")),
             Some(Command::Add(_)) if !option.is_empty() => Some(format!("{option} goes after add")),
+            Some(Command::Import { .. }) if !option.is_empty() => Some(format!("{option} goes after import")),
             Some(Command::Recovery { .. }) if ["--save-recovery", "--count"].contains(&option) => {
                 Some(format!("{option} goes after recovery"))
             }

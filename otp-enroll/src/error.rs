@@ -128,6 +128,9 @@ pub(crate) enum CliError {
         #[source]
         error: io::Error,
     },
+    /// A file of another program that cannot be read. `why` quotes nothing of it.
+    #[error("{}: {why}", .path.display())]
+    FileOfOther { path: PathBuf, why: String },
     /// It has this many faults, each printed already.
     #[error("{}", counted(*.0, "one fault was found in the file", "faults were found in the file"))]
     FaultyFile(usize),
@@ -212,6 +215,7 @@ impl CliError {
             | Self::Cancelled
             | Self::Faults(_)
             | Self::FaultsOfMessages(_)
+            | Self::FileOfOther { .. }
             | Self::FaultyFile(_)
             | Self::Unusable(_) => 1,
             Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
@@ -399,6 +403,7 @@ impl CliError {
             Self::NoLogind => {
                 "look for users with `who`, and for their processes with `ps -u USER`; no session was ended"
             }
+            Self::FileOfOther { .. } => "nothing was changed; is this the file that google-authenticator made?",
             Self::FaultyFile(_) => "nothing was imported; fix the file, or a copy of it, and try again",
             Self::Interrupted { .. } => {
                 "each user is enrolled completely or not at all; to continue, run the same command again"

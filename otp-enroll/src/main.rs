@@ -35,6 +35,7 @@ mod user {
     pub(crate) mod devices;
     pub(crate) mod first_device;
     pub(crate) mod goal;
+    pub(crate) mod import;
     pub(crate) mod interactive;
     pub(crate) mod passcode;
     pub(crate) mod proof;
@@ -56,7 +57,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::output::{self, Output};
-use crate::user::{addition, commands, devices, resync};
+use crate::user::{addition, commands, devices, import, resync};
 
 fn main() -> ExitCode {
     // A core file would hold what is on the screen.
@@ -112,6 +113,9 @@ fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {
         Some(Command::Status) => commands::status(&mut client, output),
         Some(Command::List) => devices::list(&mut client, output),
         Some(Command::Add(addition)) => addition::add(&mut client, addition, output),
+        Some(Command::Import { file, name, enrollment }) => {
+            import::import(&mut client, file.as_deref(), name.as_deref(), enrollment, output)
+        }
         Some(Command::Rename { device, name }) => devices::rename(&mut client, device, name, output),
         Some(Command::Remove { device, yes }) => devices::remove(&mut client, device, *yes, output),
         Some(Command::Default { device }) => devices::make_default(&mut client, device, output),

@@ -11,6 +11,7 @@ use pam_otp_tests::{
     desk::logged,
     machine,
     outcome::Outcome,
+    phone::recovery_codes,
     service::Service,
     site::Site,
     users::{Crowd, TestUser},
@@ -261,4 +262,44 @@ fn all_who_have_a_file_are_imported_among_thousands_who_have_none() {
         assert!(told.iter().any(|line| line.starts_with(&user.name)), "{import:?}");
     }
     assert!(!crowd.names.iter().any(|name| import.out.contains(name.as_str())), "{import:?}");
+}
+
+#[test]
+fn a_user_takes_the_phone_over_by_a_code_that_it_shows() {
+    let alice = Mover::new("alice", &["-t", "-d", "-u", "-w", "3"]);
+    let import = |arguments: &[&str], input: &str| {
+        Outcome::of(alice.user.command("otp-enroll").arg("import").args(arguments), input)
+    };
+    let nothing = import(&["--stdin"], "123456\n");
+    assert!(nothing.code == Some(1) && !nothing.out.contains(&alice.seed), "{nothing:?}");
+    let done = import(&["--stdin", "--name", "old phone"], &format!("{}\n", alice.totp(present(30), 30)));
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.out.contains("Scratch codes of the file do not come along"), "{done:?}");
+    assert!(!done.out.contains(&alice.seed) && !done.out.contains(&alice.scratch[0]), "{done:?}");
+    let status = Outcome::of(alice.user.command("otp-enroll").args(["status", "--json"]), "").json();
+    let device = &status[0]["devices"][0];
+    assert_eq!(
+        (&device["name"], &device["type"], &device["drift"]),
+        (&json!("old phone"), &json!("totp"), &Value::Null)
+    );
+    assert_eq!(status[0]["recovery_codes_left"], json!(10));
+    let test = |code: String| {
+        Outcome::of(alice.user.command("otp-enroll").args(["test", "--stdin"]), &format!("{code}\n")).code == Some(0)
+    };
+    assert!(!test(alice.scratch[1].clone()), "they did not come along");
+    assert!(test(alice.totp(present(30) + 1, 30)));
+    // With a device, it asks for a code of that first, and the seed is there already.
+    let again = import(&["--stdin"], &format!("{}\n", recovery_codes(&done.out)[0]));
+    assert!(again.code == Some(1) && again.err.contains("the devices: otp-enroll list"), "{again:?}");
+}
+
+#[test]
+fn a_file_that_is_none_is_told_to_its_user_without_a_word_of_it() {
+    let user = with_file("alice", "not a seed 123!\n", 0o600);
+    let told = Outcome::of(user.command("otp-enroll").args(["import", "--stdin"]), "");
+    assert_eq!(told.code, Some(1));
+    assert!(told.err.contains(".google_authenticator: line 1 is no seed: it is not Base32"), "{told:?}");
+    let none = TestUser::new("bob");
+    let told = Outcome::of(none.command("otp-enroll").args(["import", "--stdin"]), "");
+    assert!(told.code == Some(4) && told.err.contains("No such file"), "{told:?}");
 }

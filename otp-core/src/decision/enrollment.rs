@@ -30,6 +30,7 @@ pub struct Pending {
     counter: u64,
     /// What a token with a keypad is to answer; empty for all others.
     question: String,
+    brings_seed: bool,
 }
 
 /// A device that has shown a right code. That code is used up.
@@ -58,24 +59,24 @@ impl Pending {
         let kind = Kind::Totp(Clock::of_app(period));
         let (id, created) = (DeviceId(0), UnixTime(0));
         let device = Device { id, name, kind, secret, algorithm, digits, created, serial: None };
-        Some(Self { device, window, counter: 0, question: String::new() })
+        Some(Self { device, window, counter: 0, question: String::new(), brings_seed: false })
     }
 
-    /// A token, which has its seed. One that counts is searched from `counter` on, and one with a keypad gets a question of
+    /// A token or an app, which has its seed. One that counts is searched from `counter` on, and one with a keypad gets a question of
     /// these random bytes.
     pub fn token(device: Device, window: u64, counter: u64, random: &[u8]) -> Self {
         let question = match device.kind {
             Kind::Ocra(suite) => suite.question().draw(random),
             Kind::Totp(_) | Kind::Hotp | Kind::Sent(_) => String::new(),
         };
-        Self { device, window, counter, question }
+        Self { device, window, counter, question, brings_seed: true }
     }
 
     /// A number or an address. A PIN confirms it.
     pub fn destination(name: DeviceName, kind: Kind, secret: Secret) -> Self {
         let (id, created, algorithm, digits) = (DeviceId(0), UnixTime(0), Algorithm::Sha1, Digits::SEVEN);
         let device = Device { id, name, kind, secret, algorithm, digits, created, serial: None };
-        Self { device, window: 0, counter: 0, question: String::new() }
+        Self { device, window: 0, counter: 0, question: String::new(), brings_seed: false }
     }
 
     /// The destination, once its PIN was right. No code was sent to it yet.
@@ -96,9 +97,9 @@ impl Pending {
         &self.device.name
     }
 
-    /// Whether it is a token, which has its seed.
-    pub fn is_token(&self) -> bool {
-        self.device.is_token()
+    /// Whether it has its seed, which nobody is shown: a token, or an app that is imported.
+    pub fn brings_seed(&self) -> bool {
+        self.brings_seed
     }
 
     pub fn secret(&self) -> &Secret {

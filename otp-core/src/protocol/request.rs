@@ -182,6 +182,9 @@ pub struct Token {
     pub counter: u64,
     /// What is printed on it.
     pub serial: Option<String>,
+    /// Whether it is an app, whose phone sets its clock.
+    #[serde(default)]
+    pub app: bool,
 }
 
 /// An administrator's order about one device.

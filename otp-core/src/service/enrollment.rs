@@ -124,7 +124,7 @@ impl<'a> Offered<'a> {
 
     /// What the user is told: an app's seed, or that a token's is taken.
     pub fn reply(&self) -> Reply {
-        if self.pending.is_token() {
+        if self.pending.brings_seed() {
             Reply::TokenTaken {
                 name: self.pending.name().as_str().to_owned(),
                 question: self.pending.question().map(str::to_owned),

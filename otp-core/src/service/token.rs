@@ -37,7 +37,10 @@ fn device(token: &Token, name: DeviceName) -> Option<Device> {
     let suite = token.suite.as_deref().and_then(Suite::parse).filter(|suite| suite.is_for_logins());
     let kind = match token.r#type.as_str() {
         "ocra" => Kind::Ocra(suite?),
-        "totp" => Kind::Totp(Clock { period: Period::try_from(token.period).ok()?, drift: Some(Drift::NONE) }),
+        "totp" => {
+            let drift = (!token.app).then_some(Drift::NONE);
+            Kind::Totp(Clock { period: Period::try_from(token.period).ok()?, drift })
+        }
         "hotp" => Kind::Hotp,
         _ => return None,
     };

@@ -5,7 +5,7 @@ use otp_core::protocol::request::{Declined, Request, Status};
 use otp_core::record::credentials::{DeviceName, same};
 use otp_core::record::id::MOST_DEVICES;
 
-use crate::cli::Addition;
+use crate::cli::{Addition, Enrollment};
 use crate::client::Client;
 use crate::error::{CliError, declined_text};
 use crate::ui::output::{Output, say};
@@ -22,18 +22,7 @@ pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output)
     let Addition { name, token: is_token, sms, email, described, enrollment } = addition;
     let to = destination::named(sms.as_deref(), email.as_deref());
     let status = client.status()?;
-    if status.enrolled && enrollment.save_recovery.is_some() {
-        return Err(CliError::Usage(
-            "--save-recovery does not go with another device: the recovery codes stay; new ones: otp-enroll recovery"
-                .into(),
-        ));
-    }
-    if status.enrolled && enrollment.count.is_some() {
-        return Err(CliError::Usage(
-            "--count does not go with another device: the recovery codes stay; new ones: otp-enroll recovery --count N"
-                .into(),
-        ));
-    }
+    check(&status, enrollment)?;
     if *is_token {
         token::check(described)?;
     }
@@ -65,9 +54,26 @@ pub(crate) fn add(client: &mut Client<'_>, addition: &Addition, output: &Output)
     begin_and_confirm(client, request, goal, enrollment, output)
 }
 
+/// Whether the options about recovery codes go with what the user has.
+pub(crate) fn check(status: &Status, enrollment: &Enrollment) -> Result<(), CliError> {
+    if status.enrolled && enrollment.save_recovery.is_some() {
+        return Err(CliError::Usage(
+            "--save-recovery does not go with another device: the recovery codes stay; new ones: otp-enroll recovery"
+                .into(),
+        ));
+    }
+    if status.enrolled && enrollment.count.is_some() {
+        return Err(CliError::Usage(
+            "--count does not go with another device: the recovery codes stay; new ones: otp-enroll recovery --count N"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
 /// The name that was chosen, on the command line or in the guide; `None` for one of ours. A name that cannot be given is
 /// found out before a code is used up.
-fn named(
+pub(crate) fn named(
     status: &Status,
     chosen: Option<&str>,
     base: &DeviceName,

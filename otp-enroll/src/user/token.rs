@@ -27,6 +27,19 @@ use crate::user::goal::Goal;
 use crate::user::proof;
 
 pub(crate) const CODE: &str = "Code that the token shows: ";
+
+/// What is asked of the person who has the device.
+pub(crate) struct Asked {
+    pub(crate) code: &'static str,
+    /// After several codes that are not the device's.
+    pub(crate) doubt: &'static str,
+}
+
+const OF_A_TOKEN: Asked = Asked {
+    code: CODE,
+    doubt: "Is the seed right, and what was said of the token: --type, --algorithm, --digits, --period, --counter?",
+};
+
 /// The question after [`Declined::NextCodeNeeded`].
 pub(crate) const NEXT: &str = "The code after it: ";
 
@@ -44,6 +57,21 @@ pub(crate) fn add(
 ) -> Result<(), CliError> {
     let screen = watch()?;
     let token = described(options, output)?;
+    drop(screen);
+    take(client, status, name, token, &OF_A_TOKEN, enrollment, output)
+}
+
+/// Adds a device whose seed is there already, by a code that it shows.
+pub(crate) fn take(
+    client: &mut Client<'_>,
+    status: &Status,
+    name: Option<String>,
+    token: Token,
+    asked: &Asked,
+    enrollment: &Enrollment,
+    output: &Output,
+) -> Result<(), CliError> {
+    let screen = watch()?;
     let digits = token.digits;
     // Last: a code is not good for as long as it takes to type a seed.
     let goal = if status.enrolled { Goal::Another } else { Goal::First };
@@ -60,7 +88,8 @@ pub(crate) fn add(
     } else if let Some(text) = question.and_then(|question| Challenge::Question(question).text()) {
         say(&text)?;
     }
-    let codes = confirm(client, &screen, goal, (&status.user, digits), output).map_err(|error| goal.ended_by(error))?;
+    let codes =
+        confirm(client, &screen, goal, (&status.user, digits), asked, output).map_err(|error| goal.ended_by(error))?;
     drop(screen);
     let save = enrollment.save_recovery.as_deref();
     confirmed::tell(client, goal, (&codes, save), &status.user, false, output)
@@ -149,6 +178,7 @@ pub(crate) fn described(options: &TokenOptions, output: &Output) -> Result<Token
         period: options.period.unwrap_or(30),
         counter: options.counter.unwrap_or(0),
         serial: options.serial.clone(),
+        app: false,
     })
 }
 
@@ -196,13 +226,14 @@ fn confirm(
     screen: &AlternateScreen,
     goal: Goal,
     (user, digits): (&str, u8),
+    asked: &Asked,
     output: &Output,
 ) -> Result<Vec<Confidential>, CliError> {
     let terminal = output.terminal()?;
     let mut last = CliError::Ask(AskError::Closed);
     let (mut waiting, mut strangers): (Option<Confidential>, u32) = (None, 0);
     loop {
-        let question = if waiting.is_some() { NEXT } else { CODE };
+        let question = if waiting.is_some() { NEXT } else { asked.code };
         let code = match prompt::ask(&terminal, question) {
             Ok(line) => Confidential::new(line.expose()),
             Err(AskError::Closed) => return Err(last),
@@ -234,9 +265,7 @@ fn confirm(
         if is_guided(output, &terminal) {
             say(&told(&fault))?;
             if strangers >= SEVERAL {
-                say(
-                    "Is the seed right, and what was said of the token: --type, --algorithm, --digits, --period, --counter?",
-                )?;
+                say(asked.doubt)?;
             }
         } else if waiting.is_some() && output.json && !matches!(fault, CliError::NotACode(_)) {
             output.result(&NextNeeded { user, next_code_needed: true }, String::new)?;

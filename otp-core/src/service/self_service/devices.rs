@@ -72,7 +72,7 @@ impl<'a> SelfService<'a> {
         token: Option<&Token>,
         name: Option<&str>,
     ) -> Result<(Result<Offered<'a>, Declined>, bool), CoreError> {
-        let base = if token.is_some() { DeviceName::of_token() } else { DeviceName::of_app() };
+        let base = if token.is_some_and(|token| !token.app) { DeviceName::of_token() } else { DeviceName::of_app() };
         let name = match name_for(record, name, &base) {
             Ok(name) => name,
             Err(declined) => return Ok((Err(declined), false)),

@@ -25,6 +25,7 @@ fn described(kind: &str, seed: u8) -> Token {
         period: 30,
         counter: 0,
         serial: Some("GALT10007123".into()),
+        app: false,
     }
 }
 

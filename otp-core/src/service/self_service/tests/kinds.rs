@@ -111,6 +111,7 @@ fn a_device_of_a_kind_that_is_not_accepted_is_declined_before_anything_is_offere
         period: 30,
         counter: 0,
         serial: None,
+        app: false,
     };
     let add = |proof, token| Request::Add { name: None, proof, token, to: None, count: None };
     let declines = |test_site: &TestSite, request, kind| {
