@@ -249,8 +249,12 @@ pub(crate) enum Command {
         /// A name for the device: 1 to 40 characters
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
-        #[command(flatten)]
-        enrollment: Enrollment,
+        /// Also save the recovery codes to a new file that only you can read
+        #[arg(long, value_name = "FILE")]
+        save_recovery: Option<PathBuf>,
+        /// Make this many recovery codes, at most as many as the configuration says
+        #[arg(long, value_name = "N")]
+        count: Option<u8>,
     },
     /// Give a device another name
     Rename {
@@ -634,7 +638,9 @@ impl Cli {
             }),
             Some(Command::Reset(_)) if !option.is_empty() => Some(format!("{option} goes after reset")),
             Some(Command::Add(_)) if !option.is_empty() => Some(format!("{option} goes after add")),
-            Some(Command::Import { .. }) if !option.is_empty() => Some(format!("{option} goes after import")),
+            Some(Command::Import { .. }) if ["--save-recovery", "--count"].contains(&option) => {
+                Some(format!("{option} goes after import"))
+            }
             Some(Command::Recovery { .. }) if ["--save-recovery", "--count"].contains(&option) => {
                 Some(format!("{option} goes after recovery"))
             }

@@ -52,7 +52,7 @@ use std::process::{ExitCode, exit};
 use clap::Parser;
 use nix::sys::resource::{Resource, setrlimit};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Enrollment};
 use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::layout;
@@ -113,8 +113,9 @@ fn run(cli: &Cli, output: &Output) -> Result<(), CliError> {
         Some(Command::Status) => commands::status(&mut client, output),
         Some(Command::List) => devices::list(&mut client, output),
         Some(Command::Add(addition)) => addition::add(&mut client, addition, output),
-        Some(Command::Import { file, name, enrollment }) => {
-            import::import(&mut client, file.as_deref(), name.as_deref(), enrollment, output)
+        Some(Command::Import { file, name, save_recovery, count }) => {
+            let enrollment = Enrollment { qr: None, save_recovery: save_recovery.clone(), count: *count };
+            import::import(&mut client, file.as_deref(), name.as_deref(), &enrollment, output)
         }
         Some(Command::Rename { device, name }) => devices::rename(&mut client, device, name, output),
         Some(Command::Remove { device, yes }) => devices::remove(&mut client, device, *yes, output),

@@ -11,7 +11,6 @@ use pam_otp_tests::{
     desk::logged,
     machine,
     outcome::Outcome,
-    phone::recovery_codes,
     service::Service,
     site::Site,
     users::{Crowd, TestUser},
@@ -272,10 +271,14 @@ fn a_user_takes_the_phone_over_by_a_code_that_it_shows() {
     };
     let nothing = import(&["--stdin"], "123456\n");
     assert!(nothing.code == Some(1) && !nothing.out.contains(&alice.seed), "{nothing:?}");
-    let done = import(&["--stdin", "--name", "old phone"], &format!("{}\n", alice.totp(present(30), 30)));
+    let done = import(
+        &["--stdin", "--save-recovery", "codes", "--name", "old phone"],
+        &format!("{}\n", alice.totp(present(30), 30)),
+    );
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.out.contains("Scratch codes of the file do not come along"), "{done:?}");
     assert!(!done.out.contains(&alice.seed) && !done.out.contains(&alice.scratch[0]), "{done:?}");
+    let saved = fs::read_to_string(alice.user.home.join("codes")).unwrap();
     let status = Outcome::of(alice.user.command("otp-enroll").args(["status", "--json"]), "").json();
     let device = &status[0]["devices"][0];
     assert_eq!(
@@ -289,7 +292,7 @@ fn a_user_takes_the_phone_over_by_a_code_that_it_shows() {
     assert!(!test(alice.scratch[1].clone()), "they did not come along");
     assert!(test(alice.totp(present(30) + 1, 30)));
     // With a device, it asks for a code of that first, and the seed is there already.
-    let again = import(&["--stdin"], &format!("{}\n", recovery_codes(&done.out)[0]));
+    let again = import(&["--stdin"], &format!("{}\n", saved.lines().find(|line| line.len() == 19).unwrap()));
     assert!(again.code == Some(1) && again.err.contains("the devices: otp-enroll list"), "{again:?}");
 }
 

@@ -89,11 +89,17 @@ fn commands_of_the_program(path: &[&str], common: &Words, found: &mut BTreeMap<S
     for name in commands_of(&help(path)) {
         let path = [path, &[&name]].concat();
         if name == "help" {
-            found.insert(path.join(" "), Words::new());
-        } else {
-            found.insert(path.join(" "), without(&options_of(&help(&path)), common));
-            commands_of_the_program(&path, common, found);
+            // Those of `help` and `admin help` stand for all.
+            if path.len() < 3 {
+                found.insert(path.join(" "), Words::new());
+            }
+            continue;
         }
+        // A command that only has commands below it is named with these, but for `admin`.
+        if path.len() == 1 || commands_of(&help(&path)).is_empty() {
+            found.insert(path.join(" "), without(&options_of(&help(&path)), common));
+        }
+        commands_of_the_program(&path, common, found);
     }
 }
 

@@ -9,7 +9,6 @@ use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::codes::attempt::Code;
 use crate::codes::in_fours::in_fours;
 use crate::codes::plain_text::PlainText;
 
@@ -79,9 +78,9 @@ impl RecoverySet {
     }
 
     /// Hashes scratch codes under a salt; those beyond the most that a set has are left out.
-    pub fn of_scratch(salt: [u8; 16], codes: &[Code]) -> Self {
+    pub fn of_scratch(salt: [u8; 16], codes: &[Zeroizing<String>]) -> Self {
         let codes = codes.iter().take(MOST_CODES.into());
-        Self { salt, hashes: codes.filter_map(|code| hash(&salt, code.reveal().as_bytes())).collect() }
+        Self { salt, hashes: codes.filter_map(|digits| hash(&salt, digits.as_bytes())).collect() }
     }
 
     /// The position of this code in the set, from 0. Compares with all of them, in constant time.
@@ -89,9 +88,9 @@ impl RecoverySet {
         self.position(&code.0)
     }
 
-    /// The position of this scratch code.
-    pub fn find_scratch(&self, code: &Code) -> Option<u8> {
-        self.position(code.reveal().as_bytes())
+    /// The position of the scratch code with these digits.
+    pub fn find_scratch(&self, digits: &str) -> Option<u8> {
+        self.position(digits.as_bytes())
     }
 
     fn position(&self, code: &[u8]) -> Option<u8> {

@@ -147,7 +147,7 @@ impl Import {
             }
         }
         if let Some(set) = record.credentials.scratch.as_ref().filter(|_| self.others != Others::Beside) {
-            let left: Vec<_> = self.found.scratch.iter().filter_map(|code| set.find_scratch(code)).collect();
+            let left: Vec<_> = self.found.scratch.iter().filter_map(|code| set.find_scratch(&code.reveal())).collect();
             for position in (0..set.issued()).filter(|position| !left.contains(position)) {
                 state.scratch_used.mark(position);
             }
@@ -167,7 +167,8 @@ impl Import {
             self.push(&mut record, imported, next_before.unwrap_or(0));
         }
         if !self.found.scratch.is_empty() {
-            record.credentials.scratch = Some(RecoverySet::of_scratch(self.salt, &self.found.scratch));
+            let digits: Vec<_> = self.found.scratch.iter().map(Code::reveal).collect();
+            record.credentials.scratch = Some(RecoverySet::of_scratch(self.salt, &digits));
         }
         Change::Record(Box::new(record))
     }

@@ -326,7 +326,7 @@ impl Credentials {
     pub fn find_scratch(&self, code: &Code) -> Option<u8> {
         let none = RecoverySet::of_scratch([0; 16], &[]);
         let set = self.scratch.as_ref().unwrap_or(&none);
-        if code.length() == SCRATCH_DIGITS { set.find_scratch(code) } else { None }
+        if code.length() == SCRATCH_DIGITS { set.find_scratch(&code.reveal()) } else { None }
     }
 }
 

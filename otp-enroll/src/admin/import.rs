@@ -2,6 +2,7 @@
 
 mod as_user;
 mod engine;
+mod entries;
 mod homes;
 mod report;
 mod workers;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::unistd::getuid;
 use otp_core::audit::{Event, Proof};
-use otp_core::decision::import::{Found, Import, Others, Outcome};
+use otp_core::decision::import::{Import, Others};
 use otp_core::error::CoreError;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
@@ -12,8 +12,9 @@ use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts::account;
 use otp_core::system::random;
 use otp_core::value::time::UnixTime;
-use otp_formats::source::{Source, Whose};
+use otp_formats::source::Whose;
 
+use super::entries::{Answer, Entries, Entry};
 use super::report::Tally;
 use super::workers;
 use crate::client;
@@ -21,35 +22,6 @@ use crate::error::{CliError, ScreenError};
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 use crate::ui::signals;
-
-/// What an import goes through, in places from 0.
-pub(super) trait Entries: Sync {
-    fn count(&self) -> usize;
-    fn whose(&self, place: usize) -> Whose<'_>;
-    /// `None` if there is nothing of this user; an error that says what keeps the entry from being read.
-    fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable>;
-}
-
-/// What is to be imported of one user or token.
-pub(super) struct Entry {
-    pub(super) found: Found,
-    pub(super) remarks: Vec<String>,
-}
-
-/// Why there is no entry where one was expected.
-pub(super) struct Unreadable {
-    pub(super) error: String,
-    pub(super) hint: &'static str,
-}
-
-/// The result for one place.
-pub(super) enum Answer {
-    Done(Outcome, Vec<String>),
-    Nothing,
-    NoSuchUser,
-    Unreadable(Unreadable),
-    Failed(CoreError),
-}
 
 pub(super) struct Engine<'a> {
     pub(super) store: &'a FileStore,
@@ -59,20 +31,6 @@ pub(super) struct Engine<'a> {
 
 /// An interruption ends an import between two users.
 static STOP: AtomicBool = AtomicBool::new(false);
-
-impl<S: Source> Entries for S {
-    fn count(&self) -> usize {
-        Source::count(self)
-    }
-
-    fn whose(&self, place: usize) -> Whose<'_> {
-        Source::whose(self, place)
-    }
-
-    fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable> {
-        Ok(Some(Entry { found: self.found(place), remarks: self.remarks(place) }))
-    }
-}
 
 impl Engine<'_> {
     /// Enrolls all, and tells of each. Returns what is to be told at the end.

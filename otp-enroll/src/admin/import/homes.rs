@@ -13,7 +13,7 @@ use otp_formats::google_authenticator::{self, UserFile, Windows};
 use otp_formats::source::Whose;
 
 use super::as_user::{self, Reading};
-use super::engine::{Entries, Entry, Unreadable};
+use super::entries::{Entries, Entry, Unreadable};
 
 /// The users whose files are to be imported, and where these are.
 pub(super) struct Homes<'a> {

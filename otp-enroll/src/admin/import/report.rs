@@ -6,7 +6,7 @@ use otp_core::decision::import::Outcome;
 use otp_formats::source::{Fault, Whose};
 use serde::Serialize;
 
-use super::engine::{Answer, Unreadable};
+use super::entries::{Answer, Unreadable};
 use crate::admin::not_done::NotDone;
 use crate::error::CliError;
 use crate::ui::layout;
