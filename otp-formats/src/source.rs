@@ -20,6 +20,10 @@ pub trait Source: Sync {
     fn remarks(&self, _place: usize) -> Vec<String> {
         Vec::new()
     }
+    /// Who made the token of an entry that the file gives to nobody.
+    fn maker(&self, _place: usize) -> Option<String> {
+        None
+    }
 }
 
 /// Who gets the devices of an entry.
