@@ -1,6 +1,7 @@
 //! The commands of the system administrator. They never show a seed.
 
 mod accounts;
+mod assign;
 mod check;
 mod devices;
 mod doctor;
@@ -17,6 +18,7 @@ mod report;
 mod require;
 mod sessions;
 mod show;
+mod tokens;
 
 use nix::unistd::geteuid;
 use otp_core::error::CoreError;
@@ -141,6 +143,11 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
         }
         Admin::Rename { old, new, yes } => rename::rename(&store, old, &account(new)?, *yes, output),
         Admin::Import(file) => import::import(file, &store, output),
+        Admin::Tokens { remove: None, yes: _ } => tokens::list(&store, output),
+        Admin::Tokens { remove: Some(serial), yes } => tokens::remove(&store, serial, *yes, output),
+        Admin::Assign { user, serial, name } => {
+            assign::assign(&site, &store, &account(user)?, serial, name.as_deref(), output)
+        }
         // Served above, since they must also run where the configuration or the records cannot be read.
         Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),
     }

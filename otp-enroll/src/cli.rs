@@ -1,10 +1,15 @@
 //! The command line.
 
+#[path = "cli/token_files.rs"] // the example that writes the manual finds it, too
+pub(crate) mod token_files;
+
 use otp_core::config::paths;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use otp_formats::seed::Encoding;
+
+use self::token_files::{CsvOptions, PskcOptions, TokenFile};
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,6 +73,28 @@ pub(crate) enum ImportedFile {
         file: PathBuf,
         #[command(flatten)]
         how: ImportOptions,
+    },
+    /// Tokens from their maker, as PSKC (RFC 6030), also encrypted
+    Pskc {
+        #[command(flatten)]
+        tokens: TokenFile,
+        #[command(flatten)]
+        options: PskcOptions,
+    },
+    /// Tokens as comma-separated values: with a heading, or as LinOTP, privacyIDEA, Yubico's tool and Microsoft Entra write them
+    Csv {
+        #[command(flatten)]
+        tokens: TokenFile,
+        #[command(flatten)]
+        options: CsvOptions,
+    },
+    /// Apps and tokens as otpauth:// URIs, one a line
+    Uri {
+        #[command(flatten)]
+        tokens: TokenFile,
+        /// Take alice@example.org for alice
+        #[arg(long)]
+        without_domain: bool,
     },
 }
 
@@ -460,6 +487,25 @@ pub(crate) enum Admin {
     /// Enroll the users of a file with their devices there
     #[command(subcommand)]
     Import(ImportedFile),
+    /// List the tokens in stock: those that no user has
+    Tokens {
+        /// Remove the token with this serial number from the stock; asks first
+        #[arg(long, value_name = "SERIAL")]
+        remove: Option<String>,
+        /// Do not ask for confirmation
+        #[arg(long, short, requires = "remove")]
+        yes: bool,
+    },
+    /// Give a token in stock to a user
+    Assign {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+        /// The number that is printed on it
+        serial: String,
+        /// A name for it: 1 to 40 characters
+        name: Option<String>,
+    },
     /// Give the configuration and its folder of records one id; without it every login is refused
     InitStore {
         /// Only if neither has an id yet, as an installation does

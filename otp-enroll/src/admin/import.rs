@@ -2,6 +2,8 @@
 
 mod engine;
 mod report;
+mod shelf;
+mod tokens;
 mod workers;
 
 use std::path::Path;
@@ -44,6 +46,9 @@ pub(super) fn import(file: &ImportedFile, store: &FileStore, output: &Output) ->
             let read = pam_oath::read(&text, UnixTime::now());
             of_file(&Text { file, text: &text, next }, read, others(how, Others::Refuse), how, store, output)
         }
+        ImportedFile::Pskc { tokens, options } => tokens::pskc(tokens, options, store, output),
+        ImportedFile::Csv { tokens, options } => tokens::csv(tokens, options, store, output),
+        ImportedFile::Uri { tokens, without_domain } => tokens::uri(tokens, *without_domain, store, output),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fmt::{self, Write as _};
 
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::record::credentials::Device;
 use crate::record::credentials_toml::{Lines, VERSION, number, quoted, unquoted, utf8, write_device};
 use crate::record::error::RecordError;
+use crate::value::secret::Secret;
 use crate::value::user::UserName;
 
 /// More bytes than any of them has.
@@ -33,6 +35,10 @@ impl Spare {
         // Writing to a string cannot fail.
         let _ = self.write(&mut text);
         text
+    }
+
+    pub fn has_seed(&self, seed: &Secret) -> bool {
+        self.device.secret.expose().ct_eq(seed.expose()).into()
     }
 
     fn write(&self, text: &mut String) -> fmt::Result {

@@ -8,7 +8,6 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::unistd::linkat;
-use subtle::ConstantTimeEq;
 
 use crate::record::credentials::Serial;
 use crate::record::credentials_toml::spare::Spare;
@@ -94,8 +93,8 @@ impl Stock {
     pub fn put(&self, spare: &Spare) -> Result<Put, StoreError> {
         let Some(serial) = &spare.device.serial else { return Ok(Put::Taken) };
         let (folder, name) = (&self.0, name_of(serial));
-        if let Some(present) = self.get(serial)? {
-            return Ok(compared(&present, spare));
+        if let unfit @ (Put::Already | Put::Taken) = self.compare(spare)? {
+            return Ok(unfit);
         }
         let incoming = self.write(spare)?;
         let placed = match renameat2(
@@ -127,6 +126,12 @@ impl Stock {
                 }
             }
         }
+    }
+
+    /// What would come of putting a token there.
+    pub fn compare(&self, spare: &Spare) -> Result<Put, StoreError> {
+        let Some(serial) = &spare.device.serial else { return Ok(Put::Taken) };
+        Ok(self.get(serial)?.map_or(Put::Done, |present| compared(&present, spare)))
     }
 
     /// The token with this serial number.
@@ -187,7 +192,7 @@ impl Stock {
 /// Whether a token that is there is the one that is to be put there.
 fn compared(present: &Spare, spare: &Spare) -> Put {
     let (one, other) = (&present.device, &spare.device);
-    let is_same = bool::from(one.secret.expose().ct_eq(other.secret.expose()))
+    let is_same = present.has_seed(&other.secret)
         && one.algorithm == other.algorithm
         && one.digits == other.digits
         && one.kind.word() == other.kind.word();

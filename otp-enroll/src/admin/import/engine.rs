@@ -15,6 +15,7 @@ use otp_core::value::time::UnixTime;
 use otp_formats::source::{Source, Whose};
 
 use super::report::Tally;
+use super::shelf::{Shelf, Shelved};
 use super::workers;
 use crate::client;
 use crate::error::{CliError, ScreenError};
@@ -28,6 +29,10 @@ pub(super) trait Entries: Sync {
     fn whose(&self, place: usize) -> Whose<'_>;
     /// `None` if there is nothing of this user; an error that says what keeps the entry from being read.
     fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable>;
+    /// Who made the token of an entry that is nobody's.
+    fn maker(&self, _place: usize) -> Option<String> {
+        None
+    }
 }
 
 /// What is to be imported of one user or token.
@@ -45,6 +50,8 @@ pub(super) struct Unreadable {
 /// The result for one place.
 pub(super) enum Answer {
     Done(Outcome, Vec<String>),
+    /// For a token that the file gives to nobody.
+    Shelved(Shelved, Vec<String>),
     Nothing,
     NoSuchUser,
     Unreadable(Unreadable),
@@ -72,6 +79,10 @@ impl<S: Source> Entries for S {
     fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable> {
         Ok(Some(Entry { found: self.found(place), remarks: self.remarks(place) }))
     }
+
+    fn maker(&self, place: usize) -> Option<String> {
+        Source::maker(self, place)
+    }
 }
 
 impl Engine<'_> {
@@ -80,8 +91,10 @@ impl Engine<'_> {
         let watched = signals::on_interruption(|| STOP.store(true, Ordering::Relaxed));
         watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
         let (count, mut tally) = (entries.count(), Tally::new(self.dry_run));
+        let is_of_nobody = |place| matches!(entries.whose(place), Whose::Serial(_));
+        let shelf = Shelf::open(self.store, (0..count).any(is_of_nobody), self.dry_run)?;
         let mut progress = Progress::new("importing", count, output);
-        let act = |place| self.one(entries, place).unwrap_or_else(Answer::Failed);
+        let act = |place| self.one(entries, place, &shelf).unwrap_or_else(Answer::Failed);
         let mut untold = None;
         workers::each(count, &STOP, act, |place, answer| {
             progress.clear();
@@ -101,8 +114,8 @@ impl Engine<'_> {
     }
 
     /// Enrolls one user, whole or not at all.
-    fn one(&self, entries: &impl Entries, place: usize) -> Result<Answer, CoreError> {
-        let Whose::User(user) = entries.whose(place) else { return Ok(Answer::NoSuchUser) };
+    fn one(&self, entries: &impl Entries, place: usize, shelf: &Shelf) -> Result<Answer, CoreError> {
+        let Whose::User(user) = entries.whose(place) else { return self.of_nobody(entries, place, shelf) };
         let Some(account) = account(user)? else { return Ok(Answer::NoSuchUser) };
         let Entry { found, remarks } = match entries.entry(place) {
             Ok(Some(entry)) => entry,
@@ -111,6 +124,7 @@ impl Engine<'_> {
         };
         // As random as the id of an enrollment.
         let (enrollment, salt) = (new_enrollment(random::entropy)?, new_enrollment(random::entropy)?.0);
+        let numbered = shelf.numbered(&found);
         let import = Import::new(found, self.others, salt, UnixTime::now());
         if self.dry_run {
             let record = self.store.read(&account)?;
@@ -121,6 +135,20 @@ impl Engine<'_> {
             let (user, by) = (account.name.as_str(), getuid().as_raw());
             client::log(&Event::Change { user, by, what, device: None, proof: Proof::Administrator });
         }
+        if !matches!(outcome, Outcome::HasOthers | Outcome::TooMany | Outcome::Unfit) {
+            shelf.take(&numbered)?;
+        }
         Ok(Answer::Done(outcome, remarks))
+    }
+
+    /// Puts a token that is nobody's into the stock.
+    fn of_nobody(&self, entries: &impl Entries, place: usize, shelf: &Shelf) -> Result<Answer, CoreError> {
+        Ok(match entries.entry(place) {
+            Ok(Some(Entry { found, remarks })) => {
+                Answer::Shelved(shelf.put(self.store, found, entries.maker(place))?, remarks)
+            }
+            Ok(None) => Answer::Nothing,
+            Err(unreadable) => Answer::Unreadable(unreadable),
+        })
     }
 }
