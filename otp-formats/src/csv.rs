@@ -1,18 +1,15 @@
 //! Tokens as comma-separated values: a heading that names the columns, or one of the layouts that makers and other programs write.
 
 mod columns;
+mod described;
 mod layouts;
 
 use std::ops::Range;
 
-use otp_core::codes::hotp_totp::{Algorithm, Clock, Digits, Drift, Period};
-use otp_core::record::credentials::Kind;
-use otp_core::value::secret::Secret;
-
 use crate::csv::columns::Columns;
 use crate::csv_rows::{Fields, Row, Rows};
 use crate::map::Map;
-use crate::seed::{self, Encoding, SeedFault};
+use crate::seed::Encoding;
 use crate::source::{Fault, Read};
 use crate::tokens::{Format, Token, Tokens, without_domain};
 
@@ -97,66 +94,6 @@ impl Format for File<'_> {
         }
         Ok(token)
     }
-}
-
-/// The words and numbers that describe a token; what is empty has its usual value.
-#[derive(Default)]
-struct Described<'a> {
-    kind: &'a str,
-    algorithm: &'a str,
-    digits: &'a str,
-    period: &'a str,
-    counter: &'a str,
-}
-
-impl Described<'_> {
-    fn token(&self, secret: Secret) -> Result<Token, String> {
-        let algorithm = algorithm(self.algorithm)?;
-        let digits = match self.digits {
-            "" => Digits::SIX,
-            digits => Digits::try_from(digits.parse::<u8>().unwrap_or(0))?,
-        };
-        let is_hotp = self.kind.eq_ignore_ascii_case("hotp");
-        if !is_hotp && !self.kind.eq_ignore_ascii_case("totp") {
-            return Err("its type is neither totp nor hotp".to_owned());
-        }
-        let kind = if is_hotp { Kind::Hotp } else { Kind::Totp(clock(self.period)?) };
-        let mut token = Token::new(kind, secret, algorithm, digits);
-        if is_hotp && !self.counter.is_empty() {
-            token.device.next = self.counter.parse().map_err(|_| "its counter is not a number")?;
-        }
-        Ok(token)
-    }
-}
-
-/// The clock of a hardware token, which may drift.
-fn clock(period: &str) -> Result<Clock, String> {
-    let period = match period {
-        "" => Period::THIRTY,
-        period => Period::try_from(period.parse::<u64>().unwrap_or(0))?,
-    };
-    Ok(Clock { period, drift: Some(Drift::NONE) })
-}
-
-/// `SHA1`, `SHA-1`, `hmac-sha1` and the like; nothing is SHA-1.
-pub(crate) fn algorithm(name: &str) -> Result<Algorithm, String> {
-    let plain: String =
-        name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect();
-    match plain.strip_prefix("HMAC").unwrap_or(&plain) {
-        "" => Ok(Algorithm::Sha1),
-        name => Algorithm::parse(name).ok_or_else(|| "its hash is none of SHA1, SHA256 and SHA512".to_owned()),
-    }
-}
-
-/// The seed of a field. None of the faults quotes it.
-fn secret(text: &str, encoding: Option<Encoding>) -> Result<Secret, String> {
-    seed::read(text.as_bytes(), encoding).map_err(|fault| {
-        if fault == SeedFault::Both {
-            "its seed can be read as HEX and as Base32: say which with --seed-format".to_owned()
-        } else {
-            format!("its seed cannot be used: {fault}")
-        }
-    })
 }
 
 #[cfg(test)]

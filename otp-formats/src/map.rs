@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use otp_core::record::credentials::Serial;
 
 use crate::csv_rows::{Fields, Rows};
-use crate::source::Fault;
-use crate::tokens::is_user;
+use crate::source::{Fault, is_user};
 
 /// Users by the serial numbers of their tokens.
 #[derive(Default)]

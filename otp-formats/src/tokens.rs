@@ -8,10 +8,9 @@ use otp_core::decision::import::{Found, Imported};
 use otp_core::record::credentials::{DeviceName, Kind, Serial};
 use otp_core::record::id::MOST_DEVICES;
 use otp_core::value::secret::Secret;
-use otp_core::value::user::UserName;
 
 use crate::map::Map;
-use crate::source::{Fault, Read, Source, Whose};
+use crate::source::{Fault, Read, Source, Whose, is_user};
 
 /// A token as a file describes it.
 pub struct Token {
@@ -49,11 +48,6 @@ struct Row {
     owner: Owner,
     line: usize,
     range: Range<usize>,
-}
-
-/// Whether a text can be the name of a user.
-pub(crate) fn is_user(text: &str) -> bool {
-    UserName::parse(text).is_some() && !text.chars().any(char::is_control)
 }
 
 impl Token {
@@ -102,6 +96,16 @@ impl Token {
 /// A user name without what follows its last `@`.
 pub(crate) fn without_domain(user: &str) -> &str {
     user.rsplit_once('@').map_or(user, |(name, _)| name)
+}
+
+/// `SHA1`, `SHA-1`, `hmac-sha1` and the like; nothing is SHA-1.
+pub(crate) fn algorithm(name: &str) -> Result<Algorithm, String> {
+    let plain: String =
+        name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect();
+    match plain.strip_prefix("HMAC").unwrap_or(&plain) {
+        "" => Ok(Algorithm::Sha1),
+        name => Algorithm::parse(name).ok_or_else(|| "its hash is none of SHA1, SHA256 and SHA512".to_owned()),
+    }
 }
 
 impl<F: Format> Tokens<F> {

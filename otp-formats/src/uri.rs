@@ -7,11 +7,10 @@ use otp_core::record::credentials::Kind;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use crate::csv::algorithm;
 use crate::map::Map;
 use crate::seed::{self, Encoding};
 use crate::source::Read;
-use crate::tokens::{Format, Token, Tokens, without_domain};
+use crate::tokens::{Format, Token, Tokens, algorithm, without_domain};
 
 /// A file of URIs.
 pub struct File<'t> {

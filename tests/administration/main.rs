@@ -8,6 +8,7 @@ mod devices;
 mod escapes;
 mod idempotence;
 mod import;
+mod import_tokens;
 mod passcode;
 mod policy;
 mod refusals;

@@ -1,6 +1,6 @@
 //! A heading: which field of a row is what.
 
-use crate::csv::{Described, secret};
+use crate::csv::described::{Described, secret};
 use crate::csv_rows::Fields;
 use crate::seed::Encoding;
 use crate::tokens::Token;

@@ -3,7 +3,7 @@
 use otp_core::codes::ocra::Suite;
 use otp_core::record::credentials::Kind;
 
-use crate::csv::{Described, secret};
+use crate::csv::described::{Described, secret};
 use crate::csv_rows::Fields;
 use crate::seed::Encoding;
 use crate::tokens::Token;

@@ -1,8 +1,10 @@
-use otp_core::codes::hotp_totp::Algorithm;
+use otp_core::codes::hotp_totp::{Algorithm, Clock, Drift};
 use otp_core::decision::import::Imported;
+use otp_core::record::credentials::Kind;
 
 use super::*;
 use crate::source::{Source, Whose};
+use crate::tokens::algorithm;
 
 const HEX: &str = "3132333435363738393031323334353637383930";
 const BASE32: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";

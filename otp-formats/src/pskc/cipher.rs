@@ -9,7 +9,6 @@ use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::pskc::Unlock;
 use crate::pskc::xml::{Element, Space};
 
 /// Rounds of PBKDF2 at most: some seconds.
@@ -17,6 +16,15 @@ pub(super) const MOST_ROUNDS: u32 = 10_000_000;
 
 /// Bytes of a block of AES.
 const BLOCK: usize = 16;
+
+/// What opens encrypted values.
+#[derive(Clone, Copy)]
+pub enum Unlock<'a> {
+    Nothing,
+    /// 16, 24 or 32 bytes.
+    Key(&'a [u8]),
+    Password(&'a [u8]),
+}
 
 /// What opens the encrypted values of a container.
 pub(super) struct Keys {

@@ -7,12 +7,11 @@ use otp_core::value::secret::Secret;
 use otp_core::value::time::UnixTime;
 use zeroize::Zeroizing;
 
-use crate::csv::algorithm;
 use crate::pskc::cipher::{Keys, base64};
 use crate::pskc::policy;
 use crate::pskc::xml::{Element, Space};
 use crate::seed::SeedFault;
-use crate::tokens::Token;
+use crate::tokens::{Token, algorithm};
 
 /// Beginnings of the names of algorithms: those of RFC 6030 and of its drafts.
 const PROFILES: [&str; 2] = ["urn:ietf:params:xml:ns:keyprov:pskc", "http://www.ietf.org/keyprov/pskc"];
@@ -125,12 +124,16 @@ fn number(data: &Element, name: &'static str, keys: &Keys) -> Result<Option<i64>
     let bytes = value(element, keys, false)?;
     let text = str::from_utf8(&bytes).ok().map(|text| text.trim().trim_start_matches('+'));
     let number = text.and_then(|text| text.parse().ok());
-    // Encrypted numbers are four or eight bytes, the highest first; some programs encrypt decimal digits.
-    let binary = || match bytes[..] {
-        _ if element.part("EncryptedValue").is_none() => None,
-        [a, b, c, d] => Some(i64::from(i32::from_be_bytes([a, b, c, d]))),
-        [a, b, c, d, e, f, g, h] => Some(i64::from_be_bytes([a, b, c, d, e, f, g, h])),
-        _ => None,
+    // RFC 6030 has encrypted numbers in four or eight bytes, the highest first. Some programs encrypt fewer, or decimal digits.
+    let binary = || {
+        let is_binary = element.part("EncryptedValue").is_some() && (1..=8).contains(&bytes.len());
+        let number = bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        let signed = if let [a, b, c, d] = bytes[..] {
+            Some(i32::from_be_bytes([a, b, c, d]).into())
+        } else {
+            i64::try_from(number).ok()
+        };
+        signed.filter(|_| is_binary)
     };
     number.or_else(binary).map(Some).ok_or_else(|| format!("its {name} is not a number"))
 }

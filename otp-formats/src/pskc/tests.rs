@@ -4,6 +4,7 @@ use otp_core::codes::hotp_totp::{Algorithm, Drift};
 use otp_core::record::credentials::Kind;
 
 use super::*;
+use crate::pskc::container::Protection;
 use crate::source::{Source, Whose, without};
 
 const SEED: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=";
@@ -55,7 +56,7 @@ fn serial(number: &str) -> String {
 }
 
 fn read<'t>(text: &'t str, unlock: Unlock<'_>, now: UnixTime) -> Result<Read<Tokens<Packages<'t>>>, Fault> {
-    Container::of(text.as_bytes())?.read(unlock, &Map::default(), now)
+    super::read(Container::of(text.as_bytes())?, unlock, &Map::default(), now)
 }
 
 /// The tokens, each with its owner, and the faults.

@@ -5,14 +5,11 @@ use quick_xml::name::ResolveResult;
 use quick_xml::{NsReader, XmlVersion};
 use zeroize::Zeroizing;
 
-use crate::pskc::{Container, Header, LARGEST, Protection};
-use crate::source::Fault;
-
 /// Elements within each other, at most.
 const DEEPEST: usize = 24;
 
-const NOT_XML: &str = "it is not well-formed XML";
-const DOCTYPE: &str = "it has a document type (DOCTYPE), which is not read: remove it";
+pub(super) const NOT_XML: &str = "it is not well-formed XML";
+pub(super) const DOCTYPE: &str = "it has a document type (DOCTYPE), which is not read: remove it";
 
 /// The name spaces that have a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +31,7 @@ pub(super) struct Element {
 }
 
 impl Space {
-    fn of(resolved: &ResolveResult<'_>) -> Self {
+    pub(super) fn of(resolved: &ResolveResult<'_>) -> Self {
         let ResolveResult::Bound(space) = resolved else { return Self::Other };
         match space.as_ref() {
             "urn:ietf:params:xml:ns:keyprov:pskc" => Self::Pskc,
@@ -75,7 +72,7 @@ impl Element {
         if self.children.len() == 1 { self.children.pop() } else { None }
     }
 
-    fn of(start: &BytesStart<'_>, space: Space) -> Result<Self, &'static str> {
+    pub(super) fn of(start: &BytesStart<'_>, space: Space) -> Result<Self, &'static str> {
         let mut attributes = Vec::new();
         for attribute in start.attributes() {
             let attribute = attribute.map_err(|_| NOT_XML)?;
@@ -162,119 +159,4 @@ fn letter(reference: &BytesRef<'_>) -> Result<char, &'static str> {
         "apos" => '\'',
         _ => return Err("it has an entity that is not known; none is expanded"),
     })
-}
-
-/// Counts lines up to a place, each byte once.
-struct Lines<'t> {
-    text: &'t str,
-    counted: usize,
-    line: usize,
-}
-
-impl Lines<'_> {
-    fn at(&mut self, place: usize) -> usize {
-        let more = self.text.as_bytes().get(self.counted..place).unwrap_or_default();
-        self.line = self.line.saturating_add(more.iter().filter(|byte| **byte == b'\n').count());
-        self.counted = self.counted.max(place);
-        self.line
-    }
-}
-
-/// Finds the parts of a container.
-pub(super) fn container(text: &[u8]) -> Result<Container<'_>, Fault> {
-    let fault = |line, what: &str| Fault { line, what: what.to_owned() };
-    // Positions are those after a byte order mark, which the parser would skip without counting.
-    let skipped = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let xml = text.get(skipped..).unwrap_or_default();
-    let xml = str::from_utf8(xml).map_err(|_| fault(1, "it is not UTF-8"))?;
-    let mut lines = Lines { text: xml, counted: 0, line: 1 };
-    let mut reader = NsReader::from_str(xml);
-    let place = |reader: &NsReader<&[u8]>| usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
-
-    let (header, is_empty) = loop {
-        let start = place(&reader);
-        let line = lines.at(start);
-        let (resolved, event) = reader.read_resolved_event().map_err(|_| fault(line, NOT_XML))?;
-        let space = Space::of(&resolved);
-        let (tag, is_empty) = match event {
-            Event::Start(tag) => (tag, false),
-            Event::Empty(tag) => (tag, true),
-            Event::DocType(_) => return Err(fault(line, DOCTYPE)),
-            Event::Text(text) if !text.trim().is_empty() => return Err(fault(line, NOT_XML)),
-            Event::Text(_) | Event::Comment(_) | Event::PI(_) | Event::Decl(_) => continue,
-            Event::End(_) | Event::CData(_) | Event::GeneralRef(_) | Event::Eof => return Err(fault(line, NOT_XML)),
-        };
-        if space != Space::Pskc || tag.local_name().as_ref() != "KeyContainer" {
-            return Err(fault(line, "it is no container of keys (PSKC, RFC 6030)"));
-        }
-        let whole = xml.get(start..place(&reader)).unwrap_or_default();
-        if whole.len() > LARGEST {
-            return Err(fault(line, "its first element is too large"));
-        }
-        let name = whole
-            .get(1..)
-            .and_then(|rest| rest.split(|letter: char| letter.is_whitespace() || "/>".contains(letter)).next());
-        let header = Header { start: whole, name: name.unwrap_or_default() };
-        let version = Element::of(&tag, space).map_err(|what| fault(line, what))?;
-        if version.attribute("Version").is_some_and(|version| version != "1.0") {
-            return Err(fault(line, "it has another version of the format than 1.0"));
-        }
-        break (header, is_empty);
-    };
-    let mut container = Container {
-        text,
-        header,
-        packages: Vec::new(),
-        protection: Protection::None,
-        encryption: None,
-        mac: None,
-        line: 1,
-    };
-    if is_empty {
-        return Ok(container);
-    }
-    loop {
-        let start = place(&reader);
-        let (resolved, event) = reader.read_resolved_event().map_err(|_| fault(lines.at(start), NOT_XML))?;
-        let space = Space::of(&resolved);
-        let name = match event {
-            Event::Start(tag) => {
-                let name = tag.local_name().as_ref().to_owned();
-                reader.read_to_end(tag.name()).map_err(|_| fault(lines.at(start), NOT_XML))?;
-                name
-            }
-            Event::Empty(tag) => tag.local_name().as_ref().to_owned(),
-            Event::Text(_) | Event::Comment(_) | Event::PI(_) => continue,
-            Event::End(_) => break,
-            Event::DocType(_) | Event::CData(_) | Event::GeneralRef(_) | Event::Decl(_) | Event::Eof => {
-                return Err(fault(lines.at(start), NOT_XML));
-            }
-        };
-        let end = place(&reader);
-        let line = lines.at(start);
-        let range = start.saturating_add(skipped)..end.saturating_add(skipped);
-        match (space, name.as_str()) {
-            (Space::Pskc, "KeyPackage") => container.packages.push((line, range)),
-            (Space::Pskc, "EncryptionKey" | "MACMethod") => {
-                let part = header.part(text.get(range).unwrap_or_default()).map_err(|what| fault(line, &what))?;
-                container.line = if container.line == 1 { line } else { container.line };
-                if name == "MACMethod" {
-                    container.mac = Some(part);
-                } else {
-                    container.protection = Protection::of(&part);
-                    container.encryption = Some(part);
-                }
-            }
-            _ => {} // a signature, an extension
-        }
-    }
-    loop {
-        let start = place(&reader);
-        match reader.read_event() {
-            Ok(Event::Eof) => return Ok(container),
-            Ok(Event::Comment(_) | Event::PI(_)) => {}
-            Ok(Event::Text(text)) if text.trim().is_empty() => {}
-            Ok(_) | Err(_) => return Err(fault(lines.at(start), NOT_XML)),
-        }
-    }
 }

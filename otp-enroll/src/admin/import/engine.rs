@@ -88,7 +88,7 @@ impl<S: Source> Entries for S {
 impl Engine<'_> {
     /// Enrolls all, and tells of each. Returns what is to be told at the end.
     pub(super) fn enroll(&self, entries: &impl Entries, output: &Output) -> Result<Tally, CliError> {
-        let watched = signals::on_interruption(|| STOP.store(true, Ordering::Relaxed));
+        let watched = signals::on_interruption_from_now_on(|| STOP.store(true, Ordering::Relaxed));
         watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
         let (count, mut tally) = (entries.count(), Tally::new(self.dry_run));
         let is_of_nobody = |place| matches!(entries.whose(place), Whose::Serial(_));

@@ -6,10 +6,11 @@ use otp_core::decision::import::Others;
 use otp_core::store::files::open::FileStore;
 use otp_core::value::time::UnixTime;
 use otp_formats::map::Map;
-use otp_formats::pskc::{Container, Protection, Unlock};
+use otp_formats::pskc::cipher::Unlock;
+use otp_formats::pskc::container::{Container, Protection};
 use otp_formats::seed::Encoding;
 use otp_formats::source::{Fault, Read, Source};
-use otp_formats::{csv, uri};
+use otp_formats::{csv, pskc, uri};
 use zeroize::Zeroizing;
 
 use super::{Text, can_be_done, of_file, others, report};
@@ -38,7 +39,7 @@ pub(super) fn pskc(
     let one = |fault| of_whole(&[fault], &tokens.file, output);
     let container = Container::of(&text).map_err(one)?;
     let opening = Opening::of(container.protection(), options, output)?;
-    let read = container.read(opening.unlock(), &map, UnixTime::now()).map_err(one)?;
+    let read = pskc::read(container, opening.unlock(), &map, UnixTime::now()).map_err(one)?;
     run(tokens, &text, read, store, output)
 }
 
