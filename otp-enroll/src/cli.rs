@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use otp_formats::seed::Encoding;
 
-use self::token_files::{CsvOptions, PskcOptions, TokenFile};
+use self::token_files::{PskcOptions, TokenFile};
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,13 +80,21 @@ pub(crate) enum ImportedFile {
         tokens: TokenFile,
         #[command(flatten)]
         options: PskcOptions,
+        #[command(flatten)]
+        how: ImportOptions,
     },
     /// Tokens as comma-separated values: with a heading, or as LinOTP, privacyIDEA, Yubico's tool and Microsoft Entra write them
     Csv {
         #[command(flatten)]
         tokens: TokenFile,
+        /// How seeds are written; needed only where one can be read as both
+        #[arg(long, value_enum, value_name = "FORMAT")]
+        seed_format: Option<SeedFormat>,
+        /// Take alice@example.org for alice
+        #[arg(long)]
+        without_domain: bool,
         #[command(flatten)]
-        options: CsvOptions,
+        how: ImportOptions,
     },
     /// Apps and tokens as otpauth:// URIs, one a line
     Uri {
@@ -95,6 +103,8 @@ pub(crate) enum ImportedFile {
         /// Take alice@example.org for alice
         #[arg(long)]
         without_domain: bool,
+        #[command(flatten)]
+        how: ImportOptions,
     },
 }
 

@@ -11,10 +11,12 @@ use std::path::Path;
 use otp_core::decision::import::Others;
 use otp_core::store::files::open::FileStore;
 use otp_core::value::time::UnixTime;
-use otp_formats::pam_oath;
+use otp_formats::seed::Encoding;
 use otp_formats::source::{Read, Source, without};
+use otp_formats::{csv, pam_oath, uri};
 
 use self::engine::Engine;
+use crate::cli::token_files::TokenFile;
 use crate::cli::{ImportOptions, ImportedFile};
 use crate::error::CliError;
 use crate::private_file;
@@ -28,6 +30,11 @@ const OF_A_MODULE: &str = "\
 Users can log in with the next code their device shows. An import brings no recovery codes: users get\n\
 them with `otp-enroll recovery`. After you have switched PAM to pam_otp, run this command again, so\n\
 that codes used in between cannot be used twice. Then delete ";
+
+/// The same of tokens.
+const OF_TOKENS: &str = "\
+Each token is confirmed by its first right code at a login. Those without a user are in stock:\n\
+`otp-enroll admin tokens` lists them, and `otp-enroll admin assign` gives one to a user. Then delete\n";
 
 /// A file that was read, and what is said of it.
 struct Text<'a> {
@@ -46,9 +53,24 @@ pub(super) fn import(file: &ImportedFile, store: &FileStore, output: &Output) ->
             let read = pam_oath::read(&text, UnixTime::now());
             of_file(&Text { file, text: &text, next }, read, others(how, Others::Refuse), how, store, output)
         }
-        ImportedFile::Pskc { tokens, options } => tokens::pskc(tokens, options, store, output),
-        ImportedFile::Csv { tokens, options } => tokens::csv(tokens, options, store, output),
-        ImportedFile::Uri { tokens, without_domain } => tokens::uri(tokens, *without_domain, store, output),
+        ImportedFile::Pskc { tokens, options, how } => {
+            can_be_done(how, output)?;
+            let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
+            of_tokens(tokens, &text, tokens::pskc(tokens, &text, options, output)?, how, store, output)
+        }
+        ImportedFile::Csv { tokens, seed_format, without_domain, how } => {
+            can_be_done(how, output)?;
+            let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
+            let options = csv::Options { encoding: seed_format.map(Encoding::from), without_domain: *without_domain };
+            let read = csv::read(&text, options, &tokens::map(tokens, output)?);
+            of_tokens(tokens, &text, read, how, store, output)
+        }
+        ImportedFile::Uri { tokens, without_domain, how } => {
+            can_be_done(how, output)?;
+            let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
+            let read = uri::read(&text, *without_domain, &tokens::map(tokens, output)?);
+            of_tokens(tokens, &text, read, how, store, output)
+        }
     }
 }
 
@@ -72,6 +94,19 @@ fn others(how: &ImportOptions, unsaid: Others) -> Others {
         (false, true) => Others::Beside,
         (false, false) => unsaid,
     }
+}
+
+/// Imports tokens, which come beside what their users have.
+fn of_tokens(
+    TokenFile { file, .. }: &TokenFile,
+    text: &[u8],
+    read: Read<impl Source>,
+    how: &ImportOptions,
+    store: &FileStore,
+    output: &Output,
+) -> Result<(), CliError> {
+    let next = format!("{OF_TOKENS}{} and its copies: they contain the key of every token.", file.display());
+    of_file(&Text { file, text, next }, read, others(how, Others::Beside), how, store, output)
 }
 
 /// Imports what was read. If the file has a fault, nothing is imported, unless what has one is to be left out.

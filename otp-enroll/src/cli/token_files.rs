@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::cli::{ImportOptions, SeedFormat};
-
-/// A file of tokens, whose they are, and how they are imported.
+/// A file of tokens, and whose they are.
 #[derive(Args, Debug)]
 pub(crate) struct TokenFile {
     /// File to import; - for standard input
@@ -15,8 +13,6 @@ pub(crate) struct TokenFile {
     /// Which token is whose: a file with a serial number and a user on each line, with a comma between them
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) map: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) how: ImportOptions,
 }
 
 /// What opens encrypted values.
@@ -28,15 +24,4 @@ pub(crate) struct PskcOptions {
     /// Decrypt with the password in this file; without it the password is asked for, and not shown
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "key_file")]
     pub(crate) password_file: Option<PathBuf>,
-}
-
-/// How values are written.
-#[derive(Args, Debug)]
-pub(crate) struct CsvOptions {
-    /// How seeds are written; needed only where one can be read as both
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub(crate) seed_format: Option<SeedFormat>,
-    /// Take alice@example.org for alice
-    #[arg(long)]
-    pub(crate) without_domain: bool,
 }

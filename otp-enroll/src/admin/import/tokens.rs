@@ -1,84 +1,37 @@
-//! Imports of tokens: PSKC, comma-separated values, otpauth:// URIs.
+//! What goes with a file of tokens: whose they are, and what opens encrypted values.
 
 use std::path::Path;
 
-use otp_core::decision::import::Others;
-use otp_core::store::files::open::FileStore;
 use otp_core::value::time::UnixTime;
 use otp_formats::map::Map;
 use otp_formats::pskc::cipher::Unlock;
 use otp_formats::pskc::container::{Container, Protection};
-use otp_formats::seed::Encoding;
-use otp_formats::source::{Fault, Read, Source};
-use otp_formats::{csv, pskc, uri};
+use otp_formats::pskc::{self, Packages};
+use otp_formats::source::{Fault, Read};
+use otp_formats::tokens::Tokens;
 use zeroize::Zeroizing;
 
-use super::{Text, can_be_done, of_file, others, report};
-use crate::cli::token_files::{CsvOptions, PskcOptions, TokenFile};
+use super::report;
+use crate::cli::token_files::{PskcOptions, TokenFile};
 use crate::error::CliError;
-use crate::seed_file::{self, OF_ALL_USERS, OF_ONE_TOKEN};
+use crate::seed_file::{self, OF_ONE_TOKEN};
 use crate::ui::output::Output;
 use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
 use crate::user::token::watch;
 
-/// What the administrator does next.
-const OF_TOKENS: &str = "\
-Each token is confirmed by its first right code at a login. Those without a user are in stock:\n\
-`otp-enroll admin tokens` lists them, and `otp-enroll admin assign` gives one to a user. Then delete\n";
-
-pub(super) fn pskc(
+/// Reads a container, and asks for its password where it needs one.
+pub(super) fn pskc<'t>(
     tokens: &TokenFile,
+    text: &'t [u8],
     options: &PskcOptions,
-    store: &FileStore,
     output: &Output,
-) -> Result<(), CliError> {
-    can_be_done(&tokens.how, output)?;
-    let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
+) -> Result<Read<Tokens<Packages<'t>>>, CliError> {
     let map = map(tokens, output)?;
     let one = |fault| of_whole(&[fault], &tokens.file, output);
-    let container = Container::of(&text).map_err(one)?;
+    let container = Container::of(text).map_err(one)?;
     let opening = Opening::of(container.protection(), options, output)?;
-    let read = pskc::read(container, opening.unlock(), &map, UnixTime::now()).map_err(one)?;
-    run(tokens, &text, read, store, output)
-}
-
-pub(super) fn csv(
-    tokens: &TokenFile,
-    options: &CsvOptions,
-    store: &FileStore,
-    output: &Output,
-) -> Result<(), CliError> {
-    can_be_done(&tokens.how, output)?;
-    let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
-    let map = map(tokens, output)?;
-    let CsvOptions { seed_format, without_domain } = *options;
-    let options = csv::Options { encoding: seed_format.map(Encoding::from), without_domain };
-    run(tokens, &text, csv::read(&text, options, &map), store, output)
-}
-
-pub(super) fn uri(
-    tokens: &TokenFile,
-    without_domain: bool,
-    store: &FileStore,
-    output: &Output,
-) -> Result<(), CliError> {
-    can_be_done(&tokens.how, output)?;
-    let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
-    let map = map(tokens, output)?;
-    run(tokens, &text, uri::read(&text, without_domain, &map), store, output)
-}
-
-fn run(
-    tokens: &TokenFile,
-    text: &[u8],
-    read: Read<impl Source>,
-    store: &FileStore,
-    output: &Output,
-) -> Result<(), CliError> {
-    let TokenFile { file, how, .. } = tokens;
-    let next = format!("{OF_TOKENS}{} and its copies: they contain the key of every token.", file.display());
-    of_file(&Text { file, text, next }, read, others(how, Others::Beside), how, store, output)
+    pskc::read(container, opening.unlock(), &map, UnixTime::now()).map_err(one)
 }
 
 /// Tells faults that leave nothing to import.
@@ -86,7 +39,8 @@ fn of_whole(faults: &[Fault], file: &Path, output: &Output) -> CliError {
     report::faults(faults, file, output).err().unwrap_or(CliError::FaultyFile(faults.len()))
 }
 
-fn map(tokens: &TokenFile, output: &Output) -> Result<Map, CliError> {
+/// Whose each token is, if a file says it.
+pub(super) fn map(tokens: &TokenFile, output: &Output) -> Result<Map, CliError> {
     let Some(file) = &tokens.map else { return Ok(Map::default()) };
     let failed = |error| CliError::Unreadable { path: file.clone(), error };
     Map::read(&std::fs::read(file).map_err(failed)?).map_err(|faults| of_whole(&faults, file, output))
