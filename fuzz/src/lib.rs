@@ -66,7 +66,7 @@ pub fn becomes_a_record(found: Found) {
 /// A sentence holds no part of a seed: nothing of six characters or more with a digit in it, but for names of methods, and
 /// no eight capital letters.
 pub fn says_nothing(sentence: &str) {
-    const NAMES: [&str; 4] = ["SHA256", "SHA512", "PBKDF2", "10000000"];
+    const NAMES: [&str; 6] = ["SHA256", "SHA512", "PBKDF2", "Base32", "Base64", "10000000"];
     for word in sentence.split(|letter: char| !letter.is_ascii_alphanumeric()) {
         let is_name = NAMES.contains(&word) || word.len() < 6;
         let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
