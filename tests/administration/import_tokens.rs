@@ -175,8 +175,8 @@ fn encrypted(head: &str, cipher: &str, mac: &str) -> String {
         )
     };
     let (key, mac_key) = head.split_once('|').unwrap();
-    let data = format!("</PlainValue><EncryptedValue>{}</EncryptedValue><ValueMAC>{mac}</ValueMAC>", value(cipher));
-    let package = package("987654321", "", "").replace("<PlainValue></PlainValue>", &data["</PlainValue>".len()..]);
+    let data = format!("<EncryptedValue>{}</EncryptedValue><ValueMAC>{mac}</ValueMAC>", value(cipher));
+    let package = package("987654321", "", "").replace("<PlainValue></PlainValue>", &data);
     format!(
         "<KeyContainer Version=\"1.0\" xmlns=\"{PSKC}\" xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\" \
          xmlns:xenc=\"http://www.w3.org/2001/04/xmlenc#\" xmlns:xenc11=\"http://www.w3.org/2009/xmlenc11#\">\
