@@ -2,6 +2,7 @@
 
 mod accounts;
 mod adopt;
+mod assign;
 mod changes;
 mod check;
 mod devices;
@@ -22,6 +23,7 @@ mod restored;
 mod same_person;
 mod sessions;
 mod show;
+mod tokens;
 
 use nix::unistd::geteuid;
 use otp_core::error::CoreError;
@@ -167,6 +169,11 @@ fn on_records(
         Admin::Purge { dry_run, yes } => purge::purge(site, store, *dry_run, *yes, output),
         Admin::Restored { void_recovery, yes } => restored::restored(store, *void_recovery, *yes, output),
         Admin::Import(file) => import::import(file, site, store, output),
+        Admin::Tokens { remove: None, yes: _ } => tokens::list(store, output),
+        Admin::Tokens { remove: Some(serial), yes } => tokens::remove(store, serial, *yes, output),
+        Admin::Assign { user, serial, name } => {
+            assign::assign(site, store, &account(user)?, serial, name.as_deref(), output)
+        }
         // Served above, since they must also run where the configuration or the records cannot be read.
         Admin::ReadAsUser { .. } | Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),
     }

@@ -1,10 +1,15 @@
 //! The command line.
 
+#[path = "cli/token_files.rs"] // the example that writes the manual finds it, too
+pub(crate) mod token_files;
+
 use otp_core::config::paths;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use otp_formats::seed::Encoding;
+
+use self::token_files::{PskcOptions, TokenFile};
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,6 +72,8 @@ pub(crate) enum ImportedFile {
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
         #[command(flatten)]
+        rest: Rest,
+        #[command(flatten)]
         how: ImportOptions,
     },
     /// Files of google-authenticator, one for each user, read with the rights of that user
@@ -83,13 +90,63 @@ pub(crate) enum ImportedFile {
         #[command(flatten)]
         how: ImportOptions,
     },
+    /// Tokens from their maker, as PSKC (RFC 6030), also encrypted
+    Pskc {
+        #[command(flatten)]
+        tokens: TokenFile,
+        #[command(flatten)]
+        options: PskcOptions,
+        #[command(flatten)]
+        rest: Rest,
+        #[command(flatten)]
+        how: ImportOptions,
+    },
+    /// Tokens as comma-separated values: with a heading, or as LinOTP, privacyIDEA, Yubico's tool and Microsoft Entra write them
+    Csv {
+        #[command(flatten)]
+        tokens: TokenFile,
+        /// How seeds are written; needed only where one can be read as both
+        #[arg(long, value_enum, value_name = "FORMAT")]
+        seed_format: Option<SeedFormat>,
+        /// Take alice@example.org for alice
+        #[arg(long)]
+        without_domain: bool,
+        #[command(flatten)]
+        rest: Rest,
+        #[command(flatten)]
+        how: ImportOptions,
+    },
+    /// Apps and tokens as otpauth:// URIs, one a line
+    Uri {
+        #[command(flatten)]
+        tokens: TokenFile,
+        /// Take alice@example.org for alice
+        #[arg(long)]
+        without_domain: bool,
+        #[command(flatten)]
+        rest: Rest,
+        #[command(flatten)]
+        how: ImportOptions,
+    },
 }
 
 impl ImportedFile {
     pub(crate) fn how(&self) -> &ImportOptions {
-        let (Self::Oath { how, .. } | Self::GoogleAuthenticator { how, .. }) = self;
+        let (Self::Oath { how, .. }
+        | Self::GoogleAuthenticator { how, .. }
+        | Self::Pskc { how, .. }
+        | Self::Csv { how, .. }
+        | Self::Uri { how, .. }) = self;
         how
     }
+}
+
+/// What becomes of the rest of a file that has faults.
+#[derive(Args, Debug)]
+pub(crate) struct Rest {
+    /// Import what has no fault, and write the rest to a new file that only root can read
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) rejects: Option<PathBuf>,
 }
 
 /// Options of every import.
@@ -104,9 +161,6 @@ pub(crate) struct ImportOptions {
     /// Also replace other devices of users, and their recovery codes; asks first
     #[arg(long)]
     pub(crate) replace: bool,
-    /// Import what has no fault, and write the rest to a new file that only root can read
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) rejects: Option<PathBuf>,
     /// Do not ask for confirmation
     #[arg(long, short, requires = "replace")]
     pub(crate) yes: bool,
@@ -529,6 +583,25 @@ pub(crate) enum Admin {
         #[arg(id = "reader")]
         user: String,
         path: PathBuf,
+    },
+    /// List the tokens in stock: those that no user has
+    Tokens {
+        /// Remove the token with this serial number from the stock; asks first
+        #[arg(long, value_name = "SERIAL")]
+        remove: Option<String>,
+        /// Do not ask for confirmation
+        #[arg(long, short, requires = "remove")]
+        yes: bool,
+    },
+    /// Give a token in stock to a user
+    Assign {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+        /// The number that is printed on it
+        serial: String,
+        /// A name for it: 1 to 40 characters
+        name: Option<String>,
     },
     /// Give the configuration and its folder of records one id; without it every login is refused
     InitStore {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use otp_core::decision::import::Found;
+use otp_core::value::user::UserName;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -20,6 +21,10 @@ pub trait Source: Sync {
     fn remarks(&self, _place: usize) -> Vec<String> {
         Vec::new()
     }
+    /// Who made the token of an entry that the file gives to nobody.
+    fn maker(&self, _place: usize) -> Option<String> {
+        None
+    }
 }
 
 /// Who gets the devices of an entry.
@@ -28,6 +33,11 @@ pub enum Whose<'a> {
     User(&'a str),
     /// A token that the file gives to nobody.
     Serial(&'a str),
+}
+
+/// Whether a text can be the name of a user.
+pub(crate) fn is_user(text: &str) -> bool {
+    UserName::parse(text).is_some() && !text.chars().any(char::is_control)
 }
 
 /// What was read.

@@ -277,7 +277,8 @@ fn a_user_who_cannot_be_imported_does_not_stop_the_others_and_keeps_the_old_devi
     let expected = [
         format!("{nobody}: failed: there is no such user; create the account, and import again"),
         format!(
-            "{}: failed: has a second factor already; to replace it by the devices in the file: --replace; to have them beside it: --add",
+            "{}: failed: has a second factor already; to replace it by the devices in the file: --replace; \
+             to have them beside it: --add",
             alice.name
         ),
         format!("{}: imported", bob.name),

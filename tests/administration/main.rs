@@ -10,6 +10,7 @@ mod escapes;
 mod idempotence;
 mod import;
 mod import_google_authenticator;
+mod import_tokens;
 mod passcode;
 mod policy;
 mod refusals;

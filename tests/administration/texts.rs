@@ -183,7 +183,7 @@ fn an_import() {
     let key = "3132333435363738393031323334353637383930"; // RFC 4226, Appendix D
     let shown = file.display().to_string();
     let import = |session: &mut Session, options: &str| {
-        typed(session, &site, format!("admin import {options}oath {shown}").as_str(), "");
+        typed(session, &site, format!("admin import oath {options}{shown}").as_str(), "");
     };
     // One user: several are told in no order.
     put(&format!("HOTP/T30 ida - {key}\n"), 0o600);

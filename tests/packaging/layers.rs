@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of each crate, from the one that knows nothing to the one that knows all. A room is a module with all that
 /// is in it.
-const HOUSE: [(&str, &[&str]); 6] = [
+const HOUSE: [(&str, &[&str]); 7] = [
     (
         "otp-core",
         &[
@@ -31,6 +31,10 @@ const HOUSE: [(&str, &[&str]); 6] = [
             "login",
             "entry",
         ],
+    ),
+    (
+        "otp-formats",
+        &["source", "seed", "csv_rows", "map", "tokens", "pam_oath", "google_authenticator", "csv", "uri", "pskc"],
     ),
     (
         "otp-enroll",

@@ -1,5 +1,7 @@
 //! Credentials as TOML: how the file is written and read.
 
+pub mod spare;
+
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
@@ -94,26 +96,7 @@ impl Credentials {
             }
         }
         for device in &self.devices {
-            writeln!(text, "\n[[device]]\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
-            match &device.kind {
-                Kind::Totp(Clock { period, drift }) => {
-                    writeln!(text, "type = \"totp\"\nperiod = {}", period.get())?;
-                    if let Some(drift) = drift {
-                        writeln!(text, "drift = {}", drift.get())?;
-                    }
-                }
-                Kind::Hotp => writeln!(text, "type = \"hotp\"")?,
-                Kind::Ocra(suite) => writeln!(text, "type = \"ocra\"\nsuite = \"{suite}\"")?,
-                Kind::Sent(destination) => {
-                    writeln!(text, "type = \"{}\"\nto = {}", device.kind.word(), quoted(destination.as_str()))?;
-                }
-            }
-            writeln!(text, "algorithm = \"{}\"\ndigits = {}", device.algorithm.name(), device.digits.get())?;
-            writeln!(text, "created = {}", device.created.0)?;
-            if let Some(serial) = &device.serial {
-                writeln!(text, "serial = {}", quoted(serial.as_str()))?;
-            }
-            writeln!(text, "secret = \"{}\"", *device.secret.base32())?;
+            write_device(text, device)?;
         }
         Ok(())
     }
@@ -161,6 +144,30 @@ impl Credentials {
             Err(RecordError::OtherAccount(format!("{} with uid {}", quoted(self.user.as_str()), self.uid)))
         }
     }
+}
+
+/// The lines of a device.
+fn write_device(text: &mut String, device: &Device) -> fmt::Result {
+    writeln!(text, "\n[[device]]\nid = {}\nname = {}", device.id, quoted(device.name.as_str()))?;
+    match &device.kind {
+        Kind::Totp(Clock { period, drift }) => {
+            writeln!(text, "type = \"totp\"\nperiod = {}", period.get())?;
+            if let Some(drift) = drift {
+                writeln!(text, "drift = {}", drift.get())?;
+            }
+        }
+        Kind::Hotp => writeln!(text, "type = \"hotp\"")?,
+        Kind::Ocra(suite) => writeln!(text, "type = \"ocra\"\nsuite = \"{suite}\"")?,
+        Kind::Sent(destination) => {
+            writeln!(text, "type = \"{}\"\nto = {}", device.kind.word(), quoted(destination.as_str()))?;
+        }
+    }
+    writeln!(text, "algorithm = \"{}\"\ndigits = {}", device.algorithm.name(), device.digits.get())?;
+    writeln!(text, "created = {}", device.created.0)?;
+    if let Some(serial) = &device.serial {
+        writeln!(text, "serial = {}", quoted(serial.as_str()))?;
+    }
+    writeln!(text, "secret = \"{}\"", *device.secret.base32())
 }
 
 impl<'a> ReadContext<'a> {

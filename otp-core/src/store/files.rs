@@ -20,6 +20,7 @@ mod list;
 pub mod open;
 pub mod reread;
 mod slots;
+pub mod stock;
 mod write;
 
 use std::fs::File;

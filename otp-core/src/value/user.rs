@@ -32,25 +32,30 @@ impl UserName {
         &self.0
     }
 
-    /// The name as the first part of a file name: one path component that never starts with a dot.
-    ///
-    /// Letters, digits and `_-@.` are kept, every other byte becomes `%XX`: two names never share a stem. A stem that
-    /// would be too long is replaced by `%-` and the name's SHA-256. No encoded name looks like that.
+    /// The name as the first part of a file name.
     pub fn file_stem(&self) -> String {
-        let mut stem = String::with_capacity(self.0.len());
-        for (position, byte) in self.0.bytes().enumerate() {
-            let plain = byte.is_ascii_alphanumeric() || b"_-@".contains(&byte) || (byte == b'.' && position > 0);
-            if plain {
-                stem.push(char::from(byte));
-            } else {
-                stem.push_str(&format!("%{byte:02X}"));
-            }
-        }
-        if stem.len() > LONGEST_STEM {
-            stem = format!("%-{}", base16ct::lower::encode_string(&Sha256::digest(self.0.as_bytes())));
-        }
-        stem
+        file_stem(&self.0)
     }
+}
+
+/// A text as the first part of a file name: one path component that never starts with a dot.
+///
+/// Letters, digits and `_-@.` are kept, every other byte becomes `%XX`: two texts never share a stem. A stem that would be
+/// too long is replaced by `%-` and the text's SHA-256. No encoded text looks like that.
+pub(crate) fn file_stem(text: &str) -> String {
+    let mut stem = String::with_capacity(text.len());
+    for (position, byte) in text.bytes().enumerate() {
+        let plain = byte.is_ascii_alphanumeric() || b"_-@".contains(&byte) || (byte == b'.' && position > 0);
+        if plain {
+            stem.push(char::from(byte));
+        } else {
+            stem.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    if stem.len() > LONGEST_STEM {
+        stem = format!("%-{}", base16ct::lower::encode_string(&Sha256::digest(text.as_bytes())));
+    }
+    stem
 }
 
 impl Account {

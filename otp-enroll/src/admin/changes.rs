@@ -51,7 +51,8 @@ fn changes(command: &Admin) -> bool {
         | Admin::Doctor { .. }
         | Admin::EndSessions { .. }
         | Admin::ForgetAddresses { .. }
-        | Admin::Purge { dry_run: true, .. } => false,
+        | Admin::Purge { dry_run: true, .. }
+        | Admin::Tokens { remove: None, .. } => false,
         Admin::Require { .. }
         | Admin::Exempt { .. }
         | Admin::Unrequire { .. }
@@ -66,6 +67,8 @@ fn changes(command: &Admin) -> bool {
         | Admin::Rename { .. }
         | Admin::Adopt { .. }
         | Admin::Purge { .. }
+        | Admin::Tokens { .. }
+        | Admin::Assign { .. }
         | Admin::Restored { .. } => true,
         Admin::Import(file) => !file.how().dry_run,
     }

@@ -11,6 +11,9 @@ use crate::ui::output::Output;
 use crate::user::device_lines::{ChangedDevice, subject};
 use crate::user::{addition, devices, resync, token};
 
+/// What is said of a token that nobody has used yet.
+pub(super) const UNCONFIRMED: &str = "is added, not confirmed yet: its first right code at a login confirms it";
+
 /// Adds a token, by a code that it shows or, without one, unconfirmed.
 pub(super) fn add(
     client: &mut Client<'_>,
@@ -52,11 +55,7 @@ pub(super) fn add(
     let Some(added) = after.devices.iter().find(|added| added.id == device) else { return Ok(()) };
     let answer =
         ChangedDevice { changed: true, confirmed: Some(added.confirmed), ..ChangedDevice::about(&after, added) };
-    let state = if added.confirmed {
-        "is added; the code is used up"
-    } else {
-        "is added, not confirmed yet: its first right code at a login confirms it"
-    };
+    let state = if added.confirmed { "is added; the code is used up" } else { UNCONFIRMED };
     output.done(&answer, &format!("{user}: {} {state}", subject(added)))?;
     if after.recovery_codes_left == 0 {
         output.advise(&format!("{user} has no recovery codes; the user gets some with: otp-enroll recovery"))?;

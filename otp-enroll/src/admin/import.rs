@@ -5,6 +5,8 @@ mod engine;
 mod entries;
 mod homes;
 mod report;
+mod shelf;
+mod tokens;
 mod workers;
 
 use std::path::Path;
@@ -15,12 +17,14 @@ use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
 use otp_formats::google_authenticator::Windows;
-use otp_formats::pam_oath;
+use otp_formats::seed::Encoding;
 use otp_formats::source::{Read, Source, without};
+use otp_formats::{csv, pam_oath, uri};
 
 use self::engine::Engine;
 use self::homes::Homes;
 use super::accounts;
+use crate::cli::token_files::TokenFile;
 use crate::cli::{ImportOptions, ImportedFile};
 use crate::error::CliError;
 use crate::private_file;
@@ -35,12 +39,19 @@ Users can log in with the next code their device shows. An import brings no reco
 them with `otp-enroll recovery`. After you have switched PAM to pam_otp, run this command again, so\n\
 that codes used in between cannot be used twice. Then delete ";
 
+/// The same of tokens.
+const OF_TOKENS: &str = "\
+Each token is confirmed by its first right code at a login. Those without a user are in stock:\n\
+`otp-enroll admin tokens` lists them, and `otp-enroll admin assign` gives one to a user. Then delete\n";
+
 /// A file that was read, and what is said of it.
 struct Text<'a> {
     file: &'a Path,
     text: &'a [u8],
     /// What the administrator does next.
     next: String,
+    /// Where what has a fault goes; without it such a file is not imported.
+    rejects: Option<&'a Path>,
 }
 
 /// Where the files are google-authenticator's.
@@ -53,18 +64,16 @@ pub(super) use self::as_user::answer as read_as_user;
 
 pub(super) fn import(file: &ImportedFile, site: &Site, store: &FileStore, output: &Output) -> Result<(), CliError> {
     match file {
-        ImportedFile::Oath { file, how } => {
-            can_be_done(how, output)?;
+        ImportedFile::Oath { file, rest, how } => {
+            let rejects = rest.rejects.as_deref();
+            can_be_done(how, rejects, output)?;
             let text = seed_file::read(file, OF_ALL_USERS, output)?;
             let next = format!("{OF_A_MODULE}{} and its copies: they\ncontain every user's key.", file.display());
             let read = pam_oath::read(&text, UnixTime::now());
-            of_file(&Text { file, text: &text, next }, read, others(how, Others::Refuse), how, store, output)
+            of_file(&Text { file, text: &text, next, rejects }, read, others(how, Others::Refuse), how, store, output)
         }
         ImportedFile::GoogleAuthenticator { users, all, from, how } => {
-            if how.rejects.is_some() {
-                return Err(CliError::Usage("--rejects is for a file of many users".into()));
-            }
-            can_be_done(how, output)?;
+            can_be_done(how, None, output)?;
             let limits = &site.config.limits;
             let windows = Windows { totp: limits.window.saturating_mul(2).saturating_add(1), hotp: LOOK_AHEAD };
             let users = if *all { accounts::Names::ask()?.answer(output)? } else { users.clone() };
@@ -75,15 +84,37 @@ pub(super) fn import(file: &ImportedFile, site: &Site, store: &FileStore, output
             let engine = Engine { store, others: others(how, Others::Refuse), dry_run: how.dry_run };
             engine.enroll(&homes, output)?.close(0, OF_HOMES, output)
         }
+        ImportedFile::Pskc { tokens, options, rest, how } => {
+            let rejects = rest.rejects.as_deref();
+            can_be_done(how, rejects, output)?;
+            let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
+            let read = tokens::pskc(tokens, &text, options, output)?;
+            of_tokens(&of(tokens, &text, rejects), read, how, store, output)
+        }
+        ImportedFile::Csv { tokens, seed_format, without_domain, rest, how } => {
+            let rejects = rest.rejects.as_deref();
+            can_be_done(how, rejects, output)?;
+            let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
+            let options = csv::Options { encoding: seed_format.map(Encoding::from), without_domain: *without_domain };
+            let read = csv::read(&text, options, &tokens::map(tokens, output)?);
+            of_tokens(&of(tokens, &text, rejects), read, how, store, output)
+        }
+        ImportedFile::Uri { tokens, without_domain, rest, how } => {
+            let rejects = rest.rejects.as_deref();
+            can_be_done(how, rejects, output)?;
+            let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
+            let read = uri::read(&text, *without_domain, &tokens::map(tokens, output)?);
+            of_tokens(&of(tokens, &text, rejects), read, how, store, output)
+        }
     }
 }
 
 /// What can be found out before the file is read.
-fn can_be_done(how: &ImportOptions, output: &Output) -> Result<(), CliError> {
+fn can_be_done(how: &ImportOptions, rejects: Option<&Path>, output: &Output) -> Result<(), CliError> {
     if asks_first(how) {
         output.can_confirm()?;
     }
-    how.rejects.as_deref().map_or(Ok(()), private_file::can_be_written)?;
+    rejects.map_or(Ok(()), private_file::can_be_written)?;
     Ok(())
 }
 
@@ -100,9 +131,26 @@ fn others(how: &ImportOptions, unsaid: Others) -> Others {
     }
 }
 
+/// A file of tokens, and what is said of it.
+fn of<'a>(TokenFile { file, .. }: &'a TokenFile, text: &'a [u8], rejects: Option<&'a Path>) -> Text<'a> {
+    let next = format!("{OF_TOKENS}{} and its copies: they contain the key of every token.", file.display());
+    Text { file, text, next, rejects }
+}
+
+/// Imports tokens, which come beside what their users have.
+fn of_tokens(
+    text: &Text<'_>,
+    read: Read<impl Source>,
+    how: &ImportOptions,
+    store: &FileStore,
+    output: &Output,
+) -> Result<(), CliError> {
+    of_file(text, read, others(how, Others::Beside), how, store, output)
+}
+
 /// Imports what was read. If the file has a fault, nothing is imported, unless what has one is to be left out.
 fn of_file(
-    Text { file, text, next }: &Text<'_>,
+    Text { file, text, next, rejects }: &Text<'_>,
     Read { entries, faults }: Read<impl Source>,
     others: Others,
     how: &ImportOptions,
@@ -110,7 +158,7 @@ fn of_file(
     output: &Output,
 ) -> Result<(), CliError> {
     report::faults(&faults, file, output)?;
-    if !faults.is_empty() && how.rejects.is_none() {
+    if !faults.is_empty() && rejects.is_none() {
         return Err(CliError::FaultyFile(faults.len()));
     }
     if asks_first(how) {
@@ -118,7 +166,7 @@ fn of_file(
     }
     let tally = Engine { store, others, dry_run: how.dry_run }.enroll(&entries, output)?;
     let is_whole = faults.is_empty() && tally.not_done.is_empty();
-    if let Some(rejects) = how.rejects.as_deref().filter(|_| !how.dry_run && !is_whole) {
+    if let Some(rejects) = rejects.filter(|_| !how.dry_run && !is_whole) {
         let is_done = |place: &usize| tally.not_done.binary_search(place).is_err();
         let taken = (0..entries.count()).filter(is_done).flat_map(|place| entries.ranges(place)).collect();
         private_file::write(rejects, &without(text, taken))?;

@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals;
 /// Exit code of a program that was interrupted: 128 and the number of SIGINT, as a shell reports it.
 pub(crate) const INTERRUPTED: i32 = 130;
 
-/// Whether interruptions are answered already.
-static IS_WATCHED: Mutex<bool> = Mutex::new(false);
+/// What answers interruptions, if they are answered already.
+static ANSWER: Mutex<Option<fn()>> = Mutex::new(None);
 
 /// Calls `interrupt` for each SIGINT, SIGTERM and SIGHUP from now on, also where the program was told to ignore them.
 ///
@@ -23,6 +23,17 @@ static IS_WATCHED: Mutex<bool> = Mutex::new(false);
 /// `AlreadyExists` if interruptions are answered already: the first answer stays.
 pub(crate) fn on_interruption(interrupt: fn()) -> io::Result<()> {
     watch(&[SIGINT, SIGTERM, SIGHUP], interrupt)
+}
+
+/// The same in place of what answered before, as where a question at the terminal came first.
+pub(crate) fn on_interruption_from_now_on(interrupt: fn()) -> io::Result<()> {
+    match on_interruption(interrupt) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            *ANSWER.lock().unwrap_or_else(PoisonError::into_inner) = Some(interrupt);
+            Ok(())
+        }
+        watched => watched,
+    }
 }
 
 /// The same with SIGQUIT, and for SIGTSTP and SIGCONT: `stop` is called for the first of the two and must call
@@ -44,14 +55,22 @@ pub(crate) fn on_terminal(interrupt: fn(), stop: fn(), go_on: fn()) -> io::Resul
 }
 
 fn watch(signals: &[i32], interrupt: fn()) -> io::Result<()> {
-    let mut is_watched = IS_WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
-    if *is_watched {
+    let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
+    if answer.is_some() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let mut signals = Signals::new(signals)?;
-    thread::Builder::new().spawn(move || signals.forever().for_each(|_| interrupt()))?;
-    *is_watched = true;
+    thread::Builder::new().spawn(move || signals.forever().for_each(|_| answered()))?;
+    *answer = Some(interrupt);
     Ok(())
+}
+
+/// Calls what answers now, which may end this process or change the answer.
+fn answered() {
+    let answer = *ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(answer) = answer {
+        answer();
+    }
 }
 
 /// Stops the program as SIGTSTP would have. It does not stop where no shell could continue it: in an orphaned process
@@ -68,11 +87,17 @@ pub(crate) fn is_in_front() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
-    fn the_first_answer_to_an_interruption_stays() {
+    fn the_first_answer_to_an_interruption_stays_unless_it_is_replaced() {
         on_interruption(|| ()).unwrap();
         assert_eq!(on_interruption(|| ()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        static ANSWERED: AtomicBool = AtomicBool::new(false);
+        on_interruption_from_now_on(|| ANSWERED.store(true, Ordering::Relaxed)).unwrap();
+        answered();
+        assert!(ANSWERED.load(Ordering::Relaxed));
     }
 }

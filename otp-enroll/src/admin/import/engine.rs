@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::unistd::getuid;
 use otp_core::audit::{Event, Proof};
-use otp_core::decision::import::{Import, Others};
+use otp_core::decision::import::{Import, Others, Outcome};
 use otp_core::error::CoreError;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
@@ -16,6 +16,7 @@ use otp_formats::source::Whose;
 
 use super::entries::{Answer, Entries, Entry};
 use super::report::Tally;
+use super::shelf::Shelf;
 use super::workers;
 use crate::client;
 use crate::error::{CliError, ScreenError};
@@ -35,11 +36,13 @@ static STOP: AtomicBool = AtomicBool::new(false);
 impl Engine<'_> {
     /// Enrolls all, and tells of each. Returns what is to be told at the end.
     pub(super) fn enroll(&self, entries: &impl Entries, output: &Output) -> Result<Tally, CliError> {
-        let watched = signals::on_interruption(|| STOP.store(true, Ordering::Relaxed));
+        let watched = signals::on_interruption_from_now_on(|| STOP.store(true, Ordering::Relaxed));
         watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
         let (count, mut tally) = (entries.count(), Tally::new(self.dry_run));
+        let is_of_nobody = |place| matches!(entries.whose(place), Whose::Serial(_));
+        let shelf = Shelf::open(self.store, (0..count).any(is_of_nobody), self.dry_run)?;
         let mut progress = Progress::new("importing", count, output);
-        let act = |place| self.one(entries, place).unwrap_or_else(Answer::Failed);
+        let act = |place| self.one(entries, place, &shelf).unwrap_or_else(Answer::Failed);
         let mut untold = None;
         workers::each(count, &STOP, act, |place, answer| {
             progress.clear();
@@ -59,8 +62,8 @@ impl Engine<'_> {
     }
 
     /// Enrolls one user, whole or not at all.
-    fn one(&self, entries: &impl Entries, place: usize) -> Result<Answer, CoreError> {
-        let Whose::User(user) = entries.whose(place) else { return Ok(Answer::NoSuchUser) };
+    fn one(&self, entries: &impl Entries, place: usize, shelf: &Shelf) -> Result<Answer, CoreError> {
+        let Whose::User(user) = entries.whose(place) else { return self.of_nobody(entries, place, shelf) };
         let Some(account) = account(user)? else { return Ok(Answer::NoSuchUser) };
         let Entry { found, remarks } = match entries.entry(place) {
             Ok(Some(entry)) => entry,
@@ -69,6 +72,7 @@ impl Engine<'_> {
         };
         // As random as the id of an enrollment.
         let (enrollment, salt) = (new_enrollment(random::entropy)?, new_enrollment(random::entropy)?.0);
+        let numbered = shelf.numbered(&found);
         let import = Import::new(found, self.others, salt, UnixTime::now());
         if self.dry_run {
             let record = self.store.read(&account)?;
@@ -79,6 +83,20 @@ impl Engine<'_> {
             let (user, by) = (account.name.as_str(), getuid().as_raw());
             client::log(&Event::Change { user, by, what, device: None, proof: Proof::Administrator });
         }
+        if !matches!(outcome, Outcome::HasOthers | Outcome::TooMany | Outcome::Unfit) {
+            shelf.take(&numbered)?;
+        }
         Ok(Answer::Done(outcome, remarks))
+    }
+
+    /// Puts a token that is nobody's into the stock.
+    fn of_nobody(&self, entries: &impl Entries, place: usize, shelf: &Shelf) -> Result<Answer, CoreError> {
+        Ok(match entries.entry(place) {
+            Ok(Some(Entry { found, remarks })) => {
+                Answer::Shelved(shelf.put(self.store, found, entries.maker(place))?, remarks)
+            }
+            Ok(None) => Answer::Nothing,
+            Err(unreadable) => Answer::Unreadable(unreadable),
+        })
     }
 }

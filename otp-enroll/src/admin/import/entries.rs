@@ -4,12 +4,18 @@ use otp_core::decision::import::{Found, Outcome};
 use otp_core::error::CoreError;
 use otp_formats::source::{Source, Whose};
 
+use super::shelf::Shelved;
+
 /// What an import goes through, in places from 0.
 pub(super) trait Entries: Sync {
     fn count(&self) -> usize;
     fn whose(&self, place: usize) -> Whose<'_>;
     /// `None` if there is nothing of this user; an error that says what keeps the entry from being read.
     fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable>;
+    /// Who made the token of an entry that is nobody's.
+    fn maker(&self, _place: usize) -> Option<String> {
+        None
+    }
 }
 
 /// What is to be imported of one user or token.
@@ -27,6 +33,8 @@ pub(super) struct Unreadable {
 /// The result for one place.
 pub(super) enum Answer {
     Done(Outcome, Vec<String>),
+    /// For a token that the file gives to nobody.
+    Shelved(Shelved, Vec<String>),
     Nothing,
     NoSuchUser,
     Unreadable(Unreadable),
@@ -44,5 +52,9 @@ impl<S: Source> Entries for S {
 
     fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable> {
         Ok(Some(Entry { found: self.found(place), remarks: self.remarks(place) }))
+    }
+
+    fn maker(&self, place: usize) -> Option<String> {
+        Source::maker(self, place)
     }
 }

@@ -7,6 +7,7 @@ use otp_formats::source::{Fault, Whose};
 use serde::Serialize;
 
 use super::entries::{Answer, Unreadable};
+use super::shelf::Shelved;
 use crate::admin::not_done::NotDone;
 use crate::error::CliError;
 use crate::ui::layout;
@@ -24,6 +25,26 @@ struct Imported<'a> {
     remarks: Vec<String>,
 }
 
+/// A token that is in the stock now, or would be.
+#[derive(Serialize)]
+struct Stocked<'a> {
+    serial: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_change: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<String>,
+}
+
+/// A token that is not.
+#[derive(Serialize)]
+struct NotStocked<'a> {
+    serial: &'a str,
+    error: String,
+    hint: &'a str,
+}
+
 const CAUGHT_UP: [&str; 2] = [
     "was imported already; codes used since then are used up here too",
     "was imported already; codes used since then would be used up here too",
@@ -33,6 +54,7 @@ const CAUGHT_UP: [&str; 2] = [
 pub(super) struct Tally {
     dry_run: bool,
     imported: usize,
+    stocked: usize,
     already: usize,
     nothing: usize,
     /// The places that were not done.
@@ -51,7 +73,7 @@ pub(super) fn faults(faults: &[Fault], file: &Path, output: &Output) -> Result<(
 
 impl Tally {
     pub(super) fn new(dry_run: bool) -> Self {
-        Self { dry_run, imported: 0, already: 0, nothing: 0, not_done: Vec::new() }
+        Self { dry_run, imported: 0, stocked: 0, already: 0, nothing: 0, not_done: Vec::new() }
     }
 
     pub(super) fn report(
@@ -64,10 +86,21 @@ impl Tally {
         let (Whose::User(user) | Whose::Serial(user)) = whose;
         let mut not_done = |error: String, hint: &str| {
             self.not_done.push(place);
+            if let Whose::Serial(serial) = whose {
+                let text = layout::escaped(&format!("{serial}: failed: {error}; {hint}")).into_owned();
+                return output.result(&NotStocked { serial, error, hint }, || text);
+            }
             NotDone { user, error, hint }.tell(output)
         };
         let (outcome, remarks) = match answer {
             Answer::Done(outcome, remarks) => (outcome, remarks),
+            Answer::Shelved(Shelved::Taken, _) => {
+                return not_done(
+                    "another token with this serial number is there already".into(),
+                    "find out which is right: otp-enroll admin tokens, otp-enroll admin show",
+                );
+            }
+            Answer::Shelved(shelved, remarks) => return self.shelved(user, &shelved, remarks, output),
             Answer::Nothing => {
                 self.nothing = self.nothing.saturating_add(1);
                 return Ok(());
@@ -102,20 +135,50 @@ impl Tally {
         output.done(&Imported { user, changed: now, would_change: later, remarks }, &text)
     }
 
+    /// A token that is in the stock now, or was there, or has a user already.
+    fn shelved(
+        &mut self,
+        serial: &str,
+        shelved: &Shelved,
+        remarks: Vec<String>,
+        output: &Output,
+    ) -> Result<(), CliError> {
+        let changed = matches!(shelved, Shelved::Put);
+        let count = if changed { &mut self.stocked } else { &mut self.already };
+        *count = count.saturating_add(1);
+        let (now, later) = if self.dry_run { (None, Some(changed)) } else { (Some(changed), None) };
+        let mut text = format!("{serial}: ");
+        text += &match shelved {
+            Shelved::Put if self.dry_run => "would be put into the stock".to_owned(),
+            Shelved::Put => "put into the stock".to_owned(),
+            Shelved::OfUser(user) => format!("{user} has it already"),
+            Shelved::Already | Shelved::Taken => "is in the stock already".to_owned(),
+        };
+        for remark in &remarks {
+            text = format!("{text}; {remark}");
+        }
+        output.done(&Stocked { serial, changed: now, would_change: later, remarks }, &text)
+    }
+
     pub(super) fn processed(&self) -> usize {
-        [self.imported, self.already, self.nothing, self.not_done.len()].iter().sum()
+        [self.stocked, self.imported, self.already, self.nothing, self.not_done.len()].iter().sum()
     }
 
     /// Totals, and what the administrator does next; fails if something was not done. `left_out` are faults of the file.
     pub(super) fn close(&self, left_out: usize, next: &str, output: &Output) -> Result<(), CliError> {
         let Self { dry_run, imported, already, .. } = self;
         let not_done = self.not_done.len().saturating_add(left_out);
+        let stocked = match (self.stocked, dry_run) {
+            (0, _) => String::new(),
+            (stocked, true) => format!(" {stocked} would be put into the stock,"),
+            (stocked, false) => format!(" {stocked} put into the stock,"),
+        };
         let text = if *dry_run {
             format!(
-                "\n{imported} would be imported, {already} were imported already, {not_done} would fail; nothing was changed."
+                "\n{imported} would be imported,{stocked} {already} were imported already, {not_done} would fail; nothing was changed."
             )
         } else {
-            format!("\n{imported} imported, {already} were imported already, {not_done} failed.\n{next}")
+            format!("\n{imported} imported,{stocked} {already} were imported already, {not_done} failed.\n{next}")
         };
         let told = output.advise(&text);
         if *dry_run { told } else { told.map_err(CliError::although_done) }?;

@@ -1,0 +1,119 @@
+//! A token that no user has, as TOML: the lines of a device in a record, and what its record would say besides.
+
+use std::fmt::{self, Write as _};
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::record::credentials::Device;
+use crate::record::credentials_toml::{Lines, VERSION, number, quoted, unquoted, utf8, write_device};
+use crate::record::error::RecordError;
+use crate::value::secret::Secret;
+use crate::value::user::UserName;
+
+/// More bytes than any of them has.
+const LARGEST: usize = 4096;
+
+/// A token that no user has.
+#[derive(Debug)]
+pub struct Spare {
+    /// Its id has no meaning yet, and it has a serial number.
+    pub device: Device,
+    /// The lowest step or counter that is not known to have been used.
+    pub next: u64,
+    /// Who made it, if that is known.
+    pub maker: Option<String>,
+    /// Who is about to get it. If that was interrupted, the user's record tells whether it came about.
+    pub user: Option<UserName>,
+}
+
+impl Spare {
+    /// The contents of the file. [`Spare::decode`] reads them back.
+    pub fn encode(&self) -> Zeroizing<String> {
+        // Large enough from the beginning: a buffer that grows leaves copies of seeds behind.
+        let mut text = Zeroizing::new(String::with_capacity(LARGEST));
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    pub fn has_seed(&self, seed: &Secret) -> bool {
+        self.device.secret.expose().ct_eq(seed.expose()).into()
+    }
+
+    fn write(&self, text: &mut String) -> fmt::Result {
+        writeln!(text, "# A token that no user has; written by otp-enroll, which changes it safely.")?;
+        writeln!(text, "version = {VERSION}\nnext = {}", self.next)?;
+        if let Some(maker) = &self.maker {
+            writeln!(text, "maker = {}", quoted(maker))?;
+        }
+        if let Some(user) = &self.user {
+            writeln!(text, "user = {}", quoted(user.as_str()))?;
+        }
+        write_device(text, &self.device)
+    }
+
+    /// Reads the keys that [`Spare::encode`] writes, in its order.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut lines = Lines::of(utf8(bytes)?);
+        let version = lines.value("version", number)?;
+        if version != VERSION {
+            return Err(RecordError::Version(version));
+        }
+        let next = lines.value("next", number)?;
+        let maker = lines.if_next("maker", unquoted)?;
+        let user = lines.if_next("user", |text| UserName::parse(&unquoted(text)?))?;
+        if !lines.take("[[device]]") {
+            return Err(RecordError::Malformed("it holds no token".into()));
+        }
+        let device = lines.device()?;
+        lines.end()?;
+        if device.serial.is_none() {
+            return Err(RecordError::Malformed("its token has no serial number".into()));
+        }
+        Ok(Self { device, next, maker, user })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::credentials::Serial;
+    use crate::testing::fixtures::token;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for (maker, user) in [(None, None), (Some("Acme \"A\""), Some("alice"))] {
+            let spare = Spare {
+                device: Device { serial: Serial::parse("A 1/7"), ..token(1) },
+                next: 7,
+                maker: maker.map(str::to_owned),
+                user: user.and_then(UserName::parse),
+            };
+            let text = spare.encode();
+            let read = Spare::decode(text.as_bytes()).unwrap();
+            assert_eq!(*read.encode(), *text);
+            assert_eq!((read.next, read.maker.as_deref(), read.user), (7, maker, spare.user));
+            assert_eq!(read.device.secret.expose(), spare.device.secret.expose());
+        }
+    }
+
+    #[test]
+    fn anything_else_is_an_error_without_the_seed() {
+        let spare =
+            Spare { device: Device { serial: Serial::parse("A1"), ..token(1) }, next: 7, maker: None, user: None };
+        let text = spare.encode();
+        for (from, to, expected) in [
+            ("version = 1", "version = 2", "has version 2; this program reads version 1"),
+            ("next = 7", "next = x", "cannot be read: line 3: next has an invalid value"),
+            ("[[device]]\n", "", "cannot be read: it holds no token"),
+            ("serial = \"A1\"\n", "", "cannot be read: its token has no serial number"),
+        ] {
+            let broken = text.replacen(from, to, 1);
+            assert_ne!(broken, *text, "{from}");
+            assert_eq!(Spare::decode(broken.as_bytes()).unwrap_err().to_string(), expected);
+        }
+        let more = format!("{}id = 2\n", *text);
+        assert!(Spare::decode(more.as_bytes()).unwrap_err().to_string().ends_with("no line is expected here"));
+    }
+}
