@@ -5,6 +5,7 @@ mod check;
 mod devices;
 mod doctor;
 mod explain;
+mod export;
 mod import;
 mod init_store;
 mod journal;
@@ -15,6 +16,7 @@ mod refusals;
 mod rename;
 mod report;
 mod require;
+mod sealing;
 mod sessions;
 mod show;
 
@@ -140,6 +142,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
             every(&site, &accounts, output, Order::Disable)?.1
         }
         Admin::Rename { old, new, yes } => rename::rename(&store, old, &account(new)?, *yes, output),
+        Admin::Export(export) => export::export(export, &site, &store, output),
         Admin::Import(file) => import::import(file, &store, output),
         // Served above, since they must also run where the configuration or the records cannot be read.
         Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),

@@ -1,10 +1,16 @@
 //! The command line.
 
+// The path is said, since the example that writes the manual takes this file from another folder.
+#[path = "cli/bundle.rs"]
+pub(crate) mod bundle;
+
 use otp_core::config::paths;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use otp_formats::seed::Encoding;
+
+use self::bundle::{Export, ImportBundle};
 
 /// How `--qr` names a kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,6 +75,8 @@ pub(crate) enum ImportedFile {
         #[command(flatten)]
         how: ImportOptions,
     },
+    /// A bundle that `admin export` made on another host
+    Bundle(ImportBundle),
 }
 
 /// Options of every import.
@@ -460,6 +468,8 @@ pub(crate) enum Admin {
     /// Enroll the users of a file with their devices there
     #[command(subcommand)]
     Import(ImportedFile),
+    /// Write records of users to an encrypted bundle, for another host; or for another program
+    Export(Export),
     /// Give the configuration and its folder of records one id; without it every login is refused
     InitStore {
         /// Only if neither has an id yet, as an installation does

@@ -106,10 +106,8 @@ const BLANKS: [u8; 1024] = [b' '; 1024];
 
 impl<R: Read> Reader<R> {
     pub fn begin(mut input: R) -> Result<Self, BundleError> {
-        let first = line(&mut input).map_err(|error| match error {
-            BundleError::Unreadable(error) => BundleError::Unreadable(error),
-            _ => BundleError::NotABundle,
-        })?;
+        let first = line(&mut input)
+            .map_err(|error| if let BundleError::Unreadable(_) = error { error } else { BundleError::NotABundle })?;
         let version = first.strip_prefix(BEGINNING).ok_or(BundleError::NotABundle)?;
         if version != VERSION {
             let is_number = version.len() <= 20 && version.bytes().all(|byte| byte.is_ascii_digit());
@@ -214,10 +212,8 @@ fn number(text: &str) -> Option<u64> {
 
 fn unreadable(error: io::Error) -> BundleError {
     // What decrypts reports a part that was cut off or changed as invalid data.
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => BundleError::Cut,
-        _ => BundleError::Unreadable(error),
-    }
+    let is_cut = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData);
+    if is_cut { BundleError::Cut } else { BundleError::Unreadable(error) }
 }
 
 impl fmt::Display for BundleError {

@@ -1,5 +1,6 @@
 //! Enrolls many users at once, with their devices from a file.
 
+mod bundle;
 mod engine;
 mod report;
 mod workers;
@@ -44,6 +45,7 @@ pub(super) fn import(file: &ImportedFile, store: &FileStore, output: &Output) ->
             let read = pam_oath::read(&text, UnixTime::now());
             of_file(&Text { file, text: &text, next }, read, others(how, Others::Refuse), how, store, output)
         }
+        ImportedFile::Bundle(how) => bundle::import(how, store, output),
     }
 }
 

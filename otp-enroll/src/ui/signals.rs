@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals;
 /// Exit code of a program that was interrupted: 128 and the number of SIGINT, as a shell reports it.
 pub(crate) const INTERRUPTED: i32 = 130;
 
-/// Whether interruptions are answered already.
-static IS_WATCHED: Mutex<bool> = Mutex::new(false);
+/// What answers interruptions; `None` before they are.
+static ANSWER: Mutex<Option<fn()>> = Mutex::new(None);
 
 /// Calls `interrupt` for each SIGINT, SIGTERM and SIGHUP from now on, also where the program was told to ignore them.
 ///
@@ -23,6 +23,17 @@ static IS_WATCHED: Mutex<bool> = Mutex::new(false);
 /// `AlreadyExists` if interruptions are answered already: the first answer stays.
 pub(crate) fn on_interruption(interrupt: fn()) -> io::Result<()> {
     watch(&[SIGINT, SIGTERM, SIGHUP], interrupt)
+}
+
+/// The same, in place of what answered before.
+pub(crate) fn on_interruption_instead(interrupt: fn()) -> io::Result<()> {
+    let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
+    if answer.is_some() {
+        *answer = Some(interrupt);
+        return Ok(());
+    }
+    drop(answer);
+    on_interruption(interrupt)
 }
 
 /// The same with SIGQUIT, and for SIGTSTP and SIGCONT: `stop` is called for the first of the two and must call
@@ -44,14 +55,22 @@ pub(crate) fn on_terminal(interrupt: fn(), stop: fn(), go_on: fn()) -> io::Resul
 }
 
 fn watch(signals: &[i32], interrupt: fn()) -> io::Result<()> {
-    let mut is_watched = IS_WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
-    if *is_watched {
+    let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
+    if answer.is_some() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let mut signals = Signals::new(signals)?;
-    thread::Builder::new().spawn(move || signals.forever().for_each(|_| interrupt()))?;
-    *is_watched = true;
+    thread::Builder::new().spawn(move || signals.forever().for_each(|_| interrupted()))?;
+    *answer = Some(interrupt);
     Ok(())
+}
+
+fn interrupted() {
+    // Copied, so that the answer may take its time.
+    let answer = *ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(answer) = answer {
+        answer();
+    }
 }
 
 /// Stops the program as SIGTSTP would have. It does not stop where no shell could continue it: in an orphaned process
