@@ -2,6 +2,7 @@
 
 mod admin;
 mod all_users;
+mod bundle;
 mod clock_was_ahead;
 mod dead_rules;
 mod devices;

@@ -21,8 +21,11 @@ use crate::ui::output::Output;
 
 pub(super) fn export(export: &Export, site: &Site, store: &FileStore, output: &Output) -> Result<(), CliError> {
     match (&export.elsewhere, &export.bundle) {
-        (Some(ExportElsewhere::Oath(who)), _) => elsewhere::pam_oath(who, site, store, output),
-        (Some(ExportElsewhere::Uri(who)), _) => elsewhere::uri(who, site, store, output),
+        (Some(_), Some(_)) => Err(CliError::Usage(
+            "users and options go behind oath or uri: otp-enroll admin export oath USER --to FILE".into(),
+        )),
+        (Some(ExportElsewhere::Oath(who)), None) => elsewhere::pam_oath(who, site, store, output),
+        (Some(ExportElsewhere::Uri(who)), None) => elsewhere::uri(who, site, store, output),
         (None, Some(bundle)) => bundle::export(bundle, store, output),
         (None, None) => Err(CliError::Usage("name the users to export, or --all, and a file: --to FILE".into())),
     }

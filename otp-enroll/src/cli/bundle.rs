@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 /// `admin export`: into a bundle, or for another program.
 #[derive(Args, Debug)]
-#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+#[command(subcommand_negates_reqs = true)]
 pub(crate) struct Export {
     #[command(subcommand)]
     pub(crate) elsewhere: Option<ExportElsewhere>,
