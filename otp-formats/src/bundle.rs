@@ -107,7 +107,7 @@ const BLANKS: [u8; 1024] = [b' '; 1024];
 impl<R: Read> Reader<R> {
     pub fn begin(mut input: R) -> Result<Self, BundleError> {
         let first = line(&mut input)
-            .map_err(|error| if let BundleError::Unreadable(_) = error { error } else { BundleError::NotABundle })?;
+            .map_err(|error| if let BundleError::Head = error { BundleError::NotABundle } else { error })?;
         let version = first.strip_prefix(BEGINNING).ok_or(BundleError::NotABundle)?;
         if version != VERSION {
             let is_number = version.len() <= 20 && version.bytes().all(|byte| byte.is_ascii_digit());

@@ -12,22 +12,27 @@ use otp_core::record::Record;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 use otp_core::value::user::{Account, UserName};
+use otp_formats::elsewhere::Elsewhere;
 
 use super::account_or_record;
 use super::list;
-use crate::cli::bundle::{Export, ExportElsewhere, Exported};
+use crate::cli::bundle::{Export, ExportElsewhere};
 use crate::error::CliError;
 use crate::ui::output::Output;
 
 pub(super) fn export(export: &Export, site: &Site, store: &FileStore, output: &Output) -> Result<(), CliError> {
-    match (&export.elsewhere, &export.bundle) {
-        (Some(_), Some(_)) => Err(CliError::Usage(
-            "users and options go behind oath or uri: otp-enroll admin export oath USER --to FILE".into(),
-        )),
-        (Some(ExportElsewhere::Oath(who)), None) => elsewhere::pam_oath(who, site, store, output),
-        (Some(ExportElsewhere::Uri(who)), None) => elsewhere::uri(who, site, store, output),
-        (None, Some(bundle)) => bundle::export(bundle, store, output),
-        (None, None) => Err(CliError::Usage("name the users to export, or --all, and a file: --to FILE".into())),
+    let who = match &export.elsewhere {
+        None => return bundle::export(&export.bundle, store, output),
+        Some(_) if !export.bundle.is_absent() => {
+            return Err(CliError::Usage(
+                "users and options go behind oath or uri: otp-enroll admin export oath USER --to FILE".into(),
+            ));
+        }
+        Some(who) => who,
+    };
+    match who {
+        ExportElsewhere::Oath(who) => elsewhere::export(who, Elsewhere::PamOath, site, store, output),
+        ExportElsewhere::Uri(who) => elsewhere::export(who, Elsewhere::Uri, site, store, output),
     }
 }
 
@@ -46,11 +51,11 @@ enum One<'a> {
 
 impl Chosen {
     /// All names are looked up before anything is written. A deleted account may have left a record.
-    fn of(who: &Exported, store: &FileStore, output: &Output) -> Result<Self, CliError> {
-        if who.all {
+    fn of(users: &[String], all: bool, store: &FileStore, output: &Output) -> Result<Self, CliError> {
+        if all {
             return Ok(Self::All(list::stems(store, output)?));
         }
-        let names: BTreeSet<_> = who.users.iter().filter_map(|user| UserName::parse(user)).collect();
+        let names: BTreeSet<_> = users.iter().filter_map(|user| UserName::parse(user)).collect();
         let mut accounts: Vec<Account> = Vec::new();
         for name in names {
             let account = account_or_record(store, name.as_str())?;
@@ -87,14 +92,16 @@ impl One<'_> {
         }
     }
 
-    /// The account and its record, without what belongs to this host alone. `None` if there is none that says anything.
-    fn read(&self, store: &FileStore) -> Result<Option<(Account, Record)>, CoreError> {
+    /// The account and its record, without what belongs to this host alone, and whether it has a passcode, which does. `None` if
+    /// nothing is left.
+    fn read(&self, store: &FileStore) -> Result<Option<(Account, Record, bool)>, CoreError> {
         let (account, record) = match self {
             Self::Account(account) => ((*account).clone(), store.read(account)?),
             Self::Stem(stem) => list::read_of(store, stem)?,
         };
+        let has_passcode = record.as_ref().is_some_and(|record| record.credentials.passcode.is_some());
         let leaving = record.map(|record| record.departing()).filter(|record| !record.is_blank());
-        Ok(leaving.map(|record| (account, record)))
+        Ok(leaving.map(|record| (account, record, has_passcode)))
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct Export {
     #[command(subcommand)]
     pub(crate) elsewhere: Option<ExportElsewhere>,
     #[command(flatten)]
-    pub(crate) bundle: Option<ExportBundle>,
+    pub(crate) bundle: ExportBundle,
 }
 
 /// Formats of other programs. Each has every seed in plain text.
@@ -39,8 +39,16 @@ pub(crate) struct Exported {
 
 #[derive(Args, Debug)]
 pub(crate) struct ExportBundle {
-    #[command(flatten)]
-    pub(crate) exported: Exported,
+    /// Login names
+    #[arg(value_name = "USER", required_unless_present = "all", value_hint = ValueHint::Username)]
+    pub(crate) users: Vec<String>,
+    /// All users who have a record
+    #[arg(long, conflicts_with = "users")]
+    pub(crate) all: bool,
+    /// A new file that only root can read; - for standard output
+    // Not required where a subcommand has its own.
+    #[arg(long, value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) to: Option<PathBuf>,
     /// Encrypt it to this key of age, age1...; without one it gets a passphrase
     #[arg(long, value_name = "AGE-KEY", conflicts_with = "passphrase_file")]
     pub(crate) recipient: Vec<String>,
@@ -88,4 +96,13 @@ pub(crate) struct ImportBundle {
     /// Do not ask for confirmation
     #[arg(long, short)]
     pub(crate) yes: bool,
+}
+
+impl ExportBundle {
+    /// Whether nothing of it was given.
+    pub(crate) fn is_absent(&self) -> bool {
+        let Self { users, all, to, recipient, passphrase_file, r#move, yes } = self;
+        let is_told = *all || *r#move || *yes || to.is_some() || passphrase_file.is_some();
+        !is_told && users.is_empty() && recipient.is_empty()
+    }
 }

@@ -38,14 +38,15 @@ struct Written {
 }
 
 pub(super) fn export(how: &ExportBundle, store: &FileStore, output: &Output) -> Result<(), CliError> {
-    let target = Target::of(&how.exported.to, output)?;
+    let Some(to) = &how.to else { return Err(CliError::Usage("name a file: --to FILE".into())) };
+    let target = Target::of(to, output)?;
     if how.r#move && target.is_output() {
         return Err(CliError::Usage("--move needs a file: what reads standard output may lose it".into()));
     }
     if how.r#move && !how.yes {
         output.can_confirm()?;
     }
-    let chosen = Chosen::of(&how.exported, store, output)?;
+    let chosen = Chosen::of(&how.users, how.all, store, output)?;
     if how.r#move && !how.yes {
         let whose = match &chosen {
             Chosen::Users(accounts) => {
@@ -90,7 +91,7 @@ pub(super) fn export(how: &ExportBundle, store: &FileStore, output: &Output) -> 
         let text = format!("{} exported.", super::counted(users.len()));
         output.done(&Made { exported: users.len() }, &text)?;
     }
-    target.advise(&on_two_hosts(&users), output)?;
+    target.advise(&on_two_hosts(&users), output).map_err(CliError::although_done)?;
     if not_done == 0 { Ok(()) } else { Err(CliError::NotDone(not_done)) }
 }
 
@@ -125,8 +126,13 @@ fn take<W: std::io::Write>(
     output: &Output,
 ) -> Result<(), CliError> {
     let (error, hint) = match one.read(store) {
-        Ok(Some((account, record))) => {
+        Ok(Some((account, record, has_passcode))) => {
             writer.write(&record).map_err(CliError::Output)?;
+            if has_passcode {
+                written.clear();
+                target
+                    .advise(&format!("{}: the passcode that was issued stays here.", account.name.as_str()), output)?;
+            }
             written.users.push(Leaving::of(account, &record));
             step(written);
             return Ok(());
@@ -146,14 +152,21 @@ fn take<W: std::io::Write>(
         }
     };
     written.not_done = written.not_done.saturating_add(1);
-    if let Some(progress) = &mut written.progress {
-        progress.clear();
-    }
+    written.clear();
     target.tell_not_done(&NotDone { user: one.name(), error, hint: &hint }, output)
 }
 
 fn step(written: &mut Written) {
     if let Some(progress) = &mut written.progress {
         progress.step();
+    }
+}
+
+impl Written {
+    /// Makes way for a line.
+    fn clear(&mut self) {
+        if let Some(progress) = &mut self.progress {
+            progress.clear();
+        }
     }
 }

@@ -23,17 +23,15 @@ struct Made {
     exported: usize,
 }
 
-pub(super) fn pam_oath(who: &Exported, site: &Site, store: &FileStore, output: &Output) -> Result<(), CliError> {
-    export(who, Elsewhere::PamOath, site, store, output)
-}
-
-pub(super) fn uri(who: &Exported, site: &Site, store: &FileStore, output: &Output) -> Result<(), CliError> {
-    export(who, Elsewhere::Uri, site, store, output)
-}
-
-fn export(who: &Exported, format: Elsewhere, site: &Site, store: &FileStore, output: &Output) -> Result<(), CliError> {
+pub(super) fn export(
+    who: &Exported,
+    format: Elsewhere,
+    site: &Site,
+    store: &FileStore,
+    output: &Output,
+) -> Result<(), CliError> {
     let target = Target::of(&who.to, output)?;
-    let (chosen, issuer) = (Chosen::of(who, store, output)?, site.issuer());
+    let (chosen, issuer) = (Chosen::of(&who.users, who.all, store, output)?, site.issuer());
     let (devices, not_done) = (Cell::new(0usize), Cell::new(0usize));
     target.fill(|file| {
         devices.set(0);
@@ -43,7 +41,7 @@ fn export(who: &Exported, format: Elsewhere, site: &Site, store: &FileStore, out
             target.tell_not_done(&NotDone { user, error, hint }, output)
         };
         for one in chosen.each() {
-            let (account, record) = match one.read(store) {
+            let (account, record, _) = match one.read(store) {
                 Ok(Some(read)) => read,
                 Ok(None) => {
                     if let One::Account(_) = one {

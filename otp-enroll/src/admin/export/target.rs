@@ -80,7 +80,7 @@ impl<'a> Target<'a> {
             output.warn(text);
             Ok(())
         } else {
-            output.advise(text).map_err(CliError::although_done)
+            output.advise(text)
         }
     }
 }
