@@ -108,3 +108,32 @@ pub(super) fn remove(users: &[Leaving], store: &FileStore, output: &Output) -> R
 fn is_as_it_was(leaving: &Leaving, record: &Record) -> bool {
     record.credentials.enrollment == leaving.enrollment && fingerprint(&record.departing()) == leaving.state
 }
+
+#[cfg(test)]
+mod tests {
+    use otp_core::record::credentials::Override;
+    use otp_core::record::state::Unenforced;
+    use otp_core::value::time::UnixTime;
+    use otp_core::value::user::UserName;
+
+    use super::*;
+
+    fn record(enrollment: u8) -> Record {
+        let account = Account { name: UserName::parse("alice").unwrap(), ..Account::nobody() };
+        Record::begin(&account, EnrollmentId([enrollment; 16]), Override::Required, Vec::new(), None)
+    }
+
+    #[test]
+    fn a_record_that_was_used_or_changed_since_it_was_read_stays() {
+        let leaving = Leaving::of(Account::nobody(), &record(1).departing());
+        assert!(is_as_it_was(&leaving, &record(1)));
+        assert!(!is_as_it_was(&leaving, &record(2)), "changed by a command");
+        let (mut used, mut wrong, mut logged) = (record(1), record(1), record(1));
+        used.state.last_accepted = Some(UnixTime(1));
+        wrong.state.failures = 1;
+        assert!(!is_as_it_was(&leaving, &used) && !is_as_it_was(&leaving, &wrong));
+        // What does not leave does not keep it here either.
+        logged.state.unenforced = Some(Unenforced { at: UnixTime(1), why: "wrong".into() });
+        assert!(is_as_it_was(&leaving, &logged));
+    }
+}
