@@ -156,13 +156,13 @@ fn whole(
             progress.step();
             let name = record.credentials.user.as_str();
             unseen.retain(|unseen| *unseen != name);
-            let is_wanted = how.users.is_empty() || how.users.iter().any(|user| user == name);
+            let is_told = renamed.contains_key(name) || how.users.iter().any(|user| user == name);
+            let is_wanted = how.users.is_empty() || is_told;
             let brings =
                 record.is_enrolled() || (how.with_overrides && record.credentials.user_override != Override::None);
             if is_wanted && brings {
                 let user = renamed.get(name).copied().unwrap_or(name).to_owned();
-                let is_named = !how.users.is_empty() || renamed.contains_key(name);
-                guests.push(Guest { number, user, is_named });
+                guests.push(Guest { number, user, is_named: is_told });
             } else if is_wanted && !record.is_blank() {
                 passed_over = passed_over.saturating_add(1);
             }
