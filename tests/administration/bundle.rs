@@ -394,6 +394,14 @@ fn a_record_is_bound_to_the_account_that_it_is_renamed_to() {
     assert!(moving.import("bundle", &["nobody", "--yes"]).err.contains("has no record of nobody"));
     let added = moving.import("bundle", &["--add", "--yes"]);
     assert!(added.code == Some(2) && added.err.contains("--add does not go with a bundle"), "{added:?}");
+    // Whoever is renamed is named, besides others.
+    Phone::enroll(&moving.from.site, b);
+    done(&moving.export("both", &[a, b]));
+    let third = TestUser::new("third");
+    let dry = moving.import("both", &[b, "--rename", &format!("{a}={}", third.name), "--dry-run", "--json"]).json();
+    assert_eq!((&dry[1]["user"], &dry[2]["user"], dry.len()), (&json!(third.name), &json!(b), 3), "{dry:?}");
+    let twice = moving.import("both", &["--rename", &format!("{a}={b}"), "--yes"]);
+    assert!(twice.code == Some(4) && twice.err.contains("would get two records of the bundle"), "{twice:?}");
     done(&moving.import("bundle", &["--yes", "--rename", &format!("{a}={b}")]));
     assert_eq!(moving.to.site.files(), [format!("{b}.state"), format!("{b}.toml")].into());
     assert_eq!(moving.to.login(b, &phone.next_code()), "accepted");
