@@ -110,7 +110,7 @@ test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 side_by_side := login robustness
 
 # Debian packages that the build, the tests and the demo need.
-PACKAGES      := build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
+PACKAGES      := age build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
 	pskctool openssl libpam-oath libpam-google-authenticator zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.

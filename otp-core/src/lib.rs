@@ -42,6 +42,7 @@ pub mod record;
 
 pub mod decision {
     //! Pure functions: no file, no clock, no random bytes, no log.
+    pub mod arrival;
     pub mod challenge;
     pub mod demand;
     pub mod devices;

@@ -8,6 +8,7 @@ mod check;
 mod devices;
 mod doctor;
 mod explain;
+mod export;
 mod import;
 mod init_store;
 mod journal;
@@ -21,6 +22,7 @@ mod report;
 mod require;
 mod restored;
 mod same_person;
+mod sealing;
 mod sessions;
 mod show;
 mod tokens;
@@ -174,6 +176,7 @@ fn on_records(
         Admin::Assign { user, serial, name } => {
             assign::assign(site, store, &account(user)?, serial, name.as_deref(), output)
         }
+        Admin::Export(how) => export::export(how, site, store, output),
         // Served above, since they must also run where the configuration or the records cannot be read.
         Admin::ReadAsUser { .. } | Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),
     }

@@ -1,5 +1,8 @@
 //! The command line.
 
+// The path is said, since the example that writes the manual takes this file from another folder.
+#[path = "cli/bundle.rs"]
+pub(crate) mod bundle;
 #[path = "cli/token_files.rs"] // the example that writes the manual finds it, too
 pub(crate) mod token_files;
 
@@ -9,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use otp_formats::seed::Encoding;
 
+use self::bundle::{Export, ImportBundle};
 use self::token_files::{PskcOptions, TokenFile};
 
 /// How `--qr` names a kind of picture.
@@ -128,16 +132,21 @@ pub(crate) enum ImportedFile {
         #[command(flatten)]
         how: ImportOptions,
     },
+    /// A bundle that `admin export` made on another host
+    Bundle(ImportBundle),
 }
 
 impl ImportedFile {
-    pub(crate) fn how(&self) -> &ImportOptions {
-        let (Self::Oath { how, .. }
-        | Self::GoogleAuthenticator { how, .. }
-        | Self::Pskc { how, .. }
-        | Self::Csv { how, .. }
-        | Self::Uri { how, .. }) = self;
-        how
+    /// Whether nothing is to be changed.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Oath { how, .. }
+            | Self::GoogleAuthenticator { how, .. }
+            | Self::Pskc { how, .. }
+            | Self::Csv { how, .. }
+            | Self::Uri { how, .. } => how.dry_run,
+            Self::Bundle(how) => how.dry_run,
+        }
     }
 }
 
@@ -603,6 +612,8 @@ pub(crate) enum Admin {
         /// A name for it: 1 to 40 characters
         name: Option<String>,
     },
+    /// Write records of users to an encrypted bundle, for another host; or for another program
+    Export(Export),
     /// Give the configuration and its folder of records one id; without it every login is refused
     InitStore {
         /// Only if neither has an id yet, as an installation does

@@ -19,6 +19,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     create(path, |file| file.write_all(bytes))
 }
 
+/// The same, filled by `fill`, which may be called again from the beginning: where there are no files without a name.
+pub(crate) fn write_by(path: &Path, fill: impl Fn(&mut File) -> io::Result<()>) -> Result<(), FileError> {
+    create(path, fill)
+}
+
 /// Whether [`write`] could make this file now, found out by making it and taking it away again.
 pub(crate) fn can_be_written(path: &Path) -> Result<(), FileError> {
     create(path, |_| Ok(()))?;

@@ -1,6 +1,6 @@
 //! A file with seeds: read whole, and no copy of it stays in memory.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -31,14 +31,19 @@ pub(crate) fn read(path: &Path, largest: usize, output: &Output) -> Result<Zeroi
     };
     let file = file.map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
-    let others = metadata.mode() & 0o077;
-    if metadata.is_file() && others != 0 {
-        let (file, mode) = (path.display(), metadata.mode() & 0o7777);
-        output.warn(&format!("{file} holds seeds and users other than its owner can open it (mode {mode:04o})"));
-    }
+    warn_of_others(path, &metadata, "seeds", output);
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     // One byte more, so that the end is seen without growing.
     whole(file, length.saturating_add(1).clamp(SOME.min(largest), largest), largest).map_err(failed)
+}
+
+/// Warns of a file that other users can open.
+pub(crate) fn warn_of_others(path: &Path, metadata: &Metadata, holds: &str, output: &Output) {
+    let others = metadata.mode() & 0o077;
+    if metadata.is_file() && others != 0 {
+        let (file, mode) = (path.display(), metadata.mode() & 0o7777);
+        output.warn(&format!("{file} holds {holds} and users other than its owner can open it (mode {mode:04o})"));
+    }
 }
 
 fn whole(mut source: impl Read, expected: usize, largest: usize) -> io::Result<Zeroizing<Vec<u8>>> {

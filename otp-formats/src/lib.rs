@@ -1,7 +1,10 @@
-//! Files of other programs, with devices in them. Each file here reads one format; nothing is opened, looked up or changed.
+//! Files with devices in them: of other programs, and of our own on another host. Each file here reads or writes one format;
+//! nothing is opened, looked up or changed.
 
+pub mod bundle;
 pub mod csv;
 mod csv_rows;
+pub mod elsewhere;
 pub mod google_authenticator;
 pub mod map;
 pub mod pam_oath;

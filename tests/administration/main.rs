@@ -3,6 +3,7 @@
 mod accounts_change;
 mod admin;
 mod all_users;
+mod bundle;
 mod clock_was_ahead;
 mod dead_rules;
 mod devices;

@@ -223,7 +223,7 @@ impl Confirmed {
 }
 
 /// RFC 3986 §2.3: every byte becomes `%XX`, except unreserved characters.
-fn percent_encoded(text: &str) -> String {
+pub fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

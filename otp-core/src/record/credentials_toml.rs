@@ -23,7 +23,7 @@ use crate::value::user::{Account, UserName};
 pub const VERSION: u64 = 1;
 
 /// More bytes than any record has.
-const LARGEST: usize = 12_288;
+pub const LARGEST: usize = 12_288;
 
 /// The tables of recovery codes, and of those from google-authenticator.
 const RECOVERY: &str = "[recovery]";

@@ -70,6 +70,7 @@ fn changes(command: &Admin) -> bool {
         | Admin::Tokens { .. }
         | Admin::Assign { .. }
         | Admin::Restored { .. } => true,
-        Admin::Import(file) => !file.how().dry_run,
+        Admin::Import(file) => !file.is_dry_run(),
+        Admin::Export(how) => how.bundle.r#move,
     }
 }

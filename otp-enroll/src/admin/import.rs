@@ -1,6 +1,7 @@
 //! Enrolls many users at once, with their devices from a file.
 
 mod as_user;
+mod bundle;
 mod engine;
 mod entries;
 mod homes;
@@ -106,6 +107,7 @@ pub(super) fn import(file: &ImportedFile, site: &Site, store: &FileStore, output
             let read = uri::read(&text, *without_domain, &tokens::map(tokens, output)?);
             of_tokens(&of(tokens, &text, rejects), read, how, store, output)
         }
+        ImportedFile::Bundle(how) => bundle::import(how, store, output),
     }
 }
 

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 /// Exit code of a program that was interrupted: 128 and the number of SIGINT, as a shell reports it.
 pub(crate) const INTERRUPTED: i32 = 130;
 
-/// What answers interruptions, if they are answered already.
+/// What answers interruptions; `None` before they are.
 static ANSWER: Mutex<Option<fn()>> = Mutex::new(None);
 
 /// Calls `interrupt` for each SIGINT, SIGTERM and SIGHUP from now on, also where the program was told to ignore them.
@@ -25,15 +25,15 @@ pub(crate) fn on_interruption(interrupt: fn()) -> io::Result<()> {
     watch(&[SIGINT, SIGTERM, SIGHUP], interrupt)
 }
 
-/// The same in place of what answered before, as where a question at the terminal came first.
-pub(crate) fn on_interruption_from_now_on(interrupt: fn()) -> io::Result<()> {
-    match on_interruption(interrupt) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            *ANSWER.lock().unwrap_or_else(PoisonError::into_inner) = Some(interrupt);
-            Ok(())
-        }
-        watched => watched,
+/// The same, in place of what answered before.
+pub(crate) fn on_interruption_instead(interrupt: fn()) -> io::Result<()> {
+    let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
+    if answer.is_some() {
+        *answer = Some(interrupt);
+        return Ok(());
     }
+    drop(answer);
+    on_interruption(interrupt)
 }
 
 /// The same with SIGQUIT, and for SIGTSTP and SIGCONT: `stop` is called for the first of the two and must call
@@ -60,13 +60,13 @@ fn watch(signals: &[i32], interrupt: fn()) -> io::Result<()> {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let mut signals = Signals::new(signals)?;
-    thread::Builder::new().spawn(move || signals.forever().for_each(|_| answered()))?;
+    thread::Builder::new().spawn(move || signals.forever().for_each(|_| interrupted()))?;
     *answer = Some(interrupt);
     Ok(())
 }
 
-/// Calls what answers now, which may end this process or change the answer.
-fn answered() {
+fn interrupted() {
+    // Copied, so that the answer may take its time.
     let answer = *ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(answer) = answer {
         answer();
@@ -96,8 +96,8 @@ mod tests {
         on_interruption(|| ()).unwrap();
         assert_eq!(on_interruption(|| ()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         static ANSWERED: AtomicBool = AtomicBool::new(false);
-        on_interruption_from_now_on(|| ANSWERED.store(true, Ordering::Relaxed)).unwrap();
-        answered();
+        on_interruption_instead(|| ANSWERED.store(true, Ordering::Relaxed)).unwrap();
+        interrupted();
         assert!(ANSWERED.load(Ordering::Relaxed));
     }
 }

@@ -36,29 +36,10 @@ static STOP: AtomicBool = AtomicBool::new(false);
 impl Engine<'_> {
     /// Enrolls all, and tells of each. Returns what is to be told at the end.
     pub(super) fn enroll(&self, entries: &impl Entries, output: &Output) -> Result<Tally, CliError> {
-        let watched = signals::on_interruption_from_now_on(|| STOP.store(true, Ordering::Relaxed));
-        watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
-        let (count, mut tally) = (entries.count(), Tally::new(self.dry_run));
         let is_of_nobody = |place| matches!(entries.whose(place), Whose::Serial(_));
-        let shelf = Shelf::open(self.store, (0..count).any(is_of_nobody), self.dry_run)?;
-        let mut progress = Progress::new("importing", count, output);
-        let act = |place| self.one(entries, place, &shelf).unwrap_or_else(Answer::Failed);
-        let mut untold = None;
-        workers::each(count, &STOP, act, |place, answer| {
-            progress.clear();
-            if let Err(error) = tally.report(place, entries.whose(place), answer, output) {
-                // The output is closed: the same as an interruption.
-                STOP.store(true, Ordering::Relaxed);
-                untold.get_or_insert(error);
-            }
-            progress.step();
-        });
-        drop(progress);
-        let done = tally.processed();
-        if done < count {
-            return Err(CliError::Interrupted { done, of: count, why: untold.map(Box::new) });
-        }
-        untold.map_or(Ok(tally), Err)
+        let shelf = Shelf::open(self.store, (0..entries.count()).any(is_of_nobody), self.dry_run)?;
+        let whose = |place| entries.whose(place);
+        in_order(entries.count(), whose, |place| self.one(entries, place, &shelf), self.dry_run, output)
     }
 
     /// Enrolls one user, whole or not at all.
@@ -99,4 +80,35 @@ impl Engine<'_> {
             Err(unreadable) => Answer::Unreadable(unreadable),
         })
     }
+}
+
+/// Acts for each place, many at a time, and tells of each in their order. Returns what is to be told at the end.
+pub(super) fn in_order<'a>(
+    count: usize,
+    whose: impl Fn(usize) -> Whose<'a>,
+    act: impl Fn(usize) -> Result<Answer, CoreError> + Sync,
+    dry_run: bool,
+    output: &Output,
+) -> Result<Tally, CliError> {
+    let watched = signals::on_interruption_instead(|| STOP.store(true, Ordering::Relaxed));
+    watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
+    let mut tally = Tally::new(dry_run);
+    let mut progress = Progress::new("importing", count, output);
+    let act = |place| act(place).unwrap_or_else(Answer::Failed);
+    let mut untold = None;
+    workers::each(count, &STOP, act, |place, answer| {
+        progress.clear();
+        if let Err(error) = tally.report(place, whose(place), answer, output) {
+            // The output is closed: the same as an interruption.
+            STOP.store(true, Ordering::Relaxed);
+            untold.get_or_insert(error);
+        }
+        progress.step();
+    });
+    drop(progress);
+    let done = tally.processed();
+    if done < count {
+        return Err(CliError::Interrupted { done, of: count, why: untold.map(Box::new) });
+    }
+    untold.map_or(Ok(tally), Err)
 }

@@ -1,0 +1,309 @@
+//! Records that go to another host and come from one, as pure functions.
+
+use subtle::ConstantTimeEq;
+
+use crate::codes::hotp_totp::Clock;
+use crate::codes::recovery::RecoverySet;
+use crate::decision::import::Outcome;
+use crate::record::Record;
+use crate::record::change::Change;
+use crate::record::credentials::{Device, Kind, Override};
+use crate::record::id::EnrollmentId;
+use crate::record::state::{State, Used};
+use crate::value::user::Account;
+
+/// A record that comes from another host.
+pub struct Arrival<'a> {
+    pub record: &'a Record,
+    /// Whether it takes the place of other devices.
+    pub replace: bool,
+    /// Whether its override comes, too.
+    pub with_override: bool,
+}
+
+impl Record {
+    /// What of this record another host can use: no remembered address, no open challenge, no passcode, and nothing of what
+    /// was only logged.
+    pub fn departing(&self) -> Self {
+        let mut record = self.renewed(self.credentials.enrollment);
+        record.credentials.passcode = None;
+        let State { challenges, graces, unenforced, passcode_used, .. } = &mut record.state;
+        (*passcode_used, *unenforced) = (false, None);
+        challenges.clear();
+        graces.clear();
+        record
+    }
+
+    /// Whether these are the same devices, each once: they show equal codes. Numbers, names and drift do not count.
+    pub fn has_devices_of(&self, other: &Self) -> bool {
+        let (these, those) = (&self.credentials.devices, &other.credentials.devices);
+        these.len() == those.len()
+            && these.iter().all(|this| those.iter().any(|that| is_same(this, that)))
+            && those.iter().all(|that| these.iter().any(|this| is_same(this, that)))
+    }
+}
+
+impl Arrival<'_> {
+    /// The step of a change: the record becomes the account's, with a new enrollment id. What was used there is used here,
+    /// and what was used here stays used. Nothing changes for a user who has other devices, unless they are to be replaced.
+    pub fn into_record(&self, account: &Account, here: Option<&Record>, enrollment: EnrollmentId) -> (Change, Outcome) {
+        let user_override = self.override_with(here);
+        if !self.record.is_enrolled() {
+            return self.override_alone(account, here, enrollment);
+        }
+        match here.filter(|here| here.is_enrolled()) {
+            Some(here) if self.record.has_devices_of(here) => {
+                let state = self.caught_up(here);
+                if user_override != here.credentials.user_override {
+                    let mut record = here.renewed(enrollment);
+                    record.credentials.user_override = user_override;
+                    record.state = State { enrollment, ..state };
+                    (Change::Record(Box::new(record)), Outcome::CaughtUp)
+                } else if state == here.state {
+                    (Change::Keep, Outcome::Already)
+                } else {
+                    (Change::State(state), Outcome::CaughtUp)
+                }
+            }
+            Some(_) if !self.replace => (Change::Keep, Outcome::HasOthers),
+            other => {
+                let outcome = if other.is_some() { Outcome::Replaced } else { Outcome::Imported };
+                let mut record = self.record.departing().renewed(enrollment);
+                record.credentials.user = account.name.clone();
+                record.credentials.uid = account.uid;
+                record.credentials.user_override = user_override;
+                if let Some(here) = other {
+                    record.state = State { enrollment, ..used_in_both(&record, here) };
+                }
+                (Change::Record(Box::new(record)), outcome)
+            }
+        }
+    }
+
+    /// The override of the record, if it is to come, or else the one that the user has here.
+    fn override_with(&self, here: Option<&Record>) -> Override {
+        let of_here = here.map_or(Override::None, |here| here.credentials.user_override);
+        let brought = self.record.credentials.user_override;
+        if self.with_override && brought != Override::None { brought } else { of_here }
+    }
+
+    /// A record without a device brings an override or nothing.
+    fn override_alone(&self, account: &Account, here: Option<&Record>, enrollment: EnrollmentId) -> (Change, Outcome) {
+        let (stranger, user_override) = (Record::stranger(account), self.override_with(here));
+        let here = here.unwrap_or(&stranger);
+        if user_override == here.credentials.user_override {
+            return (Change::Keep, Outcome::Already);
+        }
+        (here.with_override(user_override, enrollment), Outcome::Imported)
+    }
+
+    /// The state of the record here, in which everything is used that was used there.
+    fn caught_up(&self, here: &Record) -> State {
+        used_in_both(here, self.record)
+    }
+}
+
+/// The state of `record`, in which everything is used that `other` says of devices and codes that both have. The next step or
+/// counter only rises.
+fn used_in_both(record: &Record, other: &Record) -> State {
+    let mut state = record.state.clone();
+    for device in &record.credentials.devices {
+        for same in other.credentials.devices.iter().filter(|same| is_same(device, same)) {
+            let (here, there) = (state.devices.get_mut(&device.id), other.state.devices.get(&same.id));
+            if let (Some(here), Some(there)) = (here, there) {
+                here.next = here.next.max(there.next);
+            }
+        }
+    }
+    let is_same = |one: &Option<RecoverySet>, other: &Option<RecoverySet>| one.is_some() && one == other;
+    let (these, those) = (&record.credentials, &other.credentials);
+    if is_same(&these.recovery, &those.recovery) {
+        state.used = Used(state.used.0 | other.state.used.0);
+    }
+    if is_same(&these.scratch, &those.scratch) {
+        state.scratch_used = Used(state.scratch_used.0 | other.state.scratch_used.0);
+    }
+    state
+}
+
+/// Whether both show equal codes. The drift of a token's clock is not looked at: a resync moves it.
+fn is_same(one: &Device, other: &Device) -> bool {
+    let is_of_kind = match (&one.kind, &other.kind) {
+        (Kind::Totp(Clock { period: one, .. }), Kind::Totp(Clock { period: other, .. })) => one == other,
+        (one, other) => one == other,
+    };
+    is_of_kind
+        && one.algorithm == other.algorithm
+        && one.digits == other.digits
+        && bool::from(one.secret.expose().ct_eq(other.secret.expose()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::recovery::RecoverySet;
+    use crate::decision::verify::{Verdict, decide};
+    use crate::record::id::DeviceId;
+    use crate::record::state::{Challenged, Grace, Lock, Unenforced};
+    use crate::testing::fixtures::{
+        LIMITS, NOW, REPLAYED, STEP, alice, issued_until, named, phone, record, recovery, shown, token,
+    };
+    use crate::value::network::Address;
+    use crate::value::time::UnixTime;
+
+    const NEW: EnrollmentId = EnrollmentId([8; 16]);
+
+    fn arrival(record: &Record) -> Arrival<'_> {
+        Arrival { record, replace: false, with_override: false }
+    }
+
+    fn arrived(arrival: &Arrival<'_>, here: Option<&Record>) -> (Record, Outcome) {
+        match arrival.into_record(&named("alicia", 2001), here, NEW) {
+            (Change::Record(record), outcome) => (*record, outcome),
+            (_, outcome) => panic!("{outcome:?}"),
+        }
+    }
+
+    /// A record with something in every place.
+    fn full() -> Record {
+        let mut full = record(vec![phone(2), token(5)]);
+        full.credentials.default = Some(DeviceId(5));
+        full.credentials.last_id = DeviceId(7);
+        full.credentials.user_override = Override::Required;
+        full.credentials.scratch = Some(RecoverySet { salt: [1; 16], hashes: vec![[2; 32]; 5] });
+        full.credentials.passcode = Some(issued_until(UnixTime(NOW.0 + 60)));
+        full.state.set_nexts([(2, STEP - 5), (5, 7)]);
+        for progress in full.state.devices.values_mut() {
+            (progress.is_confirmed, progress.awaits_resync) = (false, true);
+        }
+        full.state.used.mark(3);
+        full.state.scratch_used.mark(1);
+        (full.state.failures, full.state.lock) = (4, Lock::UntilUnlocked);
+        let (address, device) = (Address::parse("192.0.2.1").unwrap(), DeviceId(5));
+        full.state.graces.push(Grace { address, at: NOW });
+        full.state.challenges.push(Challenged { device, until: NOW, question: "1".into(), is_used: false });
+        full.state.unenforced = Some(Unenforced { at: NOW, why: "wrong".into() });
+        full
+    }
+
+    #[test]
+    fn a_record_is_bound_to_the_account_here_and_keeps_what_was_used() {
+        let there = full();
+        let (here, outcome) = arrived(&arrival(&there), None);
+        assert_eq!(outcome, Outcome::Imported);
+        let expected = State { enrollment: NEW, ..there.departing().state };
+        assert_eq!(here.state, expected);
+        assert_eq!((here.credentials.user.as_str(), here.credentials.uid), ("alicia", 2001));
+        assert_eq!((here.credentials.enrollment, here.credentials.default), (NEW, Some(DeviceId(5))));
+        assert_eq!((here.credentials.last_id, here.credentials.user_override), (DeviceId(7), Override::None));
+        assert_eq!(here.credentials.recovery, there.credentials.recovery);
+        assert_eq!(here.credentials.scratch, there.credentials.scratch);
+        assert!(here.has_devices_of(&there));
+        assert_eq!(here.state.nexts(), [(2, STEP - 5), (5, 7)]);
+        assert!(here.state.devices.values().all(|progress| !progress.is_confirmed && progress.awaits_resync));
+        assert_eq!((here.state.failures, here.state.lock), (4, Lock::UntilUnlocked));
+        assert!(here.state.used.has(3) && here.state.scratch_used.has(1));
+        assert!(Record::new(here.credentials, here.state).is_ok());
+    }
+
+    #[test]
+    fn what_belongs_to_the_other_host_stays_there() {
+        let (here, _) = arrived(&arrival(&full()), None);
+        assert!(here.state.graces.is_empty() && here.state.challenges.is_empty());
+        assert_eq!((here.state.unenforced, here.credentials.passcode), (None, None));
+    }
+
+    #[test]
+    fn an_override_comes_only_where_it_is_asked_for() {
+        let there = full();
+        let mut exempt = record(vec![]);
+        exempt.credentials.user_override = Override::Exempt;
+        for (with_override, here, expected) in [
+            (false, None, Override::None),
+            (true, None, Override::Required),
+            (false, Some(&exempt), Override::Exempt),
+            (true, Some(&exempt), Override::Required),
+        ] {
+            let (record, _) = arrived(&Arrival { with_override, ..arrival(&there) }, here);
+            assert_eq!(record.credentials.user_override, expected);
+        }
+        // No override is no order to remove one.
+        let without = record(vec![phone(1)]);
+        let (record, _) = arrived(&Arrival { with_override: true, ..arrival(&without) }, Some(&exempt));
+        assert_eq!(record.credentials.user_override, Override::Exempt);
+    }
+
+    #[test]
+    fn a_record_without_a_device_brings_an_override_or_nothing() {
+        let there = exempted();
+        let (change, outcome) = arrival(&there).into_record(&alice(), None, NEW);
+        assert!(matches!((change, outcome), (Change::Keep, Outcome::Already)));
+        let with = Arrival { with_override: true, ..arrival(&there) };
+        let here = record(vec![phone(1)]);
+        let (after, outcome) = arrived(&with, Some(&here));
+        assert_eq!((outcome, after.credentials.user_override), (Outcome::Imported, Override::Exempt));
+        assert!(after.has_devices_of(&here), "the devices here stay");
+        let (change, outcome) = with.into_record(&alice(), Some(&exempted()), NEW);
+        assert!(matches!((change, outcome), (Change::Keep, Outcome::Already)));
+    }
+
+    fn exempted() -> Record {
+        let mut exempted = record(vec![]);
+        exempted.credentials.user_override = Override::Exempt;
+        exempted
+    }
+
+    #[test]
+    fn other_devices_stay_unless_they_are_to_be_replaced() {
+        let (there, mut here) = (full(), record(vec![phone(2), phone(9)]));
+        here.state.set_nexts([(2, STEP), (9, STEP)]);
+        here.credentials.user_override = Override::Enroll;
+        let (change, outcome) = arrival(&there).into_record(&alice(), Some(&here), NEW);
+        assert!(matches!((change, outcome), (Change::Keep, Outcome::HasOthers)));
+        let (after, outcome) = arrived(&Arrival { replace: true, ..arrival(&there) }, Some(&here));
+        assert_eq!((outcome, after.has_devices_of(&there)), (Outcome::Replaced, true));
+        assert_eq!(after.credentials.user_override, Override::Enroll);
+        // A device that both have goes on from the higher step.
+        assert_eq!(after.state.nexts(), [(2, STEP), (5, 7)]);
+    }
+
+    #[test]
+    fn a_record_that_is_here_is_caught_up_and_never_falls_behind() {
+        let (mut there, mut here) = (record(vec![phone(1), token(2)]), record(vec![token(2), phone(3)]));
+        here.credentials.devices[1].secret = phone(1).secret;
+        (there.credentials.recovery, here.credentials.recovery) =
+            (full().credentials.recovery, full().credentials.recovery);
+        there.state.set_nexts([(1, STEP + 1), (2, 3)]);
+        here.state.set_nexts([(2, 9), (3, STEP - 9)]);
+        there.state.used.mark(3);
+        here.state.used.mark(4);
+        let (change, outcome) = arrival(&there).into_record(&alice(), Some(&here), NEW);
+        let Change::State(state) = change else { panic!("{outcome:?}") };
+        assert_eq!((outcome, state.nexts()), (Outcome::CaughtUp, vec![(2, 9), (3, STEP + 1)]));
+        assert!(state.used.has(3) && state.used.has(4));
+        here.state = state;
+        let (change, outcome) = arrival(&there).into_record(&alice(), Some(&here), NEW);
+        assert!(matches!((change, outcome), (Change::Keep, Outcome::Already)));
+        assert_eq!(decide(&LIMITS, &here, &shown(&phone(1), STEP), NOW).1, REPLAYED);
+    }
+
+    #[test]
+    fn new_recovery_codes_here_are_not_used_up_by_the_old_ones_there() {
+        let (mut there, mut here) = (record(vec![phone(1)]), record(vec![phone(1)]));
+        there.credentials.recovery = Some(RecoverySet { salt: [9; 16], hashes: vec![[9; 32]; 10] });
+        there.state.used = Used(0b11_1111_1111);
+        here.state.set_nexts([(1, STEP)]);
+        there.state.set_nexts([(1, STEP)]);
+        assert_eq!(arrival(&there).into_record(&alice(), Some(&here), NEW).1, Outcome::Already);
+        assert!(matches!(decide(&LIMITS, &here, &recovery(0), NOW).1, Verdict::Accepted(_)));
+    }
+
+    #[test]
+    fn an_override_that_is_asked_for_reaches_a_user_who_has_the_devices() {
+        let (mut there, here) = (record(vec![phone(1)]), record(vec![phone(1)]));
+        there.credentials.user_override = Override::Required;
+        let (after, outcome) = arrived(&Arrival { with_override: true, ..arrival(&there) }, Some(&here));
+        assert_eq!((outcome, after.credentials.user_override), (Outcome::CaughtUp, Override::Required));
+        assert!(Record::new(after.credentials, after.state).is_ok());
+    }
+}
