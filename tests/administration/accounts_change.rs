@@ -102,22 +102,25 @@ fn where_no_account_is_known_nothing_is_purged() {
 fn the_hook_removes_the_record_with_the_account() {
     let site = Site::of_the_machine();
     let hook = "/usr/local/share/doc/pam_otp/examples/hooks/account-removed";
-    let post = "/etc/shadow-maint/userdel-post.d";
-    machine::run(Command::new("install").args(["-D", "-m", "0755", hook, &format!("{post}/pam_otp")]));
-    machine::run(Command::new("install").args(["-m", "0755", hook, "/usr/local/sbin/deluser.local"]));
-    for command in ["userdel", "deluser"] {
-        let user = TestUser::new("leaver");
-        Phone::enroll(&site, &user.name);
-        let mark = syslog::mark();
-        {
-            let _one_at_a_time = account_lock();
+    let places = ["/etc/shadow-maint/userdel-post.d/pam_otp", "/usr/local/sbin/deluser.local"];
+    let leavers = [(); 2].map(|()| TestUser::new("leaver"));
+    leavers.iter().for_each(|user| drop(Phone::enroll(&site, &user.name)));
+    let mark = syslog::mark();
+    {
+        // Nobody else removes an account while the hook is there.
+        let _one_at_a_time = account_lock();
+        for place in places {
+            machine::run(Command::new("install").args(["-D", "-m", "0755", hook, place]));
+        }
+        for (command, user) in ["userdel", "deluser"].iter().zip(&leavers) {
             machine::run(Command::new(command).arg(&user.name));
         }
-        assert!(!site.credentials(&user.name).exists(), "{command}");
+        places.iter().for_each(|place| fs::remove_file(place).unwrap());
+    }
+    for user in &leavers {
+        assert!(!site.credentials(&user.name).exists(), "{}", user.name);
         syslog::wait_for(mark, &format!("disabled user={} by_uid=0", user.name), Duration::from_secs(5)).unwrap();
     }
-    fs::remove_file(format!("{post}/pam_otp")).unwrap();
-    fs::remove_file("/usr/local/sbin/deluser.local").unwrap();
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn a_passphrase_is_asked_for_twice_and_not_shown() {
         let mut terminal = moving.to.at_terminal(&["import", "bundle", &bundle]);
         terminal.wait_for("Passphrase of the bundle (not shown): ");
         terminal.send_line("one of many words");
-        terminal.wait_for("authenticator (totp) with 10 recovery codes left");
+        terminal.wait_for("authenticator (totp) with 10 recovery codes");
         terminal.wait_for("Import this from this bundle? [y/N] ");
         terminal.send_line(answer);
         assert_eq!(terminal.wait().code(), Some(code), "{}", terminal.transcript());

@@ -96,8 +96,9 @@ fn commands_of_the_program(path: &[&str], common: &Words, found: &mut BTreeMap<S
             continue;
         }
         // A command that only has commands below it is named with these, but for `admin`.
-        if path.len() == 1 || commands_of(&help(&path)).is_empty() {
-            found.insert(path.join(" "), without(&options_of(&help(&path)), common));
+        let own = without(&options_of(&help(&path)), common);
+        if path.len() == 1 || !own.is_empty() || commands_of(&help(&path)).is_empty() {
+            found.insert(path.join(" "), own);
         }
         commands_of_the_program(&path, common, found);
     }
