@@ -43,6 +43,19 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Lets the codes that are sent begin far from those that any other host sends with the same seed: the new enrollment's id is
+    /// random.
+    fn send_other_codes(&mut self) {
+        let random = self.credentials.enrollment.0.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        for device in self.credentials.devices.iter().filter(|device| matches!(device.kind, Kind::Sent(_))) {
+            if let Some(progress) = self.state.devices.get_mut(&device.id) {
+                progress.next = progress.next.saturating_add(random.into());
+            }
+        }
+    }
+}
+
 impl Arrival<'_> {
     /// The step of a change: the record becomes the account's, with a new enrollment id. What was used there is used here,
     /// and what was used here stays used. Nothing changes for a user who has other devices, unless they are to be replaced.
@@ -75,6 +88,7 @@ impl Arrival<'_> {
                 if let Some(here) = other {
                     record.state = State { enrollment, ..used_in_both(&record, here) };
                 }
+                record.send_other_codes();
                 (Change::Record(Box::new(record)), outcome)
             }
         }
@@ -141,6 +155,7 @@ fn is_same(one: &Device, other: &Device) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes::hotp_totp::Digits;
     use crate::codes::recovery::RecoverySet;
     use crate::decision::verify::{Verdict, decide};
     use crate::record::id::DeviceId;
@@ -148,6 +163,7 @@ mod tests {
     use crate::testing::fixtures::{
         LIMITS, NOW, REPLAYED, STEP, alice, issued_until, named, phone, record, recovery, shown, token,
     };
+    use crate::value::destination::{Channel, Destination};
     use crate::value::network::Address;
     use crate::value::time::UnixTime;
 
@@ -305,5 +321,19 @@ mod tests {
         let (after, outcome) = arrived(&Arrival { with_override: true, ..arrival(&there) }, Some(&here));
         assert_eq!((outcome, after.credentials.user_override), (Outcome::CaughtUp, Override::Required));
         assert!(Record::new(after.credentials, after.state).is_ok());
+    }
+
+    #[test]
+    fn codes_that_are_sent_are_others_on_each_host() {
+        let number = Kind::Sent(Destination::parse(Channel::Sms, "+61412345678").unwrap());
+        let mut there = record(vec![phone(1), Device { kind: number, digits: Digits::SEVEN, ..phone(2) }]);
+        there.state.set_nexts([(1, 5), (2, 9)]);
+        let on_host = |id: u8| {
+            let (change, _) = arrival(&there).into_record(&alice(), None, EnrollmentId([id; 16]));
+            let Change::Record(record) = change else { panic!("no record") };
+            record.state.nexts()
+        };
+        assert_eq!(on_host(1), [(1, 5), (2, 9 + 0x0101_0101)]);
+        assert_ne!(on_host(1), on_host(2));
     }
 }

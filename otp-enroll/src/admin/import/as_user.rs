@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -49,7 +50,8 @@ pub(super) enum Reading {
 /// Reads a file as its user would.
 pub(super) fn read(user: &User, path: &Path) -> io::Result<Reading> {
     let mut program = Command::new("/proc/self/exe");
-    program.args(COMMAND).arg(&user.name).arg(path).env_clear().stdin(Stdio::null()).stderr(Stdio::null());
+    program.args(COMMAND).arg("--").arg(&user.name).arg(path);
+    program.env_clear().stdin(Stdio::null()).stderr(Stdio::null()).process_group(0); // Ctrl-C is for us
     let mut child = program.stdout(Stdio::piped()).spawn()?;
     let mut pipe = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
     let (tell, told) = mpsc::channel();
