@@ -115,8 +115,8 @@ impl CoreError {
             }
             Self::Names { .. } => "check /etc/nsswitch.conf and the services it names",
             Self::NoAccount(_) => {
-                "if the account was removed for good, `otp-enroll admin disable USER` removes its record; if it was renamed, \
-                 `otp-enroll admin rename USER NEW`; otherwise check the name service (`getent passwd USER`)"
+                "if the account was removed for good, `otp-enroll admin purge` removes such records, after listing them; if it was \
+                 renamed, `otp-enroll admin rename USER NEW`; otherwise check the name service (`getent passwd USER`)"
             }
             Self::UnknownGroup(_) => {
                 "correct the rule or create the group; if a directory service has it, find out why that does not answer \
@@ -279,8 +279,8 @@ mod tests {
             (
                 CoreError::NoAccount("alice".into()),
                 "the user \"alice\" does not exist any more",
-                "if the account was removed for good, `otp-enroll admin disable USER` removes its record; if it was renamed, \
-                 `otp-enroll admin rename USER NEW`; otherwise check the name service (`getent passwd USER`)",
+                "if the account was removed for good, `otp-enroll admin purge` removes such records, after listing them; if it was \
+                 renamed, `otp-enroll admin rename USER NEW`; otherwise check the name service (`getent passwd USER`)",
             ),
             (
                 CoreError::UnknownGroup("staff".into()),

@@ -53,7 +53,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Seed(#[from] SeedFault),
     /// A code does not confirm the token that was described.
-    #[error("that code is not one of this token's")]
+    #[error("that code is not one of this device's")]
     NotTheTokens,
     /// Two codes that do not stand one after the other.
     #[error(
@@ -404,7 +404,9 @@ impl CliError {
                 "look for users with `who`, and for their processes with `ps -u USER`; no session was ended"
             }
             Self::FileOfOther { .. } => "nothing was changed; is this the file that google-authenticator made?",
-            Self::FaultyFile(_) => "nothing was imported; fix the file, or a copy of it, and try again",
+            Self::FaultyFile(_) => {
+                "nothing was imported; fix the file, or a copy of it, and try again; or import the rest: --rejects FILE"
+            }
             Self::Interrupted { .. } => {
                 "each user is enrolled completely or not at all; to continue, run the same command again"
             }

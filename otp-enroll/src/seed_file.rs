@@ -42,7 +42,9 @@ pub(crate) fn warn_of_others(path: &Path, metadata: &Metadata, holds: &str, outp
     let others = metadata.mode() & 0o077;
     if metadata.is_file() && others != 0 {
         let (file, mode) = (path.display(), metadata.mode() & 0o7777);
-        output.warn(&format!("{file} holds {holds} and users other than its owner can open it (mode {mode:04o})"));
+        output.warn(&format!(
+            "others than its owner can open {file}, which holds {holds} (mode {mode:04o}): chmod 600 {file}"
+        ));
     }
 }
 

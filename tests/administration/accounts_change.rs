@@ -65,22 +65,25 @@ fn a_record_whose_user_is_renamed_and_renumbered_moves_in_one_go() {
 fn records_of_accounts_that_are_gone_are_listed_and_removed() {
     let (desk, gone) = (Desk::new(""), TestUser::new("gone"));
     Phone::enroll(&desk.site, &gone.name);
-    let (renamed, new) = (TestUser::new("renamed"), machine::unique("anew"));
+    let (renamed, new, at_home) = (TestUser::new("renamed"), machine::unique("anew"), TestUser::new("home"));
     Phone::enroll(&desk.site, &renamed.name);
+    Phone::enroll(&desk.site, &at_home.name);
     {
         let _one_at_a_time = account_lock();
-        machine::run(Command::new("userdel").arg(&gone.name));
+        machine::run(Command::new("userdel").args(["--remove", &gone.name]));
+        machine::run(Command::new("userdel").arg(&at_home.name));
         machine::run(Command::new("usermod").args(["-l", &new, &renamed.name]));
     }
     let dry = admin(&desk.site, &["purge", "--dry-run"]);
-    assert_eq!(dry.out, format!("{}: the account is gone\n", gone.name));
+    assert_eq!(dry.out, format!("{}: the account is gone\n\n1 would be removed; nothing was changed.\n", gone.name));
     assert!(dry.err.contains(&format!("otp-enroll admin rename {} {new}", renamed.name)), "{dry:?}");
     assert!(desk.site.credentials(&gone.name).exists());
     assert_eq!(admin(&desk.site, &["purge"]).code, Some(2), "it asks, and nobody is there");
     let done = admin(&desk.site, &["purge", "--yes"]);
     assert!(done.code == Some(0) && !desk.site.credentials(&gone.name).exists(), "{done:?}");
+    assert!(desk.site.credentials(&at_home.name).exists(), "its home is there: it may be renamed and renumbered");
     assert!(desk.site.credentials(&renamed.name).exists() && desk.site.credentials(&desk.user.name).exists());
-    assert_eq!(admin(&desk.site, &["purge", "--yes"]).out, "No record is of an account that is gone.\n");
+    assert_eq!(admin(&desk.site, &["purge", "--yes"]).out, "No record is removed.\n");
 }
 
 #[test]
@@ -90,7 +93,7 @@ fn where_no_account_is_known_nothing_is_purged() {
     users.iter().for_each(|user| drop(Phone::enroll(&site, &user.name)));
     {
         let _one_at_a_time = account_lock();
-        users.iter().for_each(|user| drop(machine::run(Command::new("userdel").arg(&user.name))));
+        users.iter().for_each(|user| drop(machine::run(Command::new("userdel").args(["--remove", &user.name]))));
     }
     let refused = admin(&site, &["purge", "--yes"]);
     assert!(refused.code == Some(4) && refused.err.contains("the name service may be at fault"), "{refused:?}");

@@ -43,7 +43,7 @@ fn a_token_is_added_unconfirmed_and_its_first_right_code_confirms_it() {
     assert!(shown.contains(", not confirmed yet, serial GALT10007123\n"), "{shown}");
     let waits = || {
         let listed = admin(&site, &["list"], "").out;
-        let note = format!("hardware tokens of {user} have shown no right code yet");
+        let note = format!("tokens of {user} have shown no right code yet");
         let found = admin(&site, &["doctor", "--json"], "").out.contains(&note);
         (listed.lines().any(|line| line.starts_with(user) && line.ends_with("  ! not confirmed yet: blue key")), found)
     };
@@ -87,7 +87,7 @@ fn a_code_confirms_it_at_once() {
 
     let wrong = add(&site, user, "five", &four, &["--stdin", "--confirm", &four.wrong(0)], "");
     assert!(
-        wrong.err.starts_with("otp-enroll: that code is not one of this token's\n  nothing was changed;"),
+        wrong.err.starts_with("otp-enroll: that code is not one of this device's\n  nothing was changed;"),
         "{wrong:?}"
     );
     let short = add(&site, user, "five", &two, &["--stdin", "--confirm", "123456"], "");

@@ -362,7 +362,7 @@ fn standard_input_will_do_and_a_file_that_others_can_read_is_worth_a_warning() {
         let warned = moving.import(&[]);
         let file = moving.file.display();
         let warning = format!(
-            "otp-enroll: warning: {file} holds seeds and users other than its owner can open it (mode {mode:04o})\n"
+            "otp-enroll: warning: others than its owner can open {file}, which holds seeds (mode {mode:04o}): chmod 600 {file}\n"
         );
         assert_eq!((warned.code, warned.err), (Some(0), warning));
     }

@@ -200,7 +200,7 @@ fn each_kind_of_bad_input_has_its_sentence_and_stores_nothing() {
     // A wrong code does not confirm; the proof is used up by then, and that is said.
     let input = format!("{hex}\n{}\n123\n{}\n", set_up.recovery[0], HardwareToken::hotp(1).wrong(0));
     let outcome = said(&alice, &["add", "--token", "--type", "hotp", "--stdin"], &input);
-    let told = "otp-enroll: that code is not one of this token's\n  no device was added, and the others still work; the code you gave is used up\n";
+    let told = "otp-enroll: that code is not one of this device's\n  no device was added, and the others still work; the code you gave is used up\n";
     assert_eq!((outcome.code, outcome.err.as_str()), (Some(1), told));
     let bob = TestUser::new("bob");
     let outcome = said(&bob, &["add", "--token", "--stdin"], &format!("{hex}\n12345\n"));
@@ -234,7 +234,7 @@ fn a_counter_that_is_far_ahead_is_found_by_two_codes_or_by_what_is_said() {
          nothing was changed; give the code after it, too, or say how many it has shown: --counter\n"
     );
     let outcome = Outcome::of(&mut add(&bob, "fob", &fob, &["--stdin"]), &input(1001));
-    assert!(outcome.code == Some(1) && outcome.err.contains("that code is not one of this token's"), "{outcome:?}");
+    assert!(outcome.code == Some(1) && outcome.err.contains("that code is not one of this device's"), "{outcome:?}");
     assert_eq!(status(&bob)["enrolled"], false);
     let outcome = Outcome::of(&mut add(&bob, "fob", &fob, &["--counter", "695", "--stdin"]), &input(700));
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -316,8 +316,8 @@ fn the_guide_hides_the_seed_and_asks_again() {
     terminal.send_line(&set_up.recovery[0]);
     for (code, sentence) in [
         ("12".to_owned(), "a code of this device has 6 digits"),
-        (fob.wrong(0), "that code is not one of this token's"),
-        (fob.wrong(1), "that code is not one of this token's"),
+        (fob.wrong(0), "that code is not one of this device's"),
+        (fob.wrong(1), "that code is not one of this device's"),
         (fob.wrong(2), "Is the seed right, and what was said of the token: --type, --algorithm,"),
         (fob.code(50), "that code is the token's, but it is far from where it should be;"),
     ] {

@@ -82,7 +82,8 @@ fn absent(sight: Sight) -> &'static str {
     match sight {
         Sight::OtherHere => HIDDEN,
         Sight::Same | Sight::ReadOnlyHere => {
-            "if the state directory is missing, install the package again or run `make install`"
+            "if the state directory is missing, install the package again or run `make install`; one of your own: install -d -o \
+             root -g pam_otp -m 1730 FOLDER"
         }
     }
 }
@@ -235,7 +236,8 @@ mod tests {
         for (error, hint) in [
             (
                 system(io::ErrorKind::NotFound),
-                "if the state directory is missing, install the package again or run `make install`",
+                "if the state directory is missing, install the package again or run `make install`; one of your own: install -d -o \
+             root -g pam_otp -m 1730 FOLDER",
             ),
             (system(io::ErrorKind::StorageFull), "make room on that file system; nothing was lost"),
             (system(io::ErrorKind::QuotaExceeded), "make room on that file system; nothing was lost"),

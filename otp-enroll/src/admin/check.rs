@@ -42,6 +42,9 @@ struct Checked {
     faults: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// What to do about each fault, where that is known; for people alone.
+    #[serde(skip)]
+    fixes: Vec<Option<String>>,
 }
 
 /// `doubts` finds rules that probably match no login.
@@ -55,18 +58,24 @@ pub(super) fn check(
         Ok(site) => {
             let faults = faults_of(&site);
             let to_logins = faults.iter().any(|fault| fault.harm == Harm::ToLogins);
-            let faults = faults.into_iter().map(|fault| fault.what).collect();
             let harm = if to_logins { Harm::ToLogins } else { Harm::ToMessages };
-            (Checked { faults, warnings: doubts(&site) }, harm)
+            let fixes = faults.iter().map(|fault| fault.fix.clone()).collect();
+            let faults = faults.into_iter().map(|fault| fault.what).collect();
+            (Checked { faults, warnings: doubts(&site), fixes }, harm)
         }
         Err(_) => {
             let faults = Site::errors(path).iter().map(ToString::to_string).collect();
-            (Checked { faults, warnings: Vec::new() }, Harm::ToLogins)
+            (Checked { faults, warnings: Vec::new(), fixes: Vec::new() }, Harm::ToLogins)
         }
     };
     output.result(&checked, || {
-        let Checked { faults, warnings } = &checked;
-        let mut lines: Vec<String> = faults.iter().map(|fault| layout::escaped(fault).into_owned()).collect();
+        let Checked { faults, warnings, fixes } = &checked;
+        let mut lines = Vec::new();
+        for (place, fault) in faults.iter().enumerate() {
+            lines.push(layout::escaped(fault).into_owned());
+            let fix = fixes.get(place).and_then(Option::as_deref);
+            lines.extend(fix.map(|fix| format!("  {}", layout::escaped(fix))));
+        }
         lines.extend(warnings.iter().map(|warning| format!("warning: {}", layout::escaped(warning))));
         if faults.is_empty() {
             lines.push(format!("{}: good", path.display()));

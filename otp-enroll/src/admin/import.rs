@@ -172,6 +172,10 @@ fn of_file(
         let is_done = |place: &usize| tally.not_done.binary_search(place).is_err();
         let taken = (0..entries.count()).filter(is_done).flat_map(|place| entries.ranges(place)).collect();
         private_file::write(rejects, &without(text, taken))?;
+        output.advise(&format!(
+            "\nWhat was not imported is in {}: mend it, import it, and delete it.",
+            rejects.display()
+        ))?;
     }
     tally.close(faults.len(), next, output)
 }

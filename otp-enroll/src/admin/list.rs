@@ -101,8 +101,14 @@ fn line(status: &Status, width: usize) -> String {
         none if none.is_empty() => none,
         names => format!("  ! not confirmed yet: {names}"),
     };
+    let lost: Vec<_> =
+        status.devices.iter().filter(|device| device.awaits_resync).map(|device| &*device.name).collect();
+    let lost = match lost.join(", ") {
+        none if none.is_empty() => none,
+        names => format!("  ! waits for a resync: {names}"),
+    };
     let (user, left, user_override) = (&status.user, status.recovery_codes_left, &status.user_override);
-    format!("{user:<width$}  {factor:<FACTOR_WIDTH$}  {left:>8}  {user_override:<8}  {lock}{future}{unconfirmed}")
+    format!("{user:<width$}  {factor:<FACTOR_WIDTH$}  {left:>8}  {user_override:<8}  {lock}{future}{unconfirmed}{lost}")
 }
 
 /// The kinds of these devices, each once, and their number where it is another: `totp`, `totp,hotp`, `3 totp,sms`. Kinds that do

@@ -1,5 +1,7 @@
 //! Removes the records of accounts that are gone, after listing them.
 
+use std::path::Path;
+
 use otp_core::error::CoreError;
 use otp_core::protocol::request::Order;
 use otp_core::service::renaming::former_name;
@@ -20,7 +22,7 @@ struct Gone<'a> {
 }
 
 pub(super) fn purge(site: &Site, store: &FileStore, dry_run: bool, yes: bool, output: &Output) -> Result<(), CliError> {
-    let (mut gone, mut renamed, mut present) = (Vec::new(), Vec::new(), 0usize);
+    let (mut gone, mut renamed, mut at_home, mut present) = (Vec::new(), Vec::new(), Vec::new(), 0usize);
     for stem in list::stems(store, output)? {
         match list::read_of(store, &stem) {
             Err(CoreError::NoAccount(user)) => {
@@ -28,6 +30,8 @@ pub(super) fn purge(site: &Site, store: &FileStore, dry_run: bool, yes: bool, ou
                 let remains = Account { name, ..Account::nobody() };
                 match renamed_to(store, &remains)? {
                     Some(new) => renamed.push((user, new)),
+                    // With another name and another number at once nothing else tells that the person is there still.
+                    None if Path::new("/home").join(&user).is_dir() => at_home.push(user),
                     None => gone.push(remains),
                 }
             }
@@ -37,8 +41,14 @@ pub(super) fn purge(site: &Site, store: &FileStore, dry_run: bool, yes: bool, ou
     for (old, new) in &renamed {
         output.warn(&format!("the record of {old} stays: {new} has its number. {}", super::rename::ways_out(old, new)));
     }
+    for user in &at_home {
+        output.warn(&format!(
+            "the record of {user} stays: /home/{user} is there. If the account was renamed: otp-enroll admin rename {user} NEW; if \
+             it is gone: otp-enroll admin disable {user}"
+        ));
+    }
     if gone.is_empty() {
-        return output.advise("No record is of an account that is gone.");
+        return output.advise("No record is removed.");
     }
     // A name service that knows nobody, and says so of everybody.
     if present == 0 && gone.len() > 1 {
@@ -55,7 +65,7 @@ pub(super) fn purge(site: &Site, store: &FileStore, dry_run: bool, yes: bool, ou
         }
     }
     if dry_run {
-        return Ok(());
+        return output.advise(&format!("\n{} would be removed; nothing was changed.", gone.len()));
     }
     if !yes {
         output.confirm(&format!("Remove {}?", if gone.len() == 1 { "this record" } else { "these records" }))?;

@@ -221,7 +221,7 @@ fn a_change_of_a_device_that_was_not_made_is_told_with_what_to_do() {
     assert_told([
         (
             CliError::NotTheTokens,
-            "that code is not one of this token's",
+            "that code is not one of this device's",
             Some(
                 "nothing was changed; check the seed, and what was said of the token: --type, --algorithm, --digits, \
                  --period, --counter",
@@ -275,7 +275,7 @@ fn a_change_of_a_device_that_was_not_made_is_told_with_what_to_do() {
         ),
         (
             CliError::NotTheTokens.although_proved(OTHERS_STAY),
-            "that code is not one of this token's",
+            "that code is not one of this device's",
             Some("no device was added, and the others still work; the code you gave is used up"),
             1,
         ),
@@ -422,7 +422,8 @@ fn unknown_users_and_counts_are_reported() {
     let fixed = Some("until this is fixed, users may be locked out, or let in without a code");
     let unsent =
         Some("until this is fixed, no codes are sent: users with no other device or recovery code are refused");
-    let file = Some("nothing was imported; fix the file, or a copy of it, and try again");
+    let file =
+        Some("nothing was imported; fix the file, or a copy of it, and try again; or import the rest: --rejects FILE");
     let above = Some("the reasons are above; the command can be run again without harm");
     let unusable = Some(
         "their users cannot log in with a code; each line says why, and `otp-enroll admin doctor` says what to do",

@@ -94,8 +94,10 @@ impl Output {
 
     /// A warning that is printed even if quiet: what is done next may end this command.
     pub(crate) fn insist(&self, text: &str) {
+        let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
+        let told = format!("otp-enroll: warning: {}", layout::escaped(text));
         // If standard error fails, there is no place to report it.
-        let _ = writeln!(io::stderr(), "otp-enroll: warning: {}", layout::escaped(text));
+        let _ = writeln!(io::stderr(), "{}", layout::wrap(&told, columns).join("\n"));
     }
 
     /// The error and its hint, on standard error.
@@ -125,7 +127,9 @@ impl Output {
     /// Asks for confirmation at the terminal; without one, `--yes` must have been given.
     pub(crate) fn confirm(&self, question: &str) -> Result<(), CliError> {
         self.can_confirm()?;
-        let answer = prompt::ask(&Terminal::here(), &format!("{} [y/N] ", layout::escaped(question)))?;
+        let terminal = Terminal::here();
+        let question = layout::wrap(&format!("{} [y/N]", layout::escaped(question)), terminal.columns).join("\n");
+        let answer = prompt::ask(&terminal, &format!("{question} "))?;
         let yes = ["y", "yes"].contains(&answer.expose().trim().to_ascii_lowercase().as_str());
         if yes { Ok(()) } else { Err(CliError::Cancelled) }
     }

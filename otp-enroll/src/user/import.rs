@@ -72,7 +72,11 @@ pub(crate) fn import(
         serial: None,
         app: true,
     };
-    token::take(client, &status, name, token, &OF_AN_APP, enrollment, output)
+    token::take(client, &status, name, token, &OF_AN_APP, enrollment, output)?;
+    output.advise(&format!(
+        "\nWhen no login asks google-authenticator any more, remove {}: it holds your key.",
+        path.display()
+    ))
 }
 
 /// Where google-authenticator puts it.

@@ -675,7 +675,10 @@ fn without_the_state_directory_every_request_fails() {
     ] {
         let Reply::Failed { error, hint } = test_site.answer(request) else { panic!("an answer") };
         assert_eq!(error, format!("cannot open {}: No such file or directory", path.display()));
-        assert_eq!(hint, "if the state directory is missing, install the package again or run `make install`");
+        assert_eq!(
+            hint,
+            "if the state directory is missing, install the package again or run `make install`; one of your own: install -d -o root -g pam_otp -m 1730 FOLDER"
+        );
         let line = format!("error user=alice error=\"{error}\" hint=\"{hint}\"");
         assert_eq!(test_site.logged(), if is_logged { vec![line] } else { vec![] });
     }

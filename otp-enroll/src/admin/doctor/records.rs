@@ -88,9 +88,9 @@ fn not_entered(names: &[String]) -> Option<Finding> {
 
 fn not_confirmed(names: &[String]) -> Option<Finding> {
     (!names.is_empty()).then(|| {
-        let what = format!("hardware tokens of {} have shown no right code yet", some(names));
+        let what = format!("tokens of {} have shown no right code yet", some(names));
         let fix = "the first right code at a login confirms a token; if its codes are refused, its seed or its description is \
-                   wrong: otp-enroll admin remove USER DEVICE, then add it again";
+                   wrong: otp-enroll admin remove USER DEVICE (the only one: admin reset USER), then add it again";
         Finding::note("records", what, fix)
     })
 }

@@ -10,6 +10,7 @@ use otp_core::audit::{Event, Proof};
 use otp_core::decision::arrival::Arrival;
 use otp_core::decision::import::Outcome;
 use otp_core::error::CoreError;
+use otp_core::protocol::request::Order;
 use otp_core::record::Record;
 use otp_core::record::credentials::Override;
 use otp_core::service::enrollment::new_enrollment;
@@ -247,7 +248,11 @@ impl Bundle<'_> {
         if let Some(what) = outcome.word() {
             self.log(&account, what);
         }
-        Ok(Answer::Done(outcome, Vec::new()))
+        let there = record.credentials.user_override;
+        if self.how.with_overrides && there != Override::None {
+            self.log(&account, Order::Override(there).word());
+        }
+        Ok(Answer::Done(outcome, self.of_override(there)))
     }
 
     fn log(&self, account: &Account, what: &str) {
@@ -267,13 +272,17 @@ impl Bundle<'_> {
         {
             remarks.push(format!("in place of {}", devices(here)));
         }
-        let there = record.credentials.user_override;
-        match (there, self.how.with_overrides) {
-            (Override::None, _) => {}
-            (_, true) => remarks.push(format!("override {}", there.name())),
-            (_, false) => remarks.push(format!("its override {} does not come: --with-overrides", there.name())),
-        }
+        remarks.extend(self.of_override(record.credentials.user_override));
         remarks
+    }
+
+    /// What becomes of the override of the other host.
+    fn of_override(&self, there: Override) -> Vec<String> {
+        match (there, self.how.with_overrides) {
+            (Override::None, _) => Vec::new(),
+            (_, true) => vec![format!("override {}", there.name())],
+            (_, false) => vec![format!("its override {} does not come: --with-overrides", there.name())],
+        }
     }
 }
 

@@ -178,6 +178,7 @@ impl Tally {
                 "\n{imported} would be imported,{stocked} {already} were imported already, {not_done} would fail; nothing was changed."
             )
         } else {
+            let next = if self.not_done.len() == self.processed() { "" } else { next };
             format!("\n{imported} imported,{stocked} {already} were imported already, {not_done} failed.\n{next}")
         };
         let told = output.advise(&text);

@@ -279,7 +279,10 @@ fn a_path_that_is_no_directory_is_refused() {
     let missing = error("missing");
     let text = format!("cannot open {}: No such file or directory", home.path("missing").display());
     assert_eq!(missing.to_string(), text);
-    assert_eq!(missing.hint(), "if the state directory is missing, install the package again or run `make install`");
+    assert_eq!(
+        missing.hint(),
+        "if the state directory is missing, install the package again or run `make install`; one of your own: install -d -o root -g pam_otp -m 1730 FOLDER"
+    );
     fs::write(home.path("file"), "").unwrap();
     assert!(error("file").to_string().ends_with("/file: Not a directory"));
     symlink(home.directory.path(), home.path("link")).unwrap();
