@@ -267,7 +267,7 @@ fn a_bundle_that_is_not_as_we_make_it_gets_a_sentence_and_changes_nothing() {
         let outcome = moving.import(name, &["--yes"]);
         assert_eq!((outcome.code, outcome.out.as_str()), (Some(4), ""), "{outcome:?}");
         assert!(outcome.err.contains(expected), "{expected}: {outcome:?}");
-        let said = outcome.err.lines().filter(|line| !line.contains("users other than its owner can open it"));
+        let said = outcome.err.lines().filter(|line| !line.contains("others than its owner can open"));
         assert!(!outcome.err.contains("os error") && said.count() == 2, "{outcome:?}");
         assert_eq!(moving.to.site.files(), BTreeSet::new(), "{name}");
     };

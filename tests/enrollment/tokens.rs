@@ -85,7 +85,7 @@ fn a_seed_comes_from_a_file_too_and_is_never_said_again() {
         let path = file.to_str().unwrap();
         let outcome = Outcome::of(&mut add(&alice, "fob", &fob, &["--seed-file", path, "--json"]), &fob.code(0));
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        assert_eq!(outcome.err.contains("users other than its owner can open it"), mode == 0o644, "{outcome:?}");
+        assert_eq!(outcome.err.contains("others than its owner can open"), mode == 0o644, "{outcome:?}");
         assert!(!outcome.out.to_lowercase().contains(&fob.hex) && !outcome.out.contains(&fob.base32()), "{outcome:?}");
         let codes = outcome.json().pop().unwrap()["recovery_codes"].as_array().unwrap().len();
         assert_eq!(codes, 10, "the first device has recovery codes");
