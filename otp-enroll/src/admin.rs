@@ -75,7 +75,7 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     let done = on_records(command, common, &site, &store, output);
     // What ended early may have changed some.
     if !matches!(done, Err(CliError::Usage(_) | CliError::Cancelled | CliError::NoSuchUser(_))) {
-        changes::count(command, &site, &store, output);
+        changes::count(command, done.is_ok(), &site, &store, output);
     }
     done
 }
@@ -169,7 +169,7 @@ fn on_records(
         Admin::Rename { old, new, yes } => rename::rename(store, old, &account(new)?, *yes, output),
         Admin::Adopt { user, yes } => adopt::adopt(store, &account(user)?, *yes, output),
         Admin::Purge { dry_run, yes } => purge::purge(site, store, *dry_run, *yes, output),
-        Admin::Restored { void_recovery, yes } => restored::restored(store, *void_recovery, *yes, output),
+        Admin::Restored { void_recovery, yes } => restored::restored(site, store, *void_recovery, *yes, output),
         Admin::Import(file) => import::import(file, site, store, output),
         Admin::Tokens { remove: None, yes: _ } => tokens::list(store, output),
         Admin::Tokens { remove: Some(serial), yes } => tokens::remove(store, serial, *yes, output),

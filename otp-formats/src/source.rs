@@ -13,6 +13,10 @@ pub trait Source: Sync {
     fn count(&self) -> usize;
     /// For places below [`Source::count`].
     fn whose(&self, place: usize) -> Whose<'_>;
+    /// Whether the administrator has said that this entry may be an account with number 0.
+    fn may_be_root(&self, _place: usize) -> bool {
+        true
+    }
     /// At least one device, and no more than a record may have.
     fn found(&self, place: usize) -> Found;
     /// Where the entry stands in the text.

@@ -46,6 +46,8 @@ enum Owner {
 
 struct Row {
     owner: Owner,
+    /// Whether the map says whose it is, and not the file alone.
+    by_map: bool,
     line: usize,
     range: Range<usize>,
 }
@@ -119,10 +121,11 @@ impl<F: Format> Tokens<F> {
         for (line, range) in places {
             let owned = range.and_then(|range| {
                 let token = format.token(range.clone())?;
-                Ok((owner(token, line, map, &mut serials)?, range))
+                let by_map = token.device.serial.as_ref().is_some_and(|serial| map.user(serial).is_some());
+                Ok((owner(token, line, map, &mut serials)?, by_map, range))
             });
             match owned {
-                Ok((owner, range)) => rows.push(Row { owner, line, range }),
+                Ok((owner, by_map, range)) => rows.push(Row { owner, by_map, line, range }),
                 Err(what) => faults.push(Fault { line, what }),
             }
         }
@@ -191,6 +194,11 @@ fn faults_together(format: &impl Format, rows: &[Row]) -> Vec<Fault> {
 impl<F: Format> Source for Tokens<F> {
     fn count(&self) -> usize {
         self.entries.len()
+    }
+
+    /// A file of tokens comes from their maker, who is not the one to give root a device.
+    fn may_be_root(&self, place: usize) -> bool {
+        self.rows(place).iter().all(|row| row.by_map)
     }
 
     fn whose(&self, place: usize) -> Whose<'_> {

@@ -205,7 +205,7 @@ fn every_reading_command_speaks_json() {
     assert_eq!(
         device,
         json!({"id": 1, "name": "authenticator", "type": "totp", "algorithm": "SHA1", "digits": 6, "period": 30,
-               "created": created, "default": true, "last_used": null, "confirmed": true, "serial": null, "drift": null,
+               "created": created, "default": true, "last_used": null, "confirmed": true, "awaits_resync": false, "serial": null, "drift": null,
                "suite": null})
     );
     assert_eq!(status(&alice)["devices"], json!([device]));

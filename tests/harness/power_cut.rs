@@ -56,8 +56,9 @@ pub fn moments(trace: &str, directory: &Path, before: &Files) -> Vec<Moment> {
     let directory = directory.display().to_string();
     // Some programs write to it by a second number. A program that has not used it has said nothing.
     let stdout = trace.lines().find_map(|line| Some(line.split_once("(1<")?.1.split_once('>')?.0)).unwrap();
-    let events: Vec<(Event, &str)> =
-        trace.lines().filter_map(|line| Some((event(line, &directory, stdout)?, line))).collect();
+    // The count of changes is no part of a record.
+    let lines = trace.lines().filter(|line| !line.contains("\".changes") && !line.contains("/.changes"));
+    let events: Vec<(Event, &str)> = lines.filter_map(|line| Some((event(line, &directory, stdout)?, line))).collect();
     let words = || events.iter().enumerate().filter(|(_, (event, _))| *event == Event::Say).map(|(number, _)| number);
     let (first_word, last_word) = (words().next().unwrap(), words().next_back().unwrap());
     let mut disk = Disk::holding(before);

@@ -9,8 +9,8 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the module without symbols for debugging: 653,200 now, and 1 % more. A login maps each of them.
-const LARGEST_MODULE: u64 = 660_000;
+/// Bytes of the module without symbols for debugging: 660,700 now, and 1 % more. A login maps each of them.
+const LARGEST_MODULE: u64 = 667_000;
 
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {

@@ -126,6 +126,7 @@ fn used_in_both(record: &Record, other: &Record) -> State {
             let (here, there) = (state.devices.get_mut(&device.id), other.state.devices.get(&same.id));
             if let (Some(here), Some(there)) = (here, there) {
                 here.next = here.next.max(there.next);
+                here.awaits_resync |= there.awaits_resync;
             }
         }
     }

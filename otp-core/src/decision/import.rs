@@ -9,7 +9,7 @@ use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Device, DeviceName, Kind, Override, Serial};
 use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES};
-use crate::record::state::{Progress, State};
+use crate::record::state::{Progress, State, Used};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -114,7 +114,12 @@ impl Import {
         match record.filter(|record| record.is_enrolled()) {
             Some(record) if self.is_in(record) => {
                 let state = self.caught_up(record);
-                if state == record.state {
+                if self.has_new_scratch_codes(record) {
+                    let mut renewed = record.renewed(enrollment);
+                    renewed.state = State { enrollment, ..state };
+                    self.give_scratch_codes(&mut renewed, Some(record));
+                    (Change::Record(Box::new(renewed)), Outcome::CaughtUp)
+                } else if state == record.state {
                     (Change::Keep, Outcome::Already)
                 } else {
                     (Change::State(state), Outcome::CaughtUp)
@@ -160,17 +165,37 @@ impl Import {
         let mut record = Record::begin(account, enrollment, user_override, Vec::new(), None);
         for imported in &self.found.devices {
             // Codes that this device has used here stay used, even if another device changed.
-            let next_before = before.and_then(|before| {
+            let progress = before.and_then(|before| {
                 let device = before.credentials.devices.iter().find(|device| imported.is(device))?;
-                before.state.next(device.id)
+                before.state.devices.get(&device.id).copied()
             });
-            self.push(&mut record, imported, next_before.unwrap_or(0));
+            self.push(&mut record, imported, progress);
         }
-        if !self.found.scratch.is_empty() {
-            let digits: Vec<_> = self.found.scratch.iter().map(Code::reveal).collect();
-            record.credentials.scratch = Some(RecoverySet::of_scratch(self.salt, &digits));
-        }
+        self.give_scratch_codes(&mut record, before);
         Change::Record(Box::new(record))
+    }
+
+    /// The scratch codes of the file. Those that were used here stay used.
+    fn give_scratch_codes(&self, record: &mut Record, before: Option<&Record>) {
+        record.state.scratch_used = Used::default();
+        let digits: Vec<_> = self.found.scratch.iter().map(Code::reveal).collect();
+        record.credentials.scratch = (!digits.is_empty()).then(|| RecoverySet::of_scratch(self.salt, &digits));
+        let Some((before, set)) = before.and_then(|before| Some((before, before.credentials.scratch.as_ref()?))) else {
+            return;
+        };
+        for (position, digits) in (0..).zip(&digits) {
+            if set.find_scratch(digits).is_some_and(|former| before.state.scratch_used.has(former)) {
+                record.state.scratch_used.mark(position);
+            }
+        }
+    }
+
+    /// Whether the file has scratch codes that the record does not: the user has made others since.
+    fn has_new_scratch_codes(&self, record: &Record) -> bool {
+        let is_known = |code: &Code| {
+            record.credentials.scratch.as_ref().is_some_and(|set| set.find_scratch(&code.reveal()).is_some())
+        };
+        self.others != Others::Beside && !self.found.scratch.iter().all(is_known)
     }
 
     /// The record with the devices that it does not have.
@@ -184,14 +209,14 @@ impl Import {
                 if is_full {
                     return (Change::Keep, Outcome::TooMany);
                 }
-                self.push(&mut larger, imported, 0);
+                self.push(&mut larger, imported, None);
             }
         }
         (Change::Record(Box::new(larger)), Outcome::Added)
     }
 
     /// Adds a device with the next id, and a name that is free.
-    fn push(&self, record: &mut Record, imported: &Imported, next_before: u64) {
+    fn push(&self, record: &mut Record, imported: &Imported, before: Option<Progress>) {
         let Record { credentials, state } = record;
         let id = DeviceId(credentials.last_id.0.saturating_add(1));
         let Imported { ref kind, ref secret, ref serial, algorithm, digits, is_confirmed, .. } = *imported;
@@ -201,8 +226,10 @@ impl Import {
         credentials.devices.push(Device { id, name, kind, secret, algorithm, digits, created: self.now, serial });
         credentials.last_id = id;
         credentials.default.get_or_insert(id);
-        let next = imported.first_next(self.now).max(next_before);
-        state.devices.insert(id, Progress { is_confirmed, ..Progress::from(next) });
+        let next = imported.first_next(self.now).max(before.map_or(0, |before| before.next));
+        // What is not known of a counter after a restore, no file knows either.
+        let awaits_resync = before.is_some_and(|before| before.awaits_resync);
+        state.devices.insert(id, Progress { is_confirmed, awaits_resync, ..Progress::from(next) });
     }
 }
 

@@ -11,11 +11,11 @@ use crate::value::time::UnixTime;
 const SENT_SINCE: u64 = 100_000;
 
 impl Record {
-    /// This record after a restore. Time-based codes up to now are used. How far a counter has come is not known: the codes of
+    /// This record after a restore. Time-based codes up to now, and as far ahead as the window reaches, are used. How far a counter has come is not known: the codes of
     /// such a token wait for a resync. Codes that are sent begin anew, far from those that were. Open challenges, remembered
     /// addresses and a passcode end. Which recovery codes were used since the backup is not known either: they stay, or go with
     /// `void_recovery`.
-    pub fn restored(&self, void_recovery: bool, enrollment: EnrollmentId, now: UnixTime) -> Self {
+    pub fn restored(&self, void_recovery: bool, window: u64, enrollment: EnrollmentId, now: UnixTime) -> Self {
         let mut record = self.renewed(enrollment);
         if void_recovery {
             (record.credentials.recovery, record.credentials.scratch) = (None, None);
@@ -29,7 +29,11 @@ impl Record {
         for device in &record.credentials.devices {
             let Some(progress) = record.state.devices.get_mut(&device.id) else { continue };
             match &device.kind {
-                Kind::Totp(clock) => progress.next = progress.next.max(clock.step_at(now).saturating_add(1)),
+                // As far ahead as the window reaches, a code may have been used, too.
+                Kind::Totp(clock) => {
+                    let used = clock.step_at(now).saturating_add(window);
+                    progress.next = progress.next.max(used.saturating_add(1));
+                }
                 Kind::Hotp => progress.awaits_resync = true,
                 // Each answer is to a question that is drawn anew.
                 Kind::Ocra(_) => {}
@@ -57,7 +61,7 @@ mod tests {
     }
 
     fn restored(record: &Record, void_recovery: bool) -> Record {
-        record.restored(void_recovery, EnrollmentId([8; 16]), NOW)
+        record.restored(void_recovery, LIMITS.window, EnrollmentId([8; 16]), NOW)
     }
 
     #[test]
@@ -65,11 +69,12 @@ mod tests {
         let mut old = record(vec![phone(1), token(2)]);
         old.state.set_nexts([(1, STEP - 1000), (2, 7)]);
         let new = restored(&old, false);
-        for step in [STEP - 1, STEP] {
+        for step in [STEP - 1, STEP, STEP + 1] {
             assert!(matches!(verdict(&old, &shown(&phone(1), step)), Verdict::Accepted(_)));
             assert_eq!(verdict(&new, &shown(&phone(1), step)), REPLAYED);
         }
-        assert!(matches!(verdict(&new, &shown(&phone(1), STEP + 1)), Verdict::Accepted(_)));
+        let later = UnixTime(NOW.0 + 30);
+        assert!(matches!(decide(&LIMITS, &new, &shown(&phone(1), STEP + 2), later).1, Verdict::Accepted(_)));
         assert!(matches!(verdict(&old, &shown(&token(2), 9)), Verdict::Accepted(_)));
         for counter in 0..20 {
             let refused = verdict(&new, &shown(&token(2), counter));

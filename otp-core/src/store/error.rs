@@ -272,8 +272,8 @@ mod tests {
             ),
             (
                 StoreError::Record { path: path(), error: RecordError::OtherAccount(String::new()) },
-                "if the account is a new one with an old name, remove the old record with `otp-enroll admin reset USER`; if \
-                 it was renamed or its number was changed: locked-out.md, \"was made for\"",
+                "if its number was changed: otp-enroll admin adopt USER; if the account is a new one with an old name, remove the \
+                 old record: otp-enroll admin reset USER",
             ),
             (
                 StoreError::Identity { path: path(), what: String::new() },

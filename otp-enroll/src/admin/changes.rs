@@ -29,8 +29,8 @@ pub(super) fn warn(command: &Admin, site: &Site, store: &FileStore, output: &Out
 }
 
 /// Counts a command that has changed records, or may have.
-pub(super) fn count(command: &Admin, site: &Site, store: &FileStore, output: &Output) {
-    let gap = if matches!(command, Admin::Restored { .. }) { Gap::Ends } else { Gap::Stays };
+pub(super) fn count(command: &Admin, is_done: bool, site: &Site, store: &FileStore, output: &Output) {
+    let gap = if is_done && matches!(command, Admin::Restored { .. }) { Gap::Ends } else { Gap::Stays };
     if changes(command)
         && let Err(error) = store.count_change(&site.store_changes(), gap)
     {

@@ -51,9 +51,12 @@ pub(super) fn purge(site: &Site, store: &FileStore, dry_run: bool, yes: bool, ou
         return output.advise("No record is removed.");
     }
     // A name service that knows nobody, and says so of everybody.
-    if present == 0 && gone.len() > 1 {
+    if gone.len() > present.max(1) {
         return Err(CliError::Reported {
-            error: "no record is of an account that exists: the name service may be at fault".into(),
+            error: format!(
+                "the accounts of {} records are gone, and those of {present} are there: the name service may be at fault",
+                gone.len()
+            ),
             hint: "nothing was removed; look with `getent passwd`, or remove single records: otp-enroll admin disable"
                 .into(),
         });

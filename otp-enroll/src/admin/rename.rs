@@ -5,6 +5,7 @@ use otp_core::error::CoreError;
 use otp_core::service::caller::Caller;
 use otp_core::service::renaming::{self, Renamed};
 use otp_core::store::files::open::FileStore;
+use otp_core::system::accounts;
 use otp_core::value::user::{Account, UserName};
 use serde::Serialize;
 
@@ -40,6 +41,10 @@ pub(super) fn rename(store: &FileStore, old: &str, new: &Account, yes: bool, out
     let done = |changed, text: &str| output.done(&Done { user, from: old, changed }, &format!("{user}: {text}"));
     let Some(owner) = store.owner_of(&former).map_err(CoreError::from)? else {
         if store.holds(new).map_err(CoreError::from)? {
+            // What a run that was killed has left, which would refuse a later account of that name.
+            if accounts::account(old)?.is_none() {
+                store.purge(&former).map_err(CoreError::from)?;
+            }
             return done(false, &format!("has a record, and {old} has none: nothing to do"));
         }
         return Err(CliError::NoRecord(old.to_owned()));

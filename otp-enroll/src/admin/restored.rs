@@ -10,6 +10,7 @@ use otp_core::record::credentials::Kind;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
 use otp_core::store::files::open::FileStore;
+use otp_core::system::config_file::Site;
 use otp_core::system::random;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
@@ -47,7 +48,14 @@ struct Restored<'a> {
 /// An interruption ends it between two users.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-pub(super) fn restored(store: &FileStore, void_recovery: bool, yes: bool, output: &Output) -> Result<(), CliError> {
+pub(super) fn restored(
+    site: &Site,
+    store: &FileStore,
+    void_recovery: bool,
+    yes: bool,
+    output: &Output,
+) -> Result<(), CliError> {
+    let window = site.config.limits.window;
     if !yes {
         let also = if void_recovery { ", and void all recovery codes?" } else { "?" };
         output.confirm(&format!("{}{also}", QUESTION.replace('\n', " ")))?;
@@ -61,7 +69,7 @@ pub(super) fn restored(store: &FileStore, void_recovery: bool, yes: bool, output
             drop(progress);
             return Err(CliError::Interrupted { done, of: stems.len(), why: None });
         }
-        match one(store, stem, void_recovery) {
+        match one(store, stem, void_recovery, window) {
             Ok(Some((user, waiting))) if !waiting.is_empty() || output.json => {
                 progress.clear();
                 let awaits_resync: Vec<_> = waiting.iter().map(String::as_str).collect();
@@ -85,14 +93,19 @@ pub(super) fn restored(store: &FileStore, void_recovery: bool, yes: bool, output
 }
 
 /// One record, and the names of devices that wait now; `None` if nothing is enrolled there.
-fn one(store: &FileStore, stem: &str, void_recovery: bool) -> Result<Option<(String, Vec<String>)>, CoreError> {
+fn one(
+    store: &FileStore,
+    stem: &str,
+    void_recovery: bool,
+    window: u64,
+) -> Result<Option<(String, Vec<String>)>, CoreError> {
     let (account, _) = list::read_of(store, stem)?;
     let (enrollment, now) = (new_enrollment(random::entropy)?, UnixTime::now());
     let waiting = change(store, &account, |record| match record.filter(|record| !record.is_blank()) {
         Some(record) => {
             let devices = record.credentials.devices.iter().filter(|device| device.kind == Kind::Hotp);
             let waiting: Vec<_> = devices.map(|device| device.name.as_str().to_owned()).collect();
-            (Change::Record(Box::new(record.restored(void_recovery, enrollment, now))), Some(waiting))
+            (Change::Record(Box::new(record.restored(void_recovery, window, enrollment, now))), Some(waiting))
         }
         None => (Change::Keep, None),
     })?;

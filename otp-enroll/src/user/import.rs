@@ -35,6 +35,10 @@ pub(crate) fn import(
     enrollment: &Enrollment,
     output: &Output,
 ) -> Result<(), CliError> {
+    if geteuid().is_root() {
+        // Root would follow links of the user's in the name of that user.
+        return Err(CliError::Usage("as root: otp-enroll admin import google-authenticator USER".into()));
+    }
     let path = file.map_or_else(own_file, |file| Ok(file.to_owned()))?;
     let status = client.status()?;
     addition::check(&status, enrollment)?;
@@ -81,11 +85,7 @@ pub(crate) fn import(
 
 /// Where google-authenticator puts it.
 fn own_file() -> Result<PathBuf, CliError> {
-    let me = geteuid();
-    if me.is_root() {
-        return Err(CliError::Usage("root names the file: otp-enroll --user USER import FILE".into()));
-    }
-    let user = User::from_uid(me).ok().flatten();
+    let user = User::from_uid(geteuid()).ok().flatten();
     let home =
         user.map(|user| user.dir).ok_or_else(|| CliError::Usage("name the file: otp-enroll import FILE".into()))?;
     Ok(home.join(".google_authenticator"))

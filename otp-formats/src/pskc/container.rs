@@ -9,7 +9,10 @@ use zeroize::Zeroizing;
 use crate::pskc::xml::{self, DOCTYPE, Element, NOT_XML, Space};
 use crate::source::Fault;
 
-/// Bytes of a key package at most, and of a header.
+/// Bytes of a start tag of a container at most: it is parsed again with each package.
+const LARGEST_HEADER: usize = 1 << 12;
+
+/// Bytes of a key package at most.
 const LARGEST: usize = 1 << 16;
 
 /// A container: what stands before its key packages, and where these are.
@@ -131,7 +134,7 @@ fn container(text: &[u8]) -> Result<Container<'_>, Fault> {
             return Err(fault(line, "it is no container of keys (PSKC, RFC 6030)"));
         }
         let whole = xml.get(start..place(&reader)).unwrap_or_default();
-        if whole.len() > LARGEST {
+        if whole.len() > LARGEST_HEADER {
             return Err(fault(line, "its first element is too large"));
         }
         let name = whole

@@ -14,7 +14,7 @@ use otp_core::system::random;
 use otp_core::value::time::UnixTime;
 use otp_formats::source::Whose;
 
-use super::entries::{Answer, Entries, Entry};
+use super::entries::{Answer, Entries, Entry, Unreadable};
 use super::report::Tally;
 use super::shelf::Shelf;
 use super::workers;
@@ -46,11 +46,22 @@ impl Engine<'_> {
     fn one(&self, entries: &impl Entries, place: usize, shelf: &Shelf) -> Result<Answer, CoreError> {
         let Whose::User(user) = entries.whose(place) else { return self.of_nobody(entries, place, shelf) };
         let Some(account) = account(user)? else { return Ok(Answer::NoSuchUser) };
+        if account.uid == 0 && !entries.may_be_root(place) {
+            let error = "is an account of root, to which a file of tokens gives none by itself".to_owned();
+            return Ok(Answer::Unreadable(Unreadable {
+                error,
+                hint: "if it is root's, say so: --map FILE, with the serial number and root",
+            }));
+        }
         let Entry { found, remarks } = match entries.entry(place) {
             Ok(Some(entry)) => entry,
             Ok(None) => return Ok(Answer::Nothing),
             Err(unreadable) => return Ok(Answer::Unreadable(unreadable)),
         };
+        let mut remarks = remarks;
+        if self.others == Others::Beside && !found.scratch.is_empty() {
+            remarks.push("its scratch codes do not come along with --add".to_owned());
+        }
         // As random as the id of an enrollment.
         let (enrollment, salt) = (new_enrollment(random::entropy)?, new_enrollment(random::entropy)?.0);
         let numbered = shelf.numbered(&found);

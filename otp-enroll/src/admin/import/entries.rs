@@ -12,6 +12,10 @@ pub(super) trait Entries: Sync {
     fn whose(&self, place: usize) -> Whose<'_>;
     /// `None` if there is nothing of this user; an error that says what keeps the entry from being read.
     fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable>;
+    /// Whether the administrator has said that this entry may be an account with number 0.
+    fn may_be_root(&self, _place: usize) -> bool {
+        true
+    }
     /// Who made the token of an entry that is nobody's.
     fn maker(&self, _place: usize) -> Option<String> {
         None
@@ -52,6 +56,10 @@ impl<S: Source> Entries for S {
 
     fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable> {
         Ok(Some(Entry { found: self.found(place), remarks: self.remarks(place) }))
+    }
+
+    fn may_be_root(&self, place: usize) -> bool {
+        Source::may_be_root(self, place)
     }
 
     fn maker(&self, place: usize) -> Option<String> {
