@@ -40,7 +40,7 @@ fn who_got_another_number_keeps_the_device_and_what_was_used() {
     let mark = syslog::mark();
     let config = desk.site.config().to_str().unwrap();
     let mut terminal = Pty::new("otp-enroll").args(["--config", config, "admin", "adopt", name]).start();
-    let seen = terminal.wait_for("[y/N] ");
+    let seen = terminal.wait_for("[y/N] ").replace("\r\n", " ").replace('\n', " ");
     assert!(seen.contains(&format!("Give the record of uid {old} to {name}, uid {new}?")), "{seen}");
     terminal.send_line("y");
     terminal.wait_for(&format!("{name}: the record has uid {new} now"));
@@ -181,7 +181,7 @@ fn after_a_restore_no_code_works_that_may_have_been_used_since() {
     let resync = Outcome::of(desk.site.admin_command().args(["resync", name, "fob", "--stdin"]), &codes);
     assert_eq!(resync.code, Some(0), "{resync:?}");
     assert!(let_in(&desk, &fob.code(7)));
-    assert!(let_in(&desk, &desk.phone.code(2)), "the phone's next codes are good");
+    assert!(!let_in(&desk, &desk.phone.code(2)), "the window of the tests reaches ten steps ahead");
 
     admin(&desk.site, &["restored", "--void-recovery", "--yes"]);
     assert!(!let_in(&desk, &desk.phone.recovery_code()));

@@ -311,7 +311,7 @@ fn replace_asks_and_keeps_nothing_but_the_override_and_what_was_used() {
     let (config, file) = (moving.site.config().to_str().unwrap(), moving.file.to_str().unwrap());
     let arguments = ["--config", config, "admin", "import", "oath", file, "--replace"];
     let mut terminal = Pty::new("otp-enroll").args(arguments).start();
-    terminal.wait_for("than in this file? [y/N] ");
+    terminal.wait_for("this file? [y/N] ");
     terminal.send_line("n");
     assert_eq!(terminal.wait().code(), Some(1));
     assert_eq!(moving.our_login(&alice, &phone.next_code()), "accepted");
