@@ -107,7 +107,7 @@ test_rest    := $(CARGO) test $(CARGOFLAGS) --workspace --exclude otp-core
 # Logins wait for each other's places (the agent's, the sender's) and for budgets to end, while what is hard on the product
 # computes. What both take in turn has a lock in a file.
 test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
-side_by_side := login robustness
+side_by_side := enrollment doctor login robustness
 
 # Debian packages that the build, the tests and the demo need.
 PACKAGES      := age build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
@@ -211,15 +211,12 @@ $(addprefix $(target)/unpacked/,$(UNPACKED_WITH_LIBRARIES)):
 check:
 	@libexecdir=/usr/libexec/pam_otp PAM_OTP_RELEASE="$(target)/deb/cargo/release" $(MAKE) --no-print-directory check-packaged
 
-# The disk of the machine that boots is made while the tests compile, unless it is kept from before.
-check-packaged: packages vm-packages unpacked deb fuzz-build
-	@$(as_root) tests/vm/image > "$(target)/vm-image.log" 2>&1 &
-	trap wait EXIT
-	for tests in '$(test_core)' '$(test_rest)'; do
+# A machine that boots is `make vm`.
+check-packaged: packages unpacked deb fuzz-build
+	@for tests in '$(test_core)' '$(test_rest)'; do
 	  echo "$$tests --no-run"
 	  $$tests --no-run
 	done
-	wait # without a disk, the boot fails below and says why
 	rm -f "$(target)/check-auth.log"
 	result=0
 	{
@@ -257,27 +254,24 @@ check-inside:
 	run $(test_core)
 	run $(test_rest) --lib --bins --examples $(addprefix --test=,$(filter-out $(side_by_side),$(test_groups)))
 	run $(test_rest) --doc
-	{ run $(test_rest) --test=login; exit "$$failed"; } > "$(target)/check-login.log" 2>&1 &
-	login=$$!
-	run $(test_rest) --test=robustness
-	wait "$$login" || failed=$$?
-	cat "$(target)/check-login.log"
+	beside() { # GROUP GROUP
+	  { run $(test_rest) --test="$$1"; exit "$$failed"; } > "$(target)/check-$$1.log" 2>&1 &
+	  local first=$$!
+	  run $(test_rest) --test="$$2"
+	  wait "$$first" || failed=$$?
+	  cat "$(target)/check-$$1.log"
+	}
+	beside enrollment doctor
+	beside login robustness
 	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" || failed=$$?
 	exit "$$failed"
 
-# The emulator keeps one processor busy. That a second build gives the same package is `make reproducible`.
+# That a second build gives the same package is `make reproducible`; the package on a machine that boots is `make vm`.
 check-deb: deb check-built-deb
 
 check-built-deb:
-	@$(as_root) tests/vm/run login > "$(target)/vm-login.log" 2>&1 &
-	boot=$$!
-	trap wait EXIT
 	tests/deb check
 	$(as_root) tests/deb live
-	result=0
-	wait "$$boot" || result=$$?
-	cat "$(target)/vm-login.log"
-	exit "$$result"
 
 # The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:

@@ -496,7 +496,7 @@ fn disable_asks_whether_it_is_meant_and_then_for_proof() {
     let asked = || {
         let terminal = otp_enroll(&alice, &["disable"]).start();
         terminal.wait_for_screen(&format!(
-            "{} will have no second factor, and cannot log in where one is required. Continue? [y/N] ",
+            "{} will have no second factor, and cannot log in where one is\nrequired. Continue? [y/N] ",
             alice.name
         ));
         terminal

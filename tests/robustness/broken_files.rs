@@ -154,7 +154,8 @@ fn a_state_directory_that_must_not_be_trusted_is_not_entered() {
     fs::rename(state, &aside).unwrap();
     refused(
         &format!("cannot open {path}: No such file or directory"),
-        "if the state directory is missing, install the package again or run `make install`",
+        "if the state directory is missing, install the package again or run `make install`; one of your own: install -d -o root -g \
+         pam_otp -m 1730 FOLDER",
     );
     symlink(&aside, state).unwrap();
     let other = "look for the cause in the system log; nothing was lost";
