@@ -97,7 +97,7 @@ impl Pending {
         &self.device.name
     }
 
-    /// Whether it has its seed, which nobody is shown: a token, or an app that is imported.
+    /// Whether it has its seed already, which is not shown: a token, or an app that is imported.
     pub fn brings_seed(&self) -> bool {
         self.brings_seed
     }
