@@ -1,7 +1,7 @@
 //! The authority of this program, and what its replies mean on the command line.
 
 use nix::unistd::{geteuid, getuid};
-use otp_core::audit::Event;
+use otp_core::audit::{Event, Proof};
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::protocol::request::{Confidential, Order, Reply, Request, Requirement, Status};
 use otp_core::record::state::Lock;
@@ -22,6 +22,12 @@ pub(crate) struct Client<'a>(Box<dyn Authority + 'a>);
 /// Logs under our name.
 pub(crate) fn log(event: &Event<'_>) {
     otp_helper::log("otp-enroll", event);
+}
+
+/// Logs what root has changed of a user's record.
+pub(crate) fn log_change(user: &str, what: &str) {
+    let by = getuid().as_raw();
+    log(&Event::Change { user, by, what, device: None, proof: Proof::Administrator });
 }
 
 /// The configuration, for root; a user's helper reads its own.

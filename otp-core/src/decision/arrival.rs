@@ -1,13 +1,10 @@
 //! Records that go to another host and come from one, as pure functions.
 
-use subtle::ConstantTimeEq;
-
-use crate::codes::hotp_totp::Clock;
 use crate::codes::recovery::RecoverySet;
 use crate::decision::import::Outcome;
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Device, Kind, Override};
+use crate::record::credentials::{Kind, Override};
 use crate::record::id::EnrollmentId;
 use crate::record::state::{State, Used};
 use crate::value::user::Account;
@@ -38,8 +35,8 @@ impl Record {
     pub fn has_devices_of(&self, other: &Self) -> bool {
         let (these, those) = (&self.credentials.devices, &other.credentials.devices);
         these.len() == those.len()
-            && these.iter().all(|this| those.iter().any(|that| is_same(this, that)))
-            && those.iter().all(|that| these.iter().any(|this| is_same(this, that)))
+            && these.iter().all(|this| those.iter().any(|that| this.shows_codes_of(that)))
+            && those.iter().all(|that| these.iter().any(|this| this.shows_codes_of(that)))
     }
 }
 
@@ -122,7 +119,7 @@ impl Arrival<'_> {
 fn used_in_both(record: &Record, other: &Record) -> State {
     let mut state = record.state.clone();
     for device in &record.credentials.devices {
-        for same in other.credentials.devices.iter().filter(|same| is_same(device, same)) {
+        for same in other.credentials.devices.iter().filter(|same| device.shows_codes_of(same)) {
             let (here, there) = (state.devices.get_mut(&device.id), other.state.devices.get(&same.id));
             if let (Some(here), Some(there)) = (here, there) {
                 here.next = here.next.max(there.next);
@@ -141,24 +138,13 @@ fn used_in_both(record: &Record, other: &Record) -> State {
     state
 }
 
-/// Whether both show equal codes. The drift of a token's clock is not looked at: a resync moves it.
-fn is_same(one: &Device, other: &Device) -> bool {
-    let is_of_kind = match (&one.kind, &other.kind) {
-        (Kind::Totp(Clock { period: one, .. }), Kind::Totp(Clock { period: other, .. })) => one == other,
-        (one, other) => one == other,
-    };
-    is_of_kind
-        && one.algorithm == other.algorithm
-        && one.digits == other.digits
-        && bool::from(one.secret.expose().ct_eq(other.secret.expose()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codes::hotp_totp::Digits;
     use crate::codes::recovery::RecoverySet;
     use crate::decision::verify::{Verdict, decide};
+    use crate::record::credentials::Device;
     use crate::record::id::DeviceId;
     use crate::record::state::{Challenged, Grace, Lock, Unenforced};
     use crate::testing::fixtures::{

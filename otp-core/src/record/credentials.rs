@@ -1,5 +1,7 @@
 //! Credentials: devices, hashed recovery codes and the override of one user.
 
+use subtle::ConstantTimeEq;
+
 use crate::codes::attempt::{Attempt, Code, Typed};
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits};
 use crate::codes::ocra::Suite;
@@ -221,6 +223,23 @@ impl Serial {
 }
 
 impl Device {
+    /// Whether both show equal codes. The drift of a token's clock is not looked at: a resync moves it.
+    pub fn shows_codes_of(&self, other: &Self) -> bool {
+        self.shows_codes(&other.kind, &other.secret, other.algorithm, other.digits)
+    }
+
+    /// The same of a device that is no device of a record yet.
+    pub fn shows_codes(&self, kind: &Kind, secret: &Secret, algorithm: Algorithm, digits: Digits) -> bool {
+        let is_of_kind = match (&self.kind, kind) {
+            (Kind::Totp(one), Kind::Totp(other)) => one.period == other.period,
+            (one, other) => one == other,
+        };
+        is_of_kind
+            && self.algorithm == algorithm
+            && self.digits == digits
+            && bool::from(self.secret.expose().ct_eq(secret.expose()))
+    }
+
     /// A second copy, whose seed is wiped on its own.
     pub fn duplicate(&self) -> Self {
         Self {

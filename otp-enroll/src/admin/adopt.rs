@@ -1,7 +1,5 @@
 //! Gives the record of an account to the number that the account has now, after telling what speaks for it and what against.
 
-use nix::unistd::getuid;
-use otp_core::audit::{Event, Proof};
 use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::value::user::Account;
@@ -35,8 +33,7 @@ pub(super) fn adopt(store: &FileStore, account: &Account, yes: bool, output: &Ou
 pub(super) fn give(store: &FileStore, account: &Account) -> Result<bool, CliError> {
     let changed = store.adopt(account).map_err(CoreError::from)?;
     if changed {
-        let (user, by) = (account.name.as_str(), getuid().as_raw());
-        client::log(&Event::Change { user, by, what: "adopted", device: None, proof: Proof::Administrator });
+        client::log_change(account.name.as_str(), "adopted");
     }
     Ok(changed)
 }

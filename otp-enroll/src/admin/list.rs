@@ -91,22 +91,15 @@ fn line(status: &Status, width: usize) -> String {
         "until-unlocked" => "until unlocked".into(),
         time => format!("until {}", device_lines::moment(time)),
     };
-    let future = match status.in_future.join(", ") {
-        none if none.is_empty() => none,
-        times => format!("  ! in the future: {times}"),
+    let marked = |what: &str, names: Vec<&str>| {
+        if names.is_empty() { String::new() } else { format!("  ! {what}: {}", names.join(", ")) }
     };
-    let unconfirmed: Vec<_> =
-        status.devices.iter().filter(|device| !device.confirmed).map(|device| &*device.name).collect();
-    let unconfirmed = match unconfirmed.join(", ") {
-        none if none.is_empty() => none,
-        names => format!("  ! not confirmed yet: {names}"),
+    let devices = |is: fn(&DeviceStatus) -> bool| {
+        status.devices.iter().filter(|device| is(device)).map(|device| device.name.as_str()).collect()
     };
-    let lost: Vec<_> =
-        status.devices.iter().filter(|device| device.awaits_resync).map(|device| &*device.name).collect();
-    let lost = match lost.join(", ") {
-        none if none.is_empty() => none,
-        names => format!("  ! waits for a resync: {names}"),
-    };
+    let future = marked("in the future", status.in_future.iter().map(String::as_str).collect());
+    let unconfirmed = marked("not confirmed yet", devices(|device| !device.confirmed));
+    let lost = marked("waits for a resync", devices(|device| device.awaits_resync));
     let (user, left, user_override) = (&status.user, status.recovery_codes_left, &status.user_override);
     format!("{user:<width$}  {factor:<FACTOR_WIDTH$}  {left:>8}  {user_override:<8}  {lock}{future}{unconfirmed}{lost}")
 }

@@ -1,9 +1,7 @@
 //! After a restore: codes that were used since the backup must not work again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use nix::unistd::getuid;
-use otp_core::audit::{Event, Proof};
 use otp_core::error::CoreError;
 use otp_core::record::change::Change;
 use otp_core::record::credentials::Kind;
@@ -45,9 +43,6 @@ struct Restored<'a> {
     awaits_resync: Vec<&'a str>,
 }
 
-/// An interruption ends it between two users.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 pub(super) fn restored(
     site: &Site,
     store: &FileStore,
@@ -60,12 +55,11 @@ pub(super) fn restored(
         let also = if void_recovery { ", and void all recovery codes?" } else { "?" };
         output.confirm(&format!("{}{also}", QUESTION.replace('\n', " ")))?;
     }
-    let watched = signals::on_interruption(|| STOP.store(true, Ordering::Relaxed));
-    watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
+    let stop = signals::between_users().map_err(ScreenError::Signals)?;
     let stems = list::stems(store, output)?;
     let (mut done, mut failed, mut progress) = (0usize, 0usize, Progress::new("users", stems.len(), output));
     for stem in &stems {
-        if STOP.load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) {
             drop(progress);
             return Err(CliError::Interrupted { done, of: stems.len(), why: None });
         }
@@ -111,8 +105,7 @@ fn one(
     })?;
     let user = account.name.as_str();
     if waiting.is_some() {
-        let (by, what) = (getuid().as_raw(), "restored");
-        client::log(&Event::Change { user, by, what, device: None, proof: Proof::Administrator });
+        client::log_change(user, "restored");
     }
     Ok(waiting.map(|waiting| (user.to_owned(), waiting)))
 }

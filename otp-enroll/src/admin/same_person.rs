@@ -15,7 +15,7 @@ pub(super) fn evidence(of: &str, account: &Account, record: &Record) -> String {
     let found = User::from_name(account.name.as_str()).ok().flatten();
     let home = found.and_then(|found| born(&found.dir).map(|time| (found.dir, time)));
     let password = fs::read_to_string("/etc/shadow").ok().and_then(|text| last_change(&text, account.name.as_str()));
-    let first = record.credentials.devices.iter().map(|device| device.created).min();
+    let first = first_device(record);
     let mut told = vec![match first {
         Some(time) => format!("The record of {of} has a device since {}.", time.day()),
         None => format!("The record of {of} has no device."),
@@ -39,7 +39,7 @@ pub(super) fn evidence(of: &str, account: &Account, record: &Record) -> String {
 
 /// Whether an account seems to be younger than its own record: it was removed and made again, perhaps for somebody else.
 pub(super) fn seems_new(account: &Account, record: &Record) -> bool {
-    let first = record.credentials.devices.iter().map(|device| device.created).min();
+    let first = first_device(record);
     let found = User::from_name(account.name.as_str()).ok().flatten();
     let Some(home) = found.and_then(|found| born(&found.dir)).filter(|home| first.is_some_and(|first| first < *home))
     else {
@@ -48,6 +48,11 @@ pub(super) fn seems_new(account: &Account, record: &Record) -> bool {
     // Few get here, so that not every record costs a look at all passwords.
     let password = fs::read_to_string("/etc/shadow").ok().and_then(|text| last_change(&text, account.name.as_str()));
     judge(first, Some(home), password) == Age::Younger
+}
+
+/// Since when the record has a device.
+fn first_device(record: &Record) -> Option<UnixTime> {
+    record.credentials.devices.iter().map(|device| device.created).min()
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! handler must not do.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -34,6 +35,12 @@ pub(crate) fn on_interruption_instead(interrupt: fn()) -> io::Result<()> {
     }
     drop(answer);
     on_interruption(interrupt)
+}
+
+/// From now on an interruption sets this, for work that ends between two users.
+pub(crate) fn between_users() -> io::Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    on_interruption_instead(|| STOP.store(true, Ordering::Relaxed)).map(|()| &STOP)
 }
 
 /// The same with SIGQUIT, and for SIGTSTP and SIGCONT: `stop` is called for the first of the two and must call
@@ -87,8 +94,6 @@ pub(crate) fn is_in_front() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
 
     #[test]

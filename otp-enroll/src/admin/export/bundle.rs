@@ -2,8 +2,6 @@
 
 use std::cell::RefCell;
 
-use nix::unistd::getuid;
-use otp_core::audit::{Event, Proof};
 use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::host_name;
@@ -79,8 +77,7 @@ pub(super) fn export(how: &ExportBundle, store: &FileStore, output: &Output) -> 
     let Written { users, not_done, .. } = written.into_inner();
     // It is whole, and on the disk.
     for leaving in &users {
-        let (user, by) = (leaving.account.name.as_str(), getuid().as_raw());
-        client::log(&Event::Change { user, by, what: "exported", device: None, proof: Proof::Administrator });
+        client::log_change(leaving.account.name.as_str(), "exported");
     }
     if how.r#move {
         let stayed = leaving::remove(&users, store, output)?;

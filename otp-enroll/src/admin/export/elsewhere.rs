@@ -2,8 +2,6 @@
 
 use std::cell::Cell;
 
-use nix::unistd::getuid;
-use otp_core::audit::{Event, Proof};
 use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
@@ -60,9 +58,8 @@ pub(super) fn export(
             devices.set(devices.get().saturating_add(written));
             let user = account.name.as_str();
             if written > 0 {
-                let by = getuid().as_raw();
                 // Before the file has its name: a line too many says less than one too few.
-                client::log(&Event::Change { user, by, what: "exported", device: None, proof: Proof::Administrator });
+                client::log_change(user, "exported");
             }
             for why in why {
                 left_out(user, why, "it was left out")?;

@@ -2,10 +2,8 @@
 //! would be good again.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use nix::unistd::getuid;
-use otp_core::audit::{Event, Proof};
 use otp_core::record::Record;
 use otp_core::record::change::Change;
 use otp_core::record::id::EnrollmentId;
@@ -28,9 +26,6 @@ pub(super) struct Leaving {
     enrollment: EnrollmentId,
     state: u64,
 }
-
-/// An interruption ends it between two users.
-static STOP: AtomicBool = AtomicBool::new(false);
 
 /// What became of a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,12 +52,11 @@ fn fingerprint(record: &Record) -> u64 {
 
 /// Removes them, and tells of each. Returns for how many it failed.
 pub(super) fn remove(users: &[Leaving], store: &FileStore, output: &Output) -> Result<usize, CliError> {
-    let watched = signals::on_interruption_instead(|| STOP.store(true, Ordering::Relaxed));
-    watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
+    let stop = signals::between_users().map_err(ScreenError::Signals)?;
     let mut progress = Progress::new("removing", users.len(), output);
     let mut failures = 0usize;
     for (done, leaving) in users.iter().enumerate() {
-        if STOP.load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) {
             drop(progress);
             return Err(CliError::Reported {
                 error: format!("interrupted: the bundle is whole, and {done} of {} records were removed", users.len()),
@@ -78,8 +72,7 @@ pub(super) fn remove(users: &[Leaving], store: &FileStore, output: &Output) -> R
         progress.clear();
         match change(store, &leaving.account, step) {
             Ok(Left::Removed) => {
-                let by = getuid().as_raw();
-                client::log(&Event::Change { user, by, what: "moved", device: None, proof: Proof::Administrator });
+                client::log_change(user, "moved");
                 output.done(
                     &Changed { user, changed: true },
                     &format!("{user}: moved: the record is in the bundle alone"),

@@ -5,8 +5,6 @@ use std::io::Seek;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use nix::unistd::getuid;
-use otp_core::audit::{Event, Proof};
 use otp_core::decision::arrival::Arrival;
 use otp_core::decision::import::Outcome;
 use otp_core::error::CoreError;
@@ -18,7 +16,6 @@ use otp_core::store::change;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts::account;
 use otp_core::system::random;
-use otp_core::value::user::Account;
 use otp_formats::bundle::{BundleError, Head, Reader};
 use otp_formats::source::Whose;
 use serde::Serialize;
@@ -246,18 +243,13 @@ impl Bundle<'_> {
             return Ok(Answer::Unreadable(Unreadable { error: "has a second factor already".into(), hint }));
         }
         if let Some(what) = outcome.word() {
-            self.log(&account, what);
+            client::log_change(account.name.as_str(), what);
         }
         let there = record.credentials.user_override;
         if self.how.with_overrides && there != Override::None {
-            self.log(&account, Order::Override(there).word());
+            client::log_change(account.name.as_str(), Order::Override(there).word());
         }
         Ok(Answer::Done(outcome, self.of_override(there)))
-    }
-
-    fn log(&self, account: &Account, what: &str) {
-        let (user, by) = (account.name.as_str(), getuid().as_raw());
-        client::log(&Event::Change { user, by, what, device: None, proof: Proof::Administrator });
     }
 
     /// What a record brings, and what it takes the place of.

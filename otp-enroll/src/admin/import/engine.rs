@@ -1,9 +1,7 @@
 //! One engine for all imports: each user is enrolled whole or not at all, many at a time, told in the order of the file.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use nix::unistd::getuid;
-use otp_core::audit::{Event, Proof};
 use otp_core::decision::import::{Import, Others, Outcome};
 use otp_core::error::CoreError;
 use otp_core::service::enrollment::new_enrollment;
@@ -30,9 +28,6 @@ pub(super) struct Engine<'a> {
     pub(super) dry_run: bool,
 }
 
-/// An interruption ends an import between two users.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 impl Engine<'_> {
     /// Enrolls all, and tells of each. Returns what is to be told at the end.
     pub(super) fn enroll(&self, entries: &impl Entries, output: &Output) -> Result<Tally, CliError> {
@@ -53,12 +48,11 @@ impl Engine<'_> {
                 hint: "if it is root's, say so: --map FILE, with the serial number and root",
             }));
         }
-        let Entry { found, remarks } = match entries.entry(place) {
+        let Entry { found, mut remarks } = match entries.entry(place) {
             Ok(Some(entry)) => entry,
             Ok(None) => return Ok(Answer::Nothing),
             Err(unreadable) => return Ok(Answer::Unreadable(unreadable)),
         };
-        let mut remarks = remarks;
         if self.others == Others::Beside && !found.scratch.is_empty() {
             remarks.push("its scratch codes do not come along with --add".to_owned());
         }
@@ -72,8 +66,7 @@ impl Engine<'_> {
         }
         let outcome = change(self.store, &account, |record| import.into_record(&account, record, enrollment))?;
         if let Some(what) = outcome.word() {
-            let (user, by) = (account.name.as_str(), getuid().as_raw());
-            client::log(&Event::Change { user, by, what, device: None, proof: Proof::Administrator });
+            client::log_change(account.name.as_str(), what);
         }
         if !matches!(outcome, Outcome::HasOthers | Outcome::TooMany | Outcome::Unfit) {
             shelf.take(&numbered)?;
@@ -101,17 +94,16 @@ pub(super) fn in_order<'a>(
     dry_run: bool,
     output: &Output,
 ) -> Result<Tally, CliError> {
-    let watched = signals::on_interruption_instead(|| STOP.store(true, Ordering::Relaxed));
-    watched.map_err(|error| CliError::Screen(ScreenError::Signals(error)))?;
+    let stop = signals::between_users().map_err(ScreenError::Signals)?;
     let mut tally = Tally::new(dry_run);
     let mut progress = Progress::new("importing", count, output);
     let act = |place| act(place).unwrap_or_else(Answer::Failed);
     let mut untold = None;
-    workers::each(count, &STOP, act, |place, answer| {
+    workers::each(count, stop, act, |place, answer| {
         progress.clear();
         if let Err(error) = tally.report(place, whose(place), answer, output) {
             // The output is closed: the same as an interruption.
-            STOP.store(true, Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
             untold.get_or_insert(error);
         }
         progress.step();
