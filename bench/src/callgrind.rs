@@ -83,8 +83,8 @@ fn of_crate(function: &str) -> &'static str {
         "configuration"
     } else if any(&["sha1", "hmac", "factor_mac", "hotp_totp", "totp_rs", "oath"]) {
         "codes (HMAC-SHA-1)"
-    } else if any(&["sha2", "digest"]) {
-        "checksums (SHA-256)"
+    } else if any(&["crc"]) {
+        "checksums (CRC-64)"
     } else if any(&["base16ct", "base32ct", "record", "store", "recovery"]) {
         "records: read, checked, written"
     } else if any(&["core", "alloc", "std", "zeroize", "subtle"]) {

@@ -1,5 +1,6 @@
 //! Helpers of several fuzz targets.
 
+use crc::{CRC_64_XZ, Crc};
 use otp_core::decision::import::{Found, Import, Others};
 use otp_core::record::change::Change;
 use otp_core::record::credentials::Credentials;
@@ -9,15 +10,14 @@ use otp_core::record::state_slot::SLOT_SIZE;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use otp_formats::source::{Read, Source, Whose, without};
-use sha2::{Digest, Sha256};
 
 /// The time at which files are imported: no date in a file becomes another fault because a run is later.
 pub const NOW: UnixTime = UnixTime(1_795_316_400);
 
 /// A slot of a state file with this text and its checksum, which no mutation finds; `None` if the text is too long.
 pub fn sealed(text: &str) -> Option<[u8; SLOT_SIZE]> {
-    let checksum: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = format!("{text}checksum {checksum}\n");
+    let checksum = Crc::<u64>::new(&CRC_64_XZ).checksum(text.as_bytes());
+    let text = format!("{text}checksum {checksum:016x}\n");
     let mut slot = [b' '; SLOT_SIZE];
     slot.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     slot[SLOT_SIZE - 1] = b'\n';

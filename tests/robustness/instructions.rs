@@ -12,13 +12,14 @@ use pam_otp_tests::{
 };
 use std::{fs, process::Command};
 
-/// Of one further login in a process, beyond what pam_permit alone takes there: 225,400, and a tenth more than that. The window
+/// Of one further login in a process, beyond what pam_permit alone takes there: 188,300, and a tenth more than that. The window
 /// of the tests has seven times the codes of the one that is shipped.
-const MOST: u64 = 248_000;
+const MOST: u64 = 207_000;
 
-/// Hundredths of a login of a user with one device that a login of a user with eight takes: 180. Of the 29,500 instructions for
-/// each further device, 11,200 are the eight blocks of its three codes.
-const MOST_OF_EIGHT: u64 = 183;
+/// Of a login of a user with eight devices: half more than the 268,706 of a login when a user had one device and no more. It takes
+/// 383,300 of them, and a user with one device 218,100. Of the 23,600 for each further device, 11,200 are the eight blocks of its
+/// three codes.
+const MOST_OF_EIGHT: u64 = 403_000;
 
 /// Instructions of so many logins in one process, right answers and all.
 fn instructions(service: &Service, user: &str, answers: &[String]) -> u64 {
@@ -77,7 +78,7 @@ fn of_a_user(desk: &Desk) -> u64 {
 }
 
 #[test]
-fn eight_devices_are_less_than_twice_the_work_of_one() {
+fn eight_devices_are_at_most_half_more_work_than_the_only_one_was() {
     let desk = Desk::new("");
     desk.site.write(&format!("state_directory = \"{}\"\n", desk.site.state().display()));
     let one = of_a_user(&desk);
@@ -89,7 +90,6 @@ fn eight_devices_are_less_than_twice_the_work_of_one() {
         assert_eq!(added.code, Some(0), "{added:?}");
     }
     let eight = of_a_user(&desk);
-    let ratio = eight * 100 / one;
-    let told = format!("{eight} instructions of a login with eight devices, {one} with one: {ratio} % of it");
-    assert!(one < eight && ratio <= MOST_OF_EIGHT, "{told}; at most {MOST_OF_EIGHT} %");
+    let told = format!("{eight} instructions of a login with eight devices, {one} with one");
+    assert!(one < eight && eight <= MOST_OF_EIGHT, "{told}; at most {MOST_OF_EIGHT}");
 }
