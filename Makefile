@@ -88,12 +88,23 @@ define newline
 
 
 endef
+# In a recipe: `bare FILE` prints the file to install in its place. A program that runs is never one that strip still writes.
+define bare
+bare=$$(mktemp -d)
+trap 'rm -rf "$$bare"' EXIT
+bare() {
+  [ -n "$(STRIP)" ] || { echo "$$1"; return; }
+  $(STRIP) -o "$$bare/$${1##*/}" "$$1" && echo "$$bare/$${1##*/}"
+}
+endef
 install uninstall: export FILES = $(files)
 install uninstall: export COMPLETIONS = $(completions)
 install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
 
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
+# Programs are installed without their symbols. Empty for what packages them and keeps the symbols apart.
+STRIP        ?= strip
 target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 release      := $(or $(PAM_OTP_RELEASE),$(target)/release)
 logd         := $(target)/debug/logd# test-programs, or cargo test
@@ -313,13 +324,16 @@ install:
 	  echo "$$1 $(DESTDIR)$$2"
 	  install -D -m "$$1" "$${@:4}" "$$3" "$(DESTDIR)$$2"
 	}
+	$(bare)
 	install -d -m 1730 $(owners) "$(DESTDIR)$(statedir)"
-	put 2755 "$(PAM_OTP_HELPER)" "$(release)/otp-helper" $(owners)
+	source=$$(bare "$(release)/otp-helper")
+	put 2755 "$(PAM_OTP_HELPER)" "$$source" $(owners)
 	while read -r mode target source; do
 	  case $$source in
 	    '') ;;
 	    man/*) sed 's|/usr/local/libexec/pam_otp|$(libexecdir)|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
 	    config/systemd/*) sed 's|/var/lib/pam_otp|$(statedir)|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
+	    "$(release)"/*) source=$$(bare "$$source"); put "$$mode" "$$target" "$$source" ;;
 	    *) put "$$mode" "$$target" "$$source" ;;
 	  esac
 	done <<< "$$FILES"
@@ -356,6 +370,7 @@ install-agent:
 	done
 	[ -n "$(DESTDIR)" ] || getent passwd otp-sender > /dev/null || PATH=$$PATH:/usr/sbin:/sbin \
 	  useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin otp-sender
+	$(bare)
 	while read -r mode target source; do
 	  [ -n "$$target" ] || continue
 	  echo "$$mode $(DESTDIR)$$target"
@@ -363,6 +378,7 @@ install-agent:
 	    man/* | config/systemd/*)
 	      sed 's|/usr/local/libexec/pam_otp|$(libexecdir)|; s|/var/lib/pam_otp|$(statedir)|' "$$source" |
 	        install -D -m "$$mode" /dev/stdin "$(DESTDIR)$$target" ;;
+	    "$(release)"/*) source=$$(bare "$$source"); install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
 	    *) install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
 	  esac
 	done <<< "$$AGENT_FILES"
