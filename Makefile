@@ -120,8 +120,12 @@ test_rest    := $(CARGO) test $(CARGOFLAGS) --workspace --exclude otp-core
 test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 side_by_side := enrollment doctor login robustness
 
-# Debian packages that the build, the tests and the demo need.
-PACKAGES      := age build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
+# Debian packages: what a build needs; what `make deb` needs, which is what Build-Depends in debian/control says; what the demo
+# installs in the throwaway copy; what all tests need on the machine.
+BUILD_PACKAGES := gcc libc6-dev libpam0g-dev
+DEB_PACKAGES  := build-essential debhelper libpam0g-dev
+DEMO_PACKAGES := openssh-server openssh-client oathtool
+PACKAGES      := $(sort $(BUILD_PACKAGES) $(DEB_PACKAGES) $(DEMO_PACKAGES)) age lintian libpam-runtime \
 	pskctool openssl libpam-oath libpam-google-authenticator zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
@@ -147,33 +151,35 @@ blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split t
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent manual products test-programs packages lint-packages bench-packages vm-packages \
-	unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
-	demo demo-shell install uninstall deb rpm clean
+.PHONY: all agent install-agent uninstall-agent manual products test-programs rust packages build-packages deb-packages \
+	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
+	demo demo-shell install uninstall deb rpm container clean
 
 all: agent products
 
 # A workspace of its own, so that none of its crates reaches the module.
-agent:
+agent: rust
 	$(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 
 # Writes the list of options in otp-enroll(1), from the definitions of the command line.
-manual:
+manual: rust
 	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
 
-products:
+products: rust
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
 
 # What the tests run beside the product: pamtalk, logd, pictures. Nobody installs them, so they are compiled the quick way, as
 # `cargo test` does it anyway.
-test-programs:
-	$(CARGO) build $(CARGOFLAGS) --package pam-otp-tests
+test-programs: rust
+	$(CARGO) build $(CARGOFLAGS) --package pam-otp-tests $(test_program)
 
 packages: wanted = $(PACKAGES)
+build-packages: wanted = $(BUILD_PACKAGES)
+deb-packages: wanted = $(DEB_PACKAGES)
 lint-packages: wanted = $(LINT_PACKAGES)
 bench-packages: wanted = $(BENCH_PACKAGES)
 vm-packages: wanted = $(VM_PACKAGES)
-packages lint-packages bench-packages vm-packages:
+packages build-packages deb-packages lint-packages bench-packages vm-packages:
 	@missing=
 	for package in $(wanted); do
 	  case $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2> /dev/null || :) in
@@ -189,6 +195,16 @@ packages lint-packages bench-packages vm-packages:
 
 # Each recipe runs as one script.
 .ONESHELL:
+
+# An older cargo cannot even read the manifest, and does not say where a newer one comes from.
+rust:
+	@needed=$$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
+	found=$$($(CARGO) --version 2> /dev/null | cut -d ' ' -f 2) || found=
+	if [ "$$(printf '%s\n' "$$needed" "$${found:-none}" | sort -V | head -n 1)" != "$$needed" ] || [ -z "$$found" ]; then
+	  echo "pam_otp needs Rust $$needed or newer, and cargo here is $${found:-missing}: install Rust with rustup" \
+	    "(https://rustup.rs), since most distributions have an older one, then run make again" >&2
+	  exit 1
+	fi
 
 unpacked: $(addprefix $(target)/unpacked/,$(UNPACKED) $(UNPACKED_WITH_LIBRARIES))
 
@@ -291,11 +307,10 @@ check-rootless:
 	  --skip store::files::stock::tests --skip system::config_file::tests \
 	  --skip protocol::sender_socket::tests::only_the_word
 
-demo: packages all test-programs
-	@$(as_root) tests/machine tests/demo
-
-demo-shell: packages all test-programs
-	@$(as_root) tests/machine tests/demo --shell
+# Only what the build needs is installed on this machine; the rest is installed in the copy, and goes with it.
+demo demo-shell: test_program = --bin logd
+demo demo-shell: rust build-packages products test-programs
+	@$(as_root) tests/machine bash -euc 'tests/packages $(DEMO_PACKAGES); exec tests/demo $(if $(filter %-shell,$@),--shell)'
 
 lint: packages lint-packages
 	$(CARGO) fmt --all --check
@@ -392,7 +407,7 @@ uninstall-agent:
 	done <<< "$$AGENT_FILES"
 	$(reload_units)
 
-deb: packages
+deb: rust deb-packages
 	@tests/deb build
 
 # An RPM, compiled from this source tree. The tests use the quick way (--without build), which packs what is built already.
