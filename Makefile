@@ -2,6 +2,7 @@
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    enrolls a device and logs in, step by step
 #   make deb         a Debian package   make rpm     an RPM package
+#   make container   an image to try it with podman, buildah or docker
 # Longer proofs, benchmark, fuzzing and pictures: see tests/long.mk.
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
@@ -133,10 +134,10 @@ UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
-SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
+SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims demo deb container newcomer) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
-	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
+	packaging/container/start debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
 	$(addprefix debian/otp-agent.,postinst prerm) $(example_programs)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
@@ -414,6 +415,10 @@ deb: rust deb-packages
 rpm:
 	CARGO_TARGET_DIR="$(target)/rpm/cargo" \
 	  rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' packaging/pam_otp.spec
+
+# Needs no Rust here: the package is built in the image of Rust.
+container:
+	@tests/container build
 
 clean:
 	$(CARGO) clean
