@@ -2,6 +2,7 @@
 #   make             build              make check   everything, on a throwaway copy of this machine (as root)
 #   make install     as root            make demo    enrolls a device and logs in, step by step
 #   make deb         a Debian package   make rpm     an RPM package
+#   make container   an image to try it with podman, buildah or docker
 # Longer proofs, benchmark, fuzzing and pictures: see tests/long.mk.
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
@@ -88,12 +89,23 @@ define newline
 
 
 endef
+# In a recipe: `bare FILE` prints the file to install in its place. A program that runs is never one that strip still writes.
+define bare
+bare=$$(mktemp -d)
+trap 'rm -rf "$$bare"' EXIT
+bare() {
+  [ -n "$(STRIP)" ] || { echo "$$1"; return; }
+  $(STRIP) -o "$$bare/$${1##*/}" "$$1" && echo "$$bare/$${1##*/}"
+}
+endef
 install uninstall: export FILES = $(files)
 install uninstall: export COMPLETIONS = $(completions)
 install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
 
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
+# Programs are installed without their symbols. Empty for what packages them and keeps the symbols apart.
+STRIP        ?= strip
 target       := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 release      := $(or $(PAM_OTP_RELEASE),$(target)/release)
 logd         := $(target)/debug/logd# test-programs, or cargo test
@@ -109,8 +121,12 @@ test_rest    := $(CARGO) test $(CARGOFLAGS) --workspace --exclude otp-core
 test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 side_by_side := enrollment doctor login robustness
 
-# Debian packages that the build, the tests and the demo need.
-PACKAGES      := age build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
+# Debian packages: what a build needs; what `make deb` needs, which is what Build-Depends in debian/control says; what the demo
+# installs in the throwaway copy; what all tests need on the machine.
+BUILD_PACKAGES := gcc libc6-dev libpam0g-dev
+DEB_PACKAGES  := build-essential debhelper libpam0g-dev
+DEMO_PACKAGES := openssh-server openssh-client oathtool
+PACKAGES      := $(sort $(BUILD_PACKAGES) $(DEB_PACKAGES) $(DEMO_PACKAGES)) age lintian libpam-runtime \
 	pskctool openssl libpam-oath libpam-google-authenticator zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
@@ -118,10 +134,10 @@ UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
-SCRIPTS       := $(addprefix tests/,machine machine-check only person claims demo deb) .ci/run fuzz/run mutants/run \
+SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims demo deb container newcomer) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
-	debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
+	packaging/container/start debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
 	$(addprefix debian/otp-agent.,postinst prerm) $(example_programs)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
@@ -136,33 +152,35 @@ blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split t
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent manual products test-programs packages lint-packages bench-packages vm-packages \
-	unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
-	demo demo-shell install uninstall deb rpm clean
+.PHONY: all agent install-agent uninstall-agent manual products test-programs rust packages build-packages deb-packages \
+	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
+	demo demo-shell install uninstall deb rpm container clean
 
 all: agent products
 
 # A workspace of its own, so that none of its crates reaches the module.
-agent:
+agent: rust
 	$(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 
 # Writes the list of options in otp-enroll(1), from the definitions of the command line.
-manual:
+manual: rust
 	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
 
-products:
+products: rust
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
 
 # What the tests run beside the product: pamtalk, logd, pictures. Nobody installs them, so they are compiled the quick way, as
 # `cargo test` does it anyway.
-test-programs:
-	$(CARGO) build $(CARGOFLAGS) --package pam-otp-tests
+test-programs: rust
+	$(CARGO) build $(CARGOFLAGS) --package pam-otp-tests $(test_program)
 
 packages: wanted = $(PACKAGES)
+build-packages: wanted = $(BUILD_PACKAGES)
+deb-packages: wanted = $(DEB_PACKAGES)
 lint-packages: wanted = $(LINT_PACKAGES)
 bench-packages: wanted = $(BENCH_PACKAGES)
 vm-packages: wanted = $(VM_PACKAGES)
-packages lint-packages bench-packages vm-packages:
+packages build-packages deb-packages lint-packages bench-packages vm-packages:
 	@missing=
 	for package in $(wanted); do
 	  case $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2> /dev/null || :) in
@@ -178,6 +196,16 @@ packages lint-packages bench-packages vm-packages:
 
 # Each recipe runs as one script.
 .ONESHELL:
+
+# An older cargo cannot even read the manifest, and does not say where a newer one comes from.
+rust:
+	@needed=$$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
+	found=$$($(CARGO) --version 2> /dev/null | cut -d ' ' -f 2) || found=
+	if [ "$$(printf '%s\n' "$$needed" "$${found:-none}" | sort -V | head -n 1)" != "$$needed" ] || [ -z "$$found" ]; then
+	  echo "pam_otp needs Rust $$needed or newer, and cargo here is $${found:-missing}: install Rust with rustup" \
+	    "(https://rustup.rs), since most distributions have an older one, then run make again" >&2
+	  exit 1
+	fi
 
 unpacked: $(addprefix $(target)/unpacked/,$(UNPACKED) $(UNPACKED_WITH_LIBRARIES))
 
@@ -280,11 +308,10 @@ check-rootless:
 	  --skip store::files::stock::tests --skip system::config_file::tests \
 	  --skip protocol::sender_socket::tests::only_the_word
 
-demo: packages all test-programs
-	@$(as_root) tests/machine tests/demo
-
-demo-shell: packages all test-programs
-	@$(as_root) tests/machine tests/demo --shell
+# Only what the build needs is installed on this machine; the rest is installed in the copy, and goes with it.
+demo demo-shell: test_program = --bin logd
+demo demo-shell: rust build-packages products test-programs
+	@$(as_root) tests/machine bash -euc 'tests/packages $(DEMO_PACKAGES); exec tests/demo $(if $(filter %-shell,$@),--shell)'
 
 lint: packages lint-packages
 	$(CARGO) fmt --all --check
@@ -313,13 +340,16 @@ install:
 	  echo "$$1 $(DESTDIR)$$2"
 	  install -D -m "$$1" "$${@:4}" "$$3" "$(DESTDIR)$$2"
 	}
+	$(bare)
 	install -d -m 1730 $(owners) "$(DESTDIR)$(statedir)"
-	put 2755 "$(PAM_OTP_HELPER)" "$(release)/otp-helper" $(owners)
+	source=$$(bare "$(release)/otp-helper")
+	put 2755 "$(PAM_OTP_HELPER)" "$$source" $(owners)
 	while read -r mode target source; do
 	  case $$source in
 	    '') ;;
 	    man/*) sed 's|/usr/local/libexec/pam_otp|$(libexecdir)|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
 	    config/systemd/*) sed 's|/var/lib/pam_otp|$(statedir)|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
+	    "$(release)"/*) source=$$(bare "$$source"); put "$$mode" "$$target" "$$source" ;;
 	    *) put "$$mode" "$$target" "$$source" ;;
 	  esac
 	done <<< "$$FILES"
@@ -356,6 +386,7 @@ install-agent:
 	done
 	[ -n "$(DESTDIR)" ] || getent passwd otp-sender > /dev/null || PATH=$$PATH:/usr/sbin:/sbin \
 	  useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin otp-sender
+	$(bare)
 	while read -r mode target source; do
 	  [ -n "$$target" ] || continue
 	  echo "$$mode $(DESTDIR)$$target"
@@ -363,6 +394,7 @@ install-agent:
 	    man/* | config/systemd/*)
 	      sed 's|/usr/local/libexec/pam_otp|$(libexecdir)|; s|/var/lib/pam_otp|$(statedir)|' "$$source" |
 	        install -D -m "$$mode" /dev/stdin "$(DESTDIR)$$target" ;;
+	    "$(release)"/*) source=$$(bare "$$source"); install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
 	    *) install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
 	  esac
 	done <<< "$$AGENT_FILES"
@@ -376,13 +408,17 @@ uninstall-agent:
 	done <<< "$$AGENT_FILES"
 	$(reload_units)
 
-deb: packages
+deb: rust deb-packages
 	@tests/deb build
 
 # An RPM, compiled from this source tree. The tests use the quick way (--without build), which packs what is built already.
 rpm:
 	CARGO_TARGET_DIR="$(target)/rpm/cargo" \
 	  rpmbuild -bb --build-in-place --nodeps --define '_topdir $(target)/rpm' packaging/pam_otp.spec
+
+# Needs no Rust here: the package is built in the image of Rust.
+container:
+	@tests/container build
 
 clean:
 	$(CARGO) clean

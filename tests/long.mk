@@ -4,10 +4,11 @@
 #   make timing      what the time to a refusal tells
 #   make reproducible   the Debian package built again in another folder, compared byte for byte
 #   make vm          the package on a Debian 13 that boots under emulation; VM_SCRIPTS='package selinux' for some of them
+#   make newcomer    README.md's commands, as somebody follows them      make check-container   the image of `make container`
 #   make fuzz        FUZZ_SECONDS=600 for each target      make mutants   which change of the code does no test notice?
 #   make bench       what a login costs, beside other modules; BENCH=--help for its options
 #   make pictures    docs/*.svg, drawn anew
-.PHONY: proof reproducible vm soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
+.PHONY: proof reproducible vm newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
 
 # Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
 # would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
@@ -28,9 +29,19 @@ only = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" tests/only
 
 # Files of tests/vm/scripts, none named means all. The disk is made from a Debian mirror the first time: see tests/vm/image.
 VM_SCRIPTS ?=
+NEWCOMER_PACKAGES := sudo python3 iproute2
+README ?=
 
 vm: vm-packages deb
 	$(as_root) tests/vm/run $(VM_SCRIPTS) 2>&1 | tee "$(target)/vm.log"
+
+# The same in a Debian 13 that boots: make vm VM_SCRIPTS=newcomer
+newcomer: rust build-packages
+	@$(as_root) tests/machine bash -euc 'tests/packages $(DEMO_PACKAGES) $(NEWCOMER_PACKAGES); exec tests/newcomer $(README)'
+
+# Where no container can be built or started, this fails and says why.
+check-container:
+	@$(as_root) tests/machine tests/container check
 
 reproducible: deb
 	tests/deb again

@@ -52,9 +52,26 @@ const AGENT: [&str; 10] = [
 ];
 
 fn make(target: &str, destination: &Path) {
+    make_with(target, destination, &[]);
+}
+
+fn make_with(target: &str, destination: &Path, variables: &[&str]) {
     let mut make = Command::new("make");
-    make.arg("-C").arg(machine::source("")).arg("--no-print-directory").arg(target).args(PLACES);
+    make.arg("-C").arg(machine::source("")).arg("--no-print-directory").arg(target).args(PLACES).args(variables);
     machine::run(make.arg(format!("DESTDIR={}", destination.display())).env_remove("MAKEFLAGS"));
+}
+
+/// Of the installed programs and the module, those that have a table of symbols, which debuggers alone read.
+fn with_symbols(destination: &Path) -> Lines {
+    let programs = INSTALLED.iter().chain(&AGENT).filter_map(|line| {
+        let (mode, path) = line.split_once(' ')?;
+        (mode.contains("755") || path.ends_with(".so")).then_some(path)
+    });
+    let has_symbols = |path: &&str| {
+        let file = destination.join(path.trim_start_matches('/'));
+        machine::run(Command::new("readelf").args(["--wide", "--sections"]).arg(file)).contains(" .symtab ")
+    };
+    programs.filter(has_symbols).map(str::to_owned).collect()
 }
 
 /// Files, and the folder of the records, with their modes.
@@ -119,6 +136,25 @@ fn the_agent_is_installed_apart_and_taken_away_apart() {
     make("uninstall-agent", dir.path());
     let others: Lines = files(dir.path()).into_iter().filter(|line| !documentation(line)).collect();
     assert_eq!(others, INSTALLED.map(str::to_owned).into());
+}
+
+#[test]
+fn programs_are_installed_without_symbols_unless_a_package_keeps_them() {
+    let (bare, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for target in ["install", "install-agent"] {
+        make(target, bare.path());
+        make_with(target, whole.path(), &["STRIP="]);
+    }
+    assert_eq!(with_symbols(bare.path()), Lines::new());
+    assert_eq!(with_symbols(whole.path()).len(), 5, "{:?}", with_symbols(whole.path()));
+    for recipe in ["debian/rules", "packaging/pam_otp.spec"] {
+        let text = std::fs::read_to_string(machine::source(recipe)).unwrap();
+        let installs = |line: &&str| line.contains(" install") && line.contains("DESTDIR=");
+        assert!(text.lines().any(|line| installs(&line)), "{recipe}");
+        for line in text.lines().filter(installs) {
+            assert!(line.contains(" STRIP= "), "{recipe}: {line}");
+        }
+    }
 }
 
 #[test]
