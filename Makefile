@@ -46,7 +46,7 @@ owners := $(if $(DESTDIR),,-o root -g $(group))
 reload_units := $(if $(DESTDIR),:,[ ! -d /run/systemd/system ] || systemctl daemon-reload || :)
 
 # Documents for users. Those for developers (CONTRIBUTING.md, docs/architecture.md, docs/decisions) stay in the source tree.
-documents := README.md SECURITY.md $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*.svg))
+documents := README.md SECURITY.md $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*.svg docs/services/*.md))
 
 # Files to install and uninstall: mode, target, source. `install` itself handles the rest: the helper and the state
 # directory, which have a group; the configuration, which belongs to the administrator; completions, which otp-enroll
@@ -134,9 +134,10 @@ UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
-SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims demo deb container newcomer) .ci/run fuzz/run mutants/run \
+SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container newcomer) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
+	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
 	packaging/container/start debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
 	$(addprefix debian/otp-agent.,postinst prerm) $(example_programs)
 

@@ -5,10 +5,11 @@
 #   make reproducible   the Debian package built again in another folder, compared byte for byte
 #   make vm          the package on a Debian 13 that boots under emulation; VM_SCRIPTS='package selinux' for some of them
 #   make newcomer    README.md's commands, as somebody follows them      make check-container   the image of `make container`
+#   make cookbook    each recipe of docs/services with the real thing; COOKBOOK='ssh sudo' for some of them
 #   make fuzz        FUZZ_SECONDS=600 for each target      make mutants   which change of the code does no test notice?
 #   make bench       what a login costs, beside other modules; BENCH=--help for its options
 #   make pictures    docs/*.svg, drawn anew
-.PHONY: proof reproducible vm newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
+.PHONY: proof reproducible vm cookbook newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
 
 # Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
 # would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
@@ -42,6 +43,12 @@ newcomer: rust build-packages
 # Where no container can be built or started, this fails and says why.
 check-container:
 	@$(as_root) tests/machine tests/container check
+
+# Files of tests/cookbook/scripts, none named means all. The packages that they name are installed in their copies.
+COOKBOOK ?=
+
+cookbook: packages all test-programs
+	$(as_root) tests/cookbook/run $(COOKBOOK) 2>&1 | tee "$(target)/cookbook.log"
 
 reproducible: deb
 	tests/deb again
