@@ -395,7 +395,7 @@ fn every_test_that_the_security_page_names_exists() {
 #[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let mut links = 0;
-    for name in ["README.md", "docs/administration.md", "docs/ansible.md", "docs/locked-out.md"] {
+    for name in ["README.md", "docs/administration.md", "docs/services/ansible.md", "docs/locked-out.md"] {
         let folder = machine::source(name).parent().unwrap().to_owned();
         for link in text(name).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
