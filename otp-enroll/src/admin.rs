@@ -26,6 +26,7 @@ mod sealing;
 mod sessions;
 mod show;
 mod tokens;
+mod turn_on;
 
 use nix::unistd::geteuid;
 use otp_core::error::CoreError;

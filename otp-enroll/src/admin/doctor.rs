@@ -4,12 +4,12 @@ mod agent;
 mod batch;
 mod deferred;
 mod enrollment;
-mod finding;
+pub(super) mod finding;
 mod future;
 mod guarded;
 mod misnamed;
 mod module_kind;
-mod pam_conf;
+pub(super) mod pam_conf;
 mod programs;
 mod records;
 mod refused;
@@ -17,11 +17,11 @@ mod rules;
 mod sandbox;
 mod senders;
 mod sending;
-mod service;
+pub(super) mod service;
 mod shell;
 mod simulate;
-mod sshd;
-mod stack;
+pub(super) mod sshd;
+pub(super) mod stack;
 mod strength;
 mod surroundings;
 mod units;
@@ -50,7 +50,7 @@ use crate::ui::layout;
 use crate::ui::output::Output;
 
 /// Services with a second service for another form of the command, and that command.
-const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
+pub(super) const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
 
 /// What a service's PAM file says of logins through it.
 pub(super) fn line_of(service: &str) -> LineOfService {
@@ -112,13 +112,24 @@ struct Diagnosis<'a> {
     findings: Vec<Finding>,
 }
 
-/// Checks everything. `pam` and `sshd_config` name files that are not in use yet.
+/// Checks everything, and tells it. `pam` and `sshd_config` name files that are not in use yet.
 pub(super) fn doctor(
     common: &Common,
     pam: Option<&Path>,
     sshd_config: Option<&Path>,
     output: &Output,
 ) -> Result<(), CliError> {
+    let (services, findings) = examine(common, pam, sshd_config, output)?;
+    tell(&services, findings, output)
+}
+
+/// The services that ask for a code, and what was found, the worst first.
+pub(super) fn examine(
+    common: &Common,
+    pam: Option<&Path>,
+    sshd_config: Option<&Path>,
+    output: &Output,
+) -> Result<(Vec<String>, Vec<Finding>), CliError> {
     let folders = Folders::new(pam);
     let mut findings = Vec::new();
     let services = folders
@@ -194,7 +205,7 @@ pub(super) fn doctor(
         }
     }
     findings.extend(clock());
-    tell(&guarded, findings, output)
+    Ok((guarded.into_iter().map(|guarded| guarded.name).collect(), in_order(findings)))
 }
 
 /// Whether rules with a network may decide about logins through a service.
@@ -203,10 +214,9 @@ fn has_network_rules(guarded: &Guarded) -> bool {
     sites.into_iter().any(|site| site.config.policy.has_network_rules(&guarded.name))
 }
 
-fn tell(guarded: &[Guarded], findings: Vec<Finding>, output: &Output) -> Result<(), CliError> {
-    let findings = in_order(findings);
+fn tell(services: &[String], findings: Vec<Finding>, output: &Output) -> Result<(), CliError> {
     let faults = findings.iter().filter(|finding| finding.severity == Severity::Fault).count();
-    let services: Vec<&str> = guarded.iter().map(|guarded| guarded.name.as_str()).collect();
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
     let asked = match services.as_slice() {
         [] => "No service asks for a code.".to_owned(),
         services => format!("Services that ask for a code: {}", services.join(", ")),
