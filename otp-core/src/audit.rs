@@ -9,6 +9,7 @@ use crate::decision::policy::Ruling;
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use crate::record::id::DeviceId;
 use crate::record::state::Lock;
+use crate::value::time::UnixTime;
 
 /// Most bytes of a value: a whole login name or host name. A client must not choose the length of a line: syslog takes a
 /// few kilobytes, and daemons cut a longer line or drop it.
@@ -82,6 +83,15 @@ pub enum Event<'a> {
         from: &'a str,
         /// The real user id of the caller.
         by: u32,
+    },
+    /// A service was turned on or off by root: `turned-on`, `turned-off`, `turn-on-confirmed`.
+    Service {
+        service: &'a str,
+        what: &'a str,
+        /// The real user id of the caller.
+        by: u32,
+        /// When a trial ends.
+        until: Option<UnixTime>,
     },
     /// A proof was used up for a change that is made in a later step. If that never comes, this line is its only trace.
     Proved {
@@ -169,7 +179,8 @@ impl Event<'_> {
             | Event::Change { .. }
             | Event::Proved { .. }
             | Event::ChangeRefused { .. }
-            | Event::Renamed { .. } => Severity::Notice,
+            | Event::Renamed { .. }
+            | Event::Service { .. } => Severity::Notice,
             Event::Failed { .. } | Event::NotSent { .. } => Severity::Error,
         }
     }
@@ -218,6 +229,10 @@ impl fmt::Display for Event<'_> {
             }
             Event::Renamed { user, from, by } => {
                 write!(f, "renamed {} from={}", Caller(user, *by), Value(from))
+            }
+            Event::Service { service, what, by, until } => {
+                write!(f, "{what} service={} by_uid={by}{}", Value(service), Proof::Administrator)?;
+                until.map_or(Ok(()), |until| write!(f, " until={until}"))
             }
             Event::NotSent { user, kind, error } => {
                 let error = error.to_string();

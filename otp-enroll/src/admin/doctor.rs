@@ -34,6 +34,7 @@ use nix::unistd::User;
 use otp_core::config::paths;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
+use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use self::agent::Agent;
@@ -44,6 +45,7 @@ use self::stack::Folders;
 use super::accounts::Shell;
 use super::check;
 use super::list::LineOfService;
+use super::turn_on::kept::Kept;
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
@@ -205,6 +207,9 @@ pub(super) fn examine(
         }
     }
     findings.extend(clock());
+    if pam.is_none() && sshd_config.is_none() {
+        findings.extend(Kept::all().iter().filter_map(|kept| trial(kept, UnixTime::now())));
+    }
     Ok((guarded.into_iter().map(|guarded| guarded.name).collect(), in_order(findings)))
 }
 
@@ -251,6 +256,18 @@ fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
     }
     told.sort_by(|a, b| (a.severity, &a.subjects).cmp(&(b.severity, &b.subjects)));
     told
+}
+
+/// A trial of `turn-on` that has not ended.
+fn trial(kept: &Kept, now: UnixTime) -> Option<Finding> {
+    let (service, until) = (kept.service.as_str(), kept.until?);
+    let fix = format!("to keep it, from a login with a code: otp-enroll admin turn-on {service} --confirm");
+    Some(if now.until(until).is_some() {
+        Finding::note(service, format!("it is on trial until {until}, and taken back then"), &fix)
+    } else {
+        let what = format!("its trial should have ended at {until}, and was not taken back");
+        Finding::warning(service, what, &format!("take it back: otp-enroll admin turn-off {service}; {fix}"))
+    })
 }
 
 /// Whether the clock is synchronized. timedatectl asks the kernel, whichever program adjusts it.
