@@ -540,6 +540,15 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_is_turned_on_is_logged_with_the_end_of_its_trial() {
+        let line = |what, until| Event::Service { service: "a b", what, by: 0, until };
+        assert_eq!(line("turned-off", None).to_string(), "turned-off service=a\\x20b by_uid=0 proof=admin");
+        let until = line("turned-on", Some(UnixTime(1_795_847_721)));
+        let expected = "turned-on service=a\\x20b by_uid=0 proof=admin until=2026-11-28T06:35:21Z";
+        assert_eq!((until.to_string().as_str(), until.severity()), (expected, Severity::Notice));
+    }
+
+    #[test]
     fn a_verdict_of_helper_or_agent_is_logged_with_its_caller_and_without_an_address_to_ban() {
         let verdict = Verdict::Refused(Refusal::HostBudget);
         let (user, by, service, claimed_rhost) = ("alice", 998, "radiusd", Some("203.0.113.9"));
