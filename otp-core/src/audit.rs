@@ -9,6 +9,7 @@ use crate::decision::policy::Ruling;
 use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use crate::record::id::DeviceId;
 use crate::record::state::Lock;
+use crate::value::time::UnixTime;
 
 /// Most bytes of a value: a whole login name or host name. A client must not choose the length of a line: syslog takes a
 /// few kilobytes, and daemons cut a longer line or drop it.
@@ -82,6 +83,15 @@ pub enum Event<'a> {
         from: &'a str,
         /// The real user id of the caller.
         by: u32,
+    },
+    /// A service was turned on or off by root: `turned-on`, `turned-off`, `turn-on-confirmed`.
+    Service {
+        service: &'a str,
+        what: &'a str,
+        /// The real user id of the caller.
+        by: u32,
+        /// When a trial ends.
+        until: Option<UnixTime>,
     },
     /// A proof was used up for a change that is made in a later step. If that never comes, this line is its only trace.
     Proved {
@@ -169,7 +179,8 @@ impl Event<'_> {
             | Event::Change { .. }
             | Event::Proved { .. }
             | Event::ChangeRefused { .. }
-            | Event::Renamed { .. } => Severity::Notice,
+            | Event::Renamed { .. }
+            | Event::Service { .. } => Severity::Notice,
             Event::Failed { .. } | Event::NotSent { .. } => Severity::Error,
         }
     }
@@ -218,6 +229,10 @@ impl fmt::Display for Event<'_> {
             }
             Event::Renamed { user, from, by } => {
                 write!(f, "renamed {} from={}", Caller(user, *by), Value(from))
+            }
+            Event::Service { service, what, by, until } => {
+                write!(f, "{what} service={} by_uid={by}{}", Value(service), Proof::Administrator)?;
+                until.map_or(Ok(()), |until| write!(f, " until={until}"))
             }
             Event::NotSent { user, kind, error } => {
                 let error = error.to_string();
@@ -522,6 +537,15 @@ mod tests {
         let refused = "refused user=alice by_uid=1000 change=disabled why=wrong failures=1";
         let why = Refusal::Wrong { failures: 1, clock_behind: None };
         assert_eq!(line(Event::ChangeRefused { user, by, what, why }), refused);
+    }
+
+    #[test]
+    fn a_service_that_is_turned_on_is_logged_with_the_end_of_its_trial() {
+        let line = |what, until| Event::Service { service: "a b", what, by: 0, until };
+        assert_eq!(line("turned-off", None).to_string(), "turned-off service=a\\x20b by_uid=0 proof=admin");
+        let until = line("turned-on", Some(UnixTime(1_795_847_721)));
+        let expected = "turned-on service=a\\x20b by_uid=0 proof=admin until=2026-11-28T06:35:21Z";
+        assert_eq!((until.to_string().as_str(), until.severity()), (expected, Severity::Notice));
     }
 
     #[test]

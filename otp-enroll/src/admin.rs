@@ -26,6 +26,7 @@ mod sealing;
 mod sessions;
 mod show;
 mod tokens;
+mod turn_on;
 
 use nix::unistd::geteuid;
 use otp_core::error::CoreError;
@@ -41,6 +42,7 @@ use otp_core::value::user::{Account, UserName};
 
 use self::accounts::Names;
 use self::not_done::NotDone;
+use self::turn_on::Wish;
 use crate::cli::{Admin, Common, Users};
 use crate::client::{Client, account};
 use crate::error::CliError;
@@ -65,6 +67,16 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     }
     if let Admin::Doctor { pam, sshd } = command {
         return doctor::doctor(common, pam.as_deref(), sshd.as_deref(), output);
+    }
+    if let Admin::TurnOn { service, confirm: true, .. } = command {
+        return turn_on::confirm::confirm(service, output);
+    }
+    if let Admin::TurnOn { service, key, r#try, confirm: _, dry_run, yes } = command {
+        let wish = Wish { service, key: *key, trial: r#try.as_deref(), dry_run: *dry_run, yes: *yes };
+        return turn_on::turn_on(&wish, common, output);
+    }
+    if let Admin::TurnOff { service, dry_run, yes } = command {
+        return turn_on::off::turn_off(service, *yes, *dry_run, output);
     }
     let site = Site::load(common.config())?;
     if let Admin::InitStore { if_new, yes } = command {
@@ -178,7 +190,12 @@ fn on_records(
         }
         Admin::Export(how) => export::export(how, site, store, output),
         // Served above, since they must also run where the configuration or the records cannot be read.
-        Admin::ReadAsUser { .. } | Admin::Check | Admin::Doctor { .. } | Admin::InitStore { .. } => Ok(()),
+        Admin::ReadAsUser { .. }
+        | Admin::Check
+        | Admin::Doctor { .. }
+        | Admin::TurnOn { .. }
+        | Admin::TurnOff { .. }
+        | Admin::InitStore { .. } => Ok(()),
     }
 }
 

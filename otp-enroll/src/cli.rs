@@ -623,6 +623,37 @@ pub(crate) enum Admin {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Turn the second factor on for a service: show what is written, ask, write it, take it back if anything is wrong
+    TurnOn {
+        /// PAM service: ssh, sudo, su, login
+        service: String,
+        /// For ssh: ask for a code after a key, and for no password
+        #[arg(long)]
+        key: bool,
+        /// Take it back after this time, unless it is confirmed: a number and m, h or d, at most 7d
+        #[arg(long, value_name = "DURATION")]
+        r#try: Option<String>,
+        /// Keep what is on trial, from a login with a code
+        #[arg(long, conflicts_with_all = ["key", "try", "dry_run", "yes"])]
+        confirm: bool,
+        /// Show what would be written, and change nothing
+        #[arg(long, conflicts_with = "yes")]
+        dry_run: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Take back what `turn-on` has written, byte for byte; asks first
+    TurnOff {
+        /// PAM service: ssh, sudo, su, login
+        service: String,
+        /// Show what would be taken back, and change nothing
+        #[arg(long, conflicts_with = "yes")]
+        dry_run: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Check the configuration, and that everything it needs is there
     Check,
     /// Find what would lock users out or let them in against policy: PAM files, sshd, configuration, clock
@@ -673,8 +704,8 @@ Exit codes:
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
 
 /// Commands that take away a second factor, recovery codes, a passcode or a requirement.
-const DESTRUCTIVE: [&str; 9] =
-    ["disable", "exempt", "purge", "recovery", "remove", "reset", "restored", "revoke", "unrequire"];
+const DESTRUCTIVE: [&str; 10] =
+    ["disable", "exempt", "purge", "recovery", "remove", "reset", "restored", "revoke", "turn-off", "unrequire"];
 
 /// What clap says of a command line, without the tips that name a destructive command: a typo must not lead there. `None`
 /// if it has no such tip.

@@ -185,6 +185,15 @@ pub(crate) enum CliError {
         #[source]
         why: Box<CliError>,
     },
+    /// Things are not as a change needs them, so that nothing was changed.
+    #[error("{error}")]
+    Unchanged { error: String, hint: String },
+    /// A change was begun, and what was done of it was taken back.
+    #[error("{why}; all was taken back")]
+    TakenBack {
+        #[source]
+        why: Box<CliError>,
+    },
     /// The answer was no.
     #[error("cancelled: nothing was changed")]
     Cancelled,
@@ -217,6 +226,7 @@ impl CliError {
             | Self::FaultsOfMessages(_)
             | Self::FileOfOther { .. }
             | Self::FaultyFile(_)
+            | Self::Unchanged { .. }
             | Self::Unusable(_) => 1,
             Self::Interrupted { why, .. } => why.as_ref().map_or(130, |why| why.exit_code()),
             Self::Seed(SeedFault::Both) | Self::Usage(_) => 2,
@@ -236,6 +246,7 @@ impl CliError {
             | Self::Output(_)
             | Self::Unsaid(_)
             | Self::NotDone(_)
+            | Self::TakenBack { .. }
             | Self::Unreadable { .. }
             | Self::CodesUnseen(_) => 4,
         }
@@ -382,7 +393,8 @@ impl CliError {
             Self::Usage(_) => "see: otp-enroll --help",
             Self::NotRoot(_) => "become root, for example with sudo",
             Self::Core(error) => error.hint(),
-            Self::Reported { hint, .. } => hint,
+            Self::Reported { hint, .. } | Self::Unchanged { hint, .. } => hint,
+            Self::TakenBack { .. } => "all files are as they were before; fix this, and try again",
             Self::HelperEnded(_) => "nothing was changed; start again",
             Self::Helper(_) => "the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)",
             Self::Ask(AskError::Closed) => "nothing was changed",

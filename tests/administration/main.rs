@@ -19,4 +19,5 @@ mod renamed;
 mod requiring;
 mod rollout;
 mod texts;
+mod turn_on;
 mod unmet_sessions;

@@ -49,6 +49,8 @@ fn changes(command: &Admin) -> bool {
         | Admin::InitStore { .. }
         | Admin::Check
         | Admin::Doctor { .. }
+        | Admin::TurnOn { .. }
+        | Admin::TurnOff { .. }
         | Admin::EndSessions { .. }
         | Admin::ForgetAddresses { .. }
         | Admin::Purge { dry_run: true, .. }

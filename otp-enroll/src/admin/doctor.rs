@@ -4,12 +4,12 @@ mod agent;
 mod batch;
 mod deferred;
 mod enrollment;
-mod finding;
+pub(super) mod finding;
 mod future;
 mod guarded;
 mod misnamed;
 mod module_kind;
-mod pam_conf;
+pub(super) mod pam_conf;
 mod programs;
 mod records;
 mod refused;
@@ -17,11 +17,11 @@ mod rules;
 mod sandbox;
 mod senders;
 mod sending;
-mod service;
+pub(super) mod service;
 mod shell;
 mod simulate;
-mod sshd;
-mod stack;
+pub(super) mod sshd;
+pub(super) mod stack;
 mod strength;
 mod surroundings;
 mod units;
@@ -34,6 +34,7 @@ use nix::unistd::User;
 use otp_core::config::paths;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
+use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use self::agent::Agent;
@@ -44,13 +45,14 @@ use self::stack::Folders;
 use super::accounts::Shell;
 use super::check;
 use super::list::LineOfService;
+use super::turn_on::kept::Kept;
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::output::Output;
 
 /// Services with a second service for another form of the command, and that command.
-const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
+pub(super) const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
 
 /// What a service's PAM file says of logins through it.
 pub(super) fn line_of(service: &str) -> LineOfService {
@@ -112,13 +114,24 @@ struct Diagnosis<'a> {
     findings: Vec<Finding>,
 }
 
-/// Checks everything. `pam` and `sshd_config` name files that are not in use yet.
+/// Checks everything, and tells it. `pam` and `sshd_config` name files that are not in use yet.
 pub(super) fn doctor(
     common: &Common,
     pam: Option<&Path>,
     sshd_config: Option<&Path>,
     output: &Output,
 ) -> Result<(), CliError> {
+    let (services, findings) = examine(common, pam, sshd_config, output)?;
+    tell(&services, findings, output)
+}
+
+/// The services that ask for a code, and what was found, the worst first.
+pub(super) fn examine(
+    common: &Common,
+    pam: Option<&Path>,
+    sshd_config: Option<&Path>,
+    output: &Output,
+) -> Result<(Vec<String>, Vec<Finding>), CliError> {
     let folders = Folders::new(pam);
     let mut findings = Vec::new();
     let services = folders
@@ -194,7 +207,10 @@ pub(super) fn doctor(
         }
     }
     findings.extend(clock());
-    tell(&guarded, findings, output)
+    if pam.is_none() && sshd_config.is_none() {
+        findings.extend(Kept::all().iter().filter_map(|kept| trial(kept, UnixTime::now())));
+    }
+    Ok((guarded.into_iter().map(|guarded| guarded.name).collect(), in_order(findings)))
 }
 
 /// Whether rules with a network may decide about logins through a service.
@@ -203,10 +219,9 @@ fn has_network_rules(guarded: &Guarded) -> bool {
     sites.into_iter().any(|site| site.config.policy.has_network_rules(&guarded.name))
 }
 
-fn tell(guarded: &[Guarded], findings: Vec<Finding>, output: &Output) -> Result<(), CliError> {
-    let findings = in_order(findings);
+fn tell(services: &[String], findings: Vec<Finding>, output: &Output) -> Result<(), CliError> {
     let faults = findings.iter().filter(|finding| finding.severity == Severity::Fault).count();
-    let services: Vec<&str> = guarded.iter().map(|guarded| guarded.name.as_str()).collect();
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
     let asked = match services.as_slice() {
         [] => "No service asks for a code.".to_owned(),
         services => format!("Services that ask for a code: {}", services.join(", ")),
@@ -241,6 +256,18 @@ fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
     }
     told.sort_by(|a, b| (a.severity, &a.subjects).cmp(&(b.severity, &b.subjects)));
     told
+}
+
+/// A trial of `turn-on` that has not ended.
+fn trial(kept: &Kept, now: UnixTime) -> Option<Finding> {
+    let (service, until) = (kept.service.as_str(), kept.until?);
+    let fix = format!("to keep it, from a login with a code: otp-enroll admin turn-on {service} --confirm");
+    Some(if now.until(until).is_some() {
+        Finding::note(service, format!("it is on trial until {until}, and taken back then"), &fix)
+    } else {
+        let what = format!("its trial should have ended at {until}, and was not taken back");
+        Finding::warning(service, what, &format!("take it back: otp-enroll admin turn-off {service}; {fix}"))
+    })
 }
 
 /// Whether the clock is synchronized. timedatectl asks the kernel, whichever program adjusts it.

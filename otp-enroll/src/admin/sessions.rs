@@ -1,7 +1,7 @@
 //! Ends the sessions of users who were just required to have a second factor.
 
-mod evidence;
-mod logind;
+pub(super) mod evidence;
+pub(super) mod logind;
 pub(super) mod unmet;
 
 use otp_core::value::user::Account;

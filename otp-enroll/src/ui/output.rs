@@ -75,6 +75,14 @@ impl Output {
         self.result(value, || in_window(&layout::escaped(text))).map_err(CliError::although_done)
     }
 
+    /// The same, where the text has several lines.
+    pub(crate) fn done_lines(&self, value: &impl Serialize, text: &str) -> Result<(), CliError> {
+        if self.quiet && !self.json {
+            return Ok(());
+        }
+        self.result(value, || in_window(text)).map_err(CliError::although_done)
+    }
+
     /// Advice that is not part of the answer.
     pub(crate) fn advise(&self, text: &str) -> Result<(), CliError> {
         if self.is_advising() { print(&in_window(&layout::escaped_lines(text, self.utf8))) } else { Ok(()) }

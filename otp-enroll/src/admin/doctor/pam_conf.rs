@@ -41,7 +41,7 @@ const BLANKS: [char; 2] = [' ', '\t'];
 
 /// The four groups of a PAM file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
+pub(in crate::admin) enum Group {
     Auth,
     Account,
     Password,
@@ -50,7 +50,7 @@ pub(super) enum Group {
 
 /// The action for a module's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(in crate::admin) enum Action {
     Ok,
     Done,
     Bad,
@@ -63,23 +63,25 @@ pub(super) enum Action {
 
 /// The second column of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Control {
+pub(in crate::admin) struct Control {
     named: Vec<(String, Action)>,
     otherwise: Action,
 }
 
 /// A line that has words.
-pub(super) struct Line {
-    /// Counted from 1.
-    pub(super) number: usize,
-    pub(super) words: Vec<String>,
+pub(in crate::admin) struct Line {
+    /// Where it begins, counted from 1.
+    pub(in crate::admin) number: usize,
+    /// Where it ends: a backslash continues it.
+    pub(in crate::admin) last: usize,
+    pub(in crate::admin) words: Vec<String>,
     /// False if the file ends after a backslash.
-    pub(super) is_whole: bool,
+    pub(in crate::admin) is_whole: bool,
 }
 
 impl Group {
     /// By the first column of a line. With a leading dash libpam does not log a missing module.
-    pub(super) fn named(kind: &str) -> Option<Self> {
+    pub(in crate::admin) fn named(kind: &str) -> Option<Self> {
         match kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase().as_str() {
             "auth" => Some(Self::Auth),
             "account" => Some(Self::Account),
@@ -92,13 +94,13 @@ impl Group {
 
 impl Control {
     /// The action for a result, named as in brackets: `auth_err`.
-    pub(super) fn action(&self, result: &str) -> Action {
+    pub(in crate::admin) fn action(&self, result: &str) -> Action {
         self.named.iter().rev().find(|(name, _)| name == result).map_or(self.otherwise, |(_, action)| *action)
     }
 
     /// A failure for each action that this line takes on failures. One by which a module says that the user's password is
     /// right and expired is none, nor one by which it asks to be called again.
-    pub(super) fn kinds_of_failure(&self) -> Vec<&'static str> {
+    pub(in crate::admin) fn kinds_of_failure(&self) -> Vec<&'static str> {
         let failures = RESULTS.iter().copied();
         let failures = failures.filter(|name| !["success", "ignore", "incomplete", "new_authtok_reqd"].contains(name));
         let mut kinds: Vec<(Action, &'static str)> = Vec::new();
@@ -111,12 +113,18 @@ impl Control {
         kinds.into_iter().map(|(_, name)| name).collect()
     }
 
+    /// The most modules that a result skips.
+    pub(in crate::admin) fn longest_jump(&self) -> usize {
+        let actions = self.named.iter().map(|(_, action)| *action).chain([self.otherwise]);
+        actions.map(|action| if let Action::Jump(number) = action { number } else { 0 }).max().unwrap_or(0)
+    }
+
     /// For a word that libpam does not know: every result of the module is a refusal.
-    pub(super) fn refusing() -> Self {
+    pub(in crate::admin) fn refusing() -> Self {
         Self { named: Vec::new(), otherwise: Action::Bad }
     }
 
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::admin) fn parse(text: &str) -> Option<Self> {
         let of = |good, ignored, otherwise| {
             let named = [("success", good), ("new_authtok_reqd", good), ("ignore", ignored)];
             Self { named: named.map(|(name, action)| (name.to_owned(), action)).to_vec(), otherwise }
@@ -163,9 +171,9 @@ impl Action {
 
 /// The words of each line that has words, with its number. A backslash at the end continues a line; `#` begins a comment.
 /// A line with only a comment does not end a continued line.
-pub(super) fn lines(text: &str) -> Vec<Line> {
+pub(in crate::admin) fn lines(text: &str) -> Vec<Line> {
     let mut found = Vec::new();
-    let (mut begun, mut whole) = (None, String::new());
+    let (mut begun, mut last, mut whole) = (None, 0, String::new());
     for (number, line) in (1..).zip(text.split('\n')) {
         let line = line.split('#').next().unwrap_or_default().trim_end_matches(BLANKS);
         if line.is_empty() {
@@ -173,14 +181,15 @@ pub(super) fn lines(text: &str) -> Vec<Line> {
         }
         let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
         let first = *begun.get_or_insert(number);
+        last = number;
         whole.push_str(line);
         whole.push(' ');
         if !goes_on {
-            found.push(Line { number: first, words: words(&whole), is_whole: true });
+            found.push(Line { number: first, last, words: words(&whole), is_whole: true });
             (begun, whole) = (None, String::new());
         }
     }
-    found.extend(begun.map(|number| Line { number, words: words(&whole), is_whole: false }));
+    found.extend(begun.map(|number| Line { number, last, words: words(&whole), is_whole: false }));
     found
 }
 
@@ -207,10 +216,10 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-pub(super) fn is_include(control: &str) -> bool {
+pub(in crate::admin) fn is_include(control: &str) -> bool {
     control.eq_ignore_ascii_case("include")
 }
 
-pub(super) fn is_substack(control: &str) -> bool {
+pub(in crate::admin) fn is_substack(control: &str) -> bool {
     control.eq_ignore_ascii_case("substack")
 }

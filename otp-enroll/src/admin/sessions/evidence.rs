@@ -1,5 +1,7 @@
 //! What shows that a session came in with a second factor: our line in the journal, or the record.
 
+use std::process::{Command, Stdio};
+
 use otp_core::audit;
 use otp_core::record::Record;
 use otp_core::value::network::Address;
@@ -88,6 +90,47 @@ pub(super) fn is_shown(
     was_in_grace || record.state.last_accepted.is_some_and(|at| is_within(at, session))
 }
 
+/// A process, by its number, and when it began: a number is given again.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::admin) struct Process {
+    pub(in crate::admin) pid: u32,
+    pub(in crate::admin) since: UnixTime,
+}
+
+/// Whether the journal shows that a session came in with a second factor that was accepted at this time or later.
+pub(in crate::admin) fn is_accepted(session: &Session, at: UnixTime) -> bool {
+    synchronize();
+    let mut journal = Journal::of(std::slice::from_ref(session));
+    journal.accepted.retain(|line| at <= line.at);
+    journal.shows(session)
+}
+
+/// Whether the journal shows that one of these processes has asked for a second factor for one of these services, and that
+/// it was accepted at this time or later. Who sent the line is told by the kernel. Its user is that of the caller, for su.
+pub(in crate::admin) fn is_accepted_in(processes: &[Process], services: &[&str], at: UnixTime) -> bool {
+    synchronize();
+    let from = format!("--since=@{}", at.0);
+    let fields = "--output-fields=MESSAGE,_PID";
+    let ours = entries([fields, &from, "SYSLOG_FACILITY=10"]);
+    ours.into_iter().flatten().any(|entry| is_of(&entry, processes, services, at))
+}
+
+fn is_of(entry: &Entry, processes: &[Process], services: &[&str], at: UnixTime) -> bool {
+    let pid: Option<u32> = entry.text("_PID").and_then(|pid| pid.parse().ok());
+    let is_its = |line: &Accepted| {
+        let process = processes.iter().find(|process| Some(process.pid) == pid);
+        let began = process.map(|process| UnixTime(process.since.0.saturating_sub(CLOCK_TICK.0)));
+        at <= line.at && began.is_some_and(|began| began <= line.at) && services.contains(&line.service.as_str())
+    };
+    accepted(entry).as_ref().is_some_and(is_its)
+}
+
+/// Has the journal take in what was logged a moment ago.
+fn synchronize() {
+    // Without it a line may be missing, and what needs it is refused.
+    let _ = Command::new("journalctl").arg("--sync").stdin(Stdio::null()).stderr(Stdio::null()).status();
+}
+
 /// The earliest time at which the code of a session can have been accepted.
 fn begin(session: &Session) -> UnixTime {
     UnixTime(session.since.0.saturating_sub(LONGEST_LOGIN.0))
@@ -165,6 +208,26 @@ mod tests {
             assert!(!is_shown(&session(), &mut journal, None, None), "one code, one session");
         }
         assert!(!is_shown(&session(), &mut Journal::default(), None, None), "nothing is known");
+    }
+
+    #[test]
+    fn a_line_shows_a_second_factor_of_the_process_that_sent_it() {
+        let entry = |at: u64, pid: &str, message: &str| {
+            let time = at.saturating_mul(1_000_000).to_string();
+            let entry = serde_json::json!({ "__REALTIME_TIMESTAMP": time, "_PID": pid, "MESSAGE": message });
+            Entry::parse(&entry.to_string()).unwrap()
+        };
+        let (line, noon) = ("pam_otp(sudo:auth): accepted user=alice factor=totp device=1", NOON.0);
+        let processes = [Process { pid: 7, since: UnixTime(1) }, Process { pid: 8, since: NOON }];
+        let of = |at, pid, message| is_of(&entry(at, pid, message), &processes, &["sudo", "sudo-i"], NOON);
+        assert!(of(noon, "8", line) && of(noon + 60, "7", line) && of(noon, "8", &line.replace("sudo:", "sudo-i:")));
+        assert!(!of(noon - 1, "7", line), "before it was turned on");
+        assert!(!of(noon, "9", line), "another process");
+        let young = [Process { pid: 7, since: UnixTime(noon + 60) }];
+        assert!(!is_of(&entry(noon, "7", line), &young, &["sudo"], NOON), "a number that was given again");
+        for message in [line.replace("sudo:", "su:"), line.replace("accepted", "refused"), format!("x {line}")] {
+            assert!(!of(noon, "8", &message), "{message}");
+        }
     }
 
     #[test]

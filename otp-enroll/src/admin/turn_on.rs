@@ -1,0 +1,330 @@
+//! Turns the second factor on for a service: shows what is written, asks, writes it, and takes all back if anything is wrong.
+//! At each moment every user can log in.
+
+pub(super) mod confirm;
+mod diff;
+mod draft;
+mod drop_in;
+pub(super) mod kept;
+mod lines;
+pub(super) mod off;
+mod plan;
+mod reload;
+mod replace;
+mod standing;
+mod trial;
+
+use otp_core::value::time::{Seconds, UnixTime};
+use serde::Serialize;
+
+use self::diff::unified;
+use self::kept::{Change, Kept, folder_of, lock};
+use self::off::{Diff, log, take_back};
+use self::plan::{Plan, refused, service_named, spoken};
+use self::standing::Standing;
+use super::doctor;
+use super::doctor::finding::Finding;
+use crate::cli::Common;
+use crate::error::{CliError, plain};
+use crate::ui::output::{Output, columns};
+
+/// What the command line asks for.
+pub(super) struct Wish<'a> {
+    pub(super) service: &'a str,
+    /// A key and a code.
+    pub(super) key: bool,
+    /// The length of a trial.
+    pub(super) trial: Option<&'a str>,
+    pub(super) dry_run: bool,
+    pub(super) yes: bool,
+}
+
+/// The answer as JSON.
+#[derive(Serialize)]
+struct Answer<'a> {
+    service: &'a str,
+    /// The services that ask for a code now.
+    services: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_change: Option<bool>,
+    changed: bool,
+    files: Vec<Diff>,
+    findings: Vec<Finding>,
+    /// When the trial ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial_until: Option<String>,
+}
+
+pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Result<(), CliError> {
+    let service = service_named(wish.service)?;
+    if wish.key && service != doctor::sshd::SERVICE {
+        return Err(CliError::Usage("--key is for ssh alone: other services know no keys".into()));
+    }
+    let trial = wish.trial.map(trial::length).transpose()?;
+    if trial.is_some() {
+        trial::is_possible()?;
+    }
+    if !wish.dry_run && !wish.yes {
+        output.can_confirm()?;
+    }
+    if let Some(kept) = Kept::load(&service)?
+        && settle(&kept, wish, common, output)? == Settled::IsOn
+    {
+        return Ok(());
+    }
+    let plan = Plan::of(&service, wish.key)?;
+    for left in &plan.left {
+        output.warn(left);
+    }
+    if plan.changes.is_empty() {
+        return is_on(&service, &plan.names, None, common, output);
+    }
+    let findings = draft::examine(&plan, wish.key, common, output)?;
+    let faults = draft::faults(&findings);
+    let diffs = diffs(&plan);
+    let answer = |changed, would_change, findings, trial_until: Option<UnixTime>| Answer {
+        service: &service,
+        services: &plan.names,
+        would_change,
+        changed,
+        files: self::diffs(&plan),
+        findings,
+        trial_until: trial_until.map(|until| until.to_string()),
+    };
+    let drawn = {
+        let diffs = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
+        let verdict = if faults == 0 { "Of these files, doctor finds no fault." } else { "" };
+        [diffs, told(&findings), verdict.to_owned()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>()
+    };
+    let shown = || drawn.join("\n");
+    let is_silent = output.quiet && wish.yes && !wish.dry_run && faults == 0;
+    if !output.json && !is_silent {
+        output.result(&(), shown)?;
+    }
+    if faults > 0 {
+        if output.json {
+            output.result(&answer(false, Some(false), findings, None), String::new)?;
+        }
+        return Err(refused(
+            if faults == 1 { "doctor finds a fault of these files".into() } else { format!("doctor finds {faults} faults of these files") },
+            "fix what it names, and run this again".into(),
+        ));
+    }
+    if wish.dry_run {
+        if output.json {
+            return output.result(&answer(false, Some(true), findings, None), String::new);
+        }
+        return output.advise("Nothing was changed.");
+    }
+    if !wish.yes {
+        output.confirm(&question(&plan, trial))?;
+    }
+    let _lock = lock()?;
+    if Kept::load(&service)?.is_some() {
+        return Err(refused(format!("another command has turned {service} on in the meantime"), "see: otp-enroll admin doctor".into()));
+    }
+    let at = UnixTime::now();
+    let until = trial.map(|length| at.after(length));
+    let kept = Kept { service: service.clone(), at, key: wish.key, changes: plan.changes.clone(), until, is_done: false };
+    kept.keep()?;
+    let now = write(&kept, &plan, common, output).map_err(|error| match take_back(&kept) {
+        Ok(()) => CliError::TakenBack { why: Box::new(error) },
+        Err(also) => CliError::Reported {
+            error: format!("{error}; and not all could be taken back: {also}"),
+            hint: format!("keep this session open, and run: otp-enroll admin turn-off {}", spoken(&service)),
+        },
+    })?;
+    log(&service, "turned-on", until);
+    let text = next_steps(&kept, &plan, &now);
+    output.done_lines(&answer(true, None, now, until), &text)
+}
+
+/// Whether something is left to do.
+#[derive(PartialEq, Eq)]
+enum Settled {
+    IsOn,
+    TurnOn,
+}
+
+/// What becomes of an earlier turn-on: it stands, or it was interrupted and is taken back, or it was changed since.
+fn settle(kept: &Kept, wish: &Wish<'_>, common: &Common, output: &Output) -> Result<Settled, CliError> {
+    let service = &kept.service;
+    let standings = kept.standings();
+    let all = |wanted: fn(&Standing) -> bool| standings.iter().all(wanted);
+    if kept.is_done && all(|standing| matches!(standing, Standing::After)) {
+        if kept.key != wish.key {
+            let how = if kept.key { "with" } else { "without" };
+            return Err(refused(
+                format!("{service} is on {how} --key"),
+                format!("turn it off first: otp-enroll admin turn-off {}", spoken(service)),
+            ));
+        }
+        if wish.trial.is_some() && kept.until.is_none() {
+            return Err(refused(
+                format!("{service} is on, and not on trial"),
+                format!("for a trial, turn it off first: otp-enroll admin turn-off {}", spoken(service)),
+            ));
+        }
+        let plan = Plan::of(service, kept.key)?;
+        if plan.changes.is_empty() {
+            is_on(service, &plan.names, kept.until, common, output)?;
+            return Ok(Settled::IsOn);
+        }
+        // A file of its twin has come since.
+        let paths: Vec<String> = plan.changes.iter().map(|change| change.path.display().to_string()).collect();
+        return Err(refused(
+            format!("{service} is on, but not all of it: {} is as it was before", paths.join(" and ")),
+            format!("turn it off first: otp-enroll admin turn-off {}", spoken(service)),
+        ));
+    }
+    let changed: Vec<&str> = standings
+        .iter()
+        .filter_map(|standing| if let Standing::Changed(what) = standing { Some(what.as_str()) } else { None })
+        .collect();
+    if !changed.is_empty() {
+        return Err(refused(
+            format!("{service} was turned on, and files were changed since"),
+            format!(
+                "by hand: {}; then: otp-enroll admin turn-off {}. The files before are in {}",
+                changed.join("; "),
+                spoken(service),
+                folder_of(service).display()
+            ),
+        ));
+    }
+    if wish.dry_run {
+        output.advise(&format!("An earlier turn-on of {service} was interrupted. Without --dry-run it is taken back first."))?;
+        return Ok(Settled::TurnOn);
+    }
+    let _lock = lock()?;
+    if Kept::load(service)?.as_ref() == Some(kept) {
+        take_back(kept)?;
+        log(service, "turned-off", None);
+        output.advise(&format!("An earlier turn-on of {service} was interrupted. It was taken back first."))?;
+    }
+    Ok(Settled::TurnOn)
+}
+
+/// Writes all files: sshd asks two questions before PAM does. What doctor says of it then.
+fn write(kept: &Kept, plan: &Plan, common: &Common, output: &Output) -> Result<Vec<Finding>, CliError> {
+    if let Some(until) = kept.until {
+        trial::arm(&kept.service, until)?;
+    }
+    let staging = folder_of(&kept.service);
+    let put = |change: &Change| {
+        replace::put(&change.path, &change.after, change.before.as_deref(), &staging).map_err(|error| {
+            CliError::Reported {
+                error: format!("{} could not be written: {}", change.path.display(), plain(&error)),
+                hint: String::new(),
+            }
+        })
+    };
+    let is_drop_in = |change: &&Change| change.path.as_os_str() == drop_in::FILE;
+    if let Some(change) = kept.changes.iter().find(is_drop_in) {
+        put(change)?;
+        reload::test()?;
+        let settings = plan::settings()?;
+        let unmet = drop_in::unmet(&settings, kept.key);
+        if !unmet.is_empty() {
+            return Err(CliError::Reported {
+                error: format!("sshd does not take over {}", unmet.join(", ")),
+                hint: String::new(),
+            });
+        }
+        reload::reload(Some(&settings))?;
+    }
+    kept.changes.iter().filter(|change| !is_drop_in(change)).try_for_each(put)?;
+    let (_, findings) = doctor::examine(common, None, None, output)?;
+    let findings = about(findings, &plan.names);
+    match draft::faults(&findings) {
+        0 => {
+            kept.finish().map_err(|error| CliError::Reported {
+                error: format!("{} could not be written to: {}", staging.display(), plain(&error)),
+                hint: String::new(),
+            })?;
+            Ok(findings)
+        }
+        faults => {
+            output.warn(&told(&findings).replace('\n', " "));
+            Err(CliError::Faults(faults))
+        }
+    }
+}
+
+/// The findings about these services.
+fn about(findings: Vec<Finding>, names: &[String]) -> Vec<Finding> {
+    let is_about = |finding: &Finding| finding.subjects.iter().any(|subject| names.contains(subject));
+    findings.into_iter().filter(is_about).collect()
+}
+
+/// A service that needs no change.
+fn is_on(
+    service: &str,
+    names: &[String],
+    until: Option<UnixTime>,
+    common: &Common,
+    output: &Output,
+) -> Result<(), CliError> {
+    let (_, findings) = doctor::examine(common, None, None, output)?;
+    let findings = about(findings, names);
+    let faults = draft::faults(&findings);
+    let text = if faults == 0 {
+        let trial = until.map_or_else(String::new, |until| format!(", on trial until {until}"));
+        format!("{service}: already on{trial}; nothing was changed")
+    } else {
+        format!("{service}: already on, with a fault\n{}", told(&findings))
+    };
+    let trial_until = until.map(|until| until.to_string());
+    let answer =
+        Answer { service, services: names, would_change: None, changed: false, files: Vec::new(), findings, trial_until };
+    output.done_lines(&answer, &text)?;
+    if faults == 0 { Ok(()) } else { Err(CliError::Faults(faults)) }
+}
+
+fn diffs(plan: &Plan) -> Vec<Diff> {
+    let of = |(change, shown): (&Change, &Option<Vec<u8>>)| Diff {
+        path: change.path.display().to_string(),
+        diff: unified(&change.path, change.before.as_deref().or(shown.as_deref()), Some(&change.after)),
+    };
+    plan.changes.iter().zip(&plan.shown).map(of).collect()
+}
+
+fn told(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| finding.text(columns())).collect::<Vec<_>>().join("\n")
+}
+
+fn question(plan: &Plan, trial: Option<Seconds>) -> String {
+    let write = if plan.changes.len() == 1 { "Write this file" } else { "Write these files" };
+    let reload = if plan.has_drop_in() { ", and reload sshd" } else { "" };
+    let trial = trial.map_or_else(String::new, |length| format!(", for a trial of {length}"));
+    format!("{write}{reload}{trial}?")
+}
+
+/// What to do next.
+fn next_steps(kept: &Kept, plan: &Plan, now: &[Finding]) -> String {
+    let (service, spoken) = (&kept.service, spoken(&kept.service));
+    let after = if kept.key { "a key" } else { "the password" };
+    let verdict = if now.is_empty() { "no fault, warning or note" } else { "no fault" };
+    let how = if kept.key { "key" } else { "password" };
+    let log_in = match service.as_str() {
+        "sshd" => format!("Log in from a second terminal before you close this one, with {how} and code."),
+        "sudo" => "Try it in a second terminal before you close this one: sudo -k; sudo true".to_owned(),
+        "su" => "Try it in a second terminal before you close this one: su".to_owned(),
+        _ => format!("Log in through {service} before you close this session, with password and code."),
+    };
+    let mut lines = vec![format!(
+        "{} {} a code after {after} of users with a device. doctor finds {verdict} of it.",
+        plan.names.join(" and "),
+        if plan.names.len() == 1 { "asks for" } else { "ask for" },
+    )];
+    lines.push(log_in);
+    match kept.until {
+        Some(until) => {
+            lines.push(format!("This is a trial: at {until} it is taken back, unless you confirm it from such a login:"));
+            let sudo = if service == "su" { "" } else { "sudo " };
+            lines.push(format!("    {sudo}otp-enroll admin turn-on {spoken} --confirm"));
+        }
+        None => lines.push(format!("If that fails: otp-enroll admin turn-off {spoken}")),
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,256 @@
+//! Which files change when a service is turned on. Nothing is changed here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::drop_in;
+use super::kept::Change;
+use super::lines::{self, Unfit};
+use super::replace::{self, Odd};
+use crate::admin::doctor::TWINS;
+use crate::admin::doctor::pam_conf::Group;
+use crate::admin::doctor::service::MODULE;
+use crate::admin::doctor::sshd::{self, CONFIGURATION, CONFIGURATIONS, SERVICE, Settings, Unknown};
+use crate::admin::doctor::stack::{Folders, PAM_FOLDERS, Place, Stack, is_part};
+use crate::error::{CliError, plain};
+
+/// What is done to turn a service on.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) service: String,
+    /// The service, and its twin: `sudo-i`.
+    pub(super) names: Vec<String>,
+    /// In the order in which they are written: sshd asks for codes before PAM does.
+    pub(super) changes: Vec<Change>,
+    /// What the files show now, where that is in another folder: a distribution's own.
+    pub(super) shown: Vec<Option<Vec<u8>>>,
+    /// The lines that are there already.
+    pub(super) on: Vec<Place>,
+    /// Names of services that are left as they are, with the reason.
+    pub(super) left: Vec<String>,
+}
+
+/// The service that a person means: sshd is known as ssh.
+pub(super) fn service_named(name: &str) -> Result<String, CliError> {
+    let is_name = |name: &str| {
+        name.len() <= 100
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    let service = if name == "ssh" { SERVICE } else { name };
+    if !is_name(service) {
+        return Err(CliError::Usage(format!("{name:?}: write the name of a PAM service, like ssh or sudo")));
+    }
+    if is_part(service) {
+        return Err(refused(
+            format!("{service} is a part of other services, and no service"),
+            "name a service: ssh, sudo, su, login. For every service at once, Debian has: pam-auth-update --enable otp".into(),
+        ));
+    }
+    Ok(service.to_owned())
+}
+
+/// How a person writes the service.
+pub(super) fn spoken(service: &str) -> &str {
+    if service == SERVICE { "ssh" } else { service }
+}
+
+pub(super) fn refused(error: String, hint: String) -> CliError {
+    CliError::Unchanged { error, hint: format!("nothing was changed; {hint}") }
+}
+
+impl Plan {
+    pub(super) fn of(service: &str, key: bool) -> Result<Self, CliError> {
+        let mut plan = Self {
+            service: service.to_owned(),
+            names: Vec::new(),
+            changes: Vec::new(),
+            shown: Vec::new(),
+            on: Vec::new(),
+            left: Vec::new(),
+        };
+        let folders = Folders::new(None);
+        if !folders.has(service) {
+            return Err(refused(
+                format!("there is no PAM file of a service {service}"),
+                "the services of this machine: ls /etc/pam.d".into(),
+            ));
+        }
+        if service == SERVICE {
+            plan.add_drop_in(key)?;
+        }
+        plan.add(&folders, service, key)?;
+        for (_, twin, _) in TWINS.iter().filter(|(name, twin, _)| *name == service && folders.has(twin)) {
+            plan.add_twin(&folders, twin)?;
+        }
+        Ok(plan)
+    }
+
+    /// The other service of a program, where it has a stack of its own.
+    fn add_twin(&mut self, folders: &Folders, twin: &str) -> Result<(), CliError> {
+        let text = fs::read(folders.find(twin)).unwrap_or_default();
+        let calls = Stack::read(folders, twin, Group::Auth).is_ok_and(|stack| stack.lines_of(MODULE).next().is_some());
+        let includes = |name: &str| {
+            let stack = Stack::read(folders, twin, Group::Auth);
+            let file = folders.find(name);
+            stack.is_ok_and(|stack| stack.entries.iter().any(|entry| entry.place.file == file))
+        };
+        if !calls && lines::password_lines(&text).is_empty() {
+            if !includes(&self.service) {
+                self.left.push(format!("{twin} is left as it is: no line of its PAM file asks for a password"));
+            }
+            return Ok(());
+        }
+        self.add(folders, twin, false)
+    }
+
+    fn add(&mut self, folders: &Folders, service: &str, key: bool) -> Result<(), CliError> {
+        let file = folders.find(service);
+        let stack = Stack::read(folders, service, Group::Auth).map_err(|unreadable| {
+            refused(
+                format!("{} cannot be read: {}", unreadable.file.display(), plain(&unreadable.error)),
+                "logins through this service are refused until the file is there".into(),
+            )
+        })?;
+        self.names.push(service.to_owned());
+        let mut is_on = false;
+        for (_, place) in stack.lines_of(MODULE) {
+            if place.file != file {
+                return Err(refused(
+                    format!("{place}: this file calls pam_otp.so already, and {service} includes it"),
+                    format!(
+                        "logins through {service} ask for a code, and would ask twice. Whether all is right says: \
+                         otp-enroll admin doctor. To have the line in {service} alone, take that one out first \
+                         (pam-auth-update --disable otp, where the profile has written it)"
+                    ),
+                ));
+            }
+            self.on.push(place.clone());
+            is_on = true;
+        }
+        if is_on {
+            return Ok(());
+        }
+        let text = read(&file, |at| recipe(&file, at))?.unwrap_or_default();
+        let written = lines::with_code(&text, key).map_err(|unfit| unwritten(&file, &text, unfit))?;
+        // A distribution's own file is not changed: one in /etc comes before it.
+        let path = Path::new(PAM_FOLDERS.first().copied().unwrap_or_default()).join(service);
+        let before = read(&path, |at| recipe(&path, at))?;
+        self.shown.push(before.is_none().then_some(text));
+        self.changes.push(Change { path, before, after: written });
+        Ok(())
+    }
+
+    /// The drop-in of sshd, unless sshd asks for codes already.
+    fn add_drop_in(&mut self, key: bool) -> Result<(), CliError> {
+        let unmet = drop_in::unmet(&settings()?, key);
+        if unmet.is_empty() {
+            return Ok(());
+        }
+        let by_hand = || {
+            let options = unmet.join("; ");
+            format!("write at the beginning of {CONFIGURATION}, a line each: {options}. Reload sshd, and run this again")
+        };
+        let path = PathBuf::from(drop_in::FILE);
+        let found = read(&path, |_| by_hand())?;
+        let text = drop_in::text(key);
+        if found.is_some() {
+            let why = if found.as_deref() == Some(text.as_bytes()) {
+                "is there, and sshd does not use it".to_owned()
+            } else {
+                "is there with other lines".to_owned()
+            };
+            return Err(refused(format!("{} {why}", path.display()), by_hand()));
+        }
+        let configuration = read(Path::new(CONFIGURATION), |_| by_hand())?.unwrap_or_default();
+        let configuration = String::from_utf8_lossy(&configuration).into_owned();
+        if !Path::new(CONFIGURATIONS).is_dir() || drop_in::with_files(&configuration, &[]).is_none() {
+            return Err(refused(format!("{CONFIGURATION} does not include {CONFIGURATIONS}/*.conf for all logins"), by_hand()));
+        }
+        self.shown.push(None);
+        self.changes.push(Change { path, before: None, after: text.into_bytes() });
+        Ok(())
+    }
+
+    /// Whether sshd's configuration changes.
+    pub(super) fn has_drop_in(&self) -> bool {
+        self.changes.iter().any(|change| change.path.as_os_str() == drop_in::FILE)
+    }
+}
+
+/// What sshd's configuration says now.
+pub(super) fn settings() -> Result<Settings, CliError> {
+    sshd::settings(None).map_err(|unknown| match unknown {
+        Unknown::Refused(why) => {
+            refused(format!("sshd rejects its configuration: {why}"), "correct it until sshd -t prints nothing".into())
+        }
+        Unknown::NotAsked(why) => refused(
+            format!("the configuration of sshd could not be checked: {why}"),
+            "if sshd is installed, start it, and run this again".into(),
+        ),
+    })
+}
+
+fn read(path: &Path, hint: impl Fn(&Odd) -> String) -> Result<Option<Vec<u8>>, CliError> {
+    replace::read(path).map_err(|odd| refused(format!("{} {odd}", path.display()), hint(&odd)))
+}
+
+/// What to do by hand with a file that is left alone.
+fn recipe(file: &Path, odd: &Odd) -> String {
+    match odd {
+        Odd::Link(target) if target.starts_with("/etc/authselect") => format!(
+            "authselect writes this file: make a profile of your own (authselect create-profile), and write after its line for \
+             the password: auth required pam_otp.so ({} is in its folder)",
+            file.file_name().unwrap_or_default().display()
+        ),
+        Odd::Link(_) => "write into that file, after the line for the password: auth required pam_otp.so".into(),
+        Odd::NoFile | Odd::ManyNames | Odd::Unreadable(_) => {
+            "write after the line for the password, by hand: auth required pam_otp.so".into()
+        }
+        Odd::OfOthers(_) => "make root its owner, and writable by root only; then run this again".into(),
+    }
+}
+
+fn unwritten(file: &Path, text: &[u8], unfit: Unfit) -> CliError {
+    let file = file.display();
+    let by_hand = "write the line by hand where the password is known to be right: auth required pam_otp.so; then: otp-enroll \
+                   admin doctor";
+    match unfit {
+        Unfit::NoPassword if lines::our_lines(text).is_empty() => {
+            refused(format!("{file}: no line asks for a password in a way that is known here"), by_hand.into())
+        }
+        Unfit::NoPassword => refused(
+            format!("{file} names pam_otp.so, but for no login"),
+            "look at its lines of pam_otp.so; they are described in pam_otp(8)".into(),
+        ),
+        Unfit::EndsInCr(line) => refused(
+            format!("{file}:{line}: the line ends in CR, which libpam takes for a part of its last word"),
+            "take the CRs out of the file, and run this again".into(),
+        ),
+        Unfit::NotWhole(line) => refused(
+            format!("{file}:{line}: the file ends after a backslash"),
+            "take the backslash out, and run this again".into(),
+        ),
+        Unfit::SkippedBy(line) => refused(
+            format!("{file}:{line}: a number in this line skips others, and would skip the line of pam_otp.so"),
+            by_hand.into(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_named_as_people_name_it() {
+        assert_eq!(service_named("ssh").unwrap(), "sshd");
+        assert_eq!(service_named("sudo-i").unwrap(), "sudo-i");
+        for name in ["", "..", ".x", "a/b", "a b", "-x", "a\n", "a%b", "é"] {
+            assert_eq!(service_named(name).unwrap_err().exit_code(), 2, "{name}");
+        }
+        for name in ["common-auth", "password-auth", "system-login", "other"] {
+            assert_eq!(service_named(name).unwrap_err().exit_code(), 1, "{name}");
+        }
+    }
+}

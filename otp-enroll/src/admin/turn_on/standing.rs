@@ -1,0 +1,91 @@
+//! How the files that were turned on are now.
+
+use super::drop_in;
+use super::kept::{Change, Kept};
+use super::lines;
+use super::replace::{self, Odd};
+
+/// How a file is now.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// As it was before.
+    Before,
+    /// As we wrote it.
+    After,
+    /// Changed since, and nothing of ours is in it.
+    ByHand,
+    /// Changed since, and this of ours is in it.
+    Changed(String),
+}
+
+impl Change {
+    /// `key`: the lines stand in place of a password.
+    pub(super) fn standing(&self, key: bool) -> Standing {
+        let path = self.path.display();
+        let now = match replace::read(&self.path) {
+            Ok(now) => now,
+            Err(odd @ (Odd::Link(_) | Odd::NoFile | Odd::ManyNames | Odd::OfOthers(_) | Odd::Unreadable(_))) => {
+                return Standing::Changed(format!("{path} {odd}"));
+            }
+        };
+        if now.as_deref() == Some(&self.after) {
+            return Standing::After;
+        }
+        if now == self.before {
+            return Standing::Before;
+        }
+        let Some(now) = now else { return Standing::ByHand };
+        if self.path.as_os_str() == drop_in::FILE {
+            return Standing::Changed(format!("{path}: remove the file"));
+        }
+        let ours = lines::our_lines(&now);
+        if let [first, rest @ ..] = ours.as_slice() {
+            let numbers = rest.iter().fold(first.to_string(), |all, number| format!("{all}, {number}"));
+            let also = if key { ", and that of pam_permit.so, and put the line for the password back" } else { "" };
+            return Standing::Changed(format!("{path}: remove the line of pam_otp.so (line {numbers}){also}"));
+        }
+        if key && lines::password_lines(&now).is_empty() {
+            return Standing::Changed(format!("{path}: put the line for the password back"));
+        }
+        Standing::ByHand
+    }
+}
+
+impl Kept {
+    pub(super) fn standings(&self) -> Vec<Standing> {
+        self.changes.iter().map(|change| change.standing(self.key)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_that_was_changed_since_is_ours_as_long_as_a_line_of_ours_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sudo");
+        let (before, after) = ("@include common-auth\n", "@include common-auth\nauth required pam_otp.so\n");
+        let change = Change { path: path.clone(), before: Some(before.into()), after: after.into() };
+        let standing = |text: &str, key: bool| {
+            fs::write(&path, text).unwrap();
+            match change.standing(key) {
+                Standing::Before => "before".to_owned(),
+                Standing::After => "after".to_owned(),
+                Standing::ByHand => "by hand".to_owned(),
+                Standing::Changed(what) => what.replace(path.to_str().unwrap(), "F"),
+            }
+        };
+        assert_eq!(standing(before, false), "before");
+        assert_eq!(standing(after, false), "after");
+        assert_eq!(standing("# mine\n@include common-auth\n", false), "by hand");
+        let mine = format!("# mine\n{after}");
+        assert_eq!(standing(&mine, false), "F: remove the line of pam_otp.so (line 3)");
+        assert!(standing(&mine, true).ends_with("put the line for the password back"));
+        assert_eq!(standing("auth required pam_permit.so\n", true), "F: put the line for the password back");
+        assert_eq!(standing("@include common-auth\n", true), "before");
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(change.standing(false), Standing::ByHand));
+    }
+}

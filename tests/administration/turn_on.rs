@@ -1,0 +1,478 @@
+//! `otp-enroll admin turn-on` and `turn-off` on a copy of /etc that each test has for itself, with the machine's own sshd.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use pam_otp_tests::{machine, outcome::Outcome, phone::Phone, pty::Pty, site::Site, syslog, users::TestUser};
+use tempfile::TempDir;
+
+const SSHD: &str = "# PAM configuration for the Secure Shell service\n\n@include common-auth\naccount    required     pam_nologin.so\n\
+                    @include common-account\nsession required pam_permit.so\n@include common-password\n";
+const SUDO: &str = "#%PAM-1.0\n@include common-auth\n@include common-account\nsession required pam_permit.so\n";
+const COMMON_AUTH: &str = "auth\t[success=1 default=ignore]\tpam_unix.so nullok\nauth\trequisite\tpam_deny.so\n\
+                           auth\trequired\tpam_permit.so\n";
+const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-pam_otp.conf";
+const LINE: &str = "auth     required   pam_otp.so\n";
+
+/// A copy of /etc, which stands in for the machine's own while a command runs.
+struct Host {
+    folder: TempDir,
+    port: u16,
+}
+
+impl Host {
+    fn new() -> Host {
+        machine::require("a copy of /etc");
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        machine::run(Command::new("cp").args(["-a", "/etc"]).arg(folder.path()));
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let host = Host { folder, port };
+        for (name, text) in [("sshd", SSHD), ("sudo", SUDO), ("sudo-i", SUDO), ("common-auth", COMMON_AUTH)] {
+            host.write(&format!("/etc/pam.d/{name}"), text);
+        }
+        let _ = fs::remove_dir_all(host.path("/etc/ssh/sshd_config.d"));
+        fs::create_dir(host.path("/etc/ssh/sshd_config.d")).unwrap();
+        let key = host.path("/etc/ssh/key_of_test");
+        machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+        host.configure_sshd("Include /etc/ssh/sshd_config.d/*.conf\n");
+        host
+    }
+
+    /// Debian's settings after these lines.
+    fn configure_sshd(&self, lines: &str) {
+        let pid = self.folder.path().join("sshd.pid");
+        self.write(
+            "/etc/ssh/sshd_config",
+            &format!(
+                "{lines}Port {}\nListenAddress 127.0.0.1\nHostKey /etc/ssh/key_of_test\nPidFile {}\n\
+                 KbdInteractiveAuthentication no\nUsePAM yes\nPrintMotd no\nPrintLastLog no\nUseDNS no\n",
+                self.port,
+                pid.display()
+            ),
+        );
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path.trim_start_matches('/'))
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    /// A command that has the copy for its /etc, after `first`, a command of the shell.
+    fn command_after(&self, first: &str, words: &[&str]) -> Command {
+        let mut command = Command::new("unshare");
+        let script = format!("mount --bind \"$0\" /etc && {first} && exec \"$@\"");
+        command.args(["--mount", "sh", "-c", &script]).arg(self.path("/etc")).args(words);
+        command
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        self.command_after("true", words)
+    }
+
+    fn admin(&self, words: &[&str]) -> Outcome {
+        Outcome::of(&mut self.command(&[&["otp-enroll", "admin"], words].concat()), "")
+    }
+
+    /// The files of /etc that turn-on may touch: mode, owner and text.
+    fn files(&self) -> BTreeMap<PathBuf, (u32, u32, Vec<u8>)> {
+        let mut found = BTreeMap::new();
+        for folder in ["/etc/pam.d", "/etc/ssh", "/etc/ssh/sshd_config.d"] {
+            for entry in fs::read_dir(self.path(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let about = fs::metadata(&path).unwrap();
+                    found.insert(path.clone(), (about.mode(), about.uid(), fs::read(&path).unwrap()));
+                }
+            }
+        }
+        found
+    }
+
+    /// What is kept, without the lock.
+    fn kept(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path("/etc/pam_otp/turned-on")).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).filter(|name| name != ".lock").collect()
+    }
+
+    fn is_refused(&self, words: &[&str], told: &[&str]) {
+        let before = self.files();
+        let refused = self.admin(words);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        for text in told {
+            assert!(refused.err.contains(text), "{text}: {refused:?}");
+        }
+        assert_eq!(self.files(), before, "a refusal changes nothing: {refused:?}");
+        assert!(self.kept().is_empty(), "{refused:?}");
+    }
+
+    fn sshd(&self) -> Sshd {
+        let mark = syslog::mark();
+        let mut command = self.command(&["/usr/sbin/sshd", "-D", "-f", "/etc/ssh/sshd_config"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let listening = format!("Server listening on 127.0.0.1 port {}", self.port);
+        syslog::wait_for(mark, &listening, Duration::from_secs(60)).unwrap();
+        Sshd(child)
+    }
+
+    /// A login with a terminal: answers each question. Whether it was let in, and the questions.
+    fn log_in(&self, user: &TestUser, answers: &[(&str, &str)]) -> (bool, String) {
+        let port = self.port.to_string();
+        let known = ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"];
+        let once = ["-o", "NumberOfPasswordPrompts=1", "-o", "PubkeyAuthentication=no", "-l", &user.name];
+        let mut terminal = Pty::new("ssh")
+            .args(["-F", "/dev/null", "-p", &port])
+            .args(known)
+            .args(once)
+            .args(["127.0.0.1", "echo LOGGED-IN"])
+            .env_remove("SSH_AUTH_SOCK")
+            .start();
+        for (question, answer) in answers {
+            match terminal.look_for(question, Duration::from_secs(60)) {
+                Some(_) => terminal.send_line(answer),
+                None => break,
+            }
+        }
+        terminal.wait();
+        (terminal.transcript().contains("LOGGED-IN"), terminal.transcript())
+    }
+}
+
+/// A server in the namespace of its /etc. Dropped, it is killed.
+struct Sshd(Child);
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn ssh_is_turned_on_and_taken_back_while_users_log_in() {
+    let (user, site) = (TestUser::new("alice"), Site::of_the_machine());
+    let phone = Phone::enroll(&site, &user.name);
+    let (host, password) = (Host::new(), user.password.as_str());
+    fs::set_permissions(host.path("/etc/pam.d/sshd"), Permissions::from_mode(0o640)).unwrap();
+    let before = host.files();
+    let _sshd = host.sshd();
+    let (is_in, seen) = host.log_in(&user, &[("assword:", password)]);
+    assert!(is_in, "{seen}");
+
+    let mark = syslog::mark();
+    let on = host.admin(&["turn-on", "ssh", "--yes"]);
+    assert_eq!((on.code, on.err.as_str()), (Some(0), ""), "{on:?}");
+    for text in [
+        "--- /dev/null\n+++ /etc/ssh/sshd_config.d/00-pam_otp.conf\n",
+        "+KbdInteractiveAuthentication yes\n",
+        " @include common-auth\n+auth     required   pam_otp.so\n",
+        "Of these files, doctor finds no fault.\n",
+        "sshd asks for a code after the password of users with a device. doctor finds no fault of it.\n",
+        "If that fails: otp-enroll admin turn-off ssh\n",
+    ] {
+        assert!(on.out.contains(text), "{text}: {}", on.out);
+    }
+    assert_eq!(host.read("/etc/pam.d/sshd"), SSHD.replace("common-auth\n", &format!("common-auth\n{LINE}")));
+    assert_eq!(fs::metadata(host.path("/etc/pam.d/sshd")).unwrap().mode() & 0o7777, 0o640);
+    assert_eq!(fs::metadata(host.path(DROP_IN)).unwrap().mode() & 0o7777, 0o644);
+    let kept = fs::metadata(host.path("/etc/pam_otp/turned-on/sshd")).unwrap();
+    assert_eq!((kept.mode() & 0o7777, kept.uid()), (0o700, 0));
+    assert_eq!(host.read("/etc/pam_otp/turned-on/sshd/etc+pam.d+sshd.before"), SSHD);
+    let line = "otp-enroll[";
+    let logged = syslog::wait_for(mark, "turned-on service=sshd by_uid=0 proof=admin", Duration::from_secs(10)).unwrap();
+    assert!(logged.contains(line) && logged.starts_with("authpriv.notice "), "{logged}");
+
+    // The server that runs asks for the code now.
+    let (is_in, seen) = host.log_in(&user, &[("assword:", password), ("code:", &phone.next_code())]);
+    assert!(is_in, "{seen}");
+    let (is_in, seen) = host.log_in(&user, &[("assword:", password), ("code:", &phone.wrong())]);
+    assert!(!is_in, "{seen}");
+
+    let again = host.admin(&["turn-on", "ssh", "--yes"]);
+    assert_eq!((again.code, again.out.as_str()), (Some(0), "sshd: already on; nothing was changed\n"), "{again:?}");
+    let again = host.admin(&["turn-on", "ssh", "--yes", "--json"]).json();
+    assert_eq!((again[0]["service"].as_str(), again[0]["changed"].as_bool()), (Some("sshd"), Some(false)), "{again:?}");
+
+    let dry = host.admin(&["turn-off", "ssh", "--dry-run"]);
+    assert!(dry.code == Some(0) && dry.out.contains("-auth     required   pam_otp.so\n"), "{dry:?}");
+    assert!(host.path(DROP_IN).exists());
+    let off = host.admin(&["turn-off", "ssh", "--yes"]);
+    let told = "sshd: off; all files are as they were before\n";
+    assert_eq!((off.code, off.out.as_str(), off.err.as_str()), (Some(0), told, ""), "{off:?}");
+    assert_eq!(host.files(), before);
+    assert!(host.kept().is_empty());
+    syslog::wait_for(mark, "turned-off service=sshd by_uid=0 proof=admin", Duration::from_secs(10)).unwrap();
+    let (is_in, seen) = host.log_in(&user, &[("assword:", password)]);
+    assert!(is_in, "{seen}");
+    let again = host.admin(&["turn-off", "ssh", "--yes"]);
+    assert_eq!((again.code, again.out.as_str()), (Some(0), "sshd: nothing is turned on by turn-on\n"), "{again:?}");
+}
+
+#[test]
+fn sudo_is_turned_on_with_its_twin() {
+    let host = Host::new();
+    let before = host.files();
+    let dry = host.admin(&["turn-on", "sudo", "--dry-run", "--json"]).json();
+    assert_eq!(dry[0]["would_change"].as_bool(), Some(true), "{dry:?}");
+    let paths: Vec<_> = dry[0]["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/etc/pam.d/sudo", "/etc/pam.d/sudo-i"]);
+    assert!(host.files() == before && host.kept().is_empty());
+
+    let unasked = host.admin(&["turn-on", "sudo"]);
+    assert!(unasked.code == Some(2) && unasked.err.contains("add --yes"), "{unasked:?}");
+    assert_eq!(host.files(), before);
+
+    let on = host.admin(&["turn-on", "sudo", "--yes", "-q"]);
+    assert_eq!((on.code, on.out.as_str(), on.err.as_str()), (Some(0), "", ""), "{on:?}");
+    for name in ["sudo", "sudo-i"] {
+        let expected = SUDO.replace("common-auth\n", &format!("common-auth\n{LINE}"));
+        assert_eq!(host.read(&format!("/etc/pam.d/{name}")), expected);
+    }
+    let off = host.admin(&["turn-off", "sudo", "--yes", "--json"]).json();
+    assert_eq!(off[0]["changed"].as_bool(), Some(true), "{off:?}");
+    assert_eq!(host.files(), before);
+
+    // A twin that includes the other needs no line of its own.
+    host.write("/etc/pam.d/sudo-i", "auth include sudo\naccount include sudo\nsession required pam_permit.so\n");
+    let before = host.files();
+    let on = host.admin(&["turn-on", "sudo", "--yes"]);
+    assert!(on.code == Some(0) && on.out.contains("\nsudo asks for a code"), "{on:?}");
+    assert_eq!(host.admin(&["turn-off", "sudo", "--yes"]).code, Some(0));
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked() {
+    let host = Host::new();
+    let before = host.files();
+    for (answer, is_on) in [("n", false), ("y", true)] {
+        let command = host.command(&["otp-enroll", "admin", "turn-on", "sudo"]);
+        let mut terminal = Pty::new(command.get_program()).args(command.get_args()).start();
+        terminal.wait_for("Write these files? [y/N]");
+        terminal.send_line(answer);
+        let status = terminal.wait();
+        assert_eq!(status.success(), is_on, "{}", terminal.transcript());
+        assert_eq!(host.files() != before, is_on, "{}", terminal.transcript());
+    }
+}
+
+#[test]
+fn what_is_not_as_it_must_be_is_refused_and_nothing_is_changed() {
+    let host = Host::new();
+    host.is_refused(&["turn-on", "sudo", "--try", "5m", "--yes"], &["--try needs systemd, which does not run here"]);
+    host.is_refused(&["turn-on", "nothing-of-that-name", "--yes"], &["there is no PAM file of a service"]);
+    host.is_refused(&["turn-on", "common-auth", "--yes"], &["is a part of other services"]);
+    host.is_refused(&["turn-on", "ssh", "--confirm"], &["sshd is not turned on by turn-on", "--try 5m"]);
+    for words in [["turn-on", "sudo", "--key", "--yes"].as_slice(), &["turn-on", "../sudo", "--yes"], &["turn-on", "ssh", "--try", "5", "--yes"]] {
+        assert_eq!(host.admin(words).code, Some(2), "{words:?}");
+    }
+
+    // Links: authselect makes them.
+    let sudo = host.path("/etc/pam.d/sudo");
+    fs::remove_file(&sudo).unwrap();
+    fs::create_dir(host.path("/etc/authselect")).unwrap();
+    host.write("/etc/authselect/sudo", SUDO);
+    symlink("/etc/authselect/sudo", &sudo).unwrap();
+    host.is_refused(
+        &["turn-on", "sudo", "--yes"],
+        &["/etc/pam.d/sudo is a link to /etc/authselect/sudo", "make a profile of your own"],
+    );
+    fs::remove_file(&sudo).unwrap();
+    fs::hard_link(host.path("/etc/pam.d/sudo-i"), &sudo).unwrap();
+    host.is_refused(&["turn-on", "sudo", "--yes"], &["/etc/pam.d/sudo has several names"]);
+    fs::remove_file(&sudo).unwrap();
+    host.write("/etc/pam.d/sudo", SUDO);
+    fs::set_permissions(&sudo, Permissions::from_mode(0o664)).unwrap();
+    host.is_refused(&["turn-on", "sudo", "--yes"], &["can be changed by users other than root"]);
+
+    for (text, told) in [
+        ("#%PAM-1.0\r\n@include common-auth\r\n", "/etc/pam.d/sudo:2: the line ends in CR"),
+        ("@include common-auth\nauth required pam_env.so \\\n", "/etc/pam.d/sudo:2: the file ends after a backslash"),
+        ("auth required pam_permit.so\n", "no line asks for a password in a way that is known here"),
+        (COMMON_AUTH, "/etc/pam.d/sudo:1: a number in this line skips others"),
+        ("auth sufficient pam_unix.so\nauth required pam_deny.so\n", "doctor finds a fault of these files"),
+    ] {
+        host.write("/etc/pam.d/sudo", text);
+        host.is_refused(&["turn-on", "sudo", "--yes"], &[told]);
+    }
+
+    // Debian's profile has it on for all services.
+    host.write("/etc/pam.d/sudo", SUDO);
+    host.write("/etc/pam.d/common-auth", &format!("{COMMON_AUTH}{LINE}"));
+    host.is_refused(
+        &["turn-on", "sudo", "--yes"],
+        &["/etc/pam.d/common-auth:4: this file calls pam_otp.so already, and sudo includes it", "pam-auth-update"],
+    );
+}
+
+#[test]
+fn sshd_must_read_the_drop_in_first() {
+    let host = Host::new();
+    for lines in ["", "Include /etc/ssh/other.d/*.conf\n"] {
+        host.configure_sshd(lines);
+        host.is_refused(
+            &["turn-on", "ssh", "--yes"],
+            &["sshd_config does not include /etc/ssh/sshd_config.d/*.conf for all logins", "KbdInteractiveAuthentication yes"],
+        );
+    }
+    host.configure_sshd("PasswordAuthentication yes\nInclude /etc/ssh/sshd_config.d/*.conf\n");
+    host.is_refused(&["turn-on", "ssh", "--yes"], &["another file of sshd sets this before", "not PasswordAuthentication no"]);
+    host.configure_sshd("Include /etc/ssh/sshd_config.d/*.conf\n");
+    host.write("/etc/ssh/sshd_config.d/00-a.conf", "UsePAM no\n");
+    host.is_refused(&["turn-on", "ssh", "--yes"], &["another file of sshd sets this before", "not UsePAM yes"]);
+    fs::remove_file(host.path("/etc/ssh/sshd_config.d/00-a.conf")).unwrap();
+    host.write(DROP_IN, "Port 22\n");
+    host.is_refused(&["turn-on", "ssh", "--yes"], &["00-pam_otp.conf is there with other lines"]);
+    fs::remove_file(host.path(DROP_IN)).unwrap();
+    host.write("/etc/ssh/sshd_config.d/50.conf", "NoSuchOption yes\n");
+    host.is_refused(&["turn-on", "ssh", "--yes"], &["sshd rejects its configuration"]);
+    fs::remove_file(host.path("/etc/ssh/sshd_config.d/50.conf")).unwrap();
+
+    // By hand it is as good: then PAM's line is all.
+    host.configure_sshd("KbdInteractiveAuthentication yes\nPasswordAuthentication no\n");
+    let on = host.admin(&["turn-on", "ssh", "--yes"]);
+    assert!(on.code == Some(0) && !host.path(DROP_IN).exists(), "{on:?}");
+}
+
+#[test]
+fn a_key_and_a_code_stand_in_place_of_a_password() {
+    let host = Host::new();
+    host.write("/etc/ssh/sshd_config.d/90.conf", "Match User x\nAuthenticationMethods any\n");
+    host.is_refused(&["turn-on", "ssh", "--key", "--yes"], &["90.conf: AuthenticationMethods any asks for no key"]);
+    host.write("/etc/ssh/sshd_config.d/90.conf", "Match User x\nAuthenticationMethods publickey\n");
+    let before = host.files();
+    let on = host.admin(&["turn-on", "ssh", "--key", "--yes"]);
+    assert_eq!(on.code, Some(0), "{on:?}");
+    let expected = format!("#@include common-auth\n{LINE}auth     required   pam_permit.so\n");
+    assert!(host.read("/etc/pam.d/sshd").contains(&expected));
+    assert!(host.read(DROP_IN).ends_with("AuthenticationMethods publickey,keyboard-interactive:pam\n"));
+    let other = host.admin(&["turn-on", "ssh", "--yes"]);
+    assert!(other.code == Some(1) && other.err.contains("sshd is on with --key"), "{other:?}");
+    assert_eq!(host.admin(&["turn-off", "ssh", "--yes"]).code, Some(0));
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn a_file_that_was_changed_since_is_not_taken_back() {
+    let host = Host::new();
+    let before = host.files();
+    assert_eq!(host.admin(&["turn-on", "ssh", "--yes"]).code, Some(0));
+    let on = host.read("/etc/pam.d/sshd");
+    host.write("/etc/pam.d/sshd", &format!("# mine\n{on}"));
+    let changed = host.files();
+    let told = "/etc/pam.d/sshd: remove the line of pam_otp.so (line 5)";
+    for words in [["turn-off", "ssh", "--yes"].as_slice(), &["turn-off", "ssh", "--dry-run"], &["turn-on", "ssh", "--yes"]] {
+        let refused = host.admin(words);
+        assert!(refused.code == Some(1) && refused.err.contains(told), "{refused:?}");
+        assert_eq!(host.files(), changed);
+    }
+    // By hand, and the rest is taken back.
+    host.write("/etc/pam.d/sshd", &format!("# mine\n{SSHD}"));
+    assert_eq!(host.admin(&["turn-off", "ssh", "--yes"]).code, Some(0));
+    assert!(!host.path(DROP_IN).exists() && host.kept().is_empty());
+    assert_eq!(host.read("/etc/pam.d/sshd"), format!("# mine\n{SSHD}"));
+    host.write("/etc/pam.d/sshd", SSHD);
+    assert_eq!(host.files(), before);
+
+    // A line by hand is an administrator's.
+    host.write("/etc/pam.d/sudo", &SUDO.replace("common-auth\n", &format!("common-auth\n{LINE}")));
+    host.write("/etc/pam.d/sudo-i", &SUDO.replace("common-auth\n", &format!("common-auth\n{LINE}")));
+    let on = host.admin(&["turn-on", "sudo", "--yes"]);
+    assert_eq!((on.code, on.out.as_str()), (Some(0), "sudo: already on; nothing was changed\n"), "{on:?}");
+    let off = host.admin(&["turn-off", "sudo", "--yes"]);
+    assert!(off.code == Some(1) && off.err.contains("/etc/pam.d/sudo:3, /etc/pam.d/sudo-i:3"), "{off:?}");
+}
+
+#[test]
+fn a_failure_takes_everything_back() {
+    let host = Host::new();
+    let before = host.files();
+    let read_only = "mount --bind /etc/pam.d /etc/pam.d && mount -o remount,bind,ro /etc/pam.d";
+    let words = ["otp-enroll", "admin", "turn-on", "ssh", "--yes", "-q"];
+    let failed = Outcome::of(&mut host.command_after(read_only, &words), "");
+    assert_eq!(failed.code, Some(4), "{failed:?}");
+    assert!(failed.err.contains("/etc/pam.d/sshd could not be written") && failed.err.contains("; all was taken back"), "{failed:?}");
+    assert_eq!(host.files(), before);
+    assert!(host.kept().is_empty());
+}
+
+/// Killed before each call that changes something: every file is as before or as after, sshd asks before PAM does, and
+/// both ways out are open.
+#[test]
+fn a_turn_on_that_is_killed_is_taken_back_or_done_again() {
+    let mut killed = 0;
+    let host = Host::new();
+    let before = host.files();
+    let pam = |host: &Host| host.read("/etc/pam.d/sshd");
+    let after = SSHD.replace("common-auth\n", &format!("common-auth\n{LINE}"));
+    for call in ["mkdir", "rename", "unlink", "fsync", "rmdir", "kill"] {
+        for nth in 1..40 {
+            let injected = format!("inject={call}:signal=KILL:when={nth}");
+            let strace = ["strace", "-qq", "-o", "/dev/null", "-e", &injected, "otp-enroll", "admin", "turn-on", "ssh", "--yes"];
+            let ended = Outcome::of(&mut host.command(&strace), "");
+            let (is_asked, is_ready) = (pam(&host) == after, host.path(DROP_IN).exists());
+            assert!(is_asked || pam(&host) == SSHD, "{call} {nth}: {}", pam(&host));
+            assert!(is_ready || !is_asked, "{call} {nth}: PAM asks, and sshd cannot");
+            let is_done = ended.code == Some(0);
+            if is_done {
+                assert!(is_asked, "{ended:?}");
+            } else {
+                killed += 1;
+            }
+            if !is_done && nth % 2 == 0 {
+                let again = host.admin(&["turn-on", "ssh", "--yes"]);
+                assert!(again.code == Some(0) && pam(&host) == after, "{call} {nth}: {again:?}");
+            }
+            let off = host.admin(&["turn-off", "ssh", "--yes"]);
+            assert_eq!(off.code, Some(0), "{call} {nth}: {off:?}");
+            assert_eq!(host.files(), before, "{call} {nth}");
+            assert!(!host.kept().iter().any(|name| !name.starts_with('.')), "{call} {nth}");
+            if is_done {
+                break;
+            }
+        }
+    }
+    assert!(killed >= 10, "{killed}");
+}
+
+#[test]
+fn a_turn_off_that_is_killed_is_done_again() {
+    let mut killed = 0;
+    let host = Host::new();
+    let before = host.files();
+    for call in ["rename", "unlink", "fsync", "rmdir"] {
+        for nth in 1..40 {
+            let on = host.admin(&["turn-on", "ssh", "--yes"]);
+            assert_eq!(on.code, Some(0), "{on:?}");
+            let injected = format!("inject={call}:signal=KILL:when={nth}");
+            let strace = ["strace", "-qq", "-o", "/dev/null", "-e", &injected, "otp-enroll", "admin", "turn-off", "ssh", "--yes"];
+            let is_done = Outcome::of(&mut host.command(&strace), "").code == Some(0);
+            killed += i32::from(!is_done);
+            let is_asked = host.read("/etc/pam.d/sshd") != SSHD;
+            assert!(host.path(DROP_IN).exists() || !is_asked, "{call} {nth}: PAM asks, and sshd cannot");
+            let off = host.admin(&["turn-off", "ssh", "--yes"]);
+            assert_eq!(off.code, Some(0), "{call} {nth}: {off:?}");
+            assert_eq!(host.files(), before, "{call} {nth}");
+            if is_done {
+                break;
+            }
+        }
+    }
+    assert!(killed >= 5, "{killed}");
+}
+
