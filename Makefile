@@ -153,7 +153,7 @@ manual:
 products:
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
 
-# What the tests run beside the product: pamtalk, logd, pictures. Nobody installs them, so they are compiled the quick way, as
+# What the tests run beside the product: pamtalk, logd, pictures. They are not installed, so they are compiled the quick way, as
 # `cargo test` does it anyway.
 test-programs:
 	$(CARGO) build $(CARGOFLAGS) --package pam-otp-tests

@@ -80,22 +80,13 @@ impl Config {
         errors.into_iter().min_by_key(|error| error.line).map_or(Ok(config), Err)
     }
 
-    /// All errors of a configuration file, in its order.
-    pub fn errors(path: &Path, text: &str) -> Vec<ConfigError> {
-        let mut errors = Self::read(path, text).1;
-        errors.sort_by_key(|error| error.line);
-        errors
-    }
-
     /// What could be read, and all errors.
-    fn read(path: &Path, text: &str) -> (Self, Vec<ConfigError>) {
+    pub(crate) fn read(path: &Path, text: &str) -> (Self, Vec<ConfigError>) {
         let (mut config, text, errors) = (Self::default(), without_comments(text), RefCell::default());
         let source = Source { path, text: &text, errors: &errors };
-        match source.document() {
-            Ok(document) => config.read_top(&mut source.section(&document)),
-            Err(error) => errors.borrow_mut().push(error),
-        }
-        (config, errors.into_inner())
+        let document = source.document();
+        config.read_top(&mut source.section(&document));
+        (config, errors.into_inner().all)
     }
 
     fn read_top(&mut self, top: &mut Section<'_>) {
@@ -186,15 +177,19 @@ impl Policy {
 impl Terms {
     /// Reads `second_factor`, `required_from`, `passcode` and `devices`.
     fn read(&mut self, table: &mut Section<'_>) {
+        let before = table.errors();
         table.set("second_factor", &mut self.second_factor, SECOND_FACTORS, |value| {
             SecondFactor::parse(&value.text(30)?)
         });
+        let is_known = table.errors() == before; // else the next errors would be about the default
         table.set("required_from", &mut self.required_from, "a date like 2027-01-31", |value| value.date().map(Some));
-        if let (SecondFactor::Optional | SecondFactor::Skip, Some(_)) = (self.second_factor, self.required_from) {
+        if let (SecondFactor::Optional | SecondFactor::Skip, Some(_)) = (self.second_factor, self.required_from)
+            && is_known
+        {
             table.error("has required_from, which needs second_factor \"required\" or \"enroll\"");
         }
         table.set("passcode", &mut self.passcode, "true or false", |value| value.truth());
-        if self.passcode && self.second_factor != SecondFactor::Enroll {
+        if self.passcode && self.second_factor != SecondFactor::Enroll && is_known {
             table.error("has passcode = true, which needs second_factor \"enroll\"");
         }
         table.set("devices", &mut self.devices, KINDS, |value| {

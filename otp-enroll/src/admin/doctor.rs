@@ -163,7 +163,7 @@ pub(super) fn doctor(
         let site = match Site::load(path) {
             Ok(site) => site,
             Err(_) => {
-                let errors = Site::errors(path).into_iter();
+                let errors = Site::errors(path).1.into_iter();
                 findings.extend(errors.map(|error| Finding::fault("configuration", error.to_string(), fix)));
                 continue;
             }
