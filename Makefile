@@ -12,6 +12,7 @@ bindir        ?= $(prefix)/bin
 libexecdir    ?= $(prefix)/libexec/pam_otp
 datadir       ?= $(prefix)/share
 mandir        ?= $(datadir)/man
+localedir     ?= $(datadir)/locale
 docdir        ?= $(datadir)/doc/pam_otp
 bashcompdir   ?= $(datadir)/bash-completion/completions
 zshvendor     := $(and $(filter /usr,$(prefix)),$(wildcard /etc/debian_version))# Debian's name, for packages
@@ -38,6 +39,7 @@ pamdir    ?= $(if $(libdir),$(libdir)/security,$(patsubst %/,%,$(dir $(pam_unix)
 # runs below this one, with its own folders.
 export PAM_OTP_CONFIG := $(sysconfdir)/pam_otp/pam_otp.toml
 export PAM_OTP_HELPER := $(libexecdir)/otp-helper
+export PAM_OTP_LOCALE := $(localedir)
 
 owners := $(if $(DESTDIR),,-o root -g $(group))
 
@@ -63,7 +65,11 @@ $(foreach page,$(filter-out $(agent_pages),$(wildcard man/*.[1-8])),0644 $(mandi
 $(foreach file,$(documents),0644 $(docdir)/$(file) $(file)$(newline))
 $(foreach file,$(wildcard config/selinux/*),0644 $(docdir)/selinux/$(notdir $(file)) $(file)$(newline))
 $(foreach file,$(sort $(shell find config/examples -type f)),$(if $(filter $(file),$(example_programs)),0755,0644) $(docdir)/$(file:config/%=%) $(file)$(newline))
+$(foreach language,$(languages),0644 $(localedir)/$(language)/LC_MESSAGES/pam_otp.mo $(target)/po/$(language).mo$(newline))
 endef
+# Translations, where msgfmt (gettext) is there to compile them; without it all texts are English.
+languages := $(if $(shell command -v msgfmt),$(basename $(notdir $(wildcard po/*.po))))
+catalogues = $(addprefix $(target)/po/,$(languages:=.mo))
 # Programs, to be copied and changed.
 example_programs := $(addprefix config/examples/,$(addprefix senders/,gammu smtp http-gateway) hooks/account-removed)
 # The agent and the sender are installed apart, and are off until their sockets are enabled.
@@ -110,7 +116,7 @@ test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 side_by_side := enrollment doctor login robustness
 
 # Debian packages that the build, the tests and the demo need.
-PACKAGES      := age build-essential debhelper lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
+PACKAGES      := age build-essential debhelper gettext lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
 	pskctool openssl libpam-oath libpam-google-authenticator zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
@@ -136,7 +142,7 @@ blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split t
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent manual products test-programs packages lint-packages bench-packages vm-packages \
+.PHONY: all agent install-agent uninstall-agent manual catalogue products test-programs packages lint-packages bench-packages vm-packages \
 	unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm clean
 
@@ -150,8 +156,16 @@ agent:
 manual:
 	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
 
-products:
+# Writes the list of texts to translate.
+catalogue:
+	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example catalogue
+
+products: $(catalogues)
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
+
+$(target)/po/%.mo: po/%.po
+	@mkdir -p "$(@D)"
+	msgfmt --output-file="$@" $<
 
 # What the tests run beside the product: pamtalk, logd, pictures. They are not installed, so they are compiled the quick way, as
 # `cargo test` does it anyway.

@@ -289,11 +289,11 @@ fn a_line_that_looks_like_a_comment_inside_a_string_is_part_of_it() {
         let expected = if backslash.is_empty() {
             Err("/etc/pam_otp/pam_otp.toml:3: prompt.code must be a text of 1 to 200 characters".to_owned())
         } else {
-            Ok("#1 Code: ".to_owned())
+            Ok(Some("#1 Code: ".to_owned()))
         };
         assert_eq!(parse(&text).map(|config| config.prompt), expected);
     }
-    assert_eq!(parse("[prompt]\ncode = '''\n#1 Code: '''").unwrap().prompt, "#1 Code: ");
+    assert_eq!(parse("[prompt]\ncode = '''\n#1 Code: '''").unwrap().prompt.as_deref(), Some("#1 Code: "));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::cli::Common;
 use crate::error::{CliError, plain};
 use crate::ui::layout;
 use crate::ui::output::Output;
+use crate::ui::style;
 
 /// Why a configuration that can be read cannot be used.
 pub(super) struct Fault {
@@ -71,7 +72,7 @@ pub(super) fn check(
             (Checked { faults, warnings: Vec::new(), fixes: Vec::new() }, Harm::ToLogins)
         }
     };
-    output.result(&checked, || {
+    output.painted(&checked, style::findings, || {
         let Checked { faults, warnings, fixes } = &checked;
         let mut lines = Vec::new();
         for (place, fault) in faults.iter().enumerate() {
