@@ -118,7 +118,7 @@ side_by_side := enrollment doctor login robustness
 # Debian packages that the build, the tests and the demo need.
 PACKAGES      := age build-essential debhelper gettext lintian libpam0g-dev libpam-runtime openssh-server openssh-client oathtool \
 	pskctool openssl libpam-oath libpam-google-authenticator zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
-	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
+	libnss-extrausers locales mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
 UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
@@ -220,10 +220,10 @@ $(addprefix $(target)/unpacked/,$(UNPACKED_WITH_LIBRARIES)):
 	rm -r "$$debs"
 	mv "$@.new" "$@"
 
-# What is tested is what the Debian package ships: the programs are compiled once, for it, and the tests install those. One path
-# that differs is compiled in, the helper's; so here it is the package's.
+# What is tested is what the Debian package ships: the programs are compiled once, for it, and the tests install those. Two paths
+# that differ are compiled in, the helper's and that of the translations; so here they are the package's.
 check:
-	@libexecdir=/usr/libexec/pam_otp PAM_OTP_RELEASE="$(target)/deb/cargo/release" $(MAKE) --no-print-directory check-packaged
+	@libexecdir=/usr/libexec/pam_otp localedir=/usr/share/locale PAM_OTP_RELEASE="$(target)/deb/cargo/release" $(MAKE) --no-print-directory check-packaged
 
 # A machine that boots is `make vm`.
 check-packaged: packages unpacked deb fuzz-build
@@ -314,7 +314,7 @@ lint: packages lint-packages
 
 # With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners, and the
 # package gives the store its id.
-install:
+install: $(catalogues)
 	@for file in libpam_otp.so otp-enroll otp-helper; do
 	  [ -e "$(release)/$$file" ] || { echo "$(release)/$$file is not built: run make first" >&2; exit 1; }
 	done

@@ -62,6 +62,11 @@ impl Locale {
         Self((!locale.is_null()).then_some(Named(locale)))
     }
 
+    /// Whether a locale of a given name was found.
+    pub fn is_named(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Asks gettext, in the named locale if there is one.
     fn ask(&self, find: impl FnOnce() -> *const c_char) -> Option<String> {
         let before = self.0.as_ref().map(|named| {

@@ -11,6 +11,7 @@ use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::system::sends_file;
 use otp_core::value::system_error::described;
+use otp_locale::Locale;
 use serde::Serialize;
 
 use super::changes;
@@ -62,7 +63,8 @@ pub(super) fn check(
             let harm = if to_logins { Harm::ToLogins } else { Harm::ToMessages };
             let fixes = faults.iter().map(|fault| fault.fix.clone()).collect();
             let faults = faults.into_iter().map(|fault| fault.what).collect();
-            (Checked { faults, warnings: doubts(&site), fixes }, harm)
+            let warnings = unknown_language(&site).into_iter().chain(doubts(&site)).collect();
+            (Checked { faults, warnings, fixes }, harm)
         }
         Err(_) => {
             // Names in the rules are looked up as well, so that one run names all faults of the file.
@@ -91,6 +93,15 @@ pub(super) fn check(
         (faults, Harm::ToLogins) => Err(CliError::Faults(faults)),
         (faults, Harm::ToMessages) => Err(CliError::FaultsOfMessages(faults)),
     }
+}
+
+/// A language without its locale: texts are English then.
+fn unknown_language(site: &Site) -> Option<String> {
+    let language = site.config.language.as_deref().filter(|language| !Locale::or_named(language).is_named())?;
+    Some(format!(
+        "{}: language: this machine has no locale {language:?}, so texts are English; `locale -a` lists those that it has",
+        site.path.display()
+    ))
 }
 
 /// Rules with a name that the name service does not know.
