@@ -13,6 +13,7 @@ bindir        ?= $(prefix)/bin
 libexecdir    ?= $(prefix)/libexec/pam_otp
 datadir       ?= $(prefix)/share
 mandir        ?= $(datadir)/man
+localedir     ?= $(datadir)/locale
 docdir        ?= $(datadir)/doc/pam_otp
 bashcompdir   ?= $(datadir)/bash-completion/completions
 zshvendor     := $(and $(filter /usr,$(prefix)),$(wildcard /etc/debian_version))# Debian's name, for packages
@@ -39,6 +40,7 @@ pamdir    ?= $(if $(libdir),$(libdir)/security,$(patsubst %/,%,$(dir $(pam_unix)
 # runs below this one, with its own folders.
 export PAM_OTP_CONFIG := $(sysconfdir)/pam_otp/pam_otp.toml
 export PAM_OTP_HELPER := $(libexecdir)/otp-helper
+export PAM_OTP_LOCALE := $(localedir)
 
 owners := $(if $(DESTDIR),,-o root -g $(group))
 
@@ -64,7 +66,11 @@ $(foreach page,$(filter-out $(agent_pages),$(wildcard man/*.[1-8])),0644 $(mandi
 $(foreach file,$(documents),0644 $(docdir)/$(file) $(file)$(newline))
 $(foreach file,$(wildcard config/selinux/*),0644 $(docdir)/selinux/$(notdir $(file)) $(file)$(newline))
 $(foreach file,$(sort $(shell find config/examples -type f)),$(if $(filter $(file),$(example_programs)),0755,0644) $(docdir)/$(file:config/%=%) $(file)$(newline))
+$(foreach language,$(languages),0644 $(localedir)/$(language)/LC_MESSAGES/pam_otp.mo $(target)/po/$(language).mo$(newline))
 endef
+# Translations, where msgfmt (gettext) is there to compile them; without it all texts are English.
+languages := $(if $(shell command -v msgfmt),$(basename $(notdir $(wildcard po/*.po))))
+catalogues = $(addprefix $(target)/po/,$(languages:=.mo))
 # Programs, to be copied and changed.
 example_programs := $(addprefix config/examples/,$(addprefix senders/,gammu smtp http-gateway) hooks/account-removed)
 # The agent and the sender are installed apart, and are off until their sockets are enabled.
@@ -123,12 +129,12 @@ side_by_side := enrollment doctor login robustness
 
 # Debian packages: what a build needs; what `make deb` needs, which is what Build-Depends in debian/control says; what the demo
 # installs in the throwaway copy; what all tests need on the machine.
-BUILD_PACKAGES := gcc libc6-dev libpam0g-dev
-DEB_PACKAGES  := build-essential debhelper libpam0g-dev
+BUILD_PACKAGES := gcc gettext libc6-dev libpam0g-dev
+DEB_PACKAGES  := build-essential debhelper gettext libpam0g-dev
 DEMO_PACKAGES := openssh-server openssh-client oathtool
 PACKAGES      := $(sort $(BUILD_PACKAGES) $(DEB_PACKAGES) $(DEMO_PACKAGES)) age lintian libpam-runtime \
 	pskctool openssl libpam-oath libpam-google-authenticator zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
-	libnss-extrausers mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
+	libnss-extrausers locales mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
 # Installing these would start a daemon or load profiles on the build machine. They are only unpacked.
 UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
@@ -153,7 +159,7 @@ blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split t
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent manual products test-programs rust packages build-packages deb-packages \
+.PHONY: all agent install-agent uninstall-agent manual catalogue products test-programs rust packages build-packages deb-packages \
 	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm container clean
 
@@ -167,10 +173,18 @@ agent: rust
 manual: rust
 	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example manual
 
-products: rust
+# Writes the list of texts to translate.
+catalogue: rust
+	$(CARGO) run $(CARGOFLAGS) --package otp-enroll --example catalogue
+
+products: rust $(catalogues)
 	$(CARGO) build $(CARGOFLAGS) $(remap) --release $(addprefix --package=,pam_otp otp-enroll otp-helper)
 
-# What the tests run beside the product: pamtalk, logd, pictures. Nobody installs them, so they are compiled the quick way, as
+$(target)/po/%.mo: po/%.po
+	@mkdir -p "$(@D)"
+	msgfmt --output-file="$@" $<
+
+# What the tests run beside the product: pamtalk, logd, pictures. They are not installed, so they are compiled the quick way, as
 # `cargo test` does it anyway.
 test-programs: rust
 	$(CARGO) build $(CARGOFLAGS) --package pam-otp-tests $(test_program)
@@ -235,10 +249,10 @@ $(addprefix $(target)/unpacked/,$(UNPACKED_WITH_LIBRARIES)):
 	rm -r "$$debs"
 	mv "$@.new" "$@"
 
-# What is tested is what the Debian package ships: the programs are compiled once, for it, and the tests install those. One path
-# that differs is compiled in, the helper's; so here it is the package's.
+# What is tested is what the Debian package ships: the programs are compiled once, for it, and the tests install those. Two paths
+# that differ are compiled in, the helper's and that of the translations; so here they are the package's.
 check:
-	@libexecdir=/usr/libexec/pam_otp PAM_OTP_RELEASE="$(target)/deb/cargo/release" $(MAKE) --no-print-directory check-packaged
+	@libexecdir=/usr/libexec/pam_otp localedir=/usr/share/locale PAM_OTP_RELEASE="$(target)/deb/cargo/release" $(MAKE) --no-print-directory check-packaged
 
 # A machine that boots is `make vm`.
 check-packaged: packages unpacked deb fuzz-build
@@ -328,7 +342,7 @@ lint: packages lint-packages
 
 # With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners, and the
 # package gives the store its id.
-install:
+install: $(catalogues)
 	@for file in libpam_otp.so otp-enroll otp-helper; do
 	  [ -e "$(release)/$$file" ] || { echo "$(release)/$$file is not built: run make first" >&2; exit 1; }
 	done

@@ -29,6 +29,8 @@ use crate::value::time::Seconds;
 pub struct Config {
     /// The name that authenticator apps show; by default the host name. No colon: it separates issuer and user in a URI.
     pub issuer: Option<String>,
+    /// The locale of the texts of a login, where its host has set none.
+    pub language: Option<String>,
     /// The directory of the records; an absolute path.
     pub state_directory: PathBuf,
     /// The codes of new devices.
@@ -43,18 +45,19 @@ pub struct Config {
     pub grace: Option<Seconds>,
     /// Whether refusals are enforced. During a rollout they are only logged.
     pub enforce: bool,
-    /// The question for the code.
-    pub prompt: String,
+    /// The question for the code; `None` for ours, in the language of the login.
+    pub prompt: Option<String>,
     /// The question for password and code in one.
-    pub prompt_both: String,
+    pub prompt_both: Option<String>,
     /// The message that the user sees for every refusal.
-    pub refused: String,
+    pub refused: Option<String>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             issuer: None,
+            language: None,
             state_directory: PathBuf::from("/var/lib/pam_otp"),
             code: CodeConfig { digits: Digits::SIX, period: Period::THIRTY, algorithm: Algorithm::Sha1 },
             limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL },
@@ -66,9 +69,9 @@ impl Default for Config {
             },
             grace: None,
             enforce: true,
-            prompt: "Verification code: ".into(),
-            prompt_both: "Password and verification code: ".into(),
-            refused: "Verification failed.".into(),
+            prompt: None,
+            prompt_both: None,
+            refused: None,
         }
     }
 }
@@ -80,27 +83,21 @@ impl Config {
         errors.into_iter().min_by_key(|error| error.line).map_or(Ok(config), Err)
     }
 
-    /// All errors of a configuration file, in its order.
-    pub fn errors(path: &Path, text: &str) -> Vec<ConfigError> {
-        let mut errors = Self::read(path, text).1;
-        errors.sort_by_key(|error| error.line);
-        errors
-    }
-
     /// What could be read, and all errors.
-    fn read(path: &Path, text: &str) -> (Self, Vec<ConfigError>) {
+    pub(crate) fn read(path: &Path, text: &str) -> (Self, Vec<ConfigError>) {
         let (mut config, text, errors) = (Self::default(), without_comments(text), RefCell::default());
         let source = Source { path, text: &text, errors: &errors };
-        match source.document() {
-            Ok(document) => config.read_top(&mut source.section(&document)),
-            Err(error) => errors.borrow_mut().push(error),
-        }
-        (config, errors.into_inner())
+        let document = source.document();
+        config.read_top(&mut source.section(&document));
+        (config, errors.into_inner().all)
     }
 
     fn read_top(&mut self, top: &mut Section<'_>) {
         top.set("issuer", &mut self.issuer, "a text of 1 to 60 characters without a colon", |value| {
             value.text(60).filter(|text| !text.contains(':')).map(Some)
+        });
+        top.set("language", &mut self.language, "a locale in UTF-8, like \"de_DE.UTF-8\"", |value| {
+            value.text(60).filter(|name| is_locale(name)).map(Some)
         });
         top.set("state_directory", &mut self.state_directory, "an absolute path", |value| {
             value.text(4000).map(PathBuf::from).filter(|path| path.is_absolute())
@@ -127,7 +124,7 @@ impl Config {
                 ("password_and_code", &mut self.prompt_both),
                 ("refused", &mut self.refused),
             ] {
-                prompt.set(key, text, "a text of 1 to 200 characters", |value| value.text(200));
+                prompt.set(key, text, "a text of 1 to 200 characters", |value| value.text(200).map(Some));
             }
         });
         // Read by the agent, by what sends, and by administration: see `agent_hosts` and `senders`.
@@ -159,6 +156,16 @@ impl Config {
     }
 }
 
+/// `language_COUNTRY.UTF-8`, perhaps with a `@variant`: no path, which newlocale(3) would follow.
+fn is_locale(name: &str) -> bool {
+    let (name, variant) = name.split_once('@').unwrap_or((name, ""));
+    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    name.rsplit_once('.').is_some_and(|(language, codeset)| {
+        let is_utf8 = ["UTF-8", "utf8"].iter().any(|known| codeset.eq_ignore_ascii_case(known));
+        is_utf8 && !language.is_empty() && is_word(language) && is_word(variant)
+    })
+}
+
 /// Seven days, in seconds.
 const LONGEST_GRACE: u64 = 7 * 86_400;
 
@@ -186,15 +193,19 @@ impl Policy {
 impl Terms {
     /// Reads `second_factor`, `required_from`, `passcode` and `devices`.
     fn read(&mut self, table: &mut Section<'_>) {
+        let before = table.errors();
         table.set("second_factor", &mut self.second_factor, SECOND_FACTORS, |value| {
             SecondFactor::parse(&value.text(30)?)
         });
+        let is_known = table.errors() == before; // else the next errors would be about the default
         table.set("required_from", &mut self.required_from, "a date like 2027-01-31", |value| value.date().map(Some));
-        if let (SecondFactor::Optional | SecondFactor::Skip, Some(_)) = (self.second_factor, self.required_from) {
+        if let (SecondFactor::Optional | SecondFactor::Skip, Some(_)) = (self.second_factor, self.required_from)
+            && is_known
+        {
             table.error("has required_from, which needs second_factor \"required\" or \"enroll\"");
         }
         table.set("passcode", &mut self.passcode, "true or false", |value| value.truth());
-        if self.passcode && self.second_factor != SecondFactor::Enroll {
+        if self.passcode && self.second_factor != SecondFactor::Enroll && is_known {
             table.error("has passcode = true, which needs second_factor \"enroll\"");
         }
         table.set("devices", &mut self.devices, KINDS, |value| {

@@ -21,6 +21,7 @@ pub mod value {
     pub mod network;
     pub mod secret;
     pub mod system_error;
+    pub mod text;
     pub mod time;
     pub mod user;
 }

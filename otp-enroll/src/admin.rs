@@ -105,14 +105,14 @@ fn on_records(
             let service = &LoginContext::service(service);
             list::without_device(site, store, service, doctor::line_of(service), Names::ask()?, &[], output)
         }
-        Admin::Explain { service, rhost, tty, nullok } => {
+        Admin::Explain { user, service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
             let (service, rhost, nullok) = (LoginContext::service(service), rhost.clone(), *nullok);
             let (offered, remark) = (doctor::offers_enrollment(&service), doctor::remark_on(&service));
             let send = doctor::sends(&service);
             let place = LoginContext { service, rhost, tty, nullok, enroll: false, as_one: false, send };
             // A command line without a user was refused already.
-            let user = common.user.as_deref().unwrap_or_default();
+            let user = user.as_deref().or(common.user.as_deref()).unwrap_or_default();
             explain::explain(site, store, &account(user)?, &place, offered, remark.as_deref(), output)
         }
         Admin::Report { service } => {

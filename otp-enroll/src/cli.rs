@@ -112,7 +112,7 @@ pub(crate) enum ImportedFile {
         /// How seeds are written; needed only where one can be read as both
         #[arg(long, value_enum, value_name = "FORMAT")]
         seed_format: Option<SeedFormat>,
-        /// Take alice@example.org for alice
+        /// Read alice@example.org as alice
         #[arg(long)]
         without_domain: bool,
         #[command(flatten)]
@@ -124,7 +124,7 @@ pub(crate) enum ImportedFile {
     Uri {
         #[command(flatten)]
         tokens: TokenFile,
-        /// Take alice@example.org for alice
+        /// Read alice@example.org as alice
         #[arg(long)]
         without_domain: bool,
         #[command(flatten)]
@@ -304,7 +304,7 @@ pub(crate) enum Command {
     List,
     /// Add another device: an app, a hardware token, a number or an address; recovery codes stay
     Add(Addition),
-    /// Take over the phone that you have set up with google-authenticator
+    /// Import the phone that you have set up with google-authenticator
     Import {
         /// Its file [default: ~/.google_authenticator]
         #[arg(value_hint = ValueHint::FilePath)]
@@ -387,9 +387,12 @@ pub(crate) enum Admin {
         #[arg(long, default_value = "sshd", requires = "without_device")]
         service: String,
     },
-    /// Show which rule decides about a login of --user, and its result
-    #[command(arg = user_option().help("User whose login to explain"))]
+    /// Show which rule decides about a login of a user, and its result
+    #[command(arg = user_option().hide(true))]
     Explain {
+        /// Login name
+        #[arg(id = "name", value_name = "USER", value_hint = ValueHint::Username)]
+        user: Option<String>,
         /// PAM service: sshd, sudo, login
         #[arg(long, default_value = "sshd")]
         service: String,
@@ -413,7 +416,7 @@ pub(crate) enum Admin {
         /// Let the rules apply again from this day on (it begins at 00:00 UTC)
         #[arg(long, value_name = "DATE")]
         until: Option<String>,
-        /// End the sessions of users for whom this is new; asks first
+        /// End the sessions of users who were not required before; asks first
         #[arg(long)]
         end_sessions: bool,
         /// Do not ask for confirmation
@@ -681,7 +684,7 @@ pub(crate) struct Users {
     pub(crate) all: bool,
 }
 
-/// `--user` below `admin`, in place of the global one: the commands reject it, and hide it in their help, but one.
+/// `--user` below `admin`, in place of the global one: the commands reject it or, as `explain`, also take the user as an argument; none shows it.
 fn user_option() -> Arg {
     Arg::new("user").long("user").global(true).value_name("USER").value_hint(ValueHint::Username)
 }
@@ -744,13 +747,16 @@ impl Cli {
             (None, None, Some(_)) => "--count",
             (None, None, None) => "",
         };
-        let explains = matches!(self.command, Some(Command::Admin(Admin::Explain { .. })));
         match &self.command {
-            Some(Command::Admin(_)) if explains != self.common.user.is_some() => Some(if explains {
-                "name the user whose login to explain: --user USER".into()
-            } else {
-                "--user does not go with this admin command".into()
-            }),
+            // --user is how earlier versions named the user.
+            Some(Command::Admin(Admin::Explain { user, .. })) => match (user, &self.common.user) {
+                (None, None) => Some("name the user whose login to explain: otp-enroll admin explain USER".into()),
+                (Some(_), Some(_)) => Some("name one user: USER, or --user USER".into()),
+                (Some(_), None) | (None, Some(_)) => None,
+            },
+            Some(Command::Admin(_)) if self.common.user.is_some() => {
+                Some("--user does not go with this admin command".into())
+            }
             Some(Command::Reset(_)) if !option.is_empty() => Some(format!("{option} goes after reset")),
             Some(Command::Add(_)) if !option.is_empty() => Some(format!("{option} goes after add")),
             Some(Command::Import { .. }) if ["--save-recovery", "--count"].contains(&option) => {

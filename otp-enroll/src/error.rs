@@ -10,13 +10,17 @@ use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::{Declined, Status};
 use otp_core::qr::TooLong;
 use otp_core::record::state::Lock;
+use otp_core::text;
 use otp_core::value::time::Seconds;
 use otp_formats::seed::SeedFault;
 use thiserror::Error as ThisError;
 
+use crate::language::{fill, tr};
+
 /// What stays as it was after a code led to nothing: where all devices were to be replaced, and where one was to be added.
-pub(crate) const OLD_STAYS: &str = "the old second factor still works; the code you gave for it is used up";
-pub(crate) const OTHERS_STAY: &str = "no device was added, and the others still work; the code you gave is used up";
+pub(crate) const OLD_STAYS: &str = text!("the old second factor still works; the code you gave for it is used up");
+pub(crate) const OTHERS_STAY: &str =
+    text!("no device was added, and the others still work; the code you gave is used up");
 
 /// Why a command was not done.
 #[derive(Debug, ThisError)]
@@ -25,23 +29,20 @@ pub(crate) enum CliError {
     #[error("{}", refusal_text(*.0))]
     Refused(Refusal),
     /// A proof of a kind of device that the policy does not accept for changes.
-    #[error("the policy does not accept codes of that kind of device here")]
+    #[error("{}", tr(text!("the policy does not accept codes of that kind of device here")))]
     KindRefused {
         /// The names of the user's devices that are accepted.
         accepted: Vec<String>,
     },
     /// A code was wrong, and was one too many. `until` is when the lock ends, where it ends by itself.
     #[error(
-        "{}: only a recovery code is accepted until {}",
+        "{}: {}",
         refusal_text(Refusal::Wrong { failures: *.failures, clock_behind: None }),
-        .until.as_deref().unwrap_or("an administrator unlocks")
+        locked_text(.until.as_deref())
     )]
     NowLocked { failures: u32, until: Option<String> },
     /// No code is looked at: too many wrong ones came before. `until` as above.
-    #[error(
-        "too many wrong codes: only a recovery code is accepted until {}",
-        .until.as_deref().unwrap_or("an administrator unlocks")
-    )]
+    #[error("{}", is_locked_text(.until.as_deref()))]
     IsLocked { until: Option<String> },
     /// The request is not possible as things are.
     #[error("{}", declined_text(*.0))]
@@ -53,16 +54,21 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Seed(#[from] SeedFault),
     /// A code does not confirm the token that was described.
-    #[error("that code is not one of this device's")]
+    #[error("{}", tr(text!("that code is not one of this device's")))]
     NotTheTokens,
     /// Two codes that do not stand one after the other.
     #[error(
-        "these are not two codes in a row of this token{}",
-        if *.failures > 1 { format!(" ({failures} wrong codes in a row)") } else { String::new() }
+        "{}",
+        if *.failures > 1 {
+            let told = text!("these are not two codes in a row of this token ({failures} wrong codes in a row)");
+            fill(told, &[("failures", .failures)])
+        } else {
+            tr(text!("these are not two codes in a row of this token"))
+        }
     )]
     NotInARow { failures: u32 },
     /// What was typed in place of a token's code.
-    #[error("a code of this device has {0} digits")]
+    #[error("{}", fill(text!("a code of this device has {digits} digits"), &[("digits", .0)]))]
     NotACode(u8),
     /// The command line asks for something that does not go together.
     #[error("{0}")]
@@ -195,7 +201,7 @@ pub(crate) enum CliError {
         why: Box<CliError>,
     },
     /// The answer was no.
-    #[error("cancelled: nothing was changed")]
+    #[error("{}", tr(text!("cancelled: nothing was changed")))]
     Cancelled,
 }
 
@@ -304,77 +310,96 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Refused(Refusal::Locked(_)) | Self::NowLocked { .. } | Self::IsLocked { .. } => {
-                "use a recovery code, or ask your administrator: otp-enroll admin unlock"
+                text!("use a recovery code, or ask your administrator: otp-enroll admin unlock")
             }
-            Self::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered) => "set one up with: otp-enroll",
+            Self::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered) => text!("set one up with: otp-enroll"),
             Self::Refused(Refusal::RecoveryUnknown | Refusal::RecoveryUsed) => {
-                "nothing was changed; try another one, or a code that the device shows"
+                text!("nothing was changed; try another one, or a code that the device shows")
             }
-            Self::Refused(Refusal::Replayed { .. }) => "nothing was changed",
+            Self::Refused(Refusal::Replayed { .. }) => text!("nothing was changed"),
             Self::Refused(Refusal::PasscodeElsewhere) => {
-                "nothing was changed; a passcode is for logins through its service, and for the first device"
+                text!("nothing was changed; a passcode is for logins through its service, and for the first device")
             }
             Self::Refused(Refusal::KindNotAccepted { .. }) => {
-                "nothing was changed; use another device or a recovery code: `otp-enroll status` says what is accepted where"
+                text!(
+                    "nothing was changed; use another device or a recovery code: `otp-enroll status` says what is accepted where"
+                )
             }
             Self::KindRefused { accepted } if accepted.is_empty() => {
-                "nothing was changed; use a recovery code: no device of yours is accepted here"
+                text!("nothing was changed; use a recovery code: no device of yours is accepted here")
             }
             Self::KindRefused { accepted } => {
-                return Some(format!("nothing was changed; use {} or a recovery code", accepted.join(" or ")));
+                let accepted = accepted.join(&tr(text!(" or ")));
+                return Some(fill(
+                    text!("nothing was changed; use {devices} or a recovery code"),
+                    &[("devices", &accepted)],
+                ));
             }
             Self::Refused(Refusal::PasscodeUnknown) => {
-                "nothing was changed; try again with the passcode that you were given"
+                text!("nothing was changed; try again with the passcode that you were given")
             }
             Self::Refused(Refusal::PasscodeUsed | Refusal::PasscodeExpired)
-            | Self::Declined(Declined::PasscodeNeeded) => "ask your administrator for one: otp-enroll admin issue",
+            | Self::Declined(Declined::PasscodeNeeded) => {
+                text!("ask your administrator for one: otp-enroll admin issue")
+            }
             Self::Refused(Refusal::Renamed) => {
-                "nothing was changed; an administrator decides: `otp-enroll admin doctor` names the old record, then \
+                text!(
+                    "nothing was changed; an administrator decides: `otp-enroll admin doctor` names the old record, then \
                  `otp-enroll admin rename OLD NEW`, or `otp-enroll admin disable OLD`"
+                )
             }
             Self::Refused(Refusal::Wrong { .. }) => {
-                "it counts as a wrong code, and nothing else was changed; try again with the code that the device shows now"
+                text!(
+                    "it counts as a wrong code, and nothing else was changed; try again with the code that the device shows now"
+                )
             }
-            Self::Refused(_) => "nothing was changed; try again with the code that the device shows now",
-            Self::Declined(Declined::ProofNeeded) => "give a current code or a recovery code",
-            Self::Declined(Declined::NotConfirmed { .. }) => "nothing was changed; start again with: otp-enroll",
+            Self::Refused(_) => text!("nothing was changed; try again with the code that the device shows now"),
+            Self::Declined(Declined::ProofNeeded) => text!("give a current code or a recovery code"),
+            Self::Declined(Declined::NotConfirmed { .. }) => text!("nothing was changed; start again with: otp-enroll"),
             Self::InVain { stays, .. } => stays,
             Self::MayBeInForce { .. } => {
-                "see: otp-enroll status; if it is, get recovery codes with: otp-enroll recovery"
+                text!("see: otp-enroll status; if it is, get recovery codes with: otp-enroll recovery")
             }
-            Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => "start again",
+            Self::Declined(Declined::NothingOffered | Declined::ChangedMeanwhile) => text!("start again"),
             Self::Declined(Declined::KindNotAccepted { accepted, .. }) => {
-                return Some(format!("nothing was changed; accepted are: {}", accepted.listed()));
+                return Some(fill(
+                    text!("nothing was changed; accepted are: {devices}"),
+                    &[("devices", &accepted.listed())],
+                ));
             }
             Self::DeclinedFor { user, declined } => return Some(hint_about(user, *declined)),
             Self::Seed(fault) => fault.hint(),
-            Self::Unreadable { .. } => "check the path, and that you may read it",
+            Self::Unreadable { .. } => text!("check the path, and that you may read it"),
             Self::NotTheTokens => {
-                "nothing was changed; check the seed, and what was said of the token: --type, --algorithm, --digits, \
+                text!(
+                    "nothing was changed; check the seed, and what was said of the token: --type, --algorithm, --digits, \
                  --period, --counter"
+                )
             }
             Self::NotInARow { failures: 0 } => {
-                "nothing was changed; give a code that it shows and, when it shows another, that one, too"
+                text!("nothing was changed; give a code that it shows and, when it shows another, that one, too")
             }
             Self::NotInARow { .. } => {
-                "they count as one wrong code, and nothing else was changed; give a code that it shows and, when it shows \
+                text!(
+                    "they count as one wrong code, and nothing else was changed; give a code that it shows and, when it shows \
                  another, that one, too"
+                )
             }
-            Self::NotACode(_) => "nothing was changed; blanks do not matter",
+            Self::NotACode(_) => text!("nothing was changed; blanks do not matter"),
             Self::Declined(Declined::NextCodeNeeded) => {
-                "nothing was changed; give the code after it, too, or say how many it has shown: --counter"
+                text!("nothing was changed; give the code after it, too, or say how many it has shown: --counter")
             }
-            Self::Declined(Declined::CountUnfit { most: 0 }) => "leave --count out",
-            Self::Declined(Declined::CountUnfit { .. }) => "nothing was changed; write another --count",
+            Self::Declined(Declined::CountUnfit { most: 0 }) => text!("leave --count out"),
+            Self::Declined(Declined::CountUnfit { .. }) => text!("nothing was changed; write another --count"),
             Self::Declined(Declined::NoSuchDevice | Declined::WhichToken | Declined::NotAToken) => {
-                "nothing was changed; the devices: otp-enroll list"
+                text!("nothing was changed; the devices: otp-enroll list")
             }
-            Self::Declined(Declined::SeedKnown) => "nothing was changed; the devices: otp-enroll list",
+            Self::Declined(Declined::SeedKnown) => text!("nothing was changed; the devices: otp-enroll list"),
             Self::Declined(Declined::NameTaken | Declined::NameUnfit | Declined::NameReserved) => {
-                "nothing was changed; choose another name"
+                text!("nothing was changed; choose another name")
             }
             Self::Declined(Declined::SendsNothing) => {
-                "an administrator names the program that sends them: see [sms] and [email] in pam_otp.toml(5)"
+                text!("an administrator names the program that sends them: see [sms] and [email] in pam_otp.toml(5)")
             }
             Self::Declined(
                 Declined::CountryCodeMissing
@@ -382,24 +407,26 @@ impl CliError {
                 | Declined::NotAnAddress
                 | Declined::PinNotSent
                 | Declined::PinWrong { .. },
-            ) => "nothing was changed",
-            Self::Declined(Declined::DestinationKnown) => "nothing was changed; the devices: otp-enroll list",
-            Self::Declined(Declined::PinUsedUp | Declined::PinExpired) => "nothing was changed; have another one sent",
-            Self::Declined(Declined::TooManyDevices) => "remove one first: otp-enroll remove DEVICE",
-            Self::Declined(Declined::OnlyDevice) => "to remove the second factor: otp-enroll disable",
-            Self::Declined(Declined::TokenUnfit) => "nothing was changed; see TOKENS in otp-enroll(1)",
-            Self::Declined(Declined::NotPermitted) => "become root, for example with sudo",
-            Self::Declined(Declined::Required) => "to change phones use: otp-enroll reset",
+            ) => text!("nothing was changed"),
+            Self::Declined(Declined::DestinationKnown) => text!("nothing was changed; the devices: otp-enroll list"),
+            Self::Declined(Declined::PinUsedUp | Declined::PinExpired) => {
+                text!("nothing was changed; have another one sent")
+            }
+            Self::Declined(Declined::TooManyDevices) => text!("remove one first: otp-enroll remove DEVICE"),
+            Self::Declined(Declined::OnlyDevice) => text!("to remove the second factor: otp-enroll disable"),
+            Self::Declined(Declined::TokenUnfit) => text!("nothing was changed; see TOKENS in otp-enroll(1)"),
+            Self::Declined(Declined::NotPermitted) => text!("become root, for example with sudo"),
+            Self::Declined(Declined::Required) => text!("to change phones use: otp-enroll reset"),
             Self::Usage(_) => "see: otp-enroll --help",
             Self::NotRoot(_) => "become root, for example with sudo",
             Self::Core(error) => error.hint(),
             Self::Reported { hint, .. } | Self::Unchanged { hint, .. } => hint,
             Self::TakenBack { .. } => "all files are as they were before; fix this, and try again",
-            Self::HelperEnded(_) => "nothing was changed; start again",
+            Self::HelperEnded(_) => text!("nothing was changed; start again"),
             Self::Helper(_) => "the helper must be installed set-group-ID pam_otp: see FILES in otp-enroll(1)",
-            Self::Ask(AskError::Closed) => "nothing was changed",
+            Self::Ask(AskError::Closed) => text!("nothing was changed"),
             Self::File(error) => error.hint(),
-            Self::CodesUnseen(_) => "they are active all the same; get new ones with: otp-enroll recovery",
+            Self::CodesUnseen(_) => text!("they are active all the same; get new ones with: otp-enroll recovery"),
             Self::FaultsOfMessages(_) => {
                 "until this is fixed, no codes are sent: users with no other device or recovery code are refused"
             }
@@ -437,7 +464,7 @@ impl CliError {
             | Self::Unsaid(_)
             | Self::Cancelled => return None,
         };
-        Some(hint.to_owned())
+        Some(tr(hint))
     }
 }
 
@@ -500,113 +527,156 @@ impl From<TooLong> for CliError {
     }
 }
 
+/// A lock that has just begun.
+fn locked_text(until: Option<&str>) -> String {
+    match until {
+        Some(time) => fill(text!("only a recovery code is accepted until {time}"), &[("time", &time)]),
+        None => tr(text!("only a recovery code is accepted until an administrator unlocks")),
+    }
+}
+
+/// A lock that was there before.
+fn is_locked_text(until: Option<&str>) -> String {
+    match until {
+        Some(time) => {
+            fill(text!("too many wrong codes: only a recovery code is accepted until {time}"), &[("time", &time)])
+        }
+        None => tr(text!("too many wrong codes: only a recovery code is accepted until an administrator unlocks")),
+    }
+}
+
 /// The text of a refusal in the user's own terminal, after the login.
 fn refusal_text(why: Refusal) -> String {
     match why {
         Refusal::Wrong { clock_behind: Some(gap), .. } => {
-            format!(
-                "that code is wrong; this machine's clock is {gap} behind your last login, so correct codes may be refused"
-            )
+            let told = text!(
+                "that code is wrong; this machine's clock is {time} behind your last login, so correct codes may be refused"
+            );
+            fill(told, &[("time", &gap)])
         }
-        Refusal::Wrong { failures: 1, clock_behind: None } => "that code is wrong".into(),
+        Refusal::Wrong { failures: 1, clock_behind: None } => tr(text!("that code is wrong")),
         Refusal::Wrong { failures, clock_behind: None } => {
-            format!("that code is wrong ({failures} wrong codes in a row)")
+            fill(text!("that code is wrong ({failures} wrong codes in a row)"), &[("failures", &failures)])
         }
         Refusal::Replayed { clock_behind: None } => {
-            "that code was used already; wait until the device shows the next one".into()
+            tr(text!("that code was used already; wait until the device shows the next one"))
         }
         Refusal::Replayed { clock_behind: Some(gap) } => {
-            format!("that code was used already, and this machine's clock is {gap} behind your last login")
+            let told = text!("that code was used already, and this machine's clock is {time} behind your last login");
+            fill(told, &[("time", &gap)])
         }
-        Refusal::RecoveryUsed => "that recovery code was used already".into(),
-        Refusal::RecoveryUnknown => "that is not one of your recovery codes".into(),
-        Refusal::PasscodeUsed => "that passcode was used already".into(),
-        Refusal::PasscodeUnknown => "that is not the passcode that was issued to you".into(),
-        Refusal::PasscodeExpired => "that passcode has expired".into(),
-        Refusal::PasscodeElsewhere => "that passcode is not accepted here".into(),
-        Refusal::KindNotAccepted { .. } => "the policy does not accept codes of that kind of device here".into(),
+        Refusal::RecoveryUsed => tr(text!("that recovery code was used already")),
+        Refusal::RecoveryUnknown => tr(text!("that is not one of your recovery codes")),
+        Refusal::PasscodeUsed => tr(text!("that passcode was used already")),
+        Refusal::PasscodeUnknown => tr(text!("that is not the passcode that was issued to you")),
+        Refusal::PasscodeExpired => tr(text!("that passcode has expired")),
+        Refusal::PasscodeElsewhere => tr(text!("that passcode is not accepted here")),
+        Refusal::KindNotAccepted { .. } => tr(text!("the policy does not accept codes of that kind of device here")),
         Refusal::Locked(Lock::Until(time)) => {
-            format!("too many wrong codes: only a recovery code is accepted until {time}")
+            fill(text!("too many wrong codes: only a recovery code is accepted until {time}"), &[("time", &time)])
         }
         Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => {
-            "too many wrong codes: only a recovery code is accepted until an administrator unlocks".into()
+            tr(text!("too many wrong codes: only a recovery code is accepted until an administrator unlocks"))
         }
-        Refusal::Malformed => "that is neither a code of 6 to 8 digits nor a recovery code".into(),
-        Refusal::NotEnrolled | Refusal::EnrollmentNotOffered => "no second factor is set up".into(),
-        Refusal::Renamed => {
+        Refusal::Malformed => tr(text!("that is neither a code of 6 to 8 digits nor a recovery code")),
+        Refusal::NotEnrolled | Refusal::EnrollmentNotOffered => tr(text!("no second factor is set up")),
+        Refusal::Renamed => tr(text!(
             "this account was renamed, or it has the number of a removed account whose second factor is still there"
-                .into()
-        }
-        Refusal::UnknownUser => "there is no such account".into(),
-        Refusal::HostBudget => "the service that asks has sent too many wrong codes".into(),
+        )),
+        Refusal::UnknownUser => tr(text!("there is no such account")),
+        Refusal::HostBudget => tr(text!("the service that asks has sent too many wrong codes")),
     }
 }
 
 /// The text of a request that was not done.
 pub(crate) fn declined_text(declined: Declined) -> String {
     match declined {
-        Declined::ProofNeeded => {
-            "a second factor is set up already; to change it, prove that it is yours".into()
-        }
-        Declined::PasscodeNeeded => {
-            "the first device needs a passcode from your administrator".into()
-        }
-        Declined::CountUnfit { most: 0 } => "this machine issues no recovery codes".into(),
-        Declined::CountUnfit { most } => format!("the number of recovery codes is 1 to {most}"),
-        Declined::NotConfirmed { clock_off: None } => "that code is not correct. Wait for the next one; if it happens again, scan the picture again: an old entry \
-             of the app may be showing".into(),
+        Declined::ProofNeeded => tr(text!("a second factor is set up already; to change it, prove that it is yours")),
+        Declined::PasscodeNeeded => tr(text!("the first device needs a passcode from your administrator")),
+        Declined::CountUnfit { most: 0 } => tr(text!("this machine issues no recovery codes")),
+        Declined::CountUnfit { most } => fill(text!("the number of recovery codes is 1 to {most}"), &[("most", &most)]),
+        Declined::NotConfirmed { clock_off: None } => tr(text!(
+            "that code is not correct. Wait for the next one; if it happens again, scan the picture again: an old entry \
+             of the app may be showing"
+        )),
         Declined::NotConfirmed { clock_off: Some(seconds) } => {
-            let direction = if seconds < 0 { "behind" } else { "ahead" };
             let off = Seconds(seconds.unsigned_abs());
-            let zone = if seconds.unsigned_abs() >= 30 * 60 { " and time zone" } else { "" };
-            format!(
-                "the clocks differ: the one of your device is about {off} {direction}; set both to automatic time{zone}"
-            )
+            let told = match (seconds < 0, seconds.unsigned_abs() >= 30 * 60) {
+                (true, false) => {
+                    text!(
+                        "the clocks differ: the one of your device is about {time} behind; set both to automatic time"
+                    )
+                }
+                (false, false) => {
+                    text!("the clocks differ: the one of your device is about {time} ahead; set both to automatic time")
+                }
+                (true, true) => text!(
+                    "the clocks differ: the one of your device is about {time} behind; set both to automatic time and time zone"
+                ),
+                (false, true) => text!(
+                    "the clocks differ: the one of your device is about {time} ahead; set both to automatic time and time zone"
+                ),
+            };
+            fill(told, &[("time", &off)])
         }
-        Declined::NextCodeNeeded => "that code is the token's, but it is far from where it should be".into(),
-        Declined::NothingOffered => "there is no new key to confirm".into(),
-        Declined::NoSuchDevice => "no device has this number or name".into(),
-        Declined::NameTaken => "another device has this name".into(),
-        Declined::SeedKnown => "this token is a device of this user already: one of them has its seed".into(),
-        Declined::NameUnfit => "a name has 1 to 40 characters, all of them visible".into(),
+        Declined::NextCodeNeeded => tr(text!("that code is the token's, but it is far from where it should be")),
+        Declined::NothingOffered => tr(text!("there is no new key to confirm")),
+        Declined::NoSuchDevice => tr(text!("no device has this number or name")),
+        Declined::NameTaken => tr(text!("another device has this name")),
+        Declined::SeedKnown => tr(text!("this token is a device of this user already: one of them has its seed")),
+        Declined::NameUnfit => tr(text!("a name has 1 to 40 characters, all of them visible")),
         Declined::NameReserved => {
-            "this name would be taken for a code, for the number of a device, or for a kind of device".into()
+            tr(text!("this name would be taken for a code, for the number of a device, or for a kind of device"))
         }
-        Declined::KindNotAccepted { kind, .. } => format!("the policy accepts no {} here", devices_of(kind)),
-        Declined::TooManyDevices => "a user has at most 8 devices".into(),
-        Declined::OnlyDevice => "that is the only device: without it the second factor would be gone".into(),
-        Declined::SendsNothing => "this machine sends no such messages".into(),
-        Declined::CountryCodeMissing => "write the number with its country code, such as +61412345678".into(),
-        Declined::NotANumber => {
+        Declined::KindNotAccepted { kind, .. } => tr(devices_of(kind)),
+        Declined::TooManyDevices => tr(text!("a user has at most 8 devices")),
+        Declined::OnlyDevice => tr(text!("that is the only device: without it the second factor would be gone")),
+        Declined::SendsNothing => tr(text!("this machine sends no such messages")),
+        Declined::CountryCodeMissing => tr(text!("write the number with its country code, such as +61412345678")),
+        Declined::NotANumber => tr(text!(
             "this is no telephone number: + and 7 to 15 digits, such as +61412345678; blanks, hyphens and parentheses do not \
              matter, but no zero stands after the country code"
-                .into()
+        )),
+        Declined::NotAnAddress => tr(text!("this is no e-mail address like name@example.org")),
+        Declined::DestinationKnown => {
+            tr(text!("codes are sent there already: another device has this number or address"))
         }
-        Declined::NotAnAddress => "this is no e-mail address like name@example.org".into(),
-        Declined::DestinationKnown => "codes are sent there already: another device has this number or address".into(),
-        Declined::PinWrong { left: 1 } => "that PIN is not correct; you can try once more".into(),
-        Declined::PinWrong { left } => format!("that PIN is not correct; you can try {left} times more"),
-        Declined::PinUsedUp => "that was the last try for this PIN".into(),
-        Declined::PinExpired => "no PIN is good now".into(),
-        Declined::PinNotSent => "the PIN could not be sent; your administrator finds the reason in the log".into(),
-        Declined::TokenUnfit => "this is not the description of a token".into(),
-        Declined::NotAToken => "only hardware tokens are resynchronized: an app's phone sets its clock".into(),
-        Declined::WhichToken => "there are several tokens: name one by its number or name".into(),
-        Declined::ChangedMeanwhile => "this second factor was changed by another command in the meantime".into(),
-        Declined::NotPermitted => "only an administrator may do this".into(),
-        Declined::Required => "your administrator requires a second factor for this account".into(),
+        Declined::PinWrong { left: 1 } => tr(text!("that PIN is not correct; you can try once more")),
+        Declined::PinWrong { left } => {
+            fill(text!("that PIN is not correct; you can try {left} times more"), &[("left", &left)])
+        }
+        Declined::PinUsedUp => tr(text!("that was the last try for this PIN")),
+        Declined::PinExpired => tr(text!("no PIN is good now")),
+        Declined::PinNotSent => tr(text!("the PIN could not be sent; your administrator finds the reason in the log")),
+        Declined::TokenUnfit => tr(text!("this is not the description of a token")),
+        Declined::NotAToken => tr(text!("only hardware tokens are resynchronized: an app's phone sets its clock")),
+        Declined::WhichToken => tr(text!("there are several tokens: name one by its number or name")),
+        Declined::ChangedMeanwhile => tr(text!("this second factor was changed by another command in the meantime")),
+        Declined::NotPermitted => tr(text!("only an administrator may do this")),
+        Declined::Required => tr(text!("your administrator requires a second factor for this account")),
     }
 }
 
-/// The devices of a kind, after "the policy accepts no".
+/// What was wrong with the code of a new app, in the guide: the next answer follows.
+pub(crate) fn not_confirmed(clock_off: Option<i64>) -> String {
+    match clock_off {
+        None => tr(text!(
+            "That code is not correct. Wait for the next one; if it happens again, scan the picture again: an old entry of \
+             the app may be showing."
+        )),
+        Some(_) => declined_text(Declined::NotConfirmed { clock_off }),
+    }
+}
+
+/// That devices of a kind are not accepted.
 fn devices_of(kind: Kinds) -> &'static str {
     match kind.words().next() {
-        Some("totp") => "apps and tokens that go by the time",
-        Some("hotp") => "tokens that count",
-        Some("ocra") => "tokens with a keypad",
-        Some("sms") => "text messages",
-        Some("email") => "e-mail",
-        Some(_) | None => "such devices",
+        Some("totp") => text!("the policy accepts no apps and tokens that go by the time here"),
+        Some("hotp") => text!("the policy accepts no tokens that count here"),
+        Some("ocra") => text!("the policy accepts no tokens with a keypad here"),
+        Some("sms") => text!("the policy accepts no text messages here"),
+        Some("email") => text!("the policy accepts no e-mail here"),
+        Some(_) | None => text!("the policy accepts no such devices here"),
     }
 }
 
@@ -614,7 +684,7 @@ fn devices_of(kind: Kinds) -> &'static str {
 #[derive(Debug, ThisError)]
 pub(crate) enum AskError {
     /// The input has ended: there will be no answer.
-    #[error("the input ended before the question was answered")]
+    #[error("{}", tr(text!("the input ended before the question was answered")))]
     Closed,
     #[error("the terminal cannot be used: {}", plain(.0))]
     Io(#[from] io::Error),
@@ -633,7 +703,7 @@ pub(crate) enum ScreenError {
 #[derive(Debug, ThisError)]
 pub(crate) enum FileError {
     /// Something of that name is there, were it a symbolic link to nowhere.
-    #[error("{} exists", .0.display())]
+    #[error("{}", fill(text!("{path} exists"), &[("path", &.0.display())]))]
     Exists(PathBuf),
     #[error("{} could not be created: {}", .path.display(), plain(.error))]
     Create {
@@ -661,8 +731,8 @@ impl FileError {
     /// What to do next.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            FileError::Exists(_) => "choose another name: existing files are never overwritten",
-            FileError::Create { .. } => "choose a folder you may write to",
+            FileError::Exists(_) => text!("choose another name: existing files are never overwritten"),
+            FileError::Create { .. } => text!("choose a folder you may write to"),
             FileError::Write { .. } => "choose a folder on a disk with free space",
             FileError::Remains { .. } => "remove the file: it may contain a part of the secret",
         }

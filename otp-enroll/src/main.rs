@@ -6,6 +6,7 @@ mod admin;
 mod cli;
 mod client;
 mod error;
+mod language;
 mod private_file;
 mod seed_file;
 mod unconfirmed_file;
@@ -21,6 +22,7 @@ mod ui {
     pub(crate) mod prompt;
     pub(crate) mod secret_lines;
     pub(crate) mod signals;
+    pub(crate) mod style;
     pub(crate) mod terminal;
 }
 mod user {
@@ -63,6 +65,10 @@ fn main() -> ExitCode {
     // A core file would hold what is on the screen.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let cli = Cli::try_parse().unwrap_or_else(|error| misread(&error));
+    // Scripts read English, and so do administrators, who look up what they read.
+    if !cli.common.json && !matches!(cli.command, Some(Command::Admin(_) | Command::Completions { .. })) {
+        language::from_environment();
+    }
     let output = Output::new(&cli.common);
     match run(&cli, &output) {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ const FEWEST_BITS: usize = 128;
 /// What one file says.
 pub struct UserFile {
     pub found: Found,
-    /// What is not taken over as it was, in sentences.
+    /// What is not imported as it was, in sentences.
     pub remarks: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ pub fn read(text: &[u8], ours: Windows) -> Result<UserFile, String> {
         remarks.push(format!("the seed has {bits} bits; new ones have 160 (otp-enroll reset)"));
     }
     if scratch.len() > usize::from(MOST_CODES) {
-        remarks.push(format!("{MOST_CODES} of {} scratch codes are taken over", scratch.len()));
+        remarks.push(format!("{MOST_CODES} of {} scratch codes are imported", scratch.len()));
     }
     let (kind, next) = options.kind()?;
     let device = Imported {
@@ -118,7 +118,7 @@ impl Options {
         if let Some(skew) = self.skew.filter(|skew| *skew != 0) {
             let seconds = skew.unsigned_abs().saturating_mul(self.step_size.unwrap_or(Period::THIRTY.get()));
             let way = if skew > 0 { "ahead" } else { "behind" };
-            remarks.push(format!("the phone's clock was {seconds} s {way}, which is not taken over: set it"));
+            remarks.push(format!("the phone's clock was {seconds} s {way}, which is not imported: set it"));
         }
         let most = if self.counter.is_some_and(|counter| counter > 0) { ours.hotp } else { ours.totp };
         if let Some(window) = self.window.filter(|window| *window > most) {
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(device.secret.expose(), b"12345678901234567890");
         assert_eq!(file.found.scratch.len(), 2);
         let expected = [
-            "the phone's clock was 120 s behind, which is not taken over: set it",
+            "the phone's clock was 120 s behind, which is not imported: set it",
             "its window was 17 codes wide, and here it is 3",
         ];
         assert_eq!(file.remarks, expected);
@@ -247,6 +247,6 @@ mod tests {
     fn as_many_scratch_codes_as_a_set_holds_are_taken() {
         let codes: String = (10_000_000..10_000_012).map(|code| format!("{code}\n")).collect();
         let file = of(&format!("{SEED}\n\" TOTP_AUTH\n{codes}"));
-        assert_eq!(file.remarks, ["10 of 12 scratch codes are taken over"]);
+        assert_eq!(file.remarks, ["10 of 12 scratch codes are imported"]);
     }
 }

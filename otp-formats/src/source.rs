@@ -21,7 +21,7 @@ pub trait Source: Sync {
     fn found(&self, place: usize) -> Found;
     /// Where the entry stands in the text.
     fn ranges(&self, place: usize) -> Vec<Range<usize>>;
-    /// What could not be taken over as it was, in sentences for the administrator.
+    /// What could not be imported as it was, in sentences for the administrator.
     fn remarks(&self, _place: usize) -> Vec<String> {
         Vec::new()
     }
@@ -59,7 +59,7 @@ pub struct Fault {
     pub what: String,
 }
 
-/// The text without what was taken from it, so that the rest can be mended and imported again.
+/// The text without what was taken from it, so that the rest can be fixed and imported again.
 pub fn without(text: &[u8], mut taken: Vec<Range<usize>>) -> Zeroizing<Vec<u8>> {
     taken.sort_unstable_by_key(|range| range.start);
     // Large enough from the beginning: a text that grows leaves copies of itself behind.

@@ -53,7 +53,7 @@ struct Row {
 }
 
 impl Token {
-    /// A token that nobody has used.
+    /// A token that no user has used.
     pub(crate) fn new(kind: Kind, secret: Secret, algorithm: Algorithm, digits: Digits) -> Self {
         let device = Imported {
             kind,

@@ -6,7 +6,9 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request, SendTo};
 use otp_core::service::authority::Authority;
-use otp_core::value::destination::Channel;
+use otp_core::text;
+use otp_core::value::destination::{Channel, Masked};
+use otp_core::value::text::said;
 
 use crate::host::Host;
 use crate::outcome::ModuleError;
@@ -14,10 +16,10 @@ use crate::outcome::ModuleError;
 /// How often an answer may be wrong before the login ends.
 const TRIES: u8 = 3;
 
-/// In place of the PIN: send another one.
-const AGAIN: &[u8] = b"again";
+/// In place of the PIN: send another one. A translation is accepted beside it.
+const AGAIN: &str = text!("again");
 
-const NOT_SENT: &str = "The PIN could not be sent.";
+const NOT_SENT: &str = text!("The PIN could not be sent.");
 
 /// What a login can set up.
 #[derive(Clone, Copy)]
@@ -29,8 +31,9 @@ pub(crate) enum Way {
 /// Asks which device to set up, where there is a choice among those that are accepted. Codes of the kinds in `sent` can be sent.
 /// `None` if there is none.
 pub(crate) fn choose(host: &dyn Host, accepted: Kinds, sent: Kinds) -> Result<Option<Way>, ModuleError> {
-    let mut ways = vec![(Way::App, Kinds::TOTP, "an authenticator app")];
-    for (channel, way) in [(Channel::Sms, "text messages"), (Channel::Email, "e-mail")] {
+    let language = host.language();
+    let mut ways = vec![(Way::App, Kinds::TOTP, text!("an authenticator app"))];
+    for (channel, way) in [(Channel::Sms, text!("text messages")), (Channel::Email, text!("e-mail"))] {
         if sent.hold(Kinds::of(channel)) {
             ways.push((Way::Sent(channel), Kinds::of(channel), way));
         }
@@ -39,17 +42,18 @@ pub(crate) fn choose(host: &dyn Host, accepted: Kinds, sent: Kinds) -> Result<Op
     let Some((first, _, name)) = ways.first().copied() else { return Ok(None) };
     if ways.len() == 1 {
         if let Way::Sent(_) = first {
-            host.tell(&format!("Set up a second factor. Codes come from {name}."));
+            let text = text!("Set up a second factor. Codes come from {device}.");
+            host.tell(&said(language, text, &[("device", &said(language, name, &[]))]));
         }
         return Ok(Some(first));
     }
-    let mut text = String::from("Set up a second factor. Codes come from");
+    let mut text = said(language, text!("Set up a second factor. Codes come from"), &[]);
     for (number, (_, _, way)) in (1..).zip(&ways) {
-        text.push_str(&format!("\n  {number}  {way}"));
+        text.push_str(&format!("\n  {number}  {}", said(language, way, &[])));
     }
     host.tell(&text);
     for _ in 0..TRIES {
-        let typed = host.ask_visibly("Number of your choice [1]: ")?;
+        let typed = host.ask_visibly(&said(language, text!("Number of your choice [1]: "), &[]))?;
         let chosen = match typed.expose().trim_ascii() {
             b"" => ways.first(),
             digits => std::str::from_utf8(digits)
@@ -59,7 +63,7 @@ pub(crate) fn choose(host: &dyn Host, accepted: Kinds, sent: Kinds) -> Result<Op
         if let Some((way, _, _)) = chosen {
             return Ok(Some(*way));
         }
-        host.tell("That is none of the numbers.");
+        host.tell(&said(language, text!("That is none of the numbers."), &[]));
     }
     Ok(Some(first))
 }
@@ -74,27 +78,29 @@ pub(crate) fn verified(
 ) -> Result<Result<Option<Vec<Confidential>>, Reply>, ModuleError> {
     let question = match channel {
         // A client puts the user's name before it.
-        Channel::Sms => "Number, such as +61412345678: ",
-        Channel::Email => "Address: ",
+        Channel::Sms => text!("Number, such as +61412345678: "),
+        Channel::Email => text!("Address: "),
     };
+    let language = host.language();
     for _ in 0..TRIES {
-        let to = host.ask_visibly(question)?;
+        let to = host.ask_visibly(&said(language, question, &[]))?;
         let to = SendTo { kind: channel, to: to.text().unwrap_or_default().to_owned() };
         let request = Request::Add { name: None, proof: None, token: None, to: Some(to), count: None };
         let Some(reply) = ask(host, user, authority, request)? else { return Ok(Ok(None)) };
-        host.tell(if let Reply::PinSent { answer, .. } = reply {
+        let text = if let Reply::PinSent { answer, .. } = reply {
             return typed(host, user, authority, &answer);
         } else if let Reply::Declined(Declined::CountryCodeMissing) = reply {
-            "Write the number with its country code."
+            text!("Write the number with its country code.")
         } else if let Reply::Declined(Declined::NotANumber) = reply {
-            "That is no telephone number."
+            text!("That is no telephone number.")
         } else if let Reply::Declined(Declined::NotAnAddress) = reply {
-            "That is no e-mail address."
+            text!("That is no e-mail address.")
         } else if let Reply::Declined(Declined::PinNotSent) = reply {
             NOT_SENT
         } else {
             return Ok(Err(reply));
-        });
+        };
+        host.tell(&said(language, text, &[]));
     }
     Ok(Ok(None))
 }
@@ -107,24 +113,31 @@ fn typed(
     answer: &str,
 ) -> Result<Result<Option<Vec<Confidential>>, Reply>, ModuleError> {
     tell(host, answer);
+    let language = host.language();
+    let again = said(language, AGAIN, &[]);
+    let question = said(language, text!("PIN (or {again}, for another one): "), &[("again", &again)]);
     for _ in 0..TRIES.saturating_mul(2) {
-        let typed = host.ask("PIN (or again, for another one): ")?;
-        let is_again = typed.expose().trim_ascii().eq_ignore_ascii_case(AGAIN);
+        let typed = host.ask(&question)?;
+        let word = typed.expose().trim_ascii();
+        let is_again = word.eq_ignore_ascii_case(AGAIN.as_bytes()) || word.eq_ignore_ascii_case(again.as_bytes());
         let request =
             if is_again { Request::SendAgain {} } else { Request::Confirm { code: (&typed).into(), next: None } };
         let Some(reply) = ask(host, user, authority, request)? else { continue };
-        host.tell(if let Reply::RecoveryCodes(codes) = reply {
+        let text = if let Reply::RecoveryCodes(codes) = reply {
             return Ok(Ok(Some(codes)));
         } else if let Reply::PinSent { answer, .. } = reply {
             tell(host, &answer);
             continue;
         } else if let Reply::Declined(Declined::PinWrong { .. }) = reply {
-            "That PIN is not correct."
+            text!("That PIN is not correct.")
         } else if let Reply::Declined(Declined::PinUsedUp | Declined::PinExpired) = reply {
-            "That PIN is not good any more. Answer again for another one."
+            let text = text!("That PIN is not good any more. Answer {again} for another one.");
+            host.tell(&said(language, text, &[("again", &again)]));
+            continue;
         } else {
             return Ok(Err(reply));
-        });
+        };
+        host.tell(&said(language, text, &[]));
     }
     Ok(Ok(None))
 }
@@ -139,7 +152,7 @@ fn ask(
     match authority.request(request) {
         Err(error @ CoreError::NotSent(channel, _)) => {
             host.log(&Event::NotSent { user: Some(user), kind: channel.word(), error: &error });
-            host.tell(NOT_SENT);
+            host.tell(&said(host.language(), NOT_SENT, &[]));
             Ok(None)
         }
         reply => Ok(Some(reply?)),
@@ -148,11 +161,17 @@ fn ask(
 
 /// Tells what became of a PIN.
 fn tell(host: &dyn Host, answer: &str) {
-    match Challenge::read(answer) {
-        Some(Challenge::Sent(to)) => host.tell(&format!("A PIN was sent to {to}.")),
-        Some(Challenge::Wait(time)) => host.tell(&format!("Another PIN can be sent in {time}.")),
-        Some(Challenge::NotSent | Challenge::None | Challenge::Question(_) | Challenge::NoSuchDevice) | None => {
-            host.tell(NOT_SENT);
+    let language = host.language();
+    host.tell(&match Challenge::read(answer) {
+        Some(Challenge::Sent(Masked::Number(end))) => {
+            said(language, text!("A PIN was sent to the number that ends in {end}."), &[("end", &end)])
         }
-    }
+        Some(Challenge::Sent(address)) => {
+            said(language, text!("A PIN was sent to {address}."), &[("address", &address)])
+        }
+        Some(Challenge::Wait(time)) => said(language, text!("Another PIN can be sent in {time}."), &[("time", &time)]),
+        Some(Challenge::NotSent | Challenge::None | Challenge::Question(_) | Challenge::NoSuchDevice) | None => {
+            said(language, NOT_SENT, &[])
+        }
+    });
 }

@@ -24,6 +24,8 @@ use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
+use otp_core::text;
+use otp_core::value::text::said;
 use otp_core::value::time::UnixTime;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -38,6 +40,9 @@ const TRIES: u8 = 3;
 
 /// How often the QR code is drawn.
 const MOST_PICTURES: u8 = 6;
+
+/// What is typed where recovery codes are safe. A translation is accepted beside it.
+const YES: &str = text!("yes");
 
 /// Whether an enrollment is still pending.
 pub(crate) fn account(host: &mut dyn Host) -> EnrollmentOutcome {
@@ -100,12 +105,15 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
     // Nothing is sent without the agent. An error in what is said of senders keeps no user from an app.
     let sends = arguments.send && Path::new(paths::AGENT).exists();
     let sent = if sends { site.sent_kinds().unwrap_or(Kinds::NONE) } else { Kinds::NONE };
+    if let Some(language) = &site.config.language {
+        host.set_language(language);
+    }
     let account = accounts::account(user)?.ok_or(ModuleError::UserChanged)?; // it was there when this login began
     let accepted = accepted_devices::to_set_up(&site, &account, &host.login_context(), UnixTime::now())?;
     match destination::choose(host, accepted, sent)? {
         Some(way) => enrolled(host, user, authority::about(&site, user)?.as_mut(), way),
         None => {
-            let text = "No device that is accepted here can be set up now.";
+            let text = text!("No device that is accepted here can be set up now.");
             Ok(refuse(host, user, "enrollment-incomplete", text))
         }
     }
@@ -123,7 +131,7 @@ fn enrolled(
         Way::App => {
             let reply = authority.request(Request::Enroll { proof: None, count: None })?;
             if let Reply::Offer(offer) = reply {
-                host.show_secret(&invitation(&offer));
+                host.show_secret(&invitation(host, &offer));
                 Ok(confirmed(host, authority, &offer)?)
             } else {
                 Err(reply)
@@ -134,7 +142,7 @@ fn enrolled(
         Ok(codes) => codes,
         Err(Reply::Declined(Declined::ProofNeeded)) => return Ok(overtaken(host, user)),
         Err(Reply::Declined(Declined::KindNotAccepted { .. })) => {
-            let text = "This machine does not accept such a device. Log in again to set up another.";
+            let text = text!("This machine does not accept such a device. Log in again to set up another.");
             return Ok(refuse(host, user, "enrollment-incomplete", text));
         }
         Err(Reply::Verdict(_)) => return Err(ModuleError::UserChanged), // the account was there when this login began
@@ -144,7 +152,7 @@ fn enrolled(
     match codes {
         Some(codes) if written_down(host, &codes)? => {}
         Some(_) | None => {
-            let text = "Nothing was set up. Log in again to start over.";
+            let text = text!("Nothing was set up. Log in again to start over.");
             return Ok(refuse(host, user, "enrollment-incomplete", text));
         }
     }
@@ -170,14 +178,14 @@ fn unexpected() -> ModuleError {
 
 /// Two logins were led here at once, and the other one was quicker.
 fn overtaken(host: &mut dyn Host, user: &str) -> EnrollmentOutcome {
-    let text = "A second factor was set up for you meanwhile. Log in again, with a code of it.";
+    let text = text!("A second factor was set up for you meanwhile. Log in again, with a code of it.");
     refuse(host, user, "enrollment-overtaken", text)
 }
 
 fn refuse(host: &mut dyn Host, user: &str, why: &str, text: &str) -> EnrollmentOutcome {
     let rhost = host.login_context().rhost;
     host.log(&Event::EnrollmentDuringLogin { user, rhost: rhost.as_deref(), why: Some(why) });
-    host.warn(text);
+    host.warn(&said(host.language(), text, &[]));
     host.delay_failure();
     EnrollmentOutcome::Refused
 }
@@ -192,11 +200,11 @@ fn confirmed(
     let mut paints = [Paint::Plain, Paint::PlainInverted].into_iter().cycle().take(MOST_PICTURES.into());
     let mut tries = 0u8;
     while tries < TRIES {
-        let typed: Typed = host.ask("Code that the app shows: ")?;
+        let typed: Typed = host.ask(&said(host.language(), text!("Code that the app shows: "), &[]))?;
         if typed.expose().trim_ascii().eq_ignore_ascii_case(b"q")
             && let Some(paint) = paints.next()
         {
-            host.show_secret(&picture(offer, paint));
+            host.show_secret(&picture(host, offer, paint));
             continue;
         }
         tries = tries.saturating_add(1);
@@ -205,10 +213,13 @@ fn confirmed(
             return Ok(Some(codes));
         }
         let Reply::Declined(Declined::NotConfirmed { clock_off }) = reply else { return Err(unexpected()) };
-        host.warn(match clock_off {
-            None => "That code is not correct. Wait for the next one;\nif it happens again, scan the picture again.",
-            Some(_) => "The clocks of your device and of this machine differ:\nset both to automatic time.",
-        });
+        let text = match clock_off {
+            None => {
+                text!("That code is not correct. Wait for the next one;\nif it happens again, scan the picture again.")
+            }
+            Some(_) => text!("The clocks of your device and of this machine differ:\nset both to automatic time."),
+        };
+        host.warn(&said(host.language(), text, &[]));
     }
     Ok(None)
 }
@@ -219,9 +230,13 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, ModuleE
     if codes.is_empty() {
         return Ok(true);
     }
-    host.show_secret(&sheet(codes));
+    host.show_secret(&sheet(host, codes));
+    let language = host.language();
+    let yes = said(language, YES, &[]);
+    let question = said(language, text!("Type {yes} when you have written them down: "), &[("yes", &yes)]);
     for _ in 0..TRIES {
-        if host.ask("Type yes when you have written them down: ")?.expose().eq_ignore_ascii_case(b"yes") {
+        let typed = host.ask(&question)?;
+        if [YES, &yes].iter().any(|yes| typed.expose().eq_ignore_ascii_case(yes.as_bytes())) {
             return Ok(true);
         }
     }
@@ -231,39 +246,47 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, ModuleE
 /// The key first, and the QR code for who asks for it: no host tells what its client can show. OpenSSH's client writes each
 /// half block as `\342\226\210` where its locale is not UTF-8, and windows of desktops have proportional letters. A client
 /// puts `(user@host) ` before the first line, which is therefore short in every text here.
-fn invitation(offer: &Offer) -> Zeroizing<String> {
+fn invitation(host: &dyn Host, offer: &Offer) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(1024)); // no copy of the key is left behind by growing
-    text.push_str("Set up a second factor with an authenticator app:\n");
-    text.push_str("answer q for a QR code that the app scans,\nor type this key: ");
+    let head = text!(
+        "Set up a second factor with an authenticator app:\nanswer q for a QR code that the app scans,\nor type this key:"
+    );
+    text.push_str(&said(host.language(), head, &[]));
+    text.push(' ');
     text.push_str(&in_fours(offer.secret.expose().as_bytes(), ' '));
     text
 }
 
 /// Half blocks without escape sequences, which clients strip. With the first line, the last one and the question, a version
 /// 5 code just fits 24 rows.
-fn picture(offer: &Offer, paint: Paint) -> Zeroizing<String> {
+fn picture(host: &dyn Host, offer: &Offer, paint: Paint) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(16_384)); // as above
     let Ok(qr) = Qr::of(offer.uri.expose()) else {
-        text.push_str("There is no QR code that is large enough: type the key.");
+        text.push_str(&said(host.language(), text!("There is no QR code that is large enough: type the key."), &[]));
         return text;
     };
-    text.push_str("Scan this with the app:");
+    text.push_str(&said(host.language(), text!("Scan this with the app:"), &[]));
     for mut line in qr.half_blocks(paint) {
         text.push('\n');
         text.push_str(&line);
         line.zeroize(); // it shows the key
     }
-    text.push_str("\nIf the app does not read it, answer q: dark and light change places.");
+    text.push('\n');
+    let end = text!("If the app does not read it, answer q: dark and light change places.");
+    text.push_str(&said(host.language(), end, &[]));
     text
 }
 
-fn sheet(codes: &[Confidential]) -> Zeroizing<String> {
+fn sheet(host: &dyn Host, codes: &[Confidential]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(1024));
-    text.push_str("That code is right.\nRecovery codes, each good for one login without your phone:\n");
+    let head = text!("That code is right.\nRecovery codes, each good for one login without your phone:");
+    text.push_str(&said(host.language(), head, &[]));
+    text.push('\n');
     for code in codes {
         text.push_str("\n    ");
         text.push_str(code.expose());
     }
-    text.push_str("\n\nThey are shown only now.");
+    text.push_str("\n\n");
+    text.push_str(&said(host.language(), text!("They are shown only now."), &[]));
     text
 }

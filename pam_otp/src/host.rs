@@ -8,6 +8,8 @@ use libc::{LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, c_int};
 use otp_core::audit::{Event, Severity};
 use otp_core::codes::attempt::Typed;
 use otp_core::value::login_context::LoginContext;
+use otp_core::value::text::{English, Language};
+use otp_locale::Locale;
 use pam::constants::{
     PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamMessageStyle, PamResultCode,
 };
@@ -43,6 +45,12 @@ pub(crate) trait Host {
     fn still_names(&self, user: &str) -> bool;
     /// PAM_SERVICE, PAM_RHOST, PAM_TTY.
     fn login_context(&self) -> LoginContext;
+    /// The language of the texts.
+    fn language(&self) -> &dyn Language {
+        &English
+    }
+    /// Sets a locale for the texts, where the host has set none.
+    fn set_language(&mut self, _: &str) {}
     /// Asks a question; the answer is not echoed.
     fn ask(&self, prompt: &str) -> Result<Typed, ConversationError>;
     /// The same, with what is typed on the screen: it is no secret.
@@ -99,12 +107,13 @@ pub(crate) enum ConversationError {
 pub(crate) struct PamHost<'a> {
     handle: &'a mut PamHandle,
     silent: bool,
+    locale: Locale,
 }
 
 impl<'a> PamHost<'a> {
     /// `silent` is PAM_SILENT: no texts, only questions.
     pub(crate) fn new(handle: &'a mut PamHandle, silent: bool) -> Self {
-        Self { handle, silent }
+        Self { handle, silent, locale: Locale::of_process() }
     }
 
     fn item<'b, T: Item<'b>>(&'b self) -> Option<T> {
@@ -153,6 +162,14 @@ impl Host for PamHost<'_> {
             as_one: false,
             send: false,
         }
+    }
+
+    fn language(&self) -> &dyn Language {
+        &self.locale
+    }
+
+    fn set_language(&mut self, name: &str) {
+        self.locale = Locale::or_named(name);
     }
 
     fn ask(&self, prompt: &str) -> Result<Typed, ConversationError> {

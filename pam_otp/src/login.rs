@@ -14,6 +14,8 @@ use otp_core::error::CoreError;
 use otp_core::service::authority::Authority;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
+use otp_core::value::text::{counted, said};
+use otp_core::{plural, text};
 
 use crate::authority;
 use crate::host::Host;
@@ -43,6 +45,9 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
         Ok(prepared) => prepared,
         Err(error) => return failed(host, &user, error),
     };
+    if let Some(language) = &site.config.language {
+        host.set_language(language);
+    }
     let outcome = match arguments.part {
         Part::Whole => verified(host, &user, &site, &arguments),
         Part::Defer => seen(host, &user, &site, &arguments),
@@ -261,7 +266,8 @@ impl Login<'_> {
                 if self.site.config.enforce {
                     // A text after the modules that check passwords would tell that the password was right.
                     if self.arguments.part != Part::Deferred {
-                        host.warn(&self.site.config.refused);
+                        let text = || said(host.language(), text!("Verification failed."), &[]);
+                        host.warn(&self.site.config.refused.clone().unwrap_or_else(text));
                     }
                     host.delay_failure();
                 }
@@ -278,10 +284,12 @@ impl Login<'_> {
                 self.leave_to_enrollment(host, &ruling)?;
             }
             Demand::Code { digits: Some(_), .. } | Demand::Grace { .. } => {
-                host.tell_in_session("Passcode used. It is not accepted again.", waits);
+                let text = said(host.language(), text!("Passcode used. It is not accepted again."), &[]);
+                host.tell_in_session(&text, waits);
             }
             Demand::Code { digits: None, .. } | Demand::Nothing(_) | Demand::Passcode(_) | Demand::Enroll(_) => {
-                host.tell_in_session("Passcode used. Set up your device now: otp-enroll", waits);
+                let text = said(host.language(), text!("Passcode used. Set up your device now: otp-enroll"), &[]);
+                host.tell_in_session(&text, waits);
             }
         }
         Ok(())
@@ -362,7 +370,7 @@ fn foreseen(verdict: &Verdict) -> Outcome {
 
 /// Shows what an authority has to show before the question.
 fn show(host: &dyn Host, challenge: &Challenge) {
-    if let Some(text) = challenge.text() {
+    if let Some(text) = challenge.text(host.language()) {
         host.tell(&text);
     }
 }
@@ -370,36 +378,36 @@ fn show(host: &dyn Host, challenge: &Challenge) {
 /// Tells a user without a device when one will be required.
 fn announce(host: &mut dyn Host, ruling: &Ruling) {
     if let Some(from) = ruling.required_from {
-        let text = format!("From {} on, a second factor is required here. Set one up with: otp-enroll", from.day());
+        let text = text!("From {day} on, a second factor is required here. Set one up with: otp-enroll");
+        let text = said(host.language(), text, &[("day", &from.day())]);
         host.tell_in_session(&text, false);
     }
 }
 
 /// Tells the user of wrong codes before the right one: another person may have tried them.
 fn warn_of_failures(host: &mut dyn Host, failures: u32, waits: bool) {
-    let tried = match failures {
-        0 => return,
-        1 => "1 wrong code was".to_owned(),
-        _ => format!("{failures} wrong codes were"),
-    };
-    host.tell_in_session(
-        &format!(
-            "{tried} tried for your account since your last correct one.\nIf that was not you, tell your administrator."
-        ),
-        waits,
+    if failures == 0 {
+        return;
+    }
+    let texts = plural!(
+        "{number} wrong code was tried for your account since your last correct one.\nIf that was not you, tell your administrator.",
+        "{number} wrong codes were tried for your account since your last correct one.\nIf that was not you, tell your administrator."
     );
+    let text = counted(host.language(), texts, failures.into(), &[]);
+    host.tell_in_session(&text, waits);
 }
 
 /// Tells the user who has few recovery codes, or none.
 fn remind(host: &mut dyn Host, accepted: &Accepted, waits: bool) {
     let left = match accepted.recovery_left {
-        None => "You have no recovery codes.",
-        Some(0) => "No recovery code is left.",
-        Some(1) => "Only one recovery code is left.",
-        Some(2) => "Only two recovery codes are left.",
+        None => text!("You have no recovery codes. Make new ones with: otp-enroll recovery"),
+        Some(0) => text!("No recovery code is left. Make new ones with: otp-enroll recovery"),
+        Some(1) => text!("Only one recovery code is left. Make new ones with: otp-enroll recovery"),
+        Some(2) => text!("Only two recovery codes are left. Make new ones with: otp-enroll recovery"),
         Some(_) => return,
     };
-    host.tell_in_session(&format!("{left} Make new ones with: otp-enroll recovery"), waits);
+    let text = said(host.language(), left, &[]);
+    host.tell_in_session(&text, waits);
 }
 
 #[cfg(test)]

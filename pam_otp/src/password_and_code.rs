@@ -9,6 +9,8 @@ use otp_core::codes::hotp_totp::Digits;
 use otp_core::codes::plain_text::{plain, split_last, without_paste_marks};
 use otp_core::config::module_arguments::{Arguments, FirstPass};
 use otp_core::system::config_file::Site;
+use otp_core::text;
+use otp_core::value::text::said;
 
 use crate::host::Host;
 use crate::outcome::ModuleError;
@@ -41,8 +43,12 @@ pub(crate) fn ask(
     arguments: &Arguments,
     digits: Digits,
 ) -> Result<Typed, ModuleError> {
-    let prompt = if arguments.forward_pass { &site.config.prompt_both } else { &site.config.prompt };
-    let typed = host.ask(prompt)?;
+    let (set, usual) = if arguments.forward_pass {
+        (&site.config.prompt_both, text!("Password and verification code: "))
+    } else {
+        (&site.config.prompt, text!("Verification code: "))
+    };
+    let typed = host.ask(&set.clone().unwrap_or_else(|| said(host.language(), usual, &[])))?;
     if !host.still_names(user) {
         return Err(ModuleError::UserChanged);
     }

@@ -1,17 +1,19 @@
 //! Reports what kept a login from being decided: to the log, to the person, and by a delay to who guesses.
 
 use otp_core::audit::Event;
+use otp_core::text;
+use otp_core::value::text::said;
 
 use crate::host::Host;
 use crate::outcome::{ModuleError, Outcome};
 
 /// What a person sees when it is not their fault.
-const NOT_POSSIBLE: &str = "Verification is not possible now. The reason is in the system log.";
+const NOT_POSSIBLE: &str = text!("Verification is not possible now. The reason is in the system log.");
 
 /// Logs an error, and tells and slows the client.
 pub(crate) fn failed(host: &mut dyn Host, user: &str, error: ModuleError) -> Outcome {
     if !matches!(error, ModuleError::Conversation(_)) {
-        host.warn(NOT_POSSIBLE);
+        host.warn(&said(host.language(), NOT_POSSIBLE, &[]));
     }
     host.delay_failure();
     noted(host, user, error, true)

@@ -127,7 +127,7 @@ fn a_user_is_compared_by_the_name_that_the_name_service_has() {
 
     site.set(&rule("user = \"MONA\""));
     assert_eq!(login("MONA"), "PAM_SUCCESS");
-    let told = "names the user MONA, whom the name service calls mona: the rule never matches; write mona";
+    let told = "names the user MONA, but the name service calls this user mona: the rule never matches; write mona";
     let checked = admin(&["check"]);
     assert_eq!(checked.code, Some(1), "{checked:?}");
     assert!(checked.out.contains(told), "{checked:?}");

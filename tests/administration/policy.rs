@@ -257,14 +257,13 @@ fn explain_knows_which_addresses_are_remembered() {
 #[test]
 fn where_a_login_cannot_be_decided_explain_says_why() {
     let desk = Desk::new("");
-    let explain = |user: &str| desk.admin(&["explain", "--user", user]);
+    let explain = |user: &str| desk.admin(&["explain", user]);
     let refused = |said: &Outcome, code: i32, text: &str| {
         assert_eq!((said.code, said.out.as_str()), (Some(code), ""), "{said:?}");
         assert!(said.err.contains(text), "{said:?}");
     };
-    refused(&desk.admin(&["explain"]), 2, "name the user whose login to explain: --user USER");
+    refused(&desk.admin(&["explain"]), 2, "name the user whose login to explain: otp-enroll admin explain USER");
     refused(&explain("nobody-of-that-name"), 3, "there is no user \"nobody-of-that-name\"");
-    refused(&desk.admin(&["explain", &desk.has.name]), 2, "unexpected argument");
     refused(&desk.admin(&["check", "--user", &desk.has.name]), 2, "--user does not go with this admin command");
 
     let file = desk.site.config().display().to_string();

@@ -31,7 +31,7 @@ fn the_help_of_every_command() {
         let mut otp_enroll = Command::new("otp-enroll");
         otp_enroll.args(command.split_whitespace()).arg("--help");
         let help = session.run(&format!("otp-enroll{command} --help"), &mut otp_enroll, "").out;
-        let takes_user = !command.starts_with(" admin") || command == " admin explain";
+        let takes_user = !command.starts_with(" admin");
         assert_eq!(help.matches("--user <USER>").count(), usize::from(takes_user), "{command}");
         let list = help.split("\nCommands:\n").nth(1).unwrap_or_default().lines();
         let found = list.take_while(|line| !line.is_empty()).filter_map(|line| {
@@ -112,38 +112,38 @@ fn what_decides_about_a_login() {
                  second_factor = \"required\"\nrequired_from = 2099-01-31\n";
     site.set(rules);
     for line in [
-        "admin explain --user vic --rhost 192.0.2.7 --tty /dev/pts/1",
-        "admin explain --user vera --rhost 192.0.2.7 --tty /dev/pts/1",
-        "admin explain --user vic --service sudo",
-        "admin explain --user vic --rhost host.example.org",
-        "admin explain --user vic --rhost fe80::1%eth0",
-        "admin explain --user vic --nullok",
-        "admin explain --json --user vic",
+        "admin explain vic --rhost 192.0.2.7 --tty /dev/pts/1",
+        "admin explain vera --rhost 192.0.2.7 --tty /dev/pts/1",
+        "admin explain vic --service sudo",
+        "admin explain vic --rhost host.example.org",
+        "admin explain vic --rhost fe80::1%eth0",
+        "admin explain vic --nullok",
+        "admin explain --json vic",
         "admin require vic",
-        "admin explain --user vic",
-        "admin explain --user vic --nullok",
+        "admin explain vic",
+        "admin explain vic --nullok",
         "admin unrequire vic",
         "admin explain",
-        "admin explain --user nobody-there",
+        "admin explain nobody-there",
     ] {
         typed(&mut session, &site, line, "");
     }
     for policy in ["required", "enroll", "skip"] {
         session.note(&format!("second_factor = {policy:?}"));
         site.set(&format!("[policy]\nsecond_factor = \"{policy}\"\n"));
-        typed(&mut session, &site, "admin explain --user vera", "");
-        typed(&mut session, &site, "admin explain --user vic", "");
+        typed(&mut session, &site, "admin explain vera", "");
+        typed(&mut session, &site, "admin explain vic", "");
     }
     session.note("enforce = false");
     site.set_with_table("enforce = false\n[policy]\nsecond_factor = \"required\"");
-    typed(&mut session, &site, "admin explain --user vic", "");
+    typed(&mut session, &site, "admin explain vic", "");
     typed(&mut session, &site, "admin report", "");
     session.note("What cannot be read");
     site.set("[[policy.rule]]\ngroup = \"no-such-group\"\nsecond_factor = \"required\"\n");
-    typed(&mut session, &site, "admin explain --user vic", "");
+    typed(&mut session, &site, "admin explain vic", "");
     typed(&mut session, &site, "admin check", "");
     site.set("[policy]\nsecond_factr = \"required\"\n");
-    typed(&mut session, &site, "admin explain --user vic", "");
+    typed(&mut session, &site, "admin explain vic", "");
     typed(&mut session, &site, "admin check", "");
     insta::assert_snapshot!("explain", dates(&session.text()));
 }

@@ -1,4 +1,4 @@
-//! Users who need no code and log in by key with nobody at the terminal: doctor says that sshd asks them all the same.
+//! Users who need no code and log in by key without a person at the terminal: doctor says that sshd asks them all the same.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use std::fs;

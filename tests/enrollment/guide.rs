@@ -3,11 +3,13 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     reason = "a test that cannot go on stops where it is"
 )]
 
 use pam_otp_tests::{
     app::{App, Enrolled},
+    locale::Locales,
     machine,
     pty::{PATIENCE, Pty, Terminal},
     screen::{self, Theme},
@@ -41,6 +43,90 @@ fn at_the_key(pty: Pty) -> (Terminal, App) {
     let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark));
     let app = App::scan(&uri.unwrap_or_else(|| panic!("no QR code on\n{}", terminal.screen())));
     (terminal, app)
+}
+
+#[test]
+fn the_guide_speaks_french_in_a_french_locale() {
+    let locales = Locales::new(&["fr_FR"]);
+    let alice = TestUser::new("alice");
+    let mut pty = otp_enroll(&alice, &[]).size(100, 40);
+    for (name, value) in locales.environment("fr_FR.UTF-8") {
+        pty = pty.env(name, value);
+    }
+    let mut terminal = pty.start();
+    terminal.wait_for_screen("Code que l'application affiche : ");
+    let screen = terminal.screen();
+    assert!(screen.contains(&format!("Second facteur de {} sur ", alice.name)), "{screen}");
+    let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
+    let app = App::scan(&uri);
+    terminal.send_line(&app.wrong());
+    terminal.wait_for_screen("! Ce code n'est pas correct. Attendez le suivant");
+    terminal.send_line(&app.code(-1));
+    terminal.wait_for_screen("Enregistrer dans un fichier (ou seulement Entrée) : ");
+    terminal.send_line("");
+    assert_eq!(terminal.wait().code(), Some(0), "{}", terminal.transcript());
+    let end = terminal.transcript();
+    assert!(end.contains("10 codes de secours ont été affichés"), "{end}");
+    // Scripts read English, whatever the locale.
+    let mut status = alice.command("otp-enroll");
+    status.args(["remove", "1", "--json"]).envs(locales.environment("fr_FR.UTF-8"));
+    let said = String::from_utf8(status.output().unwrap().stdout).unwrap();
+    assert!(said.contains("that is the only device"), "{said}");
+}
+
+#[test]
+fn a_wrong_code_is_answered_right_above_the_question() {
+    let alice = TestUser::new("alice");
+    for (columns, rows) in [(120, 40), (40, 12)] {
+        let mut terminal = otp_enroll(&alice, &[]).size(columns, rows).start();
+        terminal.wait_for_screen(CODE);
+        terminal.send_line("12345");
+        terminal.wait_for_screen("! A code has 6 digits.");
+        let screen = machine::wait(PATIENCE, || {
+            let screen = terminal.screen();
+            screen.lines().any(|line| line.starts_with(CODE.trim_end())).then_some(screen)
+        });
+        let screen = screen.unwrap_or_else(|| panic!("{}", terminal.screen()));
+        let lines: Vec<_> = screen.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        let question = lines.iter().position(|line| line.starts_with(CODE.trim_end())).unwrap();
+        let above = lines[..question].iter().rev().take(2).copied().collect::<Vec<_>>();
+        assert!(above.iter().any(|line| line.starts_with("! A code has 6 digits")), "{columns}x{rows}:\n{screen}");
+        terminal.send(CTRL_C);
+        terminal.wait();
+    }
+}
+
+#[test]
+fn colours_are_where_a_terminal_has_them_and_nowhere_else() {
+    let alice = TestUser::new("alice");
+    let painted = |pty: Pty| {
+        let mut terminal = pty.start();
+        terminal.wait();
+        let seen = terminal.transcript();
+        assert!(seen.contains("Second factor") || seen.contains("no device"), "{seen}");
+        seen.contains('\u{1b}')
+    };
+    for arguments in [&["status"][..], &["resync", "7"]] {
+        let pty = || otp_enroll(&alice, arguments);
+        if arguments == ["status"] {
+            assert!(painted(pty()));
+            assert!(painted(pty().env("NO_COLOR", "")), "empty is not set");
+            for plain in [pty().env("NO_COLOR", "1"), pty().env("TERM", "dumb"), pty().env_remove("TERM")] {
+                assert!(!painted(plain));
+            }
+        } else {
+            let mut terminal = pty().start();
+            terminal.wait();
+            let seen = terminal.transcript();
+            assert!(seen.contains("\u{1b}[1;31motp-enroll:\u{1b}[0m no second factor is set up"), "{seen:?}");
+        }
+    }
+    // A pipe, and --json on a terminal.
+    let piped = alice.command("otp-enroll").arg("status").env("TERM", "xterm").output().unwrap();
+    assert!(!piped.stdout.contains(&27) && !piped.stdout.is_empty(), "{piped:?}");
+    let mut terminal = otp_enroll(&alice, &["status", "--json"]).start();
+    terminal.wait();
+    assert!(!terminal.transcript().contains('\u{1b}'), "{}", terminal.transcript());
 }
 
 /// The set-up up to the recovery codes.
@@ -220,9 +306,9 @@ fn what_is_not_the_code_says_why_and_the_offer_stays() {
     type Typed = fn(&App) -> String;
     let answers: [(Typed, &str); 6] = [
         (|_| String::new(), ""),
-        (App::wrong, "! that code is not correct."),
-        (|_| "12345".into(), "! a code has 6 digits"),
-        (|_| "my password".into(), "! a code has 6 digits"),
+        (App::wrong, "! That code is not correct."),
+        (|_| "12345".into(), "! A code has 6 digits"),
+        (|_| "my password".into(), "! A code has 6 digits"),
         (|app| app.code(20), "is about 10 min ahead"),
         (|app| app.code(-40), "is about 20 min behind"),
     ];

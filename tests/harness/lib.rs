@@ -25,6 +25,7 @@ pub mod hardware_token;
 pub mod injection;
 pub mod journal;
 pub mod keypad;
+pub mod locale;
 pub mod long_lived;
 pub mod machine;
 pub mod name_service;

@@ -11,6 +11,7 @@ mod group_lookups;
 mod harness;
 mod hosts;
 mod keypad;
+mod language;
 mod log;
 mod messages;
 mod named_hosts;

@@ -77,7 +77,7 @@ fn the_module_connects_to_no_other_machine_and_starts_no_thread() {
 #[test]
 fn the_module_makes_one_kind_of_socket() {
     let mut calls = Vec::new();
-    for krate in ["otp-nss", "otp-core", "pam_otp"] {
+    for krate in ["otp-nss", "otp-core", "otp-locale", "pam_otp"] {
         for (_, text) in sources(krate) {
             calls.extend(lines_with(&text, "AddressFamily::").iter().map(|line| line.trim().to_owned()));
             calls.extend(lines_with(&text, "UnixAddr::new").iter().map(|line| line.trim().to_owned()));
@@ -99,7 +99,7 @@ fn the_module_makes_one_kind_of_socket() {
 #[test]
 fn the_module_loads_a_service_of_the_name_service_and_no_other_library() {
     let mut calls = Vec::new();
-    for krate in ["otp-nss", "otp-core", "pam_otp"] {
+    for krate in ["otp-nss", "otp-core", "otp-locale", "pam_otp"] {
         for (path, text) in sources(krate) {
             let path = path.strip_prefix(machine::source("")).unwrap().display().to_string();
             calls.extend(lines_with(&text, "dlopen").iter().map(|line| format!("{path}: {}", line.trim())));
@@ -166,7 +166,7 @@ fn lines_with<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn unsafe_code_is_in_two_files() {
+fn unsafe_code_is_in_three_files() {
     for krate in ["otp-core", "otp-enroll", "otp-helper"] {
         for (path, text) in sources(krate) {
             let crate_root = path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
@@ -176,14 +176,14 @@ fn unsafe_code_is_in_two_files() {
         }
     }
     let mut islands = Vec::new();
-    for (path, text) in sources("otp-nss").into_iter().chain(sources("pam_otp")) {
+    for (path, text) in ["otp-locale", "otp-nss", "pam_otp"].into_iter().flat_map(sources) {
         if text.contains("unsafe") {
             let blocks = lines_with(&text, "unsafe {").len();
             assert_eq!(blocks, text.matches("// SAFETY: ").count(), "each block names the fact it rests on: {path:?}");
             islands.push(path.strip_prefix(machine::source("")).unwrap().display().to_string());
         }
     }
-    assert_eq!(islands, ["otp-nss/src/lib.rs", "pam_otp/src/ffi.rs"]);
+    assert_eq!(islands, ["otp-locale/src/lib.rs", "otp-nss/src/lib.rs", "pam_otp/src/ffi.rs"]);
     let manifest = fs::read_to_string(machine::source("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
@@ -208,7 +208,7 @@ fn the_crates_that_a_login_runs_through_are_these() {
     };
     let module = tree("pam_otp");
     let expected = "base16ct base32ct bitflags block-buffer cfg-if cmov const-oid cpufeatures crypto-common ctutils \
-                    digest getrandom hmac hybrid-array itoa libc memchr memoffset nix otp-core otp-nss pam-bindings pam_otp qrcodegen serde \
+                    digest getrandom hmac hybrid-array itoa libc memchr memoffset nix otp-core otp-locale otp-nss pam-bindings pam_otp qrcodegen serde \
                     serde_core serde_json serde_spanned sha1 sha2 subtle toml toml_datetime toml_parser typenum \
                     winnow zeroize zmij";
     assert_eq!(module.iter().map(String::as_str).collect::<Vec<_>>().join(" "), expected);

@@ -17,7 +17,7 @@ const PLACES: [&str; 4] = [
 ];
 
 /// What there is then, but for documentation: the mode and the place.
-const INSTALLED: [&str; 17] = [
+const INSTALLED: [&str; 19] = [
     "644 /etc/apparmor.d/abstractions/pam_otp",
     "644 /etc/fail2ban/filter.d/pam_otp.conf",
     "644 /etc/fail2ban/jail.d/pam_otp.conf",
@@ -30,6 +30,8 @@ const INSTALLED: [&str; 17] = [
     "2755 /usr/libexec/pam_otp/otp-helper",
     "644 /usr/share/bash-completion/completions/otp-enroll",
     "644 /usr/share/fish/vendor_completions.d/otp-enroll.fish",
+    "644 /usr/share/locale/de/LC_MESSAGES/pam_otp.mo",
+    "644 /usr/share/locale/fr/LC_MESSAGES/pam_otp.mo",
     "644 /usr/share/man/man1/otp-enroll.1",
     "644 /usr/share/man/man5/pam_otp.toml.5",
     "644 /usr/share/man/man8/pam_otp.8",

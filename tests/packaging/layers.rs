@@ -38,7 +38,19 @@ const HOUSE: [(&str, &[&str]); 7] = [
     ),
     (
         "otp-enroll",
-        &["cli", "seed", "error", "private_file", "unconfirmed_file", "ui", "seed_file", "client", "user", "admin"],
+        &[
+            "cli",
+            "seed",
+            "language",
+            "error",
+            "private_file",
+            "unconfirmed_file",
+            "ui",
+            "seed_file",
+            "client",
+            "user",
+            "admin",
+        ],
     ),
     (
         "fleet/otp-agent",
@@ -152,9 +164,10 @@ fn the_agent_imports_from_these_rooms_of_the_core_alone() {
 /// As the manifests say. Those of the tests and the bench may use all.
 #[test]
 fn the_arrows_between_the_crates_are_those_of_the_page() {
-    const CRATES: [&str; 9] = [
+    const CRATES: [&str; 10] = [
         "otp-nss",
         "otp-core",
+        "otp-locale",
         "pam_otp",
         "otp-helper",
         "otp-formats",

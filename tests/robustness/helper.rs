@@ -142,7 +142,7 @@ fn a_user_who_is_root_in_a_user_namespace_has_none_of_the_helpers_rights() {
         (passwd.clone(), "must belong to root"),
         (
             config.clone(),
-            "belongs to uid 65534 (as this user namespace shows a user whom it does not map), not to root",
+            "belongs to uid 65534 (which this user namespace shows for every user that it does not map), not to root",
         ),
         (format!("{passwd} && {config}"), "a user whom it does not map), not to root"),
     ] {

@@ -18,7 +18,7 @@ struct Group {
 }
 
 impl Leftovers {
-    /// Takes over a group.
+    /// Adopts a group of processes.
     pub(crate) fn add(&self, leader: Pid, until: Instant) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Group { leader, until });
         self.end();

@@ -1,7 +1,9 @@
 //! What is shown before the question: a number to type into a token, or where a code was sent.
 
 use crate::codes::in_fours::in_fours;
+use crate::text;
 use crate::value::destination::Masked;
+use crate::value::text::{Language, said};
 use crate::value::time::Seconds;
 
 /// What the module shows before it asks for a code. When the authority returns it, the challenge is durable.
@@ -23,15 +25,27 @@ pub enum Challenge {
 
 impl Challenge {
     /// What the user reads; `None` where there is nothing to read.
-    pub fn text(&self) -> Option<String> {
-        match self {
+    pub fn text(&self, language: &dyn Language) -> Option<String> {
+        Some(match self {
             Self::Question(question) => {
-                Some(format!("Type this into your token: {}", *in_fours(question.as_bytes(), ' ')))
+                let question = in_fours(question.as_bytes(), ' ');
+                said(language, text!("Type this into your token: {question}"), &[("question", &*question)])
             }
-            Self::Sent(to) => Some(format!("A code was sent to {to}.")),
-            Self::Wait(time) => Some(format!("The next message can be sent in {time}. An unused code is still good.")),
-            Self::NotSent => Some("The message could not be sent. Use another device or a recovery code.".into()),
-            Self::None | Self::NoSuchDevice => None,
-        }
+            Self::Sent(Masked::Number(end)) => {
+                said(language, text!("A code was sent to the number that ends in {end}."), &[("end", end)])
+            }
+            Self::Sent(address @ Masked::Address(..)) => {
+                said(language, text!("A code was sent to {address}."), &[("address", address)])
+            }
+            Self::Wait(time) => said(
+                language,
+                text!("The next message can be sent in {time}. An unused code is still good."),
+                &[("time", time)],
+            ),
+            Self::NotSent => {
+                said(language, text!("The message could not be sent. Use another device or a recovery code."), &[])
+            }
+            Self::None | Self::NoSuchDevice => return None,
+        })
     }
 }

@@ -32,19 +32,16 @@ pub struct AgentHost {
 pub fn read(path: &Path, text: &str) -> (Vec<AgentHost>, Vec<ConfigError>) {
     let (mut hosts, text, errors) = (Vec::new(), without_comments(text), RefCell::default());
     let source = Source { path, text: &text, errors: &errors };
-    match source.document() {
-        Ok(document) => source.section(&document).section("agent", |agent| {
-            agent.sections("host", |table, line| {
-                let host = AgentHost::read(table, line);
-                if hosts.iter().any(|earlier: &AgentHost| earlier.user == host.user) {
-                    table.reject("user", "named once: another [[agent.host]] has it");
-                }
-                hosts.push(host);
-            });
-        }),
-        Err(error) => errors.borrow_mut().push(error),
-    }
-    (hosts, errors.into_inner())
+    source.section(&source.document()).section("agent", |agent| {
+        agent.sections("host", |table, line| {
+            let host = AgentHost::read(table, line);
+            if hosts.iter().any(|earlier: &AgentHost| earlier.user == host.user) {
+                table.reject("user", "named once: another [[agent.host]] has it");
+            }
+            hosts.push(host);
+        });
+    });
+    (hosts, errors.into_inner().all)
 }
 
 impl AgentHost {
@@ -58,7 +55,7 @@ impl AgentHost {
         } else if host.user == "nobody" {
             table.reject(
                 "user",
-                "an account of the service's own: in containers nobody stands for every account of the host",
+                "an account of the service's own: in containers `nobody` stands for every account of the host",
             );
         } else if let Some(wanted) = rule_names::of_users(&host.user) {
             table.reject("user", &wanted);
@@ -141,7 +138,7 @@ mod tests {
             ),
             (
                 "[[agent.host]]\nuser = \"nobody\"\nservices = [\"x\"]\n".into(),
-                "/c:2: agent.host.user must be an account of the service's own: in containers nobody stands for every account of the host",
+                "/c:2: agent.host.user must be an account of the service's own: in containers `nobody` stands for every account of the host",
             ),
             (
                 "[[agent.host]]\nuser = \"a\"\nservices = [\"SSHD\"]\n".into(),

@@ -12,6 +12,12 @@ pub const HELPER: &str = match option_env!("PAM_OTP_HELPER") {
     None => "/usr/local/libexec/pam_otp/otp-helper",
 };
 
+/// Translations, in folders by language.
+pub const LOCALE: &str = match option_env!("PAM_OTP_LOCALE") {
+    Some(path) => path,
+    None => "/usr/local/share/locale",
+};
+
 /// The socket of the agent, in a folder of root's.
 pub const AGENT: &str = match option_env!("PAM_OTP_AGENT") {
     Some(path) => path,

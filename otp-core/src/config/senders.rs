@@ -70,7 +70,8 @@ impl Senders {
 pub fn kinds(path: &Path, text: &str) -> Kinds {
     let (mut kinds, text, errors) = (Kinds::NONE, without_comments(text), RefCell::default());
     let source = Source { path, text: &text, errors: &errors };
-    if let Ok(document) = source.document() {
+    let document = source.document();
+    if errors.borrow().all.is_empty() {
         let mut top = source.section(&document);
         for channel in Channel::ALL {
             top.section(channel.word(), |table| {
@@ -89,15 +90,11 @@ pub fn kinds(path: &Path, text: &str) -> Kinds {
 pub fn read(path: &Path, text: &str) -> (Senders, Vec<ConfigError>) {
     let (mut senders, text, errors) = (Senders::default(), without_comments(text), RefCell::default());
     let source = Source { path, text: &text, errors: &errors };
-    match source.document() {
-        Ok(document) => {
-            let mut top = source.section(&document);
-            top.section("sms", |table| senders.sms = Sender::read(table, Channel::Sms));
-            top.section("email", |table| senders.email = Sender::read(table, Channel::Email));
-        }
-        Err(error) => errors.borrow_mut().push(error),
-    }
-    (senders, errors.into_inner())
+    let document = source.document();
+    let mut top = source.section(&document);
+    top.section("sms", |table| senders.sms = Sender::read(table, Channel::Sms));
+    top.section("email", |table| senders.email = Sender::read(table, Channel::Email));
+    (senders, errors.into_inner().all)
 }
 
 impl Sender {

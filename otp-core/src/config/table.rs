@@ -19,7 +19,24 @@ pub(super) struct Source<'t> {
     pub(super) path: &'t Path,
     pub(super) text: &'t str,
     /// The errors that were found.
-    pub(super) errors: &'t RefCell<Vec<ConfigError>>,
+    pub(super) errors: &'t RefCell<Errors>,
+}
+
+/// The errors of one reading, those of TOML itself first.
+#[derive(Default)]
+pub(super) struct Errors {
+    pub(super) all: Vec<ConfigError>,
+    /// How many of them are of TOML itself.
+    of_toml: usize,
+}
+
+impl Errors {
+    /// A value that is no TOML is not judged as well.
+    fn add(&mut self, error: ConfigError) {
+        if !self.all.iter().take(self.of_toml).any(|before| before.line == error.line) {
+            self.all.push(error);
+        }
+    }
 }
 
 /// A table, and the keys that the program knows in it.
@@ -58,8 +75,14 @@ pub(super) fn without_comments(text: &str) -> Cow<'_, str> {
 }
 
 impl<'t> Source<'t> {
-    pub(super) fn document(self) -> Result<Spanned<DeTable<'t>>, ConfigError> {
-        DeTable::parse(self.text).map_err(|error| self.error(error.span(), error.message().replace('\n', ", ")))
+    /// What could be parsed. Text that is no TOML is an error for each place, and what surrounds it is read.
+    pub(super) fn document(self) -> Spanned<DeTable<'t>> {
+        let (document, faults) = DeTable::parse_recoverable(self.text);
+        let faults = faults.into_iter().map(|error| self.error(error.span(), error.message().replace('\n', ", ")));
+        let mut errors = self.errors.borrow_mut();
+        errors.all.extend(faults);
+        errors.of_toml = errors.all.len();
+        document
     }
 
     pub(super) fn section(self, document: &'t Spanned<DeTable<'t>>) -> Section<'t> {
@@ -72,7 +95,7 @@ impl<'t> Source<'t> {
     }
 
     fn note(self, span: Range<usize>, what: String) {
-        self.errors.borrow_mut().push(self.error(Some(span), what));
+        self.errors.borrow_mut().add(self.error(Some(span), what));
     }
 
     fn line(self, span: &Range<usize>) -> Option<usize> {
@@ -156,7 +179,7 @@ impl<'t> Section<'t> {
 
     /// The number of errors so far.
     pub(super) fn errors(&self) -> usize {
-        self.source.errors.borrow().len()
+        self.source.errors.borrow().all.len()
     }
 
     /// An error of a key's value, which was read already. `wanted` ends the sentence "KEY must be".

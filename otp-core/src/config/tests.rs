@@ -224,10 +224,14 @@ fn all_errors_of_a_file_are_found_at_once_in_its_order() {
                 [[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\n\
                 [[policy.rule]]\nuser = \"a\"\ntty = \"tty1\"\nsecond_factor = \"skip\"\n\
                 [code]\ndigits = 5\nperoid = 30\n";
-    let errors = Config::errors(Path::new("f"), text);
-    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    let errors = |text: &str| {
+        let mut errors = Config::read(Path::new("f"), text).1;
+        errors.sort_by_key(|error| error.line);
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let found = errors(text);
     assert_eq!(
-        errors,
+        found,
         [
             "f:2: policy.rule.service must be in lower case, as libpam writes the names of services: \"sshd\"",
             "f:4: policy.rule needs second_factor",
@@ -237,9 +241,34 @@ fn all_errors_of_a_file_are_found_at_once_in_its_order() {
             "f:15: unknown key code.peroid; known keys: digits, period, algorithm, window",
         ]
     );
-    assert_eq!(Config::parse(Path::new("f"), text).unwrap_err().to_string(), errors[0]);
-    assert_eq!(Config::errors(Path::new("f"), "[code\n").len(), 1);
-    assert!(Config::errors(Path::new("f"), "").is_empty());
+    assert_eq!(Config::parse(Path::new("f"), text).unwrap_err().to_string(), found[0]);
+    assert_eq!(errors("[code\n").len(), 1);
+    assert!(errors("").is_empty());
+}
+
+#[test]
+fn what_is_no_toml_hides_no_other_error_and_brings_none() {
+    let errors = |text: &str| {
+        let mut errors = Config::read(Path::new("f"), text).1;
+        errors.sort_by_key(|error| error.line);
+        errors.iter().map(|error| (error.line.unwrap(), error.what.clone())).collect::<Vec<_>>()
+    };
+    let lines = |text: &str| errors(text).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
+    for (text, expected) in [
+        (
+            "enforce = maybe\n[code]\ndigits = 5\nperiod = \"x\"\n[lockout]\nafter = 1000\nfro = 1\n",
+            &[1, 3, 4, 6, 7][..],
+        ),
+        ("issuer = \"unended\n[code]\ndigits = 5\n", &[1, 3]),
+        ("[code]\ndigits = 5\ndigits 8\n", &[2, 3]),
+        ("[code]\ndigits = 8\ndigits = 7\n[grace]\nfor = \"8d\"\n", &[3, 5]),
+        ("[code]\ndigits = 8\n[code]\nwindow = 99\n", &[3]),
+        ("enforce = yes\n[[policy.rule]\nuser = \"a\"\nsecond_factor = \"skip\"\n[grace]\nfor = 5\n", &[1, 2, 6]),
+        ("[policy]\nsecond_factor = \"require\"\nrequired_from = 2027-01-31\npasscode = true\n", &[2]),
+    ] {
+        assert_eq!(lines(text), expected, "{text}\n{:?}", errors(text));
+        assert!(Config::parse(Path::new("f"), text).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -260,11 +289,11 @@ fn a_line_that_looks_like_a_comment_inside_a_string_is_part_of_it() {
         let expected = if backslash.is_empty() {
             Err("/etc/pam_otp/pam_otp.toml:3: prompt.code must be a text of 1 to 200 characters".to_owned())
         } else {
-            Ok("#1 Code: ".to_owned())
+            Ok(Some("#1 Code: ".to_owned()))
         };
         assert_eq!(parse(&text).map(|config| config.prompt), expected);
     }
-    assert_eq!(parse("[prompt]\ncode = '''\n#1 Code: '''").unwrap().prompt, "#1 Code: ");
+    assert_eq!(parse("[prompt]\ncode = '''\n#1 Code: '''").unwrap().prompt.as_deref(), Some("#1 Code: "));
 }
 
 #[test]

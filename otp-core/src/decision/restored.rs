@@ -12,7 +12,7 @@ const SENT_SINCE: u64 = 100_000;
 
 impl Record {
     /// This record after a restore. Time-based codes up to now, and as far ahead as the window reaches, are used. How far a counter has come is not known: the codes of
-    /// such a token wait for a resync. Codes that are sent begin anew, far from those that were. Open challenges, remembered
+    /// such a token wait for a resync. Codes that are sent begin again, far from those that were. Open challenges, remembered
     /// addresses and a passcode end. Which recovery codes were used since the backup is not known either: they stay, or go with
     /// `void_recovery`.
     pub fn restored(&self, void_recovery: bool, window: u64, enrollment: EnrollmentId, now: UnixTime) -> Self {
@@ -35,7 +35,7 @@ impl Record {
                     progress.next = progress.next.max(used.saturating_add(1));
                 }
                 Kind::Hotp => progress.awaits_resync = true,
-                // Each answer is to a question that is drawn anew.
+                // Each answer is to a question that is drawn afresh.
                 Kind::Ocra(_) => {}
                 Kind::Sent(_) => progress.next = progress.next.saturating_add(SENT_SINCE),
             }

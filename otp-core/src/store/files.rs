@@ -245,7 +245,7 @@ impl Store for FileStore {
         let created = self.enter(account).and_then(|()| self.create_incoming(account, &names, &held, record));
         let (incoming_name, incoming) = created.inspect_err(|_| self.strike_first(account, &held, is_first))?;
         let in_place = self.write_slot(&held, &record.state).and_then(|()| {
-            // From here on whoever fences us off removes the file that we would rename.
+            // From here on a process that fences us off removes the file that we would rename.
             if !self.is_in_place(&held)? {
                 return Ok(Swap::Lost);
             }

@@ -34,19 +34,20 @@ impl Site {
         Ok(Self { config: Config::parse(path, &trusted_text(path)?)?, path: path.to_owned() })
     }
 
-    /// All errors of the configuration, for administration. [`Site::load`] reports the first one.
-    pub fn errors(path: &Path) -> Vec<ConfigError> {
+    /// All errors of the configuration, for administration, and what could be read beside them. [`Site::load`] reports the
+    /// first error.
+    pub fn errors(path: &Path) -> (Option<Self>, Vec<ConfigError>) {
         let text = match trusted_text(path) {
             Ok(text) => text,
-            Err(error) => return vec![error],
+            Err(error) => return (None, vec![error]),
         };
-        let mut errors = Config::errors(path, &text);
+        let (config, mut errors) = Config::read(path, &text);
         for more in [agent_hosts::read(path, &text).1, senders::read(path, &text).1] {
             // A text that is no TOML is the same error for each reader.
             errors.extend(more.into_iter().filter(|error| !errors.contains(error)).collect::<Vec<_>>());
         }
         errors.sort_by_key(|error| error.line);
-        errors
+        (Some(Self { config, path: path.to_owned() }), errors)
     }
 
     /// The errors of what no login reads: of the agent's hosts, and of senders.
@@ -160,14 +161,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pam_otp.toml");
         std::fs::write(&path, "[sms]\nsend = [\"sms\"]\n[[agent.host]]\nuser = \"a\"\n[email]\nhour = 0\n").unwrap();
-        let errors: Vec<_> = Site::errors(&path).into_iter().map(|error| error.line.unwrap()).collect();
+        let errors: Vec<_> = Site::errors(&path).1.into_iter().map(|error| error.line.unwrap()).collect();
         assert_eq!(errors, [2, 3, 6]);
         let site = Site::load(&path).unwrap();
         assert_eq!(site.config, Config::default());
         let error = site.senders().unwrap_err().to_string();
         assert!(error.starts_with(&format!("{}:2: sms.send must be ", path.display())), "{error}");
         std::fs::write(&path, "[sms\n").unwrap();
-        assert_eq!(Site::errors(&path).len(), 1);
+        assert_eq!(Site::errors(&path).1.len(), 1);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Drop for Wiped {
 pub(crate) fn wipe<T: DefaultIsZeroes>(numbers: &mut (impl AsMut<[T]> + ?Sized)) {
     let numbers = numbers.as_mut();
     numbers.fill(T::default());
-    // Without it, the compiler could leave out what nobody reads.
+    // Without it, the compiler could leave out what is never read.
     optimization_barrier(numbers);
 }
 

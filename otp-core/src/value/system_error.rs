@@ -14,7 +14,7 @@ pub fn described(error: &io::Error) -> String {
 /// The user id that the kernel shows for owners who are not mapped into a user namespace (kernel.overflowuid).
 const OVERFLOW_UID: u32 = 65_534;
 
-const UNMAPPED: &str = "as this user namespace shows a user whom it does not map";
+const UNMAPPED: &str = "which this user namespace shows for every user that it does not map";
 
 /// What to do about an owner who [`is_unmapped`].
 pub const UNMAPPED_HINT: &str =
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_user_namespace_is_named_where_it_hides_the_owner() {
         assert_eq!(owner(1000), "uid 1000");
-        assert_eq!(owner(65_534), "uid 65534 (as this user namespace shows a user whom it does not map)");
+        assert_eq!(owner(65_534), "uid 65534 (which this user namespace shows for every user that it does not map)");
         assert!(is_unmapped(&owner(65_534)) && !is_unmapped(&owner(1000)));
     }
 }

@@ -11,6 +11,7 @@ use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::system::sends_file;
 use otp_core::value::system_error::described;
+use otp_locale::Locale;
 use serde::Serialize;
 
 use super::changes;
@@ -18,6 +19,7 @@ use crate::cli::Common;
 use crate::error::{CliError, plain};
 use crate::ui::layout;
 use crate::ui::output::Output;
+use crate::ui::style;
 
 /// Why a configuration that can be read cannot be used.
 pub(super) struct Fault {
@@ -61,14 +63,18 @@ pub(super) fn check(
             let harm = if to_logins { Harm::ToLogins } else { Harm::ToMessages };
             let fixes = faults.iter().map(|fault| fault.fix.clone()).collect();
             let faults = faults.into_iter().map(|fault| fault.what).collect();
-            (Checked { faults, warnings: doubts(&site), fixes }, harm)
+            let warnings = unknown_language(&site).into_iter().chain(doubts(&site)).collect();
+            (Checked { faults, warnings, fixes }, harm)
         }
         Err(_) => {
-            let faults = Site::errors(path).iter().map(ToString::to_string).collect();
+            // Names in the rules are looked up as well, so that one run names all faults of the file.
+            let (site, errors) = Site::errors(path);
+            let of_names = site.as_ref().map(unknown_names).unwrap_or_default();
+            let faults = errors.iter().map(ToString::to_string).chain(of_names).collect();
             (Checked { faults, warnings: Vec::new(), fixes: Vec::new() }, Harm::ToLogins)
         }
     };
-    output.result(&checked, || {
+    output.painted(&checked, style::findings, || {
         let Checked { faults, warnings, fixes } = &checked;
         let mut lines = Vec::new();
         for (place, fault) in faults.iter().enumerate() {
@@ -89,8 +95,17 @@ pub(super) fn check(
     }
 }
 
-/// All faults of a configuration that can be read.
-pub(super) fn faults_of(site: &Site) -> Vec<Fault> {
+/// A language without its locale: texts are English then.
+fn unknown_language(site: &Site) -> Option<String> {
+    let language = site.config.language.as_deref().filter(|language| !Locale::or_named(language).is_named())?;
+    Some(format!(
+        "{}: language: this machine has no locale {language:?}, so texts are English; `locale -a` lists those that it has",
+        site.path.display()
+    ))
+}
+
+/// Rules with a name that the name service does not know.
+fn unknown_names(site: &Site) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
     for rule in &site.config.policy.rules {
         let at = |what: String| format!("{}:{}: policy.rule {what}", site.path.display(), rule.line);
@@ -107,17 +122,24 @@ pub(super) fn faults_of(site: &Site) -> Vec<Fault> {
                 ))),
             });
         }
-        if let Some(user) = &rule.user {
+        // A rule with an error was read as one for a user without a name.
+        if let Some(user) = rule.user.as_deref().filter(|user| !user.is_empty()) {
             faults.extend(match User::from_name(user) {
-                Ok(Some(found)) if found.name == *user => None,
+                Ok(Some(found)) if found.name == user => None,
                 Ok(Some(User { name, .. })) => Some(at(format!(
-                    "names the user {user}, whom the name service calls {name}: the rule never matches; write {name}"
+                    "names the user {user}, but the name service calls this user {name}: the rule never matches; write {name}"
                 ))),
                 Ok(None) => Some(at(format!("names the user {user}, who does not exist: the rule never matches"))),
                 Err(errno) => Some(at(format!("names the user {user}, who cannot be looked up ({})", errno.desc()))),
             });
         }
     }
+    faults
+}
+
+/// All faults of a configuration that can be read.
+pub(super) fn faults_of(site: &Site) -> Vec<Fault> {
+    let mut faults = unknown_names(site);
     let state = fs::metadata(&site.config.state_directory);
     let mut of_the_store = None;
     match (site.store(), &state) {
@@ -132,7 +154,7 @@ pub(super) fn faults_of(site: &Site) -> Vec<Fault> {
         }
         (Ok(_), Err(error)) => faults.push(format!("{}: {}", site.config.state_directory.display(), plain(error))),
     }
-    // What a login does not read. The agent answers nobody but root where [[agent.host]] cannot be used.
+    // What a login does not read. The agent answers only root where [[agent.host]] cannot be used.
     let (of_hosts, of_senders) = site.errors_apart();
     faults.extend(of_hosts.iter().map(ToString::to_string));
     faults.extend(helper_fault(&site.config.state_directory, state.ok().as_ref()));

@@ -11,7 +11,7 @@ use crate::ui::output::Output;
 use crate::user::device_lines::{ChangedDevice, subject};
 use crate::user::{addition, devices, resync, token};
 
-/// What is said of a token that nobody has used yet.
+/// The text about a token that was never used.
 pub(super) const UNCONFIRMED: &str = "is added, not confirmed yet: its first right code at a login confirms it";
 
 /// Adds a token, by a code that it shows or, without one, unconfirmed.

@@ -50,6 +50,7 @@ use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::output::Output;
+use crate::ui::style;
 
 /// Services with a second service for another form of the command, and that command.
 pub(super) const TWINS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
@@ -176,7 +177,7 @@ pub(super) fn examine(
         let site = match Site::load(path) {
             Ok(site) => site,
             Err(_) => {
-                let errors = Site::errors(path).into_iter();
+                let errors = Site::errors(path).1.into_iter();
                 findings.extend(errors.map(|error| Finding::fault("configuration", error.to_string(), fix)));
                 continue;
             }
@@ -227,7 +228,7 @@ fn tell(services: &[String], findings: Vec<Finding>, output: &Output) -> Result<
         services => format!("Services that ask for a code: {}", services.join(", ")),
     };
     let diagnosis = Diagnosis { services, findings };
-    output.result(&diagnosis, || {
+    output.painted(&diagnosis, style::findings, || {
         let columns = terminal_size::terminal_size().map_or(usize::MAX, |(columns, _)| columns.0.into());
         let mut lines = vec![layout::wrap(&layout::escaped(&asked), columns).join("\n")];
         lines.extend(diagnosis.findings.iter().map(|finding| finding.text(columns)));

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::ui::layout;
 use crate::ui::output::Output;
+use crate::ui::style;
 
 /// The result of a login while refusals are enforced.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -155,7 +156,7 @@ pub(super) fn explain(
         outcome,
         enforced: site.config.enforce,
     };
-    output.result(&explained, || text(&explained, ruling.source))?;
+    output.painted(&explained, style::facts, || text(&explained, ruling.source))?;
     if let Some(former) = former_name {
         for line in [
             format!("If the account was renamed: otp-enroll admin rename {former} {}", account.name),

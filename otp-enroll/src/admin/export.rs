@@ -25,7 +25,7 @@ pub(super) fn export(export: &Export, site: &Site, store: &FileStore, output: &O
         None => return bundle::export(&export.bundle, store, output),
         Some(_) if !export.bundle.is_absent() => {
             return Err(CliError::Usage(
-                "users and options go behind oath or uri: otp-enroll admin export oath USER --to FILE".into(),
+                "users and options go after oath or uri: otp-enroll admin export oath USER --to FILE".into(),
             ));
         }
         Some(who) => who,

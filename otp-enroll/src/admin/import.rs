@@ -59,7 +59,7 @@ struct Text<'a> {
 const OF_HOMES: &str = "\
 Users can log in with the next code their phone shows, and with their scratch codes. After you have switched PAM\n\
 to pam_otp, run this command again, so that codes used in between cannot be used twice. Then remove the files:\n\
-each holds the key of a user. Rate limits are not taken over: [lockout] in pam_otp.toml is for all.";
+each holds the key of a user. Rate limits are not imported: [lockout] in pam_otp.toml is for all.";
 
 pub(super) use self::as_user::answer as read_as_user;
 
@@ -173,7 +173,7 @@ fn of_file(
         let taken = (0..entries.count()).filter(is_done).flat_map(|place| entries.ranges(place)).collect();
         private_file::write(rejects, &without(text, taken))?;
         output.advise(&format!(
-            "\nWhat was not imported is in {}: mend it, import it, and delete it.",
+            "\nWhat was not imported is in {}: fix it, import it, and delete it.",
             rejects.display()
         ))?;
     }

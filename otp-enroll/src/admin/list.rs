@@ -55,7 +55,7 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
             if !mem::replace(&mut has_heading, true) {
                 progress.clear();
                 listing
-                    .advise(&format!("{:<width$}  {:<FACTOR_WIDTH$}  RECOVERY  OVERRIDE  LOCKED", "USER", "FACTOR"))?;
+                    .heading(&format!("{:<width$}  {:<FACTOR_WIDTH$}  RECOVERY  OVERRIDE  LOCKED", "USER", "FACTOR"))?;
             }
             match record {
                 Ok(record) => {
@@ -174,7 +174,7 @@ pub(super) fn without_device(
     let width = widest(&names);
     let mut faults = 0usize;
     Listing::of(output, |listing| {
-        listing.advise(&format!("{:<width$}  A LOGIN THROUGH {service} IS", "USER"))?;
+        listing.heading(&format!("{:<width$}  A LOGIN THROUGH {service} IS", "USER"))?;
         let mut progress = Progress::new("asking the policy", names.len(), output);
         for name in &names {
             progress.step();

@@ -50,7 +50,7 @@ pub(super) fn purge(site: &Site, store: &FileStore, dry_run: bool, yes: bool, ou
     if gone.is_empty() {
         return output.advise("No record is removed.");
     }
-    // A name service that knows nobody, and says so of everybody.
+    // A name service without any user would make all records remains.
     if gone.len() > present.max(1) {
         return Err(CliError::Reported {
             error: format!(
@@ -73,7 +73,7 @@ pub(super) fn purge(site: &Site, store: &FileStore, dry_run: bool, yes: bool, ou
     if !yes {
         output.confirm(&format!("Remove {}?", if gone.len() == 1 { "this record" } else { "these records" }))?;
     }
-    // Somebody may have made one of these accounts since.
+    // One of these accounts may have been made since.
     let mut still = Vec::with_capacity(gone.len());
     for remains in gone {
         if account(remains.name.as_str())?.is_none() {

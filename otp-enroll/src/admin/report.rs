@@ -42,7 +42,7 @@ pub(super) fn report(
     let names = Names::ask()?;
     let mut with_device = Vec::new();
     Listing::of(output, |listing| {
-        listing.advise("Logins that would have been refused, the last one of each user:")?;
+        listing.heading("Logins that would have been refused, the last one of each user:")?;
         let stems = list::stems(store, output)?;
         let mut progress = Progress::new("reading records", stems.len(), output);
         for stem in stems {
@@ -60,7 +60,7 @@ pub(super) fn report(
             }
         }
         drop(progress); // the next line begins a new one
-        listing.advise(&format!("\nUsers without a device, and what a login through {service} would be:"))
+        listing.heading(&format!("\nUsers without a device, and what a login through {service} would be:"))
     })?;
     list::without_device(site, store, service, line, names, &with_device, output)
 }

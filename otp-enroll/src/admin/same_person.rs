@@ -1,5 +1,5 @@
-//! Whether an account is the person whose record this is, as far as its age tells: a name or a number may have gone to somebody
-//! else.
+//! Whether an account is the person whose record this is, as far as its age tells: a name or a number may have gone to another
+//! person.
 
 use std::fs;
 
@@ -30,14 +30,14 @@ pub(super) fn evidence(of: &str, account: &Account, record: &Record) -> String {
         ),
         (Some(_), Age::Older) => format!("The account is older than the device: {user} probably is the same person."),
         (Some(_), Age::Younger) => format!(
-            "The home folder is younger than the device: {user} may be another person, to whom name or number went. Then \
+            "The home folder is younger than the device: {user} may be another person, who got the name or the number. Then \
              answer no, and run: otp-enroll admin disable {of}."
         ),
     });
     told.join(" ")
 }
 
-/// Whether an account seems to be younger than its own record: it was removed and made again, perhaps for somebody else.
+/// Whether an account seems to be younger than its own record: it was removed and made again, perhaps for another person.
 pub(super) fn seems_new(account: &Account, record: &Record) -> bool {
     let first = first_device(record);
     let found = User::from_name(account.name.as_str()).ok().flatten();

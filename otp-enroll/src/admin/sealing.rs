@@ -23,7 +23,7 @@ const WORK: u8 = 18;
 /// What it may cost to open. A file that asks for more is refused before anything is computed: it may be made to hang.
 const MOST_WORK: u8 = 20;
 
-/// Fewer characters are guessed by whoever has the file, and the time.
+/// A person who has the file, and time, guesses fewer characters.
 const SHORT: usize = 12;
 
 /// Who can open a bundle that is made.
@@ -65,7 +65,7 @@ impl Seal {
         };
         if length(&passphrase) < SHORT {
             output.warn(
-                "this passphrase is short: whoever gets the file can try many; the bundle is as safe as it is long",
+                "this passphrase is short: a person who gets the file can try many; the bundle is as safe as the passphrase is long",
             );
         }
         Ok(Self::Passphrase(passphrase))

@@ -7,6 +7,7 @@ use super::refusals::Refusals;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::ui::output::Output;
+use crate::ui::style;
 use crate::user::commands;
 use crate::user::device_lines::fitted;
 
@@ -21,7 +22,7 @@ struct Shown<'a> {
 pub(super) fn show(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
     let status = client.status()?;
     let refusals = Refusals::of(&status.user);
-    output.result(&Shown { status: &status, refusals: &refusals }, || {
+    output.painted(&Shown { status: &status, refusals: &refusals }, style::facts, || {
         let lines: Vec<_> = refusals.lines().iter().flat_map(|line| fitted(line)).collect();
         format!("{}\n{}", commands::described(&status), lines.join("\n"))
     })

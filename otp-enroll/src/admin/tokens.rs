@@ -70,7 +70,7 @@ pub(super) fn list(store: &FileStore, output: &Output) -> Result<(), CliError> {
             };
             if !std::mem::replace(&mut has_heading, true) {
                 progress.clear();
-                listing.advise(&format!("{:<width$}  TYPE  DIGITS  SINCE       MAKER", "SERIAL"))?;
+                listing.heading(&format!("{:<width$}  TYPE  DIGITS  SINCE       MAKER", "SERIAL"))?;
             }
             match spare {
                 Ok(spare) => listing.result(&mut progress, &listed(&spare), || line(&spare, width))?,

@@ -84,7 +84,7 @@ pub(crate) struct ImportBundle {
     /// Also replace other devices of users, and their recovery codes
     #[arg(long)]
     pub(crate) replace: bool,
-    /// Also take over the overrides of the bundle
+    /// Also import the overrides of the bundle
     #[arg(long)]
     pub(crate) with_overrides: bool,
     /// Refused: a record comes as a whole

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::error::ScreenError;
+use crate::language::tr;
 use crate::ui::secret_lines::{SecretLines, put};
 use crate::ui::signals::{self, INTERRUPTED, is_in_front};
 use crate::ui::terminal::Terminal;
@@ -201,7 +202,7 @@ fn interrupt() {
     let screen = lock(); // until the end: no thread may draw on the screen that was left
     unconfirmed_file::discard();
     screen.leave();
-    let _ = writeln!(io::stderr(), "{}", screen.if_interrupted);
+    let _ = writeln!(io::stderr(), "{}", tr(&screen.if_interrupted));
     std::process::exit(INTERRUPTED);
 }
 

@@ -8,6 +8,7 @@ use otp_core::qr::Qr;
 use zeroize::Zeroizing;
 
 use crate::ui::secret_lines::SecretLines;
+use crate::ui::style::Paint;
 use crate::ui::terminal::Terminal;
 
 /// Columns between the QR code and the text.
@@ -35,6 +36,28 @@ pub(crate) fn page(terminal: &Terminal, qr: &Qr, panel: &SecretLines) -> SecretL
         iter::once(notice.as_str()).chain(roomy).for_each(|line| all.add(format_args!("{line}")));
         text(terminal, &all)
     })
+}
+
+/// The same with a note right above the question: what was wrong with the last answer. Where the QR code would have to go for it,
+/// the note comes last in the panel, beside the code.
+pub(crate) fn page_with_note(terminal: &Terminal, qr: &Qr, panel: &SecretLines, note: &str) -> SecretLines {
+    if note.is_empty() {
+        return page(terminal, qr, panel);
+    }
+    let note = format!("! {}", Printable { line: note, utf8: terminal.utf8 });
+    let beneath = wrap(&note, terminal.columns);
+    let above = Terminal { rows: terminal.rows.saturating_sub(beneath.len()), ..terminal.clone() };
+    let has_qr = |page: &SecretLines| page.len() >= Drawing::of(qr, terminal).lines.len();
+    let beside: SecretLines = panel.iter().chain([note.as_str()]).collect();
+    let all = page(terminal, qr, &beside);
+    let mut whole = page(&above, qr, panel);
+    if has_qr(&all) && !has_qr(&whole) {
+        return all;
+    }
+    for line in beneath {
+        whole.add(format_args!("{}", Paint::Red.on_if(terminal.colour, line)));
+    }
+    whole
 }
 
 /// Lays out a page without a QR code, under the same rule.
@@ -191,9 +214,9 @@ pub(crate) fn moves(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Columns of a character: a guess that is never too small. Text that is ours is ASCII.
+/// Columns of a character: a guess that is never too small. Text that is ours is in Latin letters.
 fn columns(c: char) -> usize {
-    if c.is_ascii() { 1 } else { 2 }
+    if c < '\u{250}' { 1 } else { 2 }
 }
 
 fn wrapped<'t>(text: &[&'t str], width: usize) -> Vec<&'t str> {

@@ -47,6 +47,11 @@ impl<'a> Listing<'a> {
         if self.output.is_advising() { self.add(&layout::escaped_lines(text, true)) } else { Ok(()) }
     }
 
+    /// The heading of a table.
+    pub(crate) fn heading(&mut self, text: &str) -> Result<(), CliError> {
+        if self.output.is_advising() { self.add(&self.output.heading(text)) } else { Ok(()) }
+    }
+
     fn add(&mut self, line: &str) -> Result<(), CliError> {
         if self.pending.len().saturating_add(line.len()) >= WHOLE {
             self.write()?;

@@ -3,13 +3,16 @@
 use std::io::{self, IsTerminal, Write};
 
 use otp_core::protocol::request::Confidential;
+use otp_core::text;
 use serde::Serialize;
 
 use crate::cli::Common;
 use crate::error::CliError;
+use crate::language::tr;
 use crate::ui::layout;
 use crate::ui::prompt;
 use crate::ui::secret_lines::{SecretLines, put};
+use crate::ui::style::Paint;
 use crate::ui::terminal::Terminal;
 
 /// The characters of a line of the terminal that shows the answers; no end to it where none does.
@@ -23,6 +26,10 @@ fn in_window(text: &str) -> String {
     text.lines().flat_map(|line| layout::wrap(line, width)).collect::<Vec<_>>().join("\n")
 }
 
+/// What begins an error, and a warning.
+const OURS: &str = "otp-enroll:";
+const WARNING: &str = "otp-enroll: warning: ";
+
 pub(crate) struct Output {
     /// JSON, one line per answer.
     pub(crate) json: bool,
@@ -32,18 +39,37 @@ pub(crate) struct Output {
     stdin: bool,
     /// Characters besides ASCII may be printed: not on a terminal that has another encoding.
     utf8: bool,
+    /// Standard output shows colours.
+    colour: bool,
 }
 
 impl Output {
     pub(crate) fn new(common: &Common) -> Self {
         let utf8 = !io::stdout().is_terminal() || Terminal::here().utf8;
-        Self { json: common.json, quiet: common.quiet, stdin: common.stdin || common.json, utf8 }
+        Self {
+            json: common.json,
+            quiet: common.quiet,
+            stdin: common.stdin || common.json,
+            utf8,
+            colour: Terminal::here().colour,
+        }
     }
 
     /// An answer: a line of JSON, or the text. A text of several lines escapes what comes from outside by itself
     /// ([`layout::escaped`]); here only line ends pass.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
         print(&self.line(value, text)?)
+    }
+
+    /// The same, and the text is painted where there are colours.
+    pub(crate) fn painted(
+        &self,
+        value: &impl Serialize,
+        paint: fn(&str) -> String,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        let line = self.line(value, text)?;
+        print(&if self.json || !self.colour { line } else { paint(&line) })
     }
 
     /// The same, not written yet.
@@ -88,6 +114,17 @@ impl Output {
         if self.is_advising() { print(&in_window(&layout::escaped_lines(text, self.utf8))) } else { Ok(()) }
     }
 
+    /// Advice that what was wanted is done.
+    pub(crate) fn advise_of_success(&self, text: &str) -> Result<(), CliError> {
+        let text = in_window(&layout::escaped_lines(text, self.utf8));
+        if self.is_advising() { print(&Paint::Green.on_if(self.colour, &text)) } else { Ok(()) }
+    }
+
+    /// The heading of a table.
+    pub(crate) fn heading(&self, text: &str) -> String {
+        Paint::Bold.on_if(self.colour, &layout::escaped_lines(text, self.utf8)).into_owned()
+    }
+
     /// Whether advice is wanted.
     pub(crate) fn is_advising(&self) -> bool {
         !self.quiet && !self.json
@@ -103,9 +140,12 @@ impl Output {
     /// A warning that is printed even if quiet: what is done next may end this command.
     pub(crate) fn insist(&self, text: &str) {
         let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
-        let told = format!("otp-enroll: warning: {}", layout::escaped(text));
+        let told = format!("{WARNING}{}", layout::escaped(text));
+        let told = layout::wrap(&told, columns).join("\n");
+        let painted = Paint::Yellow.on_if(Terminal::paints_errors(), WARNING.trim_end());
+        let told = told.strip_prefix(WARNING.trim_end()).map_or(told.clone(), |rest| format!("{painted}{rest}"));
         // If standard error fails, there is no place to report it.
-        let _ = writeln!(io::stderr(), "{}", layout::wrap(&told, columns).join("\n"));
+        let _ = writeln!(io::stderr(), "{told}");
     }
 
     /// The error and its hint, on standard error.
@@ -116,7 +156,9 @@ impl Output {
         }
         let columns = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(columns, _)| columns.0.into());
         let told = format!("otp-enroll: {error}");
-        let mut text = layout::wrap(&layout::escaped(&told), columns).join("\n") + "\n";
+        let told = layout::wrap(&layout::escaped(&told), columns).join("\n") + "\n";
+        let painted = Paint::Red.on_if(Terminal::paints_errors(), OURS);
+        let mut text = told.strip_prefix(OURS).map_or(told.clone(), |rest| format!("{painted}{rest}"));
         if let Some(hint) = error.hint() {
             layout::wrap(&layout::escaped(&hint), columns.saturating_sub(2))
                 .iter()
@@ -136,9 +178,12 @@ impl Output {
     pub(crate) fn confirm(&self, question: &str) -> Result<(), CliError> {
         self.can_confirm()?;
         let terminal = Terminal::here();
-        let question = layout::wrap(&format!("{} [y/N]", layout::escaped(question)), terminal.columns).join("\n");
+        let question = format!("{} {}", layout::escaped(question), tr(text!("[y/N]")));
+        let question = layout::wrap(&question, terminal.columns).join("\n");
         let answer = prompt::ask(&terminal, &format!("{question} "))?;
-        let yes = ["y", "yes"].contains(&answer.expose().trim().to_ascii_lowercase().as_str());
+        let (letter, word) = (tr(text!("y")), tr(text!("yes")));
+        let answer = answer.expose().trim().to_lowercase();
+        let yes = ["y", "yes", &letter, &word].contains(&answer.as_str());
         if yes { Ok(()) } else { Err(CliError::Cancelled) }
     }
 

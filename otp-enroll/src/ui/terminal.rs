@@ -36,6 +36,13 @@ impl Terminal {
         Terminal::described_by(environment, io::stdin().is_terminal(), io::stdout().is_terminal(), size)
     }
 
+    /// Whether standard error shows colours.
+    #[expect(clippy::disallowed_methods, reason = "decides how an error looks, never whether a login is let in")]
+    pub(crate) fn paints_errors() -> bool {
+        let environment = |name: &str| std::env::var_os(name)?.into_string().ok();
+        Terminal::described_by(environment, false, io::stderr().is_terminal(), None).colour
+    }
+
     /// The terminal as the environment and the two ends describe it.
     fn described_by(
         environment: impl Fn(&str) -> Option<String>,

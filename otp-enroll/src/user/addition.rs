@@ -4,10 +4,12 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::protocol::request::{Declined, Request, Status};
 use otp_core::record::credentials::{DeviceName, same};
 use otp_core::record::id::MOST_DEVICES;
+use otp_core::text;
 
 use crate::cli::{Addition, Enrollment};
 use crate::client::Client;
 use crate::error::{CliError, declined_text};
+use crate::language::fill;
 use crate::ui::output::{Output, say};
 use crate::ui::prompt;
 use crate::ui::terminal::Terminal;
@@ -92,7 +94,8 @@ pub(crate) fn named(
     }
     let proposal = base.free(|name| is_taken(status, name));
     loop {
-        let line = prompt::ask(&terminal, &format!("Name of the new device [{}]: ", proposal.as_str()))?;
+        let line =
+            prompt::ask(&terminal, &fill(text!("Name of the new device [{name}]: "), &[("name", &proposal.as_str())]))?;
         let chosen = line.expose().trim();
         if chosen.is_empty() {
             return Ok(Some(proposal.as_str().to_owned()));

@@ -7,15 +7,18 @@ use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Declined, Reply, Request, Requirement, Status};
 use otp_core::record::credentials::Override;
+use otp_core::text;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use crate::cli::Enrollment;
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
+use crate::language::{fill, tr};
 use crate::private_file;
 use crate::ui::layout;
 use crate::ui::output::Output;
+use crate::ui::style;
 use crate::unconfirmed_file;
 use crate::user::accepted_kinds;
 use crate::user::device_lines::{day, fitted, moment, not_accepted, paragraph};
@@ -39,10 +42,10 @@ pub(crate) fn enroll(client: &mut Client<'_>, enrollment: &Enrollment, output: &
     let status = client.status()?;
     if status.enrolled {
         show(&status, output)?;
-        return output.advise(
-            "\nAnother device:        otp-enroll add\n\
-             A new phone instead:   otp-enroll reset",
-        );
+        return output.advise(&format!(
+            "\n{}",
+            tr(text!("Another device:        otp-enroll add\nA new phone instead:   otp-enroll reset"))
+        ));
     }
     prepare(enrollment, output)?;
     begin_and_confirm(client, Request::Enroll { proof: None, count: enrollment.count }, Goal::First, enrollment, output)
@@ -54,10 +57,11 @@ pub(crate) fn reset(client: &mut Client<'_>, enrollment: &Enrollment, output: &O
     let status = client.status()?;
     accepted_kinds::check(&status, Kinds::TOTP)?;
     if let several @ 2.. = status.devices.len() {
-        output.warn(&format!(
-            "this replaces all {several} devices and the recovery codes; to replace one device: otp-enroll add, then \
+        let warning = text!(
+            "this replaces all {number} devices and the recovery codes; to replace one device: otp-enroll add, then \
              otp-enroll remove DEVICE"
-        ));
+        );
+        output.warn(&fill(warning, &[("number", &several)]));
     }
     let goal = if status.enrolled { Goal::Instead } else { Goal::First };
     let mut request = Request::Enroll { proof: None, count: enrollment.count };
@@ -103,7 +107,7 @@ pub(crate) fn status(client: &mut Client<'_>, output: &Output) -> Result<(), Cli
 }
 
 fn show(status: &Status, output: &Output) -> Result<(), CliError> {
-    output.result(status, || described(status))
+    output.painted(status, style::facts, || described(status))
 }
 
 /// A status for people, a line for each fact.
@@ -143,7 +147,8 @@ pub(crate) fn described(status: &Status) -> String {
 pub(crate) fn disable(client: &mut Client<'_>, yes: bool, output: &Output) -> Result<(), CliError> {
     let status = client.status()?;
     if !status.enrolled {
-        return output.done(&Changed { user: &status.user, changed: false }, "No second factor was set up.");
+        return output
+            .done(&Changed { user: &status.user, changed: false }, &tr(text!("No second factor was set up.")));
     }
     // Times as text: in UTC, so in order.
     let has_ended = status.override_until.as_ref().is_some_and(|end| *end <= UnixTime::now().to_string());
@@ -155,13 +160,14 @@ pub(crate) fn disable(client: &mut Client<'_>, yes: bool, output: &Output) -> Re
         Some(required) if yes => output.warn(&outcome_without(user, &required)),
         Some(required) => output.confirm(&format!("{} Continue?", outcome_without(user, &required)))?,
         None if yes => {}
-        None => output.confirm(&format!(
-            "{user} will have no second factor, and cannot log in where one is required. Continue?"
+        None => output.confirm(&fill(
+            text!("{user} will have no second factor, and cannot log in where one is required. Continue?"),
+            &[("user", user)],
         ))?,
     }
     let proof = proof::ask(client, output)?;
     client.change(Request::Disable { proof })?;
-    output.done(&Changed { user: &status.user, changed: true }, "The second factor is removed.")
+    output.done(&Changed { user: &status.user, changed: true }, &tr(text!("The second factor is removed.")))
 }
 
 /// What a user meets without the second factor that is required.
@@ -210,8 +216,12 @@ pub(crate) fn enrolled(client: &mut Client<'_>) -> Result<Status, CliError> {
 pub(crate) fn forget_addresses(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
     let status = client.status()?;
     let changed = client.change(Request::ForgetAddresses {})?;
-    let text = if changed { "You will be asked for a code at every next login." } else { "No address was remembered." };
-    output.done(&Changed { user: &status.user, changed }, text)
+    let told = if changed {
+        text!("You will be asked for a code at every next login.")
+    } else {
+        text!("No address was remembered.")
+    };
+    output.done(&Changed { user: &status.user, changed }, &tr(told))
 }
 
 /// Checks a code, and uses it up.
@@ -223,9 +233,9 @@ pub(crate) fn test(client: &mut Client<'_>, output: &Output) -> Result<(), CliEr
         recovery_codes_left: u8,
     }
     let status = enrolled(client)?;
-    let proof = proof::ask_for(client, "Code to try: ", output)?;
+    let proof = proof::ask_for(client, text!("Code to try: "), output)?;
     client.ask(Request::Test { proof })?;
     let left = client.status()?.recovery_codes_left;
     let answer = Right { user: &status.user, right: true, recovery_codes_left: left };
-    output.done(&answer, "That code is correct. It is used up now: log in with the next one.")
+    output.done(&answer, &tr(text!("That code is correct. It is used up now: log in with the next one.")))
 }

@@ -2,12 +2,14 @@
 
 use otp_core::codes::challenge::Challenge;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request, SendTo, Status};
-use otp_core::value::destination::{Channel, Destination};
+use otp_core::text;
+use otp_core::value::destination::{Channel, Destination, Masked};
 use serde::Serialize;
 
 use crate::cli::Enrollment;
 use crate::client::{Client, unexpected};
 use crate::error::{AskError, CliError, declined_text};
+use crate::language::{fill, tr};
 use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::output::{Output, say};
 use crate::ui::prompt;
@@ -17,8 +19,8 @@ use crate::user::goal::Goal;
 use crate::user::proof;
 use crate::user::token::watch;
 
-/// In place of the PIN: send another one.
-const AGAIN: &str = "again";
+/// In place of the PIN: send another one. A translation is accepted beside it.
+const AGAIN: &str = text!("again");
 
 /// A line of JSON: from now on a PIN is read.
 #[derive(Serialize)]
@@ -74,13 +76,15 @@ fn confirm(
     let is_guided = terminal.interactive && !output.json;
     tell(first, user, output)?;
     let mut last = CliError::Ask(AskError::Closed);
+    let again = tr(AGAIN);
+    let question = fill(text!("PIN (or {again}, for another one): "), &[("again", &again)]);
     loop {
-        let line = match prompt::ask(&terminal, "PIN (or again, for another one): ") {
+        let line = match prompt::ask(&terminal, &question) {
             Ok(line) => line,
             Err(AskError::Closed) => return Err(last),
             Err(error) => return Err(error.into()),
         };
-        if line.expose().trim().eq_ignore_ascii_case(AGAIN) {
+        if [AGAIN, &again].iter().any(|again| line.expose().trim().eq_ignore_ascii_case(again)) {
             tell(&client.ask(Request::SendAgain {})?, user, output)?;
             continue;
         }
@@ -90,9 +94,13 @@ fn confirm(
                 if let CliError::Declined(declined) = &error
                     && is_guided
                 {
-                    let more =
-                        if let Declined::PinWrong { .. } = declined { "" } else { "; type again for another one" };
-                    say(&format!("{}{more}", declined_text(*declined)))?;
+                    let told = declined_text(*declined);
+                    if let Declined::PinWrong { .. } = declined {
+                        say(&told)?;
+                    } else {
+                        let next = text!("{fault}; type {again} for another one");
+                        say(&fill(next, &[("fault", &told), ("again", &again)]))?;
+                    }
                 }
                 last = error;
             }
@@ -106,12 +114,20 @@ fn tell(reply: &Reply, user: &str, output: &Output) -> Result<(), CliError> {
     let Reply::PinSent { name, to, answer } = reply else { return Err(unexpected()) };
     let challenge = Challenge::read(answer).ok_or_else(unexpected)?;
     let text = match &challenge {
-        Challenge::Sent(to) => format!("A PIN of four digits was sent to {to}. It is good for ten minutes."),
-        Challenge::Wait(time) => {
-            format!("The next message can be sent in {time}. If you have no PIN yet, wait, then type again.")
-        }
+        Challenge::Sent(Masked::Number(end)) => fill(
+            text!("A PIN of four digits was sent to the number that ends in {end}. It is good for ten minutes."),
+            &[("end", end)],
+        ),
+        Challenge::Sent(address) => fill(
+            text!("A PIN of four digits was sent to {address}. It is good for ten minutes."),
+            &[("address", address)],
+        ),
+        Challenge::Wait(time) => fill(
+            text!("The next message can be sent in {time}. If you have no PIN yet, wait, then type {again}."),
+            &[("time", time), ("again", &tr(AGAIN))],
+        ),
         Challenge::NotSent => {
-            "The message could not be sent; your administrator finds the reason in the log.".to_owned()
+            tr(text!("The message could not be sent; your administrator finds the reason in the log."))
         }
         Challenge::None | Challenge::Question(_) | Challenge::NoSuchDevice => return Err(unexpected()),
     };

@@ -1,10 +1,12 @@
 //! How a device is shown: to people in lines, to scripts in the answer of a change.
 
 use otp_core::protocol::request::{DeviceStatus, NotAccepted, Status};
+use otp_core::text;
 use otp_core::value::destination::Channel;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
+use crate::language::fill;
 use crate::ui::layout;
 
 /// The answer of a change of one device as JSON. What does not belong to the change is left out.
@@ -38,7 +40,7 @@ impl<'a> ChangedDevice<'a> {
 
 /// A device in a sentence: `Device 2, blue key,`.
 pub(crate) fn subject(device: &DeviceStatus) -> String {
-    format!("Device {}, {},", device.id, device.name)
+    fill(text!("Device {id}, {name},"), &[("id", &device.id), ("name", &device.name)])
 }
 
 /// The lines of a list, in columns; a device in two of them where one is wider than the window.

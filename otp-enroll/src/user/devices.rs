@@ -5,10 +5,12 @@ use std::io::{self, IsTerminal};
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Declined, DeviceStatus, Request, Status};
 use otp_core::record::credentials::{DeviceName, is_named, same};
+use otp_core::text;
 use otp_core::value::time::UnixTime;
 
 use crate::client::Client;
 use crate::error::CliError;
+use crate::language::{fill, tr};
 use crate::ui::output::Output;
 use crate::ui::terminal::Terminal;
 use crate::user::commands::enrolled;
@@ -19,7 +21,7 @@ use crate::user::proof;
 pub(crate) fn list(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
     let status = client.status()?;
     if status.devices.is_empty() {
-        output.advise("No second factor is set up. Set one up with: otp-enroll")?;
+        output.advise(&tr(text!("No second factor is set up. Set one up with: otp-enroll")))?;
     }
     let window = io::stdout().is_terminal().then(|| Terminal::here().columns);
     let lines = table(&status.devices, UnixTime::now(), window);
@@ -38,11 +40,12 @@ pub(crate) fn rename(client: &mut Client<'_>, named: &str, name: &str, output: &
     }
     let answer = |changed| ChangedDevice { changed, name, ..ChangedDevice::about(&status, device) };
     if device.name == name {
-        return output.done(&answer(false), &format!("Device {} had this name already.", device.id));
+        return output.done(&answer(false), &fill(text!("Device {id} had this name already."), &[("id", &device.id)]));
     }
     let proof = proof::ask(client, output)?;
     client.change_device(Request::Rename { device: device.id.to_string(), name: name.to_owned(), proof })?;
-    output.done(&answer(true), &format!("Device {}, {}, is called {name} now.", device.id, device.name))
+    let told = text!("{device} is called {name} now.");
+    output.done(&answer(true), &fill(told, &[("device", &subject(device)), ("name", &name)]))
 }
 
 /// Removes one of several devices.
@@ -62,13 +65,13 @@ pub(crate) fn make_default(client: &mut Client<'_>, named: &str, output: &Output
     let status = enrolled(client)?;
     let device = device(&status, named)?;
     if device.default {
-        return output
-            .done(&ChangedDevice::about(&status, device), &format!("{} was the default already.", subject(device)));
+        let told = fill(text!("{device} was the default already."), &[("device", &subject(device))]);
+        return output.done(&ChangedDevice::about(&status, device), &told);
     }
     let proof = proof::ask(client, output)?;
     client.change_device(Request::Default { device: device.id.to_string(), proof })?;
     let answer = ChangedDevice { changed: true, ..ChangedDevice::about(&status, device) };
-    output.done(&answer, &format!("{} is the default now.", subject(device)))
+    output.done(&answer, &fill(text!("{device} is the default now."), &[("device", &subject(device))]))
 }
 
 /// The device that is meant.
@@ -88,7 +91,8 @@ pub(crate) fn removable<'s>(status: &'s Status, named: &str) -> Result<&'s Devic
 
 /// Asks before a device is removed.
 pub(crate) fn question(device: &DeviceStatus) -> String {
-    format!("Remove device {}, {}? Its codes will not be accepted any more.", device.id, device.name)
+    let question = text!("Remove device {id}, {name}? Its codes will not be accepted any more.");
+    fill(question, &[("id", &device.id), ("name", &device.name)])
 }
 
 /// Tells that a device is gone, and which one became the default.
@@ -100,10 +104,11 @@ pub(crate) fn tell_removed(
 ) -> Result<(), CliError> {
     let after = client.status()?;
     let default = after.devices.iter().find(|device| device.default);
-    let mut text = format!("{} is removed.", subject(device));
+    let mut told = fill(text!("{device} is removed."), &[("device", &subject(device))]);
     if let Some(new) = default.filter(|_| device.default) {
-        text += &format!(" The default is now device {}, {}.", new.id, new.name);
+        told.push(' ');
+        told += &fill(text!("The default is now device {id}, {name}."), &[("id", &new.id), ("name", &new.name)]);
     }
     let default = default.map(|device| device.id);
-    output.done(&ChangedDevice { changed: true, default, ..ChangedDevice::about(before, device) }, &text)
+    output.done(&ChangedDevice { changed: true, default, ..ChangedDevice::about(before, device) }, &told)
 }

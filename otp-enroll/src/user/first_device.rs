@@ -1,9 +1,11 @@
 //! The first device, where an administrator's passcode must be given before it.
 
 use otp_core::protocol::request::{Declined, Reply, Request};
+use otp_core::text;
 
 use crate::client::Client;
 use crate::error::CliError;
+use crate::language::tr;
 use crate::ui::output::Output;
 use crate::user::proof;
 
@@ -11,7 +13,7 @@ use crate::user::proof;
 pub(crate) fn ask(client: &mut Client<'_>, request: Request, output: &Output) -> Result<Reply, CliError> {
     match client.ask(request.clone()) {
         Err(CliError::Declined(Declined::PasscodeNeeded)) => {
-            let passcode = output.ask_code("Passcode from your administrator: ")?;
+            let passcode = output.ask_code(&tr(text!("Passcode from your administrator: ")))?;
             client.ask(proof::with(request, passcode))
         }
         answer => answer,

@@ -1,9 +1,13 @@
 //! What a new device is for, and what that means where setting it up is broken off.
 
+use otp_core::text;
+
 use crate::error::{CliError, OLD_STAYS, OTHERS_STAY};
 
 /// The text of an interruption when there are recovery codes that may not have been seen.
-pub(crate) const CODES_UNSEEN: &str = "interrupted: the second factor is set up, but you may not have seen all recovery codes\n  new ones: otp-enroll recovery";
+pub(crate) const CODES_UNSEEN: &str = text!(
+    "interrupted: the second factor is set up, but you may not have seen all recovery codes\n  new ones: otp-enroll recovery"
+);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
@@ -19,10 +23,12 @@ impl Goal {
     /// The text of an interruption before the device is in force.
     pub(crate) fn if_interrupted(self) -> &'static str {
         match self {
-            Self::First => "interrupted: nothing was changed",
-            Self::Instead => "interrupted: the old second factor still works; the code you gave for it is used up",
+            Self::First => text!("interrupted: nothing was changed"),
+            Self::Instead => {
+                text!("interrupted: the old second factor still works; the code you gave for it is used up")
+            }
             Self::Another => {
-                "interrupted: no device was added, and the others still work; the code you gave is used up"
+                text!("interrupted: no device was added, and the others still work; the code you gave is used up")
             }
         }
     }
@@ -31,7 +37,7 @@ impl Goal {
     pub(crate) fn if_unseen(self) -> &'static str {
         match self {
             Self::First | Self::Instead => CODES_UNSEEN,
-            Self::Another => "interrupted: the device is added",
+            Self::Another => text!("interrupted: the device is added"),
         }
     }
 

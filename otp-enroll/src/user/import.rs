@@ -8,11 +8,13 @@ use otp_core::decision::import::Imported;
 use otp_core::decision::kinds::Kinds;
 use otp_core::protocol::request::{Confidential, Token};
 use otp_core::record::credentials::{DeviceName, Kind};
+use otp_core::text;
 use otp_formats::google_authenticator::{self, UserFile, Windows};
 
 use crate::cli::Enrollment;
 use crate::client::Client;
 use crate::error::CliError;
+use crate::language::{fill, tr};
 use crate::seed_file;
 use crate::ui::output::Output;
 use crate::user::commands::prepare;
@@ -24,8 +26,8 @@ const LARGEST: usize = 1 << 16;
 
 /// What is asked for, and what is doubted after several wrong codes.
 const OF_AN_APP: Asked = Asked {
-    code: "Code that the app shows for this account: ",
-    doubt: "Is this the entry of the app that you use for logins here?",
+    code: text!("Code that the app shows for this account: "),
+    doubt: text!("Is this the entry of the app that you use for logins here?"),
 };
 
 pub(crate) fn import(
@@ -59,11 +61,11 @@ pub(crate) fn import(
     prepare(enrollment, output)?;
     let name = addition::named(&status, name, &DeviceName::of_app(), output)?;
     if !found.scratch.is_empty() {
-        output.advise(if status.enrolled {
-            "Scratch codes of the file do not come along: your recovery codes stay."
+        output.advise(&tr(if status.enrolled {
+            text!("Scratch codes of the file do not come along: your recovery codes stay.")
         } else {
-            "Scratch codes of the file do not come along: you get recovery codes once the device is in force."
-        })?;
+            text!("Scratch codes of the file do not come along: you get recovery codes once the device is in force.")
+        }))?;
     }
     let token = Token {
         r#type: r#type.to_owned(),
@@ -77,10 +79,8 @@ pub(crate) fn import(
         app: true,
     };
     token::take(client, &status, name, token, &OF_AN_APP, enrollment, output)?;
-    output.advise(&format!(
-        "\nWhen no login asks google-authenticator any more, remove {}: it holds your key.",
-        path.display()
-    ))
+    let next = text!("When no login asks google-authenticator any more, remove {path}: it holds your key.");
+    output.advise(&format!("\n{}", fill(next, &[("path", &path.display())])))
 }
 
 /// Where google-authenticator puts it.

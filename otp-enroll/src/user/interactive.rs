@@ -1,5 +1,6 @@
 //! Guided enrollment: the key on the alternate screen, a code, the recovery codes, and how to try it.
 
+use std::fmt::Display;
 use std::iter;
 use std::path::{Path, PathBuf};
 
@@ -9,13 +10,15 @@ use otp_core::codes::plain_text::PlainText;
 use otp_core::protocol::request::{Confidential, Declined, Offer};
 use otp_core::qr::Qr;
 use otp_core::system::config_file::host_name;
+use otp_core::{plural, text};
 
 use crate::cli::PictureKind;
 use crate::client::Client;
-use crate::error::{AskError, CliError, declined_text};
+use crate::error::{AskError, CliError, not_confirmed};
+use crate::language::{count, fill, tr};
 use crate::private_file;
 use crate::ui::alternate_screen::AlternateScreen;
-use crate::ui::layout::{self, page};
+use crate::ui::layout::{self, page_with_note};
 use crate::ui::output::Output;
 use crate::ui::prompt;
 use crate::ui::secret_lines::SecretLines;
@@ -59,12 +62,12 @@ pub(crate) fn enroll(
         // With colours black is black. Without them it depends on the background, which only some terminals tell.
         let is_invertible = !terminal.colour;
         terminal.light ^= is_inverted;
-        let mut lines = page(&terminal, &qr, &panel(offer, goal, is_invertible, &note));
-        if lines.len().saturating_add(2) < terminal.rows {
+        let mut lines = page_with_note(&terminal, &qr, &panel(offer, goal, is_invertible), &note);
+        if note.is_empty() && lines.len().saturating_add(2) < terminal.rows {
             lines.add_blank(); // sets the question off
         }
         screen.show(lines).map_err(CliError::Output)?;
-        let line = prompt::ask(&terminal, "Code that the app shows: ")?;
+        let line = prompt::ask(&terminal, &tr(text!("Code that the app shows: ")))?;
         let typed = line.expose().as_bytes();
         if PlainText::of(typed).next().is_none() {
             continue;
@@ -74,13 +77,13 @@ pub(crate) fn enroll(
             continue;
         }
         if Code::of_length(typed, offer.digits).is_none() {
-            note = format!("a code has {} digits; blanks do not matter", offer.digits);
+            note = fill(text!("A code has {digits} digits. Blanks do not matter."), &[("digits", &offer.digits)]);
             continue;
         }
         let code = Confidential::new(line.expose());
         match screen.settle(goal.if_unseen(), || unconfirmed_file::settle(|| client.confirm(code, None))) {
             Ok(codes) => break codes,
-            Err(CliError::Declined(declined @ Declined::NotConfirmed { .. })) => note = declined_text(declined),
+            Err(CliError::Declined(Declined::NotConfirmed { clock_off })) => note = not_confirmed(clock_off),
             Err(error) => return Err(error),
         }
     };
@@ -101,15 +104,18 @@ pub(crate) fn finish(
     output: &Output,
 ) -> Result<(), CliError> {
     let saved = hand_out(&screen, codes, user, save)?;
-    screen.stage("interrupted: the second factor is set up");
+    screen.stage(text!("interrupted: the second factor is set up"));
     drop(screen);
-    output.advise(&format!("The second factor of {user} is set up."))?;
+    output.advise_of_success(&fill(text!("The second factor of {user} is set up."), &[("user", &user)]))?;
     output.advise(&saved)?;
-    let next = if is_sent_to { "" } else { " The code you typed is\nused up: log in with the next one." };
-    output.advise(&format!(
-        "\nBefore you close this session, try it from a second one.{next}\n\n    ssh {user}@{}\n",
-        host_name()
-    ))
+    let next = if is_sent_to {
+        text!("Before you close this session, try it from a second one.")
+    } else {
+        text!(
+            "Before you close this session, try it from a second one. The code you typed is\nused up: log in with the next one."
+        )
+    };
+    output.advise(&format!("\n{}\n\n    ssh {user}@{}\n", tr(next), host_name()))
 }
 
 /// Shows new recovery codes once.
@@ -123,7 +129,7 @@ pub(crate) fn recovery_codes(
     let screen = AlternateScreen::enter(terminal, CODES_UNSEEN)?;
     let saved = hand_out(&screen, codes, user, save)?;
     drop(screen);
-    output.advise("The old recovery codes no longer work.")?;
+    output.advise(&tr(text!("The old recovery codes no longer work.")))?;
     output.advise(&saved)
 }
 
@@ -135,7 +141,7 @@ fn hand_out(
     save: Option<&Path>,
 ) -> Result<String, CliError> {
     if codes.is_empty() {
-        return Ok("This machine issues no recovery codes.".into());
+        return Ok(tr(text!("This machine issues no recovery codes.")));
     }
     let (mut saved, mut note, mut shown) = (Vec::new(), String::new(), false);
     if let Some(path) = save {
@@ -151,7 +157,7 @@ fn hand_out(
             prompt::forget_what_is_typed(&terminal); // Enter was pressed twice, or pasted, before this page was shown
             shown = true;
         }
-        let answer = match prompt::ask(&terminal, "Save to file (or just press Enter): ") {
+        let answer = match prompt::ask(&terminal, &tr(text!("Save to file (or just press Enter): "))) {
             Err(AskError::Closed) => break, // Ctrl-D on a page that was read is as good as Enter
             answer => answer?,
         };
@@ -162,13 +168,32 @@ fn hand_out(
             break;
         }
     }
-    let count = codes.len();
-    Ok(match saved.join(" and ") {
-        files if !files.is_empty() => format!("{count} recovery codes are in {files}: move them off this machine."),
-        _ if shown => {
-            format!("{count} recovery codes were shown; they cannot be shown again.\nNew ones: otp-enroll recovery")
-        }
-        _ => format!("{count} recovery codes were not shown. New ones: otp-enroll recovery"),
+    let number = u64::try_from(codes.len()).unwrap_or(u64::MAX);
+    Ok(match saved.join(&tr(text!(" and "))) {
+        files if !files.is_empty() => count(
+            plural!(
+                "{number} recovery code is in {files}: move it off this machine.",
+                "{number} recovery codes are in {files}: move them off this machine."
+            ),
+            number,
+            &[("files", &files)],
+        ),
+        _ if shown => count(
+            plural!(
+                "{number} recovery code was shown; it cannot be shown again.\nNew ones: otp-enroll recovery",
+                "{number} recovery codes were shown; they cannot be shown again.\nNew ones: otp-enroll recovery"
+            ),
+            number,
+            &[],
+        ),
+        _ => count(
+            plural!(
+                "{number} recovery code was not shown. New ones: otp-enroll recovery",
+                "{number} recovery codes were not shown. New ones: otp-enroll recovery"
+            ),
+            number,
+            &[],
+        ),
     })
 }
 
@@ -178,7 +203,7 @@ fn keep(path: &Path, codes: &[Confidential], user: &str, saved: &mut Vec<String>
         Ok(()) => {
             // The absolute path, so that the user finds it.
             let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
-            let note = format!("They are saved in {path}.");
+            let note = fill(text!("They are saved in {path}."), &[("path", &path)]);
             saved.push(path);
             note
         }
@@ -200,17 +225,19 @@ fn from_home(name: &str) -> PathBuf {
 /// Writes recovery codes to a new file of the user's.
 pub(crate) fn save_codes(path: &Path, codes: &[Confidential], user: &str) -> Result<(), CliError> {
     let mut lines = SecretLines::new();
-    lines.add(format_args!("Recovery codes of {user} on {}, each good for one login:", host_name()));
+    let head = text!("Recovery codes of {user} on {host}, each good for one login:");
+    lines.add(format_args!("{}", fill(head, &[("user", &user), ("host", &host_name())])));
     codes.iter().for_each(|code| lines.add(format_args!("{}", code.expose())));
     Ok(private_file::write(path, lines.text().as_bytes())?)
 }
 
 /// The text next to the QR code.
-fn panel(offer: &Offer, goal: Goal, is_invertible: bool, note: &str) -> SecretLines {
+fn panel(offer: &Offer, goal: Goal, is_invertible: bool) -> SecretLines {
     let mut lines = SecretLines::new();
-    lines.add(format_args!("Second factor of {} on {}", offer.user, offer.issuer));
+    let head = text!("Second factor of {user} on {host}");
+    lines.add(format_args!("{}", fill(head, &[("user", &offer.user), ("host", &offer.issuer)])));
     lines.add_blank();
-    lines.add(format_args!("Scan the code with an authenticator app, or type this key into it:"));
+    lines.add(format_args!("{}", tr(text!("Scan the code with an authenticator app, or type this key into it:"))));
     lines.add_blank();
     offer
         .secret
@@ -219,7 +246,9 @@ fn panel(offer: &Offer, goal: Goal, is_invertible: bool, note: &str) -> SecretLi
         .chunks(16)
         .for_each(|letters| lines.add(format_args!("  {}", *in_fours(letters, ' '))));
     if (offer.algorithm.as_str(), offer.digits, offer.period) != ("SHA1", 6, 30) {
-        lines.add(format_args!("  {}, {} digits, {} s", offer.algorithm, offer.digits, offer.period));
+        let Offer { algorithm, digits, period, .. } = offer;
+        let values: &[(&str, &dyn Display)] = &[("algorithm", algorithm), ("digits", digits), ("seconds", period)];
+        lines.add(format_args!("  {}", fill(text!("{algorithm}, {digits} digits, {seconds} s"), values)));
     }
     lines.add_blank();
     for (label, hex) in iter::once("HEX").chain(iter::repeat("")).zip(offer.hex.expose().as_bytes().chunks(20)) {
@@ -228,28 +257,31 @@ fn panel(offer: &Offer, goal: Goal, is_invertible: bool, note: &str) -> SecretLi
     lines.add(format_args!("URI  {}", offer.uri.expose()));
     lines.add_blank();
     if is_invertible {
-        lines.add(format_args!("If the app does not read the picture, answer q: dark and light change places."));
+        let invert = text!("If the app does not read the picture, answer q: dark and light change places.");
+        lines.add(format_args!("{}", tr(invert)));
     }
-    if note.is_empty() {
-        let what = if goal == Goal::Another { "The device" } else { "Your second factor" };
-        lines.add(format_args!("{what} becomes active after you type a correct code. Ctrl-C cancels."));
+    let what = if goal == Goal::Another {
+        text!("The device becomes active after you type a correct code. Ctrl-C cancels.")
     } else {
-        lines.add(format_args!("! {note}"));
-    }
+        text!("Your second factor becomes active after you type a correct code. Ctrl-C cancels.")
+    };
+    lines.add(format_args!("{}", tr(what)));
     lines
 }
 
 /// The page with the recovery codes.
 fn sheet(codes: &[Confidential], user: &str, note: &str) -> SecretLines {
     let mut lines = SecretLines::new();
-    lines.add(format_args!("Recovery codes of {user}"));
+    lines.add(format_args!("{}", fill(text!("Recovery codes of {user}"), &[("user", &user)])));
     lines.add_blank();
-    lines.add(format_args!("Each of them lets you log in once without your phone."));
-    lines.add(format_args!("They are shown only now and cannot be shown again. Keep them off your phone."));
+    lines.add(format_args!("{}", tr(text!("Each of them lets you log in once without your phone."))));
+    let once = text!("They are shown only now and cannot be shown again. Keep them off your phone.");
+    lines.add(format_args!("{}", tr(once)));
     lines.add_blank();
     codes.iter().for_each(|code| lines.add(format_args!("    {}", code.expose())));
     lines.add_blank();
-    lines.add(format_args!("Press Enter when you have them, or type the name of a new file to save them."));
+    let next = text!("Press Enter when you have them, or type the name of a new file to save them.");
+    lines.add(format_args!("{}", tr(next)));
     if !note.is_empty() {
         lines.add(format_args!("{note}"));
     }
@@ -260,8 +292,11 @@ fn sheet(codes: &[Confidential], user: &str, note: &str) -> SecretLines {
 /// The page in its place if the window is too small: half of the codes would pass for all.
 fn wants_room(codes: usize, rows: usize, note: &str) -> SecretLines {
     let mut lines = SecretLines::new();
-    lines.add(format_args!("{codes} recovery codes need {rows} rows."));
-    lines.add(format_args!("Enlarge the window and press Enter, or type the name of a new file to save them."));
+    let texts = plural!("{number} recovery code needs {rows} rows.", "{number} recovery codes need {rows} rows.");
+    let number = u64::try_from(codes).unwrap_or(u64::MAX);
+    lines.add(format_args!("{}", count(texts, number, &[("rows", &rows)])));
+    let next = text!("Enlarge the window and press Enter, or type the name of a new file to save them.");
+    lines.add(format_args!("{}", tr(next)));
     lines.add(format_args!("{note}"));
     lines
 }

@@ -3,16 +3,18 @@
 use otp_core::codes::attempt::Attempt;
 use otp_core::codes::challenge::Challenge;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request};
+use otp_core::text;
 use otp_core::value::login_context::LoginContext;
 use serde::Serialize;
 
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
+use crate::language;
 use crate::ui::output::{Output, say};
 use crate::user::accepted_kinds;
 
 /// What is asked for where something is changed.
-const PROOF: &str = "Current code or recovery code: ";
+const PROOF: &str = text!("Current code or recovery code: ");
 
 /// The first question, and one more for each device that is named in place of a code.
 const MOST_QUESTIONS: u8 = 3;
@@ -61,7 +63,7 @@ pub(crate) fn ask(client: &mut Client<'_>, output: &Output) -> Result<Confidenti
 pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) -> Result<Confidential, CliError> {
     challenge(client, None, output)?;
     for _ in 1..MOST_QUESTIONS {
-        let typed = output.ask_code(prompt)?;
+        let typed = output.ask_code(&language::tr(prompt))?;
         let is_code = !matches!(Attempt::parse(&typed.into_typed()), Attempt::Malformed);
         if is_code || typed.expose().is_empty() {
             return Ok(typed);
@@ -72,7 +74,7 @@ pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) ->
             return if is_refused { Err(CliError::kind_refused(&status)) } else { Ok(typed) };
         }
     }
-    output.ask_code(prompt)
+    output.ask_code(&language::tr(prompt))
 }
 
 /// Whether the device that is named, or the default one, takes a challenge. Shows it.
@@ -81,7 +83,7 @@ fn challenge(client: &mut Client<'_>, named: Option<Confidential>, output: &Outp
     let reply = client.ask(Request::Challenge { login, named })?;
     let Reply::Login(words) = reply else { return Err(unexpected()) };
     let challenge = Challenge::read(&words).ok_or_else(unexpected)?;
-    let Some(text) = challenge.text() else { return Ok(!matches!(challenge, Challenge::NoSuchDevice)) };
+    let Some(text) = challenge.text(language::here()) else { return Ok(!matches!(challenge, Challenge::NoSuchDevice)) };
     if !output.json {
         say(&text)?;
     } else if let Challenge::Question(question) = &challenge {

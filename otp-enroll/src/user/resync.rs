@@ -4,9 +4,11 @@ use otp_core::codes::attempt::Code;
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, DeviceStatus, Request, Status};
 use otp_core::record::state::Lock;
+use otp_core::text;
 
 use crate::client::Client;
 use crate::error::CliError;
+use crate::language::{fill, tr};
 use crate::ui::output::Output;
 use crate::user::commands::enrolled;
 use crate::user::device_lines::{ChangedDevice, subject};
@@ -50,7 +52,7 @@ pub(crate) fn is_open(status: &Status) -> Result<(), CliError> {
 /// Asks for two codes in a row.
 pub(crate) fn codes(digits: u8, output: &Output) -> Result<[Confidential; 2], CliError> {
     let ask = |question| {
-        let code = output.ask_code(question)?;
+        let code = output.ask_code(&tr(question))?;
         if Code::of_length(code.expose().as_bytes(), digits).is_some() {
             Ok(code)
         } else {
@@ -65,6 +67,9 @@ pub(crate) fn tell(client: &mut Client<'_>, token: &DeviceStatus, output: &Outpu
     let status = client.status()?;
     let drift = status.devices.iter().find(|device| device.id == token.id).and_then(|device| device.drift);
     let answer = ChangedDevice { changed: true, drift, ..ChangedDevice::about(&status, token) };
-    let text = format!("{} works again. Both codes are used up: the next one is good.", subject(token));
+    let text = fill(
+        text!("{device} works again. Both codes are used up: the next one is good."),
+        &[("device", &subject(token))],
+    );
     output.done(&answer, &text)
 }

@@ -8,10 +8,12 @@ use std::path::Path;
 use std::process::exit;
 
 use otp_core::protocol::request::{Confidential, Declined, Offer};
+use otp_core::text;
 use serde::Serialize;
 
 use crate::client::Client;
 use crate::error::{AskError, CliError, ScreenError};
+use crate::language::tr;
 use crate::private_file;
 use crate::ui::output::Output;
 use crate::ui::prompt;
@@ -51,7 +53,7 @@ pub(crate) fn enroll(
     })?;
     let mut last = CliError::Ask(AskError::Closed);
     loop {
-        let code = match prompt::ask(terminal, "Code that the app shows: ") {
+        let code = match prompt::ask(terminal, &tr(text!("Code that the app shows: "))) {
             Ok(line) => Confidential::new(line.expose()),
             Err(AskError::Closed) => return Err(last),
             Err(error) => return Err(error.into()),

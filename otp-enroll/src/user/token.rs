@@ -9,6 +9,7 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::decision::verify::Refusal;
 use otp_core::protocol::request::{Confidential, Declined, Reply, Request, Status, Token};
 use otp_core::record::credentials::Serial;
+use otp_core::text;
 use otp_core::value::secret::Secret;
 use otp_formats::seed::{self, SeedFault};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use crate::cli::{Enrollment, SeedFormat, TokenAlgorithm, TokenOptions, TokenType};
 use crate::client::{Client, unexpected};
 use crate::error::{AskError, CliError, ScreenError};
+use crate::language;
 use crate::seed_file::{self, OF_ONE_TOKEN};
 use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::output::{Output, say};
@@ -26,7 +28,7 @@ use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::proof;
 
-pub(crate) const CODE: &str = "Code that the token shows: ";
+pub(crate) const CODE: &str = text!("Code that the token shows: ");
 
 /// What is asked of the person who has the device.
 pub(crate) struct Asked {
@@ -37,11 +39,13 @@ pub(crate) struct Asked {
 
 const OF_A_TOKEN: Asked = Asked {
     code: CODE,
-    doubt: "Is the seed right, and what was said of the token: --type, --algorithm, --digits, --period, --counter?",
+    doubt: text!(
+        "Is the seed right, and what was said of the token: --type, --algorithm, --digits, --period, --counter?"
+    ),
 };
 
 /// The question after [`Declined::NextCodeNeeded`].
-pub(crate) const NEXT: &str = "The code after it: ";
+pub(crate) const NEXT: &str = text!("The code after it: ");
 
 /// After so many codes that are not the token's, its description is doubted.
 const SEVERAL: u32 = 3;
@@ -85,7 +89,7 @@ pub(crate) fn take(
     if output.json {
         let question = question.as_deref();
         output.result(&Taken { user: &status.user, name: &name, confirmed: false, question }, String::new)?;
-    } else if let Some(text) = question.and_then(|question| Challenge::Question(question).text()) {
+    } else if let Some(text) = question.and_then(|question| Challenge::Question(question).text(language::here())) {
         say(&text)?;
     }
     let codes =
@@ -186,7 +190,8 @@ pub(crate) fn described(options: &TokenOptions, output: &Output) -> Result<Token
 fn asked(format: Option<SeedFormat>, output: &Output) -> Result<Secret, CliError> {
     let terminal = output.terminal()?;
     loop {
-        let line = prompt::ask_hidden(&terminal, "Seed of the token, HEX or Base32 (not shown): ")?;
+        let line =
+            prompt::ask_hidden(&terminal, &language::tr(text!("Seed of the token, HEX or Base32 (not shown): ")))?;
         let text = line.expose().as_bytes();
         // Of a longer line the end is lost.
         let read =
@@ -203,7 +208,10 @@ fn of_one_form(text: &[u8], format: Option<SeedFormat>, output: &Output) -> Resu
     let terminal = Terminal::here();
     match seed::read(text, format.map(Into::into)) {
         Err(SeedFault::Both) if is_guided(output, &terminal) => loop {
-            let answer = prompt::ask(&terminal, "It can be read as HEX and as Base32. Which is it, hex or base32? ")?;
+            let answer = prompt::ask(
+                &terminal,
+                &language::tr(text!("It can be read as HEX and as Base32. Which is it, hex or base32? ")),
+            )?;
             let format = match answer.expose().trim().to_ascii_lowercase().as_str() {
                 "hex" => SeedFormat::Hex,
                 "base32" => SeedFormat::Base32,
@@ -234,7 +242,7 @@ fn confirm(
     let (mut waiting, mut strangers): (Option<Confidential>, u32) = (None, 0);
     loop {
         let question = if waiting.is_some() { NEXT } else { asked.code };
-        let code = match prompt::ask(&terminal, question) {
+        let code = match prompt::ask(&terminal, &language::tr(question)) {
             Ok(line) => Confidential::new(line.expose()),
             Err(AskError::Closed) => return Err(last),
             Err(error) => return Err(error.into()),
@@ -265,7 +273,7 @@ fn confirm(
         if is_guided(output, &terminal) {
             say(&told(&fault))?;
             if strangers >= SEVERAL {
-                say(asked.doubt)?;
+                say(&language::tr(asked.doubt))?;
             }
         } else if waiting.is_some() && output.json && !matches!(fault, CliError::NotACode(_)) {
             output.result(&NextNeeded { user, next_code_needed: true }, String::new)?;
@@ -287,7 +295,10 @@ pub(crate) fn not_in_a_row(error: CliError) -> CliError {
 
 /// What a person at the terminal reads before the next question.
 fn told(fault: &CliError) -> String {
-    let more =
-        if let CliError::Declined(_) = fault { "; wait for the next one, or press its button again" } else { "" };
-    format!("{fault}{more}")
+    if let CliError::Declined(_) = fault {
+        let told = text!("{fault}; wait for the next one, or press its button again");
+        language::fill(told, &[("fault", fault)])
+    } else {
+        fault.to_string()
+    }
 }

@@ -1,7 +1,7 @@
 //! What the line with `defer` saw, kept in the PAM transaction until the line with `deferred` judges it.
 //!
 //! In between stand the modules that check passwords. Until one of them has agreed, no wrong code is counted and no right
-//! one is used up: a guess by somebody who knows no password costs the user nothing. And nothing that the client can
+//! one is used up: a guess by a person who knows no password costs the user nothing. And nothing that the client can
 //! observe may tell a right code from a wrong one, or guesses would be free.
 
 use std::ffi::CString;

@@ -24,6 +24,7 @@ usage: pamtalk [OPTION]… SERVICE USER          (USER - : let the module ask fo
                          setcred, up to the first failure, as sshd and login do
   --stop                 no call after one that failed
   --silent               PAM_SILENT with every call
+  --locale               take the locale of the environment, as login and su do
   --set-faildelay-off    print `delay MICROSECONDS` after a failure instead of sleeping
   --become NAME          PAM_USER is NAME from the first prompt on, as a faulty or hostile application has it
   --wait-file F          after printing the first prompt and before answering, wait until F exists
@@ -111,6 +112,7 @@ impl Order {
                 "--become" => order.becomes = Some(args.next()?),
                 "--wait-file" => order.wait_file = Some(args.next()?.into()),
                 "--serve" => order.serve = true,
+                "--locale" => drop(otp_locale::Locale::from_environment()),
                 "--repeat" => order.repeat = args.next()?.parse().ok()?,
                 option if option.starts_with("--") => return None,
                 _ => {

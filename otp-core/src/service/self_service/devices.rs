@@ -55,7 +55,7 @@ impl<'a> SelfService<'a> {
             None => Ok(Reply::Declined(Declined::ProofNeeded)),
             Some(proof) => {
                 let reply = self.offer_for_proof(offered, Purpose::Beside, proof, now)?;
-                // Told for a proof alone: else whoever uses this account could find its token among stolen seeds.
+                // Told for a proof alone: else a person who uses this account could find its token among stolen seeds.
                 if is_known && matches!(reply, Reply::TokenTaken { .. }) {
                     self.enrollment = Stage::None;
                     return Ok(Reply::Declined(Declined::SeedKnown));

@@ -1,6 +1,6 @@
 //! Fences off a lock that is not given back: no process may keep a user out for as long as it is stopped or frozen.
 //!
-//! Whoever has waited for long enough publishes another state file and goes on with it:
+//! A process that has waited for long enough publishes another state file and goes on with it:
 //!
 //! 1. It makes a file that is locked, has no state, and names the place where the old one will be.
 //! 2. One system call exchanges the two: the new file is the user's state, the old one is set aside.
@@ -84,7 +84,7 @@ impl FileStore {
         let stuck = self.trust(stuck, &names.state, Some(account.uid))?.ino();
         let aside = names.new_aside().map_err(|error| self.failed("name", &names.state, error))?;
         let file = self.create(&aside, account, &Slots::naming(&aside))?;
-        // Nobody else knows the name: the lock is free.
+        // No other process knows the name: the lock is free.
         let file = self.lock(file, &aside)?;
         let exchanged = match self.inode(&names.state)? {
             Some(inode) if inode == stuck => {

@@ -20,7 +20,7 @@ impl Names {
         Self { stem, credentials, state }
     }
 
-    /// New credentials before the rename, by who holds the state file with this inode number. Whoever fences that holder
+    /// New credentials before the rename, by who holds the state file with this inode number. A process that fences off that holder
     /// off removes them, and then they cannot be renamed.
     ///
     /// Root uses a name of its own. If root is killed before it gives the file to the user, the user cannot remove it from
@@ -61,7 +61,7 @@ impl Names {
     }
 }
 
-/// What makes a name that nobody can know before.
+/// What makes a name that cannot be guessed.
 pub(super) fn random() -> io::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;

@@ -108,7 +108,7 @@ impl Stock {
             Err(Errno::EINVAL) => {
                 let linked =
                     linkat(&folder.directory, incoming.as_str(), &folder.directory, name.as_str(), AtFlags::empty());
-                let _ = folder.unlink(&incoming); // in nobody's way: swept later
+                let _ = folder.unlink(&incoming); // blocks no process: swept later
                 linked
             }
             renamed => renamed,

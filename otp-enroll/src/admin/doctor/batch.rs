@@ -1,4 +1,4 @@
-//! Accounts that need no code and log in by key with nobody at the terminal: where sshd demands keyboard-interactive after
+//! Accounts that need no code and log in by key without a person at the terminal: where sshd demands keyboard-interactive after
 //! the key, such a client is refused before PAM is asked.
 
 use std::path::Path;
@@ -117,7 +117,7 @@ fn warning(whom: &str, fix: &str) -> Finding {
         "{whom} need no code, but AuthenticationMethods demands keyboard-interactive after the key: clients that answer no \
          question (BatchMode, Ansible, rsync in a script) are refused, and our log has no line of it"
     );
-    Finding::warning(sshd::SERVICE, what, &format!("if they log in with nobody at the terminal, {fix}"))
+    Finding::warning(sshd::SERVICE, what, &format!("if they log in without a person at the terminal, {fix}"))
 }
 
 /// Whether a login by key needs an answer to PAM.

@@ -78,7 +78,8 @@ pub(super) fn export(
         output.done(&Made { exported: devices.get() }, &format!("{} devices exported.", devices.get()))?;
     }
     let name = who.to.display();
-    output
-        .insist(&format!("{name} holds every seed in plain text: whoever reads it can make the codes of these users"));
+    output.insist(&format!(
+        "{name} holds every seed in plain text: any person who reads it can make the codes of these users"
+    ));
     if not_done.get() == 0 { Ok(()) } else { Err(CliError::NotDone(not_done.get())) }
 }

@@ -31,10 +31,10 @@ use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
-/// Root's record may come from anybody who knows the recipient or the passphrase.
+/// Root's record may come from any person who knows the recipient or the passphrase.
 const ROOT_UNNAMED: Unreadable = Unreadable {
     error: String::new(),
-    hint: "age does not say who wrote a bundle; if you know, name the user behind the bundle",
+    hint: "age does not say who wrote a bundle; if you know, name the user after the bundle",
 };
 
 /// A bundle that was read to its end once.
@@ -111,7 +111,7 @@ pub(super) fn import(how: &ImportBundle, store: &FileStore, output: &Output) -> 
     let (tally, _) = bundle.each(reader, false, output)?;
     let next = format!(
         "Codes that were used on {host} are used here, too. A user whose record is still there has the same device on two\n\
-         hosts: one code may let in once on each. Delete the bundle when all hosts have it: who opens it has every key."
+         hosts: one code may let in once on each. Delete the bundle when all hosts have it: any person who opens it has every key."
     );
     tally.close(0, &next, output)
 }
@@ -178,7 +178,7 @@ fn whole(
         if guests.iter().filter(|guest| guest.user == *new).count() > 1 {
             return Err(CliError::Reported {
                 error: format!("{new} would get two records of the bundle"),
-                hint: "nothing was changed; name the users who are to be imported behind the bundle".into(),
+                hint: "nothing was changed; name the users to import after the bundle".into(),
             });
         }
     }

@@ -35,7 +35,8 @@ impl Entries for Homes<'_> {
 
     fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable> {
         let Whose::User(name) = self.whose(place) else { return Ok(None) };
-        let user = User::from_name(name).map_err(|errno| unreadable(format!("cannot be looked up: {errno}")))?;
+        let user =
+            User::from_name(name).map_err(|errno| unreadable(format!("cannot be looked up: {}", errno.desc())))?;
         let Some(user) = user else { return Ok(None) };
         let path = path_of(self.from, &user);
         let failed = |what: String| unreadable(format!("{path}: {what}"));
@@ -63,7 +64,7 @@ impl Entries for Homes<'_> {
 }
 
 fn unreadable(error: String) -> Unreadable {
-    Unreadable { error, hint: "mend the file, or enroll the user: otp-enroll --user USER" }
+    Unreadable { error, hint: "fix the file, or enroll the user: otp-enroll --user USER" }
 }
 
 fn described(error: &io::Error) -> String {
