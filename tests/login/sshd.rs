@@ -133,25 +133,26 @@ fn by_the_example_for_exceptions_a_user_with_neither_key_nor_password_is_refused
     }
 }
 
+/// A section of docs/services/ssh.md.
+fn recipe(heading: &str) -> String {
+    let page = fs::read_to_string(machine::source("docs/services/ssh.md")).unwrap();
+    let from = page.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    from.split("\n## ").next().unwrap().to_owned()
+}
+
 /// What Debian's sshd_config says.
 const DEBIAN: &str = "KbdInteractiveAuthentication no\nUsePAM yes\n";
 
 #[test]
-fn each_step_of_the_readme_lets_its_users_in_and_doctor_finds_no_fault_at_the_end() {
-    let readme = fs::read_to_string(machine::source("README.md")).unwrap();
-    let way = readme.split("\n## Turn it on for SSH").nth(1).unwrap().split("\n### ").next().unwrap();
+fn each_step_of_the_recipe_lets_its_users_in_and_doctor_finds_no_fault_at_the_end() {
+    let way = recipe("Password and code");
     let block = |word: &str| {
         let mut blocks = way.split("\n\n").filter(|block| block.starts_with("       "));
         blocks.find(|block| block.contains(word)).unwrap_or_else(|| panic!("no {word} in\n{way}"))
     };
     let (options, lines) = (block("UsePAM"), block("pam_otp.so"));
-    let (enroll, sshd, pam, doctor) = (
-        way.find("`otp-enroll` as yourself"),
-        way.find(options),
-        way.find(lines),
-        way.find("`otp-enroll admin doctor`"),
-    );
-    assert!(enroll < sshd && sshd < pam && pam < doctor, "{way}");
+    let [sshd, pam, doctor] = [options, lines, "otp-enroll admin doctor\n"].map(|step| way.find(step));
+    assert!(sshd < pam && pam < doctor, "{way}");
     let includes_password = lines.lines().next().unwrap().trim();
 
     let (site, with_device, without) = (Site::new(""), TestUser::new("alice"), TestUser::new("bob"));
@@ -203,8 +204,7 @@ fn each_step_of_the_readme_lets_its_users_in_and_doctor_finds_no_fault_at_the_en
 
 #[test]
 fn at_no_step_from_the_password_to_key_and_code_is_one_let_in_with_neither() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let way = readme.split("\n### Key and code\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let way = recipe("Key and code");
     let (site, bob) = (Site::new(""), TestUser::new("bob"));
     // As Debian has them; without a device, which policy lets pass.
     let mut config = "PasswordAuthentication yes\nKbdInteractiveAuthentication no\n".to_owned();
