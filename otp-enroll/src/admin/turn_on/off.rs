@@ -122,7 +122,11 @@ pub(super) fn take_back(kept: &Kept) -> Result<(), CliError> {
     // A timer that is left finds nothing to take back.
     trial::disarm(&kept.service)?;
     kept.forget().map_err(|error| CliError::Reported {
-        error: format!("all is taken back, and {} cannot be removed: {}", folder_of(&kept.service).display(), plain(&error)),
+        error: format!(
+            "all is taken back, and {} cannot be removed: {}",
+            folder_of(&kept.service).display(),
+            plain(&error)
+        ),
         hint: "remove that folder".into(),
     })
 }
