@@ -136,7 +136,7 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
         Kept { service: service.clone(), at, key: wish.key, changes: plan.changes.clone(), until, is_done: false };
     kept.keep()?;
     let now = write(&kept, &plan, common, output).map_err(|error| match take_back(&kept) {
-        Ok(()) => CliError::TakenBack { why: Box::new(error) },
+        Ok(_) => CliError::TakenBack { why: Box::new(error) },
         Err(also) => CliError::Reported {
             error: format!("{error}; and not all could be taken back: {also}"),
             hint: format!("keep this session open, and run: otp-enroll admin turn-off {}", spoken(&service)),

@@ -56,8 +56,9 @@ pub(super) fn spoken(service: &str) -> &str {
     if service == SERVICE { "ssh" } else { service }
 }
 
-pub(super) fn refused(error: String, hint: String) -> CliError {
-    CliError::Unchanged { error, hint: format!("nothing was changed; {hint}") }
+pub(super) fn refused(error: String, mut hint: String) -> CliError {
+    hint.insert_str(0, "nothing was changed; ");
+    CliError::Unchanged { error, hint }
 }
 
 impl Plan {

@@ -85,13 +85,14 @@ pub(super) fn arm(service: &str, until: UnixTime) -> Result<(), CliError> {
         written.map_err(failed("systemd"))?;
     }
     remove(&stamp(service)).map_err(failed("systemd"))?; // of an earlier trial
-    systemctl(&["daemon-reload"])?;
+    // It has systemd read the units, too.
     let timer = format!("{}.timer", name(service));
     systemctl(&["--quiet", "enable", "--now", &timer])?;
     systemctl(&["--quiet", "is-active", &timer])
 }
 
-/// Removes the timer and what it starts. It may be this very process that it has started, so that one is not stopped.
+/// Removes the timer and what it starts. It may be this very process that it has started: that one is not stopped, and systemd
+/// does not look for its unit again while it runs, since a service without one has failed.
 pub(super) fn disarm(service: &str) -> Result<(), CliError> {
     let timer = format!("{}.timer", name(service));
     let wanted = Path::new(UNITS).join("timers.target.wants").join(&timer);
@@ -105,9 +106,6 @@ pub(super) fn disarm(service: &str) -> Result<(), CliError> {
         if has_systemd && is_there(&timer_file) { systemctl(&["--quiet", "disable", "--now", &timer]) } else { Ok(()) };
     for path in [&wanted, &timer_file, &service_file, &stamp(service)] {
         remove(path).map_err(|error| CliError::Tool { program: "systemd", error })?;
-    }
-    if has_systemd {
-        systemctl(&["daemon-reload"])?;
     }
     stopped
 }
