@@ -181,8 +181,8 @@ fn ssh_is_turned_on_and_taken_back_while_users_log_in() {
         "--- /dev/null\n+++ /etc/ssh/sshd_config.d/00-pam_otp.conf\n",
         "+KbdInteractiveAuthentication yes\n",
         " @include common-auth\n+auth     required   pam_otp.so\n",
-        "Of these files, doctor finds no fault.\n",
-        "sshd asks for a code after the password of users with a device. doctor finds no fault of it.\n",
+        "doctor finds no fault in these files.\n",
+        "sshd now asks users with a device for a code, after the password. doctor finds no fault in that.\n",
         "If that fails: otp-enroll admin turn-off ssh\n",
     ] {
         assert!(on.out.contains(text), "{text}: {}", on.out);
@@ -194,7 +194,8 @@ fn ssh_is_turned_on_and_taken_back_while_users_log_in() {
     assert_eq!((kept.mode() & 0o7777, kept.uid()), (0o700, 0));
     assert_eq!(host.read("/etc/pam_otp/turned-on/sshd/etc+pam.d+sshd.before"), SSHD);
     let line = "otp-enroll[";
-    let logged = syslog::wait_for(mark, "turned-on service=sshd by_uid=0 proof=admin", Duration::from_secs(10)).unwrap();
+    let logged =
+        syslog::wait_for(mark, "turned-on service=sshd by_uid=0 proof=admin", Duration::from_secs(10)).unwrap();
     assert!(logged.contains(line) && logged.starts_with("authpriv.notice "), "{logged}");
 
     // The server that runs asks for the code now.
@@ -251,7 +252,7 @@ fn sudo_is_turned_on_with_its_twin() {
     host.write("/etc/pam.d/sudo-i", "auth include sudo\naccount include sudo\nsession required pam_permit.so\n");
     let before = host.files();
     let on = host.admin(&["turn-on", "sudo", "--yes"]);
-    assert!(on.code == Some(0) && on.out.contains("\nsudo asks for a code"), "{on:?}");
+    assert!(on.code == Some(0) && on.out.contains("sudo now asks users"), "{on:?}");
     assert_eq!(host.admin(&["turn-off", "sudo", "--yes"]).code, Some(0));
     assert_eq!(host.files(), before);
 }
@@ -278,7 +279,11 @@ fn what_is_not_as_it_must_be_is_refused_and_nothing_is_changed() {
     host.is_refused(&["turn-on", "nothing-of-that-name", "--yes"], &["there is no PAM file of a service"]);
     host.is_refused(&["turn-on", "common-auth", "--yes"], &["is a part of other services"]);
     host.is_refused(&["turn-on", "ssh", "--confirm"], &["sshd is not turned on by turn-on", "--try 5m"]);
-    for words in [["turn-on", "sudo", "--key", "--yes"].as_slice(), &["turn-on", "../sudo", "--yes"], &["turn-on", "ssh", "--try", "5", "--yes"]] {
+    for words in [
+        ["turn-on", "sudo", "--key", "--yes"].as_slice(),
+        &["turn-on", "../sudo", "--yes"],
+        &["turn-on", "ssh", "--try", "5", "--yes"],
+    ] {
         assert_eq!(host.admin(words).code, Some(2), "{words:?}");
     }
 
@@ -305,7 +310,7 @@ fn what_is_not_as_it_must_be_is_refused_and_nothing_is_changed() {
         ("@include common-auth\nauth required pam_env.so \\\n", "/etc/pam.d/sudo:2: the file ends after a backslash"),
         ("auth required pam_permit.so\n", "no line asks for a password in a way that is known here"),
         (COMMON_AUTH, "/etc/pam.d/sudo:1: a number in this line skips others"),
-        ("auth sufficient pam_unix.so\nauth required pam_deny.so\n", "doctor finds a fault of these files"),
+        ("auth sufficient pam_unix.so\nauth required pam_deny.so\n", "doctor finds a fault in these files"),
     ] {
         host.write("/etc/pam.d/sudo", text);
         host.is_refused(&["turn-on", "sudo", "--yes"], &[told]);
@@ -327,11 +332,17 @@ fn sshd_must_read_the_drop_in_first() {
         host.configure_sshd(lines);
         host.is_refused(
             &["turn-on", "ssh", "--yes"],
-            &["sshd_config does not include /etc/ssh/sshd_config.d/*.conf for all logins", "KbdInteractiveAuthentication yes"],
+            &[
+                "sshd_config does not include /etc/ssh/sshd_config.d/*.conf for all logins",
+                "KbdInteractiveAuthentication yes",
+            ],
         );
     }
     host.configure_sshd("PasswordAuthentication yes\nInclude /etc/ssh/sshd_config.d/*.conf\n");
-    host.is_refused(&["turn-on", "ssh", "--yes"], &["another file of sshd sets this before", "not PasswordAuthentication no"]);
+    host.is_refused(
+        &["turn-on", "ssh", "--yes"],
+        &["another file of sshd sets this before", "not PasswordAuthentication no"],
+    );
     host.configure_sshd("Include /etc/ssh/sshd_config.d/*.conf\n");
     host.write("/etc/ssh/sshd_config.d/00-a.conf", "UsePAM no\n");
     host.is_refused(&["turn-on", "ssh", "--yes"], &["another file of sshd sets this before", "not UsePAM yes"]);
@@ -352,8 +363,11 @@ fn sshd_must_read_the_drop_in_first() {
 #[test]
 fn a_key_and_a_code_stand_in_place_of_a_password() {
     let host = Host::new();
-    host.write("/etc/ssh/sshd_config.d/90.conf", "Match User x\nAuthenticationMethods any\n");
-    host.is_refused(&["turn-on", "ssh", "--key", "--yes"], &["90.conf: AuthenticationMethods any asks for no key"]);
+    host.write("/etc/ssh/sshd_config.d/90.conf", "Match User x\nAuthenticationMethods keyboard-interactive\n");
+    host.is_refused(
+        &["turn-on", "ssh", "--key", "--yes"],
+        &["90.conf: AuthenticationMethods keyboard-interactive asks for no key"],
+    );
     host.write("/etc/ssh/sshd_config.d/90.conf", "Match User x\nAuthenticationMethods publickey\n");
     let before = host.files();
     let on = host.admin(&["turn-on", "ssh", "--key", "--yes"]);
@@ -376,7 +390,9 @@ fn a_file_that_was_changed_since_is_not_taken_back() {
     host.write("/etc/pam.d/sshd", &format!("# mine\n{on}"));
     let changed = host.files();
     let told = "/etc/pam.d/sshd: remove the line of pam_otp.so (line 5)";
-    for words in [["turn-off", "ssh", "--yes"].as_slice(), &["turn-off", "ssh", "--dry-run"], &["turn-on", "ssh", "--yes"]] {
+    for words in
+        [["turn-off", "ssh", "--yes"].as_slice(), &["turn-off", "ssh", "--dry-run"], &["turn-on", "ssh", "--yes"]]
+    {
         let refused = host.admin(words);
         assert!(refused.code == Some(1) && refused.err.contains(told), "{refused:?}");
         assert_eq!(host.files(), changed);
@@ -406,7 +422,10 @@ fn a_failure_takes_everything_back() {
     let words = ["otp-enroll", "admin", "turn-on", "ssh", "--yes", "-q"];
     let failed = Outcome::of(&mut host.command_after(read_only, &words), "");
     assert_eq!(failed.code, Some(4), "{failed:?}");
-    assert!(failed.err.contains("/etc/pam.d/sshd could not be written") && failed.err.contains("; all was taken back"), "{failed:?}");
+    assert!(
+        failed.err.contains("/etc/pam.d/sshd could not be written") && failed.err.contains("; all was taken back"),
+        "{failed:?}"
+    );
     assert_eq!(host.files(), before);
     assert!(host.kept().is_empty());
 }
@@ -423,7 +442,8 @@ fn a_turn_on_that_is_killed_is_taken_back_or_done_again() {
     for call in ["mkdir", "rename", "unlink", "fsync", "rmdir", "kill"] {
         for nth in 1..40 {
             let injected = format!("inject={call}:signal=KILL:when={nth}");
-            let strace = ["strace", "-qq", "-o", "/dev/null", "-e", &injected, "otp-enroll", "admin", "turn-on", "ssh", "--yes"];
+            let strace =
+                ["strace", "-qq", "-o", "/dev/null", "-e", &injected, "otp-enroll", "admin", "turn-on", "ssh", "--yes"];
             let ended = Outcome::of(&mut host.command(&strace), "");
             let (is_asked, is_ready) = (pam(&host) == after, host.path(DROP_IN).exists());
             assert!(is_asked || pam(&host) == SSHD, "{call} {nth}: {}", pam(&host));
@@ -460,7 +480,19 @@ fn a_turn_off_that_is_killed_is_done_again() {
             let on = host.admin(&["turn-on", "ssh", "--yes"]);
             assert_eq!(on.code, Some(0), "{on:?}");
             let injected = format!("inject={call}:signal=KILL:when={nth}");
-            let strace = ["strace", "-qq", "-o", "/dev/null", "-e", &injected, "otp-enroll", "admin", "turn-off", "ssh", "--yes"];
+            let strace = [
+                "strace",
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-e",
+                &injected,
+                "otp-enroll",
+                "admin",
+                "turn-off",
+                "ssh",
+                "--yes",
+            ];
             let is_done = Outcome::of(&mut host.command(&strace), "").code == Some(0);
             killed += i32::from(!is_done);
             let is_asked = host.read("/etc/pam.d/sshd") != SSHD;
@@ -475,4 +507,3 @@ fn a_turn_off_that_is_killed_is_done_again() {
     }
     assert!(killed >= 5, "{killed}");
 }
-

@@ -93,7 +93,7 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     };
     let drawn = {
         let diffs = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
-        let verdict = if faults == 0 { "Of these files, doctor finds no fault." } else { "" };
+        let verdict = if faults == 0 { "doctor finds no fault in these files." } else { "" };
         [diffs, told(&findings), verdict.to_owned()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>()
     };
     let shown = || drawn.join("\n");
@@ -106,7 +106,11 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
             output.result(&answer(false, Some(false), findings, None), String::new)?;
         }
         return Err(refused(
-            if faults == 1 { "doctor finds a fault of these files".into() } else { format!("doctor finds {faults} faults of these files") },
+            if faults == 1 {
+                "doctor finds a fault in these files".into()
+            } else {
+                format!("doctor finds {faults} faults in these files")
+            },
             "fix what it names, and run this again".into(),
         ));
     }
@@ -121,14 +125,18 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     }
     let _lock = lock()?;
     if Kept::load(&service)?.is_some() {
-        return Err(refused(format!("another command has turned {service} on in the meantime"), "see: otp-enroll admin doctor".into()));
+        return Err(refused(
+            format!("another command has turned {service} on in the meantime"),
+            "see: otp-enroll admin doctor".into(),
+        ));
     }
     let at = UnixTime::now();
     let until = trial.map(|length| at.after(length));
-    let kept = Kept { service: service.clone(), at, key: wish.key, changes: plan.changes.clone(), until, is_done: false };
+    let kept =
+        Kept { service: service.clone(), at, key: wish.key, changes: plan.changes.clone(), until, is_done: false };
     kept.keep()?;
     let now = write(&kept, &plan, common, output).map_err(|error| match take_back(&kept) {
-        Ok(()) => CliError::TakenBack { why: Box::new(error) },
+        Ok(_) => CliError::TakenBack { why: Box::new(error) },
         Err(also) => CliError::Reported {
             error: format!("{error}; and not all could be taken back: {also}"),
             hint: format!("keep this session open, and run: otp-enroll admin turn-off {}", spoken(&service)),
@@ -193,7 +201,9 @@ fn settle(kept: &Kept, wish: &Wish<'_>, common: &Common, output: &Output) -> Res
         ));
     }
     if wish.dry_run {
-        output.advise(&format!("An earlier turn-on of {service} was interrupted. Without --dry-run it is taken back first."))?;
+        output.advise(&format!(
+            "An earlier turn-on of {service} was interrupted. Without --dry-run it is taken back first."
+        ))?;
         return Ok(Settled::TurnOn);
     }
     let _lock = lock()?;
@@ -275,8 +285,15 @@ fn is_on(
         format!("{service}: already on, with a fault\n{}", told(&findings))
     };
     let trial_until = until.map(|until| until.to_string());
-    let answer =
-        Answer { service, services: names, would_change: None, changed: false, files: Vec::new(), findings, trial_until };
+    let answer = Answer {
+        service,
+        services: names,
+        would_change: None,
+        changed: false,
+        files: Vec::new(),
+        findings,
+        trial_until,
+    };
     output.done_lines(&answer, &text)?;
     if faults == 0 { Ok(()) } else { Err(CliError::Faults(faults)) }
 }
@@ -313,14 +330,16 @@ fn next_steps(kept: &Kept, plan: &Plan, now: &[Finding]) -> String {
         _ => format!("Log in through {service} before you close this session, with password and code."),
     };
     let mut lines = vec![format!(
-        "{} {} a code after {after} of users with a device. doctor finds {verdict} of it.",
+        "{} now {} users with a device for a code, after {after}. doctor finds {verdict} in that.",
         plan.names.join(" and "),
-        if plan.names.len() == 1 { "asks for" } else { "ask for" },
+        if plan.names.len() == 1 { "asks" } else { "ask" },
     )];
     lines.push(log_in);
     match kept.until {
         Some(until) => {
-            lines.push(format!("This is a trial: at {until} it is taken back, unless you confirm it from such a login:"));
+            lines.push(format!(
+                "This is a trial: at {until} it is taken back, unless you confirm it from such a login:"
+            ));
             let sudo = if service == "su" { "" } else { "sudo " };
             lines.push(format!("    {sudo}otp-enroll admin turn-on {spoken} --confirm"));
         }

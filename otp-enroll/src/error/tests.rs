@@ -412,7 +412,12 @@ fn what_could_not_be_done_is_told_with_the_reason() {
         ),
         (goes_on(CliError::Cancelled), "a second factor is required from now on; no session was ended", end_them, 1),
         (CliError::Cancelled, "cancelled: nothing was changed", None, 1),
-        (CliError::Unchanged { error: "it is a link".into(), hint: "by hand".into() }, "it is a link", Some("by hand"), 1),
+        (
+            CliError::Unchanged { error: "it is a link".into(), hint: "by hand".into() },
+            "it is a link",
+            Some("by hand"),
+            1,
+        ),
         (
             CliError::TakenBack { why: Box::new(CliError::Faults(1)) },
             "one fault was found; all was taken back",

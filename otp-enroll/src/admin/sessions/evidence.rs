@@ -219,7 +219,7 @@ mod tests {
         };
         let (line, noon) = ("pam_otp(sudo:auth): accepted user=alice factor=totp device=1", NOON.0);
         let processes = [Process { pid: 7, since: UnixTime(1) }, Process { pid: 8, since: NOON }];
-        let of = |at, pid, message| is_of(&entry(at, pid, message), &processes, &["sudo", "sudo-i"], NOON);
+        let of = |at, pid: &str, message: &str| is_of(&entry(at, pid, message), &processes, &["sudo", "sudo-i"], NOON);
         assert!(of(noon, "8", line) && of(noon + 60, "7", line) && of(noon, "8", &line.replace("sudo:", "sudo-i:")));
         assert!(!of(noon - 1, "7", line), "before it was turned on");
         assert!(!of(noon, "9", line), "another process");

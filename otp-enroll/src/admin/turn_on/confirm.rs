@@ -44,7 +44,11 @@ pub(in crate::admin) fn confirm(name: &str, output: &Output) -> Result<(), CliEr
     let standings = kept.standings();
     let odd = standings.iter().find(|standing| !matches!(standing, Standing::After));
     if let Some(standing) = odd.or(standings.first().filter(|_| !kept.is_done)) {
-        let what = if let Standing::Changed(what) = standing { what } else { "the turn-on was interrupted" };
+        let what = if let Standing::Changed(what) = standing {
+            what
+        } else {
+            "a turn-on or turn-off of it was interrupted, or runs now"
+        };
         return Err(refused(
             format!("{service} is not as turn-on has written it: {what}"),
             format!("take it back: otp-enroll admin turn-off {}", spoken(&service)),

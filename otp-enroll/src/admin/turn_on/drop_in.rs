@@ -72,9 +72,10 @@ pub(super) fn with_files(configuration: &str, files: &[String]) -> Option<String
 pub(super) fn methods_without_proof(configuration: &str) -> Vec<String> {
     let proofs = ["publickey", "hostbased", "gssapi-with-mic"];
     let is_proved = |list: &String| proofs.iter().any(|proof| list.split([',', ':']).next() == Some(proof));
-    let lists = configuration.lines().map(words).filter(|words| {
-        words.first().is_some_and(|word| word.eq_ignore_ascii_case("authenticationmethods"))
-    });
+    let lists = configuration
+        .lines()
+        .map(words)
+        .filter(|words| words.first().is_some_and(|word| word.eq_ignore_ascii_case("authenticationmethods")));
     lists.flat_map(|words| words.into_iter().skip(1)).filter(|list| !is_proved(list)).collect()
 }
 

@@ -89,7 +89,8 @@ pub(super) fn lock() -> Result<File, CliError> {
     let unopened = |error| CliError::Unreadable { path: path.clone(), error };
     private_folder(&folder()).map_err(unopened)?;
     let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits();
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path);
+    let opened =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(&path);
     let file = opened.map_err(unopened)?;
     let mut waited = Duration::ZERO;
     loop {
@@ -132,7 +133,8 @@ impl Kept {
     /// What is kept of all services, as far as it can be read.
     pub(in crate::admin) fn all() -> Vec<Self> {
         let entries = fs::read_dir(folder()).into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_service = |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));
+        let is_service =
+            |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));
         let mut all: Vec<Self> =
             entries.filter(is_service).filter_map(|path| Self::load_from(&path).ok().flatten()).collect();
         all.sort_by(|one, other| one.service.cmp(&other.service));
@@ -174,7 +176,11 @@ impl Kept {
     /// Brings it to the disk as a whole, before anything is changed.
     pub(super) fn keep(&self) -> Result<(), CliError> {
         self.keep_in(&folder()).map_err(|error| CliError::Reported {
-            error: format!("{} could not be written: {}", folder_of(&self.service).display(), crate::error::plain(&error)),
+            error: format!(
+                "{} could not be written: {}",
+                folder_of(&self.service).display(),
+                crate::error::plain(&error)
+            ),
             hint: "nothing was changed".into(),
         })
     }

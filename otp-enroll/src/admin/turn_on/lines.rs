@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn no_jump_may_skip_the_new_line() {
-        let unix = "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n";
+        let unix =
+            "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n";
         assert_eq!(added(unix), Err(Unfit::SkippedBy(1)));
         let onto = "auth [success=1 default=ignore] pam_succeed_if.so user = x\n@include common-auth\n";
         assert_eq!(added(onto).unwrap(), format!("{onto}auth     required   pam_otp.so\n"), "it lands on the new line");

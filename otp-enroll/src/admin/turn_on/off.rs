@@ -51,7 +51,9 @@ pub(in crate::admin) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &
     // Another run may have done it while this one asked.
     let Some(kept) = Kept::load(&service)? else { return not_kept(&service, output) };
     to_take_back(&kept)?;
-    take_back(&kept)?;
+    if let Some(left) = take_back(&kept)? {
+        output.insist(&left);
+    }
     log(&service, "turned-off", None);
     let answer = Answer { service: &service, would_change: None, changed: true, files: diffs };
     output.done(&answer, &format!("{service}: off; all files are as they were before"))
@@ -116,15 +118,20 @@ fn to_take_back(kept: &Kept) -> Result<Vec<Diff>, CliError> {
         .collect())
 }
 
-/// Takes all back, and forgets it. What a run that was killed has done is not done again.
-pub(super) fn take_back(kept: &Kept) -> Result<(), CliError> {
+/// Takes all back, and forgets it. What a run that was killed has done is not done again. What is left of a timer is told.
+pub(super) fn take_back(kept: &Kept) -> Result<Option<String>, CliError> {
     restore(kept)?;
     // A timer that is left finds nothing to take back.
-    trial::disarm(&kept.service)?;
+    let disarmed = trial::disarm(&kept.service);
     kept.forget().map_err(|error| CliError::Reported {
-        error: format!("all is taken back, and {} cannot be removed: {}", folder_of(&kept.service).display(), plain(&error)),
+        error: format!(
+            "all is taken back, and {} cannot be removed: {}",
+            folder_of(&kept.service).display(),
+            plain(&error)
+        ),
         hint: "remove that folder".into(),
-    })
+    })?;
+    Ok(disarmed.err().map(|error| format!("the timer of the trial may be left, and does nothing: {error}")))
 }
 
 /// The files are as they were, PAM's first: sshd asks two questions until PAM asks but one.

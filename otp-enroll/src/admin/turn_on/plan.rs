@@ -44,7 +44,8 @@ pub(super) fn service_named(name: &str) -> Result<String, CliError> {
     if is_part(service) {
         return Err(refused(
             format!("{service} is a part of other services, and no service"),
-            "name a service: ssh, sudo, su, login. For every service at once, Debian has: pam-auth-update --enable otp".into(),
+            "name a service: ssh, sudo, su, login. For every service at once, Debian has: pam-auth-update --enable otp"
+                .into(),
         ));
     }
     Ok(service.to_owned())
@@ -55,8 +56,9 @@ pub(super) fn spoken(service: &str) -> &str {
     if service == SERVICE { "ssh" } else { service }
 }
 
-pub(super) fn refused(error: String, hint: String) -> CliError {
-    CliError::Unchanged { error, hint: format!("nothing was changed; {hint}") }
+pub(super) fn refused(error: String, mut hint: String) -> CliError {
+    hint.insert_str(0, "nothing was changed; ");
+    CliError::Unchanged { error, hint }
 }
 
 impl Plan {
@@ -149,7 +151,9 @@ impl Plan {
         }
         let by_hand = || {
             let options = unmet.join("; ");
-            format!("write at the beginning of {CONFIGURATION}, a line each: {options}. Reload sshd, and run this again")
+            format!(
+                "write at the beginning of {CONFIGURATION}, a line each: {options}. Reload sshd, and run this again"
+            )
         };
         let path = PathBuf::from(drop_in::FILE);
         let found = read(&path, |_| by_hand())?;
@@ -165,7 +169,10 @@ impl Plan {
         let configuration = read(Path::new(CONFIGURATION), |_| by_hand())?.unwrap_or_default();
         let configuration = String::from_utf8_lossy(&configuration).into_owned();
         if !Path::new(CONFIGURATIONS).is_dir() || drop_in::with_files(&configuration, &[]).is_none() {
-            return Err(refused(format!("{CONFIGURATION} does not include {CONFIGURATIONS}/*.conf for all logins"), by_hand()));
+            return Err(refused(
+                format!("{CONFIGURATION} does not include {CONFIGURATIONS}/*.conf for all logins"),
+                by_hand(),
+            ));
         }
         self.shown.push(None);
         self.changes.push(Change { path, before: None, after: text.into_bytes() });

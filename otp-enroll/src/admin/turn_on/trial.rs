@@ -81,18 +81,18 @@ pub(super) fn arm(service: &str, until: UnixTime) -> Result<(), CliError> {
     for (kind, text) in [("service", service_unit(service, program)), ("timer", timer_unit(service, until))] {
         let path = unit(service, kind);
         let found = replace::read(&path).map_err(|odd| io::Error::other(format!("{} {odd}", path.display())));
-        let written =
-            found.and_then(|found| replace::put(&path, text.as_bytes(), found.as_deref(), &staging));
+        let written = found.and_then(|found| replace::put(&path, text.as_bytes(), found.as_deref(), &staging));
         written.map_err(failed("systemd"))?;
     }
     remove(&stamp(service)).map_err(failed("systemd"))?; // of an earlier trial
-    systemctl(&["daemon-reload"])?;
+    // It has systemd read the units, too.
     let timer = format!("{}.timer", name(service));
     systemctl(&["--quiet", "enable", "--now", &timer])?;
     systemctl(&["--quiet", "is-active", &timer])
 }
 
-/// Removes the timer and what it starts. It may be this very process that it has started, so that one is not stopped.
+/// Removes the timer and what it starts. It may be this very process that it has started: that one is not stopped, and systemd
+/// does not look for its unit again while it runs, since a service without one has failed.
 pub(super) fn disarm(service: &str) -> Result<(), CliError> {
     let timer = format!("{}.timer", name(service));
     let wanted = Path::new(UNITS).join("timers.target.wants").join(&timer);
@@ -102,16 +102,10 @@ pub(super) fn disarm(service: &str) -> Result<(), CliError> {
         return Ok(());
     }
     let has_systemd = Path::new(SYSTEMD).is_dir();
-    let stopped = if has_systemd && is_there(&timer_file) {
-        systemctl(&["--quiet", "disable", "--now", &timer])
-    } else {
-        Ok(())
-    };
+    let stopped =
+        if has_systemd && is_there(&timer_file) { systemctl(&["--quiet", "disable", "--now", &timer]) } else { Ok(()) };
     for path in [&wanted, &timer_file, &service_file, &stamp(service)] {
         remove(path).map_err(|error| CliError::Tool { program: "systemd", error })?;
-    }
-    if has_systemd {
-        systemctl(&["daemon-reload"])?;
     }
     stopped
 }
