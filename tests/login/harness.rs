@@ -92,7 +92,7 @@ fn a_conversation_can_be_held_at_its_prompt() {
 #[test]
 fn many_transactions_fit_into_one_process() {
     let (alice, service) = (TestUser::new("alice"), Service::installed("unix", UNIX));
-    let said = Talk::new(&service, &alice.name).option("--repeat", "5").run_ahead(&[&alice.password, "wrong"]);
+    let said = Talk::new(&service, &alice.name).option("--repeat", "5").run_ahead(&[alice.password.as_str(), "wrong"]);
     let results: Vec<_> = said.results().map(|(_, result)| result).collect();
     assert_eq!(results, ["PAM_SUCCESS", "PAM_AUTH_ERR", "PAM_SUCCESS", "PAM_AUTH_ERR", "PAM_SUCCESS"]);
 }
