@@ -225,7 +225,7 @@ pub(crate) struct Enrollment {
     #[arg(long, value_name = "FILE")]
     pub(crate) save_recovery: Option<PathBuf>,
 
-    /// Make this many recovery codes, at most as many as the configuration says
+    /// Make this many recovery codes, at most as many as the configuration allows
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u8>,
 }
@@ -315,7 +315,7 @@ pub(crate) enum Command {
         /// Also save the recovery codes to a new file that only you can read
         #[arg(long, value_name = "FILE")]
         save_recovery: Option<PathBuf>,
-        /// Make this many recovery codes, at most as many as the configuration says
+        /// Make this many recovery codes, at most as many as the configuration allows
         #[arg(long, value_name = "N")]
         count: Option<u8>,
     },
@@ -357,7 +357,7 @@ pub(crate) enum Command {
         /// Also save them to a new file that only you can read
         #[arg(long, value_name = "FILE")]
         save_recovery: Option<PathBuf>,
-        /// Make this many, at most as many as the configuration says
+        /// Make this many, at most as many as the configuration allows
         #[arg(long, value_name = "N")]
         count: Option<u8>,
     },
@@ -406,7 +406,7 @@ pub(crate) enum Admin {
         #[arg(long)]
         nullok: bool,
     },
-    /// Require a second factor of users, whatever the rules say
+    /// Require a second factor of users, regardless of the rules
     Require {
         #[command(flatten)]
         who: Users,
@@ -423,7 +423,7 @@ pub(crate) enum Admin {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Let users without a device log in, whatever the rules say; a user with a device is still asked for a code
+    /// Let users without a device log in, regardless of the rules; a user with a device is still asked for a code
     Exempt {
         #[command(flatten)]
         who: Users,

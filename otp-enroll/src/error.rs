@@ -372,8 +372,8 @@ impl CliError {
             Self::Unreadable { .. } => text!("check the path, and that you may read it"),
             Self::NotTheTokens => {
                 text!(
-                    "nothing was changed; check the seed, and what was said of the token: --type, --algorithm, --digits, \
-                 --period, --counter"
+                    "nothing was changed; check the seed and the options of the token: --type, --algorithm, --digits, --period, \
+                 --counter"
                 )
             }
             Self::NotInARow { failures: 0 } => {
@@ -660,10 +660,9 @@ pub(crate) fn declined_text(declined: Declined) -> String {
 /// What was wrong with the code of a new app, in the guide: the next answer follows.
 pub(crate) fn not_confirmed(clock_off: Option<i64>) -> String {
     match clock_off {
-        None => tr(text!(
-            "That code is not correct. Wait for the next one; if it happens again, scan the picture again: an old entry of \
-             the app may be showing."
-        )),
+        None => {
+            tr(text!("That code is not correct. Wait for the next one; if it happens again, scan the picture again."))
+        }
         Some(_) => declined_text(Declined::NotConfirmed { clock_off }),
     }
 }

@@ -1,4 +1,4 @@
-//! The story of an enrollment in the middle of a login, for a user without a device where policy says `enroll`, and who has
+//! The story of an enrollment in the middle of a login, for a user without a device where the policy is `enroll`, and who has
 //! given the passcode where one is wanted.
 //!
 //! `authenticate` cannot know whether the password before it was right: a `required` module may have failed already and

@@ -276,7 +276,7 @@ fn a_user_takes_the_phone_over_by_a_code_that_it_shows() {
         &format!("{}\n", alice.totp(present(30), 30)),
     );
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.out.contains("Scratch codes of the file do not come along"), "{done:?}");
+    assert!(done.out.contains("Scratch codes of the file are not imported"), "{done:?}");
     assert!(!done.out.contains(&alice.seed) && !done.out.contains(&alice.scratch[0]), "{done:?}");
     let saved = fs::read_to_string(alice.user.home.join("codes")).unwrap();
     let status = Outcome::of(alice.user.command("otp-enroll").args(["status", "--json"]), "").json();

@@ -37,10 +37,10 @@ fn a_policy_that_says_enroll_and_a_line_that_does_not_offer_it_refuses_users_wit
     let stack = format!("@include common-auth\nauth required pam_otp.so\n{PLAIN}");
     for service in ["su", "dovecot"] {
         let told = findings(ENROLL, service, &stack);
-        let expected = format!("warning {service}:2: policy says enroll, and this line does not offer it");
+        let expected = format!("warning {service}:2: the policy is enroll, and this line does not offer it");
         assert!(told.iter().any(|told| told.starts_with(&expected)), "{told:#?}");
         let refused =
-            |told: &&String| told.starts_with("fault root") && told.contains(" will be refused: policy says enroll");
+            |told: &&String| told.starts_with("fault root") && told.contains(" will be refused: the policy is enroll");
         assert!(told.iter().any(|told| refused(&told)), "{told:#?}");
     }
     let told = findings("[policy]\nsecond_factor = \"required\"\n", "su", &stack);

@@ -54,7 +54,7 @@ fn the_guide_speaks_french_in_a_french_locale() {
         pty = pty.env(name, value);
     }
     let mut terminal = pty.start();
-    terminal.wait_for_screen("Code que l'application affiche : ");
+    terminal.wait_for_screen("Code que l'application affiche");
     let screen = terminal.screen();
     assert!(screen.contains(&format!("Second facteur de {} sur ", alice.name)), "{screen}");
     let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
@@ -62,7 +62,7 @@ fn the_guide_speaks_french_in_a_french_locale() {
     terminal.send_line(&app.wrong());
     terminal.wait_for_screen("! Ce code n'est pas correct. Attendez le suivant");
     terminal.send_line(&app.code(-1));
-    terminal.wait_for_screen("Enregistrer dans un fichier (ou seulement Entrée) : ");
+    terminal.wait_for_screen("Enregistrer dans un fichier (ou seulement Entrée)");
     terminal.send_line("");
     assert_eq!(terminal.wait().code(), Some(0), "{}", terminal.transcript());
     let end = terminal.transcript();

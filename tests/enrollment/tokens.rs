@@ -318,7 +318,7 @@ fn the_guide_hides_the_seed_and_asks_again() {
         ("12".to_owned(), "a code of this device has 6 digits"),
         (fob.wrong(0), "that code is not one of this device's"),
         (fob.wrong(1), "that code is not one of this device's"),
-        (fob.wrong(2), "Is the seed right, and what was said of the token: --type, --algorithm,"),
+        (fob.wrong(2), "Are the seed and the options of the token right: --type, --algorithm,"),
         (fob.code(50), "that code is the token's, but it is far from where it should be;"),
     ] {
         terminal.wait_for(CODE);

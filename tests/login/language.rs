@@ -32,7 +32,7 @@ fn a_login_speaks_the_language_of_its_host() {
     let desk = Desk::new("[lockout]\nafter = 100");
     for (locale, prompt, refused) in [
         ("de_DE.UTF-8", "Prüfcode: ", "Prüfung fehlgeschlagen."),
-        ("fr_FR.UTF-8", "Code de vérification : ", "Échec de la vérification."),
+        ("fr_FR.UTF-8", "Code de vérification\u{a0}: ", "Échec de la vérification."),
         // No language, one that is not there, and an encoding that the texts do not have.
         ("C", "Verification code: ", "Verification failed."),
         ("C.UTF-8", "Verification code: ", "Verification failed."),
@@ -57,7 +57,7 @@ fn the_configuration_has_a_language_for_hosts_without_one_and_texts_that_come_fi
     let desk = Desk::new("language = \"de_DE.UTF-8\"");
     let prompt = |talk: &Talk, locale: &str| login(talk, &locales, locale, &["000000"]).prompts().concat();
     assert_eq!(prompt(&desk.talk(), "C"), "Prüfcode: ");
-    assert_eq!(prompt(&desk.talk().flag("--locale"), "fr_FR.UTF-8"), "Code de vérification : ");
+    assert_eq!(prompt(&desk.talk().flag("--locale"), "fr_FR.UTF-8"), "Code de vérification\u{a0}: ");
     desk.site.set("language = \"it_IT.UTF-8\"");
     assert_eq!(prompt(&desk.talk(), "C"), "Verification code: ", "a language that is not there");
     desk.site.set("language = \"de_DE.UTF-8\"\n[prompt]\ncode = \"Code please: \"");

@@ -124,7 +124,7 @@ pub enum Refusal {
     Malformed,
     /// The user has no device.
     NotEnrolled,
-    /// The user has no device, and the policy says `enroll`, but the PAM line does not offer enrollment.
+    /// The user has no device, and the policy is `enroll`, but the PAM line does not offer enrollment.
     EnrollmentNotOffered,
     /// The account has no record, but its number is that of a record whose account is gone: it was renamed, or the number
     /// went to another person.

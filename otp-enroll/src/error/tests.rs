@@ -223,8 +223,8 @@ fn a_change_of_a_device_that_was_not_made_is_told_with_what_to_do() {
             CliError::NotTheTokens,
             "that code is not one of this device's",
             Some(
-                "nothing was changed; check the seed, and what was said of the token: --type, --algorithm, --digits, \
-                 --period, --counter",
+                "nothing was changed; check the seed and the options of the token: --type, --algorithm, --digits, --period, \
+                 --counter",
             ),
             1,
         ),

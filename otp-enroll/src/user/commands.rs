@@ -21,7 +21,7 @@ use crate::ui::output::Output;
 use crate::ui::style;
 use crate::unconfirmed_file;
 use crate::user::accepted_kinds;
-use crate::user::device_lines::{day, fitted, moment, not_accepted, paragraph};
+use crate::user::device_lines::{day, fact, moment, not_accepted, paragraph};
 use crate::user::first_device;
 use crate::user::goal::Goal;
 use crate::user::interactive;
@@ -112,33 +112,49 @@ fn show(status: &Status, output: &Output) -> Result<(), CliError> {
 
 /// A status for people, a line for each fact.
 pub(crate) fn described(status: &Status) -> String {
-    let mut lines = vec![format!("User             {}", status.user)];
-    lines.push(format!("Second factor    {}", if status.enrolled { "set up" } else { "not set up" }));
+    let mut lines = fact(text!("User"), &status.user);
+    let is_set_up = if status.enrolled { text!("set up") } else { text!("not set up") };
+    lines.extend(fact(text!("Second factor"), &tr(is_set_up)));
     lines.extend(status.devices.iter().flat_map(paragraph));
     let refused = |terms| not_accepted(terms, status.devices.len());
     lines.extend(status.not_accepted.iter().flat_map(refused));
-    let future = |what: &str| if status.in_future.iter().any(|time| time == what) { " (in the future)" } else { "" };
+    let future = |what: &str| {
+        let is_future = status.in_future.iter().any(|time| time == what);
+        if is_future { format!(" ({})", tr(text!("in the future"))) } else { String::new() }
+    };
     if status.enrolled {
-        lines.push(format!("Recovery codes   {} left", status.recovery_codes_left));
-        let last = status.last_accepted.as_deref().map_or("never".into(), moment);
-        lines.push(format!("Last accepted    {last}{}", future("last_accepted")));
+        let left = fill(text!("{number} left"), &[("number", &status.recovery_codes_left)]);
+        lines.extend(fact(text!("Recovery codes"), &left));
+        let last = status.last_accepted.as_deref().map_or_else(|| tr(text!("never")), moment);
+        lines.extend(fact(text!("Last accepted"), &format!("{last}{}", future("last_accepted"))));
     }
     let passcode = status.passcode.as_ref().map(|passcode| passcode::described(passcode, &moment(&passcode.until)));
-    lines.extend(passcode.iter().flat_map(|passcode| fitted(&format!("Passcode         {passcode}"))));
+    lines.extend(passcode.iter().flat_map(|passcode| fact(text!("Passcode"), passcode)));
     if status.failures > 0 {
-        lines.push(format!("Wrong codes      {} in a row", status.failures));
+        let failures = fill(text!("{number} in a row"), &[("number", &status.failures)]);
+        lines.extend(fact(text!("Wrong codes"), &failures));
     }
     match status.lock.as_str() {
         "open" => {}
-        "until-unlocked" => lines.push("Locked           until an administrator unlocks".to_owned()),
-        time => lines.push(format!("Locked           until {}{}", moment(time), future("lock"))),
+        "until-unlocked" => lines.extend(fact(text!("Locked"), &tr(text!("until an administrator unlocks")))),
+        time => {
+            let until = fill(text!("until {time}"), &[("time", &moment(time))]);
+            lines.extend(fact(text!("Locked"), &format!("{until}{}", future("lock"))));
+        }
     }
     if !status.in_future.is_empty() {
-        lines.extend(fitted(&format!("In the future    {}: the clock was ahead", status.in_future.join(", "))));
+        let what = fill(text!("{names}: the clock was ahead"), &[("names", &status.in_future.join(", "))]);
+        lines.extend(fact(text!("In the future"), &what));
     }
     if status.user_override != Override::None.name() {
-        let until = status.override_until.as_deref().map_or_else(String::new, |time| format!(" until {}", day(time)));
-        lines.push(format!("Override         {}{until} (set for this user)", status.user_override));
+        let set = match status.override_until.as_deref() {
+            Some(time) => fill(
+                text!("{word} until {day} (set for this user)"),
+                &[("word", &status.user_override), ("day", &day(time))],
+            ),
+            None => fill(text!("{word} (set for this user)"), &[("word", &status.user_override)]),
+        };
+        lines.extend(fact(text!("Override"), &set));
     }
     lines.iter().map(|line| layout::escaped(line)).collect::<Vec<_>>().join("\n")
 }

@@ -6,7 +6,7 @@ use otp_core::value::destination::Channel;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
-use crate::language::fill;
+use crate::language::{fill, tr};
 use crate::ui::layout;
 
 /// The answer of a change of one device as JSON. What does not belong to the change is left out.
@@ -51,7 +51,7 @@ pub(crate) fn table(devices: &[DeviceStatus], now: UnixTime, window: Option<usiz
     let (names, kinds, today) = (widest(|device| device.name.clone()), widest(kind), now.day());
     let parts = devices.iter().map(|device| {
         let (id, name, kind) = (device.id, &device.name, kind(device));
-        let default = if device.default { "default" } else { "" };
+        let default = if device.default { tr(DEFAULT) } else { String::new() };
         let head = format!("{id:>3}  {name:<names$}  {kind:<kinds$}  {default:<7}");
         (layout::escaped(&head).into_owned(), layout::escaped(&history(device, Some(&today))).into_owned())
     });
@@ -69,10 +69,12 @@ pub(crate) fn table(devices: &[DeviceStatus], now: UnixTime, window: Option<usiz
 
 /// A device in a status: its name and kind, and its history beneath. Its times are those of the lines below: to the second.
 pub(crate) fn paragraph(device: &DeviceStatus) -> Vec<String> {
-    let default = if device.default { ", default" } else { "" };
+    let default = if device.default { format!(", {}", tr(DEFAULT)) } else { String::new() };
     let head = format!("{}, {}{default}", device.name, kind(device));
-    fact(&format!("Device {}", device.id), &[head, history(device, None)])
+    facts(&fill(text!("Device {id}"), &[("id", &device.id)]), &[head, history(device, None)])
 }
+
+const DEFAULT: &str = text!("default");
 
 /// Where the texts of a status begin, and how wide it is.
 const INDENT: usize = 17;
@@ -87,15 +89,23 @@ pub(crate) fn fitted(line: &str) -> Vec<String> {
         }
         None => {
             let (name, text) = line.split_at_checked(INDENT).unwrap_or((line, ""));
-            fact(name.trim_end(), &[text.to_owned()])
+            facts(name.trim_end(), &[text.to_owned()])
         }
     }
 }
 
-/// A fact of a status, a line or more for each text.
-fn fact(name: &str, texts: &[String]) -> Vec<String> {
-    let texts: Vec<_> = texts.iter().map(|text| indented(&layout::escaped(text), INDENT, WIDTH)).collect();
-    let text = format!("{name:<INDENT$}{}", texts.join("\n").trim_start());
+/// A fact of a status, by the marked text of its name.
+pub(crate) fn fact(name: &str, value: &str) -> Vec<String> {
+    facts(&tr(name), &[value.to_owned()])
+}
+
+/// A fact of a status in the user's language, a line or more for each text.
+fn facts(name: &str, texts: &[String]) -> Vec<String> {
+    // The longest name of this language.
+    let longest = tr(text!("Recovery codes")).chars().count().saturating_add(2);
+    let indent = INDENT.max(longest);
+    let texts: Vec<_> = texts.iter().map(|text| indented(&layout::escaped(text), indent, WIDTH)).collect();
+    let text = format!("{name:<indent$}{}", texts.join("\n").trim_start());
     text.lines().map(str::to_owned).collect()
 }
 
@@ -103,19 +113,22 @@ fn fact(name: &str, texts: &[String]) -> Vec<String> {
 pub(crate) fn not_accepted(terms: &NotAccepted, devices: usize) -> Vec<String> {
     let numbers: Vec<_> = terms.devices.iter().map(u8::to_string).collect();
     let which = match numbers.as_slice() {
-        all if all.len() == devices => "every device".to_owned(),
-        [one] => format!("device {one}"),
-        several => format!("devices {}", several.join(", ")),
+        all if all.len() == devices => tr(text!("every device")),
+        [one] => fill(text!("device {number}"), &[("number", one)]),
+        several => fill(text!("devices {numbers}"), &[("numbers", &several.join(", "))]),
     };
     let place = match terms.service.as_deref() {
-        Some("otp-enroll") => "as proof of a change, ".to_owned(),
-        Some(service) => format!("through {service}, "),
+        Some("otp-enroll") => format!("{}, ", tr(text!("as proof of a change"))),
+        Some(service) => format!("{}, ", fill(text!("through {service}"), &[("service", &service)])),
         None => String::new(),
     };
-    let by =
-        terms.by.strip_prefix("rule-").map_or_else(|| "by default".to_owned(), |number| format!("by rule {number}"));
-    let rest = if numbers.len() == devices { "; recovery codes work" } else { "" };
-    fact("Not accepted", &[format!("{which}: {place}{by}, the policy accepts {}{rest}", terms.accepted.listed())])
+    let by = terms
+        .by
+        .strip_prefix("rule-")
+        .map_or_else(|| tr(text!("by default")), |number| fill(text!("by rule {number}"), &[("number", &number)]));
+    let rest = if numbers.len() == devices { format!("; {}", tr(text!("recovery codes work"))) } else { String::new() };
+    let accepted = fill(text!("the policy accepts {kinds}"), &[("kinds", &terms.accepted.listed())]);
+    fact(text!("Not accepted"), &format!("{which}: {place}{by}, {accepted}{rest}"))
 }
 
 /// A text in lines that begin with so many blanks and are at most this wide.
@@ -127,38 +140,44 @@ fn indented(text: &str, blanks: usize, width: usize) -> String {
 /// Type, digits and what is unusual: `TOTP, SHA256, 8 digits, 60 s`. For what is sent: how, and where.
 pub(crate) fn kind(device: &DeviceStatus) -> String {
     if let Some(to) = &device.to {
-        let how = if device.r#type == Channel::Sms.word() { "text message" } else { "e-mail" };
-        return format!("{how} to {to}");
+        let is_sms = device.r#type == Channel::Sms.word();
+        let how = if is_sms { text!("text message to {address}") } else { text!("e-mail to {address}") };
+        return fill(how, &[("address", to)]);
     }
     let DeviceStatus { r#type, algorithm, digits, period, .. } = device;
     let hash = if algorithm == "SHA1" { String::new() } else { format!("{algorithm}, ") };
     let period = period.filter(|period| *period != 30).map_or_else(String::new, |period| format!(", {period} s"));
-    format!("{}, {hash}{digits} digits{period}", r#type.to_ascii_uppercase())
+    let digits = fill(text!("{digits} digits"), &[("digits", digits)]);
+    format!("{}, {hash}{digits}{period}", r#type.to_ascii_uppercase())
 }
 
 /// Since when a device is there, its last use, its serial number, and how wrong its clock is. In a list, which has little room,
 /// the last use is the time of this day, or another day.
 fn history(device: &DeviceStatus, today: Option<&str>) -> String {
     let DeviceStatus { created, last_used, confirmed, awaits_resync, serial, drift, period, .. } = device;
-    let resync = if *awaits_resync { ", waits for a resync" } else { "" };
+    let resync = if *awaits_resync { format!(", {}", tr(text!("waits for a resync"))) } else { String::new() };
     let used = match last_used {
-        Some(time) if today.is_none() => format!("last used {}", moment(time)),
+        Some(time) if today.is_none() => fill(text!("last used {time}"), &[("time", &moment(time))]),
         Some(time) if today == Some(day(time)) => {
             let clock = time.split_once('T').and_then(|(_, clock)| clock.get(..5)).unwrap_or_default();
-            format!("last used today {clock} UTC")
+            fill(text!("last used today {time} UTC"), &[("time", &clock)])
         }
-        Some(time) => format!("last used {}", day(time)),
-        None if *confirmed => "never used".to_owned(),
-        None => "not confirmed yet".to_owned(),
+        Some(time) => fill(text!("last used {time}"), &[("time", &day(time))]),
+        None if *confirmed => tr(text!("never used")),
+        None => tr(text!("not confirmed yet")),
     };
-    let serial = serial.as_ref().map_or_else(String::new, |serial| format!(", serial {serial}"));
+    let serial = serial.as_ref().map(|serial| fill(text!("serial {number}"), &[("number", serial)]));
+    let serial = serial.map_or_else(String::new, |serial| format!(", {serial}"));
     let seconds = |steps: i8| period.unwrap_or_default().saturating_mul(steps.unsigned_abs().into());
     let clock = match drift.unwrap_or_default() {
         0 => String::new(),
-        behind @ ..0 => format!(", clock {} s behind", seconds(behind)),
-        ahead => format!(", clock {} s ahead", seconds(ahead)),
+        behind @ ..0 => {
+            format!(", {}", fill(text!("clock {seconds} s behind"), &[("seconds", &seconds(behind))]))
+        }
+        ahead => format!(", {}", fill(text!("clock {seconds} s ahead"), &[("seconds", &seconds(ahead))])),
     };
-    format!("since {}, {used}{resync}{serial}{clock}", day(created))
+    let since = fill(text!("since {day}"), &[("day", &day(created))]);
+    format!("{since}, {used}{resync}{serial}{clock}")
 }
 
 /// A time of a status for people; scripts get it as ISO 8601.

@@ -62,9 +62,9 @@ pub(crate) fn import(
     let name = addition::named(&status, name, &DeviceName::of_app(), output)?;
     if !found.scratch.is_empty() {
         output.advise(&tr(if status.enrolled {
-            text!("Scratch codes of the file do not come along: your recovery codes stay.")
+            text!("Scratch codes of the file are not imported: your recovery codes stay.")
         } else {
-            text!("Scratch codes of the file do not come along: you get recovery codes once the device is in force.")
+            text!("Scratch codes of the file are not imported: you get recovery codes once the device is active.")
         }))?;
     }
     let token = Token {

@@ -40,7 +40,7 @@ pub(crate) struct Asked {
 const OF_A_TOKEN: Asked = Asked {
     code: CODE,
     doubt: text!(
-        "Is the seed right, and what was said of the token: --type, --algorithm, --digits, --period, --counter?"
+        "Are the seed and the options of the token right: --type, --algorithm, --digits, --period, --counter?"
     ),
 };
 

@@ -111,7 +111,9 @@ pub(super) fn check_unoffered(guarded: &Guarded, config: &Path, policy: &Policy,
         };
         findings.push(Finding::warning(
             name,
-            format!("{place}: policy says enroll, and this line does not offer it: users without a device are refused"),
+            format!(
+                "{place}: the policy is enroll, and this line does not offer it: users without a device are refused"
+            ),
             fix,
         ));
     }

@@ -67,7 +67,7 @@ impl Refused {
             ),
             (
                 &self.to_enroll,
-                "policy says enroll, they have no device, and the line does not offer enrollment",
+                "the policy is enroll, they have no device, and the line does not offer enrollment",
                 "have them run otp-enroll first; to list all of them: otp-enroll admin list --without-device --service NAME",
             ),
             (
@@ -105,7 +105,7 @@ impl Refused {
         if !self.without_passcode.is_empty() {
             // A warning: the administrator has chosen that these users wait for a passcode.
             let what = format!(
-                "{} will be refused: policy says enroll with a passcode, they have no device, and no passcode that is good",
+                "{} will be refused: the policy is enroll with a passcode, they have no device, and no passcode that is good",
                 some(&self.without_passcode)
             );
             findings.push(Finding::warning(service, what, "issue passcodes to them: otp-enroll admin issue USER"));

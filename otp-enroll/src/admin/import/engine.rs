@@ -54,7 +54,7 @@ impl Engine<'_> {
             Err(unreadable) => return Ok(Answer::Unreadable(unreadable)),
         };
         if self.others == Others::Beside && !found.scratch.is_empty() {
-            remarks.push("its scratch codes do not come along with --add".to_owned());
+            remarks.push("its scratch codes are not imported with --add".to_owned());
         }
         // As random as the id of an enrollment.
         let (enrollment, salt) = (new_enrollment(random::entropy)?, new_enrollment(random::entropy)?.0);
