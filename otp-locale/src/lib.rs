@@ -59,7 +59,7 @@ impl Locale {
         let mask = libc::LC_CTYPE_MASK | libc::LC_MESSAGES_MASK;
         // SAFETY: the C string outlives the call, and a null base asks for a new locale.
         let locale = unsafe { libc::newlocale(mask, name.as_ptr(), ptr::null_mut()) };
-        Self((!locale.is_null()).then_some(Named(locale)))
+        Self((!locale.is_null()).then(|| Named(locale))) // lazily: dropping one frees it
     }
 
     /// Whether a locale of a given name was found.

@@ -225,6 +225,28 @@ fn help_lists_the_user_option_where_it_is_taken_and_nowhere_else() {
 }
 
 #[test]
+fn check_names_every_fault_of_a_file_at_once() {
+    let site = Site::new("");
+    site.set(
+        "enforce = maybe\n[code]\ndigits = 5\nperoid = 30\n[[policy.rule]]\ngroup = \"no-such-group-here\"\n\
+         second_factor = \"skip\"\n[sms]\nsend = [\"sms\"]\n[[agent.host]]\nuser = \"a\"\n",
+    );
+    let checked = site.admin(&["check", "--json"]);
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    let faults = checked.json().remove(0)["faults"].to_string();
+    for part in [
+        ":2: ",
+        "code.digits must be",
+        "unknown key code.peroid",
+        "names the group no-such-group-here",
+        "sms.send must be",
+        "agent.host",
+    ] {
+        assert!(faults.contains(part), "{part}: {faults}");
+    }
+}
+
+#[test]
 fn reset_and_disable_let_a_user_start_again() {
     let site = Site::new("");
     let users = [TestUser::new("alice"), TestUser::new("bob")];

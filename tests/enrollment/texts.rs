@@ -44,7 +44,7 @@ fn the_pages_of_the_guide() {
         session.device(&app, &[]);
         session.screen(&format!("{columns} columns, {rows} rows"), &terminal);
         terminal.send_line("123");
-        terminal.wait_for_screen("a code has 6 digits");
+        terminal.wait_for_screen("A code has 6 digits");
         session.screen("what is no code", &terminal);
         terminal.send_line(&app.code(0));
         let page = terminal.wait_for_screen(FILE);

@@ -6,7 +6,7 @@ use crate::ui::layout;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::admin) enum Severity {
+pub(crate) enum Severity {
     /// Users are locked out, or let in against policy, by mistake.
     Fault,
     /// The same, unless it is intended.
@@ -16,19 +16,19 @@ pub(in crate::admin) enum Severity {
 }
 
 #[derive(Debug, Serialize)]
-pub(in crate::admin) struct Finding {
-    pub(in crate::admin) severity: Severity,
+pub(crate) struct Finding {
+    pub(crate) severity: Severity,
     /// Services, or `configuration`, `records`, `clock`.
-    pub(in crate::admin) subjects: Vec<String>,
-    pub(in crate::admin) what: String,
-    pub(in crate::admin) fix: String,
+    pub(crate) subjects: Vec<String>,
+    pub(crate) what: String,
+    pub(crate) fix: String,
 }
 
 /// Names listed in a finding; further ones are counted.
 const NAMED: usize = 5;
 
 /// The first of these names.
-pub(in crate::admin) fn some(names: &[String]) -> String {
+pub(crate) fn some(names: &[String]) -> String {
     let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
         0 => named,
@@ -37,7 +37,7 @@ pub(in crate::admin) fn some(names: &[String]) -> String {
 }
 
 impl Severity {
-    pub(in crate::admin) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Fault => "fault",
             Self::Warning => "warning",
@@ -51,19 +51,19 @@ impl Finding {
         Self { severity, subjects: vec![subject.to_owned()], what, fix: fix.to_owned() }
     }
 
-    pub(in crate::admin) fn fault(subject: &str, what: String, fix: &str) -> Self {
+    pub(crate) fn fault(subject: &str, what: String, fix: &str) -> Self {
         Self::new(Severity::Fault, subject, what, fix)
     }
 
-    pub(in crate::admin) fn warning(subject: &str, what: String, fix: &str) -> Self {
+    pub(crate) fn warning(subject: &str, what: String, fix: &str) -> Self {
         Self::new(Severity::Warning, subject, what, fix)
     }
 
-    pub(in crate::admin) fn note(subject: &str, what: String, fix: &str) -> Self {
+    pub(crate) fn note(subject: &str, what: String, fix: &str) -> Self {
         Self::new(Severity::Note, subject, what, fix)
     }
 
-    pub(in crate::admin) fn text(&self, columns: usize) -> String {
+    pub(crate) fn text(&self, columns: usize) -> String {
         let told = format!("{}: {}", self.subjects.join(", "), self.what);
         let lines = |text: &str, indent: usize| {
             layout::wrap(&layout::escaped(text), columns.saturating_sub(indent)).join(&format!("\n{:indent$}", ""))

@@ -41,7 +41,7 @@ const BLANKS: [char; 2] = [' ', '\t'];
 
 /// The four groups of a PAM file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::admin) enum Group {
+pub(crate) enum Group {
     Auth,
     Account,
     Password,
@@ -50,7 +50,7 @@ pub(in crate::admin) enum Group {
 
 /// The action for a module's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::admin) enum Action {
+pub(crate) enum Action {
     Ok,
     Done,
     Bad,
@@ -63,25 +63,25 @@ pub(in crate::admin) enum Action {
 
 /// The second column of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::admin) struct Control {
+pub(crate) struct Control {
     named: Vec<(String, Action)>,
     otherwise: Action,
 }
 
 /// A line that has words.
-pub(in crate::admin) struct Line {
+pub(crate) struct Line {
     /// Where it begins, counted from 1.
-    pub(in crate::admin) number: usize,
+    pub(crate) number: usize,
     /// Where it ends: a backslash continues it.
-    pub(in crate::admin) last: usize,
-    pub(in crate::admin) words: Vec<String>,
+    pub(crate) last: usize,
+    pub(crate) words: Vec<String>,
     /// False if the file ends after a backslash.
-    pub(in crate::admin) is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 impl Group {
     /// By the first column of a line. With a leading dash libpam does not log a missing module.
-    pub(in crate::admin) fn named(kind: &str) -> Option<Self> {
+    pub(crate) fn named(kind: &str) -> Option<Self> {
         match kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase().as_str() {
             "auth" => Some(Self::Auth),
             "account" => Some(Self::Account),
@@ -94,13 +94,13 @@ impl Group {
 
 impl Control {
     /// The action for a result, named as in brackets: `auth_err`.
-    pub(in crate::admin) fn action(&self, result: &str) -> Action {
+    pub(crate) fn action(&self, result: &str) -> Action {
         self.named.iter().rev().find(|(name, _)| name == result).map_or(self.otherwise, |(_, action)| *action)
     }
 
     /// A failure for each action that this line takes on failures. One by which a module says that the user's password is
     /// right and expired is none, nor one by which it asks to be called again.
-    pub(in crate::admin) fn kinds_of_failure(&self) -> Vec<&'static str> {
+    pub(crate) fn kinds_of_failure(&self) -> Vec<&'static str> {
         let failures = RESULTS.iter().copied();
         let failures = failures.filter(|name| !["success", "ignore", "incomplete", "new_authtok_reqd"].contains(name));
         let mut kinds: Vec<(Action, &'static str)> = Vec::new();
@@ -114,17 +114,17 @@ impl Control {
     }
 
     /// The most modules that a result skips.
-    pub(in crate::admin) fn longest_jump(&self) -> usize {
+    pub(crate) fn longest_jump(&self) -> usize {
         let actions = self.named.iter().map(|(_, action)| *action).chain([self.otherwise]);
         actions.map(|action| if let Action::Jump(number) = action { number } else { 0 }).max().unwrap_or(0)
     }
 
     /// For a word that libpam does not know: every result of the module is a refusal.
-    pub(in crate::admin) fn refusing() -> Self {
+    pub(crate) fn refusing() -> Self {
         Self { named: Vec::new(), otherwise: Action::Bad }
     }
 
-    pub(in crate::admin) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let of = |good, ignored, otherwise| {
             let named = [("success", good), ("new_authtok_reqd", good), ("ignore", ignored)];
             Self { named: named.map(|(name, action)| (name.to_owned(), action)).to_vec(), otherwise }
@@ -171,7 +171,7 @@ impl Action {
 
 /// The words of each line that has words, with its number. A backslash at the end continues a line; `#` begins a comment.
 /// A line with only a comment does not end a continued line.
-pub(in crate::admin) fn lines(text: &str) -> Vec<Line> {
+pub(crate) fn lines(text: &str) -> Vec<Line> {
     let mut found = Vec::new();
     let (mut begun, mut last, mut whole) = (None, 0, String::new());
     for (number, line) in (1..).zip(text.split('\n')) {
@@ -216,10 +216,10 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-pub(in crate::admin) fn is_include(control: &str) -> bool {
+pub(crate) fn is_include(control: &str) -> bool {
     control.eq_ignore_ascii_case("include")
 }
 
-pub(in crate::admin) fn is_substack(control: &str) -> bool {
+pub(crate) fn is_substack(control: &str) -> bool {
     control.eq_ignore_ascii_case("substack")
 }

@@ -17,7 +17,7 @@ use super::stack::{Folders, Module, Place, Stack, Unreadable};
 use crate::error::plain;
 
 /// The module's file.
-pub(in crate::admin) const MODULE: &str = "pam_otp.so";
+pub(crate) const MODULE: &str = "pam_otp.so";
 
 /// Checks a service, if it calls the module.
 pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>) -> Option<Guarded> {

@@ -10,9 +10,9 @@ use super::guarded::Guarded;
 use crate::error::plain;
 
 /// The PAM service of sshd.
-pub(in crate::admin) const SERVICE: &str = "sshd";
+pub(crate) const SERVICE: &str = "sshd";
 
-pub(in crate::admin) const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive:pam";
+pub(crate) const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive:pam";
 
 /// A generic user and address (RFC 5737) to evaluate Match blocks for.
 pub(super) const GENERIC_USER: &str = "nobody";
@@ -28,11 +28,11 @@ const METHODS: [(&str, &str); 5] = [
 ];
 
 /// Where sshd's configuration is, and what Debian and Fedora include there.
-pub(in crate::admin) const CONFIGURATION: &str = "/etc/ssh/sshd_config";
-pub(in crate::admin) const CONFIGURATIONS: &str = "/etc/ssh/sshd_config.d";
+pub(crate) const CONFIGURATION: &str = "/etc/ssh/sshd_config";
+pub(crate) const CONFIGURATIONS: &str = "/etc/ssh/sshd_config.d";
 
 /// sshd must be started by its absolute path.
-pub(in crate::admin) const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
+pub(crate) const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
 
 /// Checks the effective configuration, or another file.
 pub(super) fn look_at(
@@ -79,10 +79,10 @@ fn names_for_addresses(settings: &Settings) -> Option<Finding> {
 }
 
 /// Option names in lower case, and values.
-pub(in crate::admin) type Settings = HashMap<String, String>;
+pub(crate) type Settings = HashMap<String, String>;
 
 /// Why the settings are unknown.
-pub(in crate::admin) enum Unknown {
+pub(crate) enum Unknown {
     Refused(String),
     NotAsked(String),
 }
@@ -110,7 +110,7 @@ fn verified_first(settings: &Settings) -> Beforehand {
     if uses_pam && methods(settings).iter().any(begins_with_pam) { Beforehand::Nothing } else { Beforehand::Proved }
 }
 
-pub(in crate::admin) fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
+pub(crate) fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown> {
     settings_for(configuration, GENERIC_USER, GENERIC_ADDRESS)
 }
 

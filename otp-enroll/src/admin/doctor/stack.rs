@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
 
 /// The folders of PAM files, as distributions build libpam: the second one is SUSE's.
-pub(in crate::admin) const PAM_FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/etc/pam.d", "/usr/lib/pam.d"];
+pub(crate) const PAM_FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/etc/pam.d", "/usr/lib/pam.d"];
 
 /// The files that services include to ask for a password: Debian and SUSE, Fedora, Arch.
 const PASSWORD_FILES: [&str; 3] = ["common-auth", "password-auth", "system-auth"];
@@ -30,7 +30,7 @@ const PARTS: [&str; 10] = [
 const PART: &str = "common-";
 
 /// Whether a PAM file is by its name a part of others.
-pub(in crate::admin) fn is_part(name: &str) -> bool {
+pub(crate) fn is_part(name: &str) -> bool {
     PARTS.contains(&name) || name.starts_with(PART)
 }
 
@@ -39,23 +39,23 @@ const DEEPEST: usize = 16;
 
 /// One group of a service, with all includes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::admin) struct Stack {
-    pub(in crate::admin) entries: Vec<Entry>,
+pub(crate) struct Stack {
+    pub(crate) entries: Vec<Entry>,
     /// Lines that libpam cannot parse: it refuses logins that reach them.
-    pub(in crate::admin) garbled: Vec<Place>,
+    pub(crate) garbled: Vec<Place>,
 }
 
 /// A step of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::admin) struct Entry {
+pub(crate) struct Entry {
     /// Number of substacks around it.
-    pub(in crate::admin) level: usize,
-    pub(in crate::admin) what: What,
-    pub(in crate::admin) place: Place,
+    pub(crate) level: usize,
+    pub(crate) what: What,
+    pub(crate) place: Place,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::admin) enum What {
+pub(crate) enum What {
     /// A module is called.
     Module(Module),
     /// A substack begins.
@@ -66,32 +66,32 @@ pub(in crate::admin) enum What {
 
 /// A module as a line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::admin) struct Module {
+pub(crate) struct Module {
     /// The path that libpam loads.
-    pub(in crate::admin) file: PathBuf,
-    pub(in crate::admin) is_there: bool,
-    pub(in crate::admin) control: Control,
-    pub(in crate::admin) arguments: Vec<String>,
+    pub(crate) file: PathBuf,
+    pub(crate) is_there: bool,
+    pub(crate) control: Control,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// A line of a file, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::admin) struct Place {
-    pub(in crate::admin) file: PathBuf,
-    pub(in crate::admin) line: usize,
+pub(crate) struct Place {
+    pub(crate) file: PathBuf,
+    pub(crate) line: usize,
 }
 
 /// A file that cannot be read: libpam then refuses every login through the service.
 #[derive(Debug)]
-pub(in crate::admin) struct Unreadable {
-    pub(in crate::admin) file: PathBuf,
-    pub(in crate::admin) error: io::Error,
+pub(crate) struct Unreadable {
+    pub(crate) file: PathBuf,
+    pub(crate) error: io::Error,
     /// The line that includes it.
-    pub(in crate::admin) from: Option<Place>,
+    pub(crate) from: Option<Place>,
 }
 
 /// The folders of PAM files; a file in an earlier one hides a file of that name in a later one.
-pub(in crate::admin) struct Folders {
+pub(crate) struct Folders {
     all: Vec<PathBuf>,
     /// The number of them, from the first, whose services are checked.
     looked_at: usize,
@@ -100,7 +100,7 @@ pub(in crate::admin) struct Folders {
 }
 
 impl Entry {
-    pub(in crate::admin) fn module(&self) -> Option<&Module> {
+    pub(crate) fn module(&self) -> Option<&Module> {
         match &self.what {
             What::Module(module) => Some(module),
             What::Substack | What::Broken(_) => None,
@@ -110,7 +110,7 @@ impl Entry {
 
 impl Module {
     /// The file name without folder.
-    pub(in crate::admin) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.file.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 }
@@ -123,7 +123,7 @@ impl fmt::Display for Place {
 
 impl Folders {
     /// The folders that libpam reads. With a folder of drafts only its services are checked.
-    pub(in crate::admin) fn new(drafts: Option<&Path>) -> Self {
+    pub(crate) fn new(drafts: Option<&Path>) -> Self {
         let all: Vec<PathBuf> = drafts.into_iter().chain(PAM_FOLDERS.map(Path::new)).map(Path::to_owned).collect();
         Self { looked_at: if drafts.is_some() { 1 } else { all.len() }, all, modules: module_folders() }
     }
@@ -131,7 +131,7 @@ impl Folders {
     /// The names of all services, in order. A file that others include is not a service, unless the name of the other
     /// begins with its name (sudo-i may include sudo), or it serves logins and accounts and has not the name of a part (i3lock
     /// may include login).
-    pub(in crate::admin) fn services(&self) -> io::Result<BTreeSet<String>> {
+    pub(crate) fn services(&self) -> io::Result<BTreeSet<String>> {
         let (mut names, mut included) = (BTreeSet::new(), BTreeSet::new());
         for folder in self.all.iter().take(self.looked_at) {
             let entries = match fs::read_dir(folder) {
@@ -171,17 +171,17 @@ impl Folders {
     }
 
     /// Whether a service has a file, in a folder of drafts or in one that libpam reads.
-    pub(in crate::admin) fn has(&self, service: &str) -> bool {
+    pub(crate) fn has(&self, service: &str) -> bool {
         self.all.iter().any(|folder| folder.join(service).is_file())
     }
 
     /// A file's text; empty if it cannot be read ([`Stack::read`] reports why).
-    pub(in crate::admin) fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.find(name)).unwrap_or_default()).into_owned()
     }
 
     /// This distribution's line that asks for a password.
-    pub(in crate::admin) fn password_line(&self) -> String {
+    pub(crate) fn password_line(&self) -> String {
         let here = |folder: &PathBuf| PASSWORD_FILES.into_iter().find(|name| folder.join(name).exists());
         let file = self.all.iter().find_map(here);
         file.map_or_else(|| "auth required pam_unix.so".to_owned(), |file| format!("auth substack {file}"))
@@ -194,7 +194,7 @@ impl Folders {
     }
 
     /// The file of a service: the first that is there.
-    pub(in crate::admin) fn find(&self, name: &str) -> PathBuf {
+    pub(crate) fn find(&self, name: &str) -> PathBuf {
         let mut places = self.all.iter().map(|folder| folder.join(name));
         places.clone().find(|path| path.exists()).or_else(|| places.next()).unwrap_or_default()
     }
@@ -203,7 +203,7 @@ impl Folders {
 impl Stack {
     /// One group of a service. If its file has no line of the group, the service `other` applies; not for auth, since a
     /// service without auth lines usually does not authenticate.
-    pub(in crate::admin) fn read(folders: &Folders, service: &str, group: Group) -> Result<Self, Unreadable> {
+    pub(crate) fn read(folders: &Folders, service: &str, group: Group) -> Result<Self, Unreadable> {
         let mut stack = Self::default();
         stack.add(folders, service, group, 0, &mut Vec::new())?;
         if stack.entries.is_empty() && group != Group::Auth && folders.find("other").exists() {
@@ -213,11 +213,11 @@ impl Stack {
     }
 
     /// The lines that call a module of this file name.
-    pub(in crate::admin) fn lines_of(&self, name: &str) -> impl Iterator<Item = (&Module, &Place)> {
+    pub(crate) fn lines_of(&self, name: &str) -> impl Iterator<Item = (&Module, &Place)> {
         self.modules().filter(move |(module, _)| module.name() == name)
     }
 
-    pub(in crate::admin) fn modules(&self) -> impl Iterator<Item = (&Module, &Place)> {
+    pub(crate) fn modules(&self) -> impl Iterator<Item = (&Module, &Place)> {
         self.entries.iter().filter_map(|entry| Some((entry.module()?, &entry.place)))
     }
 

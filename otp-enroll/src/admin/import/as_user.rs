@@ -87,7 +87,7 @@ fn understood(answer: &[u8]) -> Option<Reading> {
 }
 
 /// What the program that was started again does.
-pub(in crate::admin) fn answer(user: &str, path: &Path) -> Result<(), CliError> {
+pub(crate) fn answer(user: &str, path: &Path) -> Result<(), CliError> {
     let reading = become_user(user).map_err(io::Error::from).and_then(|uid| opened(path, uid));
     let mut output = io::stdout().lock();
     let told = match reading {

@@ -92,13 +92,13 @@ pub(super) fn is_shown(
 
 /// A process, by its number, and when it began: a number is given again.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::admin) struct Process {
-    pub(in crate::admin) pid: u32,
-    pub(in crate::admin) since: UnixTime,
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) since: UnixTime,
 }
 
 /// Whether the journal shows that a session came in with a second factor that was accepted at this time or later.
-pub(in crate::admin) fn is_accepted(session: &Session, at: UnixTime) -> bool {
+pub(crate) fn is_accepted(session: &Session, at: UnixTime) -> bool {
     synchronize();
     let mut journal = Journal::of(std::slice::from_ref(session));
     journal.accepted.retain(|line| at <= line.at);
@@ -107,7 +107,7 @@ pub(in crate::admin) fn is_accepted(session: &Session, at: UnixTime) -> bool {
 
 /// Whether the journal shows that one of these processes has asked for a second factor for one of these services, and that
 /// it was accepted at this time or later. Who sent the line is told by the kernel. Its user is that of the caller, for su.
-pub(in crate::admin) fn is_accepted_in(processes: &[Process], services: &[&str], at: UnixTime) -> bool {
+pub(crate) fn is_accepted_in(processes: &[Process], services: &[&str], at: UnixTime) -> bool {
     synchronize();
     let from = format!("--since=@{}", at.0);
     let fields = "--output-fields=MESSAGE,_PID";

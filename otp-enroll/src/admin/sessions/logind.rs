@@ -11,26 +11,26 @@ use crate::error::CliError;
 
 /// Where logind keeps a file for each session. `loginctl` has no option that lists user, service, host and time at once and
 /// is the same in all versions; libsystemd reads these files, too.
-pub(in crate::admin) const SESSIONS: &str = "/run/systemd/sessions";
+pub(crate) const SESSIONS: &str = "/run/systemd/sessions";
 
 /// A login that logind knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::admin) struct Session {
-    pub(in crate::admin) id: String,
-    pub(in crate::admin) user: String,
-    pub(in crate::admin) uid: u32,
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) user: String,
+    pub(crate) uid: u32,
     /// The PAM service through which the user came.
-    pub(in crate::admin) service: String,
+    pub(crate) service: String,
     /// `PAM_RHOST`.
-    pub(in crate::admin) rhost: Option<String>,
-    pub(in crate::admin) tty: Option<String>,
+    pub(crate) rhost: Option<String>,
+    pub(crate) tty: Option<String>,
     /// When it was opened, after the authentication.
-    pub(in crate::admin) since: UnixTime,
+    pub(crate) since: UnixTime,
 }
 
 /// All sessions of users, in the order of their beginning; `None` where there is no logind. Greeters, lock screens, cron jobs
 /// and managers of services are no logins.
-pub(in crate::admin) fn sessions(folder: &Path) -> Result<Option<Vec<Session>>, CliError> {
+pub(crate) fn sessions(folder: &Path) -> Result<Option<Vec<Session>>, CliError> {
     let unreadable = |path: &Path, error| CliError::Unreadable { path: path.to_owned(), error };
     let files = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -85,14 +85,14 @@ fn field(text: &str, key: &str) -> Option<String> {
 
 /// The session of a process, and the user whose service manager started it, by its control group (the text of
 /// `/proc/self/cgroup`).
-pub(in crate::admin) fn of_process(cgroup: &str) -> (Option<&str>, Option<u32>) {
+pub(crate) fn of_process(cgroup: &str) -> (Option<&str>, Option<u32>) {
     let parts = || cgroup.lines().flat_map(|line| line.rsplit(':').next().unwrap_or_default().split('/'));
     let session = parts().find_map(|part| part.strip_prefix("session-")?.strip_suffix(".scope"));
     let manager = parts().find_map(|part| part.strip_prefix("user@")?.strip_suffix(".service")?.parse().ok());
     (session, manager)
 }
 
-pub(in crate::admin) fn loginctl(arguments: &[&str]) -> Result<String, CliError> {
+pub(crate) fn loginctl(arguments: &[&str]) -> Result<String, CliError> {
     let output = Command::new("loginctl")
         .args(arguments)
         .output()

@@ -29,7 +29,7 @@ struct Answer<'a> {
     changed: bool,
 }
 
-pub(in crate::admin) fn confirm(name: &str, output: &Output) -> Result<(), CliError> {
+pub(crate) fn confirm(name: &str, output: &Output) -> Result<(), CliError> {
     let service = service_named(name)?;
     let Some(kept) = Kept::load(&service)? else {
         return Err(refused(

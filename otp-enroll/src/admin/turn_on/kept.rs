@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A file, before and after. `before` is `None` for one that was not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::admin) struct Change {
+pub(crate) struct Change {
     pub(super) path: PathBuf,
     pub(super) before: Option<Vec<u8>>,
     pub(super) after: Vec<u8>,
@@ -36,8 +36,8 @@ pub(in crate::admin) struct Change {
 
 /// What was changed for a service, or is being changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::admin) struct Kept {
-    pub(in crate::admin) service: String,
+pub(crate) struct Kept {
+    pub(crate) service: String,
     /// When it began.
     pub(super) at: UnixTime,
     /// A key and a code.
@@ -45,7 +45,7 @@ pub(in crate::admin) struct Kept {
     /// In the order in which they are written.
     pub(super) changes: Vec<Change>,
     /// When a trial ends.
-    pub(in crate::admin) until: Option<UnixTime>,
+    pub(crate) until: Option<UnixTime>,
     /// All was written, and sshd has read it.
     pub(super) is_done: bool,
 }
@@ -131,7 +131,7 @@ impl Kept {
     }
 
     /// What is kept of all services, as far as it can be read.
-    pub(in crate::admin) fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let entries = fs::read_dir(folder()).into_iter().flatten().flatten().map(|entry| entry.path());
         let is_service =
             |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));

@@ -32,7 +32,7 @@ pub(super) struct Diff {
     pub(super) diff: String,
 }
 
-pub(in crate::admin) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) -> Result<(), CliError> {
+pub(crate) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) -> Result<(), CliError> {
     let service = service_named(name)?;
     let Some(kept) = Kept::load(&service)? else { return not_kept(&service, output) };
     let diffs = to_take_back(&kept)?;

@@ -24,7 +24,7 @@ const LABELS: [&[u8]; 4] = [b"security.selinux", b"security.SMACK64", b"system.p
 
 /// Why a file is left alone.
 #[derive(Debug)]
-pub(in crate::admin) enum Odd {
+pub(crate) enum Odd {
     /// A symbolic link, to this file.
     Link(PathBuf),
     /// A folder, a device, a socket.
@@ -52,7 +52,7 @@ impl fmt::Display for Odd {
 }
 
 /// The bytes of a file that only root can change; `None` if there is none.
-pub(in crate::admin) fn read(path: &Path) -> Result<Option<Vec<u8>>, Odd> {
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Odd> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     match fs::symlink_metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
