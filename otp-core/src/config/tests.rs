@@ -273,7 +273,7 @@ fn what_is_no_toml_hides_no_other_error_and_brings_none() {
         ("[code]\ndigits = 5\ndigits 8\n", &[2, 3]),
         ("[code]\ndigits = 8\ndigits = 7\n[grace]\nfor = \"8d\"\n", &[3, 5]),
         ("[code]\ndigits = 8\n[code]\nwindow = 99\n", &[3, 4]),
-        ("enforce = yes\n[[policy.rule]\nuser = \"a\"\nsecond_factor = \"skip\"\n[grace]\nfor = 5\n", &[1, 2, 6]),
+        ("enforce = yes\n[[policy.rule]\nuser = \"a\"\nsecond_factor = \"skip\"\n[grace]\nfor = 5\n", &[1, 2]),
         ("[policy]\nsecond_factor = \"require\"\nrequired_from = 2027-01-31\npasscode = true\n", &[2]),
     ] {
         assert_eq!(lines(text), expected, "{text}\n{:?}", errors(text));
