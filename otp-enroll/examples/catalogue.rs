@@ -121,7 +121,6 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     /// An entry of a .po file: its texts, and their translations.

@@ -1,5 +1,5 @@
 //! `otp-enroll admin turn-on` and `turn-off` on a copy of /etc that each test has for itself, with the machine's own sshd.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
