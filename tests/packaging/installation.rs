@@ -106,6 +106,7 @@ fn what_is_installed_is_taken_away_again_but_for_configuration_and_records() {
     for (mode, document) in [
         (644, "README.md"),
         (644, "docs/locked-out.md"),
+        (644, "docs/services/ssh.md"),
         (644, "selinux/pam_otp.te"),
         (644, "examples/pam.d/screen-locker"),
         (755, "examples/senders/smtp"),
