@@ -130,17 +130,28 @@ fn what_doctor_advises_ends_the_login() {
 #[test]
 fn a_second_module_for_passwords_keeps_its_place() {
     let (site, files) = (Site::new(""), Distributions::new());
-    // pam_debug stands for pam_sss, which need not be installed.
-    let both = "auth sufficient pam_unix.so\nauth sufficient pam_debug.so\nauth required pam_deny.so\n";
+    // pam_userdb stands for pam_sss, which need not be installed.
+    let both = "auth sufficient pam_unix.so\nauth sufficient pam_userdb.so\nauth required pam_deny.so\n";
     fs::write(format!("{}/password-auth", files.folder), both).unwrap();
     files.set(&format!("auth substack FILE/password-auth\n{CODE}"), &site);
     let told = files.told(&site);
     let [_, fix] = told.iter().find(|[what, _]| what.contains(ASKED)).unwrap();
     let lines: Vec<&str> = fix.split('`').skip(1).step_by(2).collect();
-    assert_eq!(lines.len(), 3, "{fix}");
+    let [first, second, _] = lines.as_slice() else { panic!("{fix}") };
+    assert!(first.ends_with("pam_unix.so") && second.contains("requisite pam_userdb.so"), "{fix}");
     files.set(&format!("{}\n{CODE}", lines.join("\n")), &site);
     let told = files.told(&site);
     assert!(told.is_empty(), "{told:#?}");
+}
+
+#[test]
+fn another_way_in_is_no_second_module_for_passwords() {
+    let (site, files) = (Site::new(""), Distributions::new());
+    let finger_first = "auth sufficient pam_userdb.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n";
+    fs::write(format!("{}/password-auth", files.folder), finger_first).unwrap();
+    files.set(&format!("auth substack FILE/password-auth\n{CODE}"), &site);
+    let told = files.told(&site);
+    assert!(told.len() == 1 && told[0][1].ends_with("password-auth: auth requisite pam_unix.so"), "{told:#?}");
 }
 
 #[test]

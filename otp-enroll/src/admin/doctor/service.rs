@@ -240,7 +240,9 @@ pub(super) fn walk_two_lines(stack: &Stack, asks: &[Answer], judges: &[Answer], 
     ways(stack, |role| match role {
         Role::SecondFactor => asks.to_vec(),
         Role::Judge => judges.to_vec(),
-        _ => results(role, others_agree),
+        Role::Proof | Role::Condition | Role::Program | Role::Silent | Role::Permit | Role::Deny | Role::Missing => {
+            results(role, others_agree)
+        }
     })
 }
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use super::finding::Finding;
 use super::first_factor::{PASSWORD, at_our_lines};
 use super::guarded::Guarded;
-use super::module_kind::Role;
+use super::module_kind::{Role, proves_the_user};
 use super::pam_conf::{Control, Group};
 use super::service::faults_of;
 use super::simulate::FirstFactor;
 use super::sshd::{self, Beforehand};
-use super::stack::{Entry, Folders, Module, Place, Stack, What};
+use super::stack::{Entry, Folders, Place, Stack, What};
 
 /// `sshd_config` is a draft of sshd's configuration.
 pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<&Path>, findings: &mut Vec<Finding>) {
@@ -66,10 +66,9 @@ fn asked_after_refusal(stack: &Stack, service: &str) -> Option<(usize, usize)> {
             Role::of(module) == Role::SecondFactor && !module.arguments.iter().any(is_other)
         })
     };
-    at_our_lines(stack, service).into_iter().find_map(|(at, known)| match known {
-        FirstFactor::Refused(by) if asks(at) => Some((at, by)),
-        _ => None,
-    })
+    at_our_lines(stack, service)
+        .into_iter()
+        .find_map(|(at, known)| if let FirstFactor::Refused(by) = known { asks(at).then_some((at, by)) } else { None })
 }
 
 /// The smallest change after which a wrong password ends the login, and nothing else is worse than before.
@@ -86,16 +85,21 @@ fn fix(stack: &Stack, service: &str, file: &Path, refusing: usize) -> String {
             return format!("set the second column of that line to `requisite`: {}", entry.place);
         }
     }
-    let proofs = || stack.modules().map(|(module, _)| module).filter(|module| Role::of(module) == Role::Proof);
-    let has_unix = proofs().any(|module| module.name() == UNIX);
-    let other = proofs().map(Module::name).filter(|name| *name != UNIX).last();
+    let known: Vec<&str> = stack
+        .modules()
+        .filter(|(module, _)| module.is_there && proves_the_user(module))
+        .map(|(module, _)| module.name())
+        .collect();
+    let unix = known.iter().rposition(|name| *name == UNIX);
+    // One before it, such as that of a fingerprint reader, is another way in.
+    let other = known.iter().skip(unix.map_or(0, |at| at.saturating_add(1))).last();
     let place = stack.entries.get(refusing).map(|entry| &entry.place);
     let in_place_of = match place.filter(|place| place.file != file) {
         Some(place) => format!("in place of the line that includes {}", place.file.display()),
         None => "in place of the lines that check the password".to_owned(),
     };
     match other {
-        Some(other) if has_unix => format!(
+        Some(other) if unix.is_some() => format!(
             "write {in_place_of} these: `auth [success=1 default=ignore] {UNIX}`, `auth requisite {other} use_first_pass`, `auth \
              required pam_permit.so`"
         ),
