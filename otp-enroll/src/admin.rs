@@ -136,12 +136,14 @@ fn on_records(
             }
             not_done
         }
-        Admin::Exempt { who, until } => {
+        Admin::Exempt { who, until, yes: _ } => {
             let user_override = require::ending(Override::Exempt, until.as_deref(), UnixTime::now())?;
             every(site, &accounts(who, output)?, output, Order::Override(user_override))?.1
         }
         Admin::EndSessions { unmet: _, yes } => sessions::unmet::end(site, store, doctor::login_through, *yes, output),
-        Admin::Unrequire { who } => every(site, &accounts(who, output)?, output, Order::Override(Override::None))?.1,
+        Admin::Unrequire { who, yes: _ } => {
+            every(site, &accounts(who, output)?, output, Order::Override(Override::None))?.1
+        }
         Admin::ForgetAddresses { users } => every(site, &named(users)?, output, Order::ForgetAddresses)?.1,
         Admin::Show { user } => show::show(&mut Client::of_root(site, account(user)?), output),
         Admin::Add { user, name, token: _, confirm, described } => {

@@ -430,11 +430,17 @@ pub(crate) enum Admin {
         /// Let the rules apply again from this day on (it begins at 00:00 UTC)
         #[arg(long, value_name = "DATE")]
         until: Option<String>,
+        /// Taken as by require; this command asks nothing
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Remove the override of users: the rules apply to them again
     Unrequire {
         #[command(flatten)]
         who: Users,
+        /// Taken as by require; this command asks nothing
+        #[arg(long, short)]
+        yes: bool,
     },
     /// End sessions of users who must have a second factor now and came in without one; asks first
     EndSessions {
@@ -834,6 +840,16 @@ mod tests {
             let names = |tip: &&&str| DESTRUCTIVE.iter().any(|command| tip.contains(command));
             assert_eq!(tips.iter().find(names), None, "{typo:?}: {said}");
             assert!(said.starts_with("error: ") && said.contains("Usage: ") && !said.contains("\n\n\n"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_commands_for_overrides_take_the_same_yes() {
+        for command in ["require", "exempt", "unrequire"] {
+            for yes in ["--yes", "-y"] {
+                let read = Cli::try_parse_from(["otp-enroll", "admin", command, yes, "alice"]);
+                assert!(read.is_ok(), "{command} {yes}: {read:?}");
+            }
         }
     }
 

@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use pam_otp_tests::{machine, outcome::Outcome, phone::Phone, pty::Pty, site::Site, syslog, users::TestUser};
+use pam_otp_tests::{
+    distributions::FEDORA_PASSWORD_AUTH, machine, outcome::Outcome, phone::Phone, pty::Pty, site::Site, syslog,
+    users::TestUser,
+};
 use tempfile::TempDir;
 
 const SSHD: &str = "# PAM configuration for the Secure Shell service\n\n@include common-auth\naccount    required     pam_nologin.so\n\
@@ -506,4 +509,29 @@ fn a_turn_off_that_is_killed_is_done_again() {
         }
     }
     assert!(killed >= 5, "{killed}");
+}
+
+#[test]
+fn a_wrong_password_ends_a_login_before_the_line_that_is_written() {
+    let host = Host::new();
+    let cockpit = "#%PAM-1.0\nauth       substack     common-auth\nauth       optional     pam_env.so\naccount required pam_permit.so\n";
+    host.write("/etc/pam.d/cockpit", cockpit);
+    let on = host.admin(&["turn-on", "cockpit", "--yes"]);
+    assert_eq!(on.code, Some(0), "{on:?}");
+    assert!(on.err.contains("`include` is written in place of `substack`"), "{on:?}");
+    assert!(!on.out.contains("after a wrong password"), "{on:?}");
+    let lines = format!("#auth       substack     common-auth\nauth       include      common-auth\n{LINE}");
+    assert_eq!(host.read("/etc/pam.d/cockpit"), cockpit.replace("auth       substack     common-auth\n", &lines));
+    assert_eq!(host.admin(&["turn-off", "cockpit", "--yes"]).code, Some(0));
+    assert_eq!(host.read("/etc/pam.d/cockpit"), cockpit);
+    // Neither ends it there: the line is written as the file is, and what to change is told before the question.
+    host.write("/etc/pam.d/password-auth", FEDORA_PASSWORD_AUTH);
+    let fedora = cockpit.replace("common-auth", "password-auth");
+    host.write("/etc/pam.d/cockpit", &fedora);
+    let on = host.admin(&["turn-on", "cockpit", "--dry-run"]);
+    assert!(
+        on.out
+            .contains("write in place of the line that includes /etc/pam.d/password-auth: auth requisite pam_unix.so"),
+        "{on:?}"
+    );
 }

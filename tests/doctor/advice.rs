@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The findings of a service that asks for password and code, those of the clock excepted.
 fn findings(site: &Site) -> (Option<i32>, Vec<Value>) {
     let folder = tempfile::tempdir().unwrap();
-    let lines = format!("auth required pam_unix.so\nauth required {}\n", site.module());
+    let lines = format!("auth requisite pam_unix.so\nauth required {}\n", site.module());
     fs::write(folder.path().join("vpn"), lines).unwrap();
     let mut doctor = site.admin_command();
     doctor.args(["doctor", "--json", "--pam"]).arg(folder.path());
@@ -43,7 +43,7 @@ fn a_module_whose_name_is_misspelled_is_a_fault() {
         ("-auth required pam_otp.so\nauth required pam_permit.so\n", "the line begins with a dash"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("vpn"), format!("auth required pam_unix.so\n{line}")).unwrap();
+        fs::write(folder.path().join("vpn"), format!("auth requisite pam_unix.so\n{line}")).unwrap();
         let mut doctor = site.admin_command();
         doctor.args(["doctor", "--json", "--pam"]).arg(folder.path());
         let outcome = Outcome::of(&mut doctor, "");
@@ -134,7 +134,7 @@ fn a_mail_user_without_a_shell_is_refused_too() {
     ));
     for (service, refused) in [("sudo", false), ("dovecot", true), ("openvpn", true)] {
         let folder = tempfile::tempdir().unwrap();
-        let lines = format!("auth required pam_unix.so\nauth required {}\n", site.module());
+        let lines = format!("auth requisite pam_unix.so\nauth required {}\n", site.module());
         fs::write(folder.path().join(service), lines).unwrap();
         let mut doctor = site.admin_command();
         let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam"]).arg(folder.path()), "");

@@ -30,7 +30,7 @@ impl Unit {
     /// What doctor finds about a service, or about the agent, with the installed configuration: severity, what and fix.
     fn findings(&self, about: &str) -> Vec<[String; 3]> {
         let (site, folder) = (Site::of_the_machine(), tempfile::tempdir().unwrap());
-        let lines = "auth required pam_unix.so\nauth required pam_otp.so\n";
+        let lines = "auth requisite pam_unix.so\nauth required pam_otp.so\n";
         fs::write(folder.path().join(&self.service), lines).unwrap();
         let mut doctor = site.admin_command();
         let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam"]).arg(folder.path()), "");

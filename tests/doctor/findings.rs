@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
-    conversation::Talk, machine, outcome::Outcome, phone::Phone, service::Service, site::Site, users::TestUser,
+    conversation::Talk, distributions::FEDORA_PASSWORD_AUTH, machine, outcome::Outcome, phone::Phone, service::Service,
+    site::Site, users::TestUser,
 };
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
@@ -68,6 +69,7 @@ fn each_mistake_is_named_with_its_line() {
             "auth sufficient pam_unix.so\nauth required pam_otp.so\n",
             &[
                 "fault vpn: vpn:1: when pam_unix.so returns success, the login ends before pam_otp.so runs",
+                "warning vpn: vpn:2: a login is asked for a code after a wrong password, when pam_unix.so (vpn:1) has refused",
                 "note vpn: vpn:2: a code alone, without a password, is enough",
             ],
         ),
@@ -80,7 +82,7 @@ fn each_mistake_is_named_with_its_line() {
             &["fault vpn: vpn:2: a wrong code does not prevent the login"],
         ),
         (
-            "auth required pam_unix.so\nauth [authinfo_unavail=ignore default=die success=ok ignore=ignore] \\\n pam_otp.so\n",
+            "auth requisite pam_unix.so\nauth [authinfo_unavail=ignore default=die success=ok ignore=ignore] \\\n pam_otp.so\n",
             &["warning vpn: vpn:2: logins need no code while configuration or records cannot be read"],
         ),
         (
@@ -95,33 +97,33 @@ fn each_mistake_is_named_with_its_line() {
             &["fault vpn: vpn:1: users who need no code get in without any check"],
         ),
         (
-            "auth required pam_unix.so\nauth required pam_otp.so\nauth requisite pam_deny.so\n",
+            "auth requisite pam_unix.so\nauth required pam_otp.so\nauth requisite pam_deny.so\n",
             &["fault vpn: vpn:2: no user can log in, even with a correct code"],
         ),
         (
-            "auth required pam_unix.so\nauth required pam_otp.so nulok\n",
+            "auth requisite pam_unix.so\nauth required pam_otp.so nulok\n",
             &["fault vpn: vpn:2: the module argument \"nulok\" cannot be honoured: every login is refused"],
         ),
         (
-            "auth required pam_unix.so\nauth required /nowhere/pam_otp.so\n",
+            "auth requisite pam_unix.so\nauth required /nowhere/pam_otp.so\n",
             &["fault vpn: vpn:2: /nowhere/pam_otp.so cannot be loaded (No such file or directory): every \
                login is refused"],
         ),
         (
-            "auth required pam_unix.so\nauth include gone\nauth required pam_otp.so\n",
+            "auth requisite pam_unix.so\nauth include gone\nauth required pam_otp.so\n",
             &["fault vpn: vpn:2: gone cannot be read"],
         ),
         (
-            "auth required pam_unix.so\nauth required pam_otp.so\naccount include gone\n",
+            "auth requisite pam_unix.so\nauth required pam_otp.so\naccount include gone\n",
             &["fault vpn: vpn:3: gone cannot be read"],
         ),
         (
-            "auth required pam_unix.so\n-auth required pam_nowhere.so\nauth required pam_otp.so\n",
+            "auth requisite pam_unix.so\n-auth required pam_nowhere.so\nauth required pam_otp.so\n",
             &["fault vpn: vpn:3: no user can log in, even with a correct code"],
         ),
-        ("auth required pam_unix.so\n-auth optional pam_nowhere.so\nauth required pam_otp.so\n", &[]),
+        ("auth requisite pam_unix.so\n-auth optional pam_nowhere.so\nauth required pam_otp.so\n", &[]),
         (
-            "auth required pam_unix.so\nauth required pam_otp.so\nauth optional pam_otp.so\n",
+            "auth requisite pam_unix.so\nauth required pam_otp.so\nauth optional pam_otp.so\n",
             &["warning vpn: vpn:2: a login asks for a code twice, and no code is accepted twice"],
         ),
         (
@@ -133,14 +135,17 @@ fn each_mistake_is_named_with_its_line() {
             &["fault vpn: vpn:2: users who need no code get in without any check"],
         ),
         (
-            "auth [success=1 default=ignore] pam_succeed_if.so user ingroup trusted\nauth required pam_unix.so\n\
+            "auth [success=1 default=ignore] pam_succeed_if.so user ingroup trusted\nauth requisite pam_unix.so\n\
              auth required pam_otp.so\nauth required pam_permit.so\n",
             &[],
         ),
-        ("auth required pam_exec.so expose_authtok /usr/local/bin/verify\nauth required pam_otp.so\n", &[]),
+        ("auth requisite pam_exec.so expose_authtok /usr/local/bin/verify\nauth required pam_otp.so\n", &[]),
         (
             "auth [success=ok user_unknown=ignore default=die] pam_unix.so\nauth required pam_otp.so\n",
-            &["note vpn: vpn:2: a code alone, without a password, is enough"],
+            &[
+                "warning vpn: vpn:2: a login is asked for a code after a wrong password, when pam_unix.so (vpn:1) has refused",
+                "note vpn: vpn:2: a code alone, without a password, is enough",
+            ],
         ),
         (
             "@include vpn\nauth required pam_otp.so\n",
@@ -159,25 +164,29 @@ fn each_mistake_is_named_with_its_line() {
 
     // The fix is a line that asks for a password as this distribution does, and fixes it.
     let alone = "auth required pam_otp.so\nauth required pam_permit.so\n";
-    for file in ["common-auth", "password-auth"] {
-        fs::rename(clinic.folder.path().join("common-auth"), clinic.folder.path().join(file)).unwrap();
+    for file in ["common-auth", "password-auth", "system-auth"] {
+        let _ = ["common-auth", "password-auth"].map(|other| fs::remove_file(clinic.folder.path().join(other)));
+        fs::copy("/etc/pam.d/common-auth", clinic.folder.path().join(file)).unwrap();
         clinic.write("vpn", alone);
         let fix = clinic.ask(&["--json"]).json()[0]["findings"][0]["fix"].as_str().unwrap().to_owned();
         let line = fix.rsplit(": ").next().unwrap();
-        assert_eq!(line, format!("auth substack {file}"), "{fix}");
+        assert_eq!(line, format!("auth include {file}"), "{fix}");
         clinic.write("vpn", &format!("{line}\n{alone}"));
         assert!(clinic.findings(&[]).is_empty());
     }
     fs::copy("/etc/pam.d/common-auth", clinic.folder.path().join("common-auth")).unwrap();
 
     // As on Fedora: `done` ends what includes it, and of what has it as a substack only that.
-    clinic.write("password-auth", "auth required pam_env.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n");
+    clinic.write("password-auth", FEDORA_PASSWORD_AUTH);
     clinic.write("vpn", "auth substack password-auth\nauth required pam_otp.so\n");
-    assert!(clinic.findings(&[]).is_empty());
+    let asked = "a login is asked for a code after a wrong password, when pam_unix.so (password-auth:3) has refused: wrong codes \
+                 of people who know no password can lock users";
+    assert_eq!(clinic.findings(&[]), [format!("warning vpn: vpn:2: {asked}")]);
     clinic.write("vpn", "auth include password-auth\nauth required pam_otp.so\n");
     clinic.write("vpn2", "auth include password-auth\nauth required pam_otp.so\n");
     let fault = "when pam_unix.so returns success, the login ends before pam_otp.so runs";
-    assert_eq!(clinic.findings(&[]), [format!("fault vpn, vpn2: password-auth:2: {fault}")]);
+    let found = clinic.findings(&[]);
+    assert_eq!(found[0], format!("fault vpn, vpn2: password-auth:3: {fault}"), "{found:#?}");
     fs::remove_file(clinic.folder.path().join("vpn2")).unwrap();
 
     // What is left of another file, and what is broken and not ours.

@@ -9,5 +9,6 @@ mod findings;
 mod sandbox;
 mod sending;
 mod stacks;
+mod strangers;
 mod texts;
 mod two_lines;

@@ -11,7 +11,7 @@ const UNITS: &str = "/usr/local/lib/systemd/system";
 /// The faults of a service that asks for password and code, and the exit code.
 fn faults(site: &Site, service: &str) -> (Option<i32>, Vec<(String, String)>) {
     let folder = tempfile::tempdir().unwrap();
-    let lines = format!("auth required pam_unix.so\nauth required {}\n", site.module());
+    let lines = format!("auth requisite pam_unix.so\nauth required {}\n", site.module());
     fs::write(folder.path().join(service), lines).unwrap();
     let mut doctor = site.admin_command();
     let outcome = Outcome::of(doctor.args(["doctor", "--json", "--pam"]).arg(folder.path()), "");

@@ -112,23 +112,48 @@ fn write(service: &Service, files: &Files, ours: &str, mut others: impl FnMut() 
     }
 }
 
-/// What libpam does with a stack when our module gives an answer, for all answers of the others: whether some login
-/// succeeds in which a code was asked for, and one in which none was.
-fn by_libpam(service: &Service, files: &Files, ours: &str, talk: &Talk) -> (bool, bool) {
+/// A login through libpam.
+struct Login {
+    result: String,
+    is_asked: bool,
+    /// A module that may check a password has succeeded.
+    is_proved: bool,
+}
+
+/// What libpam does with a stack when our module gives an answer, for each set of answers of the others.
+fn by_libpam(service: &Service, files: &Files, ours: &str, talk: &Talk) -> Vec<Login> {
     let free: usize = files.iter().map(|text| text.matches("ANY").count()).sum();
-    let (mut with, mut without) = (false, false);
-    for answers in 0..1_u32 << free {
+    // Its refusal has a name of its own, so that the result says who has refused. No control here tells it apart.
+    let files = files.each_ref().map(|text| text.replace("pam_deny.so", "pam_debug.so auth=perm_denied"));
+    let login = |answers: u32| {
         let mut bits = (0..).map(|bit| answers >> bit & 1);
-        write(service, files, ours, || match bits.next() {
+        write(service, &files, ours, || match bits.next() {
             Some(1) => "pam_debug.so auth=success",
             _ => "pam_debug.so auth=auth_err",
         });
         let said = talk.run(&["000000"]);
-        if said.result("authenticate") == "PAM_SUCCESS" {
-            if said.prompts().is_empty() { without = true } else { with = true }
+        Login {
+            result: said.result("authenticate").to_owned(),
+            is_asked: !said.prompts().is_empty(),
+            is_proved: said.events.contains(&Event::Info("auth=success".into())),
         }
-    }
-    (with, without)
+    };
+    (0..1_u32 << free).map(login).collect()
+}
+
+/// Whether some login succeeds in which a code was asked for, and one in which none was.
+fn let_in(logins: &[Login]) -> (bool, bool) {
+    let any = |asked: bool| logins.iter().any(|login| login.result == "PAM_SUCCESS" && login.is_asked == asked);
+    (any(true), any(false))
+}
+
+/// Whether a login that a code lets in after a right password is refused without one, and by no module that might agree.
+fn right_password_refused(with_code: &[Login], without: &[Login]) -> bool {
+    with_code.iter().zip(without).any(|(with_code, without)| {
+        with_code.result == "PAM_SUCCESS"
+            && with_code.is_proved
+            && ["PAM_PERM_DENIED", "PAM_IGNORE"].contains(&without.result.as_str())
+    })
 }
 
 /// Whether libpam, for some results of the other modules, reaches our line before any of them has succeeded, and after.
@@ -202,14 +227,19 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
     let (mut seen, mut dice) = (Vec::new(), Dice(1));
     let odd = ODD.map(|files| files.map(str::to_owned));
     for (number, stack) in odd.into_iter().chain((0..100).map(|_| any_stack(&mut dice, &CONTROLS))).enumerate() {
-        let (a_wrong_code_is_good, ours_is_passed_by) = by_libpam(&service, &stack, &refusing.module(), &at(&bob));
-        let (accepted, passed) = by_libpam(&service, &stack, &accepting.module(), &at(&alice));
-        let (ignored, passed_too) = by_libpam(&service, &stack, &ignoring.module(), &at(&bob));
+        let (a_wrong_code_is_good, ours_is_passed_by) =
+            let_in(&by_libpam(&service, &stack, &refusing.module(), &at(&bob)));
+        let with_code = by_libpam(&service, &stack, &accepting.module(), &at(&alice));
+        let without = by_libpam(&service, &stack, &ignoring.module(), &at(&bob));
+        let ((accepted, passed), (ignored, passed_too)) = (let_in(&with_code), let_in(&without));
+        let nobody_without = (accepted || passed) && !(ignored || passed_too);
+        let right_password = right_password_refused(&with_code, &without);
         let expected = [
             ("a wrong code does not prevent the login", a_wrong_code_is_good),
             ("the login ends before pam_otp.so runs", ours_is_passed_by),
             ("no user can log in", !(accepted || passed)),
-            ("users who need no code are refused", (accepted || passed) && !(ignored || passed_too)),
+            ("users who need no code are refused", nobody_without || right_password),
+            ("users who need no code are refused after a right password", right_password && !nobody_without),
         ];
 
         write(&service, &stack, &refusing.module(), || "pam_debug.so");
@@ -229,6 +259,7 @@ fn what_doctor_foresees_of_a_stack_is_what_libpam_does() {
         ("the login ends before pam_otp.so runs", 5),
         ("no user can log in", 5),
         ("users who need no code are refused", 3),
+        ("users who need no code are refused after a right password", 2),
     ] {
         let times = seen.iter().filter(|found| **found == text).count();
         assert!(times >= least, "{text}: only {times} times among these stacks");

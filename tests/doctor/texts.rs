@@ -42,6 +42,12 @@ fn each_kind_of_finding_and_the_summary() {
         "[policy]\nsecond_factor = \"enroll\"\n",
         &format!("{common}auth required pam_otp.so enroll\n"),
     );
+    ask(
+        "A right password, and no code needed",
+        "",
+        "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_debug.so use_first_pass\nauth required pam_otp.so\n",
+    );
+    ask("A code is asked for after a wrong password", "", "auth substack common-auth\nauth required pam_otp.so\n");
     let sends = |before: &str| format!("{before}auth required pam_otp.so send\n");
     let sms = "[sms]\nsend = [\"/bin/true\"]\n";
     ask("A code may be sent, and nothing sends", "", &sends(common));

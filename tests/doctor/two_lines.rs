@@ -34,7 +34,14 @@ fn the_lines_for_each_distribution_are_without_fault() {
     // With SSSD, as the comment says. Any other module that checks passwords stands for it here.
     let sssd =
         "auth [success=1 default=ignore] pam_unix.so try_first_pass\nauth requisite pam_unix.so use_first_pass\n";
-    assert_eq!(faults(&format!("{DEFER}{sssd}{DEFERRED}")), [""; 0]);
+    assert_eq!(faults(&format!("{DEFER}{sssd}auth required pam_permit.so\n{DEFERRED}")), [""; 0]);
+    // Without the line of pam_permit, which the comment has too. It goes after both of ours.
+    let told = faults(&format!("{DEFER}{sssd}{DEFERRED}"));
+    assert!(
+        told.len() == 1 && told[0].starts_with("fault vpn:4: users who need no code are refused after"),
+        "{told:#?}"
+    );
+    assert_eq!(faults(&format!("{DEFER}{sssd}{DEFERRED}auth required pam_permit.so\n")), [""; 0]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod batch;
 mod deferred;
 mod enrollment;
 pub(super) mod finding;
+mod first_factor;
 mod future;
 mod guarded;
 mod misnamed;
@@ -22,6 +23,7 @@ mod shell;
 mod simulate;
 pub(super) mod sshd;
 pub(super) mod stack;
+pub(super) mod strangers;
 mod strength;
 mod surroundings;
 mod units;
@@ -159,13 +161,14 @@ pub(super) fn examine(
     }
     if let Some(guarded) = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE) {
         let by_network = has_network_rules(guarded);
-        sshd::look_at(guarded, sshd_config, &folders.password_line(), by_network, &mut findings);
+        sshd::look_at(guarded, sshd_config, &first_factor::password_line(&folders), by_network, &mut findings);
     }
 
     for guarded in &guarded {
         enrollment::check_offered(&folders, guarded, &mut findings);
         deferred::look_at(&folders, guarded, &mut findings);
         sending::look_at(&folders, guarded, sshd_config, &mut findings);
+        strangers::look_at(&folders, guarded, sshd_config, &mut findings);
     }
     let mut sites = vec![common.config()];
     sites.extend(guarded.iter().flat_map(|guarded| &guarded.lines).map(|(_, said)| said.config.as_path()));

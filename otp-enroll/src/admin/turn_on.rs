@@ -73,8 +73,8 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
         return Ok(());
     }
     let plan = Plan::of(&service, wish.key)?;
-    for left in &plan.left {
-        output.warn(left);
+    for remark in &plan.remarks {
+        output.warn(remark);
     }
     if plan.changes.is_empty() {
         return is_on(&service, &plan.names, None, common, output);

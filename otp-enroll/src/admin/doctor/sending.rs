@@ -1,21 +1,17 @@
 //! Checks lines with `send`: nothing may be sent to a user before a password, a key or the like is proved. Else a
 //! stranger can send messages to any user, at the site's cost.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::finding::Finding;
+use super::first_factor::{PASSWORD, at_our_lines};
 use super::guarded::Guarded;
-use super::module_kind::{Role, proves_the_caller, proves_the_user};
 use super::pam_conf::Group;
 use super::programs;
 use super::service::MODULE;
-use super::simulate::{Answer, FirstFactor, arrivals};
+use super::simulate::FirstFactor;
 use super::sshd::{self, Beforehand};
 use super::stack::{Folders, Module, Place, Stack};
-
-/// The line that a wrong password does not go beyond. `auth substack common-auth` does go on.
-const PASSWORD: &str = "auth requisite pam_unix.so";
 
 const REMOVE: &str = "remove the argument send from that line";
 
@@ -45,7 +41,8 @@ pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<
         );
         findings.push(Finding::warning(service, what, &format!("if it does, {REMOVE}")));
     }
-    let arrivals = unproved(&stack, service);
+    let mut arrivals = at_our_lines(&stack, service);
+    arrivals.retain(|(_, known)| *known != FirstFactor::Proved);
     if arrivals.is_empty() {
         return; // sshd need not be asked
     }
@@ -59,38 +56,6 @@ pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<
 /// The argument, whatever the others are: a line that cannot be honoured is reported elsewhere.
 fn sends(module: &Module) -> bool {
     module.arguments.iter().any(|word| word == "send")
-}
-
-/// Our lines that a login can reach before its first factor is proved, and what has happened by then.
-fn unproved(stack: &Stack, service: &str) -> BTreeSet<(usize, FirstFactor)> {
-    let first_factor = |at: usize, module: &Module, answer: Answer| match (Role::of(module), answer) {
-        (Role::Proof, Answer::Success) if proves_the_user(module) => FirstFactor::Proved,
-        (Role::Proof | Role::Program, Answer::Success) => FirstFactor::Doubtful(at),
-        (Role::Proof | Role::Program, _) => FirstFactor::Refused(at),
-        (Role::Condition, Answer::Success) if programs::knows_its_caller(service) && proves_the_caller(module) => {
-            FirstFactor::Proved
-        }
-        _ => FirstFactor::Unasked,
-    };
-    let mut arrivals = arrivals(stack, every_answer, first_factor);
-    arrivals.retain(|(_, known)| *known != FirstFactor::Proved);
-    arrivals
-}
-
-/// Every result that a module may return, as far as its line tells them apart.
-fn every_answer(role: Role, module: &Module) -> Vec<Answer> {
-    let failures = module.control.kinds_of_failure().into_iter().map(Answer::Failure);
-    // pam_sss.so ignore_unknown_user and its like: no password was checked.
-    let may_ignore = module.arguments.iter().any(|word| word.starts_with("ignore_"));
-    match role {
-        Role::Permit => vec![Answer::Success],
-        Role::Deny => vec![Answer::AuthErr],
-        Role::Missing => vec![Answer::ModuleUnknown],
-        Role::Proof | Role::Program if !may_ignore => failures.chain([Answer::Success]).collect(),
-        Role::Proof | Role::Condition | Role::Program | Role::Silent | Role::SecondFactor | Role::Judge => {
-            failures.chain([Answer::Success, Answer::Ignore]).collect()
-        }
-    }
 }
 
 /// The worst that can be said of a line.

@@ -7,11 +7,12 @@ use std::os::unix::fs::MetadataExt;
 
 use otp_core::config::module_arguments::Arguments;
 
-use super::finding::Finding;
+use super::finding::{Finding, Severity};
+use super::first_factor::{is_proof_of_caller, password_line};
 use super::guarded::Guarded;
 use super::module_kind::Role;
 use super::pam_conf::Group;
-use super::simulate::{Answer, Way, ways};
+use super::simulate::{Answer, Refusal, Way, refused_without_code, ways};
 use super::sshd;
 use super::stack::{Folders, Module, Place, Stack, Unreadable};
 use crate::error::plain;
@@ -53,19 +54,13 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
             )),
         }
     }
-    let found = Auth {
-        accepted: ways_in(&auth, &[Answer::Success]),
-        unasked: ways_in(&auth, &[Answer::Ignore]),
-        stack: &auth,
-        service: name,
-        line: &first,
-    };
+    let found = Auth::of(&auth, name, &first);
     found.judge(findings);
     let alone = |ways: &[Way]| ways.iter().any(|way| way.asked && !way.proved && !way.on_condition);
     let (by_code_alone, by_nothing) = (alone(&found.accepted), alone(&found.unasked));
     if name != sshd::SERVICE {
         let fix =
-            format!("unless that program checks a password or key itself, put before it: {}", folders.password_line());
+            format!("unless that program checks a password or key itself, put before it: {}", password_line(folders));
         if by_nothing {
             let what = format!("{first}: users who need no code get in without any check");
             findings.push(Finding::fault(name, what, &fix));
@@ -94,7 +89,21 @@ struct Auth<'a> {
     unasked: Vec<Way>,
 }
 
-impl Auth<'_> {
+/// The number of faults of a stack by itself.
+pub(super) fn faults_of(stack: &Stack, service: &str) -> usize {
+    let mut findings = Vec::new();
+    if let Some((_, line)) = stack.lines_of(MODULE).next() {
+        Auth::of(stack, service, line).judge(&mut findings);
+    }
+    findings.iter().filter(|finding| finding.severity == Severity::Fault).count()
+}
+
+impl<'a> Auth<'a> {
+    fn of(stack: &'a Stack, service: &'a str, line: &'a Place) -> Self {
+        let (accepted, unasked) = (ways_in(stack, &[Answer::Success]), ways_in(stack, &[Answer::Ignore]));
+        Self { stack, service, line, accepted, unasked }
+    }
+
     fn judge(&self, findings: &mut Vec<Finding>) {
         let Self { service, line, .. } = self;
         let after_the_module = |answers: &[Answer]| ways_in(self.stack, answers).iter().any(|way| way.asked);
@@ -150,15 +159,70 @@ impl Auth<'_> {
             };
             let what = format!("{line}: no user can log in, even with a correct code");
             findings.push(Finding::fault(service, what, &fix));
-        } else if self.unasked.is_empty() {
-            findings.push(Finding::fault(
-                service,
-                format!("{line}: users who need no code are refused, because no other module returns success"),
-                "add after it: auth required pam_permit.so",
-            ));
+        } else {
+            findings.extend(self.refused_without_code());
         }
     }
+
+    /// Users who need no code, and are refused: all of them, or after a right password.
+    fn refused_without_code(&self) -> Option<Finding> {
+        let Self { stack, service, .. } = self;
+        // What is added goes after all of ours.
+        let (_, line) = stack.lines_of(MODULE).last()?;
+        let proves = |role: Role, module: &Module| match role {
+            Role::Proof | Role::Program => true,
+            Role::Condition => is_proof_of_caller(module, service),
+            Role::SecondFactor | Role::Judge | Role::Silent | Role::Permit | Role::Deny | Role::Missing => false,
+        };
+        let refusals = refused_without_code(stack, |role| results(role, false), proves);
+        let without = walk(stack, &[Answer::Ignore], false);
+        let answers: BTreeSet<Answer> = if refusals.is_empty() && self.unasked.is_empty() {
+            without.iter().filter(|way| way.asked).map(|way| way.answer).collect()
+        } else {
+            refusals.iter().map(|refusal| refusal.answer).collect()
+        };
+        if answers.is_empty() && !self.unasked.is_empty() {
+            return None;
+        }
+        let is_ignored = answers.contains(&Answer::Ignore);
+        let is_denied = [Answer::Denied, Answer::ModuleUnknown].iter().any(|denial| answers.contains(denial));
+        let who = if self.unasked.is_empty() {
+            "users who need no code are refused".to_owned()
+        } else {
+            format!("users who need no code are refused after a right password ({})", self.names_of(&refusals))
+        };
+        // pam_permit.so would let in those, too, whom nothing but the missing success keeps out.
+        let opens = |way: &Way| way.asked && !way.proved && !way.on_condition && way.answer == Answer::NoDecision;
+        let (why, fix) = if is_ignored {
+            ("because that line counts PAM_IGNORE as a refusal", "add to the second column of that line: ignore=ignore")
+        } else if is_denied {
+            (
+                "because a line that always refuses follows",
+                "in the second column of that line, write for `ignore` what it says for `success`",
+            )
+        } else if !refusals.is_empty() && without.iter().any(opens) {
+            (
+                NOBODY,
+                "end the login before that line after a wrong password: auth requisite pam_unix.so; and add after it: \
+                 auth required pam_permit.so",
+            )
+        } else {
+            (NOBODY, "add after it: auth required pam_permit.so")
+        };
+        Some(Finding::fault(service, format!("{line}: {who}, {why}"), fix))
+    }
+
+    /// The modules that have accepted the users.
+    fn names_of(&self, refusals: &BTreeSet<Refusal>) -> String {
+        let at: BTreeSet<usize> = refusals.iter().map(|refusal| refusal.proved_by).collect();
+        let entries = at.into_iter().filter_map(|at| self.stack.entries.get(at));
+        let names = entries.filter_map(|entry| Some(format!("{}: {}", entry.place, entry.module()?.name())));
+        names.collect::<Vec<_>>().join(", ")
+    }
 }
+
+/// A jump is no success to libpam.
+const NOBODY: &str = "because no other module returns success";
 
 /// Ways that end in a login when the module returns one of these results.
 fn ways_in(stack: &Stack, answers: &[Answer]) -> Vec<Way> {
@@ -176,14 +240,24 @@ pub(super) fn walk_two_lines(stack: &Stack, asks: &[Answer], judges: &[Answer], 
     ways(stack, |role| match role {
         Role::SecondFactor => asks.to_vec(),
         Role::Judge => judges.to_vec(),
+        Role::Proof | Role::Condition | Role::Program | Role::Silent | Role::Permit | Role::Deny | Role::Missing => {
+            results(role, others_agree)
+        }
+    })
+}
+
+/// The results of a module that is not ours: success if they agree, else every one.
+fn results(role: Role, others_agree: bool) -> Vec<Answer> {
+    match role {
+        Role::SecondFactor | Role::Judge => Vec::new(),
         Role::Permit => vec![Answer::Success],
-        Role::Deny => vec![Answer::AuthErr],
+        Role::Deny => vec![Answer::Denied],
         Role::Missing => vec![Answer::ModuleUnknown],
         Role::Proof | Role::Condition | Role::Program | Role::Silent if others_agree => vec![Answer::Success],
         Role::Silent => vec![Answer::Success, Answer::Ignore, Answer::AuthErr],
         Role::Condition | Role::Program => vec![Answer::Success, Answer::AuthErr],
         Role::Proof => vec![Answer::Success, Answer::AuthErr, Answer::UserUnknown, Answer::AuthinfoUnavail],
-    })
+    }
 }
 
 /// The line's arguments; the error is the one that the module rejects.

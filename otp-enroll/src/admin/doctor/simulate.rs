@@ -17,6 +17,8 @@ pub(super) enum Answer {
     UserUnknown,
     AuthinfoUnavail,
     ServiceErr,
+    /// By pam_deny.so.
+    Denied,
     /// The module does not exist.
     ModuleUnknown,
     /// Any failure, by its name in brackets.
@@ -32,7 +34,7 @@ impl Answer {
             Self::Success => "success",
             Self::NewAuthtokReqd => "new_authtok_reqd",
             Self::Ignore => "ignore",
-            Self::AuthErr => "auth_err",
+            Self::AuthErr | Self::Denied => "auth_err",
             Self::UserUnknown => "user_unknown",
             Self::AuthinfoUnavail => "authinfo_unavail",
             Self::ServiceErr => "service_err",
@@ -96,36 +98,74 @@ pub(super) fn arrivals(
     found
 }
 
+/// A login that a right code lets in, and that is refused where no code is needed, though the others answer alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Refusal {
+    /// The entry that proved who the user is.
+    pub(super) proved_by: usize,
+    /// The result for the application.
+    pub(super) answer: Answer,
+}
+
+/// Two logins side by side: our module returns PAM_SUCCESS in one and PAM_IGNORE in the other. `answers` are the results to
+/// try for another module. Those refusals count for which no module is to blame that may as well have succeeded.
+pub(super) fn refused_without_code(
+    stack: &Stack,
+    answers: impl Fn(Role) -> Vec<Answer>,
+    proves: impl Fn(Role, &Module) -> bool,
+) -> BTreeSet<Refusal> {
+    let begin = (State::begin(), State::begin(), None);
+    let (mut seen, mut open, mut found) = (BTreeSet::new(), vec![begin], BTreeSet::new());
+    while let Some(pair) = open.pop() {
+        if !seen.insert(pair.clone()) {
+            continue;
+        }
+        let (with_code, without, proved_by) = pair;
+        // Each entry is met once, by both or by one, and so it has one answer.
+        let next = with_code.next.min(without.next);
+        let Some(entry) = stack.entries.get(next) else {
+            let (accepted, refused) = (with_code.end().answer == Answer::Success, without.end().answer);
+            let is_ours =
+                matches!(refused, Answer::NoDecision | Answer::Ignore | Answer::Denied | Answer::ModuleUnknown);
+            if let (true, true, Some(proved_by)) = (accepted, is_ours, proved_by) {
+                found.insert(Refusal { proved_by, answer: refused });
+            }
+            continue;
+        };
+        let role = entry.module().map(Role::of);
+        let is_ours = matches!(role, Some(Role::SecondFactor | Role::Judge));
+        let all = role.filter(|_| !is_ours).map_or_else(|| vec![Answer::NoDecision], &answers);
+        for answer in all {
+            let step = |state: &State, ours: Answer| {
+                if state.next == next {
+                    state.clone().step(stack, entry, if is_ours { ours } else { answer })
+                } else {
+                    state.clone()
+                }
+            };
+            let is_proof = answer == Answer::Success
+                && with_code.next == next
+                && entry.module().is_some_and(|module| proves(Role::of(module), module));
+            let proved_by = proved_by.or(is_proof.then_some(next));
+            open.push((step(&with_code, Answer::Success), step(&without, Answer::Ignore), proved_by));
+        }
+    }
+    found
+}
+
 fn explore(
     stack: &Stack,
     answers: impl Fn(Role, &Module) -> Vec<Answer>,
     first_factor: impl Fn(usize, &Module, Answer) -> FirstFactor,
     mut arrive: impl FnMut(usize, FirstFactor),
 ) -> BTreeSet<Way> {
-    let begin = State {
-        next: 0,
-        standing: Standing { impression: Impression::Undefined, status: Answer::NoDecision },
-        outside: Vec::new(),
-        first_factor: FirstFactor::Unasked,
-        way: Way {
-            answer: Answer::NoDecision,
-            asked: false,
-            asked_again: false,
-            judged_nothing: false,
-            judged: false,
-            judged_unproved: false,
-            proved: false,
-            on_condition: false,
-            passed_by: None,
-        },
-    };
     let all_of = |role| -> Vec<usize> {
         let is_one = |entry: &Entry| entry.module().map(Role::of) == Some(role);
         stack.entries.iter().enumerate().filter(|(_, entry)| is_one(entry)).map(|(at, _)| at).collect()
     };
     let ours = [all_of(Role::SecondFactor), all_of(Role::Judge)].concat();
     let proofs = all_of(Role::Proof);
-    let (mut seen, mut open, mut found) = (BTreeSet::new(), vec![begin], BTreeSet::new());
+    let (mut seen, mut open, mut found) = (BTreeSet::new(), vec![State::begin()], BTreeSet::new());
     while let Some(state) = open.pop() {
         if !seen.insert(state.clone()) {
             continue;
@@ -203,6 +243,42 @@ struct State {
 }
 
 impl State {
+    fn begin() -> Self {
+        Self {
+            next: 0,
+            standing: Standing { impression: Impression::Undefined, status: Answer::NoDecision },
+            outside: Vec::new(),
+            first_factor: FirstFactor::Unasked,
+            way: Way {
+                answer: Answer::NoDecision,
+                asked: false,
+                asked_again: false,
+                judged_nothing: false,
+                judged: false,
+                judged_unproved: false,
+                proved: false,
+                on_condition: false,
+                passed_by: None,
+            },
+        }
+    }
+
+    /// One entry further, with this answer of its module.
+    fn step(self, stack: &Stack, entry: &Entry, answer: Answer) -> Self {
+        match &entry.what {
+            What::Substack => self.enter(entry),
+            What::Broken(control) => self.leave(entry).act(stack, entry, control.action(answer.name()), answer),
+            What::Module(module) => {
+                let role = Role::of(module);
+                let left_nothing = role == Role::Judge && !self.way.asked;
+                let answer = if left_nothing { Answer::AuthErr } else { answer };
+                let mut state = self.leave(entry);
+                state.way.asked |= role == Role::SecondFactor;
+                state.act(stack, entry, module.control.action(answer.name()), answer)
+            }
+        }
+    }
+
     fn enter(mut self, entry: &Entry) -> Self {
         self.outside.truncate(entry.level);
         self.outside.push(self.standing);

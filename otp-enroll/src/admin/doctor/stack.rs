@@ -180,11 +180,10 @@ impl Folders {
         String::from_utf8_lossy(&fs::read(self.find(name)).unwrap_or_default()).into_owned()
     }
 
-    /// This distribution's line that asks for a password.
-    pub(crate) fn password_line(&self) -> String {
+    /// This distribution's file that asks for a password.
+    pub(crate) fn password_file(&self) -> Option<&'static str> {
         let here = |folder: &PathBuf| PASSWORD_FILES.into_iter().find(|name| folder.join(name).exists());
-        let file = self.all.iter().find_map(here);
-        file.map_or_else(|| "auth required pam_unix.so".to_owned(), |file| format!("auth substack {file}"))
+        self.all.iter().find_map(here)
     }
 
     /// A module's file; an absolute path is kept.

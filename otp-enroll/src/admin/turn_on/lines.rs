@@ -90,6 +90,26 @@ pub(super) fn with_code(text: &[u8], key: bool) -> Result<Vec<u8>, Unfit> {
     Ok(written)
 }
 
+/// The text with `include` in place of `substack` in this line, which stays as a comment. `None` if it is not a line by itself.
+pub(super) fn with_include(text: &[u8], number: usize) -> Option<Vec<u8>> {
+    let read = String::from_utf8_lossy(text);
+    let all = lines(&read);
+    let line = all.iter().find(|line| line.number == number && line.last == number)?;
+    let control = line.words.get(1).filter(|control| is_substack(control))?;
+    let mut written = Vec::with_capacity(text.len().saturating_add(80));
+    for (at, line) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
+        if at == number {
+            written.push(b'#');
+            written.extend_from_slice(line);
+            // Of the same length, so that columns stay: the words are ASCII, and the first of them is the control.
+            written.extend_from_slice(str::from_utf8(line).ok()?.replacen(control.as_str(), "include ", 1).as_bytes());
+        } else {
+            written.extend_from_slice(line);
+        }
+    }
+    Some(written)
+}
+
 /// Whether libpam reads the line for logins. What it cannot read counts as one of them.
 fn is_auth(line: &Line) -> bool {
     let kind = line.words.first().map_or("", String::as_str);
@@ -219,6 +239,22 @@ mod tests {
         assert_eq!(added(&over), Err(Unfit::SkippedBy(1)));
         let later = "@include common-auth\nauth [success=1 default=ignore] pam_x.so\nauth required pam_y.so\n";
         assert!(added(later).is_ok(), "a jump after it");
+    }
+
+    #[test]
+    fn a_substack_becomes_an_include() {
+        let with =
+            |text: &str, number| with_include(text.as_bytes(), number).map(|text| String::from_utf8(text).unwrap());
+        let text = "#%PAM-1.0\nauth       substack     common-auth # substack\nauth required pam_otp.so\n";
+        let expected = "#%PAM-1.0\n#auth       substack     common-auth # substack\nauth       include      common-auth # substack\n\
+                        auth required pam_otp.so\n";
+        assert_eq!(with(text, 2).as_deref(), Some(expected));
+        assert_eq!(with("AUTH\tSubStack\tx\n", 1).as_deref(), Some("#AUTH\tSubStack\tx\nAUTH\tinclude \tx\n"));
+        for (text, number) in
+            [(text, 1), (text, 3), (text, 4), ("auth \\\n substack x\n", 1), ("auth include substack\n", 1)]
+        {
+            assert_eq!(with(text, number), None, "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::admin::doctor::pam_conf::Group;
 use crate::admin::doctor::service::MODULE;
 use crate::admin::doctor::sshd::{self, CONFIGURATION, CONFIGURATIONS, SERVICE, Settings, Unknown};
 use crate::admin::doctor::stack::{Folders, PAM_FOLDERS, Place, Stack, is_part};
+use crate::admin::doctor::strangers;
 use crate::error::{CliError, plain};
 
 /// What is done to turn a service on.
@@ -26,8 +27,8 @@ pub(super) struct Plan {
     pub(super) shown: Vec<Option<Vec<u8>>>,
     /// The lines that are there already.
     pub(super) on: Vec<Place>,
-    /// Names of services that are left as they are, with the reason.
-    pub(super) left: Vec<String>,
+    /// What people would not expect: services that are left as they are, and lines that are written otherwise.
+    pub(super) remarks: Vec<String>,
 }
 
 /// The service that a person means: sshd is known as ssh.
@@ -69,7 +70,7 @@ impl Plan {
             changes: Vec::new(),
             shown: Vec::new(),
             on: Vec::new(),
-            left: Vec::new(),
+            remarks: Vec::new(),
         };
         let folders = Folders::new(None);
         if !folders.has(service) {
@@ -99,7 +100,7 @@ impl Plan {
         };
         if !calls && lines::password_lines(&text).is_empty() {
             if !includes(&self.service) {
-                self.left.push(format!("{twin} is left as it is: no line of its PAM file asks for a password"));
+                self.remarks.push(format!("{twin} is left as it is: no line of its PAM file asks for a password"));
             }
             return Ok(());
         }
@@ -134,7 +135,13 @@ impl Plan {
             return Ok(());
         }
         let text = read(&file, |at| recipe(&file, at))?.unwrap_or_default();
-        let written = lines::with_code(&text, key).map_err(|unfit| unwritten(&file, &text, unfit))?;
+        let mut written = lines::with_code(&text, key).map_err(|unfit| unwritten(&file, &text, unfit))?;
+        if let Some(better) = with_include(service, &written) {
+            self.remarks.push(format!(
+                "{service}: `include` is written in place of `substack`: else a login is asked for a code after a wrong password"
+            ));
+            written = better;
+        }
         // A distribution's own file is not changed: one in /etc comes before it.
         let path = Path::new(PAM_FOLDERS.first().copied().unwrap_or_default()).join(service);
         let before = read(&path, |at| recipe(&path, at))?;
@@ -202,6 +209,16 @@ fn read(path: &Path, hint: impl Fn(&Odd) -> String) -> Result<Option<Vec<u8>>, C
     replace::read(path).map_err(|odd| refused(format!("{} {odd}", path.display()), hint(&odd)))
 }
 
+/// The text with `include` in place of `substack`, where that is what a wrong password needs to end the login.
+fn with_include(service: &str, written: &[u8]) -> Option<Vec<u8>> {
+    let folder = tempfile::Builder::new().prefix("pam_otp-draft-").tempdir().ok()?;
+    let file = folder.path().join(service);
+    fs::write(&file, written).ok()?;
+    let stack = Stack::read(&Folders::new(Some(folder.path())), service, Group::Auth).ok()?;
+    let place = strangers::substack_to_include(&stack, service, &file)?;
+    lines::with_include(written, place.line)
+}
+
 /// What to do by hand with a file that is left alone.
 fn recipe(file: &Path, odd: &Odd) -> String {
     match odd {
@@ -248,6 +265,34 @@ fn unwritten(file: &Path, text: &[u8], unfit: Unfit) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_substack_stays_one_unless_an_include_ends_the_login_after_a_wrong_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let jump = "auth [success=1 default=ignore] pam_unix.so nullok\n";
+        let deny = "auth requisite pam_deny.so\nauth required pam_permit.so\n";
+        let debian = format!("{jump}{deny}");
+        let fedora = "auth sufficient pam_unix.so\nauth required pam_deny.so\n";
+        let arch = "auth [success=1 default=bad] pam_unix.so\nauth [default=die] pam_faillock.so authfail\nauth optional pam_permit.so\n";
+        let suse = "auth required pam_env.so\nauth required pam_unix.so try_first_pass\n";
+        for (name, part, control, is_changed) in [
+            ("common-auth", debian.as_str(), "substack", true),
+            ("common-auth", &debian, "include", false),
+            ("system-auth", arch, "substack", true),
+            ("password-auth", fedora, "substack", false),
+            ("common-auth", suse, "substack", false),
+        ] {
+            let part_file = folder.path().join(name);
+            fs::write(&part_file, part).unwrap();
+            let text = format!("#%PAM-1.0\nauth {control} {}\naccount required pam_permit.so\n", part_file.display());
+            let written = lines::with_code(text.as_bytes(), false).unwrap();
+            let expected = String::from_utf8(written.clone()).unwrap();
+            let line = format!("auth substack {}\n", part_file.display());
+            let expected = expected.replace(&line, &format!("#{line}auth include  {}\n", part_file.display()));
+            let better = with_include("cockpit", &written).map(|text| String::from_utf8(text).unwrap());
+            assert_eq!(better, is_changed.then_some(expected), "{part}");
+        }
+    }
 
     #[test]
     fn a_service_is_named_as_people_name_it() {
