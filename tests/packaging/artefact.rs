@@ -207,7 +207,7 @@ fn the_crates_that_a_login_runs_through_are_these() {
         lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let module = tree("pam_otp");
-    let expected = "base16ct base32ct bitflags block-buffer cfg-if cmov const-oid cpufeatures crypto-common ctutils \
+    let expected = "base16ct base32ct bitflags block-buffer cfg-if cmov const-oid cpufeatures crc crc-catalog crypto-common ctutils \
                     digest getrandom hmac hybrid-array itoa libc memchr memoffset nix otp-core otp-locale otp-nss pam-bindings pam_otp qrcodegen serde \
                     serde_core serde_json serde_spanned sha1 sha2 subtle toml toml_datetime toml_parser typenum \
                     winnow zeroize zmij";
