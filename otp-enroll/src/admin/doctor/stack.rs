@@ -181,7 +181,7 @@ impl Folders {
     }
 
     /// This distribution's file that asks for a password.
-    pub(in crate::admin) fn password_file(&self) -> Option<&'static str> {
+    pub(crate) fn password_file(&self) -> Option<&'static str> {
         let here = |folder: &PathBuf| PASSWORD_FILES.into_iter().find(|name| folder.join(name).exists());
         self.all.iter().find_map(here)
     }

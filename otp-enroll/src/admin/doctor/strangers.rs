@@ -45,7 +45,7 @@ pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<
 }
 
 /// The line of a substack in this file that would end a login after a wrong password as an include, where nothing does now.
-pub(in crate::admin) fn substack_to_include(stack: &Stack, service: &str, file: &Path) -> Option<Place> {
+pub(crate) fn substack_to_include(stack: &Stack, service: &str, file: &Path) -> Option<Place> {
     let (_, refusing) = asked_after_refusal(stack, service)?;
     let around = (0..refusing).filter(|at| is_around(stack, *at, refusing));
     let is_better = |at: &usize| is_better(stack, &as_include(stack, *at), service);
