@@ -43,7 +43,7 @@ impl TestUser {
     pub fn named(name: &str) -> TestUser {
         machine::require("a new user");
         let name = name.to_owned();
-        let password = format!("pw of {name}");
+        let password = format!("pw of {name}."); // without the dot its end could look like a passcode
         {
             let _one_at_a_time = account_lock(); // useradd does not wait for its lock, it gives up
             machine::run(Command::new("useradd").args(["--create-home", "--shell", "/bin/bash", &name]));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::module_kind::{Role, proves_the_caller, proves_the_user};
 use super::pam_conf::{Control, Group};
-use super::programs;
+use super::programs::knows_its_caller;
 use super::simulate::{Answer, FirstFactor, arrivals};
 use super::stack::{Entry, Folders, Module, Place, Stack, What};
 
@@ -24,7 +24,7 @@ pub(super) fn at_our_lines(stack: &Stack, service: &str) -> BTreeSet<(usize, Fir
 
 /// Whether a condition proves who has started the program.
 pub(super) fn is_proof_of_caller(module: &Module, service: &str) -> bool {
-    programs::knows_its_caller(service) && proves_the_caller(module)
+    knows_its_caller(service) && proves_the_caller(module)
 }
 
 /// This distribution's line that asks for a password, and that a wrong password does not go beyond.

@@ -12,7 +12,7 @@ use crate::admin::doctor::pam_conf::Group;
 use crate::admin::doctor::service::MODULE;
 use crate::admin::doctor::sshd::{self, CONFIGURATION, CONFIGURATIONS, SERVICE, Settings, Unknown};
 use crate::admin::doctor::stack::{Folders, PAM_FOLDERS, Place, Stack, is_part};
-use crate::admin::doctor::strangers;
+use crate::admin::doctor::strangers::substack_to_include;
 use crate::error::{CliError, plain};
 
 /// What is done to turn a service on.
@@ -215,7 +215,7 @@ fn with_include(service: &str, written: &[u8]) -> Option<Vec<u8>> {
     let file = folder.path().join(service);
     fs::write(&file, written).ok()?;
     let stack = Stack::read(&Folders::new(Some(folder.path())), service, Group::Auth).ok()?;
-    let place = strangers::substack_to_include(&stack, service, &file)?;
+    let place = substack_to_include(&stack, service, &file)?;
     lines::with_include(written, place.line)
 }
 
