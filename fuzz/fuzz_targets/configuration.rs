@@ -60,10 +60,12 @@ fuzz_target!(|data: &[u8]| {
     words.compare("lockout", "for", Some(lock_for), Some(Length(Some(900))));
     words.compare("recovery", "codes", Some(config.recovery_codes), Some(10));
     words.compare("grace", "for", config.grace.map(|length| Length(Some(length.0))), None);
-    words.compare("prompt", "code", Some(&*config.prompt), Some("Verification code: "));
-    let both = "Password and verification code: ";
-    words.compare("prompt", "password_and_code", Some(&*config.prompt_both), Some(both));
-    words.compare("prompt", "refused", Some(&*config.refused), Some("Verification failed."));
+    words.compare("", "language", config.language.as_deref(), None);
+    for (key, text) in
+        [("code", &config.prompt), ("password_and_code", &config.prompt_both), ("refused", &config.refused)]
+    {
+        words.compare("prompt", key, text.as_deref(), None);
+    }
     words.compare("policy", "second_factor", Some(config.policy.terms.second_factor.name()), Some("optional"));
     words.compare("policy", "required_from", config.policy.terms.required_from.map(Day), None);
     assert_eq!(words.unread, 0, "a key was overlooked");
