@@ -1,5 +1,4 @@
 //! Grace: what depends on the time, and what a real sshd does. The rest is in `tests/conversations/grace.talk`.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{desk::Desk, machine, phone::Phone, site::Site, sshd::Sshd, syslog, users::TestUser};
 use std::{fs, process::Command};
