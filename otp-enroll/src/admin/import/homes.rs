@@ -68,7 +68,7 @@ impl Homes<'_> {
 }
 
 fn unreadable(error: String) -> Unreadable {
-    Unreadable { error, hint: "mend the file, or enroll the user: otp-enroll --user USER" }
+    Unreadable { error, hint: "fix the file, or enroll the user: otp-enroll --user USER" }
 }
 
 fn described(error: &io::Error) -> String {
