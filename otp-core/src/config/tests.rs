@@ -15,6 +15,7 @@ fn error(text: &str) -> String {
 fn an_empty_file_means_the_documented_defaults() {
     let expected = Config {
         issuer: None,
+        language: None,
         state_directory: "/var/lib/pam_otp".into(),
         code: shape(6, 30, Algorithm::Sha1),
         limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL },
@@ -22,9 +23,9 @@ fn an_empty_file_means_the_documented_defaults() {
         policy: Policy { terms: Terms { second_factor: SecondFactor::Optional, ..Terms::default() }, rules: vec![] },
         grace: None,
         enforce: true,
-        prompt: "Verification code: ".into(),
-        prompt_both: "Password and verification code: ".into(),
-        refused: "Verification failed.".into(),
+        prompt: None,
+        prompt_both: None,
+        refused: None,
     };
     assert_eq!(Config::default(), expected);
     for empty in ["", "[code]\n[lockout]\n[recovery]\n[policy]\n[grace]\n[prompt]\n"] {
@@ -41,6 +42,7 @@ fn every_key_can_be_set() {
     let config = parse(
         r#"
         issuer = "Example Ltd"
+        language = "de_DE.UTF-8@euro"
         state_directory = "/srv/otp"
         enforce = false
         [code]
@@ -87,7 +89,7 @@ fn every_key_can_be_set() {
             passcode: true,
             devices: Kinds::read(["totp", "ocra"]).unwrap(),
         },
-        line: 19, // `otp-enroll admin explain` shows it
+        line: 20, // `otp-enroll admin explain` shows it
     };
     let terms = Terms {
         second_factor: SecondFactor::Required,
@@ -97,6 +99,7 @@ fn every_key_can_be_set() {
     };
     let expected = Config {
         issuer: Some("Example Ltd".into()),
+        language: Some("de_DE.UTF-8@euro".into()),
         state_directory: "/srv/otp".into(),
         code: shape(8, 60, Algorithm::Sha512),
         limits: Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked, devices: Kinds::ALL },
@@ -104,9 +107,9 @@ fn every_key_can_be_set() {
         policy: Policy { terms, rules: vec![rule] },
         grace: Some(Seconds(12 * 3600)),
         enforce: false,
-        prompt: "Code? ".into(),
-        prompt_both: "Both? ".into(),
-        refused: "No.".into(),
+        prompt: Some("Code? ".into()),
+        prompt_both: Some("Both? ".into()),
+        refused: Some("No.".into()),
     };
     assert_eq!(config, Ok(expected));
 }
@@ -158,11 +161,11 @@ fn an_unknown_key_is_an_error_at_every_level() {
     for (text, expected) in [
         (
             "colour = 1",
-            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
+            "1: unknown key colour; known keys: issuer, language, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
         ),
         (
             "[colour]",
-            "1: unknown key colour; known keys: issuer, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
+            "1: unknown key colour; known keys: issuer, language, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
         ),
         ("[code]\ncolour = 1", "2: unknown key code.colour; known keys: digits, period, algorithm, window"),
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known keys: after, for"),
@@ -262,7 +265,7 @@ fn what_is_no_toml_hides_no_other_error_and_brings_none() {
         ("issuer = \"unended\n[code]\ndigits = 5\n", &[1, 3]),
         ("[code]\ndigits = 5\ndigits 8\n", &[2, 3]),
         ("[code]\ndigits = 8\ndigits = 7\n[grace]\nfor = \"8d\"\n", &[3, 5]),
-        ("[code]\ndigits = 8\n[code]\nwindow = 99\n", &[3]),
+        ("[code]\ndigits = 8\n[code]\nwindow = 99\n", &[3, 4]),
         ("enforce = yes\n[[policy.rule]\nuser = \"a\"\nsecond_factor = \"skip\"\n[grace]\nfor = 5\n", &[1, 2, 6]),
         ("[policy]\nsecond_factor = \"require\"\nrequired_from = 2027-01-31\npasscode = true\n", &[2]),
     ] {
@@ -328,8 +331,16 @@ fn the_shipped_file_shows_each_key_with_its_default() {
     let of_senders = senders::read(path, &with_programs("[sms]\n[email]\n")).0;
     assert!(of_senders.sms.is_some() && of_senders.email.is_some());
     // Keys without a default are shown with an example.
-    let examples =
-        ["#issuer", "#required_from", "#for = \"12h\"", "#[[policy.rule]]", "#[[agent.host]]", "#send", "#prefixes"];
+    let examples = [
+        "#issuer",
+        "#language",
+        "#required_from",
+        "#for = \"12h\"",
+        "#[[policy.rule]]",
+        "#[[agent.host]]",
+        "#send",
+        "#prefixes",
+    ];
     let (mut table, mut shown) = ("", 0);
     for line in shipped.lines() {
         if line.trim_start_matches('#').starts_with('[') {
@@ -338,7 +349,15 @@ fn the_shipped_file_shows_each_key_with_its_default() {
         let key = line.strip_prefix('#').filter(|text| text.starts_with(|letter: char| letter.is_ascii_lowercase()));
         let example = [line, table].iter().any(|text| examples.iter().any(|example| text.starts_with(example)));
         if let (Some(key), false) = (key, example) {
-            assert_eq!(parse(&format!("{table}\n{key}\n")).as_ref(), Ok(&of_default), "{key}");
+            let mut read = parse(&format!("{table}\n{key}\n")).unwrap();
+            // The module has these defaults, and translates them.
+            let texts = [
+                (&mut read.prompt, "Verification code: "),
+                (&mut read.prompt_both, "Password and verification code: "),
+                (&mut read.refused, "Verification failed."),
+            ];
+            texts.into_iter().for_each(|(set, usual)| drop(set.take_if(|set| set == usual)));
+            assert_eq!(read, of_default, "{key}");
             if ["[sms]", "[email]"].contains(&table) {
                 let shown = with_programs(&"[sms]\n[email]\n".replace(table, &format!("{table}\n{key}\n")));
                 assert_eq!(senders::read(path, &shown), (of_senders.clone(), vec![]), "{key}");
@@ -382,4 +401,21 @@ fn each_rule_knows_its_line() {
         "[policy]\nrule = [{ user = \"a\", second_factor = \"skip\" },\n  { tty = \"b\", second_factor = \"skip\" }]\n";
     let lines: Vec<_> = parse(inline).unwrap().policy.rules.iter().map(|rule| rule.line).collect();
     assert_eq!(lines, [2, 3]);
+}
+
+#[test]
+fn a_language_is_a_locale_in_utf_8_and_no_path() {
+    for (name, is_one) in [
+        ("de_DE.UTF-8", true),
+        ("C.UTF-8", true),
+        ("fr.utf8", true),
+        ("de_DE", false),
+        ("de_DE.ISO-8859-1", false),
+        ("../../tmp/x.UTF-8", false),
+        ("/tmp/x.UTF-8", false),
+        (".UTF-8", false),
+        ("de_DE.UTF-8@a/b", false),
+    ] {
+        assert_eq!(parse(&format!("language = \"{name}\"")).is_ok(), is_one, "{name}");
+    }
 }
