@@ -1,5 +1,4 @@
 //! The language of what a login shows: that of its host, else that of the configuration, else English.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::{Talk, Transcript},
