@@ -121,6 +121,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+
     use super::*;
 
     /// An entry of a .po file: its texts, and their translations.
