@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     };
     for (encoding, without_domain) in [(None, false), (Some(Encoding::Hex), true)] {
         let options = Options { encoding, without_domain };
-        let found = read(data, options, &map);
+        let found = read(data, options, map.clone()).expect("it is in memory");
         let rest = imported(data, &found);
         assert!(rest.len() <= data.len());
     }

@@ -20,13 +20,13 @@ fuzz_target!(|data: &[u8]| {
     // A key of a password may take seconds, as it should.
     let is_password = matches!(container.protection(), Protection::Password(_));
     let unlock = if is_password { Unlock::Nothing } else { Unlock::Key(&KEY) };
-    let found = match read(container, unlock, &Map::default(), NOW) {
+    let found = match read(container, unlock, Map::default(), NOW) {
         Ok(found) => found,
         Err(fault) => return says_nothing(&fault.what),
     };
     let left = found.faults.len();
     let rest = imported(data, &found);
-    let again = Container::of(&rest).and_then(|rest| read(rest, unlock, &Map::default(), NOW));
+    let again = Container::of(&rest).and_then(|rest| read(rest, unlock, Map::default(), NOW));
     let again = again.unwrap_or_else(|fault| panic!("the rest is no container: {fault:?}"));
     // Two with one serial number are a fault only as long as both are there.
     assert!(again.faults.len() <= left);

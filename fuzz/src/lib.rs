@@ -9,7 +9,7 @@ use otp_core::record::id::EnrollmentId;
 use otp_core::record::state_slot::SLOT_SIZE;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
-use otp_formats::source::{Read, Source, Whose, without};
+use otp_formats::source::{Entry, Read, Source, Whose, without};
 
 /// The time at which files are imported: no date in a file becomes another fault because a run is later.
 pub const NOW: UnixTime = UnixTime(1_795_316_400);
@@ -37,16 +37,22 @@ pub fn imported(text: &[u8], read: &Read<impl Source>) -> Vec<u8> {
     read.faults.iter().for_each(|fault| says_nothing(&fault.what));
     let mut taken = Vec::new();
     for place in 0..read.entries.count() {
-        let (Whose::User(whose) | Whose::Serial(whose)) = read.entries.whose(place);
+        let Ok(Entry { whose, found, remarks, .. }) = read.entries.entry(place) else {
+            panic!("a text in memory stays")
+        };
+        let (Whose::User(whose) | Whose::Serial(whose)) = whose;
         assert!(!whose.is_empty());
-        read.entries.remarks(place).iter().for_each(|remark| says_nothing(remark));
-        becomes_a_record(read.entries.found(place));
-        taken.extend(read.entries.ranges(place));
+        remarks.iter().for_each(|remark| says_nothing(remark));
+        becomes_a_record(found);
+        taken.push(read.entries.ranges(place).expect("a text in memory can be read"));
     }
+    let mut rest = Vec::new();
+    without(text, taken.iter().cloned().map(Ok), &mut rest).expect("memory can be written");
+    let mut taken = taken.concat();
     taken.sort_by_key(|range| range.start);
     assert!(taken.windows(2).all(|pair| pair[0].end <= pair[1].start), "no part is taken twice");
     assert!(taken.last().is_none_or(|last| last.end <= text.len()));
-    without(text, taken).to_vec()
+    rest
 }
 
 /// Devices become a record that can be written and read.

@@ -4,14 +4,16 @@ mod columns;
 mod described;
 mod layouts;
 
+use std::io;
 use std::ops::Range;
 
 use crate::csv::columns::Columns;
-use crate::csv_rows::{Fields, Row, Rows};
+use crate::csv_rows::{Fields, Row, Rows, row_at};
 use crate::map::Map;
 use crate::seed::Encoding;
 use crate::source::{Fault, Read};
-use crate::tokens::{Format, Token, Tokens, without_domain};
+use crate::text::{Text, unread};
+use crate::tokens::{self, Format, Place, Token, Tokens, without_domain};
 
 /// What the command line says of a file.
 #[derive(Clone, Copy, Default)]
@@ -33,38 +35,33 @@ enum Layout {
 }
 
 /// A file and its layout.
-pub struct File<'t> {
-    text: &'t [u8],
+pub struct File<T> {
+    text: T,
     layout: Layout,
     options: Options,
 }
 
 /// Parses a whole file. Where its layout is not known, there is one fault and no token.
-pub fn read<'t>(text: &'t [u8], options: Options, map: &Map) -> Read<Tokens<File<'t>>> {
-    let mut rows = Rows::of(text).peekable();
+pub fn read<T: Text>(text: T, options: Options, map: Map) -> io::Result<Read<Tokens<File<T>>>> {
     let (mut faults, mut layout) = (Vec::new(), Layout::Oath);
-    if let Some(first) = rows.peek() {
-        let fields = match first.fault {
-            Some(fault) => Err(fault.to_owned()),
-            None => Fields::of(text.get(first.range.clone()).unwrap_or_default()).map_err(str::to_owned),
-        };
-        match fields.and_then(|fields| Layout::of(&fields)) {
+    // Without a layout, no row can be read.
+    let mut most = usize::MAX;
+    if let Some(first) = Rows::of(&text).next().transpose()? {
+        match first.fields.map_err(str::to_owned).and_then(|fields| Layout::of(&fields)) {
             Ok(known) => layout = known,
-            Err(what) => faults.push(Fault { line: first.line, what }),
+            Err(what) => {
+                faults.push(Fault { line: first.line, what });
+                most = 0;
+            }
         }
     }
-    let (is_heading, is_log) = (matches!(layout, Layout::Columns(_)), matches!(layout, Layout::Yubico));
-    // Without a layout, no row can be read.
-    let most = if faults.is_empty() { usize::MAX } else { 0 };
-    let says_nothing = |row: &Row| {
-        let fields = Fields::of(text.get(row.range.clone()).unwrap_or_default());
-        is_log && fields.is_ok_and(|fields| layouts::is_start_of_log(&fields))
-    };
-    let rows = rows.skip(usize::from(is_heading)).take(most).filter(|row| !says_nothing(row));
-    let places = rows.map(|row| (row.line, row.fault.map_or(Ok(row.range), |fault| Err(fault.to_owned()))));
-    let mut read = Tokens::of(File { text, layout, options }, places, map);
-    faults.append(&mut read.faults);
-    Read { entries: read.entries, faults }
+    let file = File { text, layout, options };
+    let is_heading = matches!(file.layout, Layout::Columns(_));
+    let rows = Rows::of(&file.text).skip(usize::from(is_heading)).take(most);
+    let places = rows.filter_map(|row| row.map(|row| file.place(row)).transpose());
+    let (index, more) = tokens::index(&file, places, &map)?;
+    faults.extend(more);
+    Ok(Read { entries: Tokens::of(file, index, map), faults })
 }
 
 impl Layout {
@@ -81,18 +78,37 @@ impl Layout {
     }
 }
 
-impl Format for File<'_> {
-    fn token(&self, range: Range<usize>) -> Result<Token, String> {
-        let fields = Fields::of(self.text.get(range).unwrap_or_default())?;
+impl<T: Text> File<T> {
+    /// What a row says; nothing where a log says when it began.
+    fn place(&self, Row { line, place, fields }: Row) -> Option<Place> {
+        let is_log = matches!(self.layout, Layout::Yubico);
+        if is_log && fields.as_ref().is_ok_and(layouts::is_start_of_log) {
+            return None;
+        }
+        let token = fields.map_err(str::to_owned).and_then(|fields| self.of_fields(&fields));
+        Some(Place { line, place, token })
+    }
+
+    fn of_fields(&self, fields: &Fields) -> Result<Token, String> {
         let mut token = match &self.layout {
-            Layout::Columns(columns) => columns.token(&fields, self.options.encoding),
-            Layout::Oath => layouts::oath(&fields, self.options.encoding),
-            Layout::Yubico => layouts::yubico(&fields),
+            Layout::Columns(columns) => columns.token(fields, self.options.encoding),
+            Layout::Oath => layouts::oath(fields, self.options.encoding),
+            Layout::Yubico => layouts::yubico(fields),
         }?;
         if self.options.without_domain {
             token.user = token.user.map(|user| without_domain(&user).to_owned());
         }
         Ok(token)
+    }
+}
+
+impl<T: Text> Format for File<T> {
+    fn token(&self, place: usize) -> Result<Token, String> {
+        self.of_fields(&Fields::of(&row_at(&self.text, place).map_err(|error| unread(&error))?)?)
+    }
+
+    fn range(&self, place: usize) -> io::Result<Range<usize>> {
+        Ok(place..place.saturating_add(row_at(&self.text, place)?.len()))
     }
 }
 

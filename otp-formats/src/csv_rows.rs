@@ -2,10 +2,12 @@
 //!
 //! The csv crate keeps what it reads in buffers that are not wiped, so this calls its core, which has none.
 
-use std::ops::Range;
+use std::io;
 
 use csv_core::{ReadRecordResult, Reader};
 use zeroize::Zeroizing;
+
+use crate::text::{LONGEST as LONGEST_LINE, Parts, Text, entry_at, first_line};
 
 /// Bytes of a row at most, and fields.
 const LONGEST: usize = 4096;
@@ -17,16 +19,15 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// One row of a text.
 pub(crate) struct Row {
     pub(crate) line: usize,
-    pub(crate) range: Range<usize>,
-    /// Why it cannot be read.
-    pub(crate) fault: Option<&'static str>,
+    /// Where it begins.
+    pub(crate) place: usize,
+    /// Its fields, or why it cannot be read.
+    pub(crate) fields: Result<Fields, &'static str>,
 }
 
 /// The rows of a text that are neither blank nor comments. One with a fault ends with its line.
-pub(crate) struct Rows<'t> {
-    text: &'t [u8],
-    at: usize,
-    line: usize,
+pub(crate) struct Rows<T> {
+    parts: Parts<T>,
 }
 
 /// The fields of a row, wiped when dropped.
@@ -35,50 +36,53 @@ pub(crate) struct Fields {
     ends: Vec<usize>,
 }
 
-impl<'t> Rows<'t> {
-    pub(crate) fn of(text: &'t [u8]) -> Self {
-        Self { text, at: if text.starts_with(MARK) { MARK.len() } else { 0 }, line: 1 }
+impl<T: Text> Rows<T> {
+    pub(crate) fn of(text: T) -> Self {
+        Self { parts: Parts::of(text) }
     }
 
-    fn rest(&self) -> &'t [u8] {
-        self.text.get(self.at..).unwrap_or_default()
-    }
-
-    fn skip(&mut self, bytes: usize) {
-        let passed = self.rest().get(..bytes).unwrap_or_default();
-        self.line = self.line.saturating_add(passed.iter().filter(|byte| **byte == b'\n').count());
-        self.at = self.at.saturating_add(bytes);
-    }
-}
-
-/// The bytes to the end of the first line.
-fn first_line(text: &[u8]) -> usize {
-    text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end.saturating_add(1))
-}
-
-impl Iterator for Rows<'_> {
-    type Item = Row;
-
-    fn next(&mut self) -> Option<Row> {
+    fn next_row(&mut self) -> io::Result<Option<Row>> {
+        if self.parts.place == 0 && self.parts.ahead()?.starts_with(MARK) {
+            self.parts.pass(MARK.len());
+        }
         loop {
-            let rest = self.rest();
-            let line = rest.get(..first_line(rest)).unwrap_or_default();
-            if rest.is_empty() {
-                return None;
-            } else if line.starts_with(b"#") || line.trim_ascii().is_empty() {
-                self.skip(line.len());
+            let ahead = self.parts.ahead()?;
+            let line = ahead.get(..first_line(ahead)).unwrap_or_default();
+            let is_blank = line.len() <= LONGEST_LINE && line.trim_ascii().is_empty();
+            if ahead.is_empty() {
+                return Ok(None);
+            } else if line.starts_with(b"#") || is_blank {
+                self.parts.pass_line()?;
             } else {
                 break;
             }
         }
-        let (start, line, rest) = (self.at, self.line, self.rest());
-        let (length, fault) = match read(rest) {
-            Ok((_, length)) => (length, None),
-            Err(what) => (first_line(rest), Some(what)),
+        let (line, place) = (self.parts.line, self.parts.place);
+        let fields = match read(self.parts.ahead()?) {
+            Ok((fields, length)) => {
+                self.parts.pass(length);
+                fields.checked()
+            }
+            Err(what) => {
+                self.parts.pass_line()?;
+                Err(what)
+            }
         };
-        self.skip(length);
-        Some(Row { line, range: start..self.at, fault })
+        Ok(Some(Row { line, place, fields }))
     }
+}
+
+impl<T: Text> Iterator for Rows<T> {
+    type Item = io::Result<Row>;
+
+    fn next(&mut self) -> Option<io::Result<Row>> {
+        self.next_row().transpose()
+    }
+}
+
+/// The row that stands at a place, where there was one without fault.
+pub(crate) fn row_at(text: &impl Text, place: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    entry_at(text, place, |bytes| read(bytes).ok().map(|(_, length)| length))
 }
 
 /// The first row of a text, and how many bytes it is long, its end of line among them.
@@ -118,8 +122,11 @@ fn read(text: &[u8]) -> Result<(Fields, usize), &'static str> {
 impl Fields {
     /// The fields of a row that has no fault.
     pub(crate) fn of(row: &[u8]) -> Result<Self, &'static str> {
-        let (fields, _) = read(row)?;
-        if str::from_utf8(&fields.text).is_ok() { Ok(fields) } else { Err("it is not UTF-8") }
+        read(row)?.0.checked()
+    }
+
+    fn checked(self) -> Result<Self, &'static str> {
+        if str::from_utf8(&self.text).is_ok() { Ok(self) } else { Err("it is not UTF-8") }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -143,16 +150,17 @@ mod tests {
     use super::*;
 
     fn rows(text: &[u8]) -> Vec<(usize, &[u8], Vec<String>)> {
-        Rows::of(text)
-            .map(|row| {
-                let part = &text[row.range];
-                let fields = match row.fault {
-                    Some(fault) => vec![format!("! {fault}")],
-                    None => Fields::of(part).unwrap().iter().map(str::to_owned).collect(),
-                };
-                (row.line, part, fields)
-            })
-            .collect()
+        let told = |Row { line, place, fields }| {
+            let row = row_at(&text, place).unwrap();
+            let again = Fields::of(&row);
+            let fields = match fields {
+                Err(fault) => vec![format!("! {fault}")],
+                Ok(fields) => fields.iter().map(str::to_owned).collect(),
+            };
+            assert!(again.is_ok_and(|again| again.iter().eq(&fields)) || fields[0].starts_with('!'));
+            (line, &text[place..][..row.len()], fields)
+        };
+        Rows::of(text).map(Result::unwrap).map(told).collect()
     }
 
     #[test]

@@ -8,19 +8,16 @@ use crate::csv_rows::{Fields, Rows};
 use crate::source::{Fault, is_user};
 
 /// Users by the serial numbers of their tokens.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Map(HashMap<Box<str>, Box<str>>);
 
 impl Map {
     /// Reads the file. A heading, `serial,user`, may come first.
     pub fn read(text: &[u8]) -> Result<Self, Vec<Fault>> {
         let (mut map, mut faults) = (HashMap::new(), Vec::new());
-        for (place, row) in Rows::of(text).enumerate() {
-            let fields = match row.fault {
-                Some(fault) => Err(fault),
-                None => Fields::of(text.get(row.range).unwrap_or_default()),
-            };
-            let read = fields.and_then(|fields| entry(&fields, place == 0));
+        // A text in memory can always be read.
+        for (place, row) in Rows::of(text).map_while(Result::ok).enumerate() {
+            let read = row.fields.and_then(|fields| entry(&fields, place == 0));
             let fault = match read {
                 Ok(None) => None,
                 Ok(Some((serial, user))) => map.insert(serial, user).map(|_| "the serial number was there before"),

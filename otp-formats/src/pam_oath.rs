@@ -1,117 +1,87 @@
 //! The users file of liboath and pam_oath (`/etc/users.oath`), a device a line:
 //! `TYPE USER PASSWORD SEED [COUNTER [LASTOTP [TIMESTAMP]]]`.
 
-use std::collections::HashSet;
+use std::io;
 use std::ops::Range;
 
 use otp_core::codes::attempt::Code;
 use otp_core::codes::hotp_totp::{Algorithm, Clock, Digits, Period};
 use otp_core::decision::import::{Found, Imported};
 use otp_core::record::credentials::Kind;
-use otp_core::record::id::MOST_DEVICES;
 use otp_core::value::secret::{NotASecret, Secret};
 use otp_core::value::time::{Seconds, UnixTime};
 use otp_core::value::user::UserName;
 
-use crate::source::{Fault, Read, Source, Whose};
+use crate::index::{Index, Row, faults_together};
+use crate::source::{Entry, Fault, Read, Source, Whose};
+use crate::text::{Parts, Text, line_at, unread};
 
 /// A code accepted longer ago than this is in the past by every clock. TIMESTAMP is local time of a zone that it
 /// does not name, and is read as UTC: a day for that, and one for a device whose clock is ahead.
 const LATELY: Seconds = Seconds(2 * 86_400);
 
-/// The lines with users, ordered by name.
-pub struct UsersFile<'t> {
-    lines: Vec<Line<'t>>,
-    /// Each user's lines, in the order in which users first appear.
-    users: Vec<Range<usize>>,
+/// The lines with users.
+pub struct UsersFile<T> {
+    text: T,
+    index: Index,
     now: UnixTime,
-}
-
-/// A line without fault.
-struct Line<'t> {
-    number: usize,
-    range: Range<usize>,
-    user: &'t str,
-    text: &'t str,
 }
 
 /// Parses a whole file. A fault is reported with its line number, without the line's text: it may be a seed. A user of whom
 /// one line has a fault has no entry.
-pub fn read(text: &[u8], now: UnixTime) -> Read<UsersFile<'_>> {
-    let (mut lines, mut faults, mut unfit, mut end) = (Vec::new(), Vec::new(), HashSet::new(), 0usize);
-    for (number, bytes) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
-        let start = end;
-        end = end.saturating_add(bytes.len());
-        let line = str::from_utf8(bytes).map_err(|_| "it is not UTF-8").map(|text| text.trim_end_matches('\n'));
-        match line.and_then(|text| Ok((text, entry(text, now)?))) {
-            Ok((_, None)) => {}
-            Ok((text, Some((user, _)))) => lines.push(Line { number, range: start..end, user, text }),
-            Err(what) => {
-                faults.push(Fault { line: number, what: what.to_owned() });
-                unfit.extend(line.ok().and_then(|text| words(text).nth(1)));
-            }
+pub fn read<T: Text>(text: T, now: UnixTime) -> io::Result<Read<UsersFile<T>>> {
+    let (mut index, mut faults, mut lines) = (Index::default(), Vec::new(), Parts::of(&text));
+    while let Some(line) = lines.next_line()? {
+        let entry = if line.is_too_long { Err("it is too long") } else { of_line(line.bytes, now) };
+        let noted = entry.and_then(|entry| {
+            entry.map_or(Ok(()), |(user, _)| index.note(&Whose::User(user.to_owned()), line.number, line.place))
+        });
+        if let Err(what) = noted {
+            faults.push(Fault { line: line.number, what: what.to_owned() });
+            user(line.bytes).into_iter().for_each(|user| index.leave_out(&Whose::User(user.to_owned())));
         }
     }
-    lines.sort_unstable_by(|one, other| (one.user, one.number).cmp(&(other.user, other.number)));
-    let (mut users, mut start) = (Vec::new(), 0usize);
-    for of_one in lines.chunk_by(|one, other| one.user == other.user) {
-        let end = start.saturating_add(of_one.len());
-        let together = faults_together(of_one, now);
-        if together.is_empty() && of_one.first().is_some_and(|line| !unfit.contains(line.user)) {
-            users.push(start..end);
-        }
-        faults.extend(together);
-        start = end;
-    }
-    users.sort_unstable_by_key(|range| lines.get(range.start).map(|line| line.number));
+    faults.extend(index.put_together(|rows| faults_together(rows, |row| Ok(at(&text, row, now)?.1.secret))));
     faults.sort_unstable_by_key(|fault| fault.line);
-    Read { entries: UsersFile { lines, users, now }, faults }
+    Ok(Read { entries: UsersFile { text, index, now }, faults })
 }
 
-/// Faults between the lines of one user.
-fn faults_together(lines: &[Line<'_>], now: UnixTime) -> Vec<Fault> {
-    let (mut faults, mut seen): (Vec<Fault>, Vec<(usize, Secret)>) = (Vec::new(), Vec::new());
-    if lines.len() == 1 {
-        return faults;
-    }
-    for Line { number, text, .. } in lines {
-        let Ok(Some((_, Imported { secret, .. }))) = entry(text, now) else { continue };
-        if let Some((first, _)) = seen.iter().find(|(_, other)| other.expose() == secret.expose()) {
-            faults
-                .push(Fault { line: *number, what: format!("the seed is the one of line {first}, of the same user") });
-        } else if seen.len() == MOST_DEVICES {
-            faults.push(Fault { line: *number, what: format!("the user has more than {MOST_DEVICES} devices") });
-            break;
-        } else {
-            seen.push((*number, secret));
-        }
-    }
-    faults
-}
-
-impl Source for UsersFile<'_> {
+impl<T: Text> Source for UsersFile<T> {
     fn count(&self) -> usize {
-        self.users.len()
+        self.index.count()
     }
 
-    fn whose(&self, place: usize) -> Whose<'_> {
-        Whose::User(self.lines(place).first().map_or("", |line| line.user))
+    fn entry(&self, place: usize) -> Result<Entry, Fault> {
+        let (whose, devices) = self.index.again(place, |row| at(&self.text, row, self.now))?;
+        let found = Found { devices, scratch: Vec::new() };
+        Ok(Entry { whose, may_be_root: true, found, remarks: Vec::new(), maker: None })
     }
 
-    fn found(&self, place: usize) -> Found {
-        let entries = self.lines(place).iter().filter_map(|line| entry(line.text, self.now).ok()?);
-        Found { devices: entries.map(|(_, device)| device).collect(), scratch: Vec::new() }
-    }
-
-    fn ranges(&self, place: usize) -> Vec<Range<usize>> {
-        self.lines(place).iter().map(|line| line.range.clone()).collect()
+    fn ranges(&self, place: usize) -> io::Result<Vec<Range<usize>>> {
+        let range = |row: &Row| {
+            let start = row.place();
+            Ok(start..start.saturating_add(line_at(&self.text, start)?.len()))
+        };
+        self.index.rows(place).map(range).collect()
     }
 }
 
-impl<'t> UsersFile<'t> {
-    fn lines(&self, place: usize) -> &[Line<'t>] {
-        self.users.get(place).and_then(|range| self.lines.get(range.clone())).unwrap_or_default()
-    }
+/// The user and device of a line that had them when it was first read.
+fn at(text: &impl Text, row: &Row, now: UnixTime) -> Result<(Whose, Imported), String> {
+    let line = line_at(text, row.place()).map_err(|error| unread(&error))?;
+    let (user, device) = of_line(&line, now)?.ok_or("it has no user any more")?;
+    Ok((Whose::User(user.to_owned()), device))
+}
+
+/// The user and device of a line; none for a comment or a blank line.
+fn of_line(bytes: &[u8], now: UnixTime) -> Result<Option<(&str, Imported)>, &'static str> {
+    entry(str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?.trim_end_matches('\n'), now)
+}
+
+/// The user of a line, whatever else is wrong with it.
+fn user(line: &[u8]) -> Option<&str> {
+    let mut words = line.trim_ascii_end().split(|byte| b" \t\r".contains(byte)).filter(|word| !word.is_empty());
+    str::from_utf8(words.nth(1)?).ok()
 }
 
 /// Only these part words for liboath.

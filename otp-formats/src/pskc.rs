@@ -6,6 +6,7 @@ mod package;
 mod policy;
 mod xml;
 
+use std::io;
 use std::ops::Range;
 
 use otp_core::value::time::UnixTime;
@@ -14,11 +15,14 @@ use crate::map::Map;
 use crate::pskc::cipher::{Keys, Unlock};
 use crate::pskc::container::{Container, Header};
 use crate::source::{Fault, Read};
-use crate::tokens::{Format, Token, Tokens};
+use crate::text::unread;
+use crate::tokens::{self, Format, Place, Token, Tokens};
 
 /// The key packages, and what opens them. Each is parsed again when its token is wanted.
 pub struct Packages<'t> {
     text: &'t [u8],
+    /// Where each is, with its line.
+    places: Vec<(usize, Range<usize>)>,
     header: Header<'t>,
     keys: Keys,
     now: UnixTime,
@@ -28,19 +32,27 @@ pub struct Packages<'t> {
 pub fn read<'t>(
     container: Container<'t>,
     unlock: Unlock<'_>,
-    map: &Map,
+    map: Map,
     now: UnixTime,
 ) -> Result<Read<Tokens<Packages<'t>>>, Fault> {
     let Container { text, header, packages, encryption, mac, line, .. } = container;
     let keys = Keys::of(encryption.as_ref(), mac.as_ref(), unlock).map_err(|what| Fault { line, what })?;
-    let places = packages.into_iter().map(|(line, range)| (line, Ok(range)));
-    Ok(Tokens::of(Packages { text, header, keys, now }, places, map))
+    let packages = Packages { text, places: packages, header, keys, now };
+    let places = packages.places.iter().enumerate();
+    let places = places.map(|(place, (line, _))| Ok(Place { line: *line, place, token: packages.token(place) }));
+    let read = tokens::index(&packages, places, &map);
+    let (index, faults) = read.map_err(|error| Fault { line, what: unread(&error) })?;
+    Ok(Read { entries: Tokens::of(packages, index, map), faults })
 }
 
 impl Format for Packages<'_> {
-    fn token(&self, range: Range<usize>) -> Result<Token, String> {
-        let package = self.header.part(self.text.get(range).unwrap_or_default())?;
-        package::token(&package, &self.keys, self.now)
+    fn token(&self, place: usize) -> Result<Token, String> {
+        let package = self.places.get(place).and_then(|(_, range)| self.text.get(range.clone()));
+        package::token(&self.header.part(package.unwrap_or_default())?, &self.keys, self.now)
+    }
+
+    fn range(&self, place: usize) -> io::Result<Range<usize>> {
+        Ok(self.places.get(place).map_or(0..0, |(_, range)| range.clone()))
     }
 }
 

@@ -1,16 +1,17 @@
 //! What files of tokens have in common: an entry for each token, whose it is, and the tokens of one user together.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::io;
 use std::ops::Range;
 
 use otp_core::codes::hotp_totp::{Algorithm, Digits};
 use otp_core::decision::import::{Found, Imported};
 use otp_core::record::credentials::{DeviceName, Kind, Serial};
-use otp_core::record::id::MOST_DEVICES;
 use otp_core::value::secret::Secret;
 
+use crate::index::{Index, Row, faults_together};
 use crate::map::Map;
-use crate::source::{Fault, Read, Source, Whose, is_user};
+use crate::source::{Entry, Fault, Source, Whose, is_user};
 
 /// A token as a file describes it.
 pub struct Token {
@@ -22,34 +23,27 @@ pub struct Token {
 }
 
 /// A format with a token an entry. A token is read twice: to find faults, and when it is wanted. So its seed is in memory
-/// only in the text, which is wiped.
+/// only as long as it is looked at.
 pub trait Format: Sync {
     /// The token that stands there, or what is wrong with it, without a word of it.
-    fn token(&self, range: Range<usize>) -> Result<Token, String>;
+    fn token(&self, place: usize) -> Result<Token, String>;
+    /// Where it stands in the text.
+    fn range(&self, place: usize) -> io::Result<Range<usize>>;
+}
+
+/// An entry when it is first read.
+pub(crate) struct Place {
+    pub(crate) line: usize,
+    /// What [`Format::token`] finds it by. It grows from entry to entry.
+    pub(crate) place: usize,
+    pub(crate) token: Result<Token, String>,
 }
 
 /// The tokens of a file that have no fault.
 pub struct Tokens<F> {
     format: F,
-    /// Ordered by their owners.
-    rows: Vec<Row>,
-    /// The rows of each owner, in the order in which owners first appear.
-    entries: Vec<Range<usize>>,
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Owner {
-    User(Box<str>),
-    /// Nobody; the number of the token.
-    Nobody(Box<str>),
-}
-
-struct Row {
-    owner: Owner,
-    /// Whether the map says whose it is, and not the file alone.
-    by_map: bool,
-    line: usize,
-    range: Range<usize>,
+    index: Index,
+    map: Map,
 }
 
 impl Token {
@@ -110,118 +104,86 @@ pub(crate) fn algorithm(name: &str) -> Result<Algorithm, String> {
     }
 }
 
-impl<F: Format> Tokens<F> {
-    /// Reads what stands at these lines and ranges. An entry of the map comes before what the file says.
-    pub(crate) fn of(
-        format: F,
-        places: impl IntoIterator<Item = (usize, Result<Range<usize>, String>)>,
-        map: &Map,
-    ) -> Read<Self> {
-        let (mut rows, mut faults, mut serials) = (Vec::new(), Vec::new(), HashMap::new());
-        for (line, range) in places {
-            let owned = range.and_then(|range| {
-                let token = format.token(range.clone())?;
-                let by_map = token.device.serial.as_ref().is_some_and(|serial| map.user(serial).is_some());
-                Ok((owner(token, line, map, &mut serials)?, by_map, range))
-            });
-            match owned {
-                Ok((owner, by_map, range)) => rows.push(Row { owner, by_map, line, range }),
-                Err(what) => faults.push(Fault { line, what }),
+/// Notes whose each token is, and what is wrong with the others, in the order of the file.
+pub(crate) fn index(
+    format: &impl Format,
+    places: impl Iterator<Item = io::Result<Place>>,
+    map: &Map,
+) -> io::Result<(Index, Vec<Fault>)> {
+    let (mut index, mut serials, mut faults) = (Index::default(), Index::default(), Vec::new());
+    for place in places {
+        let Place { line, place, token } = place?;
+        let noted = token.and_then(|token| {
+            if let Some(serial) = &token.device.serial {
+                serials.note(&Whose::Serial(serial.as_str().to_owned()), line, place)?;
             }
-        }
-        rows.sort_unstable_by(|one, other| (&one.owner, one.line).cmp(&(&other.owner, other.line)));
-        let (mut entries, mut start) = (Vec::new(), 0usize);
-        for of_one in rows.chunk_by(|one, other| one.owner == other.owner) {
-            let end = start.saturating_add(of_one.len());
-            let together = faults_together(&format, of_one);
-            if together.is_empty() {
-                entries.push(start..end);
-            }
-            faults.extend(together);
-            start = end;
-        }
-        entries.sort_unstable_by_key(|range| rows.get(range.start).map(|row| (row.line, row.range.start)));
-        faults.sort_by_key(|fault| fault.line);
-        Read { entries: Self { format, rows, entries }, faults }
+            Ok(index.note(&owner(&token, map)?.0, line, place)?)
+        });
+        faults.extend(noted.err().map(|what| Fault { line, what }));
     }
-
-    fn rows(&self, place: usize) -> &[Row] {
-        self.entries.get(place).and_then(|range| self.rows.get(range.clone())).unwrap_or_default()
-    }
-
-    fn tokens(&self, place: usize) -> impl Iterator<Item = Token> {
-        self.rows(place).iter().filter_map(|row| self.format.token(row.range.clone()).ok())
-    }
+    let mut copies = HashSet::new();
+    faults.extend(serials.put_together(|rows| {
+        let first = rows.first().map_or(0, Row::line);
+        let fault = |row: &Row| {
+            copies.insert(row.place());
+            Fault { line: row.line(), what: format!("the serial number is the one of line {first}") }
+        };
+        rows.iter().skip(1).map(fault).collect()
+    }));
+    drop(serials);
+    index.remove(&copies);
+    let secret = |row: &Row| Ok(format.token(row.place())?.device.secret);
+    faults.extend(index.put_together(|rows| faults_together(rows, secret)));
+    faults.sort_by_key(|fault| fault.line);
+    Ok((index, faults))
 }
 
-/// Who gets a token.
-fn owner(token: Token, line: usize, map: &Map, serials: &mut HashMap<Box<str>, usize>) -> Result<Owner, String> {
-    let serial = token.device.serial;
-    if let Some(serial) = &serial
-        && let Some(first) = serials.insert(serial.as_str().into(), line)
-    {
-        return Err(format!("the serial number is the one of line {first}"));
-    }
-    let mapped = serial.as_ref().and_then(|serial| map.user(serial)).map(str::to_owned);
-    match (mapped.or(token.user), serial) {
-        (Some(user), _) if !is_user(&user) => Err("the user name is not valid".to_owned()),
-        (Some(user), _) => Ok(Owner::User(user.into())),
-        (None, Some(serial)) => Ok(Owner::Nobody(serial.as_str().into())),
+/// Who gets a token, and whether the map says so, and not the file alone. The map comes before what the file says.
+fn owner(token: &Token, map: &Map) -> Result<(Whose, bool), String> {
+    let serial = token.device.serial.as_ref();
+    let mapped = serial.and_then(|serial| map.user(serial));
+    match (mapped.or(token.user.as_deref()), serial) {
+        (Some(user), _) if !is_user(user) => Err("the user name is not valid".to_owned()),
+        (Some(user), _) => Ok((Whose::User(user.to_owned()), mapped.is_some())),
+        (None, Some(serial)) => Ok((Whose::Serial(serial.as_str().to_owned()), false)),
         (None, None) => Err("it has neither a user nor a serial number".to_owned()),
     }
 }
 
-/// Faults between the tokens of one user.
-fn faults_together(format: &impl Format, rows: &[Row]) -> Vec<Fault> {
-    let (mut faults, mut seen): (Vec<Fault>, Vec<(usize, Secret)>) = (Vec::new(), Vec::new());
-    if rows.len() == 1 {
-        return faults;
+impl<F: Format> Tokens<F> {
+    pub(crate) fn of(format: F, index: Index, map: Map) -> Self {
+        Self { format, index, map }
     }
-    for Row { line, range, .. } in rows {
-        let Ok(Token { device: Imported { secret, .. }, .. }) = format.token(range.clone()) else { continue };
-        if let Some((first, _)) = seen.iter().find(|(_, other)| other.expose() == secret.expose()) {
-            faults.push(Fault { line: *line, what: format!("the seed is the one of line {first}, of the same user") });
-        } else if seen.len() == MOST_DEVICES {
-            faults.push(Fault { line: *line, what: format!("the user has more than {MOST_DEVICES} devices") });
-            break;
-        } else {
-            seen.push((*line, secret));
-        }
-    }
-    faults
 }
 
 impl<F: Format> Source for Tokens<F> {
     fn count(&self) -> usize {
-        self.entries.len()
+        self.index.count()
     }
 
-    /// A file of tokens comes from their maker, who is not the one to give root a device.
-    fn may_be_root(&self, place: usize) -> bool {
-        self.rows(place).iter().all(|row| row.by_map)
+    fn has_stock(&self) -> bool {
+        self.index.has_stock
     }
 
-    fn whose(&self, place: usize) -> Whose<'_> {
-        match self.rows(place).first().map(|row| &row.owner) {
-            Some(Owner::User(user)) => Whose::User(user),
-            Some(Owner::Nobody(serial)) => Whose::Serial(serial),
-            None => Whose::User(""),
+    fn entry(&self, place: usize) -> Result<Entry, Fault> {
+        let (whose, tokens) = self.index.again(place, |row| {
+            let token = self.format.token(row.place())?;
+            let (owner, is_by_map) = owner(&token, &self.map)?;
+            Ok((owner, (token, is_by_map)))
+        })?;
+        // A file of tokens comes from their maker, who is not the one to give root a device.
+        let may_be_root = tokens.iter().all(|(_, is_by_map)| *is_by_map);
+        let (mut found, mut remarks) = (Found { devices: Vec::new(), scratch: Vec::new() }, Vec::new());
+        let mut made = None;
+        for (Token { device, maker, remarks: more, .. }, _) in tokens {
+            found.devices.push(device);
+            remarks.extend(more);
+            made = made.or(maker);
         }
+        Ok(Entry { whose, may_be_root, found, remarks, maker: made })
     }
 
-    fn found(&self, place: usize) -> Found {
-        Found { devices: self.tokens(place).map(|token| token.device).collect(), scratch: Vec::new() }
-    }
-
-    fn ranges(&self, place: usize) -> Vec<Range<usize>> {
-        self.rows(place).iter().map(|row| row.range.clone()).collect()
-    }
-
-    fn remarks(&self, place: usize) -> Vec<String> {
-        self.tokens(place).flat_map(|token| token.remarks).collect()
-    }
-
-    fn maker(&self, place: usize) -> Option<String> {
-        self.tokens(place).find_map(|token| token.maker)
+    fn ranges(&self, place: usize) -> io::Result<Vec<Range<usize>>> {
+        self.index.rows(place).map(|row| self.format.range(row.place())).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What apps show as a QR code and export as text, one a line: `otpauth://totp/Example:alice?secret=…`.
 
 use std::ops::Range;
+use std::{io, iter};
 
 use otp_core::codes::hotp_totp::{Clock, Digits, Period};
 use otp_core::record::credentials::Kind;
@@ -10,25 +11,22 @@ use zeroize::Zeroizing;
 use crate::map::Map;
 use crate::seed::{self, Encoding};
 use crate::source::Read;
-use crate::tokens::{Format, Token, Tokens, algorithm, without_domain};
+use crate::text::{Line, Parts, Text, line_at, unread};
+use crate::tokens::{self, Format, Place, Token, Tokens, algorithm, without_domain};
 
 /// A file of URIs.
-pub struct File<'t> {
-    text: &'t [u8],
+pub struct File<T> {
+    text: T,
     without_domain: bool,
 }
 
 /// Parses a whole file. Blank lines and lines that begin with # are skipped.
-pub fn read<'t>(text: &'t [u8], without_domain: bool, map: &Map) -> Read<Tokens<File<'t>>> {
-    let mut end = 0usize;
-    let lines = (1..).zip(text.split_inclusive(|byte| *byte == b'\n'));
-    let places = lines.filter_map(|(number, line)| {
-        let start = end;
-        end = end.saturating_add(line.len());
-        let plain = plain(line);
-        (!plain.is_empty() && !plain.starts_with(b"#")).then_some((number, Ok(start..end)))
-    });
-    Tokens::of(File { text, without_domain }, places, map)
+pub fn read<T: Text>(text: T, without_domain: bool, map: Map) -> io::Result<Read<Tokens<File<T>>>> {
+    let file = File { text, without_domain };
+    let mut lines = Parts::of(&file.text);
+    let places = iter::from_fn(|| file.next(&mut lines).transpose());
+    let (index, faults) = tokens::index(&file, places, &map)?;
+    Ok(Read { entries: Tokens::of(file, index, map), faults })
 }
 
 /// A line without the byte order mark and blanks around it.
@@ -36,10 +34,32 @@ fn plain(line: &[u8]) -> &[u8] {
     line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii()
 }
 
-impl Format for File<'_> {
-    fn token(&self, range: Range<usize>) -> Result<Token, String> {
-        let line = plain(self.text.get(range).unwrap_or_default());
+impl<T: Text> File<T> {
+    /// The next line with a token.
+    fn next(&self, lines: &mut Parts<&T>) -> io::Result<Option<Place>> {
+        while let Some(Line { number, place, bytes, is_too_long }) = lines.next_line()? {
+            let line = plain(bytes);
+            if is_too_long {
+                return Ok(Some(Place { line: number, place, token: Err("it is too long".to_owned()) }));
+            } else if !line.is_empty() && !line.starts_with(b"#") {
+                return Ok(Some(Place { line: number, place, token: self.of_line(line) }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn of_line(&self, line: &[u8]) -> Result<Token, String> {
         token(str::from_utf8(line).map_err(|_| "it is not UTF-8")?, self.without_domain)
+    }
+}
+
+impl<T: Text> Format for File<T> {
+    fn token(&self, place: usize) -> Result<Token, String> {
+        self.of_line(plain(&line_at(&self.text, place).map_err(|error| unread(&error))?))
+    }
+
+    fn range(&self, place: usize) -> io::Result<Range<usize>> {
+        Ok(place..place.saturating_add(line_at(&self.text, place)?.len()))
     }
 }
 
@@ -235,8 +255,8 @@ mod tests {
     fn a_file_has_one_a_line() {
         let text =
             format!("\u{feff}otpauth://totp/alice?secret={BASE32}\r\n\r\n# bob\nnone\notpauth://totp/?secret={BASE32}");
-        let Read { entries, faults } = read(text.as_bytes(), false, &Map::default());
-        assert_eq!((entries.count(), entries.whose(0)), (1, Whose::User("alice")));
+        let Read { entries, faults } = read(text.as_bytes(), false, Map::default()).unwrap();
+        assert_eq!((entries.count(), entries.entry(0).unwrap().whose), (1, Whose::User("alice".to_owned())));
         let faults: Vec<_> = faults.iter().map(|fault| (fault.line, fault.what.as_str())).collect();
         assert_eq!(faults, [(4, "it is no otpauth:// URI"), (5, "it has neither a user nor a serial number")]);
     }

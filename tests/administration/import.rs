@@ -79,9 +79,7 @@ impl Move {
     fn checked(&self, outcome: Outcome) -> Outcome {
         let said = format!("{}{}", outcome.out, outcome.err);
         for seed in &self.seeds {
-            let base32 = machine::run(Command::new("oathtool").args(["--verbose", seed]));
-            let base32 = base32.lines().find_map(|line| line.strip_prefix("Base32 secret: ")).unwrap().to_owned();
-            for spelling in [seed.clone(), seed.to_uppercase(), base32.trim_end_matches('=').to_owned()] {
+            for spelling in [seed.clone(), seed.to_uppercase(), base32(seed)] {
                 assert!(!said.contains(&spelling), "{outcome:?}");
             }
         }
@@ -109,6 +107,12 @@ impl Move {
     fn show(&self, user: &TestUser) -> Value {
         serde_json::from_str(&self.site.admin(&["show", "--json", &user.name])).unwrap()
     }
+}
+
+/// A seed as records have it.
+fn base32(seed: &str) -> String {
+    let told = machine::run(Command::new("oathtool").args(["--verbose", seed]));
+    told.lines().find_map(|line| line.strip_prefix("Base32 secret: ")).unwrap().trim_end_matches('=').to_owned()
 }
 
 fn hotp(seed: &str, counter: u64) -> String {
@@ -365,6 +369,76 @@ fn standard_input_will_do_and_a_file_that_others_can_read_is_worth_a_warning() {
             "otp-enroll: warning: others than its owner can open {file}, which holds seeds (mode {mode:04o}): chmod 600 {file}\n"
         );
         assert_eq!((warned.code, warned.err), (Some(0), warning));
+    }
+}
+
+#[test]
+fn a_file_is_told_alike_whether_it_is_read_where_it_stands_or_comes_by_standard_input() {
+    const LINES: usize = 5000;
+    let (mut moving, crowd) = (Move::new(), Crowd::new(50));
+    let (seed, other) = (moving.seed(), moving.seed());
+    let line = |number: usize| match number {
+        // Lines of one user stand far from each other, and some are faults.
+        number if number % 100 == 0 => format!("HOTP {} - {seed}\n", crowd.names[number / 100]),
+        number if number % 500 == 7 => format!("HOTP/T60 {} + {other}\n", crowd.names[number / 100]),
+        number if number % 500 == 11 => format!("HOTP/T30 {} - {seed}\n", crowd.names[number / 100 + 1]),
+        number if number % 500 == 13 => format!("# {}\n", "x".repeat(number)),
+        number if number % 500 == 17 => format!("HOTP nobody{} - {other}\n", number - 1),
+        number if number % 1000 == 19 => format!("HOTP nobody{number} - {other}0\n"),
+        number => format!("HOTP/T30 nobody{number} - {seed} 0 123456 2026-11-22T02:59:59L\n"),
+    };
+    let text: String = (0..LINES).map(line).collect();
+    moving.write(&text);
+    let site = Site::new("");
+    let rejects = ["where-it-stands", "standard-input"].map(|name| format!("/run/{}", machine::unique(name)));
+    let mut piped = site.admin_command();
+    piped.args(["import", "oath", "-", "--json", "--rejects", &rejects[1]]);
+    let (placed, piped) =
+        (moving.import(&["--json", "--rejects", &rejects[0]]), moving.checked(Outcome::of(&mut piped, &text)));
+    assert_eq!((placed.code, &placed.out), (piped.code, &piped.out));
+    let [left, also_left] = rejects.map(|file| fs::read_to_string(file).unwrap());
+    assert!(left == also_left);
+    let lines = placed.json();
+    let imported = lines.iter().filter(|line| line["changed"] == true).count();
+    let faults: Vec<_> = lines.iter().filter_map(|line| line["line"].as_u64()).collect();
+    assert_eq!((imported, faults.len()), (40, 15), "{faults:?}");
+    assert!(faults.is_sorted());
+    let users = lines.iter().filter_map(|line| line["user"].as_str()).collect::<Vec<_>>();
+    let place = |user: &&str| text.find(&format!(" {user} "));
+    assert!(users.is_sorted_by_key(place), "the report has the order of the file");
+    let record = fs::read_to_string(moving.site.credentials(&crowd.names[0])).unwrap();
+    assert!([&seed, &other].iter().all(|seed| record.contains(&base32(seed))), "two lines are two devices");
+    // What is left is what was not taken, line by line: of 40 users, ten had two lines.
+    let kept: BTreeSet<_> = left.lines().collect();
+    assert!(left.lines().eq(text.lines().filter(|line| kept.contains(line))));
+    assert_eq!(left.lines().count(), LINES - 50);
+}
+
+#[test]
+fn a_file_that_is_written_to_meanwhile_enrolls_nobody_whom_it_names_now() {
+    const COUNT: usize = 500;
+    let (mut moving, crowd) = (Move::new(), Crowd::new(COUNT));
+    let (seed, other) = (moving.seed(), moving.seed());
+    let text = |seed: &str| crowd.names.iter().map(|name| format!("HOTP/T30 {name} - {seed}\n")).collect::<String>();
+    moving.write(&text(&seed));
+    let mut import = Dialogue::start(&mut moving.command(&["--json"]));
+    import.json();
+    moving.write(&text(&other));
+    let ended = moving.checked(import.end());
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    let lines = ended.json();
+    let failed: Vec<_> = lines.iter().filter(|line| line["line"].is_u64()).collect();
+    assert!(!failed.is_empty(), "{lines:?}");
+    for line in failed {
+        assert_eq!(line["error"], "it cannot be read: the file was written to since it was opened");
+        assert_eq!(line["hint"], "the file is not what it was when the import began: import it again");
+    }
+    // Each user who was enrolled has the seed of the file that was read.
+    let (now, later) = (base32(&seed), base32(&other));
+    let records = moving.site.files().into_iter().filter(|file| file.ends_with(".toml"));
+    for record in records {
+        let record = fs::read_to_string(moving.site.state().join(record)).unwrap();
+        assert!(record.contains(&now) && !record.contains(&later));
     }
 }
 

@@ -34,7 +34,20 @@ const HOUSE: [(&str, &[&str]); 7] = [
     ),
     (
         "otp-formats",
-        &["source", "seed", "csv_rows", "map", "tokens", "pam_oath", "google_authenticator", "csv", "uri", "pskc"],
+        &[
+            "text",
+            "source",
+            "index",
+            "seed",
+            "csv_rows",
+            "map",
+            "tokens",
+            "pam_oath",
+            "google_authenticator",
+            "csv",
+            "uri",
+            "pskc",
+        ],
     ),
     (
         "otp-enroll",

@@ -10,6 +10,7 @@ mod shelf;
 mod tokens;
 mod workers;
 
+use std::io;
 use std::path::Path;
 
 use otp_core::codes::hotp_totp::LOOK_AHEAD;
@@ -20,6 +21,7 @@ use otp_core::value::time::UnixTime;
 use otp_formats::google_authenticator::Windows;
 use otp_formats::seed::Encoding;
 use otp_formats::source::{Read, Source, without};
+use otp_formats::text::Text;
 use otp_formats::{csv, pam_oath, uri};
 
 use self::engine::Engine;
@@ -29,7 +31,7 @@ use crate::cli::token_files::TokenFile;
 use crate::cli::{ImportOptions, ImportedFile};
 use crate::error::CliError;
 use crate::private_file;
-use crate::seed_file::{self, OF_ALL_USERS};
+use crate::seed_file::{self, OF_ALL_USERS, SeedFile};
 use crate::ui::output::Output;
 
 const REPLACE: &str = "Replace the devices and recovery codes of users who have other devices than in this file?";
@@ -46,9 +48,9 @@ Each token is confirmed by its first right code at a login. Those without a user
 `otp-enroll admin tokens` lists them, and `otp-enroll admin assign` gives one to a user. Then delete\n";
 
 /// A file that was read, and what is said of it.
-struct Text<'a> {
+struct Input<'a> {
     file: &'a Path,
-    text: &'a [u8],
+    text: &'a dyn Text,
     /// What the administrator does next.
     next: String,
     /// Where what has a fault goes; without it such a file is not imported.
@@ -68,10 +70,10 @@ pub(super) fn import(file: &ImportedFile, site: &Site, store: &FileStore, output
         ImportedFile::Oath { file, rest, how } => {
             let rejects = rest.rejects.as_deref();
             can_be_done(how, rejects, output)?;
-            let text = seed_file::read(file, OF_ALL_USERS, output)?;
+            let text = SeedFile::open(file, output)?;
             let next = format!("{OF_A_MODULE}{} and its copies: they\ncontain every user's key.", file.display());
-            let read = pam_oath::read(&text, UnixTime::now());
-            of_file(&Text { file, text: &text, next, rejects }, read, others(how, Others::Refuse), how, store, output)
+            let read = pam_oath::read(&text, UnixTime::now()).map_err(unreadable(file))?;
+            of_file(&Input { file, text: &text, next, rejects }, read, others(how, Others::Refuse), how, store, output)
         }
         ImportedFile::GoogleAuthenticator { users, all, from, how } => {
             can_be_done(how, None, output)?;
@@ -90,25 +92,30 @@ pub(super) fn import(file: &ImportedFile, site: &Site, store: &FileStore, output
             can_be_done(how, rejects, output)?;
             let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
             let read = tokens::pskc(tokens, &text, options, output)?;
-            of_tokens(&of(tokens, &text, rejects), read, how, store, output)
+            of_tokens(&of(tokens, &text.as_slice(), rejects), read, how, store, output)
         }
         ImportedFile::Csv { tokens, seed_format, without_domain, rest, how } => {
             let rejects = rest.rejects.as_deref();
             can_be_done(how, rejects, output)?;
-            let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
+            let text = SeedFile::open(&tokens.file, output)?;
             let options = csv::Options { encoding: seed_format.map(Encoding::from), without_domain: *without_domain };
-            let read = csv::read(&text, options, &tokens::map(tokens, output)?);
+            let read = csv::read(&text, options, tokens::map(tokens, output)?).map_err(unreadable(&tokens.file))?;
             of_tokens(&of(tokens, &text, rejects), read, how, store, output)
         }
         ImportedFile::Uri { tokens, without_domain, rest, how } => {
             let rejects = rest.rejects.as_deref();
             can_be_done(how, rejects, output)?;
-            let text = seed_file::read(&tokens.file, OF_ALL_USERS, output)?;
-            let read = uri::read(&text, *without_domain, &tokens::map(tokens, output)?);
+            let text = SeedFile::open(&tokens.file, output)?;
+            let map = tokens::map(tokens, output)?;
+            let read = uri::read(&text, *without_domain, map).map_err(unreadable(&tokens.file))?;
             of_tokens(&of(tokens, &text, rejects), read, how, store, output)
         }
         ImportedFile::Bundle(how) => bundle::import(how, store, output),
     }
+}
+
+fn unreadable(file: &Path) -> impl Fn(io::Error) -> CliError {
+    |error| CliError::Unreadable { path: file.to_owned(), error }
 }
 
 /// What can be found out before the file is read.
@@ -134,14 +141,14 @@ fn others(how: &ImportOptions, unsaid: Others) -> Others {
 }
 
 /// A file of tokens, and what is said of it.
-fn of<'a>(TokenFile { file, .. }: &'a TokenFile, text: &'a [u8], rejects: Option<&'a Path>) -> Text<'a> {
+fn of<'a>(TokenFile { file, .. }: &'a TokenFile, text: &'a dyn Text, rejects: Option<&'a Path>) -> Input<'a> {
     let next = format!("{OF_TOKENS}{} and its copies: they contain the key of every token.", file.display());
-    Text { file, text, next, rejects }
+    Input { file, text, next, rejects }
 }
 
 /// Imports tokens, which come beside what their users have.
 fn of_tokens(
-    text: &Text<'_>,
+    text: &Input<'_>,
     read: Read<impl Source>,
     how: &ImportOptions,
     store: &FileStore,
@@ -152,7 +159,7 @@ fn of_tokens(
 
 /// Imports what was read. If the file has a fault, nothing is imported, unless what has one is to be left out.
 fn of_file(
-    Text { file, text, next, rejects }: &Text<'_>,
+    Input { file, text, next, rejects }: &Input<'_>,
     Read { entries, faults }: Read<impl Source>,
     others: Others,
     how: &ImportOptions,
@@ -170,8 +177,8 @@ fn of_file(
     let is_whole = faults.is_empty() && tally.not_done.is_empty();
     if let Some(rejects) = rejects.filter(|_| !how.dry_run && !is_whole) {
         let is_done = |place: &usize| tally.not_done.binary_search(place).is_err();
-        let taken = (0..entries.count()).filter(is_done).flat_map(|place| entries.ranges(place)).collect();
-        private_file::write(rejects, &without(text, taken))?;
+        let taken = || (0..entries.count()).filter(is_done).map(|place| entries.ranges(place));
+        private_file::write_by(rejects, |file| without(*text, taken(), file))?;
         output.advise(&format!(
             "\nWhat was not imported is in {}: mend it, import it, and delete it.",
             rejects.display()

@@ -3,15 +3,15 @@ use otp_core::decision::import::Imported;
 use otp_core::record::credentials::Kind;
 
 use super::*;
-use crate::source::{Source, Whose};
+use crate::source::{Entry, Source, Whose};
 use crate::tokens::algorithm;
 
 const HEX: &str = "3132333435363738393031323334353637383930";
 const BASE32: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const SEED: &[u8] = b"12345678901234567890";
 
-fn tokens<'t>(text: &'t str, options: Options) -> Read<Tokens<File<'t>>> {
-    read(text.as_bytes(), options, &Map::default())
+fn tokens(text: &str, options: Options) -> Read<Tokens<File<&[u8]>>> {
+    read(text.as_bytes(), options, Map::default()).unwrap()
 }
 
 /// Owner, type, digits, period or counter, of each entry that has one device.
@@ -20,15 +20,15 @@ fn told(text: &str) -> Vec<String> {
     assert!(read.faults.is_empty(), "{text}: {:?}", read.faults);
     (0..read.entries.count())
         .map(|place| {
-            let found = read.entries.found(place);
+            let Entry { whose, found, maker, .. } = read.entries.entry(place).unwrap();
             let [Imported { kind, secret, algorithm, digits, next, name, serial, is_confirmed, .. }] =
                 &found.devices[..]
             else {
                 panic!("{text}");
             };
             assert!(secret.expose() == SEED && !is_confirmed);
-            let owner = match read.entries.whose(place) {
-                Whose::User(user) => user.to_owned(),
+            let owner = match whose {
+                Whose::User(user) => user,
                 Whose::Serial(serial) => format!("#{serial}"),
             };
             let moving = match kind {
@@ -37,7 +37,7 @@ fn told(text: &str) -> Vec<String> {
             };
             let (name, serial) =
                 (name.as_ref().unwrap().as_str(), serial.as_ref().map_or("", |serial| serial.as_str()));
-            let maker = read.entries.maker(place).unwrap_or_default();
+            let maker = maker.unwrap_or_default();
             let text = [&owner, serial, algorithm.name(), &digits.get().to_string(), &moving, name, &maker].join(" ");
             text.trim_end().to_owned()
         })
@@ -95,7 +95,7 @@ fn the_layouts_of_others_are_read_as_they_are() {
         told(&format!("1382042,,0,{HEX},,2013-12-12T08:41:17,\n")),
         ["#1382042 1382042 SHA1 6 hotp 0 token Yubico"]
     );
-    assert_eq!(tokens(&yubico, Options::default()).entries.remarks(0).len(), 1);
+    assert_eq!(tokens(&yubico, Options::default()).entries.entry(0).unwrap().remarks.len(), 1);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_user_with_a_domain_is_the_user_as_a_whole_or_without_it() {
     let text = format!("upn,secret\nalice@example.org,{BASE32}\nbob,{BASE32}\n");
     let users = |without_domain| {
         let read = tokens(&text, Options { without_domain, ..Options::default() });
-        (0..2).map(|place| format!("{:?}", read.entries.whose(place))).collect::<Vec<_>>().join(" ")
+        (0..2).map(|place| format!("{:?}", read.entries.entry(place).unwrap().whose)).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(users(false), "User(\"alice@example.org\") User(\"bob\")");
     assert_eq!(users(true), "User(\"alice\") User(\"bob\")");
@@ -114,12 +114,16 @@ fn tokens_of_one_user_come_together_and_the_map_comes_first() {
     let other = "41".repeat(20);
     let text = format!("serial,user,secret\nA1,alice,{HEX}\nB2,bob,{HEX}\nC3,alice,{other}\nD4,,{HEX}\n");
     let map = Map::read(b"B2,carol\nZ9,zoe\n").map_err(|_| ()).unwrap();
-    let Read { entries, faults } = read(text.as_bytes(), Options::default(), &map);
+    let Read { entries, faults } = read(text.as_bytes(), Options::default(), map).unwrap();
     assert!(faults.is_empty());
-    let whose: Vec<_> =
-        (0..entries.count()).map(|place| (entries.whose(place), entries.found(place).devices.len())).collect();
-    assert_eq!(whose, [(Whose::User("alice"), 2), (Whose::User("carol"), 1), (Whose::Serial("D4"), 1)]);
-    let parts: Vec<_> = entries.ranges(0).into_iter().map(|range| &text[range]).collect();
+    assert!(entries.has_stock());
+    let whose: Vec<_> = (0..entries.count())
+        .map(|place| entries.entry(place).unwrap())
+        .map(|entry| (format!("{:?}", entry.whose), entry.found.devices.len(), entry.may_be_root))
+        .collect();
+    let expected = [("User(\"alice\")", 2, false), ("User(\"carol\")", 1, true), ("Serial(\"D4\")", 1, false)];
+    assert_eq!(whose, expected.map(|(whose, devices, may_be_root)| (whose.to_owned(), devices, may_be_root)));
+    let parts: Vec<_> = entries.ranges(0).unwrap().into_iter().map(|range| &text[range]).collect();
     assert_eq!(parts, [format!("A1,alice,{HEX}\n"), format!("C3,alice,{other}\n")]);
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::pam_oath;
-use crate::source::{Source, Whose};
+use crate::source::{Entry, Source, Whose};
 use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
 use otp_core::record::id::DeviceId;
@@ -42,10 +42,10 @@ fn our_own_reader_takes_what_is_written_for_pam_oath() {
     let record = record("alice", &[APP, COUNTER]);
     let Lines { text, devices, left_out } = Elsewhere::PamOath.lines(&record, "Example");
     assert_eq!((devices, left_out.len()), (2, 0), "{left_out:?}");
-    let read = pam_oath::read(text.as_bytes(), NOW);
+    let read = pam_oath::read(text.as_bytes(), NOW).unwrap();
     assert_eq!((read.faults.len(), read.entries.count()), (0, 1));
-    assert_eq!(read.entries.whose(0), Whose::User("alice"));
-    let found = read.entries.found(0);
+    let Entry { whose, found, .. } = read.entries.entry(0).unwrap();
+    assert_eq!(whose, Whose::User("alice".to_owned()));
     for (device, written) in found.devices.iter().zip(&record.credentials.devices) {
         assert!(device.is(written), "{}", *text);
     }

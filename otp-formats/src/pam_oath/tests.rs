@@ -13,20 +13,32 @@ const OTHER: &str = "4142434445464748494A4b4c4d4e4f5051525354";
 /// 2026-11-22T03:00:00Z.
 const NOW: UnixTime = UnixTime(1_795_316_400);
 
-fn people(text: &str) -> UsersFile<'_> {
-    let Read { entries, faults } = read(text.as_bytes(), NOW);
+fn people(text: &str) -> UsersFile<&[u8]> {
+    let Read { entries, faults } = read(text.as_bytes(), NOW).unwrap();
     assert_eq!(faults, [], "{text}");
     entries
 }
 
+fn whose(file: &impl Source, place: usize) -> Whose {
+    file.entry(place).unwrap().whose
+}
+
+fn user(name: &str) -> Whose {
+    Whose::User(name.to_owned())
+}
+
+fn devices(file: &impl Source, place: usize) -> Vec<Imported> {
+    file.entry(place).unwrap().found.devices
+}
+
 fn only(line: &str) -> Imported {
     let file = people(line);
-    assert_eq!((file.count(), file.whose(0)), (1, Whose::User("alice")), "{line}");
-    file.found(0).devices.remove(0)
+    assert_eq!((file.count(), whose(&file, 0)), (1, user("alice")), "{line}");
+    devices(&file, 0).remove(0)
 }
 
 fn faults(text: &[u8]) -> Vec<(usize, String)> {
-    read(text, NOW).faults.into_iter().map(|fault| (fault.line, fault.what)).collect()
+    read(text, NOW).unwrap().faults.into_iter().map(|fault| (fault.line, fault.what)).collect()
 }
 
 fn totp(seconds: u64) -> Kind {
@@ -61,8 +73,8 @@ fn words_are_parted_as_liboath_parts_them_and_comments_are_no_users() {
     );
     let file = people(&text);
     assert_eq!(file.count(), 2);
-    assert_eq!([file.whose(0), file.whose(1)], [Whose::User("bob"), Whose::User("alice")], "in the order of the file");
-    assert_eq!(file.found(1).devices[0].secret.expose(), b"ABCDEFGHIJKLMNOPQRST");
+    assert_eq!([whose(&file, 0), whose(&file, 1)], [user("bob"), user("alice")], "in the order of the file");
+    assert_eq!(devices(&file, 1)[0].secret.expose(), b"ABCDEFGHIJKLMNOPQRST");
     assert_eq!(people("").count(), 0);
 }
 
@@ -70,8 +82,8 @@ fn words_are_parted_as_liboath_parts_them_and_comments_are_no_users() {
 fn the_lines_of_one_user_are_several_devices_wherever_they_stand() {
     let text = format!("HOTP bob - {SEED}\nHOTP alice - {SEED}\nHOTP/T30 carl - {SEED}\nHOTP/T60 bob + {OTHER}\n");
     let file = people(&text);
-    let kinds = |place| file.found(place).devices.iter().map(|device| device.kind.clone()).collect::<Vec<_>>();
-    assert_eq!((0..3).map(|place| file.whose(place)).collect::<Vec<_>>(), ["bob", "alice", "carl"].map(Whose::User));
+    let kinds = |place| devices(&file, place).iter().map(|device| device.kind.clone()).collect::<Vec<_>>();
+    assert_eq!((0..3).map(|place| whose(&file, place)).collect::<Vec<_>>(), ["bob", "alice", "carl"].map(user));
     assert_eq!(kinds(0), [Kind::Hotp, totp(60)]);
     assert_eq!(kinds(1), [Kind::Hotp]);
 }
@@ -168,7 +180,7 @@ fn no_user_has_a_seed_twice_or_too_many_devices() {
     let twice = format!("HOTP alice - {SEED}\nHOTP bob - {SEED}\nHOTP/T30 alice - {SEED}\n");
     assert_eq!(faults(twice.as_bytes()), [(3, "the seed is the one of line 1, of the same user".to_owned())]);
     let lines = |count: usize| (0..count).map(|n| format!("HOTP alice - {n:020}\n")).collect::<String>();
-    assert_eq!(people(&lines(8)).found(0).devices.len(), 8);
+    assert_eq!(devices(&people(&lines(8)), 0).len(), 8);
     assert_eq!(faults(lines(9).as_bytes()), [(9, "the user has more than 8 devices".to_owned())]);
 }
 
@@ -208,12 +220,14 @@ fn whatever_stands_in_a_file_is_told_or_makes_records_that_can_be_read() {
             let place = below(text.len());
             text[place] = below(256).try_into().unwrap();
         }
-        let Read { entries: file, faults } = read(&text, NOW);
+        let Read { entries: file, faults } = read(&text[..], NOW).unwrap();
         faulty += usize::from(!faults.is_empty());
         for place in 0..file.count() {
-            let Whose::User(user) = file.whose(place) else { panic!("a line names its user") };
-            let account = Account { name: UserName::parse(user).unwrap(), uid: 1000, gid: 1000 };
-            let import = Import::new(file.found(place), Others::Refuse, [3; 16], NOW);
+            let Entry { whose: Whose::User(user), found, .. } = file.entry(place).unwrap() else {
+                panic!("a line names its user")
+            };
+            let account = Account { name: UserName::parse(&user).unwrap(), uid: 1000, gid: 1000 };
+            let import = Import::new(found, Others::Refuse, [3; 16], NOW);
             let (Change::Record(record), Outcome::Imported) = import.into_record(&account, None, EnrollmentId([1; 16]))
             else {
                 panic!("{}", String::from_utf8_lossy(&text));
@@ -232,13 +246,14 @@ fn whatever_stands_in_a_file_is_told_or_makes_records_that_can_be_read() {
 fn a_fault_in_one_line_of_a_user_leaves_all_lines_of_that_user_out() {
     let text =
         format!("HOTP alice - {SEED}\nHOTP bob - {OTHER}\nHOTP alice - xyz\nHOTP carl - {SEED}\nHOTP carl - {SEED}\n");
-    let Read { entries, faults } = read(text.as_bytes(), NOW);
+    let Read { entries, faults } = read(text.as_bytes(), NOW).unwrap();
     assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [3, 5]);
-    assert_eq!((entries.count(), entries.whose(0)), (1, Whose::User("bob")));
-    let left = without(text.as_bytes(), entries.ranges(0));
-    assert_eq!(read(&left, NOW).entries.count(), 0);
+    assert_eq!((entries.count(), whose(&entries, 0)), (1, user("bob")));
+    let mut left = Vec::new();
+    without(text.as_bytes(), std::iter::once(entries.ranges(0)), &mut left).unwrap();
+    assert_eq!(read(&left[..], NOW).unwrap().entries.count(), 0);
     assert_eq!(
-        *left,
+        left,
         text.lines()
             .filter(|line| !line.contains("bob"))
             .map(|line| format!("{line}\n"))

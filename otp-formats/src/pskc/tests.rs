@@ -5,7 +5,7 @@ use otp_core::record::credentials::Kind;
 
 use super::*;
 use crate::pskc::container::Protection;
-use crate::source::{Source, Whose, without};
+use crate::source::{Entry, Source, Whose, without};
 
 const SEED: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=";
 const ROOT: &str = "xmlns=\"urn:ietf:params:xml:ns:keyprov:pskc\" xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\" \
@@ -56,7 +56,14 @@ fn serial(number: &str) -> String {
 }
 
 fn read<'t>(text: &'t str, unlock: Unlock<'_>, now: UnixTime) -> Result<Read<Tokens<Packages<'t>>>, Fault> {
-    super::read(Container::of(text.as_bytes())?, unlock, &Map::default(), now)
+    super::read(Container::of(text.as_bytes())?, unlock, Map::default(), now)
+}
+
+/// The text without all that was taken.
+fn rest(text: &str, entries: &impl Source) -> Vec<u8> {
+    let mut rest = Vec::new();
+    without(text.as_bytes(), (0..entries.count()).map(|place| entries.ranges(place)), &mut rest).unwrap();
+    rest
 }
 
 /// The tokens, each with its owner, and the faults.
@@ -66,11 +73,12 @@ fn told(text: &str, unlock: Unlock<'_>, now: UnixTime) -> (Vec<String>, Vec<Stri
         Err(Fault { line, what }) => return (vec![], vec![format!("{line}: {what}")]),
     };
     let tokens = (0..entries.count()).flat_map(|place| {
-        let owner = match entries.whose(place) {
-            Whose::User(user) => user.to_owned(),
+        let Entry { whose, found, .. } = entries.entry(place).unwrap();
+        let owner = match whose {
+            Whose::User(user) => user,
             Whose::Serial(serial) => format!("#{serial}"),
         };
-        let told = entries.found(place).devices.into_iter().map(move |device| {
+        let told = found.devices.into_iter().map(move |device| {
             let moving = match &device.kind {
                 Kind::Totp(clock) => format!("every {} drift {:?}", clock.period.get(), clock.drift.map(Drift::get)),
                 other => format!("{} {}", other.word(), device.next),
@@ -112,8 +120,8 @@ fn figures_2_to_5_are_plain() {
     let text = container(&[&three]);
     assert_eq!(tokens(&text, Unlock::Nothing), ["jsmith 31323334 8 hotp 0"]);
     let entries = read(&text, Unlock::Nothing, NOW).unwrap().entries;
-    assert_eq!(entries.maker(0).as_deref(), Some("Manufacturer"));
-    assert_eq!(entries.found(0).devices[0].serial.as_ref().unwrap().as_str(), "987654321");
+    assert_eq!(entries.entry(0).unwrap().maker.as_deref(), Some("Manufacturer"));
+    assert_eq!(entries.entry(0).unwrap().found.devices[0].serial.as_ref().unwrap().as_str(), "987654321");
     let four = package(device, HOTP, EIGHT, "<Counter><PlainValue>0</PlainValue></Counter>", "");
     assert_eq!(faults(&container(&[&four]), Unlock::Nothing), ["3: it has no seed"]);
     let pin = "<PINPolicy MinLength=\"4\" MaxLength=\"4\" PINKeyId=\"123456781\" PINEncoding=\"DECIMAL\" PINUsageMode=\"Local\"/>";
@@ -255,7 +263,7 @@ fn figure_10_has_many_with_an_end() {
     assert_eq!(tokens.len(), 3);
     assert_eq!(faults, ["12: the serial number is the one of line 9"]);
     let entries = read(&text, Unlock::Nothing, IN_2009).unwrap().entries;
-    assert_eq!(entries.remarks(0), ["its maker lets it expire on 2010-05-30, which is not kept"]);
+    assert_eq!(entries.entry(0).unwrap().remarks, ["its maker lets it expire on 2010-05-30, which is not kept"]);
     let early = told(&text, Unlock::Nothing, UnixTime(0)).1;
     assert_eq!(early[0], "3: it may not be used yet: its first day is in the future");
 }
@@ -266,13 +274,12 @@ fn what_is_left_is_a_container_again() {
     let text = container(&["<!-- a box -->\n", &of("1", SEED), &of("2", "MTIzNA=="), &of("3", SEED)]);
     let Read { entries, faults } = read(&text, Unlock::Nothing, NOW).unwrap();
     assert_eq!((entries.count(), faults.len()), (2, 1));
-    let taken = (0..2).flat_map(|place| entries.ranges(place)).collect();
-    let rest = without(text.as_bytes(), taken);
+    let rest = rest(&text, &entries);
     let rest = str::from_utf8(&rest).unwrap();
     assert!(rest.contains("<!-- a box -->") && rest.contains("<SerialNo>2<") && !rest.contains("<SerialNo>1<"));
     let mended = rest.replace("MTIzNA==", SEED);
     assert_eq!(tokens(&mended, Unlock::Nothing), ["#2 31323334 8 hotp 0"]);
-    let none = without(mended.as_bytes(), read(&mended, Unlock::Nothing, NOW).unwrap().entries.ranges(0));
+    let none = self::rest(&mended, &read(&mended, Unlock::Nothing, NOW).unwrap().entries);
     assert!(tokens(str::from_utf8(&none).unwrap(), Unlock::Nothing).is_empty());
 }
 
@@ -291,7 +298,7 @@ fn a_token_of_time_and_one_with_a_keypad() {
     let far = container(&[&of("", &value("TimeDrift", "400"))]);
     assert_eq!(tokens(&far, Unlock::Nothing).concat(), "#1 31323334 8 every 30 drift Some(0)");
     assert_eq!(
-        read(&far, Unlock::Nothing, NOW).unwrap().entries.remarks(0),
+        read(&far, Unlock::Nothing, NOW).unwrap().entries.entry(0).unwrap().remarks,
         ["its clock is too far off: it waits for a resync"]
     );
     let keypad = |suite: &str, format: &str| {
@@ -332,7 +339,7 @@ fn a_package_that_cannot_be_kept_is_a_fault_with_its_reason() {
     };
     let good = of("Blue", "Blue one");
     let entries = read(&good, Unlock::Nothing, NOW).unwrap().entries;
-    assert_eq!(entries.found(0).devices[0].name.as_ref().unwrap().as_str(), "Blue one");
+    assert_eq!(entries.entry(0).unwrap().found.devices[0].name.as_ref().unwrap().as_str(), "Blue one");
     for (from, to, expected) in [
         ("pskc:hotp", "pskc:securid", "its algorithm is none of HOTP, TOTP and OCRA"),
         ("DECIMAL", "HEXADECIMAL", "its codes are not decimal"),
@@ -365,7 +372,7 @@ fn a_package_that_cannot_be_kept_is_a_fault_with_its_reason() {
     // References by number, and of XML's own characters, are text.
     let escaped = of("Blue", "&#66;l&#x75;e &lt;1&gt;");
     let entries = read(&escaped, Unlock::Nothing, NOW).unwrap().entries;
-    assert_eq!(entries.found(0).devices[0].name.as_ref().unwrap().as_str(), "Blue <1>");
+    assert_eq!(entries.entry(0).unwrap().found.devices[0].name.as_ref().unwrap().as_str(), "Blue <1>");
 }
 
 #[test]
@@ -393,8 +400,8 @@ fn what_is_no_container_is_one_fault() {
     let marked = format!("\u{feff}{good}");
     let Read { entries, .. } = read(&marked, Unlock::Nothing, NOW).unwrap();
     assert!(
-        marked[entries.ranges(0)[0].clone()].starts_with("<KeyPackage>")
-            && marked[entries.ranges(0)[0].clone()].ends_with("</KeyPackage>")
+        marked[entries.ranges(0).unwrap()[0].clone()].starts_with("<KeyPackage>")
+            && marked[entries.ranges(0).unwrap()[0].clone()].ends_with("</KeyPackage>")
     );
     let empty = "<pskc:KeyContainer xmlns:pskc=\"urn:ietf:params:xml:ns:keyprov:pskc\" Version=\"1.0\"/>";
     assert!(tokens(empty, Unlock::Nothing).is_empty());

@@ -21,7 +21,7 @@ use otp_formats::source::Whose;
 use serde::Serialize;
 
 use super::engine;
-use super::entries::{Answer, Unreadable};
+use super::entries::{Answer, Named, Unreadable};
 use super::report::Tally;
 use crate::admin::sealing::{self, Key, Opened};
 use crate::cli::bundle::ImportBundle;
@@ -202,9 +202,11 @@ impl Bundle<'_> {
         output: &Output,
     ) -> Result<(Tally, Reader<Opened>), CliError> {
         let feed = Mutex::new(Feed { records: reader, next: 0, waiting: BTreeMap::new() });
-        let whose = |place: usize| Whose::User(self.guests.get(place).map_or("", |guest| &guest.user));
-        let act = |place: usize| self.one(place, &feed, dry_run);
-        let tally = engine::in_order(self.guests.len(), whose, act, dry_run, output)?;
+        let act = |place: usize| {
+            let user = self.guests.get(place).map_or("", |guest| &guest.user);
+            (Named::Whose(Whose::User(user.to_owned())), self.one(place, &feed, dry_run))
+        };
+        let tally = engine::in_order(self.guests.len(), act, dry_run, output)?;
         let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let reader = if dry_run { again(self.path, feed.records)? } else { feed.records };
         Ok((tally, reader))

@@ -10,9 +10,9 @@ use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts::account;
 use otp_core::system::random;
 use otp_core::value::time::UnixTime;
-use otp_formats::source::Whose;
+use otp_formats::source::{Entry, Whose};
 
-use super::entries::{Answer, Entries, Entry, Unreadable};
+use super::entries::{Answer, Entries, Named, Unreadable};
 use super::report::Tally;
 use super::shelf::Shelf;
 use super::workers;
@@ -31,28 +31,33 @@ pub(super) struct Engine<'a> {
 impl Engine<'_> {
     /// Enrolls all, and tells of each. Returns what is to be told at the end.
     pub(super) fn enroll(&self, entries: &impl Entries, output: &Output) -> Result<Tally, CliError> {
-        let is_of_nobody = |place| matches!(entries.whose(place), Whose::Serial(_));
-        let shelf = Shelf::open(self.store, (0..entries.count()).any(is_of_nobody), self.dry_run)?;
-        let whose = |place| entries.whose(place);
-        in_order(entries.count(), whose, |place| self.one(entries, place, &shelf), self.dry_run, output)
+        let shelf = Shelf::open(self.store, entries.has_stock(), self.dry_run)?;
+        let act = |place| {
+            let (named, entry) = entries.entry(place);
+            let answer = match &named {
+                Named::Whose(Whose::User(user)) => self.one(user, entry, &shelf),
+                Named::Whose(Whose::Serial(_)) | Named::Line(_) => self.of_nobody(entry, &shelf),
+            };
+            (named, answer)
+        };
+        in_order(entries.count(), act, self.dry_run, output)
     }
 
     /// Enrolls one user, whole or not at all.
-    fn one(&self, entries: &impl Entries, place: usize, shelf: &Shelf) -> Result<Answer, CoreError> {
-        let Whose::User(user) = entries.whose(place) else { return self.of_nobody(entries, place, shelf) };
+    fn one(&self, user: &str, entry: Result<Option<Entry>, Unreadable>, shelf: &Shelf) -> Result<Answer, CoreError> {
         let Some(account) = account(user)? else { return Ok(Answer::NoSuchUser) };
-        if account.uid == 0 && !entries.may_be_root(place) {
+        let Entry { may_be_root, found, mut remarks, .. } = match entry {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(Answer::Nothing),
+            Err(unreadable) => return Ok(Answer::Unreadable(unreadable)),
+        };
+        if account.uid == 0 && !may_be_root {
             let error = "is an account of root, to which a file of tokens gives none by itself".to_owned();
             return Ok(Answer::Unreadable(Unreadable {
                 error,
                 hint: "if it is root's, say so: --map FILE, with the serial number and root",
             }));
         }
-        let Entry { found, mut remarks } = match entries.entry(place) {
-            Ok(Some(entry)) => entry,
-            Ok(None) => return Ok(Answer::Nothing),
-            Err(unreadable) => return Ok(Answer::Unreadable(unreadable)),
-        };
         if self.others == Others::Beside && !found.scratch.is_empty() {
             remarks.push("its scratch codes do not come along with --add".to_owned());
         }
@@ -75,10 +80,10 @@ impl Engine<'_> {
     }
 
     /// Puts a token that is nobody's into the stock.
-    fn of_nobody(&self, entries: &impl Entries, place: usize, shelf: &Shelf) -> Result<Answer, CoreError> {
-        Ok(match entries.entry(place) {
-            Ok(Some(Entry { found, remarks })) => {
-                Answer::Shelved(shelf.put(self.store, found, entries.maker(place))?, remarks)
+    fn of_nobody(&self, entry: Result<Option<Entry>, Unreadable>, shelf: &Shelf) -> Result<Answer, CoreError> {
+        Ok(match entry {
+            Ok(Some(Entry { found, remarks, maker, .. })) => {
+                Answer::Shelved(shelf.put(self.store, found, maker)?, remarks)
             }
             Ok(None) => Answer::Nothing,
             Err(unreadable) => Answer::Unreadable(unreadable),
@@ -87,21 +92,19 @@ impl Engine<'_> {
 }
 
 /// Acts for each place, many at a time, and tells of each in their order. Returns what is to be told at the end.
-pub(super) fn in_order<'a>(
+pub(super) fn in_order(
     count: usize,
-    whose: impl Fn(usize) -> Whose<'a>,
-    act: impl Fn(usize) -> Result<Answer, CoreError> + Sync,
+    act: impl Fn(usize) -> (Named, Result<Answer, CoreError>) + Sync,
     dry_run: bool,
     output: &Output,
 ) -> Result<Tally, CliError> {
     let stop = signals::between_users().map_err(ScreenError::Signals)?;
     let mut tally = Tally::new(dry_run);
     let mut progress = Progress::new("importing", count, output);
-    let act = |place| act(place).unwrap_or_else(Answer::Failed);
     let mut untold = None;
-    workers::each(count, stop, act, |place, answer| {
+    workers::each(count, stop, act, |place, (named, answer)| {
         progress.clear();
-        if let Err(error) = tally.report(place, whose(place), answer, output) {
+        if let Err(error) = tally.report(place, &named, answer.unwrap_or_else(Answer::Failed), output) {
             // The output is closed: the same as an interruption.
             stop.store(true, Ordering::Relaxed);
             untold.get_or_insert(error);

@@ -1,31 +1,27 @@
 //! What an import goes through: the entries of a file, or the files of users.
 
-use otp_core::decision::import::{Found, Outcome};
+use otp_core::decision::import::Outcome;
 use otp_core::error::CoreError;
-use otp_formats::source::{Source, Whose};
+use otp_formats::source::{Entry, Fault, Source, Whose};
 
 use super::shelf::Shelved;
 
 /// What an import goes through, in places from 0.
 pub(super) trait Entries: Sync {
     fn count(&self) -> usize;
-    fn whose(&self, place: usize) -> Whose<'_>;
-    /// `None` if there is nothing of this user; an error that says what keeps the entry from being read.
-    fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable>;
-    /// Whether the administrator has said that this entry may be an account with number 0.
-    fn may_be_root(&self, _place: usize) -> bool {
-        true
+    /// Whether there are tokens of nobody.
+    fn has_stock(&self) -> bool {
+        false
     }
-    /// Who made the token of an entry that is nobody's.
-    fn maker(&self, _place: usize) -> Option<String> {
-        None
-    }
+    /// Whose it is, and what there is: `None` if there is nothing, an error that says what keeps it from being read.
+    fn entry(&self, place: usize) -> (Named, Result<Option<Entry>, Unreadable>);
 }
 
-/// What is to be imported of one user or token.
-pub(super) struct Entry {
-    pub(super) found: Found,
-    pub(super) remarks: Vec<String>,
+/// What a place is called in the report.
+pub(super) enum Named {
+    Whose(Whose),
+    /// The line of an entry that cannot be read again.
+    Line(usize),
 }
 
 /// Why there is no entry where one was expected.
@@ -50,19 +46,17 @@ impl<S: Source> Entries for S {
         Source::count(self)
     }
 
-    fn whose(&self, place: usize) -> Whose<'_> {
-        Source::whose(self, place)
+    fn has_stock(&self) -> bool {
+        Source::has_stock(self)
     }
 
-    fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable> {
-        Ok(Some(Entry { found: self.found(place), remarks: self.remarks(place) }))
-    }
-
-    fn may_be_root(&self, place: usize) -> bool {
-        Source::may_be_root(self, place)
-    }
-
-    fn maker(&self, place: usize) -> Option<String> {
-        Source::maker(self, place)
+    fn entry(&self, place: usize) -> (Named, Result<Option<Entry>, Unreadable>) {
+        match Source::entry(self, place) {
+            Ok(entry) => (Named::Whose(entry.whose.clone()), Ok(Some(entry))),
+            Err(Fault { line, what }) => {
+                let hint = "the file is not what it was when the import began: import it again";
+                (Named::Line(line), Err(Unreadable { error: what, hint }))
+            }
+        }
     }
 }

@@ -10,10 +10,10 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::User;
 use otp_formats::google_authenticator::{self, UserFile, Windows};
-use otp_formats::source::Whose;
+use otp_formats::source::{Entry, Whose};
 
 use super::as_user::{self, Reading};
-use super::entries::{Entries, Entry, Unreadable};
+use super::entries::{Entries, Named, Unreadable};
 
 /// The users whose files are to be imported, and where these are.
 pub(super) struct Homes<'a> {
@@ -29,13 +29,17 @@ impl Entries for Homes<'_> {
         self.users.len()
     }
 
-    fn whose(&self, place: usize) -> Whose<'_> {
-        Whose::User(self.users.get(place).map_or("", String::as_str))
+    fn entry(&self, place: usize) -> (Named, Result<Option<Entry>, Unreadable>) {
+        let name = self.users.get(place).cloned().unwrap_or_default();
+        let entry = self.of_user(&name);
+        (Named::Whose(Whose::User(name)), entry)
     }
+}
 
-    fn entry(&self, place: usize) -> Result<Option<Entry>, Unreadable> {
-        let Whose::User(name) = self.whose(place) else { return Ok(None) };
-        let user = User::from_name(name).map_err(|errno| unreadable(format!("cannot be looked up: {errno}")))?;
+impl Homes<'_> {
+    fn of_user(&self, name: &str) -> Result<Option<Entry>, Unreadable> {
+        let user =
+            User::from_name(name).map_err(|errno| unreadable(format!("cannot be looked up: {}", errno.desc())))?;
         let Some(user) = user else { return Ok(None) };
         let path = path_of(self.from, &user);
         let failed = |what: String| unreadable(format!("{path}: {what}"));
@@ -56,7 +60,8 @@ impl Entries for Homes<'_> {
                 if mode & 0o077 != 0 {
                     remarks.push(format!("others could read the file (mode {mode:04o}), and its seed"));
                 }
-                Ok(Some(Entry { found, remarks }))
+                let whose = Whose::User(name.to_owned());
+                Ok(Some(Entry { whose, may_be_root: true, found, remarks, maker: None }))
             }
         }
     }

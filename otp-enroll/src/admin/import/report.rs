@@ -6,7 +6,7 @@ use otp_core::decision::import::Outcome;
 use otp_formats::source::{Fault, Whose};
 use serde::Serialize;
 
-use super::entries::{Answer, Unreadable};
+use super::entries::{Answer, Named, Unreadable};
 use super::shelf::Shelved;
 use crate::admin::not_done::NotDone;
 use crate::error::CliError;
@@ -35,6 +35,14 @@ struct Stocked<'a> {
     would_change: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<String>,
+}
+
+/// An entry that was there when the import began.
+#[derive(Serialize)]
+struct NotRead<'a> {
+    line: usize,
+    error: String,
+    hint: &'a str,
 }
 
 /// A token that is not.
@@ -79,18 +87,28 @@ impl Tally {
     pub(super) fn report(
         &mut self,
         place: usize,
-        whose: Whose<'_>,
+        named: &Named,
         answer: Answer,
         output: &Output,
     ) -> Result<(), CliError> {
-        let (Whose::User(user) | Whose::Serial(user)) = whose;
+        let user = match named {
+            Named::Whose(Whose::User(user) | Whose::Serial(user)) => user,
+            Named::Line(_) => "",
+        };
         let mut not_done = |error: String, hint: &str| {
             self.not_done.push(place);
-            if let Whose::Serial(serial) = whose {
-                let text = layout::escaped(&format!("{serial}: failed: {error}; {hint}")).into_owned();
-                return output.result(&NotStocked { serial, error, hint }, || text);
+            let told = |name: &str| layout::escaped(&format!("{name}: failed: {error}; {hint}")).into_owned();
+            match named {
+                Named::Whose(Whose::User(user)) => NotDone { user, error, hint }.tell(output),
+                Named::Whose(Whose::Serial(serial)) => {
+                    let text = told(serial);
+                    output.result(&NotStocked { serial, error, hint }, || text)
+                }
+                Named::Line(line) => {
+                    let text = told(&format!("line {line}"));
+                    output.result(&NotRead { line: *line, error, hint }, || text)
+                }
             }
-            NotDone { user, error, hint }.tell(output)
         };
         let (outcome, remarks) = match answer {
             Answer::Done(outcome, remarks) => (outcome, remarks),

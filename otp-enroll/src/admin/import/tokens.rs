@@ -31,7 +31,7 @@ pub(super) fn pskc<'t>(
     let one = |fault| of_whole(&[fault], &tokens.file, output);
     let container = Container::of(text).map_err(one)?;
     let opening = Opening::of(container.protection(), options, output)?;
-    pskc::read(container, opening.unlock(), &map, UnixTime::now()).map_err(one)
+    pskc::read(container, opening.unlock(), map, UnixTime::now()).map_err(one)
 }
 
 /// Tells faults that leave nothing to import.
