@@ -26,12 +26,11 @@ pub fn svg(screen: &Screen, title: &str) -> String {
     let font = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace";
     let _ = writeln!(svg, "<g font-family=\"{font}\" font-size=\"13\" xml:space=\"preserve\">");
     for row in 0..rows {
-        for (column, text, weight) in words(screen, row, columns) {
+        for (column, text, style) in words(screen, row, columns) {
             let length = u16::try_from(text.chars().count()).unwrap() * CELL.0;
             let (x, y) = (FRAME + column * CELL.0, FRAME + row * CELL.1 + 12);
             let text = escaped(&text);
-            let _ =
-                writeln!(svg, "<text x=\"{x}\" y=\"{y}\" textLength=\"{length}\"{weight} fill=\"{INK}\">{text}</text>");
+            let _ = writeln!(svg, "<text x=\"{x}\" y=\"{y}\" textLength=\"{length}\"{style}>{text}</text>");
         }
     }
     svg + "</g>\n</svg>\n"
@@ -72,9 +71,9 @@ fn half_of(cell: &Cell, upper: bool) -> String {
     }
 }
 
-/// Words and what stands a blank apart from them: the column, the text, and its weight.
-fn words(screen: &Screen, row: u16, columns: u16) -> Vec<(u16, String, &'static str)> {
-    let mut words: Vec<(u16, String, &str)> = Vec::new();
+/// Words and what stands a blank apart from them: the column, the text, its weight and colour.
+fn words(screen: &Screen, row: u16, columns: u16) -> Vec<(u16, String, String)> {
+    let mut words: Vec<(u16, String, String)> = Vec::new();
     let mut end = None;
     for column in 0..columns {
         let cell = screen.cell(row, column).unwrap();
@@ -82,12 +81,13 @@ fn words(screen: &Screen, row: u16, columns: u16) -> Vec<(u16, String, &'static 
             continue;
         }
         let weight = if cell.bold() { " font-weight=\"bold\"" } else { "" };
+        let style = format!("{weight} fill=\"{}\"", rgb(cell.fgcolor(), INK));
         match words.last_mut() {
-            Some((_, text, same)) if *same == weight && end.is_some_and(|end| column <= end + 1) => {
+            Some((_, text, same)) if *same == style && end.is_some_and(|end| column <= end + 1) => {
                 text.push_str(if end == Some(column) { "" } else { " " });
                 text.push_str(cell.contents());
             }
-            _ => words.push((column, cell.contents().to_owned(), weight)),
+            _ => words.push((column, cell.contents().to_owned(), style)),
         }
         end = Some(column + 1);
     }

@@ -1,4 +1,4 @@
-//! The pictures of the README are small, and what is in them is what it looks like.
+//! The pictures of README.md and docs/users.md are small, and what is in them is what it looks like.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{app::App, machine, screen};
@@ -15,15 +15,30 @@ fn picture(name: &str) -> (PathBuf, String) {
 }
 
 #[test]
-fn a_phone_reads_the_key_from_the_picture_of_the_enrollment() {
-    let (path, text) = picture("enrollment.svg");
-    let dir = tempfile::tempdir().unwrap();
-    let pixels = dir.path().join("enrollment.png");
-    machine::run(Command::new("rsvg-convert").arg(path).arg("-o").arg(&pixels));
-    let app = App::scan(&screen::read_picture(&pixels).unwrap_or_else(|| panic!("no QR code")));
-    let hex = app.hex();
-    let (half, rest) = hex.split_at(hex.len() / 2);
-    assert!(text.contains(half) && text.contains(rest), "{half} {rest}");
+fn a_phone_reads_the_keys_from_the_pictures_of_both_devices() {
+    let keys = ["enrollment.svg", "second-device.svg"].map(|name| {
+        let (path, text) = picture(name);
+        let dir = tempfile::tempdir().unwrap();
+        let pixels = dir.path().join("picture.png");
+        machine::run(Command::new("rsvg-convert").arg(path).arg("-o").arg(&pixels));
+        let app = App::scan(&screen::read_picture(&pixels).unwrap_or_else(|| panic!("no QR code in {name}")));
+        let hex = app.hex();
+        let (half, rest) = hex.split_at(hex.len() / 2);
+        assert!(text.contains(half) && text.contains(rest), "{name}: {half} {rest}");
+        hex
+    });
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[test]
+fn the_pictures_of_doctor_and_turn_on_show_what_they_find_and_what_they_ask() {
+    for (name, words) in [
+        ("doctor.svg", ["fault", "warning", "note", "one fault was found"]),
+        ("turn-on.svg", ["00-pam_otp.conf", "pam_otp.so", "doctor finds no fault", "[y/N]"]),
+    ] {
+        let (_, text) = picture(name);
+        words.iter().for_each(|word| assert!(text.contains(word), "{name}: {word}"));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `pictures FOLDER`: draws enrollment.svg and login.svg from what the installed programs show on a terminal; `make pictures`.
+//! `pictures FOLDER`: draws what the installed programs show on a terminal, for README.md and docs/users.md; `make pictures`.
 //! The keys and codes in them are those of a user who is gone when the throwaway machine is.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a run that comes out otherwise makes no picture")]
 
@@ -7,6 +7,7 @@ use pam_otp_tests::{
     drawing, machine,
     pty::{Pty, Terminal},
     screen::{self, Theme},
+    self_service::PROOF,
     site::Site,
     sshd::Sshd,
     users::TestUser,
@@ -33,6 +34,18 @@ fn main() {
     confirm(enrollment, &app);
     let login = log_in(&user, &site, &app);
     draw(&login, Path::new(&folder), "login", "ssh: password and code let in; the same code once more does not");
+    let (second, another) = add(&user, &app);
+    draw(&second, Path::new(&folder), "second-device", "otp-enroll add tablet: another device, with a key of its own");
+    confirm_addition(second, &another);
+    let doctor = examine();
+    draw(&doctor, Path::new(&folder), "doctor", "otp-enroll admin doctor: faults and warnings, each with what to do");
+    let turn_on = turn_on();
+    draw(
+        &turn_on,
+        Path::new(&folder),
+        "turn-on",
+        "otp-enroll admin turn-on ssh: what would be changed, and the question",
+    );
 }
 
 fn draw(terminal: &Terminal, folder: &Path, name: &str, title: &str) {
@@ -91,5 +104,40 @@ fn log_in(user: &TestUser, site: &Site, app: &App) -> Terminal {
         }
         terminal.wait_for("$ ");
     }
+    terminal
+}
+
+/// At the key of a second device, with the app after it has scanned the screen.
+fn add(user: &TestUser, app: &App) -> (Terminal, App) {
+    let mut terminal = Pty::new("otp-enroll").args(["add", "tablet"]).user(user).size(SIZE.0, SIZE.1).start();
+    terminal.wait_for(PROOF);
+    terminal.send_line(&app.code(1)); // that of a step that no login has used
+    terminal.wait_for_screen("Code that the app shows: ");
+    let uri = terminal.with_screen(|screen| screen::qr_code(screen, Theme::Dark)).unwrap();
+    (terminal, App::scan(&uri))
+}
+
+fn confirm_addition(mut terminal: Terminal, app: &App) {
+    terminal.send_line(&app.code(0));
+    let status = terminal.wait();
+    assert!(status.success(), "{}", terminal.transcript());
+}
+
+/// doctor, on a machine with a fault in sudo's file and one in sshd's configuration.
+fn examine() -> Terminal {
+    let sudo = fs::read_to_string("/etc/pam.d/sudo").unwrap();
+    let faulty = "auth sufficient pam_unix.so\nauth required pam_otp.so\naccount required pam_unix.so\n";
+    fs::write("/etc/pam.d/sudo", faulty).unwrap();
+    let mut terminal = Pty::new("otp-enroll").args(["admin", "doctor"]).size(SIZE.0, 40).start();
+    let status = terminal.wait();
+    assert_eq!(status.code(), Some(1), "{}", terminal.transcript());
+    fs::write("/etc/pam.d/sudo", sudo).unwrap();
+    terminal
+}
+
+/// At the question whether what is shown is to be written.
+fn turn_on() -> Terminal {
+    let terminal = Pty::new("otp-enroll").args(["admin", "turn-on", "ssh"]).size(SIZE.0, 44).start();
+    terminal.wait_for_screen("[y/N]");
     terminal
 }
