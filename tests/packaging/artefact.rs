@@ -9,8 +9,9 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the module without symbols for debugging: 660,700 now, and 1 % more. A login maps each of them.
-const LARGEST_MODULE: u64 = 667_000;
+/// Bytes of the module without symbols for debugging: 680,300 now, of which 18,000 are for languages, and 1 % more. A login maps
+/// each of them.
+const LARGEST_MODULE: u64 = 687_000;
 
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {
