@@ -144,7 +144,7 @@ fn a_user_who_is_root_in_a_user_namespace_has_none_of_the_helpers_rights() {
             config.clone(),
             "belongs to uid 65534 (which this user namespace shows for every user that it does not map), not to root",
         ),
-        (format!("{passwd} && {config}"), "a user whom it does not map), not to root"),
+        (format!("{passwd} && {config}"), "for every user that it does not map), not to root"),
     ] {
         let outcome = as_a_root_of_their_own(&bob, &format!("{mounts} && exec {HELPER}"));
         let error = outcome.json().remove(0)["failed"]["error"].clone();
