@@ -125,7 +125,7 @@ test_rest    := $(CARGO) test $(CARGOFLAGS) --workspace --exclude otp-core
 # Logins wait for each other's places (the agent's, the sender's) and for budgets to end, while what is hard on the product
 # computes. What both take in turn has a lock in a file.
 test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
-side_by_side := enrollment doctor login robustness
+side_by_side := packaging administration enrollment doctor login robustness
 
 # Debian packages: what a build needs; what `make deb` needs, which is what Build-Depends in debian/control says; what the demo
 # installs in the throwaway copy; what all tests need on the machine.
@@ -304,6 +304,7 @@ check-inside:
 	  wait "$$first" || failed=$$?
 	  cat "$(target)/check-$$1.log"
 	}
+	beside packaging administration
 	beside enrollment doctor
 	beside login robustness
 	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" || failed=$$?

@@ -206,7 +206,7 @@ fn a_program_that_fails_is_told_of_with_its_status_and_its_output_without_the_me
 #[test]
 fn a_program_that_reads_nothing_closes_its_input_or_floods_does_not_hold_up_the_answer() {
     let program = Program::shell(
-        "case $1 in\n+61412345678) ;;\n+61400000002) exec 0<&-; sleep 0.3;;\n+61400000003) head -c 3000000 /dev/zero | tr '\\0' x;;\n\
+        "case $1 in\n+61412345678) ;;\n+61400000002) exec 0<&-; sleep 0.3;;\n+61400000003) head -c 400000 /dev/zero | tr '\\0' x;;\n\
          +61400000004) yes 'a line' | head -n 300000; yes >&2 & sleep 0.5;;\n+61400000005) head -c 1 > /dev/null;;\nesac",
     );
     let sender = Sender::start(&program.table("sms", ""));
