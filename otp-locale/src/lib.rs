@@ -67,6 +67,11 @@ impl Locale {
         self.0.is_some()
     }
 
+    /// Whether texts stay as they are: the usual case, in which no call could read a file.
+    fn is_english(&self) -> bool {
+        self.0.is_none() && !is_translated()
+    }
+
     /// Asks gettext, in the named locale if there is one.
     fn ask(&self, find: impl FnOnce() -> *const c_char) -> Option<String> {
         let before = self.0.as_ref().map(|named| {
@@ -96,8 +101,8 @@ impl Locale {
 
 impl Language for Locale {
     fn translation(&self, english: &str) -> Option<String> {
-        if self.0.is_none() && !is_translated() {
-            return None; // the usual case: no call that could read a file
+        if self.is_english() {
+            return None;
         }
         let text = CString::new(english).ok()?;
         // SAFETY: the C strings outlive the call.
@@ -105,7 +110,7 @@ impl Language for Locale {
     }
 
     fn plural(&self, one: &str, other: &str, number: u64) -> Option<String> {
-        if self.0.is_none() && !is_translated() {
+        if self.is_english() {
             return None;
         }
         let (one, other) = (CString::new(one).ok()?, CString::new(other).ok()?);

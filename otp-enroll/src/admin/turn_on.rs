@@ -21,7 +21,7 @@ use self::diff::unified;
 use self::kept::{Change, Kept, folder_of, lock};
 use self::off::{Diff, log, take_back};
 use self::plan::{Plan, refused, service_named, spoken};
-use self::standing::Standing;
+use self::standing::{Standing, changed};
 use super::doctor;
 use super::doctor::finding::Finding;
 use crate::cli::Common;
@@ -82,21 +82,21 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     let findings = draft::examine(&plan, wish.key, common, output)?;
     let faults = draft::faults(&findings);
     let diffs = diffs(&plan);
-    let answer = |changed, would_change, findings, trial_until: Option<UnixTime>| Answer {
-        service: &service,
-        services: &plan.names,
-        would_change,
-        changed,
-        files: self::diffs(&plan),
-        findings,
-        trial_until: trial_until.map(|until| until.to_string()),
-    };
     let drawn = {
         let diffs = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
         let verdict = if faults == 0 { "doctor finds no fault in these files." } else { "" };
         [diffs, told(&findings), verdict.to_owned()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>()
     };
     let shown = || drawn.join("\n");
+    let answer = |changed, would_change, findings, trial_until: Option<UnixTime>| Answer {
+        service: &service,
+        services: &plan.names,
+        would_change,
+        changed,
+        files: diffs,
+        findings,
+        trial_until: trial_until.map(|until| until.to_string()),
+    };
     let is_silent = output.quiet && wish.yes && !wish.dry_run && faults == 0;
     if !output.json && !is_silent {
         output.result(&(), shown)?;
@@ -185,10 +185,7 @@ fn settle(kept: &Kept, wish: &Wish<'_>, common: &Common, output: &Output) -> Res
             format!("turn it off first: otp-enroll admin turn-off {}", spoken(service)),
         ));
     }
-    let changed: Vec<&str> = standings
-        .iter()
-        .filter_map(|standing| if let Standing::Changed(what) = standing { Some(what.as_str()) } else { None })
-        .collect();
+    let changed = changed(&standings);
     if !changed.is_empty() {
         return Err(refused(
             format!("{service} was turned on, and files were changed since"),
@@ -229,8 +226,7 @@ fn write(kept: &Kept, plan: &Plan, common: &Common, output: &Output) -> Result<V
             }
         })
     };
-    let is_drop_in = |change: &&Change| change.path.as_os_str() == drop_in::FILE;
-    if let Some(change) = kept.changes.iter().find(is_drop_in) {
+    if let Some(change) = kept.changes.iter().find(|change| change.is_drop_in()) {
         put(change)?;
         reload::test()?;
         let settings = plan::settings()?;
@@ -243,7 +239,7 @@ fn write(kept: &Kept, plan: &Plan, common: &Common, output: &Output) -> Result<V
         }
         reload::reload(Some(&settings))?;
     }
-    kept.changes.iter().filter(|change| !is_drop_in(change)).try_for_each(put)?;
+    kept.changes.iter().filter(|change| !change.is_drop_in()).try_for_each(put)?;
     let (_, findings) = doctor::examine(common, None, None, output)?;
     let findings = about(findings, &plan.names);
     match draft::faults(&findings) {

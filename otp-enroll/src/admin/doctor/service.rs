@@ -191,7 +191,7 @@ impl<'a> Auth<'a> {
         } else {
             format!("users who need no code are refused after a right password ({})", self.names_of(&refusals))
         };
-        // pam_permit.so would let in those, too, whom nothing but the missing success keeps out.
+        // With pam_permit.so these logins would pass, too: only the missing success refuses them now.
         let opens = |way: &Way| way.asked && !way.proved && !way.on_condition && way.answer == Answer::NoDecision;
         let (why, fix) = if is_ignored {
             ("because that line counts PAM_IGNORE as a refusal", "add to the second column of that line: ignore=ignore")

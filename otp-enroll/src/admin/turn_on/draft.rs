@@ -59,10 +59,10 @@ impl Draft {
                 fs::copy(found, pam.join(name))?;
             }
         }
-        for change in plan.changes.iter().filter(|change| change.path.as_os_str() != drop_in::FILE) {
+        for change in plan.changes.iter().filter(|change| !change.is_drop_in()) {
             fs::write(pam.join(change.path.file_name().unwrap_or_default()), &change.after)?;
         }
-        if let Some(change) = plan.changes.iter().find(|change| change.path.as_os_str() == drop_in::FILE) {
+        if let Some(change) = plan.changes.iter().find(|change| change.is_drop_in()) {
             let ours = draft.drop_in();
             fs::write(&ours, &change.after)?;
             let mut files: Vec<PathBuf> = fs::read_dir(CONFIGURATIONS)?
@@ -151,6 +151,6 @@ impl Draft {
         let here = |name: &str| self.folder.path().join(name).display().to_string();
         text.replace(&here("pam"), PAM_FOLDERS.first().copied().unwrap_or_default())
             .replace(&here("sshd_config"), CONFIGURATION)
-            .replace(&here("00-pam_otp.conf"), drop_in::FILE)
+            .replace(&self.drop_in().display().to_string(), drop_in::FILE)
     }
 }

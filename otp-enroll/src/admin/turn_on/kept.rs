@@ -12,7 +12,7 @@ use otp_core::config::paths;
 use otp_core::value::time::UnixTime;
 use serde::{Deserialize, Serialize};
 
-use super::replace;
+use super::{drop_in, replace};
 use crate::error::CliError;
 
 /// The folder beside the configuration, with a folder for each service.
@@ -32,6 +32,13 @@ pub(crate) struct Change {
     pub(super) path: PathBuf,
     pub(super) before: Option<Vec<u8>>,
     pub(super) after: Vec<u8>,
+}
+
+impl Change {
+    /// Whether it is that of sshd's configuration.
+    pub(super) fn is_drop_in(&self) -> bool {
+        self.path.as_os_str() == drop_in::FILE
+    }
 }
 
 /// What was changed for a service, or is being changed.
@@ -237,19 +244,14 @@ impl Kept {
     /// Ends the trial: what was turned on stays.
     pub(super) fn end_trial(&self) -> io::Result<()> {
         let folder = folder_of(&self.service);
-        match fs::remove_file(folder.join(TRIAL)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => replace::flush(&folder),
-        }
+        replace::or_gone(fs::remove_file(folder.join(TRIAL)))?;
+        replace::flush(&folder)
     }
 }
 
 /// Removes a folder, if there is one. Links in it are not followed.
 fn remove_all(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    replace::or_gone(fs::remove_dir_all(path))
 }
 
 #[cfg(test)]

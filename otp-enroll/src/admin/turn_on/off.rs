@@ -6,10 +6,9 @@ use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
 use super::diff::unified;
-use super::drop_in;
 use super::kept::{Change, Kept, folder_of, lock};
 use super::plan::{Plan, refused, service_named, spoken};
-use super::standing::Standing;
+use super::standing::{Standing, changed};
 use super::{reload, replace, trial};
 use crate::client;
 use crate::error::{CliError, plain};
@@ -84,20 +83,13 @@ fn not_kept(service: &str, output: &Output) -> Result<(), CliError> {
 }
 
 fn has_drop_in(kept: &Kept) -> bool {
-    kept.changes.iter().any(is_drop_in)
-}
-
-fn is_drop_in(change: &Change) -> bool {
-    change.path.as_os_str() == drop_in::FILE
+    kept.changes.iter().any(Change::is_drop_in)
 }
 
 /// What is to be taken back; the error names what was changed since.
 fn to_take_back(kept: &Kept) -> Result<Vec<Diff>, CliError> {
     let standings = kept.standings();
-    let changed: Vec<&str> = standings
-        .iter()
-        .filter_map(|standing| if let Standing::Changed(what) = standing { Some(what.as_str()) } else { None })
-        .collect();
+    let changed = changed(&standings);
     if !changed.is_empty() {
         return Err(refused(
             format!("files were changed since {} was turned on, so they are not taken back", kept.service),
@@ -143,12 +135,12 @@ fn restore(kept: &Kept) -> Result<(), CliError> {
     let failed = |change: &Change, error: &std::io::Error| {
         again(format!("{} could not be taken back: {}", change.path.display(), plain(error)))
     };
-    for change in kept.changes.iter().rev().filter(|change| !is_drop_in(change)) {
+    for change in kept.changes.iter().rev().filter(|change| !change.is_drop_in()) {
         if matches!(change.standing(kept.key), Standing::After) {
             revert(change, &kept.service).map_err(|error| failed(change, &error))?;
         }
     }
-    let Some(change) = kept.changes.iter().find(|change| is_drop_in(change)) else { return Ok(()) };
+    let Some(change) = kept.changes.iter().find(|change| change.is_drop_in()) else { return Ok(()) };
     let was_there = matches!(change.standing(kept.key), Standing::After);
     if was_there {
         revert(change, &kept.service).map_err(|error| failed(change, &error))?;

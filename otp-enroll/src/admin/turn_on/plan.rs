@@ -92,14 +92,11 @@ impl Plan {
     /// The other service of a program, where it has a stack of its own.
     fn add_twin(&mut self, folders: &Folders, twin: &str) -> Result<(), CliError> {
         let text = fs::read(folders.find(twin)).unwrap_or_default();
-        let calls = Stack::read(folders, twin, Group::Auth).is_ok_and(|stack| stack.lines_of(MODULE).next().is_some());
-        let includes = |name: &str| {
-            let stack = Stack::read(folders, twin, Group::Auth);
-            let file = folders.find(name);
-            stack.is_ok_and(|stack| stack.entries.iter().any(|entry| entry.place.file == file))
-        };
+        let stack = Stack::read(folders, twin, Group::Auth).ok();
+        let calls = stack.as_ref().is_some_and(|stack| stack.lines_of(MODULE).next().is_some());
         if !calls && lines::password_lines(&text).is_empty() {
-            if !includes(&self.service) {
+            let file = folders.find(&self.service);
+            if !stack.is_some_and(|stack| stack.entries.iter().any(|entry| entry.place.file == file)) {
                 self.remarks.push(format!("{twin} is left as it is: no line of its PAM file asks for a password"));
             }
             return Ok(());
@@ -188,7 +185,7 @@ impl Plan {
 
     /// Whether sshd's configuration changes.
     pub(super) fn has_drop_in(&self) -> bool {
-        self.changes.iter().any(|change| change.path.as_os_str() == drop_in::FILE)
+        self.changes.iter().any(Change::is_drop_in)
     }
 }
 

@@ -117,6 +117,14 @@ pub(super) fn remove(path: &Path, expected: &[u8]) -> io::Result<()> {
     flush(path.parent().unwrap_or(Path::new("/")))
 }
 
+/// The result of a removal, for which what is not there is as good as removed.
+pub(super) fn or_gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Brings the names in a folder to the disk.
 pub(super) fn flush(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -130,10 +138,7 @@ fn is_expected(path: &Path, expected: Option<&[u8]>) -> io::Result<()> {
 
 /// A file with the mode, owner and labels of its model; of a folder as model it has the label alone.
 fn write(path: &Path, bytes: &[u8], (model, is_file): (&File, bool)) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {} // what a run that was killed has left
-    }
+    or_gone(fs::remove_file(path))?; // what a run that was killed has left
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     let found = model.metadata()?;

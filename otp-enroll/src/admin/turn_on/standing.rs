@@ -1,6 +1,5 @@
 //! How the files that were turned on are now.
 
-use super::drop_in;
 use super::kept::{Change, Kept};
 use super::lines;
 use super::replace::{self, Odd};
@@ -35,7 +34,7 @@ impl Change {
             return Standing::Before;
         }
         let Some(now) = now else { return Standing::ByHand };
-        if self.path.as_os_str() == drop_in::FILE {
+        if self.is_drop_in() {
             return Standing::Changed(format!("{path}: remove the file"));
         }
         let ours = lines::our_lines(&now);
@@ -49,6 +48,14 @@ impl Change {
         }
         Standing::ByHand
     }
+}
+
+/// What of ours is in files that were changed since.
+pub(super) fn changed(standings: &[Standing]) -> Vec<&str> {
+    standings
+        .iter()
+        .filter_map(|standing| if let Standing::Changed(what) = standing { Some(what.as_str()) } else { None })
+        .collect()
 }
 
 impl Kept {

@@ -115,10 +115,7 @@ fn stamp(service: &str) -> PathBuf {
 }
 
 fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    replace::or_gone(fs::remove_file(path))
 }
 
 fn systemctl(arguments: &[&str]) -> Result<(), CliError> {
