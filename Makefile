@@ -117,15 +117,12 @@ release      := $(or $(PAM_OTP_RELEASE),$(target)/release)
 logd         := $(target)/debug/logd# test-programs, or cargo test
 TEST_THREADS ?= 4# login tests mostly wait
 
-# The core is compiled for its tests without what other packages want of the crates they share, once for `check` and for
-# `check-rootless`.
-test_core    := $(CARGO) test $(CARGOFLAGS) --package otp-core
-test_rest    := $(CARGO) test $(CARGOFLAGS) --workspace --exclude otp-core
+test_all     := $(CARGO) test $(CARGOFLAGS) --workspace
 
 # Logins wait for each other's places (the agent's, the sender's) and for budgets to end, while what is hard on the product
 # computes. What both take in turn has a lock in a file.
 test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
-side_by_side := packaging administration enrollment doctor login robustness
+side_by_side := login robustness enrollment doctor packaging administration
 
 # Debian packages: what a build needs; what `make deb` needs, which is what Build-Depends in debian/control says; what the demo
 # installs in the throwaway copy; what all tests need on the machine.
@@ -256,10 +253,8 @@ check:
 
 # A machine that boots is `make vm`.
 check-packaged: packages unpacked deb fuzz-build
-	@for tests in '$(test_core)' '$(test_rest)'; do
-	  echo "$$tests --no-run"
-	  $$tests --no-run
-	done
+	@echo '$(test_all) --no-run'
+	$(test_all) --no-run
 	rm -f "$(target)/check-auth.log"
 	result=0
 	{
@@ -294,19 +289,19 @@ check-inside:
 	  echo "$$* --no-fail-fast -- --test-threads $(TEST_THREADS)"
 	  "$$@" --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
 	}
-	run $(test_core)
-	run $(test_rest) --lib --bins --examples $(addprefix --test=,$(filter-out $(side_by_side),$(test_groups)))
-	run $(test_rest) --doc
-	beside() { # GROUP GROUP
-	  { run $(test_rest) --test="$$1"; exit "$$failed"; } > "$(target)/check-$$1.log" 2>&1 &
-	  local first=$$!
-	  run $(test_rest) --test="$$2"
+	run $(test_all) --lib --bins --examples $(addprefix --test=,$(filter-out $(side_by_side),$(test_groups)))
+	run $(test_all) --doc
+	beside() { # GROUP OTHERS...
+	  { run $(test_all) --test="$$1"; exit "$$failed"; } > "$(target)/check-$$1.log" 2>&1 &
+	  local first=$$! group
+	  for group in "$${@:2}"; do
+	    run $(test_all) --test="$$group"
+	  done
 	  wait "$$first" || failed=$$?
 	  cat "$(target)/check-$$1.log"
 	}
+	beside login robustness enrollment doctor
 	beside packaging administration
-	beside enrollment doctor
-	beside login robustness
 	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" || failed=$$?
 	exit "$$failed"
 
@@ -317,9 +312,9 @@ check-built-deb:
 	tests/deb check
 	$(as_root) tests/deb live
 
-# The tests of otp-core for package builds, which are seldom root. Tests that make files of several users are left out.
+# The tests of our libraries for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
-	$(test_core) -- --skip service::local_authority::tests --skip service::renaming::tests \
+	$(test_all) --lib -- --skip service::local_authority::tests --skip service::renaming::tests \
 	  --skip service::self_service::tests --skip store::files::tests --skip store::files::changes::tests \
 	  --skip store::files::stock::tests --skip system::config_file::tests \
 	  --skip protocol::sender_socket::tests::only_the_word
@@ -334,6 +329,7 @@ lint: packages lint-packages
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) fmt --all --manifest-path fleet/Cargo.toml --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
+	$(CARGO) check $(CARGOFLAGS) --package otp-core # without what other packages want of the crates they share
 	$(CARGO) clippy $(CARGOFLAGS) --manifest-path fuzz/Cargo.toml --target-dir "$(target)" -- -D warnings
 	$(CARGO) clippy $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" --all-targets -- -D warnings
 	shellcheck --external-sources $(SCRIPTS)

@@ -10,8 +10,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use pam_otp_tests::{
-    distributions::FEDORA_PASSWORD_AUTH, machine, outcome::Outcome, phone::Phone, pty::Pty, site::Site, syslog,
-    users::TestUser,
+    distributions::FEDORA_PASSWORD_AUTH,
+    machine,
+    outcome::Outcome,
+    phone::Phone,
+    pty::Pty,
+    site::Site,
+    syslog,
+    users::{self, TestUser},
 };
 use tempfile::TempDir;
 
@@ -34,7 +40,8 @@ impl Host {
         machine::require("a copy of /etc");
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
-        machine::run(Command::new("cp").args(["-a", "/etc"]).arg(folder.path()));
+        fs::create_dir(folder.path().join("etc")).unwrap();
+        users::copy_etc(&folder.path().join("etc"));
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let host = Host { folder, port };
         for (name, text) in [("sshd", SSHD), ("sudo", SUDO), ("sudo-i", SUDO), ("common-auth", COMMON_AUTH)] {

@@ -33,7 +33,7 @@ fn add(user: &TestUser, name: &str, proof: &str) -> (App, Value) {
     talk.say(proof);
     let app = App::scan(talk.json()["uri"].as_str().unwrap());
     talk.say(&app.wrong());
-    talk.say(&app.code(-1));
+    talk.say(&app.previous_code());
     let answer = talk.json();
     assert_eq!(talk.end(), Outcome { code: Some(0), out: String::new(), err: String::new() });
     (app, answer)
@@ -162,7 +162,7 @@ fn without_a_device_add_sets_up_the_first_with_recovery_codes() {
     let alice = TestUser::new("alice");
     let mut talk = Dialogue::start(alice.command("otp-enroll").args(["add", "my phone", "--json"]));
     let app = App::scan(talk.json()["uri"].as_str().unwrap());
-    talk.say(&app.code(-1));
+    talk.say(&app.previous_code());
     let answer = talk.json();
     assert_eq!(answer["recovery_codes"].as_array().unwrap().len(), 10);
     assert_eq!(talk.end().code, Some(0));
@@ -203,7 +203,7 @@ fn where_there_are_no_recovery_codes_it_says_so() {
     let key = talk.line().strip_prefix("Key").unwrap().trim().to_owned();
     talk.line();
     talk.line();
-    talk.say(&App::of(&key).code(-1));
+    talk.say(&App::of(&key).previous_code());
     let end = talk.end();
     assert_eq!(
         end.out,
@@ -238,7 +238,7 @@ fn the_guide_offers_a_name_and_shows_no_recovery_codes() {
     let app = App::scan(&uri);
     terminal.send_line(&app.wrong());
     terminal.wait_for_screen("That code is not correct");
-    terminal.send_line(&app.code(-1));
+    terminal.send_line(&app.previous_code());
     assert!(terminal.wait().success());
     let end = terminal.screen();
     assert!(end.contains("Device 2, authenticator 2, is set up."), "{end}");

@@ -60,7 +60,7 @@ fn the_guide_speaks_french_in_a_french_locale() {
     let app = App::scan(&uri);
     terminal.send_line(&app.wrong());
     terminal.wait_for_screen("! Ce code n'est pas correct. Attendez le suivant");
-    terminal.send_line(&app.code(-1));
+    terminal.send_line(&app.previous_code());
     terminal.wait_for_screen("Enregistrer dans un fichier (ou seulement Entrée)");
     terminal.send_line("");
     assert_eq!(terminal.wait().code(), Some(0), "{}", terminal.transcript());
@@ -128,7 +128,7 @@ fn colours_are_where_a_terminal_has_them_and_nowhere_else() {
 /// The set-up up to the recovery codes.
 fn at_the_recovery_codes(user: &TestUser, arguments: &[&str]) -> (Terminal, App, Vec<String>) {
     let (mut terminal, app) = at_the_key(otp_enroll(user, arguments));
-    let codes = confirm(&mut terminal, &app.code(-1));
+    let codes = confirm(&mut terminal, &app.previous_code());
     (terminal, app, codes)
 }
 
@@ -334,7 +334,7 @@ fn recovery_codes_are_shown_once_and_saved_without_overwriting() {
     let precious = alice.write("precious", "mine", 0o644);
     symlink("/home/nowhere", alice.home.join("dangling")).unwrap();
     let (mut terminal, app) = at_the_key(otp_enroll(&alice, &[]));
-    let confirming = app.code(-1);
+    let confirming = app.previous_code();
     let codes = confirm(&mut terminal, &confirming);
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10, "{codes:?}");
 
@@ -536,7 +536,7 @@ fn reset_wants_proof_and_the_old_key_works_until_the_new_one_is_confirmed() {
     let new = App::scan(&uri);
     assert_ne!(new.secret, old.app.secret);
     assert!(is_right(&alice, &old.app.code(0)), "the old key is in force");
-    let codes = confirm(&mut terminal, &new.code(-1));
+    let codes = confirm(&mut terminal, &new.previous_code());
     terminal.send_line("");
     assert_eq!(terminal.wait().code(), Some(0));
     assert_nothing_stays(&terminal, &new, &codes);

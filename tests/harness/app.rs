@@ -54,8 +54,22 @@ impl App {
     /// # Panics
     /// When oathtool fails.
     pub fn code(&self, steps: i64) -> String {
+        self.code_for(3, steps)
+    }
+
+    /// The last code that a window of one step accepts, so that a set-up confirmed by it leaves [`code(0)`](Self::code)
+    /// unused. It is too old once the step ends: so ten seconds are left for a slow machine to look at it.
+    ///
+    /// # Panics
+    /// When oathtool fails.
+    pub fn previous_code(&self) -> String {
+        self.code_for(10, -1)
+    }
+
+    /// The code `steps` from now, in a step that goes on for more than so many `seconds`.
+    fn code_for(&self, seconds: u64, steps: i64) -> String {
         let left = || self.period - SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() % self.period;
-        while left() <= 3 {
+        while left() <= seconds {
             thread::sleep(Duration::from_millis(100));
         }
         self.codes(steps, 0).remove(0)

@@ -1,6 +1,6 @@
 //! A service of the name service that a test writes, in C, in an /etc of its own.
 
-use crate::machine;
+use crate::{machine, users};
 use std::{fs, path::PathBuf, process::Command};
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ impl NameService {
         machine::require("a library in /usr/lib");
         let name = machine::unique("t").replace('-', "");
         let (etc, build) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        Command::new("cp").arg("-a").arg("/etc/.").arg(etc.path()).status().unwrap();
+        users::copy_etc(etc.path());
         let file = build.path().join("service.c");
         fs::write(&file, source.replace("NAME", &name)).unwrap();
         let libraries = machine::run(Command::new("gcc").arg("-print-file-name=libc.so.6"));

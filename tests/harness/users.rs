@@ -8,7 +8,7 @@ use std::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -215,12 +215,7 @@ impl FewUsers {
     pub fn new(names: &[&str]) -> FewUsers {
         machine::require("a list of users");
         let etc = tempfile::tempdir().unwrap();
-        {
-            let _one_at_a_time = account_lock();
-            // Its exit code says whether everything was copied: a file of another test may go meanwhile.
-            Command::new("cp").arg("-a").arg("/etc/.").arg(etc.path()).stderr(Stdio::null()).status().unwrap();
-        }
-        assert!(etc.path().join("passwd").exists() && etc.path().join("nsswitch.conf").exists(), "/etc is not copied");
+        copy_etc(etc.path());
         FewUsers { etc, names: names.iter().map(|name| (*name).to_owned()).collect() }
     }
 
@@ -267,6 +262,18 @@ pub fn ensure_system_user(name: &str) {
         let mut useradd = Command::new("useradd");
         machine::run(useradd.args(["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name]));
     }
+}
+
+/// Copies what is in /etc into a folder.
+///
+/// # Panics
+/// When the lists of users are not copied.
+pub fn copy_etc(folder: &Path) {
+    let _one_at_a_time = account_lock();
+    // Its exit code says whether everything was copied: a file of another test may go meanwhile.
+    Command::new("cp").arg("-a").arg("/etc/.").arg(folder).stderr(Stdio::null()).status().unwrap();
+    let has = |name: &str| folder.join(name).exists();
+    assert!(has("passwd") && has("shadow") && has("nsswitch.conf") && has("pam.d/other"), "/etc is not copied");
 }
 
 /// Held while a command changes accounts: useradd and its like do not wait for their lock, they give up.

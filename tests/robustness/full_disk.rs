@@ -31,7 +31,7 @@ fn reset(scene: &Scene, proof: &str) -> (App, Outcome) {
     let mut enroll = Dialogue::start(scene.enroll().args(["reset", "--json"]));
     enroll.say(proof);
     let app = App::scan(enroll.json()["uri"].as_str().unwrap());
-    enroll.say_if_heard(&app.code(-1));
+    enroll.say_if_heard(&app.previous_code());
     (app, enroll.end())
 }
 
@@ -83,7 +83,7 @@ fn a_first_enrollment_that_does_not_fit_leaves_nothing_and_succeeds_when_there_i
             fill(volume);
             let mut enroll = Dialogue::start(scene.enroll().arg("--json"));
             let app = App::scan(enroll.json()["uri"].as_str().unwrap());
-            enroll.say_if_heard(&app.code(-1));
+            enroll.say_if_heard(&app.previous_code());
             let Outcome { code, err, .. } = enroll.end();
             assert!(code == Some(4) && err.contains("No space left on device"), "{code:?} {err}");
             assert!(scene.files().is_empty(), "{:?}", scene.files().keys());

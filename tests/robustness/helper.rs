@@ -171,7 +171,7 @@ fn files_are_the_users_alone_whatever_umask_and_environment() {
         let offer = ask(&mut helper, &enroll(None));
         let app = App::of(offer["offer"]["secret"].as_str().unwrap());
         assert_eq!(offer["offer"]["user"], alice.name.as_str());
-        let codes = ask(&mut helper, &confirm(&app.code(-1)));
+        let codes = ask(&mut helper, &confirm(&app.previous_code()));
         let codes = codes["recovery-codes"].as_array().unwrap();
         assert_eq!(ask(&mut helper, &activate()), json!({"changed": true}));
         assert!(!ask(&mut helper, &json!({"recovery": {"proof": codes[0]}}))["recovery-codes"].is_null());
@@ -383,11 +383,11 @@ fn a_confirmed_device_is_activated_once_and_only_by_the_helper_that_confirmed_it
     let too_early = json!({"declined": "nothing-offered"});
     assert_eq!(ask(&mut helper, &activate()), too_early, "no code was given");
     // That took the offer back.
-    assert_eq!(ask(&mut helper, &confirm(&app.code(-1))), too_early);
+    assert_eq!(ask(&mut helper, &confirm(&app.previous_code())), too_early);
 
     let offer = ask(&mut helper, &enroll(None));
     let app = App::of(offer["offer"]["secret"].as_str().unwrap());
-    assert!(!ask(&mut helper, &confirm(&app.code(-1)))["recovery-codes"].is_null());
+    assert!(!ask(&mut helper, &confirm(&app.previous_code()))["recovery-codes"].is_null());
     assert_eq!(status(&alice)["enrolled"], false, "recovery codes are shown before the device is in force");
     assert_eq!(asked(&alice, &activate()), too_early, "another helper confirmed nothing");
     assert_eq!(ask(&mut helper, &activate()), json!({"changed": true}));
@@ -430,7 +430,7 @@ fn of_two_enrollments_at_once_exactly_one_is_in_force() {
                 let mut helper = start(&alice);
                 let offer = ask(&mut helper, &enroll(None));
                 let app = App::of(offer["offer"]["secret"].as_str().unwrap());
-                assert!(!ask(&mut helper, &confirm(&app.code(-1)))["recovery-codes"].is_null());
+                assert!(!ask(&mut helper, &confirm(&app.previous_code()))["recovery-codes"].is_null());
                 (helper, app)
             })
             .collect();

@@ -46,7 +46,7 @@ fn what_was_typed_and_what_was_shown_does_not_stay_in_the_helper() {
     let mut helper = Dialogue::start(&mut user.command(HELPER));
     let offer = ask(&mut helper, &json!({"enroll": {"proof": null}}));
     let app = App::of(offer["offer"]["secret"].as_str().unwrap());
-    let code = app.code(-1);
+    let code = app.previous_code();
     let shown = ask(&mut helper, &json!({"confirm": {"code": code}}));
     let recovery: Vec<String> = serde_json::from_value(shown["recovery-codes"].clone()).unwrap();
     assert_eq!(recovery.len(), 10);

@@ -63,7 +63,7 @@ fn enroll(user: &TestUser) -> (Terminal, App) {
 
 /// With an earlier code, so that this one is still good.
 fn confirm(mut terminal: Terminal, app: &App) {
-    terminal.send_line(&app.code(-1));
+    terminal.send_line(&app.previous_code());
     terminal.wait_for_screen("Save to file (or just press Enter): ");
     terminal.send_line("");
     let status = terminal.wait();
