@@ -29,6 +29,10 @@ const COMMON_AUTH: &str = "auth\t[success=1 default=ignore]\tpam_unix.so nullok\
 const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-pam_otp.conf";
 const LINE: &str = "auth     required   pam_otp.so\n";
 
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
 /// A copy of /etc, which stands in for the machine's own while a command runs.
 struct Host {
     folder: TempDir,
@@ -42,8 +46,7 @@ impl Host {
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(folder.path().join("etc")).unwrap();
         users::copy_etc(&folder.path().join("etc"));
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let host = Host { folder, port };
+        let host = Host { folder, port: free_port() };
         for (name, text) in [("sshd", SSHD), ("sudo", SUDO), ("sudo-i", SUDO), ("common-auth", COMMON_AUTH)] {
             host.write(&format!("/etc/pam.d/{name}"), text);
         }
@@ -132,12 +135,36 @@ impl Host {
     }
 
     fn sshd(&self) -> Sshd {
+        self.sshd_with(self.port, &["-f", "/etc/ssh/sshd_config"])
+    }
+
+    fn sshd_with(&self, port: u16, options: &[&str]) -> Sshd {
         let mark = syslog::mark();
-        let mut command = self.command(&["/usr/sbin/sshd", "-D", "-f", "/etc/ssh/sshd_config"]);
+        let mut command = self.command(&[&["/usr/sbin/sshd", "-D"], options].concat());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let listening = format!("Server listening on 127.0.0.1 port {}", self.port);
+        let listening = format!("Server listening on 127.0.0.1 port {port}");
         syslog::wait_for(mark, &listening, Duration::from_secs(60)).unwrap();
         Sshd(child)
+    }
+
+    /// A second server, on a port of its own, with these lines after those of the machine's.
+    fn second_sshd(&self, lines: &str) -> (Sshd, u16) {
+        let port = free_port();
+        let pid = self.folder.path().join("sshd.pid");
+        self.write(
+            "/etc/ssh/other_config",
+            &format!(
+                "Port {port}\nListenAddress 127.0.0.1\nHostKey /etc/ssh/key_of_test\nPidFile {}\nUsePAM yes\n\
+                 PrintMotd no\nPrintLastLog no\nUseDNS no\n{lines}",
+                pid.display()
+            ),
+        );
+        (self.sshd_with(port, &["-f", "/etc/ssh/other_config"]), port)
+    }
+
+    fn add(&self, path: &str, text: &str) {
+        fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        self.write(path, text);
     }
 
     /// A login with a terminal: answers each question. Whether it was let in, and the questions.
@@ -376,7 +403,7 @@ fn a_key_and_a_code_stand_in_place_of_a_password() {
     host.write("/etc/ssh/sshd_config.d/90.conf", "Match User x\nAuthenticationMethods keyboard-interactive\n");
     host.is_refused(
         &["turn-on", "ssh", "--key", "--yes"],
-        &["90.conf: AuthenticationMethods keyboard-interactive asks for no key"],
+        &["90.conf:2: AuthenticationMethods keyboard-interactive asks for no key"],
     );
     host.write("/etc/ssh/sshd_config.d/90.conf", "Match User x\nAuthenticationMethods publickey\n");
     let before = host.files();
@@ -541,4 +568,320 @@ fn a_wrong_password_ends_a_login_before_the_line_that_is_written() {
             .contains("write in place of the line that includes /etc/pam.d/password-auth: auth requisite pam_unix.so"),
         "{on:?}"
     );
+}
+
+const INCLUDE: &str = "Include /etc/ssh/sshd_config.d/*.conf\n";
+
+#[test]
+fn a_server_that_lets_in_by_key_alone_stays_so() {
+    let (host, bob) = (Host::new(), TestUser::new("bob"));
+    host.write("/etc/ssh/sshd_config.d/50-cloud-init.conf", "PasswordAuthentication no\n");
+    let _sshd = host.sshd();
+    let told = ["sshd lets users in by key alone, and", "turn-on ssh --key", "KbdInteractiveAuthentication yes"];
+    host.is_refused(&["turn-on", "ssh", "--yes"], &told);
+    let (is_in, seen) = host.log_in(&bob, &[("assword:", &bob.password)]);
+    assert!(!is_in, "{seen}");
+    fs::remove_file(host.path("/etc/ssh/sshd_config.d/50-cloud-init.conf")).unwrap();
+    for (block, line) in [
+        (format!("Match User {}\n", bob.name), "PasswordAuthentication no\n"),
+        (format!("Match Group {}\n", bob.name), "passwordauthentication=no\n"),
+        ("Match Address 192.0.2.0/24\n".to_owned(), "PasswordAuthentication \"no\"\n"),
+    ] {
+        host.write("/etc/ssh/sshd_config.d/90-match.conf", &format!("{block}{line}"));
+        let told = ["by key alone in the Match block /etc/ssh/sshd_config.d/90-match.conf:1", "write KbdInteractive"];
+        host.is_refused(&["turn-on", "ssh", "--yes"], &told);
+    }
+    // The line that the refusal names.
+    let block = "Match Address 192.0.2.0/24\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n";
+    host.write("/etc/ssh/sshd_config.d/90-match.conf", block);
+    let on = host.admin(&["turn-on", "ssh", "--yes"]);
+    assert_eq!(on.code, Some(0), "{on:?}");
+}
+
+#[test]
+fn no_block_of_any_included_file_lets_in_without_a_key() {
+    let host = Host::new();
+    let open = "Match User bob\nAuthenticationMethods keyboard-interactive\n";
+    for (include, file) in [
+        ("/etc/ssh/sshd_config.d/site/*.conf", "/etc/ssh/sshd_config.d/site/bob.conf"),
+        ("sshd_config.d/site/b?b.c*f", "/etc/ssh/sshd_config.d/site/bob.conf"),
+        ("/etc/ssh/sshd_config.d.local/*.conf", "/etc/ssh/sshd_config.d.local/bob.conf"),
+        ("/etc/ssh/sshd_config.d/../site.d/*.conf", "/etc/ssh/site.d/bob.conf"),
+        ("\"/etc/ssh/b b.conf\"", "/etc/ssh/b b.conf"),
+    ] {
+        host.add(file, open);
+        host.write("/etc/ssh/sshd_config.d/50-site.conf", &format!("Include {include}\n"));
+        let told =
+            ["AuthenticationMethods keyboard-interactive asks for no key", "begin each of its lists with publickey"];
+        host.is_refused(&["turn-on", "ssh", "--key", "--yes"], &told);
+        fs::remove_file(host.path(file)).unwrap();
+    }
+}
+
+#[test]
+fn no_block_locks_out_a_user_who_has_a_device() {
+    let (alice, bob, site) = (TestUser::new("alice"), TestUser::new("bob"), Site::of_the_machine());
+    let _phone = Phone::enroll(&site, &alice.name);
+    let host = Host::new();
+    let lines = "PasswordAuthentication yes\nKbdInteractiveAuthentication no\n";
+    for whom in
+        [format!("User {}", alice.name), format!("User {},{}", bob.name, alice.name), "Address 192.0.2.0/24".into()]
+    {
+        host.write("/etc/ssh/sshd_config.d/50-match.conf", &format!("Match {whom}\n{lines}"));
+        let refused = host.admin(&["turn-on", "ssh", "--yes"]);
+        let told = "in the Match block /etc/ssh/sshd_config.d/50-match.conf:1: KbdInteractiveAuthentication is off";
+        assert!(refused.code == Some(1) && refused.out.contains(told), "{refused:?}");
+        assert!(!host.path(DROP_IN).exists() && host.read("/etc/pam.d/sshd") == SSHD);
+    }
+    host.write("/etc/ssh/sshd_config.d/50-match.conf", "Match Address 192.0.2.0/24\nKbdInteractiveAuthentication no\n");
+    host.is_refused(&["turn-on", "ssh", "--yes"], &["would let none in", "50-match.conf:1"]);
+    // A user without a device is asked for none.
+    host.write("/etc/ssh/sshd_config.d/50-match.conf", &format!("Match User {}\n{lines}", bob.name));
+    let on = host.admin(&["turn-on", "ssh", "--yes"]);
+    assert_eq!(on.code, Some(0), "{on:?}");
+}
+
+#[test]
+fn every_server_that_runs_asks_for_the_code_at_once() {
+    let (alice, site) = (TestUser::new("alice"), Site::of_the_machine());
+    let phone = Phone::enroll(&site, &alice.name);
+    let password = alice.password.as_str();
+    // One writes its number nowhere, and of one another server has overwritten it.
+    for pid_file in ["PidFile none\n", ""] {
+        let host = Host::new();
+        host.configure_sshd(&format!("{pid_file}{INCLUDE}"));
+        let first = host.sshd();
+        let second = host.second_sshd("KbdInteractiveAuthentication yes\nPasswordAuthentication no\n").0;
+        let on = host.admin(&["turn-on", "ssh", "--yes"]);
+        assert_eq!(on.code, Some(0), "{on:?}");
+        let (is_in, seen) = host.log_in(&alice, &[("assword:", password), ("code:", &phone.next_code())]);
+        assert!(is_in, "{seen}");
+        assert_eq!(host.admin(&["turn-off", "ssh", "--yes"]).code, Some(0));
+        drop((first, second));
+    }
+}
+
+#[test]
+fn a_server_with_a_configuration_of_its_own_is_looked_at() {
+    let host = Host::new();
+    let (second, _) = host.second_sshd("KbdInteractiveAuthentication yes\n");
+    let refused = host.admin(&["turn-on", "ssh", "--key", "--yes"]);
+    for told in ["started with -f /etc/ssh/other_config", "users who need no code get in without a password or key"] {
+        assert!(refused.code == Some(1) && refused.out.contains(told), "{refused:?}");
+    }
+    assert!(!host.path(DROP_IN).exists() && host.read("/etc/pam.d/sshd") == SSHD);
+    drop(second);
+    let (_second, _) = host.second_sshd("KbdInteractiveAuthentication no\n");
+    let refused = host.admin(&["turn-on", "ssh", "--yes"]);
+    assert!(refused.code == Some(1) && refused.out.contains("KbdInteractiveAuthentication is off"), "{refused:?}");
+}
+
+#[test]
+fn options_of_a_command_line_come_before_the_drop_in() {
+    let host = Host::new();
+    let options = ["-o", "PasswordAuthentication=yes", "-oKbdInteractiveAuthentication=no"];
+    let server = host.sshd_with(host.port, &options);
+    let refused = host.admin(&["turn-on", "ssh", "--yes"]);
+    let told = "started with -o PasswordAuthentication=yes -o KbdInteractiveAuthentication=no: KbdInteractive";
+    assert!(refused.code == Some(1) && refused.out.contains(told), "{refused:?}");
+    assert!(!host.path(DROP_IN).exists() && host.read("/etc/pam.d/sshd") == SSHD);
+    drop(server);
+    let _server = host.sshd_with(host.port, &["-o", "KbdInteractiveAuthentication no"]);
+    host.is_refused(
+        &["turn-on", "ssh", "--yes"],
+        &["was started in a way that is not known here (", "without options"],
+    );
+}
+
+#[test]
+fn what_is_missing_is_written_after_the_question_and_nothing_is_taken_back_before() {
+    let host = Host::new();
+    let before = host.files();
+    assert_eq!(host.admin(&["turn-on", "ssh", "--yes"]).code, Some(0));
+    let on = host.files();
+    fs::remove_file(host.path(DROP_IN)).unwrap();
+    let without = host.files();
+    for answer in ["n", "y"] {
+        let command = host.command(&["otp-enroll", "admin", "turn-on", "ssh"]);
+        let mut terminal = Pty::new(command.get_program()).args(command.get_args()).start();
+        terminal.wait_for("Write this file, and reload sshd? [y/N]");
+        assert_eq!(host.files(), without, "{}", terminal.transcript());
+        terminal.send_line(answer);
+        terminal.wait();
+        assert_eq!(host.files() == on, answer == "y", "{}", terminal.transcript());
+    }
+    // A fault: what is on stays on.
+    fs::remove_file(host.path(DROP_IN)).unwrap();
+    host.write("/etc/ssh/sshd_config.d/50.conf", "PasswordAuthentication no\n");
+    assert_eq!(host.admin(&["turn-on", "ssh", "--yes"]).code, Some(1));
+    assert_eq!(host.files().len(), without.len() + 1);
+    fs::remove_file(host.path("/etc/ssh/sshd_config.d/50.conf")).unwrap();
+    // An update has brought its own file of PAM.
+    assert_eq!(host.admin(&["turn-on", "ssh", "--yes"]).code, Some(0));
+    let update = format!("{SSHD}# new\n");
+    host.write("/etc/pam.d/sshd", &update);
+    let again = host.admin(&["turn-on", "ssh", "--yes"]);
+    assert!(again.code == Some(0) && again.out.contains("is not on in all its files any more"), "{again:?}");
+    assert_eq!(host.admin(&["turn-off", "ssh", "--yes"]).code, Some(0));
+    assert_eq!(host.read("/etc/pam.d/sshd"), update);
+    host.write("/etc/pam.d/sshd", SSHD);
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn a_timer_of_an_earlier_trial_ends_no_later_turn_on() {
+    let host = Host::new();
+    let units = ["timer", "service"].map(|kind| format!("/etc/systemd/system/pam_otp-turn-off-sudo.{kind}"));
+    units.iter().for_each(|unit| host.add(unit, "[Unit]\n"));
+    assert_eq!(host.admin(&["turn-on", "sudo", "--yes"]).code, Some(0));
+    assert!(units.iter().all(|unit| !host.path(unit).exists()));
+}
+
+#[test]
+fn without_copies_no_advice_opens_a_service() {
+    let host = Host::new();
+    assert_eq!(host.admin(&["turn-on", "ssh", "--key", "--yes"]).code, Some(0));
+    fs::remove_dir_all(host.path("/etc/pam_otp/turned-on")).unwrap();
+    let off = host.admin(&["turn-off", "ssh", "--yes"]);
+    for told in ["in one edit of /etc/pam.d/sshd: put the line for the password back", "pam_otp.so and pam_permit.so"] {
+        assert!(off.code == Some(1) && off.err.contains(told), "{off:?}");
+    }
+}
+
+#[test]
+fn a_trial_that_has_ended_takes_its_lines_out_of_a_file_that_was_changed_since() {
+    let host = Host::new();
+    let trial = "/etc/pam_otp/turned-on/sudo/trial";
+    assert_eq!(host.admin(&["turn-on", "sudo", "--yes"]).code, Some(0));
+    let on = host.read("/etc/pam.d/sudo");
+    host.write("/etc/pam.d/sudo", &format!("# mine\n{on}"));
+    host.write(trial, "4000000000");
+    let doctor = host.admin(&["doctor"]);
+    assert!(doctor.out.contains("note     sudo: it is on trial until"), "{doctor:?}");
+    assert_eq!(host.admin(&["turn-off", "sudo", "--yes"]).code, Some(1), "by hand, as long as it lasts");
+    // A line that is not as it was written stays, and doctor says so before.
+    host.write("/etc/pam.d/sudo", &on.replace("pam_otp.so", "pam_otp.so nullok"));
+    let doctor = host.admin(&["doctor"]);
+    assert!(doctor.out.contains("and cannot be taken back then"), "{doctor:?}");
+    host.write("/etc/pam.d/sudo", &format!("# mine\n{on}"));
+    host.write(trial, "1000000000");
+    let off = host.admin(&["turn-off", "sudo", "--yes"]);
+    let told = "sudo: off; what turn-on wrote is taken out of /etc/pam.d/sudo; what was changed there since stays\n";
+    assert!(off.code == Some(0) && off.out.ends_with(told), "{off:?}");
+    assert_eq!(host.read("/etc/pam.d/sudo"), format!("# mine\n{SUDO}"));
+    assert!(host.read("/etc/pam.d/sudo-i") == SUDO && host.kept().is_empty());
+}
+
+#[test]
+fn turn_off_needs_no_sshd() {
+    let host = Host::new();
+    let before = host.files();
+    assert_eq!(host.admin(&["turn-on", "ssh", "--yes"]).code, Some(0));
+    let words = ["otp-enroll", "admin", "turn-off", "ssh", "--yes"];
+    let off = Outcome::of(&mut host.command_after("mount -t tmpfs none /run", &words), "");
+    assert!(off.code == Some(0) && host.kept().is_empty(), "{off:?}");
+    assert_eq!(host.files(), before);
+    assert_eq!(host.admin(&["turn-on", "ssh", "--yes"]).code, Some(0));
+    let off = Outcome::of(&mut host.command_after("mount --bind /dev/null /usr/sbin/sshd", &words), "");
+    assert!(off.code == Some(0) && host.kept().is_empty(), "{off:?}");
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn keys_of_root_are_looked_for_where_sshd_looks_for_them() {
+    let host = Host::new();
+    host.add("/etc/ssh/keys/root", "ssh-ed25519 AAAA\n");
+    for line in [
+        "AuthorizedKeysFile /etc/ssh/keys/%u",
+        "AuthorizedKeysFile none /etc/ssh/keys/root",
+        "TrustedUserCAKeys /etc/ssh/keys/root",
+    ] {
+        host.configure_sshd(&format!("{INCLUDE}{line}\n"));
+        host.is_refused(
+            &["turn-on", "ssh", "--key", "--yes"],
+            &["root logs in with a key, and sshd would refuse root's code"],
+        );
+    }
+}
+
+#[test]
+fn a_copy_that_was_damaged_is_not_written_back() {
+    let host = Host::new();
+    assert_eq!(host.admin(&["turn-on", "sudo", "--yes"]).code, Some(0));
+    let on = host.files();
+    host.write("/etc/pam_otp/turned-on/sudo/etc+pam.d+sudo.before", "");
+    let off = host.admin(&["turn-off", "sudo", "--yes"]);
+    for told in ["etc+pam.d+sudo.before: it was changed since it was written", "take out by hand"] {
+        assert!(off.code == Some(4) && off.err.contains(told), "{off:?}");
+    }
+    assert_eq!(host.files(), on);
+    let doctor = host.admin(&["doctor"]);
+    assert!(
+        doctor.out.contains("fault    sudo: it was turned on by turn-on, and cannot be turned off so"),
+        "{doctor:?}"
+    );
+}
+
+#[test]
+fn a_service_that_no_login_reaches_is_refused() {
+    let host = Host::new();
+    host.configure_sshd(&format!("{INCLUDE}AuthenticationMethods publickey\n"));
+    host.is_refused(
+        &["turn-on", "ssh", "--yes"],
+        &["sshd would ask no user for a code: AuthenticationMethods is publickey"],
+    );
+    for name in ["Foo", "x.old", "sudo.dpkg-dist"] {
+        host.write(&format!("/etc/pam.d/{name}"), SUDO);
+    }
+    host.is_refused(&["turn-on", "Foo", "--yes"], &["no program can use a PAM service Foo", "foo"]);
+    host.is_refused(&["turn-on", "x.old", "--yes"], &["x.old is by its name a copy of another file"]);
+    host.is_refused(&["turn-on", "sudo.dpkg-dist", "--yes"], &["is by its name a copy of another file"]);
+    host.add("/etc/sudoers", "Defaults pam_service=zz\nroot ALL=(ALL:ALL) ALL\n");
+    host.is_refused(&["turn-on", "sudo", "--yes"], &["sudo asks the PAM service zz, and not sudo", "turn-on zz"]);
+}
+
+#[test]
+fn services_that_include_the_file_are_named_and_checked() {
+    let host = Host::new();
+    host.write("/etc/pam.d/vpn", SUDO);
+    host.write("/etc/pam.d/locker", "auth include vpn\naccount include vpn\n");
+    let on = host.admin(&["turn-on", "vpn", "--yes"]);
+    assert!(on.code == Some(0) && on.out.contains("vpn and locker now ask users"), "{on:?}");
+    assert!(on.err.contains("locker includes the PAM file of vpn: its logins ask for a code, too"), "{on:?}");
+    assert_eq!(host.admin(&["turn-off", "vpn", "--yes"]).code, Some(0));
+    host.write("/etc/pam.d/locker", "auth sufficient pam_unix.so\nauth include vpn\naccount include vpn\n");
+    let refused = host.admin(&["turn-on", "vpn", "--yes"]);
+    assert!(refused.code == Some(1) && refused.out.contains("fault    locker: "), "{refused:?}");
+}
+
+#[test]
+fn what_was_interrupted_is_told_by_doctor() {
+    let host = Host::new();
+    assert_eq!(host.admin(&["turn-on", "sudo", "--yes"]).code, Some(0));
+    fs::remove_file(host.path("/etc/pam_otp/turned-on/sudo/done")).unwrap();
+    let doctor = host.admin(&["doctor"]);
+    assert!(doctor.out.contains("sudo: turning it on was interrupted"), "{doctor:?}");
+    let again = host.admin(&["turn-on", "sudo", "--yes"]);
+    assert!(again.code == Some(0) && again.out.contains("was interrupted when it was turned on or off"), "{again:?}");
+    let twin = host.admin(&["turn-off", "sudo-i", "--yes"]);
+    assert!(twin.code == Some(1) && twin.err.contains("sudo-i was turned on with sudo"), "{twin:?}");
+    assert!(!host.admin(&["doctor"]).out.contains("interrupted"));
+    // A recursive chmod opens the folder, and turn-off closes it.
+    fs::set_permissions(host.path("/etc/pam_otp/turned-on"), Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(host.admin(&["turn-off", "sudo", "--yes"]).code, Some(0));
+}
+
+#[test]
+fn files_that_sshd_does_not_read_refuse_nothing() {
+    let host = Host::new();
+    for (name, text) in
+        [(".00-a.conf", "UsePAM no\n"), ("old.conf.bak", "AuthenticationMethods none\n"), ("00 a.conf", "# x\n")]
+    {
+        host.write(&format!("/etc/ssh/sshd_config.d/{name}"), text);
+    }
+    let blank = host.folder.path().join("a folder");
+    fs::create_dir(&blank).unwrap();
+    let mut command = host.command(&["otp-enroll", "admin", "turn-on", "ssh", "--key", "--dry-run"]);
+    let dry = Outcome::of(command.env("TMPDIR", &blank), "");
+    assert_eq!(dry.code, Some(0), "{dry:?}");
 }

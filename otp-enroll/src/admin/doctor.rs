@@ -22,6 +22,9 @@ pub(super) mod service;
 mod shell;
 mod simulate;
 pub(super) mod sshd;
+pub(super) mod sshd_blocks;
+pub(super) mod sshd_files;
+pub(super) mod sshd_servers;
 pub(super) mod stack;
 pub(super) mod strangers;
 mod strength;
@@ -47,7 +50,7 @@ use self::stack::Folders;
 use super::accounts::Shell;
 use super::check;
 use super::list::LineOfService;
-use super::turn_on::kept::Kept;
+use super::turn_on;
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
@@ -212,7 +215,7 @@ pub(super) fn examine(
     }
     findings.extend(clock());
     if pam.is_none() && sshd_config.is_none() {
-        findings.extend(Kept::all().iter().filter_map(|kept| trial(kept, UnixTime::now())));
+        findings.extend(turn_on::told::findings(UnixTime::now()));
     }
     Ok((guarded.into_iter().map(|guarded| guarded.name).collect(), in_order(findings)))
 }
@@ -260,18 +263,6 @@ fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
     }
     told.sort_by(|a, b| (a.severity, &a.subjects).cmp(&(b.severity, &b.subjects)));
     told
-}
-
-/// A trial of `turn-on` that has not ended.
-fn trial(kept: &Kept, now: UnixTime) -> Option<Finding> {
-    let (service, until) = (kept.service.as_str(), kept.until?);
-    let fix = format!("to keep it, from a login with a code: otp-enroll admin turn-on {service} --confirm");
-    Some(if now.until(until).is_some() {
-        Finding::note(service, format!("it is on trial until {until}, and taken back then"), &fix)
-    } else {
-        let what = format!("its trial should have ended at {until}, and was not taken back");
-        Finding::warning(service, what, &format!("take it back: otp-enroll admin turn-off {service}; {fix}"))
-    })
 }
 
 /// Whether the clock is synchronized. timedatectl asks the kernel, whichever program adjusts it.

@@ -1,6 +1,7 @@
 //! Turns the second factor on for a service: shows what is written, asks, writes it, and takes all back if anything is wrong.
 //! At each moment every user can log in.
 
+mod compared;
 pub(super) mod confirm;
 mod diff;
 mod draft;
@@ -12,7 +13,10 @@ mod plan;
 mod reload;
 mod replace;
 mod standing;
+mod sudoers;
+pub(super) mod told;
 mod trial;
+mod without;
 
 use otp_core::value::time::{Seconds, UnixTime};
 use serde::Serialize;
@@ -24,6 +28,7 @@ use self::plan::{Plan, refused, service_named, spoken};
 use self::standing::{Standing, changed};
 use super::doctor;
 use super::doctor::finding::Finding;
+use super::doctor::sshd::SERVICE;
 use crate::cli::Common;
 use crate::error::{CliError, plain};
 use crate::ui::output::{Output, columns};
@@ -57,7 +62,7 @@ struct Answer<'a> {
 
 pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Result<(), CliError> {
     let service = service_named(wish.service)?;
-    if wish.key && service != doctor::sshd::SERVICE {
+    if wish.key && service != SERVICE {
         return Err(CliError::Usage("--key is for ssh alone: other services know no keys".into()));
     }
     let trial = wish.trial.map(trial::length).transpose()?;
@@ -67,8 +72,9 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     if !wish.dry_run && !wish.yes {
         output.can_confirm()?;
     }
-    if let Some(kept) = Kept::load(&service)?
-        && settle(&kept, wish, common, output)? == Settled::IsOn
+    let earlier = Kept::load(&service)?;
+    if let Some(kept) = &earlier
+        && settle(kept, wish, common, output)? == Settled::IsOn
     {
         return Ok(());
     }
@@ -76,7 +82,7 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     for remark in &plan.remarks {
         output.warn(remark);
     }
-    if plan.changes.is_empty() {
+    if plan.changes.is_empty() && earlier.is_none() {
         return is_on(&service, &plan.names, None, common, output);
     }
     let findings = draft::examine(&plan, wish.key, common, output)?;
@@ -123,17 +129,18 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     if !wish.yes {
         output.confirm(&question(&plan, trial))?;
     }
-    let _lock = lock()?;
-    if Kept::load(&service)?.is_some() {
+    let _lock = lock(output)?;
+    if Kept::load(&service)? != earlier {
         return Err(refused(
-            format!("another command has turned {service} on in the meantime"),
+            format!("another command has turned {service} on or off in the meantime"),
             "see: otp-enroll admin doctor".into(),
         ));
     }
     let at = UnixTime::now();
-    let until = trial.map(|length| at.after(length));
-    let kept =
-        Kept { service: service.clone(), at, key: wish.key, changes: plan.changes.clone(), until, is_done: false };
+    // What is completed stays on trial.
+    let until = trial.map(|length| at.after(length)).or_else(|| earlier.as_ref().and_then(|kept| kept.until));
+    let changes = with_earlier(&plan, earlier.as_ref());
+    let kept = Kept { service: service.clone(), at, key: wish.key, changes, until, is_done: false };
     kept.keep()?;
     let now = write(&kept, &plan, common, output).map_err(|error| match take_back(&kept) {
         Ok(_) => CliError::TakenBack { why: Box::new(error) },
@@ -154,7 +161,7 @@ enum Settled {
     TurnOn,
 }
 
-/// What becomes of an earlier turn-on: it stands, or it was interrupted and is taken back, or it was changed since.
+/// What becomes of an earlier turn-on: it stands, or it is completed where it was interrupted or a file is as it was before.
 fn settle(kept: &Kept, wish: &Wish<'_>, common: &Common, output: &Output) -> Result<Settled, CliError> {
     let service = &kept.service;
     let standings = kept.standings();
@@ -179,11 +186,6 @@ fn settle(kept: &Kept, wish: &Wish<'_>, common: &Common, output: &Output) -> Res
             return Ok(Settled::IsOn);
         }
         // A file of its twin has come since.
-        let paths: Vec<String> = plan.changes.iter().map(|change| change.path.display().to_string()).collect();
-        return Err(refused(
-            format!("{service} is on, but not all of it: {} is as it was before", paths.join(" and ")),
-            format!("turn it off first: otp-enroll admin turn-off {}", spoken(service)),
-        ));
     }
     let changed = changed(&standings);
     if !changed.is_empty() {
@@ -197,25 +199,37 @@ fn settle(kept: &Kept, wish: &Wish<'_>, common: &Common, output: &Output) -> Res
             ),
         ));
     }
-    if wish.dry_run {
-        output.advise(&format!(
-            "An earlier turn-on of {service} was interrupted. Without --dry-run it is taken back first."
-        ))?;
-        return Ok(Settled::TurnOn);
+    let off_first = format!("turn it off first: otp-enroll admin turn-off {}", spoken(service));
+    if kept.key != wish.key {
+        let how = if kept.key { "with" } else { "without" };
+        return Err(refused(format!("{service} was turned on {how} --key, and is not as it was written"), off_first));
     }
-    let _lock = lock()?;
-    if Kept::load(service)?.as_ref() == Some(kept) {
-        take_back(kept)?;
-        log(service, "turned-off", None);
-        output.advise(&format!("An earlier turn-on of {service} was interrupted. It was taken back first."))?;
+    if kept.until.is_some_and(|until| UnixTime::now() >= until) {
+        return Err(refused(format!("the trial of {service} should have ended, and has not"), off_first));
     }
+    let why = if kept.is_done {
+        "is not on in all its files any more"
+    } else {
+        "was interrupted when it was turned on or off"
+    };
+    output.advise(&format!("{service} {why}: what is missing is written again."))?;
     Ok(Settled::TurnOn)
+}
+
+/// What will have been changed when the plan is done: the files that are as an earlier turn-on has written them, too.
+fn with_earlier(plan: &Plan, earlier: Option<&Kept>) -> Vec<Change> {
+    let kept = earlier.iter().flat_map(|kept| kept.changes.iter().zip(kept.standings()));
+    let stands = kept.filter(|(_, standing)| matches!(standing, Standing::After)).map(|(change, _)| change);
+    let mut changes: Vec<Change> = stands.chain(&plan.changes).cloned().collect();
+    changes.sort_by_key(|change| !change.is_drop_in());
+    changes
 }
 
 /// Writes all files: sshd asks two questions before PAM does. What doctor says of it then.
 fn write(kept: &Kept, plan: &Plan, common: &Common, output: &Output) -> Result<Vec<Finding>, CliError> {
-    if let Some(until) = kept.until {
-        trial::arm(&kept.service, until)?;
+    match kept.until {
+        Some(until) => trial::arm(&kept.service, until)?,
+        None => trial::disarm(&kept.service)?, // of an earlier trial whose copies are lost
     }
     let staging = folder_of(&kept.service);
     let put = |change: &Change| {
@@ -226,8 +240,9 @@ fn write(kept: &Kept, plan: &Plan, common: &Common, output: &Output) -> Result<V
             }
         })
     };
-    if let Some(change) = kept.changes.iter().find(|change| change.is_drop_in()) {
-        put(change)?;
+    if kept.service == SERVICE {
+        let servers = reload::servers()?;
+        plan.changes.iter().filter(|change| change.is_drop_in()).try_for_each(put)?;
         reload::test()?;
         let settings = plan::settings()?;
         let unmet = drop_in::unmet(&settings, kept.key);
@@ -237,9 +252,10 @@ fn write(kept: &Kept, plan: &Plan, common: &Common, output: &Output) -> Result<V
                 hint: String::new(),
             });
         }
-        reload::reload(Some(&settings))?;
+        // Also where it is as it must be: a server may not have read it.
+        reload::reload(&servers, &settings)?;
     }
-    kept.changes.iter().filter(|change| !change.is_drop_in()).try_for_each(put)?;
+    plan.changes.iter().filter(|change| !change.is_drop_in()).try_for_each(put)?;
     let (_, findings) = doctor::examine(common, None, None, output)?;
     let findings = about(findings, &plan.names);
     match draft::faults(&findings) {
@@ -251,7 +267,9 @@ fn write(kept: &Kept, plan: &Plan, common: &Common, output: &Output) -> Result<V
             Ok(findings)
         }
         faults => {
-            output.warn(&told(&findings).replace('\n', " "));
+            for Finding { severity, what, fix, .. } in &findings {
+                output.insist(&format!("{}: {what}; {fix}", severity.name()));
+            }
             Err(CliError::Faults(faults))
         }
     }
@@ -307,8 +325,12 @@ fn told(findings: &[Finding]) -> String {
 }
 
 fn question(plan: &Plan, trial: Option<Seconds>) -> String {
-    let write = if plan.changes.len() == 1 { "Write this file" } else { "Write these files" };
-    let reload = if plan.has_drop_in() { ", and reload sshd" } else { "" };
+    let write = match plan.changes.as_slice() {
+        [] => "Complete it",
+        [_] => "Write this file",
+        _ => "Write these files",
+    };
+    let reload = if plan.service == SERVICE { ", and reload sshd" } else { "" };
     let trial = trial.map_or_else(String::new, |length| format!(", for a trial of {length}"));
     format!("{write}{reload}{trial}?")
 }

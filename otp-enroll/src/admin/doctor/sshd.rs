@@ -1,12 +1,17 @@
 //! How sshd uses PAM, by its effective configuration: `sshd -T`.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use super::finding::Finding;
+use otp_core::system::accounts;
+use otp_core::system::config_file::Site;
+use otp_core::value::user::UserName;
+
+use super::finding::{Finding, Severity};
 use super::guarded::Guarded;
+use super::sshd_blocks::blocks;
+use super::{sshd_files, sshd_servers};
 use crate::error::plain;
 
 /// The PAM service of sshd.
@@ -15,8 +20,8 @@ pub(crate) const SERVICE: &str = "sshd";
 pub(crate) const KEY_AND_CODE: &str = "AuthenticationMethods publickey,keyboard-interactive:pam";
 
 /// A generic user and address (RFC 5737) to evaluate Match blocks for.
-pub(super) const GENERIC_USER: &str = "nobody";
-pub(super) const GENERIC_ADDRESS: &str = "192.0.2.1";
+pub(crate) const GENERIC_USER: &str = "nobody";
+pub(crate) const GENERIC_ADDRESS: &str = "192.0.2.1";
 
 /// Methods and the options that enable them.
 const METHODS: [(&str, &str); 5] = [
@@ -32,7 +37,7 @@ pub(crate) const CONFIGURATION: &str = "/etc/ssh/sshd_config";
 pub(crate) const CONFIGURATIONS: &str = "/etc/ssh/sshd_config.d";
 
 /// sshd must be started by its absolute path.
-pub(crate) const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
+const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
 
 /// Checks the effective configuration, or another file.
 pub(super) fn look_at(
@@ -48,14 +53,8 @@ pub(super) fn look_at(
                 findings.extend(names_for_addresses(&settings));
             }
             judge(guarded, &settings, password_line, findings);
-            if has_match_blocks(configuration) {
-                findings.push(Finding::note(
-                    SERVICE,
-                    "its Match blocks may change this for some users: only a generic user and address were checked"
-                        .to_owned(),
-                    "to check for alice: sshd -T -C user=alice,host=h,addr=192.0.2.7",
-                ));
-            }
+            look_at_blocks(guarded, configuration, &settings, password_line, findings);
+            look_at_servers(guarded, configuration, password_line, findings);
         }
         Err(Unknown::Refused(why)) => findings.push(Finding::fault(
             SERVICE,
@@ -68,6 +67,99 @@ pub(super) fn look_at(
             "if sshd is installed, start it, and run doctor again",
         )),
     }
+}
+
+/// Checks each Match block for itself.
+fn look_at_blocks(
+    guarded: &Guarded,
+    configuration: Option<&Path>,
+    generic: &Settings,
+    password_line: &str,
+    findings: &mut Vec<Finding>,
+) {
+    let lines = match sshd_files::read(configuration) {
+        Ok(lines) => lines,
+        Err(Unknown::Refused(why) | Unknown::NotAsked(why)) => {
+            let what = format!("its Match blocks could not be checked: {why}");
+            findings.push(Finding::warning(SERVICE, what, "see: sshd -T -dd"));
+            return;
+        }
+    };
+    for block in blocks(&lines, generic) {
+        let has_none = |user: &&str| has_no_record(guarded, user);
+        let for_none = block.users().is_some_and(|users| users.iter().all(has_none));
+        let of_block = |what: &str| format!("in the Match block {}: {what}", block.place);
+        faults_of(guarded, &block.settings, password_line, of_block, for_none, findings);
+    }
+    if lines.iter().any(|line| line.block.is_some()) {
+        findings.push(Finding::note(
+            SERVICE,
+            "its Match blocks may change this for some users: each block was checked by itself".to_owned(),
+            "to check for alice: sshd -T -C user=alice,host=h,addr=192.0.2.7",
+        ));
+    }
+}
+
+/// Checks the servers that run with options of their own or another configuration, and ask the same PAM service.
+fn look_at_servers(guarded: &Guarded, configuration: Option<&Path>, password_line: &str, findings: &mut Vec<Finding>) {
+    // One that cannot be told is reported with what runs beside us.
+    for server in sshd_servers::all().unwrap_or_default() {
+        let file = if server.is_usual() { configuration } else { Some(server.configuration.as_path()) };
+        if server.is_usual() && server.options.is_empty() {
+            continue;
+        }
+        let of_server = |what: &str| format!("{}, started with {}: {what}", server.told(), server.started_with());
+        match settings_with(file, &server.options, GENERIC_USER, GENERIC_ADDRESS) {
+            // It asks no PAM, so that nothing changes for it.
+            Ok(settings) if settings.get("usepam").is_none_or(|value| value == "no") => {}
+            Ok(settings) => {
+                faults_of(guarded, &settings, password_line, of_server, false, findings);
+                let lines = sshd_files::read(file).unwrap_or_default();
+                for block in blocks(&lines, &settings) {
+                    let of_block = |what: &str| of_server(&format!("in the Match block {}: {what}", block.place));
+                    faults_of(guarded, &block.settings, password_line, of_block, false, findings);
+                }
+            }
+            Err(Unknown::Refused(why) | Unknown::NotAsked(why)) => findings.push(Finding::fault(
+                SERVICE,
+                of_server(&format!("its configuration could not be checked: {why}")),
+                "correct it, or end that process",
+            )),
+        }
+    }
+}
+
+/// The faults of settings that hold for some logins, unless they hold for all. `for_none`: for users without a device.
+fn faults_of(
+    guarded: &Guarded,
+    settings: &Settings,
+    password_line: &str,
+    told: impl Fn(&str) -> String,
+    for_none: bool,
+    findings: &mut Vec<Finding>,
+) {
+    let mut found = Vec::new();
+    judge(guarded, settings, password_line, &mut found);
+    for mut fault in found.into_iter().filter(|finding| finding.severity == Severity::Fault) {
+        if findings.iter().any(|known| known.what == fault.what) {
+            continue;
+        }
+        if for_none && !guarded.by_nothing {
+            fault.severity = Severity::Note;
+        }
+        fault.what = told(&fault.what);
+        findings.push(fault);
+    }
+}
+
+/// Whether it is certain that this user has no record.
+fn has_no_record(guarded: &Guarded, user: &str) -> bool {
+    let Some(name) = UserName::parse(user) else { return false };
+    guarded.lines.iter().all(|(_, said)| {
+        let store = Site::load(&said.config).ok().and_then(|site| site.store().ok());
+        let account = accounts::account(name.as_str()).ok().flatten();
+        store.zip(account).is_some_and(|(store, account)| store.holds(&account).is_ok_and(|holds| !holds))
+    })
 }
 
 /// Rules of networks match addresses, and sshd may report names.
@@ -115,10 +207,25 @@ pub(crate) fn settings(configuration: Option<&Path>) -> Result<Settings, Unknown
 }
 
 /// The settings for a login of this user from this address.
-pub(super) fn settings_for(configuration: Option<&Path>, user: &str, address: &str) -> Result<Settings, Unknown> {
-    let program = PROGRAMS.iter().find(|path| Path::new(path).exists());
-    let program = program.ok_or_else(|| Unknown::NotAsked("there is no sshd in /usr/sbin".to_owned()))?;
-    let mut sshd = Command::new(program);
+pub(crate) fn settings_for(configuration: Option<&Path>, user: &str, address: &str) -> Result<Settings, Unknown> {
+    settings_with(configuration, &[], user, address)
+}
+
+/// sshd's program.
+pub(crate) fn program() -> Result<&'static Path, Unknown> {
+    let program = PROGRAMS.iter().map(Path::new).find(|path| path.exists());
+    program.ok_or_else(|| Unknown::NotAsked("there is no sshd in /usr/sbin".to_owned()))
+}
+
+/// The same for a server that was started with these options, which come before its configuration.
+pub(crate) fn settings_with(
+    configuration: Option<&Path>,
+    options: &[String],
+    user: &str,
+    address: &str,
+) -> Result<Settings, Unknown> {
+    let mut sshd = Command::new(program()?);
+    sshd.args(options.iter().flat_map(|option| ["-o", option]));
     sshd.args(["-T", "-C", &format!("user={user},host=host.invalid,addr={address},laddr=192.0.2.2,lport=22")]);
     if let Some(file) = configuration {
         sshd.arg("-f").arg(file);
@@ -134,17 +241,9 @@ pub(super) fn settings_for(configuration: Option<&Path>, user: &str, address: &s
     Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key.into(), value.into())).collect())
 }
 
-/// Whether settings depend on user or address. Files included from other folders are not searched.
+/// Whether settings depend on user or address, also where sshd does not tell.
 pub(super) fn has_match_blocks(configuration: Option<&Path>) -> bool {
-    let files = match configuration {
-        Some(file) => vec![file.to_owned()],
-        None => {
-            let more = fs::read_dir(CONFIGURATIONS).into_iter().flatten().flatten().map(|entry| entry.path());
-            more.chain([PathBuf::from(CONFIGURATION)]).collect()
-        }
-    };
-    let is_match = |line: &str| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("match"));
-    files.iter().filter_map(|file| fs::read_to_string(file).ok()).any(|text| text.lines().any(is_match))
+    sshd_files::read(configuration).map_or(true, |lines| lines.iter().any(|line| line.block.is_some()))
 }
 
 /// `password_line` is the PAM line that would ask for a password.
@@ -228,7 +327,7 @@ fn login_of_root(permitted: &str, without_code: Option<&str>) -> Option<Finding>
 }
 
 /// The alternative lists of methods. sshd ignores lists with a disabled method.
-pub(super) fn methods(settings: &Settings) -> Vec<Vec<String>> {
+pub(crate) fn methods(settings: &Settings) -> Vec<Vec<String>> {
     let is_on = |key: &str| settings.get(key).is_some_and(|value| value == "yes");
     let is_off = |method: &String| {
         let name = method.split(':').next();
@@ -241,7 +340,7 @@ pub(super) fn methods(settings: &Settings) -> Vec<Vec<String>> {
     lists.into_iter().filter(|list| !list.iter().any(is_off)).collect()
 }
 
-pub(super) fn asks_pam(method: &str) -> bool {
+pub(crate) fn asks_pam(method: &str) -> bool {
     matches!(method.split(':').next(), Some("keyboard-interactive" | "password"))
 }
 

@@ -290,7 +290,7 @@ fn module_folders() -> Vec<PathBuf> {
 }
 
 /// Backup copies of editors, package managers and administrators.
-fn is_leftover(name: &str) -> bool {
+pub(crate) fn is_leftover(name: &str) -> bool {
     name.starts_with('.')
         || [".bak", ".old", ".orig", ".save", "~"].iter().any(|end| name.ends_with(end))
         || [".dpkg-", ".pam-old", ".rpm", ".ucf-"].iter().any(|mark| name.contains(mark))

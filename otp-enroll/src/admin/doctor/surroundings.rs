@@ -3,18 +3,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use super::agent::NoHelp;
 use super::finding::Finding;
 use super::guarded::Guarded;
-
-/// Written by sshd whenever it reads its configuration.
-const SSHD_PID: &str = "/run/sshd.pid";
-
-const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
-const SSHD_CONFIGS: &str = "/etc/ssh/sshd_config.d";
+use super::sshd::{self, SERVICE};
+use super::sshd_files;
+use super::sshd_servers::{self, Server};
 
 /// A PAM service whose program asks about other users and often gives up root.
 struct Host {
@@ -49,10 +46,15 @@ pub(super) fn look_at(
             findings.extend(not_root(host, Path::new("/proc"), &agent));
         }
     }
-    if !drafts && guarded.iter().any(|guarded| guarded.name == super::sshd::SERVICE) {
-        let more = fs::read_dir(SSHD_CONFIGS).into_iter().flatten().flatten().map(|entry| entry.path());
-        let files: Vec<PathBuf> = more.chain([SSHD_CONFIG.into()]).collect();
-        findings.extend(outdated(Path::new(SSHD_PID), &files));
+    if !drafts && guarded.iter().any(|guarded| guarded.name == SERVICE) {
+        match sshd_servers::all() {
+            Ok(servers) => findings.extend(servers.iter().filter_map(of_server)),
+            Err(untold) => findings.push(Finding::warning(
+                SERVICE,
+                format!("{untold}, so that what it asks users cannot be told"),
+                "start it without options, and set them in its configuration",
+            )),
+        }
     }
 }
 
@@ -84,19 +86,43 @@ fn not_root(host: &Host, processes: &Path, agent: impl Fn(u32, &str) -> Result<(
     })
 }
 
-/// Configuration files that were changed after the process that notes its number there has read them.
-fn outdated(pid: &Path, files: &[PathBuf]) -> Option<Finding> {
+/// Configuration files that were changed after a server has read them.
+fn of_server(server: &Server) -> Option<Finding> {
+    let file = Some(server.configuration.as_path());
+    let settings = sshd::settings_with(file, &server.options, sshd::GENERIC_USER, sshd::GENERIC_ADDRESS).ok()?;
+    let lines = sshd_files::read(file).unwrap_or_default();
+    let files = lines.iter().map(|line| line.file.as_path()).chain(file);
+    let read = server.read_at(&settings);
+    let newer = outdated(read.or_else(|| server.began_at())?, files)?.display();
+    let fix = if server.is_usual() {
+        "sshd -t && systemctl reload ssh (or sshd)"
+    } else {
+        "have it read its configuration again"
+    };
+    Some(if read.is_some() {
+        let what =
+            format!("{newer} was changed after {} has read it: another configuration may be in force", server.told());
+        Finding::warning(SERVICE, what, fix)
+    } else {
+        let what = format!(
+            "{newer} was changed after {} was started, and it notes in no PidFile when it reads it: another configuration may \
+             be in force",
+            server.told()
+        );
+        Finding::note(SERVICE, what, fix)
+    })
+}
+
+fn outdated<'a>(read: SystemTime, mut files: impl Iterator<Item = &'a Path>) -> Option<&'a Path> {
     let changed = |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
-    let read = changed(pid)?;
-    let newer = files.iter().find(|file| changed(file).is_some_and(|time| time > read))?;
-    let what = format!("{} was changed after sshd has read it: another configuration may be in force", newer.display());
-    Some(Finding::warning(super::sshd::SERVICE, what, "sshd -t && systemctl reload ssh (or sshd)"))
+    files.find(|file| changed(file).is_some_and(|time| time > read))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     #[test]
@@ -142,15 +168,11 @@ mod tests {
     #[test]
     fn a_file_that_was_changed_after_it_was_read_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let (pid, config) = (folder.path().join("pid"), folder.path().join("config"));
-        let at = |path: &Path, time| {
-            File::create(path).unwrap().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(time)).unwrap();
-        };
-        at(&config, 50);
-        assert!(outdated(&pid, std::slice::from_ref(&config)).is_none(), "sshd does not run");
-        at(&pid, 100);
-        assert!(outdated(&pid, std::slice::from_ref(&config)).is_none());
-        at(&config, 101);
-        assert!(outdated(&pid, &[config]).unwrap().what.contains("was changed after sshd has read it"));
+        let config = folder.path().join("config");
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        File::create(&config).unwrap().set_modified(at(101)).unwrap();
+        let files = || [folder.path().join("gone"), config.clone()];
+        assert_eq!(outdated(at(101), files().iter().map(PathBuf::as_path)), None);
+        assert_eq!(outdated(at(100), files().iter().map(PathBuf::as_path)), Some(config.as_path()));
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn confirm(name: &str, output: &Output) -> Result<(), CliError> {
     }
     let is_parent = PARENTS.contains(&service.as_str());
     if is_parent { by_parents(&service, kept.at) } else { by_session(&service, kept.at) }?;
-    let _lock = lock()?;
+    let _lock = lock(output)?;
     // The timer may have ended it in the meantime.
     if Kept::load(&service)?.is_none_or(|now| now != kept) {
         return Err(refused(format!("the trial of {service} has just ended"), "see: otp-enroll admin doctor".into()));

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::compared::is_as_open;
 use super::drop_in;
-use super::plan::{Plan, refused};
+use super::plan::{self, Plan, refused};
+use super::reload;
 use crate::admin::doctor::finding::{Finding, Severity};
-use crate::admin::doctor::sshd::{self, CONFIGURATION, CONFIGURATIONS, Settings, Unknown};
+use crate::admin::doctor::sshd::{self, CONFIGURATION, CONFIGURATIONS, Unknown};
+use crate::admin::doctor::sshd_files::{self, Line};
 use crate::admin::doctor::stack::PAM_FOLDERS;
 use crate::admin::doctor::{self};
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::output::Output;
-
-/// Where root logs in with a key.
-const KEYS_OF_ROOT: [&str; 2] = ["/root/.ssh/authorized_keys", "/root/.ssh/authorized_keys2"];
 
 /// The files of a plan in a folder of their own, which goes when this goes.
 struct Draft {
@@ -33,12 +33,26 @@ pub(super) fn examine(plan: &Plan, key: bool, common: &Common, output: &Output) 
         error: format!("a draft could not be written: {}", crate::error::plain(&error)),
         hint: "nothing was changed".into(),
     })?;
-    if plan.has_drop_in() || key {
+    if plan.service == sshd::SERVICE {
+        reload::servers()?;
         draft.check_sshd(key)?;
     }
     let pam = draft.folder.path().join("pam");
     let (_, findings) = doctor::examine(common, Some(&pam), draft.sshd.as_deref(), output)?;
     Ok(findings.into_iter().map(|finding| draft.as_in_force(finding)).collect())
+}
+
+/// Whether `*.conf` means a file: glob(3) passes over names that begin with a dot.
+fn is_read(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    !name.starts_with(b".") && name.ends_with(b".conf")
+}
+
+/// A file of root's keys, as AuthorizedKeysFile names it.
+fn of_root(pattern: &str) -> PathBuf {
+    let (home, mark) = ("/root", "\0");
+    let path = pattern.replace("%%", mark).replace("%h", home).replace("%u", "root").replace("%U", "0");
+    Path::new(home).join(path.replace(mark, "%"))
 }
 
 /// The faults among findings.
@@ -68,7 +82,7 @@ impl Draft {
             let mut files: Vec<PathBuf> = fs::read_dir(CONFIGURATIONS)?
                 .flatten()
                 .map(|entry| entry.path())
-                .filter(|path| path.extension().is_some_and(|end| end == "conf"))
+                .filter(|path| is_read(path))
                 .chain([PathBuf::from(drop_in::FILE)])
                 .collect();
             files.sort(); // as glob(3) does
@@ -89,10 +103,12 @@ impl Draft {
 
     /// Whether sshd would ask as it must, and whether that holds for all logins.
     fn check_sshd(&self, key: bool) -> Result<(), CliError> {
-        let settings = sshd::settings(self.sshd.as_deref()).map_err(|unknown| {
+        let file = self.sshd.as_deref();
+        let would_reject = |unknown| {
             let (Unknown::Refused(why) | Unknown::NotAsked(why)) = unknown;
-            refused(format!("sshd would reject its configuration: {why}"), "see: sshd -t".into())
-        })?;
+            refused(format!("sshd would reject its configuration: {}", self.told(&why)), "see: sshd -t".into())
+        };
+        let settings = sshd::settings(file).map_err(would_reject)?;
         let unmet = drop_in::unmet(&settings, key);
         if !unmet.is_empty() {
             return Err(refused(
@@ -100,37 +116,47 @@ impl Draft {
                 format!("look for it in {CONFIGURATION} above its Include, and in files of {CONFIGURATIONS}"),
             ));
         }
-        if key { self.check_key(&settings) } else { Ok(()) }
+        let lines = sshd_files::read(file).map_err(|unknown| {
+            let (Unknown::Refused(why) | Unknown::NotAsked(why)) = unknown;
+            refused(format!("the files of sshd could not be read: {}", self.told(&why)), "see: sshd -T -dd".into())
+        })?;
+        let lines: Vec<Line> = lines.into_iter().map(|line| self.line_in_force(line)).collect();
+        is_as_open(&plan::settings()?, &settings, &lines, key)?;
+        if key {
+            Self::check_key(&lines)?;
+            self.check_root()
+        } else {
+            Ok(())
+        }
     }
 
-    /// With a key and a code, PAM asks for no password: every login must have shown a key before.
-    fn check_key(&self, settings: &Settings) -> Result<(), CliError> {
-        let mut open: Vec<PathBuf> = vec![self.sshd.clone().unwrap_or_else(|| CONFIGURATION.into())];
-        let more = fs::read_dir(CONFIGURATIONS).into_iter().flatten().flatten().map(|entry| entry.path());
-        open.extend(more);
-        for path in open {
-            let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
-            let place = self.told(&path.display().to_string());
-            if let Some(list) = drop_in::methods_without_proof(&text).first() {
-                return Err(refused(
-                    format!("{place}: AuthenticationMethods {list} asks for no key, and PAM would ask for no password"),
-                    "begin each of its lists with publickey".into(),
-                ));
-            }
-            let unread = drop_in::included(&text).into_iter().find(|pattern| {
-                !pattern.starts_with(CONFIGURATIONS)
-                    && !pattern.starts_with("sshd_config.d/")
-                    && Path::new(pattern) != self.drop_in()
-            });
-            if let Some(pattern) = unread {
-                return Err(refused(
-                    format!("{place} includes {pattern}, which is not searched here for AuthenticationMethods"),
-                    "see *Key and code* in the manual: write the lines by hand".into(),
-                ));
-            }
-        }
-        let permitted = settings.get("permitrootlogin").map_or("", String::as_str);
-        let has_key = KEYS_OF_ROOT.iter().any(|path| fs::metadata(path).is_ok_and(|found| found.len() > 0));
+    /// With a key and a code, PAM asks for no password: every login must have shown a key before, in each Match block too.
+    fn check_key(lines: &[Line]) -> Result<(), CliError> {
+        let proofs = ["publickey", "hostbased", "gssapi-with-mic"];
+        let is_proved = |list: &&String| proofs.iter().any(|proof| list.split([',', ':']).next() == Some(proof));
+        let methods = lines.iter().filter(|line| line.keyword == "authenticationmethods");
+        let mut open = methods.flat_map(|line| line.values.iter().map(move |list| (line, list)));
+        let Some((line, list)) = open.find(|(_, list)| !is_proved(list)) else { return Ok(()) };
+        Err(refused(
+            format!(
+                "{}:{}: AuthenticationMethods {list} asks for no key, and PAM would ask for no password",
+                line.file.display(),
+                line.number
+            ),
+            "begin each of its lists with publickey".into(),
+        ))
+    }
+
+    /// Whether root would still log in with a key.
+    fn check_root(&self) -> Result<(), CliError> {
+        let settings = sshd::settings_for(self.sshd.as_deref(), "root", sshd::GENERIC_ADDRESS).unwrap_or_default();
+        let setting = |key: &str| settings.get(key).map_or("", String::as_str);
+        let permitted = setting("permitrootlogin");
+        // Keys that a command or a certificate names are not looked for.
+        let is_set = |key: &str| !["", "none"].contains(&setting(key));
+        let mut files = setting("authorizedkeysfile").split_whitespace().map(of_root);
+        let has_key = ["authorizedkeyscommand", "trustedusercakeys"].into_iter().any(is_set)
+            || files.any(|path| fs::metadata(path).is_ok_and(|found| found.len() > 0));
         if has_key && !["yes", "no"].contains(&permitted) {
             return Err(refused(
                 format!("root logs in with a key, and sshd would refuse root's code: PermitRootLogin is {permitted}"),
@@ -138,6 +164,11 @@ impl Draft {
             ));
         }
         Ok(())
+    }
+
+    fn line_in_force(&self, mut line: Line) -> Line {
+        line.file = self.told(&line.file.display().to_string()).into();
+        line
     }
 
     fn as_in_force(&self, mut finding: Finding) -> Finding {

@@ -1,6 +1,7 @@
 //! The drop-in with which sshd asks for a code, and where its configuration would read it. Pure functions.
 
 use crate::admin::doctor::sshd::Settings;
+use crate::admin::doctor::sshd_files::words;
 
 /// The drop-in. Of several files that set an option, sshd takes the first, in the order of their names.
 pub(super) const FILE: &str = "/etc/ssh/sshd_config.d/00-pam_otp.conf";
@@ -58,62 +59,13 @@ pub(super) fn with_files(configuration: &str, files: &[String]) -> Option<String
                 .map(String::as_str)
                 .collect();
             for file in named {
-                draft += &format!("Include {file}\n");
+                draft += &format!("Include \"{file}\"\n");
             }
         } else {
             draft += line;
         }
     }
     is_included.then_some(draft)
-}
-
-/// Lists of methods that do not begin with what sshd verifies by itself. In a stack without a password they would let in
-/// without any check; a Match block may name them for some logins.
-pub(super) fn methods_without_proof(configuration: &str) -> Vec<String> {
-    let proofs = ["publickey", "hostbased", "gssapi-with-mic"];
-    let is_proved = |list: &String| proofs.iter().any(|proof| list.split([',', ':']).next() == Some(proof));
-    let lists = configuration
-        .lines()
-        .map(words)
-        .filter(|words| words.first().is_some_and(|word| word.eq_ignore_ascii_case("authenticationmethods")));
-    lists.flat_map(|words| words.into_iter().skip(1)).filter(|list| !is_proved(list)).collect()
-}
-
-/// What a configuration includes, by pattern.
-pub(super) fn included(configuration: &str) -> Vec<String> {
-    let lines = configuration.lines().map(words);
-    let includes = lines.filter(|words| words.first().is_some_and(|word| word.eq_ignore_ascii_case("include")));
-    includes.flat_map(|words| words.into_iter().skip(1)).collect()
-}
-
-/// The words of a line, as sshd reads it: `=` may follow the keyword, quotation marks hold a word together, `#` begins a
-/// comment.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut is_quoted, mut begun) = (Vec::new(), String::new(), false, false);
-    for letter in line.chars() {
-        match letter {
-            '"' => (is_quoted, begun) = (!is_quoted, true),
-            '#' if !is_quoted && !begun => break,
-            '=' if !is_quoted && words.len() <= 1 && (words.is_empty() == begun) => {
-                if begun {
-                    words.push(std::mem::take(&mut word));
-                    begun = false;
-                }
-            }
-            blank if blank.is_whitespace() && !is_quoted => {
-                if begun {
-                    words.push(std::mem::take(&mut word));
-                    begun = false;
-                }
-            }
-            other => {
-                word.push(other);
-                begun = true;
-            }
-        }
-    }
-    words.extend(begun.then_some(word));
-    words
 }
 
 #[cfg(test)]
@@ -163,11 +115,12 @@ mod tests {
             "Include = sshd_config.d/*.conf\n",
         ] {
             let draft = with_files(&format!("{head}{include}UsePAM no\nMatch User x\n"), &files()).unwrap();
-            let expected = format!("{head}Include /a/00-pam_otp.conf\nInclude /a/50.conf\nUsePAM no\nMatch User x\n");
+            let expected =
+                format!("{head}Include \"/a/00-pam_otp.conf\"\nInclude \"/a/50.conf\"\nUsePAM no\nMatch User x\n");
             assert_eq!(draft, expected, "{include}");
         }
         let more = with_files("Include /x /etc/ssh/sshd_config.d/*.conf /y\n", &files()).unwrap();
-        assert_eq!(more, "Include /x\nInclude /a/00-pam_otp.conf\nInclude /a/50.conf\nInclude /y\n");
+        assert_eq!(more, "Include \"/x\"\nInclude \"/a/00-pam_otp.conf\"\nInclude \"/a/50.conf\"\nInclude \"/y\"\n");
     }
 
     #[test]
@@ -181,14 +134,5 @@ mod tests {
         ] {
             assert_eq!(with_files(text, &files()), None, "{text}");
         }
-    }
-
-    #[test]
-    fn methods_that_prove_nothing_first_are_named() {
-        let text = "AuthenticationMethods publickey,keyboard-interactive:pam hostbased\nMatch User backup\n\
-                    \tauthenticationmethods publickey\nMatch User x\nAuthenticationMethods=keyboard-interactive publickey\n\
-                    #AuthenticationMethods any\nMatch User y\nAuthenticationMethods any\n";
-        assert_eq!(methods_without_proof(text), ["keyboard-interactive", "any"]);
-        assert_eq!(included("Include a \"b c\"\ninclude d # e\n#Include f\n"), ["a", "b c", "d"]);
     }
 }

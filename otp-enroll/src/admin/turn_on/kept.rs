@@ -1,19 +1,22 @@
 //! What `turn-on` has changed, with a copy of each file before and after: on the disk before anything is changed, and removed
 //! after all is taken back. Never in /etc/pam.d, where each file is a service.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use otp_core::config::paths;
 use otp_core::value::time::UnixTime;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{drop_in, replace};
-use crate::error::CliError;
+use crate::error::{CliError, plain};
+use crate::ui::output::Output;
 
 /// The folder beside the configuration, with a folder for each service.
 const FOLDER: &str = "turned-on";
@@ -22,6 +25,10 @@ const TRIAL: &str = "trial";
 /// Written when all is done. Without it, a turn-on was interrupted.
 const DONE: &str = "done";
 const LOCK: &str = ".lock";
+
+/// What remains where the copies cannot be used.
+const BY_HAND: &str = "take out by hand what turn-on has written (grep -n pam_otp /etc/pam.d/*; with --key, put the line for the \
+                       password back in the same step, and take out that of pam_permit.so)";
 
 /// So long another turn-on or turn-off is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,7 +78,13 @@ struct Plan {
 #[serde(deny_unknown_fields)]
 struct PlannedFile {
     path: PathBuf,
-    was_there: bool,
+    /// The SHA-256 of each copy: one that was damaged or exchanged is not written back.
+    before: Option<String>,
+    after: String,
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where it is kept.
@@ -91,9 +104,12 @@ fn copy(path: &Path, which: &str) -> String {
 }
 
 /// Keeps other runs out until it is dropped.
-pub(super) fn lock() -> Result<File, CliError> {
+pub(super) fn lock(output: &Output) -> Result<File, CliError> {
     let path = folder().join(LOCK);
-    let unopened = |error| CliError::Unreadable { path: path.clone(), error };
+    let unopened = |error: io::Error| CliError::Reported {
+        error: format!("cannot open {}: {}", path.display(), plain(&error)),
+        hint: "nothing was changed".into(),
+    };
     private_folder(&folder()).map_err(unopened)?;
     let flags = nix::fcntl::OFlag::O_NOFOLLOW.bits();
     let opened =
@@ -111,6 +127,9 @@ pub(super) fn lock() -> Result<File, CliError> {
                 });
             }
             Err(TryLockError::WouldBlock) => {
+                if waited.is_zero() {
+                    output.insist("another turn-on or turn-off is running: this one waits for its end");
+                }
                 let step = Duration::from_millis(100);
                 thread::sleep(step);
                 waited = waited.saturating_add(step);
@@ -127,8 +146,21 @@ fn private_folder(path: &Path) -> io::Result<()> {
         Err(_) => {}
     }
     let found = fs::symlink_metadata(path)?;
-    let is_private = found.is_dir() && found.uid() == 0 && found.mode() & 0o077 == 0;
-    is_private.then_some(()).ok_or_else(|| io::Error::other("it must be a folder that only root can open"))
+    if !found.is_dir() || found.uid() != 0 || found.mode() & 0o022 != 0 {
+        let what = "it must be a folder that only root can open; see who has changed it, then: chown root, chmod 700";
+        return Err(io::Error::other(what));
+    }
+    // Opened by a recursive chmod: nobody else could write to it.
+    if found.mode() & 0o077 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Whether another run, or this one, changes something now.
+pub(super) fn is_busy() -> bool {
+    let file = File::open(folder().join(LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 impl Kept {
@@ -137,15 +169,14 @@ impl Kept {
         Self::load_from(&folder_of(service))
     }
 
-    /// What is kept of all services, as far as it can be read.
-    pub(crate) fn all() -> Vec<Self> {
-        let entries = fs::read_dir(folder()).into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_service =
-            |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));
-        let mut all: Vec<Self> =
-            entries.filter(is_service).filter_map(|path| Self::load_from(&path).ok().flatten()).collect();
-        all.sort_by(|one, other| one.service.cmp(&other.service));
-        all
+    /// What is kept of each service, by name.
+    pub(crate) fn all() -> Vec<(String, Result<Self, CliError>)> {
+        let entries = fs::read_dir(folder()).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+        names.sort();
+        let load = |name: String| Self::load(&name).transpose().map(|kept| (name, kept));
+        names.into_iter().filter_map(load).collect()
     }
 
     fn load_from(folder: &Path) -> Result<Option<Self>, CliError> {
@@ -154,7 +185,10 @@ impl Kept {
         {
             return Ok(None);
         }
-        let unreadable = |name: &str, error: io::Error| CliError::Unreadable { path: folder.join(name), error };
+        let unreadable = |name: &str, error: io::Error| CliError::Reported {
+            error: format!("cannot use {}: {}", folder.join(name).display(), plain(&error)),
+            hint: format!("{BY_HAND}, and remove {}", folder.display()),
+        };
         let read = |name: &str| match replace::read(&folder.join(name)) {
             Ok(bytes) => Ok(bytes),
             Err(odd) => Err(unreadable(name, io::Error::other(format!("it {odd}")))),
@@ -164,9 +198,16 @@ impl Kept {
         let plan: Plan =
             serde_json::from_slice(&there(PLAN)?).map_err(|error| unreadable(PLAN, io::Error::other(error)))?;
         let mut changes = Vec::with_capacity(plan.files.len());
-        for PlannedFile { path, was_there } in plan.files {
-            let before = if was_there { Some(there(&copy(&path, "before"))?) } else { None };
-            let after = there(&copy(&path, "after"))?;
+        let as_written = |name: &str, checksum_then: &str| {
+            let bytes = there(name)?;
+            let is_it = checksum(&bytes) == checksum_then;
+            is_it
+                .then_some(bytes)
+                .ok_or_else(|| unreadable(name, io::Error::other("it was changed since it was written")))
+        };
+        for PlannedFile { path, before, after } in plan.files {
+            let before = before.map(|checksum| as_written(&copy(&path, "before"), &checksum)).transpose()?;
+            let after = as_written(&copy(&path, "after"), &after)?;
             changes.push(Change { path, before, after });
         }
         let until = match read(TRIAL)? {
@@ -182,13 +223,13 @@ impl Kept {
 
     /// Brings it to the disk as a whole, before anything is changed.
     pub(super) fn keep(&self) -> Result<(), CliError> {
-        self.keep_in(&folder()).map_err(|error| CliError::Reported {
-            error: format!(
-                "{} could not be written: {}",
-                folder_of(&self.service).display(),
-                crate::error::plain(&error)
-            ),
-            hint: "nothing was changed".into(),
+        self.keep_in(&folder()).map_err(|error| {
+            let _ = remove_all(&folder().join(format!(".{}.new", self.service)));
+            CliError::Reported {
+                error: format!("{} could not be written: {}", folder_of(&self.service).display(), plain(&error)),
+                hint: "nothing was changed; make that possible (free space: df /etc/pam_otp), and run this again"
+                    .into(),
+            }
         })
     }
 
@@ -211,13 +252,24 @@ impl Kept {
         if let Some(until) = self.until {
             write(TRIAL, until.0.to_string().as_bytes())?;
         }
-        let planned = |change: &Change| PlannedFile { path: change.path.clone(), was_there: change.before.is_some() };
+        let planned = |change: &Change| PlannedFile {
+            path: change.path.clone(),
+            before: change.before.as_deref().map(checksum),
+            after: checksum(&change.after),
+        };
         let files = self.changes.iter().map(planned).collect();
         let plan = Plan { service: self.service.clone(), at: self.at, key: self.key, files };
         write(PLAN, &serde_json::to_vec(&plan)?)?;
         replace::flush(&new)?;
-        fs::rename(&new, folder.join(&self.service))?;
-        replace::flush(folder)
+        let place = folder.join(&self.service);
+        if fs::symlink_metadata(&place).is_err() {
+            fs::rename(&new, &place)?;
+            return replace::flush(folder);
+        }
+        // In place of an earlier one, in one step: at no moment are there no copies.
+        renameat_with(CWD, &new, CWD, &place, RenameFlags::EXCHANGE)?;
+        replace::flush(folder)?;
+        remove_all(&new)
     }
 
     /// Forgets it, after all was taken back.
@@ -280,7 +332,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_back_and_private() {
         let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
         kept().keep_in(folder.path()).unwrap();
         let here = folder.path().join("sshd");
         assert_eq!(Kept::load_from(&here).unwrap(), Some(kept()));
@@ -304,7 +356,7 @@ mod tests {
     #[test]
     fn what_is_half_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
         for name in ["plan.json", "etc+pam.d+sshd.before", "etc+pam.d+sshd.after"] {
             kept().keep_in(folder.path()).unwrap();
             fs::remove_file(folder.path().join("sshd").join(name)).unwrap();
@@ -314,9 +366,35 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_can_open_is_refused() {
+    fn a_copy_that_was_changed_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        for name in ["etc+pam.d+sshd.before", "etc+pam.d+sshd.after"] {
+            kept().keep_in(folder.path()).unwrap();
+            fs::write(folder.path().join("sshd").join(name), "").unwrap();
+            let error = Kept::load_from(&folder.path().join("sshd")).unwrap_err();
+            assert!(error.to_string().ends_with(&format!("{name}: it was changed since it was written")), "{error}");
+            kept().forget_in(folder.path()).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_kept_replaces_what_was_kept_before() {
+        let folder = tempfile::tempdir().unwrap();
+        kept().keep_in(folder.path()).unwrap();
+        let more = Kept { until: None, ..kept() };
+        more.keep_in(folder.path()).unwrap();
+        assert_eq!(Kept::load_from(&folder.path().join("sshd")).unwrap(), Some(more));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused_and_one_that_they_can_open_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |mode| fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+        mode(0o775);
         kept().keep_in(folder.path()).unwrap_err();
+        mode(0o755);
+        kept().keep_in(folder.path()).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o7777, 0o700);
     }
 }

@@ -41,6 +41,16 @@ pub(super) fn password_lines(text: &[u8]) -> Vec<usize> {
     lines(&text).iter().filter(|line| asks_for_password(line)).map(|line| line.number).collect()
 }
 
+/// Whether our lines stand in place of the password, as after `--key`: without ours, those below let everybody in.
+pub(super) fn is_without_password(text: &[u8]) -> bool {
+    let read = String::from_utf8_lossy(text);
+    let permits = |line: &Line| {
+        line.words.first().and_then(|kind| Group::named(kind)) == Some(Group::Auth)
+            && line.words.iter().any(|word| word.rsplit('/').next() == Some("pam_permit.so"))
+    };
+    password_lines(text).is_empty() && lines(&read).iter().any(permits)
+}
+
 /// Lines that call our module.
 pub(super) fn our_lines(text: &[u8]) -> Vec<usize> {
     let text = String::from_utf8_lossy(text);
@@ -101,8 +111,16 @@ pub(super) fn with_include(text: &[u8], number: usize) -> Option<Vec<u8>> {
         if at == number {
             written.push(b'#');
             written.extend_from_slice(line);
-            // Of the same length, so that columns stay: the words are ASCII, and the first of them is the control.
-            written.extend_from_slice(str::from_utf8(line).ok()?.replacen(control.as_str(), "include ", 1).as_bytes());
+            // Of the same length, so that columns stay: the words are ASCII, and the first of them is the control. In brackets,
+            // a blank would be a part of the word.
+            let line = str::from_utf8(line).ok()?;
+            let bracketed = format!("[{control}]");
+            let include = if line.contains(&bracketed) {
+                line.replacen(&bracketed, "include   ", 1)
+            } else {
+                line.replacen(control.as_str(), "include ", 1)
+            };
+            written.extend_from_slice(include.as_bytes());
         } else {
             written.extend_from_slice(line);
         }
@@ -249,6 +267,7 @@ mod tests {
         let expected = "#%PAM-1.0\n#auth       substack     common-auth # substack\nauth       include      common-auth # substack\n\
                         auth required pam_otp.so\n";
         assert_eq!(with(text, 2).as_deref(), Some(expected));
+        assert_eq!(with("auth [substack] x\n", 1).as_deref(), Some("#auth [substack] x\nauth include    x\n"));
         assert_eq!(with("AUTH\tSubStack\tx\n", 1).as_deref(), Some("#AUTH\tSubStack\tx\nAUTH\tinclude \tx\n"));
         for (text, number) in
             [(text, 1), (text, 3), (text, 4), ("auth \\\n substack x\n", 1), ("auth include substack\n", 1)]
@@ -262,6 +281,17 @@ mod tests {
         let text = b"# caf\xe9\n@include common-auth\n";
         let expected = b"# caf\xe9\n@include common-auth\nauth     required   pam_otp.so\n";
         assert_eq!(with_code(text, false).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_file_that_asks_for_no_password_is_known() {
+        for (text, is_open) in [
+            ("#@include common-auth\nauth required pam_otp.so\nauth required pam_permit.so\n", true),
+            ("@include common-auth\nauth required pam_otp.so\nauth required pam_permit.so\n", false),
+            ("auth required pam_otp.so\nsession required pam_permit.so\n", false),
+        ] {
+            assert_eq!(is_without_password(text.as_bytes()), is_open, "{text}");
+        }
     }
 
     #[test]

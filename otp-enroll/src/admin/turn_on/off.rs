@@ -1,5 +1,8 @@
 //! Takes back what was turned on, byte for byte: PAM first, then sshd. At each moment every user can log in.
 
+use std::fs;
+use std::path::Path;
+
 use nix::unistd::getuid;
 use otp_core::audit::Event;
 use otp_core::value::time::UnixTime;
@@ -9,7 +12,9 @@ use super::diff::unified;
 use super::kept::{Change, Kept, folder_of, lock};
 use super::plan::{Plan, refused, service_named, spoken};
 use super::standing::{Standing, changed};
-use super::{reload, replace, trial};
+use super::{drop_in, lines, reload, replace, trial};
+use crate::admin::doctor::TWINS;
+use crate::admin::doctor::sshd;
 use crate::client;
 use crate::error::{CliError, plain};
 use crate::ui::output::Output;
@@ -33,6 +38,10 @@ pub(super) struct Diff {
 
 pub(crate) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) -> Result<(), CliError> {
     let service = service_named(name)?;
+    if let Some((name, _, _)) = TWINS.iter().find(|(name, twin, _)| *twin == service && is_kept_with(name, twin)) {
+        let hint = format!("to turn off both: otp-enroll admin turn-off {name}");
+        return Err(refused(format!("{service} was turned on with {name}"), hint));
+    }
     let Some(kept) = Kept::load(&service)? else { return not_kept(&service, output) };
     let diffs = to_take_back(&kept)?;
     let told = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
@@ -46,16 +55,30 @@ pub(crate) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) ->
         }
         output.confirm(&format!("Take this back{}?", if has_drop_in(&kept) { ", and reload sshd" } else { "" }))?;
     }
-    let _lock = lock()?;
+    let _lock = lock(output)?;
     // Another run may have done it while this one asked.
     let Some(kept) = Kept::load(&service)? else { return not_kept(&service, output) };
     to_take_back(&kept)?;
+    let is_changed = |change: &&Change| matches!(change.standing(kept.key), Standing::Changed(_));
+    let taken_out: Vec<String> =
+        kept.changes.iter().filter(is_changed).map(|change| change.path.display().to_string()).collect();
     if let Some(left) = take_back(&kept)? {
         output.insist(&left);
     }
     log(&service, "turned-off", None);
     let answer = Answer { service: &service, would_change: None, changed: true, files: diffs };
-    output.done(&answer, &format!("{service}: off; all files are as they were before"))
+    let told = if taken_out.is_empty() {
+        "all files are as they were before".to_owned()
+    } else {
+        format!("what turn-on wrote is taken out of {}; what was changed there since stays", taken_out.join(" and "))
+    };
+    output.done(&answer, &format!("{service}: off; {told}"))
+}
+
+/// Whether a service was turned on, and its twin with it.
+fn is_kept_with(service: &str, twin: &str) -> bool {
+    let is_twin = |change: &Change| change.path.file_name().is_some_and(|name| name == twin);
+    Kept::load(service).ok().flatten().is_some_and(|kept| kept.changes.iter().any(is_twin))
 }
 
 /// What the log says of a change.
@@ -69,9 +92,21 @@ fn not_kept(service: &str, output: &Output) -> Result<(), CliError> {
     match Plan::of(service, false) {
         Ok(plan) if !plan.on.is_empty() => {
             let places: Vec<String> = plan.on.iter().map(ToString::to_string).collect();
+            let what = format!("{service} was not turned on by turn-on: {} was written by hand", places.join(", "));
+            let files = plan.on.iter().map(|place| place.file.as_path());
+            let open = files.filter(|file| fs::read(file).is_ok_and(|text| lines::is_without_password(&text)));
+            let Some(file) = open.map(Path::display).next() else {
+                return Err(refused(what, "to turn it off, take that line out by hand".into()));
+            };
+            // Without our line alone, every login would be let in.
             Err(refused(
-                format!("{service} was not turned on by turn-on: {} was written by hand", places.join(", ")),
-                "to turn it off, take that line out by hand".into(),
+                what,
+                format!(
+                    "in one edit of {file}: put the line for the password back (such as @include common-auth; it may be a \
+                     comment there), and take out the lines of pam_otp.so and pam_permit.so below it. Only then change \
+                     sshd's AuthenticationMethods ({})",
+                    drop_in::FILE
+                ),
             ))
         }
         // What keeps it from being turned on keeps nobody from it being off; doctor tells of lines in other files.
@@ -90,7 +125,8 @@ fn has_drop_in(kept: &Kept) -> bool {
 fn to_take_back(kept: &Kept) -> Result<Vec<Diff>, CliError> {
     let standings = kept.standings();
     let changed = changed(&standings);
-    if !changed.is_empty() {
+    let is_over = kept.is_over() && kept.unendable().is_none();
+    if !changed.is_empty() && !is_over {
         return Err(refused(
             format!("files were changed since {} was turned on, so they are not taken back", kept.service),
             format!(
@@ -101,13 +137,21 @@ fn to_take_back(kept: &Kept) -> Result<Vec<Diff>, CliError> {
         ));
     }
     let ours = kept.changes.iter().rev().zip(standings.iter().rev());
-    let ours = ours.filter(|(_, standing)| matches!(standing, Standing::After)).map(|(change, _)| change);
-    Ok(ours
-        .map(|Change { path, before, after }| Diff {
-            path: path.display().to_string(),
-            diff: unified(path, Some(after), before.as_deref()),
-        })
-        .collect())
+    let diff = |(change, standing): (&Change, &Standing)| {
+        let path = change.path.display().to_string();
+        match standing {
+            Standing::After => {
+                let diff = unified(&change.path, Some(&change.after), change.before.as_deref());
+                Some(Diff { path, diff })
+            }
+            Standing::Changed(_) => {
+                let (now, rest) = change.taken_out()?;
+                Some(Diff { path, diff: unified(&change.path, Some(&now), Some(&rest)) })
+            }
+            Standing::Before | Standing::ByHand => None,
+        }
+    };
+    Ok(ours.filter_map(diff).collect())
 }
 
 /// Takes all back, and forgets it. What a run that was killed has done is not done again. What is left of a timer is told.
@@ -136,17 +180,20 @@ fn restore(kept: &Kept) -> Result<(), CliError> {
         again(format!("{} could not be taken back: {}", change.path.display(), plain(error)))
     };
     for change in kept.changes.iter().rev().filter(|change| !change.is_drop_in()) {
-        if matches!(change.standing(kept.key), Standing::After) {
-            revert(change, &kept.service).map_err(|error| failed(change, &error))?;
-        }
+        revert(change, kept).map_err(|error| failed(change, &error))?;
     }
     let Some(change) = kept.changes.iter().find(|change| change.is_drop_in()) else { return Ok(()) };
     let was_there = matches!(change.standing(kept.key), Standing::After);
-    if was_there {
-        revert(change, &kept.service).map_err(|error| failed(change, &error))?;
-    }
-    let settings = crate::admin::doctor::sshd::settings(None).ok();
-    reload::test().and_then(|()| reload::reload(settings.as_ref())).map_err(|error| {
+    revert(change, kept).map_err(|error| failed(change, &error))?;
+    let read_again = reload::servers().and_then(|servers| {
+        // Where none runs, sshd reads it when it is started; it may be gone altogether.
+        if servers.is_empty() {
+            return Ok(());
+        }
+        reload::test()?;
+        reload::reload(&servers, &sshd::settings(None).unwrap_or_default())
+    });
+    read_again.map_err(|error| {
         // With the drop-in sshd was content. Users are asked for the password alone in either case.
         if was_there {
             let _ = replace::put(&change.path, &change.after, None, &folder_of(&kept.service));
@@ -155,9 +202,16 @@ fn restore(kept: &Kept) -> Result<(), CliError> {
     })
 }
 
-fn revert(change: &Change, service: &str) -> std::io::Result<()> {
-    match &change.before {
-        Some(before) => replace::put(&change.path, before, Some(&change.after), &folder_of(service)),
-        None => replace::remove(&change.path, &change.after),
+/// The file as it was before; after a trial, one that was changed since without what was written into it.
+fn revert(change: &Change, kept: &Kept) -> std::io::Result<()> {
+    let staging = folder_of(&kept.service);
+    match (change.standing(kept.key), &change.before) {
+        (Standing::After, Some(before)) => replace::put(&change.path, before, Some(&change.after), &staging),
+        (Standing::After, None) => replace::remove(&change.path, &change.after),
+        (Standing::Changed(_), _) if kept.is_over() => match change.taken_out() {
+            Some((now, rest)) => replace::put(&change.path, &rest, Some(&now), &staging),
+            None => Err(std::io::Error::other("it was changed in the meantime")),
+        },
+        (Standing::Before | Standing::ByHand | Standing::Changed(_), _) => Ok(()),
     }
 }

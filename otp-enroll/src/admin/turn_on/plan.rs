@@ -7,11 +7,12 @@ use super::drop_in;
 use super::kept::Change;
 use super::lines::{self, Unfit};
 use super::replace::{self, Odd};
+use super::sudoers::{self, Other};
 use crate::admin::doctor::TWINS;
 use crate::admin::doctor::pam_conf::Group;
 use crate::admin::doctor::service::MODULE;
 use crate::admin::doctor::sshd::{self, CONFIGURATION, CONFIGURATIONS, SERVICE, Settings, Unknown};
-use crate::admin::doctor::stack::{Folders, PAM_FOLDERS, Place, Stack, is_part};
+use crate::admin::doctor::stack::{Folders, PAM_FOLDERS, Place, Stack, is_leftover, is_part};
 use crate::admin::doctor::strangers::substack_to_include;
 use crate::error::{CliError, plain};
 
@@ -49,6 +50,18 @@ pub(super) fn service_named(name: &str) -> Result<String, CliError> {
                 .into(),
         ));
     }
+    if service.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(refused(
+            format!("no program can use a PAM service {service}: libpam reads the names of services in lower case"),
+            format!("name the service as its file should be named: {}", service.to_ascii_lowercase()),
+        ));
+    }
+    if is_leftover(service) {
+        return Err(refused(
+            format!("{service} is by its name a copy of another file, and no service"),
+            "name a service: ssh, sudo, su, login".into(),
+        ));
+    }
     Ok(service.to_owned())
 }
 
@@ -82,11 +95,50 @@ impl Plan {
         if service == SERVICE {
             plan.add_drop_in(key)?;
         }
+        if service == "sudo" {
+            plan.look_at_sudoers()?;
+        }
         plan.add(&folders, service, key)?;
         for (_, twin, _) in TWINS.iter().filter(|(name, twin, _)| *name == service && folders.has(twin)) {
             plan.add_twin(&folders, twin)?;
         }
+        plan.add_includers(&folders);
         Ok(plan)
+    }
+
+    /// sudo may ask another service.
+    fn look_at_sudoers(&mut self) -> Result<(), CliError> {
+        for Other { name, for_all } in sudoers::others() {
+            if for_all {
+                return Err(refused(
+                    format!("sudo asks the PAM service {name}, and not sudo: pam_service in its Defaults"),
+                    format!("turn that service on: otp-enroll admin turn-on {name}"),
+                ));
+            }
+            self.remarks
+                .push(format!("sudo asks the PAM service {name} for some users or commands: it is left as it is"));
+        }
+        Ok(())
+    }
+
+    /// Services that include one of the files that change: what is written there holds for them, too.
+    fn add_includers(&mut self, folders: &Folders) {
+        let changed = self.changes.iter().filter(|change| !change.is_drop_in());
+        let names: Vec<&str> = changed.filter_map(|change| change.path.file_name()?.to_str()).collect();
+        let files: Vec<PathBuf> = names.into_iter().map(|name| folders.find(name)).collect();
+        let is_twin = |name: &str| TWINS.iter().any(|(one, twin, _)| *one == self.service && *twin == name);
+        let includes = |name: &String| {
+            let stack = Stack::read(folders, name, Group::Auth);
+            stack.is_ok_and(|stack| stack.entries.iter().any(|entry| files.contains(&entry.place.file)))
+        };
+        let others = folders.services().unwrap_or_default().into_iter();
+        let others: Vec<String> =
+            others.filter(|name| !self.names.contains(name) && !is_twin(name)).filter(includes).collect();
+        for name in &others {
+            self.remarks
+                .push(format!("{name} includes the PAM file of {}: its logins ask for a code, too", self.service));
+        }
+        self.names.extend(others);
     }
 
     /// The other service of a program, where it has a stack of its own.
@@ -182,11 +234,6 @@ impl Plan {
         self.changes.push(Change { path, before: None, after: text.into_bytes() });
         Ok(())
     }
-
-    /// Whether sshd's configuration changes.
-    pub(super) fn has_drop_in(&self) -> bool {
-        self.changes.iter().any(Change::is_drop_in)
-    }
 }
 
 /// What sshd's configuration says now.
@@ -225,7 +272,11 @@ fn recipe(file: &Path, odd: &Odd) -> String {
             file.file_name().unwrap_or_default().display()
         ),
         Odd::Link(_) => "write into that file, after the line for the password: auth required pam_otp.so".into(),
-        Odd::NoFile | Odd::ManyNames | Odd::Unreadable(_) => {
+        Odd::NoFile | Odd::ManyNames | Odd::Signed | Odd::Unreadable(_) => {
+            "write after the line for the password, by hand: auth required pam_otp.so".into()
+        }
+        // Not that of the folder, whose files would then be found under another name.
+        Odd::OfOthers(Some(folder)) if folder.is_symlink() => {
             "write after the line for the password, by hand: auth required pam_otp.so".into()
         }
         Odd::OfOthers(_) => "make root its owner, and writable by root only; then run this again".into(),
@@ -298,7 +349,9 @@ mod tests {
         for name in ["", "..", ".x", "a/b", "a b", "-x", "a\n", "a%b", "é"] {
             assert_eq!(service_named(name).unwrap_err().exit_code(), 2, "{name}");
         }
-        for name in ["common-auth", "password-auth", "system-login", "other"] {
+        for name in
+            ["common-auth", "password-auth", "system-login", "other", "Foo", "x.old", "sudo.bak", "sshd.dpkg-old"]
+        {
             assert_eq!(service_named(name).unwrap_err().exit_code(), 1, "{name}");
         }
     }

@@ -19,8 +19,13 @@ const NEXT: &str = "next";
 /// The same where that folder is on another file system. libpam and sshd read no file of this name.
 const NEXT_BESIDE: &str = ".pam_otp.next";
 
-/// Labels that follow a file to its successor: SELinux, Smack, access lists, and what an administrator has noted.
-const LABELS: [&[u8]; 4] = [b"security.selinux", b"security.SMACK64", b"system.posix_acl_access", b"user."];
+/// Labels that follow a file to its successor: SELinux, Smack, access lists, and what an administrator or a program has noted.
+const LABELS: [&[u8]; 5] =
+    [b"security.selinux", b"security.SMACK64", b"system.posix_acl_access", b"user.", b"trusted."];
+
+/// What the kernel knows of the bytes of a file: a checksum, which it writes itself, or a signature, which it cannot.
+const INTEGRITY: &str = "security.ima";
+const SIGNATURE: u8 = 3;
 
 /// Why a file is left alone.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub(crate) enum Odd {
     NoFile,
     /// A hard link: other names show the same file, and would show the old one.
     ManyNames,
+    /// Its bytes are signed for the kernel (IMA): no other bytes would pass.
+    Signed,
     /// Users other than root can change it, or this folder that it is in.
     OfOthers(Option<PathBuf>),
     Unreadable(io::Error),
@@ -42,6 +49,7 @@ impl fmt::Display for Odd {
             Self::Link(target) => write!(f, "is a link to {}", target.display()),
             Self::NoFile => f.write_str("is no file"),
             Self::ManyNames => f.write_str("has several names (hard links)"),
+            Self::Signed => f.write_str("is signed for the kernel (security.ima), which would reject any change"),
             Self::OfOthers(None) => f.write_str("can be changed by users other than root"),
             Self::OfOthers(Some(folder)) => {
                 write!(f, "is in {}, which is a link, or can be changed by users other than root", folder.display())
@@ -77,12 +85,21 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Odd> {
         return Err(Odd::OfOthers(None));
     }
     let mut bytes = Vec::new();
-    open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(Odd::Unreadable)?;
+    let mut file = open(path).map_err(Odd::Unreadable)?;
+    if is_signed(&file) {
+        return Err(Odd::Signed);
+    }
+    file.read_to_end(&mut bytes).map_err(Odd::Unreadable)?;
     Ok(Some(bytes))
 }
 
 fn is_of_others(found: &fs::Metadata) -> bool {
     found.uid() != 0 || found.mode() & 0o022 != 0
+}
+
+fn is_signed(file: &File) -> bool {
+    let mut label = [0_u8; 4096];
+    fgetxattr(file, INTEGRITY, label.as_mut_slice()).is_ok_and(|length| length > 0 && label.first() == Some(&SIGNATURE))
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -204,6 +221,23 @@ mod tests {
         let mut value = [0_u8; 16];
         let length = fgetxattr(File::open(&path).unwrap(), "user.note", value.as_mut_slice()).unwrap();
         assert_eq!(&value[..length], b"mine");
+    }
+
+    #[test]
+    fn what_a_program_has_noted_follows_it_and_a_signature_refuses() {
+        let (here, staging) = (folder(), folder());
+        let path = here.path().join("x");
+        fs::write(&path, "before").unwrap();
+        let file = File::open(&path).unwrap();
+        if fsetxattr(&file, "trusted.note", b"mine", XattrFlags::empty()).is_ok() {
+            put(&path, b"after", Some(b"before"), staging.path()).unwrap();
+            let mut value = [0_u8; 16];
+            let length = fgetxattr(File::open(&path).unwrap(), "trusted.note", value.as_mut_slice()).unwrap();
+            assert_eq!(&value[..length], b"mine");
+        }
+        if fsetxattr(File::open(&path).unwrap(), INTEGRITY, &[SIGNATURE, 2, 4], XattrFlags::empty()).is_ok() {
+            assert!(matches!(read(&path), Err(Odd::Signed)));
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! How the files that were turned on are now.
 
+use otp_core::value::time::UnixTime;
+
 use super::kept::{Change, Kept};
 use super::lines;
 use super::replace::{self, Odd};
+use super::without::without;
 
 /// How a file is now.
 #[derive(Debug)]
@@ -23,7 +26,14 @@ impl Change {
         let path = self.path.display();
         let now = match replace::read(&self.path) {
             Ok(now) => now,
-            Err(odd @ (Odd::Link(_) | Odd::NoFile | Odd::ManyNames | Odd::OfOthers(_) | Odd::Unreadable(_))) => {
+            Err(
+                odd @ (Odd::Link(_)
+                | Odd::NoFile
+                | Odd::ManyNames
+                | Odd::Signed
+                | Odd::OfOthers(_)
+                | Odd::Unreadable(_)),
+            ) => {
                 return Standing::Changed(format!("{path} {odd}"));
             }
         };
@@ -50,6 +60,15 @@ impl Change {
     }
 }
 
+impl Change {
+    /// The text of a file that was changed since, without what was written into it. `None` if that cannot be told.
+    pub(super) fn taken_out(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let now = replace::read(&self.path).ok()??;
+        let rest = without(self.before.as_deref().unwrap_or_default(), &self.after, &now)?;
+        lines::our_lines(&rest).is_empty().then_some((now, rest))
+    }
+}
+
 /// What of ours is in files that were changed since.
 pub(super) fn changed(standings: &[Standing]) -> Vec<&str> {
     standings
@@ -61,6 +80,20 @@ pub(super) fn changed(standings: &[Standing]) -> Vec<&str> {
 impl Kept {
     pub(super) fn standings(&self) -> Vec<Standing> {
         self.changes.iter().map(|change| change.standing(self.key)).collect()
+    }
+
+    /// Whether a trial has ended. Then what was written is taken out of files that were changed since, too.
+    pub(super) fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| UnixTime::now() >= until)
+    }
+
+    /// What keeps a trial from being taken back at its end.
+    pub(super) fn unendable(&self) -> Option<String> {
+        let standings = self.changes.iter().zip(self.standings());
+        let stuck = standings.filter(|(change, _)| change.taken_out().is_none()).map(|(_, standing)| standing);
+        let stuck: Vec<Standing> = stuck.collect();
+        let told = changed(&stuck).join("; ");
+        (!told.is_empty()).then_some(told)
     }
 }
 

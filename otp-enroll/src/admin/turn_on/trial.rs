@@ -58,13 +58,14 @@ fn service_unit(service: &str, program: &str) -> String {
     )
 }
 
-/// `Persistent`: a time that passes while the machine is off counts when it is on again.
+/// `Persistent`: a time that passes while the machine is off counts when it is on again. `OnUnitInactiveSec`: an end that
+/// failed is tried again; one that succeeded leaves no timer.
 fn timer_unit(service: &str, until: UnixTime) -> String {
     let at = until.to_string().replace('T', " ").replace('Z', " UTC");
     format!(
         "# Written by otp-enroll admin turn-on --try; it goes when the trial ends.\n\
          [Unit]\nDescription=Time of the end of the trial of a second factor for {service}\n\n\
-         [Timer]\nOnCalendar={at}\nPersistent=true\nAccuracySec=1s\n\n\
+         [Timer]\nOnCalendar={at}\nOnUnitInactiveSec=10min\nPersistent=true\nAccuracySec=1s\n\n\
          [Install]\nWantedBy=timers.target\n"
     )
 }
@@ -137,7 +138,12 @@ mod tests {
     #[test]
     fn the_timer_names_its_time_as_systemd_reads_it() {
         let text = timer_unit("sshd", UnixTime(1_795_847_721));
-        for line in ["OnCalendar=2026-11-28 06:35:21 UTC", "Persistent=true", "WantedBy=timers.target"] {
+        for line in [
+            "OnCalendar=2026-11-28 06:35:21 UTC",
+            "Persistent=true",
+            "OnUnitInactiveSec=10min",
+            "WantedBy=timers.target",
+        ] {
             assert!(text.lines().any(|it| it == line), "{text}");
         }
         let text = service_unit("sudo", "/usr/bin/otp-enroll");

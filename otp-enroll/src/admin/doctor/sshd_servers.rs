@@ -1,0 +1,257 @@
+//! The servers of sshd that run here and ask this machine's PAM, and how each was started: options of its command line come
+//! before its configuration, which may be another file.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::sshd::{CONFIGURATION, SERVICE, Settings};
+
+/// Its names in systemd: Debian's, and that of others.
+const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
+
+/// Where a server writes its number unless its configuration names another file.
+const PID_FILE: &str = "/run/sshd.pid";
+
+/// Letters of its command line that an argument follows.
+const WITH_ARGUMENT: &str = "CEbcfghkopu";
+/// Letters without one.
+const ALONE: &str = "46DGQRTdeiqrtV";
+
+/// Ticks of a second in /proc, on every Linux.
+const TICKS: u64 = 100;
+
+/// A server that listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) pid: i32,
+    /// The file of its configuration.
+    pub(crate) configuration: PathBuf,
+    /// Options that come before it: `PasswordAuthentication=yes`.
+    pub(crate) options: Vec<String>,
+    /// The unit that it runs in.
+    pub(crate) unit: Option<&'static str>,
+}
+
+/// Servers whose command line cannot be told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Untold {
+    pub(crate) pid: i32,
+    pub(crate) command_line: String,
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the sshd with the process number {} was started in a way that is not known here ({})",
+            self.pid, self.command_line
+        )
+    }
+}
+
+/// What a process has open, and where it was begun: another after it has read its configuration again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    sockets: BTreeSet<String>,
+    stack: Option<String>,
+    written: Option<(u64, i64, i64)>,
+}
+
+/// All servers that use this /etc/pam.d; those in containers use another.
+pub(crate) fn all() -> Result<Vec<Server>, Untold> {
+    let mut servers = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        if is_sshd(pid) && uses_our_files(pid) && !listening(pid).is_empty() {
+            servers.extend(server(pid)?);
+        }
+    }
+    servers.sort_by_key(|server| server.pid);
+    Ok(servers)
+}
+
+fn path(pid: i32, name: &str) -> PathBuf {
+    Path::new("/proc").join(pid.to_string()).join(name)
+}
+
+/// A process of root that runs sshd's program. One that was replaced by an update is told with ` (deleted)` after it.
+fn is_sshd(pid: i32) -> bool {
+    let program = fs::read_link(path(pid, "exe")).unwrap_or_default();
+    let is_it = program.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("sshd"));
+    is_it && fs::metadata(path(pid, "")).is_ok_and(|about| about.uid() == 0)
+}
+
+fn uses_our_files(pid: i32) -> bool {
+    let same = |one: fs::Metadata, other: fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+    let theirs = fs::metadata(path(pid, "root/etc/pam.d"));
+    theirs.is_ok_and(|theirs| fs::metadata("/etc/pam.d").is_ok_and(|ours| same(theirs, ours)))
+}
+
+/// Its sockets that wait for connections, by number.
+fn listening(pid: i32) -> BTreeSet<String> {
+    let tables = ["net/tcp", "net/tcp6"].map(|table| fs::read_to_string(path(pid, table)).unwrap_or_default());
+    let listen = |line: &str| {
+        let mut columns = line.split_whitespace();
+        (columns.nth(3) == Some("0A")).then(|| columns.nth(5).map(str::to_owned)).flatten()
+    };
+    let all: BTreeSet<String> = tables.iter().flat_map(|table| table.lines()).filter_map(listen).collect();
+    let open = fs::read_dir(path(pid, "fd")).into_iter().flatten().flatten();
+    let targets = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+    targets
+        .filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .filter(|number| all.contains(number))
+        .collect()
+}
+
+/// `None` for a session that forwards a port, and for a program whose PAM service is another.
+fn server(pid: i32) -> Result<Option<Server>, Untold> {
+    let line = fs::read(path(pid, "cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&line).trim_end_matches('\0').to_owned();
+    let untold = || Untold { pid, command_line: text.replace('\0', " ") };
+    // `sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups`; older ones leave what they were started with.
+    let words: Vec<String> = match text.split_once(": /") {
+        Some((_, title)) => {
+            let (command, _) = title.split_once(" [listener]").ok_or_else(untold)?;
+            format!("/{command}").split_whitespace().map(str::to_owned).collect()
+        }
+        None if text.starts_with('/') => text.split('\0').map(str::to_owned).collect(),
+        None => return Ok(None),
+    };
+    let (program, words) = words.split_first().ok_or_else(untold)?;
+    if Path::new(program).file_name().is_none_or(|name| name != SERVICE) {
+        return Ok(None);
+    }
+    let (configuration, options) = options(words).ok_or_else(untold)?;
+    let group = fs::read_to_string(path(pid, "cgroup")).unwrap_or_default();
+    let unit = UNITS.into_iter().find(|unit| group.lines().any(|line| line.ends_with(&format!("/{unit}"))));
+    let configuration = configuration.unwrap_or_else(|| CONFIGURATION.into());
+    Ok(Some(Server { pid, configuration, options, unit }))
+}
+
+/// The file and the options of a command line, as getopt(3) reads it; `None` if that cannot be told.
+fn options(words: &[String]) -> Option<(Option<PathBuf>, Vec<String>)> {
+    let (mut file, mut options) = (None, Vec::new());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut letters = word.strip_prefix('-').filter(|letters| !letters.is_empty())?;
+        while let Some(letter) = letters.chars().next() {
+            letters = letters.get(letter.len_utf8()..)?;
+            if WITH_ARGUMENT.contains(letter) {
+                let argument = if letters.is_empty() { words.next()?.as_str() } else { letters };
+                match letter {
+                    'f' => {
+                        file = Some(PathBuf::from(argument).canonicalize().ok().filter(|_| argument.starts_with('/'))?)
+                    }
+                    'o' => options.push(argument.to_owned()),
+                    _ => {}
+                }
+                break;
+            } else if !ALONE.contains(letter) {
+                return None;
+            }
+        }
+    }
+    Some((file, options))
+}
+
+impl Server {
+    /// Whether it reads this machine's usual configuration.
+    pub(crate) fn is_usual(&self) -> bool {
+        let usual = Path::new(CONFIGURATION);
+        self.configuration == usual || usual.canonicalize().is_ok_and(|usual| usual == self.configuration)
+    }
+
+    /// How it was started, for people.
+    pub(crate) fn told(&self) -> String {
+        format!("the sshd with the process number {}", self.pid)
+    }
+
+    /// What of its command line comes before its usual configuration.
+    pub(crate) fn started_with(&self) -> String {
+        let file = (!self.is_usual()).then(|| format!("-f {}", self.configuration.display()));
+        let options = self.options.iter().map(|option| format!("-o {option}"));
+        file.into_iter().chain(options).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The file that has its number, if it writes one; it does so whenever it has read its configuration.
+    fn pid_file(&self, settings: &Settings) -> Option<fs::Metadata> {
+        let file = settings.get("pidfile").map_or(PID_FILE, String::as_str);
+        let is_it = fs::read_to_string(file).is_ok_and(|text| text.trim() == self.pid.to_string());
+        if is_it { fs::metadata(file).ok() } else { None }
+    }
+
+    /// When it has read its configuration for the last time, if it notes that by writing its number.
+    pub(crate) fn read_at(&self, settings: &Settings) -> Option<SystemTime> {
+        self.pid_file(settings)?.modified().ok()
+    }
+
+    /// When it began.
+    pub(crate) fn began_at(&self) -> Option<SystemTime> {
+        let boot = fs::read_to_string("/proc/stat").ok()?;
+        let boot: u64 = boot.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())?;
+        let ticks: u64 = stat(self.pid, 19)?.parse().ok()?;
+        let since_boot = Duration::from_secs(boot.saturating_add(ticks.checked_div(TICKS)?));
+        SystemTime::UNIX_EPOCH.checked_add(since_boot)
+    }
+
+    /// What changes when it reads its configuration again: it is a new program in the same process, and listens anew.
+    pub(crate) fn mark(&self, settings: &Settings) -> Mark {
+        let about = self.pid_file(settings);
+        Mark {
+            sockets: listening(self.pid),
+            stack: stat(self.pid, 25),
+            written: about.map(|about| (about.ino(), about.mtime(), about.mtime_nsec())),
+        }
+    }
+}
+
+impl Mark {
+    /// Whether all that it shows of has changed since, and the server listens.
+    pub(crate) fn has_read_since(&self, before: &Self) -> bool {
+        let is_new = match (self.written, before.written) {
+            (now, Some(then)) => now.is_some_and(|now| now != then),
+            (_, None) => self.sockets != before.sockets || self.stack != before.stack,
+        };
+        is_new && !self.sockets.is_empty()
+    }
+}
+
+/// A field of its line in /proc, counted after the name, which is between brackets and may hold anything.
+fn stat(pid: i32, field: usize) -> Option<String> {
+    let text = fs::read_to_string(path(pid, "stat")).ok()?;
+    text.rsplit_once(") ")?.1.split(' ').nth(field).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(line: &str) -> Option<(Option<PathBuf>, Vec<String>)> {
+        options(&line.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_command_line_is_read_as_sshd_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().canonicalize().unwrap().join("config");
+        fs::write(&file, "").unwrap();
+        let named = file.display();
+        assert_eq!(told("-D"), Some((None, Vec::new())));
+        assert_eq!(told(&format!("-De -f {named}")), Some((Some(file.clone()), Vec::new())));
+        let options = vec!["PasswordAuthentication=yes".to_owned(), "UsePAM=no".to_owned()];
+        let all = format!("-oPasswordAuthentication=yes -Df{named} -p 22 -o UsePAM=no");
+        assert_eq!(told(&all), Some((Some(file), options)));
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_guessed() {
+        for line in ["-o PasswordAuthentication yes", "-D x", "-f", "-o", "-z", "-f relative", "-f /no/such/file", "-"]
+        {
+            assert_eq!(told(line), None, "{line}");
+        }
+    }
+}
