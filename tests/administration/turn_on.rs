@@ -585,14 +585,14 @@ fn a_server_that_lets_in_by_key_alone_stays_so() {
     for (block, line) in [
         (format!("Match User {}\n", bob.name), "PasswordAuthentication no\n"),
         (format!("Match Group {}\n", bob.name), "passwordauthentication=no\n"),
-        ("Match Address 192.0.2.0/24\n".to_owned(), "PasswordAuthentication \"no\"\n"),
+        ("Match Address 198.51.100.0/24\n".to_owned(), "PasswordAuthentication \"no\"\n"),
     ] {
         host.write("/etc/ssh/sshd_config.d/90-match.conf", &format!("{block}{line}"));
         let told = ["by key alone in the Match block /etc/ssh/sshd_config.d/90-match.conf:1", "write KbdInteractive"];
         host.is_refused(&["turn-on", "ssh", "--yes"], &told);
     }
     // The line that the refusal names.
-    let block = "Match Address 192.0.2.0/24\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n";
+    let block = "Match Address 198.51.100.0/24\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n";
     host.write("/etc/ssh/sshd_config.d/90-match.conf", block);
     let on = host.admin(&["turn-on", "ssh", "--yes"]);
     assert_eq!(on.code, Some(0), "{on:?}");
@@ -625,7 +625,7 @@ fn no_block_locks_out_a_user_who_has_a_device() {
     let host = Host::new();
     let lines = "PasswordAuthentication yes\nKbdInteractiveAuthentication no\n";
     for whom in
-        [format!("User {}", alice.name), format!("User {},{}", bob.name, alice.name), "Address 192.0.2.0/24".into()]
+        [format!("User {}", alice.name), format!("User {},{}", bob.name, alice.name), "Address 198.51.100.0/24".into()]
     {
         host.write("/etc/ssh/sshd_config.d/50-match.conf", &format!("Match {whom}\n{lines}"));
         let refused = host.admin(&["turn-on", "ssh", "--yes"]);
@@ -633,7 +633,10 @@ fn no_block_locks_out_a_user_who_has_a_device() {
         assert!(refused.code == Some(1) && refused.out.contains(told), "{refused:?}");
         assert!(!host.path(DROP_IN).exists() && host.read("/etc/pam.d/sshd") == SSHD);
     }
-    host.write("/etc/ssh/sshd_config.d/50-match.conf", "Match Address 192.0.2.0/24\nKbdInteractiveAuthentication no\n");
+    host.write(
+        "/etc/ssh/sshd_config.d/50-match.conf",
+        "Match Address 198.51.100.0/24\nKbdInteractiveAuthentication no\n",
+    );
     host.is_refused(&["turn-on", "ssh", "--yes"], &["would let none in", "50-match.conf:1"]);
     // A user without a device is asked for none.
     host.write("/etc/ssh/sshd_config.d/50-match.conf", &format!("Match User {}\n{lines}", bob.name));
@@ -643,11 +646,12 @@ fn no_block_locks_out_a_user_who_has_a_device() {
 
 #[test]
 fn every_server_that_runs_asks_for_the_code_at_once() {
-    let (alice, site) = (TestUser::new("alice"), Site::of_the_machine());
-    let phone = Phone::enroll(&site, &alice.name);
-    let password = alice.password.as_str();
+    let site = Site::of_the_machine();
     // One writes its number nowhere, and of one another server has overwritten it.
     for pid_file in ["PidFile none\n", ""] {
+        let alice = TestUser::new("alice");
+        let phone = Phone::enroll(&site, &alice.name);
+        let password = alice.password.as_str();
         let host = Host::new();
         host.configure_sshd(&format!("{pid_file}{INCLUDE}"));
         let first = host.sshd();

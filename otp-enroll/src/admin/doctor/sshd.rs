@@ -94,7 +94,7 @@ fn look_at_blocks(
     if lines.iter().any(|line| line.block.is_some()) {
         findings.push(Finding::note(
             SERVICE,
-            "its Match blocks may change this for some users: each block was checked by itself".to_owned(),
+            "its Match blocks may change this for some users: only a generic user and address were checked".to_owned(),
             "to check for alice: sshd -T -C user=alice,host=h,addr=192.0.2.7",
         ));
     }

@@ -100,8 +100,8 @@ fn of_server(server: &Server) -> Option<Finding> {
         "have it read its configuration again"
     };
     Some(if read.is_some() {
-        let what =
-            format!("{newer} was changed after {} has read it: another configuration may be in force", server.told());
+        let sshd = if server.is_usual() { SERVICE.to_owned() } else { server.told() };
+        let what = format!("{newer} was changed after {sshd} has read it: another configuration may be in force");
         Finding::warning(SERVICE, what, fix)
     } else {
         let what = format!(

@@ -123,13 +123,16 @@ impl Plan {
 
     /// Services that include one of the files that change: what is written there holds for them, too.
     fn add_includers(&mut self, folders: &Folders) {
-        let changed = self.changes.iter().filter(|change| !change.is_drop_in());
-        let names: Vec<&str> = changed.filter_map(|change| change.path.file_name()?.to_str()).collect();
-        let files: Vec<PathBuf> = names.into_iter().map(|name| folders.find(name)).collect();
+        let Ok(draft) = tempfile::Builder::new().prefix("pam_otp-draft-").tempdir() else { return };
+        for change in self.changes.iter().filter(|change| !change.is_drop_in()) {
+            // What cannot be written here is refused when doctor looks at the draft.
+            let _ = fs::write(draft.path().join(change.path.file_name().unwrap_or_default()), &change.after);
+        }
+        let drafts = Folders::new(Some(draft.path()));
         let is_twin = |name: &str| TWINS.iter().any(|(one, twin, _)| *one == self.service && *twin == name);
         let includes = |name: &String| {
-            let stack = Stack::read(folders, name, Group::Auth);
-            stack.is_ok_and(|stack| stack.entries.iter().any(|entry| files.contains(&entry.place.file)))
+            let stack = Stack::read(&drafts, name, Group::Auth);
+            stack.is_ok_and(|stack| stack.lines_of(MODULE).any(|(_, place)| place.file.starts_with(draft.path())))
         };
         let others = folders.services().unwrap_or_default().into_iter();
         let others: Vec<String> =
