@@ -670,7 +670,7 @@ fn a_server_with_a_configuration_of_its_own_is_looked_at() {
     let host = Host::new();
     let (second, _) = host.second_sshd("KbdInteractiveAuthentication yes\n");
     let refused = host.admin(&["turn-on", "ssh", "--key", "--yes"]);
-    for told in ["started with -f /etc/ssh/other_config", "users who need no code get in without a password or key"] {
+    for told in ["with -f /etc/ssh/other_config", "users who need no code get in without a password or key"] {
         assert!(refused.code == Some(1) && refused.out.contains(told), "{refused:?}");
     }
     assert!(!host.path(DROP_IN).exists() && host.read("/etc/pam.d/sshd") == SSHD);
@@ -686,15 +686,20 @@ fn options_of_a_command_line_come_before_the_drop_in() {
     let options = ["-o", "PasswordAuthentication=yes", "-oKbdInteractiveAuthentication=no"];
     let server = host.sshd_with(host.port, &options);
     let refused = host.admin(&["turn-on", "ssh", "--yes"]);
-    let told = "started with -o PasswordAuthentication=yes -o KbdInteractiveAuthentication=no: KbdInteractive";
+    let told = "with -o PasswordAuthentication=yes -o KbdInteractiveAuthentication=no: KbdInteractive";
     assert!(refused.code == Some(1) && refused.out.contains(told), "{refused:?}");
     assert!(!host.path(DROP_IN).exists() && host.read("/etc/pam.d/sshd") == SSHD);
     drop(server);
+    // Options of the next start.
+    host.add("/etc/default/ssh", "SSHD_OPTS='-oPasswordAuthentication=yes -oKbdInteractiveAuthentication=no'\n");
+    let refused = host.admin(&["turn-on", "ssh", "--yes"]);
+    let told = "the sshd that is started next (/etc/default/ssh or /etc/sysconfig/sshd), with -o";
+    assert!(refused.code == Some(1) && refused.out.contains(told), "{refused:?}");
+    host.add("/etc/default/ssh", "SSHD_OPTS=$MORE\n");
+    host.is_refused(&["turn-on", "ssh", "--yes"], &["is started in a way that is not known here ($MORE)"]);
+    host.add("/etc/default/ssh", "SSHD_OPTS=\n");
     let _server = host.sshd_with(host.port, &["-o", "KbdInteractiveAuthentication no"]);
-    host.is_refused(
-        &["turn-on", "ssh", "--yes"],
-        &["was started in a way that is not known here (", "without options"],
-    );
+    host.is_refused(&["turn-on", "ssh", "--yes"], &["is started in a way that is not known here (", "without options"]);
 }
 
 #[test]

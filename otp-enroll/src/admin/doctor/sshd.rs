@@ -103,12 +103,12 @@ fn look_at_blocks(
 /// Checks the servers that run with options of their own or another configuration, and ask the same PAM service.
 fn look_at_servers(guarded: &Guarded, configuration: Option<&Path>, password_line: &str, findings: &mut Vec<Finding>) {
     // One that cannot be told is reported with what runs beside us.
-    for server in sshd_servers::all().unwrap_or_default() {
+    for server in sshd_servers::all().unwrap_or_default().into_iter().chain(sshd_servers::next().ok().flatten()) {
         let file = if server.is_usual() { configuration } else { Some(server.configuration.as_path()) };
         if server.is_usual() && server.options.is_empty() {
             continue;
         }
-        let of_server = |what: &str| format!("{}, started with {}: {what}", server.told(), server.started_with());
+        let of_server = |what: &str| format!("{}, with {}: {what}", server.told(), server.started_with());
         match settings_with(file, &server.options, GENERIC_USER, GENERIC_ADDRESS) {
             // It asks no PAM, so that nothing changes for it.
             Ok(settings) if settings.get("usepam").is_none_or(|value| value == "no") => {}

@@ -16,6 +16,10 @@ const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
 /// Where a server writes its number unless its configuration names another file.
 const PID_FILE: &str = "/run/sshd.pid";
 
+/// Files with the options that a unit or a script starts it with, of Debian and of Fedora.
+const DEFAULTS: [&str; 2] = ["/etc/default/ssh", "/etc/sysconfig/sshd"];
+const VARIABLES: [&str; 2] = ["SSHD_OPTS=", "OPTIONS="];
+
 /// Letters of its command line that an argument follows.
 const WITH_ARGUMENT: &str = "CEbcfghkopu";
 /// Letters without one.
@@ -45,11 +49,7 @@ pub(crate) struct Untold {
 
 impl fmt::Display for Untold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the sshd with the process number {} was started in a way that is not known here ({})",
-            self.pid, self.command_line
-        )
+        write!(f, "{} is started in a way that is not known here ({})", named(self.pid), self.command_line)
     }
 }
 
@@ -72,6 +72,23 @@ pub(crate) fn all() -> Result<Vec<Server>, Untold> {
     }
     servers.sort_by_key(|server| server.pid);
     Ok(servers)
+}
+
+/// The server that will be started next, where its options are in a file. It has no process number.
+pub(crate) fn next() -> Result<Option<Server>, Untold> {
+    let texts = DEFAULTS.into_iter().filter_map(|file| fs::read_to_string(file).ok());
+    texts.into_iter().map(|text| next_of(&text)).find(|server| !matches!(server, Ok(None))).unwrap_or(Ok(None))
+}
+
+fn next_of(text: &str) -> Result<Option<Server>, Untold> {
+    let value = |line: &str| VARIABLES.iter().find_map(|name| line.trim().strip_prefix(name)).map(str::to_owned);
+    let Some(line) = text.lines().filter_map(value).next_back() else { return Ok(None) };
+    let line = line.trim().trim_matches(['"', '\'']);
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let told = options(&words).filter(|_| !line.contains(['"', '\'', '\\', '$', '#']));
+    let (configuration, options) = told.ok_or_else(|| Untold { pid: 0, command_line: line.to_owned() })?;
+    let configuration = configuration.unwrap_or_else(|| CONFIGURATION.into());
+    Ok(Some(Server { pid: 0, configuration, options, unit: None }))
 }
 
 fn path(pid: i32, name: &str) -> PathBuf {
@@ -144,7 +161,7 @@ fn options(words: &[String]) -> Option<(Option<PathBuf>, Vec<String>)> {
                 let argument = if letters.is_empty() { words.next()?.as_str() } else { letters };
                 match letter {
                     'f' => {
-                        file = Some(PathBuf::from(argument).canonicalize().ok().filter(|_| argument.starts_with('/'))?)
+                        file = Some(PathBuf::from(argument).canonicalize().ok().filter(|_| argument.starts_with('/'))?);
                     }
                     'o' => options.push(argument.to_owned()),
                     _ => {}
@@ -167,7 +184,7 @@ impl Server {
 
     /// How it was started, for people.
     pub(crate) fn told(&self) -> String {
-        format!("the sshd with the process number {}", self.pid)
+        named(self.pid)
     }
 
     /// What of its command line comes before its usual configuration.
@@ -220,6 +237,14 @@ impl Mark {
     }
 }
 
+fn named(pid: i32) -> String {
+    if pid == 0 {
+        format!("the sshd that is started next ({})", DEFAULTS.join(" or "))
+    } else {
+        format!("the sshd with the process number {pid}")
+    }
+}
+
 /// A field of its line in /proc, counted after the name, which is between brackets and may hold anything.
 fn stat(pid: i32, field: usize) -> Option<String> {
     let text = fs::read_to_string(path(pid, "stat")).ok()?;
@@ -245,6 +270,19 @@ mod tests {
         let options = vec!["PasswordAuthentication=yes".to_owned(), "UsePAM=no".to_owned()];
         let all = format!("-oPasswordAuthentication=yes -Df{named} -p 22 -o UsePAM=no");
         assert_eq!(told(&all), Some((Some(file), options)));
+    }
+
+    #[test]
+    fn the_options_of_the_next_start_are_read() {
+        let told = |text: &str| next_of(text).map(|server| server.map(|server| server.options));
+        assert_eq!(told("# Options\nSSHD_OPTS=\n"), Ok(Some(Vec::new())));
+        assert_eq!(told("#SSHD_OPTS=-oUsePAM=no\n"), Ok(None));
+        let all = Ok(Some(vec!["UsePAM=no".to_owned()]));
+        assert_eq!(told("SSHD_OPTS=\nSSHD_OPTS=\"-D -o UsePAM=no\"\n"), all);
+        assert_eq!(told("OPTIONS=-oUsePAM=no"), all);
+        for text in ["SSHD_OPTS=\"-o 'UsePAM no'\"", "OPTIONS=$MORE", "OPTIONS=-u0 x"] {
+            assert!(told(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) fn examine(plan: &Plan, key: bool, common: &Common, output: &Output) 
         hint: "nothing was changed".into(),
     })?;
     if plan.service == sshd::SERVICE {
-        reload::servers()?;
+        reload::can_be_told()?;
         draft.check_sshd(key)?;
     }
     let pam = draft.folder.path().join("pam");

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::plan::refused;
 use crate::admin::doctor::sshd::{Settings, program};
-use crate::admin::doctor::sshd_servers::{self, Mark, Server};
+use crate::admin::doctor::sshd_servers::{self, Mark, Server, Untold};
 use crate::error::{CliError, plain};
 
 /// Where systemd is process 1.
@@ -28,13 +28,22 @@ pub(super) fn test() -> Result<(), CliError> {
     run(Command::new(program).arg("-t"), "sshd -t")
 }
 
+/// Whether it is known how each server was started, and will be.
+pub(super) fn can_be_told() -> Result<(), CliError> {
+    servers()?;
+    sshd_servers::next().map(|_| ()).map_err(refused_for)
+}
+
 /// The servers that read the usual configuration. The error is one of which that cannot be told.
 pub(super) fn servers() -> Result<Vec<Server>, CliError> {
-    let all = sshd_servers::all().map_err(|untold| {
-        let hint = "start it without options, set them in its configuration, and run this again";
-        refused(untold.to_string(), hint.into())
-    })?;
+    let all = sshd_servers::all().map_err(refused_for)?;
     Ok(all.into_iter().filter(Server::is_usual).collect())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err gives")]
+fn refused_for(untold: Untold) -> CliError {
+    let hint = "start it without options, set them in its configuration, and run this again";
+    refused(untold.to_string(), hint.into())
 }
 
 /// Has every server read the configuration, and waits until each has. One that does not run reads it when it is started.
