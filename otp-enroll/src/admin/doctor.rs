@@ -24,6 +24,7 @@ mod simulate;
 pub(super) mod sshd;
 pub(super) mod sshd_blocks;
 pub(super) mod sshd_files;
+mod sshd_others;
 pub(super) mod sshd_servers;
 pub(super) mod stack;
 pub(super) mod strangers;
@@ -50,7 +51,7 @@ use self::stack::Folders;
 use super::accounts::Shell;
 use super::check;
 use super::list::LineOfService;
-use super::turn_on;
+use super::turn_on::told;
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::ui::layout;
@@ -164,7 +165,9 @@ pub(super) fn examine(
     }
     if let Some(guarded) = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE) {
         let by_network = has_network_rules(guarded);
-        sshd::look_at(guarded, sshd_config, &first_factor::password_line(&folders), by_network, &mut findings);
+        let password_line = first_factor::password_line(&folders);
+        sshd::look_at(guarded, sshd_config, &password_line, by_network, &mut findings);
+        sshd_others::look_at(guarded, sshd_config, &password_line, &mut findings);
     }
 
     for guarded in &guarded {
@@ -215,7 +218,7 @@ pub(super) fn examine(
     }
     findings.extend(clock());
     if pam.is_none() && sshd_config.is_none() {
-        findings.extend(turn_on::told::findings(UnixTime::now()));
+        findings.extend(told::findings(UnixTime::now()));
     }
     Ok((guarded.into_iter().map(|guarded| guarded.name).collect(), in_order(findings)))
 }

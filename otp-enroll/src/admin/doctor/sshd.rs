@@ -4,14 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-use otp_core::system::accounts;
-use otp_core::system::config_file::Site;
-use otp_core::value::user::UserName;
-
-use super::finding::{Finding, Severity};
+use super::finding::Finding;
 use super::guarded::Guarded;
-use super::sshd_blocks::blocks;
-use super::{sshd_files, sshd_servers};
+use super::sshd_files::{self, Unknown, program};
 use crate::error::plain;
 
 /// The PAM service of sshd.
@@ -32,12 +27,8 @@ const METHODS: [(&str, &str); 5] = [
     ("password", "passwordauthentication"),
 ];
 
-/// Where sshd's configuration is, and what Debian and Fedora include there.
-pub(crate) const CONFIGURATION: &str = "/etc/ssh/sshd_config";
+/// What Debian and Fedora include in its configuration.
 pub(crate) const CONFIGURATIONS: &str = "/etc/ssh/sshd_config.d";
-
-/// sshd must be started by its absolute path.
-const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
 
 /// Checks the effective configuration, or another file.
 pub(super) fn look_at(
@@ -53,8 +44,14 @@ pub(super) fn look_at(
                 findings.extend(names_for_addresses(&settings));
             }
             judge(guarded, &settings, password_line, findings);
-            look_at_blocks(guarded, configuration, &settings, password_line, findings);
-            look_at_servers(guarded, configuration, password_line, findings);
+            if has_match_blocks(configuration) {
+                findings.push(Finding::note(
+                    SERVICE,
+                    "its Match blocks may change this for some users: only a generic user and address were checked"
+                        .to_owned(),
+                    "to check for alice: sshd -T -C user=alice,host=h,addr=192.0.2.7",
+                ));
+            }
         }
         Err(Unknown::Refused(why)) => findings.push(Finding::fault(
             SERVICE,
@@ -69,99 +66,6 @@ pub(super) fn look_at(
     }
 }
 
-/// Checks each Match block for itself.
-fn look_at_blocks(
-    guarded: &Guarded,
-    configuration: Option<&Path>,
-    generic: &Settings,
-    password_line: &str,
-    findings: &mut Vec<Finding>,
-) {
-    let lines = match sshd_files::read(configuration) {
-        Ok(lines) => lines,
-        Err(Unknown::Refused(why) | Unknown::NotAsked(why)) => {
-            let what = format!("its Match blocks could not be checked: {why}");
-            findings.push(Finding::warning(SERVICE, what, "see: sshd -T -dd"));
-            return;
-        }
-    };
-    for block in blocks(&lines, generic) {
-        let has_none = |user: &&str| has_no_record(guarded, user);
-        let for_none = block.users().is_some_and(|users| users.iter().all(has_none));
-        let of_block = |what: &str| format!("in the Match block {}: {what}", block.place);
-        faults_of(guarded, &block.settings, password_line, of_block, for_none, findings);
-    }
-    if lines.iter().any(|line| line.block.is_some()) {
-        findings.push(Finding::note(
-            SERVICE,
-            "its Match blocks may change this for some users: only a generic user and address were checked".to_owned(),
-            "to check for alice: sshd -T -C user=alice,host=h,addr=192.0.2.7",
-        ));
-    }
-}
-
-/// Checks the servers that run with options of their own or another configuration, and ask the same PAM service.
-fn look_at_servers(guarded: &Guarded, configuration: Option<&Path>, password_line: &str, findings: &mut Vec<Finding>) {
-    // One that cannot be told is reported with what runs beside us.
-    for server in sshd_servers::all().unwrap_or_default().into_iter().chain(sshd_servers::next().ok().flatten()) {
-        let file = if server.is_usual() { configuration } else { Some(server.configuration.as_path()) };
-        if server.is_usual() && server.options.is_empty() {
-            continue;
-        }
-        let of_server = |what: &str| format!("{}, with {}: {what}", server.told(), server.started_with());
-        match settings_with(file, &server.options, GENERIC_USER, GENERIC_ADDRESS) {
-            // It asks no PAM, so that nothing changes for it.
-            Ok(settings) if settings.get("usepam").is_none_or(|value| value == "no") => {}
-            Ok(settings) => {
-                faults_of(guarded, &settings, password_line, of_server, false, findings);
-                let lines = sshd_files::read(file).unwrap_or_default();
-                for block in blocks(&lines, &settings) {
-                    let of_block = |what: &str| of_server(&format!("in the Match block {}: {what}", block.place));
-                    faults_of(guarded, &block.settings, password_line, of_block, false, findings);
-                }
-            }
-            Err(Unknown::Refused(why) | Unknown::NotAsked(why)) => findings.push(Finding::fault(
-                SERVICE,
-                of_server(&format!("its configuration could not be checked: {why}")),
-                "correct it, or end that process",
-            )),
-        }
-    }
-}
-
-/// The faults of settings that hold for some logins, unless they hold for all. `for_none`: for users without a device.
-fn faults_of(
-    guarded: &Guarded,
-    settings: &Settings,
-    password_line: &str,
-    told: impl Fn(&str) -> String,
-    for_none: bool,
-    findings: &mut Vec<Finding>,
-) {
-    let mut found = Vec::new();
-    judge(guarded, settings, password_line, &mut found);
-    for mut fault in found.into_iter().filter(|finding| finding.severity == Severity::Fault) {
-        if findings.iter().any(|known| known.what == fault.what) {
-            continue;
-        }
-        if for_none && !guarded.by_nothing {
-            fault.severity = Severity::Note;
-        }
-        fault.what = told(&fault.what);
-        findings.push(fault);
-    }
-}
-
-/// Whether it is certain that this user has no record.
-fn has_no_record(guarded: &Guarded, user: &str) -> bool {
-    let Some(name) = UserName::parse(user) else { return false };
-    guarded.lines.iter().all(|(_, said)| {
-        let store = Site::load(&said.config).ok().and_then(|site| site.store().ok());
-        let account = accounts::account(name.as_str()).ok().flatten();
-        store.zip(account).is_some_and(|(store, account)| store.holds(&account).is_ok_and(|holds| !holds))
-    })
-}
-
 /// Rules of networks match addresses, and sshd may report names.
 fn names_for_addresses(settings: &Settings) -> Option<Finding> {
     let what = "UseDNS is on: sshd reports remote hosts by name, and no rule with a network matches a name (the strictest of \
@@ -172,12 +76,6 @@ fn names_for_addresses(settings: &Settings) -> Option<Finding> {
 
 /// Option names in lower case, and values.
 pub(crate) type Settings = HashMap<String, String>;
-
-/// Why the settings are unknown.
-pub(crate) enum Unknown {
-    Refused(String),
-    NotAsked(String),
-}
 
 /// What sshd has verified by itself before it asks PAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,12 +109,6 @@ pub(crate) fn settings_for(configuration: Option<&Path>, user: &str, address: &s
     settings_with(configuration, &[], user, address)
 }
 
-/// sshd's program.
-pub(crate) fn program() -> Result<&'static Path, Unknown> {
-    let program = PROGRAMS.iter().map(Path::new).find(|path| path.exists());
-    program.ok_or_else(|| Unknown::NotAsked("there is no sshd in /usr/sbin".to_owned()))
-}
-
 /// The same for a server that was started with these options, which come before its configuration.
 pub(crate) fn settings_with(
     configuration: Option<&Path>,
@@ -247,7 +139,7 @@ pub(super) fn has_match_blocks(configuration: Option<&Path>) -> bool {
 }
 
 /// `password_line` is the PAM line that would ask for a password.
-fn judge(guarded: &Guarded, settings: &Settings, password_line: &str, findings: &mut Vec<Finding>) {
+pub(super) fn judge(guarded: &Guarded, settings: &Settings, password_line: &str, findings: &mut Vec<Finding>) {
     let setting = |key: &str| settings.get(key).map_or("", String::as_str);
     let is_on = |key: &str| setting(key) == "yes";
     if !is_on("usepam") {

@@ -6,8 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::sshd::{CONFIGURATION, Unknown, program};
 use crate::error::plain;
+
+/// Where sshd's configuration is.
+pub(crate) const CONFIGURATION: &str = "/etc/ssh/sshd_config";
+
+/// sshd must be started by its absolute path.
+const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
+
+/// Why it is not known what its configuration says.
+pub(crate) enum Unknown {
+    Refused(String),
+    NotAsked(String),
+}
 
 /// A line that has words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +38,12 @@ const DEEPEST: usize = 16;
 
 /// What a file includes, by file and line.
 type Included = HashMap<(PathBuf, usize), Vec<PathBuf>>;
+
+/// sshd's program.
+pub(crate) fn program() -> Result<&'static Path, Unknown> {
+    let program = PROGRAMS.iter().map(Path::new).find(|path| path.exists());
+    program.ok_or_else(|| Unknown::NotAsked("there is no sshd in /usr/sbin".to_owned()))
+}
 
 /// The lines of the configuration, or of another file, in the order in which sshd reads them.
 pub(crate) fn read(configuration: Option<&Path>) -> Result<Vec<Line>, Unknown> {

@@ -8,7 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::sshd::{CONFIGURATION, SERVICE, Settings};
+use super::sshd::{SERVICE, Settings};
+use super::sshd_files::CONFIGURATION;
 
 /// Its names in systemd: Debian's, and that of others.
 const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];

@@ -5,9 +5,9 @@ use std::iter;
 
 use super::drop_in;
 use super::plan::refused;
-use crate::admin::doctor::sshd::{CONFIGURATION, SERVICE, Settings, asks_pam, methods};
+use crate::admin::doctor::sshd::{SERVICE, Settings, asks_pam, methods};
 use crate::admin::doctor::sshd_blocks::blocks;
-use crate::admin::doctor::sshd_files::Line;
+use crate::admin::doctor::sshd_files::{CONFIGURATION, Line};
 use crate::error::CliError;
 
 /// `before` and `after` are the settings without Match blocks, `lines` those of the files that sshd reads.

@@ -10,7 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::plan::refused;
-use crate::admin::doctor::sshd::{Settings, program};
+use crate::admin::doctor::sshd::Settings;
+use crate::admin::doctor::sshd_files::program;
 use crate::admin::doctor::sshd_servers::{self, Mark, Server, Untold};
 use crate::error::{CliError, plain};
 

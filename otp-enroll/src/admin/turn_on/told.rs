@@ -3,7 +3,6 @@
 use otp_core::value::time::UnixTime;
 
 use super::kept::{Kept, is_busy};
-use super::plan::spoken;
 use crate::admin::doctor::finding::Finding;
 
 pub(crate) fn findings(now: UnixTime) -> Vec<Finding> {
@@ -28,14 +27,13 @@ pub(crate) fn findings(now: UnixTime) -> Vec<Finding> {
 /// A trial that has not ended.
 fn trial(kept: &Kept, now: UnixTime) -> Option<Finding> {
     let (service, until) = (kept.service.as_str(), kept.until?);
-    let spoken = spoken(service);
-    let fix = format!("to keep it, from a login with a code: otp-enroll admin turn-on {spoken} --confirm");
+    let fix = format!("to keep it, from a login with a code: otp-enroll admin turn-on {service} --confirm");
     if now.until(until).is_none() {
         let what = format!("its trial should have ended at {until}, and was not taken back");
         return Some(Finding::warning(
             service,
             what,
-            &format!("take it back: otp-enroll admin turn-off {spoken}; {fix}"),
+            &format!("take it back: otp-enroll admin turn-off {service}; {fix}"),
         ));
     }
     Some(match kept.unendable() {
@@ -50,9 +48,10 @@ fn trial(kept: &Kept, now: UnixTime) -> Option<Finding> {
 
 /// A turn-on that was killed before its end.
 fn interrupted(kept: &Kept) -> Option<Finding> {
-    let spoken = spoken(&kept.service);
+    let service = &kept.service;
     let what = "turning it on was interrupted, and some of its files may be written".to_owned();
-    let fix =
-        format!("complete it: otp-enroll admin turn-on {spoken}; or take it back: otp-enroll admin turn-off {spoken}");
-    (!kept.is_done).then(|| Finding::warning(&kept.service, what, &fix))
+    let fix = format!(
+        "complete it: otp-enroll admin turn-on {service}; or take it back: otp-enroll admin turn-off {service}"
+    );
+    (!kept.is_done).then(|| Finding::warning(service, what, &fix))
 }

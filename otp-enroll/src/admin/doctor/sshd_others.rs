@@ -1,0 +1,115 @@
+//! Logins for which sshd has other settings: those of a Match block, and those through a server that was started with options
+//! or with another configuration.
+
+use std::path::Path;
+
+use otp_core::system::accounts;
+use otp_core::system::config_file::Site;
+use otp_core::value::user::UserName;
+
+use super::finding::{Finding, Severity};
+use super::guarded::Guarded;
+use super::sshd::{GENERIC_ADDRESS, GENERIC_USER, SERVICE, Settings, judge, settings, settings_with};
+use super::sshd_blocks::blocks;
+use super::sshd_files::{self, Unknown};
+use super::sshd_servers;
+
+/// `configuration` is a draft of the usual one. `password_line` is the PAM line that would ask for a password.
+pub(super) fn look_at(
+    guarded: &Guarded,
+    configuration: Option<&Path>,
+    password_line: &str,
+    findings: &mut Vec<Finding>,
+) {
+    // Without settings there is a finding already.
+    if let Ok(generic) = settings(configuration) {
+        look_at_blocks(guarded, configuration, &generic, password_line, findings);
+        look_at_servers(guarded, configuration, password_line, findings);
+    }
+}
+
+/// Checks each Match block for itself.
+fn look_at_blocks(
+    guarded: &Guarded,
+    configuration: Option<&Path>,
+    generic: &Settings,
+    password_line: &str,
+    findings: &mut Vec<Finding>,
+) {
+    let lines = match sshd_files::read(configuration) {
+        Ok(lines) => lines,
+        Err(Unknown::Refused(why) | Unknown::NotAsked(why)) => {
+            let what = format!("its Match blocks could not be checked: {why}");
+            findings.push(Finding::warning(SERVICE, what, "see: sshd -T -dd"));
+            return;
+        }
+    };
+    for block in blocks(&lines, generic) {
+        let has_none = |user: &&str| has_no_record(guarded, user);
+        let for_none = block.users().is_some_and(|users| users.iter().all(has_none));
+        let of_block = |what: &str| format!("in the Match block {}: {what}", block.place);
+        faults_of(guarded, &block.settings, password_line, of_block, for_none, findings);
+    }
+}
+
+/// Checks the servers that run with options of their own or another configuration, and ask the same PAM service.
+fn look_at_servers(guarded: &Guarded, configuration: Option<&Path>, password_line: &str, findings: &mut Vec<Finding>) {
+    // One that cannot be told is reported with what runs beside us.
+    for server in sshd_servers::all().unwrap_or_default().into_iter().chain(sshd_servers::next().ok().flatten()) {
+        let file = if server.is_usual() { configuration } else { Some(server.configuration.as_path()) };
+        if server.is_usual() && server.options.is_empty() {
+            continue;
+        }
+        let of_server = |what: &str| format!("{}, with {}: {what}", server.told(), server.started_with());
+        match settings_with(file, &server.options, GENERIC_USER, GENERIC_ADDRESS) {
+            // It asks no PAM, so that nothing changes for it.
+            Ok(settings) if settings.get("usepam").is_none_or(|value| value == "no") => {}
+            Ok(settings) => {
+                faults_of(guarded, &settings, password_line, of_server, false, findings);
+                let lines = sshd_files::read(file).unwrap_or_default();
+                for block in blocks(&lines, &settings) {
+                    let of_block = |what: &str| of_server(&format!("in the Match block {}: {what}", block.place));
+                    faults_of(guarded, &block.settings, password_line, of_block, false, findings);
+                }
+            }
+            Err(Unknown::Refused(why) | Unknown::NotAsked(why)) => findings.push(Finding::fault(
+                SERVICE,
+                of_server(&format!("its configuration could not be checked: {why}")),
+                "correct it, or end that process",
+            )),
+        }
+    }
+}
+
+/// The faults of settings that hold for some logins, unless they hold for all. `for_none`: for users without a device.
+fn faults_of(
+    guarded: &Guarded,
+    settings: &Settings,
+    password_line: &str,
+    told: impl Fn(&str) -> String,
+    for_none: bool,
+    findings: &mut Vec<Finding>,
+) {
+    let mut found = Vec::new();
+    judge(guarded, settings, password_line, &mut found);
+    for mut fault in found.into_iter().filter(|finding| finding.severity == Severity::Fault) {
+        if findings.iter().any(|known| known.what == fault.what) {
+            continue;
+        }
+        if for_none && !guarded.by_nothing {
+            fault.severity = Severity::Note;
+        }
+        fault.what = told(&fault.what);
+        findings.push(fault);
+    }
+}
+
+/// Whether it is certain that this user has no record.
+fn has_no_record(guarded: &Guarded, user: &str) -> bool {
+    let Some(name) = UserName::parse(user) else { return false };
+    guarded.lines.iter().all(|(_, said)| {
+        let store = Site::load(&said.config).ok().and_then(|site| site.store().ok());
+        let account = accounts::account(name.as_str()).ok().flatten();
+        store.zip(account).is_some_and(|(store, account)| store.holds(&account).is_ok_and(|holds| !holds))
+    })
+}
