@@ -744,6 +744,12 @@ fn a_timer_of_an_earlier_trial_ends_no_later_turn_on() {
     units.iter().for_each(|unit| host.add(unit, "[Unit]\n"));
     assert_eq!(host.admin(&["turn-on", "sudo", "--yes"]).code, Some(0));
     assert!(units.iter().all(|unit| !host.path(unit).exists()));
+    // Nor does one try for ever where no copy is left.
+    fs::remove_dir_all(host.path("/etc/pam_otp/turned-on/sudo")).unwrap();
+    units.iter().for_each(|unit| host.add(unit, "[Unit]\n"));
+    let off = host.admin(&["turn-off", "sudo", "--yes"]);
+    assert!(off.code == Some(1) && off.err.contains("was written by hand"), "{off:?}");
+    assert!(units.iter().all(|unit| !host.path(unit).exists()));
 }
 
 #[test]

@@ -42,7 +42,12 @@ pub(crate) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) ->
         let hint = format!("to turn off both: otp-enroll admin turn-off {name}");
         return Err(refused(format!("{service} was turned on with {name}"), hint));
     }
-    let Some(kept) = Kept::load(&service)? else { return not_kept(&service, output) };
+    let Some(kept) = Kept::load(&service)? else {
+        if !dry_run {
+            trial::disarm(&service)?; // it would end nothing, every 10 minutes
+        }
+        return not_kept(&service, output);
+    };
     let diffs = to_take_back(&kept)?;
     let told = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
     if dry_run {
