@@ -638,6 +638,20 @@ fn no_block_locks_out_a_user_who_has_a_device() {
         "Match Address 198.51.100.0/24\nKbdInteractiveAuthentication no\n",
     );
     host.is_refused(&["turn-on", "ssh", "--yes"], &["would let none in", "50-match.conf:1"]);
+    // Each block is harmless; both of them are not.
+    let group = Outcome::of(Command::new("id").args(["-gn", &alice.name]), "").out;
+    host.write(
+        "/etc/ssh/sshd_config.d/50-match.conf",
+        &format!(
+            "Match User {}\nPasswordAuthentication yes\nMatch Group {}\nPasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\n",
+            alice.name,
+            group.trim()
+        ),
+    );
+    let refused = host.admin(&["turn-on", "ssh", "--yes"]);
+    let told = format!("with all Match blocks that hold for {}: KbdInteractiveAuthentication is off", alice.name);
+    assert!(refused.code == Some(1) && refused.out.contains(&told), "{refused:?}");
     // A user without a device is asked for none.
     host.write("/etc/ssh/sshd_config.d/50-match.conf", &format!("Match User {}\n{lines}", bob.name));
     let on = host.admin(&["turn-on", "ssh", "--yes"]);

@@ -7,12 +7,16 @@ use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::user::UserName;
 
-use super::finding::{Finding, Severity};
+use super::super::list;
+use super::finding::{Finding, Severity, some};
 use super::guarded::Guarded;
-use super::sshd::{GENERIC_ADDRESS, GENERIC_USER, SERVICE, Settings, judge, settings, settings_with};
+use super::sshd::{GENERIC_ADDRESS, GENERIC_USER, SERVICE, Settings, judge, settings, settings_for, settings_with};
 use super::sshd_blocks::blocks;
 use super::sshd_files::{self, Unknown};
 use super::sshd_servers;
+
+/// With several Match blocks, no more users than these are looked at: a process each.
+const MOST_ASKED: usize = 200;
 
 /// `configuration` is a draft of the usual one. `password_line` is the PAM line that would ask for a password.
 pub(super) fn look_at(
@@ -44,12 +48,54 @@ fn look_at_blocks(
             return;
         }
     };
-    for block in blocks(&lines, generic) {
+    let all = blocks(&lines, generic);
+    let may_overlap = all.len() > 1;
+    for block in all {
         let has_none = |user: &&str| has_no_record(guarded, user);
         let for_none = block.users().is_some_and(|users| users.iter().all(has_none));
         let of_block = |what: &str| format!("in the Match block {}: {what}", block.place);
         faults_of(guarded, &block.settings, password_line, of_block, for_none, findings);
     }
+    if may_overlap {
+        look_at_users(guarded, configuration, password_line, findings);
+    }
+}
+
+/// Checks users with a device, for whom several blocks may hold at once: sshd tells what it makes of them.
+fn look_at_users(guarded: &Guarded, configuration: Option<&Path>, password_line: &str, findings: &mut Vec<Finding>) {
+    let mut users: Vec<String> = Vec::new();
+    for (_, said) in &guarded.lines {
+        let Some(store) = Site::load(&said.config).ok().and_then(|site| site.store().ok()) else { continue };
+        let stems = store.stems(|| ()).unwrap_or_default();
+        let with_record = stems.iter().filter_map(|stem| match list::read_of(&store, stem) {
+            Ok((account, Some(_))) => Some(account.name.to_string()),
+            Ok((_, None)) | Err(_) => None, // reported with the records
+        });
+        users.extend(with_record);
+    }
+    users.sort();
+    users.dedup();
+    let mut found: Vec<(Finding, Vec<String>)> = Vec::new();
+    for user in users.into_iter().take(MOST_ASKED) {
+        let Ok(settings) = settings_for(configuration, &user, GENERIC_ADDRESS) else { continue };
+        let mut here = Vec::new();
+        faults_of(guarded, &settings, password_line, str::to_owned, false, &mut here);
+        // A fault that was found already; not a note about users without a device.
+        let is_known = |fault: &Finding| {
+            let mut faults = findings.iter().filter(|known| known.severity == Severity::Fault);
+            faults.any(|known| known.what.ends_with(&fault.what))
+        };
+        for fault in here.into_iter().filter(|fault| !is_known(fault)) {
+            match found.iter_mut().find(|(known, _)| known.what == fault.what) {
+                Some((_, users)) => users.push(user.clone()),
+                None => found.push((fault, vec![user.clone()])),
+            }
+        }
+    }
+    findings.extend(found.into_iter().map(|(fault, users)| {
+        let what = format!("with all Match blocks that hold for {}: {}", some(&users), fault.what);
+        Finding { what, ..fault }
+    }));
 }
 
 /// Checks the servers that run with options of their own or another configuration, and ask the same PAM service.
