@@ -128,7 +128,10 @@ fn each_mistake_is_named_with_its_line() {
         ),
         (
             "auth [default=1 success=ok] pam_localuser.so\nauth required pam_otp.so\nauth required pam_unix.so\n",
-            &["note vpn: vpn:1: users for whom pam_localuser.so returns failure need no code"],
+            &[
+                "warning vpn: vpn:2: a login is asked for a code before pam_unix.so (vpn:3) asks",
+                "note vpn: vpn:1: users for whom pam_localuser.so returns failure need no code",
+            ],
         ),
         (
             "auth requisite pam_succeed_if.so user = bob\nauth required pam_otp.so\nauth required pam_permit.so\n",

@@ -38,7 +38,7 @@ pub(crate) fn is_part(name: &str) -> bool {
 const DEEPEST: usize = 16;
 
 /// One group of a service, with all includes.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stack {
     pub(crate) entries: Vec<Entry>,
     /// Lines that libpam cannot parse: it refuses logins that reach them.
