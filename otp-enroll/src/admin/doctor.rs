@@ -8,6 +8,8 @@ pub(super) mod finding;
 mod first_factor;
 mod future;
 mod guarded;
+mod key_alone;
+mod keyless;
 mod misnamed;
 mod module_kind;
 pub(super) mod pam_conf;
@@ -29,6 +31,7 @@ mod surroundings;
 mod units;
 mod users;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -42,10 +45,12 @@ use serde::Serialize;
 use self::agent::Agent;
 use self::finding::{Finding, Severity};
 use self::guarded::Guarded;
+use self::pam_conf::Group;
 use self::rules::Doubt;
-use self::stack::Folders;
+use self::stack::{Folders, Stack};
 use super::accounts::Shell;
 use super::check;
+use super::explain::PamFiles;
 use super::list::LineOfService;
 use super::turn_on::kept::Kept;
 use crate::cli::Common;
@@ -109,6 +114,30 @@ pub(super) fn remark_on(service: &str) -> Option<String> {
     rules::remark_on(service, &Folders::new(None))
 }
 
+/// Whether logins through a service reach a line of the module. Without a file of its own, a service has that of `other`.
+pub(super) fn has_line(service: &str) -> bool {
+    let folders = Folders::new(None);
+    let name = if folders.has(service) { service } else { "other" };
+    match Stack::read(&folders, name, Group::Auth) {
+        Ok(stack) => stack.lines_of(service::MODULE).next().is_some(),
+        Err(_) => folders.text(name).contains(service::MODULE), // its logins are refused
+    }
+}
+
+/// What the PAM files of a service say of logins through it.
+pub(super) fn pam_files(service: &str) -> PamFiles {
+    let (has_line, offered) = (has_line(service), offers_enrollment(service));
+    PamFiles { has_line, offered, remark: remark_on(service) }
+}
+
+/// Why a service that is named has no login, as far as its files tell: no file, and another name was meant, or no line of the
+/// module is in the file that stands for it.
+pub(super) fn is_no_service(service: &str) -> Option<String> {
+    let folders = Folders::new(None);
+    let is_none = rules::service_meant(service, &folders).is_some() || !has_line(service);
+    rules::remark_on(service, &folders).filter(|_| is_none)
+}
+
 /// The answer as JSON.
 #[derive(Serialize)]
 struct Diagnosis<'a> {
@@ -159,10 +188,11 @@ pub(super) fn examine(
             ));
         }
     }
-    if let Some(guarded) = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE) {
+    let asks = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE).map(|guarded| {
         let by_network = has_network_rules(guarded);
-        sshd::look_at(guarded, sshd_config, &first_factor::password_line(&folders), by_network, &mut findings);
-    }
+        sshd::look_at(guarded, sshd_config, &first_factor::password_line(&folders), by_network, &mut findings)
+    });
+    let (mut people, mut demanded) = (BTreeSet::new(), Vec::new());
 
     for guarded in &guarded {
         enrollment::check_offered(&folders, guarded, &mut findings);
@@ -203,18 +233,32 @@ pub(super) fn examine(
         senders::look_at(&site, &here, agent, &mut findings);
         sandbox::look_at(&here, &units, &site, agent, &mut findings);
         if let Ok(store) = site.store() {
-            let exempt = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;
+            let through_sshd = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;
+            let exempt = through_sshd.exempt;
+            people.extend(through_sshd.people);
+            demanded.extend(through_sshd.demanded);
             if let Some(guarded) = here.iter().find(|guarded| guarded.name == sshd::SERVICE) {
                 batch::look_at(&site, &store, guarded, exempt, sshd_config, output, &mut findings);
             }
             records::look_at(&store, output, &mut findings)?;
         }
     }
+    let never_asks = asks.as_ref().is_some_and(|asks| asks.nothing);
+    if let Some(asks) = asks {
+        key_alone::look_at(&asks.without_code, &demanded, sshd_config, &mut findings);
+        keyless::look_at(&people, sshd_config, output, &mut findings);
+    }
     findings.extend(clock());
     if pam.is_none() && sshd_config.is_none() {
-        findings.extend(Kept::all().iter().filter_map(|kept| trial(kept, UnixTime::now())));
+        for kept in Kept::all() {
+            findings.extend(trial(&kept, UnixTime::now()));
+            let gone = kept.files_without_line().into_iter();
+            findings.extend(gone.filter_map(|path| line_gone(&kept, path, &folders, &guarded)));
+        }
     }
-    Ok((guarded.into_iter().map(|guarded| guarded.name).collect(), in_order(findings)))
+    let names = guarded.into_iter().map(|guarded| guarded.name);
+    let asking = names.filter(|name| !(never_asks && name == sshd::SERVICE)).collect();
+    Ok((asking, in_order(findings)))
 }
 
 /// Whether rules with a network may decide about logins through a service.
@@ -272,6 +316,28 @@ fn trial(kept: &Kept, now: UnixTime) -> Option<Finding> {
         let what = format!("its trial should have ended at {until}, and was not taken back");
         Finding::warning(service, what, &format!("take it back: otp-enroll admin turn-off {service}; {fix}"))
     })
+}
+
+/// A file that `turn-on` has written, and that has no line of ours any more: an update, or a tool, has written it since.
+fn line_gone(kept: &Kept, path: &Path, folders: &Folders, guarded: &[Guarded]) -> Option<Finding> {
+    let name = path.file_name()?.to_str()?;
+    if guarded.iter().any(|guarded| guarded.name == name) {
+        return None; // by a line in another file
+    }
+    let (service, file) = (kept.service.as_str(), path.display());
+    if !folders.has(name) {
+        let what = format!("{service} was turned on, and {file} is gone since");
+        return Some(Finding::note(name, what, &format!("if that is intended: otp-enroll admin turn-off {service}")));
+    }
+    let key = if kept.key { " --key" } else { "" };
+    let what = format!(
+        "{service} was turned on, and the line of pam_otp.so is gone from {file} since: its logins are asked for no code"
+    );
+    let fix = format!(
+        "find what has written the file (an update, Ansible), then: otp-enroll admin turn-on {service}{key}; if it is to be \
+         off: otp-enroll admin turn-off {service}"
+    );
+    Some(Finding::fault(name, what, &fix))
 }
 
 /// Whether the clock is synchronized. timedatectl asks the kernel, whichever program adjusts it.

@@ -38,6 +38,21 @@ fn service_of(name: &str) -> Result<String, CliError> {
     if is_name { Ok(service) } else { Err(hint()) }
 }
 
+/// A passcode for a service that does not exist would take the place of one that works.
+pub(super) fn for_no_service(why: &str) -> CliError {
+    CliError::Unchanged {
+        error: why.to_owned(),
+        hint: "nothing was changed; a passcode is good through the service with the name of a file in /etc/pam.d"
+            .into(),
+    }
+}
+
+/// What an administrator should know if the service asks nobody for a code.
+pub(super) fn not_asked_yet(service: &str) -> String {
+    let none = explain::without_line(service);
+    format!("No login through {service} asks for a passcode now: {none}")
+}
+
 /// What an administrator should know if the login that a passcode is for asks for no code; nothing if that is not known.
 pub(super) fn not_asked(site: &Site, store: &FileStore, account: &Account, service: Option<&str>) -> Option<String> {
     let record = store.read(account).ok()?;

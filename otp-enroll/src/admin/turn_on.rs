@@ -7,6 +7,7 @@ mod draft;
 mod drop_in;
 pub(super) mod kept;
 mod lines;
+mod next_steps;
 pub(super) mod off;
 mod plan;
 mod reload;
@@ -62,10 +63,10 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     }
     let trial = wish.trial.map(trial::length).transpose()?;
     if trial.is_some() {
-        trial::is_possible()?;
+        trial::is_possible(&service)?;
     }
     if !wish.dry_run && !wish.yes {
-        output.can_confirm()?;
+        output.can_show_and_confirm()?;
     }
     if let Some(kept) = Kept::load(&service)?
         && settle(&kept, wish, common, output)? == Settled::IsOn
@@ -143,7 +144,7 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
         },
     })?;
     log(&service, "turned-on", until);
-    let text = next_steps(&kept, &plan, &now);
+    let text = next_steps::of(&kept, &plan.names, common);
     output.done_lines(&answer(true, None, now, until), &text)
 }
 
@@ -197,17 +198,22 @@ fn settle(kept: &Kept, wish: &Wish<'_>, common: &Common, output: &Output) -> Res
             ),
         ));
     }
+    let (what, rest) = if kept.is_done {
+        let paths = kept.paths(|standing| !matches!(standing, Standing::After)).join(" and ");
+        (format!("{service} was turned on, and what turn-on wrote is gone since from {paths}."), "The rest")
+    } else {
+        (format!("An earlier turn-on of {service} was interrupted."), "It")
+    };
     if wish.dry_run {
-        output.advise(&format!(
-            "An earlier turn-on of {service} was interrupted. Without --dry-run it is taken back first."
-        ))?;
+        let is_taken_back = if kept.is_done { "the rest is" } else { "it is" };
+        output.advise(&format!("{what} Without --dry-run {is_taken_back} taken back first."))?;
         return Ok(Settled::TurnOn);
     }
     let _lock = lock()?;
     if Kept::load(service)?.as_ref() == Some(kept) {
         take_back(kept)?;
         log(service, "turned-off", None);
-        output.advise(&format!("An earlier turn-on of {service} was interrupted. It was taken back first."))?;
+        output.advise(&format!("{what} {rest} was taken back first."))?;
     }
     Ok(Settled::TurnOn)
 }
@@ -311,35 +317,4 @@ fn question(plan: &Plan, trial: Option<Seconds>) -> String {
     let reload = if plan.has_drop_in() { ", and reload sshd" } else { "" };
     let trial = trial.map_or_else(String::new, |length| format!(", for a trial of {length}"));
     format!("{write}{reload}{trial}?")
-}
-
-/// What to do next.
-fn next_steps(kept: &Kept, plan: &Plan, now: &[Finding]) -> String {
-    let (service, spoken) = (&kept.service, spoken(&kept.service));
-    let after = if kept.key { "a key" } else { "the password" };
-    let verdict = if now.is_empty() { "no fault, warning or note" } else { "no fault" };
-    let how = if kept.key { "key" } else { "password" };
-    let log_in = match service.as_str() {
-        "sshd" => format!("Log in from a second terminal before you close this one, with {how} and code."),
-        "sudo" => "Try it in a second terminal before you close this one: sudo -k; sudo true".to_owned(),
-        "su" => "Try it in a second terminal before you close this one: su".to_owned(),
-        _ => format!("Log in through {service} before you close this session, with password and code."),
-    };
-    let mut lines = vec![format!(
-        "{} now {} users with a device for a code, after {after}. doctor finds {verdict} in that.",
-        plan.names.join(" and "),
-        if plan.names.len() == 1 { "asks" } else { "ask" },
-    )];
-    lines.push(log_in);
-    match kept.until {
-        Some(until) => {
-            lines.push(format!(
-                "This is a trial: at {until} it is taken back, unless you confirm it from such a login:"
-            ));
-            let sudo = if service == "su" { "" } else { "sudo " };
-            lines.push(format!("    {sudo}otp-enroll admin turn-on {spoken} --confirm"));
-        }
-        None => lines.push(format!("If that fails: otp-enroll admin turn-off {spoken}")),
-    }
-    lines.join("\n")
 }

@@ -109,10 +109,14 @@ pub(super) fn remark_on(service: &str, folders: &Folders) -> Option<String> {
     if folders.has(service) {
         return None;
     }
-    let services = folders.services().unwrap_or_default();
-    let meant = meant(service, &services);
-    let meant = meant.map_or_else(String::new, |name| format!("; is {name} meant?"));
+    let meant = service_meant(service, folders).map_or_else(String::new, |name| format!("; is {name} meant?"));
     Some(format!("No PAM folder has the service {service}{meant}"))
+}
+
+/// The service that was probably meant by a name that no service has.
+pub(super) fn service_meant(service: &str, folders: &Folders) -> Option<String> {
+    let services = folders.services().unwrap_or_default();
+    meant(service, &services).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ struct Answer<'a> {
     would_change: Option<bool>,
     changed: bool,
     files: Vec<Diff>,
+    /// Files that were changed by others since, and stay so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<String>,
 }
 
 /// A file, and what becomes of it.
@@ -37,25 +40,33 @@ pub(crate) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) ->
     let diffs = to_take_back(&kept)?;
     let told = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
     if dry_run {
-        let answer = Answer { service: &service, would_change: Some(true), changed: false, files: diffs };
+        let answer =
+            Answer { service: &service, would_change: Some(true), changed: false, files: diffs, left: Vec::new() };
         return output.result(&answer, || format!("{told}\nNothing was changed."));
     }
     if !yes {
-        if !output.json {
-            output.result(&(), || told)?;
-        }
+        output.can_show_and_confirm()?;
+        output.result(&(), || told)?;
         output.confirm(&format!("Take this back{}?", if has_drop_in(&kept) { ", and reload sshd" } else { "" }))?;
     }
     let _lock = lock()?;
     // Another run may have done it while this one asked.
     let Some(kept) = Kept::load(&service)? else { return not_kept(&service, output) };
     to_take_back(&kept)?;
+    let as_they_are = kept.paths(|standing| matches!(standing, Standing::ByHand));
     if let Some(left) = take_back(&kept)? {
         output.insist(&left);
     }
     log(&service, "turned-off", None);
-    let answer = Answer { service: &service, would_change: None, changed: true, files: diffs };
-    output.done(&answer, &format!("{service}: off; all files are as they were before"))
+    let told = match as_they_are.as_slice() {
+        [] => "all files are as they were before".to_owned(),
+        [file] => format!("{file} was changed since and stays as it is; nothing of turn-on is in it"),
+        files => {
+            format!("{} were changed since and stay as they are; nothing of turn-on is in them", files.join(" and "))
+        }
+    };
+    let answer = Answer { service: &service, would_change: None, changed: true, files: diffs, left: as_they_are };
+    output.done(&answer, &format!("{service}: off; {told}"))
 }
 
 /// What the log says of a change.
@@ -76,7 +87,7 @@ fn not_kept(service: &str, output: &Output) -> Result<(), CliError> {
         }
         // What keeps it from being turned on keeps nobody from it being off; doctor tells of lines in other files.
         Ok(_) | Err(_) => {
-            let answer = Answer { service, would_change: None, changed: false, files: Vec::new() };
+            let answer = Answer { service, would_change: None, changed: false, files: Vec::new(), left: Vec::new() };
             output.done(&answer, &format!("{service}: nothing is turned on by turn-on"))
         }
     }
