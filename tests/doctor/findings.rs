@@ -1,5 +1,4 @@
 //! What `otp-enroll admin doctor` says of PAM files and sshd, beside what libpam and sshd do.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::Talk, distributions::FEDORA_PASSWORD_AUTH, machine, outcome::Outcome, phone::Phone, service::Service,

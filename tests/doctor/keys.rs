@@ -101,7 +101,7 @@ fn a_key_alone_is_a_warning_where_policy_demands_more() {
         (format!("{user}service = \"sudo\"\n"), "required"),
         (format!("{user}required_from = 2099-01-01\n"), "required"),
         (user.clone(), "optional"),
-        (user.clone(), "skip"),
+        (user, "skip"),
     ] {
         rule(&conditions, second_factor);
         assert_eq!(told(""), [note], "{conditions}");

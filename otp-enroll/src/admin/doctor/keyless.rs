@@ -53,9 +53,9 @@ pub(super) fn look_at(
             Key::NotInFiles => {
                 let more = sources_besides_files(&settings);
                 if more.is_empty() {
-                    keyless.push(name.clone())
+                    keyless.push(name.clone());
                 } else {
-                    perhaps.push(name.clone())
+                    perhaps.push(name.clone());
                 }
                 others.extend(more);
                 files.insert(patterns(&settings).into_owned());
@@ -111,7 +111,8 @@ fn is_allowed(settings: &Settings, name: &str) -> bool {
         let is_plain = !pattern.contains(['*', '?', '!']);
         is_plain.then(|| account().is_some_and(|account| accounts::is_member(&account, pattern).unwrap_or(false)))
     };
-    let is_root_refused = name == "root" && words("permitrootlogin").next() == Some("no");
+    // With `prohibit-password` root had no other way in before either.
+    let is_root_refused = name == "root" && words("permitrootlogin").next() != Some("yes");
     let is_denied = words("denyusers").any(|pattern| !pattern.contains('@') && is_user(pattern))
         || words("denygroups").any(|pattern| in_group(pattern) == Some(true));
     let is_listed = |key: &str, is_one: &dyn Fn(&str) -> bool| words(key).next().is_none() || words(key).any(is_one);
@@ -173,9 +174,9 @@ fn path_of(pattern: &str, user: &User) -> PathBuf {
     while let Some(letter) = letters.next() {
         match (letter, letter == '%') {
             (_, true) => match letters.next() {
-                Some('h') => path += &user.dir.to_string_lossy(),
-                Some('u') => path += &user.name,
-                Some('U') => path += &user.uid.to_string(),
+                Some('h') => path.push_str(&user.dir.to_string_lossy()),
+                Some('u') => path.push_str(&user.name),
+                Some('U') => path.push_str(&user.uid.to_string()),
                 Some(other) => path.push(other),
                 None => {}
             },
@@ -251,7 +252,9 @@ mod tests {
         ] {
             assert_eq!(is_allowed(&settings(lines), "alice"), expected, "{lines}");
         }
-        assert!(!is_allowed(&settings("permitrootlogin no"), "root"));
+        for (permitted, expected) in [("no", false), ("prohibit-password", false), ("yes", true)] {
+            assert_eq!(is_allowed(&settings(&format!("permitrootlogin {permitted}")), "root"), expected, "{permitted}");
+        }
     }
 
     #[test]
