@@ -26,7 +26,12 @@ use super::doctor;
 use super::doctor::finding::Finding;
 use crate::cli::Common;
 use crate::error::{CliError, plain};
+use crate::language::moment;
 use crate::ui::output::{Output, columns};
+
+/// What `PasswordAuthentication no` does not mean.
+const PASSWORDS: &str =
+    "Passwords still work: sshd leaves them to PAM, which asks for the password and then for the code.";
 
 /// What the command line asks for.
 pub(super) struct Wish<'a> {
@@ -85,7 +90,11 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     let drawn = {
         let diffs = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
         let verdict = if faults == 0 { "doctor finds no fault in these files." } else { "" };
-        [diffs, told(&findings), verdict.to_owned()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>()
+        let passwords = if plan.has_drop_in() && !wish.key { PASSWORDS } else { "" };
+        [diffs, passwords.to_owned(), told(&findings), verdict.to_owned()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
     };
     let shown = || drawn.join("\n");
     let answer = |changed, would_change, findings, trial_until: Option<UnixTime>| Answer {
@@ -275,7 +284,7 @@ fn is_on(
     let findings = about(findings, names);
     let faults = draft::faults(&findings);
     let text = if faults == 0 {
-        let trial = until.map_or_else(String::new, |until| format!(", on trial until {until}"));
+        let trial = until.map_or_else(String::new, |until| format!(", on trial until {}", moment(&until.to_string())));
         format!("{service}: already on{trial}; nothing was changed")
     } else {
         format!("{service}: already on, with a fault\n{}", told(&findings))
@@ -331,15 +340,16 @@ fn next_steps(kept: &Kept, plan: &Plan, now: &[Finding]) -> String {
         if plan.names.len() == 1 { "asks" } else { "ask" },
     )];
     lines.push(log_in);
+    let sudo = if service == "su" { "" } else { "sudo " };
     match kept.until {
         Some(until) => {
             lines.push(format!(
-                "This is a trial: at {until} it is taken back, unless you confirm it from such a login:"
+                "This is a trial: at {} it is taken back, unless you confirm it from such a login:",
+                moment(&until.to_string())
             ));
-            let sudo = if service == "su" { "" } else { "sudo " };
             lines.push(format!("    {sudo}otp-enroll admin turn-on {spoken} --confirm"));
         }
-        None => lines.push(format!("If that fails: otp-enroll admin turn-off {spoken}")),
+        None => lines.push(format!("If that fails: {sudo}otp-enroll admin turn-off {spoken}")),
     }
     lines.join("\n")
 }

@@ -2,11 +2,12 @@
 //! handler must not do.
 
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use nix::unistd::{getpgrp, tcgetpgrp};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -35,6 +36,31 @@ pub(crate) fn on_interruption_instead(interrupt: fn()) -> io::Result<()> {
     }
     drop(answer);
     on_interruption(interrupt)
+}
+
+/// Runs `ask`. An interruption meanwhile calls `interrupt`, in place of what answers it otherwise. Afterwards all is as before.
+pub(crate) fn while_asking<T>(interrupt: fn(), ask: impl FnOnce() -> T) -> T {
+    let before = ANSWER.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|it| mem::replace(it, interrupt));
+    if let Some(before) = before {
+        let answer = ask();
+        *ANSWER.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        return answer;
+    }
+    // signal-hook never gives a signal back. A thread that waits for it does: it comes to the main thread where that takes it.
+    static WAITING: Once = Once::new();
+    let interruption = SigSet::from(Signal::SIGINT);
+    let Ok(mask) = interruption.thread_swap_mask(SigmaskHow::SIG_BLOCK) else { return ask() };
+    WAITING.call_once(|| {
+        let wait = move || {
+            while interruption.wait().is_ok() {
+                interrupt()
+            }
+        };
+        let _ = thread::Builder::new().spawn(wait); // without it Ctrl-C waits for the answer
+    });
+    let answer = ask();
+    let _ = mask.thread_set_mask();
+    answer
 }
 
 /// From now on an interruption sets this, for work that ends between two users.
