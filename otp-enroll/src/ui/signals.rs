@@ -53,7 +53,7 @@ pub(crate) fn while_asking<T>(interrupt: fn(), ask: impl FnOnce() -> T) -> T {
     WAITING.call_once(|| {
         let wait = move || {
             while interruption.wait().is_ok() {
-                interrupt()
+                interrupt();
             }
         };
         let _ = thread::Builder::new().spawn(wait); // without it Ctrl-C waits for the answer
@@ -124,11 +124,18 @@ mod tests {
 
     #[test]
     fn the_first_answer_to_an_interruption_stays_unless_it_is_replaced() {
+        let is_blocked = || SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT);
+        assert!(while_asking(|| (), is_blocked) && !is_blocked(), "only while a question is open");
         on_interruption(|| ()).unwrap();
         assert_eq!(on_interruption(|| ()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         static ANSWERED: AtomicBool = AtomicBool::new(false);
         on_interruption_instead(|| ANSWERED.store(true, Ordering::Relaxed)).unwrap();
         interrupted();
         assert!(ANSWERED.load(Ordering::Relaxed));
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        while_asking(|| ASKED.store(true, Ordering::Relaxed), interrupted);
+        assert!(ASKED.swap(false, Ordering::Relaxed));
+        interrupted();
+        assert!(!ASKED.load(Ordering::Relaxed), "the answer before is back");
     }
 }
