@@ -191,7 +191,7 @@ fn ssh_is_turned_on_and_taken_back_while_users_log_in() {
         "--- /dev/null\n+++ /etc/ssh/sshd_config.d/00-pam_otp.conf\n",
         "+KbdInteractiveAuthentication yes\n",
         " @include common-auth\n+auth     required   pam_otp.so\n",
-        "Passwords still work: sshd leaves them to PAM, which asks for the password and then for the code.\n",
+        "Passwords still work: PAM asks for them, and then for the code.\n",
         "doctor finds no fault in these files.\n",
         "sshd now asks users with a device for a code, after the password. doctor finds no fault in that.\n",
         "If that fails: sudo otp-enroll admin turn-off ssh\n",

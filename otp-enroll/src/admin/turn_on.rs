@@ -30,8 +30,7 @@ use crate::language::moment;
 use crate::ui::output::{Output, columns};
 
 /// What `PasswordAuthentication no` does not mean.
-const PASSWORDS: &str =
-    "Passwords still work: sshd leaves them to PAM, which asks for the password and then for the code.";
+const PASSWORDS: &str = "Passwords still work: PAM asks for them, and then for the code.";
 
 /// What the command line asks for.
 pub(super) struct Wish<'a> {
