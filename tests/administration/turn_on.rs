@@ -191,9 +191,10 @@ fn ssh_is_turned_on_and_taken_back_while_users_log_in() {
         "--- /dev/null\n+++ /etc/ssh/sshd_config.d/00-pam_otp.conf\n",
         "+KbdInteractiveAuthentication yes\n",
         " @include common-auth\n+auth     required   pam_otp.so\n",
+        "Passwords still work: PAM asks for them, and then for the code.\n",
         "doctor finds no fault in these files.\n",
         "sshd now asks users with a device for a code, after the password. doctor finds no fault in that.\n",
-        "If that fails: otp-enroll admin turn-off ssh\n",
+        "If that fails: sudo otp-enroll admin turn-off ssh\n",
     ] {
         assert!(on.out.contains(text), "{text}: {}", on.out);
     }
@@ -274,6 +275,13 @@ fn sudo_is_turned_on_with_its_twin() {
 fn a_person_at_a_terminal_is_asked() {
     let host = Host::new();
     let before = host.files();
+    let command = host.command(&["otp-enroll", "admin", "turn-on", "sudo"]);
+    let mut terminal = Pty::new(command.get_program()).args(command.get_args()).start();
+    terminal.wait_for("Write these files? [y/N]");
+    terminal.send("\u{3}");
+    assert_eq!(terminal.wait().code(), Some(130), "{}", terminal.transcript());
+    assert!(terminal.screen().trim_end().ends_with("interrupted: nothing was changed"), "{}", terminal.screen());
+    assert_eq!(host.files(), before);
     for (answer, is_on) in [("n", false), ("y", true)] {
         let command = host.command(&["otp-enroll", "admin", "turn-on", "sudo"]);
         let mut terminal = Pty::new(command.get_program()).args(command.get_args()).start();

@@ -12,7 +12,6 @@ mod key_alone;
 mod keyless;
 mod misnamed;
 mod module_kind;
-pub(super) mod pam_conf;
 mod programs;
 mod records;
 mod refused;
@@ -24,7 +23,6 @@ pub(super) mod service;
 mod shell;
 mod simulate;
 pub(super) mod sshd;
-pub(super) mod stack;
 pub(super) mod strangers;
 mod strength;
 mod surroundings;
@@ -32,6 +30,7 @@ mod units;
 mod users;
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
@@ -45,9 +44,7 @@ use serde::Serialize;
 use self::agent::Agent;
 use self::finding::{Finding, Severity};
 use self::guarded::Guarded;
-use self::pam_conf::Group;
 use self::rules::Doubt;
-use self::stack::{Folders, Stack};
 use super::accounts::Shell;
 use super::check;
 use super::explain::PamFiles;
@@ -55,6 +52,9 @@ use super::list::LineOfService;
 use super::turn_on::kept::Kept;
 use crate::cli::Common;
 use crate::error::CliError;
+use crate::language::moment;
+use crate::pam::pam_conf::Group;
+use crate::pam::stack::{Folders, MODULE, Stack};
 use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::ui::style;
@@ -119,8 +119,8 @@ pub(super) fn has_line(service: &str) -> bool {
     let folders = Folders::new(None);
     let name = if folders.has(service) { service } else { "other" };
     match Stack::read(&folders, name, Group::Auth) {
-        Ok(stack) => stack.lines_of(service::MODULE).next().is_some(),
-        Err(_) => folders.text(name).contains(service::MODULE), // its logins are refused
+        Ok(stack) => stack.lines_of(MODULE).next().is_some(),
+        Err(_) => folders.text(name).contains(MODULE), // its logins are refused
     }
 }
 
@@ -153,6 +153,10 @@ pub(super) fn doctor(
     sshd_config: Option<&Path>,
     output: &Output,
 ) -> Result<(), CliError> {
+    if let Some(path) = sshd_config {
+        // Else it is read only where a service asks for a code.
+        File::open(path).map_err(|error| CliError::Unreadable { path: path.to_owned(), error })?;
+    }
     let (services, findings) = examine(common, pam, sshd_config, output)?;
     tell(&services, findings, output)
 }
@@ -310,10 +314,11 @@ fn in_order(findings: Vec<Finding>) -> Vec<Finding> {
 fn trial(kept: &Kept, now: UnixTime) -> Option<Finding> {
     let (service, until) = (kept.service.as_str(), kept.until?);
     let fix = format!("to keep it, from a login with a code: otp-enroll admin turn-on {service} --confirm");
+    let end = moment(&until.to_string());
     Some(if now.until(until).is_some() {
-        Finding::note(service, format!("it is on trial until {until}, and taken back then"), &fix)
+        Finding::note(service, format!("it is on trial until {end}, and taken back then"), &fix)
     } else {
-        let what = format!("its trial should have ended at {until}, and was not taken back");
+        let what = format!("its trial should have ended at {end}, and was not taken back");
         Finding::warning(service, what, &format!("take it back: otp-enroll admin turn-off {service}; {fix}"))
     })
 }

@@ -11,9 +11,9 @@ use otp_core::value::user::Account;
 use super::explain::{self, Outcome};
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
+use crate::language;
 use crate::ui::layout;
 use crate::ui::output::{Output, columns};
-use crate::user::device_lines;
 
 /// The shortest time that a person can use.
 const SHORTEST: Seconds = Seconds(60);
@@ -78,7 +78,7 @@ pub(super) fn issue(
         let IssuedPasscode { user, passcode, until, service } = &issued;
         let user = layout::escaped(user);
         let through = service.as_ref().map_or_else(String::new, |service| format!(" through {service}"));
-        let until = to_the_minute(&device_lines::moment(until));
+        let until = to_the_minute(&language::moment(until));
         // What is broken into lines is no secret: the passcode, which has no blank, takes the place of as many letters.
         let place = "x".repeat(passcode.expose().len());
         let text = format!("{place} is {user}'s passcode, good once{through} until {until}. It is not shown again.");

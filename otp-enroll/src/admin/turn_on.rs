@@ -27,7 +27,11 @@ use super::doctor;
 use super::doctor::finding::Finding;
 use crate::cli::Common;
 use crate::error::{CliError, plain};
+use crate::language::moment;
 use crate::ui::output::{Output, columns};
+
+/// What `PasswordAuthentication no` does not mean.
+const PASSWORDS: &str = "Passwords still work: PAM asks for them, and then for the code.";
 
 /// What the command line asks for.
 pub(super) struct Wish<'a> {
@@ -86,7 +90,11 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     let drawn = {
         let diffs = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
         let verdict = if faults == 0 { "doctor finds no fault in these files." } else { "" };
-        [diffs, told(&findings), verdict.to_owned()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>()
+        let passwords = if plan.has_drop_in() && !wish.key { PASSWORDS } else { "" };
+        [diffs, passwords.to_owned(), told(&findings), verdict.to_owned()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
     };
     let shown = || drawn.join("\n");
     let answer = |changed, would_change, findings, trial_until: Option<UnixTime>| Answer {
@@ -281,7 +289,7 @@ fn is_on(
     let findings = about(findings, names);
     let faults = draft::faults(&findings);
     let text = if faults == 0 {
-        let trial = until.map_or_else(String::new, |until| format!(", on trial until {until}"));
+        let trial = until.map_or_else(String::new, |until| format!(", on trial until {}", moment(&until.to_string())));
         format!("{service}: already on{trial}; nothing was changed")
     } else {
         format!("{service}: already on, with a fault\n{}", told(&findings))

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::module_kind::{Role, proves_the_caller, proves_the_user};
-use super::pam_conf::{Control, Group};
 use super::programs::knows_its_caller;
 use super::simulate::{Answer, FirstFactor, arrivals, asked_first};
-use super::stack::{Entry, Folders, Module, Place, Stack, What};
+use crate::pam::pam_conf::{Control, Group};
+use crate::pam::stack::{Entry, Folders, Module, Place, Stack, What};
 
 /// The line that a wrong password does not go beyond. `auth substack common-auth` does go on.
 pub(super) const PASSWORD: &str = "auth requisite pam_unix.so";

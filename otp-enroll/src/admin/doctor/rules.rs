@@ -10,7 +10,7 @@ use otp_core::system::name_service;
 use super::finding::Finding;
 use super::misnamed::distance;
 use super::sshd;
-use super::stack::{Folders, is_part};
+use crate::pam::stack::{Folders, is_part};
 
 /// The terminal that sshd reports while it authenticates, whatever the session gets.
 const TERMINAL_OF_SSHD: &str = "ssh";

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::module_kind::Role;
-use super::pam_conf::Action;
-use super::stack::{Entry, Module, Stack, What};
+use crate::pam::pam_conf::Action;
+use crate::pam::stack::{Entry, Module, Stack, What};
 
 /// The result of a module or a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

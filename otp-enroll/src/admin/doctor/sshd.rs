@@ -355,7 +355,7 @@ mod tests {
             .map(|line| line.split_once(' ').unwrap())
             .map(|(key, value)| (key.into(), value.into()))
             .collect();
-        let place = super::super::stack::Place { file: format!("/etc/pam.d/{file}").into(), line: 4 };
+        let place = crate::pam::stack::Place { file: format!("/etc/pam.d/{file}").into(), line: 4 };
         let lines = vec![(place, Arguments::parse(&[]).unwrap())];
         let guarded = Guarded { name: "sshd".into(), lines, by_code_alone, by_nothing };
         let mut findings = Vec::new();

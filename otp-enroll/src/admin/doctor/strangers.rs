@@ -7,11 +7,11 @@ use super::finding::Finding;
 use super::first_factor::{PASSWORD, after_our_lines, at_our_lines, password_line};
 use super::guarded::Guarded;
 use super::module_kind::{Role, proves_the_user};
-use super::pam_conf::{Control, Group};
 use super::service::faults_of;
 use super::simulate::FirstFactor;
 use super::sshd::{self, Beforehand};
-use super::stack::{Entry, Folders, Place, Stack, What};
+use crate::pam::pam_conf::{Control, Group};
+use crate::pam::stack::{Entry, Folders, Place, Stack, What};
 
 /// `sshd_config` is a draft of sshd's configuration.
 pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<&Path>, findings: &mut Vec<Finding>) {

@@ -20,8 +20,8 @@ use super::guarded::Guarded;
 use super::refused::Refused;
 use super::shell;
 use super::sshd;
-use super::stack::Folders;
 use crate::error::CliError;
+use crate::pam::stack::Folders;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 

@@ -11,10 +11,10 @@ use super::drop_in;
 use super::plan::{Plan, refused};
 use crate::admin::doctor::finding::{Finding, Severity};
 use crate::admin::doctor::sshd::{self, CONFIGURATION, CONFIGURATIONS, Settings, Unknown};
-use crate::admin::doctor::stack::PAM_FOLDERS;
 use crate::admin::doctor::{self};
 use crate::cli::Common;
 use crate::error::CliError;
+use crate::pam::stack::PAM_FOLDERS;
 use crate::ui::output::Output;
 
 /// Where root logs in with a key.

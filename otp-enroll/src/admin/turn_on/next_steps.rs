@@ -9,6 +9,7 @@ use crate::admin::doctor;
 use crate::admin::explain::{Outcome, foresee};
 use crate::cli::Common;
 use crate::client::account;
+use crate::language::moment;
 
 /// Services that ask for the password and the code of the account that they open, and not of the person who asks.
 const OPEN_OTHER_ACCOUNTS: [&str; 2] = ["su", "su-l"];
@@ -38,15 +39,16 @@ pub(super) fn of(kept: &Kept, names: &[String], common: &Common) -> String {
         lines.extend(without_code_of_root(&kept.service, common));
     }
     lines.push(log_in);
+    let sudo = if of_target { "" } else { "sudo " };
     match kept.until {
         Some(until) => {
             lines.push(format!(
-                "This is a trial: at {until} it is taken back, unless you confirm it from such a login:"
+                "This is a trial: at {} it is taken back, unless you confirm it from such a login:",
+                moment(&until.to_string())
             ));
-            let sudo = if kept.service == "su" { "" } else { "sudo " };
             lines.push(format!("    {sudo}otp-enroll admin turn-on {spoken} --confirm"));
         }
-        None => lines.push(format!("If that fails: otp-enroll admin turn-off {spoken}")),
+        None => lines.push(format!("If that fails: {sudo}otp-enroll admin turn-off {spoken}")),
     }
     lines.join("\n")
 }

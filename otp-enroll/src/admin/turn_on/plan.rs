@@ -8,12 +8,11 @@ use super::kept::Change;
 use super::lines::{self, Unfit};
 use super::replace::{self, Odd};
 use crate::admin::doctor::TWINS;
-use crate::admin::doctor::pam_conf::Group;
-use crate::admin::doctor::service::MODULE;
 use crate::admin::doctor::sshd::{self, CONFIGURATION, CONFIGURATIONS, SERVICE, Settings, Unknown};
-use crate::admin::doctor::stack::{Folders, PAM_FOLDERS, Place, Stack, is_part};
 use crate::admin::doctor::strangers::substack_to_include;
 use crate::error::{CliError, plain};
+use crate::pam::pam_conf::Group;
+use crate::pam::stack::{Folders, MODULE, PAM_FOLDERS, Place, Stack, is_part};
 
 /// What is done to turn a service on.
 #[derive(Debug)]

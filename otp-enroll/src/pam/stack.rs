@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
 
+/// The module's file.
+pub(crate) const MODULE: &str = "pam_otp.so";
+
 /// The folders of PAM files, as distributions build libpam: the second one is SUSE's.
 pub(crate) const PAM_FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/etc/pam.d", "/usr/lib/pam.d"];
 
@@ -173,6 +176,12 @@ impl Folders {
     /// Whether a service has a file, in a folder of drafts or in one that libpam reads.
     pub(crate) fn has(&self, service: &str) -> bool {
         self.all.iter().any(|folder| folder.join(service).is_file())
+    }
+
+    /// Whether logins through a service reach a line of the module. A file that exists and cannot be read may have one.
+    pub(crate) fn may_ask(&self, service: &str) -> bool {
+        self.has(service)
+            && Stack::read(self, service, Group::Auth).map_or(true, |stack| stack.lines_of(MODULE).next().is_some())
     }
 
     /// A file's text; empty if it cannot be read ([`Stack::read`] reports why).
