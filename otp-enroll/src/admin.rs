@@ -108,12 +108,12 @@ fn on_records(
         Admin::Explain { user, service, rhost, tty, nullok } => {
             let tty = tty.as_deref().map(LoginContext::terminal);
             let (service, rhost, nullok) = (LoginContext::service(service), rhost.clone(), *nullok);
-            let (offered, remark) = (doctor::offers_enrollment(&service), doctor::remark_on(&service));
+            let files = doctor::pam_files(&service);
             let send = doctor::sends(&service);
             let place = LoginContext { service, rhost, tty, nullok, enroll: false, as_one: false, send };
             // A command line without a user was refused already.
             let user = user.as_deref().or(common.user.as_deref()).unwrap_or_default();
-            explain::explain(site, store, &account(user)?, &place, offered, remark.as_deref(), output)
+            explain::explain(site, store, &account(user)?, &place, &files, output)
         }
         Admin::Report { service } => {
             let service = &LoginContext::service(service);
@@ -123,7 +123,7 @@ fn on_records(
             let user_override = if *enroll { Override::Enroll } else { Override::Required };
             let user_override = require::ending(user_override, until.as_deref(), UnixTime::now())?;
             if *end_sessions && !*yes {
-                output.can_confirm()?;
+                output.can_show_and_confirm()?;
             }
             let accounts = accounts(who, output)?;
             let many = who.all || who.group.is_some();
@@ -165,7 +165,11 @@ fn on_records(
         }
         Admin::Issue { user, valid, service } => {
             let order = passcode::order(valid, service.as_deref())?;
-            let remark = order.service.as_deref().and_then(doctor::remark_on);
+            if let Some(why) = order.service.as_deref().and_then(doctor::is_no_service) {
+                return Err(passcode::for_no_service(&why));
+            }
+            let without_line = |service: &&str| !doctor::has_line(service);
+            let remark = order.service.as_deref().filter(without_line).map(passcode::not_asked_yet);
             let account = account(user)?;
             let not_asked = passcode::not_asked(site, store, &account, order.service.as_deref());
             passcode::issue(&mut Client::of_root(site, account), order, &[remark, not_asked], output)

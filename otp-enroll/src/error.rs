@@ -15,7 +15,7 @@ use otp_core::value::time::Seconds;
 use otp_formats::seed::SeedFault;
 use thiserror::Error as ThisError;
 
-use crate::language::{fill, tr};
+use crate::language::{fill, moment, tr};
 
 /// What stays as it was after a code led to nothing: where all devices were to be replaced, and where one was to be added.
 pub(crate) const OLD_STAYS: &str = text!("the old second factor still works; the code you gave for it is used up");
@@ -413,7 +413,9 @@ impl CliError {
                 text!("nothing was changed; have another one sent")
             }
             Self::Declined(Declined::TooManyDevices) => text!("remove one first: otp-enroll remove DEVICE"),
-            Self::Declined(Declined::OnlyDevice) => text!("to remove the second factor: otp-enroll disable"),
+            Self::Declined(Declined::OnlyDevice) => text!(
+                "if it is lost or replaced: otp-enroll reset, with a recovery code; to have no second factor: otp-enroll disable"
+            ),
             Self::Declined(Declined::TokenUnfit) => text!("nothing was changed; see TOKENS in otp-enroll(1)"),
             Self::Declined(Declined::NotPermitted) => text!("become root, for example with sudo"),
             Self::Declined(Declined::Required) => text!("to change phones use: otp-enroll reset"),
@@ -472,7 +474,9 @@ impl CliError {
 fn hint_about(user: &str, declined: Declined) -> String {
     match declined {
         Declined::TooManyDevices => format!("remove one first: otp-enroll admin remove {user} DEVICE"),
-        Declined::OnlyDevice => format!("to remove it with the recovery codes: otp-enroll admin reset {user}"),
+        Declined::OnlyDevice => format!(
+            "with a recovery code the user enrolls a new one: otp-enroll reset; without one: otp-enroll admin reset {user}"
+        ),
         Declined::NoSuchDevice | Declined::SeedKnown | Declined::WhichToken | Declined::NotAToken => {
             format!("nothing was changed; the devices: otp-enroll admin show {user}")
         }
@@ -530,18 +534,24 @@ impl From<TooLong> for CliError {
 /// A lock that has just begun.
 fn locked_text(until: Option<&str>) -> String {
     match until {
-        Some(time) => fill(text!("only a recovery code is accepted until {time}"), &[("time", &time)]),
-        None => tr(text!("only a recovery code is accepted until an administrator unlocks")),
+        Some(time) => fill(
+            text!("only a recovery code, or a passcode at a login, is accepted until {time}"),
+            &[("time", &moment(time))],
+        ),
+        None => tr(text!("only a recovery code, or a passcode at a login, is accepted until an administrator unlocks")),
     }
 }
 
 /// A lock that was there before.
 fn is_locked_text(until: Option<&str>) -> String {
     match until {
-        Some(time) => {
-            fill(text!("too many wrong codes: only a recovery code is accepted until {time}"), &[("time", &time)])
-        }
-        None => tr(text!("too many wrong codes: only a recovery code is accepted until an administrator unlocks")),
+        Some(time) => fill(
+            text!("too many wrong codes: only a recovery code, or a passcode at a login, is accepted until {time}"),
+            &[("time", &moment(time))],
+        ),
+        None => tr(text!(
+            "too many wrong codes: only a recovery code, or a passcode at a login, is accepted until an administrator unlocks"
+        )),
     }
 }
 
@@ -572,12 +582,8 @@ fn refusal_text(why: Refusal) -> String {
         Refusal::PasscodeExpired => tr(text!("that passcode has expired")),
         Refusal::PasscodeElsewhere => tr(text!("that passcode is not accepted here")),
         Refusal::KindNotAccepted { .. } => tr(text!("the policy does not accept codes of that kind of device here")),
-        Refusal::Locked(Lock::Until(time)) => {
-            fill(text!("too many wrong codes: only a recovery code is accepted until {time}"), &[("time", &time)])
-        }
-        Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => {
-            tr(text!("too many wrong codes: only a recovery code is accepted until an administrator unlocks"))
-        }
+        Refusal::Locked(Lock::Until(time)) => is_locked_text(Some(&time.to_string())),
+        Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => is_locked_text(None),
         Refusal::Malformed => tr(text!("that is neither a code of 6 to 8 digits nor a recovery code")),
         Refusal::NotEnrolled | Refusal::EnrollmentNotOffered => tr(text!("no second factor is set up")),
         Refusal::Renamed => tr(text!(

@@ -46,3 +46,8 @@ pub(crate) fn fill(english: &str, values: &[(&str, &dyn Display)]) -> String {
 pub(crate) fn count(texts: (&str, &str), number: u64, values: &[(&str, &dyn Display)]) -> String {
     counted(here(), texts, number, values)
 }
+
+/// A time for people; scripts get it as ISO 8601.
+pub(crate) fn moment(time: &str) -> String {
+    time.replace('T', " ").replace('Z', " UTC")
+}

@@ -7,6 +7,11 @@ mod cli;
 mod client;
 mod error;
 mod language;
+mod pam {
+    //! PAM files as libpam reads them.
+    pub(crate) mod pam_conf;
+    pub(crate) mod stack;
+}
 mod private_file;
 mod seed_file;
 mod unconfirmed_file;

@@ -1,7 +1,9 @@
 //! Rules that never match: what can never match is an error, what probably does not is a warning, and a user is compared by
 //! the name that the name service has.
 
-use pam_otp_tests::{conversation::Talk, name_service::NameService, outcome::Outcome, service::Service, site::Site};
+use pam_otp_tests::{
+    conversation::Talk, name_service::NameService, outcome::Outcome, service::Service, site::Site, users::TestUser,
+};
 use serde_json::Value;
 
 /// Knows the user `mona` by every spelling, as a client of Active Directory does.
@@ -104,6 +106,31 @@ fn a_service_that_no_pam_folder_has_is_a_warning() {
     assert!(explain.out.ends_with("No PAM folder has the service ssh; is sshd meant?\n"), "{explain:?}");
     let explain = Outcome::of(site.admin_command().args(["explain", "--user", "root", "--service", "LOGIN"]), "");
     assert!(explain.out.contains("rule 1, "), "libpam writes it in lower case: {explain:?}");
+}
+
+#[test]
+fn a_service_without_a_line_asks_nothing() {
+    let (site, alice) = (Site::new("[policy]\nsecond_factor = \"required\"\n"), TestUser::new("alice"));
+    let explain = |service: &str, json: bool| {
+        let mut command = site.admin_command();
+        command.args(["explain", &alice.name, "--service", service]).args(json.then_some("--json"));
+        Outcome::of(&mut command, "")
+    };
+    let with = Service::installed("asks", &site.auth("required", ""));
+    let without = Service::installed("asks-not", "@include common-auth\n");
+    let refused = "asked for a code and refused: the user has no device\n";
+    let said = explain(with.name(), false).out;
+    assert!(said.ends_with(&format!("\nThe login is   {refused}")), "{said}");
+    assert_eq!(explain(with.name(), true).json()[0]["has_line"], true);
+    for (service, is_there) in [(without.name(), true), ("no-such-service", false)] {
+        let said = explain(service, false).out;
+        let told = format!(
+            "\nThe login is   not asked for a code: the PAM files of {service} have no line of pam_otp.so\nWith a line    {refused}"
+        );
+        assert!(said.contains(&told), "{said}");
+        assert_eq!(said.contains("No PAM folder has the service"), !is_there, "{said}");
+        assert_eq!(explain(service, true).json()[0]["has_line"], false);
+    }
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn one_of_several_devices_is_removed_and_the_only_one_is_not() {
     let only = admin(&site, &["remove", user, "1", "--yes"], "");
     let told = format!(
         "otp-enroll: that is the only device: without it the second factor would be gone\n  \
-         to remove it with the recovery codes: otp-enroll admin reset {user}\n"
+         with a recovery code the user enrolls a new one: otp-enroll reset; without one: otp-enroll admin reset {user}\n"
     );
     assert_eq!((only.code, only.err), (Some(1), told));
     assert_eq!(add(&site, user, "fob", &fob, &["--stdin"], "").code, Some(0));

@@ -101,9 +101,22 @@ fn what_no_passcode_can_have_is_refused_and_changes_nothing() {
         assert_eq!(said(&site, &[command, "nobody-at-all"]).code, Some(3));
     }
     assert!(!site.credentials(&alice.name).exists());
-    // One that no login can have is issued, and remarked on.
-    let misspelled = said(&site, &["issue", &alice.name, "--service", "ssdh"]);
-    assert!(misspelled.code == Some(0) && misspelled.out.lines().count() > 1, "{misspelled:?}");
+    // One that no login can have takes the place of none.
+    let issued = said(&site, &["issue", &alice.name]);
+    assert_eq!(issued.code, Some(0), "{issued:?}");
+    let before = fs::read(site.credentials(&alice.name)).unwrap();
+    for (name, meant) in [("ssh", "; is sshd meant?"), ("ssdh", "; is sshd meant?"), ("no-such-service", "")] {
+        let misspelled = said(&site, &["issue", &alice.name, "--service", name]);
+        let told = format!("otp-enroll: No PAM folder has the service {name}{meant}\n  nothing was changed; ");
+        assert!(misspelled.code == Some(1) && misspelled.err.starts_with(&told), "{misspelled:?}");
+        assert_eq!(fs::read(site.credentials(&alice.name)).unwrap(), before, "{name}");
+    }
+    // One whose file has no line yet may get it.
+    let service = Service::installed("asks-not", "@include common-auth\n");
+    let early = said(&site, &["issue", &alice.name, "--service", service.name()]);
+    let told =
+        format!("No login through {0} asks for a passcode now: the PAM files of {0} have no line", service.name());
+    assert!(early.code == Some(0) && early.out.contains(&told), "{early:?}");
 }
 
 #[test]
@@ -235,7 +248,8 @@ fn a_passcode_and_a_status_break_no_word_on_a_terminal_of_80_columns() {
         assert!(text.lines().all(|line| line.trim_end().chars().count() <= 80), "{text}");
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let service = "a-service-with-a-name-of-some-length";
+    let installed = Service::installed("a-service-with-a-name-of-some-length", "auth required pam_permit.so\n");
+    let service = installed.name();
     let issued = shown(&["issue", &alice.name, "--service", service]);
     assert!(issued.contains(&format!(" is {}'s passcode, good once through {service} until ", alice.name)), "{issued}");
     assert!(issued.contains(" UTC. It is not shown again."), "{issued}");

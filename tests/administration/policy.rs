@@ -223,7 +223,7 @@ fn in_a_rollout_explain_says_that_no_user_is_refused() {
     rollout("required");
     assert_eq!(desk.both(From::default()), ["required by default - asked", "required by default - refused"]);
     for user in [&desk.has, &desk.lacks] {
-        let line = "The login is   asked for a code, and let in without one (enforce = false)\n";
+        let line = "asked for a code, and let in without one (enforce = false)\n";
         assert!(text(user).ends_with(line), "{}", text(user));
     }
     rollout("enroll");

@@ -159,6 +159,7 @@ fn what_a_rollout_reports() {
     session.name(service.name(), "vpn");
     let mut command = Command::new("otp-enroll");
     let rosa = Enrolled::by(command.arg("--config").arg(site.config()).args(["--user", "rosa", "--json"]));
+    typed(&mut session, &site, "admin report", "");
     for answer in [rosa.app.wrong(), "nonsense".to_owned()] {
         Talk::new(&service, "rosa").rhost("192.0.2.7").run(&[answer]);
         typed(&mut session, &site, "admin report", "");

@@ -218,9 +218,10 @@ fn ssh_is_turned_on_and_taken_back_while_users_log_in() {
         "--- /dev/null\n+++ /etc/ssh/sshd_config.d/00-pam_otp.conf\n",
         "+KbdInteractiveAuthentication yes\n",
         " @include common-auth\n+auth     required   pam_otp.so\n",
+        "Passwords still work: PAM asks for them, and then for the code.\n",
         "doctor finds no fault in these files.\n",
         "sshd now asks users with a device for a code, after the password. doctor finds no fault in that.\n",
-        "If that fails: otp-enroll admin turn-off ssh\n",
+        "If that fails: sudo otp-enroll admin turn-off ssh\n",
     ] {
         assert!(on.out.contains(text), "{text}: {}", on.out);
     }
@@ -271,6 +272,8 @@ fn sudo_is_turned_on_with_its_twin() {
     assert_eq!(paths, ["/etc/pam.d/sudo", "/etc/pam.d/sudo-i"]);
     assert!(host.files() == before && host.kept().is_empty());
 
+    let on_trial = host.admin(&["turn-on", "sudo", "--try", "5m", "--yes"]);
+    assert!(on_trial.err.contains("end it by hand: otp-enroll admin turn-off sudo\n"), "{on_trial:?}");
     let unasked = host.admin(&["turn-on", "sudo"]);
     assert!(unasked.code == Some(2) && unasked.err.contains("add --yes"), "{unasked:?}");
     assert_eq!(host.files(), before);
@@ -290,6 +293,7 @@ fn sudo_is_turned_on_with_its_twin() {
     let before = host.files();
     let on = host.admin(&["turn-on", "sudo", "--yes"]);
     assert!(on.code == Some(0) && on.out.contains("sudo now asks users"), "{on:?}");
+    assert!(on.out.contains("note     clock: ") && !on.out.contains("no fault, warning or note"), "{on:?}");
     assert_eq!(host.admin(&["turn-off", "sudo", "--yes"]).code, Some(0));
     assert_eq!(host.files(), before);
 }
@@ -298,6 +302,13 @@ fn sudo_is_turned_on_with_its_twin() {
 fn a_person_at_a_terminal_is_asked() {
     let host = Host::new();
     let before = host.files();
+    let command = host.command(&["otp-enroll", "admin", "turn-on", "sudo"]);
+    let mut terminal = Pty::new(command.get_program()).args(command.get_args()).start();
+    terminal.wait_for("Write these files? [y/N]");
+    terminal.send("\u{3}");
+    assert_eq!(terminal.wait().code(), Some(130), "{}", terminal.transcript());
+    assert!(terminal.screen().trim_end().ends_with("interrupted: nothing was changed"), "{}", terminal.screen());
+    assert_eq!(host.files(), before);
     for (answer, is_on) in [("n", false), ("y", true)] {
         let command = host.command(&["otp-enroll", "admin", "turn-on", "sudo"]);
         let mut terminal = Pty::new(command.get_program()).args(command.get_args()).start();
@@ -307,6 +318,122 @@ fn a_person_at_a_terminal_is_asked() {
         assert_eq!(status.success(), is_on, "{}", terminal.transcript());
         assert_eq!(host.files() != before, is_on, "{}", terminal.transcript());
     }
+}
+
+#[test]
+fn a_question_whose_files_json_does_not_show_is_not_asked() {
+    let host = Host::new();
+    let is_refused = |word: &str| {
+        let before = host.files();
+        let command = host.command(&["otp-enroll", "--json", "admin", word, "sudo"]);
+        let mut terminal = Pty::new(command.get_program()).args(command.get_args()).start();
+        assert_eq!(terminal.wait().code(), Some(2), "{}", terminal.transcript());
+        assert!(terminal.transcript().contains("--json shows nothing before the question; add --yes"));
+        assert_eq!(host.files(), before);
+    };
+    is_refused("turn-on");
+    assert_eq!(host.admin(&["turn-on", "sudo", "--yes"]).code, Some(0));
+    is_refused("turn-off");
+}
+
+#[test]
+fn su_says_whose_code_it_asks_for() {
+    let host = Host::new();
+    host.write("/etc/pam.d/su", &format!("auth sufficient pam_rootok.so\n{SUDO}"));
+    host.write("/etc/pam.d/su-l", "auth include su\naccount include su\nsession required pam_permit.so\n");
+    let (site, root) = (Site::of_the_machine(), "root");
+    let on = |host: &Host| {
+        let on = host.admin(&["turn-on", "su", "--yes"]);
+        assert_eq!(on.code, Some(0), "{on:?}");
+        assert_eq!(host.admin(&["turn-off", "su", "--yes"]).code, Some(0));
+        on.out
+    };
+    let without = "root has no device, so su to root asks for no code until it has one: otp-enroll --user root\n";
+    let told = on(&host);
+    assert!(told.contains("su now asks for a code of the account that is opened, after the password of that account"));
+    assert!(told.contains(without) && told.contains("not as root: su USER\n"), "{told}");
+    let _phone = Phone::enroll(&site, root);
+    let told = on(&host);
+    site.admin(&["reset", "--yes", root]);
+    assert!(!told.contains("root has no device") && !told.contains("asks for no code"), "{told}");
+    host.write("/etc/pam_otp/pam_otp.toml", "[policy]\nsecond_factor = \"skip\"\n");
+    let told = on(&host);
+    assert!(told.contains("su to root asks for no code, by policy: ") || told.contains(without), "{told}");
+}
+
+#[test]
+fn a_line_that_was_taken_out_since_is_missed() {
+    let host = Host::new();
+    let before = host.files();
+    let doctor = |host: &Host| {
+        let said = host.admin(&["doctor", "--json"]).json()[0]["findings"].clone();
+        let gone = |found: &&serde_json::Value| found["what"].as_str().unwrap().contains(" was turned on, and ");
+        said.as_array().unwrap().iter().filter(gone).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for (words, service, key) in [
+        (vec!["turn-on", "ssh"], "sshd", ""),
+        (vec!["turn-on", "sudo"], "sudo", ""),
+        (vec!["turn-on", "ssh", "--key"], "sshd", " --key"),
+    ] {
+        let dry_run = [&words[..], &["--dry-run"]].concat();
+        let words = [&words[..], &["--yes"]].concat();
+        assert_eq!(host.admin(&words).code, Some(0));
+        assert_eq!(doctor(&host), [""; 0], "{words:?}");
+        let file = format!("/etc/pam.d/{service}");
+        let package = if service == "sshd" { SSHD } else { SUDO };
+        // As before, and as an update has it.
+        for text in [package.to_owned(), format!("# new\n{package}")] {
+            host.write(&file, &text);
+            assert_eq!(host.admin(&["doctor"]).code, Some(1));
+            let found = doctor(&host);
+            let what = format!("the line of pam_otp.so is gone from {file} since: its logins are asked for no code");
+            let fix = format!("otp-enroll admin turn-on {service}{key}; ");
+            assert!(found.len() == 1 && found[0].contains("\"fault\""), "{found:#?}");
+            assert!(found[0].contains(&what) && found[0].contains(&fix), "{found:#?}");
+            let dry = host.admin(&dry_run);
+            let told = format!("{service} was turned on, and what turn-on wrote is gone since from {file}: ");
+            assert!(dry.out.contains(&told) && !dry.out.contains("interrupted"), "{dry:?}");
+        }
+        let again = host.admin(&words);
+        let told = format!(" is gone since from {file}: what is missing is written again.\n");
+        assert!(again.code == Some(0) && again.out.contains(&told), "{again:?}");
+        assert_eq!(doctor(&host), [""; 0], "{words:?}");
+        host.write(&file, &format!("# mine\n{package}"));
+        let off = host.admin(&["turn-off", service, "--yes"]);
+        assert_eq!(off.code, Some(0), "{off:?}");
+        let told =
+            format!("{service}: off; {file} was changed since and stays as it is; nothing of turn-on is in it\n");
+        assert_eq!(off.out, told);
+        assert_eq!(doctor(&host), [""; 0], "{words:?}");
+        host.write(&file, package);
+        assert_eq!(host.files(), before, "{words:?}");
+    }
+    // A line in another file asks in its place; and a service that is gone asks nothing.
+    assert_eq!(host.admin(&["turn-on", "sudo", "--yes"]).code, Some(0));
+    host.write("/etc/pam.d/sudo", SUDO);
+    host.write("/etc/pam.d/sudo-i", SUDO);
+    host.write("/etc/pam.d/common-auth", &format!("{COMMON_AUTH}{LINE}"));
+    assert_eq!(doctor(&host), [""; 0]);
+    host.write("/etc/pam.d/common-auth", COMMON_AUTH);
+    fs::remove_file(host.path("/etc/pam.d/sudo-i")).unwrap();
+    let found = doctor(&host);
+    assert!(
+        found.len() == 2 && found[1].contains("\"note\"") && found[1].contains("sudo-i is gone since"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn users_without_a_key_are_named_before_a_key_is_demanded() {
+    let alice = TestUser::new("alice");
+    let host = Host::new(); // it knows her
+    host.write("/etc/ssh/sshd_config.d/90.conf", &format!("AllowUsers {}\n", alice.name));
+    let dry = host.admin(&["turn-on", "ssh", "--key", "--dry-run"]);
+    let told =
+        format!("warning  sshd: sshd demands a key of each login, and {} cannot log in: no key of theirs", alice.name);
+    assert!(dry.code == Some(0) && dry.out.contains(&told), "{dry:?}");
+    let dry = host.admin(&["turn-on", "ssh", "--dry-run"]);
+    assert!(dry.code == Some(0) && !dry.out.contains("demands a key"), "{dry:?}");
 }
 
 #[test]
@@ -744,7 +871,7 @@ fn what_is_missing_is_written_after_the_question_and_nothing_is_taken_back_befor
     let update = format!("{SSHD}# new\n");
     host.write("/etc/pam.d/sshd", &update);
     let again = host.admin(&["turn-on", "ssh", "--yes"]);
-    assert!(again.code == Some(0) && again.out.contains("is not on in all its files any more"), "{again:?}");
+    assert!(again.code == Some(0) && again.out.contains("what is missing is written again"), "{again:?}");
     assert_eq!(host.admin(&["turn-off", "ssh", "--yes"]).code, Some(0));
     assert_eq!(host.read("/etc/pam.d/sshd"), update);
     host.write("/etc/pam.d/sshd", SSHD);

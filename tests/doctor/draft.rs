@@ -29,3 +29,16 @@ pub(crate) fn findings_among(config: &str, files: &[(&str, &str)], service: &str
         .map(|finding| format!("{} {}", finding["severity"], finding["what"]).replace('"', "").replace(&place, ""))
         .collect()
 }
+
+#[test]
+fn a_file_for_sshd_that_is_missing_is_an_error_also_where_no_service_asks_for_a_code() {
+    let (site, folder) = (Site::new(""), TempDir::new().unwrap());
+    fs::write(folder.path().join("sshd"), "auth required pam_permit.so\n").unwrap();
+    let doctor = |file: &str| {
+        let mut doctor = site.admin_command();
+        Outcome::of(doctor.args(["doctor", "--pam"]).arg(folder.path()).args(["--sshd", file]), "")
+    };
+    let missing = doctor("/nowhere/sshd_config");
+    assert!(missing.code == Some(4) && missing.err.contains("/nowhere/sshd_config"), "{missing:?}");
+    assert_eq!(doctor("/dev/null").code, Some(0));
+}

@@ -1,62 +1,12 @@
 //! What `otp-enroll admin doctor` says of PAM files and sshd, beside what libpam and sshd do.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{
     conversation::Talk, distributions::FEDORA_PASSWORD_AUTH, machine, outcome::Outcome, phone::Phone, service::Service,
     site::Site, users::TestUser,
 };
-use serde_json::Value;
-use std::{fs, path::Path, process::Command};
-use tempfile::TempDir;
+use std::{fs, process::Command};
 
-/// A folder of PAM files, and what doctor says of it.
-struct Clinic {
-    site: Site,
-    folder: TempDir,
-}
-
-impl Clinic {
-    fn new(config: &str) -> Clinic {
-        let clinic = Clinic { site: Site::new(config), folder: tempfile::tempdir().unwrap() };
-        for name in ["common-auth", "common-account", "common-password", "other"] {
-            fs::copy(Path::new("/etc/pam.d").join(name), clinic.folder.path().join(name)).unwrap();
-        }
-        clinic
-    }
-
-    /// With this site's configuration where a line names the module.
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.folder.path().join(name), text.replace("pam_otp.so", &self.site.module())).unwrap();
-    }
-
-    fn ask(&self, more: &[&str]) -> Outcome {
-        let folder = self.folder.path().to_str().unwrap();
-        Outcome::of(self.site.admin_command().args(["doctor", "--pam", folder]).args(more), "")
-    }
-
-    /// `severity subject: what` of all that is found, but for the clock's, places without their folder.
-    fn findings(&self, more: &[&str]) -> Vec<String> {
-        let outcome = self.ask(&[&["--json"], more].concat());
-        let diagnosis = &outcome.json()[0];
-        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
-        let folder = format!("{}/", self.folder.path().display());
-        let findings = diagnosis["findings"].as_array().unwrap().iter();
-        let findings: Vec<_> = findings
-            .filter(|finding| finding["subjects"][0] != "clock")
-            .filter(|finding| !text(finding, "what").starts_with("code.window and ")) // as wide as a site of the tests has it
-            .inspect(|finding| assert!(!text(finding, "fix").is_empty()))
-            .map(|finding| {
-                let what = text(finding, "what").replace(&folder, "");
-                let subjects: Vec<_> =
-                    finding["subjects"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
-                format!("{} {}: {what}", text(finding, "severity"), subjects.join(", "))
-            })
-            .collect();
-        let is_faulty = findings.iter().any(|finding| finding.starts_with("fault "));
-        assert_eq!(outcome.code, Some(i32::from(is_faulty)), "{outcome:?}");
-        findings
-    }
-}
+use crate::clinic::Clinic;
 
 #[test]
 fn each_mistake_is_named_with_its_line() {
@@ -128,7 +78,10 @@ fn each_mistake_is_named_with_its_line() {
         ),
         (
             "auth [default=1 success=ok] pam_localuser.so\nauth required pam_otp.so\nauth required pam_unix.so\n",
-            &["note vpn: vpn:1: users for whom pam_localuser.so returns failure need no code"],
+            &[
+                "warning vpn: vpn:2: a login is asked for a code before pam_unix.so (vpn:3) asks",
+                "note vpn: vpn:1: users for whom pam_localuser.so returns failure need no code",
+            ],
         ),
         (
             "auth requisite pam_succeed_if.so user = bob\nauth required pam_otp.so\nauth required pam_permit.so\n",
@@ -269,8 +222,10 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
     let keys = tempfile::tempdir().unwrap();
     let (key, config) = (keys.path().join("host_key"), keys.path().join("sshd_config"));
     machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+    // Each user has a key.
     let ask = |lines: &str| {
-        fs::write(&config, format!("HostKey {}\n{lines}", key.display())).unwrap();
+        let key = key.display();
+        fs::write(&config, format!("HostKey {key}\nAuthorizedKeysFile {key}.pub\n{lines}")).unwrap();
         clinic.findings(&["--sshd", config.to_str().unwrap()])
     };
     let of =
@@ -282,9 +237,9 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
     let by_whom =
         "note sshd: its Match blocks may change this for some users: only a generic user and address were checked";
     for (stack, sshd, expected) in [
-        ("password-and-code", "password-and-code.conf", &[by_key, root_by_key][..]),
-        ("password-and-code-with-set-up", "password-and-code.conf", &[by_key, root_by_key][..]),
-        ("password-and-code-as-one", "password-and-code-as-one.conf", &[by_key, root_by_key]),
+        ("password-and-code", "password-and-code.conf", &[root_by_key, by_key][..]),
+        ("password-and-code-with-set-up", "password-and-code.conf", &[root_by_key, by_key][..]),
+        ("password-and-code-as-one", "password-and-code-as-one.conf", &[root_by_key, by_key]),
         ("key-and-code", "key-and-code.conf", &[root]),
         ("key-and-code-with-set-up", "key-and-code.conf", &[root]),
         ("key-or-password-and-code", "match.conf", &[root]),
@@ -302,7 +257,23 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
         assert_eq!(off, ["fault sshd: UsePAM is off: sshd does not ask PAM, and users need no code"], "{stack}");
     }
     let keys_alone = "UsePAM yes\nKbdInteractiveAuthentication no\nPasswordAuthentication no\n";
-    assert_eq!(ask(keys_alone), [by_key], "PAM is not asked, so nobody is refused for want of a code");
+    let never = ask(keys_alone);
+    let told = "warning sshd: sshd:6: sshd never comes to this line, since no method that it offers asks PAM";
+    assert!(never.len() == 1 && never[0].starts_with(told), "{never:#?}");
+    let services = || clinic.ask(&["--json", "--sshd", config.to_str().unwrap()]).json()[0]["services"].to_string();
+    assert_eq!(services(), "[]", "PAM is not asked, so no login is asked for a code");
+    assert!(
+        ask("UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n").len() == 2
+            && services().contains("sshd")
+    );
+    clinic.write("common-auth-and-code", "@include common-auth\nauth required pam_otp.so\n");
+    let own = fs::read_to_string(clinic.folder.path().join("sshd")).unwrap();
+    fs::write(clinic.folder.path().join("sshd"), "@include common-auth-and-code\n").unwrap();
+    assert_eq!(ask(keys_alone), [by_key], "a line for all services was not written for sshd");
+    fs::write(clinic.folder.path().join("sshd"), own).unwrap();
+    let both = ask("UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication yes\nPermitRootLogin yes\n");
+    assert!(both[0].starts_with("warning sshd: PasswordAuthentication is on: ") && both[1] == by_key, "{both:#?}");
+    assert!(both.len() == 2 && both[0].contains("(why=malformed)"), "{both:#?}");
     let typed_as_password = "UsePAM yes\nKbdInteractiveAuthentication yes\nPermitRootLogin yes\n\
                              PasswordAuthentication yes\nAuthenticationMethods publickey,password\n";
     let refused = ask(typed_as_password);

@@ -3,9 +3,11 @@
 mod advice;
 mod agent;
 mod batch;
+mod clinic;
 mod draft;
 mod enrollment;
 mod findings;
+mod keys;
 mod sandbox;
 mod sending;
 mod stacks;

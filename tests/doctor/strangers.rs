@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops where it is")]
 
 use std::fs;
+use std::path::Path;
 
 use pam_otp_tests::{
     conversation::Talk,
@@ -105,6 +106,62 @@ fn a_wrong_password_is_followed_by_a_question_where_doctor_says_so() {
     }
 }
 
+const BEFORE: &str = "a login is asked for a code before ";
+
+#[test]
+fn a_code_before_the_password_is_asked_where_doctor_says_so() {
+    let bob = TestUser::new("bob");
+    let (site, files) = (Site::new("[policy]\nsecond_factor = \"required\"\n"), Distributions::new());
+    let requisite = "auth requisite pam_unix.so\n";
+    let below = "move that line below the line ";
+    let in_place = "write before that line, in place of those that check the password after it: auth ";
+    for (stack, expected) in [
+        (format!("{CODE}auth include FILE/common-auth\n"), Some(below)),
+        (format!("auth required pam_env.so\n{CODE}auth include FILE/system-auth\n"), Some(below)),
+        (format!("{CODE}{requisite}"), Some(below)),
+        (format!("{CODE}auth required pam_unix.so\n"), Some(in_place)),
+        (format!("{CODE}auth substack FILE/common-auth\n"), Some(in_place)),
+        (format!("{CODE}auth substack FILE/password-auth\n"), Some(in_place)),
+        (format!("{CODE}auth include FILE/common-suse\n"), Some(in_place)),
+        (
+            format!("auth [success=1 default=ignore] pam_succeed_if.so quiet user = nobody\n{CODE}{requisite}"),
+            Some(below),
+        ),
+        (format!("{requisite}{CODE}"), None),
+        (format!("{requisite}{CODE}auth optional pam_userdb.so\n"), None),
+        // For those who are let in without a password it is the only question.
+        (format!("auth [success=1 default=ignore] pam_succeed_if.so quiet user = nobody\n{requisite}{CODE}"), None),
+        // One line for each kind of user.
+        (
+            format!(
+                "auth [success=2 default=ignore] pam_succeed_if.so quiet user != {0}\n{requisite}auth [success=1 default=ignore] \
+                 pam_permit.so\n{CODE}{CODE}",
+                bob.name
+            ),
+            None,
+        ),
+    ] {
+        files.set(&stack, &site);
+        let said = Talk::new(&files.service, &bob.name).run(&["000000", "wrong", "000000"]);
+        let is_first = said.prompts().first().copied() == Some("Verification code: ") && said.prompts().len() > 1;
+        let told = files.told(&site);
+        let found: Vec<_> = told.iter().filter(|[what, _]| what.contains(BEFORE)).collect();
+        match expected {
+            None => assert!(!is_first && found.is_empty(), "{stack}: {said}{found:#?}"),
+            Some(fix) => {
+                assert!(is_first, "{stack}: {said}");
+                assert!(
+                    found.len() == 1 && found[0][0].starts_with("warning: ") && found[0][1].starts_with(fix),
+                    "{stack}: {told:#?}"
+                );
+            }
+        }
+    }
+    // What is advised leaves nothing to say.
+    files.set(&format!("auth include FILE/common-auth\n{CODE}"), &site);
+    assert!(!files.told(&site).iter().any(|[what, _]| what.contains(BEFORE) || what.contains(ASKED)));
+}
+
 #[test]
 fn what_doctor_advises_ends_the_login() {
     let (site, files) = (Site::new(""), Distributions::new());
@@ -159,7 +216,7 @@ fn examples_and_other_kinds_of_lines_are_not_warned_of() {
     let (site, files) = (Site::new(""), Distributions::new());
     let is_told = |stack: &str| {
         files.set(stack, &site);
-        files.told(&site).iter().any(|[what, _]| what.contains(ASKED))
+        files.told(&site).iter().any(|[what, _]| what.contains(ASKED) || what.contains(BEFORE))
     };
     let examples = fs::read_dir(machine::source("config/examples/pam.d")).unwrap();
     for example in examples {
@@ -180,15 +237,22 @@ fn a_key_that_sshd_verifies_first_is_no_strangers() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("pam.d")).unwrap();
     let stack = format!("auth required pam_unix.so\n{CODE}").replace("pam_otp.so", &site.module());
-    fs::write(folder.path().join("pam.d/sshd"), stack).unwrap();
+    let before = stack.lines().rev().collect::<Vec<_>>().join("\n") + "\n";
+    for (stack, what) in [(stack, ASKED), (before, BEFORE)] {
+        fs::write(folder.path().join("pam.d/sshd"), stack).unwrap();
+        is_told_of_those_without_a_key(&site, folder.path(), what);
+    }
+}
+
+fn is_told_of_those_without_a_key(site: &Site, folder: &Path, what: &str) {
     for (methods, expected) in [("publickey,keyboard-interactive", 0), ("keyboard-interactive", 1)] {
-        let config = folder.path().join("sshd_config");
+        let config = folder.join("sshd_config");
         let rest = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
         fs::write(&config, format!("AuthenticationMethods {methods}\n{rest}")).unwrap();
         let mut doctor = site.admin_command();
-        doctor.args(["doctor", "--json", "--pam"]).arg(folder.path().join("pam.d")).arg("--sshd").arg(&config);
+        doctor.args(["doctor", "--json", "--pam"]).arg(folder.join("pam.d")).arg("--sshd").arg(&config);
         let findings = Outcome::of(&mut doctor, "").json()[0]["findings"].as_array().unwrap().clone();
-        let found: Vec<_> = findings.iter().filter(|it| it["what"].as_str().unwrap().contains(ASKED)).collect();
+        let found: Vec<_> = findings.iter().filter(|it| it["what"].as_str().unwrap().contains(what)).collect();
         assert_eq!(found.len(), expected, "{findings:#?}");
         assert!(found.iter().all(|it| it["fix"].as_str().unwrap().contains("sshd verify a key first")), "{found:#?}");
     }

@@ -100,7 +100,7 @@ fn what_cannot_be_done_says_what_to_do_and_asks_for_no_code() {
     let name = "nothing was changed; choose another name";
     let reserved = "this name would be taken for a code, for the number of a device, or for a kind of device";
     let visible = "a name has 1 to 40 characters, all of them visible";
-    let disable = "to remove the second factor: otp-enroll disable";
+    let disable = "if it is lost or replaced: otp-enroll reset, with a recovery code; to have no second factor: otp-enroll disable";
     let long = "x".repeat(41);
     let only = "that is the only device: without it the second factor would be gone";
     for (arguments, error, hint) in [

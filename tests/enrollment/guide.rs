@@ -13,15 +13,13 @@ use pam_otp_tests::{
     pty::{PATIENCE, Pty, Terminal},
     screen::{self, Theme},
     self_service::{PROOF, is_right, status},
+    service::Service,
     users::TestUser,
 };
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::{
-        fs::{MetadataExt, symlink},
-        process::ExitStatusExt,
-    },
+    os::unix::fs::{MetadataExt, symlink},
     path::Path,
     process::Command,
 };
@@ -265,8 +263,13 @@ fn a_window_that_is_too_small_says_so_and_is_looked_at_again() {
     let mut terminal = otp_enroll(&alice, &[]).size(70, 16).start();
     terminal.wait_for_screen(CODE);
     let screen = terminal.screen();
-    assert!(screen.contains("QR code: needs ") && !screen.contains('█'), "{screen}");
+    assert!(screen.contains("QR code needs ") && !screen.contains('█'), "{screen}");
     assert!(screen.contains("otpauth://totp/"), "{screen}");
+    assert!(screen.contains("enlarge the window and press") && !screen.contains("LC_ALL"), "{screen}");
+    let other = otp_enroll(&TestUser::new("bob"), &[]).env("LC_ALL", "C").size(80, 24).start();
+    let said = other.wait_for_screen("LC_ALL=C.UTF-8 otp-enroll");
+    assert!(said.contains("QR code needs ") && said.contains("otpauth://totp/"), "{said}");
+    drop(other);
     terminal.resize(80, 24);
     terminal.send_line("");
     // The page is drawn anew, line by line.
@@ -331,6 +334,7 @@ fn what_is_not_the_code_says_why_and_the_offer_stays() {
 #[test]
 fn recovery_codes_are_shown_once_and_saved_without_overwriting() {
     let alice = TestUser::new("alice");
+    let _sshd = Service::installed_as("sshd", "auth required pam_otp.so");
     let precious = alice.write("precious", "mine", 0o644);
     symlink("/home/nowhere", alice.home.join("dangling")).unwrap();
     let (mut terminal, app) = at_the_key(otp_enroll(&alice, &[]));
@@ -374,6 +378,35 @@ fn recovery_codes_are_shown_once_and_saved_without_overwriting() {
     assert!(!is_right(&alice, &confirming), "the confirming code is spent");
     assert!(is_right(&alice, &app.code(0)) && is_right(&alice, &codes[9]) && !is_right(&alice, &codes[9]));
     assert_eq!(status(&alice)["recovery_codes_left"], 9);
+}
+
+#[test]
+fn a_login_by_ssh_is_proposed_only_where_ssh_asks_for_a_code() {
+    let sshd = Service::held("sshd");
+    let debian = "@include common-auth\naccount required pam_permit.so";
+    let part = Service::installed("part", "auth required pam_otp.so");
+    let proposal = ["try it from a second one", "    ssh "];
+    let nothing = ["ssh asks for no code on this machine.", "    sudo otp-enroll admin turn-on ssh"];
+    for (stack, said, unsaid) in [
+        (debian.to_owned(), nothing, proposal),
+        (format!("# auth required pam_otp.so\n{debian}"), nothing, proposal),
+        ("account required pam_otp.so\nauth required pam_permit.so".to_owned(), nothing, proposal),
+        (format!("{debian}\nauth required pam_otp.so"), proposal, nothing),
+        (format!("auth required pam_permit.so\n@include {}", part.name()), proposal, nothing),
+        (format!("auth substack {}", part.name()), proposal, nothing),
+        // What cannot be read may ask.
+        ("auth include gone".to_owned(), proposal, nothing),
+    ] {
+        sshd.set(&stack);
+        let alice = TestUser::new("alice");
+        let (mut terminal, _, _) = at_the_recovery_codes(&alice, &[]);
+        terminal.send_line("");
+        assert_eq!(terminal.wait().code(), Some(0));
+        let screen = terminal.screen();
+        assert!(said.iter().all(|said| screen.contains(said)), "{stack}:\n{screen}");
+        assert!(!unsaid.iter().any(|unsaid| screen.contains(unsaid)), "{stack}:\n{screen}");
+        assert!(screen.contains("before you close this session") || screen.contains("Before you close"), "{screen}");
+    }
 }
 
 #[test]
@@ -463,9 +496,70 @@ fn an_interruption_leaves_the_screen_and_tells_the_truth() {
     terminal.wait_for_screen(PROOF);
     terminal.send(&codes[1]);
     terminal.send(CTRL_C);
-    let end = terminal.wait();
-    assert!(end.signal() == Some(2) || end.code() == Some(130), "{end}");
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert!(terminal.screen().trim_end().ends_with("interrupted: nothing was changed"), "{}", terminal.screen());
     assert!(is_right(&alice, &codes[1]));
+}
+
+#[test]
+fn ctrl_c_at_a_question_says_that_nothing_was_changed() {
+    let alice = TestUser::new("alice");
+    let (mut terminal, _, codes) = at_the_recovery_codes(&alice, &[]);
+    terminal.send_line("");
+    assert!(terminal.wait().success());
+    let before = status(&alice);
+    for (arguments, answers) in [
+        (&["add"][..], &["Name of the new device"][..]),
+        (&["add"], &["Name of the new device", PROOF]),
+        (&["add", "--token"], &["Name of the new device"]),
+        (&["add", "tablet"], &[PROOF]),
+        (&["recovery"], &[PROOF]),
+        (&["reset"], &[PROOF]),
+        (&["test"], &["Code to try: "]),
+        (&["disable"], &["[y/N]"]),
+    ] {
+        let mut terminal = otp_enroll(&alice, arguments).start();
+        for (number, question) in answers.iter().enumerate() {
+            terminal.wait_for_screen(question);
+            if number + 1 < answers.len() {
+                terminal.send_line("");
+            }
+        }
+        terminal.send(CTRL_C);
+        assert_eq!(terminal.wait().code(), Some(130), "{arguments:?}: {}", terminal.transcript());
+        let screen = terminal.screen();
+        assert_eq!(screen.trim().lines().last(), Some("interrupted: nothing was changed"), "{arguments:?}: {screen}");
+    }
+    assert_eq!(status(&alice), before);
+    assert!(is_right(&alice, &codes[0]));
+}
+
+#[test]
+fn a_yes_or_no_is_neither_a_file_nor_a_device() {
+    let alice = TestUser::new("alice");
+    let (mut terminal, _, codes) = at_the_recovery_codes(&alice, &[]);
+    let answers = ["y", "yes", "YES", "n", "no", "j", "ja", "nein", "o", "oui", "non", " y "];
+    for answer in answers {
+        terminal.send_line(answer);
+        let page = terminal.wait_for_screen("! Press Enter, or type the name of a new file, such as recovery-codes.");
+        assert_eq!(recovery_codes(&page), codes, "{answer}");
+        assert!(!alice.home.join(answer.trim()).exists(), "{answer}");
+        // The note goes with the next answer.
+        terminal.send_line("/etc/hosts");
+        terminal.wait_for_screen("! /etc/hosts exists");
+    }
+    terminal.send_line("./y");
+    terminal.wait_for_screen("They are saved in ");
+    assert!(alice.home.join("y").exists(), "written like that it is a name");
+    terminal.send_line("");
+    assert_eq!(terminal.wait().code(), Some(0));
+
+    let mut terminal = otp_enroll(&alice, &["add"]).start();
+    terminal.wait_for_screen("Name of the new device [");
+    terminal.send_line("y");
+    terminal.wait_for_screen("Press Enter for authenticator 2, or type another name.");
+    terminal.send_line("tablet");
+    terminal.wait_for_screen(PROOF);
 }
 
 #[test]
@@ -628,7 +722,8 @@ fn test_status_and_list_speak_to_a_person_within_80_columns() {
         said(&["test"], &set_up.app.wrong());
     }
     let answer = said(&["test"], &set_up.app.code(1));
-    assert!(answer.contains("only a recovery code is accepted until"), "{answer}");
+    let answer = answer.replace('\n', " ");
+    assert!(answer.contains("only a recovery code, or a passcode at a login, is accepted until 20"), "{answer}");
     assert!(answer.contains("ask your administrator"), "{answer}");
     let answer = said(&["status"], "");
     for line in [

@@ -91,7 +91,7 @@ fn a_stopped_enrollment_leaves_no_key_on_the_screen_and_continues() {
     terminal.wait_for(FILE);
     terminal.wait_for_screen("Recovery codes of ");
     terminal.send_line("");
-    terminal.wait_for("try it from a second one");
+    terminal.wait_for("before you close this session");
     terminal.wait_for("ready$ ");
     assert!(!is_alternate(&terminal) && enrolled(&alice));
 }

@@ -5,6 +5,7 @@ use pam_otp_tests::{
     post::{NUMBER, Post, SENT},
     pty::{Pty, Terminal},
     self_service::PROOF,
+    service::Service,
     users::TestUser,
 };
 
@@ -23,6 +24,7 @@ fn fits(terminal: &Terminal) {
 fn a_number_and_an_address_are_added_and_shown_on_a_small_terminal() {
     let post = Post::start("");
     let alice = TestUser::new("alice");
+    let _sshd = Service::installed_as("sshd", "auth required pam_otp.so");
     // The first device: its recovery codes are shown.
     let mut terminal = Pty::new("otp-enroll").args(["add", "--sms", "+61 412 345 678"]).user(&alice).start();
     terminal.wait_for(NAME);

@@ -109,8 +109,9 @@ fn the_wrong_code_that_locks_does_not_say_try_again() {
         let outcome = said(&alice, &["test", "--stdin"], &wrong);
         assert_eq!(outcome.code, Some(1));
         assert_eq!(outcome.err.contains("try again"), failures < 6, "{failures}: {outcome:?}");
-        let locks =
-            format!("that code is wrong ({failures} wrong codes in a row): only a recovery code is accepted until 2");
+        let locks = format!(
+            "that code is wrong ({failures} wrong codes in a row): only a recovery code, or a passcode at a login, is accepted until 2"
+        );
         assert_eq!(outcome.err.contains(&locks), failures == 6, "{failures}: {outcome:?}");
         assert_eq!(
             outcome.err.contains("use a recovery code, or ask your administrator"),

@@ -6,6 +6,7 @@ use pam_otp_tests::{
     outcome::Outcome,
     pty::Pty,
     screen::{self, Theme},
+    service::Service,
     session::{Session, dates, qr_codes},
     site::Site,
     users::TestUser,
@@ -28,7 +29,10 @@ fn the_pages_of_the_guide() {
     let mut session = Session::default();
     let host = machine::run(&mut Command::new("hostname"));
     session.name(&format!("gus@{}", host.trim()), "gus@host.example.org");
+    // Its end is another one where ssh asks for a code.
+    let sshd = Service::held("sshd");
     for (columns, rows) in [(100, 40), (80, 24), (40, 12)] {
+        sshd.set(if columns == 100 { "auth required pam_permit.so" } else { "auth required pam_otp.so" });
         let config = site.config().display().to_string();
         let guide = ["--config", &config, "--user", "gus"];
         let mut terminal = Pty::new("otp-enroll").args(guide).env("LANG", "C.UTF-8").size(columns, rows).start();

@@ -290,7 +290,7 @@ fn a_token_that_lost_its_place_is_found_by_two_codes_in_a_row() {
         resync(&["fob", "--stdin"], fob.code(300), fob.code(302));
     }
     let locked = resync(&["fob", "--stdin"], fob.code(300), fob.code(301));
-    assert!(locked.err.contains("only a recovery code is accepted until"), "{locked:?}");
+    assert!(locked.err.contains("only a recovery code, or a passcode at a login, is accepted until"), "{locked:?}");
     assert_eq!(locked.code, Some(1));
     // Before a code is asked for.
     assert_eq!(said(&alice, &["resync", "fob", "--stdin"], ""), locked);

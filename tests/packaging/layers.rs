@@ -53,6 +53,7 @@ const HOUSE: [(&str, &[&str]); 7] = [
         "otp-enroll",
         &[
             "cli",
+            "pam",
             "seed",
             "language",
             "error",

@@ -393,6 +393,31 @@ fn every_test_that_the_security_page_names_exists() {
 }
 
 #[test]
+fn the_lines_for_enrollment_during_the_login_are_everywhere_those_of_the_example() {
+    let lines_of = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.filter(|line| !line.is_empty() && !line.starts_with("# ") && line != "#").collect()
+    };
+    let example = lines_of(&text("config/examples/pam.d/password-and-code-with-set-up"));
+    assert!(example.len() > 5, "{example:?}");
+    for name in ["docs/administration.md", "debian/libpam-otp.README.Debian"] {
+        let page = text(name);
+        let is_code = |line: &&str| line.starts_with("    ") || line.is_empty();
+        let blocks: Vec<String> = page
+            .split("\n\n")
+            .collect::<Vec<_>>()
+            .chunk_by(|_, next| next.lines().next().is_some_and(|line| is_code(&line)))
+            .map(|block| block.join("\n\n").lines().filter(is_code).collect::<Vec<_>>().join("\n"))
+            .filter(|block| block.contains("pam_otp.so enroll"))
+            .collect();
+        assert!(!blocks.is_empty(), "{name}");
+        for block in blocks {
+            assert_eq!(lines_of(&block), example, "{name}");
+        }
+    }
+}
+
+#[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let mut names = vec!["README.md".to_owned()];
     for folder in ["docs", "docs/services"] {

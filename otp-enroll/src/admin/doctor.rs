@@ -8,9 +8,10 @@ pub(super) mod finding;
 mod first_factor;
 mod future;
 mod guarded;
+mod key_alone;
+mod keyless;
 mod misnamed;
 mod module_kind;
-pub(super) mod pam_conf;
 mod programs;
 mod records;
 mod refused;
@@ -26,13 +27,14 @@ pub(super) mod sshd_blocks;
 pub(super) mod sshd_files;
 mod sshd_others;
 pub(super) mod sshd_servers;
-pub(super) mod stack;
 pub(super) mod strangers;
 mod strength;
 mod surroundings;
 mod units;
 mod users;
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
@@ -47,13 +49,15 @@ use self::agent::Agent;
 use self::finding::{Finding, Severity};
 use self::guarded::Guarded;
 use self::rules::Doubt;
-use self::stack::Folders;
 use super::accounts::Shell;
 use super::check;
+use super::explain::PamFiles;
 use super::list::LineOfService;
 use super::turn_on::told;
 use crate::cli::Common;
 use crate::error::CliError;
+use crate::pam::pam_conf::Group;
+use crate::pam::stack::{Folders, MODULE, Stack};
 use crate::ui::layout;
 use crate::ui::output::Output;
 use crate::ui::style;
@@ -113,6 +117,30 @@ pub(super) fn remark_on(service: &str) -> Option<String> {
     rules::remark_on(service, &Folders::new(None))
 }
 
+/// Whether logins through a service reach a line of the module. Without a file of its own, a service has that of `other`.
+pub(super) fn has_line(service: &str) -> bool {
+    let folders = Folders::new(None);
+    let name = if folders.has(service) { service } else { "other" };
+    match Stack::read(&folders, name, Group::Auth) {
+        Ok(stack) => stack.lines_of(MODULE).next().is_some(),
+        Err(_) => folders.text(name).contains(MODULE), // its logins are refused
+    }
+}
+
+/// What the PAM files of a service say of logins through it.
+pub(super) fn pam_files(service: &str) -> PamFiles {
+    let (has_line, offered) = (has_line(service), offers_enrollment(service));
+    PamFiles { has_line, offered, remark: remark_on(service) }
+}
+
+/// Why a service that is named has no login, as far as its files tell: no file, and another name was meant, or no line of the
+/// module is in the file that stands for it.
+pub(super) fn is_no_service(service: &str) -> Option<String> {
+    let folders = Folders::new(None);
+    let is_none = rules::service_meant(service, &folders).is_some() || !has_line(service);
+    rules::remark_on(service, &folders).filter(|_| is_none)
+}
+
 /// The answer as JSON.
 #[derive(Serialize)]
 struct Diagnosis<'a> {
@@ -128,6 +156,10 @@ pub(super) fn doctor(
     sshd_config: Option<&Path>,
     output: &Output,
 ) -> Result<(), CliError> {
+    if let Some(path) = sshd_config {
+        // Else it is read only where a service asks for a code.
+        File::open(path).map_err(|error| CliError::Unreadable { path: path.to_owned(), error })?;
+    }
     let (services, findings) = examine(common, pam, sshd_config, output)?;
     tell(&services, findings, output)
 }
@@ -163,12 +195,14 @@ pub(super) fn examine(
             ));
         }
     }
-    if let Some(guarded) = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE) {
+    let asks = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE).map(|guarded| {
         let by_network = has_network_rules(guarded);
         let password_line = first_factor::password_line(&folders);
-        sshd::look_at(guarded, sshd_config, &password_line, by_network, &mut findings);
+        let asks = sshd::look_at(guarded, sshd_config, &password_line, by_network, &mut findings);
         sshd_others::look_at(guarded, sshd_config, &password_line, &mut findings);
-    }
+        asks
+    });
+    let (mut people, mut demanded) = (BTreeSet::new(), Vec::new());
 
     for guarded in &guarded {
         enrollment::check_offered(&folders, guarded, &mut findings);
@@ -209,18 +243,29 @@ pub(super) fn examine(
         senders::look_at(&site, &here, agent, &mut findings);
         sandbox::look_at(&here, &units, &site, agent, &mut findings);
         if let Ok(store) = site.store() {
-            let exempt = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;
+            let through_sshd = users::look_at(&site, &store, &folders, &here, output, &mut findings)?;
+            let exempt = through_sshd.exempt;
+            people.extend(through_sshd.people);
+            demanded.extend(through_sshd.demanded);
             if let Some(guarded) = here.iter().find(|guarded| guarded.name == sshd::SERVICE) {
                 batch::look_at(&site, &store, guarded, exempt, sshd_config, output, &mut findings);
             }
             records::look_at(&store, output, &mut findings)?;
         }
     }
+    let never_asks = asks.as_ref().is_some_and(|asks| asks.nothing);
+    if let Some(asks) = asks {
+        key_alone::look_at(&asks.without_code, &demanded, sshd_config, &mut findings);
+        keyless::look_at(&people, sshd_config, output, &mut findings);
+    }
     findings.extend(clock());
     if pam.is_none() && sshd_config.is_none() {
-        findings.extend(told::findings(UnixTime::now()));
+        let asking: Vec<&str> = guarded.iter().map(|guarded| guarded.name.as_str()).collect();
+        findings.extend(told::findings(UnixTime::now(), &folders, &asking));
     }
-    Ok((guarded.into_iter().map(|guarded| guarded.name).collect(), in_order(findings)))
+    let names = guarded.into_iter().map(|guarded| guarded.name);
+    let asking = names.filter(|name| !(never_asks && name == sshd::SERVICE)).collect();
+    Ok((asking, in_order(findings)))
 }
 
 /// Whether rules with a network may decide about logins through a service.

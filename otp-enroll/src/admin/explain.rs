@@ -117,26 +117,37 @@ struct Explained<'a> {
     /// The kinds of device whose codes are accepted.
     accepted_kinds: Kinds,
     required_from: Option<String>,
+    /// At a line of the module.
     outcome: Outcome,
     enforced: bool,
+    /// The PAM files of the service have such a line.
+    has_line: bool,
 }
 
-/// `offered` says whether the PAM lines of the service offer enrollment, where its file tells. `remark` is about a service
-/// that has none.
+/// What the PAM files of a service tell of its logins.
+pub(super) struct PamFiles {
+    /// They have a line of the module, without which nothing is asked.
+    pub(super) has_line: bool,
+    /// Whether each line offers enrollment, if there is one.
+    pub(super) offered: Option<bool>,
+    /// What there is to say of a service without a file.
+    pub(super) remark: Option<String>,
+}
+
 pub(super) fn explain(
     site: &Site,
     store: &FileStore,
     account: &Account,
     place: &LoginContext,
-    offered: Option<bool>,
-    remark: Option<&str>,
+    files: &PamFiles,
     output: &Output,
 ) -> Result<(), CliError> {
+    let PamFiles { has_line, offered, remark } = files;
     let record = store.read(account).map_err(CoreError::from)?;
     let place = &LoginContext { enroll: offered.unwrap_or(true), ..place.clone() };
     let foreseen = foresee(site, store, account, record.as_ref(), place, UnixTime::now());
     let Foreseen { ruling, has_device, outcome, former_name } = foreseen.map_err(|error| at_fault(site, error))?;
-    let outcome = outcome.if_offered(offered);
+    let outcome = outcome.if_offered(*offered);
     let rule = match ruling.source {
         Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.policy.rules.get(place)),
         Source::Override | Source::Nullok | Source::Default => None,
@@ -155,6 +166,7 @@ pub(super) fn explain(
         required_from: ruling.required_from.map(|from| from.day()),
         outcome,
         enforced: site.config.enforce,
+        has_line: *has_line,
     };
     output.painted(&explained, style::facts, || text(&explained, ruling.source))?;
     if let Some(former) = former_name {
@@ -172,6 +184,11 @@ pub(super) fn explain(
         output.advise("The remote host is a name, not an address: rules with a network do not match it.")?;
     }
     Ok(())
+}
+
+/// What is said of a service that asks nothing.
+pub(super) fn without_line(service: &str) -> String {
+    format!("the PAM files of {service} have no line of pam_otp.so")
 }
 
 fn text(explained: &Explained<'_>, source: Source) -> String {
@@ -239,6 +256,12 @@ fn text(explained: &Explained<'_>, source: Source) -> String {
         format!("Decided by     {decided}"),
         format!("Second factor  {second_factor}{until}"),
     ];
-    let lines = lines.into_iter().chain(kinds).chain([format!("The login is   {outcome}")]);
+    let outcomes = if explained.has_line {
+        vec![format!("The login is   {outcome}")]
+    } else {
+        let none = without_line(service);
+        vec![format!("The login is   not asked for a code: {none}"), format!("With a line    {outcome}")]
+    };
+    let lines = lines.into_iter().chain(kinds).chain(outcomes);
     lines.map(|line| layout::escaped(&line).into_owned()).collect::<Vec<_>>().join("\n")
 }

@@ -17,10 +17,11 @@ use serde::Serialize;
 use super::accounts::{self, Names, Shell};
 use super::explain::{self, Outcome};
 use crate::error::CliError;
+use crate::language;
 use crate::ui::listing::Listing;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
-use crate::user::{device_lines, passcode};
+use crate::user::passcode;
 
 /// Characters of the column FACTOR.
 const FACTOR_WIDTH: usize = 13;
@@ -89,7 +90,7 @@ fn line(status: &Status, width: usize) -> String {
     let lock = match status.lock.as_str() {
         "open" => "-".into(),
         "until-unlocked" => "until unlocked".into(),
-        time => format!("until {}", device_lines::moment(time)),
+        time => format!("until {}", language::moment(time)),
     };
     let marked = |what: &str, names: Vec<&str>| {
         if names.is_empty() { String::new() } else { format!("  ! {what}: {}", names.join(", ")) }

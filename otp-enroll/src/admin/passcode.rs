@@ -11,9 +11,9 @@ use otp_core::value::user::Account;
 use super::explain::{self, Outcome};
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
+use crate::language;
 use crate::ui::layout;
 use crate::ui::output::{Output, columns};
-use crate::user::device_lines;
 
 /// The shortest time that a person can use.
 const SHORTEST: Seconds = Seconds(60);
@@ -36,6 +36,21 @@ fn service_of(name: &str) -> Result<String, CliError> {
     let is_name = (1..=255).contains(&service.len()) && service.bytes().all(|byte| byte.is_ascii_graphic());
     let hint = || CliError::Usage(format!("--service {name:?}: write the name of a PAM service, like sshd"));
     if is_name { Ok(service) } else { Err(hint()) }
+}
+
+/// A passcode for a service that does not exist would take the place of one that works.
+pub(super) fn for_no_service(why: &str) -> CliError {
+    CliError::Unchanged {
+        error: why.to_owned(),
+        hint: "nothing was changed; a passcode is good through the service with the name of a file in /etc/pam.d"
+            .into(),
+    }
+}
+
+/// What an administrator should know if the service asks nobody for a code.
+pub(super) fn not_asked_yet(service: &str) -> String {
+    let none = explain::without_line(service);
+    format!("No login through {service} asks for a passcode now: {none}")
 }
 
 /// What an administrator should know if the login that a passcode is for asks for no code; nothing if that is not known.
@@ -63,7 +78,7 @@ pub(super) fn issue(
         let IssuedPasscode { user, passcode, until, service } = &issued;
         let user = layout::escaped(user);
         let through = service.as_ref().map_or_else(String::new, |service| format!(" through {service}"));
-        let until = to_the_minute(&device_lines::moment(until));
+        let until = to_the_minute(&language::moment(until));
         // What is broken into lines is no secret: the passcode, which has no blank, takes the place of as many letters.
         let place = "x".repeat(passcode.expose().len());
         let text = format!("{place} is {user}'s passcode, good once{through} until {until}. It is not shown again.");

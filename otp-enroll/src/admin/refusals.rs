@@ -7,7 +7,7 @@ mod line;
 use serde::Serialize;
 
 use self::line::{Reader, Refusal};
-use crate::user::device_lines::moment;
+use crate::language::moment;
 
 /// So many are told.
 const LAST: usize = 5;

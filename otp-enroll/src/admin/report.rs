@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::accounts::Names;
 use super::list::{self, LineOfService};
 use crate::error::CliError;
+use crate::language;
 use crate::ui::listing::Listing;
-use crate::ui::output::Output;
+use crate::ui::output::{self, Output};
 use crate::ui::progress::Progress;
-use crate::user::device_lines;
 
 /// A user's last login that would have been refused.
 #[derive(Serialize)]
@@ -52,16 +52,19 @@ pub(super) fn report(
                 let (user, at) = (account.name.as_str(), at.to_string());
                 let refused = WouldHaveBeenRefused { user, at, why: &why };
                 listing.result(&mut progress, &refused, || {
-                    format!("{user:<24}  {}  {why}", device_lines::moment(&refused.at))
+                    format!("{user:<24}  {}  {why}", language::moment(&refused.at))
                 })?;
             }
             if has_device {
                 with_device.push(stem);
             }
         }
-        drop(progress); // the next line begins a new one
-        listing.heading(&format!("\nUsers without a device, and what a login through {service} would be:"))
+        Ok(())
     })?;
+    if output.is_advising() {
+        let heading = format!("\nUsers without a device, and what a login through {service} would be:");
+        output::print(&output.heading(&heading))?;
+    }
     list::without_device(site, store, service, line, names, &with_device, output)
 }
 

@@ -8,6 +8,7 @@ use otp_core::value::user::Account;
 
 use self::logind::loginctl;
 use crate::error::CliError;
+use crate::ui::alternate_screen;
 use crate::ui::output::Output;
 
 /// Lists the users with sessions, asks, and ends the sessions through logind. The override stays even if this fails.
@@ -25,6 +26,7 @@ pub(super) fn end(accounts: &[Account], yes: bool, output: &Output) -> Result<()
     }
     output.advise(&format!("Users with sessions: {}", concerned.join(", "))).map_err(|why| go_on(&concerned, why))?;
     if !yes {
+        alternate_screen::stage("interrupted: a second factor is required from now on; no session was ended");
         output.confirm("End all of their sessions now?").map_err(|why| go_on(&concerned, why))?;
     }
     let mut told = Ok(());

@@ -8,6 +8,7 @@ mod draft;
 mod drop_in;
 pub(super) mod kept;
 mod lines;
+mod next_steps;
 pub(super) mod off;
 mod plan;
 mod reload;
@@ -31,7 +32,11 @@ use super::doctor::finding::Finding;
 use super::doctor::sshd::SERVICE;
 use crate::cli::Common;
 use crate::error::{CliError, plain};
+use crate::language::moment;
 use crate::ui::output::{Output, columns};
+
+/// What `PasswordAuthentication no` does not mean.
+const PASSWORDS: &str = "Passwords still work: PAM asks for them, and then for the code.";
 
 /// What the command line asks for.
 pub(super) struct Wish<'a> {
@@ -67,10 +72,10 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     }
     let trial = wish.trial.map(trial::length).transpose()?;
     if trial.is_some() {
-        trial::is_possible()?;
+        trial::is_possible(&service)?;
     }
     if !wish.dry_run && !wish.yes {
-        output.can_confirm()?;
+        output.can_show_and_confirm()?;
     }
     let earlier = Kept::load(&service)?;
     if let Some(kept) = &earlier
@@ -91,7 +96,11 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     let drawn = {
         let diffs = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
         let verdict = if faults == 0 { "doctor finds no fault in these files." } else { "" };
-        [diffs, told(&findings), verdict.to_owned()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>()
+        let passwords = if plan.has_drop_in() && !wish.key { PASSWORDS } else { "" };
+        [diffs, passwords.to_owned(), told(&findings), verdict.to_owned()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
     };
     let shown = || drawn.join("\n");
     let answer = |changed, would_change, findings, trial_until: Option<UnixTime>| Answer {
@@ -150,7 +159,7 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
         },
     })?;
     log(&service, "turned-on", until);
-    let text = next_steps(&kept, &plan, &now);
+    let text = next_steps::of(&kept, &plan.names, common);
     output.done_lines(&answer(true, None, now, until), &text)
 }
 
@@ -207,12 +216,15 @@ fn settle(kept: &Kept, wish: &Wish<'_>, common: &Common, output: &Output) -> Res
     if kept.until.is_some_and(|until| UnixTime::now() >= until) {
         return Err(refused(format!("the trial of {service} should have ended, and has not"), off_first));
     }
-    let why = if kept.is_done {
-        "is not on in all its files any more"
-    } else {
-        "was interrupted when it was turned on or off"
+    let gone = kept.paths(|standing| !matches!(standing, Standing::After));
+    let what = match (kept.is_done, gone.as_slice()) {
+        (false, _) => format!("{service} was interrupted when it was turned on or off"),
+        (true, []) => format!("{service} is not on in all its files any more"),
+        (true, gone) => {
+            format!("{service} was turned on, and what turn-on wrote is gone since from {}", gone.join(" and "))
+        }
     };
-    output.advise(&format!("{service} {why}: what is missing is written again."))?;
+    output.advise(&format!("{what}: what is missing is written again."))?;
     Ok(Settled::TurnOn)
 }
 
@@ -293,7 +305,7 @@ fn is_on(
     let findings = about(findings, names);
     let faults = draft::faults(&findings);
     let text = if faults == 0 {
-        let trial = until.map_or_else(String::new, |until| format!(", on trial until {until}"));
+        let trial = until.map_or_else(String::new, |until| format!(", on trial until {}", moment(&until.to_string())));
         format!("{service}: already on{trial}; nothing was changed")
     } else {
         format!("{service}: already on, with a fault\n{}", told(&findings))
@@ -333,35 +345,4 @@ fn question(plan: &Plan, trial: Option<Seconds>) -> String {
     let reload = if plan.service == SERVICE { ", and reload sshd" } else { "" };
     let trial = trial.map_or_else(String::new, |length| format!(", for a trial of {length}"));
     format!("{write}{reload}{trial}?")
-}
-
-/// What to do next.
-fn next_steps(kept: &Kept, plan: &Plan, now: &[Finding]) -> String {
-    let (service, spoken) = (&kept.service, spoken(&kept.service));
-    let after = if kept.key { "a key" } else { "the password" };
-    let verdict = if now.is_empty() { "no fault, warning or note" } else { "no fault" };
-    let how = if kept.key { "key" } else { "password" };
-    let log_in = match service.as_str() {
-        "sshd" => format!("Log in from a second terminal before you close this one, with {how} and code."),
-        "sudo" => "Try it in a second terminal before you close this one: sudo -k; sudo true".to_owned(),
-        "su" => "Try it in a second terminal before you close this one: su".to_owned(),
-        _ => format!("Log in through {service} before you close this session, with password and code."),
-    };
-    let mut lines = vec![format!(
-        "{} now {} users with a device for a code, after {after}. doctor finds {verdict} in that.",
-        plan.names.join(" and "),
-        if plan.names.len() == 1 { "asks" } else { "ask" },
-    )];
-    lines.push(log_in);
-    match kept.until {
-        Some(until) => {
-            lines.push(format!(
-                "This is a trial: at {until} it is taken back, unless you confirm it from such a login:"
-            ));
-            let sudo = if service == "su" { "" } else { "sudo " };
-            lines.push(format!("    {sudo}otp-enroll admin turn-on {spoken} --confirm"));
-        }
-        None => lines.push(format!("If that fails: otp-enroll admin turn-off {spoken}")),
-    }
-    lines.join("\n")
 }

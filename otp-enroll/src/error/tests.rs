@@ -98,13 +98,13 @@ fn a_refusal_is_told_with_its_reason() {
             ),
             (
                 Refusal::Locked(Lock::Until(UnixTime(1_763_750_020))),
-                "too many wrong codes: only a recovery code is accepted until 2025-11-21T18:33:40Z",
+                "too many wrong codes: only a recovery code, or a passcode at a login, is accepted until 2025-11-21 18:33:40 UTC",
                 unlock,
                 1,
             ),
             (
                 Refusal::Locked(Lock::UntilUnlocked),
-                "too many wrong codes: only a recovery code is accepted until an administrator unlocks",
+                "too many wrong codes: only a recovery code, or a passcode at a login, is accepted until an administrator unlocks",
                 unlock,
                 1,
             ),
@@ -201,7 +201,7 @@ fn a_change_of_a_device_that_was_not_made_is_told_with_what_to_do() {
             (
                 Declined::OnlyDevice,
                 "that is the only device: without it the second factor would be gone",
-                Some("to remove the second factor: otp-enroll disable"),
+                Some("if it is lost or replaced: otp-enroll reset, with a recovery code; to have no second factor: otp-enroll disable"),
             ),
             (
                 Declined::TokenUnfit,
@@ -251,7 +251,7 @@ fn a_change_of_a_device_that_was_not_made_is_told_with_what_to_do() {
         ),
         (
             CliError::IsLocked { until: None },
-            "too many wrong codes: only a recovery code is accepted until an administrator unlocks",
+            "too many wrong codes: only a recovery code, or a passcode at a login, is accepted until an administrator unlocks",
             Some("use a recovery code, or ask your administrator: otp-enroll admin unlock"),
             1,
         ),
@@ -290,7 +290,10 @@ fn an_administrator_is_told_commands_of_an_administrator() {
         (Declined::WhichToken, show),
         (Declined::NotAToken, show),
         (Declined::TooManyDevices, "remove one first: otp-enroll admin remove alice DEVICE"),
-        (Declined::OnlyDevice, "to remove it with the recovery codes: otp-enroll admin reset alice"),
+        (
+            Declined::OnlyDevice,
+            "with a recovery code the user enrolls a new one: otp-enroll reset; without one: otp-enroll admin reset alice",
+        ),
         (Declined::NameTaken, "nothing was changed; choose another name"),
     ] {
         let error = CliError::Declined(declined).about("alice");

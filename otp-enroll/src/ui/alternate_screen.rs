@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use otp_core::text;
 
 use crate::error::ScreenError;
 use crate::language::tr;
@@ -19,6 +20,9 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 const WIPE: &str = "\x1b[0m\x1b[H\x1b[999M\x1b[2J\x1b[H";
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
+
+/// The text of an interruption where nothing was done yet.
+pub(crate) const UNCHANGED: &str = text!("interrupted: nothing was changed");
 
 /// The one terminal of this process, which the thread that waits for signals needs too.
 static SCREEN: Mutex<Screen> = Mutex::new(Screen {
@@ -184,11 +188,14 @@ fn hide(echoing: &Termios) -> io::Result<()> {
     Ok(tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &hiding)?)
 }
 
-/// Asks on the terminal, unless an interruption is about to end the program.
-pub(crate) fn ask(question: &str) -> io::Result<()> {
+/// Asks on the terminal, unless an interruption is about to end the program. `read` reads the answer.
+pub(crate) fn ask<T, E: From<io::Error>>(question: &str, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let mut screen = lock();
     question.clone_into(&mut screen.question);
-    screen.draw(question)
+    screen.draw(question)?;
+    let watched = screen.watched;
+    drop(screen);
+    if watched { read() } else { signals::while_asking(interrupt_question, read) }
 }
 
 /// The question has an answer, or will have none: then the cursor is still after the question.
@@ -204,6 +211,23 @@ fn interrupt() {
     screen.leave();
     let _ = writeln!(io::stderr(), "{}", tr(&screen.if_interrupted));
     std::process::exit(INTERRUPTED);
+}
+
+/// A question that no page is around: before it nothing was done, or it says so itself.
+fn interrupt_question() {
+    let screen = lock(); // until the end: what follows an answer waits for it
+    unconfirmed_file::discard();
+    screen.leave();
+    if !screen.question.is_empty() {
+        let text = if screen.if_interrupted.is_empty() { UNCHANGED } else { &screen.if_interrupted };
+        let _ = writeln!(io::stderr(), "{}", tr(text));
+    }
+    std::process::exit(INTERRUPTED);
+}
+
+/// Sets the text of an interruption at questions without a page from now on.
+pub(crate) fn stage(if_interrupted: &str) {
+    if_interrupted.clone_into(&mut lock().if_interrupted);
 }
 
 /// Leaves the screen to another program.

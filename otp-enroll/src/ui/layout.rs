@@ -5,8 +5,10 @@ use std::fmt::{self, Write as _};
 use std::iter;
 
 use otp_core::qr::Qr;
+use otp_core::text;
 use zeroize::Zeroizing;
 
+use crate::language::fill;
 use crate::ui::secret_lines::SecretLines;
 use crate::ui::style::Paint;
 use crate::ui::terminal::Terminal;
@@ -29,9 +31,17 @@ pub(crate) fn page(terminal: &Terminal, qr: &Qr, panel: &SecretLines) -> SecretL
     let with_qr = |text: &[&str]| side_by_side(&drawing, text, terminal).or_else(|| below(&drawing, text, terminal));
 
     with_qr(&roomy).or_else(|| with_qr(&tight)).unwrap_or_else(|| {
-        let smaller = if terminal.utf8 { "" } else { " (half of that in a UTF-8 locale)" };
-        let space = drawing.space_needed(&tight, terminal);
-        let notice = format!("QR code: needs {space}{smaller}, then Enter; or --qr svg FILE.");
+        let notice = if terminal.utf8 {
+            text!(
+                "The QR code needs {columns} columns and {rows} rows: enlarge the window and press Enter, or run this again with --qr svg FILE."
+            )
+        } else {
+            text!(
+                "The QR code needs {columns} columns and {rows} rows: enlarge the window and press Enter, or run this again as LC_ALL=C.UTF-8 otp-enroll ... (half the size) or with --qr svg FILE."
+            )
+        };
+        let (columns, rows) = drawing.space_needed(&tight, terminal);
+        let notice = fill(notice, &[("columns", &columns), ("rows", &rows)]);
         let mut all = SecretLines::new();
         iter::once(notice.as_str()).chain(roomy).for_each(|line| all.add(format_args!("{line}")));
         text(terminal, &all)
@@ -107,8 +117,8 @@ impl Drawing {
         terminal.columns.saturating_sub(self.columns).saturating_sub(GAP)
     }
 
-    /// The size of a terminal that has room for it and the text, a line for the question included.
-    fn space_needed(&self, text: &[&str], terminal: &Terminal) -> String {
+    /// Columns and rows of a terminal that has room for it and the text, a line for the question included.
+    fn space_needed(&self, text: &[&str], terminal: &Terminal) -> (usize, usize) {
         let beside = self.columns.saturating_add(GAP).saturating_add(USUAL_PANEL);
         let (columns, rows) = if terminal.utf8 {
             (beside, self.lines.len().max(wrapped(text, USUAL_PANEL).len()))
@@ -116,7 +126,7 @@ impl Drawing {
             // Twice as wide: few windows have room for the text beside it.
             (self.columns, self.lines.len().saturating_add(wrapped(text, self.columns).len()))
         };
-        format!("{columns} columns and {} rows", rows.saturating_add(1))
+        (columns, rows.saturating_add(1))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A long answer: each result at once on a terminal, in blocks of whole lines to a file or a pipe.
 
 use std::io::{self, IsTerminal, Write};
+use std::mem;
 
 use serde::Serialize;
 
@@ -19,13 +20,15 @@ pub(crate) struct Listing<'a> {
     pending: String,
     /// Standard output is a terminal.
     watched: bool,
+    /// A heading has nothing below it yet.
+    is_bare: bool,
 }
 
 impl<'a> Listing<'a> {
     /// Everything that `tell` found is written when this returns, also where it could not go on.
     pub(crate) fn of(output: &'a Output, tell: impl FnOnce(&mut Self) -> Result<(), CliError>) -> Result<(), CliError> {
-        let mut listing = Self { output, pending: String::new(), watched: io::stdout().is_terminal() };
-        let told = tell(&mut listing);
+        let mut listing = Self { output, pending: String::new(), watched: io::stdout().is_terminal(), is_bare: false };
+        let told = tell(&mut listing).and_then(|()| listing.end_table());
         let written = listing.write();
         told.and(written)
     }
@@ -39,6 +42,7 @@ impl<'a> Listing<'a> {
     ) -> Result<(), CliError> {
         let line = self.output.line(value, || layout::escaped(&text()).into_owned())?;
         progress.clear();
+        self.is_bare = false;
         self.add(&line)
     }
 
@@ -49,7 +53,14 @@ impl<'a> Listing<'a> {
 
     /// The heading of a table.
     pub(crate) fn heading(&mut self, text: &str) -> Result<(), CliError> {
+        self.end_table()?;
+        self.is_bare = true;
         if self.output.is_advising() { self.add(&self.output.heading(text)) } else { Ok(()) }
+    }
+
+    /// A table without a line says so.
+    fn end_table(&mut self) -> Result<(), CliError> {
+        if mem::take(&mut self.is_bare) && self.output.is_advising() { self.add("none") } else { Ok(()) }
     }
 
     fn add(&mut self, line: &str) -> Result<(), CliError> {
@@ -62,7 +73,7 @@ impl<'a> Listing<'a> {
     }
 
     fn write(&mut self) -> Result<(), CliError> {
-        let lines = std::mem::take(&mut self.pending);
+        let lines = mem::take(&mut self.pending);
         let mut output = io::stdout().lock();
         output.write_all(lines.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
     }

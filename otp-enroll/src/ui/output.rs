@@ -196,6 +196,14 @@ impl Output {
         }
     }
 
+    /// The same for a question about what is shown before it, which JSON does not show.
+    pub(crate) fn can_show_and_confirm(&self) -> Result<(), CliError> {
+        if self.json {
+            return Err(CliError::Usage("--json shows nothing before the question; add --yes".into()));
+        }
+        self.can_confirm()
+    }
+
     /// The terminal, if questions are allowed.
     pub(crate) fn terminal(&self) -> Result<Terminal, CliError> {
         let terminal = Terminal::here();

@@ -6,9 +6,11 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 
 use nix::sys::termios::{FlushArg, tcflush};
+use otp_core::text;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::AskError;
+use crate::language::tr;
 use crate::ui::alternate_screen::{self, Hidden};
 use crate::ui::terminal::Terminal;
 
@@ -17,22 +19,29 @@ pub(crate) const LONGEST_LINE: usize = 256;
 
 /// Asks for a line. Without a terminal the question is not shown, and the answer is read all the same.
 pub(crate) fn ask(terminal: &Terminal, question: &str) -> Result<Line, AskError> {
-    if terminal.interactive {
-        alternate_screen::ask(question)?;
-    }
     // Not std's standard input: its buffer would keep what was typed, and take more than this line.
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let answer = read_line(input);
-    if terminal.interactive {
-        alternate_screen::answered(!matches!(answer, Err(AskError::Closed)))?; // Ctrl-D is none
+    if !terminal.interactive {
+        return read_line(input);
     }
-    answer
+    alternate_screen::ask(question, || {
+        let answer = read_line(input);
+        alternate_screen::answered(!matches!(answer, Err(AskError::Closed)))?; // Ctrl-D is none
+        answer
+    })
 }
 
 /// The same; what is typed is not shown. An [`alternate_screen::AlternateScreen`] must be alive.
 pub(crate) fn ask_hidden(terminal: &Terminal, question: &str) -> Result<Line, AskError> {
     let _hidden = Hidden::begin()?;
     ask(terminal, question)
+}
+
+/// Whether an answer is a yes or a no, of English or of a language that this program speaks: no name of a file or of a device.
+pub(crate) fn is_yes_or_no(answer: &str) -> bool {
+    let words = ["y", "yes", "n", "no", "j", "ja", "nein", "o", "oui", "non"];
+    let answer = answer.trim().to_lowercase();
+    words.contains(&answer.as_str()) || [text!("y"), text!("yes")].into_iter().any(|word| tr(word) == answer)
 }
 
 /// Forgets what was typed before it was asked for.

@@ -2,11 +2,12 @@
 //! handler must not do.
 
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use nix::unistd::{getpgrp, tcgetpgrp};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -35,6 +36,31 @@ pub(crate) fn on_interruption_instead(interrupt: fn()) -> io::Result<()> {
     }
     drop(answer);
     on_interruption(interrupt)
+}
+
+/// Runs `ask`. An interruption meanwhile calls `interrupt`, in place of what answers it otherwise. Afterwards all is as before.
+pub(crate) fn while_asking<T>(interrupt: fn(), ask: impl FnOnce() -> T) -> T {
+    let before = ANSWER.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|it| mem::replace(it, interrupt));
+    if let Some(before) = before {
+        let answer = ask();
+        *ANSWER.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        return answer;
+    }
+    // signal-hook never gives a signal back. A thread that waits for it does: it comes to the main thread where that takes it.
+    static WAITING: Once = Once::new();
+    let interruption = SigSet::from(Signal::SIGINT);
+    let Ok(mask) = interruption.thread_swap_mask(SigmaskHow::SIG_BLOCK) else { return ask() };
+    WAITING.call_once(|| {
+        let wait = move || {
+            while interruption.wait().is_ok() {
+                interrupt();
+            }
+        };
+        let _ = thread::Builder::new().spawn(wait); // without it Ctrl-C waits for the answer
+    });
+    let answer = ask();
+    let _ = mask.thread_set_mask();
+    answer
 }
 
 /// From now on an interruption sets this, for work that ends between two users.
@@ -98,11 +124,18 @@ mod tests {
 
     #[test]
     fn the_first_answer_to_an_interruption_stays_unless_it_is_replaced() {
+        let is_blocked = || SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT);
+        assert!(while_asking(|| (), is_blocked) && !is_blocked(), "only while a question is open");
         on_interruption(|| ()).unwrap();
         assert_eq!(on_interruption(|| ()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         static ANSWERED: AtomicBool = AtomicBool::new(false);
         on_interruption_instead(|| ANSWERED.store(true, Ordering::Relaxed)).unwrap();
         interrupted();
         assert!(ANSWERED.load(Ordering::Relaxed));
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        while_asking(|| ASKED.store(true, Ordering::Relaxed), interrupted);
+        assert!(ASKED.swap(false, Ordering::Relaxed));
+        interrupted();
+        assert!(!ASKED.load(Ordering::Relaxed), "the answer before is back");
     }
 }

@@ -100,6 +100,10 @@ pub(crate) fn named(
         if chosen.is_empty() {
             return Ok(Some(proposal.as_str().to_owned()));
         }
+        if prompt::is_yes_or_no(chosen) {
+            say(&fill(text!("Press Enter for {name}, or type another name."), &[("name", &proposal.as_str())]))?;
+            continue;
+        }
         match fits(status, chosen) {
             Ok(()) => return Ok(Some(chosen.to_owned())),
             Err(declined) => say(&declined_text(declined))?,

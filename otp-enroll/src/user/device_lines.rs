@@ -6,7 +6,7 @@ use otp_core::value::destination::Channel;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
-use crate::language::{fill, tr};
+use crate::language::{fill, moment, tr};
 use crate::ui::layout;
 
 /// The answer of a change of one device as JSON. What does not belong to the change is left out.
@@ -178,11 +178,6 @@ fn history(device: &DeviceStatus, today: Option<&str>) -> String {
     };
     let since = fill(text!("since {day}"), &[("day", &day(created))]);
     format!("{since}, {used}{resync}{serial}{clock}")
-}
-
-/// A time of a status for people; scripts get it as ISO 8601.
-pub(crate) fn moment(time: &str) -> String {
-    time.replace('T', " ").replace('Z', " UTC")
 }
 
 pub(crate) fn day(time: &str) -> &str {

@@ -3,6 +3,7 @@
 use otp_core::text;
 
 use crate::error::{CliError, OLD_STAYS, OTHERS_STAY};
+use crate::ui::alternate_screen::UNCHANGED;
 
 /// The text of an interruption when there are recovery codes that may not have been seen.
 pub(crate) const CODES_UNSEEN: &str = text!(
@@ -23,7 +24,7 @@ impl Goal {
     /// The text of an interruption before the device is in force.
     pub(crate) fn if_interrupted(self) -> &'static str {
         match self {
-            Self::First => text!("interrupted: nothing was changed"),
+            Self::First => UNCHANGED,
             Self::Instead => {
                 text!("interrupted: the old second factor still works; the code you gave for it is used up")
             }

@@ -16,6 +16,7 @@ use crate::cli::PictureKind;
 use crate::client::Client;
 use crate::error::{AskError, CliError, not_confirmed};
 use crate::language::{count, fill, tr};
+use crate::pam::stack::Folders;
 use crate::private_file;
 use crate::ui::alternate_screen::AlternateScreen;
 use crate::ui::layout::{self, page_with_note};
@@ -27,6 +28,9 @@ use crate::unconfirmed_file;
 use crate::user::added;
 use crate::user::goal::{CODES_UNSEEN, Goal};
 use crate::user::qr_image;
+
+/// sshd's PAM service.
+const SSHD: &str = "sshd";
 
 /// Where to write the QR code as a picture.
 pub(crate) type Picture = (PictureKind, PathBuf);
@@ -108,14 +112,30 @@ pub(crate) fn finish(
     drop(screen);
     output.advise_of_success(&fill(text!("The second factor of {user} is set up."), &[("user", &user)]))?;
     output.advise(&saved)?;
-    let next = if is_sent_to {
-        text!("Before you close this session, try it from a second one.")
+    output.advise(&how_to_try(user, is_sent_to))
+}
+
+/// How to try a first device. Where ssh asks for no code a login by ssh shows nothing.
+fn how_to_try(user: &str, is_sent_to: bool) -> String {
+    if Folders::new(None).may_ask(SSHD) {
+        let next = if is_sent_to {
+            text!("Before you close this session, try it from a second one.")
+        } else {
+            text!(
+                "Before you close this session, try it from a second one. The code you typed is\nused up: log in with the next one."
+            )
+        };
+        return format!("\n{}\n\n    ssh {user}@{}\n", tr(next), host_name());
+    }
+    let turn_on = text!("ssh asks for no code on this machine. An administrator turns that on:");
+    let elsewhere = if is_sent_to {
+        text!("Where another service asks, such as sudo, try it before you close this session.")
     } else {
         text!(
-            "Before you close this session, try it from a second one. The code you typed is\nused up: log in with the next one."
+            "Where another service asks, such as sudo, try it before you close this session.\nThe code you typed is used up: use the next one."
         )
     };
-    output.advise(&format!("\n{}\n\n    ssh {user}@{}\n", tr(next), host_name()))
+    format!("\n{}\n\n    sudo otp-enroll admin turn-on ssh\n\n{}", tr(turn_on), tr(elsewhere))
 }
 
 /// Shows new recovery codes once.
@@ -162,7 +182,9 @@ fn hand_out(
             answer => answer?,
         };
         let name = answer.expose().trim();
-        if !name.is_empty() {
+        if prompt::is_yes_or_no(name) {
+            note = format!("! {}", tr(text!("Press Enter, or type the name of a new file, such as recovery-codes.")));
+        } else if !name.is_empty() {
             note = keep(&from_home(name), codes, user, &mut saved);
         } else if shown || !saved.is_empty() {
             break;

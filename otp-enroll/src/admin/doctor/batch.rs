@@ -96,7 +96,8 @@ pub(super) fn look_at(
         findings.push(warning(&some(&refused), &fix));
     }
     for (number, rule) in (1..).zip(&site.config.policy.rules) {
-        let Some(address) = first_address(rule, &guarded.name) else { continue };
+        let skips = rule.terms.second_factor == SecondFactor::Skip;
+        let Some(address) = first_address(rule, &guarded.name).filter(|_| skips) else { continue };
         if asks(rule.user.as_deref().unwrap_or(sshd::GENERIC_USER), &address) {
             let whom = format!("logins that rule {number} exempts ({}:{})", site.path.display(), rule.line);
             let fix = "at the end of sshd_config: Match Address with that network, and below it AuthenticationMethods publickey";
@@ -105,11 +106,10 @@ pub(super) fn look_at(
     }
 }
 
-/// An address in the network of a rule that asks logins from there for no code.
-fn first_address(rule: &Rule, service: &str) -> Option<String> {
+/// An address in the network of a rule that may decide about logins through a service.
+pub(super) fn first_address(rule: &Rule, service: &str) -> Option<String> {
     let concerns = rule.service.as_deref().is_none_or(|name| name == service);
-    let skips = rule.terms.second_factor == SecondFactor::Skip && concerns;
-    rule.network.filter(|_| skips).map(|network| network.first().to_string())
+    rule.network.filter(|_| concerns).map(|network| network.first().to_string())
 }
 
 fn warning(whom: &str, fix: &str) -> Finding {

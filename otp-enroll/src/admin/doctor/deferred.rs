@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::finding::Finding;
 use super::guarded::Guarded;
-use super::pam_conf::Group;
-use super::service::{MODULE, walk, walk_two_lines};
+use super::service::{walk, walk_two_lines};
 use super::simulate::{Answer, Way};
-use super::stack::{Folders, Place, Stack};
+use crate::pam::pam_conf::Group;
+use crate::pam::stack::{Folders, MODULE, Place, Stack};
 
 /// Checks that each code is judged once, after the password.
 pub(super) fn look_at(folders: &Folders, guarded: &Guarded, findings: &mut Vec<Finding>) {

@@ -7,11 +7,11 @@ use otp_core::decision::policy::{Policy, Rule, SecondFactor};
 
 use super::finding::Finding;
 use super::guarded::Guarded;
-use super::pam_conf::Group;
 use super::programs;
-use super::service::{MODULE, walk};
+use super::service::walk;
 use super::simulate::Answer;
-use super::stack::{Folders, Place, Stack};
+use crate::pam::pam_conf::Group;
+use crate::pam::stack::{Folders, MODULE, Place, Stack};
 
 const ACCOUNT: &str = "account required pam_otp.so";
 const PASSWORD: &str = "password [success=done ignore=ignore default=die] pam_otp.so";

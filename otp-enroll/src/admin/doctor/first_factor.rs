@@ -3,23 +3,36 @@
 use std::collections::BTreeSet;
 
 use super::module_kind::{Role, proves_the_caller, proves_the_user};
-use super::pam_conf::{Control, Group};
 use super::programs::knows_its_caller;
-use super::simulate::{Answer, FirstFactor, arrivals};
-use super::stack::{Entry, Folders, Module, Place, Stack, What};
+use super::simulate::{Answer, FirstFactor, arrivals, asked_first};
+use crate::pam::pam_conf::{Control, Group};
+use crate::pam::stack::{Entry, Folders, Module, Place, Stack, What};
 
 /// The line that a wrong password does not go beyond. `auth substack common-auth` does go on.
 pub(super) const PASSWORD: &str = "auth requisite pam_unix.so";
 
 /// What each of our lines may find when a login reaches it.
 pub(super) fn at_our_lines(stack: &Stack, service: &str) -> BTreeSet<(usize, FirstFactor)> {
-    arrivals(stack, every_answer, |at, module, answer| match (Role::of(module), answer) {
+    arrivals(stack, every_answer, |at, module, answer| said_of(at, module, answer, service))
+}
+
+/// Our lines that ask for a code before anything else was asked, and the first lines after them that ask for a password, key
+/// or card.
+pub(super) fn after_our_lines(stack: &Stack, service: &str) -> BTreeSet<(usize, usize)> {
+    let found = asked_first(stack, every_answer, |at, module, answer| said_of(at, module, answer, service));
+    let is_known = |at: usize| stack.entries.get(at).and_then(Entry::module).is_some_and(proves_the_user);
+    found.into_iter().filter(|(_, proof)| is_known(*proof)).collect()
+}
+
+/// What this answer of the module at this entry says of the first factor.
+fn said_of(at: usize, module: &Module, answer: Answer, service: &str) -> FirstFactor {
+    match (Role::of(module), answer) {
         (Role::Proof, Answer::Success) if proves_the_user(module) => FirstFactor::Proved,
         (Role::Proof | Role::Program, Answer::Success) => FirstFactor::Doubtful(at),
         (Role::Proof | Role::Program, _) => FirstFactor::Refused(at),
         (Role::Condition, Answer::Success) if is_proof_of_caller(module, service) => FirstFactor::Proved,
         _ => FirstFactor::Unasked,
-    })
+    }
 }
 
 /// Whether a condition proves who has started the program.

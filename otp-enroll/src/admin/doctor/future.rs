@@ -6,6 +6,7 @@ use otp_core::record::Record;
 use otp_core::value::time::UnixTime;
 
 use super::finding::Finding;
+use crate::language::moment;
 
 /// Times that a clock wrote which was ahead. Codes up to such a time are refused as replayed.
 pub(super) fn times_in_the_future(user: &str, record: &Record, limits: &Limits, now: UnixTime) -> Option<Finding> {
@@ -19,6 +20,7 @@ pub(super) fn times_in_the_future(user: &str, record: &Record, limits: &Limits, 
                --clock-was-ahead USER";
     match until.max() {
         Some(until) => {
+            let until = moment(&until.to_string());
             let what = format!("{user}: times in the future ({words}): codes before {until} are refused as replayed");
             Some(Finding::fault("records", what, fix))
         }

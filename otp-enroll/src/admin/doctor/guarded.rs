@@ -5,7 +5,7 @@ use std::path::Path;
 use otp_core::config::module_arguments::{Arguments, Part};
 use otp_core::value::login_context::LoginContext;
 
-use super::stack::Place;
+use crate::pam::stack::Place;
 
 pub(super) struct Guarded {
     pub(super) name: String,

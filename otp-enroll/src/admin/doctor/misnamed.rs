@@ -1,11 +1,8 @@
 //! Lines that were meant to call the module and do not, or not as they seem to.
 
 use super::finding::Finding;
-use super::pam_conf::{Group, Line, lines};
-use super::stack::{Folders, Module, Place, Stack};
-
-/// The module's file.
-const MODULE: &str = "pam_otp.so";
+use crate::pam::pam_conf::{Group, Line, lines};
+use crate::pam::stack::{Folders, MODULE, Module, Place, Stack};
 
 /// Reports lines whose module is missing and has a name like ours, and lines of ours that begin with a dash.
 pub(super) fn look_at(folders: &Folders, service: &str, findings: &mut Vec<Finding>) {

@@ -1,6 +1,6 @@
 //! What a module proves, known by its name.
 
-use super::stack::Module;
+use crate::pam::stack::Module;
 
 /// Modules that check a condition which an administrator set on purpose.
 const CONDITIONS: [&str; 11] = [

@@ -10,7 +10,7 @@ use otp_core::system::name_service;
 use super::finding::Finding;
 use super::misnamed::distance;
 use super::sshd;
-use super::stack::{Folders, is_part};
+use crate::pam::stack::{Folders, is_part};
 
 /// The terminal that sshd reports while it authenticates, whatever the session gets.
 const TERMINAL_OF_SSHD: &str = "ssh";
@@ -109,10 +109,14 @@ pub(super) fn remark_on(service: &str, folders: &Folders) -> Option<String> {
     if folders.has(service) {
         return None;
     }
-    let services = folders.services().unwrap_or_default();
-    let meant = meant(service, &services);
-    let meant = meant.map_or_else(String::new, |name| format!("; is {name} meant?"));
+    let meant = service_meant(service, folders).map_or_else(String::new, |name| format!("; is {name} meant?"));
     Some(format!("No PAM folder has the service {service}{meant}"))
+}
+
+/// The service that was probably meant by a name that no service has.
+pub(super) fn service_meant(service: &str, folders: &Folders) -> Option<String> {
+    let services = folders.services().unwrap_or_default();
+    meant(service, &services).map(str::to_owned)
 }
 
 #[cfg(test)]

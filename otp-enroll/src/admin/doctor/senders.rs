@@ -13,7 +13,7 @@ use otp_core::system::config_file::Site;
 use super::agent::{Agent, NoHelp};
 use super::finding::Finding;
 use super::guarded::Guarded;
-use super::stack::Place;
+use crate::pam::stack::Place;
 
 /// `here` are the services that use this configuration.
 pub(super) fn look_at(site: &Site, here: &[&Guarded], agent: &Agent, findings: &mut Vec<Finding>) {

@@ -6,12 +6,11 @@ use std::path::Path;
 use super::finding::Finding;
 use super::first_factor::{PASSWORD, at_our_lines};
 use super::guarded::Guarded;
-use super::pam_conf::Group;
 use super::programs;
-use super::service::MODULE;
 use super::simulate::FirstFactor;
 use super::sshd::{self, Beforehand};
-use super::stack::{Folders, Module, Place, Stack};
+use crate::pam::pam_conf::Group;
+use crate::pam::stack::{Folders, MODULE, Module, Place, Stack};
 
 const REMOVE: &str = "remove the argument send from that line";
 

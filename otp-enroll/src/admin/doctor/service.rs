@@ -11,14 +11,11 @@ use super::finding::{Finding, Severity};
 use super::first_factor::{is_proof_of_caller, password_line};
 use super::guarded::Guarded;
 use super::module_kind::Role;
-use super::pam_conf::Group;
 use super::simulate::{Answer, Refusal, Way, refused_without_code, ways};
 use super::sshd;
-use super::stack::{Folders, Module, Place, Stack, Unreadable};
 use crate::error::plain;
-
-/// The module's file.
-pub(crate) const MODULE: &str = "pam_otp.so";
+use crate::pam::pam_conf::Group;
+use crate::pam::stack::{Folders, MODULE, Module, Place, Stack, Unreadable};
 
 /// Checks a service, if it calls the module.
 pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>) -> Option<Guarded> {

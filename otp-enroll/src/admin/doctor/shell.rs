@@ -1,7 +1,7 @@
 //! Services through which users without a shell log in: mail, VPN, FTP and others that start no shell.
 
-use super::pam_conf::Group;
-use super::stack::{Folders, Stack};
+use crate::pam::pam_conf::Group;
+use crate::pam::stack::{Folders, Stack};
 
 /// PAM services of programs that look at no shell.
 const WITHOUT_SHELL: [&str; 39] = [

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::module_kind::Role;
-use super::pam_conf::Action;
-use super::stack::{Entry, Module, Stack, What};
+use crate::pam::pam_conf::Action;
+use crate::pam::stack::{Entry, Module, Stack, What};
 
 /// The result of a module or a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +82,15 @@ pub(super) enum FirstFactor {
 
 /// All ways through the stack. `answers` are the results to try for a module of this role.
 pub(super) fn ways(stack: &Stack, answers: impl Fn(Role) -> Vec<Answer>) -> BTreeSet<Way> {
-    explore(stack, |role, _| answers(role), |_, _, _| FirstFactor::Unasked, |_, _| {})
+    explore(stack, |role, _| answers(role), |_, _, _| FirstFactor::Unasked, |_| {})
+}
+
+/// What is met on a way through a stack.
+enum Met {
+    /// One of our lines, with what is known of the first factor.
+    Ours(usize, FirstFactor),
+    /// A module that proves who the user is, after this line of ours has asked, and nothing before that.
+    ProofAfter { ours: usize, proof: usize },
 }
 
 /// What is known of the first factor, by `first_factor`, when each of our lines is reached.
@@ -92,8 +100,25 @@ pub(super) fn arrivals(
     first_factor: impl Fn(usize, &Module, Answer) -> FirstFactor,
 ) -> BTreeSet<(usize, FirstFactor)> {
     let mut found = BTreeSet::new();
-    explore(stack, answers, first_factor, |at, known| {
-        found.insert((at, known));
+    explore(stack, answers, first_factor, |met| {
+        if let Met::Ours(at, known) = met {
+            found.insert((at, known));
+        }
+    });
+    found
+}
+
+/// Lines of ours that ask before any other module has, and the modules after them that then ask for a first factor.
+pub(super) fn asked_first(
+    stack: &Stack,
+    answers: impl Fn(Role, &Module) -> Vec<Answer>,
+    first_factor: impl Fn(usize, &Module, Answer) -> FirstFactor,
+) -> BTreeSet<(usize, usize)> {
+    let mut found = BTreeSet::new();
+    explore(stack, answers, first_factor, |met| {
+        if let Met::ProofAfter { ours, proof } = met {
+            found.insert((ours, proof));
+        }
     });
     found
 }
@@ -157,7 +182,7 @@ fn explore(
     stack: &Stack,
     answers: impl Fn(Role, &Module) -> Vec<Answer>,
     first_factor: impl Fn(usize, &Module, Answer) -> FirstFactor,
-    mut arrive: impl FnMut(usize, FirstFactor),
+    mut meet: impl FnMut(Met),
 ) -> BTreeSet<Way> {
     let all_of = |role| -> Vec<usize> {
         let is_one = |entry: &Entry| entry.module().map(Role::of) == Some(role);
@@ -185,12 +210,17 @@ fn explore(
                 let left_nothing = role == Role::Judge && !state.way.asked;
                 let answers = if left_nothing { vec![Answer::AuthErr] } else { answers(role, module) };
                 if matches!(role, Role::SecondFactor | Role::Judge) {
-                    arrive(state.next, state.first_factor);
+                    meet(Met::Ours(state.next, state.first_factor));
+                }
+                if let (Role::Proof, Some(ours)) = (role, state.asked_first) {
+                    meet(Met::ProofAfter { ours, proof: state.next });
                 }
                 for answer in answers {
                     let mut state = state.clone().leave(entry);
                     match role {
                         Role::SecondFactor => {
+                            let is_first = state.first_factor == FirstFactor::Unasked;
+                            state.asked_first = state.asked_first.or(is_first.then_some(state.next));
                             state.way.asked_again = state.way.asked;
                             state.way.asked = true;
                         }
@@ -239,6 +269,8 @@ struct State {
     /// The standing at the beginning of each open substack, for `reset`.
     outside: Vec<Standing>,
     first_factor: FirstFactor,
+    /// The line of ours that has asked before any other module.
+    asked_first: Option<usize>,
     way: Way,
 }
 
@@ -249,6 +281,7 @@ impl State {
             standing: Standing { impression: Impression::Undefined, status: Answer::NoDecision },
             outside: Vec::new(),
             first_factor: FirstFactor::Unasked,
+            asked_first: None,
             way: Way {
                 answer: Answer::NoDecision,
                 asked: false,

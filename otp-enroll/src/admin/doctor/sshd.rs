@@ -1,5 +1,6 @@
 //! How sshd uses PAM, by its effective configuration: `sshd -T`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
@@ -27,8 +28,20 @@ const METHODS: [(&str, &str); 5] = [
     ("password", "passwordauthentication"),
 ];
 
+/// Settings of which each line adds a name.
+const LISTS: [&str; 4] = ["allowusers", "allowgroups", "denyusers", "denygroups"];
+
 /// What Debian and Fedora include in its configuration.
 pub(crate) const CONFIGURATIONS: &str = "/etc/ssh/sshd_config.d";
+
+/// What sshd asks PAM.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    /// It asks PAM at no login, by any method.
+    pub(super) nothing: bool,
+    /// The methods that log users in without a code.
+    pub(super) without_code: Vec<String>,
+}
 
 /// Checks the effective configuration, or another file.
 pub(super) fn look_at(
@@ -37,14 +50,15 @@ pub(super) fn look_at(
     password_line: &str,
     has_network_rules: bool,
     findings: &mut Vec<Finding>,
-) {
+) -> Asks {
     match settings(configuration) {
         Ok(settings) => {
             if has_network_rules {
                 findings.extend(names_for_addresses(&settings));
             }
-            judge(guarded, &settings, password_line, findings);
-            if has_match_blocks(configuration) {
+            let by_user = has_match_blocks(configuration);
+            let asks = judge(guarded, &settings, by_user, password_line, findings);
+            if by_user {
                 findings.push(Finding::note(
                     SERVICE,
                     "its Match blocks may change this for some users: only a generic user and address were checked"
@@ -52,6 +66,7 @@ pub(super) fn look_at(
                     "to check for alice: sshd -T -C user=alice,host=h,addr=192.0.2.7",
                 ));
             }
+            return asks;
         }
         Err(Unknown::Refused(why)) => findings.push(Finding::fault(
             SERVICE,
@@ -64,6 +79,7 @@ pub(super) fn look_at(
             "if sshd is installed, start it, and run doctor again",
         )),
     }
+    Asks::default()
 }
 
 /// Rules of networks match addresses, and sshd may report names.
@@ -129,8 +145,46 @@ pub(crate) fn settings_with(
         let is_off = why.starts_with("Missing privilege separation directory");
         return Err(if is_off { Unknown::NotAsked(why) } else { Unknown::Refused(why) });
     }
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(key, value)| (key.into(), value.into())).collect())
+    let mut settings = Settings::new();
+    for (key, value) in String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.split_once(' ')) {
+        let known = settings.entry(key.to_owned()).or_default();
+        // A line for each name: `allowusers alice`, `allowusers bob`.
+        if known.is_empty() || !LISTS.contains(&key) {
+            value.clone_into(known);
+        } else {
+            *known += &format!(" {value}");
+        }
+    }
+    Ok(settings)
+}
+
+/// The settings of each login, where Match blocks may make them differ.
+pub(super) struct SettingsOfLogins<'a> {
+    configuration: Option<&'a Path>,
+    generic: Settings,
+    by_login: bool,
+    /// So many may still be asked for: a process each.
+    left: usize,
+}
+
+/// With Match blocks, no more users than these are looked at.
+const MOST_ASKED: usize = 200;
+
+impl<'a> SettingsOfLogins<'a> {
+    /// `None` if sshd does not tell; that is reported elsewhere.
+    pub(super) fn of(configuration: Option<&'a Path>) -> Option<Self> {
+        let (generic, by_login) = (settings(configuration).ok()?, has_match_blocks(configuration));
+        Some(Self { configuration, generic, by_login, left: MOST_ASKED })
+    }
+
+    /// Those of this login, and `None` if they are not known.
+    pub(super) fn for_login(&mut self, user: &str, address: &str) -> Option<Cow<'_, Settings>> {
+        if !self.by_login {
+            return Some(Cow::Borrowed(&self.generic));
+        }
+        self.left = self.left.checked_sub(1)?;
+        settings_for(self.configuration, user, address).ok().map(Cow::Owned)
+    }
 }
 
 /// Whether settings depend on user or address, also where sshd does not tell.
@@ -138,14 +192,20 @@ pub(super) fn has_match_blocks(configuration: Option<&Path>) -> bool {
     sshd_files::read(configuration).map_or(true, |lines| lines.iter().any(|line| line.block.is_some()))
 }
 
-/// `password_line` is the PAM line that would ask for a password.
-pub(super) fn judge(guarded: &Guarded, settings: &Settings, password_line: &str, findings: &mut Vec<Finding>) {
+/// `password_line` is the PAM line that would ask for a password. `by_user`: other settings may hold for some.
+pub(super) fn judge(
+    guarded: &Guarded,
+    settings: &Settings,
+    by_user: bool,
+    password_line: &str,
+    findings: &mut Vec<Finding>,
+) -> Asks {
     let setting = |key: &str| settings.get(key).map_or("", String::as_str);
     let is_on = |key: &str| setting(key) == "yes";
     if !is_on("usepam") {
         let what = "UsePAM is off: sshd does not ask PAM, and users need no code";
         findings.push(Finding::fault(SERVICE, what.into(), "UsePAM yes"));
-        return;
+        return Asks { nothing: !by_user, without_code: Vec::new() };
     }
     let methods = methods(settings);
     let alone = |methods: &Vec<String>| methods.iter().all(|method| asks_pam(method));
@@ -167,6 +227,12 @@ pub(super) fn judge(guarded: &Guarded, settings: &Settings, password_line: &str,
                         one for the code too: users who must give a code are refused (why=malformed)";
             let fix = "replace password by keyboard-interactive:pam in AuthenticationMethods: it asks for both";
             findings.push(Finding::fault(SERVICE, what.into(), fix));
+        } else if asking.iter().any(|method| *method == "password") {
+            let what = "PasswordAuthentication is on: where a client takes the method `password`, sshd answers every question of \
+                        PAM with the password, the one for the code too: users who must give a code are refused \
+                        (why=malformed)";
+            let fix = "PasswordAuthentication no: keyboard-interactive asks for the password, too";
+            findings.push(Finding::warning(SERVICE, what.into(), fix));
         }
     }
     if methods.iter().any(alone) && guarded.by_nothing {
@@ -182,18 +248,34 @@ pub(super) fn judge(guarded: &Guarded, settings: &Settings, password_line: &str,
             &format!("if this is not intended: {KEY_AND_CODE}, or before that line: {password_line}"),
         ));
     }
-    let mut keys: Vec<String> = methods.iter().filter(|methods| without(methods)).map(|with| with.join(",")).collect();
-    keys.dedup();
-    if !keys.is_empty() {
-        findings.push(Finding::note(
-            SERVICE,
-            format!("{} logs users in without a code: sshd does not ask PAM then", keys.join(" or ")),
-            &format!("if this is not intended: {KEY_AND_CODE}"),
-        ));
-    }
+    let without_code = without_code(&methods);
     if !asking.is_empty() {
-        findings.extend(login_of_root(setting("permitrootlogin"), keys.first().map(String::as_str)));
+        findings.extend(login_of_root(setting("permitrootlogin"), without_code.first().map(String::as_str)));
     }
+    let nothing = asking.is_empty() && !by_user;
+    // A line that came with a file for all services was not written for sshd.
+    let own = guarded.lines.iter().find(|(place, _)| place.file.file_name().is_some_and(|name| name == SERVICE));
+    if let Some((place, _)) = own.filter(|_| nothing) {
+        findings.push(Finding::warning(
+            SERVICE,
+            format!(
+                "{place}: sshd never comes to this line, since no method that it offers asks PAM: no login is asked for a code, \
+                 and users without a key cannot log in"
+            ),
+            "KbdInteractiveAuthentication yes, and keyboard-interactive:pam in AuthenticationMethods where that is set; if \
+             keys alone are intended, take that line out",
+        ));
+        return Asks { nothing, without_code: Vec::new() };
+    }
+    Asks { nothing, without_code }
+}
+
+/// The lists of methods that do not ask PAM, as they are written.
+pub(super) fn without_code(methods: &[Vec<String>]) -> Vec<String> {
+    let asks_nothing = |list: &&Vec<String>| !list.iter().any(|method| asks_pam(method));
+    let mut lists: Vec<String> = methods.iter().filter(asks_nothing).map(|list| list.join(",")).collect();
+    lists.dedup();
+    lists
 }
 
 /// `without_code`: the methods that log users in without a code.
@@ -246,16 +328,26 @@ mod tests {
 
     /// What is found, as `severity: first words`.
     fn found(settings: &str, by_code_alone: bool, by_nothing: bool) -> Vec<String> {
+        told(settings, false, "sshd", by_code_alone, by_nothing)
+    }
+
+    /// With Match blocks, or a line in this file.
+    fn found_by(settings: &str, by_user: bool, file: &str) -> Vec<String> {
+        told(settings, by_user, file, false, false)
+    }
+
+    fn told(settings: &str, by_user: bool, file: &str, by_code_alone: bool, by_nothing: bool) -> Vec<String> {
         let settings = (USUAL.to_owned() + settings)
             .lines()
             .map(|line| line.split_once(' ').unwrap())
             .map(|(key, value)| (key.into(), value.into()))
             .collect();
-        let place = super::super::stack::Place { file: "/etc/pam.d/sshd".into(), line: 4 };
+        let place = crate::pam::stack::Place { file: format!("/etc/pam.d/{file}").into(), line: 4 };
         let lines = vec![(place, Arguments::parse(&[]).unwrap())];
         let guarded = Guarded { name: "sshd".into(), lines, by_code_alone, by_nothing };
         let mut findings = Vec::new();
-        judge(&guarded, &settings, "", &mut findings);
+        let asks = judge(&guarded, &settings, by_user, "", &mut findings);
+        findings.extend(super::super::key_alone::finding(&asks.without_code, &[]));
         findings.iter().map(|finding| format!("{}: {}", finding.severity.name(), finding.what)).collect()
     }
 
@@ -264,17 +356,17 @@ mod tests {
         let alone = "note: publickey logs users in without a code: sshd does not ask PAM then";
         let root = "note: PermitRootLogin is prohibit-password: root logs in by publickey alone and without a code; sshd \
                     refuses root's password and code (why=malformed)";
-        assert_eq!(found("", false, false), [alone, root]);
+        assert_eq!(found("", false, false), [root, alone]);
         assert_eq!(found("permitrootlogin forced-commands-only\n", false, false).len(), 2);
-        for settings in ["permitrootlogin no\n", "permitrootlogin yes\n", "kbdinteractiveauthentication no\n"] {
+        for settings in ["permitrootlogin no\n", "permitrootlogin yes\n"] {
             assert_eq!(found(settings, false, false), [alone], "{settings}");
         }
         let both = "authenticationmethods publickey,keyboard-interactive:pam\npermitrootlogin yes\n";
         assert!(found(both, true, true).is_empty());
         let either = "authenticationmethods publickey,keyboard-interactive hostbased\nhostbasedauthentication yes\n";
         let by_host = found(either, true, true);
-        assert_eq!(by_host[0], "note: hostbased logs users in without a code: sshd does not ask PAM then");
-        assert!(by_host[1].contains("root logs in by hostbased alone"), "{by_host:?}");
+        assert!(by_host[0].contains("root logs in by hostbased alone"), "{by_host:?}");
+        assert_eq!(by_host[1], "note: hostbased logs users in without a code: sshd does not ask PAM then");
     }
 
     #[test]
@@ -291,9 +383,26 @@ mod tests {
             assert!(both[0].starts_with("fault: AuthenticationMethods lists `password`"), "{both:?}");
         }
         let either = "passwordauthentication yes\npermitrootlogin no\nauthenticationmethods publickey,password keyboard-interactive\n";
-        assert!(found(either, false, false).is_empty(), "one of the lists asks");
+        let either = found(either, false, false);
+        assert!(either.len() == 1 && either[0].starts_with("warning: PasswordAuthentication is on"), "{either:?}");
+        let both = found("passwordauthentication yes\npermitrootlogin no\n", false, false);
+        assert!(both[0].starts_with("warning: PasswordAuthentication is on"), "{both:?}");
         let root = found("authenticationmethods publickey,keyboard-interactive:pam\n", false, false);
         assert_eq!(root, ["warning: PermitRootLogin is prohibit-password: sshd refuses root's code"]);
+    }
+
+    #[test]
+    fn an_sshd_that_never_asks_pam_is_named_with_the_line_that_it_never_reaches() {
+        let never = "warning: /etc/pam.d/sshd:4: sshd never comes to this line";
+        for settings in ["kbdinteractiveauthentication no\n", "authenticationmethods publickey\n"] {
+            let told = found(settings, false, false);
+            assert!(told.len() == 1 && told[0].starts_with(never), "{told:?}");
+            // For some users it may.
+            let told = found_by(settings, true, "sshd");
+            assert!(told.len() == 1 && told[0].starts_with("note: publickey logs users in"), "{told:?}");
+            let told = found_by(settings, false, "common-auth");
+            assert!(told.len() == 1 && told[0].starts_with("note: publickey logs users in"), "{told:?}");
+        }
     }
 
     #[test]

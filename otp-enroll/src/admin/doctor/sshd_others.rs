@@ -137,7 +137,7 @@ fn faults_of(
     findings: &mut Vec<Finding>,
 ) {
     let mut found = Vec::new();
-    judge(guarded, settings, password_line, &mut found);
+    judge(guarded, settings, true, password_line, &mut found); // other logins have others
     for mut fault in found.into_iter().filter(|finding| finding.severity == Severity::Fault) {
         if findings.iter().any(|known| known.what == fault.what) {
             continue;

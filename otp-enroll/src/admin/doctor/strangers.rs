@@ -1,25 +1,25 @@
-//! Checks who is asked for a code: where a login goes on after a wrong password, people who know no password are asked, too.
-//! Their wrong codes are counted, and lock the user; a right code is used up.
+//! Checks who is asked for a code: where a login goes on after a wrong password, or asks for the code first, people who know no
+//! password are asked, too. Their wrong codes are counted, and lock the user; a right code is used up.
 
 use std::path::Path;
 
 use super::finding::Finding;
-use super::first_factor::{PASSWORD, at_our_lines};
+use super::first_factor::{PASSWORD, after_our_lines, at_our_lines, password_line};
 use super::guarded::Guarded;
 use super::module_kind::{Role, proves_the_user};
-use super::pam_conf::{Control, Group};
 use super::service::faults_of;
 use super::simulate::FirstFactor;
 use super::sshd::{self, Beforehand};
-use super::stack::{Entry, Folders, Place, Stack, What};
+use crate::pam::pam_conf::{Control, Group};
+use crate::pam::stack::{Entry, Folders, Place, Stack, What};
 
 /// `sshd_config` is a draft of sshd's configuration.
 pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<&Path>, findings: &mut Vec<Finding>) {
     let service = guarded.name.as_str();
     let Ok(stack) = Stack::read(folders, service, Group::Auth) else { return };
-    let Some((ours, refusing)) = asked_after_refusal(&stack, service) else { return };
-    let (Some(line), Some(entry)) = (stack.entries.get(ours), stack.entries.get(refusing)) else { return };
-    let Some(module) = entry.module() else { return };
+    let file = folders.find(service);
+    let after = after_wrong_password(&stack, service, &file);
+    let Some((what, fix)) = after.or_else(|| before_password(folders, &stack, service, &file)) else { return };
     // A login that has shown sshd a key is no stranger's.
     let (unless, by_key) = if service == sshd::SERVICE {
         let by_key = format!(", or have sshd verify a key first: {}", sshd::KEY_AND_CODE);
@@ -33,15 +33,48 @@ pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<
     } else {
         ("", String::new())
     };
+    findings.push(Finding::warning(service, format!("{what}{unless}"), &format!("{fix}{by_key}")));
+}
+
+/// A question after a wrong password, and what to do about it.
+fn after_wrong_password(stack: &Stack, service: &str, file: &Path) -> Option<(String, String)> {
+    let (ours, refusing) = asked_after_refusal(stack, service)?;
+    let (line, entry) = (stack.entries.get(ours)?, stack.entries.get(refusing)?);
     let what = format!(
         "{}: a login is asked for a code after a wrong password, when {} ({}) has refused: wrong codes of people who know no \
-         password can lock users{unless}",
+         password can lock users",
         line.place,
-        module.name(),
+        entry.module()?.name(),
         entry.place
     );
-    let fix = fix(&stack, service, &folders.find(service), refusing);
-    findings.push(Finding::warning(service, what, &format!("{fix}{by_key}")));
+    Some((what, fix(stack, service, file, refusing)))
+}
+
+/// A question before any password, and what to do about it.
+fn before_password(folders: &Folders, stack: &Stack, service: &str, file: &Path) -> Option<(String, String)> {
+    let (ours, proof) = asked_before(stack, service)?;
+    let (line, entry) = (stack.entries.get(ours)?, stack.entries.get(proof)?);
+    let what = format!(
+        "{}: a login is asked for a code before {} ({}) asks: wrong codes of people who know no password can lock users, and a \
+         right code is used up by a wrong password",
+        line.place,
+        entry.module()?.name(),
+        entry.place
+    );
+    let fix = if is_better(stack, &moved_after(stack, ours, proof), service) {
+        let below = if entry.place.file == file {
+            format!("the line {}", entry.place)
+        } else {
+            format!("the line that includes {}", entry.place.file.display())
+        };
+        format!("move that line below {below}")
+    } else {
+        format!(
+            "write before that line, in place of those that check the password after it: {}",
+            password_line(folders)
+        )
+    };
+    Some((what, fix))
 }
 
 /// The line of a substack in this file that would end a login after a wrong password as an include, where nothing does now.
@@ -59,16 +92,22 @@ pub(crate) fn substack_to_include(stack: &Stack, service: &str, file: &Path) -> 
 /// A line of ours that asks for a code after another entry has refused a password. With `send` it is a fault, and with
 /// `forward_pass` the code is typed before any password is checked: both are reported elsewhere.
 fn asked_after_refusal(stack: &Stack, service: &str) -> Option<(usize, usize)> {
-    let asks = |at: usize| {
-        let module = stack.entries.get(at).and_then(Entry::module);
-        module.is_some_and(|module| {
-            let is_other = |word: &String| word == "send" || word == "forward_pass";
-            Role::of(module) == Role::SecondFactor && !module.arguments.iter().any(is_other)
-        })
-    };
-    at_our_lines(stack, service)
-        .into_iter()
-        .find_map(|(at, known)| if let FirstFactor::Refused(by) = known { asks(at).then_some((at, by)) } else { None })
+    at_our_lines(stack, service).into_iter().find_map(|(at, known)| match known {
+        FirstFactor::Refused(by) if asks_by_itself(stack, at) => Some((at, by)),
+        FirstFactor::Refused(_) | FirstFactor::Unasked | FirstFactor::Doubtful(_) | FirstFactor::Proved => None,
+    })
+}
+
+/// A line of ours that asks for a code before any other entry asks for a password, and the entry that then does.
+fn asked_before(stack: &Stack, service: &str) -> Option<(usize, usize)> {
+    after_our_lines(stack, service).into_iter().find(|(ours, _)| asks_by_itself(stack, *ours))
+}
+
+/// Whether a line of ours asks, and leaves nothing to other lines.
+fn asks_by_itself(stack: &Stack, at: usize) -> bool {
+    let module = stack.entries.get(at).and_then(Entry::module);
+    let is_other = |word: &String| ["send", "forward_pass", "defer"].contains(&word.as_str());
+    module.is_some_and(|module| Role::of(module) == Role::SecondFactor && !module.arguments.iter().any(is_other))
 }
 
 /// The smallest change after which a wrong password ends the login, and nothing else is worse than before.
@@ -113,7 +152,9 @@ const UNIX: &str = "pam_unix.so";
 
 /// Whether another stack asks nobody for a code after a wrong password, and has no fault that this one has not.
 fn is_better(stack: &Stack, other: &Stack, service: &str) -> bool {
-    asked_after_refusal(other, service).is_none() && faults_of(other, service) <= faults_of(stack, service)
+    asked_after_refusal(other, service).is_none()
+        && asked_before(other, service).is_none()
+        && faults_of(other, service) <= faults_of(stack, service)
 }
 
 /// Whether the entry begins a substack with the inner one in it.
@@ -121,6 +162,23 @@ fn is_around(stack: &Stack, at: usize, inner: usize) -> bool {
     let Some(Entry { level, what: What::Substack, .. }) = stack.entries.get(at) else { return false };
     let between = stack.entries.get(at.saturating_add(1)..=inner).unwrap_or_default();
     between.iter().all(|entry| entry.level > *level)
+}
+
+/// The stack with our line after the last entry of the file that asks for a password, or of our own file after that entry.
+fn moved_after(stack: &Stack, ours: usize, proof: usize) -> Stack {
+    let mut entries = stack.entries.clone();
+    let (Some(from), Some(proof_file)) = (entries.get(ours), entries.get(proof).map(|entry| &entry.place.file)) else {
+        return stack.clone();
+    };
+    let (level, is_ours) = (from.level, from.place.file == *proof_file);
+    let part = entries.iter().skip(proof.saturating_add(1));
+    let included =
+        part.take_while(|entry| !is_ours && (entry.place.file == *proof_file || entry.level > level)).count();
+    let after = proof.saturating_add(included);
+    if let Some(moved) = entries.get_mut(ours..=after) {
+        moved.rotate_left(1);
+    }
+    Stack { entries, garbled: stack.garbled.clone() }
 }
 
 /// The stack with an include in place of this substack.

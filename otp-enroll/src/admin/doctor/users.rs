@@ -1,7 +1,10 @@
 //! Checks the logins of all users: which of them policy refuses, whose record cannot be used, and what could not be
 //! looked up.
 
+use std::collections::BTreeSet;
+
 use otp_core::decision::kinds::Kinds;
+use otp_core::decision::policy::{Policy, Rule, SecondFactor};
 use otp_core::error::CoreError;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
@@ -10,22 +13,33 @@ use otp_core::value::time::UnixTime;
 
 use super::super::accounts::{self, Names};
 use super::super::explain::{self, Outcome};
-use super::batch::Exempt;
+use super::batch::{Exempt, first_address};
 use super::finding::{Finding, some};
 use super::future::times_in_the_future;
 use super::guarded::Guarded;
 use super::refused::Refused;
 use super::shell;
 use super::sshd;
-use super::stack::Folders;
 use crate::error::CliError;
+use crate::pam::stack::Folders;
 use crate::ui::output::Output;
 use crate::ui::progress::Progress;
 
 const NAME_SERVICE: &str = "name service";
 
-/// Users who can log in and are refused by policy, for each service, and users for whom there is no answer. Returns those whom
-/// sshd's line asks for no code.
+/// The users who can log in through sshd, and what policy says of them.
+#[derive(Debug, Default)]
+pub(super) struct ThroughSshd {
+    /// All of them.
+    pub(super) people: BTreeSet<String>,
+    /// Those whom its line asks for no code.
+    pub(super) exempt: Exempt,
+    /// Those of whom policy demands a second factor, and an address from which it does.
+    pub(super) demanded: Vec<(String, String)>,
+}
+
+/// Users who can log in and are refused by policy, for each service, and users for whom there is no answer. Returns what there
+/// is to know of logins through sshd.
 pub(super) fn look_at(
     site: &Site,
     store: &FileStore,
@@ -33,8 +47,8 @@ pub(super) fn look_at(
     guarded: &[&Guarded],
     output: &Output,
     findings: &mut Vec<Finding>,
-) -> Result<Exempt, CliError> {
-    let mut exempt = Exempt::default();
+) -> Result<ThroughSshd, CliError> {
+    let mut through_sshd = ThroughSshd::default();
     let now = UnixTime::now();
     let places: Vec<LoginContext> = guarded.iter().map(|guarded| guarded.login()).collect();
     let needs_shell: Vec<bool> = places.iter().map(|place| shell::is_needed(folders, &place.service)).collect();
@@ -48,6 +62,7 @@ pub(super) fn look_at(
         findings.push(Finding::warning(NAME_SERVICE, what, "check /etc/nsswitch.conf and the services it names"));
         Vec::new()
     });
+    let demanding = demanding_addresses(&site.config.policy);
     let mut progress = Progress::new("asking the policy", names.len(), output);
     for name in names {
         progress.step();
@@ -75,9 +90,23 @@ pub(super) fn look_at(
             if *needs_shell && !has_shell {
                 continue;
             }
-            match explain::foresee(site, store, &account, record.as_ref(), place, now) {
-                Ok(foreseen) if foreseen.outcome == Outcome::NotAsked && place.service == sshd::SERVICE => {
-                    exempt.note(&site.config.policy, foreseen.ruling, &name);
+            let foresee = |place: &LoginContext| explain::foresee(site, store, &account, record.as_ref(), place, now);
+            let is_sshd = place.service == sshd::SERVICE;
+            if is_sshd {
+                through_sshd.people.insert(name.clone());
+                let demands = |address: &&String| {
+                    foresee(&LoginContext { rhost: Some((*address).clone()), ..place.clone() })
+                        .is_ok_and(|foreseen| is_demanded(foreseen.ruling.second_factor))
+                };
+                if site.config.enforce
+                    && let Some(address) = demanding.iter().find(demands)
+                {
+                    through_sshd.demanded.push((name.clone(), address.clone()));
+                }
+            }
+            match foresee(place) {
+                Ok(foreseen) if foreseen.outcome == Outcome::NotAsked && is_sshd => {
+                    through_sshd.exempt.note(&site.config.policy, foreseen.ruling, &name);
                 }
                 Ok(foreseen) if site.config.enforce => {
                     let sent = if place.send { sent } else { Kinds::NONE };
@@ -94,7 +123,18 @@ pub(super) fn look_at(
         findings.extend(refused.findings(guarded, &site.path));
     }
     findings.extend(judge(&unanswered));
-    Ok(exempt)
+    Ok(through_sshd)
+}
+
+fn is_demanded(second_factor: SecondFactor) -> bool {
+    matches!(second_factor, SecondFactor::Required | SecondFactor::Enroll)
+}
+
+/// Addresses from which policy may demand a second factor at sshd: a generic one, and one of each network of a rule.
+fn demanding_addresses(policy: &Policy) -> Vec<String> {
+    let demands = |rule: &&Rule| is_demanded(rule.terms.second_factor);
+    let networks = policy.rules.iter().filter(demands).filter_map(|rule| first_address(rule, sshd::SERVICE));
+    [sshd::GENERIC_ADDRESS.to_owned()].into_iter().chain(networks).collect()
 }
 
 /// What prevents the answers for these users: a fault outside their records is told once, with all of them; a fault of a

@@ -18,8 +18,8 @@ use super::super::not_done::NotDone;
 use super::evidence::{self, Journal};
 use super::logind::{self, Session, loginctl, of_process};
 use crate::error::CliError;
+use crate::language::moment;
 use crate::ui::output::Output;
-use crate::user::device_lines::moment;
 
 /// The answer as JSON, a line for each session that was ended.
 #[derive(Serialize)]

@@ -14,10 +14,10 @@ use super::reload;
 use crate::admin::doctor::finding::{Finding, Severity};
 use crate::admin::doctor::sshd::{self, CONFIGURATIONS};
 use crate::admin::doctor::sshd_files::{self, CONFIGURATION, Line, Unknown};
-use crate::admin::doctor::stack::PAM_FOLDERS;
 use crate::admin::doctor::{self};
 use crate::cli::Common;
 use crate::error::CliError;
+use crate::pam::stack::PAM_FOLDERS;
 use crate::ui::output::Output;
 
 /// The files of a plan in a folder of their own, which goes when this goes.

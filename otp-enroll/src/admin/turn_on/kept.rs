@@ -55,7 +55,7 @@ pub(crate) struct Kept {
     /// When it began.
     pub(super) at: UnixTime,
     /// A key and a code.
-    pub(super) key: bool,
+    pub(crate) key: bool,
     /// In the order in which they are written.
     pub(super) changes: Vec<Change>,
     /// When a trial ends.

@@ -1,7 +1,7 @@
 //! The text of a PAM file with the lines that ask for a code. A pure function.
 
-use crate::admin::doctor::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
-use crate::admin::doctor::service::MODULE;
+use crate::pam::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
+use crate::pam::stack::MODULE;
 
 /// The files that ask for a password, as distributions include them: Debian and SUSE, Fedora, Arch, Alpine.
 const PASSWORD_FILES: [&str; 7] = [

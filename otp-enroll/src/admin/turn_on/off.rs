@@ -27,6 +27,9 @@ struct Answer<'a> {
     would_change: Option<bool>,
     changed: bool,
     files: Vec<Diff>,
+    /// Files that were changed by others since, and stay so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<String>,
 }
 
 /// A file, and what becomes of it.
@@ -51,33 +54,48 @@ pub(crate) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) ->
     let diffs = to_take_back(&kept)?;
     let told = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
     if dry_run {
-        let answer = Answer { service: &service, would_change: Some(true), changed: false, files: diffs };
+        let answer =
+            Answer { service: &service, would_change: Some(true), changed: false, files: diffs, left: Vec::new() };
         return output.result(&answer, || format!("{told}\nNothing was changed."));
     }
     if !yes {
-        if !output.json {
-            output.result(&(), || told)?;
-        }
+        output.can_show_and_confirm()?;
+        output.result(&(), || told)?;
         output.confirm(&format!("Take this back{}?", if has_drop_in(&kept) { ", and reload sshd" } else { "" }))?;
     }
     let _lock = lock(output)?;
     // Another run may have done it while this one asked.
     let Some(kept) = Kept::load(&service)? else { return not_kept(&service, output) };
     to_take_back(&kept)?;
-    let is_changed = |change: &&Change| matches!(change.standing(kept.key), Standing::Changed(_));
-    let taken_out: Vec<String> =
-        kept.changes.iter().filter(is_changed).map(|change| change.path.display().to_string()).collect();
+    let taken_out = kept.paths(|standing| matches!(standing, Standing::Changed(_)));
+    let as_they_are = kept.paths(|standing| matches!(standing, Standing::ByHand));
     if let Some(left) = take_back(&kept)? {
         output.insist(&left);
     }
     log(&service, "turned-off", None);
-    let answer = Answer { service: &service, would_change: None, changed: true, files: diffs };
-    let told = if taken_out.is_empty() {
-        "all files are as they were before".to_owned()
-    } else {
-        format!("what turn-on wrote is taken out of {}; what was changed there since stays", taken_out.join(" and "))
-    };
+    let told = files_now(&taken_out, &as_they_are);
+    let answer = Answer { service: &service, would_change: None, changed: true, files: diffs, left: as_they_are };
     output.done(&answer, &format!("{service}: off; {told}"))
+}
+
+/// How the files are that were not as turn-on had written them, and all others.
+fn files_now(taken_out: &[String], left: &[String]) -> String {
+    let mut told = Vec::new();
+    if !taken_out.is_empty() {
+        told.push(format!(
+            "what turn-on wrote is taken out of {}; what was changed there since stays",
+            taken_out.join(" and ")
+        ));
+    }
+    match left {
+        [] => {}
+        [file] => told.push(format!("{file} was changed since and stays as it is; nothing of turn-on is in it")),
+        files => told.push(format!(
+            "{} were changed since and stay as they are; nothing of turn-on is in them",
+            files.join(" and ")
+        )),
+    }
+    if told.is_empty() { "all files are as they were before".to_owned() } else { told.join("; ") }
 }
 
 /// Whether a service was turned on, and its twin with it.
@@ -116,7 +134,7 @@ fn not_kept(service: &str, output: &Output) -> Result<(), CliError> {
         }
         // What keeps it from being turned on keeps nobody from it being off; doctor tells of lines in other files.
         Ok(_) | Err(_) => {
-            let answer = Answer { service, would_change: None, changed: false, files: Vec::new() };
+            let answer = Answer { service, would_change: None, changed: false, files: Vec::new(), left: Vec::new() };
             output.done(&answer, &format!("{service}: nothing is turned on by turn-on"))
         }
     }

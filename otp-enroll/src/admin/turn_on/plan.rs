@@ -9,13 +9,12 @@ use super::lines::{self, Unfit};
 use super::replace::{self, Odd};
 use super::sudoers::{self, Other};
 use crate::admin::doctor::TWINS;
-use crate::admin::doctor::pam_conf::Group;
-use crate::admin::doctor::service::MODULE;
 use crate::admin::doctor::sshd::{self, CONFIGURATIONS, SERVICE, Settings};
 use crate::admin::doctor::sshd_files::{CONFIGURATION, Unknown};
-use crate::admin::doctor::stack::{Folders, PAM_FOLDERS, Place, Stack, is_leftover, is_part};
 use crate::admin::doctor::strangers::substack_to_include;
 use crate::error::{CliError, plain};
+use crate::pam::pam_conf::Group;
+use crate::pam::stack::{Folders, MODULE, PAM_FOLDERS, Place, Stack, is_leftover, is_part};
 
 /// What is done to turn a service on.
 #[derive(Debug)]
@@ -201,6 +200,11 @@ impl Plan {
         self.shown.push(before.is_none().then_some(text));
         self.changes.push(Change { path, before, after: written });
         Ok(())
+    }
+
+    /// Whether sshd's configuration changes.
+    pub(super) fn has_drop_in(&self) -> bool {
+        self.changes.iter().any(Change::is_drop_in)
     }
 
     /// The drop-in of sshd, unless sshd asks for codes already.

@@ -1,5 +1,9 @@
 //! How the files that were turned on are now.
 
+use std::fs;
+use std::io;
+use std::path::Path;
+
 use otp_core::value::time::UnixTime;
 
 use super::kept::{Change, Kept};
@@ -95,12 +99,27 @@ impl Kept {
         let told = changed(&stuck).join("; ");
         (!told.is_empty()).then_some(told)
     }
+
+    /// The files that are in this standing, by path.
+    pub(super) fn paths(&self, is_one: fn(&Standing) -> bool) -> Vec<String> {
+        let all = self.changes.iter().zip(self.standings());
+        all.filter(|(_, standing)| is_one(standing)).map(|(change, _)| change.path.display().to_string()).collect()
+    }
+
+    /// The PAM files without a line of ours, if all was turned on once.
+    pub(crate) fn files_without_line(&self) -> Vec<&Path> {
+        let is_without = |path: &Path| match fs::read(path) {
+            Ok(text) => lines::our_lines(&text).is_empty(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        let files = self.changes.iter().filter(|change| self.is_done && !change.is_drop_in());
+        files.map(|change| change.path.as_path()).filter(|path| is_without(path)).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_file_that_was_changed_since_is_ours_as_long_as_a_line_of_ours_is_in_it() {

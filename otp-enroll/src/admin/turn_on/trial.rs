@@ -9,6 +9,7 @@ use std::process::Command;
 use otp_core::value::time::{Seconds, UnixTime};
 
 use super::kept::folder_of;
+use super::plan::spoken;
 use super::reload::{SYSTEMD, run};
 use super::replace;
 use crate::error::CliError;
@@ -30,14 +31,16 @@ pub(super) fn length(text: &str) -> Result<Seconds, CliError> {
 }
 
 /// Whether a timer can end a trial here.
-pub(super) fn is_possible() -> Result<(), CliError> {
+pub(super) fn is_possible(service: &str) -> Result<(), CliError> {
     if Path::new(SYSTEMD).is_dir() {
         return Ok(());
     }
     Err(CliError::Unchanged {
         error: "--try needs systemd, which does not run here: without it nothing would end the trial".into(),
-        hint: "nothing was changed; without --try, keep a session of root open, and end it by hand: otp-enroll admin turn-off"
-            .into(),
+        hint: format!(
+            "nothing was changed; without --try, keep a session of root open, and end it by hand: otp-enroll admin turn-off {}",
+            spoken(service)
+        ),
     })
 }
 

@@ -60,7 +60,7 @@ fn a_narrow_terminal_that_is_tall_has_the_text_below() {
 #[test]
 fn a_short_terminal_has_the_text_and_is_told_what_the_code_needs() {
     let page = seen_page(&terminal(80, 20), 134);
-    assert_eq!(page[0], "QR code: needs 80 columns and 24 rows, then Enter; or --qr svg FILE.");
+    assert_eq!(page[0], "The QR code needs 80 columns and 24 rows: enlarge the window and press Enter, or");
     assert!(text(&page).contains(&uri(134)));
     assert!(!page.concat().contains('█'));
 }
@@ -74,9 +74,9 @@ fn the_size_that_is_asked_for_is_enough() {
             let numbers: Vec<usize> =
                 notice.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
             let (columns, rows) = (numbers[0], numbers[1]);
-            assert!(!at(columns, rows)[0].starts_with("QR code: needs"), "{columns} x {rows}");
+            assert!(!at(columns, rows)[0].starts_with("The QR code needs"), "{columns} x {rows}");
             assert!(
-                at(columns, rows - 1)[0].starts_with("QR code: needs"),
+                at(columns, rows - 1)[0].starts_with("The QR code needs"),
                 "{columns} x {rows}: too much is asked for"
             );
         }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
 
+/// The module's file.
+pub(crate) const MODULE: &str = "pam_otp.so";
+
 /// The folders of PAM files, as distributions build libpam: the second one is SUSE's.
 pub(crate) const PAM_FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/etc/pam.d", "/usr/lib/pam.d"];
 
@@ -38,7 +41,7 @@ pub(crate) fn is_part(name: &str) -> bool {
 const DEEPEST: usize = 16;
 
 /// One group of a service, with all includes.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stack {
     pub(crate) entries: Vec<Entry>,
     /// Lines that libpam cannot parse: it refuses logins that reach them.
@@ -173,6 +176,12 @@ impl Folders {
     /// Whether a service has a file, in a folder of drafts or in one that libpam reads.
     pub(crate) fn has(&self, service: &str) -> bool {
         self.all.iter().any(|folder| folder.join(service).is_file())
+    }
+
+    /// Whether logins through a service reach a line of the module. A file that exists and cannot be read may have one.
+    pub(crate) fn may_ask(&self, service: &str) -> bool {
+        self.has(service)
+            && Stack::read(self, service, Group::Auth).map_or(true, |stack| stack.lines_of(MODULE).next().is_some())
     }
 
     /// A file's text; empty if it cannot be read ([`Stack::read`] reports why).
