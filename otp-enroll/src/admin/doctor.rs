@@ -198,7 +198,8 @@ pub(super) fn examine(
     let asks = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE).map(|guarded| {
         let by_network = has_network_rules(guarded);
         let password_line = first_factor::password_line(&folders);
-        let asks = sshd::look_at(guarded, sshd_config, &password_line, by_network, &mut findings);
+        let has_others = sshd_others::may_be_there();
+        let asks = sshd::look_at(guarded, sshd_config, &password_line, by_network, has_others, &mut findings);
         sshd_others::look_at(guarded, sshd_config, &password_line, &mut findings);
         asks
     });

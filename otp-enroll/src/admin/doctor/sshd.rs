@@ -43,12 +43,13 @@ pub(super) struct Asks {
     pub(super) without_code: Vec<String>,
 }
 
-/// Checks the effective configuration, or another file.
+/// Checks the effective configuration, or another file. `has_others`: there may be servers with other settings.
 pub(super) fn look_at(
     guarded: &Guarded,
     configuration: Option<&Path>,
     password_line: &str,
     has_network_rules: bool,
+    has_others: bool,
     findings: &mut Vec<Finding>,
 ) -> Asks {
     match settings(configuration) {
@@ -57,7 +58,7 @@ pub(super) fn look_at(
                 findings.extend(names_for_addresses(&settings));
             }
             let by_user = has_match_blocks(configuration);
-            let asks = judge(guarded, &settings, by_user, password_line, findings);
+            let asks = judge(guarded, &settings, by_user || has_others, password_line, findings);
             if by_user {
                 findings.push(Finding::note(
                     SERVICE,
@@ -192,7 +193,7 @@ pub(super) fn has_match_blocks(configuration: Option<&Path>) -> bool {
     sshd_files::read(configuration).map_or(true, |lines| lines.iter().any(|line| line.block.is_some()))
 }
 
-/// `password_line` is the PAM line that would ask for a password. `by_user`: other settings may hold for some.
+/// `password_line` is the PAM line that would ask for a password. `by_user`: other settings may hold for some logins.
 pub(super) fn judge(
     guarded: &Guarded,
     settings: &Settings,

@@ -13,7 +13,7 @@ use super::guarded::Guarded;
 use super::sshd::{GENERIC_ADDRESS, GENERIC_USER, SERVICE, Settings, judge, settings, settings_for, settings_with};
 use super::sshd_blocks::blocks;
 use super::sshd_files::{self, Unknown};
-use super::sshd_servers;
+use super::sshd_servers::{self, Server};
 
 /// With several Match blocks, no more users than these are looked at: a process each.
 const MOST_ASKED: usize = 200;
@@ -103,7 +103,7 @@ fn look_at_servers(guarded: &Guarded, configuration: Option<&Path>, password_lin
     // One that cannot be told is reported with what runs beside us.
     for server in sshd_servers::all().unwrap_or_default().into_iter().chain(sshd_servers::next().ok().flatten()) {
         let file = if server.is_usual() { configuration } else { Some(server.configuration.as_path()) };
-        if server.is_usual() && server.options.is_empty() {
+        if !is_of_its_own(&server) {
             continue;
         }
         let of_server = |what: &str| format!("{}, with {}: {what}", server.told(), server.started_with());
@@ -125,6 +125,17 @@ fn look_at_servers(guarded: &Guarded, configuration: Option<&Path>, password_lin
             )),
         }
     }
+}
+
+/// Whether a server has other settings than the usual configuration, or may have.
+pub(super) fn may_be_there() -> bool {
+    let is_there = |server: Option<&Server>| server.is_some_and(is_of_its_own);
+    sshd_servers::all().map_or(true, |servers| servers.iter().any(is_of_its_own))
+        || sshd_servers::next().map_or(true, |server| is_there(server.as_ref()))
+}
+
+fn is_of_its_own(server: &Server) -> bool {
+    !server.is_usual() || !server.options.is_empty()
 }
 
 /// The faults of settings that hold for some logins, unless they hold for all. `for_none`: for users without a device.
