@@ -120,9 +120,9 @@ TEST_THREADS ?= 4# login tests mostly wait
 test_all     := $(CARGO) test $(CARGOFLAGS) --workspace
 
 # Logins wait for each other's places (the agent's, the sender's) and for budgets to end, while what is hard on the product
-# computes. What both take in turn has a lock in a file.
+# computes. What both take in turn has a lock in a file. First those that look at all records of the machine, while there are few.
 test_groups  := $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
-side_by_side := login robustness enrollment doctor packaging administration
+side_by_side := packaging administration enrollment doctor login robustness
 
 # Debian packages: what a build needs; what `make deb` needs, which is what Build-Depends in debian/control says; what the demo
 # installs in the throwaway copy; what all tests need on the machine.
@@ -291,17 +291,16 @@ check-inside:
 	}
 	run $(test_all) --lib --bins --examples $(addprefix --test=,$(filter-out $(side_by_side),$(test_groups)))
 	run $(test_all) --doc
-	beside() { # GROUP OTHERS...
+	beside() { # GROUP GROUP
 	  { run $(test_all) --test="$$1"; exit "$$failed"; } > "$(target)/check-$$1.log" 2>&1 &
-	  local first=$$! group
-	  for group in "$${@:2}"; do
-	    run $(test_all) --test="$$group"
-	  done
+	  local first=$$!
+	  run $(test_all) --test="$$2"
 	  wait "$$first" || failed=$$?
 	  cat "$(target)/check-$$1.log"
 	}
-	beside login robustness enrollment doctor
 	beside packaging administration
+	beside enrollment doctor
+	beside login robustness
 	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" || failed=$$?
 	exit "$$failed"
 

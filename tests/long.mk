@@ -15,7 +15,7 @@
 # would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
 FUZZ_TARGETS ?=
 FUZZ_SECONDS ?= 60# for each target of `make fuzz`
-FUZZ_RUNS    ?= 8000# for each target of `make check`
+FUZZ_RUNS    ?= 5000# for each target of `make check`
 host         := $(shell rustc -vV 2> /dev/null | sed -n 's/^host: //p')
 fuzzers      := $(target)/$(host)/release
 coverage     := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-, \
