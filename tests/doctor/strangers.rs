@@ -288,6 +288,11 @@ fn a_right_password_is_refused_where_doctor_says_so() {
         ),
         ("auth [success=ignore default=die] pam_unix.so\nauth required pam_otp.so\n".to_owned(), Some(permit)),
         (
+            // The jump passes over the end, and after a wrong password the code is reached.
+            format!("auth [success=9 default=ignore] pam_unix.so\n{CODE}"),
+            Some("end the login before that line after a wrong password: auth requisite pam_unix.so; and add after it"),
+        ),
+        (
             format!("auth [success=ignore default=ignore] pam_unix.so\n{CODE}"),
             Some("end the login before that line after a wrong password: auth requisite pam_unix.so; and add after it"),
         ),

@@ -15,7 +15,7 @@ use super::simulate::{Answer, Refusal, Way, refused_without_code, ways};
 use super::sshd;
 use crate::error::plain;
 use crate::pam::pam_conf::Group;
-use crate::pam::stack::{Folders, MODULE, Module, Place, Stack, Unreadable};
+use crate::pam::stack::{Entry, Folders, MODULE, Module, Place, Stack, Unreadable};
 
 /// Checks a service, if it calls the module.
 pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>) -> Option<Guarded> {
@@ -197,7 +197,7 @@ impl<'a> Auth<'a> {
                 "because a line that always refuses follows",
                 "in the second column of that line, write for `ignore` what it says for `success`",
             )
-        } else if !refusals.is_empty() && without.iter().any(opens) {
+        } else if self.asks_for_a_password() && without.iter().any(opens) {
             (
                 NOBODY,
                 "end the login before that line after a wrong password: auth requisite pam_unix.so; and add after it: \
@@ -207,6 +207,11 @@ impl<'a> Auth<'a> {
             (NOBODY, "add after it: auth required pam_permit.so")
         };
         Some(Finding::fault(service, format!("{line}: {who}, {why}"), fix))
+    }
+
+    /// Whether a module of the stack checks who the user is. Where none does, the program has done it: sshd with a key.
+    fn asks_for_a_password(&self) -> bool {
+        self.stack.entries.iter().filter_map(Entry::module).any(|module| Role::of(module) == Role::Proof)
     }
 
     /// The modules that have accepted the users.
