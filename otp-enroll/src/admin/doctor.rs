@@ -9,7 +9,7 @@ mod first_factor;
 mod future;
 mod guarded;
 mod key_alone;
-mod keyless;
+pub(super) mod keyless;
 mod misnamed;
 mod module_kind;
 mod programs;
@@ -255,9 +255,11 @@ pub(super) fn examine(
         }
     }
     let never_asks = asks.as_ref().is_some_and(|asks| asks.nothing);
-    if let Some(asks) = asks {
-        key_alone::look_at(&asks.without_code, &demanded, sshd_config, &mut findings);
-        keyless::look_at(&people, sshd_config, output, &mut findings);
+    if let Some(asks) = asks
+        && let Some(settings) = sshd::SettingsOfLogins::of(sshd_config)
+    {
+        key_alone::look_at(&asks.without_code, &demanded, settings.clone(), &mut findings);
+        keyless::look_at(&people, settings, output, &mut findings);
     }
     findings.extend(clock());
     if pam.is_none() && sshd_config.is_none() {

@@ -1,18 +1,16 @@
 //! Methods of sshd that never ask PAM, such as a key alone: policy is not asked either.
 
-use std::path::Path;
-
 use super::finding::{Finding, some};
 use super::sshd::{self, SERVICE, SettingsOfLogins};
 
-/// `generic`: such methods, for a generic user. `demanded`: users of whom policy demands a second factor, with an address.
+/// `generic`: such methods, for a generic user. `demanded`: users who must give a second factor by policy, and an address from
+/// which they must.
 pub(super) fn look_at(
     generic: &[String],
     demanded: &[(String, String)],
-    configuration: Option<&Path>,
+    mut settings: SettingsOfLogins<'_>,
     findings: &mut Vec<Finding>,
 ) {
-    let Some(mut settings) = SettingsOfLogins::of(configuration) else { return };
     let mut methods = generic.to_vec();
     let mut let_in: Vec<String> = Vec::new();
     for (user, address) in demanded {

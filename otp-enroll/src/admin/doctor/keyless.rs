@@ -32,11 +32,10 @@ enum Key {
 /// Warns of these users, as far as they have no key.
 pub(super) fn look_at(
     people: &BTreeSet<String>,
-    configuration: Option<&Path>,
+    mut settings: SettingsOfLogins<'_>,
     output: &Output,
     findings: &mut Vec<Finding>,
 ) {
-    let Some(mut settings) = SettingsOfLogins::of(configuration) else { return };
     let (mut keyless, mut perhaps, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     let (mut files, mut others) = (BTreeSet::new(), BTreeSet::new());
     let mut progress = Progress::new("looking for keys", people.len(), output);
@@ -141,7 +140,7 @@ fn is_like(pattern: &str, name: &str) -> bool {
 }
 
 /// What may know keys besides files.
-fn sources_besides_files(settings: &Settings) -> Vec<&'static str> {
+pub(crate) fn sources_besides_files(settings: &Settings) -> Vec<&'static str> {
     let is_set = |key: &str| settings.get(key).is_some_and(|value| value != "none" && !value.is_empty());
     let all = [
         ("authorizedkeyscommand", "AuthorizedKeysCommand"),
@@ -158,7 +157,7 @@ fn patterns(settings: &Settings) -> Cow<'_, str> {
 fn key_of(user: &User, settings: &Settings) -> Key {
     let mut unread = None;
     for pattern in patterns(settings).split_whitespace().filter(|pattern| *pattern != "none") {
-        let path = path_of(pattern, user);
+        let path = file_of_keys(pattern, &user.dir, &user.name, user.uid.as_raw());
         match has_key(&path) {
             Ok(true) => return Key::Found,
             Ok(false) => {}
@@ -168,22 +167,22 @@ fn key_of(user: &User, settings: &Settings) -> Key {
     unread.map_or(Key::NotInFiles, Key::Unknown)
 }
 
-/// The file of a user, by the tokens of sshd_config(5). A relative one is in the home folder.
-fn path_of(pattern: &str, user: &User) -> PathBuf {
+/// A user's file, as AuthorizedKeysFile names it with the tokens of sshd_config(5). A relative one is in the home folder.
+pub(crate) fn file_of_keys(pattern: &str, home: &Path, name: &str, uid: u32) -> PathBuf {
     let (mut path, mut letters) = (String::new(), pattern.chars());
     while let Some(letter) = letters.next() {
         match (letter, letter == '%') {
             (_, true) => match letters.next() {
-                Some('h') => path.push_str(&user.dir.to_string_lossy()),
-                Some('u') => path.push_str(&user.name),
-                Some('U') => path.push_str(&user.uid.to_string()),
+                Some('h') => path.push_str(&home.to_string_lossy()),
+                Some('u') => path.push_str(name),
+                Some('U') => path.push_str(&uid.to_string()),
                 Some(other) => path.push(other),
                 None => {}
             },
             (other, false) => path.push(other),
         }
     }
-    user.dir.join(path)
+    home.join(path)
 }
 
 /// Whether a file has a line that may be a key. It may be the user's: nothing but a file is opened, and nothing waits.
@@ -277,15 +276,14 @@ mod tests {
 
     #[test]
     fn files_of_keys_are_found_as_sshd_does() {
-        let root = User::from_name("root").unwrap().unwrap();
-        let home = root.dir.display().to_string();
+        let home = "/root";
         for (pattern, expected) in [
             (".ssh/authorized_keys", format!("{home}/.ssh/authorized_keys")),
             ("%h/keys", format!("{home}/keys")),
             ("/etc/ssh/keys/%u", "/etc/ssh/keys/root".to_owned()),
             ("/k/%U/100%%", "/k/0/100%".to_owned()),
         ] {
-            assert_eq!(path_of(pattern, &root), PathBuf::from(expected), "{pattern}");
+            assert_eq!(file_of_keys(pattern, Path::new(home), "root", 0), PathBuf::from(expected), "{pattern}");
         }
     }
 }

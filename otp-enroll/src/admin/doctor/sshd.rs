@@ -160,6 +160,7 @@ pub(crate) fn settings_with(
 }
 
 /// The settings of each login, where Match blocks may make them differ.
+#[derive(Clone)]
 pub(super) struct SettingsOfLogins<'a> {
     configuration: Option<&'a Path>,
     generic: Settings,

@@ -20,8 +20,8 @@ const OPTIONS: [(&str, &str); 8] = [
 pub(crate) struct Block {
     /// `/etc/ssh/sshd_config:12`
     pub(crate) place: String,
-    /// Whom it is for: the words after Match.
-    pub(crate) whom: Vec<String>,
+    /// The words after Match: which logins it is for.
+    pub(crate) criteria: Vec<String>,
     /// The settings where it holds.
     pub(crate) settings: Settings,
 }
@@ -45,13 +45,13 @@ fn block(lines: &[Line], at: usize, head: &Line, generic: &Settings) -> Option<B
         return None;
     }
     let settings = generic.clone().into_iter().chain(own).collect();
-    Some(Block { place: format!("{}:{}", head.file.display(), head.number), whom: head.values.clone(), settings })
+    Some(Block { place: format!("{}:{}", head.file.display(), head.number), criteria: head.values.clone(), settings })
 }
 
 impl Block {
     /// The users that it is for, where it names them all.
     pub(crate) fn users(&self) -> Option<Vec<&str>> {
-        let [criterion, names] = self.whom.as_slice() else { return None };
+        let [criterion, names] = self.criteria.as_slice() else { return None };
         let names: Vec<&str> = names.split(',').collect();
         let is_name = |name: &&str| !name.is_empty() && !name.contains(['*', '?', '!', '@']);
         (criterion.eq_ignore_ascii_case("user") && names.iter().all(is_name)).then_some(names)

@@ -20,6 +20,14 @@ pub(crate) enum Unknown {
     NotAsked(String),
 }
 
+impl Unknown {
+    pub(crate) fn why(self) -> String {
+        match self {
+            Self::Refused(why) | Self::NotAsked(why) => why,
+        }
+    }
+}
+
 /// A line that has words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {

@@ -12,7 +12,7 @@ use super::finding::{Finding, Severity, some};
 use super::guarded::Guarded;
 use super::sshd::{GENERIC_ADDRESS, GENERIC_USER, SERVICE, Settings, judge, settings, settings_for, settings_with};
 use super::sshd_blocks::blocks;
-use super::sshd_files::{self, Unknown};
+use super::sshd_files;
 use super::sshd_servers::{self, Server};
 
 /// With several Match blocks, no more users than these are looked at: a process each.
@@ -42,8 +42,8 @@ fn look_at_blocks(
 ) {
     let lines = match sshd_files::read(configuration) {
         Ok(lines) => lines,
-        Err(Unknown::Refused(why) | Unknown::NotAsked(why)) => {
-            let what = format!("its Match blocks could not be checked: {why}");
+        Err(unknown) => {
+            let what = format!("its Match blocks could not be checked: {}", unknown.why());
             findings.push(Finding::warning(SERVICE, what, "see: sshd -T -dd"));
             return;
         }
@@ -61,7 +61,7 @@ fn look_at_blocks(
     }
 }
 
-/// Checks users with a device, for whom several blocks may hold at once: sshd tells what it makes of them.
+/// Checks users with a device: several blocks may hold for one of them at once, and sshd tells what it makes of them.
 fn look_at_users(guarded: &Guarded, configuration: Option<&Path>, password_line: &str, findings: &mut Vec<Finding>) {
     let mut users: Vec<String> = Vec::new();
     for (_, said) in &guarded.lines {
@@ -118,9 +118,9 @@ fn look_at_servers(guarded: &Guarded, configuration: Option<&Path>, password_lin
                     faults_of(guarded, &block.settings, password_line, of_block, false, findings);
                 }
             }
-            Err(Unknown::Refused(why) | Unknown::NotAsked(why)) => findings.push(Finding::fault(
+            Err(unknown) => findings.push(Finding::fault(
                 SERVICE,
-                of_server(&format!("its configuration could not be checked: {why}")),
+                of_server(&format!("its configuration could not be checked: {}", unknown.why())),
                 "correct it, or end that process",
             )),
         }

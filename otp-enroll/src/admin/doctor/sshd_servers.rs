@@ -216,7 +216,7 @@ impl Server {
         SystemTime::UNIX_EPOCH.checked_add(since_boot)
     }
 
-    /// What changes when it reads its configuration again: it is a new program in the same process, and listens anew.
+    /// What changes when it reads its configuration again: it is a new program in the same process, and listens again.
     pub(crate) fn mark(&self, settings: &Settings) -> Mark {
         let about = self.pid_file(settings);
         Mark {

@@ -32,9 +32,9 @@ const NAME_SERVICE: &str = "name service";
 pub(super) struct ThroughSshd {
     /// All of them.
     pub(super) people: BTreeSet<String>,
-    /// Those whom its line asks for no code.
+    /// Those that its line asks for no code.
     pub(super) exempt: Exempt,
-    /// Those of whom policy demands a second factor, and an address from which it does.
+    /// Those that must give a second factor by policy, and an address from which they must.
     pub(super) demanded: Vec<(String, String)>,
 }
 

@@ -12,6 +12,7 @@ use super::drop_in;
 use super::plan::{self, Plan, refused};
 use super::reload;
 use crate::admin::doctor::finding::{Finding, Severity};
+use crate::admin::doctor::keyless;
 use crate::admin::doctor::sshd::{self, CONFIGURATIONS};
 use crate::admin::doctor::sshd_files::{self, CONFIGURATION, Line, Unknown};
 use crate::admin::doctor::{self};
@@ -46,13 +47,6 @@ pub(super) fn examine(plan: &Plan, key: bool, common: &Common, output: &Output) 
 fn is_read(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     !name.starts_with(b".") && name.ends_with(b".conf")
-}
-
-/// A file of root's keys, as AuthorizedKeysFile names it.
-fn of_root(pattern: &str) -> PathBuf {
-    let (home, mark) = ("/root", "\0");
-    let path = pattern.replace("%%", mark).replace("%h", home).replace("%u", "root").replace("%U", "0");
-    Path::new(home).join(path.replace(mark, "%"))
 }
 
 /// The faults among findings.
@@ -104,9 +98,11 @@ impl Draft {
     /// Whether sshd would ask as it must, and whether that holds for all logins.
     fn check_sshd(&self, key: bool) -> Result<(), CliError> {
         let file = self.sshd.as_deref();
-        let would_reject = |unknown| {
-            let (Unknown::Refused(why) | Unknown::NotAsked(why)) = unknown;
-            refused(format!("sshd would reject its configuration: {}", self.told(&why)), "see: sshd -t".into())
+        let would_reject = |unknown: Unknown| {
+            refused(
+                format!("sshd would reject its configuration: {}", self.told(&unknown.why())),
+                "see: sshd -t".into(),
+            )
         };
         let settings = sshd::settings(file).map_err(would_reject)?;
         let unmet = drop_in::unmet(&settings, key);
@@ -116,10 +112,11 @@ impl Draft {
                 format!("look for it in {CONFIGURATION} above its Include, and in files of {CONFIGURATIONS}"),
             ));
         }
-        let lines = sshd_files::read(file).map_err(|unknown| {
-            let (Unknown::Refused(why) | Unknown::NotAsked(why)) = unknown;
-            refused(format!("the files of sshd could not be read: {}", self.told(&why)), "see: sshd -T -dd".into())
-        })?;
+        let unread = |unknown: Unknown| {
+            let why = self.told(&unknown.why());
+            refused(format!("the files of sshd could not be read: {why}"), "see: sshd -T -dd".into())
+        };
+        let lines = sshd_files::read(file).map_err(unread)?;
         let lines: Vec<Line> = lines.into_iter().map(|line| self.line_in_force(line)).collect();
         is_as_open(&plan::settings()?, &settings, &lines, key)?;
         if key {
@@ -152,10 +149,10 @@ impl Draft {
         let settings = sshd::settings_for(self.sshd.as_deref(), "root", sshd::GENERIC_ADDRESS).unwrap_or_default();
         let setting = |key: &str| settings.get(key).map_or("", String::as_str);
         let permitted = setting("permitrootlogin");
-        // Keys that a command or a certificate names are not looked for.
-        let is_set = |key: &str| !["", "none"].contains(&setting(key));
+        let of_root = |pattern| keyless::file_of_keys(pattern, Path::new("/root"), "root", 0);
         let mut files = setting("authorizedkeysfile").split_whitespace().map(of_root);
-        let has_key = ["authorizedkeyscommand", "trustedusercakeys"].into_iter().any(is_set)
+        // Keys that a command or a certificate names are not looked for.
+        let has_key = !keyless::sources_besides_files(&settings).is_empty()
             || files.any(|path| fs::metadata(path).is_ok_and(|found| found.len() > 0));
         if has_key && !["yes", "no"].contains(&permitted) {
             return Err(refused(
