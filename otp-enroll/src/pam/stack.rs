@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
+use super::pam_conf::{Control, Dispute, Group, Line, disputes, is_include, is_include_of_all, is_substack, lines};
 
 /// The module's file.
 pub(crate) const MODULE: &str = "pam_otp.so";
@@ -45,7 +45,19 @@ const DEEPEST: usize = 16;
 pub(crate) struct Stack {
     pub(crate) entries: Vec<Entry>,
     /// Lines that libpam cannot parse: it refuses logins that reach them.
-    pub(crate) garbled: Vec<Place>,
+    pub(crate) garbled: Vec<Garbled>,
+    /// Lines that versions of libpam read differently.
+    pub(crate) disputed: Vec<(Place, Dispute)>,
+}
+
+/// A line that libpam cannot parse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Garbled {
+    pub(crate) place: Place,
+    /// Whether the module's name is in it.
+    pub(crate) names_ours: bool,
+    /// What looks like a blank in it, and is none to libpam.
+    pub(crate) odd_blank: Option<char>,
 }
 
 /// A step of a stack.
@@ -111,6 +123,18 @@ impl Entry {
     }
 }
 
+impl Garbled {
+    fn of(place: Place, words: &[String]) -> Self {
+        let names_ours = words.iter().any(|word| word.contains(MODULE));
+        Self { place, names_ours, odd_blank: words.iter().find_map(|word| odd_blank(word)) }
+    }
+}
+
+/// A character that looks like a blank, and is a part of a word to libpam.
+pub(crate) fn odd_blank(word: &str) -> Option<char> {
+    word.chars().find(|letter| letter.is_whitespace() && !letter.is_ascii())
+}
+
 impl Module {
     /// The file name without folder.
     pub(crate) fn name(&self) -> &str {
@@ -147,7 +171,7 @@ impl Folders {
                 let Some(name) = name.filter(|_| entry.path().is_file()) else { continue };
                 for Line { words, .. } in lines(&self.text(&name)) {
                     let part = match words.as_slice() {
-                        [kind, part, ..] if kind == "@include" => part,
+                        [kind, part, ..] if is_include_of_all(kind) => part,
                         [_, control, part, ..] if is_include(control) || is_substack(control) => part,
                         _ => continue,
                     };
@@ -168,7 +192,7 @@ impl Folders {
         let text = self.text(name);
         let kinds: BTreeSet<String> = lines(&text)
             .iter()
-            .filter_map(|line| Some(line.words.first()?.trim_start_matches('-').to_owned()))
+            .filter_map(|line| Some(line.words.first()?.trim_start_matches('-').to_ascii_lowercase()))
             .collect();
         kinds.len() > 1 && (kinds.contains("auth") || kinds.contains("@include"))
     }
@@ -243,17 +267,22 @@ impl Stack {
         if from.len() >= DEEPEST {
             return Err(unreadable(io::Error::other("it is included without end")));
         }
-        let text = fs::read(&file).map_err(unreadable)?;
-        for Line { number, mut words, is_whole, last: _ } in lines(&String::from_utf8_lossy(&text)) {
-            let place = Place { file: file.clone(), line: number };
+        // To libpam, a folder is an empty file.
+        let text = if file.is_dir() { Vec::new() } else { fs::read(&file).map_err(unreadable)? };
+        let text = String::from_utf8_lossy(&text);
+        let at = |line| Place { file: file.clone(), line };
+        self.disputed.extend(disputes(&text).into_iter().map(|(line, why)| (at(line), why)));
+        for Line { number, mut words, is_whole, last: _ } in lines(&text) {
+            let place = at(number);
+            let garbled = Garbled::of(place.clone(), &words);
             if !is_whole {
-                self.garbled.push(place.clone()); // of any group: libpam gives up the whole service
+                self.garbled.push(garbled.clone()); // of any group: libpam gives up the whole service
             }
             // To libpam CR is not a blank but a part of the last word.
             let ends_in_cr = words.last_mut().is_some_and(|last| last.ends_with('\r') && last.pop().is_some());
             let mut words = words.iter().map(String::as_str);
             let kind = words.next().unwrap_or_default();
-            let (control, path) = if kind == "@include" {
+            let (control, path) = if is_include_of_all(kind) {
                 ("include", words.next().unwrap_or_default())
             } else if Group::named(kind).unwrap_or(Group::Auth) == group {
                 (words.next().unwrap_or_default(), words.next().unwrap_or_default())
@@ -274,7 +303,7 @@ impl Stack {
             let understood = Control::parse(control);
             let is_broken = path.is_empty() || Group::named(kind).is_none();
             if is_broken || understood.is_none() || ends_in_cr {
-                self.garbled.push(place.clone());
+                self.garbled.push(garbled);
             }
             let control = understood.unwrap_or_else(Control::refusing);
             let what = if is_broken {

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use otp_core::config::module_arguments::Arguments;
-use otp_core::decision::policy::{Policy, Rule, SecondFactor};
+use otp_core::decision::policy::{Policy, SecondFactor};
 
 use super::finding::Finding;
 use super::guarded::Guarded;
 use super::programs;
+use super::ruled;
 use super::service::walk;
 use super::simulate::Answer;
 use crate::pam::pam_conf::Group;
@@ -98,7 +99,7 @@ fn reader_of_users_files(folders: &Folders, service: &str) -> Option<Place> {
 /// Checks that the lines which use this configuration offer the enrollment that its policy may demand.
 pub(super) fn check_unoffered(guarded: &Guarded, config: &Path, policy: &Policy, findings: &mut Vec<Finding>) {
     let name = &guarded.name;
-    if !may_demand_enrollment(policy, name) {
+    if !ruled::may_be(policy, name, |second_factor| second_factor == SecondFactor::Enroll) {
         return;
     }
     let asks = |said: &Arguments| said.config == config && !said.enroll && !said.nullok;
@@ -117,18 +118,4 @@ pub(super) fn check_unoffered(guarded: &Guarded, config: &Path, policy: &Policy,
             fix,
         ));
     }
-}
-
-/// Whether the policy may demand enrollment of a login through the service.
-fn may_demand_enrollment(policy: &Policy, service: &str) -> bool {
-    for rule in policy.rules.iter().filter(|rule| rule.service.as_ref().is_none_or(|name| name == service)) {
-        let Rule { user, group, service: _, network, tty, terms, line: _ } = rule;
-        if terms.second_factor == SecondFactor::Enroll {
-            return true;
-        }
-        if user.is_none() && group.is_none() && network.is_none() && tty.is_none() {
-            return false; // it applies to all users
-        }
-    }
-    policy.terms.second_factor == SecondFactor::Enroll
 }

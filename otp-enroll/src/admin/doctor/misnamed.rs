@@ -1,13 +1,18 @@
 //! Lines that were meant to call the module and do not, or not as they seem to.
 
 use super::finding::Finding;
+use super::service::unparsed;
 use crate::pam::pam_conf::{Group, Line, lines};
-use crate::pam::stack::{Folders, MODULE, Module, Place, Stack};
+use crate::pam::stack::{Folders, MODULE, Module, Place, Stack, odd_blank};
 
-/// Reports lines whose module is missing and has a name like ours, and lines of ours that begin with a dash.
+/// Reports lines whose module is missing and has a name like ours, lines of ours that begin with a dash, and those that libpam
+/// cannot parse where no other line asks for a code.
 pub(super) fn look_at(folders: &Folders, service: &str, findings: &mut Vec<Finding>) {
     for group in [Group::Auth, Group::Account, Group::Password, Group::Session] {
         let Ok(stack) = Stack::read(folders, service, group) else { continue };
+        if group == Group::Auth && stack.lines_of(MODULE).next().is_none() {
+            findings.extend(stack.garbled.iter().filter(|line| line.names_ours).map(|line| unparsed(service, line)));
+        }
         for (module, place) in stack.modules() {
             findings.extend(judge(service, module, place));
             if module.name() == MODULE && begins_with_dash(place) {
@@ -28,16 +33,22 @@ fn judge(service: &str, module: &Module, place: &Place) -> Option<Finding> {
     let name = module.name();
     let is_meant = !module.is_there && name != MODULE && is_like_ours(name);
     is_meant.then(|| {
+        let named = odd_blank(name).map_or_else(
+            || name.to_owned(),
+            |blank| format!("{name} (a character in it looks like a blank and is none: U+{:04X})", u32::from(blank)),
+        );
         let what = format!(
-            "{place}: there is no module {name}: libpam logs \"Module is unknown\", and refuses the logins for which it needs \
+            "{place}: there is no module {named}: libpam logs \"Module is unknown\", and refuses the logins for which it needs \
              the line"
         );
         Finding::fault(service, what, "write pam_otp.so")
     })
 }
 
-/// Whether a name is ours but for one letter, or for the end of the file name. Two letters make pam_oath of it.
+/// Whether a name is ours but for one letter, for the end of the file name, or for what follows what looks like a blank. Two
+/// letters make pam_oath of it.
 fn is_like_ours(name: &str) -> bool {
+    let name = name.split(char::is_whitespace).next().unwrap_or_default();
     let stem = |name: &str| name.trim_end_matches(".so").replace('-', "_");
     distance(&stem(name), &stem(MODULE)) <= 1
 }
@@ -79,7 +90,16 @@ mod tests {
 
     #[test]
     fn a_name_like_ours_is_told_from_other_modules() {
-        for name in ["pam_opt.so", "pam_otp", "pam-otp.so", "pam_otpt.so", "pam_top.so", "pam_totp.so", "otp_pam_otp"] {
+        for name in [
+            "pam_opt.so",
+            "pam_otp",
+            "pam-otp.so",
+            "pam_otpt.so",
+            "pam_top.so",
+            "pam_totp.so",
+            "pam_otp.so\u{a0}nullok",
+            "otp_pam_otp",
+        ] {
             assert_eq!(is_like_ours(name), name != "otp_pam_otp", "{name}");
         }
         for other in ["pam_unix.so", "pam_oath.so", "pam_env.so", "pam_u2f.so", "pam_krb5.so", ""] {

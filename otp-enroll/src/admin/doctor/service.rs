@@ -14,8 +14,8 @@ use super::module_kind::Role;
 use super::simulate::{Answer, Refusal, Way, refused_without_code, ways};
 use super::sshd;
 use crate::error::plain;
-use crate::pam::pam_conf::Group;
-use crate::pam::stack::{Entry, Folders, MODULE, Module, Place, Stack, Unreadable};
+use crate::pam::pam_conf::{Dispute, Group};
+use crate::pam::stack::{Entry, Folders, Garbled, MODULE, Module, Place, Stack, Unreadable};
 
 /// Checks a service, if it calls the module.
 pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>) -> Option<Guarded> {
@@ -32,13 +32,8 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
         findings
             .extend(Stack::read(folders, name, group).err().map(|unreadable| refused_for_want_of(&unreadable, name)));
     }
-    for place in &auth.garbled {
-        findings.push(Finding::fault(
-            name,
-            format!("{place}: libpam cannot parse this line and refuses every login that reaches it"),
-            "write it as in pam.conf(5): group, control, module, arguments; no CR at its end, no backslash at the file's",
-        ));
-    }
+    findings.extend(auth.garbled.iter().map(|line| unparsed(name, line)));
+    findings.extend(auth.disputed.iter().map(|(place, why)| disputed(name, place, *why)));
     let mut lines = Vec::new();
     for (module, place) in auth.lines_of(MODULE) {
         findings.extend(module_fault(name, module, place));
@@ -66,6 +61,37 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
         }
     }
     Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing })
+}
+
+/// A line that libpam cannot parse.
+pub(super) fn unparsed(service: &str, Garbled { place, odd_blank, .. }: &Garbled) -> Finding {
+    let what = format!("{place}: libpam cannot parse this line and refuses every login that reaches it");
+    match odd_blank {
+        Some(blank) => Finding::fault(
+            service,
+            format!("{what}: a character in it looks like a blank and is none (U+{:04X})", u32::from(*blank)),
+            "put a plain blank in its place",
+        ),
+        None => Finding::fault(
+            service,
+            what,
+            "write it as in pam.conf(5): group, control, module, arguments; no CR at its end, no backslash at the file's",
+        ),
+    }
+}
+
+fn disputed(service: &str, place: &Place, why: Dispute) -> Finding {
+    let (why, fix) = match why {
+        Dispute::Length => (
+            "the line is longer than 1,022 bytes: libpam before 1.6 takes the rest for a line of its own",
+            "break it, with a backslash at the end of a part or a comment in two",
+        ),
+        Dispute::Gap => (
+            "the line has no words and follows one that ends in a backslash: libpam since 1.6 ends that line here",
+            "remove it",
+        ),
+    };
+    Finding::warning(service, format!("{place}: {why}"), fix)
 }
 
 fn refused_for_want_of(unreadable: &Unreadable, service: &str) -> Finding {

@@ -178,7 +178,7 @@ fn moved_after(stack: &Stack, ours: usize, proof: usize) -> Stack {
     if let Some(moved) = entries.get_mut(ours..=after) {
         moved.rotate_left(1);
     }
-    Stack { entries, garbled: stack.garbled.clone() }
+    Stack { entries, ..stack.clone() }
 }
 
 /// The stack with an include in place of this substack.
@@ -187,7 +187,7 @@ fn as_include(stack: &Stack, at: usize) -> Stack {
     let level = entries.remove(at).level;
     let inner = entries.iter_mut().skip(at).take_while(|entry| entry.level > level);
     inner.for_each(|entry| entry.level = entry.level.saturating_sub(1));
-    Stack { entries, garbled: stack.garbled.clone() }
+    Stack { entries, ..stack.clone() }
 }
 
 fn as_requisite(stack: &Stack, at: usize) -> Stack {
@@ -197,5 +197,5 @@ fn as_requisite(stack: &Stack, at: usize) -> Stack {
     {
         module.control = requisite;
     }
-    Stack { entries, garbled: stack.garbled.clone() }
+    Stack { entries, ..stack.clone() }
 }

@@ -1,6 +1,6 @@
 //! The text of a PAM file with the lines that ask for a code. A pure function.
 
-use crate::pam::pam_conf::{Control, Group, Line, is_include, is_substack, lines};
+use crate::pam::pam_conf::{Control, Group, Line, is_include, is_include_of_all, is_substack, lines};
 use crate::pam::stack::MODULE;
 
 /// The files that ask for a password, as distributions include them: Debian and SUSE, Fedora, Arch, Alpine.
@@ -131,14 +131,14 @@ pub(super) fn with_include(text: &[u8], number: usize) -> Option<Vec<u8>> {
 /// Whether libpam reads the line for logins. What it cannot read counts as one of them.
 fn is_auth(line: &Line) -> bool {
     let kind = line.words.first().map_or("", String::as_str);
-    kind == "@include" || Group::named(kind).unwrap_or(Group::Auth) == Group::Auth
+    is_include_of_all(kind) || Group::named(kind).unwrap_or(Group::Auth) == Group::Auth
 }
 
 fn asks_for_password(line: &Line) -> bool {
     let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
     let name = |path: &str| path.rsplit('/').next().map(str::to_owned).unwrap_or_default();
     match words.as_slice() {
-        ["@include", part, ..] => PASSWORD_FILES.contains(&name(part).as_str()),
+        [kind, part, ..] if is_include_of_all(kind) => PASSWORD_FILES.contains(&name(part).as_str()),
         [kind, control, part, ..] if Group::named(kind) == Some(Group::Auth) => {
             if is_include(control) || is_substack(control) {
                 PASSWORD_FILES.contains(&name(part).as_str())
