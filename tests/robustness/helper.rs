@@ -31,6 +31,11 @@ fn ask(helper: &mut Dialogue, request: &Value) -> Value {
 }
 
 /// One request to a helper of its own.
+fn hands_out_codes(helper: &mut Dialogue, request: &Value) {
+    let answer = ask(helper, request);
+    assert!(!answer["recovery-codes"].is_null(), "{answer}");
+}
+
 fn asked(user: &TestUser, request: &Value) -> Value {
     ask(&mut start(user), request)
 }
@@ -174,7 +179,7 @@ fn files_are_the_users_alone_whatever_umask_and_environment() {
         let codes = ask(&mut helper, &confirm(&app.previous_code()));
         let codes = codes["recovery-codes"].as_array().unwrap();
         assert_eq!(ask(&mut helper, &activate()), json!({"changed": true}));
-        assert!(!ask(&mut helper, &json!({"recovery": {"proof": codes[0]}}))["recovery-codes"].is_null());
+        hands_out_codes(&mut helper, &json!({"recovery": {"proof": codes[0]}}));
         for file in files(&alice) {
             let found = fs::metadata(&file).unwrap();
             assert_eq!((found.mode() & 0o7777, found.uid(), found.nlink()), (0o600, alice.uid, 1), "{umask} {file:?}");
@@ -387,7 +392,7 @@ fn a_confirmed_device_is_activated_once_and_only_by_the_helper_that_confirmed_it
 
     let offer = ask(&mut helper, &enroll(None));
     let app = App::of(offer["offer"]["secret"].as_str().unwrap());
-    assert!(!ask(&mut helper, &confirm(&app.previous_code()))["recovery-codes"].is_null());
+    hands_out_codes(&mut helper, &confirm(&app.previous_code()));
     assert_eq!(status(&alice)["enrolled"], false, "recovery codes are shown before the device is in force");
     assert_eq!(asked(&alice, &activate()), too_early, "another helper confirmed nothing");
     assert_eq!(ask(&mut helper, &activate()), json!({"changed": true}));
@@ -404,7 +409,7 @@ fn a_proof_of_another_enrollment_is_none() {
     let offer = ask(&mut slow, &enroll(Some(&old.recovery[0])));
     let offered = App::of(offer["offer"]["secret"].as_str().unwrap());
     machine::run(Command::new("otp-enroll").args(["admin", "reset", "--yes", &alice.name]));
-    assert!(!ask(&mut slow, &confirm(&offered.code(0)))["recovery-codes"].is_null());
+    hands_out_codes(&mut slow, &confirm(&offered.code(0)));
     assert_eq!(ask(&mut slow, &activate()), json!({"declined": "changed-meanwhile"}));
     assert_eq!(status(&alice)["enrolled"], false);
 
@@ -412,7 +417,7 @@ fn a_proof_of_another_enrollment_is_none() {
     let offer = ask(&mut slow, &enroll(None));
     let offered = App::of(offer["offer"]["secret"].as_str().unwrap());
     let new = Enrolled::new(&alice);
-    assert!(!ask(&mut slow, &confirm(&offered.code(0)))["recovery-codes"].is_null());
+    hands_out_codes(&mut slow, &confirm(&offered.code(0)));
     assert_eq!(ask(&mut slow, &activate()), json!({"declined": "changed-meanwhile"}));
     for proof in [&old.recovery[1], &of_bob.recovery[0]] {
         assert_eq!(asked(&alice, &enroll(Some(proof))), json!({"verdict": "refused recovery-unknown"}));
@@ -430,7 +435,7 @@ fn of_two_enrollments_at_once_exactly_one_is_in_force() {
                 let mut helper = start(&alice);
                 let offer = ask(&mut helper, &enroll(None));
                 let app = App::of(offer["offer"]["secret"].as_str().unwrap());
-                assert!(!ask(&mut helper, &confirm(&app.previous_code()))["recovery-codes"].is_null());
+                hands_out_codes(&mut helper, &confirm(&app.code(0)));
                 (helper, app)
             })
             .collect();
@@ -440,7 +445,8 @@ fn of_two_enrollments_at_once_exactly_one_is_in_force() {
         let (winners, others): (Vec<_>, Vec<_>) = activated.iter().partition(|(_, answer)| answer["changed"] == true);
         assert_eq!((winners.len(), others.len()), (1, 1), "{activated:?}");
         assert_eq!(others[0].1, json!({"declined": "changed-meanwhile"}));
-        assert!(!is_right(&alice, &others[0].0.code(0)) && is_right(&alice, &winners[0].0.code(0)));
+        // The code that confirmed it is used up.
+        assert!(!is_right(&alice, &others[0].0.code(1)) && is_right(&alice, &winners[0].0.code(1)));
     }
 }
 
