@@ -34,6 +34,7 @@ use crate::cli::Common;
 use crate::error::{CliError, plain};
 use crate::language::moment;
 use crate::ui::output::{Output, columns};
+use crate::ui::style;
 
 /// What `PasswordAuthentication no` does not mean.
 const PASSWORDS: &str = "Passwords still work: PAM asks for them, and then for the code.";
@@ -114,7 +115,7 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
     };
     let is_silent = output.quiet && wish.yes && !wish.dry_run && faults == 0;
     if !output.json && !is_silent {
-        output.result(&(), shown)?;
+        output.painted(&(), style::diffs, shown)?;
     }
     if faults > 0 {
         if output.json {

@@ -43,14 +43,29 @@ pub(crate) fn facts(text: &str) -> String {
 
 /// Findings, each behind the word of its severity, and what says that there is none.
 pub(crate) fn findings(text: &str) -> String {
+    each_line(text, finding)
+}
+
+/// Unified diffs, and findings about them.
+pub(crate) fn diffs(text: &str) -> String {
     each_line(text, |line| {
-        if line == "No fault was found." || line.ends_with(": good") {
-            return Some(Paint::Green.on(line));
-        }
-        [("fault", Paint::Red), ("warning", Paint::Yellow), ("note", Paint::Bold)].iter().find_map(|(word, paint)| {
-            let rest = line.strip_prefix(word).filter(|rest| rest.starts_with([' ', ':']))?;
-            Some(format!("{}{rest}", paint.on(word)))
-        })
+        let paint = match line {
+            _ if line.starts_with("--- ") || line.starts_with("+++ ") => Paint::Bold,
+            _ if line.starts_with('-') => Paint::Red,
+            _ if line.starts_with('+') => Paint::Green,
+            _ => return finding(line),
+        };
+        Some(paint.on(line))
+    })
+}
+
+fn finding(line: &str) -> Option<String> {
+    if line == "No fault was found." || line.starts_with("doctor finds no fault") || line.ends_with(": good") {
+        return Some(Paint::Green.on(line));
+    }
+    [("fault", Paint::Red), ("warning", Paint::Yellow), ("note", Paint::Bold)].iter().find_map(|(word, paint)| {
+        let rest = line.strip_prefix(word).filter(|rest| rest.starts_with([' ', ':']))?;
+        Some(format!("{}{rest}", paint.on(word)))
     })
 }
 
@@ -69,6 +84,10 @@ mod tests {
         let painted = "\x1b[1;31mfault\x1b[0m    x: y\n         -> z\n\x1b[1;33mwarning\x1b[0m: w\nfaulty\n\
                        \x1b[32mNo fault was found.\x1b[0m";
         assert_eq!(findings(told), painted);
+        let diff = "--- /dev/null\n+++ /a\n@@ -0,0 +1 @@\n+new\n-old\n kept\nnote     x: y";
+        let painted = "\x1b[1m--- /dev/null\x1b[0m\n\x1b[1m+++ /a\x1b[0m\n@@ -0,0 +1 @@\n\x1b[32m+new\x1b[0m\n\
+                       \x1b[1;31m-old\x1b[0m\n kept\n\x1b[1mnote\x1b[0m     x: y";
+        assert_eq!(diffs(diff), painted);
         assert_eq!((Paint::Bold.on_if(false, "a"), Paint::Bold.on_if(true, "")), ("a".into(), "".into()));
     }
 }

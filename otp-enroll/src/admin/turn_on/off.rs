@@ -18,6 +18,7 @@ use crate::admin::doctor::sshd;
 use crate::client;
 use crate::error::{CliError, plain};
 use crate::ui::output::Output;
+use crate::ui::style;
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -56,11 +57,11 @@ pub(crate) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) ->
     if dry_run {
         let answer =
             Answer { service: &service, would_change: Some(true), changed: false, files: diffs, left: Vec::new() };
-        return output.result(&answer, || format!("{told}\nNothing was changed."));
+        return output.painted(&answer, style::diffs, || format!("{told}\nNothing was changed."));
     }
     if !yes {
         output.can_show_and_confirm()?;
-        output.result(&(), || told)?;
+        output.painted(&(), style::diffs, || told)?;
         output.confirm(&format!("Take this back{}?", if has_drop_in(&kept) { ", and reload sshd" } else { "" }))?;
     }
     let _lock = lock(output)?;
