@@ -363,6 +363,7 @@ fn su_says_whose_code_it_asks_for() {
 
 #[test]
 fn a_line_that_was_taken_out_since_is_missed() {
+    let _keyed = with_a_key();
     let host = Host::new();
     let before = host.files();
     let doctor = |host: &Host| {
@@ -423,14 +424,28 @@ fn a_line_that_was_taken_out_since_is_missed() {
     );
 }
 
+/// A user who has a key, for a host that is made after her.
+fn with_a_key() -> TestUser {
+    let user = TestUser::new("keyed");
+    user.write(".ssh/authorized_keys", "ssh-ed25519 AAAA\n", 0o600);
+    user
+}
+
 #[test]
 fn users_without_a_key_are_named_before_a_key_is_demanded() {
-    let alice = TestUser::new("alice");
-    let host = Host::new(); // it knows her
-    host.write("/etc/ssh/sshd_config.d/90.conf", &format!("AllowUsers {}\n", alice.name));
+    let (alice, keyed) = (TestUser::new("alice"), with_a_key());
+    let host = Host::new(); // it knows them
+    let allowed = |names: &str| host.write("/etc/ssh/sshd_config.d/90.conf", &format!("AllowUsers {names}\n"));
+    allowed(&alice.name);
+    host.is_refused(&["turn-on", "ssh", "--key", "--yes"], &["doctor finds a fault in these files"]);
     let dry = host.admin(&["turn-on", "ssh", "--key", "--dry-run"]);
-    let told =
-        format!("warning  sshd: sshd demands a key of each login, and {} cannot log in: no key of theirs", alice.name);
+    assert!(dry.code == Some(1) && dry.out.contains("no user has one in .ssh/authorized_keys or"), "{dry:?}");
+    allowed(&format!("{} {}", alice.name, keyed.name));
+    let dry = host.admin(&["turn-on", "ssh", "--key", "--dry-run"]);
+    let told = format!(
+        "warning  sshd: sshd demands a key of each login, and {} cannot log in: they have no key in",
+        alice.name
+    );
     assert!(dry.code == Some(0) && dry.out.contains(&told), "{dry:?}");
     let dry = host.admin(&["turn-on", "ssh", "--dry-run"]);
     assert!(dry.code == Some(0) && !dry.out.contains("demands a key"), "{dry:?}");
@@ -505,11 +520,11 @@ fn sshd_must_read_the_drop_in_first() {
     host.configure_sshd("PasswordAuthentication yes\nInclude /etc/ssh/sshd_config.d/*.conf\n");
     host.is_refused(
         &["turn-on", "ssh", "--yes"],
-        &["another file of sshd sets this before", "not PasswordAuthentication no"],
+        &["sshd would not use all of", "PasswordAuthentication no would not hold"],
     );
     host.configure_sshd("Include /etc/ssh/sshd_config.d/*.conf\n");
     host.write("/etc/ssh/sshd_config.d/00-a.conf", "UsePAM no\n");
-    host.is_refused(&["turn-on", "ssh", "--yes"], &["another file of sshd sets this before", "not UsePAM yes"]);
+    host.is_refused(&["turn-on", "ssh", "--yes"], &["sshd would not use all of", "UsePAM yes would not hold"]);
     fs::remove_file(host.path("/etc/ssh/sshd_config.d/00-a.conf")).unwrap();
     host.write(DROP_IN, "Port 22\n");
     host.is_refused(&["turn-on", "ssh", "--yes"], &["00-pam_otp.conf is there with other lines"]);
@@ -526,6 +541,7 @@ fn sshd_must_read_the_drop_in_first() {
 
 #[test]
 fn a_key_and_a_code_stand_in_place_of_a_password() {
+    let _keyed = with_a_key();
     let host = Host::new();
     host.write("/etc/ssh/sshd_config.d/90.conf", "Match User x\nAuthenticationMethods keyboard-interactive\n");
     host.is_refused(
@@ -834,7 +850,7 @@ fn options_of_a_command_line_come_before_the_drop_in() {
     // Options of the next start.
     host.add("/etc/default/ssh", "SSHD_OPTS='-oPasswordAuthentication=yes -oKbdInteractiveAuthentication=no'\n");
     let refused = host.admin(&["turn-on", "ssh", "--yes"]);
-    let told = "the sshd that is started next (/etc/default/ssh or /etc/sysconfig/sshd), with -o";
+    let told = "the sshd that /etc/default/ssh starts, with -o";
     assert!(refused.code == Some(1) && refused.out.contains(told), "{refused:?}");
     host.add("/etc/default/ssh", "SSHD_OPTS=$MORE\n");
     host.is_refused(&["turn-on", "ssh", "--yes"], &["is started in a way that is not known here ($MORE)"]);
@@ -894,7 +910,74 @@ fn a_timer_of_an_earlier_trial_ends_no_later_turn_on() {
 }
 
 #[test]
+fn what_a_umask_leaves_open_is_still_taken_back() {
+    let host = Host::new();
+    let before = host.files();
+    for umask in ["002", "007", "000", "777"] {
+        let mut on = host.command(&["sh", "-c"]);
+        on.arg(format!("umask {umask}; exec otp-enroll admin turn-on sudo --yes"));
+        assert_eq!(Outcome::of(&mut on, "").code, Some(0), "{umask}");
+        let off = host.admin(&["turn-off", "sudo", "--yes"]);
+        assert_eq!(off.code, Some(0), "{umask}: {off:?}");
+        assert_eq!(host.files(), before, "{umask}");
+    }
+}
+
+#[test]
+fn what_pam_would_change_for_sshd_by_itself_is_refused() {
+    let host = Host::new();
+    let refused = |lines: &str, told: &[&str]| {
+        host.write("/etc/ssh/sshd_config.d/90.conf", lines);
+        host.is_refused(&["turn-on", "ssh", "--yes"], told);
+    };
+    // Locked accounts would get in with their key.
+    refused(
+        "UsePAM no\nPasswordAuthentication yes\n",
+        &["sshd does not ask PAM (UsePAM no)", "accounts that are locked"],
+    );
+    // An address of which sshd, told to listen again, would find nothing.
+    let usual = host.read("/etc/ssh/sshd_config");
+    host.write("/etc/ssh/sshd_config", &usual.replace("127.0.0.1", "192.0.2.77"));
+    refused("", &["sshd listens on 192.0.2.77, an address that this machine has lost"]);
+    host.write("/etc/ssh/sshd_config", &usual);
+    // Another name of KbdInteractiveAuthentication; and a file whose name is a pattern.
+    let block = "Match User alice\nSkeyAuthentication no\n";
+    refused(block, &["sshd lets users in with a password in the Match block"]);
+    fs::remove_file(host.path("/etc/ssh/sshd_config.d/90.conf")).unwrap();
+    host.write("/etc/ssh/sshd_config.d/50-[site].conf", "Match User alice\nKbdInteractiveAuthentication no\n");
+    host.is_refused(&["turn-on", "ssh", "--yes"], &["in the Match block /etc/ssh/sshd_config.d/50-[site].conf:1"]);
+}
+
+#[test]
+fn servers_that_are_started_later_count() {
+    let _keyed = with_a_key();
+    let host = Host::new();
+    // Of a server that demands no key, PAM would demand nothing.
+    let other = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
+    host.write("/etc/ssh/sshd_admin", &format!("HostKey /etc/ssh/key_of_test\n{other}"));
+    fs::create_dir_all(host.path("/etc/systemd/system")).unwrap();
+    for (file, text, who) in [
+        (
+            "/etc/systemd/system/sshd-admin.service",
+            "[Service]\nExecStart=/usr/sbin/sshd -D -f /etc/ssh/sshd_admin\n",
+            "the sshd that sshd-admin.service starts",
+        ),
+        (
+            "/etc/inetd.conf",
+            "ssh stream tcp nowait root /usr/sbin/sshd sshd -i -f /etc/ssh/sshd_admin\n",
+            "the sshd that /etc/inetd.conf starts",
+        ),
+    ] {
+        host.write(file, text);
+        let refused = host.admin(&["turn-on", "ssh", "--key", "--yes"]);
+        assert!(refused.code == Some(1) && refused.out.contains(who), "{refused:?}");
+        fs::remove_file(host.path(file)).unwrap();
+    }
+}
+
+#[test]
 fn without_copies_no_advice_opens_a_service() {
+    let _keyed = with_a_key();
     let host = Host::new();
     assert_eq!(host.admin(&["turn-on", "ssh", "--key", "--yes"]).code, Some(0));
     fs::remove_dir_all(host.path("/etc/pam_otp/turned-on")).unwrap();
@@ -993,7 +1076,10 @@ fn a_service_that_no_login_reaches_is_refused() {
     host.is_refused(&["turn-on", "x.old", "--yes"], &["x.old is by its name a copy of another file"]);
     host.is_refused(&["turn-on", "sudo.dpkg-dist", "--yes"], &["is by its name a copy of another file"]);
     host.add("/etc/sudoers", "Defaults pam_service=zz\nroot ALL=(ALL:ALL) ALL\n");
-    host.is_refused(&["turn-on", "sudo", "--yes"], &["sudo asks the PAM service zz, and not sudo", "turn-on zz"]);
+    host.is_refused(
+        &["turn-on", "sudo", "--yes"],
+        &["sudo asks the PAM service zz: pam_service in the Defaults of sudo", "turn-on zz"],
+    );
 }
 
 #[test]
@@ -1029,6 +1115,7 @@ fn what_was_interrupted_is_told_by_doctor() {
 
 #[test]
 fn files_that_sshd_does_not_read_refuse_nothing() {
+    let _keyed = with_a_key();
     let host = Host::new();
     for (name, text) in
         [(".00-a.conf", "UsePAM no\n"), ("old.conf.bak", "AuthenticationMethods none\n"), ("00 a.conf", "# x\n")]

@@ -89,9 +89,42 @@ fn each_mistake_is_named_with_its_line() {
             &["fault vpn: vpn:2: users who need no code get in without any check"],
         ),
         (
-            "auth [success=1 default=ignore] pam_succeed_if.so user ingroup trusted\nauth requisite pam_unix.so\n\
+            "auth [success=1 default=ignore] pam_succeed_if.so quiet user ingroup trusted\nauth requisite pam_unix.so\n\
              auth required pam_otp.so\nauth required pam_permit.so\n",
-            &[],
+            &[
+                "warning vpn: vpn:1: users for whom pam_succeed_if.so (user ingroup trusted) returns success are asked for no \
+                 password, and get in without any check if they need no code",
+            ],
+        ),
+        (
+            "auth sufficient pam_succeed_if.so user ingroup trusted\n@include common-auth\nauth required pam_otp.so\n",
+            &[
+                "warning vpn: vpn:1: users for whom pam_succeed_if.so (user ingroup trusted) returns success get in with neither \
+                 password nor code",
+            ],
+        ),
+        (
+            // The first line skips pam_unix and pam_deny of the included file, and not the whole of it.
+            "auth [success=2 default=ignore] pam_listfile.so item=user file=/f\n@include common-auth\nauth required pam_otp.so\n",
+            &[
+                "warning vpn: vpn:1: users for whom pam_listfile.so (item=user file=/f) returns success are asked for no password",
+                "warning vpn: vpn:1: a jump of pam_listfile.so skips only a part of common-auth and goes on at line",
+            ],
+        ),
+        (
+            "auth [success=1 default=ignore] pam_succeed_if.so user ingroup trusted\n@include common-auth\n\
+             auth required pam_otp.so\nauth required pam_permit.so\n",
+            &["warning vpn: vpn:1: a jump of pam_succeed_if.so skips only a part of common-auth and goes on at line"],
+        ),
+        (
+            "auth requisite pam_unix.so\naccount required pam_otp.so\n",
+            &[
+                "fault vpn: vpn:2: this line is in the group account, and the group auth has none: no user is asked for a code",
+            ],
+        ),
+        (
+            "auth required pam_otp.so forward_pass\nauth required pam_unix.so use_first_pass\n",
+            &["warning vpn: vpn:1: a code is judged before pam_unix.so (vpn:2) checks the password"],
         ),
         ("auth requisite pam_exec.so expose_authtok /usr/local/bin/verify\nauth required pam_otp.so\n", &[]),
         (
@@ -248,7 +281,7 @@ fn a_program_with_one_field_is_not_asked_for_a_code_alone() {
         let found = clinic.findings(&[]);
         let _ = fs::remove_file(clinic.folder.path().join(name));
         let it = format!(
-            "warning {name}: {name}:2: {name} has one field and answers the question for the code with the password"
+            "fault {name}: {name}:2: {name} has one field and answers the question for the code with the password"
         );
         assert!(found.len() <= 1, "{found:#?}");
         found.first().is_some_and(|finding| finding.starts_with(&it))
@@ -273,7 +306,7 @@ fn a_program_with_one_field_is_not_asked_for_a_code_alone() {
     clinic.write("cups", question);
     clinic.write("dovecot", question);
     let found = clinic.findings(&[]);
-    assert!(found.len() == 1 && found[0].starts_with("warning dovecot: "), "{found:#?}");
+    assert!(found.len() == 1 && found[0].starts_with("fault dovecot: "), "{found:#?}");
 }
 
 #[test]
@@ -344,10 +377,16 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
     let (key, config) = (keys.path().join("host_key"), keys.path().join("sshd_config"));
     machine::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
     // Each user has a key.
-    let ask = |lines: &str| {
+    let ask_all = |lines: &str| {
         let key = key.display();
         fs::write(&config, format!("HostKey {key}\nAuthorizedKeysFile {key}.pub\n{lines}")).unwrap();
         clinic.findings(&["--sshd", config.to_str().unwrap()])
+    };
+    let unasked = "note sshd: sshd:4: users for whom pam_succeed_if.so (user notingroup no-key) returns success are asked for no \
+                   password: only a key that sshd demands keeps strangers out there";
+    let ask = |lines: &str| {
+        let found = ask_all(lines).into_iter();
+        found.filter(|finding| finding != unasked).collect::<Vec<_>>()
     };
     let of =
         |example: &str| fs::read_to_string(machine::source("config/examples/sshd_config.d").join(example)).unwrap();
@@ -369,6 +408,7 @@ fn every_example_is_without_fault_and_without_its_sshd_config_not_all_are() {
         let mut found = ask(&of(sshd));
         if sshd == "match.conf" {
             assert_eq!(found.pop().as_deref(), Some(by_whom), "{stack}");
+            assert!(ask_all(&of(sshd)).iter().any(|finding| finding == unasked), "{stack}");
         }
         assert_eq!(found, expected, "{stack}");
         let plain = ask("UsePAM yes\n");

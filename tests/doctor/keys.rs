@@ -40,17 +40,21 @@ const DEMANDS: &str = "sshd demands a key of each login";
 
 #[test]
 fn users_without_a_key_are_named_where_each_login_needs_one() {
-    let (clinic, sshd, alice) = (Clinic::new(""), Sshd::new(), TestUser::new("alice"));
+    let (clinic, sshd) = (Clinic::new(""), Sshd::new());
+    let (alice, bob) = (TestUser::new("alice"), TestUser::new("bob"));
     clinic.write("sshd", "auth required pam_otp.so\nauth required pam_permit.so\n");
     let name = &alice.name;
     // Others have no key either.
-    let of_alice = format!("{KEY_AND_CODE}AllowUsers {name} nobody-else\n");
+    let of_alice = format!("{KEY_AND_CODE}AllowUsers {name} {}\n", bob.name);
     let keys = sshd.folder.path().join("keys");
     let files = format!("AuthorizedKeysFile {}/%u\n", keys.display());
     fs::create_dir(&keys).unwrap();
     let told = |lines: &str| sshd.told(&clinic, &format!("{files}{of_alice}{lines}"), DEMANDS);
     let missing =
-        format!("warning sshd: {DEMANDS}, and {name} cannot log in: no key of theirs is in {}/%u", keys.display());
+        format!("warning sshd: {DEMANDS}, and {name} cannot log in: they have no key in {}/%u", keys.display());
+    let nobody = format!("fault sshd: {DEMANDS}, and no user has one in {}/%u: no user can log in", keys.display());
+    assert_eq!(told(""), [nobody]);
+    fs::write(keys.join(&bob.name), "ssh-ed25519 AAAA bob\n").unwrap();
     assert_eq!(told(""), [missing.as_str()]);
     for (text, has_key) in [("", false), ("# ssh-ed25519 AAAA\n\n", false), ("ssh-ed25519 AAAA alice\n", true)] {
         fs::write(keys.join(name), text).unwrap();

@@ -3,6 +3,7 @@
 mod agent;
 mod barred;
 mod batch;
+mod conditions;
 mod deferred;
 mod enrollment;
 pub(super) mod finding;
@@ -32,6 +33,7 @@ mod sshd_others;
 pub(super) mod sshd_servers;
 pub(super) mod strangers;
 mod strength;
+mod sudo;
 mod surroundings;
 mod units;
 mod users;
@@ -198,6 +200,9 @@ pub(super) fn examine(
             ));
         }
     }
+    if pam.is_none() {
+        sudo::look_at(&folders, guarded.iter().map(|guarded| &guarded.name), &mut findings);
+    }
     let asks = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE).map(|guarded| {
         let by_network = has_network_rules(guarded);
         let password_line = first_factor::password_line(&folders);
@@ -211,6 +216,7 @@ pub(super) fn examine(
     for guarded in &guarded {
         enrollment::check_offered(&folders, guarded, &mut findings);
         barred::look_at(&folders, guarded, &mut findings);
+        conditions::look_at(&folders, guarded, &mut findings);
         deferred::look_at(&folders, guarded, &mut findings);
         sending::look_at(&folders, guarded, sshd_config, &mut findings);
         strangers::look_at(&folders, guarded, sshd_config, &mut findings);
@@ -295,7 +301,12 @@ fn tell(services: &[String], findings: Vec<Finding>, output: &Output) -> Result<
         let mut lines = vec![layout::wrap(&layout::escaped(&asked), columns).join("\n")];
         lines.extend(diagnosis.findings.iter().map(|finding| finding.text(columns)));
         if faults == 0 {
-            lines.push("No fault was found.".to_owned());
+            let warnings = diagnosis.findings.iter().filter(|finding| finding.severity == Severity::Warning).count();
+            lines.push(match warnings {
+                0 => "No fault was found.".to_owned(),
+                1 => "No fault was found. There is one warning.".to_owned(),
+                _ => format!("No fault was found. There are {warnings} warnings."),
+            });
         }
         lines.join("\n")
     })?;

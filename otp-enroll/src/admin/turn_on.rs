@@ -14,7 +14,7 @@ mod plan;
 mod reload;
 mod replace;
 mod standing;
-mod sudoers;
+pub(crate) mod sudoers;
 pub(super) mod told;
 mod trial;
 mod without;

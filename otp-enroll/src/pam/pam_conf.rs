@@ -102,6 +102,15 @@ impl Group {
             _ => None,
         }
     }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Account => "account",
+            Self::Password => "password",
+            Self::Session => "session",
+        }
+    }
 }
 
 impl Control {
@@ -123,12 +132,6 @@ impl Control {
             }
         }
         kinds.into_iter().map(|(_, name)| name).collect()
-    }
-
-    /// Whether a result ends the stack with what was decided so far, skips modules, or takes back a refusal.
-    pub(crate) fn may_leave(&self) -> bool {
-        let leaves = |action| matches!(action, Action::Done | Action::Reset | Action::Jump(_));
-        leaves(self.otherwise) || self.named.iter().any(|(_, action)| leaves(*action))
     }
 
     /// The most modules that a result skips.
@@ -182,7 +185,10 @@ impl Action {
             "die" => Self::Die,
             "ignore" => Self::Ignore,
             "reset" => Self::Reset,
-            number => Self::Jump(number.parse().ok().filter(|number| *number > 0)?),
+            number if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Self::Jump(number.parse().ok().filter(|number| *number > 0)?)
+            }
+            _ => return None,
         })
     }
 }

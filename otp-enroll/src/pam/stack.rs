@@ -208,6 +208,20 @@ impl Folders {
             && Stack::read(self, service, Group::Auth).map_or(true, |stack| stack.lines_of(MODULE).next().is_some())
     }
 
+    /// Whether a service or a file that it includes names the module, although not all of them can be read.
+    pub(crate) fn name_module(&self, name: &str, level: usize) -> bool {
+        let text = self.text(name);
+        let includes = |Line { words, .. }: Line| match words.as_slice() {
+            [kind, part, ..] if is_include_of_all(kind) => Some(part.clone()),
+            [_, control, part, ..] if is_include(control) || is_substack(control) => Some(part.clone()),
+            _ => None,
+        };
+        let inner = level.saturating_add(1);
+        text.contains(MODULE)
+            || (inner < DEEPEST
+                && lines(&text).into_iter().filter_map(includes).any(|part| self.name_module(&part, inner)))
+    }
+
     /// A file's text; empty if it cannot be read ([`Stack::read`] reports why).
     pub(crate) fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.find(name)).unwrap_or_default()).into_owned()
@@ -237,9 +251,9 @@ impl Stack {
     /// service without auth lines usually does not authenticate.
     pub(crate) fn read(folders: &Folders, service: &str, group: Group) -> Result<Self, Unreadable> {
         let mut stack = Self::default();
-        stack.add(folders, service, group, 0, &mut Vec::new())?;
+        stack.add(folders, service, (group, Group::Auth), 0, &mut Vec::new())?;
         if stack.entries.is_empty() && group != Group::Auth && folders.find("other").exists() {
-            stack.add(folders, "other", group, 0, &mut Vec::new())?;
+            stack.add(folders, "other", (group, Group::Auth), 0, &mut Vec::new())?;
         }
         Ok(stack)
     }
@@ -253,12 +267,13 @@ impl Stack {
         self.entries.iter().filter_map(|entry| Some((entry.module()?, &entry.place)))
     }
 
-    /// Adds the lines of a file. `from` are the include lines that led here, outermost first.
+    /// Adds the lines of a file for a group, beside which stands the one for which libpam takes lines of an unknown group.
+    /// `from` are the include lines that led here, outermost first.
     fn add(
         &mut self,
         folders: &Folders,
         name: &str,
-        group: Group,
+        (group, of_unknown): (Group, Group),
         level: usize,
         from: &mut Vec<Place>,
     ) -> Result<(), Unreadable> {
@@ -278,14 +293,17 @@ impl Stack {
             if !is_whole {
                 self.garbled.push(garbled.clone()); // of any group: libpam gives up the whole service
             }
-            // To libpam CR is not a blank but a part of the last word.
-            let ends_in_cr = words.last_mut().is_some_and(|last| last.ends_with('\r') && last.pop().is_some());
+            // To libpam CR is not a blank but a part of the last word. In an argument, that is the module's affair; ours
+            // does not accept it.
+            let is_needed = words.len() <= 3 || garbled.names_ours;
+            let ends_in_cr =
+                is_needed && words.last_mut().is_some_and(|last| last.ends_with('\r') && last.pop().is_some());
             let mut words = words.iter().map(String::as_str);
             let kind = words.next().unwrap_or_default();
-            let (control, path) = if is_include_of_all(kind) {
-                ("include", words.next().unwrap_or_default())
-            } else if Group::named(kind).unwrap_or(Group::Auth) == group {
-                (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+            let (control, path, of_unknown) = if is_include_of_all(kind) {
+                ("include", words.next().unwrap_or_default(), of_unknown)
+            } else if Group::named(kind).unwrap_or(of_unknown) == group {
+                (words.next().unwrap_or_default(), words.next().unwrap_or_default(), group)
             } else {
                 continue;
             };
@@ -296,7 +314,7 @@ impl Stack {
                     inner = level.saturating_add(1);
                 }
                 from.push(place);
-                self.add(folders, path, group, inner, from)?;
+                self.add(folders, path, (group, of_unknown), inner, from)?;
                 from.pop();
                 continue;
             }

@@ -60,7 +60,8 @@ pub(crate) fn diffs(text: &str) -> String {
 }
 
 fn finding(line: &str) -> Option<String> {
-    if line == "No fault was found." || line.starts_with("doctor finds no fault") || line.ends_with(": good") {
+    if line.starts_with("No fault was found.") || line.starts_with("doctor finds no fault") || line.ends_with(": good")
+    {
         return Some(Paint::Green.on(line));
     }
     [("fault", Paint::Red), ("warning", Paint::Yellow), ("note", Paint::Bold)].iter().find_map(|(word, paint)| {

@@ -1,32 +1,50 @@
-//! Account lines that refuse every login.
+//! Account and session lines that refuse every login.
 
 use super::finding::Finding;
 use super::guarded::Guarded;
 use super::module_kind::Role;
+use super::programs::needs_a_session;
+use super::service::walk;
+use super::simulate::Answer;
 use crate::pam::pam_conf::{Action, Control, Group};
-use crate::pam::stack::{Entry, Folders, Stack, What};
+use crate::pam::stack::{Folders, Stack, What};
 
-/// Reports the first line that each login reaches and that accepts none. What comes after a line that may end or jump is not
-/// looked at: it may be meant for some logins alone.
+/// Reports an account group, and for programs that need one a session group, that accepts no login, even where every module
+/// that may succeed does.
 pub(super) fn look_at(folders: &Folders, guarded: &Guarded, findings: &mut Vec<Finding>) {
-    let Ok(stack) = Stack::read(folders, &guarded.name, Group::Account) else { return };
-    for Entry { what, place, level: _ } in &stack.entries {
-        let control = match what {
-            What::Substack => continue,
-            What::Broken(control) => control,
-            What::Module(module) => &module.control,
+    for group in [Group::Account, Group::Session] {
+        if group == Group::Session && !needs_a_session(&guarded.name) {
+            continue;
+        }
+        let Ok(stack) = Stack::read(folders, &guarded.name, group) else { continue };
+        if walk(&stack, &[Answer::Success], true).iter().any(|way| way.answer == Answer::Success) {
+            continue;
+        }
+        let name = group.name();
+        let refusing = stack.entries.iter().find_map(|entry| Some((&entry.place, decisive(&entry.what)?)));
+        let (what, fix) = match refusing {
+            Some((place, why)) => (
+                format!("{place}: every login is refused after the code, in the group {name}: {why}"),
+                "correct or remove that line".to_owned(),
+            ),
+            None => (
+                format!("every login is refused after the code: no line of the group {name} accepts it"),
+                format!("add after the lines of that group: {name} required pam_permit.so"),
+            ),
         };
-        if let Some((result, why)) = refusal(what)
-            && matches!(control.action(result), Action::Bad | Action::Die)
-        {
-            let what = format!("{place}: every login is refused after the code: {why}");
-            findings.push(Finding::fault(&guarded.name, what, "correct or remove that line"));
-            return;
-        }
-        if control.may_leave() {
-            return;
-        }
+        findings.push(Finding::fault(&guarded.name, what, &fix));
     }
+}
+
+/// Why a line refuses every login that reaches it.
+fn decisive(what: &What) -> Option<String> {
+    let control = match what {
+        What::Substack => return None,
+        What::Broken(control) => control,
+        What::Module(module) => &module.control,
+    };
+    let (result, why) = refusal(what)?;
+    matches!(control.action(result), Action::Bad | Action::Die).then_some(why)
 }
 
 /// The only result that comes of a line, and why it is a refusal.

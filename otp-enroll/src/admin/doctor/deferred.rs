@@ -57,7 +57,7 @@ fn judge(stack: &Stack, service: &str, findings: &mut Vec<Finding>) {
         );
         fault(what, "put the line with defer before it, and let each jump pass over both lines or none");
     }
-    if right.iter().any(|way| way.judged_unproved && !way.on_condition) {
+    if right.iter().any(|way| way.judged_unproved && way.on_condition.is_none()) {
         let what = format!(
             "{deferred}: logins reach this line after a wrong password too: wrong codes are counted and right ones used up \
              by people who know no password"

@@ -36,18 +36,19 @@ pub(super) fn look_at(
     output: &Output,
     findings: &mut Vec<Finding>,
 ) {
-    let (mut keyless, mut perhaps, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut keyless, mut perhaps, mut unread, mut has_one) = (Vec::new(), Vec::new(), Vec::new(), false);
     let (mut files, mut others) = (BTreeSet::new(), BTreeSet::new());
     let mut progress = Progress::new("looking for keys", people.len(), output);
     for name in people {
         progress.step();
         let Some(settings) = settings.for_login(name, GENERIC_ADDRESS) else { break };
         if !demands_key(&settings) || !is_allowed(&settings, name) {
+            has_one |= is_allowed(&settings, name);
             continue;
         }
         let Ok(Some(user)) = User::from_name(name) else { continue };
         match key_of(&user, &settings) {
-            Key::Found => {}
+            Key::Found => has_one = true,
             Key::Unknown(why) => unread.push((name.clone(), why)),
             Key::NotInFiles => {
                 let more = sources_besides_files(&settings);
@@ -57,20 +58,26 @@ pub(super) fn look_at(
                     perhaps.push(name.clone());
                 }
                 others.extend(more);
-                files.insert(patterns(&settings).into_owned());
+                files.extend(patterns(&settings).split_whitespace().map(str::to_owned));
             }
         }
     }
     progress.clear();
     let files = files.into_iter().collect::<Vec<_>>().join(" or ");
     if !keyless.is_empty() {
-        findings.push(Finding::warning(
-            SERVICE,
-            format!("sshd demands a key of each login, and {} cannot log in: no key of theirs is in {files}", some(&keyless)),
-            "let them add a key while a password still lets them in (ssh-copy-id), or add it to that file; to demand none of \
-             them: at the end of sshd_config, Match User with AuthenticationMethods keyboard-interactive:pam, and PAM lines \
-             that ask for the password",
-        ));
+        let fix = "let them add a key while a password still lets them in (ssh-copy-id); to let them in with password and code \
+                   instead, use the example key-or-password-and-code, with match.conf for sshd";
+        let nobody = !has_one && perhaps.is_empty() && unread.is_empty() && !root_has_key(&mut settings);
+        findings.push(if nobody {
+            let what = format!("sshd demands a key of each login, and no user has one in {files}: no user can log in");
+            Finding::fault(SERVICE, what, fix)
+        } else {
+            let what = format!(
+                "sshd demands a key of each login, and {} cannot log in: they have no key in {files}",
+                some(&keyless)
+            );
+            Finding::warning(SERVICE, what, fix)
+        });
     }
     if !perhaps.is_empty() {
         let others = others.into_iter().collect::<Vec<_>>().join(" or ");
@@ -91,6 +98,13 @@ pub(super) fn look_at(
             "make sure that each of them can log in with a key",
         ));
     }
+}
+
+/// Whether root gets in with a key, whoever else does.
+fn root_has_key(settings: &mut SettingsOfLogins<'_>) -> bool {
+    let Some(settings) = settings.for_login("root", GENERIC_ADDRESS) else { return true };
+    let Ok(Some(root)) = User::from_name("root") else { return false };
+    is_allowed(&settings, "root") && !matches!(key_of(&root, &settings), Key::NotInFiles)
 }
 
 /// Whether each login needs a key and then an answer to PAM.

@@ -5,13 +5,20 @@ use super::service::unparsed;
 use crate::pam::pam_conf::{Group, Line, lines};
 use crate::pam::stack::{Folders, MODULE, Module, Place, Stack, odd_blank};
 
-/// Reports lines whose module is missing and has a name like ours, lines of ours that begin with a dash, and those that libpam
-/// cannot parse where no other line asks for a code.
+/// Reports lines whose module is missing and has a name like ours, lines of ours that begin with a dash, and, where none asks
+/// for a code, those that libpam cannot parse or that are in another group.
 pub(super) fn look_at(folders: &Folders, service: &str, findings: &mut Vec<Finding>) {
+    let auth = Stack::read(folders, service, Group::Auth);
+    let is_unasked = auth.is_ok_and(|auth| auth.lines_of(MODULE).next().is_none());
     for group in [Group::Auth, Group::Account, Group::Password, Group::Session] {
         let Ok(stack) = Stack::read(folders, service, group) else { continue };
-        if group == Group::Auth && stack.lines_of(MODULE).next().is_none() {
+        if is_unasked && group == Group::Auth {
             findings.extend(stack.garbled.iter().filter(|line| line.names_ours).map(|line| unparsed(service, line)));
+        } else if is_unasked {
+            let of_its_own = |(_, place): &(&Module, &Place)| place.file == folders.find(service);
+            findings.extend(
+                stack.lines_of(MODULE).find(of_its_own).map(|(_, place)| in_no_question(service, group, place)),
+            );
         }
         for (module, place) in stack.modules() {
             findings.extend(judge(service, module, place));
@@ -27,6 +34,14 @@ pub(super) fn look_at(folders: &Folders, service: &str, findings: &mut Vec<Findi
             }
         }
     }
+}
+
+/// A line of ours in a service that asks for no code.
+fn in_no_question(service: &str, group: Group, place: &Place) -> Finding {
+    let group = group.name();
+    let what =
+        format!("{place}: this line is in the group {group}, and the group auth has none: no user is asked for a code");
+    Finding::fault(service, what, "write auth in place of its first word, or remove the line")
 }
 
 fn judge(service: &str, module: &Module, place: &Place) -> Option<Finding> {

@@ -49,6 +49,6 @@ pub(super) fn look_at(
             "use the lines of the example password-and-code-as-one: users then type <password><code>; or add a rule that skips \
              this service"
         };
-        findings.push(Finding::warning(name, what, fix));
+        findings.push(Finding::fault(name, what, fix));
     }
 }

@@ -42,6 +42,11 @@ pub(super) fn asks_once(service: &str) -> bool {
     ASK_ONCE.contains(&service)
 }
 
+/// Whether it lets nobody in whose session PAM refuses.
+pub(super) fn needs_a_session(service: &str) -> bool {
+    ["login", "su", "su-l", "sudo", "sudo-i"].contains(&service)
+}
+
 /// Whether each question of PAM is answered with the same text there. OpenVPN can be told to answer them apart.
 pub(super) fn has_one_field(service: &str) -> bool {
     (asks_once(service) && service != "openvpn") || runs_as_its_user(service)
@@ -52,9 +57,14 @@ pub(super) fn runs_as_its_user(service: &str) -> bool {
     LOCKERS_OF_ONE_FIELD.contains(&service)
 }
 
+/// Whether strangers do not reach it: its user has logged in before.
+pub(super) fn is_of_a_session(service: &str) -> bool {
+    OF_A_SESSION.contains(&service)
+}
+
 /// Whether a login that misses its enrollment is let in there.
 pub(super) fn sets_no_credentials(service: &str) -> bool {
-    asks_once(service) || OF_A_SESSION.contains(&service)
+    asks_once(service) || is_of_a_session(service)
 }
 
 /// Whether it tells PAM who has started it. To a server of root all callers are root.

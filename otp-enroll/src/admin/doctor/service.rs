@@ -21,7 +21,7 @@ use crate::pam::stack::{Entry, Folders, Garbled, MODULE, Module, Place, Stack, U
 pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>) -> Option<Guarded> {
     let auth = match Stack::read(folders, name, Group::Auth) {
         Ok(stack) => stack,
-        Err(_) if !folders.text(name).contains(MODULE) => return None, // broken, but it does not call the module
+        Err(_) if !folders.name_module(name, 0) => return None, // broken, but it does not call the module
         Err(unreadable) => {
             findings.push(refused_for_want_of(&unreadable, name));
             return None;
@@ -48,7 +48,7 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
     }
     let found = Auth::of(&auth, name, &first);
     found.judge(findings);
-    let alone = |ways: &[Way]| ways.iter().any(|way| way.asked && !way.proved && !way.on_condition);
+    let alone = |ways: &[Way]| ways.iter().any(|way| way.asked && !way.proved && way.on_condition.is_none());
     let (by_code_alone, by_nothing) = (alone(&found.accepted), alone(&found.unasked));
     if name != sshd::SERVICE {
         let fix =
@@ -149,7 +149,20 @@ impl<'a> Auth<'a> {
             let Some(entry) = self.stack.entries.get(at) else { continue };
             let Some(module) = entry.module() else { continue };
             let (name, place, result) = (module.name(), &entry.place, if by_yes { "success" } else { "failure" });
-            findings.push(if matches!(Role::of(module), Role::Condition | Role::Program) {
+            let by = Some((at, by_yes));
+            let is_unproved = |way: &Way| way.passed_by == by && way.on_condition == by && !way.proved;
+            let is_free = name != "pam_rootok.so" && !is_proof_of_caller(module, service);
+            findings.push(if is_free && self.accepted.iter().any(|way| !way.asked && is_unproved(way)) {
+                let what = format!(
+                    "{place}: users for whom {} returns {result} get in with neither password nor code",
+                    told(module)
+                );
+                Finding::warning(
+                    service,
+                    what,
+                    "if this is not intended, move the line below those that ask for password and code",
+                )
+            } else if matches!(Role::of(module), Role::Condition | Role::Program) {
                 let (who, fix) = match (name, by_yes) {
                     ("pam_rootok.so", true) => ("root needs".to_owned(), "normal; to change it, "),
                     _ => (format!("users for whom {name} returns {result} need"), "if this is not intended, "),
@@ -215,7 +228,8 @@ impl<'a> Auth<'a> {
             format!("users who need no code are refused after a right password ({})", self.names_of(&refusals))
         };
         // With pam_permit.so these logins would pass, too: only the missing success refuses them now.
-        let opens = |way: &Way| way.asked && !way.proved && !way.on_condition && way.answer == Answer::NoDecision;
+        let opens =
+            |way: &Way| way.asked && !way.proved && way.on_condition.is_none() && way.answer == Answer::NoDecision;
         let (why, fix) = if is_ignored {
             ("because that line counts PAM_IGNORE as a refusal", "add to the second column of that line: ignore=ignore")
         } else if is_denied {
@@ -249,11 +263,17 @@ impl<'a> Auth<'a> {
     }
 }
 
+/// A module and what it is told: `pam_succeed_if.so (user ingroup staff)`.
+pub(super) fn told(module: &Module) -> String {
+    let words: Vec<&str> = module.arguments.iter().map(String::as_str).filter(|word| *word != "quiet").collect();
+    if words.is_empty() { module.name().to_owned() } else { format!("{} ({})", module.name(), words.join(" ")) }
+}
+
 /// A jump is no success to libpam.
 const NOBODY: &str = "because no other module returns success";
 
 /// Ways that end in a login when the module returns one of these results.
-fn ways_in(stack: &Stack, answers: &[Answer]) -> Vec<Way> {
+pub(super) fn ways_in(stack: &Stack, answers: &[Answer]) -> Vec<Way> {
     walk(stack, answers, false).into_iter().filter(|way| way.answer == Answer::Success).collect()
 }
 

@@ -62,8 +62,8 @@ pub(super) struct Way {
     pub(super) judged: bool,
     /// It came before another module had proved who the user is.
     pub(super) judged_unproved: bool,
-    /// A condition skipped another module that would have proved it.
-    pub(super) on_condition: bool,
+    /// Condition that skipped another module which would have proved it, and whether it returned PAM_SUCCESS.
+    pub(super) on_condition: Option<(usize, bool)>,
     /// Entry that skipped pam_otp, and whether it returned PAM_SUCCESS.
     pub(super) passed_by: Option<(usize, bool)>,
 }
@@ -236,9 +236,12 @@ fn explore(
                     state.first_factor = state.first_factor.max(first_factor(at, module, answer));
                     let mut state = state.act(stack, entry, module.control.action(answer.name()), answer);
                     let passes = |some: &[usize]| some.iter().any(|entry| at < *entry && *entry < state.next);
-                    state.way.on_condition |= role == Role::Condition && passes(&proofs);
-                    if state.way.passed_by.is_none() && passes(&ours) {
-                        state.way.passed_by = Some((at, answer == Answer::Success));
+                    let by = (at, answer == Answer::Success);
+                    if role == Role::Condition && passes(&proofs) {
+                        state.way.on_condition.get_or_insert(by);
+                    }
+                    if passes(&ours) {
+                        state.way.passed_by.get_or_insert(by);
                     }
                     open.push(state);
                 }
@@ -260,6 +263,20 @@ enum Impression {
 struct Standing {
     impression: Impression,
     status: Answer,
+}
+
+/// The entry after so many modules from `next` on, and how many of them there are not. A whole substack counts as one; none is
+/// left by a jump.
+pub(super) fn after(stack: &Stack, level: usize, mut next: usize, mut modules: usize) -> (usize, usize) {
+    let is_in = |next: usize| stack.entries.get(next).is_some_and(|next| next.level >= level);
+    while modules > 0 && is_in(next) {
+        next = next.saturating_add(1);
+        while stack.entries.get(next).is_some_and(|next| next.level > level) {
+            next = next.saturating_add(1);
+        }
+        modules = modules.saturating_sub(1);
+    }
+    (next, modules)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -290,7 +307,7 @@ impl State {
                 judged: false,
                 judged_unproved: false,
                 proved: false,
-                on_condition: false,
+                on_condition: None,
                 passed_by: None,
             },
         }
@@ -353,16 +370,7 @@ impl State {
             }
             Action::Jump(modules) => skipped = modules,
         }
-        self.next = self.next.saturating_add(1);
-        // A whole substack counts as one; none is left by a jump.
-        let is_in = |next: usize| stack.entries.get(next).is_some_and(|next| next.level >= entry.level);
-        while skipped > 0 && is_in(self.next) {
-            self.next = self.next.saturating_add(1);
-            while stack.entries.get(self.next).is_some_and(|next| next.level > entry.level) {
-                self.next = self.next.saturating_add(1);
-            }
-            skipped = skipped.saturating_sub(1);
-        }
+        (self.next, skipped) = after(stack, entry.level, self.next.saturating_add(1), skipped);
         if matches!(action, Action::Jump(_)) && skipped > 0 {
             self.standing = Standing { impression: Impression::Negative, status: Answer::NoDecision };
         }

@@ -29,7 +29,7 @@ const METHODS: [(&str, &str); 5] = [
 ];
 
 /// Settings of which each line adds a name.
-const LISTS: [&str; 4] = ["allowusers", "allowgroups", "denyusers", "denygroups"];
+const LISTS: [&str; 5] = ["allowusers", "allowgroups", "denyusers", "denygroups", "listenaddress"];
 
 /// What Debian and Fedora include in its configuration.
 pub(crate) const CONFIGURATIONS: &str = "/etc/ssh/sshd_config.d";

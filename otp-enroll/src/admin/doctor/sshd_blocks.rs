@@ -4,10 +4,12 @@ use super::sshd::Settings;
 use super::sshd_files::Line;
 
 /// Options of a Match block that decide which methods there are, as the file and as `sshd -T` spells them.
-const OPTIONS: [(&str, &str); 8] = [
+const OPTIONS: [(&str, &str); 10] = [
     ("passwordauthentication", "passwordauthentication"),
     ("kbdinteractiveauthentication", "kbdinteractiveauthentication"),
     ("challengeresponseauthentication", "kbdinteractiveauthentication"),
+    ("skeyauthentication", "kbdinteractiveauthentication"),
+    ("permitrootlogin", "permitrootlogin"),
     ("pubkeyauthentication", "pubkeyauthentication"),
     ("hostbasedauthentication", "hostbasedauthentication"),
     ("gssapiauthentication", "gssapiauthentication"),

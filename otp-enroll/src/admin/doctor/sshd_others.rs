@@ -101,7 +101,8 @@ fn look_at_users(guarded: &Guarded, configuration: Option<&Path>, password_line:
 /// Checks the servers that run with options of their own or another configuration, and ask the same PAM service.
 fn look_at_servers(guarded: &Guarded, configuration: Option<&Path>, password_line: &str, findings: &mut Vec<Finding>) {
     // One that cannot be told is reported with what runs beside us.
-    for server in sshd_servers::all().unwrap_or_default().into_iter().chain(sshd_servers::next().ok().flatten()) {
+    for server in sshd_servers::all().unwrap_or_default().into_iter().chain(sshd_servers::to_come().unwrap_or_default())
+    {
         let file = if server.is_usual() { configuration } else { Some(server.configuration.as_path()) };
         if !is_of_its_own(&server) {
             continue;
@@ -129,9 +130,9 @@ fn look_at_servers(guarded: &Guarded, configuration: Option<&Path>, password_lin
 
 /// Whether a server has other settings than the usual configuration, or may have.
 pub(super) fn may_be_there() -> bool {
-    let is_there = |server: Option<&Server>| server.is_some_and(is_of_its_own);
-    sshd_servers::all().map_or(true, |servers| servers.iter().any(is_of_its_own))
-        || sshd_servers::next().map_or(true, |server| is_there(server.as_ref()))
+    [sshd_servers::all(), sshd_servers::to_come()]
+        .into_iter()
+        .any(|servers| servers.map_or(true, |servers| servers.iter().any(is_of_its_own)))
 }
 
 fn is_of_its_own(server: &Server) -> bool {

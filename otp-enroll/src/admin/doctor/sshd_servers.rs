@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::sshd::{SERVICE, Settings};
-use super::sshd_files::CONFIGURATION;
+use super::sshd_files::{self, CONFIGURATION};
+use super::units;
 
 /// Its names in systemd: Debian's, and that of others.
 const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
@@ -20,6 +21,9 @@ const PID_FILE: &str = "/run/sshd.pid";
 /// Files with the options that a unit or a script starts it with, of Debian and of Fedora.
 const DEFAULTS: [&str; 2] = ["/etc/default/ssh", "/etc/sysconfig/sshd"];
 const VARIABLES: [&str; 2] = ["SSHD_OPTS=", "OPTIONS="];
+
+/// Where inetd is told what to start for each connection.
+const INETD: &str = "/etc/inetd.conf";
 
 /// Letters of its command line that an argument follows.
 const WITH_ARGUMENT: &str = "CEbcfghkopu";
@@ -39,18 +43,21 @@ pub(crate) struct Server {
     pub(crate) options: Vec<String>,
     /// The unit that it runs in.
     pub(crate) unit: Option<&'static str>,
+    /// What starts it, if it does not run yet.
+    starter: Option<String>,
 }
 
 /// Servers whose command line cannot be told.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Untold {
-    pub(crate) pid: i32,
-    pub(crate) command_line: String,
+    /// The server, for people.
+    who: String,
+    command_line: String,
 }
 
 impl fmt::Display for Untold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is started in a way that is not known here ({})", named(self.pid), self.command_line)
+        write!(f, "{} is started in a way that is not known here ({})", self.who, self.command_line)
     }
 }
 
@@ -75,21 +82,58 @@ pub(crate) fn all() -> Result<Vec<Server>, Untold> {
     Ok(servers)
 }
 
-/// The server that will be started next, where its options are in a file. It has no process number.
-pub(crate) fn next() -> Result<Option<Server>, Untold> {
-    let texts = DEFAULTS.into_iter().filter_map(|file| fs::read_to_string(file).ok());
-    texts.into_iter().map(|text| next_of(&text)).find(|server| !matches!(server, Ok(None))).unwrap_or(Ok(None))
+/// The servers that will be started, where a file says how: with options of the file for the unit, by units of their own, and
+/// by inetd for each login. They have no process number.
+pub(crate) fn to_come() -> Result<Vec<Server>, Untold> {
+    let defaults = DEFAULTS.into_iter().filter_map(|file| {
+        let line = options_of_unit(&fs::read_to_string(file).ok()?)?;
+        Some(server_to_come(file.to_owned(), &line))
+    });
+    let units = units::all();
+    let commands =
+        units.iter().flat_map(|unit| unit.values("ExecStart").into_iter().map(|line| (unit.name.clone(), line)));
+    let units = commands.filter_map(|(name, line)| Some(server_to_come(name, &command_of_unit(line)?)));
+    let inetd = fs::read_to_string(INETD).unwrap_or_default();
+    let inetd = inetd.lines().filter_map(|line| Some(server_to_come(INETD.to_owned(), &command_of_inetd(line)?)));
+    defaults.chain(units).chain(inetd).collect()
 }
 
-fn next_of(text: &str) -> Result<Option<Server>, Untold> {
+/// The options that a file sets for a unit.
+fn options_of_unit(text: &str) -> Option<String> {
     let value = |line: &str| VARIABLES.iter().find_map(|name| line.trim().strip_prefix(name)).map(str::to_owned);
-    let Some(line) = text.lines().filter_map(value).next_back() else { return Ok(None) };
-    let line = line.trim().trim_matches(['"', '\'']);
+    let line = text.lines().filter_map(value).next_back()?;
+    Some(line.trim().trim_matches(['"', '\'']).to_owned())
+}
+
+/// What follows the program in a line of a unit that starts sshd; variables of other files are left out.
+fn command_of_unit(line: &str) -> Option<String> {
+    let mut words = line.trim_start_matches(['-', '@', ':', '+', '!', '|']).split_whitespace();
+    Path::new(words.next()?).file_name().filter(|name| *name == SERVICE)?;
+    Some(
+        words
+            .filter(|word| {
+                !VARIABLES.iter().any(|name| word.trim_matches(['$', '{', '}']) == name.trim_end_matches('='))
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
+}
+
+/// The same of a line of inetd.conf(5), which names the program twice.
+fn command_of_inetd(line: &str) -> Option<String> {
+    let mut words = line.split('#').next()?.split_whitespace();
+    let is_sshd = |word: &str| word.starts_with('/') && Path::new(word).file_name().is_some_and(|name| name == SERVICE);
+    words.find(|word| is_sshd(word))?;
+    Some(words.skip(1).collect::<Vec<_>>().join(" "))
+}
+
+fn server_to_come(starter: String, line: &str) -> Result<Server, Untold> {
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     let told = options(&words).filter(|_| !line.contains(['"', '\'', '\\', '$', '#']));
-    let (configuration, options) = told.ok_or_else(|| Untold { pid: 0, command_line: line.to_owned() })?;
+    let (configuration, options) =
+        told.ok_or_else(|| Untold { who: named(0, Some(&starter)), command_line: line.to_owned() })?;
     let configuration = configuration.unwrap_or_else(|| CONFIGURATION.into());
-    Ok(Some(Server { pid: 0, configuration, options, unit: None }))
+    Ok(Server { pid: 0, configuration, options, unit: None, starter: Some(starter) })
 }
 
 fn path(pid: i32, name: &str) -> PathBuf {
@@ -129,7 +173,7 @@ fn listening(pid: i32) -> BTreeSet<String> {
 fn server(pid: i32) -> Result<Option<Server>, Untold> {
     let line = fs::read(path(pid, "cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&line).trim_end_matches('\0').to_owned();
-    let untold = || Untold { pid, command_line: text.replace('\0', " ") };
+    let untold = || Untold { who: named(pid, None), command_line: text.replace('\0', " ") };
     // `sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups`; older ones leave what they were started with.
     let words: Vec<String> = match text.split_once(": /") {
         Some((_, title)) => {
@@ -147,7 +191,14 @@ fn server(pid: i32) -> Result<Option<Server>, Untold> {
     let group = fs::read_to_string(path(pid, "cgroup")).unwrap_or_default();
     let unit = UNITS.into_iter().find(|unit| group.lines().any(|line| line.ends_with(&format!("/{unit}"))));
     let configuration = configuration.unwrap_or_else(|| CONFIGURATION.into());
-    Ok(Some(Server { pid, configuration, options, unit }))
+    // Another build has other defaults, and perhaps another configuration.
+    let program = fs::read_link(path(pid, "exe")).ok();
+    let program = program.as_deref().and_then(Path::to_str).map(|path| path.trim_end_matches(" (deleted)").to_owned());
+    let usual = sshd_files::program().ok().and_then(|path| path.canonicalize().ok());
+    if program.as_deref().map(Path::new).zip(usual.as_deref()).is_some_and(|(one, other)| !is_same_server(one, other)) {
+        return Err(untold());
+    }
+    Ok(Some(Server { pid, configuration, options, unit, starter: None }))
 }
 
 /// The file and the options of a command line, as getopt(3) reads it; `None` if that cannot be told.
@@ -185,7 +236,7 @@ impl Server {
 
     /// How it was started, for people.
     pub(crate) fn told(&self) -> String {
-        named(self.pid)
+        named(self.pid, self.starter.as_deref())
     }
 
     /// What of its command line comes before its usual configuration.
@@ -238,12 +289,16 @@ impl Mark {
     }
 }
 
-fn named(pid: i32) -> String {
-    if pid == 0 {
-        format!("the sshd that is started next ({})", DEFAULTS.join(" or "))
-    } else {
-        format!("the sshd with the process number {pid}")
-    }
+fn named(pid: i32, starter: Option<&str>) -> String {
+    starter.map_or_else(
+        || format!("the sshd with the process number {pid}"),
+        |starter| format!("the sshd that {starter} starts"),
+    )
+}
+
+/// Whether two programs are of one installation: newer servers have a program of their own for sessions.
+fn is_same_server(one: &Path, other: &Path) -> bool {
+    one == other || one.file_name() != other.file_name()
 }
 
 /// A field of its line in /proc, counted after the name, which is between brackets and may hold anything.
@@ -275,7 +330,10 @@ mod tests {
 
     #[test]
     fn the_options_of_the_next_start_are_read() {
-        let told = |text: &str| next_of(text).map(|server| server.map(|server| server.options));
+        let told = |text: &str| {
+            let server = options_of_unit(text).map(|line| server_to_come("x".into(), &line)).transpose();
+            server.map(|server| server.map(|server| server.options))
+        };
         assert_eq!(told("# Options\nSSHD_OPTS=\n"), Ok(Some(Vec::new())));
         assert_eq!(told("#SSHD_OPTS=-oUsePAM=no\n"), Ok(None));
         let all = Ok(Some(vec!["UsePAM=no".to_owned()]));
@@ -283,6 +341,25 @@ mod tests {
         assert_eq!(told("OPTIONS=-oUsePAM=no"), all);
         for text in ["SSHD_OPTS=\"-o 'UsePAM no'\"", "OPTIONS=$MORE", "OPTIONS=-u0 x"] {
             assert!(told(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_units_and_inetd_start_is_found() {
+        for (line, expected) in [
+            ("/usr/sbin/sshd -D $SSHD_OPTS", Some("-D")),
+            ("-/usr/sbin/sshd -i ${OPTIONS} -o UsePAM=no", Some("-i -o UsePAM=no")),
+            ("/usr/sbin/sshd -t -f $FILE", Some("-t -f $FILE")),
+            ("/usr/sbin/cron -f", None),
+        ] {
+            assert_eq!(command_of_unit(line).as_deref(), expected, "{line}");
+        }
+        for (line, expected) in [
+            ("ssh stream tcp nowait root /usr/sbin/sshd sshd -i -f /etc/ssh/other", Some("-i -f /etc/ssh/other")),
+            ("#ssh stream tcp nowait root /usr/sbin/sshd sshd -i", None),
+            ("finger stream tcp nowait nobody /usr/sbin/fingerd fingerd", None),
+        ] {
+            assert_eq!(command_of_inetd(line).as_deref(), expected, "{line}");
         }
     }
 

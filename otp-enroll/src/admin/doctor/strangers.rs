@@ -7,6 +7,7 @@ use super::finding::Finding;
 use super::first_factor::{PASSWORD, after_our_lines, at_our_lines, password_line};
 use super::guarded::Guarded;
 use super::module_kind::{Role, proves_the_user};
+use super::programs::is_of_a_session;
 use super::service::faults_of;
 use super::simulate::FirstFactor;
 use super::sshd::{self, Beforehand};
@@ -19,7 +20,8 @@ pub(super) fn look_at(folders: &Folders, guarded: &Guarded, sshd_config: Option<
     let Ok(stack) = Stack::read(folders, service, Group::Auth) else { return };
     let file = folders.find(service);
     let after = after_wrong_password(&stack, service, &file);
-    let Some((what, fix)) = after.or_else(|| before_password(folders, &stack, service, &file)) else { return };
+    let before = || before_password(folders, &stack, service, &file);
+    let Some((what, fix)) = after.or_else(before).or_else(|| judged_before(&stack, service)) else { return };
     // A login that has shown sshd a key is no stranger's.
     let (unless, by_key) = if service == sshd::SERVICE {
         let by_key = format!(", or have sshd verify a key first: {}", sshd::KEY_AND_CODE);
@@ -75,6 +77,28 @@ fn before_password(folders: &Folders, stack: &Stack, service: &str, file: &Path)
         )
     };
     Some((what, fix))
+}
+
+/// A line that asks for password and code in one, and judges the code before the password is checked.
+fn judged_before(stack: &Stack, service: &str) -> Option<(String, String)> {
+    let is_whole = |at: usize| {
+        let module = stack.entries.get(at).and_then(Entry::module);
+        let has = |word: &str| module.is_some_and(|module| module.arguments.iter().any(|argument| argument == word));
+        has("forward_pass") && !has("defer")
+    };
+    let mut found = after_our_lines(stack, service).into_iter().filter(|_| !is_of_a_session(service));
+    let (ours, proof) = found.find(|(ours, _)| is_whole(*ours))?;
+    let (line, entry) = (stack.entries.get(ours)?, stack.entries.get(proof)?);
+    let what = format!(
+        "{}: a code is judged before {} ({}) checks the password: wrong codes of people who know no password can lock users, \
+         and a right code is used up by a wrong password",
+        line.place,
+        entry.module()?.name(),
+        entry.place
+    );
+    let fix = "where the program runs as root, write `forward_pass defer` there, and a line with `deferred` after those that check \
+               the password: see the example password-and-code-as-one";
+    Some((what, fix.to_owned()))
 }
 
 /// The line of a substack in this file that would end a login after a wrong password as an include, where nothing does now.

@@ -47,7 +47,7 @@ pub(super) fn look_at(
         }
     }
     if !drafts && guarded.iter().any(|guarded| guarded.name == SERVICE) {
-        match sshd_servers::all().and_then(|servers| sshd_servers::next().map(|_| servers)) {
+        match sshd_servers::all().and_then(|servers| sshd_servers::to_come().map(|_| servers)) {
             Ok(servers) => findings.extend(servers.iter().filter_map(of_server)),
             Err(untold) => findings.push(Finding::warning(
                 SERVICE,

@@ -13,7 +13,8 @@ use super::plan::{self, Plan, refused};
 use super::reload;
 use crate::admin::doctor::finding::{Finding, Severity};
 use crate::admin::doctor::keyless;
-use crate::admin::doctor::sshd::{self, CONFIGURATIONS};
+use crate::admin::doctor::sshd::{self, CONFIGURATIONS, Settings};
+use crate::admin::doctor::sshd_blocks::blocks;
 use crate::admin::doctor::sshd_files::{self, CONFIGURATION, Line, Unknown};
 use crate::admin::doctor::{self};
 use crate::cli::Common;
@@ -49,6 +50,15 @@ fn is_read(path: &Path) -> bool {
     !name.starts_with(b".") && name.ends_with(b".conf")
 }
 
+/// A name as a pattern of glob(3) that means it alone.
+fn literally(name: &str) -> String {
+    let letter = |letter: char| match letter {
+        '*' | '?' | '[' => format!("[{letter}]"),
+        _ => letter.to_string(),
+    };
+    name.chars().map(letter).collect()
+}
+
 /// The faults among findings.
 pub(super) fn faults(findings: &[Finding]) -> usize {
     findings.iter().filter(|finding| finding.severity == Severity::Fault).count()
@@ -81,7 +91,7 @@ impl Draft {
                 .collect();
             files.sort(); // as glob(3) does
             let files = files.iter().map(|path| if path.as_os_str() == drop_in::FILE { &ours } else { path });
-            let files: Vec<String> = files.map(|path| path.display().to_string()).collect();
+            let files: Vec<String> = files.map(|path| literally(&path.display().to_string())).collect();
             let now = String::from_utf8_lossy(&fs::read(CONFIGURATION)?).into_owned();
             let configuration = drop_in::with_files(&now, &files).unwrap_or(now);
             let path = draft.folder.path().join("sshd_config");
@@ -101,15 +111,18 @@ impl Draft {
         let would_reject = |unknown: Unknown| {
             refused(
                 format!("sshd would reject its configuration: {}", self.told(&unknown.why())),
-                "see: sshd -t".into(),
+                format!("look for what contradicts it in {CONFIGURATION} and in files of {CONFIGURATIONS}"),
             )
         };
         let settings = sshd::settings(file).map_err(would_reject)?;
         let unmet = drop_in::unmet(&settings, key);
         if !unmet.is_empty() {
             return Err(refused(
-                format!("another file of sshd sets this before {}: not {}", drop_in::FILE, unmet.join(", not ")),
-                format!("look for it in {CONFIGURATION} above its Include, and in files of {CONFIGURATIONS}"),
+                format!("sshd would not use all of {}: {} would not hold", drop_in::FILE, unmet.join(", ")),
+                format!(
+                    "another line comes first and says otherwise: look for it in {CONFIGURATION} above its Include, and in files of \
+                     {CONFIGURATIONS}"
+                ),
             ));
         }
         let unread = |unknown: Unknown| {
@@ -118,10 +131,20 @@ impl Draft {
         };
         let lines = sshd_files::read(file).map_err(unread)?;
         let lines: Vec<Line> = lines.into_iter().map(|line| self.line_in_force(line)).collect();
-        is_as_open(&plan::settings()?, &settings, &lines, key)?;
+        let now = plan::settings()?;
+        if now.get("usepam").is_none_or(|value| value != "yes") {
+            return Err(refused(
+                "sshd does not ask PAM (UsePAM no): with PAM, accounts that are locked get in with their key, and account lines \
+                 decide for the first time"
+                    .into(),
+                format!("set UsePAM yes in {CONFIGURATION}, reload sshd, and look who can log in then; then run this again"),
+            ));
+        }
+        reload::can_listen(&settings)?;
+        is_as_open(&now, &settings, &lines, key)?;
         if key {
             Self::check_key(&lines)?;
-            self.check_root()
+            self.check_root(&lines, &settings)
         } else {
             Ok(())
         }
@@ -144,23 +167,30 @@ impl Draft {
         ))
     }
 
-    /// Whether root would still log in with a key.
-    fn check_root(&self) -> Result<(), CliError> {
+    /// Whether root would still log in with a key, from wherever.
+    fn check_root(&self, lines: &[Line], generic: &Settings) -> Result<(), CliError> {
         let settings = sshd::settings_for(self.sshd.as_deref(), "root", sshd::GENERIC_ADDRESS).unwrap_or_default();
         let setting = |key: &str| settings.get(key).map_or("", String::as_str);
-        let permitted = setting("permitrootlogin");
+        let in_blocks = blocks(lines, generic);
+        let in_blocks =
+            in_blocks.iter().filter_map(|block| Some((block.settings.get("permitrootlogin")?, &block.place)));
+        let everywhere = std::iter::once((setting("permitrootlogin"), String::new()))
+            .chain(in_blocks.map(|(permitted, place)| (permitted.as_str(), format!(" in the Match block {place}"))));
         let of_root = |pattern| keyless::file_of_keys(pattern, Path::new("/root"), "root", 0);
         let mut files = setting("authorizedkeysfile").split_whitespace().map(of_root);
         // Keys that a command or a certificate names are not looked for.
         let has_key = !keyless::sources_besides_files(&settings).is_empty()
             || files.any(|path| fs::metadata(path).is_ok_and(|found| found.len() > 0));
-        if has_key && !["yes", "no"].contains(&permitted) {
-            return Err(refused(
-                format!("root logs in with a key, and sshd would refuse root's code: PermitRootLogin is {permitted}"),
-                "set PermitRootLogin yes (root then needs a key and a code), or no; then run this again".into(),
-            ));
+        let mut refusing = everywhere.filter(|(permitted, _)| !["yes", "no", ""].contains(permitted));
+        match refusing.next().filter(|_| has_key) {
+            None => Ok(()),
+            Some((permitted, place)) => Err(refused(
+                format!(
+                    "root logs in with a key, and sshd would refuse root's code: PermitRootLogin is {permitted}{place}"
+                ),
+                "set PermitRootLogin yes there (root then needs a key and a code), or no; then run this again".into(),
+            )),
         }
-        Ok(())
     }
 
     fn line_in_force(&self, mut line: Line) -> Line {

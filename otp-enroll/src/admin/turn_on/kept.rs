@@ -289,7 +289,8 @@ impl Kept {
     /// Notes that all is done.
     pub(super) fn finish(&self) -> io::Result<()> {
         let folder = folder_of(&self.service);
-        File::create_new(folder.join(DONE))?.sync_all()?;
+        // Whatever the umask: what others could write to is not read again.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(DONE))?.sync_all()?;
         replace::flush(&folder)
     }
 

@@ -96,7 +96,7 @@ impl Plan {
             plan.add_drop_in(key)?;
         }
         if service == "sudo" {
-            plan.look_at_sudoers()?;
+            plan.look_at_sudoers(&folders)?;
         }
         plan.add(&folders, service, key)?;
         for (_, twin, _) in TWINS.iter().filter(|(name, twin, _)| *name == service && folders.has(twin)) {
@@ -107,16 +107,23 @@ impl Plan {
     }
 
     /// sudo may ask another service.
-    fn look_at_sudoers(&mut self) -> Result<(), CliError> {
-        for Other { name, for_all } in sudoers::others() {
+    fn look_at_sudoers(&mut self, folders: &Folders) -> Result<(), CliError> {
+        let defaults = sudoers::defaults();
+        for Other { name, by, command, for_all } in sudoers::others(&defaults) {
+            if folders.may_ask(&name) {
+                continue;
+            }
             if for_all {
                 return Err(refused(
-                    format!("sudo asks the PAM service {name}, and not sudo: pam_service in its Defaults"),
-                    format!("turn that service on: otp-enroll admin turn-on {name}"),
+                    format!("{command} asks the PAM service {name}: {by} in the Defaults of sudo"),
+                    format!("turn that service on first: otp-enroll admin turn-on {name}"),
                 ));
             }
-            self.remarks
-                .push(format!("sudo asks the PAM service {name} for some users or commands: it is left as it is"));
+            let whom = "for some users or commands";
+            self.remarks.push(format!("{command} asks the PAM service {name} {whom}: it is left as it is"));
+        }
+        if let Some((by, whose)) = sudoers::other_password(&defaults) {
+            self.remarks.push(format!("sudo asks for the password and the code of {whose}: {by} in its Defaults"));
         }
         Ok(())
     }

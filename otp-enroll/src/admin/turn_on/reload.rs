@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -32,7 +34,7 @@ pub(super) fn test() -> Result<(), CliError> {
 /// Whether it is known how each server was started, and will be.
 pub(super) fn can_be_told() -> Result<(), CliError> {
     servers()?;
-    sshd_servers::next().map(|_| ()).map_err(refused_for)
+    sshd_servers::to_come().map(|_| ()).map_err(refused_for)
 }
 
 /// The servers that read the usual configuration. The error is one of which that cannot be told.
@@ -63,11 +65,42 @@ pub(super) fn reload(servers: &[Server], settings: &Settings) -> Result<(), CliE
         if before.iter().all(|(server, before)| server.mark(settings).has_read_since(before)) {
             return Ok(());
         }
+        if servers.iter().any(|server| !Path::new("/proc").join(server.pid.to_string()).exists()) {
+            break;
+        }
         thread::sleep(STEP);
         waited = waited.saturating_add(STEP);
     }
-    let error = io::Error::other("it was told to read its configuration again, and has not done so");
-    Err(CliError::Tool { program: "sshd", error })
+    let is_gone = |server: &Server| !Path::new("/proc").join(server.pid.to_string()).exists();
+    let gone = servers.iter().find(|server| is_gone(server));
+    let why = match gone {
+        Some(server) => format!(
+            "it has ended instead of reading its configuration again: no user can log in by ssh until it is started: {}",
+            server.unit.map_or_else(|| "/usr/sbin/sshd".to_owned(), |unit| format!("systemctl start {unit}"))
+        ),
+        None => "it was told to read its configuration again, and has not done so".to_owned(),
+    };
+    Err(CliError::Tool { program: "sshd", error: io::Error::other(why) })
+}
+
+/// Whether sshd could listen again where its configuration says: it ends where it can on no address.
+pub(super) fn can_listen(settings: &Settings) -> Result<(), CliError> {
+    let addresses = settings.get("listenaddress").map_or("", String::as_str).split_whitespace();
+    let addresses: Vec<IpAddr> =
+        addresses.filter_map(|address| Some(address.parse::<SocketAddr>().ok()?.ip())).collect();
+    let is_lost = |address: &IpAddr| {
+        let tried = UdpSocket::bind((*address, 0));
+        tried.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+    };
+    match addresses.first() {
+        Some(address) if addresses.iter().all(is_lost) => Err(refused(
+            format!(
+                "sshd listens on {address}, an address that this machine has lost: it would end when it is reloaded"
+            ),
+            "give the machine that address again, or correct ListenAddress; then run this again".into(),
+        )),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Runs a program. What it says of a failure becomes the error.
