@@ -157,14 +157,18 @@ pub(super) fn faults_of(site: &Site) -> Vec<Fault> {
     // What a login does not read. The agent answers only root where [[agent.host]] cannot be used.
     let (of_hosts, of_senders) = site.errors_apart();
     faults.extend(of_hosts.iter().map(ToString::to_string));
-    faults.extend(helper_fault(&site.config.state_directory, state.ok().as_ref()));
+    let of_helper = helper_fault(&site.config.state_directory, state.ok().as_ref()).map(|what| Fault {
+        what,
+        fix: Some("make it what an installation makes it: install the package again".to_owned()),
+        harm: Harm::ToLogins,
+    });
     let faults = faults.into_iter().map(|what| Fault { what, fix: None, harm: Harm::ToLogins });
     let of_senders = of_senders.into_iter().map(|error| {
         let fix = "no codes are sent until it is fixed: users with no other device or recovery code are refused; \
                    pam_otp.toml(5) describes every key";
         Fault { what: error.to_string(), fix: Some(fix.to_owned()), harm: Harm::ToMessages }
     });
-    faults.chain(of_senders).chain(of_the_store).chain(fault_of_sends(site)).collect()
+    faults.chain(of_helper).chain(of_senders).chain(of_the_store).chain(fault_of_sends(site)).collect()
 }
 
 /// The file in which the agent notes what it sends: where it cannot be used nothing is sent.

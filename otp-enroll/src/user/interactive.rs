@@ -163,7 +163,7 @@ fn hand_out(
     if codes.is_empty() {
         return Ok(tr(text!("This machine issues no recovery codes.")));
     }
-    let (mut saved, mut note, mut shown) = (Vec::new(), String::new(), false);
+    let (mut saved, mut note, mut shown) = (None, String::new(), false);
     if let Some(path) = save {
         note = keep(path, codes, user, &mut saved);
     }
@@ -177,30 +177,37 @@ fn hand_out(
             prompt::forget_what_is_typed(&terminal); // Enter was pressed twice, or pasted, before this page was shown
             shown = true;
         }
-        let answer = match prompt::ask(&terminal, &tr(text!("Save to file (or just press Enter): "))) {
+        let is_saved = saved.is_some();
+        let question =
+            if is_saved { text!("Press Enter to go on: ") } else { text!("Save to file (or just press Enter): ") };
+        let answer = match prompt::ask(&terminal, &tr(question)) {
             Err(AskError::Closed) => break, // Ctrl-D on a page that was read is as good as Enter
             answer => answer?,
         };
         let name = answer.expose().trim();
+        // After a file, what is typed is meant for the shell: its name would be that of another file with all codes.
+        if is_saved {
+            break;
+        }
         if prompt::is_yes_or_no(name) {
             note = format!("! {}", tr(text!("Press Enter, or type the name of a new file, such as recovery-codes.")));
         } else if !name.is_empty() {
             note = keep(&from_home(name), codes, user, &mut saved);
-        } else if shown || !saved.is_empty() {
+        } else if shown {
             break;
         }
     }
     let number = u64::try_from(codes.len()).unwrap_or(u64::MAX);
-    Ok(match saved.join(&tr(text!(" and "))) {
-        files if !files.is_empty() => count(
+    Ok(match saved {
+        Some(file) => count(
             plural!(
-                "{number} recovery code is in {files}: move it off this machine.",
-                "{number} recovery codes are in {files}: move them off this machine."
+                "{number} recovery code is in {file}: move it off this machine.",
+                "{number} recovery codes are in {file}: move them off this machine."
             ),
             number,
-            &[("files", &files)],
+            &[("file", &file)],
         ),
-        _ if shown => count(
+        None if shown => count(
             plural!(
                 "{number} recovery code was shown; it cannot be shown again.\nNew ones: otp-enroll recovery",
                 "{number} recovery codes were shown; they cannot be shown again.\nNew ones: otp-enroll recovery"
@@ -208,7 +215,7 @@ fn hand_out(
             number,
             &[],
         ),
-        _ => count(
+        None => count(
             plural!(
                 "{number} recovery code was not shown. New ones: otp-enroll recovery",
                 "{number} recovery codes were not shown. New ones: otp-enroll recovery"
@@ -220,13 +227,13 @@ fn hand_out(
 }
 
 /// Saves recovery codes, and returns the note for the page.
-fn keep(path: &Path, codes: &[Confidential], user: &str, saved: &mut Vec<String>) -> String {
+fn keep(path: &Path, codes: &[Confidential], user: &str, saved: &mut Option<String>) -> String {
     match save_codes(path, codes, user) {
         Ok(()) => {
             // The absolute path, so that the user finds it.
             let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
             let note = fill(text!("They are saved in {path}."), &[("path", &path)]);
-            saved.push(path);
+            *saved = Some(path);
             note
         }
         Err(error) => format!("! {error}"),

@@ -188,10 +188,16 @@ impl<'a> Auth<'a> {
             ));
         }
         if self.accepted.is_empty() {
-            let missing = self.stack.modules().find(|(module, _)| Role::of(module) == Role::Missing);
-            let fix = match missing {
-                Some((module, place)) => format!("install {}, or remove the line {place}", module.file.display()),
-                None => "find the module in that group that always refuses".to_owned(),
+            let of = |role| self.stack.modules().find(move |(module, _)| Role::of(module) == role);
+            let fix = match (of(Role::Missing), of(Role::Deny)) {
+                (Some((module, place)), _) => format!("install {}, or remove the line {place}", module.file.display()),
+                (None, Some((module, place))) => {
+                    format!(
+                        "{} always refuses: let a right login pass over the line {place}, or remove it",
+                        module.name()
+                    )
+                }
+                (None, None) => "find the module in that group that always refuses".to_owned(),
             };
             let what = format!("{line}: no user can log in, even with a correct code");
             findings.push(Finding::fault(service, what, &fix));

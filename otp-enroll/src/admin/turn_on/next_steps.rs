@@ -23,7 +23,8 @@ pub(super) fn of(kept: &Kept, names: &[String], common: &Common) -> String {
     let of_target = OPEN_OTHER_ACCOUNTS.contains(&kept.service.as_str());
     let log_in = match kept.service.as_str() {
         "sshd" => format!("Log in from a second terminal before you close this one, with {how} and code."),
-        "sudo" => "Try it in a second terminal before you close this one: sudo -k; sudo true".to_owned(),
+        "sudo" => "Try it in a second terminal before you close this one, with a code that was not used yet: sudo -k; sudo true"
+            .to_owned(),
         _ if of_target => "Try it in a second terminal before you close this one, not as root: su USER".to_owned(),
         service => format!("Log in through {service} before you close this session, with password and code."),
     };
@@ -47,6 +48,11 @@ pub(super) fn of(kept: &Kept, names: &[String], common: &Common) -> String {
                 moment(&until.to_string())
             ));
             lines.push(format!("    {sudo}otp-enroll admin turn-on {spoken} --confirm"));
+        }
+        // sudo itself may be what fails.
+        None if kept.service == "sudo" => {
+            lines.push("If that fails, in a shell of root (sudo -i here, before you close this terminal):".to_owned());
+            lines.push(format!("    otp-enroll admin turn-off {spoken}"));
         }
         None => lines.push(format!("If that fails: {sudo}otp-enroll admin turn-off {spoken}")),
     }
