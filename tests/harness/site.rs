@@ -153,12 +153,7 @@ impl Site {
     /// # Panics
     /// When a file cannot be written.
     pub fn seal(&self, user: &str) {
-        let keys = self.seal_keys();
-        let text = fs::read_to_string(&self.config).unwrap();
-        let line = format!("seal_keys = \"{}\"\n", keys.display());
-        if !text.starts_with(&line) {
-            self.write(&(line + &text));
-        }
+        let keys = self.with_own_seal_keys();
         fs::write(&keys, SEAL_KEY).unwrap();
         fs::set_permissions(&keys, fs::Permissions::from_mode(0o400)).unwrap();
         // Whatever changes a record writes it again.
@@ -168,7 +163,20 @@ impl Site {
         assert!(sealed.contains("\nsealed = ") && !sealed.contains("\nsecret = "), "{sealed}");
     }
 
-    /// The file with the keys of [`Site::seal`].
+    /// From now on the configuration names a file of this site's own for the keys of sealed seeds.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn with_own_seal_keys(&self) -> PathBuf {
+        let (keys, text) = (self.seal_keys(), fs::read_to_string(&self.config).unwrap());
+        let line = format!("seal_keys = \"{}\"\n", keys.display());
+        if !text.starts_with(&line) {
+            self.write(&(line + &text));
+        }
+        keys
+    }
+
+    /// The file with the keys of sealed seeds, where the configuration names it.
     pub fn seal_keys(&self) -> PathBuf {
         self.config.with_file_name("seal-keys")
     }

@@ -335,6 +335,14 @@ impl Credentials {
         self.has_device() || self.scratch.is_some() || self.passcode.is_some()
     }
 
+    /// Whether all that can be is sealed, under this key.
+    pub fn is_sealed_under(&self, id: KeyId) -> bool {
+        let is_plain = self.devices.iter().any(|device| device.secret.open().is_some())
+            || (self.scratch.is_some() && self.sealed.scratch.is_none())
+            || (self.passcode.is_some() && self.sealed.passcode.is_none());
+        !is_plain && self.all_sealed().all(|sealed| sealed.key == id)
+    }
+
     /// All that is sealed and not open.
     pub fn all_sealed(&self) -> impl Iterator<Item = &Sealed> {
         let hashes = [&self.sealed.scratch, &self.sealed.passcode].into_iter().flatten();

@@ -43,6 +43,11 @@ impl Ring {
         Self::parse(Wiped::copy_of(bytes), Some(uid))
     }
 
+    /// The bytes themselves. A search for this name finds every use.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.bytes()
+    }
+
     fn entries(&self) -> &[[u8; ENTRY]] {
         self.bytes.bytes().get(SEALING.len()..).unwrap_or_default().as_chunks().0
     }

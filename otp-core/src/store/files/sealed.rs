@@ -6,12 +6,14 @@ use std::io;
 use zeroize::Zeroizing;
 
 use crate::record::Record;
+use crate::record::change::Change;
 use crate::record::credentials::{Credentials, Needed};
 use crate::record::credentials_toml::spare::Spare;
 use crate::record::error::RecordError;
 use crate::record::id::EnrollmentId;
 use crate::record::key_ring::Ring;
 use crate::record::seal::{KeyId, Owner, Part, SealKey, Sealed, Shut};
+use crate::store::change;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
@@ -39,12 +41,37 @@ impl FileStore {
 
     /// A user's record with all that is sealed, only to read.
     pub fn read_open(&self, account: &Account) -> Result<Option<Record>, StoreError> {
-        let Some(mut record) = self.read(account)? else { return Ok(None) };
+        self.opened(account, self.read(account)?)
+    }
+
+    /// A record that was read, with all that is sealed.
+    pub fn opened(&self, account: &Account, record: Option<Record>) -> Result<Option<Record>, StoreError> {
+        let Some(mut record) = record else { return Ok(None) };
         self.open_sealed(&mut record.credentials, Needed::All);
         match record.credentials.shut() {
-            Some(why) => Err(self.unreadable(&credentials_of(account), RecordError::Sealed(why))),
+            Some(why) => Err(self.shut(account, why)),
             None => Ok(Some(record)),
         }
+    }
+
+    /// A change that compares seeds: nothing is changed where one cannot be opened.
+    pub fn change_open<T>(
+        &self,
+        account: &Account,
+        step: impl Fn(Option<&Record>) -> (Change, T),
+    ) -> Result<T, StoreError> {
+        let done = change(self, account, |record| match record.and_then(|record| record.credentials.shut()) {
+            Some(why) => (Change::Keep, Err(why)),
+            None => {
+                let (next, answer) = step(record);
+                (next, Ok(answer))
+            }
+        })?;
+        done.map_err(|why| self.shut(account, why))
+    }
+
+    fn shut(&self, account: &Account, why: Shut) -> StoreError {
+        self.unreadable(&Names::of(account).credentials, RecordError::Sealed(why))
     }
 
     /// The text of credentials as they are to be written: sealed, if new seeds are.
@@ -102,10 +129,6 @@ impl FileStore {
             let _ = black_box(sealed.and_then(|sealed| sealed.open(&key, owner, Part::Scratch)));
         }
     }
-}
-
-fn credentials_of(account: &Account) -> String {
-    Names::of(account).credentials
 }
 
 fn fresh(nonce: &mut [u8]) -> io::Result<()> {

@@ -11,6 +11,7 @@ use nix::unistd::linkat;
 
 use crate::record::credentials::Serial;
 use crate::record::credentials_toml::spare::Spare;
+use crate::record::seal::KeyId;
 use crate::store::error::StoreError;
 use crate::store::files::open::{FileStore, Releasing};
 use crate::value::time::UnixTime;
@@ -140,10 +141,19 @@ impl Stock {
     }
 
     fn read(&self, name: &str) -> Result<Option<Spare>, StoreError> {
+        let mut spare = self.as_it_is(name)?;
+        spare.iter_mut().for_each(|spare| self.0.open_spare(spare));
+        Ok(spare)
+    }
+
+    fn as_it_is(&self, name: &str) -> Result<Option<Spare>, StoreError> {
         let Some((file, metadata)) = self.0.open_trusted(name, Some(0))? else { return Ok(None) };
-        let mut spare = self.0.read_credentials(&file, metadata.len(), name, Spare::decode)?;
-        self.0.open_spare(&mut spare);
-        Ok(Some(spare))
+        self.0.read_credentials(&file, metadata.len(), name, Spare::decode).map(Some)
+    }
+
+    /// The key under which the token of a file is sealed; `None` if it is not, or gone.
+    pub fn sealed_under(&self, name: &str) -> Result<Option<KeyId>, StoreError> {
+        Ok(self.as_it_is(name)?.and_then(|spare| spare.device.secret.sealed().map(|sealed| sealed.key)))
     }
 
     /// The names of all files, in their order.
