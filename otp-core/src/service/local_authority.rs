@@ -333,6 +333,7 @@ impl<'a> LocalAuthority<'a> {
             | Request::Disable { .. }
             | Request::Test { .. }
             | Request::SendPin(_)
+            | Request::SealKeys {}
             | Request::ForgetAddresses {} => match &mut self.service {
                 Some(service) => service.answer(request, now),
                 None => Ok(UNKNOWN_USER),

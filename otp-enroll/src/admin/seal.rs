@@ -8,6 +8,9 @@ mod keeper;
 mod recovery_key;
 mod walk;
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use otp_core::record::key_ring::Ring;
 use otp_core::record::seal::{KeyId, SealKey};
 use otp_core::store::files::open::FileStore;
@@ -105,6 +108,23 @@ pub(super) fn faults(site: &Site) -> Vec<(String, String)> {
     faults
 }
 
+/// What writes the key into memory at boot.
+const UNIT: &str = "pam_otp-seal-keys.service";
+
+/// Whether systemd writes the key into memory at boot, from now on or no more. Without systemd an init script does that.
+fn at_boot(is_on: bool, keeper: &Keeper, output: &Output) {
+    if !Path::new("/run/systemd/system").exists() || keeper.path() != Path::new("/etc/pam_otp/seal/keys") {
+        return;
+    }
+    let verb = if is_on { "enable" } else { "disable" };
+    let done = Command::new("systemctl").args(["--quiet", verb, UNIT]).stdin(Stdio::null()).status();
+    if !done.is_ok_and(|status| status.success()) {
+        output.insist(&format!(
+            "systemctl {verb} {UNIT} failed: without that unit logins do not have the key after a boot"
+        ));
+    }
+}
+
 fn told(error: &CliError) -> (String, String) {
     (error.to_string(), error.hint().unwrap_or_default())
 }
@@ -174,6 +194,7 @@ fn begin(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Res
     let keys = [drawn()?];
     recovery_key::show(&keys[0], how.yes, output)?;
     keep(keeper, &method, &keys, false)?;
+    at_boot(true, keeper, output);
     sealed_under(keeper, &method, &keys, store, output)
 }
 
@@ -255,6 +276,7 @@ fn off(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Resul
     }
     keep(keeper, &method, &keys_of(&kept), true)?;
     let records = walk::walk(store, Goal::Plain, "opening", output)?;
+    at_boot(false, keeper, output);
     keeper.forget()?;
     output.done(
         &Sealed { keeper: None, records, changed: true },
@@ -294,6 +316,7 @@ fn recover(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> R
         is_free(&method)?;
     }
     keep(keeper, &method, &keys, false)?;
+    at_boot(true, keeper, output);
     sealed_under(keeper, &method, &keys, store, output)
 }
 

@@ -34,6 +34,11 @@ impl FileStore {
         self.keys.as_ref().map_or(Err(Shut::NoKey), KeySource::ring)
     }
 
+    /// The keys of one user, as bytes.
+    pub fn keys_of(&self, uid: u32) -> Result<Zeroizing<Vec<u8>>, Shut> {
+        self.ring()?.bytes_for(uid).ok_or(Shut::NoKey)
+    }
+
     /// Opens what is sealed of a record, as far as it is needed and can be.
     pub(super) fn open_sealed(&self, credentials: &mut Credentials, needed: Needed) {
         credentials.open_sealed(needed, || self.ring());
