@@ -59,6 +59,7 @@ define files
 0644 $(sysusersdir)/pam_otp.conf config/sysusers.conf
 0644 $(tmpfilesdir)/pam_otp.conf config/tmpfiles.conf
 0644 $(unitdir)/$(polkit_drop_in) config/systemd/$(polkit_drop_in)
+0644 $(unitdir)/pam_otp-seal-keys.service config/systemd/pam_otp-seal-keys.service
 0644 $(sysconfdir)/fail2ban/filter.d/pam_otp.conf config/fail2ban/filter.d/pam_otp.conf
 0644 $(sysconfdir)/fail2ban/jail.d/pam_otp.conf config/fail2ban/jail.d/pam_otp.conf
 0644 $(sysconfdir)/apparmor.d/abstractions/pam_otp config/apparmor/abstractions/pam_otp
@@ -363,7 +364,7 @@ install: $(catalogues)
 	  case $$source in
 	    '') ;;
 	    man/*) sed 's|/usr/local/libexec/pam_otp|$(libexecdir)|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
-	    config/systemd/*) sed 's|/var/lib/pam_otp|$(statedir)|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
+	    config/systemd/*) sed 's|/var/lib/pam_otp|$(statedir)|; s|/usr/local/bin|$(bindir)|; s|/etc/pam_otp|$(sysconfdir)/pam_otp|' "$$source" | put "$$mode" "$$target" /dev/stdin ;;
 	    "$(release)"/*) source=$$(bare "$$source"); put "$$mode" "$$target" "$$source" ;;
 	    *) put "$$mode" "$$target" "$$source" ;;
 	  esac

@@ -15,6 +15,7 @@ use otp_core::codes::recovery::{RecoveryCode, RecoverySet};
 use otp_core::record::Record;
 use otp_core::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
 use otp_core::record::id::{DeviceId, EnrollmentId};
+use otp_core::record::seal::SealedHashes;
 use otp_core::record::state::{Progress, State};
 use otp_core::store::files::open::FileStore;
 use otp_core::store::{Store, Swap};
@@ -57,7 +58,7 @@ pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrollment: [
             Factor::Time => Kind::Totp(Clock::of_app(Period::THIRTY)),
             Factor::Counter => Kind::Hotp,
         },
-        secret: Secret::new(Zeroizing::new(key.0.clone())).unwrap(),
+        secret: Secret::new(Zeroizing::new(key.0.clone())).unwrap().into(),
         algorithm: Algorithm::Sha1,
         digits: Digits::SIX,
         created: UnixTime(1_760_000_000),
@@ -75,6 +76,7 @@ pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrollment: [
         recovery: Some(RecoverySet::of([7; 16], &codes)),
         scratch: None,
         passcode: None,
+        sealed: SealedHashes::default(),
     };
     let mut state = State::new(credentials.enrollment);
     state.devices.insert(DeviceId(1), Progress::from(0));

@@ -47,6 +47,7 @@ fuzz_target!(|data: &[u8]| {
     let mut words = Words { document, unread: leaves(document) - left };
     words.compare("", "issuer", config.issuer.as_deref(), None);
     words.compare("", "state_directory", config.state_directory.to_str(), Some("/var/lib/pam_otp"));
+    words.compare("", "seal_keys", config.seal_keys.as_deref().and_then(|path| path.to_str()), None);
     words.compare("", "enforce", Some(config.enforce), Some(true));
     words.compare("code", "digits", Some(config.code.digits.get()), Some(6));
     words.compare("code", "period", Some(config.code.period.get()), Some(30));

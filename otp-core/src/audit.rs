@@ -342,6 +342,7 @@ impl fmt::Display for Why {
             Refusal::Locked(Lock::Until(time)) => write!(f, " until={time}"),
             Refusal::Locked(Lock::UntilUnlocked | Lock::Open) => f.write_str(" until=unlocked"),
             Refusal::Renamed => write!(f, " hint=\"{}\"", Line(Refusal::HINT_OF_RENAMED)),
+            Refusal::Sealed(why) => write!(f, " hint=\"{}\"", Line(why.hint())),
             Refusal::Replayed { clock_behind: None }
             | Refusal::RecoveryUsed
             | Refusal::RecoveryUnknown

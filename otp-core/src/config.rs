@@ -33,6 +33,8 @@ pub struct Config {
     pub language: Option<String>,
     /// The directory of the records; an absolute path.
     pub state_directory: PathBuf,
+    /// The file with the keys of sealed seeds; an absolute path. `None` for [`paths::SEAL_KEYS`].
+    pub seal_keys: Option<PathBuf>,
     /// The codes of new devices.
     pub code: CodeConfig,
     /// The window and the lockout.
@@ -59,6 +61,7 @@ impl Default for Config {
             issuer: None,
             language: None,
             state_directory: PathBuf::from("/var/lib/pam_otp"),
+            seal_keys: None,
             code: CodeConfig { digits: Digits::SIX, period: Period::THIRTY, algorithm: Algorithm::Sha1 },
             limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL },
             recovery_codes: MOST_CODES,
@@ -101,6 +104,9 @@ impl Config {
         });
         top.set("state_directory", &mut self.state_directory, "an absolute path", |value| {
             value.text(4000).map(PathBuf::from).filter(|path| path.is_absolute())
+        });
+        top.set("seal_keys", &mut self.seal_keys, "an absolute path", |value| {
+            value.text(4000).map(PathBuf::from).filter(|path| path.is_absolute()).map(Some)
         });
         top.set("enforce", &mut self.enforce, "true or false", |value| value.truth());
         top.section("code", |code| self.read_code(code));

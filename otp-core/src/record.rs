@@ -5,6 +5,8 @@ pub mod credentials;
 pub mod credentials_toml;
 pub mod error;
 pub mod id;
+pub mod key_ring;
+pub mod seal;
 pub mod state;
 pub mod state_slot;
 
@@ -12,6 +14,7 @@ use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{Credentials, Device, Override};
 use crate::record::error::RecordError;
 use crate::record::id::{DeviceId, EnrollmentId};
+use crate::record::seal::SealedHashes;
 use crate::record::state::{Progress, State};
 use crate::value::user::Account;
 
@@ -66,6 +69,7 @@ impl Record {
             recovery,
             scratch: None,
             passcode: None,
+            sealed: SealedHashes::default(),
         };
         Self { credentials, state }
     }

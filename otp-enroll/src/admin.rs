@@ -7,6 +7,7 @@ mod changes;
 mod check;
 mod devices;
 mod doctor;
+mod encryption;
 mod explain;
 mod export;
 mod import;
@@ -22,7 +23,7 @@ mod report;
 mod require;
 mod restored;
 mod same_person;
-mod sealing;
+mod seal;
 mod sessions;
 mod show;
 mod tokens;
@@ -43,6 +44,7 @@ use otp_core::value::user::{Account, UserName};
 use self::accounts::Names;
 use self::not_done::NotDone;
 use self::turn_on::Wish;
+use crate::cli::sealing::Seal;
 use crate::cli::{Admin, Common, Users};
 use crate::client::{Client, account};
 use crate::error::CliError;
@@ -81,6 +83,9 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     let site = Site::load(common.config())?;
     if let Admin::InitStore { if_new, yes } = command {
         return init_store::init_store(&site, *if_new, *yes, output);
+    }
+    if let Admin::Seal(Seal { unpack: true, .. }) = command {
+        return seal::unpack(&site, output);
     }
     let store = site.store()?;
     changes::warn(command, &site, &store, output);
@@ -194,6 +199,7 @@ fn on_records(
         Admin::Assign { user, serial, name } => {
             assign::assign(site, store, &account(user)?, serial, name.as_deref(), output)
         }
+        Admin::Seal(how) => seal::seal(how, site, store, output),
         Admin::Export(how) => export::export(how, site, store, output),
         // Served above, since they must also run where the configuration or the records cannot be read.
         Admin::ReadAsUser { .. }

@@ -3,6 +3,8 @@
 // The path is said, since the example that writes the manual takes this file from another folder.
 #[path = "cli/bundle.rs"]
 pub(crate) mod bundle;
+#[path = "cli/sealing.rs"]
+pub(crate) mod sealing;
 #[path = "cli/token_files.rs"] // the example that writes the manual finds it, too
 pub(crate) mod token_files;
 
@@ -13,6 +15,7 @@ use clap::{Arg, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, 
 use otp_formats::seed::Encoding;
 
 use self::bundle::{Export, ImportBundle};
+use self::sealing::Seal;
 use self::token_files::{PskcOptions, TokenFile};
 
 /// How `--qr` names a kind of picture.
@@ -623,6 +626,8 @@ pub(crate) enum Admin {
     },
     /// Write records of users to an encrypted bundle, for another host; or for another program
     Export(Export),
+    /// Seal the seeds of all records, so that a copy of the disk shows none; say how that is, make a new key, take it back
+    Seal(Seal),
     /// Give the configuration and its folder of records one id; without it every login is refused
     InitStore {
         /// Only if neither has an id yet, as an installation does

@@ -590,6 +590,9 @@ fn refusal_text(why: Refusal) -> String {
             "this account was renamed, or it has the number of a removed account whose second factor is still there"
         )),
         Refusal::UnknownUser => tr(text!("there is no such account")),
+        Refusal::Sealed(_) => {
+            tr(text!("codes cannot be checked now: tell your administrator; a recovery code works until then"))
+        }
         Refusal::HostBudget => tr(text!("the service that asks has sent too many wrong codes")),
     }
 }

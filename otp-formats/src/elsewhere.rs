@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// Long enough for every line, so that no buffer grows and leaves a copy of a seed behind.
 const LONGEST: usize = 4096;
 
+/// Why a seed is left out that was not opened.
+const SEALED: &str = "its seed is sealed";
+
 /// A format of another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Elsewhere {
@@ -65,7 +68,7 @@ fn of_pam_oath(user: &str, device: &Device, next: u64) -> Result<Zeroizing<Strin
         return Err("pam_oath knows SHA-1 alone");
     }
     let mut line = Zeroizing::new(String::with_capacity(LONGEST));
-    let (seed, digits) = (device.secret.hex(), device.digits.get());
+    let (seed, digits) = (device.secret.open().ok_or(SEALED)?.hex(), device.digits.get());
     // Writing to a string cannot fail.
     let _ = match &device.kind {
         Kind::Totp(clock) => {
@@ -89,7 +92,8 @@ fn uri(issuer: &str, user: &str, device: &Device, next: u64) -> Result<Zeroizing
         Kind::Sent(_) => return Err("an otpauth:// address holds no codes that are sent"),
     };
     let mut line = Zeroizing::new(String::with_capacity(LONGEST));
-    let (issuer, user, seed) = (percent_encoded(issuer), percent_encoded(user), device.secret.base32());
+    let seed = device.secret.open().ok_or(SEALED)?.base32();
+    let (issuer, user) = (percent_encoded(issuer), percent_encoded(user));
     let _ = write!(line, "otpauth://{kind}/{issuer}:{user}?secret={}", *seed);
     if device.algorithm != Algorithm::Sha1 {
         let _ = write!(line, "&algorithm={}", device.algorithm.name());

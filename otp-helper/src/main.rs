@@ -18,6 +18,7 @@ use otp_core::config::paths;
 use otp_core::error::CoreError;
 use otp_core::protocol::helper_process::{WipedReader, read_line, write_line};
 use otp_core::protocol::request::{Reply, Request};
+use otp_core::service::agent_authority;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
@@ -78,7 +79,8 @@ fn can_write_records() -> bool {
 
 /// The configuration, and the account of the caller: a caller cannot choose its real user id.
 fn here() -> Result<(Site, Account), CoreError> {
-    let site = Site::load(paths::CONFIG.as_ref())?;
+    // Root's file of keys is not for the helper: the agent has those of the caller.
+    let site = Site { ask_for_keys: Some(agent_authority::seal_keys), ..Site::load(paths::CONFIG.as_ref())? };
     let uid = getuid().as_raw();
     let account = accounts::account_of(uid)?;
     let unknown = || CoreError::Names { subject: format!("the user id {uid}"), errno: Errno::ENOENT };

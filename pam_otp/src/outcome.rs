@@ -113,7 +113,8 @@ impl Outcome {
                 | Refusal::NotEnrolled
                 | Refusal::EnrollmentNotOffered
                 | Refusal::HostBudget
-                | Refusal::Renamed,
+                | Refusal::Renamed
+                | Refusal::Sealed(_),
             ) => PamResultCode::PAM_AUTH_ERR,
             Self::Failed(error) => error.pam_code(),
         }

@@ -18,6 +18,7 @@ mod refusals;
 mod renamed;
 mod requiring;
 mod rollout;
+mod seal;
 mod texts;
 mod turn_on;
 mod unmet_sessions;

@@ -19,6 +19,11 @@ pub const HELPER: &str = match option_env!("PAM_OTP_HELPER") {
     None => "/usr/local/libexec/pam_otp/otp-helper",
 };
 
+/// The key of the bytes 0 to 31, with its id.
+const SEAL_KEY: &[u8; 52] = b"pam_otp keys 1 s\x27\x6a\x29\xfe\
+    \x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\
+    \x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f";
+
 /// A configuration file and the records it names.
 #[derive(Clone, Debug)]
 pub struct Site {
@@ -141,6 +146,39 @@ impl Site {
     pub fn example(&self, name: &str) -> String {
         let lines = example(&format!("pam.d/{name}"));
         if self.config == Path::new(CONFIG) { lines } else { lines.replace("pam_otp.so", &self.module()) }
+    }
+
+    /// From now on seeds are sealed, under a key in a file beside the configuration, and so is the record of this user.
+    ///
+    /// # Panics
+    /// When a file cannot be written.
+    pub fn seal(&self, user: &str) {
+        let keys = self.with_own_seal_keys();
+        fs::write(&keys, SEAL_KEY).unwrap();
+        fs::set_permissions(&keys, fs::Permissions::from_mode(0o400)).unwrap();
+        // Whatever changes a record writes it again.
+        self.admin(&["require", user]);
+        self.admin(&["unrequire", user]);
+        let sealed = fs::read_to_string(self.credentials(user)).unwrap();
+        assert!(sealed.contains("\nsealed = ") && !sealed.contains("\nsecret = "), "{sealed}");
+    }
+
+    /// From now on the configuration names a file of this site's own for the keys of sealed seeds.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn with_own_seal_keys(&self) -> PathBuf {
+        let (keys, text) = (self.seal_keys(), fs::read_to_string(&self.config).unwrap());
+        let line = format!("seal_keys = \"{}\"\n", keys.display());
+        if !text.starts_with(&line) {
+            self.write(&(line + &text));
+        }
+        keys
+    }
+
+    /// The file with the keys of sealed seeds, where the configuration names it.
+    pub fn seal_keys(&self) -> PathBuf {
+        self.config.with_file_name("seal-keys")
     }
 
     /// The same as a whole stack, whose session is everybody's.

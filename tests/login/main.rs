@@ -21,6 +21,7 @@ mod password_and_code;
 mod replay;
 mod sandbox;
 mod screen_locker;
+mod seal;
 mod sender;
 mod sshd;
 mod su_limits;

@@ -9,9 +9,9 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the module without symbols for debugging: 680,300 now, of which 18,000 are for languages, and 1 % more. A login maps
-/// each of them.
-const LARGEST_MODULE: u64 = 687_000;
+/// Bytes of the module without symbols for debugging: 708,600 now, of which 18,000 are for languages and 28,000 for sealed seeds,
+/// and 1 % more. A login maps each of them.
+const LARGEST_MODULE: u64 = 715_700;
 
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {
@@ -208,9 +208,9 @@ fn the_crates_that_a_login_runs_through_are_these() {
         lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let module = tree("pam_otp");
-    let expected = "base16ct base32ct bitflags block-buffer cfg-if cmov const-oid cpufeatures crc crc-catalog crypto-common ctutils \
-                    digest getrandom hmac hybrid-array itoa libc memchr memoffset nix otp-core otp-locale otp-nss pam-bindings pam_otp qrcodegen serde \
-                    serde_core serde_json serde_spanned sha1 sha2 subtle toml toml_datetime toml_parser typenum \
+    let expected = "base16ct base32ct bitflags block-buffer cfg-if chacha20 cipher cmov const-oid cpufeatures crc crc-catalog crypto-common ctutils \
+                    digest getrandom hmac hybrid-array inout itoa libc memchr memoffset nix otp-core otp-locale otp-nss pam-bindings pam_otp poly1305 qrcodegen serde \
+                    serde_core serde_json serde_spanned sha1 sha2 subtle toml toml_datetime toml_parser typenum universal-hash \
                     winnow zeroize zmij";
     assert_eq!(module.iter().map(String::as_str).collect::<Vec<_>>().join(" "), expected);
     // The helper's own, beyond those: the log.

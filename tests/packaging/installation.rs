@@ -17,12 +17,13 @@ const PLACES: [&str; 4] = [
 ];
 
 /// What there is then, but for documentation: the mode and the place.
-const INSTALLED: [&str; 19] = [
+const INSTALLED: [&str; 20] = [
     "644 /etc/apparmor.d/abstractions/pam_otp",
     "644 /etc/fail2ban/filter.d/pam_otp.conf",
     "644 /etc/fail2ban/jail.d/pam_otp.conf",
     "644 /etc/pam_otp/pam_otp.toml",
     "755 /usr/bin/otp-enroll",
+    "644 /usr/lib/systemd/system/pam_otp-seal-keys.service",
     "644 /usr/lib/systemd/system/polkit-agent-helper@.service.d/pam_otp.conf",
     "644 /usr/lib/sysusers.d/pam_otp.conf",
     "644 /usr/lib/tmpfiles.d/pam_otp.conf",

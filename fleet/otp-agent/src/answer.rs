@@ -6,7 +6,7 @@ use otp_core::config::paths;
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::CoreError;
-use otp_core::protocol::request::{PinToSend, Question, Reply, Request};
+use otp_core::protocol::request::{Confidential, PinToSend, Question, Reply, Request};
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
@@ -32,6 +32,8 @@ pub(crate) fn to(question: &Question, asker: &Asker<'_>, memory: &Memory) -> Rep
         (login, Asked::Verdict(typed.into_typed()))
     } else if let Request::SendPin(pin) = &question.request {
         (&LoginContext::default(), Asked::Pin(pin))
+    } else if let Request::SealKeys {} = &question.request {
+        (&LoginContext::default(), Asked::SealKeys)
     } else {
         return failed("the agent only verifies codes", "use otp-enroll");
     };
@@ -82,6 +84,8 @@ enum Asked<'a> {
     Verdict(Typed),
     /// To send it.
     Pin(&'a PinToSend),
+    /// Those of the asker.
+    SealKeys,
 }
 
 /// Why there is no answer.
@@ -136,11 +140,19 @@ fn answer(
         let sent = match asked {
             Asked::Challenge(named) if context.send => sending.code(&store, &context, named.as_ref())?,
             Asked::Pin(pin) => Some(sending.pin(pin)?),
-            Asked::Challenge(_) | Asked::Demand | Asked::Verdict(_) => None,
+            Asked::Challenge(_) | Asked::Demand | Asked::Verdict(_) | Asked::SealKeys => None,
         };
         if let Some(challenge) = sent {
             return Ok(Reply::Login(challenge.words()));
         }
+    }
+    if let (Asked::SealKeys, true, Permission::Own) = (asked, may_send, permission) {
+        let keys = store.keys_of(asker.uid).map_err(|why| Unanswered {
+            error: format!("the seed {}", why.text()),
+            hint: why.hint().to_owned(),
+            is_strangers: false,
+        })?;
+        return Ok(Reply::SealKeys(Confidential::of_bytes(&keys)));
     }
     let caller = Caller { uid: asker.uid, is_trusted: is_root, log: &|_| {} };
     let files = LocalAuthority::on(&site, store, account, caller);
@@ -153,6 +165,10 @@ fn answer(
         Asked::Verdict(typed) => typed,
         Asked::Pin(_) => {
             let (error, hint) = ("only the helper and root may have a PIN sent".into(), "use otp-enroll add".into());
+            return Err(Unanswered { error, hint, is_strangers: false });
+        }
+        Asked::SealKeys => {
+            let (error, hint) = ("only the helper gets keys of sealed seeds".into(), "use otp-enroll".into());
             return Err(Unanswered { error, hint, is_strangers: false });
         }
     };

@@ -62,11 +62,15 @@ impl Sending<'_> {
             let device = record.credentials.challenged_device(named, accepted);
             let device = device.filter(|device| matches!(&device.kind, Kind::Sent(still) if still == to));
             match device.and_then(|device| record.code_to_send(device, now)) {
-                Some((state, code)) => (state, Some(code)),
-                None => (record.state.clone(), None),
+                Some((state, code)) => (state, Ok(code)),
+                None => (record.state.clone(), Err(record.credentials.shut())),
             }
         })?;
-        let Some(code) = code else { return Ok(Some(Challenge::NotSent)) };
+        let code = match code {
+            Ok(code) => code,
+            Err(Some(why)) => return Ok(Some(self.not_sent(to.channel().word(), &format!("the seed {}", why.text())))),
+            Err(None) => return Ok(Some(Challenge::NotSent)),
+        };
         let host = self.site.issuer();
         let (text, subject) = (code_text(&sender.text, &code, &host, login), sender.subject.with(&[("host", &host)]));
         Ok(Some(self.send(to, "code", &subject, &text)))

@@ -24,6 +24,12 @@ pub const AGENT: &str = match option_env!("PAM_OTP_AGENT") {
     None => "/run/pam_otp/agent",
 };
 
+/// The keys of sealed seeds, in memory: made at boot, and gone with it.
+pub const SEAL_KEYS: &str = match option_env!("PAM_OTP_SEAL_KEYS") {
+    Some(path) => path,
+    None => "/run/pam_otp/seal-keys",
+};
+
 /// The socket of the sender, beside the agent's.
 pub const SENDER: &str = match option_env!("PAM_OTP_SENDER") {
     Some(path) => path,

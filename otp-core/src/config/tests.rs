@@ -17,6 +17,7 @@ fn an_empty_file_means_the_documented_defaults() {
         issuer: None,
         language: None,
         state_directory: "/var/lib/pam_otp".into(),
+        seal_keys: None,
         code: shape(6, 30, Algorithm::Sha1),
         limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL },
         recovery_codes: 10,
@@ -44,6 +45,7 @@ fn every_key_can_be_set() {
         issuer = "Example Ltd"
         language = "de_DE.UTF-8@euro"
         state_directory = "/srv/otp"
+        seal_keys = "/run/keys/otp"
         enforce = false
         [code]
         digits = 8
@@ -89,7 +91,7 @@ fn every_key_can_be_set() {
             passcode: true,
             devices: Kinds::read(["totp", "ocra"]).unwrap(),
         },
-        line: 20, // `otp-enroll admin explain` shows it
+        line: 21, // `otp-enroll admin explain` shows it
     };
     let terms = Terms {
         second_factor: SecondFactor::Required,
@@ -101,6 +103,7 @@ fn every_key_can_be_set() {
         issuer: Some("Example Ltd".into()),
         language: Some("de_DE.UTF-8@euro".into()),
         state_directory: "/srv/otp".into(),
+        seal_keys: Some("/run/keys/otp".into()),
         code: shape(8, 60, Algorithm::Sha512),
         limits: Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked, devices: Kinds::ALL },
         recovery_codes: 0,
@@ -161,11 +164,11 @@ fn an_unknown_key_is_an_error_at_every_level() {
     for (text, expected) in [
         (
             "colour = 1",
-            "1: unknown key colour; known keys: issuer, language, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
+            "1: unknown key colour; known keys: issuer, language, state_directory, seal_keys, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
         ),
         (
             "[colour]",
-            "1: unknown key colour; known keys: issuer, language, state_directory, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
+            "1: unknown key colour; known keys: issuer, language, state_directory, seal_keys, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
         ),
         ("[code]\ncolour = 1", "2: unknown key code.colour; known keys: digits, period, algorithm, window"),
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known keys: after, for"),
@@ -358,6 +361,7 @@ fn the_shipped_file_shows_each_key_with_its_default() {
                 (&mut read.refused, "Verification failed."),
             ];
             texts.into_iter().for_each(|(set, usual)| drop(set.take_if(|set| set == usual)));
+            read.seal_keys.take_if(|keys| *keys == Path::new(paths::SEAL_KEYS));
             assert_eq!(read, of_default, "{key}");
             if ["[sms]", "[email]"].contains(&table) {
                 let shown = with_programs(&"[sms]\n[email]\n".replace(table, &format!("{table}\n{key}\n")));
@@ -366,7 +370,7 @@ fn the_shipped_file_shows_each_key_with_its_default() {
             shown += 1;
         }
     }
-    assert_eq!(shown, 27);
+    assert_eq!(shown, 28);
 }
 
 /// Nanoseconds of a processor; those of other processes do not count.

@@ -24,6 +24,7 @@ impl Record {
     pub fn departing(&self) -> Self {
         let mut record = self.renewed(self.credentials.enrollment);
         record.credentials.passcode = None;
+        record.credentials.sealed.passcode = None;
         let State { challenges, graces, unenforced, passcode_used, .. } = &mut record.state;
         (*passcode_used, *unenforced) = (false, None);
         challenges.clear();

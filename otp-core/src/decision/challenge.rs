@@ -75,7 +75,7 @@ impl Record {
         let progress = state.devices.get_mut(&device.id)?;
         let counter = progress.next;
         progress.next = counter.checked_add(1)?;
-        let code = Generator::new(&device.secret, device.algorithm, device.digits).code(counter)?.reveal();
+        let code = Generator::new(device.secret.open()?, device.algorithm, device.digits).code(counter)?.reveal();
         Some((challenged(state, device, counter.to_string(), now), code))
     }
 
@@ -135,8 +135,8 @@ fn challenged(mut state: State, device: &Device, question: String, now: UnixTime
 impl Device {
     /// Whether this is the code of the counter in a question.
     fn was_sent(&self, question: &str, code: &Code) -> bool {
-        let Ok(counter) = question.parse::<u64>() else { return false };
-        let sent = Generator::new(&self.secret, self.algorithm, self.digits).code(counter);
+        let (Ok(counter), Some(secret)) = (question.parse::<u64>(), self.secret.open()) else { return false };
+        let sent = Generator::new(secret, self.algorithm, self.digits).code(counter);
         sent.is_some_and(|sent| sent.ct_eq(code).into())
     }
 
@@ -159,7 +159,7 @@ impl Device {
             let mut time = now.0.saturating_sub(reach);
             for _ in 0..=steps.saturating_mul(2) {
                 let input = Input { counter, question, time, ..Input::default() };
-                let equal = suite.response(&self.secret, input)?.ct_eq(code);
+                let equal = suite.response(self.secret.open()?, input)?.ct_eq(code);
                 reached.conditional_assign(&counter.saturating_add(1), equal & !found);
                 found |= equal;
                 time = time.saturating_add(step);
@@ -191,7 +191,7 @@ mod tests {
     fn shown(device: &Device, question: &str, counter: u64, time: UnixTime) -> Attempt {
         let Kind::Ocra(suite) = device.kind else { panic!("no keypad") };
         let input = Input { counter, question, time: time.0, ..Input::default() };
-        Attempt::Code(suite.response(&device.secret, input).unwrap())
+        Attempt::Code(suite.response(device.secret.open().unwrap(), input).unwrap())
     }
 
     /// Challenges a device of a record, writes the state and returns the question.
@@ -362,7 +362,9 @@ mod tests {
         let mut record = record(vec![number(1)]);
         let device = number(1);
         let of = |counter| {
-            Attempt::Code(Generator::new(&device.secret, device.algorithm, device.digits).code(counter).unwrap())
+            Attempt::Code(
+                Generator::new(device.secret.open().unwrap(), device.algorithm, device.digits).code(counter).unwrap(),
+            )
         };
         assert!(matches!(login(&mut record, &of(0), NOW), Verdict::Refused(Refusal::Wrong { failures: 1, .. })));
         for _ in 0..4 {

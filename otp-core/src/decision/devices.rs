@@ -2,8 +2,6 @@
 //!
 //! Each works on a record that already has the enrollment id of the change, and leaves it as it was if it fails.
 
-use subtle::ConstantTimeEq;
-
 use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, DeviceName};
 use crate::record::id::{DeviceId, MOST_DEVICES};
@@ -28,7 +26,7 @@ pub enum NotChanged {
 impl Credentials {
     /// Whether a device has this seed.
     pub fn has_seed(&self, seed: &Secret) -> bool {
-        self.devices.iter().any(|device| device.secret.expose().ct_eq(seed.expose()).into())
+        self.devices.iter().any(|device| device.secret.is(seed))
     }
 
     /// The number of a new device of this name. No number is given again, so there may be none left.
@@ -51,7 +49,7 @@ impl Record {
     pub fn add_device(&mut self, device: Device, progress: Progress) -> Result<DeviceId, NotChanged> {
         let credentials = &mut self.credentials;
         let id = credentials.room_for(&device.name)?;
-        if credentials.has_seed(&device.secret) {
+        if device.secret.open().is_some_and(|seed| credentials.has_seed(seed)) {
             return Err(NotChanged::SeedKnown);
         }
         credentials.devices.push(Device { id, ..device });

@@ -25,6 +25,8 @@ const SEARCHES: [u64; 2] = [3600, 14 * 3600];
 pub struct Pending {
     /// Its number and the time of its addition are not known yet.
     device: Device,
+    /// The seed of the device, which is not sealed yet.
+    secret: Secret,
     window: u64,
     /// The counter from which a counter-based token is searched.
     counter: u64,
@@ -58,25 +60,28 @@ impl Pending {
         let secret = Secret::new(seed).ok().filter(|secret| secret.expose().len() == algorithm.seed_length())?;
         let kind = Kind::Totp(Clock::of_app(period));
         let (id, created) = (DeviceId(0), UnixTime(0));
-        let device = Device { id, name, kind, secret, algorithm, digits, created, serial: None };
-        Some(Self { device, window, counter: 0, question: String::new(), brings_seed: false })
+        let seed = secret.duplicate().into();
+        let device = Device { id, name, kind, secret: seed, algorithm, digits, created, serial: None };
+        Some(Self { device, secret, window, counter: 0, question: String::new(), brings_seed: false })
     }
 
     /// A token or an app, which has its seed. One that counts is searched from `counter` on, and one with a keypad gets a question of
-    /// these random bytes.
-    pub fn token(device: Device, window: u64, counter: u64, random: &[u8]) -> Self {
+    /// these random bytes. `None` if its seed is sealed.
+    pub fn token(device: Device, window: u64, counter: u64, random: &[u8]) -> Option<Self> {
         let question = match device.kind {
             Kind::Ocra(suite) => suite.question().draw(random),
             Kind::Totp(_) | Kind::Hotp | Kind::Sent(_) => String::new(),
         };
-        Self { device, window, counter, question, brings_seed: true }
+        let secret = device.secret.open()?.duplicate();
+        Some(Self { device, secret, window, counter, question, brings_seed: true })
     }
 
     /// A number or an address. A PIN confirms it.
     pub fn destination(name: DeviceName, kind: Kind, secret: Secret) -> Self {
         let (id, created, algorithm, digits) = (DeviceId(0), UnixTime(0), Algorithm::Sha1, Digits::SEVEN);
-        let device = Device { id, name, kind, secret, algorithm, digits, created, serial: None };
-        Self { device, window: 0, counter: 0, question: String::new(), brings_seed: false }
+        let seed = secret.duplicate().into();
+        let device = Device { id, name, kind, secret: seed, algorithm, digits, created, serial: None };
+        Self { device, secret, window: 0, counter: 0, question: String::new(), brings_seed: false }
     }
 
     /// The destination, once its PIN was right. No code was sent to it yet.
@@ -103,7 +108,7 @@ impl Pending {
     }
 
     pub fn secret(&self) -> &Secret {
-        &self.device.secret
+        &self.secret
     }
 
     /// The text of the QR code: the Key URI Format of authenticator apps. Parameters with their default are left out, and
@@ -139,7 +144,7 @@ impl Pending {
 
     /// Takes a code as proof that the seed arrived, and of a token that is far off the one after it, too.
     pub fn confirm(&self, code: &Code, next: Option<&Code>, now: UnixTime) -> Result<Confirmed, Missing> {
-        let generator = Generator::new(&self.device.secret, self.device.algorithm, self.device.digits);
+        let generator = Generator::new(&self.secret, self.device.algorithm, self.device.digits);
         // The confirming code is used up too: the next step or counter is above it.
         let found = match (&self.device.kind, next) {
             (Kind::Ocra(suite), _) => self
@@ -389,7 +394,7 @@ mod tests {
     }
 
     fn of_token(kind: Kind, counter: u64) -> Pending {
-        Pending::token(Device { kind, serial: Serial::parse("GALT1"), ..phone(1) }, 1, counter, &[7; 64])
+        Pending::token(Device { kind, serial: Serial::parse("GALT1"), ..phone(1) }, 1, counter, &[7; 64]).unwrap()
     }
 
     /// Next counter and drift after these codes, or what is missing.

@@ -218,7 +218,7 @@ impl Import {
         let Record { credentials, state } = record;
         let id = DeviceId(credentials.last_id.0.saturating_add(1));
         let Imported { ref kind, ref secret, ref serial, algorithm, digits, is_confirmed, .. } = *imported;
-        let (kind, secret, serial) = (kind.clone(), secret.duplicate(), serial.clone());
+        let (kind, secret, serial) = (kind.clone(), secret.duplicate().into(), serial.clone());
         let name = imported.name.clone().unwrap_or_else(DeviceName::of_import);
         let name = name.free(|taken| credentials.devices.iter().any(|device| device.name.is(taken)));
         credentials.devices.push(Device { id, name, kind, secret, algorithm, digits, created: self.now, serial });

@@ -28,7 +28,10 @@ impl Record {
                 let verdict = accept(&mut state, self, Factor::Passcode, now);
                 return (state, verdict);
             }
-            Some(_) | None => Refusal::PasscodeUnknown,
+            Some(_) | None => match &self.credentials.sealed.passcode {
+                Some(sealed) => Refusal::Sealed(sealed.why),
+                None => Refusal::PasscodeUnknown,
+            },
         };
         (state, Verdict::Refused(refusal))
     }

@@ -3,8 +3,9 @@
 use crate::codes::passcode::Issued;
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Credentials, Device, Override};
+use crate::record::credentials::{Credentials, Override};
 use crate::record::id::EnrollmentId;
+use crate::record::seal::SealedHashes;
 use crate::record::state::{Lock, State};
 
 impl Record {
@@ -20,18 +21,7 @@ impl Record {
 
     /// This record under a new enrollment id: every change of credentials needs one.
     pub fn renewed(&self, enrollment: EnrollmentId) -> Self {
-        let credentials = Credentials {
-            user: self.credentials.user.clone(),
-            uid: self.credentials.uid,
-            enrollment,
-            user_override: self.credentials.user_override,
-            devices: self.credentials.devices.iter().map(Device::duplicate).collect(),
-            default: self.credentials.default,
-            last_id: self.credentials.last_id,
-            recovery: self.credentials.recovery.clone(),
-            scratch: self.credentials.scratch.clone(),
-            passcode: self.credentials.passcode.clone(),
-        };
+        let credentials = Credentials { enrollment, ..self.credentials.duplicate() };
         Self { credentials, state: State { enrollment, ..self.state.clone() } }
     }
 
@@ -46,6 +36,7 @@ impl Record {
     pub fn with_passcode(&self, passcode: Option<Issued>, enrollment: EnrollmentId) -> Change {
         let mut record = self.renewed(enrollment);
         (record.credentials.passcode, record.state.passcode_used) = (passcode, false);
+        record.credentials.sealed.passcode = None;
         record.unless_blank()
     }
 
@@ -66,6 +57,7 @@ impl Record {
             recovery: None,
             scratch: None,
             passcode: None,
+            sealed: SealedHashes::default(),
             ..credentials
         };
         Change::Record(Box::new(Record { credentials, state: State::new(enrollment) }))

@@ -35,7 +35,7 @@ pub enum NotResynchronized {
 impl Device {
     /// Where the second code comes directly after the first one: not below `next`, and no further off than a token may be.
     pub fn place_of(&self, first: &Code, second: &Code, next: u64, window: u64, now: UnixTime) -> Option<Place> {
-        let generator = Generator::new(&self.secret, self.algorithm, self.digits);
+        let generator = Generator::new(self.secret.open()?, self.algorithm, self.digits);
         let begins_at = |counter: u64| {
             let is_first = generator.find(first, counter..=counter).is_some();
             let after = counter.checked_add(1)?;
@@ -108,6 +108,9 @@ impl Record {
             return (Change::Keep, Verdict::Refused(Refusal::Locked(state.lock)));
         }
         let next = state.next(device.id).unwrap_or(u64::MAX);
+        if let Some(sealed) = device.secret.sealed() {
+            return (Change::Keep, Verdict::Refused(Refusal::Sealed(sealed.why)));
+        }
         let Some(place) = device.place_of(first, second, next, limits.window, now) else {
             let mut state = self.state.clone();
             let refusal = count_failure(&mut state, limits, self, now);

@@ -12,6 +12,7 @@ use crate::decision::policy::SecondFactor;
 use crate::record::Record;
 use crate::record::credentials::{Device, DeviceName, Kind};
 use crate::record::id::DeviceId;
+use crate::record::seal::Shut;
 use crate::record::state::{Lock, State};
 use crate::value::destination::Channel;
 use crate::value::login_context::LoginContext;
@@ -131,6 +132,8 @@ pub enum Refusal {
     Renamed,
     /// The account does not exist.
     UnknownUser,
+    /// A seed or a hash is needed, and it is sealed and cannot be opened. It does not count as a wrong code.
+    Sealed(Shut),
     /// The service that asks has sent too many wrong codes. The refusal does not tell whether this code was right.
     HostBudget,
 }
@@ -194,6 +197,7 @@ impl Refusal {
             Self::HostBudget => "host-budget",
             Self::Renamed => "renamed",
             Self::UnknownUser => "unknown-user",
+            Self::Sealed(why) => why.word(),
         }
     }
 }
@@ -214,7 +218,12 @@ impl Verdict {
     /// password without a code is what such a user types.
     pub fn without_device(self, second_factor: SecondFactor, has_expired_passcode: bool, login: &LoginContext) -> Self {
         match (self, second_factor) {
-            (Self::Refused(Refusal::PasscodeUsed | Refusal::PasscodeExpired | Refusal::PasscodeElsewhere), _) => self,
+            (
+                Self::Refused(
+                    Refusal::PasscodeUsed | Refusal::PasscodeExpired | Refusal::PasscodeElsewhere | Refusal::Sealed(_),
+                ),
+                _,
+            ) => self,
             // Where password and code are typed as one, what looks like a code may belong to the password.
             (Self::Refused(_), SecondFactor::Enroll) if has_expired_passcode && !login.as_one => {
                 Self::Refused(Refusal::PasscodeExpired)
@@ -281,6 +290,8 @@ pub fn decide(limits: &Limits, record: &Record, attempt: &Attempt, now: UnixTime
                         Refusal::RecoveryUsed
                     } else if is_known {
                         Refusal::KindNotAccepted { failures: None }
+                    } else if let Some(why) = record.credentials.shut_to_codes() {
+                        Refusal::Sealed(why)
                     } else {
                         count_failure(&mut state, limits, record, now)
                     };
@@ -349,7 +360,13 @@ fn find(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Vec<Fou
     let devices = if devices.is_empty() { decoy.as_slice() } else { devices.as_slice() };
     let mut found = Vec::with_capacity(devices.len());
     for device in devices {
-        let in_window = |window| Generator::new(&device.secret, device.algorithm, device.digits).find(code, window);
+        // What is sealed still takes the time of a seed: zeros, whose codes are never found.
+        let closed = if device.secret.open().is_some() { None } else { zeros() };
+        let seed = device.secret.open().or(closed.as_ref());
+        let in_window = |window| {
+            let found = Generator::new(seed?, device.algorithm, device.digits).find(code, window);
+            found.filter(|_| closed.is_none())
+        };
         // Two steps in a window can give equal digits (1 in 10⁶), which must be accepted only once. TOTP: take the later
         // step, so that the code is not accepted again once the window has moved. HOTP: take the earlier counter, so that
         // unused codes between the two stay valid; it stays in the window until the later one is used.
@@ -396,11 +413,14 @@ fn used_by(limits: &Limits, record: &Record, code: &Code, now: UnixTime) -> Used
         let Kind::Totp(clock) = device.kind else { continue };
         // Nothing is known to be used of a device without a next step: the decoy.
         let next = record.state.next(device.id).unwrap_or(0);
-        let generator = Generator::new(&device.secret, device.algorithm, device.digits);
+        let closed = if device.secret.open().is_some() { None } else { zeros() };
+        let Some(seed) = device.secret.open().or(closed.as_ref()) else { continue };
+        let generator = Generator::new(seed, device.algorithm, device.digits);
         let steps = LOOK_BACK.0.checked_div(clock.period.get()).unwrap_or(0);
         let last = next.saturating_sub(1);
         for steps in [around(clock.step_at(now), steps, 0), last..=last] {
-            let was_used = generator.find(code, steps).is_some_and(|found| *found.start() < next);
+            let found = generator.find(code, steps).filter(|_| closed.is_none());
+            let was_used = found.is_some_and(|found| *found.start() < next);
             used.any |= was_used;
             used.accepted |= was_used && limits.devices.accept(device);
         }
@@ -424,12 +444,17 @@ fn decoy() -> Option<Device> {
         id: DeviceId(0),
         name: DeviceName::parse("decoy")?,
         kind: Kind::Totp(Clock::of_app(Period::THIRTY)),
-        secret: Secret::new(Zeroizing::new(vec![0; 20])).ok()?,
+        secret: zeros()?.into(),
         algorithm: Algorithm::Sha1,
         digits: Digits::SIX,
         created: UnixTime(0),
         serial: None,
     })
+}
+
+/// Takes the place of a seed, so that the work is equal.
+fn zeros() -> Option<Secret> {
+    Secret::new(Zeroizing::new(vec![0; 20])).ok()
 }
 
 pub(crate) fn accept(state: &mut State, record: &Record, factor: Factor, now: UnixTime) -> Verdict {

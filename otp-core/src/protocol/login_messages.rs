@@ -20,6 +20,7 @@ use crate::decision::verify::{Accepted, Factor, Refusal, Verdict};
 use crate::error::HelperError;
 use crate::protocol::request::PinToSend;
 use crate::record::id::DeviceId;
+use crate::record::seal::Shut;
 use crate::record::state::Lock;
 use crate::value::destination::{Channel, Masked};
 use crate::value::login_context::LoginContext;
@@ -285,6 +286,7 @@ impl Verdict {
                     | Refusal::EnrollmentNotOffered
                     | Refusal::HostBudget
                     | Refusal::Renamed
+                    | Refusal::Sealed(_)
                     | Refusal::UnknownUser => String::new(),
                 };
                 format!("refused {}{details}", why.word())
@@ -329,6 +331,10 @@ impl Verdict {
                 Refusal::Renamed,
                 Refusal::EnrollmentNotOffered,
                 Refusal::HostBudget,
+                Refusal::Sealed(Shut::NoKey),
+                Refusal::Sealed(Shut::OtherKey),
+                Refusal::Sealed(Shut::NoAgent),
+                Refusal::Sealed(Shut::Altered),
                 Refusal::UnknownUser,
             ];
             Self::Refused(refusals.into_iter().find(|why| why.word() == word)?)

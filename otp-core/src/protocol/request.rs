@@ -124,6 +124,8 @@ pub enum Request {
     },
     /// Send the PIN of a number or an address that is to be added. To the agent only.
     SendPin(PinToSend),
+    /// The keys of sealed seeds of the asker alone. Of the helper, to the agent.
+    SealKeys {},
     /// Administration. Such a request never crosses the pipe.
     #[serde(skip)]
     Administer(Order),
@@ -291,6 +293,8 @@ pub enum Reply {
     Passcode(IssuedPasscode),
     /// To [`Request::Demand`], [`Request::Challenge`] and [`Request::Verify`]: the words of [`crate::protocol::login_messages`].
     Login(String),
+    /// To [`Request::SealKeys`]: a ring of keys in hexadecimal.
+    SealKeys(Confidential),
     /// To [`Request::Test`], and to every request whose proof was refused.
     Verdict(Verdict),
     /// The request was not done, and changed nothing.
@@ -521,6 +525,11 @@ pub struct Confidential(String);
 impl Confidential {
     pub fn new(text: &str) -> Self {
         Self(text.to_owned())
+    }
+
+    /// Bytes, in hexadecimal.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(base16ct::lower::encode_string(bytes))
     }
 
     /// The text itself. A search for this name finds every use.

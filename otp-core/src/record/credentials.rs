@@ -1,6 +1,6 @@
 //! Credentials: devices, hashed recovery codes and the override of one user.
 
-use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use crate::codes::attempt::{Attempt, Code, Typed};
 use crate::codes::hotp_totp::{Algorithm, Clock, Digits};
@@ -9,6 +9,8 @@ use crate::codes::passcode::Issued;
 use crate::codes::plain_text;
 use crate::codes::recovery::{RecoverySet, SCRATCH_DIGITS};
 use crate::record::id::{DeviceId, EnrollmentId};
+use crate::record::key_ring::Ring;
+use crate::record::seal::{KeyId, NONCE, Owner, Part, SealKey, Sealed, SealedHashes, Seed, Shut};
 use crate::record::state::{State, Used};
 use crate::value::destination::{Channel, Destination};
 use crate::value::secret::Secret;
@@ -38,6 +40,18 @@ pub struct Credentials {
     pub scratch: Option<RecoverySet>,
     /// `None` if no administrator issued a passcode. One that was used or has ended stays until the next change.
     pub passcode: Option<Issued>,
+    /// Hashes that are not open.
+    pub sealed: SealedHashes,
+}
+
+/// What of a record is needed, of what may be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    Nothing,
+    /// Seeds and scratch codes.
+    ForCode,
+    ForPasscode,
+    All,
 }
 
 /// The part of credentials that a login needs before it asks for a code. The file holds it above the seeds.
@@ -94,7 +108,7 @@ pub struct Device {
     pub id: DeviceId,
     pub name: DeviceName,
     pub kind: Kind,
-    pub secret: Secret,
+    pub secret: Seed,
     pub algorithm: Algorithm,
     pub digits: Digits,
     /// When the device was added.
@@ -225,7 +239,8 @@ impl Serial {
 impl Device {
     /// Whether both show equal codes. The drift of a token's clock is not looked at: a resync moves it.
     pub fn shows_codes_of(&self, other: &Self) -> bool {
-        self.shows_codes(&other.kind, &other.secret, other.algorithm, other.digits)
+        let secret = other.secret.open();
+        secret.is_some_and(|secret| self.shows_codes(&other.kind, secret, other.algorithm, other.digits))
     }
 
     /// The same of a device that is no device of a record yet.
@@ -234,10 +249,7 @@ impl Device {
             (Kind::Totp(one), Kind::Totp(other)) => one.period == other.period,
             (one, other) => one == other,
         };
-        is_of_kind
-            && self.algorithm == algorithm
-            && self.digits == digits
-            && bool::from(self.secret.expose().ct_eq(secret.expose()))
+        is_of_kind && self.algorithm == algorithm && self.digits == digits && self.secret.is(secret)
     }
 
     /// A second copy, whose seed is wiped on its own.
@@ -312,6 +324,139 @@ impl Credentials {
 
     pub fn has_device(&self) -> bool {
         !self.devices.is_empty()
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner { user: self.user.as_str(), uid: self.uid, enrollment: self.enrollment }
+    }
+
+    /// Whether anything is sealed where new seeds are.
+    pub fn has_secrets(&self) -> bool {
+        self.has_device() || self.scratch.is_some() || self.passcode.is_some()
+    }
+
+    /// Whether all that can be is sealed, under this key.
+    pub fn is_sealed_under(&self, id: KeyId) -> bool {
+        let is_plain = self.devices.iter().any(|device| device.secret.open().is_some())
+            || (self.scratch.is_some() && self.sealed.scratch.is_none())
+            || (self.passcode.is_some() && self.sealed.passcode.is_none());
+        !is_plain && self.all_sealed().all(|sealed| sealed.key == id)
+    }
+
+    /// All that is sealed and not open.
+    pub fn all_sealed(&self) -> impl Iterator<Item = &Sealed> {
+        let hashes = [&self.sealed.scratch, &self.sealed.passcode].into_iter().flatten();
+        self.devices.iter().filter_map(|device| device.secret.sealed()).chain(hashes)
+    }
+
+    /// Why something is not open; `None` if all is.
+    pub fn shut(&self) -> Option<Shut> {
+        self.all_sealed().next().map(|sealed| sealed.why)
+    }
+
+    /// Why a code is compared with no seed; `None` if it is compared with one: then a wrong code counts, or else the codes of
+    /// that device could be guessed for ever.
+    pub fn shut_to_codes(&self) -> Option<Shut> {
+        let is_open = self.devices.iter().any(|device| device.secret.open().is_some());
+        self.shut().filter(|_| !is_open)
+    }
+
+    /// Opens what is sealed, as far as it is needed. The ring of keys is asked for once, and only if something is.
+    pub fn open_sealed(&mut self, needed: Needed, ring: impl FnOnce() -> Result<Ring, Shut>) {
+        let seeds = match needed {
+            Needed::Nothing => return,
+            Needed::ForPasscode => false,
+            Needed::ForCode | Needed::All => true,
+        };
+        let is_sealed = seeds && self.devices.iter().any(|device| device.secret.sealed().is_some());
+        if is_sealed || self.sealed.scratch.is_some() || self.sealed.passcode.is_some() {
+            self.open_with(needed, &ring());
+        }
+    }
+
+    fn open_with(&mut self, needed: Needed, ring: &Result<Ring, Shut>) {
+        let (user, uid, enrollment) = (self.user.as_str(), self.uid, self.enrollment);
+        let mut last: Option<(KeyId, SealKey)> = None;
+        let mut open = |sealed: &mut Sealed, part: Part| -> Option<Zeroizing<Vec<u8>>> {
+            if last.as_ref().is_none_or(|(id, _)| *id != sealed.key) {
+                match ring.as_ref().map_err(|why| *why).and_then(|ring| ring.key(uid, sealed.key)) {
+                    Ok(key) => last = Some((sealed.key, key)),
+                    Err(why) => {
+                        sealed.why = why;
+                        return None;
+                    }
+                }
+            }
+            sealed.why = Shut::Altered;
+            sealed.open(&last.as_ref()?.1, Owner { user, uid, enrollment }, part)
+        };
+        if needed != Needed::ForPasscode {
+            for device in &mut self.devices {
+                if let Seed::Sealed(sealed) = &mut device.secret
+                    && let Some(seed) = open(sealed, Part::Seed(device.id))
+                    && let Ok(secret) = Secret::new(seed)
+                {
+                    device.secret = Seed::Open(secret);
+                }
+            }
+            if let (Some(sealed), Some(set)) = (&mut self.sealed.scratch, &mut self.scratch)
+                && let Some(bytes) = open(sealed, Part::Scratch)
+            {
+                let (hashes, rest) = bytes.as_chunks::<32>();
+                // The head of the record, which nothing seals, says how many there are.
+                if rest.is_empty() && hashes.len() == set.hashes.len() {
+                    set.hashes = hashes.to_vec();
+                    self.sealed.scratch = None;
+                }
+            }
+        }
+        if needed != Needed::ForCode
+            && let (Some(sealed), Some(issued)) = (&mut self.sealed.passcode, &mut self.passcode)
+            && let Some(bytes) = open(sealed, Part::Passcode)
+            && let Ok(hash) = <[u8; 32]>::try_from(bytes.as_slice())
+        {
+            issued.hash = hash;
+            self.sealed.passcode = None;
+        }
+    }
+
+    /// A copy in which everything is sealed that can be. `nonce` fills its argument with random bytes.
+    pub fn sealed<E>(&self, key: (KeyId, &SealKey), nonce: impl Fn(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+        let seal = |part: Part, plain: &[u8]| {
+            let mut fresh = [0; NONCE];
+            nonce(&mut fresh)?;
+            Ok(Sealed::seal(key, fresh, self.owner(), part, plain))
+        };
+        let mut copy = self.duplicate();
+        for device in &mut copy.devices {
+            if let Seed::Open(secret) = &device.secret {
+                device.secret = Seed::Sealed(seal(Part::Seed(device.id), secret.expose())?);
+            }
+        }
+        if let (Some(set), None) = (&self.scratch, &self.sealed.scratch) {
+            copy.sealed.scratch = Some(seal(Part::Scratch, set.hashes.as_flattened())?);
+        }
+        if let (Some(issued), None) = (&self.passcode, &self.sealed.passcode) {
+            copy.sealed.passcode = Some(seal(Part::Passcode, &issued.hash)?);
+        }
+        Ok(copy)
+    }
+
+    /// A second copy, whose seeds are wiped on their own.
+    pub fn duplicate(&self) -> Self {
+        Self {
+            user: self.user.clone(),
+            uid: self.uid,
+            enrollment: self.enrollment,
+            user_override: self.user_override,
+            devices: self.devices.iter().map(Device::duplicate).collect(),
+            default: self.default,
+            last_id: self.last_id,
+            recovery: self.recovery.clone(),
+            scratch: self.scratch.clone(),
+            passcode: self.passcode.clone(),
+            sealed: self.sealed.clone(),
+        }
     }
 
     /// The device with this number or name.

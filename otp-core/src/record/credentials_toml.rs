@@ -14,6 +14,7 @@ use crate::codes::recovery::{MOST_CODES, RecoverySet};
 use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Outline, Override, Serial};
 use crate::record::error::RecordError;
 use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES, from_hex};
+use crate::record::seal::{Sealed, SealedHashes, Seed};
 use crate::value::destination::{Channel, Destination};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -32,13 +33,16 @@ const SCRATCH: &str = "[scratch]";
 /// The key of the number of scratch codes.
 const SCRATCH_CODES: &str = "scratch_codes";
 
+/// The key of what is sealed, in place of a seed or of hashes.
+const SEALED: &str = "sealed";
+
 /// The key of the number of passcodes.
 const PASSCODES: &str = "passcodes";
 
 /// The line of the head about a default device that takes a challenge.
 const CHALLENGE: &str = "challenge";
 
-/// What reading credentials needs besides the bytes. A key that opens sealed seeds belongs here.
+/// What reading credentials needs besides the bytes.
 #[derive(Clone, Copy)]
 pub struct ReadContext<'a> {
     /// The account that the record must belong to; `None` in a list of all records.
@@ -82,7 +86,12 @@ impl Credentials {
         }
         for (table, set) in [(RECOVERY, &self.recovery), (SCRATCH, &self.scratch)] {
             let Some(set) = set else { continue };
-            writeln!(text, "\n{table}\nsalt = \"{}\"\ncodes = [", base16ct::lower::encode_string(&set.salt))?;
+            writeln!(text, "\n{table}\nsalt = \"{}\"", base16ct::lower::encode_string(&set.salt))?;
+            if let (SCRATCH, Some(sealed)) = (table, &self.sealed.scratch) {
+                writeln!(text, "{SEALED} = \"{sealed}\"")?;
+                continue;
+            }
+            writeln!(text, "codes = [")?;
             for hash in &set.hashes {
                 writeln!(text, "  \"{}\",", base16ct::lower::encode_string(hash))?;
             }
@@ -90,7 +99,12 @@ impl Credentials {
         }
         if let Some(Issued { salt, hash, until, service }) = &self.passcode {
             let [salt, hash] = [salt.as_slice(), hash].map(base16ct::lower::encode_string);
-            writeln!(text, "\n[passcode]\nsalt = \"{salt}\"\nhash = \"{hash}\"\nuntil = {}", until.0)?;
+            writeln!(text, "\n[passcode]\nsalt = \"{salt}\"")?;
+            match &self.sealed.passcode {
+                Some(sealed) => writeln!(text, "{SEALED} = \"{sealed}\"")?,
+                None => writeln!(text, "hash = \"{hash}\"")?,
+            }
+            writeln!(text, "until = {}", until.0)?;
             if let Some(service) = service {
                 writeln!(text, "service = {}", quoted(service))?;
             }
@@ -110,10 +124,12 @@ impl Credentials {
             credentials.recovery = Some(lines.recovery()?);
         }
         if counts.scratch_codes > 0 && lines.take(SCRATCH) {
-            credentials.scratch = Some(lines.recovery()?);
+            let (set, sealed) = lines.scratch(counts.scratch_codes)?;
+            (credentials.scratch, credentials.sealed.scratch) = (Some(set), sealed);
         }
         if counts.passcode && lines.take("[passcode]") {
-            credentials.passcode = Some(lines.passcode()?);
+            let (issued, sealed) = lines.passcode()?;
+            (credentials.passcode, credentials.sealed.passcode) = (Some(issued), sealed);
         }
         credentials.devices.reserve_exact(counts.devices.min(MOST_DEVICES));
         while lines.take("[[device]]") {
@@ -167,7 +183,10 @@ fn write_device(text: &mut String, device: &Device) -> fmt::Result {
     if let Some(serial) = &device.serial {
         writeln!(text, "serial = {}", quoted(serial.as_str()))?;
     }
-    writeln!(text, "secret = \"{}\"", *device.secret.base32())
+    match &device.secret {
+        Seed::Open(secret) => writeln!(text, "secret = \"{}\"", *secret.base32()),
+        Seed::Sealed(sealed) => writeln!(text, "{SEALED} = \"{sealed}\""),
+    }
 }
 
 impl<'a> ReadContext<'a> {
@@ -298,6 +317,7 @@ impl<'a> Lines<'a> {
             recovery: None,
             scratch: None,
             passcode: None,
+            sealed: SealedHashes::default(),
             devices: Vec::new(),
             default: None,
             last_id: DeviceId(0),
@@ -324,6 +344,10 @@ impl<'a> Lines<'a> {
 
     fn recovery(&mut self) -> Result<RecoverySet, RecordError> {
         let salt = self.value("salt", hex)?;
+        self.codes(salt)
+    }
+
+    fn codes(&mut self, salt: [u8; 16]) -> Result<RecoverySet, RecordError> {
         self.value("codes", |text| (text == "[").then_some(()))?;
         let mut hashes = Vec::with_capacity(usize::from(MOST_CODES));
         while !self.take("]") {
@@ -334,14 +358,36 @@ impl<'a> Lines<'a> {
         if hashes.is_empty() { Err(self.error("codes", "is empty")) } else { Ok(RecoverySet { salt, hashes }) }
     }
 
+    /// Scratch codes; sealed, zeros stand in the places of so many hashes.
+    #[cold] // few records hold them, and every PAM host holds this
+    fn scratch(&mut self, codes: usize) -> Result<(RecoverySet, Option<Sealed>), RecordError> {
+        let salt = self.value("salt", hex)?;
+        if let Some(sealed) = self.sealed()? {
+            let hashes = vec![[0; 32]; codes.min(usize::from(MOST_CODES))];
+            return Ok((RecoverySet { salt, hashes }, Some(sealed)));
+        }
+        self.codes(salt).map(|set| (set, None))
+    }
+
     #[cold] // few records hold one, and every PAM host holds this
-    fn passcode(&mut self) -> Result<Issued, RecordError> {
-        Ok(Issued {
-            salt: self.value("salt", hex)?,
-            hash: self.value("hash", hex)?,
-            until: UnixTime(self.value("until", number)?),
-            service: self.if_next("service", |text| unquoted(text).filter(|service| !service.is_empty()))?,
-        })
+    fn passcode(&mut self) -> Result<(Issued, Option<Sealed>), RecordError> {
+        let salt = self.value("salt", hex)?;
+        let sealed = self.sealed()?;
+        let hash = if sealed.is_some() { [0; 32] } else { self.value("hash", hex)? };
+        let until = UnixTime(self.value("until", number)?);
+        let service = self.if_next("service", |text| unquoted(text).filter(|service| !service.is_empty()))?;
+        Ok((Issued { salt, hash, until, service }, sealed))
+    }
+
+    fn sealed(&mut self) -> Result<Option<Sealed>, RecordError> {
+        self.if_next(SEALED, |text| Sealed::parse(between_quotes(text)?))
+    }
+
+    fn seed(&mut self) -> Result<Seed, RecordError> {
+        if let Some(sealed) = self.sealed()? {
+            return Ok(Seed::Sealed(sealed));
+        }
+        self.value("secret", |text| Secret::from_base32(between_quotes(text)?).ok()).map(Seed::Open)
     }
 
     fn device(&mut self) -> Result<Device, RecordError> {
@@ -369,7 +415,7 @@ impl<'a> Lines<'a> {
             digits: self.value("digits", |text| Digits::try_from(number::<u8>(text)?).ok())?,
             created: UnixTime(self.value("created", number)?),
             serial: self.if_next("serial", |text| Serial::parse(&unquoted(text)?))?,
-            secret: self.value("secret", |text| Secret::from_base32(between_quotes(text)?).ok())?,
+            secret: self.seed()?,
         })
     }
 
@@ -465,7 +511,7 @@ mod tests {
             id: DeviceId(id),
             name: DeviceName::parse("Alice's \"phone\" №1 \\").unwrap(),
             kind,
-            secret: Secret::from_base32(SEED).unwrap(),
+            secret: Secret::from_base32(SEED).unwrap().into(),
             algorithm: Algorithm::Sha1,
             digits: Digits::SIX,
             created: UnixTime(1_763_750_000),
@@ -492,6 +538,7 @@ mod tests {
             default: Some(DeviceId(1)),
             last_id: DeviceId(9),
             recovery: Some(RecoverySet { salt: [1; 16], hashes: vec![[2; 32]; 10] }),
+            sealed: SealedHashes::default(),
             scratch: None,
             passcode: None,
         }
@@ -602,7 +649,7 @@ mod tests {
     #[test]
     fn the_largest_record_is_encoded_without_growing_the_buffer() {
         let longest = |id| Device {
-            secret: Secret::new(Zeroizing::new(vec![9; 64])).unwrap(),
+            secret: Secret::new(Zeroizing::new(vec![9; 64])).unwrap().into(),
             name: DeviceName::parse(&"\u{10FFFF}".repeat(40)).unwrap(),
             serial: Serial::parse(&"\"".repeat(40)),
             ..sent(id, Channel::Email, &format!("{}@{}x", "a".repeat(64), "a.".repeat(94)))

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::record::seal::Shut;
+
 /// What is wrong with a file that should hold credentials or state. It is an error, never "not enrolled".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordError {
@@ -15,6 +17,8 @@ pub enum RecordError {
     OtherAccount(String),
     /// The two files contradict each other.
     Mismatch(&'static str),
+    /// A seed is needed, and cannot be opened.
+    Sealed(Shut),
 }
 
 impl RecordError {
@@ -28,6 +32,7 @@ impl RecordError {
                 "restore both files of the user from a backup, or run `otp-enroll admin reset USER` so that the user can \
                  enroll again"
             }
+            Self::Sealed(why) => why.hint(),
             Self::OtherAccount(_) => {
                 "if its number was changed: otp-enroll admin adopt USER; if the account is a new one with an old name, remove the \
                  old record: otp-enroll admin reset USER"
@@ -44,6 +49,7 @@ impl fmt::Display for RecordError {
             Self::Malformed(what) => write!(f, "cannot be read: {what}"),
             Self::OtherAccount(whose) => write!(f, "was made for {whose}"),
             Self::Mismatch(what) => write!(f, "is inconsistent: {what}"),
+            Self::Sealed(why) => f.write_str(why.text()),
         }
     }
 }

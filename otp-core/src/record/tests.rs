@@ -76,7 +76,7 @@ impl Dice {
                     drift: Drift::of(self.below(45) as i64 - 22),
                 }),
             },
-            secret: Secret::new(Zeroizing::new(seed[..length].to_vec())).unwrap(),
+            secret: Secret::new(Zeroizing::new(seed[..length].to_vec())).unwrap().into(),
             algorithm: [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][self.below(3) as usize],
             digits: Digits::try_from(6 + self.below(3) as u8).unwrap(),
             created: UnixTime(self.number()),
@@ -115,6 +115,7 @@ impl Dice {
             devices: ids.into_iter().map(|id| self.device(id)).collect(),
             default,
             last_id,
+            sealed: crate::record::seal::SealedHashes::default(),
             scratch: (self.below(4) == 0).then_some(RecoverySet { salt: self.bytes(), hashes: vec![self.bytes(); 5] }),
             recovery: (self.below(4) > 0).then_some(RecoverySet { salt: self.bytes(), hashes }),
             passcode: (self.below(4) == 0).then_some(Issued {

@@ -1,5 +1,8 @@
 //! The authority of a process that may not open the records itself: the agent, about users that this process may ask about.
 
+use nix::unistd::getuid;
+use zeroize::Zeroizing;
+
 use crate::codes::attempt::Typed;
 use crate::codes::challenge::Challenge;
 use crate::decision::demand::Demand;
@@ -7,8 +10,11 @@ use crate::decision::verify::Verdict;
 use crate::error::{CoreError, HelperError};
 use crate::protocol::agent_socket::{self, Patience};
 use crate::protocol::login_messages;
-use crate::protocol::request::{PinToSend, Reply, Request};
+use crate::protocol::request::{PinToSend, Question, Reply, Request};
+use crate::record::key_ring::Ring;
+use crate::record::seal::Shut;
 use crate::service::authority::Authority;
+use crate::system::accounts;
 use crate::value::login_context::LoginContext;
 
 /// Asks the agent about one user. No name is looked up here.
@@ -32,6 +38,25 @@ impl AgentAuthority<'_> {
     pub(crate) fn send_pin(&self, pin: &PinToSend) -> Result<Challenge, CoreError> {
         let request = login_messages::ask_to_send(pin);
         self.ask(&request, Patience::OF_SENDING, Challenge::read).map_err(|error| error.of_sending(pin.kind))
+    }
+}
+
+/// Asks the agent for the keys of the user of this process, which is the helper. No module asks this: it is written and read as the
+/// requests of programs are.
+pub fn seal_keys() -> Result<Ring, Shut> {
+    let uid = getuid().as_raw();
+    let account = accounts::account_of(uid).ok().flatten().ok_or(Shut::NoAgent)?;
+    let question = Question { about: account.name.as_str().to_owned(), request: Request::SealKeys {} };
+    let question = serde_json::to_string(&question).map_err(|_| Shut::NoAgent)?;
+    let line = agent_socket::ask_line(&(question + "\n"), Patience::default()).map_err(|_| Shut::NoAgent)?;
+    match serde_json::from_slice(&line) {
+        Ok(Reply::SealKeys(keys)) => {
+            let bytes = Zeroizing::new(base16ct::lower::decode_vec(keys.expose()).map_err(|_| Shut::NoAgent)?);
+            Ring::of_user(&bytes, uid).ok_or(Shut::NoAgent)
+        }
+        // It is there, and has no keys.
+        Ok(Reply::Failed { .. }) => Err(Shut::NoKey),
+        Ok(_) | Err(_) => Err(Shut::NoAgent),
     }
 }
 

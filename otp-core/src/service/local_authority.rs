@@ -13,7 +13,7 @@ use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide_login, lo
 use crate::error::CoreError;
 use crate::protocol::request::{Declined, Reply, Request};
 use crate::record::Record;
-use crate::record::credentials::{Device, Kind, Override};
+use crate::record::credentials::{Device, Kind, Needed, Override};
 use crate::record::state::{State, Unenforced};
 use crate::service::accepted_devices;
 use crate::service::administration;
@@ -227,9 +227,14 @@ impl<'a> LocalAuthority<'a> {
             bare.set((!record.is_enrolled()).then(|| Bare::of(record, now)));
             decide(&limits, record, &attempt)
         };
+        let needed = match attempt {
+            Attempt::Code(_) => Needed::ForCode,
+            Attempt::Passcode(_) => Needed::ForPasscode,
+            Attempt::Recovery(_) | Attempt::Malformed => Needed::Nothing,
+        };
         match &self.account {
             Some(account) => {
-                let verdict = update(&Following { store, seen: self.seen.get() }, account, step)?;
+                let verdict = update(&Following { store, seen: self.seen.get(), needed }, account, step)?;
                 let Some(bare) = bare.get() else { return Ok(verdict) };
                 // Found out at the question, but in the helper, where question and answer are of two processes.
                 if self.is_renamed(store, account, !bare.is_blank)? {
@@ -328,6 +333,7 @@ impl<'a> LocalAuthority<'a> {
             | Request::Disable { .. }
             | Request::Test { .. }
             | Request::SendPin(_)
+            | Request::SealKeys {}
             | Request::ForgetAddresses {} => match &mut self.service {
                 Some(service) => service.answer(request, now),
                 None => Ok(UNKNOWN_USER),

@@ -103,6 +103,7 @@ impl<'a> SelfService<'a> {
             | Request::Challenge { .. }
             | Request::Verify { .. }
             | Request::SendPin(_)
+            | Request::SealKeys {}
             | Request::Administer(_)
             | Request::AdministerDevice(_)
             | Request::IssuePasscode(_) => Ok(Reply::Declined(Declined::NotPermitted)),

@@ -28,8 +28,8 @@ pub(crate) fn pending(
 ) -> Result<Result<Pending, Declined>, CoreError> {
     let mut random = [0; RANDOM];
     entropy(&mut random)?;
-    let device = device(token, name).ok_or(Declined::TokenUnfit);
-    Ok(device.map(|device| Pending::token(device, window, token.counter, &random)))
+    let pending = device(token, name).and_then(|device| Pending::token(device, window, token.counter, &random));
+    Ok(pending.ok_or(Declined::TokenUnfit))
 }
 
 /// `None` if there can be no token like it.
@@ -48,7 +48,7 @@ fn device(token: &Token, name: DeviceName) -> Option<Device> {
         id: DeviceId(0),
         name,
         kind,
-        secret: Secret::from_base32(token.secret.expose()).ok()?,
+        secret: Secret::from_base32(token.secret.expose()).ok()?.into(),
         algorithm: suite.map_or_else(|| Algorithm::parse(&token.algorithm), |suite| Some(suite.algorithm()))?,
         digits: suite.map_or_else(|| Digits::try_from(token.digits).ok(), |suite| Some(suite.digits()))?,
         created: UnixTime(0),

@@ -19,6 +19,8 @@ pub mod identity;
 mod list;
 pub mod open;
 pub mod reread;
+pub mod seal_keys;
+mod sealed;
 mod slots;
 pub mod stock;
 mod write;
@@ -33,7 +35,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
 use crate::record::Record;
-use crate::record::credentials::Credentials;
+use crate::record::credentials::{Credentials, Needed};
 use crate::record::credentials_toml::ReadContext;
 use crate::record::error::RecordError;
 use crate::record::id::EnrollmentId;
@@ -153,8 +155,13 @@ impl FileStore {
         Ok(Some(Held { state: file, name: names.state.clone(), inode, spare: 0, sequence: slots.highest() }))
     }
 
-    /// Loads the record of a user whose credentials may have been read before the question.
-    fn load_after(&self, account: &Account, seen: Option<&Seen>) -> Result<Option<Loaded<Held>>, StoreError> {
+    /// Loads the record of a user whose credentials may have been read before the question, and opens of it what is needed.
+    fn load_after(
+        &self,
+        account: &Account,
+        seen: Option<&Seen>,
+        needed: Needed,
+    ) -> Result<Option<Loaded<Held>>, StoreError> {
         let names = Names::of(account);
         for _ in 0..MOST_TRIES {
             let Some(state) = self.open_file(&names.state, OFlag::O_RDWR)? else {
@@ -177,7 +184,8 @@ impl FileStore {
             if joined.is_err() && self.inode(&names.state)? != Some(inode) {
                 continue; // fenced off: the credentials may be newer than this state
             }
-            let (record, spare, sequence) = joined?;
+            let (mut record, spare, sequence) = joined?;
+            self.open_sealed(&mut record.credentials, needed);
             return Ok(Some(Loaded { record, hold: Held { state, name: names.state, inode, spare, sequence } }));
         }
         Err(self.unreadable(&names.state, RecordError::Missing))
@@ -223,7 +231,7 @@ impl Store for FileStore {
     type Hold = Held;
 
     fn load(&self, account: &Account) -> Result<Option<Loaded<Held>>, StoreError> {
-        self.load_after(account, None)
+        self.load_after(account, None, Needed::All)
     }
 
     fn swap(&self, _: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {
@@ -292,6 +300,7 @@ impl Store for FileStore {
             let slots = self.read_slots(&file, REHEARSAL);
             let slots = slots.is_ok_and(|slots| slots.present(EnrollmentId([0; 16])).is_some());
             let _ = black_box((slots, Credentials::decode(REHEARSED, ReadContext::ANYONE).is_ok()));
+            self.rehearse_opening();
         }
     }
 

@@ -15,6 +15,7 @@ use crate::config::senders::{self, Senders};
 use crate::decision::kinds::Kinds;
 use crate::error::CoreError;
 use crate::store::files::open::FileStore;
+use crate::store::files::seal_keys::{Ask, KeySource};
 use crate::value::system_error::{described, is_unmapped, owner};
 
 /// Larger than any configuration a person writes.
@@ -25,13 +26,15 @@ const LARGEST_CONFIG: u64 = 1 << 20;
 pub struct Site {
     pub config: Config,
     pub path: PathBuf,
+    /// Whom a process that is not root asks for the keys of sealed seeds.
+    pub ask_for_keys: Option<Ask>,
 }
 
 impl Site {
     /// Reads the configuration. The file must belong to root, and only root may write it. A missing file is an error too:
     /// without it the policy is unknown.
     pub fn load(path: &Path) -> Result<Self, CoreError> {
-        Ok(Self { config: Config::parse(path, &trusted_text(path)?)?, path: path.to_owned() })
+        Ok(Self { config: Config::parse(path, &trusted_text(path)?)?, path: path.to_owned(), ask_for_keys: None })
     }
 
     /// All errors of the configuration, for administration, and what could be read beside them. [`Site::load`] reports the
@@ -47,7 +50,7 @@ impl Site {
             errors.extend(more.into_iter().filter(|error| !errors.contains(error)).collect::<Vec<_>>());
         }
         errors.sort_by_key(|error| error.line);
-        (Some(Self { config, path: path.to_owned() }), errors)
+        (Some(Self { config, path: path.to_owned(), ask_for_keys: None }), errors)
     }
 
     /// The errors of what no login reads: of the agent's hosts, and of senders.
@@ -85,7 +88,12 @@ impl Site {
         {
             return Err(error.into());
         }
-        Ok(store)
+        Ok(store.with_keys(self.key_source()))
+    }
+
+    /// Where the keys of sealed seeds come from.
+    pub fn key_source(&self) -> KeySource {
+        KeySource { file: self.config.seal_keys.clone(), config: self.path.clone(), ask: self.ask_for_keys }
     }
 
     /// The file with the id of the store: beside the configuration.

@@ -17,6 +17,7 @@ use crate::decision::verify::{Accepted, Factor, Limits, LockFor, Refusal, Verdic
 use crate::record::Record;
 use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
+use crate::record::seal::SealedHashes;
 use crate::record::state::State;
 use crate::store::files::identity::StoreId;
 use crate::store::files::open::FileStore;
@@ -52,7 +53,7 @@ pub(crate) fn site(lines: &str) -> (Site, TempDir) {
     let directory = state_directory();
     let text = format!("issuer = \"Example\"\nstate_directory = {:?}\n{lines}", directory.path());
     let path = directory.path().join("pam_otp.toml");
-    let site = Site { config: Config::parse(&path, &text).unwrap(), path };
+    let site = Site { config: Config::parse(&path, &text).unwrap(), path, ask_for_keys: None };
     let store = FileStore::open(directory.path()).unwrap();
     store.set_identity(&site.store_id(), StoreId::new([7; 16])).unwrap();
     (site, directory)
@@ -72,7 +73,7 @@ pub(crate) fn phone(id: u8) -> Device {
         id: DeviceId(id),
         name: DeviceName::parse("phone").unwrap(),
         kind: Kind::Totp(Clock::of_app(Period::THIRTY)),
-        secret: Secret::new(Zeroizing::new(vec![id; 20])).unwrap(),
+        secret: Secret::new(Zeroizing::new(vec![id; 20])).unwrap().into(),
         algorithm: Algorithm::Sha1,
         digits: Digits::SIX,
         created: UnixTime(NOW.0 - 86_400),
@@ -94,7 +95,7 @@ pub(crate) fn shown(device: &Device, counter: u64) -> Attempt {
 }
 
 pub(crate) fn code_of(device: &Device, counter: u64) -> Code {
-    Generator::new(&device.secret, device.algorithm, device.digits).code(counter).unwrap()
+    Generator::new(device.secret.open().unwrap(), device.algorithm, device.digits).code(counter).unwrap()
 }
 
 /// The right code of alice's phone.
@@ -182,6 +183,7 @@ pub(crate) fn record(devices: Vec<Device>) -> Record {
         recovery,
         scratch: None,
         passcode: None,
+        sealed: SealedHashes::default(),
     };
     Record::new(credentials, state).unwrap()
 }

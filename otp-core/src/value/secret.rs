@@ -66,9 +66,17 @@ impl Wiped {
         Self(vec![0; length].into_boxed_slice())
     }
 
+    pub(crate) fn copy_of(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
     /// The bytes themselves. A search for this name finds every use.
     pub(crate) fn expose(&mut self) -> &mut [u8] {
         &mut self.0
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

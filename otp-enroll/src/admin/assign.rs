@@ -39,6 +39,12 @@ pub(super) fn assign(
     let Some(spare) = locked.get(&serial).map_err(CoreError::from)? else {
         return had(store, account, &serial, output);
     };
+    if let Some(sealed) = spare.device.secret.sealed() {
+        return Err(CliError::Reported {
+            error: format!("the token {} {}", serial.as_str(), sealed.why.text()),
+            hint: sealed.why.hint().into(),
+        });
+    }
     let spare = unless_given(store, &locked, spare, account, &serial)?;
     let client = &mut Client::of_root(site, account.clone());
     let status = client.status()?;
@@ -51,7 +57,7 @@ pub(super) fn assign(
         }
         None => proposed.map(|name| name.free(is_taken).as_str().to_owned()),
     };
-    let token = described(&spare);
+    let token = described(&spare).ok_or_else(|| none(named))?;
     let spare = Spare { user: Some(account.name.clone()), ..spare };
     locked.replace(&spare).map_err(CoreError::from)?;
     let order = DeviceOrder::Add { name, token, code: None, next: None };
@@ -98,8 +104,8 @@ fn unless_given(
 
 fn has_it(store: &FileStore, user: &UserName, spare: &Spare) -> Result<bool, CliError> {
     let Some(account) = accounts::account(user.as_str())? else { return Ok(false) };
-    let record = store.read(&account).map_err(CoreError::from)?;
-    Ok(record.is_some_and(|record| record.credentials.has_seed(&spare.device.secret)))
+    let record = store.read_open(&account).map_err(CoreError::from)?;
+    Ok(record.zip(spare.device.secret.open()).is_some_and(|(record, seed)| record.credentials.has_seed(seed)))
 }
 
 /// The answer where the token is not in stock: the user has it, or there is none.
@@ -114,22 +120,22 @@ fn had(store: &FileStore, account: &Account, serial: &Serial, output: &Output) -
 }
 
 /// A token as an order describes it. The drift of its clock is found by a resync.
-fn described(spare: &Spare) -> Token {
+fn described(spare: &Spare) -> Option<Token> {
     let device = &spare.device;
     let (suite, period) = match &device.kind {
         Kind::Totp(clock) => (None, clock.period),
         Kind::Ocra(suite) => (Some(suite.to_string()), Period::THIRTY),
         Kind::Hotp | Kind::Sent(_) => (None, Period::THIRTY),
     };
-    Token {
+    Some(Token {
         r#type: device.kind.word().to_owned(),
         suite,
-        secret: Confidential::new(&device.secret.base32()),
+        secret: Confidential::new(&device.secret.open()?.base32()),
         algorithm: device.algorithm.name().to_owned(),
         digits: device.digits.get(),
         period: period.get(),
         counter: spare.next,
         app: false,
         serial: device.serial.as_ref().map(|serial| serial.as_str().to_owned()),
-    }
+    })
 }

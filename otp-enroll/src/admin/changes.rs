@@ -74,5 +74,6 @@ fn changes(command: &Admin) -> bool {
         | Admin::Restored { .. } => true,
         Admin::Import(file) => !file.is_dry_run(),
         Admin::Export(how) => how.bundle.r#move,
+        Admin::Seal(how) => how.changes_records(),
     }
 }

@@ -15,6 +15,7 @@ use otp_locale::Locale;
 use serde::Serialize;
 
 use super::changes;
+use super::seal;
 use crate::cli::Common;
 use crate::error::{CliError, plain};
 use crate::ui::layout;
@@ -168,7 +169,13 @@ pub(super) fn faults_of(site: &Site) -> Vec<Fault> {
                    pam_otp.toml(5) describes every key";
         Fault { what: error.to_string(), fix: Some(fix.to_owned()), harm: Harm::ToMessages }
     });
-    faults.chain(of_helper).chain(of_senders).chain(of_the_store).chain(fault_of_sends(site)).collect()
+    let of_store = of_the_store.into_iter().chain(fault_of_sends(site)).chain(of_seals(site));
+    faults.chain(of_helper).chain(of_senders).chain(of_store).collect()
+}
+
+/// The keys of sealed seeds: whether logins have them, and whether the next boot will.
+fn of_seals(site: &Site) -> impl Iterator<Item = Fault> {
+    seal::faults(site).into_iter().map(|(what, fix)| Fault { what, fix: Some(fix), harm: Harm::ToLogins })
 }
 
 /// The file in which the agent notes what it sends: where it cannot be used nothing is sent.

@@ -252,6 +252,7 @@ pub(super) fn examine(
         let other = Agent::of_another_site();
         let agent = if site.path == Path::new(paths::CONFIG) { &agent } else { &other };
         agent.look_at(&mut findings);
+        agent.look_at_seals(site.key_source().keeper().exists(), &mut findings);
         senders::look_at(&site, &here, agent, &mut findings);
         sandbox::look_at(&here, &units, &site, agent, &mut findings);
         if let Ok(store) = site.store() {

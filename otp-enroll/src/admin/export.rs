@@ -99,6 +99,7 @@ impl One<'_> {
             Self::Account(account) => ((*account).clone(), store.read(account)?),
             Self::Stem(stem) => list::read_of(store, stem)?,
         };
+        let record = store.opened(&account, record)?;
         let has_passcode = record.as_ref().is_some_and(|record| record.credentials.passcode.is_some());
         let leaving = record.map(|record| record.departing()).filter(|record| !record.is_blank());
         Ok(leaving.map(|record| (account, record, has_passcode)))

@@ -8,7 +8,7 @@ mod homes;
 mod report;
 mod shelf;
 mod tokens;
-mod workers;
+pub(super) mod workers;
 
 use std::io;
 use std::path::Path;

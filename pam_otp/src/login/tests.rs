@@ -130,7 +130,7 @@ impl Authority for Keypads {
 
 /// What a login shows to a person who types this.
 fn shown_to(answers: &[&'static str], challenge: bool) -> Vec<String> {
-    let site = Site { config: Config::default(), path: PathBuf::from("/etc/pam_otp/pam_otp.toml") };
+    let site = Site { config: Config::default(), path: PathBuf::from("/etc/pam_otp/pam_otp.toml"), ask_for_keys: None };
     let arguments = Arguments::parse(&[]).unwrap();
     let (context, keypads, mut person) = (LoginContext::default(), Keypads::default(), Person::who_types(answers));
     let login = Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &keypads };
@@ -224,7 +224,7 @@ fn a_passcode_leads_to_a_device_where_the_user_has_none() {
             "Passcode used. It is not accepted again.",
         ),
     ] {
-        let site = Site { config: Config { enforce, ..Config::default() }, path: PathBuf::new() };
+        let site = Site { config: Config { enforce, ..Config::default() }, path: PathBuf::new(), ask_for_keys: None };
         let (arguments, context) = (Arguments::parse(&[]).unwrap(), LoginContext::default());
         let (issuer, mut person) = (Issuer(demand), Person::who_types(&["K7QD-M3XA-92TE"]));
         let login = Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &issuer };
@@ -245,7 +245,11 @@ fn a_user_with_few_recovery_codes_or_none_is_told_where_some_can_be_made() {
         (Some(3), None),
     ] {
         for recovery_codes in [10, 0] {
-            let site = Site { config: Config { recovery_codes, ..Config::default() }, path: PathBuf::new() };
+            let site = Site {
+                config: Config { recovery_codes, ..Config::default() },
+                path: PathBuf::new(),
+                ask_for_keys: None,
+            };
             let (arguments, context) = (Arguments::parse(&[]).unwrap(), LoginContext::default());
             let (issuer, mut person) = (Keypads::default(), Person::default());
             let login =

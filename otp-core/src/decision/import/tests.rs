@@ -9,7 +9,7 @@ const NEW: EnrollmentId = EnrollmentId([8; 16]);
 /// A device as a file holds it.
 fn in_file(device: &Device, next: u64) -> Imported {
     let Device { ref kind, ref secret, algorithm, digits, .. } = *device;
-    let (kind, secret, last) = (kind.clone(), secret.duplicate(), None);
+    let (kind, secret, last) = (kind.clone(), secret.open().unwrap().duplicate(), None);
     Imported { kind, secret, algorithm, digits, next, last, is_confirmed: true, name: None, serial: None }
 }
 

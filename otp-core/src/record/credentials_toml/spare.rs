@@ -2,12 +2,13 @@
 
 use std::fmt::{self, Write as _};
 
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::record::credentials::Device;
+use crate::record::credentials::{Device, Serial};
 use crate::record::credentials_toml::{Lines, VERSION, number, quoted, unquoted, utf8, write_device};
 use crate::record::error::RecordError;
+use crate::record::id::EnrollmentId;
+use crate::record::seal::{KeyId, NONCE, Owner, Part, SealKey, Sealed, Seed, Shut};
 use crate::value::secret::Secret;
 use crate::value::user::UserName;
 
@@ -38,7 +39,35 @@ impl Spare {
     }
 
     pub fn has_seed(&self, seed: &Secret) -> bool {
-        self.device.secret.expose().ct_eq(seed.expose()).into()
+        self.device.secret.is(seed)
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        let serial = self.device.serial.as_ref().map_or("", Serial::as_str);
+        Owner { user: serial, uid: u32::MAX, enrollment: EnrollmentId([0; 16]) }
+    }
+
+    /// Opens the seed, with the key that `key` knows by its id.
+    pub fn open_sealed(&mut self, key: impl FnOnce(KeyId) -> Result<SealKey, Shut>) {
+        let Some(sealed) = self.device.secret.sealed() else { return };
+        let opened = key(sealed.key).and_then(|key| sealed.open(&key, self.owner(), Part::Spare).ok_or(Shut::Altered));
+        let secret = opened.and_then(|seed| Secret::new(seed).map_err(|_| Shut::Altered));
+        match (secret, &mut self.device.secret) {
+            (Err(why), Seed::Sealed(sealed)) => sealed.why = why,
+            (Ok(secret), seed) => *seed = Seed::Open(secret),
+            (Err(_), Seed::Open(_)) => {}
+        }
+    }
+
+    /// A copy whose seed is sealed. `nonce` fills its argument with random bytes.
+    pub fn sealed<E>(&self, key: (KeyId, &SealKey), nonce: impl Fn(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+        let mut device = self.device.duplicate();
+        if let Seed::Open(secret) = &self.device.secret {
+            let mut fresh = [0; NONCE];
+            nonce(&mut fresh)?;
+            device.secret = Seed::Sealed(Sealed::seal(key, fresh, self.owner(), Part::Spare, secret.expose()));
+        }
+        Ok(Self { device, next: self.next, maker: self.maker.clone(), user: self.user.clone() })
     }
 
     fn write(&self, text: &mut String) -> fmt::Result {
@@ -78,7 +107,6 @@ impl Spare {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::credentials::Serial;
     use crate::testing::fixtures::token;
 
     #[test]
@@ -94,7 +122,7 @@ mod tests {
             let read = Spare::decode(text.as_bytes()).unwrap();
             assert_eq!(*read.encode(), *text);
             assert_eq!((read.next, read.maker.as_deref(), read.user), (7, maker, spare.user));
-            assert_eq!(read.device.secret.expose(), spare.device.secret.expose());
+            assert!(read.device.secret.is(spare.device.secret.open().unwrap()));
         }
     }
 

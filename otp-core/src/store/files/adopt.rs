@@ -6,7 +6,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid, fchown};
 
 use crate::record::Record;
-use crate::record::credentials::Credentials;
+use crate::record::credentials::{Credentials, Needed};
 use crate::record::credentials_toml::ReadContext;
 use crate::record::error::RecordError;
 use crate::store::error::StoreError;
@@ -57,8 +57,11 @@ impl FileStore {
             let Some(file) = self.open_file(&names.state, OFlag::O_RDWR)? else { continue };
             let former = Account { uid: owner, ..account.clone() };
             let Some(InPlace { file: state, inode, slots, .. }) = self.hold(&former, &names, file)? else { continue };
-            let Some((credentials, of_credentials)) = self.credentials_of(account, &names)? else { return Ok(false) };
+            let Some((mut credentials, of_credentials)) = self.credentials_of(account, &names)? else {
+                return Ok(false);
+            };
             let numbers = Numbers { credentials: of_credentials, state: owner, inside: credentials.uid };
+            self.open_sealed(&mut credentials, Needed::All);
             if numbers.are_all(account.uid) {
                 return Ok(false);
             }

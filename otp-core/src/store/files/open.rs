@@ -18,6 +18,7 @@ use crate::record::credentials_toml::ReadContext;
 use crate::record::error::RecordError;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
+use crate::store::files::seal_keys::KeySource;
 use crate::value::secret::Wiped;
 use crate::value::system_error::owner;
 use crate::value::user::Account;
@@ -27,7 +28,9 @@ pub struct FileStore {
     pub(super) path: PathBuf,
     pub(super) directory: OwnedFd,
     /// How often a lock is tried.
-    tries: u16,
+    pub(super) tries: u16,
+    /// Where the keys of sealed seeds come from; `None` for none.
+    pub(super) keys: Option<KeySource>,
 }
 
 /// Tries of a lock, with pauses of at most ten milliseconds: about ten seconds.
@@ -47,7 +50,7 @@ impl FileStore {
             path: path.to_owned(),
             error: error.into(),
         })?;
-        let store = Self { path: path.to_owned(), directory, tries: MOST_TRIES };
+        let store = Self { path: path.to_owned(), directory, tries: MOST_TRIES, keys: None };
         let stat = nix::sys::stat::fstat(&store.directory).map_err(|error| store.failed("examine", "", error))?;
         let group_writes_unprotected = stat.st_mode & 0o1020 == 0o020;
         if stat.st_uid != 0 {

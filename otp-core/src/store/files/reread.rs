@@ -11,7 +11,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstatat};
 
 use crate::record::Record;
-use crate::record::credentials::{Credentials, Outline};
+use crate::record::credentials::{Credentials, Needed, Outline};
 use crate::record::credentials_toml::ReadContext;
 use crate::record::state::State;
 use crate::store::error::StoreError;
@@ -36,6 +36,8 @@ pub struct Seen {
 pub struct Following<'a> {
     pub store: &'a FileStore,
     pub seen: Option<&'a Seen>,
+    /// What the attempt is compared with.
+    pub needed: Needed,
 }
 
 impl FileStore {
@@ -88,7 +90,7 @@ impl Store for Following<'_> {
     type Hold = Held;
 
     fn load(&self, account: &Account) -> Result<Option<Loaded<Held>>, StoreError> {
-        self.store.load_after(account, self.seen)
+        self.store.load_after(account, self.seen, self.needed)
     }
 
     fn swap(&self, account: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {

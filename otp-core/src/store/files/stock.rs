@@ -11,6 +11,7 @@ use nix::unistd::linkat;
 
 use crate::record::credentials::Serial;
 use crate::record::credentials_toml::spare::Spare;
+use crate::record::seal::KeyId;
 use crate::store::error::StoreError;
 use crate::store::files::open::{FileStore, Releasing};
 use crate::value::time::UnixTime;
@@ -54,7 +55,7 @@ impl FileStore {
         let mode =
             nix::sys::stat::fstat(&folder.directory).map_err(|error| folder.failed("examine", "", error))?.st_mode;
         if mode & 0o077 == 0 {
-            Ok(Some(Stock(folder)))
+            Ok(Some(Stock(FileStore { keys: self.keys.clone(), ..folder })))
         } else {
             Err(folder.untrusted("", format!("has mode {:04o} and must have 0700", mode & 0o7777)))
         }
@@ -140,8 +141,19 @@ impl Stock {
     }
 
     fn read(&self, name: &str) -> Result<Option<Spare>, StoreError> {
+        let mut spare = self.as_it_is(name)?;
+        spare.iter_mut().for_each(|spare| self.0.open_spare(spare));
+        Ok(spare)
+    }
+
+    fn as_it_is(&self, name: &str) -> Result<Option<Spare>, StoreError> {
         let Some((file, metadata)) = self.0.open_trusted(name, Some(0))? else { return Ok(None) };
         self.0.read_credentials(&file, metadata.len(), name, Spare::decode).map(Some)
+    }
+
+    /// The key under which the token of a file is sealed; `None` if it is not, or gone.
+    pub fn sealed_under(&self, name: &str) -> Result<Option<KeyId>, StoreError> {
+        Ok(self.as_it_is(name)?.and_then(|spare| spare.device.secret.sealed().map(|sealed| sealed.key)))
     }
 
     /// The names of all files, in their order.
@@ -168,7 +180,7 @@ impl Stock {
     fn write(&self, spare: &Spare) -> Result<String, StoreError> {
         let (name, file) = self.0.create_in_place_of(INCOMING)?;
         let root = Account { uid: 0, gid: 0, ..Account::nobody() };
-        self.0.fill(&file, &name, &root, spare.encode().as_bytes())?;
+        self.0.fill(&file, &name, &root, self.0.text_of_spare(&name, spare)?.as_bytes())?;
         Ok(name)
     }
 
@@ -192,7 +204,7 @@ impl Stock {
 /// Whether a token that is there is the one that is to be put there.
 fn compared(present: &Spare, spare: &Spare) -> Put {
     let (one, other) = (&present.device, &spare.device);
-    let is_same = present.has_seed(&other.secret)
+    let is_same = other.secret.open().is_some_and(|seed| present.has_seed(seed))
         && one.algorithm == other.algorithm
         && one.digits == other.digits
         && one.kind.word() == other.kind.word();
@@ -263,7 +275,7 @@ mod tests {
         let other = Spare {
             device: Device {
                 serial: Serial::parse("A1"),
-                secret: Secret::from_hex(&"ab".repeat(20)).unwrap(),
+                secret: Secret::from_hex(&"ab".repeat(20)).unwrap().into(),
                 ..phone(1)
             },
             ..spare("A1")

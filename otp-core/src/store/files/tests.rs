@@ -9,6 +9,7 @@ mod identity;
 mod looks;
 mod others;
 mod races;
+mod sealed;
 mod stopped;
 
 use std::fs::{self, Permissions};

@@ -77,13 +77,14 @@ impl FileStore {
         held: &Held,
         record: &Record,
     ) -> Result<(String, File), StoreError> {
+        let text = self.text_of(&names.credentials, &record.credentials)?;
         let usual = names.incoming(geteuid().is_root(), held.inode);
         let (name, file) = match self.create_empty(&usual) {
             Ok(file) => (usual, file),
             Err(Errno::EEXIST) => self.create_in_place_of(&usual)?,
             Err(error) => return Err(self.failed("create", &usual, error)),
         };
-        self.fill(&file, &name, account, record.credentials.encode().as_bytes())?;
+        self.fill(&file, &name, account, text.as_bytes())?;
         Ok((name, file))
     }
 

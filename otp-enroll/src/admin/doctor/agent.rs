@@ -110,6 +110,15 @@ impl Agent {
         }
     }
 
+    /// Programs that are not root have the keys of sealed seeds from the agent.
+    pub(super) fn look_at_seals(&self, are_sealed: bool, findings: &mut Vec<Finding>) {
+        if are_sealed && matches!(self.state, State::Off | State::Silent) {
+            let what = "seeds are sealed, and the agent does not answer: where a program is not root, as otp-enroll run by a user, \
+                        codes are refused (why=sealed-no-agent)";
+            findings.push(Finding::warning("agent", what.to_owned(), ENABLE));
+        }
+    }
+
     pub(super) fn look_at(&self, findings: &mut Vec<Finding>) {
         for host in &self.hosts {
             if let Ok(None) = User::from_name(&host.user) {

@@ -12,7 +12,6 @@ use otp_core::protocol::request::Order;
 use otp_core::record::Record;
 use otp_core::record::credentials::Override;
 use otp_core::service::enrollment::new_enrollment;
-use otp_core::store::change;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts::account;
 use otp_core::system::random;
@@ -23,7 +22,7 @@ use serde::Serialize;
 use super::engine;
 use super::entries::{Answer, Named, Unreadable};
 use super::report::Tally;
-use crate::admin::sealing::{self, Key, Opened};
+use crate::admin::encryption::{self, Key, Opened};
 use crate::cli::bundle::ImportBundle;
 use crate::client;
 use crate::error::CliError;
@@ -83,8 +82,8 @@ pub(super) fn import(how: &ImportBundle, store: &FileStore, output: &Output) -> 
     if asks {
         output.can_confirm()?;
     }
-    let path = sealing::named(&how.file);
-    let input = sealing::input(&how.file, output)?;
+    let path = encryption::named(&how.file);
+    let input = encryption::input(&how.file, output)?;
     let key = Key::of(how.identity.as_deref(), how.passphrase_file.as_deref(), output)?;
     let (head, guests, passed_over, reader) = whole(&path, key.open(&path, input)?, how, &renamed, output)?;
     let mut reader = reader;
@@ -144,7 +143,7 @@ fn whole(
     renamed: &BTreeMap<&str, &str>,
     output: &Output,
 ) -> Result<(Head, Vec<Guest>, usize, Reader<Opened>), CliError> {
-    let failed = |error| sealing::unreadable(path, error);
+    let failed = |error| encryption::unreadable(path, error);
     let mut reader = Reader::begin(opened).map_err(failed)?;
     let head = reader.head().clone();
     let (mut guests, mut passed_over, mut number) = (Vec::new(), 0usize, 0usize);
@@ -187,7 +186,7 @@ fn whole(
 
 /// The reader at the beginning again.
 fn again(path: &Path, reader: Reader<Opened>) -> Result<Reader<Opened>, CliError> {
-    let failed = |error| sealing::unreadable(path, error);
+    let failed = |error| encryption::unreadable(path, error);
     let mut opened = reader.into_inner();
     opened.rewind().map_err(|error| failed(BundleError::Unreadable(error)))?;
     Reader::begin(opened).map_err(failed)
@@ -231,14 +230,14 @@ impl Bundle<'_> {
         let arrival = Arrival { record: &record, replace: self.how.replace, with_override: self.how.with_overrides };
         let enrollment = new_enrollment(random::entropy)?;
         let outcome = if dry_run {
-            let here = self.store.read(&account)?;
+            let here = self.store.read_open(&account)?;
             let outcome = arrival.into_record(&account, here.as_ref(), enrollment).1;
             if outcome != Outcome::HasOthers {
                 return Ok(Answer::Done(outcome, self.remarks(&record, here.as_ref(), outcome)));
             }
             outcome
         } else {
-            change(self.store, &account, |here| arrival.into_record(&account, here, enrollment))?
+            self.store.change_open(&account, |here| arrival.into_record(&account, here, enrollment))?
         };
         if outcome == Outcome::HasOthers {
             let hint = "to replace it by what is in the bundle: --replace";

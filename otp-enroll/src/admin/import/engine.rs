@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use otp_core::decision::import::{Import, Others, Outcome};
 use otp_core::error::CoreError;
 use otp_core::service::enrollment::new_enrollment;
-use otp_core::store::change;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::accounts::account;
 use otp_core::system::random;
@@ -66,10 +65,10 @@ impl Engine<'_> {
         let numbered = shelf.numbered(&found);
         let import = Import::new(found, self.others, salt, UnixTime::now());
         if self.dry_run {
-            let record = self.store.read(&account)?;
+            let record = self.store.read_open(&account)?;
             return Ok(Answer::Done(import.into_record(&account, record.as_ref(), enrollment).1, remarks));
         }
-        let outcome = change(self.store, &account, |record| import.into_record(&account, record, enrollment))?;
+        let outcome = self.store.change_open(&account, |record| import.into_record(&account, record, enrollment))?;
         if let Some(what) = outcome.word() {
             client::log_change(account.name.as_str(), what);
         }

@@ -59,7 +59,7 @@ impl Shelf {
         let (Some(device), None) = (devices.next(), devices.next()) else { return Ok(Shelved::Taken) };
         let Some(serial) = device.serial.clone() else { return Ok(Shelved::Taken) };
         if let Some(user) = self.users.get(serial.as_str()) {
-            let record = store.read(&known(user))?;
+            let record = store.read_open(&known(user))?;
             let has = record.is_some_and(|record| record.credentials.has_seed(&device.secret));
             return Ok(if has { Shelved::OfUser(user.to_string()) } else { Shelved::Taken });
         }
@@ -106,7 +106,7 @@ fn known(name: &UserName) -> Account {
 
 fn spare(imported: Imported, maker: Option<String>) -> Spare {
     let Imported { kind, secret, algorithm, digits, next, name, serial, .. } = imported;
-    let (name, created) = (name.unwrap_or_else(DeviceName::of_token), UnixTime::now());
+    let (name, created, secret) = (name.unwrap_or_else(DeviceName::of_token), UnixTime::now(), secret.into());
     let device = Device { id: DeviceId(1), name, kind, secret, algorithm, digits, created, serial };
     Spare { device, next, maker, user: None }
 }

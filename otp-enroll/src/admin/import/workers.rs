@@ -10,7 +10,7 @@ const WORKERS: usize = 16;
 
 /// Calls `act` for each place from 0 below `count`, until `stop` is set, and `report` with each answer, in this thread and in
 /// the order of the places. A place that was begun is finished and reported.
-pub(super) fn each<T: Send>(
+pub(crate) fn each<T: Send>(
     count: usize,
     stop: &AtomicBool,
     act: impl Fn(usize) -> T + Sync,

@@ -1,6 +1,7 @@
 //! Credentials that change between the two reads of a login.
 
 use super::*;
+use crate::record::credentials::Needed;
 use crate::record::state::Progress;
 
 impl Home {
@@ -10,7 +11,7 @@ impl Home {
 
     /// A login whose first read was `seen`.
     fn login_after(&self, seen: &Seen, attempt: &Attempt) -> Result<Verdict, StoreError> {
-        let following = Following { store: &self.store, seen: Some(seen) };
+        let following = Following { store: &self.store, seen: Some(seen), needed: Needed::All };
         update(&following, &alice(), |record| decide(&LIMITS, record, attempt, NOW))
     }
 }
