@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use otp_core::record::key_ring::Ring;
 use otp_core::record::seal::{KeyId, SealKey};
 use otp_core::store::files::open::FileStore;
+use otp_core::store::files::seal_keys;
 use otp_core::system::config_file::Site;
 use otp_core::system::random;
 use serde::Serialize;
@@ -186,13 +187,21 @@ fn begin(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Res
         let text = format!("{} records would be sealed; {} would keep the key", counted.plain, method.told());
         return output.done(&Sealed { keeper: Some(method.word()), records: counted.plain, changed: false }, &text);
     }
-    is_free(&method)?;
+    // A run that was killed may have left the file, and nothing that names it: its key is taken again.
+    let left = match &method {
+        Method::File(path) => seal_keys::read(path).ok().and_then(|ring| ring.all().next()).map(|(_, key)| key),
+        Method::Tpm2(_) | Method::Host => None,
+    };
+    if left.is_none() {
+        is_free(&method)?;
+    }
     output.advise(protection(&method))?;
     if !how.yes {
         output.confirm(&format!("Seal the seeds of {} records? {} keeps the key.", counted.plain, method.told()))?;
     }
-    let keys = [drawn()?];
-    recovery_key::show(&keys[0], how.yes, output)?;
+    let key = left.map_or_else(drawn, Ok)?;
+    recovery_key::show(&key, how.yes, output)?;
+    let keys = [key];
     keep(keeper, &method, &keys, false)?;
     at_boot(true, keeper, output);
     sealed_under(keeper, &method, &keys, store, output)
