@@ -334,7 +334,8 @@ fn status(keeper: &Keeper, store: &FileStore, output: &Output) -> Result<(), Cli
     let (kept, there) = (keeper.ring(), keeper.unpacked());
     let ids: Vec<KeyId> = there.iter().chain(kept.iter().flatten()).flat_map(Ring::ids).collect();
     let counted = walk::count(store, output)?;
-    let known = |id: &KeyId| ids.contains(id);
+    // Without any key it is not known which one is another.
+    let known = |id: &KeyId| ids.is_empty() || ids.contains(id);
     let other_keys = counted.sealed.iter().filter(|(id, _)| !known(id)).map(|(_, count)| *count).sum();
     let Counted { plain, unreadable, .. } = counted;
     let answer = Status {
