@@ -3,13 +3,14 @@
 #   make soak        100,000 logins in one process         make asan      the same host under AddressSanitizer
 #   make timing      what the time to a refusal tells
 #   make reproducible   the Debian package built again in another folder, compared byte for byte
+#   make tpm         an emulated TPM keeps the key of sealed seeds
 #   make vm          the package on a Debian 13 that boots under emulation; VM_SCRIPTS='package selinux' for some of them
 #   make newcomer    README.md's commands, as somebody follows them      make check-container   the image of `make container`
 #   make cookbook    each recipe of docs/services with the real thing; COOKBOOK='ssh sudo' for some of them
 #   make fuzz        FUZZ_SECONDS=600 for each target      make mutants   which change of the code does no test notice?
 #   make bench       what a login costs, beside other modules; BENCH=--help for its options
 #   make pictures    docs/*.svg, drawn anew
-.PHONY: proof reproducible vm cookbook newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
+.PHONY: tpm proof reproducible vm cookbook newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
 
 # Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
 # would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
@@ -86,6 +87,10 @@ asan-inside:
 	install -m 0644 "$(target)/asan/$(host)/debug/libpam_otp.so" "$(pamdir)/pam_otp.so"
 	CARGO_NET_OFFLINE=true CARGO='$(CARGO)' CARGOFLAGS='$(CARGOFLAGS) --target $(host)' $(asan_env) tests/only robustness \
 	  soak -- --ignored --nocapture --skip a_hundred_thousand
+
+# An emulated TPM keeps the key of sealed seeds.
+tpm: products
+	$(as_root) tests/machine tests/tpm
 
 fuzz-build:
 	RUSTFLAGS='$(coverage)' $(CARGO) build $(CARGOFLAGS) --release --manifest-path fuzz/Cargo.toml --target $(host) \

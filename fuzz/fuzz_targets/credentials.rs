@@ -4,9 +4,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use otp_core::record::Record;
-use otp_core::record::credentials::Credentials;
+use otp_core::record::credentials::{Credentials, Needed};
 use otp_core::record::credentials_toml::ReadContext;
 use otp_core::record::id::EnrollmentId;
+use otp_core::record::key_ring::Ring;
+use otp_core::record::seal::{SealKey, Shut};
 use otp_core::record::state::{Progress, State};
 use pam_otp_fuzz::place;
 
@@ -28,6 +30,25 @@ fuzz_target!(|data: &[u8]| {
         let Ok(less) = Credentials::decode(&text.as_bytes()[..cut], ReadContext::ANYONE) else { continue };
         assert_eq!(*less.encode(), *text, "cut at {cut}");
     }
+
+    // What is sealed opens under its key alone, and then is what it was; nothing opens what the fuzzer has sealed.
+    let (mine, other) = (SealKey::new(&[1; 32]), SealKey::new(&[2; 32]));
+    let ring = |key: &SealKey| Ring::of_bytes(&Ring::bytes_of([(mine.id(), key)].into_iter(), false));
+    assert!(ring(&other).is_none(), "a key under another one's id");
+    let mut opened = read.duplicate();
+    opened.open_sealed(Needed::All, || ring(&mine).ok_or(Shut::NoKey));
+    assert_eq!(*opened.encode(), *text);
+    let sealed = read.sealed((mine.id(), &mine.of_user(read.uid)), |nonce| {
+        nonce.fill(7);
+        Ok::<_, ()>(())
+    });
+    let sealed = sealed.unwrap();
+    let sealed_text = sealed.encode();
+    assert!(!sealed_text.contains("\nsecret = "));
+    let mut back =
+        Credentials::decode(sealed_text.as_bytes(), ReadContext::ANYONE).expect("what is sealed can be read");
+    back.open_sealed(Needed::All, || ring(&mine).ok_or(Shut::NoKey));
+    assert_eq!(*back.encode(), *text);
 
     // As on disk: the state names the devices, and a state of another enrollment is rejected.
     let state = state_of(&read);

@@ -10,6 +10,7 @@ mod panics;
 mod power_cut;
 mod private_memory;
 mod races;
+mod sealing;
 mod sent_codes;
 mod soak;
 mod stopped;

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use otp_core::record::key_ring::Ring;
 use otp_core::record::seal::{KeyId, SealKey};
 use otp_core::store::files::open::FileStore;
+use otp_core::store::files::seal_keys;
 use otp_core::system::config_file::Site;
 use otp_core::system::random;
 use serde::Serialize;
@@ -186,13 +187,21 @@ fn begin(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Res
         let text = format!("{} records would be sealed; {} would keep the key", counted.plain, method.told());
         return output.done(&Sealed { keeper: Some(method.word()), records: counted.plain, changed: false }, &text);
     }
-    is_free(&method)?;
+    // A run that was killed may have left the file, and nothing that names it: its key is taken again.
+    let left = match &method {
+        Method::File(path) => seal_keys::read(path).ok().and_then(|ring| ring.all().next()).map(|(_, key)| key),
+        Method::Tpm2(_) | Method::Host => None,
+    };
+    if left.is_none() {
+        is_free(&method)?;
+    }
     output.advise(protection(&method))?;
     if !how.yes {
         output.confirm(&format!("Seal the seeds of {} records? {} keeps the key.", counted.plain, method.told()))?;
     }
-    let keys = [drawn()?];
-    recovery_key::show(&keys[0], how.yes, output)?;
+    let key = left.map_or_else(drawn, Ok)?;
+    recovery_key::show(&key, how.yes, output)?;
+    let keys = [key];
     keep(keeper, &method, &keys, false)?;
     at_boot(true, keeper, output);
     sealed_under(keeper, &method, &keys, store, output)
@@ -325,7 +334,8 @@ fn status(keeper: &Keeper, store: &FileStore, output: &Output) -> Result<(), Cli
     let (kept, there) = (keeper.ring(), keeper.unpacked());
     let ids: Vec<KeyId> = there.iter().chain(kept.iter().flatten()).flat_map(Ring::ids).collect();
     let counted = walk::count(store, output)?;
-    let known = |id: &KeyId| ids.contains(id);
+    // Without any key it is not known which one is another.
+    let known = |id: &KeyId| ids.is_empty() || ids.contains(id);
     let other_keys = counted.sealed.iter().filter(|(id, _)| !known(id)).map(|(_, count)| *count).sum();
     let Counted { plain, unreadable, .. } = counted;
     let answer = Status {

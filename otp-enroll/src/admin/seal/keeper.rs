@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use otp_core::record::key_ring::Ring;
 use otp_core::store::files::seal_keys;
 use otp_core::system::config_file::Site;
+use otp_core::value::system_error::described;
 use zeroize::Zeroizing;
 
 use crate::error::CliError;
@@ -120,7 +121,7 @@ impl Keeper {
                 seal_keys::read(path).map_err(|error| failed("read", path, &error))?;
                 Zeroizing::new(fs::read(path).map_err(|error| failed("read", path, &error))?)
             }
-            Method::Tpm2(_) | Method::Host => systemd_creds(&["decrypt", NAME, "-", "-"], credential.as_bytes())?,
+            Method::Tpm2(_) | Method::Host => opened(credential.as_bytes())?,
         };
         let ring = Ring::of_bytes(&bytes).ok_or_else(|| CliError::Reported {
             error: format!("{} gives no keys that this program wrote", method.told()),
@@ -136,11 +137,11 @@ impl Keeper {
                 put(path, keys, 0o600)?;
                 Zeroizing::new(Vec::new())
             }
-            Method::Host => systemd_creds(&["encrypt", "--with-key=host", NAME, "-", "-"], keys)?,
-            Method::Tpm2(pcrs) => {
-                let pcrs = format!("--tpm2-pcrs={pcrs}");
-                systemd_creds(&["encrypt", "--with-key=tpm2", &pcrs, NAME, "-", "-"], keys)?
-            }
+            Method::Host => credential(&["--with-key=host"], keys)?,
+            // systemd 252 makes a credential without PCRs, and does not open it. Nothing measures into PCR 16.
+            Method::Tpm2(pcrs) if pcrs.is_empty() => credential(&["--with-key=tpm2", "--tpm2-pcrs="], keys)
+                .or_else(|_| credential(&["--with-key=tpm2", "--tpm2-pcrs=16"], keys))?,
+            Method::Tpm2(pcrs) => credential(&["--with-key=tpm2", &format!("--tpm2-pcrs={pcrs}")], keys)?,
         };
         match DirBuilder::new().mode(0o700).create(&self.folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed("create", &self.folder, &error)),
@@ -162,8 +163,8 @@ impl Keeper {
     }
 
     /// The keys in memory.
-    pub(super) fn unpacked(&self) -> io::Result<Ring> {
-        seal_keys::read(&self.unpacked)
+    pub(super) fn unpacked(&self) -> Result<Ring, String> {
+        seal_keys::read(&self.unpacked).map_err(|error| described(&error))
     }
 
     pub(super) fn unpacked_path(&self) -> &Path {
@@ -217,9 +218,25 @@ fn flush(folder: &Path) -> Result<(), CliError> {
 
 fn failed(action: &str, path: &Path, error: &io::Error) -> CliError {
     CliError::Reported {
-        error: format!("cannot {action} {}: {}", path.display(), otp_core::value::system_error::described(error)),
+        error: format!("cannot {action} {}: {}", path.display(), described(error)),
         hint: "see `otp-enroll admin seal --status`; nothing is lost while the recovery key is there".into(),
     }
+}
+
+/// A credential of systemd's, which was opened once: what it does not give back it does not keep.
+fn credential(how: &[&str], keys: &[u8]) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    let made = systemd_creds(&[&["encrypt"], how, &[NAME, "-", "-"]].concat(), keys)?;
+    if opened(&made)?.as_slice() == keys {
+        return Ok(made);
+    }
+    Err(CliError::Reported {
+        error: "systemd-creds gives back another key than it was given".into(),
+        hint: "nothing was sealed under it; use --host or --key-file FILE".into(),
+    })
+}
+
+fn opened(credential: &[u8]) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    systemd_creds(&["decrypt", NAME, "-", "-"], credential)
 }
 
 /// What systemd-creds answers to this input. Keys pass through pipes alone.
@@ -239,7 +256,7 @@ fn systemd_creds(arguments: &[&str], input: &[u8]) -> Result<Zeroizing<Vec<u8>>,
     }
     let why = String::from_utf8_lossy(&said.stderr);
     Err(CliError::Reported {
-        error: format!("systemd-creds failed: {}", why.lines().last().unwrap_or("it says nothing").trim()),
+        error: format!("systemd-creds failed: {}", why.lines().last().unwrap_or("it says nothing").trim().trim_end_matches('.')),
         hint: "without a TPM or its libraries: --host or --key-file FILE; if it gave the key before: otp-enroll admin seal \
                --recovery-key"
             .into(),
