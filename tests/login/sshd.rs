@@ -192,7 +192,7 @@ fn each_step_of_the_recipe_lets_its_users_in_and_doctor_finds_no_fault_at_the_en
         Outcome::of(&mut doctor, "")
     };
     let told = doctor(&config);
-    assert!(told.code == Some(0) && told.out.ends_with("No fault was found.\n"), "{told:#?}");
+    assert!(told.code == Some(0) && told.out.contains("\nNo fault was found."), "{told:#?}");
     // Without the step before, doctor names what is missing.
     let told = doctor(&format!("PasswordAuthentication yes\n{DEBIAN}"));
     assert!(told.code == Some(1) && told.out.contains("KbdInteractiveAuthentication is off"), "{told:#?}");
