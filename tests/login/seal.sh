@@ -1,3 +1,4 @@
+#!/bin/bash
 # The agent and the helper with sealed seeds, in a mount namespace of its own: this machine's configuration, records and runtime
 # folder are others here. $1 is alice, $2 is bob, $3 the agent's program. Prints what happened, a line for each step.
 set -eu
