@@ -12,7 +12,13 @@ use pam_otp_tests::{
     users::TestUser,
 };
 use serde_json::Value;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    fs,
+    io::Read,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 fn seal(site: &Site, arguments: &[&str], input: &str) -> Outcome {
     Outcome::of(site.admin_command().arg("seal").args(arguments), input)
@@ -60,7 +66,7 @@ fn seeds_are_sealed_with_the_key_of_the_host_and_logins_go_on() {
     let desk = Desk::new("");
     let keys = desk.site.with_own_seal_keys();
     let dry = seal(&desk.site, &["--host", "--dry-run"], "");
-    assert_eq!(dry.out, "1 records would be sealed; the key of this host would keep the key\n", "{dry:?}");
+    assert_eq!(dry.out, "1 record would be sealed; the key of this host would keep the key\n", "{dry:?}");
     assert!(!is_sealed(&desk) && !keys.exists());
     let recovery = sealed(&desk);
     assert_eq!(recovery.replace('-', "").len(), 58);
@@ -79,6 +85,15 @@ fn seeds_are_sealed_with_the_key_of_the_host_and_logins_go_on() {
     let credentials = fs::read_to_string(desk.site.credentials(&bob.name)).unwrap();
     assert!(credentials.contains("\nsealed = ") && !credentials.contains("\nsecret = "), "{credentials}");
     assert_eq!(login_of(&desk.service, &bob.name, &phone.next_code()), "accepted");
+    // Of two runs, one is refused.
+    let mut holder = Command::new("flock");
+    holder.arg(desk.site.config()).args(["sh", "-c", "echo; read -r end"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut other = holder.spawn().unwrap();
+    other.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let refused = seal(&desk.site, &["--rotate", "--yes"], "");
+    assert!(refused.code == Some(4) && refused.err.contains("another `admin seal` is running"), "{refused:?}");
+    drop(other.stdin.take());
+    other.wait().unwrap();
     // Again: nothing to do.
     let again = seal(&desk.site, &["--yes"], "");
     assert_eq!(again.out, "0 records were sealed; the key of this host keeps the key\n", "{again:?}");
@@ -143,7 +158,7 @@ fn a_new_key_takes_the_place_of_the_old_one_and_all_is_taken_back() {
     assert_eq!(login(&desk, &desk.next()), "sealed-other-key");
     overwrite(desk.site.credentials(&desk.user.name), &good);
     let off = seal(&desk.site, &["--off", "--yes"], "");
-    assert_eq!(off.out, "1 records hold their seeds in plain text, and the key is removed\n", "{off:?}");
+    assert_eq!(off.out, "the seeds of 1 record are in plain text, and the key is removed\n", "{off:?}");
     assert!(!is_sealed(&desk) && !keys.exists() && !desk.site.config().with_file_name("seal").exists());
     assert_eq!(login(&desk, &desk.next()), "accepted");
     assert_eq!(status(&desk.site)["keeper"], Value::Null);
@@ -170,7 +185,7 @@ fn a_recovery_key_opens_what_comes_from_another_machine() {
     let wrong = seal(&here.site, &["--recovery-key", "--host", "--stdin"], &format!("{wrong}\n"));
     assert!(wrong.code == Some(4) && wrong.err.contains("a letter is wrong"), "{wrong:?}");
     let done = seal(&here.site, &["--recovery-key", "--host", "--stdin"], &format!("{}\n", recovery.to_lowercase()));
-    assert_eq!(done.out, "1 records were sealed; the key of this host keeps the key\n", "{done:?}");
+    assert_eq!(done.out, "1 record was sealed; the key of this host keeps the key\n", "{done:?}");
     assert_eq!(login_of(&here.service, &there.user.name, &there.next()), "accepted");
     assert!(is_sealed(&here), "and the others are sealed under it");
     assert_eq!(login(&here, &here.next()), "accepted");
@@ -183,7 +198,7 @@ fn a_key_file_keeps_the_key_where_there_is_no_systemd() {
     let file = desk.site.config().with_file_name("kept elsewhere");
     let path = file.to_str().unwrap();
     let done = seal(&desk.site, &["--key-file", path, "--yes"], "");
-    assert!(done.out.ends_with(&format!("1 records were sealed; the file {path} keeps the key\n")), "{done:?}");
+    assert!(done.out.ends_with(&format!("1 record was sealed; the file {path} keeps the key\n")), "{done:?}");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
     fs::remove_file(&keys).unwrap();
     assert_eq!(seal(&desk.site, &["--unpack", "--quiet"], "").code, Some(0));

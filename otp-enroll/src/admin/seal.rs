@@ -54,6 +54,8 @@ pub(super) fn seal(how: &Seal, site: &Site, store: &FileStore, output: &Output) 
     if how.status {
         return status(&keeper, store, output);
     }
+    // Of two at once, one would keep its keys in place of the other's, and records be sealed under keys that none keeps.
+    let _lock = keeper.lock()?;
     if how.off {
         return off(how, &keeper, store, output);
     }
@@ -130,6 +132,10 @@ fn told(error: &CliError) -> (String, String) {
     (error.to_string(), error.hint().unwrap_or_default())
 }
 
+fn number_of(records: usize) -> String {
+    if records == 1 { "1 record".to_owned() } else { format!("{records} records") }
+}
+
 fn not_sealed() -> CliError {
     CliError::Reported { error: "seeds are not sealed".into(), hint: "to seal them: otp-enroll admin seal".into() }
 }
@@ -179,12 +185,12 @@ fn begin(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Res
     let (method, counted) = (chosen(how).unwrap_or_else(Method::usual), walk::count(store, output)?);
     if counted.sealed() > 0 {
         return Err(CliError::Reported {
-            error: format!("{} records are sealed, and nothing here keeps their key", counted.sealed()),
+            error: format!("seeds of {} are sealed, and nothing here keeps their key", number_of(counted.sealed())),
             hint: "use the recovery key of the machine they come from: otp-enroll admin seal --recovery-key".into(),
         });
     }
     if how.dry_run {
-        let text = format!("{} records would be sealed; {} would keep the key", counted.plain, method.told());
+        let text = format!("{} would be sealed; {} would keep the key", number_of(counted.plain), method.told());
         return output.done(&Sealed { keeper: Some(method.word()), records: counted.plain, changed: false }, &text);
     }
     // A run that was killed may have left the file, and nothing that names it: its key is taken again.
@@ -197,7 +203,7 @@ fn begin(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Res
     }
     output.advise(protection(&method))?;
     if !how.yes {
-        output.confirm(&format!("Seal the seeds of {} records? {} keeps the key.", counted.plain, method.told()))?;
+        output.confirm(&format!("Seal the seeds of {}? {} keeps the key.", number_of(counted.plain), method.told()))?;
     }
     let key = left.map_or_else(drawn, Ok)?;
     recovery_key::show(&key, how.yes, output)?;
@@ -236,7 +242,7 @@ fn go_on(how: &Seal, keeper: &Keeper, now: &Method, store: &FileStore, output: &
         let counted = walk::count(store, output)?;
         let there = if is_new { 0 } else { first.map_or(0, |id| counted.under(id)) };
         let records = counted.plain.saturating_add(counted.sealed()).saturating_sub(there);
-        let text = format!("{records} records would be sealed; {} would keep the key", method.told());
+        let text = format!("{} would be sealed; {} would keep the key", number_of(records), method.told());
         return output.done(&Sealed { keeper: Some(method.word()), records, changed: false }, &text);
     }
     if is_new {
@@ -267,7 +273,8 @@ fn sealed_under(
     if let [only, _, ..] = keys {
         keep(keeper, method, std::slice::from_ref(only), false)?;
     }
-    let text = format!("{records} records were sealed; {} keeps the key", method.told());
+    let were = if records == 1 { "was" } else { "were" };
+    let text = format!("{} {were} sealed; {} keeps the key", number_of(records), method.told());
     output.done(&Sealed { keeper: Some(method.word()), records, changed: true }, &text)
 }
 
@@ -276,12 +283,14 @@ fn off(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Resul
     let kept = keeper.ring()?.ok_or_else(not_sealed)?;
     let counted = walk::count(store, output)?;
     if how.dry_run {
-        let text = format!("{} records would be written in plain text, and the key removed", counted.sealed());
+        let text = format!("{} would be written in plain text, and the key removed", number_of(counted.sealed()));
         return output.done(&Sealed { keeper: None, records: counted.sealed(), changed: false }, &text);
     }
     if !how.yes {
-        output
-            .confirm(&format!("Write the seeds of {} records in plain text, and remove the key?", counted.sealed()))?;
+        output.confirm(&format!(
+            "Write the seeds of {} in plain text, and remove the key?",
+            number_of(counted.sealed())
+        ))?;
     }
     keep(keeper, &method, &keys_of(&kept), true)?;
     let records = walk::walk(store, Goal::Plain, "opening", output)?;
@@ -289,7 +298,7 @@ fn off(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Resul
     keeper.forget()?;
     output.done(
         &Sealed { keeper: None, records, changed: true },
-        &format!("{records} records hold their seeds in plain text, and the key is removed"),
+        &format!("the seeds of {} are in plain text, and the key is removed", number_of(records)),
     )
 }
 
@@ -310,7 +319,7 @@ fn recover(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> R
     }
     if how.dry_run {
         let records = counted.under(key.id());
-        let text = format!("{records} records are sealed under that key");
+        let text = format!("seeds of {} are sealed under that key", number_of(records));
         return output.done(&Sealed { keeper: None, records, changed: false }, &text);
     }
     // What the keeper does not give any more is lost: its file is written anew.

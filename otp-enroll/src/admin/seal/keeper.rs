@@ -2,7 +2,7 @@
 //!
 //! One file, `seal/keys` beside the configuration, says what keeps them, and holds the credential. It is replaced as a whole.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,7 @@ pub(super) enum Method {
 /// The folder.
 pub(super) struct Keeper {
     folder: PathBuf,
+    config: PathBuf,
     /// The keys in memory.
     unpacked: PathBuf,
 }
@@ -87,11 +88,25 @@ impl Method {
 impl Keeper {
     pub(super) fn of(site: &Site) -> Self {
         let source = site.key_source();
-        Self { folder: source.keeper(), unpacked: source.file().to_owned() }
+        Self { folder: source.keeper(), unpacked: source.file().to_owned(), config: source.config.clone() }
     }
 
     pub(super) fn path(&self) -> PathBuf {
         self.folder.join("keys")
+    }
+
+    /// Keeps other runs out until it is dropped, by a lock of the configuration. Its folder is locked while changes are counted.
+    pub(super) fn lock(&self) -> Result<File, CliError> {
+        let path = &self.config;
+        let file = File::open(path).map_err(|error| failed("open", path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(CliError::Reported {
+                error: "another `admin seal` is running".into(),
+                hint: "nothing was changed; wait until it has ended, and run this again".into(),
+            }),
+            Err(TryLockError::Error(error)) => Err(failed("lock", path, &error)),
+        }
     }
 
     /// Who keeps the keys, and the credential; `None` if seeds are not sealed.
