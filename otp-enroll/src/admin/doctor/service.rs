@@ -188,8 +188,11 @@ impl<'a> Auth<'a> {
             ));
         }
         if self.accepted.is_empty() {
-            let of = |role| self.stack.modules().find(move |(module, _)| Role::of(module) == role);
-            let fix = match (of(Role::Missing), of(Role::Deny)) {
+            let missing = self.stack.modules().find(|(module, _)| Role::of(module) == Role::Missing);
+            // One in a file of the distribution is passed over by a right login.
+            let is_own =
+                |(module, place): &(&Module, &Place)| Role::of(module) == Role::Deny && place.file == line.file;
+            let fix = match (missing, self.stack.modules().filter(is_own).last()) {
                 (Some((module, place)), _) => format!("install {}, or remove the line {place}", module.file.display()),
                 (None, Some((module, place))) => {
                     format!(
