@@ -34,6 +34,7 @@ pub(super) mod sshd_servers;
 pub(super) mod strangers;
 mod strength;
 mod sudo;
+pub(super) mod sudoers;
 mod surroundings;
 mod units;
 mod users;
@@ -200,8 +201,8 @@ pub(super) fn examine(
             ));
         }
     }
-    if pam.is_none() {
-        sudo::look_at(&folders, guarded.iter().map(|guarded| &guarded.name), &mut findings);
+    if pam.is_none() && guarded.iter().any(|guarded| guarded.name == sudo::SERVICE) {
+        sudo::look_at(&folders, &mut findings);
     }
     let asks = guarded.iter().find(|guarded| guarded.name == sshd::SERVICE).map(|guarded| {
         let by_network = has_network_rules(guarded);

@@ -14,7 +14,6 @@ mod plan;
 mod reload;
 mod replace;
 mod standing;
-pub(crate) mod sudoers;
 pub(super) mod told;
 mod trial;
 mod without;

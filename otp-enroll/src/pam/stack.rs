@@ -130,6 +130,15 @@ impl Garbled {
     }
 }
 
+/// The file that a line includes.
+fn file_included(line: &Line) -> Option<&str> {
+    match line.words.as_slice() {
+        [kind, part, ..] if is_include_of_all(kind) => Some(part),
+        [_, control, part, ..] if is_include(control) || is_substack(control) => Some(part),
+        _ => None,
+    }
+}
+
 /// A character that looks like a blank, and is a part of a word to libpam.
 pub(crate) fn odd_blank(word: &str) -> Option<char> {
     word.chars().find(|letter| letter.is_whitespace() && !letter.is_ascii())
@@ -169,12 +178,7 @@ impl Folders {
                 let entry = entry?;
                 let name = entry.file_name().into_string().ok().filter(|name| !is_leftover(name));
                 let Some(name) = name.filter(|_| entry.path().is_file()) else { continue };
-                for Line { words, .. } in lines(&self.text(&name)) {
-                    let part = match words.as_slice() {
-                        [kind, part, ..] if is_include_of_all(kind) => part,
-                        [_, control, part, ..] if is_include(control) || is_substack(control) => part,
-                        _ => continue,
-                    };
+                for part in lines(&self.text(&name)).iter().filter_map(file_included) {
                     let part = part.rsplit('/').next().unwrap_or_default();
                     if !name.starts_with(part) {
                         included.insert(part.to_owned());
@@ -210,16 +214,9 @@ impl Folders {
 
     /// Whether a service or a file that it includes names the module, although not all of them can be read.
     pub(crate) fn name_module(&self, name: &str, level: usize) -> bool {
-        let text = self.text(name);
-        let includes = |Line { words, .. }: Line| match words.as_slice() {
-            [kind, part, ..] if is_include_of_all(kind) => Some(part.clone()),
-            [_, control, part, ..] if is_include(control) || is_substack(control) => Some(part.clone()),
-            _ => None,
-        };
-        let inner = level.saturating_add(1);
-        text.contains(MODULE)
-            || (inner < DEEPEST
-                && lines(&text).into_iter().filter_map(includes).any(|part| self.name_module(&part, inner)))
+        let (text, inner) = (self.text(name), level.saturating_add(1));
+        let in_a_part = || lines(&text).iter().filter_map(file_included).any(|part| self.name_module(part, inner));
+        text.contains(MODULE) || (inner < DEEPEST && in_a_part())
     }
 
     /// A file's text; empty if it cannot be read ([`Stack::read`] reports why).

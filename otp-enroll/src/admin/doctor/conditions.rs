@@ -43,15 +43,12 @@ pub(super) fn look_at(folders: &Folders, guarded: &Guarded, findings: &mut Vec<F
 
 /// A jump over a part of an included file: over a module that proves who the user is, or to one that refuses.
 fn jump_into_a_file(stack: &Stack, service: &str, at: usize) -> Option<Finding> {
-    let Entry { level, place, .. } = stack.entries.get(at)?;
-    let module = stack.entries.get(at).and_then(Entry::module)?;
-    let jump = module.control.longest_jump();
-    let (next, _) = after(stack, *level, at.checked_add(1)?, jump);
-    let (target, before) = (stack.entries.get(next)?, stack.entries.get(next.checked_sub(1)?)?);
-    let is_inside =
-        target.place.file != place.file && target.place.file == before.place.file && next > at.checked_add(1)?;
+    let entry = stack.entries.get(at)?;
+    let (module, place, below) = (entry.module()?, &entry.place, at.checked_add(1)?);
+    let (next, _) = after(stack, entry.level, below, module.control.longest_jump());
+    let (target, skipped) = (stack.entries.get(next)?, stack.entries.get(below..next)?);
+    let is_inside = target.place.file != place.file && target.place.file == skipped.last()?.place.file;
     let role = |entry: &Entry| entry.module().map(Role::of);
-    let skipped = stack.entries.get(at.checked_add(1)?..next)?;
     let matters = role(target) == Some(Role::Deny)
         || skipped.iter().any(|entry| entry.place.file == target.place.file && role(entry) == Some(Role::Proof));
     (is_inside && matters).then(|| {

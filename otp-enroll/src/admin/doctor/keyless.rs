@@ -42,8 +42,11 @@ pub(super) fn look_at(
     for name in people {
         progress.step();
         let Some(settings) = settings.for_login(name, GENERIC_ADDRESS) else { break };
-        if !demands_key(&settings) || !is_allowed(&settings, name) {
-            has_one |= is_allowed(&settings, name);
+        if !is_allowed(&settings, name) {
+            continue;
+        }
+        if !demands_key(&settings) {
+            has_one = true; // or needs none
             continue;
         }
         let Ok(Some(user)) = User::from_name(name) else { continue };

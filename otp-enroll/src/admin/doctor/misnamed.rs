@@ -1,7 +1,7 @@
 //! Lines that were meant to call the module and do not, or not as they seem to.
 
 use super::finding::Finding;
-use super::service::unparsed;
+use super::service::{code_point, unparsed};
 use crate::pam::pam_conf::{Group, Line, lines};
 use crate::pam::stack::{Folders, MODULE, Module, Place, Stack, odd_blank};
 
@@ -50,7 +50,7 @@ fn judge(service: &str, module: &Module, place: &Place) -> Option<Finding> {
     is_meant.then(|| {
         let named = odd_blank(name).map_or_else(
             || name.to_owned(),
-            |blank| format!("{name} (a character in it looks like a blank and is none: U+{:04X})", u32::from(blank)),
+            |blank| format!("{name} (a character in it looks like a blank and is none: {})", code_point(blank)),
         );
         let what = format!(
             "{place}: there is no module {named}: libpam logs \"Module is unknown\", and refuses the logins for which it needs \

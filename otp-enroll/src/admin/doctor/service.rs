@@ -63,13 +63,18 @@ pub(super) fn look_at(folders: &Folders, name: &str, findings: &mut Vec<Finding>
     Some(Guarded { name: name.to_owned(), lines, by_code_alone, by_nothing })
 }
 
+/// `U+00A0`
+pub(super) fn code_point(letter: char) -> String {
+    format!("U+{:04X}", u32::from(letter))
+}
+
 /// A line that libpam cannot parse.
 pub(super) fn unparsed(service: &str, Garbled { place, odd_blank, .. }: &Garbled) -> Finding {
     let what = format!("{place}: libpam cannot parse this line and refuses every login that reaches it");
     match odd_blank {
         Some(blank) => Finding::fault(
             service,
-            format!("{what}: a character in it looks like a blank and is none (U+{:04X})", u32::from(*blank)),
+            format!("{what}: a character in it looks like a blank and is none ({})", code_point(*blank)),
             "put a plain blank in its place",
         ),
         None => Finding::fault(

@@ -234,6 +234,11 @@ impl Server {
         self.configuration == usual || usual.canonicalize().is_ok_and(|usual| usual == self.configuration)
     }
 
+    /// Whether its process has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        !path(self.pid, "").exists()
+    }
+
     /// How it was started, for people.
     pub(crate) fn told(&self) -> String {
         named(self.pid, self.starter.as_deref())

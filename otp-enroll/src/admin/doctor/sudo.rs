@@ -1,20 +1,13 @@
 //! What the Defaults of sudo make of its line: other PAM services, and other users' codes.
 
-use super::super::turn_on::sudoers::{self, Other};
 use super::finding::Finding;
+use super::sudoers::{self, Other};
 use crate::pam::stack::Folders;
 
-const SERVICE: &str = "sudo";
+pub(super) const SERVICE: &str = "sudo";
 
-/// Checks sudo, if it asks for a code.
-pub(super) fn look_at(
-    folders: &Folders,
-    asking: impl IntoIterator<Item = impl AsRef<str>>,
-    findings: &mut Vec<Finding>,
-) {
-    if !asking.into_iter().any(|name| name.as_ref() == SERVICE) {
-        return;
-    }
+/// Checks sudo, which asks for a code.
+pub(super) fn look_at(folders: &Folders, findings: &mut Vec<Finding>) {
     let defaults = sudoers::defaults();
     for Other { name, by, command, .. } in sudoers::others(&defaults) {
         if !folders.may_ask(&name) {

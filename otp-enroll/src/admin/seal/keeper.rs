@@ -133,8 +133,8 @@ impl Keeper {
         let Some((method, credential)) = self.text()? else { return Ok(None) };
         let bytes = match &method {
             Method::File(path) => {
-                seal_keys::read(path).map_err(|error| failed("read", path, &error))?;
-                Zeroizing::new(fs::read(path).map_err(|error| failed("read", path, &error))?)
+                let read = seal_keys::read(path).map_err(|error| failed("read", path, &error))?;
+                Zeroizing::new(read.bytes().to_vec())
             }
             Method::Tpm2(_) | Method::Host => opened(credential.as_bytes())?,
         };

@@ -7,11 +7,12 @@ use super::drop_in;
 use super::kept::Change;
 use super::lines::{self, Unfit};
 use super::replace::{self, Odd};
-use super::sudoers::{self, Other};
+
 use crate::admin::doctor::TWINS;
 use crate::admin::doctor::sshd::{self, CONFIGURATIONS, SERVICE, Settings};
 use crate::admin::doctor::sshd_files::{CONFIGURATION, Unknown};
 use crate::admin::doctor::strangers::substack_to_include;
+use crate::admin::doctor::sudoers::{self, Other};
 use crate::error::{CliError, plain};
 use crate::pam::pam_conf::Group;
 use crate::pam::stack::{Folders, MODULE, PAM_FOLDERS, Place, Stack, is_leftover, is_part};

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -65,15 +64,13 @@ pub(super) fn reload(servers: &[Server], settings: &Settings) -> Result<(), CliE
         if before.iter().all(|(server, before)| server.mark(settings).has_read_since(before)) {
             return Ok(());
         }
-        if servers.iter().any(|server| !Path::new("/proc").join(server.pid.to_string()).exists()) {
+        if servers.iter().any(Server::is_gone) {
             break;
         }
         thread::sleep(STEP);
         waited = waited.saturating_add(STEP);
     }
-    let is_gone = |server: &Server| !Path::new("/proc").join(server.pid.to_string()).exists();
-    let gone = servers.iter().find(|server| is_gone(server));
-    let why = match gone {
+    let why = match servers.iter().find(|server| server.is_gone()) {
         Some(server) => format!(
             "it has ended instead of reading its configuration again: no user can log in by ssh until it is started: {}",
             server.unit.map_or_else(|| "/usr/sbin/sshd".to_owned(), |unit| format!("systemctl start {unit}"))
