@@ -10,7 +10,9 @@ fn error_of(error: StoreError) -> String {
         | StoreError::Untrusted { .. }
         | StoreError::OfOther { .. }
         | StoreError::Identity { .. }
-        | StoreError::Busy) => panic!("{other}"),
+        | StoreError::Busy
+        | StoreError::Unreachable(_)
+        | StoreError::Unconfirmed(_)) => panic!("{other}"),
     }
 }
 
