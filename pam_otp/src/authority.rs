@@ -30,7 +30,7 @@ pub(crate) fn about<'a>(site: &'a Site, user: &'a str) -> Result<Box<dyn Authori
     if privileges.are_of_root() {
         let limits = privileges.raise_limits()?;
         // `login` and `enrollment` log the results: they know where a login comes from.
-        let caller = Caller { uid: privileges.real_uid(), is_trusted: true, log: &|_| {} };
+        let caller = Caller::here(privileges.real_uid(), true, &|_| {});
         let files = LocalAuthority::for_name(site, user, caller)?;
         let files = Box::new(Privileged { files, privileges, _limits: limits });
         // The agent has the installed configuration, and its records.

@@ -154,7 +154,7 @@ fn answer(
         })?;
         return Ok(Reply::SealKeys(Confidential::of_bytes(&keys)));
     }
-    let caller = Caller { uid: asker.uid, is_trusted: is_root, log: &|_| {} };
+    let caller = Caller::here(asker.uid, is_root, &|_| {});
     let files = LocalAuthority::on(&site, store, account, caller);
     let typed = match asked {
         Asked::Demand => {

@@ -3,6 +3,7 @@
 //! They are lines of JSON like all others, such as `{"login":"accepted totp device 1 left 9"}`, in a form so narrow that
 //! reading them takes little code: the code that runs inside every PAM host stays small.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde::de::Error as _;
@@ -22,6 +23,7 @@ use crate::protocol::request::PinToSend;
 use crate::record::id::DeviceId;
 use crate::record::seal::Shut;
 use crate::record::state::Lock;
+use crate::store::note::Answer;
 use crate::value::destination::{Channel, Masked};
 use crate::value::login_context::LoginContext;
 use crate::value::time::{Seconds, UnixTime};
@@ -341,6 +343,26 @@ impl Verdict {
         };
         // A detail that does not belong to this verdict, or another spelling, would not be written again.
         Some(verdict).filter(|verdict| verdict.words() == words)
+    }
+}
+
+impl Answer for Verdict {
+    fn words(&self) -> Cow<'static, str> {
+        self.words().into()
+    }
+
+    fn read(words: &str) -> Option<Self> {
+        Self::read(words)
+    }
+}
+
+impl Answer for Challenge {
+    fn words(&self) -> Cow<'static, str> {
+        self.words().into()
+    }
+
+    fn read(words: &str) -> Option<Self> {
+        Self::read(words)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::service::enrollment::{Entropy, new_enrollment};
 use crate::store::change;
 use crate::store::error::StoreError;
 use crate::store::files::open::FileStore;
+use crate::store::note::Note;
 use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -28,13 +29,13 @@ pub(crate) fn carry_out(
     caller: Caller<'_>,
 ) -> Result<bool, CoreError> {
     let store = site.store()?;
-    let mut what = order.word();
+    let (mut what, note) = (order.word(), caller.note(order.word()));
     let changed = match order {
-        Order::Override(user_override) => set_override(&store, account, user_override, entropy)?,
-        Order::ForgetAddresses => change_state(&store, account, Record::without_graces)?,
+        Order::Override(user_override) => set_override(&store, account, user_override, entropy, &note)?,
+        Order::ForgetAddresses => change_state(&store, account, &note, Record::without_graces)?,
         Order::Unlock => {
             let (was_open, now) = (Cell::new(false), UnixTime::now());
-            let changed = change_state(&store, account, |record| {
+            let changed = change_state(&store, account, &note, |record| {
                 was_open.set(!is_locked(record.state.lock, now));
                 record.unlocked()
             })?;
@@ -45,20 +46,22 @@ pub(crate) fn carry_out(
         }
         Order::UnlockAfterClockWasAhead => {
             let (limits, now) = (&site.config.limits, UnixTime::now());
-            change_state(&store, account, |record| record.unlocked_after_clock_was_ahead(limits, now))?
+            change_state(&store, account, &note, |record| record.unlocked_after_clock_was_ahead(limits, now))?
         }
         Order::RevokePasscode => {
             let enrollment = new_enrollment(entropy)?;
-            change(&store, account, |record| match record.filter(|record| record.credentials.passcode.is_some()) {
-                Some(record) => (record.with_passcode(None, enrollment), true),
-                None => (Change::Keep, false),
+            change(&store, account, &note, |record| {
+                match record.filter(|record| record.credentials.passcode.is_some()) {
+                    Some(record) => (record.with_passcode(None, enrollment), true),
+                    None => (Change::Keep, false),
+                }
             })?
         }
         Order::Reset => {
             let enrollment = new_enrollment(entropy)?;
-            remove(&store, account, |record| record.without_devices(enrollment))?
+            remove(&store, account, &note, |record| record.without_devices(enrollment))?
         }
-        Order::Disable => remove(&store, account, |_| Change::Nothing)?,
+        Order::Disable => remove(&store, account, &note, |_| Change::Nothing)?,
     };
     if changed {
         let (user, by) = (account.name.as_str(), caller.uid);
@@ -73,9 +76,10 @@ fn set_override(
     account: &Account,
     user_override: Override,
     entropy: Entropy,
+    note: &Note<'_>,
 ) -> Result<bool, CoreError> {
     let enrollment = new_enrollment(entropy)?;
-    Ok(change(store, account, |record| {
+    Ok(change(store, account, note, |record| {
         let present = record.map_or(Override::None, |record| record.credentials.user_override);
         if present == user_override {
             return (Change::Keep, false);
@@ -86,16 +90,26 @@ fn set_override(
 }
 
 /// Writes the state that `how` makes of a record, if it differs.
-fn change_state(store: &FileStore, account: &Account, how: impl Fn(&Record) -> State) -> Result<bool, CoreError> {
-    Ok(change(store, account, |record| match record.map(|record| (record, how(record))) {
+fn change_state(
+    store: &FileStore,
+    account: &Account,
+    note: &Note<'_>,
+    how: impl Fn(&Record) -> State,
+) -> Result<bool, CoreError> {
+    Ok(change(store, account, note, |record| match record.map(|record| (record, how(record))) {
         Some((record, state)) if state != record.state => (Change::State(state), true),
         Some(_) | None => (Change::Keep, false),
     })?)
 }
 
 /// Removes from a record what `how` says. A record that cannot be read is removed as a whole.
-fn remove(store: &FileStore, account: &Account, how: impl Fn(&Record) -> Change) -> Result<bool, CoreError> {
-    match change(store, account, |record| {
+fn remove(
+    store: &FileStore,
+    account: &Account,
+    note: &Note<'_>,
+    how: impl Fn(&Record) -> Change,
+) -> Result<bool, CoreError> {
+    match change(store, account, note, |record| {
         record.map_or((Change::Keep, false), |record| (how(record), !record.is_blank()))
     }) {
         Err(StoreError::Record { .. } | StoreError::Untrusted { .. } | StoreError::OfOther { .. }) => {

@@ -16,9 +16,11 @@ use crate::service::enrollment::{Entropy, new_enrollment};
 use crate::service::not_done::NotDone;
 use crate::service::self_service::code_in;
 use crate::service::self_service::devices::name_for;
+use crate::service::token::Lost;
 use crate::service::{renaming, token};
 use crate::store::change;
 use crate::store::files::open::FileStore;
+use crate::store::note::Note;
 use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -39,19 +41,25 @@ pub(crate) fn carry_out(
             let pending = described(site, &store, account, name.as_deref(), token, entropy)?;
             let device = pending.and_then(|pending| Ok(confirmed(&pending, codes, now)?));
             let changed = match device {
-                Ok((device, progress)) => change_device(&store, account, enrollment, |record| {
-                    record.add_device(device.duplicate(), progress)
-                })?,
+                Ok((device, progress)) => {
+                    change_device(&store, account, enrollment, &caller.note("device-added"), |record| {
+                        record.add_device(device.duplicate(), progress)
+                    })?
+                }
                 Err(why) => Err(why),
             };
             ("device-added", changed)
         }
-        DeviceOrder::Remove(named) => {
-            ("device-removed", change_device(&store, account, enrollment, |record| record.remove_device(named))?)
-        }
+        DeviceOrder::Remove(named) => (
+            "device-removed",
+            change_device(&store, account, enrollment, &caller.note("device-removed"), |record| {
+                record.remove_device(named)
+            })?,
+        ),
         DeviceOrder::Resync { device, first, second } => {
-            let (limits, codes) = (site.config.limits, [first, second]);
-            let found = token::resync(&store, &limits, account, device.as_deref(), codes, enrollment, now)?;
+            let (device, codes, limits) = (device.as_deref(), [first, second], &site.config.limits);
+            let lost = Lost { device, codes, limits, enrollment, now };
+            let found = lost.find(&store, account, &caller.note("resynchronized"))?;
             ("resynchronized", found.map(|(device, _)| device))
         }
     };
@@ -104,9 +112,10 @@ fn change_device(
     store: &FileStore,
     account: &Account,
     enrollment: EnrollmentId,
+    note: &Note<'_>,
     how: impl Fn(&mut Record) -> Result<DeviceId, NotChanged>,
 ) -> Result<Result<DeviceId, NotDone>, CoreError> {
-    Ok(change(store, account, |record| {
+    Ok(change(store, account, note, |record| {
         let stranger = Record::stranger(account);
         let mut changed = record.unwrap_or(&stranger).renewed(enrollment);
         match how(&mut changed) {

@@ -13,6 +13,7 @@ use crate::record::change::Change;
 use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::store::change;
+use crate::store::note::Note;
 use crate::system::config_file::Site;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -192,9 +193,9 @@ impl Accepted<'_> {
     }
 
     /// Puts the device in force, and returns its number; `None` if the record has changed since the offer.
-    pub fn activate(&self) -> Result<Option<DeviceId>, CoreError> {
+    pub fn activate(&self, note: &Note<'_>) -> Result<Option<DeviceId>, CoreError> {
         let store = self.site.store()?;
-        Ok(change(&store, &self.account, |record| {
+        Ok(change(&store, &self.account, note, |record| {
             let found = match record {
                 Some(record) if record.is_enrolled() => Basis::Proved(record.credentials.enrollment),
                 Some(_) | None => Basis::NotEnrolled,

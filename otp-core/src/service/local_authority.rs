@@ -27,7 +27,8 @@ use crate::service::renaming;
 use crate::service::self_service::SelfService;
 use crate::store::files::open::FileStore;
 use crate::store::files::reread::{Following, Seen};
-use crate::store::{Store, update};
+use crate::store::note::Note;
+use crate::store::{Store, update, update_for};
 use crate::system::accounts;
 use crate::system::config_file::Site;
 use crate::system::random;
@@ -180,12 +181,14 @@ impl<'a> LocalAuthority<'a> {
             Some(Kind::Ocra(_)) => {
                 let mut random = [0; RANDOM];
                 (self.entropy)(&mut random)?;
-                Ok(update(store, account, |record| match record.credentials.challenged_device(named, accepted) {
-                    Some(device @ Device { kind: Kind::Ocra(suite), .. }) => {
-                        let (state, question) = record.challenge(device, *suite, &random, now);
-                        (state, Challenge::Question(question))
+                Ok(update(store, account, &self.caller.note("challenge"), |record| {
+                    match record.credentials.challenged_device(named, accepted) {
+                        Some(device @ Device { kind: Kind::Ocra(suite), .. }) => {
+                            let (state, question) = record.challenge(device, *suite, &random, now);
+                            (state, Challenge::Question(question))
+                        }
+                        Some(_) | None => (record.state.clone(), none.clone()),
                     }
-                    Some(_) | None => (record.state.clone(), none.clone()),
                 })?)
             }
             Some(Kind::Totp(_) | Kind::Hotp | Kind::Sent(_)) | None => Ok(none),
@@ -227,6 +230,7 @@ impl<'a> LocalAuthority<'a> {
             bare.set((!record.is_enrolled()).then(|| Bare::of(record, now)));
             decide(&limits, record, &attempt)
         };
+        let note = self.caller.note("login");
         let needed = match attempt {
             Attempt::Code(_) => Needed::ForCode,
             Attempt::Passcode(_) => Needed::ForPasscode,
@@ -234,7 +238,7 @@ impl<'a> LocalAuthority<'a> {
         };
         match &self.account {
             Some(account) => {
-                let verdict = update(&Following { store, seen: self.seen.get(), needed }, account, step)?;
+                let verdict = update_for(&Following { store, seen: self.seen.get() }, account, needed, &note, step)?;
                 let Some(bare) = bare.get() else { return Ok(verdict) };
                 // Found out at the question, but in the helper, where question and answer are of two processes.
                 if self.is_renamed(store, account, !bare.is_blank)? {
@@ -244,10 +248,12 @@ impl<'a> LocalAuthority<'a> {
             }
             None => {
                 // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
-                let _ = step(&Record::stranger(&Account::nobody()));
+                let nobody = Account::nobody();
+                let _ = step(&Record::stranger(&nobody));
                 store.rehearse_load();
-                store.rehearse();
-                Ok(Verdict::Refused(Refusal::UnknownUser))
+                let verdict = Verdict::Refused(Refusal::UnknownUser);
+                store.rehearse(&nobody, &Note { answer: Some(&verdict), ..note })?;
+                Ok(verdict)
             }
         }
     }

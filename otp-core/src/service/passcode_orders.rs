@@ -32,7 +32,7 @@ pub(crate) fn issue(
     let PasscodeOrder { valid, service } = order;
     let until = UnixTime::now().after(*valid);
     let issued = Issued::of(&passcode, salt, until, service.clone()).ok_or(CoreError::Entropy)?;
-    change(&store, account, |record| {
+    change(&store, account, &caller.note("passcode-issued"), |record| {
         let stranger = Record::stranger(account);
         (record.unwrap_or(&stranger).with_passcode(Some(issued.clone()), enrollment), ())
     })?;

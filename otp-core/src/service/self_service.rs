@@ -208,7 +208,7 @@ impl<'a> SelfService<'a> {
             Purpose::Alone => "re-enrollment",
             Purpose::Beside => "another-device",
         };
-        let (enrollment, verdict) = self.use_up(proof, &self.limits(now)?, now)?;
+        let (enrollment, verdict) = self.use_up(proof, &self.limits(now)?, what, now)?;
         self.offer_if_accepted(offered.based_on(enrollment, purpose), verdict, what, now)
     }
 
@@ -276,7 +276,7 @@ impl<'a> SelfService<'a> {
         let Stage::Accepted(accepted) = mem::replace(&mut self.enrollment, Stage::None) else {
             return Ok(Reply::Declined(Declined::NothingOffered));
         };
-        let Some(device) = accepted.activate()? else {
+        let Some(device) = accepted.activate(&self.caller.note("enrolled"))? else {
             return Ok(Reply::Declined(Declined::ChangedMeanwhile));
         };
         match (accepted.purpose(), self.proof) {
@@ -302,7 +302,7 @@ impl<'a> SelfService<'a> {
     fn renew_recovery(&self, proof: &Confidential, count: Option<u8>, now: UnixTime) -> Result<Reply, CoreError> {
         let (codes, set) = new_recovery_codes(self.site, count, self.entropy)?;
         let enrollment = new_enrollment(self.entropy)?;
-        let verdict = self.change_with_proof(proof, now, |record, state| {
+        let verdict = self.change_with_proof(proof, now, "recovery-codes-renewed", |record, state| {
             let mut record = record.renewed(enrollment);
             (record.credentials.recovery, record.credentials.scratch) = (set.clone(), None);
             let used = Used::default();
@@ -344,14 +344,14 @@ impl<'a> SelfService<'a> {
             return Ok(Reply::Declined(Declined::Required));
         }
         let enrollment = new_enrollment(self.entropy)?;
-        let verdict = self.change_with_proof(proof, now, |record, _| record.without_devices(enrollment))?;
+        let verdict = self.change_with_proof(proof, now, "disabled", |record, _| record.without_devices(enrollment))?;
         Ok(self.proved(verdict, "disabled", Reply::Changed(true)))
     }
 
     /// Accepts a code of any device: whether it works is what the user wants to know, and nothing is changed.
     fn test(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
         let (proving, attempt) = (self.limits(now)?, Attempt::parse(&proof.into_typed()));
-        let verdict = update(&self.site.store()?, &self.account, |record| {
+        let verdict = update(&self.site.store()?, &self.account, &self.caller.note("tested"), |record| {
             let (mut state, verdict) = decide(&self.site.config.limits, record, &attempt, now);
             if let Verdict::Accepted(accepted) = verdict {
                 let id = accepted.factor.device();
@@ -366,8 +366,9 @@ impl<'a> SelfService<'a> {
     /// Needs no proof, since it only takes access away.
     fn forget_addresses(&self) -> Result<Reply, CoreError> {
         let store = self.site.store()?;
-        let removed =
-            update(&store, &self.account, |record| (record.without_graces(), !record.state.graces.is_empty()))?;
+        let removed = update(&store, &self.account, &self.caller.note("forgot-addresses"), |record| {
+            (record.without_graces(), !record.state.graces.is_empty())
+        })?;
         if removed {
             self.log("forgot-addresses", None, self.unproved());
         }
@@ -391,11 +392,12 @@ impl<'a> SelfService<'a> {
         &self,
         proof: &Confidential,
         limits: &Limits,
+        what: &str,
         now: UnixTime,
     ) -> Result<(EnrollmentId, Verdict), CoreError> {
         let attempt = Attempt::parse(&proof.into_typed());
         let store = self.site.store()?;
-        Ok(update(&store, &self.account, |record| {
+        Ok(update(&store, &self.account, &self.caller.origin.note(what), |record| {
             let (state, verdict) = decide(limits, record, &attempt, now);
             (state, (record.credentials.enrollment, verdict))
         })?)
@@ -406,11 +408,12 @@ impl<'a> SelfService<'a> {
         &self,
         proof: &Confidential,
         now: UnixTime,
+        what: &str,
         accepted: impl Fn(&Record, State) -> Change,
     ) -> Result<Verdict, CoreError> {
         let (limits, attempt) = (self.limits(now)?, Attempt::parse(&proof.into_typed()));
         let store = self.site.store()?;
-        Ok(change(&store, &self.account, |record| {
+        Ok(change(&store, &self.account, &self.caller.origin.note(what), |record| {
             let Some(record) = record else {
                 return (Change::Keep, Verdict::Refused(Refusal::NotEnrolled));
             };

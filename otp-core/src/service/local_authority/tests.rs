@@ -9,7 +9,7 @@ use crate::codes::passcode::Issued;
 use crate::record::credentials::{Device, Kind};
 use crate::record::id::EnrollmentId;
 use crate::store::{Store, Swap};
-use crate::testing::fixtures::{NOW, STEP, alice, digits_of, issued_until, named, passcode, phone, record, site};
+use crate::testing::fixtures::{NOTE, NOW, STEP, alice, digits_of, issued_until, named, passcode, phone, record, site};
 use crate::value::network::Address;
 use crate::value::time::Seconds;
 
@@ -23,13 +23,13 @@ impl TestSite {
     fn new(config: &str, devices: u8) -> Self {
         let (site, directory) = site(config);
         let record = record((1..=devices).map(phone).collect());
-        assert_eq!(site.store().unwrap().replace(&alice(), None, &record).unwrap(), Swap::Done);
+        assert_eq!(site.store().unwrap().replace(&alice(), None, &record, &NOTE).unwrap(), Swap::Done);
         Self { site, _directory: directory }
     }
 
     /// The authority for a trusted caller.
     fn authority(&self) -> LocalAuthority<'_> {
-        LocalAuthority::for_account(&self.site, alice(), Caller { uid: 0, is_trusted: true, log: &|_| {} })
+        LocalAuthority::for_account(&self.site, alice(), Caller::here(0, true, &|_| {}))
     }
 
     fn demand(&self, rhost: Option<&str>, now: UnixTime) -> Demand {
@@ -68,7 +68,7 @@ fn a_look_stores_nothing_and_is_for_trusted_callers_only() {
         let test_site = TestSite::new(config, 1);
         let before = test_site.stored().state;
         let look = |is_trusted: bool, code: &str| {
-            let caller = Caller { uid: 0, is_trusted, log: &|_| {} };
+            let caller = Caller::here(0, is_trusted, &|_| {});
             let authority = LocalAuthority::for_account(&test_site.site, alice(), caller);
             authority.look_at(&from(HOME), &Typed::new(code.as_bytes().to_vec()), NOW)
         };
@@ -187,7 +187,7 @@ fn a_line_that_does_not_offer_enrollment_refuses_a_user_without_a_device_and_say
 fn with_passcode(config: &str, devices: u8, until: UnixTime) -> TestSite {
     let test_site = TestSite::new(config, devices);
     let issued = Issued { service: Some("sshd".into()), ..issued_until(until) };
-    crate::store::change(&test_site.site.store().unwrap(), &alice(), |record| {
+    crate::store::change(&test_site.site.store().unwrap(), &alice(), &NOTE, |record| {
         (record.unwrap().with_passcode(Some(issued.clone()), EnrollmentId([9; 16])), ())
     })
     .unwrap();
@@ -254,7 +254,7 @@ fn a_renamed_account_is_asked_and_refused_whatever_it_types() {
     let store = site.store().unwrap();
     let (gone, new) = (named("no-account-of-that-name", 61_001), named("new", 61_001));
     let login = |account: &Account, typed: &str| {
-        let caller = Caller { uid: 0, is_trusted: true, log: &|_| {} };
+        let caller = Caller::here(0, true, &|_| {});
         let authority = LocalAuthority::for_account(&site, account.clone(), caller);
         let demand = authority.demand_at(&from(HOME), NOW).unwrap();
         (demand, authority.verify_at(&from(HOME), &Typed::new(typed.as_bytes().to_vec()), NOW).unwrap())
@@ -263,16 +263,16 @@ fn a_renamed_account_is_asked_and_refused_whatever_it_types() {
     assert!(matches!(login(&new, &right()).0, Demand::Nothing(_)), "policy asks no user without a device");
     let mut record = record(vec![phone(1)]);
     (record.credentials.user, record.credentials.uid) = (gone.name.clone(), gone.uid);
-    assert_eq!(store.replace(&gone, None, &record).unwrap(), Swap::Done);
+    assert_eq!(store.replace(&gone, None, &record, &NOTE).unwrap(), Swap::Done);
     for typed in [right(), wrong(), "password".into()] {
         assert_eq!(login(&new, &typed), refused, "{typed}");
     }
     // Without the question before, as in the helper.
-    let caller = Caller { uid: 61_001, is_trusted: false, log: &|_| {} };
+    let caller = Caller::here(61_001, false, &|_| {});
     let authority = LocalAuthority::for_account(&site, new.clone(), caller);
     assert_eq!(authority.verify_at(&from(HOME), &Typed::new(right().into_bytes()), NOW).unwrap(), refused.1);
     // What is left when the user removed a second factor under the new name is no record of it.
-    assert_eq!(store.replace(&new, None, &Record::stranger(&new)).unwrap(), Swap::Done);
+    assert_eq!(store.replace(&new, None, &Record::stranger(&new), &NOTE).unwrap(), Swap::Done);
     assert_eq!(login(&new, &right()), refused);
 }
 
@@ -325,9 +325,9 @@ fn no_device_is_challenged_whose_response_is_not_accepted() {
     let (site, _directory) = site(config);
     let suite = Suite::parse("OCRA-1:HOTP-SHA1-6:QN08").unwrap();
     let record = record(vec![Device { kind: Kind::Ocra(suite), ..phone(1) }]);
-    assert_eq!(site.store().unwrap().replace(&alice(), None, &record).unwrap(), Swap::Done);
+    assert_eq!(site.store().unwrap().replace(&alice(), None, &record, &NOTE).unwrap(), Swap::Done);
     let challenge = |service: &str, named: Option<&str>| {
-        let authority = LocalAuthority::for_account(&site, alice(), Caller { uid: 0, is_trusted: true, log: &|_| {} });
+        let authority = LocalAuthority::for_account(&site, alice(), Caller::here(0, true, &|_| {}));
         let login = LoginContext { service: service.into(), ..from(HOME) };
         let named = named.map(|named| Typed::new(named.as_bytes().to_vec()));
         authority.challenge_at(&login, named.as_ref(), NOW).unwrap()

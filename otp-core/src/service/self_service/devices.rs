@@ -15,7 +15,7 @@ use crate::record::state::State;
 use crate::service::enrollment::{Offered, Purpose, new_enrollment};
 use crate::service::not_done::NotDone;
 use crate::service::self_service::{New, SelfService, Stage, left_by_refusal};
-use crate::service::token;
+use crate::service::token::{self, Lost};
 use crate::store::change;
 use crate::value::time::UnixTime;
 
@@ -120,7 +120,7 @@ impl<'a> SelfService<'a> {
     ) -> Result<Reply, CoreError> {
         let (limits, attempt) = (self.limits(now)?, Attempt::parse(&proof.into_typed()));
         let enrollment = new_enrollment(self.entropy)?;
-        let done = change(&self.site.store()?, &self.account, |record| {
+        let done = change(&self.site.store()?, &self.account, &self.caller.origin.note(what), |record| {
             let stranger = Record::stranger(&self.account);
             let record = record.unwrap_or(&stranger);
             let (state, verdict) = decide(&limits, record, &attempt, now);
@@ -146,7 +146,8 @@ impl<'a> SelfService<'a> {
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
         let (store, enrollment) = (self.site.store()?, new_enrollment(self.entropy)?);
-        let done = token::resync(&store, &self.limits(now)?, &self.account, device, codes, enrollment, now)?;
+        let lost = Lost { device, codes, limits: &self.limits(now)?, enrollment, now };
+        let done = lost.find(&store, &self.account, &self.caller.note("resynchronized"))?;
         Ok(self.changed("resynchronized", done))
     }
 

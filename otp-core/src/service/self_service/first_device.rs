@@ -38,7 +38,7 @@ impl<'a> SelfService<'a> {
 
     fn use_up_passcode(&self, text: &Confidential, now: UnixTime) -> Result<Verdict, CoreError> {
         let attempt = Attempt::parse(&text.into_typed());
-        Ok(update(&self.site.store()?, &self.account, |record| match &attempt {
+        Ok(update(&self.site.store()?, &self.account, &self.caller.note("enrollment"), |record| match &attempt {
             Attempt::Passcode(passcode) => match record.decide_on_passcode(passcode, None, now) {
                 // There is no device yet, and no passcode.
                 (state, Verdict::Refused(Refusal::NotEnrolled)) => (state, Verdict::Refused(Refusal::PasscodeUnknown)),

@@ -12,7 +12,7 @@ use crate::decision::verify::{Accepted, Factor};
 use crate::record::id::DeviceId;
 use crate::service::local_authority::LocalAuthority;
 use crate::store::{Store, Swap};
-use crate::testing::fixtures::{NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
+use crate::testing::fixtures::{NOTE, NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
 use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
 use crate::value::time::Seconds;
@@ -49,12 +49,12 @@ impl TestSite {
     }
 
     fn put(&self, record: &Record) {
-        assert_eq!(self.site.store().unwrap().replace(&alice(), None, record).unwrap(), Swap::Done);
+        assert_eq!(self.site.store().unwrap().replace(&alice(), None, record, &NOTE).unwrap(), Swap::Done);
     }
 
     /// Changes the stored record, as another process may.
     fn meanwhile(&self, change_it: impl Fn(Option<&Record>) -> Change) {
-        change(&self.site.store().unwrap(), &alice(), |record| (change_it(record), ())).unwrap();
+        change(&self.site.store().unwrap(), &alice(), &NOTE, |record| (change_it(record), ())).unwrap();
     }
 
     fn stored(&self) -> Option<Record> {
@@ -89,7 +89,7 @@ struct Served<'a>(LocalAuthority<'a>);
 
 impl<'a> Served<'a> {
     fn of(site: &'a Site, account: Account, entropy: Entropy, log: &'a dyn Fn(&Event<'_>)) -> Self {
-        let caller = Caller { uid: account.uid, is_trusted: false, log };
+        let caller = Caller::here(account.uid, false, log);
         Self(LocalAuthority::new(site, Some(account), caller, entropy))
     }
 
@@ -568,7 +568,7 @@ fn a_change_that_is_broken_off_after_its_proof_leaves_a_line() {
 fn a_first_enrollment_by_root_is_logged_as_an_administrators() {
     let test_site = TestSite::new("");
     let log = |event: &Event<'_>| test_site.log.borrow_mut().push(event.to_string());
-    let caller = Caller { uid: 0, is_trusted: true, log: &log };
+    let caller = Caller::here(0, true, &log);
     let mut served = Served(LocalAuthority::new(&test_site.site, Some(alice()), caller, entropy));
     let offer = served.answer(Request::Enroll { proof: None, count: None }, NOW);
     shown_codes(&served.confirm(code_of(&offer)));

@@ -18,6 +18,7 @@ use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
 use crate::store::files::write::Held;
+use crate::store::note::Note;
 use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
 
@@ -36,8 +37,6 @@ pub struct Seen {
 pub struct Following<'a> {
     pub store: &'a FileStore,
     pub seen: Option<&'a Seen>,
-    /// What the attempt is compared with.
-    pub needed: Needed,
 }
 
 impl FileStore {
@@ -90,26 +89,48 @@ impl Store for Following<'_> {
     type Hold = Held;
 
     fn load(&self, account: &Account) -> Result<Option<Loaded<Held>>, StoreError> {
-        self.store.load_after(account, self.seen, self.needed)
+        self.store.load(account)
     }
 
-    fn swap(&self, account: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {
-        self.store.swap(account, held, state)
+    fn load_for(&self, account: &Account, needed: Needed) -> Result<Option<Loaded<Held>>, StoreError> {
+        self.store.load_after(account, self.seen, needed)
     }
 
-    fn replace(&self, account: &Account, held: Option<Held>, record: &Record) -> Result<Swap, StoreError> {
-        self.store.replace(account, held, record)
+    fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {
+        self.store.read(account)
     }
 
-    fn remove(&self, account: &Account, held: Held) -> Result<Swap, StoreError> {
-        self.store.remove(account, held)
+    fn swap(&self, account: &Account, held: Held, state: &State, note: &Note<'_>) -> Result<Swap, StoreError> {
+        self.store.swap(account, held, state, note)
+    }
+
+    fn replace(
+        &self,
+        account: &Account,
+        held: Option<Held>,
+        record: &Record,
+        note: &Note<'_>,
+    ) -> Result<Swap, StoreError> {
+        self.store.replace(account, held, record, note)
+    }
+
+    fn remove(&self, account: &Account, held: Held, note: &Note<'_>) -> Result<Swap, StoreError> {
+        self.store.remove(account, held, note)
+    }
+
+    fn purge(&self, account: &Account, note: &Note<'_>) -> Result<bool, StoreError> {
+        Store::purge(self.store, account, note)
+    }
+
+    fn only_note(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
+        self.store.only_note(account, note)
     }
 
     fn rehearse_load(&self) {
         self.store.rehearse_load();
     }
 
-    fn rehearse(&self) {
-        self.store.rehearse();
+    fn rehearse(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
+        self.store.rehearse(account, note)
     }
 }

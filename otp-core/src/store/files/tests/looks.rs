@@ -11,8 +11,8 @@ impl Home {
 
     /// A login whose first read was `seen`.
     fn login_after(&self, seen: &Seen, attempt: &Attempt) -> Result<Verdict, StoreError> {
-        let following = Following { store: &self.store, seen: Some(seen), needed: Needed::All };
-        update(&following, &alice(), |record| decide(&LIMITS, record, attempt, NOW))
+        let following = Following { store: &self.store, seen: Some(seen) };
+        update_for(&following, &alice(), Needed::All, &NOTE, |record| decide(&LIMITS, record, attempt, NOW))
     }
 }
 
@@ -35,7 +35,7 @@ fn credentials_that_were_replaced_meanwhile_decide_nothing() {
     new.credentials.devices = vec![phone(2)];
     (new.credentials.default, new.credentials.last_id) = (Some(DeviceId(2)), DeviceId(2));
     new.state.devices = [(DeviceId(2), Progress::from(0))].into();
-    assert_eq!(home.store.replace(&alice(), Some(hold), &new).unwrap(), Swap::Done);
+    assert_eq!(home.store.replace(&alice(), Some(hold), &new, &NOTE).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
     assert!(matches!(home.login_after(&seen, &shown(&phone(2), STEP)).unwrap(), Verdict::Accepted(_)));
 }
@@ -44,12 +44,12 @@ fn credentials_that_were_replaced_meanwhile_decide_nothing() {
 fn credentials_that_were_removed_meanwhile_decide_nothing() {
     let home = Home::enrolled();
     let seen = home.see();
-    assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done);
+    assert_eq!(home.store.remove(&alice(), home.load().hold, &NOTE).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
     // The next enrollment does not bring them back: it has another state.
     let mut new = re_enrolled(&record(vec![phone(2)]), 2);
     new.state.devices = [(DeviceId(2), Progress::from(0))].into();
-    assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
+    assert_eq!(home.store.replace(&alice(), None, &new, &NOTE).unwrap(), Swap::Done);
     assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
 }
 
