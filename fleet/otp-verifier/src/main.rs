@@ -1,0 +1,3 @@
+//! otp-verifier: decides on the codes of a fleet.
+
+fn main() {}
