@@ -7,6 +7,7 @@ use crate::codes::hotp_totp::Digits;
 use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
 use crate::protocol::request::{Confidential, Order, PinToSend};
+use crate::record::credentials::Override;
 use crate::record::credentials::{Device, Kind};
 use crate::record::id::EnrollmentId;
 use crate::store::memory::MemoryStore;
