@@ -450,9 +450,18 @@ uninstall-agent:
 	$(reload_units)
 
 install-verifier:
-	@$(bare)
+	@[ -e "$(release)/otp-verifier" ] || { echo "$(release)/otp-verifier is not built: run make verifier first" >&2; exit 1; }
+	[ -n "$(DESTDIR)" ] || getent passwd otp-verifier > /dev/null || PATH=$$PATH:/usr/sbin:/sbin \
+	  useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin otp-verifier
+	$(bare)
 	while read -r mode target source; do
-	  [ -z "$$mode" ] || install -D -m "$$mode" "$$(if [ "$$mode" = 0755 ]; then bare "$$source"; else echo "$$source"; fi)" "$(DESTDIR)$$target"
+	  [ -n "$$target" ] || continue
+	  echo "$$mode $(DESTDIR)$$target"
+	  case $$source in
+	    config/systemd/*) sed 's|/usr/local/bin|$(bindir)|' "$$source" | install -D -m "$$mode" /dev/stdin "$(DESTDIR)$$target" ;;
+	    "$(release)"/*) source=$$(bare "$$source"); install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
+	    *) install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
+	  esac
 	done <<< "$$VERIFIER_FILES"
 	$(reload_units)
 
