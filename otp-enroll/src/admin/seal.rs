@@ -5,7 +5,10 @@
 //! same command goes on.
 
 mod keeper;
+mod program;
 mod recovery_key;
+mod systemd_creds;
+mod tpm2_tools;
 mod walk;
 
 use std::path::Path;
@@ -142,7 +145,7 @@ fn not_sealed() -> CliError {
 
 fn chosen(how: &Seal) -> Option<Method> {
     match (how.tpm2, how.host, &how.key_file) {
-        (true, _, _) => Some(Method::Tpm2(how.pcrs.clone().unwrap_or_default())),
+        (true, _, _) => Some(Method::tpm2(how.pcrs.clone().unwrap_or_default())),
         (_, true, _) => Some(Method::Host),
         (_, _, Some(path)) => Some(Method::File(std::path::absolute(path).unwrap_or_else(|_| path.clone()))),
         (false, false, None) => None,
@@ -155,7 +158,7 @@ fn is_free(method: &Method) -> Result<(), CliError> {
         Method::File(path) if path.symlink_metadata().is_ok() => {
             Err(CliError::Usage(format!("{} exists already: name a new file", path.display())))
         }
-        Method::File(_) | Method::Host | Method::Tpm2(_) => Ok(()),
+        Method::File(_) | Method::Host | Method::Tpm2(_) | Method::Tpm2Tools(_) => Ok(()),
     }
 }
 
@@ -196,7 +199,7 @@ fn begin(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Res
     // A run that was killed may have left the file, and nothing that names it: its key is taken again.
     let left = match &method {
         Method::File(path) => seal_keys::read(path).ok().and_then(|ring| ring.all().next()).map(|(_, key)| key),
-        Method::Tpm2(_) | Method::Host => None,
+        Method::Tpm2(_) | Method::Tpm2Tools(_) | Method::Host => None,
     };
     if left.is_none() {
         is_free(&method)?;
@@ -216,7 +219,7 @@ fn begin(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Res
 /// What is protected from whom.
 fn protection(method: &Method) -> &'static str {
     match method {
-        Method::Tpm2(_) => {
+        Method::Tpm2(_) | Method::Tpm2Tools(_) => {
             "A copy of the disk, a backup and an image show no seed then. Root on the running machine still reads all."
         }
         Method::Host => {
