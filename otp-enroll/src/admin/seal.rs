@@ -14,6 +14,8 @@ mod walk;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::unistd::getuid;
+use otp_core::audit::Event;
 use otp_core::record::key_ring::Ring;
 use otp_core::record::seal::{KeyId, SealKey};
 use otp_core::store::files::open::FileStore;
@@ -26,6 +28,7 @@ use zeroize::Zeroizing;
 use self::keeper::{Keeper, Method};
 use self::walk::{Counted, Goal};
 use crate::cli::sealing::Seal;
+use crate::client;
 use crate::error::CliError;
 use crate::ui::output::Output;
 
@@ -129,6 +132,11 @@ fn at_boot(is_on: bool, keeper: &Keeper, output: &Output) {
             "systemctl {verb} {UNIT} failed: without that unit logins do not have the key after a boot"
         ));
     }
+}
+
+fn log(what: &str, method: &Method, records: usize) {
+    let by = getuid().as_raw();
+    client::log(&Event::Sealing { what, keeper: method.word(), records, by });
 }
 
 fn told(error: &CliError) -> (String, String) {
@@ -276,6 +284,7 @@ fn sealed_under(
     if let [only, _, ..] = keys {
         keep(keeper, method, std::slice::from_ref(only), false)?;
     }
+    log("sealed", method, records);
     let were = if records == 1 { "was" } else { "were" };
     let text = format!("{} {were} sealed; {} keeps the key", number_of(records), method.told());
     output.done(&Sealed { keeper: Some(method.word()), records, changed: true }, &text)
@@ -299,6 +308,7 @@ fn off(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Resul
     let records = walk::walk(store, Goal::Plain, "opening", output)?;
     at_boot(false, keeper, output);
     keeper.forget()?;
+    log("unsealed", &method, records);
     output.done(
         &Sealed { keeper: None, records, changed: true },
         &format!("the seeds of {} are in plain text, and the key is removed", number_of(records)),
