@@ -132,7 +132,7 @@ pub fn update_for<S: Store, T: Answer>(
             store.rehearse(account, &note.with(&answer))?;
             return Ok(answer);
         };
-        let given = S::kept(&hold).and_then(|kept| kept.to(note.origin));
+        let given = S::kept(&hold).and_then(|kept| kept.to(note));
         let (state, answer) = match given {
             Some(answer) => (record.state.clone(), answer),
             None => step(&record),
