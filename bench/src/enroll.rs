@@ -18,6 +18,7 @@ use otp_core::record::id::{DeviceId, EnrollmentId};
 use otp_core::record::seal::SealedHashes;
 use otp_core::record::state::{Progress, State};
 use otp_core::store::files::open::FileStore;
+use otp_core::store::note::Note;
 use otp_core::store::{Store, Swap};
 use otp_core::value::secret::Secret;
 use otp_core::value::time::UnixTime;
@@ -41,11 +42,11 @@ pub(crate) enum Factor {
 pub(crate) fn ours(place: &Place, user: &str, factor: Factor) -> (PathBuf, Key) {
     let (key, account) = (Key::random(), accounts::account(user).unwrap().unwrap());
     let record = record(&account, &key, factor, [1; 16]);
-    let store = FileStore::open(&ours_dir(place)).unwrap();
+    let (store, note) = (FileStore::open(&ours_dir(place)).unwrap(), Note::here("enrolled"));
     if let Some(loaded) = store.load(&account).unwrap() {
-        assert_eq!(store.remove(&account, loaded.hold).unwrap(), Swap::Done);
+        assert_eq!(store.remove(&account, loaded.hold, &note).unwrap(), Swap::Done);
     }
-    assert_eq!(store.replace(&account, None, &record).unwrap(), Swap::Done);
+    assert_eq!(store.replace(&account, None, &record, &note).unwrap(), Swap::Done);
     (config(place), key)
 }
 

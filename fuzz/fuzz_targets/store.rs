@@ -17,6 +17,7 @@ use otp_core::record::id::{DeviceId, EnrollmentId};
 use otp_core::record::state::{Lock, Progress, State, Unenforced};
 use otp_core::record::state_slot::{SLOT_SIZE, Slot};
 use otp_core::store::files::open::FileStore;
+use otp_core::store::note::Note;
 use otp_core::store::{Store as _, update};
 use otp_core::value::network::Address;
 use otp_core::value::time::UnixTime;
@@ -40,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
 
         // A login continues from there. The state that it found stays on the disk until the next one is durable.
         let next = State { failures: found.failures ^ 1, ..found.clone() };
-        let written = update(&site.store, &site.alice, |_| (next.clone(), ()));
+        let written = update(&site.store, &site.alice, &Note::here("login"), |_| (next.clone(), ()));
         assert_eq!(written.is_ok(), file.highest() < u64::MAX, "a state is written if a sequence number is left");
         if written.is_err() {
             assert_eq!(site.load(), found);

@@ -19,6 +19,7 @@ pub mod value {
     pub mod destination;
     pub mod login_context;
     pub mod network;
+    pub mod request_id;
     pub mod secret;
     pub mod system_error;
     pub mod text;
@@ -93,10 +94,12 @@ pub mod service {
     pub mod authority;
     pub(crate) mod awaited_pin;
     pub mod caller;
+    pub mod demanded;
     pub(crate) mod device_orders;
     pub mod enrollment;
     pub mod helper_authority;
     pub mod local_authority;
+    pub mod messenger;
     pub(crate) mod not_done;
     pub(crate) mod passcode_orders;
     pub mod renaming;
@@ -104,7 +107,16 @@ pub mod service {
     pub(crate) mod token;
 }
 
-#[cfg(test)]
-mod testing {
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    //! For tests, of this crate and of those that bring a store of their own.
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
+    #![cfg_attr(
+        not(test),
+        expect(clippy::arithmetic_side_effects, reason = "a test that overflows panics, and so fails")
+    )]
+    pub mod alice;
+    #[cfg(test)]
     pub(crate) mod fixtures;
+    pub mod store_suite;
 }

@@ -71,7 +71,7 @@ impl<'a> Client<'a> {
 
     /// Root's authority over an account.
     pub(crate) fn of_root(site: &'a Site, account: Account) -> Self {
-        let caller = Caller { uid: getuid().as_raw(), is_trusted: true, log: &log };
+        let caller = Caller::here(getuid().as_raw(), true, &log);
         Self(Box::new(LocalAuthority::for_account(site, account, caller)))
     }
 

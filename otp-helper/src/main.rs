@@ -89,7 +89,7 @@ fn here() -> Result<(Site, Account), CoreError> {
 
 fn serve(site: &Site, account: Account) -> io::Result<()> {
     let log = |event: &Event<'_>| otp_helper::log("otp-helper", event);
-    let caller = Caller { uid: getuid().as_raw(), is_trusted: false, log: &log };
+    let caller = Caller::here(getuid().as_raw(), false, &log);
     let mut authority = LocalAuthority::for_account(site, account, caller);
     // Not through io::stdin, whose own buffer keeps what was typed.
     let input = io::stdin().as_fd().try_clone_to_owned().map(File::from)?;

@@ -16,6 +16,7 @@ use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::helper_authority::HelperAuthority;
 use otp_core::service::local_authority::LocalAuthority;
+use otp_core::store::files::on_demand::Files;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -30,7 +31,7 @@ pub(crate) fn about<'a>(site: &'a Site, user: &'a str) -> Result<Box<dyn Authori
     if privileges.are_of_root() {
         let limits = privileges.raise_limits()?;
         // `login` and `enrollment` log the results: they know where a login comes from.
-        let caller = Caller { uid: privileges.real_uid(), is_trusted: true, log: &|_| {} };
+        let caller = Caller::here(privileges.real_uid(), true, &|_| {});
         let files = LocalAuthority::for_name(site, user, caller)?;
         let files = Box::new(Privileged { files, privileges, _limits: limits });
         // The agent has the installed configuration, and its records.
@@ -101,7 +102,7 @@ impl Authority for OrAgent<'_> {
 /// The files, opened by root. While their lock is held, only root can stop this process. The limits of the user who started
 /// it are back when this is gone.
 struct Privileged<'a> {
-    files: LocalAuthority<'a>,
+    files: LocalAuthority<'a, Files<'a>>,
     privileges: Privileges,
     _limits: RaisedLimits,
 }

@@ -224,6 +224,7 @@ impl From<ConversationError> for ModuleError {
 mod tests {
     use otp_core::config::paths;
     use otp_core::error::HelperError;
+    use otp_core::store::error::StoreError;
 
     use super::*;
 
@@ -247,6 +248,18 @@ mod tests {
                 ModuleError::from(CoreError::Entropy),
                 "the kernel gave no random bytes",
                 "nothing was changed; look for a seccomp filter that denies getrandom(2)",
+                PamResultCode::PAM_AUTHINFO_UNAVAIL,
+            ),
+            (
+                ModuleError::from(CoreError::from(StoreError::Unreachable("no answer in 2 s".into()))),
+                "the records cannot be reached: no answer in 2 s",
+                "look for the cause on the machines that keep the records; nothing was counted or used up",
+                PamResultCode::PAM_AUTHINFO_UNAVAIL,
+            ),
+            (
+                ModuleError::from(CoreError::from(StoreError::Unconfirmed("the standby is silent".into()))),
+                "a write of the record is not confirmed: the standby is silent",
+                "look for the cause on the machines that keep the records; the code may be used up: try again with the next one",
                 PamResultCode::PAM_AUTHINFO_UNAVAIL,
             ),
             (

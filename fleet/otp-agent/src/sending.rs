@@ -13,6 +13,7 @@ use otp_core::protocol::sender_socket::{self, Message};
 use otp_core::record::credentials::Kind;
 use otp_core::service::accepted_devices;
 use otp_core::store::files::open::FileStore;
+use otp_core::store::note::{Note, Unsaid};
 use otp_core::store::update;
 use otp_core::system::config_file::Site;
 use otp_core::system::sends_file;
@@ -46,7 +47,7 @@ impl Sending<'_> {
         named: Option<&Typed>,
     ) -> Result<Option<Challenge>, CoreError> {
         let (named, now) = (named.map(|named| named.text().unwrap_or_default()), UnixTime::now());
-        let accepted = accepted_devices::at(self.site, self.account, login, now)?;
+        let accepted = accepted_devices::at(&self.site.config.settings.policy, self.account, login, now)?;
         let Some(record) = store.read(self.account)? else { return Ok(None) };
         let device = record.credentials.challenged_device(named, accepted);
         let Some(Kind::Sent(to)) = device.map(|device| &device.kind) else { return Ok(None) };
@@ -58,12 +59,12 @@ impl Sending<'_> {
             Ok(sender) => sender,
             Err(challenge) => return Ok(Some(challenge)),
         };
-        let code = update(store, self.account, |record| {
+        let Unsaid(code) = update(store, self.account, &Note::here("sent"), |record| {
             let device = record.credentials.challenged_device(named, accepted);
             let device = device.filter(|device| matches!(&device.kind, Kind::Sent(still) if still == to));
             match device.and_then(|device| record.code_to_send(device, now)) {
-                Some((state, code)) => (state, Ok(code)),
-                None => (record.state.clone(), Err(record.credentials.shut())),
+                Some((state, code)) => (state, Unsaid(Ok(code))),
+                None => (record.state.clone(), Unsaid(Err(record.credentials.shut()))),
             }
         })?;
         let code = match code {

@@ -76,8 +76,13 @@ pub(super) fn ask_line_at(path: &str, question: &str, mut patience: Patience) ->
     if server != 0 {
         return Err(io::Error::other(format!("its socket is served by uid {server}, not by root")));
     }
-    send_line(&socket, question.as_bytes(), &mut patience)?;
-    receive_line(&socket, &mut patience)
+    ask_line_over(&socket, question, &mut patience)
+}
+
+/// Sends a line over a socket that is connected, and waits for a line. What is left of the patience is for the next one.
+pub fn ask_line_over(socket: &OwnedFd, question: &str, patience: &mut Patience) -> io::Result<Zeroizing<Vec<u8>>> {
+    send_line(socket, question.as_bytes(), patience)?;
+    receive_line(socket, patience)
 }
 
 /// The process at the other end, with its effective user and group id, as it was when the two were connected.
@@ -140,5 +145,42 @@ fn connected(path: &str, patience: &mut Patience) -> io::Result<OwnedFd> {
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn several_lines_are_asked_over_one_connection_and_silence_has_an_end() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let ours = OwnedFd::from(ours);
+        let server = std::thread::spawn(move || {
+            let mut lines = BufReader::new(theirs.try_clone().unwrap()).lines().map(Result::unwrap);
+            for line in lines.by_ref().take(2) {
+                (&theirs).write_all(format!("{line}!\n").as_bytes()).unwrap();
+            }
+            lines.next()
+        });
+        let mut patience = Patience::of_waits(20);
+        for (question, answer) in [("one\n", "one!\n"), ("two\n", "two!\n")] {
+            assert_eq!(*ask_line_over(&ours, question, &mut patience).unwrap(), answer.as_bytes());
+        }
+        let error = ask_line_over(&ours, "three\n", &mut Patience::of_waits(2)).unwrap_err();
+        // The server has read it and goes: the end of the connection is as good as no answer.
+        assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::UnexpectedEof), "{error}");
+        assert_eq!(server.join().unwrap().as_deref(), Some("three"));
+    }
+
+    #[test]
+    fn a_peer_that_says_nothing_is_waited_for_as_long_as_the_patience_lasts() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut patience = Patience::of_waits(2);
+        let error = ask_line_over(&ours.into(), "x\n", &mut patience).unwrap_err();
+        assert_eq!((error.kind(), patience.0), (io::ErrorKind::TimedOut, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! State as text in a slot of fixed size, which is overwritten in place.
+//! State as text, and that text in a slot of fixed size, which is overwritten in place.
 
 use std::fmt::{self, Write as _};
 
@@ -38,12 +38,24 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The slot as text, padded to [`SLOT_SIZE`]; `None` if it does not fit. Eight devices always fit.
-    pub fn encode(&self) -> Option<[u8; SLOT_SIZE]> {
+    /// The text, with its checksum, for a store that has no slots. `None` if it does not fit a slot: every store must be able
+    /// to hold what another one held. Eight devices always fit.
+    pub fn text(&self) -> Option<String> {
         let mut text = String::with_capacity(SLOT_SIZE);
         self.write(&mut text).ok()?;
         let checksum = CHECKSUM.checksum(text.as_bytes());
         writeln!(text, "checksum {checksum:016x}").ok()?;
+        (text.len() <= SLOT_SIZE).then_some(text)
+    }
+
+    /// Reads what [`Slot::text`] writes; `None` if it is damaged or anything else.
+    pub fn of_text(text: &str) -> Option<Self> {
+        Self::read(text).filter(|slot| slot.text().is_some_and(|written| written == text))
+    }
+
+    /// The text, padded to [`SLOT_SIZE`]; `None` if it does not fit.
+    pub fn encode(&self) -> Option<[u8; SLOT_SIZE]> {
+        let text = self.text()?;
         let mut slot = [b' '; SLOT_SIZE];
         slot.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
         *slot.last_mut()? = b'\n';
@@ -222,6 +234,30 @@ mod tests {
             assert_eq!(Slot::decode(&bytes).as_ref(), Some(&slot));
             assert_eq!(Slot::claimed_sequence(&bytes), slot.sequence);
         }
+    }
+
+    #[test]
+    fn the_text_of_a_slot_is_the_slot_without_its_padding() {
+        for slot in [full(), Slot { sequence: 7, state: State::new(EnrollmentId([1; 16])) }] {
+            let text = slot.text().unwrap();
+            assert_eq!(Slot::of_text(&text).as_ref(), Some(&slot));
+            let bytes = slot.encode().unwrap();
+            let (start, padding) = bytes.split_at(text.len());
+            assert_eq!((start, padding.trim_ascii()), (text.as_bytes(), &b""[..]));
+            for odd in
+                [format!("{text} "), text.replace("failures", "failure"), text.replace("failures ", "failures 1")]
+            {
+                assert_eq!(Slot::of_text(&odd), None, "{odd}");
+            }
+            assert_eq!(Slot::of_text(std::str::from_utf8(&bytes).unwrap()), None, "the padding is no part of it");
+        }
+    }
+
+    #[test]
+    fn a_state_that_no_slot_holds_has_no_text() {
+        let mut slot = full();
+        slot.state.challenges[0].question = "Z".repeat(SLOT_SIZE);
+        assert_eq!((slot.text(), slot.encode()), (None, None));
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Why a change of a user's devices was not made: it cannot be, or its proof was refused.
 
+use std::borrow::Cow;
+
 use crate::decision::devices::NotChanged;
 use crate::decision::enrollment::Missing;
 use crate::decision::pin::WrongPin;
 use crate::decision::resync::NotResynchronized;
-use crate::decision::verify::Refusal;
+use crate::decision::verify::{Accepted, Refusal, Verdict};
 use crate::protocol::request::Declined;
 use crate::record::credentials::Unfit;
+use crate::record::id::{DeviceId, EnrollmentId};
+use crate::store::note::Answer;
 use crate::value::destination::Unreachable;
 
 /// Why no device was changed.
@@ -14,6 +18,41 @@ use crate::value::destination::Unreachable;
 pub(crate) enum NotDone {
     Declined(Declined),
     Refused(Refusal),
+}
+
+impl Answer for NotDone {
+    fn words(&self) -> Cow<'static, str> {
+        match self {
+            Self::Declined(_) => "declined".into(),
+            Self::Refused(why) => Answer::words(&Verdict::Refused(*why)),
+        }
+    }
+}
+
+/// The device that was changed, and how the proof was accepted.
+impl Answer for (DeviceId, Accepted) {
+    fn words(&self) -> Cow<'static, str> {
+        Answer::words(&Verdict::Accepted(self.1))
+    }
+}
+
+/// The device that was changed.
+impl Answer for DeviceId {
+    fn words(&self) -> Cow<'static, str> {
+        format!("device {self}").into()
+    }
+}
+
+/// The credentials that a proof was given for, and the verdict on it.
+impl Answer for (EnrollmentId, Verdict) {
+    fn words(&self) -> Cow<'static, str> {
+        format!("{} {}", self.0, self.1.words()).into()
+    }
+
+    fn read(words: &str) -> Option<Self> {
+        let (enrollment, verdict) = words.split_once(' ')?;
+        Some((EnrollmentId::parse(enrollment)?, Verdict::read(verdict)?))
+    }
 }
 
 impl<T: Into<Declined>> From<T> for NotDone {

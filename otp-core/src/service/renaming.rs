@@ -6,7 +6,6 @@ use crate::record::Record;
 use crate::record::credentials::Credentials;
 use crate::service::caller::Caller;
 use crate::store::error::StoreError;
-use crate::store::files::open::FileStore;
 use crate::store::{Loaded, Store, Swap};
 use crate::system::accounts;
 use crate::value::user::{Account, UserName};
@@ -25,9 +24,9 @@ pub enum Renamed {
 /// still is an account with this number: two names with one number are two users.
 ///
 /// The name service must say so: where it does not answer, there is no answer.
-pub fn former_name(store: &FileStore, account: &Account) -> Result<Option<UserName>, CoreError> {
+pub fn former_name(store: &impl Store, account: &Account) -> Result<Option<UserName>, CoreError> {
     for other in store.others_of(account)? {
-        if !is_present(&other)? && store.see(&other)?.is_some_and(|seen| seen.outline.binds()) {
+        if !is_present(&other)? && store.outline(&other)?.is_some_and(|outline| outline.binds()) {
             return Ok(Some(other.name));
         }
     }
@@ -36,7 +35,7 @@ pub fn former_name(store: &FileStore, account: &Account) -> Result<Option<UserNa
 
 /// Whether a new record of this account, which has this one or none, would hide that of its former name.
 pub(crate) fn would_hide_former(
-    store: &FileStore,
+    store: &impl Store,
     account: &Account,
     record: Option<&Record>,
 ) -> Result<bool, CoreError> {
@@ -53,7 +52,8 @@ pub fn is_present(account: &Account) -> Result<bool, CoreError> {
 ///
 /// The new record is in force before the old one goes, and both are the same enrollment. Killed in between, the next run
 /// finds that and removes the old one. No login can use the old one meanwhile: its account is gone.
-pub fn rename(store: &FileStore, old: &UserName, new: &Account, caller: Caller<'_>) -> Result<Renamed, CoreError> {
+pub fn rename(store: &impl Store, old: &UserName, new: &Account, caller: Caller<'_>) -> Result<Renamed, CoreError> {
+    let note = &caller.note("renamed");
     let former = Account { name: old.clone(), ..new.clone() };
     let Some(Loaded { record: Record { credentials, state }, hold }) = store.load(&former)? else {
         return Ok(Renamed::NoRecord);
@@ -64,12 +64,12 @@ pub fn rename(store: &FileStore, old: &UserName, new: &Account, caller: Caller<'
         blank => {
             let credentials = Credentials { user: new.name.clone(), uid: new.uid, ..credentials };
             let held = blank.map(|loaded| loaded.hold);
-            if store.replace(new, held, &Record { credentials, state })? == Swap::Lost {
+            if store.replace(new, held, &Record { credentials, state }, note)? == Swap::Lost {
                 return Ok(Renamed::HasRecord);
             }
         }
     }
-    if store.remove(&former, hold)? == Swap::Lost {
+    if store.remove(&former, hold, note)? == Swap::Lost {
         return Err(StoreError::Busy.into()); // a process that waited too long for the lock took it
     }
     (caller.log)(&Event::Renamed { user: new.name.as_str(), from: old.as_str(), by: caller.uid });
@@ -81,7 +81,8 @@ mod tests {
     use super::*;
     use crate::record::change::Change;
     use crate::record::credentials::Override;
-    use crate::testing::fixtures::{named, phone, record, site};
+    use crate::store::files::open::FileStore;
+    use crate::testing::fixtures::{NOTE, named, phone, record, site};
 
     /// No account has this name where tests run, and root has its own.
     const GONE: &str = "no-account-of-that-name";
@@ -89,7 +90,7 @@ mod tests {
     fn enrolled(store: &FileStore, account: &Account) {
         let mut record = record(vec![phone(1)]);
         (record.credentials.user, record.credentials.uid) = (account.name.clone(), account.uid);
-        assert_eq!(store.replace(account, None, &record).unwrap(), Swap::Done);
+        assert_eq!(store.replace(account, None, &record, &NOTE).unwrap(), Swap::Done);
     }
 
     fn former(store: &FileStore, account: &Account) -> Option<String> {
@@ -97,7 +98,7 @@ mod tests {
     }
 
     fn moved(store: &FileStore, old: &str, new: &Account) -> Renamed {
-        let caller = Caller { uid: 0, is_trusted: true, log: &|_| {} };
+        let caller = Caller::here(0, true, &|_| {});
         rename(store, &UserName::parse(old).unwrap(), new, caller).unwrap()
     }
 
@@ -126,7 +127,7 @@ mod tests {
                 Record::stranger(&gone).with_override(user_override, record(Vec::new()).credentials.enrollment);
             let Change::Record(record) = record else { panic!("no record is written") };
             let hold = store.load(&gone).unwrap().map(|loaded| loaded.hold);
-            assert_eq!(store.replace(&gone, hold, &record).unwrap(), Swap::Done);
+            assert_eq!(store.replace(&gone, hold, &record, &NOTE).unwrap(), Swap::Done);
             assert_eq!(former(&store, &named("new", 61_001)).is_some(), binds, "{user_override:?}");
         }
     }
@@ -141,7 +142,7 @@ mod tests {
         let mut state = store.read(&old).unwrap().unwrap().state;
         state.failures = 3;
         let hold = store.load(&old).unwrap().unwrap().hold;
-        assert_eq!(store.swap(&old, hold, &state).unwrap(), Swap::Done);
+        assert_eq!(store.swap(&old, hold, &state, &NOTE).unwrap(), Swap::Done);
         // As after a kill between the two steps: the old record is there still.
         let files = ["toml", "state"].map(|kind| directory.path().join(format!("{GONE}.{kind}")));
         let before = files.clone().map(|file| std::fs::read(file).unwrap());
@@ -155,7 +156,7 @@ mod tests {
         let mut later = store.load(&new).unwrap().unwrap();
         assert_eq!((later.record.credentials.user.as_str(), later.record.state.failures), ("new", 3));
         later.record.state.failures = 4;
-        assert_eq!(store.swap(&new, later.hold, &later.record.state).unwrap(), Swap::Done);
+        assert_eq!(store.swap(&new, later.hold, &later.record.state, &NOTE).unwrap(), Swap::Done);
         assert_eq!(moved(&store, GONE, &new), Renamed::Done);
         assert!(files.iter().all(|file| !file.exists()));
         assert_eq!(store.read(&new).unwrap().unwrap().state.failures, 4, "what was done under the new name stays");
@@ -170,7 +171,7 @@ mod tests {
         let new = named("new", 61_001);
         enrolled(&store, &named(GONE, 61_001));
         // What is left when the user removes the second factor.
-        assert_eq!(store.replace(&new, None, &Record::stranger(&new)).unwrap(), Swap::Done);
+        assert_eq!(store.replace(&new, None, &Record::stranger(&new), &NOTE).unwrap(), Swap::Done);
         assert!(store.read(&new).unwrap().unwrap().is_blank());
         assert_eq!(moved(&store, GONE, &new), Renamed::Done);
         assert!(store.read(&new).unwrap().unwrap().is_enrolled());
@@ -186,7 +187,7 @@ mod tests {
         other.credentials.enrollment.0 = [9; 16];
         other.state.enrollment.0 = [9; 16];
         let new = named("new", 61_001);
-        assert_eq!(store.replace(&new, None, &other).unwrap(), Swap::Done);
+        assert_eq!(store.replace(&new, None, &other, &NOTE).unwrap(), Swap::Done);
         assert_eq!(moved(&store, GONE, &new), Renamed::HasRecord);
         assert!(store.read(&named(GONE, 61_001)).unwrap().is_some());
     }

@@ -13,8 +13,8 @@ use crate::record::id::{DeviceId, EnrollmentId};
 use crate::service::enrollment::Entropy;
 use crate::service::not_done::NotDone;
 use crate::service::self_service::code_in;
-use crate::store::change;
-use crate::store::files::open::FileStore;
+use crate::store::note::Note;
+use crate::store::{Store, change};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -59,30 +59,41 @@ fn device(token: &Token, name: DeviceName) -> Option<Device> {
     })
 }
 
-/// Finds a token again by two codes in a row, and returns its number and how they were accepted.
-pub(crate) fn resync(
-    store: &FileStore,
-    limits: &Limits,
-    account: &Account,
-    named: Option<&str>,
-    codes: [&Confidential; 2],
-    enrollment: EnrollmentId,
-    now: UnixTime,
-) -> Result<Result<(DeviceId, Accepted), NotDone>, CoreError> {
-    let [Some(first), Some(second)] = codes.map(code_in) else {
-        return Ok(Err(Declined::NotConfirmed { clock_off: None }.into()));
-    };
-    Ok(change(store, account, |record| {
-        let Some(record) = record else { return (Change::Keep, Err(Declined::WhichToken.into())) };
-        let token = match record.token(named) {
-            Ok(token) => token,
-            Err(why) => return (Change::Keep, Err(why.into())),
+/// A token that is to be found again by two codes in a row.
+pub(crate) struct Lost<'a> {
+    /// Its number or name; `None` for the only one.
+    pub(crate) device: Option<&'a str>,
+    pub(crate) codes: [&'a Confidential; 2],
+    pub(crate) limits: &'a Limits,
+    /// The id of the credentials if they change.
+    pub(crate) enrollment: EnrollmentId,
+    pub(crate) now: UnixTime,
+}
+
+impl Lost<'_> {
+    /// Finds it, and returns its number and how its codes were accepted.
+    pub(crate) fn find(
+        &self,
+        store: &impl Store,
+        account: &Account,
+        note: &Note<'_>,
+    ) -> Result<Result<(DeviceId, Accepted), NotDone>, CoreError> {
+        let [Some(first), Some(second)] = self.codes.map(code_in) else {
+            return Ok(Err(Declined::NotConfirmed { clock_off: None }.into()));
         };
-        let (change, verdict) = record.resynchronized(token, [&first, &second], limits, enrollment, now);
-        let done = match verdict {
-            Verdict::Accepted(accepted) => Ok((token.id, accepted)),
-            Verdict::Refused(why) => Err(NotDone::Refused(why)),
-        };
-        (change, done)
-    })?)
+        Ok(change(store, account, note, |record| {
+            let Some(record) = record else { return (Change::Keep, Err(Declined::WhichToken.into())) };
+            let token = match record.token(self.device) {
+                Ok(token) => token,
+                Err(why) => return (Change::Keep, Err(why.into())),
+            };
+            let (change, verdict) =
+                record.resynchronized(token, [&first, &second], self.limits, self.enrollment, self.now);
+            let done = match verdict {
+                Verdict::Accepted(accepted) => Ok((token.id, accepted)),
+                Verdict::Refused(why) => Err(NotDone::Refused(why)),
+            };
+            (change, done)
+        })?)
+    }
 }

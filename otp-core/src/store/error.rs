@@ -31,6 +31,11 @@ pub enum StoreError {
     Identity { path: PathBuf, what: String },
     /// Other processes hold the lock, or win every race, for longer than a login may wait.
     Busy,
+    /// The records are on another machine, which cannot be asked or does not answer. Nothing was written.
+    Unreachable(String),
+    /// A write was begun on another machine and is not known to be durable there: it may be in force or not. Whatever it was
+    /// for has no answer.
+    Unconfirmed(String),
 }
 
 impl StoreError {
@@ -60,6 +65,13 @@ impl StoreError {
             Self::Record { error, .. } => error.hint(),
             Self::Identity { path, .. } => missing(confinement::sight(path.parent().unwrap_or(path))),
             Self::Busy => "try again; if it happens again, look for a stopped process that holds the file (fuser)",
+            Self::Unreachable(_) => {
+                "look for the cause on the machines that keep the records; nothing was counted or used up"
+            }
+            Self::Unconfirmed(_) => {
+                "look for the cause on the machines that keep the records; the code may be used up: try again with the \
+                 next one"
+            }
         }
     }
 }
@@ -140,6 +152,8 @@ impl fmt::Display for StoreError {
             }
             Self::Record { path, error } => write!(f, "{} {error}", path.display()),
             Self::Busy => f.write_str("the record is in use by other processes"),
+            Self::Unreachable(why) => write!(f, "the records cannot be reached: {why}"),
+            Self::Unconfirmed(why) => write!(f, "a write of the record is not confirmed: {why}"),
         }
     }
 }
@@ -149,7 +163,12 @@ impl std::error::Error for StoreError {
         match self {
             Self::System { error, .. } | Self::Unflushed { error, .. } => Some(error),
             Self::Record { error, .. } => Some(error),
-            Self::Untrusted { .. } | Self::OfOther { .. } | Self::Identity { .. } | Self::Busy => None,
+            Self::Untrusted { .. }
+            | Self::OfOther { .. }
+            | Self::Identity { .. }
+            | Self::Busy
+            | Self::Unreachable(_)
+            | Self::Unconfirmed(_) => None,
         }
     }
 }
@@ -207,6 +226,11 @@ mod tests {
                 "/etc/pam_otp/store-id is missing",
             ),
             (StoreError::Busy, "the record is in use by other processes"),
+            (StoreError::Unreachable("no answer in 2 s".into()), "the records cannot be reached: no answer in 2 s"),
+            (
+                StoreError::Unconfirmed("the standby is silent".into()),
+                "a write of the record is not confirmed: the standby is silent",
+            ),
         ] {
             assert_eq!(error.to_string(), text);
         }
@@ -283,6 +307,15 @@ mod tests {
             (
                 StoreError::Busy,
                 "try again; if it happens again, look for a stopped process that holds the file (fuser)",
+            ),
+            (
+                StoreError::Unreachable(String::new()),
+                "look for the cause on the machines that keep the records; nothing was counted or used up",
+            ),
+            (
+                StoreError::Unconfirmed(String::new()),
+                "look for the cause on the machines that keep the records; the code may be used up: try again with the \
+                 next one",
             ),
         ] {
             assert_eq!(error.hint(), hint);

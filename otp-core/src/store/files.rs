@@ -17,6 +17,7 @@ mod fence;
 mod file_names;
 pub mod identity;
 mod list;
+pub mod on_demand;
 pub mod open;
 pub mod reread;
 pub mod seal_keys;
@@ -35,7 +36,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
 use crate::record::Record;
-use crate::record::credentials::{Credentials, Needed};
+use crate::record::credentials::{Credentials, Needed, Outline};
 use crate::record::credentials_toml::ReadContext;
 use crate::record::error::RecordError;
 use crate::record::id::EnrollmentId;
@@ -47,6 +48,7 @@ use crate::store::files::open::{FileStore, Releasing};
 use crate::store::files::reread::Seen;
 use crate::store::files::slots::{BLANK, Present, STATE_SIZE, Slots};
 use crate::store::files::write::Held;
+use crate::store::note::Note;
 use crate::store::{Loaded, Store, Swap};
 use crate::value::user::Account;
 
@@ -234,12 +236,34 @@ impl Store for FileStore {
         self.load_after(account, None, Needed::All)
     }
 
-    fn swap(&self, _: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {
+    fn load_for(&self, account: &Account, needed: Needed) -> Result<Option<Loaded<Held>>, StoreError> {
+        self.load_after(account, None, needed)
+    }
+
+    fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {
+        self.read(account)
+    }
+
+    fn outline(&self, account: &Account) -> Result<Option<Outline>, StoreError> {
+        Ok(self.see(account)?.map(|seen| seen.outline))
+    }
+
+    fn others_of(&self, account: &Account) -> Result<Vec<Account>, StoreError> {
+        self.others_of(account)
+    }
+
+    fn swap(&self, _: &Account, held: Held, state: &State, _: &Note<'_>) -> Result<Swap, StoreError> {
         self.write_slot(&held, state)?;
         Ok(if self.is_in_place(&held)? { Swap::Done } else { Swap::Lost })
     }
 
-    fn replace(&self, account: &Account, held: Option<Held>, record: &Record) -> Result<Swap, StoreError> {
+    fn replace(
+        &self,
+        account: &Account,
+        held: Option<Held>,
+        record: &Record,
+        _: &Note<'_>,
+    ) -> Result<Swap, StoreError> {
         let names = Names::of(account);
         let is_first = held.is_none();
         let held = match held {
@@ -273,11 +297,11 @@ impl Store for FileStore {
         Ok(Swap::Done)
     }
 
-    fn remove(&self, account: &Account, held: Held) -> Result<Swap, StoreError> {
+    fn remove(&self, account: &Account, held: Held, note: &Note<'_>) -> Result<Swap, StoreError> {
         if !geteuid().is_root() {
             // A user may stop this process at any time, and let it go on when there are other credentials: it must not
             // remove them. A rename can be taken from it, a removal cannot.
-            return self.replace(account, Some(held), &Record::stranger(account));
+            return self.replace(account, Some(held), &Record::stranger(account), note);
         }
         if !self.is_in_place(&held)? {
             return Ok(Swap::Lost);
@@ -292,6 +316,10 @@ impl Store for FileStore {
         Ok(Swap::Done)
     }
 
+    fn purge(&self, account: &Account, _: &Note<'_>) -> Result<bool, StoreError> {
+        self.purge(account)
+    }
+
     fn rehearse_load(&self) {
         if geteuid().is_root()
             && let Ok(Some((file, _))) = self.open_trusted(REHEARSAL, Some(0))
@@ -304,10 +332,10 @@ impl Store for FileStore {
         }
     }
 
-    fn rehearse(&self) {
+    fn rehearse(&self, _: &Account, _: &Note<'_>) -> Result<(), StoreError> {
         // Only root hides which accounts exist: the helper answers about its caller's own account.
         if !geteuid().is_root() {
-            return;
+            return Ok(());
         }
         // No data depends on it: a rehearsal that fails only takes less time.
         if let Ok(Some((file, inode))) = self.rehearsal() {
@@ -315,6 +343,7 @@ impl Store for FileStore {
             let _ = self.write_slot(&held, &State::new(EnrollmentId([0; 16])));
             let _ = self.is_in_place(&held);
         }
+        Ok(())
     }
 }
 

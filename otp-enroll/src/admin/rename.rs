@@ -66,7 +66,7 @@ pub(super) fn rename(store: &FileStore, old: &str, new: &Account, yes: bool, out
     } else {
         output.confirm(&question)?;
     }
-    let caller = Caller { uid: getuid().as_raw(), is_trusted: true, log: &client::log };
+    let caller = Caller::here(getuid().as_raw(), true, &client::log);
     match renaming::rename(store, &former.name, &Account { uid: owner, ..new.clone() }, caller)? {
         Renamed::Done => {
             if owner != new.uid {

@@ -8,6 +8,7 @@ use otp_core::record::credentials::Kind;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
 use otp_core::store::files::open::FileStore;
+use otp_core::store::note::{Note, Unsaid};
 use otp_core::system::config_file::Site;
 use otp_core::system::random;
 use otp_core::value::time::UnixTime;
@@ -50,7 +51,7 @@ pub(super) fn restored(
     yes: bool,
     output: &Output,
 ) -> Result<(), CliError> {
-    let window = site.config.limits.window;
+    let window = site.config.settings.limits.window;
     if !yes {
         let also = if void_recovery { ", and void all recovery codes?" } else { "?" };
         output.confirm(&format!("{}{also}", QUESTION.replace('\n', " ")))?;
@@ -95,14 +96,18 @@ fn one(
 ) -> Result<Option<(String, Vec<String>)>, CoreError> {
     let (account, _) = list::read_of(store, stem)?;
     let (enrollment, now) = (new_enrollment(random::entropy)?, UnixTime::now());
-    let waiting = change(store, &account, |record| match record.filter(|record| !record.is_blank()) {
-        Some(record) => {
-            let devices = record.credentials.devices.iter().filter(|device| device.kind == Kind::Hotp);
-            let waiting: Vec<_> = devices.map(|device| device.name.as_str().to_owned()).collect();
-            (Change::Record(Box::new(record.restored(void_recovery, window, enrollment, now))), Some(waiting))
-        }
-        None => (Change::Keep, None),
-    })?;
+    let Unsaid(waiting) =
+        change(store, &account, &Note::here("restored"), |record| match record.filter(|record| !record.is_blank()) {
+            Some(record) => {
+                let devices = record.credentials.devices.iter().filter(|device| device.kind == Kind::Hotp);
+                let waiting: Vec<_> = devices.map(|device| device.name.as_str().to_owned()).collect();
+                (
+                    Change::Record(Box::new(record.restored(void_recovery, window, enrollment, now))),
+                    Unsaid(Some(waiting)),
+                )
+            }
+            None => (Change::Keep, Unsaid(None)),
+        })?;
     let user = account.name.as_str();
     if waiting.is_some() {
         client::log_change(user, "restored");

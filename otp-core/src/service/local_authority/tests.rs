@@ -6,12 +6,19 @@ use super::*;
 use crate::codes::hotp_totp::Digits;
 use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
+use crate::protocol::request::{Confidential, Order, PinToSend};
 use crate::record::credentials::{Device, Kind};
 use crate::record::id::EnrollmentId;
+use crate::store::memory::MemoryStore;
 use crate::store::{Store, Swap};
-use crate::testing::fixtures::{NOW, STEP, alice, digits_of, issued_until, named, passcode, phone, record, site};
+use crate::testing::fixtures::{
+    NOTE, NOW, STEP, alice, digits_of, issued_until, named, passcode, phone, record, recovery_code, site,
+};
+use crate::value::destination::Channel;
 use crate::value::network::Address;
+use crate::value::request_id::RequestId;
 use crate::value::time::Seconds;
+use crate::value::user::UserName;
 
 /// A site where alice has devices.
 struct TestSite {
@@ -23,13 +30,13 @@ impl TestSite {
     fn new(config: &str, devices: u8) -> Self {
         let (site, directory) = site(config);
         let record = record((1..=devices).map(phone).collect());
-        assert_eq!(site.store().unwrap().replace(&alice(), None, &record).unwrap(), Swap::Done);
+        assert_eq!(site.store().unwrap().replace(&alice(), None, &record, &NOTE).unwrap(), Swap::Done);
         Self { site, _directory: directory }
     }
 
     /// The authority for a trusted caller.
-    fn authority(&self) -> LocalAuthority<'_> {
-        LocalAuthority::for_account(&self.site, alice(), Caller { uid: 0, is_trusted: true, log: &|_| {} })
+    fn authority(&self) -> LocalAuthority<'_, Files<'_>> {
+        LocalAuthority::for_account(&self.site, alice(), Caller::here(0, true, &|_| {}))
     }
 
     fn demand(&self, rhost: Option<&str>, now: UnixTime) -> Demand {
@@ -68,7 +75,7 @@ fn a_look_stores_nothing_and_is_for_trusted_callers_only() {
         let test_site = TestSite::new(config, 1);
         let before = test_site.stored().state;
         let look = |is_trusted: bool, code: &str| {
-            let caller = Caller { uid: 0, is_trusted, log: &|_| {} };
+            let caller = Caller::here(0, is_trusted, &|_| {});
             let authority = LocalAuthority::for_account(&test_site.site, alice(), caller);
             authority.look_at(&from(HOME), &Typed::new(code.as_bytes().to_vec()), NOW)
         };
@@ -119,7 +126,7 @@ fn a_record_without_a_device_has_no_grace() {
     let mut state = test_site.stored().state;
     state.begin_grace(Address::parse("192.0.2.1").unwrap(), NOW);
     let ended = Record { state, ..test_site.stored() };
-    assert!(!is_in_grace(&ended, Kinds::ALL, Address::parse("192.0.2.1").unwrap(), Seconds(3600), NOW));
+    assert_eq!(ended.remembered(Address::parse("192.0.2.1").unwrap(), Seconds(3600), NOW), None);
     assert_eq!(test_site.demand(HOME, NOW), Demand::OF_THE_UNKNOWN);
 }
 
@@ -187,7 +194,7 @@ fn a_line_that_does_not_offer_enrollment_refuses_a_user_without_a_device_and_say
 fn with_passcode(config: &str, devices: u8, until: UnixTime) -> TestSite {
     let test_site = TestSite::new(config, devices);
     let issued = Issued { service: Some("sshd".into()), ..issued_until(until) };
-    crate::store::change(&test_site.site.store().unwrap(), &alice(), |record| {
+    crate::store::change(&test_site.site.store().unwrap(), &alice(), &NOTE, |record| {
         (record.unwrap().with_passcode(Some(issued.clone()), EnrollmentId([9; 16])), ())
     })
     .unwrap();
@@ -254,7 +261,7 @@ fn a_renamed_account_is_asked_and_refused_whatever_it_types() {
     let store = site.store().unwrap();
     let (gone, new) = (named("no-account-of-that-name", 61_001), named("new", 61_001));
     let login = |account: &Account, typed: &str| {
-        let caller = Caller { uid: 0, is_trusted: true, log: &|_| {} };
+        let caller = Caller::here(0, true, &|_| {});
         let authority = LocalAuthority::for_account(&site, account.clone(), caller);
         let demand = authority.demand_at(&from(HOME), NOW).unwrap();
         (demand, authority.verify_at(&from(HOME), &Typed::new(typed.as_bytes().to_vec()), NOW).unwrap())
@@ -263,16 +270,16 @@ fn a_renamed_account_is_asked_and_refused_whatever_it_types() {
     assert!(matches!(login(&new, &right()).0, Demand::Nothing(_)), "policy asks no user without a device");
     let mut record = record(vec![phone(1)]);
     (record.credentials.user, record.credentials.uid) = (gone.name.clone(), gone.uid);
-    assert_eq!(store.replace(&gone, None, &record).unwrap(), Swap::Done);
+    assert_eq!(store.replace(&gone, None, &record, &NOTE).unwrap(), Swap::Done);
     for typed in [right(), wrong(), "password".into()] {
         assert_eq!(login(&new, &typed), refused, "{typed}");
     }
     // Without the question before, as in the helper.
-    let caller = Caller { uid: 61_001, is_trusted: false, log: &|_| {} };
+    let caller = Caller::here(61_001, false, &|_| {});
     let authority = LocalAuthority::for_account(&site, new.clone(), caller);
     assert_eq!(authority.verify_at(&from(HOME), &Typed::new(right().into_bytes()), NOW).unwrap(), refused.1);
     // What is left when the user removed a second factor under the new name is no record of it.
-    assert_eq!(store.replace(&new, None, &Record::stranger(&new)).unwrap(), Swap::Done);
+    assert_eq!(store.replace(&new, None, &Record::stranger(&new), &NOTE).unwrap(), Swap::Done);
     assert_eq!(login(&new, &right()), refused);
 }
 
@@ -325,9 +332,9 @@ fn no_device_is_challenged_whose_response_is_not_accepted() {
     let (site, _directory) = site(config);
     let suite = Suite::parse("OCRA-1:HOTP-SHA1-6:QN08").unwrap();
     let record = record(vec![Device { kind: Kind::Ocra(suite), ..phone(1) }]);
-    assert_eq!(site.store().unwrap().replace(&alice(), None, &record).unwrap(), Swap::Done);
+    assert_eq!(site.store().unwrap().replace(&alice(), None, &record, &NOTE).unwrap(), Swap::Done);
     let challenge = |service: &str, named: Option<&str>| {
-        let authority = LocalAuthority::for_account(&site, alice(), Caller { uid: 0, is_trusted: true, log: &|_| {} });
+        let authority = LocalAuthority::for_account(&site, alice(), Caller::here(0, true, &|_| {}));
         let login = LoginContext { service: service.into(), ..from(HOME) };
         let named = named.map(|named| Typed::new(named.as_bytes().to_vec()));
         authority.challenge_at(&login, named.as_ref(), NOW).unwrap()
@@ -336,4 +343,70 @@ fn no_device_is_challenged_whose_response_is_not_accepted() {
     assert_eq!(challenge("sshd", Some("ocra")), Challenge::NoSuchDevice);
     assert!(site.store().unwrap().read(&alice()).unwrap().unwrap().state.challenges.is_empty());
     assert!(matches!(challenge("login", None), Challenge::Question(_)));
+}
+
+/// Sends nothing.
+struct NoMessenger;
+
+impl Messenger for NoMessenger {
+    fn kinds(&self) -> Result<Kinds, CoreError> {
+        Ok(Kinds::NONE)
+    }
+
+    fn check(&self, _: Channel) -> Result<(), CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+
+    fn challenge(&self, _: &UserName, _: Channel, _: &LoginContext, _: Option<&Typed>) -> Result<Challenge, CoreError> {
+        Ok(Challenge::NotSent)
+    }
+
+    fn send_pin(&self, _: &UserName, _: &PinToSend) -> Result<Challenge, CoreError> {
+        Ok(Challenge::NotSent)
+    }
+}
+
+#[test]
+fn a_store_that_is_no_files_serves_logins_and_what_users_and_administrators_ask() {
+    let (store, settings) = (MemoryStore::default(), Settings { grace: Some(Seconds(3600)), ..Settings::default() });
+    assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).unwrap(), Swap::Done);
+    let caller = Caller::here(0, true, &|_| {});
+    let mut authority = LocalAuthority::on(store, &settings, &NoMessenger, Some(alice()), caller);
+    let typed = |code: &str| Typed::new(code.as_bytes().to_vec());
+    assert_eq!(authority.demand_at(&from(HOME), NOW).unwrap(), CODE);
+    assert!(matches!(authority.verify_at(&from(HOME), &typed(&right()), NOW), Ok(Verdict::Accepted(_))));
+    assert_eq!(authority.demand_at(&from(HOME), NOW).unwrap(), Demand::Grace { digits: Some(Digits::SIX) });
+    let again = authority.verify_at(&from(HOME), &typed(&right()), NOW);
+    assert!(matches!(again, Ok(Verdict::Refused(Refusal::Replayed { .. }))));
+    let Ok(Reply::Status(status)) = authority.request_at(Request::Status {}, NOW) else { panic!("no status") };
+    assert!(status.enrolled && status.recovery_codes_left == 10);
+    // Asked again with its id, because the answer was lost: no code is used up for it.
+    let ask = |id: u8, authority: &mut LocalAuthority<'_, MemoryStore>| {
+        let typed = Confidential::new(&recovery_code(4).reveal());
+        let verify = Request::Verify { id: Some(RequestId([id; 16])), login: from(HOME), typed };
+        let Ok(Reply::Login(words)) = authority.request_at(verify, NOW) else { panic!("no answer") };
+        words
+    };
+    let answers = [1, 1, 2, 1].map(|id| ask(id, &mut authority));
+    let (accepted, used) = ("accepted recovery left 9", "refused recovery-used");
+    assert_eq!(answers, [accepted, accepted, used, accepted]);
+    let proof = Confidential::new(&recovery_code(3).reveal());
+    let done = authority.request_at(Request::Disable { proof }, NOW);
+    assert!(matches!(done, Ok(Reply::Changed(true))), "{done:?}");
+    let done = authority.request_at(Request::Administer(Order::Override(Override::Required)), NOW);
+    assert!(matches!(done, Ok(Reply::Changed(true))), "{done:?}");
+    assert_eq!(authority.demand_at(&from(HOME), NOW).unwrap(), Demand::OF_THE_UNKNOWN);
+}
+
+#[test]
+fn a_directory_that_was_trusted_is_looked_at_again_for_the_next_request() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let test_site = TestSite::new("", 1);
+    let mut authority = test_site.authority();
+    assert!(matches!(authority.request_at(Request::Status {}, NOW), Ok(Reply::Status(_))));
+    set_permissions(&test_site.site.config.state_directory, Permissions::from_mode(0o1777)).unwrap();
+    assert!(matches!(authority.request_at(Request::Status {}, NOW), Err(CoreError::Store(_))));
+    assert!(authority.enroll_during_login(Request::Enroll { proof: None, count: None }).is_err());
 }

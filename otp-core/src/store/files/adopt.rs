@@ -15,6 +15,7 @@ use crate::store::files::fence::InPlace;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
 use crate::store::files::write::Held;
+use crate::store::note::Note;
 use crate::store::{Store, Swap};
 use crate::value::user::Account;
 
@@ -70,7 +71,7 @@ impl FileStore {
             fchown(&*state, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))
                 .map_err(|error| self.failed("give to its user", &names.state, error))?;
             let held = Held { state, name: names.state.clone(), inode, spare, sequence };
-            if self.replace(account, Some(held), &record)? == Swap::Done {
+            if self.replace(account, Some(held), &record, &Note::here("adopted"))? == Swap::Done {
                 for former in [numbers.inside, numbers.credentials, numbers.state] {
                     if former != account.uid {
                         self.strike(&account.name, former);

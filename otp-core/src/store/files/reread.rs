@@ -10,34 +10,23 @@ use std::os::unix::fs::MetadataExt;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstatat};
 
-use crate::record::Record;
-use crate::record::credentials::{Credentials, Needed, Outline};
+use crate::record::credentials::{Credentials, Outline};
 use crate::record::credentials_toml::ReadContext;
-use crate::record::state::State;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
-use crate::store::files::write::Held;
-use crate::store::{Loaded, Store, Swap};
-use crate::value::user::Account;
+use crate::value::user::{Account, UserName};
 
 /// The credentials as they were before the question, and their open file.
 pub struct Seen {
     pub outline: Outline,
+    user: UserName,
     file: File,
     size: u64,
     /// Device, inode and number of links.
     identity: [u64; 3],
     /// Mode and owner.
     rights: [u32; 2],
-}
-
-/// The store, for a login whose credentials may have been read before the question.
-pub struct Following<'a> {
-    pub store: &'a FileStore,
-    pub seen: Option<&'a Seen>,
-    /// What the attempt is compared with.
-    pub needed: Needed,
 }
 
 impl FileStore {
@@ -51,7 +40,7 @@ impl FileStore {
             .read_credentials(&file, metadata.len(), &name, |bytes| Outline::decode(bytes, ReadContext::of(account)))?;
         let identity = [metadata.dev(), metadata.ino(), metadata.nlink()];
         let rights = [metadata.mode(), metadata.uid()];
-        Ok(Some(Seen { outline, file, size: metadata.len(), identity, rights }))
+        Ok(Some(Seen { outline, user: account.name.clone(), file, size: metadata.len(), identity, rights }))
     }
 
     /// The credentials as they are now, read from the open file if it has not changed.
@@ -72,6 +61,11 @@ impl FileStore {
 }
 
 impl Seen {
+    /// Whether these are credentials of this user.
+    pub(super) fn is_of(&self, account: &Account) -> bool {
+        self.user == account.name
+    }
+
     /// Whether the file is the one that was trusted before the question, unchanged since then.
     fn is(&self, now: &FileStat) -> bool {
         let identity = [number(now.st_dev), number(now.st_ino), number(now.st_nlink)];
@@ -84,32 +78,4 @@ impl Seen {
 /// A field whose width depends on the architecture.
 fn number(field: impl TryInto<u64>) -> Option<u64> {
     field.try_into().ok()
-}
-
-impl Store for Following<'_> {
-    type Hold = Held;
-
-    fn load(&self, account: &Account) -> Result<Option<Loaded<Held>>, StoreError> {
-        self.store.load_after(account, self.seen, self.needed)
-    }
-
-    fn swap(&self, account: &Account, held: Held, state: &State) -> Result<Swap, StoreError> {
-        self.store.swap(account, held, state)
-    }
-
-    fn replace(&self, account: &Account, held: Option<Held>, record: &Record) -> Result<Swap, StoreError> {
-        self.store.replace(account, held, record)
-    }
-
-    fn remove(&self, account: &Account, held: Held) -> Result<Swap, StoreError> {
-        self.store.remove(account, held)
-    }
-
-    fn rehearse_load(&self) {
-        self.store.rehearse_load();
-    }
-
-    fn rehearse(&self) {
-        self.store.rehearse();
-    }
 }

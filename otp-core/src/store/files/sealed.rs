@@ -18,6 +18,7 @@ use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
 use crate::store::files::seal_keys::KeySource;
+use crate::store::note::{Answer, Note};
 use crate::value::user::Account;
 
 /// The number of no user: of tokens in the stock, and of rehearsals.
@@ -60,12 +61,13 @@ impl FileStore {
     }
 
     /// A change that compares seeds: nothing is changed where one cannot be opened.
-    pub fn change_open<T>(
+    pub fn change_open<T: Answer>(
         &self,
         account: &Account,
+        note: &Note<'_>,
         step: impl Fn(Option<&Record>) -> (Change, T),
     ) -> Result<T, StoreError> {
-        let done = change(self, account, |record| match record.and_then(|record| record.credentials.shut()) {
+        let done = change(self, account, note, |record| match record.and_then(|record| record.credentials.shut()) {
             Some(why) => (Change::Keep, Err(why)),
             None => {
                 let (next, answer) = step(record);

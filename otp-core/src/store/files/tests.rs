@@ -28,11 +28,10 @@ use crate::record::change::Change;
 use crate::record::credentials::Override;
 use crate::record::id::DeviceId;
 use crate::record::state_slot::Slot;
-use crate::store::files::reread::Following;
-use crate::store::{change, update};
+use crate::store::{change, update, update_for};
 use crate::testing::fixtures::{
-    GROUP, LIMITS, NOW, REPLAYED, STEP, after, alice, by_phone, named, phone, re_enrolled, record, recovery, right,
-    shown, state_directory, wrong, wrong_for_the,
+    GROUP, LIMITS, NOTE, NOW, REPLAYED, STEP, after, alice, by_phone, named, phone, re_enrolled, record, recovery,
+    right, shown, state_directory, wrong, wrong_for_the,
 };
 use crate::value::time::UnixTime;
 use crate::value::user::UserName;
@@ -60,7 +59,7 @@ impl Home {
         let mut record = record(vec![phone(1)]);
         record.credentials.user = account.name.clone();
         record.credentials.uid = account.uid;
-        assert_eq!(self.store.replace(account, None, &record).unwrap(), Swap::Done);
+        assert_eq!(self.store.replace(account, None, &record, &NOTE).unwrap(), Swap::Done);
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -98,7 +97,7 @@ impl Home {
     fn renew(&self, enrollment: u8) -> Record {
         let Loaded { record, hold } = self.load();
         let new = re_enrolled(&record, enrollment);
-        assert_eq!(self.store.replace(&alice(), Some(hold), &new).unwrap(), Swap::Done);
+        assert_eq!(self.store.replace(&alice(), Some(hold), &new, &NOTE).unwrap(), Swap::Done);
         new
     }
 
@@ -113,13 +112,26 @@ impl Home {
     }
 
     fn login_at(&self, attempt: &Attempt, now: UnixTime) -> Result<Verdict, StoreError> {
-        update(&self.store, &alice(), |record| decide(&LIMITS, record, attempt, now))
+        update(&self.store, &alice(), &NOTE, |record| decide(&LIMITS, record, attempt, now))
     }
 
     fn garble(&self, slot: u64) {
         let file = fs::OpenOptions::new().write(true).open(self.path("alice.state")).unwrap();
         file.write_all_at(b"garbled", slot * SECOND_SLOT + 100).unwrap();
     }
+}
+
+mod suite {
+    use super::Home;
+    use crate::testing::store_suite::Nature;
+
+    crate::store_suite!(
+        {
+            let Home { store, directory } = Home::empty();
+            (store, directory)
+        },
+        Nature { locks: true, keeps_answers: false }
+    );
 }
 
 /// Writes into an existing file of any user. Without O_CREAT: with it, Linux denies even root the files of other users in a
@@ -142,7 +154,7 @@ fn a_record_is_loaded_as_it_was_stored() {
     let home = Home::empty();
     assert!(home.store.read(&alice()).unwrap().is_none());
     let stored = record(vec![phone(1), phone(2)]);
-    assert_eq!(home.store.replace(&alice(), None, &stored).unwrap(), Swap::Done);
+    assert_eq!(home.store.replace(&alice(), None, &stored, &NOTE).unwrap(), Swap::Done);
     let loaded = home.read();
     assert_eq!(*loaded.credentials.encode(), *stored.credentials.encode());
     assert_eq!(loaded.state, stored.state);
@@ -158,7 +170,7 @@ fn a_code_works_exactly_once_across_processes_that_share_nothing_but_the_directo
     let home = Home::enrolled();
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     let elsewhere = FileStore::open(home.directory.path()).unwrap();
-    let again = update(&elsewhere, &alice(), |record| decide(&LIMITS, record, &right(), NOW));
+    let again = update(&elsewhere, &alice(), &NOTE, |record| decide(&LIMITS, record, &right(), NOW));
     assert_eq!(again.unwrap(), REPLAYED);
 }
 
@@ -169,7 +181,7 @@ fn each_swap_is_read_back_over_many_swaps() {
         let Loaded { record, hold } = home.load();
         assert_eq!((hold.sequence, record.state.failures), (u64::from(failures), failures - 1));
         let state = State { failures, ..record.state };
-        assert_eq!(home.store.swap(&alice(), hold, &state).unwrap(), Swap::Done);
+        assert_eq!(home.store.swap(&alice(), hold, &state, &NOTE).unwrap(), Swap::Done);
     }
 }
 
@@ -255,7 +267,7 @@ fn between_load_and_write_no_other_process_can_write() {
     let Loaded { record, hold } = home.load();
     let other = File::open(home.path("alice.state")).unwrap();
     assert!(other.try_lock().is_err());
-    assert_eq!(home.store.swap(&alice(), hold, &State { failures: 3, ..record.state }).unwrap(), Swap::Done);
+    assert_eq!(home.store.swap(&alice(), hold, &State { failures: 3, ..record.state }, &NOTE).unwrap(), Swap::Done);
     assert_eq!(home.read().state.failures, 3);
     assert!(other.try_lock().is_ok());
 }
@@ -285,12 +297,12 @@ fn a_record_that_is_removed_is_gone_with_its_state() {
     let home = Home::enrolled();
     home.login(&wrong()).unwrap();
     let Loaded { record, hold } = home.load();
-    assert_eq!(home.store.remove(&alice(), hold).unwrap(), Swap::Done);
+    assert_eq!(home.store.remove(&alice(), hold, &NOTE).unwrap(), Swap::Done);
     assert!(home.names().is_empty());
     assert!(home.store.read(&alice()).unwrap().is_none());
     assert!(home.store.load(&alice()).unwrap().is_none());
     let new = re_enrolled(&record, 2);
-    assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
+    assert_eq!(home.store.replace(&alice(), None, &new, &NOTE).unwrap(), Swap::Done);
     assert_eq!((home.read().state, home.sequence()), (new.state, 1));
 }
 
@@ -310,7 +322,7 @@ fn credentials_that_configuration_management_copied_back_keep_their_state() {
 fn a_first_enrollment_never_replaces_credentials() {
     let home = Home::enrolled();
     let other = re_enrolled(&home.read(), 2);
-    assert_eq!(home.store.replace(&alice(), None, &other).unwrap(), Swap::Lost);
+    assert_eq!(home.store.replace(&alice(), None, &other, &NOTE).unwrap(), Swap::Lost);
     assert_eq!(home.sequence(), 1);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
 }
@@ -321,7 +333,7 @@ fn an_override_alone_is_a_record_too() {
     let mut required = record(vec![]);
     required.credentials.user_override = Override::Required;
     required.credentials.recovery = None;
-    assert_eq!(home.store.replace(&alice(), None, &required).unwrap(), Swap::Done);
+    assert_eq!(home.store.replace(&alice(), None, &required, &NOTE).unwrap(), Swap::Done);
     assert!(!home.read().is_enrolled());
     assert_eq!(home.login(&right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
 }
@@ -337,7 +349,7 @@ fn a_record_exists_whichever_user_owns_it() {
 fn a_rehearsal_leaves_one_file_and_changes_no_other() {
     let home = Home::enrolled();
     let before = fs::read_to_string(home.path("alice.state")).unwrap();
-    (0..3).for_each(|_| home.store.rehearse());
+    (0..3).for_each(|_| home.store.rehearse(&alice(), &NOTE).unwrap());
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
     assert_eq!(fs::metadata(home.path(REHEARSAL)).unwrap().mode() & 0o7777, 0o600);
     assert_eq!(home.store.stems(|| ()).unwrap(), ["alice"]);
@@ -363,9 +375,9 @@ fn purging_removes_all_files_of_a_user() {
 #[test]
 fn a_user_can_enroll_again_after_a_removal() {
     let home = Home::enrolled();
-    change(&home.store, &alice(), |_| (Change::Nothing, ())).unwrap();
+    change(&home.store, &alice(), &NOTE, |_| (Change::Nothing, ())).unwrap();
     assert!(home.names().is_empty());
-    change(&home.store, &alice(), |found| {
+    change(&home.store, &alice(), &NOTE, |found| {
         assert!(found.is_none());
         (Change::Record(Box::new(re_enrolled(&record(vec![phone(1)]), 2))), ())
     })

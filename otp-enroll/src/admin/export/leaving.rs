@@ -10,6 +10,7 @@ use otp_core::record::id::EnrollmentId;
 use otp_core::record::state_slot::Slot;
 use otp_core::store::change;
 use otp_core::store::files::open::FileStore;
+use otp_core::store::note::{Note, Unsaid};
 use otp_core::value::user::Account;
 
 use crate::admin::not_done::NotDone;
@@ -65,23 +66,23 @@ pub(super) fn remove(users: &[Leaving], store: &FileStore, output: &Output) -> R
         }
         let user = leaving.account.name.as_str();
         let step = |record: Option<&Record>| match record {
-            None => (Change::Keep, Left::Gone),
-            Some(record) if is_as_it_was(leaving, record) => (Change::Nothing, Left::Removed),
-            Some(_) => (Change::Keep, Left::Changed),
+            None => (Change::Keep, Unsaid(Left::Gone)),
+            Some(record) if is_as_it_was(leaving, record) => (Change::Nothing, Unsaid(Left::Removed)),
+            Some(_) => (Change::Keep, Unsaid(Left::Changed)),
         };
         progress.clear();
-        match change(store, &leaving.account, step) {
-            Ok(Left::Removed) => {
+        match change(store, &leaving.account, &Note::here("moved"), step) {
+            Ok(Unsaid(Left::Removed)) => {
                 client::log_change(user, "moved");
                 output.done(
                     &Changed { user, changed: true },
                     &format!("{user}: moved: the record is in the bundle alone"),
                 )?;
             }
-            Ok(Left::Gone) => {
+            Ok(Unsaid(Left::Gone)) => {
                 output.done(&Changed { user, changed: false }, &format!("{user}: the record is gone already"))?;
             }
-            Ok(Left::Changed) => {
+            Ok(Unsaid(Left::Changed)) => {
                 failures = failures.saturating_add(1);
                 let hint = "it is still here; export this user again";
                 NotDone { user, error: "has used or changed the record since it was exported".into(), hint }

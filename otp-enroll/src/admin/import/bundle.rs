@@ -13,6 +13,7 @@ use otp_core::record::Record;
 use otp_core::record::credentials::Override;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::files::open::FileStore;
+use otp_core::store::note::Note;
 use otp_core::system::accounts::account;
 use otp_core::system::random;
 use otp_formats::bundle::{BundleError, Head, Reader};
@@ -237,7 +238,9 @@ impl Bundle<'_> {
             }
             outcome
         } else {
-            self.store.change_open(&account, |here| arrival.into_record(&account, here, enrollment))?
+            self.store.change_open(&account, &Note::here("imported"), |here| {
+                arrival.into_record(&account, here, enrollment)
+            })?
         };
         if outcome == Outcome::HasOthers {
             let hint = "to replace it by what is in the bundle: --replace";

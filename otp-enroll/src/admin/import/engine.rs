@@ -6,6 +6,7 @@ use otp_core::decision::import::{Import, Others, Outcome};
 use otp_core::error::CoreError;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::files::open::FileStore;
+use otp_core::store::note::Note;
 use otp_core::system::accounts::account;
 use otp_core::system::random;
 use otp_core::value::time::UnixTime;
@@ -68,7 +69,9 @@ impl Engine<'_> {
             let record = self.store.read_open(&account)?;
             return Ok(Answer::Done(import.into_record(&account, record.as_ref(), enrollment).1, remarks));
         }
-        let outcome = self.store.change_open(&account, |record| import.into_record(&account, record, enrollment))?;
+        let outcome = self.store.change_open(&account, &Note::here("imported"), |record| {
+            import.into_record(&account, record, enrollment)
+        })?;
         if let Some(what) = outcome.word() {
             client::log_change(account.name.as_str(), what);
         }

@@ -9,6 +9,7 @@ use otp_core::record::seal::KeyId;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
 use otp_core::store::files::open::FileStore;
+use otp_core::store::note::Note;
 use otp_core::system::{accounts, random};
 use otp_core::value::user::{Account, UserName};
 
@@ -139,9 +140,11 @@ fn again(store: &FileStore, stem: &str, goal: Goal) -> Result<bool, CoreError> {
         return Ok(false);
     }
     let enrollment = new_enrollment(random::entropy)?;
-    Ok(change(store, &account, |record| match record.filter(|record| record.credentials.has_secrets()) {
-        Some(record) => (Change::Record(Box::new(record.renewed(enrollment))), true),
-        None => (Change::Keep, false),
+    Ok(change(store, &account, &Note::here("sealed"), |record| {
+        match record.filter(|record| record.credentials.has_secrets()) {
+            Some(record) => (Change::Record(Box::new(record.renewed(enrollment))), true),
+            None => (Change::Keep, false),
+        }
     })?)
 }
 

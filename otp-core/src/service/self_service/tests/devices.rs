@@ -50,7 +50,7 @@ fn with_three() -> TestSite {
     record.credentials.enrollment = EnrollmentId([2; 16]);
     record.state.enrollment = EnrollmentId([2; 16]);
     let store = test_site.site.store().unwrap();
-    change(&store, &alice(), |_| {
+    change(&store, &alice(), &NOTE, |_| {
         let mut again = record.renewed(EnrollmentId([2; 16]));
         again.state = record.state.clone();
         (Change::Record(Box::new(again)), ())

@@ -83,8 +83,8 @@ fn no_passcode_is_asked_for_where_none_is_wanted_and_none_of_root() {
     let of_others = "[[policy.rule]]\nuser = \"bob\"\nsecond_factor = \"enroll\"\npasscode = true";
     assert!(matches!(bare(of_others, None).answer(enroll(None)), Reply::Offer(_)));
     let test_site = bare(WANTS_PASSCODE, None);
-    let caller = Caller { uid: 0, is_trusted: true, log: &|_| {} };
-    let mut root = LocalAuthority::new(&test_site.site, Some(alice()), caller, entropy);
+    let caller = Caller::here(0, true, &|_| {});
+    let mut root = LocalAuthority::for_account(&test_site.site, alice(), caller).with_entropy(entropy);
     assert!(matches!(root.request_at(enroll(None), NOW), Ok(Reply::Offer(_))));
     // A login has asked for it already.
     assert!(matches!(root.enroll_during_login(enroll(None)), Ok(Reply::Offer(_))));
@@ -133,8 +133,8 @@ fn as_many_recovery_codes_are_made_as_are_wanted_up_to_the_number_of_the_configu
 fn an_administrator_issues_a_passcode_in_place_of_any_other_and_revokes_it() {
     let test_site = TestSite::new("");
     let log = |event: &Event<'_>| test_site.log.borrow_mut().push(event.to_string());
-    let caller = Caller { uid: 0, is_trusted: true, log: &log };
-    let mut root = LocalAuthority::new(&test_site.site, Some(alice()), caller, entropy);
+    let caller = Caller::here(0, true, &log);
+    let mut root = LocalAuthority::for_account(&test_site.site, alice(), caller).with_entropy(entropy);
     let mut issue = |valid, service: Option<&str>| {
         let order = PasscodeOrder { valid: Seconds(valid), service: service.map(str::to_owned) };
         let Reply::Passcode(issued) = root.request_at(Request::IssuePasscode(order), NOW).unwrap() else {

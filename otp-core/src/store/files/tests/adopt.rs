@@ -38,7 +38,7 @@ fn a_record_is_given_to_the_other_number_wherever_that_was_interrupted() {
         if bits == 0 {
             assert_eq!(home.store.others_of(&named("other", old)).unwrap(), []);
         }
-        let verdict = update(&home.store, &moved(), |record| decide(&LIMITS, record, &right(), NOW)).unwrap();
+        let verdict = update(&home.store, &moved(), &NOTE, |record| decide(&LIMITS, record, &right(), NOW)).unwrap();
         assert_eq!(verdict, REPLAYED, "used codes stay used");
     }
 }

@@ -30,7 +30,7 @@ fn a_record_is_found_by_its_number_under_another_name() {
     );
     assert!(home.store.purge(&renamed()).unwrap());
     assert_eq!(others(&home, &renamed()), ["alice"]);
-    assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done);
+    assert_eq!(home.store.remove(&alice(), home.load().hold, &NOTE).unwrap(), Swap::Done);
     assert!(others(&home, &renamed()).is_empty());
 }
 
@@ -38,7 +38,7 @@ fn a_record_is_found_by_its_number_under_another_name() {
 fn the_file_goes_with_the_last_record() {
     let removals: [fn(&Home); 2] = [
         |home| assert!(home.store.purge(&Account { uid: u32::MAX, ..alice() }).unwrap()),
-        |home| assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done),
+        |home| assert_eq!(home.store.remove(&alice(), home.load().hold, &NOTE).unwrap(), Swap::Done),
     ];
     for remove in removals {
         let home = Home::enrolled();
@@ -87,7 +87,7 @@ fn what_another_user_put_there_says_nothing_and_root_replaces_it() {
         std::os::unix::fs::lchown(&index, Some(1001), Some(GROUP)).unwrap();
         assert!(others(&home, &renamed()).is_empty());
         let Loaded { record, hold } = home.load();
-        assert_eq!(home.store.replace(&alice(), Some(hold), &re_enrolled(&record, 2)).unwrap(), Swap::Done);
+        assert_eq!(home.store.replace(&alice(), Some(hold), &re_enrolled(&record, 2), &NOTE).unwrap(), Swap::Done);
         assert_eq!(others(&home, &renamed()), ["alice"]);
     }
 }

@@ -10,7 +10,9 @@ fn error_of(error: StoreError) -> String {
         | StoreError::Untrusted { .. }
         | StoreError::OfOther { .. }
         | StoreError::Identity { .. }
-        | StoreError::Busy) => panic!("{other}"),
+        | StoreError::Busy
+        | StoreError::Unreachable(_)
+        | StoreError::Unconfirmed(_)) => panic!("{other}"),
     }
 }
 
@@ -74,7 +76,7 @@ fn a_state_with_other_devices_than_the_credentials_is_an_error() {
     let Loaded { record, hold } = home.load();
     let mut state = record.state;
     state.set_nexts([(2, 0)]);
-    assert_eq!(home.store.swap(&alice(), hold, &state).unwrap(), Swap::Done);
+    assert_eq!(home.store.swap(&alice(), hold, &state, &NOTE).unwrap(), Swap::Done);
     let expected = "alice.state is inconsistent: state and credentials name different devices";
     assert_eq!(error_of(home.login(&right()).unwrap_err()), expected);
 }
@@ -149,7 +151,7 @@ fn leftovers_are_gone_after_the_next_enrollment_and_after_a_removal() {
     home.renew(2);
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     litter(&home);
-    assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done);
+    assert_eq!(home.store.remove(&alice(), home.load().hold, &NOTE).unwrap(), Swap::Done);
     assert!(home.names().is_empty());
 }
 
@@ -161,7 +163,7 @@ fn a_state_without_credentials_is_no_enrollment_and_its_sequence_continues() {
     fs::remove_file(home.path("alice.toml")).unwrap();
     assert!(home.store.load(&alice()).unwrap().is_none());
     let new = re_enrolled(&old, 2);
-    assert_eq!(home.store.replace(&alice(), None, &new).unwrap(), Swap::Done);
+    assert_eq!(home.store.replace(&alice(), None, &new, &NOTE).unwrap(), Swap::Done);
     assert_eq!(home.sequence(), sequence + 1);
     assert_eq!(home.read().state, new.state);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
@@ -185,7 +187,7 @@ fn an_enrollment_that_fails_keeps_the_old_one_and_leaves_no_seed_behind() {
     let Loaded { record, hold } = home.load();
     let mut impossible = re_enrolled(&record, 2);
     impossible.state.set_nexts((0..=200).map(|number| (number, u64::MAX)));
-    let error = home.store.replace(&alice(), Some(hold), &impossible).unwrap_err();
+    let error = home.store.replace(&alice(), Some(hold), &impossible, &NOTE).unwrap_err();
     assert_eq!(error_of(error), "alice.state is inconsistent: the state is too large for its slot");
     assert_eq!(home.names(), ["alice.state", "alice.toml"]);
     assert_eq!(home.read().state, record.state);

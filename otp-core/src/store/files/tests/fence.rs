@@ -20,7 +20,7 @@ impl Frozen {
     /// Goes on with a login.
     fn thaw_and_log_in(self, home: &Home, attempt: &Attempt) -> Swap {
         let (state, _) = decide(&LIMITS, &self.record, attempt, NOW);
-        home.store.swap(&alice(), self.hold, &state).unwrap()
+        home.store.swap(&alice(), self.hold, &state, &NOTE).unwrap()
     }
 }
 
@@ -148,7 +148,7 @@ fn a_fenced_change_of_credentials_is_not_put_in_place_later() {
     let Frozen { record, hold } = Frozen::of(&home);
     fence(&home);
     let between = home.renew(3);
-    assert_eq!(home.store.replace(&alice(), Some(hold), &re_enrolled(&record, 4)).unwrap(), Swap::Lost);
+    assert_eq!(home.store.replace(&alice(), Some(hold), &re_enrolled(&record, 4), &NOTE).unwrap(), Swap::Lost);
     assert_eq!(home.read().credentials.enrollment, between.credentials.enrollment);
     assert_eq!(home.names(), BOTH);
 }
@@ -173,7 +173,7 @@ fn a_fenced_removal_removes_nothing() {
     let frozen = Frozen::of(&home);
     fence(&home);
     home.renew(2);
-    assert_eq!(home.store.remove(&alice(), frozen.hold).unwrap(), Swap::Lost);
+    assert_eq!(home.store.remove(&alice(), frozen.hold, &NOTE).unwrap(), Swap::Lost);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
 }
 
@@ -185,7 +185,7 @@ fn administration_gets_through_and_leaves_nothing() {
     assert!(home.store.purge(&alice()).unwrap());
     assert!(home.names().is_empty(), "{:?}", home.names());
     let late = re_enrolled(&frozen.record, 2);
-    assert_eq!(home.store.replace(&alice(), Some(frozen.hold), &late).unwrap(), Swap::Lost);
+    assert_eq!(home.store.replace(&alice(), Some(frozen.hold), &late, &NOTE).unwrap(), Swap::Lost);
     assert!(home.names().is_empty(), "{:?}", home.names());
 }
 
@@ -197,7 +197,7 @@ fn a_first_enrollment_is_fenced_too() {
     fence(&home);
     home.enroll(&alice());
     let late = re_enrolled(&record(vec![phone(1)]), 2);
-    assert_eq!(home.store.replace(&alice(), Some(hold), &late).unwrap(), Swap::Lost);
+    assert_eq!(home.store.replace(&alice(), Some(hold), &late, &NOTE).unwrap(), Swap::Lost);
     assert_eq!(home.login(&right()).unwrap(), by_phone());
     assert_eq!(home.names(), BOTH);
 }

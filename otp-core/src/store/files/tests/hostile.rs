@@ -155,13 +155,13 @@ fn a_new_account_with_an_old_name_is_another_user() {
 fn an_enrollment_never_writes_through_a_link_or_a_fifo() {
     let home = Home::empty();
     symlink("/etc/passwd", home.path("alice.toml")).unwrap();
-    assert_eq!(home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Lost);
+    assert_eq!(home.store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).unwrap(), Swap::Lost);
     let home = Home::empty();
     symlink("/etc/passwd", home.path("alice.state")).unwrap();
-    assert!(home.store.replace(&alice(), None, &record(vec![phone(1)])).is_err());
+    assert!(home.store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).is_err());
     let home = Home::empty();
     mkfifo(&home.path("alice.state"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    assert!(home.store.replace(&alice(), None, &record(vec![phone(1)])).is_err());
+    assert!(home.store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).is_err());
     let home = Home::empty();
     fs::write(home.path("victim"), "untouched").unwrap();
     home.store.create("alice.state", &alice(), &BLANK).unwrap();
@@ -174,7 +174,7 @@ fn an_enrollment_never_writes_through_a_link_or_a_fifo() {
 fn a_leftover_state_of_another_user_is_not_reused() {
     let home = Home::empty();
     home.store.create("alice.state", &named("bob", 1001), &BLANK).unwrap();
-    let error = home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap_err().to_string();
+    let error = home.store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).unwrap_err().to_string();
     assert!(error.ends_with("alice.state belongs to uid 1001, not to its user"), "{error}");
     assert_eq!(home.names(), ["alice.state"]);
 }
@@ -321,7 +321,7 @@ fn a_rehearsal_writes_only_its_own_file() {
     let home = Home::enrolled();
     let before = fs::read_to_string(home.path("alice.state")).unwrap();
     fs::hard_link(home.path("alice.state"), home.path(REHEARSAL)).unwrap();
-    home.store.rehearse();
+    home.store.rehearse(&alice(), &NOTE).unwrap();
     fs::remove_file(home.path(REHEARSAL)).unwrap();
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
     let roots_own = home.path("roots-own");
@@ -329,11 +329,11 @@ fn a_rehearsal_writes_only_its_own_file() {
     fs::set_permissions(&roots_own, Permissions::from_mode(0o600)).unwrap();
     for target in ["alice.state", "roots-own"] {
         symlink(target, home.path(REHEARSAL)).unwrap();
-        home.store.rehearse();
+        home.store.rehearse(&alice(), &NOTE).unwrap();
         fs::remove_file(home.path(REHEARSAL)).unwrap();
     }
     assert_eq!(fs::read_to_string(home.path("alice.state")).unwrap(), before);
     assert_eq!(fs::read_to_string(roots_own).unwrap(), "precious");
     mkfifo(&home.path(REHEARSAL), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    home.store.rehearse();
+    home.store.rehearse(&alice(), &NOTE).unwrap();
 }

@@ -31,7 +31,7 @@ fn with_umask(mask: u32) {
     nix::sys::stat::umask(Mode::from_bits_truncate(mask));
     let home = Home::enrolled();
     home.login(&right()).unwrap();
-    home.store.rehearse();
+    home.store.rehearse(&alice(), &NOTE).unwrap();
     for name in ["alice.toml", "alice.state"] {
         assert_eq!(fs::metadata(home.path(name)).unwrap().mode() & 0o7777, 0o600, "{name}");
     }
@@ -71,14 +71,14 @@ fn with_the_group_alone_alice_reaches_her_own_record() {
 #[ignore = "needs to be alice: run by with_the_group_alone_alice_reaches_her_own_record"]
 fn as_alice_enroll_log_in_and_leave() {
     let store = here();
-    let login = || update(&store, &alice(), |record| decide(&LIMITS, record, &right(), NOW)).unwrap();
-    assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
+    let login = || update(&store, &alice(), &NOTE, |record| decide(&LIMITS, record, &right(), NOW)).unwrap();
+    assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).unwrap(), Swap::Done);
     assert_eq!((login(), login()), (by_phone(), REPLAYED));
     let Loaded { record, hold } = store.load(&alice()).unwrap().unwrap();
-    assert_eq!(store.replace(&alice(), Some(hold), &re_enrolled(&record, 2)).unwrap(), Swap::Done);
+    assert_eq!(store.replace(&alice(), Some(hold), &re_enrolled(&record, 2), &NOTE).unwrap(), Swap::Done);
     assert_eq!((login(), login()), (by_phone(), REPLAYED));
     let hold = store.load(&alice()).unwrap().unwrap().hold;
-    assert_eq!(store.remove(&alice(), hold).unwrap(), Swap::Done);
+    assert_eq!(store.remove(&alice(), hold, &NOTE).unwrap(), Swap::Done);
 }
 
 #[test]
@@ -106,8 +106,8 @@ fn as_alice_try_bobs_record() {
         spare: 0,
         sequence: 1,
     };
-    assert!(store.replace(&bob, Some(forged()), &record(vec![phone(1)])).is_err());
-    assert!(store.remove(&bob, forged()).is_err());
+    assert!(store.replace(&bob, Some(forged()), &record(vec![phone(1)]), &NOTE).is_err());
+    assert!(store.remove(&bob, forged(), &NOTE).is_err());
     assert!(store.purge(&bob).is_err());
     assert_eq!(denied(store.stems(|| ()).unwrap_err()), "cannot list .: Permission denied");
 }
@@ -141,7 +141,7 @@ fn an_enrollment_by_root_that_was_killed_does_not_keep_alice_from_enrolling() {
 #[test]
 #[ignore = "needs to be alice: run by an_enrollment_by_root_that_was_killed_does_not_keep_alice_from_enrolling"]
 fn as_alice_enroll() {
-    assert_eq!(here().replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
+    assert_eq!(here().replace(&alice(), None, &record(vec![phone(1)]), &NOTE).unwrap(), Swap::Done);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn new_credentials_that_are_still_roots_do_not_keep_alice_from_finishing_a_fence
 #[test]
 #[ignore = "needs to be alice: run by new_credentials_that_are_still_roots_do_not_keep_alice_from_finishing_a_fence"]
 fn as_alice_log_in() {
-    let verdict = update(&here(), &alice(), |record| decide(&LIMITS, record, &right(), NOW));
+    let verdict = update(&here(), &alice(), &NOTE, |record| decide(&LIMITS, record, &right(), NOW));
     assert_eq!(verdict.unwrap(), after(1, by_phone()));
 }
 
@@ -199,7 +199,7 @@ fn a_file_of_rehearsals_that_another_user_put_there_is_made_anew() {
         fs::write(home.path(REHEARSAL), "planted").unwrap();
         fs::set_permissions(home.path(REHEARSAL), Permissions::from_mode(planted)).unwrap();
         chown(home.path(REHEARSAL), Some(1001), Some(GROUP)).unwrap();
-        home.store.rehearse();
+        home.store.rehearse(&alice(), &NOTE).unwrap();
         let rehearsed = fs::metadata(home.path(REHEARSAL)).unwrap();
         assert_eq!((rehearsed.uid(), rehearsed.len()), (0, 4096));
     }
@@ -222,5 +222,5 @@ fn as_alice_leave_half_an_enrollment_and_enroll() {
     store.create_empty(&names.incoming(false, hold.inode)).unwrap();
     store.create_empty(&names.incoming_state(false)).unwrap();
     drop(hold);
-    assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)])).unwrap(), Swap::Done);
+    assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).unwrap(), Swap::Done);
 }

@@ -38,8 +38,9 @@ fn one_code_released_to_64_sessions_lets_exactly_one_in() {
 fn forty_wrong_guesses_at_once_are_all_counted() {
     let home = Home::enrolled();
     let limits = crate::decision::verify::Limits { lock_after: 100, ..LIMITS };
-    let verdicts =
-        together(40, |_| update(&home.store, &alice(), |record| decide(&limits, record, &wrong(), NOW)).unwrap());
+    let verdicts = together(40, |_| {
+        update(&home.store, &alice(), &NOTE, |record| decide(&limits, record, &wrong(), NOW)).unwrap()
+    });
     for failures in 1..=40 {
         assert!(verdicts.contains(&wrong_for_the(failures)), "{failures}");
     }
@@ -52,7 +53,7 @@ fn the_right_code_gets_in_among_wrong_guesses() {
     let limits = crate::decision::verify::Limits { lock_after: 100, ..LIMITS };
     let verdicts = together(20, |number| {
         let attempt = if number == 7 { right() } else { wrong() };
-        update(&home.store, &alice(), |record| decide(&limits, record, &attempt, NOW)).unwrap()
+        update(&home.store, &alice(), &NOTE, |record| decide(&limits, record, &attempt, NOW)).unwrap()
     });
     assert!(matches!(verdicts[7], Verdict::Accepted(_)), "{:?}", verdicts[7]);
 }
@@ -80,7 +81,7 @@ fn a_code_released_amid_a_re_enrollment_is_accepted_at_most_once_and_never_for_t
         let home = Home::enrolled();
         let verdicts = all_but_one_log_in(&home, || {
             let next = || Change::Record(Box::new(re_enrolled(&record(vec![phone(3)]), 2 + round)));
-            change(&home.store, &alice(), |_| (next(), ())).unwrap();
+            change(&home.store, &alice(), &NOTE, |_| (next(), ())).unwrap();
         });
         let accepted = count(&verdicts, |verdict| *verdict == by_phone());
         let replayed = count(&verdicts, |verdict| *verdict == REPLAYED);
@@ -101,7 +102,7 @@ fn a_code_released_amid_an_unlocking_is_accepted_at_most_once() {
         let home = Home::enrolled();
         (1..=6).for_each(|failures| assert_eq!(home.login(&wrong()).unwrap(), wrong_for_the(failures)));
         let verdicts = all_but_one_log_in(&home, || {
-            change(&home.store, &alice(), |found| (Change::State(found.unwrap().unlocked()), ())).unwrap();
+            change(&home.store, &alice(), &NOTE, |found| (Change::State(found.unwrap().unlocked()), ())).unwrap();
         });
         let accepted = count(&verdicts, |verdict| *verdict == by_phone());
         let replayed = count(&verdicts, |verdict| *verdict == REPLAYED);
@@ -120,7 +121,7 @@ fn logins_of_different_users_do_not_disturb_each_other() {
     accounts.iter().for_each(|account| home.enroll(account));
     let verdicts = together(32, |number| {
         let account = &accounts[usize::from(number)];
-        update(&home.store, account, |record| decide(&LIMITS, record, &right(), NOW)).unwrap()
+        update(&home.store, account, &NOTE, |record| decide(&LIMITS, record, &right(), NOW)).unwrap()
     });
     assert_eq!(verdicts, vec![by_phone(); 32]);
 }
@@ -143,7 +144,7 @@ fn a_reader_amid_enrollments_and_removals_finds_a_whole_record_or_none() {
             let _over = Over(&over);
             for round in 0..150 {
                 let round = u8::try_from(round).unwrap();
-                change(&home.store, &alice(), |_| {
+                change(&home.store, &alice(), &NOTE, |_| {
                     let next = Change::Record(Box::new(re_enrolled(&record(vec![phone(1)]), round)));
                     (if round % 5 == 4 { Change::Nothing } else { next }, ())
                 })
@@ -167,7 +168,7 @@ fn of_many_first_enrollments_exactly_one_is_made() {
         let home = Home::empty();
         let swaps = together(16, |number| {
             let record = re_enrolled(&record(vec![phone(1)]), number);
-            home.store.replace(&alice(), None, &record).unwrap()
+            home.store.replace(&alice(), None, &record, &NOTE).unwrap()
         });
         assert_eq!(swaps.iter().filter(|swap| **swap == Swap::Done).count(), 1);
         assert_eq!(home.names(), ["alice.state", "alice.toml"]);
@@ -184,7 +185,7 @@ fn purging_amid_enrollments_leaves_a_whole_record_or_none() {
                 home.store.purge(&alice()).map(|_| ()).unwrap();
             } else {
                 let record = re_enrolled(&record(vec![phone(1)]), round * 3 + number);
-                let _ = home.store.replace(&alice(), None, &record).unwrap();
+                let _ = home.store.replace(&alice(), None, &record, &NOTE).unwrap();
             }
         });
         let _ = home.store.read(&alice()).unwrap();
@@ -235,7 +236,7 @@ fn a_process_that_waits_for_a_state_writes_nothing_if_it_is_removed_meanwhile() 
 
     let home = Home::enrolled();
     fs::remove_file(home.path("alice.toml")).unwrap();
-    let enroll = || home.store.replace(&alice(), None, &record(vec![phone(1)])).unwrap();
+    let enroll = || home.store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).unwrap();
     assert_eq!(while_waiting(&home, enroll, removed), Swap::Lost);
     assert!(home.names().is_empty());
 }
@@ -264,7 +265,7 @@ fn purging_removes_nothing_of_an_enrollment_that_began_meanwhile() {
 fn the_state_is_removed_last_since_its_lock_guards_the_rest() {
     let removals: [fn(&Home); 2] = [
         |home| assert!(home.store.purge(&alice()).unwrap()),
-        |home| assert_eq!(home.store.remove(&alice(), home.load().hold).unwrap(), Swap::Done),
+        |home| assert_eq!(home.store.remove(&alice(), home.load().hold, &NOTE).unwrap(), Swap::Done),
     ];
     for remove in removals {
         let home = Home::enrolled();

@@ -32,7 +32,7 @@ impl Sealing {
         record.credentials.scratch =
             Some(RecoverySet::of_scratch([5; 16], &[zeroize::Zeroizing::new("12345678".into())]));
         record.credentials.passcode = Some(issued_until(NOW.after(LONGEST)));
-        assert_eq!(sealing.home.store.replace(&alice(), None, &record).unwrap(), Swap::Done);
+        assert_eq!(sealing.home.store.replace(&alice(), None, &record, &NOTE).unwrap(), Swap::Done);
         sealing
     }
 
@@ -61,10 +61,9 @@ impl Sealing {
             Attempt::Passcode(_) => Needed::ForPasscode,
             Attempt::Recovery(_) | Attempt::Malformed => Needed::Nothing,
         };
-        let following = Following { store: &self.home.store, seen: None, needed };
         let login = crate::value::login_context::LoginContext::default();
         let decide = |record: &Record| crate::decision::verify::decide_login(&LIMITS, record, attempt, &login, NOW);
-        update(&following, &alice(), decide).unwrap()
+        update_for(&self.home.store, &alice(), needed, &NOTE, decide).unwrap()
     }
 
     fn accepts(&self, attempt: &Attempt) -> bool {
@@ -74,7 +73,7 @@ impl Sealing {
     /// Writes the record again under another enrollment.
     fn rewritten(&self, enrollment: u8) -> Result<(), StoreError> {
         let id = EnrollmentId([enrollment; 16]);
-        change(&self.home.store, &alice(), |record| (Change::Record(Box::new(record.unwrap().renewed(id))), ()))
+        change(&self.home.store, &alice(), &NOTE, |record| (Change::Record(Box::new(record.unwrap().renewed(id))), ()))
     }
 }
 
@@ -197,7 +196,7 @@ fn the_seed_of_another_user_does_not_open() {
     let bob = named("bob", 1001);
     let mut other = record(vec![phone(1)]);
     (other.credentials.user, other.credentials.uid) = (bob.name.clone(), bob.uid);
-    assert_eq!(sealing.home.store.replace(&bob, None, &other).unwrap(), Swap::Done);
+    assert_eq!(sealing.home.store.replace(&bob, None, &other, &NOTE).unwrap(), Swap::Done);
     let of_bob = fs::read_to_string(sealing.home.path("bob.toml")).unwrap();
     let of_bob = of_bob.lines().find(|line| line.starts_with("sealed = ")).unwrap();
     let text = sealing.text();

@@ -146,7 +146,7 @@ impl Home {
 
     /// Puts an enrollment in force if the one before it still is.
     fn enroll_after(&self, before: Option<u8>, next: u8) -> Result<bool, StoreError> {
-        change(&self.store, &alice(), |found| {
+        change(&self.store, &alice(), &NOTE, |found| {
             if found.map(|record| record.credentials.enrollment) != before.map(|before| EnrollmentId([before; 16])) {
                 return (Change::Keep, false);
             }
@@ -238,7 +238,7 @@ fn whoever_is_stopped_amid_a_change_of_credentials_undoes_no_other() {
         let runs = at_each_call(test, uid, Home::enrolled, |home| {
             home.login(&wrong()).unwrap();
             let new = || re_enrolled(&record(vec![phone(1)]), 3);
-            answer(change(&home.store, &alice(), |_| (Change::Record(Box::new(new())), ())))
+            answer(change(&home.store, &alice(), &NOTE, |_| (Change::Record(Box::new(new())), ())))
         });
         for Run { home, at, late, .. } in runs {
             assert!(["true", "false"].contains(&&*late), "{at}");
@@ -290,7 +290,7 @@ fn a_process_that_is_killed_at_any_call_is_in_nobodys_way() {
                 "{at} {next}"
             );
             let new = || Box::new(re_enrolled(&record(vec![phone(1)]), 3));
-            change(&home.store, &alice(), |_| (Change::Record(new()), ())).unwrap();
+            change(&home.store, &alice(), &NOTE, |_| (Change::Record(new()), ())).unwrap();
             assert_eq!(home.login(&right()).unwrap(), by_phone(), "{at}");
             assert_eq!(home.login(&right()).unwrap(), REPLAYED, "{at}");
         }
@@ -394,7 +394,7 @@ fn enroll_first() {
 #[ignore = "is stopped at each of its calls by the tests above"]
 fn leave() {
     tell(|home| {
-        change(&home.store, &alice(), |found| match found.map(|record| record.credentials.enrollment) {
+        change(&home.store, &alice(), &NOTE, |found| match found.map(|record| record.credentials.enrollment) {
             Some(EnrollmentId([1, ..])) => (Change::Nothing, true),
             _ => (Change::Keep, false),
         })
