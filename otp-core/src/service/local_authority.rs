@@ -262,6 +262,9 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
 
     /// Serves a request at `now`.
     pub(crate) fn request_at(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
+        if !matches!(request, Request::Demand(_) | Request::Challenge { .. } | Request::Verify { .. }) {
+            self.store.renew();
+        }
         match request {
             Request::Demand(login) => Ok(Reply::Login(self.demand_at(&login, now)?.words())),
             Request::Challenge { login, named } => {
@@ -309,6 +312,7 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
     /// Serves the requests of an enrollment during a login, and declines all others: code that a login never needs is not
     /// linked into its host.
     pub fn enroll_during_login(&mut self, request: Request) -> Result<Reply, CoreError> {
+        self.store.renew();
         let Some(mut service) = self.service() else { return Ok(UNKNOWN_USER) };
         if let Request::Enroll { proof: None, count: None } = request {
             service.enroll_first()
