@@ -10,7 +10,7 @@ use otp_wire::{AdoptAnswer, AdoptQuestion, Adopted};
 use std::borrow::Cow;
 
 use crate::asked::{Answered, Asking, Failure, body, unanswered};
-use crate::database::Session;
+use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::store::PgStore;
 
@@ -30,7 +30,7 @@ impl Answer for Words {
 pub(crate) fn adopt(question: &AdoptQuestion, asking: &Asking<'_>, fleet: &Fleet, session: &Session) -> Answered {
     let record = record(question, asking).ok_or_else(|| Failure::malformed("no record of this user"))?;
     let store = PgStore::new(session, &fleet.keys, asking.about);
-    let origin = Origin { id: Some(question.id), host: Some(asking.about.host) };
+    let origin = Origin { id: Some(question.id), host: asking.about.host };
     loop {
         let loaded = store.load(&asking.account).map_err(|error| unanswered(fleet, &error))?;
         let (outcome, hold, record) = match loaded {
@@ -53,7 +53,9 @@ pub(crate) fn adopt(question: &AdoptQuestion, asking: &Asking<'_>, fleet: &Fleet
 }
 
 fn record(question: &AdoptQuestion, asking: &Asking<'_>) -> Option<Record> {
-    let credentials = Credentials::decode(question.credentials.expose().as_bytes(), ReadContext::ANYONE).ok()?;
+    let text = question.credentials.expose().as_bytes();
+    let mut credentials = Credentials::decode(text, ReadContext::ANYONE).ok()?;
+    credentials.uid = asking.account.uid;
     let is_theirs = credentials.user == asking.account.name && credentials.shut().is_none();
     let state = Slot::of_text(&question.state)?.state;
     is_theirs.then(|| Record::new(credentials, state).ok())?

@@ -22,14 +22,14 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use otp_wire::{
-    AdoptAnswer, AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer,
-    LetInQuestion, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, User, VerdictAnswer, VerifyQuestion, WithoutCode,
+    AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer, LetInQuestion,
+    OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, User, VerdictAnswer, VerifyQuestion, WithoutCode,
 };
 use serde::Serialize;
 
 use crate::budgets::Left;
-use crate::database::Session;
 use crate::database::hosts::{Host, Right};
+use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::log;
 use crate::messenger::NoMessenger;
@@ -63,7 +63,11 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn malformed(what: &str) -> Self {
-        Self { status: 400, error: format!("the question cannot be read: {what}"), hint: "upgrade verifiers first, then hosts".into() }
+        Self {
+            status: 400,
+            error: format!("the question cannot be read: {what}"),
+            hint: "upgrade verifiers first, then hosts".into(),
+        }
     }
 
     pub(crate) fn not_permitted(what: &str, hint: &str) -> Self {
@@ -71,11 +75,19 @@ impl Failure {
     }
 
     fn budget_spent(what: &str) -> Self {
-        Self { status: 429, error: what.to_owned(), hint: "look at what logs in on that host; the budget comes back by itself".into() }
+        Self {
+            status: 429,
+            error: what.to_owned(),
+            hint: "look at what logs in on that host; the budget comes back by itself".into(),
+        }
     }
 
     pub(crate) fn no_answer(what: &str) -> Self {
-        Self { status: 503, error: what.to_owned(), hint: "another verifier may answer; see its log and the database's".into() }
+        Self {
+            status: 503,
+            error: what.to_owned(),
+            hint: "another verifier may answer; see its log and the database's".into(),
+        }
     }
 }
 
@@ -119,7 +131,10 @@ impl Asked {
         let host = fleet.host(session, &key).map_err(|error| unanswered(fleet, &error))?;
         let host = host.filter(|host| host.is_active).ok_or_else(|| {
             fleet.metrics.not_permitted.add();
-            Failure::not_permitted("the fleet does not know this host, or it is suspended", "see: otp-verifier host list")
+            Failure::not_permitted(
+                "the fleet does not know this host, or it is suspended",
+                "see: otp-verifier host list",
+            )
         })?;
         let host = AskingHost { fleet, session, host };
         match self {
@@ -158,7 +173,7 @@ struct AskingHost<'a> {
 
 impl AskingHost<'_> {
     fn may(&self, right: Right) -> Result<(), Failure> {
-        if self.host.rights.contains(&right) {
+        if self.host.may(right) {
             return Ok(());
         }
         self.fleet.metrics.not_permitted.add();
@@ -169,14 +184,22 @@ impl AskingHost<'_> {
     /// The user that a question is about, if this host may ask about that one.
     fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
         let name = UserName::parse(&user.name).ok_or_else(|| Failure::malformed("no user has such a name"))?;
-        let account = Account { name, uid: user.uid, gid: user.gid };
+        let account = of_no_host(name);
         let is_in_scope = self.session.is_in_scope(&self.host, account.name.as_str());
         if !is_in_scope.map_err(|error| unanswered(self.fleet, &error))? {
             self.fleet.metrics.not_permitted.add();
             let error = format!("host {} may not ask about this user", self.host.id);
             return Err(Failure::not_permitted(&error, "see: otp-verifier host list"));
         }
-        Ok(Asking { about: About { host: &self.host.id, place }, account })
+        Ok(Asking {
+            about: About {
+                host: Some(&self.host.id),
+                caller_uid: place.map(|place| place.by),
+                service: place.map(|place| place.service.as_str()),
+                rhost: place.and_then(|place| place.rhost.as_deref()),
+            },
+            account,
+        })
     }
 
     fn store<'a>(&'a self, asking: &Asking<'a>) -> PgStore<'a> {
@@ -220,7 +243,7 @@ impl AskingHost<'_> {
         let record = store.read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
         let (login, grace) = (context(&question.place, false), self.fleet.settings.grace);
         let remembered = remembered(&store, &asking.account, &login, grace, UnixTime::now());
-        let kinds = record.as_ref().and_then(|record| record.credentials.kinds());
+        let kinds = record.as_ref().map(|record| record.credentials.kinds()).filter(|kinds| *kinds != Kinds::NONE);
         let record = Some(OutlineOf {
             user_override: override_of(outline.user_override),
             devices: outline.devices,
@@ -237,7 +260,8 @@ impl AskingHost<'_> {
         self.may(Right::Login)?;
         let asking = self.about(Some(&question.place), &question.user)?;
         let settings = accepting(&self.fleet.settings, question.accepted);
-        let caller = Caller { uid: question.place.by, is_trusted: true, log: &|_| {}, origin: self.origin(question.id) };
+        let caller =
+            Caller { uid: question.place.by, is_trusted: true, log: &|_| {}, origin: self.origin(question.id) };
         let account = Some(asking.account.clone());
         let authority = LocalAuthority::on(self.store(&asking), &settings, &NoMessenger, account, caller);
         let named: Option<Typed> = question.named.as_ref().map(|named| named.into_typed());
@@ -269,12 +293,21 @@ impl AskingHost<'_> {
             }
         }
         let note: Note<'_> = self.origin(question.id).note("login");
-        let judged = judged(&store, Some(&asking.account), &limits, &question.typed.into_typed(), &note, moment, &|limits, record, attempt| {
-            counted(&settings, true, &login, moment, limits, record, attempt)
-        });
+        let judged = judged(
+            &store,
+            Some(&asking.account),
+            &limits,
+            &question.typed.into_typed(),
+            &note,
+            moment,
+            &|limits, record, attempt| counted(&settings, true, &login, moment, limits, record, attempt),
+        );
         if store.is_revoked() {
             self.fleet.metrics.not_permitted.add();
-            return Err(Failure::not_permitted("this host was suspended in the meantime", "see: otp-verifier host list"));
+            return Err(Failure::not_permitted(
+                "this host was suspended in the meantime",
+                "see: otp-verifier host list",
+            ));
         }
         let (verdict, bare) = judged.map_err(|error| unanswered(self.fleet, &error))?;
         if bare.is_some_and(|bare| bare.is_blank) {
@@ -301,14 +334,22 @@ impl AskingHost<'_> {
             WithoutCode::Remembered => "let-in-remembered",
         };
         let store = self.store(&asking);
-        let noted = store.only_note(&asking.account, &self.origin(question.id).note(event));
+        let noted = store.note_let_in(&asking.account, &self.origin(question.id).note(event));
         if store.is_revoked() {
-            return Err(Failure::not_permitted("this host was suspended in the meantime", "see: otp-verifier host list"));
+            return Err(Failure::not_permitted(
+                "this host was suspended in the meantime",
+                "see: otp-verifier host list",
+            ));
         }
         noted.map_err(|error| unanswered(self.fleet, &error))?;
         self.fleet.metrics.let_in_without_code.add();
         body(&LetInAnswer { id: question.id })
     }
+}
+
+/// A user of the fleet: the name is the user. Each host may number its users in its own way.
+pub(crate) fn of_no_host(name: UserName) -> Account {
+    Account { name, uid: u32::MAX, gid: u32::MAX }
 }
 
 /// The verifier's settings with a policy that accepts what the host's policy does.
@@ -329,7 +370,10 @@ fn context(place: &Place, as_one: bool) -> LoginContext {
 
 fn override_of(user_override: Override) -> Option<OverrideOf> {
     let is_one = user_override != Override::None;
-    is_one.then(|| OverrideOf { name: user_override.name().to_owned(), until: user_override.until().map(|until| until.0) })
+    is_one.then(|| OverrideOf {
+        name: user_override.name().to_owned(),
+        until: user_override.until().map(|until| until.0),
+    })
 }
 
 fn bare_of(bare: Bare) -> BareOf {
@@ -350,13 +394,11 @@ pub(crate) fn unanswered(fleet: &Fleet, error: &StoreError) -> Failure {
 }
 
 fn undecided(fleet: &Fleet, error: &CoreError) -> Failure {
-    match error {
-        CoreError::Store(error) => unanswered(fleet, error),
-        error => {
-            log::error(&error.to_string());
-            Failure::no_answer(&error.to_string())
-        }
+    if let CoreError::Store(error) = error {
+        return unanswered(fleet, error);
     }
+    log::error(&error.to_string());
+    Failure::no_answer(&error.to_string())
 }
 
 pub(crate) fn body<T: Serialize>(answer: &T) -> Answered {

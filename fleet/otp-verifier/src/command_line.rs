@@ -30,6 +30,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: HostCommand,
     },
+    /// Say which users hosts with this scope may ask about
+    Scope {
+        #[command(subcommand)]
+        command: ScopeCommand,
+    },
+    /// Print what a superuser of the database runs before init: roles and database
+    Roles,
     /// Seal all seeds under the first key of the key file
     Reseal,
     /// After a backup of the database was restored: void what may have been used since
@@ -75,4 +82,22 @@ pub(crate) enum HostCommand {
     Resume { host: String },
     /// Forget the host: it must join again
     Remove { host: String },
+    /// Set what the host may do
+    Rights {
+        host: String,
+        /// login, enroll, import, admin
+        #[arg(value_delimiter = ',', required = true)]
+        rights: Vec<String>,
+        /// The users whom it may ask about; all, if it is not given
+        #[arg(long, value_name = "SCOPE")]
+        scope: Option<String>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ScopeCommand {
+    /// List a user in a scope
+    Add { scope: String, user: String },
+    /// Take a user out of a scope
+    Remove { scope: String, user: String },
 }

@@ -9,8 +9,9 @@ use otp_core::config::settings::Settings;
 use crate::authority::Authority;
 use crate::budgets::Budgets;
 use crate::config::Config;
+use crate::database::Servers;
 use crate::database::hosts::Host;
-use crate::database::{Servers, Session};
+use crate::database::session::Session;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
@@ -35,13 +36,11 @@ pub(crate) struct Fleet {
 impl Fleet {
     pub(crate) fn load(config: Config) -> Result<Self, Error> {
         let settings = config.settings()?.settings;
-        let servers = Arc::new(Servers::new(&config.database, config.without_standby).map_err(|error| {
-            Error::new(format!("database: {error}"), "see database in the configuration")
-        })?);
+        let servers = config.servers()?;
         Ok(Self {
             settings,
             servers,
-            keys: Keys::load(&config)?,
+            keys: config.keys()?,
             authority: Authority::load(&config)?,
             budgets: Budgets::default(),
             metrics: Metrics::default(),

@@ -1,11 +1,12 @@
 //! A host joins the fleet by a one-time token, and renews its certificate by the one that it has.
 
 use otp_wire::{CertificateAnswer, CertificateQuestion};
+use sha2::{Digest, Sha256};
 
 use crate::asked::{Answered, Failure, body, unanswered};
 use crate::authority::Signed;
-use crate::database::Session;
-use crate::database::hosts::{Host, Joined};
+use crate::database::hosts::{Host, Joined, Joining};
+use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::log;
 
@@ -19,22 +20,28 @@ pub(crate) fn join(question: &CertificateQuestion, fleet: &Fleet, session: &Sess
         return Err(Failure::malformed("a host's name has letters, digits, hyphens and dots"));
     }
     let signed = signed(fleet, host, &question.request)?;
-    let joined = session.join(host, &signed.key_sha256, token.expose()).map_err(|error| unanswered(fleet, &error))?;
-    match joined {
-        Joined::Yes => {
+    let hash = hash(token.expose());
+    let joining = Joining { token: &hash, id: host, key: &signed.key_sha256 };
+    match session.use_token(&joining).map_err(|error| unanswered(fleet, &error))? {
+        Joined::Yes(_) => {
             log::notice(&format!("host {host} has joined"));
             body(&CertificateAnswer { certificate: signed.certificate })
         }
-        Joined::NoSuchToken => {
+        Joined::NoToken => {
             fleet.metrics.not_permitted.add();
             log::warning("a token that is unknown, used or too old was tried");
             Err(Failure::not_permitted("the token is unknown, used or too old", "make another one: otp-verifier token"))
         }
-        Joined::NameIsTaken => Err(Failure::not_permitted(
+        Joined::Taken => Err(Failure::not_permitted(
             "a host of this name is in the fleet, with another key",
-            "if it is the same machine, remove the old one first: otp-verifier host remove NAME; else: otp-agent join --name NAME",
+            "if it is the same machine: otp-verifier host remove NAME, and join again; else: otp-agent join --name NAME",
         )),
     }
+}
+
+/// What is kept of a token.
+pub(crate) fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
 }
 
 /// The same key, longer.
@@ -42,7 +49,10 @@ pub(crate) fn renew(question: &CertificateQuestion, host: &Host, fleet: &Fleet, 
     let signed = signed(fleet, &host.id, &question.request)?;
     let known = session.host(&signed.key_sha256).map_err(|error| unanswered(fleet, &error))?;
     if known.is_none_or(|known| known.id != host.id) {
-        return Err(Failure::not_permitted("the request is for another key than the host's", "to change the key: otp-agent join"));
+        return Err(Failure::not_permitted(
+            "the request is for another key than the host's",
+            "to change the key: otp-agent join",
+        ));
     }
     body(&CertificateAnswer { certificate: signed.certificate })
 }

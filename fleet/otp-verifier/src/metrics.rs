@@ -51,8 +51,10 @@ impl Metrics {
             let name = format!("otp_verifier_{name}_total");
             text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {}\n", count.get()));
         }
-        let primary = u8::from(servers.has_a_primary());
-        text.push_str("# HELP otp_verifier_primary Whether a primary is in reach.\n# TYPE otp_verifier_primary gauge\n");
+        let primary = u8::from(servers.health().primary.is_some());
+        text.push_str(
+            "# HELP otp_verifier_primary Whether a primary is in reach.\n# TYPE otp_verifier_primary gauge\n",
+        );
         text.push_str(&format!("otp_verifier_primary {primary}\n"));
         text
     }

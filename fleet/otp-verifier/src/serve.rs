@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -76,7 +76,10 @@ pub(crate) async fn serve(fleet: Arc<Fleet>, work: Work) -> Result<(), Error> {
 
 async fn bound(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|error| {
-        Error::new(format!("cannot listen on {address}: {error}"), "see listen in the configuration, and what else uses the port")
+        Error::new(
+            format!("cannot listen on {address}: {error}"),
+            "see listen in the configuration, and what else uses the port",
+        )
     })
 }
 
@@ -111,7 +114,9 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, front: Front) {
 
 /// Certificates of hosts are the authority's; who has none may only join.
 fn tls(config: &Config) -> Result<ServerConfig, Error> {
-    let unfit = |error: &dyn std::fmt::Display| Error::new(format!("TLS: {error}"), "run otp-verifier init, or restore its folder");
+    let unfit = |error: &dyn std::fmt::Display| {
+        Error::new(format!("TLS: {error}"), "run otp-verifier init, or restore its folder")
+    };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&config.authority())? {
         roots.add(certificate).map_err(|error| unfit(&error))?;
@@ -189,6 +194,10 @@ async fn accept_metrics(listener: TcpListener, fleet: Arc<Fleet>) {
 }
 
 async fn healthz(State(fleet): State<Arc<Fleet>>) -> Response {
-    let (status, text) = if fleet.servers.has_a_primary() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "no primary\n") };
+    let (status, text) = if fleet.servers.health().primary.is_some() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no primary\n")
+    };
     (status, Body::from(text)).into_response()
 }

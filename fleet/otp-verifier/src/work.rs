@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::asked::{Answered, Asked, Failure};
-use crate::database::Session;
+use crate::database::session::Session;
 use crate::fleet::Fleet;
 
 /// How long an answer is waited for.
@@ -47,7 +47,9 @@ impl Work {
 
     /// The answer, or that there is none.
     pub(crate) async fn ask(&self, asked: Asked, key: Option<[u8; 32]>, fleet: &Fleet) -> Answered {
-        let Some(until) = now().checked_add(PATIENCE) else { return Err(Failure::no_answer("the clock is at its end")) };
+        let Some(until) = now().checked_add(PATIENCE) else {
+            return Err(Failure::no_answer("the clock is at its end"));
+        };
         let (answer, answered) = oneshot::channel();
         match self.0.try_send(Job { asked, key, until, answer }) {
             Ok(()) => {}
