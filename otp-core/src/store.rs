@@ -36,6 +36,12 @@ pub trait Store {
     /// Ties a write to the record that was loaded: a lock held since then, or the version to compare with.
     type Hold;
 
+    /// Whether the store can be asked at all. Asked also where no record will be looked for, so that every user gets the same
+    /// error.
+    fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The record of a user, in order to change it. `None` means that no credentials exist; any other trouble is an error.
     fn load(&self, account: &Account) -> Result<Option<Loaded<Self::Hold>>, StoreError>;
 

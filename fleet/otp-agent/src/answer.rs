@@ -155,7 +155,7 @@ fn answer(
         return Ok(Reply::SealKeys(Confidential::of_bytes(&keys)));
     }
     let caller = Caller::here(asker.uid, is_root, &|_| {});
-    let files = LocalAuthority::on(&site, store, account, caller);
+    let files = LocalAuthority::on(store, &site.config.settings, &site, account, caller);
     let typed = match asked {
         Asked::Demand => {
             let demand: Demand = files.demand(&context)?;

@@ -5,8 +5,9 @@ use std::cell::{Cell, OnceCell};
 use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Typed};
 use crate::codes::challenge::Challenge;
+use crate::config::settings::Settings;
 use crate::decision::challenge::RANDOM;
-use crate::decision::demand::{Demand, Devices, is_in_grace};
+use crate::decision::demand::Demand;
 use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Ruling, SecondFactor};
 use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide_login, look};
@@ -17,16 +18,16 @@ use crate::record::credentials::{Device, Kind, Needed, Override};
 use crate::record::state::{State, Unenforced};
 use crate::service::accepted_devices;
 use crate::service::administration;
-use crate::service::agent_authority::AgentAuthority;
 use crate::service::authority::Authority;
 use crate::service::caller::Caller;
+use crate::service::demanded::{Known, demanded, outline, remembered, ruling};
 use crate::service::device_orders;
 use crate::service::enrollment::Entropy;
+use crate::service::messenger::Messenger;
 use crate::service::passcode_orders;
 use crate::service::renaming;
-use crate::service::self_service::SelfService;
-use crate::store::files::open::FileStore;
-use crate::store::files::reread::{Following, Seen};
+use crate::service::self_service::{SelfService, UnderWay};
+use crate::store::files::on_demand::Files;
 use crate::store::note::Note;
 use crate::store::{Store, update, update_for};
 use crate::system::accounts;
@@ -36,21 +37,19 @@ use crate::value::login_context::LoginContext;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// Answers about one account from the files.
-pub struct LocalAuthority<'a> {
-    site: &'a Site,
+/// Answers about one account from a store.
+pub struct LocalAuthority<'a, S> {
+    store: S,
+    settings: &'a Settings,
+    messenger: &'a dyn Messenger,
     account: Option<Account>,
     caller: Caller<'a>,
     entropy: Entropy,
-    store: OnceCell<FileStore>,
-    /// The credentials as they were when the demand was read.
-    seen: OnceCell<Seen>,
     /// The ruling as it was when the demand was read.
     ruled: OnceCell<Ruling>,
     /// Whether the account was found to be renamed when the demand was read.
     renamed: OnceCell<bool>,
-    /// Enrollment and changes; `None` for an unknown account.
-    service: Option<SelfService<'a>>,
+    under_way: UnderWay,
 }
 
 /// What the record of a user without a device says.
@@ -71,80 +70,83 @@ impl Bare {
     }
 }
 
-impl<'a> LocalAuthority<'a> {
+/// With the files of this host.
+impl<'a> LocalAuthority<'a, Files<'a>> {
     /// Looks up a typed name. The answers for an unknown user are those for a user with a device.
     pub fn for_name(site: &'a Site, name: &str, caller: Caller<'a>) -> Result<Self, CoreError> {
-        let store = match site.store() {
-            Ok(store) => OnceCell::from(store),
+        let files = site.files();
+        match files.ready().map_err(CoreError::from) {
             // Opened again for the demand, which then fails: a caller may have another authority to ask.
-            Err(error) if error.is_for_agent() => OnceCell::new(),
-            Err(error) => return Err(error),
-        };
-        Ok(Self { store, ..Self::new(site, accounts::account(name)?, caller, random::entropy) })
-    }
-
-    /// The authority for an account that the caller has looked up, if there is one, on a store that the caller has opened.
-    pub fn on(site: &'a Site, store: FileStore, account: Option<Account>, caller: Caller<'a>) -> Self {
-        Self { store: OnceCell::from(store), ..Self::new(site, account, caller, random::entropy) }
+            Err(error) if !error.is_for_agent() => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        Ok(Self::on(files, &site.config.settings, site, accounts::account(name)?, caller))
     }
 
     /// The authority for an account that the caller has looked up.
     pub fn for_account(site: &'a Site, account: Account, caller: Caller<'a>) -> Self {
-        Self::new(site, Some(account), caller, random::entropy)
+        Self::on(site.files(), &site.config.settings, site, Some(account), caller)
     }
+}
 
-    pub(crate) fn new(site: &'a Site, account: Option<Account>, caller: Caller<'a>, entropy: Entropy) -> Self {
-        let service = account.clone().map(|account| SelfService::new(site, account, entropy, caller));
+impl<'a, S: Store> LocalAuthority<'a, S> {
+    /// The authority for an account that the caller has looked up, if there is one, on any store.
+    pub fn on(
+        store: S,
+        settings: &'a Settings,
+        messenger: &'a dyn Messenger,
+        account: Option<Account>,
+        caller: Caller<'a>,
+    ) -> Self {
         Self {
-            site,
+            store,
+            settings,
+            messenger,
             account,
             caller,
-            entropy,
-            store: OnceCell::new(),
-            seen: OnceCell::new(),
+            entropy: random::entropy,
             ruled: OnceCell::new(),
             renamed: OnceCell::new(),
-            service,
+            under_way: UnderWay::default(),
         }
     }
 
-    /// The store, opened once for question and answer.
-    fn store(&self) -> Result<&FileStore, CoreError> {
-        if let Some(store) = self.store.get() {
-            return Ok(store);
-        }
-        let store = self.site.store()?;
-        Ok(self.store.get_or_init(|| store))
+    /// The same with another source of random bytes.
+    #[cfg(test)]
+    pub(crate) fn with_entropy(self, entropy: Entropy) -> Self {
+        Self { entropy, ..self }
     }
 
-    fn demand_at(&self, login: &LoginContext, now: UnixTime) -> Result<Demand, CoreError> {
-        let store = self.store()?;
-        let Some(account) = &self.account else { return Ok(Demand::OF_THE_UNKNOWN) };
-        let seen = store.see(account)?;
-        let user_override = seen.as_ref().map_or(Override::None, |seen| seen.outline.user_override);
-        let ruling = ruling(self.site, account, user_override, login, now)?;
-        // Already set: keep the first.
-        let _ = self.ruled.set(ruling);
-        let outline = seen.as_ref().map(|seen| &seen.outline);
-        let devices = Devices::of(outline);
-        let is_known = outline.is_some_and(|outline| !outline.is_blank());
-        if self.is_renamed(store, account, is_known || ruling.second_factor == SecondFactor::Skip)? {
-            return Ok(Demand::OF_THE_RENAMED);
-        }
-        if let Some(seen) = seen {
-            // Already set: keep the first.
-            let _ = self.seen.set(seen);
-        }
-        let Some((address, length)) = login.address().zip(self.site.config.grace) else {
-            return Demand::of(ruling, devices, offered(self.site, &ruling, login), || Ok(false));
-        };
-        Demand::of(ruling, devices, offered(self.site, &ruling, login), || {
-            Ok(store.read(account)?.is_some_and(|record| is_in_grace(&record, ruling.devices, address, length, now)))
+    /// Enrollment and changes; `None` for an unknown account.
+    fn service(&mut self) -> Option<SelfService<'_, S>> {
+        let Self { store, settings, messenger, account, caller, entropy, under_way, .. } = self;
+        Some(SelfService {
+            store,
+            settings,
+            messenger: *messenger,
+            account: account.as_ref()?,
+            entropy: *entropy,
+            caller: *caller,
+            under_way,
         })
     }
 
+    fn demand_at(&self, login: &LoginContext, now: UnixTime) -> Result<Demand, CoreError> {
+        self.store.ready()?;
+        let Some(account) = &self.account else { return Ok(Demand::OF_THE_UNKNOWN) };
+        let known = outline(&self.store, account)?;
+        let ruling = ruling(&self.settings.policy, account, known.user_override, login, now)?;
+        // Already set: keep the first.
+        let _ = self.ruled.set(ruling);
+        if self.is_renamed(account, !known.is_blank || ruling.second_factor == SecondFactor::Skip)? {
+            return Ok(Demand::OF_THE_RENAMED);
+        }
+        let grace = self.settings.grace;
+        demanded(ruling, known.devices, self.messenger, login, || remembered(&self.store, account, login, grace, now))
+    }
+
     fn verify_at(&self, login: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, CoreError> {
-        let config = &self.site.config;
+        let settings = self.settings;
         // An untrusted caller chooses its address, which must not begin a grace.
         let address = login.address().filter(|_| self.caller.is_trusted);
         self.judge(login, typed, now, &|limits, record, attempt| {
@@ -153,11 +155,11 @@ impl<'a> LocalAuthority<'a> {
                 // The person at this address comes back with a device.
                 Verdict::Accepted(accepted) if accepted.factor == Factor::Passcode => {}
                 Verdict::Accepted(_) => {
-                    if let (Some(_), Some(address)) = (config.grace, address) {
+                    if let (Some(_), Some(address)) = (settings.grace, address) {
                         state.begin_grace(address, now);
                     }
                 }
-                Verdict::Refused(why) if !config.enforce && record.is_enrolled() => {
+                Verdict::Refused(why) if !settings.enforce && record.is_enrolled() => {
                     state.unenforced = Some(Unenforced { at: now, why: why.word().to_owned() });
                 }
                 Verdict::Refused(_) => {}
@@ -169,14 +171,14 @@ impl<'a> LocalAuthority<'a> {
     /// Challenges a device, and returns the challenge once it is durable. Codes are sent by the agent alone.
     fn challenge_at(&self, login: &LoginContext, typed: Option<&Typed>, now: UnixTime) -> Result<Challenge, CoreError> {
         let none = if typed.is_some() { Challenge::NoSuchDevice } else { Challenge::None };
-        let (store, Some(account)) = (self.store()?, &self.account) else { return Ok(none) };
+        self.store.ready()?;
+        let (store, Some(account)) = (&self.store, &self.account) else { return Ok(none) };
         let accepted = self.devices(login, now)?;
         let named = typed.map(|typed| typed.text().unwrap_or_default());
         let Some(record) = store.read(account)? else { return Ok(none) };
         match record.credentials.challenged_device(named, accepted).map(|device| &device.kind) {
             Some(Kind::Sent(destination)) if login.send => {
-                let agent = AgentAuthority { user: account.name.as_str() };
-                agent.challenge(login, typed).map_err(|error| error.of_sending(destination.channel()))
+                self.messenger.challenge(&account.name, destination.channel(), login, typed)
             }
             Some(Kind::Ocra(_)) => {
                 let mut random = [0; RANDOM];
@@ -209,7 +211,7 @@ impl<'a> LocalAuthority<'a> {
         match (self.ruled.get(), &self.account) {
             (Some(ruling), _) => Ok(ruling.devices),
             // In the helper, question and answer are of two processes.
-            (None, Some(account)) => accepted_devices::at(self.site, account, login, now),
+            (None, Some(account)) => accepted_devices::at(&self.settings.policy, account, login, now),
             (None, None) => Ok(Kinds::ALL),
         }
     }
@@ -223,8 +225,9 @@ impl<'a> LocalAuthority<'a> {
         now: UnixTime,
         decide: &dyn Fn(&Limits, &Record, &Attempt) -> (State, Verdict),
     ) -> Result<Verdict, CoreError> {
-        let (store, attempt) = (self.store()?, Attempt::parse(typed));
-        let limits = Limits { devices: self.devices(login, now)?, ..self.site.config.limits };
+        self.store.ready()?;
+        let (store, attempt) = (&self.store, Attempt::parse(typed));
+        let limits = Limits { devices: self.devices(login, now)?, ..self.settings.limits };
         let bare = Cell::new(None);
         let step = |record: &Record| {
             bare.set((!record.is_enrolled()).then(|| Bare::of(record, now)));
@@ -238,10 +241,10 @@ impl<'a> LocalAuthority<'a> {
         };
         match &self.account {
             Some(account) => {
-                let verdict = update_for(&Following { store, seen: self.seen.get() }, account, needed, &note, step)?;
+                let verdict = update_for(store, account, needed, &note, step)?;
                 let Some(bare) = bare.get() else { return Ok(verdict) };
                 // Found out at the question, but in the helper, where question and answer are of two processes.
-                if self.is_renamed(store, account, !bare.is_blank)? {
+                if self.is_renamed(account, !bare.is_blank)? {
                     return Ok(Verdict::Refused(Refusal::Renamed));
                 }
                 self.without_device(verdict, bare, login, now)
@@ -260,11 +263,11 @@ impl<'a> LocalAuthority<'a> {
 
     /// Whether the account has no record, or a blank one, but had one under another name; found out once. `is_known` says
     /// that this is no question: there is a record, or the policy asks no user.
-    fn is_renamed(&self, store: &FileStore, account: &Account, is_known: bool) -> Result<bool, CoreError> {
+    fn is_renamed(&self, account: &Account, is_known: bool) -> Result<bool, CoreError> {
         if let Some(renamed) = self.renamed.get() {
             return Ok(*renamed);
         }
-        let renamed = !is_known && renaming::former_name(store, account)?.is_some();
+        let renamed = !is_known && renaming::former_name(&self.store, account)?.is_some();
         Ok(*self.renamed.get_or_init(|| renamed))
     }
 
@@ -279,7 +282,7 @@ impl<'a> LocalAuthority<'a> {
         let ruling = match (self.ruled.get(), &self.account) {
             (Some(ruling), _) => *ruling,
             // In the helper, question and answer are of two processes.
-            (None, Some(account)) => ruling(self.site, account, bare.user_override, login, now)?,
+            (None, Some(account)) => ruling(&self.settings.policy, account, bare.user_override, login, now)?,
             (None, None) => return Ok(verdict),
         };
         Ok(verdict.without_device(ruling.second_factor, bare.has_expired_passcode, login))
@@ -317,13 +320,14 @@ impl<'a> LocalAuthority<'a> {
                 Ok(Reply::Login(verdict.words()))
             }
             Request::Administer(order) => self.administer(|account| {
-                administration::carry_out(self.site, account, order, self.entropy, self.caller).map(Reply::Changed)
+                administration::carry_out(&self.store, self.settings, account, order, self.entropy, self.caller)
+                    .map(Reply::Changed)
             }),
-            Request::AdministerDevice(order) => self
-                .administer(|account| device_orders::carry_out(self.site, account, &order, self.entropy, self.caller)),
-            Request::IssuePasscode(order) => {
-                self.administer(|account| passcode_orders::issue(self.site, account, &order, self.entropy, self.caller))
-            }
+            Request::AdministerDevice(order) => self.administer(|account| {
+                device_orders::carry_out(&self.store, self.settings, account, &order, self.entropy, self.caller)
+            }),
+            Request::IssuePasscode(order) => self
+                .administer(|account| passcode_orders::issue(&self.store, account, &order, self.entropy, self.caller)),
             Request::Status {}
             | Request::Enroll { .. }
             | Request::Add { .. }
@@ -340,8 +344,8 @@ impl<'a> LocalAuthority<'a> {
             | Request::Test { .. }
             | Request::SendPin(_)
             | Request::SealKeys {}
-            | Request::ForgetAddresses {} => match &mut self.service {
-                Some(service) => service.answer(request, now),
+            | Request::ForgetAddresses {} => match self.service() {
+                Some(mut service) => service.answer(request, now),
                 None => Ok(UNKNOWN_USER),
             },
         }
@@ -350,7 +354,7 @@ impl<'a> LocalAuthority<'a> {
     /// Serves the requests of an enrollment during a login, and declines all others: code that a login never needs is not
     /// linked into its host.
     pub fn enroll_during_login(&mut self, request: Request) -> Result<Reply, CoreError> {
-        let Some(service) = &mut self.service else { return Ok(UNKNOWN_USER) };
+        let Some(mut service) = self.service() else { return Ok(UNKNOWN_USER) };
         if let Request::Enroll { proof: None, count: None } = request {
             service.enroll_first()
         } else if let Request::Add { to: Some(to), .. } = request {
@@ -377,7 +381,7 @@ impl<'a> LocalAuthority<'a> {
 
 const UNKNOWN_USER: Reply = Reply::Verdict(Verdict::Refused(Refusal::UnknownUser));
 
-impl Authority for LocalAuthority<'_> {
+impl<S: Store> Authority for LocalAuthority<'_, S> {
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
         self.demand_at(login, UnixTime::now())
     }
@@ -408,38 +412,12 @@ pub fn foresee(
     login: &LoginContext,
     now: UnixTime,
 ) -> Result<(Ruling, Demand), CoreError> {
-    let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
-    let ruling = ruling(site, account, user_override, login, now)?;
-    let devices = Devices::of(record.map(|record| record.credentials.outline()).as_ref());
-    let grace = login.address().zip(site.config.grace);
-    let in_grace = record
-        .zip(grace)
-        .is_some_and(|(record, (from, length))| is_in_grace(record, ruling.devices, from, length, now));
-    Ok((ruling, Demand::of(ruling, devices, offered(site, &ruling, login), || Ok::<_, CoreError>(in_grace))?))
-}
-
-/// The kinds of device that a login can set up. A number or an address is among them only where no app is accepted: else what
-/// the configuration says of senders makes no difference to the demand, and is not read.
-fn offered(site: &Site, ruling: &Ruling, login: &LoginContext) -> Kinds {
-    if !login.enroll {
-        Kinds::NONE
-    } else if ruling.second_factor != SecondFactor::Enroll || ruling.devices.hold(Kinds::TOTP) || !login.send {
-        Kinds::TOTP
-    } else {
-        // Where it cannot be read nothing is sent.
-        site.sent_kinds().unwrap_or(Kinds::NONE)
-    }
-}
-
-fn ruling(
-    site: &Site,
-    account: &Account,
-    user_override: Override,
-    login: &LoginContext,
-    now: UnixTime,
-) -> Result<Ruling, CoreError> {
-    let member = |group: &str| accounts::is_member(account, group);
-    site.config.policy.ruling(account.name.as_str(), user_override, login, now, member)
+    let settings = &site.config.settings;
+    let known = Known::of(record.map(|record| record.credentials.outline()).as_ref());
+    let ruling = ruling(&settings.policy, account, known.user_override, login, now)?;
+    let grace = login.address().zip(settings.grace);
+    let remembered = || Ok(record.zip(grace).and_then(|(record, (from, length))| record.remembered(from, length, now)));
+    Ok((ruling, demanded(ruling, known.devices, site, login, remembered)?))
 }
 
 #[cfg(test)]

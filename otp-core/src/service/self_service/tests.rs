@@ -11,7 +11,9 @@ use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor};
 use crate::record::id::DeviceId;
 use crate::service::local_authority::LocalAuthority;
+use crate::store::files::on_demand::Files;
 use crate::store::{Store, Swap};
+use crate::system::config_file::Site;
 use crate::testing::fixtures::{NOTE, NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
 use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
@@ -85,12 +87,12 @@ impl TestSite {
 }
 
 /// The authority of the helper. Its errors become replies.
-struct Served<'a>(LocalAuthority<'a>);
+struct Served<'a>(LocalAuthority<'a, Files<'a>>);
 
 impl<'a> Served<'a> {
     fn of(site: &'a Site, account: Account, entropy: Entropy, log: &'a dyn Fn(&Event<'_>)) -> Self {
         let caller = Caller::here(account.uid, false, log);
-        Self(LocalAuthority::new(site, Some(account), caller, entropy))
+        Self(LocalAuthority::for_account(site, account, caller).with_entropy(entropy))
     }
 
     fn answer(&mut self, request: Request, now: UnixTime) -> Reply {
@@ -569,7 +571,7 @@ fn a_first_enrollment_by_root_is_logged_as_an_administrators() {
     let test_site = TestSite::new("");
     let log = |event: &Event<'_>| test_site.log.borrow_mut().push(event.to_string());
     let caller = Caller::here(0, true, &log);
-    let mut served = Served(LocalAuthority::new(&test_site.site, Some(alice()), caller, entropy));
+    let mut served = Served(LocalAuthority::for_account(&test_site.site, alice(), caller).with_entropy(entropy));
     let offer = served.answer(Request::Enroll { proof: None, count: None }, NOW);
     shown_codes(&served.confirm(code_of(&offer)));
     assert_eq!(test_site.logged(), ["enrolled user=alice by_uid=0 proof=admin"]);
