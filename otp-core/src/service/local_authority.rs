@@ -34,6 +34,7 @@ use crate::system::accounts;
 use crate::system::config_file::Site;
 use crate::system::random;
 use crate::value::login_context::LoginContext;
+use crate::value::request_id::RequestId;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
@@ -146,10 +147,21 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
     }
 
     fn verify_at(&self, login: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, CoreError> {
+        self.verify_asked(self.caller.origin.id, login, typed, now)
+    }
+
+    /// Verifies for a question with this id.
+    fn verify_asked(
+        &self,
+        id: Option<RequestId>,
+        login: &LoginContext,
+        typed: &Typed,
+        now: UnixTime,
+    ) -> Result<Verdict, CoreError> {
         let settings = self.settings;
         // An untrusted caller chooses its address, which must not begin a grace.
         let address = login.address().filter(|_| self.caller.is_trusted);
-        self.judge(login, typed, now, &|limits, record, attempt| {
+        self.judge(&self.caller.asking(id).note("login"), login, typed, now, &|limits, record, attempt| {
             let (mut state, verdict) = decide_login(limits, record, attempt, login, now);
             match verdict {
                 // The person at this address comes back with a device.
@@ -201,7 +213,7 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
         if !self.caller.is_trusted {
             return Err(CoreError::NoLookHere);
         }
-        self.judge(login, typed, now, &|limits, record, attempt| {
+        self.judge(&self.caller.note("look"), login, typed, now, &|limits, record, attempt| {
             (record.state.clone(), look(limits, record, attempt, login, now))
         })
     }
@@ -220,6 +232,7 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
     /// every PAM host.
     fn judge(
         &self,
+        note: &Note<'_>,
         login: &LoginContext,
         typed: &Typed,
         now: UnixTime,
@@ -233,7 +246,6 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
             bare.set((!record.is_enrolled()).then(|| Bare::of(record, now)));
             decide(&limits, record, &attempt)
         };
-        let note = self.caller.note("login");
         let needed = match attempt {
             Attempt::Code(_) => Needed::ForCode,
             Attempt::Passcode(_) => Needed::ForPasscode,
@@ -241,7 +253,7 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
         };
         match &self.account {
             Some(account) => {
-                let verdict = update_for(store, account, needed, &note, step)?;
+                let verdict = update_for(store, account, needed, note, step)?;
                 let Some(bare) = bare.get() else { return Ok(verdict) };
                 // Found out at the question, but in the helper, where question and answer are of two processes.
                 if self.is_renamed(account, !bare.is_blank)? {
@@ -255,7 +267,7 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
                 let _ = step(&Record::stranger(&nobody));
                 store.rehearse_load();
                 let verdict = Verdict::Refused(Refusal::UnknownUser);
-                store.rehearse(&nobody, &Note { answer: Some(&verdict), ..note })?;
+                store.rehearse(&nobody, &Note { answer: Some(&verdict), ..*note })?;
                 Ok(verdict)
             }
         }
@@ -314,8 +326,8 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
                 let challenge = self.challenge_at(&login, named.as_ref(), now).or_else(|error| self.not_sent(error))?;
                 Ok(Reply::Login(challenge.words()))
             }
-            Request::Verify { login, typed } => {
-                let verdict = self.verify_at(&login, &typed.into_typed(), now)?;
+            Request::Verify { id, login, typed } => {
+                let verdict = self.verify_asked(id, &login, &typed.into_typed(), now)?;
                 self.log(&login, &verdict);
                 Ok(Reply::Login(verdict.words()))
             }

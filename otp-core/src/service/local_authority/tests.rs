@@ -16,6 +16,7 @@ use crate::testing::fixtures::{
 };
 use crate::value::destination::Channel;
 use crate::value::network::Address;
+use crate::value::request_id::RequestId;
 use crate::value::time::Seconds;
 use crate::value::user::UserName;
 
@@ -379,6 +380,16 @@ fn a_store_that_is_no_files_serves_logins_and_what_users_and_administrators_ask(
     assert!(matches!(again, Ok(Verdict::Refused(Refusal::Replayed { .. }))));
     let Ok(Reply::Status(status)) = authority.request_at(Request::Status {}, NOW) else { panic!("no status") };
     assert!(status.enrolled && status.recovery_codes_left == 10);
+    // Asked again with its id, because the answer was lost: no code is used up for it.
+    let ask = |id: u8, authority: &mut LocalAuthority<'_, MemoryStore>| {
+        let typed = Confidential::new(&recovery_code(4).reveal());
+        let verify = Request::Verify { id: Some(RequestId([id; 16])), login: from(HOME), typed };
+        let Ok(Reply::Login(words)) = authority.request_at(verify, NOW) else { panic!("no answer") };
+        words
+    };
+    let answers = [1, 1, 2, 1].map(|id| ask(id, &mut authority));
+    let (accepted, used) = ("accepted recovery left 9", "refused recovery-used");
+    assert_eq!(answers, [accepted, accepted, used, accepted]);
     let proof = Confidential::new(&recovery_code(3).reveal());
     let done = authority.request_at(Request::Disable { proof }, NOW);
     assert!(matches!(done, Ok(Reply::Changed(true))), "{done:?}");

@@ -583,7 +583,7 @@ fn every_verdict_for_a_login_through_the_helper_leaves_a_line() {
     let login = || LoginContext { service: "i3lock".into(), rhost: Some("192.0.2.1".into()), ..Default::default() };
     let mut lines = Vec::new();
     for typed in [wrong(), recovery(0), recovery(0), code()] {
-        test_site.answer(Request::Verify { login: login(), typed });
+        test_site.answer(Request::Verify { id: None, login: login(), typed });
         lines.extend(test_site.logged());
     }
     let head = |word| format!("{word} user=alice by_uid=1000 service=i3lock ");
@@ -608,7 +608,8 @@ fn a_user_without_a_device_can_change_nothing() {
     ] {
         refused(&test_site.answer(request), Refusal::NotEnrolled);
     }
-    let Reply::Login(words) = test_site.answer(Request::Verify { login: LoginContext::default(), typed: code() })
+    let Reply::Login(words) =
+        test_site.answer(Request::Verify { id: None, login: LoginContext::default(), typed: code() })
     else {
         panic!("no answer")
     };
@@ -639,7 +640,8 @@ fn a_login_gets_its_demand_and_its_verdict() {
     let asked = Demand::Code { challenge: false, digits: Some(Digits::SIX) };
     assert_eq!((demand("sshd"), demand("login")), (asked, Nothing(ruling(SecondFactor::Skip, Source::Default))));
     let verify = || {
-        let Reply::Login(words) = test_site.answer(Request::Verify { login: LoginContext::default(), typed: code() })
+        let Reply::Login(words) =
+            test_site.answer(Request::Verify { id: None, login: LoginContext::default(), typed: code() })
         else {
             panic!("no answer")
         };
@@ -673,7 +675,7 @@ fn without_the_state_directory_every_request_fails() {
         (Request::ForgetAddresses {}, true),
         // The module logs errors of logins.
         (Request::Demand(LoginContext::default()), false),
-        (Request::Verify { login: LoginContext::default(), typed: code() }, false),
+        (Request::Verify { id: None, login: LoginContext::default(), typed: code() }, false),
     ] {
         let Reply::Failed { error, hint } = test_site.answer(request) else { panic!("an answer") };
         assert_eq!(error, format!("cannot open {}: No such file or directory", path.display()));
