@@ -355,6 +355,7 @@ impl fmt::Display for Why {
             | Refusal::NotEnrolled
             | Refusal::EnrollmentNotOffered
             | Refusal::HostBudget
+            | Refusal::HostNotPermitted
             | Refusal::UnknownUser => Ok(()),
         }
     }
@@ -444,6 +445,7 @@ mod tests {
             (Refusal::NotEnrolled, "why=not-enrolled"),
             (Refusal::EnrollmentNotOffered, "why=enrollment-not-offered"),
             (Refusal::HostBudget, "why=host-budget"),
+            (Refusal::HostNotPermitted, "why=host-not-permitted"),
             (
                 Refusal::Renamed,
                 "why=renamed hint=\"the account was renamed, or its number went to another person: `otp-enroll admin doctor` \

@@ -142,10 +142,9 @@ mod tests {
         ] {
             assert_eq!(fleet(&format!("host = \"a\"\nverifiers = {verifiers}\n")), Err(wanted.into()), "{verifiers}");
         }
-        for (text, expected) in [
-            ("host = \"a\"\n", " the file needs verifiers"),
-            ("verifiers = [\"a:1\"]\n", " the file needs host"),
-        ] {
+        for (text, expected) in
+            [("host = \"a\"\n", " the file needs verifiers"), ("verifiers = [\"a:1\"]\n", " the file needs host")]
+        {
             assert!(fleet(text).unwrap_err().ends_with(expected), "{:?}", fleet(text));
         }
         let text = "host = \"a/b\"\nverifiers = [\"a:1\"]\nport = 1\n";
