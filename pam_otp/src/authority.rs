@@ -203,3 +203,45 @@ impl Authority for Unprivileged {
         Err(CoreError::NoEnrollmentHere)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use otp_core::config::Config;
+
+    use super::*;
+
+    fn site(text: &str, path: &str) -> Site {
+        Site { config: Config::parse("/c".as_ref(), text).unwrap(), path: path.into(), ask_for_keys: None }
+    }
+
+    #[test]
+    fn the_records_of_users_are_the_fleets_but_for_accounts_that_are_named_as_they_are_spelled() {
+        let of_fleet = site("authority = \"fleet\"\nlocal = [\"root\", \"no-account-of-that-name\"]", "/c");
+        let is_local = |user| is_local(&of_fleet, user).unwrap();
+        assert_eq!(
+            ["root", "Root", "nobody", "no-account-of-that-name", ""].map(is_local),
+            [true, false, false, false, false]
+        );
+    }
+
+    #[test]
+    fn a_fleets_user_is_asked_about_by_the_installed_configuration_alone() {
+        let text = "authority = \"fleet\"";
+        assert!(about(&site(text, paths::CONFIG), "alice").is_ok());
+        let error = about(&site(text, "/c"), "alice").err().unwrap().to_string();
+        assert!(error.contains("config= (a fleet keeps the records, and"), "{error}");
+    }
+
+    #[test]
+    fn an_error_of_the_agent_is_one_of_the_authority_behind_it() {
+        let reported = |text: &str| {
+            of_authority(CoreError::Agent(HelperError::Reports { error: text.into(), hint: String::new() }))
+        };
+        assert_eq!(
+            reported("authority unreachable: v:1: timed out").to_string(),
+            "authority unreachable: v:1: timed out"
+        );
+        assert!(reported("/etc/x:1: no").to_string().ends_with("reports: /etc/x:1: no"));
+        assert_eq!(of_authority(CoreError::Entropy).to_string(), CoreError::Entropy.to_string());
+    }
+}

@@ -2,6 +2,7 @@
 
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
+use otp_core::config::budget::Budget;
 use otp_core::config::{Keeper, paths};
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::{Refusal, Verdict};
@@ -14,6 +15,7 @@ use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::request_id::RequestId;
+use otp_core::value::time::Seconds;
 use otp_core::value::user::Account;
 
 use crate::asker::Asker;
@@ -143,6 +145,10 @@ fn answer(
     }
 }
 
+/// The wrong codes that a user's own programs may send about that user to a fleet, whose verifiers count those of the host as a
+/// whole: no user is to spend what others need.
+const OWN: Budget = Budget { most: 8, within: Seconds(600) };
+
 /// A question that may be asked.
 struct Question<'a> {
     site: &'a Site,
@@ -194,7 +200,8 @@ impl Question<'_> {
         }
         let id = if let Asked::Verdict(id, _) = asked { *id } else { None };
         let caller = Caller::here(asker.uid, self.is_roots(), &|_| {}).asking(id);
-        self.answer_by(&LocalAuthority::on(store, &site.config.settings, site, account, caller), &context)
+        let files = LocalAuthority::on(store, &site.config.settings, site, account, caller);
+        self.answer_by(&files, &context, None)
     }
 
     /// The answer from the fleet. Nothing is read of the records of this host.
@@ -204,10 +211,16 @@ impl Question<'_> {
         // Who asks again with an id is given the same answer again: an id is root's to choose.
         let id = if let Asked::Verdict(id, _) = asked { id.filter(|_| self.is_roots()) } else { None };
         let authority = FleetAuthority::new(site, account, &memory.upstream, (asker.uid, id), &log);
-        self.answer_by(&authority, &self.context(self.is_roots()))
+        self.answer_by(&authority, &self.context(self.is_roots()), Some(OWN))
     }
 
-    fn answer_by(&self, authority: &dyn Authority, context: &LoginContext) -> Result<Reply, Unanswered> {
+    /// The answer of an authority. `own` are the wrong codes that a user's own programs may send.
+    fn answer_by(
+        &self,
+        authority: &dyn Authority,
+        context: &LoginContext,
+        own: Option<Budget>,
+    ) -> Result<Reply, Unanswered> {
         let Self { user, login, asked, asker, memory, permission, .. } = *self;
         let typed = match asked {
             Asked::Demand => {
@@ -235,9 +248,14 @@ impl Question<'_> {
             }
             Ok(authority.verify(context, typed)?)
         };
-        let verdict = match permission {
-            Permission::Root | Permission::Own => verify()?,
-            Permission::Host(budget) => {
+        let budget = match permission {
+            Permission::Root => None,
+            Permission::Own => own,
+            Permission::Host(budget) => Some(budget),
+        };
+        let verdict = match budget {
+            None => verify()?,
+            Some(budget) => {
                 let counted = memory.budgets.spend(asker.uid, budget, || {
                     let verdict = verify();
                     // As with locks, a recovery code is none: it cannot be guessed, and a lock does not stop who types it.

@@ -2,7 +2,7 @@
 //! policy of this host says who must give one.
 
 use std::cell::OnceCell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use otp_core::audit::{Event, LONGEST_VALUE};
 use otp_core::codes::attempt::Typed;
@@ -27,7 +27,9 @@ use otp_wire::{
     OutlineOf, OutlineQuestion, OverrideOf, Place, Problem, User, VERIFY, VerdictAnswer, VerifyQuestion, WithoutCode,
 };
 
-use crate::upstream::{PATIENCE, Upstream, UpstreamError};
+use crate::budgets::now;
+use crate::upstream::deadline::Deadline;
+use crate::upstream::{Upstream, UpstreamError};
 
 /// No account has this name: the name service separates the fields of an account with colons. A name that is typed and is no
 /// account here may be one elsewhere in the fleet, whose record is not to be asked about.
@@ -35,6 +37,9 @@ const NO_ACCOUNT: &str = ":";
 
 /// More bytes than any code with blanks has. A longer text is as malformed as an empty one, and asked as an empty one.
 const LONGEST_CODE: usize = 1000;
+
+/// The time of a question, with all that verifiers are asked for it and all of them that are asked. Its asker waits a second longer.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The time of a challenge that may send a message.
 const PATIENCE_OF_SENDING: Duration = Duration::from_secs(12);
@@ -56,6 +61,7 @@ pub(crate) struct FleetAuthority<'a> {
     id: Option<RequestId>,
     /// Writes a line of the log.
     log: &'a dyn Fn(&Event<'_>),
+    begun: Instant,
     /// The time of this question.
     now: OnceCell<UnixTime>,
 }
@@ -68,11 +74,15 @@ impl<'a> FleetAuthority<'a> {
         (by, id): (u32, Option<RequestId>),
         log: &'a dyn Fn(&Event<'_>),
     ) -> Self {
-        Self { site, account, upstream, by, id, log, now: OnceCell::new() }
+        Self { site, account, upstream, by, id, log, begun: now(), now: OnceCell::new() }
     }
 
     fn now(&self) -> UnixTime {
         *self.now.get_or_init(UnixTime::now)
+    }
+
+    fn deadline(&self, patience: Duration) -> Deadline {
+        Deadline::since(self.begun, patience)
     }
 
     fn id(&self) -> Result<RequestId, CoreError> {
@@ -95,7 +105,7 @@ impl<'a> FleetAuthority<'a> {
 
     fn outline(&self, login: &LoginContext, id: RequestId) -> Result<Option<OutlineOf>, UpstreamError> {
         let question = OutlineQuestion { id, user: self.user(), place: self.place(login) };
-        let answer: OutlineAnswer = self.upstream.ask(OUTLINE, id, &question, PATIENCE)?;
+        let answer: OutlineAnswer = self.upstream.ask(OUTLINE, id, &question, self.deadline(PATIENCE))?;
         Ok(answer.record)
     }
 
@@ -122,7 +132,7 @@ impl<'a> FleetAuthority<'a> {
     /// Has the verifier note a login without a code. Only then is it let in.
     fn let_in(&self, login: &LoginContext, id: RequestId, why: WithoutCode) -> Result<(), UpstreamError> {
         let question = LetInQuestion { id, user: self.user(), place: self.place(login), why };
-        let LetInAnswer { .. } = self.upstream.ask(LET_IN, id, &question, PATIENCE)?;
+        let LetInAnswer { .. } = self.upstream.ask(LET_IN, id, &question, self.deadline(PATIENCE))?;
         Ok(())
     }
 
@@ -221,7 +231,7 @@ impl Authority for FleetAuthority<'_> {
         let id = self.id()?;
         let (user, place, named) = (self.user(), self.place(login), named.map(Confidential::from));
         let question = ChallengeQuestion { id, user, place, named, accepted };
-        match self.upstream.ask::<ChallengeAnswer>(CHALLENGE, id, &question, patience) {
+        match self.upstream.ask::<ChallengeAnswer>(CHALLENGE, id, &question, self.deadline(patience)) {
             Ok(answer) => {
                 Challenge::read(&answer.challenge).ok_or_else(|| unusable("its challenge is none that is known"))
             }
@@ -241,7 +251,7 @@ impl Authority for FleetAuthority<'_> {
             as_one: login.as_one,
             enforced: self.site.config.settings.enforce,
         };
-        let answer = match self.upstream.ask::<VerdictAnswer>(VERIFY, id, &question, PATIENCE) {
+        let answer = match self.upstream.ask::<VerdictAnswer>(VERIFY, id, &question, self.deadline(PATIENCE)) {
             Ok(answer) => answer,
             Err(error) => return self.refused(error).map(Verdict::Refused),
         };

@@ -32,9 +32,6 @@ use crate::upstream::http::{Answer, NoAnswer, Request};
 use crate::upstream::identity::Identity;
 use crate::upstream::peer::Peer;
 
-/// The time of a question of a login, with all verifiers that it is asked of.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
-
 /// What is left for the next verifier when one does not answer.
 const RESERVE: Duration = Duration::from_millis(900);
 
@@ -117,9 +114,8 @@ impl Upstream {
         path: &str,
         id: RequestId,
         question: &impl Serialize,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<A, UpstreamError> {
-        let deadline = Deadline::after(patience);
         let fleet = self.fleet()?;
         let body = body(question)?;
         let read = |answer: &[u8]| otp_wire::read::<A>(answer).ok().filter(|answer| answer.id() == id);

@@ -128,7 +128,9 @@ fn a_certificate_is_renewed_over_itself_with_the_same_key() {
         place: otp_wire::Place::default(),
         why: otp_wire::WithoutCode::NothingAsked,
     };
-    let ask = || -> otp_wire::LetInAnswer { host.upstream.ask(otp_wire::LET_IN, id, &question, PATIENCE).unwrap() };
+    let ask = || -> otp_wire::LetInAnswer {
+        host.upstream.ask(otp_wire::LET_IN, id, &question, Deadline::after(PATIENCE)).unwrap()
+    };
     ask();
     for _ in 0..500 {
         if fs::read_to_string(&path).unwrap() != before {

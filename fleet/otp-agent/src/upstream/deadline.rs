@@ -15,6 +15,11 @@ impl Deadline {
         Self(now.checked_add(time).unwrap_or(now))
     }
 
+    /// After this time from an earlier moment.
+    pub(crate) fn since(begin: Instant, time: Duration) -> Self {
+        Self(begin.checked_add(time).unwrap_or(begin))
+    }
+
     /// What is left; an error if nothing is.
     pub(crate) fn left(self) -> io::Result<Duration> {
         let left = self.0.saturating_duration_since(now());

@@ -14,7 +14,7 @@ const ID: RequestId = RequestId([0xa5; 16]);
 fn ask_within(host: &TestHost, milliseconds: u64) -> Result<OutlineAnswer, UpstreamError> {
     let user = User { name: "alice".into(), uid: 1000, gid: 1000 };
     let question = OutlineQuestion { id: ID, user, place: Place::default() };
-    host.upstream.ask(OUTLINE, ID, &question, Duration::from_millis(milliseconds))
+    host.upstream.ask(OUTLINE, ID, &question, Deadline::after(Duration::from_millis(milliseconds)))
 }
 
 /// Long enough for a machine that is busy.
