@@ -8,6 +8,10 @@ pub(crate) mod link;
 pub(crate) mod migrations;
 pub(crate) mod session;
 mod standbys;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod watcher;
 
