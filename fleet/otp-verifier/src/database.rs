@@ -38,7 +38,7 @@ use crate::database::standbys::{Standbys, Unfit};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long what the watcher saw is believed.
-const FRESH: Duration = Duration::from_secs(3);
+const FRESH: Duration = Duration::from_secs(4);
 
 /// How the configuration names the servers.
 #[derive(Clone, Debug, Default)]
@@ -247,8 +247,7 @@ impl Servers {
     /// Whether this server may be written to.
     fn admitted(&self, server: &Server, facts: &Facts) -> Result<(), DatabaseError> {
         let name = || server.name.clone();
-        let system = *self.seen().system.get_or_insert(facts.system);
-        if system != facts.system {
+        if !self.is_of_cluster(facts) {
             return Err(DatabaseError::OtherCluster(name()));
         }
         let Some(timeline) = facts.timeline else {
@@ -264,7 +263,7 @@ impl Servers {
 
     /// Remembers a timeline that is higher than all before. Every wait on a lower one ends.
     fn note_timeline(&self, facts: &Facts) {
-        if self.seen().system.is_some_and(|system| system != facts.system) {
+        if !self.is_of_cluster(facts) {
             return;
         }
         let Some(timeline) = facts.timeline else { return };
@@ -273,6 +272,11 @@ impl Servers {
             *highest = timeline.max(*highest);
             is_higher
         });
+    }
+
+    /// Whether a server belongs to the cluster that answered first.
+    fn is_of_cluster(&self, facts: &Facts) -> bool {
+        *self.seen().system.get_or_insert(facts.system) == facts.system
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {

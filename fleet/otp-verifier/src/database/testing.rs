@@ -141,10 +141,14 @@ impl Cluster {
     }
 
     pub(crate) fn start(&self, node: usize) {
+        self.start_at(node, &port(node));
+    }
+
+    fn start_at(&self, node: usize, port: &str) {
         let log =
             OpenOptions::new().create(true).append(true).open(self.folder.path().join(format!("{node}.log"))).unwrap();
         let mut server = command("postgres");
-        server.arg("-D").arg(self.data(node)).arg("-k").arg(self.folder.path()).arg("-p").arg(port(node));
+        server.arg("-D").arg(self.data(node)).arg("-k").arg(self.folder.path()).arg("-p").arg(port);
         server.stdout(Stdio::null()).stderr(log);
         // The signal of a parent's death is that of its thread: this one lives as long as the server.
         let (sender, receiver) = channel();
@@ -157,7 +161,7 @@ impl Cluster {
         *self.nodes[node].lock().unwrap() = Some(pid);
         for _ in 0..300 {
             let mut ready = command("pg_isready");
-            ready.args(["-q", "-d", "postgres", "-h"]).arg(self.folder.path()).arg("-p").arg(port(node));
+            ready.args(["-q", "-d", "postgres", "-h"]).arg(self.folder.path()).arg("-p").arg(port);
             if ready.status().unwrap().success() {
                 return;
             }
@@ -173,6 +177,16 @@ impl Cluster {
     pub(crate) fn signal(&self, node: usize, signal: Signal) {
         if let Some(pid) = *self.nodes[node].lock().unwrap() {
             let _ = kill(pid, signal);
+        }
+    }
+
+    /// Stops all processes of a server where they are, as a machine that hangs.
+    pub(crate) fn freeze(&self, node: usize) {
+        self.signal(node, Signal::SIGSTOP);
+        let pid = self.nodes[node].lock().unwrap().unwrap();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        for child in children.split_whitespace() {
+            let _ = kill(Pid::from_raw(child.parse().unwrap()), Signal::SIGSTOP);
         }
     }
 
@@ -245,6 +259,35 @@ impl Cluster {
         format!("host={} port={} dbname={database} user={role}", self.folder.path().display(), port(node))
     }
 
+    /// Makes a server answer with TLS, by an authority of its own; returns its address and the file of that authority.
+    pub(crate) fn with_tls(&self, node: usize) -> (String, PathBuf) {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (key, certificate) = (self.data(node).join("server.key"), self.data(node).join("server.crt"));
+        let authority = self.folder.path().join("authority.pem");
+        let openssl =
+            |arguments: String| done(Command::new("openssl").args(arguments.split_whitespace()).stderr(Stdio::null()));
+        let new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+        let folder = self.folder.path().display();
+        openssl(format!("req -x509 {new} -subj /CN=authority -keyout {folder}/ca.key -out {}", authority.display()));
+        openssl(format!(
+            "req {new} -subj /CN=db -addext subjectAltName=DNS:localhost -keyout {} -out {folder}/db.csr",
+            key.display()
+        ));
+        openssl(format!(
+            "x509 -req -in {folder}/db.csr -CA {} -CAkey {folder}/ca.key -days 2 -copy_extensions copy -out {}",
+            authority.display(),
+            certificate.display()
+        ));
+        if geteuid().is_root() {
+            let user = User::from_name("postgres").unwrap().unwrap();
+            chown(&key, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+        }
+        self.stop(node, Signal::SIGINT);
+        append(&self.data(node), "listen_addresses = '127.0.0.1'\nssl = on\n");
+        self.start_at(node, &port.to_string());
+        (format!("host=localhost port={port} dbname=otp user=otp_verifier"), authority)
+    }
+
     /// These servers, as a verifier has them in its configuration.
     pub(crate) fn servers_of(&self, database: &str, nodes: &[usize]) -> Servers {
         let servers = nodes.iter().map(|node| self.url(database, "otp_verifier", *node)).collect();
@@ -264,8 +307,13 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         for node in (0..self.nodes.len()).rev() {
-            self.signal(node, Signal::SIGCONT);
-            self.stop(node, Signal::SIGQUIT);
+            // A frozen process dies of nothing else. Its children see that it is gone.
+            let pid = *self.nodes[node].lock().unwrap();
+            let children = pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok());
+            self.stop(node, Signal::SIGKILL);
+            for child in children.unwrap_or_default().split_whitespace() {
+                let _ = kill(Pid::from_raw(child.parse().unwrap()), Signal::SIGKILL);
+            }
         }
     }
 }

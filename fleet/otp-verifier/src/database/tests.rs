@@ -15,7 +15,7 @@ use otp_core::value::time::UnixTime;
 use super::hosts::{Host, Joined, Joining, Right};
 use super::session::Session;
 use super::testing::Cluster;
-use super::{DatabaseError, Servers};
+use super::{DatabaseError, Servers, Settings};
 use crate::keys::tests::keys;
 use crate::store::{About, PgStore};
 
@@ -35,10 +35,13 @@ fn enroll(servers: &Arc<Servers>) {
     assert_eq!(store.replace(&alice(), None, &record(vec![phone(1), token(2)]), &NOTE).unwrap(), Swap::Done);
 }
 
-/// The same in a thread of its own, as it may take for ever. Also says whether the session is broken then.
+/// A login in a thread of its own, as it may take for ever. Also says whether the session is broken then.
 fn begun(servers: &Arc<Servers>, step: u64) -> Receiver<(Answer, bool)> {
+    begun_on(servers.connect().unwrap(), step)
+}
+
+fn begun_on(session: Session, step: u64) -> Receiver<(Answer, bool)> {
     let (sender, receiver) = channel();
-    let session = servers.connect().unwrap();
     thread::spawn(move || {
         let answer = login(&session, step);
         let _ = sender.send((answer, session.is_broken()));
@@ -170,14 +173,12 @@ fn a_higher_timeline_ends_the_wait_on_a_lower_one_and_the_old_primary_is_never_u
     assert_eq!(servers.health().timeline, 1);
     assert!(servers.health().primary.is_some());
     cluster.set(1, "synchronous_standby_names", "s2");
-    cluster.start(1);
+    // It follows nobody: what waits was never confirmed.
     cluster.set(1, "primary_conninfo", "");
+    cluster.start(1);
     cluster.promote(1);
     for answer in &answers {
-        let (answer, is_broken) = answer.recv_timeout(Duration::from_secs(5)).unwrap();
-        // The standby may have confirmed it before it was promoted.
-        assert!(matches!(answer, Err(StoreError::Unconfirmed(_)) | Ok(_)), "{answer:?}");
-        assert!(is_broken);
+        assert_eq!(unconfirmed(answer), "another server has a higher timeline");
     }
     assert!(idle.is_broken() && login(&idle, 1).is_err());
     assert_eq!(servers.health().timeline, 2);
@@ -188,6 +189,66 @@ fn a_higher_timeline_ends_the_wait_on_a_lower_one_and_the_old_primary_is_never_u
     assert!(error.contains("timeline 1"), "{error}");
     let health = servers.health();
     assert!(health.primary.is_none() && health.without_primary.is_some() && health.faults.len() == 2, "{health:?}");
+}
+
+#[test]
+fn a_primary_that_hangs_keeps_nobody_waiting_once_another_one_is_there() {
+    let cluster = Cluster::new("FIRST 1 (s1)", 2);
+    let servers = cluster.servers(&[0, 1, 2]);
+    servers.watch().unwrap();
+    enroll(&servers);
+    cluster.follow(2, 1);
+    let session = servers.connect().unwrap();
+    cluster.freeze(0);
+    let answer = begun_on(session, 0);
+    assert!(is_silent(&answer));
+    cluster.set(1, "synchronous_standby_names", "s2");
+    cluster.promote(1);
+    // What waited is given up, and the next session is with the new primary, though the old one still says nothing.
+    let (answer, is_broken) = answer.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(matches!(answer, Err(StoreError::Unreachable(_))) && is_broken, "{answer:?}");
+    let (sender, receiver) = channel();
+    thread::spawn(move || sender.send(login(&servers.connect().unwrap(), 0)));
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(3)).unwrap().unwrap(), by_phone());
+}
+
+#[test]
+fn a_connection_over_a_network_is_encrypted_and_its_server_is_known() {
+    let cluster = Cluster::new("FIRST 1 (s1)", 1);
+    cluster.stop(1, Signal::SIGINT);
+    let (url, authority) = cluster.with_tls(0);
+    let error = |url: &str, authority| {
+        let settings = Settings { servers: vec![url.to_owned()], authority, alone: false };
+        Arc::new(Servers::new(&settings).unwrap()).connect().err().map(|error| error.to_string())
+    };
+    assert_eq!(error(&url, Some(authority.clone())), None);
+    // Another authority, another name, a server that says that it has no TLS.
+    assert!(error(&url, None).unwrap().contains("certificate"));
+    let numbered = url.replace("localhost", "127.0.0.1");
+    assert!(error(&numbered, Some(authority.clone())).unwrap().contains("certificate"));
+    assert_eq!(error(&format!("{numbered} sslmode=disable"), None), None);
+    cluster.set(0, "ssl", "off");
+    thread::sleep(Duration::from_millis(500));
+    assert!(error(&url, Some(authority)).unwrap().contains("does not support TLS"));
+}
+
+#[test]
+fn what_the_configuration_says_wrongly_is_an_error_that_names_it() {
+    let of = |servers: &[&str], authority: Option<&str>| {
+        let servers = servers.iter().map(|server| (*server).to_owned()).collect();
+        let settings = Settings { servers, authority: authority.map(Into::into), alone: false };
+        let error = Servers::new(&settings).err().unwrap();
+        assert!(!error.hint().is_empty());
+        error.to_string()
+    };
+    assert_eq!(of(&[], None), "server 1 of the configuration cannot be read: there is none");
+    assert!(
+        of(&["host=a", "host=a,b"], None)
+            .contains("server 2 of the configuration cannot be read: it must name one host")
+    );
+    assert!(of(&["host=a sslmode=perhaps"], None).contains("server 1"));
+    assert!(of(&["host=a"], Some("/nowhere")).contains("/nowhere: "));
+    assert!(of(&["host=a"], Some("/etc/hostname")).contains("holds no certificate"));
 }
 
 #[test]
