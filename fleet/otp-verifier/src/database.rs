@@ -15,7 +15,7 @@ mod tests;
 mod tls;
 mod watcher;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,6 +29,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use otp_core::store::error::StoreError;
+use zeroize::Zeroizing;
 
 use crate::database::link::Link;
 use crate::database::session::Session;
@@ -40,13 +41,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long what the watcher saw is believed.
 const FRESH: Duration = Duration::from_secs(4);
 
-/// How the configuration names the servers.
-#[derive(Clone, Debug, Default)]
+/// How the configuration names the servers. Not to be printed: a connection string may hold a password.
+#[derive(Clone, Default)]
 pub(crate) struct Settings {
     /// `host=… port=… dbname=… user=…` or `postgresql://…`, one for each server.
     pub servers: Vec<String>,
     /// The authority that signed the certificates of the servers, in PEM; `None` for servers without TLS.
     pub authority: Option<PathBuf>,
+    /// A file with the password of the role, such as a credential of systemd; `None` where the server needs none.
+    pub password: Option<PathBuf>,
     /// Whether one server without a standby is enough: for trying it out. A commit can then be lost with its server, and a code
     /// that was used works again.
     pub alone: bool,
@@ -103,6 +106,8 @@ pub(crate) enum DatabaseError {
     Setting(usize, String),
     #[error("the certificate authority of the servers cannot be read: {0}")]
     Authority(String),
+    #[error("the password file {0} cannot be read: {1}")]
+    Password(String, std::io::ErrorKind),
     #[error("no runtime: {0}")]
     Runtime(std::io::Error),
     #[error("{0}: {1}")]
@@ -127,6 +132,7 @@ impl DatabaseError {
                 "write one connection string for each server: host=db1.example port=5432 dbname=otp user=otp_verifier"
             }
             Self::Authority(_) => "name a file with certificates in PEM that otp-verifier can read",
+            Self::Password(..) => "name a file that otp-verifier can read, with the password alone on its first line",
             Self::Runtime(_) => "look for the cause in the system log",
             Self::Server(..) => {
                 "look for the cause on that server: whether it runs, pg_hba.conf, roles, its certificate"
@@ -158,9 +164,15 @@ pub(super) struct Facts {
 impl Servers {
     pub(crate) fn new(settings: &Settings) -> Result<Self, DatabaseError> {
         let tls = tls::connector(settings.authority.as_deref())?;
+        let password = settings.password.as_deref().map(first_line).transpose()?;
         let mut all = Vec::with_capacity(settings.servers.len());
         for (number, text) in settings.servers.iter().enumerate() {
-            all.push(Server::parse(text).map_err(|why| DatabaseError::Setting(number.saturating_add(1), why))?);
+            let server = Server::parse(text).map_err(|why| DatabaseError::Setting(number.saturating_add(1), why));
+            let mut server = server?;
+            if let Some(password) = &password {
+                server.config.password(password.as_bytes());
+            }
+            all.push(server);
         }
         if all.is_empty() {
             return Err(DatabaseError::Setting(1, "there is none".into()));
@@ -306,6 +318,12 @@ impl Server {
         config.tcp_user_timeout(Duration::from_secs(5));
         Ok(Self { config, name })
     }
+}
+
+fn first_line(path: &Path) -> Result<Zeroizing<String>, DatabaseError> {
+    let text = std::fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|error| DatabaseError::Password(path.display().to_string(), error.kind()))?;
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
 fn runtime() -> Result<Runtime, DatabaseError> {

@@ -103,6 +103,26 @@ fn without_its_standby_a_login_has_no_answer_and_a_cancelled_commit_is_none() {
     assert!(matches!(answer, (Ok(Verdict::Refused(_)), false)), "{answer:?}");
 }
 
+/// So much that the server sends it before its commit.
+const LONG: &str = "WITH noted AS (INSERT INTO otp.audit (name, event) VALUES ('alice', 'test') RETURNING 1) \
+     SELECT current_setting('synchronous_standby_names'), repeat('x', 100000) FROM noted";
+
+#[test]
+fn rows_that_come_before_their_commit_are_no_answer() {
+    let cluster = Cluster::new("FIRST 1 (s1)", 1);
+    let session = cluster.servers(&[0]).connect().unwrap();
+    assert_eq!(session.write(LONG, &[]).ok().unwrap().len(), 2);
+    cluster.stop(1, Signal::SIGINT);
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let is_answered = session.write(LONG, &[]).is_ok();
+        sender.send((is_answered, session.is_broken()))
+    });
+    assert!(receiver.recv_timeout(Duration::from_millis(1500)).is_err());
+    cluster.wait_for(0, &format!("SELECT count(pg_cancel_backend(pid)) {WAITING}"), "1");
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(5)).unwrap(), (false, true));
+}
+
 #[test]
 fn a_server_that_could_lose_a_commit_is_not_written_to() {
     let cluster = Cluster::new("FIRST 1 (s1)", 1);
@@ -218,7 +238,7 @@ fn a_connection_over_a_network_is_encrypted_and_its_server_is_known() {
     cluster.stop(1, Signal::SIGINT);
     let (url, authority) = cluster.with_tls(0);
     let error = |url: &str, authority| {
-        let settings = Settings { servers: vec![url.to_owned()], authority, alone: false };
+        let settings = Settings { servers: vec![url.to_owned()], authority, ..Settings::default() };
         Arc::new(Servers::new(&settings).unwrap()).connect().err().map(|error| error.to_string())
     };
     assert_eq!(error(&url, Some(authority.clone())), None);
@@ -236,7 +256,7 @@ fn a_connection_over_a_network_is_encrypted_and_its_server_is_known() {
 fn what_the_configuration_says_wrongly_is_an_error_that_names_it() {
     let of = |servers: &[&str], authority: Option<&str>| {
         let servers = servers.iter().map(|server| (*server).to_owned()).collect();
-        let settings = Settings { servers, authority: authority.map(Into::into), alone: false };
+        let settings = Settings { servers, authority: authority.map(Into::into), ..Settings::default() };
         let error = Servers::new(&settings).err().unwrap();
         assert!(!error.hint().is_empty());
         error.to_string()
@@ -249,6 +269,12 @@ fn what_the_configuration_says_wrongly_is_an_error_that_names_it() {
     assert!(of(&["host=a sslmode=perhaps"], None).contains("server 1"));
     assert!(of(&["host=a"], Some("/nowhere")).contains("/nowhere: "));
     assert!(of(&["host=a"], Some("/etc/hostname")).contains("holds no certificate"));
+    let settings =
+        Settings { servers: vec!["host=a".into()], password: Some("/nowhere".into()), ..Settings::default() };
+    assert_eq!(
+        Servers::new(&settings).err().unwrap().to_string(),
+        "the password file /nowhere cannot be read: entity not found"
+    );
 }
 
 #[test]
