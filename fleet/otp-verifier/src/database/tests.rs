@@ -105,7 +105,7 @@ fn without_its_standby_a_login_has_no_answer_and_a_cancelled_commit_is_none() {
 
 /// So much that the server sends it before its commit.
 const LONG: &str = "WITH noted AS (INSERT INTO otp.audit (name, event) VALUES ('alice', 'test') RETURNING 1) \
-     SELECT current_setting('synchronous_standby_names'), repeat('x', 100000) FROM noted";
+     SELECT current_setting('synchronous_standby_names'), repeat('x', 100000) FROM noted, generate_series(1, 3)";
 
 #[test]
 fn rows_that_come_before_their_commit_are_no_answer() {
