@@ -45,35 +45,35 @@ fuzz_target!(|data: &[u8]| {
     let left = ["agent", "sms", "email"].into_iter().filter_map(|key| document.get(key));
     let left: usize = left.map(|value| leaves_of(value.get_ref())).sum();
     let mut words = Words { document, unread: leaves(document) - left };
-    words.compare("", "issuer", config.issuer.as_deref(), None);
+    words.compare("", "issuer", config.settings.issuer.as_deref(), None);
     words.compare("", "state_directory", config.state_directory.to_str(), Some("/var/lib/pam_otp"));
     words.compare("", "seal_keys", config.seal_keys.as_deref().and_then(|path| path.to_str()), None);
-    words.compare("", "enforce", Some(config.enforce), Some(true));
-    words.compare("code", "digits", Some(config.code.digits.get()), Some(6));
-    words.compare("code", "period", Some(config.code.period.get()), Some(30));
-    words.compare("code", "algorithm", Some(config.code.algorithm.name()), Some("SHA1"));
-    words.compare("code", "window", Some(config.limits.window), Some(1));
-    words.compare("lockout", "after", Some(config.limits.lock_after), Some(6));
-    let lock_for = match config.limits.lock_for {
+    words.compare("", "enforce", Some(config.settings.enforce), Some(true));
+    words.compare("code", "digits", Some(config.settings.code.digits.get()), Some(6));
+    words.compare("code", "period", Some(config.settings.code.period.get()), Some(30));
+    words.compare("code", "algorithm", Some(config.settings.code.algorithm.name()), Some("SHA1"));
+    words.compare("code", "window", Some(config.settings.limits.window), Some(1));
+    words.compare("lockout", "after", Some(config.settings.limits.lock_after), Some(6));
+    let lock_for = match config.settings.limits.lock_for {
         LockFor::Time(length) => Length(Some(length.0)),
         LockFor::UntilUnlocked => Length(None),
     };
     words.compare("lockout", "for", Some(lock_for), Some(Length(Some(900))));
-    words.compare("recovery", "codes", Some(config.recovery_codes), Some(10));
-    words.compare("grace", "for", config.grace.map(|length| Length(Some(length.0))), None);
+    words.compare("recovery", "codes", Some(config.settings.recovery_codes), Some(10));
+    words.compare("grace", "for", config.settings.grace.map(|length| Length(Some(length.0))), None);
     words.compare("", "language", config.language.as_deref(), None);
     for (key, text) in
         [("code", &config.prompt), ("password_and_code", &config.prompt_both), ("refused", &config.refused)]
     {
         words.compare("prompt", key, text.as_deref(), None);
     }
-    words.compare("policy", "second_factor", Some(config.policy.terms.second_factor.name()), Some("optional"));
-    words.compare("policy", "required_from", config.policy.terms.required_from.map(Day), None);
+    words.compare("policy", "second_factor", Some(config.settings.policy.terms.second_factor.name()), Some("optional"));
+    words.compare("policy", "required_from", config.settings.policy.terms.required_from.map(Day), None);
     assert_eq!(words.unread, 0, "a key was overlooked");
 
     let rules = rules(document);
-    assert_eq!(rules.len(), config.policy.rules.len(), "a rule was overlooked");
-    for (rule, read) in rules.iter().zip(&config.policy.rules) {
+    assert_eq!(rules.len(), config.settings.policy.rules.len(), "a rule was overlooked");
+    for (rule, read) in rules.iter().zip(&config.settings.policy.rules) {
         let mut words = Words { document: rule, unread: leaves(rule) };
         for (key, name) in [("user", &read.user), ("group", &read.group), ("service", &read.service)] {
             words.compare("", key, name.as_deref(), None);
@@ -86,10 +86,10 @@ fuzz_target!(|data: &[u8]| {
         assert!(read.has_condition());
     }
     let strict = |terms: &Terms| terms.second_factor.name() == "required" || terms.second_factor.name() == "enroll";
-    for terms in config.policy.rules.iter().map(|rule| &rule.terms).chain([&config.policy.terms]) {
+    for terms in config.settings.policy.rules.iter().map(|rule| &rule.terms).chain([&config.settings.policy.terms]) {
         assert!(terms.required_from.is_none() || strict(terms), "a date for nothing");
     }
-    logins(&config.policy, &rules, place(data, usize::MAX));
+    logins(&config.settings.policy, &rules, place(data, usize::MAX));
 });
 
 /// Logins that some of the rules match: the first rule whose conditions all hold decides.

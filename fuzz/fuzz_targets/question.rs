@@ -34,14 +34,14 @@ fuzz_target!(|data: &[u8]| {
 
     let asked = match &question.request {
         Request::Demand(login) => ask_demand(login),
-        Request::Verify { login, typed }
+        Request::Verify { id: Some(id), login, typed }
             if typed.expose().len() <= 1000
                 && [Some(&login.service), login.rhost.as_ref(), login.tty.as_ref()]
                     .into_iter()
                     .flatten()
                     .all(|text| text.len() <= 255) =>
         {
-            ask_verify(login, &typed.into_typed())
+            ask_verify(*id, login, &typed.into_typed())
         }
         _ => return,
     };

@@ -36,8 +36,8 @@ fuzz_target!(|data: &[u8]| {
 
     let question = match &request {
         Request::Demand(login) => ask_demand(login),
-        Request::Verify { login, typed } if typed.expose().len() <= 1000 && is_whole(login) => {
-            ask_verify(login, &typed.into_typed())
+        Request::Verify { id: Some(id), login, typed } if typed.expose().len() <= 1000 && is_whole(login) => {
+            ask_verify(*id, login, &typed.into_typed())
         }
         _ => return,
     };

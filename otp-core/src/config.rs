@@ -7,19 +7,21 @@ pub mod module_arguments;
 pub mod paths;
 mod rule_names;
 pub mod senders;
+pub mod settings;
 mod table;
 pub mod wording;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use crate::codes::hotp_totp::{Algorithm, CodeConfig, Digits, Period};
+use crate::codes::hotp_totp::{Algorithm, Digits, Period};
 use crate::codes::recovery::MOST_CODES;
 use crate::config::error::ConfigError;
+use crate::config::settings::Settings;
 use crate::config::table::{Section, Source, without_comments};
 use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Policy, Rule, SecondFactor, Terms};
-use crate::decision::verify::{Limits, LockFor};
+use crate::decision::verify::LockFor;
 use crate::value::login_context::LoginContext;
 use crate::value::network::Network;
 use crate::value::time::Seconds;
@@ -27,26 +29,13 @@ use crate::value::time::Seconds;
 /// Everything that an administrator can set. [`Config::default`] is the configuration of an empty file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The name that authenticator apps show; by default the host name. No colon: it separates issuer and user in a URI.
-    pub issuer: Option<String>,
+    pub settings: Settings,
     /// The locale of the texts of a login, where its host has set none.
     pub language: Option<String>,
     /// The directory of the records; an absolute path.
     pub state_directory: PathBuf,
     /// The file with the keys of sealed seeds; an absolute path. `None` for [`paths::SEAL_KEYS`].
     pub seal_keys: Option<PathBuf>,
-    /// The codes of new devices.
-    pub code: CodeConfig,
-    /// The window and the lockout.
-    pub limits: Limits,
-    /// Number of recovery codes of an enrollment, at most [`MOST_CODES`].
-    pub recovery_codes: u8,
-    /// Which logins need a second factor.
-    pub policy: Policy,
-    /// How long a user is not asked again from an address; `None` for no grace.
-    pub grace: Option<Seconds>,
-    /// Whether refusals are enforced. During a rollout they are only logged.
-    pub enforce: bool,
     /// The question for the code; `None` for ours, in the language of the login.
     pub prompt: Option<String>,
     /// The question for password and code in one.
@@ -58,20 +47,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            issuer: None,
+            settings: Settings::default(),
             language: None,
             state_directory: PathBuf::from("/var/lib/pam_otp"),
             seal_keys: None,
-            code: CodeConfig { digits: Digits::SIX, period: Period::THIRTY, algorithm: Algorithm::Sha1 },
-            limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL },
-            recovery_codes: MOST_CODES,
-            // Adding the PAM line locks no user out.
-            policy: Policy {
-                terms: Terms { second_factor: SecondFactor::Optional, ..Terms::default() },
-                rules: Vec::new(),
-            },
-            grace: None,
-            enforce: true,
             prompt: None,
             prompt_both: None,
             refused: None,
@@ -96,7 +75,7 @@ impl Config {
     }
 
     fn read_top(&mut self, top: &mut Section<'_>) {
-        top.set("issuer", &mut self.issuer, "a text of 1 to 60 characters without a colon", |value| {
+        top.set("issuer", &mut self.settings.issuer, "a text of 1 to 60 characters without a colon", |value| {
             value.text(60).filter(|text| !text.contains(':')).map(Some)
         });
         top.set("language", &mut self.language, "a locale in UTF-8, like \"de_DE.UTF-8\"", |value| {
@@ -108,18 +87,18 @@ impl Config {
         top.set("seal_keys", &mut self.seal_keys, "an absolute path", |value| {
             value.text(4000).map(PathBuf::from).filter(|path| path.is_absolute()).map(Some)
         });
-        top.set("enforce", &mut self.enforce, "true or false", |value| value.truth());
+        top.set("enforce", &mut self.settings.enforce, "true or false", |value| value.truth());
         top.section("code", |code| self.read_code(code));
         top.section("lockout", |lockout| self.read_lockout(lockout));
         top.section("recovery", |recovery| {
-            recovery.set("codes", &mut self.recovery_codes, "0 to 10", |value| {
+            recovery.set("codes", &mut self.settings.recovery_codes, "0 to 10", |value| {
                 value.number().filter(|codes| *codes <= MOST_CODES)
             });
         });
-        top.section("policy", |policy| self.policy.read(policy));
+        top.section("policy", |policy| self.settings.policy.read(policy));
         top.section("grace", |grace| {
             let wanted = "a duration of 1 second to 7 days, like \"12h\"";
-            grace.set("for", &mut self.grace, wanted, |value| {
+            grace.set("for", &mut self.settings.grace, wanted, |value| {
                 let length = Seconds::parse(&value.text(30)?)?;
                 (1..=LONGEST_GRACE).contains(&length.0).then_some(Some(length))
             });
@@ -141,24 +120,26 @@ impl Config {
     }
 
     fn read_code(&mut self, code: &mut Section<'_>) {
-        code.set("digits", &mut self.code.digits, "6, 7 or 8", |value| Digits::try_from(value.number::<u8>()?).ok());
-        code.set("period", &mut self.code.period, "10 to 300 seconds", |value| {
+        code.set("digits", &mut self.settings.code.digits, "6, 7 or 8", |value| {
+            Digits::try_from(value.number::<u8>()?).ok()
+        });
+        code.set("period", &mut self.settings.code.period, "10 to 300 seconds", |value| {
             Period::try_from(value.number::<u64>()?).ok()
         });
-        code.set("algorithm", &mut self.code.algorithm, "\"SHA1\", \"SHA256\" or \"SHA512\"", |value| {
+        code.set("algorithm", &mut self.settings.code.algorithm, "\"SHA1\", \"SHA256\" or \"SHA512\"", |value| {
             Algorithm::parse(&value.text(10)?)
         });
-        code.set("window", &mut self.limits.window, "0 to 10 steps", |value| {
+        code.set("window", &mut self.settings.limits.window, "0 to 10 steps", |value| {
             value.number().filter(|steps| *steps <= 10)
         });
     }
 
     fn read_lockout(&mut self, lockout: &mut Section<'_>) {
-        lockout.set("after", &mut self.limits.lock_after, "1 to 100 wrong codes", |value| {
+        lockout.set("after", &mut self.settings.limits.lock_after, "1 to 100 wrong codes", |value| {
             value.number().filter(|codes| (1..=100).contains(codes))
         });
         let wanted = "a number and s, m, h or d, like \"15m\", or \"until-unlocked\"";
-        lockout.set("for", &mut self.limits.lock_for, wanted, |value| LockFor::parse(&value.text(30)?));
+        lockout.set("for", &mut self.settings.limits.lock_for, wanted, |value| LockFor::parse(&value.text(30)?));
     }
 }
 

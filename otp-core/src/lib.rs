@@ -94,10 +94,13 @@ pub mod service {
     pub mod authority;
     pub(crate) mod awaited_pin;
     pub mod caller;
+    pub mod demanded;
     pub(crate) mod device_orders;
     pub mod enrollment;
     pub mod helper_authority;
+    pub mod judged;
     pub mod local_authority;
+    pub mod messenger;
     pub(crate) mod not_done;
     pub(crate) mod passcode_orders;
     pub mod renaming;

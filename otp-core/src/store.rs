@@ -36,6 +36,16 @@ pub trait Store {
     /// Ties a write to the record that was loaded: a lock held since then, or the version to compare with.
     type Hold;
 
+    /// Whether the store can be asked at all. Asked also where no record will be looked for, so that every user gets the same
+    /// error.
+    fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Called before each request of a conversation, in which a person may have typed for minutes: what was opened and trusted
+    /// before is opened again, and trusted only if it still deserves it.
+    fn renew(&mut self) {}
+
     /// The record of a user, in order to change it. `None` means that no credentials exist; any other trouble is an error.
     fn load(&self, account: &Account) -> Result<Option<Loaded<Self::Hold>>, StoreError>;
 
@@ -126,7 +136,7 @@ pub fn update_for<S: Store, T: Answer>(
             store.rehearse(account, &note.with(&answer))?;
             return Ok(answer);
         };
-        let given = S::kept(&hold).and_then(|kept| kept.to(note.origin));
+        let given = S::kept(&hold).and_then(|kept| kept.to(note));
         let (state, answer) = match given {
             Some(answer) => (record.state.clone(), answer),
             None => step(&record),

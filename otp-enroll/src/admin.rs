@@ -105,7 +105,7 @@ fn on_records(
     output: &Output,
 ) -> Result<(), CliError> {
     match command {
-        Admin::List { without_device: false, service: _ } => list::list(store, &site.config.limits, output),
+        Admin::List { without_device: false, service: _ } => list::list(store, &site.config.settings.limits, output),
         Admin::List { without_device: true, service } => {
             let service = &LoginContext::service(service);
             list::without_device(site, store, service, doctor::line_of(service), Names::ask()?, &[], output)

@@ -16,6 +16,7 @@ use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::helper_authority::HelperAuthority;
 use otp_core::service::local_authority::LocalAuthority;
+use otp_core::store::files::on_demand::Files;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
@@ -101,7 +102,7 @@ impl Authority for OrAgent<'_> {
 /// The files, opened by root. While their lock is held, only root can stop this process. The limits of the user who started
 /// it are back when this is gone.
 struct Privileged<'a> {
-    files: LocalAuthority<'a>,
+    files: LocalAuthority<'a, Files<'a>>,
     privileges: Privileges,
     _limits: RaisedLimits,
 }

@@ -109,7 +109,8 @@ fn prepared(host: &mut dyn Host, user: &str, arguments: &[&CStr]) -> Result<Enro
         host.set_language(language);
     }
     let account = accounts::account(user)?.ok_or(ModuleError::UserChanged)?; // it was there when this login began
-    let accepted = accepted_devices::to_set_up(&site, &account, &host.login_context(), UnixTime::now())?;
+    let accepted =
+        accepted_devices::to_set_up(&site.config.settings.policy, &account, &host.login_context(), UnixTime::now())?;
     match destination::choose(host, accepted, sent)? {
         Some(way) => enrolled(host, user, authority::about(&site, user)?.as_mut(), way),
         None => {

@@ -55,11 +55,11 @@ pub(crate) fn authenticate(host: &mut dyn Host, arguments: &[&CStr]) -> Outcome 
     };
     let outcome = match outcome.and_then(|outcome| of_the_same(host, &user, outcome)) {
         Ok(outcome) => outcome,
-        Err(error) if !site.config.enforce => noted(host, &user, error, false),
+        Err(error) if !site.config.settings.enforce => noted(host, &user, error, false),
         Err(error) if arguments.part == Part::Deferred => refused_without_a_word(host, &user, error),
         Err(error) => failed(host, &user, error),
     };
-    outcome.unless_rollout(site.config.enforce)
+    outcome.unless_rollout(site.config.settings.enforce)
 }
 
 /// The user who passes is the user who came: the conversation that shows a text may change the name as well as the one
@@ -139,12 +139,12 @@ fn verified(host: &mut dyn Host, user: &str, site: &Site, arguments: &Arguments)
     login.debug(host, &demand);
     match demand {
         Demand::Code { challenge, digits } => {
-            login.ask_and_verify(host, challenge, digits.unwrap_or(site.config.code.digits))
+            login.ask_and_verify(host, challenge, digits.unwrap_or(site.config.settings.code.digits))
         }
-        Demand::Grace { digits } => login.let_in_by_grace(host, digits.unwrap_or(site.config.code.digits)),
+        Demand::Grace { digits } => login.let_in_by_grace(host, digits.unwrap_or(site.config.settings.code.digits)),
         Demand::Nothing(ruling) => login.let_pass(host, &ruling),
         Demand::Enroll(ruling) => login.leave_to_enrollment(host, &ruling),
-        Demand::Passcode(_) => login.ask_and_verify(host, false, site.config.code.digits),
+        Demand::Passcode(_) => login.ask_and_verify(host, false, site.config.settings.code.digits),
     }
 }
 
@@ -230,7 +230,7 @@ impl Login<'_> {
 
     /// A look, of which the client hears nothing: no text, no line in the log, and the same delay for a right code.
     fn look(&self, host: &mut dyn Host, code: &Typed) -> Result<Verdict, ModuleError> {
-        let (verdict, enforced) = (self.authority.look(self.context, code)?, self.site.config.enforce);
+        let (verdict, enforced) = (self.authority.look(self.context, code)?, self.site.config.settings.enforce);
         if enforced {
             host.delay_failure();
         }
@@ -241,7 +241,7 @@ impl Login<'_> {
     /// In a rollout a user without a device is let in, and the password may end in digits.
     fn hand_back(&self, host: &mut dyn Host, verdict: &Verdict, code: &Typed) {
         let no_device = matches!(verdict, Verdict::Refused(Refusal::NotEnrolled | Refusal::EnrollmentNotOffered));
-        if no_device && self.arguments.forward_pass && !self.site.config.enforce {
+        if no_device && self.arguments.forward_pass && !self.site.config.settings.enforce {
             password_and_code::rejoin(host, code);
         }
     }
@@ -257,13 +257,13 @@ impl Login<'_> {
                 warn_of_failures(host, accepted.failures.saturating_sub(own_failures), waits);
                 if accepted.factor == Factor::Passcode {
                     self.lead_to_a_device(host, waits)?;
-                } else if self.site.config.recovery_codes > 0 {
+                } else if self.site.config.settings.recovery_codes > 0 {
                     remind(host, accepted, waits);
                 }
                 Outcome::Verified
             }
             Verdict::Refused(why) => {
-                if self.site.config.enforce {
+                if self.site.config.settings.enforce {
                     // A text after the modules that check passwords would tell that the password was right.
                     if self.arguments.part != Part::Deferred {
                         let text = || said(host.language(), text!("Verification failed."), &[]);
@@ -280,7 +280,7 @@ impl Login<'_> {
     /// asked again: what a line with `defer` learned is not known to the line with `deferred`.
     fn lead_to_a_device(&self, host: &mut dyn Host, waits: bool) -> Result<(), ModuleError> {
         match self.authority.demand(self.context)? {
-            Demand::Passcode(ruling) | Demand::Enroll(ruling) if self.site.config.enforce => {
+            Demand::Passcode(ruling) | Demand::Enroll(ruling) if self.site.config.settings.enforce => {
                 self.leave_to_enrollment(host, &ruling)?;
             }
             Demand::Code { digits: Some(_), .. } | Demand::Grace { .. } => {
@@ -333,7 +333,7 @@ impl Login<'_> {
     }
 
     fn leave_to_enrollment(&self, host: &mut dyn Host, ruling: &Ruling) -> Result<Outcome, ModuleError> {
-        let (user, rhost, enforced) = (self.user, self.context.rhost.as_deref(), self.site.config.enforce);
+        let (user, rhost, enforced) = (self.user, self.context.rhost.as_deref(), self.site.config.settings.enforce);
         // An enrollment that is not noted would be a way in. In a rollout no login is held up by one.
         if enforced && !host.set_pending_enrollment(user) {
             return Err(ModuleError::NoPendingEnrollment);
@@ -344,7 +344,7 @@ impl Login<'_> {
     }
 
     fn log(&self, host: &dyn Host, verdict: &Verdict) {
-        let (user, rhost, enforced) = (self.user, self.context.rhost.as_deref(), self.site.config.enforce);
+        let (user, rhost, enforced) = (self.user, self.context.rhost.as_deref(), self.site.config.settings.enforce);
         host.log(&Event::Login { user, rhost, verdict, enforced });
     }
 

@@ -13,6 +13,7 @@ use otp_core::service::local_authority::LocalAuthority;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
+use otp_core::value::request_id::RequestId;
 
 use crate::asker::Asker;
 use crate::budgets::NotNow;
@@ -28,8 +29,8 @@ pub(crate) fn to(question: &Question, asker: &Asker<'_>, memory: &Memory) -> Rep
         (login, Asked::Demand)
     } else if let Request::Challenge { login, named } = &question.request {
         (login, Asked::Challenge(named.as_ref().map(|named| named.into_typed())))
-    } else if let Request::Verify { login, typed } = &question.request {
-        (login, Asked::Verdict(typed.into_typed()))
+    } else if let Request::Verify { id, login, typed } = &question.request {
+        (login, Asked::Verdict(*id, typed.into_typed()))
     } else if let Request::SendPin(pin) = &question.request {
         (&LoginContext::default(), Asked::Pin(pin))
     } else if let Request::SealKeys {} = &question.request {
@@ -81,7 +82,8 @@ enum Asked<'a> {
     Demand,
     /// Of the default device, or of the one that is named.
     Challenge(Option<Typed>),
-    Verdict(Typed),
+    /// With the id of the question.
+    Verdict(Option<RequestId>, Typed),
     /// To send it.
     Pin(&'a PinToSend),
     /// Those of the asker.
@@ -140,7 +142,7 @@ fn answer(
         let sent = match asked {
             Asked::Challenge(named) if context.send => sending.code(&store, &context, named.as_ref())?,
             Asked::Pin(pin) => Some(sending.pin(pin)?),
-            Asked::Challenge(_) | Asked::Demand | Asked::Verdict(_) | Asked::SealKeys => None,
+            Asked::Challenge(_) | Asked::Demand | Asked::Verdict(..) | Asked::SealKeys => None,
         };
         if let Some(challenge) = sent {
             return Ok(Reply::Login(challenge.words()));
@@ -154,15 +156,16 @@ fn answer(
         })?;
         return Ok(Reply::SealKeys(Confidential::of_bytes(&keys)));
     }
-    let caller = Caller::here(asker.uid, is_root, &|_| {});
-    let files = LocalAuthority::on(&site, store, account, caller);
+    let id = if let Asked::Verdict(id, _) = asked { *id } else { None };
+    let caller = Caller::here(asker.uid, is_root, &|_| {}).asking(id);
+    let files = LocalAuthority::on(store, &site.config.settings, &site, account, caller);
     let typed = match asked {
         Asked::Demand => {
             let demand: Demand = files.demand(&context)?;
             return Ok(Reply::Login(demand.words()));
         }
         Asked::Challenge(named) => return Ok(Reply::Login(files.challenge(&context, named.as_ref())?.words())),
-        Asked::Verdict(typed) => typed,
+        Asked::Verdict(_, typed) => typed,
         Asked::Pin(_) => {
             let (error, hint) = ("only the helper and root may have a PIN sent".into(), "use otp-enroll add".into());
             return Err(Unanswered { error, hint, is_strangers: false });

@@ -47,7 +47,7 @@ impl Sending<'_> {
         named: Option<&Typed>,
     ) -> Result<Option<Challenge>, CoreError> {
         let (named, now) = (named.map(|named| named.text().unwrap_or_default()), UnixTime::now());
-        let accepted = accepted_devices::at(self.site, self.account, login, now)?;
+        let accepted = accepted_devices::at(&self.site.config.settings.policy, self.account, login, now)?;
         let Some(record) = store.read(self.account)? else { return Ok(None) };
         let device = record.credentials.challenged_device(named, accepted);
         let Some(Kind::Sent(to)) = device.map(|device| &device.kind) else { return Ok(None) };

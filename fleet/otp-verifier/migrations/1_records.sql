@@ -15,6 +15,7 @@ CREATE TABLE otp.record (
     -- The last question and its answer, which is given again for ten seconds.
     request bytea,
     host text,
+    event text,
     answer text,
     answered timestamptz
 ) WITH (fillfactor = 70);
@@ -89,6 +90,7 @@ SELECT otp.make_months(2);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;
 GRANT INSERT ON otp.audit TO otp_verifier;
-GRANT SELECT, INSERT, UPDATE ON otp.host, otp.join_token TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;
 GRANT SELECT, INSERT, DELETE ON otp.scope_user TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.make_months(integer) TO otp_verifier;

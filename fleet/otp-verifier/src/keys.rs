@@ -93,6 +93,7 @@ impl Keys {
     }
 
     /// The id of the key that seals.
+    #[cfg(test)]
     pub(crate) fn present(&self) -> KeyId {
         self.present
     }

@@ -57,7 +57,7 @@ pub(crate) struct Version {
     kept: Option<KeptAnswer>,
 }
 
-const LOAD: &str = "SELECT version, sealed, state, request, host, answer, \
+const LOAD: &str = "SELECT version, sealed, state, request, host, event, answer, \
      coalesce(answered BETWEEN clock_timestamp() - interval '10 s' AND clock_timestamp() + interval '10 s', false) \
      FROM otp.record WHERE name = $1";
 
@@ -77,13 +77,13 @@ macro_rules! writes {
 }
 
 const SWAP: &str = writes!(
-    "UPDATE otp.record SET version = version + 1, state = $10, request = $8, host = $11, \
+    "UPDATE otp.record SET version = version + 1, state = $10, request = $8, host = $11, event = $6, \
      answer = CASE WHEN $8::bytea IS NULL THEN NULL ELSE $7 END, answered = clock_timestamp() \
      WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
     noted from "written"
 );
 const REPLACE: &str = writes!(
-    "UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, answer = NULL, \
+    "UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, event = NULL, answer = NULL, \
      answered = NULL WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
     noted from "written"
 );
@@ -281,10 +281,11 @@ impl Store for PgStore<'_> {
 
 /// The answer that a row keeps, if it is fresh.
 fn kept(row: &Row) -> Option<KeptAnswer> {
-    let (request, host, words, is_fresh): (Option<&[u8]>, _, Option<String>, bool) =
-        (row.try_get(3).ok()?, row.try_get(4).ok()?, row.try_get(5).ok()?, row.try_get(6).ok()?);
+    let (request, host): (Option<&[u8]>, _) = (row.try_get(3).ok()?, row.try_get(4).ok()?);
+    let (event, words): (Option<String>, Option<String>) = (row.try_get(5).ok()?, row.try_get(6).ok()?);
+    let is_fresh: bool = row.try_get(7).ok()?;
     let id = RequestId(request?.try_into().ok()?);
-    let kept = KeptAnswer { id, host, words: words? };
+    let kept = KeptAnswer { id, host, event: event?, words: words? };
     is_fresh.then_some(kept)
 }
 

@@ -48,6 +48,8 @@ pub struct Place {
     pub rhost: Option<String>,
     /// `PAM_TTY`.
     pub tty: Option<String>,
+    /// The user id of the process that asks the host's agent.
+    pub by: u32,
 }
 
 /// To [`OUTLINE`].
@@ -286,7 +288,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused_and_an_error_repeats_nothing() {
-        let text = r#"{"id":"a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5","user":{"name":"alice","uid":1,"gid":1},"place":{"service":"sshd","rhost":null,"tty":null}}"#;
+        let text = r#"{"id":"a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5","user":{"name":"alice","uid":1,"gid":1},"place":{"service":"sshd","rhost":null,"tty":null,"by":0}}"#;
         let question: OutlineQuestion = read(text.as_bytes()).unwrap();
         assert_eq!((question.user.name.as_str(), question.place.service.as_str()), ("alice", "sshd"));
         let more = text.replace(r#""gid":1"#, r#""gid":1,"code":"123456""#);

@@ -1,4 +1,6 @@
 use super::*;
+use crate::codes::hotp_totp::CodeConfig;
+use crate::decision::verify::Limits;
 use crate::value::time::UnixTime;
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -14,16 +16,21 @@ fn error(text: &str) -> String {
 #[test]
 fn an_empty_file_means_the_documented_defaults() {
     let expected = Config {
-        issuer: None,
+        settings: Settings {
+            issuer: None,
+            code: shape(6, 30, Algorithm::Sha1),
+            limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL },
+            recovery_codes: 10,
+            policy: Policy {
+                terms: Terms { second_factor: SecondFactor::Optional, ..Terms::default() },
+                rules: vec![],
+            },
+            grace: None,
+            enforce: true,
+        },
         language: None,
         state_directory: "/var/lib/pam_otp".into(),
         seal_keys: None,
-        code: shape(6, 30, Algorithm::Sha1),
-        limits: Limits { window: 1, lock_after: 6, lock_for: LockFor::Time(Seconds(15 * 60)), devices: Kinds::ALL },
-        recovery_codes: 10,
-        policy: Policy { terms: Terms { second_factor: SecondFactor::Optional, ..Terms::default() }, rules: vec![] },
-        grace: None,
-        enforce: true,
         prompt: None,
         prompt_both: None,
         refused: None,
@@ -100,16 +107,18 @@ fn every_key_can_be_set() {
         ..Terms::default()
     };
     let expected = Config {
-        issuer: Some("Example Ltd".into()),
+        settings: Settings {
+            issuer: Some("Example Ltd".into()),
+            code: shape(8, 60, Algorithm::Sha512),
+            limits: Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked, devices: Kinds::ALL },
+            recovery_codes: 0,
+            policy: Policy { terms, rules: vec![rule] },
+            grace: Some(Seconds(12 * 3600)),
+            enforce: false,
+        },
         language: Some("de_DE.UTF-8@euro".into()),
         state_directory: "/srv/otp".into(),
         seal_keys: Some("/run/keys/otp".into()),
-        code: shape(8, 60, Algorithm::Sha512),
-        limits: Limits { window: 3, lock_after: 3, lock_for: LockFor::UntilUnlocked, devices: Kinds::ALL },
-        recovery_codes: 0,
-        policy: Policy { terms, rules: vec![rule] },
-        grace: Some(Seconds(12 * 3600)),
-        enforce: false,
         prompt: Some("Code? ".into()),
         prompt_both: Some("Both? ".into()),
         refused: Some("No.".into()),
@@ -383,7 +392,7 @@ fn time_to_read(rules: usize) -> u64 {
     };
     let reading = || {
         let before = spent();
-        assert_eq!(parse(&text).unwrap().policy.rules.len(), rules);
+        assert_eq!(parse(&text).unwrap().settings.policy.rules.len(), rules);
         spent() - before
     };
     (0..3).map(|_| reading()).min().unwrap()
@@ -400,11 +409,11 @@ fn reading_a_rule_for_each_of_many_users_stays_fast() {
 fn each_rule_knows_its_line() {
     let text = "# one\n[policy]\n\n[[policy.rule]]\nuser = \"a\"\nsecond_factor = \"skip\"\n[prompt]\ncode = \"?\"\n\
                 [[policy.rule]] # nine\nuser = \"b\"\nsecond_factor = \"skip\"\n";
-    let lines: Vec<_> = parse(text).unwrap().policy.rules.iter().map(|rule| rule.line).collect();
+    let lines: Vec<_> = parse(text).unwrap().settings.policy.rules.iter().map(|rule| rule.line).collect();
     assert_eq!(lines, [4, 9]);
     let inline =
         "[policy]\nrule = [{ user = \"a\", second_factor = \"skip\" },\n  { tty = \"b\", second_factor = \"skip\" }]\n";
-    let lines: Vec<_> = parse(inline).unwrap().policy.rules.iter().map(|rule| rule.line).collect();
+    let lines: Vec<_> = parse(inline).unwrap().settings.policy.rules.iter().map(|rule| rule.line).collect();
     assert_eq!(lines, [2, 3]);
 }
 

@@ -116,8 +116,11 @@ impl Devices {
     }
 }
 
-/// Whether a second factor of this record was accepted from an address no longer than `length` ago. It may have been a code of
-/// any of the user's devices, so all must be of kinds that are accepted.
-pub fn is_in_grace(record: &Record, devices: Kinds, address: Address, length: Seconds, now: UnixTime) -> bool {
-    record.credentials.has_only_devices_of(devices) && record.state.is_in_grace(address, length, now)
+impl Record {
+    /// The kinds of all devices, if a second factor was accepted from an address no longer than `length` ago. It may have been a
+    /// code of any of them, so all must be of kinds that are accepted. `None` without a device.
+    pub fn remembered(&self, address: Address, length: Seconds, now: UnixTime) -> Option<Kinds> {
+        let kinds = self.credentials.kinds();
+        (kinds != Kinds::NONE && self.state.is_in_grace(address, length, now)).then_some(kinds)
+    }
 }

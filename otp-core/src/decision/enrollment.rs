@@ -255,8 +255,9 @@ mod tests {
     }
 
     fn pending(config: &Config) -> Pending {
-        let seed = Zeroizing::new(vec![1; config.code.algorithm.seed_length()]);
-        Pending::new(seed, DeviceName::parse("phone").unwrap(), &config.code, config.limits.window).unwrap()
+        let seed = Zeroizing::new(vec![1; config.settings.code.algorithm.seed_length()]);
+        Pending::new(seed, DeviceName::parse("phone").unwrap(), &config.settings.code, config.settings.limits.window)
+            .unwrap()
     }
 
     /// The code of the new device for a step.
@@ -310,7 +311,7 @@ mod tests {
             let config = config(&format!("algorithm = \"{algorithm}\""));
             for (wrong, fits) in [(length - 1, false), (length, true), (length + 1, false), (0, false)] {
                 let name = DeviceName::parse("phone").unwrap();
-                let pending = Pending::new(Zeroizing::new(vec![1; wrong]), name, &config.code, 1);
+                let pending = Pending::new(Zeroizing::new(vec![1; wrong]), name, &config.settings.code, 1);
                 assert_eq!(pending.is_some(), fits, "{algorithm} with {wrong} bytes");
             }
         }

@@ -69,14 +69,19 @@ impl Kinds {
         self.0 & kinds.0 == kinds.0
     }
 
-    /// Whether the device's kind is in the set.
-    pub fn accept(self, device: &Device) -> bool {
-        self.hold(match &device.kind {
+    /// The device's kind.
+    fn of_device(device: &Device) -> Self {
+        match &device.kind {
             Kind::Totp(_) => Self::TOTP,
             Kind::Hotp => Self::HOTP,
             Kind::Ocra(_) => Self::OCRA,
             Kind::Sent(destination) => Self::of(destination.channel()),
-        })
+        }
+    }
+
+    /// Whether the device's kind is in the set.
+    pub fn accept(self, device: &Device) -> bool {
+        self.hold(Self::of_device(device))
     }
 
     /// Whether a login can be finished with the device, where codes of these kinds are sent. Other kinds need no message.
@@ -110,9 +115,9 @@ impl Credentials {
         self.devices.iter().any(|device| kinds.accept(device))
     }
 
-    /// Whether the user has devices, and each is of one of these kinds.
-    pub fn has_only_devices_of(&self, kinds: Kinds) -> bool {
-        self.has_device() && self.devices.iter().all(|device| kinds.accept(device))
+    /// The kinds of all devices.
+    pub fn kinds(&self) -> Kinds {
+        self.devices.iter().fold(Kinds::NONE, |kinds, device| kinds.or(Kinds::of_device(device)))
     }
 }
 
@@ -159,7 +164,8 @@ mod tests {
     fn a_set_accepts_the_devices_of_its_kinds() {
         let (totp, hotp) = (Kinds::TOTP, Kinds::HOTP);
         let of = |record: &crate::record::Record, kinds| {
-            (record.credentials.has_device_of(kinds), record.credentials.has_only_devices_of(kinds))
+            let all = record.credentials.kinds();
+            (record.credentials.has_device_of(kinds), all != Kinds::NONE && kinds.hold(all))
         };
         let both = record(vec![phone(1), token(2)]);
         assert_eq!(

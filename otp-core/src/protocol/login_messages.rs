@@ -26,6 +26,7 @@ use crate::record::state::Lock;
 use crate::store::note::Answer;
 use crate::value::destination::{Channel, Masked};
 use crate::value::login_context::LoginContext;
+use crate::value::request_id::RequestId;
 use crate::value::time::{Seconds, UnixTime};
 
 /// More bytes than any code with blanks has, and few enough to fit a line even if every byte is escaped. A longer text is
@@ -47,8 +48,8 @@ pub fn ask_challenge(login: &LoginContext, named: Option<&Typed>) -> Zeroizing<S
 }
 
 /// `Request::Verify` as a line.
-pub fn ask_verify(login: &LoginContext, typed: &Typed) -> Zeroizing<String> {
-    ask_with(r#"{"verify":{"typed":"#, Some(typed), login)
+pub fn ask_verify(id: RequestId, login: &LoginContext, typed: &Typed) -> Zeroizing<String> {
+    ask_with(&format!(r#"{{"verify":{{"id":"{id}","typed":"#), Some(typed), login)
 }
 
 /// `Request::SendPin` as a line.
@@ -579,13 +580,14 @@ mod tests {
         let verify = |typed: &[u8]| {
             let login =
                 LoginContext { service: hostile.into(), rhost: Some(hostile.into()), ..LoginContext::default() };
-            let line = ask_verify(&login, &Typed::new(typed.to_vec()));
-            let Request::Verify { login: read, typed } =
+            let id = RequestId([0x5a; 16]);
+            let line = ask_verify(id, &login, &Typed::new(typed.to_vec()));
+            let Request::Verify { id: read_id, login: read, typed } =
                 serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap()
             else {
                 panic!("{}", *line)
             };
-            assert_eq!(format!("{read:?}"), format!("{login:?}"));
+            assert_eq!((read_id, format!("{read:?}")), (Some(id), format!("{login:?}")));
             typed.expose().to_owned()
         };
         assert_eq!(verify(b"123 456"), "123 456");

@@ -12,6 +12,7 @@ use crate::record::credentials::Override;
 use crate::record::id::DeviceId;
 use crate::value::destination::Channel;
 use crate::value::login_context::LoginContext;
+use crate::value::request_id::RequestId;
 use crate::value::time::Seconds;
 
 /// Most bytes of a request or reply, its newline included.
@@ -117,7 +118,10 @@ pub enum Request {
     Challenge { login: LoginContext, named: Option<Confidential> },
     /// Verify a code for a login.
     Verify {
-        /// For the log.
+        /// Of the question, however often it is asked. `None` where a request does not say: then no answer is given again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        /// Where the login comes from: for the log, and for a store that keeps an audit.
         login: LoginContext,
         /// A current code or a recovery code.
         typed: Confidential,

@@ -55,6 +55,7 @@ pub enum Needed {
 }
 
 /// The part of credentials that a login needs before it asks for a code. The file holds it above the seeds.
+#[derive(Clone, Copy, Debug)]
 pub struct Outline {
     pub user_override: Override,
     /// The number of devices.

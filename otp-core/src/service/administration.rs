@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::audit::{Event, Proof};
+use crate::config::settings::Settings;
 use crate::decision::verify::is_locked;
 use crate::error::CoreError;
 use crate::protocol::request::Order;
@@ -12,30 +13,28 @@ use crate::record::credentials::Override;
 use crate::record::state::State;
 use crate::service::caller::Caller;
 use crate::service::enrollment::{Entropy, new_enrollment};
-use crate::store::change;
 use crate::store::error::StoreError;
-use crate::store::files::open::FileStore;
 use crate::store::note::Note;
-use crate::system::config_file::Site;
+use crate::store::{Store, change};
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
 /// Carries out an order; `false` if nothing had to be changed.
 pub(crate) fn carry_out(
-    site: &Site,
+    store: &impl Store,
+    settings: &Settings,
     account: &Account,
     order: Order,
     entropy: Entropy,
     caller: Caller<'_>,
 ) -> Result<bool, CoreError> {
-    let store = site.store()?;
     let (mut what, note) = (order.word(), caller.note(order.word()));
     let changed = match order {
-        Order::Override(user_override) => set_override(&store, account, user_override, entropy, &note)?,
-        Order::ForgetAddresses => change_state(&store, account, &note, Record::without_graces)?,
+        Order::Override(user_override) => set_override(store, account, user_override, entropy, &note)?,
+        Order::ForgetAddresses => change_state(store, account, &note, Record::without_graces)?,
         Order::Unlock => {
             let (was_open, now) = (Cell::new(false), UnixTime::now());
-            let changed = change_state(&store, account, &note, |record| {
+            let changed = change_state(store, account, &note, |record| {
                 was_open.set(!is_locked(record.state.lock, now));
                 record.unlocked()
             })?;
@@ -45,12 +44,12 @@ pub(crate) fn carry_out(
             changed
         }
         Order::UnlockAfterClockWasAhead => {
-            let (limits, now) = (&site.config.limits, UnixTime::now());
-            change_state(&store, account, &note, |record| record.unlocked_after_clock_was_ahead(limits, now))?
+            let (limits, now) = (&settings.limits, UnixTime::now());
+            change_state(store, account, &note, |record| record.unlocked_after_clock_was_ahead(limits, now))?
         }
         Order::RevokePasscode => {
             let enrollment = new_enrollment(entropy)?;
-            change(&store, account, &note, |record| {
+            change(store, account, &note, |record| {
                 match record.filter(|record| record.credentials.passcode.is_some()) {
                     Some(record) => (record.with_passcode(None, enrollment), true),
                     None => (Change::Keep, false),
@@ -59,9 +58,9 @@ pub(crate) fn carry_out(
         }
         Order::Reset => {
             let enrollment = new_enrollment(entropy)?;
-            remove(&store, account, &note, |record| record.without_devices(enrollment))?
+            remove(store, account, &note, |record| record.without_devices(enrollment))?
         }
-        Order::Disable => remove(&store, account, &note, |_| Change::Nothing)?,
+        Order::Disable => remove(store, account, &note, |_| Change::Nothing)?,
     };
     if changed {
         let (user, by) = (account.name.as_str(), caller.uid);
@@ -72,7 +71,7 @@ pub(crate) fn carry_out(
 
 /// Sets the override of a user, with or without a device.
 fn set_override(
-    store: &FileStore,
+    store: &impl Store,
     account: &Account,
     user_override: Override,
     entropy: Entropy,
@@ -91,7 +90,7 @@ fn set_override(
 
 /// Writes the state that `how` makes of a record, if it differs.
 fn change_state(
-    store: &FileStore,
+    store: &impl Store,
     account: &Account,
     note: &Note<'_>,
     how: impl Fn(&Record) -> State,
@@ -104,7 +103,7 @@ fn change_state(
 
 /// Removes from a record what `how` says. A record that cannot be read is removed as a whole.
 fn remove(
-    store: &FileStore,
+    store: &impl Store,
     account: &Account,
     note: &Note<'_>,
     how: impl Fn(&Record) -> Change,
@@ -113,11 +112,11 @@ fn remove(
         record.map_or((Change::Keep, false), |record| (how(record), !record.is_blank()))
     }) {
         Err(StoreError::Record { .. } | StoreError::Untrusted { .. } | StoreError::OfOther { .. }) => {
-            Ok(store.purge(account)?)
+            Ok(store.purge(account, note)?)
         }
         Ok(true) => Ok(true),
         // Without credentials there may be a state that was left over.
-        Ok(false) if !store.holds(account)? => Ok(store.purge(account)?),
+        Ok(false) if store.outline(account)?.is_none() => Ok(store.purge(account, note)?),
         answer => Ok(answer?),
     }
 }

@@ -14,7 +14,7 @@ use crate::protocol::request::{PinToSend, Question, Reply, Request};
 use crate::record::key_ring::Ring;
 use crate::record::seal::Shut;
 use crate::service::authority::Authority;
-use crate::system::accounts;
+use crate::system::{accounts, random};
 use crate::value::login_context::LoginContext;
 
 /// Asks the agent about one user. No name is looked up here.
@@ -75,7 +75,7 @@ impl Authority for AgentAuthority<'_> {
     }
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
-        self.ask(&login_messages::ask_verify(login, typed), Patience::default(), Verdict::read)
+        self.ask(&login_messages::ask_verify(random::request_id()?, login, typed), Patience::default(), Verdict::read)
     }
 
     fn request(&mut self, _: Request) -> Result<Reply, CoreError> {

@@ -2,6 +2,7 @@
 
 use crate::audit::Event;
 use crate::store::note::{Note, Origin};
+use crate::value::request_id::RequestId;
 
 /// What the authority needs to know of its caller.
 #[derive(Clone, Copy)]
@@ -21,6 +22,11 @@ impl<'a> Caller<'a> {
     /// A caller on this host.
     pub fn here(uid: u32, is_trusted: bool, log: &'a dyn Fn(&Event<'_>)) -> Self {
         Self { uid, is_trusted, log, origin: Origin::HERE }
+    }
+
+    /// The same, with the id of the question.
+    pub fn asking(self, id: Option<RequestId>) -> Self {
+        Self { origin: Origin { id, ..self.origin }, ..self }
     }
 
     /// What a store keeps of a write for this caller.

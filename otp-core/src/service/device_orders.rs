@@ -1,6 +1,7 @@
 //! What an administrator does to one of a user's devices: add a token, remove a device, resynchronize a token.
 
 use crate::audit::{Event, Proof};
+use crate::config::settings::Settings;
 use crate::decision::devices::NotChanged;
 use crate::decision::enrollment::Pending;
 use crate::decision::verify::{Refusal, Verdict};
@@ -18,31 +19,30 @@ use crate::service::self_service::code_in;
 use crate::service::self_service::devices::name_for;
 use crate::service::token::Lost;
 use crate::service::{renaming, token};
-use crate::store::change;
-use crate::store::files::open::FileStore;
 use crate::store::note::Note;
-use crate::system::config_file::Site;
+use crate::store::{Store, change};
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
 /// Carries out an order.
 pub(crate) fn carry_out(
-    site: &Site,
+    store: &impl Store,
+    settings: &Settings,
     account: &Account,
     order: &DeviceOrder,
     entropy: Entropy,
     caller: Caller<'_>,
 ) -> Result<Reply, CoreError> {
-    let (store, now, enrollment) = (site.store()?, UnixTime::now(), new_enrollment(entropy)?);
+    let (now, enrollment) = (UnixTime::now(), new_enrollment(entropy)?);
     let (user, by) = (account.name.as_str(), caller.uid);
     let (what, changed) = match order {
         DeviceOrder::Add { name, token, code, next } => {
             let codes = (code.as_ref(), next.as_ref());
-            let pending = described(site, &store, account, name.as_deref(), token, entropy)?;
+            let pending = described(store, settings, account, name.as_deref(), token, entropy)?;
             let device = pending.and_then(|pending| Ok(confirmed(&pending, codes, now)?));
             let changed = match device {
                 Ok((device, progress)) => {
-                    change_device(&store, account, enrollment, &caller.note("device-added"), |record| {
+                    change_device(store, account, enrollment, &caller.note("device-added"), |record| {
                         record.add_device(device.duplicate(), progress)
                     })?
                 }
@@ -52,14 +52,14 @@ pub(crate) fn carry_out(
         }
         DeviceOrder::Remove(named) => (
             "device-removed",
-            change_device(&store, account, enrollment, &caller.note("device-removed"), |record| {
+            change_device(store, account, enrollment, &caller.note("device-removed"), |record| {
                 record.remove_device(named)
             })?,
         ),
         DeviceOrder::Resync { device, first, second } => {
-            let (device, codes, limits) = (device.as_deref(), [first, second], &site.config.limits);
+            let (device, codes, limits) = (device.as_deref(), [first, second], &settings.limits);
             let lost = Lost { device, codes, limits, enrollment, now };
-            let found = lost.find(&store, account, &caller.note("resynchronized"))?;
+            let found = lost.find(store, account, &caller.note("resynchronized"))?;
             ("resynchronized", found.map(|(device, _)| device))
         }
     };
@@ -78,8 +78,8 @@ pub(crate) fn carry_out(
 
 /// The token that is described, for a user who may have no device yet.
 fn described(
-    site: &Site,
-    store: &FileStore,
+    store: &impl Store,
+    settings: &Settings,
     account: &Account,
     name: Option<&str>,
     token: &Token,
@@ -91,7 +91,7 @@ fn described(
     }
     let record = record.unwrap_or_else(|| Record::stranger(account));
     Ok(match name_for(&record, name, &DeviceName::of_token()) {
-        Ok(name) => token::pending(token, name, site.config.limits.window, entropy)?.map_err(NotDone::from),
+        Ok(name) => token::pending(token, name, settings.limits.window, entropy)?.map_err(NotDone::from),
         Err(declined) => Err(declined.into()),
     })
 }
@@ -109,7 +109,7 @@ fn confirmed(
 
 /// Changes one device of a record.
 fn change_device(
-    store: &FileStore,
+    store: &impl Store,
     account: &Account,
     enrollment: EnrollmentId,
     note: &Note<'_>,

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use crate::codes::attempt::Code;
 use crate::codes::hotp_totp::Algorithm;
 use crate::codes::recovery::{RecoveryCode, RecoverySet};
+use crate::config::settings::Settings;
 use crate::decision::enrollment::{Confirmed, Missing, Pending};
 use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Offer, Reply};
@@ -12,9 +13,9 @@ use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::store::change;
 use crate::store::note::Note;
-use crate::system::config_file::Site;
+use crate::store::{Store, change};
+use crate::system::config_file::issuer;
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -41,8 +42,7 @@ pub enum Purpose {
 }
 
 /// A new device that has not shown a right code yet.
-pub struct Offered<'a> {
-    site: &'a Site,
+pub struct Offered {
     account: Account,
     entropy: Entropy,
     basis: Basis,
@@ -53,8 +53,7 @@ pub struct Offered<'a> {
 }
 
 /// A new device that has shown a right code, and its recovery codes. No file holds them yet.
-pub struct Accepted<'a> {
-    site: &'a Site,
+pub struct Accepted {
     account: Account,
     basis: Basis,
     purpose: Purpose,
@@ -64,34 +63,28 @@ pub struct Accepted<'a> {
     set: Option<RecoverySet>,
 }
 
-impl<'a> Offered<'a> {
+impl Offered {
     /// Draws a seed and offers it for an app of this name.
-    pub fn begin(site: &'a Site, account: Account, entropy: Entropy, name: DeviceName) -> Result<Self, CoreError> {
-        let config = &site.config.code;
+    pub fn begin(settings: &Settings, account: Account, entropy: Entropy, name: DeviceName) -> Result<Self, CoreError> {
+        let config = &settings.code;
         let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
         entropy(&mut seed)?;
-        let pending = Pending::new(seed, name, config, site.config.limits.window).ok_or(CoreError::Entropy)?;
-        Ok(Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None })
+        let pending = Pending::new(seed, name, config, settings.limits.window).ok_or(CoreError::Entropy)?;
+        Ok(Self { account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None })
     }
 
     /// A token, which has its seed.
-    pub fn of_token(site: &'a Site, account: Account, entropy: Entropy, pending: Pending) -> Self {
-        Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None }
+    pub fn of_token(account: Account, entropy: Entropy, pending: Pending) -> Self {
+        Self { account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None }
     }
 
     /// A number or an address, whose codes come from a seed that is drawn here.
-    pub fn of_destination(
-        site: &'a Site,
-        account: Account,
-        entropy: Entropy,
-        name: DeviceName,
-        kind: Kind,
-    ) -> Result<Self, CoreError> {
+    pub fn of_destination(account: Account, entropy: Entropy, name: DeviceName, kind: Kind) -> Result<Self, CoreError> {
         let mut seed = Zeroizing::new(vec![0; Algorithm::Sha1.seed_length()]);
         entropy(&mut seed)?;
         let secret = Secret::new(seed).map_err(|_| CoreError::Entropy)?;
         let pending = Pending::destination(name, kind, secret);
-        Ok(Self { site, account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None })
+        Ok(Self { account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None })
     }
 
     pub(crate) fn device(&self) -> &Device {
@@ -119,31 +112,31 @@ impl<'a> Offered<'a> {
     }
 
     /// The seed as a QR code carries it.
-    pub fn uri(&self) -> Zeroizing<String> {
-        self.pending.uri(&self.site.issuer(), self.account.name.as_str())
+    pub fn uri(&self, settings: &Settings) -> Zeroizing<String> {
+        self.pending.uri(&issuer(settings), self.account.name.as_str())
     }
 
     /// What the user is told: an app's seed, or that a token's is taken.
-    pub fn reply(&self) -> Reply {
+    pub fn reply(&self, settings: &Settings) -> Reply {
         if self.pending.brings_seed() {
             Reply::TokenTaken {
                 name: self.pending.name().as_str().to_owned(),
                 question: self.pending.question().map(str::to_owned),
             }
         } else {
-            Reply::Offer(self.offer())
+            Reply::Offer(self.offer(settings))
         }
     }
 
     /// The seed in every form that apps and tokens take.
-    fn offer(&self) -> Offer {
+    fn offer(&self, settings: &Settings) -> Offer {
         let (algorithm, digits, period) = self.pending.shape();
         Offer {
             user: self.account.name.as_str().to_owned(),
             secret: Confidential::new(&self.key()),
             hex: Confidential::new(&self.pending.secret().hex()),
-            uri: Confidential::new(&self.uri()),
-            issuer: self.site.issuer(),
+            uri: Confidential::new(&self.uri(settings)),
+            issuer: issuer(settings),
             algorithm: algorithm.name().to_owned(),
             digits: digits.get(),
             period: period.get(),
@@ -153,36 +146,37 @@ impl<'a> Offered<'a> {
     /// Takes a code as proof that the seed arrived. Draws recovery codes. The offer stays valid for another code.
     pub fn check(
         &self,
+        settings: &Settings,
         code: Option<&Code>,
         next: Option<&Code>,
         now: UnixTime,
-    ) -> Result<Result<Accepted<'a>, Missing>, CoreError> {
+    ) -> Result<Result<Accepted, Missing>, CoreError> {
         let code = code.ok_or(Missing::Wrong { clock_off: None });
         let confirmed = match code.and_then(|code| self.pending.confirm(code, next, now)) {
             Ok(confirmed) => confirmed,
             Err(missing) => return Ok(Err(missing)),
         };
-        Ok(Ok(self.accepted(confirmed)?))
+        Ok(Ok(self.accepted(settings, confirmed)?))
     }
 
     /// The destination whose PIN was right.
-    pub(crate) fn verified(&self, now: UnixTime) -> Result<Accepted<'a>, CoreError> {
-        self.accepted(self.pending.verified(now))
+    pub(crate) fn verified(&self, settings: &Settings, now: UnixTime) -> Result<Accepted, CoreError> {
+        self.accepted(settings, self.pending.verified(now))
     }
 
     /// Draws recovery codes for what is the only device.
-    fn accepted(&self, confirmed: Confirmed) -> Result<Accepted<'a>, CoreError> {
-        let Self { site, entropy, basis, purpose, count, .. } = *self;
+    fn accepted(&self, settings: &Settings, confirmed: Confirmed) -> Result<Accepted, CoreError> {
+        let Self { entropy, basis, purpose, count, .. } = *self;
         let (codes, set) = match purpose {
-            Purpose::Alone => new_recovery_codes(site, count, entropy)?,
+            Purpose::Alone => new_recovery_codes(settings, count, entropy)?,
             Purpose::Beside => (Vec::new(), None),
         };
         let (account, enrollment) = (self.account.clone(), new_enrollment(entropy)?);
-        Ok(Accepted { site, account, basis, purpose, confirmed, enrollment, codes, set })
+        Ok(Accepted { account, basis, purpose, confirmed, enrollment, codes, set })
     }
 }
 
-impl Accepted<'_> {
+impl Accepted {
     pub fn purpose(&self) -> Purpose {
         self.purpose
     }
@@ -193,9 +187,8 @@ impl Accepted<'_> {
     }
 
     /// Puts the device in force, and returns its number; `None` if the record has changed since the offer.
-    pub fn activate(&self, note: &Note<'_>) -> Result<Option<DeviceId>, CoreError> {
-        let store = self.site.store()?;
-        Ok(change(&store, &self.account, note, |record| {
+    pub fn activate(&self, store: &impl Store, note: &Note<'_>) -> Result<Option<DeviceId>, CoreError> {
+        Ok(change(store, &self.account, note, |record| {
             let found = match record {
                 Some(record) if record.is_enrolled() => Basis::Proved(record.credentials.enrollment),
                 Some(_) | None => Basis::NotEnrolled,
@@ -228,15 +221,14 @@ pub fn new_enrollment(entropy: Entropy) -> Result<EnrollmentId, CoreError> {
 
 /// Recovery codes, as many as wanted or as configured, and their stored form.
 pub(crate) fn new_recovery_codes(
-    site: &Site,
+    settings: &Settings,
     count: Option<u8>,
     entropy: Entropy,
 ) -> Result<(Vec<RecoveryCode>, Option<RecoverySet>), CoreError> {
     let mut salt = [0; 16];
     entropy(&mut salt)?;
     // Drawn where they stay: neither a growing list nor a copy on the stack leaves one behind.
-    let mut codes: Vec<_> =
-        (0..count.unwrap_or(site.config.recovery_codes)).map(|_| RecoveryCode::new([0; 10])).collect();
+    let mut codes: Vec<_> = (0..count.unwrap_or(settings.recovery_codes)).map(|_| RecoveryCode::new([0; 10])).collect();
     for code in &mut codes {
         entropy(code.bytes_mut())?;
     }

@@ -9,6 +9,7 @@ use crate::protocol::helper_process::Helper;
 use crate::protocol::login_messages;
 use crate::protocol::request::{Reply, Request};
 use crate::service::authority::Authority;
+use crate::system::random;
 use crate::value::login_context::LoginContext;
 
 /// Asks the installed helper.
@@ -32,7 +33,7 @@ impl Authority for HelperAuthority {
     }
 
     fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
-        ask(&login_messages::ask_verify(login, typed), Verdict::read)
+        ask(&login_messages::ask_verify(random::request_id()?, login, typed), Verdict::read)
     }
 
     fn request(&mut self, request: Request) -> Result<Reply, CoreError> {

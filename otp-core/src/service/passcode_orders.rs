@@ -9,21 +9,19 @@ use crate::record::Record;
 use crate::service::caller::Caller;
 use crate::service::enrollment::{Entropy, new_enrollment};
 use crate::service::renaming;
-use crate::store::change;
-use crate::system::config_file::Site;
+use crate::store::{Store, change};
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
 /// Issues a passcode in place of any other, to a user with or without a device.
 pub(crate) fn issue(
-    site: &Site,
+    store: &impl Store,
     account: &Account,
     order: &PasscodeOrder,
     entropy: Entropy,
     caller: Caller<'_>,
 ) -> Result<Reply, CoreError> {
-    let store = site.store()?;
-    if renaming::would_hide_former(&store, account, store.read(account)?.as_ref())? {
+    if renaming::would_hide_former(store, account, store.read(account)?.as_ref())? {
         return Ok(Reply::Verdict(Verdict::Refused(Refusal::Renamed)));
     }
     let passcode = Passcode::draw(entropy)?;
@@ -32,7 +30,7 @@ pub(crate) fn issue(
     let PasscodeOrder { valid, service } = order;
     let until = UnixTime::now().after(*valid);
     let issued = Issued::of(&passcode, salt, until, service.clone()).ok_or(CoreError::Entropy)?;
-    change(&store, account, &caller.note("passcode-issued"), |record| {
+    change(store, account, &caller.note("passcode-issued"), |record| {
         let stranger = Record::stranger(account);
         (record.unwrap_or(&stranger).with_passcode(Some(issued.clone()), enrollment), ())
     })?;

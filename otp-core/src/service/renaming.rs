@@ -6,7 +6,6 @@ use crate::record::Record;
 use crate::record::credentials::Credentials;
 use crate::service::caller::Caller;
 use crate::store::error::StoreError;
-use crate::store::files::open::FileStore;
 use crate::store::{Loaded, Store, Swap};
 use crate::system::accounts;
 use crate::value::user::{Account, UserName};
@@ -25,9 +24,9 @@ pub enum Renamed {
 /// still is an account with this number: two names with one number are two users.
 ///
 /// The name service must say so: where it does not answer, there is no answer.
-pub fn former_name(store: &FileStore, account: &Account) -> Result<Option<UserName>, CoreError> {
+pub fn former_name(store: &impl Store, account: &Account) -> Result<Option<UserName>, CoreError> {
     for other in store.others_of(account)? {
-        if !is_present(&other)? && store.see(&other)?.is_some_and(|seen| seen.outline.binds()) {
+        if !is_present(&other)? && store.outline(&other)?.is_some_and(|outline| outline.binds()) {
             return Ok(Some(other.name));
         }
     }
@@ -36,7 +35,7 @@ pub fn former_name(store: &FileStore, account: &Account) -> Result<Option<UserNa
 
 /// Whether a new record of this account, which has this one or none, would hide that of its former name.
 pub(crate) fn would_hide_former(
-    store: &FileStore,
+    store: &impl Store,
     account: &Account,
     record: Option<&Record>,
 ) -> Result<bool, CoreError> {
@@ -53,7 +52,7 @@ pub fn is_present(account: &Account) -> Result<bool, CoreError> {
 ///
 /// The new record is in force before the old one goes, and both are the same enrollment. Killed in between, the next run
 /// finds that and removes the old one. No login can use the old one meanwhile: its account is gone.
-pub fn rename(store: &FileStore, old: &UserName, new: &Account, caller: Caller<'_>) -> Result<Renamed, CoreError> {
+pub fn rename(store: &impl Store, old: &UserName, new: &Account, caller: Caller<'_>) -> Result<Renamed, CoreError> {
     let note = &caller.note("renamed");
     let former = Account { name: old.clone(), ..new.clone() };
     let Some(Loaded { record: Record { credentials, state }, hold }) = store.load(&former)? else {
@@ -82,6 +81,7 @@ mod tests {
     use super::*;
     use crate::record::change::Change;
     use crate::record::credentials::Override;
+    use crate::store::files::open::FileStore;
     use crate::testing::fixtures::{NOTE, named, phone, record, site};
 
     /// No account has this name where tests run, and root has its own.

@@ -11,6 +11,7 @@ use std::mem;
 use crate::audit::{Event, Proof};
 use crate::codes::attempt::{Attempt, Code};
 use crate::codes::hotp_totp::Drift;
+use crate::config::settings::Settings;
 use crate::decision::future::Future;
 use crate::decision::kinds::Kinds;
 use crate::decision::policy::{SecondFactor, Source, TermsFor};
@@ -29,30 +30,44 @@ use crate::service::accepted_devices;
 use crate::service::awaited_pin::Verifying;
 use crate::service::caller::Caller;
 use crate::service::enrollment::{Accepted, Entropy, Offered, Purpose, new_enrollment, new_recovery_codes, revealed};
+use crate::service::messenger::Messenger;
 use crate::service::renaming;
-use crate::store::{change, update};
+use crate::store::{Store, change, update};
 use crate::system::accounts;
-use crate::system::config_file::Site;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
 
-/// Serves one user's requests. Holds a lock only while it answers one, and keeps an offer between them.
-pub struct SelfService<'a> {
-    site: &'a Site,
-    account: Account,
-    entropy: Entropy,
-    caller: Caller<'a>,
-    enrollment: Stage<'a>,
-    /// What permits the enrollment.
+/// Serves one user's requests. Holds a lock only while it answers one; what is offered is kept in `under_way`.
+pub struct SelfService<'a, S> {
+    pub store: &'a S,
+    pub settings: &'a Settings,
+    /// Sends codes and PINs.
+    pub messenger: &'a dyn Messenger,
+    pub account: &'a Account,
+    pub entropy: Entropy,
+    pub caller: Caller<'a>,
+    pub under_way: &'a mut UnderWay,
+}
+
+/// An enrollment between two requests.
+pub struct UnderWay {
+    stage: Stage,
+    /// What permits it.
     proof: Proof,
 }
 
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self { stage: Stage::None, proof: Proof::Unneeded }
+    }
+}
+
 /// The progress of an enrollment.
-enum Stage<'a> {
+enum Stage {
     None,
-    Offered(Offered<'a>),
-    Verifying(Verifying<'a>),
-    Accepted(Accepted<'a>),
+    Offered(Offered),
+    Verifying(Verifying),
+    Accepted(Accepted),
 }
 
 /// A device that is to be added: an app, a token, or a number or address.
@@ -64,11 +79,7 @@ struct New<'r> {
     count: Option<u8>,
 }
 
-impl<'a> SelfService<'a> {
-    pub fn new(site: &'a Site, account: Account, entropy: Entropy, caller: Caller<'a>) -> Self {
-        Self { site, account, entropy, caller, enrollment: Stage::None, proof: Proof::Unneeded }
-    }
-
+impl<S: Store> SelfService<'_, S> {
     /// Answers one request. Declines those of a login and of an administrator. The reply is durable.
     pub fn answer(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
         let reply = match request {
@@ -76,7 +87,7 @@ impl<'a> SelfService<'a> {
             Request::Enroll { count, .. } | Request::Add { count, .. } | Request::Recovery { count, .. }
                 if !self.can_make(count) =>
             {
-                Ok(Reply::Declined(Declined::CountUnfit { most: self.site.config.recovery_codes }))
+                Ok(Reply::Declined(Declined::CountUnfit { most: self.settings.recovery_codes }))
             }
             Request::Enroll { proof, count } => {
                 let unfit = self.unfit_kind(Kinds::TOTP, now)?;
@@ -115,18 +126,18 @@ impl<'a> SelfService<'a> {
     }
 
     fn status(&self, now: UnixTime) -> Result<Reply, CoreError> {
-        let record = self.site.store()?.read(&self.account)?;
-        let record = record.unwrap_or_else(|| Record::stranger(&self.account));
-        let status = Status::of(&record, &self.site.config.limits, now);
-        let accepted_kinds = accepted_devices::at_changes(self.site, &self.account, now)?;
+        let record = self.store.read(self.account)?;
+        let record = record.unwrap_or_else(|| Record::stranger(self.account));
+        let status = Status::of(&record, &self.settings.limits, now);
+        let accepted_kinds = accepted_devices::at_changes(&self.settings.policy, self.account, now)?;
         Ok(Reply::Status(Status { accepted_kinds, not_accepted: self.not_accepted(&record)?, ..status }))
     }
 
     /// The terms of the policy under which a device of the user is not accepted.
     fn not_accepted(&self, record: &Record) -> Result<Vec<NotAccepted>, CoreError> {
         let Credentials { devices, .. } = &record.credentials;
-        let member = |group: &str| accounts::is_member(&self.account, group);
-        let terms = self.site.config.policy.terms_for(self.account.name.as_str(), member)?;
+        let member = |group: &str| accounts::is_member(self.account, group);
+        let terms = self.settings.policy.terms_for(self.account.name.as_str(), member)?;
         let terms = terms.into_iter().map(|TermsFor { terms, source, service }| NotAccepted {
             by: source.to_string(),
             service: service.map(str::to_owned),
@@ -138,27 +149,27 @@ impl<'a> SelfService<'a> {
 
     /// Whether so many recovery codes may be made.
     fn can_make(&self, count: Option<u8>) -> bool {
-        count.is_none_or(|count| (1..=self.site.config.recovery_codes).contains(&count))
+        count.is_none_or(|count| (1..=self.settings.recovery_codes).contains(&count))
     }
 
     /// Offers a device in the middle of a login, which has asked for a passcode already where one is needed.
     pub(crate) fn enroll_first(&mut self) -> Result<Reply, CoreError> {
-        self.enrollment = Stage::None;
+        self.under_way.stage = Stage::None;
         let (offered, now) = (self.new_offer()?, UnixTime::now());
         self.offer_in_login(offered, Kinds::TOTP, now)
     }
 
     /// The same for a number or an address.
     pub(crate) fn verify_first(&mut self, to: &SendTo, now: UnixTime) -> Result<Reply, CoreError> {
-        self.enrollment = Stage::None;
-        let offered = match self.destination_offered(&Record::stranger(&self.account), to, None)? {
+        self.under_way.stage = Stage::None;
+        let offered = match self.destination_offered(&Record::stranger(self.account), to, None)? {
             Ok(offered) => offered,
             Err(declined) => return Ok(Reply::Declined(declined)),
         };
         self.offer_in_login(offered, Kinds::of(to.kind), now)
     }
 
-    fn offer_in_login(&mut self, offered: Offered<'a>, kind: Kinds, now: UnixTime) -> Result<Reply, CoreError> {
+    fn offer_in_login(&mut self, offered: Offered, kind: Kinds, now: UnixTime) -> Result<Reply, CoreError> {
         let unfit = self.unfit_kind(kind, now)?;
         match unfit.map_or_else(|| self.unfit_for_first(), |unfit| Ok(Some(unfit)))? {
             Some(unfit) => Ok(unfit),
@@ -168,28 +179,27 @@ impl<'a> SelfService<'a> {
 
     /// Offers a device: the first, or one that will replace the user's devices, for a code of one of them.
     fn enroll(&mut self, proof: Option<&Confidential>, count: Option<u8>, now: UnixTime) -> Result<Reply, CoreError> {
-        self.enrollment = Stage::None;
+        self.under_way.stage = Stage::None;
         // The offer comes first: a proof must not be used up for an offer that cannot be made.
         let offered = self.new_offer()?.with_codes(count);
         match proof {
-            Some(proof) if self.site.store()?.read(&self.account)?.is_some_and(|record| record.is_enrolled()) => {
+            Some(proof) if self.store.read(self.account)?.is_some_and(|record| record.is_enrolled()) => {
                 self.offer_for_proof(offered, Purpose::Alone, proof, now)
             }
             proof => self.offer_first(offered, proof, now),
         }
     }
 
-    fn new_offer(&self) -> Result<Offered<'a>, CoreError> {
-        Offered::begin(self.site, self.account.clone(), self.entropy, DeviceName::of_app())
+    fn new_offer(&self) -> Result<Offered, CoreError> {
+        Offered::begin(self.settings, self.account.clone(), self.entropy, DeviceName::of_app())
     }
 
     /// What keeps the user from enrolling a first device without a proof.
     fn unfit_for_first(&self) -> Result<Option<Reply>, CoreError> {
-        let store = self.site.store()?;
-        Ok(match store.read(&self.account)? {
+        Ok(match self.store.read(self.account)? {
             Some(record) if record.is_enrolled() => Some(Reply::Declined(Declined::ProofNeeded)),
             // The device of the former name must not be replaced without a proof.
-            record if renaming::would_hide_former(&store, &self.account, record.as_ref())? => {
+            record if renaming::would_hide_former(self.store, self.account, record.as_ref())? => {
                 Some(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
             }
             Some(_) | None => None,
@@ -199,7 +209,7 @@ impl<'a> SelfService<'a> {
     /// Makes an offer to a user with a device, who proves it.
     fn offer_for_proof(
         &mut self,
-        offered: Offered<'a>,
+        offered: Offered,
         purpose: Purpose,
         proof: &Confidential,
         now: UnixTime,
@@ -215,7 +225,7 @@ impl<'a> SelfService<'a> {
     /// Makes an offer if the proof that was used up for it was right.
     fn offer_if_accepted(
         &mut self,
-        offered: Offered<'a>,
+        offered: Offered,
         verdict: Verdict,
         what: &str,
         now: UnixTime,
@@ -236,13 +246,13 @@ impl<'a> SelfService<'a> {
         if self.caller.is_trusted { Proof::Administrator } else { Proof::Unneeded }
     }
 
-    fn offer(&mut self, offered: Offered<'a>, proof: Proof, now: UnixTime) -> Result<Reply, CoreError> {
+    fn offer(&mut self, offered: Offered, proof: Proof, now: UnixTime) -> Result<Reply, CoreError> {
         if offered.is_destination() {
             return self.verify(offered, proof, now);
         }
-        let reply = offered.reply();
-        self.proof = proof;
-        self.enrollment = Stage::Offered(offered);
+        let reply = offered.reply(self.settings);
+        self.under_way.proof = proof;
+        self.under_way.stage = Stage::Offered(offered);
         Ok(reply)
     }
 
@@ -254,17 +264,17 @@ impl<'a> SelfService<'a> {
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
         let next = next.and_then(code_in);
-        let checked = match &mut self.enrollment {
+        let checked = match &mut self.under_way.stage {
             Stage::Offered(offered) => {
-                offered.check(code_in(code).as_ref(), next.as_ref(), now)?.map_err(Declined::from)
+                offered.check(self.settings, code_in(code).as_ref(), next.as_ref(), now)?.map_err(Declined::from)
             }
-            Stage::Verifying(verifying) => verifying.check(&code.into_typed(), now)?,
+            Stage::Verifying(verifying) => verifying.check(self.settings, &code.into_typed(), now)?,
             Stage::None | Stage::Accepted(_) => return Ok(Reply::Declined(Declined::NothingOffered)),
         };
         match checked {
             Ok(accepted) => {
                 let codes = accepted.recovery_codes();
-                self.enrollment = Stage::Accepted(accepted);
+                self.under_way.stage = Stage::Accepted(accepted);
                 Ok(Reply::RecoveryCodes(codes))
             }
             Err(declined) => Ok(Reply::Declined(declined)),
@@ -273,13 +283,13 @@ impl<'a> SelfService<'a> {
 
     /// Puts the confirmed device in force.
     pub(crate) fn activate(&mut self) -> Result<Reply, CoreError> {
-        let Stage::Accepted(accepted) = mem::replace(&mut self.enrollment, Stage::None) else {
+        let Stage::Accepted(accepted) = mem::replace(&mut self.under_way.stage, Stage::None) else {
             return Ok(Reply::Declined(Declined::NothingOffered));
         };
-        let Some(device) = accepted.activate(&self.caller.note("enrolled"))? else {
+        let Some(device) = accepted.activate(self.store, &self.caller.note("enrolled"))? else {
             return Ok(Reply::Declined(Declined::ChangedMeanwhile));
         };
-        match (accepted.purpose(), self.proof) {
+        match (accepted.purpose(), self.under_way.proof) {
             (Purpose::Beside, proof) => self.log("device-added", Some(device), proof),
             (Purpose::Alone, proof @ Proof::Used(accepted)) if accepted.factor != Factor::Passcode => {
                 self.log("replaced", None, proof);
@@ -291,7 +301,7 @@ impl<'a> SelfService<'a> {
 
     /// All but the proof was looked at.
     fn unproved_recovery(&self) -> Result<Reply, CoreError> {
-        let record = self.site.store()?.read(&self.account)?;
+        let record = self.store.read(self.account)?;
         Ok(if record.is_some_and(|record| record.is_enrolled()) {
             Reply::Declined(Declined::ProofNeeded)
         } else {
@@ -300,7 +310,7 @@ impl<'a> SelfService<'a> {
     }
 
     fn renew_recovery(&self, proof: &Confidential, count: Option<u8>, now: UnixTime) -> Result<Reply, CoreError> {
-        let (codes, set) = new_recovery_codes(self.site, count, self.entropy)?;
+        let (codes, set) = new_recovery_codes(self.settings, count, self.entropy)?;
         let enrollment = new_enrollment(self.entropy)?;
         let verdict = self.change_with_proof(proof, now, "recovery-codes-renewed", |record, state| {
             let mut record = record.renewed(enrollment);
@@ -313,7 +323,7 @@ impl<'a> SelfService<'a> {
     }
 
     fn requirement(&self, now: UnixTime) -> Result<Reply, CoreError> {
-        let record = self.site.store()?.read(&self.account)?;
+        let record = self.store.read(self.account)?;
         let by_override = |second_factor: SecondFactor| Requirement {
             second_factor: second_factor.name().to_owned(),
             by: Source::Override.to_string(),
@@ -325,8 +335,8 @@ impl<'a> SelfService<'a> {
             Some(Override::Enroll | Override::EnrollUntil(_)) => Some(by_override(SecondFactor::Enroll)),
             Some(Override::Exempt | Override::ExemptUntil(_)) => None,
             Some(Override::None) | None => {
-                let member = |group: &str| accounts::is_member(&self.account, group);
-                let policy = &self.site.config.policy;
+                let member = |group: &str| accounts::is_member(self.account, group);
+                let policy = &self.settings.policy;
                 policy.requirement(self.account.name.as_str(), now, member)?.map(|(ruling, service)| Requirement {
                     second_factor: ruling.second_factor.name().to_owned(),
                     by: ruling.source.to_string(),
@@ -338,7 +348,7 @@ impl<'a> SelfService<'a> {
     }
 
     fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
-        let user_override = self.site.store()?.read(&self.account)?.map(|record| record.credentials.user_override);
+        let user_override = self.store.read(self.account)?.map(|record| record.credentials.user_override);
         let is_required = matches!(user_override, Some(Override::Required | Override::RequiredUntil(_)));
         if is_required && !user_override.is_some_and(|user_override| user_override.has_ended(now)) {
             return Ok(Reply::Declined(Declined::Required));
@@ -351,8 +361,8 @@ impl<'a> SelfService<'a> {
     /// Accepts a code of any device: whether it works is what the user wants to know, and nothing is changed.
     fn test(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
         let (proving, attempt) = (self.limits(now)?, Attempt::parse(&proof.into_typed()));
-        let verdict = update(&self.site.store()?, &self.account, &self.caller.note("tested"), |record| {
-            let (mut state, verdict) = decide(&self.site.config.limits, record, &attempt, now);
+        let verdict = update(self.store, self.account, &self.caller.note("tested"), |record| {
+            let (mut state, verdict) = decide(&self.settings.limits, record, &attempt, now);
             if let Verdict::Accepted(accepted) = verdict {
                 let id = accepted.factor.device();
                 let device = record.credentials.devices.iter().find(|device| Some(device.id) == id);
@@ -365,8 +375,7 @@ impl<'a> SelfService<'a> {
 
     /// Needs no proof, since it only takes access away.
     fn forget_addresses(&self) -> Result<Reply, CoreError> {
-        let store = self.site.store()?;
-        let removed = update(&store, &self.account, &self.caller.note("forgot-addresses"), |record| {
+        let removed = update(self.store, self.account, &self.caller.note("forgot-addresses"), |record| {
             (record.without_graces(), !record.state.graces.is_empty())
         })?;
         if removed {
@@ -377,8 +386,8 @@ impl<'a> SelfService<'a> {
 
     /// What is accepted as proof of a change.
     fn limits(&self, now: UnixTime) -> Result<Limits, CoreError> {
-        let devices = accepted_devices::at_changes(self.site, &self.account, now)?;
-        Ok(Limits { devices, ..self.site.config.limits })
+        let devices = accepted_devices::at_changes(&self.settings.policy, self.account, now)?;
+        Ok(Limits { devices, ..self.settings.limits })
     }
 
     /// Declines a device of a kind that the policy does not accept here.
@@ -396,8 +405,7 @@ impl<'a> SelfService<'a> {
         now: UnixTime,
     ) -> Result<(EnrollmentId, Verdict), CoreError> {
         let attempt = Attempt::parse(&proof.into_typed());
-        let store = self.site.store()?;
-        Ok(update(&store, &self.account, &self.caller.origin.note(what), |record| {
+        Ok(update(self.store, self.account, &self.caller.origin.note(what), |record| {
             let (state, verdict) = decide(limits, record, &attempt, now);
             (state, (record.credentials.enrollment, verdict))
         })?)
@@ -412,8 +420,7 @@ impl<'a> SelfService<'a> {
         accepted: impl Fn(&Record, State) -> Change,
     ) -> Result<Verdict, CoreError> {
         let (limits, attempt) = (self.limits(now)?, Attempt::parse(&proof.into_typed()));
-        let store = self.site.store()?;
-        Ok(change(&store, &self.account, &self.caller.origin.note(what), |record| {
+        Ok(change(self.store, self.account, &self.caller.origin.note(what), |record| {
             let Some(record) = record else {
                 return (Change::Keep, Verdict::Refused(Refusal::NotEnrolled));
             };

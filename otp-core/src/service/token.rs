@@ -13,9 +13,8 @@ use crate::record::id::{DeviceId, EnrollmentId};
 use crate::service::enrollment::Entropy;
 use crate::service::not_done::NotDone;
 use crate::service::self_service::code_in;
-use crate::store::change;
-use crate::store::files::open::FileStore;
 use crate::store::note::Note;
+use crate::store::{Store, change};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
 use crate::value::user::Account;
@@ -75,7 +74,7 @@ impl Lost<'_> {
     /// Finds it, and returns its number and how its codes were accepted.
     pub(crate) fn find(
         &self,
-        store: &FileStore,
+        store: &impl Store,
         account: &Account,
         note: &Note<'_>,
     ) -> Result<Result<(DeviceId, Accepted), NotDone>, CoreError> {

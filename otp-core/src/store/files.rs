@@ -17,6 +17,7 @@ mod fence;
 mod file_names;
 pub mod identity;
 mod list;
+pub mod on_demand;
 pub mod open;
 pub mod reread;
 pub mod seal_keys;

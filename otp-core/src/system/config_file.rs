@@ -12,8 +12,11 @@ use crate::config::agent_hosts::{self, AgentHost};
 use crate::config::error::ConfigError;
 use crate::config::paths;
 use crate::config::senders::{self, Senders};
+use crate::config::settings::Settings;
 use crate::decision::kinds::Kinds;
 use crate::error::CoreError;
+use crate::store::error::StoreError;
+use crate::store::files::on_demand::Files;
 use crate::store::files::open::FileStore;
 use crate::store::files::seal_keys::{Ask, KeySource};
 use crate::value::system_error::{described, is_unmapped, owner};
@@ -81,14 +84,23 @@ impl Site {
     /// Opens the state directory, which must have the id of this configuration. A draft in a folder without an id is held
     /// against that of the machine.
     pub fn store(&self) -> Result<FileStore, CoreError> {
+        Ok(self.open_store()?)
+    }
+
+    fn open_store(&self) -> Result<FileStore, StoreError> {
         let store = FileStore::open(&self.config.state_directory)?;
         let beside = self.store_id();
         if let Err(error) = store.identify(&beside)
             && (beside.exists() || store.identify(&Path::new(paths::CONFIG).with_file_name("store-id")).is_err())
         {
-            return Err(error.into());
+            return Err(error);
         }
         Ok(store.with_keys(self.key_source()))
+    }
+
+    /// The records, for one conversation.
+    pub fn files(&self) -> Files<'_> {
+        Files::new(|| self.open_store())
     }
 
     /// Where the keys of sealed seeds come from.
@@ -108,8 +120,13 @@ impl Site {
 
     /// The name that authenticator apps show.
     pub fn issuer(&self) -> String {
-        self.config.issuer.clone().unwrap_or_else(host_name)
+        issuer(&self.config.settings)
     }
+}
+
+/// The name that authenticator apps show.
+pub fn issuer(settings: &Settings) -> String {
+    settings.issuer.clone().unwrap_or_else(host_name)
 }
 
 fn trusted_text(path: &Path) -> Result<String, ConfigError> {

@@ -108,7 +108,7 @@ fn unknown_language(site: &Site) -> Option<String> {
 /// Rules with a name that the name service does not know.
 fn unknown_names(site: &Site) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
-    for rule in &site.config.policy.rules {
+    for rule in &site.config.settings.policy.rules {
         let at = |what: String| format!("{}:{}: policy.rule {what}", site.path.display(), rule.line);
         if let Some(group) = &rule.group {
             faults.extend(match accounts::group(group, &mut |_| {}) {

@@ -247,8 +247,8 @@ pub(super) fn examine(
         strength::look_at(&site.config, &mut findings);
         let here: Vec<&Guarded> = guarded.iter().filter(|guarded| guarded.uses(path)).collect();
         for guarded in &here {
-            enrollment::check_unoffered(guarded, path, &site.config.policy, &mut findings);
-            one_field::look_at(&folders, guarded, path, &site.config.policy, &mut findings);
+            enrollment::check_unoffered(guarded, path, &site.config.settings.policy, &mut findings);
+            one_field::look_at(&folders, guarded, path, &site.config.settings.policy, &mut findings);
         }
         let other = Agent::of_another_site();
         let agent = if site.path == Path::new(paths::CONFIG) { &agent } else { &other };
@@ -287,7 +287,7 @@ pub(super) fn examine(
 /// Whether rules with a network may decide about logins through a service.
 fn has_network_rules(guarded: &Guarded) -> bool {
     let sites = guarded.lines.iter().filter_map(|(_, said)| Site::load(&said.config).ok());
-    sites.into_iter().any(|site| site.config.policy.has_network_rules(&guarded.name))
+    sites.into_iter().any(|site| site.config.settings.policy.has_network_rules(&guarded.name))
 }
 
 fn tell(services: &[String], findings: Vec<Finding>, output: &Output) -> Result<(), CliError> {

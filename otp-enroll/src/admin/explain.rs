@@ -93,7 +93,7 @@ pub(super) fn foresee(
 /// Names the rule that makes the decision impossible, if it is one.
 pub(super) fn at_fault(site: &Site, error: CoreError) -> CliError {
     let CoreError::UnknownGroup(group) = &error else { return error.into() };
-    match site.config.policy.rules.iter().find(|rule| rule.group.as_ref() == Some(group)) {
+    match site.config.settings.policy.rules.iter().find(|rule| rule.group.as_ref() == Some(group)) {
         Some(rule) => CliError::Reported {
             error: format!("{}:{}: {error}: logins that reach this rule are refused", site.path.display(), rule.line),
             hint: error.hint().to_owned(),
@@ -149,7 +149,7 @@ pub(super) fn explain(
     let Foreseen { ruling, has_device, outcome, former_name } = foreseen.map_err(|error| at_fault(site, error))?;
     let outcome = outcome.if_offered(*offered);
     let rule = match ruling.source {
-        Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.policy.rules.get(place)),
+        Source::Rule(number) => number.checked_sub(1).and_then(|place| site.config.settings.policy.rules.get(place)),
         Source::Override | Source::Nullok | Source::Default => None,
     };
     let explained = Explained {
@@ -165,7 +165,7 @@ pub(super) fn explain(
         accepted_kinds: ruling.devices,
         required_from: ruling.required_from.map(|from| from.day()),
         outcome,
-        enforced: site.config.enforce,
+        enforced: site.config.settings.enforce,
         has_line: *has_line,
     };
     output.painted(&explained, style::facts, || text(&explained, ruling.source))?;

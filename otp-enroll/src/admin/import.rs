@@ -77,7 +77,7 @@ pub(super) fn import(file: &ImportedFile, site: &Site, store: &FileStore, output
         }
         ImportedFile::GoogleAuthenticator { users, all, from, how } => {
             can_be_done(how, None, output)?;
-            let limits = &site.config.limits;
+            let limits = &site.config.settings.limits;
             let windows = Windows { totp: limits.window.saturating_mul(2).saturating_add(1), hotp: LOOK_AHEAD };
             let users = if *all { accounts::Names::ask()?.answer(output)? } else { users.clone() };
             if asks_first(how) {

@@ -169,7 +169,7 @@ pub(super) fn without_device(
 ) -> Result<(), CliError> {
     let enroll = offered.unwrap_or(true);
     let place = LoginContext { service: service.to_owned(), enroll, send, ..LoginContext::default() };
-    let enforced = site.config.enforce;
+    let enforced = site.config.settings.enforce;
     let now = UnixTime::now();
     let names = names.answer(output)?;
     let width = widest(&names);

@@ -51,7 +51,7 @@ pub(super) fn restored(
     yes: bool,
     output: &Output,
 ) -> Result<(), CliError> {
-    let window = site.config.limits.window;
+    let window = site.config.settings.limits.window;
     if !yes {
         let also = if void_recovery { ", and void all recovery codes?" } else { "?" };
         output.confirm(&format!("{}{also}", QUESTION.replace('\n', " ")))?;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::config::Config;
+use otp_core::config::settings::Settings;
 use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{SecondFactor, Source};
 use otp_core::error::CoreError;
@@ -224,7 +225,11 @@ fn a_passcode_leads_to_a_device_where_the_user_has_none() {
             "Passcode used. It is not accepted again.",
         ),
     ] {
-        let site = Site { config: Config { enforce, ..Config::default() }, path: PathBuf::new(), ask_for_keys: None };
+        let site = Site {
+            config: Config { settings: Settings { enforce, ..Settings::default() }, ..Config::default() },
+            path: PathBuf::new(),
+            ask_for_keys: None,
+        };
         let (arguments, context) = (Arguments::parse(&[]).unwrap(), LoginContext::default());
         let (issuer, mut person) = (Issuer(demand), Person::who_types(&["K7QD-M3XA-92TE"]));
         let login = Login { user: "alice", site: &site, arguments: &arguments, context: &context, authority: &issuer };
@@ -246,7 +251,7 @@ fn a_user_with_few_recovery_codes_or_none_is_told_where_some_can_be_made() {
     ] {
         for recovery_codes in [10, 0] {
             let site = Site {
-                config: Config { recovery_codes, ..Config::default() },
+                config: Config { settings: Settings { recovery_codes, ..Settings::default() }, ..Config::default() },
                 path: PathBuf::new(),
                 ask_for_keys: None,
             };

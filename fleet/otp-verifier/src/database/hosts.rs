@@ -106,6 +106,7 @@ impl Session {
     }
 
     /// Adds a host; `false` if there is one of this name, or with this key.
+    #[cfg(test)]
     pub(crate) fn add_host(
         &self,
         id: &str,
@@ -128,18 +129,17 @@ impl Session {
         self.set_status(id, "active")
     }
 
+    /// The host must join again; `false` if there is none of this name.
+    pub(crate) fn remove_host(&self, id: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "WITH gone AS (DELETE FROM otp.host WHERE id = $1 RETURNING 1) \
+             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM gone)";
+        self.changed(SQL, &[&id])
+    }
+
     fn set_status(&self, id: &str, status: &str) -> Result<bool, StoreError> {
         const SQL: &str = "WITH changed AS (UPDATE otp.host SET status = $2 WHERE id = $1 RETURNING 1) \
              SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM changed)";
         self.changed(SQL, &[&id, &status])
-    }
-
-    /// Another key of a host, whose certificate was renewed with it; `false` if there is no such host, or the key is another's.
-    pub(crate) fn set_key(&self, id: &str, old: &[u8; 32], new: &[u8; 32]) -> Result<bool, StoreError> {
-        const SQL: &str = "WITH changed AS (UPDATE otp.host SET key_sha256 = $3 WHERE id = $1 AND key_sha256 = $2 \
-             AND status = 'active' RETURNING 1) \
-             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM changed)";
-        self.changed(SQL, &[&id, &old.as_slice(), &new.as_slice()])
     }
 
     /// What a host may do and whom it may ask about; `false` if there is none of this name.
@@ -204,6 +204,13 @@ impl Session {
             Ok(None) => Ok(Joined::NoToken),
             Ok(Some(_)) | Err(_) => Host::read(&row).map(Joined::Yes),
         }
+    }
+
+    /// Names of users with a record, in their order: some of those after this one.
+    pub(crate) fn names_after(&self, last: &str) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "SELECT name FROM otp.record WHERE name > $1 ORDER BY name LIMIT 100";
+        let unreadable = |_| StoreError::Unreachable("a row cannot be read".into());
+        self.read(SQL, &[&last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
     }
 
     /// Whether a statement, which says so in its second column, changed anything.

@@ -60,6 +60,7 @@ impl Session {
     }
 
     /// How many statements were sent.
+    #[cfg(test)]
     pub(crate) fn asked(&self) -> u64 {
         self.asked.get()
     }

@@ -43,7 +43,7 @@ impl Unfit {
             Self::Unsynced => "set fsync = on in postgresql.conf of every server",
             Self::NoStandby => {
                 "name one standby, as 'FIRST 1 (s1)', and promote no other; with Patroni: synchronous_mode and \
-                 synchronous_mode_strict; for trying it out, without any promise: standby = \"none\""
+                 synchronous_mode_strict; for trying it out, without any promise: without_standby = true"
             }
             Self::Unreadable(_) | Self::Dispensable(_) => {
                 "name one standby, as 'FIRST 1 (s1)', or all of them, as 'ANY 2 (s1, s2)': the number must be that of the names, \

@@ -10,7 +10,7 @@ use SecondFactor::{Enroll, Optional, Required, Skip};
 const NOW: UnixTime = UnixTime(1_798_761_600);
 
 fn policy(text: &str) -> Policy {
-    Config::parse(Path::new("test"), text).unwrap().policy
+    Config::parse(Path::new("test"), text).unwrap().settings.policy
 }
 
 /// A policy with one rule, which skips, under these conditions.

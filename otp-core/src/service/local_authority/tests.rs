@@ -6,12 +6,20 @@ use super::*;
 use crate::codes::hotp_totp::Digits;
 use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
+use crate::protocol::request::{Confidential, Order, PinToSend};
+use crate::record::credentials::Override;
 use crate::record::credentials::{Device, Kind};
 use crate::record::id::EnrollmentId;
+use crate::store::memory::MemoryStore;
 use crate::store::{Store, Swap};
-use crate::testing::fixtures::{NOTE, NOW, STEP, alice, digits_of, issued_until, named, passcode, phone, record, site};
+use crate::testing::fixtures::{
+    NOTE, NOW, STEP, alice, digits_of, issued_until, named, passcode, phone, record, recovery_code, site,
+};
+use crate::value::destination::Channel;
 use crate::value::network::Address;
+use crate::value::request_id::RequestId;
 use crate::value::time::Seconds;
+use crate::value::user::UserName;
 
 /// A site where alice has devices.
 struct TestSite {
@@ -28,7 +36,7 @@ impl TestSite {
     }
 
     /// The authority for a trusted caller.
-    fn authority(&self) -> LocalAuthority<'_> {
+    fn authority(&self) -> LocalAuthority<'_, Files<'_>> {
         LocalAuthority::for_account(&self.site, alice(), Caller::here(0, true, &|_| {}))
     }
 
@@ -119,7 +127,7 @@ fn a_record_without_a_device_has_no_grace() {
     let mut state = test_site.stored().state;
     state.begin_grace(Address::parse("192.0.2.1").unwrap(), NOW);
     let ended = Record { state, ..test_site.stored() };
-    assert!(!is_in_grace(&ended, Kinds::ALL, Address::parse("192.0.2.1").unwrap(), Seconds(3600), NOW));
+    assert_eq!(ended.remembered(Address::parse("192.0.2.1").unwrap(), Seconds(3600), NOW), None);
     assert_eq!(test_site.demand(HOME, NOW), Demand::OF_THE_UNKNOWN);
 }
 
@@ -336,4 +344,70 @@ fn no_device_is_challenged_whose_response_is_not_accepted() {
     assert_eq!(challenge("sshd", Some("ocra")), Challenge::NoSuchDevice);
     assert!(site.store().unwrap().read(&alice()).unwrap().unwrap().state.challenges.is_empty());
     assert!(matches!(challenge("login", None), Challenge::Question(_)));
+}
+
+/// Sends nothing.
+struct NoMessenger;
+
+impl Messenger for NoMessenger {
+    fn kinds(&self) -> Result<Kinds, CoreError> {
+        Ok(Kinds::NONE)
+    }
+
+    fn check(&self, _: Channel) -> Result<(), CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+
+    fn challenge(&self, _: &UserName, _: Channel, _: &LoginContext, _: Option<&Typed>) -> Result<Challenge, CoreError> {
+        Ok(Challenge::NotSent)
+    }
+
+    fn send_pin(&self, _: &UserName, _: &PinToSend) -> Result<Challenge, CoreError> {
+        Ok(Challenge::NotSent)
+    }
+}
+
+#[test]
+fn a_store_that_is_no_files_serves_logins_and_what_users_and_administrators_ask() {
+    let (store, settings) = (MemoryStore::default(), Settings { grace: Some(Seconds(3600)), ..Settings::default() });
+    assert_eq!(store.replace(&alice(), None, &record(vec![phone(1)]), &NOTE).unwrap(), Swap::Done);
+    let caller = Caller::here(0, true, &|_| {});
+    let mut authority = LocalAuthority::on(store, &settings, &NoMessenger, Some(alice()), caller);
+    let typed = |code: &str| Typed::new(code.as_bytes().to_vec());
+    assert_eq!(authority.demand_at(&from(HOME), NOW).unwrap(), CODE);
+    assert!(matches!(authority.verify_at(&from(HOME), &typed(&right()), NOW), Ok(Verdict::Accepted(_))));
+    assert_eq!(authority.demand_at(&from(HOME), NOW).unwrap(), Demand::Grace { digits: Some(Digits::SIX) });
+    let again = authority.verify_at(&from(HOME), &typed(&right()), NOW);
+    assert!(matches!(again, Ok(Verdict::Refused(Refusal::Replayed { .. }))));
+    let Ok(Reply::Status(status)) = authority.request_at(Request::Status {}, NOW) else { panic!("no status") };
+    assert!(status.enrolled && status.recovery_codes_left == 10);
+    // Asked again with its id, because the answer was lost: no code is used up for it.
+    let ask = |id: u8, authority: &mut LocalAuthority<'_, MemoryStore>| {
+        let typed = Confidential::new(&recovery_code(4).reveal());
+        let verify = Request::Verify { id: Some(RequestId([id; 16])), login: from(HOME), typed };
+        let Ok(Reply::Login(words)) = authority.request_at(verify, NOW) else { panic!("no answer") };
+        words
+    };
+    let answers = [1, 1, 2, 1].map(|id| ask(id, &mut authority));
+    let (accepted, used) = ("accepted recovery left 9", "refused recovery-used");
+    assert_eq!(answers, [accepted, accepted, used, accepted]);
+    let proof = Confidential::new(&recovery_code(3).reveal());
+    let done = authority.request_at(Request::Disable { proof }, NOW);
+    assert!(matches!(done, Ok(Reply::Changed(true))), "{done:?}");
+    let done = authority.request_at(Request::Administer(Order::Override(Override::Required)), NOW);
+    assert!(matches!(done, Ok(Reply::Changed(true))), "{done:?}");
+    assert_eq!(authority.demand_at(&from(HOME), NOW).unwrap(), Demand::OF_THE_UNKNOWN);
+}
+
+#[test]
+fn a_directory_that_was_trusted_is_looked_at_again_for_the_next_request() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let test_site = TestSite::new("", 1);
+    let mut authority = test_site.authority();
+    assert!(matches!(authority.request_at(Request::Status {}, NOW), Ok(Reply::Status(_))));
+    set_permissions(&test_site.site.config.state_directory, Permissions::from_mode(0o1777)).unwrap();
+    assert!(matches!(authority.request_at(Request::Status {}, NOW), Err(CoreError::Store(_))));
+    assert!(authority.enroll_during_login(Request::Enroll { proof: None, count: None }).is_err());
 }

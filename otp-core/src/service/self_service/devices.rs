@@ -16,13 +16,13 @@ use crate::service::enrollment::{Offered, Purpose, new_enrollment};
 use crate::service::not_done::NotDone;
 use crate::service::self_service::{New, SelfService, Stage, left_by_refusal};
 use crate::service::token::{self, Lost};
-use crate::store::change;
+use crate::store::{Store, change};
 use crate::value::time::UnixTime;
 
 /// A change of one device of a record, which names that device.
 type OfDevice<'c> = &'c dyn Fn(&mut Record) -> Result<DeviceId, NotChanged>;
 
-impl<'a> SelfService<'a> {
+impl<S: Store> SelfService<'_, S> {
     /// Offers one more device, for a code of those that the user has. To a user without one, it offers the first.
     pub(super) fn add(
         &mut self,
@@ -31,7 +31,7 @@ impl<'a> SelfService<'a> {
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
         let New { name, token, to, count } = *new;
-        self.enrollment = Stage::None;
+        self.under_way.stage = Stage::None;
         // A word that is no kind is no token either.
         let kind = match (to, token) {
             (Some(to), _) => Some(Kinds::of(to.kind)),
@@ -41,7 +41,7 @@ impl<'a> SelfService<'a> {
         if let Some(unfit) = kind.map_or(Ok(None), |kind| self.unfit_kind(kind, now))? {
             return Ok(unfit);
         }
-        let record = self.site.store()?.read(&self.account)?.unwrap_or_else(|| Record::stranger(&self.account));
+        let record = self.store.read(self.account)?.unwrap_or_else(|| Record::stranger(self.account));
         let (offered, is_known) = match to {
             Some(to) => (self.destination_offered(&record, to, name)?, false),
             None => self.seed_offered(&record, token, name)?,
@@ -57,7 +57,7 @@ impl<'a> SelfService<'a> {
                 let reply = self.offer_for_proof(offered, Purpose::Beside, proof, now)?;
                 // Told for a proof alone: else a person who uses this account could find its token among stolen seeds.
                 if is_known && matches!(reply, Reply::TokenTaken { .. }) {
-                    self.enrollment = Stage::None;
+                    self.under_way.stage = Stage::None;
                     return Ok(Reply::Declined(Declined::SeedKnown));
                 }
                 Ok(reply)
@@ -71,18 +71,18 @@ impl<'a> SelfService<'a> {
         record: &Record,
         token: Option<&Token>,
         name: Option<&str>,
-    ) -> Result<(Result<Offered<'a>, Declined>, bool), CoreError> {
+    ) -> Result<(Result<Offered, Declined>, bool), CoreError> {
         let base = if token.is_some_and(|token| !token.app) { DeviceName::of_token() } else { DeviceName::of_app() };
         let name = match name_for(record, name, &base) {
             Ok(name) => name,
             Err(declined) => return Ok((Err(declined), false)),
         };
-        let (site, account, entropy) = (self.site, self.account.clone(), self.entropy);
-        let Some(token) = token else { return Ok((Ok(Offered::begin(site, account, entropy, name)?), false)) };
-        Ok(match token::pending(token, name, site.config.limits.window, entropy)? {
+        let (settings, account, entropy) = (self.settings, self.account.clone(), self.entropy);
+        let Some(token) = token else { return Ok((Ok(Offered::begin(settings, account, entropy, name)?), false)) };
+        Ok(match token::pending(token, name, settings.limits.window, entropy)? {
             Ok(pending) => {
                 let is_known = record.credentials.has_seed(pending.secret());
-                (Ok(Offered::of_token(site, account, entropy, pending)), is_known)
+                (Ok(Offered::of_token(account, entropy, pending)), is_known)
             }
             Err(declined) => (Err(declined), false),
         })
@@ -120,8 +120,8 @@ impl<'a> SelfService<'a> {
     ) -> Result<Reply, CoreError> {
         let (limits, attempt) = (self.limits(now)?, Attempt::parse(&proof.into_typed()));
         let enrollment = new_enrollment(self.entropy)?;
-        let done = change(&self.site.store()?, &self.account, &self.caller.origin.note(what), |record| {
-            let stranger = Record::stranger(&self.account);
+        let done = change(self.store, self.account, &self.caller.origin.note(what), |record| {
+            let stranger = Record::stranger(self.account);
             let record = record.unwrap_or(&stranger);
             let (state, verdict) = decide(&limits, record, &attempt, now);
             let mut changed = record.renewed(enrollment);
@@ -145,9 +145,9 @@ impl<'a> SelfService<'a> {
         codes: [&Confidential; 2],
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
-        let (store, enrollment) = (self.site.store()?, new_enrollment(self.entropy)?);
+        let enrollment = new_enrollment(self.entropy)?;
         let lost = Lost { device, codes, limits: &self.limits(now)?, enrollment, now };
-        let done = lost.find(&store, &self.account, &self.caller.note("resynchronized"))?;
+        let done = lost.find(self.store, self.account, &self.caller.note("resynchronized"))?;
         Ok(self.changed("resynchronized", done))
     }
 

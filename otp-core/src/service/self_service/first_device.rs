@@ -6,15 +6,15 @@ use crate::error::CoreError;
 use crate::protocol::request::{Confidential, Declined, Reply};
 use crate::service::enrollment::Offered;
 use crate::service::self_service::SelfService;
-use crate::store::update;
+use crate::store::{Store, update};
 use crate::system::accounts;
 use crate::value::time::UnixTime;
 
-impl<'a> SelfService<'a> {
+impl<S: Store> SelfService<'_, S> {
     /// Makes an offer to a user without a device.
     pub(super) fn offer_first(
         &mut self,
-        offered: Offered<'a>,
+        offered: Offered,
         passcode: Option<&Confidential>,
         now: UnixTime,
     ) -> Result<Reply, CoreError> {
@@ -31,14 +31,14 @@ impl<'a> SelfService<'a> {
 
     /// Whether the policy wants a passcode of this user. An administrator could issue one, and need not.
     fn needs_passcode(&self) -> Result<bool, CoreError> {
-        let member = |group: &str| accounts::is_member(&self.account, group);
-        let policy = &self.site.config.policy;
+        let member = |group: &str| accounts::is_member(self.account, group);
+        let policy = &self.settings.policy;
         Ok(!self.caller.is_trusted && policy.wants_passcode(self.account.name.as_str(), member)?)
     }
 
     fn use_up_passcode(&self, text: &Confidential, now: UnixTime) -> Result<Verdict, CoreError> {
         let attempt = Attempt::parse(&text.into_typed());
-        Ok(update(&self.site.store()?, &self.account, &self.caller.note("enrollment"), |record| match &attempt {
+        Ok(update(self.store, self.account, &self.caller.note("enrollment"), |record| match &attempt {
             Attempt::Passcode(passcode) => match record.decide_on_passcode(passcode, None, now) {
                 // There is no device yet, and no passcode.
                 (state, Verdict::Refused(Refusal::NotEnrolled)) => (state, Verdict::Refused(Refusal::PasscodeUnknown)),

@@ -11,7 +11,9 @@ use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor};
 use crate::record::id::DeviceId;
 use crate::service::local_authority::LocalAuthority;
+use crate::store::files::on_demand::Files;
 use crate::store::{Store, Swap};
+use crate::system::config_file::Site;
 use crate::testing::fixtures::{NOTE, NOW, STEP, alice, digits_of, named, phone, record, recovery_code, site};
 use crate::value::login_context::LoginContext;
 use crate::value::secret::Secret;
@@ -85,12 +87,12 @@ impl TestSite {
 }
 
 /// The authority of the helper. Its errors become replies.
-struct Served<'a>(LocalAuthority<'a>);
+struct Served<'a>(LocalAuthority<'a, Files<'a>>);
 
 impl<'a> Served<'a> {
     fn of(site: &'a Site, account: Account, entropy: Entropy, log: &'a dyn Fn(&Event<'_>)) -> Self {
         let caller = Caller::here(account.uid, false, log);
-        Self(LocalAuthority::new(site, Some(account), caller, entropy))
+        Self(LocalAuthority::for_account(site, account, caller).with_entropy(entropy))
     }
 
     fn answer(&mut self, request: Request, now: UnixTime) -> Reply {
@@ -569,7 +571,7 @@ fn a_first_enrollment_by_root_is_logged_as_an_administrators() {
     let test_site = TestSite::new("");
     let log = |event: &Event<'_>| test_site.log.borrow_mut().push(event.to_string());
     let caller = Caller::here(0, true, &log);
-    let mut served = Served(LocalAuthority::new(&test_site.site, Some(alice()), caller, entropy));
+    let mut served = Served(LocalAuthority::for_account(&test_site.site, alice(), caller).with_entropy(entropy));
     let offer = served.answer(Request::Enroll { proof: None, count: None }, NOW);
     shown_codes(&served.confirm(code_of(&offer)));
     assert_eq!(test_site.logged(), ["enrolled user=alice by_uid=0 proof=admin"]);
@@ -581,7 +583,7 @@ fn every_verdict_for_a_login_through_the_helper_leaves_a_line() {
     let login = || LoginContext { service: "i3lock".into(), rhost: Some("192.0.2.1".into()), ..Default::default() };
     let mut lines = Vec::new();
     for typed in [wrong(), recovery(0), recovery(0), code()] {
-        test_site.answer(Request::Verify { login: login(), typed });
+        test_site.answer(Request::Verify { id: None, login: login(), typed });
         lines.extend(test_site.logged());
     }
     let head = |word| format!("{word} user=alice by_uid=1000 service=i3lock ");
@@ -606,7 +608,8 @@ fn a_user_without_a_device_can_change_nothing() {
     ] {
         refused(&test_site.answer(request), Refusal::NotEnrolled);
     }
-    let Reply::Login(words) = test_site.answer(Request::Verify { login: LoginContext::default(), typed: code() })
+    let Reply::Login(words) =
+        test_site.answer(Request::Verify { id: None, login: LoginContext::default(), typed: code() })
     else {
         panic!("no answer")
     };
@@ -637,7 +640,8 @@ fn a_login_gets_its_demand_and_its_verdict() {
     let asked = Demand::Code { challenge: false, digits: Some(Digits::SIX) };
     assert_eq!((demand("sshd"), demand("login")), (asked, Nothing(ruling(SecondFactor::Skip, Source::Default))));
     let verify = || {
-        let Reply::Login(words) = test_site.answer(Request::Verify { login: LoginContext::default(), typed: code() })
+        let Reply::Login(words) =
+            test_site.answer(Request::Verify { id: None, login: LoginContext::default(), typed: code() })
         else {
             panic!("no answer")
         };
@@ -671,7 +675,7 @@ fn without_the_state_directory_every_request_fails() {
         (Request::ForgetAddresses {}, true),
         // The module logs errors of logins.
         (Request::Demand(LoginContext::default()), false),
-        (Request::Verify { login: LoginContext::default(), typed: code() }, false),
+        (Request::Verify { id: None, login: LoginContext::default(), typed: code() }, false),
     ] {
         let Reply::Failed { error, hint } = test_site.answer(request) else { panic!("an answer") };
         assert_eq!(error, format!("cannot open {}: No such file or directory", path.display()));

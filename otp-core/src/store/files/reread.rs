@@ -10,33 +10,23 @@ use std::os::unix::fs::MetadataExt;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstatat};
 
-use crate::record::Record;
-use crate::record::credentials::{Credentials, Needed, Outline};
+use crate::record::credentials::{Credentials, Outline};
 use crate::record::credentials_toml::ReadContext;
-use crate::record::state::State;
 use crate::store::error::StoreError;
 use crate::store::files::file_names::Names;
 use crate::store::files::open::FileStore;
-use crate::store::files::write::Held;
-use crate::store::note::Note;
-use crate::store::{Loaded, Store, Swap};
-use crate::value::user::Account;
+use crate::value::user::{Account, UserName};
 
 /// The credentials as they were before the question, and their open file.
 pub struct Seen {
     pub outline: Outline,
+    user: UserName,
     file: File,
     size: u64,
     /// Device, inode and number of links.
     identity: [u64; 3],
     /// Mode and owner.
     rights: [u32; 2],
-}
-
-/// The store, for a login whose credentials may have been read before the question.
-pub struct Following<'a> {
-    pub store: &'a FileStore,
-    pub seen: Option<&'a Seen>,
 }
 
 impl FileStore {
@@ -50,7 +40,7 @@ impl FileStore {
             .read_credentials(&file, metadata.len(), &name, |bytes| Outline::decode(bytes, ReadContext::of(account)))?;
         let identity = [metadata.dev(), metadata.ino(), metadata.nlink()];
         let rights = [metadata.mode(), metadata.uid()];
-        Ok(Some(Seen { outline, file, size: metadata.len(), identity, rights }))
+        Ok(Some(Seen { outline, user: account.name.clone(), file, size: metadata.len(), identity, rights }))
     }
 
     /// The credentials as they are now, read from the open file if it has not changed.
@@ -71,6 +61,11 @@ impl FileStore {
 }
 
 impl Seen {
+    /// Whether these are credentials of this user.
+    pub(super) fn is_of(&self, account: &Account) -> bool {
+        self.user == account.name
+    }
+
     /// Whether the file is the one that was trusted before the question, unchanged since then.
     fn is(&self, now: &FileStat) -> bool {
         let identity = [number(now.st_dev), number(now.st_ino), number(now.st_nlink)];
@@ -83,54 +78,4 @@ impl Seen {
 /// A field whose width depends on the architecture.
 fn number(field: impl TryInto<u64>) -> Option<u64> {
     field.try_into().ok()
-}
-
-impl Store for Following<'_> {
-    type Hold = Held;
-
-    fn load(&self, account: &Account) -> Result<Option<Loaded<Held>>, StoreError> {
-        self.store.load(account)
-    }
-
-    fn load_for(&self, account: &Account, needed: Needed) -> Result<Option<Loaded<Held>>, StoreError> {
-        self.store.load_after(account, self.seen, needed)
-    }
-
-    fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {
-        self.store.read(account)
-    }
-
-    fn swap(&self, account: &Account, held: Held, state: &State, note: &Note<'_>) -> Result<Swap, StoreError> {
-        self.store.swap(account, held, state, note)
-    }
-
-    fn replace(
-        &self,
-        account: &Account,
-        held: Option<Held>,
-        record: &Record,
-        note: &Note<'_>,
-    ) -> Result<Swap, StoreError> {
-        self.store.replace(account, held, record, note)
-    }
-
-    fn remove(&self, account: &Account, held: Held, note: &Note<'_>) -> Result<Swap, StoreError> {
-        self.store.remove(account, held, note)
-    }
-
-    fn purge(&self, account: &Account, note: &Note<'_>) -> Result<bool, StoreError> {
-        Store::purge(self.store, account, note)
-    }
-
-    fn only_note(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
-        self.store.only_note(account, note)
-    }
-
-    fn rehearse_load(&self) {
-        self.store.rehearse_load();
-    }
-
-    fn rehearse(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
-        self.store.rehearse(account, note)
-    }
 }

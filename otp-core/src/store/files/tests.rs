@@ -28,7 +28,6 @@ use crate::record::change::Change;
 use crate::record::credentials::Override;
 use crate::record::id::DeviceId;
 use crate::record::state_slot::Slot;
-use crate::store::files::reread::Following;
 use crate::store::{change, update, update_for};
 use crate::testing::fixtures::{
     GROUP, LIMITS, NOTE, NOW, REPLAYED, STEP, after, alice, by_phone, named, phone, re_enrolled, record, recovery,

@@ -43,7 +43,7 @@ impl Exempt {
 
     /// Adds users whom rules name and who are no persons: accounts of backups and of automation.
     fn add_those_of_rules(&mut self, site: &Site, store: &FileStore, guarded: &Guarded, now: UnixTime) {
-        for name in site.config.policy.rules.iter().filter_map(|rule| rule.user.as_deref()) {
+        for name in site.config.settings.policy.rules.iter().filter_map(|rule| rule.user.as_deref()) {
             if self.named.iter().any(|known| known == name) {
                 continue;
             }
@@ -56,7 +56,7 @@ impl Exempt {
             if let Ok(Some(foreseen)) = foreseen
                 && foreseen.outcome == Outcome::NotAsked
             {
-                self.note(&site.config.policy, foreseen.ruling, name);
+                self.note(&site.config.settings.policy, foreseen.ruling, name);
             }
         }
     }
@@ -95,7 +95,7 @@ pub(super) fn look_at(
         );
         findings.push(warning(&some(&refused), &fix));
     }
-    for (number, rule) in (1..).zip(&site.config.policy.rules) {
+    for (number, rule) in (1..).zip(&site.config.settings.policy.rules) {
         let skips = rule.terms.second_factor == SecondFactor::Skip;
         let Some(address) = first_address(rule, &guarded.name).filter(|_| skips) else { continue };
         if asks(rule.user.as_deref().unwrap_or(sshd::GENERIC_USER), &address) {

@@ -38,7 +38,7 @@ pub(super) struct Doubt {
 pub(super) fn doubts(site: &Site, folders: &Folders) -> Vec<Doubt> {
     let services = folders.services().unwrap_or_default();
     let mut doubts = Vec::new();
-    for rule in &site.config.policy.rules {
+    for rule in &site.config.settings.policy.rules {
         let Some(service) = rule.service.as_deref() else { continue };
         let mut doubt = |what: String, fix: String| {
             let place = format!("{}:{}: policy.rule", site.path.display(), rule.line);
@@ -83,7 +83,7 @@ fn meant<'a>(name: &str, services: &'a BTreeSet<String>) -> Option<&'a str> {
 
 /// A group is looked up for root too, unless a rule before it decides about root by name.
 pub(super) fn group_before_root(site: &Site) -> Option<Finding> {
-    let rule = site.config.policy.group_before("root")?;
+    let rule = site.config.settings.policy.group_before("root")?;
     let Rule { group: Some(group), line, .. } = rule else { return None };
     let is_known = accounts::group(group, &mut |_| {}).is_ok_and(|found| found.is_some());
     let services = name_service::of_groups().unwrap_or_default();

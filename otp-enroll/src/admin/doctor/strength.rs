@@ -16,14 +16,14 @@ const SHORTEST_LOCK: u64 = 30;
 
 pub(super) fn look_at(config: &Config, findings: &mut Vec<Finding>) {
     let mut warn = |what: String, fix: &str| findings.push(Finding::warning("configuration", what, fix));
-    if !config.enforce {
+    if !config.settings.enforce {
         warn(
             "enforce = false: codes are asked for, and no login is refused without one".to_owned(),
             "when `otp-enroll admin report` shows nothing that surprises, remove the line",
         );
     }
-    let steps = config.limits.window.saturating_mul(2).saturating_add(1);
-    let good_for = steps.saturating_mul(config.code.period.get());
+    let steps = config.settings.limits.window.saturating_mul(2).saturating_add(1);
+    let good_for = steps.saturating_mul(config.settings.code.period.get());
     if good_for > LONGEST_CODE {
         warn(
             format!(
@@ -33,13 +33,13 @@ pub(super) fn look_at(config: &Config, findings: &mut Vec<Finding>) {
             "set code.window to 1 or 0, and code.period to 30",
         );
     }
-    if let LockFor::Time(length) = config.limits.lock_for
+    if let LockFor::Time(length) = config.settings.limits.lock_for
         && length.0 < SHORTEST_LOCK
     {
         warn(
             format!(
                 "lockout.for is {length}: after {} wrong codes, guessing goes on at once",
-                config.limits.lock_after
+                config.settings.limits.lock_after
             ),
             "set lockout.for to 15m, the default",
         );

@@ -62,7 +62,7 @@ pub(super) fn look_at(
         findings.push(Finding::warning(NAME_SERVICE, what, "check /etc/nsswitch.conf and the services it names"));
         Vec::new()
     });
-    let demanding = demanding_addresses(&site.config.policy);
+    let demanding = demanding_addresses(&site.config.settings.policy);
     let mut progress = Progress::new("asking the policy", names.len(), output);
     for name in names {
         progress.step();
@@ -84,7 +84,7 @@ pub(super) fn look_at(
             }
         };
         if let Some(record) = &record {
-            findings.extend(times_in_the_future(&name, record, &site.config.limits, now));
+            findings.extend(times_in_the_future(&name, record, &site.config.settings.limits, now));
         }
         for ((place, refused), needs_shell) in places.iter().zip(&mut refused).zip(&needs_shell) {
             if *needs_shell && !has_shell {
@@ -98,7 +98,7 @@ pub(super) fn look_at(
                     foresee(&LoginContext { rhost: Some((*address).clone()), ..place.clone() })
                         .is_ok_and(|foreseen| is_demanded(foreseen.ruling.second_factor))
                 };
-                if site.config.enforce
+                if site.config.settings.enforce
                     && let Some(address) = demanding.iter().find(demands)
                 {
                     through_sshd.demanded.push((name.clone(), address.clone()));
@@ -106,9 +106,9 @@ pub(super) fn look_at(
             }
             match foresee(place) {
                 Ok(foreseen) if foreseen.outcome == Outcome::NotAsked && is_sshd => {
-                    through_sshd.exempt.note(&site.config.policy, foreseen.ruling, &name);
+                    through_sshd.exempt.note(&site.config.settings.policy, foreseen.ruling, &name);
                 }
-                Ok(foreseen) if site.config.enforce => {
+                Ok(foreseen) if site.config.settings.enforce => {
                     let sent = if place.send { sent } else { Kinds::NONE };
                     let devices = record.as_ref().map_or(&[][..], |record| &record.credentials.devices);
                     refused.note(&name, &foreseen, devices, sent);

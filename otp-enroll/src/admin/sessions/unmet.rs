@@ -53,7 +53,7 @@ pub(in super::super) fn end(
         output.can_confirm()?;
     }
     let sessions = logind::sessions(Path::new(logind::SESSIONS))?.ok_or(CliError::NoLogind)?;
-    if !site.config.enforce {
+    if !site.config.settings.enforce {
         return output.advise("enforce = false: no user must have a second factor now; no session was ended.");
     }
     let mut journal = Journal::of(&sessions);
@@ -61,7 +61,7 @@ pub(in super::super) fn end(
     for session in sessions {
         match now(site, store, &session, &login_through) {
             Ok(Now::Required(record)) => {
-                if !evidence::is_shown(&session, &mut journal, record.as_deref(), site.config.grace) {
+                if !evidence::is_shown(&session, &mut journal, record.as_deref(), site.config.settings.grace) {
                     unmet.push(session);
                 }
             }

@@ -84,7 +84,7 @@ fn no_passcode_is_asked_for_where_none_is_wanted_and_none_of_root() {
     assert!(matches!(bare(of_others, None).answer(enroll(None)), Reply::Offer(_)));
     let test_site = bare(WANTS_PASSCODE, None);
     let caller = Caller::here(0, true, &|_| {});
-    let mut root = LocalAuthority::new(&test_site.site, Some(alice()), caller, entropy);
+    let mut root = LocalAuthority::for_account(&test_site.site, alice(), caller).with_entropy(entropy);
     assert!(matches!(root.request_at(enroll(None), NOW), Ok(Reply::Offer(_))));
     // A login has asked for it already.
     assert!(matches!(root.enroll_during_login(enroll(None)), Ok(Reply::Offer(_))));
@@ -134,7 +134,7 @@ fn an_administrator_issues_a_passcode_in_place_of_any_other_and_revokes_it() {
     let test_site = TestSite::new("");
     let log = |event: &Event<'_>| test_site.log.borrow_mut().push(event.to_string());
     let caller = Caller::here(0, true, &log);
-    let mut root = LocalAuthority::new(&test_site.site, Some(alice()), caller, entropy);
+    let mut root = LocalAuthority::for_account(&test_site.site, alice(), caller).with_entropy(entropy);
     let mut issue = |valid, service: Option<&str>| {
         let order = PasscodeOrder { valid: Seconds(valid), service: service.map(str::to_owned) };
         let Reply::Passcode(issued) = root.request_at(Request::IssuePasscode(order), NOW).unwrap() else {

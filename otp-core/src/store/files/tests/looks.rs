@@ -1,29 +1,30 @@
 //! Credentials that change between the two reads of a login.
 
 use super::*;
-use crate::record::credentials::Needed;
 use crate::record::state::Progress;
+use crate::store::files::on_demand::Files;
 
 impl Home {
-    fn see(&self) -> Seen {
-        self.store.see(&alice()).unwrap().unwrap()
+    /// Files whose credentials were read before the question.
+    fn see(&self) -> Files<'_> {
+        let files = Files::new(|| FileStore::open(self.directory.path()));
+        assert_eq!(files.outline(&alice()).unwrap().unwrap().devices, 1);
+        files
     }
+}
 
-    /// A login whose first read was `seen`.
-    fn login_after(&self, seen: &Seen, attempt: &Attempt) -> Result<Verdict, StoreError> {
-        let following = Following { store: &self.store, seen: Some(seen) };
-        update_for(&following, &alice(), Needed::All, &NOTE, |record| decide(&LIMITS, record, attempt, NOW))
-    }
+/// A login that began with that look.
+fn login_after(files: &Files<'_>, attempt: &Attempt) -> Result<Verdict, StoreError> {
+    update(files, &alice(), &NOTE, |record| decide(&LIMITS, record, attempt, NOW))
 }
 
 #[test]
 fn unchanged_credentials_decide() {
     let home = Home::enrolled();
     let seen = home.see();
-    assert_eq!(seen.outline.devices, 1);
-    assert_eq!(home.login_after(&seen, &wrong()).unwrap(), wrong_for_the(1));
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), after(1, by_phone()));
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
+    assert_eq!(login_after(&seen, &wrong()).unwrap(), wrong_for_the(1));
+    assert_eq!(login_after(&seen, &right()).unwrap(), after(1, by_phone()));
+    assert_eq!(login_after(&seen, &right()).unwrap(), REPLAYED);
 }
 
 #[test]
@@ -36,8 +37,8 @@ fn credentials_that_were_replaced_meanwhile_decide_nothing() {
     (new.credentials.default, new.credentials.last_id) = (Some(DeviceId(2)), DeviceId(2));
     new.state.devices = [(DeviceId(2), Progress::from(0))].into();
     assert_eq!(home.store.replace(&alice(), Some(hold), &new, &NOTE).unwrap(), Swap::Done);
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
-    assert!(matches!(home.login_after(&seen, &shown(&phone(2), STEP)).unwrap(), Verdict::Accepted(_)));
+    assert_eq!(login_after(&seen, &right()).unwrap(), wrong_for_the(1));
+    assert!(matches!(login_after(&seen, &shown(&phone(2), STEP)).unwrap(), Verdict::Accepted(_)));
 }
 
 #[test]
@@ -45,12 +46,12 @@ fn credentials_that_were_removed_meanwhile_decide_nothing() {
     let home = Home::enrolled();
     let seen = home.see();
     assert_eq!(home.store.remove(&alice(), home.load().hold, &NOTE).unwrap(), Swap::Done);
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
+    assert_eq!(login_after(&seen, &right()).unwrap(), Verdict::Refused(Refusal::NotEnrolled));
     // The next enrollment does not bring them back: it has another state.
     let mut new = re_enrolled(&record(vec![phone(2)]), 2);
     new.state.devices = [(DeviceId(2), Progress::from(0))].into();
     assert_eq!(home.store.replace(&alice(), None, &new, &NOTE).unwrap(), Swap::Done);
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), wrong_for_the(1));
+    assert_eq!(login_after(&seen, &right()).unwrap(), wrong_for_the(1));
 }
 
 #[test]
@@ -60,8 +61,8 @@ fn credentials_that_a_killed_change_did_not_replace_decide() {
     let Loaded { record, hold } = home.load();
     home.store.write_slot(&hold, &re_enrolled(&record, 2).state).unwrap();
     drop(hold);
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
+    assert_eq!(login_after(&seen, &right()).unwrap(), by_phone());
+    assert_eq!(login_after(&seen, &right()).unwrap(), REPLAYED);
 }
 
 #[test]
@@ -73,10 +74,10 @@ fn credentials_that_were_damaged_meanwhile_are_an_error() {
         let seen = home.see();
         let good = fs::read(home.path("alice.toml")).unwrap();
         overwrite(home.path("alice.toml"), &contents);
-        assert!(matches!(home.login_after(&seen, &right()), Err(StoreError::Record { .. })), "{contents:?}");
+        assert!(matches!(login_after(&seen, &right()), Err(StoreError::Record { .. })), "{contents:?}");
         overwrite(home.path("alice.toml"), good);
     }
-    assert_eq!(home.login_after(&home.see(), &right()).unwrap(), by_phone());
+    assert_eq!(login_after(&home.see(), &right()).unwrap(), by_phone());
 }
 
 #[test]
@@ -89,19 +90,19 @@ fn credentials_that_other_users_may_read_or_own_by_now_are_not_trusted() {
     for change in [chmod, give] {
         let seen = home.see();
         change(0o644, 1001);
-        let refused = home.login_after(&seen, &right());
+        let refused = login_after(&seen, &right());
         assert!(matches!(refused, Err(StoreError::Untrusted { .. } | StoreError::OfOther { owner: 1001, .. })));
         change(0o600, 1000);
     }
-    assert_eq!(home.login_after(&home.see(), &right()).unwrap(), by_phone());
+    assert_eq!(login_after(&home.see(), &right()).unwrap(), by_phone());
 }
 
 #[test]
 fn a_refusal_after_a_first_read_is_rehearsed_too() {
     let home = Home::enrolled();
     let seen = home.see();
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), by_phone());
+    assert_eq!(login_after(&seen, &right()).unwrap(), by_phone());
     assert!(!home.path(REHEARSAL).exists());
-    assert_eq!(home.login_after(&seen, &right()).unwrap(), REPLAYED);
+    assert_eq!(login_after(&seen, &right()).unwrap(), REPLAYED);
     assert!(home.path(REHEARSAL).exists());
 }

@@ -61,10 +61,9 @@ impl Sealing {
             Attempt::Passcode(_) => Needed::ForPasscode,
             Attempt::Recovery(_) | Attempt::Malformed => Needed::Nothing,
         };
-        let following = Following { store: &self.home.store, seen: None };
         let login = crate::value::login_context::LoginContext::default();
         let decide = |record: &Record| crate::decision::verify::decide_login(&LIMITS, record, attempt, &login, NOW);
-        update_for(&following, &alice(), needed, &NOTE, decide).unwrap()
+        update_for(&self.home.store, &alice(), needed, &NOTE, decide).unwrap()
     }
 
     fn accepts(&self, attempt: &Attempt) -> bool {

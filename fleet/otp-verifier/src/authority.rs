@@ -1,0 +1,136 @@
+//! The fleet's authority: it signs the certificates of hosts and verifiers. Its key never leaves the verifiers.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
+use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// How long the certificate of the authority lives.
+const AUTHORITY_LIVES: Duration = Duration::days(20 * 365);
+
+/// How long that of a host or a verifier lives. Revoking is the host's status, not this.
+const LIVES: Duration = Duration::days(2 * 365);
+
+/// Clocks of new machines are behind.
+const BEFORE: Duration = Duration::days(1);
+
+/// What signs.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    /// In PEM.
+    pub(crate) certificate: String,
+}
+
+/// A certificate that was signed, in PEM, and what names its key.
+pub(crate) struct Signed {
+    pub(crate) certificate: String,
+    pub(crate) key_sha256: [u8; 32],
+}
+
+impl Authority {
+    pub(crate) fn load(config: &Config) -> Result<Self, Error> {
+        let certificate = text(&config.authority())?;
+        let key = KeyPair::from_pem(&Zeroizing::new(text(&config.authority_key())?))
+            .map_err(|error| unfit(&config.authority_key(), &error))?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate, key).map_err(|error| unfit(&config.authority(), &error))?;
+        Ok(Self { issuer, certificate })
+    }
+
+    /// Makes the authority of a new fleet. What is there stays.
+    pub(crate) fn make(config: &Config) -> Result<(), Error> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named("pam_otp fleet");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        lives(&mut params, AUTHORITY_LIVES);
+        let key = KeyPair::generate().map_err(|error| failed(&error))?;
+        let certificate = params.self_signed(&key).map_err(|error| failed(&error))?;
+        put(&config.authority_key(), Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)?;
+        put(&config.authority(), certificate.pem(), 0o644)
+    }
+
+    /// Makes key and certificate of a verifier that hosts reach by these names.
+    pub(crate) fn make_verifier(&self, config: &Config, names: &[String]) -> Result<(), Error> {
+        let mut params = CertificateParams::new(names).map_err(|error| failed(&error))?;
+        params.distinguished_name = named(names.first().map_or("verifier", String::as_str));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        lives(&mut params, LIVES);
+        let key = KeyPair::generate().map_err(|error| failed(&error))?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(|error| failed(&error))?;
+        put(&config.key(), Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)?;
+        put(&config.certificate(), certificate.pem(), 0o644)
+    }
+
+    /// Signs the key of a host. Of its request only the key counts: name and purposes are ours. `None` if it is no request.
+    pub(crate) fn sign(&self, host: &str, request: &str) -> Result<Option<Signed>, Error> {
+        let Ok(asked) = CertificateSigningRequestParams::from_pem(request) else { return Ok(None) };
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(host);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        lives(&mut params, LIVES);
+        let certificate = params.signed_by(&asked.public_key, &self.issuer).map_err(|error| failed(&error))?;
+        let key_sha256 = name_of_key(certificate.der())
+            .ok_or_else(|| Error::new("a certificate of our own cannot be read", "report this"))?;
+        Ok(Some(Signed { certificate: certificate.pem(), key_sha256 }))
+    }
+}
+
+/// What names the key of a certificate: the SHA-256 of its SubjectPublicKeyInfo.
+pub(crate) fn name_of_key(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
+    let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
+    Some(Sha256::digest(parsed.subject_public_key_info().as_ref()).into())
+}
+
+/// All certificates of a file.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| {
+        Error::new(format!("{}: no certificates in PEM: {error}", path.display()), "run otp-verifier init")
+    })
+}
+
+fn named(name: &str) -> DistinguishedName {
+    let mut names = DistinguishedName::new();
+    names.push(DnType::CommonName, name);
+    names
+}
+
+fn lives(params: &mut CertificateParams, lives: Duration) {
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now.saturating_sub(BEFORE);
+    params.not_after = now.saturating_add(lives);
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))
+}
+
+/// Writes a file that is not there yet.
+pub(crate) fn put(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<(), Error> {
+    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
+        file.write_all(bytes.as_ref())?;
+        file.sync_all()
+    });
+    written.map_err(|error| Error::io("write", path, &error))
+}
+
+fn unfit(path: &Path, error: &rcgen::Error) -> Error {
+    Error::new(format!("{}: {error}", path.display()), "restore it from a backup; `otp-verifier init` makes it once")
+}
+
+fn failed(error: &rcgen::Error) -> Error {
+    Error::new(format!("no certificate can be made: {error}"), "report this")
+}

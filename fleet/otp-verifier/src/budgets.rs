@@ -1,0 +1,135 @@
+//! How much a host may ask in a while, counted in this verifier's memory. A stolen key is slowed down, not a busy host.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Most wrong codes of a host in [`WRONG_WITHIN`].
+const MOST_WRONG: usize = 20;
+const WRONG_WITHIN: Duration = Duration::from_secs(600);
+
+/// Most users that a host asks about in [`USERS_WITHIN`] and that have a record.
+const MOST_USERS: usize = 60;
+/// Most questions about names without a record: beyond, they are refused without a commit. A right name is not held up.
+const MOST_UNKNOWN: usize = 60;
+const USERS_WITHIN: Duration = Duration::from_secs(60);
+
+/// What all hosts have spent.
+#[derive(Default)]
+pub(crate) struct Budgets(Mutex<HashMap<String, Spent>>);
+
+#[derive(Default)]
+struct Spent {
+    wrong: Vec<Instant>,
+    users: HashMap<u64, Instant>,
+    unknown: Vec<Instant>,
+}
+
+/// Whether a budget has just been used up, or was before: an alarm is given once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    Some,
+    UsedUpNow,
+    UsedUp,
+}
+
+impl Budgets {
+    /// Whether the host may ask about a user with a record.
+    pub(crate) fn ask_about(&self, host: &str, user: &str, now: Instant) -> Left {
+        let mut hasher = DefaultHasher::new();
+        user.hash(&mut hasher);
+        let user = hasher.finish();
+        let mut all = self.all();
+        let spent = all.entry(host.to_owned()).or_default();
+        spent.users.retain(|_, at| now.saturating_duration_since(*at) < USERS_WITHIN);
+        if spent.users.contains_key(&user) || spent.users.len() < MOST_USERS {
+            spent.users.insert(user, now);
+            return Left::Some;
+        }
+        // Kept by a name that is none, so that the next one knows of the alarm.
+        let is_told = spent.users.insert(0, now).is_some();
+        if is_told { Left::UsedUp } else { Left::UsedUpNow }
+    }
+
+    /// Whether the host has sent so many codes for names without a record that no further one gets a commit.
+    pub(crate) fn has_asked_for_strangers(&self, host: &str, now: Instant) -> bool {
+        let mut all = self.all();
+        all.get_mut(host).is_some_and(|spent| {
+            spent.unknown.retain(|at| now.saturating_duration_since(*at) < USERS_WITHIN);
+            spent.unknown.len() >= MOST_UNKNOWN
+        })
+    }
+
+    pub(crate) fn count_stranger(&self, host: &str, now: Instant) {
+        self.all().entry(host.to_owned()).or_default().unknown.push(now);
+    }
+
+    /// Whether the host may send codes.
+    pub(crate) fn send_codes(&self, host: &str, now: Instant) -> Left {
+        let mut all = self.all();
+        let Some(spent) = all.get_mut(host) else { return Left::Some };
+        spent.wrong.retain(|at| now.saturating_duration_since(*at) < WRONG_WITHIN);
+        if spent.wrong.len() < MOST_WRONG {
+            return Left::Some;
+        }
+        let is_told = spent.wrong.len() > MOST_WRONG;
+        if !is_told {
+            spent.wrong.push(now);
+        }
+        if is_told { Left::UsedUp } else { Left::UsedUpNow }
+    }
+
+    pub(crate) fn count_wrong(&self, host: &str, now: Instant) {
+        self.all().entry(host.to_owned()).or_default().wrong.push(now);
+    }
+
+    /// No thread panics while it holds this.
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Spent>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twenty_wrong_codes_end_a_host_for_ten_minutes() {
+        let (budgets, now) = (Budgets::default(), crate::work::now());
+        for _ in 0..20 {
+            assert_eq!(budgets.send_codes("web1", now), Left::Some);
+            budgets.count_wrong("web1", now);
+        }
+        assert_eq!(budgets.send_codes("web1", now), Left::UsedUpNow);
+        assert_eq!(budgets.send_codes("web1", now), Left::UsedUp);
+        assert_eq!(budgets.send_codes("web2", now), Left::Some);
+        assert_eq!(budgets.send_codes("web1", now + WRONG_WITHIN), Left::Some);
+    }
+
+    #[test]
+    fn sixty_users_a_minute_are_asked_about_and_each_as_often_as_needed() {
+        let (budgets, now) = (Budgets::default(), crate::work::now());
+        for user in 0..60 {
+            for _ in 0..3 {
+                assert_eq!(budgets.ask_about("web1", &user.to_string(), now), Left::Some);
+            }
+        }
+        assert_eq!(budgets.ask_about("web1", "one more", now), Left::UsedUpNow);
+        assert_eq!(budgets.ask_about("web1", "and one", now), Left::UsedUp);
+        assert_eq!(budgets.ask_about("web1", "7", now), Left::Some);
+        assert_eq!(budgets.ask_about("web1", "one more", now + USERS_WITHIN), Left::Some);
+    }
+
+    #[test]
+    fn names_without_a_record_cost_a_commit_up_to_a_number() {
+        let (budgets, now) = (Budgets::default(), crate::work::now());
+        for _ in 0..60 {
+            assert!(!budgets.has_asked_for_strangers("web1", now));
+            budgets.count_stranger("web1", now);
+        }
+        assert!(budgets.has_asked_for_strangers("web1", now) && !budgets.has_asked_for_strangers("web2", now));
+        assert!(!budgets.has_asked_for_strangers("web1", now + USERS_WITHIN));
+    }
+}
