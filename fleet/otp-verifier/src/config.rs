@@ -35,6 +35,9 @@ pub(crate) struct Config {
     /// The authority that signed the certificates of those servers, in PEM.
     #[serde(default)]
     pub(crate) database_authority: Option<PathBuf>,
+    /// A file with the password of the role in `database`, alone on its first line. None, if it is not set.
+    #[serde(default)]
+    pub(crate) database_password: Option<PathBuf>,
     /// Whether a server without a synchronous standby is good enough. To try it out: with it a lost machine loses used codes.
     #[serde(default)]
     pub(crate) without_standby: bool,
@@ -84,12 +87,17 @@ impl Config {
     }
 
     pub(crate) fn servers(&self) -> Result<Arc<Servers>, Error> {
-        self.servers_as(self.database.clone())
+        self.servers_with(self.database.clone(), self.database_password.clone())
     }
 
     /// The servers in other words, such as those of another role.
     pub(crate) fn servers_as(&self, servers: Vec<String>) -> Result<Arc<Servers>, Error> {
-        let settings = Settings { servers, authority: self.database_authority.clone(), alone: self.without_standby };
+        self.servers_with(servers, None)
+    }
+
+    fn servers_with(&self, servers: Vec<String>, password: Option<PathBuf>) -> Result<Arc<Servers>, Error> {
+        let (authority, alone) = (self.database_authority.clone(), self.without_standby);
+        let settings = Settings { servers, authority, password, alone };
         Ok(Arc::new(Servers::new(&settings)?))
     }
 

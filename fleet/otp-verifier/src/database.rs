@@ -8,10 +8,14 @@ pub(crate) mod link;
 pub(crate) mod migrations;
 pub(crate) mod session;
 mod standbys;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod watcher;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +29,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use otp_core::store::error::StoreError;
+use zeroize::Zeroizing;
 
 use crate::database::link::Link;
 use crate::database::session::Session;
@@ -34,15 +39,17 @@ use crate::database::standbys::{Standbys, Unfit};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long what the watcher saw is believed.
-const FRESH: Duration = Duration::from_secs(3);
+const FRESH: Duration = Duration::from_secs(4);
 
-/// How the configuration names the servers.
-#[derive(Clone, Debug, Default)]
+/// How the configuration names the servers. Not to be printed: a connection string may hold a password.
+#[derive(Clone, Default)]
 pub(crate) struct Settings {
     /// `host=… port=… dbname=… user=…` or `postgresql://…`, one for each server.
     pub servers: Vec<String>,
     /// The authority that signed the certificates of the servers, in PEM; `None` for servers without TLS.
     pub authority: Option<PathBuf>,
+    /// A file with the password of the role, such as a credential of systemd; `None` where the server needs none.
+    pub password: Option<PathBuf>,
     /// Whether one server without a standby is enough: for trying it out. A commit can then be lost with its server, and a code
     /// that was used works again.
     pub alone: bool,
@@ -99,6 +106,8 @@ pub(crate) enum DatabaseError {
     Setting(usize, String),
     #[error("the certificate authority of the servers cannot be read: {0}")]
     Authority(String),
+    #[error("the password file {0} cannot be read: {1}")]
+    Password(String, std::io::ErrorKind),
     #[error("no runtime: {0}")]
     Runtime(std::io::Error),
     #[error("{0}: {1}")]
@@ -123,6 +132,7 @@ impl DatabaseError {
                 "write one connection string for each server: host=db1.example port=5432 dbname=otp user=otp_verifier"
             }
             Self::Authority(_) => "name a file with certificates in PEM that otp-verifier can read",
+            Self::Password(..) => "name a file that otp-verifier can read, with the password alone on its first line",
             Self::Runtime(_) => "look for the cause in the system log",
             Self::Server(..) => {
                 "look for the cause on that server: whether it runs, pg_hba.conf, roles, its certificate"
@@ -154,9 +164,15 @@ pub(super) struct Facts {
 impl Servers {
     pub(crate) fn new(settings: &Settings) -> Result<Self, DatabaseError> {
         let tls = tls::connector(settings.authority.as_deref())?;
+        let password = settings.password.as_deref().map(first_line).transpose()?;
         let mut all = Vec::with_capacity(settings.servers.len());
         for (number, text) in settings.servers.iter().enumerate() {
-            all.push(Server::parse(text).map_err(|why| DatabaseError::Setting(number.saturating_add(1), why))?);
+            let server = Server::parse(text).map_err(|why| DatabaseError::Setting(number.saturating_add(1), why));
+            let mut server = server?;
+            if let Some(password) = &password {
+                server.config.password(password.as_bytes());
+            }
+            all.push(server);
         }
         if all.is_empty() {
             return Err(DatabaseError::Setting(1, "there is none".into()));
@@ -243,8 +259,7 @@ impl Servers {
     /// Whether this server may be written to.
     fn admitted(&self, server: &Server, facts: &Facts) -> Result<(), DatabaseError> {
         let name = || server.name.clone();
-        let system = *self.seen().system.get_or_insert(facts.system);
-        if system != facts.system {
+        if !self.is_of_cluster(facts) {
             return Err(DatabaseError::OtherCluster(name()));
         }
         let Some(timeline) = facts.timeline else {
@@ -260,7 +275,7 @@ impl Servers {
 
     /// Remembers a timeline that is higher than all before. Every wait on a lower one ends.
     fn note_timeline(&self, facts: &Facts) {
-        if self.seen().system.is_some_and(|system| system != facts.system) {
+        if !self.is_of_cluster(facts) {
             return;
         }
         let Some(timeline) = facts.timeline else { return };
@@ -269,6 +284,11 @@ impl Servers {
             *highest = timeline.max(*highest);
             is_higher
         });
+    }
+
+    /// Whether a server belongs to the cluster that answered first.
+    fn is_of_cluster(&self, facts: &Facts) -> bool {
+        *self.seen().system.get_or_insert(facts.system) == facts.system
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
@@ -298,6 +318,12 @@ impl Server {
         config.tcp_user_timeout(Duration::from_secs(5));
         Ok(Self { config, name })
     }
+}
+
+fn first_line(path: &Path) -> Result<Zeroizing<String>, DatabaseError> {
+    let text = std::fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|error| DatabaseError::Password(path.display().to_string(), error.kind()))?;
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
 fn runtime() -> Result<Runtime, DatabaseError> {

@@ -3,14 +3,7 @@
 //! The decision is that of a single machine, `otp_core::decision`: what is here brings the question to it, and the answer back
 //! once it is durable.
 
-#![cfg_attr(
-    test,
-    expect(
-        clippy::arithmetic_side_effects,
-        clippy::as_conversions,
-        reason = "a test that overflows panics, and so fails"
-    )
-)]
+#![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test that overflows panics, and so fails"))]
 
 mod admin;
 mod adoption;

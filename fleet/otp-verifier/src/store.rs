@@ -4,6 +4,8 @@
 //! this user's record or an error.
 
 pub(crate) mod reseal;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ use otp_core::system::random::entropy;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::user::{Account, UserName};
 
-use crate::database::session::{Session, Unanswered};
+use crate::database::session::{Session, Unanswered, Value};
 use crate::keys::{Keys, KeysError};
 
 /// Most bytes of a text of the audit that comes from a host.
@@ -75,7 +77,7 @@ macro_rules! writes {
 }
 
 const SWAP: &str = writes!(
-    "UPDATE otp.record SET version = version + 1, state = $10, request = $8, host = $2, event = $6, \
+    "UPDATE otp.record SET version = version + 1, state = $10, request = $8, host = $11, event = $6, \
      answer = CASE WHEN $8::bytea IS NULL THEN NULL ELSE $7 END, answered = clock_timestamp() \
      WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
     noted from "written"
@@ -165,7 +167,7 @@ impl<'s> PgStore<'s> {
         let answer = note.answer.map(|answer| answer.words());
         let request = note.origin.id.map(|id| id.0.to_vec()).filter(|_| answer.is_some());
         let (name, event, answer) = (account.name.as_str(), note.event, answer.as_deref());
-        let all: [crate::database::session::Value<'_>; 11] = [
+        let all: [Value<'_>; 11] = [
             &name,
             &host,
             &caller_uid,
@@ -176,7 +178,7 @@ impl<'s> PgStore<'s> {
             &request,
             &what.number,
             &what.state,
-            &what.sealed,
+            what.last,
         ];
         let values = all.get(..what.values).unwrap_or(&all);
         self.is_revoked.set(false);
@@ -197,15 +199,18 @@ impl<'s> PgStore<'s> {
     }
 }
 
-/// What a statement writes into a record: the last of its values.
-#[derive(Clone, Copy, Default)]
+/// The last values of a statement.
+#[derive(Clone, Copy)]
 struct What<'a> {
     /// How many values the statement takes.
     values: usize,
     number: i64,
     state: &'a str,
-    sealed: &'a [u8],
+    last: Value<'a>,
 }
+
+/// A statement that takes only what all take.
+const NOTHING: What<'static> = What { values: 8, number: 0, state: "", last: &"" };
 
 impl Store for PgStore<'_> {
     type Hold = Version;
@@ -226,7 +231,7 @@ impl Store for PgStore<'_> {
 
     fn swap(&self, account: &Account, version: Version, state: &State, note: &Note<'_>) -> Result<Swap, StoreError> {
         let state = Self::text_of(account, state, version.number.saturating_add(1))?;
-        let what = What { values: 10, number: version.number, state: &state, sealed: &[] };
+        let what = What { values: 11, number: version.number, state: &state, last: &note.origin.host };
         self.write(SWAP, account, note, what)
     }
 
@@ -246,20 +251,20 @@ impl Store for PgStore<'_> {
             }
         };
         let state = Self::text_of(account, &record.state, next)?;
-        self.write(sql, account, note, What { values: 11, number, state: &state, sealed: &sealed })
+        self.write(sql, account, note, What { values: 11, number, state: &state, last: &sealed })
     }
 
     fn remove(&self, account: &Account, version: Version, note: &Note<'_>) -> Result<Swap, StoreError> {
-        self.write(REMOVE, account, note, What { values: 9, number: version.number, ..What::default() })
+        self.write(REMOVE, account, note, What { values: 9, number: version.number, ..NOTHING })
     }
 
     fn purge(&self, account: &Account, note: &Note<'_>) -> Result<bool, StoreError> {
-        let swap = self.write(PURGE, account, note, What { values: 8, ..What::default() })?;
+        let swap = self.write(PURGE, account, note, NOTHING)?;
         Ok(swap == Swap::Done)
     }
 
     fn only_note(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
-        match self.write(NOTE, account, note, What { values: 8, ..What::default() })? {
+        match self.write(NOTE, account, note, NOTHING)? {
             Swap::Done => Ok(()),
             Swap::Lost => Err(StoreError::Busy),
         }

@@ -47,6 +47,10 @@ impl Servers {
         };
         // At once: another server may take its time to say nothing.
         self.note_timeline(&facts);
+        if self.admitted(server, &facts).is_ok() {
+            let mut seen = self.seen();
+            (seen.primary, seen.asked, seen.without) = (Some(number), Some(Instant::now()), None);
+        }
         *kept = Some(link);
         Ok(facts)
     }
@@ -73,8 +77,9 @@ impl Servers {
             }
         }
         let mut seen = self.seen();
-        seen.asked = Some(Instant::now());
-        seen.without = if primary.is_some() { None } else { seen.without.or(seen.asked) };
+        let now = Instant::now();
+        seen.asked = Some(now);
+        seen.without = if primary.is_some() { None } else { seen.without.or(Some(now)) };
         (seen.primary, seen.faults) = (primary, faults);
     }
 }
