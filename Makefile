@@ -63,7 +63,7 @@ define files
 0644 $(sysconfdir)/fail2ban/filter.d/pam_otp.conf config/fail2ban/filter.d/pam_otp.conf
 0644 $(sysconfdir)/fail2ban/jail.d/pam_otp.conf config/fail2ban/jail.d/pam_otp.conf
 0644 $(sysconfdir)/apparmor.d/abstractions/pam_otp config/apparmor/abstractions/pam_otp
-$(foreach page,$(filter-out $(agent_pages),$(wildcard man/*.[1-8])),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
+$(foreach page,$(filter-out $(agent_pages) $(verifier_pages),$(wildcard man/*.[1-8])),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 $(foreach file,$(documents),0644 $(docdir)/$(file) $(file)$(newline))
 $(foreach file,$(wildcard config/selinux/*),0644 $(docdir)/selinux/$(notdir $(file)) $(file)$(newline))
 $(foreach file,$(sort $(shell find config/examples -type f)),$(if $(filter $(file),$(example_programs)),0755,0644) $(docdir)/$(file:config/%=%) $(file)$(newline))
@@ -87,6 +87,14 @@ define agent_files
 0644 $(sysconfdir)/apparmor.d/otp-agent config/apparmor/otp-agent
 $(foreach page,$(agent_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 endef
+# What decides for a fleet, on machines of its own.
+verifier_pages := $(wildcard man/otp-verifier.8)
+define verifier_files
+0755 $(bindir)/otp-verifier $(release)/otp-verifier
+0644 $(unitdir)/otp-verifier.service config/systemd/otp-verifier.service
+0644 $(sysusersdir)/otp-verifier.conf config/sysusers-verifier.conf
+$(foreach page,$(verifier_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
+endef
 define completions
 bash $(bashcompdir)/otp-enroll
 zsh $(zshcompdir)/_otp-enroll
@@ -108,6 +116,7 @@ endef
 install uninstall: export FILES = $(files)
 install uninstall: export COMPLETIONS = $(completions)
 install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
+install-verifier uninstall-verifier: export VERIFIER_FILES = $(verifier_files)
 
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
@@ -155,9 +164,10 @@ cargo_home     := $(or $(CARGO_HOME),$(HOME)/.cargo)
 remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp) $(cargo_home)=/usr/src/cargo
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split there
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
+fleet_build     = $(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent manual catalogue products test-programs rust packages build-packages deb-packages \
+.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier fleet fleet-demo fleet-inside manual catalogue products test-programs rust packages build-packages deb-packages \
 	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm container clean
 
@@ -165,7 +175,11 @@ all: agent products
 
 # A workspace of its own, so that none of its crates reaches the module.
 agent: rust
-	$(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
+	$(fleet_build) --package otp-agent --package otp-sender
+
+# What decides for a fleet: not part of a login host.
+verifier: rust
+	$(fleet_build) --package otp-verifier
 
 # Writes the list of options in otp-enroll(1), from the definitions of the command line.
 manual: rust
@@ -324,6 +338,17 @@ check-rootless:
 	  --skip protocol::sender_socket::tests::only_the_word
 
 # Only what the build needs is installed on this machine; the rest is installed in the copy, and goes with it.
+# A fleet in network namespaces of its own: PostgreSQL with a standby, two verifiers, three hosts.
+FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl
+
+fleet-demo fleet: test_program = --bin logd
+fleet-demo: rust build-packages products agent verifier test-programs
+	@$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/demo'
+
+fleet: rust build-packages products agent verifier test-programs
+	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" --package otp-verifier
+	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/check'
+
 demo demo-shell: test_program = --bin logd
 demo demo-shell: rust build-packages products test-programs
 	@$(as_root) tests/machine bash -euc 'tests/packages $(DEMO_PACKAGES); exec tests/demo $(if $(filter %-shell,$@),--shell)'
@@ -422,6 +447,29 @@ uninstall-agent:
 	while read -r _ target _; do
 	  [ -z "$$target" ] || rm -f "$(DESTDIR)$$target"
 	done <<< "$$AGENT_FILES"
+	$(reload_units)
+
+install-verifier:
+	@[ -e "$(release)/otp-verifier" ] || { echo "$(release)/otp-verifier is not built: run make verifier first" >&2; exit 1; }
+	[ -n "$(DESTDIR)" ] || getent passwd otp-verifier > /dev/null || PATH=$$PATH:/usr/sbin:/sbin \
+	  useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin otp-verifier
+	$(bare)
+	while read -r mode target source; do
+	  [ -n "$$target" ] || continue
+	  echo "$$mode $(DESTDIR)$$target"
+	  case $$source in
+	    config/systemd/*) sed 's|/usr/local/bin|$(bindir)|' "$$source" | install -D -m "$$mode" /dev/stdin "$(DESTDIR)$$target" ;;
+	    "$(release)"/*) source=$$(bare "$$source"); install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
+	    *) install -D -m "$$mode" "$$source" "$(DESTDIR)$$target" ;;
+	  esac
+	done <<< "$$VERIFIER_FILES"
+	$(reload_units)
+
+uninstall-verifier:
+	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl disable --now otp-verifier.service || :
+	while read -r _ target _; do
+	  [ -z "$$target" ] || rm -f "$(DESTDIR)$$target"
+	done <<< "$$VERIFIER_FILES"
 	$(reload_units)
 
 deb: rust deb-packages

@@ -93,6 +93,16 @@ pub enum Event<'a> {
         /// When a trial ends.
         until: Option<UnixTime>,
     },
+    /// Seeds were sealed, or written in plain text again, by root: `sealed`, `unsealed`.
+    Sealing {
+        what: &'a str,
+        /// What keeps the key from now on.
+        keeper: &'a str,
+        /// How many records were written.
+        records: usize,
+        /// The real user id of the caller.
+        by: u32,
+    },
     /// A proof was used up for a change that is made in a later step. If that never comes, this line is its only trace.
     Proved {
         user: &'a str,
@@ -180,6 +190,7 @@ impl Event<'_> {
             | Event::Proved { .. }
             | Event::ChangeRefused { .. }
             | Event::Renamed { .. }
+            | Event::Sealing { .. }
             | Event::Service { .. } => Severity::Notice,
             Event::Failed { .. } | Event::NotSent { .. } => Severity::Error,
         }
@@ -233,6 +244,9 @@ impl fmt::Display for Event<'_> {
             Event::Service { service, what, by, until } => {
                 write!(f, "{what} service={} by_uid={by}{}", Value(service), Proof::Administrator)?;
                 until.map_or(Ok(()), |until| write!(f, " until={until}"))
+            }
+            Event::Sealing { what, keeper, records, by } => {
+                write!(f, "{what} keeper={keeper} records={records} by_uid={by}{}", Proof::Administrator)
             }
             Event::NotSent { user, kind, error } => {
                 let error = error.to_string();
@@ -551,6 +565,13 @@ mod tests {
         let until = line("turned-on", Some(UnixTime(1_795_847_721)));
         let expected = "turned-on service=a\\x20b by_uid=0 proof=admin until=2026-11-28T06:35:21Z";
         assert_eq!((until.to_string().as_str(), until.severity()), (expected, Severity::Notice));
+    }
+
+    #[test]
+    fn a_sealing_is_logged_with_its_keeper() {
+        let event = Event::Sealing { what: "sealed", keeper: "tpm2", records: 12, by: 0 };
+        let expected = "sealed keeper=tpm2 records=12 by_uid=0 proof=admin";
+        assert_eq!((event.to_string().as_str(), event.severity()), (expected, Severity::Notice));
     }
 
     #[test]

@@ -99,6 +99,7 @@ pub mod service {
     pub(crate) mod device_orders;
     pub mod enrollment;
     pub mod helper_authority;
+    pub mod judged;
     pub mod local_authority;
     pub mod messenger;
     pub(crate) mod not_done;

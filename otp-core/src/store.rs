@@ -42,6 +42,10 @@ pub trait Store {
         Ok(())
     }
 
+    /// Called before each request of a conversation, in which a person may have typed for minutes: what was opened and trusted
+    /// before is opened again, and trusted only if it still deserves it.
+    fn renew(&mut self) {}
+
     /// The record of a user, in order to change it. `None` means that no credentials exist; any other trouble is an error.
     fn load(&self, account: &Account) -> Result<Option<Loaded<Self::Hold>>, StoreError>;
 
@@ -132,7 +136,7 @@ pub fn update_for<S: Store, T: Answer>(
             store.rehearse(account, &note.with(&answer))?;
             return Ok(answer);
         };
-        let given = S::kept(&hold).and_then(|kept| kept.to(note.origin));
+        let given = S::kept(&hold).and_then(|kept| kept.to(note));
         let (state, answer) = match given {
             Some(answer) => (record.state.clone(), answer),
             None => step(&record),

@@ -9,6 +9,7 @@ use pam_otp_tests::{
     phone::Phone,
     service::Service,
     site::{Site, overwrite},
+    syslog,
     users::TestUser,
 };
 use serde_json::Value;
@@ -18,7 +19,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn seal(site: &Site, arguments: &[&str], input: &str) -> Outcome {
     Outcome::of(site.admin_command().arg("seal").args(arguments), input)
@@ -68,7 +72,9 @@ fn seeds_are_sealed_with_the_key_of_the_host_and_logins_go_on() {
     let dry = seal(&desk.site, &["--host", "--dry-run"], "");
     assert_eq!(dry.out, "1 record would be sealed; the key of this host would keep the key\n", "{dry:?}");
     assert!(!is_sealed(&desk) && !keys.exists());
+    let mark = syslog::mark();
     let recovery = sealed(&desk);
+    syslog::wait_for(mark, "sealed keeper=host records=1 by_uid=0 proof=admin", PATIENCE).unwrap();
     assert_eq!(recovery.replace('-', "").len(), 58);
     assert!(is_sealed(&desk));
     assert_eq!(fs::metadata(&keys).unwrap().permissions().mode() & 0o7777, 0o400);
@@ -157,7 +163,9 @@ fn a_new_key_takes_the_place_of_the_old_one_and_all_is_taken_back() {
     overwrite(desk.site.credentials(&desk.user.name), good.replace(&line(&good), &line(&before)));
     assert_eq!(login(&desk, &desk.next()), "sealed-other-key");
     overwrite(desk.site.credentials(&desk.user.name), &good);
+    let mark = syslog::mark();
     let off = seal(&desk.site, &["--off", "--yes"], "");
+    syslog::wait_for(mark, "unsealed keeper=host records=1 by_uid=0 proof=admin", PATIENCE).unwrap();
     assert_eq!(off.out, "the seeds of 1 record are in plain text, and the key is removed\n", "{off:?}");
     assert!(!is_sealed(&desk) && !keys.exists() && !desk.site.config().with_file_name("seal").exists());
     assert_eq!(login(&desk, &desk.next()), "accepted");

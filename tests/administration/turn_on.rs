@@ -280,6 +280,11 @@ fn sudo_is_turned_on_with_its_twin() {
 
     let on = host.admin(&["turn-on", "sudo", "--yes", "-q"]);
     assert_eq!((on.code, on.out.as_str(), on.err.as_str()), (Some(0), "", ""), "{on:?}");
+    for command in ["turn-on", "turn-off"] {
+        let dry =
+            host.admin(&[command, if command == "turn-on" { "sudo" } else { "ssh" }, "--dry-run", "--json"]).json();
+        assert_eq!(dry[0]["would_change"].as_bool(), Some(false), "{command}: {dry:?}");
+    }
     for name in ["sudo", "sudo-i"] {
         let expected = SUDO.replace("common-auth\n", &format!("common-auth\n{LINE}"));
         assert_eq!(host.read(&format!("/etc/pam.d/{name}")), expected);

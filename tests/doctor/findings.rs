@@ -44,6 +44,13 @@ fn each_mistake_is_named_with_its_line() {
             ],
         ),
         (
+            "auth required pam_env.so\nauth required pam_faildelay.so delay=1\nauth required pam_otp.so\n",
+            &[
+                "fault vpn: vpn:3: users who need no code are refused, because no other module returns success",
+                "note vpn: vpn:3: a code alone, without a password, is enough",
+            ],
+        ),
+        (
             "auth required pam_otp.so\nauth required pam_permit.so\n",
             &["fault vpn: vpn:1: users who need no code get in without any check"],
         ),

@@ -153,14 +153,22 @@ impl Site {
     /// # Panics
     /// When a file cannot be written.
     pub fn seal(&self, user: &str) {
-        let keys = self.with_own_seal_keys();
-        fs::write(&keys, SEAL_KEY).unwrap();
-        fs::set_permissions(&keys, fs::Permissions::from_mode(0o400)).unwrap();
+        self.give_seal_keys();
         // Whatever changes a record writes it again.
         self.admin(&["require", user]);
         self.admin(&["unrequire", user]);
         let sealed = fs::read_to_string(self.credentials(user)).unwrap();
         assert!(sealed.contains("\nsealed = ") && !sealed.contains("\nsecret = "), "{sealed}");
+    }
+
+    /// From now on each record that is written is sealed.
+    ///
+    /// # Panics
+    /// When the keys cannot be written.
+    pub fn give_seal_keys(&self) {
+        let keys = self.with_own_seal_keys();
+        fs::write(&keys, SEAL_KEY).unwrap();
+        fs::set_permissions(&keys, fs::Permissions::from_mode(0o400)).unwrap();
     }
 
     /// From now on the configuration names a file of this site's own for the keys of sealed seeds.

@@ -34,6 +34,12 @@ fn in_memory() -> Site {
     site
 }
 
+/// A site whose records are sealed, each as it is written.
+fn sealed(site: Site) -> Site {
+    site.give_seal_keys();
+    site
+}
+
 /// Wrong codes of somebody with a device, without one, unknown, and locked.
 fn whoever_it_is(site: &Site, rounds: usize) -> Rounds {
     let service = Service::private(&site.auth("required", ""));
@@ -123,19 +129,24 @@ fn nearly_alike(measured: &Rounds, bound: f64, size: f64) {
 
 #[test]
 fn the_time_to_a_refusal_does_not_tell_who_it_is() {
-    nearly_alike_once(whoever_it_is);
+    nearly_alike_once(whoever_it_is, Site::new);
+}
+
+#[test]
+fn nor_does_it_where_seeds_are_sealed() {
+    nearly_alike_once(whoever_it_is, |config| sealed(Site::new(config)));
 }
 
 #[test]
 fn the_time_to_a_refusal_does_not_tell_who_has_a_passcode() {
-    nearly_alike_once(passcodes);
+    nearly_alike_once(passcodes, Site::new);
 }
 
 /// Other tests run at the same time and disturb single measurements; a difference that is there is there each time.
-fn nearly_alike_once(measure: fn(&Site, usize) -> Rounds) {
+fn nearly_alike_once(measure: fn(&Site, usize) -> Rounds, site: fn(&str) -> Site) {
     let mut found = Vec::new();
     for _ in 0..3 {
-        found = apart(&measure(&Site::new(CONFIG), 250), 0.2, 0.1);
+        found = apart(&measure(&site(CONFIG), 250), 0.2, 0.1);
         if found.is_empty() {
             break;
         }
@@ -155,12 +166,18 @@ fn the_time_to_a_refusal_tells_nothing_in_thousands_of_rounds() {
     let on_disk = whoever_it_is(&Site::new(CONFIG), 4000);
     println!("\nwho it is, records in memory");
     let in_ram = whoever_it_is(&in_memory(), 4000);
+    println!("\nwho it is, sealed records on a disk");
+    let sealed_on_disk = whoever_it_is(&sealed(Site::new(CONFIG)), 4000);
+    println!("\nwho it is, sealed records in memory");
+    let sealed_in_ram = whoever_it_is(&sealed(in_memory()), 4000);
     println!("\nhow much of the code is right, records on a disk");
     let prefixes = however_much_is_right(&Site::new(CONFIG), 4000);
     println!("\nhow much of the code is right, records in memory");
     let prefixes_in_ram = however_much_is_right(&in_memory(), 4000);
     nearly_alike(&on_disk, 0.1, 0.1);
     nearly_alike(&in_ram, 0.1, 0.1);
+    nearly_alike(&sealed_on_disk, 0.1, 0.1);
+    nearly_alike(&sealed_in_ram, 0.1, 0.1);
     alike(&prefixes, 0.04);
     alike(&prefixes_in_ram, 0.04);
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -43,7 +43,8 @@ pub(crate) struct Signed {
 impl Authority {
     pub(crate) fn load(config: &Config) -> Result<Self, Error> {
         let certificate = text(&config.authority())?;
-        let key = KeyPair::from_pem(&Zeroizing::new(text(&config.authority_key())?)).map_err(|error| unfit(&config.authority_key(), &error))?;
+        let key = KeyPair::from_pem(&Zeroizing::new(text(&config.authority_key())?))
+            .map_err(|error| unfit(&config.authority_key(), &error))?;
         let issuer = Issuer::from_ca_cert_pem(&certificate, key).map_err(|error| unfit(&config.authority(), &error))?;
         Ok(Self { issuer, certificate })
     }
@@ -57,8 +58,8 @@ impl Authority {
         lives(&mut params, AUTHORITY_LIVES);
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
         let certificate = params.self_signed(&key).map_err(|error| failed(&error))?;
-        put(&config.authority_key(), &Zeroizing::new(key.serialize_pem()), 0o600)?;
-        put(&config.authority(), &certificate.pem(), 0o644)
+        put(&config.authority_key(), Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)?;
+        put(&config.authority(), certificate.pem(), 0o644)
     }
 
     /// Makes key and certificate of a verifier that hosts reach by these names.
@@ -69,8 +70,8 @@ impl Authority {
         lives(&mut params, LIVES);
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(|error| failed(&error))?;
-        put(&config.key(), &Zeroizing::new(key.serialize_pem()), 0o600)?;
-        put(&config.certificate(), &certificate.pem(), 0o644)
+        put(&config.key(), Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)?;
+        put(&config.certificate(), certificate.pem(), 0o644)
     }
 
     /// Signs the key of a host. Of its request only the key counts: name and purposes are ours. `None` if it is no request.
@@ -82,7 +83,8 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         lives(&mut params, LIVES);
         let certificate = params.signed_by(&asked.public_key, &self.issuer).map_err(|error| failed(&error))?;
-        let key_sha256 = name_of_key(certificate.der()).ok_or_else(|| Error::new("a certificate of our own cannot be read", "report this"))?;
+        let key_sha256 = name_of_key(certificate.der())
+            .ok_or_else(|| Error::new("a certificate of our own cannot be read", "report this"))?;
         Ok(Some(Signed { certificate: certificate.pem(), key_sha256 }))
     }
 }
@@ -95,9 +97,9 @@ pub(crate) fn name_of_key(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> 
 
 /// All certificates of a file.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| Error::new(format!("{}: no certificates in PEM: {error}", path.display()), "run otp-verifier init"))
+    CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| {
+        Error::new(format!("{}: no certificates in PEM: {error}", path.display()), "run otp-verifier init")
+    })
 }
 
 fn named(name: &str) -> DistinguishedName {
@@ -117,9 +119,9 @@ fn text(path: &Path) -> Result<String, Error> {
 }
 
 /// Writes a file that is not there yet.
-pub(crate) fn put(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
+pub(crate) fn put(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<(), Error> {
     let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
+        file.write_all(bytes.as_ref())?;
         file.sync_all()
     });
     written.map_err(|error| Error::io("write", path, &error))

@@ -1,13 +1,17 @@
 //! The configuration of a verifier.
 
+use std::env;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use otp_core::config::Config as HostConfig;
 use serde::Deserialize;
 
+use crate::database::{Servers, Settings};
 use crate::error::Error;
+use crate::keys::Keys;
 
 /// Where it is, unless the command line says otherwise.
 pub(crate) const PATH: &str = "/etc/otp-verifier/otp-verifier.toml";
@@ -28,6 +32,12 @@ pub(crate) struct Config {
     pub(crate) folder: PathBuf,
     /// The PostgreSQL servers, primary and standbys, as libpq names them.
     pub(crate) database: Vec<String>,
+    /// The authority that signed the certificates of those servers, in PEM.
+    #[serde(default)]
+    pub(crate) database_authority: Option<PathBuf>,
+    /// A file with the password of the role in `database`, alone on its first line. None, if it is not set.
+    #[serde(default)]
+    pub(crate) database_password: Option<PathBuf>,
     /// Whether a server without a synchronous standby is good enough. To try it out: with it a lost machine loses used codes.
     #[serde(default)]
     pub(crate) without_standby: bool,
@@ -53,10 +63,15 @@ fn threads() -> usize {
 
 impl Config {
     pub(crate) fn load(path: &Path) -> Result<Self, Error> {
-        let wrong = |what: String| Error::new(format!("{}: {what}", path.display()), "see CONFIGURATION in otp-verifier(8)");
+        let wrong =
+            |what: String| Error::new(format!("{}: {what}", path.display()), "see CONFIGURATION in otp-verifier(8)");
         let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))?;
         let config: Self = toml::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
-        let empty = [("listen", config.listen.is_empty()), ("verifiers", config.verifiers.is_empty()), ("database", config.database.is_empty())];
+        let empty = [
+            ("listen", config.listen.is_empty()),
+            ("verifiers", config.verifiers.is_empty()),
+            ("database", config.database.is_empty()),
+        ];
         match empty.iter().find(|(_, is_empty)| *is_empty) {
             Some((key, _)) => Err(wrong(format!("{key} must name at least one"))),
             None if !(1..=256).contains(&config.threads) => Err(wrong("threads must be 1 to 256".into())),
@@ -69,6 +84,35 @@ impl Config {
         let path = &self.settings;
         let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))?;
         HostConfig::parse(path, &text).map_err(|error| Error::new(error.to_string(), "see CONFIGURATION in pam_otp(8)"))
+    }
+
+    pub(crate) fn servers(&self) -> Result<Arc<Servers>, Error> {
+        self.servers_with(self.database.clone(), self.database_password.clone())
+    }
+
+    /// The servers in other words, such as those of another role.
+    pub(crate) fn servers_as(&self, servers: Vec<String>) -> Result<Arc<Servers>, Error> {
+        self.servers_with(servers, None)
+    }
+
+    fn servers_with(&self, servers: Vec<String>, password: Option<PathBuf>) -> Result<Arc<Servers>, Error> {
+        let (authority, alone) = (self.database_authority.clone(), self.without_standby);
+        let settings = Settings { servers, authority, password, alone };
+        Ok(Arc::new(Servers::new(&settings)?))
+    }
+
+    pub(crate) fn keys(&self) -> Result<Keys, Error> {
+        Ok(Keys::read(&self.key_file())?)
+    }
+
+    /// systemd's, where the unit says so.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "systemd names the folder; the file in it must be a key ring of this user"
+    )]
+    pub(crate) fn key_file(&self) -> PathBuf {
+        let given = env::var_os("CREDENTIALS_DIRECTORY").map(|folder| PathBuf::from(folder).join("keys"));
+        given.filter(|path| path.exists()).unwrap_or_else(|| self.folder.join("keys"))
     }
 
     pub(crate) fn authority(&self) -> PathBuf {

@@ -4,7 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use otp_core::store::error::StoreError;
 use otp_core::value::system_error::described;
+
+use crate::database::DatabaseError;
+use crate::keys::KeysError;
 
 /// An error for people.
 #[derive(Debug)]
@@ -19,7 +23,28 @@ impl Error {
     }
 
     pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
-        Self::new(format!("cannot {action} {}: {}", path.display(), described(error)), "look for the cause, and try again")
+        Self::new(
+            format!("cannot {action} {}: {}", path.display(), described(error)),
+            "look for the cause, and try again",
+        )
+    }
+}
+
+impl From<DatabaseError> for Error {
+    fn from(error: DatabaseError) -> Self {
+        Self::new(error.to_string(), error.hint())
+    }
+}
+
+impl From<KeysError> for Error {
+    fn from(error: KeysError) -> Self {
+        Self::new(error.to_string(), error.hint())
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::new(error.to_string(), error.hint())
     }
 }
 

@@ -1,3 +1,44 @@
-//! otp-verifier: decides on the codes of a fleet.
+//! otp-verifier: decides on the codes of a fleet, with its records in PostgreSQL.
+//!
+//! The decision is that of a single machine, `otp_core::decision`: what is here brings the question to it, and the answer back
+//! once it is durable.
 
-fn main() {}
+#![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test that overflows panics, and so fails"))]
+
+mod admin;
+mod adoption;
+mod asked;
+mod authority;
+mod budgets;
+mod command_line;
+mod config;
+mod database;
+mod error;
+mod fleet;
+mod joining;
+mod keys;
+mod log;
+mod messenger;
+mod metrics;
+mod serve;
+mod store;
+mod systemd;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::command_line::CommandLine;
+
+#[expect(clippy::print_stderr, reason = "errors of a command are for who runs it")]
+fn main() -> ExitCode {
+    match admin::run(&CommandLine::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("otp-verifier: {error}");
+            eprintln!("  {}", error.hint);
+            ExitCode::from(4)
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The authority of a process that opens the records itself.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 
 use crate::audit::Event;
 use crate::codes::attempt::{Attempt, Typed};
@@ -10,12 +10,12 @@ use crate::decision::challenge::RANDOM;
 use crate::decision::demand::Demand;
 use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Ruling, SecondFactor};
-use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide_login, look};
+use crate::decision::verify::{Limits, Refusal, Verdict, look};
 use crate::error::CoreError;
 use crate::protocol::request::{Declined, Reply, Request};
 use crate::record::Record;
-use crate::record::credentials::{Device, Kind, Needed, Override};
-use crate::record::state::{State, Unenforced};
+use crate::record::credentials::{Device, Kind};
+use crate::record::state::State;
 use crate::service::accepted_devices;
 use crate::service::administration;
 use crate::service::authority::Authority;
@@ -23,13 +23,14 @@ use crate::service::caller::Caller;
 use crate::service::demanded::{Known, demanded, outline, remembered, ruling};
 use crate::service::device_orders;
 use crate::service::enrollment::Entropy;
+use crate::service::judged::{Bare, counted, judged};
 use crate::service::messenger::Messenger;
 use crate::service::passcode_orders;
 use crate::service::renaming;
 use crate::service::self_service::{SelfService, UnderWay};
 use crate::store::files::on_demand::Files;
 use crate::store::note::Note;
-use crate::store::{Store, update, update_for};
+use crate::store::{Store, update};
 use crate::system::accounts;
 use crate::system::config_file::Site;
 use crate::system::random;
@@ -51,24 +52,6 @@ pub struct LocalAuthority<'a, S> {
     /// Whether the account was found to be renamed when the demand was read.
     renamed: OnceCell<bool>,
     under_way: UnderWay,
-}
-
-/// What the record of a user without a device says.
-#[derive(Clone, Copy)]
-struct Bare {
-    user_override: Override,
-    is_blank: bool,
-    has_expired_passcode: bool,
-}
-
-impl Bare {
-    fn of(record: &Record, now: UnixTime) -> Self {
-        Self {
-            user_override: record.credentials.user_override,
-            is_blank: record.is_blank(),
-            has_expired_passcode: record.has_expired_passcode(now),
-        }
-    }
 }
 
 /// With the files of this host.
@@ -158,25 +141,9 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
         typed: &Typed,
         now: UnixTime,
     ) -> Result<Verdict, CoreError> {
-        let settings = self.settings;
-        // An untrusted caller chooses its address, which must not begin a grace.
-        let address = login.address().filter(|_| self.caller.is_trusted);
+        let (settings, is_trusted) = (self.settings, self.caller.is_trusted);
         self.judge(&self.caller.asking(id).note("login"), login, typed, now, &|limits, record, attempt| {
-            let (mut state, verdict) = decide_login(limits, record, attempt, login, now);
-            match verdict {
-                // The person at this address comes back with a device.
-                Verdict::Accepted(accepted) if accepted.factor == Factor::Passcode => {}
-                Verdict::Accepted(_) => {
-                    if let (Some(_), Some(address)) = (settings.grace, address) {
-                        state.begin_grace(address, now);
-                    }
-                }
-                Verdict::Refused(why) if !settings.enforce && record.is_enrolled() => {
-                    state.unenforced = Some(Unenforced { at: now, why: why.word().to_owned() });
-                }
-                Verdict::Refused(_) => {}
-            }
-            (state, verdict)
+            counted(settings, is_trusted, login, now, limits, record, attempt)
         })
     }
 
@@ -239,38 +206,14 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
         decide: &dyn Fn(&Limits, &Record, &Attempt) -> (State, Verdict),
     ) -> Result<Verdict, CoreError> {
         self.store.ready()?;
-        let (store, attempt) = (&self.store, Attempt::parse(typed));
         let limits = Limits { devices: self.devices(login, now)?, ..self.settings.limits };
-        let bare = Cell::new(None);
-        let step = |record: &Record| {
-            bare.set((!record.is_enrolled()).then(|| Bare::of(record, now)));
-            decide(&limits, record, &attempt)
-        };
-        let needed = match attempt {
-            Attempt::Code(_) => Needed::ForCode,
-            Attempt::Passcode(_) => Needed::ForPasscode,
-            Attempt::Recovery(_) | Attempt::Malformed => Needed::Nothing,
-        };
-        match &self.account {
-            Some(account) => {
-                let verdict = update_for(store, account, needed, note, step)?;
-                let Some(bare) = bare.get() else { return Ok(verdict) };
-                // Found out at the question, but in the helper, where question and answer are of two processes.
-                if self.is_renamed(account, !bare.is_blank)? {
-                    return Ok(Verdict::Refused(Refusal::Renamed));
-                }
-                self.without_device(verdict, bare, login, now)
-            }
-            None => {
-                // Do the work of a real refusal, so that timing does not reveal that the account is unknown.
-                let nobody = Account::nobody();
-                let _ = step(&Record::stranger(&nobody));
-                store.rehearse_load();
-                let verdict = Verdict::Refused(Refusal::UnknownUser);
-                store.rehearse(&nobody, &Note { answer: Some(&verdict), ..*note })?;
-                Ok(verdict)
-            }
+        let (verdict, bare) = judged(&self.store, self.account.as_ref(), &limits, typed, note, now, decide)?;
+        let (Some(account), Some(bare)) = (&self.account, bare) else { return Ok(verdict) };
+        // Found out at the question, but in the helper, where question and answer are of two processes.
+        if self.is_renamed(account, !bare.is_blank)? {
+            return Ok(Verdict::Refused(Refusal::Renamed));
         }
+        self.without_device(verdict, bare, login, now)
     }
 
     /// Whether the account has no record, or a blank one, but had one under another name; found out once. `is_known` says
@@ -319,6 +262,9 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
 
     /// Serves a request at `now`.
     pub(crate) fn request_at(&mut self, request: Request, now: UnixTime) -> Result<Reply, CoreError> {
+        if !matches!(request, Request::Demand(_) | Request::Challenge { .. } | Request::Verify { .. }) {
+            self.store.renew();
+        }
         match request {
             Request::Demand(login) => Ok(Reply::Login(self.demand_at(&login, now)?.words())),
             Request::Challenge { login, named } => {
@@ -366,6 +312,7 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
     /// Serves the requests of an enrollment during a login, and declines all others: code that a login never needs is not
     /// linked into its host.
     pub fn enroll_during_login(&mut self, request: Request) -> Result<Reply, CoreError> {
+        self.store.renew();
         let Some(mut service) = self.service() else { return Ok(UNKNOWN_USER) };
         if let Request::Enroll { proof: None, count: None } = request {
             service.enroll_first()

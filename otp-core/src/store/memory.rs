@@ -41,6 +41,7 @@ impl MemoryStore {
         let kept = note.origin.id.zip(note.answer).map(|(id, answer)| KeptAnswer {
             id,
             host: note.origin.host.map(str::to_owned),
+            event: note.event.to_owned(),
             words: answer.words().into_owned(),
         });
         let seen = Seen { version: self.writes(), kept };

@@ -46,6 +46,8 @@ pub trait Answer {
 pub struct KeptAnswer {
     pub id: RequestId,
     pub host: Option<String>,
+    /// What was asked for: an answer to one thing is no answer to another.
+    pub event: String,
     pub words: String,
 }
 
@@ -79,8 +81,9 @@ impl<'a> Note<'a> {
 
 impl KeptAnswer {
     /// The answer, if it is to the same question of the same host.
-    pub(super) fn to<T: Answer>(&self, origin: Origin<'_>) -> Option<T> {
-        let is_asked_again = origin.id == Some(self.id) && origin.host == self.host.as_deref();
+    pub(super) fn to<T: Answer>(&self, note: &Note<'_>) -> Option<T> {
+        let Note { origin: Origin { id, host }, event, answer: _ } = *note;
+        let is_asked_again = id == Some(self.id) && host == self.host.as_deref() && event == self.event;
         if is_asked_again { T::read(&self.words) } else { None }
     }
 }

@@ -375,16 +375,18 @@ pub fn what_was_removed_or_purged_is_gone<S: Store + 'static>(store: &Visited<S>
 
 pub fn a_question_that_is_asked_again_uses_up_no_second_code<S: Store + 'static>(store: &Visited<S>) {
     let store = store.enrolled();
-    let ask = |id: u8, host: &'static str, attempt: &Attempt| {
+    let ask_for = |event: &'static str, id: u8, host: &'static str, attempt: &Attempt| {
         let origin = Origin { id: Some(RequestId([id; 16])), host: Some(host) };
-        update(store, &alice(), &origin.note("login"), |record| decide(&LIMITS, record, attempt, NOW)).unwrap()
+        update(store, &alice(), &origin.note(event), |record| decide(&LIMITS, record, attempt, NOW)).unwrap()
     };
+    let ask = |id: u8, host: &'static str, attempt: &Attempt| ask_for("login", id, host, attempt);
     assert_eq!(ask(1, "one", &right()), by_phone());
     let before = store.state();
     // Nobody else is let in by that answer.
     for (id, host) in [(2, "one"), (1, "two")] {
         assert_eq!(ask(id, host, &right()), REPLAYED);
     }
+    assert_eq!(ask_for("tested", 1, "one", &right()), REPLAYED, "nor for anything else");
     let again = ask(1, "one", &right());
     assert!(again == REPLAYED || store.nature.keeps_answers, "{again:?}");
     assert_eq!(store.state(), before);

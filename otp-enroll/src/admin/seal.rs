@@ -5,12 +5,17 @@
 //! same command goes on.
 
 mod keeper;
+mod program;
 mod recovery_key;
+mod systemd_creds;
+mod tpm2_tools;
 mod walk;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::unistd::getuid;
+use otp_core::audit::Event;
 use otp_core::record::key_ring::Ring;
 use otp_core::record::seal::{KeyId, SealKey};
 use otp_core::store::files::open::FileStore;
@@ -23,6 +28,7 @@ use zeroize::Zeroizing;
 use self::keeper::{Keeper, Method};
 use self::walk::{Counted, Goal};
 use crate::cli::sealing::Seal;
+use crate::client;
 use crate::error::CliError;
 use crate::ui::output::Output;
 
@@ -128,6 +134,11 @@ fn at_boot(is_on: bool, keeper: &Keeper, output: &Output) {
     }
 }
 
+fn log(what: &str, method: &Method, records: usize) {
+    let by = getuid().as_raw();
+    client::log(&Event::Sealing { what, keeper: method.word(), records, by });
+}
+
 fn told(error: &CliError) -> (String, String) {
     (error.to_string(), error.hint().unwrap_or_default())
 }
@@ -142,7 +153,7 @@ fn not_sealed() -> CliError {
 
 fn chosen(how: &Seal) -> Option<Method> {
     match (how.tpm2, how.host, &how.key_file) {
-        (true, _, _) => Some(Method::Tpm2(how.pcrs.clone().unwrap_or_default())),
+        (true, _, _) => Some(Method::tpm2(how.pcrs.clone().unwrap_or_default())),
         (_, true, _) => Some(Method::Host),
         (_, _, Some(path)) => Some(Method::File(std::path::absolute(path).unwrap_or_else(|_| path.clone()))),
         (false, false, None) => None,
@@ -155,7 +166,7 @@ fn is_free(method: &Method) -> Result<(), CliError> {
         Method::File(path) if path.symlink_metadata().is_ok() => {
             Err(CliError::Usage(format!("{} exists already: name a new file", path.display())))
         }
-        Method::File(_) | Method::Host | Method::Tpm2(_) => Ok(()),
+        Method::File(_) | Method::Host | Method::Tpm2(_) | Method::Tpm2Tools(_) => Ok(()),
     }
 }
 
@@ -196,7 +207,7 @@ fn begin(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Res
     // A run that was killed may have left the file, and nothing that names it: its key is taken again.
     let left = match &method {
         Method::File(path) => seal_keys::read(path).ok().and_then(|ring| ring.all().next()).map(|(_, key)| key),
-        Method::Tpm2(_) | Method::Host => None,
+        Method::Tpm2(_) | Method::Tpm2Tools(_) | Method::Host => None,
     };
     if left.is_none() {
         is_free(&method)?;
@@ -216,7 +227,7 @@ fn begin(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Res
 /// What is protected from whom.
 fn protection(method: &Method) -> &'static str {
     match method {
-        Method::Tpm2(_) => {
+        Method::Tpm2(_) | Method::Tpm2Tools(_) => {
             "A copy of the disk, a backup and an image show no seed then. Root on the running machine still reads all."
         }
         Method::Host => {
@@ -273,6 +284,7 @@ fn sealed_under(
     if let [only, _, ..] = keys {
         keep(keeper, method, std::slice::from_ref(only), false)?;
     }
+    log("sealed", method, records);
     let were = if records == 1 { "was" } else { "were" };
     let text = format!("{} {were} sealed; {} keeps the key", number_of(records), method.told());
     output.done(&Sealed { keeper: Some(method.word()), records, changed: true }, &text)
@@ -296,6 +308,7 @@ fn off(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Resul
     let records = walk::walk(store, Goal::Plain, "opening", output)?;
     at_boot(false, keeper, output);
     keeper.forget()?;
+    log("unsealed", &method, records);
     output.done(
         &Sealed { keeper: None, records, changed: true },
         &format!("the seeds of {} are in plain text, and the key is removed", number_of(records)),

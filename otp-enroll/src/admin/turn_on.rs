@@ -21,7 +21,7 @@ mod without;
 use otp_core::value::time::{Seconds, UnixTime};
 use serde::Serialize;
 
-use self::diff::unified;
+use self::diff::{unified, without_tabs};
 use self::kept::{Change, Kept, folder_of, lock};
 use self::off::{Diff, log, take_back};
 use self::plan::{Plan, refused, service_named, spoken};
@@ -88,13 +88,13 @@ pub(super) fn turn_on(wish: &Wish<'_>, common: &Common, output: &Output) -> Resu
         output.warn(remark);
     }
     if plan.changes.is_empty() && earlier.is_none() {
-        return is_on(&service, &plan.names, None, common, output);
+        return is_on(&service, &plan.names, None, wish, common, output);
     }
     let findings = draft::examine(&plan, wish.key, common, output)?;
     let faults = draft::faults(&findings);
     let diffs = diffs(&plan);
     let drawn = {
-        let diffs = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
+        let diffs = diffs.iter().map(|diff| without_tabs(&diff.diff)).collect::<String>();
         let verdict = if faults == 0 { "doctor finds no fault in these files." } else { "" };
         let passwords = if plan.has_drop_in() && !wish.key { PASSWORDS } else { "" };
         [diffs, passwords.to_owned(), told(&findings), verdict.to_owned()]
@@ -191,7 +191,7 @@ fn settle(kept: &Kept, wish: &Wish<'_>, common: &Common, output: &Output) -> Res
         }
         let plan = Plan::of(service, kept.key)?;
         if plan.changes.is_empty() {
-            is_on(service, &plan.names, kept.until, common, output)?;
+            is_on(service, &plan.names, kept.until, wish, common, output)?;
             return Ok(Settled::IsOn);
         }
         // A file of its twin has come since.
@@ -298,6 +298,7 @@ fn is_on(
     service: &str,
     names: &[String],
     until: Option<UnixTime>,
+    wish: &Wish<'_>,
     common: &Common,
     output: &Output,
 ) -> Result<(), CliError> {
@@ -314,7 +315,7 @@ fn is_on(
     let answer = Answer {
         service,
         services: names,
-        would_change: None,
+        would_change: wish.dry_run.then_some(false),
         changed: false,
         files: Vec::new(),
         findings,

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 /// `admin seal`: what is done, and what keeps the key.
 #[derive(Args, Debug)]
 pub(crate) struct Seal {
-    /// Let the TPM of this machine keep the key (systemd-creds): a copy of the disk opens nothing
+    /// Let the TPM of this machine keep the key (systemd-creds or tpm2-tools): a copy of the disk opens nothing
     #[arg(long, conflicts_with_all = ["host", "key_file", "off", "status", "unpack"])]
     pub(crate) tpm2: bool,
     /// Bind the key to these PCRs of the TPM too, like 7 or 0+7; when they change, the recovery key is needed

@@ -7,6 +7,7 @@ use crate::codes::hotp_totp::Digits;
 use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
 use crate::protocol::request::{Confidential, Order, PinToSend};
+use crate::record::credentials::Override;
 use crate::record::credentials::{Device, Kind};
 use crate::record::id::EnrollmentId;
 use crate::store::memory::MemoryStore;
@@ -396,4 +397,17 @@ fn a_store_that_is_no_files_serves_logins_and_what_users_and_administrators_ask(
     let done = authority.request_at(Request::Administer(Order::Override(Override::Required)), NOW);
     assert!(matches!(done, Ok(Reply::Changed(true))), "{done:?}");
     assert_eq!(authority.demand_at(&from(HOME), NOW).unwrap(), Demand::OF_THE_UNKNOWN);
+}
+
+#[test]
+fn a_directory_that_was_trusted_is_looked_at_again_for_the_next_request() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let test_site = TestSite::new("", 1);
+    let mut authority = test_site.authority();
+    assert!(matches!(authority.request_at(Request::Status {}, NOW), Ok(Reply::Status(_))));
+    set_permissions(&test_site.site.config.state_directory, Permissions::from_mode(0o1777)).unwrap();
+    assert!(matches!(authority.request_at(Request::Status {}, NOW), Err(CoreError::Store(_))));
+    assert!(authority.enroll_during_login(Request::Enroll { proof: None, count: None }).is_err());
 }

@@ -44,6 +44,10 @@ impl Store for Files<'_> {
         self.store().map(drop)
     }
 
+    fn renew(&mut self) {
+        (self.store, self.seen) = (OnceCell::new(), OnceCell::new());
+    }
+
     fn load(&self, account: &Account) -> Result<Option<Loaded<Held>>, StoreError> {
         self.store()?.load(account)
     }

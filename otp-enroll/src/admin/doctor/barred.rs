@@ -63,6 +63,7 @@ fn refusal(what: &What) -> Option<(&'static str, String)> {
             | Role::Condition
             | Role::Program
             | Role::Silent
+            | Role::Ignored
             | Role::Permit => None,
         },
     }

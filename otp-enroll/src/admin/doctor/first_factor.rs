@@ -64,6 +64,7 @@ fn every_answer(role: Role, module: &Module) -> Vec<Answer> {
     // pam_sss.so ignore_unknown_user and its like: no password was checked.
     let may_ignore = module.arguments.iter().any(|word| word.starts_with("ignore_"));
     match role {
+        Role::Ignored => vec![Answer::Ignore],
         Role::Permit => vec![Answer::Success],
         Role::Deny => vec![Answer::Denied],
         Role::Missing => vec![Answer::ModuleUnknown],

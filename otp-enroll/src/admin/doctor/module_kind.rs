@@ -56,26 +56,21 @@ const OF_THE_CALLER: [&str; 3] = ["rootok", "timestamp", "wheel"];
 const PROGRAMS: [&str; 2] = ["exec", "script"];
 
 /// Modules whose PAM_SUCCESS does not prove who the user is.
-const SILENT: [&str; 31] = [
+const SILENT: [&str; 25] = [
     "cap",
     "cifscreds",
     "ecryptfs",
     "echo",
-    "env",
-    "faildelay",
     "faillock",
     "fscrypt",
     "gdm",
     "gnome_keyring",
-    "group",
-    "issue",
     "keyinit",
     "kwallet",
     "kwallet5",
     "lastlog",
     "limits",
     "loginuid",
-    "mail",
     "motd",
     "mount",
     "namespace",
@@ -87,8 +82,10 @@ const SILENT: [&str; 31] = [
     "tally",
     "tally2",
     "umask",
-    "warn",
 ];
+
+/// Modules whose `auth` says PAM_IGNORE, whatever happens: no login passes or fails by them.
+const IGNORED: &[&str] = &["env", "faildelay", "group", "issue", "mail", "warn"];
 
 /// Whether its success surely proves a first factor.
 pub(super) fn proves_the_user(module: &Module) -> bool {
@@ -120,6 +117,8 @@ pub(super) enum Role {
     Program,
     /// Nothing.
     Silent,
+    /// Nothing: it always says PAM_IGNORE.
+    Ignored,
     /// Nothing: it always succeeds.
     Permit,
     /// It always fails.
@@ -138,6 +137,7 @@ impl Role {
             Some("deny") => Self::Deny,
             Some(name) if CONDITIONS.contains(&name) => Self::Condition,
             Some(name) if PROGRAMS.contains(&name) => Self::Program,
+            Some(name) if IGNORED.contains(&name) => Self::Ignored,
             Some(name) if SILENT.contains(&name) => Self::Silent,
             Some(_) | None => Self::Proof,
         }

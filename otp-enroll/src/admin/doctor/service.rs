@@ -222,7 +222,13 @@ impl<'a> Auth<'a> {
         let proves = |role: Role, module: &Module| match role {
             Role::Proof | Role::Program => true,
             Role::Condition => is_proof_of_caller(module, service),
-            Role::SecondFactor | Role::Judge | Role::Silent | Role::Permit | Role::Deny | Role::Missing => false,
+            Role::SecondFactor
+            | Role::Judge
+            | Role::Silent
+            | Role::Ignored
+            | Role::Permit
+            | Role::Deny
+            | Role::Missing => false,
         };
         let refusals = refused_without_code(stack, |role| results(role, false), proves);
         let without = walk(stack, &[Answer::Ignore], false);
@@ -302,9 +308,14 @@ pub(super) fn walk_two_lines(stack: &Stack, asks: &[Answer], judges: &[Answer], 
     ways(stack, |role| match role {
         Role::SecondFactor => asks.to_vec(),
         Role::Judge => judges.to_vec(),
-        Role::Proof | Role::Condition | Role::Program | Role::Silent | Role::Permit | Role::Deny | Role::Missing => {
-            results(role, others_agree)
-        }
+        Role::Proof
+        | Role::Condition
+        | Role::Program
+        | Role::Silent
+        | Role::Ignored
+        | Role::Permit
+        | Role::Deny
+        | Role::Missing => results(role, others_agree),
     })
 }
 
@@ -312,6 +323,7 @@ pub(super) fn walk_two_lines(stack: &Stack, asks: &[Answer], judges: &[Answer], 
 fn results(role: Role, others_agree: bool) -> Vec<Answer> {
     match role {
         Role::SecondFactor | Role::Judge => Vec::new(),
+        Role::Ignored => vec![Answer::Ignore],
         Role::Permit => vec![Answer::Success],
         Role::Deny => vec![Answer::Denied],
         Role::Missing => vec![Answer::ModuleUnknown],

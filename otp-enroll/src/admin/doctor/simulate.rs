@@ -230,7 +230,7 @@ fn explore(
                             state.way.judged_unproved |= state.way.asked && !state.way.proved;
                         }
                         Role::Proof | Role::Program => state.way.proved |= answer == Answer::Success,
-                        Role::Condition | Role::Silent | Role::Permit | Role::Deny | Role::Missing => {}
+                        Role::Condition | Role::Silent | Role::Ignored | Role::Permit | Role::Deny | Role::Missing => {}
                     }
                     let at = state.next;
                     state.first_factor = state.first_factor.max(first_factor(at, module, answer));

@@ -1,4 +1,4 @@
-//! What keeps the keys while the machine is off: a credential of systemd, or a file. And their way into memory.
+//! What keeps the keys while the machine is off: the TPM, the host's key, or a file. And their way into memory.
 //!
 //! One file, `seal/keys` beside the configuration, says what keeps them, and holds the credential. It is replaced as a whole.
 
@@ -6,7 +6,6 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use otp_core::record::key_ring::Ring;
 use otp_core::store::files::seal_keys;
@@ -14,10 +13,8 @@ use otp_core::system::config_file::Site;
 use otp_core::value::system_error::described;
 use zeroize::Zeroizing;
 
+use super::{systemd_creds, tpm2_tools};
 use crate::error::CliError;
-
-/// The credential's name, which is bound to it.
-const NAME: &str = "--name=pam_otp-seal-keys";
 
 /// What the first line begins with.
 const HEAD: &str = "pam_otp seal 1 ";
@@ -25,8 +22,10 @@ const HEAD: &str = "pam_otp seal 1 ";
 /// Who keeps the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Method {
-    /// The TPM, with these PCRs; with none if empty.
+    /// The TPM by systemd-creds, with these PCRs; with none if empty.
     Tpm2(String),
+    /// The same by tpm2-tools, where systemd-creds has no TPM support.
+    Tpm2Tools(String),
     /// The host's key, on the same disk.
     Host,
     /// A file of root's.
@@ -46,6 +45,7 @@ impl Method {
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Tpm2(_) => "tpm2",
+            Self::Tpm2Tools(_) => "tpm2-tools",
             Self::Host => "host",
             Self::File(_) => "key-file",
         }
@@ -53,22 +53,27 @@ impl Method {
 
     pub(super) fn told(&self) -> String {
         match self {
-            Self::Tpm2(pcrs) if pcrs.is_empty() => "the TPM of this machine".into(),
-            Self::Tpm2(pcrs) => format!("the TPM of this machine, with PCRs {pcrs}"),
+            Self::Tpm2(pcrs) | Self::Tpm2Tools(pcrs) if pcrs.is_empty() => "the TPM of this machine".into(),
+            Self::Tpm2(pcrs) | Self::Tpm2Tools(pcrs) => format!("the TPM of this machine, with PCRs {pcrs}"),
             Self::Host => "the key of this host".into(),
             Self::File(path) => format!("the file {}", path.display()),
         }
     }
 
-    /// The TPM, where systemd says that there is all of one; else the host's key.
+    /// The TPM with these PCRs, by systemd-creds where it can.
+    pub(super) fn tpm2(pcrs: String) -> Self {
+        if !systemd_creds::has_tpm2() && tpm2_tools::reach_a_tpm() { Self::Tpm2Tools(pcrs) } else { Self::Tpm2(pcrs) }
+    }
+
+    /// The TPM where there is one; else the host's key.
     pub(super) fn usual() -> Self {
-        let said = Command::new("systemd-creds").arg("has-tpm2").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if said.is_ok_and(|status| status.success()) { Self::Tpm2(String::new()) } else { Self::Host }
+        if systemd_creds::has_tpm2() || tpm2_tools::reach_a_tpm() { Self::tpm2(String::new()) } else { Self::Host }
     }
 
     fn line(&self) -> String {
         match self {
             Self::Tpm2(pcrs) => format!("{HEAD}tpm2 {pcrs}\n"),
+            Self::Tpm2Tools(pcrs) => format!("{HEAD}tpm2-tools {pcrs}\n"),
             Self::Host => format!("{HEAD}host\n"),
             Self::File(path) => format!("{HEAD}file {}\n", path.display()),
         }
@@ -79,6 +84,7 @@ impl Method {
         match said.split_once(' ') {
             None if said == "host" => Some(Self::Host),
             Some(("tpm2", pcrs)) => Some(Self::Tpm2(pcrs.to_owned())),
+            Some(("tpm2-tools", pcrs)) => Some(Self::Tpm2Tools(pcrs.to_owned())),
             Some(("file", path)) => Some(Self::File(path.into())),
             Some(_) | None => None,
         }
@@ -136,7 +142,8 @@ impl Keeper {
                 let read = seal_keys::read(path).map_err(|error| failed("read", path, &error))?;
                 Zeroizing::new(read.bytes().to_vec())
             }
-            Method::Tpm2(_) | Method::Host => opened(credential.as_bytes())?,
+            Method::Tpm2(_) | Method::Host => systemd_creds::opened(credential.as_bytes())?,
+            Method::Tpm2Tools(pcrs) => tpm2_tools::opened(pcrs, &credential)?,
         };
         let ring = Ring::of_bytes(&bytes).ok_or_else(|| CliError::Reported {
             error: format!("{} gives no keys that this program wrote", method.told()),
@@ -152,11 +159,9 @@ impl Keeper {
                 put(path, keys, 0o600)?;
                 Zeroizing::new(Vec::new())
             }
-            Method::Host => credential(&["--with-key=host"], keys)?,
-            // systemd 252 makes a credential without PCRs, and does not open it. Nothing measures into PCR 16.
-            Method::Tpm2(pcrs) if pcrs.is_empty() => credential(&["--with-key=tpm2", "--tpm2-pcrs="], keys)
-                .or_else(|_| credential(&["--with-key=tpm2", "--tpm2-pcrs=16"], keys))?,
-            Method::Tpm2(pcrs) => credential(&["--with-key=tpm2", &format!("--tpm2-pcrs={pcrs}")], keys)?,
+            Method::Host => systemd_creds::of_the_host(keys)?,
+            Method::Tpm2(pcrs) => systemd_creds::of_the_tpm(pcrs, keys)?,
+            Method::Tpm2Tools(pcrs) => tpm2_tools::sealed(pcrs, keys)?,
         };
         match DirBuilder::new().mode(0o700).create(&self.folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed("create", &self.folder, &error)),
@@ -238,46 +243,6 @@ fn failed(action: &str, path: &Path, error: &io::Error) -> CliError {
     }
 }
 
-/// A credential of systemd's, which was opened once: what it does not give back it does not keep.
-fn credential(how: &[&str], keys: &[u8]) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    let made = systemd_creds(&[&["encrypt"], how, &[NAME, "-", "-"]].concat(), keys)?;
-    if opened(&made)?.as_slice() == keys {
-        return Ok(made);
-    }
-    Err(CliError::Reported {
-        error: "systemd-creds gives back another key than it was given".into(),
-        hint: "nothing was sealed under it; use --host or --key-file FILE".into(),
-    })
-}
-
-fn opened(credential: &[u8]) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    systemd_creds(&["decrypt", NAME, "-", "-"], credential)
-}
-
-/// What systemd-creds answers to this input. Keys pass through pipes alone.
-fn systemd_creds(arguments: &[&str], input: &[u8]) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    let mut program = Command::new("systemd-creds");
-    program.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let tool = |error| CliError::Tool { program: "systemd-creds", error };
-    let mut running = program.spawn().map_err(tool)?;
-    if let Some(mut stdin) = running.stdin.take() {
-        // One that ends early says why.
-        let _ = stdin.write_all(input);
-    }
-    let said = running.wait_with_output().map_err(tool)?;
-    let answer = Zeroizing::new(said.stdout);
-    if said.status.success() {
-        return Ok(answer);
-    }
-    let why = String::from_utf8_lossy(&said.stderr);
-    Err(CliError::Reported {
-        error: format!("systemd-creds failed: {}", why.lines().last().unwrap_or("it says nothing").trim().trim_end_matches('.')),
-        hint: "without a TPM or its libraries: --host or --key-file FILE; if it gave the key before: otp-enroll admin seal \
-               --recovery-key"
-            .into(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +252,8 @@ mod tests {
         for method in [
             Method::Tpm2(String::new()),
             Method::Tpm2("0+7".into()),
+            Method::Tpm2Tools(String::new()),
+            Method::Tpm2Tools("7".into()),
             Method::Host,
             Method::File("/media/usb/pam_otp keys".into()),
         ] {

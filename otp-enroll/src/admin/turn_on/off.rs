@@ -8,7 +8,7 @@ use otp_core::audit::Event;
 use otp_core::value::time::UnixTime;
 use serde::Serialize;
 
-use super::diff::unified;
+use super::diff::{unified, without_tabs};
 use super::kept::{Change, Kept, folder_of, lock};
 use super::plan::{Plan, refused, service_named, spoken};
 use super::standing::{Standing, changed};
@@ -50,10 +50,10 @@ pub(crate) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) ->
         if !dry_run {
             trial::disarm(&service)?; // it would end nothing, every 10 minutes
         }
-        return not_kept(&service, output);
+        return not_kept(&service, dry_run, output);
     };
     let diffs = to_take_back(&kept)?;
-    let told = diffs.iter().map(|diff| diff.diff.as_str()).collect::<String>();
+    let told = diffs.iter().map(|diff| without_tabs(&diff.diff)).collect::<String>();
     if dry_run {
         let answer =
             Answer { service: &service, would_change: Some(true), changed: false, files: diffs, left: Vec::new() };
@@ -66,7 +66,7 @@ pub(crate) fn turn_off(name: &str, yes: bool, dry_run: bool, output: &Output) ->
     }
     let _lock = lock(output)?;
     // Another run may have done it while this one asked.
-    let Some(kept) = Kept::load(&service)? else { return not_kept(&service, output) };
+    let Some(kept) = Kept::load(&service)? else { return not_kept(&service, false, output) };
     to_take_back(&kept)?;
     let taken_out = kept.paths(|standing| matches!(standing, Standing::Changed(_)));
     let as_they_are = kept.paths(|standing| matches!(standing, Standing::ByHand));
@@ -112,7 +112,7 @@ pub(super) fn log(service: &str, what: &'static str, until: Option<UnixTime>) {
 }
 
 /// A service that this program has not turned on.
-fn not_kept(service: &str, output: &Output) -> Result<(), CliError> {
+fn not_kept(service: &str, dry_run: bool, output: &Output) -> Result<(), CliError> {
     match Plan::of(service, false) {
         Ok(plan) if !plan.on.is_empty() => {
             let places: Vec<String> = plan.on.iter().map(ToString::to_string).collect();
@@ -135,7 +135,8 @@ fn not_kept(service: &str, output: &Output) -> Result<(), CliError> {
         }
         // What keeps it from being turned on keeps nobody from it being off; doctor tells of lines in other files.
         Ok(_) | Err(_) => {
-            let answer = Answer { service, would_change: None, changed: false, files: Vec::new(), left: Vec::new() };
+            let would_change = dry_run.then_some(false);
+            let answer = Answer { service, would_change, changed: false, files: Vec::new(), left: Vec::new() };
             output.done(&answer, &format!("{service}: nothing is turned on by turn-on"))
         }
     }

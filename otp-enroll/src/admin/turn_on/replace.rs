@@ -120,7 +120,9 @@ pub(super) fn put(path: &Path, bytes: &[u8], expected: Option<&[u8]>, staging: &
             fs::remove_file(&next)?;
             let beside = folder.join(NEXT_BESIDE);
             write(&beside, bytes, model)?;
-            fs::rename(&beside, path)?;
+            fs::rename(&beside, path).inspect_err(|_| {
+                let _ = fs::remove_file(&beside);
+            })?;
         }
         renamed => renamed?,
     }
@@ -153,9 +155,15 @@ fn is_expected(path: &Path, expected: Option<&[u8]>) -> io::Result<()> {
     as_expected.then_some(()).ok_or_else(|| io::Error::other("it was changed in the meantime"))
 }
 
-/// A file with the mode, owner and labels of its model; of a folder as model it has the label alone.
-fn write(path: &Path, bytes: &[u8], (model, is_file): (&File, bool)) -> io::Result<()> {
+/// A file with the mode, owner and labels of its model; of a folder as model it has the label alone. Half a file is none.
+fn write(path: &Path, bytes: &[u8], model: (&File, bool)) -> io::Result<()> {
     or_gone(fs::remove_file(path))?; // what a run that was killed has left
+    write_new(path, bytes, model).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
+}
+
+fn write_new(path: &Path, bytes: &[u8], (model, is_file): (&File, bool)) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     let found = model.metadata()?;

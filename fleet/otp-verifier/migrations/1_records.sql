@@ -1,0 +1,96 @@
+-- Run as otp_owner, in the database otp.
+CREATE SCHEMA otp;
+REVOKE ALL ON SCHEMA otp FROM PUBLIC;
+GRANT USAGE ON SCHEMA otp TO otp_verifier;
+
+-- One row for each user who has a record.
+CREATE TABLE otp.record (
+    name text COLLATE "C" PRIMARY KEY,
+    -- The number in the sequence of the state. The first one is random: a record that is removed and made again has other ones.
+    version bigint NOT NULL CHECK (version > 0),
+    -- Credentials, sealed as a whole under a key that no server of this database has.
+    sealed bytea NOT NULL,
+    -- The text of a slot.
+    state text NOT NULL,
+    -- The last question and its answer, which is given again for ten seconds.
+    request bytea,
+    host text,
+    event text,
+    answer text,
+    answered timestamptz
+) WITH (fillfactor = 70);
+-- States are rewritten at each login and stay in their row; credentials move out of it when they are large.
+ALTER TABLE otp.record ALTER COLUMN state SET STORAGE MAIN;
+
+CREATE TABLE otp.host (
+    id text COLLATE "C" PRIMARY KEY,
+    key_sha256 bytea NOT NULL UNIQUE CHECK (octet_length(key_sha256) = 32),
+    status text NOT NULL CHECK (status IN ('active', 'suspended')),
+    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'admin']),
+    -- Whom it may ask about; NULL for every user.
+    scope text COLLATE "C",
+    since timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE otp.scope_user (
+    scope text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    PRIMARY KEY (scope, name)
+);
+
+CREATE TABLE otp.join_token (
+    hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'admin']),
+    scope text COLLATE "C",
+    expires timestamptz NOT NULL,
+    used_by text COLLATE "C"
+);
+
+-- Rows are written and never changed. An old month goes by DROP TABLE of its owner.
+CREATE TABLE otp.audit (
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    host text,
+    caller_uid bigint,
+    name text NOT NULL,
+    service text,
+    rhost text,
+    event text NOT NULL,
+    answer text,
+    request bytea
+) PARTITION BY RANGE (at);
+-- No login fails because nobody made its month.
+CREATE TABLE otp.audit_other PARTITION OF otp.audit DEFAULT;
+
+-- Makes the tables of this month and of the next ones; returns how many were made. A month that has rows in audit_other stays there.
+CREATE FUNCTION otp.make_months(ahead integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $body$
+DECLARE
+    first timestamptz;
+    part text;
+    made integer := 0;
+BEGIN
+    FOR step IN 0..least(greatest(ahead, 0), 24) LOOP
+        first := (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => step)) AT TIME ZONE 'UTC';
+        part := 'audit_' || to_char(first AT TIME ZONE 'UTC', 'YYYY_MM');
+        CONTINUE WHEN to_regclass('otp.' || part) IS NOT NULL;
+        BEGIN
+            EXECUTE format('CREATE TABLE otp.%I (LIKE otp.audit INCLUDING DEFAULTS)', part);
+            EXECUTE format('ALTER TABLE otp.audit ATTACH PARTITION otp.%I FOR VALUES FROM (%L) TO (%L)', part, first,
+                ((first AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC');
+            made := made + 1;
+        EXCEPTION WHEN check_violation OR lock_not_available OR duplicate_table THEN
+            NULL;
+        END;
+    END LOOP;
+    RETURN made;
+END
+$body$;
+REVOKE ALL ON FUNCTION otp.make_months(integer) FROM PUBLIC;
+SELECT otp.make_months(2);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;
+GRANT INSERT ON otp.audit TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;
+GRANT SELECT, INSERT, DELETE ON otp.scope_user TO otp_verifier;
+GRANT EXECUTE ON FUNCTION otp.make_months(integer) TO otp_verifier;

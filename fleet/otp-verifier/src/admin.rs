@@ -1,0 +1,245 @@
+//! The commands of an administrator on a verifier's own machine.
+
+use std::fs::DirBuilder;
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use otp_core::protocol::request::Confidential;
+use otp_core::record::change::Change;
+use otp_core::record::id::EnrollmentId;
+use otp_core::store::change;
+use otp_core::store::error::StoreError;
+use otp_core::store::note::Note;
+use otp_core::system::random;
+use otp_core::value::time::UnixTime;
+use otp_core::value::user::UserName;
+use otp_wire::Invitation;
+use serde::Serialize;
+
+use crate::asked::of_no_host;
+use crate::authority::{Authority, put};
+use crate::command_line::{Command, CommandLine, HostCommand, Init, ScopeCommand, Token};
+use crate::config::Config;
+use crate::database::hosts::{Host, Right};
+use crate::database::migrations;
+use crate::database::session::Session;
+use crate::error::Error;
+use crate::fleet::Fleet;
+use crate::joining::hash;
+use crate::keys::Keys;
+use crate::store::reseal::{self, Resealed};
+use crate::store::{About, PgStore};
+use crate::work::Work;
+use crate::{log, serve};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
+    let config = Config::load(&line.config)?;
+    match &line.command {
+        Command::Serve => serve_hosts(config),
+        Command::Init(how) => init(&config, how),
+        Command::Token(how) => token(&config, how),
+        Command::Host { command } => host(&config, command),
+        Command::Scope { command } => scope(&config, command),
+        Command::Roles => told(migrations::ROLES.trim_end()),
+        Command::Reseal => reseal(&config),
+        Command::Restored => restored(&config),
+        Command::Check => check(config),
+    }
+}
+
+fn serve_hosts(config: Config) -> Result<(), Error> {
+    let fleet = Arc::new(Fleet::load(config)?);
+    if fleet.config.without_standby {
+        log::warning("without_standby is set: codes that were used may be good again after this database is lost");
+    }
+    fleet.servers.watch()?;
+    make_months(&fleet)?;
+    let failed =
+        |error: &io::Error| Error::new(format!("threads cannot be started: {error}"), "see the limits of the unit");
+    let work = Work::start(&fleet).map_err(|error| failed(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| failed(&error))?.block_on(serve::serve(fleet, work))
+}
+
+/// Makes the tables of the audit's next months, each day. A month without its own is in the table of the others.
+fn make_months(fleet: &Arc<Fleet>) -> Result<(), Error> {
+    let fleet = Arc::clone(fleet);
+    let each_day = move || loop {
+        if let Err(error) =
+            fleet.servers.connect().map_err(StoreError::from).and_then(|session| migrations::make_months(&session))
+        {
+            log::warning(&format!("no tables for the next months of the audit: {error}"));
+        }
+        thread::sleep(DAY);
+    };
+    let started = thread::Builder::new().name("months".into()).spawn(each_day);
+    started
+        .map(|_| ())
+        .map_err(|error| Error::new(format!("threads cannot be started: {error}"), "see the limits of the unit"))
+}
+
+fn init(config: &Config, how: &Init) -> Result<(), Error> {
+    if !config.folder.is_dir() {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.folder);
+        made.map_err(|error| Error::io("create", &config.folder, &error))?;
+    }
+    if !config.authority().exists() {
+        Authority::make(config)?;
+        told(&made(&config.authority()))?;
+    }
+    if !config.certificate().exists() {
+        Authority::load(config)?.make_verifier(config, &how.names)?;
+        told(&made(&config.certificate()))?;
+    }
+    if !config.key_file().exists() {
+        put(&config.key_file(), &Keys::with_new(None)?, 0o600)?;
+        told(&made(&config.key_file()))?;
+        told("It opens all seeds: keep a copy of it apart from copies of the database.")?;
+    }
+    let run = migrations::migrate(&config.servers_as(vec![how.owner.clone()])?)?;
+    told(&format!("The tables have version {}.", run.last().map_or("of before".to_owned(), ToString::to_string)))?;
+    told("Next: systemctl enable --now otp-verifier.service")
+}
+
+fn made(path: &Path) -> String {
+    format!("{} is made.", path.display())
+}
+
+fn session(config: &Config) -> Result<Session, Error> {
+    Ok(config.servers()?.connect()?)
+}
+
+fn token(config: &Config, how: &Token) -> Result<(), Error> {
+    let rights = rights(&how.rights)?;
+    let mut secret = [0; 32];
+    random::entropy(&mut secret).map_err(|error| Error::new(error.to_string(), error.hint()))?;
+    let token = Confidential::of_bytes(&secret);
+    let seconds = how.minutes.saturating_mul(60);
+    session(config)?.add_token(&hash(token.expose()), &rights, how.scope.as_deref(), seconds)?;
+    let authority = Authority::load(config)?.certificate;
+    told_json(&Invitation { verifiers: config.verifiers.clone(), authority, token })
+}
+
+fn rights(words: &[String]) -> Result<Vec<Right>, Error> {
+    let rights: Option<Vec<Right>> = words.iter().map(|word| Right::parse(word)).collect();
+    rights.ok_or_else(|| Error::new("no such right", "rights are login, enroll, import, admin"))
+}
+
+#[derive(Serialize)]
+struct ListedHost<'a> {
+    host: &'a str,
+    active: bool,
+    rights: Vec<&'static str>,
+    scope: Option<&'a str>,
+}
+
+fn host(config: &Config, command: &HostCommand) -> Result<(), Error> {
+    let session = session(config)?;
+    let changed = |name: &str, done: Result<bool, StoreError>, what: &str| {
+        if done? {
+            told(&format!("{name}: {what}"))
+        } else {
+            Err(Error::new(format!("no host {name}"), "see: otp-verifier host list"))
+        }
+    };
+    match command {
+        HostCommand::List { json } => {
+            let hosts = session.hosts()?;
+            let listed: Vec<_> = hosts.iter().map(listed).collect();
+            if *json {
+                return told_json(&listed);
+            }
+            for ListedHost { host, active, rights, scope } in listed {
+                let status = if active { "active" } else { "suspended" };
+                told(&format!("{host:<40} {status:<10} {:<24} {}", rights.join(","), scope.unwrap_or("all users")))?;
+            }
+            Ok(())
+        }
+        HostCommand::Suspend { host } => changed(host, session.suspend(host), "suspended"),
+        HostCommand::Resume { host } => changed(host, session.resume(host), "active"),
+        HostCommand::Remove { host } => changed(host, session.remove_host(host), "removed"),
+        HostCommand::Rights { host, rights: words, scope } => {
+            changed(host, session.set_rights(host, &rights(words)?, scope.as_deref()), "changed")
+        }
+    }
+}
+
+fn scope(config: &Config, command: &ScopeCommand) -> Result<(), Error> {
+    let session = session(config)?;
+    let (scope, user, is_new, what) = match command {
+        ScopeCommand::Add { scope, user } => (scope, user, session.add_to_scope(scope, user)?, "listed"),
+        ScopeCommand::Remove { scope, user } => {
+            (scope, user, session.remove_from_scope(scope, user)?, "not listed any more")
+        }
+    };
+    let before = if is_new { "" } else { " (as before)" };
+    told(&format!("{scope}: {user} is {what}{before}"))
+}
+
+fn listed(host: &Host) -> ListedHost<'_> {
+    ListedHost {
+        host: &host.id,
+        active: host.is_active,
+        rights: host.rights.iter().map(|right| right.word()).collect(),
+        scope: host.scope.as_deref(),
+    }
+}
+
+fn reseal(config: &Config) -> Result<(), Error> {
+    let Resealed { done, passed, shut } = reseal::reseal(&session(config)?, &config.keys()?, |_| true)?;
+    told(&format!("{done} records were sealed under the first key."))?;
+    match (shut.as_slice(), passed) {
+        ([], 0) => Ok(()),
+        ([], _) => Err(Error::new(format!("{passed} records changed meanwhile"), "run it again")),
+        (names, _) => Err(Error::new(
+            format!("{} records do not open with any key: {}", names.len(), names.join(" ")),
+            "restore the keys under which they were sealed, before the first one of the file",
+        )),
+    }
+}
+
+fn restored(config: &Config) -> Result<(), Error> {
+    let (session, keys, window) = (session(config)?, config.keys()?, config.settings()?.settings.limits.window);
+    let (mut last, mut count) = (String::new(), 0_u64);
+    loop {
+        let names = session.names_after(&last)?;
+        let Some(name) = names.last() else { break };
+        last.clone_from(name);
+        for name in names.iter().filter_map(|name| UserName::parse(name)) {
+            let (store, account) = (PgStore::new(&session, &keys, About::default()), of_no_host(name));
+            let (mut enrollment, now) = ([0; 16], UnixTime::now());
+            random::entropy(&mut enrollment).map_err(|error| Error::new(error.to_string(), error.hint()))?;
+            change(&store, &account, &Note::here("restored"), |record| match record {
+                Some(record) => {
+                    let restored = record.restored(true, window, EnrollmentId(enrollment), now);
+                    (Change::Record(Box::new(restored)), ())
+                }
+                None => (Change::Keep, ()),
+            })?;
+            count = count.saturating_add(1);
+        }
+    }
+    told(&format!("{count} records: counters wait for a resync, recovery codes are void, codes up to now are used."))
+}
+
+fn check(config: Config) -> Result<(), Error> {
+    let fleet = Fleet::load(config)?;
+    fleet.servers.connect()?;
+    told("Database, keys and certificates are well.")
+}
+
+fn told(line: &str) -> Result<(), Error> {
+    writeln!(io::stdout(), "{line}")
+        .map_err(|error| Error::new(format!("cannot write: {error}"), "nothing else is wrong"))
+}
+
+fn told_json<T: Serialize>(value: &T) -> Result<(), Error> {
+    let text = serde_json::to_string(value).map_err(|error| Error::new(error.to_string(), "report this"))?;
+    told(&text)
+}

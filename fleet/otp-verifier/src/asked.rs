@@ -1,0 +1,406 @@
+//! One question of a host: may it be asked, and what is the answer. What an answer says is durable.
+
+use otp_core::codes::attempt::Typed;
+use otp_core::codes::challenge::Challenge;
+use otp_core::codes::hotp_totp::Digits;
+use otp_core::config::settings::Settings;
+use otp_core::decision::kinds::Kinds;
+use otp_core::decision::policy::{Policy, SecondFactor, Terms};
+use otp_core::decision::verify::{Limits, Refusal, Verdict};
+use otp_core::error::CoreError;
+use otp_core::record::credentials::{Outline, Override};
+use otp_core::service::authority::Authority as _;
+use otp_core::service::caller::Caller;
+use otp_core::service::demanded::remembered;
+use otp_core::service::judged::{Bare, counted, judged};
+use otp_core::service::local_authority::LocalAuthority;
+use otp_core::store::Store;
+use otp_core::store::error::StoreError;
+use otp_core::store::note::{Note, Origin};
+use otp_core::value::login_context::LoginContext;
+use otp_core::value::request_id::RequestId;
+use otp_core::value::time::UnixTime;
+use otp_core::value::user::{Account, UserName};
+use otp_wire::{
+    AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer, LetInQuestion,
+    OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, User, VerdictAnswer, VerifyQuestion, WithoutCode,
+};
+use serde::Serialize;
+
+use crate::budgets::Left;
+use crate::database::hosts::{Host, Right};
+use crate::database::session::Session;
+use crate::fleet::Fleet;
+use crate::log;
+use crate::messenger::NoMessenger;
+use crate::store::{About, PgStore};
+use crate::work::now;
+use crate::{adoption, joining};
+
+/// The body of an answer, or why there is none.
+pub(crate) type Answered = Result<Vec<u8>, Failure>;
+
+/// A question.
+pub(crate) enum Asked {
+    Outline(OutlineQuestion),
+    Challenge(ChallengeQuestion),
+    Verify(VerifyQuestion),
+    LetIn(LetInQuestion),
+    Adopt(AdoptQuestion),
+    Join(CertificateQuestion),
+    Renew(CertificateQuestion),
+    Hello,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Of HTTP.
+    pub(crate) status: u16,
+    pub(crate) error: String,
+    pub(crate) hint: String,
+}
+
+impl Failure {
+    pub(crate) fn malformed(what: &str) -> Self {
+        Self {
+            status: 400,
+            error: format!("the question cannot be read: {what}"),
+            hint: "upgrade verifiers first, then hosts".into(),
+        }
+    }
+
+    pub(crate) fn not_permitted(what: &str, hint: &str) -> Self {
+        Self { status: 403, error: what.to_owned(), hint: hint.to_owned() }
+    }
+
+    fn budget_spent(what: &str) -> Self {
+        Self {
+            status: 429,
+            error: what.to_owned(),
+            hint: "look at what logs in on that host; the budget comes back by itself".into(),
+        }
+    }
+
+    pub(crate) fn no_answer(what: &str) -> Self {
+        Self {
+            status: 503,
+            error: what.to_owned(),
+            hint: "another verifier may answer; see its log and the database's".into(),
+        }
+    }
+}
+
+impl Asked {
+    pub(crate) fn outline(body: &[u8]) -> Result<Self, String> {
+        otp_wire::read(body).map(Self::Outline)
+    }
+
+    pub(crate) fn challenge(body: &[u8]) -> Result<Self, String> {
+        otp_wire::read(body).map(Self::Challenge)
+    }
+
+    pub(crate) fn verify(body: &[u8]) -> Result<Self, String> {
+        otp_wire::read(body).map(Self::Verify)
+    }
+
+    pub(crate) fn let_in(body: &[u8]) -> Result<Self, String> {
+        otp_wire::read(body).map(Self::LetIn)
+    }
+
+    pub(crate) fn adopt(body: &[u8]) -> Result<Self, String> {
+        otp_wire::read(body).map(Self::Adopt)
+    }
+
+    pub(crate) fn join(body: &[u8]) -> Result<Self, String> {
+        otp_wire::read(body).map(Self::Join)
+    }
+
+    pub(crate) fn renew(body: &[u8]) -> Result<Self, String> {
+        otp_wire::read(body).map(Self::Renew)
+    }
+
+    /// Answers for the host with this key.
+    pub(crate) fn answer(&self, fleet: &Fleet, session: &Session, key: Option<[u8; 32]>) -> Answered {
+        if let Self::Join(question) = self {
+            return joining::join(question, fleet, session);
+        }
+        let key = key.ok_or_else(|| {
+            Failure::not_permitted("a question without a certificate", "join the fleet first: otp-agent join FILE")
+        })?;
+        let host = fleet.host(session, &key).map_err(|error| unanswered(fleet, &error))?;
+        let host = host.filter(|host| host.is_active).ok_or_else(|| {
+            fleet.metrics.not_permitted.add();
+            Failure::not_permitted(
+                "the fleet does not know this host, or it is suspended",
+                "see: otp-verifier host list",
+            )
+        })?;
+        let host = AskingHost { fleet, session, host };
+        match self {
+            Self::Outline(question) => host.outline(question),
+            Self::Challenge(question) => host.challenge(question),
+            Self::Verify(question) => host.verify(question),
+            Self::LetIn(question) => host.let_in(question),
+            Self::Adopt(question) => {
+                host.may(Right::Import)?;
+                adoption::adopt(question, &host.about(None, &question.user)?, fleet, session)
+            }
+            Self::Renew(question) => joining::renew(question, &host.host, fleet, session),
+            Self::Hello => body(&Hello {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                time: UnixTime::now().0,
+                host: host.host.id.clone(),
+                rights: host.host.rights.iter().map(|right| right.word().to_owned()).collect(),
+            }),
+            Self::Join(_) => Err(Failure::malformed("a host joins once")),
+        }
+    }
+}
+
+/// Whom the answer about a user goes to, as a store needs it.
+pub(crate) struct Asking<'a> {
+    pub(crate) about: About<'a>,
+    pub(crate) account: Account,
+}
+
+/// A host that may ask.
+struct AskingHost<'a> {
+    fleet: &'a Fleet,
+    session: &'a Session,
+    host: Host,
+}
+
+impl AskingHost<'_> {
+    fn may(&self, right: Right) -> Result<(), Failure> {
+        if self.host.may(right) {
+            return Ok(());
+        }
+        self.fleet.metrics.not_permitted.add();
+        let error = format!("host {} does not have the right {}", self.host.id, right.word());
+        Err(Failure::not_permitted(&error, "see: otp-verifier host list"))
+    }
+
+    /// The user that a question is about, if this host may ask about that one.
+    fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
+        let name = UserName::parse(&user.name).ok_or_else(|| Failure::malformed("no user has such a name"))?;
+        let account = of_no_host(name);
+        let is_in_scope = self.session.is_in_scope(&self.host, account.name.as_str());
+        if !is_in_scope.map_err(|error| unanswered(self.fleet, &error))? {
+            self.fleet.metrics.not_permitted.add();
+            let error = format!("host {} may not ask about this user", self.host.id);
+            return Err(Failure::not_permitted(&error, "see: otp-verifier host list"));
+        }
+        Ok(Asking {
+            about: About {
+                host: Some(&self.host.id),
+                caller_uid: place.map(|place| place.by),
+                service: place.map(|place| place.service.as_str()),
+                rhost: place.and_then(|place| place.rhost.as_deref()),
+            },
+            account,
+        })
+    }
+
+    fn store<'a>(&'a self, asking: &Asking<'a>) -> PgStore<'a> {
+        PgStore::new(self.session, &self.fleet.keys, asking.about)
+    }
+
+    fn origin(&self, id: RequestId) -> Origin<'_> {
+        Origin { id: Some(id), host: Some(&self.host.id) }
+    }
+
+    /// A budget that is used up is in the audit once, and answered without a commit.
+    fn within(&self, left: Left, what: &str, asking: &Asking<'_>, id: RequestId) -> Result<(), Failure> {
+        if left == Left::Some {
+            return Ok(());
+        }
+        self.fleet.metrics.budgets_spent.add();
+        if left == Left::UsedUpNow {
+            log::warning(&format!("host {}: {what}", self.host.id));
+            let noted = self.store(asking).only_note(&asking.account, &self.origin(id).note("alarm-budget-spent"));
+            noted.map_err(|error| unanswered(self.fleet, &error))?;
+        }
+        Err(Failure::budget_spent(&format!("host {}: {what}", self.host.id)))
+    }
+
+    /// Each user with a record counts, each name without one costs no commit beyond a number of them.
+    fn counts(&self, asking: &Asking<'_>, outline: Option<&Outline>, id: RequestId) -> Result<(), Failure> {
+        if outline.is_none() {
+            return Ok(());
+        }
+        let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
+        self.within(left, "it asks about too many users at a time", asking, id)
+    }
+
+    fn outline(&self, question: &OutlineQuestion) -> Answered {
+        self.may(Right::Login)?;
+        let asking = self.about(Some(&question.place), &question.user)?;
+        let store = self.store(&asking);
+        let outline = store.outline(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
+        self.counts(&asking, outline.as_ref(), question.id)?;
+        let Some(outline) = outline else { return body(&OutlineAnswer { id: question.id, record: None }) };
+        let record = store.read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
+        let (login, grace) = (context(&question.place, false), self.fleet.settings.grace);
+        let remembered = remembered(&store, &asking.account, &login, grace, UnixTime::now());
+        let kinds = record.as_ref().map(|record| record.credentials.kinds()).filter(|kinds| *kinds != Kinds::NONE);
+        let record = Some(OutlineOf {
+            user_override: override_of(outline.user_override),
+            devices: outline.devices,
+            kinds,
+            digits: outline.digits.map(Digits::get),
+            challenge: outline.challenge,
+            passcode: outline.passcode,
+            remembered: remembered.map_err(|error| undecided(self.fleet, &error))?.is_some(),
+        });
+        body(&OutlineAnswer { id: question.id, record })
+    }
+
+    fn challenge(&self, question: &ChallengeQuestion) -> Answered {
+        self.may(Right::Login)?;
+        let asking = self.about(Some(&question.place), &question.user)?;
+        let settings = accepting(&self.fleet.settings, question.accepted);
+        let caller =
+            Caller { uid: question.place.by, is_trusted: true, log: &|_| {}, origin: self.origin(question.id) };
+        let account = Some(asking.account.clone());
+        let authority = LocalAuthority::on(self.store(&asking), &settings, &NoMessenger, account, caller);
+        let named: Option<Typed> = question.named.as_ref().map(|named| named.into_typed());
+        let challenge: Challenge = authority
+            .challenge(&context(&question.place, false), named.as_ref())
+            .map_err(|error| undecided(self.fleet, &error))?;
+        body(&ChallengeAnswer { id: question.id, challenge: challenge.words() })
+    }
+
+    fn verify(&self, question: &VerifyQuestion) -> Answered {
+        self.may(Right::Login)?;
+        let asking = self.about(Some(&question.place), &question.user)?;
+        let left = self.fleet.budgets.send_codes(&self.host.id, now());
+        self.within(left, "it has sent too many wrong codes", &asking, question.id)?;
+        let store = self.store(&asking);
+        let settings = Settings { enforce: question.enforced, ..self.fleet.settings.clone() };
+        let limits = Limits { devices: question.accepted, ..settings.limits };
+        let (login, moment) = (context(&question.place, question.as_one), UnixTime::now());
+        // Ordinary noise of the network: names that nobody has, by the thousand. Beyond a number they cost no commit.
+        if self.fleet.budgets.has_asked_for_strangers(&self.host.id, now()) {
+            let outline = store.outline(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
+            if outline.is_none() {
+                self.fleet.metrics.refused.add();
+                return body(&VerdictAnswer {
+                    id: question.id,
+                    verdict: Verdict::Refused(Refusal::NotEnrolled).words(),
+                    bare: Some(BareOf { user_override: None, is_blank: true, expired_passcode: false }),
+                });
+            }
+        }
+        let note: Note<'_> = self.origin(question.id).note("login");
+        let judged = judged(
+            &store,
+            Some(&asking.account),
+            &limits,
+            &question.typed.into_typed(),
+            &note,
+            moment,
+            &|limits, record, attempt| counted(&settings, true, &login, moment, limits, record, attempt),
+        );
+        if store.is_revoked() {
+            self.fleet.metrics.not_permitted.add();
+            return Err(Failure::not_permitted(
+                "this host was suspended in the meantime",
+                "see: otp-verifier host list",
+            ));
+        }
+        let (verdict, bare) = judged.map_err(|error| unanswered(self.fleet, &error))?;
+        if bare.is_some_and(|bare| bare.is_blank) {
+            self.fleet.budgets.count_stranger(&self.host.id, now());
+        }
+        match verdict {
+            Verdict::Accepted(_) => self.fleet.metrics.accepted.add(),
+            Verdict::Refused(why) => {
+                self.fleet.metrics.refused.add();
+                // As with locks, a recovery code is none: it cannot be guessed. What is typed for names without a record neither.
+                if matches!(why, Refusal::Wrong { .. }) && bare.is_none() {
+                    self.fleet.budgets.count_wrong(&self.host.id, now());
+                }
+            }
+        }
+        body(&VerdictAnswer { id: question.id, verdict: verdict.words(), bare: bare.map(bare_of) })
+    }
+
+    fn let_in(&self, question: &LetInQuestion) -> Answered {
+        self.may(Right::Login)?;
+        let asking = self.about(Some(&question.place), &question.user)?;
+        let event = match question.why {
+            WithoutCode::NothingAsked => "let-in-nothing-asked",
+            WithoutCode::Remembered => "let-in-remembered",
+        };
+        let store = self.store(&asking);
+        let noted = store.note_let_in(&asking.account, &self.origin(question.id).note(event));
+        if store.is_revoked() {
+            return Err(Failure::not_permitted(
+                "this host was suspended in the meantime",
+                "see: otp-verifier host list",
+            ));
+        }
+        noted.map_err(|error| unanswered(self.fleet, &error))?;
+        self.fleet.metrics.let_in_without_code.add();
+        body(&LetInAnswer { id: question.id })
+    }
+}
+
+/// A user of the fleet: the name is the user. Each host may number its users in its own way.
+pub(crate) fn of_no_host(name: UserName) -> Account {
+    Account { name, uid: u32::MAX, gid: u32::MAX }
+}
+
+/// The verifier's settings with a policy that accepts what the host's policy does.
+fn accepting(settings: &Settings, accepted: Kinds) -> Settings {
+    let terms = Terms { second_factor: SecondFactor::Required, devices: accepted, ..Terms::default() };
+    Settings { policy: Policy { terms, rules: Vec::new() }, ..settings.clone() }
+}
+
+fn context(place: &Place, as_one: bool) -> LoginContext {
+    LoginContext {
+        service: place.service.clone(),
+        rhost: place.rhost.clone(),
+        tty: place.tty.clone(),
+        as_one,
+        ..LoginContext::default()
+    }
+}
+
+fn override_of(user_override: Override) -> Option<OverrideOf> {
+    let is_one = user_override != Override::None;
+    is_one.then(|| OverrideOf {
+        name: user_override.name().to_owned(),
+        until: user_override.until().map(|until| until.0),
+    })
+}
+
+fn bare_of(bare: Bare) -> BareOf {
+    BareOf {
+        user_override: override_of(bare.user_override),
+        is_blank: bare.is_blank,
+        expired_passcode: bare.has_expired_passcode,
+    }
+}
+
+/// Why the store gave no answer. What it cannot confirm is none.
+pub(crate) fn unanswered(fleet: &Fleet, error: &StoreError) -> Failure {
+    if matches!(error, StoreError::Unconfirmed(_)) {
+        fleet.metrics.unconfirmed.add();
+    }
+    log::error(&error.to_string());
+    Failure::no_answer(&error.to_string())
+}
+
+fn undecided(fleet: &Fleet, error: &CoreError) -> Failure {
+    if let CoreError::Store(error) = error {
+        return unanswered(fleet, error);
+    }
+    log::error(&error.to_string());
+    Failure::no_answer(&error.to_string())
+}
+
+pub(crate) fn body<T: Serialize>(answer: &T) -> Answered {
+    serde_json::to_vec(answer).map_err(|error| Failure::no_answer(&error.to_string()))
+}

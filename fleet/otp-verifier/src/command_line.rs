@@ -1,0 +1,103 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config;
+
+/// Decides on the codes of a fleet of hosts
+#[derive(Parser, Debug)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct CommandLine {
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = config::PATH)]
+    pub(crate) config: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Serve hosts, until it is stopped
+    Serve,
+    /// Make the authority, the key that seals seeds, and the tables of a new fleet; what is there stays
+    Init(Init),
+    /// Make a one-time token for a new host, and print what `otp-agent join` reads
+    Token(Token),
+    /// List hosts, suspend and remove them
+    Host {
+        #[command(subcommand)]
+        command: HostCommand,
+    },
+    /// Say which users hosts with this scope may ask about
+    Scope {
+        #[command(subcommand)]
+        command: ScopeCommand,
+    },
+    /// Print what a superuser of the database runs before init: roles and database
+    Roles,
+    /// Seal all seeds under the first key of the key file
+    Reseal,
+    /// After a backup of the database was restored: void what may have been used since
+    Restored,
+    /// Say whether database, keys and certificates are well
+    Check,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Init {
+    /// The database, as the owner of its tables connects: host=… dbname=… user=…
+    #[arg(long, value_name = "DATABASE")]
+    pub(crate) owner: String,
+    /// A name by which hosts reach this verifier; repeat it for more
+    #[arg(long = "name", value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Token {
+    /// What the host may do: login, enroll, import, admin
+    #[arg(long, value_name = "RIGHTS", value_delimiter = ',', default_value = "login")]
+    pub(crate) rights: Vec<String>,
+    /// The users whom it may ask about; all, if it is not given
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<String>,
+    /// Minutes that the token is good for
+    #[arg(long, value_name = "MINUTES", default_value = "60", value_parser = clap::value_parser!(u32).range(1..=10_080))]
+    pub(crate) minutes: u32,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum HostCommand {
+    /// All hosts, with their rights
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Answer nothing that this host asks, from its next question on
+    Suspend { host: String },
+    /// Answer it again
+    Resume { host: String },
+    /// Forget the host: it must join again
+    Remove { host: String },
+    /// Set what the host may do
+    Rights {
+        host: String,
+        /// login, enroll, import, admin
+        #[arg(value_delimiter = ',', required = true)]
+        rights: Vec<String>,
+        /// The users whom it may ask about; all, if it is not given
+        #[arg(long, value_name = "SCOPE")]
+        scope: Option<String>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ScopeCommand {
+    /// List a user in a scope
+    Add { scope: String, user: String },
+    /// Take a user out of a scope
+    Remove { scope: String, user: String },
+}

@@ -1,0 +1,331 @@
+//! PostgreSQL: which of the configured servers may be written to, and connections to it.
+//!
+//! An answer is given only after its commit is confirmed by a standby without which the primary cannot commit. So an old primary
+//! can refuse, and never let in. See `standbys` for that rule, and `watcher` for what ends a wait on an old primary.
+
+pub(crate) mod hosts;
+pub(crate) mod link;
+pub(crate) mod migrations;
+pub(crate) mod session;
+mod standbys;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod watcher;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use otp_core::store::error::StoreError;
+use zeroize::Zeroizing;
+
+use crate::database::link::Link;
+use crate::database::session::Session;
+use crate::database::standbys::{Standbys, Unfit};
+
+/// How long a server may take to be connected to and to say what it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long what the watcher saw is believed.
+const FRESH: Duration = Duration::from_secs(4);
+
+/// How the configuration names the servers. Not to be printed: a connection string may hold a password.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    /// `host=… port=… dbname=… user=…` or `postgresql://…`, one for each server.
+    pub servers: Vec<String>,
+    /// The authority that signed the certificates of the servers, in PEM; `None` for servers without TLS.
+    pub authority: Option<PathBuf>,
+    /// A file with the password of the role, such as a credential of systemd; `None` where the server needs none.
+    pub password: Option<PathBuf>,
+    /// Whether one server without a standby is enough: for trying it out. A commit can then be lost with its server, and a code
+    /// that was used works again.
+    pub alone: bool,
+}
+
+/// All servers of the configuration, and the highest timeline that one of them was writable on. Shared by all threads.
+pub(crate) struct Servers {
+    all: Vec<Server>,
+    tls: MakeRustlsConnect,
+    standbys: Standbys,
+    highest: watch::Sender<u32>,
+    seen: Mutex<Seen>,
+}
+
+/// One server, and how it is called in messages.
+struct Server {
+    config: Config,
+    name: String,
+}
+
+/// What was seen of the servers.
+struct Seen {
+    /// The first cluster that answered: a server of another one has other records.
+    system: Option<i64>,
+    /// When all servers were asked last; `None` before.
+    asked: Option<Instant>,
+    /// Which server may be written to.
+    primary: Option<usize>,
+    /// Since when none may.
+    without: Option<Instant>,
+    /// What is wrong with each server that is not in order.
+    faults: Vec<String>,
+}
+
+/// For `/healthz` and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// The highest timeline that a server was writable on; 0 before the first.
+    pub timeline: u32,
+    /// The server that is written to.
+    pub primary: Option<String>,
+    /// For how long there has been none.
+    pub without_primary: Option<Duration>,
+    /// What is wrong with servers, one line each.
+    pub faults: Vec<String>,
+    /// Whether commits may be lost, because the configuration allows it.
+    pub alone: bool,
+}
+
+/// No connection to a server that may be written to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DatabaseError {
+    #[error("server {0} of the configuration cannot be read: {1}")]
+    Setting(usize, String),
+    #[error("the certificate authority of the servers cannot be read: {0}")]
+    Authority(String),
+    #[error("the password file {0} cannot be read: {1}")]
+    Password(String, std::io::ErrorKind),
+    #[error("no runtime: {0}")]
+    Runtime(std::io::Error),
+    #[error("{0}: {1}")]
+    Server(String, String),
+    #[error("{0} is not used: {1}")]
+    Unfit(String, Unfit),
+    #[error("{0} is writable on timeline {1}, and another server was on timeline {2}")]
+    Outdated(String, u32, u32),
+    #[error("{0} belongs to another cluster than the server that answered first")]
+    OtherCluster(String),
+    #[error("no server is writable: {0}")]
+    NoPrimary(String),
+    #[error("migration {0}: {1}")]
+    Migration(i32, String),
+}
+
+impl DatabaseError {
+    /// What to do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Setting(..) => {
+                "write one connection string for each server: host=db1.example port=5432 dbname=otp user=otp_verifier"
+            }
+            Self::Authority(_) => "name a file with certificates in PEM that otp-verifier can read",
+            Self::Password(..) => "name a file that otp-verifier can read, with the password alone on its first line",
+            Self::Runtime(_) => "look for the cause in the system log",
+            Self::Server(..) => {
+                "look for the cause on that server: whether it runs, pg_hba.conf, roles, its certificate"
+            }
+            Self::Unfit(_, unfit) => unfit.hint(),
+            Self::Outdated(..) => "stop that server: it was replaced, and must follow the new primary",
+            Self::OtherCluster(_) => "take it out of the configuration, or make it a standby of the others",
+            Self::NoPrimary(_) => "start PostgreSQL, or promote the standby whose confirmation the primary waited for",
+            Self::Migration(..) => "run `otp-verifier migrate` as the role otp_owner, after roles.sql as a superuser",
+        }
+    }
+}
+
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+/// What a server says about itself.
+pub(super) struct Facts {
+    pub system: i64,
+    /// The timeline that it writes; `None` if it is not writable.
+    pub timeline: Option<u32>,
+    pub standbys: String,
+    pub is_synced: bool,
+}
+
+impl Servers {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, DatabaseError> {
+        let tls = tls::connector(settings.authority.as_deref())?;
+        let password = settings.password.as_deref().map(first_line).transpose()?;
+        let mut all = Vec::with_capacity(settings.servers.len());
+        for (number, text) in settings.servers.iter().enumerate() {
+            let server = Server::parse(text).map_err(|why| DatabaseError::Setting(number.saturating_add(1), why));
+            let mut server = server?;
+            if let Some(password) = &password {
+                server.config.password(password.as_bytes());
+            }
+            all.push(server);
+        }
+        if all.is_empty() {
+            return Err(DatabaseError::Setting(1, "there is none".into()));
+        }
+        let standbys = if settings.alone { Standbys::NotNeeded } else { Standbys::Needed };
+        let seen = Seen { system: None, asked: None, primary: None, without: None, faults: Vec::new() };
+        Ok(Self { all, tls, standbys, highest: watch::Sender::new(0), seen: Mutex::new(seen) })
+    }
+
+    /// Asks all servers once a second, in a thread that ends with the last use of these servers.
+    pub(crate) fn watch(self: &Arc<Self>) -> Result<(), DatabaseError> {
+        watcher::start(self)
+    }
+
+    /// A connection to the server that may be written to.
+    pub(crate) fn connect(self: &Arc<Self>) -> Result<Session, DatabaseError> {
+        let runtime = runtime()?;
+        let (link, facts) = runtime.block_on(self.primary())?;
+        Ok(Session::new(self, runtime, link, facts))
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let seen = self.seen();
+        let name = |number: usize| self.all.get(number).map(|server| server.name.clone());
+        Health {
+            timeline: *self.highest.borrow(),
+            primary: seen.primary.and_then(name),
+            without_primary: seen.without.map(|since| since.elapsed()),
+            faults: seen.faults.clone(),
+            alone: self.standbys == Standbys::NotNeeded,
+        }
+    }
+
+    /// The server that the watcher saw, or else the one that is found by asking all.
+    async fn primary(&self) -> Result<(Link, Facts), DatabaseError> {
+        let (is_fresh, known, faults) = {
+            let seen = self.seen();
+            let is_fresh = seen.asked.is_some_and(|asked| asked.elapsed() < FRESH);
+            (is_fresh, seen.primary, seen.faults.join("; "))
+        };
+        match known.and_then(|number| self.all.get(number)) {
+            Some(server) if is_fresh => {
+                let (link, facts) = self.open(server).await?;
+                return self.admitted(server, &facts).map(|()| (link, facts));
+            }
+            None if is_fresh => return Err(DatabaseError::NoPrimary(faults)),
+            Some(_) | None => {}
+        }
+        let mut opened = Vec::new();
+        let mut first_error = None;
+        for answer in join_all(self.all.iter().map(|server| self.open(server))).await {
+            match answer {
+                Ok(one) => opened.push(one),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        // The highest timeline is known only after all servers were asked.
+        opened.iter().for_each(|(_, facts)| self.note_timeline(facts));
+        let mut refusal = None;
+        for (link, facts) in opened {
+            let Some(server) = self.all.get(link.number) else { continue };
+            match self.admitted(server, &facts) {
+                Ok(()) => return Ok((link, facts)),
+                Err(error) if facts.timeline.is_some() => refusal = Some(error),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        Err(refusal.or(first_error).unwrap_or_else(|| DatabaseError::NoPrimary("none answers".into())))
+    }
+
+    /// Connects to one server and asks it what it is.
+    async fn open(&self, server: &Server) -> Result<(Link, Facts), DatabaseError> {
+        let number = self.all.iter().position(|one| std::ptr::eq(one, server)).unwrap_or_default();
+        let failed = |why: String| DatabaseError::Server(server.name.clone(), why);
+        let opening = async {
+            let mut link = Link::open(&server.config, self.tls.clone(), number).await?;
+            let facts = link.facts().await?;
+            Ok::<_, String>((link, facts))
+        };
+        let answer = timeout(PATIENCE, opening).await.map_err(|_| failed("no answer in 2 s".into()))?;
+        answer.map_err(failed)
+    }
+
+    /// Whether this server may be written to.
+    fn admitted(&self, server: &Server, facts: &Facts) -> Result<(), DatabaseError> {
+        let name = || server.name.clone();
+        if !self.is_of_cluster(facts) {
+            return Err(DatabaseError::OtherCluster(name()));
+        }
+        let Some(timeline) = facts.timeline else {
+            return Err(DatabaseError::NoPrimary(format!("{} is a standby or read-only", server.name)));
+        };
+        self.note_timeline(facts);
+        let highest = *self.highest.borrow();
+        if timeline < highest {
+            return Err(DatabaseError::Outdated(name(), timeline, highest));
+        }
+        self.standbys.admit(facts).map_err(|unfit| DatabaseError::Unfit(name(), unfit))
+    }
+
+    /// Remembers a timeline that is higher than all before. Every wait on a lower one ends.
+    fn note_timeline(&self, facts: &Facts) {
+        if !self.is_of_cluster(facts) {
+            return;
+        }
+        let Some(timeline) = facts.timeline else { return };
+        self.highest.send_if_modified(|highest| {
+            let is_higher = timeline > *highest;
+            *highest = timeline.max(*highest);
+            is_higher
+        });
+    }
+
+    /// Whether a server belongs to the cluster that answered first.
+    fn is_of_cluster(&self, facts: &Facts) -> bool {
+        *self.seen().system.get_or_insert(facts.system) == facts.system
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Server {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut config = Config::from_str(text).map_err(|error| error.to_string())?;
+        let mut name = match config.get_hosts() {
+            [Host::Tcp(host)] => host.clone(),
+            [Host::Unix(path)] => path.display().to_string(),
+            _ => return Err("it must name one host".into()),
+        };
+        if let [port] = config.get_ports() {
+            name = format!("{name}:{port}");
+        }
+        // What may use TLS uses it: a server that says that it cannot is not believed.
+        if matches!(config.get_hosts(), [Host::Tcp(_)]) && config.get_ssl_mode() == SslMode::Prefer {
+            config.ssl_mode(SslMode::Require);
+        }
+        config.application_name("otp-verifier").connect_timeout(PATIENCE);
+        // A server that was cut off says nothing. Its connections end all the same.
+        let second = Duration::from_secs(1);
+        config.keepalives(true).keepalives_idle(second).keepalives_interval(second).keepalives_retries(3);
+        config.tcp_user_timeout(Duration::from_secs(5));
+        Ok(Self { config, name })
+    }
+}
+
+fn first_line(path: &Path) -> Result<Zeroizing<String>, DatabaseError> {
+    let text = std::fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|error| DatabaseError::Password(path.display().to_string(), error.kind()))?;
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+fn runtime() -> Result<Runtime, DatabaseError> {
+    Builder::new_current_thread().enable_all().build().map_err(DatabaseError::Runtime)
+}

@@ -1,0 +1,153 @@
+//! One connection of one thread, blocking. On any doubt about it, it is dropped.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+
+use otp_core::store::error::StoreError;
+
+pub(crate) use crate::database::link::Value;
+use crate::database::link::{Link, Silence};
+use crate::database::{Facts, Servers};
+
+/// A connection to a server that could be written to when it was made.
+pub(crate) struct Session {
+    runtime: Runtime,
+    /// `None` after any doubt.
+    link: RefCell<Option<Link>>,
+    /// What `synchronous_standby_names` was when this server was admitted.
+    standbys: String,
+    timeline: u32,
+    highest: RefCell<watch::Receiver<u32>>,
+    asked: Cell<u64>,
+}
+
+/// What a statement does, and so what a lost answer means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Read,
+    Write,
+}
+
+/// Why a statement has no rows.
+pub(crate) enum Unanswered {
+    /// Another transaction was first, and nothing was written.
+    Overtaken,
+    /// What it would write contradicts what is there.
+    Taken,
+    Error(StoreError),
+}
+
+impl Session {
+    pub(super) fn new(servers: &Arc<Servers>, runtime: Runtime, link: Link, facts: Facts) -> Self {
+        Self {
+            runtime,
+            link: RefCell::new(Some(link)),
+            standbys: facts.standbys,
+            timeline: facts.timeline.unwrap_or_default(),
+            highest: RefCell::new(servers.highest.subscribe()),
+            asked: Cell::new(0),
+        }
+    }
+
+    /// Whether another session is needed.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.link.borrow().is_none() || self.is_outdated()
+    }
+
+    /// How many statements were sent.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.get()
+    }
+
+    /// Rows that were read.
+    pub(crate) fn read(&self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.ask(sql, values, Purpose::Read).map_err(StoreError::from)
+    }
+
+    /// The row of a statement that writes, after its commit. Its first column is the present `synchronous_standby_names`: a
+    /// primary that was told to wait for nobody, or for somebody else, is asked again what it is.
+    pub(crate) fn write(&self, sql: &'static str, values: &[Value<'_>]) -> Result<Row, Unanswered> {
+        let rows = self.ask(sql, values, Purpose::Write)?;
+        let row = rows.into_iter().next().ok_or_else(|| self.broken("no row", Purpose::Write))?;
+        match row.try_get::<_, &str>(0) {
+            Ok(standbys) if standbys == self.standbys => Ok(row),
+            Ok(_) | Err(_) => Err(self.broken("its synchronous_standby_names has changed", Purpose::Write).into()),
+        }
+    }
+
+    /// Statements of a migration, which nobody waits for.
+    pub(super) fn run(&self, sql: &str) -> Result<(), String> {
+        let mut link = self.link.take().ok_or("the connection is lost")?;
+        self.runtime.block_on(link.run(sql, std::future::pending())).map_err(|silence| silence.to_string())?;
+        self.link.replace(Some(link));
+        Ok(())
+    }
+
+    fn is_outdated(&self) -> bool {
+        *self.highest.borrow().borrow() > self.timeline
+    }
+
+    fn ask(&self, sql: &'static str, values: &[Value<'_>], purpose: Purpose) -> Result<Vec<Row>, Unanswered> {
+        if self.is_outdated() {
+            self.link.take();
+        }
+        let mut link = self.link.take().ok_or_else(|| StoreError::Unreachable("the connection is lost".into()))?;
+        self.asked.set(self.asked.get().saturating_add(1));
+        let mut highest = self.highest.borrow_mut();
+        // The other end lives as long as the servers. Without it nothing ends the wait.
+        let outdated = async {
+            if highest.wait_for(|highest| *highest > self.timeline).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let answer = self.runtime.block_on(link.ask(sql, values, outdated));
+        match answer {
+            Ok(rows) => {
+                self.link.replace(Some(link));
+                Ok(rows)
+            }
+            Err(Silence::Refused(refusal)) => {
+                let code = refusal.code();
+                let is_overtaken =
+                    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code);
+                if is_overtaken || *code == SqlState::UNIQUE_VIOLATION {
+                    self.link.replace(Some(link));
+                    return Err(if is_overtaken { Unanswered::Overtaken } else { Unanswered::Taken });
+                }
+                // The server wrote nothing, and may be read-only by now.
+                Err(StoreError::Unreachable(Silence::Refused(refusal).to_string()).into())
+            }
+            Err(silence) => Err(self.broken(&silence.to_string(), purpose).into()),
+        }
+    }
+
+    fn broken(&self, why: &str, purpose: Purpose) -> StoreError {
+        self.link.take();
+        match purpose {
+            Purpose::Read => StoreError::Unreachable(why.to_owned()),
+            Purpose::Write => StoreError::Unconfirmed(why.to_owned()),
+        }
+    }
+}
+
+impl From<StoreError> for Unanswered {
+    fn from(error: StoreError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Unanswered> for StoreError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Overtaken => Self::Busy,
+            Unanswered::Taken => Self::Unreachable("it has another row of that name".into()),
+            Unanswered::Error(error) => error,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Which primary may be written to, as far as it can say.
+//!
+//! Only a node whose confirmation the primary cannot do without may be promoted. A primary that waits for any one of two
+//! standbys goes on with the second while the first is promoted: then both accept one code. So every standby that the primary
+//! names must be one that it waits for.
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use crate::database::Facts;
+
+/// Whether the primary must wait for a standby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standbys {
+    Needed,
+    /// For trying it out: a commit may be lost.
+    NotNeeded,
+    /// What this rule is good for is seen without it.
+    #[cfg(test)]
+    Unchecked,
+}
+
+/// Why a writable server is not written to.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Unfit {
+    #[error("its fsync is off, so a power cut undoes used codes")]
+    Unsynced,
+    #[error("its synchronous_standby_names is empty, so a commit is lost with it")]
+    NoStandby,
+    #[error("its synchronous_standby_names = {0:?} cannot be read")]
+    Unreadable(String),
+    #[error(
+        "its synchronous_standby_names = {0:?} lets it commit without one of its standbys, which may be promoted meanwhile"
+    )]
+    Dispensable(String),
+}
+
+impl Unfit {
+    /// What to do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Unsynced => "set fsync = on in postgresql.conf of every server",
+            Self::NoStandby => {
+                "name one standby, as 'FIRST 1 (s1)', and promote no other; with Patroni: synchronous_mode and \
+                 synchronous_mode_strict; for trying it out, without any promise: without_standby = true"
+            }
+            Self::Unreadable(_) | Self::Dispensable(_) => {
+                "name one standby, as 'FIRST 1 (s1)', or all of them, as 'ANY 2 (s1, s2)': the number must be that of the names, \
+                 none of them '*'"
+            }
+        }
+    }
+}
+
+impl Standbys {
+    pub(super) fn admit(self, facts: &Facts) -> Result<(), Unfit> {
+        match self {
+            _ if !facts.is_synced => Err(Unfit::Unsynced),
+            #[cfg(test)]
+            Self::Unchecked => Ok(()),
+            Self::NotNeeded if facts.standbys.trim().is_empty() => Ok(()),
+            Self::Needed | Self::NotNeeded => named(&facts.standbys),
+        }
+    }
+}
+
+/// Whether the primary waits for every standby that it names. The grammar is that of syncrep_gram.y.
+fn named(text: &str) -> Result<(), Unfit> {
+    let tokens = tokens(text).ok_or_else(|| Unfit::Unreadable(text.to_owned()))?;
+    let keyword =
+        |token: &Token, word| matches!(token, Token::Name(name, Quoted::No) if name.eq_ignore_ascii_case(word));
+    let rest = match tokens.as_slice() {
+        [] => return Err(Unfit::NoStandby),
+        [first, rest @ ..]
+            if rest.first() != Some(&Token::Comma)
+                && (keyword(first, "first") || keyword(first, "any"))
+                && !rest.is_empty() =>
+        {
+            rest
+        }
+        all => all,
+    };
+    let (number, list) = match rest {
+        [Token::Name(number, Quoted::No), Token::Open, list @ .., Token::Close] => {
+            (number.parse().map_err(|_| Unfit::Unreadable(text.to_owned()))?, list)
+        }
+        list => (1_usize, list),
+    };
+    let mut names = BTreeSet::new();
+    for (place, token) in list.iter().enumerate() {
+        match (place % 2, token) {
+            (0, Token::Name(name, _)) => {
+                // `*` is every standby, and a name that comes twice is that of two.
+                if name == "*" || !names.insert(name.to_ascii_lowercase()) {
+                    return Err(Unfit::Dispensable(text.to_owned()));
+                }
+            }
+            (1, Token::Comma) => {}
+            _ => return Err(Unfit::Unreadable(text.to_owned())),
+        }
+    }
+    if names.is_empty() || list.last() == Some(&Token::Comma) {
+        return Err(Unfit::Unreadable(text.to_owned()));
+    }
+    if number >= names.len() { Ok(()) } else { Err(Unfit::Dispensable(text.to_owned())) }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Token {
+    Name(String, Quoted),
+    Comma,
+    Open,
+    Close,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Quoted {
+    Yes,
+    No,
+}
+
+/// `None` where a quotation does not end.
+fn tokens(text: &str) -> Option<Vec<Token>> {
+    let mut tokens = Vec::new();
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            ',' => tokens.push(Token::Comma),
+            '(' => tokens.push(Token::Open),
+            ')' => tokens.push(Token::Close),
+            '"' => {
+                let mut name = String::new();
+                loop {
+                    match letters.next()? {
+                        '"' if letters.next_if_eq(&'"').is_none() => break,
+                        letter => name.push(letter),
+                    }
+                }
+                tokens.push(Token::Name(name, Quoted::Yes));
+            }
+            blank if blank.is_ascii_whitespace() => {}
+            first => {
+                let mut name = String::from(first);
+                while let Some(letter) = letters.next_if(|it| !it.is_ascii_whitespace() && !",()\"".contains(*it)) {
+                    name.push(letter);
+                }
+                tokens.push(Token::Name(name, Quoted::No));
+            }
+        }
+    }
+    Some(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_primary_waits_for_every_standby_that_it_names() {
+        for good in [
+            "s1",
+            "FIRST 1 (s1)",
+            "first 1(s1)",
+            "ANY 1 (s1)",
+            "1 (s1)",
+            "\"s1\"",
+            "ANY 2 (s1, s2)",
+            "any 2 (s1,\"s,2\")",
+            "FIRST 2 (s1, s2)",
+            "2 (s1,s2)",
+            "3 (s1, s2)",
+            " s1 ",
+            "first",
+            "\"a\"\"b\"",
+        ] {
+            assert_eq!(named(good), Ok(()), "{good}");
+        }
+        for loose in [
+            "s1, s2",
+            "FIRST 1 (s1, s2)",
+            "ANY 1 (s1, s2)",
+            "1 (s1, s2)",
+            "ANY 2 (s1, s2, s3)",
+            "*",
+            "ANY 1 (*)",
+            "\"*\"",
+            "FIRST 2 (s1, S1)",
+            "ANY 2 (s1, *)",
+            "any, s2",
+            "FIRST 0 (s1)",
+        ] {
+            assert_eq!(named(loose), Err(Unfit::Dispensable(loose.into())), "{loose}");
+        }
+        for odd in
+            ["s1,", ",", "()", "FIRST (s1)", "ANY 1 (s1", "\"s1", "s1 s2", "ANY x (s1)", "1 ()", "FIRST 1 (s1) x"]
+        {
+            assert_eq!(named(odd), Err(Unfit::Unreadable(odd.into())), "{odd}");
+        }
+        for none in ["", "  "] {
+            assert_eq!(named(none), Err(Unfit::NoStandby));
+        }
+    }
+
+    #[test]
+    fn a_server_alone_is_allowed_on_request_and_one_without_fsync_is_not() {
+        let facts =
+            |standbys: &str, is_synced| Facts { system: 1, timeline: Some(1), standbys: standbys.into(), is_synced };
+        assert_eq!(Standbys::NotNeeded.admit(&facts("", true)), Ok(()));
+        assert!(Standbys::NotNeeded.admit(&facts("ANY 1 (a, b)", true)).is_err());
+        assert_eq!(Standbys::NotNeeded.admit(&facts("", false)), Err(Unfit::Unsynced));
+        assert_eq!(Standbys::Needed.admit(&facts("s1", false)), Err(Unfit::Unsynced));
+        assert_eq!(Standbys::Needed.admit(&facts("", true)), Err(Unfit::NoStandby));
+    }
+}

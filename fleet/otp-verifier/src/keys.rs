@@ -1,0 +1,205 @@
+//! The keys that seal credentials, and credentials that are sealed as a whole.
+//!
+//! Not each seed alone, as in local records: who can write to the database could then put a recovery code of his own, or an
+//! override, into a record. What is sealed here is all that enrollment and administration decide. The file is a ring of keys as
+//! `record::key_ring` reads it; systemd puts it into the folder of credentials of the unit.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use otp_core::record::key_ring::{LARGEST, Ring};
+use otp_core::record::seal::{KeyId, SealKey, Shut};
+use otp_core::system::random::entropy;
+use otp_core::value::user::UserName;
+
+/// The first byte of what is sealed.
+const VERSION: u8 = 1;
+
+/// Bytes of the version and the id of the key: see [`Keys::beginning`].
+pub(crate) const BEGINNING: usize = 5;
+
+const NONCE: usize = 24;
+
+/// What is sealed belongs to a record of a fleet, and to one user.
+const PURPOSE: &[u8] = b"pam_otp fleet record 1\0";
+
+/// All keys of a fleet. The first one seals.
+pub(crate) struct Keys {
+    ring: Ring,
+    present: KeyId,
+}
+
+/// The keys cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum KeysError {
+    #[error("the file of keys cannot be read: {0}")]
+    Read(io::ErrorKind),
+    #[error("others than its owner and group may read the file of keys, or others than its owner may write it")]
+    Mode,
+    #[error("the file of keys holds no key that seals")]
+    NoKeys,
+    #[error("no random bytes")]
+    Random,
+}
+
+impl KeysError {
+    /// What to do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "name the file by LoadCredentialEncrypted=keys:… in the unit of otp-verifier",
+            Self::Mode => "chmod 0400, and give it to the user of otp-verifier",
+            Self::NoKeys => "make one with `otp-verifier key`, or restore it: without its keys no record opens",
+            Self::Random => "look for the cause in the system log",
+        }
+    }
+}
+
+impl Keys {
+    pub(crate) fn read(path: &Path) -> Result<Self, KeysError> {
+        let failed = |error: io::Error| KeysError::Read(error.kind());
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        // A credential of systemd may show the mask of its access list in place of a group.
+        if !metadata.is_file() || metadata.mode() & 0o027 != 0 {
+            return Err(KeysError::Mode);
+        }
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST.saturating_add(1)));
+        let most = u64::try_from(LARGEST).unwrap_or_default().saturating_add(1);
+        file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+        Self::of_bytes(&bytes)
+    }
+
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Result<Self, KeysError> {
+        let ring = Ring::of_bytes(bytes).filter(|ring| !ring.is_plain() && bytes.len() <= LARGEST);
+        let ring = ring.ok_or(KeysError::NoKeys)?;
+        let present = ring.ids().next().ok_or(KeysError::NoKeys)?;
+        Ok(Self { ring, present })
+    }
+
+    /// A file of keys: a new one that seals, before those that are there.
+    pub(crate) fn with_new(old: Option<&Self>) -> Result<Zeroizing<Vec<u8>>, KeysError> {
+        let mut new = SealKey::new(&[0; 32]);
+        entropy(new.bytes_mut()).map_err(|_| KeysError::Random)?;
+        let olds: Vec<_> = old.map(|keys| keys.ring.all().collect()).unwrap_or_default();
+        let all = std::iter::once((new.id(), &new)).chain(olds.iter().map(|(id, key)| (*id, key)));
+        Ok(Ring::bytes_of(all, false))
+    }
+
+    /// The id of the key that seals.
+    #[cfg(test)]
+    pub(crate) fn present(&self) -> KeyId {
+        self.present
+    }
+
+    /// The first bytes of all that is sealed under the present key.
+    pub(crate) fn beginning(&self) -> [u8; BEGINNING] {
+        let [a, b, c, d] = self.present.0;
+        [VERSION, a, b, c, d]
+    }
+
+    /// Seals a user's credentials: version, key id, nonce, ciphertext, tag.
+    pub(crate) fn seal(&self, user: &UserName, text: &str) -> Result<Vec<u8>, KeysError> {
+        let mut nonce = [0; NONCE];
+        entropy(&mut nonce).map_err(|_| KeysError::Random)?;
+        let (_, key) = self.ring.all().next().ok_or(KeysError::NoKeys)?;
+        let bound = bound(user);
+        let payload = Payload { msg: text.as_bytes(), aad: &bound };
+        let sealed = cipher(&key).encrypt(&XNonce::from(nonce), payload).map_err(|_| KeysError::NoKeys)?;
+        Ok([self.beginning().as_slice(), &nonce, &sealed].concat())
+    }
+
+    /// A user's credentials, if they were sealed for this user under a key that is here.
+    pub(crate) fn open(&self, user: &UserName, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Shut> {
+        let ([version, id @ ..], rest) = sealed.split_first_chunk::<BEGINNING>().ok_or(Shut::Altered)?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(Shut::Altered)?;
+        if *version != VERSION {
+            return Err(Shut::Altered);
+        }
+        let (_, key) = self.ring.all().find(|(known, _)| known.0 == *id).ok_or(Shut::OtherKey)?;
+        let bound = bound(user);
+        let opened = cipher(&key).decrypt(&XNonce::from(*nonce), Payload { msg: text, aad: &bound });
+        opened.map(Zeroizing::new).map_err(|_| Shut::Altered)
+    }
+
+    /// The work of opening one, where there is none.
+    pub(crate) fn rehearse(&self, user: &UserName) {
+        let sealed = [self.beginning().as_slice(), &[0; 1400]].concat();
+        let _ = std::hint::black_box(self.open(user, &sealed));
+    }
+}
+
+fn bound(user: &UserName) -> Vec<u8> {
+    [PURPOSE, user.as_str().as_bytes()].concat()
+}
+
+fn cipher(key: &SealKey) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(&Key::from(*key.expose()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    pub(crate) fn keys(masters: &[u8]) -> Keys {
+        let all: Vec<_> = masters.iter().map(|byte| SealKey::new(&[*byte; 32])).collect();
+        Keys::of_bytes(&Ring::bytes_of(all.iter().map(|key| (key.id(), key)), false)).unwrap()
+    }
+
+    fn user(name: &str) -> UserName {
+        UserName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_user_and_as_it_was_only() {
+        let keys = keys(&[1]);
+        let sealed = keys.seal(&user("alice"), "text").unwrap();
+        assert_eq!(keys.open(&user("alice"), &sealed).unwrap().as_slice(), b"text");
+        assert_ne!(sealed, keys.seal(&user("alice"), "text").unwrap());
+        assert_eq!(keys.open(&user("bob"), &sealed).unwrap_err(), Shut::Altered);
+        for place in 0..sealed.len() {
+            let mut other = sealed.clone();
+            other[place] ^= 1;
+            assert!(keys.open(&user("alice"), &other).is_err(), "{place}");
+            assert!(keys.open(&user("alice"), &sealed[..place]).is_err(), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_new_key_seals_and_the_old_ones_open() {
+        let old = keys(&[1]);
+        let new = Keys::of_bytes(&Keys::with_new(Some(&old)).unwrap()).unwrap();
+        let sealed = old.seal(&user("alice"), "text").unwrap();
+        assert!(new.open(&user("alice"), &sealed).is_ok() && !sealed.starts_with(&new.beginning()));
+        let sealed = new.seal(&user("alice"), "text").unwrap();
+        assert_eq!(old.open(&user("alice"), &sealed).unwrap_err(), Shut::OtherKey);
+        assert_ne!(new.present(), old.present());
+    }
+
+    #[test]
+    fn a_file_of_keys_that_others_read_or_that_holds_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let error = || Keys::read(&path).map(|keys| keys.present()).unwrap_err().to_string();
+        assert!(error().contains("cannot be read"));
+        fs::write(&path, Keys::with_new(None).unwrap()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
+        assert!(Keys::read(&path).is_ok());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+        assert!(error().contains("others"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        for none in [b"".as_slice(), b"pam_otp keys 1 s", &[0; 2000]] {
+            fs::write(&path, none).unwrap();
+            assert!(error().contains("no key that seals"));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What this verifier counts, for Prometheus.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::database::Servers;
+
+/// One number that only grows.
+#[derive(Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Metrics {
+    pub(crate) asked: Count,
+    pub(crate) accepted: Count,
+    pub(crate) refused: Count,
+    pub(crate) let_in_without_code: Count,
+    pub(crate) not_permitted: Count,
+    pub(crate) budgets_spent: Count,
+    pub(crate) full: Count,
+    pub(crate) late: Count,
+    pub(crate) unconfirmed: Count,
+    pub(crate) handshakes_failed: Count,
+}
+
+impl Metrics {
+    pub(crate) fn text(&self, servers: &Servers) -> String {
+        let counts = [
+            ("questions", "Questions of hosts.", &self.asked),
+            ("accepted", "Codes that were accepted.", &self.accepted),
+            ("refused", "Codes that were refused.", &self.refused),
+            ("let_in_without_code", "Logins that a policy let in without a code.", &self.let_in_without_code),
+            ("not_permitted", "Questions that a host may not ask.", &self.not_permitted),
+            ("budgets_spent", "Questions beyond the budget of a host.", &self.budgets_spent),
+            ("queue_full", "Questions that found all threads waiting.", &self.full),
+            ("late", "Questions whose answer was not confirmed in time.", &self.late),
+            ("unconfirmed", "Commits that were not confirmed.", &self.unconfirmed),
+            ("handshakes_failed", "Connections that did not come to TLS.", &self.handshakes_failed),
+        ];
+        let mut text = String::new();
+        for (name, help, count) in counts {
+            let name = format!("otp_verifier_{name}_total");
+            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {}\n", count.get()));
+        }
+        let primary = u8::from(servers.health().primary.is_some());
+        text.push_str(
+            "# HELP otp_verifier_primary Whether a primary is in reach.\n# TYPE otp_verifier_primary gauge\n",
+        );
+        text.push_str(&format!("otp_verifier_primary {primary}\n"));
+        text
+    }
+}

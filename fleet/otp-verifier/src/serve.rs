@@ -1,0 +1,203 @@
+//! The front: TLS 1.3 with certificates on both sides, HTTP/1.1, one POST a question.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Extension, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use otp_wire::{ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, Problem, RENEW, VERIFY};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::asked::{Answered, Asked, Failure};
+use crate::authority::{certificates, name_of_key};
+use crate::config::Config;
+use crate::error::Error;
+use crate::fleet::Fleet;
+use crate::work::Work;
+
+/// How long a host may take to introduce itself, and to send the head of a request.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a connection may be idle.
+const IDLE: Duration = Duration::from_secs(3600);
+/// Most connections at a time.
+const MOST_CONNECTIONS: usize = 20_000;
+
+/// What names the key of the certificate at the other end of a connection; `None` without one.
+#[derive(Clone, Copy)]
+struct Key(Option<[u8; 32]>);
+
+/// What all connections share.
+#[derive(Clone)]
+struct Front {
+    fleet: Arc<Fleet>,
+    work: Work,
+}
+
+/// Serves hosts on every address, until the process ends.
+pub(crate) async fn serve(fleet: Arc<Fleet>, work: Work) -> Result<(), Error> {
+    let tls = TlsAcceptor::from(Arc::new(tls(&fleet.config)?));
+    let front = Front { fleet: Arc::clone(&fleet), work };
+    let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut listeners = Vec::new();
+    for address in &fleet.config.listen {
+        listeners.push(bound(*address).await?);
+    }
+    let metrics = match fleet.config.metrics {
+        Some(address) => Some(bound(address).await?),
+        None => None,
+    };
+    crate::systemd::ready();
+    let mut tasks = Vec::new();
+    for listener in listeners {
+        tasks.push(tokio::spawn(accept(listener, tls.clone(), front.clone(), Arc::clone(&free))));
+    }
+    if let Some(listener) = metrics {
+        tasks.push(tokio::spawn(accept_metrics(listener, Arc::clone(&fleet))));
+    }
+    for task in tasks {
+        let _ = task.await;
+    }
+    Ok(())
+}
+
+async fn bound(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Error::new(
+            format!("cannot listen on {address}: {error}"),
+            "see listen in the configuration, and what else uses the port",
+        )
+    })
+}
+
+async fn accept(listener: TcpListener, tls: TlsAcceptor, front: Front, free: Arc<Semaphore>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Too many open files: others will end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Ok(place) = Arc::clone(&free).try_acquire_owned() else { continue };
+        let (tls, front) = (tls.clone(), front.clone());
+        tokio::spawn(async move {
+            connection(stream, tls, front).await;
+            drop(place);
+        });
+    }
+}
+
+async fn connection(stream: TcpStream, tls: TlsAcceptor, front: Front) {
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else {
+        front.fleet.metrics.handshakes_failed.add();
+        return;
+    };
+    let key = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(name_of_key);
+    let router = routes(front).layer(Extension(Key(key)));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_headers(32);
+    let _ = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
+}
+
+/// Certificates of hosts are the authority's; who has none may only join.
+fn tls(config: &Config) -> Result<ServerConfig, Error> {
+    let unfit = |error: &dyn std::fmt::Display| {
+        Error::new(format!("TLS: {error}"), "run otp-verifier init, or restore its folder")
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&config.authority())? {
+        roots.add(certificate).map_err(|error| unfit(&error))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let clients = clients.allow_unauthenticated().build().map_err(|error| unfit(&error))?;
+    let key = PrivateKeyDer::from_pem_file(config.key()).map_err(|error| unfit(&error))?;
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| unfit(&error))?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(certificates(&config.certificate())?, key)
+        .map_err(|error| unfit(&error))
+}
+
+fn routes(front: Front) -> Router {
+    Router::new()
+        .route(OUTLINE, post(|front, key, request| asked(front, key, request, Asked::outline)))
+        .route(CHALLENGE, post(|front, key, request| asked(front, key, request, Asked::challenge)))
+        .route(VERIFY, post(|front, key, request| asked(front, key, request, Asked::verify)))
+        .route(LET_IN, post(|front, key, request| asked(front, key, request, Asked::let_in)))
+        .route(ADOPT, post(|front, key, request| asked(front, key, request, Asked::adopt)))
+        .route(JOIN, post(|front, key, request| asked(front, key, request, Asked::join)))
+        .route(RENEW, post(|front, key, request| asked(front, key, request, Asked::renew)))
+        .route(HELLO, get(|front, key, request| asked(front, key, request, |_| Ok(Asked::Hello))))
+        .with_state(front)
+}
+
+async fn asked(
+    State(front): State<Front>,
+    Extension(Key(key)): Extension<Key>,
+    request: Request,
+    read: fn(&[u8]) -> Result<Asked, String>,
+) -> Response {
+    let Ok(Ok(body)) = tokio::time::timeout(HANDSHAKE, to_bytes(request.into_body(), LONGEST_BODY)).await else {
+        return said(Err(Failure::malformed("the body is too long or does not come")));
+    };
+    let asked = match read(&body) {
+        Ok(asked) => asked,
+        Err(what) => return said(Err(Failure::malformed(&what))),
+    };
+    front.fleet.metrics.asked.add();
+    said(front.work.ask(asked, key, &front.fleet).await)
+}
+
+fn said(answer: Answered) -> Response {
+    let (status, body) = match answer {
+        Ok(body) => (StatusCode::OK, body),
+        Err(Failure { status, error, hint }) => {
+            let problem = serde_json::to_vec(&Problem { error, hint });
+            (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), problem.unwrap_or_default())
+        }
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response()
+}
+
+async fn accept_metrics(listener: TcpListener, fleet: Arc<Fleet>) {
+    let router = Router::new()
+        .route("/metrics", get(|State(fleet): State<Arc<Fleet>>| async move { fleet.metrics.text(&fleet.servers) }))
+        .route("/healthz", get(healthz))
+        .with_state(fleet);
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let router = router.clone();
+        tokio::spawn(async move {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).keep_alive(false);
+            let _ = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
+        });
+    }
+}
+
+async fn healthz(State(fleet): State<Arc<Fleet>>) -> Response {
+    let (status, text) = if fleet.servers.health().primary.is_some() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no primary\n")
+    };
+    (status, Body::from(text)).into_response()
+}

@@ -1,0 +1,312 @@
+//! Records in PostgreSQL. A record is compared by its version and swapped, and its line of the audit is written in one statement.
+//!
+//! Nothing is an answer before its commit is confirmed: see `database`. What a row holds may be written by somebody else: it is
+//! this user's record or an error.
+
+pub(crate) mod reseal;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use tokio_postgres::Row;
+
+use otp_core::record::Record;
+use otp_core::record::credentials::Credentials;
+use otp_core::record::credentials_toml::ReadContext;
+use otp_core::record::error::RecordError;
+use otp_core::record::seal::Shut;
+use otp_core::record::state::State;
+use otp_core::record::state_slot::Slot;
+use otp_core::store::error::StoreError;
+use otp_core::store::note::{KeptAnswer, Note};
+use otp_core::store::{Loaded, Store, Swap};
+use otp_core::system::random::entropy;
+use otp_core::value::request_id::RequestId;
+use otp_core::value::user::{Account, UserName};
+
+use crate::database::session::{Session, Unanswered, Value};
+use crate::keys::{Keys, KeysError};
+
+/// Most bytes of a text of the audit that comes from a host.
+const LONGEST: usize = 255;
+
+/// Who asks, and from where: what the audit holds beside the note of a write.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct About<'a> {
+    /// The id of the host, which must be active; `None` for what is done at the verifier itself.
+    pub host: Option<&'a str>,
+    /// The user who asked on that host.
+    pub caller_uid: Option<u32>,
+    pub service: Option<&'a str>,
+    pub rhost: Option<&'a str>,
+}
+
+/// The records of a fleet, for one question.
+pub(crate) struct PgStore<'s> {
+    session: &'s Session,
+    keys: &'s Keys,
+    about: About<'s>,
+    is_revoked: Cell<bool>,
+}
+
+/// The version of a record that was loaded, and the last answer about it.
+pub(crate) struct Version {
+    number: i64,
+    kept: Option<KeptAnswer>,
+}
+
+const LOAD: &str = "SELECT version, sealed, state, request, host, event, answer, \
+     coalesce(answered BETWEEN clock_timestamp() - interval '10 s' AND clock_timestamp() + interval '10 s', false) \
+     FROM otp.record WHERE name = $1";
+
+/// A statement that writes: whether the host is active, what it does to the record, the line of the audit, and what came of it.
+macro_rules! writes {
+    ($written:literal, noted from $from:literal) => {
+        concat!(
+            "WITH who AS (SELECT 1 WHERE $2::text IS NULL \
+             OR EXISTS (SELECT FROM otp.host h WHERE h.id = $2 AND h.status = 'active')), written AS (",
+            $written,
+            "), noted AS (INSERT INTO otp.audit (name, host, caller_uid, service, rhost, event, answer, request) \
+             SELECT $1::text, $2, $3::bigint, $4::text, $5::text, $6::text, $7::text, $8::bytea FROM ",
+            $from,
+            ") SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM who), EXISTS (SELECT FROM written)"
+        )
+    };
+}
+
+const SWAP: &str = writes!(
+    "UPDATE otp.record SET version = version + 1, state = $10, request = $8, host = $11, event = $6, \
+     answer = CASE WHEN $8::bytea IS NULL THEN NULL ELSE $7 END, answered = clock_timestamp() \
+     WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
+    noted from "written"
+);
+const REPLACE: &str = writes!(
+    "UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, event = NULL, answer = NULL, \
+     answered = NULL WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
+    noted from "written"
+);
+const INSERT: &str = writes!(
+    "INSERT INTO otp.record (name, version, state, sealed) SELECT $1, $9, $10, $11 FROM who \
+     ON CONFLICT (name) DO NOTHING RETURNING 1",
+    noted from "written"
+);
+const REMOVE: &str = writes!(
+    "DELETE FROM otp.record WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
+    noted from "written"
+);
+const PURGE: &str = writes!(
+    "DELETE FROM otp.record WHERE name = $1 AND EXISTS (SELECT FROM who) RETURNING 1",
+    noted from "who"
+);
+const NOTE: &str = writes!("SELECT 1 FROM who", noted from "who");
+
+impl<'s> PgStore<'s> {
+    pub(crate) fn new(session: &'s Session, keys: &'s Keys, about: About<'s>) -> Self {
+        Self { session, keys, about, is_revoked: Cell::new(false) }
+    }
+
+    /// Whether the last error was that the host is not active.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.is_revoked.get()
+    }
+
+    /// A login without a code: it is let in when this returns without an error.
+    pub(crate) fn note_let_in(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
+        self.only_note(account, note)
+    }
+
+    fn row(&self, account: &Account) -> Result<Option<Row>, StoreError> {
+        Ok(self.session.read(LOAD, &[&account.name.as_str()])?.into_iter().next())
+    }
+
+    /// A record and its version, out of a row.
+    fn opened(&self, account: &Account, row: &Row) -> Result<(Record, i64), RecordError> {
+        let unreadable = |_| RecordError::Malformed("its row has other columns".into());
+        let (number, sealed, text): (i64, &[u8], &str) = (
+            row.try_get(0).map_err(unreadable)?,
+            row.try_get(1).map_err(unreadable)?,
+            row.try_get(2).map_err(unreadable)?,
+        );
+        let credentials = self.keys.open(&account.name, sealed).map_err(RecordError::Sealed)?;
+        let credentials = Credentials::decode(&credentials, ReadContext::of(account))?;
+        if let Some(why) = credentials.shut() {
+            return Err(RecordError::Sealed(why));
+        }
+        let slot = Slot::of_text(text).ok_or_else(|| RecordError::Malformed("its state is damaged".into()))?;
+        if i64::try_from(slot.sequence) != Ok(number) {
+            return Err(RecordError::Mismatch("the state has another version than its row"));
+        }
+        Ok((Record::new(credentials, slot.state)?, number))
+    }
+
+    /// The text of a state in a row of this version.
+    fn text_of(account: &Account, state: &State, number: i64) -> Result<String, StoreError> {
+        let sequence = u64::try_from(number).unwrap_or_default();
+        let text = Slot { sequence, state: state.clone() }.text();
+        text.ok_or_else(|| of_record(account, RecordError::Malformed("its state is too long".into())))
+    }
+
+    fn sealed(&self, account: &Account, credentials: &Credentials) -> Result<Vec<u8>, StoreError> {
+        let checked = credentials.belongs_to(account).and_then(|()| match credentials.shut() {
+            Some(why) => Err(RecordError::Sealed(why)),
+            None => Ok(()),
+        });
+        checked.map_err(|error| of_record(account, error))?;
+        self.keys.seal(&account.name, &credentials.encode()).map_err(|error| match error {
+            KeysError::NoKeys => of_record(account, RecordError::Sealed(Shut::NoKey)),
+            KeysError::Read(_) | KeysError::Mode | KeysError::Random => StoreError::Unreachable(error.to_string()),
+        })
+    }
+
+    /// Runs a statement of those above and says whether it wrote.
+    fn write(&self, sql: &'static str, account: &Account, note: &Note<'_>, what: What<'_>) -> Result<Swap, StoreError> {
+        let About { host, caller_uid, service, rhost } = self.about;
+        let (service, rhost, caller_uid) = (service.map(plain), rhost.map(plain), caller_uid.map(i64::from));
+        let answer = note.answer.map(|answer| answer.words());
+        let request = note.origin.id.map(|id| id.0.to_vec()).filter(|_| answer.is_some());
+        let (name, event, answer) = (account.name.as_str(), note.event, answer.as_deref());
+        let all: [Value<'_>; 11] = [
+            &name,
+            &host,
+            &caller_uid,
+            &service,
+            &rhost,
+            &event,
+            &answer,
+            &request,
+            &what.number,
+            &what.state,
+            what.last,
+        ];
+        let values = all.get(..what.values).unwrap_or(&all);
+        self.is_revoked.set(false);
+        let row = match self.session.write(sql, values) {
+            Ok(row) => row,
+            Err(Unanswered::Overtaken) => return Ok(Swap::Lost),
+            Err(unanswered) => return Err(unanswered.into()),
+        };
+        match (row.try_get(1), row.try_get(2)) {
+            (Ok(true), Ok(true)) => Ok(Swap::Done),
+            (Ok(true), Ok(false)) => Ok(Swap::Lost),
+            (Ok(false), _) => {
+                self.is_revoked.set(true);
+                Err(StoreError::Unreachable(format!("the host {} is not active", plain(host.unwrap_or_default()))))
+            }
+            (Ok(true), Err(_)) | (Err(_), _) => Err(StoreError::Unconfirmed("its row cannot be read".into())),
+        }
+    }
+}
+
+/// The last values of a statement.
+#[derive(Clone, Copy)]
+struct What<'a> {
+    /// How many values the statement takes.
+    values: usize,
+    number: i64,
+    state: &'a str,
+    last: Value<'a>,
+}
+
+/// A statement that takes only what all take.
+const NOTHING: What<'static> = What { values: 8, number: 0, state: "", last: &"" };
+
+impl Store for PgStore<'_> {
+    type Hold = Version;
+
+    fn load(&self, account: &Account) -> Result<Option<Loaded<Version>>, StoreError> {
+        let Some(row) = self.row(account)? else { return Ok(None) };
+        let (record, number) = self.opened(account, &row).map_err(|error| of_record(account, error))?;
+        Ok(Some(Loaded { record, hold: Version { number, kept: kept(&row) } }))
+    }
+
+    fn read(&self, account: &Account) -> Result<Option<Record>, StoreError> {
+        Ok(self.load(account)?.map(|loaded| loaded.record))
+    }
+
+    fn kept(version: &Version) -> Option<&KeptAnswer> {
+        version.kept.as_ref()
+    }
+
+    fn swap(&self, account: &Account, version: Version, state: &State, note: &Note<'_>) -> Result<Swap, StoreError> {
+        let state = Self::text_of(account, state, version.number.saturating_add(1))?;
+        let what = What { values: 11, number: version.number, state: &state, last: &note.origin.host };
+        self.write(SWAP, account, note, what)
+    }
+
+    fn replace(
+        &self,
+        account: &Account,
+        version: Option<Version>,
+        record: &Record,
+        note: &Note<'_>,
+    ) -> Result<Swap, StoreError> {
+        let sealed = self.sealed(account, &record.credentials)?;
+        let (sql, number, next) = match version {
+            Some(Version { number, .. }) => (REPLACE, number, number.saturating_add(1)),
+            None => {
+                let first = first_version()?;
+                (INSERT, first, first)
+            }
+        };
+        let state = Self::text_of(account, &record.state, next)?;
+        self.write(sql, account, note, What { values: 11, number, state: &state, last: &sealed })
+    }
+
+    fn remove(&self, account: &Account, version: Version, note: &Note<'_>) -> Result<Swap, StoreError> {
+        self.write(REMOVE, account, note, What { values: 9, number: version.number, ..NOTHING })
+    }
+
+    fn purge(&self, account: &Account, note: &Note<'_>) -> Result<bool, StoreError> {
+        let swap = self.write(PURGE, account, note, NOTHING)?;
+        Ok(swap == Swap::Done)
+    }
+
+    fn only_note(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
+        match self.write(NOTE, account, note, NOTHING)? {
+            Swap::Done => Ok(()),
+            Swap::Lost => Err(StoreError::Busy),
+        }
+    }
+
+    fn rehearse_load(&self) {
+        self.keys.rehearse(&Account::nobody().name);
+    }
+
+    fn rehearse(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
+        self.only_note(account, note)
+    }
+}
+
+/// The answer that a row keeps, if it is fresh.
+fn kept(row: &Row) -> Option<KeptAnswer> {
+    let (request, host): (Option<&[u8]>, _) = (row.try_get(3).ok()?, row.try_get(4).ok()?);
+    let (event, words): (Option<String>, Option<String>) = (row.try_get(5).ok()?, row.try_get(6).ok()?);
+    let is_fresh: bool = row.try_get(7).ok()?;
+    let id = RequestId(request?.try_into().ok()?);
+    let kept = KeptAnswer { id, host, event: event?, words: words? };
+    is_fresh.then_some(kept)
+}
+
+/// Random, in 48 bits: whoever loaded a record before it was removed and made again has lost.
+fn first_version() -> Result<i64, StoreError> {
+    let mut random = [0; 6];
+    entropy(&mut random).map_err(|_| StoreError::Unreachable("no random bytes for a version".into()))?;
+    let [a, b, c, d, e, f] = random;
+    Ok(i64::from_be_bytes([0, 0, a, b, c, d, e, f]).saturating_add(1))
+}
+
+fn of_record(account: &Account, error: RecordError) -> StoreError {
+    StoreError::Record { path: PathBuf::from(format!("the record of {}", stem(&account.name))), error }
+}
+
+/// A name that a terminal prints as it is.
+fn stem(name: &UserName) -> String {
+    name.file_stem()
+}
+
+/// A text of a host, as PostgreSQL can hold it.
+fn plain(text: &str) -> String {
+    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default().replace('\0', "\u{fffd}")
+}
