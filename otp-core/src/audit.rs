@@ -335,6 +335,7 @@ impl fmt::Display for Proof {
                     Factor::Recovery => "recovery-code",
                     Factor::Scratch => "scratch-code",
                     Factor::Passcode => "passcode",
+                    Factor::BreakGlass => "break-glass",
                     Factor::Grace => "grace",
                 };
                 write!(f, " proof={word}{}", Details(accepted))
@@ -426,6 +427,7 @@ mod tests {
             (Factor::Hotp(DeviceId(2)), Some(0), "factor=hotp device=2 recovery_left=0"),
             (Factor::Recovery, Some(9), "factor=recovery recovery_left=9"),
             (Factor::Passcode, None, "factor=passcode"),
+            (Factor::BreakGlass, Some(9), "factor=break-glass recovery_left=9"),
         ] {
             let line = format!("accepted user=alice rhost=203.0.113.9 {expected}");
             let verdict = |failures| Verdict::Accepted(Accepted { factor, recovery_left, failures });

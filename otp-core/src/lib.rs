@@ -93,6 +93,7 @@ pub mod service {
     pub mod agent_authority;
     pub mod authority;
     pub(crate) mod awaited_pin;
+    pub mod break_glass;
     pub mod caller;
     pub mod demanded;
     pub(crate) mod device_orders;

@@ -19,6 +19,7 @@ use otp_core::value::time::Seconds;
 use otp_core::value::user::Account;
 
 use crate::asker::Asker;
+use crate::break_glass::OrBreakGlass;
 use crate::budgets::NotNow;
 use crate::fleet_authority::FleetAuthority;
 use crate::lines::{About, Next};
@@ -208,7 +209,7 @@ impl Question<'_> {
         self.answer_by(&files, &context, None)
     }
 
-    /// The answer from the fleet. Nothing is read of the records of this host.
+    /// The answer from the fleet. Nothing is read of the records of this host, but codes that are for its being unreachable.
     fn answer_of_fleet(&self, account: Option<&Account>) -> Result<Reply, Unanswered> {
         let Self { site, asked, asker, memory, .. } = *self;
         let log = |event: &Event<'_>| log_freely(event, About::Asker(asker.uid), memory);
@@ -218,7 +219,14 @@ impl Question<'_> {
         if let (Asked::Adopt, true) = (asked, self.is_roots()) {
             return Ok(Reply::Adopted(authority.adopt()?));
         }
-        self.answer_by(&authority, &self.context(self.is_roots()), Some(OWN))
+        let context = self.context(self.is_roots());
+        match account.filter(|_| self.is_roots()) {
+            Some(account) => {
+                let caller = Caller::here(asker.uid, true, &|_| {});
+                self.answer_by(&OrBreakGlass { fleet: &authority, site, account, caller }, &context, None)
+            }
+            None => self.answer_by(&authority, &context, Some(OWN)),
+        }
     }
 
     /// The answer of an authority. `own` are the wrong codes that a user's own programs may send.

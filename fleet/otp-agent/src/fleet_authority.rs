@@ -204,7 +204,9 @@ impl<'a> FleetAuthority<'a> {
                 return Err(error.into());
             }
         };
-        let user = self.account.map_or("-", |account| account.name.as_str());
+        // A host that may ask about some users is not to ask about a name that is none: that says nothing of the host.
+        let Some(Account { name, .. }) = self.account else { return Ok(Refusal::UnknownUser) };
+        let user = name.as_str();
         let error = format!("the authority refuses this host: {error}");
         (self.log)(&Event::Failed { user, rhost: None, error: &error, hint: &hint, enforced: true });
         Ok(refusal)

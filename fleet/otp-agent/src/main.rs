@@ -6,6 +6,7 @@
 
 mod answer;
 mod asker;
+mod break_glass;
 mod budgets;
 mod command;
 mod connection;

@@ -80,6 +80,8 @@ pub enum Factor {
     Scratch,
     /// A passcode, which an administrator issued.
     Passcode,
+    /// A recovery code of this host, for when no verifier of the fleet answers.
+    BreakGlass,
     /// Nothing now: a second factor was accepted from this address within the grace period.
     Grace,
 }
@@ -151,6 +153,7 @@ impl Factor {
             Self::Recovery => "recovery",
             Self::Scratch => "scratch",
             Self::Passcode => "passcode",
+            Self::BreakGlass => "break-glass",
             Self::Grace => "grace",
         }
     }
@@ -169,7 +172,7 @@ impl Factor {
     pub fn device(self) -> Option<DeviceId> {
         match self {
             Self::Totp(device) | Self::Hotp(device) | Self::Ocra(device) | Self::Sent(_, device) => Some(device),
-            Self::Recovery | Self::Scratch | Self::Passcode | Self::Grace => None,
+            Self::Recovery | Self::Scratch | Self::Passcode | Self::BreakGlass | Self::Grace => None,
         }
     }
 }

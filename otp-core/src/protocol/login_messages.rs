@@ -314,6 +314,7 @@ impl Verdict {
                 Factor::Recovery,
                 Factor::Scratch,
                 Factor::Passcode,
+                Factor::BreakGlass,
                 Factor::Grace,
             ];
             let factor = factors.into_iter().find(|factor| factor.word() == word)?;
@@ -424,6 +425,7 @@ mod tests {
             all.push(accepted(Factor::Recovery, left));
             all.push(accepted(Factor::Scratch, left));
             all.push(accepted(Factor::Passcode, left));
+            all.push(accepted(Factor::BreakGlass, left));
             all.push(accepted(Factor::Grace, left));
         }
         all

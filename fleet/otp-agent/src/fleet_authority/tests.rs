@@ -186,6 +186,12 @@ fn a_name_that_is_no_account_here_is_asked_about_no_user_of_the_fleet() {
     let asked = scene.verifier.questions();
     assert_eq!(scene.asked(), [OUTLINE, VERIFY]);
     assert!(asked.iter().all(|question| question.body["user"]["name"] == json!(NO_ACCOUNT)));
+    // The scope of a host has no such name.
+    scene.verifier.will_say(vec![Say::Status(403, json!({"error": "not in its scope", "hint": "-"})); 2]);
+    let demand = scene.about(None, |authority| authority.demand(&login())).unwrap();
+    let verdict = scene.about(None, |authority| authority.verify(&login(), &typed)).unwrap();
+    assert_eq!((demand, verdict), (Demand::OF_THE_UNKNOWN, Verdict::Refused(Refusal::UnknownUser)));
+    assert!(scene.lines.borrow().is_empty());
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! Recovery codes for when no verifier of the fleet answers: in a folder of this host, in records of their own that have no
+//! device. They are good nowhere else, and at no other time.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::audit::{Event, Proof};
+use crate::codes::attempt::{Attempt, Typed};
+use crate::decision::verify::{Accepted, Factor, Verdict, decide};
+use crate::error::CoreError;
+use crate::protocol::request::Confidential;
+use crate::record::Record;
+use crate::record::change::Change;
+use crate::service::caller::Caller;
+use crate::service::enrollment::{new_enrollment, new_recovery_codes, revealed};
+use crate::store::error::StoreError;
+use crate::store::files::open::FileStore;
+use crate::store::{change, update};
+use crate::system::config_file::Site;
+use crate::system::random;
+use crate::value::time::UnixTime;
+use crate::value::user::Account;
+
+/// Within the folder of records.
+const FOLDER: &str = "break-glass";
+
+/// The file with the id of a folder of records.
+const ID: &str = ".store-id";
+
+/// The records of this kind that this host has.
+pub struct BreakGlass<'a> {
+    site: &'a Site,
+    store: FileStore,
+}
+
+impl<'a> BreakGlass<'a> {
+    /// `None` if there are none.
+    pub fn open(site: &'a Site) -> Result<Option<Self>, CoreError> {
+        match FileStore::open(&folder(site)) {
+            Ok(store) => {
+                store.identify(&site.store_id())?;
+                Ok(Some(Self { site, store: store.impatient() }))
+            }
+            Err(StoreError::System { error, .. }) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a user has such codes, used ones among them.
+    pub fn knows(&self, account: &Account) -> Result<bool, CoreError> {
+        Ok(self.store.read(account)?.is_some())
+    }
+
+    /// Judges a recovery code, once the state that goes with it is durable. `None` for everything else, and for a user without
+    /// such codes.
+    pub fn verify(
+        &self,
+        account: &Account,
+        typed: &Typed,
+        caller: Caller<'_>,
+        now: UnixTime,
+    ) -> Result<Option<Verdict>, CoreError> {
+        let attempt = Attempt::parse(typed);
+        if !matches!(attempt, Attempt::Recovery(_)) || !self.knows(account)? {
+            return Ok(None);
+        }
+        let limits = &self.site.config.settings.limits;
+        let verdict =
+            update(&self.store, account, &caller.note("break-glass"), |record| decide(limits, record, &attempt, now))?;
+        Ok(Some(match verdict {
+            Verdict::Accepted(accepted) => Verdict::Accepted(Accepted { factor: Factor::BreakGlass, ..accepted }),
+            refused @ Verdict::Refused(_) => refused,
+        }))
+    }
+}
+
+/// Makes new codes for a user in place of all earlier ones. They are shown only once.
+pub fn issue(site: &Site, account: &Account, caller: Caller<'_>) -> Result<Vec<Confidential>, CoreError> {
+    make_folder(site)?;
+    let store = FileStore::open(&folder(site))?;
+    store.identify(&site.store_id())?;
+    let (codes, set) = new_recovery_codes(&site.config.settings, None, random::entropy)?;
+    let enrollment = new_enrollment(random::entropy)?;
+    change(&store, account, &caller.note("break-glass-issued"), |_| {
+        let mut record = Record::stranger(account).renewed(enrollment);
+        record.credentials.recovery = set.clone();
+        (Change::Record(Box::new(record)), ())
+    })?;
+    let (user, by, proof) = (account.name.as_str(), caller.uid, Proof::Administrator);
+    (caller.log)(&Event::Change { user, by, what: "break-glass-issued", device: None, proof });
+    Ok(revealed(&codes))
+}
+
+fn folder(site: &Site) -> PathBuf {
+    site.config.state_directory.join(FOLDER)
+}
+
+/// A folder of root's alone, with the id of the folder around it.
+fn make_folder(site: &Site) -> Result<(), CoreError> {
+    // It is the one of this configuration.
+    site.store()?;
+    let folder = folder(site);
+    let failed = |path: &Path, error| StoreError::System { action: "make", path: path.to_owned(), error };
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&folder, error).into()),
+        Ok(()) | Err(_) => {}
+    }
+    let path = folder.join(ID);
+    if path.exists() {
+        return Ok(());
+    }
+    let id = fs::read(site.config.state_directory.join(ID)).map_err(|error| failed(&path, error))?;
+    let incoming = path.with_extension("new");
+    let written =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&incoming).and_then(|mut file| {
+            file.write_all(&id)?;
+            file.sync_all()?;
+            fs::rename(&incoming, &path)?;
+            File::open(&folder)?.sync_all()
+        });
+    Ok(written.map_err(|error| failed(&path, error))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::verify::Refusal;
+    use crate::testing::fixtures::{NOW, alice, named, site};
+
+    #[test]
+    fn a_code_of_this_host_is_good_once_and_nothing_else_is() {
+        let (site, directory) = site("");
+        assert!(BreakGlass::open(&site).unwrap().is_none());
+        let (lines, caller_log) = (std::cell::RefCell::new(Vec::new()), |_: &Event<'_>| {});
+        let log = |event: &Event<'_>| lines.borrow_mut().push(event.to_string());
+        let codes = issue(&site, &alice(), Caller::here(0, true, &log)).unwrap();
+        assert_eq!((codes.len(), lines.borrow().len()), (10, 1));
+        let caller = Caller::here(0, true, &caller_log);
+        let records = BreakGlass::open(&site).unwrap().unwrap();
+        let verify = |account: &Account, typed: &str| {
+            records.verify(account, &Typed::new(typed.as_bytes().to_vec()), caller, NOW).unwrap()
+        };
+        let accepted = verify(&alice(), codes[0].expose());
+        let factor = Factor::BreakGlass;
+        assert_eq!(accepted, Some(Verdict::Accepted(Accepted { factor, recovery_left: Some(9), failures: 0 })));
+        assert_eq!(verify(&alice(), codes[0].expose()), Some(Verdict::Refused(Refusal::RecoveryUsed)));
+        let unknown = "AAAA-AAAA-AAAA-AAAA";
+        assert_eq!(verify(&alice(), unknown), Some(Verdict::Refused(Refusal::RecoveryUnknown)));
+        for other in ["123456", "", "K7QD-M3XA-92TE"] {
+            assert_eq!(verify(&alice(), other), None, "{other}");
+        }
+        let bob = named("bob", 1001);
+        assert_eq!((verify(&bob, codes[1].expose()), records.knows(&bob).unwrap()), (None, false));
+        // New codes end the old ones, and no login by the records of this host knows either.
+        let newer = issue(&site, &alice(), caller).unwrap();
+        assert_eq!(verify(&alice(), codes[1].expose()), Some(Verdict::Refused(Refusal::RecoveryUnknown)));
+        assert!(matches!(verify(&alice(), newer[1].expose()), Some(Verdict::Accepted(_))));
+        assert!(site.store().unwrap().read(&alice()).unwrap().is_none());
+        // Another folder put in its place is not believed.
+        fs::write(directory.path().join(FOLDER).join(ID), "0".repeat(33)).unwrap();
+        assert!(BreakGlass::open(&site).is_err());
+    }
+}
