@@ -25,6 +25,7 @@ use crate::fleet_authority::FleetAuthority;
 use crate::lines::{About, Next};
 use crate::memory::Memory;
 use crate::permission::{self, NotPermitted, Permission};
+use crate::renew;
 use crate::sending::Sending;
 
 /// The answer to a question. What it says is durable.
@@ -144,7 +145,9 @@ fn answer(
     let is_of_fleet = |account: &Account| site.config.is_of_fleet(account.name.as_str());
     // A name that is no account here is none of this host's records either.
     if site.config.authority == Keeper::Fleet && account.as_ref().is_none_or(is_of_fleet) {
-        question.answer_of_fleet(account.as_ref())
+        let answer = question.answer_of_fleet(account.as_ref());
+        renew::if_due(&memory.upstream);
+        answer
     } else {
         question.answer_of_files(account)
     }

@@ -1,7 +1,6 @@
 //! What root asks of the program by hand. Without an argument it is the service that systemd starts.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,8 +14,8 @@ use otp_core::service::break_glass;
 use otp_core::service::caller::Caller;
 use otp_core::system::accounts;
 use otp_core::system::config_file::{Site, host_name};
-use otp_core::value::system_error::described;
 
+use crate::command_error::CommandError;
 use crate::hello::{self, Found};
 use crate::join::{self, Joining};
 
@@ -35,44 +34,6 @@ break-glass  makes recovery codes for USER on this host, for when no verifier an
 
 Without an argument it is the service otp-agent, which systemd starts: see otp-agent(8).
 ";
-
-/// An error for the person at the terminal.
-#[derive(Debug)]
-pub(crate) struct CommandError {
-    error: String,
-    hint: String,
-    exit_code: u8,
-}
-
-impl CommandError {
-    /// What was asked for is not done.
-    pub(crate) fn refused(error: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { error: error.into(), hint: hint.into(), exit_code: 1 }
-    }
-
-    /// It could not be done.
-    pub(crate) fn failed(error: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { error: error.into(), hint: hint.into(), exit_code: 4 }
-    }
-
-    pub(crate) fn of_file(action: &str, path: &Path, error: &io::Error) -> Self {
-        let error = format!("cannot {action} {}: {}", path.display(), described(error));
-        Self::failed(error, "look for the cause, and try again")
-    }
-
-    fn usage(error: String) -> Self {
-        Self { error, hint: "see otp-agent --help".into(), exit_code: 2 }
-    }
-}
-
-impl fmt::Display for CommandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What a verifier says goes to a terminal.
-        let escaped =
-            |text: &str| text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect::<String>();
-        write!(f, "{}\n  {}", escaped(&self.error), escaped(&self.hint))
-    }
-}
 
 /// A command line that was understood.
 #[derive(Debug, PartialEq, Eq)]

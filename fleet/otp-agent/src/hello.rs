@@ -11,7 +11,7 @@ use otp_core::value::time::UnixTime;
 use otp_wire::{HELLO, Hello, Problem};
 use serde::Serialize;
 
-use crate::command::CommandError;
+use crate::command_error::CommandError;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::http::{Answer, NoAnswer, Request};
 use crate::upstream::{Upstream, UpstreamError};

@@ -12,7 +12,7 @@ use otp_wire::{CertificateAnswer, CertificateQuestion, Invitation, JOIN, LONGEST
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use zeroize::Zeroizing;
 
-use crate::command::CommandError;
+use crate::command_error::CommandError;
 use crate::renew::{request, write};
 use crate::upstream::body;
 use crate::upstream::deadline::Deadline;

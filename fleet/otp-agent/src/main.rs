@@ -9,6 +9,7 @@ mod asker;
 mod break_glass;
 mod budgets;
 mod command;
+mod command_error;
 mod connection;
 mod crowd;
 mod fleet_authority;

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use otp_core::audit::Event;
@@ -14,10 +15,18 @@ use zeroize::Zeroizing;
 
 use crate::upstream::deadline::Deadline;
 use crate::upstream::identity::{AUTHORITY, IDENTITY, Identity};
-use crate::upstream::{Fleet, UpstreamError, body};
+use crate::upstream::{Fleet, Upstream, UpstreamError, body};
 
 /// No login waits for this.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Renews the certificate if it is time, in a thread of its own.
+pub(crate) fn if_due(upstream: &Upstream) {
+    if let Some((fleet, folder)) = upstream.due() {
+        // Fails where the kernel has no more threads; the next process tries again.
+        let _ = thread::Builder::new().spawn(move || renew(&fleet, &folder));
+    }
+}
 
 /// Renews the certificate, and says in the log what came of it.
 pub(crate) fn renew(fleet: &Fleet, folder: &Path) {

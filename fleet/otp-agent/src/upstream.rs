@@ -119,11 +119,7 @@ impl Upstream {
         let fleet = self.fleet()?;
         let body = body(question)?;
         let read = |answer: &[u8]| otp_wire::read::<A>(answer).ok().filter(|answer| answer.id() == id);
-        let answer = fleet.ask(path, &body, deadline, &read);
-        if answer.is_ok() {
-            self.renew_if_due(&fleet);
-        }
-        answer
+        fleet.ask(path, &body, deadline, &read)
     }
 
     /// The fleet, read again if a file has changed.
@@ -149,21 +145,16 @@ impl Upstream {
         [seen(&fleet), seen(&identity), seen(&authority)]
     }
 
-    /// Renews the certificate, in a thread of its own, when less than a third of its life is left.
-    fn renew_if_due(&self, fleet: &Arc<Fleet>) {
-        if !fleet.identity.validity.is_due(UnixTime::now()) {
-            return;
+    /// The fleet and the folder of its key, if less than a third of the certificate's life is left and no renewal was tried
+    /// within an hour.
+    pub(crate) fn due(&self) -> Option<(Arc<Fleet>, PathBuf)> {
+        let fleet = self.fleet().ok().filter(|fleet| fleet.identity.validity.is_due(UnixTime::now()))?;
+        let mut renewed = lock(&self.renewed);
+        if renewed.is_some_and(|at| at.elapsed() < RENEWAL) {
+            return None;
         }
-        {
-            let mut renewed = lock(&self.renewed);
-            if renewed.is_some_and(|at| at.elapsed() < RENEWAL) {
-                return;
-            }
-            *renewed = Some(now());
-        }
-        let (fleet, folder) = (Arc::clone(fleet), self.folder.clone());
-        // Fails where the kernel has no more threads; the next process tries again.
-        let _ = thread::Builder::new().spawn(move || crate::renew::renew(&fleet, &folder));
+        *renewed = Some(now());
+        Some((fleet, self.folder.clone()))
     }
 }
 

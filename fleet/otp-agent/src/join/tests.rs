@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::hello::{Found, ask_by};
-use crate::renew::renew;
+use crate::renew::{if_due, renew};
 use crate::test_verifier::{Authority, For, Say, TestHost, TestVerifier};
 use crate::upstream::Upstream;
 use crate::upstream::identity::AUTHORITY;
@@ -132,6 +132,7 @@ fn a_certificate_is_renewed_over_itself_with_the_same_key() {
         host.upstream.ask(otp_wire::LET_IN, id, &question, Deadline::after(PATIENCE)).unwrap()
     };
     ask();
+    if_due(&host.upstream);
     for _ in 0..500 {
         if fs::read_to_string(&path).unwrap() != before {
             break;
@@ -143,6 +144,7 @@ fn a_certificate_is_renewed_over_itself_with_the_same_key() {
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert!(host.upstream.fleet().unwrap().identity.validity.until.0 > until.0);
     ask();
+    if_due(&host.upstream);
     let renewals = verifier.questions().iter().filter(|question| question.path == otp_wire::RENEW).count();
     assert_eq!((renewals, host.folder.path().join(AUTHORITY).exists()), (3, true));
 }
