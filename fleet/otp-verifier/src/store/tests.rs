@@ -166,6 +166,14 @@ fn the_verifier_adds_to_the_audit_and_cannot_change_it() {
     // The months of the audit are made, and a row of no month has a place.
     assert_eq!(crate::database::migrations::make_months(&place.session).unwrap(), 0);
     assert_eq!(place.sql("SELECT count(*) FROM pg_inherits WHERE inhparent = 'otp.audit'::regclass"), "4");
+    let last = place.sql("SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'otp.audit'::regclass AND inhrelid <> 'otp.audit_other'::regclass");
+    place.sql(&format!("DROP TABLE {last}"));
+    assert_eq!(crate::database::migrations::make_months(&place.session).unwrap(), 1);
+    // A month that has rows already keeps them where they are.
+    place.sql(&format!("DROP TABLE {last};\nINSERT INTO otp.audit (at, name, event) VALUES (date_trunc('month', now()) + interval '2 months 3 days', 'alice', 'test')"));
+    assert_eq!(crate::database::migrations::make_months(&place.session).unwrap(), 0);
+    place.sql("DELETE FROM otp.audit_other");
+    assert_eq!(crate::database::migrations::make_months(&place.session).unwrap(), 1);
     place.sql("INSERT INTO otp.audit (at, name, event) VALUES ('1999-01-01', 'alice', 'test')");
     assert_eq!(place.sql("SELECT count(*) FROM otp.audit_other"), "1");
 }
