@@ -369,6 +369,7 @@ impl fmt::Display for Why {
             | Refusal::NotEnrolled
             | Refusal::EnrollmentNotOffered
             | Refusal::HostBudget
+            | Refusal::HostNotPermitted
             | Refusal::UnknownUser => Ok(()),
         }
     }
@@ -458,6 +459,7 @@ mod tests {
             (Refusal::NotEnrolled, "why=not-enrolled"),
             (Refusal::EnrollmentNotOffered, "why=enrollment-not-offered"),
             (Refusal::HostBudget, "why=host-budget"),
+            (Refusal::HostNotPermitted, "why=host-not-permitted"),
             (
                 Refusal::Renamed,
                 "why=renamed hint=\"the account was renamed, or its number went to another person: `otp-enroll admin doctor` \

@@ -3,6 +3,7 @@
 pub mod agent_hosts;
 pub mod budget;
 pub mod error;
+pub mod fleet;
 pub mod module_arguments;
 pub mod paths;
 mod rule_names;
@@ -36,12 +37,25 @@ pub struct Config {
     pub state_directory: PathBuf,
     /// The file with the keys of sealed seeds; an absolute path. `None` for [`paths::SEAL_KEYS`].
     pub seal_keys: Option<PathBuf>,
+    /// Who keeps the records of users.
+    pub authority: Keeper,
+    /// The users whose records stay on this host, whoever keeps the others.
+    pub local: Vec<String>,
     /// The question for the code; `None` for ours, in the language of the login.
     pub prompt: Option<String>,
     /// The question for password and code in one.
     pub prompt_both: Option<String>,
     /// The message that the user sees for every refusal.
     pub refused: Option<String>,
+}
+
+/// Who keeps the records of users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// This host.
+    Host,
+    /// The fleet of hosts, by its verifiers.
+    Fleet,
 }
 
 impl Default for Config {
@@ -51,6 +65,8 @@ impl Default for Config {
             language: None,
             state_directory: PathBuf::from("/var/lib/pam_otp"),
             seal_keys: None,
+            authority: Keeper::Host,
+            local: vec!["root".to_owned()],
             prompt: None,
             prompt_both: None,
             refused: None,
@@ -59,6 +75,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether the fleet keeps the record of this user. The name is compared as it is: that of an account, as the name service
+    /// spells it.
+    pub fn is_of_fleet(&self, user: &str) -> bool {
+        self.authority == Keeper::Fleet && !self.local.iter().any(|name| name == user)
+    }
+
     /// Reads the text of a configuration file; only errors use `path`. The error is the first one of the file.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let (config, errors) = Self::read(path, text);
@@ -86,6 +108,19 @@ impl Config {
         });
         top.set("seal_keys", &mut self.seal_keys, "an absolute path", |value| {
             value.text(4000).map(PathBuf::from).filter(|path| path.is_absolute()).map(Some)
+        });
+        top.set("authority", &mut self.authority, "\"local\" or \"fleet\"", |value| match value.text(10)?.as_str() {
+            "local" => Some(Keeper::Host),
+            "fleet" => Some(Keeper::Fleet),
+            _ => None,
+        });
+        top.set("local", &mut self.local, "a list of login names, like [\"root\"]", |value| {
+            let mut names = Vec::new();
+            let take = &mut |name: &str| {
+                names.push(name.to_owned());
+                !name.is_empty() && rule_names::of_users(name).is_none()
+            };
+            (value.is_empty_list() || value.each_text(take)).then_some(names)
         });
         top.set("enforce", &mut self.settings.enforce, "true or false", |value| value.truth());
         top.section("code", |code| self.read_code(code));

@@ -39,12 +39,24 @@ pub enum CoreError {
     Agent(HelperError),
     /// A code was not sent: the agent gave no answer.
     NotSent(Channel, HelperError),
+    /// The authority of the fleet gave no answer.
+    Authority(NoAuthority),
     /// The real user id, which was changed while a record was locked, could not be restored.
     Privileges,
     /// The login must enroll a device, and this authority cannot.
     NoEnrollmentHere,
     /// The code was only to be looked at, and this authority counts each wrong one.
     NoLookHere,
+}
+
+/// Why the authority of the fleet gave no answer.
+#[derive(Debug)]
+pub struct NoAuthority {
+    /// Whether no verifier answered at all, or not the agent. Only then is there another way in.
+    pub is_unreachable: bool,
+    /// What was found out.
+    pub why: String,
+    pub hint: String,
 }
 
 /// Why the helper or the agent gave no answer.
@@ -59,6 +71,13 @@ pub enum HelperError {
     /// The helper answers about its caller's own account, and the login is for another one.
     OtherUser,
 }
+
+/// What to do about an agent that is not there.
+const AGENT_HINT: &str =
+    "look for the agent's errors with `systemctl status otp-agent.socket otp-agent.service`: see otp-agent(8)";
+
+const OTHER_VERSION_HINT: &str =
+    "install module, otp-enroll, helper and agent of the same version, then restart the service";
 
 impl CoreError {
     /// Whether this process may not open or write the records, or not those of this user: then the agent may answer.
@@ -86,6 +105,7 @@ impl CoreError {
             | Self::Helper(HelperError::Unintelligible)
             | Self::Agent(_)
             | Self::NotSent(..)
+            | Self::Authority(_)
             | Self::Privileges
             | Self::NoEnrollmentHere
             | Self::NoLookHere => false,
@@ -130,17 +150,14 @@ impl CoreError {
             Self::NotSent(_, HelperError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 "an administrator enables it: systemctl enable --now otp-agent.socket: see otp-agent(8)"
             }
-            Self::Agent(HelperError::Io(_)) | Self::NotSent(_, HelperError::Io(_)) => {
-                "look for the agent's errors with `systemctl status otp-agent.socket otp-agent.service`: see otp-agent(8)"
-            }
-            Self::Helper(HelperError::Reports { hint, .. })
+            Self::Agent(HelperError::Io(_)) | Self::NotSent(_, HelperError::Io(_)) => AGENT_HINT,
+            Self::Authority(NoAuthority { hint, .. })
+            | Self::Helper(HelperError::Reports { hint, .. })
             | Self::Agent(HelperError::Reports { hint, .. })
             | Self::NotSent(_, HelperError::Reports { hint, .. }) => hint,
             Self::Helper(HelperError::Unintelligible)
             | Self::Agent(HelperError::Unintelligible)
-            | Self::NotSent(_, HelperError::Unintelligible) => {
-                "install module, otp-enroll, helper and agent of the same version, then restart the service"
-            }
+            | Self::NotSent(_, HelperError::Unintelligible) => OTHER_VERSION_HINT,
             Self::Helper(HelperError::OtherUser)
             | Self::Agent(HelperError::OtherUser)
             | Self::NotSent(_, HelperError::OtherUser) => {
@@ -177,11 +194,10 @@ impl fmt::Display for CoreError {
             Self::Entropy => f.write_str("the kernel gave no random bytes"),
             Self::Helper(error) => write!(f, "the helper {} {error}", paths::HELPER),
             Self::Agent(error) | Self::NotSent(_, error) => write!(f, "the agent {} {error}", paths::AGENT),
+            Self::Authority(error) => error.fmt(f),
             Self::Privileges => f.write_str("the process cannot return to its caller's user id"),
             Self::NoEnrollmentHere => f.write_str("a process that is not root cannot enroll a device during a login"),
-            Self::NoLookHere => {
-                f.write_str("a process that is not root cannot look at a code without its being counted")
-            }
+            Self::NoLookHere => f.write_str("a code cannot be looked at here without its being counted"),
         }
     }
 }
@@ -208,6 +224,7 @@ impl std::error::Error for CoreError {
             | Self::NoAccount(_)
             | Self::UnknownGroup(_)
             | Self::Entropy
+            | Self::Authority(_)
             | Self::Privileges
             | Self::NoEnrollmentHere
             | Self::NoLookHere => None,
@@ -216,6 +233,35 @@ impl std::error::Error for CoreError {
 }
 
 impl std::error::Error for HelperError {}
+
+impl NoAuthority {
+    /// The words at the beginning of an error, by which the module knows one that the agent reports.
+    const UNREACHABLE: &str = "authority unreachable: ";
+    const UNUSABLE: &str = "authority gives no answer: ";
+
+    /// What the hint is where no verifier answers.
+    pub const HINT: &str =
+        "ask the verifiers with `otp-agent hello`; if a code was given it may be used up: try again with the next one";
+
+    /// Of the agent itself, or of what it reports. `None` if that is no error of the authority.
+    pub fn of_agent(error: &HelperError) -> Option<Self> {
+        let HelperError::Reports { error, hint } = error else {
+            let why = format!("the agent {} {error}", paths::AGENT);
+            let is_unreachable = matches!(error, HelperError::Io(_));
+            let hint = if is_unreachable { AGENT_HINT } else { OTHER_VERSION_HINT }.to_owned();
+            return Some(Self { is_unreachable, why, hint });
+        };
+        let unreachable = error.strip_prefix(Self::UNREACHABLE);
+        let why = unreachable.or_else(|| error.strip_prefix(Self::UNUSABLE))?.to_owned();
+        Some(Self { is_unreachable: unreachable.is_some(), why, hint: hint.clone() })
+    }
+}
+
+impl fmt::Display for NoAuthority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.is_unreachable { Self::UNREACHABLE } else { Self::UNUSABLE }, self.why)
+    }
+}
 
 impl From<HelperError> for CoreError {
     fn from(error: HelperError) -> Self {
@@ -305,7 +351,7 @@ mod tests {
             ),
             (
                 CoreError::NoLookHere,
-                "a process that is not root cannot look at a code without its being counted",
+                "a code cannot be looked at here without its being counted",
                 "use one line, pam_otp.so forward_pass: see pam_otp(8)",
             ),
         ] {
@@ -356,6 +402,27 @@ mod tests {
             assert_eq!(error.to_string(), format!("the helper {} {text}", paths::HELPER));
             assert_eq!(error.hint(), hint);
         }
+    }
+
+    #[test]
+    fn an_error_of_the_authority_is_known_in_what_the_agent_reports() {
+        for (is_unreachable, text) in
+            [(true, "authority unreachable: v:1: timed out"), (false, "authority gives no answer: v:1: timed out")]
+        {
+            let reported = HelperError::Reports { error: text.into(), hint: "look there".into() };
+            let error = NoAuthority::of_agent(&reported).unwrap();
+            assert_eq!((error.is_unreachable, error.why.as_str()), (is_unreachable, "v:1: timed out"));
+            let error = CoreError::Authority(error);
+            assert_eq!((error.to_string().as_str(), error.hint(), error.is_for_agent()), (text, "look there", false));
+        }
+        let gone =
+            CoreError::Authority(NoAuthority::of_agent(&HelperError::Io(io::ErrorKind::TimedOut.into())).unwrap());
+        let text = format!("authority unreachable: the agent {} cannot be reached: timed out", paths::AGENT);
+        assert_eq!((gone.to_string(), gone.hint()), (text, AGENT_HINT));
+        let odd = NoAuthority::of_agent(&HelperError::Unintelligible).unwrap();
+        assert!(!odd.is_unreachable, "an answer that cannot be read is no sign of a network that is cut");
+        let other = HelperError::Reports { error: "/etc/x:1: no".into(), hint: "look there".into() };
+        assert!(NoAuthority::of_agent(&other).is_none());
     }
 
     #[test]

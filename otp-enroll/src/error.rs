@@ -594,6 +594,7 @@ fn refusal_text(why: Refusal) -> String {
             tr(text!("codes cannot be checked now: tell your administrator; a recovery code works until then"))
         }
         Refusal::HostBudget => tr(text!("the service that asks has sent too many wrong codes")),
+        Refusal::HostNotPermitted => tr(text!("this machine may not ask for that: tell your administrator")),
     }
 }
 

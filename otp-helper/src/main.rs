@@ -51,6 +51,10 @@ fn main() -> ExitCode {
         );
     }
     match here() {
+        // A record of theirs on this host, were there one, is none that a login reads.
+        Ok((site, account)) if site.config.is_of_fleet(account.name.as_str()) => {
+            answer_once("a fleet keeps the records of this user", "ask your administrator where devices are enrolled")
+        }
         Ok((site, account)) => serve(&site, account).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         Err(error) => answer_once(&error.to_string(), error.hint()),
     }

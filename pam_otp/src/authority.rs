@@ -1,15 +1,15 @@
 //! The authority of this process: the files if it is root, the helper if it is not; and the agent where these may not open
-//! the records, or not those of this user.
+//! the records, or not those of this user. Where a fleet keeps the records it is the agent alone.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
-use otp_core::config::paths;
+use otp_core::config::{Keeper, paths};
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::Verdict;
-use otp_core::error::{CoreError, HelperError};
+use otp_core::error::{CoreError, HelperError, NoAuthority};
 use otp_core::protocol::request::{Reply, Request};
 use otp_core::service::agent_authority::AgentAuthority;
 use otp_core::service::authority::Authority;
@@ -28,6 +28,14 @@ use crate::privileges::{Privileges, RaisedLimits};
 pub(crate) fn about<'a>(site: &'a Site, user: &'a str) -> Result<Box<dyn Authority + 'a>, ModuleError> {
     let is_installed_site = site.path.as_path() == Path::new(paths::CONFIG);
     let privileges = Privileges::of_this_process();
+    if site.config.authority == Keeper::Fleet && !is_local(site, user)? {
+        if !is_installed_site {
+            let why = "config= (a fleet keeps the records, and the agent reads the installed configuration)";
+            return Err(ModuleError::Argument(why.into()));
+        }
+        let limits = privileges.raise_limits()?;
+        return Ok(Box::new(OfFleet { agent: AgentAuthority { user }, _limits: limits }));
+    }
     if privileges.are_of_root() {
         let limits = privileges.raise_limits()?;
         // `login` and `enrollment` log the results: they know where a login comes from.
@@ -45,6 +53,45 @@ pub(crate) fn about<'a>(site: &'a Site, user: &'a str) -> Result<Box<dyn Authori
     let is_own = account.is_some() && account == accounts::account_of(privileges.real_uid())?;
     let helper = || -> Box<dyn Authority> { Box::new(Unprivileged(HelperAuthority::default())) };
     Ok(Box::new(OrAgent { first: is_own.then(helper), user }))
+}
+
+/// Whether this host keeps the record of a user while a fleet keeps the others. A name that is typed in another spelling than
+/// the name service's is not one of the configuration: the agent looks up which account it is.
+fn is_local(site: &Site, user: &str) -> Result<bool, CoreError> {
+    if site.config.is_of_fleet(user) {
+        return Ok(false);
+    }
+    Ok(accounts::account(user)?.is_some_and(|account| account.name.as_str() == user))
+}
+
+/// The agent about a user whose record a fleet keeps. No file of this host is asked.
+struct OfFleet<'a> {
+    agent: AgentAuthority<'a>,
+    _limits: RaisedLimits,
+}
+
+/// What the agent says of the authority behind it is an error of that one.
+fn of_authority(error: CoreError) -> CoreError {
+    let CoreError::Agent(why) = &error else { return error };
+    NoAuthority::of_agent(why).map_or(error, CoreError::Authority)
+}
+
+impl Authority for OfFleet<'_> {
+    fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
+        self.agent.demand(login).map_err(of_authority)
+    }
+
+    fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
+        self.agent.challenge(login, named).map_err(of_authority)
+    }
+
+    fn verify(&self, login: &LoginContext, typed: &Typed) -> Result<Verdict, CoreError> {
+        self.agent.verify(login, typed).map_err(of_authority)
+    }
+
+    fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
 }
 
 /// An authority, and the agent where that one may not answer.
@@ -154,5 +201,47 @@ impl Authority for Unprivileged {
 
     fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
         Err(CoreError::NoEnrollmentHere)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use otp_core::config::Config;
+
+    use super::*;
+
+    fn site(text: &str, path: &str) -> Site {
+        Site { config: Config::parse("/c".as_ref(), text).unwrap(), path: path.into(), ask_for_keys: None }
+    }
+
+    #[test]
+    fn the_records_of_users_are_the_fleets_but_for_accounts_that_are_named_as_they_are_spelled() {
+        let of_fleet = site("authority = \"fleet\"\nlocal = [\"root\", \"no-account-of-that-name\"]", "/c");
+        let is_local = |user| is_local(&of_fleet, user).unwrap();
+        assert_eq!(
+            ["root", "Root", "nobody", "no-account-of-that-name", ""].map(is_local),
+            [true, false, false, false, false]
+        );
+    }
+
+    #[test]
+    fn a_fleets_user_is_asked_about_by_the_installed_configuration_alone() {
+        let text = "authority = \"fleet\"";
+        assert!(about(&site(text, paths::CONFIG), "alice").is_ok());
+        let error = about(&site(text, "/c"), "alice").err().unwrap().to_string();
+        assert!(error.contains("config= (a fleet keeps the records, and"), "{error}");
+    }
+
+    #[test]
+    fn an_error_of_the_agent_is_one_of_the_authority_behind_it() {
+        let reported = |text: &str| {
+            of_authority(CoreError::Agent(HelperError::Reports { error: text.into(), hint: String::new() }))
+        };
+        assert_eq!(
+            reported("authority unreachable: v:1: timed out").to_string(),
+            "authority unreachable: v:1: timed out"
+        );
+        assert!(reported("/etc/x:1: no").to_string().ends_with("reports: /etc/x:1: no"));
+        assert_eq!(of_authority(CoreError::Entropy).to_string(), CoreError::Entropy.to_string());
     }
 }

@@ -113,6 +113,7 @@ impl Outcome {
                 | Refusal::NotEnrolled
                 | Refusal::EnrollmentNotOffered
                 | Refusal::HostBudget
+                | Refusal::HostNotPermitted
                 | Refusal::Renamed
                 | Refusal::Sealed(_),
             ) => PamResultCode::PAM_AUTH_ERR,
@@ -137,6 +138,7 @@ impl ModuleError {
                 | CoreError::Entropy
                 | CoreError::Helper(_)
                 | CoreError::Agent(_)
+                | CoreError::Authority(_)
                 | CoreError::NotSent(..),
             )
             | Self::NoPendingEnrollment
@@ -330,7 +332,7 @@ mod tests {
             ),
             (
                 ModuleError::from(CoreError::NoLookHere),
-                "a process that is not root cannot look at a code without its being counted",
+                "a code cannot be looked at here without its being counted",
                 "use one line, pam_otp.so forward_pass: see pam_otp(8)",
                 PamResultCode::PAM_SERVICE_ERR,
             ),

@@ -117,7 +117,7 @@ fn a_code_is_not_looked_at_without_being_counted() {
         let (said, log) = logged(&desk.talk(), &[&format!("password{code}")]);
         assert_eq!(said.result("authenticate"), "PAM_SERVICE_ERR", "{said}");
         let line = format!(
-            "err error user={name} error=\"a process that is not root cannot look at a code without its being counted\" \
+            "err error user={name} error=\"a code cannot be looked at here without its being counted\" \
              hint=\"use one line, pam_otp.so forward_pass: see pam_otp(8)\""
         );
         assert_eq!(log.first(), Some(&line), "{log:#?}");

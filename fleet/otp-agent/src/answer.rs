@@ -2,11 +2,12 @@
 
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
-use otp_core::config::paths;
+use otp_core::config::budget::Budget;
+use otp_core::config::{Keeper, paths};
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::CoreError;
-use otp_core::protocol::request::{Confidential, PinToSend, Question, Reply, Request};
+use otp_core::protocol::request::{self, Confidential, PinToSend, Reply, Request};
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
@@ -14,16 +15,19 @@ use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::request_id::RequestId;
+use otp_core::value::time::Seconds;
+use otp_core::value::user::Account;
 
 use crate::asker::Asker;
 use crate::budgets::NotNow;
+use crate::fleet_authority::FleetAuthority;
 use crate::lines::{About, Next};
 use crate::memory::Memory;
 use crate::permission::{self, NotPermitted, Permission};
 use crate::sending::Sending;
 
 /// The answer to a question. What it says is durable.
-pub(crate) fn to(question: &Question, asker: &Asker<'_>, memory: &Memory) -> Reply {
+pub(crate) fn to(question: &request::Question, asker: &Asker<'_>, memory: &Memory) -> Reply {
     let user = question.about.as_str();
     let (login, asked) = if let Request::Demand(login) = &question.request {
         (login, Asked::Demand)
@@ -131,80 +135,148 @@ fn answer(
         }
         (Permission::Host(_) | Permission::Root | Permission::Own, _) => None,
     };
-    let is_root = permission == Permission::Root;
-    let store = site.store()?.impatient();
-    // The helper sends for its caller; its caller's own programs do not.
-    let may_send = is_root || (permission == Permission::Own && asker.gid == store.group().map_err(CoreError::from)?);
-    let context = if is_root { login.clone() } else { of_the_untrusted(login, may_send) };
-    if let (true, Some(account)) = (may_send, &account) {
-        let log = |event: &Event<'_>| log_freely(event, About::Asker(asker.uid), memory);
-        let sending = Sending { site: &site, account, by: asker.uid, sends: &memory.sends, log: &log };
-        let sent = match asked {
-            Asked::Challenge(named) if context.send => sending.code(&store, &context, named.as_ref())?,
-            Asked::Pin(pin) => Some(sending.pin(pin)?),
-            Asked::Challenge(_) | Asked::Demand | Asked::Verdict(..) | Asked::SealKeys => None,
-        };
-        if let Some(challenge) = sent {
-            return Ok(Reply::Login(challenge.words()));
-        }
+    let question = Question { site: &site, user, login, asked, asker, memory, permission };
+    let is_of_fleet = |account: &Account| site.config.is_of_fleet(account.name.as_str());
+    // A name that is no account here is none of this host's records either.
+    if site.config.authority == Keeper::Fleet && account.as_ref().is_none_or(is_of_fleet) {
+        question.answer_of_fleet(account.as_ref())
+    } else {
+        question.answer_of_files(account)
     }
-    if let (Asked::SealKeys, true, Permission::Own) = (asked, may_send, permission) {
-        let keys = store.keys_of(asker.uid).map_err(|why| Unanswered {
-            error: format!("the seed {}", why.text()),
-            hint: why.hint().to_owned(),
-            is_strangers: false,
-        })?;
-        return Ok(Reply::SealKeys(Confidential::of_bytes(&keys)));
+}
+
+/// The wrong codes that a user's own programs may send about that user to a fleet, whose verifiers count those of the host as a
+/// whole: no user is to spend what others need.
+const OWN: Budget = Budget { most: 8, within: Seconds(600) };
+
+/// A question that may be asked.
+struct Question<'a> {
+    site: &'a Site,
+    user: &'a str,
+    login: &'a LoginContext,
+    asked: &'a Asked<'a>,
+    asker: &'a Asker<'a>,
+    memory: &'a Memory,
+    permission: Permission,
+}
+
+impl Question<'_> {
+    fn is_roots(&self) -> bool {
+        self.permission == Permission::Root
     }
-    let id = if let Asked::Verdict(id, _) = asked { *id } else { None };
-    let caller = Caller::here(asker.uid, is_root, &|_| {}).asking(id);
-    let files = LocalAuthority::on(store, &site.config.settings, &site, account, caller);
-    let typed = match asked {
-        Asked::Demand => {
-            let demand: Demand = files.demand(&context)?;
-            return Ok(Reply::Login(demand.words()));
-        }
-        Asked::Challenge(named) => return Ok(Reply::Login(files.challenge(&context, named.as_ref())?.words())),
-        Asked::Verdict(_, typed) => typed,
-        Asked::Pin(_) => {
-            let (error, hint) = ("only the helper and root may have a PIN sent".into(), "use otp-enroll add".into());
-            return Err(Unanswered { error, hint, is_strangers: false });
-        }
-        Asked::SealKeys => {
-            let (error, hint) = ("only the helper gets keys of sealed seeds".into(), "use otp-enroll".into());
-            return Err(Unanswered { error, hint, is_strangers: false });
-        }
-    };
-    let verify = || {
-        if asker.is_gone() {
-            let (error, hint) = ("the asker has gone".into(), "the code was not used up".into());
-            return Err(Unanswered { error, hint, is_strangers: false });
-        }
-        Ok(files.verify(&context, typed)?)
-    };
-    let verdict = match permission {
-        Permission::Root | Permission::Own => verify()?,
-        Permission::Host(budget) => {
-            let counted = memory.budgets.spend(asker.uid, budget, || {
-                let verdict = verify();
-                // As with locks, a recovery code is none: it cannot be guessed, and a lock does not stop who types it.
-                let is_wrong = matches!(verdict, Ok(Verdict::Refused(Refusal::Wrong { .. })));
-                (verdict, is_wrong)
-            });
-            match counted {
-                Ok(verdict) => verdict?,
-                Err(NotNow::UsedUp | NotNow::Waiting) => Verdict::Refused(Refusal::HostBudget),
+
+    /// The login context as far as the asker is believed.
+    fn context(&self, may_send: bool) -> LoginContext {
+        if self.is_roots() { self.login.clone() } else { of_the_untrusted(self.login, may_send) }
+    }
+
+    /// The answer from the records of this host.
+    fn answer_of_files(&self, account: Option<Account>) -> Result<Reply, Unanswered> {
+        let Self { site, asked, asker, memory, permission, .. } = *self;
+        let store = site.store()?.impatient();
+        // The helper sends for its caller; its caller's own programs do not.
+        let is_of_group = asker.gid == store.group().map_err(CoreError::from)?;
+        let may_send = self.is_roots() || (permission == Permission::Own && is_of_group);
+        let context = self.context(may_send);
+        if let (true, Some(account)) = (may_send, &account) {
+            let log = |event: &Event<'_>| log_freely(event, About::Asker(asker.uid), memory);
+            let sending = Sending { site, account, by: asker.uid, sends: &memory.sends, log: &log };
+            let sent = match asked {
+                Asked::Challenge(named) if context.send => sending.code(&store, &context, named.as_ref())?,
+                Asked::Pin(pin) => Some(sending.pin(pin)?),
+                Asked::Challenge(_) | Asked::Demand | Asked::Verdict(..) | Asked::SealKeys => None,
+            };
+            if let Some(challenge) = sent {
+                return Ok(Reply::Login(challenge.words()));
             }
         }
-    };
-    let (service, claimed_rhost) = (login.service.as_str(), login.rhost.as_deref());
-    let event = Event::Verified { user, by: asker.uid, service, claimed_rhost, verdict: &verdict };
-    if matches!(verdict, Verdict::Accepted(_) | Verdict::Refused(Refusal::Wrong { .. })) {
-        log(&event);
-    } else {
-        log_freely(&event, About::Asker(asker.uid), memory);
+        if let (Asked::SealKeys, true, Permission::Own) = (asked, may_send, permission) {
+            let keys = store.keys_of(asker.uid).map_err(|why| Unanswered {
+                error: format!("the seed {}", why.text()),
+                hint: why.hint().to_owned(),
+                is_strangers: false,
+            })?;
+            return Ok(Reply::SealKeys(Confidential::of_bytes(&keys)));
+        }
+        let id = if let Asked::Verdict(id, _) = asked { *id } else { None };
+        let caller = Caller::here(asker.uid, self.is_roots(), &|_| {}).asking(id);
+        let files = LocalAuthority::on(store, &site.config.settings, site, account, caller);
+        self.answer_by(&files, &context, None)
     }
-    Ok(Reply::Login(verdict.words()))
+
+    /// The answer from the fleet. Nothing is read of the records of this host.
+    fn answer_of_fleet(&self, account: Option<&Account>) -> Result<Reply, Unanswered> {
+        let Self { site, asked, asker, memory, .. } = *self;
+        let log = |event: &Event<'_>| log_freely(event, About::Asker(asker.uid), memory);
+        // Who asks again with an id is given the same answer again: an id is root's to choose.
+        let id = if let Asked::Verdict(id, _) = asked { id.filter(|_| self.is_roots()) } else { None };
+        let authority = FleetAuthority::new(site, account, &memory.upstream, (asker.uid, id), &log);
+        self.answer_by(&authority, &self.context(self.is_roots()), Some(OWN))
+    }
+
+    /// The answer of an authority. `own` are the wrong codes that a user's own programs may send.
+    fn answer_by(
+        &self,
+        authority: &dyn Authority,
+        context: &LoginContext,
+        own: Option<Budget>,
+    ) -> Result<Reply, Unanswered> {
+        let Self { user, login, asked, asker, memory, permission, .. } = *self;
+        let typed = match asked {
+            Asked::Demand => {
+                let demand: Demand = authority.demand(context)?;
+                return Ok(Reply::Login(demand.words()));
+            }
+            Asked::Challenge(named) => {
+                return Ok(Reply::Login(authority.challenge(context, named.as_ref())?.words()));
+            }
+            Asked::Verdict(_, typed) => typed,
+            Asked::Pin(_) => {
+                let (error, hint) =
+                    ("only the helper and root may have a PIN sent".into(), "use otp-enroll add".into());
+                return Err(Unanswered { error, hint, is_strangers: false });
+            }
+            Asked::SealKeys => {
+                let (error, hint) = ("only the helper gets keys of sealed seeds".into(), "use otp-enroll".into());
+                return Err(Unanswered { error, hint, is_strangers: false });
+            }
+        };
+        let verify = || {
+            if asker.is_gone() {
+                let (error, hint) = ("the asker has gone".into(), "the code was not used up".into());
+                return Err(Unanswered { error, hint, is_strangers: false });
+            }
+            Ok(authority.verify(context, typed)?)
+        };
+        let budget = match permission {
+            Permission::Root => None,
+            Permission::Own => own,
+            Permission::Host(budget) => Some(budget),
+        };
+        let verdict = match budget {
+            None => verify()?,
+            Some(budget) => {
+                let counted = memory.budgets.spend(asker.uid, budget, || {
+                    let verdict = verify();
+                    // As with locks, a recovery code is none: it cannot be guessed, and a lock does not stop who types it.
+                    let is_wrong = matches!(verdict, Ok(Verdict::Refused(Refusal::Wrong { .. })));
+                    (verdict, is_wrong)
+                });
+                match counted {
+                    Ok(verdict) => verdict?,
+                    Err(NotNow::UsedUp | NotNow::Waiting) => Verdict::Refused(Refusal::HostBudget),
+                }
+            }
+        };
+        let (service, claimed_rhost) = (login.service.as_str(), login.rhost.as_deref());
+        let event = Event::Verified { user, by: asker.uid, service, claimed_rhost, verdict: &verdict };
+        if matches!(verdict, Verdict::Accepted(_) | Verdict::Refused(Refusal::Wrong { .. })) {
+            log(&event);
+        } else {
+            log_freely(&event, About::Asker(asker.uid), memory);
+        }
+        Ok(Reply::Login(verdict.words()))
+    }
 }
 
 /// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal; a message if `may_send`.

@@ -7,15 +7,23 @@
 mod answer;
 mod asker;
 mod budgets;
+mod command;
 mod connection;
 mod crowd;
+mod fleet_authority;
+mod hello;
+mod join;
 mod lines;
 mod mail;
 mod memory;
 mod permission;
+mod renew;
 mod sending;
 mod sends;
+#[cfg(test)]
+mod test_verifier;
 mod together;
+mod upstream;
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -31,6 +39,10 @@ use crate::crowd::Crowd;
 use crate::memory::Memory;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.peek().is_some() {
+        return command::run(arguments);
+    }
     // A new file is accessible only to its user.
     otp_activation::run("otp-agent", Mode::S_IRWXG | Mode::S_IRWXO, &Agent::default())
 }

@@ -4,6 +4,7 @@ use crate::budgets::Budgets;
 use crate::lines::Lines;
 use crate::sends::Sends;
 use crate::together::Together;
+use crate::upstream::Upstream;
 
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -11,4 +12,5 @@ pub(crate) struct Memory {
     pub(crate) lines: Lines,
     pub(crate) together: Together,
     pub(crate) sends: Sends,
+    pub(crate) upstream: Upstream,
 }

@@ -1,13 +1,17 @@
 //! Messages between the agent of a login host and the verifier of its fleet: JSON bodies of HTTP/1.1 requests, one POST a question.
 //!
-//! The version is in the path; a verifier serves its version and the one before. What is not known is refused, both ways. Policy is
+//! The version is in the path; a verifier serves its version and the one before. What is not known is refused, both ways, and
+//! what an answer leaves out is not taken for nothing. Policy is
 //! the host's: the verifier says what a record holds, and decides on codes; who must give one is decided where groups are known.
 
 use serde::{Deserialize, Serialize};
 
+use otp_core::codes::hotp_totp::Digits;
 use otp_core::decision::kinds::Kinds;
 use otp_core::protocol::request::Confidential;
+use otp_core::record::credentials::{Outline, Override};
 use otp_core::value::request_id::RequestId;
+use otp_core::value::time::UnixTime;
 
 /// Most bytes of a body.
 pub const LONGEST_BODY: usize = 16_384;
@@ -68,6 +72,7 @@ pub struct OverrideOf {
     /// As a record spells it: `required`.
     pub name: String,
     /// Seconds since 1970 at which it ends; `None` if it does not end.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub until: Option<u64>,
 }
 
@@ -76,12 +81,15 @@ pub struct OverrideOf {
 #[serde(deny_unknown_fields)]
 pub struct OutlineOf {
     /// `None` if there is none.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub user_override: Option<OverrideOf>,
     /// How many devices.
     pub devices: usize,
     /// The kinds of all devices; `None` without one.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub kinds: Option<Kinds>,
     /// How many digits the default device shows, where password and code are typed as one.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub digits: Option<u8>,
     /// Whether the default device takes a challenge.
     pub challenge: bool,
@@ -97,6 +105,7 @@ pub struct OutlineOf {
 pub struct OutlineAnswer {
     pub id: RequestId,
     /// `None` if the user has no record.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub record: Option<OutlineOf>,
 }
 
@@ -147,6 +156,7 @@ pub struct VerdictAnswer {
     /// The words of a verdict: see `otp_core::protocol::login_messages`.
     pub verdict: String,
     /// What the record of a user without a device says; the host's policy makes of it what the refusal is called.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub bare: Option<BareOf>,
 }
 
@@ -155,6 +165,7 @@ pub struct VerdictAnswer {
 #[serde(deny_unknown_fields)]
 pub struct BareOf {
     /// `None` if there is none.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub user_override: Option<OverrideOf>,
     /// Whether the record says nothing.
     pub is_blank: bool,
@@ -273,6 +284,33 @@ pub struct Invitation {
     pub token: Confidential,
 }
 
+impl OverrideOf {
+    /// `None` for no override.
+    pub fn of(user_override: Override) -> Option<Self> {
+        let until = user_override.until().map(|until| until.0);
+        (user_override != Override::None).then(|| Self { name: user_override.name().to_owned(), until })
+    }
+
+    /// `None` if no record spells an override like this.
+    pub fn read(said: Option<&Self>) -> Option<Override> {
+        let Some(Self { name, until }) = said else { return Some(Override::None) };
+        Override::parse(name, until.map(UnixTime)).filter(|read| *read != Override::None)
+    }
+}
+
+impl OutlineOf {
+    /// The outline of a record, as its store has it. `None` if it contradicts itself.
+    pub fn read(&self) -> Option<Outline> {
+        let has_device = self.devices > 0;
+        let is_sound = self.digits.is_some() == has_device && self.kinds.is_some() == has_device;
+        let digits = self.digits.map(|digits| Digits::try_from(digits).ok());
+        let digits = if let Some(digits) = digits { Some(digits?) } else { None };
+        let user_override = OverrideOf::read(self.user_override.as_ref())?;
+        let Self { devices, challenge, passcode, .. } = *self;
+        is_sound.then_some(Outline { user_override, devices, digits, challenge, passcode })
+    }
+}
+
 /// Reads a body; an error says what is wrong without what was sent.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
     if body.len() > LONGEST_BODY {
@@ -285,6 +323,75 @@ pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_leaves_something_out_is_none() {
+        let id = RequestId([0xa5; 16]);
+        let until = Some(OverrideOf { name: "exempt".into(), until: Some(7) });
+        let record = OutlineOf {
+            user_override: until.clone(),
+            devices: 1,
+            kinds: Some(Kinds::TOTP),
+            digits: Some(6),
+            challenge: false,
+            passcode: false,
+            remembered: false,
+        };
+        let bare = BareOf { user_override: until, is_blank: false, expired_passcode: false };
+        let outline = serde_json::to_value(OutlineAnswer { id, record: Some(record) }).unwrap();
+        let verdict = serde_json::to_value(VerdictAnswer { id, verdict: "refused wrong".into(), bare: Some(bare) });
+        fn without_each(value: &serde_json::Value, is_read: &dyn Fn(&serde_json::Value) -> bool) -> usize {
+            let mut count = 0;
+            let pointers = ["", "/record", "/record/user_override", "/bare", "/bare/user_override"];
+            for pointer in pointers {
+                let fields = value.pointer(pointer).and_then(serde_json::Value::as_object).into_iter().flatten();
+                for (name, _) in fields {
+                    let mut less = value.clone();
+                    less.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(name);
+                    assert!(!is_read(&less), "{pointer}/{name}");
+                    count += 1;
+                }
+            }
+            count
+        }
+        let read_outline = |value: &serde_json::Value| serde_json::from_value::<OutlineAnswer>(value.clone()).is_ok();
+        let read_verdict = |value: &serde_json::Value| serde_json::from_value::<VerdictAnswer>(value.clone()).is_ok();
+        assert!(read_outline(&outline) && without_each(&outline, &read_outline) == 11);
+        let verdict = verdict.unwrap();
+        assert!(read_verdict(&verdict) && without_each(&verdict, &read_verdict) == 8);
+    }
+
+    #[test]
+    fn an_outline_that_contradicts_itself_is_none() {
+        let (kinds, none) = (
+            Some(Kinds::TOTP),
+            OutlineOf {
+                user_override: None,
+                devices: 0,
+                kinds: None,
+                digits: None,
+                challenge: false,
+                passcode: false,
+                remembered: false,
+            },
+        );
+        let with = |devices, kinds, digits| OutlineOf { devices, kinds, digits, ..none.clone() };
+        assert!(none.read().is_some_and(|outline| outline.is_blank()));
+        assert!(with(1, kinds, Some(6)).read().is_some_and(|outline| outline.binds()));
+        for odd in [with(1, None, None), with(0, kinds, Some(6)), with(1, kinds, None), with(1, kinds, Some(9))] {
+            assert!(odd.read().is_none(), "{odd:?}");
+        }
+        let overridden = |name: &str, until| {
+            let user_override = Some(OverrideOf { name: name.into(), until });
+            OutlineOf { user_override, ..none.clone() }.read().map(|outline| outline.user_override)
+        };
+        for known in [Override::Required, Override::ExemptUntil(UnixTime(7))] {
+            let OverrideOf { name, until } = OverrideOf::of(known).unwrap();
+            assert_eq!(overridden(&name, until), Some(known));
+        }
+        assert_eq!((OverrideOf::of(Override::None), overridden("none", None)), (None, None));
+        assert_eq!(overridden("never", None), None);
+    }
 
     #[test]
     fn what_is_not_known_is_refused_and_an_error_repeats_nothing() {

@@ -35,3 +35,9 @@ pub const SENDER: &str = match option_env!("PAM_OTP_SENDER") {
     Some(path) => path,
     None => "/run/pam_otp/sender",
 };
+
+/// What only the agent reads and writes: the key and the certificate of this host in its fleet.
+pub const AGENT_STATE: &str = match option_env!("PAM_OTP_AGENT_STATE") {
+    Some(path) => path,
+    None => "/var/lib/otp-agent",
+};

@@ -221,6 +221,10 @@ impl Value<'_> {
         all.is_some_and(|all| all.iter().all(|one| one.get_ref().as_str().is_some_and(&mut *take)))
     }
 
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.0.as_array().is_some_and(|all| all.is_empty())
+    }
+
     /// At least one text, each as [`Value::text`] reads it.
     pub(super) fn texts(&self, most: usize) -> Option<Vec<String>> {
         let all = self.0.as_array().filter(|all| !all.is_empty())?;

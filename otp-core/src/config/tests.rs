@@ -31,6 +31,8 @@ fn an_empty_file_means_the_documented_defaults() {
         language: None,
         state_directory: "/var/lib/pam_otp".into(),
         seal_keys: None,
+        authority: Keeper::Host,
+        local: vec!["root".into()],
         prompt: None,
         prompt_both: None,
         refused: None,
@@ -53,6 +55,8 @@ fn every_key_can_be_set() {
         language = "de_DE.UTF-8@euro"
         state_directory = "/srv/otp"
         seal_keys = "/run/keys/otp"
+        authority = "fleet"
+        local = ["root", "backup"]
         enforce = false
         [code]
         digits = 8
@@ -98,7 +102,7 @@ fn every_key_can_be_set() {
             passcode: true,
             devices: Kinds::read(["totp", "ocra"]).unwrap(),
         },
-        line: 21, // `otp-enroll admin explain` shows it
+        line: 23, // `otp-enroll admin explain` shows it
     };
     let terms = Terms {
         second_factor: SecondFactor::Required,
@@ -119,6 +123,8 @@ fn every_key_can_be_set() {
         language: Some("de_DE.UTF-8@euro".into()),
         state_directory: "/srv/otp".into(),
         seal_keys: Some("/run/keys/otp".into()),
+        authority: Keeper::Fleet,
+        local: vec!["root".into(), "backup".into()],
         prompt: Some("Code? ".into()),
         prompt_both: Some("Both? ".into()),
         refused: Some("No.".into()),
@@ -173,11 +179,11 @@ fn an_unknown_key_is_an_error_at_every_level() {
     for (text, expected) in [
         (
             "colour = 1",
-            "1: unknown key colour; known keys: issuer, language, state_directory, seal_keys, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
+            "1: unknown key colour; known keys: issuer, language, state_directory, seal_keys, authority, local, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
         ),
         (
             "[colour]",
-            "1: unknown key colour; known keys: issuer, language, state_directory, seal_keys, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
+            "1: unknown key colour; known keys: issuer, language, state_directory, seal_keys, authority, local, enforce, code, lockout, recovery, policy, grace, prompt, agent, sms, email",
         ),
         ("[code]\ncolour = 1", "2: unknown key code.colour; known keys: digits, period, algorithm, window"),
         ("[lockout]\ncolour = 1", "2: unknown key lockout.colour; known keys: after, for"),
@@ -379,7 +385,7 @@ fn the_shipped_file_shows_each_key_with_its_default() {
             shown += 1;
         }
     }
-    assert_eq!(shown, 28);
+    assert_eq!(shown, 30);
 }
 
 /// Nanoseconds of a processor; those of other processes do not count.
@@ -431,5 +437,23 @@ fn a_language_is_a_locale_in_utf_8_and_no_path() {
         ("de_DE.UTF-8@a/b", false),
     ] {
         assert_eq!(parse(&format!("language = \"{name}\"")).is_ok(), is_one, "{name}");
+    }
+}
+
+#[test]
+fn a_fleet_keeps_the_records_of_all_users_who_are_not_local() {
+    let of_fleet = |text: &str| {
+        let config = parse(text).unwrap();
+        ["root", "alice", "Root"].map(|user| config.is_of_fleet(user))
+    };
+    assert_eq!(of_fleet(""), [false; 3]);
+    assert_eq!(of_fleet("local = []"), [false; 3]);
+    assert_eq!(of_fleet("authority = \"fleet\""), [false, true, true]);
+    assert_eq!(of_fleet("authority = \"fleet\"\nlocal = []"), [true; 3]);
+    assert_eq!(of_fleet("authority = \"fleet\"\nlocal = [\"alice\"]"), [true, false, true]);
+    assert_eq!(error("authority = \"agent\""), "1: authority must be \"local\" or \"fleet\"");
+    for local in ["\"root\"", "[1]", "[\"\"]", "[\"a:b\"]", "[\"*\"]"] {
+        let wanted = "1: local must be a list of login names, like [\"root\"]";
+        assert_eq!(error(&format!("local = {local}")), wanted, "{local}");
     }
 }

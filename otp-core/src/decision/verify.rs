@@ -136,6 +136,8 @@ pub enum Refusal {
     Sealed(Shut),
     /// The service that asks has sent too many wrong codes. The refusal does not tell whether this code was right.
     HostBudget,
+    /// The authority of a fleet does not let this host ask. The refusal does not tell whether this code was right.
+    HostNotPermitted,
 }
 
 impl Factor {
@@ -195,6 +197,7 @@ impl Refusal {
             Self::NotEnrolled => "not-enrolled",
             Self::EnrollmentNotOffered => "enrollment-not-offered",
             Self::HostBudget => "host-budget",
+            Self::HostNotPermitted => "host-not-permitted",
             Self::Renamed => "renamed",
             Self::UnknownUser => "unknown-user",
             Self::Sealed(why) => why.word(),

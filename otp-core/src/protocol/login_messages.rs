@@ -288,6 +288,7 @@ impl Verdict {
                     | Refusal::NotEnrolled
                     | Refusal::EnrollmentNotOffered
                     | Refusal::HostBudget
+                    | Refusal::HostNotPermitted
                     | Refusal::Renamed
                     | Refusal::Sealed(_)
                     | Refusal::UnknownUser => String::new(),
@@ -334,6 +335,7 @@ impl Verdict {
                 Refusal::Renamed,
                 Refusal::EnrollmentNotOffered,
                 Refusal::HostBudget,
+                Refusal::HostNotPermitted,
                 Refusal::Sealed(Shut::NoKey),
                 Refusal::Sealed(Shut::OtherKey),
                 Refusal::Sealed(Shut::NoAgent),
@@ -409,6 +411,7 @@ mod tests {
             Refusal::Renamed,
             Refusal::EnrollmentNotOffered,
             Refusal::HostBudget,
+            Refusal::HostNotPermitted,
             Refusal::UnknownUser,
         ];
         let mut all: Vec<_> = refusals.map(Verdict::Refused).into();

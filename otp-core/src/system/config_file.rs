@@ -10,6 +10,7 @@ use nix::fcntl::OFlag;
 use crate::config::Config;
 use crate::config::agent_hosts::{self, AgentHost};
 use crate::config::error::ConfigError;
+use crate::config::fleet::{self, Fleet};
 use crate::config::paths;
 use crate::config::senders::{self, Senders};
 use crate::config::settings::Settings;
@@ -127,6 +128,12 @@ impl Site {
 /// The name that authenticator apps show.
 pub fn issuer(settings: &Settings) -> String {
     settings.issuer.clone().unwrap_or_else(host_name)
+}
+
+/// Reads `fleet.toml`, which only root may have written.
+pub fn fleet(path: &Path) -> Result<Fleet, ConfigError> {
+    let (fleet, errors) = fleet::read(path, &trusted_text(path)?);
+    errors.into_iter().min_by_key(|error| error.line).map_or(Ok(fleet), Err)
 }
 
 fn trusted_text(path: &Path) -> Result<String, ConfigError> {

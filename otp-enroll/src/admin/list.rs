@@ -202,6 +202,7 @@ pub(super) fn without_device(
                     | CoreError::Entropy
                     | CoreError::Helper(_)
                     | CoreError::Agent(_)
+                    | CoreError::Authority(_)
                     | CoreError::NotSent(..)
                     | CoreError::Privileges
                     | CoreError::NoEnrollmentHere

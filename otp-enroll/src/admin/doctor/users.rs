@@ -163,6 +163,7 @@ fn judge(unanswered: &[(String, CoreError)]) -> Vec<Finding> {
             | CoreError::Limit(_)
             | CoreError::Helper(_)
             | CoreError::Agent(_)
+            | CoreError::Authority(_)
             | CoreError::NotSent(..)
             | CoreError::Privileges
             | CoreError::NoEnrollmentHere

@@ -1,0 +1,227 @@
+//! What the verifier says and what the policy of this host makes of it.
+
+use std::cell::RefCell;
+
+use otp_core::config::Config;
+use otp_core::value::user::UserName;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::test_verifier::{Say, TestHost, TestVerifier, fleet};
+
+/// A host with this configuration, and one verifier.
+struct Scene {
+    site: Site,
+    host: TestHost,
+    verifier: TestVerifier,
+    lines: RefCell<Vec<String>>,
+}
+
+fn alice() -> Account {
+    Account { name: UserName::parse("alice").unwrap(), uid: 1000, gid: 1000 }
+}
+
+fn login() -> LoginContext {
+    LoginContext { service: "sshd".into(), rhost: Some("192.0.2.1".into()), enroll: true, ..LoginContext::default() }
+}
+
+fn enrolled() -> Value {
+    let record = json!({"user_override": null, "devices": 1, "kinds": ["totp"], "digits": 6});
+    with(&record, &[("challenge", json!(false)), ("passcode", json!(false)), ("remembered", json!(false))])
+}
+
+fn with(record: &Value, fields: &[(&str, Value)]) -> Value {
+    let mut record = record.clone();
+    for (name, value) in fields {
+        record[*name] = value.clone();
+    }
+    record
+}
+
+impl Scene {
+    fn new(policy: &str) -> Self {
+        let text = format!("authority = \"fleet\"\n{policy}");
+        let config = Config::parse("/c".as_ref(), &text).unwrap();
+        let (host, mut verifiers) = fleet(1);
+        let site = Site { config, path: "/c".into(), ask_for_keys: None };
+        Self { site, host, verifier: verifiers.remove(0), lines: RefCell::default() }
+    }
+
+    fn about<T>(&self, account: Option<&Account>, ask: impl FnOnce(&dyn Authority) -> T) -> T {
+        let log = |event: &Event<'_>| self.lines.borrow_mut().push(event.to_string());
+        ask(&FleetAuthority::new(&self.site, account, &self.host.upstream, (0, None), &log))
+    }
+
+    fn demand(&self) -> Result<String, String> {
+        let demand = self.about(Some(&alice()), |authority| authority.demand(&login()));
+        demand.map(|demand| demand.words()).map_err(|error| error.to_string())
+    }
+
+    fn verify(&self, typed: &str) -> Result<String, String> {
+        let typed = Typed::new(typed.as_bytes().to_vec());
+        let verdict = self.about(Some(&alice()), |authority| authority.verify(&login(), &typed));
+        verdict.map(|verdict| verdict.words()).map_err(|error| error.to_string())
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.verifier.questions().into_iter().map(|question| question.path).collect()
+    }
+}
+
+#[test]
+fn the_policy_of_this_host_decides_on_what_the_verifier_knows() {
+    let exempt = with(&enrolled(), &[("devices", json!(0)), ("kinds", Value::Null), ("digits", Value::Null)]);
+    let exempt = with(&exempt, &[("user_override", json!({"name": "exempt", "until": null}))]);
+    let remembered = with(&enrolled(), &[("remembered", json!(true))]);
+    let with_challenge = with(&enrolled(), &[("challenge", json!(true)), ("digits", json!(8))]);
+    let required = "[policy]\nsecond_factor = \"required\"";
+    let enroll = "[policy]\nsecond_factor = \"enroll\"";
+    let hotp = "[policy]\nsecond_factor = \"required\"\ndevices = [\"hotp\"]";
+    for (policy, record, demand, is_let_in) in [
+        ("", Value::Null, "nothing optional default", true),
+        ("", enrolled(), "code 6", false),
+        (required, Value::Null, "code", false),
+        (required, exempt, "nothing optional override", true),
+        (required, with_challenge, "challenge 8", false),
+        (required, remembered.clone(), "grace 6", true),
+        // It may have been a code of a kind that is not accepted here.
+        (hotp, remembered, "code 6", false),
+        // The agent enrolls no device.
+        (enroll, Value::Null, "code", false),
+        ("[policy]\nsecond_factor = \"skip\"", enrolled(), "nothing skip default", true),
+    ] {
+        let scene = Scene::new(policy);
+        scene.verifier.has_record(record.clone());
+        assert_eq!(scene.demand().as_deref(), Ok(demand), "{policy} {record}");
+        let asked = scene.asked();
+        assert_eq!(asked.get(1).is_some_and(|path| path == LET_IN), is_let_in, "{policy} {record} {asked:?}");
+    }
+}
+
+#[test]
+fn a_login_without_a_code_is_let_in_only_when_it_is_noted() {
+    for (why, record) in
+        [("nothing-asked", Value::Null), ("remembered", with(&enrolled(), &[("remembered", json!(true))]))]
+    {
+        let scene = Scene::new("");
+        scene.verifier.has_record(record);
+        scene.demand().unwrap();
+        let let_in = scene.verifier.questions().remove(1);
+        assert_eq!((let_in.path.as_str(), &let_in.body["why"]), (LET_IN, &json!(why)));
+        assert_eq!(let_in.body["user"], json!({"name": "alice", "uid": 1000, "gid": 1000}));
+        let place = json!({"service": "sshd", "rhost": "192.0.2.1", "tty": null, "by": 0});
+        assert_eq!(let_in.body["place"], place);
+        let busy = Say::Status(503, json!({"error": "no primary", "hint": "-"}));
+        scene.verifier.will_say([Say::Right].into_iter().chain(vec![busy; 20]));
+        let error = scene.demand().unwrap_err();
+        assert!(
+            error.starts_with("authority unreachable: ") && error.ends_with("no answer now: no primary"),
+            "{error}"
+        );
+        // A host that may not is asked to ask for a code, and the next answer is a refusal.
+        let scene = Scene::new("");
+        scene.verifier.will_say([Say::Right, Say::Status(403, json!({"error": "suspended", "hint": "-"}))]);
+        assert_eq!(scene.demand().as_deref(), Ok("code"));
+    }
+}
+
+#[test]
+fn a_refusal_of_the_host_refuses_the_login_and_says_why_in_the_log() {
+    for (status, word) in [(403, "host-not-permitted"), (429, "host-budget")] {
+        let scene = Scene::new("");
+        let refusal = Say::Status(status, json!({"error": "suspended since today", "hint": "ask bob"}));
+        scene.verifier.will_say(vec![refusal; 2]);
+        assert_eq!(scene.demand().as_deref(), Ok("code"), "no login is let in because the host may not ask");
+        assert_eq!(scene.verify("123456"), Ok(format!("refused {word}")));
+        let line = "error user=alice error=\"the authority refuses this host: suspended since today\" hint=\"ask bob\"";
+        assert_eq!(scene.lines.borrow().as_slice(), [line, line]);
+    }
+}
+
+#[test]
+fn a_verdict_is_the_verifiers_and_what_a_user_without_a_device_is_told_is_this_hosts() {
+    let bare = |passcode| json!({"user_override": null, "is_blank": true, "expired_passcode": passcode});
+    let required =
+        json!({"user_override": {"name": "required", "until": null}, "is_blank": false, "expired_passcode": true});
+    let enroll = "[policy]\nsecond_factor = \"enroll\"";
+    for (policy, said, bare, verdict) in [
+        ("", "accepted totp device 1 left 9", Value::Null, "accepted totp device 1 left 9"),
+        ("", "refused wrong failures 3", Value::Null, "refused wrong failures 3"),
+        ("", "refused not-enrolled", bare(false), "refused not-enrolled"),
+        (enroll, "refused not-enrolled", bare(false), "refused enrollment-not-offered"),
+        (enroll, "refused not-enrolled", bare(true), "refused passcode-expired"),
+        (enroll, "refused not-enrolled", required, "refused not-enrolled"),
+        (enroll, "accepted passcode", bare(false), "accepted passcode"),
+    ] {
+        let scene = Scene::new(policy);
+        scene.verifier.gives_verdict(said, &bare);
+        assert_eq!(scene.verify("123456").as_deref(), Ok(verdict), "{policy} {said}");
+    }
+    let scene = Scene::new("enforce = false\n[policy]\ndevices = [\"totp\", \"sms\"]");
+    scene.verify("123 456").unwrap();
+    let body = scene.verifier.questions().remove(0).body;
+    let expected = (&json!("123 456"), &json!(["totp", "sms"]), &json!(false));
+    assert_eq!((&body["typed"], &body["accepted"], &body["enforced"]), expected);
+    scene.verify(&"1".repeat(LONGEST_CODE + 1)).unwrap();
+    assert_eq!(scene.verifier.questions().remove(1).body["typed"], json!(""));
+    for odd in ["accepted", "refused maybe", "accepted totp device 1 left 9 9"] {
+        scene.verifier.gives_verdict(odd, &Value::Null);
+        assert_eq!(scene.verify("1").unwrap_err(), "authority gives no answer: its verdict is none that is known");
+    }
+    scene.verifier.gives_verdict(
+        "refused not-enrolled",
+        &json!({"user_override": {"name": "?", "until": null}, "is_blank": true, "expired_passcode": false}),
+    );
+    assert!(scene.verify("1").unwrap_err().starts_with("authority gives no answer: "));
+}
+
+#[test]
+fn a_name_that_is_no_account_here_is_asked_about_no_user_of_the_fleet() {
+    let scene = Scene::new("");
+    scene.verifier.has_record(enrolled());
+    let typed = Typed::new(b"123456".to_vec());
+    let demand = scene.about(None, |authority| authority.demand(&login())).unwrap();
+    let verdict = scene.about(None, |authority| authority.verify(&login(), &typed)).unwrap();
+    assert_eq!((demand, verdict), (Demand::OF_THE_UNKNOWN, Verdict::Refused(Refusal::UnknownUser)));
+    let asked = scene.verifier.questions();
+    assert_eq!(scene.asked(), [OUTLINE, VERIFY]);
+    assert!(asked.iter().all(|question| question.body["user"]["name"] == json!(NO_ACCOUNT)));
+}
+
+#[test]
+fn nothing_is_sent_to_a_user_unless_the_line_says_so() {
+    let scene = Scene::new("");
+    let challenge = |send, name: Option<&str>| {
+        let named = name.map(|name| Typed::new(name.as_bytes().to_vec()));
+        scene.about(Some(&alice()), |authority| {
+            authority.challenge(&LoginContext { send, ..login() }, named.as_ref()).unwrap()
+        })
+    };
+    assert_eq!(challenge(false, None), Challenge::Question("12345678".into()));
+    assert_eq!(challenge(true, Some("sms")), Challenge::Question("12345678".into()));
+    let accepted: Vec<_> =
+        scene.verifier.questions().iter().map(|question| question.body["accepted"].clone()).collect();
+    assert_eq!(accepted, [json!(["totp", "hotp", "ocra"]), json!(["totp", "hotp", "ocra", "sms", "email"])]);
+    // Where nothing else is accepted there is nothing to ask.
+    let scene = Scene::new("[policy]\ndevices = [\"sms\"]");
+    let none = scene.about(Some(&alice()), |authority| authority.challenge(&login(), None)).unwrap();
+    assert_eq!((none, scene.asked().len()), (Challenge::None, 0));
+}
+
+#[test]
+fn an_outline_that_contradicts_itself_lets_no_user_in() {
+    let scene = Scene::new("");
+    for record in [
+        with(&enrolled(), &[("digits", Value::Null)]),
+        with(&enrolled(), &[("devices", json!(0))]),
+        with(&enrolled(), &[("digits", json!(5))]),
+        with(&enrolled(), &[("user_override", json!({"name": "optional", "until": null}))]),
+    ] {
+        scene.verifier.has_record(record);
+        assert_eq!(
+            scene.demand().unwrap_err(),
+            "authority gives no answer: the outline of the record contradicts itself"
+        );
+    }
+    assert_eq!(scene.asked().iter().filter(|path| *path != OUTLINE).count(), 0);
+}
