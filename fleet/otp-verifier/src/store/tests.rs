@@ -36,25 +36,25 @@ fn suite_store() -> (PgStore<'static>, Arc<Cluster>) {
 }
 
 /// A database of a test's own.
-struct Place {
+pub(super) struct Place {
     cluster: Arc<Cluster>,
     database: String,
-    session: Session,
-    keys: Keys,
+    pub(super) session: Session,
+    pub(super) keys: Keys,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (cluster, database) = Cluster::shared();
         let session = Arc::new(cluster.servers_of(&database, &[0])).connect().unwrap();
         Self { cluster, database, session, keys: keys(&[1]) }
     }
 
-    fn store(&self) -> PgStore<'_> {
+    pub(super) fn store(&self) -> PgStore<'_> {
         PgStore::new(&self.session, &self.keys, About::default())
     }
 
-    fn enrolled(self) -> Self {
+    pub(super) fn enrolled(self) -> Self {
         assert_eq!(self.store().replace(&alice(), None, &record(vec![phone(1), token(2)]), &NOTE).unwrap(), Swap::Done);
         self
     }
@@ -327,6 +327,5 @@ fn records_are_sealed_under_the_new_key_and_a_run_that_was_killed_goes_on() {
     // The old key alone opens none of them, and nothing else was changed.
     assert!((0..250).all(|number| place.store().read(&user(number)).is_err()));
     assert_eq!(place.sql("SELECT version, state FROM otp.record WHERE name = 'user000'"), shown);
-    // A login between reading and writing is not undone.
     assert_eq!(reseal(&place.session, &both, |_| true).unwrap().done, 0);
 }
