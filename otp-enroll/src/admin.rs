@@ -10,6 +10,7 @@ mod doctor;
 mod encryption;
 mod explain;
 mod export;
+mod fleet;
 mod import;
 mod init_store;
 mod journal;
@@ -45,7 +46,7 @@ use self::accounts::Names;
 use self::not_done::NotDone;
 use self::turn_on::Wish;
 use crate::cli::sealing::Seal;
-use crate::cli::{Admin, Common, Users};
+use crate::cli::{Admin, Common, FleetCommand, Users};
 use crate::client::{Client, account};
 use crate::error::CliError;
 use crate::ui::output::Output;
@@ -190,6 +191,7 @@ fn on_records(
             every(site, &accounts, output, Order::Disable)?.1
         }
         Admin::Rename { old, new, yes } => rename::rename(store, old, &account(new)?, *yes, output),
+        Admin::Fleet { command: FleetCommand::Push { users } } => fleet::push(site, store, users, output),
         Admin::Adopt { user, yes } => adopt::adopt(store, &account(user)?, *yes, output),
         Admin::Purge { dry_run, yes } => purge::purge(site, store, *dry_run, *yes, output),
         Admin::Restored { void_recovery, yes } => restored::restored(site, store, *void_recovery, *yes, output),

@@ -380,6 +380,16 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum FleetCommand {
+    /// Give records of this host to the fleet, where each code is then good for one login on all hosts
+    Push {
+        /// Login names; all users with a record whom the fleet keeps, if none is named
+        #[arg(value_name = "USER", value_hint = ValueHint::Username)]
+        users: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Admin {
     /// List users and their second factors
     List {
@@ -576,6 +586,11 @@ pub(crate) enum Admin {
         /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
+    },
+    /// What a host of a fleet does with its records
+    Fleet {
+        #[command(subcommand)]
+        command: FleetCommand,
     },
     /// Remove the records of accounts that are gone, after listing them; asks first
     Purge {

@@ -39,6 +39,8 @@ pub(crate) fn to(question: &request::Question, asker: &Asker<'_>, memory: &Memor
         (&LoginContext::default(), Asked::Pin(pin))
     } else if let Request::SealKeys {} = &question.request {
         (&LoginContext::default(), Asked::SealKeys)
+    } else if let Request::Adopt {} = &question.request {
+        (&LoginContext::default(), Asked::Adopt)
     } else {
         return failed("the agent only verifies codes", "use otp-enroll");
     };
@@ -92,6 +94,8 @@ enum Asked<'a> {
     Pin(&'a PinToSend),
     /// Those of the asker.
     SealKeys,
+    /// The record of this host is given to the fleet.
+    Adopt,
 }
 
 /// Why there is no answer.
@@ -184,7 +188,7 @@ impl Question<'_> {
             let sent = match asked {
                 Asked::Challenge(named) if context.send => sending.code(&store, &context, named.as_ref())?,
                 Asked::Pin(pin) => Some(sending.pin(pin)?),
-                Asked::Challenge(_) | Asked::Demand | Asked::Verdict(..) | Asked::SealKeys => None,
+                Asked::Challenge(_) | Asked::Demand | Asked::Verdict(..) | Asked::SealKeys | Asked::Adopt => None,
             };
             if let Some(challenge) = sent {
                 return Ok(Reply::Login(challenge.words()));
@@ -211,6 +215,9 @@ impl Question<'_> {
         // Who asks again with an id is given the same answer again: an id is root's to choose.
         let id = if let Asked::Verdict(id, _) = asked { id.filter(|_| self.is_roots()) } else { None };
         let authority = FleetAuthority::new(site, account, &memory.upstream, (asker.uid, id), &log);
+        if let (Asked::Adopt, true) = (asked, self.is_roots()) {
+            return Ok(Reply::Adopted(authority.adopt()?));
+        }
         self.answer_by(&authority, &self.context(self.is_roots()), Some(OWN))
     }
 
@@ -238,6 +245,13 @@ impl Question<'_> {
             }
             Asked::SealKeys => {
                 let (error, hint) = ("only the helper gets keys of sealed seeds".into(), "use otp-enroll".into());
+                return Err(Unanswered { error, hint, is_strangers: false });
+            }
+            Asked::Adopt => {
+                let error =
+                    "a record is given to the fleet by root, where authority = \"fleet\" and the user is not local"
+                        .into();
+                let hint = "see authority and local in pam_otp.toml; then: otp-enroll admin fleet push USER".into();
                 return Err(Unanswered { error, hint, is_strangers: false });
             }
         };

@@ -12,10 +12,12 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::Policy;
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::{CoreError, NoAuthority};
-use otp_core::protocol::request::{Confidential, Reply, Request};
+use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
+use otp_core::record::state_slot::Slot;
 use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
 use otp_core::service::demanded::{Known, demanded, ruling};
+use otp_core::store::Store as _;
 use otp_core::system::config_file::Site;
 use otp_core::system::random;
 use otp_core::value::login_context::LoginContext;
@@ -23,8 +25,9 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 use otp_wire::{
-    BareOf, CHALLENGE, ChallengeAnswer, ChallengeQuestion, LET_IN, LetInAnswer, LetInQuestion, OUTLINE, OutlineAnswer,
-    OutlineOf, OutlineQuestion, OverrideOf, Place, Problem, User, VERIFY, VerdictAnswer, VerifyQuestion, WithoutCode,
+    ADOPT, AdoptAnswer, AdoptQuestion, BareOf, CHALLENGE, ChallengeAnswer, ChallengeQuestion, LET_IN, LetInAnswer,
+    LetInQuestion, OUTLINE, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, Problem, User, VERIFY,
+    VerdictAnswer, VerifyQuestion, WithoutCode,
 };
 
 use crate::budgets::now;
@@ -109,6 +112,24 @@ impl<'a> FleetAuthority<'a> {
         Ok(answer.record)
     }
 
+    /// Gives the record of this host to the fleet.
+    pub(crate) fn adopt(&self) -> Result<Adopted, CoreError> {
+        let missing = || CoreError::NoAccount(NO_ACCOUNT.to_owned());
+        let account = self.account.ok_or_else(missing)?;
+        let record = self
+            .site
+            .store()?
+            .read_open(account)?
+            .ok_or_else(|| CoreError::NoAccount(account.name.as_str().to_owned()))?;
+        let state =
+            Slot { sequence: 0, state: record.state }.text().ok_or_else(|| unusable("the state is too long"))?;
+        let id = self.id()?;
+        let credentials = Confidential::new(&record.credentials.encode());
+        let question = AdoptQuestion { id, user: self.user(), credentials, state };
+        let answer: AdoptAnswer = self.upstream.ask(ADOPT, id, &question, self.deadline(PATIENCE))?;
+        Ok(answer.outcome)
+    }
+
     /// The demand on an account, from what the verifier knows of it.
     fn demanded(
         &self,
@@ -123,10 +144,25 @@ impl<'a> FleetAuthority<'a> {
             None => None,
         };
         let known = Known::of(outline.as_ref());
+        if known.is_blank && self.waits_here(account) {
+            return Ok(Demand::OF_THE_UNKNOWN);
+        }
         let ruling = ruling(self.policy(), account, known.user_override, login, self.now())?;
         // It may have been a code of any device: the kinds of all must be accepted.
         let remembered = record.filter(|record| record.remembered).and_then(|record| record.kinds);
         demanded(ruling, known.devices, self.site, &without_enrollment(login), || Ok(remembered))
+    }
+
+    /// Whether this host has a record of a user whom the fleet does not know: it was not given to the fleet yet. A code is asked
+    /// for then, and none lets in: nobody is taken for a user without a device meanwhile.
+    fn waits_here(&self, account: &Account) -> bool {
+        let outline = self.site.store().map(|store| store.outline(account));
+        match outline {
+            Ok(Ok(outline)) => outline.is_some_and(|outline| outline.binds()),
+            Ok(Err(_)) => true,
+            // A host without records of its own.
+            Err(_) => false,
+        }
     }
 
     /// Has the verifier note a login without a code. Only then is it let in.

@@ -74,7 +74,7 @@ macro_rules! to_question {
     };
 }
 
-to_question!(OutlineAnswer, ChallengeAnswer, VerdictAnswer, LetInAnswer);
+to_question!(OutlineAnswer, ChallengeAnswer, VerdictAnswer, LetInAnswer, AdoptAnswer);
 
 /// The way to the fleet of this host. Its files are read again when they have changed.
 pub(crate) struct Upstream {

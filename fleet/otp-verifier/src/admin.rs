@@ -39,6 +39,9 @@ use crate::{log, serve};
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
+    if let Command::Roles = line.command {
+        return told(migrations::ROLES.trim_end());
+    }
     let config = Config::load(&line.config)?;
     match &line.command {
         Command::Serve => serve_hosts(config),
@@ -46,7 +49,7 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
         Command::Token(how) => token(&config, how),
         Command::Host { command } => host(&config, command),
         Command::Scope { command } => scope(&config, command),
-        Command::Roles => told(migrations::ROLES.trim_end()),
+        Command::Roles => Ok(()),
         Command::Reseal => reseal(&config),
         Command::Restored => restored(&config),
         Command::Check => check(config),

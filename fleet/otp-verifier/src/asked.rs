@@ -128,7 +128,7 @@ impl Asked {
         let key = key.ok_or_else(|| {
             Failure::not_permitted("a question without a certificate", "join the fleet first: otp-agent join FILE")
         })?;
-        let host = fleet.host(session, &key).map_err(|error| unanswered(fleet, &error))?;
+        let host = session.host(&key).map_err(|error| unanswered(fleet, &error))?;
         let host = host.filter(|host| host.is_active).ok_or_else(|| {
             fleet.metrics.not_permitted.add();
             Failure::not_permitted(

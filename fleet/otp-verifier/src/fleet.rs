@@ -1,8 +1,6 @@
 //! What all threads of a verifier share.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use otp_core::config::settings::Settings;
 
@@ -10,16 +8,9 @@ use crate::authority::Authority;
 use crate::budgets::Budgets;
 use crate::config::Config;
 use crate::database::Servers;
-use crate::database::hosts::Host;
-use crate::database::session::Session;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
-use crate::work::now;
-use otp_core::store::error::StoreError;
-
-/// How long it is remembered what a host may do. Whether it may ask at all is compared again as a verdict is written.
-const REMEMBERED: Duration = Duration::from_secs(5);
 
 pub(crate) struct Fleet {
     pub(crate) config: Config,
@@ -30,7 +21,6 @@ pub(crate) struct Fleet {
     pub(crate) authority: Authority,
     pub(crate) budgets: Budgets,
     pub(crate) metrics: Metrics,
-    hosts: Mutex<HashMap<[u8; 32], (Host, Instant)>>,
 }
 
 impl Fleet {
@@ -44,24 +34,7 @@ impl Fleet {
             authority: Authority::load(&config)?,
             budgets: Budgets::default(),
             metrics: Metrics::default(),
-            hosts: Mutex::default(),
             config,
         })
-    }
-
-    /// The host with this key; `None` if the fleet has none.
-    pub(crate) fn host(&self, session: &Session, key: &[u8; 32]) -> Result<Option<Host>, StoreError> {
-        let hosts = || self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((host, at)) = hosts().get(key)
-            && now().saturating_duration_since(*at) < REMEMBERED
-        {
-            return Ok(Some(host.clone()));
-        }
-        let host = session.host(key)?;
-        match &host {
-            Some(host) => hosts().insert(*key, (host.clone(), now())),
-            None => hosts().remove(key),
-        };
-        Ok(host)
     }
 }

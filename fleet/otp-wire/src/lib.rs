@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::decision::kinds::Kinds;
-use otp_core::protocol::request::Confidential;
+use otp_core::protocol::request::{Adopted, Confidential};
 use otp_core::record::credentials::{Outline, Override};
 use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
@@ -217,18 +217,6 @@ pub struct AdoptQuestion {
 pub struct AdoptAnswer {
     pub id: RequestId,
     pub outcome: Adopted,
-}
-
-/// What became of a record that was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Adopted {
-    /// It is in force.
-    Taken,
-    /// The same record was there; the marks of both are in force.
-    Joined,
-    /// The fleet has another record of this user. Nothing was changed.
-    Other,
 }
 
 /// To [`JOIN`] and [`RENEW`].

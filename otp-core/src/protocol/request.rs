@@ -130,6 +130,8 @@ pub enum Request {
     SendPin(PinToSend),
     /// The keys of sealed seeds of the asker alone. Of the helper, to the agent.
     SealKeys {},
+    /// Gives the record of this host to the fleet. Of root, to the agent.
+    Adopt {},
     /// Administration. Such a request never crosses the pipe.
     #[serde(skip)]
     Administer(Order),
@@ -299,12 +301,26 @@ pub enum Reply {
     Login(String),
     /// To [`Request::SealKeys`]: a ring of keys in hexadecimal.
     SealKeys(Confidential),
+    /// To [`Request::Adopt`].
+    Adopted(Adopted),
     /// To [`Request::Test`], and to every request whose proof was refused.
     Verdict(Verdict),
     /// The request was not done, and changed nothing.
     Declined(Declined),
     /// No answer could be given.
     Failed { error: String, hint: String },
+}
+
+/// What became of a record that was given to the fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Adopted {
+    /// It is in force there.
+    Taken,
+    /// The fleet had these devices already: what was used on either side is used there.
+    Joined,
+    /// The fleet has other devices of this user. Nothing was changed.
+    Other,
 }
 
 /// Why a request was not done, if not because of its proof.

@@ -10,7 +10,7 @@ use crate::decision::verify::Verdict;
 use crate::error::{CoreError, HelperError};
 use crate::protocol::agent_socket::{self, Patience};
 use crate::protocol::login_messages;
-use crate::protocol::request::{PinToSend, Question, Reply, Request};
+use crate::protocol::request::{Adopted, PinToSend, Question, Reply, Request};
 use crate::record::key_ring::Ring;
 use crate::record::seal::Shut;
 use crate::service::authority::Authority;
@@ -41,15 +41,31 @@ impl AgentAuthority<'_> {
     }
 }
 
-/// Asks the agent for the keys of the user of this process, which is the helper. No module asks this: it is written and read as the
-/// requests of programs are.
+/// Has the agent give the record of this host to the fleet. Root asks this.
+pub fn adopt(user: &str) -> Result<Adopted, CoreError> {
+    let reply = asked(user, Request::Adopt {})?;
+    if let Reply::Adopted(adopted) = reply {
+        Ok(adopted)
+    } else if let Reply::Failed { error, hint } = reply {
+        Err(CoreError::Agent(HelperError::Reports { error, hint }))
+    } else {
+        Err(CoreError::Agent(HelperError::Unintelligible))
+    }
+}
+
+/// A request that no module asks: it is written and read as the requests of programs are.
+fn asked(user: &str, request: Request) -> Result<Reply, CoreError> {
+    let unintelligible = |_| CoreError::Agent(HelperError::Unintelligible);
+    let question = serde_json::to_string(&Question { about: user.to_owned(), request }).map_err(unintelligible)?;
+    let line = agent_socket::ask_line(&(question + "\n"), Patience::default());
+    serde_json::from_slice(&line.map_err(|error| CoreError::Agent(HelperError::Io(error)))?).map_err(unintelligible)
+}
+
+/// Asks the agent for the keys of the user of this process, which is the helper.
 pub fn seal_keys() -> Result<Ring, Shut> {
     let uid = getuid().as_raw();
     let account = accounts::account_of(uid).ok().flatten().ok_or(Shut::NoAgent)?;
-    let question = Question { about: account.name.as_str().to_owned(), request: Request::SealKeys {} };
-    let question = serde_json::to_string(&question).map_err(|_| Shut::NoAgent)?;
-    let line = agent_socket::ask_line(&(question + "\n"), Patience::default()).map_err(|_| Shut::NoAgent)?;
-    match serde_json::from_slice(&line) {
+    match asked(account.name.as_str(), Request::SealKeys {}) {
         Ok(Reply::SealKeys(keys)) => {
             let bytes = Zeroizing::new(base16ct::lower::decode_vec(keys.expose()).map_err(|_| Shut::NoAgent)?);
             Ring::of_user(&bytes, uid).ok_or(Shut::NoAgent)

@@ -302,6 +302,7 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
             | Request::Test { .. }
             | Request::SendPin(_)
             | Request::SealKeys {}
+            | Request::Adopt {}
             | Request::ForgetAddresses {} => match self.service() {
                 Some(mut service) => service.answer(request, now),
                 None => Ok(UNKNOWN_USER),

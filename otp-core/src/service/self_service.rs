@@ -115,6 +115,7 @@ impl<S: Store> SelfService<'_, S> {
             | Request::Verify { .. }
             | Request::SendPin(_)
             | Request::SealKeys {}
+            | Request::Adopt {}
             | Request::Administer(_)
             | Request::AdministerDevice(_)
             | Request::IssuePasscode(_) => Ok(Reply::Declined(Declined::NotPermitted)),

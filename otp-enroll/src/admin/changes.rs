@@ -4,7 +4,7 @@ use otp_core::store::files::changes::Gap;
 use otp_core::store::files::open::FileStore;
 use otp_core::system::config_file::Site;
 
-use crate::cli::Admin;
+use crate::cli::{Admin, FleetCommand};
 use crate::ui::output::Output;
 
 /// What to do about records that are older than this host has seen.
@@ -71,7 +71,8 @@ fn changes(command: &Admin) -> bool {
         | Admin::Purge { .. }
         | Admin::Tokens { .. }
         | Admin::Assign { .. }
-        | Admin::Restored { .. } => true,
+        | Admin::Restored { .. }
+        | Admin::Fleet { command: FleetCommand::Push { .. } } => true,
         Admin::Import(file) => !file.is_dry_run(),
         Admin::Export(how) => how.bundle.r#move,
         Admin::Seal(how) => how.changes_records(),
