@@ -55,12 +55,12 @@ pub(crate) struct Settings {
     pub alone: bool,
 }
 
-/// All servers of the configuration, and the highest timeline that one of them was writable on. Shared by all threads.
+/// All servers of the configuration, and what was seen of them. Shared by all threads.
 pub(crate) struct Servers {
     all: Vec<Server>,
     tls: MakeRustlsConnect,
     standbys: Standbys,
-    highest: watch::Sender<u32>,
+    fence: watch::Sender<Fence>,
     seen: Mutex<Seen>,
 }
 
@@ -68,6 +68,15 @@ pub(crate) struct Servers {
 struct Server {
     config: Config,
     name: String,
+}
+
+/// What ends the wait for a commit.
+#[derive(Clone, Copy, Default)]
+struct Fence {
+    /// The highest timeline that a server was writable on.
+    timeline: u32,
+    /// Whether two servers are writable on it: both were promoted, and none of them is right.
+    is_split: bool,
 }
 
 /// What was seen of the servers.
@@ -110,12 +119,16 @@ pub(crate) enum DatabaseError {
     Password(String, std::io::ErrorKind),
     #[error("no runtime: {0}")]
     Runtime(std::io::Error),
+    #[error("the runtime has ended")]
+    Ended,
     #[error("{0}: {1}")]
     Server(String, String),
     #[error("{0} is not used: {1}")]
     Unfit(String, Unfit),
     #[error("{0} is writable on timeline {1}, and another server was on timeline {2}")]
     Outdated(String, u32, u32),
+    #[error("more than one server is writable on timeline {0}")]
+    Split(u32),
     #[error("{0} belongs to another cluster than the server that answered first")]
     OtherCluster(String),
     #[error("no server is writable: {0}")]
@@ -133,15 +146,18 @@ impl DatabaseError {
             }
             Self::Authority(_) => "name a file with certificates in PEM that otp-verifier can read",
             Self::Password(..) => "name a file that otp-verifier can read, with the password alone on its first line",
-            Self::Runtime(_) => "look for the cause in the system log",
+            Self::Runtime(_) | Self::Ended => "look for the cause in the system log",
             Self::Server(..) => {
                 "look for the cause on that server: whether it runs, pg_hba.conf, roles, its certificate"
             }
             Self::Unfit(_, unfit) => unfit.hint(),
             Self::Outdated(..) => "stop that server: it was replaced, and must follow the new primary",
+            Self::Split(_) => "stop all of them but one, and make them follow it: more than one standby was promoted",
             Self::OtherCluster(_) => "take it out of the configuration, or make it a standby of the others",
             Self::NoPrimary(_) => "start PostgreSQL, or promote the standby whose confirmation the primary waited for",
-            Self::Migration(..) => "run `otp-verifier migrate` as the role otp_owner, after roles.sql as a superuser",
+            Self::Migration(..) => {
+                "run `otp-verifier init` with the role otp_owner, after `otp-verifier roles | psql` as a superuser"
+            }
         }
     }
 }
@@ -179,7 +195,7 @@ impl Servers {
         }
         let standbys = if settings.alone { Standbys::NotNeeded } else { Standbys::Needed };
         let seen = Seen { system: None, asked: None, primary: None, without: None, faults: Vec::new() };
-        Ok(Self { all, tls, standbys, highest: watch::Sender::new(0), seen: Mutex::new(seen) })
+        Ok(Self { all, tls, standbys, fence: watch::Sender::new(Fence::default()), seen: Mutex::new(seen) })
     }
 
     /// Asks all servers once a second, in a thread that ends with the last use of these servers.
@@ -189,8 +205,8 @@ impl Servers {
 
     /// A connection to the server that may be written to.
     pub(crate) fn connect(self: &Arc<Self>) -> Result<Session, DatabaseError> {
-        let runtime = runtime()?;
-        let (link, facts) = runtime.block_on(self.primary())?;
+        let runtime = Engine::new()?;
+        let (link, facts) = runtime.block_on(self.primary()).ok_or(DatabaseError::Ended)??;
         Ok(Session::new(self, runtime, link, facts))
     }
 
@@ -198,7 +214,7 @@ impl Servers {
         let seen = self.seen();
         let name = |number: usize| self.all.get(number).map(|server| server.name.clone());
         Health {
-            timeline: *self.highest.borrow(),
+            timeline: self.fence.borrow().timeline,
             primary: seen.primary.and_then(name),
             without_primary: seen.without.map(|since| since.elapsed()),
             faults: seen.faults.clone(),
@@ -231,6 +247,7 @@ impl Servers {
         }
         // The highest timeline is known only after all servers were asked.
         opened.iter().for_each(|(_, facts)| self.note_timeline(facts));
+        self.note_split(opened.iter().map(|(_, facts)| facts));
         let mut refusal = None;
         for (link, facts) in opened {
             let Some(server) = self.all.get(link.number) else { continue };
@@ -266,9 +283,12 @@ impl Servers {
             return Err(DatabaseError::NoPrimary(format!("{} is a standby or read-only", server.name)));
         };
         self.note_timeline(facts);
-        let highest = *self.highest.borrow();
+        let Fence { timeline: highest, is_split } = *self.fence.borrow();
         if timeline < highest {
             return Err(DatabaseError::Outdated(name(), timeline, highest));
+        }
+        if is_split {
+            return Err(DatabaseError::Split(highest));
         }
         self.standbys.admit(facts).map_err(|unfit| DatabaseError::Unfit(name(), unfit))
     }
@@ -279,10 +299,24 @@ impl Servers {
             return;
         }
         let Some(timeline) = facts.timeline else { return };
-        self.highest.send_if_modified(|highest| {
-            let is_higher = timeline > *highest;
-            *highest = timeline.max(*highest);
+        self.fence.send_if_modified(|fence| {
+            let is_higher = timeline > fence.timeline;
+            if is_higher {
+                *fence = Fence { timeline, is_split: false };
+            }
             is_higher
+        });
+    }
+
+    /// Remembers whether more than one server is writable on the highest timeline, after all were asked.
+    fn note_split<'f>(&self, all: impl Iterator<Item = &'f Facts>) {
+        let highest = self.fence.borrow().timeline;
+        let writable = all.filter(|facts| facts.timeline == Some(highest) && self.is_of_cluster(facts)).count();
+        self.fence.send_if_modified(|fence| {
+            let before = fence.is_split;
+            // A higher timeline that was seen since is not split.
+            fence.is_split = writable > 1 && fence.timeline == highest;
+            before != fence.is_split
         });
     }
 
@@ -326,6 +360,29 @@ fn first_line(path: &Path) -> Result<Zeroizing<String>, DatabaseError> {
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
-fn runtime() -> Result<Runtime, DatabaseError> {
-    Builder::new_current_thread().enable_all().build().map_err(DatabaseError::Runtime)
+/// What one thread waits in.
+struct Engine(Option<Runtime>);
+
+impl Engine {
+    fn new() -> Result<Self, DatabaseError> {
+        Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map(|runtime| Self(Some(runtime)))
+            .map_err(DatabaseError::Runtime)
+    }
+
+    /// `None` once it is dropped.
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.0.as_ref().map(|runtime| runtime.block_on(future))
+    }
+}
+
+impl Drop for Engine {
+    /// Without a wait for a name service that does not answer.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }

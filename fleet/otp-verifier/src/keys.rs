@@ -55,7 +55,7 @@ impl KeysError {
         match self {
             Self::Read(_) => "name the file by LoadCredentialEncrypted=keys:… in the unit of otp-verifier",
             Self::Mode => "chmod 0400, and give it to the user of otp-verifier",
-            Self::NoKeys => "make one with `otp-verifier key`, or restore it: without its keys no record opens",
+            Self::NoKeys => "make it with `otp-verifier init`, or restore it: without its keys no record opens",
             Self::Random => "look for the cause in the system log",
         }
     }

@@ -180,7 +180,7 @@ impl std::fmt::Display for Silence {
             }
             Self::Broken(why) => f.write_str(why),
             Self::Warned(warning) => write!(f, "it warned: {warning}"),
-            Self::GivenUp => f.write_str("another server has a higher timeline"),
+            Self::GivenUp => f.write_str("another server was promoted"),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -12,17 +11,17 @@ use otp_core::store::error::StoreError;
 
 pub(crate) use crate::database::link::Value;
 use crate::database::link::{Link, Silence};
-use crate::database::{Facts, Servers};
+use crate::database::{Engine, Facts, Fence, Servers};
 
 /// A connection to a server that could be written to when it was made.
 pub(crate) struct Session {
-    runtime: Runtime,
+    runtime: Engine,
     /// `None` after any doubt.
     link: RefCell<Option<Link>>,
     /// What `synchronous_standby_names` was when this server was admitted.
     standbys: String,
     timeline: u32,
-    highest: RefCell<watch::Receiver<u32>>,
+    fence: RefCell<watch::Receiver<Fence>>,
     asked: Cell<u64>,
 }
 
@@ -43,13 +42,13 @@ pub(crate) enum Unanswered {
 }
 
 impl Session {
-    pub(super) fn new(servers: &Arc<Servers>, runtime: Runtime, link: Link, facts: Facts) -> Self {
+    pub(super) fn new(servers: &Arc<Servers>, runtime: Engine, link: Link, facts: Facts) -> Self {
         Self {
             runtime,
             link: RefCell::new(Some(link)),
             standbys: facts.standbys,
             timeline: facts.timeline.unwrap_or_default(),
-            highest: RefCell::new(servers.highest.subscribe()),
+            fence: RefCell::new(servers.fence.subscribe()),
             asked: Cell::new(0),
         }
     }
@@ -84,13 +83,18 @@ impl Session {
     /// Statements of a migration, which nobody waits for.
     pub(super) fn run(&self, sql: &str) -> Result<(), String> {
         let mut link = self.link.take().ok_or("the connection is lost")?;
-        self.runtime.block_on(link.run(sql, std::future::pending())).map_err(|silence| silence.to_string())?;
+        let run = self.runtime.block_on(link.run(sql, std::future::pending())).ok_or("the runtime has ended")?;
+        run.map_err(|silence| silence.to_string())?;
         self.link.replace(Some(link));
         Ok(())
     }
 
     fn is_outdated(&self) -> bool {
-        *self.highest.borrow().borrow() > self.timeline
+        self.is_ended_by(*self.fence.borrow().borrow())
+    }
+
+    fn is_ended_by(&self, fence: Fence) -> bool {
+        fence.timeline > self.timeline || fence.is_split
     }
 
     fn ask(&self, sql: &'static str, values: &[Value<'_>], purpose: Purpose) -> Result<Vec<Row>, Unanswered> {
@@ -99,15 +103,15 @@ impl Session {
         }
         let mut link = self.link.take().ok_or_else(|| StoreError::Unreachable("the connection is lost".into()))?;
         self.asked.set(self.asked.get().saturating_add(1));
-        let mut highest = self.highest.borrow_mut();
+        let mut fence = self.fence.borrow_mut();
         // The other end lives as long as the servers. Without it nothing ends the wait.
         let outdated = async {
-            if highest.wait_for(|highest| *highest > self.timeline).await.is_err() {
+            if fence.wait_for(|fence| self.is_ended_by(*fence)).await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
         let answer = self.runtime.block_on(link.ask(sql, values, outdated));
-        match answer {
+        match answer.unwrap_or_else(|| Err(Silence::Broken("the runtime has ended".into()))) {
             Ok(rows) => {
                 self.link.replace(Some(link));
                 Ok(rows)

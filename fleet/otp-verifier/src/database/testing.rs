@@ -183,10 +183,14 @@ impl Cluster {
     /// Stops all processes of a server where they are, as a machine that hangs.
     pub(crate) fn freeze(&self, node: usize) {
         self.signal(node, Signal::SIGSTOP);
-        let pid = self.nodes[node].lock().unwrap().unwrap();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        self.signal_children(node, Signal::SIGSTOP);
+    }
+
+    fn signal_children(&self, node: usize, signal: Signal) {
+        let Some(pid) = *self.nodes[node].lock().unwrap() else { return };
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         for child in children.split_whitespace() {
-            let _ = kill(Pid::from_raw(child.parse().unwrap()), Signal::SIGSTOP);
+            let _ = kill(Pid::from_raw(child.parse().unwrap()), signal);
         }
     }
 
@@ -306,14 +310,11 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        // The first process of a server ends after all others, and nothing is written then: the folder can be removed.
         for node in (0..self.nodes.len()).rev() {
-            // A frozen process dies of nothing else. Its children see that it is gone.
-            let pid = *self.nodes[node].lock().unwrap();
-            let children = pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok());
-            self.stop(node, Signal::SIGKILL);
-            for child in children.unwrap_or_default().split_whitespace() {
-                let _ = kill(Pid::from_raw(child.parse().unwrap()), Signal::SIGKILL);
-            }
+            self.signal_children(node, Signal::SIGCONT);
+            self.signal(node, Signal::SIGCONT);
+            self.stop(node, Signal::SIGQUIT);
         }
     }
 }

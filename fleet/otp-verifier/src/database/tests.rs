@@ -197,7 +197,7 @@ fn a_higher_timeline_ends_the_wait_on_a_lower_one_and_the_old_primary_is_never_u
     cluster.start(1);
     cluster.promote(1);
     for answer in &answers {
-        assert_eq!(unconfirmed(answer), "another server has a higher timeline");
+        assert_eq!(unconfirmed(answer), "another server was promoted");
     }
     assert!(idle.is_broken() && login(&idle, 1).is_err());
     assert_eq!(servers.health().timeline, 2);
@@ -229,6 +229,33 @@ fn a_primary_that_hangs_keeps_nobody_waiting_once_another_one_is_there() {
     let (sender, receiver) = channel();
     thread::spawn(move || sender.send(login(&servers.connect().unwrap(), 0)));
     assert_eq!(receiver.recv_timeout(Duration::from_secs(3)).unwrap().unwrap(), by_phone());
+}
+
+#[test]
+fn of_two_servers_that_were_both_promoted_none_is_used() {
+    let cluster = Cluster::new("ANY 2 (s1, s2)", 2);
+    let (servers, watched) = (cluster.servers(&[1, 2]), cluster.servers(&[1, 2]));
+    enroll(&cluster.servers(&[0]));
+    cluster.stop(0, Signal::SIGKILL);
+    // Each would do for its own.
+    cluster.set(1, "synchronous_standby_names", "s9");
+    cluster.set(2, "synchronous_standby_names", "s9");
+    cluster.promote(1);
+    watched.watch().unwrap();
+    assert!(servers.connect().is_ok());
+    let waiting = begun_on(watched.connect().unwrap(), 0);
+    cluster.promote(2);
+    assert!(matches!(servers.connect(), Err(DatabaseError::Split(2))));
+    let (answer, is_broken) = waiting.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(answer.is_err() && is_broken, "{answer:?}");
+    sleep(Duration::from_millis(2500));
+    assert!(refusal(&watched).contains("more than one server is writable on timeline 2"));
+    assert_eq!((watched.health().primary, watched.health().faults.len()), (None, 2));
+    // One of them is stopped.
+    cluster.stop(2, Signal::SIGINT);
+    assert!(servers.connect().is_ok());
+    sleep(Duration::from_millis(2500));
+    assert!(watched.connect().is_ok());
 }
 
 #[test]

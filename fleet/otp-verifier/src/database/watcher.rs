@@ -9,12 +9,12 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::database::link::Link;
-use crate::database::{DatabaseError, Facts, PATIENCE, Servers, runtime};
+use crate::database::{DatabaseError, Engine, Facts, PATIENCE, Servers};
 
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn start(servers: &Arc<Servers>) -> Result<(), DatabaseError> {
-    let runtime = runtime()?;
+    let runtime = Engine::new()?;
     let (servers, count) = (Arc::downgrade(servers), servers.all.len());
     let watching = move || runtime.block_on(watched(&servers, count));
     thread::Builder::new().name("watcher".into()).spawn(watching).map_err(DatabaseError::Runtime)?;
@@ -56,6 +56,7 @@ impl Servers {
     }
 
     fn note(&self, answers: Vec<Result<Facts, DatabaseError>>) {
+        self.note_split(answers.iter().flatten());
         let (mut primary, mut faults) = (None, Vec::new());
         for ((number, server), answer) in self.all.iter().enumerate().zip(answers) {
             let facts = match answer {

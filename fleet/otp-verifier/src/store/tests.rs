@@ -36,25 +36,25 @@ fn suite_store() -> (PgStore<'static>, Arc<Cluster>) {
 }
 
 /// A database of a test's own.
-struct Place {
+pub(super) struct Place {
     cluster: Arc<Cluster>,
     database: String,
-    session: Session,
-    keys: Keys,
+    pub(super) session: Session,
+    pub(super) keys: Keys,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (cluster, database) = Cluster::shared();
         let session = Arc::new(cluster.servers_of(&database, &[0])).connect().unwrap();
         Self { cluster, database, session, keys: keys(&[1]) }
     }
 
-    fn store(&self) -> PgStore<'_> {
+    pub(super) fn store(&self) -> PgStore<'_> {
         PgStore::new(&self.session, &self.keys, About::default())
     }
 
-    fn enrolled(self) -> Self {
+    pub(super) fn enrolled(self) -> Self {
         assert_eq!(self.store().replace(&alice(), None, &record(vec![phone(1), token(2)]), &NOTE).unwrap(), Swap::Done);
         self
     }
@@ -166,6 +166,14 @@ fn the_verifier_adds_to_the_audit_and_cannot_change_it() {
     // The months of the audit are made, and a row of no month has a place.
     assert_eq!(crate::database::migrations::make_months(&place.session).unwrap(), 0);
     assert_eq!(place.sql("SELECT count(*) FROM pg_inherits WHERE inhparent = 'otp.audit'::regclass"), "4");
+    let last = place.sql("SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'otp.audit'::regclass AND inhrelid <> 'otp.audit_other'::regclass");
+    place.sql(&format!("DROP TABLE {last}"));
+    assert_eq!(crate::database::migrations::make_months(&place.session).unwrap(), 1);
+    // A month that has rows already keeps them where they are.
+    place.sql(&format!("DROP TABLE {last};\nINSERT INTO otp.audit (at, name, event) VALUES (date_trunc('month', now()) + interval '2 months 3 days', 'alice', 'test')"));
+    assert_eq!(crate::database::migrations::make_months(&place.session).unwrap(), 0);
+    place.sql("DELETE FROM otp.audit_other");
+    assert_eq!(crate::database::migrations::make_months(&place.session).unwrap(), 1);
     place.sql("INSERT INTO otp.audit (at, name, event) VALUES ('1999-01-01', 'alice', 'test')");
     assert_eq!(place.sql("SELECT count(*) FROM otp.audit_other"), "1");
 }
@@ -319,6 +327,5 @@ fn records_are_sealed_under_the_new_key_and_a_run_that_was_killed_goes_on() {
     // The old key alone opens none of them, and nothing else was changed.
     assert!((0..250).all(|number| place.store().read(&user(number)).is_err()));
     assert_eq!(place.sql("SELECT version, state FROM otp.record WHERE name = 'user000'"), shown);
-    // A login between reading and writing is not undone.
     assert_eq!(reseal(&place.session, &both, |_| true).unwrap().done, 0);
 }
