@@ -51,11 +51,17 @@ impl Metrics {
             let name = format!("otp_verifier_{name}_total");
             text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {}\n", count.get()));
         }
-        let primary = u8::from(servers.health().primary.is_some());
-        text.push_str(
-            "# HELP otp_verifier_primary Whether a primary is in reach.\n# TYPE otp_verifier_primary gauge\n",
-        );
-        text.push_str(&format!("otp_verifier_primary {primary}\n"));
+        let health = servers.health();
+        let gauges = [
+            ("primary", "Whether a primary is in reach.", u64::from(health.primary.is_some())),
+            ("timeline", "The highest timeline of a primary.", u64::from(health.timeline)),
+            ("without_standby", "Whether commits may be lost with their server.", u64::from(health.alone)),
+            ("server_faults", "Servers that are not in order.", u64::try_from(health.faults.len()).unwrap_or(u64::MAX)),
+        ];
+        for (name, help, value) in gauges {
+            let name = format!("otp_verifier_{name}");
+            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
+        }
         text
     }
 }

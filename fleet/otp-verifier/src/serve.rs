@@ -194,10 +194,13 @@ async fn accept_metrics(listener: TcpListener, fleet: Arc<Fleet>) {
 }
 
 async fn healthz(State(fleet): State<Arc<Fleet>>) -> Response {
-    let (status, text) = if fleet.servers.health().primary.is_some() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "no primary\n")
+    let health = fleet.servers.health();
+    let status = if health.primary.is_some() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let first = match (&health.primary, health.without_primary) {
+        (Some(primary), _) => format!("ok: {primary} is primary on timeline {}\n", health.timeline),
+        (None, Some(time)) => format!("no primary for {} s\n", time.as_secs()),
+        (None, None) => "no primary yet\n".to_owned(),
     };
+    let text = health.faults.iter().fold(first, |text, fault| text + fault + "\n");
     (status, Body::from(text)).into_response()
 }

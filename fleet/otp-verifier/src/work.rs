@@ -79,6 +79,10 @@ fn decide(fleet: &Arc<Fleet>, jobs: &Mutex<Receiver<Job>>) {
         if job.answer.is_closed() || job.until < now() {
             continue;
         }
+        // An idle connection may have been lost, or outdated by a new primary.
+        if session.as_ref().is_some_and(Session::is_broken) {
+            session = None;
+        }
         let answer = catch_unwind(AssertUnwindSafe(|| answer(fleet, &mut session, &job)));
         if session.as_ref().is_some_and(Session::is_broken) {
             session = None;
