@@ -23,6 +23,7 @@ mod metrics;
 mod serve;
 mod store;
 mod systemd;
+mod user;
 mod work;
 
 use std::process::ExitCode;
