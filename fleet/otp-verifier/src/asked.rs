@@ -8,10 +8,8 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{Policy, SecondFactor, Terms};
 use otp_core::decision::verify::{Limits, Refusal, Verdict};
 use otp_core::error::CoreError;
-use otp_core::record::credentials::{Outline, Override};
 use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
-use otp_core::service::demanded::remembered;
 use otp_core::service::judged::{Bare, counted, judged};
 use otp_core::service::local_authority::LocalAuthority;
 use otp_core::store::Store;
@@ -224,34 +222,25 @@ impl AskingHost<'_> {
         Err(Failure::budget_spent(&format!("host {}: {what}", self.host.id)))
     }
 
-    /// Each user with a record counts, each name without one costs no commit beyond a number of them.
-    fn counts(&self, asking: &Asking<'_>, outline: Option<&Outline>, id: RequestId) -> Result<(), Failure> {
-        if outline.is_none() {
-            return Ok(());
-        }
-        let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
-        self.within(left, "it asks about too many users at a time", asking, id)
-    }
-
     fn outline(&self, question: &OutlineQuestion) -> Answered {
         self.may(Right::Login)?;
         let asking = self.about(Some(&question.place), &question.user)?;
-        let store = self.store(&asking);
-        let outline = store.outline(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
-        self.counts(&asking, outline.as_ref(), question.id)?;
-        let Some(outline) = outline else { return body(&OutlineAnswer { id: question.id, record: None }) };
-        let record = store.read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
-        let (login, grace) = (context(&question.place, false), self.fleet.settings.grace);
-        let remembered = remembered(&store, &asking.account, &login, grace, UnixTime::now());
-        let kinds = record.as_ref().map(|record| record.credentials.kinds()).filter(|kinds| *kinds != Kinds::NONE);
+        let record = self.store(&asking).read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
+        let Some(record) = record else { return body(&OutlineAnswer { id: question.id, record: None }) };
+        // Each user with a record counts.
+        let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
+        self.within(left, "it asks about too many users at a time", &asking, question.id)?;
+        let (credentials, outline) = (&record.credentials, record.credentials.outline());
+        let place = context(&question.place, false).address().zip(self.fleet.settings.grace);
+        let remembered = place.and_then(|(address, length)| record.remembered(address, length, UnixTime::now()));
         let record = Some(OutlineOf {
-            user_override: override_of(outline.user_override),
+            user_override: OverrideOf::of(outline.user_override),
             devices: outline.devices,
-            kinds,
+            kinds: Some(credentials.kinds()).filter(|kinds| *kinds != Kinds::NONE),
             digits: outline.digits.map(Digits::get),
             challenge: outline.challenge,
             passcode: outline.passcode,
-            remembered: remembered.map_err(|error| undecided(self.fleet, &error))?.is_some(),
+            remembered: remembered.is_some(),
         });
         body(&OutlineAnswer { id: question.id, record })
     }
@@ -368,17 +357,9 @@ fn context(place: &Place, as_one: bool) -> LoginContext {
     }
 }
 
-fn override_of(user_override: Override) -> Option<OverrideOf> {
-    let is_one = user_override != Override::None;
-    is_one.then(|| OverrideOf {
-        name: user_override.name().to_owned(),
-        until: user_override.until().map(|until| until.0),
-    })
-}
-
 fn bare_of(bare: Bare) -> BareOf {
     BareOf {
-        user_override: override_of(bare.user_override),
+        user_override: OverrideOf::of(bare.user_override),
         is_blank: bare.is_blank,
         expired_passcode: bare.has_expired_passcode,
     }
