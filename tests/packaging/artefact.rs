@@ -189,24 +189,39 @@ fn unsafe_code_is_in_three_files() {
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
 
+/// What is linked into a crate of the workspace in this folder.
+fn tree(workspace: &str, krate: &str) -> BTreeSet<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "tree",
+        "--offline",
+        "--locked",
+        "--edges",
+        "normal,no-proc-macro",
+        "--prefix",
+        "none",
+        "--package",
+        krate,
+    ]);
+    let lines = machine::run(cargo.current_dir(machine::source(workspace)));
+    lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_runtime_is_the_verifiers_alone() {
+    for krate in ["otp-agent", "otp-sender"] {
+        let linked = tree("fleet", krate);
+        for other in ["tokio", "hyper", "openssl", "native-tls", "aws-lc-rs"] {
+            assert!(!linked.contains(other), "{krate}: {other}");
+        }
+    }
+    let verifier = tree("fleet", "otp-verifier");
+    assert!(verifier.contains("tokio") && !verifier.contains("openssl"), "{verifier:?}");
+}
+
 #[test]
 fn the_crates_that_a_login_runs_through_are_these() {
-    let tree = |krate: &str| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([
-            "tree",
-            "--offline",
-            "--locked",
-            "--edges",
-            "normal,no-proc-macro",
-            "--prefix",
-            "none",
-            "--package",
-            krate,
-        ]);
-        let lines = machine::run(cargo.current_dir(machine::source("")));
-        lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
-    };
+    let tree = |krate| tree("", krate);
     let module = tree("pam_otp");
     let expected = "base16ct base32ct bitflags block-buffer cfg-if chacha20 cipher cmov const-oid cpufeatures crc crc-catalog crypto-common ctutils \
                     digest getrandom hmac hybrid-array inout itoa libc memchr memoffset nix otp-core otp-locale otp-nss pam-bindings pam_otp poly1305 qrcodegen serde \

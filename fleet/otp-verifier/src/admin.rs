@@ -20,7 +20,7 @@ use otp_core::value::user::UserName;
 use otp_wire::Invitation;
 use serde::Serialize;
 
-use crate::asked::of_no_host;
+use crate::answered::of_no_host;
 use crate::authority::{Authority, SECRET, put};
 use crate::command_line::{Command, CommandLine, HostCommand, Init, ScopeCommand, Token};
 use crate::config::Config;
@@ -34,7 +34,7 @@ use crate::keys::Keys;
 use crate::store::reseal::{self, Resealed};
 use crate::store::{About, PgStore};
 use crate::work::Work;
-use crate::{log, serve};
+use crate::{log, serve, user};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -48,6 +48,7 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
         Command::Init(how) => init(&config, how),
         Command::Token(how) => token(&config, how),
         Command::Host { command } => host(&config, command),
+        Command::User { command } => user::run(&config, command),
         Command::Scope { command } => scope(&config, command),
         Command::Roles => Ok(()),
         Command::Reseal => reseal(&config),
@@ -237,12 +238,12 @@ fn check(config: Config) -> Result<(), Error> {
     told("Database, keys and certificates are well.")
 }
 
-fn told(line: &str) -> Result<(), Error> {
+pub(crate) fn told(line: &str) -> Result<(), Error> {
     writeln!(io::stdout(), "{line}")
         .map_err(|error| Error::new(format!("cannot write: {error}"), "nothing else is wrong"))
 }
 
-fn told_json<T: Serialize>(value: &T) -> Result<(), Error> {
+pub(crate) fn told_json<T: Serialize>(value: &T) -> Result<(), Error> {
     let text = serde_json::to_string(value).map_err(|error| Error::new(error.to_string(), "report this"))?;
     told(&text)
 }

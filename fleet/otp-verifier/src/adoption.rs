@@ -13,7 +13,7 @@ use otp_core::store::note::Origin;
 use otp_core::system::random;
 use otp_wire::{AdoptAnswer, AdoptQuestion};
 
-use crate::asked::{Answered, Asking, Failure, body, unanswered};
+use crate::answered::{Answered, Asking, Failure, body, unanswered};
 use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::store::PgStore;

@@ -8,37 +8,30 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{Policy, SecondFactor, Terms};
 use otp_core::decision::verify::{Limits, Refusal, Verdict};
 use otp_core::error::CoreError;
-use otp_core::record::credentials::{Outline, Override};
 use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
-use otp_core::service::demanded::remembered;
 use otp_core::service::judged::{Bare, counted, judged};
 use otp_core::service::local_authority::LocalAuthority;
 use otp_core::store::Store;
-use otp_core::store::error::StoreError;
 use otp_core::store::note::{Note, Origin};
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
-use otp_core::value::user::{Account, UserName};
+use otp_core::value::user::UserName;
 use otp_wire::{
     AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer, LetInQuestion,
     OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, User, VerdictAnswer, VerifyQuestion, WithoutCode,
 };
-use serde::Serialize;
 
-use crate::budgets::Left;
+use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
+use crate::budgets::{Left, now};
 use crate::database::hosts::{Host, Right};
 use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::log;
 use crate::messenger::NoMessenger;
 use crate::store::{About, PgStore};
-use crate::work::now;
 use crate::{adoption, joining};
-
-/// The body of an answer, or why there is none.
-pub(crate) type Answered = Result<Vec<u8>, Failure>;
 
 /// A question.
 pub(crate) enum Asked {
@@ -50,45 +43,6 @@ pub(crate) enum Asked {
     Join(CertificateQuestion),
     Renew(CertificateQuestion),
     Hello,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    /// Of HTTP.
-    pub(crate) status: u16,
-    pub(crate) error: String,
-    pub(crate) hint: String,
-}
-
-impl Failure {
-    pub(crate) fn malformed(what: &str) -> Self {
-        Self {
-            status: 400,
-            error: format!("the question cannot be read: {what}"),
-            hint: "upgrade verifiers first, then hosts".into(),
-        }
-    }
-
-    pub(crate) fn not_permitted(what: &str, hint: &str) -> Self {
-        Self { status: 403, error: what.to_owned(), hint: hint.to_owned() }
-    }
-
-    fn budget_spent(what: &str) -> Self {
-        Self {
-            status: 429,
-            error: what.to_owned(),
-            hint: "look at what logs in on that host; the budget comes back by itself".into(),
-        }
-    }
-
-    pub(crate) fn no_answer(what: &str) -> Self {
-        Self {
-            status: 503,
-            error: what.to_owned(),
-            hint: "another verifier may answer; see its log and the database's".into(),
-        }
-    }
 }
 
 impl Asked {
@@ -158,12 +112,6 @@ impl Asked {
     }
 }
 
-/// Whom the answer about a user goes to, as a store needs it.
-pub(crate) struct Asking<'a> {
-    pub(crate) about: About<'a>,
-    pub(crate) account: Account,
-}
-
 /// A host that may ask.
 struct AskingHost<'a> {
     fleet: &'a Fleet,
@@ -224,34 +172,25 @@ impl AskingHost<'_> {
         Err(Failure::budget_spent(&format!("host {}: {what}", self.host.id)))
     }
 
-    /// Each user with a record counts, each name without one costs no commit beyond a number of them.
-    fn counts(&self, asking: &Asking<'_>, outline: Option<&Outline>, id: RequestId) -> Result<(), Failure> {
-        if outline.is_none() {
-            return Ok(());
-        }
-        let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
-        self.within(left, "it asks about too many users at a time", asking, id)
-    }
-
     fn outline(&self, question: &OutlineQuestion) -> Answered {
         self.may(Right::Login)?;
         let asking = self.about(Some(&question.place), &question.user)?;
-        let store = self.store(&asking);
-        let outline = store.outline(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
-        self.counts(&asking, outline.as_ref(), question.id)?;
-        let Some(outline) = outline else { return body(&OutlineAnswer { id: question.id, record: None }) };
-        let record = store.read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
-        let (login, grace) = (context(&question.place, false), self.fleet.settings.grace);
-        let remembered = remembered(&store, &asking.account, &login, grace, UnixTime::now());
-        let kinds = record.as_ref().map(|record| record.credentials.kinds()).filter(|kinds| *kinds != Kinds::NONE);
+        let record = self.store(&asking).read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
+        let Some(record) = record else { return body(&OutlineAnswer { id: question.id, record: None }) };
+        // Each user with a record counts.
+        let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
+        self.within(left, "it asks about too many users at a time", &asking, question.id)?;
+        let (credentials, outline) = (&record.credentials, record.credentials.outline());
+        let place = context(&question.place, false).address().zip(self.fleet.settings.grace);
+        let remembered = place.and_then(|(address, length)| record.remembered(address, length, UnixTime::now()));
         let record = Some(OutlineOf {
-            user_override: override_of(outline.user_override),
+            user_override: OverrideOf::of(outline.user_override),
             devices: outline.devices,
-            kinds,
+            kinds: Some(credentials.kinds()).filter(|kinds| *kinds != Kinds::NONE),
             digits: outline.digits.map(Digits::get),
             challenge: outline.challenge,
             passcode: outline.passcode,
-            remembered: remembered.map_err(|error| undecided(self.fleet, &error))?.is_some(),
+            remembered: remembered.is_some(),
         });
         body(&OutlineAnswer { id: question.id, record })
     }
@@ -347,11 +286,6 @@ impl AskingHost<'_> {
     }
 }
 
-/// A user of the fleet: the name is the user. Each host may number its users in its own way.
-pub(crate) fn of_no_host(name: UserName) -> Account {
-    Account { name, uid: u32::MAX, gid: u32::MAX }
-}
-
 /// The verifier's settings with a policy that accepts what the host's policy does.
 fn accepting(settings: &Settings, accepted: Kinds) -> Settings {
     let terms = Terms { second_factor: SecondFactor::Required, devices: accepted, ..Terms::default() };
@@ -368,29 +302,12 @@ fn context(place: &Place, as_one: bool) -> LoginContext {
     }
 }
 
-fn override_of(user_override: Override) -> Option<OverrideOf> {
-    let is_one = user_override != Override::None;
-    is_one.then(|| OverrideOf {
-        name: user_override.name().to_owned(),
-        until: user_override.until().map(|until| until.0),
-    })
-}
-
 fn bare_of(bare: Bare) -> BareOf {
     BareOf {
-        user_override: override_of(bare.user_override),
+        user_override: OverrideOf::of(bare.user_override),
         is_blank: bare.is_blank,
         expired_passcode: bare.has_expired_passcode,
     }
-}
-
-/// Why the store gave no answer. What it cannot confirm is none.
-pub(crate) fn unanswered(fleet: &Fleet, error: &StoreError) -> Failure {
-    if matches!(error, StoreError::Unconfirmed(_)) {
-        fleet.metrics.unconfirmed.add();
-    }
-    log::error(&error.to_string());
-    Failure::no_answer(&error.to_string())
 }
 
 fn undecided(fleet: &Fleet, error: &CoreError) -> Failure {
@@ -399,8 +316,4 @@ fn undecided(fleet: &Fleet, error: &CoreError) -> Failure {
     }
     log::error(&error.to_string());
     Failure::no_answer(&error.to_string())
-}
-
-pub(crate) fn body<T: Serialize>(answer: &T) -> Answered {
-    serde_json::to_vec(answer).map_err(|error| Failure::no_answer(&error.to_string()))
 }

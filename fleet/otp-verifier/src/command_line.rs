@@ -30,6 +30,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: HostCommand,
     },
+    /// Show users, unlock and reset them, require a second factor of them
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
     /// Say which users hosts with this scope may ask about
     Scope {
         #[command(subcommand)]
@@ -100,4 +105,33 @@ pub(crate) enum ScopeCommand {
     Add { scope: String, user: String },
     /// Take a user out of a scope
     Remove { scope: String, user: String },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum UserCommand {
+    /// Names of all users with a record
+    List,
+    /// Devices, recovery codes left, lock and override of a user, as JSON; never a seed
+    Show { user: String },
+    /// Accept codes again after too many wrong ones
+    Unlock { user: String },
+    /// Remove devices, recovery codes and passcode; the override stays
+    Reset { user: String },
+    /// Remove everything
+    Disable { user: String },
+    /// Require a second factor, regardless of the policy of hosts
+    Require { user: String },
+    /// Let the user in without a second factor, if there is no device
+    Exempt { user: String },
+    /// Remove the override
+    Unrequire { user: String },
+    /// Ask for a code at each next login
+    ForgetAddresses { user: String },
+    /// Issue a passcode, which lets in once
+    Issue {
+        user: String,
+        /// Minutes that it is good for
+        #[arg(long, value_name = "MINUTES", default_value = "1440", value_parser = clap::value_parser!(u32).range(1..=10_080))]
+        minutes: u32,
+    },
 }

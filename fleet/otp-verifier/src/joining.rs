@@ -3,7 +3,7 @@
 use otp_wire::{CertificateAnswer, CertificateQuestion};
 use sha2::{Digest, Sha256};
 
-use crate::asked::{Answered, Failure, body, unanswered};
+use crate::answered::{Answered, Failure, body, unanswered};
 use crate::authority::Signed;
 use crate::database::hosts::{Host, Joined, Joining};
 use crate::database::session::Session;

@@ -7,6 +7,7 @@
 
 mod admin;
 mod adoption;
+mod answered;
 mod asked;
 mod authority;
 mod budgets;
@@ -23,6 +24,7 @@ mod metrics;
 mod serve;
 mod store;
 mod systemd;
+mod user;
 mod work;
 
 use std::process::ExitCode;

@@ -22,7 +22,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::asked::{Answered, Asked, Failure};
+use crate::answered::{Answered, Failure};
+use crate::asked::Asked;
 use crate::authority::{certificates, name_of_key};
 use crate::config::Config;
 use crate::error::Error;

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::asked::{Answered, Asked, Failure};
+use crate::answered::{Answered, Failure};
+use crate::asked::Asked;
+use crate::budgets::now;
 use crate::database::session::Session;
 use crate::fleet::Fleet;
 
@@ -101,9 +103,4 @@ fn answer(fleet: &Arc<Fleet>, session: &mut Option<Session>, job: &Job) -> Answe
         None => session.insert(fleet.servers.connect().map_err(|error| Failure::no_answer(&error.to_string()))?),
     };
     job.asked.answer(fleet, session, job.key)
-}
-
-#[expect(clippy::disallowed_methods, reason = "deadlines; no clock that can be set changes them")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }
