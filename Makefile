@@ -87,8 +87,10 @@ define agent_files
 0644 $(sysconfdir)/apparmor.d/otp-agent config/apparmor/otp-agent
 $(foreach page,$(agent_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 endef
-# What decides for a fleet, on machines of its own.
-verifier_pages := $(wildcard man/otp-verifier.8)
+# What decides for a fleet, on machines of its own. Its folder is readable to its group alone, and is never taken away: without
+# the keys in it no seed opens.
+verifier_folder := /etc/otp-verifier
+verifier_pages  := man/otp-verifier.8
 define verifier_files
 0755 $(bindir)/otp-verifier $(release)/otp-verifier
 0644 $(unitdir)/otp-verifier.service config/systemd/otp-verifier.service
@@ -128,6 +130,7 @@ logd         := $(target)/debug/logd# test-programs, or cargo test
 TEST_THREADS ?= 4# login tests mostly wait
 
 test_all     := $(CARGO) test $(CARGOFLAGS) --workspace
+test_fleet   := $(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 
 # Logins wait for each other's places (the agent's, the sender's) and for budgets to end, while what is hard on the product
 # computes. What both take in turn has a lock in a file. First those that look at all records of the machine, while there are few.
@@ -139,6 +142,8 @@ side_by_side := packaging administration enrollment doctor login robustness
 BUILD_PACKAGES := gcc gettext libc6-dev libpam0g-dev
 DEB_PACKAGES  := build-essential debhelper gettext libpam0g-dev
 DEMO_PACKAGES := openssh-server openssh-client oathtool
+# What the tests of a fleet need: installed in their throwaway copy alone.
+FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl
 PACKAGES      := $(sort $(BUILD_PACKAGES) $(DEB_PACKAGES) $(DEMO_PACKAGES)) age lintian libpam-runtime \
 	pskctool openssl libpam-oath libpam-google-authenticator zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers locales mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
@@ -148,11 +153,12 @@ UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container newcomer tpm) .ci/run fuzz/run mutants/run \
-	fleet/rustc-of-any-folder tests/login/seal.sh \
+	fleet/rustc-of-any-folder tests/login/seal.sh $(wildcard tests/fleet/*) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
 	packaging/container/start debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
-	$(addprefix debian/otp-agent.,postinst prerm) $(example_programs)
+	$(addprefix debian/otp-agent.,postinst prerm) \
+	$(addprefix debian/otp-verifier.,postinst postrm prerm) $(example_programs)
 
 # The throwaway copy needs root. Cargo's variables and PATH are kept.
 as_root := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env env "PATH=$$PATH")
@@ -167,8 +173,8 @@ remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(rem
 fleet_build     = $(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier fleet fleet-demo fleet-inside manual catalogue products test-programs rust packages build-packages deb-packages \
-	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-deb check-built-deb check-rootless lint \
+.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier fleet fleet-demo manual catalogue products test-programs rust packages build-packages deb-packages \
+	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm container clean
 
 all: agent products
@@ -177,7 +183,8 @@ all: agent products
 agent: rust
 	$(fleet_build) --package otp-agent --package otp-sender
 
-# What decides for a fleet: not part of a login host.
+# What decides for a fleet: not part of a login host. With `fat` its linking takes longer, and it is no faster: it waits for its database.
+verifier: export CARGO_PROFILE_RELEASE_LTO ?= thin
 verifier: rust
 	$(fleet_build) --package otp-verifier
 
@@ -270,18 +277,24 @@ check:
 check-packaged: packages unpacked deb fuzz-build
 	@echo '$(test_all) --no-run'
 	$(test_all) --no-run
+	$(test_fleet) --no-run
 	rm -f "$(target)/check-auth.log"
 	result=0
 	{
 	  failed=0
-	  # What becomes of the package is mostly waiting, and needs one core of two.
-	  $(MAKE) --no-print-directory check-built-deb > "$(target)/check-deb.log" 2>&1 &
-	  package=$$!
+	  # What becomes of the package, and of a fleet, is mostly waiting, and needs one core of two.
+	  {
+	    beside=0
+	    $(MAKE) --no-print-directory check-built-deb || beside=$$?
+	    $(MAKE) --no-print-directory check-fleet || beside=$$?
+	    exit "$$beside"
+	  } > "$(target)/check-beside.log" 2>&1 &
+	  beside=$$!
 	  $(as_root) tests/machine --keep-log "$(target)/check-auth.log" \
 	    $(MAKE) --no-print-directory check-inside || failed=$$?
 	  $(as_root) tests/machine-check || failed=$$?
-	  wait "$$package" || failed=$$?
-	  cat "$(target)/check-deb.log"
+	  wait "$$beside" || failed=$$?
+	  cat "$(target)/check-beside.log"
 	  exit "$$failed"
 	} 2>&1 | tee "$(target)/check.log" || result=$$?
 	printf '\n---- make check ----\n'
@@ -300,7 +313,7 @@ check-inside: export INSTA_UPDATE := no
 check-inside:
 	@[ -e /run/pam_otp-machine ] || { echo 'check-inside runs only inside tests/machine; run: make check' >&2; exit 1; }
 	setsid --fork "$(logd)" < /dev/null
-	$(MAKE) --no-print-directory install install-agent
+	$(MAKE) --no-print-directory install install-agent install-verifier
 	failed=0
 	fuzz/run "$(fuzzers)" - -runs=$(FUZZ_RUNS) || failed=$$?
 	export CARGO_NET_OFFLINE=true
@@ -320,7 +333,25 @@ check-inside:
 	beside packaging administration
 	beside enrollment doctor
 	beside login robustness
-	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" || failed=$$?
+	exit "$$failed"
+
+# The part of `check` about a fleet, in a copy of its own, which has PostgreSQL: the tests of its workspace, and a fleet that is used.
+check-fleet:
+	@$(as_root) tests/machine $(MAKE) --no-print-directory check-fleet-inside
+
+check-fleet-inside:
+	@[ -e /run/pam_otp-machine ] || { echo 'check-fleet-inside runs only inside tests/machine; run: make check' >&2; exit 1; }
+	tests/packages $(FLEET_PACKAGES)
+	export CARGO_NET_OFFLINE=true
+	failed=0
+	$(test_fleet) --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
+	story=$(firstword $(wildcard tests/fleet/check tests/fleet/demo))
+	if "$$story"; then
+	  echo "ok: $$story"
+	else
+	  failed=$$?
+	  echo "NOT SO: $$story"
+	fi
 	exit "$$failed"
 
 # That a second build gives the same package is `make reproducible`; the package on a machine that boots is `make vm`.
@@ -339,14 +370,12 @@ check-rootless:
 
 # Only what the build needs is installed on this machine; the rest is installed in the copy, and goes with it.
 # A fleet in network namespaces of its own: PostgreSQL with a standby, two verifiers, three hosts.
-FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl
-
 fleet-demo fleet: test_program = --bin logd
 fleet-demo: rust build-packages products agent verifier test-programs
 	@$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/demo'
 
 fleet: rust build-packages products agent verifier test-programs
-	$(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)" --package otp-verifier
+	$(test_fleet) --package otp-verifier
 	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/check'
 	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES) freeradius freeradius-rest freeradius-utils; exec tests/fleet/radius'
 
@@ -365,7 +394,7 @@ lint: packages lint-packages
 	shellcheck --external-sources $(SCRIPTS)
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
-	$(CARGO) deny --manifest-path fleet/Cargo.toml check --allow license-not-encountered bans licenses sources
+	$(CARGO) deny --manifest-path fleet/Cargo.toml check --config fleet/deny.toml bans licenses sources
 
 # With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners, and the
 # package gives the store its id.
@@ -450,10 +479,12 @@ uninstall-agent:
 	done <<< "$$AGENT_FILES"
 	$(reload_units)
 
+# After `install-verifier`. Nothing is served until there is a configuration, and the service is enabled: see otp-verifier(8).
 install-verifier:
 	@[ -e "$(release)/otp-verifier" ] || { echo "$(release)/otp-verifier is not built: run make verifier first" >&2; exit 1; }
 	[ -n "$(DESTDIR)" ] || getent passwd otp-verifier > /dev/null || PATH=$$PATH:/usr/sbin:/sbin \
-	  useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin otp-verifier
+	  useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin otp-verifier
+	install -d -m 0750 $(if $(DESTDIR),,-o root -g otp-verifier) "$(DESTDIR)$(verifier_folder)"
 	$(bare)
 	while read -r mode target source; do
 	  [ -n "$$target" ] || continue
@@ -472,6 +503,7 @@ uninstall-verifier:
 	  [ -z "$$target" ] || rm -f "$(DESTDIR)$$target"
 	done <<< "$$VERIFIER_FILES"
 	$(reload_units)
+	echo 'left in place: $(DESTDIR)$(verifier_folder), account otp-verifier'
 
 deb: rust deb-packages
 	@tests/deb build

@@ -192,8 +192,8 @@ fn the_apparmor_profile_of_the_agent_parses_and_complains() {
 }
 
 #[test]
-fn the_units_of_agent_and_sender_are_exposed_at_most_three_of_ten() {
-    for name in ["otp-agent", "otp-sender"] {
+fn the_units_of_agent_sender_and_verifier_are_exposed_at_most_three_of_ten() {
+    for name in ["otp-agent", "otp-sender", "otp-verifier"] {
         let unit = machine::source("config/systemd").join(name).with_extension("service");
         let mut analyze = Command::new("systemd-analyze");
         machine::run(analyze.args(["security", "--offline=true", "--no-pager", "--threshold=30"]).arg(&unit));
@@ -204,6 +204,10 @@ fn the_units_of_agent_and_sender_are_exposed_at_most_three_of_ten() {
     }
     let text = fs::read_to_string(machine::source("config/systemd/otp-sender.service")).unwrap();
     for line in ["User=otp-sender", "CapabilityBoundingSet=", "InaccessiblePaths=-/var/lib/pam_otp"] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+    let text = fs::read_to_string(machine::source("config/systemd/otp-verifier.service")).unwrap();
+    for line in ["User=otp-verifier", "Group=otp-verifier", "CapabilityBoundingSet="] {
         assert!(text.lines().any(|found| found == line), "{line}");
     }
     let socket = fs::read_to_string(machine::source("config/systemd/otp-sender.socket")).unwrap();

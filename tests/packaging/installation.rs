@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use pam_otp_tests::{machine, outcome::Outcome, users::TestUser};
-use std::{collections::BTreeSet, path::Path, process::Command};
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 const DROP_IN_FOLDER: &str = "usr/lib/systemd/system/polkit-agent-helper@.service.d";
 
@@ -54,6 +54,14 @@ const AGENT: [&str; 10] = [
     "644 /usr/share/man/man8/otp-sender.8",
 ];
 
+/// And of the verifier, which is for other machines.
+const VERIFIER: [&str; 4] = [
+    "755 /usr/bin/otp-verifier",
+    "644 /usr/lib/systemd/system/otp-verifier.service",
+    "644 /usr/lib/sysusers.d/otp-verifier.conf",
+    "644 /usr/share/man/man8/otp-verifier.8",
+];
+
 fn make(target: &str, destination: &Path) {
     make_with(target, destination, &[]);
 }
@@ -66,7 +74,7 @@ fn make_with(target: &str, destination: &Path, variables: &[&str]) {
 
 /// Of the installed programs and the module, those that have a table of symbols, which debuggers alone read.
 fn with_symbols(destination: &Path) -> Lines {
-    let programs = INSTALLED.iter().chain(&AGENT).filter_map(|line| {
+    let programs = INSTALLED.iter().chain(&AGENT).chain(&VERIFIER).filter_map(|line| {
         let (mode, path) = line.split_once(' ')?;
         (mode.contains("755") || path.ends_with(".so")).then_some(path)
     });
@@ -143,14 +151,31 @@ fn the_agent_is_installed_apart_and_taken_away_apart() {
 }
 
 #[test]
+fn the_verifier_is_installed_apart_and_its_folder_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    make("install-verifier", dir.path());
+    assert_eq!(files(dir.path()), VERIFIER.map(str::to_owned).into());
+    let unit = std::fs::read_to_string(dir.path().join("usr/lib/systemd/system/otp-verifier.service")).unwrap();
+    for line in ["ExecStart=/usr/bin/otp-verifier serve", "ConditionPathExists=/etc/otp-verifier/otp-verifier.toml"] {
+        assert!(unit.lines().any(|found| found == line), "{line}: {unit}");
+    }
+    let folder = dir.path().join("etc/otp-verifier");
+    assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o7777, 0o750);
+    std::fs::write(folder.join("keys"), "").unwrap();
+    make("uninstall-verifier", dir.path());
+    let left: Lines = files(dir.path()).iter().map(|line| line.split(' ').next_back().unwrap().to_owned()).collect();
+    assert_eq!(left, ["/etc/otp-verifier/keys".to_owned()].into());
+}
+
+#[test]
 fn programs_are_installed_without_symbols_unless_a_package_keeps_them() {
     let (bare, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for target in ["install", "install-agent"] {
+    for target in ["install", "install-agent", "install-verifier"] {
         make(target, bare.path());
         make_with(target, whole.path(), &["STRIP="]);
     }
     assert_eq!(with_symbols(bare.path()), Lines::new());
-    assert_eq!(with_symbols(whole.path()).len(), 5, "{:?}", with_symbols(whole.path()));
+    assert_eq!(with_symbols(whole.path()).len(), 6, "{:?}", with_symbols(whole.path()));
     for recipe in ["debian/rules", "packaging/pam_otp.spec"] {
         let text = std::fs::read_to_string(machine::source(recipe)).unwrap();
         let installs = |line: &&str| line.contains(" install") && line.contains("DESTDIR=");
@@ -229,16 +254,24 @@ fn the_rpm_holds_the_same_with_owners_and_keeps_an_administrators_changes() {
     machine::run(build.arg("packaging/pam_otp.spec").env_remove("MAKEFLAGS"));
     let found = machine::run(Command::new("find").arg(dir.path().join("RPMS")).args(["-name", "*.rpm"]));
     let mut rpms: Vec<_> = found.lines().collect();
-    rpms.sort_by_key(|rpm| !rpm.contains("/otp-agent-"));
-    let [agent, module] = rpms.try_into().unwrap();
+    rpms.sort_by_key(|rpm| rpm.rsplit('/').next());
+    let [agent, verifier, module] = rpms.try_into().unwrap();
 
-    for (rpm, expected) in
-        [(agent, Lines::from(AGENT.map(str::to_owned))), (module, INSTALLED.map(str::to_owned).into())]
-    {
+    for (rpm, expected) in [
+        (agent, Lines::from(AGENT.map(str::to_owned))),
+        (verifier, VERIFIER.map(str::to_owned).into()),
+        (module, INSTALLED.map(str::to_owned).into()),
+    ] {
         let mut listed = Lines::new();
         for (mode, owners, flags, path) in packed(Path::new(rpm)) {
             let ours = ["/var/lib/pam_otp", "/usr/libexec/pam_otp/otp-helper"].contains(&path.as_str());
-            assert_eq!(owners, if ours { "root:pam_otp" } else { "root:root" }, "{path}");
+            let group = match path.as_str() {
+                _ if ours => "pam_otp",
+                "/etc/otp-verifier" => "otp-verifier",
+                _ => "root",
+            };
+            assert_eq!(owners, format!("root:{group}"), "{path}");
+            assert!(group != "otp-verifier" || mode & 0o7777 == 0o750, "{mode:o}");
             let (is_file, configuration) = (mode & 0o170_000 == 0o100_000, path.starts_with("/etc/"));
             assert_eq!(flags.contains("cn"), is_file && configuration, "{path}: config(noreplace)");
             let line = format!("{:o} {}", mode & 0o7777, path.trim_end_matches(".gz"));
@@ -260,4 +293,11 @@ fn the_rpm_holds_the_same_with_owners_and_keeps_an_administrators_changes() {
         assert!(scripts.contains(line), "{line}: {scripts}");
     }
     assert!(!scripts.contains("systemctl enable"), "{scripts}");
+    // The verifier is without the module, and no script enables or starts it.
+    assert!(!said("--requires", verifier).contains("pam_otp"), "{}", said("--requires", verifier));
+    let scripts = said("--scripts", verifier);
+    assert!(scripts.contains("useradd --system --user-group"), "{scripts}");
+    for line in ["systemctl enable", "systemctl start", "systemctl restart"] {
+        assert!(!scripts.contains(line), "{line}: {scripts}");
+    }
 }

@@ -21,7 +21,7 @@ use otp_wire::Invitation;
 use serde::Serialize;
 
 use crate::asked::of_no_host;
-use crate::authority::{Authority, put};
+use crate::authority::{Authority, SECRET, put};
 use crate::command_line::{Command, CommandLine, HostCommand, Init, ScopeCommand, Token};
 use crate::config::Config;
 use crate::database::hosts::{Host, Right};
@@ -90,7 +90,7 @@ fn make_months(fleet: &Arc<Fleet>) -> Result<(), Error> {
 
 fn init(config: &Config, how: &Init) -> Result<(), Error> {
     if !config.folder.is_dir() {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.folder);
+        let made = DirBuilder::new().recursive(true).mode(0o750).create(&config.folder);
         made.map_err(|error| Error::io("create", &config.folder, &error))?;
     }
     if !config.authority().exists() {
@@ -102,7 +102,7 @@ fn init(config: &Config, how: &Init) -> Result<(), Error> {
         told(&made(&config.certificate()))?;
     }
     if !config.key_file().exists() {
-        put(&config.key_file(), &Keys::with_new(None)?, 0o600)?;
+        put(&config.key_file(), &Keys::with_new(None)?, SECRET)?;
         told(&made(&config.key_file()))?;
         told("It opens all seeds: keep a copy of it apart from copies of the database.")?;
     }

@@ -1,8 +1,8 @@
 //! The fleet's authority: it signs the certificates of hosts and verifiers. Its key never leaves the verifiers.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use rcgen::{
@@ -17,6 +17,11 @@ use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::error::Error;
+
+/// Root writes what is secret, the service reads it by its group, and nobody else does.
+pub(crate) const SECRET: u32 = 0o640;
+/// What every host is told anyway.
+const PUBLIC: u32 = 0o644;
 
 /// How long the certificate of the authority lives.
 const AUTHORITY_LIVES: Duration = Duration::days(20 * 365);
@@ -58,8 +63,8 @@ impl Authority {
         lives(&mut params, AUTHORITY_LIVES);
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
         let certificate = params.self_signed(&key).map_err(|error| failed(&error))?;
-        put(&config.authority_key(), Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)?;
-        put(&config.authority(), certificate.pem(), 0o644)
+        put(&config.authority_key(), Zeroizing::new(key.serialize_pem()).as_bytes(), SECRET)?;
+        put(&config.authority(), certificate.pem(), PUBLIC)
     }
 
     /// Makes key and certificate of a verifier that hosts reach by these names.
@@ -70,8 +75,8 @@ impl Authority {
         lives(&mut params, LIVES);
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(|error| failed(&error))?;
-        put(&config.key(), Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)?;
-        put(&config.certificate(), certificate.pem(), 0o644)
+        put(&config.key(), Zeroizing::new(key.serialize_pem()).as_bytes(), SECRET)?;
+        put(&config.certificate(), certificate.pem(), PUBLIC)
     }
 
     /// Signs the key of a host. Of its request only the key counts: name and purposes are ours. `None` if it is no request.
@@ -118,13 +123,22 @@ fn text(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))
 }
 
-/// Writes a file that is not there yet.
+/// Writes a file that is not there yet. Its group is that of its folder, and no mask of the caller changes its mode.
 pub(crate) fn put(path: &Path, bytes: impl AsRef<[u8]>, mode: u32) -> Result<(), Error> {
-    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-        file.write_all(bytes.as_ref())?;
-        file.sync_all()
-    });
-    written.map_err(|error| Error::io("write", path, &error))
+    let failed = |error: io::Error| Error::io("write", path, &error);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    filled(file, path, bytes.as_ref(), mode).map_err(|error| {
+        let _ = fs::remove_file(path); // half of a file would count as made
+        failed(error)
+    })
+}
+
+fn filled(mut file: File, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = path.parent().map(fs::metadata).transpose()?;
+    file.write_all(bytes)?;
+    fchown(&file, None, folder.map(|folder| folder.gid()))?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()
 }
 
 fn unfit(path: &Path, error: &rcgen::Error) -> Error {
@@ -133,4 +147,26 @@ fn unfit(path: &Path, error: &rcgen::Error) -> Error {
 
 fn failed(error: &rcgen::Error) -> Error {
     Error::new(format!("no certificate can be made: {error}"), "report this")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_is_for_the_group_of_its_folder_and_never_made_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("keys"), 4242);
+        let is_root = nix::unistd::geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(folder.path(), None, Some(other)).unwrap();
+        }
+        put(&path, b"secret", SECRET).unwrap();
+        let made = fs::metadata(&path).unwrap();
+        assert_eq!(made.mode() & 0o7777, 0o640);
+        assert_eq!(made.gid(), fs::metadata(folder.path()).unwrap().gid());
+        assert!(!is_root || made.gid() == other);
+        assert!(put(&path, b"other", PUBLIC).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"secret");
+    }
 }

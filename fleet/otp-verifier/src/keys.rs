@@ -53,8 +53,10 @@ impl KeysError {
     /// What to do next.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            Self::Read(_) => "name the file by LoadCredentialEncrypted=keys:… in the unit of otp-verifier",
-            Self::Mode => "chmod 0400, and give it to the user of otp-verifier",
+            Self::Read(_) => {
+                "make it with `otp-verifier init`; it is for root and the group otp-verifier, or a credential `keys` of the unit"
+            }
+            Self::Mode => "chown root:otp-verifier, and chmod 0640",
             Self::NoKeys => "make it with `otp-verifier init`, or restore it: without its keys no record opens",
             Self::Random => "look for the cause in the system log",
         }
