@@ -377,6 +377,7 @@ fleet-demo: rust build-packages products agent verifier test-programs
 fleet: rust build-packages products agent verifier test-programs
 	$(test_fleet) --package otp-verifier
 	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/check'
+	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES) freeradius freeradius-rest freeradius-utils; exec tests/fleet/radius'
 
 demo demo-shell: test_program = --bin logd
 demo demo-shell: rust build-packages products test-programs

@@ -102,6 +102,7 @@ const HOUSE: [(&str, &[&str]); 8] = [
             "database",
             "keys",
             "error",
+            "told",
             "config",
             "command_line",
             "authority",

@@ -1,7 +1,7 @@
 //! The commands of an administrator on a verifier's own machine.
 
 use std::fs::DirBuilder;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +33,7 @@ use crate::joining::hash;
 use crate::keys::Keys;
 use crate::store::reseal::{self, Resealed};
 use crate::store::{About, PgStore};
+use crate::told::{told, told_json};
 use crate::work::Work;
 use crate::{log, serve, user};
 
@@ -236,14 +237,4 @@ fn check(config: Config) -> Result<(), Error> {
     let fleet = Fleet::load(config)?;
     fleet.servers.connect()?;
     told("Database, keys and certificates are well.")
-}
-
-pub(crate) fn told(line: &str) -> Result<(), Error> {
-    writeln!(io::stdout(), "{line}")
-        .map_err(|error| Error::new(format!("cannot write: {error}"), "nothing else is wrong"))
-}
-
-pub(crate) fn told_json<T: Serialize>(value: &T) -> Result<(), Error> {
-    let text = serde_json::to_string(value).map_err(|error| Error::new(error.to_string(), "report this"))?;
-    told(&text)
 }

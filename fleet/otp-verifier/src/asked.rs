@@ -46,34 +46,6 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
-    pub(crate) fn outline(body: &[u8]) -> Result<Self, String> {
-        otp_wire::read(body).map(Self::Outline)
-    }
-
-    pub(crate) fn challenge(body: &[u8]) -> Result<Self, String> {
-        otp_wire::read(body).map(Self::Challenge)
-    }
-
-    pub(crate) fn verify(body: &[u8]) -> Result<Self, String> {
-        otp_wire::read(body).map(Self::Verify)
-    }
-
-    pub(crate) fn let_in(body: &[u8]) -> Result<Self, String> {
-        otp_wire::read(body).map(Self::LetIn)
-    }
-
-    pub(crate) fn adopt(body: &[u8]) -> Result<Self, String> {
-        otp_wire::read(body).map(Self::Adopt)
-    }
-
-    pub(crate) fn join(body: &[u8]) -> Result<Self, String> {
-        otp_wire::read(body).map(Self::Join)
-    }
-
-    pub(crate) fn renew(body: &[u8]) -> Result<Self, String> {
-        otp_wire::read(body).map(Self::Renew)
-    }
-
     /// Answers for the host with this key.
     pub(crate) fn answer(&self, fleet: &Fleet, session: &Session, key: Option<[u8; 32]>) -> Answered {
         if let Self::Join(question) = self {

@@ -24,6 +24,7 @@ mod metrics;
 mod serve;
 mod store;
 mod systemd;
+mod told;
 mod user;
 mod work;
 

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use otp_wire::{ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, Problem, RENEW, VERIFY};
+use otp_wire::{ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, Problem, RENEW, VERIFY, read};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
@@ -136,13 +136,16 @@ fn tls(config: &Config) -> Result<ServerConfig, Error> {
 
 fn routes(front: Front) -> Router {
     Router::new()
-        .route(OUTLINE, post(|front, key, request| asked(front, key, request, Asked::outline)))
-        .route(CHALLENGE, post(|front, key, request| asked(front, key, request, Asked::challenge)))
-        .route(VERIFY, post(|front, key, request| asked(front, key, request, Asked::verify)))
-        .route(LET_IN, post(|front, key, request| asked(front, key, request, Asked::let_in)))
-        .route(ADOPT, post(|front, key, request| asked(front, key, request, Asked::adopt)))
-        .route(JOIN, post(|front, key, request| asked(front, key, request, Asked::join)))
-        .route(RENEW, post(|front, key, request| asked(front, key, request, Asked::renew)))
+        .route(OUTLINE, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Outline))))
+        .route(
+            CHALLENGE,
+            post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Challenge))),
+        )
+        .route(VERIFY, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Verify))))
+        .route(LET_IN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::LetIn))))
+        .route(ADOPT, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Adopt))))
+        .route(JOIN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Join))))
+        .route(RENEW, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Renew))))
         .route(HELLO, get(|front, key, request| asked(front, key, request, |_| Ok(Asked::Hello))))
         .with_state(front)
 }
@@ -151,12 +154,12 @@ async fn asked(
     State(front): State<Front>,
     Extension(Key(key)): Extension<Key>,
     request: Request,
-    read: fn(&[u8]) -> Result<Asked, String>,
+    to_asked: fn(&[u8]) -> Result<Asked, String>,
 ) -> Response {
     let Ok(Ok(body)) = tokio::time::timeout(HANDSHAKE, to_bytes(request.into_body(), LONGEST_BODY)).await else {
         return said(Err(Failure::malformed("the body is too long or does not come")));
     };
-    let asked = match read(&body) {
+    let asked = match to_asked(&body) {
         Ok(asked) => asked,
         Err(what) => return said(Err(Failure::malformed(&what))),
     };

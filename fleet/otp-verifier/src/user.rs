@@ -9,7 +9,6 @@ use otp_core::service::local_authority::LocalAuthority;
 use otp_core::value::time::Seconds;
 use otp_core::value::user::{Account, UserName};
 
-use crate::admin::{told, told_json};
 use crate::answered::of_no_host;
 use crate::command_line::UserCommand;
 use crate::config::Config;
@@ -17,6 +16,7 @@ use crate::error::Error;
 use crate::log;
 use crate::messenger::NoMessenger;
 use crate::store::{About, PgStore};
+use crate::told::{told, told_json};
 
 pub(crate) fn run(config: &Config, command: &UserCommand) -> Result<(), Error> {
     let order = |user: &String, order: Order| carry_out(config, user, Request::Administer(order));

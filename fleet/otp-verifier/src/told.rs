@@ -1,0 +1,17 @@
+//! What a command prints.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+pub(crate) fn told(line: &str) -> Result<(), Error> {
+    writeln!(io::stdout(), "{line}")
+        .map_err(|error| Error::new(format!("cannot write: {error}"), "nothing else is wrong"))
+}
+
+pub(crate) fn told_json<T: Serialize>(value: &T) -> Result<(), Error> {
+    let text = serde_json::to_string(value).map_err(|error| Error::new(error.to_string(), "report this"))?;
+    told(&text)
+}
