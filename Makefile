@@ -339,7 +339,7 @@ check-rootless:
 
 # Only what the build needs is installed on this machine; the rest is installed in the copy, and goes with it.
 # A fleet in network namespaces of its own: PostgreSQL with a standby, two verifiers, three hosts.
-FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl
+FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl openssl python3
 
 fleet-demo fleet: test_program = --bin logd
 fleet-demo: rust build-packages products agent verifier test-programs
