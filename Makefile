@@ -143,7 +143,7 @@ BUILD_PACKAGES := gcc gettext libc6-dev libpam0g-dev
 DEB_PACKAGES  := build-essential debhelper gettext libpam0g-dev
 DEMO_PACKAGES := openssh-server openssh-client oathtool
 # What the tests of a fleet need: installed in their throwaway copy alone.
-FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl
+FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl openssl python3
 PACKAGES      := $(sort $(BUILD_PACKAGES) $(DEB_PACKAGES) $(DEMO_PACKAGES)) age lintian libpam-runtime \
 	pskctool openssl libpam-oath libpam-google-authenticator zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers locales mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl
@@ -368,7 +368,6 @@ check-rootless:
 	  --skip store::files::stock::tests --skip system::config_file::tests \
 	  --skip protocol::sender_socket::tests::only_the_word
 
-# Only what the build needs is installed on this machine; the rest is installed in the copy, and goes with it.
 # A fleet in network namespaces of its own: PostgreSQL with a standby, two verifiers, three hosts.
 fleet-demo fleet: test_program = --bin logd
 fleet-demo: rust build-packages products agent verifier test-programs
@@ -379,6 +378,7 @@ fleet: rust build-packages products agent verifier test-programs
 	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES); exec tests/fleet/check'
 	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES) freeradius freeradius-rest freeradius-utils; exec tests/fleet/radius'
 
+# Only what the build needs is installed on this machine; the rest is installed in the copy, and goes with it.
 demo demo-shell: test_program = --bin logd
 demo demo-shell: rust build-packages products test-programs
 	@$(as_root) tests/machine bash -euc 'tests/packages $(DEMO_PACKAGES); exec tests/demo $(if $(filter %-shell,$@),--shell)'

@@ -33,6 +33,10 @@ impl Failure {
         Self { status: 403, error: what.to_owned(), hint: hint.to_owned() }
     }
 
+    pub(crate) fn without_certificate() -> Self {
+        Self::not_permitted("a question without a certificate", "join the fleet first: otp-agent join FILE")
+    }
+
     pub(crate) fn budget_spent(what: &str) -> Self {
         Self {
             status: 429,

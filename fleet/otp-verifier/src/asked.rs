@@ -51,9 +51,7 @@ impl Asked {
         if let Self::Join(question) = self {
             return joining::join(question, fleet, session);
         }
-        let key = key.ok_or_else(|| {
-            Failure::not_permitted("a question without a certificate", "join the fleet first: otp-agent join FILE")
-        })?;
+        let key = key.ok_or_else(Failure::without_certificate)?;
         let host = session.host(&key).map_err(|error| unanswered(fleet, &error))?;
         let host = host.filter(|host| host.is_active).ok_or_else(|| {
             fleet.metrics.not_permitted.add();

@@ -34,6 +34,8 @@ use crate::work::Work;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(3600);
+/// Most hosts that join at a time: whoever tries tokens leaves the other threads to hosts.
+const MOST_JOINING: usize = 2;
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 20_000;
 
@@ -46,12 +48,13 @@ struct Key(Option<[u8; 32]>);
 struct Front {
     fleet: Arc<Fleet>,
     work: Work,
+    joining: Arc<Semaphore>,
 }
 
 /// Serves hosts on every address, until the process ends.
 pub(crate) async fn serve(fleet: Arc<Fleet>, work: Work) -> Result<(), Error> {
     let tls = TlsAcceptor::from(Arc::new(tls(&fleet.config)?));
-    let front = Front { fleet: Arc::clone(&fleet), work };
+    let front = Front { fleet: Arc::clone(&fleet), work, joining: Arc::new(Semaphore::new(MOST_JOINING)) };
     let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut listeners = Vec::new();
     for address in &fleet.config.listen {
@@ -108,8 +111,10 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, front: Front) {
     };
     let key = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(name_of_key);
     let router = routes(front).layer(Extension(Key(key)));
+    // A machine that is no host yet has one question, and holds no place without it.
+    let idle = if key.is_some() { IDLE } else { HANDSHAKE };
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_headers(32);
+    http.timer(TokioTimer::new()).header_read_timeout(idle).max_headers(32);
     let _ = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
 }
 
@@ -164,6 +169,16 @@ async fn asked(
         Err(what) => return said(Err(Failure::malformed(&what))),
     };
     front.fleet.metrics.asked.add();
+    let is_joining = matches!(asked, Asked::Join(_));
+    // Without a place in the queue, which is for hosts.
+    if key.is_none() && !is_joining {
+        front.fleet.metrics.not_permitted.add();
+        return said(Err(Failure::without_certificate()));
+    }
+    let place = is_joining.then(|| front.joining.try_acquire());
+    if matches!(place, Some(Err(_))) {
+        return said(Err(Failure::no_answer("other hosts are joining")));
+    }
     said(front.work.ask(asked, key, &front.fleet).await)
 }
 
