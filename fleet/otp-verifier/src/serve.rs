@@ -28,7 +28,7 @@ use crate::authority::{certificates, name_of_key};
 use crate::config::Config;
 use crate::error::Error;
 use crate::fleet::Fleet;
-use crate::work::Work;
+use crate::work::{PATIENCE, Work};
 
 /// How long a host may take to introduce itself, and to send the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -175,11 +175,14 @@ async fn asked(
         front.fleet.metrics.not_permitted.add();
         return said(Err(Failure::without_certificate()));
     }
-    let place = is_joining.then(|| front.joining.try_acquire());
-    if matches!(place, Some(Err(_))) {
-        return said(Err(Failure::no_answer("other hosts are joining")));
+    if !is_joining {
+        return said(front.work.ask(asked, key, &front.fleet).await);
     }
-    said(front.work.ask(asked, key, &front.fleet).await)
+    // A rack of hosts that join at once waits here, and so does a flood of strangers; neither takes a host's place in the queue.
+    match tokio::time::timeout(PATIENCE, front.joining.acquire()).await {
+        Ok(Ok(_place)) => said(front.work.ask(asked, key, &front.fleet).await),
+        Ok(Err(_)) | Err(_) => said(Err(Failure::no_answer("other hosts are joining"))),
+    }
 }
 
 fn said(answer: Answered) -> Response {
