@@ -170,7 +170,9 @@ cargo_home     := $(or $(CARGO_HOME),$(HOME)/.cargo)
 remapped       := $(foreach folder,$(source_folders),$(folder)=/usr/src/pam_otp) $(cargo_home)=/usr/src/cargo
 blanks         := $(word 2,$(CURDIR))$(word 2,$(cargo_home))# make would split there
 remap          := $(if $(blanks),,--config 'build.rustflags=[$(foreach one,$(remapped),"--remap-path-prefix=$(one)",)]')
-fleet_build     = $(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
+# The same for C: rustls brings some.
+remap_c        := $(if $(blanks),,$(addprefix -ffile-prefix-map=,$(remapped)))
+fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
 .PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier fleet fleet-demo manual catalogue products test-programs rust packages build-packages deb-packages \
