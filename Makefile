@@ -365,7 +365,7 @@ check-built-deb:
 
 # The tests of our libraries for package builds, which are seldom root. Tests that make files of several users are left out.
 check-rootless:
-	$(test_all) --lib -- --skip service::local_authority::tests --skip service::renaming::tests \
+	$(test_all) --lib -- --skip service::local_authority::tests --skip service::renaming::tests --skip service::break_glass::tests \
 	  --skip service::self_service::tests --skip store::files::tests --skip store::files::changes::tests \
 	  --skip store::files::stock::tests --skip system::config_file::tests \
 	  --skip protocol::sender_socket::tests::only_the_word
