@@ -39,7 +39,7 @@ pub struct Config {
     pub seal_keys: Option<PathBuf>,
     /// Who keeps the records of users.
     pub authority: Keeper,
-    /// The users whose records stay on this host, whoever keeps the others.
+    /// The users whose records stay on this host, also where the fleet keeps the others.
     pub local: Vec<String>,
     /// The question for the code; `None` for ours, in the language of the login.
     pub prompt: Option<String>,

@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use otp_core::protocol::request::Confidential;
 use otp_core::record::change::Change;
-use otp_core::record::id::EnrollmentId;
+use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
 use otp_core::store::error::StoreError;
 use otp_core::store::note::Note;
 use otp_core::system::random;
 use otp_core::value::time::UnixTime;
-use otp_core::value::user::UserName;
 use otp_wire::Invitation;
 use serde::Serialize;
 
@@ -40,21 +39,19 @@ use crate::{log, serve, user};
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
-    if let Command::Roles = line.command {
-        return told(migrations::ROLES.trim_end());
-    }
-    let config = Config::load(&line.config)?;
+    let config = || Config::load(&line.config);
     match &line.command {
-        Command::Serve => serve_hosts(config),
-        Command::Init(how) => init(&config, how),
-        Command::Token(how) => token(&config, how),
-        Command::Host { command } => host(&config, command),
-        Command::User { command } => user::run(&config, command),
-        Command::Scope { command } => scope(&config, command),
-        Command::Roles => Ok(()),
-        Command::Reseal => reseal(&config),
-        Command::Restored => restored(&config),
-        Command::Check => check(config),
+        Command::Serve => serve_hosts(config()?),
+        Command::Init(how) => init(&config()?, how),
+        Command::Token(how) => token(&config()?, how),
+        Command::Host { command } => host(&config()?, command),
+        Command::User { command } => user::run(&config()?, command),
+        Command::Scope { command } => scope(&config()?, command),
+        // Before there is a configuration.
+        Command::Roles => told(migrations::ROLES.trim_end()),
+        Command::Reseal => reseal(&config()?),
+        Command::Restored => restored(&config()?),
+        Command::Check => check(config()?),
     }
 }
 
@@ -65,11 +62,9 @@ fn serve_hosts(config: Config) -> Result<(), Error> {
     }
     fleet.servers.watch()?;
     make_months(&fleet)?;
-    let failed =
-        |error: &io::Error| Error::new(format!("threads cannot be started: {error}"), "see the limits of the unit");
-    let work = Work::start(&fleet).map_err(|error| failed(&error))?;
+    let work = Work::start(&fleet).map_err(|error| no_threads(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(|error| failed(&error))?.block_on(serve::serve(fleet, work))
+    runtime.map_err(|error| no_threads(&error))?.block_on(serve::serve(fleet, work))
 }
 
 /// Makes the tables of the audit's next months, each day. A month without its own is in the table of the others.
@@ -84,9 +79,11 @@ fn make_months(fleet: &Arc<Fleet>) -> Result<(), Error> {
         thread::sleep(DAY);
     };
     let started = thread::Builder::new().name("months".into()).spawn(each_day);
-    started
-        .map(|_| ())
-        .map_err(|error| Error::new(format!("threads cannot be started: {error}"), "see the limits of the unit"))
+    started.map(drop).map_err(|error| no_threads(&error))
+}
+
+fn no_threads(error: &io::Error) -> Error {
+    Error::new(format!("threads cannot be started: {error}"), "see the limits of the unit")
 }
 
 fn init(config: &Config, how: &Init) -> Result<(), Error> {
@@ -123,7 +120,7 @@ fn session(config: &Config) -> Result<Session, Error> {
 fn token(config: &Config, how: &Token) -> Result<(), Error> {
     let rights = rights(&how.rights)?;
     let mut secret = [0; 32];
-    random::entropy(&mut secret).map_err(|error| Error::new(error.to_string(), error.hint()))?;
+    random::entropy(&mut secret)?;
     let token = Confidential::of_bytes(&secret);
     let seconds = how.minutes.saturating_mul(60);
     session(config)?.add_token(&hash(token.expose()), &rights, how.scope.as_deref(), seconds)?;
@@ -211,25 +208,17 @@ fn reseal(config: &Config) -> Result<(), Error> {
 
 fn restored(config: &Config) -> Result<(), Error> {
     let (session, keys, window) = (session(config)?, config.keys()?, config.settings()?.settings.limits.window);
-    let (mut last, mut count) = (String::new(), 0_u64);
-    loop {
-        let names = session.names_after(&last)?;
-        let Some(name) = names.last() else { break };
-        last.clone_from(name);
-        for name in names.iter().filter_map(|name| UserName::parse(name)) {
-            let (store, account) = (PgStore::new(&session, &keys, About::default()), of_no_host(name));
-            let (mut enrollment, now) = ([0; 16], UnixTime::now());
-            random::entropy(&mut enrollment).map_err(|error| Error::new(error.to_string(), error.hint()))?;
-            change(&store, &account, &Note::here("restored"), |record| match record {
-                Some(record) => {
-                    let restored = record.restored(true, window, EnrollmentId(enrollment), now);
-                    (Change::Record(Box::new(restored)), ())
-                }
-                None => (Change::Keep, ()),
-            })?;
-            count = count.saturating_add(1);
-        }
-    }
+    let store = PgStore::new(&session, &keys, About::default());
+    let mut count = 0_u64;
+    session.each_user(|name| {
+        let (enrollment, now) = (new_enrollment(random::entropy)?, UnixTime::now());
+        change(&store, &of_no_host(name), &Note::here("restored"), |record| match record {
+            Some(record) => (Change::Record(Box::new(record.restored(true, window, enrollment, now))), ()),
+            None => (Change::Keep, ()),
+        })?;
+        count = count.saturating_add(1);
+        Ok::<_, Error>(())
+    })?;
     told(&format!("{count} records: counters wait for a resync, recovery codes are void, codes up to now are used."))
 }
 

@@ -6,8 +6,8 @@ use otp_core::protocol::request::Adopted;
 use otp_core::record::Record;
 use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
-use otp_core::record::id::EnrollmentId;
 use otp_core::record::state_slot::Slot;
+use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
 use otp_core::store::note::Origin;
 use otp_core::system::random;
@@ -22,13 +22,10 @@ pub(crate) fn adopt(question: &AdoptQuestion, asking: &Asking<'_>, fleet: &Fleet
     let record = record(question).filter(|record| record.credentials.user == asking.account.name);
     let record = record.ok_or_else(|| Failure::malformed("no record of this user"))?;
     let arrival = Arrival { record: &record, replace: false, with_override: true };
-    let mut enrollment = [0; 16];
-    random::entropy(&mut enrollment).map_err(|error| Failure::no_answer(&error.to_string()))?;
+    let enrollment = new_enrollment(random::entropy).map_err(|error| Failure::no_answer(&error.to_string()))?;
     let store = PgStore::new(session, &fleet.keys, asking.about);
     let note = Origin { id: Some(question.id), host: asking.about.host }.note("adopted");
-    let outcome = change(&store, &asking.account, &note, |here| {
-        arrival.into_record(&asking.account, here, EnrollmentId(enrollment))
-    });
+    let outcome = change(&store, &asking.account, &note, |here| arrival.into_record(&asking.account, here, enrollment));
     let outcome = match outcome.map_err(|error| unanswered(fleet, &error))? {
         Outcome::Imported | Outcome::Replaced | Outcome::Added => Adopted::Taken,
         Outcome::CaughtUp | Outcome::Already => Adopted::Joined,

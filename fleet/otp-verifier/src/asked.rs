@@ -12,7 +12,9 @@ use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
 use otp_core::service::judged::{Bare, counted, judged};
 use otp_core::service::local_authority::LocalAuthority;
+use otp_core::service::messenger::NoMessenger;
 use otp_core::store::Store;
+use otp_core::store::error::StoreError;
 use otp_core::store::note::{Note, Origin};
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::request_id::RequestId;
@@ -29,7 +31,6 @@ use crate::database::hosts::{Host, Right};
 use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::log;
-use crate::messenger::NoMessenger;
 use crate::store::{About, PgStore};
 use crate::{adoption, joining};
 
@@ -48,36 +49,20 @@ pub(crate) enum Asked {
 impl Asked {
     /// Answers for the host with this key.
     pub(crate) fn answer(&self, fleet: &Fleet, session: &Session, key: Option<[u8; 32]>) -> Answered {
-        if let Self::Join(question) = self {
-            return joining::join(question, fleet, session);
-        }
-        let key = key.ok_or_else(Failure::without_certificate)?;
-        let host = session.host(&key).map_err(|error| unanswered(fleet, &error))?;
-        let host = host.filter(|host| host.is_active).ok_or_else(|| {
-            fleet.metrics.not_permitted.add();
-            Failure::not_permitted(
-                "the fleet does not know this host, or it is suspended",
-                "see: otp-verifier host list",
-            )
-        })?;
-        let host = AskingHost { fleet, session, host };
+        let host = || AskingHost::of(fleet, session, key);
         match self {
-            Self::Outline(question) => host.outline(question),
-            Self::Challenge(question) => host.challenge(question),
-            Self::Verify(question) => host.verify(question),
-            Self::LetIn(question) => host.let_in(question),
+            Self::Outline(question) => host()?.outline(question),
+            Self::Challenge(question) => host()?.challenge(question),
+            Self::Verify(question) => host()?.verify(question),
+            Self::LetIn(question) => host()?.let_in(question),
             Self::Adopt(question) => {
+                let host = host()?;
                 host.may(Right::Import)?;
                 adoption::adopt(question, &host.about(None, &question.user)?, fleet, session)
             }
-            Self::Renew(question) => joining::renew(question, &host.host, fleet, session),
-            Self::Hello => body(&Hello {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                time: UnixTime::now().0,
-                host: host.host.id.clone(),
-                rights: host.host.rights.iter().map(|right| right.word().to_owned()).collect(),
-            }),
-            Self::Join(_) => Err(Failure::malformed("a host joins once")),
+            Self::Join(question) => joining::join(question, fleet, session),
+            Self::Renew(question) => joining::renew(question, &host()?.host, fleet, session),
+            Self::Hello => host()?.hello(),
         }
     }
 }
@@ -89,7 +74,32 @@ struct AskingHost<'a> {
     host: Host,
 }
 
+impl<'a> AskingHost<'a> {
+    /// The host with this key.
+    fn of(fleet: &'a Fleet, session: &'a Session, key: Option<[u8; 32]>) -> Result<Self, Failure> {
+        let key = key.ok_or_else(Failure::without_certificate)?;
+        let host = session.host(&key).map_err(|error| unanswered(fleet, &error))?;
+        let host = host.filter(|host| host.is_active).ok_or_else(|| {
+            fleet.metrics.not_permitted.add();
+            Failure::not_permitted(
+                "the fleet does not know this host, or it is suspended",
+                "see: otp-verifier host list",
+            )
+        })?;
+        Ok(Self { fleet, session, host })
+    }
+}
+
 impl AskingHost<'_> {
+    fn hello(&self) -> Answered {
+        body(&Hello {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            time: UnixTime::now().0,
+            host: self.host.id.clone(),
+            rights: self.host.rights.iter().map(|right| right.word().to_owned()).collect(),
+        })
+    }
+
     fn may(&self, right: Right) -> Result<(), Failure> {
         if self.host.may(right) {
             return Ok(());
@@ -126,6 +136,16 @@ impl AskingHost<'_> {
 
     fn origin(&self, id: RequestId) -> Origin<'_> {
         Origin { id: Some(id), host: Some(&self.host.id) }
+    }
+
+    /// What came of a write: this host may have been suspended since it was looked up.
+    fn written<T>(&self, store: &PgStore<'_>, written: Result<T, StoreError>) -> Result<T, Failure> {
+        if store.is_revoked() {
+            self.fleet.metrics.not_permitted.add();
+            let (error, hint) = ("this host was suspended in the meantime", "see: otp-verifier host list");
+            return Err(Failure::not_permitted(error, hint));
+        }
+        written.map_err(|error| unanswered(self.fleet, &error))
     }
 
     /// A budget that is used up is in the audit once, and answered without a commit.
@@ -211,14 +231,7 @@ impl AskingHost<'_> {
             moment,
             &|limits, record, attempt| counted(&settings, true, &login, moment, limits, record, attempt),
         );
-        if store.is_revoked() {
-            self.fleet.metrics.not_permitted.add();
-            return Err(Failure::not_permitted(
-                "this host was suspended in the meantime",
-                "see: otp-verifier host list",
-            ));
-        }
-        let (verdict, bare) = judged.map_err(|error| unanswered(self.fleet, &error))?;
+        let (verdict, bare) = self.written(&store, judged)?;
         if bare.is_some_and(|bare| bare.is_blank) {
             self.fleet.budgets.count_stranger(&self.host.id, now());
         }
@@ -244,13 +257,7 @@ impl AskingHost<'_> {
         };
         let store = self.store(&asking);
         let noted = store.note_let_in(&asking.account, &self.origin(question.id).note(event));
-        if store.is_revoked() {
-            return Err(Failure::not_permitted(
-                "this host was suspended in the meantime",
-                "see: otp-verifier host list",
-            ));
-        }
-        noted.map_err(|error| unanswered(self.fleet, &error))?;
+        self.written(&store, noted)?;
         self.fleet.metrics.let_in_without_code.add();
         body(&LetInAnswer { id: question.id })
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use otp_core::error::CoreError;
 use otp_core::store::error::StoreError;
 use otp_core::value::system_error::described;
 
@@ -38,6 +39,12 @@ impl From<DatabaseError> for Error {
 
 impl From<KeysError> for Error {
     fn from(error: KeysError) -> Self {
+        Self::new(error.to_string(), error.hint())
+    }
+}
+
+impl From<CoreError> for Error {
+    fn from(error: CoreError) -> Self {
         Self::new(error.to_string(), error.hint())
     }
 }

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 
 pub(crate) struct Fleet {
     pub(crate) config: Config,
-    /// Limits, codes, grace; its policy asks every user for every kind of device: who must give a code is the hosts' policy.
+    /// Limits, codes, grace. Its policy is not asked: each host has its own.
     pub(crate) settings: Settings,
     pub(crate) servers: Arc<Servers>,
     pub(crate) keys: Keys,

@@ -19,7 +19,6 @@ mod fleet;
 mod joining;
 mod keys;
 mod log;
-mod messenger;
 mod metrics;
 mod serve;
 mod store;

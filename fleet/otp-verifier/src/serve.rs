@@ -10,7 +10,9 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use otp_wire::{ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, Problem, RENEW, VERIFY, read};
@@ -21,6 +23,7 @@ use rustls_pki_types::pem::PemObject;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tower::Service as _;
 
 use crate::answered::{Answered, Failure};
 use crate::asked::Asked;
@@ -34,7 +37,7 @@ use crate::work::{PATIENCE, Work};
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(3600);
-/// Most hosts that join at a time: whoever tries tokens leaves the other threads to hosts.
+/// Most hosts that join at a time: strangers that try tokens leave the other threads to hosts.
 const MOST_JOINING: usize = 2;
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 20_000;
@@ -55,6 +58,7 @@ struct Front {
 pub(crate) async fn serve(fleet: Arc<Fleet>, work: Work) -> Result<(), Error> {
     let tls = TlsAcceptor::from(Arc::new(tls(&fleet.config)?));
     let front = Front { fleet: Arc::clone(&fleet), work, joining: Arc::new(Semaphore::new(MOST_JOINING)) };
+    let router = routes(front);
     let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut listeners = Vec::new();
     for address in &fleet.config.listen {
@@ -67,7 +71,12 @@ pub(crate) async fn serve(fleet: Arc<Fleet>, work: Work) -> Result<(), Error> {
     crate::systemd::ready();
     let mut tasks = Vec::new();
     for listener in listeners {
-        tasks.push(tokio::spawn(accept(listener, tls.clone(), front.clone(), Arc::clone(&free))));
+        tasks.push(tokio::spawn(accept(
+            listener,
+            tls.clone(),
+            (Arc::clone(&fleet), router.clone()),
+            Arc::clone(&free),
+        )));
     }
     if let Some(listener) = metrics {
         tasks.push(tokio::spawn(accept_metrics(listener, Arc::clone(&fleet))));
@@ -87,7 +96,7 @@ async fn bound(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-async fn accept(listener: TcpListener, tls: TlsAcceptor, front: Front, free: Arc<Semaphore>) {
+async fn accept(listener: TcpListener, tls: TlsAcceptor, (fleet, router): (Arc<Fleet>, Router), free: Arc<Semaphore>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Too many open files: others will end.
@@ -95,27 +104,30 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, front: Front, free: Arc
             continue;
         };
         let Ok(place) = Arc::clone(&free).try_acquire_owned() else { continue };
-        let (tls, front) = (tls.clone(), front.clone());
+        let (tls, fleet, router) = (tls.clone(), Arc::clone(&fleet), router.clone());
         tokio::spawn(async move {
-            connection(stream, tls, front).await;
+            connection(stream, tls, &fleet, router).await;
             drop(place);
         });
     }
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, front: Front) {
+async fn connection(stream: TcpStream, tls: TlsAcceptor, fleet: &Fleet, router: Router) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else {
-        front.fleet.metrics.handshakes_failed.add();
+        fleet.metrics.handshakes_failed.add();
         return;
     };
     let key = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(name_of_key);
-    let router = routes(front).layer(Extension(Key(key)));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Key(key));
+        router.clone().call(request)
+    });
     // A machine that is no host yet has one question, and holds no place without it.
     let idle = if key.is_some() { IDLE } else { HANDSHAKE };
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(idle).max_headers(32);
-    let _ = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Certificates of hosts are the authority's; who has none may only join.

@@ -289,7 +289,7 @@ fn kept(row: &Row) -> Option<KeptAnswer> {
     is_fresh.then_some(kept)
 }
 
-/// Random, in 48 bits: whoever loaded a record before it was removed and made again has lost.
+/// Random, in 48 bits: a login that loaded a record before it was removed and made again has lost.
 fn first_version() -> Result<i64, StoreError> {
     let mut random = [0; 6];
     entropy(&mut random).map_err(|_| StoreError::Unreachable("no random bytes for a version".into()))?;

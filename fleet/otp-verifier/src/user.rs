@@ -1,20 +1,19 @@
 //! Administration of one user, on a verifier's own machine.
 
-use otp_core::error::CoreError;
 use otp_core::protocol::request::{Order, PasscodeOrder, Reply, Request};
 use otp_core::record::credentials::Override;
 use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
+use otp_core::service::messenger::NoMessenger;
 use otp_core::value::time::Seconds;
-use otp_core::value::user::{Account, UserName};
+use otp_core::value::user::UserName;
 
 use crate::answered::of_no_host;
 use crate::command_line::UserCommand;
 use crate::config::Config;
 use crate::error::Error;
 use crate::log;
-use crate::messenger::NoMessenger;
 use crate::store::{About, PgStore};
 use crate::told::{told, told_json};
 
@@ -38,27 +37,17 @@ pub(crate) fn run(config: &Config, command: &UserCommand) -> Result<(), Error> {
 }
 
 fn list(config: &Config) -> Result<(), Error> {
-    let session = config.servers()?.connect()?;
-    let mut last = String::new();
-    loop {
-        let names = session.names_after(&last)?;
-        let Some(name) = names.last() else { return Ok(()) };
-        last.clone_from(name);
-        for name in names.iter().filter_map(|name| UserName::parse(name)) {
-            told(&name.file_stem())?;
-        }
-    }
+    config.servers()?.connect()?.each_user(|name| told(&name.file_stem()))
 }
 
 fn carry_out(config: &Config, user: &str, request: Request) -> Result<(), Error> {
     let name =
         UserName::parse(user).ok_or_else(|| Error::new("no user has such a name", "see: otp-verifier user list"))?;
     let (session, keys, settings) = (config.servers()?.connect()?, config.keys()?, config.settings()?.settings);
-    let account: Account = of_no_host(name);
     let store = PgStore::new(&session, &keys, About::default());
     let caller = Caller::here(0, true, &|event| log::notice(&event.to_string()));
-    let mut authority = LocalAuthority::on(store, &settings, &NoMessenger, Some(account), caller);
-    let reply = authority.request(request).map_err(|error: CoreError| Error::new(error.to_string(), error.hint()))?;
+    let mut authority = LocalAuthority::on(store, &settings, &NoMessenger, Some(of_no_host(name)), caller);
+    let reply = authority.request(request)?;
     let Reply::Changed(changed) = reply else { return told_json(&reply) };
     told(&format!("{user}: {}", if changed { "done" } else { "nothing was changed" }))
 }

@@ -86,9 +86,6 @@ fn decide(fleet: &Arc<Fleet>, jobs: &Mutex<Receiver<Job>>) {
             session = None;
         }
         let answer = catch_unwind(AssertUnwindSafe(|| answer(fleet, &mut session, &job)));
-        if session.as_ref().is_some_and(Session::is_broken) {
-            session = None;
-        }
         let answer = answer.unwrap_or_else(|_| {
             session = None;
             Err(Failure::no_answer("a thread has failed: see the log"))

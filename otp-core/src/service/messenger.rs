@@ -64,3 +64,24 @@ impl Messenger for Site {
         AgentAuthority { user: user.as_str() }.send_pin(pin)
     }
 }
+
+/// Where nothing is sent.
+pub struct NoMessenger;
+
+impl Messenger for NoMessenger {
+    fn kinds(&self) -> Result<Kinds, CoreError> {
+        Ok(Kinds::NONE)
+    }
+
+    fn check(&self, _: Channel) -> Result<(), CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+
+    fn challenge(&self, _: &UserName, _: Channel, _: &LoginContext, _: Option<&Typed>) -> Result<Challenge, CoreError> {
+        Ok(Challenge::NotSent)
+    }
+
+    fn send_pin(&self, _: &UserName, _: &PinToSend) -> Result<Challenge, CoreError> {
+        Ok(Challenge::NotSent)
+    }
+}

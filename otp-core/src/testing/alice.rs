@@ -8,9 +8,8 @@ use crate::codes::recovery::{RecoveryCode, RecoverySet};
 use crate::decision::kinds::Kinds;
 use crate::decision::verify::{Accepted, Factor, Limits, LockFor, Refusal, Verdict};
 use crate::record::Record;
-use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
+use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::seal::SealedHashes;
 use crate::record::state::{Progress, State};
 use crate::store::note::Note;
 use crate::value::secret::Secret;
@@ -113,27 +112,8 @@ pub fn ten_codes() -> RecoverySet {
 
 /// Alice's record before the first login: these devices and ten recovery codes.
 pub fn record(devices: Vec<Device>) -> Record {
-    let Account { name: user, uid, .. } = alice();
-    let enrollment = EnrollmentId([1; 16]);
-    let mut state = State::new(enrollment);
-    state.devices = devices.iter().map(|device| (device.id, Progress::from(0))).collect();
-    let (user_override, recovery) = (Override::None, Some(ten_codes()));
-    let default = devices.first().map(|device| device.id);
-    let last_id = devices.last().map_or(DeviceId(0), |device| device.id);
-    let credentials = Credentials {
-        user,
-        uid,
-        enrollment,
-        user_override,
-        devices,
-        default,
-        last_id,
-        recovery,
-        scratch: None,
-        passcode: None,
-        sealed: SealedHashes::default(),
-    };
-    Record::new(credentials, state).unwrap()
+    let devices = devices.into_iter().map(|device| (device, 0)).collect();
+    Record::begin(&alice(), EnrollmentId([1; 16]), Override::None, devices, Some(ten_codes()))
 }
 
 /// The devices and codes of a record under a new enrollment, before the first login.

@@ -3,6 +3,7 @@
 use tokio_postgres::Row;
 
 use otp_core::store::error::StoreError;
+use otp_core::value::user::UserName;
 
 use crate::database::session::{Session, Unanswered};
 
@@ -206,8 +207,22 @@ impl Session {
         }
     }
 
-    /// Names of users with a record, in their order: some of those after this one.
-    pub(crate) fn names_after(&self, last: &str) -> Result<Vec<String>, StoreError> {
+    /// All users with a record, in the order of their names. A row whose name is none is passed over.
+    pub(crate) fn each_user<E: From<StoreError>>(
+        &self,
+        mut act: impl FnMut(UserName) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut last = String::new();
+        loop {
+            let names = self.names_after(&last)?;
+            let Some(name) = names.last() else { return Ok(()) };
+            last.clone_from(name);
+            names.iter().filter_map(|name| UserName::parse(name)).try_for_each(&mut act)?;
+        }
+    }
+
+    /// Some names, those after this one.
+    fn names_after(&self, last: &str) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "SELECT name FROM otp.record WHERE name > $1 ORDER BY name LIMIT 100";
         let unreadable = |_| StoreError::Unreachable("a row cannot be read".into());
         self.read(SQL, &[&last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()

@@ -21,7 +21,7 @@ pub(crate) struct Resealed {
 const READ: &str =
     "SELECT name, sealed FROM otp.record WHERE name > $1 AND substr(sealed, 1, 5) <> $2 ORDER BY name LIMIT 100";
 
-// The version stays: no login is lost by it. A record that was enrolled anew meanwhile has other bytes.
+// The version stays: no login is lost by it. A record that was enrolled again meanwhile has other bytes.
 const WRITE: &str = "WITH new AS (SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS n (name, old, sealed)), \
      changed AS (UPDATE otp.record r SET sealed = new.sealed FROM new WHERE r.name = new.name AND r.sealed = new.old RETURNING 1) \
      SELECT current_setting('synchronous_standby_names'), (SELECT count(*) FROM changed)";

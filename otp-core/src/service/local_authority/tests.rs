@@ -6,20 +6,19 @@ use super::*;
 use crate::codes::hotp_totp::Digits;
 use crate::codes::ocra::Suite;
 use crate::codes::passcode::Issued;
-use crate::protocol::request::{Confidential, Order, PinToSend};
+use crate::protocol::request::{Confidential, Order};
 use crate::record::credentials::Override;
 use crate::record::credentials::{Device, Kind};
 use crate::record::id::EnrollmentId;
+use crate::service::messenger::NoMessenger;
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, Swap};
 use crate::testing::fixtures::{
     NOTE, NOW, STEP, alice, digits_of, issued_until, named, passcode, phone, record, recovery_code, site,
 };
-use crate::value::destination::Channel;
 use crate::value::network::Address;
 use crate::value::request_id::RequestId;
 use crate::value::time::Seconds;
-use crate::value::user::UserName;
 
 /// A site where alice has devices.
 struct TestSite {
@@ -344,27 +343,6 @@ fn no_device_is_challenged_whose_response_is_not_accepted() {
     assert_eq!(challenge("sshd", Some("ocra")), Challenge::NoSuchDevice);
     assert!(site.store().unwrap().read(&alice()).unwrap().unwrap().state.challenges.is_empty());
     assert!(matches!(challenge("login", None), Challenge::Question(_)));
-}
-
-/// Sends nothing.
-struct NoMessenger;
-
-impl Messenger for NoMessenger {
-    fn kinds(&self) -> Result<Kinds, CoreError> {
-        Ok(Kinds::NONE)
-    }
-
-    fn check(&self, _: Channel) -> Result<(), CoreError> {
-        Err(CoreError::NoEnrollmentHere)
-    }
-
-    fn challenge(&self, _: &UserName, _: Channel, _: &LoginContext, _: Option<&Typed>) -> Result<Challenge, CoreError> {
-        Ok(Challenge::NotSent)
-    }
-
-    fn send_pin(&self, _: &UserName, _: &PinToSend) -> Result<Challenge, CoreError> {
-        Ok(Challenge::NotSent)
-    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{fs, io};
 
+use base16ct::lower::{decode_vec, encode_string};
 use otp_core::value::system_error::described;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -54,7 +55,7 @@ pub(super) fn opened(pcrs: &str, lines: &str) -> Result<Zeroizing<Vec<u8>>, CliE
     let files = Files::with_a_parent()?;
     let mut lines = lines.lines();
     for part in ["public", "private"] {
-        files.put(part, lines.next().and_then(bytes).unwrap_or_default())?;
+        files.put(part, lines.next().and_then(|hex| decode_vec(hex).ok()).unwrap_or_default())?;
     }
     files.tool("tpm2_load", &["-C", "parent", "-u", "public", "-r", "private", "-c", "object"], &[])?;
     let by = format!("pcr:{}", bank(pcrs));
@@ -65,16 +66,6 @@ pub(super) fn opened(pcrs: &str, lines: &str) -> Result<Zeroizing<Vec<u8>>, CliE
 /// PCRs such as 0+7, as these tools name them.
 fn bank(pcrs: &str) -> String {
     format!("sha256:{}", pcrs.replace('+', ","))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// `None` unless it is HEX.
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 impl Files {
@@ -106,7 +97,7 @@ impl Files {
 
     fn hex(&self, name: &str) -> Result<String, CliError> {
         let path = self.0.path().join(name);
-        Ok(hex(&fs::read(&path).map_err(|error| failed(&path, &error))?))
+        Ok(encode_string(&fs::read(&path).map_err(|error| failed(&path, &error))?))
     }
 
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), CliError> {
@@ -128,8 +119,8 @@ mod tests {
 
     #[test]
     fn parts_are_lines_of_hex() {
-        assert_eq!(bytes(&hex(&[0, 10, 255])), Some(vec![0, 10, 255]));
-        assert_eq!((bytes("0"), bytes("0g"), bytes("")), (None, None, Some(Vec::new())));
+        assert_eq!(decode_vec(encode_string(&[0, 10, 255])), Ok(vec![0, 10, 255]));
+        assert!(decode_vec("0").is_err() && decode_vec("0g").is_err() && decode_vec("") == Ok(Vec::new()));
         assert_eq!((bank("7"), bank("0+7")), ("sha256:7".into(), "sha256:0,7".into()));
     }
 }
