@@ -321,7 +321,8 @@ check-inside:
 	export CARGO_NET_OFFLINE=true
 	run() {
 	  echo "$$* --no-fail-fast -- --test-threads $(TEST_THREADS)"
-	  "$$@" --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
+	  # A test that hangs fails, and what ran for over 60 seconds is in the log.
+	  timeout --kill-after=10 1200 "$$@" --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
 	}
 	run $(test_all) --lib --bins --examples $(addprefix --test=,$(filter-out $(side_by_side),$(test_groups)))
 	run $(test_all) --doc
@@ -346,9 +347,9 @@ check-fleet-inside:
 	tests/packages $(FLEET_PACKAGES)
 	export CARGO_NET_OFFLINE=true
 	failed=0
-	$(test_fleet) --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
+	timeout --kill-after=10 1200 $(test_fleet) --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
 	story=$(firstword $(wildcard tests/fleet/check tests/fleet/demo))
-	if "$$story"; then
+	if timeout --kill-after=10 1200 "$$story"; then
 	  echo "ok: $$story"
 	else
 	  failed=$$?

@@ -1,9 +1,16 @@
 //! The agent, as systemd runs it: a listening socket that outlives it, and a process that is started with that socket.
 
-use crate::{machine, service::Service, site::Site, syslog, users::TestUser};
+use crate::{held::Held, machine, service::Service, site::Site, syslog, users::TestUser};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::{
-    fs::{self, File},
-    os::unix::{fs::PermissionsExt, net::UnixListener},
+    fs, iter,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::PermissionsExt,
+            net::{UnixListener, UnixStream},
+        },
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -12,10 +19,13 @@ use std::{
 /// Where the module looks for it.
 pub const SOCKET: &str = "/run/pam_otp/agent";
 
+/// A test that waits longer for an agent, or for who asks it, has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// No test's agent is there as long as this is: what a machine without one does.
 #[derive(Debug)]
 pub struct NoAgent {
-    _mine: File,
+    _mine: Held,
 }
 
 /// Takes the machine's one place for an agent, and leaves it empty.
@@ -24,8 +34,7 @@ pub struct NoAgent {
 /// Outside the machine.
 pub fn none() -> NoAgent {
     machine::require("an agent");
-    let mine = File::create("/run/lock/pam-otp-agent").unwrap();
-    mine.lock().unwrap();
+    let mine = Held::take("agent");
     let _ = fs::remove_file(SOCKET);
     NoAgent { _mine: mine }
 }
@@ -50,9 +59,33 @@ impl Socket {
         Socket { listener, _place: place }
     }
 
-    /// The socket itself, for a test that plays the agent.
-    pub fn listener(&self) -> &UnixListener {
-        &self.listener
+    /// The next connection of a process of this user, for a test that plays the agent. Logins of other tests may come, too: they
+    /// are refused.
+    ///
+    /// # Panics
+    /// When none comes in 30 s.
+    pub fn accept_from(&self, uid: u32) -> UnixStream {
+        self.listener.set_nonblocking(true).unwrap();
+        machine::wait(PATIENCE, || {
+            let (stream, _) = self.listener.accept().ok()?;
+            let asker = net::sockopt::socket_peercred(&stream).unwrap().uid;
+            (asker.as_raw() == uid).then_some(stream)
+        })
+        .expect("nobody asks the agent")
+    }
+
+    /// Connects until no more connections are let in: they are held, and the queue stays full.
+    ///
+    /// # Panics
+    /// When it cannot be made short.
+    pub fn fill(&self) -> Vec<OwnedFd> {
+        net::listen(&self.listener, 0).unwrap();
+        let connect = || {
+            let socket =
+                net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
+            net::connect(&socket, &SocketAddrUnix::new(SOCKET).unwrap()).ok().map(|()| socket)
+        };
+        iter::from_fn(connect).collect()
     }
 }
 
@@ -155,13 +188,23 @@ pub fn verdicts(mark: syslog::Mark, user: &TestUser) -> Vec<String> {
     lines.filter(|line| line.contains(&user)).filter_map(text).collect()
 }
 
+/// Connects to the agent. Who reads from it waits for 30 s at most.
+///
+/// # Panics
+/// When there is no socket.
+pub fn connect() -> UnixStream {
+    let stream = UnixStream::connect(SOCKET).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
 /// Asks this question so many times in a row, in a process of this user.
 ///
 /// # Panics
-/// When no agent listens.
+/// When no agent answers.
 pub fn ask_as(user: &TestUser, question: &str, times: usize) {
     let script = format!(
-        "import socket, sys\nfor _ in range({times}):\n  s = socket.socket(socket.AF_UNIX)\n  s.connect('{SOCKET}')\n  \
+        "import socket, sys\nsocket.setdefaulttimeout(30)\nfor _ in range({times}):\n  s = socket.socket(socket.AF_UNIX)\n  s.connect('{SOCKET}')\n  \
          s.sendall(sys.argv[1].encode() + b'\\n')\n  s.recv(65536)\n  s.close()"
     );
     machine::run(user.command("python3").args(["-c", &script, question]));
@@ -181,7 +224,7 @@ fn process(socket: &Socket) -> Child {
     Command::new("sh")
         .args(["-c", script])
         .arg(program)
-        .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket.listener.try_clone().unwrap())))
+        .stdin(Stdio::from(OwnedFd::from(socket.listener.try_clone().unwrap())))
         .spawn()
         .unwrap()
 }

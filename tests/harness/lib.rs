@@ -22,6 +22,7 @@ pub mod distributions;
 pub mod draw;
 pub mod drawing;
 pub mod hardware_token;
+pub mod held;
 pub mod injection;
 pub mod journal;
 pub mod keypad;

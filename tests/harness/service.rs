@@ -1,8 +1,8 @@
 //! A PAM service of a test's own.
 
-use crate::machine;
+use crate::{held::Held, machine};
 use std::{
-    fs::{self, File},
+    fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -14,7 +14,7 @@ pub struct Service {
     name: String,
     confdir: Option<TempDir>,
     replaced: Option<Vec<u8>>,
-    _mine: Option<File>, // locked as long as a name that others want too is ours
+    _mine: Option<Held>, // locked as long as a name that others want too is ours
 }
 
 impl Service {
@@ -60,10 +60,9 @@ impl Service {
     pub fn held(name: impl Into<String>) -> Service {
         machine::require("a file in /etc/pam.d");
         let name = name.into();
-        let lock = File::create(format!("/run/lock/pam-otp-service-{name}")).unwrap();
-        lock.lock().unwrap();
+        let mine = Held::take(&format!("service-{name}"));
         let replaced = fs::read(Path::new("/etc/pam.d").join(&name)).ok();
-        Service { name, confdir: None, replaced, _mine: Some(lock) }
+        Service { name, confdir: None, replaced, _mine: Some(mine) }
     }
 
     /// Another stack from now on. A `password` or `session` group it does not name is `other`'s.

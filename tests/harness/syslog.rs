@@ -2,7 +2,7 @@
 //!
 //! A line of the log is `authpriv.notice Nov 21 21:14:17 pamtalk[123]: pam_otp(sshd:auth): refused …`.
 
-use crate::machine;
+use crate::{held::Held, machine};
 use std::{
     fmt::Write,
     fs::File,
@@ -132,8 +132,7 @@ fn settled(mark: Mark) -> String {
 
 fn start() {
     machine::require("collecting the log at /dev/log");
-    let lock = File::create("/run/lock/pam-otp-logd").unwrap();
-    lock.lock().unwrap();
+    let _one_at_a_time = Held::take("logd");
     if is_collected() {
         return;
     }

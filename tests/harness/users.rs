@@ -1,8 +1,8 @@
 //! Throwaway users, on a throwaway machine.
 
-use crate::machine;
+use crate::{held::Held, machine};
 use std::{
-    fs::{self, File},
+    fs,
     io::Write,
     os::unix::{
         fs::{PermissionsExt, chown},
@@ -280,8 +280,7 @@ pub fn copy_etc(folder: &Path) {
 ///
 /// # Panics
 /// Outside the machine.
-pub fn account_lock() -> File {
-    let lock = File::create("/run/lock/pam-otp-accounts").unwrap();
-    lock.lock().unwrap();
-    lock
+pub fn account_lock() -> Held {
+    machine::require("changing accounts");
+    Held::take("accounts")
 }

@@ -7,7 +7,6 @@ use pam_otp_tests::{
     agent::{self, Agent, SOCKET, Socket, verdicts},
     conversation::{Conversation, Talk},
     desk::{confined, logged},
-    machine,
     phone::Phone,
     service::Service,
     site::STATE,
@@ -17,7 +16,6 @@ use pam_otp_tests::{
 use serde_json::json;
 use std::{
     io::{Read, Write},
-    os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -237,7 +235,7 @@ fn nonsense_in_place_of_the_agents_answer_lets_no_user_in() {
     ] {
         thread::scope(|scope| {
             scope.spawn(|| {
-                let (mut stream, _) = socket.listener().accept().unwrap();
+                let mut stream = socket.accept_from(desk.host.uid);
                 let _ = stream.read(&mut [0; 4096]);
                 let _ = stream.write_all(answer.as_bytes());
             });
@@ -247,7 +245,7 @@ fn nonsense_in_place_of_the_agents_answer_lets_no_user_in() {
     // A byte at a time, and then nothing more.
     thread::scope(|scope| {
         scope.spawn(|| {
-            let (mut stream, _) = socket.listener().accept().unwrap();
+            let mut stream = socket.accept_from(desk.host.uid);
             while stream.write_all(b" ").is_ok() {
                 thread::sleep(Duration::from_millis(300));
             }
@@ -263,17 +261,14 @@ fn an_agent_that_closes_at_once_or_accepts_no_connection_refuses_in_time() {
     let (talk, uid, gid) = (desk.talk(&desk.alice.name), desk.host.uid, desk.host.gid);
     // It has closed the connection before the question is sent.
     thread::scope(|scope| {
-        scope.spawn(|| drop(socket.listener().accept().unwrap()));
+        scope.spawn(|| drop(socket.accept_from(uid)));
         let (host, mut command) = (talk.command(), Command::new("setpriv"));
         command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".into(), "strace".into()]);
         command.args(["-o", "/dev/null", "-e", "trace=connect", "-e", "inject=connect:delay_exit=500000"]);
         command.arg(host.get_program()).args(host.get_args());
         refused_in_time(talk.start_as(command), "123456");
     });
-    let narrow = "import socket; socket.socket(fileno=0).listen(0)";
-    let queue = OwnedFd::from(socket.listener().try_clone().unwrap());
-    machine::run(Command::new("python3").args(["-c", narrow]).stdin(Stdio::from(queue)));
-    let _first = UnixStream::connect(SOCKET).unwrap();
+    let _queue = socket.fill();
     refused_in_time(talk.start(), "123456");
 }
 
@@ -282,7 +277,7 @@ fn askers_who_send_half_a_line_or_too_much_or_are_too_many_keep_nobody_else_out(
     let (desk, mallory) = (Desk::new(), TestUser::new("mallory"));
     let _agent = Agent::start(&desk.table(""));
     let ask = |text: &str| {
-        let mut stream = UnixStream::connect(SOCKET).unwrap();
+        let mut stream = agent::connect();
         let (mut reply, _) = (String::new(), stream.write_all(text.as_bytes()));
         let _ = stream.read_to_string(&mut reply);
         reply
@@ -347,7 +342,7 @@ fn a_user_whose_record_is_locked_takes_not_all_places_of_a_service() {
     let login = json!({"service": desk.service.name(), "rhost": null, "tty": null, "nullok": false, "enroll": false});
     let question = json!({"about": mallory.name, "request": {"verify": {"login": login, "typed": "no code"}}});
     let script = format!(
-        "import fcntl, os, socket, sys\nfiles = [open('{STATE}/{}.' + kind, 'r+') for kind in ('toml', 'state')]\n\
+        "import fcntl, os, socket, sys\nsocket.setdefaulttimeout(30)\nfiles = [open('{STATE}/{}.' + kind, 'r+') for kind in ('toml', 'state')]\n\
          if os.fork() == 0:\n  os.setresuid({uid}, {uid}, {uid})\n  for file in files: fcntl.flock(file, fcntl.LOCK_EX)\n  \
          sys.stdin.read()\n  os._exit(0)\nfor file in files: file.close()\nos.setresuid({host}, {host}, {host})\nheld = []\n\
          import time; time.sleep(0.2)\n\
@@ -374,7 +369,7 @@ impl Drop for Flood {
 /// Connections that ask nothing, so many of each of these users.
 fn held_open(uids: &[u32], of_each: usize) -> Flood {
     let script = format!(
-        "import os, socket, sys\nheld = []\nfor uid in {uids:?}:\n  os.setresuid(uid, uid, 0)\n  for _ in range({of_each}):\n    \
+        "import os, socket, sys\nsocket.setdefaulttimeout(30)\nheld = []\nfor uid in {uids:?}:\n  os.setresuid(uid, uid, 0)\n  for _ in range({of_each}):\n    \
          s = socket.socket(socket.AF_UNIX)\n    s.connect('{SOCKET}')\n    held.append(s)\n  os.setresuid(0, 0, 0)\n\
          print('held', flush=True)\nsys.stdin.read()"
     );

@@ -303,16 +303,13 @@ fn a_pin_has_three_tries_and_nothing_is_stored_before_it_is_right() {
 
 #[test]
 fn an_asker_has_no_text_of_its_own_sent() {
-    use std::{
-        io::{BufRead, BufReader, Write},
-        os::unix::net::UnixStream,
-    };
+    use std::io::{BufRead, BufReader, Write};
     let post = Post::start("");
     let user = TestUser::new("carol");
     // As root and the helper may: even they have nothing sent but a PIN.
     for odd in ["", "123", "12345", "1\\n23", "\\u0000123", "1234 call +1 900 555 0199", &"1".repeat(15_000)] {
         let pin = format!(r#"{{"send-pin":{{"kind":"sms","to":"{NUMBER}","pin":"{odd}"}}}}"#);
-        let mut agent = UnixStream::connect(pam_otp_tests::agent::SOCKET).unwrap();
+        let mut agent = pam_otp_tests::agent::connect();
         writeln!(agent, r#"{{"about":"{}","request":{pin}}}"#, user.name).unwrap();
         let mut answer = String::new();
         BufReader::new(agent).read_line(&mut answer).unwrap();
