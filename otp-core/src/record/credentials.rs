@@ -544,4 +544,23 @@ mod tests {
             assert!(DeviceName::parse(name).is_none(), "{name:?}");
         }
     }
+
+    #[test]
+    fn joined_seeds_are_those_of_the_same_devices_alone() {
+        use crate::testing::fixtures::{phone, token};
+        let devices = [phone(1), token(3)];
+        let bytes = joined(&devices).unwrap();
+        let seeds = separated(&bytes, &devices).unwrap();
+        assert!(devices.iter().zip(&seeds).all(|(device, seed)| device.secret.is(seed)));
+        for others in
+            [&[phone(1)][..], &[phone(1), token(2)], &[token(3), phone(1)], &[phone(1), token(3), token(4)], &[]]
+        {
+            assert!(separated(&bytes, others).is_none(), "{}", others.len());
+        }
+        for length in 0..bytes.len() {
+            assert!(separated(bytes.get(..length).unwrap(), &devices).is_none(), "{length}");
+        }
+        let shut = Device { secret: Seed::Shut, ..token(3) };
+        assert!(joined(&[phone(1), shut]).is_none() && joined(&[]).is_none());
+    }
 }

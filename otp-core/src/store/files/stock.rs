@@ -254,7 +254,13 @@ mod tests {
     }
 
     fn spare(serial: &str) -> Spare {
-        Spare { device: Device { serial: Serial::parse(serial), ..token(1) }, sealed: None, next: 3, maker: None, user: None }
+        Spare {
+            device: Device { serial: Serial::parse(serial), ..token(1) },
+            sealed: None,
+            next: 3,
+            maker: None,
+            user: None,
+        }
     }
 
     fn serial(text: &str) -> Serial {
