@@ -149,3 +149,82 @@ impl Fleet {
         if path.exists() { otp_core::system::config_file::Site::load(path)?.senders() } else { Ok(Senders::default()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use otp_core::config::senders;
+    use otp_core::value::time::Seconds;
+
+    use super::*;
+    use crate::database::Servers;
+    use crate::database::testing::Cluster;
+    use crate::keys::tests::keys;
+
+    fn sender(keys: &str) -> Sender {
+        senders::read("/c".as_ref(), &format!("[sms]\nsend = [\"/x\"]\n{keys}")).0.sms.unwrap()
+    }
+
+    fn number(last: usize) -> Destination {
+        Destination::parse(Channel::Sms, &format!("+614123456{last:02}")).unwrap()
+    }
+
+    fn note(servers: &Arc<Servers>, sender: &Sender, user: &str, to: &Destination) -> Result<(), Hold> {
+        let (session, keys) = (servers.connect().unwrap(), keys(&[1]));
+        Table { session: &session, keys: &keys }.note(sender, user, to, UnixTime::now()).unwrap()
+    }
+
+    /// Each in a thread and with a connection of its own, as in verifiers on several machines.
+    fn at_once(
+        servers: &Arc<Servers>,
+        sender: &Sender,
+        count: usize,
+        to: fn(usize) -> Destination,
+    ) -> Vec<Result<(), Hold>> {
+        let one = |number: usize| note(servers, sender, &format!("user{number}"), &to(number));
+        thread::scope(|scope| {
+            let all: Vec<_> = (0..count).map(|number| scope.spawn(move || one(number))).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn of_many_messages_at_once_as_many_are_noted_as_may_be() {
+        let (cluster, database) = Cluster::shared();
+        let servers = Arc::new(cluster.servers_of(&database, &[0]));
+        let to_one = at_once(&servers, &sender("limit = \"3/15m\""), 8, |_| number(1));
+        let is_held = |noted: &&Result<(), Hold>| matches!(noted, Err(Hold::Wait(time)) if *time > Seconds(800));
+        assert_eq!(
+            (to_one.iter().filter(|noted| noted.is_ok()).count(), to_one.iter().filter(is_held).count()),
+            (3, 5)
+        );
+        let to_all = at_once(&servers, &sender("hour = 7"), 8, |to| number(to + 10));
+        // Who was sent one a moment ago waits; of the other five as many are noted as the hour has left.
+        let count = |is: fn(&Result<(), Hold>) -> bool| to_all.iter().filter(|noted| is(noted)).count();
+        let (noted, held) = (count(Result::is_ok), count(|noted| *noted == Err(Hold::Hour)));
+        assert_eq!((noted, held, count(|noted| matches!(noted, Err(Hold::Wait(_))))), (4, 1, 3), "{to_all:?}");
+    }
+
+    #[test]
+    fn a_user_gets_a_message_in_30_seconds_and_no_number_is_in_the_table() {
+        let (cluster, database) = Cluster::shared();
+        let servers = Arc::new(cluster.servers_of(&database, &[0]));
+        let plain = sender("prefixes = [\"+61\"]");
+        assert_eq!(note(&servers, &plain, "alice", &number(1)), Ok(()));
+        assert!(matches!(note(&servers, &plain, "alice", &number(2)), Err(Hold::Wait(time)) if time <= Seconds(30)));
+        assert_eq!(note(&servers, &plain, "bob", &number(2)), Ok(()));
+        let elsewhere = Destination::parse(Channel::Sms, "+15551234567").unwrap();
+        assert_eq!(note(&servers, &plain, "carol", &elsewhere), Err(Hold::Prefix));
+        let rows = |sql: &str| cluster.sql_in(&database, 0, sql);
+        assert_eq!(rows("SELECT count(*) FROM otp.message"), "2");
+        assert_eq!(rows("SELECT count(*) FROM otp.message m WHERE m::text LIKE '%4123456%'"), "0");
+        // A clock that was ahead: it holds back for once. A day later nothing is left.
+        rows("UPDATE otp.message SET at = now() + interval '1 h' WHERE name = 'alice'");
+        assert!(matches!(note(&servers, &plain, "alice", &number(2)), Err(Hold::Wait(time)) if time <= Seconds(30)));
+        rows("UPDATE otp.message SET at = now() - interval '25 h'");
+        assert_eq!(note(&servers, &plain, "alice", &number(1)), Ok(()));
+        assert_eq!(rows("SELECT count(*) FROM otp.message"), "1");
+    }
+}
