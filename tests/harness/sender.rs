@@ -22,9 +22,10 @@ pub const SOCKET: &str = "/run/pam_otp/sender";
 /// The account that it runs as.
 pub const USER: &str = "otp-sender";
 
-/// Runs with the configuration `$2` in the place of the machine's where `$2` is not empty: a mount that no other process sees.
+/// Runs with the folder of the configuration `$2` in the place of the machine's where `$2` is not empty: a mount that no other process
+/// sees. Not with the file alone: a mount is gone where another test puts a new file in the place of the one below.
 const START: &str = r#"
-[ -z "$2" ] || mount --bind "$2" /etc/pam_otp/pam_otp.toml
+[ -z "$2" ] || mount --bind "$(dirname "$2")" /etc/pam_otp
 export LISTEN_PID=$$ LISTEN_FDS=1
 exec setpriv --reuid="$3" --regid="$3" --init-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$1" 3<&0 0</dev/null
 "#;
@@ -91,7 +92,6 @@ impl Sender {
     /// # Panics
     /// Where it has that of the machine.
     pub fn set(&self, tables: &str) {
-        // The same file: another one in its place would not be the one that is mounted.
         fs::write(self.config.as_ref().unwrap(), tables).unwrap();
     }
 

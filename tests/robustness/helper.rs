@@ -9,7 +9,7 @@ use pam_otp_tests::{
     outcome::{Dialogue, Outcome},
     site::{HELPER, STATE},
     syslog,
-    users::TestUser,
+    users::{TestUser, account_lock},
 };
 use serde_json::{Value, json};
 use std::{
@@ -140,6 +140,8 @@ fn a_user_who_is_root_in_a_user_namespace_has_none_of_the_helpers_rights() {
     // The caller's number is 0 there, files of root's are nobody's, and a mount says who has which number.
     let passwd = bob.write("passwd", format!("{}:x:0:0::/:/bin/sh\n", alice.name), 0o644);
     let config = bob.write("etc/pam_otp.toml", format!("state_directory = \"{STATE}\"\n"), 0o644);
+    // A mount is gone where another test puts a new file in the place of the one below.
+    let _accounts_stay = account_lock();
     let passwd = format!("mount --bind {} /etc/passwd", passwd.display());
     let config = format!("mount --bind {} /etc/pam_otp", config.parent().unwrap().display());
     for (mounts, answer) in [
