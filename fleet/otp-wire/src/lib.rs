@@ -10,6 +10,7 @@ use otp_core::codes::hotp_totp::Digits;
 use otp_core::decision::kinds::Kinds;
 use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
 use otp_core::record::credentials::{Outline, Override};
+use otp_core::record::id::DeviceId;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
 
@@ -245,7 +246,7 @@ pub enum SelfEvent {
     Change {
         what: String,
         #[serde(deserialize_with = "Option::deserialize")]
-        device: Option<u8>,
+        device: Option<DeviceId>,
         /// The words of what permits it: `unneeded`, `administrator`, or of a verdict.
         by: String,
     },
@@ -402,7 +403,7 @@ mod tests {
         assert!(read_outline(&outline) && without_each(&outline, &read_outline) == 12);
         let verdict = verdict.unwrap();
         assert!(read_verdict(&verdict) && without_each(&verdict, &read_verdict) == 8);
-        let event = SelfEvent::Change { what: "device-added".into(), device: Some(2), by: "unneeded".into() };
+        let event = SelfEvent::Change { what: "device-added".into(), device: Some(DeviceId(2)), by: "unneeded".into() };
         let (reply, under_way) = (Reply::Changed(true), Some(Confidential::new("01a2")));
         let own = serde_json::to_value(SelfAnswer { id, reply, under_way, event: Some(event) }).unwrap();
         let read_own = |value: &serde_json::Value| serde_json::from_value::<SelfAnswer>(value.clone()).is_ok();

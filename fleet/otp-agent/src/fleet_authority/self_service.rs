@@ -5,9 +5,8 @@ use otp_core::audit::Event;
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::{CoreError, NoAuthority};
 use otp_core::protocol::request::{Confidential, Reply, Request};
-use otp_core::record::credentials::Override;
-use otp_core::record::id::DeviceId;
 use otp_core::service::accepted_devices;
+use otp_core::service::demanded::Known;
 use otp_core::service::self_service::carried::proof_in;
 use otp_core::service::self_service::requirement;
 use otp_core::value::login_context::LoginContext;
@@ -83,13 +82,13 @@ impl FleetAuthority<'_> {
             Ok(record) => record,
             Err(error) => return self.not_answered(error, Lost::Nothing),
         };
-        let user_override = match &record {
+        let outline = match &record {
             Some(record) => {
-                let outline = record.read().ok_or_else(|| unusable("the outline of the record contradicts itself"))?;
-                outline.user_override
+                Some(record.read().ok_or_else(|| unusable("the outline of the record contradicts itself"))?)
             }
-            None => Override::None,
+            None => None,
         };
+        let Known { user_override, .. } = Known::of(outline.as_ref());
         Ok(Reply::Requirement(requirement(self.policy(), account, user_override, self.now())?))
     }
 
@@ -125,7 +124,7 @@ impl FleetAuthority<'_> {
         };
         match (event, proof, reply) {
             (SelfEvent::Change { device, .. }, Some(proof), _) if is_word => {
-                (self.log)(&Event::Change { user, by, what, device: device.map(DeviceId), proof });
+                (self.log)(&Event::Change { user, by, what, device: *device, proof });
             }
             (SelfEvent::Proved { .. }, Some(proof), _) if is_word => {
                 (self.log)(&Event::Proved { user, by, what, proof });

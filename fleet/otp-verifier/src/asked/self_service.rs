@@ -254,8 +254,7 @@ fn is_guess(request: &Request) -> bool {
 /// What the log of the host is told. Errors are in the log of this verifier.
 fn told(event: &Event<'_>) -> Option<SelfEvent> {
     if let Event::Change { what, device, proof, .. } = event {
-        let (what, device) = ((*what).to_owned(), device.map(|device| device.0));
-        Some(SelfEvent::Change { what, device, by: proof_words(*proof) })
+        Some(SelfEvent::Change { what: (*what).to_owned(), device: *device, by: proof_words(*proof) })
     } else if let Event::Proved { what, proof, .. } = event {
         Some(SelfEvent::Proved { what: (*what).to_owned(), by: proof_words(*proof) })
     } else if let Event::ChangeRefused { what, .. } = event {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use otp_core::decision::pin::PinId;
 use otp_core::protocol::request::{Order, PasscodeOrder};
 use otp_core::record::credentials::Override;
+use otp_core::record::id::DeviceId;
 use otp_core::testing::alice::shown_by_app;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::user::UserName;
@@ -247,7 +248,7 @@ fn another_device_is_added_by_proof_and_changes_are_made_once_however_often_they
         let done = scene.answered(at, WEB, question(23, Request::Activate {}, confirmed.under_way.as_ref()));
         assert!(matches!(done.reply, Reply::Changed(true)), "{done:?}");
         let (what, by) = ("device-added".into(), "accepted recovery left 3".into());
-        assert_eq!(done.event, Some(SelfEvent::Change { what, device: Some(2), by }));
+        assert_eq!(done.event, Some(SelfEvent::Change { what, device: Some(DeviceId(2)), by }));
     }
     assert_eq!(scene.devices(), 2);
     // What was offered first is of a record that is no more.
@@ -259,7 +260,7 @@ fn another_device_is_added_by_proof_and_changes_are_made_once_however_often_they
         let done = scene.answered(at, WEB, question(25, rename(), None));
         assert_eq!(said(&done.reply), "ChangedDevice(DeviceId(2))");
         let (what, by) = ("device-renamed".into(), "accepted recovery left 2".into());
-        assert_eq!(done.event, Some(SelfEvent::Change { what, device: Some(2), by }));
+        assert_eq!(done.event, Some(SelfEvent::Change { what, device: Some(DeviceId(2)), by }));
     }
     let remove = || Request::Remove { device: "pad".into(), proof: secret(&recovery[2]) };
     for at in [1, 0] {
