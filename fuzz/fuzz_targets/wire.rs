@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use libfuzzer_sys::fuzz_target;
 use otp_wire::{
     AdoptAnswer, AdoptQuestion, CertificateAnswer, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello,
-    LetInAnswer, LetInQuestion, OutlineAnswer, OutlineQuestion, Problem, VerdictAnswer, VerifyQuestion,
+    LetInAnswer, LetInQuestion, OutlineAnswer, OutlineQuestion, Problem, SelfAnswer, SelfQuestion, VerdictAnswer,
+    VerifyQuestion,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -18,11 +19,13 @@ fuzz_target!(|data: &[u8]| {
     message::<ChallengeQuestion>(data);
     message::<VerifyQuestion>(data);
     message::<LetInQuestion>(data);
+    message::<SelfQuestion>(data);
     message::<AdoptQuestion>(data);
     message::<CertificateQuestion>(data);
     message::<ChallengeAnswer>(data);
     message::<VerdictAnswer>(data);
     message::<LetInAnswer>(data);
+    message::<SelfAnswer>(data);
     message::<AdoptAnswer>(data);
     message::<CertificateAnswer>(data);
     message::<Hello>(data);

@@ -80,6 +80,7 @@ pub mod system {
 pub mod protocol {
     //! One line out, one line back: how a program without access to the records asks the helper or the agent.
     pub mod agent_socket;
+    pub mod enrollment_messages;
     pub mod helper_process;
     pub mod login_messages;
     pub mod request;

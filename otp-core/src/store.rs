@@ -155,16 +155,21 @@ pub fn update_for<S: Store, T: Answer>(
 
 /// One change of credentials: loads the record, runs the step, writes, and returns the answer only when it is durable.
 ///
-/// Its answer is not given again: what goes with it, such as new recovery codes, is kept by no store.
-pub fn change<T: Answer>(
-    store: &impl Store,
+/// Who asks again with the id of a question gets its answer again, if the store keeps answers, and without the step: what goes
+/// with an answer, such as new recovery codes, is kept by no store.
+pub fn change<S: Store, T: Answer>(
+    store: &S,
     account: &Account,
     note: &Note<'_>,
     step: impl Fn(Option<&Record>) -> (Change, T),
 ) -> Result<T, StoreError> {
     for _ in 0..MOST_LOSSES {
         let loaded = store.load(account)?;
-        let (next, answer) = step(loaded.as_ref().map(|loaded| &loaded.record));
+        let given = loaded.as_ref().and_then(|loaded| S::kept(&loaded.hold)?.to(note));
+        let (next, answer) = match given {
+            Some(answer) => (Change::Keep, answer),
+            None => step(loaded.as_ref().map(|loaded| &loaded.record)),
+        };
         let hold = loaded.map(|loaded| loaded.hold);
         let note = note.with(&answer);
         let swap = match (next, hold) {

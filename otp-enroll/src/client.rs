@@ -1,10 +1,15 @@
 //! The authority of this program, and what its replies mean on the command line.
 
+use std::path::Path;
+
 use nix::unistd::{geteuid, getuid};
 use otp_core::audit::{Event, Proof};
+use otp_core::config::paths;
 use otp_core::decision::verify::{Refusal, Verdict};
+use otp_core::error::CoreError;
 use otp_core::protocol::request::{Confidential, Order, Reply, Request, Requirement, Status};
 use otp_core::record::state::Lock;
+use otp_core::service::agent_authority::FleetSelfService;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::helper_authority::HelperAuthority;
@@ -16,8 +21,25 @@ use otp_core::value::user::Account;
 use crate::cli::Common;
 use crate::error::CliError;
 
-/// Asks an authority about one account.
-pub(crate) struct Client<'a>(Box<dyn Authority + 'a>);
+/// Asks about one account.
+pub(crate) struct Client<'a>(Whom<'a>);
+
+/// Who is asked.
+enum Whom<'a> {
+    /// The records of this host, or the helper, which says so where a fleet keeps the record of its caller.
+    Here(Box<dyn Authority + 'a>),
+    /// The agent, for root, about a user whose record a fleet keeps.
+    Fleet(FleetSelfService),
+}
+
+impl Whom<'_> {
+    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
+        match self {
+            Self::Here(authority) => authority.request(request),
+            Self::Fleet(fleet) => fleet.request(request),
+        }
+    }
+}
 
 /// Logs under our name.
 pub(crate) fn log(event: &Event<'_>) {
@@ -50,7 +72,7 @@ impl<'a> Client<'a> {
     /// The authority for the user of the command line.
     pub(crate) fn open(site: Option<&'a Site>, common: &Common) -> Result<Self, CliError> {
         match (site, &common.user) {
-            (Some(site), Some(user)) => Ok(Self::of_root(site, account(user)?)),
+            (Some(site), Some(user)) => Self::for_user(site, account(user)?),
             (Some(_), None) => {
                 Err(CliError::Usage("root must name the user to act for: otp-enroll --user USER".into()))
             }
@@ -63,16 +85,28 @@ impl<'a> Client<'a> {
                 if other {
                     Err(CliError::NotRoot("act for another user"))
                 } else {
-                    Ok(Self(Box::<HelperAuthority>::default()))
+                    Ok(Self(Whom::Here(Box::<HelperAuthority>::default())))
                 }
             }
         }
     }
 
+    /// Root's authority for a user's own commands: the agent, where a fleet keeps the record.
+    fn for_user(site: &'a Site, account: Account) -> Result<Self, CliError> {
+        if !site.config.is_of_fleet(account.name.as_str()) {
+            return Ok(Self::of_root(site, account));
+        }
+        if site.path.as_path() != Path::new(paths::CONFIG) {
+            let hint = format!("a fleet keeps the record of this user, and the agent reads {}", paths::CONFIG);
+            return Err(CliError::Reported { error: "--config cannot be used here".into(), hint });
+        }
+        Ok(Self(Whom::Fleet(FleetSelfService::of(account.name.as_str()))))
+    }
+
     /// Root's authority over an account.
     pub(crate) fn of_root(site: &'a Site, account: Account) -> Self {
         let caller = Caller::here(getuid().as_raw(), true, &log);
-        Self(Box::new(LocalAuthority::for_account(site, account, caller)))
+        Self(Whom::Here(Box::new(LocalAuthority::for_account(site, account, caller))))
     }
 
     /// Asks. What could not be answered, and a proof that was refused, are errors; what remains is what was wanted.

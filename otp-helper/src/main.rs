@@ -42,21 +42,19 @@ fn main() -> ExitCode {
     keep_memory_private();
     show_group();
     if getuid() != geteuid() {
-        return answer_once("the helper is set-user-ID", "set its owner to root:pam_otp and its mode to 2755");
+        return fail_once("the helper is set-user-ID", "set its owner to root:pam_otp and its mode to 2755");
     }
     if !can_write_records() {
-        return answer_once(
+        return fail_once(
             "the limit on the size of files is too low for a record",
             "raise it (`ulimit -f unlimited`), then start again",
         );
     }
     match here() {
         // A record of theirs on this host, were there one, is none that a login reads.
-        Ok((site, account)) if site.config.is_of_fleet(account.name.as_str()) => {
-            answer_once("a fleet keeps the records of this user", "ask your administrator where devices are enrolled")
-        }
+        Ok((site, account)) if site.config.is_of_fleet(account.name.as_str()) => answer_once(&Reply::KeptByFleet {}),
         Ok((site, account)) => serve(&site, account).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
-        Err(error) => answer_once(&error.to_string(), error.hint()),
+        Err(error) => fail_once(&error.to_string(), error.hint()),
     }
 }
 
@@ -112,11 +110,15 @@ fn failed(error: &str, hint: &str) -> Reply {
 }
 
 /// Answers the first request with an error that holds for all.
-fn answer_once(error: &str, hint: &str) -> ExitCode {
+fn fail_once(error: &str, hint: &str) -> ExitCode {
+    answer_once(&failed(error, hint))
+}
+
+fn answer_once(reply: &Reply) -> ExitCode {
     // A socket that is closed with an unread request may lose the answer.
     alarm::set(PATIENCE);
     let _ = read_line::<Request>(&mut io::stdin().lock());
     // Fails only if the caller has gone.
-    let _ = write_line(&mut io::stdout(), &failed(error, hint));
+    let _ = write_line(&mut io::stdout(), reply);
     ExitCode::FAILURE
 }

@@ -10,7 +10,7 @@ use otp_core::config::{Keeper, paths};
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::Verdict;
 use otp_core::error::{CoreError, HelperError, NoAuthority};
-use otp_core::protocol::request::{Reply, Request};
+use otp_core::protocol::request::{Confidential, Reply, Request};
 use otp_core::service::agent_authority::AgentAuthority;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
@@ -34,7 +34,8 @@ pub(crate) fn about<'a>(site: &'a Site, user: &'a str) -> Result<Box<dyn Authori
             return Err(ModuleError::Argument(why.into()));
         }
         let limits = privileges.raise_limits()?;
-        return Ok(Box::new(OfFleet { agent: AgentAuthority { user }, _limits: limits }));
+        let (agent, is_roots) = (AgentAuthority { user }, privileges.are_of_root());
+        return Ok(Box::new(OfFleet { agent, is_roots, under_way: None, _limits: limits }));
     }
     if privileges.are_of_root() {
         let limits = privileges.raise_limits()?;
@@ -67,6 +68,10 @@ fn is_local(site: &Site, user: &str) -> Result<bool, CoreError> {
 /// The agent about a user whose record a fleet keeps. No file of this host is asked.
 struct OfFleet<'a> {
     agent: AgentAuthority<'a>,
+    /// Whether a device may be enrolled in the middle of a login.
+    is_roots: bool,
+    /// An enrollment between two steps, sealed.
+    under_way: Option<Confidential>,
     _limits: RaisedLimits,
 }
 
@@ -78,7 +83,8 @@ fn of_authority(error: CoreError) -> CoreError {
 
 impl Authority for OfFleet<'_> {
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
-        self.agent.demand(login).map_err(of_authority)
+        let agent = &self.agent;
+        if self.is_roots { agent.demand_with_enrollment(login) } else { agent.demand(login) }.map_err(of_authority)
     }
 
     fn challenge(&self, login: &LoginContext, named: Option<&Typed>) -> Result<Challenge, CoreError> {
@@ -89,8 +95,8 @@ impl Authority for OfFleet<'_> {
         self.agent.verify(login, typed).map_err(of_authority)
     }
 
-    fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
-        Err(CoreError::NoEnrollmentHere)
+    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
+        self.agent.enroll_during_login(&request, &mut self.under_way).map_err(of_authority)
     }
 }
 

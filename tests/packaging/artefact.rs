@@ -9,9 +9,9 @@ use std::{
     process::Command,
 };
 
-/// Bytes of the module without symbols for debugging: 719,600 now, of which 18,000 are for languages, 28,000 for sealed seeds and
-/// 11,000 for a fleet, and 1 % more. A login maps each of them.
-const LARGEST_MODULE: u64 = 726_800;
+/// Bytes of the module without symbols for debugging: 728,400 now, of which 18,000 are for languages, 28,000 for sealed seeds and
+/// 20,000 for a fleet, with enrollment in a login through it, and 1 % more. A login maps each of them.
+const LARGEST_MODULE: u64 = 735_700;
 
 /// The installed module, beside pam_unix.so.
 fn module() -> PathBuf {

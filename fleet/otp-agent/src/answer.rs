@@ -7,7 +7,8 @@ use otp_core::config::{Keeper, paths};
 use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::CoreError;
-use otp_core::protocol::request::{self, Confidential, PinToSend, Reply, Request};
+use otp_core::protocol::enrollment_messages;
+use otp_core::protocol::request::{self, Confidential, Declined, PinToSend, Reply, Request};
 use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
@@ -25,6 +26,7 @@ use crate::asker::Asker;
 use crate::break_glass::OrBreakGlass;
 use crate::budgets::NotNow;
 use crate::fleet_authority::FleetAuthority;
+use crate::fleet_authority::self_service::Through;
 use crate::lines::{About, Next};
 use crate::memory::Memory;
 use crate::permission::{self, NotPermitted, Permission};
@@ -45,6 +47,10 @@ pub(crate) fn to(question: &request::Question, asker: &Asker<'_>, memory: &Memor
         (&LoginContext::default(), Asked::SealKeys)
     } else if let Request::Adopt {} = &question.request {
         (&LoginContext::default(), Asked::Adopt)
+    } else if let Request::Enrolling(request) = &question.request {
+        (&LoginContext::default(), Asked::Step(request, question.under_way.as_ref(), Through::Login))
+    } else if question.request.is_self_service() {
+        (&LoginContext::default(), Asked::Step(&question.request, question.under_way.as_ref(), Through::Program))
     } else {
         return failed("the agent only verifies codes", "use otp-enroll");
     };
@@ -100,6 +106,8 @@ enum Asked<'a> {
     SealKeys,
     /// The record of this host is given to the fleet.
     Adopt,
+    /// One of self service, and what is under way.
+    Step(&'a Request, Option<&'a Confidential>, Through),
 }
 
 /// Why there is no answer.
@@ -127,8 +135,14 @@ fn answer(
     // What is wrong there is no reason to refuse root.
     let hosts = if asker.uid == 0 { Vec::new() } else { site.agent_hosts()? };
     let account = accounts::account(user)?;
-    let permission = permission::of(asker.uid, account.as_ref(), login, &hosts)?.map_err(|why| {
-        let is_strangers = matches!(why, NotPermitted::AboutOthers { .. });
+    let permission = match asked {
+        Asked::Step(..) => permission::of_self_service(asker.uid, account.as_ref())?,
+        Asked::Demand | Asked::Challenge(_) | Asked::Verdict(..) | Asked::Pin(_) | Asked::SealKeys | Asked::Adopt => {
+            permission::of(asker.uid, account.as_ref(), login, &hosts)?
+        }
+    };
+    let permission = permission.map_err(|why| {
+        let is_strangers = matches!(why, NotPermitted::AboutOthers { .. } | NotPermitted::ForOthers { .. });
         Unanswered { error: why.to_string(), hint: why.hint().to_owned(), is_strangers }
     })?;
     let _under_way = match (permission, &account) {
@@ -201,7 +215,12 @@ impl Question<'_> {
                     sending.code(&store, &Note::here("sent"), accepted, &context, named.as_ref())?
                 }
                 Asked::Pin(pin) => Some(sending.pin(pin)?),
-                Asked::Challenge(_) | Asked::Demand | Asked::Verdict(..) | Asked::SealKeys | Asked::Adopt => None,
+                Asked::Challenge(_)
+                | Asked::Demand
+                | Asked::Verdict(..)
+                | Asked::SealKeys
+                | Asked::Adopt
+                | Asked::Step(..) => None,
             };
             if let Some(prepared) = prepared {
                 return Ok(Reply::Login(prepared.send(&log).words()));
@@ -231,6 +250,9 @@ impl Question<'_> {
         if let (Asked::Adopt, true) = (asked, self.is_roots()) {
             return Ok(Reply::Adopted(authority.adopt()?));
         }
+        if let Asked::Step(request, under_way, through) = *asked {
+            return self.step(&authority, request, under_way.cloned(), through);
+        }
         let context = self.context(self.is_roots());
         match account.filter(|_| self.is_roots()) {
             Some(account) => {
@@ -239,6 +261,55 @@ impl Question<'_> {
             }
             None => self.answer_by(&authority, &context, Some(OWN)),
         }
+    }
+
+    /// The answer to a request of self service.
+    fn step(
+        &self,
+        authority: &FleetAuthority<'_>,
+        request: &Request,
+        under_way: Option<Confidential>,
+        through: Through,
+    ) -> Result<Reply, Unanswered> {
+        if through == Through::Login && !self.is_roots() {
+            return Err(CoreError::NoEnrollmentHere.into());
+        }
+        let asked = || {
+            if self.asker.is_gone() {
+                let (error, hint) = ("the asker has gone".into(), "nothing was changed".into());
+                return Err(Unanswered { error, hint, is_strangers: false });
+            }
+            Ok(authority.self_service(request.clone(), under_way, through)?)
+        };
+        let (reply, carried) = if self.is_roots() || !is_guess(request) {
+            asked()?
+        } else {
+            let counted = self.memory.budgets.spend(self.asker.uid, OWN, || {
+                let answer = asked();
+                let is_wrong = answer.as_ref().is_ok_and(|(reply, _)| is_wrong(reply));
+                (answer, is_wrong)
+            });
+            match counted {
+                Ok(answer) => answer?,
+                Err(NotNow::UsedUp | NotNow::Waiting) => (Reply::Verdict(Verdict::Refused(Refusal::HostBudget)), None),
+            }
+        };
+        if through == Through::Login {
+            let words = enrollment_messages::step_words(&reply, carried.as_ref());
+            return match (words, reply) {
+                (Some(words), _) => Ok(Reply::Login(words.as_str().to_owned())),
+                (None, reply @ Reply::Failed { .. }) => Ok(reply),
+                (None, _) => Err(Unanswered {
+                    error: "the verifier answers what no login asks".into(),
+                    hint: "upgrade the verifiers, and then the agent: see otp-agent(8)".into(),
+                    is_strangers: false,
+                }),
+            };
+        }
+        Ok(match carried {
+            Some(carried) => Reply::UnderWay { reply: Box::new(reply), carried },
+            None => reply,
+        })
     }
 
     /// The answer of an authority. `own` are the wrong codes that a user's own programs may send.
@@ -250,6 +321,10 @@ impl Question<'_> {
     ) -> Result<Reply, Unanswered> {
         let Self { user, login, asked, asker, memory, permission, .. } = *self;
         let typed = match asked {
+            Asked::Step(..) => {
+                let (error, hint) = ("the agent only verifies codes".into(), "use otp-enroll".into());
+                return Err(Unanswered { error, hint, is_strangers: false });
+            }
             Asked::Demand => {
                 let demand: Demand = authority.demand(context)?;
                 return Ok(Reply::Login(demand.words()));
@@ -311,6 +386,20 @@ impl Question<'_> {
         }
         Ok(Reply::Login(verdict.words()))
     }
+}
+
+/// Whether it may be a guess of a code, or of a PIN.
+fn is_guess(request: &Request) -> bool {
+    request.proof().is_some() || matches!(request, Request::Confirm { .. })
+}
+
+/// Whether it was a wrong one.
+fn is_wrong(reply: &Reply) -> bool {
+    matches!(
+        reply,
+        Reply::Verdict(Verdict::Refused(Refusal::Wrong { .. }))
+            | Reply::Declined(Declined::PinWrong { .. } | Declined::PinUsedUp)
+    )
 }
 
 /// The login context of an asker who chooses it: no grace, no `nullok`, no enrollment, no terminal; a message if `may_send`.

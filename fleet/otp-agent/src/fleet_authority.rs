@@ -1,6 +1,8 @@
 //! The authority of a user whose record the fleet keeps: the verifiers say what the record holds and decide on codes, and the
 //! policy of this host says who must give one.
 
+pub(crate) mod self_service;
+
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,7 @@ use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
 use otp_core::decision::demand::Demand;
 use otp_core::decision::kinds::Kinds;
-use otp_core::decision::policy::Policy;
+use otp_core::decision::policy::{Policy, Ruling};
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::{CoreError, NoAuthority};
 use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
@@ -107,9 +109,12 @@ impl<'a> FleetAuthority<'a> {
     }
 
     fn outline(&self, login: &LoginContext, id: RequestId) -> Result<Option<OutlineOf>, UpstreamError> {
+        Ok(self.outlined(login, id)?.record)
+    }
+
+    fn outlined(&self, login: &LoginContext, id: RequestId) -> Result<OutlineAnswer, UpstreamError> {
         let question = OutlineQuestion { id, user: self.user(), place: self.place(login) };
-        let answer: OutlineAnswer = self.upstream.ask(OUTLINE, id, &question, self.deadline(PATIENCE))?;
-        Ok(answer.record)
+        self.upstream.ask(OUTLINE, id, &question, self.deadline(PATIENCE))
     }
 
     /// Gives the record of this host to the fleet.
@@ -135,7 +140,7 @@ impl<'a> FleetAuthority<'a> {
         &self,
         account: &Account,
         login: &LoginContext,
-        record: Option<OutlineOf>,
+        OutlineAnswer { record, enrolls, .. }: OutlineAnswer,
     ) -> Result<Demand, CoreError> {
         let outline = match &record {
             Some(record) => {
@@ -148,9 +153,11 @@ impl<'a> FleetAuthority<'a> {
             return Ok(Demand::OF_THE_UNKNOWN);
         }
         let ruling = ruling(self.policy(), account, known.user_override, login, self.now())?;
+        // Where the fleet wants a passcode before a first device, as the policy may.
+        let ruling = Ruling { passcode: ruling.passcode || !enrolls, ..ruling };
         // It may have been a code of any device: the kinds of all must be accepted.
         let remembered = record.filter(|record| record.remembered).and_then(|record| record.kinds);
-        demanded(ruling, known.devices, self.site, &without_enrollment(login), || Ok(remembered))
+        demanded(ruling, known.devices, self.site, login, || Ok(remembered))
     }
 
     /// Whether this host has a record of a user whom the fleet does not know: it was not given to the fleet yet. A code is asked
@@ -183,7 +190,7 @@ impl<'a> FleetAuthority<'a> {
         let user_override = OverrideOf::read(bare.user_override.as_ref());
         let user_override = user_override.ok_or_else(|| unusable("the override of the record is unknown"))?;
         let ruling = ruling(self.policy(), account, user_override, login, self.now())?;
-        Ok(verdict.without_device(ruling.second_factor, bare.expired_passcode, &without_enrollment(login)))
+        Ok(verdict.without_device(ruling.second_factor, bare.expired_passcode, login))
     }
 
     fn accepted(&self, login: &LoginContext) -> Result<Kinds, CoreError> {
@@ -213,11 +220,6 @@ impl<'a> FleetAuthority<'a> {
     }
 }
 
-/// No device is enrolled in the middle of a login yet: the agent only verifies.
-fn without_enrollment(login: &LoginContext) -> LoginContext {
-    LoginContext { enroll: false, ..login.clone() }
-}
-
 fn unusable(why: &str) -> CoreError {
     UpstreamError::Unusable(why.to_owned()).into()
 }
@@ -239,13 +241,13 @@ impl From<UpstreamError> for CoreError {
 impl Authority for FleetAuthority<'_> {
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
         let id = self.id()?;
-        let record = match self.outline(login, id) {
-            Ok(record) => record,
+        let outline = match self.outlined(login, id) {
+            Ok(outline) => outline,
             // The question comes, as for every user, and no answer to it is accepted.
             Err(error) => return self.refused(error).map(|_| Demand::OF_THE_UNKNOWN),
         };
         let Some(account) = self.account else { return Ok(Demand::OF_THE_UNKNOWN) };
-        let demand = self.demanded(account, login, record)?;
+        let demand = self.demanded(account, login, outline)?;
         let why = match demand {
             Demand::Nothing(_) => WithoutCode::NothingAsked,
             Demand::Grace { .. } => WithoutCode::Remembered,
@@ -302,6 +304,7 @@ impl Authority for FleetAuthority<'_> {
         }
     }
 
+    /// Self service has what is under way beside its requests: see `self_service`.
     fn request(&mut self, _: Request) -> Result<Reply, CoreError> {
         Err(CoreError::NoEnrollmentHere)
     }

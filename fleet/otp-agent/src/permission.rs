@@ -36,6 +36,8 @@ pub(crate) enum NotPermitted {
     ForService { host: String, service: String },
     /// The user is in no group of the service.
     AboutUser { host: String },
+    /// It is a service's process, or another user's.
+    ForOthers { asker: u32 },
 }
 
 impl fmt::Display for NotPermitted {
@@ -44,6 +46,7 @@ impl fmt::Display for NotPermitted {
             Self::AboutOthers { asker } => write!(f, "uid {asker} may ask about no other user"),
             Self::ForService { host, service } => write!(f, "{host} may not ask for the PAM service {service:?}"),
             Self::AboutUser { host } => write!(f, "{host} may not ask about this user"),
+            Self::ForOthers { asker } => write!(f, "uid {asker} may change devices of no other user"),
         }
     }
 }
@@ -57,6 +60,7 @@ impl NotPermitted {
                 "groups in [[agent.host]] has none of the user's groups, or the user is root or a system account and not in \
                  users: see otp-agent(8)"
             }
+            Self::ForOthers { .. } => "users change their own devices, and root those of others: otp-enroll",
         }
     }
 }
@@ -88,6 +92,19 @@ pub(crate) fn of(
     } else {
         Err(NotPermitted::AboutUser { host: host.user.clone() })
     })
+}
+
+/// The permission of `asker` to enroll and change devices of an account: users do so for themselves, and root for others. A service
+/// that is named in the configuration verifies codes of others, and does nothing else.
+pub(crate) fn of_self_service(
+    asker: u32,
+    about: Option<&Account>,
+) -> Result<Result<Permission, NotPermitted>, CoreError> {
+    if asker == 0 {
+        return Ok(Ok(Permission::Root));
+    }
+    let is_own = about.is_some() && about == accounts::account_of(asker)?.as_ref();
+    Ok(if is_own { Ok(Permission::Own) } else { Err(NotPermitted::ForOthers { asker }) })
 }
 
 /// Whether a host may ask about an account. About one that does not exist it may if it may ask about all users: the answer

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -68,6 +68,10 @@ struct Shared {
     /// What the record of every user holds.
     record: Mutex<Value>,
     verdict: Mutex<Value>,
+    /// The answer to what is asked of self service.
+    own: Mutex<Value>,
+    /// Whether users without a device need a passcode.
+    logins_only: AtomicBool,
     questions: Mutex<Vec<Question>>,
     connections: AtomicUsize,
     authority: Mutex<Option<Arc<Authority>>>,
@@ -163,12 +167,24 @@ impl TestVerifier {
         self.shared.script.lock().unwrap().extend(says);
     }
 
+    pub(crate) fn forgets_what_to_say(&self) {
+        self.shared.script.lock().unwrap().clear();
+    }
+
     pub(crate) fn has_record(&self, record: Value) {
         *self.shared.record.lock().unwrap() = record;
     }
 
     pub(crate) fn gives_verdict(&self, verdict: &str, bare: &Value) {
         *self.shared.verdict.lock().unwrap() = json!({"verdict": verdict, "bare": bare});
+    }
+
+    pub(crate) fn answers_own(&self, reply: &Value, under_way: Option<&str>, event: &Value) {
+        *self.shared.own.lock().unwrap() = json!({"reply": reply, "under_way": under_way, "event": event});
+    }
+
+    pub(crate) fn is_for_logins_only(&self) {
+        self.shared.logins_only.store(true, Ordering::SeqCst);
     }
 
     /// Signs for hosts that join or renew.
@@ -235,7 +251,15 @@ impl Shared {
     fn answer(&self, question: &Question) -> Value {
         let id = &question.body["id"];
         match question.path.as_str() {
-            otp_wire::OUTLINE => json!({"id": id, "record": *self.record.lock().unwrap()}),
+            otp_wire::OUTLINE => {
+                let enrolls = !self.logins_only.load(Ordering::SeqCst);
+                json!({"id": id, "record": *self.record.lock().unwrap(), "enrolls": enrolls})
+            }
+            otp_wire::SELF => {
+                let mut said = self.own.lock().unwrap().clone();
+                said["id"] = id.clone();
+                said
+            }
             otp_wire::VERIFY => {
                 let said = self.verdict.lock().unwrap().clone();
                 let said =

@@ -74,7 +74,7 @@ macro_rules! to_question {
     };
 }
 
-to_question!(OutlineAnswer, ChallengeAnswer, VerdictAnswer, LetInAnswer, AdoptAnswer);
+to_question!(OutlineAnswer, ChallengeAnswer, VerdictAnswer, LetInAnswer, SelfAnswer, AdoptAnswer);
 
 /// The way to the fleet of this host. Its files are read again when they have changed.
 pub(crate) struct Upstream {

@@ -46,6 +46,13 @@ CREATE TABLE otp.join_token (
     used_by text COLLATE "C"
 );
 
+-- How often each PIN was tried that was sent to a number or an address. It is forgotten when it has ended.
+CREATE TABLE otp.pin_try (
+    pin bytea PRIMARY KEY CHECK (octet_length(pin) = 16),
+    tries smallint NOT NULL,
+    ends timestamptz NOT NULL
+);
+
 -- Rows are written and never changed. An old month goes by DROP TABLE of its owner.
 CREATE TABLE otp.audit (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -106,6 +113,7 @@ INSERT INTO otp.message_turn (number) VALUES (0);
 GRANT SELECT, INSERT, DELETE ON otp.message TO otp_verifier;
 GRANT SELECT, UPDATE ON otp.message_turn TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.pin_try TO otp_verifier;
 GRANT INSERT ON otp.audit TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;

@@ -1,5 +1,7 @@
 //! One question of a host: may it be asked, and what is the answer. What an answer says is durable.
 
+mod self_service;
+
 use std::cell::RefCell;
 
 use otp_core::codes::attempt::Typed;
@@ -23,7 +25,8 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::UserName;
 use otp_wire::{
     AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer, LetInQuestion,
-    OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, User, VerdictAnswer, VerifyQuestion, WithoutCode,
+    OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, SelfQuestion, User, VerdictAnswer, VerifyQuestion,
+    WithoutCode,
 };
 
 use crate::answered::{Answered, Asking, Failure, body, body_after, of_no_host, unanswered};
@@ -42,6 +45,8 @@ pub(crate) enum Asked {
     Challenge(ChallengeQuestion),
     Verify(VerifyQuestion),
     LetIn(LetInQuestion),
+    /// Large beside the others.
+    Own(Box<SelfQuestion>),
     Adopt(AdoptQuestion),
     Join(CertificateQuestion),
     Renew(CertificateQuestion),
@@ -57,6 +62,7 @@ impl Asked {
             Self::Challenge(question) => host()?.challenge(question),
             Self::Verify(question) => host()?.verify(question),
             Self::LetIn(question) => host()?.let_in(question),
+            Self::Own(question) => host()?.self_service(question),
             Self::Adopt(question) => {
                 let host = host()?;
                 host.may(Right::Import)?;
@@ -103,12 +109,22 @@ impl AskingHost<'_> {
     }
 
     fn may(&self, right: Right) -> Result<(), Failure> {
-        if self.host.may(right) {
+        self.may_one_of(&[right])
+    }
+
+    /// Whether the host has one of these rights.
+    fn may_one_of(&self, rights: &[Right]) -> Result<(), Failure> {
+        if rights.iter().any(|right| self.host.may(*right)) {
             return Ok(());
         }
         self.fleet.metrics.not_permitted.add();
-        let error = format!("host {} does not have the right {}", self.host.id, right.word());
-        Err(Failure::not_permitted(&error, "see: otp-verifier host list"))
+        let Host { id, rights: present, scope, .. } = &self.host;
+        let wanted: Vec<_> = rights.iter().map(|right| right.word()).collect();
+        let error = format!("host {id} does not have the right {}", wanted.join(" or "));
+        let all = present.iter().chain(rights.first()).map(|right| right.word()).collect::<Vec<_>>().join(",");
+        let scope = scope.as_ref().map_or_else(String::new, |scope| format!(" --scope {scope}"));
+        let hint = format!("if it is to have it, on a verifier: otp-verifier host rights {id} {all}{scope}");
+        Err(Failure::not_permitted(&error, &hint))
     }
 
     /// The user that a question is about, if this host may ask about that one.
@@ -165,10 +181,12 @@ impl AskingHost<'_> {
     }
 
     fn outline(&self, question: &OutlineQuestion) -> Answered {
-        self.may(Right::Login)?;
+        // Self service asks what is required of a user.
+        self.may_one_of(&[Right::Login, Right::Enroll])?;
         let asking = self.about(Some(&question.place), &question.user)?;
+        let enrolls = self.host.may(Right::Enroll);
         let record = self.store(&asking).read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
-        let Some(record) = record else { return body(&OutlineAnswer { id: question.id, record: None }) };
+        let Some(record) = record else { return body(&OutlineAnswer { id: question.id, record: None, enrolls }) };
         // Each user with a record counts.
         let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
         self.within(left, "it asks about too many users at a time", &asking, question.id)?;
@@ -184,7 +202,7 @@ impl AskingHost<'_> {
             passcode: outline.passcode,
             remembered: remembered.is_some(),
         });
-        body(&OutlineAnswer { id: question.id, record })
+        body(&OutlineAnswer { id: question.id, record, enrolls })
     }
 
     fn challenge(&self, question: &ChallengeQuestion) -> Answered {

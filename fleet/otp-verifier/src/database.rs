@@ -7,6 +7,7 @@ pub(crate) mod hosts;
 pub(crate) mod link;
 pub(crate) mod messages;
 pub(crate) mod migrations;
+mod pins;
 pub(crate) mod session;
 mod standbys;
 #[cfg(test)]

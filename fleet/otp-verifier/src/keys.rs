@@ -4,6 +4,7 @@
 //! override, into a record. What is sealed here is all that enrollment and administration decide. The file is a ring of keys as
 //! `record::key_ring` reads it; systemd puts it into the folder of credentials of the unit.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -33,6 +34,8 @@ const PURPOSE: &[u8] = b"pam_otp fleet record 1\0";
 
 /// What is hashed is a number or an address.
 const DESTINATION: &[u8] = b"pam_otp fleet destination 1\0";
+/// The same for an enrollment that is under way, of one user on one host.
+const UNDER_WAY: &[u8] = b"pam_otp fleet under way 1\0";
 
 /// All keys of a fleet. The first one seals.
 pub(crate) struct Keys {
@@ -112,25 +115,41 @@ impl Keys {
 
     /// Seals a user's credentials: version, key id, nonce, ciphertext, tag.
     pub(crate) fn seal(&self, user: &UserName, text: &str) -> Result<Vec<u8>, KeysError> {
-        let mut nonce = [0; NONCE];
-        entropy(&mut nonce).map_err(|_| KeysError::Random)?;
-        let (_, key) = self.ring.all().next().ok_or(KeysError::NoKeys)?;
-        let bound = bound(user);
-        let payload = Payload { msg: text.as_bytes(), aad: &bound };
-        let sealed = cipher(&key).encrypt(&XNonce::from(nonce), payload).map_err(|_| KeysError::NoKeys)?;
-        Ok([self.beginning().as_slice(), &nonce, &sealed].concat())
+        self.seal_for(&bound(user), text)
     }
 
     /// A user's credentials, if they were sealed for this user under a key that is here.
     pub(crate) fn open(&self, user: &UserName, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Shut> {
+        self.open_for(&bound(user), sealed)
+    }
+
+    /// Seals what is under way of a user on a host, for the host to carry: in hexadecimal.
+    pub(crate) fn seal_under_way(&self, user: &UserName, host: &str, text: &str) -> Result<String, KeysError> {
+        self.seal_for(&bound_to_host(user, host), text).map(|sealed| hex(&sealed))
+    }
+
+    /// What is under way, if it was sealed for this user on this host under a key that is here.
+    pub(crate) fn open_under_way(&self, user: &UserName, host: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, Shut> {
+        self.open_for(&bound_to_host(user, host), &bytes(text).ok_or(Shut::Altered)?)
+    }
+
+    fn seal_for(&self, bound: &[u8], text: &str) -> Result<Vec<u8>, KeysError> {
+        let mut nonce = [0; NONCE];
+        entropy(&mut nonce).map_err(|_| KeysError::Random)?;
+        let (_, key) = self.ring.all().next().ok_or(KeysError::NoKeys)?;
+        let payload = Payload { msg: text.as_bytes(), aad: bound };
+        let sealed = cipher(&key).encrypt(&XNonce::from(nonce), payload).map_err(|_| KeysError::NoKeys)?;
+        Ok([self.beginning().as_slice(), &nonce, &sealed].concat())
+    }
+
+    fn open_for(&self, bound: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Shut> {
         let ([version, id @ ..], rest) = sealed.split_first_chunk::<BEGINNING>().ok_or(Shut::Altered)?;
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(Shut::Altered)?;
         if *version != VERSION {
             return Err(Shut::Altered);
         }
         let (_, key) = self.ring.all().find(|(known, _)| known.0 == *id).ok_or(Shut::OtherKey)?;
-        let bound = bound(user);
-        let opened = cipher(&key).decrypt(&XNonce::from(*nonce), Payload { msg: text, aad: &bound });
+        let opened = cipher(&key).decrypt(&XNonce::from(*nonce), Payload { msg: text, aad: bound });
         opened.map(Zeroizing::new).map_err(|_| Shut::Altered)
     }
 
@@ -150,6 +169,27 @@ impl Keys {
 
 fn bound(user: &UserName) -> Vec<u8> {
     [PURPOSE, user.as_str().as_bytes()].concat()
+}
+
+/// A host's name has no NUL.
+fn bound_to_host(user: &UserName, host: &str) -> Vec<u8> {
+    [UNDER_WAY, host.as_bytes(), b"\0", user.as_str().as_bytes()].concat()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads only what [`hex`] writes.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |letter: u8| char::from(letter).to_digit(16).filter(|_| !letter.is_ascii_uppercase());
+    let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)?.checked_mul(16)?.checked_add(digit(*low)?)?).ok();
+    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
 }
 
 fn cipher(key: &SealKey) -> XChaCha20Poly1305 {
@@ -185,6 +225,27 @@ pub(crate) mod tests {
             assert!(keys.open(&user("alice"), &other).is_err(), "{place}");
             assert!(keys.open(&user("alice"), &sealed[..place]).is_err(), "{place}");
         }
+    }
+
+    #[test]
+    fn what_is_under_way_opens_for_its_user_and_host_and_as_it_was_only() {
+        let keys = keys(&[1]);
+        let (alice, open) = (user("alice"), |text: &str, name, host| keys.open_under_way(&user(name), host, text));
+        let sealed = keys.seal_under_way(&alice, "web1", "text").unwrap();
+        assert_eq!(open(&sealed, "alice", "web1").unwrap().as_slice(), b"text");
+        for (name, host) in [("bob", "web1"), ("alice", "web2"), ("1alice", "web"), ("alice", "")] {
+            assert_eq!(open(&sealed, name, host).unwrap_err(), Shut::Altered, "{name} {host}");
+        }
+        for place in 0..sealed.len() {
+            let mut other = sealed.clone().into_bytes();
+            other[place] = if other[place] == b'0' { b'1' } else { b'0' };
+            assert!(open(std::str::from_utf8(&other).unwrap(), "alice", "web1").is_err(), "{place}");
+            assert!(open(sealed.get(..place).unwrap(), "alice", "web1").is_err(), "{place}");
+        }
+        assert!(open(&sealed.to_uppercase(), "alice", "web1").is_err());
+        // Neither is the other.
+        let record = hex(&keys.seal(&alice, "text").unwrap());
+        assert!(open(&record, "alice", "web1").is_err() && keys.open(&alice, &bytes(&sealed).unwrap()).is_err());
     }
 
     #[test]

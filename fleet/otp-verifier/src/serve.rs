@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use otp_core::codes::challenge::Challenge;
-use otp_wire::{ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, Problem, RENEW, VERIFY, read};
+use otp_wire::{ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, Problem, RENEW, SELF, VERIFY, read};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
@@ -171,6 +171,10 @@ fn routes(front: Front) -> Router {
         )
         .route(VERIFY, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Verify))))
         .route(LET_IN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::LetIn))))
+        .route(
+            SELF,
+            post(|front, key, request| asked(front, key, request, |body| read(body).map(Box::new).map(Asked::Own))),
+        )
         .route(ADOPT, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Adopt))))
         .route(JOIN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Join))))
         .route(RENEW, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Renew))))

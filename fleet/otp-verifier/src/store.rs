@@ -83,8 +83,9 @@ const SWAP: &str = writes!(
     noted from "written"
 );
 const REPLACE: &str = writes!(
-    "UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, event = NULL, answer = NULL, \
-     answered = NULL WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
+    "UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = $8, host = $12, event = $6, \
+     answer = CASE WHEN $8::bytea IS NULL THEN NULL ELSE $7 END, answered = clock_timestamp() \
+     WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
     noted from "written"
 );
 const INSERT: &str = writes!(
@@ -100,6 +101,9 @@ const PURGE: &str = writes!(
     "DELETE FROM otp.record WHERE name = $1 AND EXISTS (SELECT FROM who) RETURNING 1",
     noted from "who"
 );
+/// The last write was a login on this host, by a passcode, within the time of a step.
+const LET_IN: &str = "SELECT FROM otp.record WHERE name = $1 AND host = $2 AND event = 'login' AND answer LIKE 'accepted passcode%' \
+     AND answered BETWEEN clock_timestamp() - interval '15 min' AND clock_timestamp() + interval '10 s'";
 const NOTE: &str = writes!("SELECT 1 FROM who", noted from "who");
 
 impl<'s> PgStore<'s> {
@@ -115,6 +119,12 @@ impl<'s> PgStore<'s> {
     /// A login without a code: it is let in when this returns without an error.
     pub(crate) fn note_let_in(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
         self.only_note(account, note)
+    }
+
+    /// Whether a passcode has let this user in on this host just now, and nothing was written about this user since.
+    pub(crate) fn let_in_by_passcode(&self, account: &Account) -> Result<bool, StoreError> {
+        let Some(host) = self.about.host else { return Ok(false) };
+        Ok(!self.session.read(LET_IN, &[&account.name.as_str(), &host])?.is_empty())
     }
 
     fn row(&self, account: &Account) -> Result<Option<Row>, StoreError> {
@@ -167,7 +177,7 @@ impl<'s> PgStore<'s> {
         let answer = note.answer.map(|answer| answer.words());
         let request = note.origin.id.map(|id| id.0.to_vec()).filter(|_| answer.is_some());
         let (name, event, answer) = (account.name.as_str(), note.event, answer.as_deref());
-        let all: [Value<'_>; 11] = [
+        let all: [Value<'_>; 12] = [
             &name,
             &host,
             &caller_uid,
@@ -179,6 +189,7 @@ impl<'s> PgStore<'s> {
             &what.number,
             &what.state,
             what.last,
+            &note.origin.host,
         ];
         let values = all.get(..what.values).unwrap_or(&all);
         self.is_revoked.set(false);
@@ -244,14 +255,14 @@ impl Store for PgStore<'_> {
     ) -> Result<Swap, StoreError> {
         let sealed = self.sealed(account, &record.credentials)?;
         let (sql, number, next) = match version {
-            Some(Version { number, .. }) => (REPLACE, number, number.saturating_add(1)),
+            Some(Version { number, .. }) => ((REPLACE, 12), number, number.saturating_add(1)),
             None => {
                 let first = first_version()?;
-                (INSERT, first, first)
+                ((INSERT, 11), first, first)
             }
         };
-        let state = Self::text_of(account, &record.state, next)?;
-        self.write(sql, account, note, What { values: 11, number, state: &state, last: &sealed })
+        let ((sql, values), state) = (sql, Self::text_of(account, &record.state, next)?);
+        self.write(sql, account, note, What { values, number, state: &state, last: &sealed })
     }
 
     fn remove(&self, account: &Account, version: Version, note: &Note<'_>) -> Result<Swap, StoreError> {

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::decision::kinds::Kinds;
-use otp_core::protocol::request::{Adopted, Confidential};
+use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
 use otp_core::record::credentials::{Outline, Override};
+use otp_core::record::id::DeviceId;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
 
@@ -24,6 +25,8 @@ pub const CHALLENGE: &str = "/v1/challenge";
 pub const VERIFY: &str = "/v1/verify";
 /// A login without a code: it is let in only when it is in the audit.
 pub const LET_IN: &str = "/v1/let-in";
+/// A user's own second factor: enrollment and changes.
+pub const SELF: &str = "/v1/self";
 /// A record of a host's own, to be taken over.
 pub const ADOPT: &str = "/v1/adopt";
 /// A new host asks for its certificate, by a token in place of one.
@@ -107,6 +110,8 @@ pub struct OutlineAnswer {
     /// `None` if the user has no record.
     #[serde(deserialize_with = "Option::deserialize")]
     pub record: Option<OutlineOf>,
+    /// Whether users without a device may enroll one on this host without an administrator's passcode.
+    pub enrolls: bool,
 }
 
 /// To [`CHALLENGE`].
@@ -198,6 +203,57 @@ pub struct LetInQuestion {
 #[serde(deny_unknown_fields)]
 pub struct LetInAnswer {
     pub id: RequestId,
+}
+
+/// To [`SELF`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfQuestion {
+    pub id: RequestId,
+    pub user: User,
+    pub place: Place,
+    /// One of self service.
+    pub request: Request,
+    /// What [`SelfAnswer`] brought to the step before.
+    pub under_way: Option<Confidential>,
+    /// The kinds of device that the host's policy accepts as proof of a change, and to be added.
+    pub accepted: Kinds,
+    /// Whether the host's policy wants a passcode before a first device.
+    pub passcode: bool,
+    /// Whether it is in the middle of a login, which has asked for a passcode where one is needed.
+    pub in_login: bool,
+}
+
+/// From [`SELF`]. It is given only when it is durable.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfAnswer {
+    pub id: RequestId,
+    pub reply: Reply,
+    /// What goes with the next step, sealed for any verifier; `None` if nothing is under way.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub under_way: Option<Confidential>,
+    /// What was done, for the log of the host.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub event: Option<SelfEvent>,
+}
+
+/// A line for the log of a host, in the log's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SelfEvent {
+    /// A change was made.
+    Change {
+        what: String,
+        #[serde(deserialize_with = "Option::deserialize")]
+        device: Option<DeviceId>,
+        /// The words of what permits it: `unneeded`, `administrator`, or of a verdict.
+        by: String,
+    },
+    /// A proof was used up for a change that is to come.
+    Proved { what: String, by: String },
+    /// A proof was refused; the reply says why.
+    Refused { what: String },
 }
 
 /// To [`ADOPT`]: both files of a record, as the host's store holds them, with open seeds.
@@ -326,11 +382,11 @@ mod tests {
             remembered: false,
         };
         let bare = BareOf { user_override: until, is_blank: false, expired_passcode: false };
-        let outline = serde_json::to_value(OutlineAnswer { id, record: Some(record) }).unwrap();
+        let outline = serde_json::to_value(OutlineAnswer { id, record: Some(record), enrolls: true }).unwrap();
         let verdict = serde_json::to_value(VerdictAnswer { id, verdict: "refused wrong".into(), bare: Some(bare) });
         fn without_each(value: &serde_json::Value, is_read: &dyn Fn(&serde_json::Value) -> bool) -> usize {
             let mut count = 0;
-            let pointers = ["", "/record", "/record/user_override", "/bare", "/bare/user_override"];
+            let pointers = ["", "/record", "/record/user_override", "/bare", "/bare/user_override", "/event/change"];
             for pointer in pointers {
                 let fields = value.pointer(pointer).and_then(serde_json::Value::as_object).into_iter().flatten();
                 for (name, _) in fields {
@@ -344,9 +400,37 @@ mod tests {
         }
         let read_outline = |value: &serde_json::Value| serde_json::from_value::<OutlineAnswer>(value.clone()).is_ok();
         let read_verdict = |value: &serde_json::Value| serde_json::from_value::<VerdictAnswer>(value.clone()).is_ok();
-        assert!(read_outline(&outline) && without_each(&outline, &read_outline) == 11);
+        assert!(read_outline(&outline) && without_each(&outline, &read_outline) == 12);
         let verdict = verdict.unwrap();
         assert!(read_verdict(&verdict) && without_each(&verdict, &read_verdict) == 8);
+        let event = SelfEvent::Change { what: "device-added".into(), device: Some(DeviceId(2)), by: "unneeded".into() };
+        let (reply, under_way) = (Reply::Changed(true), Some(Confidential::new("01a2")));
+        let own = serde_json::to_value(SelfAnswer { id, reply, under_way, event: Some(event) }).unwrap();
+        let read_own = |value: &serde_json::Value| serde_json::from_value::<SelfAnswer>(value.clone()).is_ok();
+        assert!(read_own(&own) && without_each(&own, &read_own) == 7);
+    }
+
+    #[test]
+    fn a_question_of_self_service_has_no_request_of_an_administrator() {
+        let question = |request: &str| {
+            let text = format!(
+                r#"{{"id":"{}","user":{{"name":"alice","uid":1,"gid":1}},"place":{{"service":"otp-enroll","rhost":null,"tty":null,"by":1}},"request":{request},"under_way":null,"accepted":["totp"],"passcode":false,"in_login":false}}"#,
+                "a5".repeat(16)
+            );
+            read::<SelfQuestion>(text.as_bytes())
+        };
+        let own = question(r#"{"rename":{"device":"1","name":"new","proof":"123456"}}"#).unwrap();
+        assert!(own.request.is_self_service() && !format!("{own:?}").contains("123456"));
+        for other in
+            [r#"{"administer":"unlock"}"#, r#"{"issue-passcode":{"valid":1,"service":null}}"#, r#"{"reset":{}}"#]
+        {
+            let error = question(other).unwrap_err();
+            assert!(error.starts_with("not as expected"), "{error}");
+        }
+        // These are of a login, and of the helper.
+        for readable in [r#"{"adopt":{}}"#, r#"{"seal-keys":{}}"#, r#"{"enrolling":{"activate":{}}}"#] {
+            assert!(!question(readable).unwrap().request.is_self_service(), "{readable}");
+        }
     }
 
     #[test]

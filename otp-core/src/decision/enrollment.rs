@@ -10,7 +10,7 @@ use crate::codes::hotp_totp::{Algorithm, Clock, Digits, Generator, LOOK_AHEAD, M
 use crate::codes::recovery::RecoverySet;
 use crate::decision::resync::FAR_AHEAD;
 use crate::record::Record;
-use crate::record::credentials::{Device, DeviceName, Kind, Override};
+use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::Progress;
 use crate::value::secret::Secret;
@@ -87,6 +87,17 @@ impl Pending {
     /// The destination, once its PIN was right. No code was sent to it yet.
     pub fn verified(&self, now: UnixTime) -> Confirmed {
         Confirmed { device: Device { created: now, ..self.device.duplicate() }, next: 0 }
+    }
+
+    /// One that was offered before, as it was then; `None` if its seed is sealed.
+    pub fn resumed(device: Device, window: u64, counter: u64, question: String, brings_seed: bool) -> Option<Self> {
+        let secret = device.secret.open()?.duplicate();
+        Some(Self { device, secret, window, counter, question, brings_seed })
+    }
+
+    /// Steps around the present one, and the counter from which a token is searched.
+    pub fn range(&self) -> (u64, u64) {
+        (self.window, self.counter)
     }
 
     pub(crate) fn device(&self) -> &Device {
@@ -209,9 +220,20 @@ impl Pending {
 }
 
 impl Confirmed {
+    /// One that was confirmed before: all below `next` is used up.
+    pub fn resumed(device: Device, next: u64) -> Self {
+        Self { device, next }
+    }
+
     /// The device, to be added to others.
     pub fn device(&self) -> (Device, Progress) {
         (self.device.duplicate(), Progress::from(self.next))
+    }
+
+    /// Its number in credentials that have it.
+    pub fn found_in(&self, credentials: &Credentials) -> Option<DeviceId> {
+        let secret = self.device.secret.open()?;
+        credentials.devices.iter().find(|device| device.secret.is(secret)).map(|device| device.id)
     }
 
     /// The record with this device alone and these recovery codes. The user's override is kept.
@@ -246,7 +268,7 @@ mod tests {
     use crate::codes::hotp_totp::Drift;
     use crate::config::Config;
     use crate::decision::verify::{Refusal, Verdict, decide};
-    use crate::record::credentials::{Credentials, Serial};
+    use crate::record::credentials::Serial;
     use crate::record::state::State;
     use crate::testing::fixtures::{LIMITS, NOW, STEP, alice, code_of, phone, record, shown, ten_codes};
 

@@ -110,7 +110,7 @@ fn push_context(line: &mut String, login: &LoginContext) {
 }
 
 /// A JSON string.
-fn quoted(text: &str) -> Zeroizing<String> {
+pub(super) fn quoted(text: &str) -> Zeroizing<String> {
     let mut quoted = Zeroizing::new(String::with_capacity(text.len().saturating_mul(6).saturating_add(2)));
     quoted.push('"');
     for letter in text.chars() {

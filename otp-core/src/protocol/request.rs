@@ -132,6 +132,9 @@ pub enum Request {
     SealKeys {},
     /// Gives the record of this host to the fleet. Of root, to the agent.
     Adopt {},
+    /// A step of an enrollment in the middle of a login. Of root's PAM host, to the agent of a fleet. The answer is in words:
+    /// [`crate::protocol::enrollment_messages`].
+    Enrolling(Box<Request>),
     /// Administration. Such a request never crosses the pipe.
     #[serde(skip)]
     Administer(Order),
@@ -150,6 +153,76 @@ pub struct Question {
     /// The login name, as it was typed.
     pub about: String,
     pub request: Request,
+    /// What [`Reply::UnderWay`] brought to the request before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<Confidential>,
+}
+
+impl Request {
+    /// Whether it is one of a user about their own second factor, and neither of a login nor of an administrator.
+    pub fn is_self_service(&self) -> bool {
+        match self {
+            Self::Status {}
+            | Self::Enroll { .. }
+            | Self::Add { .. }
+            | Self::SendAgain {}
+            | Self::Confirm { .. }
+            | Self::Activate {}
+            | Self::Rename { .. }
+            | Self::Remove { .. }
+            | Self::Default { .. }
+            | Self::Resync { .. }
+            | Self::Recovery { .. }
+            | Self::Requirement {}
+            | Self::Disable { .. }
+            | Self::Test { .. }
+            | Self::ForgetAddresses {} => true,
+            Self::Demand(_)
+            | Self::Challenge { .. }
+            | Self::Verify { .. }
+            | Self::SendPin(_)
+            | Self::SealKeys {}
+            | Self::Adopt {}
+            | Self::Enrolling(_)
+            | Self::Administer(_)
+            | Self::AdministerDevice(_)
+            | Self::IssuePasscode(_) => false,
+        }
+    }
+
+    /// Whether it is a step of an enrollment after the first one.
+    pub fn goes_on(&self) -> bool {
+        matches!(self, Self::SendAgain {} | Self::Confirm { .. } | Self::Activate {})
+    }
+
+    /// What was typed as proof of it.
+    pub fn proof(&self) -> Option<&Confidential> {
+        match self {
+            Self::Enroll { proof, .. } | Self::Add { proof, .. } | Self::Recovery { proof, .. } => proof.as_ref(),
+            Self::Rename { proof, .. }
+            | Self::Remove { proof, .. }
+            | Self::Default { proof, .. }
+            | Self::Disable { proof }
+            | Self::Test { proof } => Some(proof),
+            Self::Resync { first, .. } => Some(first),
+            Self::Status {}
+            | Self::SendAgain {}
+            | Self::Confirm { .. }
+            | Self::Activate {}
+            | Self::Requirement {}
+            | Self::ForgetAddresses {}
+            | Self::Demand(_)
+            | Self::Challenge { .. }
+            | Self::Verify { .. }
+            | Self::SendPin(_)
+            | Self::SealKeys {}
+            | Self::Adopt {}
+            | Self::Enrolling(_)
+            | Self::Administer(_)
+            | Self::AdministerDevice(_)
+            | Self::IssuePasscode(_) => None,
+        }
+    }
 }
 
 /// Where codes are to be sent, as a person wrote it.
@@ -303,6 +376,10 @@ pub enum Reply {
     SealKeys(Confidential),
     /// To [`Request::Adopt`].
     Adopted(Adopted),
+    /// To a request of an enrollment, of the agent of a fleet: the reply, and what the next request must bring. It is sealed.
+    UnderWay { reply: Box<Reply>, carried: Confidential },
+    /// To any request, of the helper: a fleet keeps the record of this user, and the agent asks it.
+    KeptByFleet {},
     /// To [`Request::Test`], and to every request whose proof was refused.
     Verdict(Verdict),
     /// The request was not done, and changed nothing.

@@ -1,5 +1,6 @@
 //! Credentials as TOML: how the file is written and read.
 
+pub mod carried;
 pub mod spare;
 
 use std::fmt::{self, Write as _};

@@ -20,6 +20,12 @@ pub fn to_set_up(policy: &Policy, account: &Account, login: &LoginContext, now: 
 }
 
 /// Those that are accepted as proof of a change, and may be added: the same from wherever the user comes.
-pub(crate) fn at_changes(policy: &Policy, account: &Account, now: UnixTime) -> Result<Kinds, CoreError> {
+pub fn at_changes(policy: &Policy, account: &Account, now: UnixTime) -> Result<Kinds, CoreError> {
     at(policy, account, &LoginContext::of_changes(), now)
+}
+
+/// Whether the policy wants a passcode before the first device. An administrator could issue one, and need not.
+pub fn want_passcode(policy: &Policy, account: &Account) -> Result<bool, CoreError> {
+    let member = |group: &str| accounts::is_member(account, group);
+    policy.wants_passcode(account.name.as_str(), member)
 }

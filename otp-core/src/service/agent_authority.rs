@@ -9,8 +9,8 @@ use crate::decision::demand::Demand;
 use crate::decision::verify::Verdict;
 use crate::error::{CoreError, HelperError};
 use crate::protocol::agent_socket::{self, Patience};
-use crate::protocol::login_messages;
-use crate::protocol::request::{Adopted, PinToSend, Question, Reply, Request};
+use crate::protocol::request::{Adopted, Confidential, Declined, PinToSend, Question, Reply, Request};
+use crate::protocol::{enrollment_messages, login_messages};
 use crate::record::key_ring::Ring;
 use crate::record::seal::Shut;
 use crate::service::authority::Authority;
@@ -34,10 +34,69 @@ impl AgentAuthority<'_> {
 }
 
 impl AgentAuthority<'_> {
+    /// The demand, where enrollment in the middle of a login is possible: in a process of root, about a user whose record a fleet
+    /// keeps.
+    pub fn demand_with_enrollment(&self, login: &LoginContext) -> Result<Demand, CoreError> {
+        self.ask(&login_messages::ask_demand(login), Patience::default(), Demand::read)
+    }
+
+    /// A step of such an enrollment. `under_way` is what the agent brought with the step before.
+    pub fn enroll_during_login(
+        &self,
+        request: &Request,
+        under_way: &mut Option<Confidential>,
+    ) -> Result<Reply, CoreError> {
+        let Some(question) = enrollment_messages::ask_step(self.user, request, under_way.as_ref()) else {
+            return Ok(Reply::Declined(Declined::NotPermitted));
+        };
+        let line = agent_socket::ask_line(&question, patience_for(request))
+            .map_err(|error| CoreError::Agent(HelperError::Io(error)))?;
+        let read = enrollment_messages::read_step(std::str::from_utf8(&line).unwrap_or_default());
+        let (reply, carried) = read.map_err(CoreError::Agent)?;
+        *under_way = carried;
+        Ok(reply)
+    }
+
     /// Has the PIN of a new number or address sent. No module asks for this in a login's few words.
     pub(crate) fn send_pin(&self, pin: &PinToSend) -> Result<Challenge, CoreError> {
         let request = login_messages::ask_to_send(pin);
         self.ask(&request, Patience::OF_SENDING, Challenge::read).map_err(|error| error.of_sending(pin.kind))
+    }
+}
+
+/// How long the agent is waited for: a message may take its sender some seconds.
+fn patience_for(request: &Request) -> Patience {
+    if matches!(request, Request::Add { to: Some(_), .. } | Request::SendAgain {}) {
+        Patience::OF_SENDING
+    } else {
+        Patience::default()
+    }
+}
+
+/// Self service about a user whose record a fleet keeps. It carries what is under way from one request to the next.
+pub struct FleetSelfService {
+    user: String,
+    under_way: Option<Confidential>,
+}
+
+impl FleetSelfService {
+    /// `user` is the name as the name service spells it.
+    pub fn of(user: &str) -> Self {
+        Self { user: user.to_owned(), under_way: None }
+    }
+
+    pub fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
+        let patience = patience_for(&request);
+        let reply = asked_with(&self.user, request, self.under_way.clone(), patience)?;
+        if let Reply::UnderWay { reply, carried } = reply {
+            self.under_way = Some(carried);
+            return Ok(*reply);
+        }
+        // What had no answer can be asked again.
+        if !matches!(reply, Reply::Failed { .. }) {
+            self.under_way = None;
+        }
+        Ok(reply)
     }
 }
 
@@ -55,9 +114,23 @@ pub fn adopt(user: &str) -> Result<Adopted, CoreError> {
 
 /// A request that no module asks: it is written and read as the requests of programs are.
 fn asked(user: &str, request: Request) -> Result<Reply, CoreError> {
+    asked_with(user, request, None, Patience::default())
+}
+
+fn asked_with(
+    user: &str,
+    request: Request,
+    under_way: Option<Confidential>,
+    patience: Patience,
+) -> Result<Reply, CoreError> {
     let unintelligible = |_| CoreError::Agent(HelperError::Unintelligible);
-    let question = serde_json::to_string(&Question { about: user.to_owned(), request }).map_err(unintelligible)?;
-    let line = agent_socket::ask_line(&(question + "\n"), Patience::default());
+    // Of its full size at once: a buffer that grows leaves copies of what was typed behind.
+    let mut line = Zeroizing::new(Vec::with_capacity(16_384));
+    serde_json::to_writer(&mut *line, &Question { about: user.to_owned(), request, under_way })
+        .map_err(unintelligible)?;
+    line.push(b'\n');
+    let question = std::str::from_utf8(&line).unwrap_or_default();
+    let line = agent_socket::ask_line(question, patience);
     serde_json::from_slice(&line.map_err(|error| CoreError::Agent(HelperError::Io(error)))?).map_err(unintelligible)
 }
 
@@ -78,8 +151,8 @@ pub fn seal_keys() -> Result<Ring, Shut> {
 
 impl Authority for AgentAuthority<'_> {
     fn demand(&self, login: &LoginContext) -> Result<Demand, CoreError> {
-        match self.ask(&login_messages::ask_demand(login), Patience::default(), Demand::read)? {
-            // The agent only verifies.
+        match self.demand_with_enrollment(login)? {
+            // Of the records of this host, the agent only verifies.
             Demand::Enroll(_) | Demand::Passcode(_) => Err(CoreError::NoEnrollmentHere),
             demand @ (Demand::Code { .. } | Demand::Grace { .. } | Demand::Nothing(_)) => Ok(demand),
         }

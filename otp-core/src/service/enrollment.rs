@@ -26,8 +26,8 @@ pub type Entropy = fn(&mut [u8]) -> Result<(), CoreError>;
 /// The record for which an offer was made. Activation fails if the record has changed since then.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Basis {
-    /// The user had no device.
-    NotEnrolled,
+    /// The user had no device. With the id of the record, if there was one.
+    NotEnrolled(Option<EnrollmentId>),
     /// The user had a device in this enrollment, and gave one of its codes.
     Proved(EnrollmentId),
 }
@@ -43,24 +43,31 @@ pub enum Purpose {
 
 /// A new device that has not shown a right code yet.
 pub struct Offered {
-    account: Account,
-    entropy: Entropy,
-    basis: Basis,
-    purpose: Purpose,
-    pending: Pending,
+    pub(super) account: Account,
+    pub(super) entropy: Entropy,
+    pub(super) basis: Basis,
+    pub(super) purpose: Purpose,
+    pub(super) pending: Pending,
     /// How many recovery codes it gets; `None` for the number of the configuration.
-    count: Option<u8>,
+    pub(super) count: Option<u8>,
+    /// Whether it was in the hands of another process since, which may have kept it: then the record must be the very one for
+    /// which it was made, also where the user has no device.
+    pub(super) is_carried: bool,
 }
 
 /// A new device that has shown a right code, and its recovery codes. No file holds them yet.
 pub struct Accepted {
-    account: Account,
-    basis: Basis,
-    purpose: Purpose,
-    confirmed: Confirmed,
-    enrollment: EnrollmentId,
-    codes: Vec<RecoveryCode>,
-    set: Option<RecoverySet>,
+    pub(super) account: Account,
+    pub(super) basis: Basis,
+    pub(super) purpose: Purpose,
+    pub(super) confirmed: Confirmed,
+    /// Of the record, once the device is in force.
+    pub(super) enrollment: EnrollmentId,
+    /// None of an enrollment that was resumed: they were shown.
+    pub(super) codes: Vec<RecoveryCode>,
+    pub(super) set: Option<RecoverySet>,
+    /// As of an offer.
+    pub(super) is_carried: bool,
 }
 
 impl Offered {
@@ -70,12 +77,12 @@ impl Offered {
         let mut seed = Zeroizing::new(vec![0; config.algorithm.seed_length()]);
         entropy(&mut seed)?;
         let pending = Pending::new(seed, name, config, settings.limits.window).ok_or(CoreError::Entropy)?;
-        Ok(Self { account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None })
+        Ok(Self::of(account, entropy, pending))
     }
 
     /// A token, which has its seed.
     pub fn of_token(account: Account, entropy: Entropy, pending: Pending) -> Self {
-        Self { account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None }
+        Self::of(account, entropy, pending)
     }
 
     /// A number or an address, whose codes come from a seed that is drawn here.
@@ -83,8 +90,12 @@ impl Offered {
         let mut seed = Zeroizing::new(vec![0; Algorithm::Sha1.seed_length()]);
         entropy(&mut seed)?;
         let secret = Secret::new(seed).map_err(|_| CoreError::Entropy)?;
-        let pending = Pending::destination(name, kind, secret);
-        Ok(Self { account, entropy, basis: Basis::NotEnrolled, purpose: Purpose::Alone, pending, count: None })
+        Ok(Self::of(account, entropy, Pending::destination(name, kind, secret)))
+    }
+
+    fn of(account: Account, entropy: Entropy, pending: Pending) -> Self {
+        let (basis, purpose) = (Basis::NotEnrolled(None), Purpose::Alone);
+        Self { account, entropy, basis, purpose, pending, count: None, is_carried: false }
     }
 
     pub(crate) fn device(&self) -> &Device {
@@ -104,6 +115,11 @@ impl Offered {
     /// This offer for a record whose user gave a proof.
     pub fn based_on(self, enrollment: EnrollmentId, purpose: Purpose) -> Self {
         Self { basis: Basis::Proved(enrollment), purpose, ..self }
+    }
+
+    /// This offer for a user without a device, with the id of the record, if there is one.
+    pub(crate) fn based_on_none(self, record: Option<EnrollmentId>) -> Self {
+        Self { basis: Basis::NotEnrolled(record), ..self }
     }
 
     /// The seed in Base32.
@@ -166,13 +182,13 @@ impl Offered {
 
     /// Draws recovery codes for what is the only device.
     fn accepted(&self, settings: &Settings, confirmed: Confirmed) -> Result<Accepted, CoreError> {
-        let Self { entropy, basis, purpose, count, .. } = *self;
+        let Self { entropy, basis, purpose, count, is_carried, .. } = *self;
         let (codes, set) = match purpose {
             Purpose::Alone => new_recovery_codes(settings, count, entropy)?,
             Purpose::Beside => (Vec::new(), None),
         };
         let (account, enrollment) = (self.account.clone(), new_enrollment(entropy)?);
-        Ok(Accepted { account, basis, purpose, confirmed, enrollment, codes, set })
+        Ok(Accepted { account, basis, purpose, confirmed, enrollment, codes, set, is_carried })
     }
 }
 
@@ -186,14 +202,17 @@ impl Accepted {
         revealed(&self.codes)
     }
 
-    /// Puts the device in force, and returns its number; `None` if the record has changed since the offer.
+    /// Puts the device in force, and returns its number; `None` if the record has changed since the offer. Who asks again, since
+    /// the answer was lost, is told the same: the record is then the one that this has made.
     pub fn activate(&self, store: &impl Store, note: &Note<'_>) -> Result<Option<DeviceId>, CoreError> {
         Ok(change(store, &self.account, note, |record| {
-            let found = match record {
-                Some(record) if record.is_enrolled() => Basis::Proved(record.credentials.enrollment),
-                Some(_) | None => Basis::NotEnrolled,
-            };
-            if found != self.basis {
+            if let Some(Record { credentials, .. }) = record
+                && self.is_carried
+                && credentials.enrollment == self.enrollment
+            {
+                return (Change::Keep, self.confirmed.found_in(credentials));
+            }
+            if !self.basis.is_still(Basis::of(record), self.is_carried) {
                 return (Change::Keep, None);
             }
             if let (Purpose::Beside, Some(record)) = (self.purpose, record) {
@@ -209,6 +228,26 @@ impl Accepted {
             let id = new.credentials.default;
             (Change::Record(Box::new(new)), id)
         })?)
+    }
+}
+
+impl Basis {
+    /// What a record is now.
+    pub(super) fn of(record: Option<&Record>) -> Self {
+        match record.map(|record| (record.is_enrolled(), record.credentials.enrollment)) {
+            Some((true, enrollment)) => Self::Proved(enrollment),
+            Some((false, enrollment)) => Self::NotEnrolled(Some(enrollment)),
+            None => Self::NotEnrolled(None),
+        }
+    }
+
+    /// Whether a record is what it was. An administrator may set an override of a user who is enrolling here; what was carried is
+    /// of one record only, since an administrator may also have taken that device away.
+    pub(super) fn is_still(self, found: Self, is_carried: bool) -> bool {
+        match (self, found) {
+            (Self::NotEnrolled(_), Self::NotEnrolled(_)) if !is_carried => true,
+            (was, is) => was == is,
+        }
     }
 }
 

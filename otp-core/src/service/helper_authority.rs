@@ -1,4 +1,8 @@
-//! The authority of a process that is not root: the set-group-ID helper, about the caller's own account.
+//! The authority of a process that is not root: the set-group-ID helper, about the caller's own account. Where a fleet keeps the
+//! record of that account, the helper says so, and self service is the agent's.
+
+use nix::errno::Errno;
+use nix::unistd::getuid;
 
 use crate::codes::attempt::Typed;
 use crate::codes::challenge::Challenge;
@@ -8,8 +12,9 @@ use crate::error::CoreError;
 use crate::protocol::helper_process::Helper;
 use crate::protocol::login_messages;
 use crate::protocol::request::{Reply, Request};
+use crate::service::agent_authority::FleetSelfService;
 use crate::service::authority::Authority;
-use crate::system::random;
+use crate::system::{accounts, random};
 use crate::value::login_context::LoginContext;
 
 /// Asks the installed helper.
@@ -17,6 +22,8 @@ use crate::value::login_context::LoginContext;
 pub struct HelperAuthority {
     /// One process serves all requests of [`Authority::request`]: enrollment takes several.
     conversation: Option<Helper>,
+    /// In its place, where a fleet keeps the record.
+    fleet: Option<FleetSelfService>,
 }
 
 impl Authority for HelperAuthority {
@@ -37,11 +44,21 @@ impl Authority for HelperAuthority {
     }
 
     fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
+        if let Some(fleet) = &mut self.fleet {
+            return fleet.request(request);
+        }
         let helper = match &mut self.conversation {
             Some(helper) => helper,
             none => none.insert(Helper::start()?),
         };
-        Ok(helper.ask(&request)?)
+        let reply = helper.ask(&request)?;
+        let Reply::KeptByFleet {} = reply else { return Ok(reply) };
+        self.conversation = None;
+        let uid = getuid().as_raw();
+        let account = accounts::account_of(uid)?;
+        let unknown = || CoreError::Names { subject: format!("the user id {uid}"), errno: Errno::ENOENT };
+        let fleet = FleetSelfService::of(account.ok_or_else(unknown)?.name.as_str());
+        self.fleet.insert(fleet).request(request)
     }
 }
 

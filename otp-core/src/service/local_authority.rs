@@ -95,6 +95,20 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
         }
     }
 
+    /// The same, in the middle of an enrollment.
+    pub fn resuming(self, under_way: UnderWay) -> Self {
+        Self { under_way, ..self }
+    }
+
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// How far an enrollment is.
+    pub fn under_way(&mut self) -> &mut UnderWay {
+        &mut self.under_way
+    }
+
     /// The same with another source of random bytes.
     #[cfg(test)]
     pub(crate) fn with_entropy(self, entropy: Entropy) -> Self {
@@ -303,6 +317,7 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
             | Request::SendPin(_)
             | Request::SealKeys {}
             | Request::Adopt {}
+            | Request::Enrolling(_)
             | Request::ForgetAddresses {} => match self.service() {
                 Some(mut service) => service.answer(request, now),
                 None => Ok(UNKNOWN_USER),

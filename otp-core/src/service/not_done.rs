@@ -27,14 +27,27 @@ impl Answer for NotDone {
             Self::Refused(why) => Answer::words(&Verdict::Refused(*why)),
         }
     }
+
+    fn read(words: &str) -> Option<Self> {
+        if let Verdict::Refused(why) = Verdict::read(words)? { Some(Self::Refused(why)) } else { None }
+    }
 }
 
 /// The device that was changed, and how the proof was accepted.
 impl Answer for (DeviceId, Accepted) {
     fn words(&self) -> Cow<'static, str> {
-        Answer::words(&Verdict::Accepted(self.1))
+        format!("{}{CHANGED}{}", Verdict::Accepted(self.1).words(), self.0).into()
+    }
+
+    fn read(words: &str) -> Option<Self> {
+        let (verdict, device) = words.rsplit_once(CHANGED)?;
+        let device = DeviceId(device.parse().ok()?);
+        if let Verdict::Accepted(accepted) = Verdict::read(verdict)? { Some((device, accepted)) } else { None }
     }
 }
+
+/// Before the number of the device that was changed, which may be another one than that of the proof.
+const CHANGED: &str = " changed ";
 
 /// The device that was changed.
 impl Answer for DeviceId {

@@ -2,10 +2,12 @@
 //!
 //! Proofs are checked here, where the record is, and not in the program that the user runs.
 
+pub mod carried;
 mod destination;
 pub(crate) mod devices;
 mod first_device;
 
+use std::cell::Cell;
 use std::mem;
 
 use crate::audit::{Event, Proof};
@@ -14,7 +16,7 @@ use crate::codes::hotp_totp::Drift;
 use crate::config::settings::Settings;
 use crate::decision::future::Future;
 use crate::decision::kinds::Kinds;
-use crate::decision::policy::{SecondFactor, Source, TermsFor};
+use crate::decision::policy::{Policy, SecondFactor, Source, TermsFor};
 use crate::decision::verify::{Factor, Limits, Refusal, Verdict, decide};
 use crate::error::CoreError;
 use crate::protocol::request::{
@@ -23,7 +25,7 @@ use crate::protocol::request::{
 };
 use crate::record::Record;
 use crate::record::change::Change;
-use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
+use crate::record::credentials::{Device, DeviceName, Kind, Override};
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::state::{Lock, State, Used};
 use crate::service::accepted_devices;
@@ -116,6 +118,7 @@ impl<S: Store> SelfService<'_, S> {
             | Request::SendPin(_)
             | Request::SealKeys {}
             | Request::Adopt {}
+            | Request::Enrolling(_)
             | Request::Administer(_)
             | Request::AdministerDevice(_)
             | Request::IssuePasscode(_) => Ok(Reply::Declined(Declined::NotPermitted)),
@@ -130,22 +133,7 @@ impl<S: Store> SelfService<'_, S> {
         let record = self.store.read(self.account)?;
         let record = record.unwrap_or_else(|| Record::stranger(self.account));
         let status = Status::of(&record, &self.settings.limits, now);
-        let accepted_kinds = accepted_devices::at_changes(&self.settings.policy, self.account, now)?;
-        Ok(Reply::Status(Status { accepted_kinds, not_accepted: self.not_accepted(&record)?, ..status }))
-    }
-
-    /// The terms of the policy under which a device of the user is not accepted.
-    fn not_accepted(&self, record: &Record) -> Result<Vec<NotAccepted>, CoreError> {
-        let Credentials { devices, .. } = &record.credentials;
-        let member = |group: &str| accounts::is_member(self.account, group);
-        let terms = self.settings.policy.terms_for(self.account.name.as_str(), member)?;
-        let terms = terms.into_iter().map(|TermsFor { terms, source, service }| NotAccepted {
-            by: source.to_string(),
-            service: service.map(str::to_owned),
-            accepted: terms.devices,
-            devices: devices.iter().filter(|device| !terms.devices.accept(device)).map(|device| device.id.0).collect(),
-        });
-        Ok(terms.filter(|terms| !terms.devices.is_empty()).collect())
+        Ok(Reply::Status(status.under(&self.settings.policy, self.account, now)?))
     }
 
     /// Whether so many recovery codes may be made.
@@ -171,10 +159,12 @@ impl<S: Store> SelfService<'_, S> {
     }
 
     fn offer_in_login(&mut self, offered: Offered, kind: Kinds, now: UnixTime) -> Result<Reply, CoreError> {
-        let unfit = self.unfit_kind(kind, now)?;
-        match unfit.map_or_else(|| self.unfit_for_first(), |unfit| Ok(Some(unfit)))? {
-            Some(unfit) => Ok(unfit),
-            None => self.offer(offered, self.unproved(), now),
+        if let Some(unfit) = self.unfit_kind(kind, now)? {
+            return Ok(unfit);
+        }
+        match self.fit_for_first()? {
+            Ok(record) => self.offer(offered.based_on_none(record), self.unproved(), now),
+            Err(unfit) => Ok(unfit),
         }
     }
 
@@ -195,15 +185,16 @@ impl<S: Store> SelfService<'_, S> {
         Offered::begin(self.settings, self.account.clone(), self.entropy, DeviceName::of_app())
     }
 
-    /// What keeps the user from enrolling a first device without a proof.
-    fn unfit_for_first(&self) -> Result<Option<Reply>, CoreError> {
+    /// The id of the record of a user who may enroll a first device without a proof, if there is a record; the error is what keeps
+    /// the user from it.
+    fn fit_for_first(&self) -> Result<Result<Option<EnrollmentId>, Reply>, CoreError> {
         Ok(match self.store.read(self.account)? {
-            Some(record) if record.is_enrolled() => Some(Reply::Declined(Declined::ProofNeeded)),
+            Some(record) if record.is_enrolled() => Err(Reply::Declined(Declined::ProofNeeded)),
             // The device of the former name must not be replaced without a proof.
             record if renaming::would_hide_former(self.store, self.account, record.as_ref())? => {
-                Some(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
+                Err(Reply::Verdict(Verdict::Refused(Refusal::Renamed)))
             }
-            Some(_) | None => None,
+            record => Ok(record.map(|record| record.credentials.enrollment)),
         })
     }
 
@@ -287,16 +278,16 @@ impl<S: Store> SelfService<'_, S> {
         let Stage::Accepted(accepted) = mem::replace(&mut self.under_way.stage, Stage::None) else {
             return Ok(Reply::Declined(Declined::NothingOffered));
         };
-        let Some(device) = accepted.activate(self.store, &self.caller.note("enrolled"))? else {
+        let proof = self.under_way.proof;
+        let what = match (accepted.purpose(), proof) {
+            (Purpose::Beside, _) => "device-added",
+            (Purpose::Alone, Proof::Used(accepted)) if accepted.factor != Factor::Passcode => "replaced",
+            (Purpose::Alone, _) => "enrolled",
+        };
+        let Some(device) = accepted.activate(self.store, &self.caller.note(what))? else {
             return Ok(Reply::Declined(Declined::ChangedMeanwhile));
         };
-        match (accepted.purpose(), self.under_way.proof) {
-            (Purpose::Beside, proof) => self.log("device-added", Some(device), proof),
-            (Purpose::Alone, proof @ Proof::Used(accepted)) if accepted.factor != Factor::Passcode => {
-                self.log("replaced", None, proof);
-            }
-            (Purpose::Alone, proof) => self.log("enrolled", None, proof),
-        }
+        self.log(what, Some(device).filter(|_| accepted.purpose() == Purpose::Beside), proof);
         Ok(Reply::Changed(true))
     }
 
@@ -312,40 +303,24 @@ impl<S: Store> SelfService<'_, S> {
 
     fn renew_recovery(&self, proof: &Confidential, count: Option<u8>, now: UnixTime) -> Result<Reply, CoreError> {
         let (codes, set) = new_recovery_codes(self.settings, count, self.entropy)?;
-        let enrollment = new_enrollment(self.entropy)?;
+        let (enrollment, are_these) = (new_enrollment(self.entropy)?, Cell::new(false));
         let verdict = self.change_with_proof(proof, now, "recovery-codes-renewed", |record, state| {
+            are_these.set(true);
             let mut record = record.renewed(enrollment);
             (record.credentials.recovery, record.credentials.scratch) = (set.clone(), None);
             let used = Used::default();
             record.state = State { enrollment, used, scratch_used: used, graces: Vec::new(), ..state };
             Change::Record(Box::new(record))
         })?;
-        Ok(self.proved(verdict, "recovery-codes-renewed", Reply::RecoveryCodes(revealed(&codes))))
+        // The question was asked again, since its answer was lost, and with that the codes.
+        let done = if are_these.get() { Reply::RecoveryCodes(revealed(&codes)) } else { lost_codes() };
+        Ok(self.proved(verdict, "recovery-codes-renewed", done))
     }
 
     fn requirement(&self, now: UnixTime) -> Result<Reply, CoreError> {
         let record = self.store.read(self.account)?;
-        let by_override = |second_factor: SecondFactor| Requirement {
-            second_factor: second_factor.name().to_owned(),
-            by: Source::Override.to_string(),
-            service: None,
-        };
         let user_override = record.map_or(Override::None, |record| record.credentials.user_override);
-        let required = match Some(user_override).filter(|user_override| !user_override.has_ended(now)) {
-            Some(Override::Required | Override::RequiredUntil(_)) => Some(by_override(SecondFactor::Required)),
-            Some(Override::Enroll | Override::EnrollUntil(_)) => Some(by_override(SecondFactor::Enroll)),
-            Some(Override::Exempt | Override::ExemptUntil(_)) => None,
-            Some(Override::None) | None => {
-                let member = |group: &str| accounts::is_member(self.account, group);
-                let policy = &self.settings.policy;
-                policy.requirement(self.account.name.as_str(), now, member)?.map(|(ruling, service)| Requirement {
-                    second_factor: ruling.second_factor.name().to_owned(),
-                    by: ruling.source.to_string(),
-                    service: service.map(str::to_owned),
-                })
-            }
-        };
-        Ok(Reply::Requirement(required))
+        Ok(Reply::Requirement(requirement(&self.settings.policy, self.account, user_override, now)?))
     }
 
     fn disable(&self, proof: &Confidential, now: UnixTime) -> Result<Reply, CoreError> {
@@ -457,6 +432,41 @@ impl<S: Store> SelfService<'_, S> {
     }
 }
 
+/// What requires a second factor of a user with this override.
+pub fn requirement(
+    policy: &Policy,
+    account: &Account,
+    user_override: Override,
+    now: UnixTime,
+) -> Result<Option<Requirement>, CoreError> {
+    let by_override = |second_factor: SecondFactor| Requirement {
+        second_factor: second_factor.name().to_owned(),
+        by: Source::Override.to_string(),
+        service: None,
+    };
+    Ok(match Some(user_override).filter(|user_override| !user_override.has_ended(now)) {
+        Some(Override::Required | Override::RequiredUntil(_)) => Some(by_override(SecondFactor::Required)),
+        Some(Override::Enroll | Override::EnrollUntil(_)) => Some(by_override(SecondFactor::Enroll)),
+        Some(Override::Exempt | Override::ExemptUntil(_)) => None,
+        Some(Override::None) | None => {
+            let member = |group: &str| accounts::is_member(account, group);
+            policy.requirement(account.name.as_str(), now, member)?.map(|(ruling, service)| Requirement {
+                second_factor: ruling.second_factor.name().to_owned(),
+                by: ruling.source.to_string(),
+                service: service.map(str::to_owned),
+            })
+        }
+    })
+}
+
+/// New recovery codes are in force, and nobody has seen them.
+fn lost_codes() -> Reply {
+    Reply::Failed {
+        error: "new recovery codes are in force, but the answer that showed them was lost".into(),
+        hint: "make new ones again, with the next code: otp-enroll recovery".into(),
+    }
+}
+
 /// What a refused proof leaves of the record: the wrong code that was counted, if it was one.
 fn left_by_refusal(record: &Record, state: State) -> Change {
     if state == record.state { Change::Keep } else { Change::State(state) }
@@ -467,6 +477,28 @@ pub(crate) fn code_in(text: &Confidential) -> Option<Code> {
 }
 
 impl Status {
+    /// This status, with what a policy says of the user's devices: the kinds that it accepts, and the terms under which it does not.
+    pub fn under(self, policy: &Policy, account: &Account, now: UnixTime) -> Result<Self, CoreError> {
+        let accepted_kinds = accepted_devices::at_changes(policy, account, now)?;
+        let member = |group: &str| accounts::is_member(account, group);
+        let terms = policy.terms_for(account.name.as_str(), member)?;
+        let is_accepted =
+            |by: Kinds, device: &DeviceStatus| Kinds::one(&device.r#type).is_some_and(|kind| by.hold(kind));
+        let not_accepted = terms.into_iter().map(|TermsFor { terms, source, service }| NotAccepted {
+            by: source.to_string(),
+            service: service.map(str::to_owned),
+            accepted: terms.devices,
+            devices: self
+                .devices
+                .iter()
+                .filter(|device| !is_accepted(terms.devices, device))
+                .map(|device| device.id)
+                .collect(),
+        });
+        let not_accepted = not_accepted.filter(|terms| !terms.devices.is_empty()).collect();
+        Ok(Self { accepted_kinds, not_accepted, ..self })
+    }
+
     /// Whether the policy accepts a device of it as proof of a change.
     pub fn accepts(&self, device: &DeviceStatus) -> bool {
         Kinds::one(&device.r#type).is_some_and(|kind| self.accepted_kinds.hold(kind))

@@ -136,4 +136,8 @@ impl<T: Answer, E: Answer> Answer for Result<T, E> {
             Err(why) => why.words(),
         }
     }
+
+    fn read(words: &str) -> Option<Self> {
+        T::read(words).map(Ok).or_else(|| E::read(words).map(Err))
+    }
 }

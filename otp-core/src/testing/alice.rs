@@ -124,3 +124,9 @@ pub fn re_enrolled(record: &Record, number: u8) -> Record {
     state.devices = credentials.devices.iter().map(|device| (device.id, Progress::from(0))).collect();
     Record { credentials, state }
 }
+
+/// What an app with this seed, in Base32, shows in a step.
+pub fn shown_by_app(seed: &str, step: u64) -> String {
+    let secret = Secret::from_base32(seed).unwrap();
+    Generator::new(&secret, Algorithm::Sha1, Digits::SIX).code(step).unwrap().reveal().to_string()
+}

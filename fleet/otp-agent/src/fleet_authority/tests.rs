@@ -4,8 +4,10 @@ use std::cell::RefCell;
 
 use otp_core::config::Config;
 use otp_core::value::user::UserName;
+use otp_wire::SELF;
 use serde_json::{Value, json};
 
+use super::self_service::Through;
 use super::*;
 use crate::test_verifier::{Say, TestHost, TestVerifier, fleet};
 
@@ -86,8 +88,7 @@ fn the_policy_of_this_host_decides_on_what_the_verifier_knows() {
         (required, remembered.clone(), "grace 6", true),
         // It may have been a code of a kind that is not accepted here.
         (hotp, remembered, "code 6", false),
-        // The agent enrolls no device.
-        (enroll, Value::Null, "code", false),
+        (enroll, Value::Null, "enroll enroll default", false),
         ("[policy]\nsecond_factor = \"skip\"", enrolled(), "nothing skip default", true),
     ] {
         let scene = Scene::new(policy);
@@ -148,7 +149,7 @@ fn a_verdict_is_the_verifiers_and_what_a_user_without_a_device_is_told_is_this_h
         ("", "accepted totp device 1 left 9", Value::Null, "accepted totp device 1 left 9"),
         ("", "refused wrong failures 3", Value::Null, "refused wrong failures 3"),
         ("", "refused not-enrolled", bare(false), "refused not-enrolled"),
-        (enroll, "refused not-enrolled", bare(false), "refused enrollment-not-offered"),
+        (enroll, "refused not-enrolled", bare(false), "refused not-enrolled"),
         (enroll, "refused not-enrolled", bare(true), "refused passcode-expired"),
         (enroll, "refused not-enrolled", required, "refused not-enrolled"),
         (enroll, "accepted passcode", bare(false), "accepted passcode"),
@@ -230,4 +231,144 @@ fn an_outline_that_contradicts_itself_lets_no_user_in() {
         );
     }
     assert_eq!(scene.asked().iter().filter(|path| *path != OUTLINE).count(), 0);
+}
+
+#[test]
+fn a_first_device_on_a_host_for_logins_needs_a_passcode_and_no_line_without_enrollment_offers_one() {
+    let scene = Scene::new("[policy]\nsecond_factor = \"enroll\"");
+    assert_eq!(scene.demand().as_deref(), Ok("enroll enroll default"));
+    let without = LoginContext { enroll: false, ..login() };
+    let demand = scene.about(Some(&alice()), |authority| authority.demand(&without)).unwrap();
+    assert_eq!(demand.words(), "code");
+    scene.verifier.is_for_logins_only();
+    assert_eq!(scene.demand().as_deref(), Ok("passcode enroll default passcode"));
+}
+
+/// What a request of self service becomes, and what was logged.
+fn own(
+    scene: &Scene,
+    request: Request,
+    under_way: Option<&str>,
+    through: Through,
+) -> (Result<String, String>, Option<String>) {
+    let log = |event: &Event<'_>| scene.lines.borrow_mut().push(event.to_string());
+    let (site, upstream, alice) = (&scene.site, &scene.host.upstream, alice());
+    let authority = FleetAuthority::new(site, Some(&alice), upstream, (1000, None), &log);
+    match authority.self_service(request, under_way.map(Confidential::new), through) {
+        Ok((reply, carried)) => {
+            (Ok(serde_json::to_string(&reply).unwrap()), carried.map(|carried| carried.expose().to_owned()))
+        }
+        Err(error) => (Err(format!("{error}|{}", error.hint())), None),
+    }
+}
+
+fn activate() -> Request {
+    Request::Activate {}
+}
+
+#[test]
+fn self_service_says_what_the_policy_of_this_host_says_and_carries_what_is_under_way() {
+    let scene = Scene::new("[policy]\nsecond_factor = \"enroll\"\npasscode = true\ndevices = [\"totp\"]");
+    scene.verifier.answers_own(&json!({"changed": true}), Some("01a2"), &Value::Null);
+    let (reply, carried) = own(&scene, activate(), Some("03b4"), Through::Program);
+    assert_eq!((reply.as_deref(), carried.as_deref()), (Ok(r#"{"changed":true}"#), Some("01a2")));
+    let (_, _) = own(&scene, activate(), None, Through::Login);
+    let [program, login] = &*scene.verifier.questions() else { panic!() };
+    assert_eq!((program.path.as_str(), &program.body["request"]), (SELF, &json!({"activate": {}})));
+    assert_eq!((&program.body["under_way"], &program.body["accepted"]), (&json!("03b4"), &json!(["totp"])));
+    assert_eq!((&program.body["passcode"], &program.body["in_login"]), (&json!(true), &json!(false)));
+    assert_eq!(program.body["place"], json!({"service": "otp-enroll", "rhost": null, "tty": null, "by": 1000}));
+    assert_eq!((&login.body["in_login"], &login.body["place"]["service"]), (&json!(true), &json!("login")));
+    assert!(scene.lines.borrow().is_empty());
+}
+
+#[test]
+fn a_status_has_the_terms_of_this_host_and_what_is_required_is_its_policys() {
+    let scene = Scene::new("[policy]\nsecond_factor = \"required\"\ndevices = [\"hotp\"]");
+    let device = json!({"id": 1, "name": "phone", "type": "totp", "algorithm": "SHA1", "digits": 6, "period": 30,
+        "created": "2026-01-01T00:00:00Z", "default": true, "last_used": null, "confirmed": true,
+        "awaits_resync": false, "serial": null, "drift": null, "suite": null});
+    let status = json!({"status": {"user": "alice", "enrolled": true, "override": "none", "override_until": null,
+        "devices": [device], "recovery_codes_left": 4, "failures": 0, "lock": "open", "last_accepted": null}});
+    scene.verifier.answers_own(&status, None, &Value::Null);
+    let said = own(&scene, Request::Status {}, None, Through::Program).0.unwrap();
+    assert!(said.contains(r#""accepted_kinds":["hotp"]"#), "{said}");
+    assert!(
+        said.contains(r#""not_accepted":[{"by":"default","service":null,"accepted":["hotp"],"devices":[1]}]"#),
+        "{said}"
+    );
+    let required = |scene: &Scene| own(scene, Request::Requirement {}, None, Through::Program).0.unwrap();
+    assert_eq!(required(&scene), r#"{"requirement":{"second_factor":"required","by":"default","service":null}}"#);
+    let exempt = json!({"name": "exempt", "until": null});
+    scene.verifier.has_record(with(&enrolled(), &[("user_override", exempt)]));
+    assert_eq!(required(&scene), r#"{"requirement":null}"#);
+}
+
+#[test]
+fn the_log_of_the_host_says_what_was_done_and_what_was_refused() {
+    let scene = Scene::new("");
+    let reply = json!({"changed-device": 2});
+    for (reply, event, line) in [
+        (
+            &reply,
+            json!({"change": {"what": "device-renamed", "device": 2, "by": "accepted totp device 1"}}),
+            "device-renamed user=alice by_uid=1000 changed_device=2 proof=code device=1",
+        ),
+        (
+            &json!({"changed": true}),
+            json!({"change": {"what": "enrolled", "device": null, "by": "unneeded"}}),
+            "enrolled user=alice by_uid=1000",
+        ),
+        (
+            &json!({"changed": true}),
+            json!({"proved": {"what": "another-device", "by": "accepted recovery left 3"}}),
+            "proved user=alice by_uid=1000 change=another-device proof=recovery",
+        ),
+        (
+            &json!({"verdict": "refused wrong failures 2"}),
+            json!({"refused": {"what": "device-removed"}}),
+            "refused user=alice by_uid=1000 change=device-removed why=wrong failures=2",
+        ),
+    ] {
+        scene.verifier.answers_own(reply, None, &event);
+        own(&scene, activate(), None, Through::Program).0.unwrap();
+        let said = scene.lines.borrow_mut().pop().unwrap();
+        assert!(said.starts_with(line), "{said}");
+    }
+    for odd in [
+        json!({"change": {"what": "x\ny", "device": null, "by": "unneeded"}}),
+        json!({"change": {"what": "enrolled", "device": null, "by": "granted"}}),
+    ] {
+        scene.verifier.answers_own(&reply, None, &odd);
+        assert!(own(&scene, activate(), None, Through::Program).0.is_ok(), "it is done all the same: {odd}");
+        let said = scene.lines.borrow_mut().pop().unwrap();
+        assert!(
+            said.starts_with("error user=alice error=\"a change was made that this agent does not know\""),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_a_host_may_not_is_told_with_the_reason_and_a_lost_answer_with_what_to_do() {
+    let scene = Scene::new("");
+    scene.verifier.will_say([Say::Status(403, json!({"error": "no right enroll", "hint": "host rights"}))]);
+    let (reply, _) = own(&scene, Request::ForgetAddresses {}, None, Through::Program);
+    let told = r#"{"failed":{"error":"the authority refuses this host: no right enroll","hint":"host rights"}}"#;
+    assert_eq!(reply.as_deref(), Ok(told));
+    let line = "error user=alice error=\"the authority refuses this host: no right enroll\" hint=\"host rights\"";
+    assert_eq!(scene.lines.borrow().as_slice(), [line]);
+    let recovery = Request::Recovery { proof: Some(Confidential::new("1")), count: None };
+    for (request, hint) in [
+        (activate(), "the device may be in force all the same: look with `otp-enroll status`;"),
+        (recovery, "new codes may be in force that were not shown: run `otp-enroll recovery` again"),
+        (Request::Disable { proof: Confidential::new("1") }, "it may have been done all the same: look with"),
+        (Request::Status {}, NoAuthority::HINT),
+    ] {
+        scene.verifier.will_say(vec![Say::Status(503, json!({"error": "no primary", "hint": "-"})); 20]);
+        let said = own(&scene, request, None, Through::Program).0.unwrap_err();
+        let (error, said) = said.split_once('|').unwrap();
+        assert!(error.starts_with("authority unreachable: ") && said.starts_with(hint), "{error} {said}");
+        scene.verifier.forgets_what_to_say();
+    }
 }

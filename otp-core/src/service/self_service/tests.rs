@@ -9,6 +9,7 @@ use super::*;
 use crate::codes::hotp_totp::Digits;
 use crate::decision::policy::{Ruling, SecondFactor, Source};
 use crate::decision::verify::{Accepted, Factor};
+use crate::record::credentials_toml::carried::Carried;
 use crate::record::id::DeviceId;
 use crate::service::local_authority::LocalAuthority;
 use crate::store::files::on_demand::Files;
@@ -99,6 +100,14 @@ impl<'a> Served<'a> {
         self.0
             .request_at(request, now)
             .unwrap_or_else(|error| Reply::Failed { error: error.to_string(), hint: error.hint().into() })
+    }
+
+    /// Gives what is under way to the asker and takes it up again, as for another process.
+    fn carry(&mut self) {
+        let text = self.0.under_way().carried("web1", NOW).unwrap().encode();
+        let carried = Carried::decode(text.as_bytes()).unwrap();
+        *self.0.under_way() = UnderWay::resumed(carried, alice(), entropy).unwrap();
+        assert_eq!(*self.0.under_way().carried("web1", NOW).unwrap().encode(), *text);
     }
 
     /// Confirms and activates. The reply holds the recovery codes, or why there are none.

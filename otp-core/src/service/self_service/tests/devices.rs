@@ -294,3 +294,78 @@ fn a_token_with_a_keypad_is_confirmed_by_a_response_and_logs_in_by_others() {
         declined(&test_site.answer(add(None, Some(recovery(0)), Some(token))), Declined::TokenUnfit);
     }
 }
+
+#[test]
+fn an_enrollment_that_is_carried_from_step_to_step_is_the_same() {
+    let test_site = TestSite::with_alice();
+    test_site.serve(|service| {
+        service.answer(add(Some("blue key"), Some(code()), Some(described("hotp", 9))), NOW);
+        service.carry();
+        declined(
+            &service.answer(Request::Confirm { code: shown_by(9, 300), next: None }, NOW),
+            Declined::NextCodeNeeded,
+        );
+        service.carry();
+        let both = Request::Confirm { code: shown_by(9, 300), next: Some(shown_by(9, 301)) };
+        shown_codes(&service.answer(both, NOW));
+        service.carry();
+        let before = service.0.under_way().carried("web1", NOW).unwrap();
+        assert!(matches!(service.answer(Request::Activate {}, NOW), Reply::Changed(true)));
+        // The answer was lost: what was done is done.
+        *service.0.under_way() = UnderWay::resumed(before, alice(), entropy).unwrap();
+        assert!(matches!(service.answer(Request::Activate {}, NOW), Reply::Changed(true)));
+        assert!(service.0.under_way().carried("web1", NOW).is_none());
+    });
+    let record = test_site.stored().unwrap();
+    assert_eq!((record.credentials.devices.len(), record.state.next(DeviceId(2))), (2, Some(302)));
+    assert_eq!(record.credentials.devices[1].serial.as_ref().unwrap().as_str(), "GALT10007123");
+    let keypad = Token { suite: Some(SUITE.into()), ..described("ocra", 7) };
+    test_site.serve(|service| {
+        let reply = service.answer(add(Some("keypad"), Some(recovery(0)), Some(keypad)), NOW);
+        let Reply::TokenTaken { question: Some(question), .. } = &reply else { panic!("{reply:?}") };
+        service.carry();
+        shown_codes(&service.answer(Request::Confirm { code: answered(7, question), next: None }, NOW));
+        service.carry();
+        test_site.meanwhile(|record| Change::Record(Box::new(record.unwrap().renewed(EnrollmentId([77; 16])))));
+        declined(&service.answer(Request::Activate {}, NOW), Declined::ChangedMeanwhile);
+    });
+    // One that replaces the others has recovery codes of its own, which are in force when it is.
+    test_site.serve(|service| {
+        let offer = service.answer(Request::Enroll { proof: Some(recovery(1)), count: Some(2) }, NOW);
+        service.carry();
+        let confirmed = service.answer(Request::Confirm { code: code_of(&offer), next: None }, NOW);
+        let Reply::RecoveryCodes(codes) = &confirmed else { panic!("{confirmed:?}") };
+        service.carry();
+        assert!(matches!(service.answer(Request::Activate {}, NOW), Reply::Changed(true)));
+        assert_eq!(codes.len(), 2);
+        accepted(&test(&test_site, codes[0].clone()), Factor::Recovery, 1);
+    });
+}
+
+#[test]
+fn what_was_carried_for_a_user_without_a_device_is_of_that_record_alone() {
+    let test_site = TestSite::new("");
+    let begun = || {
+        let log = |_: &Event<'_>| {};
+        let mut service = Served::of(&test_site.site, alice(), entropy, &log);
+        let offer = service.answer(Request::Enroll { proof: None, count: None }, NOW);
+        shown_codes_of(&service.answer(Request::Confirm { code: code_of(&offer), next: None }, NOW));
+        service.0.under_way().carried("web1", NOW).unwrap()
+    };
+    let activated = |carried| {
+        test_site.serve(|service| {
+            *service.0.under_way() = UnderWay::resumed(carried, alice(), entropy).unwrap();
+            service.answer(Request::Activate {}, NOW)
+        })
+    };
+    let carried = begun();
+    // A record without a device, such as one with an override.
+    let stranger = Record::begin(&alice(), EnrollmentId([5; 16]), Override::Required, Vec::new(), None);
+    test_site.put(&stranger);
+    declined(&activated(carried), Declined::ChangedMeanwhile);
+    assert!(matches!(activated(begun()), Reply::Changed(true)));
+}
+
+fn shown_codes_of(reply: &Reply) {
+    assert!(matches!(reply, Reply::RecoveryCodes(codes) if codes.len() == 10), "{reply:?}");
+}

@@ -1,0 +1,268 @@
+//! A user's own second factor, through a host: enrollment in steps, and changes.
+//!
+//! What is under way between two steps is carried by the asker, sealed, so that any verifier can go on. A host without the right
+//! `enroll` is one on which codes are typed that are meant for logins: it may show what a login does, and enroll a first device
+//! for an administrator's passcode.
+
+use std::cell::RefCell;
+
+use otp_core::audit::Event;
+use otp_core::config::settings::Settings;
+use otp_core::decision::pin::Pin;
+use otp_core::decision::policy::{Policy, SecondFactor, Terms};
+use otp_core::decision::verify::{Refusal, Verdict};
+use otp_core::protocol::request::{Confidential, Declined, Reply, Request};
+use otp_core::record::Record;
+use otp_core::record::credentials_toml::carried::Carried;
+use otp_core::service::authority::Authority as _;
+use otp_core::service::caller::Caller;
+use otp_core::service::local_authority::LocalAuthority;
+use otp_core::service::messenger::NoMessenger;
+use otp_core::service::self_service::UnderWay;
+use otp_core::service::self_service::carried::{Progress, proof_words};
+use otp_core::store::Store as _;
+use otp_core::system::random;
+use otp_core::value::time::{Seconds, UnixTime};
+use otp_wire::{SelfAnswer, SelfEvent, SelfQuestion};
+
+use crate::answered::{Answered, Asking, Failure, body, unanswered};
+use crate::asked::{AskingHost, undecided};
+use crate::budgets::now;
+use crate::database::hosts::Right;
+use crate::store::PgStore;
+
+/// How long the user may take for one step.
+const STEP: Seconds = Seconds(900);
+
+/// What came of a question.
+struct Step {
+    reply: Reply,
+    under_way: Option<Confidential>,
+    event: Option<SelfEvent>,
+}
+
+/// An enrollment that was carried here.
+struct Resumed {
+    under_way: UnderWay,
+    until: UnixTime,
+}
+
+/// Why what was carried is not taken up: as a reply, since no other verifier would say anything else.
+enum Unfit {
+    /// It was altered, or made for another user or host, or by a key that is gone.
+    NotThis,
+    Ended,
+    Changed,
+}
+
+impl From<Unfit> for Step {
+    fn from(why: Unfit) -> Self {
+        let failed = |error: &str, hint: &str| Reply::Failed { error: error.into(), hint: hint.into() };
+        let reply = match why {
+            Unfit::NotThis => failed(
+                "what is under way was altered, or belongs to another user or another host",
+                "nothing was changed; start again",
+            ),
+            Unfit::Ended => failed("the time for this step is over", "nothing was changed; start again"),
+            Unfit::Changed => Reply::Declined(Declined::ChangedMeanwhile),
+        };
+        Self { reply, under_way: None, event: None }
+    }
+}
+
+impl AskingHost<'_> {
+    pub(super) fn self_service(&self, question: &SelfQuestion) -> Answered {
+        let SelfQuestion { id, user, place, request, .. } = question;
+        if !request.is_self_service() {
+            return Err(Failure::malformed("it is no request of self service"));
+        }
+        self.may_one_of(&[Right::Login, Right::Enroll])?;
+        let asking = self.about(Some(place), user)?;
+        let store = self.store(&asking);
+        let record = store.read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
+        if record.is_some() {
+            let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
+            self.within(left, "it asks about too many users at a time", &asking, *id)?;
+        }
+        if is_guess(request) {
+            let left = self.fleet.budgets.send_codes(&self.host.id, now());
+            self.within(left, "it has sent too many wrong codes", &asking, *id)?;
+        }
+        let resumed = match self.resumed(question, &asking, record.as_ref()) {
+            Ok(resumed) => resumed,
+            Err(why) => return answer_to(question, why.into()),
+        };
+        let is_by_passcode = self.permitted(question, &store, &asking, record.as_ref(), &resumed)?;
+        let step = self.step(question, store, &asking, resumed, is_by_passcode)?;
+        let is_wrong = matches!(
+            step.reply,
+            Reply::Verdict(Verdict::Refused(Refusal::Wrong { .. }))
+                | Reply::Declined(Declined::PinWrong { .. } | Declined::PinUsedUp)
+        );
+        // As at logins: a recovery code cannot be guessed.
+        if is_wrong {
+            self.fleet.budgets.count_wrong(&self.host.id, now());
+        }
+        answer_to(question, step)
+    }
+
+    /// Whether this host may ask this. Without the right `enroll` a passcode must permit it: the result says whether one did, at
+    /// the login that is under way on this host.
+    fn permitted(
+        &self,
+        question: &SelfQuestion,
+        store: &PgStore<'_>,
+        asking: &Asking<'_>,
+        record: Option<&Record>,
+        resumed: &Resumed,
+    ) -> Result<bool, Failure> {
+        let request = &question.request;
+        let is_of_login = matches!(request, Request::Status {} | Request::Requirement {} | Request::Test { .. });
+        if self.host.may(Right::Enroll) || (is_of_login && self.host.may(Right::Login)) {
+            return Ok(false);
+        }
+        let is_first =
+            matches!(request, Request::Enroll { .. } | Request::Add { .. }) && !record.is_some_and(Record::is_enrolled);
+        if is_first && question.in_login {
+            // The passcode was typed at the login, and what the login did of it is in the record.
+            let is_used = |record: &Record| record.credentials.passcode.is_some() && record.state.passcode_used;
+            let is_here = || store.let_in_by_passcode(&asking.account);
+            if record.is_some_and(is_used) && is_here().map_err(|error| unanswered(self.fleet, &error))? {
+                return Ok(true);
+            }
+        } else if is_first || (request.goes_on() && resumed.under_way.is_by_passcode()) {
+            return Ok(false);
+        } else if request.goes_on() && resumed.under_way.progress() == Progress::None {
+            return Ok(false); // nothing was offered, which is what it is told
+        }
+        self.may(Right::Enroll)?;
+        Ok(false)
+    }
+
+    /// What was carried, as this host's and this user's; nothing under way where the request begins anew.
+    fn resumed(&self, question: &SelfQuestion, asking: &Asking<'_>, record: Option<&Record>) -> Result<Resumed, Unfit> {
+        let none = || Resumed { under_way: UnderWay::default(), until: UnixTime::now().after(STEP) };
+        let Some(carried) = question.under_way.as_ref().filter(|_| question.request.goes_on()) else {
+            return Ok(none());
+        };
+        let user = &asking.account.name;
+        let carried = self.fleet.keys.open_under_way(user, &self.host.id, carried.expose());
+        let carried = carried.ok().and_then(|text| Carried::decode(&text).ok()).ok_or(Unfit::NotThis)?;
+        if carried.user != *user || carried.host != self.host.id {
+            return Err(Unfit::NotThis);
+        }
+        let until = carried.until;
+        if until <= UnixTime::now() {
+            return Err(Unfit::Ended);
+        }
+        let account = asking.account.clone();
+        let under_way = UnderWay::resumed(carried, account, random::entropy).ok_or(Unfit::NotThis)?;
+        if !under_way.is_of(record) {
+            return Err(Unfit::Changed);
+        }
+        Ok(Resumed { under_way, until })
+    }
+
+    fn step(
+        &self,
+        question: &SelfQuestion,
+        store: PgStore<'_>,
+        asking: &Asking<'_>,
+        Resumed { mut under_way, until }: Resumed,
+        is_by_passcode: bool,
+    ) -> Result<Step, Failure> {
+        let SelfQuestion { id, place, request, .. } = question;
+        let before = under_way.progress();
+        if let (Request::Confirm { code, .. }, Some((pin, until))) = (request, under_way.pin()) {
+            // Each one before it is compared: a text that is carried can be gone back to.
+            let before = if Pin::is_try(&code.into_typed()) {
+                self.session.count_try(pin, until).map(|tries| tries.saturating_sub(1))
+            } else {
+                self.session.tries(pin)
+            };
+            under_way.set_tries_of_pin(before.map_err(|error| unanswered(self.fleet, &error))?);
+        }
+        let events = RefCell::new(None);
+        let log = |event: &Event<'_>| {
+            if let Some(event) = told(event) {
+                events.replace(Some(event));
+            }
+        };
+        // Root of a host that enrolls is an administrator there.
+        let is_trusted = self.host.may(Right::Enroll) && place.by == 0;
+        let caller = Caller { uid: place.by, is_trusted, log: &log, origin: self.origin(*id) };
+        let settings = self.settings_for(question);
+        let account = Some(asking.account.clone());
+        let mut authority = LocalAuthority::on(store, &settings, &NoMessenger, account, caller).resuming(under_way);
+        let reply = if question.in_login {
+            authority.enroll_during_login(request.clone())
+        } else {
+            authority.request(request.clone())
+        };
+        let reply = self.replied(authority.store(), reply)?;
+        let under_way = authority.under_way();
+        if is_by_passcode {
+            under_way.set_by_passcode();
+        }
+        // The user may have enrolled a device elsewhere since the record was read, and proved it here.
+        if under_way.progress() != Progress::None && !under_way.is_by_passcode() {
+            self.may(Right::Enroll)?;
+        }
+        // A new step has its time; a wrong code, and another PIN, prolong nothing.
+        let until =
+            if request.goes_on() && under_way.progress() == before { until } else { UnixTime::now().after(STEP) };
+        let under_way = match under_way.carried(&self.host.id, until) {
+            Some(carried) => {
+                let sealed = self.fleet.keys.seal_under_way(&asking.account.name, &self.host.id, &carried.encode());
+                Some(Confidential::new(&sealed.map_err(|error| Failure::no_answer(&error.to_string()))?))
+            }
+            None => None,
+        };
+        Ok(Step { reply, under_way, event: events.into_inner() })
+    }
+
+    /// What came of a request: this host may have been suspended since it was looked up.
+    fn replied(&self, store: &PgStore<'_>, reply: Result<Reply, otp_core::error::CoreError>) -> Result<Reply, Failure> {
+        if store.is_revoked() {
+            self.written(store, Ok(()))?;
+        }
+        reply.map_err(|error| undecided(self.fleet, &error))
+    }
+
+    /// The verifier's settings, with a policy that says what the host's does, and that a passcode is needed on a host that may not
+    /// enroll by itself.
+    fn settings_for(&self, question: &SelfQuestion) -> Settings {
+        let terms = Terms {
+            second_factor: SecondFactor::Optional,
+            devices: question.accepted,
+            passcode: question.passcode || !self.host.may(Right::Enroll),
+            ..Terms::default()
+        };
+        Settings { policy: Policy { terms, rules: Vec::new() }, ..self.fleet.settings.clone() }
+    }
+}
+
+fn answer_to(question: &SelfQuestion, Step { reply, under_way, event }: Step) -> Answered {
+    body(&SelfAnswer { id: question.id, reply, under_way, event })
+}
+
+/// Whether it may be a guess of a code.
+fn is_guess(request: &Request) -> bool {
+    request.proof().is_some() || matches!(request, Request::Confirm { .. })
+}
+
+/// What the log of the host is told. Errors are in the log of this verifier.
+fn told(event: &Event<'_>) -> Option<SelfEvent> {
+    if let Event::Change { what, device, proof, .. } = event {
+        Some(SelfEvent::Change { what: (*what).to_owned(), device: *device, by: proof_words(*proof) })
+    } else if let Event::Proved { what, proof, .. } = event {
+        Some(SelfEvent::Proved { what: (*what).to_owned(), by: proof_words(*proof) })
+    } else if let Event::ChangeRefused { what, .. } = event {
+        Some(SelfEvent::Refused { what: (*what).to_owned() })
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
