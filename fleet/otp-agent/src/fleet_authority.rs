@@ -14,18 +14,20 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{Policy, Ruling};
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::{CoreError, NoAuthority};
-use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
+use otp_core::protocol::request::{Adopted, Confidential, PinToSend, Reply, Request};
 use otp_core::record::state_slot::Slot;
 use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
 use otp_core::service::demanded::{Known, demanded, ruling};
+use otp_core::service::messenger::Messenger;
 use otp_core::store::Store as _;
 use otp_core::system::config_file::Site;
 use otp_core::system::random;
+use otp_core::value::destination::Channel;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
-use otp_core::value::user::Account;
+use otp_core::value::user::{Account, UserName};
 use otp_wire::{
     ADOPT, AdoptAnswer, AdoptQuestion, BareOf, CHALLENGE, ChallengeAnswer, ChallengeQuestion, LET_IN, LetInAnswer,
     LetInQuestion, OUTLINE, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, Problem, User, VERIFY,
@@ -140,7 +142,7 @@ impl<'a> FleetAuthority<'a> {
         &self,
         account: &Account,
         login: &LoginContext,
-        OutlineAnswer { record, enrolls, .. }: OutlineAnswer,
+        OutlineAnswer { record, enrolls, sends, .. }: OutlineAnswer,
     ) -> Result<Demand, CoreError> {
         let outline = match &record {
             Some(record) => {
@@ -157,7 +159,7 @@ impl<'a> FleetAuthority<'a> {
         let ruling = Ruling { passcode: ruling.passcode || !enrolls, ..ruling };
         // It may have been a code of any device: the kinds of all must be accepted.
         let remembered = record.filter(|record| record.remembered).and_then(|record| record.kinds);
-        demanded(ruling, known.devices, self.site, login, || Ok(remembered))
+        demanded(ruling, known.devices, &FleetSends(sends.unwrap_or(Kinds::NONE)), login, || Ok(remembered))
     }
 
     /// Whether this host has a record of a user whom the fleet does not know: it was not given to the fleet yet. A code is asked
@@ -217,6 +219,27 @@ impl<'a> FleetAuthority<'a> {
         let error = format!("the authority refuses this host: {error}");
         (self.log)(&Event::Failed { user, rhost: None, error: &error, hint: &hint, enforced: true });
         Ok(refusal)
+    }
+}
+
+/// What the fleet sends. The verifiers do it: for a demand it is enough to know of it.
+struct FleetSends(Kinds);
+
+impl Messenger for FleetSends {
+    fn kinds(&self) -> Result<Kinds, CoreError> {
+        Ok(self.0)
+    }
+
+    fn check(&self, _: Channel) -> Result<(), CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+
+    fn challenge(&self, _: &UserName, _: Channel, _: &LoginContext, _: Option<&Typed>) -> Result<Challenge, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+
+    fn send_pin(&self, _: &UserName, _: &PinToSend) -> Result<Challenge, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
     }
 }
 

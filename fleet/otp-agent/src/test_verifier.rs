@@ -253,7 +253,7 @@ impl Shared {
         match question.path.as_str() {
             otp_wire::OUTLINE => {
                 let enrolls = !self.logins_only.load(Ordering::SeqCst);
-                json!({"id": id, "record": *self.record.lock().unwrap(), "enrolls": enrolls})
+                json!({"id": id, "record": *self.record.lock().unwrap(), "enrolls": enrolls, "sends": null})
             }
             otp_wire::SELF => {
                 let mut said = self.own.lock().unwrap().clone();

@@ -184,9 +184,11 @@ impl AskingHost<'_> {
         // Self service asks what is required of a user.
         self.may_one_of(&[Right::Login, Right::Enroll])?;
         let asking = self.about(Some(&question.place), &question.user)?;
-        let enrolls = self.host.may(Right::Enroll);
+        let (enrolls, sends) = (self.host.may(Right::Enroll), self.fleet.sends);
         let record = self.store(&asking).read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
-        let Some(record) = record else { return body(&OutlineAnswer { id: question.id, record: None, enrolls }) };
+        let Some(record) = record else {
+            return body(&OutlineAnswer { id: question.id, record: None, enrolls, sends });
+        };
         // Each user with a record counts.
         let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
         self.within(left, "it asks about too many users at a time", &asking, question.id)?;
@@ -202,7 +204,7 @@ impl AskingHost<'_> {
             passcode: outline.passcode,
             remembered: remembered.is_some(),
         });
-        body(&OutlineAnswer { id: question.id, record, enrolls })
+        body(&OutlineAnswer { id: question.id, record, enrolls, sends })
     }
 
     fn challenge(&self, question: &ChallengeQuestion) -> Answered {

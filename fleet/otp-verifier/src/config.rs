@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use otp_core::config::senders::Senders;
 use otp_core::config::{Config as HostConfig, paths};
+use otp_core::error::CoreError;
+use otp_core::system::config_file::Site;
 use serde::Deserialize;
 
 use crate::database::{Servers, Settings};
@@ -91,6 +94,11 @@ impl Config {
         let path = &self.settings;
         let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))?;
         HostConfig::parse(path, &text).map_err(|error| Error::new(error.to_string(), "see CONFIGURATION in pam_otp(8)"))
+    }
+
+    /// The programs that send, as the sender of this machine knows them: those of its `pam_otp.toml`.
+    pub(crate) fn senders(&self) -> Result<Senders, CoreError> {
+        if self.senders.exists() { Site::load(&self.senders)?.senders() } else { Ok(Senders::default()) }
     }
 
     pub(crate) fn servers(&self) -> Result<Arc<Servers>, Error> {

@@ -7,7 +7,7 @@ use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
 use otp_core::config::paths;
-use otp_core::config::senders::{Sender, Senders};
+use otp_core::config::senders::Sender;
 use otp_core::decision::kinds::Kinds;
 use otp_core::error::{CoreError, HelperError};
 use otp_core::protocol::request::PinToSend;
@@ -52,7 +52,7 @@ impl Postbox<'_> {
             account: self.account,
             by: self.about.caller_uid.unwrap_or_default(),
             host,
-            senders: &|| self.fleet.senders(),
+            senders: &|| self.fleet.config.senders(),
             ledger: &ledger,
             log: &note_event,
         })
@@ -77,7 +77,7 @@ pub(crate) fn note_event(event: &Event<'_>) {
 
 impl Messenger for Postbox<'_> {
     fn kinds(&self) -> Result<Kinds, CoreError> {
-        Ok(self.fleet.senders()?.kinds())
+        Ok(self.fleet.config.senders()?.kinds())
     }
 
     fn check(&self, channel: Channel) -> Result<(), CoreError> {
@@ -139,14 +139,6 @@ impl Ledger for Table<'_> {
             }
         }
         Err("too many messages are noted at once".into())
-    }
-}
-
-impl Fleet {
-    /// The programs that send, as the sender of this machine knows them: those of its `pam_otp.toml`.
-    pub(crate) fn senders(&self) -> Result<Senders, CoreError> {
-        let path = &self.config.senders;
-        if path.exists() { otp_core::system::config_file::Site::load(path)?.senders() } else { Ok(Senders::default()) }
     }
 }
 

@@ -112,6 +112,9 @@ pub struct OutlineAnswer {
     pub record: Option<OutlineOf>,
     /// Whether users without a device may enroll one on this host without an administrator's passcode.
     pub enrolls: bool,
+    /// The kinds of device to which the fleet sends codes; `None` if there are none.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub sends: Option<Kinds>,
 }
 
 /// To [`CHALLENGE`].
@@ -382,7 +385,8 @@ mod tests {
             remembered: false,
         };
         let bare = BareOf { user_override: until, is_blank: false, expired_passcode: false };
-        let outline = serde_json::to_value(OutlineAnswer { id, record: Some(record), enrolls: true }).unwrap();
+        let outline =
+            serde_json::to_value(OutlineAnswer { id, record: Some(record), enrolls: true, sends: None }).unwrap();
         let verdict = serde_json::to_value(VerdictAnswer { id, verdict: "refused wrong".into(), bare: Some(bare) });
         fn without_each(value: &serde_json::Value, is_read: &dyn Fn(&serde_json::Value) -> bool) -> usize {
             let mut count = 0;
@@ -400,7 +404,7 @@ mod tests {
         }
         let read_outline = |value: &serde_json::Value| serde_json::from_value::<OutlineAnswer>(value.clone()).is_ok();
         let read_verdict = |value: &serde_json::Value| serde_json::from_value::<VerdictAnswer>(value.clone()).is_ok();
-        assert!(read_outline(&outline) && without_each(&outline, &read_outline) == 12);
+        assert!(read_outline(&outline) && without_each(&outline, &read_outline) == 13);
         let verdict = verdict.unwrap();
         assert!(read_verdict(&verdict) && without_each(&verdict, &read_verdict) == 8);
         let event = SelfEvent::Change { what: "device-added".into(), device: Some(DeviceId(2)), by: "unneeded".into() };

@@ -35,7 +35,7 @@ fn questions_share_a_connection_and_one_that_was_closed_is_made_again() {
     let verifier = &verifiers[0];
     verifier.will_say([Say::Right, Say::Right, Say::RightAndClose]);
     for connections in [1, 1, 1, 2, 2] {
-        assert_eq!(ask(&host), Ok(OutlineAnswer { id: ID, record: None, enrolls: true }));
+        assert_eq!(ask(&host), Ok(OutlineAnswer { id: ID, record: None, enrolls: true, sends: None }));
         assert_eq!(verifier.connections(), connections);
     }
     thread::scope(|scope| {
@@ -118,7 +118,7 @@ fn a_refusal_of_the_host_is_final() {
 fn an_answer_that_cannot_be_used_is_no_sign_that_the_network_is_cut() {
     let (host, verifiers) = fleet(1);
     let at = &verifiers[0].at;
-    let more = json!({"id": ID.to_string(), "record": null, "enrolls": true, "more": 1});
+    let more = json!({"id": ID.to_string(), "record": null, "enrolls": true, "sends": null, "more": 1});
     for (say, why) in [
         (Say::OtherId, "its answer is not to this question"),
         (Say::Status(200, json!({"id": ID.to_string()})), "its answer is not to this question"),

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 
 use otp_core::audit::Event;
+use otp_core::codes::challenge::Challenge;
 use otp_core::config::settings::Settings;
 use otp_core::decision::pin::Pin;
 use otp_core::decision::policy::{Policy, SecondFactor, Terms};
@@ -17,18 +18,19 @@ use otp_core::record::credentials_toml::carried::Carried;
 use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
-use otp_core::service::messenger::NoMessenger;
 use otp_core::service::self_service::UnderWay;
 use otp_core::service::self_service::carried::{Progress, proof_words};
 use otp_core::store::Store as _;
 use otp_core::system::random;
 use otp_core::value::time::{Seconds, UnixTime};
+use otp_messages::ready::Ready;
 use otp_wire::{SelfAnswer, SelfEvent, SelfQuestion};
 
-use crate::answered::{Answered, Asking, Failure, body, unanswered};
+use crate::answered::{Answered, Asking, Failure, body, body_after, unanswered};
 use crate::asked::{AskingHost, undecided};
 use crate::budgets::now;
 use crate::database::hosts::Right;
+use crate::messenger::Postbox;
 use crate::store::PgStore;
 
 /// How long the user may take for one step.
@@ -39,6 +41,8 @@ struct Step {
     reply: Reply,
     under_way: Option<Confidential>,
     event: Option<SelfEvent>,
+    /// A PIN that is sent before this is answered.
+    ready: Option<Ready>,
 }
 
 /// An enrollment that was carried here.
@@ -66,7 +70,7 @@ impl From<Unfit> for Step {
             Unfit::Ended => failed("the time for this step is over", "nothing was changed; start again"),
             Unfit::Changed => Reply::Declined(Declined::ChangedMeanwhile),
         };
-        Self { reply, under_way: None, event: None }
+        Self { reply, under_way: None, event: None, ready: None }
     }
 }
 
@@ -193,7 +197,16 @@ impl AskingHost<'_> {
         let caller = Caller { uid: place.by, is_trusted, log: &log, origin: self.origin(*id) };
         let settings = self.settings_for(question);
         let account = Some(asking.account.clone());
-        let mut authority = LocalAuthority::on(store, &settings, &NoMessenger, account, caller).resuming(under_way);
+        let postbox = Postbox {
+            fleet: self.fleet,
+            session: self.session,
+            account: &asking.account,
+            about: asking.about,
+            note: self.origin(*id).note("sent"),
+            accepted: question.accepted,
+            ready: RefCell::default(),
+        };
+        let mut authority = LocalAuthority::on(store, &settings, &postbox, account, caller).resuming(under_way);
         let reply = if question.in_login {
             authority.enroll_during_login(request.clone())
         } else {
@@ -218,7 +231,8 @@ impl AskingHost<'_> {
             }
             None => None,
         };
-        Ok(Step { reply, under_way, event: events.into_inner() })
+        drop(authority);
+        Ok(Step { reply, under_way, event: events.into_inner(), ready: postbox.ready.into_inner() })
     }
 
     /// What came of a request: this host may have been suspended since it was looked up.
@@ -242,8 +256,18 @@ impl AskingHost<'_> {
     }
 }
 
-fn answer_to(question: &SelfQuestion, Step { reply, under_way, event }: Step) -> Answered {
-    body(&SelfAnswer { id: question.id, reply, under_way, event })
+fn answer_to(question: &SelfQuestion, Step { reply, under_way, event, ready }: Step) -> Answered {
+    let id = question.id;
+    let Some(ready) = ready else { return body(&SelfAnswer { id, reply, under_way, event }) };
+    // A PIN that was sent before stays good where this one cannot be sent; without one there is nothing to type.
+    let otherwise = match (&question.request, &reply, &question.under_way) {
+        (Request::SendAgain {}, Reply::PinSent { name, to, .. }, Some(before)) => {
+            let reply = Reply::PinSent { name: name.clone(), to: to.clone(), answer: Challenge::NotSent.words() };
+            SelfAnswer { id, reply, under_way: Some(before.clone()), event: event.clone() }
+        }
+        _ => SelfAnswer { id, reply: Reply::Declined(Declined::PinNotSent), under_way: None, event: event.clone() },
+    };
+    body_after(ready, &SelfAnswer { id, reply, under_way, event }, &otherwise)
 }
 
 /// Whether it may be a guess of a code.

@@ -7,6 +7,7 @@ use otp_core::decision::pin::PinId;
 use otp_core::protocol::request::{Order, PasscodeOrder};
 use otp_core::record::credentials::Override;
 use otp_core::record::id::DeviceId;
+use otp_core::service::messenger::NoMessenger;
 use otp_core::testing::alice::shown_by_app;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::user::UserName;
@@ -63,6 +64,7 @@ fn verifier(cluster: &Cluster, database: &str) -> Verifier {
         authority: Authority::load(&config).unwrap(),
         budgets: Budgets::default(),
         metrics: Metrics::default(),
+        sends: None,
         config,
     };
     Verifier { fleet, session: servers.connect().unwrap(), _folder: folder }
