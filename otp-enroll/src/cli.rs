@@ -387,6 +387,8 @@ pub(crate) enum FleetCommand {
         #[arg(value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
     },
+    /// Show the verifiers, what this host may do, its certificate, and who could not log in without the fleet
+    Status,
 }
 
 #[derive(Debug, Subcommand)]
@@ -486,13 +488,19 @@ pub(crate) enum Admin {
     /// Accept codes again after too many wrong ones
     Unlock {
         /// Login names
-        #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
+        #[arg(required_unless_present = "locked_by", value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
+        /// In a fleet: all users who would not be locked without the wrong codes of this host; asks first
+        #[arg(long, value_name = "HOST", conflicts_with_all = ["users", "clock_was_ahead"])]
+        locked_by: Option<String>,
+        /// List them, and change nothing
+        #[arg(long, requires = "locked_by", conflicts_with = "yes")]
+        dry_run: bool,
         /// Also accept codes from the present time on, after logins while the clock was ahead; asks first
         #[arg(long)]
         clock_was_ahead: bool,
         /// Do not ask for confirmation
-        #[arg(long, short, requires = "clock_was_ahead")]
+        #[arg(long, short)]
         yes: bool,
     },
     /// Add a hardware token for a user

@@ -75,6 +75,11 @@ impl<'a> Client<'a> {
         Self(Box::new(LocalAuthority::for_account(site, account, caller)))
     }
 
+    /// Another authority over an account.
+    pub(crate) fn by(authority: Box<dyn Authority + 'a>) -> Self {
+        Self(authority)
+    }
+
     /// Asks. What could not be answered, and a proof that was refused, are errors; what remains is what was wanted.
     pub(crate) fn ask(&mut self, request: Request) -> Result<Reply, CliError> {
         let reply = self.0.request(request)?;

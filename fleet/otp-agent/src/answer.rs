@@ -57,7 +57,7 @@ pub(crate) fn to(question: &request::Question, asker: &Asker<'_>, memory: &Memor
 }
 
 /// Writes a line that has cost the asker nothing, unless there are too many of them. Root's are written.
-fn log_freely(event: &Event<'_>, about: About, memory: &Memory) {
+pub(crate) fn log_freely(event: &Event<'_>, about: About, memory: &Memory) {
     if about == About::Asker(0) {
         return log(event);
     }

@@ -21,8 +21,9 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::UserName;
 use otp_wire::{
-    AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer, LetInQuestion,
-    OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, User, VerdictAnswer, VerifyQuestion, WithoutCode,
+    AdminQuestion, AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer,
+    LetInQuestion, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, User, VerdictAnswer, VerifyQuestion,
+    WithoutCode,
 };
 
 use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
@@ -32,7 +33,7 @@ use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::log;
 use crate::store::{About, PgStore};
-use crate::{adoption, joining};
+use crate::{administration, adoption, joining};
 
 /// A question.
 pub(crate) enum Asked {
@@ -41,6 +42,7 @@ pub(crate) enum Asked {
     Verify(VerifyQuestion),
     LetIn(LetInQuestion),
     Adopt(AdoptQuestion),
+    Admin(AdminQuestion),
     Join(CertificateQuestion),
     Renew(CertificateQuestion),
     Hello,
@@ -60,6 +62,11 @@ impl Asked {
                 host.may(Right::Import)?;
                 adoption::adopt(question, &host.about(None, &question.user)?, fleet, session)
             }
+            Self::Admin(question) => {
+                let host = host()?;
+                host.may(Right::Admin)?;
+                administration::administer(question, &host)
+            }
             Self::Join(question) => joining::join(question, fleet, session),
             Self::Renew(question) => joining::renew(question, &host()?.host, fleet, session),
             Self::Hello => host()?.hello(),
@@ -68,10 +75,10 @@ impl Asked {
 }
 
 /// A host that may ask.
-struct AskingHost<'a> {
-    fleet: &'a Fleet,
-    session: &'a Session,
-    host: Host,
+pub(crate) struct AskingHost<'a> {
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) session: &'a Session,
+    pub(crate) host: Host,
 }
 
 impl<'a> AskingHost<'a> {
@@ -110,7 +117,7 @@ impl AskingHost<'_> {
     }
 
     /// The user that a question is about, if this host may ask about that one.
-    fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
+    pub(crate) fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
         let name = UserName::parse(&user.name).ok_or_else(|| Failure::malformed("no user has such a name"))?;
         let account = of_no_host(name);
         let is_in_scope = self.session.is_in_scope(&self.host, account.name.as_str());
@@ -130,11 +137,11 @@ impl AskingHost<'_> {
         })
     }
 
-    fn store<'a>(&'a self, asking: &Asking<'a>) -> PgStore<'a> {
+    pub(crate) fn store<'a>(&'a self, asking: &Asking<'a>) -> PgStore<'a> {
         PgStore::new(self.session, &self.fleet.keys, asking.about)
     }
 
-    fn origin(&self, id: RequestId) -> Origin<'_> {
+    pub(crate) fn origin(&self, id: RequestId) -> Origin<'_> {
         Origin { id: Some(id), host: Some(&self.host.id) }
     }
 
@@ -287,7 +294,7 @@ fn bare_of(bare: Bare) -> BareOf {
     }
 }
 
-fn undecided(fleet: &Fleet, error: &CoreError) -> Failure {
+pub(crate) fn undecided(fleet: &Fleet, error: &CoreError) -> Failure {
     if let CoreError::Store(error) = error {
         return unanswered(fleet, error);
     }

@@ -6,6 +6,7 @@
 #![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test that overflows panics, and so fails"))]
 
 mod admin;
+mod administration;
 mod adoption;
 mod answered;
 mod asked;

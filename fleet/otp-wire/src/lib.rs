@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::decision::kinds::Kinds;
+use otp_core::protocol::administration::{Administration, Answer};
 use otp_core::protocol::request::{Adopted, Confidential};
 use otp_core::record::credentials::{Outline, Override};
 use otp_core::value::request_id::RequestId;
@@ -26,6 +27,8 @@ pub const VERIFY: &str = "/v1/verify";
 pub const LET_IN: &str = "/v1/let-in";
 /// A record of a host's own, to be taken over.
 pub const ADOPT: &str = "/v1/adopt";
+/// What an administrator orders on a host that may administer.
+pub const ADMIN: &str = "/v1/admin";
 /// A new host asks for its certificate, by a token in place of one.
 pub const JOIN: &str = "/v1/join";
 /// A host asks for a certificate that follows its own.
@@ -217,6 +220,24 @@ pub struct AdoptQuestion {
 pub struct AdoptAnswer {
     pub id: RequestId,
     pub outcome: Adopted,
+}
+
+/// To [`ADMIN`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminQuestion {
+    pub id: RequestId,
+    /// The user id of the process that asks the host's agent.
+    pub by: u32,
+    pub administration: Administration,
+}
+
+/// From [`ADMIN`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminAnswer {
+    pub id: RequestId,
+    pub answer: Answer,
 }
 
 /// To [`JOIN`] and [`RENEW`].

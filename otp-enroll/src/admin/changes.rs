@@ -54,7 +54,9 @@ fn changes(command: &Admin) -> bool {
         | Admin::EndSessions { .. }
         | Admin::ForgetAddresses { .. }
         | Admin::Purge { dry_run: true, .. }
-        | Admin::Tokens { remove: None, .. } => false,
+        | Admin::Tokens { remove: None, .. }
+        | Admin::Unlock { dry_run: true, .. }
+        | Admin::Fleet { command: FleetCommand::Status } => false,
         Admin::Require { .. }
         | Admin::Exempt { .. }
         | Admin::Unrequire { .. }

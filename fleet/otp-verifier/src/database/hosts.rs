@@ -89,6 +89,10 @@ impl Host {
     }
 }
 
+fn unreadable(_: tokio_postgres::Error) -> StoreError {
+    StoreError::Unreachable("a row cannot be read".into())
+}
+
 fn words(rights: &[Right]) -> Vec<&'static str> {
     rights.iter().map(|right| right.word()).collect()
 }
@@ -221,10 +225,22 @@ impl Session {
         }
     }
 
+    /// Users for whom a host has sent wrong codes, those after this one.
+    pub(crate) fn tried_by(&self, host: &str, last: &str) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "SELECT otp.tried_by($1, $2)";
+        self.read(SQL, &[&host, &last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
+    }
+
+    /// How many of the last wrong codes for a user a host has sent.
+    pub(crate) fn wrong_codes_of(&self, host: &str, user: &str, last: i64) -> Result<i64, StoreError> {
+        const SQL: &str = "SELECT otp.wrong_codes_of($1, $2, $3)";
+        let rows = self.read(SQL, &[&host, &user, &last])?;
+        rows.first().map_or(Ok(0), |row| row.try_get(0).map_err(unreadable))
+    }
+
     /// Some names, those after this one.
-    fn names_after(&self, last: &str) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn names_after(&self, last: &str) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "SELECT name FROM otp.record WHERE name > $1 ORDER BY name LIMIT 100";
-        let unreadable = |_| StoreError::Unreachable("a row cannot be read".into());
         self.read(SQL, &[&last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
     }
 
