@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod fleet;
 mod fleet_list;
+mod fleet_pull;
 mod fleet_status;
 mod import;
 mod init_store;
@@ -209,6 +210,9 @@ fn on_records(
         }
         Admin::Rename { old, new, yes } => rename::rename(store, old, &account(new)?, *yes, output),
         Admin::Fleet { command: FleetCommand::Push { users } } => fleet::push(site, store, users, output),
+        Admin::Fleet { command: FleetCommand::Pull { user, yes } } => {
+            fleet_pull::pull(site, store, &account(user)?, *yes, output)
+        }
         Admin::Fleet { command: FleetCommand::Status } => fleet_status::tell(site, store, output),
         Admin::Adopt { user, yes } => adopt::adopt(store, &account(user)?, *yes, output),
         Admin::Purge { dry_run, yes } => purge::purge(site, store, *dry_run, *yes, output),

@@ -387,6 +387,15 @@ pub(crate) enum FleetCommand {
         #[arg(value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
     },
+    /// Take the record of a user out of the fleet: its codes are then good on this host alone; asks first
+    Pull {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Show the verifiers, what this host may do, its certificate, and who could not log in without the fleet
     Status,
 }

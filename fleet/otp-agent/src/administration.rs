@@ -8,8 +8,8 @@ use otp_core::error::CoreError;
 use otp_core::protocol::administration::{Administration, Answer, Answered, Asked, Question, UserOrder};
 use otp_core::protocol::request::Reply;
 use otp_core::system::config_file::Site;
-use otp_core::system::random;
-use otp_wire::{ADMIN, AdminAnswer, AdminQuestion, Problem};
+use otp_core::system::{accounts, random};
+use otp_wire::{ADMIN, AdminAnswer, AdminQuestion, PULL, Problem, PullAnswer, PullQuestion, Pulled, User};
 
 use crate::answer::log_freely;
 use crate::asker::Asker;
@@ -33,6 +33,7 @@ pub(crate) fn to(Question { fleet: asked }: Question, asker: &Asker<'_>, memory:
     }
     match asked {
         Asked::Status {} => hello::status(&memory.upstream).map_or_else(no_answer, Answered::Status),
+        Asked::Pull { name, is_here } => pull(&name, is_here, asker.uid, &memory.upstream),
         Asked::Administer(administration) => match is_of_host(&administration) {
             Ok(None) => {
                 administer(administration, asker.uid, &memory.upstream, &|event| otp_helper::log("otp-agent", event))
@@ -87,6 +88,28 @@ fn administer(administration: Administration, by: u32, upstream: &Upstream, log:
             log(&Event::Failed { user, rhost: None, error: &text, hint: "it may be done: look", enforced: true });
             Answered::Lost { error }
         }
+    }
+}
+
+/// Has the fleet give up a record. The same question again has the same answer.
+fn pull(name: &str, is_here: bool, by: u32, upstream: &Upstream) -> Answered {
+    let account = match accounts::account(name) {
+        Ok(account) => account,
+        Err(error) => return failed(&error),
+    };
+    let (Some(account), Ok(id)) = (account, random::request_id()) else {
+        return failed(&CoreError::NoAccount(name.to_owned()));
+    };
+    let user = User { name: account.name.as_str().to_owned(), uid: account.uid, gid: account.gid };
+    let question = PullQuestion { id, by, user, is_there: is_here };
+    match upstream.ask::<PullAnswer>(PULL, id, &question, Deadline::after(PATIENCE)) {
+        Ok(PullAnswer { pulled: Pulled::Record { credentials, state }, .. }) => Answered::Record { credentials, state },
+        Ok(PullAnswer { pulled: Pulled::Forgotten(was_kept), .. }) => Answered::Forgotten(was_kept),
+        Ok(PullAnswer { pulled: Pulled::NoRecord {}, .. }) => Answered::Failed {
+            error: format!("the fleet has no device of {name}"),
+            hint: "see: otp-enroll admin show USER".to_owned(),
+        },
+        Err(error) => no_answer(error),
     }
 }
 

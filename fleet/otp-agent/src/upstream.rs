@@ -89,7 +89,7 @@ macro_rules! to_question {
     };
 }
 
-to_question!(OutlineAnswer, ChallengeAnswer, VerdictAnswer, LetInAnswer, AdoptAnswer, AdminAnswer);
+to_question!(OutlineAnswer, ChallengeAnswer, VerdictAnswer, LetInAnswer, AdoptAnswer, AdminAnswer, PullAnswer);
 
 /// The way to the fleet of this host. Its files are read again when they have changed.
 pub(crate) struct Upstream {

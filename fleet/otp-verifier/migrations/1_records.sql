@@ -22,11 +22,20 @@ CREATE TABLE otp.record (
 -- States are rewritten at each login and stay in their row; credentials move out of it when they are large.
 ALTER TABLE otp.record ALTER COLUMN state SET STORAGE MAIN;
 
+-- Records that a host has asked for, until it has them. No login reads this table.
+CREATE TABLE otp.moving (
+    name text COLLATE "C" PRIMARY KEY,
+    host text COLLATE "C",
+    sealed bytea NOT NULL,
+    state text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 CREATE TABLE otp.host (
     id text COLLATE "C" PRIMARY KEY,
     key_sha256 bytea NOT NULL UNIQUE CHECK (octet_length(key_sha256) = 32),
     status text NOT NULL CHECK (status IN ('active', 'suspended')),
-    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'admin']),
+    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'export', 'admin']),
     -- Whom it may ask about; NULL for every user.
     scope text COLLATE "C",
     since timestamptz NOT NULL DEFAULT now()
@@ -40,7 +49,7 @@ CREATE TABLE otp.scope_user (
 
 CREATE TABLE otp.join_token (
     hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
-    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'admin']),
+    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'export', 'admin']),
     scope text COLLATE "C",
     expires timestamptz NOT NULL,
     used_by text COLLATE "C"
@@ -107,6 +116,7 @@ REVOKE ALL ON FUNCTION otp.make_months(integer) FROM PUBLIC;
 SELECT otp.make_months(2);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.moving TO otp_verifier;
 GRANT INSERT ON otp.audit TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;

@@ -166,4 +166,4 @@ fn is_locked_by(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

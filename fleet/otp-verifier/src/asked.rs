@@ -22,8 +22,8 @@ use otp_core::value::time::UnixTime;
 use otp_core::value::user::UserName;
 use otp_wire::{
     AdminQuestion, AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer,
-    LetInQuestion, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, User, VerdictAnswer, VerifyQuestion,
-    WithoutCode,
+    LetInQuestion, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, PullQuestion, User, VerdictAnswer,
+    VerifyQuestion, WithoutCode,
 };
 
 use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
@@ -33,7 +33,7 @@ use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::log;
 use crate::store::{About, PgStore};
-use crate::{administration, adoption, joining};
+use crate::{administration, adoption, departure, joining};
 
 /// A question.
 pub(crate) enum Asked {
@@ -43,6 +43,7 @@ pub(crate) enum Asked {
     LetIn(LetInQuestion),
     Adopt(AdoptQuestion),
     Admin(AdminQuestion),
+    Pull(PullQuestion),
     Join(CertificateQuestion),
     Renew(CertificateQuestion),
     Hello,
@@ -66,6 +67,11 @@ impl Asked {
                 let host = host()?;
                 host.may(Right::Admin)?;
                 administration::administer(question, &host)
+            }
+            Self::Pull(question) => {
+                let host = host()?;
+                host.may(Right::Export)?;
+                departure::pull(question, &host)
             }
             Self::Join(question) => joining::join(question, fleet, session),
             Self::Renew(question) => joining::renew(question, &host()?.host, fleet, session),

@@ -15,6 +15,7 @@ mod budgets;
 mod command_line;
 mod config;
 mod database;
+mod departure;
 mod error;
 mod fleet;
 mod joining;

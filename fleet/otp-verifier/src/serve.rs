@@ -15,7 +15,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use otp_wire::{ADMIN, ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, Problem, RENEW, VERIFY, read};
+use otp_wire::{
+    ADMIN, ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, PULL, Problem, RENEW, VERIFY, read,
+};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
@@ -162,6 +164,7 @@ fn routes(front: Front) -> Router {
         .route(LET_IN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::LetIn))))
         .route(ADOPT, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Adopt))))
         .route(ADMIN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Admin))))
+        .route(PULL, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Pull))))
         .route(JOIN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Join))))
         .route(RENEW, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Renew))))
         .route(HELLO, get(|front, key, request| asked(front, key, request, |_| Ok(Asked::Hello))))

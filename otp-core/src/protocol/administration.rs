@@ -20,6 +20,12 @@ pub struct Question {
 pub enum Asked {
     /// To be done by a verifier.
     Administer(Administration),
+    /// The record of a user comes to this host, and is the fleet's no more.
+    Pull {
+        name: String,
+        /// Whether it is in the records of this host by now, so that the fleet keeps no copy.
+        is_here: bool,
+    },
     /// How this host and the verifiers are.
     Status {},
 }
@@ -122,6 +128,13 @@ pub enum Listed {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Answered {
     Verifier(Answer),
+    /// To [`Asked::Pull`]: both files of a record, with open seeds. No login of the fleet can use them.
+    Record {
+        credentials: Confidential,
+        state: String,
+    },
+    /// To [`Asked::Pull`] with `is_here`: whether there was a copy.
+    Forgotten(bool),
     Status(FleetStatus),
     /// This host is in no fleet, or its files cannot be used.
     NotJoined {

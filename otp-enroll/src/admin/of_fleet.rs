@@ -69,7 +69,10 @@ impl Authority for OfFleet {
                     self.user
                 ),
             }),
-            Answered::Verifier(Answer::Users(_)) | Answered::Status(_) => Err(unintelligible()),
+            Answered::Verifier(Answer::Users(_))
+            | Answered::Status(_)
+            | Answered::Record { .. }
+            | Answered::Forgotten(_) => Err(unintelligible()),
         }
     }
 }
@@ -91,7 +94,11 @@ pub(super) fn each(
             Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
                 return Err(CliError::Reported { error, hint });
             }
-            Answered::Verifier(Answer::Reply(_)) | Answered::Status(_) | Answered::Lost { .. } => {
+            Answered::Verifier(Answer::Reply(_))
+            | Answered::Status(_)
+            | Answered::Record { .. }
+            | Answered::Forgotten(_)
+            | Answered::Lost { .. } => {
                 return Err(unintelligible().into());
             }
         };

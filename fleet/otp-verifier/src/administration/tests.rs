@@ -12,6 +12,7 @@ use otp_core::store::{Store as _, Swap, update};
 use otp_core::testing::alice::{NOTE, phone, wrong};
 use otp_core::value::request_id::RequestId;
 use otp_core::value::user::Account;
+use otp_wire::OutlineQuestion;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,11 +30,11 @@ use crate::metrics::Metrics;
 use crate::store::PgStore;
 
 /// A fleet with a database of its own, and three hosts: `web1` may only log in, `desk` administer, and `small` some users.
-struct Scene {
+pub(crate) struct Scene {
     cluster: Arc<Cluster>,
     database: String,
-    fleet: Fleet,
-    session: Session,
+    pub(crate) fleet: Fleet,
+    pub(crate) session: Session,
     _folder: TempDir,
 }
 
@@ -42,7 +43,7 @@ const DESK: [u8; 32] = [2; 32];
 const SMALL: [u8; 32] = [3; 32];
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (cluster, database) = Cluster::shared();
         let folder = tempfile::tempdir().unwrap();
         let text = format!("listen = []\nverifiers = []\ndatabase = []\nfolder = {:?}", folder.path());
@@ -71,7 +72,7 @@ impl Scene {
     }
 
     /// A user with a phone.
-    fn with(self, name: &str) -> Self {
+    pub(crate) fn with(self, name: &str) -> Self {
         let account = Self::account(name);
         let record = Record::begin(&account, EnrollmentId([1; 16]), Override::None, vec![(phone(1), 0)], None);
         let store = PgStore::new(&self.session, &self.fleet.keys, About::default());
@@ -119,6 +120,18 @@ impl Scene {
                 return names;
             }
         }
+    }
+
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        self.cluster.sql_in(&self.database, 0, sql)
+    }
+
+    /// What a host is told of a user's record before a login.
+    pub(crate) fn outline(&self, name: &str) -> Value {
+        let user = User { name: name.into(), uid: 1, gid: 1 };
+        let question = OutlineQuestion { id: RequestId([1; 16]), user, place: place(0) };
+        let answer = Asked::Outline(question).answer(&self.fleet, &self.session, Some(WEB1)).unwrap();
+        serde_json::from_slice::<Value>(&answer).unwrap()["record"].take()
     }
 
     fn audit(&self) -> Vec<String> {

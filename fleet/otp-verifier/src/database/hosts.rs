@@ -16,6 +16,8 @@ pub(crate) enum Right {
     Enroll,
     /// Records of its own move to the fleet.
     Import,
+    /// Records of the fleet move to the host, with their seeds. Not in `admin`, which never shows a seed.
+    Export,
     /// Administration of all users.
     Admin,
 }
@@ -50,7 +52,7 @@ pub(crate) enum Joined {
 }
 
 impl Right {
-    pub(crate) const ALL: [Self; 4] = [Self::Login, Self::Enroll, Self::Import, Self::Admin];
+    pub(crate) const ALL: [Self; 5] = [Self::Login, Self::Enroll, Self::Import, Self::Export, Self::Admin];
 
     /// The word in tables, arguments and messages.
     pub(crate) fn word(self) -> &'static str {
@@ -58,6 +60,7 @@ impl Right {
             Self::Login => "login",
             Self::Enroll => "enroll",
             Self::Import => "import",
+            Self::Export => "export",
             Self::Admin => "admin",
         }
     }
