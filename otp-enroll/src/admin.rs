@@ -209,7 +209,9 @@ fn on_records(
             every(site, &accounts, output, Order::Disable)?.1
         }
         Admin::Rename { old, new, yes } => rename::rename(store, old, &account(new)?, *yes, output),
-        Admin::Fleet { command: FleetCommand::Push { users } } => fleet::push(site, store, users, output),
+        Admin::Fleet { command: FleetCommand::Push { users, dry_run } } => {
+            fleet::push(site, store, users, *dry_run, output)
+        }
         Admin::Fleet { command: FleetCommand::Pull { user, yes } } => {
             fleet_pull::pull(site, store, &account(user)?, *yes, output)
         }

@@ -386,6 +386,9 @@ pub(crate) enum FleetCommand {
         /// Login names; all users with a record whom the fleet keeps, if none is named
         #[arg(value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
+        /// Ask the fleet what it would do with each record, also before it keeps any; change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Take the record of a user out of the fleet: its codes are then good on this host alone; asks first
     Pull {

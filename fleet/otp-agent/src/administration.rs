@@ -9,10 +9,11 @@ use otp_core::protocol::administration::{Administration, Answer, Answered, Asked
 use otp_core::protocol::request::Reply;
 use otp_core::system::config_file::Site;
 use otp_core::system::{accounts, random};
-use otp_wire::{ADMIN, AdminAnswer, AdminQuestion, PULL, Problem, PullAnswer, PullQuestion, Pulled, User};
+use otp_wire::{ADMIN, AdminAnswer, AdminQuestion, PULL, Problem, PullAnswer, PullQuestion, Pulled, User, WOULD_ADOPT};
 
 use crate::answer::log_freely;
 use crate::asker::Asker;
+use crate::fleet_authority::FleetAuthority;
 use crate::hello;
 use crate::lines::About;
 use crate::memory::Memory;
@@ -33,6 +34,9 @@ pub(crate) fn to(Question { fleet: asked }: Question, asker: &Asker<'_>, memory:
     }
     match asked {
         Asked::Status {} => hello::status(&memory.upstream).map_or_else(no_answer, Answered::Status),
+        Asked::WouldAdopt { name } => {
+            would_adopt(&name, asker.uid, &memory.upstream).unwrap_or_else(|error| failed(&error))
+        }
         Asked::Pull { name, is_here } => pull(&name, is_here, asker.uid, &memory.upstream),
         Asked::Administer(administration) => match is_of_host(&administration) {
             Ok(None) => {
@@ -89,6 +93,14 @@ fn administer(administration: Administration, by: u32, upstream: &Upstream, log:
             Answered::Lost { error }
         }
     }
+}
+
+/// What the fleet would do with the record of this host. That may be asked before the fleet keeps records.
+fn would_adopt(name: &str, by: u32, upstream: &Upstream) -> Result<Answered, CoreError> {
+    let site = Site::load(paths::CONFIG.as_ref())?;
+    let account = accounts::account(name)?.ok_or_else(|| CoreError::NoAccount(name.to_owned()))?;
+    let authority = FleetAuthority::new(&site, Some(&account), upstream, (by, None), &|_| {});
+    authority.adopt(WOULD_ADOPT).map(Answered::WouldAdopt)
 }
 
 /// Has the fleet give up a record. The same question again has the same answer.

@@ -17,6 +17,7 @@ use otp_core::value::login_context::LoginContext;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::time::Seconds;
 use otp_core::value::user::Account;
+use otp_wire::ADOPT;
 
 use crate::asker::Asker;
 use crate::break_glass::OrBreakGlass;
@@ -220,7 +221,7 @@ impl Question<'_> {
         let id = if let Asked::Verdict(id, _) = asked { id.filter(|_| self.is_roots()) } else { None };
         let authority = FleetAuthority::new(site, account, &memory.upstream, (asker.uid, id), &log);
         if let (Asked::Adopt, true) = (asked, self.is_roots()) {
-            return Ok(Reply::Adopted(authority.adopt()?));
+            return Ok(Reply::Adopted(authority.adopt(ADOPT)?));
         }
         let context = self.context(self.is_roots());
         match account.filter(|_| self.is_roots()) {

@@ -42,6 +42,7 @@ pub(crate) enum Asked {
     Verify(VerifyQuestion),
     LetIn(LetInQuestion),
     Adopt(AdoptQuestion),
+    WouldAdopt(AdoptQuestion),
     Admin(AdminQuestion),
     Pull(PullQuestion),
     Join(CertificateQuestion),
@@ -62,6 +63,11 @@ impl Asked {
                 let host = host()?;
                 host.may(Right::Import)?;
                 adoption::adopt(question, &host.about(None, &question.user)?, fleet, session)
+            }
+            Self::WouldAdopt(question) => {
+                let host = host()?;
+                host.may(Right::Import)?;
+                adoption::would_adopt(question, &host.about(None, &question.user)?, fleet, session)
             }
             Self::Admin(question) => {
                 let host = host()?;

@@ -16,7 +16,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use otp_wire::{
-    ADMIN, ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, PULL, Problem, RENEW, VERIFY, read,
+    ADMIN, ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, PULL, Problem, RENEW, VERIFY, WOULD_ADOPT,
+    read,
 };
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -163,6 +164,10 @@ fn routes(front: Front) -> Router {
         .route(VERIFY, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Verify))))
         .route(LET_IN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::LetIn))))
         .route(ADOPT, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Adopt))))
+        .route(
+            WOULD_ADOPT,
+            post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::WouldAdopt))),
+        )
         .route(ADMIN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Admin))))
         .route(PULL, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Pull))))
         .route(JOIN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Join))))

@@ -27,6 +27,8 @@ pub const VERIFY: &str = "/v1/verify";
 pub const LET_IN: &str = "/v1/let-in";
 /// A record of a host's own, to be taken over.
 pub const ADOPT: &str = "/v1/adopt";
+/// What would become of that, to an [`AdoptQuestion`]. Nothing is changed.
+pub const WOULD_ADOPT: &str = "/v1/would-adopt";
 /// A record of the fleet goes to the host that asks.
 pub const PULL: &str = "/v1/pull";
 /// What an administrator orders on a host that may administer.

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::request::{Confidential, DeviceOrder, Order, PasscodeOrder, Reply, Request, Status, Token};
+use crate::protocol::request::{
+    Adopted, Confidential, DeviceOrder, Order, PasscodeOrder, Reply, Request, Status, Token,
+};
 use crate::record::credentials::Override;
 use crate::value::time::{Seconds, UnixTime};
 
@@ -20,6 +22,8 @@ pub struct Question {
 pub enum Asked {
     /// To be done by a verifier.
     Administer(Administration),
+    /// What would become of the record of this host, if it were given to the fleet.
+    WouldAdopt { name: String },
     /// The record of a user comes to this host, and is the fleet's no more.
     Pull {
         name: String,
@@ -128,6 +132,8 @@ pub enum Listed {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Answered {
     Verifier(Answer),
+    /// To [`Asked::WouldAdopt`].
+    WouldAdopt(Adopted),
     /// To [`Asked::Pull`]: both files of a record, with open seeds. No login of the fleet can use them.
     Record {
         credentials: Confidential,

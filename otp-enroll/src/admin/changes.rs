@@ -56,7 +56,7 @@ fn changes(command: &Admin) -> bool {
         | Admin::Purge { dry_run: true, .. }
         | Admin::Tokens { remove: None, .. }
         | Admin::Unlock { dry_run: true, .. }
-        | Admin::Fleet { command: FleetCommand::Status } => false,
+        | Admin::Fleet { command: FleetCommand::Status | FleetCommand::Push { dry_run: true, .. } } => false,
         Admin::Require { .. }
         | Admin::Exempt { .. }
         | Admin::Unrequire { .. }

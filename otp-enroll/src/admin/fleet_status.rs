@@ -38,9 +38,13 @@ pub(super) fn status() -> Result<FleetStatus, NoStatus> {
         Ok(Answered::Status(status)) => Ok(status),
         Ok(Answered::NotJoined { error, hint }) => Err(NoStatus::NotJoined { error, hint }),
         Ok(Answered::Failed { error, hint }) => Err(NoStatus::Failed { error, hint }),
-        Ok(Answered::Verifier(_) | Answered::Lost { .. } | Answered::Record { .. } | Answered::Forgotten(_)) => {
-            Err(NoStatus::of(&unintelligible()))
-        }
+        Ok(
+            Answered::Verifier(_)
+            | Answered::Lost { .. }
+            | Answered::Record { .. }
+            | Answered::Forgotten(_)
+            | Answered::WouldAdopt(_),
+        ) => Err(NoStatus::of(&unintelligible())),
         Err(error) => Err(NoStatus::of(&error)),
     }
 }

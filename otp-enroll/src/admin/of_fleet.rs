@@ -72,6 +72,7 @@ impl Authority for OfFleet {
             Answered::Verifier(Answer::Users(_))
             | Answered::Status(_)
             | Answered::Record { .. }
+            | Answered::WouldAdopt(_)
             | Answered::Forgotten(_) => Err(unintelligible()),
         }
     }
@@ -97,6 +98,7 @@ pub(super) fn each(
             Answered::Verifier(Answer::Reply(_))
             | Answered::Status(_)
             | Answered::Record { .. }
+            | Answered::WouldAdopt(_)
             | Answered::Forgotten(_)
             | Answered::Lost { .. } => {
                 return Err(unintelligible().into());
