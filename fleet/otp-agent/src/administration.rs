@@ -40,7 +40,7 @@ pub(crate) fn to(Question { fleet: asked }: Question, asker: &Asker<'_>, memory:
         Asked::Pull { name, is_here } => pull(&name, is_here, asker.uid, &memory.upstream),
         Asked::Administer(administration) => match is_of_host(&administration) {
             Ok(None) => {
-                administer(administration, asker.uid, &memory.upstream, &|event| otp_helper::log("otp-agent", event))
+                administer(*administration, asker.uid, &memory.upstream, &|event| otp_helper::log("otp-agent", event))
             }
             Ok(Some(name)) => Answered::Failed {
                 error: format!("this host keeps the record of {name} itself"),
@@ -129,8 +129,8 @@ fn pull(name: &str, is_here: bool, by: u32, upstream: &Upstream) -> Answered {
 fn note(administration: &Administration, answer: &Answer, by: u32, log: &dyn Fn(&Event<'_>)) {
     let (Administration::User { name, order }, Answer::Reply(reply)) = (administration, answer) else { return };
     let Some(what) = UserOrder::word(order) else { return };
-    let device = if let Reply::ChangedDevice(device) = reply { Some(*device) } else { None };
-    if device.is_some() || matches!(reply, Reply::Changed(true) | Reply::Passcode(_)) {
+    let device = if let Reply::ChangedDevice(device) = &**reply { Some(*device) } else { None };
+    if device.is_some() || matches!(**reply, Reply::Changed(true) | Reply::Passcode(_)) {
         log(&Event::Change { user: name, by, what, device, proof: Proof::Administrator });
     }
 }

@@ -39,7 +39,7 @@ const LARGEST_PAGE: usize = LONGEST_BODY / 2;
 /// Carries out an order of a host that has the right to administer.
 pub(crate) fn administer(question: &AdminQuestion, host: &AskingHost<'_>) -> Answered {
     let answer = match &question.administration {
-        Administration::User { name, order } => Answer::Reply(about_user(question, name, order, host)?),
+        Administration::User { name, order } => Answer::Reply(Box::new(about_user(question, name, order, host)?)),
         Administration::Users { after, locked_by } => {
             let after = after.as_deref().unwrap_or_default();
             Answer::Users(users(question, after, locked_by.as_deref(), host)?)

@@ -21,7 +21,7 @@ pub struct Question {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Asked {
     /// To be done by a verifier.
-    Administer(Administration),
+    Administer(Box<Administration>),
     /// What would become of the record of this host, if it were given to the fleet.
     WouldAdopt { name: String },
     /// The record of a user comes to this host, and is the fleet's no more.
@@ -100,7 +100,7 @@ pub enum UserOrder {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Answer {
     /// To an order about one user.
-    Reply(Reply),
+    Reply(Box<Reply>),
     /// To [`Administration::Users`].
     Users(Page),
 }
@@ -347,13 +347,12 @@ mod tests {
             assert_eq!(serde_json::to_string(&request).is_ok(), is_status, "{given}");
             let order = UserOrder::of(request).unwrap();
             let line = serde_json::to_string(&Question {
-                fleet: Asked::Administer(Administration::User { name: "alice".into(), order }),
+                fleet: Asked::Administer(Box::new(Administration::User { name: "alice".into(), order })),
             });
-            let Question { fleet: Asked::Administer(Administration::User { name, order }) } =
-                serde_json::from_str(&line.unwrap()).unwrap()
-            else {
+            let Question { fleet: Asked::Administer(read) } = serde_json::from_str(&line.unwrap()).unwrap() else {
                 panic!("{given}")
             };
+            let Administration::User { name, order } = *read else { panic!("{given}") };
             let arrived = order.request().unwrap();
             assert_eq!((name.as_str(), format!("{arrived:?}")), ("alice", given));
         }
@@ -378,7 +377,8 @@ mod tests {
         ] {
             assert!(!read(odd), "{odd}");
         }
-        let line = serde_json::to_string(&Answered::Verifier(Answer::Reply(Reply::ChangedDevice(DeviceId(2)))));
+        let line =
+            serde_json::to_string(&Answered::Verifier(Answer::Reply(Box::new(Reply::ChangedDevice(DeviceId(2))))));
         assert_eq!(line.unwrap(), r#"{"verifier":{"reply":{"changed-device":2}}}"#);
     }
 }

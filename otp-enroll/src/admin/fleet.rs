@@ -51,7 +51,8 @@ pub(super) fn push(
             Ok(Adopted::Other) => {
                 failed = failed.saturating_add(1);
                 let error = "the fleet has other devices of this user".to_owned();
-                let hint = "decide which ones count: `otp-enroll admin disable USER` removes those of this host";
+                let hint = "decide which ones count: `otp-enroll admin reset USER` removes those of the fleet; while USER is entered in local, \
+                            `otp-enroll admin disable USER` removes those of this host";
                 NotDone { user, error, hint }.tell(output)?;
             }
             Ok(adopted) if dry_run => {
@@ -82,7 +83,7 @@ fn chosen(site: &Site, store: &FileStore, users: &[String], output: &Output) -> 
         // The records of accounts that are gone stay here.
         match list::read_of(store, &stem) {
             Ok((account, _)) if !site.config.local.iter().any(|name| name == account.name.as_str()) => {
-                all.push(account)
+                all.push(account);
             }
             Ok(_) | Err(CoreError::NoAccount(_)) => {}
             Err(error) => return Err(error.into()),

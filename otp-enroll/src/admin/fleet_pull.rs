@@ -41,14 +41,13 @@ pub(super) fn pull(
     }
     if store.read(account).map_err(CoreError::from)?.is_some_and(|record| record.is_enrolled()) {
         // The last step of an earlier pull may be missing.
-        return match asked(user, true)? {
-            Answered::Forgotten(true) => told(user, output),
-            _ => Err(CliError::Reported {
+        return if let Answered::Forgotten(true) = asked(user, true)? {
+            told(user, output)
+        } else {
+            Err(CliError::Reported {
                 error: format!("this host has a record of {user}"),
-                hint: format!(
-                    "otp-enroll admin fleet push {user} gives it to the fleet; otp-enroll admin disable removes it"
-                ),
-            }),
+                hint: format!("otp-enroll admin fleet push {user} gives it to the fleet"),
+            })
         };
     }
     if !yes {
@@ -70,12 +69,11 @@ pub(super) fn pull(
 }
 
 fn asked(user: &str, is_here: bool) -> Result<Answered, CliError> {
-    match ask(Asked::Pull { name: user.to_owned(), is_here })? {
-        Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
-            Err(CliError::Reported { error, hint })
-        }
-        answered => Ok(answered),
+    let answered = ask(Asked::Pull { name: user.to_owned(), is_here })?;
+    if let Answered::Failed { error, hint } | Answered::NotJoined { error, hint } = answered {
+        return Err(CliError::Reported { error, hint });
     }
+    Ok(answered)
 }
 
 /// The record as it was there, under the number that the account has here.

@@ -59,8 +59,8 @@ impl Authority for OfFleet {
 
     fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
         let Some(order) = UserOrder::of(request) else { return Ok(Reply::Declined(Declined::NotPermitted)) };
-        match ask(Asked::Administer(Administration::User { name: self.user.clone(), order }))? {
-            Answered::Verifier(Answer::Reply(reply)) => Ok(reply),
+        match ask(Asked::Administer(Box::new(Administration::User { name: self.user.clone(), order })))? {
+            Answered::Verifier(Answer::Reply(reply)) => Ok(*reply),
             Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => Ok(Reply::Failed { error, hint }),
             Answered::Lost { error } => Ok(Reply::Failed {
                 error: format!("the order was sent, and no answer came: {error}"),
@@ -90,7 +90,7 @@ pub(super) fn each(
     let mut after = None;
     loop {
         let locked_by = locked_by.map(str::to_owned);
-        let page = match ask(Asked::Administer(Administration::Users { after, locked_by }))? {
+        let page = match ask(Asked::Administer(Box::new(Administration::Users { after, locked_by })))? {
             Answered::Verifier(Answer::Users(page)) => page,
             Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
                 return Err(CliError::Reported { error, hint });

@@ -125,7 +125,7 @@ fn nobody_but_root_is_answered() {
     let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let socket = ours.into();
     let asker = Asker { uid: 1000, gid: 1000, socket: &socket };
-    for asked in [Asked::Status {}, Asked::Administer(unlock())] {
+    for asked in [Asked::Status {}, Asked::Administer(Box::new(unlock()))] {
         let answer = to(Question { fleet: asked }, &asker, &Memory::default());
         assert!(matches!(answer, Answered::Failed { error, .. } if error.starts_with("only root")));
     }
