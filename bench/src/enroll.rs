@@ -15,7 +15,7 @@ use otp_core::codes::recovery::{RecoveryCode, RecoverySet};
 use otp_core::record::Record;
 use otp_core::record::credentials::{Credentials, Device, DeviceName, Kind, Override};
 use otp_core::record::id::{DeviceId, EnrollmentId};
-use otp_core::record::seal::SealedHashes;
+use otp_core::record::seal::SealedParts;
 use otp_core::record::state::{Progress, State};
 use otp_core::store::files::open::FileStore;
 use otp_core::store::note::Note;
@@ -77,7 +77,7 @@ pub(crate) fn record(account: &Account, key: &Key, factor: Factor, enrollment: [
         recovery: Some(RecoverySet::of([7; 16], &codes)),
         scratch: None,
         passcode: None,
-        sealed: SealedHashes::default(),
+        sealed: SealedParts::default(),
     };
     let mut state = State::new(credentials.enrollment);
     state.devices.insert(DeviceId(1), Progress::from(0));

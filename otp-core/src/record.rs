@@ -14,7 +14,7 @@ use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{Credentials, Device, Override};
 use crate::record::error::RecordError;
 use crate::record::id::{DeviceId, EnrollmentId};
-use crate::record::seal::SealedHashes;
+use crate::record::seal::SealedParts;
 use crate::record::state::{Progress, State};
 use crate::value::user::Account;
 
@@ -69,7 +69,7 @@ impl Record {
             recovery,
             scratch: None,
             passcode: None,
-            sealed: SealedHashes::default(),
+            sealed: SealedParts::default(),
         };
         Self { credentials, state }
     }

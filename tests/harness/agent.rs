@@ -19,6 +19,9 @@ use std::{
 /// Where the module looks for it.
 pub const SOCKET: &str = "/run/pam_otp/agent";
 
+/// The mode of the socket.
+const OPEN: u32 = 0o666;
+
 /// A test that waits longer for an agent, or for who asks it, has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -55,7 +58,7 @@ impl Socket {
         let place = none();
         fs::create_dir_all(Path::new(SOCKET).parent().unwrap()).unwrap();
         let listener = UnixListener::bind(SOCKET).unwrap();
-        fs::set_permissions(SOCKET, fs::Permissions::from_mode(0o666)).unwrap();
+        fs::set_permissions(SOCKET, fs::Permissions::from_mode(OPEN)).unwrap();
         Socket { listener, _place: place }
     }
 
@@ -136,6 +139,15 @@ impl Agent {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Whether others than root may connect. Logins of other tests whose helper fails do, and an agent that is asked is not idle.
+    ///
+    /// # Panics
+    /// When the socket is gone.
+    pub fn is_open_to_all(&self, is_open: bool) {
+        let mode = if is_open { OPEN } else { 0o600 };
+        fs::set_permissions(SOCKET, fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// Sends it a signal, as `KILL` or `STOP`.

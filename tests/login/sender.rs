@@ -327,7 +327,7 @@ fn only_root_may_send() {
         machine::run(mallory.command("python3").args(["-c", script]).arg(socket).stdin(Stdio::null()))
     };
     // The folder may be passed by all.
-    assert_eq!(ask(&socket).trim_end(), not_sent("only root may send messages"));
+    assert_eq!(ask(&socket).trim_end(), not_sent("only root and otp-verifier may send messages"));
     assert!(!program.folder.join("was-started").exists());
 }
 

@@ -8,15 +8,18 @@ use otp_core::decision::demand::Demand;
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::CoreError;
 use otp_core::protocol::request::{self, Confidential, PinToSend, Reply, Request};
+use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
 use otp_core::service::caller::Caller;
 use otp_core::service::local_authority::LocalAuthority;
+use otp_core::store::note::Note;
 use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::request_id::RequestId;
-use otp_core::value::time::Seconds;
+use otp_core::value::time::{Seconds, UnixTime};
 use otp_core::value::user::Account;
+use otp_messages::sending::Sending;
 use otp_wire::ADOPT;
 
 use crate::asker::Asker;
@@ -27,7 +30,6 @@ use crate::lines::{About, Next};
 use crate::memory::Memory;
 use crate::permission::{self, NotPermitted, Permission};
 use crate::renew;
-use crate::sending::Sending;
 
 /// The answer to a question. What it says is durable.
 pub(crate) fn to(question: &request::Question, asker: &Asker<'_>, memory: &Memory) -> Reply {
@@ -189,14 +191,21 @@ impl Question<'_> {
         let context = self.context(may_send);
         if let (true, Some(account)) = (may_send, &account) {
             let log = |event: &Event<'_>| log_freely(event, About::Asker(asker.uid), memory);
-            let sending = Sending { site, account, by: asker.uid, sends: &memory.sends, log: &log };
-            let sent = match asked {
-                Asked::Challenge(named) if context.send => sending.code(&store, &context, named.as_ref())?,
+            let (ledger, host) = (memory.sends.in_directory(&site.config.state_directory), site.issuer());
+            let senders = || site.senders();
+            let sending =
+                Sending { account, by: asker.uid, host: &host, senders: &senders, ledger: &ledger, log: &log };
+            let prepared = match asked {
+                Asked::Challenge(named) if context.send => {
+                    let policy = &site.config.settings.policy;
+                    let accepted = accepted_devices::at(policy, account, &context, UnixTime::now())?;
+                    sending.code(&store, &Note::here("sent"), accepted, &context, named.as_ref())?
+                }
                 Asked::Pin(pin) => Some(sending.pin(pin)?),
                 Asked::Challenge(_) | Asked::Demand | Asked::Verdict(..) | Asked::SealKeys | Asked::Adopt => None,
             };
-            if let Some(challenge) = sent {
-                return Ok(Reply::Login(challenge.words()));
+            if let Some(prepared) = prepared {
+                return Ok(Reply::Login(prepared.send(&log).words()));
             }
         }
         if let (Asked::SealKeys, true, Permission::Own) = (asked, may_send, permission) {

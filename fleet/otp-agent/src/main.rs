@@ -17,11 +17,9 @@ mod fleet_authority;
 mod hello;
 mod join;
 mod lines;
-mod mail;
 mod memory;
 mod permission;
 mod renew;
-mod sending;
 mod sends;
 #[cfg(test)]
 mod test_verifier;

@@ -1,6 +1,8 @@
 //! How many messages may still be sent: what was sent within a day, in a file of root's beside the records. A message is noted
 //! there, durably, before it is sent.
 
+use std::cmp::Reverse;
+use std::convert::Infallible;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,33 +11,16 @@ use std::sync::{Mutex, PoisonError};
 
 use otp_core::config::senders::Sender;
 use otp_core::system::sends_file::{self, Sent};
-use otp_core::value::destination::{Channel, Destination};
-use otp_core::value::time::{Seconds, UnixTime};
-
-/// Between two messages to one user.
-pub(crate) const APART: Seconds = Seconds(30);
-
-const HOUR: Seconds = Seconds(3600);
-const DAY: Seconds = Seconds(86_400);
+use otp_core::value::destination::Destination;
+use otp_core::value::time::UnixTime;
+use otp_messages::limits::{DAY, History, Hold, Of, may_send};
+use otp_messages::sending::Ledger;
 
 /// One thread at a time reads and writes the file; there is one agent.
 #[derive(Default)]
 pub(crate) struct Sends(Mutex<()>);
 
-/// Why no message may be sent now.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Hold {
-    /// The user, or the number or address, has had as many as may be in a time: the next one may be sent after this.
-    Wait(Seconds),
-    /// No number of this country.
-    Prefix,
-    /// All users together have had as many as may be in an hour.
-    Hour,
-    /// The same in a day.
-    Day,
-}
-
-/// What the file says.
+/// What was sent within a day.
 #[derive(Default)]
 struct Noted {
     all: Vec<Sent>,
@@ -43,21 +28,26 @@ struct Noted {
     was_ahead: bool,
 }
 
-impl Hold {
-    /// The reason for the log. `kind` is the table of the configuration.
-    pub(crate) fn reason(&self, kind: &str) -> String {
-        match self {
-            Self::Wait(time) => {
-                format!("as many as [{kind}] limit were sent to this user, or there; the next one in {time}")
-            }
-            Self::Prefix => format!("no prefix in [{kind}] prefixes is this number's"),
-            Self::Hour => format!("as many as [{kind}] hour were sent in an hour"),
-            Self::Day => format!("as many as [{kind}] day were sent in a day"),
-        }
+/// The file of one state directory.
+pub(crate) struct Noting<'a> {
+    sends: &'a Sends,
+    directory: &'a Path,
+}
+
+impl Ledger for Noting<'_> {
+    fn note(&self, sender: &Sender, user: &str, to: &Destination, now: UnixTime) -> Result<Result<(), Hold>, String> {
+        let path = || sends_file::file(self.directory);
+        let noted = self.sends.note(self.directory, sender, user, to, now);
+        noted.map_err(|error| format!("cannot note it in {}: {error}", path().display()))
     }
 }
 
 impl Sends {
+    /// Those that are noted in this directory.
+    pub(crate) fn in_directory<'a>(&'a self, directory: &'a Path) -> Noting<'a> {
+        Noting { sends: self, directory }
+    }
+
     /// Notes a message to a user if one may be sent now. The note is durable when this returns.
     pub(crate) fn note(
         &self,
@@ -70,48 +60,35 @@ impl Sends {
         // A thread that panicked has left the file as it was, or whole.
         let _alone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let path = sends_file::file(directory);
-        let Noted { mut all, was_ahead } = read(&path, now)?;
-        if let Err(hold) = may_send(&all, sender, user, to, now) {
+        let mut noted = read(&path, now)?;
+        let Ok(may_be) = may_send(&noted, sender, user, to, now);
+        if let Err(hold) = may_be {
             // Else they would be as new at the next try, and hold everybody back until the clock has caught up.
-            if was_ahead {
-                write(directory, &path, &all)?;
+            if noted.was_ahead {
+                write(directory, &path, &noted.all)?;
             }
             return Ok(Err(hold));
         }
-        all.push(Sent { at: now.0, kind: to.channel(), user: user.to_owned(), to: to.as_str().to_owned() });
-        write(directory, &path, &all)?;
+        noted.all.push(Sent { at: now.0, kind: to.channel(), user: user.to_owned(), to: to.as_str().to_owned() });
+        write(directory, &path, &noted.all)?;
         Ok(Ok(()))
     }
 }
 
-fn is_within(sent: &Sent, time: Seconds, now: UnixTime) -> bool {
-    now < UnixTime(sent.at).after(time)
-}
+impl History for Noted {
+    type Error = Infallible;
 
-fn may_send(all: &[Sent], sender: &Sender, user: &str, to: &Destination, now: UnixTime) -> Result<(), Hold> {
-    let is_number = to.channel() == Channel::Sms;
-    if is_number && !sender.prefixes.is_empty() && !sender.prefixes.iter().any(|prefix| to.as_str().starts_with(prefix))
-    {
-        return Err(Hold::Prefix);
+    fn newest(&self, of: Of<'_>, number: usize) -> Result<Option<UnixTime>, Infallible> {
+        let is_one = |sent: &&Sent| match of {
+            Of::User(user) => sent.user == user,
+            Of::UserAndKind(user, kind) => sent.user == user && sent.kind == kind,
+            Of::Destination(to) => sent.kind == to.channel() && sent.to == to.as_str(),
+            Of::Kind(kind) => sent.kind == kind,
+        };
+        let mut times: Vec<_> = self.all.iter().filter(is_one).map(|sent| sent.at).collect();
+        times.sort_unstable_by_key(|at| Reverse(*at));
+        Ok(number.checked_sub(1).and_then(|place| times.get(place)).map(|at| UnixTime(*at)))
     }
-    let of_kind = || all.iter().filter(|sent| sent.kind == to.channel());
-    let to_user = all.iter().filter(|sent| sent.user == user);
-    full(to_user, 1, APART, now).map_err(Hold::Wait)?;
-    let limit = (sender.limit.most, sender.limit.within);
-    full(of_kind().filter(|sent| sent.user == user), limit.0, limit.1, now).map_err(Hold::Wait)?;
-    full(of_kind().filter(|sent| sent.to == to.as_str()), limit.0, limit.1, now).map_err(Hold::Wait)?;
-    let number = |most: u32| usize::try_from(most).unwrap_or(usize::MAX);
-    full(of_kind(), number(sender.hour), HOUR, now).map_err(|_| Hold::Hour)?;
-    full(of_kind(), number(sender.day), DAY, now).map_err(|_| Hold::Day)
-}
-
-/// Fails if these are as many as may be within a time; the error is how long until there is room for one.
-fn full<'a>(sent: impl Iterator<Item = &'a Sent>, most: usize, time: Seconds, now: UnixTime) -> Result<(), Seconds> {
-    let within: Vec<u64> = sent.filter(|sent| is_within(sent, time, now)).map(|sent| sent.at).collect();
-    let Some(surplus) = within.len().checked_sub(most) else { return Ok(()) };
-    // In the order in which they were sent: there is room when this one is over.
-    let last = within.get(surplus).copied().unwrap_or(now.0);
-    Err(now.until(UnixTime(last).after(time)).unwrap_or(Seconds(1)))
 }
 
 /// What was sent within the last day. A time in the future, by a clock that was ahead, counts as now.
@@ -119,7 +96,7 @@ fn read(path: &Path, now: UnixTime) -> io::Result<Noted> {
     let mut all = sends_file::read(path)?;
     let was_ahead = all.iter().any(|sent| sent.at > now.0);
     all.iter_mut().for_each(|sent| sent.at = sent.at.min(now.0));
-    all.retain(|sent| is_within(sent, DAY, now));
+    all.retain(|sent| now < UnixTime(sent.at).after(DAY));
     Ok(Noted { all, was_ahead })
 }
 
@@ -153,6 +130,8 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use otp_core::config::senders;
+    use otp_core::value::destination::Channel;
+    use otp_core::value::time::Seconds;
 
     fn sender() -> Sender {
         let keys = "send = [\"/x\"]\nlimit = \"3/15m\"\nprefixes = [\"+61\", \"+49\"]\nhour = 5\nday = 7\n";

@@ -6,6 +6,7 @@ use otp_core::audit::Event;
 use otp_core::config::paths;
 use otp_core::protocol::agent_socket::{Patience, is_abandoned, peer, receive_line, send_line};
 use otp_core::protocol::sender_socket::{Delivery, Message};
+use otp_core::system::accounts;
 use otp_core::system::config_file::Site;
 use otp_core::value::destination::{Channel, Destination};
 
@@ -16,11 +17,19 @@ use crate::redaction;
 /// Most lines of output in the log for one message.
 const MOST_LINES: usize = 40;
 
-/// Sends one message, if root asks for it. A process that sends no line in time, or half of one, gets no answer.
+/// The account of a verifier, which sends the codes of a fleet from this machine.
+const VERIFIER: &str = "otp-verifier";
+
+/// Whether this user may have messages sent: root, whose process the agent is, and a verifier's account where there is one.
+fn may_ask(uid: u32) -> bool {
+    uid == 0 || matches!(accounts::account(VERIFIER), Ok(Some(account)) if account.uid == uid)
+}
+
+/// Sends one message, if agent or verifier ask for it. A process that sends no line in time, or half of one, gets no answer.
 pub(crate) fn serve(socket: &OwnedFd, leftovers: &Leftovers) {
-    // Only root can open the socket that systemd makes. This holds wherever it comes from.
-    if !peer(socket).is_ok_and(|peer| peer.uid() == 0) {
-        return answer(socket, &Delivery::NotSent("only root may send messages".into()));
+    // Nobody else can open the socket that systemd makes. This holds wherever it comes from.
+    if !peer(socket).is_ok_and(|peer| may_ask(peer.uid())) {
+        return answer(socket, &Delivery::NotSent("only root and otp-verifier may send messages".into()));
     }
     let Ok(line) = receive_line(socket, &mut Patience::default()) else { return };
     let Ok(message) = serde_json::from_slice::<Message>(&line) else {

@@ -1,7 +1,7 @@
-//! The sender: starts the programs that send codes, for the agent, and has no right of root.
+//! The sender: starts the programs that send codes, for the agent and the verifier, and has no right of root.
 //!
-//! It is started with a listening socket by systemd, and ends when it is idle. One connection in one sentence: is it root who
-//! asks, read a line, may that go there, which program does the configuration name, start it, say what became of it.
+//! It is started with a listening socket by systemd, and ends when it is idle. One connection in one sentence: may this user
+//! ask, read a line, may that go there, which program does the configuration name, start it, say what became of it.
 
 mod connection;
 mod leftovers;

@@ -115,6 +115,23 @@ $body$;
 REVOKE ALL ON FUNCTION otp.make_months(integer) FROM PUBLIC;
 SELECT otp.make_months(2);
 
+-- The messages of the last day, which the limits of senders count.
+CREATE TABLE otp.message (
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    kind text NOT NULL CHECK (kind IN ('sms', 'email')),
+    name text COLLATE "C" NOT NULL,
+    -- What names the number or address: a hash under a key that no server of this database has.
+    destination bytea NOT NULL
+);
+CREATE INDEX ON otp.message (name, at);
+CREATE INDEX ON otp.message (destination, at);
+CREATE INDEX ON otp.message (kind, at);
+-- One row. Who has counted messages and notes the next one changes its number: of two that counted the same, one counts again.
+CREATE TABLE otp.message_turn (one boolean PRIMARY KEY DEFAULT true CHECK (one), number bigint NOT NULL);
+INSERT INTO otp.message_turn (number) VALUES (0);
+
+GRANT SELECT, INSERT, DELETE ON otp.message TO otp_verifier;
+GRANT SELECT, UPDATE ON otp.message_turn TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.moving TO otp_verifier;
 GRANT INSERT ON otp.audit TO otp_verifier;

@@ -2,14 +2,28 @@
 
 use otp_core::store::error::StoreError;
 use otp_core::value::user::{Account, UserName};
+use otp_messages::ready::Ready;
 use serde::Serialize;
 
 use crate::fleet::Fleet;
 use crate::log;
 use crate::store::About;
 
-/// The body of an answer, or why there is none.
-pub(crate) type Answered = Result<Vec<u8>, Failure>;
+/// An answer, or why there is none.
+pub(crate) type Answered = Result<Answer, Failure>;
+
+/// What a host is told.
+pub(crate) struct Answer {
+    pub(crate) body: Vec<u8>,
+    /// A message that is sent before it is told.
+    pub(crate) message: Option<Outgoing>,
+}
+
+/// A message, and what the host is told in place of the answer where it could not be sent.
+pub(crate) struct Outgoing {
+    pub(crate) ready: Ready,
+    pub(crate) otherwise: Vec<u8>,
+}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -75,5 +89,15 @@ pub(crate) fn unanswered(fleet: &Fleet, error: &StoreError) -> Failure {
 }
 
 pub(crate) fn body<T: Serialize>(answer: &T) -> Answered {
+    Ok(Answer { body: written(answer)?, message: None })
+}
+
+/// An answer that is told when this message has been sent; else the other one is.
+pub(crate) fn body_after<T: Serialize>(ready: Ready, answer: &T, otherwise: &T) -> Answered {
+    let otherwise = written(otherwise)?;
+    Ok(Answer { body: written(answer)?, message: Some(Outgoing { ready, otherwise }) })
+}
+
+fn written<T: Serialize>(answer: &T) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(answer).map_err(|error| Failure::no_answer(&error.to_string()))
 }

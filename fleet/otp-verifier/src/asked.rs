@@ -1,5 +1,7 @@
 //! One question of a host: may it be asked, and what is the answer. What an answer says is durable.
 
+use std::cell::RefCell;
+
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
 use otp_core::codes::hotp_totp::Digits;
@@ -12,7 +14,6 @@ use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
 use otp_core::service::judged::{Bare, counted, judged};
 use otp_core::service::local_authority::LocalAuthority;
-use otp_core::service::messenger::NoMessenger;
 use otp_core::store::Store;
 use otp_core::store::error::StoreError;
 use otp_core::store::note::{Note, Origin};
@@ -26,12 +27,13 @@ use otp_wire::{
     VerifyQuestion, WithoutCode,
 };
 
-use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
+use crate::answered::{Answered, Asking, Failure, body, body_after, of_no_host, unanswered};
 use crate::budgets::{Left, now};
 use crate::database::hosts::{Host, Right};
 use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::log;
+use crate::messenger::Postbox;
 use crate::store::{About, PgStore};
 use crate::{administration, adoption, departure, joining};
 
@@ -208,15 +210,30 @@ impl AskingHost<'_> {
         self.may(Right::Login)?;
         let asking = self.about(Some(&question.place), &question.user)?;
         let settings = accepting(&self.fleet.settings, question.accepted);
-        let caller =
-            Caller { uid: question.place.by, is_trusted: true, log: &|_| {}, origin: self.origin(question.id) };
+        let origin = self.origin(question.id);
+        let caller = Caller { uid: question.place.by, is_trusted: true, log: &|_| {}, origin };
+        let postbox = Postbox {
+            fleet: self.fleet,
+            session: self.session,
+            account: &asking.account,
+            about: asking.about,
+            note: origin.note("sent"),
+            accepted: question.accepted,
+            ready: RefCell::default(),
+        };
         let account = Some(asking.account.clone());
-        let authority = LocalAuthority::on(self.store(&asking), &settings, &NoMessenger, account, caller);
+        let authority = LocalAuthority::on(self.store(&asking), &settings, &postbox, account, caller);
         let named: Option<Typed> = question.named.as_ref().map(|named| named.into_typed());
-        let challenge: Challenge = authority
-            .challenge(&context(&question.place, false), named.as_ref())
-            .map_err(|error| undecided(self.fleet, &error))?;
-        body(&ChallengeAnswer { id: question.id, challenge: challenge.words() })
+        // A host whose line does not send accepts no device to which codes are sent.
+        let login = LoginContext { send: true, ..context(&question.place, false) };
+        let challenge: Challenge =
+            authority.challenge(&login, named.as_ref()).map_err(|error| undecided(self.fleet, &error))?;
+        let answer = |challenge: &Challenge| ChallengeAnswer { id: question.id, challenge: challenge.words() };
+        drop(authority);
+        match postbox.ready.into_inner() {
+            Some(ready) => body_after(ready, &answer(&challenge), &answer(&Challenge::NotSent)),
+            None => body(&answer(&challenge)),
+        }
     }
 
     fn verify(&self, question: &VerifyQuestion) -> Answered {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use otp_core::config::Config as HostConfig;
+use otp_core::config::{Config as HostConfig, paths};
 use serde::Deserialize;
 
 use crate::database::{Servers, Settings};
@@ -44,6 +44,9 @@ pub(crate) struct Config {
     /// How many questions are decided at a time; each has a connection to the database.
     #[serde(default = "threads")]
     pub(crate) threads: usize,
+    /// The file whose `[sms]` and `[email]` name the programs that send: the one that the sender of this machine reads.
+    #[serde(default = "senders")]
+    pub(crate) senders: PathBuf,
     /// What decides, in the words of pam_otp.toml: `[code]`, `[lockout]`, `[grace]`, `[recovery]`, `issuer`.
     #[serde(default = "settings")]
     pub(crate) settings: PathBuf,
@@ -55,6 +58,10 @@ fn folder() -> PathBuf {
 
 fn settings() -> PathBuf {
     "/etc/otp-verifier/settings.toml".into()
+}
+
+fn senders() -> PathBuf {
+    paths::CONFIG.into()
 }
 
 fn threads() -> usize {

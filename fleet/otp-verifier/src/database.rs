@@ -5,6 +5,7 @@
 
 pub(crate) mod hosts;
 pub(crate) mod link;
+pub(crate) mod messages;
 pub(crate) mod migrations;
 pub(crate) mod session;
 mod standbys;

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -29,6 +30,9 @@ const NONCE: usize = 24;
 
 /// What is sealed belongs to a record of a fleet, and to one user.
 const PURPOSE: &[u8] = b"pam_otp fleet record 1\0";
+
+/// What is hashed is a number or an address.
+const DESTINATION: &[u8] = b"pam_otp fleet destination 1\0";
 
 /// All keys of a fleet. The first one seals.
 pub(crate) struct Keys {
@@ -128,6 +132,13 @@ impl Keys {
         let bound = bound(user);
         let opened = cipher(&key).decrypt(&XNonce::from(*nonce), Payload { msg: text, aad: &bound });
         opened.map(Zeroizing::new).map_err(|_| Shut::Altered)
+    }
+
+    /// What names a number or address in a table: who reads that cannot try all numbers. Another first key gives other names.
+    pub(crate) fn name_of(&self, destination: &str) -> Result<[u8; 32], KeysError> {
+        let (_, key) = self.ring.all().next().ok_or(KeysError::NoKeys)?;
+        let hash = Sha256::new().chain_update(key.expose()).chain_update(DESTINATION).chain_update(destination);
+        Ok(hash.finalize().into())
     }
 
     /// The work of opening one, where there is none.

@@ -21,6 +21,7 @@ mod fleet;
 mod joining;
 mod keys;
 mod log;
+mod messenger;
 mod metrics;
 mod serve;
 mod store;

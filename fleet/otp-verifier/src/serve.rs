@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use otp_core::codes::challenge::Challenge;
 use otp_wire::{
     ADMIN, ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, PULL, Problem, RENEW, VERIFY, WOULD_ADOPT,
     read,
@@ -28,12 +29,14 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
-use crate::answered::{Answered, Failure};
+use crate::answered::{Answer, Answered, Failure, Outgoing};
 use crate::asked::Asked;
 use crate::authority::{certificates, name_of_key};
 use crate::config::Config;
 use crate::error::Error;
 use crate::fleet::Fleet;
+use crate::log;
+use crate::messenger::note_event;
 use crate::work::{PATIENCE, Work};
 
 /// How long a host may take to introduce itself, and to send the head of a request.
@@ -42,6 +45,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(3600);
 /// Most hosts that join at a time: strangers that try tokens leave the other threads to hosts.
 const MOST_JOINING: usize = 2;
+/// Most messages on their way at a time. The sender has sixteen places.
+const MOST_SENDING: usize = 16;
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 20_000;
 
@@ -55,12 +60,18 @@ struct Front {
     fleet: Arc<Fleet>,
     work: Work,
     joining: Arc<Semaphore>,
+    sending: Arc<Semaphore>,
 }
 
 /// Serves hosts on every address, until the process ends.
 pub(crate) async fn serve(fleet: Arc<Fleet>, work: Work) -> Result<(), Error> {
     let tls = TlsAcceptor::from(Arc::new(tls(&fleet.config)?));
-    let front = Front { fleet: Arc::clone(&fleet), work, joining: Arc::new(Semaphore::new(MOST_JOINING)) };
+    let front = Front {
+        fleet: Arc::clone(&fleet),
+        work,
+        joining: Arc::new(Semaphore::new(MOST_JOINING)),
+        sending: Arc::new(Semaphore::new(MOST_SENDING)),
+    };
     let router = routes(front);
     let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut listeners = Vec::new();
@@ -176,6 +187,24 @@ fn routes(front: Front) -> Router {
         .with_state(front)
 }
 
+impl Front {
+    /// Sends what goes out with an answer, in a thread that decides on nothing: a program that sends has ten seconds.
+    async fn deliver(&self, answered: Answered) -> Answered {
+        let Ok(Answer { body, message: Some(Outgoing { ready, otherwise }) }) = answered else { return answered };
+        let send = match Arc::clone(&self.sending).try_acquire_owned() {
+            Ok(_place) => tokio::task::spawn_blocking(move || ready.send(&note_event) != Challenge::NotSent).await,
+            Err(_) => {
+                log::warning("a message was not sent: as many as may be are on their way");
+                Ok(false)
+            }
+        };
+        let is_sent = matches!(send, Ok(true));
+        let count = if is_sent { &self.fleet.metrics.sent } else { &self.fleet.metrics.not_sent };
+        count.add();
+        Ok(Answer { body: if is_sent { body } else { otherwise }, message: None })
+    }
+}
+
 async fn asked(
     State(front): State<Front>,
     Extension(Key(key)): Extension<Key>,
@@ -197,7 +226,7 @@ async fn asked(
         return said(Err(Failure::without_certificate()));
     }
     if !is_joining {
-        return said(front.work.ask(asked, key, &front.fleet).await);
+        return said(front.deliver(front.work.ask(asked, key, &front.fleet).await).await);
     }
     // A rack of hosts that join at once waits here, and so does a flood of strangers; neither takes a host's place in the queue.
     match tokio::time::timeout(PATIENCE, front.joining.acquire()).await {
@@ -208,7 +237,7 @@ async fn asked(
 
 fn said(answer: Answered) -> Response {
     let (status, body) = match answer {
-        Ok(body) => (StatusCode::OK, body),
+        Ok(Answer { body, .. }) => (StatusCode::OK, body),
         Err(Failure { status, error, hint }) => {
             let problem = serde_json::to_vec(&Problem { error, hint });
             (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), problem.unwrap_or_default())

@@ -5,7 +5,7 @@ use crate::record::Record;
 use crate::record::change::Change;
 use crate::record::credentials::{Credentials, Override};
 use crate::record::id::EnrollmentId;
-use crate::record::seal::SealedHashes;
+use crate::record::seal::SealedParts;
 use crate::record::state::{Lock, State};
 
 impl Record {
@@ -57,7 +57,7 @@ impl Record {
             recovery: None,
             scratch: None,
             passcode: None,
-            sealed: SealedHashes::default(),
+            sealed: SealedParts::default(),
             ..credentials
         };
         Change::Record(Box::new(Record { credentials, state: State::new(enrollment) }))

@@ -108,7 +108,7 @@ impl Record {
             return (Change::Keep, Verdict::Refused(Refusal::Locked(state.lock)));
         }
         let next = state.next(device.id).unwrap_or(u64::MAX);
-        if let Some(sealed) = device.secret.sealed() {
+        if let Some(sealed) = &self.credentials.sealed.seeds {
             return (Change::Keep, Verdict::Refused(Refusal::Sealed(sealed.why)));
         }
         let Some(place) = device.place_of(first, second, next, limits.window, now) else {

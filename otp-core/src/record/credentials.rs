@@ -10,7 +10,7 @@ use crate::codes::plain_text;
 use crate::codes::recovery::{RecoverySet, SCRATCH_DIGITS};
 use crate::record::id::{DeviceId, EnrollmentId};
 use crate::record::key_ring::Ring;
-use crate::record::seal::{KeyId, NONCE, Owner, Part, SealKey, Sealed, SealedHashes, Seed, Shut};
+use crate::record::seal::{KeyId, NONCE, Owner, Part, SealKey, Sealed, SealedParts, Seed, Shut};
 use crate::record::state::{State, Used};
 use crate::value::destination::{Channel, Destination};
 use crate::value::secret::Secret;
@@ -41,7 +41,7 @@ pub struct Credentials {
     /// `None` if no administrator issued a passcode. One that was used or has ended stays until the next change.
     pub passcode: Option<Issued>,
     /// Hashes that are not open.
-    pub sealed: SealedHashes,
+    pub sealed: SealedParts,
 }
 
 /// What of a record is needed, of what may be sealed.
@@ -346,8 +346,8 @@ impl Credentials {
 
     /// All that is sealed and not open.
     pub fn all_sealed(&self) -> impl Iterator<Item = &Sealed> {
-        let hashes = [&self.sealed.scratch, &self.sealed.passcode].into_iter().flatten();
-        self.devices.iter().filter_map(|device| device.secret.sealed()).chain(hashes)
+        let SealedParts { seeds, scratch, passcode } = &self.sealed;
+        [seeds, scratch, passcode].into_iter().flatten()
     }
 
     /// Why something is not open; `None` if all is.
@@ -369,8 +369,7 @@ impl Credentials {
             Needed::ForPasscode => false,
             Needed::ForCode | Needed::All => true,
         };
-        let is_sealed = seeds && self.devices.iter().any(|device| device.secret.sealed().is_some());
-        if is_sealed || self.sealed.scratch.is_some() || self.sealed.passcode.is_some() {
+        if (seeds && self.sealed.seeds.is_some()) || self.sealed.scratch.is_some() || self.sealed.passcode.is_some() {
             self.open_with(needed, &ring());
         }
     }
@@ -392,13 +391,12 @@ impl Credentials {
             sealed.open(&last.as_ref()?.1, Owner { user, uid, enrollment }, part)
         };
         if needed != Needed::ForPasscode {
-            for device in &mut self.devices {
-                if let Seed::Sealed(sealed) = &mut device.secret
-                    && let Some(seed) = open(sealed, Part::Seed(device.id))
-                    && let Ok(secret) = Secret::new(seed)
-                {
-                    device.secret = Seed::Open(secret);
-                }
+            if let Some(sealed) = &mut self.sealed.seeds
+                && let Some(bytes) = open(sealed, Part::Seeds)
+                && let Some(seeds) = separated(&bytes, &self.devices)
+            {
+                self.devices.iter_mut().zip(seeds).for_each(|(device, seed)| device.secret = Seed::Open(seed));
+                self.sealed.seeds = None;
             }
             if let (Some(sealed), Some(set)) = (&mut self.sealed.scratch, &mut self.scratch)
                 && let Some(bytes) = open(sealed, Part::Scratch)
@@ -429,10 +427,9 @@ impl Credentials {
             Ok(Sealed::seal(key, fresh, self.owner(), part, plain))
         };
         let mut copy = self.duplicate();
-        for device in &mut copy.devices {
-            if let Seed::Open(secret) = &device.secret {
-                device.secret = Seed::Sealed(seal(Part::Seed(device.id), secret.expose())?);
-            }
+        if let Some(seeds) = joined(&self.devices) {
+            copy.sealed.seeds = Some(seal(Part::Seeds, &seeds)?);
+            copy.devices.iter_mut().for_each(|device| device.secret = Seed::Shut);
         }
         if let (Some(set), None) = (&self.scratch, &self.sealed.scratch) {
             copy.sealed.scratch = Some(seal(Part::Scratch, set.hashes.as_flattened())?);
@@ -507,6 +504,33 @@ pub fn same(name: &str, text: &str) -> bool {
     name.eq_ignore_ascii_case(text.trim())
 }
 
+/// The seeds of devices as they are sealed: for each the id, its length, and the seed. `None` if there are none, or one is not open.
+fn joined(devices: &[Device]) -> Option<Zeroizing<Vec<u8>>> {
+    let seeds: Option<Vec<_>> =
+        devices.iter().map(|device| Some((device.id.0, device.secret.open()?.expose()))).collect();
+    let seeds = seeds.filter(|seeds| !seeds.is_empty())?;
+    // Of its full size at once: a buffer that grows leaves copies behind.
+    let size = seeds.iter().fold(0, |size: usize, (_, seed)| size.saturating_add(seed.len()).saturating_add(2));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size));
+    for (id, seed) in seeds {
+        bytes.extend_from_slice(&[id, u8::try_from(seed.len()).ok()?]);
+        bytes.extend_from_slice(seed);
+    }
+    Some(bytes)
+}
+
+/// What [`joined`] has joined, if it is of these devices.
+fn separated(mut bytes: &[u8], devices: &[Device]) -> Option<Vec<Secret>> {
+    let mut seeds = Vec::with_capacity(devices.len());
+    for device in devices {
+        let ([id, length], rest) = bytes.split_first_chunk()?;
+        let (seed, rest) = rest.split_at_checked(usize::from(*length))?;
+        seeds.push(Secret::new(Zeroizing::new(seed.to_vec())).ok().filter(|_| *id == device.id.0)?);
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(seeds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -519,5 +543,24 @@ mod tests {
         for name in ["", &"a".repeat(41), "a\nb", "\u{1b}[2J", "\u{7f}", "\u{9b}2J"] {
             assert!(DeviceName::parse(name).is_none(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn joined_seeds_are_those_of_the_same_devices_alone() {
+        use crate::testing::fixtures::{phone, token};
+        let devices = [phone(1), token(3)];
+        let bytes = joined(&devices).unwrap();
+        let seeds = separated(&bytes, &devices).unwrap();
+        assert!(devices.iter().zip(&seeds).all(|(device, seed)| device.secret.is(seed)));
+        for others in
+            [&[phone(1)][..], &[phone(1), token(2)], &[token(3), phone(1)], &[phone(1), token(3), token(4)], &[]]
+        {
+            assert!(separated(&bytes, others).is_none(), "{}", others.len());
+        }
+        for length in 0..bytes.len() {
+            assert!(separated(bytes.get(..length).unwrap(), &devices).is_none(), "{length}");
+        }
+        let shut = Device { secret: Seed::Shut, ..token(3) };
+        assert!(joined(&[phone(1), shut]).is_none() && joined(&[]).is_none());
     }
 }

@@ -14,7 +14,7 @@ use crate::codes::recovery::{MOST_CODES, RecoverySet};
 use crate::record::credentials::{Credentials, Device, DeviceName, Kind, Outline, Override, Serial};
 use crate::record::error::RecordError;
 use crate::record::id::{DeviceId, EnrollmentId, MOST_DEVICES, from_hex};
-use crate::record::seal::{Sealed, SealedHashes, Seed};
+use crate::record::seal::{Sealed, SealedParts, Seed};
 use crate::value::destination::{Channel, Destination};
 use crate::value::secret::Secret;
 use crate::value::time::UnixTime;
@@ -33,8 +33,11 @@ const SCRATCH: &str = "[scratch]";
 /// The key of the number of scratch codes.
 const SCRATCH_CODES: &str = "scratch_codes";
 
-/// The key of what is sealed, in place of a seed or of hashes.
+/// The key of what is sealed, in place of seeds or of hashes.
 const SEALED: &str = "sealed";
+
+/// The table of the seeds of all devices, where they are sealed.
+const SEEDS: &str = "[seeds]";
 
 /// The key of the number of passcodes.
 const PASSCODES: &str = "passcodes";
@@ -109,10 +112,10 @@ impl Credentials {
                 writeln!(text, "service = {}", quoted(service))?;
             }
         }
-        for device in &self.devices {
-            write_device(text, device)?;
+        if let Some(sealed) = &self.sealed.seeds {
+            writeln!(text, "\n{SEEDS}\n{SEALED} = \"{sealed}\"")?;
         }
-        Ok(())
+        self.devices.iter().try_for_each(|device| write_device(text, device))
     }
 
     /// Reads a credentials file: the keys that [`Credentials::encode`] writes, in its order, each on its own line.
@@ -131,6 +134,9 @@ impl Credentials {
             let (issued, sealed) = lines.passcode()?;
             (credentials.passcode, credentials.sealed.passcode) = (Some(issued), sealed);
         }
+        if lines.take(SEEDS) {
+            credentials.sealed.seeds = Some(lines.value(SEALED, sealed)?);
+        }
         credentials.devices.reserve_exact(counts.devices.min(MOST_DEVICES));
         while lines.take("[[device]]") {
             credentials.devices.push(lines.device()?);
@@ -140,6 +146,11 @@ impl Credentials {
             return Err(RecordError::Malformed(
                 "its top does not match its recovery codes, passcode and devices".into(),
             ));
+        }
+        let is_sealed = credentials.sealed.seeds.is_some();
+        let fits = |device: &Device| device.secret.open().is_some() != is_sealed;
+        if !credentials.devices.iter().all(fits) || (is_sealed && credentials.devices.is_empty()) {
+            return Err(RecordError::Malformed("a device has no secret, or one beside sealed seeds".into()));
         }
         let ids = &credentials.devices;
         let ascending = ids.is_sorted_by(|one, next| one.id < next.id)
@@ -185,7 +196,7 @@ fn write_device(text: &mut String, device: &Device) -> fmt::Result {
     }
     match &device.secret {
         Seed::Open(secret) => writeln!(text, "secret = \"{}\"", *secret.base32()),
-        Seed::Sealed(sealed) => writeln!(text, "{SEALED} = \"{sealed}\""),
+        Seed::Shut => Ok(()),
     }
 }
 
@@ -317,7 +328,7 @@ impl<'a> Lines<'a> {
             recovery: None,
             scratch: None,
             passcode: None,
-            sealed: SealedHashes::default(),
+            sealed: SealedParts::default(),
             devices: Vec::new(),
             default: None,
             last_id: DeviceId(0),
@@ -380,14 +391,12 @@ impl<'a> Lines<'a> {
     }
 
     fn sealed(&mut self) -> Result<Option<Sealed>, RecordError> {
-        self.if_next(SEALED, |text| Sealed::parse(between_quotes(text)?))
+        self.if_next(SEALED, sealed)
     }
 
     fn seed(&mut self) -> Result<Seed, RecordError> {
-        if let Some(sealed) = self.sealed()? {
-            return Ok(Seed::Sealed(sealed));
-        }
-        self.value("secret", |text| Secret::from_base32(between_quotes(text)?).ok()).map(Seed::Open)
+        let seed = self.if_next("secret", |text| Secret::from_base32(between_quotes(text)?).ok())?;
+        Ok(seed.map_or(Seed::Shut, Seed::Open))
     }
 
     fn device(&mut self) -> Result<Device, RecordError> {
@@ -444,6 +453,10 @@ fn signed(text: &str) -> Option<i64> {
         Some(negative) => number::<i64>(negative).filter(|number| *number > 0)?.checked_neg(),
         None => number(text),
     }
+}
+
+fn sealed(text: &str) -> Option<Sealed> {
+    Sealed::parse(between_quotes(text)?)
 }
 
 /// Bytes in lower-case hexadecimal, between quotation marks.
@@ -538,7 +551,7 @@ mod tests {
             default: Some(DeviceId(1)),
             last_id: DeviceId(9),
             recovery: Some(RecoverySet { salt: [1; 16], hashes: vec![[2; 32]; 10] }),
-            sealed: SealedHashes::default(),
+            sealed: SealedParts::default(),
             scratch: None,
             passcode: None,
         }

@@ -1,6 +1,7 @@
-//! Seeds sealed at rest: XChaCha20-Poly1305 under a key of one user, bound to the user, the enrollment and the device.
+//! Seeds sealed at rest: XChaCha20-Poly1305 under a key of one user, bound to the user and the enrollment, all seeds of a record in
+//! one, each with the id of its device.
 //!
-//! A seed that was moved to another user or device, or put back alone from an older file, does not open.
+//! Seeds that were moved to another user or device, or put back from an older file, do not open.
 //! <https://datatracker.ietf.org/doc/html/draft-irtf-cfrg-xchacha>
 
 use std::fmt;
@@ -13,7 +14,7 @@ use poly1305::universal_hash::{KeyInit, UniversalHash};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::record::id::{DeviceId, EnrollmentId, from_hex};
+use crate::record::id::{EnrollmentId, from_hex};
 use crate::value::secret::{Secret, wipe};
 
 /// The format of what is sealed: `v1:KEYID:HEX`.
@@ -28,8 +29,8 @@ const TAG: usize = 16;
 /// Bytes of a block of ChaCha20.
 const BLOCK: usize = 64;
 
-/// The most bytes that are sealed at once: ten hashes.
-const MOST: usize = 320;
+/// The most bytes that are sealed at once: eight seeds of 64 bytes, each after the id of its device and its length.
+const MOST: usize = 528;
 
 /// Input of HChaCha20 beside the user id: a key of one purpose is none of another.
 const OF_USER: &[u8; 12] = b"pam_otp seal";
@@ -70,15 +71,15 @@ pub enum Shut {
 /// The seed of a device.
 pub enum Seed {
     Open(Secret),
-    /// As the record holds it; opened only where a seed is needed.
-    Sealed(Sealed),
+    /// Among what is sealed of the record; opened only where a seed is needed.
+    Shut,
 }
 
 /// What of a record is sealed.
 #[derive(Clone, Copy)]
 pub enum Part {
-    /// The seed of a device.
-    Seed(DeviceId),
+    /// The seeds of all devices.
+    Seeds,
     /// The hashes of all scratch codes: eight digits are guessed quickly.
     Scratch,
     /// The hash of the passcode.
@@ -95,9 +96,11 @@ pub struct Owner<'a> {
     pub enrollment: EnrollmentId,
 }
 
-/// The hashes of a record that are sealed: while they are, zeros stand in their places.
+/// What is sealed of a record and not open. Zeros stand in the places of hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SealedHashes {
+pub struct SealedParts {
+    /// The seeds of all devices.
+    pub seeds: Option<Sealed>,
     pub scratch: Option<Sealed>,
     pub passcode: Option<Sealed>,
 }
@@ -193,7 +196,7 @@ impl KeyId {
 }
 
 impl Sealed {
-    /// Seals at most 320 bytes of a record under its user's key. The nonce must be fresh.
+    /// Seals at most 528 bytes of a record under its user's key. The nonce must be fresh.
     pub fn seal(key: (KeyId, &SealKey), nonce: [u8; NONCE], owner: Owner<'_>, part: Part, plain: &[u8]) -> Self {
         let (id, key) = key;
         let mut bytes = Vec::with_capacity(NONCE.saturating_add(plain.len()).saturating_add(TAG));
@@ -292,11 +295,11 @@ impl Cipher {
     /// The tag of a ciphertext and of what it is bound to: 24 bytes and the name, filled up to whole blocks, then as RFC 8439
     /// §2.8 says.
     fn tag(&self, owner: Owner<'_>, part: Part, text: &[u8]) -> [u8; TAG] {
-        let (kind, device) = match part {
-            Part::Seed(device) => (1, device.0),
-            Part::Scratch => (2, 0),
-            Part::Passcode => (3, 0),
-            Part::Spare => (4, 0),
+        let kind = match part {
+            Part::Seeds => 1,
+            Part::Scratch => 2,
+            Part::Passcode => 3,
+            Part::Spare => 4,
         };
         let name = owner.user.as_bytes();
         let mut bound = [0; 24 + 256];
@@ -304,7 +307,7 @@ impl Cipher {
         // A name has at most 255 bytes, so that its length is one.
         let [length, ..] = name.len().to_le_bytes();
         let (head, rest) = bound.split_at_mut(8);
-        head.copy_from_slice(&[kind, device, length, 0, a, b, c, d]);
+        head.copy_from_slice(&[kind, 0, length, 0, a, b, c, d]);
         let (id, rest) = rest.split_at_mut(16);
         id.copy_from_slice(&owner.enrollment.0);
         rest.iter_mut().zip(name).for_each(|(place, byte)| *place = *byte);
@@ -334,15 +337,7 @@ impl Seed {
     pub fn open(&self) -> Option<&Secret> {
         match self {
             Self::Open(secret) => Some(secret),
-            Self::Sealed(_) => None,
-        }
-    }
-
-    /// What is sealed still.
-    pub fn sealed(&self) -> Option<&Sealed> {
-        match self {
-            Self::Open(_) => None,
-            Self::Sealed(sealed) => Some(sealed),
+            Self::Shut => None,
         }
     }
 
@@ -355,7 +350,7 @@ impl Seed {
     pub fn duplicate(&self) -> Self {
         match self {
             Self::Open(secret) => Self::Open(secret.duplicate()),
-            Self::Sealed(sealed) => Self::Sealed(sealed.clone()),
+            Self::Shut => Self::Shut,
         }
     }
 }
@@ -394,7 +389,7 @@ impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open(secret) => secret.fmt(f),
-            Self::Sealed(sealed) => sealed.fmt(f),
+            Self::Shut => f.write_str("Shut"),
         }
     }
 }
@@ -404,7 +399,7 @@ mod tests {
     use super::*;
 
     const ALICE: Owner<'_> = Owner { user: "alice", uid: 1000, enrollment: EnrollmentId([1; 16]) };
-    const SEED: Part = Part::Seed(DeviceId(1));
+    const SEEDS: Part = Part::Seeds;
 
     /// The key of the bytes 0 to 31, and that of the user 1000.
     fn keys() -> (KeyId, SealKey) {
@@ -419,7 +414,7 @@ mod tests {
 
     fn sealed() -> Sealed {
         let (id, key) = keys();
-        Sealed::seal((id, &key), nonce(100), ALICE, SEED, b"12345678901234567890")
+        Sealed::seal((id, &key), nonce(100), ALICE, SEEDS, b"12345678901234567890")
     }
 
     /// Computed with libsodium 1.0.18: crypto_core_hchacha20 and crypto_aead_xchacha20poly1305_ietf_encrypt.
@@ -429,37 +424,37 @@ mod tests {
         assert_eq!(id.to_string(), "276a29fe");
         let user = "ba64e038cf6894b04538c6a0a24523bd61b4bd4501c04401f651765a4467f549";
         assert_eq!(base16ct::lower::encode_string(key.expose()), user);
-        let expected = "v1:276a29fe:6465666768696a6b6c6d6e6f707172737475767778797a7b96fb9258fea2420d39668cd4c17cdb9f78acdb9dbe\
-                        d99b174b15b8bf2e85ba55e125fac9";
+        let expected = "v1:276a29fe:6465666768696a6b6c6d6e6f707172737475767778797a7b96fb9258fea2420d39668cd4c17cdb9f78acdb9da8\
+                        65c79fc93f0a75588b69df7bf121cc";
         assert_eq!(sealed().to_string(), expected);
         let scratch = Sealed::seal((id, &key), nonce(0), ALICE, Part::Scratch, &[7; MOST]).to_string();
         assert!(scratch.ends_with(
-            "36c81acf678cb4e69fa7bc692a16a84ade3c5cc6a5427512d879c67d4853b0d5e3315181da90719b5062a8adfe31d7e8"
+            "dbce9c29ddb8fd158668a3dcf319f2e167b19f6e26cbdfaf4ea4f13bbd8fcbef98242b785f4ec4ea22ff71dd9971c5a4"
         ));
         let opened = Sealed::parse(&scratch).unwrap().open(&key, ALICE, Part::Scratch);
         assert_eq!(opened.unwrap().as_slice(), [7; MOST]);
     }
 
     #[test]
-    fn it_opens_for_its_user_enrollment_and_device_alone() {
+    fn it_opens_for_its_user_enrollment_and_part_alone() {
         let (_, key) = keys();
         let sealed = sealed();
-        assert_eq!(sealed.open(&key, ALICE, SEED).unwrap().as_slice(), b"12345678901234567890");
+        assert_eq!(sealed.open(&key, ALICE, SEEDS).unwrap().as_slice(), b"12345678901234567890");
         for (owner, part) in [
-            (Owner { user: "bob", ..ALICE }, SEED),
-            (Owner { user: "alicf", ..ALICE }, SEED),
-            (Owner { user: "alice\0", ..ALICE }, SEED),
-            (Owner { uid: 1001, ..ALICE }, SEED),
-            (Owner { enrollment: EnrollmentId([2; 16]), ..ALICE }, SEED),
-            (ALICE, Part::Seed(DeviceId(2))),
+            (Owner { user: "bob", ..ALICE }, SEEDS),
+            (Owner { user: "alicf", ..ALICE }, SEEDS),
+            (Owner { user: "alice\0", ..ALICE }, SEEDS),
+            (Owner { uid: 1001, ..ALICE }, SEEDS),
+            (Owner { enrollment: EnrollmentId([2; 16]), ..ALICE }, SEEDS),
+            (ALICE, Part::Scratch),
             (ALICE, Part::Spare),
             (ALICE, Part::Passcode),
         ] {
             assert!(sealed.open(&key, owner, part).is_none(), "{}", owner.user);
         }
-        assert!(sealed.open(&SealKey::new(&[3; 32]), ALICE, SEED).is_none());
+        assert!(sealed.open(&SealKey::new(&[3; 32]), ALICE, SEEDS).is_none());
         let of_other = SealKey::new(&[3; 32]).of_user(1000);
-        assert!(sealed.open(&of_other, ALICE, SEED).is_none());
+        assert!(sealed.open(&of_other, ALICE, SEEDS).is_none());
     }
 
     #[test]
@@ -469,11 +464,11 @@ mod tests {
         for bit in 0..sealed.bytes.len() * 8 {
             let mut other = sealed.clone();
             other.bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(other.open(&key, ALICE, SEED).is_none(), "{bit}");
+            assert!(other.open(&key, ALICE, SEEDS).is_none(), "{bit}");
         }
         for length in 0..sealed.bytes.len() {
             let shorter = Sealed { bytes: sealed.bytes[..length].to_vec(), ..sealed.clone() };
-            assert!(shorter.open(&key, ALICE, SEED).is_none(), "{length}");
+            assert!(shorter.open(&key, ALICE, SEEDS).is_none(), "{length}");
         }
     }
 
@@ -485,7 +480,7 @@ mod tests {
             text.replace("v1", "v2"),
             text.to_uppercase(),
             text.replace(":2", "2"),
-            text.strip_suffix('9').unwrap().to_owned(),
+            text.strip_suffix('c').unwrap().to_owned(),
             format!("{text} "),
             format!("v1:276a29fe:{}", "00".repeat(MOST + NONCE + TAG + 1)),
         ] {

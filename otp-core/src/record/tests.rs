@@ -115,7 +115,7 @@ impl Dice {
             devices: ids.into_iter().map(|id| self.device(id)).collect(),
             default,
             last_id,
-            sealed: crate::record::seal::SealedHashes::default(),
+            sealed: crate::record::seal::SealedParts::default(),
             scratch: (self.below(4) == 0).then_some(RecoverySet { salt: self.bytes(), hashes: vec![self.bytes(); 5] }),
             recovery: (self.below(4) > 0).then_some(RecoverySet { salt: self.bytes(), hashes }),
             passcode: (self.below(4) == 0).then_some(Issued {

@@ -39,7 +39,7 @@ pub(super) fn assign(
     let Some(spare) = locked.get(&serial).map_err(CoreError::from)? else {
         return had(store, account, &serial, output);
     };
-    if let Some(sealed) = spare.device.secret.sealed() {
+    if let Some(sealed) = &spare.sealed {
         return Err(CliError::Reported {
             error: format!("the token {} {}", serial.as_str(), sealed.why.text()),
             hint: sealed.why.hint().into(),

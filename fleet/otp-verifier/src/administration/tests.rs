@@ -97,7 +97,7 @@ impl Scene {
         let question = AdminQuestion { id: RequestId([0xa5; 16]), by: 7, administration };
         let answer = Asked::Admin(question).answer(&self.fleet, &self.session, Some(key));
         let answer = answer.map_err(|failure| (failure.status, failure.error))?;
-        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(answer["id"], json!("a5".repeat(16)));
         Ok(answer["answer"].clone())
     }
@@ -131,7 +131,7 @@ impl Scene {
         let user = User { name: name.into(), uid: 1, gid: 1 };
         let question = OutlineQuestion { id: RequestId([1; 16]), user, place: place(0) };
         let answer = Asked::Outline(question).answer(&self.fleet, &self.session, Some(WEB1)).unwrap();
-        serde_json::from_slice::<Value>(&answer).unwrap()["record"].take()
+        serde_json::from_slice::<Value>(&answer.body).unwrap()["record"].take()
     }
 
     fn audit(&self) -> Vec<String> {

@@ -248,7 +248,11 @@ impl Session {
     }
 
     /// Whether a statement, which says so in its second column, changed anything.
-    fn changed(&self, sql: &'static str, values: &[crate::database::link::Value<'_>]) -> Result<bool, StoreError> {
+    pub(super) fn changed(
+        &self,
+        sql: &'static str,
+        values: &[crate::database::link::Value<'_>],
+    ) -> Result<bool, StoreError> {
         match self.write(sql, values) {
             Ok(row) => row.try_get(1).map_err(|_| StoreError::Unreachable("its row cannot be read".into())),
             Err(Unanswered::Taken) => Ok(false),

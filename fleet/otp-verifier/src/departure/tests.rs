@@ -18,7 +18,7 @@ fn ask(scene: &Scene, key: [u8; 32], name: &str, is_there: bool) -> Result<Value
     let question = PullQuestion { id: RequestId([0xa5; 16]), by: 0, user, is_there };
     let answer = Asked::Pull(question).answer(&scene.fleet, &scene.session, Some(key));
     let answer = answer.map_err(|failure| (failure.status, failure.error))?;
-    Ok(serde_json::from_slice::<Value>(&answer).unwrap()["pulled"].take())
+    Ok(serde_json::from_slice::<Value>(&answer.body).unwrap()["pulled"].take())
 }
 
 fn scene() -> Scene {

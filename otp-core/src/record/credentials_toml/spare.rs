@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use zeroize::Zeroizing;
 
 use crate::record::credentials::{Device, Serial};
-use crate::record::credentials_toml::{Lines, VERSION, number, quoted, unquoted, utf8, write_device};
+use crate::record::credentials_toml::{Lines, SEALED, VERSION, number, quoted, unquoted, utf8, write_device};
 use crate::record::error::RecordError;
 use crate::record::id::EnrollmentId;
 use crate::record::seal::{KeyId, NONCE, Owner, Part, SealKey, Sealed, Seed, Shut};
@@ -20,6 +20,8 @@ const LARGEST: usize = 4096;
 pub struct Spare {
     /// Its id has no meaning yet, and it has a serial number.
     pub device: Device,
+    /// Its seed, as long as it is not open.
+    pub sealed: Option<Sealed>,
     /// The lowest step or counter that is not known to have been used.
     pub next: u64,
     /// Who made it, if that is known.
@@ -49,25 +51,27 @@ impl Spare {
 
     /// Opens the seed, with the key that `key` knows by its id.
     pub fn open_sealed(&mut self, key: impl FnOnce(KeyId) -> Result<SealKey, Shut>) {
-        let Some(sealed) = self.device.secret.sealed() else { return };
+        let Some(mut sealed) = self.sealed.take() else { return };
         let opened = key(sealed.key).and_then(|key| sealed.open(&key, self.owner(), Part::Spare).ok_or(Shut::Altered));
-        let secret = opened.and_then(|seed| Secret::new(seed).map_err(|_| Shut::Altered));
-        match (secret, &mut self.device.secret) {
-            (Err(why), Seed::Sealed(sealed)) => sealed.why = why,
-            (Ok(secret), seed) => *seed = Seed::Open(secret),
-            (Err(_), Seed::Open(_)) => {}
+        match opened.and_then(|seed| Secret::new(seed).map_err(|_| Shut::Altered)) {
+            Ok(secret) => self.device.secret = Seed::Open(secret),
+            Err(why) => {
+                sealed.why = why;
+                self.sealed = Some(sealed);
+            }
         }
     }
 
     /// A copy whose seed is sealed. `nonce` fills its argument with random bytes.
     pub fn sealed<E>(&self, key: (KeyId, &SealKey), nonce: impl Fn(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
-        let mut device = self.device.duplicate();
+        let (mut device, mut sealed) = (self.device.duplicate(), self.sealed.clone());
         if let Seed::Open(secret) = &self.device.secret {
             let mut fresh = [0; NONCE];
             nonce(&mut fresh)?;
-            device.secret = Seed::Sealed(Sealed::seal(key, fresh, self.owner(), Part::Spare, secret.expose()));
+            sealed = Some(Sealed::seal(key, fresh, self.owner(), Part::Spare, secret.expose()));
+            device.secret = Seed::Shut;
         }
-        Ok(Self { device, next: self.next, maker: self.maker.clone(), user: self.user.clone() })
+        Ok(Self { device, sealed, next: self.next, maker: self.maker.clone(), user: self.user.clone() })
     }
 
     fn write(&self, text: &mut String) -> fmt::Result {
@@ -79,7 +83,8 @@ impl Spare {
         if let Some(user) = &self.user {
             writeln!(text, "user = {}", quoted(user.as_str()))?;
         }
-        write_device(text, &self.device)
+        write_device(text, &self.device)?;
+        self.sealed.as_ref().map_or(Ok(()), |sealed| writeln!(text, "{SEALED} = \"{sealed}\""))
     }
 
     /// Reads the keys that [`Spare::encode`] writes, in its order.
@@ -95,12 +100,15 @@ impl Spare {
         if !lines.take("[[device]]") {
             return Err(RecordError::Malformed("it holds no token".into()));
         }
-        let device = lines.device()?;
+        let (device, sealed) = (lines.device()?, lines.sealed()?);
         lines.end()?;
+        if device.secret.open().is_some() == sealed.is_some() {
+            return Err(RecordError::Malformed("its token has no secret, or one beside a sealed one".into()));
+        }
         if device.serial.is_none() {
             return Err(RecordError::Malformed("its token has no serial number".into()));
         }
-        Ok(Self { device, next, maker, user })
+        Ok(Self { device, sealed, next, maker, user })
     }
 }
 
@@ -114,6 +122,7 @@ mod tests {
         for (maker, user) in [(None, None), (Some("Acme \"A\""), Some("alice"))] {
             let spare = Spare {
                 device: Device { serial: Serial::parse("A 1/7"), ..token(1) },
+                sealed: None,
                 next: 7,
                 maker: maker.map(str::to_owned),
                 user: user.and_then(UserName::parse),
@@ -128,8 +137,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_an_error_without_the_seed() {
-        let spare =
-            Spare { device: Device { serial: Serial::parse("A1"), ..token(1) }, next: 7, maker: None, user: None };
+        let device = Device { serial: Serial::parse("A1"), ..token(1) };
+        let spare = Spare { device, sealed: None, next: 7, maker: None, user: None };
         let text = spare.encode();
         for (from, to, expected) in [
             ("version = 1", "version = 2", "has version 2; this program reads version 1"),

@@ -103,7 +103,7 @@ impl FileStore {
     /// The text of a token that no user has, sealed if new seeds are.
     pub(super) fn text_of_spare(&self, name: &str, spare: &Spare) -> Result<Zeroizing<String>, StoreError> {
         let shut = |why| self.unreadable(name, RecordError::Sealed(why));
-        if let Some(sealed) = spare.device.secret.sealed() {
+        if let Some(sealed) = &spare.sealed {
             return Err(shut(sealed.why));
         }
         match self.key_for_new(NO_USER).map_err(shut)? {

@@ -153,7 +153,7 @@ impl Stock {
 
     /// The key under which the token of a file is sealed; `None` if it is not, or gone.
     pub fn sealed_under(&self, name: &str) -> Result<Option<KeyId>, StoreError> {
-        Ok(self.as_it_is(name)?.and_then(|spare| spare.device.secret.sealed().map(|sealed| sealed.key)))
+        Ok(self.as_it_is(name)?.and_then(|spare| spare.sealed.map(|sealed| sealed.key)))
     }
 
     /// The names of all files, in their order.
@@ -254,7 +254,13 @@ mod tests {
     }
 
     fn spare(serial: &str) -> Spare {
-        Spare { device: Device { serial: Serial::parse(serial), ..token(1) }, next: 3, maker: None, user: None }
+        Spare {
+            device: Device { serial: Serial::parse(serial), ..token(1) },
+            sealed: None,
+            next: 3,
+            maker: None,
+            user: None,
+        }
     }
 
     fn serial(text: &str) -> Serial {

@@ -108,5 +108,5 @@ fn spare(imported: Imported, maker: Option<String>) -> Spare {
     let Imported { kind, secret, algorithm, digits, next, name, serial, .. } = imported;
     let (name, created, secret) = (name.unwrap_or_else(DeviceName::of_token), UnixTime::now(), secret.into());
     let device = Device { id: DeviceId(1), name, kind, secret, algorithm, digits, created, serial };
-    Spare { device, next, maker, user: None }
+    Spare { device, sealed: None, next, maker, user: None }
 }

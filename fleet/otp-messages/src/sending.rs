@@ -1,65 +1,72 @@
-//! A message is sent: may it be, note it, make the code durable, hand it to the sender, log, and only then answer.
+//! A message is prepared: may it be sent, note it, make the code durable. What is ready is handed to the sender afterwards.
 
 use otp_core::audit::Event;
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
-use otp_core::config::senders::Sender;
+use otp_core::config::senders::{Sender, Senders};
 use otp_core::config::wording::Wording;
+use otp_core::decision::kinds::Kinds;
 use otp_core::decision::pin::Pin;
 use otp_core::decision::verify::is_locked;
 use otp_core::error::CoreError;
-use otp_core::protocol::request::{Confidential, PinToSend};
-use otp_core::protocol::sender_socket::{self, Message};
+use otp_core::protocol::request::PinToSend;
 use otp_core::record::credentials::Kind;
-use otp_core::service::accepted_devices;
-use otp_core::store::files::open::FileStore;
 use otp_core::store::note::{Note, Unsaid};
-use otp_core::store::update;
-use otp_core::system::config_file::Site;
-use otp_core::system::sends_file;
-use otp_core::value::destination::{Channel, Destination};
+use otp_core::store::{Store, update};
+use otp_core::value::destination::Destination;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
-use crate::mail::mail;
-use crate::sends::{APART, Hold, Sends};
+use crate::limits::{APART, Hold};
+use crate::ready::{Prepared, Ready};
 
 /// Longest name of a service in a text: a user's own program chooses it, and a longer text costs more than one message.
 const LONGEST_SERVICE: usize = 32;
 
+/// Where messages are noted before they are sent.
+pub trait Ledger {
+    /// Notes a message to a user if one may be sent now. The note is durable when this returns. The error is for the log.
+    fn note(&self, sender: &Sender, user: &str, to: &Destination, now: UnixTime) -> Result<Result<(), Hold>, String>;
+}
+
 /// A message is for this user, and was asked for by this process.
-pub(crate) struct Sending<'a> {
-    pub(crate) site: &'a Site,
-    pub(crate) account: &'a Account,
+pub struct Sending<'a> {
+    pub account: &'a Account,
     /// The user id of the asker.
-    pub(crate) by: u32,
-    pub(crate) sends: &'a Sends,
-    pub(crate) log: &'a dyn Fn(&Event<'_>),
+    pub by: u32,
+    /// What the texts say they are for.
+    pub host: &'a str,
+    /// The programs that send.
+    pub senders: &'a dyn Fn() -> Result<Senders, CoreError>,
+    pub ledger: &'a dyn Ledger,
+    pub log: &'a dyn Fn(&Event<'_>),
 }
 
 impl Sending<'_> {
-    /// Sends a code to the default device, or to the one that is named. `None` if that is no device to which codes are sent.
-    pub(crate) fn code(
+    /// Prepares a code for the default device, or for the one that is named, if it is of the kinds that are accepted. `None` if that
+    /// is no device to which codes are sent.
+    pub fn code(
         &self,
-        store: &FileStore,
+        store: &impl Store,
+        note: &Note<'_>,
+        accepted: Kinds,
         login: &LoginContext,
         named: Option<&Typed>,
-    ) -> Result<Option<Challenge>, CoreError> {
+    ) -> Result<Option<Prepared>, CoreError> {
         let (named, now) = (named.map(|named| named.text().unwrap_or_default()), UnixTime::now());
-        let accepted = accepted_devices::at(&self.site.config.settings.policy, self.account, login, now)?;
         let Some(record) = store.read(self.account)? else { return Ok(None) };
         let device = record.credentials.challenged_device(named, accepted);
         let Some(Kind::Sent(to)) = device.map(|device| &device.kind) else { return Ok(None) };
         // It would be refused.
         if is_locked(record.state.lock, now) {
-            return Ok(Some(Challenge::None));
+            return Ok(Some(Prepared::Said(Challenge::None)));
         }
         let sender = match self.allowed(to, now)? {
             Ok(sender) => sender,
-            Err(challenge) => return Ok(Some(challenge)),
+            Err(challenge) => return Ok(Some(Prepared::Said(challenge))),
         };
-        let Unsaid(code) = update(store, self.account, &Note::here("sent"), |record| {
+        let Unsaid(code) = update(store, self.account, note, |record| {
             let device = record.credentials.challenged_device(named, accepted);
             let device = device.filter(|device| matches!(&device.kind, Kind::Sent(still) if still == to));
             match device.and_then(|device| record.code_to_send(device, now)) {
@@ -69,39 +76,47 @@ impl Sending<'_> {
         })?;
         let code = match code {
             Ok(code) => code,
-            Err(Some(why)) => return Ok(Some(self.not_sent(to.channel().word(), &format!("the seed {}", why.text())))),
-            Err(None) => return Ok(Some(Challenge::NotSent)),
+            Err(Some(why)) => {
+                let challenge = self.not_sent(to.channel().word(), &format!("the seed {}", why.text()));
+                return Ok(Some(Prepared::Said(challenge)));
+            }
+            Err(None) => return Ok(Some(Prepared::Said(Challenge::NotSent))),
         };
-        let host = self.site.issuer();
-        let (text, subject) = (code_text(&sender.text, &code, &host, login), sender.subject.with(&[("host", &host)]));
-        Ok(Some(self.send(to, "code", &subject, &text)))
+        let (text, subject) = (code_text(&sender.text, &code, self.host, login), sender.subject.with(&self.of_host()));
+        Ok(Some(Prepared::Ready(self.ready(to, &subject, &text, "code"))))
     }
 
-    /// Sends the PIN of a new device.
-    pub(crate) fn pin(&self, pin: &PinToSend) -> Result<Challenge, CoreError> {
-        let Ok(to) = Destination::parse(pin.kind, &pin.to) else { return Ok(Challenge::NotSent) };
+    /// Prepares the PIN of a new device.
+    pub fn pin(&self, pin: &PinToSend) -> Result<Prepared, CoreError> {
+        let Ok(to) = Destination::parse(pin.kind, &pin.to) else { return Ok(Prepared::Said(Challenge::NotSent)) };
         // A text of the asker's own is no PIN.
         if !Pin::is_one(pin.pin.expose()) {
-            return Ok(self.not_sent(pin.kind.word(), "what was to be sent is no PIN"));
+            return Ok(Prepared::Said(self.not_sent(pin.kind.word(), "what was to be sent is no PIN")));
         }
         let sender = match self.allowed(&to, UnixTime::now())? {
             Ok(sender) => sender,
-            Err(challenge) => return Ok(challenge),
+            Err(challenge) => return Ok(Prepared::Said(challenge)),
         };
-        let host = self.site.issuer();
-        let text = sender.pin_text.with(&[("pin", pin.pin.expose()), ("host", &host)]);
-        Ok(self.send(&to, "pin", &sender.pin_subject.with(&[("host", &host)]), &text))
+        let text = sender.pin_text.with(&[("pin", pin.pin.expose()), ("host", self.host)]);
+        Ok(Prepared::Ready(self.ready(&to, &sender.pin_subject.with(&self.of_host()), &text, "pin")))
+    }
+
+    fn of_host(&self) -> [(&'static str, &str); 1] {
+        [("host", self.host)]
+    }
+
+    fn ready(&self, to: &Destination, subject: &str, text: &str, what: &'static str) -> Ready {
+        Ready::new(to, subject, text, (self.account.name.as_str(), self.by), what)
     }
 
     /// Notes a message, and returns what sends it; the answer if none may be sent.
     fn allowed(&self, to: &Destination, now: UnixTime) -> Result<Result<Sender, Challenge>, CoreError> {
-        let sender = self.site.senders()?.of(to.channel());
+        let sender = (self.senders)()?.of(to.channel());
         let (kind, user) = (to.channel().word(), self.account.name.as_str());
         let Some(sender) = sender else {
             return Ok(Err(self.not_sent(kind, &format!("the configuration names no program: [{kind}] send"))));
         };
-        let directory = &self.site.config.state_directory;
-        Ok(match self.sends.note(directory, &sender, user, to, now) {
+        Ok(match self.ledger.note(&sender, user, to, now) {
             Ok(Ok(())) => Ok(sender),
             // Of messages in quick succession the log need not tell.
             Ok(Err(Hold::Wait(time))) if time <= APART => Err(Challenge::Wait(time)),
@@ -109,27 +124,8 @@ impl Sending<'_> {
                 let not_sent = self.not_sent(kind, &hold.reason(kind));
                 Err(if let Hold::Wait(time) = hold { Challenge::Wait(time) } else { not_sent })
             }
-            Err(error) => {
-                let path = sends_file::file(directory);
-                Err(self.not_sent(kind, &format!("cannot note it in {}: {error}", path.display())))
-            }
+            Err(error) => Err(self.not_sent(kind, &error)),
         })
-    }
-
-    fn send(&self, to: &Destination, what: &str, subject: &str, text: &str) -> Challenge {
-        let (kind, user, by) = (to.channel(), self.account.name.as_str(), self.by);
-        let text = match kind {
-            Channel::Sms => text.to_owned(),
-            Channel::Email => mail(to, subject, text),
-        };
-        let message = Message { kind, to: to.as_str().to_owned(), text: Confidential::new(&text) };
-        match sender_socket::send(&message) {
-            Ok(()) => {
-                (self.log)(&Event::Sent { user, by, kind: kind.word(), what });
-                Challenge::Sent(to.masked())
-            }
-            Err(error) => self.not_sent(kind.word(), &error.to_string()),
-        }
     }
 
     fn not_sent(&self, kind: &str, error: &str) -> Challenge {
