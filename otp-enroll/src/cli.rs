@@ -503,16 +503,16 @@ pub(crate) enum Admin {
         #[arg(required_unless_present = "locked_by", value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
         /// In a fleet: all users who would not be locked without the wrong codes of this host; asks first
-        #[arg(long, value_name = "HOST", conflicts_with_all = ["users", "clock_was_ahead"])]
+        #[arg(long, value_name = "HOST", conflicts_with_all = ["users", "clock_was_ahead"], group = "asking")]
         locked_by: Option<String>,
         /// List them, and change nothing
         #[arg(long, requires = "locked_by", conflicts_with = "yes")]
         dry_run: bool,
         /// Also accept codes from the present time on, after logins while the clock was ahead; asks first
-        #[arg(long)]
+        #[arg(long, group = "asking")]
         clock_was_ahead: bool,
         /// Do not ask for confirmation
-        #[arg(long, short)]
+        #[arg(long, short, requires = "asking")]
         yes: bool,
     },
     /// Add a hardware token for a user

@@ -22,7 +22,7 @@ use otp_core::value::user::UserName;
 use otp_wire::{AdminAnswer, AdminQuestion, LONGEST_BODY, Place, User};
 
 use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
-use crate::asked::{AskingHost, undecided};
+use crate::asking_host::{AskingHost, undecided};
 use crate::budgets::now;
 use crate::log;
 use crate::store::About;

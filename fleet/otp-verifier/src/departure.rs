@@ -15,7 +15,7 @@ use otp_core::value::user::Account;
 use otp_wire::{Place, PullAnswer, PullQuestion, Pulled};
 
 use crate::answered::{Answered, Failure, body, unanswered};
-use crate::asked::AskingHost;
+use crate::asking_host::AskingHost;
 use crate::store::PgStore;
 
 /// How often a record may change under our hands.

@@ -10,6 +10,7 @@ mod administration;
 mod adoption;
 mod answered;
 mod asked;
+mod asking_host;
 mod authority;
 mod budgets;
 mod command_line;
