@@ -82,14 +82,17 @@ impl Scene {
 
     /// Wrong codes that a host sends.
     fn wrong(&self, host: &str, name: &str, count: usize) {
+        self.wrong_at(host, name, count, UnixTime::now());
+    }
+
+    fn wrong_at(&self, host: &str, name: &str, count: usize, now: UnixTime) {
         let about = About { host: Some(host), ..About::default() };
         let store = PgStore::new(&self.session, &self.fleet.keys, about);
         for _ in 0..count {
             let attempt: Attempt = wrong();
             let note = Origin { id: None, host: Some(host) }.note("login");
             let limits = &self.fleet.settings.limits;
-            update(&store, &Self::account(name), &note, |record| decide(limits, record, &attempt, UnixTime::now()))
-                .unwrap();
+            update(&store, &Self::account(name), &note, |record| decide(limits, record, &attempt, now)).unwrap();
         }
     }
 
@@ -231,7 +234,7 @@ fn all_users_are_listed_a_page_at_a_time() {
 
 #[test]
 fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
-    let scene = ["own", "shared", "others", "open", "typo"].into_iter().fold(Scene::new(), Scene::with);
+    let scene = ["own", "shared", "others", "open", "typo", "late"].into_iter().fold(Scene::new(), Scene::with);
     scene.session.add_host("web2", &[9; 32], &[Right::Login], None).unwrap();
     let most = usize::try_from(scene.fleet.settings.limits.lock_after).unwrap();
     scene.wrong("web2", "own", most);
@@ -243,8 +246,11 @@ fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
     scene.wrong("web2", "typo", 1);
     assert_eq!(scene.order(DESK, "typo", UserOrder::Unlock {}), Ok(json!({"changed": true})));
     scene.wrong("web1", "typo", most);
+    // One more, after the lock had ended, locks again: without that of web2 the user would be locked by web1 all the same.
+    scene.wrong("web1", "late", most);
+    scene.wrong_at("web2", "late", 1, UnixTime::now().after(Seconds(86_400)));
     assert_eq!(scene.listed(DESK, Some("web2")), ["own", "shared"]);
-    assert_eq!(scene.listed(DESK, Some("web1")), ["others", "shared", "typo"]);
+    assert_eq!(scene.listed(DESK, Some("web1")), ["late", "others", "shared", "typo"]);
     assert_eq!(scene.listed(DESK, Some("web3")), [""; 0]);
     assert!(scene.audit().iter().any(|line| line == "* desk 7 otp-enroll listed-locked"));
     for name in ["own", "shared"] {
