@@ -144,7 +144,7 @@ BUILD_PACKAGES := gcc gettext libc6-dev libpam0g-dev
 DEB_PACKAGES  := build-essential debhelper gettext libpam0g-dev
 DEMO_PACKAGES := openssh-server openssh-client oathtool
 # What the tests of a fleet need: installed in their throwaway copy alone.
-FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl openssl python3
+FLEET_PACKAGES := $(DEMO_PACKAGES) postgresql iproute2 curl openssl python3 faketime
 PACKAGES      := $(sort $(BUILD_PACKAGES) $(DEB_PACKAGES) $(DEMO_PACKAGES)) age lintian libpam-runtime \
 	pskctool openssl libpam-oath libpam-google-authenticator zbar-tools librsvg2-bin sudo login passwd adduser procps util-linux mount e2fsprogs strace valgrind \
 	libnss-extrausers locales mandoc man-db screen vlock bash-completion zsh fish rpm checkpolicy semodule-utils bzip2 python3 curl

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 
 use libfuzzer_sys::fuzz_target;
 use otp_wire::{
-    AdoptAnswer, AdoptQuestion, CertificateAnswer, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello,
-    LetInAnswer, LetInQuestion, OutlineAnswer, OutlineQuestion, Problem, SelfAnswer, SelfQuestion, VerdictAnswer,
-    VerifyQuestion,
+    AdminAnswer, AdminQuestion, AdoptAnswer, AdoptQuestion, CertificateAnswer, CertificateQuestion, ChallengeAnswer,
+    ChallengeQuestion, Hello, LetInAnswer, LetInQuestion, OutlineAnswer, OutlineQuestion, Problem, PullAnswer, PullQuestion,
+    SelfAnswer, SelfQuestion, VerdictAnswer, VerifyQuestion,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -21,12 +21,16 @@ fuzz_target!(|data: &[u8]| {
     message::<LetInQuestion>(data);
     message::<SelfQuestion>(data);
     message::<AdoptQuestion>(data);
+    message::<AdminQuestion>(data);
+    message::<PullQuestion>(data);
     message::<CertificateQuestion>(data);
     message::<ChallengeAnswer>(data);
     message::<VerdictAnswer>(data);
     message::<LetInAnswer>(data);
     message::<SelfAnswer>(data);
     message::<AdoptAnswer>(data);
+    message::<AdminAnswer>(data);
+    message::<PullAnswer>(data);
     message::<CertificateAnswer>(data);
     message::<Hello>(data);
     message::<Problem>(data);

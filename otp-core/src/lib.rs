@@ -79,6 +79,7 @@ pub mod system {
 
 pub mod protocol {
     //! One line out, one line back: how a program without access to the records asks the helper or the agent.
+    pub mod administration;
     pub mod agent_socket;
     pub mod enrollment_messages;
     pub mod helper_process;
@@ -91,6 +92,7 @@ pub mod service {
     //! Transactions: load, decide, make the result durable, and only then answer.
     pub mod accepted_devices;
     pub mod administration;
+    pub mod agent_administration;
     pub mod agent_authority;
     pub mod authority;
     pub(crate) mod awaited_pin;

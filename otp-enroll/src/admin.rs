@@ -11,11 +11,15 @@ mod encryption;
 mod explain;
 mod export;
 mod fleet;
+mod fleet_list;
+mod fleet_pull;
+mod fleet_status;
 mod import;
 mod init_store;
 mod journal;
 mod list;
 mod not_done;
+mod of_fleet;
 mod passcode;
 mod purge;
 mod refusals;
@@ -29,8 +33,10 @@ mod sessions;
 mod show;
 mod tokens;
 mod turn_on;
+mod unlock_all;
 
 use nix::unistd::geteuid;
+use otp_core::config::Keeper;
 use otp_core::error::CoreError;
 use otp_core::protocol::request::Order;
 use otp_core::record::credentials::Override;
@@ -88,11 +94,13 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     if let Admin::Seal(Seal { unpack: true, .. }) = command {
         return seal::unpack(&site, output);
     }
+    of_fleet::check(command, &site, output)?;
     let store = site.store()?;
     changes::warn(command, &site, &store, output);
     let done = on_records(command, common, &site, &store, output);
     // What ended early may have changed some.
-    if !matches!(done, Err(CliError::Usage(_) | CliError::Cancelled | CliError::NoSuchUser(_))) {
+    let is_none = matches!(done, Err(CliError::Usage(_) | CliError::Cancelled | CliError::NoSuchUser(_)));
+    if !is_none && of_fleet::touches_host(command, &site) {
         changes::count(command, done.is_ok(), &site, &store, output);
     }
     done
@@ -106,6 +114,9 @@ fn on_records(
     output: &Output,
 ) -> Result<(), CliError> {
     match command {
+        Admin::List { without_device: false, service: _ } if site.config.authority == Keeper::Fleet => {
+            fleet_list::list(site, store, output)
+        }
         Admin::List { without_device: false, service: _ } => list::list(store, &site.config.settings.limits, output),
         Admin::List { without_device: true, service } => {
             let service = &LoginContext::service(service);
@@ -134,7 +145,7 @@ fn on_records(
             let accounts = accounts(who, output)?;
             let many = who.all || who.group.is_some();
             if many && !*yes {
-                require::confirm(store, &accounts, *enroll, output)?;
+                require::confirm(site, &accounts, *enroll, output)?;
             }
             let (bound, not_done) = every(site, &accounts, output, Order::Override(user_override))?;
             if *end_sessions {
@@ -151,21 +162,22 @@ fn on_records(
             every(site, &accounts(who, output)?, output, Order::Override(Override::None))?.1
         }
         Admin::ForgetAddresses { users } => every(site, &named(users)?, output, Order::ForgetAddresses)?.1,
-        Admin::Show { user } => show::show(&mut Client::of_root(site, account(user)?), output),
+        Admin::Show { user } => show::show(&mut of_fleet::client(site, of_fleet::account_or_name(site, user)?), output),
         Admin::Add { user, name, token: _, confirm, described } => {
-            let client = &mut Client::of_root(site, account(user)?);
+            let client = &mut of_fleet::client(site, account(user)?);
             devices::add(client, name.as_deref(), described, confirm.as_deref(), output)
         }
         Admin::Remove { user, device, yes } => {
-            devices::remove(&mut Client::of_root(site, account(user)?), device, *yes, output)
+            devices::remove(&mut of_fleet::client(site, account(user)?), device, *yes, output)
         }
         Admin::Resync { user, device } => {
-            devices::resync(&mut Client::of_root(site, account(user)?), device.as_deref(), output)
+            devices::resync(&mut of_fleet::client(site, account(user)?), device.as_deref(), output)
         }
-        Admin::Unlock { users, clock_was_ahead: false, yes: _ } => {
-            every(site, &named(users)?, output, Order::Unlock)?.1
+        Admin::Unlock { locked_by: Some(host), dry_run, yes, .. } => {
+            unlock_all::unlock(site, host, *dry_run, *yes, output)
         }
-        Admin::Unlock { users, clock_was_ahead: true, yes } => {
+        Admin::Unlock { users, clock_was_ahead: false, .. } => every(site, &named(users)?, output, Order::Unlock)?.1,
+        Admin::Unlock { users, clock_was_ahead: true, yes, .. } => {
             confirm(*yes, output, CLOCK_WAS_AHEAD, users)?;
             every(site, &named(users)?, output, Order::UnlockAfterClockWasAhead)?.1
         }
@@ -177,8 +189,10 @@ fn on_records(
             let without_line = |service: &&str| !doctor::has_line(service);
             let remark = order.service.as_deref().filter(without_line).map(passcode::not_asked_yet);
             let account = account(user)?;
-            let not_asked = passcode::not_asked(site, store, &account, order.service.as_deref());
-            passcode::issue(&mut Client::of_root(site, account), order, &[remark, not_asked], output)
+            let is_here = !site.config.is_of_fleet(account.name.as_str());
+            let not_asked = is_here.then(|| passcode::not_asked(site, store, &account, order.service.as_deref()));
+            let not_asked = not_asked.flatten();
+            passcode::issue(&mut of_fleet::client(site, account), order, &[remark, not_asked], output)
         }
         Admin::Revoke { users } => every(site, &named(users)?, output, Order::RevokePasscode)?.1,
         Admin::Reset { users, yes } => {
@@ -187,11 +201,21 @@ fn on_records(
         }
         Admin::Disable { users, yes } => {
             confirm(*yes, output, "Remove the records of", users)?;
-            let accounts = users.iter().map(|user| account_or_record(store, user)).collect::<Result<Vec<_>, _>>()?;
+            let found = |user: &String| match site.config.is_of_fleet(user) {
+                true => of_fleet::account_or_name(site, user),
+                false => account_or_record(store, user),
+            };
+            let accounts = users.iter().map(found).collect::<Result<Vec<_>, _>>()?;
             every(site, &accounts, output, Order::Disable)?.1
         }
         Admin::Rename { old, new, yes } => rename::rename(store, old, &account(new)?, *yes, output),
-        Admin::Fleet { command: FleetCommand::Push { users } } => fleet::push(site, store, users, output),
+        Admin::Fleet { command: FleetCommand::Push { users, dry_run } } => {
+            fleet::push(site, store, users, *dry_run, output)
+        }
+        Admin::Fleet { command: FleetCommand::Pull { user, yes } } => {
+            fleet_pull::pull(site, store, &account(user)?, *yes, output)
+        }
+        Admin::Fleet { command: FleetCommand::Status } => fleet_status::tell(site, store, output),
         Admin::Adopt { user, yes } => adopt::adopt(store, &account(user)?, *yes, output),
         Admin::Purge { dry_run, yes } => purge::purge(site, store, *dry_run, *yes, output),
         Admin::Restored { void_recovery, yes } => restored::restored(site, store, *void_recovery, *yes, output),
@@ -259,7 +283,7 @@ fn without_lock(client: &mut Client<'_>) -> (u32, bool) {
 
 /// A renamed account has its record under the former name: an override would be a record of its own, and hide that one.
 fn may_be_overridden(site: &Site, account: &Account, order: Order) -> Result<(), CliError> {
-    if !matches!(order, Order::Override(_)) {
+    if !matches!(order, Order::Override(_)) || site.config.is_of_fleet(account.name.as_str()) {
         return Ok(());
     }
     let store = site.store()?;
@@ -284,7 +308,7 @@ fn every(
     let (mut affected, mut failures, mut told) = (Vec::new(), 0usize, Ok(()));
     for account in accounts {
         let user = account.name.as_str();
-        let mut client = Client::of_root(site, account.clone());
+        let mut client = of_fleet::client(site, account.clone());
         let (forgotten, is_ahead) = if order == Order::Unlock { without_lock(&mut client) } else { (0, false) };
         let answer = may_be_overridden(site, account, order).and_then(|()| client.administer(order));
         let telling = match answer {

@@ -386,7 +386,21 @@ pub(crate) enum FleetCommand {
         /// Login names; all users with a record whom the fleet keeps, if none is named
         #[arg(value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
+        /// Ask the fleet what it would do with each record, also before it keeps any; change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
+    /// Take the record of a user out of the fleet: its codes are then good on this host alone; asks first
+    Pull {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show the verifiers, what this host may do, its certificate, and who could not log in without the fleet
+    Status,
 }
 
 #[derive(Debug, Subcommand)]
@@ -486,13 +500,19 @@ pub(crate) enum Admin {
     /// Accept codes again after too many wrong ones
     Unlock {
         /// Login names
-        #[arg(required = true, value_name = "USER", value_hint = ValueHint::Username)]
+        #[arg(required_unless_present = "locked_by", value_name = "USER", value_hint = ValueHint::Username)]
         users: Vec<String>,
+        /// In a fleet: all users who would not be locked without the wrong codes of this host; asks first
+        #[arg(long, value_name = "HOST", conflicts_with_all = ["users", "clock_was_ahead"], group = "asking")]
+        locked_by: Option<String>,
+        /// List them, and change nothing
+        #[arg(long, requires = "locked_by", conflicts_with = "yes")]
+        dry_run: bool,
         /// Also accept codes from the present time on, after logins while the clock was ahead; asks first
-        #[arg(long)]
+        #[arg(long, group = "asking")]
         clock_was_ahead: bool,
         /// Do not ask for confirmation
-        #[arg(long, short, requires = "clock_was_ahead")]
+        #[arg(long, short, requires = "asking")]
         yes: bool,
     },
     /// Add a hardware token for a user

@@ -26,7 +26,8 @@ pub(crate) struct Client<'a>(Whom<'a>);
 
 /// Who is asked.
 enum Whom<'a> {
-    /// The records of this host, or the helper, which says so where a fleet keeps the record of its caller.
+    /// The records of this host, the helper, which says so where a fleet keeps the record of its caller, or what gives orders to a
+    /// fleet.
     Here(Box<dyn Authority + 'a>),
     /// The agent, for root, about a user whose record a fleet keeps.
     Fleet(FleetSelfService),
@@ -107,6 +108,11 @@ impl<'a> Client<'a> {
     pub(crate) fn of_root(site: &'a Site, account: Account) -> Self {
         let caller = Caller::here(getuid().as_raw(), true, &log);
         Self(Whom::Here(Box::new(LocalAuthority::for_account(site, account, caller))))
+    }
+
+    /// Another authority over an account.
+    pub(crate) fn by(authority: Box<dyn Authority + 'a>) -> Self {
+        Self(Whom::Here(authority))
     }
 
     /// Asks. What could not be answered, and a proof that was refused, are errors; what remains is what was wanted.

@@ -21,6 +21,7 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::time::{Seconds, UnixTime};
 use otp_core::value::user::Account;
 use otp_messages::sending::Sending;
+use otp_wire::ADOPT;
 
 use crate::asker::Asker;
 use crate::break_glass::OrBreakGlass;
@@ -65,7 +66,7 @@ pub(crate) fn to(question: &request::Question, asker: &Asker<'_>, memory: &Memor
 }
 
 /// Writes a line that has cost the asker nothing, unless there are too many of them. Root's are written.
-fn log_freely(event: &Event<'_>, about: About, memory: &Memory) {
+pub(crate) fn log_freely(event: &Event<'_>, about: About, memory: &Memory) {
     if about == About::Asker(0) {
         return log(event);
     }
@@ -248,7 +249,7 @@ impl Question<'_> {
         let id = if let Asked::Verdict(id, _) = asked { id.filter(|_| self.is_roots()) } else { None };
         let authority = FleetAuthority::new(site, account, &memory.upstream, (asker.uid, id), &log);
         if let (Asked::Adopt, true) = (asked, self.is_roots()) {
-            return Ok(Reply::Adopted(authority.adopt()?));
+            return Ok(Reply::Adopted(authority.adopt(ADOPT)?));
         }
         if let Asked::Step(request, under_way, through) = *asked {
             return self.step(&authority, request, under_way.cloned(), through);

@@ -3,9 +3,11 @@
 use std::os::fd::OwnedFd;
 
 use otp_core::protocol::agent_socket::{Patience, receive_line, send_line};
-use otp_core::protocol::request::{Question, Reply};
+use otp_core::protocol::request::Question;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::administration;
 use crate::answer::{self, failed};
 use crate::asker::Asker;
 use crate::crowd::Place;
@@ -19,7 +21,11 @@ pub(crate) fn serve(asker: &Asker<'_>, place: &Place, memory: &Memory) {
     let reply = match question {
         Ok(line) => match serde_json::from_slice::<Question>(&line) {
             Ok(question) => answer::to(&question, asker, memory),
-            Err(_) => failed("the question cannot be parsed", "install module and agent of the same version"),
+            // Root's question about the fleet has a form and an answer of its own.
+            Err(_) => match serde_json::from_slice(&line) {
+                Ok(question) => return send(asker.socket, &administration::to(question, asker, memory)),
+                Err(_) => failed("the question cannot be parsed", "install module and agent of the same version"),
+            },
         },
         Err(error) if error.raw_os_error().is_none() => {
             failed(&format!("no question came: {error}"), "ask with one line, at once")
@@ -40,7 +46,7 @@ pub(crate) fn turn_away(socket: &OwnedFd) {
     );
 }
 
-fn send(socket: &OwnedFd, reply: &Reply) {
+fn send(socket: &OwnedFd, reply: &impl Serialize) {
     let mut line = Zeroizing::new(serde_json::to_vec(reply).unwrap_or_default());
     line.push(b'\n');
     // It fits the buffer of the socket; this fails only if the asker has gone.

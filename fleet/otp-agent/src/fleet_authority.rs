@@ -29,7 +29,7 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
 use otp_wire::{
-    ADOPT, AdoptAnswer, AdoptQuestion, BareOf, CHALLENGE, ChallengeAnswer, ChallengeQuestion, LET_IN, LetInAnswer,
+    AdoptAnswer, AdoptQuestion, BareOf, CHALLENGE, ChallengeAnswer, ChallengeQuestion, LET_IN, LetInAnswer,
     LetInQuestion, OUTLINE, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, Problem, User, VERIFY,
     VerdictAnswer, VerifyQuestion, WithoutCode,
 };
@@ -119,8 +119,8 @@ impl<'a> FleetAuthority<'a> {
         self.upstream.ask(OUTLINE, id, &question, self.deadline(PATIENCE))
     }
 
-    /// Gives the record of this host to the fleet.
-    pub(crate) fn adopt(&self) -> Result<Adopted, CoreError> {
+    /// Gives the record of this host to the fleet, or asks what would become of that: by this path.
+    pub(crate) fn adopt(&self, path: &str) -> Result<Adopted, CoreError> {
         let missing = || CoreError::NoAccount(NO_ACCOUNT.to_owned());
         let account = self.account.ok_or_else(missing)?;
         let record = self
@@ -133,7 +133,7 @@ impl<'a> FleetAuthority<'a> {
         let id = self.id()?;
         let credentials = Confidential::new(&record.credentials.encode());
         let question = AdoptQuestion { id, user: self.user(), credentials, state };
-        let answer: AdoptAnswer = self.upstream.ask(ADOPT, id, &question, self.deadline(PATIENCE))?;
+        let answer: AdoptAnswer = self.upstream.ask(path, id, &question, self.deadline(PATIENCE))?;
         Ok(answer.outcome)
     }
 

@@ -4,6 +4,7 @@
 //! connection in one sentence: who asks (the kernel says), read a line, may this one ask that, look, decide, commit, log,
 //! answer.
 
+mod administration;
 mod answer;
 mod asker;
 mod break_glass;

@@ -30,7 +30,7 @@ pub(crate) fn if_due(upstream: &Upstream) {
 
 /// Renews the certificate, and says in the log what came of it.
 pub(crate) fn renew(fleet: &Fleet, folder: &Path) {
-    let error = match renewed(fleet, folder) {
+    let error = match renewed(fleet, folder, Deadline::after(PATIENCE)) {
         Ok(()) => {
             let event = Event::Change {
                 user: "-",
@@ -47,13 +47,14 @@ pub(crate) fn renew(fleet: &Fleet, folder: &Path) {
     otp_helper::log("otp-agent", &Event::Failed { user: "-", rhost: None, error: &error, hint, enforced: true });
 }
 
-fn renewed(fleet: &Fleet, folder: &Path) -> Result<(), String> {
+/// Renews the certificate; the error is a sentence.
+pub(crate) fn renewed(fleet: &Fleet, folder: &Path, deadline: Deadline) -> Result<(), String> {
     let key = KeyPair::from_pem(&fleet.identity.key).map_err(|error| error.to_string())?;
     let question = CertificateQuestion { token: None, host: fleet.host.clone(), request: request(&key, &fleet.host)? };
     let said = |error: UpstreamError| CoreError::from(error).to_string();
     let body = body(&question).map_err(said)?;
     let read = |answer: &[u8]| otp_wire::read::<CertificateAnswer>(answer).ok();
-    let answer = fleet.ask(RENEW, &body, Deadline::after(PATIENCE), &read).map_err(said)?;
+    let answer = fleet.ask(RENEW, &body, deadline, &read).map_err(said)?;
     let identity = Zeroizing::new(format!("{}{}", fleet.identity.key.as_str(), answer.certificate));
     let authority = fs::read_to_string(folder.join(AUTHORITY)).map_err(|error| error.to_string())?;
     let new = Identity::of(&identity, &authority)?;

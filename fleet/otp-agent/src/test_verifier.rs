@@ -268,6 +268,8 @@ impl Shared {
             }
             otp_wire::LET_IN => json!({ "id": id }),
             otp_wire::CHALLENGE => json!({"id": id, "challenge": "question 12345678"}),
+            otp_wire::PULL => json!({"id": id, "pulled": {"no-record": {}}}),
+            otp_wire::ADMIN => json!({"id": id, "answer": {"reply": {"changed": true}}}),
             otp_wire::JOIN | otp_wire::RENEW => {
                 let authority = self.authority.lock().unwrap().clone().unwrap();
                 json!({"certificate": authority.signed_for(question.body["request"].as_str().unwrap())})

@@ -30,7 +30,7 @@ use crate::upstream::deadline::Deadline;
 pub(crate) use crate::upstream::der::Validity;
 use crate::upstream::http::{Answer, NoAnswer, Request};
 use crate::upstream::identity::Identity;
-use crate::upstream::peer::Peer;
+use crate::upstream::peer::{Once, Peer};
 
 /// What is left for the next verifier when one does not answer.
 const RESERVE: Duration = Duration::from_millis(900);
@@ -59,6 +59,21 @@ pub(crate) enum UpstreamError {
     Spent(Problem),
 }
 
+/// Why a question that is asked once has no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotOnce {
+    /// What it asks for is not done.
+    Undone(UpstreamError),
+    /// It was sent, and may be done; the text is what happened.
+    Lost(String),
+}
+
+impl From<UpstreamError> for NotOnce {
+    fn from(error: UpstreamError) -> Self {
+        Self::Undone(error)
+    }
+}
+
 /// An answer that says which question it answers.
 pub(crate) trait ToQuestion {
     fn id(&self) -> RequestId;
@@ -74,7 +89,16 @@ macro_rules! to_question {
     };
 }
 
-to_question!(OutlineAnswer, ChallengeAnswer, VerdictAnswer, LetInAnswer, SelfAnswer, AdoptAnswer);
+to_question!(
+    OutlineAnswer,
+    ChallengeAnswer,
+    VerdictAnswer,
+    LetInAnswer,
+    SelfAnswer,
+    AdoptAnswer,
+    AdminAnswer,
+    PullAnswer
+);
 
 /// The way to the fleet of this host. Its files are read again when they have changed.
 pub(crate) struct Upstream {
@@ -122,6 +146,20 @@ impl Upstream {
         fleet.ask(path, &body, deadline, &read)
     }
 
+    /// Asks the first verifier that takes the question, and no other one after it.
+    pub(crate) fn ask_once<A: DeserializeOwned + ToQuestion>(
+        &self,
+        path: &str,
+        id: RequestId,
+        question: &impl Serialize,
+        deadline: Deadline,
+    ) -> Result<A, NotOnce> {
+        let fleet = self.fleet()?;
+        let body = body(question)?;
+        let read = |answer: &[u8]| otp_wire::read::<A>(answer).ok().filter(|answer| answer.id() == id);
+        fleet.ask_once(path, &body, deadline, &read)
+    }
+
     /// The fleet, read again if a file has changed.
     pub(crate) fn fleet(&self) -> Result<Arc<Fleet>, UpstreamError> {
         let stamp = self.stamp();
@@ -134,6 +172,11 @@ impl Upstream {
         let fleet = Arc::new(Fleet::load(&self.fleet, &self.folder).map_err(UpstreamError::NotJoined)?);
         *loaded = Some((stamp, Arc::clone(&fleet)));
         Ok(fleet)
+    }
+
+    /// Where the key is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn stamp(&self) -> Stamp {
@@ -228,6 +271,41 @@ impl Fleet {
         }
         Err(tries.error())
     }
+
+    /// Asks one verifier after the other until one has the question.
+    fn ask_once<A>(
+        &self,
+        path: &str,
+        body: &[u8],
+        deadline: Deadline,
+        read: &dyn Fn(&[u8]) -> Option<A>,
+    ) -> Result<A, NotOnce> {
+        let (well, failed): (Vec<_>, Vec<_>) = self.peers.iter().partition(|peer| !peer.has_failed());
+        let mut tries = Tries::default();
+        for peer in well.into_iter().chain(failed) {
+            let name = peer.verifier.to_string();
+            let request = Request::new(path, &name, Some(body));
+            let answer = match peer.ask_once(&self.identity.tls, &request, deadline) {
+                Ok(answer) => Ok(answer),
+                Err(Once::NotSent(why)) => {
+                    peer.note(true);
+                    tries.add(peer, said(why), false);
+                    continue;
+                }
+                Err(Once::Lost(why)) => Err(why),
+            };
+            // A question that is malformed, or unknown there, is not done.
+            let is_undone = matches!(&answer, Ok(Answer { status, .. }) if (400..500).contains(status));
+            return judge(answer, read).map_err(|judged| match judged {
+                Judged::Final(error) => NotOnce::Undone(error),
+                Judged::Next { why, .. } if is_undone => {
+                    NotOnce::Undone(UpstreamError::Unusable(format!("{name}: {why}")))
+                }
+                Judged::Next { why, .. } => NotOnce::Lost(format!("{name}: {why}")),
+            });
+        }
+        Err(NotOnce::Undone(tries.error()))
+    }
 }
 
 /// What is not the answer.
@@ -240,11 +318,7 @@ enum Judged {
 
 fn judge<A>(answer: Result<Answer, NoAnswer>, read: &dyn Fn(&[u8]) -> Option<A>) -> Result<A, Judged> {
     let silent = |why: String| Judged::Next { why, is_answer: false };
-    let Answer { status, body, .. } = answer.map_err(|error| match error {
-        NoAnswer::ClosedBefore => silent("it closes the connection".into()),
-        NoAnswer::Io(error) => silent(described(&error)),
-        NoAnswer::Unfit(why) => silent(format!("its answer cannot be read: {why}")),
-    })?;
+    let Answer { status, body, .. } = answer.map_err(|error| silent(said(error)))?;
     let problem = || {
         let error = "it gives no reason".to_owned();
         otp_wire::read::<Problem>(&body).unwrap_or(Problem { error, hint: "see the log of the verifier".into() })
@@ -258,6 +332,15 @@ fn judge<A>(answer: Result<Answer, NoAnswer>, read: &dyn Fn(&[u8]) -> Option<A>)
         429 => Err(Judged::Final(UpstreamError::Spent(problem()))),
         503 => Err(silent(format!("no answer now: {}", problem().error))),
         status => Err(Judged::Next { why: format!("status {status}: {}", problem().error), is_answer: true }),
+    }
+}
+
+/// Why there is no answer.
+pub(crate) fn said(error: NoAnswer) -> String {
+    match error {
+        NoAnswer::ClosedBefore => "it closes the connection".into(),
+        NoAnswer::Io(error) => described(&error),
+        NoAnswer::Unfit(why) => format!("its answer cannot be read: {why}"),
     }
 }
 

@@ -22,11 +22,20 @@ CREATE TABLE otp.record (
 -- States are rewritten at each login and stay in their row; credentials move out of it when they are large.
 ALTER TABLE otp.record ALTER COLUMN state SET STORAGE MAIN;
 
+-- Records that a host has asked for, until it has them. No login reads this table.
+CREATE TABLE otp.moving (
+    name text COLLATE "C" PRIMARY KEY,
+    host text COLLATE "C",
+    sealed bytea NOT NULL,
+    state text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 CREATE TABLE otp.host (
     id text COLLATE "C" PRIMARY KEY,
     key_sha256 bytea NOT NULL UNIQUE CHECK (octet_length(key_sha256) = 32),
     status text NOT NULL CHECK (status IN ('active', 'suspended')),
-    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'admin']),
+    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'export', 'admin']),
     -- Whom it may ask about; NULL for every user.
     scope text COLLATE "C",
     since timestamptz NOT NULL DEFAULT now()
@@ -40,7 +49,7 @@ CREATE TABLE otp.scope_user (
 
 CREATE TABLE otp.join_token (
     hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
-    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'admin']),
+    rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'export', 'admin']),
     scope text COLLATE "C",
     expires timestamptz NOT NULL,
     used_by text COLLATE "C"
@@ -67,6 +76,24 @@ CREATE TABLE otp.audit (
 ) PARTITION BY RANGE (at);
 -- No login fails because nobody made its month.
 CREATE TABLE otp.audit_other PARTITION OF otp.audit DEFAULT;
+
+-- Wrong codes are few beside right ones: whom a host has tried, and from where the last ones of a user came.
+CREATE INDEX audit_wrong_of_host ON otp.audit (host, name COLLATE "C") WHERE answer LIKE 'refused wrong%';
+CREATE INDEX audit_wrong_of_user ON otp.audit (name, at) WHERE answer LIKE 'refused wrong%';
+
+-- Who reads the audit sees where people are; the verifiers learn this much of it: users for whom a host has sent wrong codes, …
+CREATE FUNCTION otp.tried_by(who text, after text) RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT DISTINCT name COLLATE "C" FROM otp.audit WHERE host = who AND answer LIKE 'refused wrong%' AND name COLLATE "C" > after
+    ORDER BY 1 LIMIT 100
+$body$;
+-- … and how many of the last wrong codes for a user that host has sent.
+CREATE FUNCTION otp.wrong_codes_of(who text, whose text, last bigint) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT count(*) FILTER (WHERE host = who) FROM (SELECT host FROM otp.audit
+        WHERE name = whose AND answer LIKE 'refused wrong%' ORDER BY at DESC LIMIT least(greatest(last, 0), 10000)) wrong
+$body$;
+REVOKE ALL ON FUNCTION otp.tried_by(text, text), otp.wrong_codes_of(text, text, bigint) FROM PUBLIC;
 
 -- Makes the tables of this month and of the next ones; returns how many were made. A month that has rows in audit_other stays there.
 CREATE FUNCTION otp.make_months(ahead integer) RETURNS integer
@@ -114,8 +141,10 @@ GRANT SELECT, INSERT, DELETE ON otp.message TO otp_verifier;
 GRANT SELECT, UPDATE ON otp.message_turn TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.pin_try TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.moving TO otp_verifier;
 GRANT INSERT ON otp.audit TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;
 GRANT SELECT, INSERT, DELETE ON otp.scope_user TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.make_months(integer) TO otp_verifier;
+GRANT EXECUTE ON FUNCTION otp.tried_by(text, text), otp.wrong_codes_of(text, text, bigint) TO otp_verifier;

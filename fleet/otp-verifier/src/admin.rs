@@ -130,7 +130,7 @@ fn token(config: &Config, how: &Token) -> Result<(), Error> {
 
 fn rights(words: &[String]) -> Result<Vec<Right>, Error> {
     let rights: Option<Vec<Right>> = words.iter().map(|word| Right::parse(word)).collect();
-    rights.ok_or_else(|| Error::new("no such right", "rights are login, enroll, import, admin"))
+    rights.ok_or_else(|| Error::new("no such right", "rights are login, enroll, import, export, admin"))
 }
 
 #[derive(Serialize)]

@@ -11,33 +11,28 @@ use otp_core::config::settings::Settings;
 use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{Policy, SecondFactor, Terms};
 use otp_core::decision::verify::{Limits, Refusal, Verdict};
-use otp_core::error::CoreError;
 use otp_core::service::authority::Authority as _;
 use otp_core::service::caller::Caller;
 use otp_core::service::judged::{Bare, counted, judged};
 use otp_core::service::local_authority::LocalAuthority;
-use otp_core::store::Store;
-use otp_core::store::error::StoreError;
-use otp_core::store::note::{Note, Origin};
+use otp_core::store::Store as _;
+use otp_core::store::note::Note;
 use otp_core::value::login_context::LoginContext;
-use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
-use otp_core::value::user::UserName;
 use otp_wire::{
-    AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer, LetInQuestion,
-    OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, SelfQuestion, User, VerdictAnswer, VerifyQuestion,
-    WithoutCode,
+    AdminQuestion, AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer,
+    LetInQuestion, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, PullQuestion, SelfQuestion,
+    VerdictAnswer, VerifyQuestion, WithoutCode,
 };
 
-use crate::answered::{Answered, Asking, Failure, body, body_after, of_no_host, unanswered};
-use crate::budgets::{Left, now};
-use crate::database::hosts::{Host, Right};
+use crate::answered::{Answered, body, body_after, unanswered};
+use crate::asking_host::{AskingHost, undecided};
+use crate::budgets::now;
+use crate::database::hosts::Right;
 use crate::database::session::Session;
 use crate::fleet::Fleet;
-use crate::log;
 use crate::messenger::Postbox;
-use crate::store::{About, PgStore};
-use crate::{adoption, joining};
+use crate::{administration, adoption, departure, joining};
 
 /// A question.
 pub(crate) enum Asked {
@@ -48,6 +43,9 @@ pub(crate) enum Asked {
     /// Large beside the others.
     Own(Box<SelfQuestion>),
     Adopt(AdoptQuestion),
+    WouldAdopt(AdoptQuestion),
+    Admin(AdminQuestion),
+    Pull(PullQuestion),
     Join(CertificateQuestion),
     Renew(CertificateQuestion),
     Hello,
@@ -68,33 +66,25 @@ impl Asked {
                 host.may(Right::Import)?;
                 adoption::adopt(question, &host.about(None, &question.user)?, fleet, session)
             }
+            Self::WouldAdopt(question) => {
+                let host = host()?;
+                host.may(Right::Import)?;
+                adoption::would_adopt(question, &host.about(None, &question.user)?, fleet, session)
+            }
+            Self::Admin(question) => {
+                let host = host()?;
+                host.may(Right::Admin)?;
+                administration::administer(question, &host)
+            }
+            Self::Pull(question) => {
+                let host = host()?;
+                host.may(Right::Export)?;
+                departure::pull(question, &host)
+            }
             Self::Join(question) => joining::join(question, fleet, session),
             Self::Renew(question) => joining::renew(question, &host()?.host, fleet, session),
             Self::Hello => host()?.hello(),
         }
-    }
-}
-
-/// A host that may ask.
-struct AskingHost<'a> {
-    fleet: &'a Fleet,
-    session: &'a Session,
-    host: Host,
-}
-
-impl<'a> AskingHost<'a> {
-    /// The host with this key.
-    fn of(fleet: &'a Fleet, session: &'a Session, key: Option<[u8; 32]>) -> Result<Self, Failure> {
-        let key = key.ok_or_else(Failure::without_certificate)?;
-        let host = session.host(&key).map_err(|error| unanswered(fleet, &error))?;
-        let host = host.filter(|host| host.is_active).ok_or_else(|| {
-            fleet.metrics.not_permitted.add();
-            Failure::not_permitted(
-                "the fleet does not know this host, or it is suspended",
-                "see: otp-verifier host list",
-            )
-        })?;
-        Ok(Self { fleet, session, host })
     }
 }
 
@@ -106,78 +96,6 @@ impl AskingHost<'_> {
             host: self.host.id.clone(),
             rights: self.host.rights.iter().map(|right| right.word().to_owned()).collect(),
         })
-    }
-
-    fn may(&self, right: Right) -> Result<(), Failure> {
-        self.may_one_of(&[right])
-    }
-
-    /// Whether the host has one of these rights.
-    fn may_one_of(&self, rights: &[Right]) -> Result<(), Failure> {
-        if rights.iter().any(|right| self.host.may(*right)) {
-            return Ok(());
-        }
-        self.fleet.metrics.not_permitted.add();
-        let Host { id, rights: present, scope, .. } = &self.host;
-        let wanted: Vec<_> = rights.iter().map(|right| right.word()).collect();
-        let error = format!("host {id} does not have the right {}", wanted.join(" or "));
-        let all = present.iter().chain(rights.first()).map(|right| right.word()).collect::<Vec<_>>().join(",");
-        let scope = scope.as_ref().map_or_else(String::new, |scope| format!(" --scope {scope}"));
-        let hint = format!("if it is to have it, on a verifier: otp-verifier host rights {id} {all}{scope}");
-        Err(Failure::not_permitted(&error, &hint))
-    }
-
-    /// The user that a question is about, if this host may ask about that one.
-    fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
-        let name = UserName::parse(&user.name).ok_or_else(|| Failure::malformed("no user has such a name"))?;
-        let account = of_no_host(name);
-        let is_in_scope = self.session.is_in_scope(&self.host, account.name.as_str());
-        if !is_in_scope.map_err(|error| unanswered(self.fleet, &error))? {
-            self.fleet.metrics.not_permitted.add();
-            let error = format!("host {} may not ask about this user", self.host.id);
-            return Err(Failure::not_permitted(&error, "see: otp-verifier host list"));
-        }
-        Ok(Asking {
-            about: About {
-                host: Some(&self.host.id),
-                caller_uid: place.map(|place| place.by),
-                service: place.map(|place| place.service.as_str()),
-                rhost: place.and_then(|place| place.rhost.as_deref()),
-            },
-            account,
-        })
-    }
-
-    fn store<'a>(&'a self, asking: &Asking<'a>) -> PgStore<'a> {
-        PgStore::new(self.session, &self.fleet.keys, asking.about)
-    }
-
-    fn origin(&self, id: RequestId) -> Origin<'_> {
-        Origin { id: Some(id), host: Some(&self.host.id) }
-    }
-
-    /// What came of a write: this host may have been suspended since it was looked up.
-    fn written<T>(&self, store: &PgStore<'_>, written: Result<T, StoreError>) -> Result<T, Failure> {
-        if store.is_revoked() {
-            self.fleet.metrics.not_permitted.add();
-            let (error, hint) = ("this host was suspended in the meantime", "see: otp-verifier host list");
-            return Err(Failure::not_permitted(error, hint));
-        }
-        written.map_err(|error| unanswered(self.fleet, &error))
-    }
-
-    /// A budget that is used up is in the audit once, and answered without a commit.
-    fn within(&self, left: Left, what: &str, asking: &Asking<'_>, id: RequestId) -> Result<(), Failure> {
-        if left == Left::Some {
-            return Ok(());
-        }
-        self.fleet.metrics.budgets_spent.add();
-        if left == Left::UsedUpNow {
-            log::warning(&format!("host {}: {what}", self.host.id));
-            let noted = self.store(asking).only_note(&asking.account, &self.origin(id).note("alarm-budget-spent"));
-            noted.map_err(|error| unanswered(self.fleet, &error))?;
-        }
-        Err(Failure::budget_spent(&format!("host {}: {what}", self.host.id)))
     }
 
     fn outline(&self, question: &OutlineQuestion) -> Answered {
@@ -322,12 +240,4 @@ fn bare_of(bare: Bare) -> BareOf {
         is_blank: bare.is_blank,
         expired_passcode: bare.has_expired_passcode,
     }
-}
-
-fn undecided(fleet: &Fleet, error: &CoreError) -> Failure {
-    if let CoreError::Store(error) = error {
-        return unanswered(fleet, error);
-    }
-    log::error(&error.to_string());
-    Failure::no_answer(&error.to_string())
 }

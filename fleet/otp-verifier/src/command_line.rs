@@ -62,7 +62,7 @@ pub(crate) struct Init {
 
 #[derive(Args, Debug)]
 pub(crate) struct Token {
-    /// What the host may do: login, enroll (users change their devices there), import (push records), admin
+    /// What the host may do: login, enroll (users change their devices there), import (push records), export (pull them), admin
     #[arg(long, value_name = "RIGHTS", value_delimiter = ',', default_value = "login")]
     pub(crate) rights: Vec<String>,
     /// The users whom it may ask about; all, if it is not given
@@ -90,7 +90,7 @@ pub(crate) enum HostCommand {
     /// Set what the host may do
     Rights {
         host: String,
-        /// login, enroll (users change their devices there), import (push records), admin
+        /// login, enroll (users change their devices there), import (push records), export (pull them), admin
         #[arg(value_delimiter = ',', required = true)]
         rights: Vec<String>,
         /// The users whom it may ask about; all, if it is not given

@@ -6,14 +6,17 @@
 #![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test that overflows panics, and so fails"))]
 
 mod admin;
+mod administration;
 mod adoption;
 mod answered;
 mod asked;
+mod asking_host;
 mod authority;
 mod budgets;
 mod command_line;
 mod config;
 mod database;
+mod departure;
 mod error;
 mod fleet;
 mod joining;

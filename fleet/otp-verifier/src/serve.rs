@@ -16,7 +16,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use otp_core::codes::challenge::Challenge;
-use otp_wire::{ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, Problem, RENEW, SELF, VERIFY, read};
+use otp_wire::{
+    ADMIN, ADOPT, CHALLENGE, HELLO, JOIN, LET_IN, LONGEST_BODY, OUTLINE, PULL, Problem, RENEW, SELF, VERIFY,
+    WOULD_ADOPT, read,
+};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
@@ -176,6 +179,12 @@ fn routes(front: Front) -> Router {
             post(|front, key, request| asked(front, key, request, |body| read(body).map(Box::new).map(Asked::Own))),
         )
         .route(ADOPT, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Adopt))))
+        .route(
+            WOULD_ADOPT,
+            post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::WouldAdopt))),
+        )
+        .route(ADMIN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Admin))))
+        .route(PULL, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Pull))))
         .route(JOIN, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Join))))
         .route(RENEW, post(|front, key, request| asked(front, key, request, |body| read(body).map(Asked::Renew))))
         .route(HELLO, get(|front, key, request| asked(front, key, request, |_| Ok(Asked::Hello))))

@@ -3,6 +3,7 @@
 //! Nothing is an answer before its commit is confirmed: see `database`. What a row holds may be written by somebody else: it is
 //! this user's record or an error.
 
+pub(crate) mod moving;
 pub(crate) mod reseal;
 #[cfg(test)]
 mod tests;
@@ -104,6 +105,19 @@ const PURGE: &str = writes!(
 /// The last write was a login on this host, by a passcode, within the time of a step.
 const LET_IN: &str = "SELECT FROM otp.record WHERE name = $1 AND host = $2 AND event = 'login' AND answer LIKE 'accepted passcode%' \
      AND answered BETWEEN clock_timestamp() - interval '15 min' AND clock_timestamp() + interval '10 s'";
+/// The record that was there goes to the table of those that move, which no login reads.
+const DEPART: &str = writes!(
+    "UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = NULL, host = NULL, event = NULL, answer = NULL, \
+     answered = NULL WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1), \
+     moved AS (INSERT INTO otp.moving (name, host, sealed, state) SELECT r.name, $2, r.sealed, r.state FROM otp.record r, written \
+     WHERE r.name = $1 ON CONFLICT (name) DO UPDATE SET host = excluded.host, sealed = excluded.sealed, state = excluded.state, \
+     at = clock_timestamp() RETURNING 1",
+    noted from "written"
+);
+const ARRIVED: &str = writes!(
+    "DELETE FROM otp.moving WHERE name = $1 AND host = $2 AND EXISTS (SELECT FROM who) RETURNING 1",
+    noted from "who"
+);
 const NOTE: &str = writes!("SELECT 1 FROM who", noted from "who");
 
 impl<'s> PgStore<'s> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::decision::kinds::Kinds;
+use otp_core::protocol::administration::{Administration, Answer};
 use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
 use otp_core::record::credentials::{Outline, Override};
 use otp_core::record::id::DeviceId;
@@ -29,6 +30,12 @@ pub const LET_IN: &str = "/v1/let-in";
 pub const SELF: &str = "/v1/self";
 /// A record of a host's own, to be taken over.
 pub const ADOPT: &str = "/v1/adopt";
+/// What would become of that, to an [`AdoptQuestion`]. Nothing is changed.
+pub const WOULD_ADOPT: &str = "/v1/would-adopt";
+/// A record of the fleet goes to the host that asks.
+pub const PULL: &str = "/v1/pull";
+/// What an administrator orders on a host that may administer.
+pub const ADMIN: &str = "/v1/admin";
 /// A new host asks for its certificate, by a token in place of one.
 pub const JOIN: &str = "/v1/join";
 /// A host asks for a certificate that follows its own.
@@ -276,6 +283,56 @@ pub struct AdoptQuestion {
 pub struct AdoptAnswer {
     pub id: RequestId,
     pub outcome: Adopted,
+}
+
+/// To [`PULL`]. It is asked twice: for the record, and when that is on the host's disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullQuestion {
+    pub id: RequestId,
+    /// The user id of the process that asks the host's agent.
+    pub by: u32,
+    pub user: User,
+    /// Whether the host has the record, so that the fleet keeps no copy.
+    pub is_there: bool,
+}
+
+/// From [`PULL`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullAnswer {
+    pub id: RequestId,
+    pub pulled: Pulled,
+}
+
+/// What became of a record that a host asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Pulled {
+    /// No login of the fleet can use it any more. Both files of a record, with open seeds.
+    Record { credentials: Confidential, state: String },
+    /// The fleet has no device of this user.
+    NoRecord {},
+    /// Whether there was a copy, which is gone.
+    Forgotten(bool),
+}
+
+/// To [`ADMIN`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminQuestion {
+    pub id: RequestId,
+    /// The user id of the process that asks the host's agent.
+    pub by: u32,
+    pub administration: Administration,
+}
+
+/// From [`ADMIN`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminAnswer {
+    pub id: RequestId,
+    pub answer: Answer,
 }
 
 /// To [`JOIN`] and [`RENEW`].

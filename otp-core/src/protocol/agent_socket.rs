@@ -34,6 +34,9 @@ impl Patience {
     /// With the agent while it sends a message, which may take the sender twelve seconds.
     pub const OF_SENDING: Self = Self(140);
 
+    /// With the agent while it asks verifiers for an administrator, in at most three and in four seconds.
+    pub const OF_ADMINISTRATION: Self = Self(80);
+
     /// So many waits, each of at most a tenth of a second.
     pub const fn of_waits(waits: u8) -> Self {
         Self(waits)

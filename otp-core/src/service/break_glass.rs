@@ -53,6 +53,12 @@ impl<'a> BreakGlass<'a> {
         Ok(self.store.read(account)?.is_some())
     }
 
+    /// How many of a user's codes are unused.
+    pub fn left(&self, account: &Account) -> Result<u8, CoreError> {
+        let record = self.store.read(account)?;
+        Ok(record.and_then(|record| record.credentials.recovery_left(&record.state)).unwrap_or_default())
+    }
+
     /// Judges a recovery code, once the state that goes with it is durable. `None` for everything else, and for a user without
     /// such codes.
     pub fn verify(
@@ -146,6 +152,7 @@ mod tests {
         let factor = Factor::BreakGlass;
         assert_eq!(accepted, Some(Verdict::Accepted(Accepted { factor, recovery_left: Some(9), failures: 0 })));
         assert_eq!(verify(&alice(), codes[0].expose()), Some(Verdict::Refused(Refusal::RecoveryUsed)));
+        assert_eq!((records.left(&alice()).unwrap(), records.left(&named("bob", 1001)).unwrap()), (9, 0));
         let unknown = "AAAA-AAAA-AAAA-AAAA";
         assert_eq!(verify(&alice(), unknown), Some(Verdict::Refused(Refusal::RecoveryUnknown)));
         for other in ["123456", "", "K7QD-M3XA-92TE"] {

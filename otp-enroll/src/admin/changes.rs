@@ -54,7 +54,9 @@ fn changes(command: &Admin) -> bool {
         | Admin::EndSessions { .. }
         | Admin::ForgetAddresses { .. }
         | Admin::Purge { dry_run: true, .. }
-        | Admin::Tokens { remove: None, .. } => false,
+        | Admin::Tokens { remove: None, .. }
+        | Admin::Unlock { dry_run: true, .. }
+        | Admin::Fleet { command: FleetCommand::Status | FleetCommand::Push { dry_run: true, .. } } => false,
         Admin::Require { .. }
         | Admin::Exempt { .. }
         | Admin::Unrequire { .. }
@@ -72,7 +74,7 @@ fn changes(command: &Admin) -> bool {
         | Admin::Tokens { .. }
         | Admin::Assign { .. }
         | Admin::Restored { .. }
-        | Admin::Fleet { command: FleetCommand::Push { .. } } => true,
+        | Admin::Fleet { command: FleetCommand::Push { .. } | FleetCommand::Pull { .. } } => true,
         Admin::Import(file) => !file.is_dry_run(),
         Admin::Export(how) => how.bundle.r#move,
         Admin::Seal(how) => how.changes_records(),

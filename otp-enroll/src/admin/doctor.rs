@@ -8,6 +8,7 @@ mod deferred;
 mod enrollment;
 pub(super) mod finding;
 mod first_factor;
+mod fleet;
 mod future;
 mod guarded;
 mod key_alone;
@@ -45,7 +46,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::unistd::User;
-use otp_core::config::paths;
+use otp_core::config::{Keeper, paths};
 use otp_core::system::config_file::Site;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
@@ -265,6 +266,9 @@ pub(super) fn examine(
                 batch::look_at(&site, &store, guarded, exempt, sshd_config, output, &mut findings);
             }
             records::look_at(&store, output, &mut findings)?;
+            if site.config.authority == Keeper::Fleet && site.path == Path::new(paths::CONFIG) {
+                fleet::look_at(&site, &store, output, &mut findings)?;
+            }
         }
     }
     let never_asks = asks.as_ref().is_some_and(|asks| asks.nothing);

@@ -28,10 +28,10 @@ const FACTOR_WIDTH: usize = 13;
 
 /// A record that cannot be used.
 #[derive(Serialize)]
-struct Unusable<'a> {
-    file: &'a str,
-    error: String,
-    hint: &'a str,
+pub(super) struct Unusable<'a> {
+    pub(super) file: &'a str,
+    pub(super) error: String,
+    pub(super) hint: &'a str,
 }
 
 pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Result<(), CliError> {
@@ -55,8 +55,7 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
             };
             if !mem::replace(&mut has_heading, true) {
                 progress.clear();
-                listing
-                    .heading(&format!("{:<width$}  {:<FACTOR_WIDTH$}  RECOVERY  OVERRIDE  LOCKED", "USER", "FACTOR"))?;
+                listing.heading(&heading(width))?;
             }
             match record {
                 Ok(record) => {
@@ -79,7 +78,11 @@ pub(super) fn list(store: &FileStore, limits: &Limits, output: &Output) -> Resul
     if faults == 0 { Ok(()) } else { Err(CliError::Unusable(faults)) }
 }
 
-fn line(status: &Status, width: usize) -> String {
+pub(super) fn heading(width: usize) -> String {
+    format!("{:<width$}  {:<FACTOR_WIDTH$}  RECOVERY  OVERRIDE  LOCKED", "USER", "FACTOR")
+}
+
+pub(super) fn line(status: &Status, width: usize) -> String {
     let devices = Some(kinds_of(&status.devices)).filter(|kinds| !kinds.is_empty());
     let passcode = status.passcode.as_ref().filter(|passcode| passcode::is_good(passcode));
     let factor = match (devices, passcode) {

@@ -1,11 +1,11 @@
 //! Before many users are required to have a second factor: how many, who has no device, and whether root is among them.
 
-use otp_core::record::Record;
 use otp_core::record::credentials::Override;
-use otp_core::store::files::open::FileStore;
+use otp_core::system::config_file::Site;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::Account;
 
+use super::of_fleet;
 use crate::error::CliError;
 use crate::ui::output::Output;
 
@@ -13,11 +13,11 @@ use crate::ui::output::Output;
 const NAMED: usize = 5;
 
 /// Asks before a second factor is required of all these users.
-pub(super) fn confirm(store: &FileStore, accounts: &[Account], enroll: bool, output: &Output) -> Result<(), CliError> {
+pub(super) fn confirm(site: &Site, accounts: &[Account], enroll: bool, output: &Output) -> Result<(), CliError> {
     let mut lacking = Vec::new();
     for account in accounts {
         // A record that cannot be read is reported when it is to be changed.
-        if store.read(account).is_ok_and(|record| !record.as_ref().is_some_and(Record::is_enrolled)) {
+        if of_fleet::client(site, account.clone()).status().is_ok_and(|status| !status.enrolled) {
             lacking.push(account.name.as_str());
         }
     }

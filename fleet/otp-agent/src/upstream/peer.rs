@@ -43,6 +43,14 @@ struct Memory {
     looked_up: Option<Instant>,
 }
 
+/// Why a question that is asked once has no answer.
+pub(crate) enum Once {
+    /// It was not sent.
+    NotSent(NoAnswer),
+    /// It was, or a part of it.
+    Lost(NoAnswer),
+}
+
 impl Peer {
     /// `None` if the name can be no name in a certificate.
     pub(crate) fn new(verifier: Verifier) -> Option<Self> {
@@ -76,6 +84,18 @@ impl Peer {
         let mut connection = self.connect(tls, deadline)?;
         let answer = connection.ask(request, deadline);
         self.keep(connection, answer)
+    }
+
+    /// Asks over a new connection, once: it is known whether the question was sent.
+    pub(crate) fn ask_once(
+        &self,
+        tls: &Arc<ClientConfig>,
+        request: &Request,
+        deadline: Deadline,
+    ) -> Result<Answer, Once> {
+        let mut connection = self.connect(tls, deadline).map_err(|error| Once::NotSent(error.into()))?;
+        let answer = connection.ask(request, deadline);
+        self.keep(connection, answer).map_err(Once::Lost)
     }
 
     /// Leaves the connection to the next question, unless there was anything about it.

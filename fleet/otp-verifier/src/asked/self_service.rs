@@ -27,7 +27,7 @@ use otp_messages::ready::Ready;
 use otp_wire::{SelfAnswer, SelfEvent, SelfQuestion};
 
 use crate::answered::{Answered, Asking, Failure, body, body_after, unanswered};
-use crate::asked::{AskingHost, undecided};
+use crate::asking_host::{AskingHost, undecided};
 use crate::budgets::now;
 use crate::database::hosts::Right;
 use crate::messenger::Postbox;

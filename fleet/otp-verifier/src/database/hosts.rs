@@ -16,6 +16,8 @@ pub(crate) enum Right {
     Enroll,
     /// Records of its own move to the fleet.
     Import,
+    /// Records of the fleet move to the host, with their seeds. Not in `admin`, which never shows a seed.
+    Export,
     /// Administration of all users.
     Admin,
 }
@@ -50,7 +52,7 @@ pub(crate) enum Joined {
 }
 
 impl Right {
-    pub(crate) const ALL: [Self; 4] = [Self::Login, Self::Enroll, Self::Import, Self::Admin];
+    pub(crate) const ALL: [Self; 5] = [Self::Login, Self::Enroll, Self::Import, Self::Export, Self::Admin];
 
     /// The word in tables, arguments and messages.
     pub(crate) fn word(self) -> &'static str {
@@ -58,6 +60,7 @@ impl Right {
             Self::Login => "login",
             Self::Enroll => "enroll",
             Self::Import => "import",
+            Self::Export => "export",
             Self::Admin => "admin",
         }
     }
@@ -87,6 +90,10 @@ impl Host {
     fn read(row: &Row) -> Result<Self, StoreError> {
         Self::of(row).ok_or_else(|| StoreError::Unreachable("the row of a host cannot be read".into()))
     }
+}
+
+fn unreadable(_: tokio_postgres::Error) -> StoreError {
+    StoreError::Unreachable("a row cannot be read".into())
 }
 
 fn words(rights: &[Right]) -> Vec<&'static str> {
@@ -221,10 +228,22 @@ impl Session {
         }
     }
 
+    /// Users for whom a host has sent wrong codes, those after this one.
+    pub(crate) fn tried_by(&self, host: &str, last: &str) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "SELECT otp.tried_by($1, $2)";
+        self.read(SQL, &[&host, &last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
+    }
+
+    /// How many of the last wrong codes for a user a host has sent.
+    pub(crate) fn wrong_codes_of(&self, host: &str, user: &str, last: i64) -> Result<i64, StoreError> {
+        const SQL: &str = "SELECT otp.wrong_codes_of($1, $2, $3)";
+        let rows = self.read(SQL, &[&host, &user, &last])?;
+        rows.first().map_or(Ok(0), |row| row.try_get(0).map_err(unreadable))
+    }
+
     /// Some names, those after this one.
-    fn names_after(&self, last: &str) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn names_after(&self, last: &str) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "SELECT name FROM otp.record WHERE name > $1 ORDER BY name LIMIT 100";
-        let unreadable = |_| StoreError::Unreachable("a row cannot be read".into());
         self.read(SQL, &[&last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
     }
 

@@ -105,6 +105,8 @@ pub(super) fn look_at(
                 }
             }
             match foresee(place) {
+                // Whether there is a device is known to the fleet.
+                Ok(_) if site.config.is_of_fleet(&name) => {}
                 Ok(foreseen) if foreseen.outcome == Outcome::NotAsked && is_sshd => {
                     through_sshd.exempt.note(&site.config.settings.policy, foreseen.ruling, &name);
                 }

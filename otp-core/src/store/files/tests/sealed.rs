@@ -175,7 +175,7 @@ fn a_seed_that_was_moved_put_back_or_cut_off_does_not_open() {
     // Of the enrollment before; of a device that is gone; of one with another number; and without the end.
     let put_back = good.replace(seeds, &old[2]);
     let second = good.rfind("\n[[device]]").unwrap();
-    let fewer = good[..second].replace("\ndevices = 2", "\ndevices = 1");
+    let fewer = good.get(..second).unwrap().replace("\ndevices = 2", "\ndevices = 1");
     let renumbered = good.replace("\nid = 2\n", "\nid = 3\n").replace("\nlast_id = 2", "\nlast_id = 3");
     let cut = good.replace(seeds, &format!("{}\"", seeds.get(..100).unwrap()));
     for (what, text) in [("put back", &put_back), ("fewer", &fewer), ("renumbered", &renumbered), ("cut off", &cut)] {

@@ -1,0 +1,169 @@
+//! Administration from a host that may: an order about one user, or some users with what their records hold. Never a seed.
+//!
+//! Who ordered what is in the audit: the host, the user id there, and the order; of a look, too. What a passcode is, is nowhere.
+
+use std::time::{Duration, Instant};
+
+use otp_core::audit::Event;
+use otp_core::codes::passcode::LONGEST;
+use otp_core::decision::verify::{Limits, is_locked};
+use otp_core::error::CoreError;
+use otp_core::protocol::administration::{Administration, Answer, Listed, Page, UserOrder};
+use otp_core::protocol::request::{PasscodeOrder, Reply, Request, Status};
+use otp_core::record::Record;
+use otp_core::service::authority::Authority as _;
+use otp_core::service::caller::Caller;
+use otp_core::service::local_authority::LocalAuthority;
+use otp_core::service::messenger::NoMessenger;
+use otp_core::store::Store as _;
+use otp_core::store::error::StoreError;
+use otp_core::value::time::{Seconds, UnixTime};
+use otp_core::value::user::UserName;
+use otp_wire::{AdminAnswer, AdminQuestion, LONGEST_BODY, Place, User};
+
+use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
+use crate::asking_host::{AskingHost, undecided};
+use crate::budgets::now;
+use crate::log;
+use crate::store::About;
+
+/// What stands for all users in the audit: the name of no account.
+const EVERYBODY: &str = "*";
+
+/// How long records are looked at for one page: the answer must come in time.
+const PATIENCE: Duration = Duration::from_millis(1200);
+
+/// Bytes of a page, so that it fits an answer with one more user.
+const LARGEST_PAGE: usize = LONGEST_BODY / 2;
+
+/// Carries out an order of a host that has the right to administer.
+pub(crate) fn administer(question: &AdminQuestion, host: &AskingHost<'_>) -> Answered {
+    let answer = match &question.administration {
+        Administration::User { name, order } => Answer::Reply(Box::new(about_user(question, name, order, host)?)),
+        Administration::Users { after, locked_by } => {
+            let after = after.as_deref().unwrap_or_default();
+            Answer::Users(users(question, after, locked_by.as_deref(), host)?)
+        }
+    };
+    body(&AdminAnswer { id: question.id, answer })
+}
+
+fn about_user(
+    question: &AdminQuestion,
+    name: &str,
+    order: &UserOrder,
+    host: &AskingHost<'_>,
+) -> Result<Reply, Failure> {
+    let user = User { name: name.to_owned(), uid: u32::MAX, gid: u32::MAX };
+    let place = place(question.by);
+    let asking = host.about(Some(&place), &user)?;
+    let request = order.request().filter(is_fit).ok_or_else(|| Failure::malformed("no such order"))?;
+    let (fleet, store) = (host.fleet, host.store(&asking));
+    if let Request::Status {} = request {
+        let noted = store.only_note(&asking.account, &host.origin(question.id).note("shown"));
+        noted.map_err(|error| unanswered(fleet, &error))?;
+    }
+    let id = host.host.id.as_str();
+    let log = |event: &Event<'_>| log::notice(&format!("host {id}: {event}"));
+    let caller = Caller { uid: question.by, is_trusted: true, log: &log, origin: host.origin(question.id) };
+    let mut authority = LocalAuthority::on(store, &fleet.settings, &NoMessenger, Some(asking.account.clone()), caller);
+    match authority.request(request) {
+        Ok(reply) => Ok(reply),
+        // No other verifier can read it either.
+        Err(error @ CoreError::Store(StoreError::Record { .. })) => {
+            let hint = "see: otp-verifier check; `admin reset USER` removes the record's devices".to_owned();
+            Ok(Reply::Failed { error: error.to_string(), hint })
+        }
+        Err(error) => Err(undecided(fleet, &error)),
+    }
+}
+
+/// What a host says of a passcode is not taken as it comes.
+fn is_fit(request: &Request) -> bool {
+    if let Request::IssuePasscode(PasscodeOrder { valid, .. }) = request {
+        (Seconds(60)..=LONGEST).contains(valid)
+    } else {
+        true
+    }
+}
+
+fn place(by: u32) -> Place {
+    Place { service: "otp-enroll".to_owned(), rhost: None, tty: None, by }
+}
+
+/// Users after a name, as many as fit an answer and its time.
+fn users(
+    question: &AdminQuestion,
+    after: &str,
+    locked_by: Option<&str>,
+    host: &AskingHost<'_>,
+) -> Result<Page, Failure> {
+    let failed = |error: StoreError| unanswered(host.fleet, &error);
+    let (begun, limits, moment) = (now(), &host.fleet.settings.limits, UnixTime::now());
+    let place = place(question.by);
+    let about =
+        About { host: Some(&host.host.id), caller_uid: Some(place.by), service: Some(&place.service), rhost: None };
+    if let Some(everybody) = UserName::parse(EVERYBODY) {
+        let (asking, event) = (
+            Asking { about, account: of_no_host(everybody) },
+            if locked_by.is_some() { "listed-locked" } else { "listed" },
+        );
+        let noted = host.store(&asking).only_note(&asking.account, &host.origin(question.id).note(event));
+        noted.map_err(failed)?;
+    }
+    let names = match locked_by {
+        Some(by) => host.session.tried_by(by, after),
+        None => host.session.names_after(after),
+    };
+    let mut page = Page { users: Vec::new(), next: None };
+    let mut size = 0_usize;
+    for name in names.map_err(failed)? {
+        if size > LARGEST_PAGE || is_over(begun) {
+            return Ok(page);
+        }
+        page.next = Some(name.clone());
+        let Some(user) = UserName::parse(&name) else { continue };
+        if !host.session.is_in_scope(&host.host, &name).map_err(failed)? {
+            continue;
+        }
+        let asking = Asking { about, account: of_no_host(user) };
+        let listed = match host.store(&asking).read(&asking.account) {
+            Ok(Some(record)) => match locked_by {
+                Some(by) if !is_locked_by(by, &name, &record, limits, host).map_err(failed)? => continue,
+                Some(_) | None => Listed::Status(Status::of(&record, limits, moment)),
+            },
+            Ok(None) => continue,
+            Err(error @ StoreError::Record { .. }) => {
+                Listed::Unusable { user: name, error: error.to_string(), hint: error.hint().to_owned() }
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        size = size.saturating_add(serde_json::to_vec(&listed).map_or(LARGEST_PAGE, |text| text.len()));
+        page.users.push(listed);
+    }
+    // All of them: there may be more after the last one.
+    Ok(page)
+}
+
+fn is_over(begun: Instant) -> bool {
+    now().saturating_duration_since(begun) > PATIENCE
+}
+
+/// Whether the user is locked, and would not be without the wrong codes that a host has sent since the last right one.
+fn is_locked_by(
+    by: &str,
+    name: &str,
+    record: &Record,
+    limits: &Limits,
+    host: &AskingHost<'_>,
+) -> Result<bool, StoreError> {
+    let failures = i64::from(record.state.failures);
+    if !is_locked(record.state.lock, UnixTime::now()) {
+        return Ok(false);
+    }
+    let of_host = host.session.wrong_codes_of(by, name, failures)?;
+    Ok(of_host > 0 && failures.saturating_sub(of_host) < i64::from(limits.lock_after))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

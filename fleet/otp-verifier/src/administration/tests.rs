@@ -1,0 +1,264 @@
+//! Orders of hosts, with a real database.
+
+use std::sync::Arc;
+
+use otp_core::codes::attempt::Attempt;
+use otp_core::decision::verify::decide;
+use otp_core::record::Record;
+use otp_core::record::credentials::Override;
+use otp_core::record::id::EnrollmentId;
+use otp_core::store::note::Origin;
+use otp_core::store::{Store as _, Swap, update};
+use otp_core::testing::alice::{NOTE, phone, wrong};
+use otp_core::value::request_id::RequestId;
+use otp_core::value::user::Account;
+use otp_wire::OutlineQuestion;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::asked::Asked;
+use crate::authority::Authority;
+use crate::budgets::Budgets;
+use crate::config::Config;
+use crate::database::hosts::Right;
+use crate::database::session::Session;
+use crate::database::testing::Cluster;
+use crate::fleet::Fleet;
+use crate::keys::tests::keys;
+use crate::metrics::Metrics;
+use crate::store::PgStore;
+
+/// A fleet with a database of its own, and three hosts: `web1` may only log in, `desk` administer, and `small` some users.
+pub(crate) struct Scene {
+    cluster: Arc<Cluster>,
+    database: String,
+    pub(crate) fleet: Fleet,
+    pub(crate) session: Session,
+    _folder: TempDir,
+}
+
+const WEB1: [u8; 32] = [1; 32];
+const DESK: [u8; 32] = [2; 32];
+const SMALL: [u8; 32] = [3; 32];
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        let (cluster, database) = Cluster::shared();
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("listen = []\nverifiers = []\ndatabase = []\nfolder = {:?}", folder.path());
+        let config: Config = toml::from_str(&text).unwrap();
+        Authority::make(&config).unwrap();
+        let servers = Arc::new(cluster.servers_of(&database, &[0]));
+        let session = servers.connect().unwrap();
+        let fleet = Fleet {
+            settings: otp_core::config::settings::Settings::default(),
+            servers,
+            keys: keys(&[1]),
+            authority: Authority::load(&config).unwrap(),
+            budgets: Budgets::default(),
+            metrics: Metrics::default(),
+            sends: None,
+            config,
+        };
+        assert!(session.add_host("web1", &WEB1, &[Right::Login], None).unwrap());
+        assert!(session.add_host("desk", &DESK, &[Right::Admin], None).unwrap());
+        assert!(session.add_host("small", &SMALL, &[Right::Admin], Some("few")).unwrap());
+        assert!(session.add_to_scope("few", "alice").unwrap());
+        Self { cluster, database, fleet, session, _folder: folder }
+    }
+
+    fn account(name: &str) -> Account {
+        of_no_host(UserName::parse(name).unwrap())
+    }
+
+    /// A user with a phone.
+    pub(crate) fn with(self, name: &str) -> Self {
+        let account = Self::account(name);
+        let record = Record::begin(&account, EnrollmentId([1; 16]), Override::None, vec![(phone(1), 0)], None);
+        let store = PgStore::new(&self.session, &self.fleet.keys, About::default());
+        assert_eq!(store.replace(&account, None, &record, &NOTE).unwrap(), Swap::Done);
+        self
+    }
+
+    /// Wrong codes that a host sends.
+    fn wrong(&self, host: &str, name: &str, count: usize) {
+        self.wrong_at(host, name, count, UnixTime::now());
+    }
+
+    fn wrong_at(&self, host: &str, name: &str, count: usize, now: UnixTime) {
+        let about = About { host: Some(host), ..About::default() };
+        let store = PgStore::new(&self.session, &self.fleet.keys, about);
+        for _ in 0..count {
+            let attempt: Attempt = wrong();
+            let note = Origin { id: None, host: Some(host) }.note("login");
+            let limits = &self.fleet.settings.limits;
+            update(&store, &Self::account(name), &note, |record| decide(limits, record, &attempt, now)).unwrap();
+        }
+    }
+
+    fn ask(&self, key: [u8; 32], administration: Administration) -> Result<Value, (u16, String)> {
+        let question = AdminQuestion { id: RequestId([0xa5; 16]), by: 7, administration };
+        let answer = Asked::Admin(question).answer(&self.fleet, &self.session, Some(key));
+        let answer = answer.map_err(|failure| (failure.status, failure.error))?;
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer["id"], json!("a5".repeat(16)));
+        Ok(answer["answer"].clone())
+    }
+
+    fn order(&self, key: [u8; 32], name: &str, order: UserOrder) -> Result<Value, (u16, String)> {
+        let answer = self.ask(key, Administration::User { name: name.into(), order })?;
+        Ok(answer["reply"].clone())
+    }
+
+    /// Names of a listing.
+    fn listed(&self, key: [u8; 32], locked_by: Option<&str>) -> Vec<String> {
+        let (mut names, mut after) = (Vec::new(), None);
+        loop {
+            let locked_by = locked_by.map(str::to_owned);
+            let mut page = self.ask(key, Administration::Users { after, locked_by }).unwrap()["users"].take();
+            let users = page["users"].as_array_mut().unwrap();
+            names.extend(users.iter().map(|user| user["status"]["user"].as_str().unwrap().to_owned()));
+            after = page["next"].as_str().map(str::to_owned);
+            if after.is_none() {
+                return names;
+            }
+        }
+    }
+
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        self.cluster.sql_in(&self.database, 0, sql)
+    }
+
+    /// What a host is told of a user's record before a login.
+    pub(crate) fn outline(&self, name: &str) -> Value {
+        let user = User { name: name.into(), uid: 1, gid: 1 };
+        let question = OutlineQuestion { id: RequestId([1; 16]), user, place: place(0) };
+        let answer = Asked::Outline(question).answer(&self.fleet, &self.session, Some(WEB1)).unwrap();
+        serde_json::from_slice::<Value>(&answer.body).unwrap()["record"].take()
+    }
+
+    fn audit(&self) -> Vec<String> {
+        let rows = "SELECT concat_ws(' ', name, host, caller_uid, service, event, answer) FROM otp.audit WHERE service = 'otp-enroll' ORDER BY at";
+        self.cluster.sql_in(&self.database, 0, rows).lines().map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn a_host_with_the_right_administers_and_who_did_what_is_in_the_audit() {
+    let scene = Scene::new().with("alice");
+    let order = |order| scene.order(DESK, "alice", order).unwrap();
+    let lock = |scene: &Scene| scene.order(DESK, "alice", UserOrder::Status {}).unwrap()["status"]["lock"].clone();
+    scene.wrong("web1", "alice", 6);
+    assert_ne!(lock(&scene), json!("open"));
+    assert_eq!(order(UserOrder::Unlock {}), json!({"changed": true}));
+    assert_eq!(lock(&scene), json!("open"));
+    assert_eq!(order(UserOrder::Unlock {}), json!({"changed": false}));
+    let required = || UserOrder::Override { name: "required".into(), until: None };
+    assert_eq!(order(required()), json!({"changed": true}));
+    let passcode = order(UserOrder::IssuePasscode { valid: 60, service: None })["passcode"].take();
+    assert_eq!(passcode["user"], json!("alice"));
+    assert_eq!(order(UserOrder::Reset {}), json!({"changed": true}));
+    let status = order(UserOrder::Status {})["status"].take();
+    assert_eq!((&status["enrolled"], &status["override"]), (&json!(false), &json!("required")));
+    assert_eq!(order(UserOrder::Disable {}), json!({"changed": true}));
+    let expected = [
+        "alice desk 7 otp-enroll shown",
+        "alice desk 7 otp-enroll unlocked changed",
+        "alice desk 7 otp-enroll shown",
+        "alice desk 7 otp-enroll unlocked unchanged",
+        "alice desk 7 otp-enroll required changed",
+        "alice desk 7 otp-enroll passcode-issued done",
+        "alice desk 7 otp-enroll reset changed",
+        "alice desk 7 otp-enroll shown",
+        "alice desk 7 otp-enroll disabled changed",
+    ];
+    assert_eq!(scene.audit(), expected);
+    // Nothing of a passcode is kept but its hash, which is sealed.
+    let secret = passcode["passcode"].as_str().unwrap();
+    let count = scene.cluster.sql_in(
+        &scene.database,
+        0,
+        &format!("SELECT count(*) FROM (SELECT a::text AS row FROM otp.audit a UNION ALL SELECT r::text FROM otp.record r) x WHERE row LIKE '%{secret}%'"),
+    );
+    assert_eq!(count, "0");
+}
+
+#[test]
+fn a_host_without_the_right_and_one_with_another_scope_are_refused_and_nothing_is_changed() {
+    let scene = Scene::new().with("alice").with("bob");
+    let no_right = "host web1 does not have the right admin";
+    let orders = || [UserOrder::Status {}, UserOrder::Reset {}, UserOrder::IssuePasscode { valid: 60, service: None }];
+    for order in orders() {
+        assert_eq!(scene.order(WEB1, "alice", order), Err((403, no_right.to_owned())));
+    }
+    let all = || Administration::Users { after: None, locked_by: None };
+    assert_eq!(scene.ask(WEB1, all()), Err((403, no_right.to_owned())));
+    for order in orders() {
+        assert_eq!(scene.order(SMALL, "bob", order).map_err(|(status, _)| status), Err(403));
+    }
+    assert!(scene.audit().is_empty());
+    assert_eq!(scene.order(SMALL, "alice", UserOrder::Reset {}), Ok(json!({"changed": true})));
+    // The scope's user is blank by now, and listed as such.
+    assert_eq!((scene.listed(SMALL, None), scene.listed(DESK, None)), (vec![], vec!["bob".to_owned()]));
+    scene.session.suspend("desk").unwrap();
+    assert_eq!(scene.order(DESK, "alice", UserOrder::Status {}).map_err(|(status, _)| status), Err(403));
+}
+
+#[test]
+fn what_is_no_order_is_refused() {
+    let scene = Scene::new().with("alice");
+    for odd in [
+        UserOrder::IssuePasscode { valid: 59, service: None },
+        UserOrder::IssuePasscode { valid: 604_801, service: None },
+        UserOrder::Override { name: "never".into(), until: None },
+        UserOrder::Override { name: "none".into(), until: Some(7) },
+    ] {
+        assert_eq!(scene.order(DESK, "alice", odd).map_err(|(status, _)| status), Err(400));
+    }
+    assert_eq!(scene.order(DESK, "", UserOrder::Unlock {}).map_err(|(status, _)| status), Err(400));
+}
+
+#[test]
+fn all_users_are_listed_a_page_at_a_time() {
+    let mut scene = Scene::new();
+    let names: Vec<String> = (0..60).map(|number| format!("user{number:03}")).collect();
+    for name in &names {
+        scene = scene.with(name);
+    }
+    assert_eq!(scene.listed(DESK, None), names);
+    let pages = scene.audit();
+    assert!(pages.len() > 2 && pages.iter().all(|line| line == "* desk 7 otp-enroll listed"), "{pages:?}");
+    let page = scene.ask(DESK, Administration::Users { after: None, locked_by: None }).unwrap();
+    assert!(page.to_string().len() < LONGEST_BODY - 1000);
+}
+
+#[test]
+fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
+    let scene = ["own", "shared", "others", "open", "typo", "late"].into_iter().fold(Scene::new(), Scene::with);
+    scene.session.add_host("web2", &[9; 32], &[Right::Login], None).unwrap();
+    let most = usize::try_from(scene.fleet.settings.limits.lock_after).unwrap();
+    scene.wrong("web2", "own", most);
+    scene.wrong("web1", "shared", most - 1);
+    scene.wrong("web2", "shared", 1);
+    scene.wrong("web1", "others", most);
+    scene.wrong("web2", "open", most - 1);
+    // A code that was wrong there before the last unlock does not count.
+    scene.wrong("web2", "typo", 1);
+    assert_eq!(scene.order(DESK, "typo", UserOrder::Unlock {}), Ok(json!({"changed": true})));
+    scene.wrong("web1", "typo", most);
+    // One more, after the lock had ended, locks again: without that of web2 the user would be locked by web1 all the same.
+    scene.wrong("web1", "late", most);
+    scene.wrong_at("web2", "late", 1, UnixTime::now().after(Seconds(86_400)));
+    assert_eq!(scene.listed(DESK, Some("web2")), ["own", "shared"]);
+    assert_eq!(scene.listed(DESK, Some("web1")), ["late", "others", "shared", "typo"]);
+    assert_eq!(scene.listed(DESK, Some("web3")), [""; 0]);
+    assert!(scene.audit().iter().any(|line| line == "* desk 7 otp-enroll listed-locked"));
+    for name in ["own", "shared"] {
+        assert_eq!(scene.order(DESK, name, UserOrder::Unlock {}), Ok(json!({"changed": true})));
+    }
+    assert_eq!(scene.listed(DESK, Some("web2")), [""; 0]);
+    // The verifier learns no more of the audit than that.
+    let error = scene.cluster.error_of(&scene.database, "otp_verifier", "SELECT host FROM otp.audit");
+    assert!(error.contains("permission denied"), "{error}");
+}

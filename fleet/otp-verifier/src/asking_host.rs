@@ -1,0 +1,122 @@
+//! The host that asks: whether the fleet knows it, what it may do, whom it may ask about, and how much.
+
+use otp_core::error::CoreError;
+use otp_core::store::Store as _;
+use otp_core::store::error::StoreError;
+use otp_core::store::note::Origin;
+use otp_core::value::request_id::RequestId;
+use otp_core::value::user::UserName;
+use otp_wire::{Place, User};
+
+use crate::answered::{Asking, Failure, of_no_host, unanswered};
+use crate::budgets::Left;
+use crate::database::hosts::{Host, Right};
+use crate::database::session::Session;
+use crate::fleet::Fleet;
+use crate::log;
+use crate::store::{About, PgStore};
+
+/// A host that may ask.
+pub(crate) struct AskingHost<'a> {
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) session: &'a Session,
+    pub(crate) host: Host,
+}
+
+impl<'a> AskingHost<'a> {
+    /// The host with this key.
+    pub(crate) fn of(fleet: &'a Fleet, session: &'a Session, key: Option<[u8; 32]>) -> Result<Self, Failure> {
+        let key = key.ok_or_else(Failure::without_certificate)?;
+        let host = session.host(&key).map_err(|error| unanswered(fleet, &error))?;
+        let host = host.filter(|host| host.is_active).ok_or_else(|| {
+            fleet.metrics.not_permitted.add();
+            Failure::not_permitted(
+                "the fleet does not know this host, or it is suspended",
+                "see: otp-verifier host list",
+            )
+        })?;
+        Ok(Self { fleet, session, host })
+    }
+}
+
+impl AskingHost<'_> {
+    pub(crate) fn may(&self, right: Right) -> Result<(), Failure> {
+        self.may_one_of(&[right])
+    }
+
+    /// Whether the host has one of these rights.
+    pub(crate) fn may_one_of(&self, rights: &[Right]) -> Result<(), Failure> {
+        if rights.iter().any(|right| self.host.may(*right)) {
+            return Ok(());
+        }
+        self.fleet.metrics.not_permitted.add();
+        let Host { id, rights: present, scope, .. } = &self.host;
+        let wanted: Vec<_> = rights.iter().map(|right| right.word()).collect();
+        let error = format!("host {id} does not have the right {}", wanted.join(" or "));
+        let all = present.iter().chain(rights.first()).map(|right| right.word()).collect::<Vec<_>>().join(",");
+        let scope = scope.as_ref().map_or_else(String::new, |scope| format!(" --scope {scope}"));
+        let hint = format!("if it is to have it, on a verifier: otp-verifier host rights {id} {all}{scope}");
+        Err(Failure::not_permitted(&error, &hint))
+    }
+
+    /// The user that a question is about, if this host may ask about that one.
+    pub(crate) fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
+        let name = UserName::parse(&user.name).ok_or_else(|| Failure::malformed("no user has such a name"))?;
+        let account = of_no_host(name);
+        let is_in_scope = self.session.is_in_scope(&self.host, account.name.as_str());
+        if !is_in_scope.map_err(|error| unanswered(self.fleet, &error))? {
+            self.fleet.metrics.not_permitted.add();
+            let error = format!("host {} may not ask about this user", self.host.id);
+            return Err(Failure::not_permitted(&error, "see: otp-verifier host list"));
+        }
+        Ok(Asking {
+            about: About {
+                host: Some(&self.host.id),
+                caller_uid: place.map(|place| place.by),
+                service: place.map(|place| place.service.as_str()),
+                rhost: place.and_then(|place| place.rhost.as_deref()),
+            },
+            account,
+        })
+    }
+
+    pub(crate) fn store<'a>(&'a self, asking: &Asking<'a>) -> PgStore<'a> {
+        PgStore::new(self.session, &self.fleet.keys, asking.about)
+    }
+
+    pub(crate) fn origin(&self, id: RequestId) -> Origin<'_> {
+        Origin { id: Some(id), host: Some(&self.host.id) }
+    }
+
+    /// What came of a write: this host may have been suspended since it was looked up.
+    pub(crate) fn written<T>(&self, store: &PgStore<'_>, written: Result<T, StoreError>) -> Result<T, Failure> {
+        if store.is_revoked() {
+            self.fleet.metrics.not_permitted.add();
+            let (error, hint) = ("this host was suspended in the meantime", "see: otp-verifier host list");
+            return Err(Failure::not_permitted(error, hint));
+        }
+        written.map_err(|error| unanswered(self.fleet, &error))
+    }
+
+    /// A budget that is used up is in the audit once, and answered without a commit.
+    pub(crate) fn within(&self, left: Left, what: &str, asking: &Asking<'_>, id: RequestId) -> Result<(), Failure> {
+        if left == Left::Some {
+            return Ok(());
+        }
+        self.fleet.metrics.budgets_spent.add();
+        if left == Left::UsedUpNow {
+            log::warning(&format!("host {}: {what}", self.host.id));
+            let noted = self.store(asking).only_note(&asking.account, &self.origin(id).note("alarm-budget-spent"));
+            noted.map_err(|error| unanswered(self.fleet, &error))?;
+        }
+        Err(Failure::budget_spent(&format!("host {}: {what}", self.host.id)))
+    }
+}
+
+pub(crate) fn undecided(fleet: &Fleet, error: &CoreError) -> Failure {
+    if let CoreError::Store(error) = error {
+        return unanswered(fleet, error);
+    }
+    log::error(&error.to_string());
+    Failure::no_answer(&error.to_string())
+}

@@ -1,0 +1,52 @@
+//! A record on its way to a host: it is swapped for another one in the same statement, and kept until the host has it.
+
+use otp_core::record::Record;
+use otp_core::record::credentials::Credentials;
+use otp_core::record::credentials_toml::ReadContext;
+use otp_core::record::error::RecordError;
+use otp_core::record::state_slot::Slot;
+use otp_core::store::Swap;
+use otp_core::store::error::StoreError;
+use otp_core::store::note::Note;
+use otp_core::value::user::Account;
+
+use super::{ARRIVED, DEPART, NOTHING, PgStore, Version, What, of_record};
+
+/// Who asks a second time within this gets the same again. Later the record was perhaps reset, or made again.
+const MOVING: &str =
+    "SELECT sealed, state FROM otp.moving WHERE name = $1 AND host = $2 AND at > clock_timestamp() - interval '1 day'";
+
+impl PgStore<'_> {
+    /// Puts another record in the place of the one that was loaded, which is kept for the host that asks.
+    pub(crate) fn depart(
+        &self,
+        account: &Account,
+        version: &Version,
+        left: &Record,
+        note: &Note<'_>,
+    ) -> Result<Swap, StoreError> {
+        let sealed = self.sealed(account, &left.credentials)?;
+        let state = Self::text_of(account, &left.state, version.number.saturating_add(1))?;
+        self.write(DEPART, account, note, What { values: 11, number: version.number, state: &state, last: &sealed })
+    }
+
+    /// The record that is kept for this host.
+    pub(crate) fn moving(&self, account: &Account, host: &str) -> Result<Option<Record>, StoreError> {
+        let rows = self.session.read(MOVING, &[&account.name.as_str(), &host])?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let unreadable = |_| of_record(account, RecordError::Malformed("its row has other columns".into()));
+        let (sealed, state): (&[u8], &str) = (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
+        let read = || -> Result<Record, RecordError> {
+            let text = self.keys.open(&account.name, sealed).map_err(RecordError::Sealed)?;
+            let credentials = Credentials::decode(&text, ReadContext::of(account))?;
+            let slot = Slot::of_text(state).ok_or_else(|| RecordError::Malformed("its state is damaged".into()))?;
+            Record::new(credentials, slot.state)
+        };
+        read().map(Some).map_err(|error| of_record(account, error))
+    }
+
+    /// The host has it: no copy is kept. Whether there was one.
+    pub(crate) fn arrived(&self, account: &Account, note: &Note<'_>) -> Result<bool, StoreError> {
+        Ok(self.write(ARRIVED, account, note, NOTHING)? == Swap::Done)
+    }
+}

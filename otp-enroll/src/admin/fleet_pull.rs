@@ -1,0 +1,105 @@
+//! The way back: a record of the fleet comes to this host. First no login of the fleet can use it, then it is written here, and
+//! then the fleet keeps no copy: nowhere is a code good twice.
+
+use otp_core::decision::arrival::Arrival;
+use otp_core::decision::import::Outcome;
+use otp_core::error::CoreError;
+use otp_core::protocol::administration::{Answered, Asked};
+use otp_core::protocol::request::Confidential;
+use otp_core::record::Record;
+use otp_core::record::credentials::Credentials;
+use otp_core::record::credentials_toml::ReadContext;
+use otp_core::record::state_slot::Slot;
+use otp_core::service::agent_administration::ask;
+use otp_core::service::enrollment::new_enrollment;
+use otp_core::store::change;
+use otp_core::store::files::open::FileStore;
+use otp_core::store::note::Note;
+use otp_core::system::config_file::Site;
+use otp_core::system::random;
+use otp_core::value::user::Account;
+
+use super::of_fleet::unintelligible;
+use crate::client;
+use crate::error::CliError;
+use crate::ui::output::Output;
+use crate::user::commands::Changed;
+
+pub(super) fn pull(
+    site: &Site,
+    store: &FileStore,
+    account: &Account,
+    yes: bool,
+    output: &Output,
+) -> Result<(), CliError> {
+    let user = account.name.as_str();
+    if !site.config.is_of_fleet(user) {
+        return Err(CliError::Reported {
+            error: format!("the record of {user} is this host's already: its configuration says so"),
+            hint: "take the user out of local in pam_otp.toml, pull, and then enter the user there again".into(),
+        });
+    }
+    if store.read(account).map_err(CoreError::from)?.is_some_and(|record| record.is_enrolled()) {
+        // The last step of an earlier pull may be missing.
+        return if let Answered::Forgotten(true) = asked(user, true)? {
+            told(user, output)
+        } else {
+            Err(CliError::Reported {
+                error: format!("this host has a record of {user}"),
+                hint: format!("otp-enroll admin fleet push {user} gives it to the fleet"),
+            })
+        };
+    }
+    if !yes {
+        output.confirm(&format!(
+            "The codes of {user} will be good on this host alone, after {user} is entered in local in pam_otp.toml. All other \
+             hosts refuse {user} until the record is pushed again. Continue?"
+        ))?;
+    }
+    let Answered::Record { credentials, state } = asked(user, false)? else { return Err(unintelligible().into()) };
+    write(store, account, &credentials, &state)?;
+    client::log_change(user, "moved-from-fleet");
+    match asked(user, true) {
+        Ok(_) => {}
+        Err(error) => output.warn(&format!(
+            "the fleet keeps a sealed copy that no login can use: {error}; run the command again to have it removed"
+        )),
+    }
+    told(user, output)
+}
+
+fn asked(user: &str, is_here: bool) -> Result<Answered, CliError> {
+    let answered = ask(Asked::Pull { name: user.to_owned(), is_here })?;
+    if let Answered::Failed { error, hint } | Answered::NotJoined { error, hint } = answered {
+        return Err(CliError::Reported { error, hint });
+    }
+    Ok(answered)
+}
+
+/// The record as it was there, under the number that the account has here.
+fn write(store: &FileStore, account: &Account, credentials: &Confidential, state: &str) -> Result<(), CliError> {
+    let record = record(credentials, state).filter(|record| record.credentials.user == account.name);
+    let record = record.ok_or_else(unintelligible)?;
+    let arrival = Arrival { record: &record, replace: false, with_override: true };
+    let enrollment = new_enrollment(random::entropy)?;
+    let outcome =
+        change(store, account, &Note::here("moved-from-fleet"), |here| arrival.into_record(account, here, enrollment));
+    match outcome.map_err(CoreError::from)? {
+        Outcome::Imported | Outcome::Replaced | Outcome::Added | Outcome::CaughtUp | Outcome::Already => Ok(()),
+        Outcome::HasOthers | Outcome::TooMany | Outcome::Unfit => Err(CliError::Reported {
+            error: format!("a record of {} was made here meanwhile", account.name),
+            hint: "the fleet keeps its own for a day: remove the one here, and run the command again".into(),
+        }),
+    }
+}
+
+fn record(credentials: &Confidential, state: &str) -> Option<Record> {
+    let credentials = Credentials::decode(credentials.expose().as_bytes(), ReadContext::ANYONE).ok()?;
+    Record::new(credentials, Slot::of_text(state)?.state).ok()
+}
+
+fn told(user: &str, output: &Output) -> Result<(), CliError> {
+    output
+        .done(&Changed { user, changed: true }, &format!("{user}: the record is on this host, and not in the fleet"))?;
+    output.advise(&format!("Its codes are good here once {user} is entered in local in pam_otp.toml."))
+}

@@ -1,0 +1,243 @@
+//! Users whose record the fleet keeps: their orders go to a verifier by way of the agent, and what no verifier takes yet is said.
+
+use otp_core::codes::attempt::Typed;
+use otp_core::codes::challenge::Challenge;
+use otp_core::config::Keeper;
+use otp_core::decision::demand::Demand;
+use otp_core::decision::verify::Verdict;
+use otp_core::error::{CoreError, HelperError};
+use otp_core::protocol::administration::{Administration, Answer, Answered, Asked, Listed, UserOrder};
+use otp_core::protocol::request::{Declined, Reply, Request};
+use otp_core::service::agent_administration::ask;
+use otp_core::service::authority::Authority;
+use otp_core::system::config_file::Site;
+use otp_core::value::login_context::LoginContext;
+use otp_core::value::user::{Account, UserName};
+
+use crate::cli::Admin;
+use crate::client::{Client, account};
+use crate::error::CliError;
+use crate::ui::output::Output;
+
+/// An administrator's authority over one user of the fleet.
+struct OfFleet {
+    user: String,
+}
+
+/// An administrator's client about an account: the fleet's record, or that of this host.
+pub(super) fn client(site: &Site, account: Account) -> Client<'_> {
+    let user = account.name.as_str();
+    if site.config.is_of_fleet(user) {
+        Client::by(Box::new(OfFleet { user: user.to_owned() }))
+    } else {
+        Client::of_root(site, account)
+    }
+}
+
+/// The account of a name, or that of a user of the fleet who has no account here any more.
+pub(super) fn account_or_name(site: &Site, user: &str) -> Result<Account, CliError> {
+    match (account(user), UserName::parse(user)) {
+        (Err(CliError::NoSuchUser(_)), Some(name)) if site.config.is_of_fleet(user) => {
+            Ok(Account { name, ..Account::nobody() })
+        }
+        (found, _) => found,
+    }
+}
+
+impl Authority for OfFleet {
+    fn demand(&self, _: &LoginContext) -> Result<Demand, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+
+    fn challenge(&self, _: &LoginContext, _: Option<&Typed>) -> Result<Challenge, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+
+    fn verify(&self, _: &LoginContext, _: &Typed) -> Result<Verdict, CoreError> {
+        Err(CoreError::NoEnrollmentHere)
+    }
+
+    fn request(&mut self, request: Request) -> Result<Reply, CoreError> {
+        let Some(order) = UserOrder::of(request) else { return Ok(Reply::Declined(Declined::NotPermitted)) };
+        match ask(Asked::Administer(Box::new(Administration::User { name: self.user.clone(), order })))? {
+            Answered::Verifier(Answer::Reply(reply)) => Ok(*reply),
+            Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => Ok(Reply::Failed { error, hint }),
+            Answered::Lost { error } => Ok(Reply::Failed {
+                error: format!("the order was sent, and no answer came: {error}"),
+                hint: format!(
+                    "it may be done: look with `otp-enroll admin show {}` before you give it again",
+                    self.user
+                ),
+            }),
+            Answered::Verifier(Answer::Users(_))
+            | Answered::Status(_)
+            | Answered::Record { .. }
+            | Answered::WouldAdopt(_)
+            | Answered::Forgotten(_) => Err(unintelligible()),
+        }
+    }
+}
+
+pub(super) fn unintelligible() -> CoreError {
+    CoreError::Agent(HelperError::Unintelligible)
+}
+
+/// All users of the fleet with a record, or those who are locked by wrong codes of one host; a page at a time.
+pub(super) fn each(
+    locked_by: Option<&str>,
+    mut act: impl FnMut(Listed) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut after = None;
+    loop {
+        let locked_by = locked_by.map(str::to_owned);
+        let page = match ask(Asked::Administer(Box::new(Administration::Users { after, locked_by })))? {
+            Answered::Verifier(Answer::Users(page)) => page,
+            Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
+                return Err(CliError::Reported { error, hint });
+            }
+            Answered::Verifier(Answer::Reply(_))
+            | Answered::Status(_)
+            | Answered::Record { .. }
+            | Answered::WouldAdopt(_)
+            | Answered::Forgotten(_)
+            | Answered::Lost { .. } => {
+                return Err(unintelligible().into());
+            }
+        };
+        page.users.into_iter().try_for_each(&mut act)?;
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// What a command does where the fleet keeps records.
+enum Reach<'a> {
+    /// All that it says: an order about users goes where their records are.
+    Whole,
+    /// It looks at records of this host as if they were those of all users: it is not done.
+    NotYet(&'static str, &'static str),
+    /// The same about this user.
+    NotYetAbout(&'a str, &'static str, &'static str),
+    /// It is about the files of this host alone, and says so.
+    HostAlone(&'static str),
+}
+
+impl Reach<'_> {
+    const LIST: &'static str = "on a verifier: otp-verifier user list";
+
+    fn of(command: &Admin) -> Reach<'_> {
+        match command {
+            Admin::List { without_device: true, .. } => Reach::NotYet("list --without-device", Self::LIST),
+            Admin::Report { .. } => Reach::NotYet("report", Self::LIST),
+            Admin::EndSessions { .. } => Reach::NotYet("end-sessions", Self::LIST),
+            Admin::Export(_) => {
+                Reach::NotYet("export", "a backup of the fleet is one of its database: see docs/fleet.md")
+            }
+            Admin::Explain { user, .. } => {
+                Reach::NotYetAbout(user.as_deref().unwrap_or_default(), "explain", "see: otp-enroll admin show USER")
+            }
+            Admin::Rename { new, .. } => Reach::NotYetAbout(
+                new,
+                "rename",
+                "otp-enroll admin issue NEW, and the user enrolls again; otp-enroll admin disable OLD removes the old record",
+            ),
+            Admin::Adopt { user, .. } => {
+                Reach::NotYetAbout(user, "adopt", "the fleet knows users by their names alone: nothing is to be done")
+            }
+            Admin::Assign { user, .. } => Reach::NotYetAbout(
+                user,
+                "assign",
+                "otp-enroll admin add USER --token gives a token whose seed you have to a user of the fleet",
+            ),
+            Admin::Import(_) => Reach::HostAlone(
+                "What is imported stays on this host, and lets nobody in, until: otp-enroll admin fleet push",
+            ),
+            Admin::Restored { .. } => {
+                Reach::HostAlone("This is about the records of this host alone; on a verifier: otp-verifier restored")
+            }
+            Admin::Seal(_) => {
+                Reach::HostAlone("This is about the records of this host alone; on a verifier: otp-verifier reseal")
+            }
+            Admin::Purge { .. } => Reach::HostAlone(
+                "This is about the records of this host alone; for others: otp-enroll admin disable USER",
+            ),
+            Admin::List { .. }
+            | Admin::Require { .. }
+            | Admin::Exempt { .. }
+            | Admin::Unrequire { .. }
+            | Admin::ForgetAddresses { .. }
+            | Admin::Show { .. }
+            | Admin::Unlock { .. }
+            | Admin::Add { .. }
+            | Admin::Remove { .. }
+            | Admin::Resync { .. }
+            | Admin::Issue { .. }
+            | Admin::Revoke { .. }
+            | Admin::Reset { .. }
+            | Admin::Disable { .. }
+            | Admin::Fleet { .. }
+            | Admin::ReadAsUser { .. }
+            | Admin::Tokens { .. }
+            | Admin::InitStore { .. }
+            | Admin::TurnOn { .. }
+            | Admin::TurnOff { .. }
+            | Admin::Check
+            | Admin::Doctor { .. } => Reach::Whole,
+        }
+    }
+}
+
+/// Refuses a command that would act on files of this host in place of records of the fleet, and warns of one that is about
+/// those files.
+pub(super) fn check(command: &Admin, site: &Site, output: &Output) -> Result<(), CliError> {
+    if site.config.authority != Keeper::Fleet {
+        return if let Admin::Unlock { locked_by: Some(_), .. } = command {
+            Err(CliError::Reported {
+                error: "this host keeps the records of its users itself: no other host can lock them".into(),
+                hint: "name the users: otp-enroll admin unlock USER".into(),
+            })
+        } else {
+            Ok(())
+        };
+    }
+    let refused = |what: &str, hint: &str| {
+        Err(CliError::Reported {
+            error: format!("admin {what} looks at the records of this host, and those of its users are the fleet's"),
+            hint: hint.to_owned(),
+        })
+    };
+    match Reach::of(command) {
+        Reach::Whole => Ok(()),
+        Reach::NotYet(what, hint) => refused(what, hint),
+        Reach::NotYetAbout(user, what, hint) if site.config.is_of_fleet(user) => refused(what, hint),
+        Reach::NotYetAbout(..) => Ok(()),
+        Reach::HostAlone(text) => {
+            output.warn(text);
+            Ok(())
+        }
+    }
+}
+
+/// Whether a command changes records of this host, where it would without a fleet.
+pub(super) fn touches_host(command: &Admin, site: &Site) -> bool {
+    let any_here = |users: &[String]| users.iter().any(|user| !site.config.is_of_fleet(user));
+    if let Admin::Require { who, .. } | Admin::Exempt { who, .. } | Admin::Unrequire { who, .. } = command {
+        who.users.is_empty() || any_here(&who.users)
+    } else if let Admin::Unlock { users, .. }
+    | Admin::Revoke { users }
+    | Admin::Reset { users, .. }
+    | Admin::Disable { users, .. } = command
+    {
+        any_here(users)
+    } else if let Admin::Add { user, .. }
+    | Admin::Remove { user, .. }
+    | Admin::Resync { user, .. }
+    | Admin::Issue { user, .. } = command
+    {
+        !site.config.is_of_fleet(user)
+    } else {
+        true
+    }
+}
