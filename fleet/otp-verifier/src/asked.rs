@@ -1,5 +1,8 @@
 //! One question of a host: may it be asked, and what is the answer. What an answer says is durable.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
 use otp_core::codes::hotp_totp::Digits;
@@ -25,11 +28,14 @@ use otp_wire::{
     OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, User, VerdictAnswer, VerifyQuestion, WithoutCode,
 };
 
+use tokio_postgres::Row;
+
 use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
 use crate::budgets::{Left, now};
 use crate::database::hosts::{Host, Right};
 use crate::database::session::Session;
 use crate::fleet::Fleet;
+use crate::keys::Keys;
 use crate::log;
 use crate::store::{About, PgStore};
 use crate::{adoption, joining};
@@ -50,10 +56,11 @@ impl Asked {
     /// Answers for the host with this key.
     pub(crate) fn answer(&self, fleet: &Fleet, session: &Session, key: Option<[u8; 32]>) -> Answered {
         let host = || AskingHost::of(fleet, session, key);
+        let about = |user: &User| AskingHost::about_user(fleet, session, key, user);
         match self {
-            Self::Outline(question) => host()?.outline(question),
-            Self::Challenge(question) => host()?.challenge(question),
-            Self::Verify(question) => host()?.verify(question),
+            Self::Outline(question) => about(&question.user)?.outline(question),
+            Self::Challenge(question) => about(&question.user)?.challenge(question),
+            Self::Verify(question) => about(&question.user)?.verify(question),
             Self::LetIn(question) => host()?.let_in(question),
             Self::Adopt(question) => {
                 let host = host()?;
@@ -71,7 +78,10 @@ impl Asked {
 struct AskingHost<'a> {
     fleet: &'a Fleet,
     session: &'a Session,
+    keys: Arc<Keys>,
     host: Host,
+    /// What was read with the host about the user of the question: whether it may ask, and the record.
+    user: RefCell<Option<(bool, Row)>>,
 }
 
 impl<'a> AskingHost<'a> {
@@ -79,6 +89,25 @@ impl<'a> AskingHost<'a> {
     fn of(fleet: &'a Fleet, session: &'a Session, key: Option<[u8; 32]>) -> Result<Self, Failure> {
         let key = key.ok_or_else(Failure::without_certificate)?;
         let host = session.host(&key).map_err(|error| unanswered(fleet, &error))?;
+        Self::active(fleet, session, host, None)
+    }
+
+    /// The host with this key, which asks about a user.
+    fn about_user(fleet: &'a Fleet, session: &'a Session, key: Option<[u8; 32]>, user: &User) -> Result<Self, Failure> {
+        // A text that is no name is refused where the user is looked at, after the host.
+        let Some(name) = UserName::parse(&user.name) else { return Self::of(fleet, session, key) };
+        let key = key.ok_or_else(Failure::without_certificate)?;
+        let asking = session.host_asking(&key, name.as_str()).map_err(|error| unanswered(fleet, &error))?;
+        let (host, user) = asking.map(|asking| (asking.host, (asking.is_in_scope, asking.row))).unzip();
+        Self::active(fleet, session, host, user)
+    }
+
+    fn active(
+        fleet: &'a Fleet,
+        session: &'a Session,
+        host: Option<Host>,
+        user: Option<(bool, Row)>,
+    ) -> Result<Self, Failure> {
         let host = host.filter(|host| host.is_active).ok_or_else(|| {
             fleet.metrics.not_permitted.add();
             Failure::not_permitted(
@@ -86,7 +115,7 @@ impl<'a> AskingHost<'a> {
                 "see: otp-verifier host list",
             )
         })?;
-        Ok(Self { fleet, session, host })
+        Ok(Self { fleet, session, keys: fleet.keys(), host, user: RefCell::new(user) })
     }
 }
 
@@ -113,7 +142,8 @@ impl AskingHost<'_> {
     fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
         let name = UserName::parse(&user.name).ok_or_else(|| Failure::malformed("no user has such a name"))?;
         let account = of_no_host(name);
-        let is_in_scope = self.session.is_in_scope(&self.host, account.name.as_str());
+        let known = self.user.borrow().as_ref().map(|(is_in_scope, _)| Ok(*is_in_scope));
+        let is_in_scope = known.unwrap_or_else(|| self.session.is_in_scope(&self.host, account.name.as_str()));
         if !is_in_scope.map_err(|error| unanswered(self.fleet, &error))? {
             self.fleet.metrics.not_permitted.add();
             let error = format!("host {} may not ask about this user", self.host.id);
@@ -131,7 +161,8 @@ impl AskingHost<'_> {
     }
 
     fn store<'a>(&'a self, asking: &Asking<'a>) -> PgStore<'a> {
-        PgStore::new(self.session, &self.fleet.keys, asking.about)
+        let row = self.user.take().map(|(_, row)| row);
+        PgStore::new(self.session, &self.keys, asking.about).having(row)
     }
 
     fn origin(&self, id: RequestId) -> Origin<'_> {
@@ -203,8 +234,11 @@ impl AskingHost<'_> {
     fn verify(&self, question: &VerifyQuestion) -> Answered {
         self.may(Right::Login)?;
         let asking = self.about(Some(&question.place), &question.user)?;
-        let left = self.fleet.budgets.send_codes(&self.host.id, now());
+        let (budgets, name) = (&self.fleet.budgets, asking.account.name.as_str());
+        let left = budgets.send_codes(&self.host.id, now());
         self.within(left, "it has sent too many wrong codes", &asking, question.id)?;
+        let left = budgets.send_codes_for(&self.host.id, name, now());
+        self.within(left, "it has sent too many wrong codes for this user", &asking, question.id)?;
         let store = self.store(&asking);
         let settings = Settings { enforce: question.enforced, ..self.fleet.settings.clone() };
         let limits = Limits { devices: question.accepted, ..settings.limits };
@@ -241,7 +275,7 @@ impl AskingHost<'_> {
                 self.fleet.metrics.refused.add();
                 // As with locks, a recovery code is none: it cannot be guessed. What is typed for names without a record neither.
                 if matches!(why, Refusal::Wrong { .. }) && bare.is_none() {
-                    self.fleet.budgets.count_wrong(&self.host.id, now());
+                    budgets.count_wrong(&self.host.id, name, now());
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What all threads of a verifier share.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use otp_core::config::settings::Settings;
 
@@ -17,7 +17,8 @@ pub(crate) struct Fleet {
     /// Limits, codes, grace. Its policy is not asked: each host has its own.
     pub(crate) settings: Settings,
     pub(crate) servers: Arc<Servers>,
-    pub(crate) keys: Keys,
+    /// The ring may be replaced while hosts are served.
+    keys: RwLock<Arc<Keys>>,
     pub(crate) authority: Authority,
     pub(crate) budgets: Budgets,
     pub(crate) metrics: Metrics,
@@ -30,11 +31,20 @@ impl Fleet {
         Ok(Self {
             settings,
             servers,
-            keys: config.keys()?,
+            keys: RwLock::new(Arc::new(config.keys()?)),
             authority: Authority::load(&config)?,
             budgets: Budgets::default(),
             metrics: Metrics::default(),
             config,
         })
+    }
+
+    pub(crate) fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Questions that are being answered keep the ring that they have.
+    pub(crate) fn replace_keys(&self, keys: Keys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 }
