@@ -26,6 +26,7 @@ use otp_core::system::random::entropy;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::user::{Account, UserName};
 
+use crate::database::hosts::columns;
 use crate::database::session::{Session, Unanswered, Value};
 use crate::keys::{Keys, KeysError};
 
@@ -58,15 +59,6 @@ pub(crate) struct Version {
     number: i64,
     kept: Option<KeptAnswer>,
 }
-
-/// The columns of a record `r`, as they are read here.
-macro_rules! columns {
-    () => {
-        "r.version, r.sealed, r.state, r.request, r.host, r.event, r.answer, \
-         coalesce(r.answered BETWEEN clock_timestamp() - interval '10 s' AND clock_timestamp() + interval '10 s', false)"
-    };
-}
-pub(crate) use columns;
 
 const LOAD: &str = concat!("SELECT ", columns!(), " FROM otp.record r WHERE r.name = $1");
 

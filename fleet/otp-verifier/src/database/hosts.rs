@@ -6,7 +6,15 @@ use otp_core::store::error::StoreError;
 use otp_core::value::user::UserName;
 
 use crate::database::session::{Session, Unanswered};
-use crate::store::columns;
+
+/// The columns of a record `r`, in the order in which the store reads them.
+macro_rules! columns {
+    () => {
+        "r.version, r.sealed, r.state, r.request, r.host, r.event, r.answer, \
+         coalesce(r.answered BETWEEN clock_timestamp() - interval '10 s' AND clock_timestamp() + interval '10 s', false)"
+    };
+}
+pub(crate) use columns;
 
 /// What a host may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
