@@ -73,7 +73,8 @@ endef
 languages := $(if $(shell command -v msgfmt),$(basename $(notdir $(wildcard po/*.po))))
 catalogues = $(addprefix $(target)/po/,$(languages:=.mo))
 # Programs, to be copied and changed.
-example_programs := $(addprefix config/examples/,$(addprefix senders/,gammu smtp http-gateway) hooks/account-removed)
+example_programs := $(addprefix config/examples/,$(addprefix senders/,gammu smtp http-gateway) hooks/account-removed \
+	$(addprefix fleet/ansible/,make-secrets sign))
 # The agent and the sender are installed apart, and are off until their sockets are enabled.
 agent_pages := man/otp-agent.8 man/otp-sender.8
 define agent_files
@@ -153,8 +154,8 @@ UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
-SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container newcomer tpm) .ci/run fuzz/run mutants/run \
-	fleet/rustc-of-any-folder tests/login/seal.sh $(wildcard tests/fleet/*) \
+SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container podman newcomer tpm) .ci/run fuzz/run mutants/run \
+	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
 	packaging/container/start debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \
@@ -190,6 +191,11 @@ agent: rust
 verifier: export CARGO_PROFILE_RELEASE_LTO ?= thin
 verifier: rust
 	$(fleet_build) --package otp-verifier
+
+# Asks verifiers as many hosts at once, for `make fleet-figures`: not installed.
+load: export CARGO_PROFILE_RELEASE_LTO ?= thin
+load: rust
+	$(fleet_build) --package otp-load
 
 # Writes the list of options in otp-enroll(1), from the definitions of the command line.
 manual: rust
@@ -398,7 +404,7 @@ lint: packages lint-packages
 	shellcheck --external-sources $(SCRIPTS)
 	command -v cargo-deny > /dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check bans licenses sources
-	$(CARGO) deny --manifest-path fleet/Cargo.toml check --config fleet/deny.toml bans licenses sources
+	$(CARGO) deny --manifest-path fleet/Cargo.toml --config fleet/deny.toml check bans licenses sources
 
 # With DESTDIR (for packages) files are only copied; sysusers.d, tmpfiles.d or the package then set group and owners, and the
 # package gives the store its id.

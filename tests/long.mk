@@ -6,11 +6,14 @@
 #   make tpm         an emulated TPM keeps the key of sealed seeds
 #   make vm          the package on a Debian 13 that boots under emulation; VM_SCRIPTS='package selinux' for some of them
 #   make newcomer    README.md's commands, as somebody follows them      make check-container   the image of `make container`
+#   make fleet-figures    how many logins a second, a million users, 9,900 hosts; parts='races speed' for some of them
+#   make fleet-power-cut  both machines of the database lose their power     make fleet-patroni   its leader killed, frozen, switched
+#   make fleet-ansible    the playbook on machines that boot                 make fleet-compose   the compose file with podman
 #   make cookbook    each recipe of docs/services with the real thing; COOKBOOK='ssh sudo' for some of them
 #   make fuzz        FUZZ_SECONDS=600 for each target      make mutants   which change of the code does no test notice?
 #   make bench       what a login costs, beside other modules; BENCH=--help for its options
 #   make pictures    docs/*.svg, drawn anew
-.PHONY: tpm proof reproducible vm cookbook newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
+.PHONY: fleet-figures fleet-power-cut fleet-patroni fleet-ansible fleet-compose tpm proof reproducible vm cookbook newcomer check-container soak timing asan asan-inside fuzz-build fuzz mutants bench bench-inside pictures
 
 # Fuzzing with LLVM's libFuzzer, on stable Rust: to count what was run through takes ordinary flags. AddressSanitizer
 # would not; what is fuzzed forbids unsafe. Targets are the files of fuzz/fuzz_targets, none named means all.
@@ -50,6 +53,27 @@ COOKBOOK ?=
 
 cookbook: packages all test-programs
 	$(as_root) tests/cookbook/run $(COOKBOOK) 2>&1 | tee "$(target)/cookbook.log"
+
+# What a fleet does when it is large, and when its database is in trouble: see docs/fleet.md, which has the figures.
+fleet-figures fleet-power-cut fleet-patroni: rust build-packages products agent verifier test-programs
+fleet-figures: load
+	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES) bc procps; exec tests/fleet/figures' 2>&1 | tee "$(target)/fleet-figures.log"
+
+fleet-power-cut:
+	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES) e2fsprogs libeatmydata1; exec tests/fleet/power-cut $(WRONG)'
+
+fleet-patroni:
+	$(as_root) tests/machine bash -euc 'tests/packages $(FLEET_PACKAGES) patroni etcd-server python3-etcd procps; exec tests/fleet/patroni $(WRONG)'
+
+# Both install the Debian packages of this tree.
+fleet-ansible: deb
+	$(as_root) tests/machine bash -euc 'tests/packages ansible-core systemd-container mmdebstrap dpkg-dev openssh-client openssl oathtool iproute2 procps; exec tests/fleet/ansible'
+
+fleet-compose:
+	$(as_root) tests/machine tests/fleet/compose
+
+# WRONG=--wrong: with a setting that is wrong the claims fail, or they would prove nothing.
+WRONG ?=
 
 reproducible: deb
 	tests/deb again

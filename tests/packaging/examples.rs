@@ -42,6 +42,14 @@ fn admin_check_passes_every_configuration() {
     }
 }
 
+/// A machine with the database has no otp-verifier, whose `roles` prints it.
+#[test]
+fn the_playbook_makes_the_roles_of_the_verifier() {
+    let text = |path: &str| fs::read_to_string(machine::source(path)).unwrap();
+    let ours = text("config/examples/fleet/ansible/roles.sql");
+    assert_eq!(ours, text("fleet/otp-verifier/migrations/roles.sql"));
+}
+
 #[test]
 fn a_network_is_exempt_and_only_sudo_asks() {
     let (site, user) = (Site::new(""), TestUser::new("alice"));

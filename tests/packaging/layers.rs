@@ -107,7 +107,11 @@ const HOUSE: [(&str, &[&str]); 8] = [
             "config",
             "command_line",
             "authority",
+            "renewal",
+            "key_ring",
             "budgets",
+            "guests",
+            "watched",
             "metrics",
             "fleet",
             "store",
@@ -180,6 +184,7 @@ fn the_page_on_architecture_names_each_file_of_core_module_and_services_and_no_o
         "fleet/otp-activation",
         "fleet/otp-wire",
         "fleet/otp-verifier",
+        "fleet/otp-load",
     ] {
         let source = repository.join(name).join("src");
         let mut files = Vec::new();

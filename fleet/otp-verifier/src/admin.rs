@@ -23,6 +23,7 @@ use crate::answered::of_no_host;
 use crate::authority::{Authority, SECRET, put};
 use crate::command_line::{Command, CommandLine, HostCommand, Init, ScopeCommand, Token};
 use crate::config::Config;
+use crate::database::Servers;
 use crate::database::hosts::{Host, Right};
 use crate::database::migrations;
 use crate::database::session::Session;
@@ -34,7 +35,7 @@ use crate::store::reseal::{self, Resealed};
 use crate::store::{About, PgStore};
 use crate::told::{told, told_json};
 use crate::work::Work;
-use crate::{log, serve, user};
+use crate::{key_ring, log, renewal, serve, user};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -49,6 +50,8 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
         Command::Scope { command } => scope(&config()?, command),
         // Before there is a configuration.
         Command::Roles => told(migrations::ROLES.trim_end()),
+        Command::Key { command } => key_ring::run(&config()?, command),
+        Command::Renew(how) => renewal::renew(&config()?, how),
         Command::Reseal => reseal(&config()?),
         Command::Restored => restored(&config()?),
         Command::Check => check(config()?),
@@ -104,7 +107,7 @@ fn init(config: &Config, how: &Init) -> Result<(), Error> {
         told(&made(&config.key_file()))?;
         told("It opens all seeds: keep a copy of it apart from copies of the database.")?;
     }
-    let run = migrations::migrate(&config.servers_as(vec![how.owner.clone()])?)?;
+    let run = migrations::migrate(&config.servers_as(how.owners.clone(), how.owner_password.clone())?)?;
     told(&format!("The tables have version {}.", run.last().map_or("of before".to_owned(), ToString::to_string)))?;
     told("Next: systemctl enable --now otp-verifier.service")
 }
@@ -207,6 +210,7 @@ fn reseal(config: &Config) -> Result<(), Error> {
 }
 
 fn restored(config: &Config) -> Result<(), Error> {
+    Servers::forget_timeline(&config.state).map_err(|error| Error::io("empty", &config.state, &error))?;
     let (session, keys, window) = (session(config)?, config.keys()?, config.settings()?.settings.limits.window);
     let store = PgStore::new(&session, &keys, About::default());
     let mut count = 0_u64;
@@ -225,5 +229,6 @@ fn restored(config: &Config) -> Result<(), Error> {
 fn check(config: Config) -> Result<(), Error> {
     let fleet = Fleet::load(config)?;
     fleet.servers.connect()?;
-    told("Database, keys and certificates are well.")
+    told("Database, keys and certificates are well.")?;
+    told(&format!("The certificate of this verifier is good for {} days.", renewal::days_left(&fleet.config)?))
 }

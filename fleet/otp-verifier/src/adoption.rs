@@ -24,7 +24,8 @@ pub(crate) fn adopt(question: &AdoptQuestion, asking: &Asking<'_>, fleet: &Fleet
     let record = record.ok_or_else(|| Failure::malformed("no record of this user"))?;
     let arrival = Arrival { record: &record, replace: false, with_override: true };
     let enrollment = new_enrollment(random::entropy).map_err(|error| Failure::no_answer(&error.to_string()))?;
-    let store = PgStore::new(session, &fleet.keys, asking.about);
+    let keys = fleet.keys();
+    let store = PgStore::new(session, &keys, asking.about);
     let note = Origin { id: Some(question.id), host: asking.about.host }.note("adopted");
     let outcome = change(&store, &asking.account, &note, |here| arrival.into_record(&asking.account, here, enrollment));
     let outcome = adopted(outcome.map_err(|error| unanswered(fleet, &error))?);
@@ -37,7 +38,8 @@ pub(crate) fn would_adopt(question: &AdoptQuestion, asking: &Asking<'_>, fleet: 
     let record = record.ok_or_else(|| Failure::malformed("no record of this user"))?;
     let arrival = Arrival { record: &record, replace: false, with_override: true };
     let enrollment = new_enrollment(random::entropy).map_err(|error| Failure::no_answer(&error.to_string()))?;
-    let store = PgStore::new(session, &fleet.keys, asking.about);
+    let keys = fleet.keys();
+    let store = PgStore::new(session, &keys, asking.about);
     let note = Origin { id: Some(question.id), host: asking.about.host }.note("would-adopt");
     let outcome = change(&store, &asking.account, &note, |here| {
         let (_, outcome) = arrival.into_record(&asking.account, here, enrollment);

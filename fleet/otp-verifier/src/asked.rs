@@ -21,7 +21,7 @@ use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_wire::{
     AdminQuestion, AdoptQuestion, BareOf, CertificateQuestion, ChallengeAnswer, ChallengeQuestion, Hello, LetInAnswer,
-    LetInQuestion, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, PullQuestion, SelfQuestion,
+    LetInQuestion, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, PullQuestion, SelfQuestion, User,
     VerdictAnswer, VerifyQuestion, WithoutCode,
 };
 
@@ -55,10 +55,11 @@ impl Asked {
     /// Answers for the host with this key.
     pub(crate) fn answer(&self, fleet: &Fleet, session: &Session, key: Option<[u8; 32]>) -> Answered {
         let host = || AskingHost::of(fleet, session, key);
+        let about = |user: &User| AskingHost::about_user(fleet, session, key, user);
         match self {
-            Self::Outline(question) => host()?.outline(question),
-            Self::Challenge(question) => host()?.challenge(question),
-            Self::Verify(question) => host()?.verify(question),
+            Self::Outline(question) => about(&question.user)?.outline(question),
+            Self::Challenge(question) => about(&question.user)?.challenge(question),
+            Self::Verify(question) => about(&question.user)?.verify(question),
             Self::LetIn(question) => host()?.let_in(question),
             Self::Own(question) => host()?.self_service(question),
             Self::Adopt(question) => {
@@ -134,6 +135,7 @@ impl AskingHost<'_> {
         let postbox = Postbox {
             fleet: self.fleet,
             session: self.session,
+            keys: &self.keys,
             account: &asking.account,
             about: asking.about,
             note: origin.note("sent"),
@@ -158,8 +160,7 @@ impl AskingHost<'_> {
     fn verify(&self, question: &VerifyQuestion) -> Answered {
         self.may(Right::Login)?;
         let asking = self.about(Some(&question.place), &question.user)?;
-        let left = self.fleet.budgets.send_codes(&self.host.id, now());
-        self.within(left, "it has sent too many wrong codes", &asking, question.id)?;
+        self.may_send_codes(&asking, question.id)?;
         let store = self.store(&asking);
         let settings = Settings { enforce: question.enforced, ..self.fleet.settings.clone() };
         let limits = Limits { devices: question.accepted, ..settings.limits };
@@ -196,7 +197,7 @@ impl AskingHost<'_> {
                 self.fleet.metrics.refused.add();
                 // As with locks, a recovery code is none: it cannot be guessed. What is typed for names without a record neither.
                 if matches!(why, Refusal::Wrong { .. }) && bare.is_none() {
-                    self.fleet.budgets.count_wrong(&self.host.id, now());
+                    self.count_wrong(&asking);
                 }
             }
         }

@@ -1,5 +1,8 @@
 //! The host that asks: whether the fleet knows it, what it may do, whom it may ask about, and how much.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use otp_core::error::CoreError;
 use otp_core::store::Store as _;
 use otp_core::store::error::StoreError;
@@ -7,12 +10,14 @@ use otp_core::store::note::Origin;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::user::UserName;
 use otp_wire::{Place, User};
+use tokio_postgres::Row;
 
 use crate::answered::{Asking, Failure, of_no_host, unanswered};
-use crate::budgets::Left;
+use crate::budgets::{Left, now};
 use crate::database::hosts::{Host, Right};
 use crate::database::session::Session;
 use crate::fleet::Fleet;
+use crate::keys::Keys;
 use crate::log;
 use crate::store::{About, PgStore};
 
@@ -20,7 +25,10 @@ use crate::store::{About, PgStore};
 pub(crate) struct AskingHost<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) session: &'a Session,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) host: Host,
+    /// What was read with the host about the user of the question: whether it may ask, and the record.
+    user: RefCell<Option<(bool, Row)>>,
 }
 
 impl<'a> AskingHost<'a> {
@@ -28,6 +36,30 @@ impl<'a> AskingHost<'a> {
     pub(crate) fn of(fleet: &'a Fleet, session: &'a Session, key: Option<[u8; 32]>) -> Result<Self, Failure> {
         let key = key.ok_or_else(Failure::without_certificate)?;
         let host = session.host(&key).map_err(|error| unanswered(fleet, &error))?;
+        Self::active(fleet, session, host, None)
+    }
+
+    /// The host with this key, which asks about a user.
+    pub(crate) fn about_user(
+        fleet: &'a Fleet,
+        session: &'a Session,
+        key: Option<[u8; 32]>,
+        user: &User,
+    ) -> Result<Self, Failure> {
+        // A text that is no name is refused where the user is looked at, after the host.
+        let Some(name) = UserName::parse(&user.name) else { return Self::of(fleet, session, key) };
+        let key = key.ok_or_else(Failure::without_certificate)?;
+        let asking = session.host_asking(&key, name.as_str()).map_err(|error| unanswered(fleet, &error))?;
+        let (host, user) = asking.map(|asking| (asking.host, (asking.is_in_scope, asking.row))).unzip();
+        Self::active(fleet, session, host, user)
+    }
+
+    fn active(
+        fleet: &'a Fleet,
+        session: &'a Session,
+        host: Option<Host>,
+        user: Option<(bool, Row)>,
+    ) -> Result<Self, Failure> {
         let host = host.filter(|host| host.is_active).ok_or_else(|| {
             fleet.metrics.not_permitted.add();
             Failure::not_permitted(
@@ -35,7 +67,7 @@ impl<'a> AskingHost<'a> {
                 "see: otp-verifier host list",
             )
         })?;
-        Ok(Self { fleet, session, host })
+        Ok(Self { fleet, session, keys: fleet.keys(), host, user: RefCell::new(user) })
     }
 }
 
@@ -63,7 +95,8 @@ impl AskingHost<'_> {
     pub(crate) fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
         let name = UserName::parse(&user.name).ok_or_else(|| Failure::malformed("no user has such a name"))?;
         let account = of_no_host(name);
-        let is_in_scope = self.session.is_in_scope(&self.host, account.name.as_str());
+        let known = self.user.borrow().as_ref().map(|(is_in_scope, _)| Ok(*is_in_scope));
+        let is_in_scope = known.unwrap_or_else(|| self.session.is_in_scope(&self.host, account.name.as_str()));
         if !is_in_scope.map_err(|error| unanswered(self.fleet, &error))? {
             self.fleet.metrics.not_permitted.add();
             let error = format!("host {} may not ask about this user", self.host.id);
@@ -81,7 +114,8 @@ impl AskingHost<'_> {
     }
 
     pub(crate) fn store<'a>(&'a self, asking: &Asking<'a>) -> PgStore<'a> {
-        PgStore::new(self.session, &self.fleet.keys, asking.about)
+        let row = self.user.take().map(|(_, row)| row);
+        PgStore::new(self.session, &self.keys, asking.about).having(row)
     }
 
     pub(crate) fn origin(&self, id: RequestId) -> Origin<'_> {
@@ -96,6 +130,19 @@ impl AskingHost<'_> {
             return Err(Failure::not_permitted(error, hint));
         }
         written.map_err(|error| unanswered(self.fleet, &error))
+    }
+
+    /// Whether the host may still send codes, of any user and of this one.
+    pub(crate) fn may_send_codes(&self, asking: &Asking<'_>, id: RequestId) -> Result<(), Failure> {
+        let (budgets, name) = (&self.fleet.budgets, asking.account.name.as_str());
+        let left = budgets.send_codes(&self.host.id, now());
+        self.within(left, "it has sent too many wrong codes", asking, id)?;
+        let left = budgets.send_codes_for(&self.host.id, name, now());
+        self.within(left, "it has sent too many wrong codes for this user", asking, id)
+    }
+
+    pub(crate) fn count_wrong(&self, asking: &Asking<'_>) {
+        self.fleet.budgets.count_wrong(&self.host.id, asking.account.name.as_str(), now());
     }
 
     /// A budget that is used up is in the audit once, and answered without a commit.

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
+use otp_core::system::random::entropy;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -60,7 +61,7 @@ impl Authority {
         params.distinguished_name = named("pam_otp fleet");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        lives(&mut params, AUTHORITY_LIVES);
+        lives(&mut params, AUTHORITY_LIVES)?;
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
         let certificate = params.self_signed(&key).map_err(|error| failed(&error))?;
         put(&config.authority_key(), Zeroizing::new(key.serialize_pem()).as_bytes(), SECRET)?;
@@ -69,14 +70,19 @@ impl Authority {
 
     /// Makes key and certificate of a verifier that hosts reach by these names.
     pub(crate) fn make_verifier(&self, config: &Config, names: &[String]) -> Result<(), Error> {
+        let key = KeyPair::generate().map_err(|error| failed(&error))?;
+        let certificate = self.certify(&key, names)?;
+        put(&config.key(), Zeroizing::new(key.serialize_pem()).as_bytes(), SECRET)?;
+        put(&config.certificate(), certificate, PUBLIC)
+    }
+
+    /// A certificate in PEM for the key of a verifier that hosts reach by these names.
+    pub(crate) fn certify(&self, key: &KeyPair, names: &[String]) -> Result<String, Error> {
         let mut params = CertificateParams::new(names).map_err(|error| failed(&error))?;
         params.distinguished_name = named(names.first().map_or("verifier", String::as_str));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        lives(&mut params, LIVES);
-        let key = KeyPair::generate().map_err(|error| failed(&error))?;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(|error| failed(&error))?;
-        put(&config.key(), Zeroizing::new(key.serialize_pem()).as_bytes(), SECRET)?;
-        put(&config.certificate(), certificate.pem(), PUBLIC)
+        lives(&mut params, LIVES)?;
+        Ok(params.signed_by(key, &self.issuer).map_err(|error| failed(&error))?.pem())
     }
 
     /// Signs the key of a host. Of its request only the key counts: name and purposes are ours. `None` if it is no request.
@@ -86,7 +92,7 @@ impl Authority {
         params.distinguished_name = named(host);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        lives(&mut params, LIVES);
+        lives(&mut params, LIVES)?;
         let certificate = params.signed_by(&asked.public_key, &self.issuer).map_err(|error| failed(&error))?;
         let key_sha256 = name_of_key(certificate.der())
             .ok_or_else(|| Error::new("a certificate of our own cannot be read", "report this"))?;
@@ -113,10 +119,19 @@ fn named(name: &str) -> DistinguishedName {
     names
 }
 
-fn lives(params: &mut CertificateParams, lives: Duration) {
+/// Two certificates for one key differ in their number (RFC 5280 §4.1.2.2).
+fn lives(params: &mut CertificateParams, lives: Duration) -> Result<(), Error> {
+    let mut number = [0; 16];
+    entropy(&mut number)?;
+    // Positive, and of this length.
+    if let Some(first) = number.first_mut() {
+        *first = *first & 0x3f | 0x40;
+    }
+    params.serial_number = Some(SerialNumber::from_slice(&number));
     let now = OffsetDateTime::now_utc();
     params.not_before = now.saturating_sub(BEFORE);
     params.not_after = now.saturating_add(lives);
+    Ok(())
 }
 
 fn text(path: &Path) -> Result<String, Error> {

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// Most wrong codes of a host in [`WRONG_WITHIN`].
 const MOST_WRONG: usize = 20;
+/// Most wrong codes for one user, of those: no user alone keeps all others of a host out.
+const MOST_WRONG_OF_USER: usize = 8;
 const WRONG_WITHIN: Duration = Duration::from_secs(600);
 
 /// Most users that a host asks about in [`USERS_WITHIN`] and that have a record.
@@ -22,7 +24,10 @@ pub(crate) struct Budgets(Mutex<HashMap<String, Spent>>);
 
 #[derive(Default)]
 struct Spent {
-    wrong: Vec<Instant>,
+    /// When, and for whom.
+    wrong: Vec<(Instant, u64)>,
+    /// Users whose share is used up, and since when.
+    told: HashMap<u64, Instant>,
     users: HashMap<u64, Instant>,
     unknown: Vec<Instant>,
 }
@@ -38,9 +43,7 @@ pub(crate) enum Left {
 impl Budgets {
     /// Whether the host may ask about a user with a record.
     pub(crate) fn ask_about(&self, host: &str, user: &str, now: Instant) -> Left {
-        let mut hasher = DefaultHasher::new();
-        user.hash(&mut hasher);
-        let user = hasher.finish();
+        let user = hashed(user);
         let mut all = self.all();
         let spent = all.entry(host.to_owned()).or_default();
         spent.users.retain(|_, at| now.saturating_duration_since(*at) < USERS_WITHIN);
@@ -70,25 +73,53 @@ impl Budgets {
     pub(crate) fn send_codes(&self, host: &str, now: Instant) -> Left {
         let mut all = self.all();
         let Some(spent) = all.get_mut(host) else { return Left::Some };
-        spent.wrong.retain(|at| now.saturating_duration_since(*at) < WRONG_WITHIN);
+        spent.forget(now);
         if spent.wrong.len() < MOST_WRONG {
             return Left::Some;
         }
         let is_told = spent.wrong.len() > MOST_WRONG;
         if !is_told {
-            spent.wrong.push(now);
+            spent.wrong.push((now, 0));
         }
         if is_told { Left::UsedUp } else { Left::UsedUpNow }
     }
 
-    pub(crate) fn count_wrong(&self, host: &str, now: Instant) {
-        self.all().entry(host.to_owned()).or_default().wrong.push(now);
+    /// Whether the host may send codes for this user.
+    pub(crate) fn send_codes_for(&self, host: &str, user: &str, now: Instant) -> Left {
+        let user = hashed(user);
+        let mut all = self.all();
+        let Some(spent) = all.get_mut(host) else { return Left::Some };
+        spent.forget(now);
+        if spent.wrong.iter().filter(|(_, whose)| *whose == user).count() < MOST_WRONG_OF_USER {
+            return Left::Some;
+        }
+        let is_told = spent.told.insert(user, now).is_some();
+        if is_told { Left::UsedUp } else { Left::UsedUpNow }
+    }
+
+    pub(crate) fn count_wrong(&self, host: &str, user: &str, now: Instant) {
+        self.all().entry(host.to_owned()).or_default().wrong.push((now, hashed(user)));
     }
 
     /// No thread panics while it holds this.
     fn all(&self) -> MutexGuard<'_, HashMap<String, Spent>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Spent {
+    fn forget(&mut self, now: Instant) {
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < WRONG_WITHIN;
+        self.wrong.retain(|(at, _)| is_recent(*at));
+        self.told.retain(|_, at| is_recent(*at));
+    }
+}
+
+/// Names are not kept.
+fn hashed(user: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    user.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[expect(clippy::disallowed_methods, reason = "deadlines; no clock that can be set changes them")]
@@ -103,14 +134,29 @@ mod tests {
     #[test]
     fn twenty_wrong_codes_end_a_host_for_ten_minutes() {
         let (budgets, now) = (Budgets::default(), super::now());
-        for _ in 0..20 {
+        for wrong in 0..20 {
             assert_eq!(budgets.send_codes("web1", now), Left::Some);
-            budgets.count_wrong("web1", now);
+            budgets.count_wrong("web1", &(wrong / 4).to_string(), now);
         }
         assert_eq!(budgets.send_codes("web1", now), Left::UsedUpNow);
         assert_eq!(budgets.send_codes("web1", now), Left::UsedUp);
         assert_eq!(budgets.send_codes("web2", now), Left::Some);
         assert_eq!(budgets.send_codes("web1", now + WRONG_WITHIN), Left::Some);
+    }
+
+    #[test]
+    fn one_user_does_not_use_up_what_all_of_a_host_have() {
+        let (budgets, now) = (Budgets::default(), super::now());
+        for _ in 0..8 {
+            assert_eq!(budgets.send_codes_for("web1", "alice", now), Left::Some);
+            budgets.count_wrong("web1", "alice", now);
+        }
+        assert_eq!(budgets.send_codes_for("web1", "alice", now), Left::UsedUpNow);
+        assert_eq!(budgets.send_codes_for("web1", "alice", now), Left::UsedUp);
+        assert_eq!(budgets.send_codes_for("web1", "bob", now), Left::Some);
+        assert_eq!(budgets.send_codes("web1", now), Left::Some);
+        assert_eq!(budgets.send_codes_for("web2", "alice", now), Left::Some);
+        assert_eq!(budgets.send_codes_for("web1", "alice", now + WRONG_WITHIN), Left::Some);
     }
 
     #[test]

@@ -42,6 +42,13 @@ pub(crate) enum Command {
     },
     /// Print what a superuser of the database runs before init: roles and database
     Roles,
+    /// Make a new certificate for this verifier, which goes on serving meanwhile
+    Renew(Renew),
+    /// List, add, use and remove the keys that seal seeds
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
     /// Seal all seeds under the first key of the key file
     Reseal,
     /// After a backup of the database was restored: void what may have been used since
@@ -52,12 +59,37 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct Init {
-    /// The database, as the owner of its tables connects: host=… dbname=… user=…
-    #[arg(long, value_name = "DATABASE")]
-    pub(crate) owner: String,
+    /// The database, as the owner of its tables connects: host=… dbname=… user=…; repeat it for all servers, of which the primary is used
+    #[arg(long = "owner", value_name = "DATABASE", required = true)]
+    pub(crate) owners: Vec<String>,
+    /// A file with the password of that owner, alone on its first line: on a command line it would be in the list of processes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) owner_password: Option<PathBuf>,
     /// A name by which hosts reach this verifier; repeat it for more
     #[arg(long = "name", value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Renew {
+    /// A name by which hosts reach this verifier, in place of those of the present certificate; repeat it for more
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Only if the present one is good for less than so many days
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) before: Option<u32>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum KeyCommand {
+    /// Ids of all keys; the first one seals, the others open
+    List,
+    /// Make a key, which opens and does not seal yet: copy the file to all verifiers first
+    Add,
+    /// Seal under this key from now on
+    Use { id: String },
+    /// Remove a key under which nothing is sealed
+    Remove { id: String },
 }
 
 #[derive(Args, Debug)]

@@ -33,6 +33,9 @@ pub(crate) struct Config {
     /// The folder with certificates and keys.
     #[serde(default = "folder")]
     pub(crate) folder: PathBuf,
+    /// The folder in which the service keeps the highest timeline of the database.
+    #[serde(default = "state")]
+    pub(crate) state: PathBuf,
     /// The PostgreSQL servers, primary and standbys, as libpq names them.
     pub(crate) database: Vec<String>,
     /// The authority that signed the certificates of those servers, in PEM.
@@ -57,6 +60,10 @@ pub(crate) struct Config {
 
 fn folder() -> PathBuf {
     "/etc/otp-verifier".into()
+}
+
+fn state() -> PathBuf {
+    "/var/lib/otp-verifier".into()
 }
 
 fn settings() -> PathBuf {
@@ -106,13 +113,13 @@ impl Config {
     }
 
     /// The servers in other words, such as those of another role.
-    pub(crate) fn servers_as(&self, servers: Vec<String>) -> Result<Arc<Servers>, Error> {
-        self.servers_with(servers, None)
+    pub(crate) fn servers_as(&self, servers: Vec<String>, password: Option<PathBuf>) -> Result<Arc<Servers>, Error> {
+        self.servers_with(servers, password)
     }
 
     fn servers_with(&self, servers: Vec<String>, password: Option<PathBuf>) -> Result<Arc<Servers>, Error> {
         let (authority, alone) = (self.database_authority.clone(), self.without_standby);
-        let settings = Settings { servers, authority, password, alone };
+        let settings = Settings { servers, authority, password, state: Some(self.state.clone()), alone };
         Ok(Arc::new(Servers::new(&settings)?))
     }
 

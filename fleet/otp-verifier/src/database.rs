@@ -4,6 +4,7 @@
 //! can refuse, and never let in. See `standbys` for that rule, and `watcher` for what ends a wait on an old primary.
 
 pub(crate) mod hosts;
+mod kept;
 pub(crate) mod link;
 pub(crate) mod messages;
 pub(crate) mod migrations;
@@ -33,6 +34,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use otp_core::store::error::StoreError;
 use zeroize::Zeroizing;
 
+use crate::database::kept::Kept;
 use crate::database::link::Link;
 use crate::database::session::Session;
 use crate::database::standbys::{Standbys, Unfit};
@@ -52,6 +54,8 @@ pub(crate) struct Settings {
     pub authority: Option<PathBuf>,
     /// A file with the password of the role, such as a credential of systemd; `None` where the server needs none.
     pub password: Option<PathBuf>,
+    /// The folder in which the highest timeline is kept; `None` where it is not.
+    pub state: Option<PathBuf>,
     /// Whether one server without a standby is enough: for trying it out. A commit can then be lost with its server, and a code
     /// that was used works again.
     pub alone: bool,
@@ -64,6 +68,7 @@ pub(crate) struct Servers {
     standbys: Standbys,
     fence: watch::Sender<Fence>,
     seen: Mutex<Seen>,
+    kept: Kept,
 }
 
 /// One server, and how it is called in messages.
@@ -119,6 +124,8 @@ pub(crate) enum DatabaseError {
     Authority(String),
     #[error("the password file {0} cannot be read: {1}")]
     Password(String, std::io::ErrorKind),
+    #[error("{0}: the timeline that is kept there cannot be read: {1}")]
+    Kept(String, std::io::ErrorKind),
     #[error("no runtime: {0}")]
     Runtime(std::io::Error),
     #[error("the runtime has ended")]
@@ -148,12 +155,15 @@ impl DatabaseError {
             }
             Self::Authority(_) => "name a file with certificates in PEM that otp-verifier can read",
             Self::Password(..) => "name a file that otp-verifier can read, with the password alone on its first line",
+            Self::Kept(..) => "remove the file there, if no server of before the last failover can come back",
             Self::Runtime(_) | Self::Ended => "look for the cause in the system log",
             Self::Server(..) => {
                 "look for the cause on that server: whether it runs, pg_hba.conf, roles, its certificate"
             }
             Self::Unfit(_, unfit) => unfit.hint(),
-            Self::Outdated(..) => "stop that server: it was replaced, and must follow the new primary",
+            Self::Outdated(..) => {
+                "stop that server: it was replaced, and must follow the new primary; after a restore: otp-verifier restored"
+            }
             Self::Split(_) => "stop all of them but one, and make them follow it: more than one standby was promoted",
             Self::OtherCluster(_) => "take it out of the configuration, or make it a standby of the others",
             Self::NoPrimary(_) => "start PostgreSQL, or promote the standby whose confirmation the primary waited for",
@@ -195,9 +205,19 @@ impl Servers {
         if all.is_empty() {
             return Err(DatabaseError::Setting(1, "there is none".into()));
         }
+        let folder = settings.state.as_deref();
+        let unreadable = |error: std::io::Error| {
+            DatabaseError::Kept(folder.unwrap_or(Path::new("")).display().to_string(), error.kind())
+        };
+        let kept = Kept::read(folder).map_err(unreadable)?;
         let standbys = if settings.alone { Standbys::NotNeeded } else { Standbys::Needed };
         let seen = Seen { system: None, asked: None, primary: None, without: None, faults: Vec::new() };
-        Ok(Self { all, tls, standbys, fence: watch::Sender::new(Fence::default()), seen: Mutex::new(seen) })
+        Ok(Self { all, tls, standbys, fence: watch::Sender::new(Fence::default()), seen: Mutex::new(seen), kept })
+    }
+
+    /// After a restore.
+    pub(crate) fn forget_timeline(folder: &Path) -> std::io::Result<()> {
+        Kept::forget(folder)
     }
 
     /// Asks all servers once a second, in a thread that ends with the last use of these servers.
@@ -301,6 +321,7 @@ impl Servers {
             return;
         }
         let Some(timeline) = facts.timeline else { return };
+        let timeline = self.kept.highest(facts.system, timeline);
         self.fence.send_if_modified(|fence| {
             let is_higher = timeline > fence.timeline;
             if is_higher {

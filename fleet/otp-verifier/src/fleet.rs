@@ -1,6 +1,6 @@
 //! What all threads of a verifier share.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use otp_core::config::settings::Settings;
 use otp_core::decision::kinds::Kinds;
@@ -19,7 +19,8 @@ pub(crate) struct Fleet {
     /// Limits, codes, grace. Its policy is not asked: each host has its own.
     pub(crate) settings: Settings,
     pub(crate) servers: Arc<Servers>,
-    pub(crate) keys: Keys,
+    /// The ring may be replaced while hosts are served.
+    keys: RwLock<Arc<Keys>>,
     pub(crate) authority: Authority,
     pub(crate) budgets: Budgets,
     pub(crate) metrics: Metrics,
@@ -40,11 +41,35 @@ impl Fleet {
             sends: Some(sends).filter(|sends| *sends != Kinds::NONE),
             settings,
             servers,
-            keys: config.keys()?,
+            keys: RwLock::new(Arc::new(config.keys()?)),
             authority: Authority::load(&config)?,
             budgets: Budgets::default(),
             metrics: Metrics::default(),
             config,
         })
+    }
+
+    /// With these servers and keys, and nothing that sends.
+    #[cfg(test)]
+    pub(crate) fn of_test(config: Config, settings: Settings, servers: Arc<Servers>, keys: Keys) -> Self {
+        Self {
+            settings,
+            servers,
+            keys: RwLock::new(Arc::new(keys)),
+            authority: Authority::load(&config).unwrap(),
+            budgets: Budgets::default(),
+            metrics: Metrics::default(),
+            sends: None,
+            config,
+        }
+    }
+
+    pub(crate) fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Questions that are being answered keep the ring that they have.
+    pub(crate) fn replace_keys(&self, keys: Keys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 }

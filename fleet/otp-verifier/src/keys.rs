@@ -22,7 +22,7 @@ use otp_core::system::random::entropy;
 use otp_core::value::user::UserName;
 
 /// The first byte of what is sealed.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 /// Bytes of the version and the id of the key: see [`Keys::beginning`].
 pub(crate) const BEGINNING: usize = 5;
@@ -92,17 +92,34 @@ impl Keys {
         Ok(Self { ring, present })
     }
 
-    /// A file of keys: a new one that seals, before those that are there.
+    /// A file of keys with a new one, which seals if it is the only one: what others have sealed stays open.
     pub(crate) fn with_new(old: Option<&Self>) -> Result<Zeroizing<Vec<u8>>, KeysError> {
         let mut new = SealKey::new(&[0; 32]);
         entropy(new.bytes_mut()).map_err(|_| KeysError::Random)?;
-        let olds: Vec<_> = old.map(|keys| keys.ring.all().collect()).unwrap_or_default();
-        let all = std::iter::once((new.id(), &new)).chain(olds.iter().map(|(id, key)| (*id, key)));
-        Ok(Ring::bytes_of(all, false))
+        let mut all: Vec<_> = old.map(|keys| keys.ring.all().collect()).unwrap_or_default();
+        all.push((new.id(), new));
+        Ok(bytes_of(&all))
+    }
+
+    /// A file of these keys, in which this one seals; `None` if there is none of that id.
+    pub(crate) fn with_first(&self, id: KeyId) -> Option<Zeroizing<Vec<u8>>> {
+        let (mut all, others): (Vec<_>, Vec<_>) = self.ring.all().partition(|(known, _)| *known == id);
+        let is_there = !all.is_empty();
+        all.extend(others);
+        is_there.then(|| bytes_of(&all))
+    }
+
+    /// A file of these keys without this one.
+    pub(crate) fn without(&self, id: KeyId) -> Zeroizing<Vec<u8>> {
+        bytes_of(&self.ring.all().filter(|(known, _)| *known != id).collect::<Vec<_>>())
+    }
+
+    /// The ids of all keys, the one that seals first.
+    pub(crate) fn ids(&self) -> Vec<KeyId> {
+        self.ring.ids().collect()
     }
 
     /// The id of the key that seals.
-    #[cfg(test)]
     pub(crate) fn present(&self) -> KeyId {
         self.present
     }
@@ -167,6 +184,10 @@ impl Keys {
     }
 }
 
+fn bytes_of(keys: &[(KeyId, SealKey)]) -> Zeroizing<Vec<u8>> {
+    Ring::bytes_of(keys.iter().map(|(id, key)| (*id, key)), false)
+}
+
 fn bound(user: &UserName) -> Vec<u8> {
     [PURPOSE, user.as_str().as_bytes()].concat()
 }
@@ -206,6 +227,12 @@ pub(crate) mod tests {
     pub(crate) fn keys(masters: &[u8]) -> Keys {
         let all: Vec<_> = masters.iter().map(|byte| SealKey::new(&[*byte; 32])).collect();
         Keys::of_bytes(&Ring::bytes_of(all.iter().map(|key| (key.id(), key)), false)).unwrap()
+    }
+
+    /// With a new key, which seals.
+    pub(crate) fn newer(old: &Keys) -> Keys {
+        let both = Keys::of_bytes(&Keys::with_new(Some(old)).unwrap()).unwrap();
+        Keys::of_bytes(&both.with_first(*both.ids().last().unwrap()).unwrap()).unwrap()
     }
 
     fn user(name: &str) -> UserName {
@@ -249,9 +276,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_new_key_seals_and_the_old_ones_open() {
+    fn a_new_key_opens_then_seals_and_the_old_ones_open() {
         let old = keys(&[1]);
-        let new = Keys::of_bytes(&Keys::with_new(Some(&old)).unwrap()).unwrap();
+        let both = Keys::of_bytes(&Keys::with_new(Some(&old)).unwrap()).unwrap();
+        assert!(both.present() == old.present() && both.ids().len() == 2);
+        let new = Keys::of_bytes(&both.with_first(both.ids()[1]).unwrap()).unwrap();
+        assert!(both.with_first(keys(&[2]).present()).is_none());
+        assert_eq!(Keys::of_bytes(&new.without(old.present())).unwrap().ids(), [new.present()]);
         let sealed = old.seal(&user("alice"), "text").unwrap();
         assert!(new.open(&user("alice"), &sealed).is_ok() && !sealed.starts_with(&new.beginning()));
         let sealed = new.seal(&user("alice"), "text").unwrap();

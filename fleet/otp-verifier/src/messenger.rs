@@ -36,6 +36,7 @@ const MOST_LOSSES: usize = 16;
 pub(crate) struct Postbox<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) session: &'a Session,
+    pub(crate) keys: &'a Keys,
     pub(crate) account: &'a Account,
     pub(crate) about: About<'a>,
     pub(crate) note: Note<'a>,
@@ -47,7 +48,7 @@ pub(crate) struct Postbox<'a> {
 impl Postbox<'_> {
     fn sending<T>(&self, then: impl FnOnce(&Sending<'_>) -> T) -> T {
         let host = self.fleet.settings.issuer.as_deref().or(self.about.host).unwrap_or_default();
-        let ledger = Table { session: self.session, keys: &self.fleet.keys };
+        let ledger = Table { session: self.session, keys: self.keys };
         then(&Sending {
             account: self.account,
             by: self.about.caller_uid.unwrap_or_default(),
@@ -92,7 +93,7 @@ impl Messenger for Postbox<'_> {
         login: &LoginContext,
         named: Option<&Typed>,
     ) -> Result<Challenge, CoreError> {
-        let store = PgStore::new(self.session, &self.fleet.keys, self.about);
+        let store = PgStore::new(self.session, self.keys, self.about);
         let prepared = self.sending(|sending| sending.code(&store, &self.note, self.accepted, login, named))?;
         let none = if named.is_some() { Challenge::NoSuchDevice } else { Challenge::None };
         Ok(prepared.map_or(none, |prepared| self.keep(prepared)))

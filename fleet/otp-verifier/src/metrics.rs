@@ -32,6 +32,7 @@ pub(crate) struct Metrics {
     pub(crate) late: Count,
     pub(crate) unconfirmed: Count,
     pub(crate) handshakes_failed: Count,
+    pub(crate) connections_refused: Count,
 }
 
 impl Metrics {
@@ -49,6 +50,7 @@ impl Metrics {
             ("late", "Questions whose answer was not confirmed in time.", &self.late),
             ("unconfirmed", "Commits that were not confirmed.", &self.unconfirmed),
             ("handshakes_failed", "Connections that did not come to TLS.", &self.handshakes_failed),
+            ("connections_refused", "Connections beyond those that a host may have.", &self.connections_refused),
         ];
         let mut text = String::new();
         for (name, help, count) in counts {

@@ -25,7 +25,7 @@ use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
@@ -35,26 +35,32 @@ use crate::authority::{certificates, name_of_key};
 use crate::config::Config;
 use crate::error::Error;
 use crate::fleet::Fleet;
+use crate::guests::Guests;
 use crate::log;
 use crate::messenger::note_event;
+use crate::watched::Watched;
 use crate::work::{PATIENCE, Work};
 
 /// How long a host may take to introduce itself, and to send the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(3600);
+/// How often the files of certificate and keys are looked at.
+const EVERY: Duration = Duration::from_secs(5);
 /// Most hosts that join at a time: strangers that try tokens leave the other threads to hosts.
 const MOST_JOINING: usize = 2;
 /// Most messages on their way at a time. The sender has sixteen places.
 const MOST_SENDING: usize = 16;
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 20_000;
+/// Most of them of one host: a few for its agent, and those of a server of RADIUS.
+const MOST_OF_A_HOST: usize = 128;
 
 /// What names the key of the certificate at the other end of a connection; `None` without one.
 #[derive(Clone, Copy)]
 struct Key(Option<[u8; 32]>);
 
-/// What all connections share.
+/// What all questions share.
 #[derive(Clone)]
 struct Front {
     fleet: Arc<Fleet>,
@@ -63,17 +69,33 @@ struct Front {
     sending: Arc<Semaphore>,
 }
 
+/// What all connections share.
+#[derive(Clone)]
+struct Door {
+    fleet: Arc<Fleet>,
+    router: Router,
+    /// The present one: a connection keeps the certificate that it began with.
+    tls: watch::Receiver<TlsAcceptor>,
+    free: Arc<Semaphore>,
+    guests: Guests,
+}
+
 /// Serves hosts on every address, until the process ends.
 pub(crate) async fn serve(fleet: Arc<Fleet>, work: Work) -> Result<(), Error> {
-    let tls = TlsAcceptor::from(Arc::new(tls(&fleet.config)?));
+    let (present, tls) = watch::channel(tls(&fleet.config)?);
     let front = Front {
         fleet: Arc::clone(&fleet),
         work,
         joining: Arc::new(Semaphore::new(MOST_JOINING)),
         sending: Arc::new(Semaphore::new(MOST_SENDING)),
     };
-    let router = routes(front);
-    let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let door = Door {
+        fleet: Arc::clone(&fleet),
+        router: routes(front),
+        tls,
+        free: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+        guests: Guests::default(),
+    };
     let mut listeners = Vec::new();
     for address in &fleet.config.listen {
         listeners.push(bound(*address).await?);
@@ -83,22 +105,45 @@ pub(crate) async fn serve(fleet: Arc<Fleet>, work: Work) -> Result<(), Error> {
         None => None,
     };
     crate::systemd::ready();
-    let mut tasks = Vec::new();
+    let mut tasks = vec![tokio::spawn(replaced(Arc::clone(&fleet), present))];
     for listener in listeners {
-        tasks.push(tokio::spawn(accept(
-            listener,
-            tls.clone(),
-            (Arc::clone(&fleet), router.clone()),
-            Arc::clone(&free),
-        )));
+        tasks.push(tokio::spawn(accept(listener, door.clone())));
     }
     if let Some(listener) = metrics {
-        tasks.push(tokio::spawn(accept_metrics(listener, Arc::clone(&fleet))));
+        tasks.push(tokio::spawn(accept_metrics(listener, fleet)));
     }
     for task in tasks {
         let _ = task.await;
     }
     Ok(())
+}
+
+/// Looks for a new certificate and for other keys. What cannot be used is told once, and what is there stays in use.
+async fn replaced(fleet: Arc<Fleet>, present: watch::Sender<TlsAcceptor>) {
+    let config = &fleet.config;
+    let mut certificate = Watched::of([config.certificate(), config.key(), config.authority()]);
+    let mut keys = Watched::of([config.key_file()]);
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if certificate.is_changed() {
+            match tls(config) {
+                Ok(tls) => {
+                    present.send_replace(tls);
+                    log::notice("the certificate was replaced: new connections have the new one");
+                }
+                Err(error) => log::error(&format!("the certificate was replaced, and the old one is used: {error}")),
+            }
+        }
+        if keys.is_changed() {
+            match config.keys() {
+                Ok(keys) => {
+                    fleet.replace_keys(keys);
+                    log::notice("the keys that seal records were replaced");
+                }
+                Err(error) => log::error(&format!("the keys were replaced, and the old ones are used: {error}")),
+            }
+        }
+    }
 }
 
 async fn bound(address: SocketAddr) -> Result<TcpListener, Error> {
@@ -110,29 +155,36 @@ async fn bound(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-async fn accept(listener: TcpListener, tls: TlsAcceptor, (fleet, router): (Arc<Fleet>, Router), free: Arc<Semaphore>) {
+async fn accept(listener: TcpListener, door: Door) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Too many open files: others will end.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&free).try_acquire_owned() else { continue };
-        let (tls, fleet, router) = (tls.clone(), Arc::clone(&fleet), router.clone());
+        let Ok(place) = Arc::clone(&door.free).try_acquire_owned() else { continue };
+        let door = door.clone();
         tokio::spawn(async move {
-            connection(stream, tls, &fleet, router).await;
+            connection(stream, door).await;
             drop(place);
         });
     }
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, fleet: &Fleet, router: Router) {
+async fn connection(stream: TcpStream, door: Door) {
+    let Door { fleet, router, tls, guests, .. } = door;
     let _ = stream.set_nodelay(true);
+    let tls = tls.borrow().clone();
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else {
         fleet.metrics.handshakes_failed.add();
         return;
     };
     let key = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(name_of_key);
+    let guest = key.map(|key| guests.enter(key, MOST_OF_A_HOST));
+    if let Some(None) = guest {
+        fleet.metrics.connections_refused.add();
+        return;
+    }
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Key(key));
         router.clone().call(request)
@@ -145,7 +197,7 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, fleet: &Fleet, router: 
 }
 
 /// Certificates of hosts are the authority's; who has none may only join.
-fn tls(config: &Config) -> Result<ServerConfig, Error> {
+fn tls(config: &Config) -> Result<TlsAcceptor, Error> {
     let unfit = |error: &dyn std::fmt::Display| {
         Error::new(format!("TLS: {error}"), "run otp-verifier init, or restore its folder")
     };
@@ -157,12 +209,13 @@ fn tls(config: &Config) -> Result<ServerConfig, Error> {
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     let clients = clients.allow_unauthenticated().build().map_err(|error| unfit(&error))?;
     let key = PrivateKeyDer::from_pem_file(config.key()).map_err(|error| unfit(&error))?;
-    ServerConfig::builder_with_provider(provider)
+    let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| unfit(&error))?
         .with_client_cert_verifier(clients)
         .with_single_cert(certificates(&config.certificate())?, key)
-        .map_err(|error| unfit(&error))
+        .map_err(|error| unfit(&error))?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 fn routes(front: Front) -> Router {

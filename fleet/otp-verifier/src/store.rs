@@ -8,7 +8,7 @@ pub(crate) mod reseal;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 
 use tokio_postgres::Row;
@@ -27,6 +27,7 @@ use otp_core::system::random::entropy;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::user::{Account, UserName};
 
+use crate::database::hosts::columns;
 use crate::database::session::{Session, Unanswered, Value};
 use crate::keys::{Keys, KeysError};
 
@@ -49,6 +50,8 @@ pub(crate) struct PgStore<'s> {
     session: &'s Session,
     keys: &'s Keys,
     about: About<'s>,
+    /// The row of the user whom the question is about, which came with the host's.
+    read: RefCell<Option<Row>>,
     is_revoked: Cell<bool>,
 }
 
@@ -58,9 +61,7 @@ pub(crate) struct Version {
     kept: Option<KeptAnswer>,
 }
 
-const LOAD: &str = "SELECT version, sealed, state, request, host, event, answer, \
-     coalesce(answered BETWEEN clock_timestamp() - interval '10 s' AND clock_timestamp() + interval '10 s', false) \
-     FROM otp.record WHERE name = $1";
+const LOAD: &str = concat!("SELECT ", columns!(), " FROM otp.record r WHERE r.name = $1");
 
 /// A statement that writes: whether the host is active, what it does to the record, the line of the audit, and what came of it.
 macro_rules! writes {
@@ -122,7 +123,12 @@ const NOTE: &str = writes!("SELECT 1 FROM who", noted from "who");
 
 impl<'s> PgStore<'s> {
     pub(crate) fn new(session: &'s Session, keys: &'s Keys, about: About<'s>) -> Self {
-        Self { session, keys, about, is_revoked: Cell::new(false) }
+        Self { session, keys, about, read: RefCell::new(None), is_revoked: Cell::new(false) }
+    }
+
+    /// With what was read together with the host.
+    pub(crate) fn having(self, row: Option<Row>) -> Self {
+        Self { read: RefCell::new(row), ..self }
     }
 
     /// Whether the last error was that the host is not active.
@@ -142,6 +148,11 @@ impl<'s> PgStore<'s> {
     }
 
     fn row(&self, account: &Account) -> Result<Option<Row>, StoreError> {
+        // Once: after a swap that was lost it is another one.
+        if let Some(row) = self.read.take() {
+            let is_there = row.try_get::<_, Option<i64>>(0).is_ok_and(|version| version.is_some());
+            return Ok(is_there.then_some(row));
+        }
         Ok(self.session.read(LOAD, &[&account.name.as_str()])?.into_iter().next())
     }
 

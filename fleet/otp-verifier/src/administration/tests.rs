@@ -19,14 +19,12 @@ use tempfile::TempDir;
 use super::*;
 use crate::asked::Asked;
 use crate::authority::Authority;
-use crate::budgets::Budgets;
 use crate::config::Config;
 use crate::database::hosts::Right;
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::fleet::Fleet;
 use crate::keys::tests::keys;
-use crate::metrics::Metrics;
 use crate::store::PgStore;
 
 /// A fleet with a database of its own, and three hosts: `web1` may only log in, `desk` administer, and `small` some users.
@@ -51,16 +49,8 @@ impl Scene {
         Authority::make(&config).unwrap();
         let servers = Arc::new(cluster.servers_of(&database, &[0]));
         let session = servers.connect().unwrap();
-        let fleet = Fleet {
-            settings: otp_core::config::settings::Settings::default(),
-            servers,
-            keys: keys(&[1]),
-            authority: Authority::load(&config).unwrap(),
-            budgets: Budgets::default(),
-            metrics: Metrics::default(),
-            sends: None,
-            config,
-        };
+        let fleet =
+            Fleet::of_test(config, otp_core::config::settings::Settings::default(), Arc::clone(&servers), keys(&[1]));
         assert!(session.add_host("web1", &WEB1, &[Right::Login], None).unwrap());
         assert!(session.add_host("desk", &DESK, &[Right::Admin], None).unwrap());
         assert!(session.add_host("small", &SMALL, &[Right::Admin], Some("few")).unwrap());
@@ -76,7 +66,8 @@ impl Scene {
     pub(crate) fn with(self, name: &str) -> Self {
         let account = Self::account(name);
         let record = Record::begin(&account, EnrollmentId([1; 16]), Override::None, vec![(phone(1), 0)], None);
-        let store = PgStore::new(&self.session, &self.fleet.keys, About::default());
+        let ring = self.fleet.keys();
+        let store = PgStore::new(&self.session, &ring, About::default());
         assert_eq!(store.replace(&account, None, &record, &NOTE).unwrap(), Swap::Done);
         self
     }
@@ -88,7 +79,8 @@ impl Scene {
 
     fn wrong_at(&self, host: &str, name: &str, count: usize, now: UnixTime) {
         let about = About { host: Some(host), ..About::default() };
-        let store = PgStore::new(&self.session, &self.fleet.keys, about);
+        let ring = self.fleet.keys();
+        let store = PgStore::new(&self.session, &ring, about);
         for _ in 0..count {
             let attempt: Attempt = wrong();
             let note = Origin { id: None, host: Some(host) }.note("login");

@@ -89,8 +89,7 @@ impl AskingHost<'_> {
             self.within(left, "it asks about too many users at a time", &asking, *id)?;
         }
         if is_guess(request) {
-            let left = self.fleet.budgets.send_codes(&self.host.id, now());
-            self.within(left, "it has sent too many wrong codes", &asking, *id)?;
+            self.may_send_codes(&asking, *id)?;
         }
         let resumed = match self.resumed(question, &asking, record.as_ref()) {
             Ok(resumed) => resumed,
@@ -105,7 +104,7 @@ impl AskingHost<'_> {
         );
         // As at logins: a recovery code cannot be guessed.
         if is_wrong {
-            self.fleet.budgets.count_wrong(&self.host.id, now());
+            self.count_wrong(&asking);
         }
         answer_to(question, step)
     }
@@ -150,7 +149,7 @@ impl AskingHost<'_> {
             return Ok(none());
         };
         let user = &asking.account.name;
-        let carried = self.fleet.keys.open_under_way(user, &self.host.id, carried.expose());
+        let carried = self.keys.open_under_way(user, &self.host.id, carried.expose());
         let carried = carried.ok().and_then(|text| Carried::decode(&text).ok()).ok_or(Unfit::NotThis)?;
         if carried.user != *user || carried.host != self.host.id {
             return Err(Unfit::NotThis);
@@ -200,6 +199,7 @@ impl AskingHost<'_> {
         let postbox = Postbox {
             fleet: self.fleet,
             session: self.session,
+            keys: &self.keys,
             account: &asking.account,
             about: asking.about,
             note: self.origin(*id).note("sent"),
@@ -226,7 +226,7 @@ impl AskingHost<'_> {
             if request.goes_on() && under_way.progress() == before { until } else { UnixTime::now().after(STEP) };
         let under_way = match under_way.carried(&self.host.id, until) {
             Some(carried) => {
-                let sealed = self.fleet.keys.seal_under_way(&asking.account.name, &self.host.id, &carried.encode());
+                let sealed = self.keys.seal_under_way(&asking.account.name, &self.host.id, &carried.encode());
                 Some(Confidential::new(&sealed.map_err(|error| Failure::no_answer(&error.to_string()))?))
             }
             None => None,

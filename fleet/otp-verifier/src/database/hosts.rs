@@ -7,6 +7,15 @@ use otp_core::value::user::UserName;
 
 use crate::database::session::{Session, Unanswered};
 
+/// The columns of a record `r`, in the order in which the store reads them.
+macro_rules! columns {
+    () => {
+        "r.version, r.sealed, r.state, r.request, r.host, r.event, r.answer, \
+         coalesce(r.answered BETWEEN clock_timestamp() - interval '10 s' AND clock_timestamp() + interval '10 s', false)"
+    };
+}
+pub(crate) use columns;
+
 /// What a host may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Right {
@@ -30,6 +39,15 @@ pub(crate) struct Host {
     pub rights: Vec<Right>,
     /// The list of users that it may ask about; `None` for every user.
     pub scope: Option<String>,
+}
+
+/// A host that asks about a user.
+pub(crate) struct Asking {
+    pub host: Host,
+    /// Whether it may ask about this user.
+    pub is_in_scope: bool,
+    /// The user's record, or that there is none, as the store reads it.
+    pub row: Row,
 }
 
 /// How a host joins.
@@ -105,6 +123,20 @@ impl Session {
     pub(crate) fn host(&self, key_sha256: &[u8; 32]) -> Result<Option<Host>, StoreError> {
         const SQL: &str = "SELECT id, status, rights, scope FROM otp.host WHERE key_sha256 = $1";
         self.read(SQL, &[&key_sha256.as_slice()])?.first().map(Host::read).transpose()
+    }
+
+    /// The host with this key, and a user whom it asks about, in one round trip.
+    pub(crate) fn host_asking(&self, key_sha256: &[u8; 32], user: &str) -> Result<Option<Asking>, StoreError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            columns!(),
+            ", h.id, h.status, h.rights, h.scope, h.scope IS NULL \
+             OR EXISTS (SELECT FROM otp.scope_user s WHERE s.scope = h.scope AND s.name = $2) AS may \
+             FROM otp.host h LEFT JOIN otp.record r ON r.name = $2 WHERE h.key_sha256 = $1"
+        );
+        let Some(row) = self.read(SQL, &[&key_sha256.as_slice(), &user])?.into_iter().next() else { return Ok(None) };
+        let may = row.try_get("may").map_err(|_| StoreError::Unreachable("the row of a host cannot be read".into()))?;
+        Ok(Some(Asking { host: Host::read(&row)?, is_in_scope: may, row }))
     }
 
     /// All hosts, by name.

@@ -102,12 +102,13 @@ mod tests {
     use otp_core::testing::alice::{NOTE, alice, phone, re_enrolled, record};
 
     use super::*;
+    use crate::keys::tests::newer;
     use crate::store::tests::Place;
 
     #[test]
     fn a_record_that_changes_between_reading_and_writing_stays_as_it_is() {
         let place = Place::new().enrolled();
-        let both = Keys::of_bytes(&Keys::with_new(Some(&place.keys)).unwrap()).unwrap();
+        let both = newer(&place.keys);
         let batch = Batch::after("", &place.session, &both).unwrap();
         let loaded = place.store().load(&alice()).unwrap().unwrap();
         let new = re_enrolled(&record(vec![phone(1)]), 9);

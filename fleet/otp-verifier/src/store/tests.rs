@@ -23,7 +23,7 @@ use crate::database::hosts::Right;
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::keys::Keys;
-use crate::keys::tests::keys;
+use crate::keys::tests::{keys, newer};
 
 otp_core::store_suite!(suite_store(), Nature { locks: false, keeps_answers: true });
 
@@ -311,7 +311,7 @@ fn records_are_sealed_under_the_new_key_and_a_run_that_was_killed_goes_on() {
         );
         assert_eq!(place.store().replace(&user(number), None, &record, &NOTE).unwrap(), Swap::Done);
     }
-    let both = Keys::of_bytes(&Keys::with_new(Some(&place.keys)).unwrap()).unwrap();
+    let both = newer(&place.keys);
     let shown = place.sql("SELECT version, state FROM otp.record WHERE name = 'user000'");
     let first = reseal(&place.session, &both, |_| false).unwrap();
     assert_eq!(first, Resealed { done: 100, passed: 0, shut: vec![] });

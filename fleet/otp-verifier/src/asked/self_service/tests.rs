@@ -18,13 +18,11 @@ use super::*;
 use crate::answered::of_no_host;
 use crate::asked::Asked;
 use crate::authority::Authority;
-use crate::budgets::Budgets;
 use crate::config::Config;
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::fleet::Fleet;
 use crate::keys::tests::keys;
-use crate::metrics::Metrics;
 use crate::store::About;
 
 /// Keys of a host that enrolls, of another one, and of one for logins alone.
@@ -57,16 +55,8 @@ fn verifier(cluster: &Cluster, database: &str) -> Verifier {
     let config: Config = toml::from_str(&text).unwrap();
     Authority::make(&config).unwrap();
     let servers = Arc::new(cluster.servers_of(database, &[0]));
-    let fleet = Fleet {
-        settings: config.settings().unwrap().settings,
-        servers: Arc::clone(&servers),
-        keys: keys(&[1]),
-        authority: Authority::load(&config).unwrap(),
-        budgets: Budgets::default(),
-        metrics: Metrics::default(),
-        sends: None,
-        config,
-    };
+    let settings = config.settings().unwrap().settings;
+    let fleet = Fleet::of_test(config, settings, Arc::clone(&servers), keys(&[1]));
     Verifier { fleet, session: servers.connect().unwrap(), _folder: folder }
 }
 
@@ -169,7 +159,8 @@ impl Scene {
 
     fn administer(&self, request: Request) -> Reply {
         let Verifier { fleet, session, .. } = &self.verifiers[0];
-        let store = PgStore::new(session, &fleet.keys, About::default());
+        let ring = fleet.keys();
+        let store = PgStore::new(session, &ring, About::default());
         let account = of_no_host(UserName::parse("alice").unwrap());
         let caller = Caller::here(0, true, &|_| {});
         LocalAuthority::on(store, &fleet.settings, &NoMessenger, Some(account), caller).request(request).unwrap()
@@ -330,7 +321,7 @@ fn what_is_carried_is_good_for_its_user_host_record_and_time_alone() {
     }
     assert_eq!(go_on(WEB, question(2, confirm(&code), None)), "Declined(NothingOffered)");
     // Each field, sealed by a verifier as it never would be.
-    let keys = &scene.verifiers[0].fleet.keys;
+    let keys = scene.verifiers[0].fleet.keys();
     let alice = UserName::parse("alice").unwrap();
     let plain = keys.open_under_way(&alice, "web1", text.expose()).unwrap();
     let plain = std::str::from_utf8(&plain).unwrap();
@@ -540,7 +531,7 @@ fn the_tries_of_a_pin_are_counted_by_all_verifiers_and_outlast_what_is_carried()
 fn a_pin_that_is_carried_has_three_tries_however_often_its_text_is_gone_back_to() {
     let scene = Scene::new();
     let offer = scene.answered(0, WEB, question(1, ENROLL, None));
-    let keys = &scene.verifiers[0].fleet.keys;
+    let keys = scene.verifiers[0].fleet.keys();
     let alice = UserName::parse("alice").unwrap();
     let plain = keys.open_under_way(&alice, "web1", offer.under_way.unwrap().expose()).unwrap();
     let until = UnixTime::now().after(Seconds(600)).0;

@@ -1,0 +1,78 @@
+//! The commands about the keys that seal seeds. A key that seals must be on all verifiers before: one that does not have it opens
+//! no record that was sealed under it.
+
+use std::fs;
+
+use otp_core::record::seal::KeyId;
+
+use crate::authority::{SECRET, put};
+use crate::command_line::KeyCommand;
+use crate::config::Config;
+use crate::error::Error;
+use crate::keys::{Keys, VERSION};
+use crate::told::told;
+
+pub(crate) fn run(config: &Config, command: &KeyCommand) -> Result<(), Error> {
+    let keys = config.keys()?;
+    match command {
+        KeyCommand::List => list(&keys),
+        KeyCommand::Add => add(config, &keys),
+        KeyCommand::Use { id } => {
+            let id = known(&keys, id)?;
+            let bytes = keys.with_first(id).ok_or_else(|| unknown(&text(id)))?;
+            replace(config, &bytes)?;
+            told(&format!("{}: seals from now on. Copy the file to all verifiers, then: otp-verifier reseal", text(id)))
+        }
+        KeyCommand::Remove { id } => remove(config, &keys, known(&keys, id)?),
+    }
+}
+
+fn list(keys: &Keys) -> Result<(), Error> {
+    keys.ids().into_iter().try_for_each(|id| {
+        let what = if id == keys.present() { "seals" } else { "opens" };
+        told(&format!("{} {what}", text(id)))
+    })
+}
+
+fn add(config: &Config, keys: &Keys) -> Result<(), Error> {
+    let bytes = Keys::with_new(Some(keys))?;
+    let new = Keys::of_bytes(&bytes)?.ids().into_iter().find(|id| !keys.ids().contains(id));
+    let new = new.ok_or_else(|| Error::new("the file holds as many keys as it can", "otp-verifier key remove"))?;
+    replace(config, &bytes)?;
+    told(&format!("{}: opens, and does not seal yet.", text(new)))?;
+    told(&format!("Copy {} to all verifiers, then: otp-verifier key use {}", config.key_file().display(), text(new)))
+}
+
+fn remove(config: &Config, keys: &Keys, id: KeyId) -> Result<(), Error> {
+    const SQL: &str = "SELECT name FROM otp.record WHERE substr(sealed, 1, 5) = $1 LIMIT 1";
+    if id == keys.present() {
+        return Err(Error::new(format!("{} seals", text(id)), "let another one seal: otp-verifier key use"));
+    }
+    let [a, b, c, d] = id.0;
+    let rows = config.servers()?.connect()?.read(SQL, &[&[VERSION, a, b, c, d].as_slice()])?;
+    if !rows.is_empty() {
+        return Err(Error::new(format!("records are sealed under {}", text(id)), "run otp-verifier reseal before"));
+    }
+    replace(config, &keys.without(id))?;
+    told(&format!("{}: removed. Backups of before need it: keep a copy.", text(id)))
+}
+
+/// As a whole. A verifier that runs takes it within seconds.
+fn replace(config: &Config, bytes: &[u8]) -> Result<(), Error> {
+    let (path, new) = (config.key_file(), config.key_file().with_extension("new"));
+    let _ = fs::remove_file(&new); // of a command that was killed
+    put(&new, bytes, SECRET)?;
+    fs::rename(&new, &path).map_err(|error| Error::io("replace", &path, &error))
+}
+
+fn known(keys: &Keys, id: &str) -> Result<KeyId, Error> {
+    keys.ids().into_iter().find(|known| text(*known) == id).ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: &str) -> Error {
+    Error::new(format!("no key {id}"), "see: otp-verifier key list")
+}
+
+fn text(id: KeyId) -> String {
+    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
