@@ -55,8 +55,9 @@ const AGENT: [&str; 10] = [
 ];
 
 /// And of the verifier, which is for other machines.
-const VERIFIER: [&str; 4] = [
+const VERIFIER: [&str; 5] = [
     "755 /usr/bin/otp-verifier",
+    "644 /usr/lib/systemd/system/otp-sender.socket.d/otp-verifier.conf",
     "644 /usr/lib/systemd/system/otp-verifier.service",
     "644 /usr/lib/sysusers.d/otp-verifier.conf",
     "644 /usr/share/man/man8/otp-verifier.8",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use otp_core::audit::{Event, Proof};
 use otp_core::config::paths;
 use otp_core::error::CoreError;
-use otp_core::protocol::administration::{Administration, Answer, Answered, Asked, Question, UserOrder};
+use otp_core::protocol::administration::{Administration, Answer, Answered, Asked, PullStep, Question, UserOrder};
 use otp_core::protocol::request::Reply;
 use otp_core::system::config_file::Site;
 use otp_core::system::{accounts, random};
@@ -37,7 +37,7 @@ pub(crate) fn to(Question { fleet: asked }: Question, asker: &Asker<'_>, memory:
         Asked::WouldAdopt { name } => {
             would_adopt(&name, asker.uid, &memory.upstream).unwrap_or_else(|error| failed(&error))
         }
-        Asked::Pull { name, is_here } => pull(&name, is_here, asker.uid, &memory.upstream),
+        Asked::Pull { name, step } => pull(&name, step, asker.uid, &memory.upstream),
         Asked::Administer(administration) => match is_of_host(&administration) {
             Ok(None) => {
                 administer(*administration, asker.uid, &memory.upstream, &|event| otp_helper::log("otp-agent", event))
@@ -104,7 +104,7 @@ fn would_adopt(name: &str, by: u32, upstream: &Upstream) -> Result<Answered, Cor
 }
 
 /// Has the fleet give up a record. The same question again has the same answer.
-fn pull(name: &str, is_here: bool, by: u32, upstream: &Upstream) -> Answered {
+fn pull(name: &str, step: PullStep, by: u32, upstream: &Upstream) -> Answered {
     let account = match accounts::account(name) {
         Ok(account) => account,
         Err(error) => return failed(&error),
@@ -113,10 +113,14 @@ fn pull(name: &str, is_here: bool, by: u32, upstream: &Upstream) -> Answered {
         return failed(&CoreError::NoAccount(name.to_owned()));
     };
     let user = User { name: account.name.as_str().to_owned(), uid: account.uid, gid: account.gid };
-    let question = PullQuestion { id, by, user, is_there: is_here };
+    let question = PullQuestion { id, by, user, step };
     match upstream.ask::<PullAnswer>(PULL, id, &question, Deadline::after(PATIENCE)) {
         Ok(PullAnswer { pulled: Pulled::Record { credentials, state }, .. }) => Answered::Record { credentials, state },
         Ok(PullAnswer { pulled: Pulled::Forgotten(was_kept), .. }) => Answered::Forgotten(was_kept),
+        Ok(PullAnswer { pulled: Pulled::NoRecord {}, .. }) if step == PullStep::Again => Answered::Failed {
+            error: format!("this host has a record of {name}, and the fleet keeps none for it"),
+            hint: format!("otp-enroll admin fleet push {name} gives it to the fleet"),
+        },
         Ok(PullAnswer { pulled: Pulled::NoRecord {}, .. }) => Answered::Failed {
             error: format!("the fleet has no device of {name}"),
             hint: "see: otp-enroll admin show USER".to_owned(),

@@ -78,20 +78,22 @@ CREATE TABLE otp.audit (
 CREATE TABLE otp.audit_other PARTITION OF otp.audit DEFAULT;
 
 -- Wrong codes are few beside right ones: whom a host has tried, and from where the last ones of a user came.
-CREATE INDEX audit_wrong_of_host ON otp.audit (host, name COLLATE "C") WHERE answer LIKE 'refused wrong%';
-CREATE INDEX audit_wrong_of_user ON otp.audit (name, at) WHERE answer LIKE 'refused wrong%';
+CREATE INDEX audit_wrong_of_host ON otp.audit (host, name COLLATE "C") WHERE answer LIKE '%refused wrong%';
+CREATE INDEX audit_wrong_of_user ON otp.audit (name, at) WHERE answer LIKE '%refused wrong%';
 
 -- Who reads the audit sees where people are; the verifiers learn this much of it: users for whom a host has sent wrong codes, …
 CREATE FUNCTION otp.tried_by(who text, after text) RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
-    SELECT DISTINCT name COLLATE "C" FROM otp.audit WHERE host = who AND answer LIKE 'refused wrong%' AND name COLLATE "C" > after
+    SELECT DISTINCT name COLLATE "C" FROM otp.audit WHERE host = who AND answer LIKE '%refused wrong%' AND name COLLATE "C" > after
     ORDER BY 1 LIMIT 100
 $body$;
--- … and how many of the last wrong codes for a user that host has sent.
+-- … and how many of the last wrong codes for a user that host has sent. A code that was asked about again is one.
 CREATE FUNCTION otp.wrong_codes_of(who text, whose text, last bigint) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
-    SELECT count(*) FILTER (WHERE host = who) FROM (SELECT host FROM otp.audit
-        WHERE name = whose AND answer LIKE 'refused wrong%' ORDER BY at DESC LIMIT least(greatest(last, 0), 10000)) wrong
+    SELECT count(*) FILTER (WHERE host = who) FROM (SELECT host, min(at) AS first FROM (SELECT host, request, at FROM otp.audit
+            WHERE name = whose AND answer LIKE '%refused wrong%' ORDER BY at DESC LIMIT 10000) told
+        GROUP BY host, coalesce(request, convert_to(at::text, 'UTF8'))
+        ORDER BY first DESC LIMIT least(greatest(last, 0), 10000)) wrong
 $body$;
 REVOKE ALL ON FUNCTION otp.tried_by(text, text), otp.wrong_codes_of(text, text, bigint) FROM PUBLIC;
 

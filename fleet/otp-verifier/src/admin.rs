@@ -213,6 +213,8 @@ fn restored(config: &Config) -> Result<(), Error> {
     Servers::forget_timeline(&config.state).map_err(|error| Error::io("empty", &config.state, &error))?;
     let (session, keys, window) = (session(config)?, config.keys()?, config.settings()?.settings.limits.window);
     let store = PgStore::new(&session, &keys, About::default());
+    // What was on its way to a host then has arrived since, or was pushed again.
+    session.forget_moving()?;
     let mut count = 0_u64;
     session.each_user(|name| {
         let (enrollment, now) = (new_enrollment(random::entropy)?, UnixTime::now());

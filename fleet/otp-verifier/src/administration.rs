@@ -111,6 +111,9 @@ fn users(
         let noted = host.store(&asking).only_note(&asking.account, &host.origin(question.id).note(event));
         noted.map_err(failed)?;
     }
+    if after.contains('\0') || locked_by.is_some_and(|by| by.contains('\0')) {
+        return Err(Failure::malformed("no name has such a letter"));
+    }
     let names = match locked_by {
         Some(by) => host.session.tried_by(by, after),
         None => host.session.names_after(after),
@@ -118,7 +121,8 @@ fn users(
     let mut page = Page { users: Vec::new(), next: None };
     let mut size = 0_usize;
     for name in names.map_err(failed)? {
-        if size > LARGEST_PAGE || is_over(begun) {
+        // Each page goes on by one name at least: without a next one there are no more.
+        if page.next.is_some() && (size > LARGEST_PAGE || is_over(begun)) {
             return Ok(page);
         }
         page.next = Some(name.clone());

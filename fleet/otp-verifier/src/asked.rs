@@ -80,6 +80,7 @@ impl Asked {
             Self::Pull(question) => {
                 let host = host()?;
                 host.may(Right::Export)?;
+                host.may_see_seeds(key)?;
                 departure::pull(question, &host)
             }
             Self::Join(question) => joining::join(question, fleet, session),
@@ -109,8 +110,7 @@ impl AskingHost<'_> {
             return body(&OutlineAnswer { id: question.id, record: None, enrolls, sends });
         };
         // Each user with a record counts.
-        let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
-        self.within(left, "it asks about too many users at a time", &asking, question.id)?;
+        self.may_ask_about(&asking, question.id)?;
         let (credentials, outline) = (&record.credentials, record.credentials.outline());
         let place = context(&question.place, false).address().zip(self.fleet.settings.grace);
         let remembered = place.and_then(|(address, length)| record.remembered(address, length, UnixTime::now()));
@@ -129,6 +129,11 @@ impl AskingHost<'_> {
     fn challenge(&self, question: &ChallengeQuestion) -> Answered {
         self.may(Right::Login)?;
         let asking = self.about(Some(&question.place), &question.user)?;
+        let store = self.store(&asking);
+        let record = store.read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
+        if record.is_some() {
+            self.may_ask_about(&asking, question.id)?;
+        }
         let settings = accepting(&self.fleet.settings, question.accepted);
         let origin = self.origin(question.id);
         let caller = Caller { uid: question.place.by, is_trusted: true, log: &|_| {}, origin };
@@ -143,7 +148,7 @@ impl AskingHost<'_> {
             ready: RefCell::default(),
         };
         let account = Some(asking.account.clone());
-        let authority = LocalAuthority::on(self.store(&asking), &settings, &postbox, account, caller);
+        let authority = LocalAuthority::on(store, &settings, &postbox, account, caller);
         let named: Option<Typed> = question.named.as_ref().map(|named| named.into_typed());
         // A host whose line does not send accepts no device to which codes are sent.
         let login = LoginContext { send: true, ..context(&question.place, false) };
@@ -196,8 +201,12 @@ impl AskingHost<'_> {
             Verdict::Refused(why) => {
                 self.fleet.metrics.refused.add();
                 // As with locks, a recovery code is none: it cannot be guessed. What is typed for names without a record neither.
-                if matches!(why, Refusal::Wrong { .. }) && bare.is_none() {
+                let is_wrong = matches!(why, Refusal::Wrong { .. });
+                if is_wrong && bare.is_none() {
                     self.count_wrong(&asking);
+                } else if bare.is_none() {
+                    // What is no code tells all the same who has a device.
+                    self.may_ask_about(&asking, question.id)?;
                 }
             }
         }

@@ -14,6 +14,7 @@ use tokio_postgres::Row;
 
 use crate::answered::{Asking, Failure, of_no_host, unanswered};
 use crate::budgets::{Left, now};
+use crate::config::KeyName;
 use crate::database::hosts::{Host, Right};
 use crate::database::session::Session;
 use crate::fleet::Fleet;
@@ -91,6 +92,18 @@ impl AskingHost<'_> {
         Err(Failure::not_permitted(&error, &hint))
     }
 
+    /// Whether seeds may go to the host with this key. A row of the database is not enough for that: who writes there reads no seed.
+    pub(crate) fn may_see_seeds(&self, key: Option<[u8; 32]>) -> Result<(), Failure> {
+        let key = KeyName(key.ok_or_else(Failure::without_certificate)?);
+        if self.fleet.config.export_to.contains(&key) {
+            return Ok(());
+        }
+        self.fleet.metrics.not_permitted.add();
+        let error = format!("this verifier's configuration does not name the key of host {}", self.host.id);
+        let hint = format!("if seeds are to go there, in otp-verifier.toml of all verifiers: export_to = [\"{key}\"]");
+        Err(Failure::not_permitted(&error, &hint))
+    }
+
     /// The user that a question is about, if this host may ask about that one.
     pub(crate) fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
         let name = UserName::parse(&user.name).ok_or_else(|| Failure::malformed("no user has such a name"))?;
@@ -130,6 +143,12 @@ impl AskingHost<'_> {
             return Err(Failure::not_permitted(error, hint));
         }
         written.map_err(|error| unanswered(self.fleet, &error))
+    }
+
+    /// Whether the host may ask about this user, who has a record: it asks about so many at a time.
+    pub(crate) fn may_ask_about(&self, asking: &Asking<'_>, id: RequestId) -> Result<(), Failure> {
+        let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
+        self.within(left, "it asks about too many users at a time", asking, id)
     }
 
     /// Whether the host may still send codes, of any user and of this one.

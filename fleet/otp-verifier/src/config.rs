@@ -1,6 +1,7 @@
 //! The configuration of a verifier.
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,9 @@ pub(crate) struct Config {
     /// Whether a server without a synchronous standby is good enough. To try it out: with it a lost machine loses used codes.
     #[serde(default)]
     pub(crate) without_standby: bool,
+    /// The keys of hosts to which seeds may go, beside the right `export` in the database. None, if it is not set.
+    #[serde(default)]
+    pub(crate) export_to: Vec<KeyName>,
     /// How many questions are decided at a time; each has a connection to the database.
     #[serde(default = "threads")]
     pub(crate) threads: usize,
@@ -56,6 +60,30 @@ pub(crate) struct Config {
     /// What decides, in the words of pam_otp.toml: `[code]`, `[lockout]`, `[grace]`, `[recovery]`, `issuer`.
     #[serde(default = "settings")]
     pub(crate) settings: PathBuf,
+}
+
+/// What names the key of a host: the SHA-256 of its SubjectPublicKeyInfo, in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct KeyName(pub(crate) [u8; 32]);
+
+impl TryFrom<String> for KeyName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let digit = |letter: u8| char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let byte = |[high, low]: &[u8; 2]| Some(digit(*high)?.wrapping_shl(4) | digit(*low)?);
+        let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+        let bytes = bytes.filter(|_| rest.is_empty()).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or("the name of a key is 64 hexadecimal digits")
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 fn folder() -> PathBuf {

@@ -3,6 +3,7 @@
 //! What is left here is a record without a device of which a second factor is required: nobody becomes a user without a device
 //! by that, whom the policy of other hosts lets in.
 
+use otp_core::protocol::administration::PullStep;
 use otp_core::protocol::request::Confidential;
 use otp_core::record::Record;
 use otp_core::record::credentials::Override;
@@ -26,7 +27,7 @@ pub(crate) fn pull(question: &PullQuestion, host: &AskingHost<'_>) -> Answered {
     let asking = host.about(Some(&place), &question.user)?;
     let (store, account) = (host.store(&asking), &asking.account);
     let failed = |error: StoreError| unanswered(host.fleet, &error);
-    let pulled = if question.is_there {
+    let pulled = if question.step == PullStep::Arrived {
         let note = host.origin(question.id).note("moved-to-host");
         Pulled::Forgotten(store.arrived(account, &note).map_err(failed)?)
     } else {
@@ -49,7 +50,7 @@ fn departed(
     let note = host.origin(question.id).note("given-to-host");
     for _ in 0..MOST_LOSSES {
         match store.load(account).map_err(failed)? {
-            Some(Loaded { record, hold }) if record.is_enrolled() => {
+            Some(Loaded { record, hold }) if question.step == PullStep::Take && record.is_enrolled() => {
                 let enrollment =
                     new_enrollment(random::entropy).map_err(|error| Failure::no_answer(&error.to_string()))?;
                 let left = Record::begin(account, enrollment, Override::Required, Vec::new(), None);

@@ -44,14 +44,20 @@ fn add(config: &Config, keys: &Keys) -> Result<(), Error> {
 }
 
 fn remove(config: &Config, keys: &Keys, id: KeyId) -> Result<(), Error> {
-    const SQL: &str = "SELECT name FROM otp.record WHERE substr(sealed, 1, 5) = $1 LIMIT 1";
+    const SQL: &str = "SELECT false FROM otp.record WHERE substr(sealed, 1, 5) = $1 \
+         UNION ALL SELECT true FROM otp.moving WHERE substr(sealed, 1, 5) = $1 LIMIT 1";
     if id == keys.present() {
         return Err(Error::new(format!("{} seals", text(id)), "let another one seal: otp-verifier key use"));
     }
     let [a, b, c, d] = id.0;
     let rows = config.servers()?.connect()?.read(SQL, &[&[VERSION, a, b, c, d].as_slice()])?;
-    if !rows.is_empty() {
-        return Err(Error::new(format!("records are sealed under {}", text(id)), "run otp-verifier reseal before"));
+    if let Some(row) = rows.first() {
+        let hint = if row.try_get(0).unwrap_or(false) {
+            "a record on its way to a host is: let it be pulled there, or pushed"
+        } else {
+            "run otp-verifier reseal before"
+        };
+        return Err(Error::new(format!("records are sealed under {}", text(id)), hint));
     }
     replace(config, &keys.without(id))?;
     told(&format!("{}: removed. Backups of before need it: keep a copy.", text(id)))

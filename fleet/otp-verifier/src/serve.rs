@@ -249,7 +249,14 @@ impl Front {
     async fn deliver(&self, answered: Answered) -> Answered {
         let Ok(Answer { body, message: Some(Outgoing { ready, otherwise }) }) = answered else { return answered };
         let send = match Arc::clone(&self.sending).try_acquire_owned() {
-            Ok(_place) => tokio::task::spawn_blocking(move || ready.send(&note_event) != Challenge::NotSent).await,
+            Ok(place) => {
+                let send = move || {
+                    let is_sent = ready.send(&note_event) != Challenge::NotSent;
+                    drop(place);
+                    is_sent
+                };
+                tokio::task::spawn_blocking(send).await
+            }
             Err(_) => {
                 log::warning("a message was not sent: as many as may be are on their way");
                 Ok(false)

@@ -90,17 +90,27 @@ const REPLACE: &str = writes!(
      WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
     noted from "written"
 );
+/// The same by a record with a device: what is on its way to a host is the record of before, and goes nowhere.
+const REPLACE_ENROLLED: &str = writes!(
+    "UPDATE otp.record SET version = version + 1, state = $10, sealed = $11, request = $8, host = $12, event = $6, \
+     answer = CASE WHEN $8::bytea IS NULL THEN NULL ELSE $7 END, answered = clock_timestamp() \
+     WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1), \
+     gone AS (DELETE FROM otp.moving m USING written WHERE m.name = $1 RETURNING 1",
+    noted from "written"
+);
 const INSERT: &str = writes!(
     "INSERT INTO otp.record (name, version, state, sealed) SELECT $1, $9, $10, $11 FROM who \
-     ON CONFLICT (name) DO NOTHING RETURNING 1",
+     ON CONFLICT (name) DO NOTHING RETURNING 1), gone AS (DELETE FROM otp.moving m USING written WHERE m.name = $1 RETURNING 1",
     noted from "written"
 );
 const REMOVE: &str = writes!(
-    "DELETE FROM otp.record WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1",
+    "DELETE FROM otp.record WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1), \
+     gone AS (DELETE FROM otp.moving m USING written WHERE m.name = $1 RETURNING 1",
     noted from "written"
 );
 const PURGE: &str = writes!(
-    "DELETE FROM otp.record WHERE name = $1 AND EXISTS (SELECT FROM who) RETURNING 1",
+    "DELETE FROM otp.record WHERE name = $1 AND EXISTS (SELECT FROM who) RETURNING 1), \
+     gone AS (DELETE FROM otp.moving m USING who WHERE m.name = $1 RETURNING 1",
     noted from "who"
 );
 /// The last write was a login on this host, by a passcode, within the time of a step.
@@ -280,7 +290,10 @@ impl Store for PgStore<'_> {
     ) -> Result<Swap, StoreError> {
         let sealed = self.sealed(account, &record.credentials)?;
         let (sql, number, next) = match version {
-            Some(Version { number, .. }) => ((REPLACE, 12), number, number.saturating_add(1)),
+            Some(Version { number, .. }) => {
+                let sql = if record.is_enrolled() { REPLACE_ENROLLED } else { REPLACE };
+                ((sql, 12), number, number.saturating_add(1))
+            }
             None => {
                 let first = first_version()?;
                 ((INSERT, 11), first, first)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use otp_core::codes::hotp_totp::Digits;
 use otp_core::decision::kinds::Kinds;
-use otp_core::protocol::administration::{Administration, Answer};
+use otp_core::protocol::administration::{Administration, Answer, PullStep};
 use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
 use otp_core::record::credentials::{Outline, Override};
 use otp_core::record::id::DeviceId;
@@ -293,8 +293,7 @@ pub struct PullQuestion {
     /// The user id of the process that asks the host's agent.
     pub by: u32,
     pub user: User,
-    /// Whether the host has the record, so that the fleet keeps no copy.
-    pub is_there: bool,
+    pub step: PullStep,
 }
 
 /// From [`PULL`].

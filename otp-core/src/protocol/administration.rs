@@ -25,13 +25,21 @@ pub enum Asked {
     /// What would become of the record of this host, if it were given to the fleet.
     WouldAdopt { name: String },
     /// The record of a user comes to this host, and is the fleet's no more.
-    Pull {
-        name: String,
-        /// Whether it is in the records of this host by now, so that the fleet keeps no copy.
-        is_here: bool,
-    },
+    Pull { name: String, step: PullStep },
     /// How this host and the verifiers are.
     Status {},
+}
+
+/// A step of a record on its way to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PullStep {
+    /// The fleet gives it up.
+    Take,
+    /// What the fleet gave up for this host, once more. Nothing is given up by that.
+    Again,
+    /// It is in the records of the host by now, so that the fleet keeps no copy.
+    Arrived,
 }
 
 /// What a verifier does for a host with the right to administer.
@@ -139,7 +147,7 @@ pub enum Answered {
         credentials: Confidential,
         state: String,
     },
-    /// To [`Asked::Pull`] with `is_here`: whether there was a copy.
+    /// To [`Asked::Pull`] with [`PullStep::Arrived`]: whether there was a copy.
     Forgotten(bool),
     Status(FleetStatus),
     /// This host is in no fleet, or its files cannot be used.

@@ -4,7 +4,7 @@
 use otp_core::decision::arrival::Arrival;
 use otp_core::decision::import::Outcome;
 use otp_core::error::CoreError;
-use otp_core::protocol::administration::{Answered, Asked};
+use otp_core::protocol::administration::{Answered, Asked, PullStep};
 use otp_core::protocol::request::Confidential;
 use otp_core::record::Record;
 use otp_core::record::credentials::Credentials;
@@ -39,27 +39,20 @@ pub(super) fn pull(
             hint: "take the user out of local in pam_otp.toml, pull, and then enter the user there again".into(),
         });
     }
-    if store.read(account).map_err(CoreError::from)?.is_some_and(|record| record.is_enrolled()) {
-        // The last step of an earlier pull may be missing.
-        return if let Answered::Forgotten(true) = asked(user, true)? {
-            told(user, output)
-        } else {
-            Err(CliError::Reported {
-                error: format!("this host has a record of {user}"),
-                hint: format!("otp-enroll admin fleet push {user} gives it to the fleet"),
-            })
-        };
-    }
-    if !yes {
+    // With a record here the last step of an earlier pull may be missing. It is compared with the one that the fleet keeps: only where
+    // they are of the same devices is that one not needed any more.
+    let is_here = store.read(account).map_err(CoreError::from)?.is_some_and(|record| record.is_enrolled());
+    if !yes && !is_here {
         output.confirm(&format!(
             "The codes of {user} will be good on this host alone, after {user} is entered in local in pam_otp.toml. All other \
              hosts refuse {user} until the record is pushed again. Continue?"
         ))?;
     }
-    let Answered::Record { credentials, state } = asked(user, false)? else { return Err(unintelligible().into()) };
+    let step = if is_here { PullStep::Again } else { PullStep::Take };
+    let Answered::Record { credentials, state } = asked(user, step)? else { return Err(unintelligible().into()) };
     write(store, account, &credentials, &state)?;
     client::log_change(user, "moved-from-fleet");
-    match asked(user, true) {
+    match asked(user, PullStep::Arrived) {
         Ok(_) => {}
         Err(error) => output.warn(&format!(
             "the fleet keeps a sealed copy that no login can use: {error}; run the command again to have it removed"
@@ -68,8 +61,8 @@ pub(super) fn pull(
     told(user, output)
 }
 
-fn asked(user: &str, is_here: bool) -> Result<Answered, CliError> {
-    let answered = ask(Asked::Pull { name: user.to_owned(), is_here })?;
+fn asked(user: &str, step: PullStep) -> Result<Answered, CliError> {
+    let answered = ask(Asked::Pull { name: user.to_owned(), step })?;
     if let Answered::Failed { error, hint } | Answered::NotJoined { error, hint } = answered {
         return Err(CliError::Reported { error, hint });
     }
@@ -87,8 +80,12 @@ fn write(store: &FileStore, account: &Account, credentials: &Confidential, state
     match outcome.map_err(CoreError::from)? {
         Outcome::Imported | Outcome::Replaced | Outcome::Added | Outcome::CaughtUp | Outcome::Already => Ok(()),
         Outcome::HasOthers | Outcome::TooMany | Outcome::Unfit => Err(CliError::Reported {
-            error: format!("a record of {} was made here meanwhile", account.name),
-            hint: "the fleet keeps its own for a day: remove the one here, and run the command again".into(),
+            error: format!("this host has other devices of {}", account.name),
+            hint: format!(
+                "the fleet keeps its own, which no login can use: otp-enroll admin reset {} removes the one here; then run the command \
+                 again",
+                account.name
+            ),
         }),
     }
 }

@@ -28,7 +28,6 @@ use otp_wire::{SelfAnswer, SelfEvent, SelfQuestion};
 
 use crate::answered::{Answered, Asking, Failure, body, body_after, unanswered};
 use crate::asking_host::{AskingHost, undecided};
-use crate::budgets::now;
 use crate::database::hosts::Right;
 use crate::messenger::Postbox;
 use crate::store::PgStore;
@@ -85,8 +84,7 @@ impl AskingHost<'_> {
         let store = self.store(&asking);
         let record = store.read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
         if record.is_some() {
-            let left = self.fleet.budgets.ask_about(&self.host.id, asking.account.name.as_str(), now());
-            self.within(left, "it asks about too many users at a time", &asking, *id)?;
+            self.may_ask_about(&asking, *id)?;
         }
         if is_guess(request) {
             self.may_send_codes(&asking, *id)?;

@@ -246,6 +246,13 @@ impl Session {
         }
     }
 
+    /// No record is on its way to a host any more.
+    pub(crate) fn forget_moving(&self) -> Result<(), StoreError> {
+        const SQL: &str = "WITH gone AS (DELETE FROM otp.moving RETURNING 1) \
+             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM gone)";
+        self.changed(SQL, &[]).map(drop)
+    }
+
     /// All users with a record, in the order of their names. A row whose name is none is passed over.
     pub(crate) fn each_user<E: From<StoreError>>(
         &self,

@@ -1,11 +1,13 @@
 //! A record that goes to a host, with a real database.
 
+use otp_core::protocol::administration::PullStep;
 use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
 use serde_json::{Value, json};
 
 use crate::administration::tests::Scene;
 use crate::asked::Asked;
+use crate::config::KeyName;
 use crate::database::hosts::Right;
 use otp_core::value::request_id::RequestId;
 use otp_wire::{PullQuestion, User};
@@ -13,16 +15,17 @@ use otp_wire::{PullQuestion, User};
 const HOME: [u8; 32] = [7; 32];
 const OTHER: [u8; 32] = [8; 32];
 
-fn ask(scene: &Scene, key: [u8; 32], name: &str, is_there: bool) -> Result<Value, (u16, String)> {
+fn ask(scene: &Scene, key: [u8; 32], name: &str, step: PullStep) -> Result<Value, (u16, String)> {
     let user = User { name: name.into(), uid: 1000, gid: 1000 };
-    let question = PullQuestion { id: RequestId([0xa5; 16]), by: 0, user, is_there };
+    let question = PullQuestion { id: RequestId([0xa5; 16]), by: 0, user, step };
     let answer = Asked::Pull(question).answer(&scene.fleet, &scene.session, Some(key));
     let answer = answer.map_err(|failure| (failure.status, failure.error))?;
     Ok(serde_json::from_slice::<Value>(&answer.body).unwrap()["pulled"].take())
 }
 
 fn scene() -> Scene {
-    let scene = Scene::new().with("alice");
+    let mut scene = Scene::new().with("alice");
+    scene.fleet.config.export_to = vec![KeyName(HOME), KeyName(OTHER)];
     assert!(scene.session.add_host("home", &HOME, &[Right::Export], None).unwrap());
     assert!(scene.session.add_host("other", &OTHER, &[Right::Export], None).unwrap());
     scene
@@ -31,7 +34,7 @@ fn scene() -> Scene {
 #[test]
 fn a_record_goes_to_one_host_and_leaves_a_user_of_whom_a_second_factor_is_required() {
     let scene = scene();
-    let pulled = ask(&scene, HOME, "alice", false).unwrap();
+    let pulled = ask(&scene, HOME, "alice", PullStep::Take).unwrap();
     let credentials = pulled["record"]["credentials"].as_str().unwrap();
     let credentials = Credentials::decode(credentials.as_bytes(), ReadContext::ANYONE).unwrap();
     assert_eq!((credentials.user.as_str(), credentials.devices.len(), credentials.shut()), ("alice", 1, None));
@@ -39,13 +42,13 @@ fn a_record_goes_to_one_host_and_leaves_a_user_of_whom_a_second_factor_is_requir
     let outline = scene.outline("alice");
     assert_eq!((&outline["devices"], &outline["user_override"]["name"]), (&json!(0), &json!("required")));
     // The answer may have been lost: the same host is given it again, and no other one.
-    assert_eq!(ask(&scene, HOME, "alice", false).unwrap(), pulled);
-    assert_eq!(ask(&scene, OTHER, "alice", false).unwrap(), json!({"no-record": {}}));
-    assert_eq!(ask(&scene, OTHER, "alice", true).unwrap(), json!({"forgotten": false}));
-    assert_eq!(ask(&scene, HOME, "alice", true).unwrap(), json!({"forgotten": true}));
+    assert_eq!(ask(&scene, HOME, "alice", PullStep::Take).unwrap(), pulled);
+    assert_eq!(ask(&scene, OTHER, "alice", PullStep::Take).unwrap(), json!({"no-record": {}}));
+    assert_eq!(ask(&scene, OTHER, "alice", PullStep::Arrived).unwrap(), json!({"forgotten": false}));
+    assert_eq!(ask(&scene, HOME, "alice", PullStep::Arrived).unwrap(), json!({"forgotten": true}));
     assert_eq!(scene.sql("SELECT count(*) FROM otp.moving"), "0");
-    for (is_there, said) in [(false, json!({"no-record": {}})), (true, json!({"forgotten": false}))] {
-        assert_eq!(ask(&scene, HOME, "alice", is_there).unwrap(), said);
+    for (step, said) in [(PullStep::Take, json!({"no-record": {}})), (PullStep::Arrived, json!({"forgotten": false}))] {
+        assert_eq!(ask(&scene, HOME, "alice", step).unwrap(), said);
     }
     let events = "SELECT DISTINCT concat_ws(' ', host, name, event) FROM otp.audit WHERE event LIKE '%host' ORDER BY 1";
     assert_eq!(
@@ -60,11 +63,17 @@ fn a_record_goes_to_one_host_and_leaves_a_user_of_whom_a_second_factor_is_requir
 }
 
 #[test]
-fn a_copy_is_given_again_for_a_day() {
+fn a_copy_is_given_again_until_the_user_has_another_device_and_giving_it_again_takes_nothing() {
     let scene = scene();
-    ask(&scene, HOME, "alice", false).unwrap();
+    assert_eq!(ask(&scene, HOME, "alice", PullStep::Again).unwrap(), json!({"no-record": {}}));
+    assert_eq!(scene.outline("alice")["devices"], json!(1));
+    let pulled = ask(&scene, HOME, "alice", PullStep::Take).unwrap();
     scene.sql("UPDATE otp.moving SET at = at - interval '25 h'");
-    assert_eq!(ask(&scene, HOME, "alice", false).unwrap(), json!({"no-record": {}}));
+    assert_eq!(ask(&scene, HOME, "alice", PullStep::Again).unwrap(), pulled);
+    // The same user is enrolled again: what was given up is good nowhere any more.
+    let scene = scene.with("alice");
+    assert_eq!(scene.sql("SELECT count(*) FROM otp.moving"), "0");
+    assert_eq!(ask(&scene, HOME, "alice", PullStep::Again).unwrap(), json!({"no-record": {}}));
 }
 
 #[test]
@@ -73,12 +82,22 @@ fn seeds_go_to_no_host_without_the_right_export() {
     for right in [Right::Login, Right::Enroll, Right::Import, Right::Admin] {
         assert!(scene.session.set_rights("home", &[right], None).unwrap());
         let error = "host home does not have the right export".to_owned();
-        assert_eq!(ask(&scene, HOME, "alice", false), Err((403, error)));
+        assert_eq!(ask(&scene, HOME, "alice", PullStep::Take), Err((403, error)));
     }
     assert!(scene.session.set_rights("home", &[Right::Export], Some("few")).unwrap());
-    assert_eq!(ask(&scene, HOME, "bob", false).map_err(|(status, _)| status), Err(403));
+    assert_eq!(ask(&scene, HOME, "bob", PullStep::Take).map_err(|(status, _)| status), Err(403));
     assert_eq!(
         (scene.sql("SELECT count(*) FROM otp.moving").as_str(), &scene.outline("alice")["devices"]),
         ("0", &json!(1))
     );
+    // Who writes to the database may give rights, and no seed comes by that.
+    let mut scene = scene.with("alice");
+    assert!(scene.session.set_rights("home", &[Right::Export], None).unwrap());
+    scene.fleet.config.export_to = vec![KeyName(OTHER)];
+    let (status, error) = ask(&scene, HOME, "alice", PullStep::Take).unwrap_err();
+    assert!(
+        status == 403 && error.contains("this verifier's configuration does not name the key of host home"),
+        "{error}"
+    );
+    assert_eq!(scene.outline("alice")["devices"], json!(1));
 }

@@ -12,9 +12,8 @@ use otp_core::value::user::Account;
 
 use super::{ARRIVED, DEPART, NOTHING, PgStore, Version, What, of_record};
 
-/// Who asks a second time within this gets the same again. Later the record was perhaps reset, or made again.
-const MOVING: &str =
-    "SELECT sealed, state FROM otp.moving WHERE name = $1 AND host = $2 AND at > clock_timestamp() - interval '1 day'";
+/// Who asks a second time gets the same again. It is gone once the fleet has another device of the user, or no record.
+const MOVING: &str = "SELECT sealed, state FROM otp.moving WHERE name = $1 AND host = $2";
 
 impl PgStore<'_> {
     /// Puts another record in the place of the one that was loaded, which is kept for the host that asks.
