@@ -9,7 +9,7 @@ use pam_otp_tests::{
     pty::Pty,
     site::Site,
     syslog,
-    users::{TestUser, account_lock},
+    users::{self, TestUser, account_lock},
 };
 use std::{fs, process::Command, time::Duration};
 
@@ -30,7 +30,7 @@ fn who_got_another_number_keeps_the_device_and_what_was_used() {
     let same = admin(&desk.site, &["adopt", "--yes", name]);
     assert_eq!(same.out, format!("{name}: the record has uid {old} already\n"));
     let new = old + 7000;
-    machine::run(Command::new("usermod").args(["-u", &new.to_string(), name]));
+    users::change(Command::new("usermod").args(["-u", &new.to_string(), name]));
     assert!(!let_in(&desk, &desk.next()));
     let refused = admin(&desk.site, &["show", name]);
     assert!(refused.err.contains("otp-enroll admin adopt"), "{refused:?}");
@@ -54,7 +54,7 @@ fn a_record_whose_user_is_renamed_and_renumbered_moves_in_one_go() {
     let desk = Desk::new("");
     let (old, new) = (desk.user.name.clone(), machine::unique("both"));
     let number = (desk.user.uid + 7100).to_string();
-    machine::run(Command::new("usermod").args(["-l", &new, "-u", &number, &old]));
+    users::change(Command::new("usermod").args(["-l", &new, "-u", &number, &old]));
     let done = admin(&desk.site, &["rename", "--yes", &old, &new]);
     assert!(done.out.ends_with(&format!("{new}: has the record of {old} now\n")), "{done:?}");
     let said = pam_otp_tests::conversation::Talk::new(&desk.service, &new).run(&[&desk.next()]);

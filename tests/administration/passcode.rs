@@ -1,8 +1,15 @@
 //! A passcode from the help desk: what is said, stored and logged, and what is not accepted.
 
 use pam_otp_tests::{
-    conversation::Talk, machine, outcome::Outcome, phone::Phone, pty::Pty, service::Service, site::Site, syslog,
-    users::TestUser,
+    conversation::Talk,
+    machine,
+    outcome::Outcome,
+    phone::Phone,
+    pty::Pty,
+    service::Service,
+    site::Site,
+    syslog,
+    users::{self, TestUser},
 };
 use serde_json::{Value, json};
 use std::{fs, process::Command, time::Duration};
@@ -229,9 +236,9 @@ fn a_renamed_account_gets_none_that_would_hide_its_record() {
     let (site, alice) = (Site::new(REQUIRED), TestUser::new("alice"));
     Phone::enroll(&site, &alice.name);
     let new = machine::unique("renamed");
-    machine::run(Command::new("usermod").args(["-l", &new, &alice.name]));
+    users::change(Command::new("usermod").args(["-l", &new, &alice.name]));
     let refused = said(&site, &["issue", &new]);
-    machine::run(Command::new("usermod").args(["-l", &alice.name, &new]));
+    users::change(Command::new("usermod").args(["-l", &alice.name, &new]));
     assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""), "{refused:?}");
     assert!(refused.err.contains("this account was renamed"), "{refused:?}");
 }

@@ -1,8 +1,16 @@
 //! A renamed account, and an account that got the number of a removed one: refused until an administrator decides.
 
 use pam_otp_tests::{
-    app::Enrolled, conversation::Talk, desk::Desk, machine, name_service::NameService, outcome::Outcome,
-    service::Service, site::Site, syslog, users::TestUser,
+    app::Enrolled,
+    conversation::Talk,
+    desk::Desk,
+    machine,
+    name_service::NameService,
+    outcome::Outcome,
+    service::Service,
+    site::Site,
+    syslog,
+    users::{self, TestUser, account_lock},
 };
 use std::{fs, process::Command, time::Duration};
 
@@ -34,7 +42,7 @@ impl Renamed {
         let desk = Desk::new("");
         let service = Service::private(&(desk.site.auth("required", "") + "auth required pam_permit.so\n"));
         let (old, new) = (desk.user.name.clone(), machine::unique("renamed"));
-        machine::run(Command::new("usermod").args(["-l", &new, &old]));
+        users::change(Command::new("usermod").args(["-l", &new, &old]));
         Renamed { desk, service, old, new }
     }
 
@@ -107,7 +115,7 @@ fn a_requirement_of_one_user_is_not_lost_by_a_new_name() {
     let service = Service::private(&(site.auth("required", "") + "auth required pam_permit.so\n"));
     let new = machine::unique("renamed");
     site.admin(&["require", &alice.name]);
-    machine::run(Command::new("usermod").args(["-l", &new, &alice.name]));
+    users::change(Command::new("usermod").args(["-l", &new, &alice.name]));
     assert!(log_in(&service, &new, "000000").1.concat().contains("why=renamed"));
     // An exemption asks for nothing under either name.
     site.admin(&["disable", "--yes", &alice.name]);
@@ -134,9 +142,13 @@ fn a_number_that_went_to_another_person_is_refused_until_the_old_record_is_remov
     let desk = Desk::new("");
     let service = Service::private(&(desk.site.auth("required", "") + "auth required pam_permit.so\n"));
     let (old, uid) = (desk.user.name.clone(), desk.user.uid.to_string());
-    machine::run(Command::new("userdel").arg(&old));
     let new = machine::unique("another");
-    machine::run(Command::new("useradd").args(["--uid", &uid, "--create-home", &new]));
+    {
+        // No user of another test gets the number between the two.
+        let _one_at_a_time = account_lock();
+        machine::run(Command::new("userdel").arg(&old));
+        machine::run(Command::new("useradd").args(["--uid", &uid, "--create-home", &new]));
+    }
     assert!(log_in(&service, &new, "000000").1.concat().contains("why=renamed"));
     let disabled = Outcome::of(desk.site.admin_command().args(["disable", "--yes", &old]), "");
     assert_eq!(disabled.code, Some(0), "{disabled:?}");

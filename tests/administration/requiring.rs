@@ -6,8 +6,13 @@ use std::fs;
 use std::process::Command;
 
 use pam_otp_tests::{
-    conversation::Talk, machine, outcome::Outcome, phone::Phone, pty::Pty, service::Service, site::Site,
-    users::TestUser,
+    conversation::Talk,
+    outcome::Outcome,
+    phone::Phone,
+    pty::Pty,
+    service::Service,
+    site::Site,
+    users::{self, TestUser},
 };
 
 #[test]
@@ -49,7 +54,7 @@ fn with_services(site: &Site, services: &[(&str, &str)], arguments: &[&str]) -> 
 #[test]
 fn users_without_a_shell_count_where_a_service_that_needs_none_has_a_line() {
     let (alice, site) = (TestUser::new("alice"), Site::new("[policy]\nsecond_factor = \"required\"\n"));
-    machine::run(Command::new("usermod").args(["-s", "/usr/sbin/nologin", &alice.name]));
+    users::change(Command::new("usermod").args(["-s", "/usr/sbin/nologin", &alice.name]));
     let name = alice.name.as_str();
     let show = || Outcome::of(site.admin_command().args(["show", "--json", name]), "").json()[0]["override"].clone();
     let lines = "auth required pam_unix.so\nauth required pam_otp.so\n";

@@ -10,7 +10,7 @@ use pam_otp_tests::{
     service::Service,
     site::{Site, overwrite},
     syslog,
-    users::TestUser,
+    users::{self, TestUser},
 };
 use serde_json::Value;
 use std::{
@@ -250,9 +250,9 @@ fn every_command_that_writes_a_record_seals_it_again() {
     assert!(is_sealed(&desk) && text(&desk).contains("old phone"));
 
     // To another number, and to another name.
-    machine::run(Command::new("usermod").args(["-u", &(desk.user.uid + 7300).to_string(), user]));
+    users::change(Command::new("usermod").args(["-u", &(desk.user.uid + 7300).to_string(), user]));
     assert_eq!(Outcome::of(site.admin_command().args(["adopt", "--yes", user]), "").code, Some(0));
-    machine::run(Command::new("usermod").args(["-l", &renamed, user]));
+    users::change(Command::new("usermod").args(["-l", &renamed, user]));
     assert_eq!(Outcome::of(site.admin_command().args(["rename", "--yes", user, &renamed]), "").code, Some(0));
     let credentials = fs::read_to_string(site.credentials(&renamed)).unwrap();
     assert!(credentials.contains("\nsealed = ") && !credentials.contains("\nsecret = "), "{credentials}");

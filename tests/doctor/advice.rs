@@ -3,7 +3,12 @@
 
 use std::{fs, process::Command};
 
-use pam_otp_tests::{machine, outcome::Outcome, phone::Phone, site::Site, users::TestUser};
+use pam_otp_tests::{
+    outcome::Outcome,
+    phone::Phone,
+    site::Site,
+    users::{self, TestUser},
+};
 use serde_json::Value;
 
 /// The findings of a service that asks for password and code, those of the clock excepted.
@@ -61,7 +66,7 @@ fn a_record_whose_account_is_gone_is_noted_once() {
     let _ = Phone::enroll(&site, &gone);
     // The number of the newest account would go to the next one, of another test.
     let _newer = TestUser::new("bob");
-    machine::run(Command::new("userdel").arg(&gone));
+    users::change(Command::new("userdel").arg(&gone));
     let (_, found) = findings(&site);
     let of_records: Vec<_> = found.iter().filter(|finding| finding["subjects"][0] == "records").collect();
     assert_eq!(of_records.len(), 1, "{found:#?}");
@@ -127,7 +132,7 @@ fn a_user_with_devices_of_other_kinds_alone_is_a_fault() {
 #[test]
 fn a_mail_user_without_a_shell_is_refused_too() {
     let alice = TestUser::new("alice");
-    machine::run(Command::new("usermod").args(["-s", "/bin/false", &alice.name]));
+    users::change(Command::new("usermod").args(["-s", "/bin/false", &alice.name]));
     let site = Site::new(&format!(
         "[policy]\nsecond_factor = \"skip\"\n[[policy.rule]]\nuser = \"{}\"\nsecond_factor = \"required\"\n",
         alice.name
@@ -149,7 +154,7 @@ fn a_record_that_cannot_be_used_is_a_fault_whoever_has_it() {
     let alice = TestUser::new("alice");
     let site = Site::new("");
     let _ = Phone::enroll(&site, &alice.name);
-    machine::run(Command::new("usermod").args(["-s", "/usr/sbin/nologin", &alice.name]));
+    users::change(Command::new("usermod").args(["-s", "/usr/sbin/nologin", &alice.name]));
     assert_eq!(findings(&site).0, Some(0));
     let state = site.state_file(&alice.name);
     fs::remove_file(&state).unwrap();

@@ -4,7 +4,12 @@
 use std::fs;
 use std::process::Command;
 
-use pam_otp_tests::{machine, outcome::Outcome, site::Site, users::TestUser};
+use pam_otp_tests::{
+    machine,
+    outcome::Outcome,
+    site::Site,
+    users::{self, TestUser},
+};
 use tempfile::TempDir;
 
 const BOTH: &str = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nPermitRootLogin no\n\
@@ -67,7 +72,7 @@ fn exempt_users_whom_sshd_asks_after_their_key_are_named_until_a_match_block_let
     assert_eq!(host.warned(&rule("user = \"backup\""), BOTH)[0].0, "backup");
     assert!(host.warned(&rule("user = \"backup\""), &of("backup")).is_empty());
     let group = pam_otp_tests::users::new_group("robots");
-    machine::run(Command::new("usermod").args(["-aG", &group, bob]));
+    users::change(Command::new("usermod").args(["-aG", &group, bob]));
     assert_eq!(host.warned(&rule(&format!("group = \"{group}\"")), BOTH)[0].0, *bob);
     let by_network = rule("network = \"10.0.0.0/8\"");
     let warned = host.warned(&by_network, BOTH);

@@ -276,6 +276,15 @@ pub fn copy_etc(folder: &Path) {
     assert!(has("passwd") && has("shadow") && has("nsswitch.conf") && has("pam.d/other"), "/etc is not copied");
 }
 
+/// Runs a command that changes accounts, one at a time with those of other tests.
+///
+/// # Panics
+/// When it fails.
+pub fn change(command: &mut Command) -> String {
+    let _one_at_a_time = account_lock();
+    machine::run(command)
+}
+
 /// Held while a command changes accounts: useradd and its like do not wait for their lock, they give up.
 ///
 /// # Panics
