@@ -132,6 +132,7 @@ logd         := $(target)/debug/logd# test-programs, or cargo test
 TEST_THREADS ?= 4# login tests mostly wait
 
 test_all     := $(CARGO) test $(CARGOFLAGS) --workspace
+limited      := timeout --kill-after=10 1200
 test_fleet   := $(CARGO) test $(CARGOFLAGS) --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 
 # Logins wait for each other's places (the agent's, the sender's) and for budgets to end, while what is hard on the product
@@ -329,7 +330,7 @@ check-inside:
 	run() {
 	  echo "$$* --no-fail-fast -- --test-threads $(TEST_THREADS)"
 	  # A test that hangs fails, and what ran for over 60 seconds is in the log.
-	  timeout --kill-after=10 1200 "$$@" --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
+	  $(limited) "$$@" --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
 	}
 	run $(test_all) --lib --bins --examples $(addprefix --test=,$(filter-out $(side_by_side),$(test_groups)))
 	run $(test_all) --doc
@@ -354,9 +355,9 @@ check-fleet-inside:
 	tests/packages $(FLEET_PACKAGES)
 	export CARGO_NET_OFFLINE=true
 	failed=0
-	timeout --kill-after=10 1200 $(test_fleet) --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
+	$(limited) $(test_fleet) --no-fail-fast -- --test-threads $(TEST_THREADS) || failed=$$?
 	story=$(firstword $(wildcard tests/fleet/check tests/fleet/demo))
-	if timeout --kill-after=10 1200 "$$story"; then
+	if $(limited) "$$story"; then
 	  echo "ok: $$story"
 	else
 	  failed=$$?

@@ -9,6 +9,7 @@ pub mod key_ring;
 pub mod seal;
 pub mod state;
 pub mod state_slot;
+mod texts;
 
 use crate::codes::recovery::RecoverySet;
 use crate::record::credentials::{Credentials, Device, Override};

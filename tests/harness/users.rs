@@ -71,16 +71,7 @@ impl TestUser {
     pub fn another_name(&self) -> String {
         let name = machine::unique("another");
         let (uid, gid) = (self.uid.to_string(), self.gid.to_string());
-        let _one_at_a_time = account_lock();
-        machine::run(Command::new("useradd").args([
-            "--non-unique",
-            "--uid",
-            &uid,
-            "--gid",
-            &gid,
-            "--no-create-home",
-            &name,
-        ]));
+        change(Command::new("useradd").args(["--non-unique", "--uid", &uid, "--gid", &gid, "--no-create-home", &name]));
         name
     }
 
@@ -94,8 +85,7 @@ impl TestUser {
         let lines: String = names.iter().map(|name| format!("{name}:x::::/:/bin/false\n")).collect();
         let list = tempfile::NamedTempFile::new().unwrap();
         fs::write(list.path(), lines).unwrap();
-        let _one_at_a_time = account_lock();
-        machine::run(Command::new("newusers").arg(list.path()));
+        change(Command::new("newusers").arg(list.path()));
         names
     }
 
@@ -104,8 +94,7 @@ impl TestUser {
     /// # Panics
     /// When usermod refuses.
     pub fn join(&self, group: &str) {
-        let _one_at_a_time = account_lock();
-        machine::run(Command::new("usermod").args(["--append", "--groups", group, &self.name]));
+        change(Command::new("usermod").args(["--append", "--groups", group, &self.name]));
     }
 
     /// `program` as this user: own ids, no other groups, in the home folder, with a login's environment.
@@ -246,8 +235,7 @@ impl FewUsers {
 pub fn new_group(stem: &str) -> String {
     machine::require("a new group");
     let name = machine::unique(stem);
-    let _one_at_a_time = account_lock();
-    machine::run(Command::new("groupadd").arg(&name));
+    change(Command::new("groupadd").arg(&name));
     name
 }
 

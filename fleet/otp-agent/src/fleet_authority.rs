@@ -14,20 +14,17 @@ use otp_core::decision::kinds::Kinds;
 use otp_core::decision::policy::{Policy, Ruling};
 use otp_core::decision::verify::{Refusal, Verdict};
 use otp_core::error::{CoreError, NoAuthority};
-use otp_core::protocol::request::{Adopted, Confidential, PinToSend, Reply, Request};
-use otp_core::record::state_slot::Slot;
+use otp_core::protocol::request::{Adopted, Confidential, Reply, Request};
 use otp_core::service::accepted_devices;
 use otp_core::service::authority::Authority;
 use otp_core::service::demanded::{Known, demanded, ruling};
-use otp_core::service::messenger::Messenger;
 use otp_core::store::Store as _;
 use otp_core::system::config_file::Site;
 use otp_core::system::random;
-use otp_core::value::destination::Channel;
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::time::UnixTime;
-use otp_core::value::user::{Account, UserName};
+use otp_core::value::user::Account;
 use otp_wire::{
     AdoptAnswer, AdoptQuestion, BareOf, CHALLENGE, ChallengeAnswer, ChallengeQuestion, LET_IN, LetInAnswer,
     LetInQuestion, OUTLINE, OutlineAnswer, OutlineOf, OutlineQuestion, OverrideOf, Place, Problem, User, VERIFY,
@@ -128,10 +125,9 @@ impl<'a> FleetAuthority<'a> {
             .store()?
             .read_open(account)?
             .ok_or_else(|| CoreError::NoAccount(account.name.as_str().to_owned()))?;
-        let state =
-            Slot { sequence: 0, state: record.state }.text().ok_or_else(|| unusable("the state is too long"))?;
+        let (credentials, state) = record.texts().ok_or_else(|| unusable("the state is too long"))?;
         let id = self.id()?;
-        let credentials = Confidential::new(&record.credentials.encode());
+        let credentials = Confidential::new(&credentials);
         let question = AdoptQuestion { id, user: self.user(), credentials, state };
         let answer: AdoptAnswer = self.upstream.ask(path, id, &question, self.deadline(PATIENCE))?;
         Ok(answer.outcome)
@@ -159,7 +155,8 @@ impl<'a> FleetAuthority<'a> {
         let ruling = Ruling { passcode: ruling.passcode || !enrolls, ..ruling };
         // It may have been a code of any device: the kinds of all must be accepted.
         let remembered = record.filter(|record| record.remembered).and_then(|record| record.kinds);
-        demanded(ruling, known.devices, &FleetSends(sends.unwrap_or(Kinds::NONE)), login, || Ok(remembered))
+        let sends = || Ok(sends.unwrap_or(Kinds::NONE));
+        demanded(ruling, known.devices, &sends, login, || Ok(remembered))
     }
 
     /// Whether this host has a record of a user whom the fleet does not know: it was not given to the fleet yet. A code is asked
@@ -219,27 +216,6 @@ impl<'a> FleetAuthority<'a> {
         let error = format!("the authority refuses this host: {error}");
         (self.log)(&Event::Failed { user, rhost: None, error: &error, hint: &hint, enforced: true });
         Ok(refusal)
-    }
-}
-
-/// What the fleet sends. The verifiers do it: for a demand it is enough to know of it.
-struct FleetSends(Kinds);
-
-impl Messenger for FleetSends {
-    fn kinds(&self) -> Result<Kinds, CoreError> {
-        Ok(self.0)
-    }
-
-    fn check(&self, _: Channel) -> Result<(), CoreError> {
-        Err(CoreError::NoEnrollmentHere)
-    }
-
-    fn challenge(&self, _: &UserName, _: Channel, _: &LoginContext, _: Option<&Typed>) -> Result<Challenge, CoreError> {
-        Err(CoreError::NoEnrollmentHere)
-    }
-
-    fn send_pin(&self, _: &UserName, _: &PinToSend) -> Result<Challenge, CoreError> {
-        Err(CoreError::NoEnrollmentHere)
     }
 }
 

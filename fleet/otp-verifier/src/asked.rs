@@ -2,8 +2,6 @@
 
 mod self_service;
 
-use std::cell::RefCell;
-
 use otp_core::codes::attempt::Typed;
 use otp_core::codes::challenge::Challenge;
 use otp_core::codes::hotp_totp::Digits;
@@ -31,7 +29,6 @@ use crate::budgets::now;
 use crate::database::hosts::Right;
 use crate::database::session::Session;
 use crate::fleet::Fleet;
-use crate::messenger::Postbox;
 use crate::{administration, adoption, departure, joining};
 
 /// A question.
@@ -65,12 +62,12 @@ impl Asked {
             Self::Adopt(question) => {
                 let host = host()?;
                 host.may(Right::Import)?;
-                adoption::adopt(question, &host.about(None, &question.user)?, fleet, session)
+                adoption::adopt(question, &host)
             }
             Self::WouldAdopt(question) => {
                 let host = host()?;
                 host.may(Right::Import)?;
-                adoption::would_adopt(question, &host.about(None, &question.user)?, fleet, session)
+                adoption::would_adopt(question, &host)
             }
             Self::Admin(question) => {
                 let host = host()?;
@@ -129,26 +126,15 @@ impl AskingHost<'_> {
     fn challenge(&self, question: &ChallengeQuestion) -> Answered {
         self.may(Right::Login)?;
         let asking = self.about(Some(&question.place), &question.user)?;
-        let store = self.store(&asking);
-        let record = store.read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
-        if record.is_some() {
+        if self.has_record() {
             self.may_ask_about(&asking, question.id)?;
         }
         let settings = accepting(&self.fleet.settings, question.accepted);
-        let origin = self.origin(question.id);
-        let caller = Caller { uid: question.place.by, is_trusted: true, log: &|_| {}, origin };
-        let postbox = Postbox {
-            fleet: self.fleet,
-            session: self.session,
-            keys: &self.keys,
-            account: &asking.account,
-            about: asking.about,
-            note: origin.note("sent"),
-            accepted: question.accepted,
-            ready: RefCell::default(),
-        };
+        let caller =
+            Caller { uid: question.place.by, is_trusted: true, log: &|_| {}, origin: self.origin(question.id) };
+        let postbox = self.postbox(&asking, question.id, question.accepted);
         let account = Some(asking.account.clone());
-        let authority = LocalAuthority::on(store, &settings, &postbox, account, caller);
+        let authority = LocalAuthority::on(self.store(&asking), &settings, &postbox, account, caller);
         let named: Option<Typed> = question.named.as_ref().map(|named| named.into_typed());
         // A host whose line does not send accepts no device to which codes are sent.
         let login = LoginContext { send: true, ..context(&question.place, false) };

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use otp_core::decision::kinds::Kinds;
 use otp_core::error::CoreError;
 use otp_core::store::Store as _;
-use otp_core::store::error::StoreError;
 use otp_core::store::note::Origin;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::user::UserName;
@@ -20,7 +20,8 @@ use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::keys::Keys;
 use crate::log;
-use crate::store::{About, PgStore};
+use crate::messenger::Postbox;
+use crate::store::{About, PgStore, is_record};
 
 /// A host that may ask.
 pub(crate) struct AskingHost<'a> {
@@ -131,18 +132,41 @@ impl AskingHost<'_> {
         PgStore::new(self.session, &self.keys, asking.about).having(row)
     }
 
+    /// Whether the user of the question, who was read with the host, has a record. Asked before the record is.
+    pub(crate) fn has_record(&self) -> bool {
+        self.user.borrow().as_ref().is_some_and(|(_, row)| is_record(row))
+    }
+
+    /// The messages of one question.
+    pub(crate) fn postbox<'a>(&'a self, asking: &'a Asking<'a>, id: RequestId, accepted: Kinds) -> Postbox<'a> {
+        Postbox {
+            fleet: self.fleet,
+            session: self.session,
+            keys: &self.keys,
+            account: &asking.account,
+            about: asking.about,
+            note: self.origin(id).note("sent"),
+            accepted,
+            ready: RefCell::default(),
+        }
+    }
+
     pub(crate) fn origin(&self, id: RequestId) -> Origin<'_> {
         Origin { id: Some(id), host: Some(&self.host.id) }
     }
 
     /// What came of a write: this host may have been suspended since it was looked up.
-    pub(crate) fn written<T>(&self, store: &PgStore<'_>, written: Result<T, StoreError>) -> Result<T, Failure> {
+    pub(crate) fn written<T>(
+        &self,
+        store: &PgStore<'_>,
+        written: Result<T, impl Into<CoreError>>,
+    ) -> Result<T, Failure> {
         if store.is_revoked() {
             self.fleet.metrics.not_permitted.add();
             let (error, hint) = ("this host was suspended in the meantime", "see: otp-verifier host list");
             return Err(Failure::not_permitted(error, hint));
         }
-        written.map_err(|error| unanswered(self.fleet, &error))
+        written.map_err(|error| undecided(self.fleet, &error.into()))
     }
 
     /// Whether the host may ask about this user, who has a record: it asks about so many at a time.

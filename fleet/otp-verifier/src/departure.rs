@@ -7,7 +7,6 @@ use otp_core::protocol::administration::PullStep;
 use otp_core::protocol::request::Confidential;
 use otp_core::record::Record;
 use otp_core::record::credentials::Override;
-use otp_core::record::state_slot::Slot;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::error::StoreError;
 use otp_core::store::{Loaded, Store as _, Swap};
@@ -70,9 +69,8 @@ fn departed(
 }
 
 fn of(record: &Record) -> Result<Pulled, Failure> {
-    let state = Slot { sequence: 0, state: record.state.clone() }.text();
-    let state = state.ok_or_else(|| Failure::no_answer("the state is too long"))?;
-    Ok(Pulled::Record { credentials: Confidential::new(&record.credentials.encode()), state })
+    let (credentials, state) = record.texts().ok_or_else(|| Failure::no_answer("the state is too long"))?;
+    Ok(Pulled::Record { credentials: Confidential::new(&credentials), state })
 }
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ pub(crate) fn run(config: &Config, command: &KeyCommand) -> Result<(), Error> {
         KeyCommand::Add => add(config, &keys),
         KeyCommand::Use { id } => {
             let id = known(&keys, id)?;
-            let bytes = keys.with_first(id).ok_or_else(|| unknown(&text(id)))?;
+            let bytes = keys.with_first(id).ok_or_else(|| unknown(id))?;
             replace(config, &bytes)?;
-            told(&format!("{}: seals from now on. Copy the file to all verifiers, then: otp-verifier reseal", text(id)))
+            told(&format!("{id}: seals from now on. Copy the file to all verifiers, then: otp-verifier reseal"))
         }
         KeyCommand::Remove { id } => remove(config, &keys, known(&keys, id)?),
     }
@@ -30,7 +30,7 @@ pub(crate) fn run(config: &Config, command: &KeyCommand) -> Result<(), Error> {
 fn list(keys: &Keys) -> Result<(), Error> {
     keys.ids().into_iter().try_for_each(|id| {
         let what = if id == keys.present() { "seals" } else { "opens" };
-        told(&format!("{} {what}", text(id)))
+        told(&format!("{id} {what}"))
     })
 }
 
@@ -39,15 +39,15 @@ fn add(config: &Config, keys: &Keys) -> Result<(), Error> {
     let new = Keys::of_bytes(&bytes)?.ids().into_iter().find(|id| !keys.ids().contains(id));
     let new = new.ok_or_else(|| Error::new("the file holds as many keys as it can", "otp-verifier key remove"))?;
     replace(config, &bytes)?;
-    told(&format!("{}: opens, and does not seal yet.", text(new)))?;
-    told(&format!("Copy {} to all verifiers, then: otp-verifier key use {}", config.key_file().display(), text(new)))
+    told(&format!("{new}: opens, and does not seal yet."))?;
+    told(&format!("Copy {} to all verifiers, then: otp-verifier key use {new}", config.key_file().display()))
 }
 
 fn remove(config: &Config, keys: &Keys, id: KeyId) -> Result<(), Error> {
     const SQL: &str = "SELECT false FROM otp.record WHERE substr(sealed, 1, 5) = $1 \
          UNION ALL SELECT true FROM otp.moving WHERE substr(sealed, 1, 5) = $1 LIMIT 1";
     if id == keys.present() {
-        return Err(Error::new(format!("{} seals", text(id)), "let another one seal: otp-verifier key use"));
+        return Err(Error::new(format!("{id} seals"), "let another one seal: otp-verifier key use"));
     }
     let [a, b, c, d] = id.0;
     let rows = config.servers()?.connect()?.read(SQL, &[&[VERSION, a, b, c, d].as_slice()])?;
@@ -57,10 +57,10 @@ fn remove(config: &Config, keys: &Keys, id: KeyId) -> Result<(), Error> {
         } else {
             "run otp-verifier reseal before"
         };
-        return Err(Error::new(format!("records are sealed under {}", text(id)), hint));
+        return Err(Error::new(format!("records are sealed under {id}"), hint));
     }
     replace(config, &keys.without(id))?;
-    told(&format!("{}: removed. Backups of before need it: keep a copy.", text(id)))
+    told(&format!("{id}: removed. Backups of before need it: keep a copy."))
 }
 
 /// As a whole. A verifier that runs takes it within seconds.
@@ -72,13 +72,9 @@ fn replace(config: &Config, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn known(keys: &Keys, id: &str) -> Result<KeyId, Error> {
-    keys.ids().into_iter().find(|known| text(*known) == id).ok_or_else(|| unknown(id))
+    keys.ids().into_iter().find(|known| known.to_string() == id).ok_or_else(|| unknown(id))
 }
 
-fn unknown(id: &str) -> Error {
+fn unknown(id: impl std::fmt::Display) -> Error {
     Error::new(format!("no key {id}"), "see: otp-verifier key list")
-}
-
-fn text(id: KeyId) -> String {
-    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

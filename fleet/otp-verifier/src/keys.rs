@@ -4,12 +4,12 @@
 //! override, into a record. What is sealed here is all that enrollment and administration decide. The file is a ring of keys as
 //! `record::key_ring` reads it; systemd puts it into the folder of credentials of the unit.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use base16ct::lower::{decode_vec, encode_string};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
@@ -142,12 +142,12 @@ impl Keys {
 
     /// Seals what is under way of a user on a host, for the host to carry: in hexadecimal.
     pub(crate) fn seal_under_way(&self, user: &UserName, host: &str, text: &str) -> Result<String, KeysError> {
-        self.seal_for(&bound_to_host(user, host), text).map(|sealed| hex(&sealed))
+        self.seal_for(&bound_to_host(user, host), text).map(|sealed| encode_string(&sealed))
     }
 
     /// What is under way, if it was sealed for this user on this host under a key that is here.
     pub(crate) fn open_under_way(&self, user: &UserName, host: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, Shut> {
-        self.open_for(&bound_to_host(user, host), &bytes(text).ok_or(Shut::Altered)?)
+        self.open_for(&bound_to_host(user, host), &decode_vec(text).map_err(|_| Shut::Altered)?)
     }
 
     fn seal_for(&self, bound: &[u8], text: &str) -> Result<Vec<u8>, KeysError> {
@@ -195,22 +195,6 @@ fn bound(user: &UserName) -> Vec<u8> {
 /// A host's name has no NUL.
 fn bound_to_host(user: &UserName, host: &str) -> Vec<u8> {
     [UNDER_WAY, host.as_bytes(), b"\0", user.as_str().as_bytes()].concat()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Reads only what [`hex`] writes.
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |letter: u8| char::from(letter).to_digit(16).filter(|_| !letter.is_ascii_uppercase());
-    let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)?.checked_mul(16)?.checked_add(digit(*low)?)?).ok();
-    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
 }
 
 fn cipher(key: &SealKey) -> XChaCha20Poly1305 {
@@ -271,8 +255,8 @@ pub(crate) mod tests {
         }
         assert!(open(&sealed.to_uppercase(), "alice", "web1").is_err());
         // Neither is the other.
-        let record = hex(&keys.seal(&alice, "text").unwrap());
-        assert!(open(&record, "alice", "web1").is_err() && keys.open(&alice, &bytes(&sealed).unwrap()).is_err());
+        let record = encode_string(&keys.seal(&alice, "text").unwrap());
+        assert!(open(&record, "alice", "web1").is_err() && keys.open(&alice, &decode_vec(&sealed).unwrap()).is_err());
     }
 
     #[test]

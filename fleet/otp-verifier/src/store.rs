@@ -160,8 +160,7 @@ impl<'s> PgStore<'s> {
     fn row(&self, account: &Account) -> Result<Option<Row>, StoreError> {
         // Once: after a swap that was lost it is another one.
         if let Some(row) = self.read.take() {
-            let is_there = row.try_get::<_, Option<i64>>(0).is_ok_and(|version| version.is_some());
-            return Ok(is_there.then_some(row));
+            return Ok(Some(row).filter(is_record));
         }
         Ok(self.session.read(LOAD, &[&account.name.as_str()])?.into_iter().next())
     }
@@ -243,6 +242,11 @@ impl<'s> PgStore<'s> {
             (Ok(true), Err(_)) | (Err(_), _) => Err(StoreError::Unconfirmed("its row cannot be read".into())),
         }
     }
+}
+
+/// Whether there is a record in a row that was read together with something else.
+pub(crate) fn is_record(row: &Row) -> bool {
+    row.try_get::<_, Option<i64>>(0).is_ok_and(|version| version.is_some())
 }
 
 /// The last values of a statement.

@@ -6,7 +6,6 @@ use crate::decision::kinds::Kinds;
 use crate::decision::policy::{Policy, Ruling, SecondFactor};
 use crate::error::CoreError;
 use crate::record::credentials::{Outline, Override};
-use crate::service::messenger::Messenger;
 use crate::store::Store;
 use crate::system::accounts;
 use crate::value::login_context::LoginContext;
@@ -63,28 +62,29 @@ pub fn ruling(
     policy.ruling(account.name.as_str(), user_override, login, now, member)
 }
 
-/// The host's half: what must be done at this login. `remembered` is asked only if it makes a difference.
+/// The host's half: what must be done at this login. `sends` says to which kinds of device codes are sent; it and `remembered` are
+/// asked only if they make a difference.
 pub fn demanded(
     ruling: Ruling,
     devices: Devices,
-    messenger: &dyn Messenger,
+    sends: &dyn Fn() -> Result<Kinds, CoreError>,
     login: &LoginContext,
     remembered: impl FnOnce() -> Result<Option<Kinds>, CoreError>,
 ) -> Result<Demand, CoreError> {
-    Demand::of(ruling, devices, offered(messenger, &ruling, login), || {
+    Demand::of(ruling, devices, offered(sends, &ruling, login), || {
         Ok(remembered()?.is_some_and(|kinds| ruling.devices.hold(kinds)))
     })
 }
 
 /// The kinds of device that a login can set up. A number or an address is among them only where no app is accepted: else what
 /// the configuration says of senders makes no difference to the demand, and is not read.
-fn offered(messenger: &dyn Messenger, ruling: &Ruling, login: &LoginContext) -> Kinds {
+fn offered(sends: &dyn Fn() -> Result<Kinds, CoreError>, ruling: &Ruling, login: &LoginContext) -> Kinds {
     if !login.enroll {
         Kinds::NONE
     } else if ruling.second_factor != SecondFactor::Enroll || ruling.devices.hold(Kinds::TOTP) || !login.send {
         Kinds::TOTP
     } else {
         // Where it cannot be read nothing is sent.
-        messenger.kinds().unwrap_or(Kinds::NONE)
+        sends().unwrap_or(Kinds::NONE)
     }
 }

@@ -140,7 +140,9 @@ impl<'a, S: Store> LocalAuthority<'a, S> {
             return Ok(Demand::OF_THE_RENAMED);
         }
         let grace = self.settings.grace;
-        demanded(ruling, known.devices, self.messenger, login, || remembered(&self.store, account, login, grace, now))
+        demanded(ruling, known.devices, &|| self.messenger.kinds(), login, || {
+            remembered(&self.store, account, login, grace, now)
+        })
     }
 
     fn verify_at(&self, login: &LoginContext, typed: &Typed, now: UnixTime) -> Result<Verdict, CoreError> {
@@ -392,7 +394,7 @@ pub fn foresee(
     let ruling = ruling(&settings.policy, account, known.user_override, login, now)?;
     let grace = login.address().zip(settings.grace);
     let remembered = || Ok(record.zip(grace).and_then(|(record, (from, length))| record.remembered(from, length, now)));
-    Ok((ruling, demanded(ruling, known.devices, site, login, remembered)?))
+    Ok((ruling, demanded(ruling, known.devices, &|| site.sent_kinds(), login, remembered)?))
 }
 
 #[cfg(test)]

@@ -7,9 +7,7 @@ use otp_core::error::CoreError;
 use otp_core::protocol::administration::{Answered, Asked, PullStep};
 use otp_core::protocol::request::Confidential;
 use otp_core::record::Record;
-use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
-use otp_core::record::state_slot::Slot;
 use otp_core::service::agent_administration::ask;
 use otp_core::service::enrollment::new_enrollment;
 use otp_core::store::change;
@@ -71,8 +69,8 @@ fn asked(user: &str, step: PullStep) -> Result<Answered, CliError> {
 
 /// The record as it was there, under the number that the account has here.
 fn write(store: &FileStore, account: &Account, credentials: &Confidential, state: &str) -> Result<(), CliError> {
-    let record = record(credentials, state).filter(|record| record.credentials.user == account.name);
-    let record = record.ok_or_else(unintelligible)?;
+    let record = Record::of_texts(credentials.expose().as_bytes(), state, ReadContext::ANYONE).ok();
+    let record = record.filter(|record| record.credentials.user == account.name).ok_or_else(unintelligible)?;
     let arrival = Arrival { record: &record, replace: false, with_override: true };
     let enrollment = new_enrollment(random::entropy)?;
     let outcome =
@@ -88,11 +86,6 @@ fn write(store: &FileStore, account: &Account, credentials: &Confidential, state
             ),
         }),
     }
-}
-
-fn record(credentials: &Confidential, state: &str) -> Option<Record> {
-    let credentials = Credentials::decode(credentials.expose().as_bytes(), ReadContext::ANYONE).ok()?;
-    Record::new(credentials, Slot::of_text(state)?.state).ok()
 }
 
 fn told(user: &str, output: &Output) -> Result<(), CliError> {

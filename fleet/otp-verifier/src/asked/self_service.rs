@@ -27,9 +27,8 @@ use otp_messages::ready::Ready;
 use otp_wire::{SelfAnswer, SelfEvent, SelfQuestion};
 
 use crate::answered::{Answered, Asking, Failure, body, body_after, unanswered};
-use crate::asking_host::{AskingHost, undecided};
+use crate::asking_host::AskingHost;
 use crate::database::hosts::Right;
-use crate::messenger::Postbox;
 use crate::store::PgStore;
 
 /// How long the user may take for one step.
@@ -194,23 +193,14 @@ impl AskingHost<'_> {
         let caller = Caller { uid: place.by, is_trusted, log: &log, origin: self.origin(*id) };
         let settings = self.settings_for(question);
         let account = Some(asking.account.clone());
-        let postbox = Postbox {
-            fleet: self.fleet,
-            session: self.session,
-            keys: &self.keys,
-            account: &asking.account,
-            about: asking.about,
-            note: self.origin(*id).note("sent"),
-            accepted: question.accepted,
-            ready: RefCell::default(),
-        };
+        let postbox = self.postbox(asking, *id, question.accepted);
         let mut authority = LocalAuthority::on(store, &settings, &postbox, account, caller).resuming(under_way);
         let reply = if question.in_login {
             authority.enroll_during_login(request.clone())
         } else {
             authority.request(request.clone())
         };
-        let reply = self.replied(authority.store(), reply)?;
+        let reply = self.written(authority.store(), reply)?;
         let under_way = authority.under_way();
         if is_by_passcode {
             under_way.set_by_passcode();
@@ -231,14 +221,6 @@ impl AskingHost<'_> {
         };
         drop(authority);
         Ok(Step { reply, under_way, event: events.into_inner(), ready: postbox.ready.into_inner() })
-    }
-
-    /// What came of a request: this host may have been suspended since it was looked up.
-    fn replied(&self, store: &PgStore<'_>, reply: Result<Reply, otp_core::error::CoreError>) -> Result<Reply, Failure> {
-        if store.is_revoked() {
-            self.written(store, Ok(()))?;
-        }
-        reply.map_err(|error| undecided(self.fleet, &error))
     }
 
     /// The verifier's settings, with a policy that says what the host's does, and that a passcode is needed on a host that may not

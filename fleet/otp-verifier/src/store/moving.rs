@@ -1,10 +1,8 @@
 //! A record on its way to a host: it is swapped for another one in the same statement, and kept until the host has it.
 
 use otp_core::record::Record;
-use otp_core::record::credentials::Credentials;
 use otp_core::record::credentials_toml::ReadContext;
 use otp_core::record::error::RecordError;
-use otp_core::record::state_slot::Slot;
 use otp_core::store::Swap;
 use otp_core::store::error::StoreError;
 use otp_core::store::note::Note;
@@ -37,9 +35,7 @@ impl PgStore<'_> {
         let (sealed, state): (&[u8], &str) = (row.try_get(0).map_err(unreadable)?, row.try_get(1).map_err(unreadable)?);
         let read = || -> Result<Record, RecordError> {
             let text = self.keys.open(&account.name, sealed).map_err(RecordError::Sealed)?;
-            let credentials = Credentials::decode(&text, ReadContext::of(account))?;
-            let slot = Slot::of_text(state).ok_or_else(|| RecordError::Malformed("its state is damaged".into()))?;
-            Record::new(credentials, slot.state)
+            Record::of_texts(&text, state, ReadContext::of(account))
         };
         read().map(Some).map_err(|error| of_record(account, error))
     }
