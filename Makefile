@@ -99,6 +99,11 @@ define verifier_files
 0644 $(sysusersdir)/otp-verifier.conf config/sysusers-verifier.conf
 $(foreach page,$(verifier_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 endef
+# A page in Cockpit. What is installed was built by `make cockpit`, and is part of the source: nobody needs npm.
+cockpitdir := $(datadir)/cockpit/pam-otp
+define cockpit_files
+$(foreach file,$(wildcard cockpit/dist/*),0644 $(cockpitdir)/$(notdir $(file)) $(file)$(newline))
+endef
 define completions
 bash $(bashcompdir)/otp-enroll
 zsh $(zshcompdir)/_otp-enroll
@@ -121,6 +126,7 @@ install uninstall: export FILES = $(files)
 install uninstall: export COMPLETIONS = $(completions)
 install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
 install-verifier uninstall-verifier: export VERIFIER_FILES = $(verifier_files)
+install-cockpit uninstall-cockpit: export COCKPIT_FILES = $(cockpit_files)
 
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
@@ -178,7 +184,7 @@ remap_c        := $(if $(blanks),,$(addprefix -ffile-prefix-map=,$(remapped)))
 fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier fleet fleet-demo manual catalogue products test-programs rust packages build-packages deb-packages \
+.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo manual catalogue products test-programs rust packages build-packages deb-packages \
 	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm container clean
 
@@ -515,6 +521,24 @@ uninstall-verifier:
 	done <<< "$$VERIFIER_FILES"
 	$(reload_units)
 	echo 'left in place: $(DESTDIR)$(verifier_folder), account otp-verifier'
+
+# After `install`: the page asks otp-enroll.
+install-cockpit:
+	while read -r mode target source; do
+	  [ -n "$$target" ] || continue
+	  echo "$$mode $(DESTDIR)$$target"
+	  install -D -m "$$mode" "$$source" "$(DESTDIR)$$target"
+	done <<< "$$COCKPIT_FILES"
+
+uninstall-cockpit:
+	rm -rf "$(DESTDIR)$(cockpitdir)"
+
+# What browsers get is made of cockpit/src, with npm. The same sources give the same bytes.
+cockpit:
+	cd cockpit
+	npm ci --silent --no-progress
+	npm run --silent check
+	npm run --silent build
 
 deb: rust deb-packages
 	@tests/deb build
