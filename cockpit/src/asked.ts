@@ -32,7 +32,7 @@ export function useAsked<T>(command: string[], as: As): Asked<T> {
         process.current?.stop();
         const lines: Answer[] = [];
         let shown = 0;
-        const present = start([...(JSON.parse(words) as string[]), "--json"], as, (answer) => {
+        const present = start("--json", JSON.parse(words) as string[], as, (answer) => {
             lines.push(answer);
             // Ten thousand lines are not ten thousand pictures.
             if (Date.now() - shown > 200) {

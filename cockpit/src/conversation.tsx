@@ -73,7 +73,7 @@ export function Conversation({ title, command, as, devices, children, onClose }:
                 setCodes(answer["recovery_codes"] as string[]);
             } else setNotes((notes) => [...notes, ...note(answer)].slice(-2));
         };
-        const process = start([...command, "--dialog"], as, told);
+        const process = start("--dialog", command, as, told);
         running.current = process;
         process.done.then(
             () => {

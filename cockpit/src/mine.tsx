@@ -92,13 +92,13 @@ interface DevicesProps {
 function Devices({ status, ask, set }: DevicesProps) {
     const actions = (device: Device) => (
         <span class="otp-actions">
-            <Button kind="link" label={`Rename ${device.name}`} onClick={() => set({ is: "rename", device })}>
+            <Button kind="link" about={device.name} onClick={() => set({ is: "rename", device })}>
                 Rename
             </Button>
             {!device.default && (
                 <Button
                     kind="link"
-                    label={`Make ${device.name} the default`}
+                    about={device.name}
                     onClick={() => ask("Change the default device", ["default", String(device.id)])}
                 >
                     Make default
@@ -107,7 +107,7 @@ function Devices({ status, ask, set }: DevicesProps) {
             {(device.type === "hotp" || device.drift !== null) && (
                 <Button
                     kind="link"
-                    label={`Resynchronize ${device.name}`}
+                    about={device.name}
                     onClick={() => ask("Resynchronize a token", ["resync", String(device.id)], "Type two codes of the token, one directly after the other.")}
                 >
                     Resynchronize
@@ -116,7 +116,7 @@ function Devices({ status, ask, set }: DevicesProps) {
             {status.devices.length > 1 && (
                 <Button
                     kind="link"
-                    label={`Remove ${device.name}`}
+                    about={device.name}
                     onClick={() =>
                         ask("Remove a device", ["remove", "--yes", String(device.id)], `Codes of ${device.name} are refused from then on.`)
                     }

@@ -37,8 +37,8 @@ export function Ordering({ order, users, onClose }: { order: Order; users: strin
         try {
             for (let at = 0; at < names.length && !left.current; at += AT_A_TIME) {
                 const options = [...(until ? ["--until", until] : []), ...(asks(order) ? ["--yes"] : [])];
-                const command = ["admin", ...order.command.split(" "), "--json", ...options, "--", ...names.slice(at, at + AT_A_TIME)];
-                running.current = start(command, "root", (answer) => {
+                const command = ["admin", ...order.command.split(" "), ...options, "--", ...names.slice(at, at + AT_A_TIME)];
+                running.current = start("--json", command, "root", (answer) => {
                     count += 1;
                     if (answer["changed"] === true) changes += 1;
                     setDone(count);

@@ -36,20 +36,23 @@ interface ButtonProps {
     onClick?: () => void;
     disabled?: boolean;
     submit?: boolean;
-    label?: string;
+    /** What it is about, where several buttons have the same text: for people who hear the page. */
+    about?: string;
     children: ComponentChildren;
 }
 
-export function Button({ kind = "secondary", onClick, disabled = false, submit = false, label, children }: ButtonProps) {
+export function Button({ kind = "secondary", onClick, disabled = false, submit = false, about, children }: ButtonProps) {
     return (
         <button
             type={submit ? "submit" : "button"}
             class={`pf-v6-c-button pf-m-${kind}${kind === "link" ? " pf-m-inline" : ""}${disabled ? " pf-m-disabled" : ""}`}
             onClick={onClick}
             disabled={disabled}
-            {...(label === undefined ? {} : { "aria-label": label })}
         >
-            <span class="pf-v6-c-button__text">{children}</span>
+            <span class="pf-v6-c-button__text">
+                {children}
+                {about !== undefined && <span class="pf-v6-screen-reader"> {about}</span>}
+            </span>
         </button>
     );
 }

@@ -26,12 +26,15 @@ export interface Running {
     readonly done: Promise<void>;
 }
 
+/** How otp-enroll answers: lines that are read to their end, or a dialog. */
+export type How = "--json" | "--dialog";
+
 /** Starts otp-enroll, and tells each line that it writes, except an error, which is that of `done`. */
-export function start(command: string[], as: As, told: (answer: Answer) => void): Running {
+export function start(how: How, command: string[], as: As, told: (answer: Answer) => void): Running {
     let rest = "";
     let refusal: Refusal | null = null;
     let stopped = false;
-    const process = cockpit.spawn(["otp-enroll", ...command], {
+    const process = cockpit.spawn(["otp-enroll", how, ...command], {
         err: "message",
         ...(as === "root" ? { superuser: "require" as const } : {}),
     });
@@ -48,14 +51,13 @@ export function start(command: string[], as: As, told: (answer: Answer) => void)
             }
         }
     });
-    const done = process.then(
-        () => {
-            if (refusal) throw refusal;
-        },
-        (error: cockpit.ProcessError) => {
-            throw refusal ?? new Refusal(explained(error), hint_of(error));
-        },
-    );
+    // Not `process.then`: Cockpit takes what is thrown in there for a fault of the page.
+    const done = new Promise<void>((resolve, reject) => {
+        process.then(
+            () => (refusal ? reject(refusal) : resolve()),
+            (error: cockpit.ProcessError) => reject(refusal ?? new Refusal(explained(error), hint_of(error))),
+        );
+    });
     done.catch(() => {}); // a command that was stopped has nobody who waits for it
     return {
         send: (line) => void process.input(`${line}\n`, true),
@@ -71,7 +73,7 @@ export function start(command: string[], as: As, told: (answer: Answer) => void)
 /** Runs otp-enroll to its end, and returns its lines. */
 export async function run(command: string[], as: As, told: (answer: Answer) => void = () => {}): Promise<Answer[]> {
     const answers: Answer[] = [];
-    await start([...command, "--json"], as, (answer) => {
+    await start("--json", command, as, (answer) => {
         answers.push(answer);
         told(answer);
     }).done;

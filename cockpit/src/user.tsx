@@ -77,7 +77,7 @@ export function User({ name }: { name: string }) {
                                         title: "Actions",
                                         cell: (device) =>
                                             status.devices.length > 1 && (
-                                                <Button kind="link" label={`Remove ${device.name}`} onClick={() => setRemoved(device)}>
+                                                <Button kind="link" about={device.name} onClick={() => setRemoved(device)}>
                                                     Remove
                                                 </Button>
                                             ),

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { test } from "node:test";
 import jsqr from "jsqr";
 import { chromium } from "playwright-core";
 import { PNG } from "pngjs";
@@ -12,6 +13,35 @@ export const HERE = process.env.PAM_OTP_HERE;
 export const PASSWORD = process.env.PAM_OTP_PASSWORD;
 const COCKPIT = "http://127.0.0.1:9090";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Windows that are open, of which a test that fails shows pictures. */
+const open = new Set();
+
+/** A test; if it fails, what its windows show is in a picture and in the error. Its own windows are closed. */
+export function tried(name, story) {
+    test(name, { timeout: 180_000 }, async () => {
+        const before = new Set(open);
+        try {
+            await story();
+        } catch (error) {
+            const folder = process.env.PAM_OTP_PICTURES ?? HERE;
+            let seen = "";
+            for (const page of open) {
+                const path = `${folder}/failed ${name} ${[...open].indexOf(page)}.png`;
+                await page.screenshot({ path, timeout: 5000 }).catch(() => {});
+                const texts = await Promise.all(page.frames().map((frame) => frame.locator("body").innerText({ timeout: 2000 }).catch(() => "")));
+                seen += `\n--- ${page.url()} (${path})\n${texts.join("\n---\n")}\n${page.complaints?.join("\n") ?? ""}`;
+            }
+            throw new Error(`${error.stack}${seen}`);
+        } finally {
+            for (const page of open) {
+                if (before.has(page)) continue;
+                open.delete(page);
+                await page.context().close().catch(() => {});
+            }
+        }
+    });
+}
 
 /** A browser with nothing of before in it. */
 export async function browser() {
@@ -24,6 +54,8 @@ export async function browser() {
 /** A window, and what its pages complain of. */
 export async function window_of(browser, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB", acceptDownloads: true, ...options });
+    context.on("page", (page) => open.add(page));
+    context.setDefaultTimeout(15_000);
     const page = await context.newPage();
     page.complaints = [];
     page.on("pageerror", (error) => page.complaints.push(String(error)));
@@ -37,7 +69,7 @@ export async function window_of(browser, options = {}) {
     return page;
 }
 
-/** Types name and password; true if a code is asked for then. */
+/** Types name and password. */
 export async function log_in(page, user, { at = "/pam-otp" } = {}) {
     await page.goto(`${COCKPIT}${at}`);
     await page.fill("#login-user-input", user);
