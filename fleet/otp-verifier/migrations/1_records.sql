@@ -31,6 +31,8 @@ CREATE TABLE otp.moving (
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- The MACs of hosts, scopes and tokens are under a key that no server of this database has: version, key id, HMAC. A row whose MAC does
+-- not hold gives no right.
 CREATE TABLE otp.host (
     id text COLLATE "C" PRIMARY KEY,
     key_sha256 bytea NOT NULL UNIQUE CHECK (octet_length(key_sha256) = 32),
@@ -38,12 +40,14 @@ CREATE TABLE otp.host (
     rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'export', 'admin']),
     -- Whom it may ask about; NULL for every user.
     scope text COLLATE "C",
+    mac bytea NOT NULL CHECK (octet_length(mac) = 37),
     since timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE otp.scope_user (
     scope text COLLATE "C" NOT NULL,
     name text COLLATE "C" NOT NULL,
+    mac bytea NOT NULL CHECK (octet_length(mac) = 37),
     PRIMARY KEY (scope, name)
 );
 
@@ -51,7 +55,9 @@ CREATE TABLE otp.join_token (
     hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
     rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'export', 'admin']),
     scope text COLLATE "C",
-    expires timestamptz NOT NULL,
+    -- Seconds since the epoch, by the clock of a verifier.
+    expires bigint NOT NULL,
+    mac bytea NOT NULL CHECK (octet_length(mac) = 37),
     used_by text COLLATE "C"
 );
 
@@ -147,6 +153,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON otp.moving TO otp_verifier;
 GRANT INSERT ON otp.audit TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;
-GRANT SELECT, INSERT, DELETE ON otp.scope_user TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.scope_user TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.make_months(integer) TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.tried_by(text, text), otp.wrong_codes_of(text, text, bigint) TO otp_verifier;

@@ -24,6 +24,7 @@ use otp_wire::{AdminAnswer, AdminQuestion, LONGEST_BODY, Place, User};
 use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
 use crate::asking_host::{AskingHost, undecided};
 use crate::budgets::now;
+use crate::database::scopes::InScope;
 use crate::log;
 use crate::store::About;
 
@@ -127,7 +128,7 @@ fn users(
         }
         page.next = Some(name.clone());
         let Some(user) = UserName::parse(&name) else { continue };
-        if !host.session.is_in_scope(&host.host, &name).map_err(failed)? {
+        if host.listed(&name).map_err(failed)? != InScope::Yes {
             continue;
         }
         let asking = Asking { about, account: of_no_host(user) };

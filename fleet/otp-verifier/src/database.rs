@@ -6,9 +6,11 @@
 pub(crate) mod hosts;
 mod kept;
 pub(crate) mod link;
+pub(crate) mod macs;
 pub(crate) mod messages;
 pub(crate) mod migrations;
 mod pins;
+pub(crate) mod scopes;
 pub(crate) mod session;
 mod standbys;
 #[cfg(test)]
@@ -16,6 +18,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+pub(crate) mod tokens;
+mod users;
 mod watcher;
 
 use std::path::{Path, PathBuf};
