@@ -94,7 +94,7 @@ impl Session {
     }
 
     fn is_ended_by(&self, fence: Fence) -> bool {
-        fence.timeline > self.timeline || fence.is_split
+        fence.timeline > self.timeline || fence.is_split || fence.is_doubled
     }
 
     fn ask(&self, sql: &'static str, values: &[Value<'_>], purpose: Purpose) -> Result<Vec<Row>, Unanswered> {

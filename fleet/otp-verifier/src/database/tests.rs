@@ -371,6 +371,38 @@ fn a_primary_that_is_killed_and_replaced_loses_no_used_code() {
 }
 
 #[test]
+fn a_primary_with_two_standbys_of_one_name_is_not_written_to() {
+    let cluster = Cluster::new("FIRST 1 (s1)", 2);
+    let servers = cluster.servers(&[0]);
+    servers.watch().unwrap();
+    let session = servers.connect().unwrap();
+    let write = || session.add_host(&keys(&[1]), "web1", &[1; 32], &[], None);
+    assert!(write().unwrap());
+    let named = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 's1' AND state = 'streaming'";
+    cluster.follow_as(2, 0, "s1");
+    cluster.wait_for(0, named, "2");
+    // The verifier's role sees names, and nothing else of those connections.
+    let details = "SELECT 1 / count(state) FROM pg_stat_replication";
+    assert!(cluster.error_of("otp", "otp_verifier", details).contains("division by zero"));
+    let is_refused = || match servers.connect() {
+        Err(DatabaseError::Unfit(_, unfit)) => unfit.to_string().contains("name of its standby \"s1\""),
+        Err(DatabaseError::NoPrimary(why)) => why.contains("name of its standby \"s1\""),
+        Ok(_) | Err(_) => false,
+    };
+    assert!(is_refused());
+    // Connections of before end within a second or two.
+    let ends = (0..50).any(|_| {
+        sleep(Duration::from_millis(100));
+        session.is_broken()
+    });
+    assert!(ends && write().is_err());
+    cluster.follow(2, 0);
+    cluster.wait_for(0, named, "1");
+    sleep(Duration::from_millis(2500));
+    assert!(servers.connect().unwrap().hosts(&keys(&[1])).is_ok());
+}
+
+#[test]
 fn hosts_join_by_a_token_that_is_used_once() {
     let (cluster, database) = Cluster::shared();
     let session = Arc::new(cluster.servers_of(&database, &[0])).connect().unwrap();
