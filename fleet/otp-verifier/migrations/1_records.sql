@@ -68,6 +68,12 @@ CREATE TABLE otp.pin_try (
     ends timestamptz NOT NULL
 );
 
+-- When devices of a user were taken away last, or were to be: what was begun before is not gone on with. Kept for a day.
+CREATE TABLE otp.reset (
+    name text COLLATE "C" PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- Rows are written and never changed. An old month goes by DROP TABLE of its owner.
 CREATE TABLE otp.audit (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -149,6 +155,7 @@ GRANT SELECT, INSERT, DELETE ON otp.message TO otp_verifier;
 GRANT SELECT, UPDATE ON otp.message_turn TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.pin_try TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.reset TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.moving TO otp_verifier;
 GRANT INSERT ON otp.audit TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;

@@ -10,6 +10,7 @@ pub(crate) mod macs;
 pub(crate) mod messages;
 pub(crate) mod migrations;
 mod pins;
+pub(crate) mod resets;
 pub(crate) mod scopes;
 pub(crate) mod session;
 mod standbys;

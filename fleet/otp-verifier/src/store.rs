@@ -28,6 +28,7 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::user::{Account, UserName};
 
 use crate::database::hosts::columns;
+use crate::database::resets::reset;
 use crate::database::session::{Session, Unanswered, Value};
 use crate::keys::{Keys, KeysError};
 
@@ -65,7 +66,7 @@ const LOAD: &str = concat!("SELECT ", columns!(), " FROM otp.record r WHERE r.na
 
 /// A statement that writes: whether the host is active, what it does to the record, the line of the audit, and what came of it.
 macro_rules! writes {
-    ($written:literal, noted from $from:literal) => {
+    ($written:expr, noted from $from:literal) => {
         concat!(
             "WITH who AS (SELECT 1 WHERE $2::text IS NULL \
              OR EXISTS (SELECT FROM otp.host h WHERE h.id = $2 AND h.status = 'active')), written AS (",
@@ -104,13 +105,19 @@ const INSERT: &str = writes!(
     noted from "written"
 );
 const REMOVE: &str = writes!(
-    "DELETE FROM otp.record WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1), \
-     gone AS (DELETE FROM otp.moving m USING written WHERE m.name = $1 RETURNING 1",
+    concat!(
+        "DELETE FROM otp.record WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1), \
+         gone AS (DELETE FROM otp.moving m USING written WHERE m.name = $1 RETURNING 1), ",
+        reset!(from "written")
+    ),
     noted from "written"
 );
 const PURGE: &str = writes!(
-    "DELETE FROM otp.record WHERE name = $1 AND EXISTS (SELECT FROM who) RETURNING 1), \
-     gone AS (DELETE FROM otp.moving m USING who WHERE m.name = $1 RETURNING 1",
+    concat!(
+        "DELETE FROM otp.record WHERE name = $1 AND EXISTS (SELECT FROM who) RETURNING 1), \
+         gone AS (DELETE FROM otp.moving m USING who WHERE m.name = $1 RETURNING 1), ",
+        reset!(from "who")
+    ),
     noted from "who"
 );
 /// The last write was a login on this host, by a passcode, within the time of a step.
@@ -130,6 +137,10 @@ const ARRIVED: &str = writes!(
     noted from "who"
 );
 const NOTE: &str = writes!("SELECT 1 FROM who", noted from "who");
+/// There was nothing to take away. What is under way ends all the same.
+const NOTE_RESET: &str = writes!(concat!("SELECT 1 FROM who), ", reset!(from "who")), noted from "who");
+/// The orders that take devices away, in the words of the audit.
+const RESETS: [&str; 2] = ["reset", "disabled"];
 
 impl<'s> PgStore<'s> {
     pub(crate) fn new(session: &'s Session, keys: &'s Keys, about: About<'s>) -> Self {
@@ -317,7 +328,8 @@ impl Store for PgStore<'_> {
     }
 
     fn only_note(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
-        match self.write(NOTE, account, note, NOTHING)? {
+        let sql = if RESETS.contains(&note.event) { NOTE_RESET } else { NOTE };
+        match self.write(sql, account, note, NOTHING)? {
             Swap::Done => Ok(()),
             Swap::Lost => Err(StoreError::Busy),
         }

@@ -374,6 +374,36 @@ fn what_was_carried_to_its_end_does_not_bring_a_device_back_that_an_administrato
 }
 
 #[test]
+fn a_first_enrollment_that_is_under_way_ends_with_an_administrators_reset() {
+    for order in [Order::Reset, Order::Disable] {
+        let scene = Scene::new();
+        let offer = |id| scene.answered(0, WEB, question(id, ENROLL, None));
+        let confirmed = |id, offer: &SelfAnswer| {
+            let code = shown(&seed(&offer.reply));
+            scene.answered(1, WEB, question(id, confirm(&code), offer.under_way.as_ref()))
+        };
+        let (before, begun) = (offer(1), offer(2));
+        let accepted = confirmed(3, &begun);
+        // There is no record, and none is made by it.
+        scene.administer(Request::Administer(order));
+        assert_eq!(said(&confirmed(4, &before).reply), "Declined(ChangedMeanwhile)");
+        let activate =
+            |id, of: &SelfAnswer| scene.answered(0, WEB, question(id, Request::Activate {}, of.under_way.as_ref()));
+        assert_eq!(said(&activate(5, &accepted).reply), "Declined(ChangedMeanwhile)");
+        assert_eq!(scene.devices(), 0);
+        // Nor with one that was made and taken away meanwhile.
+        let before = offer(6);
+        scene.enrolled();
+        assert_eq!(scene.devices(), 1);
+        scene.administer(Request::Administer(order));
+        assert_eq!(said(&confirmed(7, &before).reply), "Declined(ChangedMeanwhile)");
+        // What is begun afterwards is gone on with.
+        scene.enrolled();
+        assert_eq!(scene.devices(), 1);
+    }
+}
+
+#[test]
 fn a_host_for_logins_adds_no_device_but_the_first_for_a_passcode() {
     let scene = Scene::new();
     let ask = |request: Request| scene.ask(0, LOGIN, question(1, request, None));
