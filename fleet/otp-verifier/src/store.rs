@@ -137,10 +137,6 @@ const ARRIVED: &str = writes!(
     noted from "who"
 );
 const NOTE: &str = writes!("SELECT 1 FROM who", noted from "who");
-/// There was nothing to take away. What is under way ends all the same.
-const NOTE_RESET: &str = writes!(concat!("SELECT 1 FROM who), ", reset!(from "who")), noted from "who");
-/// The orders that take devices away, in the words of the audit.
-const RESETS: [&str; 2] = ["reset", "disabled"];
 
 impl<'s> PgStore<'s> {
     pub(crate) fn new(session: &'s Session, keys: &'s Keys, about: About<'s>) -> Self {
@@ -328,8 +324,7 @@ impl Store for PgStore<'_> {
     }
 
     fn only_note(&self, account: &Account, note: &Note<'_>) -> Result<(), StoreError> {
-        let sql = if RESETS.contains(&note.event) { NOTE_RESET } else { NOTE };
-        match self.write(sql, account, note, NOTHING)? {
+        match self.write(NOTE, account, note, NOTHING)? {
             Swap::Done => Ok(()),
             Swap::Lost => Err(StoreError::Busy),
         }

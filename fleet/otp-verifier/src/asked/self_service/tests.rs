@@ -375,8 +375,11 @@ fn what_was_carried_to_its_end_does_not_bring_a_device_back_that_an_administrato
 
 #[test]
 fn a_first_enrollment_that_is_under_way_ends_with_an_administrators_reset() {
-    for order in [Order::Reset, Order::Disable] {
+    for (order, is_required) in [(Order::Reset, false), (Order::Reset, true), (Order::Disable, false)] {
         let scene = Scene::new();
+        if is_required {
+            scene.administer(Request::Administer(Order::Override(Override::Required)));
+        }
         let offer = |id| scene.answered(0, WEB, question(id, ENROLL, None));
         let confirmed = |id, offer: &SelfAnswer| {
             let code = shown(&seed(&offer.reply));
@@ -384,7 +387,7 @@ fn a_first_enrollment_that_is_under_way_ends_with_an_administrators_reset() {
         };
         let (before, begun) = (offer(1), offer(2));
         let accepted = confirmed(3, &begun);
-        // There is no record, and none is made by it.
+        // There is no device, and no record is made or changed by it.
         scene.administer(Request::Administer(order));
         assert_eq!(said(&confirmed(4, &before).reply), "Declined(ChangedMeanwhile)");
         let activate =
