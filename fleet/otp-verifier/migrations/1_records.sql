@@ -93,10 +93,11 @@ CREATE TABLE otp.audit_other PARTITION OF otp.audit DEFAULT;
 CREATE INDEX audit_wrong_of_host ON otp.audit (host, name COLLATE "C") WHERE answer LIKE '%refused wrong%';
 CREATE INDEX audit_wrong_of_user ON otp.audit (name, at) WHERE answer LIKE '%refused wrong%';
 
--- Who reads the audit sees where people are; the verifiers learn this much of it: users for whom a host has sent wrong codes, …
-CREATE FUNCTION otp.tried_by(who text, after text) RETURNS SETOF text
+-- Who reads the audit sees where people are; the verifiers learn this much of it: users for whom a host has sent wrong codes, of a scope if one is given, …
+CREATE FUNCTION otp.tried_by(who text, after text, within text) RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
     SELECT DISTINCT name COLLATE "C" FROM otp.audit WHERE host = who AND answer LIKE '%refused wrong%' AND name COLLATE "C" > after
+        AND (within IS NULL OR EXISTS (SELECT FROM otp.scope_user s WHERE s.scope = within AND s.name = audit.name))
     ORDER BY 1 LIMIT 100
 $body$;
 -- … and how many of the last wrong codes for a user that host has sent. A code that was asked about again is one.
@@ -107,7 +108,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $b
         GROUP BY host, coalesce(request, convert_to(at::text, 'UTF8'))
         ORDER BY first DESC LIMIT least(greatest(last, 0), 10000)) wrong
 $body$;
-REVOKE ALL ON FUNCTION otp.tried_by(text, text), otp.wrong_codes_of(text, text, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION otp.tried_by(text, text, text), otp.wrong_codes_of(text, text, bigint) FROM PUBLIC;
 
 -- Makes the tables of this month and of the next ones; returns how many were made. A month that has rows in audit_other stays there.
 CREATE FUNCTION otp.make_months(ahead integer) RETURNS integer
@@ -162,4 +163,4 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.scope_user TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.make_months(integer) TO otp_verifier;
-GRANT EXECUTE ON FUNCTION otp.tried_by(text, text), otp.wrong_codes_of(text, text, bigint) TO otp_verifier;
+GRANT EXECUTE ON FUNCTION otp.tried_by(text, text, text), otp.wrong_codes_of(text, text, bigint) TO otp_verifier;

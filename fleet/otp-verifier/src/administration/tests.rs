@@ -256,6 +256,27 @@ fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
 }
 
 #[test]
+fn a_list_tells_no_name_outside_the_scope_also_not_to_go_on_after() {
+    let names = ["adam", "alice", "bob", "carl", "zoe"];
+    let scene = names.into_iter().fold(Scene::new(), Scene::with);
+    for name in names {
+        scene.wrong("web1", name, 6);
+    }
+    for locked_by in [None, Some("web1")] {
+        assert_eq!(scene.listed(DESK, locked_by), names);
+        for (after, next) in [(None, json!("alice")), (Some("adam"), json!("alice")), (Some("alice"), json!(null))] {
+            let (after, locked_by) = (after.map(str::to_owned), locked_by.map(str::to_owned));
+            let page = scene.ask(SMALL, Administration::Users { after, locked_by }).unwrap()["users"].take();
+            assert_eq!(page["next"], next);
+            assert!(!["adam", "bob", "carl", "zoe"].iter().any(|name| page.to_string().contains(name)), "{page}");
+        }
+    }
+    // A scope whose users come after a hundred others is listed, too.
+    scene.sql("INSERT INTO otp.record (name, version, sealed, state) SELECT 'aa' || n, 1, '', '' FROM generate_series(1, 250) n");
+    assert_eq!(scene.listed(SMALL, None), ["alice"]);
+}
+
+#[test]
 fn a_host_whose_row_was_altered_may_nothing_and_that_is_told_once() {
     let scene = Scene::new().with("alice");
     let shown = |key| scene.order(key, "alice", UserOrder::Status {});

@@ -17,17 +17,17 @@ impl Session {
     ) -> Result<(), E> {
         let mut last = String::new();
         loop {
-            let names = self.names_after(&last)?;
+            let names = self.names_after(&last, None)?;
             let Some(name) = names.last() else { return Ok(()) };
             last.clone_from(name);
             names.iter().filter_map(|name| UserName::parse(name)).try_for_each(&mut act)?;
         }
     }
 
-    /// Users for whom a host has sent wrong codes, those after this one.
-    pub(crate) fn tried_by(&self, host: &str, last: &str) -> Result<Vec<String>, StoreError> {
-        const SQL: &str = "SELECT otp.tried_by($1, $2)";
-        self.read(SQL, &[&host, &last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
+    /// Users for whom a host has sent wrong codes, those after this one; of a scope, if one is given.
+    pub(crate) fn tried_by(&self, host: &str, last: &str, scope: Option<&str>) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "SELECT otp.tried_by($1, $2, $3)";
+        self.read(SQL, &[&host, &last, &scope])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
     }
 
     /// How many of the last wrong codes for a user a host has sent.
@@ -37,10 +37,16 @@ impl Session {
         rows.first().map_or(Ok(0), |row| row.try_get(0).map_err(unreadable))
     }
 
-    /// Some names, those after this one.
-    pub(crate) fn names_after(&self, last: &str) -> Result<Vec<String>, StoreError> {
-        const SQL: &str = "SELECT name FROM otp.record WHERE name > $1 ORDER BY name LIMIT 100";
-        self.read(SQL, &[&last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
+    /// Some names of a scope, or of all users with a record: those after this one.
+    pub(crate) fn names_after(&self, last: &str, scope: Option<&str>) -> Result<Vec<String>, StoreError> {
+        const ALL: &str = "SELECT name FROM otp.record WHERE name > $1 ORDER BY name LIMIT 100";
+        const OF_SCOPE: &str = "SELECT r.name FROM otp.scope_user s JOIN otp.record r ON r.name = s.name \
+             WHERE s.scope = $2 AND s.name > $1 ORDER BY s.name LIMIT 100";
+        let rows = match &scope {
+            None => self.read(ALL, &[&last])?,
+            Some(scope) => self.read(OF_SCOPE, &[&last, scope])?,
+        };
+        rows.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
     }
 
     /// No record is on its way to a host any more.
