@@ -143,11 +143,14 @@ CREATE TABLE otp.message (
     kind text NOT NULL CHECK (kind IN ('sms', 'email')),
     name text COLLATE "C" NOT NULL,
     -- What names the number or address: a hash under a key that no server of this database has.
-    destination bytea NOT NULL
+    destination bytea NOT NULL,
+    -- The one that asked for it: a host has a share of what all may have.
+    host text COLLATE "C"
 );
 CREATE INDEX ON otp.message (name, at);
 CREATE INDEX ON otp.message (destination, at);
 CREATE INDEX ON otp.message (kind, at);
+CREATE INDEX ON otp.message (host, kind, at);
 -- One row. Who has counted messages and notes the next one changes its number: of two that counted the same, one counts again.
 CREATE TABLE otp.message_turn (one boolean PRIMARY KEY DEFAULT true CHECK (one), number bigint NOT NULL);
 INSERT INTO otp.message_turn (number) VALUES (0);
