@@ -250,7 +250,8 @@ fn genuine(altered: &[String]) -> Result<(), Error> {
         [] => Ok(()),
         rows => Err(Error::new(
             format!("{} rows were not written by a verifier with these keys: {}", rows.len(), rows.join(", ")),
-            "look for who writes to the database; remove them: otp-verifier host remove, otp-verifier scope remove",
+            "look for who writes to the database; remove them: otp-verifier host remove, otp-verifier scope remove; a token by \
+             SQL, as otp_owner: DELETE FROM otp.join_token",
         )),
     }
 }
