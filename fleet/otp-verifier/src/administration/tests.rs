@@ -20,11 +20,11 @@ use super::*;
 use crate::asked::Asked;
 use crate::authority::Authority;
 use crate::config::Config;
-use crate::database::hosts::Right;
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::fleet::Fleet;
 use crate::keys::tests::keys;
+use crate::right::Right;
 use crate::store::PgStore;
 
 /// A fleet with a database of its own, and three hosts: `web1` may only log in, `desk` administer, and `small` some users.

@@ -4,8 +4,8 @@
 use otp_core::store::error::StoreError;
 use tokio_postgres::Row;
 
-use crate::database::hosts::{HostRow, host_columns, unreadable};
-use crate::database::session::Session;
+use crate::database::hosts::{HostRow, host_columns};
+use crate::database::session::{Session, unreadable};
 use crate::database::tokens::{TokenRow, token_columns};
 use crate::keys::Keys;
 use crate::row_mac::RowOf;
