@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Init(Init),
     /// Make a one-time token for a new host, and print what `otp-agent join` reads
     Token(Token),
-    /// List hosts, suspend and remove them
+    /// List hosts, add, suspend and remove them
     Host {
         #[command(subcommand)]
         command: HostCommand,
@@ -112,6 +112,18 @@ pub(crate) enum HostCommand {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Add a host that has a certificate of the authority already; others join by a token
+    Add {
+        host: String,
+        /// Its certificate, in PEM, of which only the key counts
+        certificate: PathBuf,
+        /// login, enroll (users change their devices there), import (push records), export (pull them), admin
+        #[arg(long, value_name = "RIGHTS", value_delimiter = ',', default_value = "login")]
+        rights: Vec<String>,
+        /// The users whom it may ask about; all, if it is not given
+        #[arg(long, value_name = "SCOPE")]
+        scope: Option<String>,
     },
     /// Answer nothing that this host asks, from its next question on
     Suspend { host: String },
