@@ -11,6 +11,7 @@ mod encryption;
 mod explain;
 mod export;
 mod fleet;
+mod fleet_discard;
 mod fleet_list;
 mod fleet_pull;
 mod fleet_status;
@@ -214,6 +215,9 @@ fn on_records(
         }
         Admin::Fleet { command: FleetCommand::Pull { user, yes } } => {
             fleet_pull::pull(site, store, &account(user)?, *yes, output)
+        }
+        Admin::Fleet { command: FleetCommand::Discard { user, yes } } => {
+            fleet_discard::discard(site, store, &account(user)?, *yes, output)
         }
         Admin::Fleet { command: FleetCommand::Status } => fleet_status::tell(site, store, output),
         Admin::Adopt { user, yes } => adopt::adopt(store, &account(user)?, *yes, output),

@@ -74,7 +74,7 @@ fn changes(command: &Admin) -> bool {
         | Admin::Tokens { .. }
         | Admin::Assign { .. }
         | Admin::Restored { .. }
-        | Admin::Fleet { command: FleetCommand::Push { .. } | FleetCommand::Pull { .. } } => true,
+        | Admin::Fleet { command: FleetCommand::Push { .. } | FleetCommand::Discard { .. } | FleetCommand::Pull { .. } } => true,
         Admin::Import(file) => !file.is_dry_run(),
         Admin::Export(how) => how.bundle.r#move,
         Admin::Seal(how) => how.changes_records(),
