@@ -3,6 +3,7 @@
 mod accounts;
 mod adopt;
 mod assign;
+mod break_glass;
 mod changes;
 mod check;
 mod devices;
@@ -195,6 +196,7 @@ fn on_records(
             let not_asked = not_asked.flatten();
             passcode::issue(&mut of_fleet::client(site, account), order, &[remark, not_asked], output)
         }
+        Admin::BreakGlass { user } => break_glass::issue(site, &account(user)?, output),
         Admin::Revoke { users } => every(site, &named(users)?, output, Order::RevokePasscode)?.1,
         Admin::Reset { users, yes } => {
             confirm(*yes, output, "Remove devices, recovery codes and passcodes of", users)?;

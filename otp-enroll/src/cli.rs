@@ -572,6 +572,12 @@ pub(crate) enum Admin {
         #[arg(long)]
         service: Option<String>,
     },
+    /// Make recovery codes for a user on this host, for when no verifier answers; shown once, they replace earlier ones
+    BreakGlass {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+    },
     /// Remove the passcodes of users
     Revoke {
         /// Login names
@@ -762,7 +768,8 @@ Exit codes:
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
 
 /// Commands that take away a second factor, recovery codes, a passcode or a requirement.
-const DESTRUCTIVE: [&str; 11] = [
+const DESTRUCTIVE: [&str; 12] = [
+    "break-glass",
     "disable",
     "discard",
     "exempt",

@@ -53,6 +53,8 @@ fn changes(command: &Admin) -> bool {
         | Admin::TurnOff { .. }
         | Admin::EndSessions { .. }
         | Admin::ForgetAddresses { .. }
+        // Records of their own.
+        | Admin::BreakGlass { .. }
         | Admin::Purge { dry_run: true, .. }
         | Admin::Tokens { remove: None, .. }
         | Admin::Unlock { dry_run: true, .. }

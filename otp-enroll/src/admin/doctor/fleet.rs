@@ -119,7 +119,7 @@ fn of_people(people: &People) -> Vec<Finding> {
                    discard USER removes the record here";
         findings.push(Finding::warning(FLEET, what, fix));
     }
-    let fix = "otp-agent break-glass USER makes codes for that; accounts in local keep their records here";
+    let fix = "otp-enroll admin break-glass USER makes codes for that; accounts in local keep their records here";
     if *let_in == 0 && !kept_out.is_empty() {
         let what = format!("if no verifier answered, no user could log in: {}", some(kept_out));
         findings.push(Finding::warning(FLEET, what, fix));
