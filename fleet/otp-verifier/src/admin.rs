@@ -1,6 +1,6 @@
 //! The commands of an administrator on a verifier's own machine.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -20,8 +20,8 @@ use otp_wire::Invitation;
 use serde::Serialize;
 
 use crate::answered::of_no_host;
-use crate::authority::{Authority, SECRET, put};
-use crate::command_line::{Command, CommandLine, HostCommand, Init, ScopeCommand, Token};
+use crate::authority::{Authority, SECRET, put, subject};
+use crate::command_line::{AddHost, Command, CommandLine, HostCommand, Init, ScopeCommand, Token};
 use crate::config::Config;
 use crate::database::Servers;
 use crate::database::hosts::{Host, Right};
@@ -29,7 +29,7 @@ use crate::database::migrations;
 use crate::database::session::Session;
 use crate::error::Error;
 use crate::fleet::Fleet;
-use crate::joining::hash;
+use crate::joining::{hash, is_name};
 use crate::keys::Keys;
 use crate::store::reseal::{self, Resealed};
 use crate::store::{About, PgStore};
@@ -121,14 +121,15 @@ fn session(config: &Config) -> Result<Session, Error> {
 }
 
 fn token(config: &Config, how: &Token) -> Result<(), Error> {
-    let rights = rights(&how.rights)?;
+    let (rights, authority) = (rights(&how.rights)?, Authority::load(config)?);
+    // No host could join by it.
+    authority.issuer()?;
     let mut secret = [0; 32];
     random::entropy(&mut secret)?;
     let token = Confidential::of_bytes(&secret);
     let seconds = how.minutes.saturating_mul(60);
     session(config)?.add_token(&hash(token.expose()), &rights, how.scope.as_deref(), seconds)?;
-    let authority = Authority::load(config)?.certificate;
-    told_json(&Invitation { verifiers: config.verifiers.clone(), authority, token })
+    told_json(&Invitation { verifiers: config.verifiers.clone(), authority: authority.certificate, token })
 }
 
 fn rights(words: &[String]) -> Result<Vec<Right>, Error> {
@@ -166,6 +167,7 @@ fn host(config: &Config, command: &HostCommand) -> Result<(), Error> {
             }
             Ok(())
         }
+        HostCommand::Add(how) => add_host(&session, how),
         HostCommand::Suspend { host } => changed(host, session.suspend(host), "suspended"),
         HostCommand::Resume { host } => changed(host, session.resume(host), "active"),
         HostCommand::Remove { host } => changed(host, session.remove_host(host), "removed"),
@@ -173,6 +175,27 @@ fn host(config: &Config, command: &HostCommand) -> Result<(), Error> {
             changed(host, session.set_rights(host, &rights(words)?, scope.as_deref()), "changed")
         }
     }
+}
+
+/// A host whose certificate was made elsewhere.
+fn add_host(session: &Session, how: &AddHost) -> Result<(), Error> {
+    let (path, rights) = (&how.certificate, rights(&how.rights)?);
+    let pem = fs::read(path).map_err(|error| Error::io("read", path, &error))?;
+    let (named, key) = subject(&pem).ok_or_else(|| {
+        Error::new(format!("{}: no certificate in PEM", path.display()), "give it the certificate of the host")
+    })?;
+    let name = how.name.clone().or(named).filter(|name| is_name(name)).ok_or_else(|| {
+        let error = format!("{}: its subject has no common name that could be a host's", path.display());
+        Error::new(error, "say --name: letters, digits, hyphens and dots")
+    })?;
+    if !session.add_host(&name, &key, &rights, how.scope.as_deref())? {
+        let error = format!("a host of the name {name}, or with this key, is in the fleet");
+        return Err(Error::new(
+            error,
+            "see: otp-verifier host list; with another key: otp-verifier host remove NAME first",
+        ));
+    }
+    told(&format!("{name}: added"))
 }
 
 fn scope(config: &Config, command: &ScopeCommand) -> Result<(), Error> {
@@ -232,5 +255,9 @@ fn check(config: Config) -> Result<(), Error> {
     let fleet = Fleet::load(config)?;
     fleet.servers.connect()?;
     told("Database, keys and certificates are well.")?;
-    told(&format!("The certificate of this verifier is good for {} days.", renewal::days_left(&fleet.config)?))
+    told(&format!("The certificate of this verifier is good for {} days.", renewal::days_left(&fleet.config)?))?;
+    if fleet.authority.issuer().is_err() {
+        told("It signs none: the key of the authority is elsewhere.")?;
+    }
+    Ok(())
 }

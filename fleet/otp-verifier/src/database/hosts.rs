@@ -146,7 +146,6 @@ impl Session {
     }
 
     /// Adds a host; `false` if there is one of this name, or with this key.
-    #[cfg(test)]
     pub(crate) fn add_host(
         &self,
         id: &str,
