@@ -13,7 +13,7 @@ use otp_core::config::senders::Sender;
 use otp_core::system::sends_file::{self, Sent};
 use otp_core::value::destination::Destination;
 use otp_core::value::time::UnixTime;
-use otp_messages::limits::{DAY, History, Hold, Of, may_send};
+use otp_messages::limits::{self, DAY, Hold, Wanted, may_send};
 use otp_messages::sending::Ledger;
 
 /// One thread at a time reads and writes the file; there is one agent.
@@ -61,7 +61,7 @@ impl Sends {
         let _alone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let path = sends_file::file(directory);
         let mut noted = read(&path, now)?;
-        let Ok(may_be) = may_send(&noted, sender, user, to, now);
+        let Ok(may_be) = may_send(sender, user, to, now, |wanted| Ok::<_, Infallible>(noted.deciding(wanted)));
         if let Err(hold) = may_be {
             // Else they would be as new at the next try, and hold everybody back until the clock has caught up.
             if noted.was_ahead {
@@ -75,19 +75,27 @@ impl Sends {
     }
 }
 
-impl History for Noted {
-    type Error = Infallible;
+impl Noted {
+    /// What decides on one more message. One machine has no hosts.
+    fn deciding(&self, wanted: &Wanted<'_>) -> limits::Sent {
+        let Wanted { user, to, limit, hour, day, .. } = wanted;
+        let kind = to.channel();
+        let (is_to_user, is_of_kind) = (|sent: &Sent| sent.user == *user, |sent: &Sent| sent.kind == kind);
+        limits::Sent {
+            to_user: self.newest(1, is_to_user),
+            to_user_of_kind: self.newest(*limit, |sent| is_to_user(sent) && is_of_kind(sent)),
+            to_destination: self.newest(*limit, |sent| is_of_kind(sent) && sent.to == to.as_str()),
+            in_hour: self.newest(*hour, is_of_kind),
+            in_day: self.newest(*day, is_of_kind),
+            ..limits::Sent::default()
+        }
+    }
 
-    fn newest(&self, of: Of<'_>, number: usize) -> Result<Option<UnixTime>, Infallible> {
-        let is_one = |sent: &&Sent| match of {
-            Of::User(user) => sent.user == user,
-            Of::UserAndKind(user, kind) => sent.user == user && sent.kind == kind,
-            Of::Destination(to) => sent.kind == to.channel() && sent.to == to.as_str(),
-            Of::Kind(kind) => sent.kind == kind,
-        };
-        let mut times: Vec<_> = self.all.iter().filter(is_one).map(|sent| sent.at).collect();
+    /// When the newest of these was sent (1), or the one before it (2), and so on.
+    fn newest(&self, number: usize, is_one: impl Fn(&Sent) -> bool) -> Option<UnixTime> {
+        let mut times: Vec<_> = self.all.iter().filter(|sent| is_one(sent)).map(|sent| sent.at).collect();
         times.sort_unstable_by_key(|at| Reverse(*at));
-        Ok(number.checked_sub(1).and_then(|place| times.get(place)).map(|at| UnixTime(*at)))
+        number.checked_sub(1).and_then(|place| times.get(place)).map(|at| UnixTime(*at))
     }
 }
 

@@ -31,6 +31,8 @@ CREATE TABLE otp.moving (
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- The MACs of hosts, scopes and tokens are under a key that no server of this database has: version, key id, HMAC. A row whose MAC does
+-- not hold gives no right.
 CREATE TABLE otp.host (
     id text COLLATE "C" PRIMARY KEY,
     key_sha256 bytea NOT NULL UNIQUE CHECK (octet_length(key_sha256) = 32),
@@ -38,12 +40,14 @@ CREATE TABLE otp.host (
     rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'export', 'admin']),
     -- Whom it may ask about; NULL for every user.
     scope text COLLATE "C",
+    mac bytea NOT NULL CHECK (octet_length(mac) = 37),
     since timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE otp.scope_user (
     scope text COLLATE "C" NOT NULL,
     name text COLLATE "C" NOT NULL,
+    mac bytea NOT NULL CHECK (octet_length(mac) = 37),
     PRIMARY KEY (scope, name)
 );
 
@@ -51,7 +55,9 @@ CREATE TABLE otp.join_token (
     hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
     rights text[] NOT NULL CHECK (rights <@ ARRAY['login', 'enroll', 'import', 'export', 'admin']),
     scope text COLLATE "C",
-    expires timestamptz NOT NULL,
+    -- Seconds since the epoch, by the clock of a verifier.
+    expires bigint NOT NULL,
+    mac bytea NOT NULL CHECK (octet_length(mac) = 37),
     used_by text COLLATE "C"
 );
 
@@ -60,6 +66,12 @@ CREATE TABLE otp.pin_try (
     pin bytea PRIMARY KEY CHECK (octet_length(pin) = 16),
     tries smallint NOT NULL,
     ends timestamptz NOT NULL
+);
+
+-- When devices of a user were taken away last, or were to be: what was begun before is not gone on with. Kept for a day.
+CREATE TABLE otp.reset (
+    name text COLLATE "C" PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- Rows are written and never changed. An old month goes by DROP TABLE of its owner.
@@ -81,10 +93,11 @@ CREATE TABLE otp.audit_other PARTITION OF otp.audit DEFAULT;
 CREATE INDEX audit_wrong_of_host ON otp.audit (host, name COLLATE "C") WHERE answer LIKE '%refused wrong%';
 CREATE INDEX audit_wrong_of_user ON otp.audit (name, at) WHERE answer LIKE '%refused wrong%';
 
--- Who reads the audit sees where people are; the verifiers learn this much of it: users for whom a host has sent wrong codes, …
-CREATE FUNCTION otp.tried_by(who text, after text) RETURNS SETOF text
+-- Who reads the audit sees where people are; the verifiers learn this much of it: users for whom a host has sent wrong codes, of a scope if one is given, …
+CREATE FUNCTION otp.tried_by(who text, after text, within text) RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
     SELECT DISTINCT name COLLATE "C" FROM otp.audit WHERE host = who AND answer LIKE '%refused wrong%' AND name COLLATE "C" > after
+        AND (within IS NULL OR EXISTS (SELECT FROM otp.scope_user s WHERE s.scope = within AND s.name = audit.name))
     ORDER BY 1 LIMIT 100
 $body$;
 -- … and how many of the last wrong codes for a user that host has sent. A code that was asked about again is one.
@@ -95,7 +108,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $b
         GROUP BY host, coalesce(request, convert_to(at::text, 'UTF8'))
         ORDER BY first DESC LIMIT least(greatest(last, 0), 10000)) wrong
 $body$;
-REVOKE ALL ON FUNCTION otp.tried_by(text, text), otp.wrong_codes_of(text, text, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION otp.tried_by(text, text, text), otp.wrong_codes_of(text, text, bigint) FROM PUBLIC;
 
 -- Makes the tables of this month and of the next ones; returns how many were made. A month that has rows in audit_other stays there.
 CREATE FUNCTION otp.make_months(ahead integer) RETURNS integer
@@ -130,11 +143,14 @@ CREATE TABLE otp.message (
     kind text NOT NULL CHECK (kind IN ('sms', 'email')),
     name text COLLATE "C" NOT NULL,
     -- What names the number or address: a hash under a key that no server of this database has.
-    destination bytea NOT NULL
+    destination bytea NOT NULL,
+    -- The one that asked for it: a host has a share of what all may have.
+    host text COLLATE "C"
 );
 CREATE INDEX ON otp.message (name, at);
 CREATE INDEX ON otp.message (destination, at);
 CREATE INDEX ON otp.message (kind, at);
+CREATE INDEX ON otp.message (host, kind, at);
 -- One row. Who has counted messages and notes the next one changes its number: of two that counted the same, one counts again.
 CREATE TABLE otp.message_turn (one boolean PRIMARY KEY DEFAULT true CHECK (one), number bigint NOT NULL);
 INSERT INTO otp.message_turn (number) VALUES (0);
@@ -143,10 +159,11 @@ GRANT SELECT, INSERT, DELETE ON otp.message TO otp_verifier;
 GRANT SELECT, UPDATE ON otp.message_turn TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.pin_try TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.reset TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.moving TO otp_verifier;
 GRANT INSERT ON otp.audit TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;
-GRANT SELECT, INSERT, DELETE ON otp.scope_user TO otp_verifier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON otp.scope_user TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.make_months(integer) TO otp_verifier;
-GRANT EXECUTE ON FUNCTION otp.tried_by(text, text), otp.wrong_codes_of(text, text, bigint) TO otp_verifier;
+GRANT EXECUTE ON FUNCTION otp.tried_by(text, text, text), otp.wrong_codes_of(text, text, bigint) TO otp_verifier;

@@ -1,6 +1,6 @@
 //! The commands of an administrator on a verifier's own machine.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -20,17 +20,19 @@ use otp_wire::Invitation;
 use serde::Serialize;
 
 use crate::answered::of_no_host;
-use crate::authority::{Authority, SECRET, put};
-use crate::command_line::{Command, CommandLine, HostCommand, Init, ScopeCommand, Token};
+use crate::authority::{Authority, SECRET, put, subject};
+use crate::command_line::{AddHost, Command, CommandLine, HostCommand, Init, ScopeCommand, Token};
 use crate::config::Config;
 use crate::database::Servers;
-use crate::database::hosts::{Host, Right};
+use crate::database::hosts::{Changed, Host};
+use crate::database::macs::{self, Renewed};
 use crate::database::migrations;
 use crate::database::session::Session;
 use crate::error::Error;
 use crate::fleet::Fleet;
-use crate::joining::hash;
+use crate::joining::{hash, is_name};
 use crate::keys::Keys;
+use crate::right::Right;
 use crate::store::reseal::{self, Resealed};
 use crate::store::{About, PgStore};
 use crate::told::{told, told_json};
@@ -121,14 +123,15 @@ fn session(config: &Config) -> Result<Session, Error> {
 }
 
 fn token(config: &Config, how: &Token) -> Result<(), Error> {
-    let rights = rights(&how.rights)?;
+    let (rights, authority) = (rights(&how.rights)?, Authority::load(config)?);
+    // No host could join by it.
+    authority.issuer()?;
     let mut secret = [0; 32];
     random::entropy(&mut secret)?;
     let token = Confidential::of_bytes(&secret);
     let seconds = how.minutes.saturating_mul(60);
-    session(config)?.add_token(&hash(token.expose()), &rights, how.scope.as_deref(), seconds)?;
-    let authority = Authority::load(config)?.certificate;
-    told_json(&Invitation { verifiers: config.verifiers.clone(), authority, token })
+    session(config)?.add_token(&config.keys()?, &hash(token.expose()), &rights, how.scope.as_deref(), seconds)?;
+    told_json(&Invitation { verifiers: config.verifiers.clone(), authority: authority.certificate, token })
 }
 
 fn rights(words: &[String]) -> Result<Vec<Right>, Error> {
@@ -140,45 +143,79 @@ fn rights(words: &[String]) -> Result<Vec<Right>, Error> {
 struct ListedHost<'a> {
     host: &'a str,
     active: bool,
+    /// Whether a verifier has written its row: without that it may do nothing.
+    genuine: bool,
     rights: Vec<&'static str>,
     scope: Option<&'a str>,
 }
 
 fn host(config: &Config, command: &HostCommand) -> Result<(), Error> {
-    let session = session(config)?;
-    let changed = |name: &str, done: Result<bool, StoreError>, what: &str| {
-        if done? {
-            told(&format!("{name}: {what}"))
-        } else {
-            Err(Error::new(format!("no host {name}"), "see: otp-verifier host list"))
-        }
+    let (session, keys) = (session(config)?, config.keys()?);
+    let changed = |name: &str, done: Result<Changed, StoreError>, what: &str| match done? {
+        Changed::Yes => told(&format!("{name}: {what}")),
+        Changed::NoHost => Err(Error::new(format!("no host {name}"), "see: otp-verifier host list")),
+        Changed::Altered => Err(Error::new(
+            format!("the row of host {name} was not written by a verifier, so the host may do nothing"),
+            "look for who writes to the database; then: otp-verifier host remove, and let the host join again",
+        )),
     };
     match command {
         HostCommand::List { json } => {
-            let hosts = session.hosts()?;
+            let hosts = session.hosts(&keys)?;
             let listed: Vec<_> = hosts.iter().map(listed).collect();
             if *json {
                 return told_json(&listed);
             }
-            for ListedHost { host, active, rights, scope } in listed {
-                let status = if active { "active" } else { "suspended" };
+            for ListedHost { host, active, genuine, rights, scope } in listed {
+                let status = match (genuine, active) {
+                    (false, _) => "altered",
+                    (true, true) => "active",
+                    (true, false) => "suspended",
+                };
                 told(&format!("{host:<40} {status:<10} {:<24} {}", rights.join(","), scope.unwrap_or("all users")))?;
             }
             Ok(())
         }
-        HostCommand::Suspend { host } => changed(host, session.suspend(host), "suspended"),
-        HostCommand::Resume { host } => changed(host, session.resume(host), "active"),
-        HostCommand::Remove { host } => changed(host, session.remove_host(host), "removed"),
+        HostCommand::Add(how) => add_host(&session, &keys, how),
+        HostCommand::Suspend { host } => changed(host, session.suspend(&keys, host), "suspended"),
+        HostCommand::Resume { host } => changed(host, session.resume(&keys, host), "active"),
+        HostCommand::Remove { host } => {
+            let removed = session.remove_host(host);
+            changed(host, removed.map(|is_done| if is_done { Changed::Yes } else { Changed::NoHost }), "removed")
+        }
         HostCommand::Rights { host, rights: words, scope } => {
-            changed(host, session.set_rights(host, &rights(words)?, scope.as_deref()), "changed")
+            changed(host, session.set_rights(&keys, host, &rights(words)?, scope.as_deref()), "changed")
         }
     }
+}
+
+/// A host whose certificate was made elsewhere.
+fn add_host(session: &Session, keys: &Keys, how: &AddHost) -> Result<(), Error> {
+    let (path, rights) = (&how.certificate, rights(&how.rights)?);
+    let pem = fs::read(path).map_err(|error| Error::io("read", path, &error))?;
+    let (named, key) = subject(&pem).ok_or_else(|| {
+        Error::new(format!("{}: no certificate in PEM", path.display()), "give it the certificate of the host")
+    })?;
+    let name = how.name.clone().or(named).filter(|name| is_name(name)).ok_or_else(|| {
+        let error = format!("{}: its subject has no common name that could be a host's", path.display());
+        Error::new(error, "say --name: letters, digits, hyphens and dots")
+    })?;
+    if !session.add_host(keys, &name, &key, &rights, how.scope.as_deref())? {
+        let error = format!("a host of the name {name}, or with this key, is in the fleet");
+        return Err(Error::new(
+            error,
+            "see: otp-verifier host list; with another key: otp-verifier host remove NAME first",
+        ));
+    }
+    told(&format!("{name}: added"))
 }
 
 fn scope(config: &Config, command: &ScopeCommand) -> Result<(), Error> {
     let session = session(config)?;
     let (scope, user, is_new, what) = match command {
-        ScopeCommand::Add { scope, user } => (scope, user, session.add_to_scope(scope, user)?, "listed"),
+        ScopeCommand::Add { scope, user } => {
+            (scope, user, session.add_to_scope(&config.keys()?, scope, user)?, "listed")
+        }
         ScopeCommand::Remove { scope, user } => {
             (scope, user, session.remove_from_scope(scope, user)?, "not listed any more")
         }
@@ -191,20 +228,37 @@ fn listed(host: &Host) -> ListedHost<'_> {
     ListedHost {
         host: &host.id,
         active: host.is_active,
+        genuine: host.is_genuine,
         rights: host.rights.iter().map(|right| right.word()).collect(),
         scope: host.scope.as_deref(),
     }
 }
 
 fn reseal(config: &Config) -> Result<(), Error> {
-    let Resealed { done, passed, shut } = reseal::reseal(&session(config)?, &config.keys()?, |_| true)?;
+    let (session, keys) = (session(config)?, config.keys()?);
+    let Renewed { done, passed, altered } = macs::renew(&session, &keys)?;
+    told(&format!("{done} rows of hosts, scopes and tokens have a MAC under the first key."))?;
+    let rows = (passed, altered);
+    let Resealed { done, passed, shut } = reseal::reseal(&session, &keys, |_| true)?;
     told(&format!("{done} records were sealed under the first key."))?;
-    match (shut.as_slice(), passed) {
-        ([], 0) => Ok(()),
-        ([], _) => Err(Error::new(format!("{passed} records changed meanwhile"), "run it again")),
+    match (shut.as_slice(), passed.saturating_add(rows.0)) {
+        ([], 0) => genuine(&rows.1),
+        ([], changed) => Err(Error::new(format!("{changed} rows changed meanwhile"), "run it again")),
         (names, _) => Err(Error::new(
             format!("{} records do not open with any key: {}", names.len(), names.join(" ")),
             "restore the keys under which they were sealed, before the first one of the file",
+        )),
+    }
+}
+
+/// Whether there is no row that gives no right, since no verifier has written it.
+fn genuine(altered: &[String]) -> Result<(), Error> {
+    match altered {
+        [] => Ok(()),
+        rows => Err(Error::new(
+            format!("{} rows were not written by a verifier with these keys: {}", rows.len(), rows.join(", ")),
+            "look for who writes to the database; remove them: otp-verifier host remove, otp-verifier scope remove; a token by \
+             SQL, as otp_owner: DELETE FROM otp.join_token",
         )),
     }
 }
@@ -230,7 +284,11 @@ fn restored(config: &Config) -> Result<(), Error> {
 
 fn check(config: Config) -> Result<(), Error> {
     let fleet = Fleet::load(config)?;
-    fleet.servers.connect()?;
+    genuine(&macs::altered(&fleet.servers.connect()?, &fleet.keys())?)?;
     told("Database, keys and certificates are well.")?;
-    told(&format!("The certificate of this verifier is good for {} days.", renewal::days_left(&fleet.config)?))
+    told(&format!("The certificate of this verifier is good for {} days.", renewal::days_left(&fleet.config)?))?;
+    if fleet.authority.issuer().is_err() {
+        told("It signs none: the key of the authority is elsewhere.")?;
+    }
+    Ok(())
 }

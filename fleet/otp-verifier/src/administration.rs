@@ -24,6 +24,7 @@ use otp_wire::{AdminAnswer, AdminQuestion, LONGEST_BODY, Place, User};
 use crate::answered::{Answered, Asking, Failure, body, of_no_host, unanswered};
 use crate::asking_host::{AskingHost, undecided};
 use crate::budgets::now;
+use crate::database::scopes::InScope;
 use crate::log;
 use crate::store::About;
 
@@ -114,9 +115,10 @@ fn users(
     if after.contains('\0') || locked_by.is_some_and(|by| by.contains('\0')) {
         return Err(Failure::malformed("no name has such a letter"));
     }
+    let scope = host.host.scope.as_deref();
     let names = match locked_by {
-        Some(by) => host.session.tried_by(by, after),
-        None => host.session.names_after(after),
+        Some(by) => host.session.tried_by(by, after, scope),
+        None => host.session.names_after(after, scope),
     };
     let mut page = Page { users: Vec::new(), next: None };
     let mut size = 0_usize;
@@ -125,11 +127,16 @@ fn users(
         if page.next.is_some() && (size > LARGEST_PAGE || is_over(begun)) {
             return Ok(page);
         }
-        page.next = Some(name.clone());
-        let Some(user) = UserName::parse(&name) else { continue };
-        if !host.session.is_in_scope(&host.host, &name).map_err(failed)? {
-            continue;
+        // The host is told no name that it may not ask about, also not as the one to go on after.
+        match host.listed(&name).map_err(failed)? {
+            InScope::Yes => page.next = Some(name.clone()),
+            InScope::Altered => {
+                host.alarm_of_scope();
+                continue;
+            }
+            InScope::No => continue,
         }
+        let Some(user) = UserName::parse(&name) else { continue };
         let asking = Asking { about, account: of_no_host(user) };
         let listed = match host.store(&asking).read(&asking.account) {
             Ok(Some(record)) => match locked_by {

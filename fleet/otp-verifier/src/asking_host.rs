@@ -6,21 +6,25 @@ use std::sync::Arc;
 use otp_core::decision::kinds::Kinds;
 use otp_core::error::CoreError;
 use otp_core::store::Store as _;
+use otp_core::store::error::StoreError;
 use otp_core::store::note::Origin;
 use otp_core::value::request_id::RequestId;
 use otp_core::value::user::UserName;
 use otp_wire::{Place, User};
 use tokio_postgres::Row;
 
+use crate::altered::alarm;
 use crate::answered::{Asking, Failure, of_no_host, unanswered};
 use crate::budgets::{Left, now};
 use crate::config::KeyName;
-use crate::database::hosts::{Host, Right};
+use crate::database::hosts::Host;
+use crate::database::scopes::InScope;
 use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::keys::Keys;
 use crate::log;
 use crate::messenger::Postbox;
+use crate::right::Right;
 use crate::store::{About, PgStore, is_record};
 
 /// A host that may ask.
@@ -30,15 +34,16 @@ pub(crate) struct AskingHost<'a> {
     pub(crate) keys: Arc<Keys>,
     pub(crate) host: Host,
     /// What was read with the host about the user of the question: whether it may ask, and the record.
-    user: RefCell<Option<(bool, Row)>>,
+    user: RefCell<Option<(InScope, Row)>>,
 }
 
 impl<'a> AskingHost<'a> {
     /// The host with this key.
     pub(crate) fn of(fleet: &'a Fleet, session: &'a Session, key: Option<[u8; 32]>) -> Result<Self, Failure> {
         let key = key.ok_or_else(Failure::without_certificate)?;
-        let host = session.host(&key).map_err(|error| unanswered(fleet, &error))?;
-        Self::active(fleet, session, host, None)
+        let keys = fleet.keys();
+        let host = session.host(&keys, &key).map_err(|error| unanswered(fleet, &error))?;
+        Self::active(fleet, session, host, None, keys)
     }
 
     /// The host with this key, which asks about a user.
@@ -51,17 +56,28 @@ impl<'a> AskingHost<'a> {
         // A text that is no name is refused where the user is looked at, after the host.
         let Some(name) = UserName::parse(&user.name) else { return Self::of(fleet, session, key) };
         let key = key.ok_or_else(Failure::without_certificate)?;
-        let asking = session.host_asking(&key, name.as_str()).map_err(|error| unanswered(fleet, &error))?;
-        let (host, user) = asking.map(|asking| (asking.host, (asking.is_in_scope, asking.row))).unzip();
-        Self::active(fleet, session, host, user)
+        let keys = fleet.keys();
+        let asking = session.host_asking(&keys, &key, name.as_str()).map_err(|error| unanswered(fleet, &error))?;
+        let (host, user) = asking.map(|asking| (asking.host, (asking.listed, asking.row))).unzip();
+        Self::active(fleet, session, host, user, keys)
     }
 
     fn active(
         fleet: &'a Fleet,
         session: &'a Session,
         host: Option<Host>,
-        user: Option<(bool, Row)>,
+        user: Option<(InScope, Row)>,
+        keys: Arc<Keys>,
     ) -> Result<Self, Failure> {
+        if let Some(Host { id, is_genuine: false, .. }) = &host {
+            fleet.metrics.not_permitted.add();
+            alarm(fleet, session, id, "the row of this host");
+            let error = format!("the row of host {id} in the database was not written by a verifier");
+            return Err(Failure::not_permitted(
+                &error,
+                "see: otp-verifier check; if the host is yours: otp-verifier host remove, and let it join again",
+            ));
+        }
         let host = host.filter(|host| host.is_active).ok_or_else(|| {
             fleet.metrics.not_permitted.add();
             Failure::not_permitted(
@@ -69,7 +85,7 @@ impl<'a> AskingHost<'a> {
                 "see: otp-verifier host list",
             )
         })?;
-        Ok(Self { fleet, session, keys: fleet.keys(), host, user: RefCell::new(user) })
+        Ok(Self { fleet, session, keys, host, user: RefCell::new(user) })
     }
 }
 
@@ -105,13 +121,26 @@ impl AskingHost<'_> {
         Err(Failure::not_permitted(&error, &hint))
     }
 
+    /// Whether the host may ask about the user of this name.
+    pub(crate) fn listed(&self, name: &str) -> Result<InScope, StoreError> {
+        self.session.is_in_scope(&self.keys, self.host.scope.as_deref(), name)
+    }
+
+    pub(crate) fn alarm_of_scope(&self) {
+        alarm(self.fleet, self.session, &self.host.id, "a row of the scope of this host");
+    }
+
     /// The user that a question is about, if this host may ask about that one.
     pub(crate) fn about<'a>(&'a self, place: Option<&'a Place>, user: &User) -> Result<Asking<'a>, Failure> {
         let name = UserName::parse(&user.name).ok_or_else(|| Failure::malformed("no user has such a name"))?;
         let account = of_no_host(name);
-        let known = self.user.borrow().as_ref().map(|(is_in_scope, _)| Ok(*is_in_scope));
-        let is_in_scope = known.unwrap_or_else(|| self.session.is_in_scope(&self.host, account.name.as_str()));
-        if !is_in_scope.map_err(|error| unanswered(self.fleet, &error))? {
+        let known = self.user.borrow().as_ref().map(|(listed, _)| Ok(*listed));
+        let listed = known.unwrap_or_else(|| self.listed(account.name.as_str()));
+        let listed = listed.map_err(|error| unanswered(self.fleet, &error))?;
+        if listed == InScope::Altered {
+            self.alarm_of_scope();
+        }
+        if listed != InScope::Yes {
             self.fleet.metrics.not_permitted.add();
             let error = format!("host {} may not ask about this user", self.host.id);
             return Err(Failure::not_permitted(&error, "see: otp-verifier host list"));

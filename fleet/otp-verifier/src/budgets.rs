@@ -30,6 +30,8 @@ struct Spent {
     told: HashMap<u64, Instant>,
     users: HashMap<u64, Instant>,
     unknown: Vec<Instant>,
+    /// When an alarm of rows that no verifier has written was given.
+    altered: Option<Instant>,
 }
 
 /// Whether a budget has just been used up, or was before: an alarm is given once.
@@ -99,6 +101,17 @@ impl Budgets {
 
     pub(crate) fn count_wrong(&self, host: &str, user: &str, now: Instant) {
         self.all().entry(host.to_owned()).or_default().wrong.push((now, hashed(user)));
+    }
+
+    /// Whether an alarm is given of a row that this host has used: once in ten minutes.
+    pub(crate) fn is_alarm_due(&self, host: &str, now: Instant) -> bool {
+        let mut all = self.all();
+        let spent = all.entry(host.to_owned()).or_default();
+        let is_due = spent.altered.is_none_or(|at| now.saturating_duration_since(at) >= WRONG_WITHIN);
+        if is_due {
+            spent.altered = Some(now);
+        }
+        is_due
     }
 
     /// No thread panics while it holds this.
@@ -171,6 +184,13 @@ mod tests {
         assert_eq!(budgets.ask_about("web1", "and one", now), Left::UsedUp);
         assert_eq!(budgets.ask_about("web1", "7", now), Left::Some);
         assert_eq!(budgets.ask_about("web1", "one more", now + USERS_WITHIN), Left::Some);
+    }
+
+    #[test]
+    fn an_alarm_is_given_once_in_ten_minutes() {
+        let (budgets, now) = (Budgets::default(), super::now());
+        assert!(budgets.is_alarm_due("web1", now) && !budgets.is_alarm_due("web1", now));
+        assert!(budgets.is_alarm_due("web2", now) && budgets.is_alarm_due("web1", now + WRONG_WITHIN));
     }
 
     #[test]

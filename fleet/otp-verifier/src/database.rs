@@ -6,9 +6,12 @@
 pub(crate) mod hosts;
 mod kept;
 pub(crate) mod link;
+pub(crate) mod macs;
 pub(crate) mod messages;
 pub(crate) mod migrations;
 mod pins;
+pub(crate) mod resets;
+pub(crate) mod scopes;
 pub(crate) mod session;
 mod standbys;
 #[cfg(test)]
@@ -16,6 +19,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+pub(crate) mod tokens;
+mod users;
 mod watcher;
 
 use std::path::{Path, PathBuf};
@@ -84,6 +89,8 @@ struct Fence {
     timeline: u32,
     /// Whether two servers are writable on it: both were promoted, and none of them is right.
     is_split: bool,
+    /// Whether the server on it has two standbys of one name, either of which confirms what the other may not have.
+    is_doubled: bool,
 }
 
 /// What was seen of the servers.
@@ -187,6 +194,8 @@ pub(super) struct Facts {
     pub timeline: Option<u32>,
     pub standbys: String,
     pub is_synced: bool,
+    /// The `application_name` of each connection that copies what it writes.
+    pub copiers: Vec<String>,
 }
 
 impl Servers {
@@ -269,7 +278,7 @@ impl Servers {
         }
         // The highest timeline is known only after all servers were asked.
         opened.iter().for_each(|(_, facts)| self.note_timeline(facts));
-        self.note_split(opened.iter().map(|(_, facts)| facts));
+        self.note_doubt(opened.iter().map(|(_, facts)| facts));
         let mut refusal = None;
         for (link, facts) in opened {
             let Some(server) = self.all.get(link.number) else { continue };
@@ -305,7 +314,7 @@ impl Servers {
             return Err(DatabaseError::NoPrimary(format!("{} is a standby or read-only", server.name)));
         };
         self.note_timeline(facts);
-        let Fence { timeline: highest, is_split } = *self.fence.borrow();
+        let Fence { timeline: highest, is_split, .. } = *self.fence.borrow();
         if timeline < highest {
             return Err(DatabaseError::Outdated(name(), timeline, highest));
         }
@@ -325,21 +334,25 @@ impl Servers {
         self.fence.send_if_modified(|fence| {
             let is_higher = timeline > fence.timeline;
             if is_higher {
-                *fence = Fence { timeline, is_split: false };
+                *fence = Fence { timeline, ..Fence::default() };
             }
             is_higher
         });
     }
 
-    /// Remembers whether more than one server is writable on the highest timeline, after all were asked.
-    fn note_split<'f>(&self, all: impl Iterator<Item = &'f Facts>) {
+    /// Remembers whether more than one server is writable on the highest timeline, or one has two standbys of one name, after all
+    /// were asked.
+    fn note_doubt<'f>(&self, all: impl Iterator<Item = &'f Facts>) {
         let highest = self.fence.borrow().timeline;
-        let writable = all.filter(|facts| facts.timeline == Some(highest) && self.is_of_cluster(facts)).count();
+        let of_highest = all.filter(|facts| facts.timeline == Some(highest) && self.is_of_cluster(facts));
+        let writable: Vec<_> = of_highest.collect();
+        let is_doubled = writable.iter().any(|facts| matches!(self.standbys.admit(facts), Err(Unfit::Doubled(_))));
         self.fence.send_if_modified(|fence| {
-            let before = fence.is_split;
-            // A higher timeline that was seen since is not split.
-            fence.is_split = writable > 1 && fence.timeline == highest;
-            before != fence.is_split
+            let before = (fence.is_split, fence.is_doubled);
+            // A higher timeline that was seen since is neither.
+            let is_highest = fence.timeline == highest;
+            (fence.is_split, fence.is_doubled) = (writable.len() > 1 && is_highest, is_doubled && is_highest);
+            before != (fence.is_split, fence.is_doubled)
         });
     }
 

@@ -3,10 +3,12 @@
 use otp_wire::{CertificateAnswer, CertificateQuestion};
 use sha2::{Digest, Sha256};
 
+use crate::altered::alarm;
 use crate::answered::{Answered, Failure, body, unanswered};
 use crate::authority::Signed;
-use crate::database::hosts::{Host, Joined, Joining};
+use crate::database::hosts::Host;
 use crate::database::session::Session;
+use crate::database::tokens::{Joined, Joining};
 use crate::fleet::Fleet;
 use crate::log;
 
@@ -22,21 +24,29 @@ pub(crate) fn join(question: &CertificateQuestion, fleet: &Fleet, session: &Sess
     let signed = signed(fleet, host, &question.request)?;
     let hash = hash(token.expose());
     let joining = Joining { token: &hash, id: host, key: &signed.key_sha256 };
-    match session.use_token(&joining).map_err(|error| unanswered(fleet, &error))? {
+    match session.use_token(&fleet.keys(), &joining).map_err(|error| unanswered(fleet, &error))? {
         Joined::Yes(_) => {
             log::notice(&format!("host {host} has joined"));
             body(&CertificateAnswer { certificate: signed.certificate })
         }
         Joined::NoToken => {
-            fleet.metrics.not_permitted.add();
             log::warning("a token that is unknown, used or too old was tried");
-            Err(Failure::not_permitted("the token is unknown, used or too old", "make another one: otp-verifier token"))
+            Err(no_token(fleet))
+        }
+        Joined::Altered => {
+            alarm(fleet, session, host, "the row of its token");
+            Err(no_token(fleet))
         }
         Joined::Taken => Err(Failure::not_permitted(
             "a host of this name is in the fleet, with another key",
             "if it is the same machine: otp-verifier host remove NAME, and join again; else: otp-agent join --name NAME",
         )),
     }
+}
+
+fn no_token(fleet: &Fleet) -> Failure {
+    fleet.metrics.not_permitted.add();
+    Failure::not_permitted("the token is unknown, used or too old", "make another one: otp-verifier token")
 }
 
 /// What is kept of a token.
@@ -47,7 +57,7 @@ pub(crate) fn hash(token: &str) -> [u8; 32] {
 /// The same key, longer.
 pub(crate) fn renew(question: &CertificateQuestion, host: &Host, fleet: &Fleet, session: &Session) -> Answered {
     let signed = signed(fleet, &host.id, &question.request)?;
-    let known = session.host(&signed.key_sha256).map_err(|error| unanswered(fleet, &error))?;
+    let known = session.host(&fleet.keys(), &signed.key_sha256).map_err(|error| unanswered(fleet, &error))?;
     if known.is_none_or(|known| known.id != host.id) {
         return Err(Failure::not_permitted(
             "the request is for another key than the host's",
@@ -58,11 +68,18 @@ pub(crate) fn renew(question: &CertificateQuestion, host: &Host, fleet: &Fleet, 
 }
 
 fn signed(fleet: &Fleet, host: &str, request: &str) -> Result<Signed, Failure> {
+    if fleet.authority.issuer().is_err() {
+        return Err(Failure::not_permitted(
+            "the certificates of this fleet are made elsewhere: its verifiers sign none",
+            "have your site's authority sign the key of this host: see docs/fleet.md",
+        ));
+    }
     let signed = fleet.authority.sign(host, request).map_err(|error| Failure::no_answer(&error.to_string()))?;
     signed.ok_or_else(|| Failure::malformed("no signing request in PEM"))
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a host may go by this name.
+pub(crate) fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain)
 }

@@ -8,6 +8,7 @@ use otp_core::record::seal::KeyId;
 use crate::authority::{SECRET, put};
 use crate::command_line::KeyCommand;
 use crate::config::Config;
+use crate::database::session::Session;
 use crate::error::Error;
 use crate::keys::{Keys, VERSION};
 use crate::told::told;
@@ -44,23 +45,31 @@ fn add(config: &Config, keys: &Keys) -> Result<(), Error> {
 }
 
 fn remove(config: &Config, keys: &Keys, id: KeyId) -> Result<(), Error> {
-    const SQL: &str = "SELECT false FROM otp.record WHERE substr(sealed, 1, 5) = $1 \
-         UNION ALL SELECT true FROM otp.moving WHERE substr(sealed, 1, 5) = $1 LIMIT 1";
     if id == keys.present() {
         return Err(Error::new(format!("{id} seals"), "let another one seal: otp-verifier key use"));
     }
-    let [a, b, c, d] = id.0;
-    let rows = config.servers()?.connect()?.read(SQL, &[&[VERSION, a, b, c, d].as_slice()])?;
-    if let Some(row) = rows.first() {
-        let hint = if row.try_get(0).unwrap_or(false) {
-            "a record on its way to a host is: let it be pulled there, or pushed"
-        } else {
-            "run otp-verifier reseal before"
-        };
-        return Err(Error::new(format!("records are sealed under {id}"), hint));
+    if let Some((what, hint)) = needs(&config.servers()?.connect()?, id)? {
+        return Err(Error::new(format!("{what} {id}"), hint));
     }
     replace(config, &keys.without(id))?;
     told(&format!("{id}: removed. Backups of before need it: keep a copy."))
+}
+
+/// What needs a key, and what to do about that; `None` if nothing does.
+fn needs(session: &Session, id: KeyId) -> Result<Option<(&'static str, &'static str)>, Error> {
+    const SQL: &str = "SELECT 1 FROM otp.record WHERE substr(sealed, 1, 5) = $1 \
+         UNION ALL SELECT 2 FROM otp.moving WHERE substr(sealed, 1, 5) = $1 \
+         UNION ALL SELECT 3 FROM otp.host WHERE substr(mac, 1, 5) = $1 \
+         UNION ALL SELECT 3 FROM otp.scope_user WHERE substr(mac, 1, 5) = $1 \
+         UNION ALL SELECT 3 FROM otp.join_token WHERE substr(mac, 1, 5) = $1 LIMIT 1";
+    let [a, b, c, d] = id.0;
+    let rows = session.read(SQL, &[&[VERSION, a, b, c, d].as_slice()])?;
+    let (records, before) = ("records are sealed under", "run otp-verifier reseal before");
+    Ok(rows.first().map(|row| match row.try_get::<_, i32>(0) {
+        Ok(2) => (records, "a record on its way to a host is: let it be pulled there, or pushed"),
+        Ok(3) => ("hosts, scopes or tokens have MACs under", before),
+        Ok(_) | Err(_) => (records, before),
+    }))
 }
 
 /// As a whole. A verifier that runs takes it within seconds.

@@ -124,6 +124,11 @@ impl Keys {
         self.present
     }
 
+    /// The key with this id.
+    pub(crate) fn key(&self, id: KeyId) -> Option<SealKey> {
+        self.ring.all().find(|(known, _)| *known == id).map(|(_, key)| key)
+    }
+
     /// The first bytes of all that is sealed under the present key.
     pub(crate) fn beginning(&self) -> [u8; BEGINNING] {
         let [a, b, c, d] = self.present.0;
@@ -165,7 +170,7 @@ impl Keys {
         if *version != VERSION {
             return Err(Shut::Altered);
         }
-        let (_, key) = self.ring.all().find(|(known, _)| known.0 == *id).ok_or(Shut::OtherKey)?;
+        let key = self.key(KeyId(*id)).ok_or(Shut::OtherKey)?;
         let opened = cipher(&key).decrypt(&XNonce::from(*nonce), Payload { msg: text, aad: bound });
         opened.map(Zeroizing::new).map_err(|_| Shut::Altered)
     }

@@ -8,6 +8,7 @@
 mod admin;
 mod administration;
 mod adoption;
+mod altered;
 mod answered;
 mod asked;
 mod asking_host;
@@ -27,6 +28,8 @@ mod log;
 mod messenger;
 mod metrics;
 mod renewal;
+mod right;
+mod row_mac;
 mod serve;
 mod store;
 mod systemd;

@@ -18,7 +18,7 @@ use otp_core::value::destination::{Channel, Destination};
 use otp_core::value::login_context::LoginContext;
 use otp_core::value::time::UnixTime;
 use otp_core::value::user::{Account, UserName};
-use otp_messages::limits::{History, Hold, Of, may_send};
+use otp_messages::limits::{Hold, may_send};
 use otp_messages::ready::{Prepared, Ready};
 use otp_messages::sending::{Ledger, Sending};
 
@@ -48,14 +48,18 @@ pub(crate) struct Postbox<'a> {
 impl Postbox<'_> {
     fn sending<T>(&self, then: impl FnOnce(&Sending<'_>) -> T) -> T {
         let host = self.fleet.settings.issuer.as_deref().or(self.about.host).unwrap_or_default();
-        let ledger = Table { session: self.session, keys: self.keys };
+        let ledger = Table { session: self.session, keys: self.keys, host: self.about.host };
+        let log = |event: &Event<'_>| {
+            let of_host = self.about.host.map_or_else(String::new, |host| format!("host {host}: "));
+            log::notice(&format!("{of_host}{event}"));
+        };
         then(&Sending {
             account: self.account,
             by: self.about.caller_uid.unwrap_or_default(),
             host,
             senders: &|| self.fleet.config.senders(),
             ledger: &ledger,
-            log: &note_event,
+            log: &log,
         })
     }
 
@@ -108,31 +112,23 @@ impl Messenger for Postbox<'_> {
 struct Table<'a> {
     session: &'a Session,
     keys: &'a Keys,
-}
-
-/// The messages of the last day, as far as one message must know them.
-struct Counted<'a> {
-    session: &'a Session,
-    destination: [u8; 32],
-}
-
-impl History for Counted<'_> {
-    type Error = StoreError;
-
-    fn newest(&self, of: Of<'_>, number: usize) -> Result<Option<UnixTime>, StoreError> {
-        self.session.newest_message(of, &self.destination, number)
-    }
+    /// The host that asks for them.
+    host: Option<&'a str>,
 }
 
 impl Ledger for Table<'_> {
     fn note(&self, sender: &Sender, user: &str, to: &Destination, now: UnixTime) -> Result<Result<(), Hold>, String> {
         let failed = |error: StoreError| format!("cannot note it in the database: {error}");
         let destination = self.keys.name_of(to.as_str()).map_err(|error| error.to_string())?;
-        let message = Message { kind: to.channel().word(), user, destination: &destination };
-        let counted = Counted { session: self.session, destination };
+        let message = Message { kind: to.channel().word(), user, destination: &destination, host: self.host };
         for _ in 0..MOST_LOSSES {
-            let turn = self.session.message_turn().map_err(failed)?;
-            if let Err(hold) = may_send(&counted, sender, user, to, now).map_err(failed)? {
+            let mut turn = 0;
+            let may_be = may_send(sender, user, to, now, |wanted| {
+                let (number, sent) = self.session.messages(&message, wanted)?;
+                turn = number;
+                Ok(sent)
+            });
+            if let Err(hold) = may_be.map_err(failed)? {
                 return Ok(Err(hold));
             }
             if self.session.note_message(turn, &message).map_err(failed)? {
@@ -165,8 +161,18 @@ mod tests {
     }
 
     fn note(servers: &Arc<Servers>, sender: &Sender, user: &str, to: &Destination) -> Result<(), Hold> {
+        note_of(servers, Some("web1"), sender, user, to)
+    }
+
+    fn note_of(
+        servers: &Arc<Servers>,
+        host: Option<&str>,
+        sender: &Sender,
+        user: &str,
+        to: &Destination,
+    ) -> Result<(), Hold> {
         let (session, keys) = (servers.connect().unwrap(), keys(&[1]));
-        Table { session: &session, keys: &keys }.note(sender, user, to, UnixTime::now()).unwrap()
+        Table { session: &session, keys: &keys, host }.note(sender, user, to, UnixTime::now()).unwrap()
     }
 
     /// Each in a thread and with a connection of its own, as in verifiers on several machines.
@@ -198,6 +204,42 @@ mod tests {
         let count = |is: fn(&Result<(), Hold>) -> bool| to_all.iter().filter(|noted| is(noted)).count();
         let (noted, held) = (count(Result::is_ok), count(|noted| *noted == Err(Hold::Hour)));
         assert_eq!((noted, held, count(|noted| matches!(noted, Err(Hold::Wait(_))))), (4, 1, 3), "{to_all:?}");
+    }
+
+    #[test]
+    fn one_host_does_not_use_up_what_all_may_be_sent() {
+        let (cluster, database) = Cluster::shared();
+        let servers = Arc::new(cluster.servers_of(&database, &[0]));
+        let rows = |sql: &str| cluster.sql_in(&database, 0, sql);
+        let sent = |host: &str, count: u32| {
+            rows(&format!(
+                "INSERT INTO otp.message (kind, name, destination, host) SELECT 'sms', 'u' || n, '', '{host}' FROM generate_series(1, {count}) n"
+            ));
+        };
+        let plain = sender("hour = 100\nday = 200");
+        let of = |host| note_of(&servers, Some(host), &plain, host, &number(7));
+        sent("web1", 24);
+        assert_eq!(of("web1"), Ok(()));
+        rows("UPDATE otp.message SET name = 'x', destination = ''");
+        assert_eq!(of("web1"), Err(Hold::HostHour));
+        assert_eq!(of("web2"), Ok(()), "others have theirs");
+        rows("UPDATE otp.message SET name = 'x', destination = '', at = now() - interval '61 min'");
+        assert_eq!(of("web1"), Ok(()));
+        sent("web1", 24);
+        rows("UPDATE otp.message SET name = 'x', destination = '', at = now() - interval '61 min'");
+        assert_eq!(of("web1"), Err(Hold::HostDay));
+        sent("web3", 100);
+        assert_eq!(of("web2"), Err(Hold::Hour));
+    }
+
+    #[test]
+    fn the_database_is_asked_once_whether_a_message_may_be_sent_and_once_to_note_it() {
+        let (cluster, database) = Cluster::shared();
+        let session = Arc::new(cluster.servers_of(&database, &[0])).connect().unwrap();
+        let table = Table { session: &session, keys: &keys(&[1]), host: Some("web1") };
+        let note = || table.note(&sender(""), "alice", &number(1), UnixTime::now()).unwrap();
+        assert_eq!((note(), session.asked()), (Ok(()), 2));
+        assert!(note().is_err() && session.asked() == 3);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use otp_core::value::request_id::RequestId;
 use otp_core::value::user::{Account, UserName};
 
 use crate::database::hosts::columns;
+use crate::database::resets::reset;
 use crate::database::session::{Session, Unanswered, Value};
 use crate::keys::{Keys, KeysError};
 
@@ -65,7 +66,7 @@ const LOAD: &str = concat!("SELECT ", columns!(), " FROM otp.record r WHERE r.na
 
 /// A statement that writes: whether the host is active, what it does to the record, the line of the audit, and what came of it.
 macro_rules! writes {
-    ($written:literal, noted from $from:literal) => {
+    ($written:expr, noted from $from:literal) => {
         concat!(
             "WITH who AS (SELECT 1 WHERE $2::text IS NULL \
              OR EXISTS (SELECT FROM otp.host h WHERE h.id = $2 AND h.status = 'active')), written AS (",
@@ -104,13 +105,19 @@ const INSERT: &str = writes!(
     noted from "written"
 );
 const REMOVE: &str = writes!(
-    "DELETE FROM otp.record WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1), \
-     gone AS (DELETE FROM otp.moving m USING written WHERE m.name = $1 RETURNING 1",
+    concat!(
+        "DELETE FROM otp.record WHERE name = $1 AND version = $9 AND EXISTS (SELECT FROM who) RETURNING 1), \
+         gone AS (DELETE FROM otp.moving m USING written WHERE m.name = $1 RETURNING 1), ",
+        reset!(from "written")
+    ),
     noted from "written"
 );
 const PURGE: &str = writes!(
-    "DELETE FROM otp.record WHERE name = $1 AND EXISTS (SELECT FROM who) RETURNING 1), \
-     gone AS (DELETE FROM otp.moving m USING who WHERE m.name = $1 RETURNING 1",
+    concat!(
+        "DELETE FROM otp.record WHERE name = $1 AND EXISTS (SELECT FROM who) RETURNING 1), \
+         gone AS (DELETE FROM otp.moving m USING who WHERE m.name = $1 RETURNING 1), ",
+        reset!(from "who")
+    ),
     noted from "who"
 );
 /// The last write was a login on this host, by a passcode, within the time of a step.

@@ -20,11 +20,11 @@ use super::*;
 use crate::asked::Asked;
 use crate::authority::Authority;
 use crate::config::Config;
-use crate::database::hosts::Right;
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::fleet::Fleet;
 use crate::keys::tests::keys;
+use crate::right::Right;
 use crate::store::PgStore;
 
 /// A fleet with a database of its own, and three hosts: `web1` may only log in, `desk` administer, and `small` some users.
@@ -51,10 +51,10 @@ impl Scene {
         let session = servers.connect().unwrap();
         let fleet =
             Fleet::of_test(config, otp_core::config::settings::Settings::default(), Arc::clone(&servers), keys(&[1]));
-        assert!(session.add_host("web1", &WEB1, &[Right::Login], None).unwrap());
-        assert!(session.add_host("desk", &DESK, &[Right::Admin], None).unwrap());
-        assert!(session.add_host("small", &SMALL, &[Right::Admin], Some("few")).unwrap());
-        assert!(session.add_to_scope("few", "alice").unwrap());
+        assert!(session.add_host(&fleet.keys(), "web1", &WEB1, &[Right::Login], None).unwrap());
+        assert!(session.add_host(&fleet.keys(), "desk", &DESK, &[Right::Admin], None).unwrap());
+        assert!(session.add_host(&fleet.keys(), "small", &SMALL, &[Right::Admin], Some("few")).unwrap());
+        assert!(session.add_to_scope(&fleet.keys(), "few", "alice").unwrap());
         Self { cluster, database, fleet, session, _folder: folder }
     }
 
@@ -193,7 +193,7 @@ fn a_host_without_the_right_and_one_with_another_scope_are_refused_and_nothing_i
     assert_eq!(scene.order(SMALL, "alice", UserOrder::Reset {}), Ok(json!({"changed": true})));
     // The scope's user is blank by now, and listed as such.
     assert_eq!((scene.listed(SMALL, None), scene.listed(DESK, None)), (vec![], vec!["bob".to_owned()]));
-    scene.session.suspend("desk").unwrap();
+    scene.session.suspend(&scene.fleet.keys(), "desk").unwrap();
     assert_eq!(scene.order(DESK, "alice", UserOrder::Status {}).map_err(|(status, _)| status), Err(403));
 }
 
@@ -228,7 +228,7 @@ fn all_users_are_listed_a_page_at_a_time() {
 #[test]
 fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
     let scene = ["own", "shared", "others", "open", "typo", "late"].into_iter().fold(Scene::new(), Scene::with);
-    scene.session.add_host("web2", &[9; 32], &[Right::Login], None).unwrap();
+    scene.session.add_host(&scene.fleet.keys(), "web2", &[9; 32], &[Right::Login], None).unwrap();
     let most = usize::try_from(scene.fleet.settings.limits.lock_after).unwrap();
     scene.wrong("web2", "own", most);
     scene.wrong("web1", "shared", most - 1);
@@ -253,4 +253,58 @@ fn the_locks_of_one_host_are_those_that_would_not_be_without_its_wrong_codes() {
     // The verifier learns no more of the audit than that.
     let error = scene.cluster.error_of(&scene.database, "otp_verifier", "SELECT host FROM otp.audit");
     assert!(error.contains("permission denied"), "{error}");
+}
+
+#[test]
+fn a_list_tells_no_name_outside_the_scope_also_not_to_go_on_after() {
+    let names = ["adam", "alice", "bob", "carl", "zoe"];
+    let scene = names.into_iter().fold(Scene::new(), Scene::with);
+    for name in names {
+        scene.wrong("web1", name, 6);
+    }
+    for locked_by in [None, Some("web1")] {
+        assert_eq!(scene.listed(DESK, locked_by), names);
+        for (after, next) in [(None, json!("alice")), (Some("adam"), json!("alice")), (Some("alice"), json!(null))] {
+            let (after, locked_by) = (after.map(str::to_owned), locked_by.map(str::to_owned));
+            let page = scene.ask(SMALL, Administration::Users { after, locked_by }).unwrap()["users"].take();
+            assert_eq!(page["next"], next);
+            assert!(!["adam", "bob", "carl", "zoe"].iter().any(|name| page.to_string().contains(name)), "{page}");
+        }
+    }
+    // A scope whose users come after a hundred others is listed, too.
+    scene.sql("INSERT INTO otp.record (name, version, sealed, state) SELECT 'aa' || n, 1, '', '' FROM generate_series(1, 250) n");
+    assert_eq!(scene.listed(SMALL, None), ["alice"]);
+}
+
+#[test]
+fn a_host_whose_row_was_altered_may_nothing_and_that_is_told_once() {
+    let scene = Scene::new().with("alice");
+    let shown = |key| scene.order(key, "alice", UserOrder::Status {});
+    let alarms = || {
+        scene.sql("SELECT string_agg(concat_ws(' ', name, host, event), ',') FROM otp.audit WHERE event LIKE 'alarm%'")
+    };
+    assert!(shown(WEB1).unwrap_err().1.contains("does not have the right admin"));
+    scene.sql("UPDATE otp.host SET rights = '{login,enroll,admin}' WHERE id = 'web1'");
+    for _ in 0..3 {
+        let (status, error) = shown(WEB1).unwrap_err();
+        assert!(status == 403 && error.contains("host web1") && error.contains("not written by a verifier"), "{error}");
+    }
+    let question = OutlineQuestion {
+        id: RequestId([1; 16]),
+        user: User { name: "alice".into(), uid: 1, gid: 1 },
+        place: place(0),
+    };
+    let answer = Asked::Outline(question).answer(&scene.fleet, &scene.session, Some(WEB1));
+    assert!(answer.is_err_and(|failure| failure.status == 403));
+    assert_eq!(alarms(), "* web1 alarm-row-altered");
+    let counted = scene.fleet.metrics.text(&scene.fleet.servers);
+    assert!(counted.contains("\notp_verifier_altered_rows_total 4\n"), "{counted}");
+
+    // A user whom nobody but the database has put into the scope.
+    let scene = scene.with("bob");
+    assert!(scene.order(SMALL, "alice", UserOrder::Status {}).is_ok());
+    scene.sql("INSERT INTO otp.scope_user SELECT scope, 'bob', mac FROM otp.scope_user");
+    assert_eq!(scene.order(SMALL, "bob", UserOrder::Status {}).unwrap_err().0, 403);
+    assert_eq!(scene.listed(SMALL, None), ["alice"]);
+    assert!(scene.sql("SELECT host FROM otp.audit WHERE event = 'alarm-row-altered'").contains("small"));
 }

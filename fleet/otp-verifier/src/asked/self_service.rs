@@ -28,7 +28,8 @@ use otp_wire::{SelfAnswer, SelfEvent, SelfQuestion};
 
 use crate::answered::{Answered, Asking, Failure, body, body_after, unanswered};
 use crate::asking_host::AskingHost;
-use crate::database::hosts::Right;
+use crate::database::resets::LastReset;
+use crate::right::Right;
 use crate::store::PgStore;
 
 /// How long the user may take for one step.
@@ -47,6 +48,8 @@ struct Step {
 struct Resumed {
     under_way: UnderWay,
     until: UnixTime,
+    /// What it goes on from: an administrator who takes devices away ends it.
+    after: LastReset,
 }
 
 /// Why what was carried is not taken up: as a reply, since no other verifier would say anything else.
@@ -81,6 +84,9 @@ impl AskingHost<'_> {
         self.may_one_of(&[Right::Login, Right::Enroll])?;
         let asking = self.about(Some(place), user)?;
         let store = self.store(&asking);
+        // Before the record: what comes in between ends the next step.
+        let after =
+            self.session.last_reset(asking.account.name.as_str()).map_err(|error| unanswered(self.fleet, &error))?;
         let record = store.read(&asking.account).map_err(|error| unanswered(self.fleet, &error))?;
         if record.is_some() {
             self.may_ask_about(&asking, *id)?;
@@ -88,7 +94,7 @@ impl AskingHost<'_> {
         if is_guess(request) {
             self.may_send_codes(&asking, *id)?;
         }
-        let resumed = match self.resumed(question, &asking, record.as_ref()) {
+        let resumed = match self.resumed(question, &asking, record.as_ref(), after) {
             Ok(resumed) => resumed,
             Err(why) => return answer_to(question, why.into()),
         };
@@ -140,14 +146,22 @@ impl AskingHost<'_> {
     }
 
     /// What was carried, as this host's and this user's; nothing under way where the request begins anew.
-    fn resumed(&self, question: &SelfQuestion, asking: &Asking<'_>, record: Option<&Record>) -> Result<Resumed, Unfit> {
-        let none = || Resumed { under_way: UnderWay::default(), until: UnixTime::now().after(STEP) };
+    fn resumed(
+        &self,
+        question: &SelfQuestion,
+        asking: &Asking<'_>,
+        record: Option<&Record>,
+        after: LastReset,
+    ) -> Result<Resumed, Unfit> {
+        let none = || Resumed { under_way: UnderWay::default(), until: UnixTime::now().after(STEP), after };
         let Some(carried) = question.under_way.as_ref().filter(|_| question.request.goes_on()) else {
             return Ok(none());
         };
         let user = &asking.account.name;
         let carried = self.keys.open_under_way(user, &self.host.id, carried.expose());
-        let carried = carried.ok().and_then(|text| Carried::decode(&text).ok()).ok_or(Unfit::NotThis)?;
+        let carried = carried.map_err(|_| Unfit::NotThis)?;
+        let (begun_after, text) = LastReset::split(&carried).ok_or(Unfit::NotThis)?;
+        let carried = Carried::decode(text).map_err(|_| Unfit::NotThis)?;
         if carried.user != *user || carried.host != self.host.id {
             return Err(Unfit::NotThis);
         }
@@ -157,10 +171,10 @@ impl AskingHost<'_> {
         }
         let account = asking.account.clone();
         let under_way = UnderWay::resumed(carried, account, random::entropy).ok_or(Unfit::NotThis)?;
-        if !under_way.is_of(record) {
+        if !under_way.is_of(record) || begun_after != after {
             return Err(Unfit::Changed);
         }
-        Ok(Resumed { under_way, until })
+        Ok(Resumed { under_way, until, after })
     }
 
     fn step(
@@ -168,7 +182,7 @@ impl AskingHost<'_> {
         question: &SelfQuestion,
         store: PgStore<'_>,
         asking: &Asking<'_>,
-        Resumed { mut under_way, until }: Resumed,
+        Resumed { mut under_way, until, after }: Resumed,
         is_by_passcode: bool,
     ) -> Result<Step, Failure> {
         let SelfQuestion { id, place, request, .. } = question;
@@ -214,7 +228,8 @@ impl AskingHost<'_> {
             if request.goes_on() && under_way.progress() == before { until } else { UnixTime::now().after(STEP) };
         let under_way = match under_way.carried(&self.host.id, until) {
             Some(carried) => {
-                let sealed = self.keys.seal_under_way(&asking.account.name, &self.host.id, &carried.encode());
+                let text = after.before(&carried.encode());
+                let sealed = self.keys.seal_under_way(&asking.account.name, &self.host.id, &text);
                 Some(Confidential::new(&sealed.map_err(|error| Failure::no_answer(&error.to_string()))?))
             }
             None => None,

@@ -1,11 +1,14 @@
-//! The hosts of the fleet, what each may do, whom it may ask about, and the tokens by which hosts join.
+//! The hosts of the fleet, and what each may do. A row that no verifier has written is that of a host which may do nothing.
 
 use tokio_postgres::Row;
 
 use otp_core::store::error::StoreError;
-use otp_core::value::user::UserName;
 
-use crate::database::session::{Session, Unanswered};
+use crate::database::scopes::InScope;
+use crate::database::session::{Session, Unanswered, unreadable};
+use crate::keys::Keys;
+use crate::right::Right;
+use crate::row_mac::RowOf;
 
 /// The columns of a record `r`, in the order in which the store reads them.
 macro_rules! columns {
@@ -16,26 +19,13 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-/// What a host may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Right {
-    /// Outline, challenge, verify, let-in.
-    Login,
-    /// Self service.
-    Enroll,
-    /// Records of its own move to the fleet.
-    Import,
-    /// Records of the fleet move to the host, with their seeds. Not in `admin`, which never shows a seed.
-    Export,
-    /// Administration of all users.
-    Admin,
-}
-
 /// A host of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {
     pub id: String,
     pub is_active: bool,
+    /// Whether a verifier has written its row.
+    pub is_genuine: bool,
     pub rights: Vec<Right>,
     /// The list of users that it may ask about; `None` for every user.
     pub scope: Option<String>,
@@ -45,128 +35,189 @@ pub(crate) struct Host {
 pub(crate) struct Asking {
     pub host: Host,
     /// Whether it may ask about this user.
-    pub is_in_scope: bool,
+    pub listed: InScope,
     /// The user's record, or that there is none, as the store reads it.
     pub row: Row,
 }
 
-/// How a host joins.
-pub(crate) struct Joining<'a> {
-    /// SHA-256 of the token: the token itself is nowhere but in its file.
-    pub token: &'a [u8; 32],
-    pub id: &'a str,
-    /// SHA-256 of its key (SubjectPublicKeyInfo).
-    pub key: &'a [u8; 32],
-}
-
-/// What becomes of a host that joins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Joined {
-    Yes(Host),
-    /// There is no such token, it has ended, or another host used it.
-    NoToken,
-    /// There is a host of this name, or with this key.
-    Taken,
-}
-
-impl Right {
-    pub(crate) const ALL: [Self; 5] = [Self::Login, Self::Enroll, Self::Import, Self::Export, Self::Admin];
-
-    /// The word in tables, arguments and messages.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::Enroll => "enroll",
-            Self::Import => "import",
-            Self::Export => "export",
-            Self::Admin => "admin",
-        }
-    }
-
-    pub(crate) fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|right| right.word() == word)
-    }
+/// What became of a change of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Yes,
+    /// There is no host of this name.
+    NoHost,
+    /// No verifier has written its row, and so none vouches for the rest of it.
+    Altered,
 }
 
 impl Host {
     pub(crate) fn may(&self, right: Right) -> bool {
-        self.is_active && self.rights.contains(&right)
+        self.is_active && self.is_genuine && self.rights.contains(&right)
     }
 
+    /// The MAC of the row of this host, with this key.
+    fn mac(&self, key_sha256: &[u8], keys: &Keys) -> Result<Vec<u8>, StoreError> {
+        let Self { id, is_active, rights, scope, .. } = self;
+        let row = RowOf::Host { id, key_sha256, is_active: *is_active, rights, scope: scope.as_deref() };
+        keys.mac_of(&row).map_err(|error| StoreError::Unreachable(error.to_string()))
+    }
+}
+
+/// A row of a host: [`ROW`].
+pub(super) struct HostRow {
+    pub(super) host: Host,
+    pub(super) key_sha256: Vec<u8>,
+    pub(super) mac: Vec<u8>,
+}
+
+/// The columns of a host `h`.
+macro_rules! host_columns {
+    () => {
+        "h.id, h.key_sha256, h.status, h.rights, h.scope, h.mac"
+    };
+}
+pub(super) use host_columns;
+
+impl HostRow {
     /// `None` for a row that this program would not write.
-    fn of(row: &Row) -> Option<Self> {
+    fn of(row: &Row, keys: &Keys) -> Option<Self> {
         let words: Vec<String> = row.try_get("rights").ok()?;
         let is_active = match row.try_get("status").ok()? {
             "active" => true,
             "suspended" => false,
             _ => return None,
         };
-        let rights: Option<Vec<_>> = words.iter().map(|word| Right::parse(word)).collect();
-        Some(Self { id: row.try_get("id").ok()?, is_active, rights: rights?, scope: row.try_get("scope").ok()? })
+        let rights = words.iter().map(|word| Right::parse(word)).collect::<Option<Vec<_>>>()?;
+        let (id, scope): (String, Option<String>) = (row.try_get("id").ok()?, row.try_get("scope").ok()?);
+        let (key_sha256, mac): (Vec<u8>, Vec<u8>) = (row.try_get("key_sha256").ok()?, row.try_get("mac").ok()?);
+        let what =
+            RowOf::Host { id: &id, key_sha256: &key_sha256, is_active, rights: &rights, scope: scope.as_deref() };
+        let is_genuine = keys.is_genuine(&what, &mac);
+        Some(Self { host: Host { id, is_active, is_genuine, rights, scope }, key_sha256, mac })
     }
 
-    fn read(row: &Row) -> Result<Self, StoreError> {
-        Self::of(row).ok_or_else(|| StoreError::Unreachable("the row of a host cannot be read".into()))
+    pub(super) fn read(row: &Row, keys: &Keys) -> Result<Self, StoreError> {
+        Self::of(row, keys).ok_or_else(|| unreadable("of a host"))
+    }
+
+    /// The MAC of the same row under the present key.
+    pub(super) fn renewed(&self, keys: &Keys) -> Result<Vec<u8>, StoreError> {
+        self.host.mac(&self.key_sha256, keys)
     }
 }
 
-fn unreadable(_: tokio_postgres::Error) -> StoreError {
-    StoreError::Unreachable("a row cannot be read".into())
-}
-
-fn words(rights: &[Right]) -> Vec<&'static str> {
+pub(super) fn words(rights: &[Right]) -> Vec<&'static str> {
     rights.iter().map(|right| right.word()).collect()
 }
 
+/// How often a change is tried that another one was faster than.
+const MOST_LOSSES: usize = 8;
+
 impl Session {
     /// The host with this key.
-    pub(crate) fn host(&self, key_sha256: &[u8; 32]) -> Result<Option<Host>, StoreError> {
-        const SQL: &str = "SELECT id, status, rights, scope FROM otp.host WHERE key_sha256 = $1";
-        self.read(SQL, &[&key_sha256.as_slice()])?.first().map(Host::read).transpose()
+    pub(crate) fn host(&self, keys: &Keys, key_sha256: &[u8; 32]) -> Result<Option<Host>, StoreError> {
+        const SQL: &str = concat!("SELECT ", host_columns!(), " FROM otp.host h WHERE h.key_sha256 = $1");
+        let rows = self.read(SQL, &[&key_sha256.as_slice()])?;
+        rows.first().map(|row| HostRow::read(row, keys).map(|row| row.host)).transpose()
     }
 
     /// The host with this key, and a user whom it asks about, in one round trip.
-    pub(crate) fn host_asking(&self, key_sha256: &[u8; 32], user: &str) -> Result<Option<Asking>, StoreError> {
+    pub(crate) fn host_asking(
+        &self,
+        keys: &Keys,
+        key_sha256: &[u8; 32],
+        user: &str,
+    ) -> Result<Option<Asking>, StoreError> {
         const SQL: &str = concat!(
             "SELECT ",
             columns!(),
-            ", h.id, h.status, h.rights, h.scope, h.scope IS NULL \
-             OR EXISTS (SELECT FROM otp.scope_user s WHERE s.scope = h.scope AND s.name = $2) AS may \
-             FROM otp.host h LEFT JOIN otp.record r ON r.name = $2 WHERE h.key_sha256 = $1"
+            ", ",
+            host_columns!(),
+            ", s.mac AS listed FROM otp.host h LEFT JOIN otp.record r ON r.name = $2 \
+             LEFT JOIN otp.scope_user s ON s.scope = h.scope AND s.name = $2 WHERE h.key_sha256 = $1"
         );
         let Some(row) = self.read(SQL, &[&key_sha256.as_slice(), &user])?.into_iter().next() else { return Ok(None) };
-        let may = row.try_get("may").map_err(|_| StoreError::Unreachable("the row of a host cannot be read".into()))?;
-        Ok(Some(Asking { host: Host::read(&row)?, is_in_scope: may, row }))
+        let HostRow { host, .. } = HostRow::read(&row, keys)?;
+        let mac: Option<Vec<u8>> = row.try_get("listed").map_err(|_| unreadable("of a scope"))?;
+        let listed = InScope::of(keys, host.scope.as_deref(), user, mac.as_deref());
+        Ok(Some(Asking { host, listed, row }))
     }
 
     /// All hosts, by name.
-    pub(crate) fn hosts(&self) -> Result<Vec<Host>, StoreError> {
-        const SQL: &str = "SELECT id, status, rights, scope FROM otp.host ORDER BY id";
-        self.read(SQL, &[])?.iter().map(Host::read).collect()
+    pub(crate) fn hosts(&self, keys: &Keys) -> Result<Vec<Host>, StoreError> {
+        const SQL: &str = concat!("SELECT ", host_columns!(), " FROM otp.host h ORDER BY h.id");
+        self.read(SQL, &[])?.iter().map(|row| HostRow::read(row, keys).map(|row| row.host)).collect()
     }
 
     /// Adds a host; `false` if there is one of this name, or with this key.
-    #[cfg(test)]
     pub(crate) fn add_host(
         &self,
+        keys: &Keys,
         id: &str,
         key_sha256: &[u8; 32],
         rights: &[Right],
         scope: Option<&str>,
     ) -> Result<bool, StoreError> {
-        const SQL: &str = "WITH added AS (INSERT INTO otp.host (id, key_sha256, status, rights, scope) \
-             VALUES ($1, $2, 'active', $3, $4) ON CONFLICT DO NOTHING RETURNING 1) \
+        const SQL: &str = "WITH added AS (INSERT INTO otp.host (id, key_sha256, status, rights, scope, mac) \
+             VALUES ($1, $2, 'active', $3, $4, $5) ON CONFLICT DO NOTHING RETURNING 1) \
              SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM added)";
-        self.changed(SQL, &[&id, &key_sha256.as_slice(), &words(rights), &scope])
+        let mac = Self::mac_of_new_host(keys, id, key_sha256, rights, scope)?;
+        self.changed(SQL, &[&id, &key_sha256.as_slice(), &words(rights), &scope, &mac])
     }
 
-    /// From its next question on, the host is refused; `false` if there is none of this name.
-    pub(crate) fn suspend(&self, id: &str) -> Result<bool, StoreError> {
-        self.set_status(id, "suspended")
+    /// The MAC of a host that is added.
+    pub(super) fn mac_of_new_host(
+        keys: &Keys,
+        id: &str,
+        key_sha256: &[u8; 32],
+        rights: &[Right],
+        scope: Option<&str>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let row = RowOf::Host { id, key_sha256, is_active: true, rights, scope };
+        keys.mac_of(&row).map_err(|error| StoreError::Unreachable(error.to_string()))
     }
 
-    pub(crate) fn resume(&self, id: &str) -> Result<bool, StoreError> {
-        self.set_status(id, "active")
+    /// From its next question on, the host is refused.
+    pub(crate) fn suspend(&self, keys: &Keys, id: &str) -> Result<Changed, StoreError> {
+        self.change_host(keys, id, |host| Host { is_active: false, ..host })
+    }
+
+    pub(crate) fn resume(&self, keys: &Keys, id: &str) -> Result<Changed, StoreError> {
+        self.change_host(keys, id, |host| Host { is_active: true, ..host })
+    }
+
+    /// What a host may do and whom it may ask about.
+    pub(crate) fn set_rights(
+        &self,
+        keys: &Keys,
+        id: &str,
+        rights: &[Right],
+        scope: Option<&str>,
+    ) -> Result<Changed, StoreError> {
+        let (rights, scope) = (rights.to_vec(), scope.map(str::to_owned));
+        self.change_host(keys, id, |host| Host { rights: rights.clone(), scope: scope.clone(), ..host })
+    }
+
+    /// Writes a host anew whose row a verifier has written: what is not changed of it is vouched for again.
+    fn change_host(&self, keys: &Keys, id: &str, change: impl Fn(Host) -> Host) -> Result<Changed, StoreError> {
+        const READ: &str = concat!("SELECT ", host_columns!(), " FROM otp.host h WHERE h.id = $1");
+        const WRITE: &str = "WITH changed AS (UPDATE otp.host SET status = $3, rights = $4, scope = $5, mac = $6 \
+             WHERE id = $1 AND mac = $2 RETURNING 1) \
+             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM changed)";
+        for _ in 0..MOST_LOSSES {
+            let rows = self.read(READ, &[&id])?;
+            let Some(row) = rows.first() else { return Ok(Changed::NoHost) };
+            let HostRow { host, key_sha256, mac } = HostRow::read(row, keys)?;
+            if !host.is_genuine {
+                return Ok(Changed::Altered);
+            }
+            let host = change(host);
+            let (status, new) = (if host.is_active { "active" } else { "suspended" }, host.mac(&key_sha256, keys)?);
+            if self.changed(WRITE, &[&id, &mac, &status, &words(&host.rights), &host.scope, &new])? {
+                return Ok(Changed::Yes);
+            }
+        }
+        Err(StoreError::Busy)
     }
 
     /// The host must join again; `false` if there is none of this name.
@@ -176,114 +227,11 @@ impl Session {
         self.changed(SQL, &[&id])
     }
 
-    fn set_status(&self, id: &str, status: &str) -> Result<bool, StoreError> {
-        const SQL: &str = "WITH changed AS (UPDATE otp.host SET status = $2 WHERE id = $1 RETURNING 1) \
-             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM changed)";
-        self.changed(SQL, &[&id, &status])
-    }
-
-    /// What a host may do and whom it may ask about; `false` if there is none of this name.
-    pub(crate) fn set_rights(&self, id: &str, rights: &[Right], scope: Option<&str>) -> Result<bool, StoreError> {
-        const SQL: &str = "WITH changed AS (UPDATE otp.host SET rights = $2, scope = $3 WHERE id = $1 RETURNING 1) \
-             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM changed)";
-        self.changed(SQL, &[&id, &words(rights), &scope])
-    }
-
-    /// Whether a host may ask about a user. A scope that lists nobody is nobody.
-    pub(crate) fn is_in_scope(&self, host: &Host, user: &str) -> Result<bool, StoreError> {
-        const SQL: &str = "SELECT FROM otp.scope_user WHERE scope = $1 AND name = $2";
-        let Some(scope) = &host.scope else { return Ok(true) };
-        Ok(!self.read(SQL, &[scope, &user])?.is_empty())
-    }
-
-    /// Lists a user in a scope; `false` if it was listed.
-    pub(crate) fn add_to_scope(&self, scope: &str, user: &str) -> Result<bool, StoreError> {
-        const SQL: &str = "WITH added AS (INSERT INTO otp.scope_user VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING 1) \
-             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM added)";
-        self.changed(SQL, &[&scope, &user])
-    }
-
-    /// Takes a user out of a scope; `false` if it was not listed.
-    pub(crate) fn remove_from_scope(&self, scope: &str, user: &str) -> Result<bool, StoreError> {
-        const SQL: &str = "WITH gone AS (DELETE FROM otp.scope_user WHERE scope = $1 AND name = $2 RETURNING 1) \
-             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM gone)";
-        self.changed(SQL, &[&scope, &user])
-    }
-
-    /// A token with which one host joins within so many seconds.
-    pub(crate) fn add_token(
-        &self,
-        hash: &[u8; 32],
-        rights: &[Right],
-        scope: Option<&str>,
-        seconds: u32,
-    ) -> Result<(), StoreError> {
-        const SQL: &str = "WITH added AS (INSERT INTO otp.join_token (hash, rights, scope, expires) \
-             VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4)) RETURNING 1) \
-             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM added)";
-        self.changed(SQL, &[&hash.as_slice(), &words(rights), &scope, &f64::from(seconds)]).map(|_| ())
-    }
-
-    /// Uses a token and adds its host, both or neither. A host that got no answer uses it again, with the key that it had.
-    pub(crate) fn use_token(&self, joining: &Joining<'_>) -> Result<Joined, StoreError> {
-        const SQL: &str = "WITH used AS (UPDATE otp.join_token SET used_by = $2 \
-             WHERE hash = $1 AND used_by IS NULL AND expires > clock_timestamp() RETURNING rights, scope), \
-             added AS (INSERT INTO otp.host (id, key_sha256, status, rights, scope) \
-             SELECT $2, $3, 'active', rights, scope FROM used RETURNING id, status, rights, scope), \
-             again AS (SELECT h.id, h.status, h.rights, h.scope FROM otp.host h JOIN otp.join_token t ON t.used_by = h.id \
-             WHERE t.hash = $1 AND t.expires > clock_timestamp() AND h.id = $2 AND h.key_sha256 = $3), \
-             joined AS (SELECT * FROM added UNION ALL SELECT * FROM again) \
-             SELECT current_setting('synchronous_standby_names'), j.* FROM (SELECT 1) one LEFT JOIN joined j ON true";
-        let Joining { token, id, key } = joining;
-        let row = match self.write(SQL, &[&token.as_slice(), id, &key.as_slice()]) {
-            Ok(row) => row,
-            Err(Unanswered::Taken) => return Ok(Joined::Taken),
-            Err(unanswered) => return Err(unanswered.into()),
-        };
-        match row.try_get::<_, Option<&str>>("id") {
-            Ok(None) => Ok(Joined::NoToken),
-            Ok(Some(_)) | Err(_) => Host::read(&row).map(Joined::Yes),
-        }
-    }
-
-    /// No record is on its way to a host any more.
-    pub(crate) fn forget_moving(&self) -> Result<(), StoreError> {
-        const SQL: &str = "WITH gone AS (DELETE FROM otp.moving RETURNING 1) \
-             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM gone)";
-        self.changed(SQL, &[]).map(drop)
-    }
-
-    /// All users with a record, in the order of their names. A row whose name is none is passed over.
-    pub(crate) fn each_user<E: From<StoreError>>(
-        &self,
-        mut act: impl FnMut(UserName) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut last = String::new();
-        loop {
-            let names = self.names_after(&last)?;
-            let Some(name) = names.last() else { return Ok(()) };
-            last.clone_from(name);
-            names.iter().filter_map(|name| UserName::parse(name)).try_for_each(&mut act)?;
-        }
-    }
-
-    /// Users for whom a host has sent wrong codes, those after this one.
-    pub(crate) fn tried_by(&self, host: &str, last: &str) -> Result<Vec<String>, StoreError> {
-        const SQL: &str = "SELECT otp.tried_by($1, $2)";
-        self.read(SQL, &[&host, &last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
-    }
-
-    /// How many of the last wrong codes for a user a host has sent.
-    pub(crate) fn wrong_codes_of(&self, host: &str, user: &str, last: i64) -> Result<i64, StoreError> {
-        const SQL: &str = "SELECT otp.wrong_codes_of($1, $2, $3)";
-        let rows = self.read(SQL, &[&host, &user, &last])?;
-        rows.first().map_or(Ok(0), |row| row.try_get(0).map_err(unreadable))
-    }
-
-    /// Some names, those after this one.
-    pub(crate) fn names_after(&self, last: &str) -> Result<Vec<String>, StoreError> {
-        const SQL: &str = "SELECT name FROM otp.record WHERE name > $1 ORDER BY name LIMIT 100";
-        self.read(SQL, &[&last])?.iter().map(|row| row.try_get(0).map_err(unreadable)).collect()
+    /// A line of the audit for a row that no verifier has written, and that this host has used.
+    pub(crate) fn note_altered(&self, host: &str) -> Result<(), StoreError> {
+        const SQL: &str = "WITH noted AS (INSERT INTO otp.audit (name, host, event) VALUES ('*', $1, 'alarm-row-altered')) \
+             SELECT current_setting('synchronous_standby_names'), true";
+        self.changed(SQL, &[&host]).map(drop)
     }
 
     /// Whether a statement, which says so in its second column, changed anything.

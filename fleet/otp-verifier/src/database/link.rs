@@ -27,11 +27,12 @@ const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_messages = n
      SET default_transaction_isolation = 'read committed'; SET jit = off; SET statement_timeout = 0; \
      SET idle_in_transaction_session_timeout = 0";
 
-// `pg_control_checkpoint()` shows the old timeline until the first checkpoint after a promotion.
+// Every role sees the names of those who copy, and nothing else of them. `pg_control_checkpoint()` shows the old timeline until the first checkpoint after a promotion.
 const FACTS: &str = "SELECT s.system_identifier, \
      CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' THEN NULL \
      ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END, \
-     current_setting('synchronous_standby_names'), current_setting('fsync') = 'on' FROM pg_control_system() s";
+     current_setting('synchronous_standby_names'), current_setting('fsync') = 'on', \
+     ARRAY(SELECT coalesce(application_name, '') FROM pg_stat_replication) FROM pg_control_system() s";
 
 /// A connection and the statements that are prepared on it.
 pub(super) struct Link {
@@ -74,7 +75,7 @@ impl Link {
                 None => None,
             };
             let (system, standbys) = (row.try_get(0).ok()?, row.try_get(2).ok()?);
-            Some(Facts { system, timeline, standbys, is_synced: row.try_get(3).ok()? })
+            Some(Facts { system, timeline, standbys, is_synced: row.try_get(3).ok()?, copiers: row.try_get(4).ok()? })
         };
         read().ok_or_else(|| "what it says about itself cannot be read".to_owned())
     }

@@ -41,6 +41,10 @@ pub(crate) enum Unanswered {
     Error(StoreError),
 }
 
+pub(super) fn unreadable(what: &str) -> StoreError {
+    StoreError::Unreachable(format!("the row {what} cannot be read"))
+}
+
 impl Session {
     pub(super) fn new(servers: &Arc<Servers>, runtime: Engine, link: Link, facts: Facts) -> Self {
         Self {
@@ -94,7 +98,7 @@ impl Session {
     }
 
     fn is_ended_by(&self, fence: Fence) -> bool {
-        fence.timeline > self.timeline || fence.is_split
+        fence.timeline > self.timeline || fence.is_split || fence.is_doubled
     }
 
     fn ask(&self, sql: &'static str, values: &[Value<'_>], purpose: Purpose) -> Result<Vec<Row>, Unanswered> {

@@ -34,6 +34,8 @@ pub(crate) enum Unfit {
         "its synchronous_standby_names = {0:?} lets it commit without one of its standbys, which may be promoted meanwhile"
     )]
     Dispensable(String),
+    #[error("two connections that copy it go by the name of its standby {0:?}, and either confirms its commits")]
+    Doubled(String),
 }
 
 impl Unfit {
@@ -49,6 +51,10 @@ impl Unfit {
                 "name one standby, as 'FIRST 1 (s1)', or all of them, as 'ANY 2 (s1, s2)': the number must be that of the names, \
                  none of them '*'"
             }
+            Self::Doubled(_) => {
+                "give each standby, and what else copies, an application_name of its own in primary_conninfo; the connection of a \
+                 standby whose machine was cut off ends within wal_sender_timeout"
+            }
         }
     }
 }
@@ -60,13 +66,21 @@ impl Standbys {
             #[cfg(test)]
             Self::Unchecked => Ok(()),
             Self::NotNeeded if facts.standbys.trim().is_empty() => Ok(()),
-            Self::Needed | Self::NotNeeded => named(&facts.standbys),
+            Self::Needed | Self::NotNeeded => single(&named(&facts.standbys)?, &facts.copiers),
         }
     }
 }
 
-/// Whether the primary waits for every standby that it names. The grammar is that of syncrep_gram.y.
-fn named(text: &str) -> Result<(), Unfit> {
+/// Whether each of these standbys is one connection at most: the primary takes any of that name for it.
+fn single(names: &BTreeSet<String>, copiers: &[String]) -> Result<(), Unfit> {
+    let mut seen = BTreeSet::new();
+    let copiers = copiers.iter().map(|name| name.to_ascii_lowercase());
+    let doubled = copiers.filter(|name| names.contains(name)).find(|name| !seen.insert(name.clone()));
+    doubled.map_or(Ok(()), |name| Err(Unfit::Doubled(name)))
+}
+
+/// The standbys that the primary names, if it waits for every one of them. The grammar is that of syncrep_gram.y.
+fn named(text: &str) -> Result<BTreeSet<String>, Unfit> {
     let tokens = tokens(text).ok_or_else(|| Unfit::Unreadable(text.to_owned()))?;
     let keyword =
         |token: &Token, word| matches!(token, Token::Name(name, Quoted::No) if name.eq_ignore_ascii_case(word));
@@ -103,7 +117,7 @@ fn named(text: &str) -> Result<(), Unfit> {
     if names.is_empty() || list.last() == Some(&Token::Comma) {
         return Err(Unfit::Unreadable(text.to_owned()));
     }
-    if number >= names.len() { Ok(()) } else { Err(Unfit::Dispensable(text.to_owned())) }
+    if number >= names.len() { Ok(names) } else { Err(Unfit::Dispensable(text.to_owned())) }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -174,7 +188,7 @@ mod tests {
             "first",
             "\"a\"\"b\"",
         ] {
-            assert_eq!(named(good), Ok(()), "{good}");
+            assert!(named(good).is_ok(), "{good}");
         }
         for loose in [
             "s1, s2",
@@ -204,12 +218,31 @@ mod tests {
 
     #[test]
     fn a_server_alone_is_allowed_on_request_and_one_without_fsync_is_not() {
-        let facts =
-            |standbys: &str, is_synced| Facts { system: 1, timeline: Some(1), standbys: standbys.into(), is_synced };
+        let facts = |standbys: &str, is_synced| Facts {
+            system: 1,
+            timeline: Some(1),
+            standbys: standbys.into(),
+            is_synced,
+            copiers: vec![],
+        };
         assert_eq!(Standbys::NotNeeded.admit(&facts("", true)), Ok(()));
         assert!(Standbys::NotNeeded.admit(&facts("ANY 1 (a, b)", true)).is_err());
         assert_eq!(Standbys::NotNeeded.admit(&facts("", false)), Err(Unfit::Unsynced));
         assert_eq!(Standbys::Needed.admit(&facts("s1", false)), Err(Unfit::Unsynced));
         assert_eq!(Standbys::Needed.admit(&facts("", true)), Err(Unfit::NoStandby));
+    }
+
+    #[test]
+    fn a_name_is_that_of_one_standby() {
+        let admit = |standbys: &str, copiers: &[&str]| {
+            let copiers = copiers.iter().map(|name| (*name).to_owned()).collect();
+            let facts = Facts { system: 1, timeline: Some(1), standbys: standbys.into(), is_synced: true, copiers };
+            Standbys::Needed.admit(&facts)
+        };
+        let doubled = |name: &str| Err(Unfit::Doubled(name.into()));
+        assert_eq!(admit("s1", &[]), Ok(()));
+        assert_eq!(admit("s1", &["s1", "s2", "pg_basebackup", "pg_basebackup"]), Ok(()));
+        assert_eq!(admit("FIRST 1 (s1)", &["s1", "s1"]), doubled("s1"));
+        assert_eq!(admit("ANY 2 (s1, \"S2\")", &["S2", "s1", "s2"]), doubled("s2"));
     }
 }

@@ -217,8 +217,13 @@ impl Cluster {
 
     /// Makes a standby follow a server.
     pub(crate) fn follow(&self, node: usize, primary: usize) {
+        self.follow_as(node, primary, &format!("s{node}"));
+    }
+
+    /// The same by another name.
+    pub(crate) fn follow_as(&self, node: usize, primary: usize, name: &str) {
         let socket = self.folder.path().display();
-        let from = format!("host={socket} port={} user=postgres application_name=s{node}", port(primary));
+        let from = format!("host={socket} port={} user=postgres application_name={name}", port(primary));
         self.set(node, "primary_conninfo", &from);
     }
 

@@ -12,11 +12,16 @@ use otp_core::store::{Store, Swap, update};
 use otp_core::testing::alice::{LIMITS, NOTE, NOW, STEP, alice, by_phone, phone, record, shown, token};
 use otp_core::value::time::UnixTime;
 
-use super::hosts::{Host, Joined, Joining, Right};
+use super::hosts::{Changed, Host};
+use super::macs::{self, Renewed};
+use super::scopes::InScope;
 use super::session::Session;
 use super::testing::Cluster;
+use super::tokens::{Joined, Joining};
 use super::{DatabaseError, Servers, Settings};
-use crate::keys::tests::keys;
+use crate::keys::Keys;
+use crate::keys::tests::{keys, newer};
+use crate::right::Right;
 use crate::store::{About, PgStore};
 
 /// What one login with the code of a step came to.
@@ -367,21 +372,55 @@ fn a_primary_that_is_killed_and_replaced_loses_no_used_code() {
 }
 
 #[test]
+fn a_primary_with_two_standbys_of_one_name_is_not_written_to() {
+    let cluster = Cluster::new("FIRST 1 (s1)", 2);
+    let servers = cluster.servers(&[0]);
+    servers.watch().unwrap();
+    let session = servers.connect().unwrap();
+    let write = || session.add_host(&keys(&[1]), "web1", &[1; 32], &[], None);
+    assert!(write().unwrap());
+    let named = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 's1' AND state = 'streaming'";
+    cluster.follow_as(2, 0, "s1");
+    cluster.wait_for(0, named, "2");
+    // The verifier's role sees names, and nothing else of those connections.
+    let details = "SELECT 1 / count(state) FROM pg_stat_replication";
+    assert!(cluster.error_of("otp", "otp_verifier", details).contains("division by zero"));
+    let is_refused = || match servers.connect() {
+        Err(DatabaseError::Unfit(_, unfit)) => unfit.to_string().contains("name of its standby \"s1\""),
+        Err(DatabaseError::NoPrimary(why)) => why.contains("name of its standby \"s1\""),
+        Ok(_) | Err(_) => false,
+    };
+    assert!(is_refused());
+    // Connections of before end within a second or two.
+    let ends = (0..50).any(|_| {
+        sleep(Duration::from_millis(100));
+        session.is_broken()
+    });
+    assert!(ends && write().is_err());
+    cluster.follow(2, 0);
+    cluster.wait_for(0, named, "1");
+    sleep(Duration::from_millis(2500));
+    assert!(servers.connect().unwrap().hosts(&keys(&[1])).is_ok());
+}
+
+#[test]
 fn hosts_join_by_a_token_that_is_used_once() {
     let (cluster, database) = Cluster::shared();
     let session = Arc::new(cluster.servers_of(&database, &[0])).connect().unwrap();
+    let keys = keys(&[1]);
     let host = |id: &str, rights: &[Right], scope: Option<&str>| Host {
         id: id.into(),
         is_active: true,
+        is_genuine: true,
         rights: rights.into(),
         scope: scope.map(str::to_owned),
     };
     let join = |token: u8, id: &str, key: u8| {
-        session.use_token(&Joining { token: &[token; 32], id, key: &[key; 32] }).unwrap()
+        session.use_token(&keys, &Joining { token: &[token; 32], id, key: &[key; 32] }).unwrap()
     };
-    session.add_token(&[1; 32], &[Right::Login], Some("staff"), 3600).unwrap();
-    session.add_token(&[2; 32], &[Right::Login, Right::Admin], None, 0).unwrap();
-    session.add_token(&[3; 32], &[Right::Login], None, 3600).unwrap();
+    session.add_token(&keys, &[1; 32], &[Right::Login], Some("staff"), 3600).unwrap();
+    session.add_token(&keys, &[2; 32], &[Right::Login, Right::Admin], None, 0).unwrap();
+    session.add_token(&keys, &[3; 32], &[Right::Login], None, 3600).unwrap();
     let web1 = host("web1", &[Right::Login], Some("staff"));
     assert_eq!(join(9, "web1", 1), Joined::NoToken);
     assert_eq!(join(2, "web1", 1), Joined::NoToken);
@@ -393,28 +432,157 @@ fn hosts_join_by_a_token_that_is_used_once() {
     assert_eq!((join(3, "web1", 3), join(3, "web3", 1)), (Joined::Taken, Joined::Taken));
     assert_eq!(join(3, "web3", 3), Joined::Yes(host("web3", &[Right::Login], None)));
 
-    assert_eq!(session.host(&[1; 32]).unwrap(), Some(web1.clone()));
-    assert_eq!(session.host(&[7; 32]).unwrap(), None);
-    assert!(session.add_to_scope("staff", "alice").unwrap() && !session.add_to_scope("staff", "alice").unwrap());
-    let is_in = |host: &Host, user: &str| session.is_in_scope(host, user).unwrap();
+    assert_eq!(session.host(&keys, &[1; 32]).unwrap(), Some(web1.clone()));
+    assert_eq!(session.host(&keys, &[7; 32]).unwrap(), None);
+    assert!(
+        session.add_to_scope(&keys, "staff", "alice").unwrap()
+            && !session.add_to_scope(&keys, "staff", "alice").unwrap()
+    );
+    let is_in =
+        |host: &Host, user: &str| session.is_in_scope(&keys, host.scope.as_deref(), user).unwrap() == InScope::Yes;
     assert!(is_in(&web1, "alice") && !is_in(&web1, "bob") && is_in(&host("web3", &[], None), "bob"));
     assert!(session.remove_from_scope("staff", "alice").unwrap() && !is_in(&web1, "alice"));
     assert!(web1.may(Right::Login) && !web1.may(Right::Admin));
-    assert!(session.suspend("web1").unwrap() && !session.suspend("web9").unwrap());
-    let suspended = session.host(&[1; 32]).unwrap().unwrap();
+    assert_eq!(session.suspend(&keys, "web1").unwrap(), Changed::Yes);
+    assert_eq!(session.suspend(&keys, "web9").unwrap(), Changed::NoHost);
+    let suspended = session.host(&keys, &[1; 32]).unwrap().unwrap();
     assert!(!suspended.is_active && !suspended.may(Right::Login));
-    assert!(session.resume("web1").unwrap());
-    assert!(session.set_rights("web1", &[Right::Enroll], None).unwrap());
-    let ids: Vec<_> = session.hosts().unwrap().into_iter().map(|host| (host.id, host.rights)).collect();
+    assert_eq!(session.resume(&keys, "web1").unwrap(), Changed::Yes);
+    assert_eq!(session.set_rights(&keys, "web1", &[Right::Enroll], None).unwrap(), Changed::Yes);
+    let ids: Vec<_> = session.hosts(&keys).unwrap().into_iter().map(|host| (host.id, host.rights)).collect();
     assert_eq!(ids, [("web1".into(), vec![Right::Enroll]), ("web3".into(), vec![Right::Login])]);
-    assert!(!session.add_host("web1", &[8; 32], &[], None).unwrap() && !session.is_broken());
+    assert!(!session.add_host(&keys, "web1", &[8; 32], &[], None).unwrap() && !session.is_broken());
     assert!(session.remove_host("web3").unwrap() && !session.remove_host("web3").unwrap());
-    assert_eq!((session.hosts().unwrap().len(), session.host(&[3; 32]).unwrap()), (1, None));
+    assert_eq!((session.hosts(&keys).unwrap().len(), session.host(&keys, &[3; 32]).unwrap()), (1, None));
     // What this program would not write is an error.
     cluster.sql_in(
         &database,
         0,
         "ALTER TABLE otp.host DROP CONSTRAINT host_rights_check;\nUPDATE otp.host SET rights = '{root}'",
     );
-    assert!(session.host(&[1; 32]).is_err() && session.hosts().is_err());
+    assert!(session.host(&keys, &[1; 32]).is_err() && session.hosts(&keys).is_err());
+}
+
+/// A fleet of `web1` with the right login, `staff` of alice alone and token 1, and what its tables are when SQL has changed them.
+struct Rows {
+    cluster: Arc<Cluster>,
+    database: String,
+    session: Session,
+}
+
+impl Rows {
+    fn new() -> Self {
+        let (cluster, database) = Cluster::shared();
+        let session = Arc::new(cluster.servers_of(&database, &[0])).connect().unwrap();
+        let keys = keys(&[1]);
+        assert!(session.add_host(&keys, "web1", &[1; 32], &[Right::Login], Some("staff")).unwrap());
+        assert!(session.add_host(&keys, "web2", &[2; 32], &[Right::Login, Right::Admin], None).unwrap());
+        assert!(session.add_to_scope(&keys, "staff", "alice").unwrap());
+        session.add_token(&keys, &[1; 32], &[Right::Login], Some("staff"), 3600).unwrap();
+        Self { cluster, database, session }
+    }
+
+    fn sql(&self, sql: &str) {
+        self.cluster.sql_in(&self.database, 0, sql);
+    }
+
+    fn host(&self) -> Host {
+        self.session.host(&keys(&[1]), &[1; 32]).unwrap().unwrap()
+    }
+}
+
+#[test]
+fn who_writes_to_the_database_gives_a_host_nothing() {
+    for sql in [
+        "UPDATE otp.host SET rights = '{login,admin}' WHERE id = 'web1'",
+        "UPDATE otp.host SET rights = '{}' WHERE id = 'web1'",
+        "UPDATE otp.host SET scope = NULL WHERE id = 'web1'",
+        "UPDATE otp.host SET scope = 'all' WHERE id = 'web1'",
+        "UPDATE otp.host SET id = 'web3' WHERE id = 'web1'",
+        "UPDATE otp.host SET status = 'suspended' WHERE id = 'web1'",
+        "UPDATE otp.host SET mac = sha256('') || '12345' WHERE id = 'web1'",
+        "UPDATE otp.host SET mac = (SELECT mac FROM otp.host WHERE id = 'web2') WHERE id = 'web1'",
+        "DELETE FROM otp.host WHERE id = 'web1';\nUPDATE otp.host SET key_sha256 = decode(repeat('01', 32), 'hex')",
+    ] {
+        let rows = Rows::new();
+        assert!(rows.host().may(Right::Login));
+        rows.sql(sql);
+        let host = rows.host();
+        assert!(!host.is_genuine && Right::ALL.iter().all(|right| !host.may(*right)), "{sql}");
+        // No command makes its own what is in the row.
+        let (keys, id) = (keys(&[1]), host.id.as_str());
+        assert_eq!(rows.session.suspend(&keys, id).unwrap(), Changed::Altered, "{sql}");
+        assert_eq!(rows.session.resume(&keys, id).unwrap(), Changed::Altered, "{sql}");
+        assert_eq!(rows.session.set_rights(&keys, id, &[Right::Login], None).unwrap(), Changed::Altered, "{sql}");
+        let altered = macs::altered(&rows.session, &keys).unwrap();
+        assert_eq!(altered, [format!("host {id}")], "{sql}");
+        assert!(rows.session.remove_host(id).unwrap());
+    }
+}
+
+#[test]
+fn who_writes_to_the_database_lists_nobody_and_makes_no_token() {
+    let (rows, keys) = (Rows::new(), keys(&[1]));
+    let web1 = rows.host();
+    let listed = |user| {
+        let asked = rows.session.host_asking(&keys, &[1; 32], user).unwrap().unwrap().listed;
+        assert_eq!(rows.session.is_in_scope(&keys, web1.scope.as_deref(), user).unwrap(), asked);
+        asked
+    };
+    assert_eq!((listed("alice"), listed("bob")), (InScope::Yes, InScope::No));
+    rows.sql("INSERT INTO otp.scope_user SELECT scope, 'bob', mac FROM otp.scope_user");
+    assert_eq!((listed("alice"), listed("bob")), (InScope::Yes, InScope::Altered));
+    assert_eq!(macs::altered(&rows.session, &keys).unwrap(), ["user bob of scope staff"]);
+    // A scope without a row is nobody.
+    rows.sql("DELETE FROM otp.scope_user");
+    assert_eq!((listed("alice"), listed("bob")), (InScope::No, InScope::No));
+    rows.sql("INSERT INTO otp.scope_user VALUES ('staff', 'bob', sha256('') || '12345')");
+    assert_eq!(listed("bob"), InScope::Altered);
+    // A verifier lists him all the same, if it is told to.
+    assert!(rows.session.add_to_scope(&keys, "staff", "bob").unwrap() && listed("bob") == InScope::Yes);
+
+    let join = |token: u8, id: &str, key: u8| {
+        rows.session.use_token(&keys, &Joining { token: &[token; 32], id, key: &[key; 32] }).unwrap()
+    };
+    for sql in [
+        "UPDATE otp.join_token SET rights = '{admin}'",
+        "UPDATE otp.join_token SET scope = NULL",
+        "UPDATE otp.join_token SET expires = expires + 1000000",
+        "UPDATE otp.join_token SET mac = sha256('') || '12345'",
+    ] {
+        let rows = Rows::new();
+        rows.sql(sql);
+        let joining = Joining { token: &[1; 32], id: "web3", key: &[3; 32] };
+        assert_eq!(rows.session.use_token(&keys, &joining).unwrap(), Joined::Altered, "{sql}");
+        assert_eq!(rows.session.host(&keys, &[3; 32]).unwrap(), None);
+    }
+    rows.sql("INSERT INTO otp.join_token SELECT decode(repeat('05', 32), 'hex'), rights, scope, expires, mac FROM otp.join_token");
+    assert_eq!(join(5, "web3", 3), Joined::Altered);
+    // One that was used gives no host that was altered since.
+    assert!(matches!(join(1, "web3", 3), Joined::Yes(_)));
+    rows.sql("UPDATE otp.host SET rights = '{admin}' WHERE id = 'web3'");
+    assert_eq!(join(1, "web3", 3), Joined::Altered);
+}
+
+#[test]
+fn macs_go_with_the_key_and_what_was_altered_stays_so() {
+    let rows = Rows::new();
+    rows.session.add_token(&keys(&[1]), &[2; 32], &[Right::Admin], None, 3600).unwrap();
+    assert!(rows.session.add_to_scope(&keys(&[1]), "staff", "carl").unwrap());
+    rows.sql("UPDATE otp.host SET rights = '{login}' WHERE id = 'web2'");
+    rows.sql("UPDATE otp.scope_user SET name = 'bob' WHERE name = 'carl'");
+    rows.sql("UPDATE otp.join_token SET expires = 0 WHERE scope IS NULL");
+    let both = newer(&keys(&[1]));
+    let Renewed { done, passed, altered } = macs::renew(&rows.session, &both).unwrap();
+    assert_eq!((done, passed), (3, 0));
+    let token = format!("token {}", "02".repeat(32));
+    assert_eq!(altered, ["host web2".to_owned(), "user bob of scope staff".to_owned(), token]);
+    assert_eq!(macs::renew(&rows.session, &both).unwrap().done, 0);
+    let new = Keys::of_bytes(&both.without(keys(&[1]).present())).unwrap();
+    let web1 = rows.session.host(&new, &[1; 32]).unwrap().unwrap();
+    assert!(web1.may(Right::Login) && rows.session.is_in_scope(&new, Some("staff"), "alice").unwrap() == InScope::Yes);
+    let joining = Joining { token: &[1; 32], id: "web3", key: &[3; 32] };
+    assert!(matches!(rows.session.use_token(&new, &joining).unwrap(), Joined::Yes(_)));
+    // What was written under the old key is nothing any more.
+    assert!(!rows.host().is_genuine);
 }

@@ -56,7 +56,7 @@ impl Servers {
     }
 
     fn note(&self, answers: Vec<Result<Facts, DatabaseError>>) {
-        self.note_split(answers.iter().flatten());
+        self.note_doubt(answers.iter().flatten());
         let (mut primary, mut faults) = (None, Vec::new());
         for ((number, server), answer) in self.all.iter().enumerate().zip(answers) {
             let facts = match answer {

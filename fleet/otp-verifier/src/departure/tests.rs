@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::administration::tests::Scene;
 use crate::asked::Asked;
 use crate::config::KeyName;
-use crate::database::hosts::Right;
+use crate::database::hosts::Changed;
+use crate::right::Right;
 use otp_core::value::request_id::RequestId;
 use otp_wire::{PullQuestion, User};
 
@@ -26,8 +27,8 @@ fn ask(scene: &Scene, key: [u8; 32], name: &str, step: PullStep) -> Result<Value
 fn scene() -> Scene {
     let mut scene = Scene::new().with("alice");
     scene.fleet.config.export_to = vec![KeyName(HOME), KeyName(OTHER)];
-    assert!(scene.session.add_host("home", &HOME, &[Right::Export], None).unwrap());
-    assert!(scene.session.add_host("other", &OTHER, &[Right::Export], None).unwrap());
+    assert!(scene.session.add_host(&scene.fleet.keys(), "home", &HOME, &[Right::Export], None).unwrap());
+    assert!(scene.session.add_host(&scene.fleet.keys(), "other", &OTHER, &[Right::Export], None).unwrap());
     scene
 }
 
@@ -81,11 +82,14 @@ fn a_copy_is_given_again_until_the_user_has_another_device_and_giving_it_again_t
 fn seeds_go_to_no_host_without_the_right_export() {
     let scene = scene();
     for right in [Right::Login, Right::Enroll, Right::Import, Right::Admin] {
-        assert!(scene.session.set_rights("home", &[right], None).unwrap());
+        assert_eq!(scene.session.set_rights(&scene.fleet.keys(), "home", &[right], None).unwrap(), Changed::Yes);
         let error = "host home does not have the right export".to_owned();
         assert_eq!(ask(&scene, HOME, "alice", PullStep::Take), Err((403, error)));
     }
-    assert!(scene.session.set_rights("home", &[Right::Export], Some("few")).unwrap());
+    assert_eq!(
+        scene.session.set_rights(&scene.fleet.keys(), "home", &[Right::Export], Some("few")).unwrap(),
+        Changed::Yes
+    );
     assert_eq!(ask(&scene, HOME, "bob", PullStep::Take).map_err(|(status, _)| status), Err(403));
     assert_eq!(
         (scene.sql("SELECT count(*) FROM otp.moving").as_str(), &scene.outline("alice")["devices"]),
@@ -93,7 +97,7 @@ fn seeds_go_to_no_host_without_the_right_export() {
     );
     // Who writes to the database may give rights, and no seed comes by that.
     let mut scene = scene;
-    assert!(scene.session.set_rights("home", &[Right::Export], None).unwrap());
+    assert_eq!(scene.session.set_rights(&scene.fleet.keys(), "home", &[Right::Export], None).unwrap(), Changed::Yes);
     scene.fleet.config.export_to = vec![KeyName(OTHER)];
     let (status, error) = ask(&scene, HOME, "alice", PullStep::Take).unwrap_err();
     assert!(

@@ -19,11 +19,12 @@ use otp_core::value::user::Account;
 
 use super::reseal::{Resealed, reseal};
 use super::{About, PgStore};
-use crate::database::hosts::Right;
+use crate::database::hosts::Changed;
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::keys::Keys;
 use crate::keys::tests::{keys, newer};
+use crate::right::Right;
 
 otp_core::store_suite!(suite_store(), Nature { locks: false, keeps_answers: true });
 
@@ -181,20 +182,20 @@ fn the_verifier_adds_to_the_audit_and_cannot_change_it() {
 #[test]
 fn a_host_that_is_suspended_between_load_and_swap_is_refused_and_nothing_is_written() {
     let place = Place::new().enrolled();
-    assert!(place.session.add_host("web1", &[1; 32], &[Right::Login], None).unwrap());
+    assert!(place.session.add_host(&place.keys, "web1", &[1; 32], &[Right::Login], None).unwrap());
     let store = PgStore::new(&place.session, &place.keys, About { host: Some("web1"), ..About::default() });
     let (rows, lines) = ("SELECT version, state FROM otp.record", "SELECT count(*) FROM otp.audit");
     let loaded = store.load(&alice()).unwrap().unwrap();
     let (state, _) = decide(&LIMITS, &loaded.record, &right(), NOW);
     let before = (place.sql(rows), place.sql(lines));
-    assert!(place.session.suspend("web1").unwrap());
+    assert_eq!(place.session.suspend(&place.keys, "web1").unwrap(), Changed::Yes);
     let error = store.swap(&alice(), loaded.hold, &state, &NOTE).unwrap_err();
     assert!(store.is_revoked() && error.to_string().contains("web1 is not active"), "{error}");
     assert!(store.only_note(&alice(), &NOTE).is_err() && store.is_revoked());
     assert!(store.rehearse(&alice(), &NOTE).is_err() && store.is_revoked());
     assert!(store.purge(&alice(), &NOTE).is_err() && store.is_revoked());
     assert_eq!((place.sql(rows), place.sql(lines)), before);
-    assert!(place.session.resume("web1").unwrap());
+    assert_eq!(place.session.resume(&place.keys, "web1").unwrap(), Changed::Yes);
     assert_eq!(login(&store), by_phone());
     assert!(!store.is_revoked());
     // A host that the fleet does not know is not active either.

@@ -19,6 +19,7 @@ use crate::answered::of_no_host;
 use crate::asked::Asked;
 use crate::authority::Authority;
 use crate::config::Config;
+use crate::database::hosts::Changed;
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::fleet::Fleet;
@@ -120,7 +121,7 @@ impl Scene {
             ("web2", WEB2, vec![Right::Enroll]),
             ("login1", LOGIN, vec![Right::Login]),
         ] {
-            assert!(session.add_host(name, &key, &rights, None).unwrap());
+            assert!(session.add_host(&verifiers[0].fleet.keys(), name, &key, &rights, None).unwrap());
         }
         Self { cluster, database, verifiers }
     }
@@ -373,6 +374,39 @@ fn what_was_carried_to_its_end_does_not_bring_a_device_back_that_an_administrato
 }
 
 #[test]
+fn a_first_enrollment_that_is_under_way_ends_with_an_administrators_reset() {
+    for (order, is_required) in [(Order::Reset, false), (Order::Reset, true), (Order::Disable, false)] {
+        let scene = Scene::new();
+        if is_required {
+            scene.administer(Request::Administer(Order::Override(Override::Required)));
+        }
+        let offer = |id| scene.answered(0, WEB, question(id, ENROLL, None));
+        let confirmed = |id, offer: &SelfAnswer| {
+            let code = shown(&seed(&offer.reply));
+            scene.answered(1, WEB, question(id, confirm(&code), offer.under_way.as_ref()))
+        };
+        let (before, begun) = (offer(1), offer(2));
+        let accepted = confirmed(3, &begun);
+        // There is no device, and no record is made or changed by it.
+        scene.administer(Request::Administer(order));
+        assert_eq!(said(&confirmed(4, &before).reply), "Declined(ChangedMeanwhile)");
+        let activate =
+            |id, of: &SelfAnswer| scene.answered(0, WEB, question(id, Request::Activate {}, of.under_way.as_ref()));
+        assert_eq!(said(&activate(5, &accepted).reply), "Declined(ChangedMeanwhile)");
+        assert_eq!(scene.devices(), 0);
+        // Nor with one that was made and taken away meanwhile.
+        let before = offer(6);
+        scene.enrolled();
+        assert_eq!(scene.devices(), 1);
+        scene.administer(Request::Administer(order));
+        assert_eq!(said(&confirmed(7, &before).reply), "Declined(ChangedMeanwhile)");
+        // What is begun afterwards is gone on with.
+        scene.enrolled();
+        assert_eq!(scene.devices(), 1);
+    }
+}
+
+#[test]
 fn a_host_for_logins_adds_no_device_but_the_first_for_a_passcode() {
     let scene = Scene::new();
     let ask = |request: Request| scene.ask(0, LOGIN, question(1, request, None));
@@ -423,10 +457,10 @@ fn a_host_for_logins_adds_no_device_but_the_first_for_a_passcode() {
     let code = shown(&self::seed(&offer.reply));
     let go_on = |key| scene.ask(1, key, question(3, confirm(&code), offer.under_way.as_ref()));
     assert!(said(&go_on(LOGIN).map_err(|failure| failure.error).unwrap().reply).starts_with("what is under way was"));
-    scene.verifiers[0].session.set_rights("web1", &[Right::Login], None).unwrap();
+    scene.verifiers[0].session.set_rights(&scene.verifiers[0].fleet.keys(), "web1", &[Right::Login], None).unwrap();
     assert_eq!(refused(go_on(WEB)).0, 403);
     assert!(!seed.is_empty());
-    scene.verifiers[0].session.set_rights("web1", &[Right::Import], None).unwrap();
+    scene.verifiers[0].session.set_rights(&scene.verifiers[0].fleet.keys(), "web1", &[Right::Import], None).unwrap();
     let (status, error, _) = refused(scene.ask(0, WEB, question(5, Request::Status {}, None)));
     assert_eq!((status, error.as_str()), (403, "host web1 does not have the right login or enroll"));
 }
@@ -442,7 +476,12 @@ fn the_passcode_of_a_login_permits_the_enrollment_in_it_on_the_same_host() {
     };
     assert_eq!(refused(scene.ask(0, LOGIN, in_login(1, ENROLL, None))).0, 403);
     assert_eq!(scene.verify(LOGIN, 2, &passcode), "accepted passcode");
-    assert!(scene.verifiers[0].session.add_host("login2", &[4; 32], &[Right::Login], None).unwrap());
+    assert!(
+        scene.verifiers[0]
+            .session
+            .add_host(&scene.verifiers[0].fleet.keys(), "login2", &[4; 32], &[Right::Login], None)
+            .unwrap()
+    );
     assert_eq!(refused(scene.ask(0, [4; 32], in_login(3, ENROLL, None))).0, 403, "another host knows no passcode");
     let offer = scene.answered(1, LOGIN, in_login(4, ENROLL, None));
     let code = shown(&seed(&offer.reply));
@@ -508,10 +547,13 @@ fn a_question_that_is_none_of_self_service_and_a_user_out_of_scope_are_refused()
     for request in [Request::Adopt {}, Request::SealKeys {}, Request::Enrolling(Box::new(ENROLL))] {
         assert_eq!(refused(scene.ask(0, WEB, question(1, request, None))).0, 400);
     }
-    scene.verifiers[0].session.set_rights("web1", &[Right::Enroll], Some("few")).unwrap();
+    scene.verifiers[0]
+        .session
+        .set_rights(&scene.verifiers[0].fleet.keys(), "web1", &[Right::Enroll], Some("few"))
+        .unwrap();
     let (status, error, _) = refused(scene.ask(0, WEB, question(1, ENROLL, None)));
     assert_eq!((status, error.as_str()), (403, "host web1 may not ask about this user"));
-    assert!(scene.verifiers[0].session.suspend("web2").unwrap());
+    assert_eq!(scene.verifiers[0].session.suspend(&scene.verifiers[0].fleet.keys(), "web2").unwrap(), Changed::Yes);
     assert_eq!(refused(scene.ask(0, WEB2, question(1, ENROLL, None))).0, 403);
 }
 

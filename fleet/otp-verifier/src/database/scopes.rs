@@ -1,0 +1,58 @@
+//! The lists of users to which hosts may be bound. A row that no verifier has written lists nobody.
+
+use otp_core::store::error::StoreError;
+
+use crate::database::session::{Session, unreadable};
+use crate::keys::Keys;
+use crate::row_mac::RowOf;
+
+/// Whether a host may ask about a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InScope {
+    Yes,
+    No,
+    /// By a row that no verifier has written.
+    Altered,
+}
+
+impl InScope {
+    /// By the scope of a host, and the MAC of the row with that scope and the user; `None` if there is no such row. A scope that
+    /// lists nobody is nobody.
+    pub(super) fn of(keys: &Keys, scope: Option<&str>, user: &str, mac: Option<&[u8]>) -> Self {
+        match (scope, mac) {
+            (None, _) => Self::Yes,
+            (Some(_), None) => Self::No,
+            (Some(scope), Some(mac)) if keys.is_genuine(&RowOf::ScopeUser { scope, user }, mac) => Self::Yes,
+            (Some(_), Some(_)) => Self::Altered,
+        }
+    }
+}
+
+impl Session {
+    /// Whether a host with this scope may ask about a user.
+    pub(crate) fn is_in_scope(&self, keys: &Keys, scope: Option<&str>, user: &str) -> Result<InScope, StoreError> {
+        const SQL: &str = "SELECT mac FROM otp.scope_user WHERE scope = $1 AND name = $2";
+        let Some(scope) = scope else { return Ok(InScope::Yes) };
+        let rows = self.read(SQL, &[&scope, &user])?;
+        let mac: Option<Vec<u8>> =
+            rows.first().map(|row| row.try_get(0)).transpose().map_err(|_| unreadable("of a scope"))?;
+        Ok(InScope::of(keys, Some(scope), user, mac.as_deref()))
+    }
+
+    /// Lists a user in a scope; `false` if it was listed. A row that no verifier has written is replaced.
+    pub(crate) fn add_to_scope(&self, keys: &Keys, scope: &str, user: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "WITH added AS (INSERT INTO otp.scope_user AS s (scope, name, mac) VALUES ($1, $2, $3) \
+             ON CONFLICT (scope, name) DO UPDATE SET mac = excluded.mac WHERE s.mac <> excluded.mac RETURNING 1) \
+             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM added)";
+        let mac = keys.mac_of(&RowOf::ScopeUser { scope, user });
+        let mac = mac.map_err(|error| StoreError::Unreachable(error.to_string()))?;
+        self.changed(SQL, &[&scope, &user, &mac])
+    }
+
+    /// Takes a user out of a scope; `false` if it was not listed.
+    pub(crate) fn remove_from_scope(&self, scope: &str, user: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "WITH gone AS (DELETE FROM otp.scope_user WHERE scope = $1 AND name = $2 RETURNING 1) \
+             SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM gone)";
+        self.changed(SQL, &[&scope, &user])
+    }
+}
