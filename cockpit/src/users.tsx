@@ -144,7 +144,7 @@ export function Users() {
                         ),
                     },
                     { title: "Devices", cell: devices },
-                    { title: "Recovery codes", cell: ({ status }) => (status?.enrolled ? String(status.recovery_codes_left) : "") },
+                    { title: "Codes left", cell: ({ status }) => (status?.enrolled ? String(status.recovery_codes_left) : "") },
                     { title: "Last accepted", cell: ({ status }) => (status?.enrolled ? moment(status.last_accepted) : "") },
                     { title: "State", cell: state },
                 ]}
