@@ -12,6 +12,8 @@ interface Examined {
 
 const SEVERITIES = { fault: "danger", warning: "warning", note: "info" } as const;
 
+const WORDS = { fault: "Fault", warning: "Warning", note: "Note" };
+
 export function Doctor() {
     const { answers, running, why, again, stop } = useAsked<Examined>(["admin", "doctor"], "root");
     const examined = answers?.find((answer) => Array.isArray(answer.findings));
@@ -39,7 +41,7 @@ export function Doctor() {
                     <ul class="otp-findings">
                         {examined.findings.map(({ severity, subjects, what, fix }) => (
                             <li>
-                                <Alert severity={SEVERITIES[severity]} title={`${subjects.join(", ")}: ${what}`}>
+                                <Alert severity={SEVERITIES[severity]} word={WORDS[severity]} title={`${subjects.join(", ")}: ${what}`}>
                                     {fix}
                                 </Alert>
                             </li>

@@ -1,6 +1,6 @@
 // The second factor of the user who is logged in.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
 import type { Device, Status } from "./answers";
 import { useAsked } from "./asked";
@@ -21,6 +21,15 @@ export function Mine({ user }: { user: cockpit.User }) {
     const { answers, running, why, again } = useAsked<Status>(["status", ...about], "user");
     const [under, setUnder] = useState<Under>(null);
     const status = answers?.[0];
+
+    // Another window, or a login, may have changed it meanwhile.
+    useEffect(() => {
+        const returned = () => {
+            if (!document.hidden && under === null) again();
+        };
+        document.addEventListener("visibilitychange", returned);
+        return () => document.removeEventListener("visibilitychange", returned);
+    }, [under, again]);
 
     const close = () => {
         setUnder(null);

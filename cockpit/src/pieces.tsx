@@ -7,14 +7,22 @@ import { Refusal } from "./program";
 
 type Severity = "danger" | "warning" | "info" | "success";
 
-const SPOKEN: Record<Severity, string> = { danger: "Error", warning: "Warning", info: "Note", success: "Done" };
+/** A colour alone says nothing to people who do not see it. */
+const WORDS: Record<Severity, string> = { danger: "Error", warning: "Warning", info: "Note", success: "Done" };
 
-export function Alert({ severity, title, children }: { severity: Severity; title: string; children?: ComponentChildren }) {
+interface AlertProps {
+    severity: Severity;
+    /** In place of the severity's own. */
+    word?: string;
+    title: string;
+    children?: ComponentChildren;
+}
+
+export function Alert({ severity, word = WORDS[severity], title, children }: AlertProps) {
     return (
         <div class={`pf-v6-c-alert pf-m-inline pf-m-${severity}`} role={severity === "danger" ? "alert" : "status"}>
             <p class="pf-v6-c-alert__title">
-                <span class="pf-v6-screen-reader">{SPOKEN[severity]}: </span>
-                {title}
+                {word}: {title}
             </p>
             {children && <div class="pf-v6-c-alert__description">{children}</div>}
         </div>
@@ -169,8 +177,13 @@ export function Modal({ title, onClose, footer, children, onSubmit }: ModalProps
     const id = useId();
     useEffect(() => {
         const opened = dialog.current;
+        const before = document.activeElement;
         opened?.showModal();
-        return () => opened?.close();
+        return () => {
+            opened?.close();
+            // A dialog that is taken out of the page does not give the focus back.
+            if (before instanceof HTMLElement) before.focus();
+        };
     }, []);
     const submitted = (event: Event) => {
         event.preventDefault();
