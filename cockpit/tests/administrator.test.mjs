@@ -1,9 +1,8 @@
 // An administrator and everybody's second factor.
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
 import { after, before } from "node:test";
-import { answer, as_root, browser, log_in, next_code, ours, picture, quiet, session, status_of, tried, violations, window_of, with_access, wrong_code } from "./person.mjs";
+import { answer, as_root, browser, log_in, next_code, ours, picture, quiet, session, status_of, tried, violations, window_of, with_access, with_files, wrong_code } from "./person.mjs";
 
 const CONFIGURATION = "/etc/pam_otp/pam_otp.toml";
 
@@ -132,7 +131,7 @@ tried("orders about one user: what they mean, and that they are done", async () 
 tried("many users at once, with progress", async () => {
     await find("u0");
     await frame.getByText(/^1,200 of 10,0\d\d users$/).waitFor();
-    await frame.getByRole("button", { name: Choose all 1,200 }).click();
+    await frame.getByRole("button", { name: "Choose all 1,200" }).click();
     await frame.getByRole("button", { name: "Exempt", exact: true }).click();
     await dialog().getByText(/and 119\d more/).waitFor();
     await dialog().getByLabel("Until").fill("2031-01-31");
@@ -160,16 +159,12 @@ tried("the policy is explained", async () => {
 });
 
 tried("doctor's findings have their fixes", async () => {
-    const before = readFileSync(CONFIGURATION, "utf8");
-    writeFileSync(CONFIGURATION, `${before}\nno_such_key = 1\n`);
-    try {
+    await with_files({ [CONFIGURATION]: (text) => `${text}\nno_such_key = 1\n` }, async () => {
         await part("Doctor");
         await frame.getByText(/no_such_key/).first().waitFor({ timeout: 60_000 });
         assert.deepEqual(await violations(frame), []);
         await picture(page, "cockpit-doctor");
-    } finally {
-        writeFileSync(CONFIGURATION, before);
-    }
+    });
     await frame.getByRole("button", { name: "Examine again" }).click();
     await frame.getByText(/no_such_key/).first().waitFor({ state: "detached", timeout: 60_000 });
     await frame.getByText(/Services that ask for codes: .*cockpit/).waitFor();
@@ -184,9 +179,7 @@ tried("the refusals of the last day, with reasons", async () => {
 });
 
 tried("a rollout is reported", async () => {
-    const before = readFileSync(CONFIGURATION, "utf8");
-    writeFileSync(CONFIGURATION, before.replace(/^#?enforce = .*$/m, "enforce = false"));
-    try {
+    await with_files({ [CONFIGURATION]: (text) => text.replace(/^#?enforce = .*$/m, "enforce = false") }, async () => {
         const other = await window_of(chrome);
         await log_in(other, "alice");
         await answer(other, "000000");
@@ -197,9 +190,7 @@ tried("a rollout is reported", async () => {
         await frame.getByRole("table", { name: "Users without a device" }).waitFor();
         assert.deepEqual(await violations(frame), []);
         await picture(page, "cockpit-rollout");
-    } finally {
-        writeFileSync(CONFIGURATION, before);
-    }
+    });
 });
 
 tried("the page complains of nothing, and its policy forbids what it does not need", async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { after, before } from "node:test";
-import { answer, browser, HERE, log_in, ours, quiet, session, status_of, tried, violations, window_of } from "./person.mjs";
+import { answer, browser, HERE, log_in, ours, quiet, session, status_of, tried, violations, window_of, with_files } from "./person.mjs";
 
 const PAM = "/etc/pam.d/cockpit";
 
@@ -79,16 +79,12 @@ tried("a telephone number becomes a device by a PIN, and its codes are proofs", 
 });
 
 tried("a code is sent at Cockpit's login, where its line says so", async () => {
-    const before = readFileSync(PAM, "utf8");
-    writeFileSync(PAM, before.replace("pam_otp.so", "pam_otp.so send"));
-    try {
+    await with_files({ [PAM]: (text) => text.replace("pam_otp.so", "pam_otp.so send") }, async () => {
         await new Promise((resolve) => setTimeout(resolve, 31_000));
         const page = await window_of(chrome);
         await log_in(page, "grace");
         await page.getByText("A code was sent to the number that ends in 78").waitFor({ timeout: 30_000 });
         await answer(page, await sent(7));
         await ours(page);
-    } finally {
-        writeFileSync(PAM, before);
-    }
+    });
 });

@@ -70,8 +70,8 @@ export async function window_of(browser, options = {}) {
 }
 
 /** Types name and password. */
-export async function log_in(page, user, { at = "/pam-otp" } = {}) {
-    await page.goto(`${COCKPIT}${at}`);
+export async function log_in(page, user) {
+    await page.goto(`${COCKPIT}/pam-otp`);
     await page.fill("#login-user-input", user);
     await page.fill("#login-password-input", PASSWORD);
     await page.click("#login-button");
@@ -93,7 +93,7 @@ export async function ours(page) {
 
 /** Logged in with password, and with a code where the user has a device. */
 export async function session(page, user, options = {}) {
-    await log_in(page, user, options);
+    await log_in(page, user);
     if (options.code !== undefined) await answer(page, options.code);
     return ours(page);
 }
@@ -169,6 +169,17 @@ export async function violations(frame) {
     await frame.evaluate(AXE).catch(() => {});
     const found = await frame.evaluate(async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations);
     return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
+}
+
+/** Files are otherwise for the time of a story. */
+export async function with_files(files, story) {
+    const before = Object.keys(files).map((path) => [path, readFileSync(path, "utf8")]);
+    try {
+        for (const [path, change] of Object.entries(files)) writeFileSync(path, change(readFileSync(path, "utf8")));
+        await story();
+    } finally {
+        for (const [path, text] of before) writeFileSync(path, text);
+    }
 }
 
 /** A picture, where they are wanted. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before } from "node:test";
-import { browser, code_of, decoded, next_code, ours, session, status_of, tried, window_of } from "./person.mjs";
+import { browser, code_of, decoded, next_code, ours, session, status_of, tried, window_of, with_files } from "./person.mjs";
 
 let chrome;
 before(async () => {
@@ -49,15 +49,17 @@ tried("a bridge that is gone in the middle of a set-up", async () => {
 });
 
 tried("a session that ends for want of a person takes the key with it", async () => {
-    const page = await window_of(chrome);
-    await page.clock.install();
-    const frame = await session(page, "erin");
-    await at_the_key(page, frame);
-    assert.equal(dialogs_of("erin"), 1);
-    await page.clock.runFor("17:00");
-    await page.waitForSelector("#login-user-input", { state: "visible", timeout: 30_000 });
-    await no_dialogs_of("erin");
-    assert.equal(status_of("erin").enrolled, false);
+    // Minutes.
+    const impatient = { "/etc/cockpit/cockpit.conf": (text) => `${text}[Session]\nIdleTimeout = 1\n` };
+    await with_files(impatient, async () => {
+        const page = await window_of(chrome);
+        const frame = await session(page, "erin");
+        await at_the_key(page, frame);
+        assert.equal(dialogs_of("erin"), 1);
+        await page.waitForSelector("#login-user-input", { state: "visible", timeout: 90_000 });
+        await no_dialogs_of("erin");
+        assert.equal(status_of("erin").enrolled, false);
+    });
 });
 
 tried("a keyboard alone is enough, and the focus comes back", async () => {
