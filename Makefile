@@ -48,7 +48,7 @@ owners := $(if $(DESTDIR),,-o root -g $(group))
 reload_units := $(if $(DESTDIR),:,[ ! -d /run/systemd/system ] || systemctl daemon-reload || :)
 
 # Documents for users. Those for developers (CONTRIBUTING.md, docs/architecture.md, docs/decisions) stay in the source tree.
-documents := README.md SECURITY.md $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*.svg docs/services/*.md))
+documents := README.md SECURITY.md $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*.svg docs/*.png docs/services/*.md))
 
 # Files to install and uninstall: mode, target, source. `install` itself handles the rest: the helper and the state
 # directory, which have a group; the configuration, which belongs to the administrator; completions, which otp-enroll
@@ -163,7 +163,7 @@ UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
-SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container podman newcomer tpm) .ci/run fuzz/run mutants/run \
+SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container podman newcomer tpm cockpit/check cockpit/same) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
@@ -187,7 +187,7 @@ fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) 
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
 .PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo manual catalogue products test-programs rust packages build-packages deb-packages \
-	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-deb check-built-deb check-rootless lint \
+	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm container clean
 
 all: agent products
@@ -305,6 +305,7 @@ check-packaged: packages unpacked deb fuzz-build
 	    beside=0
 	    $(MAKE) --no-print-directory check-built-deb || beside=$$?
 	    $(MAKE) --no-print-directory check-fleet || beside=$$?
+	    $(MAKE) --no-print-directory check-cockpit COCKPIT='user administrator' || beside=$$?
 	    exit "$$beside"
 	  } > "$(target)/check-beside.log" 2>&1 &
 	  beside=$$!
@@ -372,6 +373,13 @@ check-fleet-inside:
 	  echo "NOT SO: $$story"
 	fi
 	exit "$$failed"
+
+# The page in Cockpit: that what is checked in is what its sources give, and the page in a browser. COCKPIT names files of cockpit/tests;
+# those that wait for minutes are not part of `check`.
+COCKPIT ?=
+check-cockpit: test-programs
+	@$(as_root) tests/machine bash -euc 'tests/cockpit/same && exec $(limited) tests/cockpit/check $(COCKPIT)' &&
+	  echo 'ok: tests/cockpit/check' || { echo 'NOT SO: tests/cockpit/check'; exit 1; }
 
 # That a second build gives the same package is `make reproducible`; the package on a machine that boots is `make vm`.
 check-deb: deb check-built-deb

@@ -27,7 +27,7 @@ async function find(name) {
 
 tried("a user without administrative access sees their own second factor alone", async () => {
     const other = await window_of(chrome);
-    const theirs = await session(other, "frank", { code: next_code("frank") });
+    const theirs = await session(other, "judy", { code: next_code("judy") });
     assert.equal(await theirs.getByRole("navigation", { name: "Parts" }).count(), 0);
     await other.goto("http://127.0.0.1:9090/pam-otp#/users");
     const users = await ours(other);
@@ -42,9 +42,9 @@ tried("all users are listed, found by name and by what they have", async () => {
     await picture(page, "cockpit-users");
     await frame.getByRole("button", { name: "Next page" }).click();
     await frame.getByText(/^Page 2 of/).waitFor();
-    await find("frank");
+    await find("judy");
     await frame.getByText(/^1 of 10,0\d\d users$/).waitFor();
-    await users().getByRole("row", { name: /frank/ }).getByText("TOTP").waitFor();
+    await users().getByRole("row", { name: /judy/ }).getByText("TOTP").waitFor();
     await frame.getByLabel("Show").selectOption("without");
     await frame.getByText(/^0 of/).waitFor();
     await frame.getByLabel("Show").selectOption("all");
@@ -75,9 +75,9 @@ tried("names that mean harm are text", async () => {
 });
 
 tried("orders about one user: what they mean, and that they are done", async () => {
-    await find("frank");
-    await users().getByRole("button", { name: "frank" }).click();
-    await frame.getByRole("heading", { level: 2, name: "frank" }).waitFor();
+    await find("judy");
+    await users().getByRole("button", { name: "judy" }).click();
+    await frame.getByRole("heading", { level: 2, name: "judy" }).waitFor();
     assert.deepEqual(await violations(frame), []);
 
     const give = async (button, meaning, facts) => {
@@ -85,7 +85,7 @@ tried("orders about one user: what they mean, and that they are done", async () 
         await dialog().getByText(meaning).waitFor();
         await dialog().getByRole("button", { name: button, exact: true }).click();
         await dialog().getByRole("button", { name: "Close" }).last().click();
-        facts(status_of("frank"));
+        facts(status_of("judy"));
     };
     await give("Require", /cannot log in then/, ({ override }) => assert.equal(override, "required"));
     await give("Require enrollment", /enrolls one during the next login/, ({ override }) => assert.equal(override, "enroll"));
@@ -106,22 +106,22 @@ tried("orders about one user: what they mean, and that they are done", async () 
 
     // It lets in once.
     const other = await window_of(chrome);
-    await session(other, "frank", { code: passcode });
+    await session(other, "judy", { code: passcode });
     await other.context().close();
-    assert.equal(status_of("frank").passcode.used, true);
+    assert.equal(status_of("judy").passcode.used, true);
 
     // Locked, and unlocked.
     const guess = await window_of(chrome);
     for (let at = 0; at < 6; at += 1) {
-        await log_in(guess, "frank");
-        await answer(guess, wrong_code("frank"));
+        await log_in(guess, "judy");
+        await answer(guess, wrong_code("judy"));
         await guess.getByText(/Wrong user name or password|Authentication failed/).waitFor();
     }
     await guess.context().close();
-    await find("frank");
+    await find("judy");
     await frame.getByRole("button", { name: "Read again" }).click();
     await users().getByText(/^Locked until/).waitFor();
-    await users().getByRole("button", { name: "frank" }).click();
+    await users().getByRole("button", { name: "judy" }).click();
     await frame.getByRole("table", { name: "Refusals" }).getByText("The code was wrong.").first().waitFor();
     await give("Unlock", /accepted again/, ({ lock }) => assert.equal(lock, "open"));
     await give("Reset", /can enroll again/, ({ enrolled }) => assert.equal(enrolled, false));
@@ -173,7 +173,7 @@ tried("doctor's findings have their fixes", async () => {
 tried("the refusals of the last day, with reasons", async () => {
     await part("Refusals");
     const table = frame.getByRole("table", { name: "Refusals" });
-    await table.getByRole("row", { name: /frank.*The code was wrong/ }).first().waitFor();
+    await table.getByRole("row", { name: /judy.*The code was wrong/ }).first().waitFor();
     assert.deepEqual(await violations(frame), []);
     await picture(page, "cockpit-refusals");
 });
