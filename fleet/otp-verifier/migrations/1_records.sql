@@ -3,6 +3,14 @@ CREATE SCHEMA otp;
 REVOKE ALL ON SCHEMA otp FROM PUBLIC;
 GRANT USAGE ON SCHEMA otp TO otp_verifier;
 
+-- One row: which fleet this database belongs to. A verifier without this key does not serve.
+CREATE TABLE otp.fleet (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    -- The id of the key that seals on all verifiers, and what names the key of the authority that hosts trust.
+    key bytea NOT NULL CHECK (octet_length(key) = 4),
+    authority bytea NOT NULL CHECK (octet_length(authority) = 32)
+);
+
 -- One row for each user who has a record.
 CREATE TABLE otp.record (
     name text COLLATE "C" PRIMARY KEY,
@@ -155,6 +163,7 @@ CREATE INDEX ON otp.message (host, kind, at);
 CREATE TABLE otp.message_turn (one boolean PRIMARY KEY DEFAULT true CHECK (one), number bigint NOT NULL);
 INSERT INTO otp.message_turn (number) VALUES (0);
 
+GRANT SELECT, UPDATE (key) ON otp.fleet TO otp_verifier;
 GRANT SELECT, INSERT, DELETE ON otp.message TO otp_verifier;
 GRANT SELECT, UPDATE ON otp.message_turn TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.record TO otp_verifier;

@@ -53,8 +53,8 @@ pub(crate) enum Command {
     Reseal,
     /// After a backup of the database was restored: void what may have been used since
     Restored,
-    /// Say whether database, keys and certificates are well
-    Check,
+    /// Look for faults of database, keys, certificates and configuration; ends with 1 if there are any
+    Check(Check),
 }
 
 #[derive(Args, Debug)]
@@ -68,6 +68,13 @@ pub(crate) struct Init {
     /// A name by which hosts reach this verifier; repeat it for more
     #[arg(long = "name", value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -14,6 +14,7 @@ mod asked;
 mod asking_host;
 mod authority;
 mod budgets;
+mod check;
 mod command_line;
 mod config;
 mod database;
@@ -21,6 +22,7 @@ mod departure;
 mod error;
 mod fleet;
 mod guests;
+mod init;
 mod joining;
 mod key_ring;
 mod keys;
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("otp-verifier: {error}");
             eprintln!("  {}", error.hint);
-            ExitCode::from(4)
+            ExitCode::from(error.code)
         }
     }
 }

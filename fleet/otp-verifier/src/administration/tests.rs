@@ -297,7 +297,7 @@ fn a_host_whose_row_was_altered_may_nothing_and_that_is_told_once() {
     let answer = Asked::Outline(question).answer(&scene.fleet, &scene.session, Some(WEB1));
     assert!(answer.is_err_and(|failure| failure.status == 403));
     assert_eq!(alarms(), "* web1 alarm-row-altered");
-    let counted = scene.fleet.metrics.text(&scene.fleet.servers);
+    let counted = scene.fleet.metrics.text(&scene.fleet);
     assert!(counted.contains("\notp_verifier_altered_rows_total 4\n"), "{counted}");
 
     // A user whom nobody but the database has put into the scope.
