@@ -201,7 +201,7 @@ impl DatabaseError {
             Self::NoPrimary(_) => "start PostgreSQL, or promote the standby whose confirmation the primary waited for",
             Self::Unconfirmed(_) => crate::error::LATER,
             Self::Migration(..) => {
-                "run `otp-verifier init` with the role otp_owner, after `otp-verifier roles | psql` as a superuser"
+                "run `otp-verifier init` with the role otp_owner, after a superuser has run what `otp-verifier roles` prints"
             }
         }
     }
