@@ -116,6 +116,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $b
         GROUP BY host, coalesce(request, convert_to(at::text, 'UTF8'))
         ORDER BY first DESC LIMIT least(greatest(last, 0), 10000)) wrong
 $body$;
+-- … and what an administrator asks for on a verifier's machine, the newest rows first.
+CREATE FUNCTION otp.told(who text, whence text, since timestamptz, most bigint)
+RETURNS TABLE (at text, host text, caller_uid bigint, name text, service text, rhost text, event text, answer text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), a.host, a.caller_uid, a.name, a.service, a.rhost, a.event, a.answer
+    FROM otp.audit a WHERE a.at >= since AND (who IS NULL OR a.name = who) AND (whence IS NULL OR a.host = whence)
+    ORDER BY a.at DESC LIMIT least(greatest(most, 0), 10000)
+$body$;
+REVOKE ALL ON FUNCTION otp.told(text, text, timestamptz, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION otp.tried_by(text, text, text), otp.wrong_codes_of(text, text, bigint) FROM PUBLIC;
 
 -- Makes the tables of this month and of the next ones; returns how many were made. A month that has rows in audit_other stays there.
@@ -174,5 +183,6 @@ GRANT INSERT ON otp.audit TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.host TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE ON otp.join_token TO otp_verifier;
 GRANT SELECT, INSERT, UPDATE, DELETE ON otp.scope_user TO otp_verifier;
+GRANT EXECUTE ON FUNCTION otp.told(text, text, timestamptz, bigint) TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.make_months(integer) TO otp_verifier;
 GRANT EXECUTE ON FUNCTION otp.tried_by(text, text, text), otp.wrong_codes_of(text, text, bigint) TO otp_verifier;

@@ -32,7 +32,7 @@ use crate::store::reseal::{self, Resealed};
 use crate::store::{About, PgStore};
 use crate::told::{told, told_json};
 use crate::work::Work;
-use crate::{check, init, key_ring, log, renewal, serve, user};
+use crate::{audit, check, init, key_ring, log, renewal, serve, user};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -51,6 +51,7 @@ pub(crate) fn run(line: &CommandLine) -> Result<(), Error> {
         Command::Renew(how) => renewal::renew(&config()?, how),
         Command::Reseal => reseal(&config()?),
         Command::Restored => restored(&config()?),
+        Command::Audit(how) => audit::audit(&config()?, how),
         Command::Check(how) => check::check(&line.config, how),
     }
 }

@@ -12,6 +12,7 @@ mod altered;
 mod answered;
 mod asked;
 mod asking_host;
+mod audit;
 mod authority;
 mod budgets;
 mod check;
