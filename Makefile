@@ -95,6 +95,8 @@ verifier_pages  := man/otp-verifier.8
 define verifier_files
 0755 $(bindir)/otp-verifier $(release)/otp-verifier
 0644 $(unitdir)/otp-verifier.service config/systemd/otp-verifier.service
+0644 $(unitdir)/otp-verifier-renew.service config/systemd/otp-verifier-renew.service
+0644 $(unitdir)/otp-verifier-renew.timer config/systemd/otp-verifier-renew.timer
 0644 $(unitdir)/otp-sender.socket.d/otp-verifier.conf config/systemd/otp-verifier-sender.conf
 0644 $(sysusersdir)/otp-verifier.conf config/sysusers-verifier.conf
 $(foreach page,$(verifier_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))

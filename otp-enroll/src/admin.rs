@@ -3,6 +3,7 @@
 mod accounts;
 mod adopt;
 mod assign;
+mod break_glass;
 mod changes;
 mod check;
 mod devices;
@@ -11,6 +12,7 @@ mod encryption;
 mod explain;
 mod export;
 mod fleet;
+mod fleet_discard;
 mod fleet_list;
 mod fleet_pull;
 mod fleet_status;
@@ -194,6 +196,7 @@ fn on_records(
             let not_asked = not_asked.flatten();
             passcode::issue(&mut of_fleet::client(site, account), order, &[remark, not_asked], output)
         }
+        Admin::BreakGlass { user } => break_glass::issue(site, &account(user)?, output),
         Admin::Revoke { users } => every(site, &named(users)?, output, Order::RevokePasscode)?.1,
         Admin::Reset { users, yes } => {
             confirm(*yes, output, "Remove devices, recovery codes and passcodes of", users)?;
@@ -214,6 +217,9 @@ fn on_records(
         }
         Admin::Fleet { command: FleetCommand::Pull { user, yes } } => {
             fleet_pull::pull(site, store, &account(user)?, *yes, output)
+        }
+        Admin::Fleet { command: FleetCommand::Discard { user, yes } } => {
+            fleet_discard::discard(site, store, &account(user)?, *yes, output)
         }
         Admin::Fleet { command: FleetCommand::Status } => fleet_status::tell(site, store, output),
         Admin::Adopt { user, yes } => adopt::adopt(store, &account(user)?, *yes, output),

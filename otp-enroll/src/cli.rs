@@ -390,6 +390,15 @@ pub(crate) enum FleetCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Remove a record that stays on this host because the fleet has other devices of its user; asks first
+    Discard {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Take the record of a user out of the fleet: its codes are then good on this host alone; asks first
     Pull {
         /// Login name
@@ -562,6 +571,12 @@ pub(crate) enum Admin {
         /// Accept it at logins through this PAM service alone: sshd, sudo, login
         #[arg(long)]
         service: Option<String>,
+    },
+    /// Make recovery codes for a user on this host, for when no verifier answers; shown once, they replace earlier ones
+    BreakGlass {
+        /// Login name
+        #[arg(id = "owner", value_name = "USER", value_hint = ValueHint::Username)]
+        user: String,
     },
     /// Remove the passcodes of users
     Revoke {
@@ -753,8 +768,20 @@ Exit codes:
 Configuration: /etc/pam_otp/pam_otp.toml. See otp-enroll(1), pam_otp(8), pam_otp.toml(5).";
 
 /// Commands that take away a second factor, recovery codes, a passcode or a requirement.
-const DESTRUCTIVE: [&str; 10] =
-    ["disable", "exempt", "purge", "recovery", "remove", "reset", "restored", "revoke", "turn-off", "unrequire"];
+const DESTRUCTIVE: [&str; 12] = [
+    "break-glass",
+    "disable",
+    "discard",
+    "exempt",
+    "purge",
+    "recovery",
+    "remove",
+    "reset",
+    "restored",
+    "revoke",
+    "turn-off",
+    "unrequire",
+];
 
 /// What clap says of a command line, without the tips that name a destructive command: a typo must not lead there. `None`
 /// if it has no such tip.

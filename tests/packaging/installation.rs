@@ -55,9 +55,11 @@ const AGENT: [&str; 10] = [
 ];
 
 /// And of the verifier, which is for other machines.
-const VERIFIER: [&str; 5] = [
+const VERIFIER: [&str; 7] = [
     "755 /usr/bin/otp-verifier",
     "644 /usr/lib/systemd/system/otp-sender.socket.d/otp-verifier.conf",
+    "644 /usr/lib/systemd/system/otp-verifier-renew.service",
+    "644 /usr/lib/systemd/system/otp-verifier-renew.timer",
     "644 /usr/lib/systemd/system/otp-verifier.service",
     "644 /usr/lib/sysusers.d/otp-verifier.conf",
     "644 /usr/share/man/man8/otp-verifier.8",
@@ -160,6 +162,8 @@ fn the_verifier_is_installed_apart_and_its_folder_stays() {
     for line in ["ExecStart=/usr/bin/otp-verifier serve", "ConditionPathExists=/etc/otp-verifier/otp-verifier.toml"] {
         assert!(unit.lines().any(|found| found == line), "{line}: {unit}");
     }
+    let renews = std::fs::read_to_string(dir.path().join("usr/lib/systemd/system/otp-verifier-renew.service")).unwrap();
+    assert!(renews.contains("\nExecStart=/usr/bin/otp-verifier renew --before 60\n"), "{renews}");
     let folder = dir.path().join("etc/otp-verifier");
     assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o7777, 0o750);
     std::fs::write(folder.join("keys"), "").unwrap();

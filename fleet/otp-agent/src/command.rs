@@ -5,15 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use nix::unistd::{geteuid, getuid};
-use otp_core::audit::{Event, value};
+use nix::unistd::geteuid;
 use otp_core::config::fleet::is_host_name;
 use otp_core::config::paths;
-use otp_core::error::CoreError;
-use otp_core::service::break_glass;
-use otp_core::service::caller::Caller;
-use otp_core::system::accounts;
-use otp_core::system::config_file::{Site, host_name};
+use otp_core::system::config_file::host_name;
 
 use crate::command_error::CommandError;
 use crate::hello::{self, Found};
@@ -22,7 +17,6 @@ use crate::join::{self, Joining};
 const USAGE: &str = "\
 otp-agent join FILE [--name HOST] [--replace]
 otp-agent hello [--json]
-otp-agent break-glass USER
 
 join    makes a key for this host and has the fleet's authority sign it. FILE is what `otp-verifier token` has printed; - is
         standard input.
@@ -30,7 +24,6 @@ join    makes a key for this host and has the fleet's authority sign it. FILE is
           --replace    join again, with a new key in place of the one that is there
 hello   asks each verifier who it is, and says how long the certificate of this host lives
           --json       for programs
-break-glass  makes recovery codes for USER on this host, for when no verifier answers, in place of earlier ones
 
 Without an argument it is the service otp-agent, which systemd starts: see otp-agent(8).
 ";
@@ -40,7 +33,6 @@ Without an argument it is the service otp-agent, which systemd starts: see otp-a
 enum Command {
     Join { file: PathBuf, name: Option<String>, replace: bool },
     Hello { json: bool },
-    BreakGlass { user: String },
     Help,
     Version,
 }
@@ -81,10 +73,6 @@ fn carry_out(command: Command) -> Result<Said, CommandError> {
             };
             return Ok(Said { text: if json { report.json() } else { report.text() }, exit_code });
         }
-        Command::BreakGlass { user } => {
-            only_root("make codes for another user")?;
-            return done(codes(&user)?);
-        }
         Command::Join { file, name, replace } => (file, name, replace),
     };
     only_root("let this host join a fleet")?;
@@ -95,29 +83,6 @@ fn carry_out(command: Command) -> Result<Said, CommandError> {
     let fleet = Path::new(paths::CONFIG).with_file_name("fleet.toml");
     let joining = Joining { fleet: &fleet, folder: Path::new(paths::AGENT_STATE), name: &name, replace };
     done(joining.join(&join::invitation(&file)?)?)
-}
-
-/// New codes, which are shown only once.
-fn codes(user: &str) -> Result<String, CommandError> {
-    let of_core = |error: CoreError| CommandError::failed(error.to_string(), error.hint());
-    let site = Site::load(paths::CONFIG.as_ref()).map_err(of_core)?;
-    let account = accounts::account(user).map_err(of_core)?.ok_or_else(|| CommandError {
-        error: format!("there is no user {user:?}"),
-        hint: "check the name (`getent passwd NAME`)".into(),
-        exit_code: 3,
-    })?;
-    let log = |event: &Event<'_>| otp_helper::log("otp-agent", event);
-    let codes = break_glass::issue(&site, &account, Caller::here(getuid().as_raw(), true, &log)).map_err(of_core)?;
-    let mut text = format!(
-        "Recovery codes of {} on this host, each good once where no verifier answers. They are not shown again.\n\n",
-        value(account.name.as_str())
-    );
-    for code in &codes {
-        text.push_str("    ");
-        text.push_str(code.expose());
-        text.push('\n');
-    }
-    Ok(text)
 }
 
 fn only_root(what: &str) -> Result<(), CommandError> {
@@ -152,9 +117,6 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, CommandEr
             Err(CommandError::usage("join needs the file that `otp-verifier token` has printed".into()))
         }
         ["hello"] if name.is_none() && !replace => Ok(Command::Hello { json }),
-        ["break-glass", user] if name.is_none() && !replace && !json => {
-            Ok(Command::BreakGlass { user: user.to_owned() })
-        }
         _ => Err(CommandError::usage("this does not go together".into())),
     }
 }
@@ -174,7 +136,6 @@ mod tests {
         assert_eq!(parsed("join -"), Ok(join(None, false)));
         assert_eq!(parsed("--replace join - --name web-1"), Ok(join(Some("web-1"), true)));
         assert_eq!(parsed("hello --json"), Ok(Command::Hello { json: true }));
-        assert_eq!(parsed("break-glass alice"), Ok(Command::BreakGlass { user: "alice".into() }));
         assert_eq!((parsed("--help"), parsed("hello -V")), (Ok(Command::Help), Ok(Command::Version)));
         for (line, error) in [
             ("join", "join needs the file that `otp-verifier token` has printed"),

@@ -1,7 +1,7 @@
 //! The commands of an administrator on a verifier's own machine.
 
+use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -18,16 +18,19 @@ use otp_wire::Invitation;
 use serde::Serialize;
 
 use crate::answered::of_no_host;
-use crate::authority::{Authority, certificates, name_of_key};
-use crate::command_line::{Command, CommandLine, HostCommand, ScopeCommand, Token};
+use crate::authority::{Authority, subject};
+use crate::command_line::{AddHost, Command, CommandLine, HostCommand, ScopeCommand, Token};
 use crate::config::Config;
 use crate::database::Servers;
-use crate::database::hosts::{Changed, Host, Right};
+use crate::database::hosts::{Changed, Host};
 use crate::database::macs::{self, Renewed};
 use crate::database::migrations;
+use crate::database::session::Session;
 use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::joining::{hash, is_name};
+use crate::keys::Keys;
+use crate::right::Right;
 use crate::store::reseal::{self, Resealed};
 use crate::store::{About, PgStore};
 use crate::told::{told, told_json};
@@ -88,15 +91,16 @@ fn no_threads(error: &io::Error) -> Error {
 }
 
 fn token(config: &Config, how: &Token) -> Result<(), Error> {
-    let rights = rights(&how.rights)?;
+    let (rights, authority) = (rights(&how.rights)?, Authority::load(config)?);
+    // No host could join by it.
+    authority.issuer()?;
     let mut secret = [0; 32];
     random::entropy(&mut secret)?;
     let token = Confidential::of_bytes(&secret);
     let seconds = how.minutes.saturating_mul(60);
     let (session, keys) = config.session()?;
     session.add_token(&keys, &hash(token.expose()), &rights, how.scope.as_deref(), seconds)?;
-    let authority = Authority::load(config)?.certificate;
-    told_json(&Invitation { verifiers: config.verifiers.clone(), authority, token })
+    told_json(&Invitation { verifiers: config.verifiers.clone(), authority: authority.certificate, token })
 }
 
 fn rights(words: &[String]) -> Result<Vec<Right>, Error> {
@@ -141,11 +145,7 @@ fn host(config: &Config, command: &HostCommand) -> Result<(), Error> {
             }
             Ok(())
         }
-        HostCommand::Add { host, certificate, rights: words, scope } => {
-            let key = first_key(certificate)?;
-            let is_new = is_name(host) && session.add_host(&keys, host, &key, &rights(words)?, scope.as_deref())?;
-            if is_new { told(&format!("{host}: added")) } else { Err(cannot_be_added(host)) }
-        }
+        HostCommand::Add(how) => add_host(&session, &keys, how),
         HostCommand::Suspend { host } => changed(host, session.suspend(&keys, host), "suspended"),
         HostCommand::Resume { host } => changed(host, session.resume(&keys, host), "active"),
         HostCommand::Remove { host } => {
@@ -158,16 +158,25 @@ fn host(config: &Config, command: &HostCommand) -> Result<(), Error> {
     }
 }
 
-/// What names the key of the first certificate in a file.
-fn first_key(path: &Path) -> Result<[u8; 32], Error> {
-    let all = certificates(path)?;
-    let key = all.first().and_then(name_of_key);
-    key.ok_or_else(|| Error::new(format!("{}: no certificate", path.display()), "name a file in PEM"))
-}
-
-fn cannot_be_added(host: &str) -> Error {
-    let hint = "see: otp-verifier host list; a name has letters, digits, hyphens and dots";
-    Error::new(format!("{host}: no name of a host, or there is a host of this name, or with this key"), hint)
+/// A host whose certificate was made elsewhere.
+fn add_host(session: &Session, keys: &Keys, how: &AddHost) -> Result<(), Error> {
+    let (path, rights) = (&how.certificate, rights(&how.rights)?);
+    let pem = fs::read(path).map_err(|error| Error::io("read", path, &error))?;
+    let (named, key) = subject(&pem).ok_or_else(|| {
+        Error::new(format!("{}: no certificate in PEM", path.display()), "give it the certificate of the host")
+    })?;
+    let name = how.name.clone().or(named).filter(|name| is_name(name)).ok_or_else(|| {
+        let error = format!("{}: its subject has no common name that could be a host's", path.display());
+        Error::new(error, "say --name: letters, digits, hyphens and dots")
+    })?;
+    if !session.add_host(keys, &name, &key, &rights, how.scope.as_deref())? {
+        let error = format!("a host of the name {name}, or with this key, is in the fleet");
+        return Err(Error::new(
+            error,
+            "see: otp-verifier host list; with another key: otp-verifier host remove NAME first",
+        ));
+    }
+    told(&format!("{name}: added"))
 }
 
 fn scope(config: &Config, command: &ScopeCommand) -> Result<(), Error> {
@@ -216,17 +225,13 @@ fn reseal(config: &Config) -> Result<(), Error> {
     }
 }
 
-/// What to do about rows that no verifier has written.
-pub(crate) const ALTERED: &str = "look for who writes to the database; remove them: otp-verifier host remove, otp-verifier scope \
-     remove; a token by SQL, as otp_owner: DELETE FROM otp.join_token";
-
 /// Whether there is no row that gives no right, since no verifier has written it.
 fn genuine(altered: &[String]) -> Result<(), Error> {
     match altered {
         [] => Ok(()),
         rows => Err(Error::new(
             format!("{} rows were not written by a verifier with these keys: {}", rows.len(), rows.join(", ")),
-            ALTERED,
+            macs::ALTERED,
         )),
     }
 }

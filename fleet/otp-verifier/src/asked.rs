@@ -26,9 +26,9 @@ use otp_wire::{
 use crate::answered::{Answered, Failure, body, body_after, unanswered};
 use crate::asking_host::{AskingHost, undecided};
 use crate::budgets::now;
-use crate::database::hosts::Right;
 use crate::database::session::Session;
 use crate::fleet::Fleet;
+use crate::right::Right;
 use crate::{administration, adoption, departure, joining};
 
 /// A question.

@@ -17,13 +17,14 @@ use crate::altered::alarm;
 use crate::answered::{Asking, Failure, of_no_host, unanswered};
 use crate::budgets::{Left, now};
 use crate::config::KeyName;
-use crate::database::hosts::{Host, Right};
+use crate::database::hosts::Host;
 use crate::database::scopes::InScope;
 use crate::database::session::Session;
 use crate::fleet::Fleet;
 use crate::keys::Keys;
 use crate::log;
 use crate::messenger::Postbox;
+use crate::right::Right;
 use crate::store::{About, PgStore, is_record};
 
 /// A host that may ask.
@@ -124,7 +125,7 @@ impl AskingHost<'_> {
 
     /// Whether the host may ask about the user of this name.
     pub(crate) fn listed(&self, name: &str) -> Result<InScope, StoreError> {
-        self.session.is_in_scope(&self.keys, &self.host, name)
+        self.session.is_in_scope(&self.keys, self.host.scope.as_deref(), name)
     }
 
     pub(crate) fn alarm_of_scope(&self) {

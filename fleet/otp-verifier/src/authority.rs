@@ -1,9 +1,10 @@
-//! The fleet's authority: it signs the certificates of hosts and verifiers. Its key never leaves the verifiers.
+//! The fleet's authority: it signs the certificates of hosts and verifiers. Its key never leaves the verifiers. That of a site may
+//! not be here at all: then the site has certificates made, and a host is known by the key in its own.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use otp_core::system::random::entropy;
 use rcgen::{
@@ -35,7 +36,9 @@ const BEFORE: Duration = Duration::days(1);
 
 /// What signs.
 pub(crate) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    /// `None` if its key is elsewhere.
+    issuer: Option<Issuer<'static, KeyPair>>,
+    key: PathBuf,
     /// In PEM.
     pub(crate) certificate: String,
 }
@@ -48,11 +51,23 @@ pub(crate) struct Signed {
 
 impl Authority {
     pub(crate) fn load(config: &Config) -> Result<Self, Error> {
-        let certificate = text(&config.authority())?;
-        let key = KeyPair::from_pem(&Zeroizing::new(text(&config.authority_key())?))
-            .map_err(|error| unfit(&config.authority_key(), &error))?;
-        let issuer = Issuer::from_ca_cert_pem(&certificate, key).map_err(|error| unfit(&config.authority(), &error))?;
-        Ok(Self { issuer, certificate })
+        let (certificate, path) = (text(&config.authority())?, config.authority_key());
+        let key = match fs::read_to_string(&path).map(Zeroizing::new) {
+            Ok(key) => Some(KeyPair::from_pem(&key).map_err(|error| unfit(&path, &error))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io("read", &path, &error)),
+        };
+        let issuer = key.map(|key| Issuer::from_ca_cert_pem(&certificate, key)).transpose();
+        let issuer = issuer.map_err(|error| unfit(&config.authority(), &error))?;
+        Ok(Self { issuer, key: path, certificate })
+    }
+
+    /// What signs here; the error of a fleet whose certificates are made elsewhere.
+    pub(crate) fn issuer(&self) -> Result<&Issuer<'static, KeyPair>, Error> {
+        self.issuer.as_ref().ok_or_else(|| {
+            let error = format!("{} is not here: this verifier signs no certificates", self.key.display());
+            Error::new(error, "have the authority sign it; a host is then added by: otp-verifier host add FILE")
+        })
     }
 
     /// Makes the authority of a new fleet. What is there stays.
@@ -82,7 +97,7 @@ impl Authority {
         params.distinguished_name = named(names.first().map_or("verifier", String::as_str));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         lives(&mut params, LIVES)?;
-        Ok(params.signed_by(key, &self.issuer).map_err(|error| failed(&error))?.pem())
+        Ok(params.signed_by(key, self.issuer()?).map_err(|error| failed(&error))?.pem())
     }
 
     /// Signs the key of a host. Of its request only the key counts: name and purposes are ours. `None` if it is no request.
@@ -93,7 +108,7 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         lives(&mut params, LIVES)?;
-        let certificate = params.signed_by(&asked.public_key, &self.issuer).map_err(|error| failed(&error))?;
+        let certificate = params.signed_by(&asked.public_key, self.issuer()?).map_err(|error| failed(&error))?;
         let key_sha256 = name_of_key(certificate.der())
             .ok_or_else(|| Error::new("a certificate of our own cannot be read", "report this"))?;
         Ok(Some(Signed { certificate: certificate.pem(), key_sha256 }))
@@ -104,6 +119,14 @@ impl Authority {
 pub(crate) fn name_of_key(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
     let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
     Some(Sha256::digest(parsed.subject_public_key_info().as_ref()).into())
+}
+
+/// Who is named by a certificate in PEM, and what names its key; `None` if it is none.
+pub(crate) fn subject(pem: &[u8]) -> Option<(Option<String>, [u8; 32])> {
+    let der = CertificateDer::from_pem_slice(pem).ok()?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(&der).ok()?;
+    let name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).map(str::to_owned);
+    Some((name, name_of_key(&der)?))
 }
 
 /// All certificates of a file.

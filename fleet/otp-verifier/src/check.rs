@@ -56,12 +56,13 @@ impl Findings {
 pub(crate) fn check(path: &Path, how: &Check) -> Result<(), Error> {
     let mut found = Findings::default();
     let config = found.good("configuration", Config::load(path));
-    let days = config.and_then(|config| look_at(&config, path, &mut found));
+    let days = config.as_ref().and_then(|config| look_at(config, path, &mut found));
+    let signs_elsewhere = config.is_some_and(|config| config.authority().exists() && !config.authority_key().exists());
     found.0.sort_by_key(|finding| finding.severity);
     if how.json {
         told_json(&found.0)?;
     } else {
-        tell(&found.0, days)?;
+        tell(&found.0, days, signs_elsewhere)?;
     }
     match found.0.iter().filter(|finding| finding.severity == Severity::Fault).count() {
         0 => Ok(()),
@@ -87,7 +88,7 @@ fn look_at(config: &Config, path: &Path, found: &mut Findings) -> Option<i64> {
     days
 }
 
-fn tell(findings: &[Finding], days: Option<i64>) -> Result<(), Error> {
+fn tell(findings: &[Finding], days: Option<i64>, signs_elsewhere: bool) -> Result<(), Error> {
     for Finding { severity, subject, what, fix } in findings {
         let severity = match severity {
             Severity::Fault => "fault",
@@ -97,6 +98,9 @@ fn tell(findings: &[Finding], days: Option<i64>) -> Result<(), Error> {
     }
     if findings.is_empty() {
         told("Database, keys and certificates are well.")?;
+    }
+    if signs_elsewhere {
+        told("It signs none: the key of the authority is elsewhere.")?;
     }
     match days {
         Some(days) if days >= 0 => told(&format!("The certificate of this verifier is good for {days} days.")),

@@ -141,18 +141,8 @@ pub(crate) enum HostCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Add a host that has a certificate of the authority already; others join by a token
-    Add {
-        host: String,
-        /// Its certificate, in PEM, of which only the key counts
-        certificate: PathBuf,
-        /// login, enroll (users change their devices there), import (push records), export (pull them), admin
-        #[arg(long, value_name = "RIGHTS", value_delimiter = ',', default_value = "login")]
-        rights: Vec<String>,
-        /// The users whom it may ask about; all, if it is not given
-        #[arg(long, value_name = "SCOPE")]
-        scope: Option<String>,
-    },
+    /// Add a host whose certificate an authority of the site has made; a host that joins by a token is added by that
+    Add(AddHost),
     /// Answer nothing that this host asks, from its next question on
     Suspend { host: String },
     /// Answer it again
@@ -169,6 +159,22 @@ pub(crate) enum HostCommand {
         #[arg(long, value_name = "SCOPE")]
         scope: Option<String>,
     },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AddHost {
+    /// The certificate, in PEM: the host is known by its key
+    #[arg(value_name = "FILE")]
+    pub(crate) certificate: PathBuf,
+    /// The name that the host goes by in the fleet, in place of the common name of the certificate's subject
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// What the host may do: login, enroll (users change their devices there), import (push records), export (pull them), admin
+    #[arg(long, value_name = "RIGHTS", value_delimiter = ',', default_value = "login")]
+    pub(crate) rights: Vec<String>,
+    /// The users whom it may ask about; all, if it is not given
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -15,6 +15,7 @@ use otp_core::error::CoreError;
 use otp_core::system::config_file::Site;
 use serde::Deserialize;
 
+use crate::database::fleet::foreign;
 use crate::database::session::Session;
 use crate::database::{Servers, Settings};
 use crate::error::Error;
@@ -184,7 +185,7 @@ impl Config {
     pub(crate) fn session(&self) -> Result<(Session, Keys), Error> {
         let keys = self.keys()?;
         let session = self.servers()?.connect()?.with_patience(PATIENCE);
-        session.is_of(&keys)?;
+        foreign(session.fleet()?, &keys).map_or(Ok(()), Err)?;
         Ok((session, keys))
     }
 

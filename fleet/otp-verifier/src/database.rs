@@ -51,6 +51,10 @@ use crate::database::standbys::{Standbys, Unfit};
 /// How long a server may take to be connected to and to say what it is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What to do after a change that is not confirmed.
+pub(crate) const LATER: &str = "bring the standby back; what was sent may be in force already, or be so then: look before you give the command \
+     again; when a machine is lost: docs/fleet.md, \"When a machine of the database is lost\"";
+
 /// How long what the watcher saw is believed.
 const FRESH: Duration = Duration::from_secs(4);
 
@@ -199,7 +203,7 @@ impl DatabaseError {
             Self::Split(_) => "stop all of them but one, and make them follow it: more than one standby was promoted",
             Self::OtherCluster(_) => "take it out of the configuration, or make it a standby of the others",
             Self::NoPrimary(_) => "start PostgreSQL, or promote the standby whose confirmation the primary waited for",
-            Self::Unconfirmed(_) => crate::error::LATER,
+            Self::Unconfirmed(_) => LATER,
             Self::Migration(..) => {
                 "run `otp-verifier init` with the role otp_owner, after a superuser has run what `otp-verifier roles` prints"
             }

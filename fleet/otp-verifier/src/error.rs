@@ -8,7 +8,8 @@ use otp_core::error::CoreError;
 use otp_core::store::error::StoreError;
 use otp_core::value::system_error::described;
 
-use crate::database::DatabaseError;
+use crate::database::fleet::Foreign;
+use crate::database::{DatabaseError, LATER};
 use crate::keys::KeysError;
 
 /// An error for people.
@@ -26,10 +27,6 @@ const FOUND: u8 = 1;
 const NOTHING_DONE: u8 = 4;
 /// A change was sent, and whether it is in force is not known.
 const UNCONFIRMED: u8 = 5;
-
-/// What to do after such a change.
-pub(crate) const LATER: &str = "bring the standby back; what was sent may be in force already, or be so then: look before you give the command \
-     again; when the primary or the standby is lost: see docs/fleet.md, When a machine of the database is lost";
 
 impl Error {
     pub(crate) fn new(text: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -53,6 +50,12 @@ impl From<DatabaseError> for Error {
     fn from(error: DatabaseError) -> Self {
         let code = if matches!(error, DatabaseError::Unconfirmed(_)) { UNCONFIRMED } else { NOTHING_DONE };
         Self { code, ..Self::new(error.to_string(), error.hint()) }
+    }
+}
+
+impl From<Foreign> for Error {
+    fn from(foreign: Foreign) -> Self {
+        Self::new(foreign.text(), foreign.hint())
     }
 }
 

@@ -81,6 +81,11 @@ impl Fleet {
         foreign.or_else(|| health.unconfirmed.map(|why| format!("nothing can be confirmed, so nobody logs in: {why}")))
     }
 
+    /// All counts, for Prometheus.
+    pub(crate) fn metrics_text(&self) -> String {
+        self.metrics.text(&self.servers, self.trouble().is_none(), self.foreign().is_none())
+    }
+
     /// Why the database is not of this verifier's fleet, as it was seen last.
     pub(crate) fn foreign(&self) -> Option<Foreign> {
         foreign(self.servers.fleet()?, &self.keys())

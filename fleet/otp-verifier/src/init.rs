@@ -39,8 +39,12 @@ pub(crate) fn init(config: &Config, how: &Init) -> Result<(), Error> {
 fn may_make(config: &Config, fleet: Option<&FleetRow>, in_use: &[KeyId]) -> Result<(), Error> {
     let Some(key) = fleet.map(|fleet| fleet.key).or_else(|| in_use.first().copied()) else { return Ok(()) };
     let keys = || config.keys();
-    for path in [config.key_file(), config.authority(), config.authority_key()] {
-        if !path.exists() {
+    // The authority of a site signs elsewhere.
+    let is_signed = config.certificate().exists();
+    for (path, is_needed) in
+        [(config.key_file(), true), (config.authority(), true), (config.authority_key(), !is_signed)]
+    {
+        if is_needed && !path.exists() {
             let text = format!(
                 "the database has a fleet, whose records are sealed under {key}, and {} is not here",
                 path.display()
@@ -52,9 +56,6 @@ fn may_make(config: &Config, fleet: Option<&FleetRow>, in_use: &[KeyId]) -> Resu
     let other = in_use.iter().find(|id| !keys.ids().contains(id)).map(|id| Foreign::Key(*id));
     if let Some(other) = fleet.and_then(|fleet| foreign(Some(*fleet), &keys)).or(other) {
         return Err(other.into());
-    }
-    if fleet.is_some_and(|fleet| name_of_authority(config).is_ok_and(|name| name != fleet.authority)) {
-        return Err(Error::new(format!("{} is not the authority of this fleet", config.authority().display()), COPY));
     }
     Ok(())
 }
@@ -84,8 +85,14 @@ fn made(path: &Path) -> String {
     format!("{} is made.", path.display())
 }
 
+/// Whether this is the authority that the database has noted.
+pub(crate) fn is_of_authority(config: &Config, fleet: &FleetRow) -> Result<bool, Error> {
+    let all = certificates(&config.authority())?;
+    Ok(all.iter().filter_map(name_of_key).any(|name| name == fleet.authority))
+}
+
 /// What names the key of the fleet's authority.
-pub(crate) fn name_of_authority(config: &Config) -> Result<[u8; 32], Error> {
+fn name_of_authority(config: &Config) -> Result<[u8; 32], Error> {
     let path = config.authority();
     let name = certificates(&path)?.first().and_then(name_of_key);
     name.ok_or_else(|| Error::new(format!("{}: no certificate can be read", path.display()), COPY))

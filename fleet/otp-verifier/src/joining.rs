@@ -68,10 +68,17 @@ pub(crate) fn renew(question: &CertificateQuestion, host: &Host, fleet: &Fleet, 
 }
 
 fn signed(fleet: &Fleet, host: &str, request: &str) -> Result<Signed, Failure> {
+    if fleet.authority.issuer().is_err() {
+        return Err(Failure::not_permitted(
+            "the certificates of this fleet are made elsewhere: its verifiers sign none",
+            "have your site's authority sign the key of this host: see docs/fleet.md",
+        ));
+    }
     let signed = fleet.authority.sign(host, request).map_err(|error| Failure::no_answer(&error.to_string()))?;
     signed.ok_or_else(|| Failure::malformed("no signing request in PEM"))
 }
 
+/// Whether a host may go by this name.
 pub(crate) fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_plain)

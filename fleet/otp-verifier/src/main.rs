@@ -31,6 +31,7 @@ mod log;
 mod messenger;
 mod metrics;
 mod renewal;
+mod right;
 mod row_mac;
 mod serve;
 mod store;

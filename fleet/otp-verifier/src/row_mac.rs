@@ -8,8 +8,8 @@ use sha2::Sha256;
 
 use otp_core::record::seal::{KeyId, SealKey};
 
-use crate::database::hosts::Right;
 use crate::keys::{BEGINNING, Keys, KeysError, VERSION};
+use crate::right::Right;
 
 /// Everything of a row that counts.
 #[derive(Clone, Copy)]

@@ -335,7 +335,7 @@ fn said(answer: Answered) -> Response {
 
 async fn accept_metrics(listener: TcpListener, fleet: Arc<Fleet>) {
     let router = Router::new()
-        .route("/metrics", get(|State(fleet): State<Arc<Fleet>>| async move { fleet.metrics.text(&fleet) }))
+        .route("/metrics", get(|State(fleet): State<Arc<Fleet>>| async move { fleet.metrics_text() }))
         .route("/healthz", get(healthz))
         .with_state(fleet);
     loop {

@@ -53,6 +53,8 @@ fn changes(command: &Admin) -> bool {
         | Admin::TurnOff { .. }
         | Admin::EndSessions { .. }
         | Admin::ForgetAddresses { .. }
+        // Records of their own.
+        | Admin::BreakGlass { .. }
         | Admin::Purge { dry_run: true, .. }
         | Admin::Tokens { remove: None, .. }
         | Admin::Unlock { dry_run: true, .. }
@@ -74,7 +76,7 @@ fn changes(command: &Admin) -> bool {
         | Admin::Tokens { .. }
         | Admin::Assign { .. }
         | Admin::Restored { .. }
-        | Admin::Fleet { command: FleetCommand::Push { .. } | FleetCommand::Pull { .. } } => true,
+        | Admin::Fleet { command: FleetCommand::Push { .. } | FleetCommand::Discard { .. } | FleetCommand::Pull { .. } } => true,
         Admin::Import(file) => !file.is_dry_run(),
         Admin::Export(how) => how.bundle.r#move,
         Admin::Seal(how) => how.changes_records(),

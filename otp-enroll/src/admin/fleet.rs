@@ -51,8 +51,8 @@ pub(super) fn push(
             Ok(Adopted::Other) => {
                 failed = failed.saturating_add(1);
                 let error = "the fleet has other devices of this user".to_owned();
-                let hint = "decide which ones count: `otp-enroll admin reset USER` removes those of the fleet; while USER is entered in local, \
-                            `otp-enroll admin disable USER` removes those of this host";
+                let hint = "decide which ones count: `otp-enroll admin reset USER` removes those of the fleet, `otp-enroll admin fleet discard \
+                            USER` those of this host, both once authority = \"fleet\" is set";
                 NotDone { user, error, hint }.tell(output)?;
             }
             Ok(adopted) if dry_run => {
@@ -92,7 +92,8 @@ fn chosen(site: &Site, store: &FileStore, users: &[String], output: &Output) -> 
     Ok(all)
 }
 
-fn would_adopt(user: &str) -> Result<Adopted, CoreError> {
+/// What the fleet would do with the record of this host.
+pub(super) fn would_adopt(user: &str) -> Result<Adopted, CoreError> {
     let reports = |error, hint| Err(CoreError::Agent(HelperError::Reports { error, hint }));
     match ask(Asked::WouldAdopt { name: user.to_owned() })? {
         Answered::WouldAdopt(adopted) => Ok(adopted),

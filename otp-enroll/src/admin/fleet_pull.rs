@@ -80,9 +80,9 @@ fn write(store: &FileStore, account: &Account, credentials: &Confidential, state
         Outcome::HasOthers | Outcome::TooMany | Outcome::Unfit => Err(CliError::Reported {
             error: format!("this host has other devices of {}", account.name),
             hint: format!(
-                "the fleet keeps its own, which no login can use: otp-enroll admin reset {} removes the one here; then run the command \
-                 again",
-                account.name
+                "the fleet keeps its own, which no login can use: enter {user} in local, and `otp-enroll admin disable {user}` removes \
+                 the record here; then take {user} out of local, and run the command again",
+                user = account.name
             ),
         }),
     }

@@ -174,6 +174,7 @@ impl Reach<'_> {
             | Admin::Remove { .. }
             | Admin::Resync { .. }
             | Admin::Issue { .. }
+            | Admin::BreakGlass { .. }
             | Admin::Revoke { .. }
             | Admin::Reset { .. }
             | Admin::Disable { .. }

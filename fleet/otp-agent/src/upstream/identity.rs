@@ -80,11 +80,13 @@ fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// The part of a text from the line that begins a key to the one that ends it.
 fn private_key(text: &str) -> Option<Zeroizing<String>> {
-    let begin = text.find("-----BEGIN PRIVATE KEY-----")?;
-    const END: &str = "-----END PRIVATE KEY-----";
-    let rest = text.get(begin..)?;
-    let end = rest.find(END)?.checked_add(END.len())?;
-    rest.get(..end).map(|key| Zeroizing::new(format!("{key}\n")))
+    // PKCS #8, PKCS #1 and SEC 1, as different authorities write them.
+    ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"].iter().find_map(|what| {
+        let (begin, end) = (format!("-----BEGIN {what}-----"), format!("-----END {what}-----"));
+        let rest = text.get(text.find(&begin)?..)?;
+        let end = rest.find(&end)?.checked_add(end.len())?;
+        rest.get(..end).map(|key| Zeroizing::new(format!("{key}\n")))
+    })
 }
 
 /// A file of this user, whose mode has none of these bits.

@@ -20,11 +20,11 @@ use super::*;
 use crate::asked::Asked;
 use crate::authority::Authority;
 use crate::config::Config;
-use crate::database::hosts::Right;
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::fleet::Fleet;
 use crate::keys::tests::keys;
+use crate::right::Right;
 use crate::store::PgStore;
 
 /// A fleet with a database of its own, and three hosts: `web1` may only log in, `desk` administer, and `small` some users.
@@ -297,7 +297,7 @@ fn a_host_whose_row_was_altered_may_nothing_and_that_is_told_once() {
     let answer = Asked::Outline(question).answer(&scene.fleet, &scene.session, Some(WEB1));
     assert!(answer.is_err_and(|failure| failure.status == 403));
     assert_eq!(alarms(), "* web1 alarm-row-altered");
-    let counted = scene.fleet.metrics.text(&scene.fleet);
+    let counted = scene.fleet.metrics_text();
     assert!(counted.contains("\notp_verifier_altered_rows_total 4\n"), "{counted}");
 
     // A user whom nobody but the database has put into the scope.

@@ -28,8 +28,8 @@ use otp_wire::{SelfAnswer, SelfEvent, SelfQuestion};
 
 use crate::answered::{Answered, Asking, Failure, body, body_after, unanswered};
 use crate::asking_host::AskingHost;
-use crate::database::hosts::Right;
 use crate::database::resets::LastReset;
+use crate::right::Right;
 use crate::store::PgStore;
 
 /// How long the user may take for one step.

@@ -32,17 +32,19 @@ const RENEW: &str = "run otp-verifier renew; its timer does it 60 days before th
 
 /// Returns for how many days the certificate of this verifier is good.
 pub(super) fn look_at(config: &Config, found: &mut Findings) -> Option<i64> {
-    let authority = found.good(CERTIFICATE, certificates(&config.authority())).and_then(first);
+    let authorities = found.good(CERTIFICATE, certificates(&config.authority())).unwrap_or_default();
     let chain = found.good(CERTIFICATE, certificates(&config.certificate())).unwrap_or_default();
     for (path, certificate, fix) in [
-        (config.authority(), authority.as_ref(), "see docs/fleet.md: each host joins again under another authority"),
+        (config.authority(), authorities.first(), "see docs/fleet.md: each host joins again under another authority"),
         (config.certificate(), chain.first(), RENEW),
     ] {
         if let Some(certificate) = certificate {
             ends(&path, certificate, fix, found);
         }
     }
-    belongs(&config.authority(), authority.as_ref(), &config.authority_key(), COPY, found);
+    if config.authority_key().exists() {
+        belongs(&config.authority(), authorities.first(), &config.authority_key(), COPY, found);
+    }
     belongs(
         &config.certificate(),
         chain.first(),
@@ -50,8 +52,8 @@ pub(super) fn look_at(config: &Config, found: &mut Findings) -> Option<i64> {
         "restore both from one backup, or remove both and run otp-verifier init",
         found,
     );
-    if let (Some(authority), [certificate, rest @ ..]) = (&authority, chain.as_slice())
-        && let Err(error) = signed(authority, certificate, rest)
+    if let [certificate, rest @ ..] = chain.as_slice()
+        && let Err(error) = signed(&authorities, certificate, rest)
     {
         let what = format!(
             "{} is not of the authority {}: {error}",
@@ -67,10 +69,6 @@ pub(super) fn look_at(config: &Config, found: &mut Findings) -> Option<i64> {
     let names = found.good(CERTIFICATE, renewal::names(config))?;
     addresses(config, &names, found);
     renewal::days_left(config).ok()
-}
-
-fn first(all: Vec<CertificateDer<'static>>) -> Option<CertificateDer<'static>> {
-    all.into_iter().next()
 }
 
 /// Whether a certificate is good now, and for some time.
@@ -107,13 +105,13 @@ fn name_of_key_in(path: &Path) -> Result<[u8; 32], Error> {
     Ok(Sha256::digest(key.subject_public_key_info()).into())
 }
 
-/// Whether this authority signed a certificate of a server. When it is good is told apart.
+/// Whether one of these authorities signed a certificate of a server. When it is good is told apart.
 fn signed(
-    authority: &CertificateDer<'_>,
+    authorities: &[CertificateDer<'_>],
     certificate: &CertificateDer<'_>,
     rest: &[CertificateDer<'_>],
 ) -> Result<(), webpki::Error> {
-    let anchors = [anchor_from_trusted_cert(authority)?];
+    let anchors = authorities.iter().map(anchor_from_trusted_cert).collect::<Result<Vec<_>, _>>()?;
     let algorithms = default_provider().signature_verification_algorithms.all;
     let end = EndEntityCert::try_from(certificate)?;
     let verified =

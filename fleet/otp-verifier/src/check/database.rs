@@ -4,14 +4,14 @@ use otp_core::store::error::StoreError;
 use otp_core::value::user::UserName;
 
 use super::Findings;
-use crate::config::Config;
-use crate::database::Servers;
+use crate::config::{Config, PATIENCE};
 use crate::database::examination::Examined;
-use crate::database::fleet::{COPY, foreign};
+use crate::database::fleet::foreign;
 use crate::database::macs;
 use crate::database::session::Session;
-use crate::error::{Error, LATER};
-use crate::init::name_of_authority;
+use crate::database::{LATER, Servers};
+use crate::error::Error;
+use crate::init::is_of_authority;
 use crate::keys::Keys;
 
 const DATABASE: &str = "database";
@@ -56,20 +56,28 @@ pub(super) fn look_at(config: &Config, keys: Option<&Keys>, found: &mut Findings
         return;
     }
     let Some(session) = found.good(DATABASE, servers.connect().map_err(Error::from)) else { return };
+    let session = session.with_patience(PATIENCE);
+    if let Some(Some(fleet)) = found.good(DATABASE, session.fleet().map_err(Error::from))
+        && !is_of_authority(config, &fleet).unwrap_or(true)
+    {
+        let what = format!(
+            "{} is not the authority that this fleet began with: hosts that joined under that one refuse this verifier",
+            config.authority().display()
+        );
+        found.warning(
+            DATABASE,
+            what,
+            "copy authority.pem and authority.key from another verifier, unless they are of your site",
+        );
+    }
     if let Some(keys) = keys {
-        found
-            .good(
-                DATABASE,
-                of_fleet(config, keys, &session.with_patience(crate::config::PATIENCE)).map_err(Error::from),
-            )
-            .into_iter()
-            .flatten()
-            .for_each(|(what, fix)| found.fault(KEYS, what, fix));
+        let faults = found.good(DATABASE, of_fleet(keys, &session).map_err(Error::from));
+        faults.into_iter().flatten().for_each(|(what, fix)| found.fault(KEYS, what, fix));
     }
 }
 
 /// What is wrong with keys and rows, and what to do about it.
-fn of_fleet(config: &Config, keys: &Keys, session: &Session) -> Result<Vec<(String, &'static str)>, StoreError> {
+fn of_fleet(keys: &Keys, session: &Session) -> Result<Vec<(String, &'static str)>, StoreError> {
     let mut faults = Vec::new();
     let fleet = session.fleet()?;
     if let Some(foreign) = foreign(fleet, keys) {
@@ -77,12 +85,6 @@ fn of_fleet(config: &Config, keys: &Keys, session: &Session) -> Result<Vec<(Stri
     } else if let Some(fleet) = fleet.filter(|fleet| fleet.key != keys.present()) {
         let text = format!("{} seals here, and {} in the fleet", keys.present(), fleet.key);
         faults.push((text, "copy the file of keys from the verifier on which `otp-verifier key use` was run"));
-    }
-    if fleet.is_some_and(|fleet| name_of_authority(config).is_ok_and(|name| name != fleet.authority)) {
-        faults.push((
-            format!("{} is not the authority of this fleet: hosts refuse this verifier", config.authority().display()),
-            COPY,
-        ));
     }
     let shut = shut(keys, session)?;
     if !shut.is_empty() {
@@ -95,7 +97,7 @@ fn of_fleet(config: &Config, keys: &Keys, session: &Session) -> Result<Vec<(Stri
     let altered = macs::altered(session, keys)?;
     if !altered.is_empty() {
         let text = format!("{} rows were not written by a verifier with these keys: {}", altered.len(), some(&altered));
-        faults.push((text, crate::admin::ALTERED));
+        faults.push((text, macs::ALTERED));
     }
     Ok(faults)
 }

@@ -7,7 +7,6 @@ use otp_core::store::error::StoreError;
 use tokio_postgres::Row;
 
 use crate::database::session::Session;
-use crate::error::Error;
 use crate::keys::Keys;
 
 /// What the database says about its fleet.
@@ -69,12 +68,6 @@ impl Foreign {
     }
 }
 
-impl From<Foreign> for Error {
-    fn from(foreign: Foreign) -> Self {
-        Self::new(foreign.text(), foreign.hint())
-    }
-}
-
 /// Where keys and authority come from.
 pub(crate) const COPY: &str = "copy keys, authority.pem and authority.key to /etc/otp-verifier from another verifier of this fleet, or from \
      the copy that is kept apart from backups of the database, and run it again";
@@ -111,10 +104,5 @@ impl Session {
              SELECT current_setting('synchronous_standby_names'), EXISTS (SELECT FROM new)";
         self.write(SQL, &[&key.0.as_slice()])?;
         Ok(())
-    }
-
-    /// Whether a verifier with these keys may work with this database.
-    pub(crate) fn is_of(&self, keys: &Keys) -> Result<(), Error> {
-        foreign(self.fleet()?, keys).map_or(Ok(()), |foreign| Err(foreign.into()))
     }
 }

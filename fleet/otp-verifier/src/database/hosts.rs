@@ -5,8 +5,9 @@ use tokio_postgres::Row;
 use otp_core::store::error::StoreError;
 
 use crate::database::scopes::InScope;
-use crate::database::session::{Session, Unanswered};
+use crate::database::session::{Session, Unanswered, unreadable};
 use crate::keys::Keys;
+use crate::right::Right;
 use crate::row_mac::RowOf;
 
 /// The columns of a record `r`, in the order in which the store reads them.
@@ -17,21 +18,6 @@ macro_rules! columns {
     };
 }
 pub(crate) use columns;
-
-/// What a host may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Right {
-    /// Outline, challenge, verify, let-in.
-    Login,
-    /// Self service.
-    Enroll,
-    /// Records of its own move to the fleet.
-    Import,
-    /// Records of the fleet move to the host, with their seeds. Not in `admin`, which never shows a seed.
-    Export,
-    /// Administration of all users.
-    Admin,
-}
 
 /// A host of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,25 +48,6 @@ pub(crate) enum Changed {
     NoHost,
     /// No verifier has written its row, and so none vouches for the rest of it.
     Altered,
-}
-
-impl Right {
-    pub(crate) const ALL: [Self; 5] = [Self::Login, Self::Enroll, Self::Import, Self::Export, Self::Admin];
-
-    /// The word in tables, arguments and messages.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::Enroll => "enroll",
-            Self::Import => "import",
-            Self::Export => "export",
-            Self::Admin => "admin",
-        }
-    }
-
-    pub(crate) fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|right| right.word() == word)
-    }
 }
 
 impl Host {
@@ -137,10 +104,6 @@ impl HostRow {
     pub(super) fn renewed(&self, keys: &Keys) -> Result<Vec<u8>, StoreError> {
         self.host.mac(&self.key_sha256, keys)
     }
-}
-
-pub(super) fn unreadable(what: &str) -> StoreError {
-    StoreError::Unreachable(format!("the row {what} cannot be read"))
 }
 
 pub(super) fn words(rights: &[Right]) -> Vec<&'static str> {

@@ -4,11 +4,15 @@
 use otp_core::store::error::StoreError;
 use tokio_postgres::Row;
 
-use crate::database::hosts::{HostRow, host_columns, unreadable};
-use crate::database::session::Session;
+use crate::database::hosts::{HostRow, host_columns};
+use crate::database::session::{Session, unreadable};
 use crate::database::tokens::{TokenRow, token_columns};
 use crate::keys::Keys;
 use crate::row_mac::RowOf;
+
+/// What to do about rows that no verifier has written.
+pub(crate) const ALTERED: &str = "look for who writes to the database; remove them: otp-verifier host remove, otp-verifier scope \
+     remove; a token by SQL, as otp_owner: DELETE FROM otp.join_token";
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

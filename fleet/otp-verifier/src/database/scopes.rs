@@ -2,8 +2,7 @@
 
 use otp_core::store::error::StoreError;
 
-use crate::database::hosts::{Host, unreadable};
-use crate::database::session::Session;
+use crate::database::session::{Session, unreadable};
 use crate::keys::Keys;
 use crate::row_mac::RowOf;
 
@@ -30,10 +29,10 @@ impl InScope {
 }
 
 impl Session {
-    /// Whether a host may ask about a user.
-    pub(crate) fn is_in_scope(&self, keys: &Keys, host: &Host, user: &str) -> Result<InScope, StoreError> {
+    /// Whether a host with this scope may ask about a user.
+    pub(crate) fn is_in_scope(&self, keys: &Keys, scope: Option<&str>, user: &str) -> Result<InScope, StoreError> {
         const SQL: &str = "SELECT mac FROM otp.scope_user WHERE scope = $1 AND name = $2";
-        let Some(scope) = host.scope.as_deref() else { return Ok(InScope::Yes) };
+        let Some(scope) = scope else { return Ok(InScope::Yes) };
         let rows = self.read(SQL, &[&scope, &user])?;
         let mac: Option<Vec<u8>> =
             rows.first().map(|row| row.try_get(0)).transpose().map_err(|_| unreadable("of a scope"))?;

@@ -54,6 +54,10 @@ pub(crate) enum Unanswered {
     Error(StoreError),
 }
 
+pub(super) fn unreadable(what: &str) -> StoreError {
+    StoreError::Unreachable(format!("the row {what} cannot be read"))
+}
+
 impl Session {
     pub(super) fn new(servers: &Arc<Servers>, runtime: Engine, link: Link, facts: Facts, waits_for: String) -> Self {
         Self {

@@ -12,7 +12,7 @@ use otp_core::store::{Store, Swap, update};
 use otp_core::testing::alice::{LIMITS, NOTE, NOW, STEP, alice, by_phone, phone, record, shown, token};
 use otp_core::value::time::UnixTime;
 
-use super::hosts::{Changed, Host, Right};
+use super::hosts::{Changed, Host};
 use super::macs::{self, Renewed};
 use super::scopes::InScope;
 use super::session::Session;
@@ -21,6 +21,7 @@ use super::tokens::{Joined, Joining};
 use super::{DatabaseError, Servers, Settings};
 use crate::keys::Keys;
 use crate::keys::tests::{keys, newer};
+use crate::right::Right;
 use crate::store::{About, PgStore};
 
 /// What one login with the code of a step came to.
@@ -437,7 +438,8 @@ fn hosts_join_by_a_token_that_is_used_once() {
         session.add_to_scope(&keys, "staff", "alice").unwrap()
             && !session.add_to_scope(&keys, "staff", "alice").unwrap()
     );
-    let is_in = |host: &Host, user: &str| session.is_in_scope(&keys, host, user).unwrap() == InScope::Yes;
+    let is_in =
+        |host: &Host, user: &str| session.is_in_scope(&keys, host.scope.as_deref(), user).unwrap() == InScope::Yes;
     assert!(is_in(&web1, "alice") && !is_in(&web1, "bob") && is_in(&host("web3", &[], None), "bob"));
     assert!(session.remove_from_scope("staff", "alice").unwrap() && !is_in(&web1, "alice"));
     assert!(web1.may(Right::Login) && !web1.may(Right::Admin));
@@ -524,7 +526,7 @@ fn who_writes_to_the_database_lists_nobody_and_makes_no_token() {
     let web1 = rows.host();
     let listed = |user| {
         let asked = rows.session.host_asking(&keys, &[1; 32], user).unwrap().unwrap().listed;
-        assert_eq!(rows.session.is_in_scope(&keys, &web1, user).unwrap(), asked);
+        assert_eq!(rows.session.is_in_scope(&keys, web1.scope.as_deref(), user).unwrap(), asked);
         asked
     };
     assert_eq!((listed("alice"), listed("bob")), (InScope::Yes, InScope::No));
@@ -578,7 +580,7 @@ fn macs_go_with_the_key_and_what_was_altered_stays_so() {
     assert_eq!(macs::renew(&rows.session, &both).unwrap().done, 0);
     let new = Keys::of_bytes(&both.without(keys(&[1]).present())).unwrap();
     let web1 = rows.session.host(&new, &[1; 32]).unwrap().unwrap();
-    assert!(web1.may(Right::Login) && rows.session.is_in_scope(&new, &web1, "alice").unwrap() == InScope::Yes);
+    assert!(web1.may(Right::Login) && rows.session.is_in_scope(&new, Some("staff"), "alice").unwrap() == InScope::Yes);
     let joining = Joining { token: &[1; 32], id: "web3", key: &[3; 32] };
     assert!(matches!(rows.session.use_token(&new, &joining).unwrap(), Joined::Yes(_)));
     // What was written under the old key is nothing any more.

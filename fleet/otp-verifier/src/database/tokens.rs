@@ -3,9 +3,10 @@
 use otp_core::store::error::StoreError;
 use otp_core::value::time::UnixTime;
 
-use crate::database::hosts::{Host, Right, unreadable, words};
-use crate::database::session::{Session, Unanswered};
+use crate::database::hosts::{Host, words};
+use crate::database::session::{Session, Unanswered, unreadable};
 use crate::keys::Keys;
+use crate::right::Right;
 use crate::row_mac::RowOf;
 
 /// How a host joins.

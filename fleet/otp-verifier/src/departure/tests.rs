@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::administration::tests::Scene;
 use crate::asked::Asked;
 use crate::config::KeyName;
-use crate::database::hosts::{Changed, Right};
+use crate::database::hosts::Changed;
+use crate::right::Right;
 use otp_core::value::request_id::RequestId;
 use otp_wire::{PullQuestion, User};
 

@@ -19,11 +19,12 @@ use otp_core::value::user::Account;
 
 use super::reseal::{Resealed, reseal};
 use super::{About, PgStore};
-use crate::database::hosts::{Changed, Right};
+use crate::database::hosts::Changed;
 use crate::database::session::Session;
 use crate::database::testing::Cluster;
 use crate::keys::Keys;
 use crate::keys::tests::{keys, newer};
+use crate::right::Right;
 
 otp_core::store_suite!(suite_store(), Nature { locks: false, keeps_answers: true });
 

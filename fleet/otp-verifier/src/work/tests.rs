@@ -8,9 +8,9 @@ use super::*;
 use crate::authority::Authority;
 use crate::config::Config;
 use crate::database::fleet::FleetRow;
-use crate::database::hosts::Right;
 use crate::database::testing::Cluster;
 use crate::keys::tests::keys;
+use crate::right::Right;
 
 #[test]
 fn a_verifier_with_other_keys_than_the_fleet_answers_nobody() {

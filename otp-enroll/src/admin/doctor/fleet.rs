@@ -115,9 +115,11 @@ fn of_people(people: &People) -> Vec<Finding> {
             "{whom} a record on this host that the fleet does not have: they are asked for a code, and none lets them in: {}",
             some(not_pushed)
         );
-        findings.push(Finding::warning(FLEET, what, "otp-enroll admin fleet push"));
+        let fix = "otp-enroll admin fleet push; where that says that the fleet has other devices of a user: otp-enroll admin fleet \
+                   discard USER removes the record here";
+        findings.push(Finding::warning(FLEET, what, fix));
     }
-    let fix = "otp-agent break-glass USER makes codes for that; accounts in local keep their records here";
+    let fix = "otp-enroll admin break-glass USER makes codes for that; accounts in local keep their records here";
     if *let_in == 0 && !kept_out.is_empty() {
         let what = format!("if no verifier answered, no user could log in: {}", some(kept_out));
         findings.push(Finding::warning(FLEET, what, fix));

@@ -7,10 +7,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::database::Servers;
-use crate::database::hosts::Right;
 use crate::database::testing::Cluster;
 use crate::error::Error;
 use crate::keys::tests::keys;
+use crate::right::Right;
 
 fn soon(servers: &Arc<Servers>, wanted: impl Fn(Option<&str>) -> bool) {
     for _ in 0..150 {
