@@ -3,6 +3,7 @@
 //! An answer is given only after its commit is confirmed by a standby without which the primary cannot commit. So an old primary
 //! can refuse, and never let in. See `standbys` for that rule, and `watcher` for what ends a wait on an old primary.
 
+pub(crate) mod audit_lines;
 mod confirmation;
 pub(crate) mod examination;
 pub(crate) mod fleet;

@@ -10,7 +10,7 @@ use futures_util::future::{join, join_all};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::database::fleet::{FleetRow, ROW};
-use crate::database::link::Link;
+use crate::database::link::{Link, Silence};
 use crate::database::{DatabaseError, Engine, Facts, PATIENCE, Servers, confirmation};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -50,12 +50,18 @@ impl Servers {
         // At once: another server may take its time to say nothing.
         self.note_timeline(&facts);
         if self.admitted(server, &facts).is_ok() {
-            // Without tables there is no fleet.
+            {
+                let mut seen = self.seen();
+                (seen.primary, seen.asked, seen.without) = (Some(number), Some(Instant::now()), None);
+            }
+            let failed = |why: String| DatabaseError::Server(server.name.clone(), why);
             let fleet = timeout(PATIENCE, link.ask(ROW, &[], pending())).await;
-            let fleet = fleet.map_err(|_| DatabaseError::Server(server.name.clone(), "no answer in 2 s".into()))?;
-            self.note_fleet(fleet.map_or(None, |rows| FleetRow::of(&rows)));
-            let mut seen = self.seen();
-            (seen.primary, seen.asked, seen.without) = (Some(number), Some(Instant::now()), None);
+            match fleet.map_err(|_| failed("no answer in 2 s".into()))? {
+                Ok(rows) => self.note_fleet(FleetRow::of(&rows)),
+                // There are no tables.
+                Err(Silence::Refused(_)) => self.note_fleet(None),
+                Err(silence) => return Err(failed(silence.to_string())),
+            }
         }
         *kept = Some(link);
         Ok(facts)
