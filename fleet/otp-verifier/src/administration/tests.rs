@@ -313,7 +313,7 @@ fn a_host_whose_row_was_altered_may_nothing_and_that_is_told_once() {
 fn the_last_refusals_of_a_user_are_those_of_all_hosts_and_of_users_in_scope() {
     let scene = Scene::new().with("alice").with("bob");
     scene.wrong("web1", "alice", 2);
-    scene.wrong("web2", "alice", 1);
+    scene.wrong("desk", "alice", 1);
     scene.wrong("web1", "bob", 1);
     let refusals =
         |key, name: &str| Some(scene.ask(key, Administration::Refusals { name: name.into() }).ok()?["refusals"].take());
@@ -326,12 +326,12 @@ fn the_last_refusals_of_a_user_are_those_of_all_hosts_and_of_users_in_scope() {
         .collect();
     let wrong = json!("wrong");
     let login = json!("login");
-    let (web1, web2) = (json!("web1"), json!("web2"));
+    let (web1, desk) = (json!("web1"), json!("desk"));
     let numbers = [json!(1), json!(2), json!(3)];
     assert_eq!(
         words,
         [
-            (&wrong, &numbers[2], &web2, &login),
+            (&wrong, &numbers[2], &desk, &login),
             (&wrong, &numbers[1], &web1, &login),
             (&wrong, &numbers[0], &web1, &login)
         ]
