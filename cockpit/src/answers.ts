@@ -44,6 +44,8 @@ export interface Refused {
     failures: number | null;
     error: string | null;
     service: string | null;
+    /** The host of the fleet, where its audit says so. */
+    host?: string;
     rhost: string | null;
     change: string | null;
     enforced: boolean;

@@ -48,7 +48,7 @@ export function Refusals({ refusals, from }: { refusals: Line[]; from: string | 
         : [];
     return (
         <>
-            {from !== "journal" && (
+            {from !== "journal" && from !== "fleet" && (
                 <Alert severity="info" title={`From ${from}, to which any local user can write`} />
             )}
             {refusals.length === 0 ? (
@@ -67,7 +67,10 @@ export function Refusals({ refusals, from }: { refusals: Line[]; from: string | 
                                 `${reason(line.why)}${line.error === null ? "" : ` ${line.error}`}${line.enforced ? "" : " (not enforced)"}`,
                         },
                         { title: "Wrong in a row", cell: (line) => (line.failures === null ? "" : String(line.failures)) },
-                        { title: "Service", cell: (line) => line.service ?? line.change ?? "" },
+                        {
+                            title: "Service",
+                            cell: (line) => `${line.service ?? line.change ?? ""}${line.host === undefined ? "" : ` on ${line.host}`}`,
+                        },
                         { title: "From", cell: (line) => line.rhost ?? "" },
                     ]}
                 />

@@ -167,7 +167,9 @@ fn on_records(
             every(site, &accounts(who, output)?, output, Order::Override(Override::None))?.1
         }
         Admin::ForgetAddresses { users } => every(site, &named(users)?, output, Order::ForgetAddresses)?.1,
-        Admin::Show { user } => show::show(&mut of_fleet::client(site, of_fleet::account_or_name(site, user)?), output),
+        Admin::Show { user } => {
+            show::show(site, &mut of_fleet::client(site, of_fleet::account_or_name(site, user)?), output)
+        }
         Admin::Add { user, name, token: _, confirm, described } => {
             let client = &mut of_fleet::client(site, account(user)?);
             devices::add(client, name.as_deref(), described, confirm.as_deref(), output)

@@ -23,7 +23,7 @@ use otp_wire::{
     VerdictAnswer, VerifyQuestion, WithoutCode,
 };
 
-use crate::answered::{Answered, body, body_after, unanswered};
+use crate::answered::{Answered, Failure, body, body_after, unanswered};
 use crate::asking_host::{AskingHost, undecided};
 use crate::budgets::now;
 use crate::database::session::Session;
@@ -89,6 +89,9 @@ impl Asked {
 
 impl AskingHost<'_> {
     fn hello(&self) -> Answered {
+        if let Some(trouble) = self.fleet.trouble() {
+            return Err(Failure::no_answer(&trouble));
+        }
         body(&Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             time: UnixTime::now().0,

@@ -12,8 +12,10 @@ mod altered;
 mod answered;
 mod asked;
 mod asking_host;
+mod audit;
 mod authority;
 mod budgets;
+mod check;
 mod command_line;
 mod config;
 mod database;
@@ -21,6 +23,7 @@ mod departure;
 mod error;
 mod fleet;
 mod guests;
+mod init;
 mod joining;
 mod key_ring;
 mod keys;
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("otp-verifier: {error}");
             eprintln!("  {}", error.hint);
-            ExitCode::from(4)
+            ExitCode::from(error.code)
         }
     }
 }

@@ -4,6 +4,7 @@ mod auth_log;
 mod journal;
 mod line;
 
+use otp_core::protocol::administration::Refused;
 use otp_core::value::time::{Seconds, UnixTime};
 use serde::Serialize;
 
@@ -66,7 +67,7 @@ pub(super) fn of_all(since: &str, output: &Output) -> Result<(), CliError> {
 #[derive(Serialize)]
 pub(super) struct Refusals {
     refusals: Vec<Refusal>,
-    /// `journal`, the path of a file, or `None` without a log.
+    /// `journal`, `fleet`, the path of a file, or `None` without a log.
     refusals_from: Option<String>,
     /// Whether any local user can write such lines (with logger).
     #[serde(skip)]
@@ -95,6 +96,12 @@ impl Refusals {
     fn told_from(&self) -> String {
         let from = self.refusals_from.as_deref().unwrap_or_default();
         if self.forgeable { format!("{from}, to which any local user can write") } else { format!("the {from}") }
+    }
+
+    /// What the audit of the fleet tells, which no user writes.
+    pub(super) fn of_fleet(refused: Vec<Refused>) -> Self {
+        let refusals = refused.into_iter().map(Refusal::of_fleet).collect();
+        Self { refusals, refusals_from: Some("fleet".to_owned()), forgeable: false }
     }
 
     /// Lines for people.

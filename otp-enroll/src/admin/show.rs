@@ -1,8 +1,10 @@
 //! One user's second factor, and the last refusals; never a seed.
 
 use otp_core::protocol::request::Status;
+use otp_core::system::config_file::Site;
 use serde::Serialize;
 
+use super::of_fleet;
 use super::refusals::Refusals;
 use crate::client::Client;
 use crate::error::CliError;
@@ -19,9 +21,13 @@ struct Shown<'a> {
     refusals: &'a Refusals,
 }
 
-pub(super) fn show(client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
+pub(super) fn show(site: &Site, client: &mut Client<'_>, output: &Output) -> Result<(), CliError> {
     let status = client.status()?;
-    let refusals = Refusals::of(&status.user);
+    let refusals = if site.config.is_of_fleet(&status.user) {
+        Refusals::of_fleet(of_fleet::refusals(&status.user)?)
+    } else {
+        Refusals::of(&status.user)
+    };
     output.painted(&Shown { status: &status, refusals: &refusals }, style::facts, || {
         let lines: Vec<_> = refusals.lines().iter().flat_map(|line| fitted(line)).collect();
         format!("{}\n{}", commands::described(&status), lines.join("\n"))
