@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::error::{AskError, CliError};
-use crate::ui::output::Output;
 
 /// What is read next, as JSON names it.
 #[derive(Clone, Copy, Serialize)]
@@ -22,7 +21,7 @@ pub(crate) enum Asks {
 }
 
 #[derive(Serialize)]
-struct Question {
+pub(crate) struct Question {
     asks: Asks,
     /// What was wrong with the answer before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,15 +30,11 @@ struct Question {
     hint: Option<String>,
 }
 
-impl Output {
-    /// Says what is read next, after an answer that was wrong.
-    pub(crate) fn announce(&self, asks: Asks, last: Option<&CliError>) -> Result<(), CliError> {
-        if !self.dialog {
-            return Ok(());
-        }
+impl Question {
+    /// The question after an answer that was wrong.
+    pub(crate) fn after(last: Option<&CliError>, asks: Asks) -> Self {
         // Nothing was read before.
         let last = last.filter(|error| !matches!(error, CliError::Ask(AskError::Closed)));
-        let question = Question { asks, refused: last.map(ToString::to_string), hint: last.and_then(CliError::hint) };
-        self.result(&question, String::new)
+        Self { asks, refused: last.map(ToString::to_string), hint: last.and_then(CliError::hint) }
     }
 }

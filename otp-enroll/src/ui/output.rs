@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::language::tr;
-use crate::ui::dialog::Asks;
+use crate::ui::dialog::{Asks, Question};
 use crate::ui::layout;
 use crate::ui::prompt;
 use crate::ui::secret_lines::{SecretLines, put};
@@ -170,6 +170,11 @@ impl Output {
         }
         // If standard error fails, there is no place to report it.
         let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    /// Says what is read next, after an answer that was wrong, where a program wants to know.
+    pub(crate) fn announce(&self, asks: Asks, last: Option<&CliError>) -> Result<(), CliError> {
+        if self.dialog { self.result(&Question::after(last, asks), String::new) } else { Ok(()) }
     }
 
     /// Asks for a code: at the terminal, or where it was allowed, from standard input.
