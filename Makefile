@@ -48,7 +48,7 @@ owners := $(if $(DESTDIR),,-o root -g $(group))
 reload_units := $(if $(DESTDIR),:,[ ! -d /run/systemd/system ] || systemctl daemon-reload || :)
 
 # Documents for users. Those for developers (CONTRIBUTING.md, docs/architecture.md, docs/decisions) stay in the source tree.
-documents := README.md SECURITY.md $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*.svg docs/services/*.md))
+documents := README.md SECURITY.md $(filter-out docs/architecture.md,$(wildcard docs/*.md docs/*.svg docs/*.png docs/services/*.md))
 
 # Files to install and uninstall: mode, target, source. `install` itself handles the rest: the helper and the state
 # directory, which have a group; the configuration, which belongs to the administrator; completions, which otp-enroll
@@ -101,6 +101,11 @@ define verifier_files
 0644 $(sysusersdir)/otp-verifier.conf config/sysusers-verifier.conf
 $(foreach page,$(verifier_pages),0644 $(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)) $(page)$(newline))
 endef
+# A page in Cockpit. What is installed was built by `make cockpit`, and is part of the source: nobody needs npm.
+cockpitdir := $(datadir)/cockpit/pam-otp
+define cockpit_files
+$(foreach file,$(wildcard cockpit/dist/*),0644 $(cockpitdir)/$(notdir $(file)) $(file)$(newline))
+endef
 define completions
 bash $(bashcompdir)/otp-enroll
 zsh $(zshcompdir)/_otp-enroll
@@ -123,6 +128,7 @@ install uninstall: export FILES = $(files)
 install uninstall: export COMPLETIONS = $(completions)
 install-agent uninstall-agent: export AGENT_FILES = $(agent_files)
 install-verifier uninstall-verifier: export VERIFIER_FILES = $(verifier_files)
+install-cockpit uninstall-cockpit: export COCKPIT_FILES = $(cockpit_files)
 
 CARGO        ?= cargo
 CARGOFLAGS   ?= --locked
@@ -157,7 +163,7 @@ UNPACKED      := fail2ban apparmor selinux-policy-default
 UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
-SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container podman newcomer tpm) .ci/run fuzz/run mutants/run \
+SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container podman newcomer tpm cockpit/check cockpit/same) .ci/run fuzz/run mutants/run \
 	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
@@ -180,8 +186,8 @@ remap_c        := $(if $(blanks),,$(addprefix -ffile-prefix-map=,$(remapped)))
 fleet_build     = CFLAGS="$${CFLAGS:-} $(remap_c)" $(CARGO) build $(CARGOFLAGS) $(remap) $(any_folder) --release --manifest-path fleet/Cargo.toml --target-dir "$(target)"
 any_folder     := $(if $(blanks),,--config 'build.rustc-wrapper="$(CURDIR)/fleet/rustc-of-any-folder"')
 
-.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier fleet fleet-demo fleet-failover manual catalogue products test-programs rust packages build-packages deb-packages \
-	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-deb check-built-deb check-rootless lint \
+.PHONY: all agent install-agent uninstall-agent verifier install-verifier uninstall-verifier cockpit install-cockpit uninstall-cockpit fleet fleet-demo fleet-failover manual catalogue products test-programs rust packages build-packages deb-packages \
+	lint-packages bench-packages vm-packages unpacked check check-packaged check-inside check-fleet check-fleet-inside check-cockpit check-deb check-built-deb check-rootless lint \
 	demo demo-shell install uninstall deb rpm container clean
 
 all: agent products
@@ -299,6 +305,7 @@ check-packaged: packages unpacked deb fuzz-build
 	    beside=0
 	    $(MAKE) --no-print-directory check-built-deb || beside=$$?
 	    $(MAKE) --no-print-directory check-fleet || beside=$$?
+	    $(MAKE) --no-print-directory check-cockpit COCKPIT='user administrator' || beside=$$?
 	    exit "$$beside"
 	  } > "$(target)/check-beside.log" 2>&1 &
 	  beside=$$!
@@ -366,6 +373,13 @@ check-fleet-inside:
 	  echo "NOT SO: $$story"
 	fi
 	exit "$$failed"
+
+# The page in Cockpit: that what is checked in is what its sources give, and the page in a browser. COCKPIT names files of cockpit/tests;
+# those that wait for minutes are not part of `check`.
+COCKPIT ?=
+check-cockpit: test-programs
+	@$(as_root) tests/machine bash -euc 'tests/cockpit/same && exec $(limited) tests/cockpit/check $(COCKPIT)' &&
+	  echo 'ok: tests/cockpit/check' || { echo 'NOT SO: tests/cockpit/check'; exit 1; }
 
 # That a second build gives the same package is `make reproducible`; the package on a machine that boots is `make vm`.
 check-deb: deb check-built-deb
@@ -522,6 +536,24 @@ uninstall-verifier:
 	done <<< "$$VERIFIER_FILES"
 	$(reload_units)
 	echo 'left in place: $(DESTDIR)$(verifier_folder), account otp-verifier'
+
+# After `install`: the page asks otp-enroll.
+install-cockpit:
+	while read -r mode target source; do
+	  [ -n "$$target" ] || continue
+	  echo "$$mode $(DESTDIR)$$target"
+	  install -D -m "$$mode" "$$source" "$(DESTDIR)$$target"
+	done <<< "$$COCKPIT_FILES"
+
+uninstall-cockpit:
+	rm -rf "$(DESTDIR)$(cockpitdir)"
+
+# What browsers get is made of cockpit/src, with npm. The same sources give the same bytes.
+cockpit:
+	cd cockpit
+	npm ci --silent --no-progress
+	npm run --silent check
+	npm run --silent build
 
 deb: rust deb-packages
 	@tests/deb build

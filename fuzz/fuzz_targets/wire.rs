@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use libfuzzer_sys::fuzz_target;
 use otp_wire::{
     AdminAnswer, AdminQuestion, AdoptAnswer, AdoptQuestion, CertificateAnswer, CertificateQuestion, ChallengeAnswer,
-    ChallengeQuestion, Hello, LetInAnswer, LetInQuestion, OutlineAnswer, OutlineQuestion, Problem, PullAnswer, PullQuestion,
-    SelfAnswer, SelfQuestion, VerdictAnswer, VerifyQuestion,
+    ChallengeQuestion, Hello, LetInAnswer, LetInQuestion, OutlineAnswer, OutlineQuestion, Problem, PullAnswer,
+    PullQuestion, SelfAnswer, SelfQuestion, VerdictAnswer, VerifyQuestion,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;

@@ -79,6 +79,9 @@ pub(crate) fn run(command: &Admin, common: &Common, output: &Output) -> Result<(
     if let Admin::Doctor { pam, sshd } = command {
         return doctor::doctor(common, pam.as_deref(), sshd.as_deref(), output);
     }
+    if let Admin::Refusals { since } = command {
+        return refusals::of_all(since, output);
+    }
     if let Admin::TurnOn { service, confirm: true, .. } = command {
         return turn_on::confirm::confirm(service, output);
     }
@@ -238,6 +241,7 @@ fn on_records(
         // Served above, since they must also run where the configuration or the records cannot be read.
         Admin::ReadAsUser { .. }
         | Admin::Check
+        | Admin::Refusals { .. }
         | Admin::Doctor { .. }
         | Admin::TurnOn { .. }
         | Admin::TurnOff { .. }

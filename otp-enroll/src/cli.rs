@@ -203,6 +203,10 @@ pub(crate) struct Common {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
+    /// Write JSON for a program that leads a person: also the QR code, and what is read next
+    #[arg(long, global = true)]
+    pub(crate) dialog: bool,
+
     /// Read codes from standard input even if it is not a terminal
     #[arg(long, global = true)]
     pub(crate) stdin: bool,
@@ -498,6 +502,12 @@ pub(crate) enum Admin {
         /// PAM service to assume for users without a device
         #[arg(long, default_value = "sshd")]
         service: String,
+    },
+    /// Show the refused logins and changes of all users, the newest first
+    Refusals {
+        /// How far to look back: a number and m, h or d
+        #[arg(long, value_name = "DURATION", default_value = "24h")]
+        since: String,
     },
     /// Show the second factor of a user; never a seed
     Show {
@@ -804,6 +814,11 @@ pub(crate) fn without_destructive_tips(text: &str) -> Option<String> {
 }
 
 impl Common {
+    /// Whether JSON is written.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json || self.dialog
+    }
+
     /// The configuration file.
     pub(crate) fn config(&self) -> &Path {
         self.config.as_deref().unwrap_or(paths::CONFIG.as_ref())

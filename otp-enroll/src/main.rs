@@ -18,6 +18,7 @@ mod unconfirmed_file;
 mod ui {
     //! The terminal: what is printed, asked and shown.
     pub(crate) mod alternate_screen;
+    pub(crate) mod dialog;
     pub(crate) mod layout;
     pub(crate) mod listing;
     #[cfg(test)]
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let cli = Cli::try_parse().unwrap_or_else(|error| misread(&error));
     // Scripts read English, and so do administrators, who look up what they read.
-    if !cli.common.json && !matches!(cli.command, Some(Command::Admin(_) | Command::Completions { .. })) {
+    if !cli.common.is_json() && !matches!(cli.command, Some(Command::Admin(_) | Command::Completions { .. })) {
         language::from_environment();
     }
     let output = Output::new(&cli.common);
@@ -89,7 +90,7 @@ fn main() -> ExitCode {
 /// Ends with what is wrong in the command line, or with the help that was asked for.
 fn misread(error: &clap::Error) -> ! {
     // The command line was not understood, but with --json the caller reads JSON.
-    if error.use_stderr() && env::args_os().any(|argument| argument == "--json") {
+    if error.use_stderr() && env::args_os().any(|argument| argument == "--json" || argument == "--dialog") {
         let text = error.render().to_string();
         let what: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
         output::json_error(&CliError::Usage(what.join(" ").trim_start_matches("error: ").to_owned()));

@@ -244,14 +244,21 @@ fn written_down(host: &dyn Host, codes: &[Confidential]) -> Result<bool, ModuleE
     Ok(false)
 }
 
+/// A program whose login page shows letters of different widths, and half blocks as question marks.
+const WITHOUT_PICTURES: &str = "cockpit";
+
 /// The key first, and the QR code for who asks for it: no host tells what its client can show. OpenSSH's client writes each
 /// half block as `\342\226\210` where its locale is not UTF-8, and windows of desktops have proportional letters. A client
 /// puts `(user@host) ` before the first line, which is therefore short in every text here.
 fn invitation(host: &dyn Host, offer: &Offer) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(1024)); // no copy of the key is left behind by growing
-    let head = text!(
-        "Set up a second factor with an authenticator app:\nanswer q for a QR code that the app scans,\nor type this key:"
-    );
+    let head = if host.login_context().service == WITHOUT_PICTURES {
+        text!("Set up a second factor with an authenticator app:\ntype this key into it:")
+    } else {
+        text!(
+            "Set up a second factor with an authenticator app:\nanswer q for a QR code that the app scans,\nor type this key:"
+        )
+    };
     text.push_str(&said(host.language(), head, &[]));
     text.push(' ');
     text.push_str(&in_fours(offer.secret.expose().as_bytes(), ' '));

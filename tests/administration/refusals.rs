@@ -89,6 +89,61 @@ fn the_last_refusals_come_from_the_journal_and_no_user_can_forge_one() {
     assert!(words(&shown(&journal, &desk, &mallory.name).1).is_empty());
 }
 
+/// What `admin refusals` says, as text and as JSON.
+fn of_all(journal: &Journal, desk: &Desk, arguments: &[&str]) -> (String, Vec<serde_json::Value>) {
+    journal.settle();
+    let ask = |more: &[&str]| {
+        let mut command = desk.site.admin_command();
+        let outcome = Outcome::of(&mut journal.around(command.arg("refusals").args(arguments).args(more)), "");
+        assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""), "{outcome:?}");
+        outcome
+    };
+    (ask(&[]).out, ask(&["--json"]).json())
+}
+
+#[test]
+fn those_of_all_users_are_listed_with_their_names_since_a_time() {
+    let (desk, journal) = (Desk::new(""), Journal::start());
+    let (user, service) = (&desk.user.name, desk.service.name());
+    let (text, json) = of_all(&journal, &desk, &[]);
+    assert_eq!(text, "No refusals in the last 24 h, in the journal\n");
+    assert_eq!((json.len(), &json[0]["refusals_from"], &json[0]["more"]), (1, &"journal".into(), &false.into()));
+
+    let fails = |talk: &Talk, answer: &str| {
+        let mut conversation = talk.start_as(journal.around(&talk.command()));
+        conversation.answer(answer);
+        conversation.finish();
+    };
+    fails(&desk.talk().rhost("203.0.113.9"), &desk.phone.wrong());
+    fails(&desk.talk(), "");
+    let (text, json) = of_all(&journal, &desk, &[]);
+    let told: Vec<_> =
+        json[1..].iter().map(|line| (line["user"].as_str().unwrap(), line["why"].as_str().unwrap())).collect();
+    assert_eq!(told, [(user.as_str(), "malformed"), (user, "wrong")], "{json:?}");
+    assert_eq!((&json[2]["rhost"], &json[2]["failures"]), (&"203.0.113.9".into(), &1.into()));
+    assert!(text.starts_with("Refusals of the last 24 h, from the journal\n  20"), "{text}");
+    assert!(text.ends_with(&format!("UTC  {user}  wrong (1 in a row), {service}, from 203.0.113.9\n")), "{text}");
+
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(of_all(&journal, &desk, &["--since", "1s"]).1.len(), 1);
+    let outcome = Outcome::of(desk.site.admin_command().args(["refusals", "--since", "yesterday"]), "");
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+
+    // From a file, with what it cannot say.
+    journal.shell("rm -r /run/log/journal");
+    let old = "2020-01-01T00:00:00+00:00 host sshd[12]: pam_otp(sshd:auth): refused user=old why=wrong failures=1\\n";
+    let new = format!(
+        "$(date --rfc-3339=seconds | tr ' ' T) host sshd[12]: pam_otp(sshd:auth): refused user={user} why=replayed\\n"
+    );
+    journal.shell(&format!("printf \"{old}{new}\" > /var/log/auth.log"));
+    let (text, json) = of_all(&journal, &desk, &[]);
+    assert_eq!((json.len(), &json[1]["why"]), (2, &"replayed".into()), "{json:?}");
+    assert!(
+        text.starts_with("Refusals of the last 24 h, from /var/log/auth.log, to which any local user can write\n"),
+        "{text}"
+    );
+}
+
 #[test]
 fn without_a_journal_they_come_from_auth_log_which_says_less() {
     let (desk, journal) = (Desk::new(""), Journal::start());

@@ -54,6 +54,53 @@ fn two_lines_of_json_set_up_a_second_factor() {
 }
 
 #[test]
+fn a_program_that_leads_a_person_is_told_what_is_read_next() {
+    let alice = TestUser::new("alice");
+    let asks = |talk: &mut Dialogue, what: &str| {
+        let line = talk.json();
+        assert_eq!(line["asks"], what, "{line}");
+        line
+    };
+    let mut talk = Dialogue::start(alice.command("otp-enroll").arg("--dialog"));
+    let offer = talk.json();
+    let picture = alice.home.join("qr.svg");
+    fs::write(&picture, offer["qr"].as_str().unwrap()).unwrap();
+    assert_eq!(pam_otp_tests::screen::read_picture(&picture), offer["uri"].as_str().map(str::to_owned));
+    let app = App::scan(offer["uri"].as_str().unwrap());
+    assert!(asks(&mut talk, "code").get("refused").is_none());
+    talk.say(&app.wrong());
+    let again = asks(&mut talk, "code");
+    assert!(again["refused"].as_str().unwrap().contains("not correct"), "{again}");
+    talk.say(&app.code(0));
+    assert_eq!(talk.json()["recovery_codes"].as_array().unwrap().len(), 10);
+    assert_eq!(talk.end(), Outcome { code: Some(0), out: String::new(), err: String::new() });
+
+    // A token: its seed, a proof, then its codes, of which one is not a code.
+    let options = ["--dialog", "add", "--token", "--type", "hotp", "--", "blue key"];
+    let mut talk = Dialogue::start(alice.command("otp-enroll").args(options));
+    asks(&mut talk, "seed");
+    talk.say("3132333435363738393031323334353637383930");
+    asks(&mut talk, "proof");
+    talk.say(&app.code(1));
+    assert_eq!(talk.json()["confirmed"], false);
+    asks(&mut talk, "code");
+    talk.say("x");
+    assert!(asks(&mut talk, "code")["refused"].as_str().unwrap().contains("6 digits"));
+    talk.say("755224"); // RFC 4226, appendix D
+    assert_eq!(talk.json()["name"], "blue key");
+    assert_eq!(talk.end().code, Some(0));
+
+    // What cannot be done is refused before anything is asked; a wrong proof ends it.
+    let refused = said(&alice, &["--dialog", "remove", "--yes", "no such device"], "");
+    assert!(refused.json()[0]["error"].is_string() && refused.code == Some(1), "{refused:?}");
+    let mut talk = Dialogue::start(alice.command("otp-enroll").args(["--dialog", "recovery"]));
+    asks(&mut talk, "proof");
+    talk.say(&app.wrong());
+    assert!(talk.json()["error"].as_str().unwrap().contains("wrong"));
+    assert_eq!(talk.end().code, Some(1));
+}
+
+#[test]
 fn plain_lines_from_standard_input_do_too() {
     let alice = TestUser::new("alice");
     let mut talk = Dialogue::start(alice.command("otp-enroll").args(["--stdin", "--qr", "png", "qr.png"]));

@@ -65,6 +65,14 @@ const VERIFIER: [&str; 7] = [
     "644 /usr/share/man/man8/otp-verifier.8",
 ];
 
+/// And of the page in Cockpit, which browsers read.
+const COCKPIT: [&str; 4] = [
+    "644 /usr/share/cockpit/pam-otp/index.css",
+    "644 /usr/share/cockpit/pam-otp/index.html",
+    "644 /usr/share/cockpit/pam-otp/index.js",
+    "644 /usr/share/cockpit/pam-otp/manifest.json",
+];
+
 fn make(target: &str, destination: &Path) {
     make_with(target, destination, &[]);
 }
@@ -173,6 +181,15 @@ fn the_verifier_is_installed_apart_and_its_folder_stays() {
 }
 
 #[test]
+fn the_page_in_cockpit_is_installed_apart_and_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    make("install-cockpit", dir.path());
+    assert_eq!(files(dir.path()), COCKPIT.map(str::to_owned).into());
+    make("uninstall-cockpit", dir.path());
+    assert_eq!(files(dir.path()), Lines::new());
+}
+
+#[test]
 fn programs_are_installed_without_symbols_unless_a_package_keeps_them() {
     let (bare, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for target in ["install", "install-agent", "install-verifier"] {
@@ -183,7 +200,10 @@ fn programs_are_installed_without_symbols_unless_a_package_keeps_them() {
     assert_eq!(with_symbols(whole.path()).len(), 6, "{:?}", with_symbols(whole.path()));
     for recipe in ["debian/rules", "packaging/pam_otp.spec"] {
         let text = std::fs::read_to_string(machine::source(recipe)).unwrap();
-        let installs = |line: &&str| line.contains(" install") && line.contains("DESTDIR=");
+        // The page has no program.
+        let installs = |line: &&str| {
+            line.contains(" install") && line.contains("DESTDIR=") && !line.contains("MAKE) install-cockpit ")
+        };
         assert!(text.lines().any(|line| installs(&line)), "{recipe}");
         for line in text.lines().filter(installs) {
             assert!(line.contains(" STRIP= "), "{recipe}: {line}");
@@ -260,10 +280,11 @@ fn the_rpm_holds_the_same_with_owners_and_keeps_an_administrators_changes() {
     let found = machine::run(Command::new("find").arg(dir.path().join("RPMS")).args(["-name", "*.rpm"]));
     let mut rpms: Vec<_> = found.lines().collect();
     rpms.sort_by_key(|rpm| rpm.rsplit('/').next());
-    let [agent, verifier, module] = rpms.try_into().unwrap();
+    let [cockpit, agent, verifier, module] = rpms.try_into().unwrap();
 
     for (rpm, expected) in [
         (agent, Lines::from(AGENT.map(str::to_owned))),
+        (cockpit, COCKPIT.map(str::to_owned).into()),
         (verifier, VERIFIER.map(str::to_owned).into()),
         (module, INSTALLED.map(str::to_owned).into()),
     ] {
@@ -291,6 +312,7 @@ fn the_rpm_holds_the_same_with_owners_and_keeps_an_administrators_changes() {
     for line in ["groupadd --system pam_otp", "systemd-tmpfiles --create /usr/lib/tmpfiles.d/pam_otp.conf"] {
         assert!(scripts.contains(line), "{line}: {scripts}");
     }
+    assert!(said("--requires", cockpit).contains("pam_otp >= "), "{}", said("--requires", cockpit));
     // The agent is never without the module, and no script enables it.
     assert!(said("--requires", agent).contains("pam_otp(x86-64) = "), "{}", said("--requires", agent));
     let scripts = said("--scripts", agent);

@@ -44,6 +44,7 @@ fn changes(command: &Admin) -> bool {
         Admin::List { .. }
         | Admin::Explain { .. }
         | Admin::Report { .. }
+        | Admin::Refusals { .. }
         | Admin::Show { .. }
         | Admin::ReadAsUser { .. }
         | Admin::InitStore { .. }

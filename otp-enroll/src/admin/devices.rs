@@ -7,6 +7,7 @@ use otp_core::record::id::MOST_DEVICES;
 use crate::cli::TokenOptions;
 use crate::client::Client;
 use crate::error::CliError;
+use crate::ui::dialog::Asks;
 use crate::ui::output::Output;
 use crate::user::device_lines::{ChangedDevice, subject};
 use crate::user::{addition, devices, resync, token};
@@ -41,7 +42,8 @@ pub(super) fn add(
         client.change_device(order(DeviceOrder::Add { name, token: token.clone(), code, next }))
     };
     let device = match ordered(None) {
-        Err(error @ CliError::Declined(Declined::NextCodeNeeded)) => match output.ask_code(token::NEXT) {
+        Err(error @ CliError::Declined(Declined::NextCodeNeeded)) => match output.ask_code(Asks::NextCode, token::NEXT)
+        {
             Ok(next) => ordered(Some(next)).map_err(token::not_in_a_row),
             Err(CliError::Usage(_) | CliError::Ask(_)) => Err(error),
             Err(error) => Err(error),

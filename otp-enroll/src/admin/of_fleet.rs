@@ -200,6 +200,7 @@ impl Reach<'_> {
             | Admin::InitStore { .. }
             | Admin::TurnOn { .. }
             | Admin::TurnOff { .. }
+            | Admin::Refusals { .. }
             | Admin::Check
             | Admin::Doctor { .. } => Reach::Whole,
         }

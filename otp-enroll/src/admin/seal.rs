@@ -30,6 +30,7 @@ use self::walk::{Counted, Goal};
 use crate::cli::sealing::Seal;
 use crate::client;
 use crate::error::CliError;
+use crate::ui::dialog::Asks;
 use crate::ui::output::Output;
 
 /// The answer to a change.
@@ -317,7 +318,7 @@ fn off(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Resul
 
 /// A key that another machine or another TPM kept.
 fn recover(how: &Seal, keeper: &Keeper, store: &FileStore, output: &Output) -> Result<(), CliError> {
-    let typed = output.ask_code("Recovery key: ")?;
+    let typed = output.ask_code(Asks::RecoveryKey, "Recovery key: ")?;
     let mistyped = || CliError::Reported {
         error: "that is no recovery key: a letter is wrong, or some are missing".into(),
         hint: "compare it letter by letter; 58 letters and digits, blanks and hyphens do not matter".into(),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::cli::Common;
 use crate::error::CliError;
 use crate::language::tr;
+use crate::ui::dialog::{Asks, Question};
 use crate::ui::layout;
 use crate::ui::prompt;
 use crate::ui::secret_lines::{SecretLines, put};
@@ -33,6 +34,8 @@ const WARNING: &str = "otp-enroll: warning: ";
 pub(crate) struct Output {
     /// JSON, one line per answer.
     pub(crate) json: bool,
+    /// A line before each line that is read, and the QR code.
+    pub(crate) dialog: bool,
     /// Results and errors only.
     pub(crate) quiet: bool,
     /// Standard input may be read although it is not a terminal.
@@ -47,9 +50,10 @@ impl Output {
     pub(crate) fn new(common: &Common) -> Self {
         let utf8 = !io::stdout().is_terminal() || Terminal::here().utf8;
         Self {
-            json: common.json,
+            json: common.is_json(),
+            dialog: common.dialog,
             quiet: common.quiet,
-            stdin: common.stdin || common.json,
+            stdin: common.stdin || common.is_json(),
             utf8,
             colour: Terminal::here().colour,
         }
@@ -168,9 +172,15 @@ impl Output {
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
+    /// Says what is read next, after an answer that was wrong, where a program wants to know.
+    pub(crate) fn announce(&self, asks: Asks, last: Option<&CliError>) -> Result<(), CliError> {
+        if self.dialog { self.result(&Question::after(last, asks), String::new) } else { Ok(()) }
+    }
+
     /// Asks for a code: at the terminal, or where it was allowed, from standard input.
-    pub(crate) fn ask_code(&self, prompt: &str) -> Result<Confidential, CliError> {
+    pub(crate) fn ask_code(&self, asks: Asks, prompt: &str) -> Result<Confidential, CliError> {
         let terminal = self.terminal()?;
+        self.announce(asks, None)?;
         Ok(Confidential::new(prompt::ask(&terminal, prompt)?.expose()))
     }
 

@@ -11,6 +11,7 @@ use crate::client::{Client, unexpected};
 use crate::error::{AskError, CliError, declined_text};
 use crate::language::{fill, tr};
 use crate::ui::alternate_screen::AlternateScreen;
+use crate::ui::dialog::Asks;
 use crate::ui::output::{Output, say};
 use crate::ui::prompt;
 use crate::user::confirmed;
@@ -79,6 +80,7 @@ fn confirm(
     let again = tr(AGAIN);
     let question = fill(text!("PIN (or {again}, for another one): "), &[("again", &again)]);
     loop {
+        output.announce(Asks::Pin, Some(&last))?;
         let line = match prompt::ask(&terminal, &question) {
             Ok(line) => line,
             Err(AskError::Closed) => return Err(last),
@@ -86,6 +88,7 @@ fn confirm(
         };
         if [AGAIN, &again].iter().any(|again| line.expose().trim().eq_ignore_ascii_case(again)) {
             tell(&client.ask(Request::SendAgain {})?, user, output)?;
+            last = CliError::Ask(AskError::Closed);
             continue;
         }
         let pin = Confidential::new(line.expose());

@@ -6,6 +6,7 @@ use otp_core::text;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::language::tr;
+use crate::ui::dialog::Asks;
 use crate::ui::output::Output;
 use crate::user::proof;
 
@@ -13,7 +14,7 @@ use crate::user::proof;
 pub(crate) fn ask(client: &mut Client<'_>, request: Request, output: &Output) -> Result<Reply, CliError> {
     match client.ask(request.clone()) {
         Err(CliError::Declined(Declined::PasscodeNeeded)) => {
-            let passcode = output.ask_code(&tr(text!("Passcode from your administrator: ")))?;
+            let passcode = output.ask_code(Asks::Passcode, &tr(text!("Passcode from your administrator: ")))?;
             client.ask(proof::with(request, passcode))
         }
         answer => answer,

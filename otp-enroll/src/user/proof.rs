@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::client::{Client, unexpected};
 use crate::error::CliError;
 use crate::language;
+use crate::ui::dialog::Asks;
 use crate::ui::output::{Output, say};
 use crate::user::accepted_kinds;
 
@@ -63,7 +64,7 @@ pub(crate) fn ask(client: &mut Client<'_>, output: &Output) -> Result<Confidenti
 pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) -> Result<Confidential, CliError> {
     challenge(client, None, output)?;
     for _ in 1..MOST_QUESTIONS {
-        let typed = output.ask_code(&language::tr(prompt))?;
+        let typed = output.ask_code(Asks::Proof, &language::tr(prompt))?;
         let is_code = !matches!(Attempt::parse(&typed.into_typed()), Attempt::Malformed);
         if is_code || typed.expose().is_empty() {
             return Ok(typed);
@@ -74,7 +75,7 @@ pub(crate) fn ask_for(client: &mut Client<'_>, prompt: &str, output: &Output) ->
             return if is_refused { Err(CliError::kind_refused(&status)) } else { Ok(typed) };
         }
     }
-    output.ask_code(&language::tr(prompt))
+    output.ask_code(Asks::Proof, &language::tr(prompt))
 }
 
 /// Whether the device that is named, or the default one, takes a challenge. Shows it.

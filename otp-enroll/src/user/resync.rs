@@ -9,6 +9,7 @@ use otp_core::text;
 use crate::client::Client;
 use crate::error::CliError;
 use crate::language::{fill, tr};
+use crate::ui::dialog::Asks;
 use crate::ui::output::Output;
 use crate::user::commands::enrolled;
 use crate::user::device_lines::{ChangedDevice, subject};
@@ -51,15 +52,15 @@ pub(crate) fn is_open(status: &Status) -> Result<(), CliError> {
 
 /// Asks for two codes in a row.
 pub(crate) fn codes(digits: u8, output: &Output) -> Result<[Confidential; 2], CliError> {
-    let ask = |question| {
-        let code = output.ask_code(&tr(question))?;
+    let ask = |asks, question| {
+        let code = output.ask_code(asks, &tr(question))?;
         if Code::of_length(code.expose().as_bytes(), digits).is_some() {
             Ok(code)
         } else {
             Err(CliError::NotACode(digits))
         }
     };
-    Ok([ask(token::CODE)?, ask(token::NEXT)?])
+    Ok([ask(Asks::Code, token::CODE)?, ask(Asks::NextCode, token::NEXT)?])
 }
 
 /// Tells that a token works again.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::exit;
 
 use otp_core::protocol::request::{Confidential, Declined, Offer};
+use otp_core::qr::Qr;
 use otp_core::text;
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use crate::client::Client;
 use crate::error::{AskError, CliError, ScreenError};
 use crate::language::tr;
 use crate::private_file;
+use crate::ui::dialog::Asks;
 use crate::ui::output::Output;
 use crate::ui::prompt;
 use crate::ui::signals::{self, INTERRUPTED};
@@ -23,6 +25,17 @@ use crate::unconfirmed_file;
 use crate::user::added;
 use crate::user::goal::Goal;
 use crate::user::interactive::{self, Picture};
+use crate::user::qr_image;
+
+/// The first line of an enrollment.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    offer: &'a Offer,
+    /// The QR code as SVG.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr: Option<&'a str>,
+}
 
 /// The last line of an enrollment.
 #[derive(Serialize)]
@@ -46,13 +59,16 @@ pub(crate) fn enroll(
         signals::on_interruption(interrupted).map_err(ScreenError::Signals)?;
         interactive::draw(picture, offer)?;
     }
-    output.secret(offer, |lines| {
+    let qr = if output.dialog { Some(qr_image::svg(&Qr::of(offer.uri.expose())?)) } else { None };
+    let qr = qr.as_ref().map(|document| document.text().trim_end());
+    output.secret(&Shown { offer, qr }, |lines| {
         for (label, text) in [("Key", &offer.secret), ("HEX", &offer.hex), ("URI", &offer.uri)] {
             lines.add(format_args!("{label}  {}", text.expose()));
         }
     })?;
     let mut last = CliError::Ask(AskError::Closed);
     loop {
+        output.announce(Asks::Code, Some(&last))?;
         let code = match prompt::ask(terminal, &tr(text!("Code that the app shows: "))) {
             Ok(line) => Confidential::new(line.expose()),
             Err(AskError::Closed) => return Err(last),

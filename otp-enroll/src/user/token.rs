@@ -20,6 +20,7 @@ use crate::error::{AskError, CliError, ScreenError};
 use crate::language;
 use crate::seed_file::{self, OF_ONE_TOKEN};
 use crate::ui::alternate_screen::AlternateScreen;
+use crate::ui::dialog::Asks;
 use crate::ui::output::{Output, say};
 use crate::ui::prompt::{self, LONGEST_LINE};
 use crate::ui::terminal::Terminal;
@@ -190,6 +191,7 @@ pub(crate) fn described(options: &TokenOptions, output: &Output) -> Result<Token
 fn asked(format: Option<SeedFormat>, output: &Output) -> Result<Secret, CliError> {
     let terminal = output.terminal()?;
     loop {
+        output.announce(Asks::Seed, None)?;
         let line =
             prompt::ask_hidden(&terminal, &language::tr(text!("Seed of the token, HEX or Base32 (not shown): ")))?;
         let text = line.expose().as_bytes();
@@ -241,7 +243,8 @@ fn confirm(
     let mut last = CliError::Ask(AskError::Closed);
     let (mut waiting, mut strangers): (Option<Confidential>, u32) = (None, 0);
     loop {
-        let question = if waiting.is_some() { NEXT } else { asked.code };
+        let (asks, question) = if waiting.is_some() { (Asks::NextCode, NEXT) } else { (Asks::Code, asked.code) };
+        output.announce(asks, Some(&last))?;
         let code = match prompt::ask(&terminal, &language::tr(question)) {
             Ok(line) => Confidential::new(line.expose()),
             Err(AskError::Closed) => return Err(last),

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::OFlag;
+use otp_core::value::time::{Seconds, UnixTime};
 
 use super::line::{Reader, Refusal};
 
@@ -14,17 +15,67 @@ const FILES: [[&str; 2]; 2] = [["/var/log/auth.log", "/var/log/auth.log.1"], ["/
 /// Bytes at the end of a file that are looked at.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// The last refusals, and the file; `None` if there is none.
-pub(super) fn newest_first(reader: &Reader, number: usize) -> Option<(Vec<Refusal>, &'static str)> {
+/// The zones of the world are that far from UTC at most, and a time without a year has no zone either.
+const FARTHEST_ZONE: Seconds = Seconds(14 * 3600);
+
+/// The last refusals since then, and the file; `None` if there is none.
+pub(super) fn newest_first(
+    reader: &Reader,
+    since: Option<UnixTime>,
+    number: usize,
+) -> Option<(Vec<Refusal>, &'static str)> {
+    let since = Since(since, UnixTime::now());
     FILES.iter().find_map(|[present, before]| {
-        let mut found = of_file(&end_of(present).ok()?, reader, number);
+        let mut found = of_file(&end_of(present).ok()?, reader, &since, number);
         if found.len() < number
             && let Ok(text) = end_of(before)
         {
-            found.extend(of_file(&text, reader, number.saturating_sub(found.len())));
+            found.extend(of_file(&text, reader, &since, number.saturating_sub(found.len())));
         }
         Some((found, *present))
     })
+}
+
+/// From when on lines count, and the present time, by which a time without a year is understood.
+struct Since(Option<UnixTime>, UnixTime);
+
+impl Since {
+    /// Whether a line of that time counts; so does one whose time cannot be read.
+    fn has(&self, time: &str) -> bool {
+        let Some(since) = self.0 else { return true };
+        read_time(time, self.1).is_none_or(|time| time >= since)
+    }
+}
+
+/// `2026-11-28T06:35:21.548108+01:00`, or `Nov  1 21:14:17`, which is the latest of such a day that it can be.
+fn read_time(text: &str, now: UnixTime) -> Option<UnixTime> {
+    let clock = |text: &str| {
+        let mut parts = text.split(':').map_while(|part| part.parse::<u64>().ok());
+        let (hours, minutes) = (parts.next()?, parts.next()?);
+        Some(Seconds(
+            hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?.checked_add(parts.next().unwrap_or(0))?,
+        ))
+    };
+    if let Some((date, rest)) = text.split_once('T') {
+        let mut date = date.split('-').map_while(|part| part.parse().ok());
+        let midnight = UnixTime::midnight(date.next()?, date.next()?, date.next()?)?;
+        let time = midnight.after(clock(rest.get(..8)?)?);
+        let zone = rest.get(8..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+        return match zone.split_at_checked(1)? {
+            ("+", ahead) => Some(UnixTime(time.0.checked_sub(clock(ahead)?.0)?)),
+            ("-", behind) => Some(time.after(clock(behind)?)),
+            _ => Some(time),
+        };
+    }
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let mut words = text.split_whitespace();
+    let month = (MONTHS.find(words.next()?)? / 3).checked_add(1)?;
+    let (day, clock) = (words.next()?.parse().ok()?, clock(words.next()?)?);
+    let year: u64 = now.to_string().split('-').next()?.parse().ok()?;
+    let latest = now.after(FARTHEST_ZONE);
+    let of_year =
+        |year| Some(UnixTime::midnight(year, u64::try_from(month).ok()?, day)?.after(clock).after(FARTHEST_ZONE));
+    of_year(year).filter(|time| *time <= latest.after(FARTHEST_ZONE)).or_else(|| of_year(year.checked_sub(1)?))
 }
 
 fn end_of(path: &str) -> io::Result<String> {
@@ -40,10 +91,10 @@ fn end_of(path: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn of_file(text: &str, reader: &Reader, number: usize) -> Vec<Refusal> {
+fn of_file(text: &str, reader: &Reader, since: &Since, number: usize) -> Vec<Refusal> {
     let read = |line| {
         let (time, program, message) = parts(line)?;
-        reader.read(time, program, message)
+        reader.read(time, program, message).filter(|refusal| since.has(&refusal.time))
     };
     text.lines().rev().filter_map(read).take(number).collect()
 }
@@ -72,7 +123,7 @@ mod tests {
              2026-11-28T06:35:23.548108+00:00 host otp-helper[3]: refused user=alice by_uid=1 change=tested why=locked\n"
         );
         let told = |number| {
-            let found = of_file(&text, &Reader::of("alice"), number);
+            let found = of_file(&text, &Reader::of("alice"), &Since(None, UnixTime(0)), number);
             found.iter().map(|refusal| format!("{}: {}", refusal.time, refusal.told())).collect::<Vec<_>>()
         };
         let all = [
@@ -82,5 +133,26 @@ mod tests {
         ];
         assert_eq!(told(5), all);
         assert_eq!(told(2), all[..2]);
+    }
+
+    #[test]
+    fn a_line_before_that_time_does_not_count() {
+        let now = UnixTime::midnight(2026, 1, 2).unwrap();
+        let since = Since(UnixTime::midnight(2026, 1, 1), now);
+        for (time, counts) in [
+            ("2026-01-01T00:00:00.000001+00:00", true),
+            ("2026-01-01T00:30:00.000001+01:00", false),
+            ("2025-12-31T23:30:00.000001-01:00", true),
+            ("2025-12-31T23:59:59Z", false),
+            ("Jan  2 00:00:00", true),
+            ("Jan  1 00:00:00", true),
+            ("Dec 31 12:00:00", true), // in a zone of the west
+            ("Dec 31 09:00:00", false),
+            ("Dec  1 21:14:17", false),
+            ("Feb  1 21:14:17", false), // of last year
+            ("neither", true),
+        ] {
+            assert_eq!(since.has(time), counts, "{time}");
+        }
     }
 }

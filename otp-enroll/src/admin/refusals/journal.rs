@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use otp_core::config::paths::HELPER;
+use otp_core::value::time::UnixTime;
 
 use super::line::{Reader, Refusal};
 use crate::admin::journal::{Entry, OF_ROOT, entries};
@@ -16,7 +17,7 @@ const HOW: [&str; 3] = ["--reverse", "--lines=100000", "--output-fields=MESSAGE,
 
 /// The last refusals; `None` if there is no journal. A line counts if root sent it, or a process with the helper's group,
 /// which no user can have: `logger` sends lines of any text.
-pub(super) fn newest_first(reader: &Reader, number: usize) -> Option<Vec<Refusal>> {
+pub(super) fn newest_first(reader: &Reader, since: Option<UnixTime>, number: usize) -> Option<Vec<Refusal>> {
     if !FOLDERS.into_iter().any(holds_journal) {
         return None;
     }
@@ -24,7 +25,9 @@ pub(super) fn newest_first(reader: &Reader, number: usize) -> Option<Vec<Refusal
     let of_helper = group.as_ref().map(|group| format!("_GID={group}"));
     let of_helper =
         of_helper.as_deref().map(|group| ["+", "SYSLOG_FACILITY=10", "SYSLOG_IDENTIFIER=otp-helper", group]);
-    let found = entries(HOW.into_iter().chain(OF_ROOT).chain(of_helper.into_iter().flatten()))?;
+    let since = since.map(|since| format!("--since=@{}", since.0));
+    let how = HOW.into_iter().chain(since.as_deref());
+    let found = entries(how.chain(OF_ROOT).chain(of_helper.into_iter().flatten()))?;
     Some(found.filter_map(|entry| refusal(&entry, group.as_deref(), reader)).take(number).collect())
 }
 

@@ -9,6 +9,9 @@ use serde::Serialize;
 pub(super) struct Refusal {
     /// As the log has it: UTC from the journal.
     pub(super) time: String,
+    /// As the line spells it; where the refusals are those of one user, nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user: Option<String>,
     /// The refusal's word; `error` if no decision was possible.
     why: String,
     /// Wrong codes in a row, for `wrong`.
@@ -28,15 +31,19 @@ pub(super) struct Refusal {
     enforced: bool,
 }
 
-/// Reads lines about one user.
+/// Reads lines about one user, or about all.
 pub(super) struct Reader {
     /// As a line spells it.
-    user: String,
+    user: Option<String>,
 }
 
 impl Reader {
     pub(super) fn of(user: &str) -> Self {
-        Self { user: audit::value(user) }
+        Self { user: Some(audit::value(user)) }
+    }
+
+    pub(super) fn of_all() -> Self {
+        Self { user: None }
     }
 
     /// The refusal that `program` logged with this message; `None` for any other line.
@@ -64,8 +71,13 @@ impl Reader {
             ("error", Some(_)) => "error".to_owned(),
             _ => return None,
         };
-        (value("user")? == self.user).then(|| Refusal {
+        let user = value("user")?;
+        if self.user.as_ref().is_some_and(|wanted| *wanted != user) {
+            return None;
+        }
+        Some(Refusal {
             time: time.to_owned(),
+            user: Some(user).filter(|_| self.user.is_none()),
             why,
             failures: value("failures").and_then(|number| number.parse().ok()),
             error,
@@ -82,12 +94,12 @@ impl Refusal {
     pub(super) fn of_fleet(refused: Refused) -> Self {
         let Refused { time, why, failures, event, host, service, rhost } = refused;
         let change = (event != "login").then_some(event);
-        Self { time, why, failures, error: None, service, host, rhost, change, enforced: true }
+        Self { time, user: None, why, failures, error: None, service, host, rhost, change, enforced: true }
     }
 
     /// For people: `wrong (3 in a row), sshd, from 203.0.113.9`.
     pub(super) fn told(&self) -> String {
-        let Self { time: _, why, failures, error, service, host, rhost, change, enforced } = self;
+        let Self { time: _, user: _, why, failures, error, service, host, rhost, change, enforced } = self;
         let mut told = why.clone();
         if let Some(failures) = failures {
             told += &format!(" ({failures} in a row)");
