@@ -33,6 +33,7 @@ pub(crate) fn to(Question { fleet: asked }: Question, asker: &Asker<'_>, memory:
         return Answered::Failed { error, hint: HINT.to_owned() };
     }
     match asked {
+        Asked::Presence {} => Answered::Present {},
         Asked::Status {} => hello::status(&memory.upstream).map_or_else(no_answer, Answered::Status),
         Asked::WouldAdopt { name } => {
             would_adopt(&name, asker.uid, &memory.upstream).unwrap_or_else(|error| failed(&error))

@@ -28,6 +28,8 @@ pub enum Asked {
     Pull { name: String, step: PullStep },
     /// How this host and the verifiers are.
     Status {},
+    /// Whether there is an agent: no verifier is asked, and nothing is noted anywhere.
+    Presence {},
 }
 
 /// A step of a record on its way to a host.
@@ -152,6 +154,8 @@ pub enum Answered {
     Status(FleetStatus),
     /// This host is in no fleet, or its files cannot be used.
     NotJoined {
+    /// To [`Asked::Presence`].
+    Present {},
         error: String,
         hint: String,
     },

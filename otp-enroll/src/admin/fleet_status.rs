@@ -44,6 +44,7 @@ pub(super) fn status() -> Result<FleetStatus, NoStatus> {
             | Answered::Record { .. }
             | Answered::Forgotten(_)
             | Answered::WouldAdopt(_),
+            | Answered::Present {}
         ) => Err(NoStatus::of(&unintelligible())),
         Err(error) => Err(NoStatus::of(&error)),
     }

@@ -73,6 +73,7 @@ impl Authority for OfFleet {
             | Answered::Status(_)
             | Answered::Record { .. }
             | Answered::WouldAdopt(_)
+            | Answered::Present {}
             | Answered::Forgotten(_) => Err(unintelligible()),
         }
     }
@@ -108,6 +109,7 @@ pub(super) fn each(
         after = page.next;
         if after.is_none() {
             return Ok(());
+            | Answered::Present {}
         }
     }
 }
