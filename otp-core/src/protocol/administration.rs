@@ -113,6 +113,8 @@ pub enum Answer {
     Reply(Box<Reply>),
     /// To [`Administration::Users`].
     Users(Page),
+    /// To [`Administration::Users`] with `locked_by`: no host goes by this name, and none has sent wrong codes.
+    NoHost {},
 }
 
 /// Some users.

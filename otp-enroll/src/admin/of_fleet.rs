@@ -69,7 +69,7 @@ impl Authority for OfFleet {
                     self.user
                 ),
             }),
-            Answered::Verifier(Answer::Users(_))
+            Answered::Verifier(Answer::Users(_) | Answer::NoHost {})
             | Answered::Status(_)
             | Answered::Record { .. }
             | Answered::WouldAdopt(_)
@@ -90,9 +90,18 @@ pub(super) fn each(
 ) -> Result<(), CliError> {
     let mut after = None;
     loop {
-        let locked_by = locked_by.map(str::to_owned);
-        let page = match ask(Asked::Administer(Box::new(Administration::Users { after, locked_by })))? {
+        let users = Administration::Users { after, locked_by: locked_by.map(str::to_owned) };
+        let page = match ask(Asked::Administer(Box::new(users)))? {
             Answered::Verifier(Answer::Users(page)) => page,
+            Answered::Verifier(Answer::NoHost {}) => {
+                return Err(CliError::Reported {
+                    error: format!(
+                        "the fleet has no host {}, and none of that name has sent wrong codes",
+                        locked_by.unwrap_or_default()
+                    ),
+                    hint: "names of hosts, on a verifier: otp-verifier host list".into(),
+                });
+            }
             Answered::Failed { error, hint } | Answered::NotJoined { error, hint } => {
                 return Err(CliError::Reported { error, hint });
             }
@@ -100,6 +109,7 @@ pub(super) fn each(
             | Answered::Status(_)
             | Answered::Record { .. }
             | Answered::WouldAdopt(_)
+            | Answered::Present {}
             | Answered::Forgotten(_)
             | Answered::Lost { .. } => {
                 return Err(unintelligible().into());
@@ -109,7 +119,6 @@ pub(super) fn each(
         after = page.next;
         if after.is_none() {
             return Ok(());
-            | Answered::Present {}
         }
     }
 }
