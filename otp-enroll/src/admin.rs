@@ -164,7 +164,11 @@ fn on_records(
             every(site, &accounts(who, output)?, output, Order::Override(Override::None))?.1
         }
         Admin::ForgetAddresses { users } => every(site, &named(users)?, output, Order::ForgetAddresses)?.1,
-        Admin::Show { user } => show::show(&mut of_fleet::client(site, of_fleet::account_or_name(site, user)?), output),
+        Admin::Show { user } => {
+            let known = of_fleet::account_or_name(site, user)?;
+            let of = show::Of { is_account: account(user).is_ok(), is_of_fleet: site.config.is_of_fleet(user) };
+            show::show(&mut of_fleet::client(site, known), &of, output)
+        }
         Admin::Add { user, name, token: _, confirm, described } => {
             let client = &mut of_fleet::client(site, account(user)?);
             devices::add(client, name.as_deref(), described, confirm.as_deref(), output)
