@@ -158,7 +158,7 @@ UNPACKED_WITH_LIBRARIES := freeradius gammu-smsd opensmtpd
 LINT_PACKAGES := shellcheck
 VM_PACKAGES   := mmdebstrap qemu-system-x86 seabios swtpm e2fsprogs
 SCRIPTS       := $(addprefix tests/,machine machine-check only packages person claims accounts demo deb container podman newcomer tpm) .ci/run fuzz/run mutants/run \
-	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
+	fleet/rustc-of-any-folder tests/login/seal.sh $(filter-out %/asker %/enroller %/listener,$(wildcard tests/fleet/*)) $(addprefix packaging/compose/,database verifier prepare) \
 	$(addprefix tests/vm/,run image common polkit) $(wildcard tests/vm/scripts/*) \
 	$(addprefix tests/cookbook/,run common) $(wildcard tests/cookbook/scripts/*) \
 	packaging/container/start debian/tests/second-factor $(addprefix debian/libpam-otp.,config postinst prerm postrm) \

@@ -146,9 +146,11 @@ impl Reach<'_> {
             Admin::Export(_) => {
                 Reach::NotYet("export", "a backup of the fleet is one of its database: see docs/fleet.md")
             }
-            Admin::Explain { user, .. } => {
-                Reach::NotYetAbout(user.as_deref().unwrap_or_default(), "explain", "see: otp-enroll admin show USER")
-            }
+            Admin::Explain { user, .. } => Reach::NotYetAbout(
+                user.as_deref().unwrap_or_default(),
+                "explain",
+                "the rules are in [policy] of this host's pam_otp.toml, and what the fleet has of the user in: otp-enroll admin show USER",
+            ),
             Admin::Rename { new, .. } => Reach::NotYetAbout(
                 new,
                 "rename",
