@@ -74,8 +74,13 @@ pub(super) struct People {
 }
 
 impl People {
-    /// Of the users who can log in here.
-    pub(super) fn of(site: &Site, store: &FileStore, output: &Output) -> Result<Self, CliError> {
+    /// Of the users who can log in here. The fleet is asked about their records if this host may.
+    pub(super) fn of(
+        site: &Site,
+        store: &FileStore,
+        status: Option<&FleetStatus>,
+        output: &Output,
+    ) -> Result<Self, CliError> {
         let glass = BreakGlass::open(site)?;
         let mut people = Self::default();
         for account in accounts::all(doctor::least_shell(), output)? {
@@ -85,7 +90,9 @@ impl People {
                 people.kept_out.push(account.name.to_string());
             }
         }
-        let mut asked = Asking { left: MOST_ASKED };
+        let mut rights = status.into_iter().flat_map(|status| &status.verifiers).filter_map(|of| of.rights.as_ref());
+        let may_ask = rights.any(|rights| rights.iter().any(|right| right == "import"));
+        let mut asked = Asking { left: if may_ask { MOST_ASKED } else { 0 } };
         for stem in list::stems(store, output)? {
             match list::read_of(store, &stem) {
                 Ok((account, Some(record))) if site.config.is_of_fleet(account.name.as_str()) && !record.is_blank() => {
@@ -150,7 +157,7 @@ pub(super) fn tell(site: &Site, store: &FileStore, output: &Output) -> Result<()
     let status = status().map_err(|why| match why {
         NoStatus::NotJoined { error, hint } | NoStatus::Failed { error, hint } => CliError::Reported { error, hint },
     })?;
-    let people = People::of(site, store, output)?;
+    let people = People::of(site, store, Some(&status), output)?;
     let active = site.config.authority == Keeper::Fleet;
     output.result(&Told { active, status: &status, people: &people }, || text(active, &status, &people))?;
     let hint = "what each of them says is above";

@@ -22,21 +22,22 @@ pub(super) fn look_at(
     output: &Output,
     findings: &mut Vec<Finding>,
 ) -> Result<(), CliError> {
-    match status() {
-        Ok(status) => findings.extend(of_status(&status)),
+    let status = status();
+    match &status {
+        Ok(status) => findings.extend(of_status(status)),
         Err(NoStatus::NotJoined { error, hint }) => {
             let what = format!(
                 "this host has not joined a fleet, and authority = \"fleet\": users whose record the fleet keeps cannot log in: \
                  {error}"
             );
-            findings.push(Finding::fault(FLEET, what, &hint));
+            findings.push(Finding::fault(FLEET, what, hint));
         }
         Err(NoStatus::Failed { error, hint }) => {
             let what = format!("users whose record the fleet keeps cannot log in: {error}");
-            findings.push(Finding::fault(FLEET, what, &hint));
+            findings.push(Finding::fault(FLEET, what, hint));
         }
     }
-    findings.extend(of_people(&People::of(site, store, output)?));
+    findings.extend(of_people(&People::of(site, store, status.as_ref().ok(), output)?));
     findings.extend(of_local(&site.config.local, |name| matches!(User::from_name(name), Ok(None))));
     Ok(())
 }
